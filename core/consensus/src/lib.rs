@@ -1,0 +1,1 @@
+//! The phase0 state transition of the Ethereum consensus specification.

@@ -1,0 +1,1 @@
+//! Adapters between the services and the outside: files of a recorded chain, the clock.

@@ -1,0 +1,1 @@
+//! Services of a consensus client: pure state machines with thin thread shells.

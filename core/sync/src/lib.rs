@@ -1,0 +1,1 @@
+//! Synchronisation primitives, event notifier and channels, written once against a primitive abstraction.

@@ -1,0 +1,1 @@
+//! Stepped backend and stateright models of every protocol; the TLA+ gate.

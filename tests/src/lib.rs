@@ -1,0 +1,1 @@
+//! Official vectors, recorded chains, end to end, faults and property tests.

@@ -1,0 +1,1 @@
+//! Loom, Shuttle and Mutant backends, the scenarios, the vector runner and the blocksmith command.
