@@ -1,1 +1,4 @@
-//! Stepped backend and stateright models of every protocol; the TLA+ gate.
+//! Models: the `Stepped` backend, which runs the real code one operation at a time under stateright,
+//! the compositions of the services' state machines, and the gate for the TLA+ specifications.
+
+pub mod verdict;

@@ -1,0 +1,211 @@
+//! The operations that every algorithm of this crate is written against.
+//!
+//! **Contract.** Code that synchronises threads names no atomic, lock or thread of std: it is generic
+//! over [`Primitives`] and gets them from there. [`crate::Std`] is what production runs on; the
+//! checkers supply others (weak memory, random schedules, one operation at a time), so that what is
+//! explored is the source that runs.
+//!
+//! | operation | blocks | who wakes it |
+//! |---|---|---|
+//! | [`Futex::wait`] | while the word equals `expected` and nobody wakes it | [`Futex::wake`], or nobody: a return may be spurious |
+//! | [`Futex::wait_timeout`] | as above, at most `timeout` | the same, or the clock |
+//! | [`Mutex::lock`] | while another thread holds the guard | the drop of that guard |
+//! | [`Join::join`] | until the thread has ended | the end of that thread |
+//!
+//! **Invariants.**
+//! - I1 A backend never strengthens an ordering that it is given: the argument is the contract.
+//! - I2 `SeqCst` is used with [`Primitives::fence`] alone, never with an access: weak-memory checkers
+//!   judge `SeqCst` accesses as if they were acquire-release, and would report what cannot happen.
+//! - I3 Time enters through [`Primitives::now`] and the timed wait only. A checker treats the expiry
+//!   of a timed wait as a free choice, so no algorithm may rely on how long anything takes.
+//!
+//! `#[track_caller]` stands on the declarations, which carries the source line of every operation to
+//! the backends (traces, mutation site by site); production inlines it away.
+
+use core::any::Any;
+use core::ops::{Deref, DerefMut};
+use core::time::Duration;
+
+pub use core::sync::atomic::Ordering;
+
+/// An atomic integer of type `V` (`u32`, `u64` or `usize`); arithmetic wraps.
+pub trait Atomic<V: Copy + Eq>: Send + Sync {
+    /// Returns an atomic that holds `value`.
+    fn new(value: V) -> Self;
+    /// Returns the value.
+    #[track_caller]
+    fn load(&self, order: Ordering) -> V;
+    /// Replaces the value.
+    #[track_caller]
+    fn store(&self, value: V, order: Ordering);
+    /// Replaces the value and returns the one before.
+    #[track_caller]
+    fn swap(&self, value: V, order: Ordering) -> V;
+    /// Adds, wrapping, and returns the value before.
+    #[track_caller]
+    fn fetch_add(&self, value: V, order: Ordering) -> V;
+    /// Subtracts, wrapping, and returns the value before.
+    #[track_caller]
+    fn fetch_sub(&self, value: V, order: Ordering) -> V;
+    /// Stores the larger of the two and returns the value before.
+    #[track_caller]
+    fn fetch_max(&self, value: V, order: Ordering) -> V;
+    /// Replaces `current` by `new`. Fails only if the value differs (never spuriously).
+    ///
+    /// # Errors
+    /// The value found, if it is not `current`.
+    #[track_caller]
+    fn compare_exchange(
+        &self,
+        current: V,
+        new: V,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<V, V>;
+}
+
+/// An atomic pointer. It owns nothing: who frees the pointee is the algorithm's business.
+pub trait AtomicPtr<T>: Send + Sync {
+    /// Returns an atomic that holds `pointer`.
+    fn new(pointer: *mut T) -> Self;
+    /// Returns the pointer.
+    #[track_caller]
+    fn load(&self, order: Ordering) -> *mut T;
+    /// Replaces the pointer.
+    #[track_caller]
+    fn store(&self, pointer: *mut T, order: Ordering);
+    /// Replaces the pointer and returns the one before.
+    #[track_caller]
+    fn swap(&self, pointer: *mut T, order: Ordering) -> *mut T;
+    /// Replaces `current` by `new`. Fails only if the pointer differs (never spuriously).
+    ///
+    /// # Errors
+    /// The pointer found, if it is not `current`.
+    #[track_caller]
+    fn compare_exchange(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<*mut T, *mut T>;
+}
+
+/// How a timed wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WaitOutcome {
+    /// Woken, or the word had changed, or for no reason at all.
+    Woken,
+    /// The time was over.
+    TimedOut,
+}
+
+/// A 32-bit atomic word on which threads can sleep.
+///
+/// The comparison in a wait and the sleep are one step with regard to [`Futex::wake`]: a wake that
+/// follows a change of the word is never lost. Neither of them orders other memory.
+pub trait Futex: Atomic<u32> {
+    /// Sleeps while the word equals `expected`, until woken. May return spuriously.
+    #[track_caller]
+    fn wait(&self, expected: u32);
+    /// Sleeps like [`Futex::wait`], for at most `timeout`.
+    #[track_caller]
+    fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome;
+    /// Wakes at most `count` of the threads that sleep on this word.
+    #[track_caller]
+    fn wake(&self, count: u32);
+}
+
+/// Plain memory, shared by an argument that stands elsewhere; a checker tests that argument.
+///
+/// The closures get a raw pointer that is valid for the call. Two overlapping calls of which one is
+/// [`Cell::with_mut`] are a data race.
+pub trait Cell<T> {
+    /// Returns a cell that holds `value`.
+    fn new(value: T) -> Self;
+    /// Calls `read` with a pointer to the content.
+    #[track_caller]
+    fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R;
+    /// Calls `write` with a pointer to the content.
+    #[track_caller]
+    fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R;
+}
+
+/// Mutual exclusion. A panic while the guard is held does not poison it.
+pub trait Mutex<T>: Send + Sync {
+    /// Access to the content for as long as it lives.
+    type Guard<'a>: DerefMut<Target = T>
+    where
+        Self: 'a,
+        T: 'a;
+    /// Returns an unlocked mutex around `value`.
+    fn new(value: T) -> Self;
+    /// Blocks until no other guard lives.
+    #[track_caller]
+    fn lock(&self) -> Self::Guard<'_>;
+}
+
+/// A handle to a thread that returns `T`.
+pub trait Join<T>: Send {
+    /// Blocks until the thread has ended.
+    ///
+    /// # Errors
+    /// What the thread panicked with.
+    #[track_caller]
+    fn join(self) -> Result<T, Box<dyn Any + Send>>;
+}
+
+/// A set of synchronisation primitives; see the module's text.
+pub trait Primitives: Sized + Send + Sync + 'static {
+    /// A 32-bit atomic.
+    type AtomicU32: Atomic<u32>;
+    /// A 64-bit atomic.
+    type AtomicU64: Atomic<u64>;
+    /// A pointer-sized atomic.
+    type AtomicUsize: Atomic<usize>;
+    /// An atomic pointer.
+    type AtomicPtr<T>: AtomicPtr<T>;
+    /// A word to sleep on.
+    type Futex: Futex;
+    /// Unsynchronised memory.
+    type Cell<T>: Cell<T>;
+    /// Mutual exclusion.
+    type Mutex<T: Send>: Mutex<T>;
+    /// Shared ownership.
+    type Arc<T: Send + Sync>: Clone + Send + Sync + Deref<Target = T>;
+    /// A running thread.
+    type JoinHandle<T: Send + 'static>: Join<T>;
+
+    /// Orders the memory operations around it. `SeqCst` fences have one total order.
+    #[track_caller]
+    fn fence(order: Ordering);
+    /// Returns `value` under shared ownership.
+    fn arc<T: Send + Sync>(value: T) -> Self::Arc<T>;
+    /// Starts a thread.
+    ///
+    /// # Panics
+    /// If the operating system refuses a thread.
+    #[track_caller]
+    fn spawn<T: Send + 'static>(
+        name: &str,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> Self::JoinHandle<T>;
+    /// Returns the time since an arbitrary fixed moment; it never runs backwards.
+    fn now() -> Duration;
+    /// Lets other threads run: for a loop that waits for another thread's next few instructions.
+    #[track_caller]
+    fn yield_now();
+
+    /// Returns a mark of the calling thread's local state, for [`Primitives::rewind`].
+    #[inline(always)]
+    fn mark() -> u64 {
+        0
+    }
+    /// States that the calling thread's local state is again what it was at the mark (the head of a
+    /// retry loop). A hint for state-based checkers: a wrong one hides states.
+    #[inline(always)]
+    fn rewind(_mark: u64) {}
+    /// States that the calling thread's local state is a function of `key` alone. A hint likewise.
+    #[inline(always)]
+    fn checkpoint(_key: u64) {}
+}

@@ -1,0 +1,203 @@
+//! The production backend: std's atomics, mutex and threads, and the Linux futex.
+//!
+//! The associated types are std's own, without wrappers, and every function is inlined: generic code
+//! instantiated with [`Std`] compiles to what one would write by hand against std.
+
+use core::any::Any;
+use core::cell::UnsafeCell;
+use core::sync::atomic;
+use core::time::Duration;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use rustix::io::Errno;
+use rustix::thread::futex;
+
+use crate::primitives::{
+    Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
+};
+
+/// The primitives of std and Linux.
+#[derive(Clone, Copy, Debug)]
+pub struct Std;
+
+macro_rules! atomic_integer {
+    ($atomic:ty, $value:ty) => {
+        impl Atomic<$value> for $atomic {
+            #[inline(always)]
+            fn new(value: $value) -> Self {
+                <$atomic>::new(value)
+            }
+            #[inline(always)]
+            fn load(&self, order: Ordering) -> $value {
+                <$atomic>::load(self, order)
+            }
+            #[inline(always)]
+            fn store(&self, value: $value, order: Ordering) {
+                <$atomic>::store(self, value, order);
+            }
+            #[inline(always)]
+            fn swap(&self, value: $value, order: Ordering) -> $value {
+                <$atomic>::swap(self, value, order)
+            }
+            #[inline(always)]
+            fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                <$atomic>::fetch_add(self, value, order)
+            }
+            #[inline(always)]
+            fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                <$atomic>::fetch_sub(self, value, order)
+            }
+            #[inline(always)]
+            fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                <$atomic>::fetch_max(self, value, order)
+            }
+            #[inline(always)]
+            fn compare_exchange(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                <$atomic>::compare_exchange(self, current, new, success, failure)
+            }
+        }
+    };
+}
+
+atomic_integer!(atomic::AtomicU32, u32);
+atomic_integer!(atomic::AtomicU64, u64);
+atomic_integer!(atomic::AtomicUsize, usize);
+
+impl<T> AtomicPtr<T> for atomic::AtomicPtr<T> {
+    #[inline(always)]
+    fn new(pointer: *mut T) -> Self {
+        Self::new(pointer)
+    }
+    #[inline(always)]
+    fn load(&self, order: Ordering) -> *mut T {
+        self.load(order)
+    }
+    #[inline(always)]
+    fn store(&self, pointer: *mut T, order: Ordering) {
+        self.store(pointer, order);
+    }
+    #[inline(always)]
+    fn swap(&self, pointer: *mut T, order: Ordering) -> *mut T {
+        self.swap(pointer, order)
+    }
+    #[inline(always)]
+    fn compare_exchange(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<*mut T, *mut T> {
+        self.compare_exchange(current, new, success, failure)
+    }
+}
+
+impl Futex for atomic::AtomicU32 {
+    #[inline]
+    fn wait(&self, expected: u32) {
+        // Woken, value differs, interrupted: all are the caller's loop to judge.
+        let _ = futex::wait(self, futex::Flags::PRIVATE, expected, None);
+    }
+
+    #[inline]
+    fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome {
+        // A span that the kernel's clock cannot hold (some 292 billion years) is waited for ever.
+        let timeout = futex::Timespec::try_from(timeout).ok();
+        match futex::wait(self, futex::Flags::PRIVATE, expected, timeout.as_ref()) {
+            Err(Errno::TIMEDOUT) => WaitOutcome::TimedOut,
+            _ => WaitOutcome::Woken,
+        }
+    }
+
+    #[inline]
+    fn wake(&self, count: u32) {
+        // The kernel reads a signed count. Waking cannot fail on a live private word.
+        let _ = futex::wake(self, futex::Flags::PRIVATE, count.min(i32::MAX as u32));
+    }
+}
+
+impl<T> Cell<T> for UnsafeCell<T> {
+    #[inline(always)]
+    fn new(value: T) -> Self {
+        Self::new(value)
+    }
+    #[inline(always)]
+    fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.get())
+    }
+    #[inline(always)]
+    fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.get())
+    }
+}
+
+impl<T: Send> Mutex<T> for std::sync::Mutex<T> {
+    type Guard<'a>
+        = std::sync::MutexGuard<'a, T>
+    where
+        T: 'a;
+
+    #[inline]
+    fn new(value: T) -> Self {
+        Self::new(value)
+    }
+    #[inline]
+    fn lock(&self) -> Self::Guard<'_> {
+        self.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl<T: Send> Join<T> for std::thread::JoinHandle<T> {
+    fn join(self) -> Result<T, Box<dyn Any + Send>> {
+        self.join()
+    }
+}
+
+impl Primitives for Std {
+    type AtomicU32 = atomic::AtomicU32;
+    type AtomicU64 = atomic::AtomicU64;
+    type AtomicUsize = atomic::AtomicUsize;
+    type AtomicPtr<T> = atomic::AtomicPtr<T>;
+    type Futex = atomic::AtomicU32;
+    type Cell<T> = UnsafeCell<T>;
+    type Mutex<T: Send> = std::sync::Mutex<T>;
+    type Arc<T: Send + Sync> = std::sync::Arc<T>;
+    type JoinHandle<T: Send + 'static> = std::thread::JoinHandle<T>;
+
+    #[inline(always)]
+    fn fence(order: Ordering) {
+        atomic::fence(order);
+    }
+
+    #[inline]
+    fn arc<T: Send + Sync>(value: T) -> Self::Arc<T> {
+        std::sync::Arc::new(value)
+    }
+
+    fn spawn<T: Send + 'static>(
+        name: &str,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> Self::JoinHandle<T> {
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body)
+            .unwrap_or_else(|error| panic!("no thread for {name}: {error}"))
+    }
+
+    fn now() -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
+    }
+
+    #[inline]
+    fn yield_now() {
+        std::thread::yield_now();
+    }
+}
