@@ -1,0 +1,249 @@
+//! The seam between the services and a consensus protocol.
+//!
+//! Services know blocks by their identity and states by what can be done with them; what a block means
+//! is the business of an implementation of [`Consensus`]. `blocksmith-consensus` implements it for
+//! phase0, [`crate::toy`] with a handful of roots for the models, a node may bring its own.
+//!
+//! **Contract.** Every function is pure: same arguments, same answer, no I/O, no waiting. None may
+//! panic on data that came from a peer: what is wrong with the data is an [`Invalid`], what is wrong
+//! with us is a `Fault`, and the two are different types, so that a fault of ours never becomes
+//! a rejection of theirs.
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// A slot number; slots are counted from genesis.
+pub type Slot = u64;
+/// An epoch number.
+pub type Epoch = u64;
+/// An index into the validator registry.
+pub type ValidatorIndex = u64;
+/// An amount in Gwei.
+pub type Gwei = u64;
+
+/// A checkpoint: the block at, or last before, the first slot of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Checkpoint<R> {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Root of the block.
+    pub root: R,
+}
+
+/// What identifies a block. The signature is not covered by the root: see HAZARDS Q6.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Header<R, S> {
+    /// `hash_tree_root` of the unsigned block.
+    pub root: R,
+    /// Root of the parent.
+    pub parent: R,
+    /// The slot the block claims.
+    pub slot: Slot,
+    /// The proposer the block claims.
+    pub proposer: ValidatorIndex,
+    /// The proposer's signature, unverified.
+    pub signature: S,
+}
+
+/// What an attestation votes for, and its own identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Vote<R> {
+    /// `hash_tree_root` of the whole attestation, signature and bits included.
+    pub id: R,
+    /// The slot attested to.
+    pub slot: Slot,
+    /// The head voted for (LMD-GHOST).
+    pub beacon_block_root: R,
+    /// The source voted for (Casper FFG).
+    pub source: Checkpoint<R>,
+    /// The target voted for (Casper FFG).
+    pub target: Checkpoint<R>,
+}
+
+/// An attestation whose committee is known: who voted for what.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IndexedVote<R> {
+    /// What was voted for.
+    pub vote: Vote<R>,
+    /// Who voted, ascending.
+    pub indices: Vec<ValidatorIndex>,
+}
+
+/// Checkpoints of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Checkpoints<R> {
+    /// The state's `current_justified_checkpoint`.
+    pub justified: Checkpoint<R>,
+    /// The state's `finalized_checkpoint`.
+    pub finalized: Checkpoint<R>,
+    /// What `justified` would be after justification is run now ("pulled up").
+    pub unrealized_justified: Checkpoint<R>,
+    /// What `finalized` would be after justification is run now.
+    pub unrealized_finalized: Checkpoint<R>,
+}
+
+/// What a valid block says to the fork choice and to the slashing detector.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BlockEffects<R> {
+    /// Root of the state after the block.
+    pub post_state_root: R,
+    /// Checkpoints of that state.
+    pub checkpoints: Checkpoints<R>,
+    /// The attestations that the block carries.
+    pub votes: Vec<IndexedVote<R>>,
+    /// Validators that the block's attester slashings prove to have equivocated, ascending.
+    pub equivocating: Vec<ValidatorIndex>,
+}
+
+/// Weight of every validator's vote: its effective balance where it is active and not slashed, else 0.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Balances {
+    /// Entry `i` belongs to validator `i`.
+    pub effective: Arc<[Gwei]>,
+    /// `get_total_active_balance` of the same state, slashed validators included.
+    pub total_active: Gwei,
+}
+
+/// Checks that a transition leaves out, for blocks that are known to be valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UpdateFlags {
+    /// Do not verify the Merkle proofs of deposits.
+    pub skip_merkle_validation: bool,
+    /// Do not verify signatures.
+    pub skip_bls_validation: bool,
+    /// Do not compare the block's state root with the state.
+    pub skip_state_root_validation: bool,
+    /// Do not compare the block's parent root with the state's latest header.
+    pub skip_block_parent_root_validation: bool,
+}
+
+impl UpdateFlags {
+    /// Returns the flags for replaying blocks that have been verified before.
+    #[must_use]
+    pub const fn replay() -> Self {
+        Self {
+            skip_merkle_validation: true,
+            skip_bls_validation: true,
+            skip_state_root_validation: true,
+            skip_block_parent_root_validation: true,
+        }
+    }
+}
+
+/// Why data of a peer is invalid.
+pub trait Invalid: Error + Clone + PartialEq + Eq + Hash + Send + Sync + 'static {
+    /// Returns the project's word for the reason (`bad_randao`, `malformed_ssz`, ..).
+    fn reason(&self) -> &'static str;
+    /// Returns whether every block with the same root is invalid for this reason. False for what is
+    /// outside the root: the proposer's signature, and the encoding.
+    fn condemns_root(&self) -> bool;
+}
+
+/// How a function over a peer's data can fail.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Failure<I, F> {
+    /// The peer's data is invalid.
+    Invalid(I),
+    /// We failed; the data may be valid.
+    Fault(F),
+}
+
+/// A consensus protocol; see the module's text.
+pub trait Consensus: Send + Sync + Sized + 'static {
+    /// A block root or state root.
+    type Root: Copy + Eq + Ord + Hash + Debug + Send + Sync + 'static;
+    /// A block's signature.
+    type Signature: Clone + Eq + Ord + Hash + Debug + Send + Sync + 'static;
+    /// A signed block. A clone costs a pointer.
+    type Block: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// An attestation. A clone costs a pointer.
+    type Attestation: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// A state. A clone costs a few pointers.
+    type State: Clone + Send + Sync + 'static;
+    /// What can be wrong with a peer's data.
+    type Invalid: Invalid;
+    /// What can go wrong on our side.
+    type Fault: Error + Clone + PartialEq + Eq + Hash + Send + Sync + 'static;
+
+    /// Returns the number of slots of an epoch, at least 1.
+    fn slots_per_epoch(&self) -> u64;
+    /// Returns the length of a slot in seconds, at least 1.
+    fn seconds_per_slot(&self) -> u64;
+
+    /// Decodes a signed block from its wire form.
+    ///
+    /// # Errors
+    /// If the bytes are not exactly one encoded block. Allocates no more than a small multiple of
+    /// `bytes.len()`.
+    fn decode_block(&self, bytes: &[u8]) -> Result<Self::Block, Self::Invalid>;
+    /// Decodes an attestation from its wire form.
+    ///
+    /// # Errors
+    /// If the bytes are not exactly one encoded attestation.
+    fn decode_attestation(&self, bytes: &[u8]) -> Result<Self::Attestation, Self::Invalid>;
+
+    /// Returns what identifies a block.
+    fn header(&self, block: &Self::Block) -> Header<Self::Root, Self::Signature>;
+    /// Returns what an attestation votes for.
+    fn vote(&self, attestation: &Self::Attestation) -> Vote<Self::Root>;
+
+    /// Returns the slot of a state.
+    fn state_slot(&self, state: &Self::State) -> Slot;
+    /// Returns `hash_tree_root` of a state.
+    fn state_root(&self, state: &Self::State) -> Self::Root;
+    /// Returns an estimate of the memory that keeping this state costs beside its neighbours.
+    fn state_bytes(&self, state: &Self::State) -> usize;
+
+    /// Runs empty slots up to `slot` (`process_slots`). Does nothing if the state is there already.
+    ///
+    /// # Errors
+    /// If the state is past `slot`, or the protocol's arithmetic fails: a fault, as the state is ours.
+    fn advance(&self, state: &mut Self::State, slot: Slot) -> Result<(), Self::Fault>;
+    /// Runs `state_transition`: empty slots up to the block's slot (none if the state is there
+    /// already), then the block. `state` must be that of the block's parent. After an error its
+    /// content is unspecified.
+    ///
+    /// # Errors
+    /// The first check that fails, in the order of the specification.
+    fn transition(
+        &self,
+        state: &mut Self::State,
+        block: &Self::Block,
+        flags: UpdateFlags,
+    ) -> Result<(), Failure<Self::Invalid, Self::Fault>>;
+    /// Returns what a valid block says, given the state after it.
+    ///
+    /// # Errors
+    /// If the pulled-up checkpoints cannot be computed: a fault, as the block was valid.
+    fn block_effects(
+        &self,
+        post_state: &Self::State,
+        block: &Self::Block,
+    ) -> Result<BlockEffects<Self::Root>, Self::Fault>;
+    /// Verifies committee, bits and signature of an attestation; returns who voted, ascending.
+    /// `target_state` is the state of the target's root, advanced to the target epoch's first slot.
+    ///
+    /// # Errors
+    /// The first check that fails.
+    fn verify_attestation(
+        &self,
+        target_state: &Self::State,
+        attestation: &Self::Attestation,
+    ) -> Result<Vec<ValidatorIndex>, Failure<Self::Invalid, Self::Fault>>;
+    /// Returns the weights of votes in a state.
+    ///
+    /// # Errors
+    /// If sums overflow: a fault, as the state is ours.
+    fn balances(&self, state: &Self::State) -> Result<Balances, Self::Fault>;
+
+    /// Returns the epoch of a slot.
+    fn epoch_at(&self, slot: Slot) -> Epoch {
+        slot / self.slots_per_epoch()
+    }
+    /// Returns the first slot of an epoch (the last slot there is, if that overflows).
+    fn start_slot(&self, epoch: Epoch) -> Slot {
+        epoch.saturating_mul(self.slots_per_epoch())
+    }
+}
