@@ -1,0 +1,622 @@
+//! The pure part of the Quarantine; see [`crate::quarantine`] for its contract.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::bounded::BoundedSet;
+use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::quarantine::table::{Entry, ItemKey, Key, Place, Table};
+use crate::rewinder::{Answer, Job};
+use crate::verdict::{
+    ClearedAttestation, ClearedBlock, DropReason, IgnoreReason, PendingReason, Quarantined,
+    RejectReason, Verdict,
+};
+
+/// Identifies a submitted item; the caller's numbers, never reused.
+pub type ItemId = u64;
+/// Identifies a request to the Rewinder; a verdict carries it, so that none is taken for another's.
+pub type RequestId = u64;
+
+/// A third of the slot: a block that is judged earlier is timely (`INTERVALS_PER_SLOT`).
+const INTERVALS_PER_SLOT: u64 = 3;
+
+/// Bounds of a Quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Requests to the Rewinder under way at once, at least 1.
+    pub window: usize,
+    /// Items held in all: waiting, ready or in flight, at least 1. At the bound, the item that has
+    /// waited longest is evicted; if none waits, the new one is dropped.
+    pub items: usize,
+    /// Bytes held in all; the same policy.
+    pub bytes: usize,
+    /// Items held of one peer. A further one is dropped.
+    pub items_per_peer: usize,
+    /// Submissions that may share one held item (same root and signature). A further one is
+    /// ignored as a duplicate.
+    pub followers: usize,
+    /// Roots remembered as invalid, as pruned, and attestations remembered as seen (each).
+    pub remembered: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            window: 64,
+            items: 1 << 14,
+            bytes: 1 << 27,
+            items_per_peer: 1 << 12,
+            followers: 64,
+            remembered: 1 << 14,
+        }
+    }
+}
+
+/// A block or an attestation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Item<C: Consensus> {
+    /// A signed block.
+    Block(C::Block),
+    /// An attestation.
+    Attestation(C::Attestation),
+}
+
+/// What happens to the Quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event<C: Consensus> {
+    /// The network gave an item.
+    Submit {
+        /// Its number.
+        id: ItemId,
+        /// The item.
+        item: Quarantined<Item<C>>,
+    },
+    /// The Rewinder answered.
+    Answered {
+        /// The request it answers.
+        request: RequestId,
+        /// The answer.
+        answer: Answer<C>,
+    },
+    /// Clearance has taken in an item or a tick.
+    Imported {
+        /// The finalised checkpoint afterwards.
+        finalized: Checkpoint<C::Root>,
+    },
+    /// The clock. It may step back.
+    Tick {
+        /// The current slot.
+        slot: Slot,
+        /// Seconds since the slot began.
+        seconds_into_slot: u64,
+    },
+    /// Judge nothing new: what is not in flight is given up.
+    Stop,
+}
+
+/// What the Quarantine asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect<C: Consensus> {
+    /// Have the Rewinder check an item; `Answered` with this number follows.
+    Check {
+        /// The number of the request.
+        request: RequestId,
+        /// What to check.
+        job: Job<C>,
+    },
+    /// Pass a block on to Clearance; `Imported` follows.
+    ClearBlock {
+        /// The block, cleared.
+        block: Box<ClearedBlock<C>>,
+        /// Whether it was sent off in the first third of its own slot.
+        timely: bool,
+    },
+    /// Pass an attestation on to Clearance; `Imported` follows.
+    ClearAttestation(Box<ClearedAttestation<C>>),
+    /// The one answer to a submission.
+    Verdict {
+        /// The submission.
+        id: ItemId,
+        /// The answer.
+        verdict: Verdict<C::Root, C::Invalid>,
+    },
+    /// A submission has to wait.
+    Parked {
+        /// The submission.
+        id: ItemId,
+        /// What for.
+        why: PendingReason,
+    },
+    /// A hint to the network: somebody waits for this block.
+    Need {
+        /// Root of the block.
+        root: C::Root,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Known<R> {
+    parent: R,
+    slot: Slot,
+}
+
+/// What is to become of an item.
+enum Judgement<C: Consensus> {
+    Final(Verdict<C::Root, C::Invalid>),
+    AwaitRoot(C::Root, PendingReason),
+    AwaitSlot(Slot),
+    Check,
+}
+
+/// The firewall; see the module's text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Quarantine<C: Consensus> {
+    limits: Limits,
+    slot: Slot,
+    seconds_into_slot: u64,
+    finalized: Checkpoint<C::Root>,
+    known: BTreeMap<C::Root, Known<C::Root>>,
+    pruned: BoundedSet<C::Root>,
+    unviable: BoundedSet<C::Root>,
+    seen: BoundedSet<C::Root>,
+    table: Table<C>,
+    ready_blocks: VecDeque<Key<C>>,
+    ready_attestations: VecDeque<Key<C>>,
+    in_flight: BTreeMap<RequestId, Key<C>>,
+    next_request: RequestId,
+    stopping: bool,
+}
+
+impl<C: Consensus> Quarantine<C> {
+    /// Returns a Quarantine that knows the anchor: a finalised block and its slot.
+    ///
+    /// # Panics
+    /// If `window` or `items` is 0.
+    #[must_use]
+    pub fn new(limits: Limits, finalized: Checkpoint<C::Root>, anchor_slot: Slot) -> Self {
+        assert!(limits.window >= 1 && limits.items >= 1, "bounds must not be zero");
+        let anchor = Known { parent: finalized.root, slot: anchor_slot };
+        Self {
+            limits,
+            slot: anchor_slot,
+            seconds_into_slot: 0,
+            finalized,
+            known: BTreeMap::from([(finalized.root, anchor)]),
+            pruned: BoundedSet::new(limits.remembered),
+            unviable: BoundedSet::new(limits.remembered),
+            seen: BoundedSet::new(limits.remembered),
+            table: Table::new(),
+            ready_blocks: VecDeque::new(),
+            ready_attestations: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            next_request: 0,
+            stopping: false,
+        }
+    }
+
+    /// Returns how many requests to the Rewinder are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Returns how many items are held in all.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Returns every submission that has no verdict yet, with what it waits for.
+    #[must_use]
+    pub fn pending(&self) -> Vec<(ItemId, PendingReason)> {
+        self.table.iter().flat_map(|e| e.ids.iter().map(|id| (*id, e.why))).collect()
+    }
+
+    /// Returns the roots that held items wait for.
+    #[must_use]
+    pub fn awaited_roots(&self) -> Vec<C::Root> {
+        self.table.awaited_roots()
+    }
+
+    /// Returns whether a block is committed, as far as the Quarantine was told.
+    #[must_use]
+    pub fn knows(&self, root: C::Root) -> bool {
+        self.known.contains_key(&root)
+    }
+
+    /// Returns whether a root is remembered as invalid.
+    #[must_use]
+    pub fn is_unviable(&self, root: C::Root) -> bool {
+        self.unviable.contains(&root)
+    }
+
+    /// Handles one event.
+    pub fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Submit { id, item } => self.submit(consensus, id, item, &mut effects),
+            Event::Answered { request, answer } => {
+                self.answered(consensus, request, answer, &mut effects);
+            }
+            Event::Imported { finalized } => self.imported(consensus, finalized, &mut effects),
+            Event::Tick { slot, seconds_into_slot } => {
+                (self.slot, self.seconds_into_slot) = (slot, seconds_into_slot);
+                let due = self.table.take_slots_until(slot);
+                self.judge_all(consensus, due, &mut effects);
+            }
+            Event::Stop => self.stop(&mut effects),
+        }
+        self.fill_window(consensus, &mut effects);
+        effects
+    }
+
+    fn submit(
+        &mut self,
+        consensus: &C,
+        id: ItemId,
+        quarantined: Quarantined<Item<C>>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        if self.stopping {
+            effects.push(dropped(id, DropReason::Shutdown));
+            return;
+        }
+        let key = ItemKey::of(consensus, quarantined.item());
+        if let Some(entry) = self.table.get_mut(&key) {
+            if entry.ids.len() > self.limits.followers {
+                let verdict = Verdict::Ignore(IgnoreReason::Duplicate);
+                effects.push(Effect::Verdict { id, verdict });
+                return;
+            }
+            entry.ids.push(id);
+            effects.push(Effect::Parked { id, why: entry.why });
+            return;
+        }
+        if self.table.of_peer(quarantined.peer()) >= self.limits.items_per_peer {
+            effects.push(dropped(id, DropReason::PeerQuota));
+            return;
+        }
+        if !self.make_room(quarantined.bytes(), effects) {
+            effects.push(dropped(id, DropReason::QuarantineFull));
+            return;
+        }
+        self.table.insert(key.clone(), id, quarantined);
+        self.judge_all(consensus, vec![key], effects);
+    }
+
+    /// Evicts what has waited longest until one more item of `bytes` fits.
+    fn make_room(&mut self, bytes: usize, effects: &mut Vec<Effect<C>>) -> bool {
+        while self.table.len() >= self.limits.items
+            || self.table.bytes().saturating_add(bytes) > self.limits.bytes
+        {
+            let Some(oldest) = self.table.longest_waiting() else { return false };
+            self.finish(&oldest, &Verdict::Dropped(DropReason::Evicted), effects);
+        }
+        true
+    }
+
+    fn answered(
+        &mut self,
+        consensus: &C,
+        request: RequestId,
+        answer: Answer<C>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        // An answer that nobody asked for, or a second one, changes nothing.
+        let Some(key) = self.in_flight.remove(&request) else { return };
+        let Some(entry) = self.table.get_mut(&key) else { return };
+        let Place::InFlight { timely } = entry.place else { return };
+        match answer {
+            Answer::Block(block) => {
+                let header = consensus.header(block.item());
+                let post_state_root = Some(block.evidence().post_state_root);
+                let verdict = Verdict::Accept { post_state_root };
+                let known = Known { parent: header.parent, slot: header.slot };
+                if self.known.insert(header.root, known).is_some() {
+                    self.finish(&key, &Verdict::Ignore(IgnoreReason::Duplicate), effects);
+                    return;
+                }
+                effects.push(Effect::ClearBlock { block, timely });
+                self.finish(&key, &verdict, effects);
+                let released = self.table.take_waiting_for(header.root);
+                self.judge_all(consensus, released, effects);
+            }
+            Answer::Attestation(attestation) => {
+                self.seen.insert(consensus.vote(attestation.item()).id);
+                effects.push(Effect::ClearAttestation(attestation));
+                self.finish(&key, &Verdict::Accept { post_state_root: None }, effects);
+            }
+            Answer::Invalid(reason) => self.reject(consensus, &key, reason, effects),
+            Answer::UnknownParent => {
+                // The HotDB lost what we thought it had: forget it, and judge the item again.
+                if self.stopping {
+                    self.finish(&key, &Verdict::Dropped(DropReason::Shutdown), effects);
+                } else if let Some(Item::Block(block)) = self.table.item(&key) {
+                    self.known.remove(&consensus.header(block).parent);
+                    self.judge_all(consensus, vec![key], effects);
+                } else {
+                    self.finish(&key, &Verdict::Dropped(DropReason::Fault), effects);
+                }
+            }
+            Answer::Pruned => {
+                let verdict = match &key {
+                    ItemKey::Block(..) => Verdict::Reject(RejectReason::NotDescendantOfFinalized),
+                    ItemKey::Attestation(_) => Verdict::Ignore(IgnoreReason::TooOld),
+                };
+                self.finish(&key, &verdict, effects);
+            }
+            Answer::Full => self.finish(&key, &Verdict::Dropped(DropReason::HotDbFull), effects),
+            Answer::Refused => self.finish(&key, &Verdict::Dropped(DropReason::Shutdown), effects),
+            Answer::State(_) | Answer::Fault(_) => {
+                self.finish(&key, &Verdict::Dropped(DropReason::Fault), effects);
+            }
+        }
+    }
+
+    fn reject(
+        &mut self,
+        consensus: &C,
+        key: &Key<C>,
+        reason: RejectReason<C::Invalid>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        let condemned = reason.condemns_root().then(|| key.block_root()).flatten();
+        self.finish(key, &Verdict::Reject(reason), effects);
+        if let Some(root) = condemned {
+            self.unviable.insert(root);
+            let cascade = self.table.take_waiting_for(root);
+            self.judge_all(consensus, cascade, effects);
+        }
+    }
+
+    /// Judges items that are in no queue, and whatever that releases: depth first, in the order of
+    /// arrival. Bounded by the number of items held, as each is judged at most once.
+    fn judge_all(&mut self, consensus: &C, items: Vec<Key<C>>, effects: &mut Vec<Effect<C>>) {
+        let mut stack: Vec<_> = items.into_iter().rev().collect();
+        while let Some(key) = stack.pop() {
+            let judgement = self.judge(consensus, &key);
+            match judgement {
+                Judgement::Final(Verdict::Reject(reason)) => {
+                    let condemned = reason.condemns_root().then(|| key.block_root()).flatten();
+                    self.finish(&key, &Verdict::Reject(reason), effects);
+                    if let Some(root) = condemned {
+                        self.unviable.insert(root);
+                        stack.extend(self.table.take_waiting_for(root).into_iter().rev());
+                    }
+                }
+                Judgement::Final(verdict) => self.finish(&key, &verdict, effects),
+                Judgement::AwaitRoot(root, why) => {
+                    if self.table.wait_for_root(&key, root, why) {
+                        effects.push(Effect::Need { root });
+                    }
+                    self.announce(&key, effects);
+                }
+                Judgement::AwaitSlot(slot) => {
+                    self.table.wait_for_slot(&key, slot);
+                    self.announce(&key, effects);
+                }
+                Judgement::Check => {
+                    self.table.set_ready(&key);
+                    match &key {
+                        ItemKey::Block(..) => self.ready_blocks.push_back(key),
+                        ItemKey::Attestation(_) => self.ready_attestations.push_back(key),
+                    }
+                }
+            }
+        }
+    }
+
+    fn judge(&self, consensus: &C, key: &Key<C>) -> Judgement<C> {
+        match self.table.item(key) {
+            Some(Item::Block(block)) => self.judge_block(consensus, block),
+            Some(Item::Attestation(attestation)) => self.judge_attestation(consensus, attestation),
+            None => Judgement::Final(Verdict::Dropped(DropReason::Fault)),
+        }
+    }
+
+    /// The order is `on_block`'s, after duplicates and bad ancestors.
+    fn judge_block(&self, consensus: &C, block: &C::Block) -> Judgement<C> {
+        use Judgement::{AwaitRoot, AwaitSlot, Check};
+        let header = consensus.header(block);
+        if self.known.contains_key(&header.root) || self.pruned.contains(&header.root) {
+            return Judgement::Final(Verdict::Ignore(IgnoreReason::Duplicate));
+        }
+        if self.unviable.contains(&header.root) {
+            return Judgement::reject(RejectReason::KnownInvalid);
+        }
+        if self.unviable.contains(&header.parent) {
+            return Judgement::reject(RejectReason::InvalidAncestor);
+        }
+        let parent_pruned = self.pruned.contains(&header.parent);
+        if !parent_pruned && !self.known.contains_key(&header.parent) {
+            return AwaitRoot(header.parent, PendingReason::UnknownParent);
+        }
+        if self.slot < header.slot {
+            return AwaitSlot(header.slot);
+        }
+        if header.slot <= consensus.start_slot(self.finalized.epoch) {
+            return Judgement::reject(RejectReason::NotAfterFinalizedSlot);
+        }
+        if parent_pruned {
+            return Judgement::reject(RejectReason::NotDescendantOfFinalized);
+        }
+        Check
+    }
+
+    fn judge_attestation(&self, consensus: &C, attestation: &C::Attestation) -> Judgement<C> {
+        use Judgement::{AwaitRoot, AwaitSlot, Check, Final};
+        let vote = consensus.vote(attestation);
+        let (head, target) = (vote.beacon_block_root, vote.target);
+        if self.seen.contains(&vote.id) {
+            return Final(Verdict::Ignore(IgnoreReason::Duplicate));
+        }
+        if target.epoch != consensus.epoch_at(vote.slot) {
+            return Judgement::reject(RejectReason::BadTargetEpoch);
+        }
+        if self.unviable.contains(&head) || self.unviable.contains(&target.root) {
+            return Judgement::reject(RejectReason::InvalidAncestor);
+        }
+        if target.epoch.saturating_add(1) < consensus.epoch_at(self.slot)
+            || target.epoch < self.finalized.epoch
+            || self.pruned.contains(&head)
+        {
+            return Final(Verdict::Ignore(IgnoreReason::TooOld));
+        }
+        let Some(block) = self.known.get(&head) else {
+            return AwaitRoot(head, PendingReason::UnknownBlock);
+        };
+        if block.slot > vote.slot {
+            return Judgement::reject(RejectReason::BlockAfterAttestation);
+        }
+        if vote.slot > self.slot {
+            return AwaitSlot(vote.slot);
+        }
+        if self.ancestor(head, consensus.start_slot(target.epoch)) != Some(target.root) {
+            return Judgement::reject(RejectReason::BadTargetRoot);
+        }
+        Check
+    }
+
+    /// `get_ancestor`: the block of the branch at, or last before, `slot`.
+    fn ancestor(&self, root: C::Root, slot: Slot) -> Option<C::Root> {
+        let mut at = root;
+        // Bounded by the number of known blocks: slots fall along parents, the anchor is its own.
+        loop {
+            let known = self.known.get(&at)?;
+            if known.slot <= slot {
+                return Some(at);
+            }
+            if known.parent == at {
+                return None;
+            }
+            at = known.parent;
+        }
+    }
+
+    /// Sends ready items off while the window has room, blocks first, each judged once more: what
+    /// was decided since it became ready counts.
+    fn fill_window(&mut self, consensus: &C, effects: &mut Vec<Effect<C>>) {
+        while self.in_flight.len() < self.limits.window {
+            let next =
+                self.ready_blocks.pop_front().or_else(|| self.ready_attestations.pop_front());
+            let Some(key) = next else { break };
+            if !matches!(self.judge(consensus, &key), Judgement::Check) {
+                self.judge_all(consensus, vec![key], effects);
+                continue;
+            }
+            let Some(job) = self.table.item(&key).map(Item::job) else { continue };
+            let timely = self.is_timely(consensus, &key);
+            self.table.set_in_flight(&key, timely);
+            let request = self.next_request;
+            self.next_request = self.next_request.wrapping_add(1);
+            self.in_flight.insert(request, key);
+            effects.push(Effect::Check { request, job });
+        }
+    }
+
+    fn is_timely(&self, consensus: &C, key: &Key<C>) -> bool {
+        match self.table.item(key) {
+            Some(Item::Block(block)) => {
+                consensus.header(block).slot == self.slot
+                    && self.seconds_into_slot < consensus.seconds_per_slot() / INTERVALS_PER_SLOT
+            }
+            _ => false,
+        }
+    }
+
+    fn imported(
+        &mut self,
+        consensus: &C,
+        finalized: Checkpoint<C::Root>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        if finalized.epoch <= self.finalized.epoch || !self.known.contains_key(&finalized.root) {
+            return;
+        }
+        self.finalized = finalized;
+        self.prune_known(finalized.root);
+        let slot = consensus.start_slot(finalized.epoch);
+        let passed = self.table.waiting_until(|item| match item {
+            Item::Block(block) => consensus.header(block).slot <= slot,
+            Item::Attestation(attestation) => {
+                consensus.vote(attestation).target.epoch < finalized.epoch
+            }
+        });
+        for key in passed {
+            self.finish(&key, &Verdict::Dropped(DropReason::Finalized), effects);
+        }
+    }
+
+    /// Moves what does not descend from the finalised block from `known` to `pruned`.
+    fn prune_known(&mut self, finalized: C::Root) {
+        let mut by_slot: Vec<_> = self.known.iter().map(|(r, k)| (k.slot, *r, k.parent)).collect();
+        by_slot.sort_unstable();
+        let mut kept = BTreeMap::new();
+        for (slot, root, parent) in by_slot {
+            if root == finalized {
+                kept.insert(root, Known { parent: root, slot });
+            } else if kept.contains_key(&parent) {
+                kept.insert(root, Known { parent, slot });
+            } else {
+                self.pruned.insert(root);
+            }
+        }
+        self.known = kept;
+    }
+
+    fn stop(&mut self, effects: &mut Vec<Effect<C>>) {
+        self.stopping = true;
+        self.ready_blocks.clear();
+        self.ready_attestations.clear();
+        for key in self.table.not_in_flight() {
+            self.finish(&key, &Verdict::Dropped(DropReason::Shutdown), effects);
+        }
+    }
+
+    /// Takes the item out and answers everyone who submitted it: the first gets the verdict, the
+    /// others what they would have got had they come right after it.
+    fn finish(
+        &mut self,
+        key: &Key<C>,
+        verdict: &Verdict<C::Root, C::Invalid>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        let Some(Entry { ids, .. }) = self.table.remove(key) else { return };
+        for (position, id) in ids.into_iter().enumerate() {
+            let verdict = match verdict {
+                Verdict::Accept { .. } if position > 0 => Verdict::Ignore(IgnoreReason::Duplicate),
+                Verdict::Reject(reason) if position > 0 && reason.condemns_root() => {
+                    Verdict::Reject(RejectReason::KnownInvalid)
+                }
+                _ => verdict.clone(),
+            };
+            effects.push(Effect::Verdict { id, verdict });
+        }
+    }
+
+    fn announce(&self, key: &Key<C>, effects: &mut Vec<Effect<C>>) {
+        if let Some(entry) = self.table.get(key) {
+            let why = entry.why;
+            effects.extend(entry.ids.iter().map(|id| Effect::Parked { id: *id, why }));
+        }
+    }
+}
+
+impl<C: Consensus> Judgement<C> {
+    fn reject(reason: RejectReason<C::Invalid>) -> Self {
+        Self::Final(Verdict::Reject(reason))
+    }
+}
+
+impl<C: Consensus> Item<C> {
+    /// Returns the Rewinder's job for this item.
+    pub fn job(&self) -> Job<C> {
+        match self {
+            Self::Block(block) => Job::Block(block.clone()),
+            Self::Attestation(attestation) => Job::Attestation(attestation.clone()),
+        }
+    }
+}
+
+fn dropped<C: Consensus>(id: ItemId, reason: DropReason) -> Effect<C> {
+    Effect::Verdict { id, verdict: Verdict::Dropped(reason) }
+}

@@ -1,0 +1,46 @@
+//! Quarantine: the firewall between network data and consensus state.
+//!
+//! **Contract.** Tainted blocks and attestations go in; each submission gets exactly one
+//! [`crate::verdict::Verdict`] out. What passes goes on to Clearance as a
+//! [`crate::verdict::Cleared`] item, after the Rewinder has committed it and answered.
+//!
+//! ```text
+//!                    unknown parent or block, future slot
+//!            ┌───────────────────────────────────────────────┐
+//!            │                                               v
+//!   submit ─> judged ──────────> ready ──window──> in flight   waiting ──(parent or block decided,
+//!            │   ^                                  │           │   slot reached)──> judged
+//!            │   └──────────────────────────────────│───────────┘
+//!            v                                      v
+//!         verdict <──────────── valid, invalid, dropped
+//! ```
+//!
+//! The order of judgement of a block is that of `on_block`, after duplicates and bad ancestors:
+//! duplicate, known invalid, invalid ancestor, unknown parent, future slot, not after the finalised
+//! slot, not a descendant of the finalised block; then the Rewinder's checks.
+//!
+//! **Invariants.**
+//! - I1 Each submission gets exactly one verdict: also on eviction, on a fault, and when the services
+//!   stop (HAZARDS Q10).
+//! - I2 One owner of known, in flight, waiting and unviable: an item is judged and parked in one step,
+//!   so no decision falls between the two (Q1).
+//! - I3 An item waits only for a block that is not decided or a slot that has not come. Deciding a
+//!   block judges all that waits for it; a rejected root takes its descendants along (Q4).
+//! - I4 Items are told apart by root *and* signature; a root becomes unviable only for reasons that the
+//!   root covers. A badly signed copy shadows nothing (Q6).
+//! - I5 An answer counts for the request whose number it carries, once (Q2).
+//! - I6 Items, bytes, items per peer, followers, requests in flight and remembered roots are bounded by
+//!   [`Limits`], where the policy at each bound stands (Q5, Q7, Q11).
+//! - I7 The clock may step back; nothing that was released is parked again by that (Q11).
+//!
+//! **Blocking.** May wait for Clearance (a full mailbox), never for the network, the Rewinder's answer
+//! or the caller.
+
+mod machine;
+//mod service;
+mod table;
+//#[cfg(test)]
+//mod tests;
+
+pub use machine::{Effect, Event, Item, ItemId, Limits, Quarantine, RequestId};
+//pub(crate) use service::{QuarantineHandle, QuarantineMessage, QuarantineService};

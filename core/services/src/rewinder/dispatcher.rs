@@ -1,0 +1,182 @@
+//! The pure part of the Rewinder's pull queue; see [`crate::rewinder`] for its contract.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::consensus::Slot;
+
+/// The order in which tasks are served, first to last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Duties of our own validators: they have deadlines.
+    Duties,
+    /// Blocks of the network.
+    Blocks,
+    /// Attestations of the network.
+    Attestations,
+    /// Anything that can wait.
+    Queries,
+}
+
+impl Lane {
+    /// All lanes, in the order of service.
+    pub const ALL: [Self; 4] = [Self::Duties, Self::Blocks, Self::Attestations, Self::Queries];
+}
+
+/// Which tasks a worker takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Every lane, in order.
+    General,
+    /// Duties alone, so that one is never queued behind rewinds (HAZARDS R2).
+    Reserved,
+}
+
+/// A state that a task needs before anything else, and that others may need as well.
+pub type StateKey<R> = (R, Slot);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Queued<R, T> {
+    key: Option<StateKey<R>>,
+    task: T,
+}
+
+/// Lanes of waiting tasks, and the states that some worker is loading.
+///
+/// Workers pull; nothing is ever handed to a worker that did not ask (HAZARDS R1). A task whose state
+/// is being loaded by another worker is passed over until that worker reports, and finds the state
+/// cached then (HAZARDS R11).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Dispatcher<R, T> {
+    capacity: usize,
+    lanes: [VecDeque<Queued<R, T>>; 4],
+    loading: BTreeSet<StateKey<R>>,
+    closed: bool,
+}
+
+impl<R: Copy + Ord, T> Dispatcher<R, T> {
+    /// Returns an empty queue of which each lane holds at most `capacity` tasks.
+    ///
+    /// # Panics
+    /// If `capacity` is 0.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        assert!(capacity >= 1, "a lane holds at least one task");
+        let lanes = [const { VecDeque::new() }; 4];
+        Self { capacity, lanes, loading: BTreeSet::new(), closed: false }
+    }
+
+    /// Adds a task behind those of its lane.
+    ///
+    /// # Errors
+    /// The task, if the lane is full or the queue closed.
+    pub fn submit(&mut self, lane: Lane, key: Option<StateKey<R>>, task: T) -> Result<(), T> {
+        let queue = &mut self.lanes[lane as usize];
+        if self.closed || queue.len() >= self.capacity {
+            return Err(task);
+        }
+        queue.push_back(Queued { key, task });
+        Ok(())
+    }
+
+    /// Takes the next task for a worker of `role`, and marks its state as being loaded.
+    pub fn pull(&mut self, role: Role) -> Option<T> {
+        let lanes = match role {
+            Role::General => &Lane::ALL[..],
+            Role::Reserved => &Lane::ALL[..1],
+        };
+        for lane in lanes {
+            let queue = &mut self.lanes[*lane as usize];
+            let loading = &self.loading;
+            let free = |queued: &Queued<R, T>| queued.key.is_none_or(|key| !loading.contains(&key));
+            let Some(position) = queue.iter().position(free) else { continue };
+            if let Some(queued) = queue.remove(position) {
+                self.loading.extend(queued.key);
+                return Some(queued.task);
+            }
+        }
+        None
+    }
+
+    /// Notes that the state is cached, or will never be: tasks that need it may be pulled.
+    pub fn loaded(&mut self, key: StateKey<R>) {
+        self.loading.remove(&key);
+    }
+
+    /// Returns how many tasks wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lanes.iter().map(VecDeque::len).sum()
+    }
+
+    /// Refuses tasks from now on. Those that wait can still be pulled.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Returns whether tasks are refused.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Takes every waiting task, in the order of service.
+    pub fn take_all(&mut self) -> Vec<T> {
+        self.lanes.iter_mut().flat_map(|lane| lane.drain(..).map(|queued| queued.task)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dispatcher, Lane, Role};
+
+    #[test]
+    fn lanes_are_served_in_order_and_first_come_first_served_within_one() {
+        // Tasks go in in reverse order of the lanes; two share a lane.
+        let mut queue = Dispatcher::<u8, &str>::new(2);
+        for (lane, task) in [
+            (Lane::Queries, "query"),
+            (Lane::Attestations, "first"),
+            (Lane::Attestations, "second"),
+            (Lane::Duties, "duty"),
+        ] {
+            assert_eq!(queue.submit(lane, None, task), Ok(()));
+        }
+        let served: Vec<_> = std::iter::from_fn(|| queue.pull(Role::General)).collect();
+        assert_eq!(served, ["duty", "first", "second", "query"]);
+    }
+
+    #[test]
+    fn the_reserved_worker_takes_duties_alone() {
+        // A block waits; the reserved worker leaves it and takes the duty.
+        let mut queue = Dispatcher::<u8, &str>::new(1);
+        assert_eq!(queue.submit(Lane::Blocks, None, "block"), Ok(()));
+        assert_eq!(queue.pull(Role::Reserved), None);
+        assert_eq!(queue.submit(Lane::Duties, None, "duty"), Ok(()));
+        assert_eq!(queue.pull(Role::Reserved), Some("duty"));
+    }
+
+    #[test]
+    fn two_tasks_for_one_state_are_not_loaded_side_by_side() {
+        // The second waits until the first reports, and does not hold up a task for another state.
+        let mut queue = Dispatcher::new(3);
+        for (key, task) in [((1, 8), "one"), ((1, 8), "two"), ((2, 8), "other")] {
+            assert_eq!(queue.submit(Lane::Attestations, Some(key), task), Ok(()));
+        }
+        assert_eq!(queue.pull(Role::General), Some("one"));
+        assert_eq!(queue.pull(Role::General), Some("other"));
+        assert_eq!(queue.pull(Role::General), None);
+        queue.loaded((1, 8));
+        assert_eq!(queue.pull(Role::General), Some("two"));
+    }
+
+    #[test]
+    fn a_full_lane_and_a_closed_queue_hand_the_task_back() {
+        // Capacity one: the second task of a lane comes back, and any task after the close.
+        let mut queue = Dispatcher::<u8, u8>::new(1);
+        assert_eq!(queue.submit(Lane::Blocks, None, 1), Ok(()));
+        assert_eq!(queue.submit(Lane::Blocks, None, 2), Err(2));
+        queue.close();
+        assert_eq!(queue.submit(Lane::Duties, None, 3), Err(3));
+        assert_eq!(queue.pull(Role::General), Some(1));
+    }
+}

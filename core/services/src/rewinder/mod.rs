@@ -1,0 +1,35 @@
+//! Rewinder: the only caller of the state transition.
+//!
+//! **Contract.** Takes [`Job`]s and answers each exactly once: a block is run through the full
+//! transition and committed, an attestation is verified against its target's state, a state is loaded.
+//! Workers are threads that pull from one queue of lanes; one more worker serves duties alone.
+//!
+//! ```text
+//!   submit ──> lanes: duties > blocks > attestations > queries
+//!                 │ pull (no state of mine is being loaded by another)
+//!                 v
+//!               Idle ──RequestTrail──> AwaitTrail ──Commit──> AwaitCommit
+//!                 ^                        │ Answer                │ acknowledged: Answer
+//!                 └────────────────────────┴───────────────────────┘
+//! ```
+//!
+//! **Invariants.**
+//! - I1 Every job is answered exactly once: also when the HotDB knows nothing (HAZARDS R4, R5), when
+//!   the worker panics (L5), when the queue refuses it or closes (Q10).
+//! - I2 A block is answered valid only after the HotDB has acknowledged its commit (R6, R7).
+//! - I3 [`crate::verdict::Cleared`] is made here alone, from what the full check yielded (R8).
+//! - I4 A task waits while a worker that would take it idles only if another worker is loading the state
+//!   that the task needs (R1, R11). Duties always have a worker (R2).
+//! - I5 Lanes are bounded; a full one refuses.
+//! - I6 A fault of ours is answered as `Fault`, never as a rejection.
+//!
+//! **Blocking.** Workers wait for the queue, and for the HotDB, which waits for nobody. Submitting never
+//! blocks. Answers go through reserved slots and one-shots and never block.
+
+mod dispatcher;
+//mod service;
+mod worker;
+
+pub use dispatcher::{Dispatcher, Lane, Role, StateKey};
+//pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
+pub use worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};

@@ -1,0 +1,285 @@
+//! The pure part of a Rewinder worker; see [`crate::rewinder`] for its contract.
+
+use crate::consensus::{Consensus, Failure, IndexedVote, Slot, UpdateFlags};
+use crate::hot_db::{CommitReply, StateAt, Trail, TrailReply};
+use crate::rewinder::dispatcher::{Lane, StateKey};
+use crate::verdict::{Cleared, ClearedAttestation, ClearedBlock, RejectReason};
+
+/// What a worker can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Job<C: Consensus> {
+    /// Run the full transition of a block and commit it.
+    Block(C::Block),
+    /// Verify an attestation against the state of its target.
+    Attestation(C::Attestation),
+    /// Return the state of block `root` advanced to `slot`.
+    State {
+        /// Root of the block.
+        root: C::Root,
+        /// The slot to advance to, at least the block's.
+        slot: Slot,
+    },
+}
+
+impl<C: Consensus> Job<C> {
+    /// Returns the state that has to be loaded first and is worth sharing. Blocks have none: each
+    /// continues from its parent's own state, which is cached when the parent is committed.
+    pub fn state_key(&self, consensus: &C) -> Option<StateKey<C::Root>> {
+        match self {
+            Self::Block(_) => None,
+            Self::Attestation(_) | Self::State { .. } => Some(self.origin(consensus)),
+        }
+    }
+
+    /// Returns the lane of the job, unless its requester knows better.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Block(_) => Lane::Blocks,
+            Self::Attestation(_) => Lane::Attestations,
+            Self::State { .. } => Lane::Queries,
+        }
+    }
+
+    /// The trail to ask for.
+    fn origin(&self, consensus: &C) -> StateKey<C::Root> {
+        match self {
+            Self::Block(block) => {
+                let header = consensus.header(block);
+                (header.parent, header.slot)
+            }
+            Self::Attestation(attestation) => {
+                let target = consensus.vote(attestation).target;
+                (target.root, consensus.start_slot(target.epoch))
+            }
+            Self::State { root, slot } => (*root, *slot),
+        }
+    }
+}
+
+/// The answer to a job. There is always exactly one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Answer<C: Consensus> {
+    /// The block is valid and in the HotDB.
+    Block(Box<ClearedBlock<C>>),
+    /// The attestation is valid.
+    Attestation(Box<ClearedAttestation<C>>),
+    /// The state.
+    State(StateAt<C>),
+    /// The item is invalid.
+    Invalid(RejectReason<C::Invalid>),
+    /// The HotDB does not have the block to start from.
+    UnknownParent,
+    /// The block to start from was pruned.
+    Pruned,
+    /// The HotDB holds as many blocks as it may.
+    Full,
+    /// The services stop, or the queue is full.
+    Refused,
+    /// We failed. The text is for the log.
+    Fault(String),
+}
+
+/// What happens to a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum WorkerEvent<C: Consensus> {
+    /// It pulled a job.
+    Start(Job<C>),
+    /// The HotDB answered its request for a trail.
+    Trail(TrailReply<C>),
+    /// The HotDB acknowledged its commit.
+    Committed(CommitReply),
+    /// The HotDB is gone.
+    HotDbGone,
+}
+
+/// What a worker asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum WorkerEffect<C: Consensus> {
+    /// Ask the HotDB for a trail; the reply is the next event.
+    RequestTrail {
+        /// Root of the block to reach.
+        root: C::Root,
+        /// Slot to reach.
+        slot: Slot,
+    },
+    /// Commit a verified block; the acknowledgement is the next event.
+    Commit {
+        /// The block.
+        block: C::Block,
+        /// The state after it.
+        state: StateAt<C>,
+    },
+    /// Give the HotDB a state that a trail asked for.
+    PostState(StateAt<C>),
+    /// Tell the dispatcher that the state is cached, or will not be.
+    Loaded(StateKey<C::Root>),
+    /// Answer the requester. The worker is idle afterwards.
+    Answer(Answer<C>),
+}
+
+/// Where a worker is: `Idle -> AwaitTrail -> (AwaitCommit ->) Idle`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Worker<C: Consensus> {
+    /// It has no job.
+    Idle,
+    /// It waits for a trail.
+    AwaitTrail(Job<C>),
+    /// It waits for the acknowledgement of a commit, with the verdict in hand (HAZARDS R6).
+    AwaitCommit(Box<ClearedBlock<C>>),
+}
+
+type Effects<C> = Vec<WorkerEffect<C>>;
+type Stop<C> = Answer<C>;
+
+impl<C: Consensus> Worker<C> {
+    /// Returns whether the worker can take a job.
+    pub fn is_idle(&self) -> bool {
+        matches!(self, Self::Idle)
+    }
+
+    /// Handles one event; an event that does not fit the state is a fault and is answered as one.
+    pub fn handle(&mut self, consensus: &C, event: WorkerEvent<C>) -> Effects<C> {
+        match (std::mem::replace(self, Self::Idle), event) {
+            (Self::Idle, WorkerEvent::Start(job)) => {
+                let (root, slot) = job.origin(consensus);
+                *self = Self::AwaitTrail(job);
+                vec![WorkerEffect::RequestTrail { root, slot }]
+            }
+            (Self::AwaitTrail(job), WorkerEvent::Trail(reply)) => {
+                let mut effects = Vec::new();
+                let key = job.state_key(consensus);
+                let answer = match reply {
+                    TrailReply::Trail(trail) => self.run(consensus, job, *trail, &mut effects),
+                    TrailReply::UnknownParent => Err(Answer::UnknownParent),
+                    TrailReply::Pruned => Err(Answer::Pruned),
+                    TrailReply::BeforeBlock { .. } => {
+                        Err(Answer::Invalid(RejectReason::SlotNotAfterParent))
+                    }
+                };
+                effects.extend(key.map(WorkerEffect::Loaded));
+                effects.extend(answer.err().map(WorkerEffect::Answer));
+                effects
+            }
+            (Self::AwaitTrail(job), WorkerEvent::HotDbGone) => {
+                let loaded = job.state_key(consensus).map(WorkerEffect::Loaded);
+                loaded.into_iter().chain([answer_fault("the HotDB is gone")]).collect()
+            }
+            (Self::AwaitCommit(cleared), WorkerEvent::Committed(reply)) => {
+                vec![WorkerEffect::Answer(match reply {
+                    CommitReply::Committed | CommitReply::AlreadyCommitted => {
+                        Answer::Block(cleared)
+                    }
+                    CommitReply::UnknownParent => Answer::UnknownParent,
+                    CommitReply::Pruned => Answer::Pruned,
+                    CommitReply::Full => Answer::Full,
+                })]
+            }
+            (_, event) => vec![answer_fault(&format!("unexpected {}", event.name()))],
+        }
+    }
+
+    /// Replays the trail and does the job. `Err` is the answer; `Ok` means that a commit is pending.
+    fn run(
+        &mut self,
+        consensus: &C,
+        job: Job<C>,
+        trail: Trail<C>,
+        effects: &mut Effects<C>,
+    ) -> Result<(), Stop<C>> {
+        match job {
+            Job::Block(block) => {
+                let header = consensus.header(&block);
+                if header.slot <= trail.block_slot {
+                    return Err(Answer::Invalid(RejectReason::SlotNotAfterParent));
+                }
+                let mut state = replay(consensus, trail, effects)?.state;
+                consensus.transition(&mut state, &block, UpdateFlags::default()).map_err(stop)?;
+                let evidence = consensus.block_effects(&state, &block).map_err(fault)?;
+                let state = StateAt { root: header.root, slot: header.slot, state };
+                effects.push(WorkerEffect::Commit { block: block.clone(), state });
+                *self = Self::AwaitCommit(Box::new(Cleared::new(block, evidence)));
+                Ok(())
+            }
+            Job::Attestation(attestation) => {
+                let target = consensus.vote(&attestation).target;
+                let slot = consensus.start_slot(target.epoch);
+                let state = load(consensus, trail, slot, target.root, effects)?;
+                let indices =
+                    consensus.verify_attestation(&state.state, &attestation).map_err(stop)?;
+                let vote = consensus.vote(&attestation);
+                let cleared = Cleared::new(attestation, IndexedVote { vote, indices });
+                Err(Answer::Attestation(Box::new(cleared)))
+            }
+            Job::State { root, slot } => {
+                Err(Answer::State(load(consensus, trail, slot, root, effects)?))
+            }
+        }
+    }
+}
+
+/// Replays the trail's blocks, which were verified before they were committed.
+fn replay<C: Consensus>(
+    consensus: &C,
+    trail: Trail<C>,
+    effects: &mut Effects<C>,
+) -> Result<StateAt<C>, Stop<C>> {
+    let mut at = trail.start;
+    for block in &trail.blocks {
+        let flags = UpdateFlags::replay();
+        consensus.transition(&mut at.state, block, flags).map_err(|failure| match failure {
+            Failure::Invalid(invalid) => Answer::Fault(format!("committed block: {invalid}")),
+            Failure::Fault(error) => fault(error),
+        })?;
+        let header = consensus.header(block);
+        (at.root, at.slot) = (header.root, header.slot);
+        if trail.wanted.contains(&at.root) {
+            effects.push(WorkerEffect::PostState(at.clone()));
+        }
+    }
+    Ok(at)
+}
+
+/// Replays, then advances to `slot`.
+fn load<C: Consensus>(
+    consensus: &C,
+    trail: Trail<C>,
+    slot: Slot,
+    root: C::Root,
+    effects: &mut Effects<C>,
+) -> Result<StateAt<C>, Stop<C>> {
+    let want_target = trail.want_target;
+    let mut at = replay(consensus, trail, effects)?;
+    consensus.advance(&mut at.state, slot).map_err(fault)?;
+    (at.root, at.slot) = (root, slot);
+    if want_target {
+        effects.push(WorkerEffect::PostState(at.clone()));
+    }
+    Ok(at)
+}
+
+fn stop<C: Consensus>(failure: Failure<C::Invalid, C::Fault>) -> Stop<C> {
+    match failure {
+        Failure::Invalid(invalid) => Answer::Invalid(RejectReason::Check(invalid)),
+        Failure::Fault(error) => fault(error),
+    }
+}
+
+fn fault<C: Consensus>(error: impl std::error::Error) -> Stop<C> {
+    Answer::Fault(error.to_string())
+}
+
+fn answer_fault<C: Consensus>(text: &str) -> WorkerEffect<C> {
+    WorkerEffect::Answer(Answer::Fault(text.to_owned()))
+}
+
+impl<C: Consensus> WorkerEvent<C> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "job",
+            Self::Trail(_) => "trail",
+            Self::Committed(_) => "acknowledgement",
+            Self::HotDbGone => "loss of the HotDB",
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The firewall's types: what the network gave, what has been cleared, and the answer to every item.
+//!
+//! [`Quarantined`] can be made by anyone. [`Cleared`] cannot: its one constructor is the Rewinder's and
+//! takes what only a full transition (or a full attestation check) yields.
+
+use crate::consensus::{BlockEffects, Consensus, IndexedVote, Invalid};
+
+/// An item as the network gave it: nothing about it has been checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Quarantined<T> {
+    item: T,
+    peer: u64,
+    bytes: usize,
+}
+
+impl<T> Quarantined<T> {
+    /// Marks `item` as coming from `peer`. `bytes` is the size that quotas count.
+    pub fn new(item: T, peer: u64, bytes: usize) -> Self {
+        Self { item, peer, bytes }
+    }
+
+    /// Returns the unchecked item.
+    pub fn item(&self) -> &T {
+        &self.item
+    }
+
+    /// Returns the peer that sent it; any number that tells peers apart.
+    #[must_use]
+    pub fn peer(&self) -> u64 {
+        self.peer
+    }
+
+    /// Returns the size that quotas count, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// An item that passed, with the proof: what the full check yielded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cleared<T, E> {
+    item: T,
+    evidence: E,
+}
+
+impl<T, E> Cleared<T, E> {
+    /// Only the Rewinder's worker calls this, with the evidence of a full check.
+    pub(crate) fn new(item: T, evidence: E) -> Self {
+        Self { item, evidence }
+    }
+
+    /// Returns the item.
+    pub fn item(&self) -> &T {
+        &self.item
+    }
+
+    /// Returns what the full check yielded.
+    pub fn evidence(&self) -> &E {
+        &self.evidence
+    }
+}
+
+/// A block that a full state transition accepted and that the HotDB has.
+pub type ClearedBlock<C> = Cleared<<C as Consensus>::Block, BlockEffects<<C as Consensus>::Root>>;
+/// An attestation whose committee and signature were verified.
+pub type ClearedAttestation<C> =
+    Cleared<<C as Consensus>::Attestation, IndexedVote<<C as Consensus>::Root>>;
+
+/// Why an item is invalid.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RejectReason<I> {
+    /// The root was rejected before.
+    KnownInvalid,
+    /// An ancestor (or the block or target attested to) is invalid.
+    InvalidAncestor,
+    /// The block lies at or before the finalised slot.
+    NotAfterFinalizedSlot,
+    /// The block's branch does not contain the finalised block.
+    NotDescendantOfFinalized,
+    /// The block's slot is not after its parent's.
+    SlotNotAfterParent,
+    /// An attestation's target epoch is not the epoch of its slot.
+    BadTargetEpoch,
+    /// An attestation's target is not the checkpoint of the branch it votes for.
+    BadTargetRoot,
+    /// An attestation votes for a block of a later slot.
+    BlockAfterAttestation,
+    /// The protocol's own check.
+    Check(I),
+}
+
+impl<I: Invalid> RejectReason<I> {
+    /// Returns the project's word for the reason.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::KnownInvalid => "known_invalid",
+            Self::InvalidAncestor => "invalid_ancestor",
+            Self::NotAfterFinalizedSlot => "not_after_finalized_slot",
+            Self::NotDescendantOfFinalized => "not_descendant_of_finalized",
+            Self::SlotNotAfterParent => "slot_not_after_parent",
+            Self::BadTargetEpoch => "bad_target_epoch",
+            Self::BadTargetRoot => "bad_target_root",
+            Self::BlockAfterAttestation => "block_after_attestation",
+            Self::Check(invalid) => invalid.reason(),
+        }
+    }
+
+    /// Returns whether every item with the same root is invalid for this reason, for ever.
+    pub fn condemns_root(&self) -> bool {
+        match self {
+            Self::KnownInvalid | Self::InvalidAncestor | Self::SlotNotAfterParent => true,
+            Self::Check(invalid) => invalid.condemns_root(),
+            _ => false,
+        }
+    }
+}
+
+/// Why an item is of no use, though nothing is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IgnoreReason {
+    /// It is known already.
+    Duplicate,
+    /// Its target epoch lies before the previous one.
+    TooOld,
+}
+
+impl IgnoreReason {
+    /// Returns the project's word for the reason.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::TooOld => "too_old",
+        }
+    }
+}
+
+/// Why an item was given up without a judgement; it may be submitted again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// Quarantine is full of items that came before.
+    QuarantineFull,
+    /// It waited longest when room was needed.
+    Evicted,
+    /// Its peer has its share of waiting items already.
+    PeerQuota,
+    /// Finality passed it while it waited.
+    Finalized,
+    /// The HotDB holds as many blocks as it may.
+    HotDbFull,
+    /// The services stop.
+    Shutdown,
+    /// We failed.
+    Fault,
+}
+
+impl DropReason {
+    /// Returns the project's word for the reason.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::QuarantineFull => "quarantine_full",
+            Self::Evicted => "evicted",
+            Self::PeerQuota => "peer_quota",
+            Self::Finalized => "finalized",
+            Self::HotDbFull => "hot_db_full",
+            Self::Shutdown => "shutdown",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+/// The one final answer to a submitted item.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict<R, I> {
+    /// Valid. For a block: the root of the state after it.
+    Accept {
+        /// `None` for an attestation.
+        post_state_root: Option<R>,
+    },
+    /// Of no use.
+    Ignore(IgnoreReason),
+    /// Invalid.
+    Reject(RejectReason<I>),
+    /// Not judged.
+    Dropped(DropReason),
+}
+
+impl<R, I: Invalid> Verdict<R, I> {
+    /// Returns the class: `valid`, `ignored`, `invalid` or `dropped`.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Accept { .. } => "valid",
+            Self::Ignore(_) => "ignored",
+            Self::Reject(_) => "invalid",
+            Self::Dropped(_) => "dropped",
+        }
+    }
+
+    /// Returns the project's word for the reason; `ok` for an accepted item.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Accept { .. } => "ok",
+            Self::Ignore(reason) => reason.word(),
+            Self::Reject(reason) => reason.word(),
+            Self::Dropped(reason) => reason.word(),
+        }
+    }
+}
+
+/// What an item without a verdict waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PendingReason {
+    /// A block's parent.
+    UnknownParent,
+    /// The block that an attestation votes for.
+    UnknownBlock,
+    /// The slot it belongs to.
+    FutureSlot,
+    /// The Rewinder's answer, or its turn.
+    BeingChecked,
+}
+
+impl PendingReason {
+    /// Returns the project's word for the reason.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::UnknownParent => "unknown_parent",
+            Self::UnknownBlock => "unknown_block",
+            Self::FutureSlot => "future_slot",
+            Self::BeingChecked => "being_checked",
+        }
+    }
+}
