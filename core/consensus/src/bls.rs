@@ -1,0 +1,285 @@
+//! BLS12-381 signatures with public keys in G1: the minimal-pubkey-size, proof-of-possession suite.
+//!
+//! - B1: a [`PublicKey`] was checked when it was decompressed: on the curve, in the subgroup, not
+//!   the point at infinity.
+//! - B2: a [`Signature`] was checked when it was decompressed: on the curve, in the subgroup. It may
+//!   be the point at infinity, which no valid key signs to.
+//! - B3: [`verify_batch`] multiplies every signature by its own random scalar of 64 bits from the
+//!   operating system, so that faults cannot cancel; a batch that fails says nothing about its
+//!   members, who are then verified one by one.
+//!
+//! Reference: IETF draft `irtf-cfrg-bls-signature-04`; consensus specification,
+//! `phase0/beacon-chain.md`, "BLS signatures".
+
+use std::any::Any;
+
+use blst::min_pk::{
+    AggregatePublicKey, AggregateSignature, PublicKey as BlstPublicKey, SecretKey as BlstSecretKey,
+    Signature as BlstSignature,
+};
+use blst::{BLST_ERROR, Pairing, blst_p1_affine, blst_p2_affine};
+
+use crate::error::Fault;
+use crate::primitives::{PublicKeyBytes, Root, SignatureBytes};
+
+/// Domain separation tag of the suite.
+const DST: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+/// Bits of the scalars that keep a batch's members apart.
+const BATCH_SCALAR_BITS: usize = 64;
+
+/// Why bytes are not a key or a signature, or an operation has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum BlsError {
+    /// Not an encoding of a point of the curve.
+    #[error("not the encoding of a curve point")]
+    Encoding,
+    /// A point of the curve that is not in the subgroup of prime order.
+    #[error("the point is not in the subgroup")]
+    NotInGroup,
+    /// The point at infinity as a public key.
+    #[error("the public key is the point at infinity")]
+    InfinityPublicKey,
+    /// Zero, or not below the group's order.
+    #[error("the secret key is zero or out of range")]
+    SecretKey,
+    /// An aggregate of nothing.
+    #[error("nothing to aggregate")]
+    EmptyAggregate,
+}
+
+impl From<BLST_ERROR> for BlsError {
+    fn from(error: BLST_ERROR) -> Self {
+        match error {
+            BLST_ERROR::BLST_POINT_NOT_IN_GROUP => Self::NotInGroup,
+            BLST_ERROR::BLST_PK_IS_INFINITY => Self::InfinityPublicKey,
+            BLST_ERROR::BLST_BAD_SCALAR => Self::SecretKey,
+            _ => Self::Encoding,
+        }
+    }
+}
+
+/// A checked public key (B1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicKey(BlstPublicKey);
+
+impl PublicKey {
+    /// Decompresses and checks a key.
+    ///
+    /// # Errors
+    /// [`BlsError`] if the bytes do not encode a point of the subgroup, or encode infinity.
+    pub fn from_bytes(bytes: &PublicKeyBytes) -> Result<Self, BlsError> {
+        Ok(Self(BlstPublicKey::key_validate(bytes.as_ref())?))
+    }
+
+    /// The compressed key.
+    pub fn to_bytes(&self) -> PublicKeyBytes {
+        PublicKeyBytes::new(self.0.to_bytes())
+    }
+
+    /// The sum of keys.
+    ///
+    /// # Errors
+    /// [`BlsError::EmptyAggregate`] of no keys, [`BlsError::InfinityPublicKey`] if they cancel.
+    pub fn aggregate(keys: &[Self]) -> Result<Self, BlsError> {
+        let (first, rest) = keys.split_first().ok_or(BlsError::EmptyAggregate)?;
+        if rest.is_empty() {
+            return Ok(*first);
+        }
+        let mut sum = AggregatePublicKey::from_public_key(&first.0);
+        for key in rest {
+            sum.add_public_key(&key.0, false)?;
+        }
+        let sum = sum.to_public_key();
+        const INFINITY_FLAG: u8 = 0x40;
+        if sum.to_bytes()[0] & INFINITY_FLAG != 0 {
+            return Err(BlsError::InfinityPublicKey);
+        }
+        Ok(Self(sum))
+    }
+}
+
+/// A signature in the subgroup (B2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature(BlstSignature);
+
+impl Signature {
+    /// Decompresses and checks a signature.
+    ///
+    /// # Errors
+    /// [`BlsError`] if the bytes do not encode a point of the subgroup.
+    pub fn from_bytes(bytes: &SignatureBytes) -> Result<Self, BlsError> {
+        Ok(Self(BlstSignature::sig_validate(bytes.as_ref(), false)?))
+    }
+
+    /// The compressed signature.
+    pub fn to_bytes(&self) -> SignatureBytes {
+        SignatureBytes::new(self.0.to_bytes())
+    }
+}
+
+/// A message, the key (or sum of keys) that is said to have signed it, and the signature.
+#[derive(Clone, Debug)]
+pub struct SignatureSet {
+    /// The key or sum of keys.
+    pub public_key: PublicKey,
+    /// What was signed.
+    pub message: Root,
+    /// The signature.
+    pub signature: Signature,
+}
+
+impl SignatureSet {
+    /// Whether this signature is valid.
+    pub fn verify(&self) -> bool {
+        core_verify(&[self.public_key], &[self.message.as_ref()], &self.signature)
+    }
+}
+
+/// Whether all signatures are valid, by one pairing product (B3). True of none.
+///
+/// # Errors
+/// [`Fault::Entropy`] if the operating system gives no random bytes.
+pub fn verify_batch(sets: &[SignatureSet]) -> Result<bool, Fault> {
+    match sets {
+        [] => return Ok(true),
+        [only] => return Ok(only.verify()),
+        _ => {}
+    }
+    let mut random = vec![0; sets.len() * BATCH_SCALAR_BITS / 8];
+    getrandom::fill(&mut random).map_err(|error| Fault::Entropy(error.to_string()))?;
+    let mut pairing = Pairing::new(true, DST);
+    for (set, scalar) in sets.iter().zip(random.chunks_exact_mut(BATCH_SCALAR_BITS / 8)) {
+        // A scalar of zero would leave its signature out.
+        scalar[0] |= 1;
+        let public_key: &blst_p1_affine = (&set.public_key.0).into();
+        let signature: &blst_p2_affine = (&set.signature.0).into();
+        let outcome = pairing.mul_n_aggregate(
+            public_key,
+            false,
+            signature,
+            false,
+            scalar,
+            BATCH_SCALAR_BITS,
+            set.message.as_ref(),
+            &[],
+        );
+        if outcome != BLST_ERROR::BLST_SUCCESS {
+            return Ok(false);
+        }
+    }
+    pairing.commit();
+    Ok(pairing.finalverify(None))
+}
+
+/// A secret key, for signing in tests and by validators without a remote signer.
+#[derive(Clone)]
+pub struct SecretKey(BlstSecretKey);
+
+impl SecretKey {
+    /// A key from its big-endian bytes.
+    ///
+    /// # Errors
+    /// [`BlsError::SecretKey`] if it is zero or not below the group's order.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, BlsError> {
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Err(BlsError::SecretKey);
+        }
+        Ok(Self(BlstSecretKey::from_bytes(bytes).map_err(|_| BlsError::SecretKey)?))
+    }
+
+    /// The public key.
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey(self.0.sk_to_pk())
+    }
+
+    /// Signs a message.
+    pub fn sign(&self, message: &[u8]) -> SignatureBytes {
+        SignatureBytes::new(self.0.sign(message, DST, &[]).to_bytes())
+    }
+}
+
+impl std::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretKey(..)")
+    }
+}
+
+/// Signs `message`: the suite's `Sign`.
+///
+/// # Errors
+/// [`BlsError::SecretKey`] if the key is zero or not below the group's order.
+pub fn sign(secret_key: &[u8; 32], message: &[u8]) -> Result<SignatureBytes, BlsError> {
+    Ok(SecretKey::from_bytes(secret_key)?.sign(message))
+}
+
+/// The suite's `Verify`: false for anything that is not a key, not a signature or does not match.
+pub fn verify(public_key: &PublicKeyBytes, message: &[u8], signature: &SignatureBytes) -> bool {
+    let (Ok(key), Ok(signature)) =
+        (PublicKey::from_bytes(public_key), Signature::from_bytes(signature))
+    else {
+        return false;
+    };
+    core_verify(&[key], &[message], &signature)
+}
+
+/// The suite's `Aggregate`.
+///
+/// # Errors
+/// [`BlsError::EmptyAggregate`] of nothing, another one if a part is not a signature.
+pub fn aggregate(signatures: &[SignatureBytes]) -> Result<SignatureBytes, BlsError> {
+    let parts: Vec<Signature> =
+        signatures.iter().map(Signature::from_bytes).collect::<Result<_, _>>()?;
+    let (first, rest) = parts.split_first().ok_or(BlsError::EmptyAggregate)?;
+    let mut sum = AggregateSignature::from_signature(&first.0);
+    for part in rest {
+        sum.add_signature(&part.0, false)?;
+    }
+    Ok(SignatureBytes::new(sum.to_signature().to_bytes()))
+}
+
+/// The suite's `FastAggregateVerify`: all keys signed one message. False of no keys.
+pub fn fast_aggregate_verify(
+    public_keys: &[PublicKeyBytes],
+    message: &[u8],
+    signature: &SignatureBytes,
+) -> bool {
+    let keys: Result<Vec<_>, _> = public_keys.iter().map(PublicKey::from_bytes).collect();
+    let (Ok(keys), Ok(signature)) = (keys, Signature::from_bytes(signature)) else {
+        return false;
+    };
+    PublicKey::aggregate(&keys).is_ok_and(|key| core_verify(&[key], &[message], &signature))
+}
+
+/// The suite's `AggregateVerify`: each key signed its own message. False of no keys, and if there
+/// are not as many messages as keys.
+pub fn aggregate_verify(
+    public_keys: &[PublicKeyBytes],
+    messages: &[&[u8]],
+    signature: &SignatureBytes,
+) -> bool {
+    if public_keys.is_empty() || public_keys.len() != messages.len() {
+        return false;
+    }
+    let keys: Result<Vec<_>, _> = public_keys.iter().map(PublicKey::from_bytes).collect();
+    let (Ok(keys), Ok(signature)) = (keys, Signature::from_bytes(signature)) else {
+        return false;
+    };
+    core_verify(&keys, messages, &signature)
+}
+
+/// Whether `signature` is the sum of each key's signature over its message. By B1 and B2 the
+/// points need no further check.
+fn core_verify(keys: &[PublicKey], messages: &[&[u8]], signature: &Signature) -> bool {
+    let mut pairing = Pairing::new(true, DST);
+    let mut part: &dyn Any = <&blst_p2_affine>::from(&signature.0);
+    for (key, message) in keys.iter().zip(messages) {
+        let key: &blst_p1_affine = (&key.0).into();
+        if pairing.aggregate(key, false, part, false, message, &[]) != BLST_ERROR::BLST_SUCCESS {
+            return false;
+        }
+        // The signature goes in once; what is not a point stands for none.
+        part = &();
+    }
+    pairing.commit();
+    pairing.finalverify(None)
+}

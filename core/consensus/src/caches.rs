@@ -1,0 +1,189 @@
+//! What is derived from a state and shared by its clones.
+//!
+//! | cache | key | shared by | replaced |
+//! |---|---|---|---|
+//! | committees, proposers, total active balance | epoch of the context | all states of one epoch that descend from one epoch start | at the end of `process_effective_balance_updates` |
+//! | index of public keys | position in the registry | clones, copy on write | by deposits |
+//! | decompressed public keys | validator index and compressed bytes | all descendants of one decoded state | never, it grows |
+//! | exit queue | - | nobody (two numbers, by value) | by every exit |
+//!
+//! - C1: shuffling of epochs up to the next one and the balances that count are fixed from the start
+//!   of an epoch on: seeds mix what was revealed two epochs before, activations and exits take effect
+//!   at least `MAX_SEED_LOOKAHEAD` later, and effective balances change only between epochs. Hence
+//!   branches that part within an epoch may share one context.
+//! - C2: a context answers only for its own epoch. A state whose epoch is another computes anew.
+//! - C3: a decompressed key is only handed out for the compressed bytes that it came from, so two
+//!   branches that register different keys at one index cannot mislead each other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use milhouse::List;
+use typenum::Unsigned;
+
+use crate::bls::{BlsError, PublicKey};
+use crate::containers::Validator;
+use crate::primitives::{Epoch, Gwei, PublicKeyBytes, ValidatorIndex};
+
+type Validators<N> = List<Validator, N, std::collections::BTreeMap<usize, Validator>>;
+
+/// Everything that a state caches. A clone copies a handful of pointers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caches {
+    pub(crate) epoch: Option<Arc<EpochContext>>,
+    pub(crate) public_key_index: PublicKeyIndex,
+    pub(crate) public_keys: Arc<PublicKeyTable>,
+    pub(crate) exit_queue: Option<ExitQueue>,
+}
+
+impl Caches {
+    /// Brings the index of public keys up to the registry's length.
+    pub(crate) fn index_public_keys<N: Unsigned>(&mut self, validators: &Validators<N>) {
+        self.public_key_index.extend(validators);
+    }
+
+    /// Makes the context of `epoch` current, keeping the committees that stay valid.
+    pub(crate) fn start_epoch(&mut self, epoch: Epoch) {
+        let context = match self.epoch.take() {
+            Some(old) if old.epoch.checked_add(1) == Some(epoch) => EpochContext {
+                epoch,
+                previous: old.current.clone(),
+                current: old.next.clone(),
+                ..EpochContext::default()
+            },
+            _ => EpochContext { epoch, ..EpochContext::default() },
+        };
+        self.epoch = Some(Arc::new(context));
+    }
+}
+
+/// Where the exit queue ends: the last epoch that has exits, and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExitQueue {
+    pub(crate) last_epoch: Epoch,
+    pub(crate) exits: u64,
+}
+
+/// Values that are fixed for one epoch; each is computed when first asked for.
+#[derive(Debug, Default)]
+pub(crate) struct EpochContext {
+    pub(crate) epoch: Epoch,
+    pub(crate) previous: OnceLock<Arc<Committees>>,
+    pub(crate) current: OnceLock<Arc<Committees>>,
+    pub(crate) next: OnceLock<Arc<Committees>>,
+    pub(crate) total_active_balance: OnceLock<Gwei>,
+    pub(crate) proposers: OnceLock<Box<[OnceLock<ValidatorIndex>]>>,
+}
+
+/// The shuffled active validators of an epoch, cut into committees.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Committees {
+    shuffled: Box<[ValidatorIndex]>,
+    committees_per_slot: u64,
+    slots_per_epoch: u64,
+}
+
+impl Committees {
+    pub(crate) fn new(
+        shuffled: Vec<ValidatorIndex>,
+        committees_per_slot: u64,
+        slots_per_epoch: u64,
+    ) -> Self {
+        Self { shuffled: shuffled.into_boxed_slice(), committees_per_slot, slots_per_epoch }
+    }
+
+    /// Committees in every slot of the epoch, at least one.
+    pub fn committees_per_slot(&self) -> u64 {
+        self.committees_per_slot
+    }
+
+    /// Number of validators that are active in the epoch.
+    pub fn active_validator_count(&self) -> u64 {
+        self.shuffled.len() as u64
+    }
+
+    /// The members of committee `index` in the epoch's `slot`-th slot, or `None` if there is no
+    /// such committee.
+    pub fn committee(&self, slot: u64, index: u64) -> Option<&[ValidatorIndex]> {
+        if index >= self.committees_per_slot || slot >= self.slots_per_epoch {
+            return None;
+        }
+        let position = u128::from(slot * self.committees_per_slot + index);
+        let committees = u128::from(self.committees_per_slot * self.slots_per_epoch);
+        let bound = |at: u128| (self.shuffled.len() as u128 * at / committees) as usize;
+        self.shuffled.get(bound(position)..bound(position + 1))
+    }
+}
+
+/// Recent additions that may be copied cheaply before they are merged into the shared base.
+const OVERLAY_LIMIT: usize = 256;
+
+/// Finds the registry position of a public key. The lowest position wins, as in the specification.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PublicKeyIndex {
+    base: Arc<HashMap<PublicKeyBytes, ValidatorIndex>>,
+    overlay: Arc<HashMap<PublicKeyBytes, ValidatorIndex>>,
+    indexed: usize,
+}
+
+impl PublicKeyIndex {
+    pub(crate) fn extend<N: Unsigned>(&mut self, validators: &Validators<N>) {
+        let Ok(new) = validators.iter_from(self.indexed) else {
+            // The registry never shrinks; if it was replaced by hand, start anew.
+            *self = Self::default();
+            return self.extend(validators);
+        };
+        if validators.len() == self.indexed {
+            return;
+        }
+        let bulk = validators.len() - self.indexed + self.overlay.len() > OVERLAY_LIMIT;
+        if bulk {
+            let base = Arc::make_mut(&mut self.base);
+            base.reserve(validators.len() - self.indexed + self.overlay.len());
+            base.extend(self.overlay.iter().map(|(key, index)| (*key, *index)));
+            self.overlay = Arc::default();
+        }
+        for (index, validator) in (self.indexed as u64..).zip(new) {
+            if self.get(&validator.pubkey).is_none() {
+                let map = if bulk { &mut self.base } else { &mut self.overlay };
+                Arc::make_mut(map).insert(validator.pubkey, index);
+            }
+        }
+        self.indexed = validators.len();
+    }
+
+    pub(crate) fn get(&self, key: &PublicKeyBytes) -> Option<ValidatorIndex> {
+        self.overlay.get(key).or_else(|| self.base.get(key)).copied()
+    }
+}
+
+/// Public keys that were decompressed and found to be in the group.
+#[derive(Debug, Default)]
+pub(crate) struct PublicKeyTable {
+    keys: RwLock<Vec<Option<(PublicKeyBytes, PublicKey)>>>,
+}
+
+impl PublicKeyTable {
+    /// The key of `compressed`, which is `index` of a registry; decompressed at most once unless
+    /// branches disagree about it.
+    pub(crate) fn get(
+        &self,
+        index: usize,
+        compressed: &PublicKeyBytes,
+    ) -> Result<PublicKey, BlsError> {
+        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(index).copied();
+        match known.flatten() {
+            Some((bytes, key)) if bytes == *compressed => return Ok(key),
+            // Another branch's key lives there: by C3 this one is decompressed each time.
+            Some(_) => return PublicKey::from_bytes(compressed),
+            None => {}
+        }
+        let key = PublicKey::from_bytes(compressed)?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() <= index {
+            keys.resize(index + 1, None);
+        }
+        keys[index] = Some((*compressed, key));
+        Ok(key)
+    }
+}

@@ -1,0 +1,130 @@
+//! Errors that the themes share: invalid input on one side, faults of ours on the other.
+//!
+//! [`StateError`] is what the specification expresses as an assertion, an index error or an
+//! overflow of `uint64` in a helper; [`Fault`] is what cannot be blamed on an input. A theme's own
+//! error (an attestation's, a deposit's) names the condition that failed and wraps these.
+
+use crate::primitives::{CommitteeIndex, Epoch, Slot, ValidatorIndex};
+
+/// Something of ours failed; says nothing about the input.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Fault {
+    /// A persistent list refused an operation that its contract allows.
+    #[error("persistent list: {0}")]
+    PersistentList(String),
+    /// The operating system gave no entropy.
+    #[error("no entropy: {0}")]
+    Entropy(String),
+}
+
+impl From<milhouse::Error> for Fault {
+    fn from(error: milhouse::Error) -> Self {
+        Self::PersistentList(format!("{error:?}"))
+    }
+}
+
+/// A `uint64` computation whose result does not fit, which the specification makes invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("a uint64 computation overflows")]
+pub struct Overflow;
+
+/// A helper's condition that an input, or the state that it is applied to, does not meet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum StateError {
+    /// A validator index outside the registry.
+    #[error("validator {index} is not one of {count}")]
+    UnknownValidator {
+        /// The index.
+        index: ValidatorIndex,
+        /// Length of the list that was indexed.
+        count: usize,
+    },
+    /// A slot whose block root the state does not hold.
+    #[error("no block root of slot {slot} in a state of slot {state_slot}")]
+    SlotOutOfRange {
+        /// The slot.
+        slot: Slot,
+        /// The state's slot.
+        state_slot: Slot,
+    },
+    /// A committee that the slot does not have.
+    #[error("committee {index} is not one of {count}")]
+    UnknownCommittee {
+        /// The committee.
+        index: CommitteeIndex,
+        /// Committees per slot.
+        count: u64,
+    },
+    /// Aggregation bits that end before the committee does.
+    #[error("{bits} aggregation bits for a committee of {committee}")]
+    AggregationBitsTooShort {
+        /// Number of bits.
+        bits: usize,
+        /// Size of the committee.
+        committee: usize,
+    },
+    /// No validator is active, so that nobody can be chosen.
+    #[error("no active validators in epoch {0}")]
+    NoActiveValidators(Epoch),
+    /// A list of the state is full.
+    #[error("the state's {0} are full")]
+    ListFull(&'static str),
+    /// A computation overflows.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+    /// Not the input's fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<milhouse::Error> for StateError {
+    fn from(error: milhouse::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Tells a fault of ours from an invalid input.
+pub trait AsFault {
+    /// The fault, if this error is one.
+    fn as_fault(&self) -> Option<&Fault>;
+}
+
+impl AsFault for StateError {
+    fn as_fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Fault(fault) => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+/// Arithmetic on `uint64` that fails where the specification's would.
+pub(crate) trait SafeMath: Sized {
+    fn safe_add(self, other: Self) -> Result<Self, Overflow>;
+    fn safe_sub(self, other: Self) -> Result<Self, Overflow>;
+    fn safe_mul(self, other: Self) -> Result<Self, Overflow>;
+    fn safe_div(self, other: Self) -> Result<Self, Overflow>;
+}
+
+impl SafeMath for u64 {
+    fn safe_add(self, other: Self) -> Result<Self, Overflow> {
+        self.checked_add(other).ok_or(Overflow)
+    }
+
+    fn safe_sub(self, other: Self) -> Result<Self, Overflow> {
+        self.checked_sub(other).ok_or(Overflow)
+    }
+
+    fn safe_mul(self, other: Self) -> Result<Self, Overflow> {
+        self.checked_mul(other).ok_or(Overflow)
+    }
+
+    fn safe_div(self, other: Self) -> Result<Self, Overflow> {
+        self.checked_div(other).ok_or(Overflow)
+    }
+}
+
+/// The largest `x` with `x * x <= n`: the specification's `integer_squareroot`.
+pub fn integer_squareroot(n: u64) -> u64 {
+    n.isqrt()
+}

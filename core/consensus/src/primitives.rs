@@ -1,0 +1,298 @@
+//! Byte strings, scalar aliases and constants of the phase0 specification.
+//!
+//! [`FixedBytes`] is the one representation of every fixed-length byte string (roots, public keys,
+//! signatures, versions). It is inline (no heap) so that a registry of a million validators costs
+//! its own bytes, and it speaks both encodings that this crate uses: that of the wire containers
+//! and that of the persistent lists.
+//!
+//! Reference: consensus specification, `phase0/beacon-chain.md`, "Custom types" and "Constants".
+
+use std::fmt;
+use std::str::FromStr;
+
+use ssz_rs::{DeserializeError, MerkleizationError, Node, SerializeError};
+use tree_hash::{Hash256, PackedEncoding, TreeHash, TreeHashType};
+
+/// A slot number, counted from genesis.
+pub type Slot = u64;
+/// An epoch number, counted from genesis.
+pub type Epoch = u64;
+/// A position in the validator registry.
+pub type ValidatorIndex = u64;
+/// A committee's position within its slot.
+pub type CommitteeIndex = u64;
+/// An amount of Ether in Gwei (10^-9 Ether).
+pub type Gwei = u64;
+
+/// A 32-byte hash or Merkle root.
+pub type Root = FixedBytes<32>;
+/// A compressed BLS12-381 public key (a point of G1).
+pub type PublicKeyBytes = FixedBytes<48>;
+/// A compressed BLS12-381 signature (a point of G2).
+pub type SignatureBytes = FixedBytes<96>;
+/// A fork version.
+pub type Version = FixedBytes<4>;
+/// A signature domain: four bytes of type, 28 of fork data root.
+pub type Domain = FixedBytes<32>;
+/// The four bytes that tell signature purposes apart.
+pub type DomainType = [u8; 4];
+
+/// The slot of the genesis state.
+pub const GENESIS_SLOT: Slot = 0;
+/// The epoch of the genesis state.
+pub const GENESIS_EPOCH: Epoch = 0;
+/// "Never": the value of an epoch that has not been set.
+pub const FAR_FUTURE_EPOCH: Epoch = u64::MAX;
+/// Rewarded behaviours per epoch (source, target, head, inclusion).
+pub const BASE_REWARDS_PER_EPOCH: u64 = 4;
+/// Depth of the deposit contract's Merkle tree.
+pub const DEPOSIT_CONTRACT_TREE_DEPTH: usize = 32;
+/// Number of remembered justification bits.
+pub const JUSTIFICATION_BITS_LENGTH: u32 = 4;
+/// First byte of withdrawal credentials that commit to a BLS key.
+pub const BLS_WITHDRAWAL_PREFIX: u8 = 0;
+
+/// Domain of block proposals.
+pub const DOMAIN_BEACON_PROPOSER: DomainType = [0, 0, 0, 0];
+/// Domain of attestations.
+pub const DOMAIN_BEACON_ATTESTER: DomainType = [1, 0, 0, 0];
+/// Domain of RANDAO reveals.
+pub const DOMAIN_RANDAO: DomainType = [2, 0, 0, 0];
+/// Domain of deposits.
+pub const DOMAIN_DEPOSIT: DomainType = [3, 0, 0, 0];
+/// Domain of voluntary exits.
+pub const DOMAIN_VOLUNTARY_EXIT: DomainType = [4, 0, 0, 0];
+/// Domain of aggregation selection proofs.
+pub const DOMAIN_SELECTION_PROOF: DomainType = [5, 0, 0, 0];
+/// Domain of aggregates and their proofs.
+pub const DOMAIN_AGGREGATE_AND_PROOF: DomainType = [6, 0, 0, 0];
+
+/// A byte string of exactly `N` bytes, shown as `0x` and hexadecimal digits.
+///
+/// # Examples
+/// ```
+/// use blocksmith_consensus::Version;
+/// let version: Version = "0x00000001".parse().unwrap();
+/// assert_eq!(version.as_bytes(), &[0, 0, 0, 1]);
+/// assert_eq!(version.to_string(), "0x00000001");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FixedBytes<const N: usize>([u8; N]);
+
+impl<const N: usize> FixedBytes<N> {
+    /// The string of `N` zero bytes.
+    pub const ZERO: Self = Self([0; N]);
+
+    /// Wraps an array.
+    pub const fn new(bytes: [u8; N]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; N] {
+        &self.0
+    }
+
+    /// The bytes, by value.
+    pub const fn to_bytes(self) -> [u8; N] {
+        self.0
+    }
+
+    /// Whether every byte is zero.
+    pub fn is_zero(&self) -> bool {
+        self.0.iter().all(|byte| *byte == 0)
+    }
+}
+
+impl<const N: usize> Default for FixedBytes<N> {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for FixedBytes<N> {
+    fn from(bytes: [u8; N]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl<const N: usize> TryFrom<&[u8]> for FixedBytes<N> {
+    type Error = std::array::TryFromSliceError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
+        bytes.try_into().map(Self)
+    }
+}
+
+impl<const N: usize> AsRef<[u8]> for FixedBytes<N> {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<const N: usize> fmt::LowerHex for FixedBytes<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            f.write_str("0x")?;
+        }
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl<const N: usize> fmt::Display for FixedBytes<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:#x}")
+    }
+}
+
+impl<const N: usize> fmt::Debug for FixedBytes<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is not `0x` followed by exactly two hexadecimal digits per byte.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("expected 0x and {digits} hexadecimal digits")]
+pub struct ParseHexError {
+    /// How many digits the type wants.
+    pub digits: usize,
+}
+
+impl<const N: usize> FromStr for FixedBytes<N> {
+    type Err = ParseHexError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = ParseHexError { digits: 2 * N };
+        let digits = text.strip_prefix("0x").ok_or(error.clone())?.as_bytes();
+        if digits.len() != 2 * N {
+            return Err(error);
+        }
+        let mut bytes = [0; N];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let nibble = |digit: u8| (digit as char).to_digit(16).ok_or(error.clone());
+            *byte = (nibble(pair[0])? * 16 + nibble(pair[1])?) as u8;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl From<Node> for Root {
+    fn from(node: Node) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(node.as_ref());
+        Self(bytes)
+    }
+}
+
+impl From<Hash256> for Root {
+    fn from(hash: Hash256) -> Self {
+        Self(hash.0)
+    }
+}
+
+impl From<Root> for Hash256 {
+    fn from(root: Root) -> Self {
+        Self(root.0)
+    }
+}
+
+impl<const N: usize> ssz_rs::Sized for FixedBytes<N> {
+    fn is_variable_size() -> bool {
+        false
+    }
+
+    fn size_hint() -> usize {
+        N
+    }
+}
+
+impl<const N: usize> ssz_rs::Serialize for FixedBytes<N> {
+    fn serialize(&self, buffer: &mut Vec<u8>) -> Result<usize, SerializeError> {
+        buffer.extend_from_slice(&self.0);
+        Ok(N)
+    }
+}
+
+impl<const N: usize> ssz_rs::Deserialize for FixedBytes<N> {
+    fn deserialize(encoding: &[u8]) -> Result<Self, DeserializeError> {
+        let provided = encoding.len();
+        Self::try_from(encoding).map_err(|_| {
+            if provided < N {
+                DeserializeError::ExpectedFurtherInput { provided, expected: N }
+            } else {
+                DeserializeError::AdditionalInput { provided, expected: N }
+            }
+        })
+    }
+}
+
+impl<const N: usize> ssz_rs::Merkleized for FixedBytes<N> {
+    fn hash_tree_root(&mut self) -> Result<Node, MerkleizationError> {
+        let root = self.tree_hash_root();
+        Ok(Node::try_from(root.as_slice()).expect("a root has 32 bytes"))
+    }
+}
+
+impl<const N: usize> ssz_rs::SimpleSerialize for FixedBytes<N> {}
+
+impl<const N: usize> ssz::Encode for FixedBytes<N> {
+    fn is_ssz_fixed_len() -> bool {
+        true
+    }
+
+    fn ssz_fixed_len() -> usize {
+        N
+    }
+
+    fn ssz_bytes_len(&self) -> usize {
+        N
+    }
+
+    fn ssz_append(&self, buf: &mut Vec<u8>) {
+        buf.extend_from_slice(&self.0);
+    }
+}
+
+impl<const N: usize> ssz::Decode for FixedBytes<N> {
+    fn is_ssz_fixed_len() -> bool {
+        true
+    }
+
+    fn ssz_fixed_len() -> usize {
+        N
+    }
+
+    fn from_ssz_bytes(bytes: &[u8]) -> Result<Self, ssz::DecodeError> {
+        Self::try_from(bytes)
+            .map_err(|_| ssz::DecodeError::InvalidByteLength { len: bytes.len(), expected: N })
+    }
+}
+
+impl<const N: usize> TreeHash for FixedBytes<N> {
+    fn tree_hash_type() -> TreeHashType {
+        TreeHashType::Vector
+    }
+
+    fn tree_hash_packed_encoding(&self) -> PackedEncoding {
+        PackedEncoding::from_slice(&self.0)
+    }
+
+    fn tree_hash_packing_factor() -> usize {
+        1
+    }
+
+    fn tree_hash_root(&self) -> Hash256 {
+        tree_hash::merkle_root(&self.0, 0)
+    }
+}
+
+/// SHA-256, the specification's `hash`.
+pub fn hash(input: &[u8]) -> Root {
+    Root::new(ethereum_hashing::hash_fixed(input))
+}
+
+/// SHA-256 of two roots side by side.
+pub fn hash_concat(left: &Root, right: &Root) -> Root {
+    Root::new(ethereum_hashing::hash32_concat(left.as_ref(), right.as_ref()))
+}

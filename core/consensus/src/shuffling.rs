@@ -1,0 +1,134 @@
+//! The swap-or-not shuffle: of one index, and of a whole list at once.
+//!
+//! Each round pairs positions by reflection about a pivot and swaps a pair or not by one hash bit.
+//! A round is an involution on positions, so a list is shuffled in place by applying to it, last
+//! round first, what [`compute_shuffled_index`] applies to one index, first round first; a hash
+//! then serves 256 positions rather than one.
+//!
+//! Reference: consensus specification, `phase0/beacon-chain.md`, "compute_shuffled_index".
+
+use crate::primitives::{Root, hash};
+
+/// Bits in a hash, hence positions that one hash decides.
+const POSITIONS_PER_HASH: u64 = 256;
+
+/// An index that is not below the number of indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("index {index} is not below {index_count}")]
+pub struct IndexOutOfRange {
+    /// The index.
+    pub index: u64,
+    /// How many indices there are.
+    pub index_count: u64,
+}
+
+/// Where `index` of `index_count` lands after `rounds` rounds under `seed`.
+///
+/// # Errors
+/// [`IndexOutOfRange`] if `index >= index_count`, in particular if there are none.
+pub fn compute_shuffled_index(
+    index: u64,
+    index_count: u64,
+    seed: &Root,
+    rounds: u8,
+) -> Result<u64, IndexOutOfRange> {
+    if index >= index_count {
+        return Err(IndexOutOfRange { index, index_count });
+    }
+    let count = u128::from(index_count);
+    let mut current = index;
+    for round in 0..rounds {
+        let pivot = pivot(seed, round, index_count);
+        // Below `count`, hence within 64 bits.
+        let flip = ((u128::from(pivot) + count - u128::from(current)) % count) as u64;
+        let position = current.max(flip);
+        let source = source(seed, round, position / POSITIONS_PER_HASH);
+        if bit(&source, position) {
+            current = flip;
+        }
+    }
+    Ok(current)
+}
+
+/// Shuffles `list` in place: afterwards `list[i]` is what was at `compute_shuffled_index(i)`.
+pub fn shuffle_list<T>(list: &mut [T], seed: &Root, rounds: u8) {
+    if list.len() < 2 {
+        return;
+    }
+    let count = list.len() as u64;
+    for round in (0..rounds).rev() {
+        let pivot = pivot(seed, round, count);
+        swap_mirrored(list, seed, round, 0, pivot);
+        swap_mirrored(list, seed, round, pivot + 1, count - 1);
+    }
+}
+
+/// Swaps or leaves each pair of `first..=last` that is mirrored about the middle.
+fn swap_mirrored<T>(list: &mut [T], seed: &Root, round: u8, first: u64, last: u64) {
+    let (mut low, mut high) = (first, last);
+    let mut cached = None;
+    while low < high {
+        let chunk = high / POSITIONS_PER_HASH;
+        let bits = match cached {
+            Some((known, bits)) if known == chunk => bits,
+            _ => source(seed, round, chunk),
+        };
+        cached = Some((chunk, bits));
+        if bit(&bits, high) {
+            list.swap(low as usize, high as usize);
+        }
+        low += 1;
+        high -= 1;
+    }
+}
+
+fn pivot(seed: &Root, round: u8, count: u64) -> u64 {
+    let mut input = [0; 33];
+    input[..32].copy_from_slice(seed.as_ref());
+    input[32] = round;
+    let digest = hash(&input).to_bytes();
+    let (head, _) = digest.split_first_chunk::<8>().expect("a hash has 32 bytes");
+    u64::from_le_bytes(*head) % count
+}
+
+fn source(seed: &Root, round: u8, chunk: u64) -> Root {
+    let mut input = [0; 37];
+    input[..32].copy_from_slice(seed.as_ref());
+    input[32] = round;
+    // The specification writes the chunk as four bytes: registries have less than 2^40 entries.
+    input[33..].copy_from_slice(&(chunk as u32).to_le_bytes());
+    hash(&input)
+}
+
+fn bit(source: &Root, position: u64) -> bool {
+    let byte = source.as_bytes()[(position % POSITIONS_PER_HASH / 8) as usize];
+    (byte >> (position % 8)) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shuffling_a_list_is_shuffling_each_of_its_indices() {
+        // Compares both algorithms for sizes around the hash granularity and for odd round counts.
+        for (count, rounds) in
+            [(1, 10), (2, 90), (3, 10), (255, 90), (256, 90), (257, 7), (700, 10)]
+        {
+            let seed = hash(&[count as u8, rounds]);
+            let mut list: Vec<u64> = (0..count).collect();
+            shuffle_list(&mut list, &seed, rounds);
+            for index in 0..count {
+                let shuffled = compute_shuffled_index(index, count, &seed, rounds).unwrap();
+                assert_eq!(list[index as usize], shuffled, "index {index} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_beyond_the_count_is_an_error() {
+        // Asks for an index at the count, and for one of nothing.
+        assert!(compute_shuffled_index(5, 5, &Root::ZERO, 10).is_err());
+        assert!(compute_shuffled_index(0, 0, &Root::ZERO, 10).is_err());
+    }
+}
