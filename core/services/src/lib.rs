@@ -8,7 +8,7 @@
 
 mod bounded;
 pub mod consensus;
-//pub mod fork_choice;
+pub mod fork_choice;
 pub mod hot_db;
 pub mod quarantine;
 pub mod rewinder;
