@@ -12,5 +12,6 @@ pub mod fork_choice;
 pub mod hot_db;
 pub mod quarantine;
 pub mod rewinder;
+pub mod slashing;
 pub mod toy;
 pub mod verdict;
