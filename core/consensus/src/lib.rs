@@ -2,23 +2,57 @@
 
 #![forbid(unsafe_code)]
 
+mod accessors;
 pub mod bls;
 mod caches;
 mod config;
 mod containers;
+mod domains;
 mod error;
+mod genesis;
+mod merkle;
+mod mutators;
+mod operations;
 mod persistent;
 mod preset;
 mod primitives;
-pub mod shuffling;
+mod rewards;
+mod shuffling;
+mod signatures;
 mod state;
+mod state_transition;
 mod wire;
 
+pub use accessors::{
+    active_balances, attesting_indices, compute_proposer_index, get_active_validator_indices,
+    get_attesting_indices, get_beacon_committee, get_beacon_proposer_index, get_block_root,
+    get_block_root_at_slot, get_committee_count_per_slot, get_committees, get_current_epoch,
+    get_indexed_attestation, get_previous_epoch, get_randao_mix, get_seed,
+    get_total_active_balance, get_total_balance, get_validator, get_validator_churn_limit,
+    is_active_validator, is_eligible_for_activation, is_eligible_for_activation_queue,
+    is_slashable_attestation_data, is_slashable_validator,
+};
 pub use caches::Committees;
 pub use config::{ChainConfig, ConfigError};
 pub use containers::*;
+pub use domains::{
+    compute_activation_exit_epoch, compute_domain, compute_epoch_at_slot, compute_fork_data_root,
+    compute_signing_root, compute_start_slot_at_epoch, get_domain,
+};
 pub use error::{AsFault, Fault, Overflow, StateError, integer_squareroot};
+pub use genesis::{GenesisError, initialize_beacon_state_from_eth1, is_valid_genesis_state};
+pub use merkle::{DepositTree, is_valid_merkle_branch};
+pub use mutators::{decrease_balance, increase_balance, initiate_validator_exit, slash_validator};
+pub use operations::*;
 pub use preset::{Length, Mainnet, Minimal, Preset};
 pub use primitives::*;
+pub use rewards::{
+    Deltas, Participation, get_attestation_deltas, get_finality_delay, get_head_deltas,
+    get_inactivity_penalty_deltas, get_inclusion_delay_deltas, get_source_deltas,
+    get_target_deltas,
+};
+pub use shuffling::{IndexOutOfRange, compute_shuffled_index, shuffle_list};
+pub use signatures::Signatures;
 pub use state::{BeaconState, HistoricalBatch, PersistentList, PersistentVector};
+pub use state_transition::*;
 pub use wire::{DecodeError, Layout, Wire, decode_exact};

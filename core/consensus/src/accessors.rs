@@ -1,0 +1,416 @@
+//! Reading a state: epochs, roots, seeds, committees, proposers, balances.
+//!
+//! Names and conditions are the specification's; where it asserts, indexes or overflows, these
+//! return a [`StateError`]. What is expensive is looked up in the state's epoch context first
+//! (see `caches`), and computed into it if it was not there.
+//!
+//! Reference: consensus specification, `phase0/beacon-chain.md`, "Beacon state accessors" and
+//! "Predicates".
+
+use std::sync::{Arc, OnceLock};
+
+use crate::bls::{BlsError, PublicKey, Signature, SignatureSet};
+use crate::caches::{Committees, EpochContext};
+use crate::config::ChainConfig;
+use crate::containers::{
+    AggregationBits, Attestation, AttestationData, IndexedAttestation, Validator,
+};
+use crate::domains::{compute_epoch_at_slot, compute_start_slot_at_epoch};
+use crate::error::{Overflow, SafeMath, StateError};
+use crate::preset::Preset;
+use crate::primitives::{
+    CommitteeIndex, DOMAIN_BEACON_ATTESTER, DOMAIN_BEACON_PROPOSER, Domain, DomainType, Epoch,
+    FAR_FUTURE_EPOCH, GENESIS_EPOCH, Gwei, Root, SignatureBytes, Slot, ValidatorIndex, hash,
+};
+use crate::shuffling::{compute_shuffled_index, shuffle_list};
+use crate::state::BeaconState;
+
+/// Whether `validator` has duties in `epoch`.
+pub fn is_active_validator(validator: &Validator, epoch: Epoch) -> bool {
+    validator.activation_epoch <= epoch && epoch < validator.exit_epoch
+}
+
+/// Whether `validator` may enter the activation queue.
+pub fn is_eligible_for_activation_queue<P: Preset>(validator: &Validator) -> bool {
+    validator.activation_eligibility_epoch == FAR_FUTURE_EPOCH
+        && validator.effective_balance == P::MAX_EFFECTIVE_BALANCE
+}
+
+/// Whether `validator` may be activated: its place in the queue is final.
+pub fn is_eligible_for_activation<P: Preset>(
+    state: &BeaconState<P>,
+    validator: &Validator,
+) -> bool {
+    validator.activation_eligibility_epoch <= state.finalized_checkpoint.epoch
+        && validator.activation_epoch == FAR_FUTURE_EPOCH
+}
+
+/// Whether `validator` can be slashed in `epoch`.
+pub fn is_slashable_validator(validator: &Validator, epoch: Epoch) -> bool {
+    !validator.slashed
+        && validator.activation_epoch <= epoch
+        && epoch < validator.withdrawable_epoch
+}
+
+/// Whether two votes contradict each other: a double vote, or the first surrounds the second.
+pub fn is_slashable_attestation_data(data_1: &AttestationData, data_2: &AttestationData) -> bool {
+    let double = data_1 != data_2 && data_1.target.epoch == data_2.target.epoch;
+    let surround =
+        data_1.source.epoch < data_2.source.epoch && data_2.target.epoch < data_1.target.epoch;
+    double || surround
+}
+
+/// The state's epoch.
+pub fn get_current_epoch<P: Preset>(state: &BeaconState<P>) -> Epoch {
+    compute_epoch_at_slot::<P>(state.slot)
+}
+
+/// The epoch before the state's, or the genesis epoch.
+pub fn get_previous_epoch<P: Preset>(state: &BeaconState<P>) -> Epoch {
+    get_current_epoch(state).saturating_sub(1).max(GENESIS_EPOCH)
+}
+
+/// Validator `index` of the registry.
+///
+/// # Errors
+/// [`StateError::UnknownValidator`].
+pub fn get_validator<P: Preset>(
+    state: &BeaconState<P>,
+    index: ValidatorIndex,
+) -> Result<&Validator, StateError> {
+    let count = state.validators.len();
+    let at = usize::try_from(index).map_err(|_| StateError::UnknownValidator { index, count })?;
+    state.validators.get(at).ok_or(StateError::UnknownValidator { index, count })
+}
+
+/// The block root at the first slot of `epoch`.
+///
+/// # Errors
+/// As [`get_block_root_at_slot`].
+pub fn get_block_root<P: Preset>(state: &BeaconState<P>, epoch: Epoch) -> Result<Root, StateError> {
+    get_block_root_at_slot(state, compute_start_slot_at_epoch::<P>(epoch)?)
+}
+
+/// The block root at `slot`: of the block there, or of the last one before it.
+///
+/// # Errors
+/// [`StateError::SlotOutOfRange`] unless the slot is past and recent.
+pub fn get_block_root_at_slot<P: Preset>(
+    state: &BeaconState<P>,
+    slot: Slot,
+) -> Result<Root, StateError> {
+    let error = StateError::SlotOutOfRange { slot, state_slot: state.slot };
+    if slot >= state.slot || state.slot > slot.safe_add(P::SLOTS_PER_HISTORICAL_ROOT)? {
+        return Err(error);
+    }
+    let at = (slot % P::SLOTS_PER_HISTORICAL_ROOT) as usize;
+    state.block_roots.get(at).copied().ok_or(error)
+}
+
+/// The randomness of `epoch`, as far as the state still holds it.
+pub fn get_randao_mix<P: Preset>(state: &BeaconState<P>, epoch: Epoch) -> Root {
+    let at = (epoch % P::EPOCHS_PER_HISTORICAL_VECTOR) as usize;
+    *state.randao_mixes.get(at).expect("a remainder is below the vector's length")
+}
+
+/// The seed of a purpose in `epoch`.
+///
+/// # Errors
+/// [`Overflow`] at the end of time.
+pub fn get_seed<P: Preset>(
+    state: &BeaconState<P>,
+    epoch: Epoch,
+    domain_type: DomainType,
+) -> Result<Root, Overflow> {
+    let lookback = P::EPOCHS_PER_HISTORICAL_VECTOR - P::MIN_SEED_LOOKAHEAD - 1;
+    let mix = get_randao_mix(state, epoch.safe_add(lookback)?);
+    let mut input = [0; 44];
+    input[..4].copy_from_slice(&domain_type);
+    input[4..12].copy_from_slice(&epoch.to_le_bytes());
+    input[12..].copy_from_slice(mix.as_ref());
+    Ok(hash(&input))
+}
+
+/// The validators that have duties in `epoch`, ascending.
+pub fn get_active_validator_indices<P: Preset>(
+    state: &BeaconState<P>,
+    epoch: Epoch,
+) -> Vec<ValidatorIndex> {
+    (0..)
+        .zip(&state.validators)
+        .filter(|(_, validator)| is_active_validator(validator, epoch))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// How many validators may be activated, and how many may exit, per epoch.
+///
+/// # Errors
+/// As [`get_committees`].
+pub fn get_validator_churn_limit<P: Preset>(
+    state: &BeaconState<P>,
+    config: &ChainConfig,
+) -> Result<u64, StateError> {
+    let active = get_committees(state, get_current_epoch(state))?.active_validator_count();
+    Ok(config.min_per_epoch_churn_limit.max(active.safe_div(config.churn_limit_quotient)?))
+}
+
+/// The committees of `epoch`.
+///
+/// # Errors
+/// [`StateError::Overflow`] at the end of time.
+pub fn get_committees<P: Preset>(
+    state: &BeaconState<P>,
+    epoch: Epoch,
+) -> Result<Arc<Committees>, StateError> {
+    let compute = || -> Result<Arc<Committees>, StateError> {
+        let mut indices = get_active_validator_indices(state, epoch);
+        let seed = get_seed(state, epoch, DOMAIN_BEACON_ATTESTER)?;
+        let per_slot = committee_count::<P>(indices.len() as u64);
+        shuffle_list(&mut indices, &seed, P::SHUFFLE_ROUND_COUNT);
+        Ok(Arc::new(Committees::new(indices, per_slot, P::SLOTS_PER_EPOCH)))
+    };
+    let Some(context) = epoch_context(state) else { return compute() };
+    let cell = match () {
+        () if epoch == context.epoch => &context.current,
+        () if epoch.checked_add(1) == Some(context.epoch) => &context.previous,
+        () if context.epoch.checked_add(1) == Some(epoch) => &context.next,
+        () => return compute(),
+    };
+    get_or_try_init(cell, compute).map(Arc::clone)
+}
+
+fn committee_count<P: Preset>(active: u64) -> u64 {
+    (active / P::SLOTS_PER_EPOCH / P::TARGET_COMMITTEE_SIZE).clamp(1, P::MAX_COMMITTEES_PER_SLOT)
+}
+
+/// The context of the state's epoch, if the state has it.
+fn epoch_context<P: Preset>(state: &BeaconState<P>) -> Option<&EpochContext> {
+    let context = state.caches.epoch.as_deref()?;
+    (context.epoch == get_current_epoch(state)).then_some(context)
+}
+
+fn get_or_try_init<T>(
+    cell: &OnceLock<T>,
+    compute: impl FnOnce() -> Result<T, StateError>,
+) -> Result<&T, StateError> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let value = compute()?;
+    Ok(cell.get_or_init(|| value))
+}
+
+/// Committees in each slot of `epoch`, at least one.
+///
+/// # Errors
+/// As [`get_committees`].
+pub fn get_committee_count_per_slot<P: Preset>(
+    state: &BeaconState<P>,
+    epoch: Epoch,
+) -> Result<u64, StateError> {
+    Ok(get_committees(state, epoch)?.committees_per_slot())
+}
+
+/// The members of committee `index` of `slot`.
+///
+/// # Errors
+/// [`StateError::UnknownCommittee`] if the slot has no such committee.
+pub fn get_beacon_committee<P: Preset>(
+    state: &BeaconState<P>,
+    slot: Slot,
+    index: CommitteeIndex,
+) -> Result<Vec<ValidatorIndex>, StateError> {
+    let committees = get_committees(state, compute_epoch_at_slot::<P>(slot))?;
+    let count = committees.committees_per_slot();
+    let committee = committees.committee(slot % P::SLOTS_PER_EPOCH, index);
+    Ok(committee.ok_or(StateError::UnknownCommittee { index, count })?.to_vec())
+}
+
+/// The proposer of the state's slot.
+///
+/// # Errors
+/// [`StateError::NoActiveValidators`] if there is nobody to choose.
+pub fn get_beacon_proposer_index<P: Preset>(
+    state: &BeaconState<P>,
+) -> Result<ValidatorIndex, StateError> {
+    let Some(context) = epoch_context(state) else { return compute_proposer(state) };
+    let slots = context
+        .proposers
+        .get_or_init(|| (0..P::SLOTS_PER_EPOCH).map(|_| OnceLock::new()).collect());
+    let cell = &slots[(state.slot % P::SLOTS_PER_EPOCH) as usize];
+    get_or_try_init(cell, || compute_proposer(state)).copied()
+}
+
+fn compute_proposer<P: Preset>(state: &BeaconState<P>) -> Result<ValidatorIndex, StateError> {
+    let epoch = get_current_epoch(state);
+    let mut input = [0; 40];
+    let epoch_seed = get_seed(state, epoch, DOMAIN_BEACON_PROPOSER)?;
+    input[..32].copy_from_slice(epoch_seed.as_ref());
+    input[32..].copy_from_slice(&state.slot.to_le_bytes());
+    let indices = get_active_validator_indices(state, epoch);
+    compute_proposer_index(state, &indices, &hash(&input))
+}
+
+/// One of `indices`, chosen by `seed` with a chance in proportion to its effective balance.
+///
+/// # Errors
+/// [`StateError::NoActiveValidators`] if there are none.
+pub fn compute_proposer_index<P: Preset>(
+    state: &BeaconState<P>,
+    indices: &[ValidatorIndex],
+    seed: &Root,
+) -> Result<ValidatorIndex, StateError> {
+    const MAX_RANDOM_BYTE: u64 = u8::MAX as u64;
+    let total = indices.len() as u64;
+    if total == 0 {
+        return Err(StateError::NoActiveValidators(get_current_epoch(state)));
+    }
+    let mut random = Root::ZERO;
+    // Ends with certainty: a random byte of zero accepts whoever is tried.
+    for attempt in 0u64.. {
+        if attempt % 32 == 0 {
+            let mut input = [0; 40];
+            input[..32].copy_from_slice(seed.as_ref());
+            input[32..].copy_from_slice(&(attempt / 32).to_le_bytes());
+            random = hash(&input);
+        }
+        let shuffled = compute_shuffled_index(attempt % total, total, seed, P::SHUFFLE_ROUND_COUNT)
+            .map_err(|_| StateError::NoActiveValidators(get_current_epoch(state)))?;
+        let candidate = indices[shuffled as usize];
+        let random_byte = u64::from(random.as_bytes()[(attempt % 32) as usize]);
+        let effective_balance = get_validator(state, candidate)?.effective_balance;
+        if effective_balance.safe_mul(MAX_RANDOM_BYTE)? >= P::MAX_EFFECTIVE_BALANCE * random_byte {
+            return Ok(candidate);
+        }
+    }
+    Err(StateError::NoActiveValidators(get_current_epoch(state)))
+}
+
+/// The sum of effective balances of those for whom `counts` holds, at least one increment.
+///
+/// # Errors
+/// [`Overflow`] if the sum does not fit.
+pub fn get_total_balance<P: Preset>(
+    state: &BeaconState<P>,
+    mut counts: impl FnMut(usize, &Validator) -> bool,
+) -> Result<Gwei, Overflow> {
+    let mut total: Gwei = 0;
+    for (index, validator) in state.validators.iter().enumerate() {
+        if counts(index, validator) {
+            total = total.safe_add(validator.effective_balance)?;
+        }
+    }
+    Ok(total.max(P::EFFECTIVE_BALANCE_INCREMENT))
+}
+
+/// The sum of effective balances of all active validators, at least one increment.
+///
+/// # Errors
+/// [`StateError::Overflow`] if the sum does not fit.
+pub fn get_total_active_balance<P: Preset>(state: &BeaconState<P>) -> Result<Gwei, StateError> {
+    let epoch = get_current_epoch(state);
+    let compute =
+        || Ok(get_total_balance(state, |_, validator| is_active_validator(validator, epoch))?);
+    match epoch_context(state) {
+        Some(context) => get_or_try_init(&context.total_active_balance, compute).copied(),
+        None => compute(),
+    }
+}
+
+/// The members of the attested committee whose bit is set, ascending.
+///
+/// # Errors
+/// [`StateError::UnknownCommittee`], or [`StateError::AggregationBitsTooShort`] if there are fewer
+/// bits than members.
+pub fn get_attesting_indices<P: Preset>(
+    state: &BeaconState<P>,
+    data: &AttestationData,
+    bits: &AggregationBits,
+) -> Result<Vec<ValidatorIndex>, StateError> {
+    let committees = get_committees(state, compute_epoch_at_slot::<P>(data.slot))?;
+    let count = committees.committees_per_slot();
+    let committee = committees
+        .committee(data.slot % P::SLOTS_PER_EPOCH, data.index)
+        .ok_or(StateError::UnknownCommittee { index: data.index, count })?;
+    if bits.len() < committee.len() {
+        let (bits, committee) = (bits.len(), committee.len());
+        return Err(StateError::AggregationBitsTooShort { bits, committee });
+    }
+    let mut indices: Vec<_> = committee
+        .iter()
+        .zip(bits.iter())
+        .filter(|(_, bit)| **bit)
+        .map(|(index, _)| *index)
+        .collect();
+    indices.sort_unstable();
+    Ok(indices)
+}
+
+/// The attestation with its attesters listed.
+///
+/// # Errors
+/// As [`get_attesting_indices`].
+pub fn get_indexed_attestation<P: Preset>(
+    state: &BeaconState<P>,
+    attestation: &Attestation,
+) -> Result<IndexedAttestation, StateError> {
+    let indices = get_attesting_indices(state, &attestation.data, &attestation.aggregation_bits)?;
+    let attesting_indices =
+        indices.try_into().map_err(|_| StateError::ListFull("attesting indices"))?;
+    Ok(IndexedAttestation {
+        attesting_indices,
+        data: attestation.data.clone(),
+        signature: attestation.signature,
+    })
+}
+
+/// The decompressed key of validator `index`.
+///
+/// # Errors
+/// `Err` of [`StateError`] for an unknown validator; within, [`BlsError`] for a registered key that
+/// is not one.
+pub(crate) fn public_key<P: Preset>(
+    state: &BeaconState<P>,
+    index: ValidatorIndex,
+) -> Result<Result<PublicKey, BlsError>, StateError> {
+    let compressed = &get_validator(state, index)?.pubkey;
+    Ok(state.caches.public_keys.get(index as usize, compressed))
+}
+
+/// The set of one validator's signature over a message.
+pub(crate) fn signature_set(
+    public_key: Result<PublicKey, BlsError>,
+    object_root: Root,
+    domain: Domain,
+    signature: &SignatureBytes,
+) -> Result<SignatureSet, BlsError> {
+    Ok(SignatureSet {
+        public_key: public_key?,
+        message: crate::domains::compute_signing_root(object_root, domain),
+        signature: Signature::from_bytes(signature)?,
+    })
+}
+
+/// Effective balance of each validator that is active and not slashed, 0 of the others: the
+/// weights of votes in the fork choice.
+pub fn active_balances<P: Preset>(state: &BeaconState<P>) -> Vec<Gwei> {
+    let epoch = get_current_epoch(state);
+    let counts = |v: &Validator| is_active_validator(v, epoch) && !v.slashed;
+    state
+        .validators
+        .iter()
+        .map(|validator| if counts(validator) { validator.effective_balance } else { 0 })
+        .collect()
+}
+
+/// Who voted with `attestation`, ascending, by the committees of `state`.
+///
+/// # Errors
+/// As [`get_attesting_indices`].
+pub fn attesting_indices<P: Preset>(
+    state: &BeaconState<P>,
+    attestation: &Attestation,
+) -> Result<Vec<ValidatorIndex>, StateError> {
+    get_attesting_indices(state, &attestation.data, &attestation.aggregation_bits)
+}

@@ -1,0 +1,296 @@
+//! What happens at the end of an epoch: ten steps, in the specification's order.
+//!
+//! Reference: consensus specification, `phase0/beacon-chain.md`, "Epoch processing".
+
+use crate::accessors::{
+    get_block_root, get_current_epoch, get_previous_epoch, get_randao_mix,
+    get_total_active_balance, get_validator_churn_limit, is_active_validator,
+    is_eligible_for_activation, is_eligible_for_activation_queue,
+};
+use crate::config::ChainConfig;
+use crate::containers::Checkpoint;
+use crate::domains::compute_activation_exit_epoch;
+use crate::error::{SafeMath, StateError};
+use crate::mutators::{decrease_balance, get_validator_mut, initiate_validator_exit};
+use crate::operations::effective_balance;
+use crate::preset::Preset;
+use crate::primitives::{Epoch, GENESIS_EPOCH, Gwei, JUSTIFICATION_BITS_LENGTH, ValidatorIndex};
+use crate::rewards::{Participation, get_attestation_deltas};
+use crate::state::{BeaconState, HistoricalBatch, PersistentList};
+
+/// Ends the state's epoch. The state's slot is the epoch's last one.
+///
+/// # Errors
+/// [`StateError`] if the state contradicts itself or a computation overflows; the state is then
+/// unusable.
+pub fn process_epoch<P: Preset>(
+    state: &mut BeaconState<P>,
+    config: &ChainConfig,
+) -> Result<(), StateError> {
+    process_justification_and_finalization(state)?;
+    process_rewards_and_penalties(state)?;
+    process_registry_updates(state, config)?;
+    process_slashings(state)?;
+    process_eth1_data_reset(state)?;
+    process_effective_balance_updates(state)?;
+    process_slashings_reset(state)?;
+    process_randao_mixes_reset(state)?;
+    process_historical_roots_update(state)?;
+    process_participation_record_updates(state);
+    Ok(())
+}
+
+/// Justifies epochs that two thirds of the stake voted for, and finalises what follows.
+///
+/// # Errors
+/// [`StateError`] if a pending attestation does not fit the state or a sum overflows.
+pub fn process_justification_and_finalization<P: Preset>(
+    state: &mut BeaconState<P>,
+) -> Result<(), StateError> {
+    let current = get_current_epoch(state);
+    // The first two epochs have nothing before them to justify.
+    if current <= GENESIS_EPOCH + 1 {
+        return Ok(());
+    }
+    let previous_balance = Participation::of(state, get_previous_epoch(state))?.target_balance();
+    let current_balance = Participation::of(state, current)?.target_balance();
+    let total = get_total_active_balance(state)?;
+    weigh_justification_and_finalization(state, total, previous_balance, current_balance)
+}
+
+fn weigh_justification_and_finalization<P: Preset>(
+    state: &mut BeaconState<P>,
+    total_active_balance: Gwei,
+    previous_target_balance: Gwei,
+    current_target_balance: Gwei,
+) -> Result<(), StateError> {
+    let (previous_epoch, current_epoch) = (get_previous_epoch(state), get_current_epoch(state));
+    let old_previous_justified = state.previous_justified_checkpoint;
+    let old_current_justified = state.current_justified_checkpoint;
+    let two_thirds = total_active_balance.safe_mul(2)?;
+
+    state.previous_justified_checkpoint = state.current_justified_checkpoint;
+    let mut bits = (state.justification_bits << 1) & ((1 << JUSTIFICATION_BITS_LENGTH) - 1);
+    let votes =
+        [(previous_target_balance, previous_epoch, 1), (current_target_balance, current_epoch, 0)];
+    for (balance, epoch, bit) in votes {
+        if balance.safe_mul(3)? >= two_thirds {
+            let root = get_block_root(state, epoch)?;
+            state.current_justified_checkpoint = Checkpoint { epoch, root };
+            bits |= 1 << bit;
+        }
+    }
+    state.justification_bits = bits;
+
+    // Which recent epochs have to be justified for an epoch that many back to be final.
+    let rules = [
+        (0b1110, old_previous_justified, 3),
+        (0b0110, old_previous_justified, 2),
+        (0b0111, old_current_justified, 2),
+        (0b0011, old_current_justified, 1),
+    ];
+    for (mask, checkpoint, distance) in rules {
+        if bits & mask == mask && checkpoint.epoch.safe_add(distance)? == current_epoch {
+            state.finalized_checkpoint = checkpoint;
+        }
+    }
+    Ok(())
+}
+
+/// The checkpoints that would be justified and finalised if the epoch ended now.
+///
+/// # Errors
+/// As [`process_justification_and_finalization`], which is run on a clone.
+pub fn compute_pulled_up_checkpoints<P: Preset>(
+    state: &BeaconState<P>,
+) -> Result<(Checkpoint, Checkpoint), StateError> {
+    let mut pulled_up = state.clone();
+    process_justification_and_finalization(&mut pulled_up)?;
+    Ok((pulled_up.current_justified_checkpoint, pulled_up.finalized_checkpoint))
+}
+
+/// Pays rewards and takes penalties for the previous epoch's attestations.
+///
+/// # Errors
+/// [`StateError`] if a pending attestation does not fit the state or a balance overflows.
+pub fn process_rewards_and_penalties<P: Preset>(
+    state: &mut BeaconState<P>,
+) -> Result<(), StateError> {
+    // Nobody could attest to an epoch before genesis.
+    if get_current_epoch(state) == GENESIS_EPOCH {
+        return Ok(());
+    }
+    let deltas = get_attestation_deltas(state)?;
+    let count = deltas.rewards.len();
+    if state.balances.len() < count {
+        let index = state.balances.len();
+        return Err(StateError::UnknownValidator { index: index as ValidatorIndex, count: index });
+    }
+    let mut balances = state.balances.to_vec();
+    for (index, balance) in balances.iter_mut().take(count).enumerate() {
+        *balance = balance.safe_add(deltas.rewards[index])?.saturating_sub(deltas.penalties[index]);
+    }
+    state.balances = PersistentList::new(balances)?;
+    Ok(())
+}
+
+/// Queues the eligible for activation, ejects the poor, activates as many as may be.
+///
+/// # Errors
+/// [`StateError::Overflow`] at the end of time.
+pub fn process_registry_updates<P: Preset>(
+    state: &mut BeaconState<P>,
+    config: &ChainConfig,
+) -> Result<(), StateError> {
+    let epoch = get_current_epoch(state);
+    let (mut eligible, mut ejected) = (Vec::new(), Vec::new());
+    for (index, validator) in (0..).zip(&state.validators) {
+        if is_eligible_for_activation_queue::<P>(validator) {
+            eligible.push(index);
+        }
+        if is_active_validator(validator, epoch)
+            && validator.effective_balance <= config.ejection_balance
+        {
+            ejected.push(index);
+        }
+    }
+    let next_epoch = epoch.safe_add(1)?;
+    for index in eligible {
+        get_validator_mut(state, index)?.activation_eligibility_epoch = next_epoch;
+    }
+    for index in ejected {
+        initiate_validator_exit(state, index, config)?;
+    }
+
+    let mut queue: Vec<(Epoch, ValidatorIndex)> = (0..)
+        .zip(&state.validators)
+        .filter(|(_, validator)| is_eligible_for_activation(state, validator))
+        .map(|(index, validator)| (validator.activation_eligibility_epoch, index))
+        .collect();
+    queue.sort_unstable();
+    let churn_limit = usize::try_from(get_validator_churn_limit(state, config)?);
+    let activation_epoch = compute_activation_exit_epoch::<P>(epoch)?;
+    for (_, index) in queue.into_iter().take(churn_limit.unwrap_or(usize::MAX)) {
+        get_validator_mut(state, index)?.activation_epoch = activation_epoch;
+    }
+    Ok(())
+}
+
+/// Takes the penalty that grows with how many were slashed around the same time.
+///
+/// # Errors
+/// [`StateError::Overflow`] if a sum does not fit.
+pub fn process_slashings<P: Preset>(state: &mut BeaconState<P>) -> Result<(), StateError> {
+    let epoch = get_current_epoch(state);
+    let total_balance = get_total_active_balance(state)?;
+    let slashed_balance = state.slashings.iter().try_fold(0u64, |sum, part| sum.safe_add(*part))?;
+    let adjusted =
+        slashed_balance.safe_mul(P::PROPORTIONAL_SLASHING_MULTIPLIER)?.min(total_balance);
+    let halfway = epoch.safe_add(P::EPOCHS_PER_SLASHINGS_VECTOR / 2)?;
+    let increment = P::EFFECTIVE_BALANCE_INCREMENT;
+    let mut penalties: Vec<(ValidatorIndex, Gwei)> = Vec::new();
+    for (index, validator) in (0..).zip(&state.validators) {
+        if validator.slashed && validator.withdrawable_epoch == halfway {
+            // Dividing by the increment first keeps the product within 64 bits.
+            let numerator = (validator.effective_balance / increment).safe_mul(adjusted)?;
+            penalties.push((index, (numerator / total_balance).safe_mul(increment)?));
+        }
+    }
+    penalties.into_iter().try_for_each(|(index, penalty)| decrease_balance(state, index, penalty))
+}
+
+/// Starts a new period of votes on the deposit contract.
+///
+/// # Errors
+/// [`StateError::Overflow`] at the end of time.
+pub fn process_eth1_data_reset<P: Preset>(state: &mut BeaconState<P>) -> Result<(), StateError> {
+    let next_epoch = get_current_epoch(state).safe_add(1)?;
+    if next_epoch % P::EPOCHS_PER_ETH1_VOTING_PERIOD == 0 {
+        state.eth1_data_votes = PersistentList::empty();
+    }
+    Ok(())
+}
+
+/// Lets effective balances follow balances, with hysteresis. Ends the life of the epoch's caches.
+///
+/// # Errors
+/// [`StateError`] if there are fewer balances than validators or a sum overflows.
+pub fn process_effective_balance_updates<P: Preset>(
+    state: &mut BeaconState<P>,
+) -> Result<(), StateError> {
+    let hysteresis = P::EFFECTIVE_BALANCE_INCREMENT / P::HYSTERESIS_QUOTIENT;
+    let downward = hysteresis * P::HYSTERESIS_DOWNWARD_MULTIPLIER;
+    let upward = hysteresis * P::HYSTERESIS_UPWARD_MULTIPLIER;
+    if state.balances.len() < state.validators.len() {
+        let count = state.balances.len();
+        return Err(StateError::UnknownValidator { index: count as ValidatorIndex, count });
+    }
+    let mut changed: Vec<(ValidatorIndex, Gwei)> = Vec::new();
+    for (index, (validator, balance)) in (0..).zip(state.validators.iter().zip(&state.balances)) {
+        let effective = validator.effective_balance;
+        if balance.safe_add(downward)? < effective || effective.safe_add(upward)? < *balance {
+            changed.push((index, effective_balance::<P>(*balance)));
+        }
+    }
+    for (index, effective) in changed {
+        get_validator_mut(state, index)?.effective_balance = effective;
+    }
+    let next_epoch = get_current_epoch(state).safe_add(1)?;
+    state.caches.start_epoch(next_epoch);
+    Ok(())
+}
+
+/// Makes room for the next epoch's slashed balance.
+///
+/// # Errors
+/// [`StateError::Overflow`] at the end of time.
+pub fn process_slashings_reset<P: Preset>(state: &mut BeaconState<P>) -> Result<(), StateError> {
+    let next_epoch = get_current_epoch(state).safe_add(1)?;
+    if let Some(slashings) =
+        state.slashings.get_mut((next_epoch % P::EPOCHS_PER_SLASHINGS_VECTOR) as usize)
+    {
+        *slashings = 0;
+    }
+    Ok(())
+}
+
+/// Lets the next epoch's randomness begin from this one's.
+///
+/// # Errors
+/// [`StateError::Overflow`] at the end of time.
+pub fn process_randao_mixes_reset<P: Preset>(state: &mut BeaconState<P>) -> Result<(), StateError> {
+    let current = get_current_epoch(state);
+    let next_epoch = current.safe_add(1)?;
+    let mix = get_randao_mix(state, current);
+    if let Some(next_mix) =
+        state.randao_mixes.get_mut((next_epoch % P::EPOCHS_PER_HISTORICAL_VECTOR) as usize)
+    {
+        *next_mix = mix;
+    }
+    Ok(())
+}
+
+/// Accumulates a full period of block and state roots.
+///
+/// # Errors
+/// [`StateError::ListFull`] if there is no room for another period.
+pub fn process_historical_roots_update<P: Preset>(
+    state: &mut BeaconState<P>,
+) -> Result<(), StateError> {
+    let next_epoch = get_current_epoch(state).safe_add(1)?;
+    if next_epoch % (P::SLOTS_PER_HISTORICAL_ROOT / P::SLOTS_PER_EPOCH) == 0 {
+        let batch = HistoricalBatch::<P> {
+            block_roots: state.block_roots.clone(),
+            state_roots: state.state_roots.clone(),
+        };
+        let root = batch.hash_tree_root()?;
+        state.historical_roots.push(root).map_err(|_| StateError::ListFull("historical roots"))?;
+    }
+    Ok(())
+}
+
+/// Makes the current epoch's attestations the previous one's.
+pub fn process_participation_record_updates<P: Preset>(state: &mut BeaconState<P>) {
+    state.previous_epoch_attestations =
+        std::mem::replace(&mut state.current_epoch_attestations, PersistentList::empty());
+}

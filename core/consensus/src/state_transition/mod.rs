@@ -1,0 +1,301 @@
+//! The state transition: empty slots, then a block, judged in a fixed order.
+//!
+//! | order | stage | reason word |
+//! |---|---|---|
+//! | 1 | `process_slots` up to the block | `slot_not_after_parent` |
+//! | 2 | the proposer's signature | `bad_proposer_signature` |
+//! | 3 | `process_block_header` | `bad_block_header` |
+//! | 4 | `process_randao` | `bad_randao` |
+//! | 5 | `process_eth1_data` | `bad_eth1_data` |
+//! | 6 | `process_operations` | `bad_operations` |
+//! | 7 | the state root | `bad_state_root` |
+//!
+//! Signatures are verified together when something fails or all stages are done; the reason is
+//! that of the earliest stage all the same (`signatures`, G1 and G2).
+//!
+//! Reference: consensus specification, `phase0/beacon-chain.md`, "Beacon chain state transition
+//! function".
+
+mod block;
+mod epoch;
+mod slots;
+
+pub use block::{
+    Eth1DataError, HeaderError, OperationsError, RandaoError, process_block_header,
+    process_eth1_data, process_operations, process_randao,
+};
+pub use blocksmith::consensus::UpdateFlags;
+pub use epoch::{
+    compute_pulled_up_checkpoints, process_effective_balance_updates, process_epoch,
+    process_eth1_data_reset, process_historical_roots_update,
+    process_justification_and_finalization, process_participation_record_updates,
+    process_randao_mixes_reset, process_registry_updates, process_rewards_and_penalties,
+    process_slashings, process_slashings_reset,
+};
+pub use slots::{SlotsError, process_slot, process_slots};
+
+use crate::accessors::{get_current_epoch, get_validator, public_key, signature_set};
+use crate::bls::{BlsError, SignatureSet};
+use crate::config::ChainConfig;
+use crate::containers::{BeaconBlock, SignedBeaconBlock};
+use crate::domains::{compute_epoch_at_slot, get_domain};
+use crate::error::{AsFault, Fault, StateError};
+use crate::preset::Preset;
+use crate::primitives::{DOMAIN_BEACON_PROPOSER, Root, Slot};
+use crate::signatures::Signatures;
+use crate::state::BeaconState;
+use crate::wire::Wire;
+
+/// Why a block is invalid: the first stage that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum BlockError {
+    /// The block's slot does not come after its parent's.
+    #[error("slot {slot} does not come after the parent's slot {parent_slot}")]
+    SlotNotAfterParent {
+        /// The block's slot.
+        slot: Slot,
+        /// The slot of the state that the block was put on.
+        parent_slot: Slot,
+    },
+    /// The slots up to the block cannot be processed.
+    #[error("the slots before the block: {0}")]
+    Slots(StateError),
+    /// The signature is not that of the validator that the block names.
+    #[error("the proposer's signature does not verify")]
+    ProposerSignature,
+    /// The header.
+    #[error("block header: {0}")]
+    Header(#[from] HeaderError),
+    /// The RANDAO reveal.
+    #[error("randao: {0}")]
+    Randao(#[from] RandaoError),
+    /// The vote on the deposit contract.
+    #[error("eth1 data: {0}")]
+    Eth1Data(#[from] Eth1DataError),
+    /// The operations.
+    #[error("operations: {0}")]
+    Operations(#[from] OperationsError),
+    /// The state root.
+    #[error("the block says state root {provided}, the state has {computed}")]
+    StateRoot {
+        /// What the block says.
+        provided: Root,
+        /// What came out.
+        computed: Root,
+    },
+}
+
+impl BlockError {
+    /// The project's word for the reason.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::SlotNotAfterParent { .. } | Self::Slots(_) => "slot_not_after_parent",
+            Self::ProposerSignature => "bad_proposer_signature",
+            Self::Header(_) => "bad_block_header",
+            Self::Randao(_) => "bad_randao",
+            Self::Eth1Data(_) => "bad_eth1_data",
+            Self::Operations(_) => "bad_operations",
+            Self::StateRoot { .. } => "bad_state_root",
+        }
+    }
+}
+
+/// How a transition fails: by the block, or by us.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum TransitionError {
+    /// The block is invalid.
+    #[error(transparent)]
+    Invalid(BlockError),
+    /// Something of ours failed; the block may be valid.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Any stage's error becomes an invalid block, unless a fault is inside.
+impl<E: AsFault + Into<BlockError>> From<E> for TransitionError {
+    fn from(error: E) -> Self {
+        match error.as_fault() {
+            Some(fault) => Self::Fault(fault.clone()),
+            None => Self::Invalid(error.into()),
+        }
+    }
+}
+
+impl From<SlotsError> for BlockError {
+    fn from(error: SlotsError) -> Self {
+        match error {
+            SlotsError::NotAfterState { slot, state_slot } => {
+                Self::SlotNotAfterParent { slot, parent_slot: state_slot }
+            }
+            SlotsError::State(error) => Self::Slots(error),
+        }
+    }
+}
+
+/// Applies a block to the state of its parent: empty slots, then [`verify_and_process_block`].
+///
+/// # Errors
+/// [`TransitionError::Invalid`] with the first stage that fails. The state is then unusable.
+pub fn state_transition<P: Preset>(
+    state: &mut BeaconState<P>,
+    signed_block: &SignedBeaconBlock,
+    flags: UpdateFlags,
+    config: &ChainConfig,
+) -> Result<(), TransitionError> {
+    process_slots(state, signed_block.message.slot, config)?;
+    verify_and_process_block(state, signed_block, flags, config)
+}
+
+/// Applies a block to its parent's state advanced to the block's slot, with its signatures verified
+/// together.
+///
+/// # Errors
+/// [`TransitionError::Invalid`] with the first stage that fails. The state is then unusable.
+pub fn verify_and_process_block<P: Preset>(
+    state: &mut BeaconState<P>,
+    signed_block: &SignedBeaconBlock,
+    flags: UpdateFlags,
+    config: &ChainConfig,
+) -> Result<(), TransitionError> {
+    let mut stages = Stages::default();
+    let signatures =
+        if flags.skip_bls_validation { Signatures::Skip } else { Signatures::Collect(Vec::new()) };
+    stages.run(state, signed_block, flags, signatures, config)
+}
+
+/// As [`verify_and_process_block`], with every signature verified where it is met.
+///
+/// # Errors
+/// [`TransitionError::Invalid`] with the first stage that fails. The state is then unusable.
+pub fn verify_and_process_block_one_by_one<P: Preset>(
+    state: &mut BeaconState<P>,
+    signed_block: &SignedBeaconBlock,
+    flags: UpdateFlags,
+    config: &ChainConfig,
+) -> Result<(), TransitionError> {
+    let signatures = if flags.skip_bls_validation { Signatures::Skip } else { Signatures::Verify };
+    Stages::default().run(state, signed_block, flags, signatures, config)
+}
+
+/// How many signatures were set aside when each stage ended: tells whose an invalid one is.
+#[derive(Debug, Default)]
+struct Stages {
+    after_proposer: usize,
+    after_randao: usize,
+}
+
+impl Stages {
+    fn run<P: Preset>(
+        &mut self,
+        state: &mut BeaconState<P>,
+        signed_block: &SignedBeaconBlock,
+        flags: UpdateFlags,
+        mut signatures: Signatures,
+        config: &ChainConfig,
+    ) -> Result<(), TransitionError> {
+        let outcome = self.process(state, signed_block, flags, &mut signatures, config);
+        if let Err(TransitionError::Fault(fault)) = outcome {
+            return Err(fault.into());
+        }
+        if let Some(at) = signatures.first_invalid()? {
+            return Err(TransitionError::Invalid(self.blame(at)));
+        }
+        outcome?;
+        check_state_root(state, &signed_block.message, flags)
+    }
+
+    fn process<P: Preset>(
+        &mut self,
+        state: &mut BeaconState<P>,
+        signed_block: &SignedBeaconBlock,
+        flags: UpdateFlags,
+        signatures: &mut Signatures,
+        config: &ChainConfig,
+    ) -> Result<(), TransitionError> {
+        let block = &signed_block.message;
+        if !signatures.accept(|| proposer_signature_set(state, signed_block)) {
+            return Err(TransitionError::Invalid(BlockError::ProposerSignature));
+        }
+        self.after_proposer = signatures.collected();
+        process_block_header(state, block, flags)?;
+        process_randao(state, &block.body, signatures)?;
+        self.after_randao = signatures.collected();
+        process_eth1_data(state, &block.body)?;
+        process_operations(state, &block.body, flags, signatures, config)?;
+        state.apply_updates()?;
+        Ok(())
+    }
+
+    /// The stage whose signature was the `at`-th that was set aside. A stage that did not end has a
+    /// mark of zero: it can only be the last one that set anything aside.
+    fn blame(&self, at: usize) -> BlockError {
+        if at < self.after_proposer {
+            BlockError::ProposerSignature
+        } else if self.after_randao == 0 || at < self.after_randao {
+            BlockError::Randao(RandaoError::Signature)
+        } else {
+            BlockError::Operations(OperationsError::Signature(at - self.after_randao))
+        }
+    }
+}
+
+/// Applies a block without looking at its proposer's signature or its state root: the
+/// specification's `process_block`.
+///
+/// # Errors
+/// [`TransitionError::Invalid`] with the first stage that fails. The state is then unusable.
+pub fn process_block<P: Preset>(
+    state: &mut BeaconState<P>,
+    block: &BeaconBlock,
+    flags: UpdateFlags,
+    config: &ChainConfig,
+) -> Result<(), TransitionError> {
+    let mut signatures =
+        if flags.skip_bls_validation { Signatures::Skip } else { Signatures::Verify };
+    process_block_header(state, block, flags)?;
+    process_randao(state, &block.body, &mut signatures)?;
+    process_eth1_data(state, &block.body)?;
+    process_operations(state, &block.body, flags, &mut signatures, config)?;
+    state.apply_updates()?;
+    Ok(())
+}
+
+/// Whether the block is signed by the validator that it names as its proposer. The state has to be
+/// of the block's chain; its slot does not matter.
+pub fn verify_block_signature<P: Preset>(
+    state: &BeaconState<P>,
+    signed_block: &SignedBeaconBlock,
+) -> bool {
+    proposer_signature_set(state, signed_block).is_ok_and(|set| set.verify())
+}
+
+fn proposer_signature_set<P: Preset>(
+    state: &BeaconState<P>,
+    signed_block: &SignedBeaconBlock,
+) -> Result<SignatureSet, BlsError> {
+    let block = &signed_block.message;
+    // A validator that does not exist has no key that could have signed.
+    let key = get_validator(state, block.proposer_index)
+        .and_then(|_| public_key(state, block.proposer_index))
+        .unwrap_or(Err(BlsError::Encoding));
+    let epoch = compute_epoch_at_slot::<P>(state.slot);
+    debug_assert_eq!(epoch, get_current_epoch(state));
+    let domain = get_domain(state, DOMAIN_BEACON_PROPOSER, epoch);
+    signature_set(key, block.hash_tree_root(), domain, &signed_block.signature)
+}
+
+fn check_state_root<P: Preset>(
+    state: &BeaconState<P>,
+    block: &BeaconBlock,
+    flags: UpdateFlags,
+) -> Result<(), TransitionError> {
+    if flags.skip_state_root_validation {
+        return Ok(());
+    }
+    let computed = state.hash_tree_root()?;
+    if block.state_root != computed {
+        let provided = block.state_root;
+        return Err(TransitionError::Invalid(BlockError::StateRoot { provided, computed }));
+    }
+    Ok(())
+}
