@@ -20,7 +20,7 @@ use crate::error::{Overflow, SafeMath, StateError};
 use crate::preset::Preset;
 use crate::primitives::{
     CommitteeIndex, DOMAIN_BEACON_ATTESTER, DOMAIN_BEACON_PROPOSER, Domain, DomainType, Epoch,
-    FAR_FUTURE_EPOCH, GENESIS_EPOCH, Gwei, Root, SignatureBytes, Slot, ValidatorIndex, hash,
+    FAR_FUTURE_EPOCH, Gwei, Root, SignatureBytes, Slot, ValidatorIndex, hash,
 };
 use crate::shuffling::{compute_shuffled_index, shuffle_list};
 use crate::state::BeaconState;
@@ -67,7 +67,8 @@ pub fn get_current_epoch<P: Preset>(state: &BeaconState<P>) -> Epoch {
 
 /// The epoch before the state's, or the genesis epoch.
 pub fn get_previous_epoch<P: Preset>(state: &BeaconState<P>) -> Epoch {
-    get_current_epoch(state).saturating_sub(1).max(GENESIS_EPOCH)
+    // The genesis epoch is zero.
+    get_current_epoch(state).saturating_sub(1)
 }
 
 /// Validator `index` of the registry.

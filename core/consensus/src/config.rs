@@ -88,7 +88,7 @@ chain_config! {
     /// Least number of activations and exits per epoch.
     min_per_epoch_churn_limit / "MIN_PER_EPOCH_CHURN_LIMIT": u64 = 4, 4;
     /// Divisor of the active count that gives the churn limit.
-    churn_limit_quotient / "CHURN_LIMIT_QUOTIENT": u64 = 65_536, 65_536;
+    churn_limit_quotient / "CHURN_LIMIT_QUOTIENT": u64 = 32, 65_536;
     /// Weight of a timely block, in percent of a slot's committees.
     proposer_score_boost / "PROPOSER_SCORE_BOOST": u64 = 40, 40;
     /// Chain of the deposit contract.

@@ -14,6 +14,7 @@ mod merkle;
 mod mutators;
 mod operations;
 mod persistent;
+mod phase0;
 mod preset;
 mod primitives;
 mod rewards;
@@ -44,10 +45,11 @@ pub use genesis::{GenesisError, initialize_beacon_state_from_eth1, is_valid_gene
 pub use merkle::{DepositTree, is_valid_merkle_branch};
 pub use mutators::{decrease_balance, increase_balance, initiate_validator_exit, slash_validator};
 pub use operations::*;
+pub use phase0::{InvalidData, Phase0, Phase0Fault, Shared, SharedAttestation, SharedBlock};
 pub use preset::{Length, Mainnet, Minimal, Preset};
 pub use primitives::*;
 pub use rewards::{
-    Deltas, Participation, get_attestation_deltas, get_finality_delay, get_head_deltas,
+    Deltas, get_attestation_deltas, get_finality_delay, get_head_deltas,
     get_inactivity_penalty_deltas, get_inclusion_delay_deltas, get_source_deltas,
     get_target_deltas,
 };

@@ -9,7 +9,7 @@
 
 use crate::accessors::{
     get_attesting_indices, get_block_root, get_block_root_at_slot, get_current_epoch,
-    get_previous_epoch, get_total_active_balance, is_active_validator,
+    get_previous_epoch, get_total_active_balance, get_total_balance, is_active_validator,
 };
 use crate::containers::{PendingAttestation, Validator};
 use crate::error::{SafeMath, StateError, integer_squareroot};
@@ -55,9 +55,9 @@ struct Attested {
     head: bool,
 }
 
-/// Who attested to what in one epoch, and with how much balance.
+/// Who attested to what in the previous epoch, and with how much balance.
 #[derive(Clone, Debug)]
-pub struct Participation {
+struct Participation {
     attested: Vec<Attested>,
     /// Balance of the unslashed attesters of the source, target and head, each at least one
     /// increment.
@@ -67,18 +67,11 @@ pub struct Participation {
 }
 
 impl Participation {
-    /// Looks through the pending attestations of `epoch`: the current or the previous one.
-    ///
-    /// # Errors
-    /// [`StateError`] if an attestation does not fit the state's committees or roots.
-    pub fn of<P: Preset>(state: &BeaconState<P>, epoch: Epoch) -> Result<Self, StateError> {
+    /// Looks through the previous epoch's pending attestations.
+    fn of<P: Preset>(state: &BeaconState<P>) -> Result<Self, StateError> {
+        let epoch = get_previous_epoch(state);
         let mut attested = vec![Attested::default(); state.validators.len()];
-        let list = if epoch == get_current_epoch(state) {
-            &state.current_epoch_attestations
-        } else {
-            &state.previous_epoch_attestations
-        };
-        for attestation in list {
+        for attestation in get_matching_source_attestations(state, epoch) {
             note(state, epoch, attestation, &mut attested)?;
         }
         let balance = |counts: fn(&Attested) -> bool| -> Result<Gwei, StateError> {
@@ -95,11 +88,50 @@ impl Participation {
         let head_balance = balance(|attested| attested.head)?;
         Ok(Self { attested, source_balance, target_balance, head_balance })
     }
+}
 
-    /// Balance in Gwei of the unslashed validators that attested to the epoch's target.
-    pub fn target_balance(&self) -> Gwei {
-        self.target_balance
+/// The pending attestations of the current or the previous epoch.
+fn get_matching_source_attestations<P: Preset>(
+    state: &BeaconState<P>,
+    epoch: Epoch,
+) -> impl Iterator<Item = &PendingAttestation> {
+    if epoch == get_current_epoch(state) {
+        state.current_epoch_attestations.iter()
+    } else {
+        state.previous_epoch_attestations.iter()
     }
+}
+
+/// Balance in Gwei of the unslashed validators that attested to the target of the current or the
+/// previous epoch, at least one increment.
+///
+/// # Errors
+/// [`StateError`] if such an attestation does not fit the state's committees, or the sum overflows.
+pub(crate) fn get_target_attesting_balance<P: Preset>(
+    state: &BeaconState<P>,
+    epoch: Epoch,
+) -> Result<Gwei, StateError> {
+    let mut attested = vec![false; state.validators.len()];
+    for attestation in get_matching_source_attestations(state, epoch) {
+        let data = &attestation.data;
+        // Only asked for if there are attestations: an epoch's first slot has no root of it yet.
+        if data.target.root != get_block_root(state, epoch)? {
+            continue;
+        }
+        for index in get_attesting_indices(state, data, &attestation.aggregation_bits)? {
+            *entry(&mut attested, index)? = true;
+        }
+    }
+    Ok(get_total_balance(state, |index, validator| attested[index] && !validator.slashed)?)
+}
+
+/// The entry of validator `index` in a list that has one per validator.
+fn entry<T>(list: &mut [T], index: ValidatorIndex) -> Result<&mut T, StateError> {
+    let count = list.len();
+    usize::try_from(index)
+        .ok()
+        .and_then(|at| list.get_mut(at))
+        .ok_or(StateError::UnknownValidator { index, count })
 }
 
 fn note<P: Preset>(
@@ -116,11 +148,7 @@ fn note<P: Preset>(
         proposer_index: attestation.proposer_index,
     };
     for index in get_attesting_indices(state, data, &attestation.aggregation_bits)? {
-        let count = attested.len();
-        let entry = usize::try_from(index)
-            .ok()
-            .and_then(|at| attested.get_mut(at))
-            .ok_or(StateError::UnknownValidator { index, count })?;
+        let entry = entry(attested, index)?;
         entry.target |= target;
         entry.head |= head;
         // Of equally early inclusions the first counts.
@@ -147,7 +175,7 @@ impl<'a, P: Preset> Context<'a, P> {
         let total_balance = get_total_active_balance(state)?;
         Ok(Self {
             state,
-            participation: Participation::of(state, previous_epoch)?,
+            participation: Participation::of(state)?,
             previous_epoch,
             total_balance,
             total_balance_root: integer_squareroot(total_balance),
@@ -215,17 +243,12 @@ impl<'a, P: Preset> Context<'a, P> {
     }
 
     fn inclusion_delay_deltas(&self) -> Result<Deltas, StateError> {
-        let count = self.state.validators.len();
-        let mut deltas = Deltas::zero(count);
+        let mut deltas = Deltas::zero(self.state.validators.len());
         for (index, validator, attested) in self.validators() {
             let Some(inclusion) = attested.source.filter(|_| !validator.slashed) else { continue };
             let base_reward = self.base_reward(validator)?;
             let proposer_reward = base_reward / P::PROPOSER_REWARD_QUOTIENT;
-            let proposer = inclusion.proposer_index;
-            let gained = usize::try_from(proposer)
-                .ok()
-                .and_then(|at| deltas.rewards.get_mut(at))
-                .ok_or(StateError::UnknownValidator { index: proposer, count })?;
+            let gained = entry(&mut deltas.rewards, inclusion.proposer_index)?;
             *gained = gained.safe_add(proposer_reward)?;
             let share = (base_reward - proposer_reward).safe_div(inclusion.delay)?;
             deltas.rewards[index] = deltas.rewards[index].safe_add(share)?;

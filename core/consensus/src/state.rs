@@ -18,6 +18,7 @@ use milhouse::{List, Value, Vector};
 use ssz::{Decode, Encode, SszDecoderBuilder, SszEncoder};
 use tree_hash::{Hash256, TreeHash};
 
+use crate::accessors::get_current_epoch;
 use crate::caches::Caches;
 use crate::containers::{
     BeaconBlockHeader, Checkpoint, Eth1Data, Fork, PendingAttestation, Validator,
@@ -154,7 +155,7 @@ impl<P: Preset> BeaconState<P> {
         if state.justification_bits >> 4 != 0 {
             return Err(DecodeError::Value("justification bits beyond the fourth".into()));
         }
-        state.caches.index_public_keys(&state.validators);
+        state.drop_caches();
         Ok(state)
     }
 
@@ -237,6 +238,25 @@ impl<P: Preset> BeaconState<P> {
     pub fn drop_caches(&mut self) {
         self.caches = Caches::default();
         self.caches.index_public_keys(&self.validators);
+        self.caches.start_epoch(get_current_epoch(self));
+    }
+
+    /// An estimate, from above, of the bytes that keeping this state costs if a state within an
+    /// epoch of it is kept as well: what an epoch rewrites whole (balances, pending
+    /// attestations), and the paths to what it rewrites in part.
+    pub fn bytes_beside_neighbours(&self) -> usize {
+        /// A tree node with its hash, lock and reference counts.
+        const NODE: usize = 96;
+        /// Balances per leaf of their tree.
+        const PACKED: usize = 4;
+        let balances = 3 * NODE * self.balances.len().div_ceil(PACKED);
+        let pending =
+            self.previous_epoch_attestations.len() + self.current_epoch_attestations.len();
+        let attestations = pending * (size_of::<PendingAttestation>() + 3 * NODE);
+        // A slot rewrites one path in each of five lists, none deeper than the registry's.
+        const DEPTH: usize = 40;
+        let paths = P::SLOTS_PER_EPOCH as usize * 5 * DEPTH * NODE;
+        size_of::<Self>() + balances + attestations + paths
     }
 }
 

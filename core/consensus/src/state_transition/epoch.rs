@@ -15,7 +15,7 @@ use crate::mutators::{decrease_balance, get_validator_mut, initiate_validator_ex
 use crate::operations::effective_balance;
 use crate::preset::Preset;
 use crate::primitives::{Epoch, GENESIS_EPOCH, Gwei, JUSTIFICATION_BITS_LENGTH, ValidatorIndex};
-use crate::rewards::{Participation, get_attestation_deltas};
+use crate::rewards::{get_attestation_deltas, get_target_attesting_balance};
 use crate::state::{BeaconState, HistoricalBatch, PersistentList};
 
 /// Ends the state's epoch. The state's slot is the epoch's last one.
@@ -52,8 +52,8 @@ pub fn process_justification_and_finalization<P: Preset>(
     if current <= GENESIS_EPOCH + 1 {
         return Ok(());
     }
-    let previous_balance = Participation::of(state, get_previous_epoch(state))?.target_balance();
-    let current_balance = Participation::of(state, current)?.target_balance();
+    let previous_balance = get_target_attesting_balance(state, get_previous_epoch(state))?;
+    let current_balance = get_target_attesting_balance(state, current)?;
     let total = get_total_active_balance(state)?;
     weigh_justification_and_finalization(state, total, previous_balance, current_balance)
 }

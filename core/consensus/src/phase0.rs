@@ -1,0 +1,335 @@
+//! Phase0 as the services see it: an implementation of [`Consensus`].
+//!
+//! Blocks and attestations are shared pointers with their roots beside them, computed once when
+//! they are decoded; states are persistent (`state`). Nothing here adds a rule: what is judged, and
+//! in which order, is in `state_transition` and `operations`.
+//!
+//! Reference: consensus specification, `phase0/beacon-chain.md` and `phase0/fork-choice.md`.
+
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use blocksmith::consensus::{
+    Balances, BlockEffects, Checkpoints, Consensus, Failure, Header, IndexedVote, Invalid, Vote,
+};
+
+use crate::accessors::{
+    active_balances, get_attesting_indices, get_beacon_committee, get_total_active_balance,
+};
+use crate::config::ChainConfig;
+use crate::containers::{Attestation, Checkpoint, SignedBeaconBlock};
+use crate::domains::compute_epoch_at_slot;
+use crate::error::{AsFault, Fault, StateError};
+use crate::operations::{AttestationError, is_valid_indexed_attestation, slashable_indices};
+use crate::preset::Preset;
+use crate::primitives::{Root, SignatureBytes, Slot, ValidatorIndex};
+use crate::signatures::Signatures;
+use crate::state::BeaconState;
+use crate::state_transition::{
+    BlockError, SlotsError, TransitionError, UpdateFlags, compute_pulled_up_checkpoints,
+    process_slots, verify_and_process_block,
+};
+use crate::wire::{DecodeError, Wire, decode_exact};
+
+/// The phase0 protocol of one preset and configuration.
+///
+/// # Examples
+/// ```
+/// use blocksmith::consensus::{Consensus, Invalid};
+/// use blocksmith_consensus::{ChainConfig, Minimal, Phase0};
+/// let phase0 = Phase0::<Minimal>::new(ChainConfig::minimal());
+/// assert_eq!(phase0.decode_block(&[0; 7]).unwrap_err().reason(), "malformed_ssz");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Phase0<P: Preset> {
+    config: Arc<ChainConfig>,
+    preset: PhantomData<P>,
+}
+
+impl<P: Preset> Phase0<P> {
+    /// The protocol under a configuration.
+    pub fn new(config: ChainConfig) -> Self {
+        Self { config: Arc::new(config), preset: PhantomData }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ChainConfig {
+        &self.config
+    }
+}
+
+/// A value that travels, shared, with the root that identifies it.
+#[derive(Debug)]
+pub struct Shared<T> {
+    inner: Arc<(Root, T)>,
+}
+
+/// A shared signed block; its root is that of the message, its identity includes the signature.
+pub type SharedBlock = Shared<SignedBeaconBlock>;
+/// A shared attestation; its root covers all of it.
+pub type SharedAttestation = Shared<Attestation>;
+
+impl<T> Shared<T> {
+    /// The root that was computed when the value was wrapped.
+    pub fn root(&self) -> Root {
+        self.inner.0
+    }
+
+    /// The value.
+    pub fn value(&self) -> &T {
+        &self.inner.1
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<T: PartialEq> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner) || self.inner == other.inner
+    }
+}
+
+impl<T: Eq> Eq for Shared<T> {}
+
+impl<T> Hash for Shared<T> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.inner.0.hash(hasher);
+    }
+}
+
+impl From<SignedBeaconBlock> for SharedBlock {
+    fn from(block: SignedBeaconBlock) -> Self {
+        Self { inner: Arc::new((block.message.hash_tree_root(), block)) }
+    }
+}
+
+impl From<Attestation> for SharedAttestation {
+    fn from(attestation: Attestation) -> Self {
+        Self { inner: Arc::new((attestation.hash_tree_root(), attestation)) }
+    }
+}
+
+/// What can be wrong with a peer's data.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum InvalidData {
+    /// The bytes are not the encoding of anything.
+    #[error("malformed: {0}")]
+    Malformed(#[from] DecodeError),
+    /// A block breaks a rule.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// An attestation breaks a rule.
+    #[error(transparent)]
+    Attestation(#[from] AttestationError),
+}
+
+impl Invalid for InvalidData {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed_ssz",
+            Self::Block(error) => error.reason(),
+            Self::Attestation(AttestationError::Signature) => "bad_signature",
+            Self::Attestation(_) => "bad_attestation",
+        }
+    }
+
+    fn condemns_root(&self) -> bool {
+        match self {
+            Self::Malformed(_) | Self::Block(BlockError::ProposerSignature) => false,
+            Self::Block(_) | Self::Attestation(_) => true,
+        }
+    }
+}
+
+/// What can go wrong on our side.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Phase0Fault {
+    /// A machine's fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// A state of ours does not support what was asked of it.
+    #[error("our state: {0}")]
+    State(#[from] StateError),
+    /// Asked to bring a state back in time.
+    #[error("our state: {0}")]
+    Slots(#[from] SlotsError),
+}
+
+type BlockFailure = Failure<InvalidData, Phase0Fault>;
+
+fn checkpoint(checkpoint: Checkpoint) -> blocksmith::consensus::Checkpoint<Root> {
+    blocksmith::consensus::Checkpoint { epoch: checkpoint.epoch, root: checkpoint.root }
+}
+
+fn vote_of(id: Root, attestation: &Attestation) -> Vote<Root> {
+    let data = &attestation.data;
+    Vote {
+        id,
+        slot: data.slot,
+        beacon_block_root: data.beacon_block_root,
+        source: checkpoint(data.source),
+        target: checkpoint(data.target),
+    }
+}
+
+impl<P: Preset> Consensus for Phase0<P> {
+    type Root = Root;
+    type Signature = SignatureBytes;
+    type Block = SharedBlock;
+    type Attestation = SharedAttestation;
+    type State = BeaconState<P>;
+    type Invalid = InvalidData;
+    type Fault = Phase0Fault;
+
+    fn slots_per_epoch(&self) -> u64 {
+        P::SLOTS_PER_EPOCH
+    }
+
+    fn seconds_per_slot(&self) -> u64 {
+        self.config.seconds_per_slot.max(1)
+    }
+
+    fn decode_block(&self, bytes: &[u8]) -> Result<SharedBlock, InvalidData> {
+        Ok(decode_exact::<SignedBeaconBlock>(bytes)?.into())
+    }
+
+    fn decode_attestation(&self, bytes: &[u8]) -> Result<SharedAttestation, InvalidData> {
+        Ok(decode_exact::<Attestation>(bytes)?.into())
+    }
+
+    fn header(&self, block: &SharedBlock) -> Header<Root, SignatureBytes> {
+        let SignedBeaconBlock { message, signature } = block.value();
+        Header {
+            root: block.root(),
+            parent: message.parent_root,
+            slot: message.slot,
+            proposer: message.proposer_index,
+            signature: *signature,
+        }
+    }
+
+    fn vote(&self, attestation: &SharedAttestation) -> Vote<Root> {
+        vote_of(attestation.root(), attestation.value())
+    }
+
+    fn state_slot(&self, state: &BeaconState<P>) -> Slot {
+        state.slot
+    }
+
+    fn state_root(&self, state: &BeaconState<P>) -> Root {
+        // A state at rest has no pending writes (S1), and only those can fail to apply.
+        state.hash_tree_root().expect("a state at rest has no pending writes")
+    }
+
+    fn state_bytes(&self, state: &BeaconState<P>) -> usize {
+        state.bytes_beside_neighbours()
+    }
+
+    fn advance(&self, state: &mut BeaconState<P>, slot: Slot) -> Result<(), Phase0Fault> {
+        if state.slot == slot {
+            return Ok(());
+        }
+        Ok(process_slots(state, slot, &self.config)?)
+    }
+
+    fn transition(
+        &self,
+        state: &mut BeaconState<P>,
+        block: &SharedBlock,
+        flags: UpdateFlags,
+    ) -> Result<(), BlockFailure> {
+        let message = &block.value().message;
+        let parent_slot = state.latest_block_header.slot;
+        if message.slot <= parent_slot || message.slot < state.slot {
+            let error = BlockError::SlotNotAfterParent { slot: message.slot, parent_slot };
+            return Err(Failure::Invalid(error.into()));
+        }
+        let outcome = if state.slot == message.slot {
+            Ok(())
+        } else {
+            process_slots(state, message.slot, &self.config).map_err(TransitionError::from)
+        };
+        outcome
+            .and_then(|()| verify_and_process_block(state, block.value(), flags, &self.config))
+            .map_err(|error| match error {
+                TransitionError::Invalid(error) => Failure::Invalid(error.into()),
+                TransitionError::Fault(fault) => Failure::Fault(fault.into()),
+            })
+    }
+
+    fn block_effects(
+        &self,
+        post_state: &BeaconState<P>,
+        block: &SharedBlock,
+    ) -> Result<BlockEffects<Root>, Phase0Fault> {
+        let (unrealized_justified, unrealized_finalized) =
+            compute_pulled_up_checkpoints(post_state)?;
+        let body = &block.value().message.body;
+        let votes = body
+            .attestations
+            .iter()
+            .map(|attestation| {
+                let (data, bits) = (&attestation.data, &attestation.aggregation_bits);
+                Ok(IndexedVote {
+                    vote: vote_of(attestation.hash_tree_root(), attestation),
+                    indices: get_attesting_indices(post_state, data, bits)?,
+                })
+            })
+            .collect::<Result<_, StateError>>()?;
+        let mut equivocating: Vec<ValidatorIndex> =
+            body.attester_slashings.iter().flat_map(slashable_indices).collect();
+        equivocating.sort_unstable();
+        equivocating.dedup();
+        Ok(BlockEffects {
+            post_state_root: post_state.hash_tree_root()?,
+            checkpoints: Checkpoints {
+                justified: checkpoint(post_state.current_justified_checkpoint),
+                finalized: checkpoint(post_state.finalized_checkpoint),
+                unrealized_justified: checkpoint(unrealized_justified),
+                unrealized_finalized: checkpoint(unrealized_finalized),
+            },
+            votes,
+            equivocating,
+        })
+    }
+
+    fn verify_attestation(
+        &self,
+        target_state: &BeaconState<P>,
+        attestation: &SharedAttestation,
+    ) -> Result<Vec<ValidatorIndex>, BlockFailure> {
+        let Attestation { aggregation_bits, data, signature } = attestation.value();
+        let check = || {
+            let (target, slot) = (data.target.epoch, data.slot);
+            if target != compute_epoch_at_slot::<P>(slot) {
+                return Err(AttestationError::TargetSlot { target, slot });
+            }
+            // Stricter than `on_attestation`, as the gossip rules want it: a bit for each member.
+            let committee = get_beacon_committee(target_state, slot, data.index)?.len();
+            let bits = aggregation_bits.len();
+            if bits != committee {
+                return Err(AttestationError::AggregationBits { bits, committee });
+            }
+            let indices = get_attesting_indices(target_state, data, aggregation_bits)?;
+            let mut signatures = Signatures::Verify;
+            is_valid_indexed_attestation(target_state, &indices, data, signature, &mut signatures)?;
+            Ok(indices)
+        };
+        check().map_err(|error| match error.as_fault() {
+            Some(fault) => Failure::Fault(fault.clone().into()),
+            None => Failure::Invalid(error.into()),
+        })
+    }
+
+    fn balances(&self, state: &BeaconState<P>) -> Result<Balances, Phase0Fault> {
+        Ok(Balances {
+            effective: active_balances(state).into(),
+            total_active: get_total_active_balance(state)?,
+        })
+    }
+}
