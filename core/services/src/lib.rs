@@ -6,10 +6,15 @@
 //! communicating processes; the shells run under the concurrency checkers over [`toy::Toy`].
 #![forbid(unsafe_code)]
 
+mod activity;
+pub mod blocksmith;
 mod bounded;
+pub mod clearance;
 pub mod consensus;
 pub mod fork_choice;
 pub mod hot_db;
+pub mod notice;
+mod observer;
 pub mod quarantine;
 pub mod rewinder;
 pub mod slashing;

@@ -4,6 +4,9 @@
 //! Production uses the plain aliases in this module, which run on [`Std`]. A checker instantiates the
 //! generic types of the submodules with its own backend and explores the same source.
 
+pub mod mailbox;
+pub mod notifier;
+pub mod oneshot;
 mod primitives;
 mod std_backend;
 

@@ -196,6 +196,12 @@ pub trait Primitives: Sized + Send + Sync + 'static {
     #[track_caller]
     fn yield_now();
 
+    /// Returns whether the backend is reporting a violation, by a panic of its own. Its primitives must
+    /// not be touched then, so destructors that would synchronise return at once. Never in production.
+    #[inline(always)]
+    fn reporting() -> bool {
+        false
+    }
     /// Returns a mark of the calling thread's local state, for [`Primitives::rewind`].
     #[inline(always)]
     fn mark() -> u64 {

@@ -28,7 +28,7 @@
 //! **Blocking.** Below everything but the ColdDB: workers and Clearance may wait for it, it for nobody.
 
 mod machine;
-//mod service;
+mod service;
 
 pub use machine::{CommitReply, HotDb, Limits, StateAt, Trail, TrailReply};
-//pub(crate) use service::{HotDbHandle, HotDbMessage, HotDbService};
+pub(crate) use service::{HotDbHandle, HotDbService};

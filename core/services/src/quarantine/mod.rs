@@ -37,10 +37,10 @@
 //! or the caller.
 
 mod machine;
-//mod service;
+mod service;
 mod table;
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
 
 pub use machine::{Effect, Event, Item, ItemId, Limits, Quarantine, RequestId};
-//pub(crate) use service::{QuarantineHandle, QuarantineMessage, QuarantineService};
+pub(crate) use service::{QuarantineHandle, QuarantineService, Slots, VerdictReceiver};

@@ -27,9 +27,9 @@
 //! blocks. Answers go through reserved slots and one-shots and never block.
 
 mod dispatcher;
-//mod service;
+mod service;
 mod worker;
 
 pub use dispatcher::{Dispatcher, Lane, Role, StateKey};
-//pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
+pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
 pub use worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};

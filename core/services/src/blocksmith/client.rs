@@ -1,0 +1,215 @@
+//! What a node does with running services, from any thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blocksmith_sync::Primitives;
+use blocksmith_sync::mailbox::Counters;
+use blocksmith_sync::oneshot;
+use thiserror::Error;
+
+use crate::activity::Activity;
+use crate::clearance::{ChainView, ClearanceHandle};
+use crate::consensus::{Consensus, Slot};
+use crate::hot_db::HotDbHandle;
+use crate::observer::Observer;
+use crate::quarantine::{Item, ItemId, QuarantineHandle, VerdictReceiver};
+use crate::rewinder::{Answer, Job, Lane, ReplyTo, RewinderHandle};
+use crate::verdict::{DropReason, PendingReason, Quarantined, Verdict};
+
+/// A submitted item; the verdict comes exactly once.
+#[must_use = "the verdict comes here"]
+pub struct Submission<P: Primitives, C: Consensus> {
+    id: ItemId,
+    verdict: VerdictReceiver<P, C>,
+}
+
+impl<P: Primitives, C: Consensus> Submission<P, C> {
+    /// Returns the item's number, which notices and [`Client::pending`] use.
+    pub fn id(&self) -> ItemId {
+        self.id
+    }
+
+    /// Blocks until the verdict is there. An item whose parent never comes waits until the services
+    /// stop. If the Quarantine is gone, the verdict is `Dropped(Fault)`.
+    pub fn wait(self) -> Verdict<C::Root, C::Invalid> {
+        self.verdict.recv().unwrap_or(Verdict::Dropped(DropReason::Fault))
+    }
+
+    /// Returns the verdict if it is there, without blocking.
+    pub fn poll(&mut self) -> Option<Verdict<C::Root, C::Invalid>> {
+        match self.verdict.try_recv() {
+            Ok(verdict) => Some(verdict),
+            Err(oneshot::TryRecvError::Empty) => None,
+            Err(oneshot::TryRecvError::Dropped) => Some(Verdict::Dropped(DropReason::Fault)),
+        }
+    }
+}
+
+/// Why a state cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StateError {
+    /// The HotDB does not have the block.
+    #[error("the block is not in the HotDB")]
+    UnknownBlock,
+    /// The slot lies before the block's.
+    #[error("the slot lies before the block's own")]
+    BeforeBlock,
+    /// The lane is full, or the services stop.
+    #[error("the Rewinder takes no more requests now")]
+    Refused,
+    /// We failed.
+    #[error("fault: {0}")]
+    Fault(String),
+}
+
+/// Depths and totals of the mailboxes.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceCounters {
+    /// The Quarantine's mailbox.
+    pub quarantine: Counters,
+    /// Clearance's mailbox.
+    pub clearance: Counters,
+    /// The HotDB's mailbox.
+    pub hot_db: Counters,
+    /// Unread notices.
+    pub notices: Counters,
+    /// Tasks that wait for a Rewinder worker.
+    pub rewinder_waiting: usize,
+}
+
+/// Submits items and asks questions; a clone is another handle to the same services.
+pub struct Client<P: Primitives, C: Consensus> {
+    pub(crate) consensus: Arc<C>,
+    pub(crate) quarantine: QuarantineHandle<P, C>,
+    pub(crate) clearance: ClearanceHandle<P, C>,
+    pub(crate) rewinder: RewinderHandle<P, C>,
+    pub(crate) hot_db: HotDbHandle<P, C>,
+    pub(crate) observer: Observer<P, C>,
+    pub(crate) activity: P::Arc<Activity<P>>,
+}
+
+impl<P: Primitives, C: Consensus> Clone for Client<P, C> {
+    fn clone(&self) -> Self {
+        Self {
+            consensus: self.consensus.clone(),
+            quarantine: self.quarantine.clone(),
+            clearance: self.clearance.clone(),
+            rewinder: self.rewinder.clone(),
+            hot_db: self.hot_db.clone(),
+            observer: self.observer.clone(),
+            activity: self.activity.clone(),
+        }
+    }
+}
+
+impl<P: Primitives, C: Consensus> Client<P, C> {
+    /// Submits a decoded block of `peer`; `bytes` is the size that quotas count. Blocks while the
+    /// Quarantine's mailbox is full.
+    pub fn submit_block(&self, block: C::Block, peer: u64, bytes: usize) -> Submission<P, C> {
+        self.submit(Item::Block(block), peer, bytes)
+    }
+
+    /// Submits a decoded attestation; see [`Client::submit_block`].
+    pub fn submit_attestation(
+        &self,
+        attestation: C::Attestation,
+        peer: u64,
+        bytes: usize,
+    ) -> Submission<P, C> {
+        self.submit(Item::Attestation(attestation), peer, bytes)
+    }
+
+    /// Decodes a block's wire form and submits it.
+    ///
+    /// # Errors
+    /// If the bytes are not exactly one encoded block: the verdict is there at once.
+    pub fn submit_block_bytes(
+        &self,
+        bytes: &[u8],
+        peer: u64,
+    ) -> Result<Submission<P, C>, C::Invalid> {
+        Ok(self.submit_block(self.consensus.decode_block(bytes)?, peer, bytes.len()))
+    }
+
+    /// Decodes an attestation's wire form and submits it.
+    ///
+    /// # Errors
+    /// If the bytes are not exactly one encoded attestation: the verdict is there at once.
+    pub fn submit_attestation_bytes(
+        &self,
+        bytes: &[u8],
+        peer: u64,
+    ) -> Result<Submission<P, C>, C::Invalid> {
+        Ok(self.submit_attestation(self.consensus.decode_attestation(bytes)?, peer, bytes.len()))
+    }
+
+    fn submit(&self, item: Item<C>, peer: u64, bytes: usize) -> Submission<P, C> {
+        let (id, verdict) = self.quarantine.submit(Quarantined::new(item, peer, bytes));
+        Submission { id, verdict }
+    }
+
+    /// Tells the services the time, as the time since the slot began. Blocks while the Quarantine's
+    /// mailbox is full.
+    pub fn tick(&self, slot: Slot, into_slot: Duration) {
+        self.quarantine.tick(slot, into_slot.as_secs());
+    }
+
+    /// Blocks until nothing is queued and nothing is being handled in any service. Items that wait for
+    /// a parent or a slot do not count. Other threads that go on submitting can keep it waiting.
+    pub fn rest(&self) {
+        self.activity.rest();
+    }
+
+    /// Returns head, justified and finalised checkpoint. Blocks for Clearance's reply; `None` if it is
+    /// gone.
+    pub fn view(&self) -> Option<ChainView<C::Root>> {
+        self.clearance.view()
+    }
+
+    /// Returns every submission without a verdict and what it waits for. Blocks for the Quarantine's
+    /// reply; `None` if it is gone.
+    pub fn pending(&self) -> Option<Vec<(ItemId, PendingReason)>> {
+        self.quarantine.pending()
+    }
+
+    /// Returns the state of block `root` advanced to `slot`. Blocks for a Rewinder worker; on
+    /// [`Lane::Duties`] one is reserved.
+    ///
+    /// # Errors
+    /// If the block is unknown, or the Rewinder takes no requests, or fails.
+    pub fn state_at(&self, root: C::Root, slot: Slot, lane: Lane) -> Result<C::State, StateError> {
+        let (sender, receiver) = oneshot::channel::<P, _>();
+        let reply = ReplyTo::new(move |answer| {
+            // Who asked may be gone.
+            let _ = sender.send(answer);
+        });
+        self.rewinder.submit(lane, Job::State { root, slot }, reply);
+        match receiver.recv() {
+            Ok(Answer::State(at)) => Ok(at.state),
+            Ok(Answer::UnknownParent | Answer::Pruned) => Err(StateError::UnknownBlock),
+            Ok(Answer::Invalid(_)) => Err(StateError::BeforeBlock),
+            Ok(Answer::Refused) => Err(StateError::Refused),
+            Ok(Answer::Fault(text)) => Err(StateError::Fault(text)),
+            Ok(Answer::Block(_) | Answer::Attestation(_) | Answer::Full) | Err(_) => {
+                Err(StateError::Fault("the Rewinder gave no state".to_owned()))
+            }
+        }
+    }
+
+    /// Returns depths and totals of the mailboxes, without blocking.
+    pub fn counters(&self) -> ServiceCounters {
+        ServiceCounters {
+            quarantine: self.quarantine.counters(),
+            clearance: self.clearance.counters(),
+            hot_db: self.hot_db.counters(),
+            notices: self.observer.counters(),
+            rewinder_waiting: self.rewinder.waiting(),
+        }
+    }
+
+    /// Returns the protocol.
+    pub fn consensus(&self) -> &C {
+        &self.consensus
+    }
+}

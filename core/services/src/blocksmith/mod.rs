@@ -1,0 +1,30 @@
+//! Blocksmith: owns the services, starts them, stops them in reverse, joins every thread.
+//!
+//! **Contract.** [`Blocksmith::start`] creates every mailbox, then the threads, from the bottom of the
+//! blocking order up: HotDB, Rewinder, Clearance, Quarantine. A [`Client`] submits items and asks
+//! questions from any thread. [`Blocksmith::stop`] (or the drop) goes the other way, and returns when
+//! every thread has ended.
+//!
+//! ```text
+//!   Client ──> Quarantine ──> Clearance ──> Rewinder ──> HotDB        who may wait for whom
+//!      ^           ^  ^           │  ^          │  │                   (left to right only)
+//!      │ verdict   │  └─imported──┘  └─balances─┘  │
+//!      └───────────┴────────────answers────────────┘                  replies: reserved slots,
+//!                                                                      one-shots; never block
+//! ```
+//!
+//! **Invariants.**
+//! - I1 Mailboxes exist before threads and are moved into them (HAZARDS L2).
+//! - I2 A service ends when its mailbox is closed, empty, and no answer to it is outstanding; no flag is
+//!   polled (L1).
+//! - I3 Stopped in the reverse order of starting: who sends is gone before who receives (L4). Every
+//!   submission has its verdict when [`Blocksmith::stop`] returns.
+//! - I4 A thread that panicked is reported by [`StopReport`]; its requesters got an error.
+
+mod client;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Client, ServiceCounters, StateError, Submission};
+pub use service::{Anchor, Blocksmith, Config, NoticeReceiver, StartError, StopReport};

@@ -1,0 +1,251 @@
+//! The pure part of Clearance; see [`crate::clearance`] for its contract.
+
+use crate::consensus::{
+    Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
+};
+use crate::fork_choice::{self, ForkChoice};
+use crate::slashing::{self, SlashingDetector};
+use crate::verdict::{ClearedAttestation, ClearedBlock};
+
+/// What happens to Clearance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event<C: Consensus> {
+    /// A block passed the firewall; it is in the HotDB.
+    Block {
+        /// The block.
+        block: Box<ClearedBlock<C>>,
+        /// Whether it came in the first third of its own slot.
+        timely: bool,
+    },
+    /// An attestation passed the firewall.
+    Attestation(Box<ClearedAttestation<C>>),
+    /// The clock.
+    Tick {
+        /// The current slot.
+        slot: Slot,
+    },
+    /// The balances that were asked for.
+    Balances {
+        /// The checkpoint they belong to.
+        checkpoint: Checkpoint<C::Root>,
+        /// The balances; `None` if they could not be had. They are asked for again at the next tick.
+        balances: Option<Balances>,
+    },
+}
+
+/// What Clearance asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect<C: Consensus> {
+    /// Tell the HotDB what to keep.
+    Prune {
+        /// The finalised checkpoint: what does not descend from it may go.
+        finalized: Checkpoint<C::Root>,
+        /// A block whose state stays cached.
+        justified: C::Root,
+        /// Another one.
+        head: C::Root,
+    },
+    /// Have the Rewinder load the checkpoint's state; `Balances` follows.
+    RequestBalances(Checkpoint<C::Root>),
+    /// The head is another block.
+    HeadChanged {
+        /// The head before.
+        old: C::Root,
+        /// The head now.
+        new: C::Root,
+        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the old.
+        reorg_depth: u64,
+    },
+    /// The justified checkpoint moved.
+    Justified(Checkpoint<C::Root>),
+    /// The finalised checkpoint moved.
+    Finalized(Checkpoint<C::Root>),
+    /// A proposer signed two valid blocks for one slot.
+    Equivocation {
+        /// The proposer.
+        proposer: ValidatorIndex,
+        /// The slot.
+        slot: Slot,
+        /// Roots of the two blocks, in the order of arrival.
+        roots: [C::Root; 2],
+    },
+    /// Validators voted twice for one target epoch.
+    DoubleVote {
+        /// The validators, ascending.
+        validators: Vec<ValidatorIndex>,
+    },
+    /// Validators' votes surround one another.
+    SurroundVote {
+        /// The validators, ascending.
+        validators: Vec<ValidatorIndex>,
+    },
+}
+
+/// A view of the canonical chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChainView<R> {
+    /// Root of the head block.
+    pub head: R,
+    /// The justified checkpoint.
+    pub justified: Checkpoint<R>,
+    /// The finalised checkpoint.
+    pub finalized: Checkpoint<R>,
+}
+
+/// The canonical chain; see the module's text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Clearance<C: Consensus> {
+    fork_choice: ForkChoice<C::Root>,
+    detector: SlashingDetector<C::Root>,
+    kept: ChainView<C::Root>,
+    /// Asked for, not yet answered.
+    asked: Option<Checkpoint<C::Root>>,
+    /// To be asked for at the next tick, because it failed.
+    failed: Option<Checkpoint<C::Root>>,
+}
+
+impl<C: Consensus> Clearance<C> {
+    /// Returns a Clearance whose chain is the anchor alone; `balances` are those of its state.
+    #[must_use]
+    pub fn new(
+        config: fork_choice::Config,
+        anchor: C::Root,
+        anchor_slot: Slot,
+        balances: Balances,
+    ) -> Self {
+        let detector = SlashingDetector::new(slashing::Limits::new(config.slots_per_epoch));
+        let fork_choice = ForkChoice::new(config, anchor, anchor_slot, balances);
+        let kept = ChainView {
+            head: fork_choice.head(),
+            justified: fork_choice.justified(),
+            finalized: fork_choice.finalized(),
+        };
+        Self { fork_choice, detector, kept, asked: None, failed: None }
+    }
+
+    /// Returns head, justified and finalised checkpoint.
+    #[must_use]
+    pub fn view(&self) -> ChainView<C::Root> {
+        ChainView {
+            head: self.fork_choice.head(),
+            justified: self.fork_choice.justified(),
+            finalized: self.fork_choice.finalized(),
+        }
+    }
+
+    /// Handles one event.
+    pub fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Block { block, timely } => {
+                self.block(consensus, &block, timely, &mut effects);
+            }
+            Event::Attestation(attestation) => {
+                self.vote(attestation.evidence().clone(), false, &mut effects);
+            }
+            Event::Tick { slot } => {
+                self.apply(fork_choice::Event::Tick { slot }, &mut effects);
+                if let Some(checkpoint) = self.failed.take()
+                    && checkpoint == self.fork_choice.justified()
+                    && self.asked.is_none()
+                {
+                    self.ask(checkpoint, &mut effects);
+                }
+            }
+            Event::Balances { checkpoint, balances } => {
+                self.asked = self.asked.filter(|asked| *asked != checkpoint);
+                match balances {
+                    Some(balances) => self.apply(
+                        fork_choice::Event::JustifiedBalances { checkpoint, balances },
+                        &mut effects,
+                    ),
+                    None => self.failed = Some(checkpoint),
+                }
+            }
+        }
+        self.keep(&mut effects);
+        effects
+    }
+
+    /// `on_block`, then the block's own attestations and slashings.
+    fn block(
+        &mut self,
+        consensus: &C,
+        block: &ClearedBlock<C>,
+        timely: bool,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        let header = consensus.header(block.item());
+        let evidence = block.evidence();
+        let event = fork_choice::Event::Block {
+            root: header.root,
+            parent: header.parent,
+            slot: header.slot,
+            checkpoints: evidence.checkpoints,
+            timely,
+        };
+        self.apply(event, effects);
+        for vote in evidence.votes.iter().cloned() {
+            self.vote(vote, true, effects);
+        }
+        if !evidence.equivocating.is_empty() {
+            let indices = evidence.equivocating.clone();
+            self.apply(fork_choice::Event::AttesterSlashing { indices }, effects);
+        }
+        let Header { root, slot, proposer, .. } = header;
+        self.detect(slashing::Event::Proposal { slot, proposer, root }, effects);
+    }
+
+    fn vote(&mut self, vote: IndexedVote<C::Root>, from_block: bool, effects: &mut Vec<Effect<C>>) {
+        self.detect(slashing::Event::Attestation(vote.clone()), effects);
+        self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
+    }
+
+    fn detect(&mut self, event: slashing::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
+        effects.extend(self.detector.on_event(event).into_iter().map(|offence| match offence {
+            slashing::Effect::DoubleProposal { proposer, slot, first, second } => {
+                Effect::Equivocation { proposer, slot, roots: [first, second] }
+            }
+            slashing::Effect::DoubleVote { validators, .. } => Effect::DoubleVote { validators },
+            slashing::Effect::SurroundVote { validators, .. } => {
+                Effect::SurroundVote { validators }
+            }
+        }));
+    }
+
+    fn apply(&mut self, event: fork_choice::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
+        for effect in self.fork_choice.on_event(event) {
+            match effect {
+                fork_choice::Effect::HeadChanged { old, new, reorg_depth } => {
+                    effects.push(Effect::HeadChanged { old, new, reorg_depth });
+                }
+                fork_choice::Effect::Justified(checkpoint) => {
+                    effects.push(Effect::Justified(checkpoint));
+                }
+                fork_choice::Effect::Finalized(checkpoint) => {
+                    effects.push(Effect::Finalized(checkpoint));
+                    let epoch = checkpoint.epoch;
+                    self.detect(slashing::Event::Finalized { epoch }, effects);
+                }
+                fork_choice::Effect::NeedBalances(checkpoint) => self.ask(checkpoint, effects),
+                // A vote for a pruned block, say: it has no weight, and that is all.
+                fork_choice::Effect::Refused(_) => {}
+            }
+        }
+    }
+
+    fn ask(&mut self, checkpoint: Checkpoint<C::Root>, effects: &mut Vec<Effect<C>>) {
+        self.asked = Some(checkpoint);
+        effects.push(Effect::RequestBalances(checkpoint));
+    }
+
+    /// Tells the HotDB once per event what is to stay cached, if that has changed.
+    fn keep(&mut self, effects: &mut Vec<Effect<C>>) {
+        let view = self.view();
+        if view != self.kept {
+            self.kept = view;
+            let ChainView { head, justified, finalized } = view;
+            effects.push(Effect::Prune { finalized, justified: justified.root, head });
+        }
+    }
+}

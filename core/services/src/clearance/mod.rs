@@ -1,0 +1,28 @@
+//! Clearance: the canonical chain. It owns the fork choice and tells the HotDB what to keep.
+//!
+//! **Contract.** Cleared blocks and attestations and the clock come in, in one order; head, justified
+//! and finalised checkpoint come out. Each message is answered with the finalised checkpoint.
+//!
+//! ```text
+//!   cleared block ──────┐
+//!   cleared attestation ├──> fork choice ──> head, justified, finalised ──> notices
+//!   tick ───────────────┘        │ needs balances               └─────────> HotDB: keep and prune
+//!                                v
+//!                     Rewinder: state of the justified checkpoint ──> balances
+//! ```
+//!
+//! **Invariants.**
+//! - I1 Only what passed the firewall comes in: the types leave no other way (HAZARDS R8).
+//! - I2 A block is in the HotDB before it is here (R7).
+//! - I3 At most one request for balances per justified checkpoint is under way; while it is, the
+//!   last balances known count. A failed request is repeated at the next tick, not in a loop.
+//! - I4 The HotDB is told at most once per message.
+//!
+//! **Blocking.** May wait for the HotDB's mailbox. It never waits for the Rewinder (the balances come
+//! as a message into a reserved slot) nor for Quarantine (its replies have reserved slots, too).
+
+mod machine;
+mod service;
+
+pub use machine::{ChainView, Clearance, Effect, Event};
+pub(crate) use service::{ClearanceHandle, ClearanceMessage, ClearanceService, Imported};

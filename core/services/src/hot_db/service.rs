@@ -1,0 +1,118 @@
+//! The HotDB's thread and mailbox; see [`crate::hot_db`].
+
+use std::sync::Arc;
+
+use blocksmith_sync::Primitives;
+use blocksmith_sync::mailbox::{self, Counters, OnFull};
+use blocksmith_sync::oneshot;
+
+use crate::activity::{Activity, Mail};
+use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::hot_db::machine::{CommitReply, HotDb, StateAt, TrailReply};
+
+/// What the HotDB can be told.
+pub(crate) enum HotDbMessage<P: Primitives, C: Consensus> {
+    Trail { root: C::Root, slot: Slot, reply: oneshot::Sender<P, TrailReply<C>> },
+    Commit { block: C::Block, state: StateAt<C>, reply: oneshot::Sender<P, CommitReply> },
+    PostState(StateAt<C>),
+    Prune { finalized: Checkpoint<C::Root>, justified: C::Root, head: C::Root },
+}
+
+/// A HotDB that has not been started.
+pub(crate) struct HotDbService<P: Primitives, C: Consensus> {
+    machine: HotDb<C>,
+    mailbox: mailbox::Receiver<P, Mail<P, HotDbMessage<P, C>>>,
+    consensus: Arc<C>,
+}
+
+/// The way to a HotDB.
+pub(crate) struct HotDbHandle<P: Primitives, C: Consensus> {
+    mailbox: mailbox::Sender<P, Mail<P, HotDbMessage<P, C>>>,
+    activity: P::Arc<Activity<P>>,
+}
+
+impl<P: Primitives, C: Consensus> Clone for HotDbHandle<P, C> {
+    fn clone(&self) -> Self {
+        Self { mailbox: self.mailbox.clone(), activity: self.activity.clone() }
+    }
+}
+
+impl<P: Primitives, C: Consensus> HotDbService<P, C> {
+    /// Returns the service and the way to it. `capacity` bounds its mailbox; who finds it full waits.
+    pub(crate) fn new(
+        consensus: Arc<C>,
+        machine: HotDb<C>,
+        capacity: usize,
+        activity: &P::Arc<Activity<P>>,
+    ) -> (Self, HotDbHandle<P, C>) {
+        let (sender, mailbox) = mailbox::mailbox(capacity, 0, OnFull::Block);
+        let handle = HotDbHandle { mailbox: sender, activity: activity.clone() };
+        (Self { machine, mailbox, consensus }, handle)
+    }
+
+    /// Serves until the mailbox is closed and empty.
+    pub(crate) fn run(mut self) {
+        while let Ok(Mail { message, busy }) = self.mailbox.recv() {
+            self.handle(message);
+            drop(busy);
+        }
+    }
+
+    fn handle(&mut self, message: HotDbMessage<P, C>) {
+        // A requester that is gone needs no reply.
+        match message {
+            HotDbMessage::Trail { root, slot, reply } => {
+                let _ = reply.send(self.machine.trail(root, slot));
+            }
+            HotDbMessage::Commit { block, state, reply } => {
+                let _ = reply.send(self.machine.commit(&self.consensus, &block, state.state));
+            }
+            HotDbMessage::PostState(state) => self.machine.post_state(&self.consensus, state),
+            HotDbMessage::Prune { finalized, justified, head } => {
+                let pruned = self.machine.prune(&self.consensus, finalized, justified, head);
+                tracing::debug!(pruned, epoch = finalized.epoch, "pruned");
+            }
+        }
+    }
+}
+
+impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
+    /// Asks for a trail and blocks for the reply. `None` if the HotDB is gone.
+    pub(crate) fn trail(&self, root: C::Root, slot: Slot) -> Option<TrailReply<C>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(HotDbMessage::Trail { root, slot, reply });
+        answer.recv().ok()
+    }
+
+    /// Commits a block and blocks for the acknowledgement. `None` if the HotDB is gone.
+    pub(crate) fn commit(&self, block: C::Block, state: StateAt<C>) -> Option<CommitReply> {
+        let (reply, answer) = oneshot::channel();
+        self.send(HotDbMessage::Commit { block, state, reply });
+        answer.recv().ok()
+    }
+
+    /// Gives the HotDB a state. Blocks while its mailbox is full.
+    pub(crate) fn post_state(&self, state: StateAt<C>) {
+        self.send(HotDbMessage::PostState(state));
+    }
+
+    /// Tells the HotDB what to keep. Blocks while its mailbox is full.
+    pub(crate) fn prune(&self, finalized: Checkpoint<C::Root>, justified: C::Root, head: C::Root) {
+        self.send(HotDbMessage::Prune { finalized, justified, head });
+    }
+
+    /// A closed mailbox hands the message back; dropping it drops the reply's sender, which tells
+    /// who waits for it.
+    fn send(&self, message: HotDbMessage<P, C>) {
+        drop(self.mailbox.send(Mail::new(&self.activity, message)));
+    }
+
+    /// Lets the service end once it has served what is queued.
+    pub(crate) fn close(&self) {
+        self.mailbox.close();
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.mailbox.counters()
+    }
+}

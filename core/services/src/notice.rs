@@ -1,0 +1,54 @@
+//! What the services tell whoever listens. Listening never slows them down.
+
+use crate::consensus::{Checkpoint, Slot, ValidatorIndex};
+use crate::quarantine::ItemId;
+use crate::verdict::PendingReason;
+
+/// Something a node may want to know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Notice<R> {
+    /// A submission has to wait.
+    Parked {
+        /// The submission.
+        id: ItemId,
+        /// What for.
+        why: PendingReason,
+    },
+    /// Somebody waits for this block: the network may ask its peers for it.
+    Need {
+        /// Root of the block.
+        root: R,
+    },
+    /// The head is another block.
+    HeadChanged {
+        /// The head before.
+        old: R,
+        /// The head now.
+        new: R,
+        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the old.
+        reorg_depth: u64,
+    },
+    /// The justified checkpoint moved.
+    Justified(Checkpoint<R>),
+    /// The finalised checkpoint moved.
+    Finalized(Checkpoint<R>),
+    /// A proposer signed two blocks for one slot, both valid.
+    Equivocation {
+        /// The proposer.
+        proposer: ValidatorIndex,
+        /// The slot.
+        slot: Slot,
+        /// Roots of the two blocks, in the order of arrival.
+        roots: [R; 2],
+    },
+    /// Validators voted twice for one target epoch.
+    DoubleVote {
+        /// The validators, ascending.
+        validators: Vec<ValidatorIndex>,
+    },
+    /// Validators' votes surround one another.
+    SurroundVote {
+        /// The validators, ascending.
+        validators: Vec<ValidatorIndex>,
+    },
+}

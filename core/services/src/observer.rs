@@ -1,0 +1,36 @@
+//! The services' side of the notices: a mailbox that evicts its oldest when nobody reads it.
+
+use blocksmith_sync::Primitives;
+use blocksmith_sync::mailbox::{self, Counters, OnFull};
+
+use crate::consensus::Consensus;
+use crate::notice::Notice;
+
+/// Tells whoever listens, or nobody; never blocks.
+pub(crate) struct Observer<P: Primitives, C: Consensus> {
+    mailbox: mailbox::Sender<P, Notice<C::Root>>,
+}
+
+impl<P: Primitives, C: Consensus> Clone for Observer<P, C> {
+    fn clone(&self) -> Self {
+        Self { mailbox: self.mailbox.clone() }
+    }
+}
+
+impl<P: Primitives, C: Consensus> Observer<P, C> {
+    /// Returns an observer and the end to read from. Beyond `capacity` unread notices, the oldest is
+    /// evicted and counted.
+    pub(crate) fn new(capacity: usize) -> (Self, mailbox::Receiver<P, Notice<C::Root>>) {
+        let (mailbox, receiver) = mailbox::mailbox(capacity, 0, OnFull::EvictOldest);
+        (Self { mailbox }, receiver)
+    }
+
+    /// An evicted notice is counted by the mailbox; a closed one means that nobody listens.
+    pub(crate) fn tell(&self, notice: Notice<C::Root>) {
+        drop(self.mailbox.send(notice));
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.mailbox.counters()
+    }
+}

@@ -1,0 +1,322 @@
+//! The machine against a HotDB and a worker that answer at once, or only when the test says so.
+
+use std::collections::BTreeMap;
+
+use super::{Effect, Event, Item, ItemId, Limits, Quarantine, RequestId};
+use crate::consensus::Checkpoint;
+use crate::hot_db::{self, HotDb};
+use crate::rewinder::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
+use crate::verdict::{PendingReason, Quarantined};
+
+/// A Quarantine with everything below it, in one thread.
+struct Node {
+    toy: Toy,
+    machine: Quarantine<Toy>,
+    hot_db: HotDb<Toy>,
+    /// Requests that are not answered yet.
+    checks: BTreeMap<RequestId, Job<Toy>>,
+    /// Class and reason of every verdict, by submission.
+    verdicts: BTreeMap<ItemId, Vec<(&'static str, &'static str)>>,
+    parked: Vec<(ItemId, PendingReason)>,
+    needed: Vec<u8>,
+    cleared: Vec<u8>,
+    next: ItemId,
+}
+
+impl Node {
+    fn new(limits: Limits) -> Self {
+        let toy = Toy::default();
+        let anchor = Checkpoint { epoch: 0, root: 0 };
+        let hot_db = HotDb::new(&toy, hot_db::Limits::default(), 0, 0, ToyState::anchor());
+        let mut node = Self {
+            toy,
+            machine: Quarantine::new(limits, anchor, 0),
+            hot_db,
+            checks: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            parked: Vec::new(),
+            needed: Vec::new(),
+            cleared: Vec::new(),
+            next: 0,
+        };
+        node.event(Event::Tick { slot: 10, seconds_into_slot: 0 });
+        node
+    }
+
+    fn event(&mut self, event: Event<Toy>) {
+        for effect in self.machine.handle(&self.toy, event) {
+            match effect {
+                Effect::Check { request, job } => {
+                    assert!(self.checks.insert(request, job).is_none(), "a number is used once");
+                }
+                Effect::ClearBlock { block, .. } => {
+                    let block = *block.item();
+                    assert!(self.hot_db.contains(block.root), "committed before it is cleared");
+                    self.cleared.push(block.root);
+                }
+                Effect::ClearAttestation(_) => {}
+                Effect::Verdict { id, verdict } => {
+                    let words = (verdict.class(), verdict.reason());
+                    self.verdicts.entry(id).or_default().push(words);
+                }
+                Effect::Parked { id, why } => self.parked.push((id, why)),
+                Effect::Need { root } => self.needed.push(root),
+            }
+        }
+    }
+
+    fn hand_in(&mut self, item: Item<Toy>, peer: u64) -> ItemId {
+        let id = self.next;
+        self.next += 1;
+        self.event(Event::Submit { id, item: Quarantined::new(item, peer, 100) });
+        id
+    }
+
+    /// Submits without answering any check.
+    fn submit(&mut self, block: ToyBlock) -> ItemId {
+        self.hand_in(Item::Block(block), 0)
+    }
+
+    /// Answers the oldest check with what the worker says. Returns whether there was one.
+    fn answer_one(&mut self) -> bool {
+        let Some((request, job)) = self.checks.pop_first() else { return false };
+        let answer = self.work(job);
+        self.event(Event::Answered { request, answer });
+        true
+    }
+
+    fn settle(&mut self) {
+        while self.answer_one() {}
+    }
+
+    fn work(&mut self, job: Job<Toy>) -> Answer<Toy> {
+        let mut worker = Worker::Idle;
+        let mut event = WorkerEvent::Start(job);
+        loop {
+            let mut next = None;
+            for effect in worker.handle(&self.toy, event.clone()) {
+                match effect {
+                    WorkerEffect::RequestTrail { root, slot } => {
+                        next = Some(WorkerEvent::Trail(self.hot_db.trail(root, slot)));
+                    }
+                    WorkerEffect::Commit { block, state } => {
+                        let reply = self.hot_db.commit(&self.toy, &block, state.state);
+                        next = Some(WorkerEvent::Committed(reply));
+                    }
+                    WorkerEffect::PostState(state) => self.hot_db.post_state(&self.toy, state),
+                    WorkerEffect::Loaded(_) => {}
+                    WorkerEffect::Answer(answer) => return answer,
+                }
+            }
+            event = next.expect("a worker asks or answers");
+        }
+    }
+
+    /// Submits, answers every check, returns the verdict or what the item waits for.
+    fn judge(&mut self, block: ToyBlock) -> (&'static str, &'static str) {
+        let id = self.submit(block);
+        self.settle();
+        self.answer_to(id)
+    }
+
+    fn answer_to(&self, id: ItemId) -> (&'static str, &'static str) {
+        match self.verdicts.get(&id).map(Vec::as_slice) {
+            Some([one]) => *one,
+            Some(many) => panic!("{} verdicts for one submission", many.len()),
+            None => {
+                let pending = self.machine.pending();
+                let why = pending.iter().find(|(other, _)| *other == id).map(|(_, why)| why.word());
+                ("pending", why.expect("an item without a verdict is held"))
+            }
+        }
+    }
+}
+
+fn node() -> Node {
+    Node::new(Limits::default())
+}
+
+#[test]
+fn a_child_before_its_parent_waits_and_is_released_by_it() {
+    // Grandchild, child, parent arrive in reverse; the parent's verdict releases the others in order.
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(3, 2, 3)), ("pending", "unknown_parent"));
+    assert_eq!(node.judge(ToyBlock::new(2, 1, 2)), ("pending", "unknown_parent"));
+    assert_eq!(node.needed, [2, 1]);
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("valid", "ok"));
+    assert_eq!([node.answer_to(0), node.answer_to(1)], [("valid", "ok"); 2]);
+    assert_eq!(node.cleared, [1, 2, 3]);
+}
+
+#[test]
+fn rejection_takes_waiting_descendants_along_and_is_remembered() {
+    // An invalid parent arrives after child and grandchild; the child then comes again.
+    let mut node = node();
+    node.judge(ToyBlock::new(3, 2, 3));
+    node.judge(ToyBlock::new(2, 1, 2));
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1).invalid()), ("invalid", "bad_state_root"));
+    assert_eq!([node.answer_to(0), node.answer_to(1)], [("invalid", "invalid_ancestor"); 2]);
+    assert_eq!(node.judge(ToyBlock::new(2, 1, 2)), ("invalid", "known_invalid"));
+    assert_eq!(node.machine.held(), 0);
+}
+
+#[test]
+fn a_badly_signed_copy_does_not_shadow_the_block_with_the_same_root() {
+    // Forged before honest, in flight together, and after.
+    let mut node = node();
+    let honest = ToyBlock::new(1, 0, 1);
+    assert_eq!(node.judge(honest.badly_signed()), ("invalid", "bad_proposer_signature"));
+    let forged = node.submit(honest.badly_signed());
+    assert_eq!(node.judge(honest), ("valid", "ok"));
+    assert_eq!(node.answer_to(forged), ("invalid", "bad_proposer_signature"));
+    assert_eq!(node.judge(honest.badly_signed()), ("ignored", "duplicate"));
+}
+
+#[test]
+fn a_badly_signed_parent_does_not_condemn_its_children() {
+    // The child keeps waiting for the root, and the honest copy releases it.
+    let mut node = node();
+    let child = node.submit(ToyBlock::new(2, 1, 2));
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1).badly_signed()).0, "invalid");
+    assert_eq!(node.answer_to(child), ("pending", "unknown_parent"));
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("valid", "ok"));
+    assert_eq!(node.answer_to(child), ("valid", "ok"));
+}
+
+#[test]
+fn copies_in_flight_share_one_check_and_each_gets_its_own_verdict() {
+    // Three peers send the same block before it is answered.
+    let mut node = node();
+    let ids = [0, 1, 2].map(|peer| node.hand_in(Item::Block(ToyBlock::new(1, 0, 1)), peer));
+    assert_eq!(node.checks.len(), 1);
+    node.settle();
+    let verdicts = ids.map(|id| node.answer_to(id));
+    assert_eq!(verdicts, [("valid", "ok"), ("ignored", "duplicate"), ("ignored", "duplicate")]);
+}
+
+#[test]
+fn a_future_block_is_released_by_its_slot_and_a_clock_that_steps_back_does_no_harm() {
+    // Slot 12 while the clock shows 10, then 9, then 12.
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 12)), ("pending", "future_slot"));
+    node.event(Event::Tick { slot: 9, seconds_into_slot: 0 });
+    assert_eq!(node.answer_to(0), ("pending", "future_slot"));
+    node.event(Event::Tick { slot: 12, seconds_into_slot: 0 });
+    node.settle();
+    assert_eq!(node.answer_to(0), ("valid", "ok"));
+}
+
+#[test]
+fn a_slot_not_after_the_parent_is_the_rewinders_verdict_and_condemns() {
+    // Parent at slot 5, child at slot 5.
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 5)), ("valid", "ok"));
+    assert_eq!(node.judge(ToyBlock::new(2, 1, 5)), ("invalid", "slot_not_after_parent"));
+    assert_eq!(node.judge(ToyBlock::new(3, 2, 6)), ("invalid", "invalid_ancestor"));
+}
+
+#[test]
+fn finality_refuses_old_slots_and_dead_branches_and_gives_up_what_waits() {
+    // Branch 0-1-2 is finalised at slot 4 (epoch 1); branch 0-5 is dead; an orphan waits.
+    let mut node = node();
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
+        assert_eq!(node.judge(block), ("valid", "ok"));
+    }
+    let orphan = node.submit(ToyBlock::new(9, 8, 4));
+    node.event(Event::Imported { finalized: Checkpoint { epoch: 1, root: 2 } });
+    assert_eq!(node.answer_to(orphan), ("dropped", "finalized"));
+    assert_eq!(node.judge(ToyBlock::new(6, 5, 4)), ("invalid", "not_after_finalized_slot"));
+    assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
+    assert_eq!(node.judge(ToyBlock::new(3, 2, 5)), ("valid", "ok"));
+}
+
+#[test]
+fn the_window_bounds_checks_and_ready_items_follow_in_order() {
+    // A window of one: the second block is checked when the first is answered.
+    let mut node = Node::new(Limits { window: 1, ..Limits::default() });
+    node.submit(ToyBlock::new(1, 0, 1));
+    node.submit(ToyBlock::new(2, 0, 2));
+    assert_eq!((node.checks.len(), node.machine.held()), (1, 2));
+    assert!(node.answer_one());
+    assert_eq!((node.checks.len(), node.machine.held()), (1, 1));
+    node.settle();
+    assert_eq!(node.answer_to(1), ("valid", "ok"));
+}
+
+#[test]
+fn the_longest_waiting_item_is_evicted_and_told_so() {
+    // Two items fit; two orphans wait, a third comes.
+    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    for root in [11, 12, 13] {
+        node.submit(ToyBlock::new(root, root + 50, 5));
+    }
+    assert_eq!(node.answer_to(0), ("dropped", "evicted"));
+    assert_eq!(node.answer_to(2), ("pending", "unknown_parent"));
+}
+
+#[test]
+fn one_peer_cannot_take_more_than_its_share() {
+    // A quota of one: the second item of peer 7 is dropped, that of peer 8 is held.
+    let mut node = Node::new(Limits { items_per_peer: 1, ..Limits::default() });
+    let ids = [(1, 7), (2, 7), (3, 8)]
+        .map(|(root, peer)| node.hand_in(Item::Block(ToyBlock::new(root, root + 50, 5)), peer));
+    assert_eq!(node.answer_to(ids[1]), ("dropped", "peer_quota"));
+    assert_eq!(node.answer_to(ids[2]), ("pending", "unknown_parent"));
+}
+
+#[test]
+fn at_the_stop_every_submission_gets_exactly_one_verdict() {
+    // One in flight, one ready, one waiting; the stop; then the answer to the first, and a late one.
+    let mut node = Node::new(Limits { window: 1, ..Limits::default() });
+    for block in [ToyBlock::new(1, 0, 1), ToyBlock::new(2, 0, 2), ToyBlock::new(9, 8, 3)] {
+        node.submit(block);
+    }
+    node.event(Event::Stop);
+    let late = node.submit(ToyBlock::new(4, 0, 4));
+    node.settle();
+    assert_eq!(node.answer_to(0), ("valid", "ok"));
+    assert_eq!([1, 2, late].map(|id| node.answer_to(id)), [("dropped", "shutdown"); 3]);
+    assert_eq!(node.machine.held(), 0);
+}
+
+#[test]
+fn an_answer_counts_once_and_only_for_its_request() {
+    // The answer comes twice, and one comes for a request that was never made.
+    let mut node = node();
+    node.submit(ToyBlock::new(1, 0, 1));
+    let (request, job) = node.checks.pop_first().expect("one check is under way");
+    let answer = node.work(job);
+    for request in [request + 1, request, request] {
+        node.event(Event::Answered { request, answer: answer.clone() });
+    }
+    assert_eq!(node.answer_to(0), ("valid", "ok"));
+}
+
+#[test]
+fn a_fault_of_ours_is_no_rejection_and_the_block_may_come_again() {
+    // The worker fails; the same block is then accepted.
+    let mut node = node();
+    let id = node.submit(ToyBlock::new(1, 0, 1));
+    let (request, _) = node.checks.pop_first().expect("one check is under way");
+    node.event(Event::Answered { request, answer: Answer::Fault("disk".to_owned()) });
+    assert_eq!(node.answer_to(id), ("dropped", "fault"));
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("valid", "ok"));
+}
+
+#[test]
+fn attestations_wait_for_their_block_and_slot_and_are_counted_once() {
+    // A vote for a block that comes later; then the same vote again; then one for a bad target.
+    let mut node = node();
+    let target = Checkpoint { epoch: 2, root: 1 };
+    let vote = ToyAttestation { id: 77, slot: 9, head: 1, target, validator: 0, valid: true };
+    let first = node.hand_in(Item::Attestation(vote), 0);
+    assert_eq!(node.answer_to(first), ("pending", "unknown_block"));
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 8)), ("valid", "ok"));
+    assert_eq!(node.answer_to(first), ("valid", "ok"));
+    let again = node.hand_in(Item::Attestation(vote), 0);
+    assert_eq!(node.answer_to(again), ("ignored", "duplicate"));
+    let wrong = Checkpoint { epoch: 2, root: 0 };
+    let bad = node.hand_in(Item::Attestation(ToyAttestation { id: 78, target: wrong, ..vote }), 0);
+    assert_eq!(node.answer_to(bad), ("invalid", "bad_target_root"));
+}

@@ -1,0 +1,328 @@
+//! A one-shot: one value from one sender to one receiver, and the news when either end is gone.
+//!
+//! **Contract.** [`channel`] makes one allocation and two ends. Each end acts at most once: the sender
+//! sends or is dropped, the receiver receives or is dropped. Nobody waits for an end that is gone.
+//! Sending never blocks.
+//!
+//! The state is one word, on which the receiver sleeps:
+//!
+//! ```text
+//!            recv            send                    recv
+//!   EMPTY ---------> WAITING ------> SENT  ------------------> TAKEN
+//!     |  \______________|__________/   (from EMPTY too)
+//!     |                 |
+//!     |    drop Sender  |
+//!     +-----------------+----------> SENDER_GONE     recv: Dropped
+//!     |  drop Receiver (it never sleeps while it is dropped)
+//!     +----------------------------> RECEIVER_GONE   send: the value back
+//! ```
+//!
+//! | state | meaning | who may leave it |
+//! |---|---|---|
+//! | `EMPTY` | both ends live, nobody sleeps | both |
+//! | `WAITING` | the receiver sleeps, or is about to | both |
+//! | `SENT` | the value is in the cell; the sender is done | the receiver |
+//! | `TAKEN` | the value has moved out | nobody |
+//! | `SENDER_GONE` | dropped without sending | nobody |
+//! | `RECEIVER_GONE` | dropped without receiving | nobody (a late `send` takes its value back) |
+//!
+//! **Invariants.**
+//! - I1 The sender touches the cell only before its one swap of the state, and after it only if that
+//!   swap returned `RECEIVER_GONE`. The receiver touches the cell only after it has read `SENT`.
+//! - I2 The cell holds an `Option`: a value is moved out or dropped with the allocation, never both.
+//! - I3 Whoever finds `WAITING` when it ends the sender's part wakes the futex.
+//!
+//! **Memory order.** One pair: the sender's swap releases the cell, the receiver's read of `SENT`
+//! acquires it. The reverse direction (receiver gone) hands nothing over.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::primitives::Ordering::{Acquire, Relaxed, Release};
+use crate::primitives::{Atomic, Cell, Futex, Primitives, WaitOutcome};
+
+const EMPTY: u32 = 0;
+const WAITING: u32 = 1;
+const SENT: u32 = 2;
+const TAKEN: u32 = 3;
+const SENDER_GONE: u32 = 4;
+const RECEIVER_GONE: u32 = 5;
+
+struct Shared<P: Primitives, T> {
+    /// See the table at the top of the file.
+    state: P::Futex,
+    value: P::Cell<Option<T>>,
+}
+
+// SAFETY: the cell is reached by one end at a time (I1), and its content may change threads.
+unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
+// SAFETY: as above; the state is an atomic.
+unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
+
+/// The sender is gone and has sent nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sender was dropped without sending")]
+pub struct Dropped;
+
+/// Why [`Receiver::try_recv`] returned no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TryRecvError {
+    /// Nothing yet.
+    #[error("nothing has been sent yet")]
+    Empty,
+    /// Nothing will come (or it has been received already).
+    #[error("the sender was dropped without sending")]
+    Dropped,
+}
+
+/// Why [`Receiver::recv_timeout`] returned no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecvTimeoutError {
+    /// The time was over; the value may still come.
+    #[error("nothing was sent in time")]
+    Timeout,
+    /// Nothing will come (or it has been received already).
+    #[error("the sender was dropped without sending")]
+    Dropped,
+}
+
+/// Returns the two ends of a new one-shot.
+///
+/// ```
+/// use blocksmith_sync::{Std, oneshot};
+///
+/// let (reply, answer) = oneshot::channel::<Std, u64>();
+/// std::thread::spawn(move || reply.send(42));
+/// assert_eq!(answer.recv(), Ok(42));
+/// ```
+#[must_use]
+pub fn channel<P: Primitives, T: Send>() -> (Sender<P, T>, Receiver<P, T>) {
+    let shared = P::arc(Shared { state: Atomic::new(EMPTY), value: Cell::new(None) });
+    (Sender { shared: shared.clone(), done: false }, Receiver { shared, done: false })
+}
+
+/// The end that sends.
+pub struct Sender<P: Primitives, T: Send> {
+    shared: P::Arc<Shared<P, T>>,
+    done: bool,
+}
+
+impl<P: Primitives, T: Send> Sender<P, T> {
+    /// Sends the value and wakes the receiver. Never blocks.
+    ///
+    /// # Errors
+    /// The value, if the receiver is gone.
+    pub fn send(mut self, value: T) -> Result<(), T> {
+        self.done = true;
+        // SAFETY: I1, before the swap.
+        self.shared.value.with_mut(|cell| unsafe { *cell = Some(value) });
+        if self.finish(SENT) != RECEIVER_GONE {
+            return Ok(());
+        }
+        // SAFETY: I1, the receiver is gone.
+        match self.shared.value.with_mut(|cell| unsafe { (*cell).take() }) {
+            Some(value) => Err(value),
+            None => unreachable!("the value was put there above"),
+        }
+    }
+
+    /// Returns whether the receiver is gone: nobody will see what is sent.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        // ORDERING: none needed, nothing is handed over in this direction.
+        self.shared.state.load(Relaxed) == RECEIVER_GONE
+    }
+
+    /// Ends the sender's part and returns the state before (I3).
+    fn finish(&self, state: u32) -> u32 {
+        // ORDERING: pairs with the acquiring load in `Receiver::poll`.
+        let before = self.shared.state.swap(state, Release);
+        if before == WAITING {
+            self.shared.state.wake(1);
+        }
+        before
+    }
+}
+
+impl<P: Primitives, T: Send> Drop for Sender<P, T> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.finish(SENDER_GONE);
+        }
+    }
+}
+
+/// The end that receives.
+pub struct Receiver<P: Primitives, T: Send> {
+    shared: P::Arc<Shared<P, T>>,
+    done: bool,
+}
+
+impl<P: Primitives, T: Send> Receiver<P, T> {
+    /// Blocks until the sender has sent or is gone; either wakes this thread.
+    ///
+    /// # Errors
+    /// [`Dropped`] if the sender is gone without sending, or the value was received before.
+    pub fn recv(mut self) -> Result<T, Dropped> {
+        let mark = P::mark();
+        loop {
+            match self.poll() {
+                Ok(value) => return Ok(value),
+                Err(TryRecvError::Dropped) => return Err(Dropped),
+                Err(TryRecvError::Empty) => {}
+            }
+            if self.announce() {
+                self.shared.state.wait(WAITING);
+            }
+            P::rewind(mark);
+        }
+    }
+
+    /// Returns the value if it is there. Does not block.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if it is not yet there, [`TryRecvError::Dropped`] if it never will be.
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        self.poll()
+    }
+
+    /// Blocks like [`Receiver::recv`], for at most about `timeout`. After a time-out one may try again.
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`] or [`RecvTimeoutError::Dropped`].
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        let deadline = P::now().saturating_add(timeout);
+        let mark = P::mark();
+        let mut outcome = WaitOutcome::Woken;
+        loop {
+            match self.poll() {
+                Ok(value) => return Ok(value),
+                Err(TryRecvError::Dropped) => return Err(RecvTimeoutError::Dropped),
+                Err(TryRecvError::Empty) if outcome == WaitOutcome::TimedOut => {
+                    return Err(RecvTimeoutError::Timeout);
+                }
+                Err(TryRecvError::Empty) => {}
+            }
+            if self.announce() {
+                let left = deadline.saturating_sub(P::now());
+                outcome = self.shared.state.wait_timeout(WAITING, left);
+            }
+            if outcome == WaitOutcome::Woken {
+                P::rewind(mark);
+            }
+        }
+    }
+
+    /// Takes the value if the state is `SENT`.
+    fn poll(&mut self) -> Result<T, TryRecvError> {
+        if self.done {
+            return Err(TryRecvError::Dropped);
+        }
+        // ORDERING: pairs with the releasing swap in `Sender::finish`.
+        match self.shared.state.load(Acquire) {
+            SENT => {
+                self.done = true;
+                // SAFETY: I1, `SENT` was read.
+                let value = self.shared.value.with_mut(|cell| unsafe { (*cell).take() });
+                // ORDERING: none needed, the sender is done and nobody else reads the state.
+                self.shared.state.store(TAKEN, Relaxed);
+                value.ok_or(TryRecvError::Dropped)
+            }
+            SENDER_GONE => {
+                self.done = true;
+                Err(TryRecvError::Dropped)
+            }
+            _ => Err(TryRecvError::Empty),
+        }
+    }
+
+    /// Moves `EMPTY` to `WAITING`; returns whether the state is `WAITING` now.
+    fn announce(&self) -> bool {
+        // ORDERING: none needed; the value is read after another `poll`.
+        match self.shared.state.compare_exchange(EMPTY, WAITING, Relaxed, Relaxed) {
+            Ok(_) => true,
+            Err(found) => found == WAITING,
+        }
+    }
+}
+
+impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
+    fn drop(&mut self) {
+        if !self.done {
+            // ORDERING: none needed. If the value is there, the last owner of the allocation drops it
+            // (I2), and the reference count orders that.
+            self.shared.state.swap(RECEIVER_GONE, Relaxed);
+        }
+    }
+}
+
+impl<P: Primitives, T: Send> fmt::Debug for Sender<P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("oneshot::Sender").finish_non_exhaustive()
+    }
+}
+
+impl<P: Primitives, T: Send> fmt::Debug for Receiver<P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("oneshot::Receiver").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Std;
+    use std::sync::Arc;
+
+    /// A thousand exchanges with the sender in another thread.
+    #[test]
+    fn the_value_arrives() {
+        for round in 0..1000_u32 {
+            let (tx, rx) = channel::<Std, u32>();
+            let thread = std::thread::spawn(move || tx.send(round));
+            assert_eq!(rx.recv(), Ok(round));
+            assert_eq!(thread.join().unwrap(), Ok(()));
+        }
+    }
+
+    /// The receiver blocks in another thread while the sender goes away.
+    #[test]
+    fn a_dropped_sender_ends_the_wait() {
+        let (tx, rx) = channel::<Std, u32>();
+        let thread = std::thread::spawn(move || rx.recv());
+        drop(tx);
+        assert_eq!(thread.join().unwrap(), Err(Dropped));
+    }
+
+    /// The value comes back in the error, and `is_closed` tells beforehand.
+    #[test]
+    fn a_dropped_receiver_refuses_the_value() {
+        let (tx, rx) = channel::<Std, u32>();
+        assert!(!tx.is_closed());
+        drop(rx);
+        assert!(tx.is_closed());
+        assert_eq!(tx.send(7), Err(7));
+    }
+
+    /// A time-out leaves the receiver usable; a second receive finds nothing.
+    #[test]
+    fn after_a_time_out_the_value_can_still_be_received_once() {
+        let (tx, mut rx) = channel::<Std, u32>();
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+        assert_eq!(tx.send(9), Ok(()));
+        assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(9));
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Dropped));
+    }
+
+    /// Counts the owners of a value that is sent and never received.
+    #[test]
+    fn an_unreceived_value_is_dropped_once() {
+        let value = Arc::new(());
+        let (tx, rx) = channel::<Std, Arc<()>>();
+        tx.send(Arc::clone(&value)).unwrap();
+        assert_eq!(Arc::strong_count(&value), 2);
+        drop(rx);
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+}
