@@ -1,0 +1,6 @@
+//! What the crate promises of bytes, signatures and the order of judgement, by its public face.
+
+mod bytes;
+mod signatures;
+mod support;
+mod transition;

@@ -1,0 +1,113 @@
+//! Signatures: batches, infinity, proof of possession.
+
+use blocksmith_consensus::bls::{self, PublicKey, Signature, SignatureSet};
+use blocksmith_consensus::{PublicKeyBytes, Root, SignatureBytes, apply_deposit};
+
+use crate::support::{VALIDATORS, config, deposit, genesis, key};
+
+fn set(index: u64, message: Root, signature: SignatureBytes) -> SignatureSet {
+    SignatureSet {
+        public_key: key(index).public_key(),
+        message,
+        signature: Signature::from_bytes(&signature).unwrap(),
+    }
+}
+
+fn infinity<const N: usize>() -> blocksmith_consensus::FixedBytes<N> {
+    let mut bytes = [0; N];
+    bytes[0] = 0xc0;
+    bytes.into()
+}
+
+#[test]
+fn faults_that_cancel_in_the_sum_do_not_cancel_in_a_batch() {
+    // Swaps the signatures of two messages, which leaves their sum as it was.
+    let (first, second) = (Root::new([1; 32]), Root::new([2; 32]));
+    let signatures = [key(0).sign(first.as_ref()), key(1).sign(second.as_ref())];
+    let honest = [set(0, first, signatures[0]), set(1, second, signatures[1])];
+    let swapped = [set(0, first, signatures[1]), set(1, second, signatures[0])];
+    let keys = [0, 1].map(|index| key(index).public_key().to_bytes());
+    let sum = bls::aggregate(&[signatures[1], signatures[0]]).unwrap();
+
+    assert!(bls::verify_batch(&honest).unwrap());
+    assert!(bls::aggregate_verify(&keys, &[first.as_ref(), second.as_ref()], &sum));
+    assert!(!bls::verify_batch(&swapped).unwrap());
+    assert!(!swapped[0].verify());
+}
+
+#[test]
+fn an_empty_batch_and_a_batch_of_one_are_judged() {
+    // Verifies nothing, one valid and one invalid signature.
+    let message = Root::new([3; 32]);
+    let signature = key(4).sign(message.as_ref());
+    assert!(bls::verify_batch(&[]).unwrap());
+    assert!(bls::verify_batch(&[set(4, message, signature)]).unwrap());
+    assert!(!bls::verify_batch(&[set(5, message, signature)]).unwrap());
+}
+
+#[test]
+fn the_point_at_infinity_is_no_public_key_and_signs_nothing() {
+    // Uses infinity as key, as signature, as a member of an aggregate, and as a sum of keys.
+    let message = [5; 32];
+    let (bad_key, no_signature): (PublicKeyBytes, SignatureBytes) = (infinity(), infinity());
+    let good_key = key(0).public_key().to_bytes();
+    assert!(PublicKey::from_bytes(&bad_key).is_err());
+    assert!(!bls::verify(&bad_key, &message, &no_signature));
+    assert!(!bls::verify(&good_key, &message, &no_signature));
+    assert!(!bls::fast_aggregate_verify(&[good_key, bad_key], &message, &no_signature));
+    assert!(!bls::fast_aggregate_verify(&[], &message, &no_signature));
+    assert!(!bls::aggregate_verify(&[], &[], &no_signature));
+    assert!(PublicKey::aggregate(&[]).is_err());
+}
+
+#[test]
+fn bytes_that_are_no_point_are_errors() {
+    // Decodes strings that are not compressed points.
+    for byte in [0x00, 0x80, 0xff] {
+        assert!(PublicKey::from_bytes(&PublicKeyBytes::new([byte; 48])).is_err());
+        assert!(Signature::from_bytes(&SignatureBytes::new([byte; 96])).is_err());
+    }
+    assert!(bls::sign(&[0; 32], b"message").is_err());
+    assert!(bls::sign(&[0xff; 32], b"message").is_err());
+}
+
+#[test]
+fn a_deposit_without_proof_of_possession_is_void_and_not_invalid() {
+    // Applies a deposit signed by another key, then the same signed by its own.
+    let mut state = genesis();
+    let mut forged = deposit(VALIDATORS);
+    forged.signature = deposit(VALIDATORS + 1).signature;
+    apply_deposit(&mut state, &forged, &config()).unwrap();
+    assert_eq!(state.validators.len() as u64, VALIDATORS);
+    apply_deposit(&mut state, &deposit(VALIDATORS), &config()).unwrap();
+    assert_eq!(state.validators.len() as u64, VALIDATORS + 1);
+    assert_eq!(state.balances.len() as u64, VALIDATORS + 1);
+}
+
+#[test]
+fn a_second_deposit_adds_to_the_balance_whatever_its_signature() {
+    // Tops up validator 3 with a signature that does not verify.
+    let mut state = genesis();
+    let mut top_up = deposit(3);
+    top_up.signature = SignatureBytes::ZERO;
+    apply_deposit(&mut state, &top_up, &config()).unwrap();
+    assert_eq!(state.validators.len() as u64, VALIDATORS);
+    assert_eq!(state.balances.get(3), Some(&64_000_000_000));
+}
+
+#[test]
+fn branches_that_register_different_keys_at_one_index_keep_their_own() {
+    // Adds another validator to each of two clones and looks both up again by topping up.
+    let mut left = genesis();
+    let mut right = left.clone();
+    let (first, second) = (deposit(VALIDATORS), deposit(VALIDATORS + 1));
+    apply_deposit(&mut left, &first, &config()).unwrap();
+    apply_deposit(&mut right, &second, &config()).unwrap();
+    apply_deposit(&mut left, &first, &config()).unwrap();
+    apply_deposit(&mut right, &second, &config()).unwrap();
+    for (state, expected) in [(&left, &first), (&right, &second)] {
+        assert_eq!(state.validators.len() as u64, VALIDATORS + 1);
+        assert_eq!(state.validators.get(VALIDATORS as usize).unwrap().pubkey, expected.pubkey);
+        assert_eq!(state.balances.get(VALIDATORS as usize), Some(&64_000_000_000));
+    }
+}
