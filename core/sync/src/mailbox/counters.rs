@@ -1,0 +1,65 @@
+//! Figures about a mailbox, for reports and load decisions.
+//!
+//! They are std atomics and not [`crate::Primitives`] ones on purpose: they order nothing, no decision of
+//! the mailbox depends on them, and a checker has no reason to interleave them.
+
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// What has passed through a mailbox. Read without locks, field by field: while the mailbox is in use
+/// the fields may be some items apart; at rest `sent == received + evicted + depth`, as long as the
+/// receiver lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Items accepted and not yet received, replies included.
+    pub depth: u64,
+    /// Items accepted, replies included.
+    pub sent: u64,
+    /// Items received.
+    pub received: u64,
+    /// Sends that ended with `Full` or `Timeout`.
+    pub refused: u64,
+    /// Items handed back to make room for newer ones.
+    pub evicted: u64,
+    /// The largest depth seen right after an item was accepted.
+    pub high_water: u64,
+    /// The number of items that the mailbox holds, reply slots not included.
+    pub capacity: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Counts {
+    sent: AtomicU64,
+    received: AtomicU64,
+    refused: AtomicU64,
+    evicted: AtomicU64,
+    high_water: AtomicU64,
+}
+
+// ORDERING: none needed in this block, nothing is concluded from these figures.
+impl Counts {
+    pub(super) fn sent(&self, depth: u64) {
+        self.sent.fetch_add(1, Relaxed);
+        self.high_water.fetch_max(depth, Relaxed);
+    }
+    pub(super) fn received(&self, count: u64) {
+        self.received.fetch_add(count, Relaxed);
+    }
+    pub(super) fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+    pub(super) fn evicted(&self) {
+        self.evicted.fetch_add(1, Relaxed);
+    }
+    pub(super) fn read(&self, depth: u64, capacity: u64) -> Counters {
+        Counters {
+            depth,
+            sent: self.sent.load(Relaxed),
+            received: self.received.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            evicted: self.evicted.load(Relaxed),
+            high_water: self.high_water.load(Relaxed),
+            capacity,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One word that decides what a mailbox accepts, and when nothing more can come.
+//!
+//! ```text
+//!   bit 63    62       61 .. 43         42 .. 24            23 .. 0
+//!   gone  | closed | replies queued | permits out | requests queued ("used")
+//! ```
+//!
+//! | field | raised by | lowered by |
+//! |---|---|---|
+//! | used | a send that is accepted (an eviction takes over the credit of the evicted) | the receiver, per request taken |
+//! | permits out | the receiver, in `permit` | a permit that is used or dropped |
+//! | replies queued | a permit that is used | the receiver, per reply taken |
+//! | closed | either side, for good | - |
+//! | gone | the drop of the receiver, together with closed | - |
+//!
+//! **Invariants.**
+//! - C1 `used <= capacity` and `permits out + replies queued <= replies`.
+//! - C2 A send is accepted by a read-modify-write that finds `closed` unset, a permit by one that finds
+//!   `gone` unset. So all that is accepted precedes the closing in the word's modification order.
+//! - C3 By C2, once a load finds the mailbox closed with no request, permit or reply, none can follow:
+//!   only the receiver lowers `used`, and it has taken everything that was accepted.
+//!
+//! **Memory order.** Items are handed over by the queue, not by this word, so counting is relaxed.
+//! Closing and dropping a permit release, the look that ends the stream acquires: who learns that
+//! nothing more comes sees what happened before that was decided. All changes are read-modify-writes,
+//! so a release is not cut off by the relaxed changes that follow it.
+
+use crate::primitives::Ordering::{Acquire, Relaxed, Release};
+use crate::primitives::{Atomic, Primitives};
+
+const USED: u64 = 1;
+const PERMIT: u64 = 1 << 24;
+const REPLY: u64 = 1 << 43;
+const CLOSED: u64 = 1 << 62;
+const GONE: u64 = 1 << 63;
+
+/// The largest capacity.
+pub(super) const MAX_CAPACITY: usize = (1 << 24) - 1;
+/// The largest number of reply slots.
+pub(super) const MAX_REPLIES: usize = (1 << 19) - 1;
+
+const fn used(word: u64) -> u64 {
+    word & (PERMIT - 1)
+}
+const fn permits(word: u64) -> u64 {
+    (word & (REPLY - 1)) >> 24
+}
+const fn replies(word: u64) -> u64 {
+    (word & (CLOSED - 1)) >> 43
+}
+
+/// The answer to a request for a credit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The caller must push its item.
+    Accepted,
+    Full,
+    Closed,
+}
+
+pub(super) struct Credits<P: Primitives> {
+    word: P::AtomicU64,
+    capacity: u64,
+    replies: u64,
+}
+
+impl<P: Primitives> Credits<P> {
+    pub(super) fn new(capacity: usize, replies: usize) -> Self {
+        assert!((1..=MAX_CAPACITY).contains(&capacity), "a mailbox holds 1 to 2^24-1 items");
+        assert!(replies <= MAX_REPLIES, "a mailbox reserves at most 2^19-1 replies");
+        Self { word: Atomic::new(0), capacity: capacity as u64, replies: replies as u64 }
+    }
+
+    pub(super) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Takes a credit for one request (C2).
+    pub(super) fn accept(&self) -> Answer {
+        self.update(|word| {
+            if word & CLOSED != 0 {
+                Err(Answer::Closed)
+            } else if used(word) == self.capacity {
+                Err(Answer::Full)
+            } else {
+                Ok(word + USED)
+            }
+        })
+        .map_or_else(|answer| answer, |()| Answer::Accepted)
+    }
+
+    /// As `accept`; but `Full` says that, in the word's modification order, the mailbox was full *and
+    /// open*. The caller holds the consumer's lock, so that it stays full: it may evict the oldest
+    /// request, keep its credit, and is then accepted as of this moment (C2).
+    pub(super) fn accept_or_confirm_full(&self) -> Answer {
+        let mut full = false;
+        let updated = self.update(|word| {
+            full = used(word) == self.capacity;
+            match word & CLOSED {
+                0 if full => Ok(word),
+                0 => Ok(word + USED),
+                _ => Err(Answer::Closed),
+            }
+        });
+        match updated {
+            Err(answer) => answer,
+            Ok(()) if full => Answer::Full,
+            Ok(()) => Answer::Accepted,
+        }
+    }
+
+    /// Returns the credits of `requests` and `replies` that the receiver has taken.
+    pub(super) fn release(&self, requests: u64, replies: u64) {
+        // ORDERING: none needed, see the module's text.
+        self.word.fetch_sub(requests * USED + replies * REPLY, Relaxed);
+    }
+
+    /// Takes a reply slot; receiver only. Returns whether there was one.
+    pub(super) fn take_permit(&self) -> bool {
+        self.update(|word| {
+            let free = permits(word) + replies(word) < self.replies;
+            if free { Ok(word + PERMIT) } else { Err(Answer::Full) }
+        })
+        .is_ok()
+    }
+
+    /// Turns a permit into a queued reply, or returns its slot and `false` if the receiver is gone.
+    pub(super) fn use_permit(&self) -> bool {
+        let used = self.update(|word| {
+            if word & GONE == 0 { Ok(word - PERMIT + REPLY) } else { Err(Answer::Closed) }
+        });
+        if used.is_err() {
+            self.drop_permit();
+        }
+        used.is_ok()
+    }
+
+    /// Returns the slot of an unused permit.
+    pub(super) fn drop_permit(&self) {
+        // ORDERING: pairs with the acquiring load in `is_finished`.
+        self.word.fetch_sub(PERMIT, Release);
+    }
+
+    /// Closes; `gone`: and refuses permits too.
+    pub(super) fn close(&self, gone: bool) {
+        let bits = if gone { CLOSED | GONE } else { CLOSED };
+        // ORDERING: none needed; the exchange below compares with the latest value.
+        let mut word = self.word.load(Relaxed);
+        while word & bits != bits {
+            // ORDERING: success pairs with the acquiring load in `is_finished`.
+            match self.word.compare_exchange(word, word | bits, Release, Relaxed) {
+                Ok(_) => return,
+                Err(found) => word = found,
+            }
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        // ORDERING: none needed, a look at one bit that is never unset.
+        self.word.load(Relaxed) & CLOSED != 0
+    }
+
+    /// Returns whether nothing more can come (C3); receiver only.
+    pub(super) fn is_finished(&self) -> bool {
+        // ORDERING: pairs with the releases in `close` and `drop_permit`.
+        let word = self.word.load(Acquire);
+        word & CLOSED != 0 && word & (CLOSED - 1) == 0
+    }
+
+    /// Returns how many accepted items the receiver has not taken: requests, and replies.
+    pub(super) fn queued(&self) -> (u64, u64) {
+        // ORDERING: none needed: for the receiver its own changes are in order, for others it is a
+        // figure.
+        let word = self.word.load(Relaxed);
+        (used(word), replies(word))
+    }
+
+    /// Applies `change` until it lands on the latest value, or returns its refusal.
+    fn update(&self, mut change: impl FnMut(u64) -> Result<u64, Answer>) -> Result<(), Answer> {
+        // ORDERING: none needed; the exchange below compares with the latest value.
+        let mut word = self.word.load(Relaxed);
+        loop {
+            let changed = change(word)?;
+            // ORDERING: none needed, see the module's text.
+            match self.word.compare_exchange(word, changed, Relaxed, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(found) => word = found,
+            }
+        }
+    }
+}

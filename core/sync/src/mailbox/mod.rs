@@ -1,0 +1,501 @@
+//! A bounded mailbox: many senders, one receiver, a policy on full, an orderly end.
+//!
+//! **Contract.** Items are received in the order in which they were accepted from each sender, each
+//! exactly once. The capacity bounds the requests; replies have slots of their own, reserved before
+//! the question is asked ([`Receiver::permit`]), so that answering never blocks and two services that
+//! write to each other cannot block each other in a circle.
+//!
+//! | call | when full | blocks | woken by |
+//! |---|---|---|---|
+//! | `send`, [`OnFull::Block`] | waits | until accepted or closed | each item received; close |
+//! | `send`, [`OnFull::Refuse`] | `Full(item)` | no | - |
+//! | `send`, [`OnFull::EvictOldest`] | returns the oldest request | no (it yields while the oldest is between two instructions of its sender) | - |
+//! | `try_send` | `Full(item)`, or evicts | no | - |
+//! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
+//! | `Permit::send` | cannot be | no | - |
+//! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | each item accepted; close; the end of senders and permits |
+//! | `try_recv`, `drain` | | no (they yield while an item is being linked) | - |
+//!
+//! **The end.** `close` (by any side), or the drop of the last sender: from then on no request is
+//! accepted (it comes back as `Closed(item)`), every accepted one is still received, permits that are
+//! out still deliver, and only when all of this is through does `recv` return [`Closed`]. The drop of
+//! the receiver closes, drops what was accepted and makes `Permit::send` fail; it waits for senders
+//! that have been accepted and are about to link (a few instructions of theirs).
+//!
+//! **Invariants.**
+//! - I1 What is accepted, and when nothing more can come, is decided by one word: see `credits`, C1-C3.
+//! - I2 An accepted item is linked before its sender does anything else, and the receiver is notified
+//!   after the link. So the receiver may sleep on a queue that is busy (see `queue`).
+//! - I3 The consumer's side of the queue is touched by the receiver, which is one thread at a time; with
+//!   `EvictOldest`, by whoever holds the `consumer` lock. The lock is never held across a wait.
+//! - I4 A returned credit is followed by one wake-up on `not_full`.
+//! - I5 An evictor is accepted when it finds the mailbox full and open in one read-modify-write; it
+//!   holds the consumer's lock, so the oldest request is its to take, and that one's credit its to
+//!   keep. Replies in front of it move to a side list, from which the receiver takes first.
+//! - I6 After the receiver's drop nothing accepted is left: accepting and `gone` are ordered by the
+//!   same word (C2), and the drop waits until all that was accepted has been linked.
+//!
+//! **Memory order.** An item is handed over by its link (`queue`); sleeping and waking by the notifier's
+//! fences; the end by the credit word. This file has one ordering of its own, at the sender count.
+
+mod counters;
+mod credits;
+mod error;
+mod queue;
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::collections::VecDeque;
+
+pub use counters::Counters;
+pub use error::{Closed, RecvTimeoutError, SendError, TryRecvError};
+
+use crate::notifier::EventNotifier;
+use crate::primitives::Ordering::{AcqRel, Relaxed};
+use crate::primitives::{Atomic, Mutex, Primitives};
+use counters::Counts;
+use credits::{Answer, Credits};
+use queue::Queue;
+
+/// What a send does when the mailbox is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnFull {
+    /// It waits until there is room.
+    Block,
+    /// It returns the item.
+    Refuse,
+    /// It takes the place of the oldest request, which is returned to it.
+    EvictOldest,
+}
+
+/// An item on its way, and whether it occupies a reply slot.
+struct Envelope<T> {
+    item: T,
+    reply: bool,
+}
+
+struct Shared<P: Primitives, T: Send> {
+    queue: Queue<P, Envelope<T>>,
+    credits: Credits<P>,
+    /// The receiver sleeps on it; it may serve several mailboxes.
+    not_empty: P::Arc<EventNotifier<P>>,
+    /// Blocked senders sleep on it.
+    not_full: EventNotifier<P>,
+    /// Live senders; the last one closes.
+    senders: P::AtomicUsize,
+    /// Replies that an evictor found in front of the oldest request (I5).
+    consumer: P::Mutex<VecDeque<T>>,
+    on_full: OnFull,
+    counts: Counts,
+}
+
+/// Returns the two ends of a new mailbox for `capacity` requests and `replies` reserved replies.
+///
+/// ```
+/// use blocksmith_sync::Std;
+/// use blocksmith_sync::mailbox::{Closed, OnFull, mailbox};
+///
+/// let (sender, receiver) = mailbox::<Std, u32>(8, 0, OnFull::Block);
+/// let producer = std::thread::spawn(move || (0..100).try_for_each(|n| sender.send(n).map(drop)));
+/// let sum: u32 = receiver.iter().sum();
+/// assert_eq!(sum, 4950);
+/// assert_eq!(receiver.recv(), Err(Closed)); // the only sender is gone
+/// assert!(producer.join().unwrap().is_ok());
+/// ```
+///
+/// # Panics
+/// If `capacity` is 0 or above 2^24-1, or `replies` above 2^19-1.
+#[must_use]
+pub fn mailbox<P: Primitives, T: Send>(
+    capacity: usize,
+    replies: usize,
+    on_full: OnFull,
+) -> (Sender<P, T>, Receiver<P, T>) {
+    mailbox_on(P::arc(EventNotifier::new()), capacity, replies, on_full)
+}
+
+/// Returns a mailbox like [`mailbox`], whose receiver is woken through `notifier`. Several mailboxes
+/// *of one receiving thread* may share one: that thread then waits for all of them at once, with
+/// `notifier.wait_until(|| ..)` over their `try_recv`.
+///
+/// # Panics
+/// As [`mailbox`].
+#[must_use]
+pub fn mailbox_on<P: Primitives, T: Send>(
+    notifier: P::Arc<EventNotifier<P>>,
+    capacity: usize,
+    replies: usize,
+    on_full: OnFull,
+) -> (Sender<P, T>, Receiver<P, T>) {
+    let shared = P::arc(Shared {
+        queue: Queue::new(),
+        credits: Credits::new(capacity, replies),
+        not_empty: notifier,
+        not_full: EventNotifier::new(),
+        senders: Atomic::new(1),
+        consumer: Mutex::new(VecDeque::new()),
+        on_full,
+        counts: Counts::default(),
+    });
+    (Sender { shared: shared.clone() }, Receiver { shared, one_thread: PhantomData })
+}
+
+impl<P: Primitives, T: Send> Shared<P, T> {
+    /// Links an item that has been accepted, then notifies (I2).
+    fn link(&self, item: T, reply: bool) {
+        let (requests, replies) = self.credits.queued();
+        self.counts.sent(requests + replies);
+        self.queue.push(Envelope { item, reply });
+        self.not_empty.notify_one();
+    }
+
+    fn close(&self, gone: bool) {
+        self.credits.close(gone);
+        self.not_empty.notify_all();
+        self.not_full.notify_all();
+    }
+
+    /// Takes the oldest item that is linked; does not return its credit. Receiver only.
+    fn take(&self) -> Option<Envelope<T>> {
+        if self.on_full != OnFull::EvictOldest {
+            return self.queue.pop();
+        }
+        let mut replies = self.consumer.lock();
+        match replies.pop_front() {
+            Some(item) => Some(Envelope { item, reply: true }),
+            None => self.queue.pop(),
+        }
+    }
+
+    /// Returns whether an item is about to be linked. Receiver only.
+    fn is_busy(&self) -> bool {
+        let _consumer = (self.on_full == OnFull::EvictOldest).then(|| self.consumer.lock());
+        self.queue.is_busy()
+    }
+
+    /// Returns credits and wakes who waits for them (I4).
+    fn release(&self, requests: u64, replies: u64) {
+        self.credits.release(requests, replies);
+        self.counts.received(requests + replies);
+        if self.on_full == OnFull::Block && requests > 0 {
+            self.not_full.notify_many(u32::try_from(requests).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Takes the oldest item and returns its credit. Receiver only.
+    fn receive(&self) -> Option<T> {
+        let Envelope { item, reply } = self.take()?;
+        if reply {
+            self.release(0, 1);
+        } else {
+            self.release(1, 0);
+        }
+        Some(item)
+    }
+
+    /// Makes room by taking the oldest request (I5): `Ok(Some)` is that request, `Err` is `Closed`.
+    fn accept_or_evict(&self) -> Result<Option<T>, Answer> {
+        let mark = P::mark();
+        loop {
+            {
+                let mut replies = self.consumer.lock();
+                match self.credits.accept_or_confirm_full() {
+                    Answer::Accepted => return Ok(None),
+                    Answer::Closed => return Err(Answer::Closed),
+                    Answer::Full => {}
+                }
+                while let Some(Envelope { item, reply }) = self.queue.pop() {
+                    if !reply {
+                        self.counts.evicted();
+                        return Ok(Some(item));
+                    }
+                    replies.push_back(item);
+                }
+            }
+            // The oldest request is accepted but not linked: its sender is a few instructions away.
+            P::yield_now();
+            P::rewind(mark);
+        }
+    }
+}
+
+/// The end that sends. Clone it for every sender; when all are dropped, the mailbox closes.
+pub struct Sender<P: Primitives, T: Send> {
+    shared: P::Arc<Shared<P, T>>,
+}
+
+impl<P: Primitives, T: Send> Sender<P, T> {
+    /// Sends as the policy says. `Some` is the request that was evicted to make room.
+    /// Blocks only with [`OnFull::Block`], until an item is received or the mailbox closes.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] with [`OnFull::Refuse`]; [`SendError::Closed`].
+    pub fn send(&self, item: T) -> Result<Option<T>, SendError<T>> {
+        if self.shared.on_full != OnFull::Block {
+            return self.try_send(item);
+        }
+        let answer = self.shared.not_full.wait_until(|| self.accept());
+        self.finish(answer, item)
+    }
+
+    /// Sends without blocking: with [`OnFull::Block`] as if the policy were to refuse.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] and [`SendError::Closed`].
+    pub fn try_send(&self, item: T) -> Result<Option<T>, SendError<T>> {
+        let answer = self.shared.credits.accept();
+        if answer != Answer::Full || self.shared.on_full != OnFull::EvictOldest {
+            return self.finish(answer, item);
+        }
+        match self.shared.accept_or_evict() {
+            Ok(evicted) => self.finish(Answer::Accepted, item).map(|_| evicted),
+            Err(answer) => self.finish(answer, item),
+        }
+    }
+
+    /// Sends like [`Sender::send`]; where that would block, for at most about `timeout`.
+    ///
+    /// # Errors
+    /// [`SendError::Timeout`], and those of `send`.
+    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<Option<T>, SendError<T>> {
+        if self.shared.on_full != OnFull::Block {
+            return self.try_send(item);
+        }
+        match self.shared.not_full.wait_until_timeout(timeout, || self.accept()) {
+            Some(answer) => self.finish(answer, item),
+            None => {
+                self.shared.counts.refused();
+                Err(SendError::Timeout(item))
+            }
+        }
+    }
+
+    /// Closes the mailbox, for all senders; see the module's text. Does not block.
+    pub fn close(&self) {
+        self.shared.close(false);
+    }
+
+    /// Returns whether the mailbox is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.credits.is_closed()
+    }
+
+    /// Returns the figures of this mailbox.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    /// Asks for a credit; `None` means wait.
+    fn accept(&self) -> Option<Answer> {
+        Some(self.shared.credits.accept()).filter(|&answer| answer != Answer::Full)
+    }
+
+    fn finish(&self, answer: Answer, item: T) -> Result<Option<T>, SendError<T>> {
+        match answer {
+            Answer::Accepted => {
+                self.shared.link(item, false);
+                Ok(None)
+            }
+            Answer::Closed => Err(SendError::Closed(item)),
+            Answer::Full => {
+                self.shared.counts.refused();
+                Err(SendError::Full(item))
+            }
+        }
+    }
+}
+
+impl<P: Primitives, T: Send> Shared<P, T> {
+    fn counters(&self) -> Counters {
+        let (requests, replies) = self.credits.queued();
+        self.counts.read(requests + replies, self.credits.capacity())
+    }
+}
+
+impl<P: Primitives, T: Send> Clone for Sender<P, T> {
+    fn clone(&self) -> Self {
+        // ORDERING: none needed: the sender that is cloned is alive.
+        self.shared.senders.fetch_add(1, Relaxed);
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<P: Primitives, T: Send> Drop for Sender<P, T> {
+    fn drop(&mut self) {
+        // ORDERING: pairs with itself in the other senders: what they did happens before the closing,
+        // hence before the receiver's `Closed`.
+        if self.shared.senders.fetch_sub(1, AcqRel) == 1 {
+            self.shared.close(false);
+        }
+    }
+}
+
+/// The end that receives: one thread at a time (it can be moved, not shared).
+pub struct Receiver<P: Primitives, T: Send> {
+    shared: P::Arc<Shared<P, T>>,
+    /// Not `Sync` (I3).
+    one_thread: PhantomData<core::cell::Cell<()>>,
+}
+
+impl<P: Primitives, T: Send> Receiver<P, T> {
+    /// Blocks until there is an item, and returns the oldest.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing more can come.
+    pub fn recv(&self) -> Result<T, Closed> {
+        self.shared.not_empty.wait_until(|| self.poll())
+    }
+
+    /// Returns the oldest item if there is one. Does not block.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`], or [`TryRecvError::Closed`] when nothing more can come.
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        let mark = P::mark();
+        loop {
+            match self.poll() {
+                Some(Ok(item)) => return Ok(item),
+                Some(Err(Closed)) => return Err(TryRecvError::Closed),
+                None if !self.shared.is_busy() => return Err(TryRecvError::Empty),
+                None => P::yield_now(),
+            }
+            P::rewind(mark);
+        }
+    }
+
+    /// Blocks like [`Receiver::recv`], for at most about `timeout`.
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] when nothing more can come.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        match self.shared.not_empty.wait_until_timeout(timeout, || self.poll()) {
+            Some(Ok(item)) => Ok(item),
+            Some(Err(Closed)) => Err(RecvTimeoutError::Closed),
+            None => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
+    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how many.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing more can come.
+    pub fn recv_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
+        if max == 0 {
+            return Ok(0);
+        }
+        items.push(self.recv()?);
+        Ok(1 + self.drain(items, max - 1))
+    }
+
+    /// Appends the items that are linked, at most `max`, and returns how many. Does not block.
+    pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
+        let (mut requests, mut replies) = (0, 0);
+        while ((requests + replies) as usize) < max
+            && let Some(Envelope { item, reply }) = self.shared.take()
+        {
+            items.push(item);
+            if reply {
+                replies += 1;
+            } else {
+                requests += 1;
+            }
+        }
+        if requests + replies > 0 {
+            self.shared.release(requests, replies);
+        }
+        (requests + replies) as usize
+    }
+
+    /// Returns an iterator that receives until nothing more can come; it blocks like `recv`.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        core::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// Reserves a reply slot; `None` if all are out or queued. The holder of the permit can answer
+    /// without blocking, even after `close`. Does not block.
+    #[must_use]
+    pub fn permit(&self) -> Option<Permit<P, T>> {
+        let reserved = self.shared.credits.take_permit();
+        reserved.then(|| Permit { shared: self.shared.clone(), done: false })
+    }
+
+    /// Closes the mailbox; what was accepted can still be received. Does not block.
+    pub fn close(&self) {
+        self.shared.close(false);
+    }
+
+    /// Returns the figures of this mailbox.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    /// Returns the oldest item, or that nothing more can come; `None`: wait.
+    fn poll(&self) -> Option<Result<T, Closed>> {
+        match self.shared.receive() {
+            Some(item) => Some(Ok(item)),
+            None => self.shared.credits.is_finished().then_some(Err(Closed)),
+        }
+    }
+}
+
+impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
+    fn drop(&mut self) {
+        if P::reporting() {
+            return;
+        }
+        self.shared.close(true);
+        self.shared.not_empty.wait_until(|| {
+            while self.shared.receive().is_some() {}
+            (self.shared.credits.queued() == (0, 0)).then_some(())
+        });
+    }
+}
+
+/// A reserved reply slot. Dropping it returns the slot.
+#[must_use = "a permit that is dropped delivers nothing"]
+pub struct Permit<P: Primitives, T: Send> {
+    shared: P::Arc<Shared<P, T>>,
+    done: bool,
+}
+
+impl<P: Primitives, T: Send> Permit<P, T> {
+    /// Delivers the item. Never blocks, whatever the mailbox holds and even if it is closed.
+    ///
+    /// # Errors
+    /// The item, if the receiver is gone.
+    pub fn send(mut self, item: T) -> Result<(), T> {
+        self.done = true;
+        if !self.shared.credits.use_permit() {
+            return Err(item);
+        }
+        self.shared.link(item, true);
+        Ok(())
+    }
+}
+
+impl<P: Primitives, T: Send> Drop for Permit<P, T> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.shared.credits.drop_permit();
+            self.shared.not_empty.notify_one();
+        }
+    }
+}
+
+macro_rules! opaque_debug {
+    ($($end:ident),*) => { $(
+        impl<P: Primitives, T: Send> fmt::Debug for $end<P, T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($end)).finish_non_exhaustive()
+            }
+        }
+    )* };
+}
+opaque_debug!(Sender, Receiver, Permit);
+
+#[cfg(test)]
+mod tests;
