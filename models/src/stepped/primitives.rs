@@ -1,0 +1,600 @@
+//! The primitives of [`Stepped`]: handles to objects of the world; each visible operation is a step.
+//!
+//! | operation | step of its own | why not |
+//! |---|---|---|
+//! | atomic access, futex wait and wake, lock, join, yield | yes | |
+//! | giving up one of several `Arc` handles | where a shared destructor performs operations | nothing tells who was the last |
+//! | giving up the last handle, unlocking, spawning, `fence`, `now` | no | nothing that another thread does can come between and be told apart |
+//! | cell access | no | cells are free of races, which the weak-memory engine shows |
+//!
+//! Orderings are ignored: memory is sequentially consistent here.
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::ptr;
+use std::sync::{Arc as StdArc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use blocksmith_sync as sync;
+use blocksmith_sync::{Ordering, Primitives, WaitOutcome};
+
+use super::runtime::{guarded, reach, suspend, with, with_if_any};
+use super::world::{Kind, Operation, Verb, WakeReason, mix, show};
+
+/// A handle to an object of the current execution.
+struct Object {
+    index: u32,
+    epoch: u64,
+}
+
+impl Object {
+    fn new(kind: Kind, value: u64, raw: usize) -> Self {
+        with(|world| Self { index: world.add_object(kind, value, raw), epoch: world.epoch })
+    }
+
+    /// Stands before an operation on this object, and returns it once it may be performed.
+    fn reach(&self, verb: Verb, a: u64, b: u64, at: &'static Location<'static>) -> Operation {
+        let operation = with(|world| {
+            assert_eq!(world.epoch, self.epoch, "an object outlived its execution");
+            world.operation(verb, self.index, a, b)
+        });
+        reach(operation, at);
+        operation
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        with_if_any(|world| {
+            if world.epoch == self.epoch {
+                world.drop_object(self.index);
+            }
+        });
+    }
+}
+
+/// An atomic integer of `Stepped`.
+pub struct Atomic<V> {
+    object: Object,
+    value: PhantomData<fn(V) -> V>,
+}
+
+impl<V> fmt::Debug for Atomic<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Atomic").finish_non_exhaustive()
+    }
+}
+
+macro_rules! atomic_integer {
+    ($value:ty) => {
+        impl Atomic<$value> {
+            fn of_kind(kind: Kind, value: $value) -> Self {
+                Self { object: Object::new(kind, value as u64, 0), value: PhantomData }
+            }
+
+            #[track_caller]
+            fn access(
+                &self,
+                verb: Verb,
+                a: $value,
+                b: $value,
+                change: impl FnOnce($value) -> Option<$value>,
+            ) -> $value {
+                let at = Location::caller();
+                let operation = self.object.reach(verb, a as u64, b as u64, at);
+                let change = |before| change(before as $value).map(|after| after as u64);
+                with(|world| world.access(operation, at, change)) as $value
+            }
+        }
+
+        impl sync::Atomic<$value> for Atomic<$value> {
+            fn new(value: $value) -> Self {
+                Self::of_kind(Kind::Atomic, value)
+            }
+            #[track_caller]
+            fn load(&self, _: Ordering) -> $value {
+                self.access(Verb::Load, 0, 0, |_| None)
+            }
+            #[track_caller]
+            fn store(&self, value: $value, _: Ordering) {
+                self.access(Verb::Store, value, 0, |_| Some(value));
+            }
+            #[track_caller]
+            fn swap(&self, value: $value, _: Ordering) -> $value {
+                self.access(Verb::Swap, value, 0, |_| Some(value))
+            }
+            #[track_caller]
+            fn fetch_add(&self, value: $value, _: Ordering) -> $value {
+                self.access(Verb::FetchAdd, value, 0, |old| Some(old.wrapping_add(value)))
+            }
+            #[track_caller]
+            fn fetch_sub(&self, value: $value, _: Ordering) -> $value {
+                self.access(Verb::FetchSub, value, 0, |old| Some(old.wrapping_sub(value)))
+            }
+            #[track_caller]
+            fn fetch_max(&self, value: $value, _: Ordering) -> $value {
+                self.access(Verb::FetchMax, value, 0, |old| Some(old.max(value)))
+            }
+            #[track_caller]
+            fn compare_exchange(
+                &self,
+                current: $value,
+                new: $value,
+                _: Ordering,
+                _: Ordering,
+            ) -> Result<$value, $value> {
+                let found = self.access(Verb::CompareExchange, current, new, |old| {
+                    (old == current).then_some(new)
+                });
+                if found == current { Ok(found) } else { Err(found) }
+            }
+        }
+    };
+}
+
+atomic_integer!(u32);
+atomic_integer!(u64);
+atomic_integer!(usize);
+
+/// A word to sleep on.
+#[derive(Debug)]
+pub struct Futex(Atomic<u32>);
+
+impl sync::Atomic<u32> for Futex {
+    fn new(value: u32) -> Self {
+        Self(Atomic::<u32>::of_kind(Kind::Futex, value))
+    }
+    #[track_caller]
+    fn load(&self, order: Ordering) -> u32 {
+        self.0.load(order)
+    }
+    #[track_caller]
+    fn store(&self, value: u32, order: Ordering) {
+        self.0.store(value, order);
+    }
+    #[track_caller]
+    fn swap(&self, value: u32, order: Ordering) -> u32 {
+        self.0.swap(value, order)
+    }
+    #[track_caller]
+    fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+        self.0.fetch_add(value, order)
+    }
+    #[track_caller]
+    fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
+        self.0.fetch_sub(value, order)
+    }
+    #[track_caller]
+    fn fetch_max(&self, value: u32, order: Ordering) -> u32 {
+        self.0.fetch_max(value, order)
+    }
+    #[track_caller]
+    fn compare_exchange(
+        &self,
+        current: u32,
+        new: u32,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u32, u32> {
+        self.0.compare_exchange(current, new, success, failure)
+    }
+}
+
+impl Futex {
+    fn sleep(
+        &self,
+        expected: u32,
+        timeout: Option<Duration>,
+        at: &'static Location<'static>,
+    ) -> WaitOutcome {
+        if thread::panicking() {
+            return WaitOutcome::Woken;
+        }
+        let verb = if timeout.is_some() { Verb::WaitTimeout } else { Verb::Wait };
+        let operation = self.0.object.reach(verb, u64::from(expected), 0, at);
+        if !with(|world| world.sleep(operation, at, timeout)) {
+            return WaitOutcome::Woken;
+        }
+        suspend();
+        with(|world| {
+            let reason = world.thread().reason;
+            world.learn(mix(operation.a, reason as u64 + 1));
+            let name = operation.name.map(|name| name.to_string()).unwrap_or_default();
+            match reason {
+                WakeReason::Woken => {}
+                WakeReason::Expired => world.note(format!("{name} sleep"), at, || "expires".into()),
+                WakeReason::Spurious => {
+                    world.note(format!("{name} sleep"), at, || "ends spuriously".into());
+                }
+            }
+            if reason == WakeReason::Expired { WaitOutcome::TimedOut } else { WaitOutcome::Woken }
+        })
+    }
+}
+
+impl sync::Futex for Futex {
+    #[track_caller]
+    fn wait(&self, expected: u32) {
+        self.sleep(expected, None, Location::caller());
+    }
+    #[track_caller]
+    fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome {
+        self.sleep(expected, Some(timeout), Location::caller())
+    }
+    #[track_caller]
+    fn wake(&self, count: u32) {
+        let at = Location::caller();
+        let operation = self.0.object.reach(Verb::Wake, u64::from(count), 0, at);
+        with(|world| world.wake(operation, at));
+    }
+}
+
+/// An atomic pointer. In the state's identity a pointer is the version its writer gave it.
+pub struct AtomicPtr<T> {
+    object: Object,
+    pointee: PhantomData<fn(*mut T) -> *mut T>,
+}
+
+impl<T> fmt::Debug for AtomicPtr<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtomicPtr").finish_non_exhaustive()
+    }
+}
+
+impl<T> AtomicPtr<T> {
+    /// Performs an access: `change` gets the address found and returns the one to write.
+    #[track_caller]
+    fn access(&self, verb: Verb, change: impl FnOnce(usize) -> Option<usize>) -> *mut T {
+        let at = Location::caller();
+        let operation = self.object.reach(verb, 0, 0, at);
+        with(|world| {
+            let index = operation.index;
+            let (found, version) = (world.raw(index), world.value(index));
+            let written = change(found);
+            let done = Operation { a: u64::from(written.is_some()), ..operation };
+            if let Some(raw) = written {
+                let version = world.pointer_version(raw);
+                world.set(index, version, raw);
+            }
+            let name = world.name(index);
+            world.record(done, version, at, || show(name, version));
+            ptr::with_exposed_provenance_mut(found)
+        })
+    }
+}
+
+impl<T> sync::AtomicPtr<T> for AtomicPtr<T> {
+    fn new(pointer: *mut T) -> Self {
+        let raw = pointer.expose_provenance();
+        let version = with(|world| world.pointer_version(raw));
+        Self { object: Object::new(Kind::Pointer, version, raw), pointee: PhantomData }
+    }
+    #[track_caller]
+    fn load(&self, _: Ordering) -> *mut T {
+        self.access(Verb::Load, |_| None)
+    }
+    #[track_caller]
+    fn store(&self, pointer: *mut T, _: Ordering) {
+        self.access(Verb::Store, |_| Some(pointer.expose_provenance()));
+    }
+    #[track_caller]
+    fn swap(&self, pointer: *mut T, _: Ordering) -> *mut T {
+        self.access(Verb::Swap, |_| Some(pointer.expose_provenance()))
+    }
+    #[track_caller]
+    fn compare_exchange(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        _: Ordering,
+        _: Ordering,
+    ) -> Result<*mut T, *mut T> {
+        let found = self.access(Verb::CompareExchange, |found| {
+            (found == current.addr()).then(|| new.expose_provenance())
+        });
+        if found.addr() == current.addr() { Ok(found) } else { Err(found) }
+    }
+}
+
+/// Plain memory. In the state's identity its content is the version its last writer gave it.
+pub struct Cell<T> {
+    object: Object,
+    content: UnsafeCell<T>,
+}
+
+impl<T> fmt::Debug for Cell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cell").finish_non_exhaustive()
+    }
+}
+
+/// Makes the current thread depend on the content of an object.
+fn read_version(object: &Object) {
+    with(|world| {
+        let version = world.value(object.index);
+        world.learn(version);
+    });
+}
+
+/// Gives the content of an object the version that the current thread writes now.
+fn write_version(object: &Object, locked: u64) {
+    with_if_any(|world| {
+        let thread = world.thread();
+        let version = mix(thread.path, thread.history) << 1 | locked;
+        world.set(object.index, version, 0);
+    });
+}
+
+impl<T> sync::Cell<T> for Cell<T> {
+    fn new(value: T) -> Self {
+        let version = with(|world| world.thread().history);
+        Self { object: Object::new(Kind::Cell, version, 0), content: UnsafeCell::new(value) }
+    }
+    #[track_caller]
+    fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read_version(&self.object);
+        read(self.content.get())
+    }
+    #[track_caller]
+    fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        read_version(&self.object);
+        let result = write(self.content.get());
+        write_version(&self.object, 0);
+        result
+    }
+}
+
+/// Mutual exclusion. The object's value is the content's version, shifted, and a bit for "locked".
+pub struct Mutex<T> {
+    object: Object,
+    content: StdMutex<T>,
+}
+
+impl<T> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutex").finish_non_exhaustive()
+    }
+}
+
+/// Access to the content of a [`Mutex`].
+pub struct Guard<'a, T> {
+    object: &'a Object,
+    content: StdGuard<'a, T>,
+    written: bool,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Guard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.content.fmt(f)
+    }
+}
+
+impl<T: Send> sync::Mutex<T> for Mutex<T> {
+    type Guard<'a>
+        = Guard<'a, T>
+    where
+        T: 'a;
+
+    fn new(value: T) -> Self {
+        let version = with(|world| world.thread().history) << 1;
+        Self { object: Object::new(Kind::Mutex, version, 0), content: StdMutex::new(value) }
+    }
+
+    #[track_caller]
+    fn lock(&self) -> Guard<'_, T> {
+        let at = Location::caller();
+        let operation = self.object.reach(Verb::Lock, 0, 0, at);
+        with(|world| {
+            let version = world.value(operation.index);
+            world.set(operation.index, version | 1, 0);
+            world.record(operation, version, at, String::new);
+        });
+        let content = match self.content.try_lock() {
+            Ok(content) => content,
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Only a thread that unwinds gets here: it locks without waiting for its turn.
+            Err(std::sync::TryLockError::WouldBlock) => {
+                eprintln!("a destructor locked a held mutex while its thread was panicking");
+                std::process::abort()
+            }
+        };
+        Guard { object: &self.object, content, written: false }
+    }
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.content
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.written = true;
+        &mut self.content
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    fn drop(&mut self) {
+        if self.written {
+            write_version(self.object, 0);
+        } else {
+            with_if_any(|world| {
+                let version = world.value(self.object.index);
+                world.set(self.object.index, version & !1, 0);
+            });
+        }
+    }
+}
+
+/// Shared ownership.
+pub struct Arc<T: Send + Sync> {
+    /// There until the destructor takes it.
+    shared: Option<StdArc<(Object, T)>>,
+}
+
+impl<T: Send + Sync> Arc<T> {
+    fn content(&self) -> &(Object, T) {
+        self.shared.as_ref().expect("only the destructor takes it")
+    }
+}
+
+impl<T: Send + Sync + fmt::Debug> fmt::Debug for Arc<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.content().1.fmt(f)
+    }
+}
+
+impl<T: Send + Sync> Clone for Arc<T> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<T: Send + Sync> Deref for Arc<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.content().1
+    }
+}
+
+impl<T: Send + Sync> Drop for Arc<T> {
+    /// Which handle is the last decides which thread runs the content's destructor. That can be told
+    /// only if the destructor performs operations: then giving up one of several handles is a step
+    /// (`Limits::handle_steps`). The last one races with nobody.
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.take() else { return };
+        let last = |shared: &StdArc<(Object, T)>| StdArc::strong_count(shared) == 1;
+        let steps = with_if_any(|world| world.limits.handle_steps) == Some(true);
+        if steps && !last(&shared) && !thread::panicking() {
+            let at = Location::caller();
+            let operation = shared.0.reach(Verb::Release, 0, 0, at);
+            let last = last(&shared);
+            with(|world| {
+                world.record(operation, u64::from(last), at, || {
+                    if last { "the last".into() } else { String::new() }
+                });
+            });
+        }
+        let destructs = last(&shared);
+        with_if_any(|world| {
+            world.thread().destructors += u32::from(destructs);
+            if steps {
+                world.learn(u64::from(destructs) + 11);
+            }
+        });
+        drop(shared);
+        with_if_any(|world| world.thread().destructors -= u32::from(destructs));
+    }
+}
+
+/// A handle to a thread of `Stepped`.
+pub struct JoinHandle<T> {
+    thread: u8,
+    result: StdArc<StdMutex<Option<thread::Result<T>>>>,
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}
+
+impl<T: Send> sync::Join<T> for JoinHandle<T> {
+    #[track_caller]
+    fn join(self) -> Result<T, Box<dyn Any + Send>> {
+        let at = Location::caller();
+        let operation = with(|world| world.operation(Verb::Join, u32::from(self.thread), 0, 0));
+        reach(operation, at);
+        with(|world| {
+            let outcome = world.threads[usize::from(self.thread)].history;
+            world.record(operation, outcome, at, String::new);
+        });
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Nothing is there only if a thread that unwinds joins one that still runs.
+        result.unwrap_or_else(|| Err(Box::new("the thread has not ended")))
+    }
+}
+
+/// The primitives that stateright steps through; see the module's text.
+#[derive(Clone, Copy, Debug)]
+pub struct Stepped;
+
+impl Primitives for Stepped {
+    type AtomicU32 = Atomic<u32>;
+    type AtomicU64 = Atomic<u64>;
+    type AtomicUsize = Atomic<usize>;
+    type AtomicPtr<T> = AtomicPtr<T>;
+    type Futex = Futex;
+    type Cell<T> = Cell<T>;
+    type Mutex<T: Send> = Mutex<T>;
+    type Arc<T: Send + Sync> = Arc<T>;
+    type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+
+    fn fence(_: Ordering) {}
+
+    fn arc<T: Send + Sync>(value: T) -> Arc<T> {
+        Arc { shared: Some(StdArc::new((Object::new(Kind::Arc, 0, 0), value))) }
+    }
+
+    #[track_caller]
+    fn spawn<T: Send + 'static>(
+        name: &str,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let result = StdArc::new(StdMutex::new(None));
+        let slot = result.clone();
+        let body = guarded(body, move |result| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        });
+        JoinHandle { thread: with(|world| world.add_thread(name, body)), result }
+    }
+
+    /// Returns the logical clock: it stands still but for timed waits that expire.
+    fn now() -> Duration {
+        with(|world| {
+            let now = world.clock;
+            world.learn(now.as_nanos() as u64);
+            now
+        })
+    }
+
+    #[track_caller]
+    fn yield_now() {
+        if thread::panicking() {
+            return;
+        }
+        let at = Location::caller();
+        let operation = with(|world| world.operation(Verb::Yield, 0, 0, 0));
+        reach(operation, at);
+        with(|world| world.yielded(operation, at));
+    }
+
+    fn mark() -> u64 {
+        with(|world| world.thread().history)
+    }
+
+    fn rewind(mark: u64) {
+        with(|world| {
+            if world.limits.hints {
+                world.thread().history = mark;
+            }
+        });
+    }
+
+    fn checkpoint(key: u64) {
+        with(|world| {
+            if world.limits.hints {
+                let thread = world.thread();
+                thread.history = mix(mix(thread.path, 0xC4EC), key);
+            }
+        });
+    }
+}

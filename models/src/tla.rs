@@ -1,0 +1,277 @@
+//! The gate for the TLA+ specifications: runs the explicit-state checker over every configuration.
+//!
+//! **Contract.** [`CONFIGURATIONS`] lists each specification with each of its configurations, the
+//! exact kind of result that the checker must give, and the exact number of distinct states. A
+//! must-fail configuration that fails for another reason than the named one is a defect of the gate,
+//! and so is one that does not fail. The checker's own limits are set far above what is needed, and
+//! hitting one is `Truncated`, never a pass.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use thiserror::Error;
+use tla_checker::checker::{CheckResult, CheckStats, check, format_trace_with_actions};
+use tla_checker::load::prepare_from_path;
+
+use crate::verdict::{Engine, Outcome, Verdict};
+
+/// Distinct states after which the checker gives up.
+const MAX_STATES: usize = 2_000_000;
+/// Length of a behaviour after which the checker gives up.
+const MAX_DEPTH: usize = 1_000;
+
+/// The kind of answer that the checker gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// Every reachable state was visited and every property holds.
+    Holds,
+    /// A state without a successor.
+    Deadlock,
+    /// A state that breaks an invariant.
+    Invariant,
+    /// A behaviour that breaks a temporal property.
+    Liveness,
+    /// A limit of states, depth or time was hit.
+    Limit,
+}
+
+/// One specification under one configuration, with what must come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Configuration {
+    /// Name of the module, without `.tla`.
+    pub spec: &'static str,
+    /// Name of the configuration, without `.cfg`.
+    pub cfg: &'static str,
+    /// The answer that must be given.
+    pub answer: Answer,
+    /// The number of distinct states that must be visited (until the violation, if there is one).
+    pub states: usize,
+    /// What is claimed, or which fault must be found.
+    pub claim: &'static str,
+    /// The hazard that the fault is an instance of.
+    pub hazard: Option<&'static str>,
+}
+
+/// Every specification under each of its configurations.
+pub const CONFIGURATIONS: &[Configuration] = &[
+    Configuration {
+        spec: "EventNotifier",
+        cfg: "EventNotifier",
+        answer: Answer::Holds,
+        states: 40433,
+        claim: "no item is lost or stranded: store buffers, 2 producers, 2 consumers",
+        hazard: None,
+    },
+    Configuration {
+        spec: "EventNotifier",
+        cfg: "EventNotifier_SequentiallyConsistent",
+        answer: Answer::Holds,
+        states: 23552,
+        claim: "the same without store buffers",
+        hazard: None,
+    },
+    Configuration {
+        spec: "EventNotifier",
+        cfg: "EventNotifier_Liveness",
+        answer: Answer::Holds,
+        states: 2473,
+        claim: "every item is consumed: store buffers, 2 producers, 1 consumer",
+        hazard: None,
+    },
+    Configuration {
+        spec: "EventNotifier",
+        cfg: "EventNotifier_NoSecondLook",
+        answer: Answer::Deadlock,
+        states: 801,
+        claim: "a consumer that does not look again sleeps beside an item",
+        hazard: Some("N1"),
+    },
+    Configuration {
+        spec: "EventNotifier",
+        cfg: "EventNotifier_NoSecondLook_Liveness",
+        answer: Answer::Liveness,
+        states: 1515,
+        claim: "the same fault breaks liveness",
+        hazard: Some("N1"),
+    },
+    Configuration {
+        spec: "EventNotifier",
+        cfg: "EventNotifier_NoProducerFence",
+        answer: Answer::Invariant,
+        states: 2646,
+        claim: "without the fence in notify an item is stranded",
+        hazard: Some("N2"),
+    },
+    Configuration {
+        spec: "EventNotifier",
+        cfg: "EventNotifier_NoConsumerFence",
+        answer: Answer::Invariant,
+        states: 1678,
+        claim: "without the fence in prepare an item is stranded",
+        hazard: Some("N2"),
+    },
+    Configuration {
+        spec: "Quarantine",
+        cfg: "Quarantine",
+        answer: Answer::Holds,
+        states: 1592,
+        claim: "one verdict each, parents first, nobody stranded, all answered: 6 items, 2 workers, 2 slots",
+        hazard: None,
+    },
+    Configuration {
+        spec: "Quarantine",
+        cfg: "Quarantine_LookUpThenPark",
+        answer: Answer::Invariant,
+        states: 1409,
+        claim: "an item parked after its parent cleared is stranded",
+        hazard: Some("Q1"),
+    },
+    Configuration {
+        spec: "Quarantine",
+        cfg: "Quarantine_NoCascade",
+        answer: Answer::Deadlock,
+        states: 1552,
+        claim: "descendants of an invalid block wait for ever",
+        hazard: Some("Q4"),
+    },
+    Configuration {
+        spec: "Quarantine",
+        cfg: "Quarantine_VerdictBeforeCommit",
+        answer: Answer::Invariant,
+        states: 265,
+        claim: "a child is handed over before its parent is committed",
+        hazard: Some("R6"),
+    },
+    Configuration {
+        spec: "Quarantine",
+        cfg: "Quarantine_BadSignatureCondemns",
+        answer: Answer::Invariant,
+        states: 231,
+        claim: "a forged copy makes the honest block be rejected",
+        hazard: Some("Q6"),
+    },
+];
+
+/// Why a specification could not be judged: a fault of ours, not a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SpecError {
+    /// The files cannot be read or parsed, or the configuration does not fit.
+    #[error("{path}: {reason}")]
+    Load {
+        /// The specification.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An expression cannot be evaluated.
+    #[error("{path}: {reason}")]
+    Evaluation {
+        /// The specification.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What the checker said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The kind of answer.
+    pub answer: Answer,
+    /// The property that is broken and the behaviour that breaks it, if one is.
+    pub counterexample: Option<String>,
+    /// Distinct states visited.
+    pub states: usize,
+    /// Length of the longest behaviour followed.
+    pub depth: usize,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, {} states, depth {}", self.answer, self.states, self.depth)
+    }
+}
+
+/// Returns the folder that holds the specifications.
+#[must_use]
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tla")
+}
+
+/// Runs the checker over a specification and a configuration. Blocks until it is done.
+///
+/// # Errors
+/// If the files cannot be used, or an expression in them cannot be evaluated.
+pub fn run(spec: &Path, cfg: &Path) -> Result<Report, SpecError> {
+    let path = spec.to_path_buf();
+    let mut prepared = prepare_from_path(spec, Some(cfg), &[])
+        .map_err(|error| SpecError::Load { path: path.clone(), reason: error.to_string() })?;
+    if let Some(warning) = prepared.warnings.first() {
+        return Err(SpecError::Load { path, reason: warning.value.clone() });
+    }
+    let config = &mut prepared.checker_config;
+    (config.max_states, config.max_depth) = (MAX_STATES, MAX_DEPTH);
+    let result = check(&prepared.spec, &prepared.domains, &prepared.checker_config);
+    let variables = &prepared.spec.vars;
+    let report = |answer: Answer, counterexample: Option<String>, stats: &CheckStats| Report {
+        answer,
+        counterexample,
+        states: stats.states_explored,
+        depth: stats.max_depth_reached,
+    };
+    let evaluation = |reason: String| Err(SpecError::Evaluation { path: path.clone(), reason });
+    match result {
+        CheckResult::Ok(stats) => Ok(report(Answer::Holds, None, &stats)),
+        CheckResult::Deadlock(trace, actions, stats) => {
+            let trace = format_trace_with_actions(&trace, &actions, variables);
+            Ok(report(Answer::Deadlock, Some(format!("violates no deadlock\n{trace}")), &stats))
+        }
+        CheckResult::InvariantViolation(found, stats) => {
+            let trace = format_trace_with_actions(&found.trace, &found.actions, variables);
+            let name =
+                prepared.spec.invariant_names.get(found.violated_invariant).cloned().flatten();
+            let name = name.map_or_else(|| found.violated_invariant.to_string(), |n| n.to_string());
+            let text = format!("violates invariant {name}\n{trace}");
+            Ok(report(Answer::Invariant, Some(text), &stats))
+        }
+        CheckResult::LivenessViolation(found, stats) => {
+            Ok(report(Answer::Liveness, Some(format!("violates liveness\n{found:?}")), &stats))
+        }
+        CheckResult::MaxStatesExceeded(stats)
+        | CheckResult::MaxDepthExceeded(stats)
+        | CheckResult::MaxTimeExceeded(stats) => Ok(report(Answer::Limit, None, &stats)),
+        other => evaluation(format!("{other:?}")),
+    }
+}
+
+/// Runs one configuration of [`folder`] and returns the verdict. A specification that cannot be
+/// judged is `Truncated`, with the reason: nothing was shown either way.
+#[must_use]
+pub fn check_spec(spec: &str, cfg: &str) -> Verdict {
+    let folder = folder();
+    let result =
+        run(&folder.join(spec).with_extension("tla"), &folder.join(cfg).with_extension("cfg"));
+    let mut bounds = BTreeMap::from([
+        ("configuration", cfg.to_owned()),
+        ("max_depth", MAX_DEPTH.to_string()),
+        ("max_states", MAX_STATES.to_string()),
+    ]);
+    let (states, outcome) = match result {
+        Err(error) => (None, Outcome::Truncated { by: error.to_string() }),
+        Ok(report) => {
+            bounds.insert("depth", report.depth.to_string());
+            let outcome = match (report.answer, report.counterexample) {
+                (Answer::Holds, _) => Outcome::Verified,
+                (Answer::Limit, _) => Outcome::Truncated { by: report.depth.to_string() },
+                (_, counterexample) => {
+                    Outcome::Violated { counterexample: counterexample.unwrap_or_default() }
+                }
+            };
+            (Some(report.states as u64), outcome)
+        }
+    };
+    Verdict { engine: Engine::Tla, bounds, states, executions: None, outcome }
+}

@@ -1,0 +1,61 @@
+//! The gate over every specification and configuration.
+
+use std::fs;
+
+use blocksmith_models::tla::{Answer, CONFIGURATIONS, check_spec, folder, run};
+use blocksmith_models::verdict::Engine;
+
+#[test]
+fn every_configuration_gives_its_answer_with_its_number_of_states() {
+    // Runs the checker over the list and compares the kind of answer and the count.
+    let folder = folder();
+    let mut wrong = Vec::new();
+    for entry in CONFIGURATIONS {
+        let spec = folder.join(entry.spec).with_extension("tla");
+        let cfg = folder.join(entry.cfg).with_extension("cfg");
+        let report = run(&spec, &cfg).unwrap_or_else(|error| panic!("{}: {error}", entry.cfg));
+        println!("{}: {report}", entry.cfg);
+        if (report.answer, report.states) != (entry.answer, entry.states) {
+            wrong.push(format!("{}: {report}, expected {:?}", entry.cfg, entry));
+        }
+        assert_eq!(report.counterexample.is_some(), entry.answer != Answer::Holds);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_of_the_folder_is_in_the_list() {
+    // A configuration that nobody runs proves nothing.
+    let mut found = 0;
+    for file in fs::read_dir(folder()).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("cfg") => assert!(CONFIGURATIONS.iter().any(|c| c.cfg == name), "{name}"),
+            Some("tla") => assert!(CONFIGURATIONS.iter().any(|c| c.spec == name), "{name}"),
+            _ => continue,
+        }
+        found += 1;
+    }
+    assert!(found > CONFIGURATIONS.len());
+}
+
+#[test]
+fn every_specification_has_a_configuration_that_must_fail() {
+    // For each module: at least one that holds and one that does not.
+    for entry in CONFIGURATIONS {
+        let of_spec = || CONFIGURATIONS.iter().filter(|other| other.spec == entry.spec);
+        assert!(of_spec().any(|other| other.answer == Answer::Holds), "{}", entry.spec);
+        assert!(of_spec().any(|other| other.answer != Answer::Holds), "{}", entry.spec);
+    }
+}
+
+#[test]
+fn a_specification_that_cannot_be_read_is_no_success() {
+    // A name without a file gives an error, and a verdict that is not "verified".
+    assert!(run(&folder().join("Absent.tla"), &folder().join("Absent.cfg")).is_err());
+    let verdict = check_spec("Absent", "Absent");
+    assert_eq!((verdict.engine, verdict.word()), (Engine::Tla, "truncated"));
+    let text = check_spec("Quarantine", "Quarantine_VerdictBeforeCommit");
+    assert!(text.counterexample().unwrap().contains("ParentFirst"), "{text:?}");
+}
