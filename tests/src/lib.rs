@@ -1,1 +1,4 @@
-//! Official vectors, recorded chains, end to end, faults and property tests.
+//! Tests of the whole workspace: official vectors, recorded chains, end to end, faults, malformed input
+//! and tidiness. There is nothing here to link: the tests are in `tests/all`, the data beside them.
+
+#![forbid(unsafe_code)]

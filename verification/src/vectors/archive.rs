@@ -1,7 +1,8 @@
 //! Unpacks the packed cases that ship with the project.
 //!
-//! An archive is a tar file under xz. Only folders and plain files are taken, none leads out of the target
-//! folder, and what is written is bounded in number and in bytes: an archive is input like any other.
+//! An archive is a tar file under xz. Only folders and plain files are taken, none leads out of the
+//! target folder, and what is written is bounded in number and in bytes: an archive is input like
+//! any other.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -37,8 +38,8 @@ pub enum UnpackError {
     TooLarge,
 }
 
-/// Unpacks the files of a `.tar.xz` whose path starts with one of `prefixes` (all, if none is given) into
-/// the folder `target`, which has to exist. Returns the number of files written.
+/// Unpacks the files of a `.tar.xz` whose path starts with one of `prefixes` (all, if none is
+/// given) into the folder `target`, which has to exist. Returns the number of files written.
 ///
 /// # Errors
 /// If the archive is damaged, leads out of the folder, exceeds the bounds, or writing fails.
@@ -90,7 +91,8 @@ mod tests {
 
     use super::*;
 
-    /// Makes an archive of (path, kind, content); paths are written raw, as `tar` would refuse some.
+    /// Makes an archive of (path, kind, content); paths are written raw, as `tar` would refuse
+    /// some.
     fn archive(entries: &[(&str, tar::EntryType, &[u8])]) -> tempfile::NamedTempFile {
         let mut builder = tar::Builder::new(Vec::new());
         for (path, kind, content) in entries {

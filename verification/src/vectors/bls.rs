@@ -1,4 +1,5 @@
-//! Cases of the signature scheme. What the input cannot be decoded to has no output, or verifies as false.
+//! Cases of the signature scheme. What the input cannot be decoded to has no output, or verifies as
+//! false.
 
 use blocksmith_consensus::{PublicKeyBytes, SignatureBytes, bls};
 use serde::Deserialize;

@@ -1,8 +1,8 @@
 //! The files of one case: SSZ in snappy block format, and YAML.
 //!
-//! Bounds: a file is read up to [`MAX_FILE_BYTES`]. A snappy block claims its length in front; no element
-//! of the format yields more than 64 bytes for 3, so a claim of more than [`MAX_EXPANSION`] times the
-//! input is refused before anything is allocated.
+//! Bounds: a file is read up to [`MAX_FILE_BYTES`]. A snappy block claims its length in front; no
+//! element of the format yields more than 64 bytes for 3, so a claim of more than [`MAX_EXPANSION`]
+//! times the input is refused before anything is allocated.
 
 use std::fmt::Display;
 use std::fs::File;

@@ -1,10 +1,10 @@
-//! Cases of the fork choice: ticks, blocks and attestations through the real transition and the real
-//! machine, with checks in between.
+//! Cases of the fork choice: ticks, blocks and attestations through the real transition and the
+//! real machine, with checks in between.
 //!
-//! The machine follows v1.5.0. A case passes if the machine meets every one of its checks. If it does not,
-//! the rules of 1.1.10 ([`super::fork_choice_v1_1_10`]) are asked, which see the same steps: if they meet
-//! every check, then the case depends on what has changed between the versions and is skipped, with the
-//! step and the two answers; if they do not either, the case has failed.
+//! The machine follows v1.5.0. A case passes if the machine meets every one of its checks. If it
+//! does not, the rules of 1.1.10 ([`super::fork_choice_v1_1_10`]) are asked, which see the same
+//! steps: if they meet every check, then the case depends on what has changed between the versions
+//! and is skipped, with the step and the two answers; if they do not either, the case has failed.
 
 use std::collections::{BTreeMap, VecDeque};
 

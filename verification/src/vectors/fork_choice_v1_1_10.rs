@@ -1,17 +1,18 @@
 //! The fork-choice rules of version 1.1.10, for the cases that were made with them.
 //!
-//! The project follows v1.5.0. Where a case of 1.1.10 gets another answer from the project's machine, this
-//! store, which the machine shares nothing with, says whether the case is sound under the old rules: only
-//! then may the case be skipped for the difference, and not failed.
+//! The project follows v1.5.0. Where a case of 1.1.10 gets another answer from the project's
+//! machine, this store, which the machine shares nothing with, says whether the case is sound under
+//! the old rules: only then may the case be skipped for the difference, and not failed.
 //!
 //! | rule | v1.1.10 | v1.5.0 |
 //! |---|---|---|
 //! | proposer boost | 70 %, the last timely block of the slot | 40 %, the first |
 //! | weight of slashed or equivocating validators | counts | does not |
-//! | justified checkpoint | bouncing-attack rule, best justified kept for the next epoch | pulled-up tips |
+//! | justified checkpoint | bouncing-attack rule, the best kept for the next epoch | pulled-up tips |
 //! | viable leaf | its checkpoints are the store's | voting source not more than two epochs old |
 //!
-//! It is as slow as the specification's text. Reference: consensus-specs v1.1.10 `phase0/fork-choice.md`.
+//! It is as slow as the specification's text. Reference: consensus-specs v1.1.10
+//! `phase0/fork-choice.md`.
 
 use std::collections::BTreeMap;
 

@@ -4,8 +4,8 @@
 //!   root / preset / fork / runner / handler / suite / case /
 //! ```
 //!
-//! Names decide nothing but the first two levels: a folder of another fork, or beside a known preset,
-//! becomes one entry that is skipped with its reason.
+//! Names decide nothing but the first two levels: a folder of another fork, or beside a known
+//! preset, becomes one entry that is skipped with its reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};

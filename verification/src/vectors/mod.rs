@@ -1,14 +1,14 @@
 //! Runs a folder of cases in the layout of the official consensus specification tests.
 //!
-//! **Contract.** [`run`] walks `<root>/<preset>/phase0/<runner>/<handler>/<suite>/<case>`, executes every
-//! case that the filter lets through on two threads, and returns one [`CaseReport`] for each, in the
-//! order of their paths. Nothing in a case can stop the run: a file that does not decode, a step that is
-//! refused where it should not be, and even a panic fail that case and no other.
+//! **Contract.** [`run`] walks `<root>/<preset>/phase0/<runner>/<handler>/<suite>/<case>`, executes
+//! every case that the filter lets through on two threads, and returns one [`CaseReport`] for each,
+//! in the order of their paths. Nothing in a case can stop the run: a file that does not decode, a
+//! step that is refused where it should not be, and even a panic fail that case and no other.
 //!
 //! | runner | what is executed |
 //! |---|---|
 //! | `operations`, `epoch_processing` | one function of the state transition |
-//! | `sanity`, `finality`, `random` | empty slots, or whole blocks with signatures and state roots |
+//! | `sanity`, `finality`, `random` | empty slots, or whole blocks with signatures and roots |
 //! | `rewards` | the five components of the attestation deltas |
 //! | `shuffling` | `compute_shuffled_index`, and the shuffle of a whole list |
 //! | `ssz_static` | decode, encode again, root |
@@ -16,14 +16,14 @@
 //! | `bls` | sign, verify, aggregate and the two aggregate verifications |
 //! | `fork_choice` | blocks and attestations through the transition and the fork choice |
 //!
-//! A case without `post` must be rejected. `bls_setting: 2` in `meta.yaml` takes signatures as valid;
-//! `config.yaml` replaces values of the preset's configuration.
+//! A case without `post` must be rejected. `bls_setting: 2` in `meta.yaml` takes signatures as
+//! valid; `config.yaml` replaces values of the preset's configuration.
 //!
-//! **Skipped** is said with a reason, and only: of another fork, of an unknown preset, runner or handler;
-//! or a fork-choice case whose answer the rules of v1.5.0 changed (see [`fork_choice`]).
+//! **Skipped** is said with a reason, and only: of another fork, of an unknown preset, runner or
+//! handler; or a fork-choice case whose answer the rules of v1.5.0 changed (see `fork_choice.rs`).
 //!
-//! **Bounds.** Files are read up to a stated size; a snappy block's claimed length is compared with what
-//! its input can expand to before anything is allocated.
+//! **Bounds.** Files are read up to a stated size; a snappy block's claimed length is compared with
+//! what its input can expand to before anything is allocated.
 
 mod archive;
 mod bls;
@@ -152,12 +152,12 @@ fn ensure(holds: bool, why: impl FnOnce() -> String) -> Outcome {
     if holds { Ok(()) } else { Err(NotPassed::Failed(why())) }
 }
 
-/// Runs every case below `root` whose path passes `filter`. `progress` is called once per case, from
-/// either thread, with its report, the number of cases done and the number to do.
+/// Runs every case below `root` whose path passes `filter`. `progress` is called once per case,
+/// from either thread, with its report, the number of cases done and the number to do.
 ///
 /// # Errors
-/// If `root` cannot be read, is not in the official layout, or nothing of it passes the filter. A case
-/// that fails is not an error but an entry of the report.
+/// If `root` cannot be read, is not in the official layout, or nothing of it passes the filter. A
+/// case that fails is not an error but an entry of the report.
 ///
 /// # Examples
 /// ```
@@ -177,7 +177,8 @@ pub fn run(
     if entries.is_empty() {
         return Err(VectorsError::NothingLeft(root.to_owned()));
     }
-    // ORDERING: Relaxed: the counters hand out numbers and publish nothing; joining publishes the reports.
+    // ORDERING: Relaxed: the counters hand out numbers and publish nothing; joining publishes the
+    // reports.
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
         let mut reports = Vec::new();

@@ -41,7 +41,8 @@ fn a_folder_of_another_layout_is_an_error() {
 
 #[test]
 fn each_case_is_reported_once_in_the_order_of_paths() {
-    // A mapping of one index, one that is wrong, one that is no YAML, an unknown handler, another fork.
+    // A mapping of one index, one that is wrong, one that is no YAML, an unknown handler, another
+    // fork.
     let seed = "0x0000000000000000000000000000000000000000000000000000000000000000";
     let mapping = |to: u64| format!("{{seed: '{seed}', count: 1, mapping: [{to}]}}\n");
     let (good, bad) = (mapping(0), mapping(1));

@@ -1,4 +1,5 @@
-//! Cases of the state transition: a state before, something that happens, a state after or a rejection.
+//! Cases of the state transition: a state before, something that happens, a state after or a
+//! rejection.
 
 use std::fmt::Display;
 
@@ -19,7 +20,8 @@ use super::files::Files;
 use super::layout::Case;
 use super::{NotPassed, Outcome, ensure};
 
-/// Most empty slots that a case may ask for at once: more than any official one does, and still quick.
+/// Most empty slots that a case may ask for at once: more than any official one does, and still
+/// quick.
 const MAX_EMPTY_SLOTS: Slot = 1 << 16;
 
 /// What an attempt came to: the state after it, or the reason why it was rejected.
@@ -182,7 +184,8 @@ fn decode_deltas(bytes: &[u8]) -> Option<[Vec<u64>; 2]> {
     Some([list(bytes.get(OFFSETS..second)?)?, list(bytes.get(second..)?)?])
 }
 
-/// Sorts an error into the two that differ: the input's, which is a rejection, and ours, which fails.
+/// Sorts an error into the two that differ: the input's, which is a rejection, and ours, which
+/// fails.
 fn rejection<E: AsFault + Display>(
     outcome: Result<(), E>,
 ) -> Result<Result<(), String>, NotPassed> {

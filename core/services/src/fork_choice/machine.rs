@@ -1,6 +1,7 @@
 //! The store of the fork choice and its handlers; the contract is in the module above.
 //!
-//! Reference: consensus-specs v1.5.0 `on_tick`, `on_block`, `on_attestation`, `on_attester_slashing`.
+//! Reference: consensus-specs v1.5.0 `on_tick`, `on_block`, `on_attestation`,
+//! `on_attester_slashing`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
@@ -83,7 +84,8 @@ pub enum Effect<R> {
         old: R,
         /// The head now.
         new: R,
-        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the old head.
+        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the old
+        /// head.
         reorg_depth: u64,
     },
     /// The justified checkpoint is another.
@@ -172,8 +174,9 @@ pub struct ForkChoice<R> {
 }
 
 impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
-    /// Returns a store whose first block is `anchor`, with `balances` of the anchor's state. The anchor
-    /// is justified and finalised in the epoch of `anchor_slot`, which is also the current slot.
+    /// Returns a store whose first block is `anchor`, with `balances` of the anchor's state. The
+    /// anchor is justified and finalised in the epoch of `anchor_slot`, which is also the current
+    /// slot.
     #[must_use]
     pub fn new(config: Config, anchor: R, anchor_slot: Slot, balances: Balances) -> Self {
         let config = Config { slots_per_epoch: config.slots_per_epoch.max(1), ..config };
@@ -196,8 +199,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         }
     }
 
-    /// Takes one event; returns what follows from it. Costs one visit per block of the tree, and one per
-    /// validator when balances arrive.
+    /// Takes one event; returns what follows from it. Costs one visit per block of the tree, and
+    /// one per validator when balances arrive.
     pub fn on_event(&mut self, event: Event<R>) -> Vec<Effect<R>> {
         let (justified, finalized, old_head) = (self.justified, self.finalized, self.head);
         let outcome = match event {
@@ -275,7 +278,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         self.tree.node(root).map(|node| node.slot)
     }
 
-    /// Returns the last block at or before `slot` on the chain that ends in `root` (`get_ancestor`).
+    /// Returns the last block at or before `slot` on the chain that ends in `root`
+    /// (`get_ancestor`).
     pub fn ancestor(&self, root: R, slot: Slot) -> Option<R> {
         self.tree.ancestor(root, slot)
     }
@@ -366,9 +370,9 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         Ok(())
     }
 
-    /// A checkpoint that would replace one of the store's must be on the block's own chain, or the justified
-    /// and finalised roots might not be in the tree. It is never the block itself, whose state holds no
-    /// votes for it, so the parent's chain is the one to look at.
+    /// A checkpoint that would replace one of the store's must be on the block's own chain, or the
+    /// justified and finalised roots might not be in the tree. It is never the block itself, whose
+    /// state holds no votes for it, so the parent's chain is the one to look at.
     fn check_checkpoints(&self, parent: R, checkpoints: &Checkpoints<R>) -> Result<(), Refusal> {
         let pairs = [
             (checkpoints.justified, self.justified),
@@ -402,7 +406,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         Ok(())
     }
 
-    /// `validate_on_attestation`, but for the last line, that the slot is past, which the callers see to.
+    /// `validate_on_attestation`, but for the last line, that the slot is past, which the callers
+    /// see to.
     fn validate_attestation(
         &self,
         indexed: &IndexedVote<R>,

@@ -1,8 +1,8 @@
 //! The tree of blocks, in one array where parents come before children (I1).
 //!
-//! A vote's balance is kept at the block that it names. One backward pass adds every block's weight to
-//! its parent's and picks each block's best child, so that finding the head costs one visit per block,
-//! whatever the number of validators.
+//! A vote's balance is kept at the block that it names. One backward pass adds every block's weight
+//! to its parent's and picks each block's best child, so that finding the head costs one visit per
+//! block, whatever the number of validators.
 //!
 //! Reference: consensus-specs v1.5.0 `get_head`, `get_filtered_block_tree`, `get_ancestor`.
 
@@ -69,8 +69,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
         self.nodes.get(*self.places.get(&root)?)
     }
 
-    /// Adds a block below `parent`. Returns whether it was added: not if the parent is unknown or the
-    /// block is known.
+    /// Adds a block below `parent`. Returns whether it was added: not if the parent is unknown or
+    /// the block is known.
     pub(super) fn insert(
         &mut self,
         root: R,
@@ -95,8 +95,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
         true
     }
 
-    /// Returns the last block at or before `slot` on the chain that ends in `root` (`get_ancestor`);
-    /// `None` if `root` is not in the tree or the chain starts after `slot`.
+    /// Returns the last block at or before `slot` on the chain that ends in `root`
+    /// (`get_ancestor`); `None` if `root` is not in the tree or the chain starts after `slot`.
     pub(super) fn ancestor(&self, root: R, slot: Slot) -> Option<R> {
         let mut node = self.node(root)?;
         while node.slot > slot {
@@ -148,8 +148,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
         self.weights(boost).get(place).copied()
     }
 
-    /// Returns the head (`get_head`): from the justified block on, the heaviest child that has a viable
-    /// leaf; of equal ones the larger root.
+    /// Returns the head (`get_head`): from the justified block on, the heaviest child that has a
+    /// viable leaf; of equal ones the larger root.
     pub(super) fn head(&self, boost: Option<(R, Weight)>, rule: &Viability<R>) -> R {
         let weights = self.weights(boost);
         let descends = self.descends_from(rule.finalized, rule.slots_per_epoch);
@@ -181,7 +181,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
         self.nodes[head].root
     }
 
-    /// Tells for every block whether `checkpoint` is its `get_checkpoint_block`; true for all at genesis.
+    /// Tells for every block whether `checkpoint` is its `get_checkpoint_block`; true for all at
+    /// genesis.
     fn descends_from(&self, checkpoint: Checkpoint<R>, slots_per_epoch: u64) -> Vec<bool> {
         let start = checkpoint.epoch.saturating_mul(slots_per_epoch);
         let mut descends = vec![false; self.nodes.len()];
@@ -193,8 +194,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
         descends
     }
 
-    /// Drops what does not descend from the finalised checkpoint (I2), unless the justified block would be
-    /// among it. Returns the number of blocks dropped.
+    /// Drops what does not descend from the finalised checkpoint (I2), unless the justified block
+    /// would be among it. Returns the number of blocks dropped.
     pub(super) fn prune(&mut self, rule: &Viability<R>) -> usize {
         let keep = self.descends_from(rule.finalized, rule.slots_per_epoch);
         if !self.places.get(&rule.justified.root).is_some_and(|&place| keep[place]) {

@@ -143,7 +143,8 @@ fn equivocating_validators_count_no_more_before_or_after() {
 
 #[test]
 fn a_new_justified_checkpoint_asks_for_balances_and_takes_no_others() {
-    // The pull-up at the start of epoch 2 justifies block 4; balances of another checkpoint are refused.
+    // The pull-up at the start of epoch 2 justifies block 4; balances of another checkpoint are
+    // refused.
     let mut machine = store();
     let mut pulled = all_at(checkpoint(0, 0));
     pulled.unrealized_justified = checkpoint(1, 4);
@@ -188,8 +189,8 @@ fn finality_prunes_what_does_not_descend_and_nothing_else() {
 
 #[test]
 fn a_child_of_the_finalised_root_at_or_before_its_epoch_goes_too() {
-    // Block 1 of slot 1 is the checkpoint of epoch 1 on the branch that skips to slot 9; its child of
-    // slot 3 is on a chain whose checkpoint is that child.
+    // Block 1 of slot 1 is the checkpoint of epoch 1 on the branch that skips to slot 9; its child
+    // of slot 3 is on a chain whose checkpoint is that child.
     let mut machine = store();
     run(
         &mut machine,
@@ -205,8 +206,9 @@ fn a_child_of_the_finalised_root_at_or_before_its_epoch_goes_too() {
 
 #[test]
 fn nothing_is_pruned_while_finality_contradicts_the_justified_block() {
-    // Block 4 is justified for epoch 1 by one branch, its sibling 5 finalised for epoch 1 by another, as
-    // only a third of slashable validators can bring about: the head stays on what is justified.
+    // Block 4 is justified for epoch 1 by one branch, its sibling 5 finalised for epoch 1 by
+    // another, as only a third of slashable validators can bring about: the head stays on what is
+    // justified.
     let mut machine = store();
     let mut states = all_at(checkpoint(0, 0));
     states.justified = checkpoint(1, 4);
@@ -254,7 +256,8 @@ fn extreme_numbers_are_refused_without_overflow() {
     assert_eq!(machine.head(), 1);
 }
 
-// -- the specification, word for word, over maps ------------------------------------------------------
+// -- the specification, word for word, over maps
+// ------------------------------------------------------
 
 #[derive(Clone, Copy)]
 struct SpecBlock {
@@ -431,7 +434,8 @@ impl Spec {
     }
 }
 
-// -- random histories ---------------------------------------------------------------------------------
+// -- random histories
+// ---------------------------------------------------------------------------------
 
 /// One step; numbers are reduced to what makes sense when the step is taken.
 #[derive(Clone, Debug)]
@@ -582,7 +586,8 @@ fn heads_agree(steps: Vec<Step>) -> bool {
 
 #[test]
 fn the_head_is_what_the_specification_says_on_random_histories() {
-    // Random ticks, blocks, votes, slashings and balances; a word-for-word get_head beside the machine.
+    // Random ticks, blocks, votes, slashings and balances; a word-for-word get_head beside the
+    // machine.
     QuickCheck::new()
         .rng(Gen::new(120))
         .tests(20_000)

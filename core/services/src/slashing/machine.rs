@@ -21,7 +21,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns limits for a node: 64 epochs behind finality, 4,096 targets and 4 items for each key.
+    /// Returns limits for a node: 64 epochs behind finality, 4,096 targets and 4 items for each
+    /// key.
     #[must_use]
     pub const fn new(slots_per_epoch: u64) -> Self {
         Self {
@@ -88,7 +89,8 @@ pub enum Effect<R> {
     },
 }
 
-/// The votes of one validator by target epoch. Votes are shared between the validators that cast them.
+/// The votes of one validator by target epoch. Votes are shared between the validators that cast
+/// them.
 type Record<R> = BTreeMap<Epoch, Vec<Arc<Vote<R>>>>;
 
 /// The detector; see the module's text.
@@ -122,8 +124,9 @@ impl<R: Copy + Eq + Ord + Hash + Debug> SlashingDetector<R> {
         }
     }
 
-    /// Takes one event; returns the offences that it completes. Costs, for each validator that voted, one
-    /// visit per target epoch on record between the vote's source and target, and after its target.
+    /// Takes one event; returns the offences that it completes. Costs, for each validator that
+    /// voted, one visit per target epoch on record between the vote's source and target, and after
+    /// its target.
     pub fn on_event(&mut self, event: Event<R>) -> Vec<Effect<R>> {
         match event {
             Event::Attestation(indexed) => self.on_attestation(indexed),
@@ -135,7 +138,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> SlashingDetector<R> {
         }
     }
 
-    /// Returns the number of items that were compared but not recorded, as the record was full (I2).
+    /// Returns the number of items that were compared but not recorded, as the record was full
+    /// (I2).
     pub fn not_recorded(&self) -> u64 {
         self.not_recorded
     }
@@ -212,8 +216,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> SlashingDetector<R> {
     }
 }
 
-/// Returns whether two votes have the same `AttestationData`. A validator sits in one committee of an
-/// epoch, so the committee's index follows from the slot.
+/// Returns whether two votes have the same `AttestationData`. A validator sits in one committee of
+/// an epoch, so the committee's index follows from the slot.
 fn same_data<R: Eq>(a: &Vote<R>, b: &Vote<R>) -> bool {
     (a.slot, &a.beacon_block_root, &a.source, &a.target)
         == (b.slot, &b.beacon_block_root, &b.source, &b.target)
@@ -326,7 +330,8 @@ mod tests {
 
     #[test]
     fn two_blocks_of_one_slot_are_reported_once_for_each_pair() {
-        // Three roots make three pairs; a root seen again makes none; another proposer is another matter.
+        // Three roots make three pairs; a root seen again makes none; another proposer is another
+        // matter.
         let mut detector = detector();
         let mut propose =
             |proposer, root| detector.on_event(Event::Proposal { slot: 27, proposer, root }).len();
@@ -336,7 +341,8 @@ mod tests {
 
     #[test]
     fn what_is_far_behind_finality_is_forgotten() {
-        // With one epoch behind finality kept, a vote of epoch 3 is gone once 5 is final, one of 4 is not.
+        // With one epoch behind finality kept, a vote of epoch 3 is gone once 5 is final, one of 4
+        // is not.
         let limits = Limits { epochs_behind_finality: 1, ..Limits::new(8) };
         let mut detector = SlashingDetector::new(limits);
         detector.on_event(cast(&[0], vote(1, 2, 3)));
@@ -367,7 +373,8 @@ mod tests {
     }
 
     quickcheck! {
-        /// Against a comparison of every vote with every earlier one: same pairs, each once, no panic.
+        /// Against a comparison of every vote with every earlier one: same pairs, each once, no
+        /// panic.
         fn every_contradicting_pair_is_found_once(votes: Vec<(u8, u8, u8)>) -> bool {
             let limits = Limits { items_per_key: usize::MAX, ..Limits::new(8) };
             let mut detector = SlashingDetector::new(limits);

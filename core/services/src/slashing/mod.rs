@@ -1,8 +1,8 @@
 //! SlashingDetector: finds validators that contradicted themselves in public.
 //!
-//! **Contract.** A pure machine: [`SlashingDetector::on_event`] takes one verified item and returns the
-//! offences that it completes. Detection is not protection (HAZARDS Q9): nothing waits for its answer, and
-//! it is the first thing that a node under load may stop.
+//! **Contract.** A pure machine: [`SlashingDetector::on_event`] takes one verified item and returns
+//! the offences that it completes. Detection is not protection (HAZARDS Q9): nothing waits for its
+//! answer, and it is the first thing that a node under load may stop.
 //!
 //! | offence | two signed items of one validator |
 //! |---|---|
@@ -17,17 +17,19 @@
 //! ```
 //!
 //! **Invariants.**
-//! - I1 Every two recorded items of a validator have been compared exactly once, when the later one came;
-//!   an item that is recorded already is not compared again. So each offence is reported once for each
-//!   validator and pair.
-//! - I2 A validator has at most [`Limits::targets_per_validator`] target epochs on record, the newest, and
-//!   at most [`Limits::items_per_key`] different votes for one target, or proposals for one slot: what
-//!   comes on top adds nothing to what is known of that validator, and is counted, not recorded.
-//! - I3 Votes with a target, and proposals with a slot, more than [`Limits::epochs_behind_finality`] epochs
-//!   before the finalised epoch are forgotten and no more taken.
+//! - I1 Every two recorded items of a validator have been compared exactly once, when the later one
+//!   came; an item that is recorded already is not compared again. So each offence is reported once
+//!   for each validator and pair.
+//! - I2 A validator has at most [`Limits::targets_per_validator`] target epochs on record, the
+//!   newest, and at most [`Limits::items_per_key`] different votes for one target, or proposals for
+//!   one slot: what comes on top adds nothing to what is known of that validator, and is counted,
+//!   not recorded.
+//! - I3 Votes with a target, and proposals with a slot, more than
+//!   [`Limits::epochs_behind_finality`] epochs before the finalised epoch are forgotten and no more
+//!   taken.
 //!
-//! Every item given must have been verified: then the number of validators on record is bounded by the
-//! registry, and nobody but a validator's key can put anything on its record.
+//! Every item given must have been verified: then the number of validators on record is bounded by
+//! the registry, and nobody but a validator's key can put anything on its record.
 //!
 //! **Blocking.** Never.
 //!

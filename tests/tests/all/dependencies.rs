@@ -1,0 +1,58 @@
+//! Which crate may depend on which (ARCHITECTURE.md).
+
+use std::process::Command;
+
+use crate::workspace;
+
+/// The crates that a node links.
+const CORE: [&str; 4] =
+    ["blocksmith-sync", "blocksmith", "blocksmith-consensus", "blocksmith-node"];
+/// What none of them may pull in: the checkers, and the crates that use them.
+const CHECKERS: [&str; 8] = [
+    "loom",
+    "shuttle",
+    "stateright",
+    "corosensei",
+    "tla-checker",
+    "blocksmith-models",
+    "blocksmith-verification",
+    "blocksmith-tests",
+];
+
+/// Returns the names of all crates that `package` is built from, itself included.
+fn normal_dependencies(package: &str) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--package", package])
+        .current_dir(workspace(""))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn core_knows_no_checker() {
+    // Asks cargo for the normal dependencies of each core crate.
+    for package in CORE {
+        let dependencies = normal_dependencies(package);
+        assert_eq!(dependencies.first().map(String::as_str), Some(package));
+        for checker in CHECKERS {
+            assert!(!dependencies.iter().any(|name| name == checker), "{package} needs {checker}");
+        }
+    }
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    // sync <- services <- consensus, and no BLS or SSZ below consensus.
+    let sync = normal_dependencies("blocksmith-sync");
+    assert!(!sync.iter().skip(1).any(|name| name.starts_with("blocksmith")), "{sync:?}");
+    let services = normal_dependencies("blocksmith");
+    let ours: Vec<&String> =
+        services.iter().filter(|name| name.starts_with("blocksmith")).collect();
+    assert_eq!(ours, ["blocksmith", "blocksmith-sync"]);
+    for protocol in ["blst", "ssz_rs", "milhouse", "ethereum_ssz"] {
+        assert!(!services.iter().any(|name| name == protocol), "services need {protocol}");
+    }
+}

@@ -1,0 +1,20 @@
+//! Tests of the whole: official vectors, the recorded chain, malformed input, what depends on what,
+//! and what a reader would tire of checking.
+
+mod dependencies;
+mod malformed;
+mod recorded_chain;
+mod tidy;
+mod vectors;
+
+use std::path::{Path, PathBuf};
+
+/// Returns the path of something in this crate's folder.
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Returns the path of something in the workspace's folder.
+fn workspace(path: &str) -> PathBuf {
+    here("..").join(path)
+}

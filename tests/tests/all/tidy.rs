@@ -1,0 +1,184 @@
+//! What a reader would tire of checking, checked (STYLE: reasons beside what is subtle, nothing
+//! unfinished).
+//!
+//! The rules are textual. What stands behind `//` is comment, the rest is code; a reason counts as
+//! beside a line if it stands in it or in the few lines above.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::workspace;
+
+/// Lines above an `unsafe` in which its reason may stand.
+const SAFETY_WITHIN: usize = 8;
+/// Lines above an ordering in which its reason may stand; one reason may serve a whole small
+/// function.
+const ORDERING_WITHIN: usize = 15;
+
+const CRATES: [&str; 7] = [
+    "core/sync",
+    "core/services",
+    "core/consensus",
+    "core/node",
+    "models",
+    "verification",
+    "tests",
+];
+
+/// A source file, by lines.
+struct Source {
+    path: PathBuf,
+    lines: Vec<String>,
+}
+
+/// Splits a line into what is code and what is comment.
+fn split(line: &str) -> (&str, &str) {
+    line.find("//").map_or((line, ""), |at| line.split_at(at))
+}
+
+impl Source {
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.lines.iter().enumerate().map(|(at, line)| (at, split(line).0))
+    }
+
+    /// Whether `reason` stands in a comment in line `at` or in the `within` lines above.
+    fn has_reason(&self, at: usize, within: usize, reasons: &[&str]) -> bool {
+        self.lines[at.saturating_sub(within)..=at]
+            .iter()
+            .any(|line| reasons.iter().any(|reason| split(line).1.contains(reason)))
+    }
+
+    /// Where the unit tests begin, if the file has any.
+    fn tests_begin(&self) -> usize {
+        let marker = self.lines.iter().position(|line| line.trim() == "#[cfg(test)]");
+        marker.unwrap_or(self.lines.len())
+    }
+
+    fn place(&self, at: usize) -> String {
+        format!("{}:{}: {}", self.path.display(), at + 1, self.lines[at].trim())
+    }
+}
+
+/// Returns the Rust files of a crate, this one apart, whose needles would find themselves.
+fn sources(krate: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders = vec![workspace(krate)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the workspace") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs")
+                && !path.ends_with("all/tidy.rs")
+            {
+                let text = fs::read_to_string(&path).expect("source in UTF-8");
+                found.push(Source { lines: text.lines().map(str::to_owned).collect(), path });
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{krate} has no source");
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// Whether `word` stands in `code` on its own.
+fn has_word(code: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word)
+        .any(|(at, _)| !code[..at].ends_with(part) && !code[at + word.len()..].starts_with(part))
+}
+
+fn none(what: &str, places: &[String]) {
+    assert!(places.is_empty(), "{what}:\n{}", places.join("\n"));
+}
+
+#[test]
+fn every_unsafe_has_its_reason() {
+    // `SAFETY:` beside each block and impl, or a section `# Safety` above a function.
+    let mut places = Vec::new();
+    for source in CRATES.iter().flat_map(|krate| sources(krate)) {
+        for (at, code) in source.code() {
+            let stated = source.has_reason(at, SAFETY_WITHIN, &["SAFETY:", "# Safety"]);
+            if has_word(code, "unsafe") && !stated {
+                places.push(source.place(at));
+            }
+        }
+    }
+    none("no SAFETY beside", &places);
+}
+
+#[test]
+fn only_sync_has_unsafe_in_core() {
+    // The other crates forbid it, at the top of their root.
+    for krate in ["core/services", "core/consensus", "core/node", "tests"] {
+        let root = fs::read_to_string(workspace(krate).join("src/lib.rs")).expect("a root");
+        assert!(root.contains("#![forbid(unsafe_code)]"), "{krate}");
+    }
+}
+
+#[test]
+fn every_ordering_in_sync_has_its_reason() {
+    // `ORDERING:` beside each use outside the unit tests; imports and plain names are not uses.
+    let orderings = ["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"];
+    let mut places = Vec::new();
+    for source in sources("core/sync").iter().filter(|source| !is_test_file(&source.path)) {
+        let end = source.tests_begin();
+        for (at, code) in source.code().filter(|(at, _)| *at < end) {
+            let is_use = orderings.iter().any(|ordering| has_word(code, ordering))
+                && code.contains('(')
+                && !code.trim_start().starts_with("use ");
+            if is_use && !source.has_reason(at, ORDERING_WITHIN, &["ORDERING:"]) {
+                places.push(source.place(at));
+            }
+        }
+    }
+    none("no ORDERING beside", &places);
+}
+
+#[test]
+fn seq_cst_is_for_fences_only() {
+    // An access that is SeqCst is judged as AcqRel by one of the checkers, so there is none.
+    let mut places = Vec::new();
+    for source in sources("core/sync") {
+        for (at, code) in source.code() {
+            let allowed = code.contains("fence(") || code.trim_start().starts_with("use ");
+            if has_word(code, "SeqCst") && !allowed {
+                places.push(source.place(at));
+            }
+        }
+    }
+    none("SeqCst outside a fence", &places);
+}
+
+#[test]
+fn nothing_is_unfinished() {
+    // No placeholder, no ignored test, no left-over debugging, in any crate.
+    let needles = ["todo!", "unimplemented!", "dbg!", "#[ignore"];
+    let mut places = Vec::new();
+    for source in CRATES.iter().flat_map(|krate| sources(krate)) {
+        for (at, code) in source.code() {
+            if needles.iter().any(|needle| code.contains(needle)) {
+                places.push(source.place(at));
+            }
+        }
+    }
+    none("unfinished", &places);
+}
+
+#[test]
+fn core_does_not_sleep() {
+    // Waiting in core is parking on a notifier, which can be interrupted (HAZARDS N10).
+    let mut places = Vec::new();
+    for source in CRATES[..4].iter().flat_map(|krate| sources(krate)) {
+        for (at, code) in source.code() {
+            if code.contains("thread::sleep") || has_word(code, "sleep_ms") {
+                places.push(source.place(at));
+            }
+        }
+    }
+    none("sleeps", &places);
+}
+
+fn is_test_file(path: &Path) -> bool {
+    path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests")
+}

@@ -1,0 +1,72 @@
+//! The packed official cases, a test for each group, so that a test runner can spread them.
+//!
+//! Each test unpacks its group into a temporary folder and runs it with the library behind
+//! `blocksmith vectors`. The numbers are those of the archives: a case that is lost is a failure.
+
+use blocksmith_verification::vectors::{CaseResult, Report, run, unpack};
+
+use crate::here;
+
+/// Runs the cases below `prefix`; wants `expected` of them, none failed.
+fn run_group(archive: &str, prefix: &str, expected: usize) -> Report {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    unpack(&here("vectors").join(archive), &[prefix], folder.path()).expect("an archive");
+    let report = run(folder.path(), &|_| true, &|_, _, _| ()).expect("the official layout");
+    let failed: Vec<_> =
+        report.cases.iter().filter(|case| case.result == CaseResult::Failed).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(report.cases.len(), expected);
+    report
+}
+
+macro_rules! groups {
+    ($($name:ident: $archive:literal, $prefix:literal, $cases:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            // Every case of the group passes, none is skipped.
+            let report = run_group($archive, $prefix, $cases);
+            assert_eq!((report.passed, report.skipped), ($cases, 0));
+        }
+    )*};
+}
+
+groups! {
+    minimal_operations_pass: "minimal.tar.xz", "minimal/phase0/operations", 62;
+    minimal_epoch_processing_passes: "minimal.tar.xz", "minimal/phase0/epoch_processing", 34;
+    minimal_sanity_passes: "minimal.tar.xz", "minimal/phase0/sanity", 33;
+    minimal_finality_passes: "minimal.tar.xz", "minimal/phase0/finality", 2;
+    minimal_random_passes: "minimal.tar.xz", "minimal/phase0/random", 9;
+    minimal_rewards_pass: "minimal.tar.xz", "minimal/phase0/rewards", 30;
+    minimal_shuffling_passes: "minimal.tar.xz", "minimal/phase0/shuffling", 168;
+    minimal_genesis_passes: "minimal.tar.xz", "minimal/phase0/genesis", 9;
+    minimal_ssz_static_passes: "minimal.tar.xz", "minimal/phase0/ssz_static", 705;
+    general_bls_passes: "minimal.tar.xz", "general/phase0/bls", 36;
+    mainnet_operations_pass: "mainnet.tar.xz", "mainnet/phase0/operations", 62;
+    mainnet_sanity_passes: "mainnet.tar.xz", "mainnet/phase0/sanity", 30;
+    mainnet_epoch_processing_passes: "mainnet.tar.xz", "mainnet/phase0/epoch_processing", 32;
+    mainnet_rewards_pass: "mainnet.tar.xz", "mainnet/phase0/rewards", 30;
+    mainnet_finality_passes: "mainnet.tar.xz", "mainnet/phase0/finality", 2;
+    mainnet_random_passes: "mainnet.tar.xz", "mainnet/phase0/random", 9;
+    mainnet_fork_choice_passes: "mainnet.tar.xz", "mainnet/phase0/fork_choice", 7;
+}
+
+#[test]
+fn minimal_fork_choice_passes_but_for_the_cases_whose_rules_changed() {
+    // Of twelve cases of v1.1.10, these three have another answer under v1.5.0.
+    let report = run_group("minimal.tar.xz", "minimal/phase0/fork_choice", 12);
+    let skipped: Vec<&str> = report
+        .cases
+        .iter()
+        .filter(|case| case.result == CaseResult::Skipped)
+        .filter_map(|case| case.path.rsplit('/').next())
+        .collect();
+    assert_eq!(
+        skipped,
+        [
+            "new_finalized_slot_is_justified_checkpoint_ancestor",
+            "new_finalized_slot_is_not_justified_checkpoint_ancestor",
+            "on_block_checkpoints",
+        ]
+    );
+    assert_eq!(report.passed, 9);
+}
