@@ -2,8 +2,8 @@
 //!
 //! - B1: a [`PublicKey`] was checked when it was decompressed: on the curve, in the subgroup, not
 //!   the point at infinity.
-//! - B2: a [`Signature`] was checked when it was decompressed: on the curve, in the subgroup. It may
-//!   be the point at infinity, which no valid key signs to.
+//! - B2: a [`Signature`] was checked when it was decompressed: on the curve, in the subgroup. It
+//!   may be the point at infinity, which no valid key signs to.
 //! - B3: [`verify_batch`] multiplies every signature by its own random scalar of 64 bits from the
 //!   operating system, so that faults cannot cancel; a batch that fails says nothing about its
 //!   members, who are then verified one by one.

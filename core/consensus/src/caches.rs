@@ -2,15 +2,17 @@
 //!
 //! | cache | key | shared by | replaced |
 //! |---|---|---|---|
-//! | committees, proposers, total active balance | epoch of the context | all states of one epoch that descend from one epoch start | at the end of `process_effective_balance_updates` |
+//! | committees, proposers, total active balance | epoch | states of one epoch start | each epoch |
 //! | index of public keys | position in the registry | clones, copy on write | by deposits |
-//! | decompressed public keys | validator index and compressed bytes | all descendants of one decoded state | never, it grows |
+//! | decompressed keys | validator index and bytes | all descendants of one state | never, grows |
 //! | exit queue | - | nobody (two numbers, by value) | by every exit |
 //!
-//! - C1: shuffling of epochs up to the next one and the balances that count are fixed from the start
-//!   of an epoch on: seeds mix what was revealed two epochs before, activations and exits take effect
-//!   at least `MAX_SEED_LOOKAHEAD` later, and effective balances change only between epochs. Hence
-//!   branches that part within an epoch may share one context.
+//! The context of the next epoch is made current at the end of `process_effective_balance_updates`.
+//!
+//! - C1: the shuffling of epochs up to the next one, and the balances that count, are fixed from
+//!   the start of an epoch on: seeds mix what was revealed two epochs before, activations and exits
+//!   take effect at least `MAX_SEED_LOOKAHEAD` later, and effective balances change only between
+//!   epochs. Hence branches that part within an epoch may share one context.
 //! - C2: a context answers only for its own epoch. A state whose epoch is another computes anew.
 //! - C3: a decompressed key is only handed out for the compressed bytes that it came from, so two
 //!   branches that register different keys at one index cannot mislead each other.

@@ -25,7 +25,9 @@ pub enum ConfigError {
 }
 
 macro_rules! chain_config {
-    ($($(#[$meta:meta])* $field:ident / $key:literal: $type:ty = $minimal:expr, $mainnet:expr;)+) => {
+    ($(
+        $(#[$meta:meta])* $field:ident / $key:literal: $type:ty = $minimal:expr, $mainnet:expr;
+    )+) => {
         /// Values that a network chooses without a new build.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct ChainConfig {

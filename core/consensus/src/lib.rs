@@ -1,4 +1,37 @@
-//! The phase0 state transition of the Ethereum consensus specification.
+//! The phase0 state transition of the Ethereum consensus specification: both presets, real
+//! signatures, real encodings.
+//!
+//! | to | start at |
+//! |---|---|
+//! | decode what came from a peer | [`decode_exact`], [`BeaconState::from_ssz_bytes`] |
+//! | apply a block | [`state_transition`], [`verify_and_process_block`] |
+//! | pass empty slots | [`process_slots`] |
+//! | run one step or one operation | [`process_epoch`], [`process_attestation`] and their kin |
+//! | make a genesis state | [`initialize_beacon_state_from_eth1`] |
+//! | run it under the services | [`Phase0`] |
+//!
+//! **Contract.** No input makes this crate panic or allocate beyond a small multiple of its own
+//! size; what is wrong with an input is an error that names the failed condition, what is wrong
+//! with us is a [`Fault`]. Names and order of checks are those of the specification, version
+//! 1.1.10, and a `uint64` that would overflow there is an error here. A clone of a state costs a
+//! few pointers.
+//!
+//! No thread, clock, socket or file is used; randomness for signature batches comes from the
+//! operating system.
+//!
+//! # Examples
+//! ```
+//! use blocksmith_consensus::{
+//!     BeaconState, ChainConfig, Minimal, Root, initialize_beacon_state_from_eth1, process_slots,
+//! };
+//! let config = ChainConfig::minimal();
+//! let genesis: BeaconState<Minimal> =
+//!     initialize_beacon_state_from_eth1(Root::ZERO, 1_600_000_000, &[], &config).unwrap();
+//! let mut state = genesis.clone();
+//! process_slots(&mut state, 3, &config).unwrap();
+//! assert_eq!(state.slot, 3);
+//! assert_eq!(genesis.slot, 0);
+//! ```
 
 #![forbid(unsafe_code)]
 

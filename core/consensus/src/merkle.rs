@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_leaf_is_found_at_its_own_index_only() {
-        // Builds a tree of two leaves by hand and tries both indices and a branch that is too short.
+        // Builds a tree of two leaves and tries both indices and a branch that is too short.
         let (left, right) = (Root::new([1; 32]), Root::new([2; 32]));
         let root = hash_concat(&left, &right);
         assert!(is_valid_merkle_branch(right, &[left], 1, 1, root));

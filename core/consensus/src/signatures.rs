@@ -5,10 +5,11 @@
 //! [`Signatures::Collect`] sets every signature aside as if it were valid, and the block's stages
 //! decide once something fails or all is done:
 //!
-//! - G1: what an operation does to the state depends on its signature only by being rejected without
-//!   it, so going on with an unverified one changes no later check that would have been reached.
-//! - G2: when a check fails, whatever was collected came earlier; if any of it is invalid, the first
-//!   invalid one is the reason, else the failed check is.
+//! - G1: what an operation does to the state depends on its signature only by being rejected
+//!   without it, so going on with an unverified one changes no later check that would have been
+//!   reached.
+//! - G2: when a check fails, whatever was collected came earlier; if any of it is invalid, the
+//!   first invalid one is the reason, else the failed check is.
 //!
 //! Deposits are not part of this: a deposit's signature decides whether there is a new validator,
 //! not whether the block is valid, so it is always verified on the spot.
@@ -29,7 +30,7 @@ pub enum Signatures {
 }
 
 impl Signatures {
-    /// Whether the transition may go on: the signature is valid, is taken as such, or was set aside.
+    /// Whether the transition may go on: the signature is valid, taken as such, or set aside.
     pub(crate) fn accept(&mut self, set: impl FnOnce() -> Result<SignatureSet, BlsError>) -> bool {
         match self {
             Self::Skip => true,

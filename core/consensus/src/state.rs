@@ -253,8 +253,8 @@ impl<P: Preset> BeaconState<P> {
         let pending =
             self.previous_epoch_attestations.len() + self.current_epoch_attestations.len();
         let attestations = pending * (size_of::<PendingAttestation>() + 3 * NODE);
-        // A slot rewrites one path in each of five lists, none deeper than the registry's.
-        const DEPTH: usize = 40;
+        // A slot rewrites one path in each of five lists, none of them deeper than this.
+        const DEPTH: usize = 16;
         let paths = P::SLOTS_PER_EPOCH as usize * 5 * DEPTH * NODE;
         size_of::<Self>() + balances + attestations + paths
     }

@@ -8,8 +8,8 @@
 //!
 //! - W1: every part lies inside the input, the first offset is the length of the fixed part,
 //!   offsets never go back, and the last part ends where the input ends: no byte is unread.
-//! - W2: no list is longer than its limit, and no element has a length of zero, so the number of
-//!   elements is at most the number of input bytes. What is allocated is a small multiple of the input.
+//! - W2: no list is longer than its limit, and no element has a length of zero, so there are at
+//!   most as many elements as bytes, and what is allocated is a small multiple of the input.
 //! - W3: a bit list carries its delimiter in its last byte; a boolean is 0 or 1.
 //!
 //! By W1 to W3 an accepted input is the only encoding of its value: encoding again gives the

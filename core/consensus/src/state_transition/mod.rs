@@ -38,7 +38,7 @@ use crate::accessors::{get_current_epoch, get_validator, public_key, signature_s
 use crate::bls::{BlsError, SignatureSet};
 use crate::config::ChainConfig;
 use crate::containers::{BeaconBlock, SignedBeaconBlock};
-use crate::domains::{compute_epoch_at_slot, get_domain};
+use crate::domains::get_domain;
 use crate::error::{AsFault, Fault, StateError};
 use crate::preset::Preset;
 use crate::primitives::{DOMAIN_BEACON_PROPOSER, Root, Slot};
@@ -278,9 +278,7 @@ fn proposer_signature_set<P: Preset>(
     let key = get_validator(state, block.proposer_index)
         .and_then(|_| public_key(state, block.proposer_index))
         .unwrap_or(Err(BlsError::Encoding));
-    let epoch = compute_epoch_at_slot::<P>(state.slot);
-    debug_assert_eq!(epoch, get_current_epoch(state));
-    let domain = get_domain(state, DOMAIN_BEACON_PROPOSER, epoch);
+    let domain = get_domain(state, DOMAIN_BEACON_PROPOSER, get_current_epoch(state));
     signature_set(key, block.hash_tree_root(), domain, &signed_block.signature)
 }
 

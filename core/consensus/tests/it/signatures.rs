@@ -1,7 +1,7 @@
 //! Signatures: batches, infinity, proof of possession.
 
 use blocksmith_consensus::bls::{self, PublicKey, Signature, SignatureSet};
-use blocksmith_consensus::{PublicKeyBytes, Root, SignatureBytes, apply_deposit};
+use blocksmith_consensus::{FixedBytes, PublicKeyBytes, Root, SignatureBytes, apply_deposit};
 
 use crate::support::{VALIDATORS, config, deposit, genesis, key};
 
@@ -13,7 +13,12 @@ fn set(index: u64, message: Root, signature: SignatureBytes) -> SignatureSet {
     }
 }
 
-fn infinity<const N: usize>() -> blocksmith_consensus::FixedBytes<N> {
+fn hex(digits: &str) -> Vec<u8> {
+    let bytes: Root = format!("0x{digits}").parse().unwrap();
+    bytes.as_bytes().to_vec()
+}
+
+fn infinity<const N: usize>() -> FixedBytes<N> {
     let mut bytes = [0; N];
     bytes[0] = 0xc0;
     bytes.into()
@@ -58,6 +63,14 @@ fn the_point_at_infinity_is_no_public_key_and_signs_nothing() {
     assert!(!bls::fast_aggregate_verify(&[], &message, &no_signature));
     assert!(!bls::aggregate_verify(&[], &[], &no_signature));
     assert!(PublicKey::aggregate(&[]).is_err());
+    // The order of the group less one: the key whose public key is the negative of key one's.
+    let mut order_less_one = [0; 32];
+    order_less_one
+        .copy_from_slice(&hex("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000"));
+    let negative = bls::SecretKey::from_bytes(&order_less_one).unwrap().public_key();
+    assert!(PublicKey::aggregate(&[key(0).public_key(), negative]).is_err());
+    let keys = [good_key, negative.to_bytes()];
+    assert!(!bls::fast_aggregate_verify(&keys, &message, &no_signature));
 }
 
 #[test]
