@@ -238,7 +238,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         }
         if self.finalized != finalized || self.justified != justified {
             // After the depth of the reorganisation is known: the old head may be among what goes.
-            self.tree.prune(&self.viability());
+            let needed = [self.justified, self.unrealized_justified, self.unrealized_finalized];
+            self.tree.prune(&self.viability(), &needed.map(|checkpoint| checkpoint.root));
         }
         effects
     }

@@ -194,11 +194,11 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
         descends
     }
 
-    /// Drops what does not descend from the finalised checkpoint (I2), unless the justified block
-    /// would be among it. Returns the number of blocks dropped.
-    pub(super) fn prune(&mut self, rule: &Viability<R>) -> usize {
+    /// Drops what does not descend from the finalised checkpoint (I2), unless one of `needed` would
+    /// be among it. Returns the number of blocks dropped.
+    pub(super) fn prune(&mut self, rule: &Viability<R>, needed: &[R]) -> usize {
         let keep = self.descends_from(rule.finalized, rule.slots_per_epoch);
-        if !self.places.get(&rule.justified.root).is_some_and(|&place| keep[place]) {
+        if !needed.iter().all(|root| self.places.get(root).is_some_and(|&place| keep[place])) {
             return 0;
         }
         let before = self.nodes.len();

@@ -590,6 +590,6 @@ fn the_head_is_what_the_specification_says_on_random_histories() {
     // machine.
     QuickCheck::new()
         .rng(Gen::new(120))
-        .tests(20_000)
+        .tests(10_000)
         .quickcheck(heads_agree as fn(Vec<Step>) -> bool);
 }
