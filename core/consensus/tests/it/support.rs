@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use blocksmith_consensus::bls::SecretKey;
 use blocksmith_consensus::{
     Attestation, AttestationData, BeaconBlock, BeaconBlockBody, BeaconState, ChainConfig,
-    DOMAIN_BEACON_ATTESTER, DOMAIN_BEACON_PROPOSER, DOMAIN_DEPOSIT, DOMAIN_RANDAO, DepositData,
-    DepositMessage, Domain, Minimal, PublicKeyBytes, Root, SignatureBytes, SignedBeaconBlock,
-    UpdateFlags, ValidatorIndex, Wire, apply_deposit, bls, compute_domain, compute_epoch_at_slot,
-    compute_signing_root, get_beacon_committee, get_beacon_proposer_index, get_block_root,
-    get_current_epoch, get_domain, initialize_beacon_state_from_eth1, process_block, process_slots,
+    Checkpoint, DOMAIN_BEACON_ATTESTER, DOMAIN_BEACON_PROPOSER, DOMAIN_DEPOSIT, DOMAIN_RANDAO,
+    DepositData, DepositMessage, Domain, Minimal, PublicKeyBytes, Root, SignatureBytes,
+    SignedBeaconBlock, UpdateFlags, ValidatorIndex, Wire, apply_deposit, bls, compute_domain,
+    compute_epoch_at_slot, compute_signing_root, get_beacon_committee, get_beacon_proposer_index,
+    get_block_root, get_block_root_at_slot, get_committee_count_per_slot, get_current_epoch,
+    get_domain, initialize_beacon_state_from_eth1, process_block, process_slots,
 };
 
 pub(crate) type State = BeaconState<Minimal>;
@@ -72,30 +73,49 @@ pub(crate) fn advanced(state: &State, slot: u64) -> State {
     state
 }
 
-/// An attestation by the whole first committee of the slot before the state's.
-pub(crate) fn attestation(state: &State) -> Attestation {
+/// What a member of committee `index` of the slot before the state's votes for.
+fn vote(state: &State, index: u64) -> AttestationData {
     let slot = state.slot - 1;
     let epoch = compute_epoch_at_slot::<Minimal>(slot);
-    let data = AttestationData {
+    let current = epoch == get_current_epoch(state);
+    AttestationData {
         slot,
-        index: 0,
-        beacon_block_root: state.latest_block_header.hash_tree_root(),
-        source: state.current_justified_checkpoint,
-        target: blocksmith_consensus::Checkpoint {
-            epoch,
-            root: get_block_root(state, epoch).unwrap(),
+        index,
+        beacon_block_root: get_block_root_at_slot(state, slot).unwrap(),
+        source: if current {
+            state.current_justified_checkpoint
+        } else {
+            state.previous_justified_checkpoint
         },
-    };
-    let committee = get_beacon_committee(state, slot, 0).unwrap();
-    let domain = get_domain(state, DOMAIN_BEACON_ATTESTER, epoch);
+        target: Checkpoint { epoch, root: get_block_root(state, epoch).unwrap() },
+    }
+}
+
+/// Unsigned attestations by all committees of the slot before the state's.
+pub(crate) fn all_votes(state: &State) -> Vec<Attestation> {
+    let epoch = compute_epoch_at_slot::<Minimal>(state.slot - 1);
+    (0..get_committee_count_per_slot(state, epoch).unwrap())
+        .map(|index| {
+            let committee = get_beacon_committee(state, state.slot - 1, index).unwrap();
+            Attestation {
+                aggregation_bits: vec![true; committee.len()].as_slice().try_into().unwrap(),
+                data: vote(state, index),
+                signature: SignatureBytes::ZERO,
+            }
+        })
+        .collect()
+}
+
+/// An attestation by the whole first committee of the slot before the state's.
+pub(crate) fn attestation(state: &State) -> Attestation {
+    let mut attestation = all_votes(state).swap_remove(0);
+    let data = &attestation.data;
+    let committee = get_beacon_committee(state, data.slot, data.index).unwrap();
+    let domain = get_domain(state, DOMAIN_BEACON_ATTESTER, data.target.epoch);
     let parts: Vec<_> =
         committee.iter().map(|index| sign(*index, data.hash_tree_root(), domain)).collect();
-    let bits = vec![true; committee.len()];
-    Attestation {
-        aggregation_bits: bits.as_slice().try_into().unwrap(),
-        data,
-        signature: bls::aggregate(&parts).unwrap(),
-    }
+    attestation.signature = bls::aggregate(&parts).unwrap();
+    attestation
 }
 
 /// A block at the state's slot, before it is completed.

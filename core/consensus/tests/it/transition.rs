@@ -6,11 +6,13 @@ use blocksmith::consensus::{Consensus, Failure, Invalid};
 use blocksmith_consensus::{
     BlockError, Minimal, Phase0, Root, SharedAttestation, SharedBlock, SignatureBytes,
     SignedBeaconBlock, SignedVoluntaryExit, TransitionError, UpdateFlags, VoluntaryExit, Wire,
-    get_committees, process_slots, state_transition, verify_and_process_block,
-    verify_and_process_block_one_by_one, verify_block_signature,
+    compute_pulled_up_checkpoints, get_committees, process_slots, state_transition,
+    verify_and_process_block, verify_and_process_block_one_by_one, verify_block_signature,
 };
 
-use crate::support::{State, advanced, attestation, complete, config, draft, genesis, key};
+use crate::support::{
+    State, advanced, all_votes, attestation, complete, config, draft, genesis, key,
+};
 
 /// The reason for which `block` is invalid on `state`, judged in a batch and one by one.
 fn reason(state: &State, block: &SignedBeaconBlock) -> &'static str {
@@ -258,4 +260,55 @@ fn the_services_see_blocks_votes_and_balances() {
     assert!(
         !blocksmith_consensus::InvalidData::from(BlockError::ProposerSignature).condemns_root()
     );
+}
+
+/// Genesis brought to `slot` by a block in every slot, each with the votes of the slot before.
+fn attested_chain(slot: u64) -> State {
+    let mut state = genesis();
+    for next in 1..=slot {
+        process_slots(&mut state, next, &config()).unwrap();
+        let mut block = draft(&state);
+        if next > 1 {
+            block.body.attestations = all_votes(&state).try_into().unwrap();
+        }
+        verify_and_process_block(
+            &mut state,
+            &SignedBeaconBlock { message: block, ..SignedBeaconBlock::default() },
+            UpdateFlags::replay(),
+            &config(),
+        )
+        .unwrap();
+    }
+    state
+}
+
+#[test]
+fn checkpoints_are_pulled_up_to_what_the_epoch_already_supports() {
+    // Lets everybody vote for three epochs and looks at the checkpoints in mid-epoch and after it.
+    let state = attested_chain(31);
+    let before = state.hash_tree_root().unwrap();
+    let (justified, finalized) = compute_pulled_up_checkpoints(&state).unwrap();
+    assert_eq!(state.hash_tree_root().unwrap(), before);
+    assert_eq!(
+        (state.current_justified_checkpoint.epoch, state.finalized_checkpoint.epoch),
+        (2, 0)
+    );
+    assert_eq!((justified.epoch, finalized.epoch), (3, 2));
+    let after = advanced(&state, 32);
+    assert_eq!(
+        (after.current_justified_checkpoint, after.finalized_checkpoint),
+        (justified, finalized)
+    );
+    let start = attested_chain(24);
+    assert!(compute_pulled_up_checkpoints(&start).is_ok());
+}
+
+#[test]
+fn full_participation_is_rewarded_and_absence_is_not() {
+    // Compares balances after an epoch of full participation with those after an empty one.
+    let genesis_total: u64 = genesis().balances.iter().sum();
+    let attested: u64 = advanced(&attested_chain(23), 24).balances.iter().sum();
+    let empty: u64 = advanced(&genesis(), 24).balances.iter().sum();
+    assert!(attested > genesis_total);
+    assert!(empty < genesis_total);
 }
