@@ -21,14 +21,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns limits for a node: 64 epochs behind finality, 4,096 targets and 4 items for each
-    /// key.
+    /// Returns limits for a node: 8 epochs behind finality, 256 targets for each validator and 4
+    /// items for each key. A recorded vote costs about 100 bytes for each validator that cast it.
     #[must_use]
     pub const fn new(slots_per_epoch: u64) -> Self {
         Self {
             slots_per_epoch,
-            epochs_behind_finality: 64,
-            targets_per_validator: 4_096,
+            epochs_behind_finality: 8,
+            targets_per_validator: 256,
             items_per_key: 4,
         }
     }
