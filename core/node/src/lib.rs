@@ -1,1 +1,7 @@
-//! Adapters between the services and the outside: files of a recorded chain, the clock.
+//! Adapters between the services and the outside.
+//!
+//! Services own no clock, thread, socket or file; what they need of those comes from here. So far:
+//! [`recording`], which reads a recorded chain from a folder or from the program itself.
+#![forbid(unsafe_code)]
+
+pub mod recording;

@@ -1,0 +1,8 @@
+//! The `blocksmith` command; `blocksmith --help` tells what it does.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    blocksmith_verification::command::main()
+}

@@ -1,0 +1,17 @@
+//! Drives a recorded chain through the real services on real threads, and compares what they say with
+//! what the oracle said.
+//!
+//! | pace | what it does | what is compared |
+//! |---|---|---|
+//! | lockstep | the services come to rest after every event | every verdict, reason, state root and view |
+//! | flood | all events of a slot at once; rest only before the next tick | final verdicts, final chain |
+//! | race | everything at once, ticks included; no waiting at all | one verdict per item, nothing lost |
+//!
+//! In the race the clock outruns the items, so many of them are too old or come after finality: what
+//! becomes of each depends on the schedule, but each gets exactly one verdict.
+
+mod driver;
+mod report;
+
+pub use driver::{Options, Pace, ReplayError, replay};
+pub use report::{Entry, FinalView, Mismatch, Outcome, Tally};
