@@ -1,6 +1,9 @@
 //! Models: the `Stepped` backend, which runs the real code one operation at a time under stateright,
 //! the compositions of the services' state machines, and the gate for the TLA+ specifications.
 
+pub mod catalogue;
+pub mod composition;
+pub mod explore;
 pub mod stepped;
 pub mod tla;
 pub mod verdict;

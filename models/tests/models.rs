@@ -1,5 +1,9 @@
 //! Checks of the models: verdicts, counts of states, and twins that must be refuted.
 
+#[path = "models/catalogue.rs"]
+mod catalogue;
+#[path = "models/composition.rs"]
+mod composition;
 #[path = "models/stepped.rs"]
 mod stepped;
 #[path = "models/tla.rs"]

@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use stateright::{Checker, HasDiscoveries, Model, Property};
+use stateright::{Model, Property};
 
 use super::runtime::{Execution, file_name, with};
 use super::world::{Choice, Line, Operation, Status, Step, mix};
@@ -277,23 +277,13 @@ const NO_PANIC: &str = "no panic";
 pub fn check(scenario: fn(), limits: Limits) -> Verdict {
     let model = SteppedModel::new(scenario, limits);
     let statistics = model.statistics.clone();
-    let checker = model
-        .checker()
-        .finish_when(HasDiscoveries::AnyFailures)
-        .target_state_count(limits.max_states)
-        .spawn_bfs()
-        .join();
-    let shortest = checker
-        .discoveries()
-        .into_iter()
-        .map(|(property, path)| (property, path.into_states()))
-        .min_by_key(|(property, states)| (states.len(), *property));
-    let outcome = if let Some((property, states)) = shortest {
-        let state = states.last().expect("a path has a state");
+    let found = crate::explore::explore(model, limits.max_states);
+    let outcome = if let Some((property, steps)) = &found.violation {
+        let (state, _) = steps.last().expect("a path has a state");
         Outcome::Violated { counterexample: counterexample(property, state) }
     } else if statistics.visible_destructor.load(Ordering::Relaxed) && !limits.handle_steps {
         return check(scenario, Limits { handle_steps: true, ..limits });
-    } else if checker.state_count() >= limits.max_states {
+    } else if found.stopped {
         Outcome::Truncated { by: format!("max_states {}", limits.max_states) }
     } else if statistics.cut.load(Ordering::Relaxed) {
         Outcome::Truncated { by: format!("max_steps {}", limits.max_steps) }
@@ -303,7 +293,7 @@ pub fn check(scenario: fn(), limits: Limits) -> Verdict {
     Verdict {
         engine: Engine::Stepped,
         bounds: bounds(limits, &statistics),
-        states: Some(checker.unique_state_count() as u64),
+        states: Some(found.states),
         executions: None,
         outcome,
     }

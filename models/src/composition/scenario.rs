@@ -1,0 +1,386 @@
+//! The scenarios and the twins.
+
+use std::collections::BTreeMap;
+
+use blocksmith::consensus::{Checkpoint, Slot};
+use blocksmith::quarantine::Item;
+use blocksmith::rewinder::Job;
+use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot};
+
+use super::pipeline::Pipeline;
+use crate::explore::judge;
+use crate::verdict::Verdict;
+
+/// A fault in the wiring between the machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The HotDB has a Rewinder worker compute the state that a trail would like cached, and waits.
+    HotDbWaitsForRewinder,
+    /// The HotDB does not answer a request for a trail that it does not have.
+    NoErrorReply,
+    /// The verdict leaves before the commit is acknowledged.
+    VerdictBeforeCommit,
+    /// A block whose parent is unknown is looked up in one step and parked, elsewhere, in another.
+    LookUpThenPark,
+    /// Blocks are parked elsewhere and released by a valid parent only.
+    NoCascade,
+    /// Replies go through the same places as requests, and wait for one.
+    NoReservedSlots,
+}
+
+/// An instance of the composition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What it shows.
+    pub claim: &'static str,
+    /// What the network has, with the words for the verdicts that each item may get.
+    pub items: Vec<(Item<Toy>, &'static [&'static str])>,
+    /// Requests for states that come from elsewhere, and must be answered.
+    pub queries: Vec<(ToyRoot, Slot)>,
+    /// The slot at the beginning.
+    pub first_slot: Slot,
+    /// The slot until which the clock ticks.
+    pub last_slot: Slot,
+    /// Whether a stop comes at some moment.
+    pub stop: bool,
+    /// General workers.
+    pub workers: usize,
+    /// Requests that Quarantine may have under way.
+    pub window: usize,
+    /// Places of each mailbox.
+    pub capacity: usize,
+    /// Roots that the HotDB remembers as pruned.
+    pub pruned_roots: usize,
+    /// The distinct states that there are, without a fault.
+    pub states: u64,
+}
+
+/// A fault and the scenario in which it must be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Twin {
+    /// The fault.
+    pub fault: Fault,
+    /// The hazard that it is.
+    pub hazard: &'static str,
+    /// What goes wrong.
+    pub claim: &'static str,
+    /// Name of the scenario.
+    pub scenario: &'static str,
+    /// The properties of which one must be reported.
+    pub violates: &'static [&'static str],
+}
+
+impl Twin {
+    /// Returns the scenario in which the fault must be found.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    #[must_use]
+    pub fn scenario(&self) -> Scenario {
+        scenario(self.scenario).unwrap_or_else(|| panic!("no scenario {}", self.scenario))
+    }
+}
+
+/// Every twin.
+pub const TWINS: &[Twin] = &[
+    Twin {
+        fault: Fault::HotDbWaitsForRewinder,
+        hazard: "R3",
+        claim: "the HotDB waits for a worker while all workers wait for the HotDB",
+        scenario: "attestations",
+        violates: &["no deadlock"],
+    },
+    Twin {
+        fault: Fault::NoErrorReply,
+        hazard: "R4",
+        claim: "two requests for an unknown root stop two workers",
+        scenario: "queries",
+        violates: &["no deadlock"],
+    },
+    Twin {
+        fault: Fault::VerdictBeforeCommit,
+        hazard: "R6",
+        claim: "a child is released whose parent is not in the HotDB",
+        scenario: "chain",
+        violates: &["parent first"],
+    },
+    Twin {
+        fault: Fault::LookUpThenPark,
+        hazard: "Q1",
+        claim: "a child is parked after its parent's verdict and nobody releases it",
+        scenario: "chain",
+        violates: &["one verdict each", "nobody stranded", "no deadlock"],
+    },
+    Twin {
+        fault: Fault::NoCascade,
+        hazard: "Q4",
+        claim: "the child of an invalid block waits for ever",
+        scenario: "invalid",
+        violates: &["one verdict each", "nobody stranded", "no deadlock"],
+    },
+    Twin {
+        fault: Fault::NoReservedSlots,
+        hazard: "M8",
+        claim: "full mailboxes whose senders wait for one another",
+        scenario: "siblings",
+        violates: &["no deadlock"],
+    },
+];
+
+/// Generated states (repeats included) after which a scenario is given up.
+const MAX_STATES: usize = 3_000_000;
+
+const VALID: &[&str] = &["ok"];
+
+fn block(block: ToyBlock) -> Item<Toy> {
+    Item::Block(block)
+}
+
+/// Every scenario.
+pub static SCENARIOS: &[fn() -> Scenario] = &[
+    chain,
+    siblings,
+    tree,
+    invalid,
+    forged_copy,
+    slots,
+    attestations,
+    queries,
+    finality,
+    stop,
+    whole,
+];
+
+/// Returns the scenario of that name.
+#[must_use]
+pub fn scenario(name: &str) -> Option<Scenario> {
+    SCENARIOS.iter().map(|make| make()).find(|scenario| scenario.name == name)
+}
+
+fn base() -> Scenario {
+    Scenario {
+        name: "",
+        claim: "",
+        items: Vec::new(),
+        queries: Vec::new(),
+        first_slot: 3,
+        last_slot: 3,
+        stop: false,
+        workers: 2,
+        window: 2,
+        capacity: 1,
+        pruned_roots: 4,
+        states: 0,
+    }
+}
+
+fn chain() -> Scenario {
+    Scenario {
+        name: "chain",
+        claim: "three blocks of a chain, in any order, are cleared parents first",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 1)), VALID),
+            (block(ToyBlock::new(2, 1, 2)), VALID),
+            (block(ToyBlock::new(3, 2, 3)), VALID),
+        ],
+        states: 1824,
+        ..base()
+    }
+}
+
+fn siblings() -> Scenario {
+    let sibling = |root| (block(ToyBlock::new(root, 0, u64::from(root))), VALID);
+    Scenario {
+        name: "siblings",
+        claim: "four blocks on one parent fill every mailbox, and nobody waits in a circle",
+        items: (1..=4).map(sibling).collect(),
+        first_slot: 4,
+        last_slot: 4,
+        workers: 1,
+        states: 71_193,
+        ..base()
+    }
+}
+
+fn tree() -> Scenario {
+    Scenario {
+        name: "tree",
+        claim: "two branches, one of them invalid, judged by two workers side by side",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 1)), VALID),
+            (block(ToyBlock::new(2, 1, 2)), VALID),
+            (block(ToyBlock::new(3, 1, 3).invalid()), &["bad_state_root"]),
+            (block(ToyBlock::new(4, 3, 3)), &["invalid_ancestor"]),
+        ],
+        capacity: 2,
+        states: 39_996,
+        ..base()
+    }
+}
+
+fn invalid() -> Scenario {
+    Scenario {
+        name: "invalid",
+        claim: "an invalid block takes its descendants along and leaves its sibling alone",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 1).invalid()), &["bad_state_root"]),
+            (block(ToyBlock::new(2, 1, 2)), &["invalid_ancestor"]),
+            (block(ToyBlock::new(3, 2, 3)), &["invalid_ancestor"]),
+            (block(ToyBlock::new(4, 0, 1)), VALID),
+        ],
+        window: 1,
+        workers: 1,
+        states: 3202,
+        ..base()
+    }
+}
+
+fn forged_copy() -> Scenario {
+    Scenario {
+        name: "forged_copy",
+        claim: "a badly signed copy neither shadows nor condemns the honest block",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 1)), VALID),
+            (
+                block(ToyBlock::new(1, 0, 1).badly_signed()),
+                &["bad_proposer_signature", "duplicate"],
+            ),
+            (block(ToyBlock::new(2, 1, 2)), VALID),
+        ],
+        states: 6587,
+        ..base()
+    }
+}
+
+fn slots() -> Scenario {
+    Scenario {
+        name: "slots",
+        claim: "blocks of future slots are released by the clock, children included",
+        items: vec![(block(ToyBlock::new(1, 0, 2)), VALID), (block(ToyBlock::new(2, 1, 3)), VALID)],
+        first_slot: 1,
+        states: 2698,
+        ..base()
+    }
+}
+
+fn attestations() -> Scenario {
+    let vote = |id, validator| ToyAttestation {
+        id,
+        slot: 4,
+        head: 1,
+        target: Checkpoint { epoch: 1, root: 1 },
+        validator,
+        valid: validator == 0,
+    };
+    Scenario {
+        name: "attestations",
+        claim: "attestations wait for their block and share the load of their target's state",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 1)), VALID),
+            (Item::Attestation(vote(11, 0)), VALID),
+            (Item::Attestation(vote(12, 1)), &["bad_signature"]),
+        ],
+        first_slot: 4,
+        last_slot: 4,
+        states: 4284,
+        ..base()
+    }
+}
+
+fn queries() -> Scenario {
+    Scenario {
+        name: "queries",
+        claim: "requests for unknown roots are answered and leave the workers to the block",
+        items: vec![(block(ToyBlock::new(1, 0, 1)), VALID)],
+        queries: vec![(8, 3), (9, 3)],
+        states: 1382,
+        ..base()
+    }
+}
+
+fn whole() -> Scenario {
+    let vote = ToyAttestation {
+        id: 11,
+        slot: 3,
+        head: 1,
+        target: Checkpoint { epoch: 0, root: 0 },
+        validator: 0,
+        valid: true,
+    };
+    Scenario {
+        name: "whole",
+        claim: "a block, its child of the next slot, a forged copy and a vote, with the clock ticking",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 2)), VALID),
+            (
+                block(ToyBlock::new(1, 0, 2).badly_signed()),
+                &["bad_proposer_signature", "duplicate"],
+            ),
+            (block(ToyBlock::new(2, 1, 3)), VALID),
+            (Item::Attestation(vote), VALID),
+        ],
+        first_slot: 2,
+        states: 599_446,
+        ..base()
+    }
+}
+
+fn finality() -> Scenario {
+    let finalizes = Some(Checkpoint { epoch: 1, root: 1 });
+    Scenario {
+        name: "finality",
+        claim: "a fork that is judged while finality prunes it gets one verdict, and no worker stops",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 4)), VALID),
+            (block(ToyBlock { finalizes, ..ToyBlock::new(2, 1, 5) }), VALID),
+            (
+                block(ToyBlock::new(3, 0, 5)),
+                &["ok", "not_descendant_of_finalized", "not_after_finalized_slot", "finalized"],
+            ),
+        ],
+        first_slot: 5,
+        last_slot: 5,
+        states: 21_042,
+        ..base()
+    }
+}
+
+fn stop() -> Scenario {
+    const ANY: &[&str] = &["ok", "shutdown"];
+    Scenario {
+        name: "stop",
+        claim: "whenever the stop comes, every submission has one verdict",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 1)), ANY),
+            (block(ToyBlock::new(2, 1, 2)), ANY),
+            (block(ToyBlock::new(4, 9, 2)), &["shutdown"]),
+        ],
+        stop: true,
+        states: 2911,
+        ..base()
+    }
+}
+
+/// Explores a scenario, with a fault if one is given. Blocks until done.
+#[must_use]
+pub fn check(scenario: Scenario, fault: Option<Fault>) -> Verdict {
+    let bounds = BTreeMap::from([
+        ("items", scenario.items.len().to_string()),
+        ("queries", scenario.queries.len().to_string()),
+        ("workers", scenario.workers.to_string()),
+        ("window", scenario.window.to_string()),
+        ("mailbox_capacity", scenario.capacity.to_string()),
+        ("ticks", (scenario.last_slot - scenario.first_slot).to_string()),
+        ("crashes", "none".to_owned()),
+    ]);
+    let pipeline = Pipeline::new(scenario, fault);
+    let describe = pipeline.clone();
+    judge(pipeline, move |state, action| describe.describe(state, *action), bounds, MAX_STATES)
+}
+
+/// Returns the job of a query.
+pub(super) fn query((root, slot): (ToyRoot, Slot)) -> Job<Toy> {
+    Job::State { root, slot }
+}

@@ -1,0 +1,64 @@
+//! The composition of the services: every scenario is verified with its number of states, every
+//! fault is refuted by a property that its twin names.
+
+use std::collections::BTreeMap;
+
+use blocksmith_models::composition::{Pipeline, SCENARIOS, TWINS, check, scenario};
+use blocksmith_models::explore::judge;
+use blocksmith_models::verdict::Outcome;
+
+#[test]
+fn every_scenario_holds_in_all_interleavings_and_has_its_number_of_states() {
+    // Explores each scenario without a fault, and compares the count of distinct states.
+    let mut wrong = Vec::new();
+    for make in SCENARIOS {
+        let expected = make();
+        let (name, states) = (expected.name, expected.states);
+        let verdict = check(expected, None);
+        println!("{name}: {verdict}");
+        if verdict.outcome != Outcome::Verified || verdict.states != Some(states) {
+            wrong.push(format!("{name}: {verdict}\n{:?}", verdict.counterexample()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_fault_in_the_wiring_is_refuted_by_the_property_it_breaks() {
+    // Explores each twin's scenario with its fault.
+    for twin in TWINS {
+        let verdict = check(twin.scenario(), Some(twin.fault));
+        let text =
+            verdict.counterexample().unwrap_or_else(|| panic!("{:?}: {verdict}", twin.fault));
+        let property = text.lines().next().unwrap();
+        let named = twin.violates.iter().any(|name| property.contains(name));
+        assert!(named, "{:?}: {text}", twin.fault);
+    }
+}
+
+#[test]
+fn a_counterexample_is_a_shortest_one_and_names_actor_operation_and_object() {
+    // The verdict that leaves before the commit: eleven steps, and the order of the two is seen.
+    let twin = TWINS.iter().find(|twin| twin.hazard == "R6").unwrap();
+    let verdict = check(twin.scenario(), Some(twin.fault));
+    let text = verdict.counterexample().unwrap();
+    let steps: Vec<_> = text.lines().skip(1).take_while(|line| *line != "then").collect();
+    assert_eq!(steps.len(), 11, "{text}");
+    assert!(steps[8].contains("worker 0    answers quarantine's request 0: valid block 1"));
+    assert!(!text.contains("takes commit of block 1"), "{text}");
+}
+
+#[test]
+fn every_fault_has_a_twin() {
+    // The list of twins names each hazard that the composition stands against, once.
+    let hazards: Vec<_> = TWINS.iter().map(|twin| twin.hazard).collect();
+    assert_eq!(hazards, ["R3", "R4", "R6", "Q1", "Q4", "M8"]);
+}
+
+#[test]
+fn a_search_that_is_stopped_is_truncated() {
+    // The chain with room for a hundred states.
+    let pipeline = Pipeline::new(scenario("chain").unwrap(), None);
+    let verdict = judge(pipeline, |_, _| String::new(), BTreeMap::new(), 100);
+    assert_eq!(verdict.word(), "truncated");
+}
