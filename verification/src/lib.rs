@@ -1,3 +1,11 @@
 //! Loom, Shuttle and Mutant backends, the scenarios, the vector runner and the blocksmith command.
 
+pub mod catalogue;
+pub mod command;
+pub mod engines;
+pub mod mutant;
+pub mod replay;
+pub mod scenarios;
+pub mod sweep;
+pub mod twins;
 pub mod vectors;

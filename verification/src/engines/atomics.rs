@@ -1,0 +1,287 @@
+//! The newtypes that make a checker's atomics the primitives of core, in one place for all checkers.
+//!
+//! A checker reports by panicking. Destructors of the code under test run then, and must not enter the
+//! checker again (a second panic would abort, and the report be lost): every operation returns at once
+//! while a panic is under way. Loads return zero then, exchanges succeed: loops end.
+
+/// Defines `$name`, an integer atomic of core over the checker's `$inner`. `$order` maps an ordering to
+/// what the checker is given, `$thread` names the running thread for traces.
+macro_rules! integer {
+    ($name:ident, $inner:ty, $value:ty, $order:path, $thread:path) => {
+        /// An integer atomic that the checker sees.
+        pub struct $name($inner);
+
+        impl $name {
+            #[track_caller]
+            fn step(&self, operation: &'static str, value: impl FnOnce() -> String) {
+                let at = std::panic::Location::caller();
+                $crate::engines::trace::note(
+                    $thread,
+                    operation,
+                    std::ptr::from_ref(self) as usize,
+                    value,
+                    at,
+                );
+            }
+        }
+
+        impl Atomic<$value> for $name {
+            fn new(value: $value) -> Self {
+                Self(<$inner>::new(value))
+            }
+            #[track_caller]
+            fn load(&self, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                let value = self.0.load($order(order));
+                self.step("load", || format!("= {value} {order:?}"));
+                value
+            }
+            #[track_caller]
+            fn store(&self, value: $value, order: Ordering) {
+                if std::thread::panicking() {
+                    return;
+                }
+                self.0.store(value, $order(order));
+                self.step("store", || format!("{value} {order:?}"));
+            }
+            #[track_caller]
+            fn swap(&self, value: $value, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                let before = self.0.swap(value, $order(order));
+                self.step("swap", || format!("{before} -> {value} {order:?}"));
+                before
+            }
+            #[track_caller]
+            fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                let before = self.0.fetch_add(value, $order(order));
+                self.step("fetch_add", || format!("{before} + {value} {order:?}"));
+                before
+            }
+            #[track_caller]
+            fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                let before = self.0.fetch_sub(value, $order(order));
+                self.step("fetch_sub", || format!("{before} - {value} {order:?}"));
+                before
+            }
+            #[track_caller]
+            fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                let before = self.0.fetch_max(value, $order(order));
+                self.step("fetch_max", || format!("{before} max {value} {order:?}"));
+                before
+            }
+            #[track_caller]
+            fn compare_exchange(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                if std::thread::panicking() {
+                    return Ok(current);
+                }
+                let result =
+                    self.0.compare_exchange(current, new, $order(success), $order(failure));
+                self.step("compare_exchange", || match result {
+                    Ok(before) => format!("{before} -> {new} {success:?}"),
+                    Err(found) => format!("found {found}, not {current}"),
+                });
+                result
+            }
+        }
+    };
+}
+
+/// Defines `$name<T>`, the pointer atomic, likewise.
+macro_rules! pointer {
+    ($name:ident, $inner:path, $order:path, $thread:path) => {
+        /// A pointer atomic that the checker sees.
+        pub struct $name<T>($inner);
+
+        // SAFETY: an atomic pointer hands out nothing but the address; see `AtomicPtr` of std.
+        unsafe impl<T> Send for $name<T> {}
+        // SAFETY: as above.
+        unsafe impl<T> Sync for $name<T> {}
+
+        impl<T> $name<T> {
+            #[track_caller]
+            fn step(&self, operation: &'static str, order: Ordering) {
+                let at = std::panic::Location::caller();
+                let object = std::ptr::from_ref(self) as usize;
+                let value = || format!("(pointer) {order:?}");
+                $crate::engines::trace::note($thread, operation, object, value, at);
+            }
+        }
+
+        impl<T> AtomicPtr<T> for $name<T> {
+            fn new(pointer: *mut T) -> Self {
+                Self(<$inner>::new(pointer))
+            }
+            #[track_caller]
+            fn load(&self, order: Ordering) -> *mut T {
+                if std::thread::panicking() {
+                    return std::ptr::null_mut();
+                }
+                let pointer = self.0.load($order(order));
+                self.step(if pointer.is_null() { "load null" } else { "load" }, order);
+                pointer
+            }
+            #[track_caller]
+            fn store(&self, pointer: *mut T, order: Ordering) {
+                if std::thread::panicking() {
+                    return;
+                }
+                self.0.store(pointer, $order(order));
+                self.step("store", order);
+            }
+            #[track_caller]
+            fn swap(&self, pointer: *mut T, order: Ordering) -> *mut T {
+                if std::thread::panicking() {
+                    return pointer;
+                }
+                let before = self.0.swap(pointer, $order(order));
+                self.step("swap", order);
+                before
+            }
+            #[track_caller]
+            fn compare_exchange(
+                &self,
+                current: *mut T,
+                new: *mut T,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<*mut T, *mut T> {
+                if std::thread::panicking() {
+                    return Ok(current);
+                }
+                let result =
+                    self.0.compare_exchange(current, new, $order(success), $order(failure));
+                self.step("compare_exchange", success);
+                result
+            }
+        }
+    };
+}
+
+/// Implements `Atomic<u32>` for a futex by its field `word`.
+macro_rules! futex_word {
+    ($name:ident) => {
+        impl Atomic<u32> for $name {
+            fn new(value: u32) -> Self {
+                Self { word: Atomic::new(value), sleepers: std::sync::Mutex::default() }
+            }
+            #[track_caller]
+            fn load(&self, order: Ordering) -> u32 {
+                self.word.load(order)
+            }
+            #[track_caller]
+            fn store(&self, value: u32, order: Ordering) {
+                self.word.store(value, order);
+            }
+            #[track_caller]
+            fn swap(&self, value: u32, order: Ordering) -> u32 {
+                self.word.swap(value, order)
+            }
+            #[track_caller]
+            fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+                self.word.fetch_add(value, order)
+            }
+            #[track_caller]
+            fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
+                self.word.fetch_sub(value, order)
+            }
+            #[track_caller]
+            fn fetch_max(&self, value: u32, order: Ordering) -> u32 {
+                self.word.fetch_max(value, order)
+            }
+            #[track_caller]
+            fn compare_exchange(
+                &self,
+                current: u32,
+                new: u32,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<u32, u32> {
+                self.word.compare_exchange(current, new, success, failure)
+            }
+        }
+    };
+}
+
+/// Defines `$name<T>` and its guard over the checker's mutex: the lock is the checker's, the content is
+/// ours, so that it can be reached while the checker reports.
+macro_rules! mutex {
+    ($name:ident, $guard:ident, $lock:ty, $inner_guard:ident) => {
+        /// A mutex that the checker sees.
+        pub struct $name<T> {
+            lock: $lock,
+            content: std::cell::UnsafeCell<T>,
+        }
+
+        // SAFETY: the content is reached through the guard alone, and there is one at a time.
+        unsafe impl<T: Send> Send for $name<T> {}
+        // SAFETY: as above.
+        unsafe impl<T: Send> Sync for $name<T> {}
+
+        /// The guard of the mutex; it holds no lock while the checker reports.
+        pub struct $guard<'a, T> {
+            lock: Option<$inner_guard<'a, ()>>,
+            content: &'a std::cell::UnsafeCell<T>,
+        }
+
+        impl<T: Send> Mutex<T> for $name<T> {
+            type Guard<'a>
+                = $guard<'a, T>
+            where
+                T: 'a;
+
+            fn new(value: T) -> Self {
+                Self { lock: <$lock>::new(()), content: std::cell::UnsafeCell::new(value) }
+            }
+            #[track_caller]
+            fn lock(&self) -> Self::Guard<'_> {
+                let lock = (!std::thread::panicking())
+                    .then(|| self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+                $guard { lock, content: &self.content }
+            }
+        }
+
+        impl<T> std::ops::Deref for $guard<'_, T> {
+            type Target = T;
+            fn deref(&self) -> &T {
+                // SAFETY: the lock is held, or the checker reports and one thread alone unwinds.
+                unsafe { &*self.content.get() }
+            }
+        }
+
+        impl<T> std::ops::DerefMut for $guard<'_, T> {
+            fn deref_mut(&mut self) -> &mut T {
+                // SAFETY: as in `deref`.
+                unsafe { &mut *self.content.get() }
+            }
+        }
+
+        impl<T> Drop for $guard<'_, T> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    std::mem::forget(self.lock.take());
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {futex_word, integer, mutex, pointer};

@@ -1,0 +1,358 @@
+//! `Loom`: the primitives under loom's C11 memory model, and the runner that explores a scenario with
+//! it.
+//!
+//! **Contract.** [`check`] runs every execution of a scenario within the bounds: who goes next (at most
+//! `preemptions` switches away from a thread that could go on) and which of the values that the memory
+//! model allows a load returns. It reports deadlocks, data races on cells, failed assertions and leaked
+//! shared objects.
+//!
+//! | what | here |
+//! |---|---|
+//! | fence | loom's own is glued to the operation before it; a relaxed store to a hidden atomic first makes it a scheduling point |
+//! | futex wait | a relaxed read-modify-write compares (it reads the latest value, as a kernel does), then `park`; no lock whose edges would hide weak behaviour |
+//! | whom a wake takes | the longest sleeper |
+//! | timed wait | between falling asleep and expiry stands a scheduling point: whether a wake comes first is the scheduler's choice |
+//! | spurious wake-ups | none (shuttle has them) |
+//! | time | stands still |
+//! | `SeqCst` accesses | refused: loom judges them as acquire-release |
+//!
+//! Not seen: load buffering (a load that returns what a later store of its own thread led to), more
+//! than four spawned threads, more than seven stores of history per atomic.
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use blocksmith_models::verdict::{Engine, Outcome, Verdict};
+use blocksmith_sync::{
+    Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
+};
+use loom::sync::MutexGuard;
+
+use super::atomics::{futex_word, integer, mutex, pointer};
+use super::trace::{self, Panic};
+
+/// How far loom looks.
+#[derive(Clone, Copy, Debug)]
+pub struct LoomBounds {
+    /// Switches away from a thread that could go on, per execution; `None`: any number.
+    pub preemptions: Option<usize>,
+    /// Operations of one execution that loom may branch at.
+    pub max_branches: usize,
+    /// Time after which the verdict is `Truncated`.
+    pub max_seconds: u64,
+}
+
+impl LoomBounds {
+    /// Returns the usual bounds with this number of preemptions.
+    #[must_use]
+    pub const fn preemptions(preemptions: usize) -> Self {
+        Self { preemptions: Some(preemptions), ..Self::unbounded() }
+    }
+
+    /// Returns bounds that limit neither preemptions nor, in practice, anything else.
+    #[must_use]
+    pub const fn unbounded() -> Self {
+        Self { preemptions: None, max_branches: 20_000, max_seconds: 120 }
+    }
+}
+
+/// The backend; see the module's text.
+#[derive(Clone, Copy, Debug)]
+pub struct Loom;
+
+fn order(order: Ordering) -> Ordering {
+    assert_ne!(order, Ordering::SeqCst, "SeqCst is for fences: loom cannot judge such an access");
+    order
+}
+
+fn thread() -> String {
+    let current = loom::thread::current();
+    current.name().map_or_else(|| "main".to_owned(), str::to_owned)
+}
+
+integer!(LoomU32, loom::sync::atomic::AtomicU32, u32, order, thread);
+integer!(LoomU64, loom::sync::atomic::AtomicU64, u64, order, thread);
+integer!(LoomUsize, loom::sync::atomic::AtomicUsize, usize, order, thread);
+pointer!(LoomPtr, loom::sync::atomic::AtomicPtr<T>, order, thread);
+mutex!(LoomMutex, LoomGuard, loom::sync::Mutex<()>, MutexGuard);
+
+/// A futex: the word, and who sleeps on it, oldest first. Between the comparison and `park` there is
+/// no scheduling point, so they are one step.
+pub struct LoomFutex {
+    word: LoomU32,
+    sleepers: std::sync::Mutex<VecDeque<loom::thread::Thread>>,
+}
+futex_word!(LoomFutex);
+
+impl LoomFutex {
+    fn sleepers(&self) -> std::sync::MutexGuard<'_, VecDeque<loom::thread::Thread>> {
+        self.sleepers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Compares, and joins the sleepers if the word is as expected.
+    #[track_caller]
+    fn fall_asleep(&self, expected: u32) -> bool {
+        let asleep = self.word.0.fetch_add(0, Relaxed) == expected;
+        self.word.step("futex_wait", || {
+            format!("{expected}, {}", if asleep { "asleep" } else { "changed" })
+        });
+        if asleep {
+            self.sleepers().push_back(loom::thread::current());
+        }
+        asleep
+    }
+}
+
+impl Futex for LoomFutex {
+    #[track_caller]
+    fn wait(&self, expected: u32) {
+        if !std::thread::panicking() && self.fall_asleep(expected) {
+            loom::thread::park();
+            self.word.step("woken", String::new);
+        }
+    }
+
+    #[track_caller]
+    fn wait_timeout(&self, expected: u32, _timeout: Duration) -> WaitOutcome {
+        if std::thread::panicking() {
+            return WaitOutcome::TimedOut;
+        }
+        if !self.fall_asleep(expected) {
+            return WaitOutcome::Woken;
+        }
+        // The scheduling point at which wakers and the clock race.
+        self.word.0.fetch_add(0, Relaxed);
+        let me = loom::thread::current().id();
+        let mut sleepers = self.sleepers();
+        if let Some(place) = sleepers.iter().position(|sleeper| sleeper.id() == me) {
+            sleepers.remove(place);
+            drop(sleepers);
+            self.word.step("expired", String::new);
+            return WaitOutcome::TimedOut;
+        }
+        drop(sleepers);
+        loom::thread::park(); // takes the token that the waker has left
+        self.word.step("woken", String::new);
+        WaitOutcome::Woken
+    }
+
+    #[track_caller]
+    fn wake(&self, count: u32) {
+        if std::thread::panicking() {
+            return;
+        }
+        // In conflict with the comparison in a wait: loom explores both orders.
+        self.word.0.fetch_add(0, Relaxed);
+        self.word.step("futex_wake", || count.to_string());
+        for _ in 0..count {
+            let Some(sleeper) = self.sleepers().pop_front() else { break };
+            sleeper.unpark();
+        }
+    }
+}
+
+/// Plain memory whose accesses loom checks for races.
+pub struct LoomCell<T> {
+    accesses: loom::cell::UnsafeCell<()>,
+    content: std::cell::UnsafeCell<T>,
+}
+
+impl<T> Cell<T> for LoomCell<T> {
+    fn new(value: T) -> Self {
+        Self { accesses: loom::cell::UnsafeCell::new(()), content: value.into() }
+    }
+    #[track_caller]
+    fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        if std::thread::panicking() {
+            return read(self.content.get());
+        }
+        self.accesses.with(|_| read(self.content.get()))
+    }
+    #[track_caller]
+    fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        if std::thread::panicking() {
+            return write(self.content.get());
+        }
+        self.accesses.with_mut(|_| write(self.content.get()))
+    }
+}
+
+/// Shared ownership; loom checks that nothing is leaked and that the last drop sees all others.
+pub struct LoomArc<T>(ManuallyDrop<loom::sync::Arc<T>>);
+
+impl<T> Clone for LoomArc<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Deref for LoomArc<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> Drop for LoomArc<T> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: dropped here and nowhere else.
+            unsafe { ManuallyDrop::drop(&mut self.0) }
+        }
+    }
+}
+
+/// A thread of the scenario.
+pub struct LoomJoin<T>(loom::thread::JoinHandle<T>);
+
+impl<T: Send + 'static> Join<T> for LoomJoin<T> {
+    #[track_caller]
+    fn join(self) -> Result<T, Box<dyn Any + Send>> {
+        if std::thread::panicking() {
+            return Err(Box::new("the checker is reporting"));
+        }
+        self.0.join()
+    }
+}
+
+// SAFETY: the handle is used by the coroutines of one operating system thread.
+unsafe impl<T: Send> Send for LoomJoin<T> {}
+
+loom::lazy_static! {
+    static ref FENCES: loom::sync::atomic::AtomicU32 = loom::sync::atomic::AtomicU32::new(0);
+}
+
+impl Primitives for Loom {
+    type AtomicU32 = LoomU32;
+    type AtomicU64 = LoomU64;
+    type AtomicUsize = LoomUsize;
+    type AtomicPtr<T> = LoomPtr<T>;
+    type Futex = LoomFutex;
+    type Cell<T> = LoomCell<T>;
+    type Mutex<T: Send> = LoomMutex<T>;
+    type Arc<T: Send + Sync> = LoomArc<T>;
+    type JoinHandle<T: Send + 'static> = LoomJoin<T>;
+
+    #[track_caller]
+    fn fence(order: Ordering) {
+        if std::thread::panicking() {
+            return;
+        }
+        if order == Ordering::SeqCst {
+            FENCES.store(0, Relaxed);
+        }
+        loom::sync::atomic::fence(order);
+        let at = std::panic::Location::caller();
+        trace::note(thread, "fence", 0, || format!("{order:?}"), at);
+    }
+
+    fn arc<T: Send + Sync>(value: T) -> Self::Arc<T> {
+        LoomArc(ManuallyDrop::new(loom::sync::Arc::new(value)))
+    }
+
+    #[track_caller]
+    fn spawn<T: Send + 'static>(
+        name: &str,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> Self::JoinHandle<T> {
+        let spawned = loom::thread::Builder::new().name(name.to_owned()).spawn(body);
+        LoomJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
+    }
+
+    fn now() -> Duration {
+        Duration::ZERO
+    }
+
+    #[track_caller]
+    fn yield_now() {
+        if !std::thread::panicking() {
+            loom::thread::yield_now();
+        }
+    }
+
+    fn reporting() -> bool {
+        std::thread::panicking()
+    }
+}
+
+/// Explores `scenario`, which has `threads` threads (for the report), within `bounds`. Blocks until
+/// done; uses the calling thread alone.
+#[must_use]
+pub fn check(scenario: fn(), threads: usize, bounds: LoomBounds) -> Verdict {
+    let start = Instant::now();
+    let (executions, result) = explore(scenario, bounds, None);
+    let outcome = match result {
+        Ok(()) if start.elapsed().as_secs() >= bounds.max_seconds => {
+            Outcome::Truncated { by: format!("max_seconds {}", bounds.max_seconds) }
+        }
+        Ok(()) => Outcome::Verified,
+        Err(panic) if panic.message.contains("maximum number of branches") => {
+            Outcome::Truncated { by: format!("max_branches {}", bounds.max_branches) }
+        }
+        Err(panic) => {
+            // The same executions again, in the same order; this time the last one is recorded.
+            let _ = explore(scenario, bounds, Some(executions));
+            Outcome::Violated { counterexample: counterexample(&panic, executions) }
+        }
+    };
+    let preemptions = bounds.preemptions.map_or("unbounded".to_owned(), |bound| bound.to_string());
+    Verdict {
+        engine: Engine::Loom,
+        bounds: BTreeMap::from([
+            ("threads", threads.to_string()),
+            ("preemptions", preemptions),
+            ("history", "7 stores per atomic".to_owned()),
+            ("memory_model", "C11 without load buffering".to_owned()),
+            ("wake_order", "longest sleeper first".to_owned()),
+        ]),
+        states: None,
+        executions: Some(executions),
+        outcome,
+    }
+}
+
+/// Runs loom; returns how many executions it began. `traced`: the execution to record.
+fn explore(scenario: fn(), bounds: LoomBounds, traced: Option<u64>) -> (u64, Result<(), Panic>) {
+    let executions = std::sync::Arc::new(AtomicU64::new(0));
+    let count = executions.clone();
+    let mut builder = loom::model::Builder::new();
+    builder.max_threads = loom::MAX_THREADS;
+    builder.preemption_bound = bounds.preemptions;
+    builder.max_branches = bounds.max_branches;
+    builder.max_duration = Some(Duration::from_secs(bounds.max_seconds));
+    builder.checkpoint_interval = 1_000; // also how often loom looks at the clock
+    builder.max_permutations = None;
+    builder.checkpoint_file = None;
+    builder.location = false;
+    builder.log = false;
+    let result = trace::catch(move || {
+        builder.check(move || {
+            // Made now: a lazily made static is itself a synchronisation edge.
+            let _ = &*FENCES;
+            let execution = count.fetch_add(1, Relaxed) + 1;
+            if traced == Some(execution) {
+                trace::tracing(true);
+            }
+            scenario();
+        });
+    });
+    (executions.load(Relaxed), result)
+}
+
+fn counterexample(panic: &Panic, execution: u64) -> String {
+    let message = panic.message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let property = if message.starts_with("deadlock") {
+        "no deadlock: every thread that is left sleeps for ever".to_owned()
+    } else if message.contains("Causality violation") {
+        format!("no data race: {}", panic.message.split_whitespace().collect::<Vec<_>>().join(" "))
+    } else if message.contains("leaked") {
+        format!("nothing is leaked: {message}")
+    } else {
+        format!("no panic: {message} ({})", panic.at)
+    };
+    format!("{property}\nin execution {execution}:\n{}", trace::take_steps())
+}

@@ -1,0 +1,352 @@
+//! `Shuttle`: the primitives under shuttle's schedulers, and the runner.
+//!
+//! **Contract.** [`check`] runs a scenario under many schedules: half of them random, half with
+//! priorities that change at few points (PCT). It is a sample, not a proof; but a seed repeats it. The
+//! memory is sequentially consistent: orderings and fences are ignored.
+//!
+//! | what | here |
+//! |---|---|
+//! | whom a wake takes | any sleeper |
+//! | timed wait | expires at any moment, or is woken before |
+//! | spurious wake-ups | one sleep in eight |
+//! | time | stands still |
+//! | data races | not seen |
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use blocksmith_models::verdict::{Engine, Outcome, Verdict};
+use blocksmith_sync::{
+    Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
+};
+use shuttle::rand::Rng;
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::sync::MutexGuard;
+
+use super::atomics::{futex_word, integer, mutex, pointer};
+use super::trace::{self, Panic};
+
+/// How far shuttle looks.
+#[derive(Clone, Copy, Debug)]
+pub struct ShuttleBounds {
+    /// Schedules, half of them random and half PCT.
+    pub iterations: usize,
+    /// Where the random choices start.
+    pub seed: u64,
+    /// Priority changes of a PCT schedule, plus one.
+    pub depth: usize,
+}
+
+impl ShuttleBounds {
+    /// Returns the usual bounds with this number of schedules.
+    #[must_use]
+    pub const fn iterations(iterations: usize) -> Self {
+        Self { iterations, seed: 0x0062_6c6f_636b, depth: 3 }
+    }
+}
+
+/// Steps of one execution after which the verdict is `Truncated`.
+const MAX_STEPS: usize = 200_000;
+
+/// The backend; see the module's text.
+#[derive(Clone, Copy, Debug)]
+pub struct Shuttle;
+
+/// shuttle is sequentially consistent, and warns of anything else.
+fn order(_order: Ordering) -> Ordering {
+    Ordering::SeqCst
+}
+
+fn thread() -> String {
+    let current = shuttle::thread::current();
+    current.name().map_or_else(|| "main".to_owned(), str::to_owned)
+}
+
+/// A free choice with this probability, drawn from the scheduler's source.
+fn choose(chance: f64) -> bool {
+    shuttle::rand::thread_rng().gen_bool(chance)
+}
+
+fn choose_in(range: Range<usize>) -> usize {
+    shuttle::rand::thread_rng().gen_range(range)
+}
+
+integer!(ShuttleU32, shuttle::sync::atomic::AtomicU32, u32, order, thread);
+integer!(ShuttleU64, shuttle::sync::atomic::AtomicU64, u64, order, thread);
+integer!(ShuttleUsize, shuttle::sync::atomic::AtomicUsize, usize, order, thread);
+pointer!(ShuttlePtr, shuttle::sync::atomic::AtomicPtr<T>, order, thread);
+mutex!(ShuttleMutex, ShuttleGuard, shuttle::sync::Mutex<()>, MutexGuard);
+
+/// A futex: the word, and who sleeps on it. Between the comparison and joining the sleepers there is no
+/// scheduling point, so they are one step; who has left the list has been woken.
+pub struct ShuttleFutex {
+    word: ShuttleU32,
+    sleepers: std::sync::Mutex<Vec<shuttle::thread::Thread>>,
+}
+futex_word!(ShuttleFutex);
+
+impl ShuttleFutex {
+    fn sleepers(&self) -> std::sync::MutexGuard<'_, Vec<shuttle::thread::Thread>> {
+        self.sleepers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    #[track_caller]
+    fn fall_asleep(&self, expected: u32) -> bool {
+        let asleep = self.word.0.load(Ordering::SeqCst) == expected;
+        self.word.step("futex_wait", || {
+            format!("{expected}, {}", if asleep { "asleep" } else { "changed" })
+        });
+        if asleep {
+            self.sleepers().push(shuttle::thread::current());
+        }
+        asleep
+    }
+
+    /// Returns whether the calling thread has been woken; if not, `leave` takes it off the list.
+    fn is_woken(&self, leave: bool) -> bool {
+        let me = shuttle::thread::current().id();
+        let mut sleepers = self.sleepers();
+        match sleepers.iter().position(|sleeper| sleeper.id() == me) {
+            None => true,
+            Some(place) => {
+                if leave {
+                    sleepers.remove(place);
+                }
+                false
+            }
+        }
+    }
+}
+
+impl Futex for ShuttleFutex {
+    #[track_caller]
+    fn wait(&self, expected: u32) {
+        if std::thread::panicking() || !self.fall_asleep(expected) {
+            return;
+        }
+        if choose(0.125) {
+            shuttle::thread::yield_now();
+            let woken = self.is_woken(true);
+            self.word.step(if woken { "woken" } else { "woken for nothing" }, String::new);
+            return;
+        }
+        while !self.is_woken(false) {
+            shuttle::thread::park();
+        }
+        self.word.step("woken", String::new);
+    }
+
+    #[track_caller]
+    fn wait_timeout(&self, expected: u32, _timeout: Duration) -> WaitOutcome {
+        if std::thread::panicking() {
+            return WaitOutcome::TimedOut;
+        }
+        if !self.fall_asleep(expected) {
+            return WaitOutcome::Woken;
+        }
+        loop {
+            shuttle::thread::yield_now();
+            let expired = choose(0.25);
+            if self.is_woken(expired) {
+                self.word.step("woken", String::new);
+                return WaitOutcome::Woken;
+            }
+            if expired {
+                self.word.step("expired", String::new);
+                return WaitOutcome::TimedOut;
+            }
+        }
+    }
+
+    #[track_caller]
+    fn wake(&self, count: u32) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.word.0.load(Ordering::SeqCst); // a scheduling point
+        self.word.step("futex_wake", || count.to_string());
+        for _ in 0..count {
+            let asleep = self.sleepers().len();
+            if asleep == 0 {
+                break;
+            }
+            let chosen = if asleep == 1 { 0 } else { choose_in(0..asleep) };
+            let sleeper = self.sleepers().remove(chosen);
+            sleeper.unpark();
+        }
+    }
+}
+
+/// Plain memory; shuttle sees no races.
+pub struct ShuttleCell<T>(std::cell::UnsafeCell<T>);
+
+impl<T> Cell<T> for ShuttleCell<T> {
+    fn new(value: T) -> Self {
+        Self(value.into())
+    }
+    fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+    fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.0.get())
+    }
+}
+
+/// A thread of the scenario.
+pub struct ShuttleJoin<T>(shuttle::thread::JoinHandle<T>);
+
+impl<T: Send + 'static> Join<T> for ShuttleJoin<T> {
+    #[track_caller]
+    fn join(self) -> Result<T, Box<dyn Any + Send>> {
+        if std::thread::panicking() {
+            return Err(Box::new("the checker is reporting"));
+        }
+        self.0.join()
+    }
+}
+
+impl Primitives for Shuttle {
+    type AtomicU32 = ShuttleU32;
+    type AtomicU64 = ShuttleU64;
+    type AtomicUsize = ShuttleUsize;
+    type AtomicPtr<T> = ShuttlePtr<T>;
+    type Futex = ShuttleFutex;
+    type Cell<T> = ShuttleCell<T>;
+    type Mutex<T: Send> = ShuttleMutex<T>;
+    type Arc<T: Send + Sync> = Arc<T>;
+    type JoinHandle<T: Send + 'static> = ShuttleJoin<T>;
+
+    fn fence(_order: Ordering) {}
+
+    fn arc<T: Send + Sync>(value: T) -> Self::Arc<T> {
+        Arc::new(value)
+    }
+
+    #[track_caller]
+    fn spawn<T: Send + 'static>(
+        name: &str,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> Self::JoinHandle<T> {
+        let spawned = shuttle::thread::Builder::new().name(name.to_owned()).spawn(body);
+        ShuttleJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
+    }
+
+    fn now() -> Duration {
+        Duration::ZERO
+    }
+
+    fn yield_now() {
+        if !std::thread::panicking() {
+            shuttle::thread::yield_now();
+        }
+    }
+
+    fn reporting() -> bool {
+        std::thread::panicking()
+    }
+}
+
+/// Runs `scenario`, which has `threads` threads (for the report), under `bounds.iterations` schedules.
+/// Blocks until done; uses the calling thread alone.
+#[must_use]
+pub fn check(scenario: fn(), threads: usize, bounds: ShuttleBounds) -> Verdict {
+    let half = bounds.iterations.div_ceil(2);
+    let random = || RandomScheduler::new_from_seed(bounds.seed, half);
+    let pct = || PctScheduler::new_from_seed(bounds.seed, bounds.depth, half);
+    let (mut executions, mut result) = run(scenario, random(), None);
+    let mut scheduler = "random and PCT";
+    if let Err(panic) = &result {
+        scheduler = "random";
+        result = Err(traced(panic, || run(scenario, random(), Some(executions))));
+    } else {
+        let (more, second) = run(scenario, pct(), None);
+        executions += more;
+        if let Err(panic) = second {
+            scheduler = "PCT";
+            result = Err(traced(&panic, || run(scenario, pct(), Some(more))));
+            executions = more;
+        }
+    }
+    let outcome = match result {
+        Ok(()) => Outcome::Verified,
+        Err(panic) if panic.message.contains("exceeded max_steps") => {
+            Outcome::Truncated { by: format!("max_steps {MAX_STEPS}") }
+        }
+        Err(panic) => Outcome::Violated {
+            counterexample: format!(
+                "no deadlock, no panic: {} ({})\nscheduler {scheduler}, seed {:#x}, execution \
+                 {executions}:\n{}",
+                panic.message.lines().next().unwrap_or_default(),
+                panic.at,
+                bounds.seed,
+                trace::take_steps(),
+            ),
+        },
+    };
+    Verdict {
+        engine: Engine::Shuttle,
+        bounds: BTreeMap::from([
+            ("threads", threads.to_string()),
+            ("scheduler", scheduler.to_owned()),
+            ("iterations", bounds.iterations.to_string()),
+            ("seed", format!("{:#x}", bounds.seed)),
+            ("pct_depth", bounds.depth.to_string()),
+            ("memory_model", "sequential consistency, sampled".to_owned()),
+        ]),
+        states: None,
+        executions: Some(executions),
+        outcome,
+    }
+}
+
+/// Repeats a failed run with its last execution recorded, and returns the panic.
+fn traced(panic: &Panic, again: impl FnOnce() -> (u64, Result<(), Panic>)) -> Panic {
+    let _ = again();
+    panic.clone()
+}
+
+/// Runs shuttle; returns how many executions it began.
+fn run<S: Scheduler + 'static>(
+    scenario: fn(),
+    scheduler: S,
+    recorded: Option<u64>,
+) -> (u64, Result<(), Panic>) {
+    keep_our_hook_on_top();
+    let executions = Arc::new(AtomicU64::new(0));
+    let count = executions.clone();
+    let runner = shuttle::Runner::new(scheduler, config());
+    let result = trace::catch(move || {
+        runner.run(move || {
+            let execution = count.fetch_add(1, Relaxed) + 1;
+            if recorded == Some(execution) {
+                trace::tracing(true);
+            }
+            scenario();
+        });
+    });
+    (executions.load(Relaxed), result)
+}
+
+fn config() -> shuttle::Config {
+    let mut config = shuttle::Config::new();
+    config.failure_persistence = shuttle::FailurePersistence::None;
+    config.max_steps = shuttle::MaxSteps::FailAfter(MAX_STEPS);
+    config.silence_warnings = true;
+    config.stack_size = 0x2_0000;
+    config
+}
+
+/// shuttle installs a hook at its first run, for the whole process, that prints; ours goes above it.
+fn keep_our_hook_on_top() {
+    static FIRST_RUN: Once = Once::new();
+    static HOOK: Once = Once::new();
+    FIRST_RUN.call_once(|| {
+        shuttle::Runner::new(RandomScheduler::new_from_seed(0, 1), config()).run(|| {});
+    });
+    trace::install_hook(&HOOK);
+}

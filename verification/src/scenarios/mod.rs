@@ -1,0 +1,227 @@
+//! The scenarios: small programs over core, each generic over the primitives, run by all engines.
+//!
+//! **Contract.** A scenario is a `fn name<P: Primitives>()` that spawns its threads, asserts what must
+//! hold, and joins them. It is deterministic but for the schedule, holds no state outside, and ends under
+//! every schedule: a deadlock is a violation. [`scenarios`] is the one list; a row says what the scenario
+//! shows and how far each engine goes (`None`: that engine has no use for it).
+
+pub mod mailbox;
+pub mod notifier;
+pub mod oneshot;
+
+use blocksmith_models::stepped::{Limits, Stepped};
+use blocksmith_sync::Std;
+
+use crate::engines::loom::{Loom, LoomBounds};
+use crate::engines::shuttle::{Shuttle, ShuttleBounds};
+use crate::mutant::Mutant;
+
+/// A row of the list.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Its name, that of the function.
+    pub name: &'static str,
+    /// The protocol that it belongs to: the name of its module.
+    pub protocol: &'static str,
+    /// What holds if it is verified.
+    pub claim: &'static str,
+    /// The hazard that it is about, if one.
+    pub hazard: Option<&'static str>,
+    /// Threads, the main one included.
+    pub threads: usize,
+    /// The scenario on loom, and how far to go.
+    pub loom: (fn(), Option<LoomBounds>),
+    /// The scenario on a loom whose orderings can be weakened.
+    pub mutant: fn(),
+    /// The scenario on shuttle, and how far to go.
+    pub shuttle: (fn(), Option<ShuttleBounds>),
+    /// The scenario on the stepped backend, and how far to go.
+    pub stepped: (fn(), Option<Limits>),
+    /// The scenario on real threads, and how many times.
+    pub std: (fn(), Option<usize>),
+}
+
+/// Instantiates a generic function for all backends.
+#[macro_export]
+macro_rules! scenario {
+    (
+        $protocol:ident :: $name:ident, $claim:expr, $hazard:expr, threads: $threads:expr,
+        loom: $loom:expr, shuttle: $shuttle:expr, stepped: $stepped:expr, std: $std:expr $(,)?
+    ) => {
+        Scenario {
+            name: stringify!($name),
+            protocol: stringify!($protocol),
+            claim: $claim,
+            hazard: $hazard,
+            threads: $threads,
+            loom: ($protocol::$name::<Loom>, $loom),
+            mutant: $protocol::$name::<Mutant<Loom>>,
+            shuttle: ($protocol::$name::<Shuttle>, $shuttle),
+            stepped: ($protocol::$name::<Stepped>, $stepped),
+            std: ($protocol::$name::<Std>, $std),
+        }
+    };
+}
+
+const UNBOUNDED: Option<LoomBounds> = Some(LoomBounds::unbounded());
+
+const fn preemptions(bound: usize) -> Option<LoomBounds> {
+    Some(LoomBounds::preemptions(bound))
+}
+
+/// Schedules of a scenario under shuttle.
+const SAMPLE: Option<ShuttleBounds> = Some(ShuttleBounds::iterations(4_000));
+/// Runs of a scenario on real threads.
+const RUNS: Option<usize> = Some(500);
+
+/// Bounds for the stepped engine: complete or truncated, never silently cut.
+fn states(max_states: usize) -> Option<Limits> {
+    Some(Limits { max_states, ..Limits::default() })
+}
+
+/// Returns all scenarios.
+#[must_use]
+pub fn scenarios() -> Vec<Scenario> {
+    [notifier_scenarios(), mailbox_scenarios(), oneshot_scenarios()].concat()
+}
+
+fn notifier_scenarios() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            notifier::relaxed_flag,
+            "a waiter sees a relaxed publication that was followed by a notification", Some("N2"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(10_000), std: RUNS,
+        },
+        scenario! {
+            notifier::two_producers,
+            "a waiter that needs two publications gets both", Some("N1"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            notifier::two_waiters,
+            "two permits with two notify_one release two waiters", None,
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            notifier::a_waiter_gives_up,
+            "a waiter whose time runs out takes no notification from another", Some("N7"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: None,
+        },
+        scenario! {
+            notifier::a_waiter_cancels,
+            "a waiter that cancels takes no notification from another", Some("N7"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            notifier::notify_all,
+            "notify_all releases every waiter", None,
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+    ]
+}
+
+fn mailbox_scenarios() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            mailbox::in_order_through_one_place,
+            "items arrive in order through a capacity of one, then Closed", Some("N9"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::two_senders,
+            "each item of two senders arrives once, then Closed; recv sleeps on busy and is woken",
+            Some("M3"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::senders_block,
+            "blocked senders are woken one per credit", None,
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::busy_is_not_empty,
+            "try_recv does not say Empty when a send has returned", Some("M3"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::close_races_with_send,
+            "what is accepted is received, what is not comes back", Some("M5"),
+            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::the_receiver_goes,
+            "the receiver's drop wakes senders, and every item is dropped once", Some("M6"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::a_reply_inside_is_dropped,
+            "a question that the receiver leaves behind tells its asker so", Some("M10"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::evictions_are_returned,
+            "two senders that evict: each item is received or returned, once", Some("M7"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::a_permit_delivers,
+            "a permit delivers into a full and closed mailbox, without blocking", Some("M8"),
+            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::a_dropped_permit_ends_the_stream,
+            "the drop of the last permit ends the wait of the receiver", Some("M10"),
+            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::closed_comes_after,
+            "who receives Closed sees what every sender and permit did before", None,
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::waits_may_expire,
+            "timed sends and receives lose no item", Some("N7"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::two_mailboxes_one_thread,
+            "one thread waits for two mailboxes through one notifier", None,
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::stop_by_closing,
+            "a service whose mailbox closes does all its work and ends", Some("L1"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+    ]
+}
+
+fn oneshot_scenarios() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            oneshot::the_value_arrives,
+            "the value arrives, and its memory is the receiver's", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(10_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::the_sender_goes,
+            "the drop of the sender ends the wait", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(10_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::the_receiver_goes,
+            "the value is received, returned or dropped: exactly one, once", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(10_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::the_wait_may_expire,
+            "after a time-out the value can still be received", None,
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(50_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::one_reply_per_question,
+            "an abandoned exchange leaves nothing that the next could take for its own", Some("M9"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: None,
+        },
+    ]
+}

@@ -1,0 +1,123 @@
+//! Scenarios of the event notifier. The conditions are relaxed atomics: only the notifier orders them.
+
+use std::time::Duration;
+
+use blocksmith_sync::Ordering::Relaxed;
+use blocksmith_sync::notifier::EventNotifier;
+use blocksmith_sync::{Atomic, Join, Primitives};
+
+/// A number that threads wait for.
+pub(crate) struct Shared<P: Primitives> {
+    pub(crate) changed: EventNotifier<P>,
+    pub(crate) count: P::AtomicU32,
+}
+
+impl<P: Primitives> Shared<P> {
+    pub(crate) fn new(count: u32) -> P::Arc<Self> {
+        P::arc(Self { changed: EventNotifier::new(), count: Atomic::new(count) })
+    }
+
+    /// Takes one of the permits that `count` stands for.
+    pub(crate) fn take(&self) -> Option<()> {
+        let mut count = self.count.load(Relaxed);
+        while count > 0 {
+            match self.count.compare_exchange(count, count - 1, Relaxed, Relaxed) {
+                Ok(_) => return Some(()),
+                Err(found) => count = found,
+            }
+        }
+        None
+    }
+
+    /// Adds a permit: publish, then notify.
+    pub(crate) fn put(&self) {
+        self.count.fetch_add(1, Relaxed);
+        self.changed.notify_one();
+    }
+}
+
+/// Joins a thread that must not have panicked.
+pub(crate) fn join<T, J: Join<T>>(thread: J) -> T {
+    match thread.join() {
+        Ok(value) => value,
+        Err(_) => panic!("a thread of the scenario panicked"),
+    }
+}
+
+/// One publication, one waiter.
+pub fn relaxed_flag<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let other = shared.clone();
+    let producer = P::spawn("producer", move || {
+        other.count.store(1, Relaxed);
+        other.changed.notify_one();
+    });
+    shared.changed.wait_until(|| (shared.count.load(Relaxed) == 1).then_some(()));
+    join(producer);
+}
+
+/// Two publications from two threads, one waiter that needs both.
+pub fn two_producers<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let producers = ["producer 1", "producer 2"].map(|name| {
+        let shared = shared.clone();
+        P::spawn(name, move || shared.put())
+    });
+    shared.changed.wait_until(|| (shared.count.load(Relaxed) == 2).then_some(()));
+    producers.into_iter().for_each(join);
+}
+
+/// Two permits, put one after the other, for two waiters.
+pub fn two_waiters<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let waiters = ["waiter 1", "waiter 2"].map(|name| {
+        let shared = shared.clone();
+        P::spawn(name, move || shared.changed.wait_until(|| shared.take()))
+    });
+    shared.put();
+    shared.put();
+    waiters.into_iter().for_each(join);
+    assert_eq!(shared.count.load(Relaxed), 0);
+}
+
+/// One permit. One waiter waits for a limited time and passes the permit on if it got it; the other
+/// waits without limit and must get it in the end.
+pub fn a_waiter_gives_up<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let (first, second) = (shared.clone(), shared.clone());
+    let impatient = P::spawn("impatient", move || {
+        let soon = Duration::from_millis(1);
+        if first.changed.wait_until_timeout(soon, || first.take()).is_some() {
+            first.put();
+        }
+    });
+    let patient = P::spawn("patient", move || second.changed.wait_until(|| second.take()));
+    shared.put();
+    join(impatient);
+    join(patient);
+}
+
+/// One permit. One thread registers and cancels without ever sleeping; the other must get the permit.
+pub fn a_waiter_cancels<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let (first, second) = (shared.clone(), shared.clone());
+    let fickle = P::spawn("fickle", move || drop(first.changed.prepare()));
+    let patient = P::spawn("patient", move || second.changed.wait_until(|| second.take()));
+    shared.put();
+    join(fickle);
+    join(patient);
+}
+
+/// One publication that two waiters wait for.
+pub fn notify_all<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let waiters = ["waiter 1", "waiter 2"].map(|name| {
+        let shared = shared.clone();
+        P::spawn(name, move || {
+            shared.changed.wait_until(|| (shared.count.load(Relaxed) == 1).then_some(()));
+        })
+    });
+    shared.count.store(1, Relaxed);
+    shared.changed.notify_all();
+    waiters.into_iter().for_each(join);
+}

@@ -1,0 +1,75 @@
+//! Scenarios of the one-shot.
+
+use std::time::Duration;
+
+use blocksmith_sync::mailbox::{OnFull, mailbox};
+use blocksmith_sync::oneshot::{Dropped, RecvTimeoutError, channel};
+use blocksmith_sync::{Atomic, Ordering::Relaxed, Primitives, oneshot};
+
+use super::notifier::join;
+
+/// A send and a receive at the same time.
+pub fn the_value_arrives<P: Primitives>() {
+    let (sender, receiver) = channel::<P, Box<u32>>();
+    let thread = P::spawn("sender", move || assert!(sender.send(Box::new(7)).is_ok()));
+    assert_eq!(receiver.recv().as_deref(), Ok(&7));
+    join(thread);
+}
+
+/// A receive, and the drop of the sender.
+pub fn the_sender_goes<P: Primitives>() {
+    let (sender, receiver) = channel::<P, u32>();
+    let thread = P::spawn("sender", move || drop(sender));
+    assert_eq!(receiver.recv(), Err(Dropped));
+    join(thread);
+}
+
+/// A send, and a receiver that looks once and goes. The value counts its drops.
+pub fn the_receiver_goes<P: Primitives>() {
+    struct Counted<P: Primitives>(P::Arc<P::AtomicU32>);
+    impl<P: Primitives> Drop for Counted<P> {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+    let drops = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
+    let value = Counted::<P>(drops.clone());
+    let (sender, mut receiver) = channel::<P, Counted<P>>();
+    let thread = P::spawn("sender", move || drop(sender.send(value)));
+    drop(receiver.try_recv());
+    drop(receiver);
+    join(thread);
+    assert_eq!(drops.load(Relaxed), 1);
+}
+
+/// A receive with limited patience, then one without.
+pub fn the_wait_may_expire<P: Primitives>() {
+    let (sender, mut receiver) = channel::<P, u32>();
+    let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
+    match receiver.recv_timeout(Duration::from_millis(1)) {
+        Ok(value) => assert_eq!(value, 7),
+        Err(RecvTimeoutError::Timeout) => assert_eq!(receiver.recv(), Ok(7)),
+        Err(RecvTimeoutError::Dropped) => panic!("the sender has sent"),
+    }
+    join(thread);
+}
+
+/// Two questions to a service that answers with the question; the first may be given up.
+pub fn one_reply_per_question<P: Primitives>() {
+    let (questions, inbox) = mailbox::<P, (u32, oneshot::Sender<P, u32>)>(2, 0, OnFull::Refuse);
+    let service = P::spawn("service", move || {
+        for (question, reply) in inbox.iter() {
+            let _ = reply.send(question);
+        }
+    });
+    let ask = |question| {
+        let (reply, answer) = channel::<P, u32>();
+        assert!(questions.send((question, reply)).is_ok());
+        answer
+    };
+    let first = ask(1).recv_timeout(Duration::from_millis(1));
+    assert!(first.is_err() || first == Ok(1));
+    assert_eq!(ask(2).recv(), Ok(2), "a stale answer");
+    drop(questions);
+    join(service);
+}

@@ -1,0 +1,184 @@
+//! The mutation sweep: every ordering of core's synchronisation is weakened, one at a time.
+//!
+//! **Contract.** [`sweep`] records the sites that the loom scenarios visit, weakens each of them (an
+//! access to every weaker ordering, a fence by leaving it out) and runs the scenarios that visit it
+//! until one fails: the weakening is *killed*. What survives is either redundant, or weaker than the
+//! engine can see; the source says which, in a comment above the line that begins with
+//! `ORDERING(survives):`. A survivor without such a reason is a defect, and so is a reason at a site
+//! none of whose weakenings survives.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+use blocksmith_models::verdict::Outcome;
+use blocksmith_sync::Ordering;
+
+use crate::engines::loom::{self, LoomBounds};
+use crate::mutant::{self, Site, Weakening};
+use crate::scenarios::{Scenario, scenarios};
+
+/// What became of one weakening.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct SiteResult {
+    /// The source file, from the workspace's root.
+    pub file: &'static str,
+    /// Its line, from 1.
+    pub line: u32,
+    /// Its column, from 1.
+    pub column: u32,
+    /// The operation.
+    pub operation: &'static str,
+    /// The ordering in the source.
+    pub ordering: &'static str,
+    /// What stood there instead.
+    pub weakened_to: &'static str,
+    /// The scenario that failed; `None`: it survived.
+    pub killed_by: Option<&'static str>,
+    /// The first line of the failure's counterexample.
+    pub failure: Option<String>,
+    /// A limit that stopped a scenario that did not fail.
+    pub truncated: Option<String>,
+    /// The reason that the source gives for survival.
+    pub reason: Option<String>,
+    /// Time spent on this weakening, in seconds.
+    pub seconds: f64,
+}
+
+impl SiteResult {
+    /// Returns whether this is as it should be: killed, or explained.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.killed_by.is_some() || (self.reason.is_some() && self.truncated.is_none())
+    }
+}
+
+/// The sources whose sites are weakened, by the end of their path.
+const SOURCES: [(&str, &str); 5] = [
+    ("sync/src/notifier.rs", include_str!("../../core/sync/src/notifier.rs")),
+    ("sync/src/oneshot.rs", include_str!("../../core/sync/src/oneshot.rs")),
+    ("sync/src/mailbox/mod.rs", include_str!("../../core/sync/src/mailbox/mod.rs")),
+    ("sync/src/mailbox/credits.rs", include_str!("../../core/sync/src/mailbox/credits.rs")),
+    ("sync/src/mailbox/queue.rs", include_str!("../../core/sync/src/mailbox/queue.rs")),
+];
+
+/// Preemptions with which sites are recorded, and then weakened.
+const RECORDING: usize = 1;
+const WEAKENED: usize = 2;
+/// Time for one scenario over one weakening, in seconds.
+const PATIENCE: u64 = 30;
+
+/// Runs the sweep on `workers` threads and returns the results in the order of the sources.
+#[must_use]
+pub fn sweep(workers: usize) -> Vec<SiteResult> {
+    let visits = visits();
+    let jobs: Vec<_> = visits
+        .iter()
+        .flat_map(|(site, visitors)| weaker(site).iter().map(move |&to| (site, to, visitors)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..workers.max(1) {
+            scope.spawn(|| {
+                while let Some((site, to, visitors)) = jobs.get(next.fetch_add(1, Relaxed)) {
+                    let result = weaken(site, *to, visitors);
+                    let mut results = results.lock().unwrap_or_else(|error| error.into_inner());
+                    results.push(result);
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(|error| error.into_inner());
+    results.sort_by_key(|result| (result.file, result.line, result.column, result.weakened_to));
+    results
+}
+
+/// Returns the sites of core, each with the scenarios that visit it, the cheapest first.
+fn visits() -> BTreeMap<Site, Vec<Scenario>> {
+    let mut costs = Vec::new();
+    for scenario in scenarios().into_iter().filter(|scenario| scenario.loom.1.is_some()) {
+        let start = Instant::now();
+        let sites = mutant::record(|| {
+            let bounds = LoomBounds::preemptions(RECORDING);
+            let _ = loom::check(scenario.mutant, scenario.threads, bounds);
+        });
+        costs.push((start.elapsed(), scenario, sites));
+    }
+    costs.sort_by_key(|(cost, ..)| *cost);
+    let mut visits: BTreeMap<Site, Vec<Scenario>> = BTreeMap::new();
+    for (_, scenario, sites) in costs {
+        for site in sites.into_iter().filter(|site| source(site.file).is_some()) {
+            visits.entry(site).or_default().push(scenario);
+        }
+    }
+    visits
+}
+
+/// Returns what a site is weakened to.
+fn weaker(site: &Site) -> &'static [Option<Ordering>] {
+    match (site.operation, site.ordering) {
+        ("fence", _) => &[None],
+        (_, "AcqRel") => &[Some(Ordering::Acquire), Some(Ordering::Release), Some(Relaxed)],
+        _ => &[Some(Relaxed)],
+    }
+}
+
+fn weaken(site: &Site, to: Option<Ordering>, visitors: &[Scenario]) -> SiteResult {
+    let start = Instant::now();
+    let weakening = Weakening { site: site.clone(), to };
+    let mut result = SiteResult {
+        file: site.file,
+        line: site.line,
+        column: site.column,
+        operation: site.operation,
+        ordering: site.ordering,
+        weakened_to: to.map_or("nothing", mutant::name),
+        killed_by: None,
+        failure: None,
+        truncated: None,
+        reason: reason(site),
+        seconds: 0.0,
+    };
+    for scenario in visitors {
+        let bounds = LoomBounds { max_seconds: PATIENCE, ..LoomBounds::preemptions(WEAKENED) };
+        let verdict = mutant::weaken(weakening.clone(), || {
+            loom::check(scenario.mutant, scenario.threads, bounds)
+        });
+        match verdict.outcome {
+            Outcome::Verified => {}
+            Outcome::Truncated { by } => {
+                result.truncated = Some(format!("{}: {by}", scenario.name));
+            }
+            Outcome::Violated { counterexample } => {
+                result.killed_by = Some(scenario.name);
+                result.failure = counterexample.lines().next().map(str::to_owned);
+                break;
+            }
+        }
+    }
+    result.seconds = start.elapsed().as_secs_f64();
+    result
+}
+
+fn source(file: &str) -> Option<&'static str> {
+    SOURCES.iter().find(|(end, _)| file.ends_with(end)).map(|(_, text)| *text)
+}
+
+/// Returns the text after `ORDERING(survives):` in the comment above a site.
+fn reason(site: &Site) -> Option<String> {
+    const MARK: &str = "ORDERING(survives):";
+    /// A statement's lines between its comment and the ordering.
+    const REACH: usize = 4;
+    let lines: Vec<_> = source(site.file)?.lines().map(str::trim).collect();
+    let site_line = site.line as usize - 1;
+    let last = (site_line.saturating_sub(REACH)..=site_line)
+        .rev()
+        .find(|&line| lines[line].starts_with("//"))?;
+    let first = (0..=last).rev().take_while(|&line| lines[line].starts_with("//")).last()?;
+    let comment = lines[first..=last].iter().map(|line| line.trim_start_matches('/').trim());
+    let comment = comment.collect::<Vec<_>>().join(" ");
+    let (_, reason) = comment.split_once(MARK)?;
+    Some(reason.trim().to_owned())
+}

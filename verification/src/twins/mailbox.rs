@@ -1,0 +1,83 @@
+//! Faults of mailboxes.
+
+use std::collections::VecDeque;
+
+use blocksmith_sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use blocksmith_sync::notifier::EventNotifier;
+use blocksmith_sync::{Atomic, Mutex, Primitives};
+
+use crate::scenarios::notifier::join;
+
+/// A linked queue of at most three nodes, numbered instead of allocated; node 0 is the dummy.
+struct Linked<P: Primitives> {
+    /// The node pushed last.
+    tail: P::AtomicU32,
+    /// The successor of each node; 0 is none.
+    next: [P::AtomicU32; 3],
+    not_empty: EventNotifier<P>,
+}
+
+impl<P: Primitives> Linked<P> {
+    /// The fault: the receiver is told before there is anything to find.
+    fn push(&self, node: u32) {
+        let before = self.tail.swap(node, AcqRel);
+        self.not_empty.notify_one();
+        self.next[before as usize].store(node, Release);
+    }
+
+    fn pop(&self, head: u32) -> u32 {
+        self.not_empty
+            .wait_until(|| Some(self.next[head as usize].load(Acquire)).filter(|&node| node != 0))
+    }
+}
+
+/// M3: the counterpart is `mailbox::two_senders`.
+pub fn notify_before_link<P: Primitives>() {
+    let queue = P::arc(Linked::<P> {
+        tail: Atomic::new(0),
+        next: [0; 3].map(Atomic::new),
+        not_empty: EventNotifier::new(),
+    });
+    let senders = [1, 2].map(|node| {
+        let queue = queue.clone();
+        P::spawn("sender", move || queue.push(node))
+    });
+    let first = queue.pop(0);
+    assert_eq!(first + queue.pop(first), 3);
+    senders.into_iter().for_each(join);
+}
+
+/// A locked queue with a flag beside it.
+struct Flagged<P: Primitives> {
+    closed: P::AtomicU32,
+    items: P::Mutex<VecDeque<u32>>,
+}
+
+impl<P: Primitives> Flagged<P> {
+    /// The fault: the mailbox may close between the look and the push.
+    fn send(&self, item: u32) -> bool {
+        if self.closed.load(Acquire) == 1 {
+            return false;
+        }
+        self.items.lock().push_back(item);
+        true
+    }
+
+    /// Closes, and returns how many items are received until "closed and empty".
+    fn close_and_drain(&self) -> usize {
+        self.closed.store(1, Release);
+        std::iter::from_fn(|| self.items.lock().pop_front()).count()
+    }
+}
+
+/// M5: the counterpart is `mailbox::close_races_with_send`.
+pub fn close_beside_the_queue<P: Primitives>() {
+    let mailbox =
+        P::arc(Flagged::<P> { closed: Atomic::new(0), items: Mutex::new(VecDeque::new()) });
+    let other = mailbox.clone();
+    let sender = P::spawn("sender", move || other.send(7));
+    let received = mailbox.close_and_drain();
+    assert_eq!(received, usize::from(join(sender)), "accepted and received differ");
+    // ORDERING: none needed, the thread has ended.
+    assert_eq!(mailbox.closed.load(Relaxed), 1);
+}

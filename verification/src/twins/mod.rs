@@ -1,0 +1,148 @@
+//! Must-fail twins: small programs that carry a fault, each refuted by the engines that can see it.
+//!
+//! **Contract.** A twin is generic like a scenario. Where it stands for a whole protocol, it is written
+//! here, small; where core carries the fault by itself once a fence is dropped, it is the real scenario
+//! on a mutant. [`twins`] is the list: a twin that passes is a defect of the suite. The counterpart that
+//! must pass stands beside it, in this list where it exists only for the comparison, in the scenarios
+//! where it is core.
+
+pub mod lifecycle;
+pub mod mailbox;
+pub mod notifier;
+pub mod oneshot;
+
+use blocksmith_models::stepped::{Limits, Stepped};
+use blocksmith_models::verdict::Engine;
+
+use crate::engines::loom::{Loom, LoomBounds};
+use crate::engines::shuttle::{Shuttle, ShuttleBounds};
+
+/// A row of the list.
+#[derive(Clone, Copy, Debug)]
+pub struct Twin {
+    /// The function's name.
+    pub name: &'static str,
+    /// The protocol whose fault it carries.
+    pub protocol: &'static str,
+    /// What it does wrong (or right).
+    pub claim: &'static str,
+    /// The hazard.
+    pub hazard: &'static str,
+    /// Threads, the main one included.
+    pub threads: usize,
+    /// Whether the engines below must refute it.
+    pub fails: bool,
+    /// The engines that must say so.
+    pub engines: &'static [Engine],
+    /// Preemptions for loom.
+    pub preemptions: usize,
+    /// The instances.
+    pub loom: fn(),
+    /// As above.
+    pub shuttle: fn(),
+    /// As above.
+    pub stepped: fn(),
+}
+
+impl Twin {
+    /// Returns the bounds for loom.
+    #[must_use]
+    pub fn loom_bounds(&self) -> LoomBounds {
+        LoomBounds::preemptions(self.preemptions)
+    }
+
+    /// Returns the bounds for shuttle.
+    #[must_use]
+    pub fn shuttle_bounds(&self) -> ShuttleBounds {
+        ShuttleBounds::iterations(20_000)
+    }
+
+    /// Returns the bounds for the stepped engine.
+    #[must_use]
+    pub fn stepped_limits(&self) -> Limits {
+        Limits { max_states: 1_000_000, ..Limits::default() }
+    }
+}
+
+const ALL: &[Engine] = &[Engine::Loom, Engine::Shuttle, Engine::Stepped];
+const LOOM: &[Engine] = &[Engine::Loom];
+const SEQUENTIAL: &[Engine] = &[Engine::Shuttle, Engine::Stepped];
+
+macro_rules! twin {
+    (
+        $protocol:ident :: $name:ident, $hazard:expr, $claim:expr, threads: $threads:expr,
+        preemptions: $preemptions:expr, fails: $fails:expr, by: $engines:expr $(,)?
+    ) => {
+        Twin {
+            name: stringify!($name),
+            protocol: stringify!($protocol),
+            claim: $claim,
+            hazard: $hazard,
+            threads: $threads,
+            fails: $fails,
+            engines: $engines,
+            preemptions: $preemptions,
+            loom: $protocol::$name::<Loom>,
+            shuttle: $protocol::$name::<Shuttle>,
+            stepped: $protocol::$name::<Stepped>,
+        }
+    };
+}
+
+/// Returns all twins, but for N2, which is the real notifier on a mutant (see the catalogue).
+#[must_use]
+pub fn twins() -> Vec<Twin> {
+    vec![
+        twin! {
+            notifier::no_second_look, "N1", "sleeps without looking again after registering",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            notifier::another_word, "N3", "the futex compares a word that is not the epoch",
+            threads: 3, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            notifier::seed_notifier, "N4", "the design notes' notifier, weak memory",
+            threads: 3, preemptions: 3, fails: true, by: LOOM,
+        },
+        twin! {
+            notifier::seed_notifier, "N4",
+            "the design notes' notifier, sequentially consistent: why its model did not see it",
+            threads: 3, preemptions: 3, fails: false, by: SEQUENTIAL,
+        },
+        twin! {
+            notifier::seed_notifier_with_fences, "N4",
+            "the design notes' notifier with a fence on both sides",
+            threads: 3, preemptions: 2, fails: false, by: LOOM,
+        },
+        twin! {
+            notifier::remembered_signal, "N5", "a condition variable that remembers a signal",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            notifier::forgotten_signal, "N5",
+            "the same on a real condition variable: a signal without a waiter is nothing",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            mailbox::notify_before_link, "M3", "notifies between the swap and the link",
+            threads: 3, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            mailbox::close_beside_the_queue, "M5", "closed is a flag that a send looks at first",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            oneshot::reused_reply_channel, "M9", "answers come through one channel, unnumbered",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            oneshot::silent_drop, "M10", "the drop of a sender tells nobody",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            lifecycle::flag_beside_the_mailbox, "L1", "stop is a flag that a blocked receiver misses",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+    ]
+}

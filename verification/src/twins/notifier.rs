@@ -1,0 +1,239 @@
+//! Faults of sleeping and waking.
+
+use blocksmith_sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use blocksmith_sync::{Atomic, Futex, Mutex, Primitives};
+
+use crate::scenarios::notifier::{Shared, join};
+
+/// N1: the real notifier, used without the second look. The counterpart is `notifier::relaxed_flag`.
+pub fn no_second_look<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let other = shared.clone();
+    let producer = P::spawn("producer", move || other.put());
+    let mark = P::mark();
+    while shared.take().is_none() {
+        shared.changed.prepare().wait();
+        P::rewind(mark);
+    }
+    join(producer);
+}
+
+/// An event count that sleeps on a word of its own, which waiters clear and notifiers set.
+struct AnotherWord<P: Primitives> {
+    epoch: P::AtomicU32,
+    word: P::Futex,
+    count: P::AtomicU32,
+}
+
+impl<P: Primitives> AnotherWord<P> {
+    fn put(&self) {
+        self.count.fetch_add(1, Relaxed);
+        P::fence(SeqCst);
+        self.epoch.fetch_add(1, Relaxed);
+        self.word.store(1, Release);
+        self.word.wake(1);
+    }
+
+    fn wait_for(&self, count: u32) {
+        loop {
+            let epoch = self.epoch.load(Relaxed);
+            P::fence(SeqCst);
+            if self.count.load(Relaxed) == count {
+                return;
+            }
+            // The fault: a notification between the comparison and the clearing is wiped out.
+            if self.epoch.load(Relaxed) == epoch {
+                self.word.store(0, Relaxed);
+                self.word.wait(0);
+            }
+        }
+    }
+}
+
+/// N3: the counterpart is `notifier::two_producers`.
+pub fn another_word<P: Primitives>() {
+    let shared = P::arc(AnotherWord::<P> {
+        epoch: Atomic::new(0),
+        word: Atomic::new(0),
+        count: Atomic::new(0),
+    });
+    let producers = [(); 2].map(|()| {
+        let shared = shared.clone();
+        P::spawn("producer", move || shared.put())
+    });
+    shared.wait_for(2);
+    producers.into_iter().for_each(join);
+}
+
+/// The design notes' notifier: one consumer, many producers; and a queue, which is one place for each
+/// of two producers.
+struct Seed<P: Primitives> {
+    phase: P::AtomicU32,
+    signaled: P::AtomicU32,
+    futex: P::Futex,
+    places: [P::AtomicU32; 2],
+    /// Whether the two fences that mend it are there.
+    fences: bool,
+}
+
+impl<P: Primitives> Seed<P> {
+    fn new(fences: bool) -> P::Arc<Self> {
+        P::arc(Self {
+            phase: Atomic::new(0),
+            signaled: Atomic::new(0),
+            futex: Atomic::new(0),
+            places: [0; 2].map(Atomic::new),
+            fences,
+        })
+    }
+
+    fn fence(&self) {
+        if self.fences {
+            P::fence(SeqCst);
+        }
+    }
+
+    fn produce(&self, place: usize) {
+        self.places[place].store(1, Release);
+        self.fence();
+        if self.signaled.load(Relaxed) == 1 {
+            return;
+        }
+        self.signaled.store(1, Release);
+        // The phase is zero or one; its lowest bit counts, so adding flips it.
+        self.phase.fetch_add(1, Relaxed);
+        self.futex.store(1, Release);
+        self.futex.wake(1);
+    }
+
+    /// Counts the items that are there.
+    fn drain(&self) -> u32 {
+        self.places.iter().map(|place| place.load(Acquire)).sum()
+    }
+
+    fn consume_both(&self) {
+        let mut ticket = 0;
+        while self.drain() < 2 {
+            if self.signaled.load(Relaxed) == 0 {
+                ticket = self.phase.load(Relaxed) % 2;
+            }
+            self.fence();
+            if self.drain() == 2 {
+                return;
+            }
+            let signaled = self.signaled.load(Relaxed) == 1;
+            if !signaled && self.phase.load(Relaxed) % 2 == ticket {
+                self.futex.wait(0);
+            }
+            self.signaled.store(0, Relaxed);
+            self.futex.store(0, Relaxed);
+            self.fence();
+        }
+    }
+}
+
+fn seed<P: Primitives>(fences: bool) {
+    let seed = Seed::<P>::new(fences);
+    let producers = [0, 1].map(|place| {
+        let seed = seed.clone();
+        let name = ["producer 1", "producer 2"][place];
+        P::spawn(name, move || seed.produce(place))
+    });
+    seed.consume_both();
+    producers.into_iter().for_each(join);
+}
+
+/// N4: as the notes have it.
+pub fn seed_notifier<P: Primitives>() {
+    seed::<P>(false);
+}
+
+/// N4, mended: a fence between publish and look, and one between reset and second look.
+pub fn seed_notifier_with_fences<P: Primitives>() {
+    seed::<P>(true);
+}
+
+/// A condition variable, as far as one waiter needs it.
+trait Condition<P: Primitives>: Send + Sync {
+    fn new() -> Self;
+    /// Releases the guard and waits for a signal, in one step with regard to signals under the lock.
+    fn wait<G>(&self, guard: G);
+    fn signal(&self);
+}
+
+/// A signal with no waiter does nothing.
+struct Real<P: Primitives>(P::Futex);
+
+impl<P: Primitives> Condition<P> for Real<P> {
+    fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+    fn wait<G>(&self, guard: G) {
+        let signals = self.0.load(Relaxed);
+        drop(guard);
+        while self.0.load(Relaxed) == signals {
+            self.0.wait(signals);
+        }
+    }
+    fn signal(&self) {
+        self.0.fetch_add(1, Relaxed);
+        self.0.wake(1);
+    }
+}
+
+/// A signal with no waiter is kept for the next: what a flag that stays set describes.
+struct Sticky<P: Primitives>(P::Futex);
+
+impl<P: Primitives> Condition<P> for Sticky<P> {
+    fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+    fn wait<G>(&self, guard: G) {
+        drop(guard);
+        while self.0.swap(0, Relaxed) == 0 {
+            self.0.wait(0);
+        }
+    }
+    fn signal(&self) {
+        self.0.store(1, Relaxed);
+        self.0.wake(1);
+    }
+}
+
+/// One waiter, who looks and waits under the lock, and one producer, who signals without it.
+struct Signalled<P: Primitives, C: Condition<P>> {
+    ready: P::AtomicU32,
+    lock: P::Mutex<()>,
+    condition: C,
+}
+
+fn signal_without_lock<P: Primitives, C: Condition<P> + 'static>() {
+    let shared = P::arc(Signalled::<P, C> {
+        ready: Atomic::new(0),
+        lock: Mutex::new(()),
+        condition: C::new(),
+    });
+    let other = shared.clone();
+    let producer = P::spawn("producer", move || {
+        other.ready.store(1, Release);
+        other.condition.signal();
+    });
+    loop {
+        let guard = shared.lock.lock();
+        if shared.ready.load(Acquire) == 1 {
+            break;
+        }
+        shared.condition.wait(guard);
+    }
+    join(producer);
+}
+
+/// N5, one half: passes, because the signal is remembered.
+pub fn remembered_signal<P: Primitives>() {
+    signal_without_lock::<P, Sticky<P>>();
+}
+
+/// N5, the other half: the signal falls between look and wait.
+pub fn forgotten_signal<P: Primitives>() {
+    signal_without_lock::<P, Real<P>>();
+}
