@@ -3,6 +3,7 @@
 //! Results go to stdout, progress and logs to stderr. Exit codes: 0 all as expected; 1 something is
 //! not; 2 wrong usage or input; 3 a check was truncated; 4 a fault of the harness itself.
 
+mod check;
 mod output;
 mod replay;
 mod vectors;
@@ -58,6 +59,19 @@ enum Command {
     Replay(replay::Arguments),
     /// Run test vectors in the official layout <preset>/phase0/<runner>/<handler>/<suite>/<case>.
     Vectors(vectors::Arguments),
+    /// Run the checks of the protocols and their must-fail twins, or the mutation sweep.
+    Check(check::Arguments),
+    /// Open stateright's Explorer for a protocol's model on the loopback interface.
+    Explore(ExploreArguments),
+}
+
+#[derive(clap::Args)]
+struct ExploreArguments {
+    /// Which model; without it, the names are listed.
+    protocol: Option<String>,
+    /// Port on 127.0.0.1.
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
 }
 
 /// Runs the command with the process's arguments.
@@ -76,6 +90,8 @@ pub fn main() -> ExitCode {
         None => replay::run(&replay::Arguments::embedded()),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Vectors(arguments)) => vectors::run(&arguments),
+        Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Explore(arguments)) => explore(&arguments),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -84,4 +100,19 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+fn explore(arguments: &ExploreArguments) -> Result<u8, Failure> {
+    use blocksmith_models::catalogue;
+    let Some(protocol) = &arguments.protocol else {
+        for name in catalogue::explorable() {
+            println!("{name}");
+        }
+        return Ok(EXIT_OK);
+    };
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], arguments.port));
+    catalogue::check_explorable(protocol, address).map_err(Failure::input)?;
+    eprintln!("http://{address}/ shows {protocol}; interrupt to end");
+    catalogue::explore(protocol, address).map_err(Failure::input)?;
+    Ok(EXIT_OK)
 }
