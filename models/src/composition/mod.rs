@@ -39,6 +39,7 @@
 //! **Twins.** A [`Fault`] changes the wiring, never a machine, and must be refuted in the scenario that
 //! [`TWINS`] names.
 
+mod enabled;
 mod pipeline;
 mod process;
 mod properties;
@@ -46,4 +47,5 @@ mod scenario;
 mod words;
 
 pub use pipeline::{Action, Pipeline, State};
-pub use scenario::{Fault, SCENARIOS, Scenario, TWINS, Twin, check, scenario};
+pub use properties::verdicts_that_occur;
+pub use scenario::{Fault, OPEN, SCENARIOS, Scenario, TWINS, Twin, check, scenario};

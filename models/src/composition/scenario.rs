@@ -51,6 +51,10 @@ pub struct Scenario {
     pub window: usize,
     /// Places of each mailbox.
     pub capacity: usize,
+    /// Items that Quarantine may hold.
+    pub held: usize,
+    /// Blocks that the HotDB may keep, the anchor included.
+    pub hot_db_blocks: usize,
     /// Roots that the HotDB remembers as pruned.
     pub pruned_roots: usize,
     /// The distinct states that there are, without a fault.
@@ -139,7 +143,7 @@ fn block(block: ToyBlock) -> Item<Toy> {
 }
 
 /// Every scenario.
-pub static SCENARIOS: &[fn() -> Scenario] = &[
+pub const SCENARIOS: &[fn() -> Scenario] = &[
     chain,
     siblings,
     tree,
@@ -151,12 +155,19 @@ pub static SCENARIOS: &[fn() -> Scenario] = &[
     finality,
     stop,
     whole,
+    duplicates,
+    eviction,
+    full_hot_db,
 ];
+
+/// Scenarios in which the services do break a property, found here and not mended yet. A test sees to it
+/// that each is still refuted; one that is not belongs into [`SCENARIOS`].
+pub const OPEN: &[fn() -> Scenario] = &[votes_and_finality, forgotten_roots];
 
 /// Returns the scenario of that name.
 #[must_use]
 pub fn scenario(name: &str) -> Option<Scenario> {
-    SCENARIOS.iter().map(|make| make()).find(|scenario| scenario.name == name)
+    SCENARIOS.iter().chain(OPEN).map(|make| make()).find(|scenario| scenario.name == name)
 }
 
 fn base() -> Scenario {
@@ -171,6 +182,8 @@ fn base() -> Scenario {
         workers: 2,
         window: 2,
         capacity: 1,
+        held: 16,
+        hot_db_blocks: 16,
         pruned_roots: 4,
         states: 0,
     }
@@ -300,6 +313,81 @@ fn queries() -> Scenario {
     }
 }
 
+fn duplicates() -> Scenario {
+    const ONCE: &[&str] = &["ok", "duplicate"];
+    Scenario {
+        name: "duplicates",
+        claim: "a block that comes twice, at any distance, is checked once and answered twice",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 1)), ONCE),
+            (block(ToyBlock::new(1, 0, 1)), ONCE),
+            (block(ToyBlock::new(2, 1, 2)), VALID),
+        ],
+        states: 2079,
+        ..base()
+    }
+}
+
+fn eviction() -> Scenario {
+    Scenario {
+        name: "eviction",
+        claim: "a Quarantine with room for one item answers those that it has no room for",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 1)), &["ok", "quarantine_full"]),
+            (block(ToyBlock::new(2, 1, 2)), &["ok", "evicted", "quarantine_full"]),
+            (block(ToyBlock::new(3, 0, 3)), &["ok", "quarantine_full"]),
+        ],
+        held: 1,
+        states: 2451,
+        ..base()
+    }
+}
+
+fn full_hot_db() -> Scenario {
+    const EITHER: &[&str] = &["ok", "hot_db_full"];
+    Scenario {
+        name: "full_hot_db",
+        claim: "a HotDB without room refuses a commit, and the block is given up, not condemned",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 1)), EITHER),
+            (block(ToyBlock::new(2, 0, 2)), EITHER),
+            (block(ToyBlock::new(3, 0, 3)), EITHER),
+        ],
+        hot_db_blocks: 2,
+        states: 18_076,
+        ..base()
+    }
+}
+
+fn votes_and_finality() -> Scenario {
+    let finalizes = Some(Checkpoint { epoch: 1, root: 1 });
+    let vote = ToyAttestation {
+        id: 11,
+        slot: 5,
+        head: 3,
+        target: Checkpoint { epoch: 1, root: 0 },
+        validator: 0,
+        valid: true,
+    };
+    Scenario {
+        name: "votes_and_finality",
+        // Its block is rejected for a reason that does not condemn the root, and the vote waits on. Or
+        // the block's answer comes after finality pruned its parent, and the vote is rejected.
+        claim: "a vote for a fork that finality prunes is answered, and not rejected",
+        items: vec![
+            (block(ToyBlock::new(1, 0, 4)), VALID),
+            (block(ToyBlock { finalizes, ..ToyBlock::new(2, 1, 5) }), VALID),
+            (block(ToyBlock::new(3, 0, 5)), &["ok", "not_descendant_of_finalized"]),
+            (Item::Attestation(vote), &["ok", "too_old", "finalized"]),
+        ],
+        workers: 1,
+        window: 1,
+        first_slot: 5,
+        last_slot: 5,
+        ..base()
+    }
+}
+
 fn whole() -> Scenario {
     let vote = ToyAttestation {
         id: 11,
@@ -335,15 +423,24 @@ fn finality() -> Scenario {
         items: vec![
             (block(ToyBlock::new(1, 0, 4)), VALID),
             (block(ToyBlock { finalizes, ..ToyBlock::new(2, 1, 5) }), VALID),
-            (
-                block(ToyBlock::new(3, 0, 5)),
-                &["ok", "not_descendant_of_finalized", "not_after_finalized_slot", "finalized"],
-            ),
+            (block(ToyBlock::new(3, 0, 5)), &["ok", "not_descendant_of_finalized"]),
         ],
         first_slot: 5,
         last_slot: 5,
         states: 21_042,
         ..base()
+    }
+}
+
+fn forgotten_roots() -> Scenario {
+    Scenario {
+        name: "forgotten_roots",
+        // The HotDB's memory of pruned roots is over: it answers that it never had the finalised
+        // block's parent, and Quarantine parks the fork's block until that comes.
+        claim: "as finality, with a HotDB that remembers no pruned root",
+        pruned_roots: 0,
+        states: 0,
+        ..finality()
     }
 }
 
@@ -353,7 +450,7 @@ fn stop() -> Scenario {
         name: "stop",
         claim: "whenever the stop comes, every submission has one verdict",
         items: vec![
-            (block(ToyBlock::new(1, 0, 1)), ANY),
+            (block(ToyBlock::new(1, 0, 1)), VALID),
             (block(ToyBlock::new(2, 1, 2)), ANY),
             (block(ToyBlock::new(4, 9, 2)), &["shutdown"]),
         ],

@@ -29,10 +29,12 @@
 //! without them ([`Limits::hints`]).
 
 mod model;
+mod operation;
 mod primitives;
 mod runtime;
 mod world;
 
 pub use model::{Action, Limits, Rest, State, SteppedModel, check, explore};
+pub use operation::{Kind, Name, Operation, Verb};
 pub use primitives::{Arc, Atomic, AtomicPtr, Cell, Futex, Guard, JoinHandle, Mutex, Stepped};
-pub use world::{Choice, Kind, Name, Operation, Step, Verb};
+pub use world::{Choice, Step};

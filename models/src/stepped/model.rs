@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use stateright::{Model, Property};
 
+use super::operation::{Operation, mix};
 use super::runtime::{Execution, file_name, with};
-use super::world::{Choice, Line, Operation, Status, Step, mix};
+use super::world::{Choice, Line, Status, Step};
 use crate::verdict::{Engine, Outcome, Verdict};
 
 /// How far an exploration goes; part of the verdict.

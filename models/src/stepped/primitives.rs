@@ -23,8 +23,9 @@ use std::time::Duration;
 use blocksmith_sync as sync;
 use blocksmith_sync::{Ordering, Primitives, WaitOutcome};
 
+use super::operation::{Kind, Operation, Verb, mix, show};
 use super::runtime::{guarded, reach, suspend, with, with_if_any};
-use super::world::{Kind, Operation, Verb, WakeReason, mix, show};
+use super::world::WakeReason;
 
 /// A handle to an object of the current execution.
 struct Object {
@@ -204,12 +205,12 @@ impl Futex {
         with(|world| {
             let reason = world.thread().reason;
             world.learn(mix(operation.a, reason as u64 + 1));
-            let name = operation.name.map(|name| name.to_string()).unwrap_or_default();
+            let sleep = || operation.name.map(|name| format!("{name} sleep")).unwrap_or_default();
             match reason {
                 WakeReason::Woken => {}
-                WakeReason::Expired => world.note(format!("{name} sleep"), at, || "expires".into()),
+                WakeReason::Expired => world.note(sleep, at, || "expires".into()),
                 WakeReason::Spurious => {
-                    world.note(format!("{name} sleep"), at, || "ends spuriously".into());
+                    world.note(sleep, at, || "ends spuriously".into());
                 }
             }
             if reason == WakeReason::Expired { WaitOutcome::TimedOut } else { WaitOutcome::Woken }

@@ -20,7 +20,8 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::Limits;
-use super::world::{Choice, Line, Operation, Status, Step, WakeReason, World};
+use super::operation::Operation;
+use super::world::{Choice, Line, Status, Step, WakeReason, World};
 
 /// Bytes of stack of a thread; pages that are not touched cost nothing.
 const STACK_BYTES: usize = 256 * 1024;
