@@ -23,8 +23,11 @@ pub type NoticeReceiver<P, C> = mailbox::Receiver<P, Notice<<C as Consensus>::Ro
 /// Sizes of everything that is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// General Rewinder workers, at least 1. One more serves duties alone.
+    /// General Rewinder workers, at least 1.
     pub workers: usize,
+    /// Whether one more worker serves duties alone. Without it duties still come first, but may find
+    /// every worker busy (HAZARDS R2).
+    pub reserved_worker: bool,
     /// Messages that each service's mailbox holds, at least 1, besides reserved slots for replies.
     pub mailbox_capacity: usize,
     /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1.
@@ -43,6 +46,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            reserved_worker: true,
             mailbox_capacity: 1024,
             queries: 64,
             notices: 1 << 14,
@@ -170,10 +174,13 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
 
         // Every mailbox exists (I1); now the threads, from the bottom up.
         let hot_db_thread = spawn("hot_db", move || hot_db_service.run());
-        let mut workers = vec![spawn("rewinder_duties", rewinder_service.worker(Role::Reserved))];
-        workers.extend((0..config.workers).map(|number| {
+        let reserved = config.reserved_worker.then(|| {
+            spawn("rewinder_duties", rewinder_service.worker(Role::Reserved))
+        });
+        let general = (0..config.workers).map(|number| {
             spawn(&format!("rewinder_{number}"), rewinder_service.worker(Role::General))
-        }));
+        });
+        let workers = reserved.into_iter().chain(general).collect();
         let clearance_thread = spawn("clearance", move || clearance_service.run());
         let quarantine_thread = spawn("quarantine", move || quarantine_service.run());
         let threads = Threads {

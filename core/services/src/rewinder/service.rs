@@ -194,7 +194,8 @@ struct LoadingGuard<'a, P: Primitives, C: Consensus> {
 
 impl<P: Primitives, C: Consensus> Drop for LoadingGuard<'_, P, C> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // A checker that reports a violation unwinds as well; nothing is left to repair then.
+        if std::thread::panicking() && !P::reporting() {
             self.shared.loaded(self.key);
         }
     }
@@ -209,7 +210,7 @@ struct WorkerGuard<'a, P: Primitives, C: Consensus> {
 
 impl<P: Primitives, C: Consensus> Drop for WorkerGuard<'_, P, C> {
     fn drop(&mut self) {
-        if !std::thread::panicking() || self.role == Role::Reserved {
+        if !std::thread::panicking() || P::reporting() || self.role == Role::Reserved {
             return;
         }
         let stranded = {
