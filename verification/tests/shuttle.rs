@@ -37,4 +37,5 @@ tests! {
     mailbox: "mailbox.",
     oneshot: "oneshot.",
     lifecycle: "lifecycle.",
+    services: "services.",
 }

@@ -8,6 +8,7 @@
 pub mod mailbox;
 pub mod notifier;
 pub mod oneshot;
+pub mod services;
 
 use blocksmith_models::stepped::{Limits, Stepped};
 use blocksmith_sync::Std;
@@ -82,7 +83,7 @@ fn states(max_states: usize) -> Option<Limits> {
 /// Returns all scenarios.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
-    [notifier_scenarios(), mailbox_scenarios(), oneshot_scenarios()].concat()
+    [notifier_scenarios(), mailbox_scenarios(), oneshot_scenarios(), services::list()].concat()
 }
 
 fn notifier_scenarios() -> Vec<Scenario> {

@@ -1,0 +1,391 @@
+//! Scenarios of the running services: threads, mailboxes, machines, over the toy protocol.
+//!
+//! **What each shows.** Every submission has one verdict, a child is valid only after its parent,
+//! nobody is stranded: all threads are joined at the end, so whoever waits for ever is a deadlock,
+//! which every engine reports.
+//!
+//! **Sizes.** Mailboxes of one place, a window of one check, one unread notice: every wait for room
+//! that the code has is taken. `smallest` starts four threads, so the scenarios over it fit into
+//! loom's five; `with_duties` adds the worker that is reserved for duties.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blocksmith::blocksmith::{
+    Anchor, Blocksmith, Client, Config, NoticeReceiver, StopReport, Submission,
+};
+use blocksmith::consensus::Checkpoint;
+use blocksmith::rewinder::Lane;
+use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyRoot, ToyState};
+use blocksmith::verdict::Verdict;
+use blocksmith_models::stepped::Stepped;
+use blocksmith_sync::{Primitives, Std};
+
+use super::notifier::join;
+use super::{Scenario, preemptions, services};
+use crate::engines::loom::Loom;
+use crate::engines::shuttle::{Shuttle, ShuttleBounds};
+use crate::mutant::Mutant;
+use crate::scenario;
+
+type Services<P> = (Blocksmith<P, Toy>, NoticeReceiver<P, Toy>);
+type Outcome = Verdict<ToyRoot, ToyInvalid>;
+
+/// The slot that [`start`] announces.
+const NOW: u64 = 10;
+
+/// One worker for everything, one place everywhere: four threads.
+fn smallest() -> Config {
+    let mut config = Config {
+        workers: 1,
+        reserved_worker: false,
+        mailbox_capacity: 1,
+        queries: 1,
+        notices: 1,
+        ..Config::default()
+    };
+    config.quarantine.window = 1;
+    config.quarantine.items = 8;
+    config.hot_db.blocks = 8;
+    config
+}
+
+/// The same with the reserved worker: five threads.
+fn with_duties() -> Config {
+    Config { reserved_worker: true, ..smallest() }
+}
+
+/// Two workers that share the work: five threads.
+fn two_workers() -> Config {
+    let mut config = Config { workers: 2, ..smallest() };
+    config.quarantine.window = 2;
+    config
+}
+
+/// Starts the services; no slot has come yet.
+fn start_at_anchor<P: Primitives>(config: Config) -> Services<P> {
+    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+    match Blocksmith::start(config, Arc::new(Toy::default()), anchor) {
+        Ok(started) => started,
+        Err(error) => panic!("the sizes are not zero: {error}"),
+    }
+}
+
+fn start<P: Primitives>(config: Config) -> Services<P> {
+    let services = start_at_anchor(config);
+    services.0.client().tick(NOW, Duration::ZERO);
+    services
+}
+
+fn submit<P: Primitives>(client: &Client<P, Toy>, block: ToyBlock) -> Submission<P, Toy> {
+    client.submit_block(block, 0, 1)
+}
+
+/// Stops, and checks that every thread ended of its own accord.
+fn stop<P: Primitives>(services: Services<P>, threads: usize) {
+    let (blocksmith, notices) = services;
+    let expected = StopReport { joined: threads, panicked: Vec::new() };
+    assert_eq!(blocksmith.stop(), expected);
+    drop(notices);
+}
+
+fn head<P: Primitives>(client: &Client<P, Toy>) -> Option<ToyRoot> {
+    client.view().map(|view| view.head)
+}
+
+/// Waits for the child's verdict; when it is valid, the parent's must be there, and valid.
+fn child_then_parent<P: Primitives>(
+    child: Submission<P, Toy>,
+    mut parent: Submission<P, Toy>,
+) -> [Outcome; 2] {
+    let child = child.wait();
+    let parent = match parent.poll() {
+        Some(verdict) => verdict,
+        None => {
+            assert_ne!(child.class(), "valid", "the child was judged first");
+            parent.wait()
+        }
+    };
+    [child, parent]
+}
+
+/// Starts and stops.
+pub fn start_and_stop<P: Primitives>() {
+    stop(start_at_anchor::<P>(smallest()), 4);
+}
+
+/// A block that waits for its parent when the services stop.
+pub fn an_orphan_at_the_stop<P: Primitives>() {
+    let services = start_at_anchor::<P>(smallest());
+    let orphan = submit(services.0.client(), ToyBlock::new(2, 1, 0));
+    stop(services, 4);
+    assert_eq!(orphan.wait().reason(), "shutdown");
+}
+
+/// A tick and a valid block.
+pub fn one_block<P: Primitives>() {
+    let services = start::<P>(smallest());
+    assert_eq!(submit(services.0.client(), ToyBlock::new(1, 0, 1)).wait().class(), "valid");
+    stop(services, 4);
+}
+
+/// A tick and a block that the transition rejects.
+pub fn an_invalid_block<P: Primitives>() {
+    let services = start::<P>(smallest());
+    let verdict = submit(services.0.client(), ToyBlock::new(1, 0, 1).invalid()).wait();
+    assert_eq!(verdict.reason(), "bad_state_root");
+    stop(services, 4);
+}
+
+/// The child comes first, then its parent.
+pub fn child_before_parent<P: Primitives>() {
+    let services = start::<P>(with_duties());
+    let client = services.0.client();
+    let child = submit(client, ToyBlock::new(2, 1, 2));
+    let parent = submit(client, ToyBlock::new(1, 0, 1));
+    let verdicts = child_then_parent(child, parent);
+    assert_eq!(verdicts.map(|verdict| verdict.class()), ["valid"; 2]);
+    client.rest();
+    assert_eq!(client.pending(), Some(Vec::new()));
+    assert_eq!(head(client), Some(2));
+    stop(services, 5);
+}
+
+/// A child before its parent, an invalid block, the stop: a whole life of the smallest instance.
+pub fn a_short_life<P: Primitives>() {
+    let services = start::<P>(smallest());
+    let client = services.0.client();
+    let child = submit(client, ToyBlock::new(2, 1, 2).invalid());
+    let parent = submit(client, ToyBlock::new(1, 0, 1));
+    assert_eq!(child.wait().reason(), "bad_state_root");
+    assert_eq!(parent.wait().class(), "valid");
+    stop(services, 4);
+}
+
+/// Two descendants wait for a block that turns out invalid.
+pub fn invalid_parent_takes_child_along<P: Primitives>() {
+    let services = start::<P>(with_duties());
+    let client = services.0.client();
+    let blocks = [ToyBlock::new(3, 2, 3), ToyBlock::new(2, 1, 2), ToyBlock::new(1, 0, 1).invalid()];
+    let [grandchild, child, parent] = blocks.map(|block| submit(client, block));
+    assert_eq!(grandchild.wait().reason(), "invalid_ancestor");
+    assert_eq!(child.wait().reason(), "invalid_ancestor");
+    assert_eq!(parent.wait().reason(), "bad_state_root");
+    client.rest();
+    assert_eq!(head(client), Some(0));
+    stop(services, 5);
+}
+
+/// A copy with a bad signature comes first, a child waits, the real block comes last.
+pub fn forged_copy_does_not_shadow<P: Primitives>() {
+    let services = start::<P>(with_duties());
+    let client = services.0.client();
+    let block = ToyBlock::new(1, 0, 1);
+    let forged = submit(client, block.badly_signed());
+    let child = submit(client, ToyBlock::new(2, 1, 2));
+    let genuine = submit(client, block);
+    assert_eq!(forged.wait().reason(), "bad_proposer_signature");
+    let verdicts = child_then_parent(child, genuine);
+    assert_eq!(verdicts.map(|verdict| verdict.class()), ["valid"; 2]);
+    stop(services, 5);
+}
+
+/// More blocks and ticks than all queues hold, a duplicate among them; nobody reads notices.
+pub fn smallest_mailboxes<P: Primitives>() {
+    let services = start::<P>(smallest());
+    let client = services.0.client();
+    let submissions = [4, 2, 3, 1, 2].map(|n: ToyRoot| {
+        client.tick(NOW + u64::from(n), Duration::ZERO);
+        submit(client, ToyBlock::new(n, n - 1, u64::from(n)))
+    });
+    let classes = submissions.map(|submission| submission.wait().class());
+    client.rest();
+    // The second copy is a duplicate if the first is decided, else it follows the first.
+    assert_eq!(classes[..4], ["valid"; 4]);
+    assert!(["valid", "ignored"].contains(&classes[4]), "{classes:?}");
+    assert_eq!(head(client), Some(4));
+    stop(services, 4);
+}
+
+/// Whoever has a valid verdict can have the state, though another thread goes on submitting.
+pub fn the_verdict_follows_the_commit<P: Primitives>() {
+    let services = start::<P>(smallest());
+    let client = services.0.client();
+    let other = client.clone();
+    let second = P::spawn("client", move || submit(&other, ToyBlock::new(2, 0, 2)).wait().class());
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().class(), "valid");
+    let state = client.state_at(1, NOW, Lane::Duties).map(|state| (state.block, state.slot));
+    assert_eq!(state, Ok((1, NOW)));
+    assert_eq!(join(second), "valid");
+    stop(services, 4);
+}
+
+/// Two clients bring the two halves of a chain, at the same time.
+pub fn two_clients<P: Primitives>() {
+    let services = start::<P>(smallest());
+    let client = services.0.client();
+    let other = client.clone();
+    let second = P::spawn("client", move || submit(&other, ToyBlock::new(2, 1, 2)).wait().class());
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().class(), "valid");
+    assert_eq!(join(second), "valid");
+    client.rest();
+    assert_eq!(head(client), Some(2));
+    stop(services, 4);
+}
+
+/// A second client submits a chain and an orphan while the services stop.
+pub fn stop_answers_everything<P: Primitives>() {
+    let services = start::<P>(smallest());
+    let client = services.0.client().clone();
+    let other = P::spawn("client", move || {
+        let blocks = [ToyBlock::new(2, 1, 2), ToyBlock::new(1, 0, 1), ToyBlock::new(9, 8, 3)];
+        let [child, parent, orphan] = blocks.map(|block| submit(&client, block));
+        let [child, parent] = child_then_parent(child, parent);
+        [child, parent, orphan.wait()].map(|verdict| verdict.reason())
+    });
+    stop(services, 4);
+    let [child, parent, orphan] = join(other);
+    // `fault`: the Quarantine was gone already.
+    assert!(["ok", "shutdown", "fault"].contains(&child), "{child}");
+    assert!(["ok", "shutdown", "fault"].contains(&parent), "{parent}");
+    assert!(["shutdown", "fault"].contains(&orphan), "{orphan}");
+    assert!(child != "ok" || parent == "ok", "a child without its parent");
+}
+
+/// Two attestations need one state while two workers look for work; the block comes last.
+pub fn attestations_wait_for_their_block<P: Primitives>() {
+    let services = start_at_anchor::<P>(two_workers());
+    let client = services.0.client();
+    client.tick(3, Duration::ZERO); // in the epoch of the attestations
+    let attestations = [0, 1].map(|validator| {
+        let target = Checkpoint { epoch: 0, root: 0 };
+        let id = 20 + validator as ToyRoot;
+        let vote = ToyAttestation { id, slot: 2, head: 1, target, validator, valid: true };
+        client.submit_attestation(vote, 0, 1)
+    });
+    let block = submit(client, ToyBlock::new(1, 0, 1));
+    assert_eq!(block.wait().class(), "valid");
+    let verdicts = attestations.map(|attestation| attestation.wait().class());
+    assert_eq!(verdicts, ["valid"; 2]);
+    client.rest();
+    assert_eq!(head(client), Some(1));
+    stop(services, 5);
+}
+
+/// Finality moves: Clearance asks the Rewinder for balances and has the HotDB prune, meanwhile
+/// blocks of the live and of the dead branch arrive.
+pub fn finality_while_blocks_arrive<P: Primitives>() {
+    let services = start::<P>(two_workers());
+    let client = services.0.client();
+    let finalizes = Some(Checkpoint { epoch: 1, root: 2 });
+    let blocks = [
+        ToyBlock::new(1, 0, 3),
+        ToyBlock::new(5, 0, 3),
+        ToyBlock::new(2, 1, 4),
+        ToyBlock { finalizes, ..ToyBlock::new(3, 2, 5) },
+        ToyBlock::new(4, 3, 6),
+        ToyBlock::new(6, 5, 6),
+    ];
+    let [first, dead, second, third, tip, dead_tip] = blocks.map(|block| submit(client, block));
+    let live = [first, second, third, tip].map(|submission| submission.wait().class());
+    assert_eq!(live, ["valid"; 4]);
+    client.rest();
+    let view = client.view().map(|view| (view.head, view.finalized.root));
+    assert_eq!(view, Some((4, 2)));
+    let waits = client.pending();
+    stop(services, 5);
+    // Whether finality comes before the dead branch is the schedule's choice; if it does, the
+    // branch's second block waits for a parent that was refused, until the stop at the latest.
+    let [dead, dead_tip] = [dead, dead_tip].map(|submission| submission.wait().reason());
+    let expected: &[&str] = match dead {
+        "ok" => &["ok", "not_descendant_of_finalized"],
+        _ => &["shutdown"],
+    };
+    assert!(expected.contains(&dead_tip), "{dead}, then {dead_tip}");
+    let waiting = usize::from(dead_tip == "shutdown");
+    assert_eq!(waits.map(|waits| waits.len()), Some(waiting));
+}
+
+/// Schedules of one scenario under shuttle.
+const SAMPLE: Option<ShuttleBounds> = Some(ShuttleBounds::iterations(2_000));
+/// Runs on real threads.
+const RUNS: Option<usize> = Some(200);
+
+/// Returns the scenarios of this module. The stepped engine has no part in them: there the machines
+/// are explored instead, as communicating processes. Loom's bounds are what it exhausts in less than
+/// a minute: one preemption while the services do little, none (but any order of going on wherever
+/// a thread blocks, and any value that a load may return) through a whole life.
+pub(super) fn list() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            services::start_and_stop,
+            "services that were given nothing end, all of them", Some("L4"),
+            threads: 5, loom: preemptions(1), shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::an_orphan_at_the_stop,
+            "what waits for a parent is answered at the stop", Some("Q10"),
+            threads: 5, loom: preemptions(1), shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::one_block,
+            "a block is judged, committed and cleared", None,
+            threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::an_invalid_block,
+            "an invalid block is rejected", None,
+            threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::a_short_life,
+            "a child before its parent, an invalid block, and the stop", Some("Q1"),
+            threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::child_before_parent,
+            "a child is valid, and only after its parent", Some("Q1"),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::invalid_parent_takes_child_along,
+            "a rejected block takes along what waits for it", Some("Q4"),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::forged_copy_does_not_shadow,
+            "a badly signed copy of a block rejects nothing but itself", Some("Q6"),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::smallest_mailboxes,
+            "more messages than there is room for: nobody waits in a cycle", Some("M8"),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::the_verdict_follows_the_commit,
+            "the state of a block can be had when its verdict is there", Some("R6"),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::two_clients,
+            "two clients that submit at once get their own verdicts", None,
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::stop_answers_everything,
+            "what is submitted while the services stop has one answer", Some("Q10"),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::attestations_wait_for_their_block,
+            "of two workers that need one state the second waits, but not for ever", Some("R11"),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::finality_while_blocks_arrive,
+            "Clearance waits for nobody who waits for it, also when finality moves", Some("R3"),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+    ]
+}
