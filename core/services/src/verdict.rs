@@ -106,6 +106,11 @@ impl<I: Invalid> RejectReason<I> {
         }
     }
 
+    /// Returns whether finality is the reason: the root says so, and it will not change.
+    pub fn is_finality(&self) -> bool {
+        matches!(self, Self::NotAfterFinalizedSlot | Self::NotDescendantOfFinalized)
+    }
+
     /// Returns whether every item with the same root is invalid for this reason, for ever.
     pub fn condemns_root(&self) -> bool {
         match self {

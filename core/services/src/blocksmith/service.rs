@@ -174,9 +174,9 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
 
         // Every mailbox exists (I1); now the threads, from the bottom up.
         let hot_db_thread = spawn("hot_db", move || hot_db_service.run());
-        let reserved = config.reserved_worker.then(|| {
-            spawn("rewinder_duties", rewinder_service.worker(Role::Reserved))
-        });
+        let reserved = config
+            .reserved_worker
+            .then(|| spawn("rewinder_duties", rewinder_service.worker(Role::Reserved)));
         let general = (0..config.workers).map(|number| {
             spawn(&format!("rewinder_{number}"), rewinder_service.worker(Role::General))
         });

@@ -156,6 +156,8 @@ pub struct Quarantine<C: Consensus> {
     finalized: Checkpoint<C::Root>,
     known: BTreeMap<C::Root, Known<C::Root>>,
     pruned: BoundedSet<C::Root>,
+    /// Refused by finality: never committed, and nothing below them can be.
+    dead: BoundedSet<C::Root>,
     unviable: BoundedSet<C::Root>,
     seen: BoundedSet<C::Root>,
     table: Table<C>,
@@ -182,6 +184,7 @@ impl<C: Consensus> Quarantine<C> {
             finalized,
             known: BTreeMap::from([(finalized.root, anchor)]),
             pruned: BoundedSet::new(limits.remembered),
+            dead: BoundedSet::new(limits.remembered),
             unviable: BoundedSet::new(limits.remembered),
             seen: BoundedSet::new(limits.remembered),
             table: Table::new(),
@@ -306,50 +309,56 @@ impl<C: Consensus> Quarantine<C> {
         let Some(entry) = self.table.get_mut(&key) else { return };
         let Place::InFlight { timely } = entry.place else { return };
         match answer {
-            Answer::Block(block) => {
-                let header = consensus.header(block.item());
-                let post_state_root = Some(block.evidence().post_state_root);
-                let verdict = Verdict::Accept { post_state_root };
-                let known = Known { parent: header.parent, slot: header.slot };
-                if self.known.insert(header.root, known).is_some() {
-                    self.finish(&key, &Verdict::Ignore(IgnoreReason::Duplicate), effects);
-                    return;
-                }
-                effects.push(Effect::ClearBlock { block, timely });
-                self.finish(&key, &verdict, effects);
-                let released = self.table.take_waiting_for(header.root);
-                self.judge_all(consensus, released, effects);
-            }
+            Answer::Block(block) => self.valid_block(consensus, &key, block, timely, effects),
             Answer::Attestation(attestation) => {
                 self.seen.insert(consensus.vote(attestation.item()).id);
                 effects.push(Effect::ClearAttestation(attestation));
                 self.finish(&key, &Verdict::Accept { post_state_root: None }, effects);
             }
             Answer::Invalid(reason) => self.reject(consensus, &key, reason, effects),
-            Answer::UnknownParent => {
-                // The HotDB lost what we thought it had: forget it, and judge the item again.
-                if self.stopping {
-                    self.finish(&key, &Verdict::Dropped(DropReason::Shutdown), effects);
-                } else if let Some(Item::Block(block)) = self.table.item(&key) {
-                    self.known.remove(&consensus.header(block).parent);
-                    self.judge_all(consensus, vec![key], effects);
-                } else {
-                    self.finish(&key, &Verdict::Dropped(DropReason::Fault), effects);
+            Answer::Pruned => match &key {
+                ItemKey::Block(..) => {
+                    self.reject(consensus, &key, RejectReason::NotDescendantOfFinalized, effects);
                 }
-            }
-            Answer::Pruned => {
-                let verdict = match &key {
-                    ItemKey::Block(..) => Verdict::Reject(RejectReason::NotDescendantOfFinalized),
-                    ItemKey::Attestation(_) => Verdict::Ignore(IgnoreReason::TooOld),
-                };
-                self.finish(&key, &verdict, effects);
-            }
+                ItemKey::Attestation(_) => {
+                    self.finish(&key, &Verdict::Ignore(IgnoreReason::TooOld), effects);
+                }
+            },
             Answer::Full => self.finish(&key, &Verdict::Dropped(DropReason::HotDbFull), effects),
             Answer::Refused => self.finish(&key, &Verdict::Dropped(DropReason::Shutdown), effects),
-            Answer::State(_) | Answer::Fault(_) => {
+            // The HotDB loses nothing but what finality passes, and remembers that for a while: what it
+            // no longer knows may have been pruned long ago, or the fault is ours.
+            Answer::UnknownParent | Answer::State(_) | Answer::Fault(_) => {
                 self.finish(&key, &Verdict::Dropped(DropReason::Fault), effects);
             }
         }
+    }
+
+    /// A block that is valid and committed. While it was checked, its copy may have come first, or
+    /// finality may have passed its parent.
+    fn valid_block(
+        &mut self,
+        consensus: &C,
+        key: &Key<C>,
+        block: Box<ClearedBlock<C>>,
+        timely: bool,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        let header = consensus.header(block.item());
+        if self.known.contains_key(&header.root) {
+            self.finish(key, &Verdict::Ignore(IgnoreReason::Duplicate), effects);
+            return;
+        }
+        if !self.known.contains_key(&header.parent) {
+            self.reject(consensus, key, RejectReason::NotDescendantOfFinalized, effects);
+            return;
+        }
+        let post_state_root = Some(block.evidence().post_state_root);
+        self.known.insert(header.root, Known { parent: header.parent, slot: header.slot });
+        effects.push(Effect::ClearBlock { block, timely });
+        self.finish(key, &Verdict::Accept { post_state_root }, effects);
+        let released = self.table.take_waiting_for(header.root);
+        self.judge_all(consensus, released, effects);
     }
 
     fn reject(
@@ -359,13 +368,30 @@ impl<C: Consensus> Quarantine<C> {
         reason: RejectReason<C::Invalid>,
         effects: &mut Vec<Effect<C>>,
     ) {
-        let condemned = reason.condemns_root().then(|| key.block_root()).flatten();
+        let released = self.decide_against(key, reason, effects);
+        self.judge_all(consensus, released, effects);
+    }
+
+    /// Gives the verdict and remembers the root, if the reason is in the root. Returns what waited for
+    /// it: to be judged, as nothing else will ever release it.
+    fn decide_against(
+        &mut self,
+        key: &Key<C>,
+        reason: RejectReason<C::Invalid>,
+        effects: &mut Vec<Effect<C>>,
+    ) -> Vec<Key<C>> {
+        let condemns = reason.condemns_root();
+        let passed = reason.is_finality();
         self.finish(key, &Verdict::Reject(reason), effects);
-        if let Some(root) = condemned {
+        let Some(root) = key.block_root() else { return Vec::new() };
+        if condemns {
             self.unviable.insert(root);
-            let cascade = self.table.take_waiting_for(root);
-            self.judge_all(consensus, cascade, effects);
+        } else if passed {
+            self.dead.insert(root);
+        } else {
+            return Vec::new();
         }
+        self.table.take_waiting_for(root)
     }
 
     /// Judges items that are in no queue, and whatever that releases: depth first, in the order of
@@ -376,12 +402,8 @@ impl<C: Consensus> Quarantine<C> {
             let judgement = self.judge(consensus, &key);
             match judgement {
                 Judgement::Final(Verdict::Reject(reason)) => {
-                    let condemned = reason.condemns_root().then(|| key.block_root()).flatten();
-                    self.finish(&key, &Verdict::Reject(reason), effects);
-                    if let Some(root) = condemned {
-                        self.unviable.insert(root);
-                        stack.extend(self.table.take_waiting_for(root).into_iter().rev());
-                    }
+                    let released = self.decide_against(&key, reason, effects);
+                    stack.extend(released.into_iter().rev());
                 }
                 Judgement::Final(verdict) => self.finish(&key, &verdict, effects),
                 Judgement::AwaitRoot(root, why) => {
@@ -426,8 +448,8 @@ impl<C: Consensus> Quarantine<C> {
         if self.unviable.contains(&header.parent) {
             return Judgement::reject(RejectReason::InvalidAncestor);
         }
-        let parent_pruned = self.pruned.contains(&header.parent);
-        if !parent_pruned && !self.known.contains_key(&header.parent) {
+        let parent_passed = self.is_passed(&header.parent);
+        if !parent_passed && !self.known.contains_key(&header.parent) {
             return AwaitRoot(header.parent, PendingReason::UnknownParent);
         }
         if self.slot < header.slot {
@@ -436,7 +458,7 @@ impl<C: Consensus> Quarantine<C> {
         if header.slot <= consensus.start_slot(self.finalized.epoch) {
             return Judgement::reject(RejectReason::NotAfterFinalizedSlot);
         }
-        if parent_pruned {
+        if parent_passed {
             return Judgement::reject(RejectReason::NotDescendantOfFinalized);
         }
         Check
@@ -457,7 +479,7 @@ impl<C: Consensus> Quarantine<C> {
         }
         if target.epoch.saturating_add(1) < consensus.epoch_at(self.slot)
             || target.epoch < self.finalized.epoch
-            || self.pruned.contains(&head)
+            || self.is_passed(&head)
         {
             return Final(Verdict::Ignore(IgnoreReason::TooOld));
         }
@@ -474,6 +496,11 @@ impl<C: Consensus> Quarantine<C> {
             return Judgement::reject(RejectReason::BadTargetRoot);
         }
         Check
+    }
+
+    /// Returns whether finality has passed a block: it was pruned, or refused for that.
+    fn is_passed(&self, root: &C::Root) -> bool {
+        self.pruned.contains(root) || self.dead.contains(root)
     }
 
     /// `get_ancestor`: the block of the branch at, or last before, `slot`.

@@ -25,7 +25,8 @@
 //! - I2 One owner of known, in flight, waiting and unviable: an item is judged and parked in one step,
 //!   so no decision falls between the two (Q1).
 //! - I3 An item waits only for a block that is not decided or a slot that has not come. Deciding a
-//!   block judges all that waits for it; a rejected root takes its descendants along (Q4).
+//!   block judges all that waits for it; a rejected root takes its descendants along (Q4), and so does
+//!   a root that finality has passed.
 //! - I4 Items are told apart by root *and* signature; a root becomes unviable only for reasons that the
 //!   root covers. A badly signed copy shadows nothing (Q6).
 //! - I5 An answer counts for the request whose number it carries, once (Q2).

@@ -320,3 +320,36 @@ fn attestations_wait_for_their_block_and_slot_and_are_counted_once() {
     let bad = node.hand_in(Item::Attestation(ToyAttestation { id: 78, target: wrong, ..vote }), 0);
     assert_eq!(node.answer_to(bad), ("invalid", "bad_target_root"));
 }
+
+#[test]
+fn what_waits_for_a_block_on_a_dead_branch_is_released_with_it() {
+    // Finality passes branch 0-5; a child and a vote wait for block 7 on it, which then comes.
+    let mut node = node();
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
+        assert_eq!(node.judge(block), ("valid", "ok"));
+    }
+    node.event(Event::Imported { finalized: Checkpoint { epoch: 1, root: 2 } });
+    let child = node.submit(ToyBlock::new(8, 7, 7));
+    let target = Checkpoint { epoch: 2, root: 7 };
+    let vote = ToyAttestation { id: 77, slot: 9, head: 7, target, validator: 0, valid: true };
+    let vote = node.hand_in(Item::Attestation(vote), 0);
+    assert_eq!(node.answer_to(vote), ("pending", "unknown_block"));
+    assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
+    assert_eq!(node.answer_to(child), ("invalid", "not_descendant_of_finalized"));
+    assert_eq!(node.answer_to(vote), ("ignored", "too_old"));
+    assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
+}
+
+#[test]
+fn a_block_whose_parent_finality_passes_while_it_is_checked_is_refused() {
+    // The check of 6 on branch 0-5 is under way when 2 is finalised; its answer is "valid".
+    let mut node = node();
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
+        assert_eq!(node.judge(block), ("valid", "ok"));
+    }
+    let late = node.submit(ToyBlock::new(6, 5, 6));
+    node.event(Event::Imported { finalized: Checkpoint { epoch: 1, root: 2 } });
+    node.settle();
+    assert_eq!(node.answer_to(late), ("invalid", "not_descendant_of_finalized"));
+    assert!(!node.machine.knows(6) && !node.cleared.contains(&6));
+}
