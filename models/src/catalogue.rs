@@ -55,7 +55,7 @@ fn run_specification<const I: usize>() -> Verdict {
 }
 
 const RUN_SCENARIO: [fn() -> Verdict; SCENARIOS.len()] =
-    for_each_index!(run_scenario: 0 1 2 3 4 5 6 7 8 9 10 11 12 13);
+    for_each_index!(run_scenario: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 const RUN_TWIN: [fn() -> Verdict; TWINS.len()] = for_each_index!(run_twin: 0 1 2 3 4 5);
 const RUN_SPECIFICATION: [fn() -> Verdict; CONFIGURATIONS.len()] =
     for_each_index!(run_specification: 0 1 2 3 4 5 6 7 8 9 10 11);

@@ -48,4 +48,4 @@ mod words;
 
 pub use pipeline::{Action, Pipeline, State};
 pub use properties::verdicts_that_occur;
-pub use scenario::{Fault, OPEN, SCENARIOS, Scenario, TWINS, Twin, check, scenario};
+pub use scenario::{Fault, SCENARIOS, Scenario, TWINS, Twin, check, scenario};
