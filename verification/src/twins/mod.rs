@@ -10,6 +10,7 @@ pub mod lifecycle;
 pub mod mailbox;
 pub mod notifier;
 pub mod oneshot;
+pub mod services;
 
 use blocksmith_models::stepped::{Limits, Stepped};
 use blocksmith_models::verdict::Engine;
@@ -66,6 +67,7 @@ impl Twin {
 
 const ALL: &[Engine] = &[Engine::Loom, Engine::Shuttle, Engine::Stepped];
 const LOOM: &[Engine] = &[Engine::Loom];
+const SHUTTLE: &[Engine] = &[Engine::Shuttle];
 const SEQUENTIAL: &[Engine] = &[Engine::Shuttle, Engine::Stepped];
 
 macro_rules! twin {
@@ -143,6 +145,36 @@ pub fn twins() -> Vec<Twin> {
         twin! {
             lifecycle::flag_beside_the_mailbox, "L1", "stop is a flag that a blocked receiver misses",
             threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            services::hot_db_waits_for_the_worker, "R3",
+            "the HotDB waits for a state that the only worker, which waits for it, is to make",
+            threads: 3, preemptions: 2, fails: true, by: SHUTTLE,
+        },
+        twin! {
+            services::no_error_reply, "R4",
+            "a trail to an unknown parent is not answered until the parent comes",
+            threads: 3, preemptions: 2, fails: true, by: SHUTTLE,
+        },
+        twin! {
+            services::verdict_before_commit, "R6",
+            "the worker answers, then commits",
+            threads: 3, preemptions: 2, fails: true, by: SHUTTLE,
+        },
+        twin! {
+            services::send_cycle, "M8",
+            "two full mailboxes whose services wait for room in each other's",
+            threads: 3, preemptions: 2, fails: true, by: SHUTTLE,
+        },
+        twin! {
+            services::too_few_reply_slots, "M8",
+            "window + capacity + 1 reply slots: none for answers that are given but unread",
+            threads: 3, preemptions: 2, fails: true, by: SHUTTLE,
+        },
+        twin! {
+            services::enough_reply_slots, "M8",
+            "as many reply slots as answers can be outstanding or unread",
+            threads: 3, preemptions: 2, fails: false, by: SHUTTLE,
         },
     ]
 }

@@ -1,0 +1,256 @@
+//! Faults in the wiring of the services, each in the smallest pair of services that shows it.
+//!
+//! The HotDB and the worker are core's own machines over the toy protocol; what is wrong is the
+//! shell around them. The counterparts are the scenarios of the running services.
+
+use blocksmith::hot_db::{CommitReply, HotDb, Limits, StateAt, TrailReply};
+use blocksmith::rewinder::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
+use blocksmith::toy::{Toy, ToyBlock, ToyRoot, ToyState};
+use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox};
+use blocksmith_sync::{Primitives, oneshot};
+
+use crate::scenarios::notifier::join;
+
+/// A question to the HotDB.
+enum Ask<P: Primitives> {
+    Trail { root: ToyRoot, slot: u64, reply: oneshot::Sender<P, TrailReply<Toy>> },
+    Commit { block: ToyBlock, state: StateAt<Toy>, reply: oneshot::Sender<P, CommitReply> },
+}
+
+/// A request to the worker.
+enum Task<P: Primitives> {
+    Block {
+        block: ToyBlock,
+        reply: oneshot::Sender<P, Answer<Toy>>,
+    },
+    /// The anchor's state.
+    State {
+        reply: oneshot::Sender<P, ToyState>,
+    },
+}
+
+/// What is wrong with the pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// R3: the HotDB waits for a state that the worker is to make.
+    HotDbWaitsForTheWorker,
+    /// R4: the question for an unknown parent waits for that parent.
+    NoErrorReply,
+    /// R6: the worker answers, then commits.
+    VerdictBeforeCommit,
+}
+
+/// Sends, and waits for room.
+fn tell<P: Primitives, T: Send>(mailbox: &Sender<P, T>, item: T) {
+    assert!(mailbox.send(item).is_ok(), "the mailbox is closed");
+}
+
+/// Answers; a requester that is gone needs no reply.
+fn reply_to<P: Primitives, T: Send>(requester: oneshot::Sender<P, T>, answer: T) {
+    let _ = requester.send(answer);
+}
+
+/// The HotDB's thread.
+fn hot_db<P: Primitives>(
+    questions: &Receiver<P, Ask<P>>,
+    tasks: &Sender<P, Task<P>>,
+    fault: Fault,
+) {
+    let toy = Toy::default();
+    let mut machine = HotDb::new(&toy, Limits::default(), 0, 0, ToyState::anchor());
+    let mut parked = Vec::new();
+    while let Ok(question) = questions.recv() {
+        match question {
+            Ask::Trail { root, slot, reply } => {
+                if fault == Fault::HotDbWaitsForTheWorker {
+                    let (reply, state) = oneshot::channel();
+                    tell(tasks, Task::State { reply });
+                    assert!(state.recv().is_ok(), "the worker is gone");
+                }
+                let trail = machine.trail(root, slot);
+                if fault == Fault::NoErrorReply && trail == TrailReply::UnknownParent {
+                    parked.push((root, slot, reply));
+                } else {
+                    reply_to(reply, trail);
+                }
+            }
+            Ask::Commit { block, state, reply } => {
+                reply_to(reply, machine.commit(&toy, &block, state.state));
+                for (root, slot, reply) in parked.extract_if(.., |parked| parked.0 == block.root) {
+                    reply_to(reply, machine.trail(root, slot));
+                }
+            }
+        }
+    }
+}
+
+fn ask_trail<P: Primitives>(
+    hot_db: &Sender<P, Ask<P>>,
+    root: ToyRoot,
+    slot: u64,
+) -> WorkerEvent<Toy> {
+    let (reply, trail) = oneshot::channel();
+    tell(hot_db, Ask::Trail { root, slot, reply });
+    trail.recv().map_or(WorkerEvent::HotDbGone, WorkerEvent::Trail)
+}
+
+/// One task of the worker: the machine, and an answer that may leave too early.
+fn check<P: Primitives>(
+    block: ToyBlock,
+    reply: oneshot::Sender<P, Answer<Toy>>,
+    hot_db: &Sender<P, Ask<P>>,
+    fault: Fault,
+) {
+    let (toy, mut machine, mut reply) = (Toy::default(), Worker::Idle, Some(reply));
+    let mut answer = |answer| {
+        if let Some(reply) = reply.take() {
+            reply_to(reply, answer);
+        }
+    };
+    let mut event = Some(WorkerEvent::Start(Job::Block(block)));
+    while let Some(now) = event.take() {
+        for effect in machine.handle(&toy, now) {
+            match effect {
+                WorkerEffect::RequestTrail { root, slot } => {
+                    event = Some(ask_trail(hot_db, root, slot));
+                }
+                WorkerEffect::Commit { block, state } => {
+                    if let (Fault::VerdictBeforeCommit, Worker::AwaitCommit(cleared)) =
+                        (fault, &machine)
+                    {
+                        answer(Answer::Block(cleared.clone()));
+                    }
+                    let (reply, committed) = oneshot::channel();
+                    tell(hot_db, Ask::Commit { block, state, reply });
+                    let committed = committed.recv();
+                    event = Some(committed.map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed));
+                }
+                WorkerEffect::Answer(last) => answer(last),
+                WorkerEffect::PostState(_) | WorkerEffect::Loaded(_) => {}
+            }
+        }
+    }
+}
+
+/// Has the pair check `blocks`, in this order; each answer is given to `then` with the HotDB.
+fn pair<P: Primitives, const N: usize>(
+    fault: Fault,
+    blocks: [ToyBlock; N],
+    mut then: impl FnMut(Option<Answer<Toy>>, &Sender<P, Ask<P>>),
+) {
+    let (tasks, inbox) = mailbox::<P, Task<P>>(N, 0, OnFull::Block);
+    let (questions, asked) = mailbox::<P, Ask<P>>(N, 0, OnFull::Block);
+    let back = tasks.clone();
+    let database = P::spawn("hot_db", move || hot_db(&asked, &back, fault));
+    let way = questions.clone();
+    let worker = P::spawn("worker", move || {
+        while let Ok(task) = inbox.recv() {
+            match task {
+                Task::Block { block, reply } => check(block, reply, &way, fault),
+                Task::State { reply } => reply_to(reply, ToyState::anchor()),
+            }
+        }
+    });
+    let answers = blocks.map(|block| {
+        let (reply, answer) = oneshot::channel();
+        tell(&tasks, Task::Block { block, reply });
+        answer
+    });
+    for answer in answers {
+        then(answer.recv().ok(), &questions);
+    }
+    tasks.close();
+    join(worker);
+    drop(questions);
+    join(database);
+}
+
+/// R3: the only worker waits for the trail, the HotDB for the worker.
+pub fn hot_db_waits_for_the_worker<P: Primitives>() {
+    pair::<P, 1>(Fault::HotDbWaitsForTheWorker, [ToyBlock::new(1, 0, 1)], |_, _| {});
+}
+
+/// R4: the only worker waits for the trail to a parent that stands behind it in the queue.
+pub fn no_error_reply<P: Primitives>() {
+    let blocks = [ToyBlock::new(2, 1, 2), ToyBlock::new(1, 0, 1)];
+    pair::<P, 2>(Fault::NoErrorReply, blocks, |_, _| {});
+}
+
+/// R6: whoever is told "valid" asks for the block, as a worker that got its child would.
+pub fn verdict_before_commit<P: Primitives>() {
+    let blocks = [ToyBlock::new(1, 0, 1)];
+    pair::<P, 1>(Fault::VerdictBeforeCommit, blocks, |answer, hot_db| {
+        if matches!(answer, Some(Answer::Block(_))) {
+            let trail = ask_trail(hot_db, 1, 2);
+            let found = matches!(trail, WorkerEvent::Trail(TrailReply::Trail(_)));
+            assert!(found, "a valid block is not in the HotDB");
+        }
+    });
+}
+
+/// M8: two services of one place each that send to each other and wait for room.
+pub fn send_cycle<P: Primitives>() {
+    const TICKS: usize = 4;
+    let (quarantine, inbox) = mailbox::<P, Option<u64>>(1, 0, OnFull::Block);
+    let (clearance, messages) = mailbox::<P, u64>(1, 0, OnFull::Block);
+    let back = quarantine.clone();
+    let upper = P::spawn("quarantine", move || {
+        let mut answers = 0;
+        while answers < TICKS {
+            match inbox.recv() {
+                Ok(Some(tick)) => tell(&clearance, tick),
+                Ok(None) => answers += 1,
+                Err(_) => break,
+            }
+        }
+    });
+    let lower = P::spawn("clearance", move || {
+        while messages.recv().is_ok() {
+            tell(&back, None);
+        }
+    });
+    for tick in 0..TICKS as u64 {
+        tell(&quarantine, Some(tick));
+    }
+    join(upper);
+    join(lower);
+}
+
+/// The same pair with `replies` slots kept for answers, which then never wait. Each is reserved
+/// before its question is sent.
+fn reserved_slots<P: Primitives>(replies: usize) {
+    const TICKS: u64 = 10;
+    let (quarantine, inbox) = mailbox::<P, Option<u64>>(1, replies, OnFull::Block);
+    let (clearance, messages) = mailbox::<P, _>(1, 0, OnFull::Block);
+    let upper = P::spawn("quarantine", move || {
+        while let Ok(message) = inbox.recv() {
+            if let Some(tick) = message {
+                let slot = inbox.permit().expect("a slot for the answer");
+                tell(&clearance, (tick, slot));
+            }
+        }
+    });
+    let lower = P::spawn("clearance", move || {
+        while let Ok((_, slot)) = messages.recv() {
+            assert_eq!(slot.send(None), Ok(()));
+        }
+    });
+    for tick in 0..TICKS {
+        tell(&quarantine, Some(tick));
+    }
+    drop(quarantine);
+    join(upper);
+    join(lower);
+}
+
+/// M8, as it once stood in core: window + capacity + 1 slots, for a window of none here. Answers
+/// that were given and not read were forgotten.
+pub fn too_few_reply_slots<P: Primitives>() {
+    reserved_slots::<P>(2);
+}
+
+/// The counterpart, core's bound: Clearance's mailbox, what it handles, what is being sent; and of
+/// unread answers the oldest, and one more for each message before it.
+pub fn enough_reply_slots<P: Primitives>() {
+    reserved_slots::<P>((1 + 2) + (1 + 1));
+}
