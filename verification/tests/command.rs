@@ -1,0 +1,215 @@
+//! The `blocksmith` command as a user runs it: results, bad input, exit codes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn chain() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/chain")
+}
+
+fn blocksmith(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_blocksmith"))
+        .args(arguments)
+        .output()
+        .expect("the command was built beside this test")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A copy of the recorded chain to damage.
+fn copy() -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    for part in ["", "blocks", "attestations"] {
+        fs::create_dir_all(folder.path().join(part)).expect("a folder");
+        for entry in fs::read_dir(chain().join(part)).expect("the recorded chain") {
+            let path = entry.expect("an entry").path();
+            if path.is_file() {
+                let target = folder.path().join(part).join(path.file_name().expect("a name"));
+                fs::copy(&path, target).expect("a copy");
+            }
+        }
+    }
+    folder
+}
+
+/// Runs with bad input and returns what stderr says. Nothing may be on stdout, nothing written.
+fn refused(arguments: &[&str]) -> String {
+    let out = TempDir::new().expect("a temporary folder");
+    let report = out.path().join("report.json");
+    let report = report.to_str().expect("a plain path");
+    let mut all = arguments.to_vec();
+    all.extend(["--json", report]);
+    let output = blocksmith(&all);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(fs::read_dir(out.path()).expect("the folder").count(), 0, "something was written");
+    error
+}
+
+fn report(arguments: &[&str]) -> (Output, Value) {
+    let out = TempDir::new().expect("a temporary folder");
+    let file = out.path().join("report.json");
+    let mut all = arguments.to_vec();
+    all.extend(["--json", file.to_str().expect("a plain path")]);
+    let output = blocksmith(&all);
+    let json = fs::read(file).expect("a report was written");
+    (output, serde_json::from_slice(&json).expect("the report is JSON"))
+}
+
+fn manifest() -> Value {
+    let bytes = fs::read(chain().join("manifest.json")).expect("the recorded chain");
+    serde_json::from_slice(&bytes).expect("the manifest is JSON")
+}
+
+#[test]
+fn without_arguments_the_embedded_chain_is_replayed_and_equals_the_manifest() {
+    // The main job, as a newcomer runs it.
+    let output = blocksmith(&[]);
+    let out = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{out}{}", text(&output.stderr));
+    assert!(out.contains(" 0 differ"), "{out}");
+    assert_eq!(out.matches("equals the manifest").count(), 4, "{out}");
+}
+
+#[test]
+fn in_lockstep_every_event_has_the_oracles_answer() {
+    // The JSON report against the manifest, compared here and not by the command.
+    let chain = chain();
+    let (output, json) = report(&["replay", chain.to_str().expect("a plain path")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let manifest = manifest();
+    let (found, expected) = (&json["events"], &manifest["events"]);
+    assert_eq!(found.as_array().map(Vec::len), expected.as_array().map(Vec::len));
+    let mut blocks = 0;
+    for (found, expected) in
+        found.as_array().into_iter().flatten().zip(expected.as_array().into_iter().flatten())
+    {
+        if expected["type"] == "block" {
+            blocks += 1;
+            assert_eq!(found["verdict"], expected["verdict"], "{expected}");
+            assert_eq!(found["reason"], expected["reason"], "{expected}");
+        }
+        if expected["verdict"] == "valid" {
+            assert_eq!(found["post_state_root"], expected["post_state_root"]);
+        }
+        let after = &expected["after_v1_5_0"];
+        for field in ["head", "justified", "finalized"] {
+            if !after.is_null() {
+                assert_eq!(found[field], after[field], "{field} after {expected}");
+            }
+        }
+    }
+    assert_eq!(blocks, 65);
+    assert_eq!(json["final"]["head"], manifest["final_head"]);
+    assert_eq!(json["final"]["state_root"], manifest["final_state_root"]);
+    assert_eq!(json["final"]["finalized"], manifest["final_finalized"]);
+}
+
+#[test]
+fn a_flood_ends_where_lockstep_does_with_any_number_of_workers() {
+    // 1, 2 and 4 workers; all events of a slot at once.
+    let manifest = manifest();
+    for workers in ["1", "2", "4"] {
+        let (output, json) = report(&["replay", "--pace", "flood", "--workers", workers]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        assert_eq!(json["final"]["head"], manifest["final_head"]);
+        assert_eq!(json["final"]["state_root"], manifest["final_state_root"]);
+    }
+}
+
+#[test]
+fn a_race_gives_every_item_one_verdict() {
+    // No waiting at all, three times over: the schedule differs, the counts do not.
+    for workers in ["1", "2", "4"] {
+        let (output, json) = report(&["replay", "--pace", "race", "--workers", workers]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        let events = json["events"].as_array().expect("a list");
+        let answered = events.iter().filter(|event| !event["verdict"].is_null()).count();
+        assert_eq!(answered, 65 + 226);
+        assert!(text(&output.stdout).contains("291 items, one verdict each"));
+    }
+}
+
+#[test]
+fn a_truncated_block_file_is_named_with_its_digest() {
+    // One byte less than was recorded.
+    let folder = copy();
+    let block = folder.path().join("blocks/005.ssz");
+    let bytes = fs::read(&block).expect("a block");
+    fs::write(&block, &bytes[..bytes.len() - 1]).expect("a shorter block");
+    let error = refused(&["replay", folder.path().to_str().expect("a plain path")]);
+    assert!(error.contains("blocks/005.ssz") && error.contains("sha256"), "{error}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    // The manifest names it, the folder does not have it.
+    let folder = copy();
+    fs::remove_file(folder.path().join("blocks/007.ssz")).expect("it was there");
+    let error = refused(&["replay", folder.path().to_str().expect("a plain path")]);
+    assert!(error.contains("blocks/007.ssz: No such file"), "{error}");
+}
+
+#[test]
+fn a_file_outside_the_folder_is_refused() {
+    // The first block's path climbs out.
+    let folder = copy();
+    let path = folder.path().join("manifest.json");
+    let text = fs::read_to_string(&path).expect("the manifest");
+    fs::write(&path, text.replacen("blocks/000.ssz", "../blocks/000.ssz", 1)).expect("written");
+    let error = refused(&["replay", folder.path().to_str().expect("a plain path")]);
+    assert!(error.contains("events[1].file") && error.contains("leads out"), "{error}");
+}
+
+#[test]
+fn a_genesis_of_the_wrong_preset_is_refused() {
+    // The manifest says mainnet, the state is minimal.
+    let folder = copy();
+    let path = folder.path().join("manifest.json");
+    let mut manifest = manifest();
+    manifest["spec"] = "phase0.mainnet".into();
+    for event in manifest["events"].as_array_mut().expect("a list") {
+        if event["type"] == "tick" {
+            let time = 1_600_000_000 + event["slot"].as_u64().expect("a slot") * 12;
+            event["time"] = time.into();
+        }
+    }
+    fs::write(&path, manifest.to_string()).expect("written");
+    let error = refused(&["replay", folder.path().to_str().expect("a plain path")]);
+    assert!(error.contains("genesis.ssz: not a state of the mainnet preset"), "{error}");
+}
+
+#[test]
+fn wrong_usage_is_told_with_exit_code_two() {
+    // No workers, no such pace, no such folder, no such check.
+    assert!(refused(&["replay", "--workers", "0"]).contains("--workers"));
+    assert!(refused(&["replay", "--pace", "walk"]).contains("--pace"));
+    assert!(refused(&["replay", "/no/such/folder"]).contains("/no/such/folder"));
+    assert!(refused(&["vectors", "/no/such/folder"]).contains("/no/such/folder"));
+    assert!(refused(&["check", "--protocol", "teleport"]).contains("teleport"));
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_the_work() {
+    // The folder of the report does not exist.
+    let output = blocksmith(&["replay", "--json", "/no/such/folder/report.json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("/no/such/folder/report.json"));
+}
+
+#[test]
+fn the_gate_of_the_specifications_gives_every_expected_answer() {
+    // `check --engine tla`, as CI calls it; must-fail configurations included.
+    let (output, json) = report(&["check", "--engine", "tla"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let rows = json.as_array().expect("a list");
+    assert!(rows.iter().all(|row| row["expected"] == row["verdict"]));
+    assert!(rows.iter().any(|row| row["verdict"] == "violated"), "there are must-fail twins");
+}
