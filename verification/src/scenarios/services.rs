@@ -272,6 +272,11 @@ pub fn attestations_wait_for_their_block<P: Primitives>() {
     stop(services, 5);
 }
 
+/// Whether finality is the reason of the refusal.
+fn is_passed(verdict: &Outcome) -> bool {
+    ["not_after_finalized_slot", "not_descendant_of_finalized"].contains(&verdict.reason())
+}
+
 /// Finality moves: Clearance asks the Rewinder for balances and has the HotDB prune, meanwhile
 /// blocks of the live and of the dead branch arrive.
 pub fn finality_while_blocks_arrive<P: Primitives>() {
@@ -289,32 +294,28 @@ pub fn finality_while_blocks_arrive<P: Primitives>() {
     let [first, dead, second, third, tip, dead_tip] = blocks.map(|block| submit(client, block));
     let live = [first, second, third, tip].map(|submission| submission.wait().class());
     assert_eq!(live, ["valid"; 4]);
+    // Whether finality comes before the dead branch, or in its middle, is the schedule's choice.
+    let [dead, dead_tip] = [dead, dead_tip].map(|submission| submission.wait());
+    let valid = Outcome::Accept { post_state_root: Some(5) };
+    assert!(dead == valid || is_passed(&dead), "{dead:?}");
+    assert!(dead_tip.class() == "valid" && dead == valid || is_passed(&dead_tip), "{dead_tip:?}");
     client.rest();
+    assert_eq!(client.pending(), Some(Vec::new()));
     let view = client.view().map(|view| (view.head, view.finalized.root));
     assert_eq!(view, Some((4, 2)));
-    let waits = client.pending();
     stop(services, 5);
-    // Whether finality comes before the dead branch is the schedule's choice; if it does, the
-    // branch's second block waits for a parent that was refused, until the stop at the latest.
-    let [dead, dead_tip] = [dead, dead_tip].map(|submission| submission.wait().reason());
-    let expected: &[&str] = match dead {
-        "ok" => &["ok", "not_descendant_of_finalized"],
-        _ => &["shutdown"],
-    };
-    assert!(expected.contains(&dead_tip), "{dead}, then {dead_tip}");
-    let waiting = usize::from(dead_tip == "shutdown");
-    assert_eq!(waits.map(|waits| waits.len()), Some(waiting));
 }
 
 /// Schedules of one scenario under shuttle.
-const SAMPLE: Option<ShuttleBounds> = Some(ShuttleBounds::iterations(2_000));
+const SAMPLE: Option<ShuttleBounds> = Some(ShuttleBounds::iterations(3_000));
 /// Runs on real threads.
 const RUNS: Option<usize> = Some(200);
 
 /// Returns the scenarios of this module. The stepped engine has no part in them: there the machines
-/// are explored instead, as communicating processes. Loom's bounds are what it exhausts in less than
-/// a minute: one preemption while the services do little, none (but any order of going on wherever
-/// a thread blocks, and any value that a load may return) through a whole life.
+/// are explored instead, as communicating processes. Loom's bounds are what it exhausts in less
+/// than a minute: one preemption while the services do little, none (but any order of going on
+/// wherever a thread blocks, and any value that a load may return) through a whole life. One
+/// preemption through a life of one block is more than 350,000 executions.
 pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
