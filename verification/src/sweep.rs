@@ -63,7 +63,7 @@ const SOURCES: [(&str, &str); 5] = [
     ("sync/src/mailbox/queue.rs", include_str!("../../core/sync/src/mailbox/queue.rs")),
 ];
 
-/// Preemptions with which sites are recorded, and then weakened.
+/// Preemptions with which sites are recorded, and, at most, those with which they are weakened.
 const RECORDING: usize = 1;
 const WEAKENED: usize = 2;
 /// Time for one scenario over one weakening, in seconds.
@@ -131,7 +131,7 @@ fn weaken(site: &Site, to: Option<Ordering>, visitors: &[Scenario]) -> SiteResul
     let start = Instant::now();
     let weakening = Weakening { site: site.clone(), to };
     let mut result = SiteResult {
-        file: site.file,
+        file: site.file.rfind("core/sync").map_or(site.file, |start| &site.file[start..]),
         line: site.line,
         column: site.column,
         operation: site.operation,
@@ -144,7 +144,9 @@ fn weaken(site: &Site, to: Option<Ordering>, visitors: &[Scenario]) -> SiteResul
         seconds: 0.0,
     };
     for scenario in visitors {
-        let bounds = LoomBounds { max_seconds: PATIENCE, ..LoomBounds::preemptions(WEAKENED) };
+        let usual = scenario.loom.1.and_then(|bounds| bounds.preemptions).unwrap_or(WEAKENED);
+        let bounds = LoomBounds::preemptions(usual.min(WEAKENED));
+        let bounds = LoomBounds { max_seconds: PATIENCE, ..bounds };
         let verdict = mutant::weaken(weakening.clone(), || {
             loom::check(scenario.mutant, scenario.threads, bounds)
         });

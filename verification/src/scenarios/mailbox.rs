@@ -22,13 +22,14 @@ pub fn in_order_through_one_place<P: Primitives>() {
     join(thread);
 }
 
-/// Two senders, one item each, room for both.
+/// Two senders, one item each, room for both; the mailbox stays open.
 pub fn two_senders<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(2, 0, OnFull::Refuse);
-    let threads = [(sender.clone(), 1), (sender, 2)]
-        .map(|(sender, item)| P::spawn("sender", move || assert_eq!(sender.send(item), Ok(None))));
+    let threads = [1, 2].map(|item| {
+        let sender = sender.clone();
+        P::spawn("sender", move || assert_eq!(sender.try_send(item), Ok(None)))
+    });
     assert_eq!(receiver.recv().unwrap_or(0) + receiver.recv().unwrap_or(0), 3);
-    assert_eq!(receiver.recv(), Err(Closed));
     threads.into_iter().for_each(join);
 }
 
@@ -130,6 +131,18 @@ pub fn evictions_are_returned<P: Primitives>() {
     assert_eq!(received + evicted, 3);
 }
 
+/// The mailbox is full; one thread sends over it while the receiver takes.
+pub fn an_eviction_races_with_a_receive<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::EvictOldest);
+    assert_eq!(sender.send(1), Ok(None));
+    let thread = P::spawn("sender", move || match sender.send(2) {
+        Ok(evicted) => evicted.unwrap_or(0),
+        Err(error) => panic!("{error}"),
+    });
+    let received: u32 = receiver.iter().sum();
+    assert_eq!(received + join(thread), 3);
+}
+
 /// A permit is used while the mailbox is full, and closed by the loss of its only sender.
 pub fn a_permit_delivers<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 1, OnFull::Block);
@@ -156,29 +169,38 @@ pub fn a_dropped_permit_ends_the_stream<P: Primitives>() {
     join(thread);
 }
 
-/// A sender and a permit end in two threads, each after a relaxed store; another sender's thread ends
-/// too. Nothing was sent, so the end alone orders the stores.
-pub fn closed_comes_after<P: Primitives>() {
-    let (sender, receiver) = mailbox::<P, u32>(1, 1, OnFull::Block);
-    let done = P::arc([0; 3].map(<P::AtomicU32 as Atomic<u32>>::new));
-    let permit = receiver.permit();
-    let (second, first_done, second_done) = (sender.clone(), done.clone(), done.clone());
-    let first = P::spawn("sender 1", move || {
-        first_done[0].store(1, Relaxed);
-        drop(sender);
-        first_done[1].store(1, Relaxed);
-        drop(permit);
+/// Two senders end in two threads, each after a relaxed store. Nothing is sent, and the receiver looks
+/// once, without the notifier's fences: the end alone orders the stores.
+pub fn closed_comes_after_the_senders<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
+    let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
+    let threads = [(0, sender.clone()), (1, sender)].map(|(index, sender)| {
+        let done = done.clone();
+        P::spawn("sender", move || {
+            done[index].store(1, Relaxed);
+            drop(sender);
+        })
     });
-    let second = P::spawn("sender 2", move || {
-        second_done[2].store(1, Relaxed);
-        drop(second);
-    });
-    // Looked at once, without the notifier's fences, which would order more than the end does.
     if receiver.try_recv() == Err(TryRecvError::Closed) {
         assert!(done.iter().all(|done| done.load(Relaxed) == 1), "not seen");
     }
-    join(first);
-    join(second);
+    threads.into_iter().for_each(join);
+}
+
+/// The same for the drop of a permit.
+pub fn closed_comes_after_the_permits<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(1, 1, OnFull::Block);
+    let done = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
+    let (permit, other) = (receiver.permit(), done.clone());
+    drop(sender);
+    let thread = P::spawn("service", move || {
+        other.store(1, Relaxed);
+        drop(permit);
+    });
+    if receiver.try_recv() == Err(TryRecvError::Closed) {
+        assert_eq!(done.load(Relaxed), 1, "not seen");
+    }
+    join(thread);
 }
 
 /// A sender with limited patience meets a receiver with limited patience.

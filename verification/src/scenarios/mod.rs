@@ -130,7 +130,7 @@ fn mailbox_scenarios() -> Vec<Scenario> {
         },
         scenario! {
             mailbox::two_senders,
-            "each item of two senders arrives once, then Closed; recv sleeps on busy and is woken",
+            "each item of two senders arrives once; recv sleeps on busy and is woken",
             Some("M3"),
             threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
@@ -162,12 +162,17 @@ fn mailbox_scenarios() -> Vec<Scenario> {
         scenario! {
             mailbox::evictions_are_returned,
             "two senders that evict: each item is received or returned, once", Some("M7"),
-            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::an_eviction_races_with_a_receive,
+            "the receiver and an evictor never take the same item", Some("M7"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
         scenario! {
             mailbox::a_permit_delivers,
             "a permit delivers into a full and closed mailbox, without blocking", Some("M8"),
-            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
         scenario! {
             mailbox::a_dropped_permit_ends_the_stream,
@@ -175,9 +180,14 @@ fn mailbox_scenarios() -> Vec<Scenario> {
             threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
         scenario! {
-            mailbox::closed_comes_after,
-            "who receives Closed sees what every sender and permit did before", None,
+            mailbox::closed_comes_after_the_senders,
+            "who receives Closed sees what every sender did before it went", None,
             threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::closed_comes_after_the_permits,
+            "who receives Closed sees what the holder of a permit did before", None,
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
         },
         scenario! {
             mailbox::waits_may_expire,

@@ -113,11 +113,6 @@ pub fn twins() -> Vec<Twin> {
             threads: 3, preemptions: 3, fails: false, by: SEQUENTIAL,
         },
         twin! {
-            notifier::seed_notifier_with_fences, "N4",
-            "the design notes' notifier with a fence on both sides",
-            threads: 3, preemptions: 2, fails: false, by: LOOM,
-        },
-        twin! {
             notifier::remembered_signal, "N5", "a condition variable that remembers a signal",
             threads: 2, preemptions: 2, fails: false, by: ALL,
         },
