@@ -39,7 +39,8 @@ pub struct Check {
     pub id: String,
     /// What is claimed.
     pub claim: String,
-    /// The protocol: `notifier`, `mailbox`, `oneshot`, `lifecycle`, and those of the models.
+    /// The protocol: `notifier`, `mailbox`, `oneshot`, `lifecycle`, `services`, those of the models; or
+    /// `engine`, for what tests the engines themselves.
     pub protocol: String,
     /// The hazard that it is about, if one.
     pub hazard: Option<String>,

@@ -4,12 +4,25 @@
 //! checker again (a second panic would abort, and the report be lost): every operation returns at once
 //! while a panic is under way. Loads return zero then, exchanges succeed: loops end.
 
+/// What a thread does before each access to an atomic, if the checker needs to be told more than the
+/// access itself says.
+pub(crate) trait Turn {
+    fn new() -> Self;
+    fn take(&self);
+}
+
+/// Nothing more to be told.
+impl Turn for () {
+    fn new() -> Self {}
+    fn take(&self) {}
+}
+
 /// Defines `$name`, an integer atomic of core over the checker's `$inner`. `$order` maps an ordering to
 /// what the checker is given, `$thread` names the running thread for traces.
 macro_rules! integer {
-    ($name:ident, $inner:ty, $value:ty, $order:path, $thread:path) => {
+    ($name:ident, $inner:ty, $turn:ty, $value:ty, $order:path, $thread:path) => {
         /// An integer atomic that the checker sees.
-        pub struct $name($inner);
+        pub struct $name($inner, $turn);
 
         impl $name {
             #[track_caller]
@@ -27,13 +40,14 @@ macro_rules! integer {
 
         impl Atomic<$value> for $name {
             fn new(value: $value) -> Self {
-                Self(<$inner>::new(value))
+                Self(<$inner>::new(value), Turn::new())
             }
             #[track_caller]
             fn load(&self, order: Ordering) -> $value {
                 if std::thread::panicking() {
                     return 0;
                 }
+                self.1.take();
                 let value = self.0.load($order(order));
                 self.step("load", || format!("= {value} {order:?}"));
                 value
@@ -43,6 +57,7 @@ macro_rules! integer {
                 if std::thread::panicking() {
                     return;
                 }
+                self.1.take();
                 self.0.store(value, $order(order));
                 self.step("store", || format!("{value} {order:?}"));
             }
@@ -51,6 +66,7 @@ macro_rules! integer {
                 if std::thread::panicking() {
                     return 0;
                 }
+                self.1.take();
                 let before = self.0.swap(value, $order(order));
                 self.step("swap", || format!("{before} -> {value} {order:?}"));
                 before
@@ -60,6 +76,7 @@ macro_rules! integer {
                 if std::thread::panicking() {
                     return 0;
                 }
+                self.1.take();
                 let before = self.0.fetch_add(value, $order(order));
                 self.step("fetch_add", || format!("{before} + {value} {order:?}"));
                 before
@@ -69,6 +86,7 @@ macro_rules! integer {
                 if std::thread::panicking() {
                     return 0;
                 }
+                self.1.take();
                 let before = self.0.fetch_sub(value, $order(order));
                 self.step("fetch_sub", || format!("{before} - {value} {order:?}"));
                 before
@@ -78,6 +96,7 @@ macro_rules! integer {
                 if std::thread::panicking() {
                     return 0;
                 }
+                self.1.take();
                 let before = self.0.fetch_max(value, $order(order));
                 self.step("fetch_max", || format!("{before} max {value} {order:?}"));
                 before
@@ -93,6 +112,7 @@ macro_rules! integer {
                 if std::thread::panicking() {
                     return Ok(current);
                 }
+                self.1.take();
                 let result =
                     self.0.compare_exchange(current, new, $order(success), $order(failure));
                 self.step("compare_exchange", || match result {
@@ -107,9 +127,9 @@ macro_rules! integer {
 
 /// Defines `$name<T>`, the pointer atomic, likewise.
 macro_rules! pointer {
-    ($name:ident, $inner:path, $order:path, $thread:path) => {
+    ($name:ident, $inner:path, $turn:ty, $order:path, $thread:path) => {
         /// A pointer atomic that the checker sees.
-        pub struct $name<T>($inner);
+        pub struct $name<T>($inner, $turn);
 
         // SAFETY: an atomic pointer hands out nothing but the address; see `AtomicPtr` of std.
         unsafe impl<T> Send for $name<T> {}
@@ -128,13 +148,14 @@ macro_rules! pointer {
 
         impl<T> AtomicPtr<T> for $name<T> {
             fn new(pointer: *mut T) -> Self {
-                Self(<$inner>::new(pointer))
+                Self(<$inner>::new(pointer), Turn::new())
             }
             #[track_caller]
             fn load(&self, order: Ordering) -> *mut T {
                 if std::thread::panicking() {
                     return std::ptr::null_mut();
                 }
+                self.1.take();
                 let pointer = self.0.load($order(order));
                 self.step(if pointer.is_null() { "load null" } else { "load" }, order);
                 pointer
@@ -144,6 +165,7 @@ macro_rules! pointer {
                 if std::thread::panicking() {
                     return;
                 }
+                self.1.take();
                 self.0.store(pointer, $order(order));
                 self.step("store", order);
             }
@@ -152,6 +174,7 @@ macro_rules! pointer {
                 if std::thread::panicking() {
                     return pointer;
                 }
+                self.1.take();
                 let before = self.0.swap(pointer, $order(order));
                 self.step("swap", order);
                 before
@@ -167,6 +190,7 @@ macro_rules! pointer {
                 if std::thread::panicking() {
                     return Ok(current);
                 }
+                self.1.take();
                 let result =
                     self.0.compare_exchange(current, new, $order(success), $order(failure));
                 self.step("compare_exchange", success);

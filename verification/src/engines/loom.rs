@@ -1,13 +1,15 @@
 //! `Loom`: the primitives under loom's C11 memory model, and the runner that explores a scenario with
 //! it.
 //!
-//! **Contract.** [`check`] runs every execution of a scenario within the bounds: who goes next (at most
-//! `preemptions` switches away from a thread that could go on) and which of the values that the memory
-//! model allows a load returns. It reports deadlocks, data races on cells, failed assertions and leaked
+//! **Contract.** [`check`] runs every execution of a scenario within the bounds: who goes next (with
+//! fewer than `preemptions` switches away from a thread that could go on, and some with as many: at its
+//! bound loom takes no choice at all, even where a thread has ended) and which of the values that the
+//! memory model allows a load returns. It reports deadlocks, data races on cells, failed assertions and leaked
 //! shared objects.
 //!
 //! | what | here |
 //! |---|---|
+//! | accesses | each is preceded by a store to a hidden atomic beside it. loom remembers only the last access to an atomic; a load by the writer itself would hide an earlier load by another thread, and the order in which the write comes first would not be tried (loom's issues 166, 392; the `engine` twins) |
 //! | fence | loom's own is glued to the operation before it; a relaxed store to a hidden atomic first makes it a scheduling point |
 //! | futex wait | a relaxed read-modify-write compares (it reads the latest value, as a kernel does), then `park`; no lock whose edges would hide weak behaviour |
 //! | whom a wake takes | the longest sleeper |
@@ -32,13 +34,14 @@ use blocksmith_sync::{
 };
 use loom::sync::MutexGuard;
 
-use super::atomics::{futex_word, integer, mutex, pointer};
+use super::atomics::{Turn, futex_word, integer, mutex, pointer};
 use super::trace::{self, Panic};
 
 /// How far loom looks.
 #[derive(Clone, Copy, Debug)]
 pub struct LoomBounds {
-    /// Switches away from a thread that could go on, per execution; `None`: any number.
+    /// Switches away from a thread that could go on, per execution; fewer are explored in full, as many
+    /// in part. `None`: any number.
     pub preemptions: Option<usize>,
     /// Operations of one execution that loom may branch at.
     pub max_branches: usize,
@@ -56,7 +59,7 @@ impl LoomBounds {
     /// Returns bounds that limit neither preemptions nor, in practice, anything else.
     #[must_use]
     pub const fn unbounded() -> Self {
-        Self { preemptions: None, max_branches: 20_000, max_seconds: 120 }
+        Self { preemptions: None, max_branches: 20_000, max_seconds: 600 }
     }
 }
 
@@ -74,10 +77,22 @@ fn thread() -> String {
     current.name().map_or_else(|| "main".to_owned(), str::to_owned)
 }
 
-integer!(LoomU32, loom::sync::atomic::AtomicU32, u32, order, thread);
-integer!(LoomU64, loom::sync::atomic::AtomicU64, u64, order, thread);
-integer!(LoomUsize, loom::sync::atomic::AtomicUsize, usize, order, thread);
-pointer!(LoomPtr, loom::sync::atomic::AtomicPtr<T>, order, thread);
+/// A hidden atomic, stored to before each access to the one that it is for: see "accesses" above.
+struct LoomTurn(loom::sync::atomic::AtomicU32);
+
+impl Turn for LoomTurn {
+    fn new() -> Self {
+        Self(loom::sync::atomic::AtomicU32::new(0))
+    }
+    fn take(&self) {
+        self.0.store(0, Relaxed);
+    }
+}
+
+integer!(LoomU32, loom::sync::atomic::AtomicU32, LoomTurn, u32, order, thread);
+integer!(LoomU64, loom::sync::atomic::AtomicU64, LoomTurn, u64, order, thread);
+integer!(LoomUsize, loom::sync::atomic::AtomicUsize, LoomTurn, usize, order, thread);
+pointer!(LoomPtr, loom::sync::atomic::AtomicPtr<T>, LoomTurn, order, thread);
 mutex!(LoomMutex, LoomGuard, loom::sync::Mutex<()>, MutexGuard);
 
 /// A futex: the word, and who sleeps on it, oldest first. Between the comparison and `park` there is
@@ -299,7 +314,10 @@ pub fn check(scenario: fn(), threads: usize, bounds: LoomBounds) -> Verdict {
             Outcome::Violated { counterexample: counterexample(&panic, executions) }
         }
     };
-    let preemptions = bounds.preemptions.map_or("unbounded".to_owned(), |bound| bound.to_string());
+    let preemptions = match bounds.preemptions {
+        None => "unbounded".to_owned(),
+        Some(bound) => format!("below {bound} and some with {bound}"),
+    };
     Verdict {
         engine: Engine::Loom,
         bounds: BTreeMap::from([

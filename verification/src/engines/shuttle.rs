@@ -14,6 +14,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::Once;
@@ -25,10 +26,10 @@ use blocksmith_sync::{
     Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
 };
 use shuttle::rand::Rng;
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
 use shuttle::sync::MutexGuard;
 
-use super::atomics::{futex_word, integer, mutex, pointer};
+use super::atomics::{Turn, futex_word, integer, mutex, pointer};
 use super::trace::{self, Panic};
 
 /// How far shuttle looks.
@@ -76,10 +77,10 @@ fn choose_in(range: Range<usize>) -> usize {
     shuttle::rand::thread_rng().gen_range(range)
 }
 
-integer!(ShuttleU32, shuttle::sync::atomic::AtomicU32, u32, order, thread);
-integer!(ShuttleU64, shuttle::sync::atomic::AtomicU64, u64, order, thread);
-integer!(ShuttleUsize, shuttle::sync::atomic::AtomicUsize, usize, order, thread);
-pointer!(ShuttlePtr, shuttle::sync::atomic::AtomicPtr<T>, order, thread);
+integer!(ShuttleU32, shuttle::sync::atomic::AtomicU32, (), u32, order, thread);
+integer!(ShuttleU64, shuttle::sync::atomic::AtomicU64, (), u64, order, thread);
+integer!(ShuttleUsize, shuttle::sync::atomic::AtomicUsize, (), usize, order, thread);
+pointer!(ShuttlePtr, shuttle::sync::atomic::AtomicPtr<T>, (), order, thread);
 mutex!(ShuttleMutex, ShuttleGuard, shuttle::sync::Mutex<()>, MutexGuard);
 
 /// A futex: the word, and who sleeps on it. Between the comparison and joining the sleepers there is no
@@ -310,6 +311,29 @@ fn traced(panic: &Panic, again: impl FnOnce() -> (u64, Result<(), Panic>)) -> Pa
     panic.clone()
 }
 
+/// A scheduler that is not dropped, only forgotten: shuttle's random one prints a page to stderr when it
+/// is dropped after a failure, and failures of twins are what is wanted here.
+struct Quiet<S>(ManuallyDrop<S>);
+
+impl<S: Scheduler> Scheduler for Quiet<S> {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        self.0.new_execution()
+    }
+
+    fn next_task(
+        &mut self,
+        runnable: &[&Task],
+        current: Option<TaskId>,
+        is_yielding: bool,
+    ) -> Option<TaskId> {
+        self.0.next_task(runnable, current, is_yielding)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+}
+
 /// Runs shuttle; returns how many executions it began.
 fn run<S: Scheduler + 'static>(
     scenario: fn(),
@@ -319,7 +343,7 @@ fn run<S: Scheduler + 'static>(
     keep_our_hook_on_top();
     let executions = Arc::new(AtomicU64::new(0));
     let count = executions.clone();
-    let runner = shuttle::Runner::new(scheduler, config());
+    let runner = shuttle::Runner::new(Quiet(ManuallyDrop::new(scheduler)), config());
     let result = trace::catch(move || {
         runner.run(move || {
             let execution = count.fetch_add(1, Relaxed) + 1;

@@ -231,6 +231,20 @@ pub fn two_mailboxes_one_thread<P: Primitives>() {
     threads.into_iter().for_each(join);
 }
 
+/// The same with one sender, who writes to both.
+pub fn two_mailboxes_one_sender<P: Primitives>() {
+    let notifier = P::arc(EventNotifier::<P>::new());
+    let (left, left_in) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
+    let (right, right_in) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
+    let thread = P::spawn("sender", move || {
+        assert_eq!(right.send(2), Ok(None));
+        assert_eq!(left.send(1), Ok(None));
+    });
+    let either = || left_in.try_recv().or_else(|_| right_in.try_recv()).ok();
+    assert_eq!(notifier.wait_until(either) + notifier.wait_until(either), 3);
+    join(thread);
+}
+
 /// A service loops over its mailbox; its owner sends work, closes, and joins.
 pub fn stop_by_closing<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);

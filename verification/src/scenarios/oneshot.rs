@@ -54,6 +54,21 @@ pub fn the_wait_may_expire<P: Primitives>() {
     join(thread);
 }
 
+/// The first of two questions is given up after a while; the service answers both.
+pub fn an_abandoned_exchange<P: Primitives>() {
+    let (first_reply, mut first_answer) = channel::<P, u32>();
+    let (second_reply, second_answer) = channel::<P, u32>();
+    let service = P::spawn("service", move || {
+        let _ = first_reply.send(1);
+        assert_eq!(second_reply.send(2), Ok(()));
+    });
+    let first = first_answer.recv_timeout(Duration::from_millis(1));
+    assert!(first.is_err() || first == Ok(1));
+    drop(first_answer);
+    assert_eq!(second_answer.recv(), Ok(2), "a stale answer");
+    join(service);
+}
+
 /// Two questions to a service that answers with the question; the first may be given up.
 pub fn one_reply_per_question<P: Primitives>() {
     let (questions, inbox) = mailbox::<P, (u32, oneshot::Sender<P, u32>)>(2, 0, OnFull::Refuse);

@@ -6,6 +6,7 @@
 //! must pass stands beside it, in this list where it exists only for the comparison, in the scenarios
 //! where it is core.
 
+pub mod engine;
 pub mod lifecycle;
 pub mod mailbox;
 pub mod notifier;
@@ -96,6 +97,21 @@ macro_rules! twin {
 pub fn twins() -> Vec<Twin> {
     vec![
         twin! {
+            engine::a_look_before_the_change, "engine",
+            "what a thread reads before it changes a value hides no order of events",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            engine::a_look_of_somebody_else, "engine",
+            "nor does what a third thread reads before it",
+            threads: 3, preemptions: 3, fails: true, by: ALL,
+        },
+        twin! {
+            engine::two_late_stores, "engine",
+            "each of two threads may look before the other's store is seen",
+            threads: 2, preemptions: 2, fails: true, by: LOOM,
+        },
+        twin! {
             notifier::no_second_look, "N1", "sleeps without looking again after registering",
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
@@ -111,6 +127,11 @@ pub fn twins() -> Vec<Twin> {
             notifier::seed_notifier, "N4",
             "the design notes' notifier, sequentially consistent: why its model did not see it",
             threads: 3, preemptions: 3, fails: false, by: SEQUENTIAL,
+        },
+        twin! {
+            notifier::seed_notifier_with_fences, "N4",
+            "the design notes' notifier with two fences, weak memory",
+            threads: 3, preemptions: 2, fails: false, by: LOOM,
         },
         twin! {
             notifier::remembered_signal, "N5", "a condition variable that remembers a signal",

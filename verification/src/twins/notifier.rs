@@ -70,14 +70,15 @@ pub fn another_word<P: Primitives>() {
 
 /// The design notes' notifier: one consumer, many producers; and a queue, which is one place for each
 /// of two producers.
-struct Seed<P: Primitives> {
+/// With `FENCES`, those that mend it: between publishing and looking, and between resetting and looking.
+struct Seed<P: Primitives, const FENCES: bool> {
     phase: P::AtomicU32,
     signaled: P::AtomicU32,
     futex: P::Futex,
     places: [P::AtomicU32; 2],
 }
 
-impl<P: Primitives> Seed<P> {
+impl<P: Primitives, const FENCES: bool> Seed<P, FENCES> {
     fn new() -> P::Arc<Self> {
         P::arc(Self {
             phase: Atomic::new(0),
@@ -87,8 +88,15 @@ impl<P: Primitives> Seed<P> {
         })
     }
 
+    fn fence() {
+        if FENCES {
+            P::fence(SeqCst);
+        }
+    }
+
     fn produce(&self, place: usize) {
         self.places[place].store(1, Release);
+        Self::fence();
         if self.signaled.load(Relaxed) == 1 {
             return;
         }
@@ -119,13 +127,13 @@ impl<P: Primitives> Seed<P> {
             }
             self.signaled.store(0, Relaxed);
             self.futex.swap(0, Relaxed);
+            Self::fence();
         }
     }
 }
 
-/// N4: as the notes have it. The counterpart is `notifier::two_producers`.
-pub fn seed_notifier<P: Primitives>() {
-    let seed = Seed::<P>::new();
+fn seed<P: Primitives, const FENCES: bool>() {
+    let seed = Seed::<P, FENCES>::new();
     let producers = [0, 1].map(|place| {
         let seed = seed.clone();
         let name = ["producer 1", "producer 2"][place];
@@ -133,6 +141,16 @@ pub fn seed_notifier<P: Primitives>() {
     });
     seed.consume_both();
     producers.into_iter().for_each(join);
+}
+
+/// N4: as the notes have it.
+pub fn seed_notifier<P: Primitives>() {
+    seed::<P, false>();
+}
+
+/// N4, mended. What core has instead is in `notifier::two_producers`.
+pub fn seed_notifier_with_fences<P: Primitives>() {
+    seed::<P, true>();
 }
 
 /// A condition variable, as far as one waiter needs it.

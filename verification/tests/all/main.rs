@@ -1,0 +1,19 @@
+//! The command as a user runs it, and the engines that need no test binary of their own.
+
+#[path = "../checks/mod.rs"]
+mod checks;
+mod command;
+
+mod stepped {
+    //! What the stepped engine says of the scenarios and the twins.
+    use blocksmith_models::verdict::Engine;
+
+    crate::checks::tests! { Engine::Stepped; engine notifier mailbox oneshot lifecycle }
+}
+
+mod threads {
+    //! The scenarios on real threads and futexes.
+    use blocksmith_models::verdict::Engine;
+
+    crate::checks::tests! { Engine::Std; notifier mailbox oneshot services }
+}

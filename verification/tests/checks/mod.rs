@@ -1,0 +1,36 @@
+//! Runs the checks of one engine, each against what is expected of it; shared by the test binaries.
+
+use std::time::Instant;
+
+use blocksmith_models::verdict::Engine;
+use blocksmith_verification::catalogue::catalogue;
+
+/// Runs the checks of `engine` whose protocol is `protocol`, and compares each verdict.
+pub fn run(engine: Engine, protocol: &str) {
+    let mut wrong = Vec::new();
+    let checks = catalogue().into_iter().filter(|check| check.engine == engine);
+    let checks: Vec<_> = checks.filter(|check| check.protocol == protocol).collect();
+    assert!(!checks.is_empty(), "{engine} has no check of {protocol}");
+    for check in checks {
+        let start = Instant::now();
+        let verdict = (check.run)();
+        println!("{:<50} {:>6.1} s  {verdict}", check.id, start.elapsed().as_secs_f32());
+        if !check.is_as_expected(&verdict) {
+            let detail = verdict.counterexample().unwrap_or_default();
+            wrong.push(format!("{}: {verdict}\n{detail}", check.id));
+        }
+    }
+    assert!(wrong.is_empty(), "not as expected:\n{}", wrong.join("\n"));
+}
+
+/// A test for each protocol.
+macro_rules! tests {
+    ($engine:expr; $($protocol:ident)*) => { $(
+        #[test]
+        fn $protocol() {
+            $crate::checks::run($engine, stringify!($protocol));
+        }
+    )* };
+}
+
+pub(crate) use tests;
