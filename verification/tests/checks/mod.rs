@@ -6,7 +6,7 @@ use blocksmith_models::verdict::Engine;
 use blocksmith_verification::catalogue::catalogue;
 
 /// Runs the checks of `engine` whose protocol is `protocol`, and compares each verdict.
-pub fn run(engine: Engine, protocol: &str) {
+pub(crate) fn run(engine: Engine, protocol: &str) {
     let mut wrong = Vec::new();
     let checks = catalogue().into_iter().filter(|check| check.engine == engine);
     let checks: Vec<_> = checks.filter(|check| check.protocol == protocol).collect();
