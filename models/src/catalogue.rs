@@ -1,99 +1,121 @@
-//! Every check of this crate as data: what is claimed, by which engine, and what must come of it.
+//! What a check is, and every check of this crate as data.
 //!
-//! **Contract.** [`entries`] lists the scenarios of the composition, its twins, and the
-//! configurations of the TLA+ specifications. An entry whose `expected` is `violated` is a must-fail
-//! twin: a run that verifies it is a defect of the suite. The command, the tests and the reports read
-//! this list; figures are produced by running an entry, never typed.
+//! **Contract.** A [`Check`] says what is claimed, by which engine, and what must come of it.
+//! [`checks`] lists the scenarios of the composition, its twins, and the configurations of the TLA+
+//! specifications. A check of which `violated` is expected is a must-fail twin: a run that verifies it
+//! is a defect of the suite; none may be `truncated`. The command, the tests and the reports read this
+//! list; figures are produced by running a check, never typed.
 //!
 //! [`explore`] serves stateright's Explorer for one of [`explorable`].
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 
 use stateright::Model;
 use thiserror::Error;
 
-use crate::composition::{self, Pipeline, SCENARIOS, TWINS};
+use crate::composition::{self, Pipeline, SCENARIOS, Scenario, TWINS, Twin};
 use crate::tla::{self, Answer, CONFIGURATIONS};
 use crate::verdict::{Engine, Verdict};
 
-/// One check.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Unique; letters, digits, `-`, `_` and `/`.
+/// The answer that a check must give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The property holds within the bounds.
+    Verified,
+    /// It does not: a must-fail twin.
+    Violated,
+}
+
+impl Expected {
+    /// Returns the word that [`Verdict::word`] uses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Violated => "violated",
+        }
+    }
+}
+
+/// One scenario, twin, model or specification under one engine; [`Check::run`] does it.
+pub struct Check {
+    /// Protocol, name and engine, separated by dots; unique.
     pub id: String,
     /// What is claimed of the code, or which fault must be found.
     pub claim: &'static str,
-    /// The protocol that is checked: `services`, or the name of a specification.
+    /// The protocol: `notifier`, `mailbox`, `oneshot`, `lifecycle`, `quarantine`, `services`; or
+    /// `engine`, for what tests the engines themselves.
     pub protocol: &'static str,
-    /// The hazard that a twin is an instance of.
+    /// The hazard that it is about, if one.
     pub hazard: Option<&'static str>,
     /// Who looks.
     pub engine: Engine,
-    /// `verified` or `violated`.
-    pub expected: &'static str,
-    /// Runs the check; blocks until done.
-    pub run: fn() -> Verdict,
+    /// What the answer must be.
+    pub expected: Expected,
+    /// Does it. Blocks until done.
+    pub run: Box<dyn Fn() -> Verdict + Send + Sync>,
 }
 
-/// A function for each index of a list: entries are plain function pointers.
-macro_rules! for_each_index {
-    ($run:ident: $($index:literal)*) => { [$($run::<$index>),*] };
+impl Check {
+    /// Returns whether a verdict is the expected one.
+    #[must_use]
+    pub fn is_as_expected(&self, verdict: &Verdict) -> bool {
+        verdict.word() == self.expected.word()
+    }
 }
 
-fn run_scenario<const I: usize>() -> Verdict {
-    composition::check(SCENARIOS[I](), None)
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check").field("id", &self.id).field("expected", &self.expected).finish()
+    }
 }
-
-fn run_twin<const I: usize>() -> Verdict {
-    let twin = &TWINS[I];
-    composition::check(twin.scenario(), Some(twin.fault))
-}
-
-fn run_specification<const I: usize>() -> Verdict {
-    let configuration = &CONFIGURATIONS[I];
-    tla::check_spec(configuration.spec, configuration.cfg)
-}
-
-const RUN_SCENARIO: [fn() -> Verdict; SCENARIOS.len()] =
-    for_each_index!(run_scenario: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-const RUN_TWIN: [fn() -> Verdict; TWINS.len()] = for_each_index!(run_twin: 0 1 2 3 4 5);
-const RUN_SPECIFICATION: [fn() -> Verdict; CONFIGURATIONS.len()] =
-    for_each_index!(run_specification: 0 1 2 3 4 5 6 7 8 9 10 11);
 
 /// Returns every check of this crate.
 #[must_use]
-pub fn entries() -> Vec<Entry> {
-    let scenarios = SCENARIOS.iter().zip(RUN_SCENARIO).map(|(make, run)| {
+pub fn checks() -> Vec<Check> {
+    let scenarios = SCENARIOS.iter().map(|make| {
         let scenario = make();
-        Entry {
-            id: format!("services/{}", scenario.name),
+        Check {
+            id: format!("{}.stateright", scenario_name(&scenario)),
             claim: scenario.claim,
             protocol: "services",
             hazard: None,
             engine: Engine::Stateright,
-            expected: "verified",
-            run,
+            expected: Expected::Verified,
+            run: Box::new(|| composition::check(make(), None)),
         }
     });
-    let twins = TWINS.iter().zip(RUN_TWIN).map(|(twin, run)| Entry {
-        id: format!("services/{}-{}", twin.scenario, twin.hazard.to_lowercase()),
+    let twins = TWINS.iter().map(|twin| Check {
+        id: format!("{}.stateright", twin_name(twin)),
         claim: twin.claim,
         protocol: "services",
         hazard: Some(twin.hazard),
         engine: Engine::Stateright,
-        expected: "violated",
-        run,
+        expected: Expected::Violated,
+        run: Box::new(|| composition::check(twin.scenario(), Some(twin.fault))),
     });
-    let specifications = CONFIGURATIONS.iter().zip(RUN_SPECIFICATION).map(|(entry, run)| Entry {
-        id: format!("tla/{}", entry.cfg),
-        claim: entry.claim,
-        protocol: entry.spec,
-        hazard: entry.hazard,
+    let specifications = CONFIGURATIONS.iter().map(|configuration| Check {
+        id: format!("{}.{}.tla", configuration.protocol, configuration.cfg),
+        claim: configuration.claim,
+        protocol: configuration.protocol,
+        hazard: configuration.hazard,
         engine: Engine::Tla,
-        expected: if entry.answer == Answer::Holds { "verified" } else { "violated" },
-        run,
+        expected: match configuration.answer {
+            Answer::Holds => Expected::Verified,
+            _ => Expected::Violated,
+        },
+        run: Box::new(|| tla::check_spec(configuration.spec, configuration.cfg)),
     });
     scenarios.chain(twins).chain(specifications).collect()
+}
+
+fn scenario_name(scenario: &Scenario) -> String {
+    format!("services.{}", scenario.name)
+}
+
+fn twin_name(twin: &Twin) -> String {
+    format!("services.{}_{}", twin.scenario, twin.hazard.to_lowercase())
 }
 
 /// Why the Explorer cannot be served.
@@ -123,18 +145,18 @@ pub enum ExploreError {
 /// Returns the names that [`explore`] knows: scenarios, and scenarios with a fault.
 #[must_use]
 pub fn explorable() -> Vec<String> {
-    let names = entries().into_iter().filter(|entry| entry.engine == Engine::Stateright);
-    names.map(|entry| entry.id).collect()
+    let scenarios = SCENARIOS.iter().map(|make| scenario_name(&make()));
+    scenarios.chain(TWINS.iter().map(twin_name)).collect()
 }
 
+/// Returns the model of a name, or the first of a protocol.
 fn model(name: &str) -> Option<Pipeline> {
-    let plain = SCENARIOS.iter().map(|make| make());
-    let twins = TWINS.iter().map(|twin| (twin.scenario(), Some(twin.fault)));
-    let all = plain.map(|scenario| (scenario, None)).chain(twins);
-    let stateright = entries().into_iter().filter(|entry| entry.engine == Engine::Stateright);
-    all.zip(stateright)
-        .find(|(_, entry)| entry.id == name)
-        .map(|((scenario, fault), _)| Pipeline::new(scenario, fault))
+    let scenarios = SCENARIOS.iter().map(|make| (scenario_name(&make()), make(), None));
+    let twins = TWINS.iter().map(|twin| (twin_name(twin), twin.scenario(), Some(twin.fault)));
+    scenarios
+        .chain(twins)
+        .find(|(known, ..)| known == name || known.split_once('.').is_some_and(|(p, _)| p == name))
+        .map(|(_, scenario, fault)| Pipeline::new(scenario, fault))
 }
 
 /// Checks that [`explore`] can begin, without beginning.

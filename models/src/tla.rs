@@ -41,6 +41,8 @@ pub enum Answer {
 /// One specification under one configuration, with what must come of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Configuration {
+    /// The protocol that it specifies.
+    pub protocol: &'static str,
     /// Name of the module, without `.tla`.
     pub spec: &'static str,
     /// Name of the configuration, without `.cfg`.
@@ -58,6 +60,7 @@ pub struct Configuration {
 /// Every specification under each of its configurations.
 pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration {
+        protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier",
         answer: Answer::Holds,
@@ -66,6 +69,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: None,
     },
     Configuration {
+        protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_SequentiallyConsistent",
         answer: Answer::Holds,
@@ -74,6 +78,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: None,
     },
     Configuration {
+        protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_Liveness",
         answer: Answer::Holds,
@@ -82,6 +87,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: None,
     },
     Configuration {
+        protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_NoSecondLook",
         answer: Answer::Deadlock,
@@ -90,6 +96,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: Some("N1"),
     },
     Configuration {
+        protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_NoSecondLook_Liveness",
         answer: Answer::Liveness,
@@ -98,6 +105,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: Some("N1"),
     },
     Configuration {
+        protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_NoProducerFence",
         answer: Answer::Invariant,
@@ -106,6 +114,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: Some("N2"),
     },
     Configuration {
+        protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_NoConsumerFence",
         answer: Answer::Invariant,
@@ -114,6 +123,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: Some("N2"),
     },
     Configuration {
+        protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine",
         answer: Answer::Holds,
@@ -122,6 +132,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: None,
     },
     Configuration {
+        protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine_LookUpThenPark",
         answer: Answer::Invariant,
@@ -130,6 +141,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: Some("Q1"),
     },
     Configuration {
+        protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine_NoCascade",
         answer: Answer::Deadlock,
@@ -138,6 +150,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: Some("Q4"),
     },
     Configuration {
+        protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine_VerdictBeforeCommit",
         answer: Answer::Invariant,
@@ -146,6 +159,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         hazard: Some("R6"),
     },
     Configuration {
+        protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine_BadSignatureCondemns",
         answer: Answer::Invariant,

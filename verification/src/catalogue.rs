@@ -3,9 +3,9 @@
 //! An entry is one scenario, twin or model under one engine, with the answer that is expected. What is
 //! expected of a must-fail twin is `violated`; no entry may be `truncated`.
 
-use std::fmt;
-
 use blocksmith_models::verdict::{Engine, Outcome, Verdict};
+
+pub use blocksmith_models::catalogue::{Check, Expected};
 
 use crate::engines::loom::{Loom, LoomBounds};
 use crate::engines::{loom, shuttle, stepped, threads};
@@ -13,61 +13,7 @@ use crate::mutant::{self, Mutant, Weakening};
 use crate::scenarios::{self, Scenario};
 use crate::twins::{self, Twin};
 
-/// The answer that a check must give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// The property holds within the bounds.
-    Verified,
-    /// It does not: a must-fail twin.
-    Violated,
-}
-
-impl Expected {
-    /// Returns the word that [`Verdict::word`] uses.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Verified => "verified",
-            Self::Violated => "violated",
-        }
-    }
-}
-
-/// A check; [`Check::run`] does it.
-pub struct Check {
-    /// Protocol, name and engine, separated by dots; unique.
-    pub id: String,
-    /// What is claimed.
-    pub claim: String,
-    /// The protocol: `notifier`, `mailbox`, `oneshot`, `lifecycle`, `services`, those of the models; or
-    /// `engine`, for what tests the engines themselves.
-    pub protocol: String,
-    /// The hazard that it is about, if one.
-    pub hazard: Option<String>,
-    /// Who looks.
-    pub engine: Engine,
-    /// What the answer must be.
-    pub expected: Expected,
-    /// Does it. Blocks until done.
-    pub run: Box<dyn Fn() -> Verdict + Send + Sync>,
-}
-
-impl Check {
-    /// Returns whether a verdict is the expected one.
-    #[must_use]
-    pub fn is_as_expected(&self, verdict: &Verdict) -> bool {
-        verdict.word() == self.expected.word()
-    }
-}
-
-impl fmt::Debug for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Check").field("id", &self.id).field("expected", &self.expected).finish()
-    }
-}
-
-/// Returns all checks of this crate, scenarios first; those of the models are added by the caller of
-/// both.
+/// Returns all checks: scenarios and twins, then models and specifications.
 #[must_use]
 pub fn catalogue() -> Vec<Check> {
     let mut checks = Vec::new();
@@ -77,17 +23,22 @@ pub fn catalogue() -> Vec<Check> {
     for twin in twins::twins() {
         add_twin(&mut checks, twin);
     }
-    for (index, name) in ["prepare", "notify"].into_iter().enumerate() {
+    let fences = [
+        ("prepare", "the notifier without the fence in prepare"),
+        ("notify", "the notifier without the fence in notify"),
+    ];
+    for (index, (name, claim)) in fences.into_iter().enumerate() {
         checks.push(Check {
             id: format!("notifier.fence_dropped_in_{name}.loom"),
-            claim: format!("the notifier without the fence in {name}"),
-            protocol: "notifier".to_owned(),
-            hazard: Some("N2".to_owned()),
+            claim,
+            protocol: "notifier",
+            hazard: Some("N2"),
             engine: Engine::Loom,
             expected: Expected::Violated,
             run: Box::new(move || notifier_without_fence(index)),
         });
     }
+    checks.extend(blocksmith_models::catalogue::checks());
     checks
 }
 
@@ -96,9 +47,9 @@ fn add_scenario(checks: &mut Vec<Check>, scenario: Scenario) {
     let mut add = |engine: Engine, run: Box<dyn Fn() -> Verdict + Send + Sync>| {
         checks.push(Check {
             id: format!("{protocol}.{name}.{engine}"),
-            claim: claim.to_owned(),
-            protocol: protocol.to_owned(),
-            hazard: hazard.map(str::to_owned),
+            claim,
+            protocol,
+            hazard,
             engine,
             expected: Expected::Verified,
             run,
@@ -133,9 +84,9 @@ fn add_twin(checks: &mut Vec<Check>, twin: Twin) {
         };
         checks.push(Check {
             id: format!("{}.{}.{engine}", twin.protocol, twin.name),
-            claim: twin.claim.to_owned(),
-            protocol: twin.protocol.to_owned(),
-            hazard: Some(twin.hazard.to_owned()),
+            claim: twin.claim,
+            protocol: twin.protocol,
+            hazard: Some(twin.hazard),
             engine,
             expected: if twin.fails { Expected::Violated } else { Expected::Verified },
             run,

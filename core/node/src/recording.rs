@@ -32,20 +32,20 @@ pub const MAX_EVENTS: usize = 1 << 20;
 #[derive(Debug, Error)]
 pub enum RecordingError {
     /// A file cannot be read.
-    #[error("{file}: {source}")]
+    #[error("{file}: {reason}")]
     Read {
         /// The file, as the recording names it.
         file: String,
         /// What the system says.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The manifest is not what it should be.
-    #[error("{file}: {source}")]
+    #[error("{file}: {reason}")]
     Json {
         /// The file.
         file: String,
         /// Line, column and complaint.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// A field has a value that makes no sense.
     #[error("{file}: {field}: {problem}")]
@@ -419,7 +419,9 @@ fn item(files: &dyn Files, index: usize, raw: &RawEvent) -> Result<Vec<u8>, Reco
         let problem = format!("`{}` leads out of the folder", path.escape_debug());
         return Err(RecordingError::field(field, problem));
     }
-    let bytes = read(files, path)?;
+    let bytes = files
+        .read(path)
+        .map_err(|reason| RecordingError::field(field, format_args!("{path}: {reason}")))?;
     let digest = hex::encode(Sha256::digest(&bytes));
     match &raw.sha256 {
         Some(recorded) if *recorded != digest => Err(RecordingError::Field {
@@ -436,12 +438,12 @@ fn item(files: &dyn Files, index: usize, raw: &RawEvent) -> Result<Vec<u8>, Reco
 }
 
 fn read(files: &dyn Files, path: &str) -> Result<Vec<u8>, RecordingError> {
-    files.read(path).map_err(|source| RecordingError::Read { file: path.to_owned(), source })
+    files.read(path).map_err(|reason| RecordingError::Read { file: path.to_owned(), reason })
 }
 
 fn json<T: DeserializeOwned>(files: &dyn Files, path: &str) -> Result<T, RecordingError> {
     serde_json::from_slice(&read(files, path)?)
-        .map_err(|source| RecordingError::Json { file: path.to_owned(), source })
+        .map_err(|reason| RecordingError::Json { file: path.to_owned(), reason })
 }
 
 #[cfg(test)]

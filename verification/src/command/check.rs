@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -11,7 +13,7 @@ use blocksmith_models::verdict::{Engine, Outcome, Verdict};
 
 use super::output::Report;
 use super::{EXIT_DIFFERS, EXIT_OK, EXIT_TRUNCATED, Failure};
-use crate::catalogue::{Check, Expected, catalogue};
+use crate::catalogue::{Check, catalogue};
 use crate::sweep;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,6 +56,9 @@ pub(crate) struct Arguments {
     /// Weaken every ordering and fence of sync, one at a time, instead; list killed and survived.
     #[arg(long, conflicts_with_all = ["protocol", "engine"])]
     mutants: bool,
+    /// Checks that run at the same time, 1 to 64; as many as there are processors if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
     /// List the checks without running them.
     #[arg(long, conflicts_with = "mutants")]
     list: bool,
@@ -69,7 +74,7 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 struct Row {
     id: String,
-    protocol: String,
+    protocol: &'static str,
     engine: Engine,
     expected: &'static str,
     verdict: &'static str,
@@ -82,7 +87,7 @@ struct Row {
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let report = Report::maybe(arguments.json.as_deref())?;
     if arguments.mutants {
-        return mutants(report);
+        return mutants(jobs(arguments), report);
     }
     let checks = selected(arguments)?;
     if arguments.list {
@@ -95,10 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut rows = Vec::new();
     let mut worst = EXIT_OK;
     println!("{:<58} {:<8} {:>7}  verdict", "check", "expected", "seconds");
-    for check in &checks {
-        let start = Instant::now();
-        let verdict = (check.run)();
-        let seconds = start.elapsed().as_secs_f64();
+    in_order(&checks, jobs(arguments), |check, verdict, seconds| {
         let mark = if check.is_as_expected(&verdict) { "" } else { "  <-- NOT AS EXPECTED" };
         println!("{:<58} {:<8} {seconds:>7.1}  {verdict}{mark}", check.id, check.expected.word());
         if arguments.counterexamples || !mark.is_empty() {
@@ -106,7 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         }
         worst = worst.max(exit_code(check, &verdict));
         rows.push(row(check, verdict, seconds));
-    }
+    });
     let as_expected = rows.iter().filter(|row| row.expected == row.verdict).count();
     let twins = rows.iter().filter(|row| row.expected == "violated").count();
     println!("{as_expected} of {} as expected; {twins} of them must-fail twins", rows.len());
@@ -116,21 +118,49 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     Ok(worst)
 }
 
-/// Scenarios and twins of this crate, then the models and specifications.
-fn all_checks() -> Vec<Check> {
-    let mut checks = catalogue();
-    checks.extend(models());
-    checks
+fn jobs(arguments: &Arguments) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.jobs.map_or_else(processors, usize::from)
+}
+
+/// Runs the checks on `jobs` threads, and gives each result with its seconds to `each`, in order.
+fn in_order(checks: &[Check], jobs: usize, mut each: impl FnMut(&Check, Verdict, f64)) {
+    let next = AtomicUsize::new(0);
+    let (results, collected) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            let (next, results) = (&next, results.clone());
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Relaxed);
+                    let Some(check) = checks.get(index) else { return };
+                    let start = Instant::now();
+                    let verdict = (check.run)();
+                    // The receiver is gone only if `each` has panicked.
+                    let _ = results.send((index, (verdict, start.elapsed().as_secs_f64())));
+                }
+            });
+        }
+        drop(results);
+        let mut waiting = BTreeMap::new();
+        let mut shown = 0;
+        for (index, result) in collected {
+            waiting.insert(index, result);
+            while let Some((verdict, seconds)) = waiting.remove(&shown) {
+                each(&checks[shown], verdict, seconds);
+                shown += 1;
+            }
+        }
+    });
 }
 
 fn selected(arguments: &Arguments) -> Result<Vec<Check>, Failure> {
-    let all = all_checks();
-    let protocols: std::collections::BTreeSet<_> =
-        all.iter().map(|check| check.protocol.clone()).collect();
+    let all = catalogue();
+    let protocols: std::collections::BTreeSet<_> = all.iter().map(|check| check.protocol).collect();
     let engine = arguments.engine.map(EngineArgument::engine);
     let checks: Vec<_> = all
         .into_iter()
-        .filter(|check| arguments.protocol.as_ref().is_none_or(|name| *name == check.protocol))
+        .filter(|check| arguments.protocol.as_ref().is_none_or(|name| name == check.protocol))
         .filter(|check| engine.is_none_or(|engine| engine == check.engine))
         .collect();
     if checks.is_empty() {
@@ -144,21 +174,6 @@ fn selected(arguments: &Arguments) -> Result<Vec<Check>, Failure> {
         return Err(Failure::input(error));
     }
     Ok(checks)
-}
-
-fn models() -> impl Iterator<Item = Check> {
-    blocksmith_models::catalogue::entries().into_iter().map(|entry| Check {
-        id: entry.id,
-        claim: entry.claim.to_owned(),
-        protocol: entry.protocol.to_owned(),
-        hazard: entry.hazard.map(str::to_owned),
-        engine: entry.engine,
-        expected: match entry.expected {
-            "violated" => Expected::Violated,
-            _ => Expected::Verified,
-        },
-        run: Box::new(entry.run),
-    })
 }
 
 fn print_counterexample(verdict: &Verdict) {
@@ -178,7 +193,7 @@ fn exit_code(check: &Check, verdict: &Verdict) -> u8 {
 fn row(check: &Check, verdict: Verdict, seconds: f64) -> Row {
     Row {
         id: check.id.clone(),
-        protocol: check.protocol.clone(),
+        protocol: check.protocol,
         engine: check.engine,
         expected: check.expected.word(),
         verdict: verdict.word(),
@@ -189,10 +204,9 @@ fn row(check: &Check, verdict: Verdict, seconds: f64) -> Row {
     }
 }
 
-fn mutants(report: Option<Report>) -> Result<u8, Failure> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+fn mutants(jobs: usize, report: Option<Report>) -> Result<u8, Failure> {
     eprintln!("weakening every ordering of core/sync, one at a time, under loom");
-    let results = sweep::sweep(workers);
+    let results = sweep::sweep(jobs);
     for site in &results {
         let place = format!("{}:{}:{}", site.file, site.line, site.column);
         let change = format!("{} {} -> {}", site.operation, site.ordering, site.weakened_to);

@@ -154,7 +154,7 @@ fn a_missing_file_is_named() {
     let folder = copy();
     fs::remove_file(folder.path().join("blocks/007.ssz")).expect("it was there");
     let error = refused(&["replay", folder.path().to_str().expect("a plain path")]);
-    assert!(error.contains("blocks/007.ssz: No such file"), "{error}");
+    assert!(error.contains(".file: blocks/007.ssz: No such file"), "{error}");
 }
 
 #[test]
