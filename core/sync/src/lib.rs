@@ -12,12 +12,18 @@
 //! | answer into the asker's mailbox without ever blocking | [`mailbox::Receiver::permit`] |
 //! | sleep on a condition of your own | [`EventNotifier`] |
 
+mod counters;
+mod error;
 pub mod mailbox;
 pub mod notifier;
 pub mod oneshot;
+mod policy;
 mod primitives;
 mod std_backend;
 
+pub use counters::Counters;
+pub use error::{Closed, RecvTimeoutError, SendError, TryRecvError};
+pub use policy::{Backpressure, CannotEvict, OnFull};
 pub use primitives::{
     Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
 };

@@ -38,9 +38,7 @@
 //! **Memory order.** An item is handed over by its link (`queue`); sleeping and waking by the notifier's
 //! fences; the end by the credit word. This file has one ordering of its own, at the sender count.
 
-mod counters;
 mod credits;
-mod error;
 mod queue;
 
 use core::fmt;
@@ -48,26 +46,16 @@ use core::marker::PhantomData;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-pub use counters::Counters;
-pub use error::{Closed, RecvTimeoutError, SendError, TryRecvError};
+pub use crate::counters::Counters;
+pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
+pub use crate::policy::OnFull;
 
+use crate::counters::Counts;
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Relaxed};
 use crate::primitives::{Atomic, Mutex, Primitives};
-use counters::Counts;
 use credits::{Answer, Credits};
 use queue::Queue;
-
-/// What a send does when the mailbox is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OnFull {
-    /// It waits until there is room.
-    Block,
-    /// It returns the item.
-    Refuse,
-    /// It takes the place of the oldest request, which is returned to it.
-    EvictOldest,
-}
 
 /// An item on its way, and whether it occupies a reply slot.
 struct Envelope<T> {

@@ -1,12 +1,12 @@
-//! Figures about a mailbox, for reports and load decisions.
+//! Figures about a channel, for reports and load decisions.
 //!
 //! They are std atomics and not [`crate::Primitives`] ones on purpose: they order nothing, no decision of
-//! the mailbox depends on them, and a checker has no reason to interleave them.
+//! a channel depends on them, and a checker has no reason to interleave them.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// What has passed through a mailbox. Read without locks, field by field: while the mailbox is in use
+/// What has passed through a channel. Read without locks, field by field: while the channel is in use
 /// the fields may be some items apart; at rest `sent == received + evicted + depth`, as long as the
 /// receiver lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,12 +23,13 @@ pub struct Counters {
     pub evicted: u64,
     /// The largest depth seen right after an item was accepted.
     pub high_water: u64,
-    /// The number of items that the mailbox holds, reply slots not included.
+    /// The number of items that the channel holds, reply slots not included.
     pub capacity: u64,
 }
 
+/// The figures of a channel with several writers.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     sent: AtomicU64,
     received: AtomicU64,
     refused: AtomicU64,
@@ -38,20 +39,21 @@ pub(super) struct Counts {
 
 // ORDERING: none needed in this block, nothing is concluded from these figures.
 impl Counts {
-    pub(super) fn sent(&self, depth: u64) {
+    pub(crate) fn sent(&self, depth: u64) {
         self.sent.fetch_add(1, Relaxed);
         self.high_water.fetch_max(depth, Relaxed);
     }
-    pub(super) fn received(&self, count: u64) {
+    pub(crate) fn received(&self, count: u64) {
         self.received.fetch_add(count, Relaxed);
     }
-    pub(super) fn refused(&self) {
+    pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
-    pub(super) fn evicted(&self) {
+    pub(crate) fn evicted(&self) {
         self.evicted.fetch_add(1, Relaxed);
     }
-    pub(super) fn read(&self, depth: u64, capacity: u64) -> Counters {
+    // ORDERING: as above.
+    pub(crate) fn read(&self, depth: u64, capacity: u64) -> Counters {
         Counters {
             depth,
             sent: self.sent.load(Relaxed),

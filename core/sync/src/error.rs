@@ -1,16 +1,16 @@
-//! Why a mailbox returned without doing what was asked. A refused item is always in the error.
+//! Why a channel returned without doing what was asked. A refused item is always in the error.
 
 /// Why an item was not accepted; it is returned.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError<T> {
-    /// The mailbox is full, and its policy or the call does not wait.
-    #[error("the mailbox is full")]
+    /// The channel is full, and its policy or the call does not wait.
+    #[error("the channel is full")]
     Full(T),
-    /// The mailbox was full for the whole time.
-    #[error("the mailbox stayed full")]
+    /// The channel was full for the whole time.
+    #[error("the channel stayed full")]
     Timeout(T),
-    /// The mailbox is closed, or its receiver is gone.
-    #[error("the mailbox is closed")]
+    /// The channel is closed, or its receiver is gone.
+    #[error("the channel is closed")]
     Closed(T),
 }
 
@@ -39,30 +39,30 @@ impl<T> core::fmt::Debug for SendError<T> {
     }
 }
 
-/// Nothing more will come: the mailbox is closed, every accepted item has been received and no permit
-/// is outstanding.
+/// Nothing more will come: the channel is closed, and every accepted item has been received (of a
+/// mailbox also: no permit is outstanding). A batch that is sent ends with it too: nothing more goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the mailbox is closed and empty")]
+#[error("the channel is closed, and nothing is left in it")]
 pub struct Closed;
 
-/// Why [`super::Receiver::try_recv`] returned no item.
+/// Why a `try_recv` returned no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TryRecvError {
     /// Nothing at the moment.
-    #[error("the mailbox is empty")]
+    #[error("the channel is empty")]
     Empty,
     /// Nothing ever again; see [`Closed`].
-    #[error("the mailbox is closed and empty")]
+    #[error("the channel is closed, and nothing is left in it")]
     Closed,
 }
 
-/// Why [`super::Receiver::recv_timeout`] returned no item.
+/// Why a `recv_timeout` returned no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecvTimeoutError {
     /// Nothing came in time.
     #[error("nothing came in time")]
     Timeout,
     /// Nothing ever again; see [`Closed`].
-    #[error("the mailbox is closed and empty")]
+    #[error("the channel is closed, and nothing is left in it")]
     Closed,
 }
