@@ -4,8 +4,8 @@
 //! access to every weaker ordering, a fence by leaving it out) and runs the scenarios that visit it
 //! until one fails: the weakening is *killed*. What survives is either redundant, or weaker than the
 //! engine can see; the source says which, in a comment above the line that begins with
-//! `ORDERING(survives):`. A survivor without such a reason is a defect, and so is a reason at a site
-//! none of whose weakenings survives.
+//! `ORDERING(survives):`. A survivor without such a reason is a defect, and so is an ordering in the
+//! source that no scenario visits.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -69,10 +69,14 @@ const WEAKENED: usize = 2;
 /// Time for one scenario over one weakening, in seconds.
 const PATIENCE: u64 = 30;
 
+/// An ordering in the source that no scenario visits: file and line.
+pub type Unvisited = (&'static str, u32);
+
 /// Runs the sweep on `workers` threads and returns the results in the order of the sources.
 #[must_use]
-pub fn sweep(workers: usize) -> Vec<SiteResult> {
+pub fn sweep(workers: usize) -> (Vec<SiteResult>, Vec<Unvisited>) {
     let visits = visits();
+    let unvisited = unvisited(&visits);
     let jobs: Vec<_> = visits
         .iter()
         .flat_map(|(site, visitors)| weaker(site).iter().map(move |&to| (site, to, visitors)))
@@ -92,7 +96,36 @@ pub fn sweep(workers: usize) -> Vec<SiteResult> {
     });
     let mut results = results.into_inner().unwrap_or_else(|error| error.into_inner());
     results.sort_by_key(|result| (result.file, result.line, result.column, result.weakened_to));
-    results
+    (results, unvisited)
+}
+
+/// Lines of a statement between the place that the compiler names and one of its orderings.
+const REACH: u32 = 4;
+
+/// Returns the lines of the sources that name an ordering above `Relaxed` and belong to no visited site.
+fn unvisited(visits: &BTreeMap<Site, Vec<Scenario>>) -> Vec<Unvisited> {
+    let strong = ["Acquire", "Release", "AcqRel", "SeqCst"];
+    let names = |line: &str| {
+        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.any(|word| strong.contains(&word))
+    };
+    let mut found = Vec::new();
+    for (file, text) in SOURCES {
+        let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
+        for (line, number) in code.zip(1..) {
+            let line = line.trim();
+            let is_code = !line.starts_with("//") && !line.starts_with("use ");
+            let visited = || {
+                visits.keys().any(|site| {
+                    site.file.ends_with(file) && (site.line..=site.line + REACH).contains(&number)
+                })
+            };
+            if is_code && names(line) && !visited() {
+                found.push((file, number));
+            }
+        }
+    }
+    found
 }
 
 /// Returns the sites of core, each with the scenarios that visit it, the cheapest first.
@@ -173,11 +206,9 @@ fn source(file: &str) -> Option<&'static str> {
 /// Returns the text after `ORDERING(survives):` in the comment above a site.
 fn reason(site: &Site) -> Option<String> {
     const MARK: &str = "ORDERING(survives):";
-    /// A statement's lines between its comment and the ordering.
-    const REACH: usize = 4;
     let lines: Vec<_> = source(site.file)?.lines().map(str::trim).collect();
     let site_line = site.line as usize - 1;
-    let last = (site_line.saturating_sub(REACH)..=site_line)
+    let last = (site_line.saturating_sub(REACH as usize)..=site_line)
         .rev()
         .find(|&line| lines[line].starts_with("//"))?;
     let first = (0..=last).rev().take_while(|&line| lines[line].starts_with("//")).last()?;
