@@ -15,10 +15,12 @@
 mod counters;
 mod error;
 pub mod mailbox;
+pub mod mpmc;
 pub mod notifier;
 pub mod oneshot;
 mod policy;
 mod primitives;
+pub mod spsc;
 mod std_backend;
 
 pub use counters::Counters;

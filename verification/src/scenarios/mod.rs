@@ -9,6 +9,7 @@ pub mod mailbox;
 pub mod notifier;
 pub mod oneshot;
 pub mod services;
+pub mod spsc;
 
 use blocksmith_models::stepped::{Limits, Stepped};
 use blocksmith_sync::Std;
@@ -86,7 +87,14 @@ fn states(max_states: usize) -> Option<Limits> {
 /// Returns all scenarios.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
-    [notifier_scenarios(), mailbox_scenarios(), oneshot_scenarios(), services::list()].concat()
+    [
+        notifier_scenarios(),
+        mailbox_scenarios(),
+        spsc_scenarios(),
+        oneshot_scenarios(),
+        services::list(),
+    ]
+    .concat()
 }
 
 fn notifier_scenarios() -> Vec<Scenario> {
@@ -211,6 +219,81 @@ fn mailbox_scenarios() -> Vec<Scenario> {
             mailbox::stop_by_closing,
             "a service whose mailbox closes does all its work and ends", Some("L1"),
             threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,
+        },
+    ]
+}
+
+fn spsc_scenarios() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            spsc::in_order_through_one_place,
+            "items arrive in order through a capacity of one, then Closed", Some("N9"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            spsc::in_order_over_the_end_of_the_indices,
+            "the indices start again at twice the capacity, and no item is missed", Some("M2"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(500_000), std: RUNS,
+        },
+        scenario! {
+            spsc::batches_through_two_places,
+            "a batch larger than the ring arrives in order; each end notifies once a batch", None,
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            spsc::a_look_finds_the_item,
+            "an item that a look finds is the receiver's", Some("M1"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
+        },
+        scenario! {
+            spsc::a_look_finds_the_place,
+            "a place that a look finds free is the sender's", Some("M1"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
+        },
+        scenario! {
+            spsc::close_races_with_send,
+            "what is accepted while the receiver closes is received, what is not comes back", Some("M5"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            spsc::both_ends_close,
+            "whichever end closes first, what was accepted is received", Some("M5"),
+            threads: 2, loom: preemptions(4), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            spsc::close_races_with_a_batch,
+            "a batch that meets the end is accepted or comes back, as a whole", Some("M5"),
+            threads: 2, loom: preemptions(4), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            spsc::the_receiver_goes,
+            "the receiver's drop wakes the sender, and every item is dropped once", Some("M6"),
+            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            spsc::a_reply_inside_is_dropped,
+            "a question that the receiver leaves behind tells its asker so", Some("M10"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            spsc::closed_comes_after_the_sender,
+            "who receives Closed sees what the sender did before it went", None,
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
+        },
+        scenario! {
+            spsc::waits_may_expire,
+            "timed sends and receives lose no item", Some("N7"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            spsc::two_rings_one_thread,
+            "a thread that waits for two rings through one notifier misses neither", None,
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            spsc::a_row_of_eight,
+            "eight threads in a row pass everything on in order, and end", None,
+            threads: 8, loom: None, shuttle: SAMPLE, stepped: None, std: Some(100),
         },
     ]
 }

@@ -1,0 +1,124 @@
+//! The queue on real threads; every interleaving of small cases is the checkers' business.
+
+use super::*;
+use crate::Std;
+use std::sync::Arc;
+
+const ITEMS: u32 = 100_000;
+
+/// Four senders and four receivers through one, three and 64 places: each item arrives once, and each
+/// receiver sees the items of a sender in order.
+#[test]
+fn every_item_arrives_once_and_in_its_senders_order() {
+    for capacity in [1, 3, 64] {
+        let (sender, receiver) = mpmc::<Std, (usize, u32)>(capacity, Backpressure::Block);
+        let senders: Vec<_> = (0..4)
+            .map(|who| {
+                let sender = sender.clone();
+                std::thread::spawn(move || (0..ITEMS / 4).all(|n| sender.send((who, n)).is_ok()))
+            })
+            .collect();
+        drop(sender);
+        let receivers: Vec<_> = (0..4)
+            .map(|_| {
+                let receiver = receiver.clone();
+                std::thread::spawn(move || receiver.iter().collect::<Vec<_>>())
+            })
+            .collect();
+        assert!(senders.into_iter().all(|thread| thread.join().unwrap()));
+        let mut all = Vec::new();
+        for thread in receivers {
+            let received = thread.join().unwrap();
+            for who in 0..4 {
+                let of_one = received.iter().filter(|item| item.0 == who);
+                assert!(of_one.is_sorted(), "capacity {capacity}");
+            }
+            all.extend(received);
+        }
+        all.sort_unstable();
+        let sent = (0..4).flat_map(|who| (0..ITEMS / 4).map(move |number| (who, number)));
+        assert!(all.into_iter().eq(sent), "capacity {capacity}");
+        let counters = receiver.counters();
+        assert_eq!((counters.sent, counters.received), (ITEMS.into(), ITEMS.into()));
+        assert_eq!((counters.depth, counters.refused), (0, 0));
+        assert!((1..=capacity as u64).contains(&counters.high_water));
+    }
+}
+
+/// One sender, one receiver that takes batches.
+#[test]
+fn batches_arrive_in_order() {
+    let (sender, receiver) = mpmc::<Std, u32>(5, Backpressure::Block);
+    let thread = std::thread::spawn(move || (0..ITEMS).all(|n| sender.send(n).is_ok()));
+    let mut items = Vec::new();
+    while let Ok(count) = receiver.recv_batch(&mut items, 3) {
+        assert!((1..=3).contains(&count));
+    }
+    assert!(items.into_iter().eq(0..ITEMS));
+    assert!(thread.join().unwrap());
+}
+
+/// Every place is used, and a send into a full queue returns the item.
+#[test]
+fn refuse_returns_the_item() {
+    let (sender, receiver) = mpmc::<Std, u32>(2, Backpressure::Refuse);
+    for _ in 0..5 {
+        assert_eq!((sender.send(1), sender.send(2)), (Ok(()), Ok(())));
+        assert_eq!(sender.send(3), Err(SendError::Full(3)));
+        let mut items = Vec::new();
+        assert_eq!((receiver.drain(&mut items, 9), items), (2, vec![1, 2]));
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    }
+    let counters = sender.counters();
+    assert_eq!((counters.refused, counters.high_water, counters.capacity), (5, 2, 2));
+}
+
+/// Nobody receives, nobody sends: the calls end, and the item comes back.
+#[test]
+fn timed_calls_end() {
+    let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Block);
+    let soon = Duration::from_millis(1);
+    assert_eq!(receiver.recv_timeout(soon), Err(RecvTimeoutError::Timeout));
+    assert_eq!(sender.send_timeout(1, soon), Ok(()));
+    assert_eq!(sender.send_timeout(2, soon), Err(SendError::Timeout(2)));
+    sender.close();
+    assert_eq!(sender.send_timeout(3, soon), Err(SendError::Closed(3)));
+    assert_eq!(receiver.recv_timeout(soon), Ok(1));
+    assert_eq!(receiver.recv_timeout(soon), Err(RecvTimeoutError::Closed));
+}
+
+/// The last sender's drop ends the stream for every receiver, not the first one's.
+#[test]
+fn the_last_sender_closes() {
+    let (sender, receiver) = mpmc::<Std, u32>(2, Backpressure::Block);
+    let other = receiver.clone();
+    drop(sender.clone());
+    assert_eq!(sender.send(1), Ok(()));
+    assert!(!receiver.is_closed());
+    drop(sender);
+    assert!(receiver.is_closed());
+    assert_eq!((receiver.recv(), receiver.recv(), other.recv()), (Ok(1), Err(Closed), Err(Closed)));
+}
+
+/// A sender blocks while the receivers go, one after the other; the owners of the items are counted.
+#[test]
+fn the_last_receiver_wakes_senders_and_drops_items_once() {
+    let value = Arc::new(());
+    let (sender, receiver) = mpmc::<Std, Arc<()>>(1, Backpressure::Block);
+    let other = receiver.clone();
+    sender.send(Arc::clone(&value)).unwrap();
+    drop(receiver);
+    assert!(!sender.is_closed());
+    let copy = Arc::clone(&value);
+    let thread = std::thread::spawn(move || sender.send(copy).is_err_and(|e| e.is_closed()));
+    drop(other);
+    assert!(thread.join().unwrap());
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+/// The bounds of the argument are assertions.
+#[test]
+#[should_panic(expected = "a queue holds")]
+fn a_capacity_of_zero_is_refused() {
+    drop(mpmc::<Std, ()>(0, Backpressure::Block));
+}

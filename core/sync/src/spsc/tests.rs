@@ -1,0 +1,150 @@
+//! The ring on real threads; every interleaving of small cases is the checkers' business.
+
+use super::*;
+use crate::Std;
+use std::sync::Arc;
+
+const ITEMS: u32 = 100_000;
+
+fn numbers(capacity: usize, on_full: Backpressure) -> (Sender<Std, u32>, Receiver<Std, u32>) {
+    spsc(capacity, on_full)
+}
+
+/// A hundred thousand items through rings of one, two, three and 64 places, one by one.
+#[test]
+fn every_item_arrives_in_order() {
+    for capacity in [1, 2, 3, 64] {
+        let (sender, receiver) = numbers(capacity, Backpressure::Block);
+        let thread = std::thread::spawn(move || {
+            assert!((0..ITEMS).all(|n| sender.send(n).is_ok()));
+            sender.counters()
+        });
+        assert!(receiver.iter().eq(0..ITEMS), "capacity {capacity}");
+        let sent = thread.join().unwrap();
+        let counters = receiver.counters();
+        assert_eq!(sent.sent, u64::from(ITEMS));
+        assert_eq!((counters.sent, counters.received), (sent.sent, sent.sent));
+        assert_eq!((counters.depth, counters.refused), (0, 0));
+        assert!((1..=capacity as u64).contains(&counters.high_water));
+    }
+}
+
+/// The same in batches of seven, received in batches of at most five.
+#[test]
+fn every_item_of_batches_arrives_in_order() {
+    for capacity in [1, 3, 64] {
+        let (sender, receiver) = numbers(capacity, Backpressure::Block);
+        let thread = std::thread::spawn(move || {
+            for start in (0..ITEMS).step_by(7) {
+                let mut batch: Vec<_> = (start..ITEMS.min(start + 7)).collect();
+                assert_eq!(sender.send_batch(&mut batch), Ok((ITEMS - start).min(7) as usize));
+                assert!(batch.is_empty());
+            }
+        });
+        let mut items = Vec::new();
+        while let Ok(count) = receiver.recv_batch(&mut items, 5) {
+            assert!((1..=5.min(capacity)).contains(&count));
+        }
+        assert!(items.iter().copied().eq(0..ITEMS), "capacity {capacity}");
+        thread.join().unwrap();
+    }
+}
+
+/// A ring of one place takes one item, of three places three, whatever the index.
+#[test]
+fn no_place_is_wasted() {
+    for capacity in 1..=3 {
+        let (sender, receiver) = numbers(capacity, Backpressure::Refuse);
+        for round in 0..9 {
+            for item in 0..capacity as u32 {
+                assert_eq!(sender.send(item), Ok(()));
+            }
+            assert_eq!(sender.send(9), Err(SendError::Full(9)));
+            assert_eq!(sender.counters().high_water, capacity as u64);
+            assert_eq!(sender.counters().refused, round + 1);
+            let mut items = Vec::new();
+            assert_eq!(receiver.drain(&mut items, 9), capacity);
+            assert!(items.into_iter().eq(0..capacity as u32));
+            assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        }
+    }
+}
+
+/// A batch that does not fit is taken in part, and its rest once there is room.
+#[test]
+fn what_a_batch_finds_no_room_for_stays_in_it() {
+    let (sender, receiver) = numbers(3, Backpressure::Refuse);
+    let mut batch = vec![1, 2, 3, 4, 5];
+    assert_eq!(sender.send_batch(&mut batch), Ok(3));
+    assert_eq!(batch, [4, 5]);
+    assert_eq!((sender.try_send_batch(&mut batch), batch.len()), (Ok(0), 2));
+    assert_eq!(receiver.recv(), Ok(1));
+    assert_eq!((sender.try_send_batch(&mut batch), batch.len()), (Ok(1), 1));
+    receiver.close();
+    assert_eq!((sender.send_batch(&mut batch), batch), (Err(Closed), vec![5]));
+    assert!(receiver.iter().eq(2..=4));
+}
+
+/// Nobody receives, nobody sends: the calls end, and the item comes back.
+#[test]
+fn timed_calls_end() {
+    let (sender, receiver) = numbers(1, Backpressure::Block);
+    let soon = Duration::from_millis(1);
+    assert_eq!(receiver.recv_timeout(soon), Err(RecvTimeoutError::Timeout));
+    assert_eq!(sender.send_timeout(1, soon), Ok(()));
+    assert_eq!(sender.send_timeout(2, soon), Err(SendError::Timeout(2)));
+    assert_eq!(receiver.recv_timeout(soon), Ok(1));
+    receiver.close();
+    assert_eq!(sender.send_timeout(3, soon), Err(SendError::Closed(3)));
+    assert_eq!(receiver.recv_timeout(soon), Err(RecvTimeoutError::Closed));
+}
+
+/// Either end closes; what was accepted is received, what comes after is returned.
+#[test]
+fn close_delivers_what_was_accepted() {
+    for by_sender in [true, false] {
+        let (sender, receiver) = numbers(4, Backpressure::Block);
+        assert_eq!(sender.send(1), Ok(()));
+        if by_sender {
+            sender.close();
+        } else {
+            receiver.close();
+        }
+        assert!(sender.is_closed() && receiver.is_closed());
+        assert_eq!(sender.send(2), Err(SendError::Closed(2)));
+        assert_eq!(receiver.recv(), Ok(1));
+        assert_eq!(receiver.recv(), Err(Closed));
+    }
+}
+
+/// A sender blocks on a full ring while the receiver goes away; the owners of the items are counted.
+#[test]
+fn the_drop_of_the_receiver_wakes_the_sender_and_drops_items_once() {
+    let value = Arc::new(());
+    let (sender, receiver) = spsc::<Std, Arc<()>>(2, Backpressure::Block);
+    let copies: Vec<_> = (0..9).map(|_| Arc::clone(&value)).collect();
+    let thread = std::thread::spawn(move || {
+        let mut batch = copies;
+        (sender.send_batch(&mut batch), batch.len() >= 7)
+    });
+    drop(receiver);
+    assert_eq!(thread.join().unwrap(), (Err(Closed), true));
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+/// Items without a size are counted like others.
+#[test]
+fn items_may_have_no_size() {
+    let (sender, receiver) = spsc::<Std, ()>(2, Backpressure::Refuse);
+    let mut batch = vec![(); 5];
+    assert_eq!(sender.send_batch(&mut batch), Ok(2));
+    drop(sender);
+    assert_eq!(receiver.iter().count(), 2);
+}
+
+/// The bounds of the argument are assertions.
+#[test]
+#[should_panic(expected = "a ring holds")]
+fn a_capacity_of_zero_is_refused() {
+    drop(numbers(0, Backpressure::Block));
+}
