@@ -18,5 +18,6 @@ mod observer;
 pub mod quarantine;
 pub mod rewinder;
 pub mod slashing;
+pub mod supervision;
 pub mod toy;
 pub mod verdict;

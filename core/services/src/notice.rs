@@ -2,6 +2,7 @@
 
 use crate::consensus::{Checkpoint, Slot, ValidatorIndex};
 use crate::quarantine::ItemId;
+use crate::supervision::{Cause, ServiceName};
 use crate::verdict::PendingReason;
 
 /// Something a node may want to know.
@@ -50,5 +51,21 @@ pub enum Notice<R> {
     SurroundVote {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
+    },
+    /// A service panicked over a message. Its requester was told of a fault, the message is lost.
+    Panicked {
+        /// The service.
+        service: ServiceName,
+        /// What kind of message it was.
+        message: &'static str,
+        /// What the panic said.
+        text: String,
+        /// Whether a successor serves what is queued.
+        resumes: bool,
+    },
+    /// The services stop by themselves.
+    Escalated {
+        /// Why.
+        cause: Cause,
     },
 }

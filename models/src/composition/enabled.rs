@@ -42,9 +42,8 @@ impl Pipeline {
         match state.quarantine.work.front() {
             Some(QuarantineWork::TellSlot(_)) => self.clearance_has_room(state),
             Some(QuarantineWork::Machine(effect)) => match effect {
-                quarantine::Effect::ClearBlock { .. } | quarantine::Effect::ClearAttestation(_) => {
-                    self.clearance_has_room(state)
-                }
+                quarantine::Effect::ClearBlock { .. }
+                | quarantine::Effect::ClearAttestation { .. } => self.clearance_has_room(state),
                 quarantine::Effect::Check { .. } => {
                     !self.has(Fault::NoReservedSlots)
                         || state.lanes.waiting() < self.lane_capacity()
@@ -57,7 +56,7 @@ impl Pipeline {
 
     fn clearance_can(&self, state: &State) -> bool {
         match state.clearance.work.front() {
-            Some(ClearanceWork::Reply) => self.reply_has_room(state),
+            Some(ClearanceWork::Reply(_)) => self.reply_has_room(state),
             Some(ClearanceWork::Machine(clearance::Effect::Prune { .. })) => {
                 self.hot_db_has_room(state)
             }

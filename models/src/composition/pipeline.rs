@@ -202,7 +202,9 @@ impl Pipeline {
                 ToQuarantine::Answered { request, answer } => {
                     quarantine::Event::Answered { request, answer }
                 }
-                ToQuarantine::Imported { finalized } => quarantine::Event::Imported { finalized },
+                ToQuarantine::Imported { request, finalized } => {
+                    quarantine::Event::Imported { request, finalized }
+                }
             };
             self.quarantine_handles(state, event);
         }
@@ -241,11 +243,13 @@ impl Pipeline {
                 let requester = Requester::Quarantine(request);
                 self.submit_task(state, Task { job, requester, trail: None });
             }
-            quarantine::Effect::ClearBlock { block, timely } => {
-                state.clearance.mailbox.push_back(ToClearance::Block { block, timely });
+            quarantine::Effect::ClearBlock { request, block, timely } => {
+                let message = ToClearance::Block { request, block, timely };
+                state.clearance.mailbox.push_back(message);
             }
-            quarantine::Effect::ClearAttestation(attestation) => {
-                state.clearance.mailbox.push_back(ToClearance::Attestation(attestation));
+            quarantine::Effect::ClearAttestation { request, attestation } => {
+                let message = ToClearance::Attestation { request, attestation };
+                state.clearance.mailbox.push_back(message);
             }
             quarantine::Effect::Verdict { id, verdict } => {
                 let index = id as usize;
@@ -300,9 +304,12 @@ impl Pipeline {
     fn clearance_step(&self, state: &mut State) {
         if let Some(work) = state.clearance.work.pop_front() {
             match work {
-                ClearanceWork::Reply => {
+                ClearanceWork::Reply(request) => {
                     let finalized = state.clearance.machine.view().finalized;
-                    state.quarantine.mailbox.push_back(ToQuarantine::Imported { finalized });
+                    state
+                        .quarantine
+                        .mailbox
+                        .push_back(ToQuarantine::Imported { request, finalized });
                 }
                 ClearanceWork::Machine(clearance::Effect::Prune { finalized, justified, head }) => {
                     let message = ToHotDb::Prune { finalized, justified, head };
@@ -314,20 +321,20 @@ impl Pipeline {
                 ClearanceWork::Machine(_) => {}
             }
         } else if let Some(message) = state.clearance.mailbox.pop_front() {
-            let (event, replies) = match message {
-                ToClearance::Block { block, timely } => {
+            let (event, reply) = match message {
+                ToClearance::Block { request, block, timely } => {
                     if !state.committed.contains(&block.item().root) {
                         state.too_early.insert(block.item().root);
                     }
-                    (clearance::Event::Block { block, timely }, true)
+                    (clearance::Event::Block { block, timely }, Some(Some(request)))
                 }
-                ToClearance::Attestation(attestation) => {
-                    (clearance::Event::Attestation(attestation), true)
+                ToClearance::Attestation { request, attestation } => {
+                    (clearance::Event::Attestation(attestation), Some(Some(request)))
                 }
-                ToClearance::Tick { slot } => (clearance::Event::Tick { slot }, true),
+                ToClearance::Tick { slot } => (clearance::Event::Tick { slot }, Some(None)),
                 ToClearance::Balances { checkpoint, balances } => {
                     state.clearance.asked -= 1;
-                    (clearance::Event::Balances { checkpoint, balances }, false)
+                    (clearance::Event::Balances { checkpoint, balances }, None)
                 }
             };
             let effects = state.clearance.machine.handle(&self.toy, event);
@@ -339,9 +346,7 @@ impl Pipeline {
                 )
             });
             state.clearance.work.extend(seen.map(ClearanceWork::Machine));
-            if replies {
-                state.clearance.work.push_back(ClearanceWork::Reply);
-            }
+            state.clearance.work.extend(reply.map(ClearanceWork::Reply));
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) enum ToQuarantine {
     Tick { slot: Slot },
     Stop,
     Answered { request: RequestId, answer: Answer<Toy> },
-    Imported { finalized: Checkpoint<ToyRoot> },
+    Imported { request: Option<RequestId>, finalized: Checkpoint<ToyRoot> },
 }
 
 impl ToQuarantine {
@@ -30,8 +30,8 @@ impl ToQuarantine {
 /// What Clearance is told; all but the balances are answered with `Imported`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ToClearance {
-    Block { block: Box<ClearedBlock<Toy>>, timely: bool },
-    Attestation(Box<ClearedAttestation<Toy>>),
+    Block { request: RequestId, block: Box<ClearedBlock<Toy>>, timely: bool },
+    Attestation { request: RequestId, attestation: Box<ClearedAttestation<Toy>> },
     Tick { slot: Slot },
     Balances { checkpoint: Checkpoint<ToyRoot>, balances: Option<Balances> },
 }
@@ -93,7 +93,8 @@ pub(super) struct Orphans {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ClearanceWork {
     Machine(clearance::Effect<Toy>),
-    Reply,
+    /// `Imported`, to the item of a request or to a tick.
+    Reply(Option<RequestId>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -93,7 +93,7 @@ pub const TWINS: &[Twin] = &[
         fault: Fault::HotDbWaitsForRewinder,
         hazard: "R3",
         claim: "the HotDB waits for a worker while all workers wait for the HotDB",
-        scenario: "attestations",
+        scenario: "invalid",
         violates: &["no deadlock"],
     },
     Twin {
@@ -196,7 +196,7 @@ fn chain() -> Scenario {
             (block(ToyBlock::new(2, 1, 2)), VALID),
             (block(ToyBlock::new(3, 2, 3)), VALID),
         ],
-        states: 1824,
+        states: 599,
         ..base()
     }
 }
@@ -226,7 +226,7 @@ fn tree() -> Scenario {
             (block(ToyBlock::new(4, 3, 3)), &["invalid_ancestor"]),
         ],
         capacity: 2,
-        states: 39_996,
+        states: 8601,
         ..base()
     }
 }
@@ -243,7 +243,7 @@ fn invalid() -> Scenario {
         ],
         window: 1,
         workers: 1,
-        states: 3202,
+        states: 3342,
         ..base()
     }
 }
@@ -260,7 +260,7 @@ fn forged_copy() -> Scenario {
             ),
             (block(ToyBlock::new(2, 1, 2)), VALID),
         ],
-        states: 6587,
+        states: 2820,
         ..base()
     }
 }
@@ -271,7 +271,7 @@ fn slots() -> Scenario {
         claim: "blocks of future slots are released by the clock, children included",
         items: vec![(block(ToyBlock::new(1, 0, 2)), VALID), (block(ToyBlock::new(2, 1, 3)), VALID)],
         first_slot: 1,
-        states: 2698,
+        states: 2133,
         ..base()
     }
 }
@@ -295,7 +295,7 @@ fn attestations() -> Scenario {
         ],
         first_slot: 4,
         last_slot: 4,
-        states: 4284,
+        states: 1096,
         ..base()
     }
 }
@@ -321,7 +321,7 @@ fn duplicates() -> Scenario {
             (block(ToyBlock::new(1, 0, 1)), ONCE),
             (block(ToyBlock::new(2, 1, 2)), VALID),
         ],
-        states: 2079,
+        states: 807,
         ..base()
     }
 }
@@ -336,7 +336,7 @@ fn eviction() -> Scenario {
             (block(ToyBlock::new(3, 0, 3)), &["ok", "quarantine_full"]),
         ],
         held: 1,
-        states: 2451,
+        states: 738,
         ..base()
     }
 }
@@ -352,7 +352,7 @@ fn full_hot_db() -> Scenario {
             (block(ToyBlock::new(3, 0, 3)), EITHER),
         ],
         hot_db_blocks: 2,
-        states: 18_076,
+        states: 18_823,
         ..base()
     }
 }
@@ -382,7 +382,7 @@ fn votes_and_finality() -> Scenario {
         window: 1,
         first_slot: 5,
         last_slot: 5,
-        states: 48_567,
+        states: 28_056,
         ..base()
     }
 }
@@ -409,7 +409,7 @@ fn whole() -> Scenario {
             (Item::Attestation(vote), VALID),
         ],
         first_slot: 2,
-        states: 599_446,
+        states: 270_335,
         ..base()
     }
 }
@@ -426,7 +426,7 @@ fn finality() -> Scenario {
         ],
         first_slot: 5,
         last_slot: 5,
-        states: 20_944,
+        states: 14_528,
         ..base()
     }
 }
@@ -444,7 +444,7 @@ fn forgotten_roots() -> Scenario {
             (block(ToyBlock::new(3, 0, 5)), &["ok", "not_descendant_of_finalized", "fault"]),
         ],
         pruned_roots: 0,
-        states: 20_944,
+        states: 14_528,
         ..finality()
     }
 }
@@ -460,7 +460,7 @@ fn stop() -> Scenario {
             (block(ToyBlock::new(4, 9, 2)), &["shutdown"]),
         ],
         stop: true,
-        states: 2911,
+        states: 1194,
         ..base()
     }
 }

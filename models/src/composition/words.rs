@@ -120,7 +120,9 @@ fn to_quarantine(message: &ToQuarantine) -> String {
         ToQuarantine::Answered { request, answer: inner } => {
             format!("answer to request {request}: {}", answer(inner))
         }
-        ToQuarantine::Imported { finalized } => format!("imported, finalized {}", finalized.root),
+        ToQuarantine::Imported { finalized, .. } => {
+            format!("imported, finalized {}", finalized.root)
+        }
     }
 }
 
@@ -134,7 +136,7 @@ fn quarantine_work(work: &QuarantineWork) -> String {
             Effect::ClearBlock { block: cleared, .. } => {
                 format!("sends clearance {}", block(cleared.item()))
             }
-            Effect::ClearAttestation(cleared) => {
+            Effect::ClearAttestation { attestation: cleared, .. } => {
                 format!("sends clearance {}", attestation(cleared.item()))
             }
             Effect::Verdict { id, verdict } => format!("answers item {id}: {}", verdict.reason()),
@@ -146,7 +148,7 @@ fn quarantine_work(work: &QuarantineWork) -> String {
 fn to_clearance(message: &ToClearance) -> String {
     match message {
         ToClearance::Block { block: cleared, .. } => block(cleared.item()),
-        ToClearance::Attestation(cleared) => attestation(cleared.item()),
+        ToClearance::Attestation { attestation: cleared, .. } => attestation(cleared.item()),
         ToClearance::Tick { slot } => format!("tick of slot {slot}"),
         ToClearance::Balances { checkpoint, balances } => {
             let kind = if balances.is_some() { "balances" } else { "no balances" };
@@ -157,7 +159,7 @@ fn to_clearance(message: &ToClearance) -> String {
 
 fn clearance_work(work: &ClearanceWork) -> String {
     match work {
-        ClearanceWork::Reply => "replies to quarantine: imported".to_owned(),
+        ClearanceWork::Reply(_) => "replies to quarantine: imported".to_owned(),
         ClearanceWork::Machine(clearance::Effect::Prune { finalized, head, .. }) => {
             format!("sends hot_db prune, finalized {}, head {head}", finalized.root)
         }

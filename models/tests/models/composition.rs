@@ -40,12 +40,12 @@ fn every_fault_in_the_wiring_is_refuted_by_the_property_it_breaks() {
 
 #[test]
 fn a_counterexample_is_a_shortest_one_and_names_actor_operation_and_object() {
-    // The verdict that leaves before the commit: eleven steps, and the order of the two is seen.
+    // The verdict that leaves before the commit: twelve steps, and the order of the two is seen.
     let twin = TWINS.iter().find(|twin| twin.hazard == "R6").unwrap();
     let verdict = check(twin.scenario(), Some(twin.fault));
     let text = verdict.counterexample().unwrap();
     let steps: Vec<_> = text.lines().skip(1).take_while(|line| *line != "then").collect();
-    assert_eq!(steps.len(), 11, "{text}");
+    assert_eq!(steps.len(), 12, "{text}");
     assert!(steps[8].contains("worker 0    answers quarantine's request 0: valid block 1"));
     assert!(!text.contains("takes commit of block 1"), "{text}");
 }

@@ -84,8 +84,8 @@ fn submit<P: Primitives>(client: &Client<P, Toy>, block: ToyBlock) -> Submission
 /// Stops, and checks that every thread ended of its own accord.
 fn stop<P: Primitives>(services: Services<P>, threads: usize) {
     let (blocksmith, notices) = services;
-    let expected = StopReport { joined: threads, panicked: Vec::new() };
-    assert_eq!(blocksmith.stop(), expected);
+    let StopReport { joined, panicked, panics, cause, .. } = blocksmith.stop();
+    assert_eq!((joined, panicked.len(), panics, cause), (threads, 0, 0, None));
     drop(notices);
 }
 

@@ -3,7 +3,7 @@
 //! **Contract.** [`Blocksmith::start`] creates every mailbox, then the threads, from the bottom of the
 //! blocking order up: HotDB, Rewinder, Clearance, Quarantine. A [`Client`] submits items and asks
 //! questions from any thread. [`Blocksmith::stop`] (or the drop) goes the other way, and returns when
-//! every thread has ended.
+//! every thread has ended; [`Blocksmith::stop_within`] returns by a deadline, and names who has not.
 //!
 //! ```text
 //!   Client ──> Quarantine ──> Clearance ──> Rewinder ──> HotDB        who may wait for whom
@@ -19,7 +19,8 @@
 //!   polled (L1).
 //! - I3 Stopped in the reverse order of starting: who sends is gone before who receives (L4). Every
 //!   submission has its verdict when [`Blocksmith::stop`] returns.
-//! - I4 A thread that panicked is reported by [`StopReport`]; its requesters got an error.
+//! - I4 A panic costs the message that was being handled; see [`crate::supervision`]. Its requester got
+//!   an error, [`StopReport`] counts it.
 
 mod client;
 mod service;
@@ -27,4 +28,4 @@ mod service;
 mod tests;
 
 pub use client::{Client, ServiceCounters, StateError, Submission};
-pub use service::{Anchor, Blocksmith, Config, NoticeReceiver, StartError, StopReport};
+pub use service::{Anchor, Blocksmith, Config, NoticeReceiver, Pending, StartError, StopReport};

@@ -1,8 +1,11 @@
 //! Starting and stopping; see [`crate::blocksmith`].
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use blocksmith_sync::mailbox;
+use blocksmith_sync::oneshot::{self, RecvTimeoutError};
 use blocksmith_sync::{Join, Primitives};
 use thiserror::Error;
 
@@ -16,6 +19,7 @@ use crate::notice::Notice;
 use crate::observer::Observer;
 use crate::quarantine::{self, Quarantine, QuarantineService, Slots};
 use crate::rewinder::{RewinderService, Role};
+use crate::supervision::{Cause, Guard, Injection, Intensity, Probes, ServiceName, Supervisor};
 
 /// The end on which notices are read.
 pub type NoticeReceiver<P, C> = mailbox::Receiver<P, Notice<<C as Consensus>::Root>>;
@@ -34,6 +38,8 @@ pub struct Config {
     pub queries: usize,
     /// Notices kept unread, at least 1.
     pub notices: usize,
+    /// How many panics are borne before all services stop.
+    pub restarts: Intensity,
     /// Bounds of the Quarantine.
     pub quarantine: quarantine::Limits,
     /// Bounds of the HotDB.
@@ -50,6 +56,7 @@ impl Default for Config {
             mailbox_capacity: 1024,
             queries: 64,
             notices: 1 << 14,
+            restarts: Intensity::default(),
             quarantine: quarantine::Limits::default(),
             hot_db: hot_db::Limits::default(),
             proposer_score_boost_percent: 40,
@@ -82,31 +89,50 @@ pub enum StartError {
     Anchor(String),
 }
 
+/// What a service had before it when it was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The service.
+    pub service: ServiceName,
+    /// Messages in its mailbox; for the Rewinder, tasks in its lanes.
+    pub queued: u64,
+}
+
 /// How the services ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
     /// Threads that were joined.
     pub joined: usize,
-    /// Names of those that had panicked.
+    /// Names of those that had panicked, outside of a turn that could be replaced.
     pub panicked: Vec<String>,
+    /// Names of those that had not ended by the deadline. They are left to themselves, and end when
+    /// what they wait for lets them.
+    pub late: Vec<String>,
+    /// What was queued when the stop was asked for, from the top down.
+    pub pending: Vec<Pending>,
+    /// What was queued at the deadline, if some thread was late.
+    pub pending_at_deadline: Vec<Pending>,
+    /// Submissions that had no verdict when the Quarantine came to the stop; each got one.
+    pub submissions: usize,
+    /// Panics that successors made good.
+    pub panics: u64,
+    /// Why the services stopped by themselves, if they did.
+    pub cause: Option<Cause>,
 }
 
 struct Thread<P: Primitives> {
     name: String,
     handle: P::JoinHandle<()>,
-}
-
-struct Threads<P: Primitives> {
-    quarantine: Thread<P>,
-    clearance: Thread<P>,
-    workers: Vec<Thread<P>>,
-    hot_db: Thread<P>,
+    /// The sender is dropped when the thread is about to end.
+    ended: oneshot::Receiver<P, ()>,
 }
 
 /// The running services; see the module's text.
 pub struct Blocksmith<P: Primitives, C: Consensus> {
     client: Client<P, C>,
-    threads: Option<Threads<P>>,
+    supervisor: P::Arc<Supervisor<P, C>>,
+    /// In the order in which they end.
+    threads: Vec<Thread<P>>,
 }
 
 impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
@@ -122,18 +148,44 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         consensus: Arc<C>,
         anchor: Anchor<C>,
     ) -> Result<(Self, NoticeReceiver<P, C>), StartError> {
+        Self::start_with_faults(config, consensus, anchor, Vec::new())
+    }
+
+    /// As [`Blocksmith::start`], with faults: for tests and demonstrations.
+    ///
+    /// # Errors
+    /// As [`Blocksmith::start`].
+    ///
+    /// # Panics
+    /// As [`Blocksmith::start`].
+    pub fn start_with_faults(
+        config: Config,
+        consensus: Arc<C>,
+        anchor: Anchor<C>,
+        faults: Vec<Injection<P>>,
+    ) -> Result<(Self, NoticeReceiver<P, C>), StartError> {
         config.check()?;
         let balances = consensus
             .balances(&anchor.state)
             .map_err(|error| StartError::Anchor(error.to_string()))?;
         let activity = Activity::<P>::new();
         let (observer, notices) = Observer::new(config.notices);
+        let supervisor = Supervisor::new(config.restarts, observer.clone());
+        let probes = Probes::new(faults);
+        let guard = |service, replaceable| {
+            Guard::new(service, replaceable, &supervisor, probes.of(service))
+        };
 
         let machine =
             HotDb::new(&*consensus, config.hot_db, anchor.root, anchor.slot, anchor.state);
         let capacity = config.mailbox_capacity;
-        let (hot_db_service, hot_db) =
-            HotDbService::new(consensus.clone(), machine, capacity, &activity);
+        let (hot_db_service, hot_db) = HotDbService::new(
+            consensus.clone(),
+            machine,
+            capacity,
+            &activity,
+            guard(ServiceName::HotDb, false),
+        );
 
         let lane = config.quarantine.window + config.queries;
         let (rewinder_service, rewinder) = RewinderService::new(
@@ -142,6 +194,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             config.workers,
             lane,
             &activity,
+            guard(ServiceName::Rewinder, true),
         );
 
         let fork_choice = fork_choice::Config {
@@ -157,6 +210,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             hot_db.clone(),
             observer.clone(),
             &activity,
+            guard(ServiceName::Clearance, false),
         );
 
         let finalized = Checkpoint { epoch: consensus.epoch_at(anchor.slot), root: anchor.root };
@@ -170,28 +224,28 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             clearance.clone(),
             observer.clone(),
             &activity,
+            guard(ServiceName::Quarantine, true),
         );
 
         // Every mailbox exists (I1); now the threads, from the bottom up.
-        let hot_db_thread = spawn("hot_db", move || hot_db_service.run());
-        let reserved = config
-            .reserved_worker
-            .then(|| spawn("rewinder_duties", rewinder_service.worker(Role::Reserved)));
-        let general = (0..config.workers).map(|number| {
-            spawn(&format!("rewinder_{number}"), rewinder_service.worker(Role::General))
-        });
-        let workers = reserved.into_iter().chain(general).collect();
-        let clearance_thread = spawn("clearance", move || clearance_service.run());
-        let quarantine_thread = spawn("quarantine", move || quarantine_service.run());
-        let threads = Threads {
-            quarantine: quarantine_thread,
-            clearance: clearance_thread,
-            workers,
-            hot_db: hot_db_thread,
+        let mut threads = vec![spawn("hot_db", |ended| move || hot_db_service.run(ended))];
+        let worker = |role| {
+            let service = &rewinder_service;
+            move |ended| service.worker(role, ended)
         };
+        // The first that is started is the last to end.
+        for number in (0..config.workers).rev() {
+            threads.push(spawn(&format!("rewinder_{number}"), worker(Role::General)));
+        }
+        if config.reserved_worker {
+            threads.push(spawn("rewinder_duties", worker(Role::Reserved)));
+        }
+        threads.push(spawn("clearance", |ended| move || clearance_service.run(ended)));
+        threads.push(spawn("quarantine", |ended| move || quarantine_service.run(ended)));
+        threads.reverse();
         let client =
             Client { consensus, quarantine, clearance, rewinder, hot_db, observer, activity };
-        Ok((Self { client, threads: Some(threads) }, notices))
+        Ok((Self { client, supervisor, threads }, notices))
     }
 
     /// Returns a handle for submitting and asking.
@@ -199,26 +253,55 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         &self.client
     }
 
-    /// Stops the services in reverse order and joins every thread. What is in flight is judged first;
-    /// what waits is answered `Dropped(Shutdown)`.
+    /// Stops the services in reverse order and joins every thread, however long that takes. What is in
+    /// flight is judged first; what waits is answered `Dropped(Shutdown)`.
     pub fn stop(mut self) -> StopReport {
-        self.shut_down()
+        self.shut_down(None)
     }
 
-    fn shut_down(&mut self) -> StopReport {
-        let mut report = StopReport::default();
-        let Some(threads) = self.threads.take() else { return report };
-        self.client.quarantine.stop();
-        report.join(threads.quarantine);
-        self.client.clearance.close();
-        report.join(threads.clearance);
-        self.client.rewinder.close();
-        for worker in threads.workers {
-            report.join(worker);
+    /// Stops like [`Blocksmith::stop`], and returns after about `deadline` at the latest. Threads that
+    /// have not ended by then are named in the report and left to themselves; what they hold is answered
+    /// when they end.
+    pub fn stop_within(mut self, deadline: Duration) -> StopReport {
+        self.shut_down(Some(deadline))
+    }
+
+    fn shut_down(&mut self, deadline: Option<Duration>) -> StopReport {
+        if self.threads.is_empty() {
+            return StopReport::default();
         }
-        self.client.hot_db.close();
-        report.join(threads.hot_db);
+        let until = deadline.map(|time| P::now().saturating_add(time));
+        let mut report = StopReport { pending: self.pending(), ..StopReport::default() };
+        self.supervisor.stop();
+        for mut thread in std::mem::take(&mut self.threads) {
+            let left = until.map(|until| until.saturating_sub(P::now()));
+            let ended = left.is_none_or(|left| {
+                thread.ended.recv_timeout(left) != Err(RecvTimeoutError::Timeout)
+            });
+            if ended {
+                report.join(thread);
+            } else {
+                tracing::error!(thread = thread.name, "has not ended by the deadline");
+                report.late.push(thread.name);
+            }
+        }
+        if !report.late.is_empty() {
+            report.pending_at_deadline = self.pending();
+        }
+        (report.panics, report.submissions, report.cause) = self.supervisor.summary();
         report
+    }
+
+    /// What each service has before it, without blocking.
+    fn pending(&self) -> Vec<Pending> {
+        let counters = self.client.counters();
+        let queued = |service| match service {
+            ServiceName::Quarantine => counters.quarantine.depth,
+            ServiceName::Clearance => counters.clearance.depth,
+            ServiceName::Rewinder => counters.rewinder_waiting as u64,
+            ServiceName::HotDb => counters.hot_db.depth,
+        };
+        ServiceName::ALL.map(|service| Pending { service, queued: queued(service) }).to_vec()
     }
 }
 
@@ -226,7 +309,7 @@ impl<P: Primitives, C: Consensus> Drop for Blocksmith<P, C> {
     fn drop(&mut self) {
         // While a checker reports a violation, its threads cannot be joined.
         if !P::reporting() {
-            self.shut_down();
+            self.shut_down(None);
         }
     }
 }
@@ -238,6 +321,29 @@ impl StopReport {
             tracing::error!(thread = thread.name, "had panicked");
             self.panicked.push(thread.name);
         }
+    }
+}
+
+impl fmt::Display for StopReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, pending: &[Pending]| {
+            let mut words = pending.iter().map(|Pending { service, queued }| (service, queued));
+            words.try_for_each(|(service, queued)| write!(f, ", {service} {queued}"))
+        };
+        if let Some(cause) = &self.cause {
+            writeln!(f, "stopped by themselves: {cause}")?;
+        }
+        write!(f, "pending at the stop: {} submissions", self.submissions)?;
+        list(f, &self.pending)?;
+        write!(f, "\n{} threads joined, {} panics made good", self.joined, self.panics)?;
+        if !self.panicked.is_empty() {
+            write!(f, "\npanicked: {}", self.panicked.join(", "))?;
+        }
+        if !self.late.is_empty() {
+            write!(f, "\nnot ended by the deadline: {}; still pending", self.late.join(", "))?;
+            list(f, &self.pending_at_deadline)?;
+        }
+        Ok(())
     }
 }
 
@@ -260,6 +366,11 @@ impl Config {
     }
 }
 
-fn spawn<P: Primitives>(name: &str, body: impl FnOnce() + Send + 'static) -> Thread<P> {
-    Thread { name: name.to_owned(), handle: P::spawn(name, body) }
+/// Starts a thread. `body` gets what is to be dropped when it ends.
+fn spawn<P: Primitives, B: FnOnce() + Send + 'static>(
+    name: &str,
+    body: impl FnOnce(oneshot::Sender<P, ()>) -> B,
+) -> Thread<P> {
+    let (end, ended) = oneshot::channel();
+    Thread { name: name.to_owned(), handle: P::spawn(name, body(end)), ended }
 }

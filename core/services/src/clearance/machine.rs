@@ -133,6 +133,12 @@ impl<C: Consensus> Clearance<C> {
         }
     }
 
+    /// Returns root, parent and slot of every block of the fork choice, parents first.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<(C::Root, C::Root, Slot)> {
+        self.fork_choice.blocks()
+    }
+
     /// Handles one event.
     pub fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
         let mut effects = Vec::new();

@@ -1,7 +1,8 @@
 //! Clearance: the canonical chain. It owns the fork choice and tells the HotDB what to keep.
 //!
 //! **Contract.** Cleared blocks and attestations and the clock come in, in one order; head, justified
-//! and finalised checkpoint come out. Each message is answered with the finalised checkpoint.
+//! and finalised checkpoint come out. Each message is answered with the finalised checkpoint, or with
+//! the news that it was lost.
 //!
 //! ```text
 //!   cleared block ──────┐
@@ -25,4 +26,4 @@ mod machine;
 mod service;
 
 pub use machine::{ChainView, Clearance, Effect, Event};
-pub(crate) use service::{ClearanceHandle, ClearanceMessage, ClearanceService, Imported};
+pub(crate) use service::{ClearanceHandle, ClearanceMessage, ClearanceService, Receipt};

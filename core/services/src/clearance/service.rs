@@ -13,22 +13,51 @@ use crate::hot_db::HotDbHandle;
 use crate::notice::Notice;
 use crate::observer::Observer;
 use crate::rewinder::{Answer, Job, Lane, ReplyTo, RewinderHandle};
+use crate::supervision::{EndGuard, Guard, Loss, contain};
 use crate::verdict::{ClearedAttestation, ClearedBlock};
 
 /// Requests for balances that may be under way at once: one for the checkpoint that is justified, one
 /// for its predecessor that is not answered yet.
 const BALANCE_REQUESTS: usize = 2;
 
-/// Sends the finalised checkpoint back to who sent the message; never blocks.
-pub(crate) type Imported<C> = Box<dyn FnOnce(Checkpoint<<C as Consensus>::Root>) + Send>;
+type Tell<C> = Box<dyn FnOnce(Option<Checkpoint<<C as Consensus>::Root>>) + Send>;
+
+/// Where Clearance says that it has taken a message in. Dropped without that, it says that the message
+/// is lost.
+pub(crate) struct Receipt<C: Consensus>(Option<Tell<C>>);
+
+impl<C: Consensus> Receipt<C> {
+    /// `tell` gets the finalised checkpoint, or `None` if the message is lost. It must not block.
+    pub(crate) fn new(tell: impl FnOnce(Option<Checkpoint<C::Root>>) + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    fn taken(mut self, finalized: Checkpoint<C::Root>) {
+        if let Some(tell) = self.0.take() {
+            tell(Some(finalized));
+        }
+    }
+}
+
+impl<C: Consensus> Drop for Receipt<C> {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(None);
+        }
+    }
+}
+
+/// The finalised checkpoint; root, parent and slot of every block of the fork choice.
+pub(crate) type Chain<R> = (Checkpoint<R>, Vec<(R, R, Slot)>);
 
 /// What Clearance can be told.
 pub(crate) enum ClearanceMessage<P: Primitives, C: Consensus> {
-    Block { block: Box<ClearedBlock<C>>, timely: bool, reply: Imported<C> },
-    Attestation { attestation: Box<ClearedAttestation<C>>, reply: Imported<C> },
-    Tick { slot: Slot, reply: Imported<C> },
+    Block { block: Box<ClearedBlock<C>>, timely: bool, reply: Receipt<C> },
+    Attestation { attestation: Box<ClearedAttestation<C>>, reply: Receipt<C> },
+    Tick { slot: Slot, reply: Receipt<C> },
     Balances { checkpoint: Checkpoint<C::Root>, balances: Option<Balances> },
     View(oneshot::Sender<P, ChainView<C::Root>>),
+    Chain(oneshot::Sender<P, Chain<C::Root>>),
 }
 
 /// A Clearance that has not been started.
@@ -40,6 +69,7 @@ pub(crate) struct ClearanceService<P: Primitives, C: Consensus> {
     hot_db: HotDbHandle<P, C>,
     observer: Observer<P, C>,
     activity: P::Arc<Activity<P>>,
+    guard: Guard<P, C>,
 }
 
 /// The way to Clearance.
@@ -54,8 +84,22 @@ impl<P: Primitives, C: Consensus> Clone for ClearanceHandle<P, C> {
     }
 }
 
+impl<P: Primitives, C: Consensus> ClearanceMessage<P, C> {
+    /// Returns the kind of message, for reports.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Block { .. } => "block",
+            Self::Attestation { .. } => "attestation",
+            Self::Tick { .. } => "tick",
+            Self::Balances { .. } => "balances",
+            Self::View(_) | Self::Chain(_) => "question",
+        }
+    }
+}
+
 impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
     /// Returns the service and the way to it. `capacity` bounds its mailbox; who finds it full waits.
+    #[expect(clippy::too_many_arguments, reason = "everything that the service talks to, once")]
     pub(crate) fn new(
         consensus: Arc<C>,
         machine: Clearance<C>,
@@ -64,23 +108,37 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         hot_db: HotDbHandle<P, C>,
         observer: Observer<P, C>,
         activity: &P::Arc<Activity<P>>,
+        guard: Guard<P, C>,
     ) -> (Self, ClearanceHandle<P, C>) {
         let (sender, mailbox) = mailbox::mailbox(capacity, BALANCE_REQUESTS, OnFull::Block);
         let handle = ClearanceHandle { mailbox: sender, activity: activity.clone() };
         let activity = activity.clone();
-        (Self { machine, mailbox, consensus, rewinder, hot_db, observer, activity }, handle)
+        let service =
+            Self { machine, mailbox, consensus, rewinder, hot_db, observer, activity, guard };
+        (service, handle)
     }
 
-    /// Serves until the mailbox is closed, empty, and no request for balances is under way.
-    pub(crate) fn run(mut self) {
-        while let Ok(Mail { message, busy }) = self.mailbox.recv() {
-            self.handle(message);
+    /// Serves until the mailbox is closed, empty, and no request for balances is under way; then lets the
+    /// Rewinder end. `ended` is dropped last.
+    pub(crate) fn run(self, ended: oneshot::Sender<P, ()>) {
+        let below = self.rewinder.clone();
+        let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
+        let mut service = self;
+        while let Ok(Mail { message, busy }) = service.mailbox.recv() {
+            let goes_on = service.turn(message);
             drop(busy);
+            if !goes_on {
+                break;
+            }
         }
     }
 
-    fn handle(&mut self, message: ClearanceMessage<P, C>) {
-        let (event, reply) = match message {
+    /// Handles a message. Returns whether the service goes on: not if its machine is torn, as votes and
+    /// balances are nowhere else.
+    fn turn(&mut self, message: ClearanceMessage<P, C>) -> bool {
+        let word = message.word();
+        // What must be answered is kept out of the step; its drop answers, too.
+        let (event, receipt) = match message {
             ClearanceMessage::Block { block, timely, reply } => {
                 (Event::Block { block, timely }, Some(reply))
             }
@@ -92,16 +150,47 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
                 (Event::Balances { checkpoint, balances }, None)
             }
             ClearanceMessage::View(reply) => {
-                // A requester that is gone needs no reply.
-                let _ = reply.send(self.machine.view());
-                return;
+                if let Ok(view) = self.guard.look(word, || self.machine.view()) {
+                    // A requester that is gone needs no reply.
+                    let _ = reply.send(view);
+                }
+                return true;
+            }
+            ClearanceMessage::Chain(reply) => {
+                let look = || (self.machine.view().finalized, self.machine.blocks());
+                if let Ok(chain) = self.guard.look(word, look) {
+                    let _ = reply.send(chain);
+                }
+                return true;
             }
         };
-        for effect in self.machine.handle(&self.consensus, event) {
-            self.carry_out(effect);
-        }
-        if let Some(reply) = reply {
-            reply(self.machine.view().finalized);
+        // If the message is lost, the machine is told this: the balances that it waits for cannot be had
+        // now, or the time, which is all that a tick carries and which the Quarantine has, too.
+        let instead = match &event {
+            Event::Balances { checkpoint, .. } => {
+                Some(Event::Balances { checkpoint: *checkpoint, balances: None })
+            }
+            Event::Tick { slot } => Some(Event::Tick { slot: *slot }),
+            Event::Block { .. } | Event::Attestation(_) => None,
+        };
+        let step = self.guard.step(word, || self.machine.handle(&self.consensus, event));
+        let step = match (step, instead) {
+            (Err(Loss::Message), Some(event)) => {
+                self.guard.follow_up(word, || self.machine.handle(&self.consensus, event))
+            }
+            (step, _) => step,
+        };
+        match step {
+            Ok(effects) => {
+                for effect in effects {
+                    self.carry_out(effect);
+                }
+                if let Some(receipt) = receipt {
+                    receipt.taken(self.machine.view().finalized);
+                }
+                true
+            }
+            Err(loss) => loss == Loss::Message,
         }
     }
 
@@ -133,14 +222,16 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         let Some(permit) = self.mailbox.permit() else {
             // Both requests are under way; this one is repeated at the next tick.
             let event = Event::Balances { checkpoint, balances: None };
-            let effects = self.machine.handle(&self.consensus, event);
-            debug_assert!(effects.is_empty(), "a failed request asks for nothing");
+            let step = || self.machine.handle(&self.consensus, event);
+            let effects = self.guard.follow_up("balances", step);
+            debug_assert!(effects.is_ok_and(|effects| effects.is_empty()), "it asks for nothing");
             return;
         };
         let (consensus, activity) = (self.consensus.clone(), self.activity.clone());
         let reply = ReplyTo::new(move |answer| {
             let balances = match answer {
-                Answer::State(at) => consensus.balances(&at.state).ok(),
+                // This runs in a worker's thread, outside of its step.
+                Answer::State(at) => contain(|| consensus.balances(&at.state).ok()).ok().flatten(),
                 _ => None,
             };
             let message = ClearanceMessage::Balances { checkpoint, balances };
@@ -163,6 +254,13 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
     pub(crate) fn view(&self) -> Option<ChainView<C::Root>> {
         let (reply, answer) = oneshot::channel();
         self.send(ClearanceMessage::View(reply));
+        answer.recv().ok()
+    }
+
+    /// Asks for the blocks of the fork choice and blocks for the reply. `None` if Clearance is gone.
+    pub(crate) fn chain(&self) -> Option<Chain<C::Root>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(ClearanceMessage::Chain(reply));
         answer.recv().ok()
     }
 

@@ -244,6 +244,12 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         effects
     }
 
+    /// Returns root, parent and slot of every block of the tree, parents first; the first block is its
+    /// own parent.
+    pub fn blocks(&self) -> Vec<(R, R, Slot)> {
+        self.tree.blocks()
+    }
+
     /// Returns the head.
     pub fn head(&self) -> R {
         self.head

@@ -65,6 +65,12 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
         self.nodes.len()
     }
 
+    /// Returns root, parent and slot of every block, parents first; the first is its own parent.
+    pub(super) fn blocks(&self) -> Vec<(R, R, Slot)> {
+        let parent = |node: &Node<R>| node.parent.map_or(node.root, |place| self.nodes[place].root);
+        self.nodes.iter().map(|node| (node.root, parent(node), node.slot)).collect()
+    }
+
     pub(super) fn node(&self, root: R) -> Option<&Node<R>> {
         self.nodes.get(*self.places.get(&root)?)
     }

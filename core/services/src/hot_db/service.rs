@@ -9,6 +9,7 @@ use blocksmith_sync::oneshot;
 use crate::activity::{Activity, Mail};
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::hot_db::machine::{CommitReply, HotDb, StateAt, TrailReply};
+use crate::supervision::{EndGuard, Guard, Loss};
 
 /// What the HotDB can be told.
 pub(crate) enum HotDbMessage<P: Primitives, C: Consensus> {
@@ -23,6 +24,7 @@ pub(crate) struct HotDbService<P: Primitives, C: Consensus> {
     machine: HotDb<C>,
     mailbox: mailbox::Receiver<P, Mail<P, HotDbMessage<P, C>>>,
     consensus: Arc<C>,
+    guard: Guard<P, C>,
 }
 
 /// The way to a HotDB.
@@ -44,47 +46,65 @@ impl<P: Primitives, C: Consensus> HotDbService<P, C> {
         machine: HotDb<C>,
         capacity: usize,
         activity: &P::Arc<Activity<P>>,
+        guard: Guard<P, C>,
     ) -> (Self, HotDbHandle<P, C>) {
         let (sender, mailbox) = mailbox::mailbox(capacity, 0, OnFull::Block);
         let handle = HotDbHandle { mailbox: sender, activity: activity.clone() };
-        (Self { machine, mailbox, consensus }, handle)
+        (Self { machine, mailbox, consensus, guard }, handle)
     }
 
-    /// Serves until the mailbox is closed and empty.
-    pub(crate) fn run(mut self) {
-        while let Ok(Mail { message, busy }) = self.mailbox.recv() {
-            self.handle(message);
+    /// Serves until the mailbox is closed and empty. `ended` is dropped last.
+    pub(crate) fn run(self, ended: oneshot::Sender<P, ()>) {
+        let _end = EndGuard::new(self.guard.shared(), ended, || {});
+        let mut service = self;
+        while let Ok(Mail { message, busy }) = service.mailbox.recv() {
+            let goes_on = service.turn(message);
             drop(busy);
+            if !goes_on {
+                break;
+            }
         }
     }
 
-    fn handle(&mut self, message: HotDbMessage<P, C>) {
-        // A requester that is gone needs no reply.
-        match message {
+    /// Handles a message. Returns whether the service goes on: not if its machine is torn, as the blocks
+    /// are nowhere else. A reply that is not sent is an answer by its drop; a requester that is gone
+    /// needs none.
+    fn turn(&mut self, message: HotDbMessage<P, C>) -> bool {
+        let Self { machine, consensus, guard, .. } = self;
+        let step = match message {
             HotDbMessage::Trail { root, slot, reply } => {
-                let _ = reply.send(self.machine.trail(root, slot));
+                guard.look("trail", || machine.trail(root, slot)).map(|trail| {
+                    let _ = reply.send(trail);
+                })
             }
             HotDbMessage::Commit { block, state, reply } => {
-                let _ = reply.send(self.machine.commit(&self.consensus, &block, state.state));
+                let step = || machine.commit(consensus, &block, state.state);
+                guard.step("commit", step).map(|answer| {
+                    let _ = reply.send(answer);
+                })
             }
-            HotDbMessage::PostState(state) => self.machine.post_state(&self.consensus, state),
+            HotDbMessage::PostState(state) => {
+                guard.step("state", || machine.post_state(consensus, state))
+            }
             HotDbMessage::Prune { finalized, justified, head } => {
-                let pruned = self.machine.prune(&self.consensus, finalized, justified, head);
-                tracing::debug!(pruned, epoch = finalized.epoch, "pruned");
+                let step = || machine.prune(consensus, finalized, justified, head);
+                let pruned = guard.step("prune", step);
+                pruned.map(|pruned| tracing::debug!(pruned, epoch = finalized.epoch, "pruned"))
             }
-        }
+        };
+        step != Err(Loss::Machine)
     }
 }
 
 impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
-    /// Asks for a trail and blocks for the reply. `None` if the HotDB is gone.
+    /// Asks for a trail and blocks for the reply. `None` if the HotDB is gone, or lost the question.
     pub(crate) fn trail(&self, root: C::Root, slot: Slot) -> Option<TrailReply<C>> {
         let (reply, answer) = oneshot::channel();
         self.send(HotDbMessage::Trail { root, slot, reply });
         answer.recv().ok()
     }
 
-    /// Commits a block and blocks for the acknowledgement. `None` if the HotDB is gone.
+    /// Commits a block and blocks for the acknowledgement. `None` if the HotDB is gone, or lost it.
     pub(crate) fn commit(&self, block: C::Block, state: StateAt<C>) -> Option<CommitReply> {
         let (reply, answer) = oneshot::channel();
         self.send(HotDbMessage::Commit { block, state, reply });

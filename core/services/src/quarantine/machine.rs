@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::bounded::BoundedSet;
-use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::consensus::{Checkpoint, Consensus, Header, Slot};
 use crate::quarantine::table::{Entry, ItemKey, Key, Place, Table};
 use crate::rewinder::{Answer, Job};
 use crate::verdict::{
@@ -79,8 +79,15 @@ pub enum Event<C: Consensus> {
     },
     /// Clearance has taken in an item or a tick.
     Imported {
+        /// The request whose item it was; `None` for a tick.
+        request: Option<RequestId>,
         /// The finalised checkpoint afterwards.
         finalized: Checkpoint<C::Root>,
+    },
+    /// Clearance has lost the item: a fault of ours, so it may be submitted again.
+    NotImported {
+        /// The request whose item it was.
+        request: RequestId,
     },
     /// The clock. It may step back.
     Tick {
@@ -103,15 +110,22 @@ pub enum Effect<C: Consensus> {
         /// What to check.
         job: Job<C>,
     },
-    /// Pass a block on to Clearance; `Imported` follows.
+    /// Pass a block on to Clearance; `Imported` or `NotImported` with this number follows.
     ClearBlock {
+        /// The number of the request that it was checked under.
+        request: RequestId,
         /// The block, cleared.
         block: Box<ClearedBlock<C>>,
         /// Whether it was sent off in the first third of its own slot.
         timely: bool,
     },
-    /// Pass an attestation on to Clearance; `Imported` follows.
-    ClearAttestation(Box<ClearedAttestation<C>>),
+    /// Pass an attestation on to Clearance; `Imported` or `NotImported` with this number follows.
+    ClearAttestation {
+        /// The number of the request that it was checked under.
+        request: RequestId,
+        /// The attestation, cleared.
+        attestation: Box<ClearedAttestation<C>>,
+    },
     /// The one answer to a submission.
     Verdict {
         /// The submission.
@@ -164,6 +178,8 @@ pub struct Quarantine<C: Consensus> {
     ready_blocks: VecDeque<Key<C>>,
     ready_attestations: VecDeque<Key<C>>,
     in_flight: BTreeMap<RequestId, Key<C>>,
+    /// Valid, and on the way into Clearance.
+    importing: BTreeMap<RequestId, Key<C>>,
     next_request: RequestId,
     stopping: bool,
 }
@@ -191,9 +207,32 @@ impl<C: Consensus> Quarantine<C> {
             ready_blocks: VecDeque::new(),
             ready_attestations: VecDeque::new(),
             in_flight: BTreeMap::new(),
+            importing: BTreeMap::new(),
             next_request: 0,
             stopping: false,
         }
+    }
+
+    /// Returns a machine that takes the place of this one, which may have been left in the middle of
+    /// a step: only plain values are taken over (bounds, clock, the next number, whether it stops).
+    /// `chain` is what Clearance has: root, parent and slot of each block; the finalised block among
+    /// them. Nothing is held, and what was refused before is not remembered: it is judged anew.
+    #[must_use]
+    pub fn successor(
+        &self,
+        finalized: Checkpoint<C::Root>,
+        chain: impl IntoIterator<Item = (C::Root, C::Root, Slot)>,
+    ) -> Self {
+        let mut new = Self::new(self.limits, finalized, self.slot);
+        new.known =
+            chain.into_iter().map(|(root, parent, slot)| (root, Known { parent, slot })).collect();
+        (new.seconds_into_slot, new.stopping) = (self.seconds_into_slot, self.stopping);
+        if new.known.contains_key(&finalized.root) {
+            new.prune_known(finalized.root);
+        }
+        // Answers to the old machine's requests may still come: their numbers are not used again.
+        new.next_request = self.next_request;
+        new
     }
 
     /// Returns how many requests to the Rewinder are under way.
@@ -240,7 +279,14 @@ impl<C: Consensus> Quarantine<C> {
             Event::Answered { request, answer } => {
                 self.answered(consensus, request, answer, &mut effects);
             }
-            Event::Imported { finalized } => self.imported(consensus, finalized, &mut effects),
+            Event::Imported { request, finalized } => {
+                self.imported(consensus, request, finalized, &mut effects);
+            }
+            Event::NotImported { request } => {
+                if let Some(key) = self.importing.remove(&request) {
+                    self.fail(&key, &mut effects);
+                }
+            }
             Event::Tick { slot, seconds_into_slot } => {
                 (self.slot, self.seconds_into_slot) = (slot, seconds_into_slot);
                 let due = self.table.take_slots_until(slot);
@@ -309,11 +355,13 @@ impl<C: Consensus> Quarantine<C> {
         let Some(entry) = self.table.get_mut(&key) else { return };
         let Place::InFlight { timely } = entry.place else { return };
         match answer {
-            Answer::Block(block) => self.valid_block(consensus, &key, block, timely, effects),
+            Answer::Block(block) => {
+                self.valid_block(consensus, request, key, block, timely, effects);
+            }
             Answer::Attestation(attestation) => {
-                self.seen.insert(consensus.vote(attestation.item()).id);
-                effects.push(Effect::ClearAttestation(attestation));
-                self.finish(&key, &Verdict::Accept { post_state_root: None }, effects);
+                self.table.set_importing(&key, None);
+                self.importing.insert(request, key);
+                effects.push(Effect::ClearAttestation { request, attestation });
             }
             Answer::Invalid(reason) => self.reject(consensus, &key, reason, effects),
             Answer::Pruned => match &key {
@@ -329,36 +377,45 @@ impl<C: Consensus> Quarantine<C> {
             // The HotDB loses nothing but what finality passes, and remembers that for a while: what it
             // no longer knows may have been pruned long ago, or the fault is ours.
             Answer::UnknownParent | Answer::State(_) | Answer::Fault(_) => {
-                self.finish(&key, &Verdict::Dropped(DropReason::Fault), effects);
+                self.fail(&key, effects);
             }
         }
     }
 
-    /// A block that is valid and committed. While it was checked, its copy may have come first, or
-    /// finality may have passed its parent.
+    /// A block that is valid and committed goes on to Clearance; its verdict, and its children, wait
+    /// until it is there. While it was checked, its copy may have come first, or finality may have
+    /// passed its parent.
     fn valid_block(
         &mut self,
         consensus: &C,
-        key: &Key<C>,
+        request: RequestId,
+        key: Key<C>,
         block: Box<ClearedBlock<C>>,
         timely: bool,
         effects: &mut Vec<Effect<C>>,
     ) {
         let header = consensus.header(block.item());
         if self.known.contains_key(&header.root) {
-            self.finish(key, &Verdict::Ignore(IgnoreReason::Duplicate), effects);
+            self.finish(&key, &Verdict::Ignore(IgnoreReason::Duplicate), effects);
             return;
         }
         if !self.known.contains_key(&header.parent) {
-            self.reject(consensus, key, RejectReason::NotDescendantOfFinalized, effects);
+            self.reject(consensus, &key, RejectReason::NotDescendantOfFinalized, effects);
             return;
         }
-        let post_state_root = Some(block.evidence().post_state_root);
-        self.known.insert(header.root, Known { parent: header.parent, slot: header.slot });
-        effects.push(Effect::ClearBlock { block, timely });
-        self.finish(key, &Verdict::Accept { post_state_root }, effects);
-        let released = self.table.take_waiting_for(header.root);
-        self.judge_all(consensus, released, effects);
+        self.table.set_importing(&key, Some(block.evidence().post_state_root));
+        self.importing.insert(request, key);
+        effects.push(Effect::ClearBlock { request, block, timely });
+    }
+
+    /// Gives an item up for a fault of ours. What waits for it goes on waiting: it may come again.
+    fn fail(&mut self, key: &Key<C>, effects: &mut Vec<Effect<C>>) {
+        self.finish(key, &Verdict::Dropped(DropReason::Fault), effects);
+        if let Some(root) = key.block_root()
+            && self.table.is_awaited(&root)
+        {
+            effects.push(Effect::Need { root });
+        }
     }
 
     fn reject(
@@ -550,7 +607,50 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
+    /// An item is in Clearance: it is known, then finality moves, then its verdict is given and what
+    /// waited for it is judged.
     fn imported(
+        &mut self,
+        consensus: &C,
+        request: Option<RequestId>,
+        finalized: Checkpoint<C::Root>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        let key = request.and_then(|request| self.importing.remove(&request));
+        let verdict = key.as_ref().and_then(|key| self.learn(consensus, key));
+        self.finality(consensus, finalized, effects);
+        if let (Some(key), Some(verdict)) = (key, verdict) {
+            self.finish(&key, &verdict, effects);
+            if let Some(root) = key.block_root() {
+                let released = self.table.take_waiting_for(root);
+                self.judge_all(consensus, released, effects);
+            }
+        }
+    }
+
+    /// Notes that an item is in Clearance, and returns its verdict. If finality has passed a block on
+    /// the way, it is valid and already of no use.
+    fn learn(&mut self, consensus: &C, key: &Key<C>) -> Option<Verdict<C::Root, C::Invalid>> {
+        let entry = self.table.get(key)?;
+        let Place::Importing { post_state_root } = entry.place else { return None };
+        match self.table.item(key)? {
+            Item::Block(block) => {
+                let Header { root, parent, slot, .. } = consensus.header(block);
+                if self.known.contains_key(&root) {
+                    return Some(Verdict::Ignore(IgnoreReason::Duplicate));
+                }
+                if self.known.contains_key(&parent) {
+                    self.known.insert(root, Known { parent, slot });
+                } else {
+                    self.pruned.insert(root);
+                }
+            }
+            Item::Attestation(attestation) => self.seen.insert(consensus.vote(attestation).id),
+        }
+        Some(Verdict::Accept { post_state_root })
+    }
+
+    fn finality(
         &mut self,
         consensus: &C,
         finalized: Checkpoint<C::Root>,

@@ -2,7 +2,8 @@
 //!
 //! **Contract.** Tainted blocks and attestations go in; each submission gets exactly one
 //! [`crate::verdict::Verdict`] out. What passes goes on to Clearance as a
-//! [`crate::verdict::Cleared`] item, after the Rewinder has committed it and answered.
+//! [`crate::verdict::Cleared`] item, after the Rewinder has committed it and answered; its verdict
+//! leaves, and its children are judged, once Clearance has taken it in.
 //!
 //! ```text
 //!                    unknown parent or block, future slot
@@ -12,7 +13,7 @@
 //!            │   ^                                  │           │   slot reached)──> judged
 //!            │   └──────────────────────────────────│───────────┘
 //!            v                                      v
-//!         verdict <──────────── valid, invalid, dropped
+//!         verdict <───────── invalid, dropped, or valid ──> importing ──(in Clearance)──> verdict
 //! ```
 //!
 //! The order of judgement of a block is that of `on_block`, after duplicates and bad ancestors:
@@ -33,6 +34,8 @@
 //! - I6 Items, bytes, items per peer, followers, requests in flight and remembered roots are bounded by
 //!   [`Limits`], where the policy at each bound stands (Q5, Q7, Q11).
 //! - I7 The clock may step back; nothing that was released is parked again by that (Q11).
+//! - I8 A block is known once Clearance has it. If Clearance loses it, that is a fault of ours: the
+//!   submitter is told `Dropped(Fault)`, nothing below it is judged, and it may come again (L5).
 //!
 //! **Blocking.** May wait for Clearance (a full mailbox), never for the network, the Rewinder's answer
 //! or the caller.

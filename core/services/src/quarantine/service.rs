@@ -8,12 +8,13 @@ use blocksmith_sync::oneshot;
 use blocksmith_sync::{Atomic, Ordering, Primitives};
 
 use crate::activity::{Activity, Mail};
-use crate::clearance::{ClearanceHandle, ClearanceMessage, Imported};
+use crate::clearance::{ClearanceHandle, ClearanceMessage, Receipt};
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::notice::Notice;
 use crate::observer::Observer;
 use crate::quarantine::machine::{Effect, Event, Item, ItemId, Quarantine, RequestId};
 use crate::rewinder::{Answer, Job, ReplyTo, RewinderHandle};
+use crate::supervision::{EndGuard, Guard, Loss};
 use crate::verdict::{PendingReason, Quarantined, Verdict};
 
 /// The end on which a submitter gets its verdict.
@@ -22,16 +23,54 @@ pub(crate) type VerdictReceiver<P, C> =
 type VerdictSender<P, C> =
     oneshot::Sender<P, Verdict<<C as Consensus>::Root, <C as Consensus>::Invalid>>;
 
+type PendingSender<P> = oneshot::Sender<P, Vec<(ItemId, PendingReason)>>;
+
 /// What the Quarantine can be told.
 pub(crate) enum QuarantineMessage<P: Primitives, C: Consensus> {
     Submit { id: ItemId, item: Quarantined<Item<C>>, verdict: VerdictSender<P, C> },
     Answered { request: RequestId, answer: Answer<C> },
-    Imported { finalized: Checkpoint<C::Root> },
+    Imported { request: Option<RequestId>, finalized: Checkpoint<C::Root> },
+    NotImported { request: RequestId },
     Tick { slot: Slot, seconds_into_slot: u64 },
-    Pending(oneshot::Sender<P, Vec<(ItemId, PendingReason)>>),
+    Pending(PendingSender<P>),
     Stop,
 }
 
+impl<P: Primitives, C: Consensus> QuarantineMessage<P, C> {
+    /// Returns the kind of message, for reports.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Submit { .. } => "submission",
+            Self::Answered { .. } => "answer",
+            Self::Imported { .. } => "import",
+            Self::NotImported { .. } => "failed import",
+            Self::Tick { .. } => "tick",
+            Self::Pending(_) => "question",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// What becomes of a message besides the machine's step: kept outside of it, so that a panic there
+/// leaves it whole.
+enum Duty<P: Primitives, C: Consensus> {
+    None,
+    /// The submitter is to be told; the drop tells of a fault.
+    Verdict {
+        id: ItemId,
+        verdict: VerdictSender<P, C>,
+    },
+    /// Clearance is to be told of the slot; and if the message is lost, so is the machine: the time is
+    /// all that a tick carries, and both must have the same.
+    Tick {
+        slot: Slot,
+        seconds_into_slot: u64,
+    },
+    /// If the message is lost, the machine is told this in its place: it waits for it.
+    Instead(Event<C>),
+}
+
+type Parts<P, C> = (Event<C>, Duty<P, C>);
 type Mailbox<P, C> = Mail<P, QuarantineMessage<P, C>>;
 
 /// A Quarantine that has not been started.
@@ -44,6 +83,9 @@ pub(crate) struct QuarantineService<P: Primitives, C: Consensus> {
     clearance: ClearanceHandle<P, C>,
     observer: Observer<P, C>,
     activity: P::Arc<Activity<P>>,
+    guard: Guard<P, C>,
+    /// Whether the machine has had a predecessor.
+    rebuilt: bool,
 }
 
 /// The way to the Quarantine.
@@ -86,7 +128,8 @@ impl Slots {
 }
 
 impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
-    /// Returns the service and the way to it.
+    /// Returns the service and the way to it; `guard`'s supervisor is given the way to stop it.
+    #[expect(clippy::too_many_arguments, reason = "everything that the service talks to, once")]
     pub(crate) fn new(
         consensus: Arc<C>,
         machine: Quarantine<C>,
@@ -95,8 +138,17 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         clearance: ClearanceHandle<P, C>,
         observer: Observer<P, C>,
         activity: &P::Arc<Activity<P>>,
+        guard: Guard<P, C>,
     ) -> (Self, QuarantineHandle<P, C>) {
-        let (sender, mailbox) = mailbox::mailbox(slots.network, slots.replies, OnFull::Block);
+        // One more slot for the stop, which may come from anywhere and must not wait.
+        let (sender, mailbox) = mailbox::mailbox(slots.network, slots.replies + 1, OnFull::Block);
+        let (permit, last, counted) = (mailbox.permit(), sender.clone(), activity.clone());
+        guard.supervisor().stop_by(move || {
+            if let Some(permit) = permit {
+                drop(permit.send(Mail::new(&counted, QuarantineMessage::Stop)));
+            }
+            last.close();
+        });
         let handle = QuarantineHandle {
             mailbox: sender,
             next_id: P::arc(P::AtomicU64::new(0)),
@@ -111,67 +163,159 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
             clearance,
             observer,
             activity: activity.clone(),
+            guard,
+            rebuilt: false,
         };
         (service, handle)
     }
 
-    /// Serves until the mailbox is closed, empty, and every answer has come.
-    pub(crate) fn run(mut self) {
-        while let Ok(Mail { message, busy }) = self.mailbox.recv() {
-            self.handle(message);
+    /// Serves until the mailbox is closed, empty, and every answer has come; then lets Clearance end.
+    /// `ended` is dropped last.
+    pub(crate) fn run(self, ended: oneshot::Sender<P, ()>) {
+        let below = self.clearance.clone();
+        let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
+        let mut service = self;
+        while let Ok(Mail { message, busy }) = service.mailbox.recv() {
+            let goes_on = service.turn(message);
             drop(busy);
+            if !goes_on {
+                break;
+            }
         }
     }
 
-    fn handle(&mut self, message: QuarantineMessage<P, C>) {
-        let event = match message {
+    /// Handles a message. Returns whether the service goes on.
+    fn turn(&mut self, message: QuarantineMessage<P, C>) -> bool {
+        let word = message.word();
+        let (event, duty) = match self.split(message) {
+            Ok(parts) => parts,
+            Err(question) => {
+                if let Ok(pending) = self.guard.look(word, || self.machine.pending()) {
+                    // A requester that is gone needs no reply.
+                    let _ = question.send(pending);
+                }
+                return true;
+            }
+        };
+        let step = self.guard.step(word, || self.machine.handle(&self.consensus, event));
+        // Clearance hears of the slot before it hears of what the slot releases.
+        if let (Duty::Tick { slot, .. }, Ok(_) | Err(Loss::Message)) = (&duty, &step)
+            && let Some(reply) = self.receipt(None)
+        {
+            self.clearance.send(ClearanceMessage::Tick { slot: *slot, reply });
+        }
+        match (step, duty) {
+            (Ok(effects), duty) => {
+                if let Duty::Verdict { id, verdict } = duty {
+                    self.verdicts.insert(id, verdict);
+                }
+                self.carry_out_all(word, effects)
+            }
+            (Err(Loss::Message), Duty::Instead(event)) => self.follow_up(word, event),
+            (Err(Loss::Message), Duty::Tick { slot, seconds_into_slot }) => {
+                self.follow_up(word, Event::Tick { slot, seconds_into_slot })
+            }
+            // The duty is dropped with the message: a submitter learns of the fault by that.
+            (Err(Loss::Message), Duty::None | Duty::Verdict { .. }) => true,
+            (Err(Loss::Machine), duty) => {
+                let stops = matches!(duty, Duty::Instead(Event::Stop));
+                drop(duty);
+                self.rebuild() && (!stops || self.follow_up(word, Event::Stop))
+            }
+        }
+    }
+
+    /// Splits a message into the machine's event and what else hangs on it.
+    ///
+    /// # Errors
+    /// Where the answer goes, if the message is a question that is no event.
+    fn split(&self, message: QuarantineMessage<P, C>) -> Result<Parts<P, C>, PendingSender<P>> {
+        Ok(match message {
             QuarantineMessage::Submit { id, item, verdict } => {
-                self.verdicts.insert(id, verdict);
-                Event::Submit { id, item }
+                (Event::Submit { id, item }, Duty::Verdict { id, verdict })
             }
             QuarantineMessage::Answered { request, answer } => {
                 if let Answer::Fault(text) = &answer {
                     tracing::error!(request, text, "a check failed on our side");
                 }
-                Event::Answered { request, answer }
+                let lost = Answer::Fault("the answer was lost".to_owned());
+                let instead = Event::Answered { request, answer: lost };
+                (Event::Answered { request, answer }, Duty::Instead(instead))
             }
-            QuarantineMessage::Imported { finalized } => Event::Imported { finalized },
+            // Clearance has the item, but whoever submitted it is told that it failed: it may come
+            // again, and is found to be there.
+            QuarantineMessage::Imported { request, finalized } => {
+                let instead = request.map(|request| Event::NotImported { request });
+                (Event::Imported { request, finalized }, instead.map_or(Duty::None, Duty::Instead))
+            }
+            QuarantineMessage::NotImported { request } => {
+                let instead = Event::NotImported { request };
+                (Event::NotImported { request }, Duty::Instead(instead))
+            }
             QuarantineMessage::Tick { slot, seconds_into_slot } => {
-                // Clearance hears of the slot before it hears of what the slot releases.
-                if let Some(reply) = self.imported() {
-                    self.clearance.send(ClearanceMessage::Tick { slot, reply });
+                let duty = Duty::Tick { slot, seconds_into_slot };
+                (Event::Tick { slot, seconds_into_slot }, duty)
+            }
+            QuarantineMessage::Stop => {
+                self.guard.supervisor().note_held(self.verdicts.len());
+                (Event::Stop, Duty::Instead(Event::Stop))
+            }
+            QuarantineMessage::Pending(question) => return Err(question),
+        })
+    }
+
+    /// Hands the machine an event that no message brought, and those that follow from it. Returns whether
+    /// the service goes on.
+    fn follow_up(&mut self, word: &'static str, event: Event<C>) -> bool {
+        let mut events = vec![event];
+        // Bounded: an event that follows gives one item up.
+        while let Some(event) = events.pop() {
+            match self.guard.follow_up(word, || self.machine.handle(&self.consensus, event)) {
+                Ok(effects) => {
+                    for effect in effects {
+                        events.extend(self.carry_out(effect));
+                    }
                 }
-                Event::Tick { slot, seconds_into_slot }
-            }
-            QuarantineMessage::Pending(reply) => {
-                // A requester that is gone needs no reply.
-                let _ = reply.send(self.machine.pending());
-                return;
-            }
-            QuarantineMessage::Stop => Event::Stop,
-        };
-        let mut next = Some(event);
-        // A second round only if a reserved slot is missing, which the bounds rule out.
-        while let Some(event) = next.take() {
-            for effect in self.machine.handle(&self.consensus, event) {
-                next = self.carry_out(effect).or(next);
+                Err(_) => return self.rebuild(),
             }
         }
+        true
+    }
+
+    /// Replaces a machine that was cut short by one that knows what Clearance has. Everything that was
+    /// held is answered by the drop of its sender. Returns whether there is a successor.
+    fn rebuild(&mut self) -> bool {
+        self.verdicts.clear();
+        let Some((finalized, chain)) = self.clearance.chain() else { return false };
+        self.machine = self.machine.successor(finalized, chain);
+        self.rebuilt = true;
+        true
+    }
+
+    /// Returns whether the service goes on.
+    fn carry_out_all(&mut self, word: &'static str, effects: Vec<Effect<C>>) -> bool {
+        let mut events = Vec::new();
+        for effect in effects {
+            events.extend(self.carry_out(effect));
+        }
+        events.into_iter().all(|event| self.follow_up(word, event))
     }
 
     /// Returns the event that follows at once, if the effect cannot be carried out.
     fn carry_out(&mut self, effect: Effect<C>) -> Option<Event<C>> {
         match effect {
             Effect::Check { request, job } => return self.check(request, job),
-            Effect::ClearBlock { block, timely } => {
-                if let Some(reply) = self.imported() {
-                    self.clearance.send(ClearanceMessage::Block { block, timely, reply });
-                }
+            Effect::ClearBlock { request, block, timely } => {
+                let Some(reply) = self.receipt(Some(request)) else {
+                    return Some(Event::NotImported { request });
+                };
+                self.clearance.send(ClearanceMessage::Block { block, timely, reply });
             }
-            Effect::ClearAttestation(attestation) => {
-                if let Some(reply) = self.imported() {
-                    self.clearance.send(ClearanceMessage::Attestation { attestation, reply });
-                }
+            Effect::ClearAttestation { request, attestation } => {
+                let Some(reply) = self.receipt(Some(request)) else {
+                    return Some(Event::NotImported { request });
+                };
+                self.clearance.send(ClearanceMessage::Attestation { attestation, reply });
             }
             Effect::Verdict { id, verdict } => {
                 if let Some(sender) = self.verdicts.remove(&id) {
@@ -201,21 +345,28 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         None
     }
 
-    /// Returns the way back for Clearance's answer.
-    fn imported(&mut self) -> Option<Imported<C>> {
+    /// Returns the way back for Clearance's answer to a tick, or to the item of a request.
+    fn receipt(&mut self, request: Option<RequestId>) -> Option<Receipt<C>> {
         let permit = self.permit()?;
         let activity = self.activity.clone();
-        Some(Box::new(move |finalized| {
-            let message = QuarantineMessage::Imported { finalized };
+        Some(Receipt::new(move |finalized| {
+            let message = match (finalized, request) {
+                (Some(finalized), request) => QuarantineMessage::Imported { request, finalized },
+                (None, Some(request)) => QuarantineMessage::NotImported { request },
+                // A tick that was lost: the next one says the same.
+                (None, None) => return,
+            };
             drop(permit.send(Mail::new(&activity, message)));
         }))
     }
 
-    /// Takes a reserved slot. There are as many as answers can be outstanding; see
-    /// [`Slots::for_clearance`].
+    /// Takes a reserved slot. There are as many as answers can be outstanding, see
+    /// [`Slots::for_clearance`]; only a rebuilt machine, which does not count what its predecessor asked,
+    /// may find none, and gives the item up.
     fn permit(&mut self) -> Option<mailbox::Permit<P, Mailbox<P, C>>> {
         let permit = self.mailbox.permit();
-        debug_assert!(permit.is_some(), "more answers outstanding than slots were reserved");
+        let bounded = permit.is_some() || self.rebuilt;
+        debug_assert!(bounded, "more answers outstanding than slots were reserved");
         permit
     }
 }
@@ -241,12 +392,6 @@ impl<P: Primitives, C: Consensus> QuarantineHandle<P, C> {
         let (reply, answer) = oneshot::channel();
         self.send(QuarantineMessage::Pending(reply));
         answer.recv().ok()
-    }
-
-    /// Has everything that is not in flight given up, and the service end when the rest is answered.
-    pub(crate) fn stop(&self) {
-        self.send(QuarantineMessage::Stop);
-        self.mailbox.close();
     }
 
     fn send(&self, message: QuarantineMessage<P, C>) {

@@ -57,6 +57,11 @@ pub(crate) enum Place<R> {
         /// Whether it was sent off in the first third of its own slot.
         timely: bool,
     },
+    /// Valid, and on the way into Clearance.
+    Importing {
+        /// For a block: the root that its verdict tells.
+        post_state_root: Option<R>,
+    },
     /// Under `by_root`.
     WaitingForRoot(R),
     /// Under `by_slot`.
@@ -192,6 +197,16 @@ impl<C: Consensus> Table<C> {
         self.set(key, Place::InFlight { timely });
     }
 
+    /// Notes that an item is valid and on the way into Clearance.
+    pub(crate) fn set_importing(&mut self, key: &Key<C>, post_state_root: Option<C::Root>) {
+        self.set(key, Place::Importing { post_state_root });
+    }
+
+    /// Returns whether some item waits for this block.
+    pub(crate) fn is_awaited(&self, root: &C::Root) -> bool {
+        self.by_root.contains_key(root)
+    }
+
     fn set(&mut self, key: &Key<C>, place: Place<C::Root>) {
         if let Some(entry) = self.entries.get_mut(key) {
             (entry.place, entry.why) = (place, PendingReason::BeingChecked);
@@ -233,7 +248,7 @@ impl<C: Consensus> Table<C> {
         match entry.place {
             Place::WaitingForRoot(root) => without(&mut self.by_root, &root, key),
             Place::WaitingForSlot(slot) => without(&mut self.by_slot, &slot, key),
-            Place::Judged | Place::Ready | Place::InFlight { .. } => {}
+            Place::Judged | Place::Ready | Place::InFlight { .. } | Place::Importing { .. } => {}
         }
     }
 
@@ -248,12 +263,15 @@ impl<C: Consensus> Table<C> {
         self.order.values().filter(holds).cloned().collect()
     }
 
-    /// Returns every item that is not at the Rewinder, in the order of arrival.
+    /// Returns every item that is neither at the Rewinder nor on the way into Clearance, in the order of
+    /// arrival.
     pub(crate) fn not_in_flight(&self) -> Vec<Key<C>> {
         let mut keys: Vec<_> = self
             .entries
             .iter()
-            .filter(|(_, entry)| !matches!(entry.place, Place::InFlight { .. }))
+            .filter(|(_, entry)| {
+                !matches!(entry.place, Place::InFlight { .. } | Place::Importing { .. })
+            })
             .map(|(key, entry)| (entry.arrival, key.clone()))
             .collect();
         keys.sort_unstable();

@@ -1,6 +1,6 @@
 //! The machine against a HotDB and a worker that answer at once, or only when the test says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Effect, Event, Item, ItemId, Limits, Quarantine, RequestId};
 use crate::consensus::Checkpoint;
@@ -21,6 +21,8 @@ struct Node {
     parked: Vec<(ItemId, PendingReason)>,
     needed: Vec<u8>,
     cleared: Vec<u8>,
+    /// Items on the way into Clearance, which answers as soon as the event is through.
+    imports: VecDeque<RequestId>,
     next: ItemId,
 }
 
@@ -38,6 +40,7 @@ impl Node {
             parked: Vec::new(),
             needed: Vec::new(),
             cleared: Vec::new(),
+            imports: VecDeque::new(),
             next: 0,
         };
         node.event(Event::Tick { slot: 10, seconds_into_slot: 0 });
@@ -45,17 +48,27 @@ impl Node {
     }
 
     fn event(&mut self, event: Event<Toy>) {
+        self.step(event);
+        while let Some(request) = self.imports.pop_front() {
+            let finalized = Checkpoint { epoch: 0, root: 0 };
+            self.step(Event::Imported { request: Some(request), finalized });
+        }
+    }
+
+    /// One event, without Clearance's answer to what it sends there.
+    fn step(&mut self, event: Event<Toy>) {
         for effect in self.machine.handle(&self.toy, event) {
             match effect {
                 Effect::Check { request, job } => {
                     assert!(self.checks.insert(request, job).is_none(), "a number is used once");
                 }
-                Effect::ClearBlock { block, .. } => {
+                Effect::ClearBlock { request, block, .. } => {
                     let block = *block.item();
                     assert!(self.hot_db.contains(block.root), "committed before it is cleared");
                     self.cleared.push(block.root);
+                    self.imports.push_back(request);
                 }
-                Effect::ClearAttestation(_) => {}
+                Effect::ClearAttestation { request, .. } => self.imports.push_back(request),
                 Effect::Verdict { id, verdict } => {
                     let words = (verdict.class(), verdict.reason());
                     self.verdicts.entry(id).or_default().push(words);
@@ -224,7 +237,7 @@ fn finality_refuses_old_slots_and_dead_branches_and_gives_up_what_waits() {
         assert_eq!(node.judge(block), ("valid", "ok"));
     }
     let orphan = node.submit(ToyBlock::new(9, 8, 4));
-    node.event(Event::Imported { finalized: Checkpoint { epoch: 1, root: 2 } });
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
     assert_eq!(node.answer_to(orphan), ("dropped", "finalized"));
     assert_eq!(node.judge(ToyBlock::new(6, 5, 4)), ("invalid", "not_after_finalized_slot"));
     assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
@@ -328,7 +341,7 @@ fn what_waits_for_a_block_on_a_dead_branch_is_released_with_it() {
     for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
         assert_eq!(node.judge(block), ("valid", "ok"));
     }
-    node.event(Event::Imported { finalized: Checkpoint { epoch: 1, root: 2 } });
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
     let child = node.submit(ToyBlock::new(8, 7, 7));
     let target = Checkpoint { epoch: 2, root: 7 };
     let vote = ToyAttestation { id: 77, slot: 9, head: 7, target, validator: 0, valid: true };
@@ -348,7 +361,7 @@ fn a_block_whose_parent_finality_passes_while_it_is_checked_is_refused() {
         assert_eq!(node.judge(block), ("valid", "ok"));
     }
     let late = node.submit(ToyBlock::new(6, 5, 6));
-    node.event(Event::Imported { finalized: Checkpoint { epoch: 1, root: 2 } });
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
     node.settle();
     assert_eq!(node.answer_to(late), ("invalid", "not_descendant_of_finalized"));
     assert!(!node.machine.knows(6) && !node.cleared.contains(&6));

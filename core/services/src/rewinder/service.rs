@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use blocksmith_sync::notifier::EventNotifier;
-use blocksmith_sync::{Mutex, Primitives};
+use blocksmith_sync::{Mutex, Primitives, oneshot};
 
 use crate::activity::{Activity, Busy};
 use crate::consensus::Consensus;
 use crate::hot_db::HotDbHandle;
 use crate::rewinder::dispatcher::{Dispatcher, Lane, Role, StateKey};
 use crate::rewinder::worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
+use crate::supervision::{EndGuard, Guard, contain};
 
 type Send1<C> = Box<dyn FnOnce(Answer<C>) + Send>;
 
-/// Where an answer goes. Dropped without one, it sends a fault: a panic in a worker, or a queue that
-/// goes away, leaves nobody waiting (I1).
+/// Where an answer goes. Dropped without one, it sends a fault: a queue that goes away leaves nobody
+/// waiting (I1).
 pub(crate) struct ReplyTo<C: Consensus>(Option<Send1<C>>);
 
 impl<C: Consensus> ReplyTo<C> {
@@ -40,6 +41,7 @@ impl<C: Consensus> Drop for ReplyTo<C> {
 
 struct Task<P: Primitives, C: Consensus> {
     job: Job<C>,
+    key: Option<StateKey<C::Root>>,
     reply: ReplyTo<C>,
     busy: Busy<P>,
 }
@@ -54,6 +56,8 @@ struct Shared<P: Primitives, C: Consensus> {
 
 struct Inner<P: Primitives, C: Consensus> {
     queue: Queue<P, C>,
+    /// Workers that have not ended, and those of them that serve every lane.
+    workers: usize,
     general_workers: usize,
 }
 
@@ -62,6 +66,7 @@ pub(crate) struct RewinderService<P: Primitives, C: Consensus> {
     shared: P::Arc<Shared<P, C>>,
     hot_db: HotDbHandle<P, C>,
     consensus: Arc<C>,
+    guard: Guard<P, C>,
 }
 
 /// The way to the Rewinder.
@@ -89,8 +94,9 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
         workers: usize,
         capacity: usize,
         activity: &P::Arc<Activity<P>>,
+        guard: Guard<P, C>,
     ) -> (Self, RewinderHandle<P, C>) {
-        let inner = Inner { queue: Dispatcher::new(capacity), general_workers: workers };
+        let inner = Inner { queue: Dispatcher::new(capacity), workers, general_workers: workers };
         let shared = P::arc(Shared {
             queue: P::Mutex::new(inner),
             general: EventNotifier::new(),
@@ -101,17 +107,31 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
             consensus: consensus.clone(),
             activity: activity.clone(),
         };
-        (Self { shared, hot_db, consensus }, handle)
+        (Self { shared, hot_db, consensus, guard }, handle)
     }
 
-    /// Returns the body of one worker's thread. It ends when the queue is closed and empty.
-    pub(crate) fn worker(&self, role: Role) -> impl FnOnce() + Send + 'static {
+    /// Returns the body of one worker's thread. It ends when the queue is closed and empty; the last one
+    /// lets the HotDB end. `ended` is dropped last. General workers are `workers`, and all are made
+    /// before one of them runs.
+    pub(crate) fn worker(
+        &self,
+        role: Role,
+        ended: oneshot::Sender<P, ()>,
+    ) -> impl FnOnce() + Send + 'static {
         let (shared, hot_db) = (self.shared.clone(), self.hot_db.clone());
-        let consensus = self.consensus.clone();
+        let (consensus, guard) = (self.consensus.clone(), self.guard.another());
+        if role == Role::Reserved {
+            shared.queue.lock().workers += 1;
+        }
         move || {
-            let _lost = WorkerGuard { shared: &*shared, role };
+            let (all, below) = (shared.clone(), hot_db.clone());
+            let _end = EndGuard::new(guard.shared(), ended, move || {
+                if all.worker_ends(role) {
+                    below.close();
+                }
+            });
             while let Some(task) = shared.next(role) {
-                serve(&*consensus, &*shared, &hot_db, task);
+                serve(&*consensus, &*shared, &hot_db, &guard, task);
             }
         }
     }
@@ -147,23 +167,49 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
         self.general.notify_all();
         self.reserved.notify_all();
     }
+
+    /// Counts a worker out; returns whether it was the last. With the last general one, nobody is left to
+    /// serve: the queue closes, and what waits in it is answered by its drop (I1).
+    fn worker_ends(&self, role: Role) -> bool {
+        let (last, stranded) = {
+            let mut inner = self.queue.lock();
+            inner.workers -= 1;
+            inner.general_workers -= usize::from(role == Role::General);
+            let stranded = if inner.general_workers == 0 {
+                inner.queue.close();
+                inner.queue.take_all()
+            } else {
+                Vec::new()
+            };
+            (inner.workers == 0, stranded)
+        };
+        if !stranded.is_empty() {
+            drop(stranded);
+            self.reserved.notify_all();
+        }
+        last
+    }
 }
 
-/// Runs one task. The worker machine says what to ask of the HotDB; this thread asks and waits.
+/// Runs one task. The worker machine says what to ask of the HotDB; this thread asks and waits. A panic
+/// of the machine, which runs the transition, ends the task: the requester is told, the state's key is
+/// free again, and the machine goes with its task.
 fn serve<P: Primitives, C: Consensus>(
     consensus: &C,
     shared: &Shared<P, C>,
     hot_db: &HotDbHandle<P, C>,
+    guard: &Guard<P, C>,
     task: Task<P, C>,
 ) {
-    let Task { job, reply, busy } = task;
-    let _loading = job.state_key(consensus).map(|key| LoadingGuard { shared, key });
+    let Task { job, key, reply, busy } = task;
+    let word = job.word();
     let mut reply = Some(reply);
     let mut worker = Worker::Idle;
-    let mut event = Some(WorkerEvent::Start(job));
+    let mut step = guard.step(word, || worker.handle(consensus, WorkerEvent::Start(job)));
     // At most three rounds: the machine asks for a trail, then at most for a commit, then answers.
-    while let Some(now) = event.take() {
-        for effect in worker.handle(consensus, now) {
+    while let Ok(effects) = step {
+        let mut event = None;
+        for effect in effects {
             match effect {
                 WorkerEffect::RequestTrail { root, slot } => {
                     let trail = hot_db.trail(root, slot);
@@ -182,58 +228,27 @@ fn serve<P: Primitives, C: Consensus>(
                 }
             }
         }
+        let Some(event) = event else { break };
+        step = guard.follow_up(word, || worker.handle(consensus, event));
+    }
+    if let Some(reply) = reply {
+        if let Some(key) = key {
+            shared.loaded(key);
+        }
+        reply.answer(Answer::Fault("the worker panicked".to_owned()));
     }
     drop(busy);
-}
-
-/// Frees the state key if the worker panics while it loads.
-struct LoadingGuard<'a, P: Primitives, C: Consensus> {
-    shared: &'a Shared<P, C>,
-    key: StateKey<C::Root>,
-}
-
-impl<P: Primitives, C: Consensus> Drop for LoadingGuard<'_, P, C> {
-    fn drop(&mut self) {
-        // A checker that reports a violation unwinds as well; nothing is left to repair then.
-        if std::thread::panicking() && !P::reporting() {
-            self.shared.loaded(self.key);
-        }
-    }
-}
-
-/// When the last general worker panics, nobody is left to serve: what waits is answered as a fault and
-/// the queue closes (I1).
-struct WorkerGuard<'a, P: Primitives, C: Consensus> {
-    shared: &'a Shared<P, C>,
-    role: Role,
-}
-
-impl<P: Primitives, C: Consensus> Drop for WorkerGuard<'_, P, C> {
-    fn drop(&mut self) {
-        if !std::thread::panicking() || P::reporting() || self.role == Role::Reserved {
-            return;
-        }
-        let stranded = {
-            let mut inner = self.shared.queue.lock();
-            inner.general_workers = inner.general_workers.saturating_sub(1);
-            if inner.general_workers == 0 {
-                inner.queue.close();
-                inner.queue.take_all()
-            } else {
-                Vec::new()
-            }
-        };
-        drop(stranded);
-        self.shared.general.notify_all();
-        self.shared.reserved.notify_all();
-    }
 }
 
 impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
     /// Queues a job; never blocks. The answer is `Refused` if the lane is full or the queue closed.
     pub(crate) fn submit(&self, lane: Lane, job: Job<C>, reply: ReplyTo<C>) {
-        let key = job.state_key(&self.consensus);
-        let task = Task { job, reply, busy: Busy::new(&self.activity) };
+        // On the requester's thread, outside of its step.
+        let key = match contain(|| job.state_key(&self.consensus)) {
+            Ok(key) => key,
+            Err(text) => return reply.answer(Answer::Fault(text)),
+        };
+        let task = Task { job, key, reply, busy: Busy::new(&self.activity) };
         let refused = self.shared.queue.lock().queue.submit(lane, key, task).err();
         match refused {
             Some(task) => task.reply.answer(Answer::Refused),

@@ -31,6 +31,15 @@ impl<C: Consensus> Job<C> {
         }
     }
 
+    /// Returns the kind of job, for reports.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Block(_) => "block",
+            Self::Attestation(_) => "attestation",
+            Self::State { .. } => "state",
+        }
+    }
+
     /// Returns the lane of the job, unless its requester knows better.
     #[must_use]
     pub fn lane(&self) -> Lane {
@@ -89,7 +98,7 @@ pub enum WorkerEvent<C: Consensus> {
     Trail(TrailReply<C>),
     /// The HotDB acknowledged its commit.
     Committed(CommitReply),
-    /// The HotDB is gone.
+    /// The HotDB is gone, or has lost the request.
     HotDbGone,
 }
 
@@ -163,7 +172,7 @@ impl<C: Consensus> Worker<C> {
             }
             (Self::AwaitTrail(job), WorkerEvent::HotDbGone) => {
                 let loaded = job.state_key(consensus).map(WorkerEffect::Loaded);
-                loaded.into_iter().chain([answer_fault("the HotDB is gone")]).collect()
+                loaded.into_iter().chain([answer_fault("the HotDB gave no answer")]).collect()
             }
             (Self::AwaitCommit(cleared), WorkerEvent::Committed(reply)) => {
                 vec![WorkerEffect::Answer(match reply {
@@ -174,6 +183,9 @@ impl<C: Consensus> Worker<C> {
                     CommitReply::Pruned => Answer::Pruned,
                     CommitReply::Full => Answer::Full,
                 })]
+            }
+            (Self::AwaitCommit(_), WorkerEvent::HotDbGone) => {
+                vec![answer_fault("the HotDB gave no answer")]
             }
             (_, event) => vec![answer_fault(&format!("unexpected {}", event.name()))],
         }

@@ -1,0 +1,249 @@
+//! The pure part of supervision: which panics are borne, and when all services stop; see
+//! [`crate::supervision`] for the contract.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+/// A service that is supervised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ServiceName {
+    /// The firewall.
+    Quarantine,
+    /// The canonical chain.
+    Clearance,
+    /// The workers that run the state transition.
+    Rewinder,
+    /// Blocks and states since finality.
+    HotDb,
+}
+
+impl ServiceName {
+    /// All services, in the order in which they stop.
+    pub const ALL: [Self; 4] = [Self::Quarantine, Self::Clearance, Self::Rewinder, Self::HotDb];
+
+    /// Returns the project's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Quarantine => "quarantine",
+            Self::Clearance => "clearance",
+            Self::Rewinder => "rewinder",
+            Self::HotDb => "hot_db",
+        }
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// How many panics are borne.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Intensity {
+    /// Panics of all services together that are borne within the window; 0: none.
+    pub max_restarts: usize,
+    /// The window. A panic that is older counts no more.
+    pub window: Duration,
+}
+
+impl Default for Intensity {
+    /// Ten in a minute.
+    fn default() -> Self {
+        Self { max_restarts: 10, window: Duration::from_secs(60) }
+    }
+}
+
+/// What happens to the supervision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A service panicked over a message.
+    Panicked {
+        /// Which.
+        service: ServiceName,
+        /// When, since an arbitrary fixed moment.
+        at: Duration,
+        /// Whether a successor can be had: the machine is whole, or another can be built.
+        replaceable: bool,
+    },
+    /// Somebody wants the services to stop.
+    Stop,
+}
+
+/// Why the services stopped by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// More panics than are borne.
+    TooManyRestarts {
+        /// The service that panicked last.
+        service: ServiceName,
+        /// What was allowed.
+        intensity: Intensity,
+    },
+    /// A service's machine was cut short in the middle of a step, and no other can be built.
+    Torn {
+        /// The service.
+        service: ServiceName,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyRestarts { service, intensity } => write!(
+                f,
+                "{service} panicked, and more than {} panics within {:?} are not borne",
+                intensity.max_restarts, intensity.window
+            ),
+            Self::Torn { service } => {
+                write!(f, "{service} panicked in the middle of a step, and cannot be rebuilt")
+            }
+        }
+    }
+}
+
+/// What supervision asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// The service goes on with its next message.
+    Resume,
+    /// The service ends; what it has queued is answered by being dropped.
+    End,
+    /// All services stop, from the top down; `None`: because somebody wanted it.
+    StopAll(Option<Cause>),
+}
+
+/// The policy; see the module's text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Supervision {
+    intensity: Intensity,
+    /// When the last panics happened, oldest first; at most `max_restarts`.
+    recent: VecDeque<Duration>,
+    stopping: bool,
+}
+
+impl Supervision {
+    /// Returns a supervision that has seen no panic.
+    #[must_use]
+    pub fn new(intensity: Intensity) -> Self {
+        Self { intensity, recent: VecDeque::new(), stopping: false }
+    }
+
+    /// Returns whether the stop has been asked for.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Handles one event. `StopAll` is asked for once. While the services stop, panics are borne without
+    /// count: what is queued is finite by then, and the rest of it is still to be answered.
+    pub fn handle(&mut self, event: Event) -> Vec<Effect> {
+        let (service, at, replaceable) = match event {
+            Event::Stop => return self.stop(None),
+            Event::Panicked { service, at, replaceable } => (service, at, replaceable),
+        };
+        let next = if replaceable { Effect::Resume } else { Effect::End };
+        let cause = if !replaceable {
+            Some(Cause::Torn { service })
+        } else if !self.stopping && !self.is_borne(at) {
+            Some(Cause::TooManyRestarts { service, intensity: self.intensity })
+        } else {
+            None
+        };
+        let mut effects = vec![next];
+        if cause.is_some() {
+            effects.extend(self.stop(cause));
+        }
+        effects
+    }
+
+    /// Counts a panic; returns whether it is within the intensity.
+    fn is_borne(&mut self, at: Duration) -> bool {
+        let window = self.intensity.window;
+        while self.recent.front().is_some_and(|old| at.saturating_sub(*old) >= window) {
+            self.recent.pop_front();
+        }
+        if self.recent.len() >= self.intensity.max_restarts {
+            return false;
+        }
+        self.recent.push_back(at);
+        true
+    }
+
+    fn stop(&mut self, cause: Option<Cause>) -> Vec<Effect> {
+        if std::mem::replace(&mut self.stopping, true) {
+            return Vec::new();
+        }
+        vec![Effect::StopAll(cause)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cause, Effect, Event, Intensity, ServiceName, Supervision};
+    use std::time::Duration;
+
+    const INTENSITY: Intensity = Intensity { max_restarts: 2, window: Duration::from_secs(10) };
+
+    fn panicked(seconds: u64, replaceable: bool) -> Event {
+        let at = Duration::from_secs(seconds);
+        Event::Panicked { service: ServiceName::Clearance, at, replaceable }
+    }
+
+    #[test]
+    fn panics_within_the_intensity_are_borne_and_one_more_stops_all() {
+        // Two in ten seconds, then a third in the same window.
+        let mut policy = Supervision::new(INTENSITY);
+        assert_eq!(policy.handle(panicked(0, true)), [Effect::Resume]);
+        assert_eq!(policy.handle(panicked(9, true)), [Effect::Resume]);
+        let service = ServiceName::Clearance;
+        let cause = Cause::TooManyRestarts { service, intensity: INTENSITY };
+        let effects = policy.handle(panicked(9, true));
+        assert_eq!(effects, [Effect::Resume, Effect::StopAll(Some(cause))]);
+        assert!(policy.is_stopping());
+    }
+
+    #[test]
+    fn a_panic_leaves_the_window_after_its_length() {
+        // The first is ten seconds old when the third comes, so only one other counts.
+        let mut policy = Supervision::new(INTENSITY);
+        for seconds in [0, 9, 10, 19, 20] {
+            assert_eq!(policy.handle(panicked(seconds, true)), [Effect::Resume], "{seconds}");
+        }
+        assert_eq!(policy.handle(panicked(20, true)).len(), 2);
+    }
+
+    #[test]
+    fn a_machine_that_cannot_be_replaced_ends_its_service_and_stops_all() {
+        // The first panic, and torn; a second torn one asks for nothing but its own end.
+        let mut policy = Supervision::new(INTENSITY);
+        let cause = Cause::Torn { service: ServiceName::Clearance };
+        let stop = Effect::StopAll(Some(cause));
+        assert_eq!(policy.handle(panicked(0, false)), [Effect::End, stop]);
+        assert_eq!(policy.handle(panicked(0, false)), [Effect::End]);
+    }
+
+    #[test]
+    fn while_the_services_stop_panics_are_borne_without_count() {
+        // None is allowed; after the stop, three in a row.
+        let none = Intensity { max_restarts: 0, ..INTENSITY };
+        let mut policy = Supervision::new(none);
+        assert_eq!(policy.handle(Event::Stop), [Effect::StopAll(None)]);
+        assert_eq!(policy.handle(Event::Stop), []);
+        for _ in 0..3 {
+            assert_eq!(policy.handle(panicked(1, true)), [Effect::Resume]);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_forgets_nothing() {
+        // The second panic claims to be earlier than the first: it counts all the same.
+        let mut policy = Supervision::new(INTENSITY);
+        for seconds in [20, 5] {
+            assert_eq!(policy.handle(panicked(seconds, true)), [Effect::Resume]);
+        }
+        assert_eq!(policy.handle(panicked(6, true)).len(), 2);
+    }
+}

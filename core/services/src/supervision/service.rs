@@ -1,0 +1,253 @@
+//! Where panics are caught and told, and where threads end; see [`crate::supervision`].
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use blocksmith_sync::{Mutex, Primitives, oneshot};
+
+use crate::consensus::Consensus;
+use crate::notice::Notice;
+use crate::observer::Observer;
+use crate::supervision::inject::{Probe, Strike};
+use crate::supervision::machine::{Cause, Effect, Event, Intensity, ServiceName, Supervision};
+
+/// Sends the stop to the Quarantine, without blocking.
+type StopAll = Box<dyn FnOnce() + Send>;
+
+struct Inner {
+    machine: Supervision,
+    /// Taken by whoever stops first.
+    stop: Option<StopAll>,
+    cause: Option<Cause>,
+    panics: u64,
+    held: usize,
+}
+
+/// What the services share in order to be watched.
+pub(crate) struct Supervisor<P: Primitives, C: Consensus> {
+    inner: P::Mutex<Inner>,
+    observer: Observer<P, C>,
+}
+
+impl<P: Primitives, C: Consensus> Supervisor<P, C> {
+    pub(crate) fn new(intensity: Intensity, observer: Observer<P, C>) -> P::Arc<Self> {
+        let machine = Supervision::new(intensity);
+        let inner = Inner { machine, stop: None, cause: None, panics: 0, held: 0 };
+        P::arc(Self { inner: P::Mutex::new(inner), observer })
+    }
+
+    /// Sets how the stop is sent. It must not block.
+    pub(crate) fn stop_by(&self, stop: impl FnOnce() + Send + 'static) {
+        self.inner.lock().stop = Some(Box::new(stop));
+    }
+
+    /// Stops all services, from the top down. Does not block; a second call does nothing.
+    pub(crate) fn stop(&self) {
+        let effects = self.inner.lock().machine.handle(Event::Stop);
+        self.carry_out(&effects);
+    }
+
+    /// Reports a panic; returns whether the service goes on. Does not block.
+    fn panicked(
+        &self,
+        service: ServiceName,
+        message: &'static str,
+        text: String,
+        replaceable: bool,
+    ) -> bool {
+        let effects = {
+            let mut inner = self.inner.lock();
+            inner.panics += 1;
+            inner.machine.handle(Event::Panicked { service, at: P::now(), replaceable })
+        };
+        let resumes = effects.contains(&Effect::Resume);
+        tracing::error!(%service, message, text, resumes, "panicked");
+        self.observer.tell(Notice::Panicked { service, message, text, resumes });
+        self.carry_out(&effects);
+        resumes
+    }
+
+    fn carry_out(&self, effects: &[Effect]) {
+        for effect in effects {
+            let Effect::StopAll(cause) = effect else { continue };
+            if let Some(cause) = cause {
+                tracing::error!(%cause, "the services stop");
+                self.observer.tell(Notice::Escalated { cause: *cause });
+            }
+            let stop = {
+                let mut inner = self.inner.lock();
+                inner.cause = *cause;
+                inner.stop.take()
+            };
+            if let Some(stop) = stop {
+                stop();
+            }
+        }
+    }
+
+    /// Notes how many submissions had no verdict when the Quarantine was told to stop.
+    pub(crate) fn note_held(&self, held: usize) {
+        self.inner.lock().held = held;
+    }
+
+    /// Returns panics that were borne, submissions without verdict at the stop, and why the services
+    /// stopped by themselves, if they did.
+    pub(crate) fn summary(&self) -> (u64, usize, Option<Cause>) {
+        let inner = self.inner.lock();
+        (inner.panics, inner.held, inner.cause)
+    }
+}
+
+/// What a panic took along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The message; the machine was not touched.
+    Message,
+    /// The message and the machine: it must not be used again (I3).
+    Machine,
+}
+
+/// What one service needs in order to be supervised.
+pub(crate) struct Guard<P: Primitives, C: Consensus> {
+    service: ServiceName,
+    /// Whether a machine that was cut short can be replaced.
+    replaceable: bool,
+    supervisor: P::Arc<Supervisor<P, C>>,
+    probe: Option<P::Arc<Probe<P>>>,
+}
+
+impl<P: Primitives, C: Consensus> Guard<P, C> {
+    pub(crate) fn new(
+        service: ServiceName,
+        replaceable: bool,
+        supervisor: &P::Arc<Supervisor<P, C>>,
+        probe: Option<P::Arc<Probe<P>>>,
+    ) -> Self {
+        Self { service, replaceable, supervisor: supervisor.clone(), probe }
+    }
+
+    /// Returns the same guard for another thread of the service.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.service, self.replaceable, &self.supervisor, self.probe.clone())
+    }
+
+    pub(crate) fn supervisor(&self) -> &Supervisor<P, C> {
+        &self.supervisor
+    }
+
+    pub(crate) fn shared(&self) -> &P::Arc<Supervisor<P, C>> {
+        &self.supervisor
+    }
+
+    /// Runs a machine's step over a message; a panic is told. Nothing that is captured may synchronise:
+    /// it is dropped while the thread unwinds.
+    ///
+    /// # Errors
+    /// What is lost.
+    pub(crate) fn step<T>(
+        &self,
+        message: &'static str,
+        step: impl FnOnce() -> T,
+    ) -> Result<T, Loss> {
+        let strike = self.probe.as_deref().and_then(Probe::strike);
+        self.attempt(message, true, strike, step)
+    }
+
+    /// As [`Guard::step`], for what only reads its machine: that stays whole.
+    ///
+    /// # Errors
+    /// What is lost: the message.
+    pub(crate) fn look<T>(
+        &self,
+        message: &'static str,
+        look: impl FnOnce() -> T,
+    ) -> Result<T, Loss> {
+        let strike = self.probe.as_deref().and_then(Probe::strike);
+        self.attempt(message, false, strike, look)
+    }
+
+    /// As [`Guard::step`], for a step that belongs to no message of its own.
+    ///
+    /// # Errors
+    /// What is lost.
+    pub(crate) fn follow_up<T>(
+        &self,
+        message: &'static str,
+        step: impl FnOnce() -> T,
+    ) -> Result<T, Loss> {
+        self.attempt(message, true, None, step)
+    }
+
+    fn attempt<T>(
+        &self,
+        message: &'static str,
+        changes: bool,
+        strike: Option<(Strike, u64)>,
+        step: impl FnOnce() -> T,
+    ) -> Result<T, Loss> {
+        let touched = Cell::new(false);
+        // What unwinding may leave half done is the machine, and `touched` says so (I3).
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if let Some((strike, number)) = strike {
+                touched.set(changes && strike == Strike::Middle);
+                let text = format!("injected at message {number}");
+                // Without the panic hook: it was ordered, so it is not printed as an accident.
+                resume_unwind(Box::new(text));
+            }
+            touched.set(changes);
+            step()
+        }));
+        outcome.map_err(|payload| {
+            let loss = if touched.get() { Loss::Machine } else { Loss::Message };
+            let replaceable = self.replaceable || loss == Loss::Message;
+            self.supervisor.panicked(self.service, message, text(&*payload), replaceable);
+            loss
+        })
+    }
+}
+
+/// Runs pure code of the consensus protocol outside of a step.
+///
+/// # Errors
+/// The text of its panic.
+pub(crate) fn contain<T>(pure: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(pure)).map_err(|payload| text(&*payload))
+}
+
+fn text(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without text".to_owned())
+}
+
+/// The end of a thread, however it comes: closes what is below (I6), then tells who waits for it.
+pub(crate) struct EndGuard<P: Primitives, C: Consensus, F: FnMut()> {
+    supervisor: P::Arc<Supervisor<P, C>>,
+    close_below: F,
+    /// Dropping it is the news.
+    _ended: oneshot::Sender<P, ()>,
+}
+
+impl<P: Primitives, C: Consensus, F: FnMut()> EndGuard<P, C, F> {
+    pub(crate) fn new(
+        supervisor: &P::Arc<Supervisor<P, C>>,
+        ended: oneshot::Sender<P, ()>,
+        close_below: F,
+    ) -> Self {
+        Self { supervisor: supervisor.clone(), close_below, _ended: ended }
+    }
+}
+
+impl<P: Primitives, C: Consensus, F: FnMut()> Drop for EndGuard<P, C, F> {
+    fn drop(&mut self) {
+        // A checker that reports a violation unwinds as well; nothing is left to close then.
+        if P::reporting() {
+            return;
+        }
+        if std::thread::panicking() {
+            self.supervisor.stop();
+        }
+        (self.close_below)();
+    }
+}
