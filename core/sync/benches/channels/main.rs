@@ -1,0 +1,147 @@
+//! Notifier and channels against their peers, in one run on one machine.
+//!
+//! `cargo bench -p blocksmith-sync` measures with criterion;
+//! `cargo bench -p blocksmith-sync -- --table` measures every row in rounds, one peer after the other in
+//! each round, and writes medians and ratios to `benches/RESULTS.md`.
+
+mod memory;
+mod peers;
+mod table;
+mod workloads;
+
+use std::time::Duration;
+
+use criterion::Criterion;
+
+use peers::{Channel, Crossbeam, Flume, Kanal, Large, Mailbox, Rtrb, Run, StdSync};
+use workloads as w;
+
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
+
+/// One line of the table: what is measured, and who is.
+struct Row {
+    name: String,
+    /// Operations of one round of the table.
+    operations: u64,
+    /// Ours first.
+    entries: Vec<(&'static str, Run)>,
+}
+
+fn row(name: impl Into<String>, operations: u64, entries: Vec<(&'static str, Run)>) -> Row {
+    Row { name: name.into(), operations, entries }
+}
+
+fn entry(name: &'static str, run: impl Fn(u64) -> Duration + 'static) -> (&'static str, Run) {
+    (name, Box::new(run))
+}
+
+/// A row of streams over the channels that can carry it.
+macro_rules! streams {
+    ($name:expr, $operations:expr, $item:expr, $senders:expr, $receivers:expr; $($channel:ty),+) => {
+        row($name, $operations, vec![
+            $(entry(<$channel>::NAME, move |n| {
+                w::stream::<$channel, _>(n, $item, $senders, $receivers)
+            })),+
+        ])
+    };
+}
+
+fn rows() -> Vec<Row> {
+    const LARGE: Large = [7; 1024];
+    let mut rows = vec![
+        row(
+            "notify, nobody waits",
+            5_000_000,
+            vec![
+                entry("blocksmith notifier", w::notify_alone),
+                entry("by hand", w::notify_by_hand),
+                entry("event-listener", w::notify_event_listener),
+                entry("std Mutex and Condvar", w::notify_condvar),
+                entry("parking_lot Mutex and Condvar", w::notify_parking_lot),
+            ],
+        ),
+        row(
+            "ping-pong, flags",
+            20_000,
+            vec![
+                entry("blocksmith notifier", w::ping_pong_notifier),
+                entry("thread::park", w::ping_pong_park),
+                entry("crossbeam Parker", w::ping_pong_parker),
+                entry("event-listener", w::ping_pong_event_listener),
+            ],
+        ),
+        row(
+            "ping-pong, channels of 1",
+            20_000,
+            vec![
+                entry(Mailbox::NAME, w::ping_pong::<Mailbox>),
+                entry(Kanal::NAME, w::ping_pong::<Kanal>),
+                entry(Crossbeam::NAME, w::ping_pong::<Crossbeam>),
+                entry(Flume::NAME, w::ping_pong::<Flume>),
+                entry(StdSync::NAME, w::ping_pong::<StdSync>),
+            ],
+        ),
+        row(
+            "one-shot, make + send + receive",
+            500_000,
+            vec![
+                entry("blocksmith oneshot", w::one_shot),
+                entry("oneshot", w::one_shot_crate),
+                entry(StdSync::NAME, w::one_shot_channel::<StdSync>),
+                entry(Kanal::NAME, w::one_shot_channel::<Kanal>),
+            ],
+        ),
+    ];
+    rows.push(streams!("1 to 1, 8 bytes", 500_000, 1_u64, 1, 1;
+        Mailbox, Rtrb, Crossbeam, Kanal, Flume, StdSync));
+    rows.push(streams!("1 to 1, 1 KiB", 100_000, LARGE, 1, 1;
+        Mailbox, Rtrb, Crossbeam, Kanal, Flume, StdSync));
+    for senders in [2, 4] {
+        rows.push(streams!(format!("{senders} to 1, 8 bytes"), 500_000, 1_u64, senders, 1;
+            Mailbox, Crossbeam, Kanal, Flume, StdSync));
+        rows.push(streams!(format!("{senders} to 1, 1 KiB"), 100_000, LARGE, senders, 1;
+            Mailbox, Crossbeam, Kanal, Flume, StdSync));
+    }
+    rows.push(row(
+        "to a sleeping receiver, 8 bytes",
+        300,
+        vec![
+            entry(Mailbox::NAME, |n| w::idle::<Mailbox, _>(n, 1_u64)),
+            entry(Crossbeam::NAME, |n| w::idle::<Crossbeam, _>(n, 1_u64)),
+            entry(Kanal::NAME, |n| w::idle::<Kanal, _>(n, 1_u64)),
+            entry(Flume::NAME, |n| w::idle::<Flume, _>(n, 1_u64)),
+            entry(StdSync::NAME, |n| w::idle::<StdSync, _>(n, 1_u64)),
+        ],
+    ));
+    rows
+}
+
+fn footprints() -> Vec<(&'static str, (usize, f64))> {
+    vec![
+        (Mailbox::NAME, memory::of::<Mailbox>()),
+        (Rtrb::NAME, memory::of::<Rtrb>()),
+        (Crossbeam::NAME, memory::of::<Crossbeam>()),
+        (Kanal::NAME, memory::of::<Kanal>()),
+        (Flume::NAME, memory::of::<Flume>()),
+        (StdSync::NAME, memory::of::<StdSync>()),
+    ]
+}
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == "--table") {
+        let filter = arguments.iter().skip_while(|argument| *argument != "--table").nth(1);
+        table::write(rows(), footprints(), filter.filter(|text| !text.starts_with("--")));
+        return;
+    }
+    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
+    for Row { name, entries, .. } in rows() {
+        let mut group = criterion.benchmark_group(name);
+        for (peer, run) in entries {
+            group.bench_function(peer, |bencher| bencher.iter_custom(&run));
+        }
+        group.finish();
+    }
+    criterion.final_summary();
+}
