@@ -2,17 +2,21 @@
 //!
 //! **Contract.** [`channel`] makes one allocation and two ends. Each end acts at most once: the sender
 //! sends or is dropped, the receiver receives or is dropped. Nobody waits for an end that is gone.
-//! Sending never blocks.
+//! Sending never blocks. The receiver waits in one of two ways, and may change between them: a thread
+//! blocks in [`Receiver::recv`], or a task awaits the [`Receiver`], which is a future. A future that is
+//! dropped loses nothing but the value that was meant for it.
 //!
-//! The state is one word, on which the receiver sleeps:
+//! The state is one word, on which the receiver's thread sleeps:
 //!
 //! ```text
-//!            recv            send                    recv
+//!            recv            send                    recv, poll
 //!   EMPTY ---------> WAITING ------> SENT  ------------------> TAKEN
-//!     |  \______________|__________/   (from EMPTY too)
+//!     |  \____________|_|__________/   (from EMPTY and REGISTERED too)
+//!     | poll          | |
+//!     +-> REGISTERED -+ |
 //!     |                 |
 //!     |    drop Sender  |
-//!     +-----------------+----------> SENDER_GONE     recv: Dropped
+//!     +-----------------+----------> SENDER_GONE     recv, poll: Dropped
 //!     |  drop Receiver (it never sleeps while it is dropped)
 //!     +----------------------------> RECEIVER_GONE   send: the value back
 //! ```
@@ -21,6 +25,7 @@
 //! |---|---|---|
 //! | `EMPTY` | both ends live, nobody sleeps | both |
 //! | `WAITING` | the receiver sleeps, or is about to | both |
+//! | `REGISTERED` | the receiver's waker is in its cell | both |
 //! | `SENT` | the value is in the cell; the sender is done | the receiver |
 //! | `TAKEN` | the value has moved out | nobody |
 //! | `SENDER_GONE` | dropped without sending | nobody |
@@ -30,15 +35,22 @@
 //! - I1 The sender touches the cell only before its one swap of the state, and after it only if that
 //!   swap returned `RECEIVER_GONE`. The receiver touches the cell only after it has read `SENT`.
 //! - I2 The cell holds an `Option`: a value is moved out or dropped with the allocation, never both.
-//! - I3 Whoever finds `WAITING` when it ends the sender's part wakes the futex.
+//! - I3 Whoever finds `WAITING` when it ends the sender's part wakes the futex; whoever finds
+//!   `REGISTERED` takes the waker and wakes it.
+//! - I4 The waker's cell belongs to the receiver, except that a swap which returns `REGISTERED` hands it
+//!   to the one that swapped. The receiver takes `REGISTERED` back before it touches the cell again.
 //!
-//! **Memory order.** One pair: the sender's swap releases the cell, the receiver's read of `SENT`
-//! acquires it. The reverse direction (receiver gone) hands nothing over.
+//! **Memory order.** Two pairs. The sender's swap releases the value, the receiver's read of `SENT`
+//! acquires it. The receiver's registration releases the waker, the sender's swap acquires it. When the
+//! receiver is gone, nothing is handed over.
 
 use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
-use crate::primitives::Ordering::{Acquire, Relaxed, Release};
+use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, Cell, Futex, Primitives, WaitOutcome};
 
 const EMPTY: u32 = 0;
@@ -47,14 +59,17 @@ const SENT: u32 = 2;
 const TAKEN: u32 = 3;
 const SENDER_GONE: u32 = 4;
 const RECEIVER_GONE: u32 = 5;
+const REGISTERED: u32 = 6;
 
 struct Shared<P: Primitives, T> {
     /// See the table at the top of the file.
     state: P::Futex,
     value: P::Cell<Option<T>>,
+    /// Of the task that awaits (I4).
+    waker: P::Cell<Option<Waker>>,
 }
 
-// SAFETY: the cell is reached by one end at a time (I1), and its content may change threads.
+// SAFETY: a cell is reached by one end at a time (I1, I4), and its content may change threads.
 unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
 // SAFETY: as above; the state is an atomic.
 unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
@@ -97,7 +112,8 @@ pub enum RecvTimeoutError {
 /// ```
 #[must_use]
 pub fn channel<P: Primitives, T: Send>() -> (Sender<P, T>, Receiver<P, T>) {
-    let shared = P::arc(Shared { state: Atomic::new(EMPTY), value: Cell::new(None) });
+    let (value, waker) = (Cell::new(None), Cell::new(None));
+    let shared = P::arc(Shared { state: Atomic::new(EMPTY), value, waker });
     (Sender { shared: shared.clone(), done: false }, Receiver { shared, done: false })
 }
 
@@ -135,10 +151,17 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 
     /// Ends the sender's part and returns the state before (I3).
     fn finish(&self, state: u32) -> u32 {
-        // ORDERING: pairs with the acquiring load in `Receiver::poll`.
-        let before = self.shared.state.swap(state, Release);
-        if before == WAITING {
-            self.shared.state.wake(1);
+        // ORDERING: release pairs with the acquiring load in `Receiver::take`, acquire with the releasing
+        // exchange in `Receiver::register`.
+        let before = self.shared.state.swap(state, AcqRel);
+        match before {
+            WAITING => self.shared.state.wake(1),
+            // SAFETY: I4, the swap returned `REGISTERED`.
+            REGISTERED => match self.shared.waker.with_mut(|cell| unsafe { (*cell).take() }) {
+                Some(waker) => waker.wake(),
+                None => unreachable!("a waker is registered"),
+            },
+            _ => {}
         }
         before
     }
@@ -166,7 +189,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     pub fn recv(mut self) -> Result<T, Dropped> {
         let mark = P::mark();
         loop {
-            match self.poll() {
+            match self.take() {
                 Ok(value) => return Ok(value),
                 Err(TryRecvError::Dropped) => return Err(Dropped),
                 Err(TryRecvError::Empty) => {}
@@ -183,7 +206,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`TryRecvError::Empty`] if it is not yet there, [`TryRecvError::Dropped`] if it never will be.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        self.poll()
+        self.take()
     }
 
     /// Blocks like [`Receiver::recv`], for at most about `timeout`. After a time-out one may try again.
@@ -195,7 +218,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         let mark = P::mark();
         let mut outcome = WaitOutcome::Woken;
         loop {
-            match self.poll() {
+            match self.take() {
                 Ok(value) => return Ok(value),
                 Err(TryRecvError::Dropped) => return Err(RecvTimeoutError::Dropped),
                 Err(TryRecvError::Empty) if outcome == WaitOutcome::TimedOut => {
@@ -214,7 +237,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     }
 
     /// Takes the value if the state is `SENT`.
-    fn poll(&mut self) -> Result<T, TryRecvError> {
+    fn take(&mut self) -> Result<T, TryRecvError> {
         if self.done {
             return Err(TryRecvError::Dropped);
         }
@@ -238,20 +261,68 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
 
     /// Moves `EMPTY` to `WAITING`; returns whether the state is `WAITING` now.
     fn announce(&self) -> bool {
-        // ORDERING: none needed; the value is read after another `poll`.
+        // ORDERING: none needed; the value is read after another `take`.
         match self.shared.state.compare_exchange(EMPTY, WAITING, Relaxed, Relaxed) {
             Ok(_) => true,
+            Err(REGISTERED) => {
+                self.retract();
+                false
+            }
             Err(found) => found == WAITING,
         }
     }
+
+    /// Moves `REGISTERED` back to `EMPTY`; returns whether it did (if not, the sender has ended).
+    fn retract(&self) -> bool {
+        // ORDERING: none needed: this end has written the cell, and the sender has not touched it.
+        self.shared.state.compare_exchange(REGISTERED, EMPTY, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Puts a waker into its cell and says so; returns whether the sender will wake it (if not, the
+    /// sender has ended).
+    fn register(&self, waker: &Waker) -> bool {
+        // ORDERING: none needed; a sender that ends after this look is seen by the exchange below.
+        let before = match self.shared.state.load(Relaxed) {
+            REGISTERED if self.retract() => EMPTY,
+            found @ (EMPTY | WAITING) => found,
+            _ => return false,
+        };
+        // SAFETY: I4: the state is not `REGISTERED`, and only this end can make it so.
+        self.shared.waker.with_mut(|cell| unsafe { *cell = Some(waker.clone()) });
+        // ORDERING: pairs with the acquiring swap in `Sender::finish`.
+        self.shared.state.compare_exchange(before, REGISTERED, Release, Relaxed).is_ok()
+    }
 }
+
+/// Awaits what [`Receiver::recv`] blocks for. Dropping it in between is a drop of the receiver.
+impl<P: Primitives, T: Send> Future for Receiver<P, T> {
+    type Output = Result<T, Dropped>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match self.take() {
+                Ok(value) => return Poll::Ready(Ok(value)),
+                Err(TryRecvError::Dropped) => return Poll::Ready(Err(Dropped)),
+                Err(TryRecvError::Empty) if self.register(context.waker()) => return Poll::Pending,
+                // The sender has ended: the next look finds what it left.
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+    }
+}
+
+// The value is in the allocation: moving the receiver moves nothing that anybody points to.
+impl<P: Primitives, T: Send> Unpin for Receiver<P, T> {}
 
 impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
     fn drop(&mut self) {
         if !self.done {
             // ORDERING: none needed. If the value is there, the last owner of the allocation drops it
             // (I2), and the reference count orders that.
-            self.shared.state.swap(RECEIVER_GONE, Relaxed);
+            if self.shared.state.swap(RECEIVER_GONE, Relaxed) == REGISTERED {
+                // SAFETY: I4, the swap returned `REGISTERED`.
+                drop(self.shared.waker.with_mut(|cell| unsafe { (*cell).take() }));
+            }
         }
     }
 }
@@ -313,6 +384,53 @@ mod tests {
         assert_eq!(tx.send(9), Ok(()));
         assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(9));
         assert_eq!(rx.try_recv(), Err(TryRecvError::Dropped));
+    }
+
+    /// Counts its wake-ups.
+    #[derive(Default)]
+    struct Flag(std::sync::atomic::AtomicUsize);
+
+    impl std::task::Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Polled twice with two wakers: only the later one is woken, and neither outlives the exchange.
+    #[test]
+    fn the_last_waker_is_woken() {
+        let flags = [Arc::new(Flag::default()), Arc::new(Flag::default())];
+        let (tx, mut rx) = channel::<Std, u32>();
+        for flag in &flags {
+            let waker = Waker::from(Arc::clone(flag));
+            let polled = Pin::new(&mut rx).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        tx.send(5).unwrap();
+        assert_eq!(flags.each_ref().map(|flag| flag.0.load(Relaxed)), [0, 1]);
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(Pin::new(&mut rx).poll(&mut context), Poll::Ready(Ok(5)));
+        drop(rx);
+        assert_eq!(flags.each_ref().map(Arc::strong_count), [1, 1]);
+    }
+
+    /// Polled, then received by blocking; polled, then dropped: the waker is left alone.
+    #[test]
+    fn a_task_may_become_a_thread_or_leave() {
+        let flag = Arc::new(Flag::default());
+        let waker = Waker::from(Arc::clone(&flag));
+        let mut context = Context::from_waker(&waker);
+        let (tx, mut rx) = channel::<Std, u32>();
+        assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
+        let thread = std::thread::spawn(move || rx.recv());
+        tx.send(6).unwrap();
+        assert_eq!(thread.join().unwrap(), Ok(6));
+        let (tx, mut rx) = channel::<Std, u32>();
+        assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
+        drop(rx);
+        assert_eq!(tx.send(7), Err(7));
+        drop(waker);
+        assert!(flag.0.load(Relaxed) <= 1 && Arc::strong_count(&flag) == 1);
     }
 
     /// Counts the owners of a value that is sent and never received.

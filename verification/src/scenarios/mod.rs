@@ -10,6 +10,7 @@ pub mod notifier;
 pub mod oneshot;
 pub mod services;
 pub mod spsc;
+pub(crate) mod task;
 
 use blocksmith_models::stepped::{Limits, Stepped};
 use blocksmith_sync::Std;
@@ -319,6 +320,31 @@ fn oneshot_scenarios() -> Vec<Scenario> {
             oneshot::the_wait_may_expire,
             "after a time-out the value can still be received", None,
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(50_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_awaits,
+            "a task that awaits is woken with the value", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_awaits_nobody,
+            "a task is told that the sender is gone", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_hands_over,
+            "the waker of the last poll is the one that is woken", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_is_cancelled,
+            "a future that is dropped leaves nothing behind", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_becomes_a_thread,
+            "a receiver that was polled can be waited for by its thread", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::an_abandoned_exchange,

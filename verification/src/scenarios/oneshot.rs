@@ -1,5 +1,9 @@
 //! Scenarios of the one-shot.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use blocksmith_sync::mailbox::{OnFull, mailbox};
@@ -7,6 +11,7 @@ use blocksmith_sync::oneshot::{Dropped, RecvTimeoutError, channel};
 use blocksmith_sync::{Atomic, Ordering::Relaxed, Primitives, oneshot};
 
 use super::notifier::join;
+use super::task::{Alarm, block_on};
 
 /// A send and a receive at the same time.
 pub fn the_value_arrives<P: Primitives>() {
@@ -50,6 +55,59 @@ pub fn the_wait_may_expire<P: Primitives>() {
         Ok(value) => assert_eq!(value, 7),
         Err(RecvTimeoutError::Timeout) => assert_eq!(receiver.recv(), Ok(7)),
         Err(RecvTimeoutError::Dropped) => panic!("the sender has sent"),
+    }
+    join(thread);
+}
+
+/// A task awaits; it may be polled before and after the value is there.
+pub fn a_task_awaits<P: Primitives>() {
+    let (sender, receiver) = channel::<P, Box<u32>>();
+    let thread = P::spawn("sender", move || assert!(sender.send(Box::new(7)).is_ok()));
+    assert_eq!(block_on::<P, _>(receiver).as_deref(), Ok(&7));
+    join(thread);
+}
+
+/// A task awaits a sender that goes.
+pub fn a_task_awaits_nobody<P: Primitives>() {
+    let (sender, receiver) = channel::<P, u32>();
+    let thread = P::spawn("sender", move || drop(sender));
+    assert_eq!(block_on::<P, _>(receiver), Err(Dropped));
+    join(thread);
+}
+
+/// A task looks once, another takes over with a waker of its own.
+pub fn a_task_hands_over<P: Primitives>() {
+    let (sender, mut receiver) = channel::<P, u32>();
+    let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
+    let first = Waker::from(Arc::new(Alarm::<P>::new()));
+    match Pin::new(&mut receiver).poll(&mut Context::from_waker(&first)) {
+        Poll::Ready(value) => assert_eq!(value, Ok(7)),
+        Poll::Pending => assert_eq!(block_on::<P, _>(receiver), Ok(7)),
+    }
+    join(thread);
+}
+
+/// A task looks once and is dropped.
+pub fn a_task_is_cancelled<P: Primitives>() {
+    let (sender, mut receiver) = channel::<P, u32>();
+    let thread = P::spawn("sender", move || {
+        let _ = sender.send(7);
+    });
+    let waker = Waker::from(Arc::new(Alarm::<P>::new()));
+    let polled = Pin::new(&mut receiver).poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending() || polled == Poll::Ready(Ok(7)));
+    drop(receiver);
+    join(thread);
+}
+
+/// A task looks once and then blocks its thread.
+pub fn a_task_becomes_a_thread<P: Primitives>() {
+    let (sender, mut receiver) = channel::<P, u32>();
+    let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
+    let waker = Waker::from(Arc::new(Alarm::<P>::new()));
+    match Pin::new(&mut receiver).poll(&mut Context::from_waker(&waker)) {
+        Poll::Ready(value) => assert_eq!(value, Ok(7)),
+        Poll::Pending => assert_eq!(receiver.recv(), Ok(7)),
     }
     join(thread);
 }

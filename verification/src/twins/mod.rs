@@ -159,6 +159,11 @@ pub fn twins() -> Vec<Twin> {
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
         twin! {
+            oneshot::waker_without_a_second_look, "M10",
+            "a task puts its waker down and does not look again",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
             lifecycle::flag_beside_the_mailbox, "L1", "stop is a flag that a blocked receiver misses",
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },

@@ -1,12 +1,15 @@
 //! Faults of replies.
 
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
 use blocksmith_sync::mailbox::{OnFull, mailbox};
-use blocksmith_sync::{Atomic, Futex, Primitives};
+use blocksmith_sync::{Atomic, Futex, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
+use crate::scenarios::task::block_on;
 
 /// M9: one channel for all answers. The counterpart is `oneshot::one_reply_per_question`.
 pub fn reused_reply_channel<P: Primitives>() {
@@ -52,4 +55,36 @@ pub fn silent_drop<P: Primitives>() {
     }
     join(service);
     drop(busy);
+}
+
+/// A reply that a task awaits, whose waker is put down without a second look at the value.
+struct NoSecondLook<P: Primitives> {
+    sent: P::AtomicU32,
+    waker: P::Mutex<Option<Waker>>,
+}
+
+impl<P: Primitives> NoSecondLook<P> {
+    fn send(&self) {
+        self.sent.store(1, Release);
+        if let Some(waker) = self.waker.lock().take() {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        if self.sent.load(Acquire) == 1 {
+            return Poll::Ready(());
+        }
+        *self.waker.lock() = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// M10: a lost waker. The counterpart is `oneshot::a_task_awaits`.
+pub fn waker_without_a_second_look<P: Primitives>() {
+    let reply = P::arc(NoSecondLook::<P> { sent: Atomic::new(0), waker: Mutex::new(None) });
+    let other = reply.clone();
+    let thread = P::spawn("sender", move || other.send());
+    block_on::<P, _>(poll_fn(|context| reply.poll(context)));
+    join(thread);
 }
