@@ -1,7 +1,8 @@
 //! The `blocksmith` command.
 //!
 //! Results go to stdout, progress and logs to stderr. Exit codes: 0 all as expected; 1 something is
-//! not; 2 wrong usage or input; 3 a check was truncated; 4 a fault of the harness itself.
+//! not; 2 wrong usage or input; 3 a check was truncated; 4 a fault of the harness itself; 128 and
+//! a signal's number: interrupted by it, in order.
 
 mod check;
 mod output;
@@ -23,6 +24,9 @@ pub const EXIT_INPUT: u8 = 2;
 pub const EXIT_TRUNCATED: u8 = 3;
 /// Exit code: the harness itself failed.
 pub const EXIT_FAULT: u8 = 4;
+
+/// Exit code: this and the number of the signal that interrupted the command.
+pub const EXIT_INTERRUPTED: u8 = 128;
 
 /// A failure that ends the command: what to print on stderr, and the exit code.
 #[derive(Debug)]

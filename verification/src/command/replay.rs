@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use blocksmith::blocksmith::Anchor;
 use blocksmith_consensus::{BeaconState, ChainConfig, Mainnet, Minimal, Phase0, Preset};
 use blocksmith_node::recording::{Embedded, Files, Folder, PresetName, Recording};
 
 use super::output::Report;
-use super::{EXIT_DIFFERS, EXIT_OK, Failure};
-use crate::replay::{Options, Outcome, Pace, ReplayError, replay};
+use super::{EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_OK, Failure};
+use crate::replay::{Inject, Options, Outcome, Pace, ReplayError, replay};
 
 /// The recorded chain that is part of the program.
 const CHAIN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/chain.rs"));
@@ -39,6 +42,16 @@ pub(crate) struct Arguments {
     /// General Rewinder workers, 1 to 256; one more serves duties alone.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
+    /// Inject a fault; may be repeated. SERVICE is quarantine, clearance, rewinder or hot_db;
+    /// SERVICE:panic@N panics over its Nth message, SERVICE:panic/N over every Nth, SERVICE:delay=MS
+    /// holds every message up for so many milliseconds. What a panic takes is handed in again, so the
+    /// end is the same as without; no number of panics stops the services.
+    #[arg(long, value_name = "SERVICE:FAULT")]
+    inject: Vec<Inject>,
+    /// On SIGINT or SIGTERM, stop within so many milliseconds, print what was pending, and exit with
+    /// 128 and the signal's number (130, 143).
+    #[arg(long, value_name = "MS", default_value_t = 5000)]
+    deadline: u64,
     /// Write every event's answer as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -47,7 +60,14 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// The main job: the embedded chain in lockstep.
     pub(crate) fn embedded() -> Self {
-        Self { dir: None, pace: PaceArgument::Lockstep, workers: 2, json: None }
+        Self {
+            dir: None,
+            pace: PaceArgument::Lockstep,
+            workers: 2,
+            inject: Vec::new(),
+            deadline: 5000,
+            json: None,
+        }
     }
 }
 
@@ -63,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         .map_or_else(|| "the embedded chain".to_owned(), |folder| folder.display().to_string());
     let recording =
         Recording::load(&*files).with_context(|| place.clone()).map_err(Failure::input)?;
+    let recording = Arc::new(recording);
     let outcome = match recording.preset {
         PresetName::Minimal => {
             run_preset::<Minimal>(&recording, &place, ChainConfig::minimal(), arguments)
@@ -71,16 +92,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             run_preset::<Mainnet>(&recording, &place, ChainConfig::mainnet(), arguments)
         }
     }?;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(code) => return Ok(code),
+    };
     print!("{outcome}");
     Ok(if outcome.mismatches.is_empty() { EXIT_OK } else { EXIT_DIFFERS })
 }
 
+/// Replays; the inner error is the exit code of an interrupted replay.
 fn run_preset<P: Preset>(
-    recording: &Recording,
+    recording: &Arc<Recording>,
     place: &str,
     config: ChainConfig,
     arguments: &Arguments,
-) -> Result<Outcome, Failure> {
+) -> Result<Result<Outcome, u8>, Failure> {
     let consensus = Phase0::<P>::new(config);
     let input = |problem: String| Failure::input(anyhow::anyhow!("{place}: {problem}"));
     let state = BeaconState::<P>::from_ssz_bytes(&recording.genesis).map_err(|error| {
@@ -102,21 +128,31 @@ fn run_preset<P: Preset>(
             PaceArgument::Race => Pace::Race,
         },
         workers: usize::from(arguments.workers),
+        faults: arguments.inject.clone(),
+        deadline: Duration::from_millis(arguments.deadline),
     };
+    let signals = Signals::new([SIGINT, SIGTERM]).map_err(Failure::fault)?;
     let bar = ProgressBar::new(recording.events.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events {elapsed}") {
         bar.set_style(style);
     }
-    let outcome = replay(recording, Arc::new(consensus), anchor, options, |index| {
-        bar.set_position(index as u64 + 1);
-    });
+    let position = bar.clone();
+    let consensus = Arc::new(consensus);
+    let progress = move |index| position.set_position(index as u64 + 1);
+    let outcome = replay(recording, consensus, anchor, &options, Some(signals), progress);
     bar.finish_and_clear();
-    let outcome = outcome.map_err(|error| match error {
-        ReplayError::Start(error) => Failure::input(error),
-        error => Failure::fault(error),
-    })?;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(ReplayError::Interrupted { signal, events, of, report }) => {
+            println!("interrupted by signal {signal} after {events} of {of} events");
+            println!("{report}");
+            return Ok(Err(EXIT_INTERRUPTED.saturating_add(u8::try_from(signal).unwrap_or(0))));
+        }
+        Err(ReplayError::Start(error)) => return Err(Failure::input(error)),
+        Err(error) => return Err(Failure::fault(error)),
+    };
     if let Some(report) = report {
         report.finish(&outcome.json().map_err(Failure::fault)?)?;
     }
-    Ok(outcome)
+    Ok(Ok(outcome))
 }

@@ -2,22 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
+use signal_hook::iterator::Signals;
 use thiserror::Error;
 
 use blocksmith::blocksmith::{
-    Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, StateError, Submission,
+    Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, StateError, StopReport,
+    Submission,
 };
 use blocksmith::clearance::ChainView;
 use blocksmith::consensus::{Checkpoint, Consensus, Invalid};
 use blocksmith::notice::Notice;
 use blocksmith::rewinder::Lane;
+use blocksmith::supervision::{Injection, Intensity};
 use blocksmith::verdict::{DropReason, Verdict};
 use blocksmith_consensus::Root;
 use blocksmith_node::recording::{Arrival, Event, RecordedCheckpoint, RecordedView, Recording};
 use blocksmith_sync::Std;
 
+use super::inject::Inject;
 use super::report::{
     Entry, FinalView, Mismatch, Outcome, Tally, checkpoint, show_checkpoint, show_root,
 };
@@ -44,13 +49,23 @@ impl fmt::Display for Pace {
 }
 
 /// How to replay.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The pace.
     pub pace: Pace,
     /// General Rewinder workers, at least 1.
     pub workers: usize,
+    /// Faults to inject.
+    pub faults: Vec<Inject>,
+    /// How long the services may take to stop when the replay is interrupted.
+    pub deadline: Duration,
 }
+
+/// How often an item, or a question, is repeated whose answer an injected panic took.
+const ATTEMPTS: usize = 100;
+
+/// Panics that are borne while faults are injected: they are the point.
+const BORNE: usize = 1 << 20;
 
 /// Why a replay could not be carried out.
 #[derive(Debug, Error)]
@@ -70,6 +85,24 @@ pub enum ReplayError {
     /// Notices were evicted, so the tally would be wrong.
     #[error("{0} notices were evicted unread")]
     NoticesLost(u64),
+    /// A signal came before the end.
+    #[error("interrupted by signal {signal} after {events} of {of} events")]
+    Interrupted {
+        /// Its number.
+        signal: i32,
+        /// Events that had been handed in.
+        events: usize,
+        /// Events that there are.
+        of: usize,
+        /// How the services stopped.
+        report: Box<StopReport>,
+    },
+    /// An item, or a question, failed on our side again and again.
+    #[error("{0} failed {ATTEMPTS} times")]
+    FailsForEver(String),
+    /// The thread that drives the replay panicked.
+    #[error("the replay's own thread panicked")]
+    Driver,
     /// An item had no verdict after everything had stopped.
     #[error("event {0} has no verdict though every service has ended")]
     NoVerdict(usize),
@@ -81,8 +114,8 @@ type Answer<C> = Verdict<Root, <C as Consensus>::Invalid>;
 enum Item<C: Consensus> {
     /// Its bytes did not decode: the verdict was there at once.
     Refused(&'static str),
-    /// The Quarantine has it, or has answered.
-    Submitted { submission: Submission<Std, C>, answer: Option<Answer<C>> },
+    /// The Quarantine has it, or has answered; `attempts` counts how often it was handed in.
+    Submitted { submission: Submission<Std, C>, answer: Option<Answer<C>>, attempts: usize },
 }
 
 struct Handed<C: Consensus> {
@@ -91,54 +124,134 @@ struct Handed<C: Consensus> {
     item: Item<C>,
 }
 
-/// Replays `recording` on real threads. `progress` is called with each event's number.
+/// What ends the wait of the thread that started a replay.
+enum News<C: Consensus> {
+    Done(Box<Result<(Run<C>, End), ReplayError>>),
+    Panicked,
+    Signal(i32),
+}
+
+/// Says so if the thread that drives the replay panics.
+struct Driver<C: Consensus>(mpsc::Sender<News<C>>);
+
+impl<C: Consensus> Drop for Driver<C> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Nobody listens if the replay was interrupted.
+            let _ = self.0.send(News::Panicked);
+        }
+    }
+}
+
+/// Replays `recording` on real threads. `progress` is called with each event's number, in the thread that
+/// hands events in. Each of `signals` stops the services within the deadline of the options.
 ///
 /// # Errors
-/// If the services cannot be started, lose an item, or panic. A difference from the manifest is no
-/// error: the outcome lists it.
+/// If the services cannot be started, lose an item, or panic; if a signal comes. A difference from the
+/// manifest is no error: the outcome lists it.
+///
+/// # Panics
+/// If the operating system refuses a thread.
 pub fn replay<C: Consensus<Root = Root>>(
-    recording: &Recording,
+    recording: &Arc<Recording>,
     consensus: Arc<C>,
     anchor: Anchor<C>,
-    options: Options,
-    mut progress: impl FnMut(usize),
+    options: &Options,
+    signals: Option<Signals>,
+    mut progress: impl FnMut(usize) + Send + 'static,
 ) -> Result<Outcome, ReplayError> {
-    let config = Config {
+    let mut config = Config {
         workers: options.workers,
         // Every notice is counted: at most a handful per event, so none is evicted.
         notices: recording.events.len().saturating_mul(16).max(1024),
         ..Config::default()
     };
+    if !options.faults.is_empty() {
+        config.restarts = Intensity { max_restarts: BORNE, ..config.restarts };
+    }
+    let faults: Vec<Injection<Std>> = options.faults.iter().map(Inject::injection).collect();
     let anchor_slot = anchor.slot;
-    let (blocksmith, notices) = Blocksmith::<Std, C>::start(config, consensus, anchor)?;
-    let client = blocksmith.client().clone();
+    let (blocksmith, notices) =
+        Blocksmith::<Std, C>::start_with_faults(config, consensus, anchor, faults)?;
     let mut run = Run {
-        client,
-        recording,
+        client: blocksmith.client().clone(),
+        notices,
+        recording: recording.clone(),
         pace: options.pace,
         handed: Vec::new(),
+        insists: !options.faults.is_empty(),
+        resubmitted: 0,
+        tally: Tally::default(),
         entries: Vec::new(),
         mismatches: Vec::new(),
         compared: 0,
         slots: BTreeMap::from([(recording.genesis_block_root, anchor_slot)]),
     };
-    for (index, event) in recording.events.iter().enumerate() {
-        run.event(index, event)?;
-        progress(index);
+    let (sender, news) = mpsc::channel();
+    let handle = signals.as_ref().map(Signals::handle);
+    let listener = signals.map(|mut signals| {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                if sender.send(News::Signal(signal)).is_err() {
+                    break;
+                }
+            }
+        })
+    });
+    let handed_in = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = handed_in.clone();
+    let driver = std::thread::spawn(move || {
+        let driver = Driver(sender);
+        let recording = run.recording.clone();
+        let mut all = || {
+            for (index, event) in recording.events.iter().enumerate() {
+                run.event(index, event)?;
+                // ORDERING: relaxed; a figure for a report.
+                count.store(index + 1, std::sync::atomic::Ordering::Relaxed);
+                progress(index);
+            }
+            run.end()
+        };
+        let result = all().map(|end| (run, end));
+        // Nobody listens if the replay was interrupted.
+        let _ = driver.0.send(News::Done(Box::new(result)));
+    });
+    let first = news.recv();
+    if let Ok(News::Signal(signal)) = first {
+        let report = Box::new(blocksmith.stop_within(options.deadline));
+        let events = handed_in.load(std::sync::atomic::Ordering::Relaxed);
+        let of = recording.events.len();
+        // The driver may wait for a thread that is late; it ends with the process.
+        return Err(ReplayError::Interrupted { signal, events, of, report });
     }
-    let end = run.end()?;
+    if let Some(handle) = handle {
+        handle.close();
+    }
+    let ended = [Some(driver), listener].into_iter().flatten().map(|thread| thread.join());
+    let whole = ended.filter(Result::is_err).count() == 0;
+    let (run, end) = match first {
+        Ok(News::Done(result)) if whole => (*result)?,
+        _ => return Err(ReplayError::Driver),
+    };
     let stopped = blocksmith.stop();
     if !stopped.panicked.is_empty() {
         return Err(ReplayError::Panicked(stopped.panicked));
     }
-    run.outcome(options, end, stopped.joined, notices)
+    run.outcome(options, end, &stopped)
 }
 
-struct Run<'a, C: Consensus> {
+struct Run<C: Consensus> {
     client: Client<Std, C>,
-    recording: &'a Recording,
+    notices: NoticeReceiver<Std, C>,
+    recording: Arc<Recording>,
     pace: Pace,
     handed: Vec<Handed<C>>,
+    /// Whether items that failed on our side are handed in again: if faults are injected.
+    insists: bool,
+    /// How often an item was handed in again.
+    resubmitted: usize,
+    tally: Tally,
     entries: Vec<Entry>,
     mismatches: Vec<Mismatch>,
     compared: usize,
@@ -152,7 +265,7 @@ struct End {
     pending: BTreeMap<u64, &'static str>,
 }
 
-impl<C: Consensus<Root = Root>> Run<'_, C> {
+impl<C: Consensus<Root = Root>> Run<C> {
     fn event(&mut self, index: usize, event: &Event) -> Result<(), ReplayError> {
         self.entries.push(Entry {
             index,
@@ -166,7 +279,7 @@ impl<C: Consensus<Root = Root>> Run<'_, C> {
         match &event.arrival {
             Arrival::Tick { slot, into_slot } => {
                 if self.pace == Pace::Flood {
-                    self.client.rest();
+                    self.settle()?;
                 }
                 self.client.tick(*slot, *into_slot);
             }
@@ -190,10 +303,61 @@ impl<C: Consensus<Root = Root>> Run<'_, C> {
             }
         }
         if self.pace == Pace::Lockstep {
-            self.client.rest();
+            self.settle()?;
             self.answer_in_lockstep(index, event)?;
         }
         Ok(())
+    }
+
+    /// Waits for rest, and hands in again, in order, what failed on our side, until nothing has.
+    fn settle(&mut self) -> Result<(), ReplayError> {
+        loop {
+            self.client.rest();
+            self.count_notices();
+            let mut failed = false;
+            for handed in &mut self.handed {
+                let Item::Submitted { submission, answer, attempts } = &mut handed.item else {
+                    continue;
+                };
+                if answer.is_none() {
+                    *answer = submission.poll();
+                }
+                let failed_on_our_side = *answer == Some(Verdict::Dropped(DropReason::Fault));
+                if !self.insists || !failed_on_our_side {
+                    continue;
+                }
+                if *attempts == ATTEMPTS {
+                    return Err(ReplayError::FailsForEver(format!("event {}", handed.index)));
+                }
+                let again = match &self.recording.events[handed.index].arrival {
+                    Arrival::Block(bytes) => self.client.submit_block_bytes(bytes, 0),
+                    Arrival::Attestation(bytes) => self.client.submit_attestation_bytes(bytes, 0),
+                    Arrival::Tick { .. } => continue,
+                };
+                if let Ok(again) = again {
+                    (*submission, *answer) = (again, None);
+                    *attempts += 1;
+                    self.resubmitted += 1;
+                    failed = true;
+                }
+            }
+            if !failed {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks until the question is not lost. A service that is gone loses every question.
+    fn ask<T>(
+        &self,
+        what: &'static str,
+        mut question: impl FnMut(&Client<Std, C>) -> Option<T>,
+    ) -> Result<T, ReplayError> {
+        (0..ATTEMPTS).find_map(|_| question(&self.client)).ok_or(ReplayError::Gone(what))
+    }
+
+    fn view(&self) -> Result<ChainView<Root>, ReplayError> {
+        self.ask("Clearance", Client::view)
     }
 
     /// Notes the answer to the newest event, and compares it.
@@ -215,7 +379,7 @@ impl<C: Consensus<Root = Root>> Run<'_, C> {
                 self.compare(Some(index), "post state root", root, found);
             }
         }
-        let view = self.client.view().ok_or(ReplayError::Gone("Clearance"))?;
+        let view = self.view()?;
         self.entries[index].view(&view);
         if let Some(expected) = &event.expected.view {
             self.compare_view(Some(index), expected, &view);
@@ -224,16 +388,24 @@ impl<C: Consensus<Root = Root>> Run<'_, C> {
     }
 
     fn pending(&self) -> Result<BTreeMap<u64, &'static str>, ReplayError> {
-        let pending = self.client.pending().ok_or(ReplayError::Gone("Quarantine"))?;
+        let pending = self.ask("Quarantine", Client::pending)?;
         Ok(pending.into_iter().map(|(id, why)| (id, why.word())).collect())
     }
 
     /// Waits for rest and reads the end off the services.
     fn end(&mut self) -> Result<End, ReplayError> {
-        self.client.rest();
-        let view = self.client.view().ok_or(ReplayError::Gone("Clearance"))?;
+        self.settle()?;
+        let view = self.view()?;
         let slot = self.slots.get(&view.head).copied().unwrap_or_default();
-        let state = self.client.state_at(view.head, slot, Lane::Queries)?;
+        let mut last = None;
+        let state = self.ask("the Rewinder", |client| {
+            let state = client.state_at(view.head, slot, Lane::Queries);
+            state.map_err(|error| last = Some(error)).ok()
+        });
+        let state = match (state, last) {
+            (Err(_), Some(error)) => return Err(error.into()),
+            (state, _) => state?,
+        };
         let state_root = self.client.consensus().state_root(&state);
         Ok(End { view, state_root, pending: self.pending()? })
     }
@@ -241,12 +413,16 @@ impl<C: Consensus<Root = Root>> Run<'_, C> {
     /// After the stop every item has its one verdict.
     fn outcome(
         mut self,
-        options: Options,
+        options: &Options,
         end: End,
-        threads: usize,
-        notices: NoticeReceiver<Std, C>,
+        stopped: &StopReport,
     ) -> Result<Outcome, ReplayError> {
-        let mut tally = Tally::default();
+        self.count_notices();
+        let evicted = self.client.counters().notices.evicted;
+        if evicted > 0 {
+            return Err(ReplayError::NoticesLost(evicted));
+        }
+        let mut tally = std::mem::take(&mut self.tally);
         for mut handed in std::mem::take(&mut self.handed) {
             let answer = handed.item.describe(&end.pending);
             if answer.verdict == "pending" && !handed.item.was_answered() {
@@ -257,11 +433,10 @@ impl<C: Consensus<Root = Root>> Run<'_, C> {
                 self.entries[handed.index].take(&answer);
             }
             if self.pace != Pace::Race {
-                self.compare_final(handed.index, &answer);
+                self.compare_final(handed.index, &answer, handed.item.came_again());
             }
         }
-        count_notices::<C>(&mut tally, notices, &self.client)?;
-        let recording = self.recording;
+        let recording = self.recording.clone();
         let view = end.view;
         let equal = self.compare_end(&end);
         Ok(Outcome {
@@ -279,18 +454,23 @@ impl<C: Consensus<Root = Root>> Run<'_, C> {
             mismatches: self.mismatches,
             compared: self.compared,
             equal,
-            threads,
+            threads: stopped.joined,
+            faults: options.faults.clone(),
+            panics: stopped.panics,
+            resubmitted: self.resubmitted,
         })
     }
 
     /// Compares what finally became of an item.
-    fn compare_final(&mut self, index: usize, answer: &Described) {
+    fn compare_final(&mut self, index: usize, answer: &Described, again: bool) {
         let expected = self.recording.events[index].expected.clone();
         let verdict = expected.final_verdict.or_else(|| expected.verdict.clone());
         let reason = expected.final_reason.or(expected.reason);
         // What never arrived may be given up once finality has passed it.
         let gave_up = verdict.as_deref() == Some("pending") && answer.reason == "finalized";
-        if !gave_up {
+        // In the flood, what is handed in again may come after a copy that was recorded as later.
+        let overtaken = again && self.pace == Pace::Flood && answer.reason == "duplicate";
+        if !gave_up && !overtaken {
             self.compare_words(index, "final verdict", &verdict, Some(answer.verdict));
             self.compare_words(index, "final reason", &reason, Some(answer.reason));
         }
@@ -301,8 +481,22 @@ impl<C: Consensus<Root = Root>> Run<'_, C> {
         }
     }
 
+    /// Takes the notices that are there into the tally.
+    fn count_notices(&mut self) {
+        while let Ok(notice) = self.notices.try_recv() {
+            let tally = &mut self.tally;
+            match notice {
+                Notice::HeadChanged { reorg_depth, .. } if reorg_depth > 0 => tally.reorgs += 1,
+                Notice::Equivocation { .. } => tally.equivocations += 1,
+                Notice::DoubleVote { validators } => tally.double_voters += validators.len(),
+                Notice::SurroundVote { validators } => tally.surround_voters += validators.len(),
+                _ => {}
+            }
+        }
+    }
+
     fn compare_end(&mut self, end: &End) -> Vec<(&'static str, String, Option<bool>)> {
-        let recording = self.recording;
+        let recording = self.recording.clone();
         let judged = self.pace != Pace::Race;
         let last = recording.events.iter().rev().find_map(|event| event.expected.view);
         let justified = last.map(|view| show_checkpoint(view.justified));
@@ -382,7 +576,7 @@ impl<C: Consensus<Root = Root>> Item<C> {
         let described = |verdict, reason| Described { verdict, reason, post_state_root: None };
         let (submission, answer) = match self {
             Self::Refused(reason) => return described("invalid", reason),
-            Self::Submitted { submission, answer } => (submission, answer),
+            Self::Submitted { submission, answer, .. } => (submission, answer),
         };
         if answer.is_none() {
             *answer = submission.poll();
@@ -402,6 +596,10 @@ impl<C: Consensus<Root = Root>> Item<C> {
                 },
             },
         }
+    }
+
+    fn came_again(&self) -> bool {
+        matches!(self, Self::Submitted { attempts, .. } if *attempts > 1)
     }
 
     fn was_answered(&self) -> bool {
@@ -427,31 +625,9 @@ impl Entry {
 }
 
 fn submitted<C: Consensus>(submission: Submission<Std, C>) -> Item<C> {
-    Item::Submitted { submission, answer: None }
+    Item::Submitted { submission, answer: None, attempts: 1 }
 }
 
 fn pair(checkpoint: Checkpoint<Root>) -> RecordedCheckpoint {
     (checkpoint.epoch, checkpoint.root)
-}
-
-/// The services have ended, so every notice is there.
-fn count_notices<C: Consensus<Root = Root>>(
-    tally: &mut Tally,
-    notices: NoticeReceiver<Std, C>,
-    client: &Client<Std, C>,
-) -> Result<(), ReplayError> {
-    let evicted = client.counters().notices.evicted;
-    if evicted > 0 {
-        return Err(ReplayError::NoticesLost(evicted));
-    }
-    while let Ok(notice) = notices.try_recv() {
-        match notice {
-            Notice::HeadChanged { reorg_depth, .. } if reorg_depth > 0 => tally.reorgs += 1,
-            Notice::Equivocation { .. } => tally.equivocations += 1,
-            Notice::DoubleVote { validators } => tally.double_voters += validators.len(),
-            Notice::SurroundVote { validators } => tally.surround_voters += validators.len(),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -7,11 +7,17 @@
 //! | flood | all events of a slot at once; rest only before the next tick | final verdicts, final chain |
 //! | race | everything at once, ticks included; no waiting at all | one verdict per item, nothing lost |
 //!
+//! Faults can be injected ([`Inject`]). An item whose verdict is `Dropped(Fault)` is then handed in again,
+//! at the next rest, in order; a question that is lost is asked again. The end is the same as without.
+//! A signal stops the services within a deadline; the error says what was pending.
+//!
 //! In the race the clock outruns the items, so many of them are too old or come after finality: what
 //! becomes of each depends on the schedule, but each gets exactly one verdict.
 
 mod driver;
+mod inject;
 mod report;
 
 pub use driver::{Options, Pace, ReplayError, replay};
+pub use inject::{Inject, InjectError};
 pub use report::{Entry, FinalView, Mismatch, Outcome, Tally};

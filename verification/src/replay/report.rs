@@ -9,6 +9,7 @@ use blocksmith_consensus::Root;
 use blocksmith_node::recording::{Offences, RecordedCheckpoint};
 
 use super::driver::Pace;
+use super::inject::Inject;
 
 /// The answer to one event. What does not apply is `null`.
 #[derive(Clone, Debug, Serialize)]
@@ -104,6 +105,12 @@ pub struct Outcome {
     pub equal: Vec<(&'static str, String, Option<bool>)>,
     /// Threads joined at the stop.
     pub threads: usize,
+    /// Faults that were injected.
+    pub faults: Vec<Inject>,
+    /// Panics that came of them.
+    pub panics: u64,
+    /// How often an item was handed in again because a panic took its verdict.
+    pub resubmitted: usize,
 }
 
 #[derive(Serialize)]
@@ -178,6 +185,15 @@ impl fmt::Display for Outcome {
             writeln!(f, "  {name:<12} {value}  {word}")?;
         }
         writeln!(f)?;
+        if !self.faults.is_empty() {
+            let faults: Vec<_> = self.faults.iter().map(ToString::to_string).collect();
+            writeln!(f, "  injected {}: {} panics", faults.join(", "), self.panics)?;
+            writeln!(
+                f,
+                "  {} times an item was handed in again, its verdict being dropped: fault",
+                self.resubmitted
+            )?;
+        }
         writeln!(f, "  {items} items, one verdict each")?;
         writeln!(f, "  {} values compared, {} differ", self.compared, self.mismatches.len())?;
         const SHOWN: usize = 20;

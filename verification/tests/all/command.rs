@@ -1,8 +1,9 @@
 //! The `blocksmith` command as a user runs it: results, bad input, exit codes.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -212,4 +213,68 @@ fn the_gate_of_the_specifications_gives_every_expected_answer() {
     let rows = json.as_array().expect("a list");
     assert!(rows.iter().all(|row| row["expected"] == row["verdict"]));
     assert!(rows.iter().any(|row| row["verdict"] == "violated"), "there are must-fail twins");
+}
+
+#[test]
+fn injected_panics_in_each_service_change_nothing_at_the_end() {
+    // One panic, then one every ten messages, in each service in turn, in lockstep and in the flood.
+    let manifest = manifest();
+    for service in ["quarantine", "clearance", "rewinder", "hot_db"] {
+        for pace in ["lockstep", "flood"] {
+            for fault in ["panic@7", "panic/10"] {
+                let inject = format!("{service}:{fault}");
+                let (output, json) = report(&["replay", "--pace", pace, "--inject", &inject]);
+                let out = text(&output.stdout);
+                assert_eq!(output.status.code(), Some(0), "{pace} {inject}: {out}");
+                assert!(out.contains(&format!("injected {inject}: ")), "{out}");
+                assert!(!out.contains(": 0 panics"), "{out}");
+                assert_eq!(json["final"]["head"], manifest["final_head"]);
+                assert_eq!(json["final"]["state_root"], manifest["final_state_root"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_service_that_always_panics_is_told_with_exit_code_four() {
+    // Every message of the worker: an item fails as often as it is handed in.
+    let output = blocksmith(&["replay", "--inject", "rewinder:panic/1"]);
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("failed 100 times"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_fault_that_is_not_understood_is_refused() {
+    // No such service, no such fault, no such message.
+    assert!(refused(&["replay", "--inject", "network:panic@1"]).contains("no service"));
+    assert!(
+        refused(&["replay", "--inject", "rewinder:sleep"]).contains("expected SERVICE:panic@N")
+    );
+    assert!(refused(&["replay", "--inject", "rewinder:panic@0"]).contains("no number from 1"));
+}
+
+#[test]
+fn a_signal_in_the_middle_stops_in_order_and_says_what_was_pending() {
+    // Every task of the workers takes long, so the replay is not over when the signal comes; it is sent
+    // when the first panic is told, which is in the middle.
+    for (signal, number) in [("TERM", 15), ("INT", 2)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
+            .args(["replay", "--inject", "rewinder:panic@3", "--inject", "rewinder:delay=100"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command was built beside this test");
+        let mut told = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let panic = told.find(|line| line.as_ref().is_ok_and(|line| line.contains("panicked")));
+        assert!(panic.is_some(), "the third task panics");
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+        let rest = std::thread::spawn(move || told.count());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(128 + number), "{}", text(&output.stdout));
+        let out = text(&output.stdout);
+        assert!(out.contains(&format!("interrupted by signal {number} after ")), "{out}");
+        assert!(out.contains("pending at the stop: ") && out.contains("6 threads joined"), "{out}");
+        assert!(rest.join().is_ok());
+    }
 }
