@@ -20,6 +20,7 @@ pub mod notifier;
 pub mod oneshot;
 mod policy;
 mod primitives;
+mod spin;
 pub mod spsc;
 mod std_backend;
 

@@ -54,6 +54,7 @@ use core::time::Duration;
 
 use crate::primitives::Ordering::{Relaxed, SeqCst};
 use crate::primitives::{Atomic, Futex, Primitives, WaitOutcome};
+use crate::spin::look_again;
 
 /// The largest number of threads that may be registered at once (I4).
 pub const MAX_WAITERS: u32 = 1 << 31;
@@ -142,13 +143,13 @@ impl<P: Primitives> EventNotifier<P> {
     }
 
     /// Blocks until `condition` returns `Some`, and returns what is in it. Whoever makes the condition
-    /// true wakes this thread by a notification. The condition runs at least once, and twice between
-    /// sleeps; it must leave nothing behind when it returns `None`.
+    /// true wakes this thread by a notification. The condition runs at least once, and several times
+    /// between sleeps; it must leave nothing behind when it returns `None`.
     #[inline]
     pub fn wait_until<R>(&self, mut condition: impl FnMut() -> Option<R>) -> R {
         let mark = P::mark();
         loop {
-            if let Some(result) = condition() {
+            if let Some(result) = condition().or_else(|| look_again::<P, R>(&mut condition)) {
                 return result;
             }
             let token = self.prepare();
@@ -170,7 +171,7 @@ impl<P: Primitives> EventNotifier<P> {
         let deadline = P::now().saturating_add(timeout);
         let mark = P::mark();
         loop {
-            if let Some(result) = condition() {
+            if let Some(result) = condition().or_else(|| look_again::<P, R>(&mut condition)) {
                 return Some(result);
             }
             let token = self.prepare();

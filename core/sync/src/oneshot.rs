@@ -52,6 +52,7 @@ use core::time::Duration;
 
 use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, Cell, Futex, Primitives, WaitOutcome};
+use crate::spin::look_again;
 
 const EMPTY: u32 = 0;
 const WAITING: u32 = 1;
@@ -194,7 +195,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
                 Err(TryRecvError::Dropped) => return Err(Dropped),
                 Err(TryRecvError::Empty) => {}
             }
-            if self.announce() {
+            if look_again::<P, ()>(|| self.has_ended().then_some(())).is_none() && self.announce() {
                 self.shared.state.wait(WAITING);
             }
             P::rewind(mark);
@@ -234,6 +235,12 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
                 P::rewind(mark);
             }
         }
+    }
+
+    /// Returns whether the sender has sent or is gone: a look that takes nothing.
+    fn has_ended(&self) -> bool {
+        // ORDERING: none needed, `take` follows.
+        matches!(self.shared.state.load(Relaxed), SENT | SENDER_GONE)
     }
 
     /// Takes the value if the state is `SENT`.

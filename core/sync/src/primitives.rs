@@ -196,6 +196,12 @@ pub trait Primitives: Sized + Send + Sync + 'static {
     #[track_caller]
     fn yield_now();
 
+    /// Returns how many more times a waiter looks before it registers and sleeps. Zero where nothing can
+    /// change meanwhile (one core), and in checkers, which explore every moment of falling asleep anyway.
+    #[inline(always)]
+    fn looks() -> u32 {
+        0
+    }
     /// Returns whether the backend is reporting a violation, by a panic of its own. Its primitives must
     /// not be touched then, so destructors that would synchronise return at once. Never in production.
     #[inline(always)]

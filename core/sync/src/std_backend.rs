@@ -200,4 +200,14 @@ impl Primitives for Std {
     fn yield_now() {
         std::thread::yield_now();
     }
+
+    #[inline]
+    fn looks() -> u32 {
+        /// 7 of them spin, the others yield.
+        const LOOKS: u32 = 12;
+        static CORES: OnceLock<usize> = OnceLock::new();
+        let cores =
+            CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
+        if *cores > 1 { LOOKS } else { 0 }
+    }
 }

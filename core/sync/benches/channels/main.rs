@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
-use peers::{Channel, Crossbeam, Flume, Kanal, Large, Mailbox, Rtrb, Run, StdSync};
+use peers::{Channel, Crossbeam, Flume, Kanal, Large, Mailbox, Pool, Ring, Rtrb, Run, StdSync};
 use workloads as w;
 
 #[global_allocator]
@@ -24,7 +24,7 @@ struct Row {
     name: String,
     /// Operations of one round of the table.
     operations: u64,
-    /// Ours first.
+    /// Ours are those whose name begins with `blocksmith`.
     entries: Vec<(&'static str, Run)>,
 }
 
@@ -76,6 +76,7 @@ fn rows() -> Vec<Row> {
             20_000,
             vec![
                 entry(Mailbox::NAME, w::ping_pong::<Mailbox>),
+                entry(Ring::NAME, w::ping_pong::<Ring>),
                 entry(Kanal::NAME, w::ping_pong::<Kanal>),
                 entry(Crossbeam::NAME, w::ping_pong::<Crossbeam>),
                 entry(Flume::NAME, w::ping_pong::<Flume>),
@@ -94,20 +95,24 @@ fn rows() -> Vec<Row> {
         ),
     ];
     rows.push(streams!("1 to 1, 8 bytes", 500_000, 1_u64, 1, 1;
-        Mailbox, Rtrb, Crossbeam, Kanal, Flume, StdSync));
+        Ring, Mailbox, Rtrb, Crossbeam, Kanal, Flume, StdSync));
     rows.push(streams!("1 to 1, 1 KiB", 100_000, LARGE, 1, 1;
-        Mailbox, Rtrb, Crossbeam, Kanal, Flume, StdSync));
+        Ring, Mailbox, Rtrb, Crossbeam, Kanal, Flume, StdSync));
     for senders in [2, 4] {
         rows.push(streams!(format!("{senders} to 1, 8 bytes"), 500_000, 1_u64, senders, 1;
             Mailbox, Crossbeam, Kanal, Flume, StdSync));
         rows.push(streams!(format!("{senders} to 1, 1 KiB"), 100_000, LARGE, senders, 1;
             Mailbox, Crossbeam, Kanal, Flume, StdSync));
     }
+    rows.push(streams!("2 to 2, 8 bytes", 500_000, 1_u64, 2, 2; Pool, Crossbeam, Kanal, Flume));
+    rows.push(streams!("2 to 2, 1 KiB", 100_000, LARGE, 2, 2; Pool, Crossbeam, Kanal, Flume));
     rows.push(row(
         "to a sleeping receiver, 8 bytes",
         300,
         vec![
             entry(Mailbox::NAME, |n| w::idle::<Mailbox, _>(n, 1_u64)),
+            entry(Ring::NAME, |n| w::idle::<Ring, _>(n, 1_u64)),
+            entry(Pool::NAME, |n| w::idle::<Pool, _>(n, 1_u64)),
             entry(Crossbeam::NAME, |n| w::idle::<Crossbeam, _>(n, 1_u64)),
             entry(Kanal::NAME, |n| w::idle::<Kanal, _>(n, 1_u64)),
             entry(Flume::NAME, |n| w::idle::<Flume, _>(n, 1_u64)),
@@ -120,6 +125,8 @@ fn rows() -> Vec<Row> {
 fn footprints() -> Vec<(&'static str, (usize, f64))> {
     vec![
         (Mailbox::NAME, memory::of::<Mailbox>()),
+        (Ring::NAME, memory::of::<Ring>()),
+        (Pool::NAME, memory::of::<Pool>()),
         (Rtrb::NAME, memory::of::<Rtrb>()),
         (Crossbeam::NAME, memory::of::<Crossbeam>()),
         (Kanal::NAME, memory::of::<Kanal>()),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use blocksmith_sync::Std;
 use blocksmith_sync::mailbox::{self, OnFull};
+use blocksmith_sync::{Backpressure, Std, mpmc, spsc};
 
 /// An item of 1 KiB, beside the `u64` of the other rows.
 pub(crate) type Large = [u8; 1024];
@@ -72,6 +72,32 @@ fn blocking_mailbox<T: Send>(
 blocking!(
     Mailbox, "blocksmith mailbox", mailbox::Sender<Std, T>, mailbox::Receiver<Std, T>,
     blocking_mailbox, clones, only
+);
+fn blocking_ring<T: Send>(capacity: usize) -> (spsc::Sender<Std, T>, spsc::Receiver<Std, T>) {
+    spsc::spsc(capacity, Backpressure::Block)
+}
+
+fn blocking_pool<T: Send>(capacity: usize) -> (mpmc::Sender<Std, T>, mpmc::Receiver<Std, T>) {
+    mpmc::mpmc(capacity, Backpressure::Block)
+}
+
+blocking!(
+    Ring,
+    "blocksmith spsc",
+    spsc::Sender<Std, T>,
+    spsc::Receiver<Std, T>,
+    blocking_ring,
+    only,
+    only
+);
+blocking!(
+    Pool,
+    "blocksmith mpmc",
+    mpmc::Sender<Std, T>,
+    mpmc::Receiver<Std, T>,
+    blocking_pool,
+    clones,
+    clones
 );
 blocking!(
     Crossbeam,

@@ -46,10 +46,12 @@ fn measured(row: &Row) -> String {
         }
     }
     let medians: Vec<f64> = samples.iter_mut().map(|samples| median(samples)).collect();
-    let best = medians[1..].iter().copied().fold(f64::INFINITY, f64::min);
+    let is_ours = |index: usize| row.entries[index].0.starts_with("blocksmith");
+    let peers = medians.iter().enumerate().filter(|&(index, _)| !is_ours(index));
+    let best = peers.map(|(_, median)| *median).fold(f64::INFINITY, f64::min);
     let mut text = format!("| {} | ns | ours / best peer |\n|---|---|---|\n", row.name);
     for (index, ((name, _), median)) in row.entries.iter().zip(&medians).enumerate() {
-        let ratio = if index == 0 { format!("{:.2}", median / best) } else { String::new() };
+        let ratio = if is_ours(index) { format!("{:.2}", median / best) } else { String::new() };
         let _ = writeln!(text, "| {name} | {median:.1} | {ratio} |");
     }
     text + "\n"
