@@ -6,9 +6,10 @@
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
+use crossbeam_utils::CachePadded;
+
 /// What has passed through a channel. Read without locks, field by field: while the channel is in use
-/// the fields may be some items apart; at rest `sent == received + evicted + depth`, as long as the
-/// receiver lives.
+/// the fields may be some items apart. Always `sent == received + evicted + depth`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Items accepted and not yet received, replies included.
@@ -29,24 +30,34 @@ pub struct Counters {
     pub capacity: u64,
 }
 
-/// The figures of a channel with several writers.
+/// The figures of a channel with several writers. What was sent is not counted: it follows from the rest,
+/// and a sender has nothing to write.
 #[derive(Default)]
 pub(crate) struct Counts {
-    sent: AtomicU64,
-    received: AtomicU64,
+    high_water: AtomicU64,
     refused: AtomicU64,
     evicted: AtomicU64,
-    high_water: AtomicU64,
+    /// Written by receivers alone, so on a line that senders do not read.
+    received: CachePadded<AtomicU64>,
 }
 
 // ORDERING: none needed in this block, nothing is concluded from these figures.
 impl Counts {
-    pub(crate) fn sent(&self, depth: u64) {
-        self.sent.fetch_add(1, Relaxed);
-        self.high_water.fetch_max(depth, Relaxed);
+    /// An item was accepted as the `depth`th.
+    #[inline]
+    pub(crate) fn accepted(&self, depth: u64) {
+        if depth > self.high_water.load(Relaxed) {
+            self.high_water.fetch_max(depth, Relaxed);
+        }
     }
+    #[inline]
     pub(crate) fn received(&self, count: u64) {
         self.received.fetch_add(count, Relaxed);
+    }
+    /// As `received`, for the only receiver of a channel: no read-modify-write.
+    #[inline]
+    pub(crate) fn received_by_one(&self, count: u64) {
+        self.received.store(self.received.load(Relaxed).wrapping_add(count), Relaxed);
     }
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
@@ -56,12 +67,14 @@ impl Counts {
     }
     // ORDERING: as above.
     pub(crate) fn read(&self, depth: u64, capacity: u64) -> Counters {
+        let received = self.received.load(Relaxed);
+        let evicted = self.evicted.load(Relaxed);
         Counters {
             depth,
-            sent: self.sent.load(Relaxed),
-            received: self.received.load(Relaxed),
+            sent: received + evicted + depth,
+            received,
             refused: self.refused.load(Relaxed),
-            evicted: self.evicted.load(Relaxed),
+            evicted,
             high_water: self.high_water.load(Relaxed),
             capacity,
         }

@@ -177,7 +177,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
                     (*place).write(item);
                 });
                 *tail = self.next(*tail);
-                self.counts.sent((state / ITEM + 1) as u64);
+                self.counts.accepted((state / ITEM + 1) as u64);
                 // ORDERING: pairs with the acquiring look under the lock in `receive`.
                 self.state.fetch_add(ITEM, Release);
             }

@@ -49,11 +49,15 @@ const fn replies(word: u64) -> u64 {
     (word & (CLOSED - 1)) >> 43
 }
 
+const fn depth(word: u64) -> u64 {
+    used(word) + replies(word)
+}
+
 /// The answer to a request for a credit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The caller must push its item.
-    Accepted,
+    /// The caller must push its item; requests and replies that are queued now, this one included.
+    Accepted(u64),
     Full,
     Closed,
 }
@@ -86,7 +90,7 @@ impl<P: Primitives> Credits<P> {
                 Ok(word + USED)
             }
         })
-        .map_or_else(|answer| answer, |()| Answer::Accepted)
+        .map_or_else(|answer| answer, |word| Answer::Accepted(depth(word)))
     }
 
     /// As `accept`; but `Full` says that, in the word's modification order, the mailbox was full *and
@@ -104,8 +108,8 @@ impl<P: Primitives> Credits<P> {
         });
         match updated {
             Err(answer) => answer,
-            Ok(()) if full => Answer::Full,
-            Ok(()) => Answer::Accepted,
+            Ok(_) if full => Answer::Full,
+            Ok(word) => Answer::Accepted(depth(word)),
         }
     }
 
@@ -124,15 +128,16 @@ impl<P: Primitives> Credits<P> {
         .is_ok()
     }
 
-    /// Turns a permit into a queued reply, or returns its slot and `false` if the receiver is gone.
-    pub(super) fn use_permit(&self) -> bool {
+    /// Turns a permit into a queued reply and returns the depth with it, or returns its slot and `None`
+    /// if the receiver is gone.
+    pub(super) fn use_permit(&self) -> Option<u64> {
         let used = self.update(|word| {
             if word & GONE == 0 { Ok(word - PERMIT + REPLY) } else { Err(Answer::Closed) }
         });
         if used.is_err() {
             self.drop_permit();
         }
-        used.is_ok()
+        used.ok().map(depth)
     }
 
     /// Returns the slot of an unused permit.
@@ -175,15 +180,15 @@ impl<P: Primitives> Credits<P> {
         (used(word), replies(word))
     }
 
-    /// Applies `change` until it lands on the latest value, or returns its refusal.
-    fn update(&self, mut change: impl FnMut(u64) -> Result<u64, Answer>) -> Result<(), Answer> {
+    /// Applies `change` until it lands on the latest value, and returns the new one or its refusal.
+    fn update(&self, mut change: impl FnMut(u64) -> Result<u64, Answer>) -> Result<u64, Answer> {
         // ORDERING: none needed; the exchange below compares with the latest value.
         let mut word = self.word.load(Relaxed);
         loop {
             let changed = change(word)?;
             // ORDERING: none needed, see the module's text.
             match self.word.compare_exchange(word, changed, Relaxed, Relaxed) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(changed),
                 Err(found) => word = found,
             }
         }

@@ -50,6 +50,8 @@ pub use crate::counters::Counters;
 pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 pub use crate::policy::OnFull;
 
+use crossbeam_utils::CachePadded;
+
 use crate::counters::Counts;
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Relaxed};
@@ -65,7 +67,7 @@ struct Envelope<T> {
 
 struct Shared<P: Primitives, T: Send> {
     queue: Queue<P, Envelope<T>>,
-    credits: Credits<P>,
+    credits: CachePadded<Credits<P>>,
     /// The receiver sleeps on it; it may serve several mailboxes.
     not_empty: P::Arc<EventNotifier<P>>,
     /// Blocked senders sleep on it.
@@ -118,7 +120,7 @@ pub fn mailbox_on<P: Primitives, T: Send>(
 ) -> (Sender<P, T>, Receiver<P, T>) {
     let shared = P::arc(Shared {
         queue: Queue::new(),
-        credits: Credits::new(capacity, replies),
+        credits: CachePadded::new(Credits::new(capacity, replies)),
         not_empty: notifier,
         not_full: EventNotifier::new(),
         senders: Atomic::new(1),
@@ -131,9 +133,8 @@ pub fn mailbox_on<P: Primitives, T: Send>(
 
 impl<P: Primitives, T: Send> Shared<P, T> {
     /// Links an item that has been accepted, then notifies (I2).
-    fn link(&self, item: T, reply: bool) {
-        let (requests, replies) = self.credits.queued();
-        self.counts.sent(requests + replies);
+    fn link(&self, item: T, reply: bool, depth: u64) {
+        self.counts.accepted(depth);
         self.queue.push(Envelope { item, reply });
         self.not_empty.notify_one();
     }
@@ -165,7 +166,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     /// Returns credits and wakes who waits for them (I4).
     fn release(&self, requests: u64, replies: u64) {
         self.credits.release(requests, replies);
-        self.counts.received(requests + replies);
+        self.counts.received_by_one(requests + replies);
         if self.on_full == OnFull::Block && requests > 0 {
             self.not_full.notify_many(u32::try_from(requests).unwrap_or(u32::MAX));
         }
@@ -182,21 +183,23 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Some(item)
     }
 
-    /// Makes room by taking the oldest request (I5): `Ok(Some)` is that request, `Err` is `Closed`.
-    fn accept_or_evict(&self) -> Result<Option<T>, Answer> {
+    /// Makes room by taking the oldest request (I5): `Ok` has that request, if one had to go, and the
+    /// depth; `Err` is `Closed`.
+    fn accept_or_evict(&self) -> Result<(Option<T>, u64), Answer> {
         let mark = P::mark();
         loop {
             {
                 let mut replies = self.consumer.lock();
                 match self.credits.accept_or_confirm_full() {
-                    Answer::Accepted => return Ok(None),
+                    Answer::Accepted(depth) => return Ok((None, depth)),
                     Answer::Closed => return Err(Answer::Closed),
                     Answer::Full => {}
                 }
                 while let Some(Envelope { item, reply }) = self.queue.pop() {
                     if !reply {
                         self.counts.evicted();
-                        return Ok(Some(item));
+                        let (requests, replies) = self.credits.queued();
+                        return Ok((Some(item), requests + replies));
                     }
                     replies.push_back(item);
                 }
@@ -237,7 +240,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
             return self.finish(answer, item);
         }
         match self.shared.accept_or_evict() {
-            Ok(evicted) => self.finish(Answer::Accepted, item).map(|_| evicted),
+            Ok((evicted, depth)) => self.finish(Answer::Accepted(depth), item).map(|_| evicted),
             Err(answer) => self.finish(answer, item),
         }
     }
@@ -283,8 +286,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 
     fn finish(&self, answer: Answer, item: T) -> Result<Option<T>, SendError<T>> {
         match answer {
-            Answer::Accepted => {
-                self.shared.link(item, false);
+            Answer::Accepted(depth) => {
+                self.shared.link(item, false, depth);
                 Ok(None)
             }
             Answer::Closed => Err(SendError::Closed(item)),
@@ -457,10 +460,10 @@ impl<P: Primitives, T: Send> Permit<P, T> {
     /// The item, if the receiver is gone.
     pub fn send(mut self, item: T) -> Result<(), T> {
         self.done = true;
-        if !self.shared.credits.use_permit() {
+        let Some(depth) = self.shared.credits.use_permit() else {
             return Err(item);
-        }
-        self.shared.link(item, true);
+        };
+        self.shared.link(item, true, depth);
         Ok(())
     }
 }
