@@ -55,12 +55,14 @@ impl SiteResult {
 }
 
 /// The sources whose sites are weakened, by the end of their path.
-const SOURCES: [(&str, &str); 5] = [
+const SOURCES: [(&str, &str); 7] = [
     ("sync/src/notifier.rs", include_str!("../../core/sync/src/notifier.rs")),
     ("sync/src/oneshot.rs", include_str!("../../core/sync/src/oneshot.rs")),
     ("sync/src/mailbox/mod.rs", include_str!("../../core/sync/src/mailbox/mod.rs")),
     ("sync/src/mailbox/credits.rs", include_str!("../../core/sync/src/mailbox/credits.rs")),
     ("sync/src/mailbox/queue.rs", include_str!("../../core/sync/src/mailbox/queue.rs")),
+    ("sync/src/spsc.rs", include_str!("../../core/sync/src/spsc.rs")),
+    ("sync/src/mpmc.rs", include_str!("../../core/sync/src/mpmc.rs")),
 ];
 
 /// Preemptions with which sites are recorded, and, at most, those with which they are weakened.

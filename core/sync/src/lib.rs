@@ -1,16 +1,52 @@
-//! Synchronisation for services that exchange messages: an event notifier on a futex, a bounded
-//! mailbox and one-shot replies, each written once against [`Primitives`].
+//! Synchronisation for services that exchange messages: an event notifier on a futex, and a ladder of
+//! channels, each written once against [`Primitives`].
 //!
 //! Production uses the plain aliases in this module, which run on [`Std`]. A checker instantiates the
 //! generic types of the submodules with its own backend and explores the same source.
 //!
+//! # Which channel for what
+//!
 //! | to | use |
 //! |---|---|
 //! | pass work to a service, with a bound | [`mailbox::mailbox`] |
-//! | wait for several mailboxes in one thread | [`mailbox::mailbox_on`], one [`EventNotifier`] |
+//! | wait for several channels in one thread | [`mailbox::mailbox_on`], [`spsc::spsc_on`], one [`EventNotifier`] |
 //! | answer one question | [`oneshot::channel`], its sender moved into the question |
 //! | answer into the asker's mailbox without ever blocking | [`mailbox::Receiver::permit`] |
+//! | join two stages of a pipeline, item by item or in batches | [`spsc::spsc`] |
+//! | let whichever worker is free take the next task | [`mpmc::mpmc`] |
 //! | sleep on a condition of your own | [`EventNotifier`] |
+//!
+//! | channel | senders, receivers | an item costs, with nobody asleep | memory | when full |
+//! |---|---|---|---|---|
+//! | [`oneshot`] | 1, 1, once | one exchange | one allocation, no more | cannot be |
+//! | [`spsc`] | 1, 1 | plain loads and stores, a fence a side; a batch no more than an item | its places, at once | [`Backpressure`] |
+//! | [`mailbox`] | many, 1 | two exchanges, a fence, a node | its nodes, as they come | [`OnFull`] |
+//! | [`mpmc`] | many, many | two locks, two exchanges, a fence a side | its places, at once | [`Backpressure`] |
+//!
+//! Begin with the mailbox. Take a ring where there will always be one sender, the pool's queue where any
+//! receiver may take any item: items leave it in order, but what is done with them may not end in order.
+//!
+//! # One vocabulary
+//!
+//! `send` does what the policy says, `try_send` never blocks, `send_timeout` blocks for a while;
+//! `recv`, `try_recv`, `recv_timeout`, `recv_batch`, `drain`, `iter` likewise. An item that is not accepted
+//! comes back in [`SendError`]. `close` by any end, or the loss of all of a side: nothing more is
+//! accepted, everything accepted is received, then [`Closed`]. `counters` reads [`Counters`] from any
+//! thread that has an end.
+//!
+//! ```
+//! use blocksmith_sync::{Backpressure, Closed, SendError, Std, TryRecvError, spsc};
+//!
+//! let (sender, receiver) = spsc::spsc::<Std, &str>(1, Backpressure::Refuse);
+//! assert_eq!(sender.send("first"), Ok(()));
+//! assert_eq!(sender.send("second"), Err(SendError::Full("second")));
+//! sender.close();
+//! assert_eq!(sender.send("third"), Err(SendError::Closed("third")));
+//! assert_eq!(receiver.recv(), Ok("first"));
+//! assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+//! assert_eq!(receiver.recv(), Err(Closed));
+//! assert_eq!(receiver.counters().refused, 1);
+//! ```
 
 mod counters;
 mod error;
@@ -44,3 +80,11 @@ pub type Permit<T> = mailbox::Permit<Std, T>;
 pub type ReplySender<T> = oneshot::Sender<Std, T>;
 /// The receiving end of a one-shot between operating system threads.
 pub type ReplyReceiver<T> = oneshot::Receiver<Std, T>;
+/// The sending end of a ring between operating system threads.
+pub type RingSender<T> = spsc::Sender<Std, T>;
+/// The receiving end of a ring between operating system threads.
+pub type RingReceiver<T> = spsc::Receiver<Std, T>;
+/// The sending end of a pool's queue between operating system threads.
+pub type PoolSender<T> = mpmc::Sender<Std, T>;
+/// The receiving end of a pool's queue between operating system threads.
+pub type PoolReceiver<T> = mpmc::Receiver<Std, T>;

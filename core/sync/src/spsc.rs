@@ -384,6 +384,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
             // ORDERING: pairs with the notifier's fence (N) in `publish`; see the module's text.
             P::fence(SeqCst);
             // ORDERING: pairs with the release in `publish`: the items up to there are in place.
+            // ORDERING(survives): the notification below begins with a SeqCst fence, which is an acquire
+            // fence too. Kept, so that receiving does not rest on how senders are woken.
             let tail = self.sending.index.load(Acquire);
             // ORDERING: none needed; `ready` acquires an index that the sender was first to set.
             let _ = self.end.compare_exchange(CLOSING, tail, Relaxed, Relaxed);

@@ -6,6 +6,7 @@
 //! shows and how far each engine goes (`None`: that engine has no use for it).
 
 pub mod mailbox;
+pub mod mpmc;
 pub mod notifier;
 pub mod oneshot;
 pub mod services;
@@ -92,6 +93,7 @@ pub fn scenarios() -> Vec<Scenario> {
         notifier_scenarios(),
         mailbox_scenarios(),
         spsc_scenarios(),
+        mpmc_scenarios(),
         oneshot_scenarios(),
         services::list(),
     ]
@@ -254,7 +256,7 @@ fn spsc_scenarios() -> Vec<Scenario> {
         scenario! {
             spsc::close_races_with_send,
             "what is accepted while the receiver closes is received, what is not comes back", Some("M5"),
-            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+            threads: 2, loom: preemptions(5), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
         scenario! {
             spsc::both_ends_close,
@@ -294,6 +296,76 @@ fn spsc_scenarios() -> Vec<Scenario> {
         scenario! {
             spsc::a_row_of_eight,
             "eight threads in a row pass everything on in order, and end", None,
+            threads: 8, loom: None, shuttle: SAMPLE, stepped: None, std: Some(100),
+        },
+    ]
+}
+
+fn mpmc_scenarios() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            mpmc::in_order_through_one_place,
+            "items arrive in order through a capacity of one, then Closed", Some("N9"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mpmc::in_order_through_two_places,
+            "places are used again in order, and only once they are empty", None,
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mpmc::an_item_wakes_a_receiver,
+            "two items wake two receivers, one each", None,
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            mpmc::two_receivers_share,
+            "each item goes to one of two receivers, and both learn of the end", None,
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            mpmc::senders_block,
+            "blocked senders are woken one per item received", None,
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            mpmc::a_batch_wakes_as_many_senders,
+            "a batch wakes a blocked sender for each item", None,
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(500_000), std: RUNS,
+        },
+        scenario! {
+            mpmc::looks_share_the_items,
+            "looks without a lock race with nothing, and lose no item", Some("M4"),
+            threads: 3, loom: preemptions(3), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mpmc::close_races_with_send,
+            "what is accepted is received, what is not comes back", Some("M5"),
+            threads: 2, loom: preemptions(4), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            mpmc::the_receivers_go,
+            "the last receiver's drop wakes senders, and every item is dropped once", Some("M6"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mpmc::a_reply_inside_is_dropped,
+            "a question that the receivers leave behind tells its asker so", Some("M10"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            mpmc::closed_comes_after_the_senders,
+            "who receives Closed sees what every sender did before it went", None,
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mpmc::waits_may_expire,
+            "timed sends and receives lose no item", Some("N7"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mpmc::a_pool_of_eight,
+            "three senders, four receivers: every item to one of them, and all end", None,
             threads: 8, loom: None, shuttle: SAMPLE, stepped: None, std: Some(100),
         },
     ]

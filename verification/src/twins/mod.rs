@@ -9,9 +9,11 @@
 pub mod engine;
 pub mod lifecycle;
 pub mod mailbox;
+pub mod mpmc;
 pub mod notifier;
 pub mod oneshot;
 pub mod services;
+pub mod spsc;
 
 use blocksmith_models::stepped::{Limits, Stepped};
 use blocksmith_models::verdict::Engine;
@@ -149,6 +151,34 @@ pub fn twins() -> Vec<Twin> {
         twin! {
             mailbox::close_beside_the_queue, "M5", "closed is a flag that a send looks at first",
             threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            spsc::index_published_relaxed, "M1", "the index does not release the item behind it",
+            threads: 2, preemptions: 2, fails: true, by: LOOM,
+        },
+        twin! {
+            spsc::index_published_with_release, "M1", "the index releases the item behind it",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            spsc::a_wasted_place, "M2", "full and empty are told apart by one place that is never used",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            spsc::an_item_after_the_drain, "M6", "an item accepted after the receiver's drain leaks",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            spsc::both_destructors_drain, "M6", "two destructors drop the same item",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            mpmc::an_unlocked_look, "M4", "plain memory is looked at without the lock",
+            threads: 2, preemptions: 2, fails: true, by: LOOM,
+        },
+        twin! {
+            mpmc::a_locked_look, "M4", "the same memory, looked at under the lock",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
         },
         twin! {
             oneshot::reused_reply_channel, "M9", "answers come through one channel, unnumbered",

@@ -1,0 +1,122 @@
+//! Faults of rings. Memory is a cell that is touched and not read: what matters is who touches it.
+
+use blocksmith_sync::Ordering::{self, Acquire, Relaxed, Release};
+use blocksmith_sync::{Atomic, Cell, Primitives};
+
+use crate::scenarios::notifier::join;
+
+/// One place, and the index behind its item.
+struct OnePlace<P: Primitives> {
+    tail: P::AtomicU32,
+    place: P::Cell<()>,
+}
+
+// SAFETY: the cell has no content; whether its accesses race is what the checker is to tell.
+unsafe impl<P: Primitives> Send for OnePlace<P> {}
+// SAFETY: as above.
+unsafe impl<P: Primitives> Sync for OnePlace<P> {}
+
+fn publish_and_look<P: Primitives>(publication: Ordering) {
+    let ring = P::arc(OnePlace::<P> { tail: Atomic::new(0), place: Cell::new(()) });
+    let other = ring.clone();
+    let sender = P::spawn("sender", move || {
+        other.place.with_mut(|_| ());
+        other.tail.store(1, publication);
+    });
+    if ring.tail.load(Acquire) == 1 {
+        ring.place.with_mut(|_| ());
+    }
+    join(sender);
+}
+
+/// M1: the index does not release the item.
+pub fn index_published_relaxed<P: Primitives>() {
+    publish_and_look::<P>(Relaxed);
+}
+
+/// M1, as it must be; in core, `spsc::a_look_finds_the_item`.
+pub fn index_published_with_release<P: Primitives>() {
+    publish_and_look::<P>(Release);
+}
+
+/// Indices that are places: equal is empty, so full must be one less than there is.
+struct Wasteful<P: Primitives> {
+    head: P::AtomicU32,
+    tail: P::AtomicU32,
+    places: u32,
+}
+
+impl<P: Primitives> Wasteful<P> {
+    fn try_send(&self) -> bool {
+        let tail = self.tail.load(Relaxed);
+        let next = (tail + 1) % self.places;
+        if next == self.head.load(Acquire) {
+            return false;
+        }
+        self.tail.store(next, Release);
+        true
+    }
+}
+
+/// M2: a ring of one place takes no item. The counterpart is `spsc::in_order_through_one_place`.
+pub fn a_wasted_place<P: Primitives>() {
+    let ring = P::arc(Wasteful::<P> { head: Atomic::new(0), tail: Atomic::new(0), places: 1 });
+    let other = ring.clone();
+    let sender = P::spawn("sender", move || assert!(other.try_send(), "an empty ring is full"));
+    join(sender);
+    drop(ring);
+}
+
+/// How many items were accepted, and how often one was dropped.
+struct Ledger<P: Primitives> {
+    gone: P::AtomicU32,
+    tail: P::AtomicU32,
+    dropped: P::AtomicU32,
+}
+
+impl<P: Primitives> Ledger<P> {
+    fn new() -> P::Arc<Self> {
+        let [gone, tail, dropped] = [0; 3].map(Atomic::new);
+        P::arc(Self { gone, tail, dropped })
+    }
+
+    /// Accepts an item, or drops what came back.
+    fn send(&self) {
+        if self.gone.load(Acquire) == 1 {
+            self.dropped.fetch_add(1, Relaxed);
+        } else {
+            self.tail.fetch_add(1, Release);
+        }
+    }
+
+    /// The destructor: drops all the items that are there.
+    fn drain(&self) {
+        self.dropped.fetch_add(self.tail.load(Acquire), Relaxed);
+    }
+}
+
+/// M6: nothing holds the sender back between its look and its publication, and the item that comes
+/// after the drain is nobody's. The counterpart is `spsc::the_receiver_goes`.
+pub fn an_item_after_the_drain<P: Primitives>() {
+    let ledger = Ledger::<P>::new();
+    let other = ledger.clone();
+    let sender = P::spawn("sender", move || other.send());
+    ledger.gone.store(1, Release);
+    ledger.drain();
+    join(sender);
+    assert_eq!(ledger.dropped.load(Relaxed), 1, "drops of one item");
+}
+
+/// M6: the receiver's destructor drains, and so does that of the last owner, who does not know.
+pub fn both_destructors_drain<P: Primitives>() {
+    let ledger = Ledger::<P>::new();
+    let other = ledger.clone();
+    ledger.send();
+    let receiver = P::spawn("receiver", move || {
+        other.gone.store(1, Release);
+        other.drain();
+    });
+    join(receiver);
+    ledger.drain();
+    assert_eq!(ledger.dropped.load(Relaxed), 1, "drops of one item");
+}
