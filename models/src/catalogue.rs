@@ -15,6 +15,7 @@ use stateright::Model;
 use thiserror::Error;
 
 use crate::composition::{self, Pipeline, SCENARIOS, Scenario, TWINS, Twin};
+use crate::lifecycle;
 use crate::tla::{self, Answer, CONFIGURATIONS};
 use crate::verdict::{Engine, Verdict};
 
@@ -107,7 +108,32 @@ pub fn checks() -> Vec<Check> {
         },
         run: Box::new(|| tla::check_spec(configuration.spec, configuration.cfg)),
     });
-    scenarios.chain(twins).chain(specifications).collect()
+    scenarios.chain(twins).chain(lifecycle_checks()).chain(specifications).collect()
+}
+
+fn lifecycle_checks() -> impl Iterator<Item = Check> {
+    let scenarios = lifecycle::SCENARIOS.iter().map(|scenario| Check {
+        id: format!("lifecycle.{}.stateright", scenario.name),
+        claim: scenario.claim,
+        protocol: "lifecycle",
+        hazard: None,
+        engine: Engine::Stateright,
+        expected: Expected::Verified,
+        run: Box::new(|| lifecycle::check(scenario, None)),
+    });
+    let twins = lifecycle::TWINS.iter().map(|twin| {
+        let scenario = &lifecycle::SCENARIOS[twin.scenario];
+        Check {
+            id: format!("lifecycle.{}_{}.stateright", scenario.name, twin.hazard.to_lowercase()),
+            claim: twin.claim,
+            protocol: "lifecycle",
+            hazard: Some(twin.hazard),
+            engine: Engine::Stateright,
+            expected: Expected::Violated,
+            run: Box::new(|| lifecycle::check(scenario, Some(twin.fault))),
+        }
+    });
+    scenarios.chain(twins)
 }
 
 fn scenario_name(scenario: &Scenario) -> String {

@@ -4,6 +4,8 @@
 mod catalogue;
 #[path = "models/composition.rs"]
 mod composition;
+#[path = "models/lifecycle.rs"]
+mod lifecycle;
 #[path = "models/stepped.rs"]
 mod stepped;
 #[path = "models/tla.rs"]

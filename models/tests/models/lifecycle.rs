@@ -1,0 +1,33 @@
+//! The life cycle: every scenario is verified with its number of states, every fault is refuted.
+
+use blocksmith_models::lifecycle::{SCENARIOS, TWINS, check};
+use blocksmith_models::verdict::Outcome;
+
+#[test]
+fn every_scenario_holds_in_all_interleavings_and_has_its_number_of_states() {
+    // Explores each scenario without a fault, and compares the count of distinct states.
+    let mut wrong = Vec::new();
+    for scenario in SCENARIOS {
+        let verdict = check(scenario, None);
+        println!("{}: {verdict}", scenario.name);
+        if verdict.outcome != Outcome::Verified || verdict.states != Some(scenario.states) {
+            wrong.push(format!("{}: {verdict}\n{:?}", scenario.name, verdict.counterexample()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_fault_of_the_life_cycle_is_refuted_by_the_property_it_breaks() {
+    // Explores each twin's scenario with its fault.
+    let hazards: Vec<_> = TWINS.iter().map(|twin| twin.hazard).collect();
+    assert_eq!(hazards, ["L2", "L3", "L4", "L5", "L6"]);
+    for twin in TWINS {
+        let verdict = check(&SCENARIOS[twin.scenario], Some(twin.fault));
+        let text =
+            verdict.counterexample().unwrap_or_else(|| panic!("{:?}: {verdict}", twin.fault));
+        let property = text.lines().next().unwrap();
+        let named = twin.violates.iter().any(|name| property.contains(name));
+        assert!(named, "{:?}: {text}", twin.fault);
+    }
+}
