@@ -5,6 +5,7 @@
 //! every schedule: a deadlock is a violation. [`scenarios`] is the one list; a row says what the scenario
 //! shows and how far each engine goes (`None`: that engine has no use for it).
 
+pub mod lifecycle;
 pub mod mailbox;
 pub mod mpmc;
 pub mod notifier;
@@ -96,6 +97,7 @@ pub fn scenarios() -> Vec<Scenario> {
         mpmc_scenarios(),
         oneshot_scenarios(),
         services::list(),
+        lifecycle::list(),
     ]
     .concat()
 }

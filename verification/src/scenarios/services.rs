@@ -35,7 +35,7 @@ type Outcome = Verdict<ToyRoot, ToyInvalid>;
 const NOW: u64 = 10;
 
 /// One worker for everything, one place everywhere: four threads.
-fn smallest() -> Config {
+pub(super) fn smallest() -> Config {
     let mut config = Config {
         workers: 1,
         reserved_worker: false,

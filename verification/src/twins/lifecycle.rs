@@ -1,8 +1,10 @@
-//! Faults of starting and stopping.
+//! Faults of starting, panicking and stopping.
+
+use std::panic::{catch_unwind, resume_unwind};
 
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::mailbox::{OnFull, mailbox};
-use blocksmith_sync::{Atomic, Primitives};
+use blocksmith_sync::{Atomic, Mutex, Primitives, oneshot};
 
 use crate::scenarios::notifier::join;
 
@@ -20,4 +22,107 @@ pub fn flag_beside_the_mailbox<P: Primitives>() {
     stop.store(1, Relaxed);
     join(service);
     drop(sender);
+}
+
+/// L2: the service makes its mailbox itself; who started it may come too early. The counterpart is
+/// `services::start_and_stop`, whose mailboxes are there before the threads.
+pub fn mailbox_made_by_its_thread<P: Primitives>() {
+    let place = P::arc(P::Mutex::new(None));
+    let made = place.clone();
+    let service = P::spawn("service", move || {
+        let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
+        *made.lock() = Some(sender);
+        assert_eq!(receiver.recv(), Ok(1));
+    });
+    let sender = place.lock().take();
+    let sender = sender.expect("the mailbox is not there yet");
+    assert_eq!(sender.send(1), Ok(None));
+    join(service);
+}
+
+/// L3: replies come through a table that the teardown clears while a worker holds a place in it. The
+/// counterpart is `lifecycle::a_torn_hot_db_stops_everything`: a reply is owned by the request.
+pub fn replies_freed_by_the_teardown<P: Primitives>() {
+    let (tasks, inbox) = mailbox::<P, usize>(1, 0, OnFull::Block);
+    let replies = P::arc(P::Mutex::new(vec![None::<u32>]));
+    let table = replies.clone();
+    let worker = P::spawn("worker", move || {
+        while let Ok(place) = inbox.recv() {
+            let mut table = table.lock();
+            *table.get_mut(place).expect("the reply channel was freed") = Some(1);
+        }
+    });
+    assert_eq!(tasks.send(0), Ok(None));
+    // The teardown: who asked has given up, so its replies are of no use.
+    replies.lock().clear();
+    drop(tasks);
+    join(worker);
+}
+
+/// L4: the consumer is stopped first. The counterpart is `lifecycle::a_stop_with_queued_work`.
+pub fn the_consumer_stops_first<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(2, 0, OnFull::Block);
+    let stop = sender.clone();
+    let consumer = P::spawn("consumer", move || while receiver.recv().is_ok() {});
+    let producer = P::spawn("producer", move || {
+        assert_eq!(sender.send(1), Ok(None), "the consumer is gone before its producer");
+    });
+    stop.close();
+    join(consumer);
+    join(producer);
+}
+
+/// What a worker keeps outside of its turn, and gives up or not when that panics.
+type InHand<P> = Option<oneshot::Sender<P, u32>>;
+
+/// A worker whose first task panics; `answers`: whether it then gives up what it had in hand.
+fn a_worker_that_panics<P: Primitives>(answers: bool) {
+    let (tasks, inbox) = mailbox::<P, oneshot::Sender<P, u32>>(1, 0, OnFull::Block);
+    let worker = P::spawn("worker", move || {
+        let mut in_hand: InHand<P> = None;
+        while let Ok(reply) = inbox.recv() {
+            in_hand = Some(reply);
+            let turn: Result<(), _> = catch_unwind(|| resume_unwind(Box::new("the task")));
+            assert!(turn.is_err());
+            if answers {
+                in_hand = None;
+            }
+        }
+        drop(in_hand);
+    });
+    let (reply, answer) = oneshot::channel();
+    assert!(tasks.send(reply).is_ok());
+    assert!(answer.recv().is_err(), "there is no answer but the drop");
+    drop(tasks);
+    join(worker);
+}
+
+/// L5: the panic is contained, and nobody hears of it.
+pub fn nobody_hears_of_the_panic<P: Primitives>() {
+    a_worker_that_panics::<P>(false);
+}
+
+/// The counterpart: what was in hand is given up after the unwinding.
+pub fn the_requester_hears_of_the_panic<P: Primitives>() {
+    a_worker_that_panics::<P>(true);
+}
+
+/// L6: the successor tries the poisoned message again, and so does its successor. The counterpart is
+/// `lifecycle::too_many_panics`.
+pub fn poison_is_retried<P: Primitives>() {
+    const BORNE: usize = 3;
+    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
+    let service = P::spawn("service", move || {
+        let mut restarts = 0;
+        while let Ok(message) = receiver.recv() {
+            let turn = || catch_unwind(move || -> () { resume_unwind(Box::new(message)) });
+            while turn().is_err() {
+                restarts += 1;
+                assert!(restarts <= BORNE, "a restart loop");
+            }
+        }
+    });
+    assert_eq!(sender.send(1), Ok(None));
+    drop(sender);
+    join(service);
 }

@@ -198,6 +198,35 @@ pub fn twins() -> Vec<Twin> {
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
         twin! {
+            lifecycle::mailbox_made_by_its_thread, "L2",
+            "the mailbox is made by its own thread, and used before",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            lifecycle::replies_freed_by_the_teardown, "L3",
+            "the reply channel is freed while a worker holds it",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            lifecycle::the_consumer_stops_first, "L4",
+            "the consumer is stopped before its producer",
+            threads: 3, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            lifecycle::nobody_hears_of_the_panic, "L5",
+            "a worker's panic is contained, and its requester not answered",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            lifecycle::the_requester_hears_of_the_panic, "L5",
+            "the same, but what was in hand is given up after the unwinding",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            lifecycle::poison_is_retried, "L6", "the successor tries the poisoned message again",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
             services::hot_db_waits_for_the_worker, "R3",
             "the HotDB waits for a state that the only worker, which waits for it, is to make",
             threads: 3, preemptions: 2, fails: true, by: SHUTTLE,

@@ -15,5 +15,5 @@ mod threads {
     //! The scenarios on real threads and futexes.
     use blocksmith_models::verdict::Engine;
 
-    crate::checks::tests! { Engine::Std; notifier mailbox spsc mpmc oneshot services }
+    crate::checks::tests! { Engine::Std; notifier mailbox spsc mpmc oneshot lifecycle services }
 }

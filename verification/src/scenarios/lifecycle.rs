@@ -1,0 +1,243 @@
+//! Scenarios of panics and stops, over the running services and the toy protocol.
+//!
+//! **What each shows.** Who asked is answered, also when the message is lost; what is queued is served by
+//! the successor; every thread ends. All threads are joined, so whoever waits for ever is a deadlock,
+//! which every engine reports. Panics are injected ([`blocksmith::supervision`]), before a machine is
+//! touched or as if in its middle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blocksmith::blocksmith::{Anchor, Blocksmith, Client, Config, StopReport};
+use blocksmith::supervision::{Fault, Injection, Intensity, ServiceName, When};
+use blocksmith::toy::{Toy, ToyBlock, ToyState};
+use blocksmith_models::stepped::Stepped;
+use blocksmith_sync::{Primitives, Std};
+
+use super::notifier::join;
+use super::services::smallest;
+use super::{Scenario, lifecycle, preemptions};
+use crate::engines::loom::Loom;
+use crate::engines::shuttle::{Shuttle, ShuttleBounds};
+use crate::mutant::Mutant;
+use crate::scenario;
+
+/// Panics that are borne where none is to escalate.
+const MANY: usize = 100;
+
+/// Starts four threads with a fault, and tells them slot 10.
+fn start<P: Primitives>(
+    max_restarts: usize,
+    service: ServiceName,
+    when: When,
+    fault: Fault<P>,
+) -> Blocksmith<P, Toy> {
+    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+    let restarts = Intensity { max_restarts, window: Duration::from_secs(3600) };
+    let config = Config { restarts, notices: 8, ..smallest() };
+    let faults = vec![Injection { service, when, fault }];
+    let toy = Arc::new(Toy::default());
+    match Blocksmith::start_with_faults(config, toy, anchor, faults) {
+        Ok((services, _)) => {
+            services.client().tick(10, Duration::ZERO);
+            services
+        }
+        Err(error) => panic!("the sizes are not zero: {error}"),
+    }
+}
+
+fn stop<P: Primitives>(services: Blocksmith<P, Toy>, panics: u64) {
+    let report = services.stop();
+    let StopReport { joined, cause, .. } = &report;
+    assert_eq!((*joined, report.panicked.len(), report.panics), (4, 0, panics), "{report}");
+    assert_eq!(*cause, None);
+}
+
+/// Submits a block until it has another answer than a fault of ours; returns that answer's class.
+fn insist<P: Primitives>(client: &Client<P, Toy>, block: ToyBlock) -> &'static str {
+    for _ in 0..3 {
+        let verdict = client.submit_block(block, 0, 1).wait();
+        if verdict.reason() != "fault" {
+            return verdict.class();
+        }
+    }
+    panic!("one panic, and more than one lost message")
+}
+
+/// The worker panics over the parent while the child waits for it; the parent comes again.
+pub fn a_worker_panics_while_a_child_waits<P: Primitives>() {
+    let services = start::<P>(MANY, ServiceName::Rewinder, When::At(1), Fault::Panic);
+    let client = services.client();
+    let child = client.submit_block(ToyBlock::new(2, 1, 2), 0, 1);
+    let parent = client.submit_block(ToyBlock::new(1, 0, 1), 0, 1);
+    assert_eq!(parent.wait().reason(), "fault");
+    assert_eq!(insist(client, ToyBlock::new(1, 0, 1)), "valid");
+    assert_eq!(child.wait().class(), "valid");
+    stop(services, 1);
+}
+
+/// The worker panics over the only block there is: the smallest of them.
+pub fn a_worker_panics<P: Primitives>() {
+    let services = start::<P>(MANY, ServiceName::Rewinder, When::At(1), Fault::Panic);
+    let block = services.client().submit_block(ToyBlock::new(1, 0, 1), 0, 1);
+    assert_eq!(block.wait().reason(), "fault");
+    stop(services, 1);
+}
+
+/// One message of a service is lost, whichever it is; two blocks are cleared all the same.
+fn one_panic<P: Primitives>(service: ServiceName, nth: u64) {
+    let services = start::<P>(MANY, service, When::At(nth), Fault::Panic);
+    let client = services.client();
+    for n in 1..=2 {
+        assert_eq!(insist(client, ToyBlock::new(n, n - 1, u64::from(n))), "valid");
+    }
+    stop(services, 1);
+}
+
+/// The Quarantine panics over its third message.
+pub fn the_quarantine_panics<P: Primitives>() {
+    one_panic::<P>(ServiceName::Quarantine, 3);
+}
+
+/// Clearance panics over its second message: the first block, which is valid already.
+pub fn clearance_panics<P: Primitives>() {
+    one_panic::<P>(ServiceName::Clearance, 2);
+}
+
+/// The HotDB panics over its second message: the first commit.
+pub fn the_hot_db_panics<P: Primitives>() {
+    one_panic::<P>(ServiceName::HotDb, 2);
+}
+
+/// The Quarantine's machine is torn while an orphan waits and another block may be anywhere.
+pub fn a_torn_quarantine_is_rebuilt<P: Primitives>() {
+    let services = start::<P>(MANY, ServiceName::Quarantine, When::At(5), Fault::Tear);
+    let client = services.client();
+    let orphan = client.submit_block(ToyBlock::new(9, 8, 3), 0, 1);
+    let other = client.submit_block(ToyBlock::new(1, 0, 1), 0, 1).wait();
+    assert!(["ok", "fault"].contains(&other.reason()), "{other:?}");
+    let again = insist(client, ToyBlock::new(1, 0, 1));
+    assert!(["valid", "ignored"].contains(&again), "{again}");
+    assert_eq!(insist(client, ToyBlock::new(2, 1, 2)), "valid");
+    stop(services, 1);
+    assert!(["fault", "shutdown"].contains(&orphan.wait().reason()));
+}
+
+/// The HotDB is torn: all services stop by themselves, whatever is queued.
+pub fn a_torn_hot_db_stops_everything<P: Primitives>() {
+    let services = start::<P>(MANY, ServiceName::HotDb, When::At(2), Fault::Tear);
+    let client = services.client().clone();
+    let blocks = [ToyBlock::new(2, 1, 2), ToyBlock::new(1, 0, 1)];
+    let words = blocks.map(|block| client.submit_block(block, 0, 1)).map(|s| s.wait().reason());
+    assert!(words.iter().all(|word| ["fault", "shutdown"].contains(word)), "{words:?}");
+    let report = services.stop();
+    assert_eq!((report.joined, report.panicked.len()), (4, 0), "{report}");
+    assert!(report.cause.is_some());
+}
+
+/// No panic is borne: the first one stops all, while another client submits.
+pub fn too_many_panics<P: Primitives>() {
+    let services = start::<P>(0, ServiceName::Rewinder, When::Every(1), Fault::Panic);
+    let client = services.client().clone();
+    let other = P::spawn("client", move || {
+        let orphan = client.submit_block(ToyBlock::new(9, 8, 3), 0, 1);
+        let block = client.submit_block(ToyBlock::new(2, 0, 2), 0, 1);
+        [orphan.wait().reason(), block.wait().reason()]
+    });
+    let block = services.client().submit_block(ToyBlock::new(1, 0, 1), 0, 1);
+    assert!(["fault", "shutdown"].contains(&block.wait().reason()));
+    let words = join(other);
+    assert!(words.iter().all(|word| ["fault", "shutdown"].contains(word)), "{words:?}");
+    let report = services.stop();
+    assert_eq!((report.joined, report.panicked.len()), (4, 0), "{report}");
+    assert!(report.cause.is_some());
+}
+
+/// A stop while a client submits, and while a worker panics over one of its blocks.
+pub fn a_stop_with_queued_work<P: Primitives>() {
+    let services = start::<P>(MANY, ServiceName::Rewinder, When::At(1), Fault::Panic);
+    let client = services.client().clone();
+    let other = P::spawn("client", move || {
+        let blocks = [ToyBlock::new(2, 1, 2), ToyBlock::new(1, 0, 1), ToyBlock::new(3, 0, 3)];
+        let submissions = blocks.map(|block| client.submit_block(block, 0, 1));
+        submissions.map(|submission| submission.wait().reason())
+    });
+    let report = services.stop();
+    assert_eq!((report.joined, report.panicked.len(), report.cause), (4, 0, None), "{report}");
+    let words = join(other);
+    assert!(words.iter().all(|word| ["ok", "fault", "shutdown"].contains(word)), "{words:?}");
+}
+
+/// The deadline of a stop may pass at any moment: who is late is named, and all the same answers.
+pub fn a_deadline_passes<P: Primitives>() {
+    let services = start::<P>(MANY, ServiceName::Rewinder, When::At(9), Fault::Panic);
+    let client = services.client().clone();
+    let orphan = client.submit_block(ToyBlock::new(9, 8, 3), 0, 1);
+    let report = services.stop_within(Duration::from_secs(1));
+    assert_eq!(report.joined + report.late.len(), 4, "{report}");
+    assert_eq!(orphan.wait().reason(), "shutdown");
+}
+
+/// Schedules of one scenario under shuttle.
+const SAMPLE: Option<ShuttleBounds> = Some(ShuttleBounds::iterations(3_000));
+/// Runs on real threads.
+const RUNS: Option<usize> = Some(100);
+
+/// Returns the scenarios of this module. Like those of the services they are not for the stepped engine;
+/// loom goes through the smallest.
+pub(super) fn list() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            lifecycle::a_worker_panics,
+            "a worker that panics has its requester answered", Some("L5"),
+            threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::a_worker_panics_while_a_child_waits,
+            "the child waits on, the parent may come again", Some("L5"),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::the_quarantine_panics,
+            "a message that the Quarantine loses costs that message alone", Some("L6"),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::clearance_panics,
+            "a block that Clearance loses is a fault to its submitter, and no hole in the chain",
+            Some("L6"),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::the_hot_db_panics,
+            "a commit that the HotDB loses is a fault to the submitter", Some("L5"),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::a_torn_quarantine_is_rebuilt,
+            "a torn Quarantine answers what it held and goes on from Clearance's chain", Some("L5"),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::a_torn_hot_db_stops_everything,
+            "a service without a successor stops all, every request is answered", Some("L3"),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::too_many_panics,
+            "beyond the intensity all services stop by themselves, every request is answered",
+            Some("L6"),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::a_stop_with_queued_work,
+            "a stop while work is queued and a worker panics: every request is answered", Some("L4"),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::a_deadline_passes,
+            "a stop returns by its deadline, names who is late, and loses no answer", Some("L3"),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+    ]
+}
