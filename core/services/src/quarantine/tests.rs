@@ -366,3 +366,40 @@ fn a_block_whose_parent_finality_passes_while_it_is_checked_is_refused() {
     assert_eq!(node.answer_to(late), ("invalid", "not_descendant_of_finalized"));
     assert!(!node.machine.knows(6) && !node.cleared.contains(&6));
 }
+
+#[test]
+fn a_block_that_clearance_loses_fails_and_may_come_again_while_its_child_waits() {
+    // The import of block 1 is answered by its loss; its child is not judged before it comes again.
+    let mut node = node();
+    let child = node.submit(ToyBlock::new(2, 1, 2));
+    let parent = node.submit(ToyBlock::new(1, 0, 1));
+    let (request, job) = node.checks.pop_first().expect("the parent is checked");
+    let answer = node.work(job);
+    node.step(Event::Answered { request, answer });
+    assert_eq!(node.answer_to(parent), ("pending", "being_checked"));
+    let import = node.imports.pop_front().expect("it goes on to Clearance");
+    node.event(Event::NotImported { request: import });
+    assert_eq!(node.answer_to(parent), ("dropped", "fault"));
+    assert_eq!(node.answer_to(child), ("pending", "unknown_parent"));
+    assert_eq!((node.needed.as_slice(), node.machine.knows(1)), (&[1, 1][..], false));
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("valid", "ok"));
+    assert_eq!(node.answer_to(child), ("valid", "ok"));
+}
+
+#[test]
+fn a_successor_knows_the_chain_holds_nothing_and_takes_no_old_answer() {
+    // One block in the chain, one in flight; the answer to the old machine's request changes nothing.
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("valid", "ok"));
+    node.submit(ToyBlock::new(2, 1, 2));
+    let (request, job) = node.checks.pop_first().expect("block 2 is checked");
+    let anchor = Checkpoint { epoch: 0, root: 0 };
+    node.machine = node.machine.successor(anchor, [(0, 0, 0), (1, 0, 1)]);
+    assert_eq!((node.machine.held(), node.machine.in_flight()), (0, 0));
+    let answer = node.work(job);
+    node.event(Event::Answered { request, answer });
+    assert!(!node.machine.knows(2));
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("ignored", "duplicate"));
+    // The clock is the old one's: block 2 is checked at once, and found committed.
+    assert_eq!(node.judge(ToyBlock::new(2, 1, 2)), ("valid", "ok"));
+}
