@@ -195,7 +195,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             lifecycle::a_worker_panics_while_a_child_waits,
             "the child waits on, the parent may come again", Some("L5"),
-            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+            threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::the_quarantine_panics,
@@ -221,7 +221,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             lifecycle::a_torn_hot_db_stops_everything,
             "a service without a successor stops all, every request is answered", Some("L3"),
-            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+            threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::too_many_panics,
