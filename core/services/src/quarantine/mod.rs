@@ -40,11 +40,13 @@
 //! **Blocking.** May wait for Clearance (a full mailbox; its chain, when the machine has to be rebuilt),
 //! never for the network, the Rewinder's answer or the caller.
 
+mod event;
 mod machine;
 mod service;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Effect, Event, Item, ItemId, Limits, Quarantine, RequestId};
+pub use event::{Effect, Event, Item, ItemId, Limits, RequestId};
+pub use machine::Quarantine;
 pub(crate) use service::{QuarantineHandle, QuarantineService, Slots, VerdictReceiver};

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::consensus::{Consensus, Slot};
-use crate::quarantine::machine::{Item, ItemId};
+use crate::quarantine::event::{Item, ItemId};
 use crate::verdict::{PendingReason, Quarantined};
 
 /// What tells two items apart. A block's signature is part of it: until it is verified, a forged copy
