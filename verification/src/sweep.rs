@@ -134,7 +134,9 @@ fn unvisited(visits: &BTreeMap<Site, Vec<Scenario>>) -> Vec<Unvisited> {
 fn visits() -> BTreeMap<Site, Vec<Scenario>> {
     let mut costs = Vec::new();
     // The running services visit every site, far from the place where a fault would show.
-    let small = |scenario: &Scenario| scenario.loom.1.is_some() && scenario.protocol != "services";
+    let runs_services = |protocol| matches!(protocol, "services" | "lifecycle");
+    let small =
+        |scenario: &Scenario| scenario.loom.1.is_some() && !runs_services(scenario.protocol);
     for scenario in scenarios().into_iter().filter(small) {
         let start = Instant::now();
         let sites = mutant::record(|| {
