@@ -1,6 +1,7 @@
 //! What the services tell whoever listens. Listening never slows them down.
 
 use crate::consensus::{Checkpoint, Slot, ValidatorIndex};
+use crate::fork_choice::Refusal;
 use crate::quarantine::ItemId;
 use crate::supervision::{Cause, ServiceName};
 use crate::verdict::PendingReason;
@@ -51,6 +52,13 @@ pub enum Notice<R> {
     SurroundVote {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
+    },
+    /// A cleared block did not get into the fork choice, by a fault of ours; its submitter was told so.
+    NotImported {
+        /// Root of the block.
+        root: R,
+        /// Why.
+        refusal: Refusal,
     },
     /// A service panicked over a message. Its requester was told of a fault, the message is lost.
     Panicked {

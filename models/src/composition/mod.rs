@@ -27,6 +27,7 @@
 //! | one verdict each | no submission and no query gets two answers; at rest each has one |
 //! | right verdicts | a submission gets no other answer than its scenario allows |
 //! | parent first | a block is checked, cleared and imported only after its parent, then itself, is committed |
+//! | imported | a cleared block gets into the fork choice, unless finality has passed it |
 //! | nobody stranded | at rest nothing waits for a root that is decided, or for anything at all if all came |
 //! | bounded queues | mailboxes, reserved slots and lanes stay within their bounds; nothing is refused |
 //! | head committed | head, justified and finalised block are in the HotDB |

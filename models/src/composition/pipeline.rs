@@ -73,6 +73,8 @@ pub struct State {
     pub(super) committed: BTreeSet<ToyRoot>,
     /// Blocks that were checked, cleared or imported before they might.
     pub(super) too_early: BTreeSet<ToyRoot>,
+    /// Cleared blocks that the fork choice did not take.
+    pub(super) missing: BTreeSet<ToyRoot>,
     /// Tasks that a lane refused.
     pub(super) refused: usize,
 }
@@ -134,6 +136,7 @@ impl Pipeline {
             query_answers: vec![0; scenario.queries.len()],
             committed: BTreeSet::from([0]),
             too_early: BTreeSet::new(),
+            missing: BTreeSet::new(),
             refused: 0,
         }
     }
@@ -195,7 +198,9 @@ impl Pipeline {
                     quarantine::Event::Submit { id, item }
                 }
                 ToQuarantine::Tick { slot } => {
-                    state.quarantine.work.push_back(QuarantineWork::TellSlot(slot));
+                    if !self.has(Fault::TwoClocks) {
+                        state.quarantine.work.push_back(QuarantineWork::TellSlot(slot));
+                    }
                     quarantine::Event::Tick { slot, seconds_into_slot: 0 }
                 }
                 ToQuarantine::Stop => quarantine::Event::Stop,
@@ -338,6 +343,10 @@ impl Pipeline {
                 }
             };
             let effects = state.clearance.machine.handle(&self.toy, event);
+            state.missing.extend(effects.iter().filter_map(|effect| match effect {
+                clearance::Effect::NotImported { root, .. } => Some(*root),
+                _ => None,
+            }));
             // Notices go to observers, who change nothing here.
             let seen = effects.into_iter().filter(|effect| {
                 matches!(

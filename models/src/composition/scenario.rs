@@ -26,6 +26,8 @@ pub enum Fault {
     NoCascade,
     /// Replies go through the same places as requests, and wait for one.
     NoReservedSlots,
+    /// Clearance is not told the time that the Quarantine goes by.
+    TwoClocks,
 }
 
 /// An instance of the composition.
@@ -130,6 +132,13 @@ pub const TWINS: &[Twin] = &[
         claim: "full mailboxes whose senders wait for one another",
         scenario: "siblings",
         violates: &["no deadlock"],
+    },
+    Twin {
+        fault: Fault::TwoClocks,
+        hazard: "C5",
+        claim: "a block that the Quarantine takes to be of this slot is of the future to the fork choice",
+        scenario: "slots",
+        violates: &["imported"],
     },
 ];
 

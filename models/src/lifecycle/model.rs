@@ -212,7 +212,7 @@ pub enum Action {
 }
 
 const UPPER: ServiceName = ServiceName::Quarantine;
-const LOWER: ServiceName = ServiceName::Rewinder;
+const LOWER: ServiceName = ServiceName::Clearance;
 
 /// The two services in one scenario, with or without a fault.
 #[derive(Clone, Debug)]
@@ -413,7 +413,7 @@ impl Model for Lifecycle {
             Intensity { max_restarts: self.scenario.max_restarts, window: Duration::from_secs(1) };
         let service = Service { phase: Phase::NotStarted, mailbox: VecDeque::new(), closed: false };
         vec![State {
-            policy: Supervision::new(intensity),
+            policy: Supervision::new(intensity, None),
             upper: service.clone(),
             lower: service,
             in_hand: None,

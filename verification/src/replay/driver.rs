@@ -320,7 +320,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
                     continue;
                 };
                 if answer.is_none() {
-                    *answer = submission.poll();
+                    *answer = submission.try_wait();
                 }
                 let failed_on_our_side = *answer == Some(Verdict::Dropped(DropReason::Fault));
                 if !self.insists || !failed_on_our_side {
@@ -579,7 +579,7 @@ impl<C: Consensus<Root = Root>> Item<C> {
             Self::Submitted { submission, answer, .. } => (submission, answer),
         };
         if answer.is_none() {
-            *answer = submission.poll();
+            *answer = submission.try_wait();
         }
         let waits_for = pending.get(&submission.id()).copied();
         match answer {

@@ -34,7 +34,8 @@ fn start<P: Primitives>(
 ) -> Blocksmith<P, Toy> {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     let restarts = Intensity { max_restarts, window: Duration::from_secs(3600) };
-    let config = Config { restarts, notices: 8, ..smallest() };
+    let worker_restarts = Some(restarts);
+    let config = Config { restarts, worker_restarts, notices: 8, ..smallest() };
     let faults = vec![Injection { service, when, fault }];
     let toy = Arc::new(Toy::default());
     match Blocksmith::start_with_faults(config, toy, anchor, faults) {

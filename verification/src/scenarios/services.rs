@@ -99,7 +99,7 @@ fn child_then_parent<P: Primitives>(
     mut parent: Submission<P, Toy>,
 ) -> [Outcome; 2] {
     let child = child.wait();
-    let parent = match parent.poll() {
+    let parent = match parent.try_wait() {
         Some(verdict) => verdict,
         None => {
             assert_ne!(child.class(), "valid", "the child was judged first");

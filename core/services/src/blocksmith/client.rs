@@ -1,6 +1,9 @@
 //! What a node does with running services, from any thread.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use blocksmith_sync::Primitives;
@@ -17,7 +20,7 @@ use crate::quarantine::{Item, ItemId, QuarantineHandle, VerdictReceiver};
 use crate::rewinder::{Answer, Job, Lane, ReplyTo, RewinderHandle};
 use crate::verdict::{DropReason, PendingReason, Quarantined, Verdict};
 
-/// A submitted item; the verdict comes exactly once.
+/// A submitted item; the verdict comes exactly once. A thread waits, a task awaits it.
 #[must_use = "the verdict comes here"]
 pub struct Submission<P: Primitives, C: Consensus> {
     id: ItemId,
@@ -37,12 +40,23 @@ impl<P: Primitives, C: Consensus> Submission<P, C> {
     }
 
     /// Returns the verdict if it is there, without blocking.
-    pub fn poll(&mut self) -> Option<Verdict<C::Root, C::Invalid>> {
+    pub fn try_wait(&mut self) -> Option<Verdict<C::Root, C::Invalid>> {
         match self.verdict.try_recv() {
             Ok(verdict) => Some(verdict),
             Err(oneshot::TryRecvError::Empty) => None,
             Err(oneshot::TryRecvError::Dropped) => Some(Verdict::Dropped(DropReason::Fault)),
         }
+    }
+}
+
+/// Waits for the verdict like [`Submission::wait`], without a thread. Dropping it gives up waiting; the
+/// item is judged all the same.
+impl<P: Primitives, C: Consensus> Future for Submission<P, C> {
+    type Output = Verdict<C::Root, C::Invalid>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let verdict = Pin::new(&mut self.verdict).poll(context);
+        verdict.map(|verdict| verdict.unwrap_or(Verdict::Dropped(DropReason::Fault)))
     }
 }
 

@@ -38,8 +38,11 @@ pub struct Config {
     pub queries: usize,
     /// Notices kept unread, at least 1.
     pub notices: usize,
-    /// How many panics are borne before all services stop.
+    /// How many panics of services are borne before all services stop.
     pub restarts: Intensity,
+    /// The same for panics of Rewinder workers. `None`: any number, as each costs one item, which its
+    /// submitter is told, and which items are handled is up to the peers.
+    pub worker_restarts: Option<Intensity>,
     /// Bounds of the Quarantine.
     pub quarantine: quarantine::Limits,
     /// Bounds of the HotDB.
@@ -57,6 +60,7 @@ impl Default for Config {
             queries: 64,
             notices: 1 << 14,
             restarts: Intensity::default(),
+            worker_restarts: None,
             quarantine: quarantine::Limits::default(),
             hot_db: hot_db::Limits::default(),
             proposer_score_boost_percent: 40,
@@ -170,7 +174,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             .map_err(|error| StartError::Anchor(error.to_string()))?;
         let activity = Activity::<P>::new();
         let (observer, notices) = Observer::new(config.notices);
-        let supervisor = Supervisor::new(config.restarts, observer.clone());
+        let supervisor = Supervisor::new(config.restarts, config.worker_restarts, observer.clone());
         let probes = Probes::new(faults);
         let guard = |service, replaceable| {
             Guard::new(service, replaceable, &supervisor, probes.of(service))

@@ -3,7 +3,7 @@
 use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
-use crate::fork_choice::{self, ForkChoice};
+use crate::fork_choice::{self, ForkChoice, Refusal};
 use crate::slashing::{self, SlashingDetector};
 use crate::verdict::{ClearedAttestation, ClearedBlock};
 
@@ -78,6 +78,14 @@ pub enum Effect<C: Consensus> {
     SurroundVote {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
+    },
+    /// The fork choice did not take a cleared block, and neither finality nor an earlier copy of it is
+    /// the reason: the block is in the HotDB and not here. A fault of ours.
+    NotImported {
+        /// Root of the block.
+        root: C::Root,
+        /// Why.
+        refusal: Refusal,
     },
 }
 
@@ -161,10 +169,11 @@ impl<C: Consensus> Clearance<C> {
             Event::Balances { checkpoint, balances } => {
                 self.asked = self.asked.filter(|asked| *asked != checkpoint);
                 match balances {
-                    Some(balances) => self.apply(
-                        fork_choice::Event::JustifiedBalances { checkpoint, balances },
-                        &mut effects,
-                    ),
+                    Some(balances) => {
+                        let event = fork_choice::Event::JustifiedBalances { checkpoint, balances };
+                        // Refused if another checkpoint is justified by now: its own are on the way.
+                        self.apply(event, &mut effects);
+                    }
                     None => self.failed = Some(checkpoint),
                 }
             }
@@ -190,7 +199,9 @@ impl<C: Consensus> Clearance<C> {
             checkpoints: evidence.checkpoints,
             timely,
         };
-        self.apply(event, effects);
+        if let Some(refusal) = self.apply(event, effects).filter(|refusal| !is_harmless(*refusal)) {
+            effects.push(Effect::NotImported { root: header.root, refusal });
+        }
         for vote in evidence.votes.iter().cloned() {
             self.vote(vote, true, effects);
         }
@@ -204,6 +215,7 @@ impl<C: Consensus> Clearance<C> {
 
     fn vote(&mut self, vote: IndexedVote<C::Root>, from_block: bool, effects: &mut Vec<Effect<C>>) {
         self.detect(slashing::Event::Attestation(vote.clone()), effects);
+        // One that is refused is for a pruned block, say: it has no weight, and that is all.
         self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
     }
 
@@ -219,7 +231,13 @@ impl<C: Consensus> Clearance<C> {
         }));
     }
 
-    fn apply(&mut self, event: fork_choice::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
+    /// Hands the fork choice an event; returns why it did not take it, if so.
+    fn apply(
+        &mut self,
+        event: fork_choice::Event<C::Root>,
+        effects: &mut Vec<Effect<C>>,
+    ) -> Option<Refusal> {
+        let mut refused = None;
         for effect in self.fork_choice.on_event(event) {
             match effect {
                 fork_choice::Effect::HeadChanged { old, new, reorg_depth } => {
@@ -234,10 +252,10 @@ impl<C: Consensus> Clearance<C> {
                     self.detect(slashing::Event::Finalized { epoch }, effects);
                 }
                 fork_choice::Effect::NeedBalances(checkpoint) => self.ask(checkpoint, effects),
-                // A vote for a pruned block, say: it has no weight, and that is all.
-                fork_choice::Effect::Refused(_) => {}
+                fork_choice::Effect::Refused(refusal) => refused = Some(refusal),
             }
         }
+        refused
     }
 
     fn ask(&mut self, checkpoint: Checkpoint<C::Root>, effects: &mut Vec<Effect<C>>) {
@@ -253,5 +271,60 @@ impl<C: Consensus> Clearance<C> {
             let ChainView { head, justified, finalized } = view;
             effects.push(Effect::Prune { finalized, justified: justified.root, head });
         }
+    }
+}
+
+/// Whether a cleared block that the fork choice does not take is of no use to it: it is there already,
+/// or finality has passed it while it was being checked, and with it perhaps its parent.
+fn is_harmless(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::KnownBlock
+            | Refusal::UnknownParent
+            | Refusal::NotAfterFinalizedSlot
+            | Refusal::NotDescendantOfFinalized
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Clearance, Effect, Event};
+    use crate::consensus::{Balances, BlockEffects, Checkpoint, Checkpoints};
+    use crate::fork_choice::{Config, Refusal};
+    use crate::toy::{Toy, ToyBlock};
+    use crate::verdict::Cleared;
+
+    /// Block `root` on the anchor at `slot`, cleared; the anchor is all that it justifies.
+    fn cleared(root: u8, parent: u8, slot: u64) -> Event<Toy> {
+        let anchor = Checkpoint { epoch: 0, root: 0 };
+        let evidence = BlockEffects {
+            post_state_root: root,
+            checkpoints: Checkpoints {
+                justified: anchor,
+                finalized: anchor,
+                unrealized_justified: anchor,
+                unrealized_finalized: anchor,
+            },
+            votes: Vec::new(),
+            equivocating: Vec::new(),
+        };
+        let block = Box::new(Cleared::new(ToyBlock::new(root, parent, slot), evidence));
+        Event::Block { block, timely: false }
+    }
+
+    #[test]
+    fn a_cleared_block_that_the_fork_choice_refuses_is_told() {
+        // One of the future is our fault; a copy, and one whose parent is pruned, are harmless.
+        let balances = Balances { effective: Arc::from([]), total_active: 1 };
+        let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+        let mut handle = |event| machine.handle(&Toy::default(), event);
+        handle(Event::Tick { slot: 3 });
+        let expected = Effect::NotImported { root: 1, refusal: Refusal::FutureSlot };
+        assert_eq!(handle(cleared(1, 0, 4)), [expected]);
+        assert_eq!(handle(cleared(1, 0, 3)).len(), 2, "a new head, and what to keep");
+        assert_eq!(handle(cleared(1, 0, 3)), []);
+        assert_eq!(handle(cleared(9, 8, 2)), []);
     }
 }

@@ -17,7 +17,9 @@
 //! - I2 A block is in the HotDB before it is here (R7).
 //! - I3 At most one request for balances per justified checkpoint is under way; while it is, the
 //!   last balances known count. A failed request is repeated at the next tick, not in a loop.
-//! - I4 The HotDB is told at most once per message.
+//! - I4 A block that the fork choice does not take, other than for finality or as a copy, is told and its
+//!   message counts as lost: no block is accepted and then missing here.
+//! - I5 The HotDB is told at most once per message.
 //!
 //! **Blocking.** May wait for the HotDB's mailbox. It never waits for the Rewinder (the balances come
 //! as a message into a reserved slot) nor for Quarantine (its replies have reserved slots, too).

@@ -182,10 +182,13 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         };
         match step {
             Ok(effects) => {
+                let imported =
+                    !effects.iter().any(|effect| matches!(effect, Effect::NotImported { .. }));
                 for effect in effects {
                     self.carry_out(effect);
                 }
-                if let Some(receipt) = receipt {
+                // Dropped otherwise: whoever submitted the block is told of a fault.
+                if let Some(receipt) = receipt.filter(|_| imported) {
                     receipt.taken(self.machine.view().finalized);
                 }
                 true
@@ -213,6 +216,10 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
             }
             Effect::SurroundVote { validators } => {
                 self.observer.tell(Notice::SurroundVote { validators });
+            }
+            Effect::NotImported { root, refusal } => {
+                tracing::error!(?root, %refusal, "a cleared block is not in the fork choice");
+                self.observer.tell(Notice::NotImported { root, refusal });
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The pure part of the Quarantine; see [`crate::quarantine`] for its contract.
 
+mod finality;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::bounded::BoundedSet;
@@ -515,46 +517,6 @@ impl<C: Consensus> Quarantine<C> {
             Item::Attestation(attestation) => self.seen.insert(consensus.vote(attestation).id),
         }
         Some(Verdict::Accept { post_state_root })
-    }
-
-    fn finality(
-        &mut self,
-        consensus: &C,
-        finalized: Checkpoint<C::Root>,
-        effects: &mut Vec<Effect<C>>,
-    ) {
-        if finalized.epoch <= self.finalized.epoch || !self.known.contains_key(&finalized.root) {
-            return;
-        }
-        self.finalized = finalized;
-        self.prune_known(finalized.root);
-        let slot = consensus.start_slot(finalized.epoch);
-        let passed = self.table.waiting_until(|item| match item {
-            Item::Block(block) => consensus.header(block).slot <= slot,
-            Item::Attestation(attestation) => {
-                consensus.vote(attestation).target.epoch < finalized.epoch
-            }
-        });
-        for key in passed {
-            self.finish(&key, &Verdict::Dropped(DropReason::Finalized), effects);
-        }
-    }
-
-    /// Moves what does not descend from the finalised block from `known` to `pruned`.
-    fn prune_known(&mut self, finalized: C::Root) {
-        let mut by_slot: Vec<_> = self.known.iter().map(|(r, k)| (k.slot, *r, k.parent)).collect();
-        by_slot.sort_unstable();
-        let mut kept = BTreeMap::new();
-        for (slot, root, parent) in by_slot {
-            if root == finalized {
-                kept.insert(root, Known { parent: root, slot });
-            } else if kept.contains_key(&parent) {
-                kept.insert(root, Known { parent, slot });
-            } else {
-                self.pruned.insert(root);
-            }
-        }
-        self.known = kept;
     }
 
     fn stop(&mut self, effects: &mut Vec<Effect<C>>) {

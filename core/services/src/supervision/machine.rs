@@ -43,7 +43,7 @@ impl fmt::Display for ServiceName {
 /// How many panics are borne.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Intensity {
-    /// Panics of all services together that are borne within the window; 0: none.
+    /// Panics that are borne within the window; 0: none.
     pub max_restarts: usize,
     /// The window. A panic that is older counts no more.
     pub window: Duration,
@@ -115,20 +115,48 @@ pub enum Effect {
     StopAll(Option<Cause>),
 }
 
-/// The policy; see the module's text.
+/// Panics within a window.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Supervision {
+struct Budget {
     intensity: Intensity,
     /// When the last panics happened, oldest first; at most `max_restarts`.
     recent: VecDeque<Duration>,
+}
+
+impl Budget {
+    fn new(intensity: Intensity) -> Self {
+        Self { intensity, recent: VecDeque::new() }
+    }
+
+    /// Counts a panic; returns whether it is within the intensity.
+    fn bears(&mut self, at: Duration) -> bool {
+        let window = self.intensity.window;
+        while self.recent.front().is_some_and(|old| at.saturating_sub(*old) >= window) {
+            self.recent.pop_front();
+        }
+        if self.recent.len() >= self.intensity.max_restarts {
+            return false;
+        }
+        self.recent.push_back(at);
+        true
+    }
+}
+
+/// The policy; see the module's text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Supervision {
+    services: Budget,
+    /// Of the Rewinder's workers; `None` bears every panic.
+    workers: Option<Budget>,
     stopping: bool,
 }
 
 impl Supervision {
-    /// Returns a supervision that has seen no panic.
+    /// Returns a supervision that has seen no panic. `services` is the intensity of all services but the
+    /// Rewinder together, `workers` that of its workers; without one their panics are borne without count.
     #[must_use]
-    pub fn new(intensity: Intensity) -> Self {
-        Self { intensity, recent: VecDeque::new(), stopping: false }
+    pub fn new(services: Intensity, workers: Option<Intensity>) -> Self {
+        Self { services: Budget::new(services), workers: workers.map(Budget::new), stopping: false }
     }
 
     /// Returns whether the stop has been asked for.
@@ -145,12 +173,13 @@ impl Supervision {
             Event::Panicked { service, at, replaceable } => (service, at, replaceable),
         };
         let next = if replaceable { Effect::Resume } else { Effect::End };
-        let cause = if !replaceable {
-            Some(Cause::Torn { service })
-        } else if !self.stopping && !self.is_borne(at) {
-            Some(Cause::TooManyRestarts { service, intensity: self.intensity })
+        let cause = if replaceable {
+            self.budget(service).and_then(|budget| {
+                let intensity = budget.intensity;
+                (!budget.bears(at)).then_some(Cause::TooManyRestarts { service, intensity })
+            })
         } else {
-            None
+            Some(Cause::Torn { service })
         };
         let mut effects = vec![next];
         if cause.is_some() {
@@ -159,17 +188,13 @@ impl Supervision {
         effects
     }
 
-    /// Counts a panic; returns whether it is within the intensity.
-    fn is_borne(&mut self, at: Duration) -> bool {
-        let window = self.intensity.window;
-        while self.recent.front().is_some_and(|old| at.saturating_sub(*old) >= window) {
-            self.recent.pop_front();
+    /// Returns what counts the service's panics, if anything does.
+    fn budget(&mut self, service: ServiceName) -> Option<&mut Budget> {
+        match service {
+            _ if self.stopping => None,
+            ServiceName::Rewinder => self.workers.as_mut(),
+            _ => Some(&mut self.services),
         }
-        if self.recent.len() >= self.intensity.max_restarts {
-            return false;
-        }
-        self.recent.push_back(at);
-        true
     }
 
     fn stop(&mut self, cause: Option<Cause>) -> Vec<Effect> {
@@ -195,7 +220,7 @@ mod tests {
     #[test]
     fn panics_within_the_intensity_are_borne_and_one_more_stops_all() {
         // Two in ten seconds, then a third in the same window.
-        let mut policy = Supervision::new(INTENSITY);
+        let mut policy = Supervision::new(INTENSITY, None);
         assert_eq!(policy.handle(panicked(0, true)), [Effect::Resume]);
         assert_eq!(policy.handle(panicked(9, true)), [Effect::Resume]);
         let service = ServiceName::Clearance;
@@ -208,7 +233,7 @@ mod tests {
     #[test]
     fn a_panic_leaves_the_window_after_its_length() {
         // The first is ten seconds old when the third comes, so only one other counts.
-        let mut policy = Supervision::new(INTENSITY);
+        let mut policy = Supervision::new(INTENSITY, None);
         for seconds in [0, 9, 10, 19, 20] {
             assert_eq!(policy.handle(panicked(seconds, true)), [Effect::Resume], "{seconds}");
         }
@@ -218,7 +243,7 @@ mod tests {
     #[test]
     fn a_machine_that_cannot_be_replaced_ends_its_service_and_stops_all() {
         // The first panic, and torn; a second torn one asks for nothing but its own end.
-        let mut policy = Supervision::new(INTENSITY);
+        let mut policy = Supervision::new(INTENSITY, None);
         let cause = Cause::Torn { service: ServiceName::Clearance };
         let stop = Effect::StopAll(Some(cause));
         assert_eq!(policy.handle(panicked(0, false)), [Effect::End, stop]);
@@ -229,7 +254,7 @@ mod tests {
     fn while_the_services_stop_panics_are_borne_without_count() {
         // None is allowed; after the stop, three in a row.
         let none = Intensity { max_restarts: 0, ..INTENSITY };
-        let mut policy = Supervision::new(none);
+        let mut policy = Supervision::new(none, None);
         assert_eq!(policy.handle(Event::Stop), [Effect::StopAll(None)]);
         assert_eq!(policy.handle(Event::Stop), []);
         for _ in 0..3 {
@@ -238,9 +263,31 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_s_panics_are_counted_apart_or_not_at_all() {
+        // Without a budget of their own a hundred are borne, and leave the services' budget untouched;
+        // with one, the third of them stops all.
+        let worker = Event::Panicked {
+            service: ServiceName::Rewinder,
+            at: Duration::ZERO,
+            replaceable: true,
+        };
+        let mut policy = Supervision::new(INTENSITY, None);
+        for _ in 0..100 {
+            assert_eq!(policy.handle(worker), [Effect::Resume]);
+        }
+        assert_eq!(policy.handle(panicked(0, true)), [Effect::Resume]);
+        let mut policy = Supervision::new(INTENSITY, Some(INTENSITY));
+        for _ in 0..2 {
+            assert_eq!(policy.handle(worker), [Effect::Resume]);
+            assert_eq!(policy.handle(panicked(0, true)), [Effect::Resume]);
+        }
+        assert_eq!(policy.handle(worker).len(), 2);
+    }
+
+    #[test]
     fn a_clock_that_steps_back_forgets_nothing() {
         // The second panic claims to be earlier than the first: it counts all the same.
-        let mut policy = Supervision::new(INTENSITY);
+        let mut policy = Supervision::new(INTENSITY, None);
         for seconds in [20, 5] {
             assert_eq!(policy.handle(panicked(seconds, true)), [Effect::Resume]);
         }

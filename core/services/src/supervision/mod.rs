@@ -45,7 +45,10 @@
 //! - I6 The stop reaches the Quarantine through a slot that was reserved when the services were built, so
 //!   whoever sends it waits for nobody. A service that ends closes the mailbox of the one below: the
 //!   reverse of the order of starting, by construction (L4).
-//! - I7 The intensity is that of all services together. Its memory is bounded by `max_restarts`.
+//! - I7 The intensity is that of all services together, except for the Rewinder: what its workers handle
+//!   comes from peers and is not retried, so that without a budget of their own
+//!   ([`crate::blocksmith::Config::worker_restarts`]) no number of their panics stops the node. The
+//!   memory of a budget is bounded by `max_restarts`.
 //!
 //! **Blocking.** Reporting a panic and sending the stop never block.
 //!

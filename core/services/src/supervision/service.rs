@@ -31,8 +31,12 @@ pub(crate) struct Supervisor<P: Primitives, C: Consensus> {
 }
 
 impl<P: Primitives, C: Consensus> Supervisor<P, C> {
-    pub(crate) fn new(intensity: Intensity, observer: Observer<P, C>) -> P::Arc<Self> {
-        let machine = Supervision::new(intensity);
+    pub(crate) fn new(
+        services: Intensity,
+        workers: Option<Intensity>,
+        observer: Observer<P, C>,
+    ) -> P::Arc<Self> {
+        let machine = Supervision::new(services, workers);
         let inner = Inner { machine, stop: None, cause: None, panics: 0, held: 0 };
         P::arc(Self { inner: P::Mutex::new(inner), observer })
     }

@@ -18,7 +18,8 @@ const MANY: Intensity = Intensity { max_restarts: 1000, window: Duration::from_s
 
 fn start(restarts: Intensity, faults: Vec<Injection<Std>>) -> Services {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
-    let config = Config { workers: 2, restarts, ..Config::default() };
+    let worker_restarts = Some(restarts);
+    let config = Config { workers: 2, restarts, worker_restarts, ..Config::default() };
     let toy = Arc::new(Toy::default());
     Blocksmith::start_with_faults(config, toy, anchor, faults).expect("the sizes are not zero")
 }
@@ -174,7 +175,7 @@ fn a_torn_quarantine_is_rebuilt_from_what_clearance_has() {
     let mut verdict = None;
     for _ in 0..30 {
         client.tick(10, Duration::ZERO);
-        verdict = verdict.or_else(|| orphan.poll());
+        verdict = verdict.or_else(|| orphan.try_wait());
     }
     let verdict = verdict.unwrap_or_else(|| orphan.wait());
     assert_eq!(verdict.reason(), "fault");

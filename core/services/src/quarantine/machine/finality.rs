@@ -1,0 +1,51 @@
+//! What finality does to the Quarantine: what it passes is pruned or given up.
+
+use std::collections::BTreeMap;
+
+use super::{Known, Quarantine};
+use crate::consensus::{Checkpoint, Consensus};
+use crate::quarantine::event::{Effect, Item};
+use crate::verdict::{DropReason, Verdict};
+
+impl<C: Consensus> Quarantine<C> {
+    /// Takes note of the finalised checkpoint, and gives up what it has passed.
+    pub(super) fn finality(
+        &mut self,
+        consensus: &C,
+        finalized: Checkpoint<C::Root>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        if finalized.epoch <= self.finalized.epoch || !self.known.contains_key(&finalized.root) {
+            return;
+        }
+        self.finalized = finalized;
+        self.prune_known(finalized.root);
+        let slot = consensus.start_slot(finalized.epoch);
+        let passed = self.table.waiting_until(|item| match item {
+            Item::Block(block) => consensus.header(block).slot <= slot,
+            Item::Attestation(attestation) => {
+                consensus.vote(attestation).target.epoch < finalized.epoch
+            }
+        });
+        for key in passed {
+            self.finish(&key, &Verdict::Dropped(DropReason::Finalized), effects);
+        }
+    }
+
+    /// Moves what does not descend from the finalised block from `known` to `pruned`.
+    pub(super) fn prune_known(&mut self, finalized: C::Root) {
+        let mut by_slot: Vec<_> = self.known.iter().map(|(r, k)| (k.slot, *r, k.parent)).collect();
+        by_slot.sort_unstable();
+        let mut kept = BTreeMap::new();
+        for (slot, root, parent) in by_slot {
+            if root == finalized {
+                kept.insert(root, Known { parent: root, slot });
+            } else if kept.contains_key(&parent) {
+                kept.insert(root, Known { parent, slot });
+            } else {
+                self.pruned.insert(root);
+            }
+        }
+        self.known = kept;
+    }
+}

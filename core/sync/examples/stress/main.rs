@@ -1,0 +1,45 @@
+//! Millions of items through every channel: each is to come out once, in its producer's order, and to be
+//! dropped once.
+//!
+//! ```text
+//! cargo run --release -p blocksmith-sync --example stress -- [ITEMS]
+//! ```
+//! `ITEMS` is how many go through each channel, 10 million unless given. Exit code 1 if an item was lost,
+//! came out twice or out of order, or was not dropped just once; 2 if `ITEMS` is no number above 0.
+
+mod cases;
+mod ledger;
+
+use std::process::ExitCode;
+
+const ITEMS: u64 = 10_000_000;
+
+fn main() -> ExitCode {
+    let items = match std::env::args().nth(1).map(|text| (text.parse::<u64>(), text)) {
+        None => ITEMS,
+        Some((Ok(items), _)) if items > 0 => items,
+        Some((_, text)) => {
+            eprintln!("ITEMS: {text:?} is no number above 0");
+            return ExitCode::from(2);
+        }
+    };
+    println!(
+        "{:<22} {:>9} {:>9} {:>11} {:>11}",
+        "channel", "producers", "consumers", "received", "back"
+    );
+    let mut sound = true;
+    cases::run(items, |case| {
+        let (totals, name) = (&case.totals, case.channel);
+        let verdict = if totals.faults.is_empty() {
+            format!("{} made, each dropped once", totals.made)
+        } else {
+            sound = false;
+            totals.faults.join(", ")
+        };
+        println!(
+            "{name:<22} {:>9} {:>9} {:>11} {:>11}  {verdict}",
+            case.producers, case.consumers, totals.received, totals.handed_back
+        );
+    });
+    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
