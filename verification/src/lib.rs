@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod command;
+pub mod document;
 pub mod engines;
 pub mod mutant;
 pub mod replay;

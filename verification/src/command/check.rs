@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
 use blocksmith_models::verdict::{Engine, Outcome, Verdict};
@@ -14,7 +15,7 @@ use blocksmith_models::verdict::{Engine, Outcome, Verdict};
 use super::output::Report;
 use super::{EXIT_DIFFERS, EXIT_OK, EXIT_TRUNCATED, Failure};
 use crate::catalogue::{Check, catalogue};
-use crate::sweep;
+use crate::{document, sweep};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum EngineArgument {
@@ -53,8 +54,14 @@ pub(crate) struct Arguments {
     /// Only checks by this engine.
     #[arg(long, value_enum)]
     engine: Option<EngineArgument>,
+    /// Only checks whose id is this or begins with it and a dot; may be given several times.
+    #[arg(long, value_name = "ID")]
+    id: Vec<String>,
+    /// Only the Ith of N parts of the selected checks, as I/N: every Nth, from the Ith on.
+    #[arg(long, value_name = "I/N", conflicts_with = "mutants", value_parser = shard)]
+    shard: Option<Shard>,
     /// Weaken every ordering and fence of sync, one at a time, instead; list killed and survived.
-    #[arg(long, conflicts_with_all = ["protocol", "engine"])]
+    #[arg(long, conflicts_with_all = ["protocol", "engine", "id"])]
     mutants: bool,
     /// Checks that run at the same time, 1 to 64; as many as there are processors if not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -68,6 +75,30 @@ pub(crate) struct Arguments {
     /// Write the results as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the results as JUnit XML to this file; what is not as expected is a failure there.
+    #[arg(long, value_name = "FILE", conflicts_with = "mutants")]
+    junit: Option<PathBuf>,
+    /// Write what is checked, by hazard and by protocol, as Markdown to this file; run nothing.
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "mutants", "protocol", "engine", "id", "shard", "list", "json", "junit",
+    ])]
+    document: Option<PathBuf>,
+}
+
+/// A part of the checks: every `of`th, from the `part`th on, counted from 1.
+#[derive(Clone, Copy, Debug)]
+struct Shard {
+    part: usize,
+    of: usize,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text
+        .split_once('/')
+        .and_then(|(part, of)| Some(Shard { part: part.parse().ok()?, of: of.parse().ok()? }));
+    parts
+        .filter(|shard| (1..=shard.of).contains(&shard.part))
+        .ok_or_else(|| "two numbers as in 1/4, the first at least 1 and at most the second".into())
 }
 
 /// A result as the JSON report has it.
@@ -85,7 +116,12 @@ struct Row {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    if let Some(file) = Report::named("--document", arguments.document.as_deref())? {
+        file.finish(document::text(&catalogue()).trim_end())?;
+        return Ok(EXIT_OK);
+    }
     let report = Report::maybe(arguments.json.as_deref())?;
+    let junit_file = Report::named("--junit", arguments.junit.as_deref())?;
     if arguments.mutants {
         return mutants(jobs(arguments), report);
     }
@@ -98,6 +134,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         return Ok(EXIT_OK);
     }
     let mut rows = Vec::new();
+    let mut suite = TestSuite::new("blocksmith check");
     let mut worst = EXIT_OK;
     println!("{:<58} {:<8} {:>7}  verdict", "check", "expected", "seconds");
     in_order(&checks, jobs(arguments), |check, verdict, seconds| {
@@ -107,6 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             print_counterexample(&verdict);
         }
         worst = worst.max(exit_code(check, &verdict));
+        suite.add_test_case(test_case(check, &verdict, seconds));
         rows.push(row(check, verdict, seconds));
     });
     let as_expected = rows.iter().filter(|row| row.expected == row.verdict).count();
@@ -115,7 +153,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     if let Some(report) = report {
         report.finish(&serde_json::to_string(&rows).map_err(Failure::fault)?)?;
     }
+    if let Some(file) = junit_file {
+        let mut report = quick_junit::Report::new("blocksmith");
+        report.add_test_suite(suite);
+        file.finish(report.to_string().map_err(Failure::fault)?.trim_end())?;
+    }
     Ok(worst)
+}
+
+/// A check as a test case: it passes if the verdict is the one expected. The verdict with its bounds is in
+/// the standard output of the case, and its counterexample, twins' included.
+fn test_case(check: &Check, verdict: &Verdict, seconds: f64) -> TestCase {
+    let status = if check.is_as_expected(verdict) {
+        TestCaseStatus::success()
+    } else {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_message(format!("{}, expected {}", verdict.word(), check.expected.word()));
+        status
+    };
+    let mut case = TestCase::new(check.id.clone(), status);
+    case.set_classname(format!("blocksmith.{}", check.protocol));
+    case.set_time(Duration::from_secs_f64(seconds));
+    case.set_system_out(format!(
+        "{}\n{verdict}\n{}",
+        check.claim,
+        verdict.counterexample().unwrap_or_default()
+    ));
+    case
 }
 
 fn jobs(arguments: &Arguments) -> usize {
@@ -162,18 +226,26 @@ fn selected(arguments: &Arguments) -> Result<Vec<Check>, Failure> {
         .into_iter()
         .filter(|check| arguments.protocol.as_ref().is_none_or(|name| name == check.protocol))
         .filter(|check| engine.is_none_or(|engine| engine == check.engine))
+        .filter(|check| arguments.id.is_empty() || arguments.id.iter().any(|id| is_of(check, id)))
         .collect();
     if checks.is_empty() {
         let names: Vec<_> = protocols.into_iter().collect();
         let error = anyhow::anyhow!(
-            "no check matches --protocol {} --engine {}; protocols are: {}",
+            "no check matches --protocol {} --engine {} --id {}; protocols are: {}",
             arguments.protocol.as_deref().unwrap_or("(any)"),
             engine.map_or("(any)", Engine::name),
+            if arguments.id.is_empty() { "(any)".to_owned() } else { arguments.id.join(", ") },
             names.join(", ")
         );
         return Err(Failure::input(error));
     }
-    Ok(checks)
+    let Shard { part, of } = arguments.shard.unwrap_or(Shard { part: 1, of: 1 });
+    Ok(checks.into_iter().skip(part - 1).step_by(of).collect())
+}
+
+/// Whether the check's id is `id`, or begins with it and a dot.
+fn is_of(check: &Check, id: &str) -> bool {
+    check.id.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn print_counterexample(verdict: &Verdict) {

@@ -195,6 +195,47 @@ fn wrong_usage_is_told_with_exit_code_two() {
     assert!(refused(&["replay", "/no/such/folder"]).contains("/no/such/folder"));
     assert!(refused(&["vectors", "/no/such/folder"]).contains("/no/such/folder"));
     assert!(refused(&["check", "--protocol", "teleport"]).contains("teleport"));
+    assert!(refused(&["check", "--id", "oneshot.tele"]).contains("oneshot.tele"));
+    for shard in ["0/2", "3/2", "1", "a/b"] {
+        assert!(refused(&["check", "--list", "--shard", shard]).contains(shard));
+    }
+}
+
+#[test]
+fn the_parts_of_a_selection_are_the_whole() {
+    // Three shards of the list of one protocol, taken together and sorted.
+    let list = |arguments: &[&str]| -> Vec<String> {
+        let output =
+            blocksmith(&[&["check", "--list", "--protocol", "mailbox"], arguments].concat());
+        assert_eq!(output.status.code(), Some(0));
+        let mut lines: Vec<_> = text(&output.stdout).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let mut parts =
+        [["--shard", "1/3"], ["--shard", "2/3"], ["--shard", "3/3"]].map(|s| list(&s)).concat();
+    parts.sort();
+    assert_eq!(parts, list(&[]));
+    assert!(parts.len() > 10);
+}
+
+#[test]
+fn junit_has_a_case_for_every_check_with_its_verdict() {
+    // The one-shot's checks under Stepped; a refuted twin passes, and its counterexample is there.
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("junit.xml");
+    let file = file.to_str().expect("a plain path");
+    let selection = ["check", "--protocol", "oneshot", "--engine", "stepped", "--junit", file];
+    let output = blocksmith(&selection);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let xml = fs::read_to_string(file).expect("written");
+    let listed = text(
+        &blocksmith(&["check", "--list", "--protocol", "oneshot", "--engine", "stepped"]).stdout,
+    )
+    .lines()
+    .count();
+    assert_eq!(xml.matches("<testcase ").count(), listed);
+    assert!(xml.contains("failures=\"0\"") && xml.contains("violated"), "{xml}");
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! The catalogue as a document: what is checked, for whoever reads before running.
+//!
+//! It states claims and engines, never results: those come with their bounds from a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use crate::catalogue::{Check, Expected};
+
+const HEAD: &str = "\
+# What is checked
+
+Written by `blocksmith check --document VERIFICATION.md` from the catalogue that the command and the tests
+read; a test compares them. It lists claims, not results: `blocksmith check --id ID` runs a check and prints
+its verdict with its bounds, `--counterexamples` what refutes a twin.
+
+| engine | looks at | does not see |
+|---|---|---|
+| loom | the real code, every execution up to a preemption bound, weak memory, data races | more than five threads |
+| shuttle | the real code, random and PCT schedules, replayable | weak memory |
+| stepped | the real code one operation at a time, every interleaving, shortest counterexample | weak memory |
+| stateright | the services' machines with bounded mailboxes, every interleaving | what lies below a mailbox |
+| tla | independent specifications of the protocols, every reachable state | the code |
+| std | the real code on threads of this machine, as it happens | everything else |
+
+A check *holds* or *must fail*: a twin carries a fault, and the engine that passes the real code has to refute
+it. No check may end truncated.
+";
+
+/// A check under all of its engines.
+struct Entry<'a> {
+    name: &'a str,
+    first: &'a Check,
+    engines: Vec<&'static str>,
+}
+
+/// Returns the document in Markdown.
+#[must_use]
+pub fn text(checks: &[Check]) -> String {
+    let entries = entries(checks);
+    let mut text = HEAD.to_owned();
+    hazards(&mut text, &entries);
+    protocols(&mut text, &entries);
+    text
+}
+
+/// Checks that differ in nothing but the engine, in the catalogue's order.
+fn entries(checks: &[Check]) -> Vec<Entry<'_>> {
+    let mut entries: Vec<Entry<'_>> = Vec::new();
+    for check in checks {
+        let engine = check.engine.name();
+        let name = check.id.strip_suffix(engine).and_then(|name| name.strip_suffix('.'));
+        let name = name.unwrap_or(&check.id);
+        match entries.iter_mut().find(|entry| entry.name == name) {
+            Some(entry) => entry.engines.push(engine),
+            None => entries.push(Entry { name, first: check, engines: vec![engine] }),
+        }
+    }
+    entries
+}
+
+fn hazards(text: &mut String, entries: &[Entry<'_>]) {
+    text.push_str(
+        "\n## By hazard\n\n| hazard | twins that must fail | of the real code |\n|---|---|---|\n",
+    );
+    let mut by_hazard: BTreeMap<_, [Vec<String>; 2]> = BTreeMap::new();
+    for entry in entries {
+        // What tests the engines themselves is about no hazard of the protocols.
+        let hazard = entry.first.hazard.filter(|_| entry.first.protocol != "engine");
+        let Some(hazard) = hazard else { continue };
+        let holds = usize::from(entry.first.expected == Expected::Verified);
+        let cell = format!("`{}` ({})", entry.name, entry.engines.join(", "));
+        by_hazard.entry(in_order(hazard)).or_default()[holds].push(cell);
+    }
+    for ((letters, number), [fail, hold]) in by_hazard {
+        let (fail, hold) = (fail.join("; "), hold.join("; "));
+        writeln!(text, "| {letters}{number} | {fail} | {hold} |").expect("a string takes any text");
+    }
+}
+
+/// N10 comes after N9.
+fn in_order(hazard: &str) -> (&str, u32) {
+    let digits = hazard.find(|c: char| c.is_ascii_digit()).unwrap_or(hazard.len());
+    let (letters, number) = hazard.split_at(digits);
+    (letters, number.parse().unwrap_or(0))
+}
+
+fn protocols(text: &mut String, entries: &[Entry<'_>]) {
+    let names: BTreeSet<_> = entries.iter().map(|entry| entry.first.protocol).collect();
+    for protocol in names {
+        write!(text, "\n## {protocol}\n\n| check | engines | claim |\n|---|---|---|\n")
+            .expect("a string takes any text");
+        for entry in entries.iter().filter(|entry| entry.first.protocol == protocol) {
+            let must_fail = match entry.first.expected {
+                Expected::Verified => "",
+                Expected::Violated => "must fail: ",
+            };
+            let (name, engines) = (entry.name, entry.engines.join(", "));
+            writeln!(text, "| `{name}` | {engines} | {must_fail}{} |", entry.first.claim)
+                .expect("a string takes any text");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{entries, in_order, text};
+    use crate::catalogue::catalogue;
+
+    #[test]
+    fn the_document_is_what_the_catalogue_says() {
+        // The file beside the README, word for word.
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../VERIFICATION.md");
+        let file = std::fs::read_to_string(path).expect("VERIFICATION.md is there");
+        let hint = "write it anew: cargo run --release -- check --document VERIFICATION.md";
+        assert!(file == text(&catalogue()), "{hint}");
+    }
+
+    #[test]
+    fn every_check_is_in_the_document_with_its_engine() {
+        // As many engines as checks, each under its own name once.
+        let checks = catalogue();
+        let entries = entries(&checks);
+        assert_eq!(entries.iter().map(|entry| entry.engines.len()).sum::<usize>(), checks.len());
+        let text = text(&checks);
+        for entry in entries {
+            assert!(text.contains(&format!("| `{}` | {} |", entry.name, entry.engines.join(", "))));
+        }
+    }
+
+    #[test]
+    fn hazards_are_ordered_by_letter_and_number() {
+        // As strings N10 would come before N9.
+        assert!(in_order("N9") < in_order("N10") && in_order("M10") < in_order("N1"));
+    }
+}
