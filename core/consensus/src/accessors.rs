@@ -152,8 +152,21 @@ pub fn get_validator_churn_limit<P: Preset>(
     state: &BeaconState<P>,
     config: &ChainConfig,
 ) -> Result<u64, StateError> {
-    let active = get_committees(state, get_current_epoch(state))?.active_validator_count();
+    let active = get_active_validator_count(state)?;
     Ok(config.min_per_epoch_churn_limit.max(active.safe_div(config.churn_limit_quotient)?))
+}
+
+/// How many validators are active in the state's epoch.
+fn get_active_validator_count<P: Preset>(state: &BeaconState<P>) -> Result<u64, StateError> {
+    let epoch = get_current_epoch(state);
+    let compute = || {
+        let active = state.validators.iter().filter(|v| is_active_validator(v, epoch));
+        Ok(active.count() as u64)
+    };
+    match epoch_context(state) {
+        Some(context) => get_or_try_init(&context.active_validator_count, compute).copied(),
+        None => compute(),
+    }
 }
 
 /// The committees of `epoch`.
@@ -228,6 +241,20 @@ pub fn get_beacon_committee<P: Preset>(
     Ok(committee.ok_or(StateError::UnknownCommittee { index, count })?.to_vec())
 }
 
+/// Number of members of the attested committee.
+///
+/// # Errors
+/// As [`get_beacon_committee`].
+pub(crate) fn get_committee_len<P: Preset>(
+    state: &BeaconState<P>,
+    data: &AttestationData,
+) -> Result<usize, StateError> {
+    let committees = get_committees(state, compute_epoch_at_slot::<P>(data.slot))?;
+    let count = committees.committees_per_slot();
+    let committee = committees.committee(data.slot % P::SLOTS_PER_EPOCH, data.index);
+    Ok(committee.ok_or(StateError::UnknownCommittee { index: data.index, count })?.len())
+}
+
 /// The proposer of the state's slot.
 ///
 /// # Errors
@@ -235,22 +262,32 @@ pub fn get_beacon_committee<P: Preset>(
 pub fn get_beacon_proposer_index<P: Preset>(
     state: &BeaconState<P>,
 ) -> Result<ValidatorIndex, StateError> {
-    let Some(context) = epoch_context(state) else { return compute_proposer(state) };
-    let slots = context
-        .proposers
-        .get_or_init(|| (0..P::SLOTS_PER_EPOCH).map(|_| OnceLock::new()).collect());
-    let cell = &slots[(state.slot % P::SLOTS_PER_EPOCH) as usize];
-    get_or_try_init(cell, || compute_proposer(state)).copied()
+    let Some(context) = epoch_context(state) else {
+        let indices = get_active_validator_indices(state, get_current_epoch(state));
+        return compute_proposer(state, state.slot, &indices);
+    };
+    let compute = || {
+        // The seed, the active validators and their effective balances are fixed for the epoch (C1).
+        let first = compute_start_slot_at_epoch::<P>(context.epoch)?;
+        let indices = get_active_validator_indices(state, context.epoch);
+        (0..P::SLOTS_PER_EPOCH)
+            .map(|slot| compute_proposer(state, first.safe_add(slot)?, &indices))
+            .collect()
+    };
+    Ok(get_or_try_init(&context.proposers, compute)?[(state.slot % P::SLOTS_PER_EPOCH) as usize])
 }
 
-fn compute_proposer<P: Preset>(state: &BeaconState<P>) -> Result<ValidatorIndex, StateError> {
-    let epoch = get_current_epoch(state);
+/// The proposer of `slot`, which is in the state's epoch; `indices` are the active validators.
+fn compute_proposer<P: Preset>(
+    state: &BeaconState<P>,
+    slot: Slot,
+    indices: &[ValidatorIndex],
+) -> Result<ValidatorIndex, StateError> {
+    let epoch_seed = get_seed(state, get_current_epoch(state), DOMAIN_BEACON_PROPOSER)?;
     let mut input = [0; 40];
-    let epoch_seed = get_seed(state, epoch, DOMAIN_BEACON_PROPOSER)?;
     input[..32].copy_from_slice(epoch_seed.as_ref());
-    input[32..].copy_from_slice(&state.slot.to_le_bytes());
-    let indices = get_active_validator_indices(state, epoch);
-    compute_proposer_index(state, &indices, &hash(&input))
+    input[32..].copy_from_slice(&slot.to_le_bytes());
+    compute_proposer_index(state, indices, &hash(&input))
 }
 
 /// One of `indices`, chosen by `seed` with a chance in proportion to its effective balance.
@@ -329,6 +366,25 @@ pub fn get_attesting_indices<P: Preset>(
     data: &AttestationData,
     bits: &AggregationBits,
 ) -> Result<Vec<ValidatorIndex>, StateError> {
+    let mut indices = Vec::with_capacity(bits.len());
+    for_each_attester(state, data, bits, |index| {
+        indices.push(index);
+        Ok(())
+    })?;
+    indices.sort_unstable();
+    Ok(indices)
+}
+
+/// Gives each member of the attested committee whose bit is set to `visit`, in the committee's order.
+///
+/// # Errors
+/// As [`get_attesting_indices`]; the visitor's own.
+pub(crate) fn for_each_attester<P: Preset>(
+    state: &BeaconState<P>,
+    data: &AttestationData,
+    bits: &AggregationBits,
+    mut visit: impl FnMut(ValidatorIndex) -> Result<(), StateError>,
+) -> Result<(), StateError> {
     let committees = get_committees(state, compute_epoch_at_slot::<P>(data.slot))?;
     let count = committees.committees_per_slot();
     let committee = committees
@@ -338,14 +394,8 @@ pub fn get_attesting_indices<P: Preset>(
         let (bits, committee) = (bits.len(), committee.len());
         return Err(StateError::AggregationBitsTooShort { bits, committee });
     }
-    let mut indices: Vec<_> = committee
-        .iter()
-        .zip(bits.iter())
-        .filter(|(_, bit)| **bit)
-        .map(|(index, _)| *index)
-        .collect();
-    indices.sort_unstable();
-    Ok(indices)
+    // Bits beyond the committee belong to nobody.
+    bits.iter_ones().map_while(|at| committee.get(at)).try_for_each(|index| visit(*index))
 }
 
 /// The attestation with its attesters listed.

@@ -5,8 +5,13 @@
 //! - B2: a [`Signature`] was checked when it was decompressed: on the curve, in the subgroup. It
 //!   may be the point at infinity, which no valid key signs to.
 //! - B3: [`verify_batch`] multiplies every signature by its own random scalar of 64 bits from the
-//!   operating system, so that faults cannot cancel; a batch that fails says nothing about its
-//!   members, who are then verified one by one.
+//!   operating system, so that faults cannot cancel. A batch that fails says nothing about its
+//!   members: [`first_invalid`] and [`all_invalid`] halve it until the culprits are alone.
+//!
+//! A batch costs one hash to the curve, one Miller loop and one small multiplication of the key for
+//! each signature; the signatures themselves are summed with their scalars at once (Pippenger), and
+//! the final exponentiation is shared. The keys of an aggregate are summed as affine points with
+//! shared inversions.
 //!
 //! Reference: IETF draft `irtf-cfrg-bls-signature-04`; consensus specification,
 //! `phase0/beacon-chain.md`, "BLS signatures".
@@ -17,7 +22,7 @@ use blst::min_pk::{
     AggregatePublicKey, AggregateSignature, PublicKey as BlstPublicKey, SecretKey as BlstSecretKey,
     Signature as BlstSignature,
 };
-use blst::{BLST_ERROR, Pairing, blst_p1_affine, blst_p2_affine};
+use blst::{BLST_ERROR, MultiPoint, Pairing, blst_fp12, blst_p1_affine, blst_p2_affine};
 
 use crate::error::Fault;
 use crate::primitives::{PublicKeyBytes, Root, SignatureBytes};
@@ -81,17 +86,33 @@ impl PublicKey {
     /// # Errors
     /// [`BlsError::EmptyAggregate`] of no keys, [`BlsError::InfinityPublicKey`] if they cancel.
     pub fn aggregate(keys: &[Self]) -> Result<Self, BlsError> {
-        let (first, rest) = keys.split_first().ok_or(BlsError::EmptyAggregate)?;
-        if rest.is_empty() {
-            return Ok(*first);
+        match keys {
+            [] => Err(BlsError::EmptyAggregate),
+            [only] => Ok(*only),
+            // Not worth the set-up of shared inversions.
+            [first, rest @ ..] if rest.len() < Self::SHARED_INVERSIONS => {
+                let mut sum = AggregatePublicKey::from_public_key(&first.0);
+                for key in rest {
+                    sum.add_public_key(&key.0, false)?;
+                }
+                Self::finite(sum)
+            }
+            _ => {
+                let points: Vec<BlstPublicKey> = keys.iter().map(|key| key.0).collect();
+                Self::finite(points.as_slice().add())
+            }
         }
-        let mut sum = AggregatePublicKey::from_public_key(&first.0);
-        for key in rest {
-            sum.add_public_key(&key.0, false)?;
-        }
-        let sum = sum.to_public_key();
+    }
+
+    /// Keys from which on sums share inversions.
+    const SHARED_INVERSIONS: usize = 8;
+
+    /// A sum that may be the point at infinity.
+    fn finite(sum: AggregatePublicKey) -> Result<Self, BlsError> {
+        /// The mark of infinity in an uncompressed point's first byte.
         const INFINITY_FLAG: u8 = 0x40;
-        if sum.to_bytes()[0] & INFINITY_FLAG != 0 {
+        let sum = sum.to_public_key();
+        if sum.serialize()[0] & INFINITY_FLAG != 0 {
             return Err(BlsError::InfinityPublicKey);
         }
         Ok(Self(sum))
@@ -152,11 +173,11 @@ pub fn verify_batch(sets: &[SignatureSet]) -> Result<bool, Fault> {
         // A scalar of zero would leave its signature out.
         scalar[0] |= 1;
         let public_key: &blst_p1_affine = (&set.public_key.0).into();
-        let signature: &blst_p2_affine = (&set.signature.0).into();
         let outcome = pairing.mul_n_aggregate(
             public_key,
             false,
-            signature,
+            // All signatures follow together.
+            &(),
             false,
             scalar,
             BATCH_SCALAR_BITS,
@@ -168,7 +189,55 @@ pub fn verify_batch(sets: &[SignatureSet]) -> Result<bool, Fault> {
         }
     }
     pairing.commit();
-    Ok(pairing.finalverify(None))
+    let signatures: Vec<BlstSignature> = sets.iter().map(|set| set.signature.0).collect();
+    let sum = signatures.as_slice().mult(&random, BATCH_SCALAR_BITS).to_signature();
+    let mut of_signatures = blst_fp12::default();
+    Pairing::aggregated(&mut of_signatures, <&blst_p2_affine>::from(&sum));
+    Ok(pairing.finalverify(Some(&of_signatures)))
+}
+
+/// The position of the first invalid signature, found by halving batches: about twice the work of
+/// one batch, whatever their number.
+///
+/// # Errors
+/// As [`verify_batch`].
+pub fn first_invalid(sets: &[SignatureSet]) -> Result<Option<usize>, Fault> {
+    if verify_batch(sets)? {
+        return Ok(None);
+    }
+    // The first invalid one is within `from..to`.
+    let (mut from, mut to) = (0, sets.len());
+    while to - from > 1 {
+        let middle = from.midpoint(to);
+        if verify_batch(&sets[from..middle])? {
+            from = middle;
+        } else {
+            to = middle;
+        }
+    }
+    Ok(Some(from))
+}
+
+/// The positions of all invalid signatures, ascending, found by halving batches.
+///
+/// # Errors
+/// As [`verify_batch`].
+pub fn all_invalid(sets: &[SignatureSet]) -> Result<Vec<usize>, Fault> {
+    let mut invalid = Vec::new();
+    // What is still to be judged, the foremost last. At most two entries per halving.
+    let mut open = vec![(0, sets.len())];
+    while let Some((from, to)) = open.pop() {
+        if verify_batch(&sets[from..to])? {
+            continue;
+        }
+        if to - from == 1 {
+            invalid.push(from);
+            continue;
+        }
+        let middle = from.midpoint(to);
+        open.extend([(middle, to), (from, middle)]);
+    }
+    Ok(invalid)
 }
 
 /// A secret key, for signing in tests and by validators without a remote signer.
@@ -214,12 +283,18 @@ pub fn sign(secret_key: &[u8; 32], message: &[u8]) -> Result<SignatureBytes, Bls
 
 /// The suite's `Verify`: false for anything that is not a key, not a signature or does not match.
 pub fn verify(public_key: &PublicKeyBytes, message: &[u8], signature: &SignatureBytes) -> bool {
-    let (Ok(key), Ok(signature)) =
-        (PublicKey::from_bytes(public_key), Signature::from_bytes(signature))
-    else {
-        return false;
-    };
-    core_verify(&[key], &[message], &signature)
+    verify_with_key(public_key, message, signature).is_some()
+}
+
+/// As [`verify`]; the decompressed key if all is well.
+pub(crate) fn verify_with_key(
+    public_key: &PublicKeyBytes,
+    message: &[u8],
+    signature: &SignatureBytes,
+) -> Option<PublicKey> {
+    let key = PublicKey::from_bytes(public_key).ok()?;
+    let signature = Signature::from_bytes(signature).ok()?;
+    core_verify(&[key], &[message], &signature).then_some(key)
 }
 
 /// The suite's `Aggregate`.

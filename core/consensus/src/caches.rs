@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | committees, proposers, total active balance | epoch | states of one epoch start | each epoch |
 //! | index of public keys | position in the registry | clones, copy on write | by deposits |
-//! | decompressed keys | validator index and bytes | all descendants of one state | never, grows |
+//! | decompressed keys, affine | validator index and bytes | all descendants of one state | never, grows |
 //! | exit queue | - | nobody (two numbers, by value) | by every exit |
 //!
 //! The context of the next epoch is made current at the end of `process_effective_balance_updates`.
@@ -20,14 +20,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use milhouse::List;
-use typenum::Unsigned;
-
 use crate::bls::{BlsError, PublicKey};
 use crate::containers::Validator;
+use crate::preset::Length;
 use crate::primitives::{Epoch, Gwei, PublicKeyBytes, ValidatorIndex};
+use crate::tree::PersistentList;
 
-type Validators<N> = List<Validator, N, std::collections::BTreeMap<usize, Validator>>;
+type Validators<N> = PersistentList<Validator, N>;
 
 /// Everything that a state caches. A clone copies a handful of pointers.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +39,7 @@ pub(crate) struct Caches {
 
 impl Caches {
     /// Brings the index of public keys up to the registry's length.
-    pub(crate) fn index_public_keys<N: Unsigned>(&mut self, validators: &Validators<N>) {
+    pub(crate) fn index_public_keys<N: Length>(&mut self, validators: &Validators<N>) {
         self.public_key_index.extend(validators);
     }
 
@@ -74,7 +73,8 @@ pub(crate) struct EpochContext {
     pub(crate) current: OnceLock<Arc<Committees>>,
     pub(crate) next: OnceLock<Arc<Committees>>,
     pub(crate) total_active_balance: OnceLock<Gwei>,
-    pub(crate) proposers: OnceLock<Box<[OnceLock<ValidatorIndex>]>>,
+    pub(crate) active_validator_count: OnceLock<u64>,
+    pub(crate) proposers: OnceLock<Box<[ValidatorIndex]>>,
 }
 
 /// The shuffled active validators of an epoch, cut into committees.
@@ -129,15 +129,15 @@ pub(crate) struct PublicKeyIndex {
 }
 
 impl PublicKeyIndex {
-    pub(crate) fn extend<N: Unsigned>(&mut self, validators: &Validators<N>) {
-        let Ok(new) = validators.iter_from(self.indexed) else {
-            // The registry never shrinks; if it was replaced by hand, start anew.
-            *self = Self::default();
-            return self.extend(validators);
-        };
+    pub(crate) fn extend<N: Length>(&mut self, validators: &Validators<N>) {
         if validators.len() == self.indexed {
             return;
         }
+        if validators.len() < self.indexed {
+            // The registry never shrinks; if it was replaced by hand, start anew.
+            *self = Self::default();
+        }
+        let new = (self.indexed..validators.len()).filter_map(|index| validators.get(index));
         let bulk = validators.len() - self.indexed + self.overlay.len() > OVERLAY_LIMIT;
         if bulk {
             let base = Arc::make_mut(&mut self.base);
@@ -159,7 +159,9 @@ impl PublicKeyIndex {
     }
 }
 
-/// Public keys that were decompressed and found to be in the group.
+/// Public keys that were decompressed and found to be in the group, as affine points by validator
+/// index. Shared by all states of a chain; read without decompressing, written when a validator's key
+/// is first needed or its deposit accepted.
 #[derive(Debug, Default)]
 pub(crate) struct PublicKeyTable {
     keys: RwLock<Vec<Option<(PublicKeyBytes, PublicKey)>>>,
@@ -181,11 +183,38 @@ impl PublicKeyTable {
             None => {}
         }
         let key = PublicKey::from_bytes(compressed)?;
+        self.insert(index, *compressed, key);
+        Ok(key)
+    }
+
+    /// The sum of the keys of several validators. Looks them all up under one lock.
+    pub(crate) fn aggregate<'a>(
+        &self,
+        validators: impl Iterator<Item = (usize, &'a PublicKeyBytes)> + Clone,
+    ) -> Result<PublicKey, BlsError> {
+        let known = {
+            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+            let look_up = |(index, compressed): (usize, &PublicKeyBytes)| match keys.get(index) {
+                Some(Some((bytes, key))) if bytes == compressed => Some(*key),
+                _ => None,
+            };
+            validators.clone().map(look_up).collect::<Option<Vec<_>>>()
+        };
+        let keys = match known {
+            Some(keys) => keys,
+            None => validators
+                .map(|(index, compressed)| self.get(index, compressed))
+                .collect::<Result<_, _>>()?,
+        };
+        PublicKey::aggregate(&keys)
+    }
+
+    /// Remembers a key that was checked. An entry that is there stays.
+    pub(crate) fn insert(&self, index: usize, compressed: PublicKeyBytes, key: PublicKey) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         if keys.len() <= index {
             keys.resize(index + 1, None);
         }
-        keys[index] = Some((*compressed, key));
-        Ok(key)
+        keys[index].get_or_insert((compressed, key));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Their list limits are the same in both presets, so they need no preset parameter. Each is an
 //! `ssz_rs` container (encoding, decoding, root) whose [`Layout`] is derived from the same field
-//! list, so that shape and value cannot drift apart; decode with [`crate::decode_exact`].
-//! The small ones also speak the encoding of the persistent lists, through this one.
+//! list, so that shape and value cannot drift apart; decode with [`crate::decode_exact`]. Roots are
+//! computed in place ([`HashTree`]), also from that list.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Containers", and
 //! `phase0/validator.md` for `Eth1Block` and the aggregates.
@@ -14,6 +14,7 @@ use crate::primitives::{
     CommitteeIndex, Epoch, Gwei, PublicKeyBytes, Root, SignatureBytes, Slot, ValidatorIndex,
     Version,
 };
+use crate::tree::{HashTree, container_root};
 use crate::wire::{DecodeError, Field, Layout, check_container, container_fixed_len};
 
 /// Largest committee, hence the limit of aggregation bits and of attesting indices.
@@ -49,6 +50,12 @@ macro_rules! wire_container {
 
             fn check(bytes: &[u8]) -> Result<(), DecodeError> {
                 check_container(bytes, &[$(Field::of::<$type>()),+])
+            }
+        }
+
+        impl HashTree for $name {
+            fn hash_root(&self) -> Root {
+                container_root(&[$(HashTree::hash_root(&self.$field)),+])
             }
         }
     )+};

@@ -9,18 +9,9 @@ use crate::primitives::{CommitteeIndex, Epoch, Slot, ValidatorIndex};
 /// Something of ours failed; says nothing about the input.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Fault {
-    /// A persistent list refused an operation that its contract allows.
-    #[error("persistent list: {0}")]
-    PersistentList(String),
     /// The operating system gave no entropy.
     #[error("no entropy: {0}")]
     Entropy(String),
-}
-
-impl From<milhouse::Error> for Fault {
-    fn from(error: milhouse::Error) -> Self {
-        Self::PersistentList(format!("{error:?}"))
-    }
 }
 
 /// A `uint64` computation whose result does not fit, which the specification makes invalid.
@@ -75,12 +66,6 @@ pub enum StateError {
     /// Not the input's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-impl From<milhouse::Error> for StateError {
-    fn from(error: milhouse::Error) -> Self {
-        Self::Fault(error.into())
-    }
 }
 
 /// Tells a fault of ours from an invalid input.

@@ -2,19 +2,18 @@
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Genesis".
 
-use tree_hash::TreeHash;
-
 use crate::accessors::is_active_validator;
 use crate::caches::Caches;
 use crate::config::ChainConfig;
 use crate::containers::{BeaconBlockBody, BeaconBlockHeader, Checkpoint, Deposit, Eth1Data, Fork};
-use crate::error::{Fault, Overflow, SafeMath, StateError};
+use crate::error::{Overflow, SafeMath, StateError};
 use crate::merkle::DepositTree;
 use crate::mutators::get_validator_mut;
 use crate::operations::{DepositError, effective_balance, process_deposit};
 use crate::preset::Preset;
 use crate::primitives::{GENESIS_EPOCH, GENESIS_SLOT, Root, ValidatorIndex};
-use crate::state::{BeaconState, PersistentList, PersistentVector};
+use crate::state::BeaconState;
+use crate::tree::{PersistentList, PersistentVector};
 use crate::wire::Wire;
 
 /// Why there is no genesis state for these deposits.
@@ -42,18 +41,6 @@ impl From<Overflow> for GenesisError {
     }
 }
 
-impl From<milhouse::Error> for GenesisError {
-    fn from(error: milhouse::Error) -> Self {
-        Self::State(error.into())
-    }
-}
-
-impl From<Fault> for GenesisError {
-    fn from(fault: Fault) -> Self {
-        Self::State(fault.into())
-    }
-}
-
 /// The state that the deposits up to an execution-layer block lead to.
 ///
 /// # Errors
@@ -65,7 +52,7 @@ pub fn initialize_beacon_state_from_eth1<P: Preset>(
     config: &ChainConfig,
 ) -> Result<BeaconState<P>, GenesisError> {
     let genesis_time = eth1_timestamp.safe_add(config.genesis_delay)?;
-    let mut state = empty_state::<P>(genesis_time, eth1_block_hash, config)?;
+    let mut state = empty_state::<P>(genesis_time, eth1_block_hash, config);
     state.eth1_data.deposit_count = deposits.len() as u64;
 
     let mut tree = DepositTree::default();
@@ -87,8 +74,7 @@ pub fn initialize_beacon_state_from_eth1<P: Preset>(
             validator.activation_epoch = GENESIS_EPOCH;
         }
     }
-    state.apply_updates()?;
-    state.genesis_validators_root = state.validators.tree_hash_root().into();
+    state.genesis_validators_root = state.validators.hash_tree_root();
     state.caches.start_epoch(GENESIS_EPOCH);
     Ok(state)
 }
@@ -105,9 +91,9 @@ fn empty_state<P: Preset>(
     genesis_time: u64,
     eth1_block_hash: Root,
     config: &ChainConfig,
-) -> Result<BeaconState<P>, GenesisError> {
+) -> BeaconState<P> {
     let version = config.genesis_fork_version;
-    Ok(BeaconState {
+    BeaconState {
         genesis_time,
         genesis_validators_root: Root::ZERO,
         slot: GENESIS_SLOT,
@@ -116,16 +102,16 @@ fn empty_state<P: Preset>(
             body_root: BeaconBlockBody::default().hash_tree_root(),
             ..BeaconBlockHeader::default()
         },
-        block_roots: PersistentVector::from_elem(Root::ZERO)?,
-        state_roots: PersistentVector::from_elem(Root::ZERO)?,
+        block_roots: PersistentVector::from_elem(Root::ZERO),
+        state_roots: PersistentVector::from_elem(Root::ZERO),
         historical_roots: PersistentList::empty(),
         eth1_data: Eth1Data { block_hash: eth1_block_hash, ..Eth1Data::default() },
         eth1_data_votes: PersistentList::empty(),
         eth1_deposit_index: 0,
         validators: PersistentList::empty(),
         balances: PersistentList::empty(),
-        randao_mixes: PersistentVector::from_elem(eth1_block_hash)?,
-        slashings: PersistentVector::from_elem(0)?,
+        randao_mixes: PersistentVector::from_elem(eth1_block_hash),
+        slashings: PersistentVector::from_elem(0),
         previous_epoch_attestations: PersistentList::empty(),
         current_epoch_attestations: PersistentList::empty(),
         justification_bits: 0,
@@ -133,5 +119,5 @@ fn empty_state<P: Preset>(
         current_justified_checkpoint: Checkpoint::default(),
         finalized_checkpoint: Checkpoint::default(),
         caches: Caches::default(),
-    })
+    }
 }

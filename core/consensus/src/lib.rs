@@ -46,15 +46,16 @@ mod genesis;
 mod merkle;
 mod mutators;
 mod operations;
-mod persistent;
 mod phase0;
 mod preset;
 mod primitives;
+mod registry;
 mod rewards;
 mod shuffling;
 mod signatures;
 mod state;
 mod state_transition;
+mod tree;
 mod wire;
 
 pub use accessors::{
@@ -88,6 +89,7 @@ pub use rewards::{
 };
 pub use shuffling::{IndexOutOfRange, compute_shuffled_index, shuffle_list};
 pub use signatures::Signatures;
-pub use state::{BeaconState, HistoricalBatch, PersistentList, PersistentVector};
+pub use state::{BeaconState, HistoricalBatch};
 pub use state_transition::*;
+pub use tree::{Element, HashTree, Iter, ListFull, PersistentList, PersistentVector, hash_pairs};
 pub use wire::{DecodeError, Layout, Wire, decode_exact};

@@ -66,7 +66,7 @@ impl DepositTree {
             };
             zero = hash_concat(&zero, &zero);
         }
-        hash_concat(&node, &crate::persistent::uint_leaf(self.count))
+        hash_concat(&node, &crate::tree::uint_leaf(self.count))
     }
 }
 
@@ -87,12 +87,11 @@ mod tests {
     #[test]
     fn the_deposit_tree_has_the_root_of_the_list_of_its_leaves() {
         // Appends seven leaves and compares each root with that of a list of the same limit.
-        use tree_hash::TreeHash;
-        type Leaves = milhouse::List<Root, typenum::U4294967296>;
+        type Leaves = crate::tree::PersistentList<Root, typenum::U4294967296>;
         let mut tree = DepositTree::default();
         for count in 0..7u8 {
             let leaves: Vec<Root> = (0..count).map(|byte| Root::new([byte; 32])).collect();
-            let expected: Root = Leaves::new(leaves).unwrap().tree_hash_root().into();
+            let expected = Leaves::try_from(leaves).unwrap().hash_tree_root();
             assert_eq!(tree.root(), expected, "{count} leaves");
             assert!(tree.push(Root::new([count; 32])));
         }

@@ -222,8 +222,7 @@ impl<P: Preset> Consensus for Phase0<P> {
     }
 
     fn state_root(&self, state: &BeaconState<P>) -> Root {
-        // A state at rest has no pending writes (S1), and only those can fail to apply.
-        state.hash_tree_root().expect("a state at rest has no pending writes")
+        state.hash_tree_root()
     }
 
     fn state_bytes(&self, state: &BeaconState<P>) -> usize {
@@ -286,7 +285,7 @@ impl<P: Preset> Consensus for Phase0<P> {
         equivocating.sort_unstable();
         equivocating.dedup();
         Ok(BlockEffects {
-            post_state_root: post_state.hash_tree_root()?,
+            post_state_root: post_state.hash_tree_root(),
             checkpoints: Checkpoints {
                 justified: checkpoint(post_state.current_justified_checkpoint),
                 finalized: checkpoint(post_state.finalized_checkpoint),

@@ -2,16 +2,15 @@
 //!
 //! [`FixedBytes`] is the one representation of every fixed-length byte string (roots, public keys,
 //! signatures, versions). It is inline (no heap) so that a registry of a million validators costs
-//! its own bytes, and it speaks both encodings that this crate uses: that of the wire containers
-//! and that of the persistent lists.
+//! its own bytes.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Custom types" and "Constants".
 
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
 use ssz_rs::{DeserializeError, MerkleizationError, Node, SerializeError};
-use tree_hash::{Hash256, PackedEncoding, TreeHash, TreeHashType};
 
 /// A slot number, counted from genesis.
 pub type Slot = u64;
@@ -185,18 +184,6 @@ impl From<Node> for Root {
     }
 }
 
-impl From<Hash256> for Root {
-    fn from(hash: Hash256) -> Self {
-        Self(hash.0)
-    }
-}
-
-impl From<Root> for Hash256 {
-    fn from(root: Root) -> Self {
-        Self(root.0)
-    }
-}
-
 impl<const N: usize> ssz_rs::Sized for FixedBytes<N> {
     fn is_variable_size() -> bool {
         false
@@ -229,70 +216,50 @@ impl<const N: usize> ssz_rs::Deserialize for FixedBytes<N> {
 
 impl<const N: usize> ssz_rs::Merkleized for FixedBytes<N> {
     fn hash_tree_root(&mut self) -> Result<Node, MerkleizationError> {
-        let root = self.tree_hash_root();
-        Ok(Node::try_from(root.as_slice()).expect("a root has 32 bytes"))
+        let mut bytes: ssz_rs::Vector<u8, N> =
+            self.0.to_vec().try_into().expect("as many bytes as the type has");
+        ssz_rs::Merkleized::hash_tree_root(&mut bytes)
     }
 }
 
 impl<const N: usize> ssz_rs::SimpleSerialize for FixedBytes<N> {}
 
-impl<const N: usize> ssz::Encode for FixedBytes<N> {
-    fn is_ssz_fixed_len() -> bool {
-        true
-    }
-
-    fn ssz_fixed_len() -> usize {
-        N
-    }
-
-    fn ssz_bytes_len(&self) -> usize {
-        N
-    }
-
-    fn ssz_append(&self, buf: &mut Vec<u8>) {
-        buf.extend_from_slice(&self.0);
-    }
-}
-
-impl<const N: usize> ssz::Decode for FixedBytes<N> {
-    fn is_ssz_fixed_len() -> bool {
-        true
-    }
-
-    fn ssz_fixed_len() -> usize {
-        N
-    }
-
-    fn from_ssz_bytes(bytes: &[u8]) -> Result<Self, ssz::DecodeError> {
-        Self::try_from(bytes)
-            .map_err(|_| ssz::DecodeError::InvalidByteLength { len: bytes.len(), expected: N })
-    }
-}
-
-impl<const N: usize> TreeHash for FixedBytes<N> {
-    fn tree_hash_type() -> TreeHashType {
-        TreeHashType::Vector
-    }
-
-    fn tree_hash_packed_encoding(&self) -> PackedEncoding {
-        PackedEncoding::from_slice(&self.0)
-    }
-
-    fn tree_hash_packing_factor() -> usize {
-        1
-    }
-
-    fn tree_hash_root(&self) -> Hash256 {
-        tree_hash::merkle_root(&self.0, 0)
-    }
-}
-
 /// SHA-256, the specification's `hash`.
 pub fn hash(input: &[u8]) -> Root {
-    Root::new(ethereum_hashing::hash_fixed(input))
+    Root::new(Sha256::digest(input).into())
+}
+
+/// As [`hash`], of so little that it fits one block of the compression function with its padding: half
+/// the work of a tree's node.
+///
+/// # Panics
+/// If `input` is longer than 55 bytes.
+pub(crate) fn hash_one_block(input: &[u8]) -> Root {
+    const START: [u32; 8] = [
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    assert!(input.len() <= 55, "input, its end mark and its length share 64 bytes");
+    let mut block = [0; 64];
+    block[..input.len()].copy_from_slice(input);
+    block[input.len()] = 0x80;
+    block[56..].copy_from_slice(&(8 * input.len() as u64).to_be_bytes());
+    let mut words = START;
+    sha2::compress256(&mut words, &[block.into()]);
+    let mut digest = [0; 32];
+    for (bytes, word) in digest.chunks_exact_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    Root::new(digest)
 }
 
 /// SHA-256 of two roots side by side.
 pub fn hash_concat(left: &Root, right: &Root) -> Root {
-    Root::new(ethereum_hashing::hash32_concat(left.as_ref(), right.as_ref()))
+    crate::tree::hash_pair(left, right)
 }

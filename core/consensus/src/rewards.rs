@@ -1,20 +1,22 @@
-//! Rewards and penalties of attesters, component by component.
+//! Rewards and penalties of attesters.
 //!
 //! The specification filters the pending attestations anew for every component and every
 //! validator. Here one pass over them, [`Participation`], notes per validator whether it attested
-//! the source, target and head of an epoch and how early it was included; each component is then
-//! one pass over the registry.
+//! the source, target and head of an epoch and how early it was included; one pass over the
+//! validators then computes all components at once. The single components are the same pass with
+//! the others left out.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Rewards and penalties".
 
 use crate::accessors::{
-    get_attesting_indices, get_block_root, get_block_root_at_slot, get_current_epoch,
-    get_previous_epoch, get_total_active_balance, get_total_balance, is_active_validator,
+    for_each_attester, get_block_root, get_block_root_at_slot, get_current_epoch,
+    get_previous_epoch,
 };
-use crate::containers::{PendingAttestation, Validator};
-use crate::error::{SafeMath, StateError, integer_squareroot};
+use crate::containers::PendingAttestation;
+use crate::error::{Overflow, SafeMath, StateError, integer_squareroot};
 use crate::preset::Preset;
 use crate::primitives::{BASE_REWARDS_PER_EPOCH, Epoch, Gwei, Slot, ValidatorIndex};
+use crate::registry::{Facts, Registry};
 use crate::state::BeaconState;
 
 /// Rewards and penalties in Gwei, one entry per validator each.
@@ -29,14 +31,6 @@ pub struct Deltas {
 impl Deltas {
     fn zero(count: usize) -> Self {
         Self { rewards: vec![0; count], penalties: vec![0; count] }
-    }
-
-    fn add(&mut self, other: &Self) -> Result<(), StateError> {
-        let sums = self.rewards.iter_mut().zip(&other.rewards);
-        for (sum, part) in sums.chain(self.penalties.iter_mut().zip(&other.penalties)) {
-            *sum = sum.safe_add(*part)?;
-        }
-        Ok(())
     }
 }
 
@@ -57,35 +51,42 @@ struct Attested {
 
 /// Who attested to what in the previous epoch, and with how much balance.
 #[derive(Clone, Debug)]
-struct Participation {
+pub(crate) struct Participation {
     attested: Vec<Attested>,
     /// Balance of the unslashed attesters of the source, target and head, each at least one
     /// increment.
     source_balance: Gwei,
-    target_balance: Gwei,
+    pub(crate) target_balance: Gwei,
     head_balance: Gwei,
 }
 
 impl Participation {
     /// Looks through the previous epoch's pending attestations.
-    fn of<P: Preset>(state: &BeaconState<P>) -> Result<Self, StateError> {
+    ///
+    /// # Errors
+    /// [`StateError`] if one does not fit the state, or a sum overflows.
+    pub(crate) fn of<P: Preset>(
+        state: &BeaconState<P>,
+        registry: &Registry,
+    ) -> Result<Self, StateError> {
         let epoch = get_previous_epoch(state);
-        let mut attested = vec![Attested::default(); state.validators.len()];
+        let mut attested = vec![Attested::default(); registry.facts.len()];
         for attestation in get_matching_source_attestations(state, epoch) {
             note(state, epoch, attestation, &mut attested)?;
         }
-        let balance = |counts: fn(&Attested) -> bool| -> Result<Gwei, StateError> {
-            let mut sum: Gwei = 0;
-            for (validator, attested) in state.validators.iter().zip(&attested) {
-                if !validator.slashed && counts(attested) {
-                    sum = sum.safe_add(validator.effective_balance)?;
-                }
+        let (mut source, mut target, mut head): (Gwei, Gwei, Gwei) = (0, 0, 0);
+        let validators = registry.effective_balances.iter().zip(&registry.facts).zip(&attested);
+        for ((balance, facts), attested) in validators {
+            if facts.slashed() {
+                continue;
             }
-            Ok(sum.max(P::EFFECTIVE_BALANCE_INCREMENT))
-        };
-        let source_balance = balance(|attested| attested.source.is_some())?;
-        let target_balance = balance(|attested| attested.target)?;
-        let head_balance = balance(|attested| attested.head)?;
+            let share = |counts: bool| if counts { *balance } else { 0 };
+            source = source.safe_add(share(attested.source.is_some()))?;
+            target = target.safe_add(share(attested.target))?;
+            head = head.safe_add(share(attested.head))?;
+        }
+        let [source_balance, target_balance, head_balance] =
+            [source, target, head].map(|sum| sum.max(P::EFFECTIVE_BALANCE_INCREMENT));
         Ok(Self { attested, source_balance, target_balance, head_balance })
     }
 }
@@ -109,20 +110,22 @@ fn get_matching_source_attestations<P: Preset>(
 /// [`StateError`] if such an attestation does not fit the state's committees, or the sum overflows.
 pub(crate) fn get_target_attesting_balance<P: Preset>(
     state: &BeaconState<P>,
+    registry: &Registry,
     epoch: Epoch,
 ) -> Result<Gwei, StateError> {
-    let mut attested = vec![false; state.validators.len()];
+    let mut attested = vec![false; registry.facts.len()];
     for attestation in get_matching_source_attestations(state, epoch) {
         let data = &attestation.data;
         // Only asked for if there are attestations: an epoch's first slot has no root of it yet.
         if data.target.root != get_block_root(state, epoch)? {
             continue;
         }
-        for index in get_attesting_indices(state, data, &attestation.aggregation_bits)? {
+        for_each_attester(state, data, &attestation.aggregation_bits, |index| {
             *entry(&mut attested, index)? = true;
-        }
+            Ok(())
+        })?;
     }
-    Ok(get_total_balance(state, |index, validator| attested[index] && !validator.slashed)?)
+    Ok(registry.unslashed_balance::<P>(|index| attested[index])?)
 }
 
 /// The entry of validator `index` in a list that has one per validator.
@@ -147,7 +150,7 @@ fn note<P: Preset>(
         delay: attestation.inclusion_delay,
         proposer_index: attestation.proposer_index,
     };
-    for index in get_attesting_indices(state, data, &attestation.aggregation_bits)? {
+    for_each_attester(state, data, &attestation.aggregation_bits, |index| {
         let entry = entry(attested, index)?;
         entry.target |= target;
         entry.head |= head;
@@ -155,125 +158,150 @@ fn note<P: Preset>(
         if entry.source.is_none_or(|known| inclusion.delay < known.delay) {
             entry.source = Some(inclusion);
         }
-    }
-    Ok(())
+        Ok(())
+    })
+}
+
+/// What one validator gains and loses, part by part.
+#[derive(Clone, Copy, Debug, Default)]
+struct Parts {
+    source: (Gwei, Gwei),
+    target: (Gwei, Gwei),
+    head: (Gwei, Gwei),
+    /// Its own reward for being included early.
+    inclusion: Gwei,
+    /// Whom its inclusion rewards, and by how much.
+    proposer: Option<(ValidatorIndex, Gwei)>,
+    /// Lost in a leak.
+    inactivity: Gwei,
+}
+
+/// Which parts are asked for.
+type Choice = fn(&Parts) -> Parts;
+
+/// Rewards that depend on the effective balance only, hence are the same for most validators.
+#[derive(Clone, Copy, Debug)]
+struct Rates {
+    effective_balance: Gwei,
+    base: Gwei,
+    source: Gwei,
+    target: Gwei,
+    head: Gwei,
 }
 
 /// What every component needs to know of the state.
-struct Context<'a, P: Preset> {
-    state: &'a BeaconState<P>,
-    participation: Participation,
-    previous_epoch: Epoch,
+struct Context<'a> {
+    registry: &'a Registry,
+    participation: &'a Participation,
     total_balance: Gwei,
     total_balance_root: u64,
     finality_delay: u64,
 }
 
-impl<'a, P: Preset> Context<'a, P> {
-    fn new(state: &'a BeaconState<P>) -> Result<Self, StateError> {
-        let previous_epoch = get_previous_epoch(state);
-        let total_balance = get_total_active_balance(state)?;
+impl<'a> Context<'a> {
+    fn new<P: Preset>(
+        state: &BeaconState<P>,
+        registry: &'a Registry,
+        participation: &'a Participation,
+    ) -> Result<Self, StateError> {
+        let total_balance = registry.total_active_balance::<P>()?;
         Ok(Self {
-            state,
-            participation: Participation::of(state)?,
-            previous_epoch,
+            registry,
+            participation,
             total_balance,
             total_balance_root: integer_squareroot(total_balance),
             finality_delay: get_finality_delay(state)?,
         })
     }
 
-    fn base_reward(&self, validator: &Validator) -> Result<Gwei, StateError> {
-        let scaled = validator.effective_balance.safe_mul(P::BASE_REWARD_FACTOR)?;
-        Ok(scaled.safe_div(self.total_balance_root)? / BASE_REWARDS_PER_EPOCH)
-    }
-
-    /// Whether rewards and penalties apply: active in the epoch, or slashed and not yet out.
-    fn is_eligible(&self, validator: &Validator) -> Result<bool, StateError> {
-        Ok(is_active_validator(validator, self.previous_epoch)
-            || (validator.slashed
-                && self.previous_epoch.safe_add(1)? < validator.withdrawable_epoch))
-    }
-
-    fn is_in_inactivity_leak(&self) -> bool {
+    fn is_in_inactivity_leak<P: Preset>(&self) -> bool {
         self.finality_delay > P::MIN_EPOCHS_TO_INACTIVITY_PENALTY
     }
 
-    fn validators(&self) -> impl Iterator<Item = (usize, &Validator, &Attested)> {
-        let pairs = self.state.validators.iter().zip(&self.participation.attested);
-        pairs.enumerate().map(|(index, (validator, attested))| (index, validator, attested))
-    }
-
-    fn component_deltas(
-        &self,
-        attesting_balance: Gwei,
-        counts: impl Fn(&Attested) -> bool,
-    ) -> Result<Deltas, StateError> {
-        let mut deltas = Deltas::zero(self.state.validators.len());
-        let attesting_increments = attesting_balance / P::EFFECTIVE_BALANCE_INCREMENT;
+    fn rates<P: Preset>(&self, effective_balance: Gwei) -> Result<Rates, Overflow> {
+        let scaled = effective_balance.safe_mul(P::BASE_REWARD_FACTOR)?;
+        let base = scaled.safe_div(self.total_balance_root)? / BASE_REWARDS_PER_EPOCH;
         let total_increments = self.total_balance / P::EFFECTIVE_BALANCE_INCREMENT;
-        for (index, validator, attested) in self.validators() {
-            if !self.is_eligible(validator)? {
-                continue;
-            }
-            let base_reward = self.base_reward(validator)?;
-            if validator.slashed || !counts(attested) {
-                deltas.penalties[index] = base_reward;
-            } else if self.is_in_inactivity_leak() {
+        let component = |attesting_balance: Gwei| {
+            if self.is_in_inactivity_leak::<P>() {
                 // Full reward here is what the leak's penalty takes back from perfect attesters.
-                deltas.rewards[index] = base_reward;
-            } else {
-                let scaled = base_reward.safe_mul(attesting_increments)?;
-                deltas.rewards[index] = scaled.safe_div(total_increments)?;
+                return Ok(base);
+            }
+            let increments = attesting_balance / P::EFFECTIVE_BALANCE_INCREMENT;
+            base.safe_mul(increments)?.safe_div(total_increments)
+        };
+        let Participation { source_balance, target_balance, head_balance, .. } = self.participation;
+        Ok(Rates {
+            effective_balance,
+            base,
+            source: component(*source_balance)?,
+            target: component(*target_balance)?,
+            head: component(*head_balance)?,
+        })
+    }
+
+    fn parts<P: Preset>(
+        &self,
+        rates: &Rates,
+        facts: Facts,
+        attested: &Attested,
+    ) -> Result<Parts, Overflow> {
+        let mut parts = Parts::default();
+        let proposer_reward = rates.base / P::PROPOSER_REWARD_QUOTIENT;
+        if facts.eligible() {
+            let component = |counts: bool, reward: Gwei| {
+                if counts && !facts.slashed() { (reward, 0) } else { (0, rates.base) }
+            };
+            parts.source = component(attested.source.is_some(), rates.source);
+            parts.target = component(attested.target, rates.target);
+            parts.head = component(attested.head, rates.head);
+            if self.is_in_inactivity_leak::<P>() {
+                let full = rates.base.safe_mul(BASE_REWARDS_PER_EPOCH)?;
+                parts.inactivity = full.safe_sub(proposer_reward)?;
+                if facts.slashed() || !attested.target {
+                    let scaled = rates.effective_balance.safe_mul(self.finality_delay)?;
+                    parts.inactivity =
+                        parts.inactivity.safe_add(scaled / P::INACTIVITY_PENALTY_QUOTIENT)?;
+                }
             }
         }
-        Ok(deltas)
-    }
-
-    fn source_deltas(&self) -> Result<Deltas, StateError> {
-        self.component_deltas(self.participation.source_balance, |a| a.source.is_some())
-    }
-
-    fn target_deltas(&self) -> Result<Deltas, StateError> {
-        self.component_deltas(self.participation.target_balance, |a| a.target)
-    }
-
-    fn head_deltas(&self) -> Result<Deltas, StateError> {
-        self.component_deltas(self.participation.head_balance, |a| a.head)
-    }
-
-    fn inclusion_delay_deltas(&self) -> Result<Deltas, StateError> {
-        let mut deltas = Deltas::zero(self.state.validators.len());
-        for (index, validator, attested) in self.validators() {
-            let Some(inclusion) = attested.source.filter(|_| !validator.slashed) else { continue };
-            let base_reward = self.base_reward(validator)?;
-            let proposer_reward = base_reward / P::PROPOSER_REWARD_QUOTIENT;
-            let gained = entry(&mut deltas.rewards, inclusion.proposer_index)?;
-            *gained = gained.safe_add(proposer_reward)?;
-            let share = (base_reward - proposer_reward).safe_div(inclusion.delay)?;
-            deltas.rewards[index] = deltas.rewards[index].safe_add(share)?;
+        if let Some(inclusion) = attested.source.filter(|_| !facts.slashed()) {
+            parts.proposer = Some((inclusion.proposer_index, proposer_reward));
+            parts.inclusion = match inclusion.delay {
+                1 => rates.base - proposer_reward,
+                delay => (rates.base - proposer_reward).safe_div(delay)?,
+            };
         }
-        Ok(deltas)
+        Ok(parts)
     }
 
-    fn inactivity_penalty_deltas(&self) -> Result<Deltas, StateError> {
-        let mut deltas = Deltas::zero(self.state.validators.len());
-        if !self.is_in_inactivity_leak() {
-            return Ok(deltas);
-        }
-        for (index, validator, attested) in self.validators() {
-            if !self.is_eligible(validator)? {
+    fn deltas<P: Preset>(&self, choose: Choice) -> Result<Deltas, StateError> {
+        let count = self.registry.facts.len();
+        let mut deltas = Deltas::zero(count);
+        let mut rates: Option<Rates> = None;
+        for index in 0..count {
+            let facts = self.registry.facts[index];
+            let attested = &self.participation.attested[index];
+            if !facts.eligible() && attested.source.is_none() {
                 continue;
             }
-            let base_reward = self.base_reward(validator)?;
-            let proposer_reward = base_reward / P::PROPOSER_REWARD_QUOTIENT;
-            let mut penalty =
-                base_reward.safe_mul(BASE_REWARDS_PER_EPOCH)?.safe_sub(proposer_reward)?;
-            if validator.slashed || !attested.target {
-                let scaled = validator.effective_balance.safe_mul(self.finality_delay)?;
-                penalty = penalty.safe_add(scaled / P::INACTIVITY_PENALTY_QUOTIENT)?;
+            let balance = self.registry.effective_balances[index];
+            let rates = match rates {
+                Some(known) if known.effective_balance == balance => known,
+                _ => *rates.insert(self.rates::<P>(balance)?),
+            };
+            let parts = choose(&self.parts::<P>(&rates, facts, attested)?);
+            let gains = [parts.source.0, parts.target.0, parts.head.0, parts.inclusion];
+            let losses = [parts.source.1, parts.target.1, parts.head.1, parts.inactivity];
+            let sum = |start: Gwei, parts: [Gwei; 4]| {
+                parts.into_iter().try_fold(start, |sum, part| sum.safe_add(part))
+            };
+            deltas.rewards[index] = sum(deltas.rewards[index], gains)?;
+            deltas.penalties[index] = sum(0, losses)?;
+            if let Some((proposer, reward)) = parts.proposer {
+                let gained = entry(&mut deltas.rewards, proposer)?;
+                *gained = gained.safe_add(reward)?;
             }
-            deltas.penalties[index] = penalty;
         }
         Ok(deltas)
     }
@@ -287,41 +315,48 @@ pub fn get_finality_delay<P: Preset>(state: &BeaconState<P>) -> Result<u64, Stat
     Ok(get_previous_epoch(state).safe_sub(state.finalized_checkpoint.epoch)?)
 }
 
+/// The sum of the chosen components, by what one look at registry and attestations found.
+///
+/// # Errors
+/// [`StateError`] if a proposer is unknown, or a sum overflows.
+pub(crate) fn attestation_deltas<P: Preset>(
+    state: &BeaconState<P>,
+    registry: &Registry,
+    participation: &Participation,
+) -> Result<Deltas, StateError> {
+    Context::new(state, registry, participation)?.deltas::<P>(|parts| *parts)
+}
+
 macro_rules! component {
-    ($($(#[$meta:meta])* $function:ident => $component:ident;)+) => {$(
+    ($($(#[$meta:meta])* $function:ident => $choice:expr;)+) => {$(
         $(#[$meta])*
         ///
         /// # Errors
         /// [`StateError`] if a pending attestation does not fit the state, or a sum overflows.
         pub fn $function<P: Preset>(state: &BeaconState<P>) -> Result<Deltas, StateError> {
-            Context::new(state)?.$component()
+            let registry = Registry::of(state);
+            let participation = Participation::of(state, &registry)?;
+            Context::new(state, &registry, &participation)?.deltas::<P>($choice)
         }
     )+};
 }
 
 component! {
     /// For attesting to the right source.
-    get_source_deltas => source_deltas;
+    get_source_deltas => |parts| Parts { source: parts.source, ..Parts::default() };
     /// For attesting to the right target.
-    get_target_deltas => target_deltas;
+    get_target_deltas => |parts| Parts { target: parts.target, ..Parts::default() };
     /// For attesting to the right head.
-    get_head_deltas => head_deltas;
+    get_head_deltas => |parts| Parts { head: parts.head, ..Parts::default() };
     /// For being included early, and for including.
-    get_inclusion_delay_deltas => inclusion_delay_deltas;
+    get_inclusion_delay_deltas => |parts| {
+        let Parts { inclusion, proposer, .. } = *parts;
+        Parts { inclusion, proposer, ..Parts::default() }
+    };
     /// For not attesting while nothing is finalised.
-    get_inactivity_penalty_deltas => inactivity_penalty_deltas;
-}
-
-/// The sum of all components.
-///
-/// # Errors
-/// [`StateError`] if a pending attestation does not fit the state, or a sum overflows.
-pub fn get_attestation_deltas<P: Preset>(state: &BeaconState<P>) -> Result<Deltas, StateError> {
-    let context = Context::new(state)?;
-    let mut sum = context.source_deltas()?;
-    sum.add(&context.target_deltas()?)?;
-    sum.add(&context.head_deltas()?)?;
-    sum.add(&context.inclusion_delay_deltas()?)?;
-    sum.add(&context.inactivity_penalty_deltas()?)?;
-    Ok(sum)
+    get_inactivity_penalty_deltas => |parts| {
+        Parts { inactivity: parts.inactivity, ..Parts::default() }
+    };
+    /// The sum of all components.
+    get_attestation_deltas => |parts| *parts;
 }

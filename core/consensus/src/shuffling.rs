@@ -7,7 +7,7 @@
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "compute_shuffled_index".
 
-use crate::primitives::{Root, hash};
+use crate::primitives::{Root, ValidatorIndex, hash, hash_one_block};
 
 /// Bits in a hash, hence positions that one hash decides.
 const POSITIONS_PER_HASH: u64 = 256;
@@ -51,35 +51,91 @@ pub fn compute_shuffled_index(
 }
 
 /// Shuffles `list` in place: afterwards `list[i]` is what was at `compute_shuffled_index(i)`.
-pub fn shuffle_list<T>(list: &mut [T], seed: &Root, rounds: u8) {
+pub fn shuffle_list(list: &mut [ValidatorIndex], seed: &Root, rounds: u8) {
     if list.len() < 2 {
         return;
     }
-    let count = list.len() as u64;
-    for round in (0..rounds).rev() {
-        let pivot = pivot(seed, round, count);
-        swap_mirrored(list, seed, round, 0, pivot);
-        swap_mirrored(list, seed, round, pivot + 1, count - 1);
+    // Half the width is half the memory traffic; no registry is longer.
+    let narrow: Result<Vec<u32>, _> = list.iter().map(|index| u32::try_from(*index)).collect();
+    match narrow {
+        Ok(mut narrow) => {
+            shuffle(&mut narrow, seed, rounds);
+            for (wide, narrow) in list.iter_mut().zip(narrow) {
+                *wide = ValidatorIndex::from(narrow);
+            }
+        }
+        Err(_) => shuffle(list, seed, rounds),
     }
 }
 
-/// Swaps or leaves each pair of `first..=last` that is mirrored about the middle.
-fn swap_mirrored<T>(list: &mut [T], seed: &Root, round: u8, first: u64, last: u64) {
-    let (mut low, mut high) = (first, last);
-    let mut cached = None;
-    while low < high {
-        let chunk = high / POSITIONS_PER_HASH;
-        let bits = match cached {
-            Some((known, bits)) if known == chunk => bits,
-            _ => source(seed, round, chunk),
-        };
-        cached = Some((chunk, bits));
-        if bit(&bits, high) {
-            list.swap(low as usize, high as usize);
+/// Numbers of which pairs are swapped without a branch.
+trait Number: Copy {
+    /// Swaps `left` and `right` if `bit` is set; its other bits are clear.
+    fn swap_if(bit: u8, left: &mut Self, right: &mut Self);
+}
+
+macro_rules! number {
+    ($($type:ty),+) => {$(
+        impl Number for $type {
+            fn swap_if(bit: u8, left: &mut Self, right: &mut Self) {
+                let mask = <$type>::from(bit).wrapping_neg();
+                let difference = (*left ^ *right) & mask;
+                *left ^= difference;
+                *right ^= difference;
+            }
         }
-        low += 1;
-        high -= 1;
+    )+};
+}
+
+number!(u32, u64);
+
+fn shuffle<T: Number>(list: &mut [T], seed: &Root, rounds: u8) {
+    let count = list.len() as u64;
+    for round in (0..rounds).rev() {
+        let pivot = pivot(seed, round, count);
+        let (first, second) = list.split_at_mut(pivot as usize + 1);
+        swap_mirrored(first, 0, seed, round);
+        swap_mirrored(second, pivot + 1, seed, round);
     }
+}
+
+/// Swaps or leaves each pair of `part` that is mirrored about its middle. The part's first position in
+/// the list is `first`; the bit of a pair is that of its higher position.
+fn swap_mirrored<T: Number>(part: &mut [T], first: u64, seed: &Root, round: u8) {
+    let half = part.len() / 2;
+    let upper = part.len() - half;
+    let (mut low, mut high) = part.split_at_mut(upper);
+    low = &mut low[..half];
+    // `high` holds positions from here on; it is worked off from its end, one hash at a time.
+    let start = first + upper as u64;
+    while let Some(last) = (start + high.len() as u64).checked_sub(1).filter(|_| !high.is_empty()) {
+        let chunk = last / POSITIONS_PER_HASH;
+        let from = (chunk * POSITIONS_PER_HASH).max(start);
+        let bits = expand(&source(seed, round, chunk));
+        let bits =
+            &bits[(from % POSITIONS_PER_HASH) as usize..=(last % POSITIONS_PER_HASH) as usize];
+        let (rest_of_low, rest_of_high);
+        let (pairs_low, pairs_high);
+        (pairs_low, rest_of_low) = low.split_at_mut(bits.len());
+        (rest_of_high, pairs_high) = high.split_at_mut((from - start) as usize);
+        for ((left, right), bit) in
+            pairs_low.iter_mut().zip(pairs_high.iter_mut().rev()).zip(bits.iter().rev())
+        {
+            T::swap_if(*bit, left, right);
+        }
+        (low, high) = (rest_of_low, rest_of_high);
+    }
+}
+
+/// The bits of a hash, a byte each.
+fn expand(source: &Root) -> [u8; POSITIONS_PER_HASH as usize] {
+    let mut bits = [0; POSITIONS_PER_HASH as usize];
+    for (bits, byte) in bits.chunks_exact_mut(8).zip(source.as_bytes()) {
+        for (at, bit) in bits.iter_mut().enumerate() {
+            *bit = (byte >> at) & 1;
+        }
+    }
+    bits
 }
 
 fn pivot(seed: &Root, round: u8, count: u64) -> u64 {
@@ -97,7 +153,7 @@ fn source(seed: &Root, round: u8, chunk: u64) -> Root {
     input[32] = round;
     // The specification writes the chunk as four bytes: registries have less than 2^40 entries.
     input[33..].copy_from_slice(&(chunk as u32).to_le_bytes());
-    hash(&input)
+    hash_one_block(&input)
 }
 
 fn bit(source: &Root, position: u64) -> bool {

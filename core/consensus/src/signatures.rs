@@ -14,7 +14,7 @@
 //! Deposits are not part of this: a deposit's signature decides whether there is a new validator,
 //! not whether the block is valid, so it is always verified on the spot.
 
-use crate::bls::{BlsError, SignatureSet, verify_batch};
+use crate::bls::{self, BlsError, SignatureSet};
 use crate::error::Fault;
 
 /// What to do with the signatures of operations.
@@ -59,9 +59,6 @@ impl Signatures {
     /// [`Fault`] if there is no entropy for the batch.
     pub(crate) fn first_invalid(&self) -> Result<Option<usize>, Fault> {
         let Self::Collect(sets) = self else { return Ok(None) };
-        if verify_batch(sets)? {
-            return Ok(None);
-        }
-        Ok(sets.iter().position(|set| !set.verify()))
+        bls::first_invalid(sets)
     }
 }

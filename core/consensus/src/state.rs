@@ -1,38 +1,25 @@
 //! The phase0 `BeaconState`: persistent lists, and caches that clones share.
 //!
-//! Everything whose length grows with the chain is a `milhouse` tree: a clone of the state copies
-//! one pointer per list, neighbours share nodes, and each node remembers its hash, so that a root
-//! after a few writes costs a few paths. Writes collect in a list's update map until
-//! [`BeaconState::apply_updates`] builds them into the tree; reads see them at once.
+//! Everything whose length grows with the chain is a persistent tree (`tree`): a clone of the state
+//! copies one pointer per list, neighbours share nodes, and each node remembers its hash, so that a
+//! root after a few writes costs a few paths.
 //!
-//! - S1: `process_slot` applies all updates before it takes the root, so a state at rest after a
-//!   slot has none.
-//! - S2: the caches (`caches`) are functions of the fields. Who writes `validators`, `slot` or
+//! - S1: the caches (`caches`) are functions of the fields. Who writes `validators`, `slot` or
 //!   `randao_mixes` by other means than this crate's functions calls [`BeaconState::drop_caches`].
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "BeaconState".
 
-use std::collections::BTreeMap;
-
-use milhouse::{List, Value, Vector};
-use ssz::{Decode, Encode, SszDecoderBuilder, SszEncoder};
-use tree_hash::{Hash256, TreeHash};
+use std::collections::HashSet;
 
 use crate::accessors::get_current_epoch;
 use crate::caches::Caches;
 use crate::containers::{
     BeaconBlockHeader, Checkpoint, Eth1Data, Fork, PendingAttestation, Validator,
 };
-use crate::error::Fault;
-use crate::persistent::{merkle_root_of, uint_leaf};
-use crate::preset::Preset;
+use crate::preset::{Length, Preset};
 use crate::primitives::{Gwei, Root, Slot};
-use crate::wire::{DecodeError, Wire};
-
-/// A persistent list of at most `N` elements.
-pub type PersistentList<T, N> = List<T, N, BTreeMap<usize, T>>;
-/// A persistent vector of exactly `N` elements.
-pub type PersistentVector<T, N> = Vector<T, N, BTreeMap<usize, T>>;
+use crate::tree::{Element, HashTree, PersistentList, PersistentVector, container_root, uint_leaf};
+use crate::wire::{BYTES_PER_OFFSET, DecodeError, Layout, Wire, decode_exact, split_container};
 
 /// The state of the beacon chain after some block or slot.
 ///
@@ -109,22 +96,112 @@ macro_rules! for_each_field {
     };
 }
 
-/// Calls a macro with the names of the fields that are persistent lists.
-macro_rules! for_each_list {
-    ($do:ident) => {
-        $do!(
-            block_roots,
-            state_roots,
-            historical_roots,
-            eth1_data_votes,
-            validators,
-            balances,
-            randao_mixes,
-            slashings,
-            previous_epoch_attestations,
-            current_epoch_attestations,
-        )
-    };
+/// What the state asks of the type of a field.
+trait StateField: Sized {
+    /// Length of every encoding, or `None` if it varies.
+    const FIXED_LEN: Option<usize>;
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
+    fn append(&self, buffer: &mut Vec<u8>);
+    fn root(&self) -> Root;
+
+    /// About how many bytes are appended; exact for what is large.
+    fn length_hint(&self) -> usize {
+        Self::FIXED_LEN.unwrap_or(0)
+    }
+
+    /// Adds up the bytes that this field holds outside of itself and that are not in `seen` yet.
+    fn bytes_beside(&self, _seen: &mut HashSet<usize>) -> usize {
+        0
+    }
+}
+
+macro_rules! wire_fields {
+    ($($type:ty),+ $(,)?) => {$(
+        impl StateField for $type {
+            const FIXED_LEN: Option<usize> = <$type as Layout>::FIXED_LEN;
+
+            fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+                decode_exact(bytes)
+            }
+
+            fn append(&self, buffer: &mut Vec<u8>) {
+                buffer.extend_from_slice(&Wire::encode(self));
+            }
+
+            fn root(&self) -> Root {
+                self.hash_root()
+            }
+        }
+    )+};
+}
+
+wire_fields!(u64, Root, Fork, BeaconBlockHeader, Eth1Data, Checkpoint);
+
+/// Justification bits: four, the upper half of the byte is zero.
+impl StateField for u8 {
+    const FIXED_LEN: Option<usize> = Some(1);
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match bytes {
+            [bits @ 0..0b1_0000] => Ok(*bits),
+            _ => Err(DecodeError::Value("justification bits beyond the fourth".into())),
+        }
+    }
+
+    fn append(&self, buffer: &mut Vec<u8>) {
+        buffer.push(*self);
+    }
+
+    fn root(&self) -> Root {
+        uint_leaf(u64::from(*self))
+    }
+}
+
+impl<T: Element, N: Length> StateField for PersistentList<T, N> {
+    const FIXED_LEN: Option<usize> = None;
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::from_ssz_bytes(bytes)
+    }
+
+    fn append(&self, buffer: &mut Vec<u8>) {
+        self.append_ssz(buffer);
+    }
+
+    fn root(&self) -> Root {
+        self.hash_tree_root()
+    }
+
+    fn length_hint(&self) -> usize {
+        /// Of a pending attestation.
+        const TYPICAL: usize = 256;
+        self.fixed_ssz_len().unwrap_or(self.len() * TYPICAL)
+    }
+
+    fn bytes_beside(&self, seen: &mut HashSet<usize>) -> usize {
+        self.held_beside(seen)
+    }
+}
+
+impl<T: Element, N: Length> StateField for PersistentVector<T, N> {
+    const FIXED_LEN: Option<usize> = Some(Self::ENCODED_LEN);
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::from_ssz_bytes(bytes)
+    }
+
+    fn append(&self, buffer: &mut Vec<u8>) {
+        self.append_ssz(buffer);
+    }
+
+    fn root(&self) -> Root {
+        self.hash_tree_root()
+    }
+
+    fn bytes_beside(&self, seen: &mut HashSet<usize>) -> usize {
+        self.held_beside(seen)
+    }
 }
 
 impl<P: Preset> BeaconState<P> {
@@ -134,128 +211,108 @@ impl<P: Preset> BeaconState<P> {
     /// [`DecodeError`] if an offset, a length, a limit or a value is not what the type wants.
     /// Nothing panics, and what is allocated is a small multiple of `bytes.len()`.
     pub fn from_ssz_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let invalid = |error: ssz::DecodeError| DecodeError::Value(format!("{error:?}"));
-        let mut builder = SszDecoderBuilder::new(bytes);
-        macro_rules! register {
-            ($($field:ident: $type:ty),+ $(,)?) => {
-                $(builder.register_type::<$type>().map_err(invalid)?;)+
-            };
+        macro_rules! lengths {
+            ($($field:ident: $type:ty),+ $(,)?) => { [$(<$type as StateField>::FIXED_LEN),+] };
         }
-        for_each_field!(register);
-        let mut decoder = builder.build().map_err(invalid)?;
+        let mut parts = split_container(bytes, for_each_field!(lengths))?.into_iter();
         macro_rules! decode {
             ($($field:ident: $type:ty),+ $(,)?) => {
                 Self {
-                    $($field: decoder.decode_next::<$type>().map_err(invalid)?,)+
+                    $($field: StateField::decode(parts.next().unwrap_or_default())?,)+
                     caches: Caches::default(),
                 }
             };
         }
         let mut state = for_each_field!(decode);
-        if state.justification_bits >> 4 != 0 {
-            return Err(DecodeError::Value("justification bits beyond the fourth".into()));
-        }
         state.drop_caches();
         Ok(state)
     }
 
     /// The SSZ encoding.
     pub fn encode(&self) -> Vec<u8> {
-        macro_rules! fixed_len {
-            ($($field:ident: $type:ty),+ $(,)?) => { 0 $(+ <$type as Encode>::ssz_fixed_len())+ };
+        macro_rules! fixed_part {
+            ($($field:ident: $type:ty),+ $(,)?) => {
+                0 $(+ <$type as StateField>::FIXED_LEN.unwrap_or(BYTES_PER_OFFSET))+
+            };
         }
-        let mut buffer = Vec::new();
-        let mut encoder = SszEncoder::container(&mut buffer, for_each_field!(fixed_len));
-        macro_rules! append {
-            ($($field:ident: $type:ty),+ $(,)?) => { $(encoder.append(&self.$field);)+ };
+        macro_rules! length_hint {
+            ($($field:ident: $type:ty),+ $(,)?) => { 0 $(+ self.$field.length_hint())+ };
         }
-        for_each_field!(append);
-        encoder.finalize();
+        let fixed_part: usize = for_each_field!(fixed_part);
+        let mut buffer = Vec::with_capacity(fixed_part + for_each_field!(length_hint));
+        let mut offsets = Vec::new();
+        macro_rules! append_fixed {
+            ($($field:ident: $type:ty),+ $(,)?) => {$(
+                if <$type as StateField>::FIXED_LEN.is_some() {
+                    self.$field.append(&mut buffer);
+                } else {
+                    offsets.push(buffer.len());
+                    buffer.extend_from_slice(&[0; BYTES_PER_OFFSET]);
+                }
+            )+};
+        }
+        for_each_field!(append_fixed);
+        let mut places = offsets.into_iter();
+        macro_rules! append_variable {
+            ($($field:ident: $type:ty),+ $(,)?) => {$(
+                if <$type as StateField>::FIXED_LEN.is_none()
+                    && let Some(at) = places.next()
+                {
+                    let offset = (buffer.len() as u32).to_le_bytes();
+                    buffer[at..at + BYTES_PER_OFFSET].copy_from_slice(&offset);
+                    self.$field.append(&mut buffer);
+                }
+            )+};
+        }
+        for_each_field!(append_variable);
         buffer
-    }
-
-    /// Builds pending writes into the trees.
-    ///
-    /// # Errors
-    /// [`Fault`] if a tree refuses a write that its list accepted.
-    pub fn apply_updates(&mut self) -> Result<(), Fault> {
-        macro_rules! apply {
-            ($($field:ident),+ $(,)?) => { $(self.$field.apply_updates()?;)+ };
-        }
-        for_each_list!(apply);
-        Ok(())
-    }
-
-    fn has_pending_updates(&self) -> bool {
-        macro_rules! pending {
-            ($($field:ident),+ $(,)?) => { false $(|| self.$field.has_pending_updates())+ };
-        }
-        for_each_list!(pending)
     }
 
     /// The Merkle root of the state. Hashes that were computed before, by this state or by a
     /// clone that shares the nodes, are reused.
-    ///
-    /// # Errors
-    /// As [`BeaconState::apply_updates`], which is run on a clone if there are pending writes.
-    pub fn hash_tree_root(&self) -> Result<Root, Fault> {
-        if self.has_pending_updates() {
-            let mut applied = self.clone();
-            applied.apply_updates()?;
-            return Ok(applied.merkle_root());
+    pub fn hash_tree_root(&self) -> Root {
+        macro_rules! roots {
+            ($($field:ident: $type:ty),+ $(,)?) => { [$(self.$field.root()),+] };
         }
-        Ok(self.merkle_root())
-    }
-
-    fn merkle_root(&self) -> Root {
-        let leaves: [Root; 21] = [
-            uint_leaf(self.genesis_time),
-            self.genesis_validators_root,
-            uint_leaf(self.slot),
-            Wire::hash_tree_root(&self.fork),
-            Wire::hash_tree_root(&self.latest_block_header),
-            self.block_roots.tree_hash_root().into(),
-            self.state_roots.tree_hash_root().into(),
-            self.historical_roots.tree_hash_root().into(),
-            Wire::hash_tree_root(&self.eth1_data),
-            self.eth1_data_votes.tree_hash_root().into(),
-            uint_leaf(self.eth1_deposit_index),
-            self.validators.tree_hash_root().into(),
-            self.balances.tree_hash_root().into(),
-            self.randao_mixes.tree_hash_root().into(),
-            self.slashings.tree_hash_root().into(),
-            self.previous_epoch_attestations.tree_hash_root().into(),
-            self.current_epoch_attestations.tree_hash_root().into(),
-            uint_leaf(u64::from(self.justification_bits)),
-            Wire::hash_tree_root(&self.previous_justified_checkpoint),
-            Wire::hash_tree_root(&self.current_justified_checkpoint),
-            Wire::hash_tree_root(&self.finalized_checkpoint),
-        ];
-        merkle_root_of(&leaves).into()
+        container_root(&for_each_field!(roots))
     }
 
     /// Forgets what was derived from the fields; see S2 in the module's text.
     pub fn drop_caches(&mut self) {
         self.caches = Caches::default();
-        self.caches.index_public_keys(&self.validators);
         self.caches.start_epoch(get_current_epoch(self));
+    }
+
+    /// The bytes that this state holds and `other` does not: what keeping it beside `other` costs.
+    /// Walks both states' trees.
+    pub fn bytes_beside(&self, other: &Self) -> usize {
+        let mut seen = HashSet::new();
+        let mut total = |state: &Self| {
+            macro_rules! bytes {
+                ($($field:ident: $type:ty),+ $(,)?) => {
+                    0 $(+ state.$field.bytes_beside(&mut seen))+
+                };
+            }
+            for_each_field!(bytes)
+        };
+        total(other);
+        size_of::<Self>() + total(self)
     }
 
     /// An estimate, from above, of the bytes that keeping this state costs if a state within an
     /// epoch of it is kept as well: what an epoch rewrites whole (balances, pending
     /// attestations), and the paths to what it rewrites in part.
     pub fn bytes_beside_neighbours(&self) -> usize {
-        /// A tree node with its hash, lock and reference counts.
-        const NODE: usize = 96;
-        /// Balances per leaf of their tree.
-        const PACKED: usize = 4;
-        let balances = 3 * NODE * self.balances.len().div_ceil(PACKED);
+        /// A node with its hash, reference counts and the largest chunk that a slot rewrites.
+        const NODE: usize = 640;
+        let balances = self.balances.len().div_ceil(<Gwei as Element>::CHUNK) * 2 * NODE;
         let pending =
             self.previous_epoch_attestations.len() + self.current_epoch_attestations.len();
-        let attestations = pending * (size_of::<PendingAttestation>() + 3 * NODE);
-        // A slot rewrites one path in each of five lists, none of them deeper than this.
+        let attestations = pending * 2 * (size_of::<PendingAttestation>() + 128);
+        // A slot rewrites one path in each of five lists, none of them deeper than this; an inner
+        // node has room for a chunk.
         const DEPTH: usize = 16;
-        let paths = P::SLOTS_PER_EPOCH as usize * 5 * DEPTH * NODE;
+        let paths = P::SLOTS_PER_EPOCH as usize * 5 * DEPTH * NODE / 4;
         size_of::<Self>() + balances + attestations + paths
     }
 }
@@ -266,39 +323,27 @@ impl<P: Preset> HistoricalBatch<P> {
     /// # Errors
     /// [`DecodeError`] if the length is not that of the two vectors.
     pub fn from_ssz_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        type Roots<P> = PersistentVector<Root, <P as Preset>::SlotsPerHistoricalRoot>;
-        let length = <Roots<P> as Decode>::ssz_fixed_len();
-        if bytes.len() != 2 * length {
-            return Err(DecodeError::Length { provided: bytes.len(), expected: 2 * length });
+        let expected = 2 * PersistentVector::<Root, P::SlotsPerHistoricalRoot>::ENCODED_LEN;
+        if bytes.len() != expected {
+            return Err(DecodeError::Length { provided: bytes.len(), expected });
         }
-        let decode = |part| {
-            Roots::<P>::from_ssz_bytes(part).map_err(|e| DecodeError::Value(format!("{e:?}")))
-        };
-        Ok(Self { block_roots: decode(&bytes[..length])?, state_roots: decode(&bytes[length..])? })
+        let (block_roots, state_roots) = bytes.split_at(expected / 2);
+        Ok(Self {
+            block_roots: PersistentVector::from_ssz_bytes(block_roots)?,
+            state_roots: PersistentVector::from_ssz_bytes(state_roots)?,
+        })
     }
 
     /// The SSZ encoding.
     pub fn encode(&self) -> Vec<u8> {
-        let mut buffer = self.block_roots.as_ssz_bytes();
-        self.state_roots.ssz_append(&mut buffer);
+        let mut buffer = Vec::new();
+        self.block_roots.append_ssz(&mut buffer);
+        self.state_roots.append_ssz(&mut buffer);
         buffer
     }
 
     /// The Merkle root of the batch.
-    ///
-    /// # Errors
-    /// [`Fault`] if a vector with pending writes refuses them.
-    pub fn hash_tree_root(&self) -> Result<Root, Fault> {
-        let [block_roots, state_roots] =
-            [applied_root(&self.block_roots)?, applied_root(&self.state_roots)?];
-        Ok(merkle_root_of(&[block_roots.into(), state_roots.into()]).into())
+    pub fn hash_tree_root(&self) -> Root {
+        container_root(&[self.block_roots.hash_tree_root(), self.state_roots.hash_tree_root()])
     }
-}
-
-fn applied_root<T: Value + Send + Sync, N: typenum::Unsigned>(
-    vector: &PersistentVector<T, N>,
-) -> Result<Hash256, Fault> {
-    let mut vector = vector.clone();
-    vector.apply_updates()?;
-    Ok(vector.tree_hash_root())
 }

@@ -20,6 +20,7 @@
 use ssz_rs::{Bitlist, List, SimpleSerialize, Vector};
 
 use crate::primitives::{FixedBytes, Root};
+use crate::tree::HashTree;
 
 /// Length of an offset in bytes.
 pub(crate) const BYTES_PER_OFFSET: usize = 4;
@@ -90,7 +91,7 @@ pub trait Layout {
 }
 
 /// A value that travels: strict decoding, encoding and hash tree root.
-pub trait Wire: SimpleSerialize + Layout + Clone {
+pub trait Wire: SimpleSerialize + Layout + HashTree + Clone {
     /// The SSZ encoding.
     ///
     /// # Panics
@@ -106,12 +107,11 @@ pub trait Wire: SimpleSerialize + Layout + Clone {
     /// # Panics
     /// As [`Wire::encode`].
     fn hash_tree_root(&self) -> Root {
-        let mut copy = self.clone();
-        ssz_rs::Merkleized::hash_tree_root(&mut copy).expect("lists are within their limits").into()
+        self.hash_root()
     }
 }
 
-impl<T: SimpleSerialize + Layout + Clone> Wire for T {}
+impl<T: SimpleSerialize + Layout + HashTree + Clone> Wire for T {}
 
 /// Decodes a value that has to fill `bytes` exactly.
 ///
@@ -225,6 +225,19 @@ fn check_fixed_elements<T: Layout>(bytes: &[u8], limit: usize) -> Result<(), Dec
 }
 
 fn check_variable_elements<T: Layout>(bytes: &[u8], limit: usize) -> Result<(), DecodeError> {
+    for_each_variable(bytes, limit, T::check)
+}
+
+/// Gives the bytes of each element of a list of variable length to `visit`.
+///
+/// # Errors
+/// [`DecodeError`] if the offsets do not part the bytes, or there are more elements than `limit`; the
+/// visitor's own.
+pub(crate) fn for_each_variable(
+    bytes: &[u8],
+    limit: usize,
+    mut visit: impl FnMut(&[u8]) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
     if bytes.is_empty() {
         return Ok(());
     }
@@ -243,7 +256,7 @@ fn check_variable_elements<T: Layout>(bytes: &[u8], limit: usize) -> Result<(), 
         } else {
             read_offset(bytes, element * BYTES_PER_OFFSET)?
         };
-        T::check(slice(bytes, start, end)?)?;
+        visit(slice(bytes, start, end)?)?;
         start = end;
     }
     Ok(())
@@ -267,13 +280,6 @@ impl Field {
     pub(crate) const fn of<T: Layout>() -> Self {
         Self { fixed_len: T::FIXED_LEN, check: T::check }
     }
-
-    const fn part(&self) -> usize {
-        match self.fixed_len {
-            Some(length) => length,
-            None => BYTES_PER_OFFSET,
-        }
-    }
 }
 
 /// Length of a container's encoding if none of its fields varies.
@@ -289,38 +295,58 @@ pub(crate) const fn container_fixed_len(fields: &[Field]) -> Option<usize> {
     Some(total)
 }
 
-/// Checks a container's bytes against its fields.
+/// The bytes of each field of a container, whose fixed lengths are `lengths`.
 ///
 /// # Errors
-/// The first violation in reading order.
-pub(crate) fn check_container(bytes: &[u8], fields: &[Field]) -> Result<(), DecodeError> {
-    let fixed_part: usize = fields.iter().map(Field::part).sum();
+/// [`DecodeError`] if the input is too short, or the offsets do not part it.
+pub(crate) fn split_container<const N: usize>(
+    bytes: &[u8],
+    lengths: [Option<usize>; N],
+) -> Result<[&[u8]; N], DecodeError> {
+    let part = |length: Option<usize>| length.unwrap_or(BYTES_PER_OFFSET);
+    let fixed_part: usize = lengths.into_iter().map(part).sum();
     if bytes.len() < fixed_part {
         return Err(DecodeError::Truncated { provided: bytes.len(), expected: fixed_part });
     }
+    let mut parts: [&[u8]; N] = [&[]; N];
     let mut at = 0;
-    let mut open: Option<(usize, &Field)> = None;
-    for field in fields {
-        if field.fixed_len.is_some() {
-            (field.check)(slice(bytes, at, at + field.part())?)?;
+    let mut open: Option<(usize, usize)> = None;
+    for (index, length) in lengths.into_iter().enumerate() {
+        if length.is_some() {
+            parts[index] = slice(bytes, at, at + part(length))?;
         } else {
             let offset = read_offset(bytes, at)?;
             match open {
                 None if offset != fixed_part => {
-                    return Err(DecodeError::FirstOffset {
-                        provided: offset,
-                        expected: fixed_part,
-                    });
+                    let (provided, expected) = (offset, fixed_part);
+                    return Err(DecodeError::FirstOffset { provided, expected });
                 }
                 None => {}
-                Some((start, previous)) => (previous.check)(slice(bytes, start, offset)?)?,
+                Some((start, previous)) => parts[previous] = slice(bytes, start, offset)?,
             }
-            open = Some((offset, field));
+            open = Some((offset, index));
         }
-        at += field.part();
+        at += part(length);
     }
     match open {
-        Some((start, last)) => (last.check)(slice(bytes, start, bytes.len())?),
-        None => exact(bytes, fixed_part),
+        Some((start, last)) => parts[last] = slice(bytes, start, bytes.len())?,
+        None => exact(bytes, fixed_part)?,
     }
+    Ok(parts)
+}
+
+/// Checks a container's bytes against its fields.
+///
+/// # Errors
+/// The first violation in reading order.
+pub(crate) fn check_container<const N: usize>(
+    bytes: &[u8],
+    fields: &[Field; N],
+) -> Result<(), DecodeError> {
+    let mut lengths = [None; N];
+    for (length, field) in lengths.iter_mut().zip(fields) {
+        *length = field.fixed_len;
+    }
+    let parts = split_container(bytes, lengths)?;
+    parts.iter().zip(fields).try_for_each(|(part, field)| (field.check)(part))
 }

@@ -135,7 +135,7 @@ impl<'a, P: Preset> Node<'a, P> {
     fn new(files: &'a Files, config: &'a ChainConfig) -> Result<Self, NotPassed> {
         let state = files.required_state::<P>("anchor_state")?;
         let block: BeaconBlock = files.value("anchor_block")?;
-        let state_root = state.hash_tree_root().map_err(NotPassed::failed)?;
+        let state_root = state.hash_tree_root();
         ensure(block.state_root == state_root, || "the anchor block has another state".to_owned())?;
         let root = block.hash_tree_root();
         let settings = Config {

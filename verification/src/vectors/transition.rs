@@ -5,15 +5,15 @@ use std::fmt::Display;
 
 use blocksmith::consensus::UpdateFlags;
 use blocksmith_consensus::{
-    AsFault, BeaconBlock, BeaconState, ChainConfig, Deltas, Preset, Root, Signatures,
-    SignedBeaconBlock, Slot, StateError, TransitionError, get_head_deltas,
-    get_inactivity_penalty_deltas, get_inclusion_delay_deltas, get_source_deltas,
-    get_target_deltas, process_attestation, process_attester_slashing, process_block_header,
-    process_deposit, process_effective_balance_updates, process_eth1_data_reset,
-    process_historical_roots_update, process_justification_and_finalization,
-    process_participation_record_updates, process_proposer_slashing, process_randao_mixes_reset,
-    process_registry_updates, process_rewards_and_penalties, process_slashings,
-    process_slashings_reset, process_slots, process_voluntary_exit, state_transition,
+    AsFault, BeaconBlock, BeaconState, ChainConfig, Deltas, Preset, Signatures, SignedBeaconBlock,
+    Slot, StateError, TransitionError, get_head_deltas, get_inactivity_penalty_deltas,
+    get_inclusion_delay_deltas, get_source_deltas, get_target_deltas, process_attestation,
+    process_attester_slashing, process_block_header, process_deposit,
+    process_effective_balance_updates, process_eth1_data_reset, process_historical_roots_update,
+    process_justification_and_finalization, process_participation_record_updates,
+    process_proposer_slashing, process_randao_mixes_reset, process_registry_updates,
+    process_rewards_and_penalties, process_slashings, process_slashings_reset, process_slots,
+    process_voluntary_exit, state_transition,
 };
 
 use super::files::Files;
@@ -205,14 +205,10 @@ fn compare<P: Preset>(files: &Files, attempt: Result<BeaconState<P>, String>) ->
         (Ok(_), None) => Err(NotPassed::failed("accepted, and should have been rejected")),
         (Err(why), Some(_)) => Err(NotPassed::Failed(format!("rejected: {why}"))),
         (Ok(state), Some(expected)) => {
-            let [computed, expected] = [state_root(&state)?, state_root(&expected)?];
+            let [computed, expected] = [state.hash_tree_root(), expected.hash_tree_root()];
             ensure(computed == expected, || format!("the state root is {computed}, not {expected}"))
         }
     }
-}
-
-fn state_root<P: Preset>(state: &BeaconState<P>) -> Result<Root, NotPassed> {
-    state.hash_tree_root().map_err(NotPassed::failed)
 }
 
 /// Returns `slot`, unless it is so far ahead that running up to it would take the machine away.

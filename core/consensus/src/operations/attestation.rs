@@ -4,10 +4,9 @@
 //! "is_valid_indexed_attestation".
 
 use crate::accessors::{
-    get_attesting_indices, get_beacon_committee, get_beacon_proposer_index,
-    get_committee_count_per_slot, get_current_epoch, get_previous_epoch, public_key, signature_set,
+    for_each_attester, get_beacon_proposer_index, get_committee_count_per_slot, get_committee_len,
+    get_current_epoch, get_previous_epoch, get_validator, signature_set,
 };
-use crate::bls::{BlsError, PublicKey};
 use crate::containers::{Attestation, AttestationData, PendingAttestation};
 use crate::domains::{compute_epoch_at_slot, get_domain};
 use crate::error::{Overflow, SafeMath, StateError};
@@ -99,23 +98,32 @@ pub fn is_valid_indexed_attestation<P: Preset>(
     if !indices.is_sorted_by(|left, right| left < right) {
         return Err(AttestationError::Unsorted);
     }
-    if matches!(signatures, Signatures::Skip) {
-        let last = indices[indices.len() - 1];
-        crate::accessors::get_validator(state, last)?;
-        return Ok(());
+    // The last index is the highest: an unknown validator is found before a key is.
+    get_validator(state, indices[indices.len() - 1])?;
+    if accept_attesters(state, indices, data, signature, signatures) {
+        Ok(())
+    } else {
+        Err(AttestationError::Signature)
     }
-    let keys: Result<Vec<PublicKey>, BlsError> = indices
-        .iter()
-        .map(|index| public_key(state, *index))
-        .collect::<Result<Vec<_>, StateError>>()?
-        .into_iter()
-        .collect();
-    let accepted = signatures.accept(|| {
+}
+
+/// Whether known validators signed `data`, as far as `signatures` asks.
+fn accept_attesters<P: Preset>(
+    state: &BeaconState<P>,
+    attesters: &[ValidatorIndex],
+    data: &AttestationData,
+    signature: &SignatureBytes,
+    signatures: &mut Signatures,
+) -> bool {
+    signatures.accept(|| {
         let domain = get_domain(state, DOMAIN_BEACON_ATTESTER, data.target.epoch);
-        let key = keys.and_then(|keys| PublicKey::aggregate(&keys));
+        let compressed = |index: &ValidatorIndex| {
+            let validator = state.validators.get(*index as usize)?;
+            Some((*index as usize, &validator.pubkey))
+        };
+        let key = state.caches.public_keys.aggregate(attesters.iter().filter_map(compressed));
         signature_set(key, data.hash_tree_root(), domain, signature)
-    });
-    if accepted { Ok(()) } else { Err(AttestationError::Signature) }
+    })
 }
 
 /// Includes an attestation: checks it and keeps it for the rewards of its epoch.
@@ -144,7 +152,7 @@ pub fn process_attestation<P: Preset>(
     if data.index >= get_committee_count_per_slot(state, target)? {
         return Err(AttestationError::Committee(data.index));
     }
-    let committee = get_beacon_committee(state, data.slot, data.index)?.len();
+    let committee = get_committee_len(state, data)?;
     if attestation.aggregation_bits.len() != committee {
         let bits = attestation.aggregation_bits.len();
         return Err(AttestationError::AggregationBits { bits, committee });
@@ -163,8 +171,18 @@ pub fn process_attestation<P: Preset>(
         inclusion_delay: state.slot - data.slot,
         proposer_index: get_beacon_proposer_index(state)?,
     };
-    let indices = get_attesting_indices(state, data, &attestation.aggregation_bits)?;
-    is_valid_indexed_attestation(state, &indices, data, &attestation.signature, signatures)?;
+    // A committee's members are distinct and known; the sum of their keys asks for no order.
+    let mut attesters = Vec::with_capacity(committee);
+    for_each_attester(state, data, &attestation.aggregation_bits, |index| {
+        attesters.push(index);
+        Ok(())
+    })?;
+    if attesters.is_empty() {
+        return Err(AttestationError::Empty);
+    }
+    if !accept_attesters(state, &attesters, data, &attestation.signature, signatures) {
+        return Err(AttestationError::Signature);
+    }
     let list = if target == current {
         &mut state.current_epoch_attestations
     } else {

@@ -84,13 +84,15 @@ pub fn apply_deposit<P: Preset>(
     };
     let domain = compute_domain(DOMAIN_DEPOSIT, config.genesis_fork_version, Root::ZERO);
     let signing_root = compute_signing_root(message.hash_tree_root(), domain);
-    if !bls::verify(&data.pubkey, signing_root.as_ref(), &data.signature) {
+    let Some(key) = bls::verify_with_key(&data.pubkey, signing_root.as_ref(), &data.signature)
+    else {
         return Ok(());
-    }
+    };
     let full = |_| StateError::ListFull("validators");
     state.validators.push(get_validator_from_deposit::<P>(data)).map_err(full)?;
     state.balances.push(data.amount).map_err(full)?;
     state.caches.index_public_keys(&state.validators);
+    state.caches.public_keys.insert(state.validators.len() - 1, data.pubkey, key);
     Ok(())
 }
 

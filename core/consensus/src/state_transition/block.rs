@@ -17,12 +17,12 @@ use crate::operations::{
     VoluntaryExitError, fault_in_state, process_attestation, process_attester_slashing,
     process_deposit, process_proposer_slashing, process_voluntary_exit,
 };
-use crate::persistent::uint_leaf;
 use crate::preset::Preset;
 use crate::primitives::{DOMAIN_RANDAO, Root, Slot, ValidatorIndex, hash};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::state_transition::UpdateFlags;
+use crate::tree::uint_leaf;
 use crate::wire::Wire;
 
 /// Why a block's header is invalid.

@@ -3,9 +3,8 @@
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Epoch processing".
 
 use crate::accessors::{
-    get_block_root, get_current_epoch, get_previous_epoch, get_randao_mix,
-    get_total_active_balance, get_validator_churn_limit, is_active_validator,
-    is_eligible_for_activation, is_eligible_for_activation_queue,
+    get_block_root, get_current_epoch, get_previous_epoch, get_randao_mix, get_validator,
+    get_validator_churn_limit, is_eligible_for_activation,
 };
 use crate::config::ChainConfig;
 use crate::containers::Checkpoint;
@@ -15,8 +14,10 @@ use crate::mutators::{decrease_balance, get_validator_mut, initiate_validator_ex
 use crate::operations::effective_balance;
 use crate::preset::Preset;
 use crate::primitives::{Epoch, GENESIS_EPOCH, Gwei, JUSTIFICATION_BITS_LENGTH, ValidatorIndex};
-use crate::rewards::{get_attestation_deltas, get_target_attesting_balance};
-use crate::state::{BeaconState, HistoricalBatch, PersistentList};
+use crate::registry::Registry;
+use crate::rewards::{Participation, attestation_deltas, get_target_attesting_balance};
+use crate::state::{BeaconState, HistoricalBatch};
+use crate::tree::PersistentList;
 
 /// Ends the state's epoch. The state's slot is the epoch's last one.
 ///
@@ -27,12 +28,19 @@ pub fn process_epoch<P: Preset>(
     state: &mut BeaconState<P>,
     config: &ChainConfig,
 ) -> Result<(), StateError> {
-    process_justification_and_finalization(state)?;
-    process_rewards_and_penalties(state)?;
-    process_registry_updates(state, config)?;
-    process_slashings(state)?;
+    let registry = Registry::of(state);
+    let participation = match get_current_epoch(state) {
+        GENESIS_EPOCH => None,
+        _ => Some(Participation::of(state, &registry)?),
+    };
+    justify_and_finalize(state, &registry, participation.as_ref())?;
+    if let Some(participation) = &participation {
+        pay(state, &registry, participation)?;
+    }
+    update_registry(state, &registry, config)?;
+    penalize_slashed(state, &registry)?;
     process_eth1_data_reset(state)?;
-    process_effective_balance_updates(state)?;
+    update_effective_balances(state, &registry)?;
     process_slashings_reset(state)?;
     process_randao_mixes_reset(state)?;
     process_historical_roots_update(state)?;
@@ -47,14 +55,27 @@ pub fn process_epoch<P: Preset>(
 pub fn process_justification_and_finalization<P: Preset>(
     state: &mut BeaconState<P>,
 ) -> Result<(), StateError> {
+    justify_and_finalize(state, &Registry::of(state), None)
+}
+
+/// As [`process_justification_and_finalization`], with what was seen of the previous epoch if that is
+/// known.
+fn justify_and_finalize<P: Preset>(
+    state: &mut BeaconState<P>,
+    registry: &Registry,
+    participation: Option<&Participation>,
+) -> Result<(), StateError> {
     let current = get_current_epoch(state);
     // The first two epochs have nothing before them to justify.
     if current <= GENESIS_EPOCH + 1 {
         return Ok(());
     }
-    let previous_balance = get_target_attesting_balance(state, get_previous_epoch(state))?;
-    let current_balance = get_target_attesting_balance(state, current)?;
-    let total = get_total_active_balance(state)?;
+    let previous_balance = match participation {
+        Some(participation) => participation.target_balance,
+        None => get_target_attesting_balance(state, registry, get_previous_epoch(state))?,
+    };
+    let current_balance = get_target_attesting_balance(state, registry, current)?;
+    let total = registry.total_active_balance::<P>()?;
     weigh_justification_and_finalization(state, total, previous_balance, current_balance)
 }
 
@@ -120,17 +141,27 @@ pub fn process_rewards_and_penalties<P: Preset>(
     if get_current_epoch(state) == GENESIS_EPOCH {
         return Ok(());
     }
-    let deltas = get_attestation_deltas(state)?;
-    let count = deltas.rewards.len();
-    if state.balances.len() < count {
-        let index = state.balances.len();
-        return Err(StateError::UnknownValidator { index: index as ValidatorIndex, count: index });
+    let registry = Registry::of(state);
+    let participation = Participation::of(state, &registry)?;
+    pay(state, &registry, &participation)
+}
+
+fn pay<P: Preset>(
+    state: &mut BeaconState<P>,
+    registry: &Registry,
+    participation: &Participation,
+) -> Result<(), StateError> {
+    let deltas = attestation_deltas(state, registry, participation)?;
+    if state.balances.len() < deltas.rewards.len() {
+        let count = state.balances.len();
+        return Err(StateError::UnknownValidator { index: count as ValidatorIndex, count });
     }
     let mut balances = state.balances.to_vec();
-    for (index, balance) in balances.iter_mut().take(count).enumerate() {
-        *balance = balance.safe_add(deltas.rewards[index])?.saturating_sub(deltas.penalties[index]);
+    let changes = deltas.rewards.iter().zip(&deltas.penalties);
+    for (balance, (reward, penalty)) in balances.iter_mut().zip(changes) {
+        *balance = balance.safe_add(*reward)?.saturating_sub(*penalty);
     }
-    state.balances = PersistentList::new(balances)?;
+    state.balances = balances.try_into().map_err(|_| StateError::ListFull("balances"))?;
     Ok(())
 }
 
@@ -142,15 +173,23 @@ pub fn process_registry_updates<P: Preset>(
     state: &mut BeaconState<P>,
     config: &ChainConfig,
 ) -> Result<(), StateError> {
+    update_registry(state, &Registry::of(state), config)
+}
+
+fn update_registry<P: Preset>(
+    state: &mut BeaconState<P>,
+    registry: &Registry,
+    config: &ChainConfig,
+) -> Result<(), StateError> {
     let epoch = get_current_epoch(state);
     let (mut eligible, mut ejected) = (Vec::new(), Vec::new());
-    for (index, validator) in (0..).zip(&state.validators) {
-        if is_eligible_for_activation_queue::<P>(validator) {
+    for (index, (facts, balance)) in
+        (0..).zip(registry.facts.iter().zip(&registry.effective_balances))
+    {
+        if facts.unqueued() && *balance == P::MAX_EFFECTIVE_BALANCE {
             eligible.push(index);
         }
-        if is_active_validator(validator, epoch)
-            && validator.effective_balance <= config.ejection_balance
-        {
+        if facts.active_now() && *balance <= config.ejection_balance {
             ejected.push(index);
         }
     }
@@ -162,14 +201,16 @@ pub fn process_registry_updates<P: Preset>(
         initiate_validator_exit(state, index, config)?;
     }
 
-    let mut queue: Vec<(Epoch, ValidatorIndex)> = (0..)
-        .zip(&state.validators)
-        .filter(|(_, validator)| is_eligible_for_activation(state, validator))
-        .map(|(index, validator)| (validator.activation_eligibility_epoch, index))
-        .collect();
+    let mut queue: Vec<(Epoch, ValidatorIndex)> = Vec::new();
+    for index in &registry.waiting {
+        let validator = get_validator(state, *index)?;
+        if is_eligible_for_activation(state, validator) {
+            queue.push((validator.activation_eligibility_epoch, *index));
+        }
+    }
     queue.sort_unstable();
-    let churn_limit = usize::try_from(get_validator_churn_limit(state, config)?);
     let activation_epoch = compute_activation_exit_epoch::<P>(epoch)?;
+    let churn_limit = usize::try_from(get_validator_churn_limit(state, config)?);
     for (_, index) in queue.into_iter().take(churn_limit.unwrap_or(usize::MAX)) {
         get_validator_mut(state, index)?.activation_epoch = activation_epoch;
     }
@@ -181,22 +222,25 @@ pub fn process_registry_updates<P: Preset>(
 /// # Errors
 /// [`StateError::Overflow`] if a sum does not fit.
 pub fn process_slashings<P: Preset>(state: &mut BeaconState<P>) -> Result<(), StateError> {
-    let epoch = get_current_epoch(state);
-    let total_balance = get_total_active_balance(state)?;
+    penalize_slashed(state, &Registry::of(state))
+}
+
+fn penalize_slashed<P: Preset>(
+    state: &mut BeaconState<P>,
+    registry: &Registry,
+) -> Result<(), StateError> {
+    let total_balance = registry.total_active_balance::<P>()?;
     let slashed_balance = state.slashings.iter().try_fold(0u64, |sum, part| sum.safe_add(*part))?;
     let adjusted =
         slashed_balance.safe_mul(P::PROPORTIONAL_SLASHING_MULTIPLIER)?.min(total_balance);
-    let halfway = epoch.safe_add(P::EPOCHS_PER_SLASHINGS_VECTOR / 2)?;
     let increment = P::EFFECTIVE_BALANCE_INCREMENT;
-    let mut penalties: Vec<(ValidatorIndex, Gwei)> = Vec::new();
-    for (index, validator) in (0..).zip(&state.validators) {
-        if validator.slashed && validator.withdrawable_epoch == halfway {
-            // Dividing by the increment first keeps the product within 64 bits.
-            let numerator = (validator.effective_balance / increment).safe_mul(adjusted)?;
-            penalties.push((index, (numerator / total_balance).safe_mul(increment)?));
-        }
+    for index in &registry.halfway {
+        // Dividing by the increment first keeps the product within 64 bits.
+        let effective_balance = get_validator(state, *index)?.effective_balance;
+        let numerator = (effective_balance / increment).safe_mul(adjusted)?;
+        decrease_balance(state, *index, (numerator / total_balance).safe_mul(increment)?)?;
     }
-    penalties.into_iter().try_for_each(|(index, penalty)| decrease_balance(state, index, penalty))
+    Ok(())
 }
 
 /// Starts a new period of votes on the deposit contract.
@@ -218,6 +262,13 @@ pub fn process_eth1_data_reset<P: Preset>(state: &mut BeaconState<P>) -> Result<
 pub fn process_effective_balance_updates<P: Preset>(
     state: &mut BeaconState<P>,
 ) -> Result<(), StateError> {
+    update_effective_balances(state, &Registry::of(state))
+}
+
+fn update_effective_balances<P: Preset>(
+    state: &mut BeaconState<P>,
+    registry: &Registry,
+) -> Result<(), StateError> {
     let hysteresis = P::EFFECTIVE_BALANCE_INCREMENT / P::HYSTERESIS_QUOTIENT;
     let downward = hysteresis * P::HYSTERESIS_DOWNWARD_MULTIPLIER;
     let upward = hysteresis * P::HYSTERESIS_UPWARD_MULTIPLIER;
@@ -226,9 +277,10 @@ pub fn process_effective_balance_updates<P: Preset>(
         return Err(StateError::UnknownValidator { index: count as ValidatorIndex, count });
     }
     let mut changed: Vec<(ValidatorIndex, Gwei)> = Vec::new();
-    for (index, (validator, balance)) in (0..).zip(state.validators.iter().zip(&state.balances)) {
-        let effective = validator.effective_balance;
-        if balance.safe_add(downward)? < effective || effective.safe_add(upward)? < *balance {
+    let balances = state.balances.chunks().flatten();
+    for (index, (effective, balance)) in (0..).zip(registry.effective_balances.iter().zip(balances))
+    {
+        if balance.safe_add(downward)? < *effective || effective.safe_add(upward)? < *balance {
             changed.push((index, effective_balance::<P>(*balance)));
         }
     }
@@ -283,7 +335,7 @@ pub fn process_historical_roots_update<P: Preset>(
             block_roots: state.block_roots.clone(),
             state_roots: state.state_roots.clone(),
         };
-        let root = batch.hash_tree_root()?;
+        let root = batch.hash_tree_root();
         state.historical_roots.push(root).map_err(|_| StateError::ListFull("historical roots"))?;
     }
     Ok(())

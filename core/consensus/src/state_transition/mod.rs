@@ -222,7 +222,6 @@ impl Stages {
         self.after_randao = signatures.collected();
         process_eth1_data(state, &block.body)?;
         process_operations(state, &block.body, flags, signatures, config)?;
-        state.apply_updates()?;
         Ok(())
     }
 
@@ -256,7 +255,6 @@ pub fn process_block<P: Preset>(
     process_randao(state, &block.body, &mut signatures)?;
     process_eth1_data(state, &block.body)?;
     process_operations(state, &block.body, flags, &mut signatures, config)?;
-    state.apply_updates()?;
     Ok(())
 }
 
@@ -290,7 +288,7 @@ fn check_state_root<P: Preset>(
     if flags.skip_state_root_validation {
         return Ok(());
     }
-    let computed = state.hash_tree_root()?;
+    let computed = state.hash_tree_root();
     if block.state_root != computed {
         let provided = block.state_root;
         return Err(TransitionError::Invalid(BlockError::StateRoot { provided, computed }));

@@ -4,7 +4,7 @@
 
 use crate::accessors::get_current_epoch;
 use crate::config::ChainConfig;
-use crate::error::{Fault, SafeMath, StateError};
+use crate::error::{SafeMath, StateError};
 use crate::preset::Preset;
 use crate::primitives::{Root, Slot};
 use crate::state::BeaconState;
@@ -29,12 +29,6 @@ pub enum SlotsError {
 
 crate::operations::fault_in_state!(SlotsError);
 
-impl From<Fault> for SlotsError {
-    fn from(fault: Fault) -> Self {
-        Self::State(fault.into())
-    }
-}
-
 /// Brings the state to the beginning of `slot`. The work grows with the distance: it is for the
 /// caller to know that `slot` is not far ahead of the clock.
 ///
@@ -50,7 +44,7 @@ pub fn process_slots<P: Preset>(
         return Err(SlotsError::NotAfterState { slot, state_slot: state.slot });
     }
     while state.slot < slot {
-        process_slot(state)?;
+        process_slot(state);
         let next_slot = state.slot.safe_add(1).map_err(StateError::from)?;
         if next_slot % P::SLOTS_PER_EPOCH == 0 {
             process_epoch(state, config)?;
@@ -60,17 +54,12 @@ pub fn process_slots<P: Preset>(
             state.caches.start_epoch(get_current_epoch(state));
         }
     }
-    state.apply_updates()?;
     Ok(())
 }
 
 /// Remembers the roots of the state and of its latest block.
-///
-/// # Errors
-/// [`Fault`] if a persistent list refuses its writes.
-pub fn process_slot<P: Preset>(state: &mut BeaconState<P>) -> Result<(), Fault> {
-    state.apply_updates()?;
-    let previous_state_root = state.hash_tree_root()?;
+pub fn process_slot<P: Preset>(state: &mut BeaconState<P>) {
+    let previous_state_root = state.hash_tree_root();
     let at = (state.slot % P::SLOTS_PER_HISTORICAL_ROOT) as usize;
     if let Some(root) = state.state_roots.get_mut(at) {
         *root = previous_state_root;
@@ -82,5 +71,4 @@ pub fn process_slot<P: Preset>(state: &mut BeaconState<P>) -> Result<(), Fault> 
     if let Some(root) = state.block_roots.get_mut(at) {
         *root = previous_block_root;
     }
-    Ok(())
 }

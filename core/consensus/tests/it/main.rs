@@ -4,3 +4,4 @@ mod bytes;
 mod signatures;
 mod support;
 mod transition;
+mod tree;

@@ -41,6 +41,42 @@ fn faults_that_cancel_in_the_sum_do_not_cancel_in_a_batch() {
 }
 
 #[test]
+fn invalid_members_of_a_batch_are_found_by_halving() {
+    // Spoils members of a batch of eleven: none, the first, the last, several, all.
+    let message = |index: u64| Root::new([index as u8 + 1; 32]);
+    let honest: Vec<_> = (0..11)
+        .map(|index| set(index, message(index), key(index).sign(message(index).as_ref())))
+        .collect();
+    for spoilt in [&[][..], &[0], &[10], &[3, 4, 9], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
+        let mut sets = honest.clone();
+        spoilt.iter().for_each(|at| sets[*at].message = Root::ZERO);
+        assert_eq!(bls::verify_batch(&sets).unwrap(), spoilt.is_empty());
+        assert_eq!(bls::first_invalid(&sets).unwrap(), spoilt.first().copied());
+        assert_eq!(bls::all_invalid(&sets).unwrap(), spoilt);
+    }
+}
+
+#[test]
+fn a_batch_with_the_infinite_signature_is_invalid() {
+    // Puts infinity, which no key signs to, beside an honest signature.
+    let message = Root::new([7; 32]);
+    let honest = set(1, message, key(1).sign(message.as_ref()));
+    let infinite = set(2, message, infinity());
+    assert_eq!(bls::all_invalid(&[honest.clone(), infinite, honest]).unwrap(), [1]);
+}
+
+#[test]
+fn sums_of_many_keys_are_those_of_one_at_a_time() {
+    // Adds keys with repetitions, in numbers around the switch to shared inversions; the secret keys
+    // are small numbers, so that the sum's key is known.
+    for count in [1u64, 2, 7, 8, 9, 10, 33, 200] {
+        let keys: Vec<_> = (0..count).map(|at| key(at / 3).public_key()).collect();
+        let sum: u64 = (0..count).map(|at| at / 3 + 1).sum();
+        assert_eq!(PublicKey::aggregate(&keys).unwrap(), key(sum - 1).public_key(), "{count}");
+    }
+}
+
+#[test]
 fn an_empty_batch_and_a_batch_of_one_are_judged() {
     // Verifies nothing, one valid and one invalid signature.
     let message = Root::new([3; 32]);
@@ -69,6 +105,9 @@ fn the_point_at_infinity_is_no_public_key_and_signs_nothing() {
         .copy_from_slice(&hex("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000"));
     let negative = bls::SecretKey::from_bytes(&order_less_one).unwrap().public_key();
     assert!(PublicKey::aggregate(&[key(0).public_key(), negative]).is_err());
+    // Also where inversions are shared.
+    let cancelling: Vec<_> = (0..16).flat_map(|_| [key(0).public_key(), negative]).collect();
+    assert!(PublicKey::aggregate(&cancelling).is_err());
     let keys = [good_key, negative.to_bytes()];
     assert!(!bls::fast_aggregate_verify(&keys, &message, &no_signature));
 }

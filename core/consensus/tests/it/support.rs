@@ -59,7 +59,6 @@ pub(crate) fn genesis() -> State {
             validator.activation_eligibility_epoch = 0;
             validator.activation_epoch = 0;
         }
-        state.apply_updates().unwrap();
         state.drop_caches();
         state
     });
@@ -147,7 +146,7 @@ pub(crate) fn complete(state: &State, mut block: BeaconBlock) -> SignedBeaconBlo
     let mut post = state.clone();
     let flags = UpdateFlags { skip_bls_validation: true, ..UpdateFlags::default() };
     if process_block(&mut post, &block, flags, &config()).is_ok() {
-        block.state_root = post.hash_tree_root().unwrap();
+        block.state_root = post.hash_tree_root();
     }
     let domain = get_domain(state, DOMAIN_BEACON_PROPOSER, get_current_epoch(state));
     let signature = sign(block.proposer_index, block.hash_tree_root(), domain);

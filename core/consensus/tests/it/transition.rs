@@ -52,7 +52,7 @@ fn a_block_with_an_attestation_is_valid_and_moves_the_state() {
     assert!(verify_block_signature(&state, &signed));
     let mut post = genesis();
     state_transition(&mut post, &signed, UpdateFlags::default(), &config()).unwrap();
-    assert_eq!(post.hash_tree_root().unwrap(), signed.message.state_root);
+    assert_eq!(post.hash_tree_root(), signed.message.state_root);
     assert_eq!(post.current_epoch_attestations.len(), 1);
 }
 
@@ -195,12 +195,12 @@ fn each_flag_leaves_out_its_own_check_and_no_other() {
 fn a_clone_does_not_see_what_is_written_to_the_other() {
     // Advances a clone across an epoch and compares the original's root with what it was.
     let state = advanced(&genesis(), 5);
-    let before = state.hash_tree_root().unwrap();
+    let before = state.hash_tree_root();
     let after = advanced(&state, 9);
-    assert_eq!(state.hash_tree_root().unwrap(), before);
-    assert_ne!(after.hash_tree_root().unwrap(), before);
+    assert_eq!(state.hash_tree_root(), before);
+    assert_ne!(after.hash_tree_root(), before);
     let decoded = State::from_ssz_bytes(&after.encode()).unwrap();
-    assert_eq!(decoded.hash_tree_root().unwrap(), after.hash_tree_root().unwrap());
+    assert_eq!(decoded.hash_tree_root(), after.hash_tree_root());
 }
 
 #[test]
@@ -223,10 +223,10 @@ fn clones_of_one_epoch_share_committees_and_the_next_epoch_inherits_them() {
 fn slots_do_not_run_backwards_or_stand_still() {
     // Asks for the state's own slot and for one before it.
     let mut state = advanced(&genesis(), 4);
-    let root = state.hash_tree_root().unwrap();
+    let root = state.hash_tree_root();
     assert!(process_slots(&mut state, 4, &config()).is_err());
     assert!(process_slots(&mut state, 3, &config()).is_err());
-    assert_eq!(state.hash_tree_root().unwrap(), root);
+    assert_eq!(state.hash_tree_root(), root);
 }
 
 #[test]
@@ -286,9 +286,9 @@ fn attested_chain(slot: u64) -> State {
 fn checkpoints_are_pulled_up_to_what_the_epoch_already_supports() {
     // Lets everybody vote for three epochs and looks at the checkpoints in mid-epoch and after it.
     let state = attested_chain(31);
-    let before = state.hash_tree_root().unwrap();
+    let before = state.hash_tree_root();
     let (justified, finalized) = compute_pulled_up_checkpoints(&state).unwrap();
-    assert_eq!(state.hash_tree_root().unwrap(), before);
+    assert_eq!(state.hash_tree_root(), before);
     assert_eq!(
         (state.current_justified_checkpoint.epoch, state.finalized_checkpoint.epoch),
         (2, 0)

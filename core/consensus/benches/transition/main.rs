@@ -1,0 +1,85 @@
+//! The state transition against what production clients need for the same inputs.
+//!
+//! `cargo bench -p blocksmith-consensus` measures with criterion. With `-- --table` each row's minimum
+//! goes to `benches/RESULTS.md`, beside the peers' figures scaled by two yardsticks of the same run.
+//!
+//! | flag | does |
+//! |---|---|
+//! | `--inputs DIR` (or `BLOCKSMITH_BENCH_INPUTS`) | reads `state_95.ssz` and two blocks instead of building a chain of 21,063 validators |
+//! | `--large` | adds a chain of 500,000 validators, which takes minutes to build |
+//! | `--once ROW` | runs one row once, for instruction counts under callgrind |
+
+mod chain;
+mod clock;
+mod rows;
+mod table;
+
+use std::path::PathBuf;
+
+use blocksmith_consensus::ChainConfig;
+use criterion::Criterion;
+
+use chain::Inputs;
+
+/// Validators of mainnet's genesis.
+const VALIDATORS: u64 = 21_063;
+const LARGE: u64 = 500_000;
+/// The last slot of the third epoch: the first whose attestations are all paid.
+const LAST_SLOT: u64 = 95;
+
+fn inputs(folder: Option<PathBuf>, config: &ChainConfig) -> Inputs {
+    match folder {
+        Some(folder) => chain::read(&folder, config).unwrap_or_else(|error| {
+            eprintln!("error: --inputs {}: {error}", folder.display());
+            std::process::exit(2);
+        }),
+        None => chain::build(VALIDATORS, LAST_SLOT, config),
+    }
+}
+
+fn write_table(inputs: &Inputs, large: bool, config: &ChainConfig) {
+    let yardsticks = table::Yardsticks::measure();
+    let mut text = table::head(&yardsticks);
+    print!("{text}");
+    let source = |inputs: &Inputs| {
+        let ground = match inputs.parent {
+            Some(_) => "blocks with every check on",
+            None => "blocks without checks of parent and state root",
+        };
+        format!("{} ({ground})", inputs.source)
+    };
+    text += &table::table(&source(inputs), rows::rows(inputs, config), false, &yardsticks);
+    if large {
+        let inputs = chain::build(LARGE, LAST_SLOT, config);
+        text += &table::table(&source(&inputs), rows::rows(&inputs, config), true, &yardsticks);
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md");
+    std::fs::write(path, text).expect("the package's folder can be written to");
+}
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().collect();
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    let value = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
+    let folder = value("--inputs")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("BLOCKSMITH_BENCH_INPUTS").map(PathBuf::from));
+    let config = ChainConfig::mainnet();
+    let inputs = inputs(folder, &config);
+    if flag("--table") {
+        return write_table(&inputs, flag("--large"), &config);
+    }
+    if let Some(name) = value("--once") {
+        for mut row in rows::rows(&inputs, &config) {
+            if row.name == name {
+                (row.run)(1);
+            }
+        }
+        return;
+    }
+    let mut criterion = Criterion::default().sample_size(10);
+    for mut row in rows::rows(&inputs, &config) {
+        criterion.bench_function(row.name, |bencher| bencher.iter_custom(|runs| (row.run)(runs)));
+    }
+    criterion.final_summary();
+}

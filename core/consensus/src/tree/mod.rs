@@ -1,0 +1,45 @@
+//! Persistent lists and vectors whose Merkle hashes are kept beside the nodes.
+//!
+//! ```text
+//!            Inner (hash)                 a clone is one pointer
+//!           /            \               a write copies the path to one leaf
+//!      Inner (hash)     Inner (hash)      and forgets the hashes on it
+//!       /      \          /     \
+//!    Leaf     Leaf      Leaf    none      a leaf holds a chunk of elements
+//! ```
+//!
+//! **Contract.** [`PersistentList`] and [`PersistentVector`] are the lists and vectors of SSZ: same
+//! encoding, same root. A clone costs a pointer; what two lists have in common they share, hashes
+//! included. Nothing has to be built after a write: reads and roots see it at once.
+//!
+//! - T1: only the last leaf may hold less than a chunk; an inner node without right child has
+//!   nothing but zeros there. The tree is as deep as its length needs; the limit's other levels are
+//!   hashed with zeros when the root is asked for.
+//! - T2: a node's hash is a function of what is below it. Whoever writes below a node forgets its
+//!   hash (`NodeMut`), so a hash that is there is right.
+//! - T3: a shared node is never written: writes go through `Arc::make_mut`.
+//! - T4: building from bytes or elements shares equal neighbours, so that what repeats (zeros,
+//!   unused mixes) is held and hashed once.
+//!
+//! Hashing goes leaf by leaf: a leaf is hashed level by level in batches (`hashing`), and all but a
+//! small part of a tree's hashes are inside its leaves.
+//!
+//! | element | chunk | hashes within a leaf |
+//! |---|---|---|
+//! | `u64` | 64 | 15 |
+//! | root | 16 | 15 |
+//! | validator | 8 | 71 |
+//! | votes, pending attestations | 1 | all of the element's |
+
+mod element;
+mod hash_tree;
+mod hashing;
+mod list;
+mod node;
+
+pub use element::Element;
+pub use hash_tree::HashTree;
+pub(crate) use hash_tree::container_root;
+pub use hashing::hash_pairs;
+pub(crate) use hashing::{hash_pair, uint_leaf};
+pub use list::{Iter, ListFull, PersistentList, PersistentVector};

@@ -1,0 +1,210 @@
+//! The nodes of a persistent tree; see the module's text for T1 to T4.
+
+use std::sync::{Arc, OnceLock};
+
+use super::element::Element;
+use super::hashing::{hash_pair, zero};
+use crate::primitives::Root;
+
+/// A subtree.
+#[derive(Clone, Debug)]
+pub(crate) enum Node<T: Element> {
+    /// A chunk of elements.
+    Leaf(Leaf<T>),
+    /// Two subtrees of one depth.
+    Inner(Inner<T>),
+}
+
+/// A chunk of elements, the first `len` of which exist.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf<T: Element> {
+    root: OnceLock<Root>,
+    len: u32,
+    values: T::Chunk,
+}
+
+/// Two subtrees; nothing to the right stands for zeros.
+#[derive(Clone, Debug)]
+pub(crate) struct Inner<T: Element> {
+    root: OnceLock<Root>,
+    left: Arc<Node<T>>,
+    right: Option<Arc<Node<T>>>,
+}
+
+impl<T: Element> Leaf<T> {
+    /// A leaf of at most a chunk of elements.
+    pub(super) fn new(values: impl Iterator<Item = T>) -> Self {
+        let mut leaf = Self { root: OnceLock::new(), len: 0, values: T::empty_chunk() };
+        for (place, value) in leaf.values.as_mut().iter_mut().zip(values) {
+            *place = value;
+            leaf.len += 1;
+        }
+        leaf
+    }
+
+    fn values(&self) -> &[T] {
+        &self.values.as_ref()[..self.len as usize]
+    }
+
+    fn values_mut(&mut self) -> &mut [T] {
+        self.root = OnceLock::new();
+        &mut self.values.as_mut()[..self.len as usize]
+    }
+}
+
+impl<T: Element> Node<T> {
+    pub(super) fn inner(left: Arc<Self>, right: Option<Arc<Self>>) -> Self {
+        Self::Inner(Inner { root: OnceLock::new(), left, right })
+    }
+
+    /// The root of this subtree, whose leaves are `depth` levels below.
+    pub(super) fn root(&self, depth: usize) -> Root {
+        match self {
+            Self::Leaf(leaf) => *leaf.root.get_or_init(|| T::chunk_root(leaf.values())),
+            Self::Inner(inner) => *inner.root.get_or_init(|| {
+                let below = depth - 1;
+                let left = inner.left.root(below);
+                match &inner.right {
+                    // What is shared is hashed once (T4).
+                    Some(right) if Arc::ptr_eq(right, &inner.left) => hash_pair(&left, &left),
+                    Some(right) => hash_pair(&left, &right.root(below)),
+                    None => hash_pair(&left, zero(below + T::CHUNK_DEPTH)),
+                }
+            }),
+        }
+    }
+
+    /// The elements of the leaf that holds `index`, which has to exist.
+    pub(super) fn chunk(&self, depth: usize, index: usize) -> Option<&[T]> {
+        let (mut node, mut depth) = (self, depth);
+        loop {
+            match node {
+                Self::Leaf(leaf) => return Some(leaf.values()),
+                Self::Inner(inner) => {
+                    depth -= 1;
+                    node = if goes_right::<T>(index, depth) {
+                        inner.right.as_deref()?
+                    } else {
+                        &inner.left
+                    };
+                }
+            }
+        }
+    }
+
+    /// The elements of the leaf that holds `index`, to be written: the path is this tree's own
+    /// afterwards, and its hashes are forgotten (T2, T3).
+    pub(super) fn chunk_mut(
+        mut this: &mut Arc<Self>,
+        depth: usize,
+        index: usize,
+    ) -> Option<&mut [T]> {
+        let mut depth = depth;
+        loop {
+            match Arc::make_mut(this) {
+                Self::Leaf(leaf) => return Some(leaf.values_mut()),
+                Self::Inner(inner) => {
+                    depth -= 1;
+                    inner.root = OnceLock::new();
+                    this = if goes_right::<T>(index, depth) {
+                        inner.right.as_mut()?
+                    } else {
+                        &mut inner.left
+                    };
+                }
+            }
+        }
+    }
+
+    /// Puts `value` at `index`, the first that does not exist, where the tree is deep enough.
+    pub(super) fn push(this: &mut Arc<Self>, depth: usize, index: usize, value: T) {
+        match Arc::make_mut(this) {
+            Self::Leaf(leaf) => {
+                leaf.root = OnceLock::new();
+                leaf.values.as_mut()[index % T::CHUNK] = value;
+                leaf.len += 1;
+            }
+            Self::Inner(inner) => {
+                inner.root = OnceLock::new();
+                let below = depth - 1;
+                match &mut inner.right {
+                    right if !goes_right::<T>(index, below) => {
+                        debug_assert!(right.is_none(), "T1: nothing to the right of the end");
+                        Self::push(&mut inner.left, below, index, value);
+                    }
+                    Some(right) => Self::push(right, below, index, value),
+                    right @ None => *right = Some(Arc::new(Self::path(below, value))),
+                }
+            }
+        }
+    }
+
+    /// A subtree whose first element is its only one.
+    pub(super) fn path(depth: usize, value: T) -> Self {
+        let leaf = Self::Leaf(Leaf::new(std::iter::once(value)));
+        (0..depth).fold(leaf, |node, _| Self::inner(Arc::new(node), None))
+    }
+
+    /// Builds a tree over full leaves, the last of which may be shorter. Returns it and its depth.
+    pub(super) fn build(mut level: Vec<Arc<Self>>) -> Option<(Arc<Self>, usize)> {
+        let mut depth = 0;
+        while level.len() > 1 {
+            let mut above: Vec<Arc<Self>> = Vec::with_capacity(level.len().div_ceil(2));
+            for pair in level.chunks(2) {
+                let (left, right) = (&pair[0], pair.get(1));
+                let node = match above.last() {
+                    Some(last) if last.is_inner_of(left, right) => Arc::clone(last),
+                    _ => Arc::new(Self::inner(Arc::clone(left), right.cloned())),
+                };
+                above.push(node);
+            }
+            level = above;
+            depth += 1;
+        }
+        level.pop().map(|root| (root, depth))
+    }
+
+    fn is_inner_of(&self, left: &Arc<Self>, right: Option<&Arc<Self>>) -> bool {
+        match (self, right) {
+            (Self::Inner(Inner { left: l, right: Some(r), .. }), Some(right)) => {
+                Arc::ptr_eq(l, left) && Arc::ptr_eq(r, right)
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds up the bytes of nodes that are not in `seen` yet, and of what they own.
+    pub(super) fn bytes_beside(
+        this: &Arc<Self>,
+        seen: &mut std::collections::HashSet<usize>,
+    ) -> usize {
+        // Two words of counts lie before what an `Arc` points to.
+        const COUNTS: usize = 2 * size_of::<usize>();
+        if !seen.insert(Arc::as_ptr(this) as usize) {
+            return 0;
+        }
+        COUNTS
+            + size_of::<Self>()
+            + match &**this {
+                Self::Leaf(leaf) => leaf.values().iter().map(T::heap_bytes).sum(),
+                Self::Inner(inner) => {
+                    let right =
+                        inner.right.as_ref().map_or(0, |right| Self::bytes_beside(right, seen));
+                    Self::bytes_beside(&inner.left, seen) + right
+                }
+            }
+    }
+
+    /// Writes the leaves below to `visit`, from left to right.
+    pub(super) fn children(&self) -> Result<&[T], (&Self, Option<&Self>)> {
+        match self {
+            Self::Leaf(leaf) => Ok(leaf.values()),
+            Self::Inner(inner) => Err((&inner.left, inner.right.as_deref())),
+        }
+    }
+}
+
+/// Which child of a node, whose children are `depth` levels above the leaves, holds `index`.
+fn goes_right<T: Element>(index: usize, depth: usize) -> bool {
+    (index / T::CHUNK) >> depth & 1 == 1
+}
