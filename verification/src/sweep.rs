@@ -55,8 +55,9 @@ impl SiteResult {
 }
 
 /// The sources whose sites are weakened, by the end of their path.
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 8] = [
     ("sync/src/notifier.rs", include_str!("../../core/sync/src/notifier.rs")),
+    ("sync/src/notifier/task.rs", include_str!("../../core/sync/src/notifier/task.rs")),
     ("sync/src/oneshot.rs", include_str!("../../core/sync/src/oneshot.rs")),
     ("sync/src/mailbox/mod.rs", include_str!("../../core/sync/src/mailbox/mod.rs")),
     ("sync/src/mailbox/credits.rs", include_str!("../../core/sync/src/mailbox/credits.rs")),

@@ -56,6 +56,7 @@ pub mod notifier;
 pub mod oneshot;
 mod policy;
 mod primitives;
+pub mod select;
 mod spin;
 pub mod spsc;
 mod std_backend;

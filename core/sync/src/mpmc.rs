@@ -10,6 +10,7 @@
 //! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
 //! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | each item accepted; close |
 //! | `try_recv`, `drain` | | no | - |
+//! | `send_async`, `recv_async` | as `send`, `recv` | the task, not its thread | as `send`, `recv` |
 //!
 //! "No" means: beyond a lock that others hold for the few instructions of one item (of one batch). No
 //! lock is held across a wait, and nobody holds both.
@@ -54,6 +55,8 @@
 //! Reference: M. M. Michael and M. L. Scott, *Simple, Fast, and Practical Non-Blocking and Blocking
 //! Concurrent Queue Algorithms* (1996), the two-lock queue; places instead of nodes and an atomic count, as
 //! D. Lea's `LinkedBlockingQueue` has it, because it is bounded.
+
+mod task;
 
 use core::fmt;
 use core::mem::MaybeUninit;

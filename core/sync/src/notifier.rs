@@ -1,30 +1,41 @@
-//! An event count: threads sleep until a condition that they evaluate themselves may have changed.
+//! An event count: threads and tasks sleep until a condition that they evaluate themselves may have
+//! changed.
 //!
 //! **Contract.** The condition lives elsewhere (a queue, a flag). Who makes it true *publishes first
 //! and notifies afterwards*; the other order loses wake-ups. Who needs it registers
 //! ([`EventNotifier::prepare`]), evaluates the condition *again*, and then sleeps ([`Token::wait`]) or
-//! drops the token, which cancels. [`EventNotifier::wait_until`] does these steps in this order.
+//! drops the token, which cancels. [`EventNotifier::wait_until`] does these steps in this order. A task
+//! does the same by awaiting [`EventNotifier::until`], and cancels by dropping that.
 //!
 //! | call | effect | blocks |
 //! |---|---|---|
 //! | `prepare` | registers, remembers the epoch | no |
 //! | `Token::wait` | sleeps while the epoch is the remembered one | until a notification that follows `prepare` |
 //! | drop of a `Token` | unregisters | no |
+//! | `until`, polled | registers the task's waker, evaluates the condition again | no |
+//! | drop of an `Until` | unregisters; if it had been chosen, notifies another | no |
 //! | `notify_one` | if anyone is registered: moves the epoch, wakes at least one sleeper | no |
 //! | `notify_many(n)` | the same for `n` sleepers | no |
 //! | `notify_all` | the same for all of them | no |
 //!
+//! "No" means, where tasks are registered: beyond a lock that others hold for the few instructions of
+//! one registration. No waker runs under it, and without tasks nobody takes it.
+//!
 //! **Which waiter a notification is for.** Every token prepared before a notification moved the epoch
 //! ends its wait, or never begins it, if it is still awake; of those already asleep `notify_one` wakes
-//! one. Hence the two rules for clients of `notify_one`:
-//! - R1 All registered threads wait for the same kind of thing, so that any of them can act on it.
+//! one. Of the tasks it *chooses* the one that has been registered longest. Threads and tasks are counted
+//! apart: where both are registered it wakes one of each. Hence the two rules for clients of
+//! `notify_one`:
+//! - R1 All that are registered wait for the same kind of thing, so that any of them can act on it.
 //!   Otherwise use `notify_all`.
-//! - R2 A thread whose wait ended with [`WaitOutcome::Woken`] evaluates the condition before it gives
-//!   up. If it cannot, it calls `notify_one` itself. The helpers of this file obey R2, on time-outs too.
+//! - R2 A thread whose wait ended with [`WaitOutcome::Woken`], and a task that has been chosen, evaluate
+//!   the condition before they give up. If they cannot, they call `notify_one` themselves. The helpers
+//!   of this module obey R2, on time-outs and on cancellation too.
 //!
 //! **Invariants.**
-//! - I1 `waiters` is the number of live tokens; each adds one before it reads the epoch and subtracts
-//!   one when dropped.
+//! - I1 The lower half of `waiters` is the number of live tokens; each adds one before it reads the epoch
+//!   and subtracts one when dropped. The upper half is the number of entries in the list of tasks; both
+//!   change under the list's lock.
 //! - I2 The epoch is the futex word, and only notifications change it: comparing and going to sleep are
 //!   one step, so a notification between `prepare` and the sleep prevents the sleep.
 //! - I3 A cancel loses no notification that another waiter needs: a notification is taken away from the
@@ -33,7 +44,10 @@
 //!   the epoch moved, but was woken by that notification's `wake` all the same, goes back to sleep: its
 //!   second look at the condition came after the move and saw all that was published before it, so
 //!   nothing was left for anybody else.
-//! - I4 `waiters` stays below 2^31: [`EventNotifier::prepare`] asserts it.
+//! - I4 Both halves of `waiters` stay below 2^31, so that neither runs over: `prepare` and `until`
+//!   assert it.
+//! - I5 A task is registered as long as its entry is in the list. A notification chooses it by taking
+//!   the entry out, wakes it afterwards, and is then the task's to act on (R2, see `task`).
 //!
 //! The epoch wraps: a thread that is suspended between `prepare` and its sleep for exactly 2^32
 //! notifications, none more, none fewer, sleeps through them.
@@ -44,20 +58,36 @@
 //! at `waiters`, which follows (N), sees the registration, and it moves the epoch. If the waiter read
 //! the moved epoch already in `prepare`, then (N), standing before the move, and (W), standing after
 //! the read, synchronise as release and acquire fences: again the second look sees the publication.
-//! So the condition itself may be written and read relaxed.
+//! So the condition itself may be written and read relaxed. A task that registers passes a fence (W) in
+//! the same place; `task` says what holds when it is polled again.
 //!
 //! Reference: the "event count" of D. P. Reed and R. K. Kanodia, *Synchronization with Eventcounts and
 //! Sequencers* (1979); the futex form needs no lock.
+
+mod task;
 
 use core::fmt;
 use core::time::Duration;
 
 use crate::primitives::Ordering::{Relaxed, SeqCst};
-use crate::primitives::{Atomic, Futex, Primitives, WaitOutcome};
+use crate::primitives::{Atomic, Futex, Mutex, Primitives, WaitOutcome};
 use crate::spin::look_again;
+use task::Tasks;
+pub use task::Until;
 
-/// The largest number of threads that may be registered at once (I4).
+/// The largest number of threads, and of tasks, that may be registered at once (I4).
 pub const MAX_WAITERS: u32 = 1 << 31;
+
+/// In `waiters`: one thread, and one task.
+const THREAD: u64 = 1;
+const TASK: u64 = 1 << 32;
+
+const fn threads(waiters: u64) -> u32 {
+    (waiters % TASK) as u32
+}
+const fn tasks(waiters: u64) -> u32 {
+    (waiters / TASK) as u32
+}
 
 /// An event count; see the module's text.
 ///
@@ -79,29 +109,31 @@ pub const MAX_WAITERS: u32 = 1 << 31;
 /// setter.join().unwrap();
 /// ```
 pub struct EventNotifier<P: Primitives> {
-    /// Counts the notifications that met a waiter; threads sleep on it (I2).
+    /// Live tokens, and tasks in the list (I1).
+    waiters: P::AtomicU64,
+    /// Counts the notifications that met a thread; threads sleep on it (I2).
     epoch: P::Futex,
-    /// Live tokens (I1).
-    waiters: P::AtomicU32,
+    /// The tasks that wait (I5).
+    tasks: P::Mutex<Tasks>,
 }
 
 impl<P: Primitives> EventNotifier<P> {
     /// Returns a notifier without waiters. For a static see [`EventNotifier::new_static`].
     #[must_use]
     pub fn new() -> Self {
-        Self { epoch: Atomic::new(0), waiters: Atomic::new(0) }
+        Self { waiters: Atomic::new(0), epoch: Atomic::new(0), tasks: Mutex::new(Tasks::NONE) }
     }
 
     /// Registers the calling thread as a waiter. Evaluate the condition again before you
     /// [`Token::wait`]; drop the token to cancel. Does not block.
     ///
     /// # Panics
-    /// If [`MAX_WAITERS`] are registered already.
+    /// If [`MAX_WAITERS`] threads are registered already.
     #[inline]
     pub fn prepare(&self) -> Token<'_, P> {
         // ORDERING: fence (W) orders the registration before the caller's second look.
-        let others = self.waiters.fetch_add(1, Relaxed);
-        assert!(others < MAX_WAITERS, "more than 2^31 waiters");
+        let others = self.waiters.fetch_add(THREAD, Relaxed);
+        assert!(threads(others) < MAX_WAITERS, "more than 2^31 threads wait");
         // ORDERING: read before fence (W), which therefore is the acquire half for this load.
         let epoch = self.epoch.load(Relaxed);
         // ORDERING: fence (W), pairs with fence (N) in `notify_many`.
@@ -109,37 +141,44 @@ impl<P: Primitives> EventNotifier<P> {
         Token { notifier: self, epoch }
     }
 
-    /// Wakes at least one of the threads that sleep, if any thread is registered. Call it *after*
+    /// Wakes at least one of the threads and tasks that sleep, if any is registered. Call it *after*
     /// publishing what they wait for. Rules R1 and R2 of the module apply. Does not block.
     #[inline]
     pub fn notify_one(&self) {
         self.notify_many(1);
     }
 
-    /// Wakes all threads that are registered. Call it *after* publishing. Does not block.
+    /// Wakes all threads and tasks that are registered. Call it *after* publishing. Does not block.
     #[inline]
     pub fn notify_all(&self) {
         self.notify_many(u32::MAX);
     }
 
-    /// Wakes at least `count` of the threads that sleep (all, if they are fewer): for a publication
-    /// that `count` of them can act on. Call it *after* publishing. Does not block.
+    /// Wakes at least `count` of those that sleep (all, if they are fewer): for a publication that
+    /// `count` of them can act on. Call it *after* publishing. Does not block.
     #[inline]
     pub fn notify_many(&self, count: u32) {
-        // ORDERING: fence (N), pairs with fence (W) in `prepare`.
+        // ORDERING: fence (N), pairs with the fences (W) in `prepare` and `register`.
         P::fence(SeqCst);
         // ORDERING: fence (N) stands between the publication and this look.
-        if self.waiters.load(Relaxed) != 0 {
-            self.move_epoch_and_wake(count);
+        let waiters = self.waiters.load(Relaxed);
+        if waiters != 0 {
+            self.wake(waiters, count);
         }
     }
 
+    /// Wakes `count` of the threads and `count` of the tasks, as far as there are any.
     #[cold]
     #[inline(never)]
-    fn move_epoch_and_wake(&self, count: u32) {
-        // ORDERING: fence (N), before it, is the release half for a waiter that reads this epoch.
-        self.epoch.fetch_add(1, Relaxed);
-        self.epoch.wake(count);
+    fn wake(&self, waiters: u64, count: u32) {
+        if threads(waiters) != 0 {
+            // ORDERING: fence (N), before it, is the release half for a waiter that reads this epoch.
+            self.epoch.fetch_add(1, Relaxed);
+            self.epoch.wake(count);
+        }
+        if tasks(waiters) != 0 {
+            self.wake_tasks(count);
+        }
     }
 
     /// Blocks until `condition` returns `Some`, and returns what is in it. Whoever makes the condition
@@ -185,11 +224,12 @@ impl<P: Primitives> EventNotifier<P> {
         }
     }
 
-    /// Returns the number of threads that are registered at this moment: a figure for reports.
+    /// Returns the number of threads and tasks that are registered at this moment: a figure for reports.
     #[must_use]
     pub fn waiters(&self) -> u32 {
         // ORDERING: none needed, nothing is concluded from it.
-        self.waiters.load(Relaxed)
+        let waiters = self.waiters.load(Relaxed);
+        threads(waiters).saturating_add(tasks(waiters))
     }
 }
 
@@ -197,8 +237,9 @@ impl EventNotifier<crate::Std> {
     /// Returns a notifier without waiters, in a constant context.
     #[must_use]
     pub const fn new_static() -> Self {
-        use core::sync::atomic::AtomicU32;
-        Self { epoch: AtomicU32::new(0), waiters: AtomicU32::new(0) }
+        use core::sync::atomic::{AtomicU32, AtomicU64};
+        let tasks = std::sync::Mutex::new(Tasks::NONE);
+        Self { waiters: AtomicU64::new(0), epoch: AtomicU32::new(0), tasks }
     }
 }
 
@@ -266,7 +307,7 @@ impl<P: Primitives> Drop for Token<'_, P> {
     #[inline]
     fn drop(&mut self) {
         // ORDERING: a read-modify-write acts on the latest count; nothing else depends on it (I1).
-        self.notifier.waiters.fetch_sub(1, Relaxed);
+        self.notifier.waiters.fetch_sub(THREAD, Relaxed);
     }
 }
 

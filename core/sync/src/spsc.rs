@@ -12,6 +12,7 @@
 //! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
 //! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | items accepted; close |
 //! | `try_recv`, `drain` | | no | - |
+//! | `send_async`, `recv_async` | as `send`, `recv` | the task, not its thread | as `send`, `recv` |
 //!
 //! A batch publishes its index once and notifies once. Evicting the oldest item is no policy of a ring:
 //! only the receiver moves `head`, and a sender that took from the other end would race with it. Hence
@@ -68,6 +69,8 @@
 //! Reference: L. Lamport, *Specifying Concurrent Program Modules* (1983), for the ring; P. P. C. Lee, T. Bu
 //! and G. Chandranmenon, *A Lock-Free, Cache-Efficient Multi-Core Synchronization Mechanism for Line-Rate
 //! Network Traffic Monitoring* (2010), for what each side remembers of the other.
+
+mod task;
 
 use core::fmt;
 use core::marker::PhantomData;

@@ -10,9 +10,10 @@ pub mod mailbox;
 pub mod mpmc;
 pub mod notifier;
 pub mod oneshot;
+pub mod select;
 pub mod services;
 pub mod spsc;
-pub(crate) mod task;
+pub mod task;
 
 use blocksmith_models::stepped::{Limits, Stepped};
 use blocksmith_sync::Std;
@@ -96,6 +97,8 @@ pub fn scenarios() -> Vec<Scenario> {
         spsc_scenarios(),
         mpmc_scenarios(),
         oneshot_scenarios(),
+        task_scenarios(),
+        select_scenarios(),
         services::list(),
         lifecycle::list(),
     ]
@@ -429,6 +432,86 @@ fn oneshot_scenarios() -> Vec<Scenario> {
             oneshot::one_reply_per_question,
             "the same through a mailbox: each question carries its own way back", Some("M9"),
             threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: None,
+        },
+    ]
+}
+
+fn task_scenarios() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            task::a_task_waits,
+            "a task sees a relaxed publication that was followed by a notification", Some("N1"),
+            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
+        },
+        scenario! {
+            task::two_producers,
+            "a task that needs two publications gets both", Some("N1"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::two_tasks,
+            "two permits with two notify_one release two tasks", Some("N7"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            task::a_task_cancels,
+            "a task that is dropped after it has been chosen passes the notification on", Some("N7"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_task_and_a_thread,
+            "a task and a thread wait for the same, and both get it", Some("N7"),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_task_hands_over,
+            "the waker of the last poll is the one that is woken", None,
+            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
+        },
+        scenario! {
+            task::notify_all,
+            "notify_all releases tasks and threads", None,
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_task_receives,
+            "a task receives from a thread, and learns of the end", Some("M5"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_task_waits_for_room,
+            "a task that waits for room sends, or gets its item back at the close", Some("M5"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_cancelled_receive_takes_nothing,
+            "a receive that is dropped has taken nothing", Some("N7"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_cancelled_send_passes_the_place_on,
+            "a send that is dropped has sent nothing, and keeps no place from others", Some("N7"),
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+    ]
+}
+
+fn select_scenarios() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            select::two_inputs,
+            "every item and every end of two inputs arrives once", None,
+            threads: 2, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            select::two_inputs_of_a_task,
+            "a task that waits for two inputs misses neither", None,
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            select::a_flood_does_not_starve,
+            "a stop is heard within the budget of an input that never ends", Some("Q8"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
     ]
 }

@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use blocksmith_sync::mailbox::{OnFull, mailbox};
@@ -79,7 +78,7 @@ pub fn a_task_awaits_nobody<P: Primitives>() {
 pub fn a_task_hands_over<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
-    let first = Waker::from(Arc::new(Alarm::<P>::new()));
+    let first = Alarm::<P>::waker();
     match Pin::new(&mut receiver).poll(&mut Context::from_waker(&first)) {
         Poll::Ready(value) => assert_eq!(value, Ok(7)),
         Poll::Pending => assert_eq!(block_on::<P, _>(receiver), Ok(7)),
@@ -93,7 +92,7 @@ pub fn a_task_is_cancelled<P: Primitives>() {
     let thread = P::spawn("sender", move || {
         let _ = sender.send(7);
     });
-    let waker = Waker::from(Arc::new(Alarm::<P>::new()));
+    let waker = Alarm::<P>::waker();
     let polled = Pin::new(&mut receiver).poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending() || polled == Poll::Ready(Ok(7)));
     drop(receiver);
@@ -104,7 +103,7 @@ pub fn a_task_is_cancelled<P: Primitives>() {
 pub fn a_task_becomes_a_thread<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
-    let waker = Waker::from(Arc::new(Alarm::<P>::new()));
+    let waker = Alarm::<P>::waker();
     match Pin::new(&mut receiver).poll(&mut Context::from_waker(&waker)) {
         Poll::Ready(value) => assert_eq!(value, Ok(7)),
         Poll::Pending => assert_eq!(receiver.recv(), Ok(7)),

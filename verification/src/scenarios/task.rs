@@ -1,12 +1,15 @@
-//! A task for scenarios: one future, on a thread that sleeps between polls.
+//! Scenarios of tasks: futures that wait, each on a thread of its own that sleeps between polls.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use blocksmith_sync::Ordering::{Acquire, Release};
+use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
+use blocksmith_sync::mailbox::{Closed, OnFull, mailbox};
 use blocksmith_sync::{Atomic, Futex, Primitives};
+
+use super::notifier::{Shared, join};
 
 /// What a task sleeps on; woken once, it stays awake.
 pub(crate) struct Alarm<P: Primitives>(P::Futex);
@@ -14,6 +17,16 @@ pub(crate) struct Alarm<P: Primitives>(P::Futex);
 impl<P: Primitives> Alarm<P> {
     pub(crate) fn new() -> Self {
         Self(Atomic::new(0))
+    }
+
+    /// Returns a waker that wakes nobody who sleeps.
+    pub(crate) fn waker() -> Waker {
+        Waker::from(Arc::new(Self::new()))
+    }
+
+    /// Returns whether it has been woken.
+    pub(crate) fn has_rung(&self) -> bool {
+        self.0.load(Acquire) == 1
     }
 }
 
@@ -34,8 +47,171 @@ pub(crate) fn block_on<P: Primitives, F: Future>(future: F) -> F::Output {
             return output;
         }
         drop(waker);
-        while alarm.0.load(Acquire) == 0 {
+        while !alarm.has_rung() {
             alarm.0.wait(0);
         }
     }
+}
+
+/// Polls `future` once, with a waker that wakes nobody.
+pub(crate) fn poll_once<P: Primitives, F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Alarm::<P>::waker()))
+}
+
+/// One publication, one task.
+pub fn a_task_waits<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let other = shared.clone();
+    let producer = P::spawn("producer", move || {
+        other.count.store(1, Relaxed);
+        other.changed.notify_one();
+    });
+    let published = || (shared.count.load(Relaxed) == 1).then_some(());
+    block_on::<P, _>(shared.changed.until(published));
+    join(producer);
+}
+
+/// Two publications from two threads, one task that needs both.
+pub fn two_producers<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let producers = ["producer 1", "producer 2"].map(|name| {
+        let shared = shared.clone();
+        P::spawn(name, move || shared.put())
+    });
+    let both = || (shared.count.load(Relaxed) == 2).then_some(());
+    block_on::<P, _>(shared.changed.until(both));
+    producers.into_iter().for_each(join);
+}
+
+/// Two permits, put one after the other, for two tasks.
+pub fn two_tasks<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let tasks = ["task 1", "task 2"].map(|name| {
+        let shared = shared.clone();
+        P::spawn(name, move || block_on::<P, _>(shared.changed.until(|| shared.take())))
+    });
+    shared.put();
+    shared.put();
+    tasks.into_iter().for_each(join);
+    assert_eq!(shared.count.load(Relaxed), 0);
+}
+
+/// One permit. A task looks once and is dropped, chosen or not; the other must get the permit.
+pub fn a_task_cancels<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let (first, second) = (shared.clone(), shared.clone());
+    let fickle = P::spawn("fickle", move || {
+        let mut permit = first.changed.until(|| first.take());
+        if poll_once::<P, _>(Pin::new(&mut permit)).is_ready() {
+            first.put();
+        }
+    });
+    let patient = P::spawn("patient", move || {
+        block_on::<P, _>(second.changed.until(|| second.take()));
+    });
+    shared.put();
+    join(fickle);
+    join(patient);
+}
+
+/// Two permits for a task and a thread that wait for the same.
+pub fn a_task_and_a_thread<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let (first, second) = (shared.clone(), shared.clone());
+    let task = P::spawn("task", move || {
+        block_on::<P, _>(first.changed.until(|| first.take()));
+    });
+    let thread = P::spawn("thread", move || second.changed.wait_until(|| second.take()));
+    shared.put();
+    shared.put();
+    join(task);
+    join(thread);
+}
+
+/// A task is polled with one waker, then, without having been woken, with another.
+pub fn a_task_hands_over<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let other = shared.clone();
+    let producer = P::spawn("producer", move || other.put());
+    let mut permit = shared.changed.until(|| shared.take());
+    if poll_once::<P, _>(Pin::new(&mut permit)).is_pending() {
+        block_on::<P, _>(permit);
+    }
+    join(producer);
+}
+
+/// One publication that a task and a thread wait for, and a task that has gone.
+pub fn notify_all<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let (first, second) = (shared.clone(), shared.clone());
+    let there = |shared: &Shared<P>| (shared.count.load(Relaxed) == 1).then_some(());
+    let task = P::spawn("task", move || {
+        let _ = poll_once::<P, _>(Pin::new(&mut first.changed.until(|| there(&first))));
+        block_on::<P, _>(first.changed.until(|| there(&first)));
+    });
+    let thread = P::spawn("thread", move || second.changed.wait_until(|| there(&second)));
+    shared.count.store(1, Relaxed);
+    shared.changed.notify_all();
+    join(task);
+    join(thread);
+}
+
+/// A thread sends through a mailbox and goes; a task receives, and learns of the end.
+pub fn a_task_receives<P: Primitives>() {
+    let (sender, mut receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
+    let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(None)));
+    assert_eq!(block_on::<P, _>(receiver.recv_async()), Ok(7));
+    assert_eq!(block_on::<P, _>(receiver.recv_async()), Err(Closed));
+    join(thread);
+}
+
+/// A task finds a mailbox full; a thread receives, or closes it.
+pub fn a_task_waits_for_room<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
+    assert_eq!(sender.send(1), Ok(None));
+    let thread = P::spawn("receiver", move || {
+        assert_eq!(receiver.recv(), Ok(1));
+        receiver.close();
+        receiver.iter().sum::<u32>()
+    });
+    let sent = match block_on::<P, _>(sender.send_async(2)) {
+        Ok(None) => 2,
+        Err(error) if error.is_closed() => 2 - error.into_inner(),
+        answer => panic!("{answer:?}"),
+    };
+    assert_eq!(join(thread), sent);
+}
+
+/// A task that receives looks once and is dropped; then its thread receives.
+pub fn a_cancelled_receive_takes_nothing<P: Primitives>() {
+    let (sender, mut receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
+    let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(None)));
+    let early = poll_once::<P, _>(pin!(receiver.recv_async()));
+    let received = match early {
+        Poll::Ready(item) => item,
+        Poll::Pending => receiver.recv(),
+    };
+    assert_eq!(received, Ok(7));
+    assert_eq!(receiver.recv(), Err(Closed));
+    join(thread);
+}
+
+/// Two senders wait for the only place: a task that is dropped after a look, and a thread.
+pub fn a_cancelled_send_passes_the_place_on<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
+    assert_eq!(sender.send(1), Ok(None));
+    let (first, second) = (sender.clone(), sender);
+    let fickle = P::spawn("fickle", move || match poll_once::<P, _>(pin!(first.send_async(2))) {
+        Poll::Ready(answer) => {
+            assert_eq!(answer, Ok(None));
+            2
+        }
+        Poll::Pending => 0,
+    });
+    let patient = P::spawn("patient", move || {
+        assert_eq!(block_on::<P, _>(second.send_async(4)), Ok(None));
+    });
+    let received = receiver.iter().sum::<u32>();
+    assert_eq!(received, 5 + join(fickle));
+    join(patient);
 }

@@ -12,8 +12,10 @@ pub mod mailbox;
 pub mod mpmc;
 pub mod notifier;
 pub mod oneshot;
+pub mod select;
 pub mod services;
 pub mod spsc;
+pub mod task;
 
 use blocksmith_models::stepped::{Limits, Stepped};
 use blocksmith_models::verdict::Engine;
@@ -71,6 +73,7 @@ impl Twin {
 const ALL: &[Engine] = &[Engine::Loom, Engine::Shuttle, Engine::Stepped];
 const LOOM: &[Engine] = &[Engine::Loom];
 const SHUTTLE: &[Engine] = &[Engine::Shuttle];
+const STEPPED: &[Engine] = &[Engine::Stepped];
 const SEQUENTIAL: &[Engine] = &[Engine::Shuttle, Engine::Stepped];
 
 macro_rules! twin {
@@ -145,6 +148,52 @@ pub fn twins() -> Vec<Twin> {
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
         twin! {
+            notifier::notify_before_publish, "N6", "notifies, and publishes afterwards",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            notifier::a_count_of_one_bit, "N8", "two waiters are counted in one bit, and are none",
+            threads: 3, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            notifier::a_count_of_two_bits, "N8", "the same two waiters, counted in two bits",
+            threads: 3, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            notifier::a_sleep_that_ends_is_a_message, "N9",
+            "a sleep that ends for no reason is taken for a message",
+            threads: 2, preemptions: 2, fails: true, by: SHUTTLE,
+        },
+        twin! {
+            notifier::naps_that_double, "N10", "naps that double, and that a close does not end",
+            threads: 2, preemptions: 2, fails: true, by: STEPPED,
+        },
+        twin! {
+            notifier::naps_that_can_be_ended, "N10", "naps of one length, which a close ends",
+            threads: 2, preemptions: 2, fails: false, by: STEPPED,
+        },
+        twin! {
+            task::no_second_look, "N1", "a task does not look again after registering",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            task::notify_before_publish, "N6", "a task is notified before there is anything to find",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            task::a_cancel_keeps_the_notification, "N7",
+            "a task that has been chosen goes, and does not pass the notification on",
+            threads: 3, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            task::the_first_waker_is_kept, "N7", "a second poll does not replace the waker",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            task::a_receive_in_two_polls, "N7", "an item is taken in one poll and returned in the next",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
             mailbox::notify_before_link, "M3", "notifies between the swap and the link",
             threads: 3, preemptions: 2, fails: true, by: ALL,
         },
@@ -191,6 +240,14 @@ pub fn twins() -> Vec<Twin> {
         twin! {
             oneshot::waker_without_a_second_look, "M10",
             "a task puts its waker down and does not look again",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            select::parks_on_one_source, "Q8", "sleeps on the first input; the item is in the second",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            select::no_budget, "Q8", "the first input is looked at first, always, and starves the second",
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
         twin! {

@@ -3,7 +3,10 @@
 //! Futex words are written by exchanges here, not by stores: loom lets a read-modify-write (such as the
 //! comparison in a wait) miss a store that no happens-before edge orders, which no machine does.
 
+use std::time::Duration;
+
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Futex, Mutex, Primitives};
 
 use crate::scenarios::notifier::{Shared, join};
@@ -236,4 +239,127 @@ pub fn remembered_signal<P: Primitives>() {
 /// N5, the other half: the signal falls between look and wait.
 pub fn forgotten_signal<P: Primitives>() {
     signal_without_lock::<P, Real<P>>();
+}
+
+/// N6: the notification comes before what it tells of. The counterpart is `notifier::relaxed_flag`.
+pub fn notify_before_publish<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let other = shared.clone();
+    let producer = P::spawn("producer", move || {
+        other.changed.notify_one();
+        other.count.store(1, Relaxed);
+    });
+    shared.changed.wait_until(|| shared.take());
+    join(producer);
+}
+
+/// An event count that counts its waiters in `BITS` bits.
+struct Narrow<P: Primitives, const BITS: u32> {
+    epoch: P::Futex,
+    waiters: P::AtomicU32,
+    ready: P::AtomicU32,
+}
+
+impl<P: Primitives, const BITS: u32> Narrow<P, BITS> {
+    fn wait(&self) {
+        while self.ready.load(Relaxed) == 0 {
+            self.waiters.fetch_add(1, Relaxed);
+            let epoch = self.epoch.load(Relaxed);
+            P::fence(SeqCst);
+            if self.ready.load(Relaxed) == 0 {
+                self.epoch.wait(epoch);
+            }
+            self.waiters.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// The fault: as many waiters as the bits cannot tell from none are none.
+    fn publish(&self) {
+        self.ready.store(1, Relaxed);
+        P::fence(SeqCst);
+        if self.waiters.load(Relaxed) % (1 << BITS) != 0 {
+            self.epoch.fetch_add(1, Relaxed);
+            self.epoch.wake(u32::MAX);
+        }
+    }
+}
+
+fn narrow<P: Primitives, const BITS: u32>() {
+    let shared = P::arc(Narrow::<P, BITS> {
+        epoch: Atomic::new(0),
+        waiters: Atomic::new(0),
+        ready: Atomic::new(0),
+    });
+    let waiters = [(); 2].map(|()| {
+        let shared = shared.clone();
+        P::spawn("waiter", move || shared.wait())
+    });
+    shared.publish();
+    waiters.into_iter().for_each(join);
+}
+
+/// N8: two waiters, counted in one bit. The real count has 31 and asserts; see also
+/// `notifier::notify_all`.
+pub fn a_count_of_one_bit<P: Primitives>() {
+    narrow::<P, 1>();
+}
+
+/// N8: the same two waiters, counted in two bits.
+pub fn a_count_of_two_bits<P: Primitives>() {
+    narrow::<P, 2>();
+}
+
+/// N9: the end of a sleep is taken for a message. The counterparts wait in a loop:
+/// `mailbox::in_order_through_one_place`, `spsc::..`, `mpmc::..`.
+pub fn a_sleep_that_ends_is_a_message<P: Primitives>() {
+    let word = P::arc(<P::Futex as Atomic<u32>>::new(0));
+    let other = word.clone();
+    let sender = P::spawn("sender", move || {
+        other.swap(7, Release);
+        other.wake(1);
+    });
+    if word.load(Relaxed) == 0 {
+        word.wait(0);
+    }
+    assert_eq!(word.swap(0, Acquire), 7, "a message out of nothing");
+    join(sender);
+}
+
+/// The longest nap of a service that looks for its end between naps.
+const NAP: Duration = Duration::from_secs(1);
+
+/// A service naps until it is closed. `interruptible`: the close ends a nap; otherwise each nap is twice
+/// as long as the one before.
+fn naps<P: Primitives>(interruptible: bool) {
+    let closed = P::arc((<P::AtomicU32 as Atomic<u32>>::new(0), EventNotifier::<P>::new()));
+    let other = closed.clone();
+    let service = P::spawn("service", move || {
+        let (closed, changed) = &*other;
+        let (never, mut nap) = (EventNotifier::<P>::new(), NAP);
+        while closed.load(Acquire) == 0 {
+            if interruptible {
+                let is_closed = || (closed.load(Acquire) == 1).then_some(());
+                let _ = changed.wait_until_timeout(nap, is_closed);
+            } else {
+                let _ = never.wait_until_timeout(nap, || None::<()>);
+                nap *= 2;
+            }
+        }
+    });
+    closed.0.store(1, Release);
+    let asked = P::now();
+    closed.1.notify_all();
+    join(service);
+    let took = P::now() - asked;
+    assert!(took <= NAP, "it ended {took:?} after it was told to");
+}
+
+/// N10: the naps double without bound, and nothing ends one early.
+pub fn naps_that_double<P: Primitives>() {
+    naps::<P>(false);
+}
+
+/// N10: the notifier ends a nap, and no nap is longer than the first.
+pub fn naps_that_can_be_ended<P: Primitives>() {
+    naps::<P>(true);
 }

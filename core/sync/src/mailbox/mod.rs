@@ -15,6 +15,7 @@
 //! | `Permit::send` | cannot be | no | - |
 //! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | each item accepted; close; the end of senders and permits |
 //! | `try_recv`, `drain` | | no (they yield while an item is being linked) | - |
+//! | `send_async`, `recv_async` | as `send`, `recv` | the task, not its thread | as `send`, `recv` |
 //!
 //! **The end.** `close` (by any side), or the drop of the last sender: from then on no request is
 //! accepted (it comes back as `Closed(item)`), every accepted one is still received, permits that are
@@ -40,6 +41,7 @@
 
 mod credits;
 mod queue;
+mod task;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -181,6 +183,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
             self.release(1, 0);
         }
         Some(item)
+    }
+
+    /// Returns the oldest item, or that nothing more can come; `None`: wait. Receiver only.
+    fn poll(&self) -> Option<Result<T, Closed>> {
+        match self.receive() {
+            Some(item) => Some(Ok(item)),
+            None => self.credits.is_finished().then_some(Err(Closed)),
+        }
     }
 
     /// Makes room by taking the oldest request (I5): `Ok` has that request, if one had to go, and the
@@ -424,12 +434,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared.counters()
     }
 
-    /// Returns the oldest item, or that nothing more can come; `None`: wait.
     fn poll(&self) -> Option<Result<T, Closed>> {
-        match self.shared.receive() {
-            Some(item) => Some(Ok(item)),
-            None => self.shared.credits.is_finished().then_some(Err(Closed)),
-        }
+        self.shared.poll()
     }
 }
 

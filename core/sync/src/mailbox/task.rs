@@ -1,0 +1,77 @@
+//! The ends of a mailbox for tasks: a task waits where a thread would block.
+//!
+//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; a task on any
+//! runtime may talk to a plain thread, and a mailbox may have senders of both kinds. A future is cancelled
+//! by its drop. For a time limit, let the runtime drop it: `timeout(limit, receiver.recv_async())`.
+//!
+//! **Invariants** (I1-I6: see the module above).
+//! - A1 Accepting and linking, and taking and returning, are one poll: a future that is dropped is before
+//!   them, or has returned. So it is never half sent, and what was taken has been returned.
+//! - A2 An item waits inside the future that is to send it, and is dropped with it.
+
+use crate::error::{Closed, SendError};
+use crate::notifier::EventNotifier;
+use crate::policy::OnFull;
+use crate::primitives::Primitives;
+use crate::select::Source;
+
+use super::{Receiver, Sender};
+
+impl<P: Primitives, T: Send> Sender<P, T> {
+    /// Sends like [`Sender::send`], and suspends the task where that would block, until an item is
+    /// received or the mailbox closes. `Some` is the request that was evicted to make room.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] with [`OnFull::Refuse`]; [`SendError::Closed`].
+    ///
+    /// # Cancel safety
+    /// Until it is ready nothing has been sent (A1), and the item is dropped with the future (A2).
+    pub async fn send_async(&self, item: T) -> Result<Option<T>, SendError<T>> {
+        if self.shared.on_full != OnFull::Block {
+            return self.try_send(item);
+        }
+        let answer = self.shared.not_full.until(|| self.accept()).await;
+        self.finish(answer, item)
+    }
+}
+
+impl<P: Primitives, T: Send> Receiver<P, T> {
+    /// Suspends the task until there is an item, and returns the oldest; the task is woken by what wakes
+    /// [`Receiver::recv`]. Receivers that share a notifier are awaited through [`crate::select`]: of
+    /// several futures at once, a notification might choose the wrong one (R1 of the notifier).
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing more can come.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped has taken nothing (A1).
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    /// use blocksmith_sync::Std;
+    /// use blocksmith_sync::mailbox::{OnFull, mailbox};
+    ///
+    /// let (sender, mut receiver) = mailbox::<Std, u32>(8, 0, OnFull::Block);
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime brings its own
+    /// let mut next = Box::pin(receiver.recv_async());
+    /// assert!(next.as_mut().poll(&mut context).is_pending());
+    /// std::thread::spawn(move || sender.send(7)).join().unwrap().unwrap();
+    /// assert_eq!(next.as_mut().poll(&mut context), Poll::Ready(Ok(7)));
+    /// ```
+    pub fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> + Send {
+        let shared = &*self.shared;
+        shared.not_empty.until(|| shared.poll())
+    }
+}
+
+impl<P: Primitives, T: Send> Source<P> for Receiver<P, T> {
+    type Item = T;
+
+    fn look(&self) -> Option<Result<T, Closed>> {
+        self.poll()
+    }
+
+    fn notifier(&self) -> &EventNotifier<P> {
+        &self.shared.not_empty
+    }
+}

@@ -1,0 +1,364 @@
+//! Tasks that wait for a notifier: a list of wakers, and the future that keeps a place in it.
+//!
+//! **Contract.** [`EventNotifier::until`] is [`EventNotifier::wait_until`] for a task. It needs no
+//! runtime: whoever polls it gives the waker. It is cancelled by being dropped, at any moment; what
+//! that does to the condition is nothing, since a condition that has returned `Some` ends the future in
+//! the same poll.
+//!
+//! | the entry | when | by whom |
+//! |---|---|---|
+//! | comes, at the back | a poll has found that the condition does not hold | the task |
+//! | keeps its place, with the new waker | a poll finds it there | the task |
+//! | goes: the task is chosen | a notification; the oldest first | the notifier |
+//! | goes | the condition held, or the future is dropped | the task |
+//!
+//! **Invariants** (I1, I4, I5: see the module above).
+//! - T1 Entries are ordered by their tickets, and a ticket is given once: a task whose ticket is missing
+//!   has been chosen.
+//! - T2 A task that has been chosen evaluates the condition once more, or passes the notification on. It
+//!   passes it on too where it cannot tell whether its last evaluation came before or after the choice:
+//!   one wake-up too many, never one too few.
+//! - T3 While the list is locked, no waker is cloned, woken or dropped: that is foreign code, which may
+//!   drop futures of this list.
+//! - T4 The list is as long as there are futures that wait. Empty, it has allocated nothing until the
+//!   first of them came, and keeps its memory from then on.
+//!
+//! **Memory order.** A task registers under the lock, passes fence (W), and looks again: the argument of
+//! the module above holds for it as for a thread. From then on it needs no fence. A notification whose
+//! fence (N) follows (W) sees an entry in the count, and takes the lock. If it takes this entry before
+//! the task has put its new waker there, the task finds no entry, and the lock orders what it reads next
+//! after the publication; if it takes it later, it wakes the new waker. If it sees no entry any more,
+//! somebody else has chosen the task, which will register again, pass a fence (W), and look.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
+
+use super::{EventNotifier, MAX_WAITERS, TASK};
+use crate::primitives::Ordering::{Relaxed, SeqCst};
+use crate::primitives::{Atomic, Mutex, Primitives};
+
+struct Entry {
+    ticket: u64,
+    waker: Waker,
+}
+
+/// The tasks that wait (T1, T4).
+pub(super) struct Tasks(Option<Box<List>>);
+
+#[derive(Default)]
+struct List {
+    entries: VecDeque<Entry>,
+    next_ticket: u64,
+}
+
+impl Tasks {
+    /// No task, and no memory.
+    pub(super) const NONE: Self = Self(None);
+
+    fn push(&mut self, waker: Waker) -> u64 {
+        let list = self.0.get_or_insert_default();
+        assert!(list.entries.len() < MAX_WAITERS as usize, "more than 2^31 tasks wait");
+        let ticket = list.next_ticket;
+        list.next_ticket += 1;
+        list.entries.push_back(Entry { ticket, waker });
+        ticket
+    }
+
+    /// Exchanges the waker of an entry and returns the other one: the old, or, if there is no such entry,
+    /// the new.
+    fn replace(&mut self, ticket: u64, waker: Waker) -> Result<Waker, Waker> {
+        match self.find(ticket) {
+            Some((list, place)) => Ok(core::mem::replace(&mut list.entries[place].waker, waker)),
+            None => Err(waker),
+        }
+    }
+
+    fn remove(&mut self, ticket: u64) -> Option<Waker> {
+        let (list, place) = self.find(ticket)?;
+        list.entries.remove(place).map(|entry| entry.waker)
+    }
+
+    /// Takes the oldest entry that has a ticket below `end`.
+    fn pop(&mut self, end: u64) -> Option<Waker> {
+        let entries = &mut self.0.as_mut()?.entries;
+        if entries.front()?.ticket >= end {
+            return None;
+        }
+        entries.pop_front().map(|entry| entry.waker)
+    }
+
+    fn next_ticket(&self) -> u64 {
+        self.0.as_ref().map_or(0, |list| list.next_ticket)
+    }
+
+    fn find(&mut self, ticket: u64) -> Option<(&mut List, usize)> {
+        let list = self.0.as_deref_mut()?;
+        let place = list.entries.binary_search_by_key(&ticket, |entry| entry.ticket).ok()?;
+        Some((list, place))
+    }
+}
+
+impl<P: Primitives> EventNotifier<P> {
+    /// Returns a future of what is in the `Some` that `condition` returns. Whoever makes the condition
+    /// true wakes the task by a notification. The condition runs at least once in each poll; it must
+    /// not block, and must leave nothing behind when it returns `None`.
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any moment. A notification that had chosen it goes on to another
+    /// waiter.
+    ///
+    /// # Panics
+    /// When polled, if [`MAX_WAITERS`] tasks are registered already.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::task::{Context, Waker};
+    /// use blocksmith_sync::EventNotifier;
+    ///
+    /// static READY: AtomicBool = AtomicBool::new(false);
+    /// static CHANGED: EventNotifier = EventNotifier::new_static();
+    ///
+    /// let mut ready = Box::pin(CHANGED.until(|| READY.load(Ordering::Relaxed).then_some(())));
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime brings its own
+    /// assert!(ready.as_mut().poll(&mut context).is_pending());
+    /// READY.store(true, Ordering::Relaxed); // publish,
+    /// CHANGED.notify_one(); // then notify
+    /// assert!(ready.as_mut().poll(&mut context).is_ready());
+    /// ```
+    pub fn until<R, F: FnMut() -> Option<R>>(&self, condition: F) -> Until<'_, P, F> {
+        Until { notifier: self, condition, ticket: None }
+    }
+
+    /// Chooses the `count` tasks that have waited longest, of those that wait now, and wakes them (I5).
+    pub(super) fn wake_tasks(&self, count: u32) {
+        // Bounded: a task that is woken and registers again gets a ticket that is not below `end`.
+        let mut end = None;
+        for _ in 0..count {
+            let waker = {
+                let mut tasks = self.tasks.lock();
+                let end = *end.get_or_insert_with(|| tasks.next_ticket());
+                self.counted_out(tasks.pop(end))
+            };
+            match waker {
+                Some(waker) => waker.wake(),
+                None => return,
+            }
+        }
+    }
+
+    /// Enters a task, with fence (W) behind it: look at the condition again.
+    fn register(&self, waker: Waker) -> u64 {
+        let ticket = {
+            let mut tasks = self.tasks.lock();
+            let ticket = tasks.push(waker);
+            // ORDERING: fence (W) orders the registration before the second look.
+            self.waiters.fetch_add(TASK, Relaxed);
+            ticket
+        };
+        // ORDERING: fence (W), pairs with fence (N) in `notify_many`.
+        P::fence(SeqCst);
+        ticket
+    }
+
+    /// Counts a waker out that has been taken from the list; the list is locked.
+    fn counted_out(&self, taken: Option<Waker>) -> Option<Waker> {
+        if taken.is_some() {
+            // ORDERING: a read-modify-write acts on the latest count; see the module's text.
+            self.waiters.fetch_sub(TASK, Relaxed);
+        }
+        taken
+    }
+}
+
+/// The future of [`EventNotifier::until`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct Until<'a, P: Primitives, F> {
+    notifier: &'a EventNotifier<P>,
+    condition: F,
+    /// The place in the list, until the future has seen that it is chosen.
+    ticket: Option<u64>,
+}
+
+impl<P: Primitives, F> Until<'_, P, F> {
+    /// Leaves the list; passes the notification on that has chosen this task meanwhile (T2).
+    fn leave(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let waker = {
+            let mut tasks = self.notifier.tasks.lock();
+            self.notifier.counted_out(tasks.remove(ticket))
+        };
+        if waker.is_none() {
+            self.notifier.notify_one();
+        }
+    }
+
+    /// Evaluates the condition; leaves the list if it holds.
+    fn look<R>(&mut self) -> Option<R>
+    where
+        F: FnMut() -> Option<R>,
+    {
+        let result = (self.condition)()?;
+        self.leave();
+        Some(result)
+    }
+}
+
+// The condition is never pinned.
+impl<P: Primitives, F> Unpin for Until<'_, P, F> {}
+
+impl<P: Primitives, R, F: FnMut() -> Option<R>> Future for Until<'_, P, F> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
+        let this = &mut *self;
+        if let Some(ticket) = this.ticket {
+            let waker = context.waker().clone();
+            let replaced = this.notifier.tasks.lock().replace(ticket, waker);
+            // If it was chosen, the look that follows is the one that it owes (T2).
+            this.ticket = replaced.is_ok().then_some(ticket);
+        }
+        if let Some(result) = this.look() {
+            return Poll::Ready(result);
+        }
+        if this.ticket.is_none() {
+            this.ticket = Some(this.notifier.register(context.waker().clone()));
+            if let Some(result) = this.look() {
+                return Poll::Ready(result);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<P: Primitives, F> Drop for Until<'_, P, F> {
+    fn drop(&mut self) {
+        if !P::reporting() {
+            self.leave();
+        }
+    }
+}
+
+impl<P: Primitives, F> fmt::Debug for Until<'_, P, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Until").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Std;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    type Notifier = EventNotifier<Std>;
+
+    /// Counts its wake-ups.
+    #[derive(Default)]
+    struct Flag(AtomicUsize);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn flag() -> (Arc<Flag>, Waker) {
+        let flag = Arc::new(Flag::default());
+        (flag.clone(), Waker::from(flag))
+    }
+
+    fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+        Pin::new(future).poll(&mut Context::from_waker(waker))
+    }
+
+    /// A new notifier is four words, and no task has made it allocate.
+    #[test]
+    fn an_idle_notifier_is_small() {
+        assert!(size_of::<Notifier>() <= 32, "{}", size_of::<Notifier>());
+        let notifier = Notifier::new();
+        notifier.notify_all();
+        assert!(notifier.tasks.lock().unwrap().0.is_none());
+    }
+
+    /// Three tasks, one notification for one and one for all: the oldest goes first, each goes once.
+    #[test]
+    fn tasks_are_chosen_in_order() {
+        let notifier = Notifier::new();
+        let (flags, wakers): (Vec<_>, Vec<_>) = (0..3).map(|_| flag()).unzip();
+        let mut tasks = [(); 3].map(|()| notifier.until(|| None::<()>));
+        for (task, waker) in tasks.iter_mut().zip(&wakers) {
+            assert!(poll(task, waker).is_pending());
+        }
+        assert_eq!(notifier.waiters(), 3);
+        let woken = || flags.iter().map(|flag| flag.0.load(Relaxed)).collect::<Vec<_>>();
+        notifier.notify_one();
+        assert_eq!(woken(), [1, 0, 0]);
+        notifier.notify_all();
+        assert_eq!((woken(), notifier.waiters()), (vec![1, 1, 1], 0));
+    }
+
+    /// A task that is polled again keeps its place, and only its last waker is woken.
+    #[test]
+    fn a_second_poll_replaces_the_waker() {
+        let notifier = Notifier::new();
+        let ((old, old_waker), (new, new_waker)) = (flag(), flag());
+        let mut task = notifier.until(|| None::<()>);
+        let mut behind = notifier.until(|| None::<()>);
+        assert!(poll(&mut task, &old_waker).is_pending());
+        assert!(poll(&mut behind, Waker::noop()).is_pending());
+        assert!(poll(&mut task, &new_waker).is_pending());
+        notifier.notify_one();
+        assert_eq!((old.0.load(Relaxed), new.0.load(Relaxed)), (0, 1));
+        drop((old_waker, new_waker));
+        assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (1, 1));
+    }
+
+    /// Two tasks; the first is chosen and dropped, or has never been chosen and is dropped.
+    #[test]
+    fn a_cancelled_task_passes_on_what_it_was_given() {
+        for chosen in [false, true] {
+            let notifier = Notifier::new();
+            let (second, waker) = flag();
+            let mut first = notifier.until(|| None::<()>);
+            let mut other = notifier.until(|| None::<()>);
+            assert!(poll(&mut first, Waker::noop()).is_pending());
+            assert!(poll(&mut other, &waker).is_pending());
+            if chosen {
+                notifier.notify_one();
+            }
+            drop(first);
+            assert_eq!(second.0.load(Relaxed), usize::from(chosen));
+            assert_eq!(notifier.waiters(), u32::from(!chosen));
+        }
+    }
+
+    /// A waker that drops another task of the same list while it is woken.
+    #[test]
+    fn a_waker_may_drop_a_task() {
+        struct Drops(std::sync::Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
+        impl Wake for Drops {
+            fn wake(self: Arc<Self>) {
+                let task = self.0.lock().unwrap().take();
+                drop(task);
+            }
+        }
+        let notifier = Arc::new(Notifier::new());
+        let (third, third_waker) = flag();
+        let drops = Arc::new(Drops(std::sync::Mutex::new(None)));
+        let mut first = notifier.until(|| None::<()>);
+        assert!(poll(&mut first, &Waker::from(drops.clone())).is_pending());
+        let other = notifier.clone();
+        let mut second = Box::pin(async move { other.until(|| None::<()>).await });
+        assert!(poll(&mut second, Waker::noop()).is_pending());
+        *drops.0.lock().unwrap() = Some(second);
+        let mut last = notifier.until(|| None::<()>);
+        assert!(poll(&mut last, &third_waker).is_pending());
+        notifier.notify_many(2); // the first, whose waker drops the second, and the last
+        assert_eq!((third.0.load(Relaxed), notifier.waiters()), (1, 0));
+    }
+}
