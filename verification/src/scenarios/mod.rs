@@ -493,6 +493,16 @@ fn task_scenarios() -> Vec<Scenario> {
             "a send that is dropped has sent nothing, and keeps no place from others", Some("N7"),
             threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
+        scenario! {
+            task::a_ring_between_tasks,
+            "items arrive in order between two tasks, through a ring of one place", Some("N9"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_pool_between_tasks,
+            "items arrive in order between two tasks, through a pool's queue", Some("N9"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
     ]
 }
 

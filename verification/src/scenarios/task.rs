@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
 use blocksmith_sync::mailbox::{Closed, OnFull, mailbox};
-use blocksmith_sync::{Atomic, Futex, Primitives};
+use blocksmith_sync::mpmc::mpmc;
+use blocksmith_sync::spsc::spsc;
+use blocksmith_sync::{Atomic, Backpressure, Futex, Primitives};
 
 use super::notifier::{Shared, join};
 
@@ -214,4 +216,32 @@ pub fn a_cancelled_send_passes_the_place_on<P: Primitives>() {
     let received = receiver.iter().sum::<u32>();
     assert_eq!(received, 5 + join(fickle));
     join(patient);
+}
+
+/// A task sends two items through a ring of one place, another receives them and learns of the end.
+pub fn a_ring_between_tasks<P: Primitives>() {
+    let (mut sender, mut receiver) = spsc::<P, u32>(1, Backpressure::Block);
+    let thread = P::spawn("sender", move || {
+        for item in [1, 2] {
+            assert_eq!(block_on::<P, _>(sender.send_async(item)), Ok(()));
+        }
+    });
+    for expected in [Ok(1), Ok(2), Err(Closed)] {
+        assert_eq!(block_on::<P, _>(receiver.recv_async()), expected);
+    }
+    join(thread);
+}
+
+/// The same through a pool's queue.
+pub fn a_pool_between_tasks<P: Primitives>() {
+    let (sender, receiver) = mpmc::<P, u32>(1, Backpressure::Block);
+    let thread = P::spawn("sender", move || {
+        for item in [1, 2] {
+            assert_eq!(block_on::<P, _>(sender.send_async(item)), Ok(()));
+        }
+    });
+    for expected in [Ok(1), Ok(2), Err(Closed)] {
+        assert_eq!(block_on::<P, _>(receiver.recv_async()), expected);
+    }
+    join(thread);
 }
