@@ -9,12 +9,13 @@
 //! | to | use |
 //! |---|---|
 //! | pass work to a service, with a bound | [`mailbox::mailbox`] |
-//! | wait for several channels in one thread | [`mailbox::mailbox_on`], [`spsc::spsc_on`], one [`EventNotifier`] |
+//! | receive from several channels in one thread, in a fixed order, none starved | [`mailbox::mailbox_on`] or [`spsc::spsc_on`] over one [`EventNotifier`], and [`select::Select`] |
+//! | talk from a task to a service on a thread, or back | the same channels: `send_async`, `recv_async`; a [`oneshot::Receiver`] is a future |
 //! | answer one question | [`oneshot::channel`], its sender moved into the question |
 //! | answer into the asker's mailbox without ever blocking | [`mailbox::Receiver::permit`] |
 //! | join two stages of a pipeline, item by item or in batches | [`spsc::spsc`] |
 //! | let whichever worker is free take the next task | [`mpmc::mpmc`] |
-//! | sleep on a condition of your own | [`EventNotifier`] |
+//! | sleep on a condition of your own | [`EventNotifier`]: `wait_until` in a thread, `until` in a task |
 //!
 //! | channel | senders, receivers | an item costs, with nobody asleep | memory | when full |
 //! |---|---|---|---|---|
@@ -29,7 +30,8 @@
 //! # One vocabulary
 //!
 //! `send` does what the policy says, `try_send` never blocks, `send_timeout` blocks for a while;
-//! `recv`, `try_recv`, `recv_timeout`, `recv_batch`, `drain`, `iter` likewise. An item that is not accepted
+//! `send_async` suspends a task instead of blocking its thread. `recv`, `try_recv`, `recv_timeout`,
+//! `recv_async`, `recv_batch`, `drain`, `iter` likewise. An item that is not accepted
 //! comes back in [`SendError`]. `close` by any end, or the loss of all of a side: nothing more is
 //! accepted, everything accepted is received, then [`Closed`]. `counters` reads [`Counters`] from any
 //! thread that has an end.
@@ -47,6 +49,17 @@
 //! assert_eq!(receiver.recv(), Err(Closed));
 //! assert_eq!(receiver.counters().refused, 1);
 //! ```
+//!
+//! # Threads and tasks
+//!
+//! Services stay on threads of their own. Whoever talks to them may be a task on any runtime; none is
+//! needed here. The futures are cancelled by being dropped: a receive that is dropped has taken nothing, a
+//! send that is dropped has sent nothing, and a wake-up that it had been given goes on to another waiter.
+//! So a time limit is the runtime's `timeout` around them. `examples/tokio.rs` shows tasks that ask a plain
+//! thread.
+//!
+//! A notifier that no task has ever waited for costs what it would without: its count of tasks shares a
+//! word with that of threads.
 
 mod counters;
 mod error;

@@ -428,6 +428,12 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared.close(false);
     }
 
+    /// Returns whether the mailbox is closed; there may still be items in it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.credits.is_closed()
+    }
+
     /// Returns the figures of this mailbox.
     #[must_use]
     pub fn counters(&self) -> Counters {
