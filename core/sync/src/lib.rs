@@ -16,6 +16,7 @@
 //! | join two stages of a pipeline, item by item or in batches | [`spsc::spsc`] |
 //! | let whichever worker is free take the next task | [`mpmc::mpmc`] |
 //! | sleep on a condition of your own | [`EventNotifier`]: `wait_until` in a thread, `until` in a task |
+//! | know how full mailboxes are, shed load, restart a service with its mailbox | [`Broker`] |
 //!
 //! | channel | senders, receivers | an item costs, with nobody asleep | memory | when full |
 //! |---|---|---|---|---|
@@ -61,6 +62,7 @@
 //! A notifier that no task has ever waited for costs what it would without: its count of tasks shares a
 //! word with that of threads.
 
+pub mod broker;
 mod counters;
 mod error;
 pub mod mailbox;
@@ -84,6 +86,8 @@ pub use std_backend::Std;
 
 /// An event notifier on the operating system's futex.
 pub type EventNotifier = notifier::EventNotifier<Std>;
+/// A broker of mailboxes between operating system threads.
+pub type Broker = broker::Broker<Std>;
 /// The sending end of a mailbox between operating system threads.
 pub type Sender<T> = mailbox::Sender<Std, T>;
 /// The receiving end of a mailbox between operating system threads.

@@ -5,6 +5,7 @@
 //! every schedule: a deadlock is a violation. [`scenarios`] is the one list; a row says what the scenario
 //! shows and how far each engine goes (`None`: that engine has no use for it).
 
+pub mod broker;
 pub mod lifecycle;
 pub mod mailbox;
 pub mod mpmc;
@@ -99,6 +100,7 @@ pub fn scenarios() -> Vec<Scenario> {
         oneshot_scenarios(),
         task_scenarios(),
         select_scenarios(),
+        broker::list(),
         services::list(),
         lifecycle::list(),
     ]

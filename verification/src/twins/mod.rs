@@ -6,6 +6,7 @@
 //! must pass stands beside it, in this list where it exists only for the comparison, in the scenarios
 //! where it is core.
 
+pub mod broker;
 pub mod engine;
 pub mod lifecycle;
 pub mod mailbox;
@@ -248,6 +249,19 @@ pub fn twins() -> Vec<Twin> {
         },
         twin! {
             select::no_budget, "Q8", "the first input is looked at first, always, and starves the second",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            broker::a_look_before_the_subscription, "N1", "looks at the level, then subscribes",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            broker::told_after_the_lock, "B5",
+            "a change is decided under the lock and told after it",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            broker::a_single_threshold, "B1", "a level begins and ends at one threshold",
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
         twin! {

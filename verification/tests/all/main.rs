@@ -8,12 +8,12 @@ mod stepped {
     //! What the stepped engine says of the scenarios and the twins.
     use blocksmith_models::verdict::Engine;
 
-    crate::checks::tests! { Engine::Stepped; engine notifier mailbox spsc mpmc oneshot task select lifecycle }
+    crate::checks::tests! { Engine::Stepped; engine notifier mailbox spsc mpmc oneshot task select broker lifecycle }
 }
 
 mod threads {
     //! The scenarios on real threads and futexes.
     use blocksmith_models::verdict::Engine;
 
-    crate::checks::tests! { Engine::Std; notifier mailbox spsc mpmc oneshot task select lifecycle services }
+    crate::checks::tests! { Engine::Std; notifier mailbox spsc mpmc oneshot task select broker lifecycle services }
 }

@@ -40,6 +40,7 @@
 //! fences; the end by the credit word. This file has one ordering of its own, at the sender count.
 
 mod credits;
+mod meter;
 mod queue;
 mod task;
 
@@ -51,6 +52,7 @@ use std::collections::VecDeque;
 pub use crate::counters::Counters;
 pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 pub use crate::policy::OnFull;
+pub use meter::Meter;
 
 use crossbeam_utils::CachePadded;
 
