@@ -1,5 +1,7 @@
 //! What the services tell whoever listens. Listening never slows them down.
 
+use blocksmith_sync::broker::{Change, Level};
+
 use crate::consensus::{Checkpoint, Slot, ValidatorIndex};
 use crate::fork_choice::Refusal;
 use crate::quarantine::ItemId;
@@ -60,6 +62,21 @@ pub enum Notice<R> {
         /// Why.
         refusal: Refusal,
     },
+    /// The broker's level changed: what `to` asks for is to be done, and what `from` asked for besides is
+    /// no longer wanted (see [`Level::asks`]).
+    Load {
+        /// The level before.
+        from: Level,
+        /// The level now.
+        to: Level,
+    },
+    /// Slashable offences are looked for no more, or again. Protection is not touched.
+    SlashingDetection {
+        /// Whether they are looked for.
+        on: bool,
+        /// Blocks and votes that have not been looked at, since the start.
+        skipped: u64,
+    },
     /// A service panicked over a message. Its requester was told of a fault, the message is lost.
     Panicked {
         /// The service.
@@ -76,4 +93,10 @@ pub enum Notice<R> {
         /// Why.
         cause: Cause,
     },
+}
+
+impl<R> Notice<R> {
+    pub(crate) fn load(Change { from, to, .. }: Change) -> Self {
+        Self::Load { from, to }
+    }
 }

@@ -1,7 +1,7 @@
 //! The services' side of the notices: a mailbox that evicts its oldest when nobody reads it.
 
 use blocksmith_sync::Primitives;
-use blocksmith_sync::mailbox::{self, Counters, OnFull};
+use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
 
 use crate::consensus::Consensus;
 use crate::notice::Notice;
@@ -32,5 +32,10 @@ impl<P: Primitives, C: Consensus> Observer<P, C> {
 
     pub(crate) fn counters(&self) -> Counters {
         self.mailbox.counters()
+    }
+
+    /// Returns what reads the figures of the unread notices.
+    pub(crate) fn meter(&self) -> Meter<P, Notice<C::Root>> {
+        self.mailbox.meter()
     }
 }

@@ -42,6 +42,8 @@ pub(super) fn smallest() -> Config {
         mailbox_capacity: 1,
         queries: 1,
         notices: 1,
+        // A thread that wakes by the clock would never let an exploration end.
+        observe_every: None,
         ..Config::default()
     };
     config.quarantine.window = 1;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use blocksmith_sync::Primitives;
+use blocksmith_sync::broker::{Broker, Change};
 use blocksmith_sync::mailbox::Counters;
 use blocksmith_sync::oneshot;
 use thiserror::Error;
@@ -15,6 +16,7 @@ use crate::activity::Activity;
 use crate::clearance::{ChainView, ClearanceHandle};
 use crate::consensus::{Consensus, Slot};
 use crate::hot_db::HotDbHandle;
+use crate::notice::Notice;
 use crate::observer::Observer;
 use crate::quarantine::{Item, ItemId, QuarantineHandle, VerdictReceiver};
 use crate::rewinder::{Answer, Job, Lane, ReplyTo, RewinderHandle};
@@ -100,6 +102,7 @@ pub struct Client<P: Primitives, C: Consensus> {
     pub(crate) rewinder: RewinderHandle<P, C>,
     pub(crate) hot_db: HotDbHandle<P, C>,
     pub(crate) observer: Observer<P, C>,
+    pub(crate) broker: Broker<P>,
     pub(crate) activity: P::Arc<Activity<P>>,
 }
 
@@ -112,6 +115,7 @@ impl<P: Primitives, C: Consensus> Clone for Client<P, C> {
             rewinder: self.rewinder.clone(),
             hot_db: self.hot_db.clone(),
             observer: self.observer.clone(),
+            broker: self.broker.clone(),
             activity: self.activity.clone(),
         }
     }
@@ -220,6 +224,19 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
             notices: self.observer.counters(),
             rewinder_waiting: self.rewinder.waiting(),
         }
+    }
+
+    /// Returns the broker: figures, rates and ages of all mailboxes, and the load level. A mailbox of the
+    /// node's own can be watched by it, too.
+    pub fn broker(&self) -> &Broker<P> {
+        &self.broker
+    }
+
+    /// Takes a sample of all mailboxes; a change of the level is told as a notice. For a node that starts
+    /// the services with [`super::Config::observe_every`] unset; else a thread does it. Does not block.
+    pub fn observe(&self) -> Option<Change> {
+        let change = self.broker.observe();
+        change.inspect(|change| self.observer.tell(Notice::load(*change)))
     }
 
     /// Returns the protocol.

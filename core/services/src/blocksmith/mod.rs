@@ -21,8 +21,12 @@
 //!   submission has its verdict when [`Blocksmith::stop`] returns.
 //! - I4 A panic costs the message that was being handled; see [`crate::supervision`]. Its requester got
 //!   an error, [`StopReport`] counts it.
+//! - I5 The broker watches every queue (see `load`); a thread of its own takes the samples and tells of
+//!   changes as [`crate::notice::Notice::Load`]. It waits for nobody, and ends first. At its highest level
+//!   Clearance looks for slashable offences no more; what else a level asks for is the node's to do.
 
 mod client;
+mod load;
 mod service;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use blocksmith_sync::broker::{self, Broker};
 use blocksmith_sync::mailbox;
 use blocksmith_sync::oneshot::{self, RecvTimeoutError};
 use blocksmith_sync::{Join, Primitives};
@@ -47,6 +48,11 @@ pub struct Config {
     pub quarantine: quarantine::Limits,
     /// Bounds of the HotDB.
     pub hot_db: hot_db::Limits,
+    /// How the broker judges the load.
+    pub broker: broker::Limits,
+    /// How often a thread of its own has the broker look at the mailboxes, at least a millisecond. `None`:
+    /// there is no such thread, and the level stays where it is until [`Client::observe`] is called.
+    pub observe_every: Option<Duration>,
     /// `PROPOSER_SCORE_BOOST`, in percent.
     pub proposer_score_boost_percent: u64,
 }
@@ -63,6 +69,8 @@ impl Default for Config {
             worker_restarts: None,
             quarantine: quarantine::Limits::default(),
             hot_db: hot_db::Limits::default(),
+            broker: broker::Limits::default(),
+            observe_every: Some(Duration::from_millis(250)),
             proposer_score_boost_percent: 40,
         }
     }
@@ -88,6 +96,9 @@ pub enum StartError {
         /// Name of the field of [`Config`].
         field: &'static str,
     },
+    /// The broker's limits make no sense.
+    #[error("broker: {0}")]
+    Broker(#[from] broker::LimitsError),
     /// The anchor's state is of no use.
     #[error("anchor state: {0}")]
     Anchor(String),
@@ -174,6 +185,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             .map_err(|error| StartError::Anchor(error.to_string()))?;
         let activity = Activity::<P>::new();
         let (observer, notices) = Observer::new(config.notices);
+        let broker = Broker::new(config.broker)?;
         let supervisor = Supervisor::new(config.restarts, config.worker_restarts, observer.clone());
         let probes = Probes::new(faults);
         let guard = |service, replaceable| {
@@ -213,6 +225,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             rewinder.clone(),
             hot_db.clone(),
             observer.clone(),
+            broker.clone(),
             &activity,
             guard(ServiceName::Clearance, false),
         );
@@ -231,6 +244,17 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             guard(ServiceName::Quarantine, true),
         );
 
+        let client = Client {
+            consensus,
+            quarantine,
+            clearance,
+            rewinder,
+            hot_db,
+            observer,
+            broker,
+            activity,
+        };
+        client.register();
         // Every mailbox exists (I1); now the threads, from the bottom up.
         let mut threads = vec![spawn("hot_db", |ended| move || hot_db_service.run(ended))];
         let worker = |role| {
@@ -246,9 +270,17 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         }
         threads.push(spawn("clearance", |ended| move || clearance_service.run(ended)));
         threads.push(spawn("quarantine", |ended| move || quarantine_service.run(ended)));
+        if let Some(every) = config.observe_every {
+            let sampler = client.sampler(every);
+            let until_told = |ended| {
+                move || {
+                    sampler();
+                    drop(ended);
+                }
+            };
+            threads.push(spawn("broker", until_told));
+        }
         threads.reverse();
-        let client =
-            Client { consensus, quarantine, clearance, rewinder, hot_db, observer, activity };
         Ok((Self { client, supervisor, threads }, notices))
     }
 
@@ -276,6 +308,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         }
         let until = deadline.map(|time| P::now().saturating_add(time));
         let mut report = StopReport { pending: self.pending(), ..StopReport::default() };
+        self.client.broker.stop();
         self.supervisor.stop();
         for mut thread in std::mem::take(&mut self.threads) {
             let left = until.map(|until| until.saturating_sub(P::now()));
@@ -361,6 +394,10 @@ impl Config {
             ("quarantine.window", self.quarantine.window),
             ("quarantine.items", self.quarantine.items),
             ("hot_db.blocks - 1", self.hot_db.blocks.saturating_sub(1)),
+            (
+                "observe_every",
+                self.observe_every.map_or(1, |every| every.as_millis().min(1) as usize),
+            ),
             ("hot_db.checkpoint_slots", usize::from(self.hot_db.checkpoint_slots > 0)),
         ];
         match sizes.iter().find(|(_, size)| *size == 0) {

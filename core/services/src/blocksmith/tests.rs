@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blocksmith_sync::Std;
+use blocksmith_sync::broker::{Level, Weight};
+use blocksmith_sync::mailbox::Counters;
 
 use super::{Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, Submission};
 use crate::consensus::Checkpoint;
@@ -45,7 +47,7 @@ fn what_waits_at_the_stop_is_answered() {
     let (blocksmith, _notices) = start(Config { workers: 1, ..Config::default() });
     let client = blocksmith.client().clone();
     let orphan = submit(&client, ToyBlock::new(9, 8, 3));
-    assert_eq!(blocksmith.stop().joined, 5);
+    assert_eq!(blocksmith.stop().joined, 6);
     assert_eq!(orphan.wait().reason(), "shutdown");
     assert_eq!(submit(&client, ToyBlock::new(1, 0, 1)).wait().reason(), "fault");
     assert_eq!(client.view(), None);
@@ -88,6 +90,63 @@ fn finality_prunes_and_is_told() {
     blocksmith.stop();
     let told: Vec<_> = notices.iter().collect();
     assert!(told.contains(&Notice::Finalized(Checkpoint { epoch: 1, root: 2 })), "{told:?}");
+}
+
+#[test]
+fn at_the_highest_level_detection_stops_and_clearing_goes_on() {
+    // A queue of the node's own is full; then it is gone. Two blocks of one proposer come in between.
+    let mut config = Config { workers: 1, observe_every: None, ..Config::default() };
+    config.broker.dwell = Duration::ZERO;
+    let (blocksmith, notices) = start(config);
+    let client = blocksmith.client();
+    let full = Counters { depth: 64, sent: 64, capacity: 64, ..Counters::default() };
+    assert_eq!(client.broker().watch("node.peers", Weight::Counts, move || full), Ok(()));
+    assert_eq!(client.observe().map(|change| change.to), Some(Level::Critical));
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 0, 3)] {
+        assert_eq!(submit(client, block).wait().class(), "valid");
+    }
+    assert!(client.broker().forget("node.peers"));
+    assert_eq!(client.observe().map(|change| change.to), Some(Level::Normal));
+    assert_eq!(submit(client, ToyBlock::new(3, 1, 4)).wait().class(), "valid");
+    client.rest();
+    client.observe();
+    let snapshot = client.broker().snapshot();
+    let items = snapshot.mailboxes.iter().find(|figures| figures.name == "quarantine.items");
+    let items = items.map(|figures| figures.counters);
+    assert_eq!(items.map(|items| (items.sent, items.received, items.depth)), Some((3, 3, 0)));
+    assert_eq!(blocksmith.stop().panicked, Vec::<String>::new());
+    let told: Vec<_> = notices.iter().collect();
+    let load = |from, to| Notice::Load { from, to };
+    for notice in [
+        load(Level::Normal, Level::Critical),
+        Notice::SlashingDetection { on: false, skipped: 0 },
+        load(Level::Critical, Level::Normal),
+        Notice::SlashingDetection { on: true, skipped: 2 },
+    ] {
+        assert!(told.contains(&notice), "{notice:?} in {told:?}");
+    }
+    assert!(!told.iter().any(|notice| matches!(notice, Notice::Equivocation { .. })), "{told:?}");
+}
+
+#[test]
+fn every_queue_is_watched_under_its_name() {
+    // Those of few places are only shown.
+    let (blocksmith, _notices) = start(Config { workers: 1, ..Config::default() });
+    let weight = |name: &str| {
+        let snapshot = blocksmith.client().broker().snapshot();
+        snapshot.mailboxes.iter().find(|figures| figures.name == name).map(|found| found.weight)
+    };
+    for name in ["quarantine", "clearance", "hot_db", "rewinder.duties", "rewinder.blocks"] {
+        assert_eq!(weight(name), Some(Weight::Counts), "{name}");
+    }
+    assert_eq!(weight("quarantine.items"), Some(Weight::Depth));
+    assert_eq!(weight("notices"), Some(Weight::Shown));
+    let config = Config { mailbox_capacity: 1, ..Config::default() };
+    let (blocksmith, _notices) = start(config);
+    let snapshot = blocksmith.client().broker().snapshot();
+    let few = snapshot.mailboxes.iter().filter(|figures| figures.weight == Weight::Shown);
+    let few: Vec<_> = few.map(|figures| figures.name.as_str()).collect();
+    assert_eq!(few, ["clearance", "hot_db", "notices", "quarantine"]);
 }
 
 #[test]

@@ -31,6 +31,11 @@ pub enum Event<C: Consensus> {
         /// The balances; `None` if they could not be had. They are asked for again at the next tick.
         balances: Option<Balances>,
     },
+    /// The load asks that slashable offences be looked for no more, or again.
+    Detection {
+        /// Whether they are looked for.
+        on: bool,
+    },
 }
 
 /// What Clearance asks for.
@@ -79,6 +84,13 @@ pub enum Effect<C: Consensus> {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
     },
+    /// Slashable offences are looked for no more, or again.
+    Detection {
+        /// Whether they are looked for.
+        on: bool,
+        /// Blocks and votes that have not been looked at, since the beginning.
+        skipped: u64,
+    },
     /// The fork choice did not take a cleared block, and neither finality nor an earlier copy of it is
     /// the reason: the block is in the HotDB and not here. A fault of ours.
     NotImported {
@@ -105,6 +117,9 @@ pub struct ChainView<R> {
 pub struct Clearance<C: Consensus> {
     fork_choice: ForkChoice<C::Root>,
     detector: SlashingDetector<C::Root>,
+    /// Whether the detector is shown blocks and votes, and how many it has not been shown.
+    detects: bool,
+    skipped: u64,
     kept: ChainView<C::Root>,
     /// Asked for, not yet answered.
     asked: Option<Checkpoint<C::Root>>,
@@ -128,7 +143,7 @@ impl<C: Consensus> Clearance<C> {
             justified: fork_choice.justified(),
             finalized: fork_choice.finalized(),
         };
-        Self { fork_choice, detector, kept, asked: None, failed: None }
+        Self { fork_choice, detector, detects: true, skipped: 0, kept, asked: None, failed: None }
     }
 
     /// Returns head, justified and finalised checkpoint.
@@ -145,6 +160,12 @@ impl<C: Consensus> Clearance<C> {
     #[must_use]
     pub fn blocks(&self) -> Vec<(C::Root, C::Root, Slot)> {
         self.fork_choice.blocks()
+    }
+
+    /// Returns whether slashable offences are looked for.
+    #[must_use]
+    pub fn detects(&self) -> bool {
+        self.detects
     }
 
     /// Handles one event.
@@ -175,6 +196,12 @@ impl<C: Consensus> Clearance<C> {
                         self.apply(event, &mut effects);
                     }
                     None => self.failed = Some(checkpoint),
+                }
+            }
+            Event::Detection { on } => {
+                if on != self.detects {
+                    self.detects = on;
+                    effects.push(Effect::Detection { on, skipped: self.skipped });
                 }
             }
         }
@@ -219,7 +246,12 @@ impl<C: Consensus> Clearance<C> {
         self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
     }
 
+    /// Shows the detector a block or a vote, unless the load forbids; finality always, which lets it forget.
     fn detect(&mut self, event: slashing::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
+        if !self.detects && !matches!(event, slashing::Event::Finalized { .. }) {
+            self.skipped += 1;
+            return;
+        }
         effects.extend(self.detector.on_event(event).into_iter().map(|offence| match offence {
             slashing::Effect::DoubleProposal { proposer, slot, first, second } => {
                 Effect::Equivocation { proposer, slot, roots: [first, second] }
@@ -312,6 +344,25 @@ mod tests {
         };
         let block = Box::new(Cleared::new(ToyBlock::new(root, parent, slot), evidence));
         Event::Block { block, timely: false }
+    }
+
+    #[test]
+    fn what_comes_while_detection_is_off_is_counted_and_not_looked_at() {
+        // Of two pairs of blocks for one slot, the pair that comes while it is off is not found.
+        let balances = Balances { effective: Arc::from([]), total_active: 1 };
+        let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+        let mut handle = |event| machine.handle(&Toy::default(), event);
+        handle(Event::Tick { slot: 9 });
+        let found = |effects: &[Effect<Toy>]| {
+            effects.iter().any(|effect| matches!(effect, Effect::Equivocation { .. }))
+        };
+        assert!(found(&[1, 2].map(|root| handle(cleared(root, 0, 1))).concat()));
+        let off = Effect::Detection { on: false, skipped: 0 };
+        assert_eq!(handle(Event::Detection { on: false }), [off]);
+        assert!(!found(&[3, 4].map(|root| handle(cleared(root, 0, 2))).concat()));
+        let on = Effect::Detection { on: true, skipped: 2 };
+        assert_eq!(handle(Event::Detection { on: true }), [on]);
+        assert_eq!(handle(Event::Detection { on: true }), []);
     }
 
     #[test]

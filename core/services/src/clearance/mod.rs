@@ -20,6 +20,8 @@
 //! - I4 A block that the fork choice does not take, other than for finality or as a copy, is told and its
 //!   message counts as lost: no block is accepted and then missing here.
 //! - I5 The HotDB is told at most once per message.
+//! - I6 Between being told that the load forbids detection and that it allows it again, the detector is
+//!   shown finality alone; every block and vote that it is not shown is counted.
 //!
 //! **Blocking.** May wait for the HotDB's mailbox. It never waits for the Rewinder (the balances come
 //! as a message into a reserved slot) nor for Quarantine (its replies have reserved slots, too).

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use blocksmith_sync::Primitives;
-use blocksmith_sync::mailbox::{self, Counters, OnFull};
+use blocksmith_sync::broker::{Ask, Broker};
+use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
 use blocksmith_sync::oneshot;
 
 use crate::activity::{Activity, Mail};
@@ -68,6 +69,7 @@ pub(crate) struct ClearanceService<P: Primitives, C: Consensus> {
     rewinder: RewinderHandle<P, C>,
     hot_db: HotDbHandle<P, C>,
     observer: Observer<P, C>,
+    broker: Broker<P>,
     activity: P::Arc<Activity<P>>,
     guard: Guard<P, C>,
 }
@@ -107,14 +109,24 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         rewinder: RewinderHandle<P, C>,
         hot_db: HotDbHandle<P, C>,
         observer: Observer<P, C>,
+        broker: Broker<P>,
         activity: &P::Arc<Activity<P>>,
         guard: Guard<P, C>,
     ) -> (Self, ClearanceHandle<P, C>) {
         let (sender, mailbox) = mailbox::mailbox(capacity, BALANCE_REQUESTS, OnFull::Block);
         let handle = ClearanceHandle { mailbox: sender, activity: activity.clone() };
         let activity = activity.clone();
-        let service =
-            Self { machine, mailbox, consensus, rewinder, hot_db, observer, activity, guard };
+        let service = Self {
+            machine,
+            mailbox,
+            consensus,
+            rewinder,
+            hot_db,
+            observer,
+            broker,
+            activity,
+            guard,
+        };
         (service, handle)
     }
 
@@ -125,12 +137,25 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
         let mut service = self;
         while let Ok(Mail { message, busy }) = service.mailbox.recv() {
-            let goes_on = service.turn(message);
+            let goes_on = service.follow_the_load() && service.turn(message);
             drop(busy);
             if !goes_on {
                 break;
             }
         }
+    }
+
+    /// Stops or resumes slashing detection as the broker's level asks. Returns whether the service goes on.
+    fn follow_the_load(&mut self) -> bool {
+        let on = !self.broker.asks(Ask::StopSlashingDetection);
+        if on == self.machine.detects() {
+            return true;
+        }
+        let event = Event::Detection { on };
+        let step = self.guard.follow_up("load", || self.machine.handle(&self.consensus, event));
+        let Ok(effects) = step else { return false };
+        effects.into_iter().for_each(|effect| self.carry_out(effect));
+        true
     }
 
     /// Handles a message. Returns whether the service goes on: not if its machine is torn, as votes and
@@ -171,7 +196,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
                 Some(Event::Balances { checkpoint: *checkpoint, balances: None })
             }
             Event::Tick { slot } => Some(Event::Tick { slot: *slot }),
-            Event::Block { .. } | Event::Attestation(_) => None,
+            Event::Block { .. } | Event::Attestation(_) | Event::Detection { .. } => None,
         };
         let step = self.guard.step(word, || self.machine.handle(&self.consensus, event));
         let step = match (step, instead) {
@@ -210,6 +235,9 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
             Effect::Finalized(checkpoint) => self.observer.tell(Notice::Finalized(checkpoint)),
             Effect::Equivocation { proposer, slot, roots } => {
                 self.observer.tell(Notice::Equivocation { proposer, slot, roots });
+            }
+            Effect::Detection { on, skipped } => {
+                self.observer.tell(Notice::SlashingDetection { on, skipped });
             }
             Effect::DoubleVote { validators } => {
                 self.observer.tell(Notice::DoubleVote { validators });
@@ -278,5 +306,10 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
 
     pub(crate) fn counters(&self) -> Counters {
         self.mailbox.counters()
+    }
+
+    /// Returns what reads the figures of the mailbox.
+    pub(crate) fn meter(&self) -> Meter<P, Mail<P, ClearanceMessage<P, C>>> {
+        self.mailbox.meter()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use blocksmith_sync::Primitives;
-use blocksmith_sync::mailbox::{self, Counters, OnFull};
+use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
 use blocksmith_sync::oneshot;
 
 use crate::activity::{Activity, Mail};
@@ -134,5 +134,10 @@ impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
 
     pub(crate) fn counters(&self) -> Counters {
         self.mailbox.counters()
+    }
+
+    /// Returns what reads the figures of the mailbox.
+    pub(crate) fn meter(&self) -> Meter<P, Mail<P, HotDbMessage<P, C>>> {
+        self.mailbox.meter()
     }
 }

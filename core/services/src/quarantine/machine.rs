@@ -54,6 +54,12 @@ pub struct Quarantine<C: Consensus> {
 }
 
 impl<C: Consensus> Quarantine<C> {
+    /// Returns its bounds.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Returns a Quarantine that knows the anchor: a finalised block and its slot.
     ///
     /// # Panics

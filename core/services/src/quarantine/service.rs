@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use blocksmith_sync::mailbox::{self, Counters, OnFull};
+use blocksmith_sync::broker::Gauge;
+use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
 use blocksmith_sync::oneshot;
 use blocksmith_sync::{Atomic, Ordering, Primitives};
 
@@ -79,6 +80,8 @@ pub(crate) struct QuarantineService<P: Primitives, C: Consensus> {
     machine: Quarantine<C>,
     mailbox: mailbox::Receiver<P, Mailbox<P, C>>,
     verdicts: BTreeMap<ItemId, VerdictSender<P, C>>,
+    /// What comes into `verdicts` and leaves it.
+    held: Arc<Gauge>,
     consensus: Arc<C>,
     rewinder: RewinderHandle<P, C>,
     clearance: ClearanceHandle<P, C>,
@@ -93,6 +96,7 @@ pub(crate) struct QuarantineService<P: Primitives, C: Consensus> {
 pub(crate) struct QuarantineHandle<P: Primitives, C: Consensus> {
     mailbox: mailbox::Sender<P, Mailbox<P, C>>,
     next_id: P::Arc<P::AtomicU64>,
+    held: Arc<Gauge>,
     activity: P::Arc<Activity<P>>,
 }
 
@@ -101,6 +105,7 @@ impl<P: Primitives, C: Consensus> Clone for QuarantineHandle<P, C> {
         Self {
             mailbox: self.mailbox.clone(),
             next_id: self.next_id.clone(),
+            held: self.held.clone(),
             activity: self.activity.clone(),
         }
     }
@@ -150,15 +155,18 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
             }
             last.close();
         });
+        let held = Arc::new(Gauge::new(machine.limits().items));
         let handle = QuarantineHandle {
             mailbox: sender,
             next_id: P::arc(P::AtomicU64::new(0)),
+            held: held.clone(),
             activity: activity.clone(),
         };
         let service = Self {
             machine,
             mailbox,
             verdicts: BTreeMap::new(),
+            held,
             consensus,
             rewinder,
             clearance,
@@ -209,6 +217,7 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
             (Ok(effects), duty) => {
                 if let Duty::Verdict { id, verdict } = duty {
                     self.verdicts.insert(id, verdict);
+                    self.held.accepted(1);
                 }
                 self.carry_out_all(word, effects)
             }
@@ -286,6 +295,7 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
     /// Replaces a machine that was cut short by one that knows what Clearance has. Everything that was
     /// held is answered by the drop of its sender. Returns whether there is a successor.
     fn rebuild(&mut self) -> bool {
+        self.held.evicted(self.verdicts.len() as u64);
         self.verdicts.clear();
         let Some((finalized, chain)) = self.clearance.chain() else { return false };
         self.machine = self.machine.successor(finalized, chain);
@@ -320,6 +330,7 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
             }
             Effect::Verdict { id, verdict } => {
                 if let Some(sender) = self.verdicts.remove(&id) {
+                    self.held.received(1);
                     // Who gave up waiting has dropped its end.
                     let _ = sender.send(verdict);
                 }
@@ -401,5 +412,15 @@ impl<P: Primitives, C: Consensus> QuarantineHandle<P, C> {
 
     pub(crate) fn counters(&self) -> Counters {
         self.mailbox.counters()
+    }
+
+    /// Returns what reads the figures of the mailbox.
+    pub(crate) fn meter(&self) -> Meter<P, Mailbox<P, C>> {
+        self.mailbox.meter()
+    }
+
+    /// Returns the gauge of the submissions without a verdict.
+    pub(crate) fn held(&self) -> Arc<Gauge> {
+        self.held.clone()
     }
 }

@@ -20,6 +20,17 @@ pub enum Lane {
 impl Lane {
     /// All lanes, in the order of service.
     pub const ALL: [Self; 4] = [Self::Duties, Self::Blocks, Self::Attestations, Self::Queries];
+
+    /// Returns the word for reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Duties => "duties",
+            Self::Blocks => "blocks",
+            Self::Attestations => "attestations",
+            Self::Queries => "queries",
+        }
+    }
 }
 
 /// Which tasks a worker takes.

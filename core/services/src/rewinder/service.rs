@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use blocksmith_sync::broker::Gauge;
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Mutex, Primitives, oneshot};
 
@@ -40,6 +41,7 @@ impl<C: Consensus> Drop for ReplyTo<C> {
 }
 
 struct Task<P: Primitives, C: Consensus> {
+    lane: Lane,
     job: Job<C>,
     key: Option<StateKey<C::Root>>,
     reply: ReplyTo<C>,
@@ -50,6 +52,8 @@ type Queue<P, C> = Dispatcher<<C as Consensus>::Root, Task<P, C>>;
 
 struct Shared<P: Primitives, C: Consensus> {
     queue: P::Mutex<Inner<P, C>>,
+    /// What goes through each lane.
+    gauges: [Arc<Gauge>; 4],
     general: EventNotifier<P>,
     reserved: EventNotifier<P>,
 }
@@ -99,6 +103,7 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
         let inner = Inner { queue: Dispatcher::new(capacity), workers, general_workers: workers };
         let shared = P::arc(Shared {
             queue: P::Mutex::new(inner),
+            gauges: Lane::ALL.map(|_| Arc::new(Gauge::new(capacity))),
             general: EventNotifier::new(),
             reserved: EventNotifier::new(),
         });
@@ -147,7 +152,10 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
         notifier.wait_until(|| {
             let queue = &mut self.queue.lock().queue;
             match queue.pull(role) {
-                Some(task) => Some(Some(task)),
+                Some(task) => {
+                    self.gauges[task.lane as usize].received(1);
+                    Some(Some(task))
+                }
                 None if queue.is_closed() && (role == Role::Reserved || queue.waiting() == 0) => {
                     Some(None)
                 }
@@ -184,6 +192,7 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
             (inner.workers == 0, stranded)
         };
         if !stranded.is_empty() {
+            stranded.iter().for_each(|task| self.gauges[task.lane as usize].evicted(1));
             drop(stranded);
             self.reserved.notify_all();
         }
@@ -201,7 +210,7 @@ fn serve<P: Primitives, C: Consensus>(
     guard: &Guard<P, C>,
     task: Task<P, C>,
 ) {
-    let Task { job, key, reply, busy } = task;
+    let Task { job, key, reply, busy, .. } = task;
     let word = job.word();
     let mut reply = Some(reply);
     let mut worker = Worker::Idle;
@@ -248,10 +257,20 @@ impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
             Ok(key) => key,
             Err(text) => return reply.answer(Answer::Fault(text)),
         };
-        let task = Task { job, key, reply, busy: Busy::new(&self.activity) };
-        let refused = self.shared.queue.lock().queue.submit(lane, key, task).err();
+        let task = Task { lane, job, key, reply, busy: Busy::new(&self.activity) };
+        let gauge = &self.shared.gauges[lane as usize];
+        let refused = {
+            let mut inner = self.shared.queue.lock();
+            let refused = inner.queue.submit(lane, key, task).err();
+            // Before a worker can count it out.
+            gauge.accepted(u64::from(refused.is_none()));
+            refused
+        };
         match refused {
-            Some(task) => task.reply.answer(Answer::Refused),
+            Some(task) => {
+                gauge.refused(1);
+                task.reply.answer(Answer::Refused);
+            }
             None => {
                 self.shared.general.notify_one();
                 if lane == Lane::Duties {
@@ -259,6 +278,11 @@ impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
                 }
             }
         }
+    }
+
+    /// Returns the gauge of a lane.
+    pub(crate) fn gauge(&self, lane: Lane) -> Arc<Gauge> {
+        self.shared.gauges[lane as usize].clone()
     }
 
     /// Returns how many tasks wait.

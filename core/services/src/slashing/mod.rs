@@ -2,7 +2,7 @@
 //!
 //! **Contract.** A pure machine: [`SlashingDetector::on_event`] takes one verified item and returns
 //! the offences that it completes. Detection is not protection (HAZARDS Q9): nothing waits for its
-//! answer, and it is the first thing that a node under load may stop.
+//! answer, and at the broker's highest load level Clearance shows it nothing more.
 //!
 //! | offence | two signed items of one validator |
 //! |---|---|

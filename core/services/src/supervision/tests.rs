@@ -19,7 +19,9 @@ const MANY: Intensity = Intensity { max_restarts: 1000, window: Duration::from_s
 fn start(restarts: Intensity, faults: Vec<Injection<Std>>) -> Services {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     let worker_restarts = Some(restarts);
-    let config = Config { workers: 2, restarts, worker_restarts, ..Config::default() };
+    let observe_every = None;
+    let config =
+        Config { workers: 2, restarts, worker_restarts, observe_every, ..Config::default() };
     let toy = Arc::new(Toy::default());
     Blocksmith::start_with_faults(config, toy, anchor, faults).expect("the sizes are not zero")
 }
