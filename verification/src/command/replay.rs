@@ -1,22 +1,27 @@
 //! `blocksmith replay`.
 
+use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use blocksmith::blocksmith::Anchor;
 use blocksmith_consensus::{BeaconState, ChainConfig, Mainnet, Minimal, Phase0, Preset};
+use blocksmith_node::metrics::Metrics;
 use blocksmith_node::recording::{Embedded, Files, Folder, PresetName, Recording};
 
 use super::output::Report;
 use super::{EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_OK, Failure};
-use crate::replay::{Inject, Options, Outcome, Pace, ReplayError, replay};
+use crate::replay::{
+    Inject, Monitor, Options, Outcome, Pace, ReplayError, Soak, Span, Stage, replay, soak,
+};
 
 /// The recorded chain that is part of the program.
 const CHAIN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/chain.rs"));
@@ -52,7 +57,19 @@ pub(crate) struct Arguments {
     /// 128 and the signal's number (130, 143).
     #[arg(long, value_name = "MS", default_value_t = 5000)]
     deadline: u64,
-    /// Write every event's answer as JSON to this file.
+    /// Replay again and again, with fresh services each time, until so much time has passed (30s, 10m,
+    /// 2h); then print rounds, memory, threads and what went through each queue. Exit code 1 if a round
+    /// ends differently, or a thread is left over.
+    #[arg(long = "for", value_name = "DURATION")]
+    time: Option<Span>,
+    /// Show the queues of the services live on stderr: bars on a terminal, elsewhere a line a second.
+    #[arg(long)]
+    monitor: bool,
+    /// Serve the same figures as Prometheus text at http://ADDR/metrics while replaying. Only on
+    /// loopback; port 0 takes a free one. The address is printed on stderr.
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
+    /// Write every event's answer as JSON to this file; with --for, those of the last round.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -66,6 +83,9 @@ impl Arguments {
             workers: 2,
             inject: Vec::new(),
             deadline: 5000,
+            time: None,
+            monitor: false,
+            metrics: None,
             json: None,
         }
     }
@@ -84,42 +104,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let recording =
         Recording::load(&*files).with_context(|| place.clone()).map_err(Failure::input)?;
     let recording = Arc::new(recording);
-    let outcome = match recording.preset {
+    match recording.preset {
         PresetName::Minimal => {
             run_preset::<Minimal>(&recording, &place, ChainConfig::minimal(), arguments)
         }
         PresetName::Mainnet => {
             run_preset::<Mainnet>(&recording, &place, ChainConfig::mainnet(), arguments)
         }
-    }?;
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(code) => return Ok(code),
-    };
-    print!("{outcome}");
-    Ok(if outcome.mismatches.is_empty() { EXIT_OK } else { EXIT_DIFFERS })
+    }
 }
 
-/// Replays; the inner error is the exit code of an interrupted replay.
+/// Checks the rest of the input, replays, reports.
 fn run_preset<P: Preset>(
     recording: &Arc<Recording>,
     place: &str,
     config: ChainConfig,
     arguments: &Arguments,
-) -> Result<Result<Outcome, u8>, Failure> {
-    let consensus = Phase0::<P>::new(config);
-    let input = |problem: String| Failure::input(anyhow::anyhow!("{place}: {problem}"));
-    let state = BeaconState::<P>::from_ssz_bytes(&recording.genesis).map_err(|error| {
-        input(format!("genesis.ssz: not a state of the {} preset: {error}", recording.preset))
-    })?;
-    let root = state.hash_tree_root();
-    let recorded = recording.genesis_state_root;
-    if root != recorded {
-        let problem =
-            format!("genesis.ssz: hash_tree_root: {root}, but manifest.json says {recorded}");
-        return Err(input(problem));
-    }
-    let anchor = Anchor { root: recording.genesis_block_root, slot: 0, state };
+) -> Result<u8, Failure> {
+    let consensus = Arc::new(Phase0::<P>::new(config));
+    let anchor = anchor::<P>(recording, place)?;
     let report = Report::maybe(arguments.json.as_deref())?;
     let options = Options {
         pace: match arguments.pace {
@@ -131,22 +134,91 @@ fn run_preset<P: Preset>(
         faults: arguments.inject.clone(),
         deadline: Duration::from_millis(arguments.deadline),
     };
+    let stage = Stage::default();
+    let figures = stage.clone();
+    let serve = |address| Metrics::serve(address, move || figures.snapshot());
+    let metrics = arguments.metrics.map(serve).transpose();
+    let metrics = metrics.context("--metrics").map_err(Failure::input)?;
+    if let Some(metrics) = &metrics {
+        eprintln!("metrics at http://{}/metrics", metrics.address());
+    }
     let signals = Signals::new([SIGINT, SIGTERM]).map_err(Failure::fault)?;
-    let bar = ProgressBar::new(recording.events.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events {elapsed}") {
+    let screen = MultiProgress::new();
+    let bar = screen.add(ProgressBar::new(recording.events.len() as u64));
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events {elapsed} {msg}") {
         bar.set_style(style);
     }
+    let monitor = arguments.monitor.then(|| {
+        if std::io::stderr().is_terminal() {
+            Monitor::bars(stage.clone(), screen)
+        } else {
+            Monitor::lines(stage.clone(), |line| eprintln!("{line}"))
+        }
+    });
     let position = bar.clone();
-    let consensus = Arc::new(consensus);
     let progress = move |index| position.set_position(index as u64 + 1);
-    let outcome = replay(recording, consensus, anchor, &options, Some(signals), progress);
+    let mut soaked = None;
+    let outcome = match arguments.time {
+        None => replay(recording, consensus, anchor, &options, Some(signals), &stage, progress),
+        Some(Span(time)) => {
+            let rounds = bar.clone();
+            let progress = move |round, index| {
+                rounds.set_message(format!("round {}", round + 1));
+                progress(index);
+            };
+            let (mut soak, result) = soak(
+                recording,
+                &consensus,
+                &anchor,
+                &options,
+                time,
+                Some(signals),
+                &stage,
+                progress,
+            );
+            let last = soak.last.take();
+            soaked = Some(soak);
+            result.and_then(|()| last.ok_or(ReplayError::Driver))
+        }
+    };
+    // What they show is gone before anything is printed.
     bar.finish_and_clear();
+    drop(monitor);
+    drop(metrics);
+    print(outcome, soaked.as_ref(), report)
+}
+
+/// Returns the recording's genesis, once its root is what the manifest says.
+fn anchor<P: Preset>(recording: &Recording, place: &str) -> Result<Anchor<Phase0<P>>, Failure> {
+    let input = |problem: String| Failure::input(anyhow::anyhow!("{place}: {problem}"));
+    let state = BeaconState::<P>::from_ssz_bytes(&recording.genesis).map_err(|error| {
+        input(format!("genesis.ssz: not a state of the {} preset: {error}", recording.preset))
+    })?;
+    let root = state.hash_tree_root();
+    let recorded = recording.genesis_state_root;
+    if root != recorded {
+        let problem =
+            format!("genesis.ssz: hash_tree_root: {root}, but manifest.json says {recorded}");
+        return Err(input(problem));
+    }
+    Ok(Anchor { root: recording.genesis_block_root, slot: 0, state })
+}
+
+/// Prints what a replay or a soak has found, and returns the exit code.
+fn print(
+    outcome: Result<Outcome, ReplayError>,
+    soak: Option<&Soak>,
+    report: Option<Report>,
+) -> Result<u8, Failure> {
+    if let Some(soak) = soak {
+        print!("{soak}");
+    }
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(ReplayError::Interrupted { signal, events, of, report }) => {
             println!("interrupted by signal {signal} after {events} of {of} events");
             println!("{report}");
-            return Ok(Err(EXIT_INTERRUPTED.saturating_add(u8::try_from(signal).unwrap_or(0))));
+            return Ok(EXIT_INTERRUPTED.saturating_add(u8::try_from(signal).unwrap_or(0)));
         }
         Err(ReplayError::Start(error)) => return Err(Failure::input(error)),
         Err(error) => return Err(Failure::fault(error)),
@@ -154,5 +226,12 @@ fn run_preset<P: Preset>(
     if let Some(report) = report {
         report.finish(&outcome.json().map_err(Failure::fault)?)?;
     }
-    Ok(Ok(outcome))
+    let as_expected = match soak {
+        Some(soak) => soak.is_as_expected(),
+        None => {
+            print!("{outcome}");
+            outcome.mismatches.is_empty()
+        }
+    };
+    Ok(if as_expected { EXIT_OK } else { EXIT_DIFFERS })
 }

@@ -11,13 +11,23 @@
 //! at the next rest, in order; a question that is lost is asked again. The end is the same as without.
 //! A signal stops the services within a deadline; the error says what was pending.
 //!
+//! A soak does it again and again with fresh services, and says what they left behind: memory, threads,
+//! items. [`Monitor`] shows the queues meanwhile.
+//!
 //! In the race the clock outruns the items, so many of them are too old or come after finality: what
 //! becomes of each depends on the schedule, but each gets exactly one verdict.
 
 mod driver;
 mod inject;
+mod monitor;
 mod report;
+mod run;
+mod soak;
+mod stage;
 
 pub use driver::{Options, Pace, ReplayError, replay};
 pub use inject::{Inject, InjectError};
+pub use monitor::Monitor;
 pub use report::{Entry, FinalView, Mismatch, Outcome, Tally};
+pub use soak::{Held, Soak, Span, SpanError, Total, soak};
+pub use stage::Stage;

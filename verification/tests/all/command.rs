@@ -1,7 +1,8 @@
 //! The `blocksmith` command as a user runs it: results, bad input, exit codes.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -315,7 +316,105 @@ fn a_signal_in_the_middle_stops_in_order_and_says_what_was_pending() {
         assert_eq!(output.status.code(), Some(128 + number), "{}", text(&output.stdout));
         let out = text(&output.stdout);
         assert!(out.contains(&format!("interrupted by signal {number} after ")), "{out}");
-        assert!(out.contains("pending at the stop: ") && out.contains("6 threads joined"), "{out}");
+        assert!(out.contains("pending at the stop: ") && out.contains("7 threads joined"), "{out}");
         assert!(rest.join().is_ok());
     }
+}
+
+/// The number after `words` in a report.
+fn number_after(report: &str, words: &str) -> Option<u64> {
+    let rest = report.split_once(words)?.1.trim_start();
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[test]
+fn a_soak_says_rounds_memory_threads_and_queues() {
+    // As many rounds as fit, at least one; the facts it prints, not the time it takes.
+    let (output, json) = report(&["replay", "--pace", "flood", "--for", "2s"]);
+    let out = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{out}{}", text(&output.stderr));
+    let rounds: u64 = out.split(' ').next().and_then(|word| word.parse().ok()).expect("rounds");
+    assert!(rounds >= 1, "{out}");
+    assert_eq!(number_after(&out, "pace flood:"), Some(rounds * 349), "{out}");
+    assert!(out.contains(&format!("{} items", rounds * 291)), "{out}");
+    assert!(out.contains("0 rounds differ"), "{out}");
+    let threads = number_after(&out, "threads:").expect("a number");
+    assert!(out.contains(&format!("{threads} before, {threads} after, 0 left")), "{out}");
+    for place in ["before the first round", "after the first", "after the last", "the largest"] {
+        assert!(number_after(&out, place).is_some_and(|kib| kib > 0), "{place}: {out}");
+    }
+    let row = |name: &str| {
+        let row = out.lines().find(|line| line.trim_start().starts_with(name)).expect("a row");
+        row.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // Every item went in and came out, and nothing was refused, evicted or left.
+    let items = row("quarantine.items");
+    assert_eq!(items[2..5], ["0", "0", "0"], "{out}");
+    assert_eq!(items[0], items[1], "{out}");
+    for name in ["quarantine ", "clearance", "hot_db", "rewinder.blocks", "rewinder.attestations"] {
+        assert!(row(name)[0] != "0", "{name}: {out}");
+    }
+    let manifest = manifest();
+    assert!(out.contains(manifest["final_head"].as_str().expect("a root")), "{out}");
+    assert_eq!(json["final"]["head"], manifest["final_head"]);
+}
+
+#[test]
+fn a_monitor_without_a_terminal_writes_lines_to_stderr_and_leaves_stdout_alone() {
+    // The same results as without; the last line stands at the end.
+    let output = blocksmith(&["replay", "--monitor"]);
+    let plain = blocksmith(&["replay"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), text(&plain.stdout));
+    let error = text(&output.stderr);
+    let last = error.lines().last().expect("a line");
+    assert!(last.starts_with("load normal (") && last.contains("; quarantine 0/1024"), "{error}");
+    assert_eq!(text(&plain.stderr), "");
+}
+
+#[test]
+fn metrics_are_served_on_loopback_while_the_services_run() {
+    // The chain goes round until the signal; the address is told on stderr, and asked in the middle.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
+        .args(["replay", "--pace", "flood", "--for", "1h", "--metrics", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command was built beside this test");
+    let mut told = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let line = told.next().expect("a line").expect("in UTF-8");
+    let address = line.strip_prefix("metrics at http://").and_then(|rest| rest.split('/').next());
+    let address: SocketAddr = address.and_then(|text| text.parse().ok()).expect("an address");
+    let ask = || {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("in UTF-8");
+        answer
+    };
+    // Before the first services are started there is nothing to tell.
+    let answer = std::iter::repeat_with(ask).find(|answer| !answer.starts_with("HTTP/1.1 503 "));
+    let answer = answer.expect("it goes on until there is one");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    for queue in ["quarantine", "clearance", "hot_db", "rewinder.blocks", "notices"] {
+        let sample = format!("\nblocksmith_mailbox_depth{{mailbox=\"{queue}\"}} ");
+        assert!(answer.contains(&sample), "{queue}: {answer}");
+    }
+    let sent = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+    let rest = std::thread::spawn(move || told.count());
+    let output = child.wait_with_output().expect("it ends");
+    let out = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(130), "{out}");
+    assert!(out.contains(" rounds in ") && out.contains("interrupted by signal 2 after"), "{out}");
+    assert!(rest.join().is_ok());
+}
+
+#[test]
+fn an_address_that_others_reach_or_a_time_that_is_none_is_refused() {
+    // All interfaces; no address; no unit; nothing.
+    assert!(refused(&["replay", "--metrics", "0.0.0.0:0"]).contains("not an address of the loop"));
+    assert!(refused(&["replay", "--metrics", "here"]).contains("--metrics"));
+    assert!(refused(&["replay", "--for", "10"]).contains("such as 30s"));
+    assert!(refused(&["replay", "--for", "0s"]).contains("more than nothing"));
 }

@@ -1,0 +1,326 @@
+//! Figures of the broker for Prometheus: its text exposition format 0.0.4, over HTTP on loopback.
+//!
+//! **Contract.** [`Metrics::serve`] binds an address of the loopback interface (another is refused: the
+//! figures tell an attacker how full a node is) and answers `GET /metrics` from a thread of its own, one
+//! connection at a time, until it is dropped. The figures are those of the broker's last sample: who
+//! asks often costs the services nothing.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /metrics`, any query | 200 and the figures; 503 if no services run |
+//! | another path; another method | 404; 405 |
+//! | no HTTP/1 request | 400 |
+//! | more than 8 KiB of head; not complete within 2 s | 431; 408 |
+//!
+//! **Invariants.**
+//! - I1 A connection holds at most [`MAX_REQUEST`] bytes and [`PATIENCE`] for each direction, whatever
+//!   the other end does; then it is closed. Others wait in the listener's queue meanwhile.
+//! - I2 The drop waits for neither a client nor a clock: it marks the end, shuts down the connection that
+//!   is open, wakes `accept` by connecting to it, and joins the thread. A connection is noted first and
+//!   the mark looked at afterwards, so that one of the two ends it.
+//!
+//! Written on std's sockets: a request is one line of which three words matter, while the small HTTP
+//! servers that there are bring a thread pool, and no bound on time or on the size of a head.
+//!
+//! Reference: Prometheus, "Exposition formats", text-based format, version 0.0.4.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use blocksmith_sync::broker::{Ask, FULL, Figures, Snapshot};
+
+/// Bytes of a request's head, at most, up to one read of a KiB more.
+pub const MAX_REQUEST: usize = 8 << 10;
+/// Time that a client has for its request, and again for taking the answer.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes that are read and dropped after a refused request, so that its answer is not lost with them.
+const MAX_REST: usize = 64 << 10;
+
+/// Why figures cannot be served.
+#[derive(Debug, Error)]
+pub enum MetricsError {
+    /// The address can be reached from elsewhere.
+    #[error("{0}: not an address of the loopback interface")]
+    NotLoopback(SocketAddr),
+    /// The operating system refuses.
+    #[error("{address}: {error}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What it says.
+        error: io::Error,
+    },
+}
+
+#[derive(Default)]
+struct Shared {
+    stopping: AtomicBool,
+    /// The connection that is being served.
+    open: Mutex<Option<TcpStream>>,
+}
+
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, Option<TcpStream>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// A server of figures; it serves until it is dropped.
+pub struct Metrics {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Metrics {
+    /// Serves what `source` returns, `None` standing for "no services run". `source` is called in the
+    /// server's thread. With port 0 the operating system chooses one: see [`Metrics::address`].
+    ///
+    /// # Errors
+    /// If the address is not on the loopback interface, or cannot be had.
+    pub fn serve(
+        address: SocketAddr,
+        source: impl Fn() -> Option<Snapshot> + Send + 'static,
+    ) -> Result<Self, MetricsError> {
+        if !address.ip().is_loopback() {
+            return Err(MetricsError::NotLoopback(address));
+        }
+        let bind = |error| MetricsError::Bind { address, error };
+        let listener = TcpListener::bind(address).map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let shared = Arc::new(Shared::default());
+        let (server, builder) = (shared.clone(), std::thread::Builder::new());
+        let body = move || accept(&listener, &server, &source);
+        let thread = builder.name("metrics".to_owned()).spawn(body).map_err(bind)?;
+        Ok(Self { address, shared, thread: Some(thread) })
+    }
+
+    /// Returns where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Metrics {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        if let Some(open) = self.shared.open().as_ref() {
+            // It may be closed already.
+            let _ = open.shutdown(Shutdown::Both);
+        }
+        // If the listener's queue is full, `accept` does not sleep.
+        let _ = TcpStream::connect_timeout(&self.address, PATIENCE);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that serves metrics had panicked");
+        }
+    }
+}
+
+/// Connections in a row that the operating system may fail to accept before the server gives up: those
+/// that are reset are few, while a process without handles would fail for ever.
+const MAX_FAILURES: u32 = 1000;
+
+fn accept(listener: &TcpListener, shared: &Shared, source: &impl Fn() -> Option<Snapshot>) {
+    let mut failures = 0;
+    while !shared.is_stopping() && failures < MAX_FAILURES {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                failures += 1;
+                continue;
+            }
+        };
+        failures = 0;
+        *shared.open() = stream.try_clone().ok();
+        // I2: the connection is noted, now look.
+        if !shared.is_stopping()
+            && let Err(error) = answer(stream, source)
+        {
+            tracing::debug!(%error, "a request for metrics was not answered");
+        }
+        *shared.open() = None;
+    }
+}
+
+/// Reads a request and answers it.
+fn answer(mut stream: TcpStream, source: &impl Fn() -> Option<Snapshot>) -> io::Result<()> {
+    let head = read_head(&mut stream)?;
+    let refused = head.is_err();
+    let answer = head.and_then(|head| judge(&head)).and_then(|()| {
+        source().map(|snapshot| exposition(&snapshot)).ok_or("503 Service Unavailable")
+    });
+    let (status, body) = match answer {
+        Ok(body) => ("200 OK", body),
+        Err(status) => (status, format!("{status}\n")),
+    };
+    let response = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+         Content-Length: {}\r\nConnection: close\r\n{}\r\n{body}",
+        body.len(),
+        if status.starts_with("405") { "Allow: GET\r\n" } else { "" },
+    );
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(response.as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    if refused { drop_rest(&mut stream) } else { Ok(()) }
+}
+
+/// Reads until the head is complete; the error is an answer.
+fn read_head(stream: &mut TcpStream) -> io::Result<Result<Vec<u8>, &'static str>> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut head = Vec::new();
+    let mut chunk = [0; 1024];
+    loop {
+        let Some(read) = read_until(stream, &mut chunk, deadline)? else {
+            return Ok(Err("408 Request Timeout"));
+        };
+        head.extend_from_slice(&chunk[..read]);
+        if head.windows(4).any(|end| end == b"\r\n\r\n") {
+            return Ok(Ok(head));
+        }
+        if head.len() >= MAX_REQUEST {
+            return Ok(Err("431 Request Header Fields Too Large"));
+        }
+        if read == 0 {
+            return Ok(Err("400 Bad Request"));
+        }
+    }
+}
+
+/// Reads once; `None` if nothing comes before the deadline.
+fn read_until(
+    stream: &mut TcpStream,
+    chunk: &mut [u8],
+    deadline: Instant,
+) -> io::Result<Option<usize>> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Ok(None);
+    }
+    stream.set_read_timeout(Some(left))?;
+    match stream.read(chunk) {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Some(0)),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads what a refused client still sends, within bounds.
+fn drop_rest(stream: &mut TcpStream) -> io::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let (mut chunk, mut rest) = ([0; 1024], 0);
+    while let Some(read) = read_until(stream, &mut chunk, deadline)? {
+        rest += read;
+        if read == 0 || rest > MAX_REST {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Says why a request is refused.
+fn judge(head: &[u8]) -> Result<(), &'static str> {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = std::str::from_utf8(line).map_err(|_| "400 Bad Request")?;
+    let words: Vec<_> = line.split(' ').collect();
+    let [method, target, version] = words[..] else { return Err("400 Bad Request") };
+    if !version.starts_with("HTTP/1.") || method.is_empty() || target.is_empty() {
+        return Err("400 Bad Request");
+    }
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    match (method, path) {
+        ("GET", "/metrics") => Ok(()),
+        ("GET", _) => Err("404 Not Found"),
+        _ => Err("405 Method Not Allowed"),
+    }
+}
+
+/// A family of figures, one for each mailbox.
+type Family = (&'static str, &'static str, &'static str, fn(&Figures) -> f64);
+
+const FAMILIES: [Family; 11] = [
+    ("depth", "gauge", "Items that wait.", |f| f.counters.depth as f64),
+    ("capacity", "gauge", "Items that the mailbox holds, reply slots not included.", |f| {
+        f.counters.capacity as f64
+    }),
+    ("high_water", "gauge", "The largest depth so far.", |f| f.counters.high_water as f64),
+    ("sent_total", "counter", "Items accepted.", |f| f.counters.sent as f64),
+    ("received_total", "counter", "Items received.", |f| f.counters.received as f64),
+    ("refused_total", "counter", "Sends that found no room.", |f| f.counters.refused as f64),
+    ("evicted_total", "counter", "Items that made room for newer ones.", |f| {
+        f.counters.evicted as f64
+    }),
+    ("in_per_second", "gauge", "Items accepted per second, exponentially weighted.", |f| f.rate_in),
+    ("out_per_second", "gauge", "Items that left per second, exponentially weighted.", |f| {
+        f.rate_out
+    }),
+    ("oldest_seconds", "gauge", "The oldest item has waited at least so long.", |f| {
+        f.oldest.at_least.as_secs_f64()
+    }),
+    ("load_ratio", "gauge", "Depth or age against what counts as full, 0 to 1.", |f| ratio(f.load)),
+];
+
+fn ratio(load: u32) -> f64 {
+    f64::from(load) / f64::from(FULL)
+}
+
+/// Returns the figures in the text exposition format.
+#[must_use]
+pub fn exposition(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "# HELP blocksmith_{name} {help}\n# TYPE blocksmith_{name} {kind}");
+        for (labels, value) in samples {
+            let _ = writeln!(text, "blocksmith_{name}{labels} {value}");
+        }
+    };
+    for (name, kind, help, value) in FAMILIES {
+        let samples: Vec<_> = snapshot
+            .mailboxes
+            .iter()
+            .map(|figures| (label("mailbox", &figures.name), value(figures)))
+            .collect();
+        family(&format!("mailbox_{name}"), kind, help, &samples);
+    }
+    let plain = |value: f64| [(String::new(), value)];
+    let level = f64::from(snapshot.level as u8);
+    let help = "0 normal, 1 busy, 2 high, 3 critical.";
+    family("load_level", "gauge", help, &plain(level));
+    let help = "Load of the fullest mailbox that counts, 0 to 1.";
+    family("load_ratio", "gauge", help, &plain(ratio(snapshot.load)));
+    let help = "How often the level changed.";
+    family("load_changes_total", "counter", help, &plain(snapshot.changes as f64));
+    let asked = |ask: Ask| f64::from(u8::from(snapshot.level.asks().contains(&ask)));
+    let asks = Ask::ALL.map(|ask| (label("ask", ask.word()), asked(ask)));
+    family("load_asks", "gauge", "1 for what the level asks for, 0 for what not.", &asks);
+    text
+}
+
+fn label(name: &str, value: &str) -> String {
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("{{{name}=\"{value}\"}}")
+}
+
+#[cfg(test)]
+mod tests;

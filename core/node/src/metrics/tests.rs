@@ -1,0 +1,167 @@
+//! The server as a client sees it, over real sockets.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::mpsc;
+
+use quickcheck::QuickCheck;
+
+use blocksmith_sync::Broker;
+use blocksmith_sync::broker::{Limits, Weight};
+use blocksmith_sync::mailbox::OnFull;
+
+use super::{MAX_REQUEST, Metrics, MetricsError, judge};
+
+fn local() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A broker of one mailbox with three of four places taken.
+fn broker() -> Broker {
+    let broker = Broker::new(Limits::default()).expect("the defaults");
+    let opened = broker.open::<u32>("rewinder.blocks", Weight::Counts, 4, 0, OnFull::Refuse);
+    let (sender, _lease) = opened.expect("a new name");
+    assert!((0..3).all(|n| sender.send(n) == Ok(None)));
+    broker.observe();
+    broker
+}
+
+fn serve() -> Metrics {
+    let broker = broker();
+    Metrics::serve(local(), move || Some(broker.snapshot())).expect("a free port")
+}
+
+/// Sends bytes, ends the request, and returns the answer.
+fn ask(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    // The server may answer and close before it has read everything.
+    let _ = stream.write_all(request);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer in UTF-8");
+    answer
+}
+
+#[test]
+fn a_get_has_every_figure_in_the_text_format() {
+    // Each line of the body is a comment or `name{labels} number`; every name has its TYPE and HELP.
+    let metrics = serve();
+    let answer = ask(metrics.address(), b"GET /metrics?x=1 HTTP/1.1\r\nHost: here\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    let (mut types, mut helps, mut samples) = (BTreeMap::new(), 0, BTreeMap::new());
+    for line in body.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect("a name and a kind");
+            assert_eq!(types.insert(name, kind), None, "{name} twice");
+        } else if let Some(rest) = line.strip_prefix("# HELP ") {
+            assert!(rest.split_once(' ').is_some_and(|(_, help)| !help.is_empty()), "{line}");
+            helps += 1;
+        } else {
+            let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+            let value: f64 = value.parse().expect("a number");
+            let family = name.split('{').next().unwrap_or_default();
+            let kind = types.get(family).expect("TYPE comes first");
+            assert_eq!(*kind == "counter", family.ends_with("_total"), "{line}");
+            assert!(value.is_finite() && value >= 0.0, "{line}");
+            samples.insert(name, value);
+        }
+    }
+    assert_eq!(helps, types.len());
+    let of = |name: &str| samples.get(name).copied();
+    assert_eq!(of("blocksmith_mailbox_depth{mailbox=\"rewinder.blocks\"}"), Some(3.0));
+    assert_eq!(of("blocksmith_mailbox_capacity{mailbox=\"rewinder.blocks\"}"), Some(4.0));
+    assert_eq!(of("blocksmith_mailbox_sent_total{mailbox=\"rewinder.blocks\"}"), Some(3.0));
+    assert_eq!(of("blocksmith_mailbox_load_ratio{mailbox=\"rewinder.blocks\"}"), Some(0.75));
+    assert_eq!(of("blocksmith_load_level"), Some(1.0));
+    assert_eq!(of("blocksmith_load_asks{ask=\"drop_peers\"}"), Some(1.0));
+    assert_eq!(of("blocksmith_load_asks{ask=\"stop_slashing_detection\"}"), Some(0.0));
+}
+
+#[test]
+fn what_is_no_request_for_metrics_is_refused_by_its_status() {
+    // One of each kind, on one server; it answers after each of them.
+    let metrics = serve();
+    let mut large = b"GET /metrics HTTP/1.1\r\nCookie: ".to_vec();
+    large.resize(MAX_REQUEST * 3, b'x');
+    for (request, status) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "404"),
+        (b"POST /metrics HTTP/1.1\r\n\r\n", "405"),
+        (b"\r\n\r\n", "400"),
+        (b"GET /metrics\r\n\r\n", "400"),
+        (b"GET /metrics HTTP/2\r\n\r\n", "400"),
+        (b"\xff\xfe\xfd\r\n\r\n", "400"),
+        (b"GET /metrics HTTP/1.1\r\n", "400"),
+        (b"", "400"),
+        (&large, "431"),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", "200"),
+    ] {
+        let answer = ask(metrics.address(), request);
+        let shown = String::from_utf8_lossy(&request[..request.len().min(40)]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {answer}");
+    }
+}
+
+#[test]
+fn any_bytes_are_judged_without_a_panic() {
+    // Whatever comes before the end of the head; only `GET /metrics HTTP/1.` passes.
+    fn property(bytes: Vec<u8>) -> bool {
+        judge(&bytes).is_err() || bytes.starts_with(b"GET /metrics")
+    }
+    QuickCheck::new().tests(1_000).quickcheck(property as fn(Vec<u8>) -> bool);
+}
+
+#[test]
+fn without_services_the_answer_is_that_there_are_none() {
+    // The source has nothing.
+    let metrics = Metrics::serve(local(), || None).expect("a free port");
+    let answer = ask(metrics.address(), b"GET /metrics HTTP/1.1\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+}
+
+#[test]
+fn the_end_waits_for_no_client() {
+    // A client has connected and says nothing; another is being answered when the server is dropped.
+    let (asked, is_asked) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    let source = move || {
+        asked.send(()).expect("the test listens");
+        let _ = goes_on.recv();
+        None
+    };
+    let metrics = Metrics::serve(local(), source).expect("a free port");
+    let mut busy = TcpStream::connect(metrics.address()).expect("it listens");
+    let silent = TcpStream::connect(metrics.address()).expect("it listens");
+    busy.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").expect("it reads");
+    is_asked.recv().expect("the request arrives");
+    drop(go_on);
+    drop(metrics);
+    drop(silent);
+}
+
+#[test]
+fn a_silent_client_is_cut_off_by_the_end() {
+    // The server is waiting for its request, or about to: the client is told nothing, not even that its
+    // time is over.
+    let metrics = serve();
+    let mut silent = TcpStream::connect(metrics.address()).expect("it listens");
+    drop(metrics);
+    let mut answer = String::new();
+    // The connection may be reset as well as closed.
+    let _ = silent.read_to_string(&mut answer);
+    assert_eq!(answer, "");
+}
+
+#[test]
+fn an_address_that_others_reach_is_refused() {
+    // All interfaces; and a port that is taken.
+    let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let refused = Metrics::serve(everywhere, || None).err();
+    assert!(matches!(refused, Some(MetricsError::NotLoopback(address)) if address == everywhere));
+    let metrics = serve();
+    let taken = Metrics::serve(metrics.address(), || None).err().map(|error| error.to_string());
+    assert!(taken.is_some_and(|error| error.starts_with("127.0.0.1:")));
+}

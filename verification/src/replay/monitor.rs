@@ -1,0 +1,274 @@
+//! The mailboxes live in the terminal.
+//!
+//! On a terminal: a line for the load, and a bar for each queue with its depth, high-water mark, rates,
+//! the age of its oldest item, refused and evicted items; redrawn five times a second. Elsewhere: a line
+//! each second with what is not empty. Both on stderr, so that results stay alone on stdout; one more is
+//! drawn at the end. Nothing of the terminal's state is changed, so nothing has to be restored: when the
+//! monitor is dropped, also after a signal, the bars are gone and the cursor stands where they began.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use blocksmith_sync::EventNotifier;
+use blocksmith_sync::broker::{Figures, Level, Snapshot};
+
+use super::stage::Stage;
+
+/// How often bars are redrawn, and lines written.
+const FRAME: Duration = Duration::from_millis(200);
+const LINE: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+struct Ending {
+    is_over: AtomicBool,
+    wake: EventNotifier,
+}
+
+/// A thread that shows figures until it is dropped.
+pub struct Monitor {
+    ending: Arc<Ending>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Monitor {
+    /// Draws bars below those that are on `screen`.
+    ///
+    /// # Panics
+    /// If the operating system refuses a thread.
+    #[must_use]
+    pub fn bars(stage: Stage, screen: MultiProgress) -> Self {
+        let mut bars = Bars { screen, level: None, queues: BTreeMap::new() };
+        Self::start(FRAME, move || stage.snapshot().iter().for_each(|shown| bars.draw(shown)))
+    }
+
+    /// Passes lines to `write`.
+    ///
+    /// # Panics
+    /// If the operating system refuses a thread.
+    #[must_use]
+    pub fn lines(stage: Stage, mut write: impl FnMut(&str) + Send + 'static) -> Self {
+        Self::start(LINE, move || stage.snapshot().iter().for_each(|shown| write(&line(shown))))
+    }
+
+    fn start(every: Duration, mut draw: impl FnMut() + Send + 'static) -> Self {
+        let ending = Arc::new(Ending::default());
+        let over = ending.clone();
+        let body = move || {
+            let is_over = || over.is_over.load(Ordering::Relaxed).then_some(());
+            while over.wake.wait_until_timeout(every, is_over).is_none() {
+                draw();
+            }
+            draw();
+        };
+        Self { ending, thread: Some(std::thread::spawn(body)) }
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        // Published, then notified.
+        self.ending.is_over.store(true, Ordering::Relaxed);
+        self.ending.wake.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the monitor's thread had panicked");
+        }
+    }
+}
+
+struct Bars {
+    screen: MultiProgress,
+    level: Option<ProgressBar>,
+    queues: BTreeMap<String, ProgressBar>,
+}
+
+impl Bars {
+    fn draw(&mut self, snapshot: &Snapshot) {
+        let Self { screen, level, queues } = self;
+        let level = level.get_or_insert_with(|| bar(screen, 1, "{msg}"));
+        level.set_message(load(snapshot));
+        for figures in &snapshot.mailboxes {
+            let queue = queues.entry(figures.name.clone()).or_insert_with(|| {
+                let template = "  {prefix:<22} {bar:20} {pos:>5}/{len:<6} {msg}";
+                let bar = bar(screen, figures.counters.capacity, template);
+                bar.set_prefix(figures.name.clone());
+                bar
+            });
+            // Replies have places of their own, so a depth may be above the capacity.
+            queue.set_length(figures.counters.capacity.max(figures.counters.depth));
+            queue.set_position(figures.counters.depth);
+            queue.set_message(details(figures));
+        }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.queues.values().chain(&self.level).for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+fn bar(screen: &MultiProgress, length: u64, template: &str) -> ProgressBar {
+    let bar = screen.add(ProgressBar::new(length));
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("█▌·"));
+    }
+    bar
+}
+
+/// What a line about the load says.
+fn load(snapshot: &Snapshot) -> String {
+    let Snapshot { level, load, highest, changes, .. } = snapshot;
+    let percent = f64::from(*load) / 10.0;
+    let mut text = format!("load {level} ({percent:.1} %)");
+    let asks: Vec<_> = level.asks().iter().map(|ask| ask.word()).collect();
+    if !asks.is_empty() {
+        let _ = write!(text, ", asks: {}", asks.join(", "));
+    }
+    if *highest > Level::Normal {
+        let _ = write!(text, "; highest so far {highest}, {changes} changes");
+    }
+    text
+}
+
+/// What stands behind the bar of a queue.
+fn details(figures: &Figures) -> String {
+    let counters = &figures.counters;
+    let mut text = format!(
+        "high {:>5}  in {:>7.1}/s  out {:>7.1}/s  oldest {:>5.1} s",
+        counters.high_water,
+        figures.rate_in,
+        figures.rate_out,
+        figures.oldest.at_least.as_secs_f64()
+    );
+    for (word, count) in [("refused", counters.refused), ("evicted", counters.evicted)] {
+        if count > 0 {
+            let _ = write!(text, "  {word} {count}");
+        }
+    }
+    text
+}
+
+/// The figures in one line; queues that nothing has passed are left out.
+fn line(snapshot: &Snapshot) -> String {
+    let mut text = load(snapshot);
+    for figures in snapshot.mailboxes.iter().filter(|figures| figures.counters.sent > 0) {
+        let Figures { name, counters, .. } = figures;
+        let details = details(figures).split_whitespace().collect::<Vec<_>>().join(" ");
+        let _ = write!(text, "; {name} {}/{} {details}", counters.depth, counters.capacity);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex, mpsc};
+
+    use blocksmith_sync::Broker;
+    use blocksmith_sync::broker::{Limits, Weight};
+    use blocksmith_sync::mailbox::OnFull;
+    use indicatif::{MultiProgress, ProgressDrawTarget, TermLike};
+
+    use super::{Bars, Monitor, line};
+    use crate::replay::stage::Stage;
+
+    /// A broker of one queue with three of four places taken, and one send refused.
+    fn broker() -> Broker {
+        let broker = Broker::new(Limits::default()).expect("the defaults");
+        let opened = broker.open::<u32>("hot_db", Weight::Counts, 3, 0, OnFull::Refuse);
+        let (sender, _lease) = opened.expect("a new name");
+        assert_eq!((0..4).filter(|n| sender.send(*n).is_ok()).count(), 3);
+        broker.observe();
+        broker
+    }
+
+    #[test]
+    fn a_line_has_level_depth_and_what_was_refused() {
+        // A full queue: the level asks for everything.
+        let line = line(&broker().snapshot());
+        assert!(line.starts_with("load critical (100.0 %), asks: drop_peers, drop_sync"), "{line}");
+        assert!(line.contains("; hot_db 3/3 high 3 in 0.0/s"), "{line}");
+        assert!(line.ends_with("refused 1"), "{line}");
+    }
+
+    /// What is written to a terminal; `#` stands for a line that is cleared.
+    #[derive(Clone, Debug, Default)]
+    struct Written(Arc<Mutex<String>>);
+
+    impl Written {
+        fn add(&self, text: &str) -> io::Result<()> {
+            self.0.lock().map_err(|_| io::Error::other("poisoned"))?.push_str(text);
+            Ok(())
+        }
+
+        fn text(&self) -> String {
+            self.0.lock().map(|text| text.clone()).unwrap_or_default()
+        }
+    }
+
+    impl TermLike for Written {
+        fn width(&self) -> u16 {
+            140
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.add(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.add(text)
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.add("#")
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn bars_are_drawn_and_gone_at_the_end() {
+        // What is written after the last clearing of a line is what stays.
+        let terminal = Written::default();
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        let screen = MultiProgress::with_draw_target(target);
+        let mut bars = Bars { screen, level: None, queues: Default::default() };
+        bars.draw(&broker().snapshot());
+        let shown = terminal.text();
+        assert!(shown.contains("load critical") && shown.contains("hot_db"), "{shown}");
+        assert!(shown.contains("███") && shown.contains("3/3"), "{shown}");
+        drop(bars);
+        let text = terminal.text();
+        assert_eq!(text.rsplit('#').next().map(str::trim), Some(""), "{text}");
+    }
+
+    #[test]
+    fn the_last_figures_are_shown_when_the_monitor_ends() {
+        // It is dropped long before its second is over.
+        let (sender, lines) = mpsc::channel();
+        let stage = Stage::default();
+        let on_stage = stage.enter(broker());
+        let monitor = Monitor::lines(stage, move |line| drop(sender.send(line.to_owned())));
+        drop(on_stage);
+        drop(monitor);
+        assert!(lines.iter().last().is_some_and(|line| line.contains("hot_db 3/3")));
+    }
+}
