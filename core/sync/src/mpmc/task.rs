@@ -43,3 +43,32 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared.not_empty.until(|| self.poll())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::Std;
+    use crate::mpmc::mpmc;
+
+    fn send<F: Send>(future: F) -> F {
+        future
+    }
+
+    /// One place: a send that is dropped while it waits has sent nothing. The futures may change threads.
+    #[test]
+    fn a_cancelled_send_leaves_nothing() {
+        let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Block);
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(pin!(send(sender.send_async(1))).poll(&mut context), Poll::Ready(Ok(())));
+        {
+            let second = pin!(send(sender.send_async(2)));
+            assert_eq!(second.poll(&mut context), Poll::Pending);
+        }
+        drop(sender);
+        assert_eq!(pin!(send(receiver.recv_async())).poll(&mut context), Poll::Ready(Ok(1)));
+        assert_eq!(pin!(receiver.recv_async()).poll(&mut context), Poll::Ready(Err(Closed)));
+    }
+}

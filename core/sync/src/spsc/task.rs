@@ -66,3 +66,34 @@ impl<P: Primitives, T: Send> Source<P> for Receiver<P, T> {
         &self.shared.not_empty
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::Std;
+    use crate::spsc::spsc;
+
+    fn send<F: Send>(future: F) -> F {
+        future
+    }
+
+    /// One place: the second send is pending until an item is taken. The futures may change threads.
+    #[test]
+    fn a_send_waits_for_room() {
+        let (mut sender, mut receiver) = spsc::<Std, u32>(1, Backpressure::Block);
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(pin!(send(sender.send_async(1))).poll(&mut context), Poll::Ready(Ok(())));
+        {
+            let mut second = pin!(send(sender.send_async(2)));
+            assert_eq!(second.as_mut().poll(&mut context), Poll::Pending);
+            assert_eq!(pin!(send(receiver.recv_async())).poll(&mut context), Poll::Ready(Ok(1)));
+            assert_eq!(second.poll(&mut context), Poll::Ready(Ok(())));
+        }
+        receiver.close();
+        let late = pin!(sender.send_async(3)).poll(&mut context);
+        assert_eq!(late, Poll::Ready(Err(SendError::Closed(3))));
+    }
+}
