@@ -1,8 +1,8 @@
 //! What a check is, and every check of this crate as data.
 //!
 //! **Contract.** A [`Check`] says what is claimed, by which engine, and what must come of it.
-//! [`checks`] lists the scenarios of the composition, its twins, and the configurations of the TLA+
-//! specifications. A check of which `violated` is expected is a must-fail twin: a run that verifies it
+//! [`checks`] lists the scenarios of the compositions and of the ring, their twins, and the configurations
+//! of the TLA+ specifications. A check of which `violated` is expected is a must-fail twin: a run that verifies it
 //! is a defect of the suite; none may be `truncated`. The command, the tests and the reports read this
 //! list; figures are produced by running a check, never typed.
 //!
@@ -15,7 +15,8 @@ use stateright::Model;
 use thiserror::Error;
 
 use crate::composition::{self, Pipeline, SCENARIOS, Scenario, TWINS, Twin};
-use crate::lifecycle;
+use crate::lifecycle::{self, Lifecycle};
+use crate::ring::{self, Ring};
 use crate::tla::{self, Answer, CONFIGURATIONS};
 use crate::verdict::{Engine, Verdict};
 
@@ -45,7 +46,7 @@ pub struct Check {
     pub id: String,
     /// What is claimed of the code, or which fault must be found.
     pub claim: &'static str,
-    /// The protocol: `notifier`, `mailbox`, `oneshot`, `lifecycle`, `quarantine`, `services`; or
+    /// The protocol: `notifier`, `mailbox`, `oneshot`, `lifecycle`, `quarantine`, `services`, ..; or
     /// `engine`, for what tests the engines themselves.
     pub protocol: &'static str,
     /// The hazard that it is about, if one.
@@ -108,7 +109,12 @@ pub fn checks() -> Vec<Check> {
         },
         run: Box::new(|| tla::check_spec(configuration.spec, configuration.cfg)),
     });
-    scenarios.chain(twins).chain(lifecycle_checks()).chain(specifications).collect()
+    scenarios
+        .chain(twins)
+        .chain(lifecycle_checks())
+        .chain(ring_checks())
+        .chain(specifications)
+        .collect()
 }
 
 fn lifecycle_checks() -> impl Iterator<Item = Check> {
@@ -124,7 +130,7 @@ fn lifecycle_checks() -> impl Iterator<Item = Check> {
     let twins = lifecycle::TWINS.iter().map(|twin| {
         let scenario = &lifecycle::SCENARIOS[twin.scenario];
         Check {
-            id: format!("lifecycle.{}_{}.stateright", scenario.name, twin.hazard.to_lowercase()),
+            id: format!("{}.stateright", lifecycle_twin_name(twin)),
             claim: twin.claim,
             protocol: "lifecycle",
             hazard: Some(twin.hazard),
@@ -134,6 +140,32 @@ fn lifecycle_checks() -> impl Iterator<Item = Check> {
         }
     });
     scenarios.chain(twins)
+}
+
+fn ring_checks() -> impl Iterator<Item = Check> {
+    let check = |name, claim, hazard, expected, scenario, fault| Check {
+        id: format!("ring.{name}.stateright"),
+        claim,
+        protocol: "ring",
+        hazard,
+        engine: Engine::Stateright,
+        expected,
+        run: Box::new(move || ring::check(scenario, fault)),
+    };
+    let scenarios = ring::SCENARIOS
+        .iter()
+        .map(move |one| check(one.name, one.claim, None, Expected::Verified, one, None));
+    let twins = ring::TWINS.iter().map(move |twin| {
+        let scenario = &ring::SCENARIOS[twin.scenario];
+        let (hazard, fault) = (Some(twin.hazard), Some(twin.fault));
+        check(twin.name, twin.claim, hazard, Expected::Violated, scenario, fault)
+    });
+    scenarios.chain(twins)
+}
+
+fn lifecycle_twin_name(twin: &lifecycle::Twin) -> String {
+    let scenario = lifecycle::SCENARIOS[twin.scenario].name;
+    format!("lifecycle.{scenario}_{}", twin.hazard.to_lowercase())
 }
 
 fn scenario_name(scenario: &Scenario) -> String {
@@ -168,21 +200,53 @@ pub enum ExploreError {
     },
 }
 
+/// A model that the Explorer can show.
+enum Explorable {
+    Services(Pipeline),
+    Lifecycle(Lifecycle),
+    Ring(Ring),
+}
+
+/// Returns the models that the Explorer can show, by name: scenarios, and scenarios with a fault.
+fn models() -> Vec<(String, Explorable)> {
+    let services = |scenario, fault| Explorable::Services(Pipeline::new(scenario, fault));
+    let pipelines = SCENARIOS.iter().map(|make| (scenario_name(&make()), services(make(), None)));
+    let faulty =
+        TWINS.iter().map(|twin| (twin_name(twin), services(twin.scenario(), Some(twin.fault))));
+    let lives = lifecycle::SCENARIOS.iter().map(|scenario| {
+        let model = Lifecycle::new(scenario.clone(), None);
+        (format!("lifecycle.{}", scenario.name), Explorable::Lifecycle(model))
+    });
+    let faulty_lives = lifecycle::TWINS.iter().map(|twin| {
+        let scenario = lifecycle::SCENARIOS[twin.scenario].clone();
+        (
+            lifecycle_twin_name(twin),
+            Explorable::Lifecycle(Lifecycle::new(scenario, Some(twin.fault))),
+        )
+    });
+    let rings = ring::SCENARIOS.iter().map(|scenario| {
+        let model = Ring::new(scenario.clone(), None);
+        (format!("ring.{}", scenario.name), Explorable::Ring(model))
+    });
+    let faulty_rings = ring::TWINS.iter().map(|twin| {
+        let scenario = ring::SCENARIOS[twin.scenario].clone();
+        (format!("ring.{}", twin.name), Explorable::Ring(Ring::new(scenario, Some(twin.fault))))
+    });
+    let real = pipelines.chain(lives).chain(rings);
+    real.chain(faulty).chain(faulty_lives).chain(faulty_rings).collect()
+}
+
 /// Returns the names that [`explore`] knows: scenarios, and scenarios with a fault.
 #[must_use]
 pub fn explorable() -> Vec<String> {
-    let scenarios = SCENARIOS.iter().map(|make| scenario_name(&make()));
-    scenarios.chain(TWINS.iter().map(twin_name)).collect()
+    models().into_iter().map(|(name, _)| name).collect()
 }
 
 /// Returns the model of a name, or the first of a protocol.
-fn model(name: &str) -> Option<Pipeline> {
-    let scenarios = SCENARIOS.iter().map(|make| (scenario_name(&make()), make(), None));
-    let twins = TWINS.iter().map(|twin| (twin_name(twin), twin.scenario(), Some(twin.fault)));
-    scenarios
-        .chain(twins)
-        .find(|(known, ..)| known == name || known.split_once('.').is_some_and(|(p, _)| p == name))
-        .map(|(_, scenario, fault)| Pipeline::new(scenario, fault))
+fn model(name: &str) -> Option<Explorable> {
+    let is_meant =
+        |known: &str| known == name || known.split_once('.').is_some_and(|(p, _)| p == name);
+    models().into_iter().find(|(known, _)| is_meant(known)).map(|(_, model)| model)
 }
 
 /// Checks that [`explore`] can begin, without beginning.
@@ -209,8 +273,11 @@ pub fn check_explorable(name: &str, address: SocketAddr) -> Result<(), ExploreEr
 /// If there is no such model, or the address is not a free one of the loopback interface.
 pub fn explore(name: &str, address: SocketAddr) -> Result<(), ExploreError> {
     check_explorable(name, address)?;
-    if let Some(model) = model(name) {
-        let _ = model.checker().serve(address);
+    match model(name) {
+        Some(Explorable::Services(model)) => drop(model.checker().serve(address)),
+        Some(Explorable::Lifecycle(model)) => drop(model.checker().serve(address)),
+        Some(Explorable::Ring(model)) => drop(model.checker().serve(address)),
+        None => {}
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ mod catalogue;
 mod composition;
 #[path = "models/lifecycle.rs"]
 mod lifecycle;
+#[path = "models/ring.rs"]
+mod ring;
 #[path = "models/stepped.rs"]
 mod stepped;
 #[path = "models/tla.rs"]

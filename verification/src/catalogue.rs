@@ -9,13 +9,32 @@ pub use blocksmith_models::catalogue::{Check, Expected};
 
 use crate::engines::loom::{Loom, LoomBounds};
 use crate::engines::{loom, shuttle, stepped, threads};
+use crate::linearizability;
 use crate::mutant::{self, Mutant, Weakening};
 use crate::scenarios::{self, Scenario};
 use crate::twins::{self, Twin};
 
-/// Returns all checks: scenarios and twins, then models and specifications.
+/// How far to look, where that can be chosen: the client programs of [`linearizability`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Seconds.
+    Quick,
+    /// What CI runs and the tests expect: a minute.
+    #[default]
+    Ci,
+    /// As far as an hour or so goes.
+    Deep,
+}
+
+/// Returns all checks as CI runs them: scenarios and twins, then models and specifications.
 #[must_use]
 pub fn catalogue() -> Vec<Check> {
+    catalogue_at(Depth::default())
+}
+
+/// Returns all checks, at a depth.
+#[must_use]
+pub fn catalogue_at(depth: Depth) -> Vec<Check> {
     let mut checks = Vec::new();
     for scenario in scenarios::scenarios() {
         add_scenario(&mut checks, scenario);
@@ -38,6 +57,7 @@ pub fn catalogue() -> Vec<Check> {
             run: Box::new(move || notifier_without_fence(index)),
         });
     }
+    checks.extend(linearizability::list::checks(depth));
     checks.extend(blocksmith_models::catalogue::checks());
     checks
 }

@@ -4,6 +4,7 @@ pub mod catalogue;
 pub mod command;
 pub mod document;
 pub mod engines;
+pub mod linearizability;
 pub mod mutant;
 pub mod replay;
 pub mod scenarios;

@@ -4,7 +4,10 @@ use blocksmith_models::verdict::Engine;
 
 mod checks;
 
-checks::tests! { Engine::Loom; engine notifier mailbox spsc mpmc oneshot task select broker lifecycle services }
+checks::tests! {
+    Engine::Loom;
+    engine notifier mailbox spsc mpmc oneshot task select broker lifecycle services linearizability
+}
 
 #[test]
 fn every_ordering_of_sync_is_necessary_or_explained() {

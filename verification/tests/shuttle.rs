@@ -4,4 +4,7 @@ use blocksmith_models::verdict::Engine;
 
 mod checks;
 
-checks::tests! { Engine::Shuttle; engine notifier mailbox spsc mpmc oneshot task select broker lifecycle services }
+checks::tests! {
+    Engine::Shuttle;
+    engine notifier mailbox spsc mpmc oneshot task select broker lifecycle services linearizability
+}

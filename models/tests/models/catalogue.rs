@@ -42,7 +42,9 @@ fn the_explorer_is_served_on_loopback_for_known_names_only() {
     let open: SocketAddr = ([0, 0, 0, 0], 3000).into();
     let error = explore("services.nothing", loopback).unwrap_err();
     assert!(matches!(&error, ExploreError::UnknownName { known, .. } if *known == explorable()));
-    assert!(error.to_string().contains("services.chain"), "{error}");
+    for name in ["services.chain", "lifecycle.crashes", "ring.two_of_one", "ring.two_send_round"] {
+        assert!(error.to_string().contains(name), "{name}: {error}");
+    }
     assert_eq!(check_explorable("services.chain", open), Err(ExploreError::NotLoopback(open)));
     assert_eq!(explore("services.chain_r6", open), Err(ExploreError::NotLoopback(open)));
 }

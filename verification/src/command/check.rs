@@ -14,7 +14,7 @@ use blocksmith_models::verdict::{Engine, Outcome, Verdict};
 
 use super::output::Report;
 use super::{EXIT_DIFFERS, EXIT_OK, EXIT_TRUNCATED, Failure};
-use crate::catalogue::{Check, catalogue};
+use crate::catalogue::{Check, Depth, catalogue, catalogue_at};
 use crate::{document, sweep};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,6 +46,26 @@ impl EngineArgument {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DepthArgument {
+    /// Fewer schedules of each client program.
+    Quick,
+    /// What CI runs.
+    Ci,
+    /// Longer client programs, more threads.
+    Deep,
+}
+
+impl DepthArgument {
+    fn depth(self) -> Depth {
+        match self {
+            Self::Quick => Depth::Quick,
+            Self::Ci => Depth::Ci,
+            Self::Deep => Depth::Deep,
+        }
+    }
+}
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only checks of this protocol.
@@ -60,8 +80,11 @@ pub(crate) struct Arguments {
     /// Only the Ith of N parts of the selected checks, as I/N: every Nth, from the Ith on.
     #[arg(long, value_name = "I/N", conflicts_with = "mutants", value_parser = shard)]
     shard: Option<Shard>,
+    /// How far the checks of linearizability look; `ci` if not given.
+    #[arg(long, value_enum)]
+    depth: Option<DepthArgument>,
     /// Weaken every ordering and fence of sync, one at a time, instead; list killed and survived.
-    #[arg(long, conflicts_with_all = ["protocol", "engine", "id"])]
+    #[arg(long, conflicts_with_all = ["protocol", "engine", "id", "depth"])]
     mutants: bool,
     /// Checks that run at the same time, 1 to 64; as many as there are processors if not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -219,7 +242,7 @@ fn in_order(checks: &[Check], jobs: usize, mut each: impl FnMut(&Check, Verdict,
 }
 
 fn selected(arguments: &Arguments) -> Result<Vec<Check>, Failure> {
-    let all = catalogue();
+    let all = catalogue_at(arguments.depth.map_or(Depth::default(), DepthArgument::depth));
     let protocols: std::collections::BTreeSet<_> = all.iter().map(|check| check.protocol).collect();
     let engine = arguments.engine.map(EngineArgument::engine);
     let checks: Vec<_> = all

@@ -297,9 +297,13 @@ impl Primitives for Loom {
 /// Explores `scenario`, which has `threads` threads (for the report), within `bounds`. Blocks until
 /// done; uses the calling thread alone.
 #[must_use]
-pub fn check(scenario: fn(), threads: usize, bounds: LoomBounds) -> Verdict {
+pub fn check(
+    scenario: impl Fn() + Clone + Send + Sync + 'static,
+    threads: usize,
+    bounds: LoomBounds,
+) -> Verdict {
     let start = Instant::now();
-    let (executions, result) = explore(scenario, bounds, None);
+    let (executions, result) = explore(scenario.clone(), bounds, None);
     let outcome = match result {
         Ok(()) if start.elapsed().as_secs() >= bounds.max_seconds => {
             Outcome::Truncated { by: format!("max_seconds {}", bounds.max_seconds) }
@@ -334,7 +338,11 @@ pub fn check(scenario: fn(), threads: usize, bounds: LoomBounds) -> Verdict {
 }
 
 /// Runs loom; returns how many executions it began. `traced`: the execution to record.
-fn explore(scenario: fn(), bounds: LoomBounds, traced: Option<u64>) -> (u64, Result<(), Panic>) {
+fn explore(
+    scenario: impl Fn() + Send + Sync + 'static,
+    bounds: LoomBounds,
+    traced: Option<u64>,
+) -> (u64, Result<(), Panic>) {
     let executions = std::sync::Arc::new(AtomicU64::new(0));
     let count = executions.clone();
     let mut builder = loom::model::Builder::new();

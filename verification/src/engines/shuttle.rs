@@ -255,17 +255,21 @@ impl Primitives for Shuttle {
 /// Runs `scenario`, which has `threads` threads (for the report), under `bounds.iterations` schedules.
 /// Blocks until done; uses the calling thread alone.
 #[must_use]
-pub fn check(scenario: fn(), threads: usize, bounds: ShuttleBounds) -> Verdict {
+pub fn check(
+    scenario: impl Fn() + Clone + Send + Sync + 'static,
+    threads: usize,
+    bounds: ShuttleBounds,
+) -> Verdict {
     let half = bounds.iterations.div_ceil(2);
     let random = || RandomScheduler::new_from_seed(bounds.seed, half);
     let pct = || PctScheduler::new_from_seed(bounds.seed, bounds.depth, half);
-    let (mut executions, mut result) = run(scenario, random(), None);
+    let (mut executions, mut result) = run(scenario.clone(), random(), None);
     let mut scheduler = "random and PCT";
     if let Err(panic) = &result {
         scheduler = "random";
         result = Err(traced(panic, || run(scenario, random(), Some(executions))));
     } else {
-        let (more, second) = run(scenario, pct(), None);
+        let (more, second) = run(scenario.clone(), pct(), None);
         executions += more;
         if let Err(panic) = second {
             scheduler = "PCT";
@@ -336,7 +340,7 @@ impl<S: Scheduler> Scheduler for Quiet<S> {
 
 /// Runs shuttle; returns how many executions it began.
 fn run<S: Scheduler + 'static>(
-    scenario: fn(),
+    scenario: impl Fn() + Send + Sync + 'static,
     scheduler: S,
     recorded: Option<u64>,
 ) -> (u64, Result<(), Panic>) {

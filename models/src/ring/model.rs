@@ -1,0 +1,374 @@
+//! States, steps and properties; see [`super`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use stateright::{Model, Property};
+
+use crate::explore::judge;
+use crate::verdict::Verdict;
+
+/// A search that generates more states than this is truncated.
+const MAX_STATES: usize = 3_000_000;
+
+/// An instance.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds if it is verified.
+    pub claim: &'static str,
+    /// Services in the ring.
+    pub services: usize,
+    /// Requests that each mailbox holds.
+    pub capacity: usize,
+    /// Slots for answers that each service has.
+    pub slots: usize,
+    /// Requests that each service makes, the lowest excepted, who has nobody to ask.
+    pub requests: usize,
+    /// Distinct states, pinned.
+    pub states: u64,
+}
+
+/// A variant that must be refuted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The lowest service asks the highest: all send round the ring, and wait, and the answer is the
+    /// request that comes back to who made it.
+    SendsRoundTheRing,
+    /// Answers wait for room in the asker's mailbox, as requests do.
+    AnswersInTheMailbox,
+    /// Mailboxes have no bound.
+    Unbounded,
+    /// A service asks without a slot for the answer; an answer that finds none is dropped.
+    NoSlotReserved,
+}
+
+/// A fault, the scenario that shows it, and the property that it breaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Twin {
+    /// The fault.
+    pub fault: Fault,
+    /// Its name.
+    pub name: &'static str,
+    /// The hazard.
+    pub hazard: &'static str,
+    /// What goes wrong.
+    pub claim: &'static str,
+    /// Place of the scenario in [`SCENARIOS`].
+    pub scenario: usize,
+    /// The property that is reported.
+    pub violates: &'static str,
+}
+
+/// Every scenario: more slots than a mailbox has room, so that senders do wait, and as many requests as the
+/// mailboxes and hands of two services hold.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "two_of_one",
+        claim: "two services, mailboxes of one: no deadlock, every request is answered",
+        services: 2,
+        capacity: 1,
+        slots: 3,
+        requests: 4,
+        states: 37,
+    },
+    Scenario {
+        name: "two_of_two",
+        claim: "two services, mailboxes of two: no deadlock, every request is answered",
+        services: 2,
+        capacity: 2,
+        slots: 4,
+        requests: 6,
+        states: 92,
+    },
+    Scenario {
+        name: "three_of_one",
+        claim: "three services, mailboxes of one: no deadlock, every request is answered",
+        services: 3,
+        capacity: 1,
+        slots: 3,
+        requests: 4,
+        states: 2461,
+    },
+    Scenario {
+        name: "three_of_two",
+        claim: "three services, mailboxes of two: no deadlock, every request is answered",
+        services: 3,
+        capacity: 2,
+        slots: 4,
+        requests: 6,
+        states: 21_439,
+    },
+];
+
+/// Every twin.
+pub const TWINS: &[Twin] = &[
+    Twin {
+        fault: Fault::SendsRoundTheRing,
+        name: "two_send_round",
+        hazard: "M8",
+        claim: "two services whose sends wait for each other's mailbox",
+        scenario: 0,
+        violates: "no deadlock",
+    },
+    Twin {
+        fault: Fault::SendsRoundTheRing,
+        name: "three_send_round",
+        hazard: "M8",
+        claim: "three services whose sends wait round the ring; a larger mailbox only puts it off",
+        scenario: 3,
+        violates: "no deadlock",
+    },
+    Twin {
+        fault: Fault::AnswersInTheMailbox,
+        name: "answers_in_the_mailbox",
+        hazard: "M8",
+        claim: "answers wait for room in the mailbox of a service that waits to ask",
+        scenario: 2,
+        violates: "no deadlock",
+    },
+    Twin {
+        fault: Fault::Unbounded,
+        name: "unbounded",
+        hazard: "M7",
+        claim: "mailboxes without a bound: no deadlock, and no limit to what they hold",
+        scenario: 0,
+        violates: "bounded",
+    },
+    Twin {
+        fault: Fault::NoSlotReserved,
+        name: "no_slot_reserved",
+        hazard: "M8",
+        claim: "a service asks without a slot for the answer, which is dropped",
+        scenario: 1,
+        violates: "no deadlock",
+    },
+];
+
+/// A request on its way, or an answer in a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Message {
+    /// Who asked.
+    pub asker: usize,
+    /// Which of its requests.
+    pub number: usize,
+    /// Whether it has been answered.
+    pub is_answer: bool,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Service {
+    /// Requests, and with [`Fault::AnswersInTheMailbox`] answers.
+    pub mailbox: VecDeque<Message>,
+    /// Answers in reserved slots, by the number of the request.
+    pub slots: VecDeque<usize>,
+    /// Slots reserved: answers that are out or in a slot.
+    pub reserved: usize,
+    /// The message that waits for room, and for which service's.
+    pub in_hand: Option<(Message, usize)>,
+    /// Requests made.
+    pub made: usize,
+    /// Answers to each request made.
+    pub answers: Vec<u8>,
+}
+
+/// A state of all services.
+pub type State = Vec<Service>;
+
+/// Who takes the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A service makes a request, and has it in hand.
+    Ask(usize),
+    /// A service puts what it has in hand into the mailbox that it is for.
+    Send(usize),
+    /// A service takes the oldest message of its mailbox.
+    Take(usize),
+    /// A service takes an answer out of a slot.
+    Collect(usize),
+}
+
+/// The services of one scenario, with or without a fault.
+#[derive(Clone, Debug)]
+pub struct Ring {
+    scenario: Scenario,
+    fault: Option<Fault>,
+}
+
+impl Ring {
+    /// Returns the model.
+    #[must_use]
+    pub fn new(scenario: Scenario, fault: Option<Fault>) -> Self {
+        Self { scenario, fault }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    fn has_room(&self, service: &Service) -> bool {
+        service.mailbox.len() < self.scenario.capacity || self.has(Fault::Unbounded)
+    }
+
+    fn is_lowest(&self, service: usize) -> bool {
+        service + 1 == self.scenario.services
+    }
+
+    /// Returns how many requests a service makes.
+    fn requests(&self, service: usize) -> usize {
+        let asks = !self.is_lowest(service) || self.has(Fault::SendsRoundTheRing);
+        if asks { self.scenario.requests } else { 0 }
+    }
+
+    /// Returns whether a service may make a request: it has one, and a slot for the answer if it needs one.
+    fn may_ask(&self, number: usize, service: &Service) -> bool {
+        let reserves = !matches!(
+            self.fault,
+            Some(Fault::SendsRoundTheRing | Fault::AnswersInTheMailbox | Fault::NoSlotReserved)
+        );
+        service.made < self.requests(number)
+            && (!reserves || service.reserved < self.scenario.slots)
+    }
+
+    /// A service takes a message: its own request come back, an answer, or one to pass on or answer.
+    fn take(&self, state: &mut State, service: usize) {
+        let Some(message) = state[service].mailbox.pop_front() else { return };
+        let Message { asker, number, .. } = message;
+        if message.is_answer || asker == service {
+            state[service].answers[number] += 1;
+        } else if !self.is_lowest(service) || self.has(Fault::SendsRoundTheRing) {
+            let next = (service + 1) % self.scenario.services;
+            state[service].in_hand = Some((message, next));
+        } else if self.has(Fault::AnswersInTheMailbox) {
+            state[service].in_hand = Some((Message { is_answer: true, ..message }, asker));
+        } else if state[asker].slots.len() < self.scenario.slots {
+            state[asker].slots.push_back(number);
+        }
+    }
+
+    fn describe(&self, state: &State, action: &Action) -> String {
+        let name = |message: &Message| {
+            let Message { asker, number, is_answer } = message;
+            let word = if *is_answer { "the answer to " } else { "" };
+            format!("{word}request {number} of service {asker}")
+        };
+        match *action {
+            Action::Ask(service) => {
+                format!("service {service}  makes request {} of its own", state[service].made)
+            }
+            Action::Send(service) => {
+                let (message, to) = state[service].in_hand.expect("what is sent is in hand");
+                let held = state[to].mailbox.len() + 1;
+                format!(
+                    "service {service}  sends {} to service {to}, which holds {held}",
+                    name(&message)
+                )
+            }
+            Action::Take(service) => {
+                let message = state[service].mailbox.front().expect("what is taken is there");
+                format!("service {service}  takes {}", name(message))
+            }
+            Action::Collect(service) => {
+                format!(
+                    "service {service}  takes the answer to request {}",
+                    state[service].slots[0]
+                )
+            }
+        }
+    }
+}
+
+impl Model for Ring {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let service = |number| Service {
+            mailbox: VecDeque::new(),
+            slots: VecDeque::new(),
+            reserved: 0,
+            in_hand: None,
+            made: 0,
+            answers: vec![0; self.requests(number)],
+        };
+        vec![(0..self.scenario.services).map(service).collect()]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for (number, service) in state.iter().enumerate() {
+            if let Some((_, to)) = service.in_hand {
+                if self.has_room(&state[to]) {
+                    actions.push(Action::Send(number));
+                }
+                continue;
+            }
+            if self.may_ask(number, service) {
+                actions.push(Action::Ask(number));
+            }
+            if !service.mailbox.is_empty() {
+                actions.push(Action::Take(number));
+            }
+            if !service.slots.is_empty() {
+                actions.push(Action::Collect(number));
+            }
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        match action {
+            Action::Ask(asker) => {
+                let service = &mut state[asker];
+                let message = Message { asker, number: service.made, is_answer: false };
+                service.in_hand = Some((message, (asker + 1) % self.scenario.services));
+                service.made += 1;
+                service.reserved += 1;
+            }
+            Action::Send(service) => {
+                let (message, to) = state[service].in_hand.take()?;
+                state[to].mailbox.push_back(message);
+            }
+            Action::Take(service) => self.take(&mut state, service),
+            Action::Collect(service) => {
+                let number = state[service].slots.pop_front()?;
+                state[service].reserved -= 1;
+                state[service].answers[number] += 1;
+            }
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("no deadlock", |model: &Self, state: &State| {
+                let mut actions = Vec::new();
+                model.actions(state, &mut actions);
+                let mut answers = state.iter().flat_map(|service| &service.answers);
+                !actions.is_empty() || answers.all(|count| *count == 1)
+            }),
+            Property::always("answered once", |_: &Self, state: &State| {
+                state.iter().flat_map(|service| &service.answers).all(|count| *count <= 1)
+            }),
+            Property::always("bounded", |model: &Self, state: &State| {
+                let Scenario { capacity, slots, .. } = model.scenario;
+                let mut all = state.iter();
+                all.all(|one| one.mailbox.len() <= capacity && one.slots.len() <= slots)
+            }),
+        ]
+    }
+}
+
+/// Explores a scenario, with or without a fault. Blocks until done.
+#[must_use]
+pub fn check(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
+    let bounds = BTreeMap::from([
+        ("services", scenario.services.to_string()),
+        ("mailbox_capacity", scenario.capacity.to_string()),
+        ("reply_slots", scenario.slots.to_string()),
+        ("requests", format!("{} each", scenario.requests)),
+    ]);
+    let ring = Ring::new(scenario.clone(), fault);
+    let words = ring.clone();
+    judge(ring, move |state, action| words.describe(state, action), bounds, MAX_STATES)
+}

@@ -1,0 +1,38 @@
+//! The ring: every scenario is verified with its number of states, every fault is refuted.
+
+use blocksmith_models::ring::{Fault, SCENARIOS, TWINS, check};
+use blocksmith_models::verdict::Outcome;
+
+#[test]
+fn waits_that_go_down_only_are_free_of_deadlock_at_every_capacity() {
+    // Explores each scenario without a fault, and compares the count of distinct states.
+    let mut wrong = Vec::new();
+    for scenario in SCENARIOS {
+        let verdict = check(scenario, None);
+        println!("{}: {verdict}", scenario.name);
+        if verdict.outcome != Outcome::Verified || verdict.states != Some(scenario.states) {
+            wrong.push(format!("{}: {verdict}\n{:?}", scenario.name, verdict.counterexample()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_fault_of_the_ring_is_refuted_by_the_property_it_breaks() {
+    // Explores each twin's scenario with its fault.
+    for twin in TWINS {
+        let verdict = check(&SCENARIOS[twin.scenario], Some(twin.fault));
+        let text = verdict.counterexample().unwrap_or_else(|| panic!("{}: {verdict}", twin.name));
+        println!("{}: {verdict}\n{text}", twin.name);
+        assert!(text.lines().next().unwrap().contains(twin.violates), "{}: {text}", twin.name);
+    }
+}
+
+#[test]
+fn the_deadlock_round_two_services_is_a_shortest_one() {
+    // Each asks and sends (4), each asks again and has its request in hand (2): both mailboxes are full.
+    let verdict = check(&SCENARIOS[0], Some(Fault::SendsRoundTheRing));
+    let text = verdict.counterexample().unwrap();
+    let steps = text.lines().skip(1).take_while(|line| *line != "then").count();
+    assert_eq!(steps, 6, "{text}");
+}

@@ -1,0 +1,201 @@
+//! Channels with a fault, which the harness must refute, and the same channel without one.
+//!
+//! The channel is a locked queue whose ends never wait, as simple as can be; each [`Fault`] is one change
+//! of it.
+
+use std::collections::VecDeque;
+
+use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
+use blocksmith_sync::{Atomic, Mutex, OnFull, Primitives};
+
+use super::history::Response;
+use super::program::{Call, Calls, End, Program};
+use super::subjects::{Ends, Item, Subject};
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The newest item is received first.
+    LastInFirstOut,
+    /// Whether the channel is closed is looked at before the lock is taken.
+    AcceptedAfterClose,
+    /// Whether there is room is looked at under a lock that is given up before the item is put in.
+    OneTooMany,
+    /// The receiver looks at a figure that a sender raises only with its next item.
+    StaleEmpty,
+    /// The oldest item is read under one lock, and removed under another.
+    ReceivedTwice,
+    /// An evictor gives up the lock between taking and putting, and drops its item if there is no room.
+    LostOnEviction,
+}
+
+/// A locked queue with a fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Faulty(pub Fault);
+
+/// The channel.
+pub struct Shared<P: Primitives> {
+    line: P::Mutex<VecDeque<Item>>,
+    closed: P::AtomicU32,
+    /// As many items as the receiver may look for, with [`Fault::StaleEmpty`].
+    told: P::AtomicU32,
+    senders: P::AtomicU32,
+    receivers: P::AtomicU32,
+    capacity: usize,
+    on_full: OnFull,
+    fault: Fault,
+}
+
+impl<P: Primitives> Shared<P> {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Acquire) == 1
+    }
+
+    fn close(&self) {
+        let _line = self.line.lock();
+        self.closed.store(1, Release);
+    }
+
+    fn send(&self, item: Item) -> Response {
+        let (closed_before, full_before) =
+            (self.is_closed(), self.line.lock().len() >= self.capacity);
+        let mut line = self.line.lock();
+        let closed = match self.fault {
+            Fault::AcceptedAfterClose => closed_before,
+            _ => self.is_closed(),
+        };
+        let full = match self.fault {
+            Fault::OneTooMany => full_before,
+            _ => line.len() >= self.capacity,
+        };
+        if closed {
+            return Response::Closed;
+        }
+        let mut response = Response::Accepted;
+        if full && self.on_full != OnFull::EvictOldest {
+            return Response::Full;
+        } else if full && let Some(oldest) = line.pop_front() {
+            response = Response::Evicted(oldest.number);
+        }
+        if self.fault == Fault::LostOnEviction && full {
+            drop(line);
+            line = self.line.lock();
+            if line.len() >= self.capacity {
+                return response;
+            }
+        }
+        // ORDERING: none needed, all of it under the lock.
+        self.told.store(u32::try_from(line.len()).unwrap_or(u32::MAX), Relaxed);
+        line.push_back(item);
+        response
+    }
+
+    fn receive(&self) -> Response {
+        let mut line = self.line.lock();
+        if self.fault == Fault::ReceivedTwice
+            && let Some(item) = line.front()
+        {
+            let number = item.number;
+            drop(line);
+            line = self.line.lock();
+            line.pop_front();
+            return Response::Item(number);
+        }
+        // ORDERING: none needed, as above.
+        if self.fault == Fault::StaleEmpty && self.told.load(Relaxed) == 0 && !self.is_closed() {
+            return Response::Empty;
+        }
+        let item = match self.fault {
+            Fault::LastInFirstOut => line.pop_back(),
+            _ => line.pop_front(),
+        };
+        match item {
+            Some(item) => Response::Item(item.number),
+            None if self.is_closed() => Response::Closed,
+            None => Response::Empty,
+        }
+    }
+}
+
+/// The end that sends.
+pub struct Sender<P: Primitives>(P::Arc<Shared<P>>);
+
+impl<P: Primitives> Drop for Sender<P> {
+    fn drop(&mut self) {
+        if self.0.senders.fetch_sub(1, Relaxed) == 1 {
+            self.0.close();
+        }
+    }
+}
+
+/// The end that receives.
+pub struct Receiver<P: Primitives>(P::Arc<Shared<P>>);
+
+impl<P: Primitives> Drop for Receiver<P> {
+    fn drop(&mut self) {
+        if self.0.receivers.fetch_sub(1, Relaxed) == 1 {
+            self.0.close();
+            self.0.line.lock().clear();
+        }
+    }
+}
+
+impl Subject for Faulty {
+    type Sender<P: Primitives> = Sender<P>;
+    type Receiver<P: Primitives> = Receiver<P>;
+
+    fn calls(&self) -> Calls {
+        Calls {
+            blocking_sender: &[],
+            other_sender: &[Call::Send, Call::Close],
+            receiver: &[Call::TryRecv, Call::Close],
+            allowed: |_| true,
+        }
+    }
+
+    fn open<P: Primitives>(&self, program: &Program) -> Ends<Sender<P>, Receiver<P>> {
+        let count = |end| u32::try_from(program.count(end)).unwrap_or(u32::MAX);
+        let shared = P::arc(Shared {
+            line: Mutex::new(VecDeque::new()),
+            closed: Atomic::new(0),
+            told: Atomic::new(0),
+            senders: Atomic::new(count(End::Sender)),
+            receivers: Atomic::new(count(End::Receiver)),
+            capacity: program.capacity,
+            on_full: program.on_full,
+            fault: self.0,
+        });
+        let senders = (0..program.count(End::Sender)).map(|_| Sender(shared.clone())).collect();
+        let receivers = (0..program.count(End::Receiver)).map(|_| Receiver(shared.clone()));
+        (senders, receivers.collect())
+    }
+
+    fn send<P: Primitives>(
+        &self,
+        sender: &mut Option<Sender<P>>,
+        _: Call,
+        item: Option<Item>,
+    ) -> Response {
+        match (sender, item) {
+            (Some(sender), Some(item)) => sender.0.send(item),
+            (Some(sender), None) => {
+                sender.0.close();
+                Response::Done
+            }
+            (None, _) => Response::Closed,
+        }
+    }
+
+    fn receive<P: Primitives>(&self, receiver: &mut Option<Receiver<P>>, call: Call) -> Response {
+        match receiver {
+            Some(receiver) if call == Call::TryRecv => receiver.0.receive(),
+            Some(receiver) => {
+                receiver.0.close();
+                Response::Done
+            }
+            None => Response::Closed,
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What the threads of one execution called, and what they were answered, in order.
+//!
+//! Events are recorded in memory of std that no checker sees: they run the threads of an execution one at
+//! a time, so that the order is that of the execution, and the recording adds no synchronisation that
+//! could hide a fault.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use stateright::semantics::{
+    ConsistencyTester, LinearizabilityTester, SequentialConsistencyTester,
+};
+
+use super::program::{Call, Program};
+use super::spec::{BoundedFifo, Granularity, Step, points};
+
+/// What a call was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Response {
+    /// The item was accepted.
+    Accepted,
+    /// The item was accepted, and this one given back for it.
+    Evicted(u8),
+    /// The item came back: no room.
+    Full,
+    /// The time was over.
+    Timeout,
+    /// The item came back, or nothing will come: closed.
+    Closed,
+    /// An item.
+    Item(u8),
+    /// A batch.
+    Items(Vec<u8>),
+    /// Nothing at the moment.
+    Empty,
+    /// The signal is there.
+    Told,
+    /// It is not there, or not seen.
+    NotTold,
+    /// A call without an answer has returned.
+    Done,
+}
+
+/// A call, or the return from it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum What {
+    /// It begins.
+    Call,
+    /// It returns; `gone`: the end that it was made on is no more.
+    Return {
+        /// The answer.
+        response: Response,
+        /// Whether the end was used up.
+        gone: bool,
+    },
+}
+
+/// An event of an execution.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// The thread.
+    pub thread: usize,
+    /// Which of its calls.
+    pub call: usize,
+    /// What happened.
+    pub what: What,
+}
+
+/// The events of an execution, in order.
+pub type History = Vec<Event>;
+
+/// Which order of calls the specification must keep to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A call that returned before another began comes before it: linearizability.
+    RealTime,
+    /// Only calls of one thread are ordered, and those that a signal orders: what threads can tell under
+    /// weak memory, where "before" has no other meaning.
+    Program,
+}
+
+impl Order {
+    /// Returns the words for reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RealTime => "real time",
+            Self::Program => "program order and signals",
+        }
+    }
+}
+
+/// Records one execution.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder(Arc<Mutex<History>>);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Recorder {
+    /// Adds an event.
+    pub fn note(&self, thread: usize, call: usize, what: What) {
+        lock(&self.0).push(Event { thread, call, what });
+    }
+
+    /// Returns what was recorded.
+    #[must_use]
+    pub fn history(&self) -> History {
+        lock(&self.0).clone()
+    }
+}
+
+/// Judges the histories of one program; each distinct one once.
+#[derive(Debug)]
+pub struct Judge {
+    program: Program,
+    granularity: Granularity,
+    order: Order,
+    allowed: Mutex<HashSet<History>>,
+    refuted: Mutex<Option<History>>,
+}
+
+impl Judge {
+    /// Returns a judge who has seen nothing.
+    #[must_use]
+    pub fn new(program: Program, granularity: Granularity, order: Order) -> Self {
+        let (allowed, refuted) = (Mutex::default(), Mutex::default());
+        Self { program, granularity, order, allowed, refuted }
+    }
+
+    /// Returns the program.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Judges a complete history.
+    ///
+    /// # Panics
+    /// If the specification does not allow it: this is how checkers are told.
+    pub fn hear(&self, history: History) {
+        if lock(&self.allowed).contains(&history) {
+            return;
+        }
+        if self.allows(&history) {
+            lock(&self.allowed).insert(history);
+        } else {
+            *lock(&self.refuted) = Some(history);
+            panic!("no order of these calls is one of a bounded FIFO with close");
+        }
+    }
+
+    /// Returns how many distinct histories were allowed.
+    #[must_use]
+    pub fn distinct(&self) -> usize {
+        lock(&self.allowed).len()
+    }
+
+    /// Returns the table of the history that was refuted, if one was.
+    #[must_use]
+    pub fn table(&self) -> Option<String> {
+        lock(&self.refuted).as_ref().map(|history| table(&self.program, history))
+    }
+
+    fn allows(&self, history: &History) -> bool {
+        let channel = BoundedFifo::new(&self.program);
+        match self.order {
+            Order::RealTime => self.replay(history, LinearizabilityTester::new(channel)),
+            Order::Program => self.replay(history, SequentialConsistencyTester::new(channel)),
+        }
+    }
+
+    /// Tells the tester the steps of every call as they began and ended. Each step has a thread of its own
+    /// there, since those of a call overlap; the specification keeps them in order.
+    fn replay<T>(&self, history: &History, mut tester: T) -> bool
+    where
+        T: ConsistencyTester<(usize, usize), BoundedFifo>,
+    {
+        let mut steps = vec![0; self.program.threads.len()];
+        let mut open: Vec<Vec<(usize, usize)>> = vec![Vec::new(); self.program.threads.len()];
+        let mut told = Ok(());
+        for (place, event) in history.iter().enumerate() {
+            let thread = event.thread;
+            if event.what == What::Call {
+                for step in self.steps(history, place, &mut steps[thread]) {
+                    let name = (thread, step.number);
+                    open[thread].push(name);
+                    told = told.and_then(|()| tester.on_invoke(name, step).map(|_| ()));
+                }
+            } else {
+                for name in open[thread].drain(..) {
+                    told = told.and_then(|()| tester.on_return(name, true).map(|_| ()));
+                }
+            }
+        }
+        debug_assert_eq!(told, Ok(()), "a complete history, in order");
+        tester.is_consistent()
+    }
+
+    /// Returns the steps of the call that begins at `place`; `number` is the next of its thread.
+    fn steps(&self, history: &History, place: usize, number: &mut usize) -> Vec<Step> {
+        let Event { thread, call, .. } = history[place];
+        let mut later = history[place..].iter().filter(|e| (e.thread, e.call) == (thread, call));
+        let Some(Event { what: What::Return { response, gone }, .. }) = later.nth(1) else {
+            return Vec::new();
+        };
+        let Program { threads, .. } = &self.program;
+        let item = self.program.item(thread, call);
+        let points =
+            points(threads[thread].calls[call], item, threads[thread].end, response, *gone);
+        let groups = match self.granularity {
+            Granularity::AtOnce if points.is_empty() => vec![],
+            Granularity::AtOnce => vec![points],
+            Granularity::InSteps => points.into_iter().map(|point| vec![point]).collect(),
+        };
+        let numbered = groups.into_iter().map(|points| {
+            *number += 1;
+            Step { thread, number: *number - 1, points }
+        });
+        numbered.collect()
+    }
+}
+
+/// Returns a history as a table: a line for each event, a column for each thread.
+fn table(program: &Program, history: &History) -> String {
+    const WIDTH: usize = 26;
+    let mut text = String::new();
+    let threads = 0..program.threads.len();
+    for thread in threads.clone() {
+        let _ = write!(text, "  {:<WIDTH$}", program.thread_name(thread));
+    }
+    text.push('\n');
+    for event in history {
+        let call = program.threads[event.thread].calls[event.call];
+        let item = program.item(event.thread, event.call);
+        let cell = match &event.what {
+            What::Call if call.sends() => format!("{}({item}) ..", call.name()),
+            What::Call => format!("{} ..", call.name()),
+            What::Return { response, .. } => {
+                format!(".. {}: {}", call.name(), describe(call, response))
+            }
+        };
+        for thread in threads.clone() {
+            let cell = if thread == event.thread { cell.as_str() } else { "" };
+            let _ = write!(text, "  {cell:<WIDTH$}");
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}
+
+fn describe(call: Call, response: &Response) -> String {
+    match response {
+        Response::Evicted(item) => format!("Evicted({item})"),
+        Response::Item(item) => format!("{item}"),
+        Response::Items(items) => format!("{items:?}"),
+        Response::Done if call == Call::Drop => "gone".to_owned(),
+        _ => format!("{response:?}"),
+    }
+}

@@ -1,0 +1,220 @@
+//! The families of client programs, as checks of the catalogue.
+
+use blocksmith_models::catalogue::{Check, Expected};
+use blocksmith_models::verdict::Engine;
+use blocksmith_sync::OnFull;
+
+use super::faulty::{Fault, Faulty};
+use super::program::Shape;
+use super::spec::Granularity::{self, AtOnce, InSteps};
+use super::subjects::{Mailbox, Mpmc, OneShot, Spsc, Subject};
+use super::{Family, Runner, check};
+use crate::catalogue::Depth;
+
+const BLOCK: &[OnFull] = &[OnFull::Block];
+const REFUSE: &[OnFull] = &[OnFull::Refuse];
+const EVICT: &[OnFull] = &[OnFull::EvictOldest];
+const BACKPRESSURE: &[OnFull] = &[OnFull::Block, OnFull::Refuse];
+const EVERY_POLICY: &[OnFull] = &[OnFull::Block, OnFull::Refuse, OnFull::EvictOldest];
+const ONE: &[usize] = &[1];
+const ONE_AND_TWO: &[usize] = &[1, 2];
+
+/// One sender and one receiver.
+const fn pair(calls: usize, in_all: usize) -> Shape {
+    Shape { senders: 1, receivers: 1, calls, in_all, signal: false }
+}
+
+const fn told(shape: Shape) -> Shape {
+    Shape { signal: true, ..shape }
+}
+
+/// Two senders and a receiver.
+const fn two_senders(calls: usize, in_all: usize) -> Shape {
+    Shape { senders: 2, ..pair(calls, in_all) }
+}
+
+/// A sender and two receivers.
+const fn two_receivers(calls: usize, in_all: usize) -> Shape {
+    Shape { receivers: 2, ..pair(calls, in_all) }
+}
+
+/// What a check says besides its family.
+#[derive(Clone, Copy)]
+struct Head {
+    name: &'static str,
+    claim: &'static str,
+    hazard: Option<&'static str>,
+    expected: Expected,
+}
+
+impl Head {
+    fn check<S: Subject>(self, family: Family<S>) -> Check {
+        let engine = match family.runner {
+            Runner::Shuttle(_) => Engine::Shuttle,
+            Runner::Loom(_) => Engine::Loom,
+        };
+        Check {
+            id: format!("linearizability.{}.{engine}", self.name),
+            claim: self.claim,
+            protocol: "linearizability",
+            hazard: self.hazard,
+            engine,
+            expected: self.expected,
+            run: Box::new(move || check(&family)),
+        }
+    }
+}
+
+/// The depths of one channel.
+struct Channel<S> {
+    subject: S,
+    granularity: Granularity,
+    policies: &'static [OnFull],
+    capacities: &'static [usize],
+    /// Programs for shuttle, in CI and deep.
+    sampled: [Vec<Shape>; 2],
+    /// Programs for loom, in CI and deep; those with a signal, in CI with one preemption less.
+    explored: [Vec<Shape>; 2],
+    told: [Vec<Shape>; 2],
+}
+
+impl<S: Subject> Channel<S> {
+    fn checks(self, names: [&'static str; 2], claim: &'static str, depth: Depth) -> [Check; 3] {
+        let (place, schedules, preemptions, signalled) = match depth {
+            Depth::Quick => (0, 10, 1, 1),
+            Depth::Ci => (0, 40, 2, 1),
+            Depth::Deep => (1, 100, 2, 2),
+        };
+        let family = |shapes: &[Vec<Shape>; 2], capacities, policies, runner| Family {
+            subject: self.subject,
+            granularity: self.granularity,
+            shapes: shapes[place].clone(),
+            capacities,
+            policies,
+            runner,
+        };
+        let (capacities, policies) = (self.capacities, self.policies);
+        let head = Head { name: names[0], claim, hazard: None, expected: Expected::Verified };
+        let told = Head { name: names[1], ..head };
+        let loom = |preemptions| Runner::Loom(preemptions);
+        [
+            head.check(family(&self.sampled, capacities, policies, Runner::Shuttle(schedules))),
+            head.check(family(&self.explored, ONE, BLOCK, loom(preemptions))),
+            told.check(family(&self.told, ONE, policies, loom(signalled))),
+        ]
+    }
+}
+
+/// Returns the checks: channels, then faults.
+#[must_use]
+pub fn checks(depth: Depth) -> Vec<Check> {
+    let spsc = Channel {
+        subject: Spsc,
+        granularity: AtOnce,
+        policies: BACKPRESSURE,
+        capacities: ONE_AND_TWO,
+        sampled: [vec![pair(2, 4)], vec![pair(3, 6)]],
+        explored: [vec![pair(1, 2)], vec![pair(2, 3)]],
+        told: [vec![told(pair(1, 2))], vec![told(pair(1, 2))]],
+    };
+    let mpmc = Channel {
+        subject: Mpmc,
+        granularity: AtOnce,
+        policies: BACKPRESSURE,
+        capacities: ONE_AND_TWO,
+        sampled: [
+            vec![pair(2, 4), two_senders(1, 3), two_receivers(1, 3)],
+            vec![pair(3, 5), two_senders(2, 4), two_receivers(2, 4)],
+        ],
+        explored: [vec![pair(1, 2)], vec![pair(2, 3)]],
+        told: [vec![told(pair(1, 2))], vec![told(pair(1, 2))]],
+    };
+    let mailbox = Channel {
+        subject: Mailbox,
+        granularity: InSteps,
+        policies: EVERY_POLICY,
+        capacities: ONE_AND_TWO,
+        sampled: [vec![pair(2, 4), two_senders(1, 3)], vec![pair(3, 5), two_senders(2, 4)]],
+        explored: [vec![pair(1, 2)], vec![pair(2, 3)]],
+        told: [vec![told(pair(1, 2))], vec![told(pair(1, 2))]],
+    };
+    let oneshot = Channel {
+        subject: OneShot,
+        granularity: AtOnce,
+        policies: BLOCK,
+        capacities: ONE,
+        sampled: [vec![pair(3, 4)], vec![pair(5, 6)]],
+        explored: [vec![pair(3, 4)], vec![pair(5, 6)]],
+        told: [vec![told(pair(2, 3))], vec![told(pair(4, 5))]],
+    };
+    let mut all = Vec::new();
+    all.extend(spsc.checks(["spsc", "spsc_told"], "the ring is a bounded FIFO with close", depth));
+    all.extend(mpmc.checks(
+        ["mpmc", "mpmc_told"],
+        "the pool's queue is a bounded FIFO with close",
+        depth,
+    ));
+    all.extend(mailbox.checks(
+        ["mailbox", "mailbox_told"],
+        "the mailbox is a bounded FIFO with close whose calls happen in steps",
+        depth,
+    ));
+    all.extend(oneshot.checks(
+        ["oneshot", "oneshot_told"],
+        "the one-shot is a FIFO for one item with close",
+        depth,
+    ));
+    all.extend(faults());
+    all
+}
+
+/// The harness itself: a channel without a fault passes, every fault is refuted.
+fn faults() -> Vec<Check> {
+    let faulty = |head: Head, fault, shape, policies, runner| {
+        let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
+        let subject = Faulty(fault);
+        head.check(Family { subject, granularity, shapes, capacities, policies, runner })
+    };
+    let twin = |name, claim, hazard| Head { name, claim, hazard, expected: Expected::Violated };
+    let sample = Runner::Shuttle(200);
+    let none = Head {
+        name: "a_locked_queue",
+        claim: "the queue of which the faulty ones are variants",
+        hazard: None,
+        expected: Expected::Verified,
+    };
+    let lifo = twin("last_in_first_out", "the newest item is received first", None);
+    let late =
+        twin("accepted_after_close", "an item is accepted after the end was seen", Some("M5"));
+    let stale = twin("stale_empty", "empty, though a send has returned", Some("M3"));
+    let more = twin("one_too_many", "two senders find the same room", Some("M7"));
+    let twice = twin("received_twice", "two receivers take the same item", Some("M6"));
+    let lost = twin("lost_on_eviction", "an item that evicted another is dropped", Some("M7"));
+    let strict = twin(
+        "mailbox_at_once",
+        "the mailbox, if its calls are to happen at once: why they happen in steps",
+        Some("M3"),
+    );
+    let mailbox = Family {
+        subject: Mailbox,
+        granularity: AtOnce,
+        shapes: vec![two_senders(1, 3)],
+        capacities: ONE,
+        policies: BLOCK,
+        runner: Runner::Shuttle(400),
+    };
+    vec![
+        faulty(none, Fault::None, two_senders(1, 3), EVICT, sample),
+        faulty(none, Fault::None, pair(1, 2), REFUSE, Runner::Loom(2)),
+        faulty(lifo, Fault::LastInFirstOut, pair(2, 4), REFUSE, sample),
+        faulty(lifo, Fault::LastInFirstOut, pair(2, 3), REFUSE, Runner::Loom(2)),
+        faulty(late, Fault::AcceptedAfterClose, pair(2, 4), REFUSE, sample),
+        faulty(late, Fault::AcceptedAfterClose, pair(2, 3), REFUSE, Runner::Loom(2)),
+        faulty(stale, Fault::StaleEmpty, pair(2, 3), REFUSE, sample),
+        faulty(stale, Fault::StaleEmpty, told(pair(1, 2)), REFUSE, Runner::Loom(2)),
+        faulty(more, Fault::OneTooMany, two_senders(1, 2), REFUSE, sample),
+        faulty(twice, Fault::ReceivedTwice, two_receivers(1, 3), REFUSE, sample),
+        faulty(lost, Fault::LostOnEviction, two_senders(2, 4), EVICT, sample),
+        strict.check(mailbox),
+    ]
+}

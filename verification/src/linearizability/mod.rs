@@ -1,0 +1,283 @@
+//! Every channel against `bounded FIFO with close`, for all client programs up to a size.
+//!
+//! **Contract.** A [`Family`] is a channel, the sizes of its client programs, and an engine. [`check`]
+//! enumerates the programs ([`program`]), runs each under many schedules, records calls and answers
+//! ([`history`]), and asks stateright's testers whether some order of the calls is one that the
+//! specification ([`spec`]) allows. The first history that has none is the counterexample, a table with a
+//! column for each thread, followed by the engine's own trace.
+//!
+//! | engine | schedules of a program | the order must keep to |
+//! |---|---|---|
+//! | shuttle | a sample: half random, half PCT | real time: linearizability |
+//! | loom | all within its bounds, weak memory included | each thread's order, and every signal that was seen: sequential consistency |
+//!
+//! Under weak memory "returned before" has no meaning that threads could agree on, so there a program may
+//! hold one *signal*: one thread tells another (release, acquire) what it has done, at every place of the
+//! program. What happened before the signal must come first then.
+//!
+//! **Programs.** Each thread owns one end, makes calls on it and drops it. So no program can wait for ever
+//! if the channel is right: a channel is not full and empty at once, and ends that are gone wake the
+//! others. None is left out, and a deadlock is a violation. Items are distinct, and each must be dropped
+//! once.
+//!
+//! **Where a channel is weaker.** `spsc`, `mpmc` and `oneshot` are linearizable. The mailbox is not, at
+//! three places, of which its contract speaks: a send is *accepted*, then linked in line, then *visible*
+//! (so a mailbox can be full for one thread and still empty for another, and an item waits for the one
+//! before it, which the receiver does not wait for in `drain` and in timed waits); room is free again a
+//! moment after the item was taken; and `recv_batch` is a `recv` and then what is there. Its calls happen
+//! in steps, each at one moment within the call ([`spec::Granularity`]). That it is not linearizable in
+//! one step is a twin.
+
+pub mod faulty;
+pub mod history;
+pub mod list;
+pub mod program;
+pub mod spec;
+pub mod subjects;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use blocksmith_models::verdict::{Engine, Outcome, Verdict};
+use blocksmith_sync::Ordering::{Acquire, Release};
+use blocksmith_sync::{Atomic, Join, OnFull, Primitives};
+
+use crate::engines::loom::{self, Loom, LoomBounds};
+use crate::engines::shuttle::{self, Shuttle, ShuttleBounds};
+use history::{Judge, Order, Recorder, Response, What};
+use program::{Call, Program, Shape, programs};
+use spec::Granularity;
+use subjects::{Item, Ledger, Subject};
+
+/// How the programs of a family are run.
+#[derive(Clone, Copy, Debug)]
+pub enum Runner {
+    /// So many schedules of each program under shuttle.
+    Shuttle(usize),
+    /// All executions of each program under loom with so many preemptions.
+    Loom(usize),
+}
+
+/// A channel, its programs, and how they are run.
+#[derive(Clone, Debug)]
+pub struct Family<S> {
+    /// The channel.
+    pub subject: S,
+    /// How the points of a call happen.
+    pub granularity: Granularity,
+    /// The sizes of the programs.
+    pub shapes: Vec<Shape>,
+    /// Capacities of the channel.
+    pub capacities: &'static [usize],
+    /// Policies of the channel.
+    pub policies: &'static [OnFull],
+    /// How they are run.
+    pub runner: Runner,
+}
+
+/// One thread of a program in one execution.
+struct Client<S, P: Primitives> {
+    subject: S,
+    judge: Arc<Judge>,
+    recorder: Recorder,
+    ledger: Ledger,
+    signal: Option<P::Arc<P::AtomicU32>>,
+    thread: usize,
+}
+
+impl<S: Subject, P: Primitives> Client<S, P> {
+    /// Makes the thread's calls on its end, of which `used` makes one; drops the end at the last.
+    fn run<E>(&self, end: E, used: impl Fn(&mut Option<E>, Call, Option<Item>) -> Response) {
+        let mut end = Some(end);
+        let program = self.judge.program();
+        for (number, &call) in program.threads[self.thread].calls.iter().enumerate() {
+            let had = end.is_some();
+            if call == Call::Drop && !had {
+                return;
+            }
+            let number_of_item = program.item(self.thread, number);
+            let item = call.sends().then(|| Item::new(number_of_item, &self.ledger));
+            self.recorder.note(self.thread, number, What::Call);
+            let response = match call {
+                Call::Drop => {
+                    drop(end.take());
+                    Response::Done
+                }
+                Call::Signal | Call::Look => self.signals(call),
+                _ => used(&mut end, call, item),
+            };
+            let gone = had && end.is_none();
+            self.recorder.note(self.thread, number, What::Return { response, gone });
+        }
+    }
+
+    fn signals(&self, call: Call) -> Response {
+        let Some(word) = &self.signal else { return Response::NotTold };
+        if call == Call::Signal {
+            word.store(1, Release);
+            Response::Done
+        } else if word.load(Acquire) == 1 {
+            Response::Told
+        } else {
+            Response::NotTold
+        }
+    }
+}
+
+/// Runs a program once: every thread but the last is spawned, the last is the caller.
+fn execute<S: Subject, P: Primitives>(subject: S, judge: &Arc<Judge>) {
+    let program = judge.program();
+    let items = program.threads.iter().flat_map(|thread| &thread.calls);
+    let ledger = Ledger::new(items.filter(|call| call.sends()).count());
+    let recorder = Recorder::default();
+    let signals = program.threads.iter().any(|thread| thread.calls.contains(&Call::Signal));
+    let signal = signals.then(|| P::arc(Atomic::new(0)));
+    let client = |thread| Client::<S, P> {
+        subject,
+        judge: judge.clone(),
+        recorder: recorder.clone(),
+        ledger: ledger.clone(),
+        signal: signal.clone(),
+        thread,
+    };
+    let (senders, receivers) = subject.open::<P>(program);
+    let mut bodies: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
+    for sender in senders {
+        let client = client(bodies.len());
+        bodies.push(Box::new(move || {
+            client.run(sender, |end, call, item| client.subject.send::<P>(end, call, item));
+        }));
+    }
+    for receiver in receivers {
+        let client = client(bodies.len());
+        bodies.push(Box::new(move || {
+            client.run(receiver, |end, call, _| client.subject.receive::<P>(end, call));
+        }));
+    }
+    let last = bodies.pop();
+    let names = (0..).map(|thread| program.thread_name(thread));
+    let threads: Vec<_> =
+        bodies.into_iter().zip(names).map(|(body, name)| P::spawn(&name, body)).collect();
+    if let Some(body) = last {
+        body();
+    }
+    for thread in threads {
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+    judge.hear(recorder.history());
+    ledger.settle();
+}
+
+impl<S: Subject> Family<S> {
+    /// Returns the family's programs.
+    #[must_use]
+    pub fn programs(&self) -> Vec<Program> {
+        let calls = self.subject.calls();
+        let mut all = Vec::new();
+        for &on_full in self.policies {
+            for &capacity in self.capacities {
+                let of = |shape: &Shape| programs(&calls, *shape, capacity, on_full);
+                all.extend(self.shapes.iter().flat_map(of));
+            }
+        }
+        all
+    }
+
+    fn order(&self) -> Order {
+        match self.runner {
+            Runner::Shuttle(_) => Order::RealTime,
+            Runner::Loom(_) => Order::Program,
+        }
+    }
+
+    fn run(&self, judge: &Arc<Judge>) -> Verdict {
+        let (subject, heard) = (self.subject, judge.clone());
+        let threads = judge.program().threads.len();
+        match self.runner {
+            Runner::Shuttle(schedules) => {
+                let body = move || execute::<S, Shuttle>(subject, &heard);
+                shuttle::check(body, threads, ShuttleBounds::iterations(schedules))
+            }
+            Runner::Loom(preemptions) => {
+                let body = move || execute::<S, Loom>(subject, &heard);
+                loom::check(body, threads, LoomBounds::preemptions(preemptions))
+            }
+        }
+    }
+}
+
+/// Runs every program of a family; the first that is refuted, or stopped by a limit, is the last.
+/// Blocks until done.
+#[must_use]
+pub fn check<S: Subject>(family: &Family<S>) -> Verdict {
+    let programs = family.programs();
+    let mut bounds = bounds(family, programs.len());
+    let (mut executions, mut histories) = (0, 0);
+    let mut outcome = Outcome::Verified;
+    for program in programs {
+        let judge = Arc::new(Judge::new(program, family.granularity, family.order()));
+        let verdict = family.run(&judge);
+        executions += verdict.executions.unwrap_or(0);
+        histories += judge.distinct();
+        bounds.extend(verdict.bounds.into_iter().filter(|(name, _)| *name != "threads"));
+        match verdict.outcome {
+            Outcome::Verified => continue,
+            Outcome::Truncated { by } => {
+                outcome = Outcome::Truncated { by: format!("{by}, in {}", judge.program()) };
+            }
+            Outcome::Violated { counterexample } => {
+                outcome = Outcome::Violated { counterexample: explain(&judge, &counterexample) };
+            }
+        }
+        break;
+    }
+    bounds.remove("iterations");
+    bounds.insert("histories", histories.to_string());
+    let engine = match family.runner {
+        Runner::Shuttle(_) => Engine::Shuttle,
+        Runner::Loom(_) => Engine::Loom,
+    };
+    Verdict { engine, bounds, states: None, executions: Some(executions), outcome }
+}
+
+fn bounds<S>(family: &Family<S>, programs: usize) -> BTreeMap<&'static str, String> {
+    let sizes = family.shapes.iter().map(|shape| {
+        let Shape { senders, receivers, calls, in_all, signal } = shape;
+        let threads = format!("{senders}+{receivers} threads");
+        let signal = if *signal { ", one signal" } else { "" };
+        let in_all = (*in_all).min(calls * (senders + receivers));
+        format!("{threads}: {calls} calls each, {in_all} in all{signal}")
+    });
+    let mut bounds = BTreeMap::from([
+        ("clients", format!("[{}]", sizes.collect::<Vec<_>>().join("; "))),
+        ("capacities", format!("{:?}", family.capacities)),
+        ("policies", format!("{:?}", family.policies)),
+        ("programs", programs.to_string()),
+    ]);
+    match family.runner {
+        Runner::Shuttle(schedules) => {
+            bounds.insert("order", Order::RealTime.name().to_owned());
+            bounds.insert("schedules", format!("{schedules} each"));
+        }
+        Runner::Loom(_) => {
+            bounds.insert("order", Order::Program.name().to_owned());
+        }
+    }
+    bounds
+}
+
+/// Returns the engine's counterexample with the program, and the history as a table if it is the history
+/// that was refuted.
+fn explain(judge: &Judge, counterexample: &str) -> String {
+    let (first, rest) = counterexample.split_once('\n').unwrap_or((counterexample, ""));
+    let program = judge.program();
+    match judge.table() {
+        Some(table) => format!(
+            "every history is one of a bounded FIFO with close: this one has no such order\n\
+             {program}\n{table}{rest}"
+        ),
+        None => format!("{first}\n{program}\n{rest}"),
+    }
+}

@@ -1,0 +1,257 @@
+//! Client programs: which threads there are, and which calls each of them makes; all of them, up to a
+//! size.
+
+use std::fmt;
+
+use blocksmith_sync::{Backpressure, OnFull};
+
+/// A call of a client. Calls that send carry an item of their own, numbered through the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Call {
+    /// `try_send`.
+    TrySend,
+    /// `send`: as the policy says.
+    Send,
+    /// `send_timeout`; it may expire whenever it would block.
+    SendTimeout,
+    /// `try_recv`.
+    TryRecv,
+    /// `recv`.
+    Recv,
+    /// `recv_timeout`; it may expire whenever it would block.
+    RecvTimeout,
+    /// `drain`, at most [`BATCH`] items.
+    Drain,
+    /// `recv_batch`, at most [`BATCH`] items.
+    RecvBatch,
+    /// `close`, by either end.
+    Close,
+    /// The drop of the thread's end: the last call of every thread.
+    Drop,
+    /// Not a call of the channel: tells the thread that looks what happened before (a release).
+    Signal,
+    /// Not a call of the channel: looks for the signal (an acquire), and does not wait for it.
+    Look,
+}
+
+/// The largest batch that is received.
+pub const BATCH: usize = 2;
+
+impl Call {
+    /// Returns whether the call carries an item.
+    #[must_use]
+    pub fn sends(self) -> bool {
+        matches!(self, Self::TrySend | Self::Send | Self::SendTimeout)
+    }
+
+    /// Returns the call as a reader of a counterexample knows it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TrySend => "try_send",
+            Self::Send => "send",
+            Self::SendTimeout => "send_timeout",
+            Self::TryRecv => "try_recv",
+            Self::Recv => "recv",
+            Self::RecvTimeout => "recv_timeout",
+            Self::Drain => "drain",
+            Self::RecvBatch => "recv_batch",
+            Self::Close => "close",
+            Self::Drop => "drop",
+            Self::Signal => "signal",
+            Self::Look => "look",
+        }
+    }
+}
+
+/// Which end a thread holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// A sender, its own.
+    Sender,
+    /// A receiver, its own.
+    Receiver,
+}
+
+/// One thread of a program.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Thread {
+    /// What it holds.
+    pub end: End,
+    /// What it does with it, in order.
+    pub calls: Vec<Call>,
+}
+
+/// A program over one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Items that the channel holds.
+    pub capacity: usize,
+    /// What its `send` does when it is full.
+    pub on_full: OnFull,
+    /// The threads, senders first.
+    pub threads: Vec<Thread>,
+}
+
+impl Program {
+    /// Returns the policy for a channel that cannot evict.
+    ///
+    /// # Panics
+    /// If the program's policy is to evict: no such program is made for such a channel.
+    #[must_use]
+    pub fn backpressure(&self) -> Backpressure {
+        Backpressure::try_from(self.on_full).expect("a policy of this channel")
+    }
+
+    /// Returns how many threads hold that end.
+    #[must_use]
+    pub fn count(&self, end: End) -> usize {
+        self.threads.iter().filter(|thread| thread.end == end).count()
+    }
+
+    /// Returns the item that a call carries: its place among the calls that send.
+    #[must_use]
+    pub fn item(&self, thread: usize, call: usize) -> u8 {
+        let sends = |calls: &[Call]| calls.iter().filter(|call| call.sends()).count();
+        let before: usize = self.threads[..thread].iter().map(|thread| sends(&thread.calls)).sum();
+        u8::try_from(before + sends(&self.threads[thread].calls[..call])).unwrap_or(u8::MAX)
+    }
+
+    /// Returns the name of a thread, for tables.
+    #[must_use]
+    pub fn thread_name(&self, thread: usize) -> String {
+        let Thread { end, .. } = self.threads[thread];
+        let same = |threads: &[Thread]| threads.iter().filter(|other| other.end == end).count();
+        let name = if end == End::Sender { "sender" } else { "receiver" };
+        match same(&self.threads) {
+            1 => name.to_owned(),
+            _ => format!("{name} {}", same(&self.threads[..=thread])),
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "capacity {}, {:?}", self.capacity, self.on_full)?;
+        for (number, thread) in self.threads.iter().enumerate() {
+            let calls: Vec<_> = thread.calls.iter().map(|call| call.name()).collect();
+            write!(f, "; {}: {}", self.thread_name(number), calls.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// The programs of one size: how many threads hold each end, and how many calls they make.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Threads that hold a sender.
+    pub senders: usize,
+    /// Threads that hold a receiver.
+    pub receivers: usize,
+    /// Calls of one thread, its final drop apart.
+    pub calls: usize,
+    /// Calls of all threads together, their final drops apart.
+    pub in_all: usize,
+    /// Whether one thread signals to another, once: after each of its calls, before each of the other's.
+    pub signal: bool,
+}
+
+/// What the ends of a channel can do, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Calls {
+    /// Calls of a sender, under a policy that waits.
+    pub blocking_sender: &'static [Call],
+    /// Calls of a sender, under a policy that does not (where the three ways to send are one).
+    pub other_sender: &'static [Call],
+    /// Calls of a receiver.
+    pub receiver: &'static [Call],
+    /// Whether a thread may make these calls in this order.
+    pub allowed: fn(&[Call]) -> bool,
+}
+
+/// Returns every program of a shape, one of each set that differs only in the numbering of equal threads
+/// and of items: items are numbered by place, and threads of one end stand in ascending order.
+#[must_use]
+pub fn programs(calls: &Calls, shape: Shape, capacity: usize, on_full: OnFull) -> Vec<Program> {
+    let sender = if on_full == OnFull::Block { calls.blocking_sender } else { calls.other_sender };
+    let list = |end, alphabet: &[Call]| -> Vec<Thread> {
+        let all = sequences(alphabet, shape.calls)
+            .into_iter()
+            .filter(|calls_of| (calls.allowed)(calls_of));
+        all.map(|calls| Thread { end, calls }).collect()
+    };
+    let senders = ascending(&list(End::Sender, sender), shape.senders);
+    let receivers = ascending(&list(End::Receiver, calls.receiver), shape.receivers);
+    let mut found = Vec::new();
+    for senders in &senders {
+        for receivers in &receivers {
+            let threads = [senders.as_slice(), receivers].concat();
+            let total: usize = threads.iter().map(|thread| thread.calls.len()).sum();
+            if total > shape.in_all {
+                continue;
+            }
+            let program = Program { capacity, on_full, threads };
+            if shape.signal {
+                found.extend(with_signals(&program));
+            } else {
+                found.push(program);
+            }
+        }
+    }
+    for program in &mut found {
+        program.threads.iter_mut().for_each(|thread| thread.calls.push(Call::Drop));
+    }
+    found
+}
+
+/// Returns every sequence of at most `length` calls.
+fn sequences(alphabet: &[Call], length: usize) -> Vec<Vec<Call>> {
+    let mut all = vec![Vec::new()];
+    let mut begin = 0;
+    for _ in 0..length {
+        let end = all.len();
+        for place in begin..end {
+            for &call in alphabet {
+                let mut longer = all[place].clone();
+                longer.push(call);
+                all.push(longer);
+            }
+        }
+        begin = end;
+    }
+    all
+}
+
+/// Returns every way to choose `count` of `threads`, repeats allowed, in ascending order.
+fn ascending(threads: &[Thread], count: usize) -> Vec<Vec<Thread>> {
+    if count == 0 {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (place, first) in threads.iter().enumerate() {
+        for rest in ascending(&threads[place..], count - 1) {
+            all.push([std::slice::from_ref(first), &rest].concat());
+        }
+    }
+    all
+}
+
+/// Returns every variant in which a thread signals after one of its calls, and another looks before one
+/// of its own.
+fn with_signals(program: &Program) -> Vec<Program> {
+    let mut all = Vec::new();
+    let threads = program.threads.len();
+    for (from, to) in (0..threads).flat_map(|from| (0..threads).map(move |to| (from, to))) {
+        let (signals, looks) = (program.threads[from].calls.len(), program.threads[to].calls.len());
+        if from == to {
+            continue;
+        }
+        for (after, before) in (1..=signals).flat_map(|a| (0..looks).map(move |b| (a, b))) {
+            let mut variant = program.clone();
+            variant.threads[from].calls.insert(after, Call::Signal);
+            variant.threads[to].calls.insert(before, Call::Look);
+            all.push(variant);
+        }
+    }
+    all
+}

@@ -1,0 +1,253 @@
+//! The specification: a bounded FIFO with close, one step at a time.
+//!
+//! A call and its answer come to a few *points*, each of which happens at once. Of most channels all the
+//! points of a call happen at once (they are linearizable in the plain sense); of the mailbox they may
+//! happen one after the other within the call, see [`Granularity`].
+//!
+//! ```text
+//!   admitted ──> in line ──> visible ──> taken ──> released
+//!   `---------- counted against the capacity ----------'
+//! ```
+
+use std::collections::VecDeque;
+
+use stateright::semantics::SequentialSpec;
+
+use super::history::Response;
+use super::program::{BATCH, Call, End, Program};
+
+/// How the points of one call happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    /// All at once, between the call and its return.
+    AtOnce,
+    /// In order, each at a moment of its own between the call and its return.
+    InSteps,
+}
+
+/// What happens at once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// An item is accepted: there is room, and the channel is open.
+    Admit,
+    /// The oldest item, this one, gives its room to another; the channel is full and open.
+    Evict(u8),
+    /// The item gets its place in the line.
+    Line(u8),
+    /// The item can be taken, once those before it can.
+    Show(u8),
+    /// There is no room, and the channel is open.
+    Full,
+    /// The channel is closed.
+    Closed,
+    /// The oldest items are taken, these; `all`: no other could have been.
+    Take {
+        /// The items, in order.
+        items: Vec<u8>,
+        /// Whether there was no further one.
+        all: bool,
+    },
+    /// The room of so many items is free again.
+    Release(usize),
+    /// Nothing stands in line, but more may come.
+    Empty,
+    /// Nothing can be taken now, but something may come.
+    NothingToTake,
+    /// The channel is closed, and nothing is on its way.
+    Finished,
+    /// No item is accepted from here on.
+    Close,
+    /// One sender fewer; the last one closes.
+    SenderGoes,
+    /// One receiver fewer; the last one closes.
+    ReceiverGoes,
+    /// If there is no receiver, what is left is dropped.
+    Clear,
+    /// What happened so far is told.
+    Signal,
+    /// It has been told.
+    Told,
+}
+
+/// One or more points that happen at once, as a thread's step of that number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// The thread.
+    pub thread: usize,
+    /// How many steps it has taken before.
+    pub number: usize,
+    /// What happens.
+    pub points: Vec<Point>,
+}
+
+/// A bounded FIFO with close. [`SequentialSpec::invoke`] returns whether the step may happen now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BoundedFifo {
+    capacity: usize,
+    /// Items in line, and whether each can be seen.
+    line: VecDeque<(u8, bool)>,
+    /// Items admitted that are not in line yet.
+    admitted: usize,
+    /// Items taken whose room is not free yet.
+    taken: usize,
+    closed: bool,
+    senders: usize,
+    receivers: usize,
+    told: bool,
+    /// Steps that each thread has taken.
+    steps: Vec<usize>,
+}
+
+impl BoundedFifo {
+    /// Returns the channel that the program begins with: empty, open, one end for each thread.
+    #[must_use]
+    pub fn new(program: &Program) -> Self {
+        Self {
+            capacity: program.capacity,
+            line: VecDeque::new(),
+            admitted: 0,
+            taken: 0,
+            closed: false,
+            senders: program.count(End::Sender),
+            receivers: program.count(End::Receiver),
+            told: false,
+            steps: vec![0; program.threads.len()],
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.line.len() + self.admitted + self.taken >= self.capacity
+    }
+
+    fn is_finished(&self) -> bool {
+        self.closed && self.line.is_empty() && self.admitted == 0
+    }
+
+    /// Takes the oldest item, if it is this one and can be seen.
+    fn take(&mut self, item: u8) -> bool {
+        self.line.pop_front() == Some((item, true))
+    }
+
+    fn happens(&mut self, point: &Point) -> bool {
+        match point {
+            Point::Admit => {
+                let possible = !self.closed && !self.is_full();
+                self.admitted += 1;
+                possible
+            }
+            Point::Evict(oldest) => {
+                let possible = !self.closed && self.is_full() && self.take(*oldest);
+                self.admitted += 1;
+                possible
+            }
+            Point::Line(item) => {
+                self.admitted -= 1;
+                self.line.push_back((*item, false));
+                true
+            }
+            Point::Show(item) => {
+                let mut line = self.line.iter_mut();
+                line.find(|place| place.0 == *item).map(|place| place.1 = true).is_some()
+            }
+            Point::Full => !self.closed && self.is_full(),
+            Point::Closed => self.closed,
+            Point::Take { items, all } => {
+                self.taken += items.len();
+                let taken = items.iter().all(|&item| self.take(item));
+                taken && !(*all && self.line.front().is_some_and(|place| place.1))
+            }
+            Point::Release(count) => {
+                self.taken -= count;
+                true
+            }
+            Point::Empty => self.line.is_empty() && !self.is_finished(),
+            Point::NothingToTake => {
+                !self.line.front().is_some_and(|place| place.1) && !self.is_finished()
+            }
+            Point::Finished => self.is_finished(),
+            Point::Close => {
+                self.closed = true;
+                true
+            }
+            Point::SenderGoes => {
+                self.senders -= 1;
+                self.closed |= self.senders == 0;
+                true
+            }
+            Point::ReceiverGoes => {
+                self.receivers -= 1;
+                self.closed |= self.receivers == 0;
+                true
+            }
+            Point::Clear => {
+                let last = self.receivers == 0;
+                let through = self.admitted == 0 && self.line.iter().all(|place| place.1);
+                if last {
+                    self.line.clear();
+                }
+                !last || through
+            }
+            Point::Signal => {
+                self.told = true;
+                true
+            }
+            Point::Told => self.told,
+        }
+    }
+}
+
+impl SequentialSpec for BoundedFifo {
+    type Op = Step;
+    type Ret = bool;
+
+    fn invoke(&mut self, step: &Step) -> bool {
+        let due = self.steps[step.thread] == step.number;
+        self.steps[step.thread] += 1;
+        due && step.points.iter().all(|point| self.happens(point))
+    }
+}
+
+/// Returns the points of a call that was answered so. `gone`: the call used the thread's end up.
+#[must_use]
+pub fn points(call: Call, item: u8, end: End, response: &Response, gone: bool) -> Vec<Point> {
+    let take = |items: &[u8], all| Point::Take { items: items.to_vec(), all };
+    let mut points = match response {
+        Response::Accepted => vec![Point::Admit, Point::Line(item), Point::Show(item)],
+        Response::Evicted(oldest) => {
+            vec![Point::Evict(*oldest), Point::Line(item), Point::Show(item)]
+        }
+        Response::Full => vec![Point::Full],
+        Response::Timeout if call.sends() => vec![Point::Full],
+        Response::Timeout => vec![Point::NothingToTake],
+        Response::Closed if call.sends() => vec![Point::Closed],
+        Response::Closed => vec![Point::Finished],
+        Response::Item(item) => vec![take(&[*item], false), Point::Release(1)],
+        Response::Items(items) => {
+            let all = items.len() < BATCH;
+            match (call, items.split_first()) {
+                // A batch that waits is a `recv`, and then what is there.
+                (Call::RecvBatch, Some((first, rest))) => vec![
+                    take(&[*first], false),
+                    Point::Release(1),
+                    take(rest, all),
+                    Point::Release(rest.len()),
+                ],
+                _ => vec![take(items, all), Point::Release(items.len())],
+            }
+        }
+        Response::Empty => vec![Point::Empty],
+        Response::Told => vec![Point::Told],
+        Response::NotTold => vec![],
+        Response::Done => match call {
+            Call::Close => vec![Point::Close],
+            Call::Signal => vec![Point::Signal],
+            _ => vec![],
+        },
+    };
+    if gone && end == End::Sender {
+        points.push(Point::SenderGoes);
+    } else if gone {
+        points.extend([Point::ReceiverGoes, Point::Clear]);
+    }
+    points
+}
