@@ -129,3 +129,33 @@ fn notifier_without_fence(index: usize) -> Verdict {
     };
     mutant::weaken(Weakening { site, to: None }, || loom::check(scenario, 2, bounds))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Depth, Expected, catalogue, catalogue_at};
+
+    #[test]
+    fn every_hazard_of_waiting_channels_and_life_cycle_has_a_twin_that_must_fail() {
+        // N1 to N10, M1 to M10, L1 to L6; that the twins are refuted is each one's own check.
+        let rows = [("N", 10), ("M", 10), ("L", 6)];
+        let rows = rows
+            .iter()
+            .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")));
+        let checks = catalogue();
+        let twins = checks.iter().filter(|check| check.expected == Expected::Violated);
+        let refuted: BTreeSet<_> = twins.filter_map(|check| check.hazard).collect();
+        let open: Vec<_> = rows.filter(|row| !refuted.contains(row.as_str())).collect();
+        assert!(open.is_empty(), "no twin carries {open:?}");
+    }
+
+    #[test]
+    fn every_depth_has_the_same_checks() {
+        // Depth changes how far a check looks, never which checks there are.
+        let ids =
+            |depth| -> Vec<_> { catalogue_at(depth).into_iter().map(|check| check.id).collect() };
+        assert_eq!(ids(Depth::Quick), ids(Depth::Ci));
+        assert_eq!(ids(Depth::Deep), ids(Depth::Ci));
+    }
+}

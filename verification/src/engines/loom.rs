@@ -14,7 +14,7 @@
 //! | futex wait | a relaxed read-modify-write compares (it reads the latest value, as a kernel does), then `park`; no lock whose edges would hide weak behaviour |
 //! | whom a wake takes | the longest sleeper |
 //! | timed wait | between falling asleep and expiry stands a scheduling point: whether a wake comes first is the scheduler's choice |
-//! | spurious wake-ups | none (shuttle has them) |
+//! | spurious wake-ups | at most one of an execution, if [`LoomBounds::spurious`] allows: everything is explored again with the first sleep of each execution ending for nothing, then the second, .. |
 //! | time | stands still |
 //! | `SeqCst` accesses | refused: loom judges them as acquire-release |
 //!
@@ -47,6 +47,8 @@ pub struct LoomBounds {
     pub max_branches: usize,
     /// Time after which the verdict is `Truncated`.
     pub max_seconds: u64,
+    /// Which sleep of an execution may end for nothing: none, or one of so many first ones.
+    pub spurious: u32,
 }
 
 impl LoomBounds {
@@ -59,7 +61,7 @@ impl LoomBounds {
     /// Returns bounds that limit neither preemptions nor, in practice, anything else.
     #[must_use]
     pub const fn unbounded() -> Self {
-        Self { preemptions: None, max_branches: 20_000, max_seconds: 600 }
+        Self { preemptions: None, max_branches: 20_000, max_seconds: 600, spurious: 0 }
     }
 }
 
@@ -75,6 +77,12 @@ fn order(order: Ordering) -> Ordering {
 fn thread() -> String {
     let current = loom::thread::current();
     current.name().map_or_else(|| "main".to_owned(), str::to_owned)
+}
+
+thread_local! {
+    /// Sleeps of the execution so far, and which of them ends for nothing (0: none does).
+    static SLEEPS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    static SPURIOUS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 /// A hidden atomic, stored to before each access to the one that it is for: see "accesses" above.
@@ -120,12 +128,34 @@ impl LoomFutex {
         }
         asleep
     }
+
+    /// Ends a sleep that nobody needs to end: `Woken` if somebody has all the same.
+    fn end_sleep(&self) -> WaitOutcome {
+        // The scheduling point at which wakers and the end race.
+        self.word.0.fetch_add(0, Relaxed);
+        let me = loom::thread::current().id();
+        let mut sleepers = self.sleepers();
+        if let Some(place) = sleepers.iter().position(|sleeper| sleeper.id() == me) {
+            sleepers.remove(place);
+            return WaitOutcome::TimedOut;
+        }
+        drop(sleepers);
+        loom::thread::park(); // takes the token that the waker has left
+        WaitOutcome::Woken
+    }
 }
 
 impl Futex for LoomFutex {
     #[track_caller]
     fn wait(&self, expected: u32) {
-        if !std::thread::panicking() && self.fall_asleep(expected) {
+        if std::thread::panicking() || !self.fall_asleep(expected) {
+            return;
+        }
+        SLEEPS.set(SLEEPS.get() + 1);
+        if SLEEPS.get() == SPURIOUS.get() {
+            let woken = self.end_sleep() == WaitOutcome::Woken;
+            self.word.step(if woken { "woken" } else { "woken for nothing" }, String::new);
+        } else {
             loom::thread::park();
             self.word.step("woken", String::new);
         }
@@ -139,20 +169,10 @@ impl Futex for LoomFutex {
         if !self.fall_asleep(expected) {
             return WaitOutcome::Woken;
         }
-        // The scheduling point at which wakers and the clock race.
-        self.word.0.fetch_add(0, Relaxed);
-        let me = loom::thread::current().id();
-        let mut sleepers = self.sleepers();
-        if let Some(place) = sleepers.iter().position(|sleeper| sleeper.id() == me) {
-            sleepers.remove(place);
-            drop(sleepers);
-            self.word.step("expired", String::new);
-            return WaitOutcome::TimedOut;
-        }
-        drop(sleepers);
-        loom::thread::park(); // takes the token that the waker has left
-        self.word.step("woken", String::new);
-        WaitOutcome::Woken
+        let outcome = self.end_sleep();
+        let woken = outcome == WaitOutcome::Woken;
+        self.word.step(if woken { "woken" } else { "expired" }, String::new);
+        outcome
     }
 
     #[track_caller]
@@ -303,7 +323,19 @@ pub fn check(
     bounds: LoomBounds,
 ) -> Verdict {
     let start = Instant::now();
-    let (executions, result) = explore(scenario.clone(), bounds, None);
+    let (mut executions, mut result) = (0, Ok(()));
+    for spurious in 0..=bounds.spurious {
+        let more;
+        SPURIOUS.set(spurious);
+        (more, result) = explore(scenario.clone(), bounds, None);
+        executions += more;
+        if result.is_err() {
+            // The same executions again, in the same order; this time the last one is recorded.
+            let _ = explore(scenario, bounds, Some(more));
+            break;
+        }
+    }
+    SPURIOUS.set(0);
     let outcome = match result {
         Ok(()) if start.elapsed().as_secs() >= bounds.max_seconds => {
             Outcome::Truncated { by: format!("max_seconds {}", bounds.max_seconds) }
@@ -312,15 +344,15 @@ pub fn check(
         Err(panic) if panic.message.contains("maximum number of branches") => {
             Outcome::Truncated { by: format!("max_branches {}", bounds.max_branches) }
         }
-        Err(panic) => {
-            // The same executions again, in the same order; this time the last one is recorded.
-            let _ = explore(scenario, bounds, Some(executions));
-            Outcome::Violated { counterexample: counterexample(&panic, executions) }
-        }
+        Err(panic) => Outcome::Violated { counterexample: counterexample(&panic, executions) },
     };
     let preemptions = match bounds.preemptions {
         None => "unbounded".to_owned(),
         Some(bound) => format!("below {bound} and some with {bound}"),
+    };
+    let spurious = match bounds.spurious {
+        0 => "none".to_owned(),
+        sleeps => format!("at most 1, of the first {sleeps} sleeps"),
     };
     Verdict {
         engine: Engine::Loom,
@@ -330,6 +362,7 @@ pub fn check(
             ("history", "7 stores per atomic".to_owned()),
             ("memory_model", "C11 without load buffering".to_owned()),
             ("wake_order", "longest sleeper first".to_owned()),
+            ("spurious", spurious),
         ]),
         states: None,
         executions: Some(executions),
@@ -359,6 +392,7 @@ fn explore(
         builder.check(move || {
             // Made now: a lazily made static is itself a synchronisation edge.
             let _ = &*FENCES;
+            SLEEPS.set(0);
             let execution = count.fetch_add(1, Relaxed) + 1;
             if traced == Some(execution) {
                 trace::tracing(true);

@@ -51,7 +51,7 @@ impl Head {
     fn check<S: Subject>(self, family: Family<S>) -> Check {
         let engine = match family.runner {
             Runner::Shuttle(_) => Engine::Shuttle,
-            Runner::Loom(_) => Engine::Loom,
+            Runner::Loom(_) | Runner::LoomSpurious(_) => Engine::Loom,
         };
         Check {
             id: format!("linearizability.{}.{engine}", self.name),
@@ -96,11 +96,10 @@ impl<S: Subject> Channel<S> {
         let (capacities, policies) = (self.capacities, self.policies);
         let head = Head { name: names[0], claim, hazard: None, expected: Expected::Verified };
         let told = Head { name: names[1], ..head };
-        let loom = |preemptions| Runner::Loom(preemptions);
         [
             head.check(family(&self.sampled, capacities, policies, Runner::Shuttle(schedules))),
-            head.check(family(&self.explored, ONE, BLOCK, loom(preemptions))),
-            told.check(family(&self.told, ONE, policies, loom(signalled))),
+            head.check(family(&self.explored, ONE, BLOCK, Runner::Loom(preemptions))),
+            told.check(family(&self.told, ONE, policies, Runner::LoomSpurious(signalled))),
         ]
     }
 }

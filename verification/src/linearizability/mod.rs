@@ -14,6 +14,8 @@
 //! Under weak memory "returned before" has no meaning that threads could agree on, so there a program may
 //! hold one *signal*: one thread tells another (release, acquire) what it has done, at every place of the
 //! program. What happened before the signal must come first then.
+//! Those programs run once more with the first sleep of each execution ending for nothing. Under both
+//! engines a timed wait may expire whenever it would block.
 //!
 //! **Programs.** Each thread owns one end, makes calls on it and drops it. So no program can wait for ever
 //! if the channel is right: a channel is not full and empty at once, and ends that are gone wake the
@@ -56,6 +58,8 @@ pub enum Runner {
     Shuttle(usize),
     /// All executions of each program under loom with so many preemptions.
     Loom(usize),
+    /// The same, and again with the first sleep of each execution ending for nothing.
+    LoomSpurious(usize),
 }
 
 /// A channel, its programs, and how they are run.
@@ -188,7 +192,7 @@ impl<S: Subject> Family<S> {
     fn order(&self) -> Order {
         match self.runner {
             Runner::Shuttle(_) => Order::RealTime,
-            Runner::Loom(_) => Order::Program,
+            Runner::Loom(_) | Runner::LoomSpurious(_) => Order::Program,
         }
     }
 
@@ -200,9 +204,11 @@ impl<S: Subject> Family<S> {
                 let body = move || execute::<S, Shuttle>(subject, &heard);
                 shuttle::check(body, threads, ShuttleBounds::iterations(schedules))
             }
-            Runner::Loom(preemptions) => {
+            Runner::Loom(preemptions) | Runner::LoomSpurious(preemptions) => {
                 let body = move || execute::<S, Loom>(subject, &heard);
-                loom::check(body, threads, LoomBounds::preemptions(preemptions))
+                let spurious = u32::from(matches!(self.runner, Runner::LoomSpurious(_)));
+                let bounds = LoomBounds { spurious, ..LoomBounds::preemptions(preemptions) };
+                loom::check(body, threads, bounds)
             }
         }
     }
@@ -237,7 +243,7 @@ pub fn check<S: Subject>(family: &Family<S>) -> Verdict {
     bounds.insert("histories", histories.to_string());
     let engine = match family.runner {
         Runner::Shuttle(_) => Engine::Shuttle,
-        Runner::Loom(_) => Engine::Loom,
+        Runner::Loom(_) | Runner::LoomSpurious(_) => Engine::Loom,
     };
     Verdict { engine, bounds, states: None, executions: Some(executions), outcome }
 }
@@ -261,7 +267,7 @@ fn bounds<S>(family: &Family<S>, programs: usize) -> BTreeMap<&'static str, Stri
             bounds.insert("order", Order::RealTime.name().to_owned());
             bounds.insert("schedules", format!("{schedules} each"));
         }
-        Runner::Loom(_) => {
+        Runner::Loom(_) | Runner::LoomSpurious(_) => {
             bounds.insert("order", Order::Program.name().to_owned());
         }
     }

@@ -55,7 +55,12 @@ impl Twin {
     /// Returns the bounds for loom.
     #[must_use]
     pub fn loom_bounds(&self) -> LoomBounds {
-        LoomBounds::preemptions(self.preemptions)
+        LoomBounds { spurious: self.spurious(), ..LoomBounds::preemptions(self.preemptions) }
+    }
+
+    /// Returns how many wake-ups for nothing the fault needs.
+    fn spurious(&self) -> u32 {
+        u32::from(self.hazard == "N9")
     }
 
     /// Returns the bounds for shuttle.
@@ -67,7 +72,7 @@ impl Twin {
     /// Returns the bounds for the stepped engine.
     #[must_use]
     pub fn stepped_limits(&self) -> Limits {
-        Limits { max_states: 1_000_000, ..Limits::default() }
+        Limits { max_states: 1_000_000, spurious_wakeups: self.spurious(), ..Limits::default() }
     }
 }
 
@@ -163,7 +168,7 @@ pub fn twins() -> Vec<Twin> {
         twin! {
             notifier::a_sleep_that_ends_is_a_message, "N9",
             "a sleep that ends for no reason is taken for a message",
-            threads: 2, preemptions: 2, fails: true, by: SHUTTLE,
+            threads: 2, preemptions: 2, fails: true, by: ALL,
         },
         twin! {
             notifier::naps_that_double, "N10", "naps that double, and that a close does not end",
