@@ -10,4 +10,5 @@ pub mod replay;
 pub mod scenarios;
 pub mod sweep;
 pub mod twins;
+mod types;
 pub mod vectors;

@@ -45,6 +45,9 @@ macro_rules! chain_config {
                 Self { $($field: $mainnet,)+ }
             }
 
+            /// The names that [`Self::set`] knows.
+            pub const KEYS: &[&str] = &[$($key),+];
+
             /// Sets a value by its name in the specification's configuration files.
             ///
             /// # Errors

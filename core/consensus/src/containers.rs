@@ -10,6 +10,7 @@
 
 use ssz_rs::prelude::*;
 
+use crate::json::{Json, write_object};
 use crate::primitives::{
     CommitteeIndex, Epoch, Gwei, PublicKeyBytes, Root, SignatureBytes, Slot, ValidatorIndex,
     Version,
@@ -50,6 +51,12 @@ macro_rules! wire_container {
 
             fn check(bytes: &[u8]) -> Result<(), DecodeError> {
                 check_container(bytes, &[$(Field::of::<$type>()),+])
+            }
+        }
+
+        impl Json for $name {
+            fn write_json(&self, text: &mut String) {
+                write_object(&[$((stringify!($field), &self.$field as &dyn Json)),+], text);
             }
         }
 

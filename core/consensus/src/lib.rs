@@ -8,6 +8,7 @@
 //! | pass empty slots | [`process_slots`] |
 //! | run one step or one operation | [`process_epoch`], [`process_attestation`] and their kin |
 //! | make a genesis state | [`initialize_beacon_state_from_eth1`] |
+//! | show a value as the beacon API does | [`Json`] |
 //! | run it under the services | [`Phase0`] |
 //!
 //! **Contract.** No input makes this crate panic or allocate beyond a small multiple of its own
@@ -43,6 +44,7 @@ mod containers;
 mod domains;
 mod error;
 mod genesis;
+mod json;
 mod merkle;
 mod mutators;
 mod operations;
@@ -76,6 +78,7 @@ pub use domains::{
 };
 pub use error::{AsFault, Fault, Overflow, StateError, integer_squareroot};
 pub use genesis::{GenesisError, initialize_beacon_state_from_eth1, is_valid_genesis_state};
+pub use json::Json;
 pub use merkle::{DepositTree, is_valid_merkle_branch};
 pub use mutators::{decrease_balance, increase_balance, initiate_validator_exit, slash_validator};
 pub use operations::*;

@@ -16,6 +16,7 @@ use crate::caches::Caches;
 use crate::containers::{
     BeaconBlockHeader, Checkpoint, Eth1Data, Fork, PendingAttestation, Validator,
 };
+use crate::json::{Json, write_object};
 use crate::preset::{Length, Preset};
 use crate::primitives::{Gwei, Root, Slot};
 use crate::tree::{Element, HashTree, PersistentList, PersistentVector, container_root, uint_leaf};
@@ -314,6 +315,17 @@ impl<P: Preset> BeaconState<P> {
         const DEPTH: usize = 16;
         let paths = P::SLOTS_PER_EPOCH as usize * 5 * DEPTH * NODE / 4;
         size_of::<Self>() + balances + attestations + paths
+    }
+}
+
+impl<P: Preset> Json for BeaconState<P> {
+    fn write_json(&self, text: &mut String) {
+        macro_rules! fields {
+            ($($field:ident: $type:ty),+ $(,)?) => {
+                [$((stringify!($field), &self.$field as &dyn Json)),+]
+            };
+        }
+        write_object(&for_each_field!(fields), text);
     }
 }
 

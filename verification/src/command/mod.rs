@@ -5,8 +5,10 @@
 //! a signal's number: interrupted by it, in order.
 
 mod check;
+mod files;
 mod output;
 mod replay;
+mod state;
 mod vectors;
 
 use std::io::IsTerminal;
@@ -63,6 +65,14 @@ enum Command {
     Replay(replay::Arguments),
     /// Run test vectors in the official layout <preset>/phase0/<runner>/<handler>/<suite>/<case>.
     Vectors(vectors::Arguments),
+    /// Print the state root at the beginning of each of some slots, without blocks.
+    Slots(state::Slots),
+    /// Apply a block to a state: print the root of the state after it, or why it is invalid.
+    Transition(state::Transition),
+    /// Print the hash tree root of a file of SSZ.
+    Root(state::Show),
+    /// Print a file of SSZ in the form of the beacon API.
+    Decode(state::Show),
     /// Run the checks of the protocols and their must-fail twins, or the mutation sweep.
     Check(check::Arguments),
     /// Open stateright's Explorer for a protocol's model on the loopback interface.
@@ -94,6 +104,10 @@ pub fn main() -> ExitCode {
         None => replay::run(&replay::Arguments::embedded()),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Vectors(arguments)) => vectors::run(&arguments),
+        Some(Command::Slots(arguments)) => state::slots(&arguments),
+        Some(Command::Transition(arguments)) => state::transition(&arguments),
+        Some(Command::Root(arguments)) => state::root(&arguments),
+        Some(Command::Decode(arguments)) => state::decode(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Explore(arguments)) => explore(&arguments),
     };

@@ -134,7 +134,7 @@ impl Files {
 }
 
 /// Decompresses one snappy block.
-fn decompress(bytes: &[u8]) -> Result<Vec<u8>, String> {
+pub(crate) fn decompress(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let claimed = snap::raw::decompress_len(bytes).map_err(|error| error.to_string())?;
     if claimed > bytes.len().saturating_mul(MAX_EXPANSION) {
         return Err(format!("{} bytes cannot hold the {claimed} they claim to", bytes.len()));

@@ -45,6 +45,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use archive::{UnpackError, unpack};
+pub(crate) use files::decompress;
 
 use files::Files;
 use layout::{Case, Entry};

@@ -3,6 +3,7 @@
 #[path = "../checks/mod.rs"]
 mod checks;
 mod command;
+mod state;
 
 mod stepped {
     //! What the stepped engine says of the scenarios and the twins.

@@ -7,14 +7,16 @@
 //! |---|---|
 //! | `--inputs DIR` (or `BLOCKSMITH_BENCH_INPUTS`) | reads `state_95.ssz` and two blocks instead of building a chain of 21,063 validators |
 //! | `--large` | adds a chain of 500,000 validators, which takes minutes to build |
-//! | `--once ROW` | runs one row once, for instruction counts under callgrind |
+//! | `--instructions` | adds instruction counts of some rows, by callgrind, if valgrind is there |
+//! | `--once ROW` | runs one row once: what `--instructions` does under callgrind |
 
 mod chain;
 mod clock;
+mod instructions;
 mod rows;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use blocksmith_consensus::ChainConfig;
 use criterion::Criterion;
@@ -27,9 +29,9 @@ const LARGE: u64 = 500_000;
 /// The last slot of the third epoch: the first whose attestations are all paid.
 const LAST_SLOT: u64 = 95;
 
-fn inputs(folder: Option<PathBuf>, config: &ChainConfig) -> Inputs {
+fn inputs(folder: Option<&Path>, config: &ChainConfig) -> Inputs {
     match folder {
-        Some(folder) => chain::read(&folder, config).unwrap_or_else(|error| {
+        Some(folder) => chain::read(folder, config).unwrap_or_else(|error| {
             eprintln!("error: --inputs {}: {error}", folder.display());
             std::process::exit(2);
         }),
@@ -37,7 +39,12 @@ fn inputs(folder: Option<PathBuf>, config: &ChainConfig) -> Inputs {
     }
 }
 
-fn write_table(inputs: &Inputs, large: bool, config: &ChainConfig) {
+fn write_table(
+    inputs: &Inputs,
+    folder: Option<&Path>,
+    [large, count_instructions]: [bool; 2],
+    config: &ChainConfig,
+) {
     let yardsticks = table::Yardsticks::measure();
     let mut text = table::head(&yardsticks);
     print!("{text}");
@@ -48,10 +55,19 @@ fn write_table(inputs: &Inputs, large: bool, config: &ChainConfig) {
         };
         format!("{} ({ground})", inputs.source)
     };
-    text += &table::table(&source(inputs), rows::rows(inputs, config), false, &yardsticks);
+    text +=
+        &table::table(&source(inputs), rows::rows(inputs, config, &|_| true), false, &yardsticks);
+    if count_instructions {
+        text += &instructions::table(folder);
+    }
     if large {
         let inputs = chain::build(LARGE, LAST_SLOT, config);
-        text += &table::table(&source(&inputs), rows::rows(&inputs, config), true, &yardsticks);
+        text += &table::table(
+            &source(&inputs),
+            rows::rows(&inputs, config, &|_| true),
+            true,
+            &yardsticks,
+        );
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md");
     std::fs::write(path, text).expect("the package's folder can be written to");
@@ -65,20 +81,19 @@ fn main() {
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("BLOCKSMITH_BENCH_INPUTS").map(PathBuf::from));
     let config = ChainConfig::mainnet();
-    let inputs = inputs(folder, &config);
+    let inputs = inputs(folder.as_deref(), &config);
     if flag("--table") {
-        return write_table(&inputs, flag("--large"), &config);
+        let options = [flag("--large"), flag("--instructions")];
+        return write_table(&inputs, folder.as_deref(), options, &config);
     }
     if let Some(name) = value("--once") {
-        for mut row in rows::rows(&inputs, &config) {
-            if row.name == name {
-                (row.run)(1);
-            }
+        for mut row in rows::rows(&inputs, &config, &|row| row == name) {
+            (row.run)(1);
         }
         return;
     }
     let mut criterion = Criterion::default().sample_size(10);
-    for mut row in rows::rows(&inputs, &config) {
+    for mut row in rows::rows(&inputs, &config, &|_| true) {
         criterion.bench_function(row.name, |bencher| bencher.iter_custom(|runs| (row.run)(runs)));
     }
     criterion.final_summary();

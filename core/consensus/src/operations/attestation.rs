@@ -21,7 +21,7 @@ use crate::wire::Wire;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AttestationError {
     /// The target is neither of the current nor of the previous epoch.
-    #[error("target epoch {target} in epoch {current}")]
+    #[error("target epoch {target}, expected {current} or the one before")]
     TargetEpoch {
         /// The target's epoch.
         target: Epoch,
@@ -29,7 +29,7 @@ pub enum AttestationError {
         current: Epoch,
     },
     /// The target's epoch is not the slot's.
-    #[error("target epoch {target} for slot {slot}")]
+    #[error("target epoch {target}, expected that of slot {slot}")]
     TargetSlot {
         /// The target's epoch.
         target: Epoch,
@@ -37,7 +37,7 @@ pub enum AttestationError {
         slot: Slot,
     },
     /// Included too early or too late.
-    #[error("an attestation to slot {attested} in slot {state}")]
+    #[error("slot {attested}, expected within an epoch before {state}")]
     InclusionDelay {
         /// The attested slot.
         attested: Slot,
@@ -45,10 +45,10 @@ pub enum AttestationError {
         state: Slot,
     },
     /// The slot has no such committee.
-    #[error("no committee {0} in the slot")]
+    #[error("committee index {0} is not below the slot's count")]
     Committee(u64),
     /// Not one bit per member.
-    #[error("{bits} aggregation bits for a committee of {committee}")]
+    #[error("{bits} aggregation bits, expected {committee}")]
     AggregationBits {
         /// Number of bits.
         bits: usize,

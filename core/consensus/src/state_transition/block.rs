@@ -29,7 +29,7 @@ use crate::wire::Wire;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum HeaderError {
     /// The block is of another slot than the state.
-    #[error("a block of slot {block} on a state of slot {state}")]
+    #[error("slot {block}, expected {state}")]
     Slot {
         /// The block's slot.
         block: Slot,
@@ -37,7 +37,7 @@ pub enum HeaderError {
         state: Slot,
     },
     /// The block does not come after the latest one.
-    #[error("slot {block} does not come after the latest block's slot {latest}")]
+    #[error("slot {block}, expected more than the latest block's {latest}")]
     NotAfterLatest {
         /// The block's slot.
         block: Slot,
@@ -45,7 +45,7 @@ pub enum HeaderError {
         latest: Slot,
     },
     /// Another validator proposes in this slot.
-    #[error("validator {provided} proposes where {expected} has to")]
+    #[error("proposer index {provided}, expected {expected}")]
     Proposer {
         /// Who the block says proposes.
         provided: ValidatorIndex,
@@ -53,7 +53,7 @@ pub enum HeaderError {
         expected: ValidatorIndex,
     },
     /// The parent is not the state's latest block.
-    #[error("the parent is {provided}, the latest block {latest}")]
+    #[error("parent root {provided}, expected {latest}")]
     ParentRoot {
         /// The block's parent.
         provided: Root,
@@ -102,7 +102,7 @@ impl AsFault for Eth1DataError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum OperationsError {
     /// The block carries another number of deposits than it has to.
-    #[error("{provided} deposits where {expected} are due")]
+    #[error("{provided} deposits, expected {expected}")]
     DepositCount {
         /// Deposits in the block.
         provided: usize,
@@ -113,7 +113,7 @@ pub enum OperationsError {
     #[error(transparent)]
     Overflow(#[from] Overflow),
     /// A proposer slashing.
-    #[error("proposer slashing {index}: {error}")]
+    #[error("ProposerSlashing {index}: {error}")]
     ProposerSlashing {
         /// Its position.
         index: usize,
@@ -121,7 +121,7 @@ pub enum OperationsError {
         error: ProposerSlashingError,
     },
     /// An attester slashing.
-    #[error("attester slashing {index}: {error}")]
+    #[error("AttesterSlashing {index}: {error}")]
     AttesterSlashing {
         /// Its position.
         index: usize,
@@ -129,7 +129,7 @@ pub enum OperationsError {
         error: AttesterSlashingError,
     },
     /// An attestation.
-    #[error("attestation {index}: {error}")]
+    #[error("Attestation {index}: {error}")]
     Attestation {
         /// Its position.
         index: usize,
@@ -137,7 +137,7 @@ pub enum OperationsError {
         error: AttestationError,
     },
     /// A deposit.
-    #[error("deposit {index}: {error}")]
+    #[error("Deposit {index}: {error}")]
     Deposit {
         /// Its position.
         index: usize,
@@ -145,7 +145,7 @@ pub enum OperationsError {
         error: DepositError,
     },
     /// A voluntary exit.
-    #[error("voluntary exit {index}: {error}")]
+    #[error("VoluntaryExit {index}: {error}")]
     VoluntaryExit {
         /// Its position.
         index: usize,

@@ -50,7 +50,7 @@ use crate::wire::Wire;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum BlockError {
     /// The block's slot does not come after its parent's.
-    #[error("slot {slot} does not come after the parent's slot {parent_slot}")]
+    #[error("Slots: block slot {slot}, expected more than {parent_slot}")]
     SlotNotAfterParent {
         /// The block's slot.
         slot: Slot,
@@ -58,25 +58,25 @@ pub enum BlockError {
         parent_slot: Slot,
     },
     /// The slots up to the block cannot be processed.
-    #[error("the slots before the block: {0}")]
+    #[error("Slots: {0}")]
     Slots(StateError),
     /// The signature is not that of the validator that the block names.
-    #[error("the proposer's signature does not verify")]
+    #[error("BlockSignature: does not verify")]
     ProposerSignature,
     /// The header.
-    #[error("block header: {0}")]
+    #[error("BlockHeader: {0}")]
     Header(#[from] HeaderError),
     /// The RANDAO reveal.
-    #[error("randao: {0}")]
+    #[error("Randao: {0}")]
     Randao(#[from] RandaoError),
     /// The vote on the deposit contract.
-    #[error("eth1 data: {0}")]
+    #[error("Eth1Data: {0}")]
     Eth1Data(#[from] Eth1DataError),
     /// The operations.
-    #[error("operations: {0}")]
+    #[error("Operations: {0}")]
     Operations(#[from] OperationsError),
     /// The state root.
-    #[error("the block says state root {provided}, the state has {computed}")]
+    #[error("StateRoot: {provided}, expected {computed}")]
     StateRoot {
         /// What the block says.
         provided: Root,

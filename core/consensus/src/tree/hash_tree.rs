@@ -75,11 +75,18 @@ fn bytes_root(bytes: &[u8], limit: usize) -> Root {
 
 impl<const N: usize> HashTree for Bitlist<N> {
     fn hash_root(&self) -> Root {
-        let mut bytes = vec![0_u8; self.len().div_ceil(8)];
-        for (at, _) in self.iter().enumerate().filter(|(_, bit)| **bit) {
-            bytes[at / 8] |= 1 << (at % 8);
-        }
-        mix_in_length(&bytes_root(&bytes, N.div_ceil(8)), self.len())
+        let limit = N.div_ceil(8);
+        let bytes = self.as_raw_slice();
+        let root = match self.len() % 8 {
+            0 => bytes_root(bytes, limit),
+            used => {
+                // What lies behind the last bit is nobody's.
+                let mut bytes = bytes.to_vec();
+                bytes.iter_mut().last().into_iter().for_each(|last| *last &= (1 << used) - 1);
+                bytes_root(&bytes, limit)
+            }
+        };
+        mix_in_length(&root, self.len())
     }
 }
 

@@ -33,33 +33,80 @@ pub struct ListFull {
 /// ```
 #[derive(Debug)]
 pub struct PersistentList<T: Element, N> {
-    root: Option<Arc<Node<T>>>,
+    top: Option<Arc<Top<T>>>,
+    limit: PhantomData<fn() -> N>,
+}
+
+/// A tree and what is known of it as a whole.
+#[derive(Debug)]
+struct Top<T: Element> {
+    node: Arc<Node<T>>,
     depth: usize,
     len: usize,
-    /// Root of all levels, without the length; forgotten by writes.
-    tree_root: OnceLock<Root>,
-    limit: PhantomData<fn() -> N>,
+    /// The root with all levels that the limit asks for, a list's with its length.
+    root: OnceLock<Root>,
+}
+
+/// For a write: what is known of the tree as a whole is forgotten.
+impl<T: Element> Clone for Top<T> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.node), self.depth, self.len)
+    }
+}
+
+impl<T: Element> Top<T> {
+    fn new(node: Arc<Node<T>>, depth: usize, len: usize) -> Self {
+        Self { node, depth, len, root: OnceLock::new() }
+    }
+
+    fn get(&self, index: usize) -> Option<&T> {
+        if index >= self.len {
+            return None;
+        }
+        self.node.chunk(self.depth, index)?.get(index % T::CHUNK)
+    }
+
+    fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.root = OnceLock::new();
+        Node::chunk_mut(&mut self.node, self.depth, index)?.get_mut(index % T::CHUNK)
+    }
+
+    fn push(&mut self, value: T) {
+        self.root = OnceLock::new();
+        if self.len == T::CHUNK << self.depth {
+            let right = Arc::new(Node::path(self.depth, value));
+            self.node = Arc::new(Node::inner(Arc::clone(&self.node), Some(right)));
+            self.depth += 1;
+        } else {
+            Node::push(&mut self.node, self.depth, self.len, value);
+        }
+        self.len += 1;
+    }
+
+    /// The root of all levels that a limit asks for, without a length.
+    fn padded_root(&self, full_depth: usize) -> Root {
+        let level = self.depth + T::CHUNK_DEPTH;
+        debug_assert!(level <= full_depth, "limits are at least a chunk");
+        pad(self.node.root(self.depth), level, full_depth)
+    }
 }
 
 impl<T: Element, N> Clone for PersistentList<T, N> {
     fn clone(&self) -> Self {
-        Self {
-            root: self.root.clone(),
-            depth: self.depth,
-            len: self.len,
-            tree_root: self.tree_root.clone(),
-            limit: PhantomData,
-        }
+        Self { top: self.top.clone(), limit: PhantomData }
     }
 }
 
 impl<T: Element, N> Default for PersistentList<T, N> {
     fn default() -> Self {
-        Self { root: None, depth: 0, len: 0, tree_root: OnceLock::new(), limit: PhantomData }
+        Self { top: None, limit: PhantomData }
     }
 }
 
 impl<T: Element, N: Length> PersistentList<T, N> {
+    /// Levels of the tree that the specification lays over the limit.
+    const FULL_DEPTH: usize = depth_of(N::U64.div_ceil(T::PER_ROOT as u64));
+
     /// The list of nothing.
     pub fn empty() -> Self {
         Self::default()
@@ -67,29 +114,25 @@ impl<T: Element, N: Length> PersistentList<T, N> {
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.len
+        self.top.as_ref().map_or(0, |top| top.len)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.top.is_none()
     }
 
     /// Element `index`.
     pub fn get(&self, index: usize) -> Option<&T> {
-        if index >= self.len {
-            return None;
-        }
-        self.root.as_ref()?.chunk(self.depth, index)?.get(index % T::CHUNK)
+        self.top.as_ref()?.get(index)
     }
 
     /// Element `index`, to be written.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        if index >= self.len {
+        if index >= self.len() {
             return None;
         }
-        self.tree_root = OnceLock::new();
-        Node::chunk_mut(self.root.as_mut()?, self.depth, index)?.get_mut(index % T::CHUNK)
+        Arc::make_mut(self.top.as_mut()?).get_mut(index)
     }
 
     /// Appends an element.
@@ -97,23 +140,13 @@ impl<T: Element, N: Length> PersistentList<T, N> {
     /// # Errors
     /// [`ListFull`] if there are as many elements as the type allows.
     pub fn push(&mut self, value: T) -> Result<(), ListFull> {
-        if self.len >= N::USIZE {
+        if self.len() >= N::USIZE {
             return Err(ListFull { limit: N::USIZE });
         }
-        self.tree_root = OnceLock::new();
-        match self.root.take() {
-            None => self.root = Some(Arc::new(Node::path(0, value))),
-            Some(root) if self.len == T::CHUNK << self.depth => {
-                let right = Arc::new(Node::path(self.depth, value));
-                self.root = Some(Arc::new(Node::inner(root, Some(right))));
-                self.depth += 1;
-            }
-            Some(mut root) => {
-                Node::push(&mut root, self.depth, self.len, value);
-                self.root = Some(root);
-            }
+        match &mut self.top {
+            Some(top) => Arc::make_mut(top).push(value),
+            None => self.top = Some(Arc::new(Top::new(Arc::new(Node::path(0, value)), 0, 1))),
         }
-        self.len += 1;
         Ok(())
     }
 
@@ -124,14 +157,15 @@ impl<T: Element, N: Length> PersistentList<T, N> {
 
     /// The elements in order, in slices; all but the last are whole chunks.
     pub fn chunks(&self) -> Chunks<'_, T> {
-        let mut stack = Vec::with_capacity(self.depth + 1);
-        stack.extend(self.root.as_deref());
+        let Some(top) = &self.top else { return Chunks { stack: Vec::new() } };
+        let mut stack = Vec::with_capacity(top.depth + 1);
+        stack.push(&*top.node);
         Chunks { stack }
     }
 
     /// The elements.
     pub fn to_vec(&self) -> Vec<T> {
-        let mut values = Vec::with_capacity(self.len);
+        let mut values = Vec::with_capacity(self.len());
         self.chunks().for_each(|chunk| values.extend_from_slice(chunk));
         values
     }
@@ -139,7 +173,9 @@ impl<T: Element, N: Length> PersistentList<T, N> {
     fn from_leaves(leaves: Vec<Arc<Node<T>>>, len: usize) -> Self {
         match Node::build(leaves) {
             None => Self::default(),
-            Some((root, depth)) => Self { root: Some(root), depth, len, ..Self::default() },
+            Some((node, depth)) => {
+                Self { top: Some(Arc::new(Top::new(node, depth, len))), ..Self::default() }
+            }
         }
     }
 
@@ -208,7 +244,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
             return self.chunks().for_each(|chunk| T::append(chunk, buffer));
         }
         let start = buffer.len();
-        buffer.resize(start + self.len * BYTES_PER_OFFSET, 0);
+        buffer.resize(start + self.len() * BYTES_PER_OFFSET, 0);
         for (index, value) in self.iter().enumerate() {
             let offset = ((buffer.len() - start) as u32).to_le_bytes();
             let at = start + index * BYTES_PER_OFFSET;
@@ -219,30 +255,22 @@ impl<T: Element, N: Length> PersistentList<T, N> {
 
     /// Length of the encoding if elements have a fixed length, else none.
     pub(crate) fn fixed_ssz_len(&self) -> Option<usize> {
-        T::FIXED_LEN.map(|size| size * self.len)
-    }
-
-    /// The root of all levels, without the length.
-    fn tree_root(&self) -> Root {
-        *self.tree_root.get_or_init(|| {
-            let full_depth = depth_of(N::U64.div_ceil(T::PER_ROOT as u64));
-            let level = self.depth + T::CHUNK_DEPTH;
-            debug_assert!(level <= full_depth, "limits are at least a chunk");
-            match &self.root {
-                None => *zero(full_depth),
-                Some(root) => pad(root.root(self.depth), level, full_depth),
-            }
-        })
+        T::FIXED_LEN.map(|size| size * self.len())
     }
 
     /// The Merkle root.
     pub fn hash_tree_root(&self) -> Root {
-        mix_in_length(&self.tree_root(), self.len)
+        match &self.top {
+            None => mix_in_length(zero(Self::FULL_DEPTH), 0),
+            Some(top) => {
+                *top.root.get_or_init(|| mix_in_length(&top.padded_root(Self::FULL_DEPTH), top.len))
+            }
+        }
     }
 
     /// Adds up the bytes of what this list holds and is not in `seen` yet.
     pub(crate) fn held_beside(&self, seen: &mut std::collections::HashSet<usize>) -> usize {
-        self.root.as_ref().map_or(0, |root| Node::bytes_beside(root, seen))
+        self.top.as_ref().map_or(0, |top| Node::bytes_beside(&top.node, seen))
     }
 }
 
@@ -273,7 +301,7 @@ impl<'a, T: Element, N: Length> IntoIterator for &'a PersistentList<T, N> {
 
 impl<T: Element, N: Length> PartialEq for PersistentList<T, N> {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.iter().eq(other.iter())
+        self.len() == other.len() && self.iter().eq(other.iter())
     }
 }
 
@@ -367,7 +395,12 @@ impl<T: Element, N: Length> PersistentVector<T, N> {
 
     /// The Merkle root.
     pub fn hash_tree_root(&self) -> Root {
-        self.list.tree_root()
+        match &self.list.top {
+            None => *zero(PersistentList::<T, N>::FULL_DEPTH),
+            Some(top) => {
+                *top.root.get_or_init(|| top.padded_root(PersistentList::<T, N>::FULL_DEPTH))
+            }
+        }
     }
 
     /// As that of a list.

@@ -16,7 +16,7 @@ pub(crate) enum Node<T: Element> {
 }
 
 /// A chunk of elements, the first `len` of which exist.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Leaf<T: Element> {
     root: OnceLock<Root>,
     len: u32,
@@ -24,11 +24,26 @@ pub(crate) struct Leaf<T: Element> {
 }
 
 /// Two subtrees; nothing to the right stands for zeros.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Inner<T: Element> {
     root: OnceLock<Root>,
     left: Arc<Node<T>>,
     right: Option<Arc<Node<T>>>,
+}
+
+/// For a write: the hash is forgotten.
+impl<T: Element> Clone for Leaf<T> {
+    fn clone(&self) -> Self {
+        Self { root: OnceLock::new(), len: self.len, values: self.values.clone() }
+    }
+}
+
+/// For a write: the hash is forgotten.
+impl<T: Element> Clone for Inner<T> {
+    fn clone(&self) -> Self {
+        let (left, right) = (Arc::clone(&self.left), self.right.clone());
+        Self { root: OnceLock::new(), left, right }
+    }
 }
 
 impl<T: Element> Leaf<T> {
@@ -195,7 +210,7 @@ impl<T: Element> Node<T> {
             }
     }
 
-    /// Writes the leaves below to `visit`, from left to right.
+    /// A leaf's elements, or an inner node's children.
     pub(super) fn children(&self) -> Result<&[T], (&Self, Option<&Self>)> {
         match self {
             Self::Leaf(leaf) => Ok(leaf.values()),

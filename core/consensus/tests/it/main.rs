@@ -1,7 +1,9 @@
 //! What the crate promises of bytes, signatures and the order of judgement, by its public face.
 
 mod bytes;
+mod samples;
 mod signatures;
+mod smoke;
 mod support;
 mod transition;
 mod tree;
