@@ -53,7 +53,11 @@ fn write_table(
             Some(_) => "blocks with every check on",
             None => "blocks without checks of parent and state root",
         };
-        format!("{} ({ground})", inputs.source)
+        let kept = rows::kept_bytes(inputs, config) as f64 / f64::from(1 << 20);
+        format!(
+            "{} ({ground})\n\nThe state after an epoch's end, kept beside the one before it: {kept:.2} MiB.",
+            inputs.source
+        )
     };
     text +=
         &table::table(&source(inputs), rows::rows(inputs, config, &|_| true), false, &yardsticks);
@@ -87,6 +91,7 @@ fn main() {
         return write_table(&inputs, folder.as_deref(), options, &config);
     }
     if let Some(name) = value("--once") {
+        clock::stop();
         for mut row in rows::rows(&inputs, &config, &|row| row == name) {
             (row.run)(1);
         }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::hash_tree::HashTree;
 use super::hashing::{ROOT_LEN, depth_of, hash_blocks, merkleize, uint_leaf};
-use crate::containers::{Eth1Data, PendingAttestation, Validator};
+use crate::containers::{Eth1Data, Validator};
 use crate::primitives::{FixedBytes, Root};
 use crate::wire::{DecodeError, Layout, Wire, decode_exact};
 
@@ -215,41 +215,29 @@ fn part<const N: usize>(bytes: &[u8; VALIDATOR_LEN], at: usize) -> FixedBytes<N>
     FixedBytes::new(part)
 }
 
-macro_rules! single {
-    ($type:ty, $heap:expr) => {
-        impl Element for $type {
-            type Chunk = [$type; 1];
-            const CHUNK: usize = 1;
-            const CHUNK_DEPTH: usize = 0;
+impl Element for Eth1Data {
+    type Chunk = [Eth1Data; 1];
+    const CHUNK: usize = 1;
+    const CHUNK_DEPTH: usize = 0;
 
-            fn empty_chunk() -> Self::Chunk {
-                [Self::default()]
-            }
+    fn empty_chunk() -> Self::Chunk {
+        [Self::default()]
+    }
 
-            fn chunk_root(values: &[Self]) -> Root {
-                values.first().map_or(Root::ZERO, HashTree::hash_root)
-            }
+    fn chunk_root(values: &[Self]) -> Root {
+        values.first().map_or(Root::ZERO, HashTree::hash_root)
+    }
 
-            fn append(values: &[Self], buffer: &mut Vec<u8>) {
-                for value in values {
-                    buffer.extend_from_slice(&value.encode());
-                }
-            }
-
-            fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-                decode_exact(bytes)
-            }
-
-            fn heap_bytes(&self) -> usize {
-                let heap: fn(&Self) -> usize = $heap;
-                heap(self)
-            }
+    fn append(values: &[Self], buffer: &mut Vec<u8>) {
+        for value in values {
+            buffer.extend_from_slice(&value.encode());
         }
-    };
-}
+    }
 
-single!(Eth1Data, |_| 0);
-single!(PendingAttestation, |attestation| attestation.aggregation_bits.len().div_ceil(8));
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_exact(bytes)
+    }
+}
 
 /// The leaves of a list of numbers, packed; for lists that travel.
 pub(super) fn packed(values: &[u64]) -> Vec<Root> {

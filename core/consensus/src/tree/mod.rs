@@ -29,13 +29,15 @@
 //! | `u64` | 64 | 15 |
 //! | root | 16 | 15 |
 //! | validator | 8 | 71 |
-//! | votes, pending attestations | 1 | all of the element's |
+//! | pending attestation | 4 | 63 |
+//! | vote on the deposit contract | 1 | 6 |
 
 mod element;
 mod hash_tree;
 mod hashing;
 mod list;
 mod node;
+mod pending;
 
 pub use element::Element;
 pub use hash_tree::HashTree;
