@@ -126,7 +126,7 @@ fn bits_leaf(value: &PendingAttestation) -> Root {
     let bits = value.aggregation_bits.as_raw_slice();
     leaf[..bits.len()].copy_from_slice(bits);
     let used = value.aggregation_bits.len();
-    if used % 8 != 0 {
+    if !used.is_multiple_of(8) {
         leaf[used / 8] &= (1 << (used % 8)) - 1;
     }
     Root::new(leaf)
