@@ -231,6 +231,14 @@ impl<P: Preset> BeaconState<P> {
 
     /// The SSZ encoding.
     pub fn encode(&self) -> Vec<u8> {
+        let mut buffer = Vec::new();
+        self.append_ssz(&mut buffer);
+        buffer
+    }
+
+    /// Appends the SSZ encoding. Who encodes often keeps the buffer: of a large state, most of the time
+    /// of encoding anew is the operating system's, for fresh memory.
+    pub fn append_ssz(&self, buffer: &mut Vec<u8>) {
         macro_rules! fixed_part {
             ($($field:ident: $type:ty),+ $(,)?) => {
                 0 $(+ <$type as StateField>::FIXED_LEN.unwrap_or(BYTES_PER_OFFSET))+
@@ -240,12 +248,13 @@ impl<P: Preset> BeaconState<P> {
             ($($field:ident: $type:ty),+ $(,)?) => { 0 $(+ self.$field.length_hint())+ };
         }
         let fixed_part: usize = for_each_field!(fixed_part);
-        let mut buffer = Vec::with_capacity(fixed_part + for_each_field!(length_hint));
+        let start = buffer.len();
+        buffer.reserve(fixed_part + for_each_field!(length_hint));
         let mut offsets = Vec::new();
         macro_rules! append_fixed {
             ($($field:ident: $type:ty),+ $(,)?) => {$(
                 if <$type as StateField>::FIXED_LEN.is_some() {
-                    self.$field.append(&mut buffer);
+                    self.$field.append(buffer);
                 } else {
                     offsets.push(buffer.len());
                     buffer.extend_from_slice(&[0; BYTES_PER_OFFSET]);
@@ -259,14 +268,13 @@ impl<P: Preset> BeaconState<P> {
                 if <$type as StateField>::FIXED_LEN.is_none()
                     && let Some(at) = places.next()
                 {
-                    let offset = (buffer.len() as u32).to_le_bytes();
+                    let offset = ((buffer.len() - start) as u32).to_le_bytes();
                     buffer[at..at + BYTES_PER_OFFSET].copy_from_slice(&offset);
-                    self.$field.append(&mut buffer);
+                    self.$field.append(buffer);
                 }
             )+};
         }
         for_each_field!(append_variable);
-        buffer
     }
 
     /// The Merkle root of the state. Hashes that were computed before, by this state or by a

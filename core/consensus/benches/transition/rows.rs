@@ -49,6 +49,15 @@ fn measured<T, R>(operation: &mut impl FnMut(&mut T) -> R, input: &mut T) -> R {
     operation(input)
 }
 
+/// As [`timed`], on one input again and again.
+fn timed_on<T: 'static>(mut input: T, mut operation: impl FnMut(&mut T) + 'static) -> Run {
+    Box::new(move |runs| {
+        let start = cpu_time();
+        (0..runs).for_each(|_| measured(&mut operation, &mut input));
+        cpu_time().saturating_sub(start)
+    })
+}
+
 /// As [`timed`], for operations of less than a microsecond: many in a row on one input.
 fn repeated<T, R>(input: T, operation: impl Fn(&T) -> R + 'static) -> Run
 where
@@ -213,6 +222,13 @@ pub(crate) fn rows(
     root(&last);
     warm(&last);
     let (bytes, for_root) = (inputs.state.clone(), inputs.state.clone());
+    let kept = {
+        let state = last.clone();
+        move |buffer: &mut Vec<u8>| {
+            buffer.clear();
+            state.append_ssz(buffer);
+        }
+    };
     let (encode, clone, slot) = (last.clone(), last.clone(), {
         let mut state = last.clone();
         process_slots(&mut state, last.slot + 1, config).expect("ahead of the state");
@@ -223,6 +239,7 @@ pub(crate) fn rows(
     let mut rows = vec![
         Row { name: "decode", run: timed(|| (), move |()| decoded(&bytes)) },
         Row { name: "encode", run: timed(|| (), move |()| encode.encode()) },
+        Row { name: "encode into a kept buffer", run: timed_on(Vec::new(), kept) },
         Row {
             name: "root after decode",
             run: timed(move || decoded(&for_root), |state| root(state)),

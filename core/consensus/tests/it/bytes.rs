@@ -198,6 +198,16 @@ fn a_list_beyond_its_limit_is_an_error_before_it_is_built() {
 }
 
 #[test]
+fn a_state_is_appended_as_it_is_encoded() {
+    // Appends to a buffer that is not empty: offsets count from the state's own first byte.
+    let state = genesis();
+    let mut buffer = vec![7; 13];
+    state.append_ssz(&mut buffer);
+    assert_eq!(buffer[13..], state.encode());
+    assert!(BeaconState::<Minimal>::from_ssz_bytes(&buffer[13..]).is_ok());
+}
+
+#[test]
 fn justification_bits_beyond_the_fourth_are_an_error() {
     // Sets the fifth bit in the encoding of a state.
     let mut state = genesis();
