@@ -55,7 +55,7 @@ impl SiteResult {
 }
 
 /// The sources whose sites are weakened, by the end of their path.
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 10] = [
     ("sync/src/notifier.rs", include_str!("../../core/sync/src/notifier.rs")),
     ("sync/src/notifier/task.rs", include_str!("../../core/sync/src/notifier/task.rs")),
     ("sync/src/oneshot.rs", include_str!("../../core/sync/src/oneshot.rs")),
@@ -63,6 +63,8 @@ const SOURCES: [(&str, &str); 8] = [
     ("sync/src/mailbox/credits.rs", include_str!("../../core/sync/src/mailbox/credits.rs")),
     ("sync/src/mailbox/queue.rs", include_str!("../../core/sync/src/mailbox/queue.rs")),
     ("sync/src/spsc.rs", include_str!("../../core/sync/src/spsc.rs")),
+    ("sync/src/spsc/ring.rs", include_str!("../../core/sync/src/spsc/ring.rs")),
+    ("sync/src/mailbox/nodes.rs", include_str!("../../core/sync/src/mailbox/nodes.rs")),
     ("sync/src/mpmc.rs", include_str!("../../core/sync/src/mpmc.rs")),
 ];
 

@@ -22,7 +22,9 @@ pub struct Counters {
     pub refused: u64,
     /// Items handed back to make room for newer ones.
     pub evicted: u64,
-    /// The largest depth seen right after an item was accepted. Of [`crate::spsc`]: the largest depth
+    /// The largest depth seen right after an item was accepted; in a mailbox that blocks, credits that the
+    /// receiver has not returned yet count as items here, so it may be up to an eighth of the capacity too
+    /// high. Of [`crate::spsc`]: the largest depth
     /// that an end saw when it looked at the other's index, at most the true one; that the ring is full
     /// is always seen.
     pub high_water: u64,
@@ -58,6 +60,11 @@ impl Counts {
     #[inline]
     pub(crate) fn received_by_one(&self, count: u64) {
         self.received.store(self.received.load(Relaxed).wrapping_add(count), Relaxed);
+    }
+    /// Returns how many have been received.
+    #[inline]
+    pub(crate) fn taken(&self) -> u64 {
+        self.received.load(Relaxed)
     }
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);

@@ -70,6 +70,7 @@ use crate::notifier::EventNotifier;
 use crate::policy::Backpressure;
 use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, Cell, Mutex, Primitives};
+use crate::spin::Pace;
 
 /// The largest capacity.
 pub const MAX_CAPACITY: usize = (1 << 30) - 1;
@@ -95,6 +96,9 @@ struct Shared<P: Primitives, T: Send> {
     receivers: P::AtomicUsize,
     on_full: Backpressure,
     counts: Counts,
+    /// How the two sides have been waiting.
+    senders_pace: CachePadded<Pace>,
+    receivers_pace: CachePadded<Pace>,
 }
 
 // SAFETY: a place is reached under the tail lock before it is counted in, under the head lock until it is
@@ -138,6 +142,8 @@ pub fn mpmc<P: Primitives, T: Send>(
         receivers: Atomic::new(1),
         on_full,
         counts: Counts::default(),
+        senders_pace: CachePadded::default(),
+        receivers_pace: CachePadded::default(),
     });
     (Sender { shared: shared.clone() }, Receiver { shared })
 }
@@ -268,7 +274,11 @@ impl<P: Primitives, T: Send> Sender<P, T> {
             return self.try_send(item);
         }
         let mut item = Some(item);
-        let accepted = self.shared.not_full.wait_until(|| self.offer(&mut item));
+        let offer = self
+            .shared
+            .senders_pace
+            .paced::<P, _>(|| self.shared.counts.taken(), || self.offer(&mut item));
+        let accepted = self.shared.not_full.wait_until(offer);
         self.finish(accepted, item)
     }
 
@@ -364,7 +374,9 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`Closed`] when nothing more can come.
     pub fn recv(&self) -> Result<T, Closed> {
-        self.shared.not_empty.wait_until(|| self.poll())
+        let poll =
+            self.shared.receivers_pace.paced::<P, _>(|| self.shared.counts.taken(), || self.poll());
+        self.shared.not_empty.wait_until(poll)
     }
 
     /// Returns the oldest item if there is one. Does not block.

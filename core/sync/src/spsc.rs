@@ -70,96 +70,22 @@
 //! and G. Chandranmenon, *A Lock-Free, Cache-Efficient Multi-Core Synchronization Mechanism for Line-Rate
 //! Network Traffic Monitoring* (2010), for what each side remembers of the other.
 
+mod ring;
 mod task;
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
 use core::time::Duration;
 
-use crossbeam_utils::CachePadded;
-
-use crate::counters::{Counters, Figure};
+use crate::counters::Counters;
 use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 use crate::notifier::EventNotifier;
 use crate::policy::Backpressure;
-use crate::primitives::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use crate::primitives::{Atomic, Cell, Primitives};
+use crate::primitives::Primitives;
+use ring::Shared;
 
 /// The largest capacity.
 pub const MAX_CAPACITY: usize = (1 << 30) - 1;
-
-/// Above every index: items are accepted.
-const OPEN: usize = usize::MAX;
-/// Above every index: the receiver is closing.
-const CLOSING: usize = usize::MAX - 1;
-
-/// What a side knows without looking.
-#[derive(Clone, Copy)]
-struct Own {
-    /// Its own index.
-    index: usize,
-    /// The other side's, when it was last seen (I3).
-    seen: usize,
-}
-
-/// A cache line of one side; the other reads `index`.
-struct Side<P: Primitives> {
-    /// `tail` of the sender, `head` of the receiver.
-    index: P::AtomicUsize,
-    own: P::Cell<Own>,
-    /// Items accepted, or received.
-    count: Figure,
-    /// The largest depth that this side has seen.
-    high_water: Figure,
-    /// Items refused; the sender's.
-    refused: Figure,
-}
-
-impl<P: Primitives> Side<P> {
-    fn new() -> CachePadded<Self> {
-        CachePadded::new(Self {
-            index: Atomic::new(0),
-            own: Cell::new(Own { index: 0, seen: 0 }),
-            count: Figure::default(),
-            high_water: Figure::default(),
-            refused: Figure::default(),
-        })
-    }
-
-    /// Returns what this side knows. By this side alone.
-    #[inline]
-    fn own(&self) -> Own {
-        // SAFETY: one thread at a time reaches a side's cell (the ends are not `Sync`).
-        self.own.with(|own| unsafe { *own })
-    }
-
-    /// By this side alone.
-    #[inline]
-    fn set_own(&self, value: Own) {
-        // SAFETY: as in `own`.
-        self.own.with_mut(|own| unsafe { *own = value });
-    }
-}
-
-struct Shared<P: Primitives, T: Send> {
-    sending: CachePadded<Side<P>>,
-    receiving: CachePadded<Side<P>>,
-    /// See the table at the top of the file.
-    end: P::AtomicUsize,
-    places: Box<[P::Cell<MaybeUninit<T>>]>,
-    /// The receiver sleeps on it; it may serve several channels.
-    not_empty: P::Arc<EventNotifier<P>>,
-    /// The blocked sender sleeps on it.
-    not_full: EventNotifier<P>,
-    on_full: Backpressure,
-}
-
-// SAFETY: a place is reached by one side at a time (I2, I5), what a side knows by its one thread; all else
-// is atomic. Items travel from thread to thread, hence `T: Send`.
-unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
-// SAFETY: as above.
-unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
 
 /// Returns the two ends of a new ring of `capacity` places.
 ///
@@ -199,224 +125,9 @@ pub fn spsc_on<P: Primitives, T: Send>(
     on_full: Backpressure,
 ) -> (Sender<P, T>, Receiver<P, T>) {
     assert!((1..=MAX_CAPACITY).contains(&capacity), "a ring holds 1 to 2^30-1 items");
-    let shared = P::arc(Shared {
-        sending: Side::new(),
-        receiving: Side::new(),
-        end: Atomic::new(OPEN),
-        places: (0..capacity).map(|_| Cell::new(MaybeUninit::uninit())).collect(),
-        not_empty: notifier,
-        not_full: EventNotifier::new(),
-        on_full,
-    });
+    let shared = P::arc(Shared::new(notifier, capacity, on_full));
     let sender = Sender { shared: shared.clone(), one_thread: PhantomData };
     (sender, Receiver { shared, one_thread: PhantomData })
-}
-
-impl<P: Primitives, T: Send> Shared<P, T> {
-    fn capacity(&self) -> usize {
-        self.places.len()
-    }
-
-    /// Returns how far it is from `from` to `to` (I1).
-    #[inline]
-    fn distance(&self, from: usize, to: usize) -> usize {
-        if from <= to { to - from } else { to + 2 * self.capacity() - from }
-    }
-
-    /// Returns the index `count` places on; `count` is at most the capacity.
-    #[inline]
-    fn advance(&self, index: usize, count: usize) -> usize {
-        let sum = index + count;
-        if sum < 2 * self.capacity() { sum } else { sum - 2 * self.capacity() }
-    }
-
-    #[inline]
-    fn place(&self, index: usize) -> &P::Cell<MaybeUninit<T>> {
-        let capacity = self.capacity();
-        &self.places[if index < capacity { index } else { index - capacity }]
-    }
-
-    /// Puts an item in place. Sender only; the index is free.
-    #[inline]
-    fn put(&self, index: usize, item: T) {
-        // SAFETY: the place is the sender's, and holds nothing (I1, I2).
-        self.place(index).with_mut(|place| unsafe {
-            (*place).write(item);
-        });
-    }
-
-    /// Moves an item out of its place. By the side that owns the item; the index moves afterwards.
-    #[inline]
-    fn take(&self, index: usize) -> T {
-        // SAFETY: the place holds an item (I1); it is the receiver's (I2), or the sender takes back what
-        // the receiver never touches (I5). The index moves, so that it is moved out once.
-        self.place(index).with_mut(|place| unsafe { (*place).assume_init_read() })
-    }
-
-    /// Returns for how many items there is room; looks at `head` if for fewer than `wanted` as far as is
-    /// known. Sender only.
-    #[inline]
-    fn room(&self, wanted: usize) -> Result<usize, Closed> {
-        // ORDERING: none needed: publishing looks again (I4).
-        if self.end.load(Relaxed) != OPEN {
-            return Err(Closed);
-        }
-        let Own { index: tail, seen } = self.sending.own();
-        let known = self.capacity() - self.distance(seen, tail);
-        if known >= wanted {
-            return Ok(known);
-        }
-        // ORDERING: pairs with the release in `free`: the places up to there are empty.
-        let head = self.receiving.index.load(Acquire);
-        if head != seen {
-            self.sending.set_own(Own { index: tail, seen: head });
-        }
-        let depth = self.distance(head, tail);
-        self.sending.high_water.raise(depth as u64);
-        Ok(self.capacity() - depth)
-    }
-
-    /// Publishes the `count` items that stand behind `tail`; returns whether they are accepted. If not,
-    /// `tail` is where it was, and they are the sender's to take back. Sender only.
-    #[inline]
-    fn publish(&self, count: usize) -> bool {
-        let own = self.sending.own();
-        let tail = self.advance(own.index, count);
-        self.sending.set_own(Own { index: tail, ..own });
-        self.sending.count.add(count as u64);
-        // ORDERING: pairs with the acquiring loads of `tail` in `ready` and `close_by_receiver`.
-        self.sending.index.store(tail, Release);
-        self.not_empty.notify_one();
-        // ORDERING: the notifier's fence (N) stands between; pairs with the fence in
-        // `close_by_receiver`.
-        if self.end.load(Relaxed) == OPEN || self.is_before_end(tail) {
-            return true;
-        }
-        // ORDERING: none needed, the receiver does not look at `tail` any more (I5).
-        self.sending.index.store(own.index, Relaxed);
-        self.sending.set_own(own);
-        self.sending.count.subtract(count as u64);
-        false
-    }
-
-    /// Returns whether what was published up to `tail`, while the receiver closed, is accepted (I4).
-    #[cold]
-    fn is_before_end(&self, tail: usize) -> bool {
-        // ORDERING: fence (N) is the release half of this exchange; a failure hands nothing over.
-        match self.end.compare_exchange(CLOSING, tail, Relaxed, Relaxed) {
-            Ok(_) => true,
-            Err(end) => end == tail,
-        }
-    }
-
-    /// Sends one item; there is room.
-    #[inline]
-    fn send(&self, item: T) -> Result<(), SendError<T>> {
-        let tail = self.sending.own().index;
-        self.put(tail, item);
-        if self.publish(1) { Ok(()) } else { Err(SendError::Closed(self.take(tail))) }
-    }
-
-    /// Sends the first `count` items; there is room.
-    fn send_first(&self, items: &mut Vec<T>, count: usize) -> Result<usize, Closed> {
-        let tail = self.sending.own().index;
-        for (offset, item) in items.drain(..count).enumerate() {
-            self.put(self.advance(tail, offset), item);
-        }
-        if self.publish(count) {
-            return Ok(count);
-        }
-        items.splice(0..0, (0..count).map(|offset| self.take(self.advance(tail, offset))));
-        Err(Closed)
-    }
-
-    /// Returns how many items are there, 0: wait; looks at `tail` if fewer than `wanted` as far as is
-    /// known. Receiver only.
-    #[inline]
-    fn ready(&self, wanted: usize) -> Result<usize, Closed> {
-        let Own { index: head, seen } = self.receiving.own();
-        let known = self.distance(head, seen);
-        if known >= wanted {
-            return Ok(known);
-        }
-        // ORDERING: pairs with the release in `close_by_sender`.
-        let end = self.end.load(Acquire);
-        // ORDERING: pairs with the release in `publish`: the items up to there are in place.
-        let tail = if end == OPEN { self.sending.index.load(Acquire) } else { end };
-        if tail != seen {
-            self.receiving.set_own(Own { index: head, seen: tail });
-        }
-        let depth = self.distance(head, tail);
-        self.receiving.high_water.raise(depth as u64);
-        if depth == 0 && end != OPEN { Err(Closed) } else { Ok(depth) }
-    }
-
-    /// Gives the places of the `count` oldest items, which have been taken, back. Receiver only.
-    #[inline]
-    fn free(&self, count: usize) {
-        let own = self.receiving.own();
-        let head = self.advance(own.index, count);
-        self.receiving.set_own(Own { index: head, ..own });
-        self.receiving.count.add(count as u64);
-        // ORDERING: pairs with the acquiring load of `head` in `room`.
-        self.receiving.index.store(head, Release);
-        if self.on_full == Backpressure::Block {
-            self.not_full.notify_one();
-        }
-    }
-
-    /// Receives the oldest item; there is one.
-    #[inline]
-    fn receive(&self) -> T {
-        let item = self.take(self.receiving.own().index);
-        self.free(1);
-        item
-    }
-
-    fn close_by_sender(&self) {
-        let tail = self.sending.own().index;
-        // ORDERING: pairs with the acquiring loads of `end` in `ready` and `close_by_receiver`. If the
-        // receiver closes, it finds all that was accepted by itself (I4).
-        let _ = self.end.compare_exchange(OPEN, tail, Release, Relaxed);
-        self.not_empty.notify_all();
-    }
-
-    fn close_by_receiver(&self) {
-        // ORDERING: none needed, it stands before the fence; `ready` acquires an index found here.
-        if self.end.compare_exchange(OPEN, CLOSING, Relaxed, Relaxed).is_ok() {
-            // ORDERING: pairs with the notifier's fence (N) in `publish`; see the module's text.
-            P::fence(SeqCst);
-            // ORDERING: pairs with the release in `publish`: the items up to there are in place.
-            // ORDERING(survives): the notification below begins with a SeqCst fence, which is an acquire
-            // fence too. Kept, so that receiving does not rest on how senders are woken.
-            let tail = self.sending.index.load(Acquire);
-            // ORDERING: none needed; `ready` acquires an index that the sender was first to set.
-            let _ = self.end.compare_exchange(CLOSING, tail, Relaxed, Relaxed);
-        }
-        self.not_full.notify_all();
-    }
-
-    fn is_closed(&self) -> bool {
-        // ORDERING: none needed, a word that leaves `OPEN` for good.
-        self.end.load(Relaxed) != OPEN
-    }
-
-    fn counters(&self) -> Counters {
-        let received = self.receiving.count.get();
-        let sent = self.sending.count.get();
-        let capacity = self.capacity() as u64;
-        let depth = sent.saturating_sub(received).min(capacity);
-        let seen = self.sending.high_water.get().max(self.receiving.high_water.get());
-        Counters {
-            depth,
-            sent,
-            received,
-            refused: self.sending.refused.get(),
-            evicted: 0,
-            high_water: seen.max(depth),
-            capacity,
-        }
-    }
 }
 
 /// The end that sends: one thread at a time (it can be moved, not shared). Its drop closes the ring.
@@ -434,10 +145,16 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
     #[inline]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
+        if self.shared.has_room() { self.shared.send(item) } else { self.send_after_a_look(item) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_after_a_look(&self, item: T) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
         }
-        match self.shared.not_full.wait_until(|| self.room(1)) {
+        match self.shared.wait_for_room(1) {
             Ok(_) => self.shared.send(item),
             Err(Closed) => Err(SendError::Closed(item)),
         }
@@ -467,7 +184,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
         }
-        match self.shared.not_full.wait_until_timeout(timeout, || self.room(1)) {
+        match self.shared.wait_for_room_timeout(1, timeout) {
             Some(Ok(_)) => self.shared.send(item),
             Some(Err(Closed)) => Err(SendError::Closed(item)),
             None => {
@@ -490,7 +207,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         }
         let mut sent = 0;
         while !items.is_empty() {
-            let room = self.shared.not_full.wait_until(|| self.room(items.len()))?;
+            let room = self.shared.wait_for_room(items.len())?;
             sent += self.shared.send_first(items, room.min(items.len()))?;
         }
         Ok(sent)
@@ -524,13 +241,6 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     pub fn counters(&self) -> Counters {
         self.shared.counters()
     }
-
-    /// Returns the room for items, at least one; `None`: wait.
-    #[inline]
-    fn room(&self, wanted: usize) -> Option<Result<usize, Closed>> {
-        let room = self.shared.room(wanted.min(self.shared.capacity()));
-        (room != Ok(0)).then_some(room)
-    }
 }
 
 impl<P: Primitives, T: Send> Drop for Sender<P, T> {
@@ -554,8 +264,16 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// [`Closed`] when nothing more can come.
     #[inline]
     pub fn recv(&self) -> Result<T, Closed> {
-        self.shared.not_empty.wait_until(|| self.ready(1))?;
+        if !self.shared.has_item() {
+            self.look()?;
+        }
         Ok(self.shared.receive())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&self) -> Result<usize, Closed> {
+        self.shared.wait_for_items(1)
     }
 
     /// Returns the oldest item if there is one. Does not block.
@@ -576,7 +294,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] when nothing more can come.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        match self.shared.not_empty.wait_until_timeout(timeout, || self.ready(1)) {
+        match self.shared.wait_for_items_timeout(1, timeout) {
             Some(Ok(_)) => Ok(self.shared.receive()),
             Some(Err(Closed)) => Err(RecvTimeoutError::Closed),
             None => Err(RecvTimeoutError::Timeout),
@@ -592,15 +310,15 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         if max == 0 {
             return Ok(0);
         }
-        let ready = self.shared.not_empty.wait_until(|| self.ready(max))?;
-        Ok(self.receive_all(items, ready.min(max)))
+        let ready = self.shared.wait_for_items(max)?;
+        Ok(self.shared.receive_all(items, ready.min(max)))
     }
 
     /// Appends the items that are there, at most `max`, and returns how many. Does not block; wakes the
     /// sender once.
     pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
         let ready = self.shared.ready(max.min(self.shared.capacity())).unwrap_or(0);
-        self.receive_all(items, ready.min(max))
+        self.shared.receive_all(items, ready.min(max))
     }
 
     /// Returns an iterator that receives until nothing more can come; it blocks like `recv`.
@@ -623,25 +341,6 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters()
-    }
-
-    /// Returns how many items are there, at least one; `None`: wait.
-    #[inline]
-    fn ready(&self, wanted: usize) -> Option<Result<usize, Closed>> {
-        let ready = self.shared.ready(wanted.min(self.shared.capacity()));
-        (ready != Ok(0)).then_some(ready)
-    }
-
-    /// Appends the `count` oldest items, which are there.
-    fn receive_all(&self, items: &mut Vec<T>, count: usize) -> usize {
-        if count > 0 {
-            items.reserve(count);
-            let head = self.shared.receiving.own().index;
-            let place = |offset| self.shared.advance(head, offset);
-            items.extend((0..count).map(|offset| self.shared.take(place(offset))));
-            self.shared.free(count);
-        }
-        count
     }
 }
 

@@ -245,6 +245,65 @@ pub fn two_mailboxes_one_sender<P: Primitives>() {
     join(thread);
 }
 
+/// The receiver has passed two nodes when, by its own word, the sender sends again. Nothing else orders the
+/// two: whether the sender may write into the nodes is the node cache's to say. A capacity of 8 is the
+/// smallest that keeps nodes, in chains of one.
+pub fn a_node_is_used_again<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(8, 0, OnFull::Refuse);
+    (1..=2).for_each(|item| assert_eq!(sender.try_send(item), Ok(None)));
+    let passed = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
+    let flag = passed.clone();
+    let thread = P::spawn("receiver", move || {
+        assert_eq!(receiver.try_recv(), Ok(1));
+        assert_eq!(receiver.try_recv(), Ok(2));
+        flag.store(1, Relaxed);
+        receiver
+    });
+    if passed.load(Relaxed) == 1 {
+        (3..=4).for_each(|item| assert_eq!(sender.try_send(item), Ok(None)));
+    }
+    let receiver = join(thread);
+    drop(sender);
+    assert!(matches!(receiver.iter().sum(), 0 | 7), "an item was lost");
+}
+
+/// Two threads send through one end, one after the other by a relaxed word: a chain of two nodes, which a
+/// third has passed, is handed from one to the other by the end's stash.
+pub fn two_threads_share_an_end<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(16, 0, OnFull::Refuse);
+    (1..=3).for_each(|item| assert_eq!(sender.try_send(item), Ok(None)));
+    let sender = P::arc(sender);
+    let sent = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
+    let (other, flag) = (sender.clone(), sent.clone());
+    let second = P::spawn("second", move || {
+        if flag.load(Relaxed) == 1 {
+            assert_eq!(other.try_send(5), Ok(None));
+        }
+    });
+    let thread = P::spawn("receiver", move || {
+        (1..=3).for_each(|item| assert_eq!(receiver.try_recv(), Ok(item)));
+        receiver
+    });
+    let receiver = join(thread);
+    assert_eq!(sender.try_send(4), Ok(None));
+    sent.store(1, Relaxed);
+    join(second);
+    drop(sender);
+    assert!(matches!(receiver.iter().sum(), 4 | 9), "an item was lost");
+}
+
+/// The mailbox is full and a sender blocks; the receiver's credits come back in batches of two, and the
+/// last one when it finds the mailbox empty.
+pub fn credits_return_in_batches<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(16, 0, OnFull::Block);
+    (0..16).for_each(|item| assert_eq!(sender.send(item), Ok(None)));
+    let thread = P::spawn("sender", move || assert_eq!(sender.send(16), Ok(None)));
+    (0..17).for_each(|item| assert_eq!(receiver.recv(), Ok(item)));
+    assert_eq!(receiver.recv(), Err(Closed));
+    assert_eq!(receiver.counters().depth, 0);
+    join(thread);
+}
+
 /// A service loops over its mailbox; its owner sends work, closes, and joins.
 pub fn stop_by_closing<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);

@@ -226,6 +226,21 @@ fn mailbox_scenarios() -> Vec<Scenario> {
             threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
         scenario! {
+            mailbox::a_node_is_used_again,
+            "a node is written again only after its item has been taken", Some("M1"),
+            threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::two_threads_share_an_end,
+            "two threads that send through one end never use the same node", Some("M1"),
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            mailbox::credits_return_in_batches,
+            "a sender that waits for a credit gets it, though credits return in batches", None,
+            threads: 2, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
             mailbox::stop_by_closing,
             "a service whose mailbox closes does all its work and ends", Some("L1"),
             threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use blocksmith_sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use blocksmith_sync::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use blocksmith_sync::notifier::EventNotifier;
-use blocksmith_sync::{Atomic, Mutex, Primitives};
+use blocksmith_sync::{Atomic, Cell, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 
@@ -80,4 +80,75 @@ pub fn close_beside_the_queue<P: Primitives>() {
     assert_eq!(received, usize::from(join(sender)), "accepted and received differ");
     // ORDERING: none needed, the thread has ended.
     assert_eq!(mailbox.closed.load(Relaxed), 1);
+}
+
+/// One spare node, and a word that says whether it is there.
+struct Spare<P: Primitives> {
+    there: P::AtomicU32,
+    node: P::Cell<()>,
+}
+
+// SAFETY: the cell has no content; whether its accesses race is what the checker is to tell.
+unsafe impl<P: Primitives> Send for Spare<P> {}
+// SAFETY: as above.
+unsafe impl<P: Primitives> Sync for Spare<P> {}
+
+fn recycle<P: Primitives>(take: Ordering) {
+    let spare = P::arc(Spare::<P> { there: Atomic::new(0), node: Cell::new(()) });
+    let other = spare.clone();
+    let receiver = P::spawn("receiver", move || {
+        other.node.with_mut(|_| ());
+        other.there.store(1, Release);
+    });
+    if spare.there.swap(0, take) == 1 {
+        spare.node.with_mut(|_| ());
+    }
+    join(receiver);
+}
+
+/// M1: the sender takes a spare node without seeing that the receiver is done with it. The counterpart in
+/// core is `mailbox::a_node_is_used_again`.
+pub fn a_node_taken_relaxed<P: Primitives>() {
+    recycle::<P>(Relaxed);
+}
+
+/// M1, as it must be.
+pub fn a_node_taken_with_acquire<P: Primitives>() {
+    recycle::<P>(Acquire);
+}
+
+/// A mailbox of one place, without the items.
+struct Withheld<P: Primitives> {
+    free: P::AtomicU32,
+    queued: P::AtomicU32,
+    not_full: EventNotifier<P>,
+    not_empty: EventNotifier<P>,
+}
+
+fn take<P: Primitives>(count: &P::AtomicU32) -> Option<()> {
+    let found = count.load(Relaxed);
+    (found > 0 && count.compare_exchange(found, found - 1, AcqRel, Relaxed).is_ok()).then_some(())
+}
+
+/// M8: the receiver returns credits two at a time, and keeps the odd one while it sleeps. The counterpart is
+/// `mailbox::credits_return_in_batches`.
+pub fn a_credit_kept_asleep<P: Primitives>() {
+    let mailbox = P::arc(Withheld::<P> {
+        free: Atomic::new(1),
+        queued: Atomic::new(0),
+        not_full: EventNotifier::new(),
+        not_empty: EventNotifier::new(),
+    });
+    let other = mailbox.clone();
+    let sender = P::spawn("sender", move || {
+        for _ in 0..2 {
+            other.not_full.wait_until(|| take::<P>(&other.free));
+            other.queued.fetch_add(1, Release);
+            other.not_empty.notify_one();
+        }
+    });
+    (0..2).for_each(|_| mailbox.not_empty.wait_until(|| take::<P>(&mailbox.queued)));
+    mailbox.free.fetch_add(2, Release);
+    mailbox.not_full.notify_many(2);
+    join(sender);
 }

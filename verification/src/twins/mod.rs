@@ -208,6 +208,18 @@ pub fn twins() -> Vec<Twin> {
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
         twin! {
+            mailbox::a_node_taken_relaxed, "M1", "a node is taken from the cache without acquiring it",
+            threads: 2, preemptions: 2, fails: true, by: LOOM,
+        },
+        twin! {
+            mailbox::a_node_taken_with_acquire, "M1", "a node is acquired as it is taken from the cache",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            mailbox::a_credit_kept_asleep, "M8", "the receiver sleeps on a credit that a sender waits for",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
             spsc::index_published_relaxed, "M1", "the index does not release the item behind it",
             threads: 2, preemptions: 2, fails: true, by: LOOM,
         },

@@ -3,11 +3,11 @@
 //! **Contract.** Items are received in the order in which they were accepted from each sender, each
 //! exactly once. The capacity bounds the requests; replies have slots of their own, reserved before
 //! the question is asked ([`Receiver::permit`]), so that answering never blocks and two services that
-//! write to each other cannot block each other in a circle.
+//! write to each other cannot block each other in a circle. Nodes are recycled, within a bound (`nodes`).
 //!
 //! | call | when full | blocks | woken by |
 //! |---|---|---|---|
-//! | `send`, [`OnFull::Block`] | waits | until accepted or closed | each item received; close |
+//! | `send`, [`OnFull::Block`] | waits | until accepted or closed | items received, see below; close |
 //! | `send`, [`OnFull::Refuse`] | `Full(item)` | no | - |
 //! | `send`, [`OnFull::EvictOldest`] | returns the oldest request | no (it yields while the oldest is between two instructions of its sender) | - |
 //! | `try_send` | `Full(item)`, or evicts | no | - |
@@ -16,6 +16,16 @@
 //! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | each item accepted; close; the end of senders and permits |
 //! | `try_recv`, `drain` | | no (they yield while an item is being linked) | - |
 //! | `send_async`, `recv_async` | as `send`, `recv` | the task, not its thread | as `send`, `recv` |
+//!
+//! **Credits come back in batches.** Every send takes a credit from one word. The receiver returns credits by
+//! the batch, and wakes blocked senders once per batch, so that the two sides do not fight over the word for
+//! every item. With [`OnFull::Block`] and a capacity from 16 on, a batch is an eighth of the capacity: fewer
+//! than that many places may be free and not yet given back, so a send may find the mailbox full a little
+//! early, and a blocked sender is woken a little late. Nothing stays behind: the receiver returns all it has
+//! before it says that the mailbox is empty, before it sleeps, at the end of `drain` and `recv_batch`, before
+//! it reserves a permit, and in its drop. A receiver that takes an item and then waits for something else than
+//! this mailbox does keep up to a batch less one. With the other policies, and below 16, each credit
+//! returns at once.
 //!
 //! **The end.** `close` (by any side), or the drop of the last sender: from then on no request is
 //! accepted (it comes back as `Closed(item)`), every accepted one is still received, permits that are
@@ -29,7 +39,8 @@
 //!   after the link. So the receiver may sleep on a queue that is busy (see `queue`).
 //! - I3 The consumer's side of the queue is touched by the receiver, which is one thread at a time; with
 //!   `EvictOldest`, by whoever holds the `consumer` lock. The lock is never held across a wait.
-//! - I4 A returned credit is followed by one wake-up on `not_full`.
+//! - I4 The receiver withholds at most `batch - 1` credits, and none when it returns `None` from a look that
+//!   may be followed by sleep. Returned credits are followed by as many wake-ups on `not_full`.
 //! - I5 An evictor is accepted when it finds the mailbox full and open in one read-modify-write; it
 //!   holds the consumer's lock, so the oldest request is its to take, and that one's credit its to
 //!   keep. Replies in front of it move to a side list, from which the receiver takes first.
@@ -41,11 +52,13 @@
 
 mod credits;
 mod meter;
+mod nodes;
+mod permit;
 mod queue;
 mod task;
 
+use core::cell::Cell;
 use core::fmt;
-use core::marker::PhantomData;
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -56,12 +69,15 @@ pub use meter::Meter;
 
 use crossbeam_utils::CachePadded;
 
-use crate::counters::Counts;
+use crate::counters::{Counts, Figure};
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Relaxed};
 use crate::primitives::{Atomic, Mutex, Primitives};
+use crate::spin::Pace;
 use credits::{Answer, Credits};
-use queue::Queue;
+use nodes::Stash;
+pub use permit::Permit;
+use queue::{Front, Queue};
 
 /// An item on its way, and whether it occupies a reply slot.
 struct Envelope<T> {
@@ -81,6 +97,10 @@ struct Shared<P: Primitives, T: Send> {
     /// Replies that an evictor found in front of the oldest request (I5).
     consumer: P::Mutex<VecDeque<T>>,
     on_full: OnFull,
+    /// How many credits the receiver withholds at most, and 1 (I4).
+    batch: u64,
+    /// Items received whose credits are returned (I4).
+    released: Figure,
     counts: Counts,
 }
 
@@ -123,23 +143,39 @@ pub fn mailbox_on<P: Primitives, T: Send>(
     on_full: OnFull,
 ) -> (Sender<P, T>, Receiver<P, T>) {
     let shared = P::arc(Shared {
-        queue: Queue::new(),
+        queue: Queue::new(capacity),
         credits: CachePadded::new(Credits::new(capacity, replies)),
         not_empty: notifier,
         not_full: EventNotifier::new(),
         senders: Atomic::new(1),
         consumer: Mutex::new(VecDeque::new()),
         on_full,
+        batch: match on_full {
+            OnFull::Block => (capacity as u64 / 8).max(1),
+            OnFull::Refuse | OnFull::EvictOldest => 1,
+        },
         counts: Counts::default(),
+        released: Figure::default(),
     });
-    (Sender { shared: shared.clone() }, Receiver { shared, one_thread: PhantomData })
+    (
+        Sender::new(shared.clone()),
+        Receiver { shared, withheld: Cell::default(), pace: Pace::default() },
+    )
 }
 
 impl<P: Primitives, T: Send> Shared<P, T> {
     /// Links an item that has been accepted, then notifies (I2).
-    fn link(&self, item: T, reply: bool, depth: u64) {
+    #[inline]
+    fn link(&self, stash: &Stash<P, Envelope<T>>, item: T, depth: u64) {
         self.counts.accepted(depth);
-        self.queue.push(Envelope { item, reply });
+        self.queue.push(stash, Envelope { item, reply: false });
+        self.not_empty.notify_one();
+    }
+
+    /// The same for a reply.
+    fn link_reply(&self, item: T, depth: u64) {
+        self.counts.accepted(depth);
+        self.queue.push_once(Envelope { item, reply: true });
         self.not_empty.notify_one();
     }
 
@@ -149,15 +185,12 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.not_full.notify_all();
     }
 
-    /// Takes the oldest item that is linked; does not return its credit. Receiver only.
-    fn take(&self) -> Option<Envelope<T>> {
-        if self.on_full != OnFull::EvictOldest {
-            return self.queue.pop();
-        }
+    /// Takes the oldest item that is linked, under the lock that evictors take. Receiver only.
+    fn take_locked(&self) -> Option<Envelope<T>> {
         let mut replies = self.consumer.lock();
         match replies.pop_front() {
             Some(item) => Some(Envelope { item, reply: true }),
-            None => self.queue.pop(),
+            None => self.queue.front().map(|front| self.queue.pop(front)),
         }
     }
 
@@ -167,31 +200,63 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.queue.is_busy()
     }
 
-    /// Returns credits and wakes who waits for them (I4).
-    fn release(&self, requests: u64, replies: u64) {
-        self.credits.release(requests, replies);
-        self.counts.received_by_one(requests + replies);
-        if self.on_full == OnFull::Block && requests > 0 {
-            self.not_full.notify_many(u32::try_from(requests).unwrap_or(u32::MAX));
+    /// Returns the oldest item, or that nothing more can come; `None`: wait. Receiver only, like all that
+    /// have a `hand`, which is the receiver's.
+    fn poll(&self, hand: &Cell<Withheld>) -> Option<Result<T, Closed>> {
+        match self.take(hand) {
+            Some(item) => {
+                self.release_batch(hand);
+                Some(Ok(item))
+            }
+            None => self.ended(hand).then_some(Err(Closed)),
         }
     }
 
-    /// Takes the oldest item and returns its credit. Receiver only.
-    fn receive(&self) -> Option<T> {
-        let Envelope { item, reply } = self.take()?;
-        if reply {
-            self.release(0, 1);
+    /// Takes the oldest item that is linked, and keeps its credit.
+    fn take(&self, hand: &Cell<Withheld>) -> Option<T> {
+        let envelope = if self.on_full == OnFull::EvictOldest {
+            self.take_locked()
         } else {
-            self.release(1, 0);
-        }
-        Some(item)
+            self.queue.front().map(|front| self.queue.pop(front))
+        };
+        envelope.map(|envelope| self.count(hand, envelope))
     }
 
-    /// Returns the oldest item, or that nothing more can come; `None`: wait. Receiver only.
-    fn poll(&self) -> Option<Result<T, Closed>> {
-        match self.receive() {
-            Some(item) => Some(Ok(item)),
-            None => self.credits.is_finished().then_some(Err(Closed)),
+    /// Counts an item that has been taken.
+    #[inline]
+    fn count(&self, hand: &Cell<Withheld>, Envelope { item, reply }: Envelope<T>) -> T {
+        let Withheld { requests, replies } = hand.get();
+        let (request, reply) = (u32::from(!reply), u32::from(reply));
+        hand.set(Withheld { requests: requests + request, replies: replies + reply });
+        self.counts.received_by_one(1);
+        item
+    }
+
+    /// Returns whether nothing more can come, after the queue has been found empty.
+    fn ended(&self, hand: &Cell<Withheld>) -> bool {
+        self.release(hand);
+        self.credits.is_finished()
+    }
+
+    /// Returns the credits if there is a batch of them.
+    #[inline]
+    fn release_batch(&self, hand: &Cell<Withheld>) {
+        let Withheld { requests, replies } = hand.get();
+        if u64::from(requests + replies) >= self.batch {
+            self.release(hand);
+        }
+    }
+
+    /// Returns all credits that are withheld, and wakes who waits for them (I4).
+    fn release(&self, hand: &Cell<Withheld>) {
+        let Withheld { requests, replies } = hand.take();
+        if requests + replies == 0 {
+            return;
+        }
+        self.released.add(u64::from(requests + replies));
+        self.credits.release(requests.into(), replies.into());
+        if self.on_full == OnFull::Block && requests > 0 {
+            self.not_full.notify_many(requests);
         }
     }
 
@@ -207,7 +272,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
                     Answer::Closed => return Err(Answer::Closed),
                     Answer::Full => {}
                 }
-                while let Some(Envelope { item, reply }) = self.queue.pop() {
+                while let Some(front) = self.queue.front() {
+                    let Envelope { item, reply } = self.queue.pop(front);
                     if !reply {
                         self.counts.evicted();
                         let (requests, replies) = self.credits.queued();
@@ -226,9 +292,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 /// The end that sends. Clone it for every sender; when all are dropped, the mailbox closes.
 pub struct Sender<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
+    stash: Stash<P, Envelope<T>>,
 }
 
 impl<P: Primitives, T: Send> Sender<P, T> {
+    fn new(shared: P::Arc<Shared<P, T>>) -> Self {
+        Self { shared, stash: Stash::new() }
+    }
+
     /// Sends as the policy says. `Some` is the request that was evicted to make room.
     /// Blocks only with [`OnFull::Block`], until an item is received or the mailbox closes.
     ///
@@ -299,7 +370,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     fn finish(&self, answer: Answer, item: T) -> Result<Option<T>, SendError<T>> {
         match answer {
             Answer::Accepted(depth) => {
-                self.shared.link(item, false, depth);
+                self.shared.link(&self.stash, item, depth);
                 Ok(None)
             }
             Answer::Closed => Err(SendError::Closed(item)),
@@ -314,7 +385,11 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 impl<P: Primitives, T: Send> Shared<P, T> {
     fn counters(&self) -> Counters {
         let (requests, replies) = self.credits.queued();
-        self.counts.read(requests + replies, self.credits.capacity())
+        let mut counters = self.counts.read(0, self.credits.capacity());
+        let withheld = counters.received.saturating_sub(self.released.get());
+        counters.depth = (requests + replies).saturating_sub(withheld);
+        counters.sent += counters.depth;
+        counters
     }
 }
 
@@ -322,12 +397,15 @@ impl<P: Primitives, T: Send> Clone for Sender<P, T> {
     fn clone(&self) -> Self {
         // ORDERING: none needed: the sender that is cloned is alive.
         self.shared.senders.fetch_add(1, Relaxed);
-        Self { shared: self.shared.clone() }
+        Self::new(self.shared.clone())
     }
 }
 
 impl<P: Primitives, T: Send> Drop for Sender<P, T> {
     fn drop(&mut self) {
+        if !P::reporting() {
+            self.stash.empty_into(self.shared.queue.cache());
+        }
         // ORDERING: pairs with itself in the other senders: what they did happens before the closing,
         // hence before the receiver's `Closed`.
         if self.shared.senders.fetch_sub(1, AcqRel) == 1 {
@@ -339,8 +417,16 @@ impl<P: Primitives, T: Send> Drop for Sender<P, T> {
 /// The end that receives: one thread at a time (it can be moved, not shared).
 pub struct Receiver<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
-    /// Not `Sync` (I3).
-    one_thread: PhantomData<core::cell::Cell<()>>,
+    /// Credits that are not returned yet (I4). It also makes this end not `Sync` (I3).
+    withheld: Cell<Withheld>,
+    pace: Pace,
+}
+
+/// Items taken whose credits are not returned.
+#[derive(Clone, Copy, Default)]
+struct Withheld {
+    requests: u32,
+    replies: u32,
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
@@ -348,8 +434,14 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
+    #[inline]
     pub fn recv(&self) -> Result<T, Closed> {
-        self.shared.not_empty.wait_until(|| self.poll())
+        if self.shared.on_full == OnFull::EvictOldest {
+            return self.shared.not_empty.wait_until(|| self.poll());
+        }
+        let ready = self.pace.paced::<P, _>(|| self.shared.counts.taken(), || self.ready());
+        let front = self.shared.not_empty.wait_until(ready)?;
+        Ok(self.receive(front))
     }
 
     /// Returns the oldest item if there is one. Does not block.
@@ -395,21 +487,15 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
 
     /// Appends the items that are linked, at most `max`, and returns how many. Does not block.
     pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
-        let (mut requests, mut replies) = (0, 0);
-        while ((requests + replies) as usize) < max
-            && let Some(Envelope { item, reply }) = self.shared.take()
+        let mut count = 0;
+        while count < max
+            && let Some(item) = self.shared.take(&self.withheld)
         {
             items.push(item);
-            if reply {
-                replies += 1;
-            } else {
-                requests += 1;
-            }
+            count += 1;
         }
-        if requests + replies > 0 {
-            self.shared.release(requests, replies);
-        }
-        (requests + replies) as usize
+        self.shared.release(&self.withheld);
+        count
     }
 
     /// Returns an iterator that receives until nothing more can come; it blocks like `recv`.
@@ -421,8 +507,9 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// without blocking, even after `close`. Does not block.
     #[must_use]
     pub fn permit(&self) -> Option<Permit<P, T>> {
+        self.shared.release(&self.withheld);
         let reserved = self.shared.credits.take_permit();
-        reserved.then(|| Permit { shared: self.shared.clone(), done: false })
+        reserved.then(|| Permit::new(self.shared.clone()))
     }
 
     /// Closes the mailbox; what was accepted can still be received. Does not block.
@@ -443,7 +530,25 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     }
 
     fn poll(&self) -> Option<Result<T, Closed>> {
-        self.shared.poll()
+        self.shared.poll(&self.withheld)
+    }
+
+    /// Returns that there is an item, or that nothing more can come; `None`: wait. Not where there are
+    /// evictors.
+    #[inline]
+    fn ready(&self) -> Option<Result<Front<P, Envelope<T>>, Closed>> {
+        match self.shared.queue.front() {
+            Some(front) => Some(Ok(front)),
+            None => self.shared.ended(&self.withheld).then_some(Err(Closed)),
+        }
+    }
+
+    /// Takes what `ready` has found.
+    #[inline]
+    fn receive(&self, front: Front<P, Envelope<T>>) -> T {
+        let item = self.shared.count(&self.withheld, self.shared.queue.pop(front));
+        self.shared.release_batch(&self.withheld);
+        item
     }
 }
 
@@ -454,40 +559,10 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
         }
         self.shared.close(true);
         self.shared.not_empty.wait_until(|| {
-            while self.shared.receive().is_some() {}
+            while self.shared.take(&self.withheld).is_some() {}
+            self.shared.release(&self.withheld);
             (self.shared.credits.queued() == (0, 0)).then_some(())
         });
-    }
-}
-
-/// A reserved reply slot. Dropping it returns the slot.
-#[must_use = "a permit that is dropped delivers nothing"]
-pub struct Permit<P: Primitives, T: Send> {
-    shared: P::Arc<Shared<P, T>>,
-    done: bool,
-}
-
-impl<P: Primitives, T: Send> Permit<P, T> {
-    /// Delivers the item. Never blocks, whatever the mailbox holds and even if it is closed.
-    ///
-    /// # Errors
-    /// The item, if the receiver is gone.
-    pub fn send(mut self, item: T) -> Result<(), T> {
-        self.done = true;
-        let Some(depth) = self.shared.credits.use_permit() else {
-            return Err(item);
-        };
-        self.shared.link(item, true, depth);
-        Ok(())
-    }
-}
-
-impl<P: Primitives, T: Send> Drop for Permit<P, T> {
-    fn drop(&mut self) {
-        if !self.done {
-            self.shared.credits.drop_permit();
-            self.shared.not_empty.notify_one();
-        }
     }
 }
 

@@ -59,8 +59,9 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// assert_eq!(next.as_mut().poll(&mut context), Poll::Ready(Ok(7)));
     /// ```
     pub fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> + Send {
-        let shared = &*self.shared;
-        shared.not_empty.until(|| shared.poll())
+        let Self { shared, withheld, .. } = self;
+        let shared = &**shared;
+        shared.not_empty.until(move || shared.poll(withheld))
     }
 }
 

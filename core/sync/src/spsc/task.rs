@@ -58,8 +58,11 @@ impl<P: Primitives, T: Send> Source<P> for Receiver<P, T> {
     type Item = T;
 
     fn look(&self) -> Option<Result<T, Closed>> {
-        let ready = self.ready(1)?;
-        Some(ready.map(|_| self.shared.receive()))
+        match self.shared.ready(1) {
+            Ok(0) => None,
+            Ok(_) => Some(Ok(self.shared.receive())),
+            Err(Closed) => Some(Err(Closed)),
+        }
     }
 
     fn notifier(&self) -> &EventNotifier<P> {

@@ -1,0 +1,40 @@
+//! Reply slots that are reserved before the question is asked; see the module above, and C1 of `credits`.
+
+use super::Shared;
+use crate::primitives::Primitives;
+
+/// A reserved reply slot. Dropping it returns the slot.
+#[must_use = "a permit that is dropped delivers nothing"]
+pub struct Permit<P: Primitives, T: Send> {
+    shared: P::Arc<Shared<P, T>>,
+    done: bool,
+}
+
+impl<P: Primitives, T: Send> Permit<P, T> {
+    /// The caller has reserved the slot.
+    pub(super) fn new(shared: P::Arc<Shared<P, T>>) -> Self {
+        Self { shared, done: false }
+    }
+
+    /// Delivers the item. Never blocks, whatever the mailbox holds and even if it is closed.
+    ///
+    /// # Errors
+    /// The item, if the receiver is gone.
+    pub fn send(mut self, item: T) -> Result<(), T> {
+        self.done = true;
+        let Some(depth) = self.shared.credits.use_permit() else {
+            return Err(item);
+        };
+        self.shared.link_reply(item, depth);
+        Ok(())
+    }
+}
+
+impl<P: Primitives, T: Send> Drop for Permit<P, T> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.shared.credits.drop_permit();
+            self.shared.not_empty.notify_one();
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! The ring itself: its two lines, its places, its end. Contract, invariants and memory order: the module
+//! above, whose I1 to I6 are cited here.
+
+use core::mem::MaybeUninit;
+use core::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use crate::counters::{Counters, Figure};
+use crate::error::{Closed, SendError};
+use crate::notifier::EventNotifier;
+use crate::policy::Backpressure;
+use crate::primitives::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use crate::primitives::{Atomic, Cell, Primitives};
+use crate::spin::Pace;
+
+/// Above every index: items are accepted.
+const OPEN: usize = usize::MAX;
+/// Above every index: the receiver is closing.
+const CLOSING: usize = usize::MAX - 1;
+
+/// What a side knows without looking.
+struct Own {
+    /// Its own index.
+    index: usize,
+    /// The other side's, when it was last seen (I3).
+    seen: usize,
+}
+
+/// A cache line of one side; the other reads `index`.
+pub(super) struct Side<P: Primitives> {
+    /// `tail` of the sender, `head` of the receiver.
+    index: P::AtomicUsize,
+    own: P::Cell<Own>,
+    /// Items accepted, or received.
+    count: Figure,
+    /// The largest depth that this side has seen.
+    high_water: Figure,
+    /// Items refused; the sender's.
+    pub(super) refused: Figure,
+    /// How this side has been waiting.
+    pace: Pace,
+}
+
+impl<P: Primitives> Side<P> {
+    fn new() -> CachePadded<Self> {
+        CachePadded::new(Self {
+            index: Atomic::new(0),
+            own: Cell::new(Own { index: 0, seen: 0 }),
+            count: Figure::default(),
+            high_water: Figure::default(),
+            refused: Figure::default(),
+            pace: Pace::default(),
+        })
+    }
+
+    // Field by field: read as a whole right after a part of it was written, it would wait for that store.
+
+    /// Returns this side's index. By this side alone, like the three below.
+    #[inline]
+    fn own(&self) -> usize {
+        // SAFETY: one thread at a time reaches a side's cell (the ends are not `Sync`).
+        self.own.with(|own| unsafe { (*own).index })
+    }
+
+    #[inline]
+    fn set_own(&self, index: usize) {
+        // SAFETY: as in `own`.
+        self.own.with_mut(|own| unsafe { (*own).index = index });
+    }
+
+    /// Returns the other side's index as this side has last seen it (I3).
+    #[inline]
+    fn seen(&self) -> usize {
+        // SAFETY: as in `own`.
+        self.own.with(|own| unsafe { (*own).seen })
+    }
+
+    #[inline]
+    fn set_seen(&self, index: usize) {
+        // SAFETY: as in `own`.
+        self.own.with_mut(|own| unsafe { (*own).seen = index });
+    }
+}
+
+pub(super) struct Shared<P: Primitives, T: Send> {
+    pub(super) sending: CachePadded<Side<P>>,
+    receiving: CachePadded<Side<P>>,
+    /// See the table at the top of the file.
+    end: P::AtomicUsize,
+    places: Box<[P::Cell<MaybeUninit<T>>]>,
+    /// The receiver sleeps on it; it may serve several channels.
+    pub(super) not_empty: P::Arc<EventNotifier<P>>,
+    /// The blocked sender sleeps on it.
+    pub(super) not_full: EventNotifier<P>,
+    pub(super) on_full: Backpressure,
+}
+
+// SAFETY: a place is reached by one side at a time (I2, I5), what a side knows by its one thread; all else
+// is atomic. Items travel from thread to thread, hence `T: Send`.
+unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
+// SAFETY: as above.
+unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
+
+impl<P: Primitives, T: Send> Shared<P, T> {
+    pub(super) fn new(
+        not_empty: P::Arc<EventNotifier<P>>,
+        capacity: usize,
+        on_full: Backpressure,
+    ) -> Self {
+        Self {
+            sending: Side::new(),
+            receiving: Side::new(),
+            end: Atomic::new(OPEN),
+            places: (0..capacity).map(|_| Cell::new(MaybeUninit::uninit())).collect(),
+            not_empty,
+            not_full: EventNotifier::new(),
+            on_full,
+        }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Returns how far it is from `from` to `to` (I1).
+    #[inline]
+    fn distance(&self, from: usize, to: usize) -> usize {
+        if from <= to { to - from } else { to + 2 * self.capacity() - from }
+    }
+
+    /// Returns the index `count` places on; `count` is at most the capacity.
+    #[inline]
+    fn advance(&self, index: usize, count: usize) -> usize {
+        let sum = index + count;
+        if sum < 2 * self.capacity() { sum } else { sum - 2 * self.capacity() }
+    }
+
+    #[inline]
+    fn place(&self, index: usize) -> &P::Cell<MaybeUninit<T>> {
+        let capacity = self.capacity();
+        &self.places[if index < capacity { index } else { index - capacity }]
+    }
+
+    /// Puts an item in place. Sender only; the index is free.
+    #[inline]
+    fn put(&self, index: usize, item: T) {
+        // SAFETY: the place is the sender's, and holds nothing (I1, I2).
+        self.place(index).with_mut(|place| unsafe {
+            (*place).write(item);
+        });
+    }
+
+    /// Moves an item out of its place. By the side that owns the item; the index moves afterwards.
+    #[inline]
+    fn take(&self, index: usize) -> T {
+        // SAFETY: the place holds an item (I1); it is the receiver's (I2), or the sender takes back what
+        // the receiver never touches (I5). The index moves, so that it is moved out once.
+        self.place(index).with_mut(|place| unsafe { (*place).assume_init_read() })
+    }
+
+    /// Returns for how many items there is room; looks at `head` if for fewer than `wanted` as far as is
+    /// known. Sender only.
+    #[inline]
+    pub(super) fn room(&self, wanted: usize) -> Result<usize, Closed> {
+        // ORDERING: none needed: publishing looks again (I4).
+        if self.end.load(Relaxed) != OPEN {
+            return Err(Closed);
+        }
+        let (tail, seen) = (self.sending.own(), self.sending.seen());
+        let known = self.capacity() - self.distance(seen, tail);
+        if known >= wanted {
+            return Ok(known);
+        }
+        // ORDERING: pairs with the release in `free`: the places up to there are empty.
+        let head = self.receiving.index.load(Acquire);
+        if head != seen {
+            self.sending.set_seen(head);
+        }
+        let depth = self.distance(head, tail);
+        self.sending.high_water.raise(depth as u64);
+        Ok(self.capacity() - depth)
+    }
+
+    /// Returns whether there is room for an item as far as is known without a look. Sender only.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        let known = self.distance(self.sending.seen(), self.sending.own());
+        // ORDERING: none needed, as in `room`.
+        known < self.capacity() && self.end.load(Relaxed) == OPEN
+    }
+
+    /// Returns whether there is an item as far as is known without a look. Receiver only.
+    #[inline]
+    pub(super) fn has_item(&self) -> bool {
+        self.receiving.own() != self.receiving.seen()
+    }
+
+    /// Returns for how many of `wanted` items there is room, at least for one; blocks until then. Sender
+    /// only.
+    #[inline]
+    pub(super) fn wait_for_room(&self, wanted: usize) -> Result<usize, Closed> {
+        self.not_full.wait_until(self.paced_room(wanted))
+    }
+
+    /// As `wait_for_room`, for at most about `timeout`; `None`: it has passed.
+    pub(super) fn wait_for_room_timeout(
+        &self,
+        wanted: usize,
+        timeout: Duration,
+    ) -> Option<Result<usize, Closed>> {
+        self.not_full.wait_until_timeout(timeout, self.paced_room(wanted))
+    }
+
+    #[inline]
+    fn paced_room(&self, wanted: usize) -> impl FnMut() -> Option<Result<usize, Closed>> + '_ {
+        let Side { pace, count, .. } = &*self.sending;
+        let wanted = wanted.min(self.capacity());
+        pace.paced::<P, _>(
+            || count.get(),
+            move || Some(self.room(wanted)).filter(|room| *room != Ok(0)),
+        )
+    }
+
+    /// Publishes the `count` items that stand behind `tail`; returns whether they are accepted. If not,
+    /// `tail` is where it was, and they are the sender's to take back. Sender only.
+    #[inline]
+    fn publish(&self, count: usize) -> bool {
+        let before = self.sending.own();
+        let tail = self.advance(before, count);
+        self.sending.set_own(tail);
+        self.sending.count.add(count as u64);
+        // ORDERING: pairs with the acquiring loads of `tail` in `ready` and `close_by_receiver`.
+        self.sending.index.store(tail, Release);
+        self.not_empty.notify_one();
+        // ORDERING: the notifier's fence (N) stands between; pairs with the fence in
+        // `close_by_receiver`.
+        if self.end.load(Relaxed) == OPEN || self.is_before_end(tail) {
+            return true;
+        }
+        // ORDERING: none needed, the receiver does not look at `tail` any more (I5).
+        self.sending.index.store(before, Relaxed);
+        self.sending.set_own(before);
+        self.sending.count.subtract(count as u64);
+        false
+    }
+
+    /// Returns whether what was published up to `tail`, while the receiver closed, is accepted (I4).
+    #[cold]
+    fn is_before_end(&self, tail: usize) -> bool {
+        // ORDERING: fence (N) is the release half of this exchange; a failure hands nothing over.
+        match self.end.compare_exchange(CLOSING, tail, Relaxed, Relaxed) {
+            Ok(_) => true,
+            Err(end) => end == tail,
+        }
+    }
+
+    /// Sends one item; there is room.
+    #[inline]
+    pub(super) fn send(&self, item: T) -> Result<(), SendError<T>> {
+        let tail = self.sending.own();
+        self.put(tail, item);
+        if self.publish(1) { Ok(()) } else { Err(SendError::Closed(self.take(tail))) }
+    }
+
+    /// Sends the first `count` items; there is room.
+    pub(super) fn send_first(&self, items: &mut Vec<T>, count: usize) -> Result<usize, Closed> {
+        let tail = self.sending.own();
+        for (offset, item) in items.drain(..count).enumerate() {
+            self.put(self.advance(tail, offset), item);
+        }
+        if self.publish(count) {
+            return Ok(count);
+        }
+        items.splice(0..0, (0..count).map(|offset| self.take(self.advance(tail, offset))));
+        Err(Closed)
+    }
+
+    /// Returns how many items are there, 0: wait; looks at `tail` if fewer than `wanted` as far as is
+    /// known. Receiver only.
+    #[inline]
+    pub(super) fn ready(&self, wanted: usize) -> Result<usize, Closed> {
+        let (head, seen) = (self.receiving.own(), self.receiving.seen());
+        let known = self.distance(head, seen);
+        if known >= wanted {
+            return Ok(known);
+        }
+        // ORDERING: pairs with the release in `close_by_sender`.
+        let end = self.end.load(Acquire);
+        // ORDERING: pairs with the release in `publish`: the items up to there are in place.
+        let tail = if end == OPEN { self.sending.index.load(Acquire) } else { end };
+        if tail != seen {
+            self.receiving.set_seen(tail);
+        }
+        let depth = self.distance(head, tail);
+        self.receiving.high_water.raise(depth as u64);
+        if depth == 0 && end != OPEN { Err(Closed) } else { Ok(depth) }
+    }
+
+    /// Returns how many of `wanted` items are there, at least one; blocks until then. Receiver only.
+    #[inline]
+    pub(super) fn wait_for_items(&self, wanted: usize) -> Result<usize, Closed> {
+        self.not_empty.wait_until(self.paced_ready(wanted))
+    }
+
+    /// As `wait_for_items`, for at most about `timeout`; `None`: it has passed.
+    pub(super) fn wait_for_items_timeout(
+        &self,
+        wanted: usize,
+        timeout: Duration,
+    ) -> Option<Result<usize, Closed>> {
+        self.not_empty.wait_until_timeout(timeout, self.paced_ready(wanted))
+    }
+
+    #[inline]
+    fn paced_ready(&self, wanted: usize) -> impl FnMut() -> Option<Result<usize, Closed>> + '_ {
+        let Side { pace, count, .. } = &*self.receiving;
+        let wanted = wanted.min(self.capacity());
+        pace.paced::<P, _>(
+            || count.get(),
+            move || Some(self.ready(wanted)).filter(|ready| *ready != Ok(0)),
+        )
+    }
+
+    /// Gives the places of the `count` oldest items, which have been taken, back. Receiver only.
+    #[inline]
+    fn free(&self, count: usize) {
+        let head = self.advance(self.receiving.own(), count);
+        self.receiving.set_own(head);
+        self.receiving.count.add(count as u64);
+        // ORDERING: pairs with the acquiring load of `head` in `room`.
+        self.receiving.index.store(head, Release);
+        if self.on_full == Backpressure::Block {
+            self.not_full.notify_one();
+        }
+    }
+
+    /// Receives the oldest item; there is one.
+    #[inline]
+    pub(super) fn receive(&self) -> T {
+        let item = self.take(self.receiving.own());
+        self.free(1);
+        item
+    }
+
+    /// Appends the `count` oldest items, which are there.
+    pub(super) fn receive_all(&self, items: &mut Vec<T>, count: usize) -> usize {
+        if count > 0 {
+            items.reserve(count);
+            let head = self.receiving.own();
+            let place = |offset| self.advance(head, offset);
+            items.extend((0..count).map(|offset| self.take(place(offset))));
+            self.free(count);
+        }
+        count
+    }
+
+    pub(super) fn close_by_sender(&self) {
+        let tail = self.sending.own();
+        // ORDERING: pairs with the acquiring loads of `end` in `ready` and `close_by_receiver`. If the
+        // receiver closes, it finds all that was accepted by itself (I4).
+        let _ = self.end.compare_exchange(OPEN, tail, Release, Relaxed);
+        self.not_empty.notify_all();
+    }
+
+    pub(super) fn close_by_receiver(&self) {
+        // ORDERING: none needed, it stands before the fence; `ready` acquires an index found here.
+        if self.end.compare_exchange(OPEN, CLOSING, Relaxed, Relaxed).is_ok() {
+            // ORDERING: pairs with the notifier's fence (N) in `publish`; see the module's text.
+            P::fence(SeqCst);
+            // ORDERING: pairs with the release in `publish`: the items up to there are in place.
+            // ORDERING(survives): the notification below begins with a SeqCst fence, which is an acquire
+            // fence too. Kept, so that receiving does not rest on how senders are woken.
+            let tail = self.sending.index.load(Acquire);
+            // ORDERING: none needed; `ready` acquires an index that the sender was first to set.
+            let _ = self.end.compare_exchange(CLOSING, tail, Relaxed, Relaxed);
+        }
+        self.not_full.notify_all();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        // ORDERING: none needed, a word that leaves `OPEN` for good.
+        self.end.load(Relaxed) != OPEN
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let received = self.receiving.count.get();
+        let sent = self.sending.count.get();
+        let capacity = self.capacity() as u64;
+        let depth = sent.saturating_sub(received).min(capacity);
+        let seen = self.sending.high_water.get().max(self.receiving.high_water.get());
+        Counters {
+            depth,
+            sent,
+            received,
+            refused: self.sending.refused.get(),
+            evicted: 0,
+            high_water: seen.max(depth),
+            capacity,
+        }
+    }
+}
