@@ -12,3 +12,17 @@ mod ring;
 mod stepped;
 #[path = "models/tla.rs"]
 mod tla;
+
+use blocksmith_models::verdict::{Outcome, Verdict};
+
+/// Asserts that each named scenario is verified, with its number of distinct states.
+fn all_hold(results: impl Iterator<Item = (&'static str, u64, Verdict)>) {
+    let mut wrong = Vec::new();
+    for (name, states, verdict) in results {
+        println!("{name}: {verdict}");
+        if verdict.outcome != Outcome::Verified || verdict.states != Some(states) {
+            wrong.push(format!("{name}: {verdict}\n{:?}", verdict.counterexample()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

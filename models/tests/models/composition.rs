@@ -7,22 +7,16 @@ use blocksmith_models::composition::{
     Pipeline, SCENARIOS, TWINS, check, scenario, verdicts_that_occur,
 };
 use blocksmith_models::explore::judge;
-use blocksmith_models::verdict::Outcome;
+
+use crate::all_hold;
 
 #[test]
 fn every_scenario_holds_in_all_interleavings_and_has_its_number_of_states() {
     // Explores each scenario without a fault, and compares the count of distinct states.
-    let mut wrong = Vec::new();
-    for make in SCENARIOS {
-        let expected = make();
-        let (name, states) = (expected.name, expected.states);
-        let verdict = check(expected, None);
-        println!("{name}: {verdict}");
-        if verdict.outcome != Outcome::Verified || verdict.states != Some(states) {
-            wrong.push(format!("{name}: {verdict}\n{:?}", verdict.counterexample()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    all_hold(SCENARIOS.iter().map(|make| {
+        let scenario = make();
+        (scenario.name, scenario.states, check(scenario, None))
+    }));
 }
 
 #[test]

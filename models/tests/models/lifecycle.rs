@@ -1,20 +1,15 @@
 //! The life cycle: every scenario is verified with its number of states, every fault is refuted.
 
 use blocksmith_models::lifecycle::{SCENARIOS, TWINS, check};
-use blocksmith_models::verdict::Outcome;
+
+use crate::all_hold;
 
 #[test]
 fn every_scenario_holds_in_all_interleavings_and_has_its_number_of_states() {
     // Explores each scenario without a fault, and compares the count of distinct states.
-    let mut wrong = Vec::new();
-    for scenario in SCENARIOS {
-        let verdict = check(scenario, None);
-        println!("{}: {verdict}", scenario.name);
-        if verdict.outcome != Outcome::Verified || verdict.states != Some(scenario.states) {
-            wrong.push(format!("{}: {verdict}\n{:?}", scenario.name, verdict.counterexample()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    all_hold(
+        SCENARIOS.iter().map(|scenario| (scenario.name, scenario.states, check(scenario, None))),
+    );
 }
 
 #[test]

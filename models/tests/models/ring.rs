@@ -1,20 +1,15 @@
 //! The ring: every scenario is verified with its number of states, every fault is refuted.
 
 use blocksmith_models::ring::{Fault, SCENARIOS, TWINS, check};
-use blocksmith_models::verdict::Outcome;
+
+use crate::all_hold;
 
 #[test]
 fn waits_that_go_down_only_are_free_of_deadlock_at_every_capacity() {
     // Explores each scenario without a fault, and compares the count of distinct states.
-    let mut wrong = Vec::new();
-    for scenario in SCENARIOS {
-        let verdict = check(scenario, None);
-        println!("{}: {verdict}", scenario.name);
-        if verdict.outcome != Outcome::Verified || verdict.states != Some(scenario.states) {
-            wrong.push(format!("{}: {verdict}\n{:?}", scenario.name, verdict.counterexample()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    all_hold(
+        SCENARIOS.iter().map(|scenario| (scenario.name, scenario.states, check(scenario, None))),
+    );
 }
 
 #[test]
