@@ -3,6 +3,10 @@
 //! [`StateError`] is what the specification expresses as an assertion, an index error or an
 //! overflow of `uint64` in a helper; [`Fault`] is what cannot be blamed on an input. A theme's own
 //! error (an attestation's, a deposit's) names the condition that failed and wraps these.
+//!
+//! Every operation has one enum, with a variant for each condition of the specification's function
+//! that carries the values compared. Its text is the operation's name, what was given, and what was
+//! expected: `BlockHeader: proposer index 12, expected 40`.
 
 use crate::primitives::{CommitteeIndex, Epoch, Slot, ValidatorIndex};
 
@@ -14,16 +18,28 @@ pub enum Fault {
     Entropy(String),
 }
 
-/// A `uint64` computation whose result does not fit, which the specification makes invalid.
+/// A `uint64` computation without a result in range, which the specification makes invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("a uint64 computation overflows")]
-pub struct Overflow;
+pub enum Overflow {
+    /// A sum.
+    #[error("{0} + {1}, expected to fit a uint64")]
+    Add(u64, u64),
+    /// A difference.
+    #[error("{0} - {1}, expected not to be negative")]
+    Sub(u64, u64),
+    /// A product.
+    #[error("{0} * {1}, expected to fit a uint64")]
+    Mul(u64, u64),
+    /// A quotient.
+    #[error("{0} / {1}, expected another divisor")]
+    Div(u64, u64),
+}
 
 /// A helper's condition that an input, or the state that it is applied to, does not meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum StateError {
     /// A validator index outside the registry.
-    #[error("validator {index} is not one of {count}")]
+    #[error("validator index {index}, expected less than {count}")]
     UnknownValidator {
         /// The index.
         index: ValidatorIndex,
@@ -31,7 +47,7 @@ pub enum StateError {
         count: usize,
     },
     /// A slot whose block root the state does not hold.
-    #[error("no block root of slot {slot} in a state of slot {state_slot}")]
+    #[error("block root of slot {slot}, expected a recent slot before {state_slot}")]
     SlotOutOfRange {
         /// The slot.
         slot: Slot,
@@ -39,7 +55,7 @@ pub enum StateError {
         state_slot: Slot,
     },
     /// A committee that the slot does not have.
-    #[error("committee {index} is not one of {count}")]
+    #[error("committee index {index}, expected less than {count}")]
     UnknownCommittee {
         /// The committee.
         index: CommitteeIndex,
@@ -47,7 +63,7 @@ pub enum StateError {
         count: u64,
     },
     /// Aggregation bits that end before the committee does.
-    #[error("{bits} aggregation bits for a committee of {committee}")]
+    #[error("{bits} aggregation bits, expected {committee}")]
     AggregationBitsTooShort {
         /// Number of bits.
         bits: usize,
@@ -55,10 +71,10 @@ pub enum StateError {
         committee: usize,
     },
     /// No validator is active, so that nobody can be chosen.
-    #[error("no active validators in epoch {0}")]
+    #[error("no active validators in epoch {0}, expected at least one")]
     NoActiveValidators(Epoch),
     /// A list of the state is full.
-    #[error("the state's {0} are full")]
+    #[error("the state's {0} are full, expected room for one more")]
     ListFull(&'static str),
     /// A computation overflows.
     #[error(transparent)]
@@ -93,19 +109,19 @@ pub(crate) trait SafeMath: Sized {
 
 impl SafeMath for u64 {
     fn safe_add(self, other: Self) -> Result<Self, Overflow> {
-        self.checked_add(other).ok_or(Overflow)
+        self.checked_add(other).ok_or(Overflow::Add(self, other))
     }
 
     fn safe_sub(self, other: Self) -> Result<Self, Overflow> {
-        self.checked_sub(other).ok_or(Overflow)
+        self.checked_sub(other).ok_or(Overflow::Sub(self, other))
     }
 
     fn safe_mul(self, other: Self) -> Result<Self, Overflow> {
-        self.checked_mul(other).ok_or(Overflow)
+        self.checked_mul(other).ok_or(Overflow::Mul(self, other))
     }
 
     fn safe_div(self, other: Self) -> Result<Self, Overflow> {
-        self.checked_div(other).ok_or(Overflow)
+        self.checked_div(other).ok_or(Overflow::Div(self, other))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::wire::Wire;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum GenesisError {
     /// A deposit is invalid.
-    #[error("deposit {index}: {error}")]
+    #[error("{error} (deposit {index} of genesis)")]
     Deposit {
         /// Its position.
         index: usize,

@@ -14,16 +14,16 @@ pub fn is_valid_merkle_branch(
     index: u64,
     root: Root,
 ) -> bool {
-    if branch.len() < depth {
-        return false;
-    }
-    let mut value = leaf;
-    for (level, sibling) in branch[..depth].iter().enumerate() {
+    branch.get(..depth).is_some_and(|branch| merkle_branch_root(leaf, branch, index) == root)
+}
+
+/// The root that `leaf` at `index` has by all siblings of `branch`, lowest first.
+pub(crate) fn merkle_branch_root(leaf: Root, branch: &[Root], index: u64) -> Root {
+    branch.iter().enumerate().fold(leaf, |value, (level, sibling)| {
         // Above the 64th level an index has no bits.
         let right = level < 64 && (index >> level) & 1 == 1;
-        value = if right { hash_concat(sibling, &value) } else { hash_concat(&value, sibling) };
-    }
-    value == root
+        if right { hash_concat(sibling, &value) } else { hash_concat(&value, sibling) }
+    })
 }
 
 /// The deposit tree's left edge: enough to append leaves and to know the root, in constant space.

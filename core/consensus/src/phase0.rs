@@ -21,7 +21,9 @@ use crate::config::ChainConfig;
 use crate::containers::{Attestation, Checkpoint, SignedBeaconBlock};
 use crate::domains::compute_epoch_at_slot;
 use crate::error::{AsFault, Fault, StateError};
-use crate::operations::{AttestationError, is_valid_indexed_attestation, slashable_indices};
+use crate::operations::{
+    AttestationError, IndexedAttestationError, is_valid_indexed_attestation, slashable_indices,
+};
 use crate::preset::Preset;
 use crate::primitives::{Root, SignatureBytes, Slot, ValidatorIndex};
 use crate::signatures::Signatures;
@@ -133,14 +135,16 @@ impl Invalid for InvalidData {
         match self {
             Self::Malformed(_) => "malformed_ssz",
             Self::Block(error) => error.reason(),
-            Self::Attestation(AttestationError::Signature) => "bad_signature",
+            Self::Attestation(AttestationError::Indexed(IndexedAttestationError::Signature {
+                ..
+            })) => "bad_signature",
             Self::Attestation(_) => "bad_attestation",
         }
     }
 
     fn condemns_root(&self) -> bool {
         match self {
-            Self::Malformed(_) | Self::Block(BlockError::ProposerSignature) => false,
+            Self::Malformed(_) | Self::Block(BlockError::ProposerSignature(_)) => false,
             Self::Block(_) | Self::Attestation(_) => true,
         }
     }
@@ -305,8 +309,9 @@ impl<P: Preset> Consensus for Phase0<P> {
         let Attestation { aggregation_bits, data, signature } = attestation.value();
         let check = || {
             let (target, slot) = (data.target.epoch, data.slot);
-            if target != compute_epoch_at_slot::<P>(slot) {
-                return Err(AttestationError::TargetSlot { target, slot });
+            let expected = compute_epoch_at_slot::<P>(slot);
+            if target != expected {
+                return Err(AttestationError::TargetSlot { target, expected, slot });
             }
             // Stricter than `on_attestation`, as the gossip rules want it: a bit for each member.
             let committee = get_beacon_committee(target_state, slot, data.index)?.len();

@@ -67,7 +67,7 @@ pub(crate) struct Registry {
     pub(crate) waiting: Vec<ValidatorIndex>,
     /// Slashed validators halfway to their withdrawal.
     pub(crate) halfway: Vec<ValidatorIndex>,
-    active_balance: Option<Gwei>,
+    active_balance: Result<Gwei, Overflow>,
 }
 
 impl Registry {
@@ -81,14 +81,14 @@ impl Registry {
             facts: Vec::with_capacity(count),
             waiting: Vec::new(),
             halfway: Vec::new(),
-            active_balance: Some(0),
+            active_balance: Ok(0),
         };
         for (index, validator) in (0..).zip(&state.validators) {
             let facts = Facts::of(validator, previous, current);
             if facts.active_now() {
                 registry.active_balance = registry
                     .active_balance
-                    .and_then(|sum| sum.checked_add(validator.effective_balance));
+                    .and_then(|sum| sum.safe_add(validator.effective_balance));
             }
             if validator.activation_epoch == FAR_FUTURE_EPOCH {
                 registry.waiting.push(index);
@@ -107,7 +107,7 @@ impl Registry {
     /// # Errors
     /// [`Overflow`] if the sum does not fit.
     pub(crate) fn total_active_balance<P: Preset>(&self) -> Result<Gwei, Overflow> {
-        Ok(self.active_balance.ok_or(Overflow)?.max(P::EFFECTIVE_BALANCE_INCREMENT))
+        Ok(self.active_balance?.max(P::EFFECTIVE_BALANCE_INCREMENT))
     }
 
     /// The sum of effective balances of those unslashed for whom `counts` holds, at least one

@@ -115,7 +115,7 @@ fn slot_roots<P: Preset>(
         check().map_err(Failure::input)?;
         if *slot > state.slot {
             process_slots(&mut state, *slot, config).map_err(|error| match error {
-                SlotsError::State(error) => Failure::input(anyhow!("--state: {error}")),
+                SlotsError::Epoch(error) => Failure::input(anyhow!("--state: {error}")),
                 other @ SlotsError::NotAfterState { .. } => Failure::fault(other),
             })?;
         }

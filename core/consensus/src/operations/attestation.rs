@@ -7,48 +7,88 @@ use crate::accessors::{
     for_each_attester, get_beacon_proposer_index, get_committee_count_per_slot, get_committee_len,
     get_current_epoch, get_previous_epoch, get_validator, signature_set,
 };
-use crate::containers::{Attestation, AttestationData, PendingAttestation};
+use crate::containers::{Attestation, AttestationData, Checkpoint, PendingAttestation};
 use crate::domains::{compute_epoch_at_slot, get_domain};
-use crate::error::{Overflow, SafeMath, StateError};
+use crate::error::{AsFault, Fault, Overflow, SafeMath, StateError};
 use crate::operations::fault_in_state;
 use crate::preset::Preset;
-use crate::primitives::{DOMAIN_BEACON_ATTESTER, Epoch, SignatureBytes, Slot, ValidatorIndex};
+use crate::primitives::{
+    CommitteeIndex, DOMAIN_BEACON_ATTESTER, Epoch, SignatureBytes, Slot, ValidatorIndex,
+};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::wire::Wire;
+
+/// Why a list of attesters with their signature is invalid.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum IndexedAttestationError {
+    /// Nobody attests.
+    #[error("0 attesting indices, expected at least one")]
+    Empty,
+    /// Attesters that are not ascending and distinct.
+    #[error("attesting index {index} after {previous}, expected ascending and distinct ones")]
+    Unsorted {
+        /// The index before.
+        previous: ValidatorIndex,
+        /// The index that is not greater.
+        index: ValidatorIndex,
+    },
+    /// The signature is not that of the attesters.
+    #[error("signature does not verify, expected that of {attesters} attesters")]
+    Signature {
+        /// How many are said to have signed.
+        attesters: usize,
+    },
+    /// A helper's condition.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+fault_in_state!(IndexedAttestationError);
 
 /// Why an attestation is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AttestationError {
     /// The target is neither of the current nor of the previous epoch.
-    #[error("target epoch {target}, expected {current} or the one before")]
+    #[error("Attestation: target epoch {target}, expected {previous} or {current}")]
     TargetEpoch {
         /// The target's epoch.
         target: Epoch,
+        /// The epoch before the state's, or genesis.
+        previous: Epoch,
         /// The state's epoch.
         current: Epoch,
     },
     /// The target's epoch is not the slot's.
-    #[error("target epoch {target}, expected that of slot {slot}")]
+    #[error("Attestation: target epoch {target}, expected {expected} of slot {slot}")]
     TargetSlot {
         /// The target's epoch.
         target: Epoch,
+        /// The slot's epoch.
+        expected: Epoch,
         /// The attested slot.
         slot: Slot,
     },
     /// Included too early or too late.
-    #[error("slot {attested}, expected within an epoch before {state}")]
+    #[error("Attestation: included at slot {state}, expected from {earliest} to {latest}")]
     InclusionDelay {
-        /// The attested slot.
-        attested: Slot,
         /// The state's slot.
         state: Slot,
+        /// First slot that may include it.
+        earliest: Slot,
+        /// Last slot that may include it.
+        latest: Slot,
     },
     /// The slot has no such committee.
-    #[error("committee index {0} is not below the slot's count")]
-    Committee(u64),
+    #[error("Attestation: committee index {index}, expected less than {count}")]
+    Committee {
+        /// The committee.
+        index: CommitteeIndex,
+        /// Committees of the slot.
+        count: u64,
+    },
     /// Not one bit per member.
-    #[error("{bits} aggregation bits, expected {committee}")]
+    #[error("Attestation: {bits} aggregation bits, expected {committee}")]
     AggregationBits {
         /// Number of bits.
         bits: usize,
@@ -56,23 +96,33 @@ pub enum AttestationError {
         committee: usize,
     },
     /// The source is not the justified checkpoint of its epoch.
-    #[error("the source is not the justified checkpoint")]
-    Source,
-    /// Nobody attests.
-    #[error("no attesters")]
-    Empty,
-    /// Attesters that are not ascending and distinct.
-    #[error("the attesters are not ascending and distinct")]
-    Unsorted,
-    /// The signature is not that of the attesters.
-    #[error("the signature does not verify")]
-    Signature,
+    #[error(
+        "Attestation: source of epoch {} and root {}, expected epoch {} and root {}",
+        .provided.epoch, .provided.root, .expected.epoch, .expected.root
+    )]
+    Source {
+        /// What the attestation says.
+        provided: Checkpoint,
+        /// The state's justified checkpoint for the target's epoch.
+        expected: Checkpoint,
+    },
+    /// Its attesters or their signature.
+    #[error("Attestation: {0}")]
+    Indexed(#[from] IndexedAttestationError),
     /// A helper's condition.
-    #[error(transparent)]
+    #[error("Attestation: {0}")]
     State(#[from] StateError),
 }
 
-fault_in_state!(AttestationError);
+impl AsFault for AttestationError {
+    fn as_fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Indexed(error) => error.as_fault(),
+            Self::State(error) => error.as_fault(),
+            _ => None,
+        }
+    }
+}
 
 impl From<Overflow> for AttestationError {
     fn from(overflow: Overflow) -> Self {
@@ -83,27 +133,26 @@ impl From<Overflow> for AttestationError {
 /// Checks that attesters are distinct and ascending, and that they signed.
 ///
 /// # Errors
-/// [`AttestationError::Empty`], [`AttestationError::Unsorted`], an unknown validator, or
-/// [`AttestationError::Signature`].
+/// [`IndexedAttestationError`] names the first condition that fails.
 pub fn is_valid_indexed_attestation<P: Preset>(
     state: &BeaconState<P>,
     indices: &[ValidatorIndex],
     data: &AttestationData,
     signature: &SignatureBytes,
     signatures: &mut Signatures,
-) -> Result<(), AttestationError> {
+) -> Result<(), IndexedAttestationError> {
     if indices.is_empty() {
-        return Err(AttestationError::Empty);
+        return Err(IndexedAttestationError::Empty);
     }
-    if !indices.is_sorted_by(|left, right| left < right) {
-        return Err(AttestationError::Unsorted);
+    if let Some(pair) = indices.windows(2).find(|pair| pair[0] >= pair[1]) {
+        return Err(IndexedAttestationError::Unsorted { previous: pair[0], index: pair[1] });
     }
     // The last index is the highest: an unknown validator is found before a key is.
     get_validator(state, indices[indices.len() - 1])?;
     if accept_attesters(state, indices, data, signature, signatures) {
         Ok(())
     } else {
-        Err(AttestationError::Signature)
+        Err(IndexedAttestationError::Signature { attesters: indices.len() })
     }
 }
 
@@ -138,19 +187,22 @@ pub fn process_attestation<P: Preset>(
     let data = &attestation.data;
     let current = get_current_epoch(state);
     let target = data.target.epoch;
-    if target != current && target != get_previous_epoch(state) {
-        return Err(AttestationError::TargetEpoch { target, current });
+    let previous = get_previous_epoch(state);
+    if target != current && target != previous {
+        return Err(AttestationError::TargetEpoch { target, previous, current });
     }
-    if target != compute_epoch_at_slot::<P>(data.slot) {
-        return Err(AttestationError::TargetSlot { target, slot: data.slot });
+    let expected = compute_epoch_at_slot::<P>(data.slot);
+    if target != expected {
+        return Err(AttestationError::TargetSlot { target, expected, slot: data.slot });
     }
     let earliest = data.slot.safe_add(P::MIN_ATTESTATION_INCLUSION_DELAY)?;
     let latest = data.slot.safe_add(P::SLOTS_PER_EPOCH)?;
     if !(earliest..=latest).contains(&state.slot) {
-        return Err(AttestationError::InclusionDelay { attested: data.slot, state: state.slot });
+        return Err(AttestationError::InclusionDelay { state: state.slot, earliest, latest });
     }
-    if data.index >= get_committee_count_per_slot(state, target)? {
-        return Err(AttestationError::Committee(data.index));
+    let count = get_committee_count_per_slot(state, target)?;
+    if data.index >= count {
+        return Err(AttestationError::Committee { index: data.index, count });
     }
     let committee = get_committee_len(state, data)?;
     if attestation.aggregation_bits.len() != committee {
@@ -163,7 +215,7 @@ pub fn process_attestation<P: Preset>(
         &state.previous_justified_checkpoint
     };
     if data.source != *justified {
-        return Err(AttestationError::Source);
+        return Err(AttestationError::Source { provided: data.source, expected: *justified });
     }
     let pending = PendingAttestation {
         aggregation_bits: attestation.aggregation_bits.clone(),
@@ -178,10 +230,10 @@ pub fn process_attestation<P: Preset>(
         Ok(())
     })?;
     if attesters.is_empty() {
-        return Err(AttestationError::Empty);
+        return Err(IndexedAttestationError::Empty.into());
     }
     if !accept_attesters(state, &attesters, data, &attestation.signature, signatures) {
-        return Err(AttestationError::Signature);
+        return Err(IndexedAttestationError::Signature { attesters: attesters.len() }.into());
     }
     let list = if target == current {
         &mut state.current_epoch_attestations

@@ -9,9 +9,9 @@ use crate::config::ChainConfig;
 use crate::containers::AttesterSlashing;
 use crate::error::{AsFault, Fault, StateError};
 use crate::mutators::slash_validator;
-use crate::operations::{AttestationError, is_valid_indexed_attestation};
+use crate::operations::{IndexedAttestationError, is_valid_indexed_attestation};
 use crate::preset::Preset;
-use crate::primitives::ValidatorIndex;
+use crate::primitives::{Epoch, ValidatorIndex};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 
@@ -19,23 +19,40 @@ use crate::state::BeaconState;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AttesterSlashingError {
     /// The two votes do not contradict each other.
-    #[error("the votes do not contradict each other")]
-    NotSlashable,
+    #[error(
+        "AttesterSlashing: votes from epoch {} to {} and from {} to {}, \
+         expected a double or a surrounding vote",
+        .first.0, .first.1, .second.0, .second.1
+    )]
+    NotSlashable {
+        /// Epochs of the first vote's source and target.
+        first: (Epoch, Epoch),
+        /// Epochs of the second vote's source and target.
+        second: (Epoch, Epoch),
+    },
     /// One of the attestations is invalid.
-    #[error("an attestation is invalid: {0}")]
-    Attestation(#[from] AttestationError),
+    #[error("AttesterSlashing: attestation {number}: {error}")]
+    Attestation {
+        /// Which, 1 or 2.
+        number: u8,
+        /// What is wrong with it.
+        error: IndexedAttestationError,
+    },
     /// No validator that signed both can be slashed any more.
-    #[error("nobody is slashed")]
-    NobodySlashed,
+    #[error("AttesterSlashing: none of {common} common attesters slashable, expected at least one")]
+    NobodySlashed {
+        /// How many signed both.
+        common: usize,
+    },
     /// A helper's condition.
-    #[error(transparent)]
+    #[error("AttesterSlashing: {0}")]
     State(#[from] StateError),
 }
 
 impl AsFault for AttesterSlashingError {
     fn as_fault(&self) -> Option<&Fault> {
         match self {
-            Self::Attestation(error) => error.as_fault(),
+            Self::Attestation { error, .. } => error.as_fault(),
             Self::State(error) => error.as_fault(),
             _ => None,
         }
@@ -61,24 +78,32 @@ pub fn process_attester_slashing<P: Preset>(
 ) -> Result<(), AttesterSlashingError> {
     let (first, second) = (&slashing.attestation_1, &slashing.attestation_2);
     if !is_slashable_attestation_data(&first.data, &second.data) {
-        return Err(AttesterSlashingError::NotSlashable);
+        let [first, second] = [first, second]
+            .map(|attestation| (attestation.data.source.epoch, attestation.data.target.epoch));
+        return Err(AttesterSlashingError::NotSlashable { first, second });
     }
-    for attestation in [first, second] {
+    for (number, attestation) in [(1, first), (2, second)] {
         is_valid_indexed_attestation(
             state,
             &attestation.attesting_indices,
             &attestation.data,
             &attestation.signature,
             signatures,
-        )?;
+        )
+        .map_err(|error| AttesterSlashingError::Attestation { number, error })?;
     }
     let epoch = get_current_epoch(state);
     let mut slashed_any = false;
-    for index in slashable_indices(slashing) {
+    let common = slashable_indices(slashing);
+    for index in common.iter().copied() {
         if is_slashable_validator(get_validator(state, index)?, epoch) {
             slash_validator(state, index, None, config)?;
             slashed_any = true;
         }
     }
-    if slashed_any { Ok(()) } else { Err(AttesterSlashingError::NobodySlashed) }
+    if slashed_any {
+        Ok(())
+    } else {
+        Err(AttesterSlashingError::NobodySlashed { common: common.len() })
+    }
 }

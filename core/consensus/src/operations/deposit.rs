@@ -8,10 +8,10 @@
 
 use crate::bls;
 use crate::config::ChainConfig;
-use crate::containers::{DEPOSIT_PROOF_LENGTH, Deposit, DepositData, DepositMessage, Validator};
+use crate::containers::{Deposit, DepositData, DepositMessage, Validator};
 use crate::domains::{compute_domain, compute_signing_root};
 use crate::error::{Overflow, SafeMath, StateError};
-use crate::merkle::is_valid_merkle_branch;
+use crate::merkle::merkle_branch_root;
 use crate::mutators::increase_balance;
 use crate::operations::fault_in_state;
 use crate::preset::Preset;
@@ -23,10 +23,17 @@ use crate::wire::Wire;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum DepositError {
     /// The proof does not lead to the state's deposit root.
-    #[error("the proof of deposit {0} does not lead to the deposit root")]
-    MerkleProof(u64),
+    #[error("Deposit: root {computed} by the proof at index {index}, expected {expected}")]
+    MerkleProof {
+        /// The state's `eth1_deposit_index`.
+        index: u64,
+        /// Where the proof leads from there.
+        computed: Root,
+        /// The state's `eth1_data.deposit_root`.
+        expected: Root,
+    },
     /// A helper's condition.
-    #[error(transparent)]
+    #[error("Deposit: {0}")]
     State(#[from] StateError),
 }
 
@@ -49,16 +56,12 @@ pub fn process_deposit<P: Preset>(
     skip_merkle: bool,
     config: &ChainConfig,
 ) -> Result<(), DepositError> {
-    let proven = skip_merkle
-        || is_valid_merkle_branch(
-            deposit.data.hash_tree_root(),
-            &deposit.proof,
-            DEPOSIT_PROOF_LENGTH,
-            state.eth1_deposit_index,
-            state.eth1_data.deposit_root,
-        );
-    if !proven {
-        return Err(DepositError::MerkleProof(state.eth1_deposit_index));
+    if !skip_merkle {
+        let (index, expected) = (state.eth1_deposit_index, state.eth1_data.deposit_root);
+        let computed = merkle_branch_root(deposit.data.hash_tree_root(), &deposit.proof, index);
+        if computed != expected {
+            return Err(DepositError::MerkleProof { index, computed, expected });
+        }
     }
     state.eth1_deposit_index = state.eth1_deposit_index.safe_add(1)?;
     apply_deposit(state, &deposit.data, config)

@@ -13,7 +13,9 @@ mod deposit;
 mod proposer_slashing;
 mod voluntary_exit;
 
-pub use attestation::{AttestationError, is_valid_indexed_attestation, process_attestation};
+pub use attestation::{
+    AttestationError, IndexedAttestationError, is_valid_indexed_attestation, process_attestation,
+};
 pub use attester_slashing::{AttesterSlashingError, process_attester_slashing, slashable_indices};
 pub(crate) use deposit::effective_balance;
 pub use deposit::{DepositError, apply_deposit, process_deposit};

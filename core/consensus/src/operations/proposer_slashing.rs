@@ -12,7 +12,7 @@ use crate::error::StateError;
 use crate::mutators::slash_validator;
 use crate::operations::fault_in_state;
 use crate::preset::Preset;
-use crate::primitives::{DOMAIN_BEACON_PROPOSER, ValidatorIndex};
+use crate::primitives::{DOMAIN_BEACON_PROPOSER, Epoch, Slot, ValidatorIndex};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::wire::Wire;
@@ -21,22 +21,61 @@ use crate::wire::Wire;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ProposerSlashingError {
     /// The headers are of different slots.
-    #[error("the headers are of different slots")]
-    Slots,
+    #[error("ProposerSlashing: slot {second} of header 2, expected {first}")]
+    Slots {
+        /// Slot of the first header.
+        first: Slot,
+        /// Slot of the second header.
+        second: Slot,
+    },
     /// The headers are of different proposers.
-    #[error("the headers are of different proposers")]
-    Proposers,
+    #[error("ProposerSlashing: proposer index {second} of header 2, expected {first}")]
+    Proposers {
+        /// Proposer of the first header.
+        first: ValidatorIndex,
+        /// Proposer of the second header.
+        second: ValidatorIndex,
+    },
     /// The headers are the same.
-    #[error("the headers are the same")]
-    SameHeader,
+    #[error(
+        "ProposerSlashing: equal headers of slot {slot} by {proposer}, expected different ones"
+    )]
+    SameHeader {
+        /// Their slot.
+        slot: Slot,
+        /// Their proposer.
+        proposer: ValidatorIndex,
+    },
     /// The proposer was slashed before, is not active yet, or may withdraw already.
-    #[error("validator {0} cannot be slashed")]
-    NotSlashable(ValidatorIndex),
+    #[error(
+        "ProposerSlashing: validator {index} with slashed {slashed}, activation epoch \
+         {activation}, withdrawable epoch {withdrawable}, expected slashable in {current}"
+    )]
+    NotSlashable {
+        /// The proposer.
+        index: ValidatorIndex,
+        /// Whether it was slashed before.
+        slashed: bool,
+        /// Its `activation_epoch`.
+        activation: Epoch,
+        /// Its `withdrawable_epoch`.
+        withdrawable: Epoch,
+        /// The state's epoch.
+        current: Epoch,
+    },
     /// A header's signature is not the proposer's.
-    #[error("a header's signature does not verify")]
-    Signature,
+    #[error(
+        "ProposerSlashing: signature of header {header} does not verify, expected validator \
+         {proposer}'s"
+    )]
+    Signature {
+        /// Which header, 1 or 2.
+        header: u8,
+        /// The proposer.
+        proposer: ValidatorIndex,
+    },
     /// A helper's condition.
-    #[error(transparent)]
+    #[error("ProposerSlashing: {0}")]
     State(#[from] StateError),
 }
 
@@ -55,19 +94,28 @@ pub fn process_proposer_slashing<P: Preset>(
     let signed_headers = [&slashing.signed_header_1, &slashing.signed_header_2];
     let [first, second] = signed_headers.map(|signed| &signed.message);
     if first.slot != second.slot {
-        return Err(ProposerSlashingError::Slots);
+        return Err(ProposerSlashingError::Slots { first: first.slot, second: second.slot });
     }
     if first.proposer_index != second.proposer_index {
-        return Err(ProposerSlashingError::Proposers);
-    }
-    if first == second {
-        return Err(ProposerSlashingError::SameHeader);
+        let (first, second) = (first.proposer_index, second.proposer_index);
+        return Err(ProposerSlashingError::Proposers { first, second });
     }
     let proposer_index = first.proposer_index;
-    if !is_slashable_validator(get_validator(state, proposer_index)?, get_current_epoch(state)) {
-        return Err(ProposerSlashingError::NotSlashable(proposer_index));
+    if first == second {
+        let (slot, proposer) = (first.slot, proposer_index);
+        return Err(ProposerSlashingError::SameHeader { slot, proposer });
     }
-    for signed in signed_headers {
+    let (validator, current) = (get_validator(state, proposer_index)?, get_current_epoch(state));
+    if !is_slashable_validator(validator, current) {
+        return Err(ProposerSlashingError::NotSlashable {
+            index: proposer_index,
+            slashed: validator.slashed,
+            activation: validator.activation_epoch,
+            withdrawable: validator.withdrawable_epoch,
+            current,
+        });
+    }
+    for (number, signed) in (1..).zip(signed_headers) {
         let header = &signed.message;
         let key = public_key(state, proposer_index)?;
         let accepted = signatures.accept(|| {
@@ -76,7 +124,8 @@ pub fn process_proposer_slashing<P: Preset>(
             signature_set(key, header.hash_tree_root(), domain, &signed.signature)
         });
         if !accepted {
-            return Err(ProposerSlashingError::Signature);
+            let proposer = proposer_index;
+            return Err(ProposerSlashingError::Signature { header: number, proposer });
         }
     }
     Ok(slash_validator(state, proposer_index, None, config)?)

@@ -21,13 +21,30 @@ use crate::wire::Wire;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum VoluntaryExitError {
     /// The validator has no duties to stop.
-    #[error("validator {0} is not active")]
-    NotActive(ValidatorIndex),
+    #[error(
+        "VoluntaryExit: validator {index} active from epoch {activation} to {exit}, \
+         expected active in {current}"
+    )]
+    NotActive {
+        /// The validator.
+        index: ValidatorIndex,
+        /// Its `activation_epoch`.
+        activation: Epoch,
+        /// Its `exit_epoch`.
+        exit: Epoch,
+        /// The state's epoch.
+        current: Epoch,
+    },
     /// The validator is leaving already.
-    #[error("validator {0} is exiting already")]
-    AlreadyExiting(ValidatorIndex),
+    #[error("VoluntaryExit: exit epoch {exit} of validator {index}, expected none")]
+    AlreadyExiting {
+        /// The validator.
+        index: ValidatorIndex,
+        /// Its `exit_epoch`.
+        exit: Epoch,
+    },
     /// The exit is for a later epoch.
-    #[error("an exit for epoch {exit} in epoch {current}")]
+    #[error("VoluntaryExit: epoch {exit}, expected at most {current}")]
     TooEarly {
         /// Epoch from which the exit holds.
         exit: Epoch,
@@ -35,13 +52,23 @@ pub enum VoluntaryExitError {
         current: Epoch,
     },
     /// The validator has not served long enough.
-    #[error("validator {0} has not been active long enough")]
-    TooYoung(ValidatorIndex),
+    #[error(
+        "VoluntaryExit: epoch {current} of the state, \
+         expected at least {earliest} for validator {index}"
+    )]
+    TooYoung {
+        /// The validator.
+        index: ValidatorIndex,
+        /// The state's epoch.
+        current: Epoch,
+        /// First epoch in which the validator may exit.
+        earliest: Epoch,
+    },
     /// The signature is not the validator's.
-    #[error("the signature does not verify")]
-    Signature,
+    #[error("VoluntaryExit: signature does not verify, expected validator {0}'s")]
+    Signature(ValidatorIndex),
     /// A helper's condition.
-    #[error(transparent)]
+    #[error("VoluntaryExit: {0}")]
     State(#[from] StateError),
 }
 
@@ -69,16 +96,22 @@ pub fn process_voluntary_exit<P: Preset>(
     let current = get_current_epoch(state);
     let validator = get_validator(state, index)?;
     if !is_active_validator(validator, current) {
-        return Err(VoluntaryExitError::NotActive(index));
+        return Err(VoluntaryExitError::NotActive {
+            index,
+            activation: validator.activation_epoch,
+            exit: validator.exit_epoch,
+            current,
+        });
     }
     if validator.exit_epoch != FAR_FUTURE_EPOCH {
-        return Err(VoluntaryExitError::AlreadyExiting(index));
+        return Err(VoluntaryExitError::AlreadyExiting { index, exit: validator.exit_epoch });
     }
     if current < exit.epoch {
         return Err(VoluntaryExitError::TooEarly { exit: exit.epoch, current });
     }
-    if current < validator.activation_epoch.safe_add(config.shard_committee_period)? {
-        return Err(VoluntaryExitError::TooYoung(index));
+    let earliest = validator.activation_epoch.safe_add(config.shard_committee_period)?;
+    if current < earliest {
+        return Err(VoluntaryExitError::TooYoung { index, current, earliest });
     }
     let key = public_key(state, index)?;
     let accepted = signatures.accept(|| {
@@ -86,7 +119,7 @@ pub fn process_voluntary_exit<P: Preset>(
         signature_set(key, exit.hash_tree_root(), domain, &signed_exit.signature)
     });
     if !accepted {
-        return Err(VoluntaryExitError::Signature);
+        return Err(VoluntaryExitError::Signature(index));
     }
     Ok(initiate_validator_exit(state, index, config)?)
 }

@@ -11,14 +11,14 @@ use crate::accessors::{
 use crate::config::ChainConfig;
 use crate::containers::{BeaconBlock, BeaconBlockBody, BeaconBlockHeader, Eth1Data, MAX_DEPOSITS};
 use crate::domains::get_domain;
-use crate::error::{AsFault, Fault, Overflow, SafeMath, StateError};
+use crate::error::{AsFault, Fault, StateError};
 use crate::operations::{
-    AttestationError, AttesterSlashingError, DepositError, ProposerSlashingError,
-    VoluntaryExitError, fault_in_state, process_attestation, process_attester_slashing,
-    process_deposit, process_proposer_slashing, process_voluntary_exit,
+    AttestationError, AttesterSlashingError, DepositError, IndexedAttestationError,
+    ProposerSlashingError, VoluntaryExitError, fault_in_state, process_attestation,
+    process_attester_slashing, process_deposit, process_proposer_slashing, process_voluntary_exit,
 };
 use crate::preset::Preset;
-use crate::primitives::{DOMAIN_RANDAO, Root, Slot, ValidatorIndex, hash};
+use crate::primitives::{DOMAIN_RANDAO, Epoch, Root, Slot, ValidatorIndex, hash};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::state_transition::UpdateFlags;
@@ -29,7 +29,7 @@ use crate::wire::Wire;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum HeaderError {
     /// The block is of another slot than the state.
-    #[error("slot {block}, expected {state}")]
+    #[error("BlockHeader: slot {block}, expected {state}")]
     Slot {
         /// The block's slot.
         block: Slot,
@@ -37,7 +37,7 @@ pub enum HeaderError {
         state: Slot,
     },
     /// The block does not come after the latest one.
-    #[error("slot {block}, expected more than the latest block's {latest}")]
+    #[error("BlockHeader: slot {block}, expected more than the latest block's {latest}")]
     NotAfterLatest {
         /// The block's slot.
         block: Slot,
@@ -45,7 +45,7 @@ pub enum HeaderError {
         latest: Slot,
     },
     /// Another validator proposes in this slot.
-    #[error("proposer index {provided}, expected {expected}")]
+    #[error("BlockHeader: proposer index {provided}, expected {expected}")]
     Proposer {
         /// Who the block says proposes.
         provided: ValidatorIndex,
@@ -53,7 +53,7 @@ pub enum HeaderError {
         expected: ValidatorIndex,
     },
     /// The parent is not the state's latest block.
-    #[error("parent root {provided}, expected {latest}")]
+    #[error("BlockHeader: parent root {provided}, expected {latest}")]
     ParentRoot {
         /// The block's parent.
         provided: Root,
@@ -61,10 +61,10 @@ pub enum HeaderError {
         latest: Root,
     },
     /// The proposer was slashed.
-    #[error("proposer {0} is slashed")]
+    #[error("BlockHeader: proposer {0} is slashed, expected one that is not")]
     ProposerSlashed(ValidatorIndex),
     /// A helper's condition.
-    #[error(transparent)]
+    #[error("BlockHeader: {0}")]
     State(#[from] StateError),
 }
 
@@ -74,10 +74,15 @@ fault_in_state!(HeaderError);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum RandaoError {
     /// The reveal is not the proposer's signature over the epoch.
-    #[error("the reveal does not verify")]
-    Signature,
+    #[error("Randao: reveal does not verify, expected proposer {proposer}'s for epoch {epoch}")]
+    Signature {
+        /// Who proposes.
+        proposer: ValidatorIndex,
+        /// What is to be signed.
+        epoch: Epoch,
+    },
     /// A helper's condition.
-    #[error(transparent)]
+    #[error("Randao: {0}")]
     State(#[from] StateError),
 }
 
@@ -87,7 +92,7 @@ fault_in_state!(RandaoError);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Eth1DataError {
     /// A helper's condition.
-    #[error(transparent)]
+    #[error("Eth1Data: {0}")]
     State(#[from] StateError),
 }
 
@@ -102,7 +107,7 @@ impl AsFault for Eth1DataError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum OperationsError {
     /// The block carries another number of deposits than it has to.
-    #[error("{provided} deposits, expected {expected}")]
+    #[error("Operations: {provided} deposits, expected {expected}")]
     DepositCount {
         /// Deposits in the block.
         provided: usize,
@@ -110,10 +115,15 @@ pub enum OperationsError {
         expected: u64,
     },
     /// More deposits were processed than there are.
-    #[error(transparent)]
-    Overflow(#[from] Overflow),
+    #[error("Operations: eth1 deposit index {index}, expected at most {count}")]
+    DepositIndex {
+        /// The state's `eth1_deposit_index`.
+        index: u64,
+        /// The state's `eth1_data.deposit_count`.
+        count: u64,
+    },
     /// A proposer slashing.
-    #[error("ProposerSlashing {index}: {error}")]
+    #[error("{error} (proposer slashing {index} of the block)")]
     ProposerSlashing {
         /// Its position.
         index: usize,
@@ -121,7 +131,7 @@ pub enum OperationsError {
         error: ProposerSlashingError,
     },
     /// An attester slashing.
-    #[error("AttesterSlashing {index}: {error}")]
+    #[error("{error} (attester slashing {index} of the block)")]
     AttesterSlashing {
         /// Its position.
         index: usize,
@@ -129,7 +139,7 @@ pub enum OperationsError {
         error: AttesterSlashingError,
     },
     /// An attestation.
-    #[error("Attestation {index}: {error}")]
+    #[error("{error} (attestation {index} of the block)")]
     Attestation {
         /// Its position.
         index: usize,
@@ -137,7 +147,7 @@ pub enum OperationsError {
         error: AttestationError,
     },
     /// A deposit.
-    #[error("Deposit {index}: {error}")]
+    #[error("{error} (deposit {index} of the block)")]
     Deposit {
         /// Its position.
         index: usize,
@@ -145,22 +155,51 @@ pub enum OperationsError {
         error: DepositError,
     },
     /// A voluntary exit.
-    #[error("VoluntaryExit {index}: {error}")]
+    #[error("{error} (voluntary exit {index} of the block)")]
     VoluntaryExit {
         /// Its position.
         index: usize,
         /// What is wrong with it.
         error: VoluntaryExitError,
     },
-    /// A signature of an operation, found invalid when all were verified together.
-    #[error("the {0}th signature of the block's operations does not verify")]
-    Signature(usize),
+}
+
+impl OperationsError {
+    /// The operation whose signature was set aside as the `at`-th of a block's: slashings set two
+    /// aside each, attestations and exits one, in the order of processing. `None` if there are not so
+    /// many.
+    pub(super) fn of_signature(body: &BeaconBlockBody, mut at: usize) -> Option<Self> {
+        if let Some(slashing) = body.proposer_slashings.get(at / 2) {
+            let header = (at % 2) as u8 + 1;
+            let proposer = slashing.signed_header_1.message.proposer_index;
+            let error = ProposerSlashingError::Signature { header, proposer };
+            return Some(Self::ProposerSlashing { index: at / 2, error });
+        }
+        at -= 2 * body.proposer_slashings.len();
+        if let Some(slashing) = body.attester_slashings.get(at / 2) {
+            let attestations = [&slashing.attestation_1, &slashing.attestation_2];
+            let attesters = attestations[at % 2].attesting_indices.len();
+            let error = IndexedAttestationError::Signature { attesters };
+            let error = AttesterSlashingError::Attestation { number: (at % 2) as u8 + 1, error };
+            return Some(Self::AttesterSlashing { index: at / 2, error });
+        }
+        at -= 2 * body.attester_slashings.len();
+        if let Some(attestation) = body.attestations.get(at) {
+            let attesters = attestation.aggregation_bits.count_ones();
+            let error = IndexedAttestationError::Signature { attesters }.into();
+            return Some(Self::Attestation { index: at, error });
+        }
+        at -= body.attestations.len();
+        let exit = body.voluntary_exits.get(at)?;
+        let error = VoluntaryExitError::Signature(exit.message.validator_index);
+        Some(Self::VoluntaryExit { index: at, error })
+    }
 }
 
 impl AsFault for OperationsError {
     fn as_fault(&self) -> Option<&Fault> {
         match self {
-            Self::DepositCount { .. } | Self::Overflow(_) | Self::Signature(_) => None,
+            Self::DepositCount { .. } | Self::DepositIndex { .. } => None,
             Self::ProposerSlashing { error, .. } => error.as_fault(),
             Self::AttesterSlashing { error, .. } => error.as_fault(),
             Self::Attestation { error, .. } => error.as_fault(),
@@ -220,13 +259,14 @@ pub fn process_randao<P: Preset>(
     signatures: &mut Signatures,
 ) -> Result<(), RandaoError> {
     let epoch = get_current_epoch(state);
-    let key = public_key(state, get_beacon_proposer_index(state)?)?;
+    let proposer = get_beacon_proposer_index(state)?;
+    let key = public_key(state, proposer)?;
     let accepted = signatures.accept(|| {
         let domain = get_domain(state, DOMAIN_RANDAO, epoch);
         signature_set(key, uint_leaf(epoch), domain, &body.randao_reveal)
     });
     if !accepted {
-        return Err(RandaoError::Signature);
+        return Err(RandaoError::Signature { proposer, epoch });
     }
     let mut mix = get_randao_mix(state, epoch).to_bytes();
     for (byte, other) in mix.iter_mut().zip(hash(body.randao_reveal.as_ref()).as_bytes()) {
@@ -271,7 +311,9 @@ pub fn process_operations<P: Preset>(
     signatures: &mut Signatures,
     config: &ChainConfig,
 ) -> Result<(), OperationsError> {
-    let outstanding = state.eth1_data.deposit_count.safe_sub(state.eth1_deposit_index)?;
+    let (index, count) = (state.eth1_deposit_index, state.eth1_data.deposit_count);
+    let outstanding =
+        count.checked_sub(index).ok_or(OperationsError::DepositIndex { index, count })?;
     let expected = outstanding.min(MAX_DEPOSITS as u64);
     if body.deposits.len() as u64 != expected {
         return Err(OperationsError::DepositCount { provided: body.deposits.len(), expected });

@@ -9,7 +9,7 @@ use crate::accessors::{
 use crate::config::ChainConfig;
 use crate::containers::Checkpoint;
 use crate::domains::compute_activation_exit_epoch;
-use crate::error::{SafeMath, StateError};
+use crate::error::{AsFault, Fault, SafeMath, StateError};
 use crate::mutators::{decrease_balance, get_validator_mut, initiate_validator_exit};
 use crate::operations::effective_balance;
 use crate::preset::Preset;
@@ -19,31 +19,75 @@ use crate::rewards::{Participation, attestation_deltas, get_target_attesting_bal
 use crate::state::{BeaconState, HistoricalBatch};
 use crate::tree::PersistentList;
 
+macro_rules! epoch_error {
+    ($($(#[$meta:meta])* $step:ident / $function:literal,)+) => {
+        /// Which step of an epoch's end the state does not support, and why.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+        pub enum EpochError {
+            $(
+                $(#[$meta])*
+                #[error("{step}: {0}", step = $function)]
+                $step(StateError),
+            )+
+        }
+
+        impl AsFault for EpochError {
+            fn as_fault(&self) -> Option<&Fault> {
+                match self {
+                    $(Self::$step(error) => error.as_fault(),)+
+                }
+            }
+        }
+    };
+}
+
+epoch_error! {
+    /// Justification and finality.
+    Justification / "JustificationAndFinalization",
+    /// Rewards and penalties.
+    Rewards / "RewardsAndPenalties",
+    /// Activations and ejections.
+    Registry / "RegistryUpdates",
+    /// Penalties of the slashed.
+    Slashings / "Slashings",
+    /// The end of a voting period.
+    Eth1DataReset / "Eth1DataReset",
+    /// Effective balances.
+    EffectiveBalances / "EffectiveBalanceUpdates",
+    /// Room for the next epoch's slashed balance.
+    SlashingsReset / "SlashingsReset",
+    /// The next epoch's randomness.
+    RandaoMixesReset / "RandaoMixesReset",
+    /// The accumulator of past roots.
+    HistoricalRoots / "HistoricalRootsUpdate",
+}
+
 /// Ends the state's epoch. The state's slot is the epoch's last one.
 ///
 /// # Errors
-/// [`StateError`] if the state contradicts itself or a computation overflows; the state is then
-/// unusable.
+/// [`EpochError`] names the first step that fails: the state contradicts itself, or a computation
+/// overflows. The state is then unusable.
 pub fn process_epoch<P: Preset>(
     state: &mut BeaconState<P>,
     config: &ChainConfig,
-) -> Result<(), StateError> {
+) -> Result<(), EpochError> {
     let registry = Registry::of(state);
     let participation = match get_current_epoch(state) {
         GENESIS_EPOCH => None,
-        _ => Some(Participation::of(state, &registry)?),
+        _ => Some(Participation::of(state, &registry).map_err(EpochError::Justification)?),
     };
-    justify_and_finalize(state, &registry, participation.as_ref())?;
+    justify_and_finalize(state, &registry, participation.as_ref())
+        .map_err(EpochError::Justification)?;
     if let Some(participation) = &participation {
-        pay(state, &registry, participation)?;
+        pay(state, &registry, participation).map_err(EpochError::Rewards)?;
     }
-    update_registry(state, &registry, config)?;
-    penalize_slashed(state, &registry)?;
-    process_eth1_data_reset(state)?;
-    update_effective_balances(state, &registry)?;
-    process_slashings_reset(state)?;
-    process_randao_mixes_reset(state)?;
-    process_historical_roots_update(state)?;
+    update_registry(state, &registry, config).map_err(EpochError::Registry)?;
+    penalize_slashed(state, &registry).map_err(EpochError::Slashings)?;
+    process_eth1_data_reset(state).map_err(EpochError::Eth1DataReset)?;
+    update_effective_balances(state, &registry).map_err(EpochError::EffectiveBalances)?;
+    process_slashings_reset(state).map_err(EpochError::SlashingsReset)?;
+    process_randao_mixes_reset(state).map_err(EpochError::RandaoMixesReset)?;
+    process_historical_roots_update(state).map_err(EpochError::HistoricalRoots)?;
     process_participation_record_updates(state);
     Ok(())
 }

@@ -26,7 +26,7 @@ pub use block::{
 };
 pub use blocksmith::consensus::UpdateFlags;
 pub use epoch::{
-    compute_pulled_up_checkpoints, process_effective_balance_updates, process_epoch,
+    EpochError, compute_pulled_up_checkpoints, process_effective_balance_updates, process_epoch,
     process_eth1_data_reset, process_historical_roots_update,
     process_justification_and_finalization, process_participation_record_updates,
     process_randao_mixes_reset, process_registry_updates, process_rewards_and_penalties,
@@ -38,10 +38,10 @@ use crate::accessors::{get_current_epoch, get_validator, public_key, signature_s
 use crate::bls::{BlsError, SignatureSet};
 use crate::config::ChainConfig;
 use crate::containers::{BeaconBlock, SignedBeaconBlock};
-use crate::domains::get_domain;
-use crate::error::{AsFault, Fault, StateError};
+use crate::domains::{compute_epoch_at_slot, get_domain};
+use crate::error::{AsFault, Fault};
 use crate::preset::Preset;
-use crate::primitives::{DOMAIN_BEACON_PROPOSER, Root, Slot};
+use crate::primitives::{DOMAIN_BEACON_PROPOSER, Root, Slot, ValidatorIndex};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::wire::Wire;
@@ -59,24 +59,24 @@ pub enum BlockError {
     },
     /// The slots up to the block cannot be processed.
     #[error("Slots: {0}")]
-    Slots(StateError),
+    Slots(EpochError),
     /// The signature is not that of the validator that the block names.
-    #[error("BlockSignature: does not verify")]
-    ProposerSignature,
+    #[error("BlockSignature: signature does not verify, expected proposer {0}'s")]
+    ProposerSignature(ValidatorIndex),
     /// The header.
-    #[error("BlockHeader: {0}")]
+    #[error(transparent)]
     Header(#[from] HeaderError),
     /// The RANDAO reveal.
-    #[error("Randao: {0}")]
+    #[error(transparent)]
     Randao(#[from] RandaoError),
     /// The vote on the deposit contract.
-    #[error("Eth1Data: {0}")]
+    #[error(transparent)]
     Eth1Data(#[from] Eth1DataError),
     /// The operations.
-    #[error("Operations: {0}")]
+    #[error(transparent)]
     Operations(#[from] OperationsError),
     /// The state root.
-    #[error("StateRoot: {provided}, expected {computed}")]
+    #[error("StateRoot: state root {provided}, expected {computed}")]
     StateRoot {
         /// What the block says.
         provided: Root,
@@ -90,7 +90,7 @@ impl BlockError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::SlotNotAfterParent { .. } | Self::Slots(_) => "slot_not_after_parent",
-            Self::ProposerSignature => "bad_proposer_signature",
+            Self::ProposerSignature(_) => "bad_proposer_signature",
             Self::Header(_) => "bad_block_header",
             Self::Randao(_) => "bad_randao",
             Self::Eth1Data(_) => "bad_eth1_data",
@@ -127,7 +127,7 @@ impl From<SlotsError> for BlockError {
             SlotsError::NotAfterState { slot, state_slot } => {
                 Self::SlotNotAfterParent { slot, parent_slot: state_slot }
             }
-            SlotsError::State(error) => Self::Slots(error),
+            SlotsError::Epoch(error) => Self::Slots(error),
         }
     }
 }
@@ -198,7 +198,7 @@ impl Stages {
             return Err(fault.into());
         }
         if let Some(at) = signatures.first_invalid()? {
-            return Err(TransitionError::Invalid(self.blame(at)));
+            return Err(TransitionError::Invalid(self.blame::<P>(at, &signed_block.message)));
         }
         outcome?;
         check_state_root(state, &signed_block.message, flags)
@@ -214,7 +214,8 @@ impl Stages {
     ) -> Result<(), TransitionError> {
         let block = &signed_block.message;
         if !signatures.accept(|| proposer_signature_set(state, signed_block)) {
-            return Err(TransitionError::Invalid(BlockError::ProposerSignature));
+            let proposer = block.proposer_index;
+            return Err(TransitionError::Invalid(BlockError::ProposerSignature(proposer)));
         }
         self.after_proposer = signatures.collected();
         process_block_header(state, block, flags)?;
@@ -225,15 +226,24 @@ impl Stages {
         Ok(())
     }
 
-    /// The stage whose signature was the `at`-th that was set aside. A stage that did not end has a
+    /// What the `at`-th signature that was set aside makes invalid. A stage that did not end has a
     /// mark of zero: it can only be the last one that set anything aside.
-    fn blame(&self, at: usize) -> BlockError {
+    fn blame<P: Preset>(&self, at: usize, block: &BeaconBlock) -> BlockError {
+        let proposer = block.proposer_index;
         if at < self.after_proposer {
-            BlockError::ProposerSignature
-        } else if self.after_randao == 0 || at < self.after_randao {
-            BlockError::Randao(RandaoError::Signature)
-        } else {
-            BlockError::Operations(OperationsError::Signature(at - self.after_randao))
+            return BlockError::ProposerSignature(proposer);
+        }
+        let operation = match self.after_randao {
+            0 => None,
+            marked => at.checked_sub(marked),
+        };
+        match operation.and_then(|at| OperationsError::of_signature(&block.body, at)) {
+            Some(error) => BlockError::Operations(error),
+            // The header was accepted: this is who proposes.
+            None => {
+                let epoch = compute_epoch_at_slot::<P>(block.slot);
+                BlockError::Randao(RandaoError::Signature { proposer, epoch })
+            }
         }
     }
 }

@@ -4,18 +4,18 @@
 
 use crate::accessors::get_current_epoch;
 use crate::config::ChainConfig;
-use crate::error::{SafeMath, StateError};
+use crate::error::{AsFault, Fault};
 use crate::preset::Preset;
 use crate::primitives::{Root, Slot};
 use crate::state::BeaconState;
-use crate::state_transition::process_epoch;
+use crate::state_transition::{EpochError, process_epoch};
 use crate::wire::Wire;
 
 /// Why empty slots cannot be processed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SlotsError {
     /// The state is at that slot or past it.
-    #[error("slot {slot} does not come after the state's slot {state_slot}")]
+    #[error("Slots: slot {slot}, expected more than {state_slot}")]
     NotAfterState {
         /// The slot that was asked for.
         slot: Slot,
@@ -23,17 +23,24 @@ pub enum SlotsError {
         state_slot: Slot,
     },
     /// An epoch's end failed.
-    #[error(transparent)]
-    State(#[from] StateError),
+    #[error("Slots: {0}")]
+    Epoch(#[from] EpochError),
 }
 
-crate::operations::fault_in_state!(SlotsError);
+impl AsFault for SlotsError {
+    fn as_fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Epoch(error) => error.as_fault(),
+            Self::NotAfterState { .. } => None,
+        }
+    }
+}
 
 /// Brings the state to the beginning of `slot`. The work grows with the distance: it is for the
 /// caller to know that `slot` is not far ahead of the clock.
 ///
 /// # Errors
-/// [`SlotsError::NotAfterState`], and then the state is unchanged; [`SlotsError::State`] if the
+/// [`SlotsError::NotAfterState`], and then the state is unchanged; [`SlotsError::Epoch`] if the
 /// state contradicts itself.
 pub fn process_slots<P: Preset>(
     state: &mut BeaconState<P>,
@@ -45,8 +52,9 @@ pub fn process_slots<P: Preset>(
     }
     while state.slot < slot {
         process_slot(state);
-        let next_slot = state.slot.safe_add(1).map_err(StateError::from)?;
-        if next_slot % P::SLOTS_PER_EPOCH == 0 {
+        // Below `slot`, so there is a next one.
+        let next_slot = state.slot + 1;
+        if next_slot.is_multiple_of(P::SLOTS_PER_EPOCH) {
             process_epoch(state, config)?;
         }
         state.slot = next_slot;

@@ -1,6 +1,7 @@
 //! What the crate promises of bytes, signatures and the order of judgement, by its public face.
 
 mod bytes;
+mod conditions;
 mod samples;
 mod signatures;
 mod smoke;

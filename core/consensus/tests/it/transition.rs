@@ -258,7 +258,7 @@ fn the_services_see_blocks_votes_and_balances() {
     assert_eq!(invalid.reason(), "slot_not_after_parent");
     assert!(invalid.condemns_root());
     assert!(
-        !blocksmith_consensus::InvalidData::from(BlockError::ProposerSignature).condemns_root()
+        !blocksmith_consensus::InvalidData::from(BlockError::ProposerSignature(0)).condemns_root()
     );
 }
 
