@@ -23,7 +23,9 @@ use crate::primitives::{
     FAR_FUTURE_EPOCH, Gwei, Root, SignatureBytes, Slot, ValidatorIndex, hash,
 };
 use crate::shuffling::{compute_shuffled_index, shuffle_list};
+use crate::shufflings::ShufflingId;
 use crate::state::BeaconState;
+use crate::wire::Wire;
 
 /// Whether `validator` has duties in `epoch`.
 pub fn is_active_validator(validator: &Validator, epoch: Epoch) -> bool {
@@ -169,7 +171,32 @@ fn get_active_validator_count<P: Preset>(state: &BeaconState<P>) -> Result<u64, 
     }
 }
 
-/// The committees of `epoch`.
+/// The root of the block that the committees of `epoch` depend on: the last one before the epoch
+/// that precedes it begins; the genesis block for the first two epochs. With the epoch it is the
+/// name of a shuffling on all branches, and what the beacon API calls the dependent root of attester
+/// duties.
+///
+/// # Errors
+/// [`StateError::SlotOutOfRange`] unless the state knows such a block: up to the epoch after its own.
+pub fn get_attester_dependent_root<P: Preset>(
+    state: &BeaconState<P>,
+    epoch: Epoch,
+) -> Result<Root, StateError> {
+    let slot = compute_start_slot_at_epoch::<P>(epoch.saturating_sub(1))?.saturating_sub(1);
+    if slot > 0 || state.slot > 0 {
+        return get_block_root_at_slot(state, slot);
+    }
+    // At genesis nothing is remembered yet; what `process_slot` will remember:
+    let mut header = state.latest_block_header.clone();
+    if header.state_root == Root::ZERO {
+        header.state_root = state.hash_tree_root();
+    }
+    Ok(header.hash_tree_root())
+}
+
+/// The committees of `epoch`. Those of the state's epoch and its neighbours are computed once for all
+/// states with a common ancestor and the same [dependent root](get_attester_dependent_root); who asks
+/// while another thread computes them waits for it.
 ///
 /// # Errors
 /// [`StateError::Overflow`] at the end of time.
@@ -177,21 +204,34 @@ pub fn get_committees<P: Preset>(
     state: &BeaconState<P>,
     epoch: Epoch,
 ) -> Result<Arc<Committees>, StateError> {
-    let compute = || -> Result<Arc<Committees>, StateError> {
-        let mut indices = get_active_validator_indices(state, epoch);
-        let seed = get_seed(state, epoch, DOMAIN_BEACON_ATTESTER)?;
-        let per_slot = committee_count::<P>(indices.len() as u64);
-        shuffle_list(&mut indices, &seed, P::SHUFFLE_ROUND_COUNT);
-        Ok(Arc::new(Committees::new(indices, per_slot, P::SLOTS_PER_EPOCH)))
-    };
-    let Some(context) = epoch_context(state) else { return compute() };
+    let seed = || get_seed(state, epoch, DOMAIN_BEACON_ATTESTER);
+    let Some(context) = epoch_context(state) else { return Ok(shuffled(state, epoch, &seed()?)) };
     let cell = match () {
         () if epoch == context.epoch => &context.current,
         () if epoch.checked_add(1) == Some(context.epoch) => &context.previous,
         () if context.epoch.checked_add(1) == Some(epoch) => &context.next,
-        () => return compute(),
+        () => return Ok(shuffled(state, epoch, &seed()?)),
     };
-    get_or_try_init(cell, compute).map(Arc::clone)
+    let look_up = || {
+        let seed = seed()?;
+        let compute = || shuffled(state, epoch, &seed);
+        Ok(match get_attester_dependent_root(state, epoch) {
+            Ok(dependent_root) => {
+                let id = ShufflingId { dependent_root, epoch };
+                state.caches.shufflings.get_or_compute(id, compute)
+            }
+            Err(_) => compute(),
+        })
+    };
+    get_or_try_init(cell, look_up).map(Arc::clone)
+}
+
+/// The committees of `epoch`, computed.
+fn shuffled<P: Preset>(state: &BeaconState<P>, epoch: Epoch, seed: &Root) -> Arc<Committees> {
+    let mut indices = get_active_validator_indices(state, epoch);
+    let per_slot = committee_count::<P>(indices.len() as u64);
+    shuffle_list(&mut indices, seed, P::SHUFFLE_ROUND_COUNT);
+    Arc::new(Committees::new(indices, per_slot, P::SLOTS_PER_EPOCH))
 }
 
 fn committee_count<P: Preset>(active: u64) -> u64 {
@@ -199,12 +239,13 @@ fn committee_count<P: Preset>(active: u64) -> u64 {
 }
 
 /// The context of the state's epoch, if the state has it.
-fn epoch_context<P: Preset>(state: &BeaconState<P>) -> Option<&EpochContext> {
+pub(crate) fn epoch_context<P: Preset>(state: &BeaconState<P>) -> Option<&EpochContext> {
     let context = state.caches.epoch.as_deref()?;
     (context.epoch == get_current_epoch(state)).then_some(context)
 }
 
-fn get_or_try_init<T>(
+/// As the method of that name that std does not have yet; two threads may both compute.
+pub(crate) fn get_or_try_init<T>(
     cell: &OnceLock<T>,
     compute: impl FnOnce() -> Result<T, StateError>,
 ) -> Result<&T, StateError> {

@@ -2,7 +2,8 @@
 //!
 //! | cache | key | shared by | replaced |
 //! |---|---|---|---|
-//! | committees, proposers, total active balance | epoch | states of one epoch start | each epoch |
+//! | proposers and their keys, total active balance | epoch | states of one epoch start | each epoch |
+//! | committees | dependent root and epoch (`shufflings`) | all descendants of one state | when there are too many |
 //! | index of public keys | position in the registry | clones, copy on write | by deposits |
 //! | decompressed keys, affine | validator index and bytes | all descendants of one state | never, grows |
 //! | exit queue | - | nobody (two numbers, by value) | by every exit |
@@ -12,7 +13,8 @@
 //! - C1: the shuffling of epochs up to the next one, and the balances that count, are fixed from
 //!   the start of an epoch on: seeds mix what was revealed two epochs before, activations and exits
 //!   take effect at least `MAX_SEED_LOOKAHEAD` later, and effective balances change only between
-//!   epochs. Hence branches that part within an epoch may share one context.
+//!   epochs. Hence branches that part within an epoch may share one context, and branches that
+//!   part later than what an epoch's committees depend on may share these (`shufflings`).
 //! - C2: a context answers only for its own epoch. A state whose epoch is another computes anew.
 //! - C3: a decompressed key is only handed out for the compressed bytes that it came from, so two
 //!   branches that register different keys at one index cannot mislead each other.
@@ -24,6 +26,7 @@ use crate::bls::{BlsError, PublicKey};
 use crate::containers::Validator;
 use crate::preset::Length;
 use crate::primitives::{Epoch, Gwei, PublicKeyBytes, ValidatorIndex};
+use crate::shufflings::Shufflings;
 use crate::tree::PersistentList;
 
 type Validators<N> = PersistentList<Validator, N>;
@@ -32,6 +35,7 @@ type Validators<N> = PersistentList<Validator, N>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Caches {
     pub(crate) epoch: Option<Arc<EpochContext>>,
+    pub(crate) shufflings: Arc<Shufflings>,
     pub(crate) public_key_index: PublicKeyIndex,
     pub(crate) public_keys: Arc<PublicKeyTable>,
     pub(crate) exit_queue: Option<ExitQueue>,
@@ -74,7 +78,10 @@ pub(crate) struct EpochContext {
     pub(crate) next: OnceLock<Arc<Committees>>,
     pub(crate) total_active_balance: OnceLock<Gwei>,
     pub(crate) active_validator_count: OnceLock<u64>,
+    /// By slot of the epoch.
     pub(crate) proposers: OnceLock<Box<[ValidatorIndex]>>,
+    /// By slot of the epoch (`duties`).
+    pub(crate) proposer_keys: OnceLock<Box<[Result<PublicKey, BlsError>]>>,
 }
 
 /// The shuffled active validators of an epoch, cut into committees.

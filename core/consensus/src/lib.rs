@@ -42,6 +42,7 @@ mod caches;
 mod config;
 mod containers;
 mod domains;
+mod duties;
 mod error;
 mod genesis;
 mod json;
@@ -54,6 +55,7 @@ mod primitives;
 mod registry;
 mod rewards;
 mod shuffling;
+mod shufflings;
 mod signatures;
 mod state;
 mod state_transition;
@@ -62,12 +64,12 @@ mod wire;
 
 pub use accessors::{
     active_balances, attesting_indices, compute_proposer_index, get_active_validator_indices,
-    get_attesting_indices, get_beacon_committee, get_beacon_proposer_index, get_block_root,
-    get_block_root_at_slot, get_committee_count_per_slot, get_committees, get_current_epoch,
-    get_indexed_attestation, get_previous_epoch, get_randao_mix, get_seed,
-    get_total_active_balance, get_total_balance, get_validator, get_validator_churn_limit,
-    is_active_validator, is_eligible_for_activation, is_eligible_for_activation_queue,
-    is_slashable_attestation_data, is_slashable_validator,
+    get_attester_dependent_root, get_attesting_indices, get_beacon_committee,
+    get_beacon_proposer_index, get_block_root, get_block_root_at_slot,
+    get_committee_count_per_slot, get_committees, get_current_epoch, get_indexed_attestation,
+    get_previous_epoch, get_randao_mix, get_seed, get_total_active_balance, get_total_balance,
+    get_validator, get_validator_churn_limit, is_active_validator, is_eligible_for_activation,
+    is_eligible_for_activation_queue, is_slashable_attestation_data, is_slashable_validator,
 };
 pub use caches::Committees;
 pub use config::{ChainConfig, ConfigError};
@@ -76,6 +78,7 @@ pub use domains::{
     compute_activation_exit_epoch, compute_domain, compute_epoch_at_slot, compute_fork_data_root,
     compute_signing_root, compute_start_slot_at_epoch, get_domain,
 };
+pub use duties::prepare_epoch;
 pub use error::{AsFault, Fault, Overflow, StateError, integer_squareroot};
 pub use genesis::{GenesisError, initialize_beacon_state_from_eth1, is_valid_genesis_state};
 pub use json::Json;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use blocksmith_consensus::bls::{PublicKey, Signature, SignatureSet};
 use blocksmith_consensus::{
-    ChainConfig, Root, SignedBeaconBlock, UpdateFlags, get_beacon_proposer_index, get_committees,
-    get_current_epoch, process_epoch, process_slot, process_slots, verify_and_process_block,
+    ChainConfig, Root, SignedBeaconBlock, UpdateFlags, get_committees, get_current_epoch,
+    prepare_epoch, process_epoch, process_slot, process_slots, verify_and_process_block,
 };
 
 use crate::chain::{Inputs, State};
@@ -92,10 +92,7 @@ fn root(state: &State) -> Root {
 
 /// Computes what a node knows before it needs it.
 fn warm(state: &State) {
-    let epoch = get_current_epoch(state);
-    for epoch in [epoch.saturating_sub(1), epoch, epoch + 1] {
-        get_committees(state, epoch).expect("an epoch of this time");
-    }
+    prepare_epoch(state).expect("somebody is active");
 }
 
 /// The state that the blocks apply to, and the flags that their full judgement takes.
@@ -127,7 +124,6 @@ impl Ground {
         process_slots(&mut state, block.message.slot, config).expect("ahead of the state");
         warm(&state);
         root(&state);
-        get_beacon_proposer_index(&state).expect("somebody is active");
         if keys {
             // Once with signatures, so that the signers' keys are decompressed.
             verify_and_process_block(&mut state.clone(), block, self.flags, config)

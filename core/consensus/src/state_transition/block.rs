@@ -5,12 +5,13 @@
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Block processing".
 
 use crate::accessors::{
-    get_beacon_proposer_index, get_current_epoch, get_randao_mix, get_validator, public_key,
-    signature_set,
+    get_beacon_proposer_index, get_current_epoch, get_randao_mix, get_validator, signature_set,
 };
+use crate::bls::BlsError;
 use crate::config::ChainConfig;
 use crate::containers::{BeaconBlock, BeaconBlockBody, BeaconBlockHeader, Eth1Data, MAX_DEPOSITS};
 use crate::domains::get_domain;
+use crate::duties::proposer_key;
 use crate::error::{AsFault, Fault, StateError};
 use crate::operations::{
     AttestationError, AttesterSlashingError, DepositError, IndexedAttestationError,
@@ -260,8 +261,9 @@ pub fn process_randao<P: Preset>(
 ) -> Result<(), RandaoError> {
     let epoch = get_current_epoch(state);
     let proposer = get_beacon_proposer_index(state)?;
-    let key = public_key(state, proposer)?;
+    get_validator(state, proposer)?;
     let accepted = signatures.accept(|| {
+        let key = proposer_key(state, proposer).unwrap_or(Err(BlsError::Encoding));
         let domain = get_domain(state, DOMAIN_RANDAO, epoch);
         signature_set(key, uint_leaf(epoch), domain, &body.randao_reveal)
     });

@@ -34,11 +34,14 @@ pub use epoch::{
 };
 pub use slots::{SlotsError, process_slot, process_slots};
 
-use crate::accessors::{get_current_epoch, get_validator, public_key, signature_set};
+use crate::accessors::{
+    get_beacon_proposer_index, get_current_epoch, get_validator, signature_set,
+};
 use crate::bls::{BlsError, SignatureSet};
 use crate::config::ChainConfig;
 use crate::containers::{BeaconBlock, SignedBeaconBlock};
 use crate::domains::{compute_epoch_at_slot, get_domain};
+use crate::duties::proposer_key;
 use crate::error::{AsFault, Fault};
 use crate::preset::Preset;
 use crate::primitives::{DOMAIN_BEACON_PROPOSER, Root, Slot, ValidatorIndex};
@@ -213,6 +216,10 @@ impl Stages {
         config: &ChainConfig,
     ) -> Result<(), TransitionError> {
         let block = &signed_block.message;
+        if !matches!(signatures, Signatures::Skip) {
+            // So that the key is the epoch's. If there is no proposer, the header's check says so.
+            let _ = get_beacon_proposer_index(state);
+        }
         if !signatures.accept(|| proposer_signature_set(state, signed_block)) {
             let proposer = block.proposer_index;
             return Err(TransitionError::Invalid(BlockError::ProposerSignature(proposer)));
@@ -284,7 +291,7 @@ fn proposer_signature_set<P: Preset>(
     let block = &signed_block.message;
     // A validator that does not exist has no key that could have signed.
     let key = get_validator(state, block.proposer_index)
-        .and_then(|_| public_key(state, block.proposer_index))
+        .and_then(|_| proposer_key(state, block.proposer_index))
         .unwrap_or(Err(BlsError::Encoding));
     let domain = get_domain(state, DOMAIN_BEACON_PROPOSER, get_current_epoch(state));
     signature_set(key, block.hash_tree_root(), domain, &signed_block.signature)

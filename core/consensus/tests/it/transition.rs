@@ -11,7 +11,7 @@ use blocksmith_consensus::{
 };
 
 use crate::support::{
-    State, advanced, all_votes, attestation, complete, config, draft, genesis, key,
+    State, VALIDATORS, advanced, all_votes, attestation, complete, config, draft, genesis, key,
 };
 
 /// The reason for which `block` is invalid on `state`, judged in a batch and one by one.
@@ -141,6 +141,17 @@ fn of_two_faults_the_earlier_stage_gives_the_reason() {
     assert_eq!(reason(&state, &signed), "bad_operations");
     signed.message.proposer_index = u64::MAX;
     assert_eq!(reason(&state, &signed), "bad_proposer_signature");
+}
+
+#[test]
+fn a_block_is_judged_by_the_key_of_whom_it_names() {
+    // Lets another validator sign in its own name: the signature is good, the proposer is not.
+    let state = advanced(&genesis(), 2);
+    let mut block = draft(&state);
+    block.proposer_index = (block.proposer_index + 1) % VALIDATORS;
+    let signed = complete(&state, block);
+    assert!(verify_block_signature(&state, &signed));
+    assert_eq!(reason(&state, &signed), "bad_block_header");
 }
 
 #[test]
