@@ -160,6 +160,17 @@ impl<T: Send> Join<T> for std::thread::JoinHandle<T> {
     }
 }
 
+/// Starts a thread. std's side of a boxed body is compiled once for each `T`, not for each closure.
+fn spawn<T: Send + 'static>(
+    name: &str,
+    body: Box<dyn FnOnce() -> T + Send>,
+) -> std::thread::JoinHandle<T> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .unwrap_or_else(|error| panic!("no thread for {name}: {error}"))
+}
+
 impl Primitives for Std {
     type AtomicU32 = atomic::AtomicU32;
     type AtomicU64 = atomic::AtomicU64;
@@ -185,10 +196,7 @@ impl Primitives for Std {
         name: &str,
         body: impl FnOnce() -> T + Send + 'static,
     ) -> Self::JoinHandle<T> {
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(body)
-            .unwrap_or_else(|error| panic!("no thread for {name}: {error}"))
+        spawn(name, Box::new(body))
     }
 
     fn now() -> Duration {

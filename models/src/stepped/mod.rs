@@ -28,13 +28,15 @@
 //! the code that merge more states: a wrong one can hide behaviour, so small scenarios are run with and
 //! without them ([`Limits::hints`]).
 
+mod memory;
 mod model;
 mod operation;
 mod primitives;
 mod runtime;
 mod world;
 
+pub use memory::{Arc, Cell, Guard, Mutex};
 pub use model::{Action, Limits, Rest, State, SteppedModel, check, explore};
 pub use operation::{Kind, Name, Operation, Verb};
-pub use primitives::{Arc, Atomic, AtomicPtr, Cell, Futex, Guard, JoinHandle, Mutex, Stepped};
+pub use primitives::{Atomic, AtomicPtr, Futex, JoinHandle, Stepped};
 pub use world::{Choice, Step};

@@ -10,36 +10,52 @@
 //! Orderings are ignored: memory is sequentially consistent here.
 
 use std::any::Any;
-use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::ptr;
-use std::sync::{Arc as StdArc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
+use std::sync::{Arc as StdArc, Mutex as StdMutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use blocksmith_sync as sync;
 use blocksmith_sync::{Ordering, Primitives, WaitOutcome};
 
+use super::memory::{Arc, Cell, Mutex};
 use super::operation::{Kind, Operation, Verb, mix, show};
 use super::runtime::{guarded, reach, suspend, with, with_if_any};
 use super::world::WakeReason;
 
 /// A handle to an object of the current execution.
-struct Object {
-    index: u32,
+pub(super) struct Object {
+    pub(super) index: u32,
     epoch: u64,
 }
 
 impl Object {
-    fn new(kind: Kind, value: u64, raw: usize) -> Self {
+    pub(super) fn new(kind: Kind, value: u64, raw: usize) -> Self {
         with(|world| Self { index: world.add_object(kind, value, raw), epoch: world.epoch })
     }
 
+    fn of_pointer(raw: usize) -> Self {
+        let version = with(|world| world.pointer_version(raw));
+        Self::new(Kind::Pointer, version, raw)
+    }
+
+    /// Makes plain memory that the current thread has written.
+    pub(super) fn written(kind: Kind, locked: u32) -> Self {
+        let version = with(|world| world.thread().history);
+        Self::new(kind, version << locked, 0)
+    }
+
     /// Stands before an operation on this object, and returns it once it may be performed.
-    fn reach(&self, verb: Verb, a: u64, b: u64, at: &'static Location<'static>) -> Operation {
+    pub(super) fn reach(
+        &self,
+        verb: Verb,
+        a: u64,
+        b: u64,
+        at: &'static Location<'static>,
+    ) -> Operation {
         let operation = with(|world| {
             assert_eq!(world.epoch, self.epoch, "an object outlived its execution");
             world.operation(verb, self.index, a, b)
@@ -247,33 +263,37 @@ impl<T> fmt::Debug for AtomicPtr<T> {
     }
 }
 
+/// Performs an access to a pointer: `change` gets the address found and returns the one to write.
+/// Returns the address found. It knows nothing of what is pointed to: compiled once.
+#[track_caller]
+fn access_pointer(object: &Object, verb: Verb, change: &dyn Fn(usize) -> Option<usize>) -> usize {
+    let at = Location::caller();
+    let operation = object.reach(verb, 0, 0, at);
+    with(|world| {
+        let index = operation.index;
+        let (found, version) = (world.raw(index), world.value(index));
+        let written = change(found);
+        let done = Operation { a: u64::from(written.is_some()), ..operation };
+        if let Some(raw) = written {
+            let version = world.pointer_version(raw);
+            world.set(index, version, raw);
+        }
+        let name = world.name(index);
+        world.record(done, version, at, || show(name, version));
+        found
+    })
+}
+
 impl<T> AtomicPtr<T> {
-    /// Performs an access: `change` gets the address found and returns the one to write.
     #[track_caller]
-    fn access(&self, verb: Verb, change: impl FnOnce(usize) -> Option<usize>) -> *mut T {
-        let at = Location::caller();
-        let operation = self.object.reach(verb, 0, 0, at);
-        with(|world| {
-            let index = operation.index;
-            let (found, version) = (world.raw(index), world.value(index));
-            let written = change(found);
-            let done = Operation { a: u64::from(written.is_some()), ..operation };
-            if let Some(raw) = written {
-                let version = world.pointer_version(raw);
-                world.set(index, version, raw);
-            }
-            let name = world.name(index);
-            world.record(done, version, at, || show(name, version));
-            ptr::with_exposed_provenance_mut(found)
-        })
+    fn access(&self, verb: Verb, change: impl Fn(usize) -> Option<usize>) -> *mut T {
+        ptr::with_exposed_provenance_mut(access_pointer(&self.object, verb, &change))
     }
 }
 
 impl<T> sync::AtomicPtr<T> for AtomicPtr<T> {
     fn new(pointer: *mut T) -> Self {
-        let raw = pointer.expose_provenance();
-        let version = with(|world| world.pointer_version(raw));
-        Self { object: Object::new(Kind::Pointer, version, raw), pointee: PhantomData }
+        Self { object: Object::of_pointer(pointer.expose_provenance()), pointee: PhantomData }
     }
     #[track_caller]
     fn load(&self, _: Ordering) -> *mut T {
@@ -302,200 +322,6 @@ impl<T> sync::AtomicPtr<T> for AtomicPtr<T> {
     }
 }
 
-/// Plain memory. In the state's identity its content is the version its last writer gave it.
-pub struct Cell<T> {
-    object: Object,
-    content: UnsafeCell<T>,
-}
-
-impl<T> fmt::Debug for Cell<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cell").finish_non_exhaustive()
-    }
-}
-
-/// Makes the current thread depend on the content of an object.
-fn read_version(object: &Object) {
-    with(|world| {
-        let version = world.value(object.index);
-        world.learn(version);
-    });
-}
-
-/// Gives the content of an object the version that the current thread writes now.
-fn write_version(object: &Object, locked: u64) {
-    with_if_any(|world| {
-        let thread = world.thread();
-        let version = mix(thread.path, thread.history) << 1 | locked;
-        world.set(object.index, version, 0);
-    });
-}
-
-impl<T> sync::Cell<T> for Cell<T> {
-    fn new(value: T) -> Self {
-        let version = with(|world| world.thread().history);
-        Self { object: Object::new(Kind::Cell, version, 0), content: UnsafeCell::new(value) }
-    }
-    #[track_caller]
-    fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
-        read_version(&self.object);
-        read(self.content.get())
-    }
-    #[track_caller]
-    fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
-        read_version(&self.object);
-        let result = write(self.content.get());
-        write_version(&self.object, 0);
-        result
-    }
-}
-
-/// Mutual exclusion. The object's value is the content's version, shifted, and a bit for "locked".
-pub struct Mutex<T> {
-    object: Object,
-    content: StdMutex<T>,
-}
-
-impl<T> fmt::Debug for Mutex<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mutex").finish_non_exhaustive()
-    }
-}
-
-/// Access to the content of a [`Mutex`].
-pub struct Guard<'a, T> {
-    object: &'a Object,
-    content: StdGuard<'a, T>,
-    written: bool,
-}
-
-impl<T: fmt::Debug> fmt::Debug for Guard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.content.fmt(f)
-    }
-}
-
-impl<T: Send> sync::Mutex<T> for Mutex<T> {
-    type Guard<'a>
-        = Guard<'a, T>
-    where
-        T: 'a;
-
-    fn new(value: T) -> Self {
-        let version = with(|world| world.thread().history) << 1;
-        Self { object: Object::new(Kind::Mutex, version, 0), content: StdMutex::new(value) }
-    }
-
-    #[track_caller]
-    fn lock(&self) -> Guard<'_, T> {
-        let at = Location::caller();
-        let operation = self.object.reach(Verb::Lock, 0, 0, at);
-        with(|world| {
-            let version = world.value(operation.index);
-            world.set(operation.index, version | 1, 0);
-            world.record(operation, version, at, String::new);
-        });
-        let content = match self.content.try_lock() {
-            Ok(content) => content,
-            Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Only a thread that unwinds gets here: it locks without waiting for its turn.
-            Err(std::sync::TryLockError::WouldBlock) => {
-                eprintln!("a destructor locked a held mutex while its thread was panicking");
-                std::process::abort()
-            }
-        };
-        Guard { object: &self.object, content, written: false }
-    }
-}
-
-impl<T> Deref for Guard<'_, T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.content
-    }
-}
-
-impl<T> DerefMut for Guard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.written = true;
-        &mut self.content
-    }
-}
-
-impl<T> Drop for Guard<'_, T> {
-    fn drop(&mut self) {
-        if self.written {
-            write_version(self.object, 0);
-        } else {
-            with_if_any(|world| {
-                let version = world.value(self.object.index);
-                world.set(self.object.index, version & !1, 0);
-            });
-        }
-    }
-}
-
-/// Shared ownership.
-pub struct Arc<T: Send + Sync> {
-    /// There until the destructor takes it.
-    shared: Option<StdArc<(Object, T)>>,
-}
-
-impl<T: Send + Sync> Arc<T> {
-    fn content(&self) -> &(Object, T) {
-        self.shared.as_ref().expect("only the destructor takes it")
-    }
-}
-
-impl<T: Send + Sync + fmt::Debug> fmt::Debug for Arc<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.content().1.fmt(f)
-    }
-}
-
-impl<T: Send + Sync> Clone for Arc<T> {
-    fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
-    }
-}
-
-impl<T: Send + Sync> Deref for Arc<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.content().1
-    }
-}
-
-impl<T: Send + Sync> Drop for Arc<T> {
-    /// Which handle is the last decides which thread runs the content's destructor. That can be told
-    /// only if the destructor performs operations: then giving up one of several handles is a step
-    /// (`Limits::handle_steps`). The last one races with nobody.
-    fn drop(&mut self) {
-        let Some(shared) = self.shared.take() else { return };
-        let last = |shared: &StdArc<(Object, T)>| StdArc::strong_count(shared) == 1;
-        let steps = with_if_any(|world| world.limits.handle_steps) == Some(true);
-        if steps && !last(&shared) && !thread::panicking() {
-            let at = Location::caller();
-            let operation = shared.0.reach(Verb::Release, 0, 0, at);
-            let last = last(&shared);
-            with(|world| {
-                world.record(operation, u64::from(last), at, || {
-                    if last { "the last".into() } else { String::new() }
-                });
-            });
-        }
-        let destructs = last(&shared);
-        with_if_any(|world| {
-            world.thread().destructors += u32::from(destructs);
-            if steps {
-                world.learn(u64::from(destructs) + 11);
-            }
-        });
-        drop(shared);
-        with_if_any(|world| world.thread().destructors -= u32::from(destructs));
-    }
-}
-
 /// A handle to a thread of `Stepped`.
 pub struct JoinHandle<T> {
     thread: u8,
@@ -508,16 +334,20 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
+/// Stands until the thread has ended.
+fn wait_for(thread: u8, at: &'static Location<'static>) {
+    let operation = with(|world| world.operation(Verb::Join, u32::from(thread), 0, 0));
+    reach(operation, at);
+    with(|world| {
+        let outcome = world.threads[usize::from(thread)].history;
+        world.record(operation, outcome, at, String::new);
+    });
+}
+
 impl<T: Send> sync::Join<T> for JoinHandle<T> {
     #[track_caller]
     fn join(self) -> Result<T, Box<dyn Any + Send>> {
-        let at = Location::caller();
-        let operation = with(|world| world.operation(Verb::Join, u32::from(self.thread), 0, 0));
-        reach(operation, at);
-        with(|world| {
-            let outcome = world.threads[usize::from(self.thread)].history;
-            world.record(operation, outcome, at, String::new);
-        });
+        wait_for(self.thread, Location::caller());
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Nothing is there only if a thread that unwinds joins one that still runs.
         result.unwrap_or_else(|| Err(Box::new("the thread has not ended")))
@@ -527,6 +357,16 @@ impl<T: Send> sync::Join<T> for JoinHandle<T> {
 /// The primitives that stateright steps through; see the module's text.
 #[derive(Clone, Copy, Debug)]
 pub struct Stepped;
+
+/// Adds a thread. What is around a boxed body is compiled once for each `T`, not for each closure.
+fn spawn<T: 'static>(name: &str, body: Box<dyn FnOnce() -> T>) -> JoinHandle<T> {
+    let result = StdArc::new(StdMutex::new(None));
+    let slot = result.clone();
+    let body = guarded(body, move |result| {
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    });
+    JoinHandle { thread: with(|world| world.add_thread(name, body)), result }
+}
 
 impl Primitives for Stepped {
     type AtomicU32 = Atomic<u32>;
@@ -542,7 +382,7 @@ impl Primitives for Stepped {
     fn fence(_: Ordering) {}
 
     fn arc<T: Send + Sync>(value: T) -> Arc<T> {
-        Arc { shared: Some(StdArc::new((Object::new(Kind::Arc, 0, 0), value))) }
+        Arc::new(value)
     }
 
     #[track_caller]
@@ -550,12 +390,7 @@ impl Primitives for Stepped {
         name: &str,
         body: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        let result = StdArc::new(StdMutex::new(None));
-        let slot = result.clone();
-        let body = guarded(body, move |result| {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        });
-        JoinHandle { thread: with(|world| world.add_thread(name, body)), result }
+        spawn(name, Box::new(body))
     }
 
     /// Returns the logical clock: it stands still but for timed waits that expire.

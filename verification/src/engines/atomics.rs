@@ -125,11 +125,12 @@ macro_rules! integer {
     };
 }
 
-/// Defines `$name<T>`, the pointer atomic, likewise.
+/// Defines `$name<T>`, the pointer atomic, likewise; `$inner` is the checker's pointer to `()`.
 macro_rules! pointer {
-    ($name:ident, $inner:path, $turn:ty, $order:path, $thread:path) => {
-        /// A pointer atomic that the checker sees.
-        pub struct $name<T>($inner, $turn);
+    ($name:ident, $inner:ty, $turn:ty, $order:path, $thread:path) => {
+        /// A pointer atomic that the checker sees. Of the checker's there is one for all `T`: generic
+        /// code of the checkers is most of what is compiled here.
+        pub struct $name<T>($inner, $turn, std::marker::PhantomData<*mut T>);
 
         // SAFETY: an atomic pointer hands out nothing but the address; see `AtomicPtr` of std.
         unsafe impl<T> Send for $name<T> {}
@@ -148,7 +149,7 @@ macro_rules! pointer {
 
         impl<T> AtomicPtr<T> for $name<T> {
             fn new(pointer: *mut T) -> Self {
-                Self(<$inner>::new(pointer), Turn::new())
+                Self(<$inner>::new(pointer.cast()), Turn::new(), std::marker::PhantomData)
             }
             #[track_caller]
             fn load(&self, order: Ordering) -> *mut T {
@@ -158,7 +159,7 @@ macro_rules! pointer {
                 self.1.take();
                 let pointer = self.0.load($order(order));
                 self.step(if pointer.is_null() { "load null" } else { "load" }, order);
-                pointer
+                pointer.cast()
             }
             #[track_caller]
             fn store(&self, pointer: *mut T, order: Ordering) {
@@ -166,7 +167,7 @@ macro_rules! pointer {
                     return;
                 }
                 self.1.take();
-                self.0.store(pointer, $order(order));
+                self.0.store(pointer.cast(), $order(order));
                 self.step("store", order);
             }
             #[track_caller]
@@ -175,9 +176,9 @@ macro_rules! pointer {
                     return pointer;
                 }
                 self.1.take();
-                let before = self.0.swap(pointer, $order(order));
+                let before = self.0.swap(pointer.cast(), $order(order));
                 self.step("swap", order);
-                before
+                before.cast()
             }
             #[track_caller]
             fn compare_exchange(
@@ -191,10 +192,10 @@ macro_rules! pointer {
                     return Ok(current);
                 }
                 self.1.take();
-                let result =
-                    self.0.compare_exchange(current, new, $order(success), $order(failure));
+                let (old, new) = (current.cast(), new.cast());
+                let result = self.0.compare_exchange(old, new, $order(success), $order(failure));
                 self.step("compare_exchange", success);
-                result
+                result.map(<*mut ()>::cast).map_err(<*mut ()>::cast)
             }
         }
     };

@@ -100,7 +100,7 @@ impl Turn for LoomTurn {
 integer!(LoomU32, loom::sync::atomic::AtomicU32, LoomTurn, u32, order, thread);
 integer!(LoomU64, loom::sync::atomic::AtomicU64, LoomTurn, u64, order, thread);
 integer!(LoomUsize, loom::sync::atomic::AtomicUsize, LoomTurn, usize, order, thread);
-pointer!(LoomPtr, loom::sync::atomic::AtomicPtr<T>, LoomTurn, order, thread);
+pointer!(LoomPtr, loom::sync::atomic::AtomicPtr<()>, LoomTurn, order, thread);
 mutex!(LoomMutex, LoomGuard, loom::sync::Mutex<()>, MutexGuard);
 
 /// A futex: the word, and who sleeps on it, oldest first. Between the comparison and `park` there is
@@ -205,38 +205,48 @@ impl<T> Cell<T> for LoomCell<T> {
         if std::thread::panicking() {
             return read(self.content.get());
         }
-        self.accesses.with(|_| read(self.content.get()))
+        let _access = self.accesses.get();
+        read(self.content.get())
     }
     #[track_caller]
     fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
         if std::thread::panicking() {
             return write(self.content.get());
         }
-        self.accesses.with_mut(|_| write(self.content.get()))
+        let _access = self.accesses.get_mut();
+        write(self.content.get())
     }
 }
 
-/// Shared ownership; loom checks that nothing is leaked and that the last drop sees all others.
-pub struct LoomArc<T>(ManuallyDrop<loom::sync::Arc<T>>);
+/// Shared ownership; loom checks that nothing is leaked and that the last drop sees all others. It
+/// counts owners of nothing: between its count and that of the value no other thread runs.
+pub struct LoomArc<T> {
+    owners: ManuallyDrop<loom::sync::Arc<()>>,
+    value: ManuallyDrop<std::sync::Arc<T>>,
+}
 
 impl<T> Clone for LoomArc<T> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { owners: self.owners.clone(), value: self.value.clone() }
     }
 }
 
 impl<T> Deref for LoomArc<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        &self.0
+        &self.value
     }
 }
 
 impl<T> Drop for LoomArc<T> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: dropped here and nowhere else.
-            unsafe { ManuallyDrop::drop(&mut self.0) }
+            // SAFETY: dropped here and nowhere else. The owners first: the last drop of loom's count
+            // is what orders the others before the drop of the value.
+            unsafe {
+                ManuallyDrop::drop(&mut self.owners);
+                ManuallyDrop::drop(&mut self.value);
+            }
         }
     }
 }
@@ -259,6 +269,13 @@ unsafe impl<T: Send> Send for LoomJoin<T> {}
 
 loom::lazy_static! {
     static ref FENCES: loom::sync::atomic::AtomicU32 = loom::sync::atomic::AtomicU32::new(0);
+}
+
+/// Starts a thread. loom's side of a boxed body is compiled once for each `T`, not for each closure.
+#[track_caller]
+fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> LoomJoin<T> {
+    let spawned = loom::thread::Builder::new().name(name.to_owned()).spawn(body);
+    LoomJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
 }
 
 impl Primitives for Loom {
@@ -286,7 +303,10 @@ impl Primitives for Loom {
     }
 
     fn arc<T: Send + Sync>(value: T) -> Self::Arc<T> {
-        LoomArc(ManuallyDrop::new(loom::sync::Arc::new(value)))
+        LoomArc {
+            owners: ManuallyDrop::new(loom::sync::Arc::new(())),
+            value: ManuallyDrop::new(std::sync::Arc::new(value)),
+        }
     }
 
     #[track_caller]
@@ -294,8 +314,7 @@ impl Primitives for Loom {
         name: &str,
         body: impl FnOnce() -> T + Send + 'static,
     ) -> Self::JoinHandle<T> {
-        let spawned = loom::thread::Builder::new().name(name.to_owned()).spawn(body);
-        LoomJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
+        spawn(name, Box::new(body))
     }
 
     fn now() -> Duration {

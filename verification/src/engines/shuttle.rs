@@ -80,7 +80,7 @@ fn choose_in(range: Range<usize>) -> usize {
 integer!(ShuttleU32, shuttle::sync::atomic::AtomicU32, (), u32, order, thread);
 integer!(ShuttleU64, shuttle::sync::atomic::AtomicU64, (), u64, order, thread);
 integer!(ShuttleUsize, shuttle::sync::atomic::AtomicUsize, (), usize, order, thread);
-pointer!(ShuttlePtr, shuttle::sync::atomic::AtomicPtr<T>, (), order, thread);
+pointer!(ShuttlePtr, shuttle::sync::atomic::AtomicPtr<()>, (), order, thread);
 mutex!(ShuttleMutex, ShuttleGuard, shuttle::sync::Mutex<()>, MutexGuard);
 
 /// A futex: the word, and who sleeps on it. Between the comparison and joining the sleepers there is no
@@ -211,6 +211,13 @@ impl<T: Send + 'static> Join<T> for ShuttleJoin<T> {
     }
 }
 
+/// Starts a thread. shuttle's side of a boxed body is compiled once for each `T`, not for each closure.
+#[track_caller]
+fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> ShuttleJoin<T> {
+    let spawned = shuttle::thread::Builder::new().name(name.to_owned()).spawn(body);
+    ShuttleJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
+}
+
 impl Primitives for Shuttle {
     type AtomicU32 = ShuttleU32;
     type AtomicU64 = ShuttleU64;
@@ -233,8 +240,7 @@ impl Primitives for Shuttle {
         name: &str,
         body: impl FnOnce() -> T + Send + 'static,
     ) -> Self::JoinHandle<T> {
-        let spawned = shuttle::thread::Builder::new().name(name.to_owned()).spawn(body);
-        ShuttleJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
+        spawn(name, Box::new(body))
     }
 
     fn now() -> Duration {

@@ -60,8 +60,12 @@ pub(crate) fn note(
 ) {
     if TRACING.get() {
         let step = Step { thread: thread(), operation, object, value: value(), at };
-        STEPS.with_borrow_mut(|steps| steps.push(step));
+        add(step);
     }
+}
+
+fn add(step: Step) {
+    STEPS.with_borrow_mut(|steps| steps.push(step));
 }
 
 /// Ends the recording and returns the steps as text, one a line.
