@@ -17,7 +17,8 @@
 //! 1.1.10, and a `uint64` that would overflow there is an error here. A clone of a state costs a
 //! few pointers.
 //!
-//! No thread, clock, socket or file is used; randomness for signature batches comes from the
+//! No thread, clock, socket or file is used: who has idle threads may lend them
+//! ([`BeaconState::root_jobs`], [`prepare_epoch`]); randomness for signature batches comes from the
 //! operating system.
 //!
 //! # Examples
@@ -97,5 +98,7 @@ pub use shuffling::{IndexOutOfRange, compute_shuffled_index, shuffle_list};
 pub use signatures::Signatures;
 pub use state::{BeaconState, HistoricalBatch};
 pub use state_transition::*;
-pub use tree::{Element, HashTree, Iter, ListFull, PersistentList, PersistentVector, hash_pairs};
+pub use tree::{
+    Element, HashTree, Iter, ListFull, PersistentList, PersistentVector, RootJob, hash_pairs,
+};
 pub use wire::{DecodeError, Layout, Wire, decode_exact};

@@ -19,7 +19,9 @@ use crate::containers::{
 use crate::json::{Json, write_object};
 use crate::preset::{Length, Preset};
 use crate::primitives::{Gwei, Root, Slot};
-use crate::tree::{Element, HashTree, PersistentList, PersistentVector, container_root, uint_leaf};
+use crate::tree::{
+    Element, HashTree, Jobs, PersistentList, PersistentVector, RootJob, container_root, uint_leaf,
+};
 use crate::wire::{BYTES_PER_OFFSET, DecodeError, Layout, Wire, decode_exact, split_container};
 
 /// The state of the beacon chain after some block or slot.
@@ -111,6 +113,14 @@ trait StateField: Sized {
         Self::FIXED_LEN.unwrap_or(0)
     }
 
+    /// How many hashes the root of a large field still needs.
+    fn unhashed(&self) -> usize {
+        0
+    }
+
+    /// Cuts them into jobs.
+    fn root_jobs(&self, _jobs: &mut Jobs) {}
+
     /// Adds up the bytes that this field holds outside of itself and that are not in `seen` yet.
     fn bytes_beside(&self, _seen: &mut HashSet<usize>) -> usize {
         0
@@ -180,6 +190,14 @@ impl<T: Element, N: Length> StateField for PersistentList<T, N> {
         self.fixed_ssz_len().unwrap_or(self.len() * TYPICAL)
     }
 
+    fn unhashed(&self) -> usize {
+        self.unhashed()
+    }
+
+    fn root_jobs(&self, jobs: &mut Jobs) {
+        self.root_jobs(jobs);
+    }
+
     fn bytes_beside(&self, seen: &mut HashSet<usize>) -> usize {
         self.held_beside(seen)
     }
@@ -198,6 +216,14 @@ impl<T: Element, N: Length> StateField for PersistentVector<T, N> {
 
     fn root(&self) -> Root {
         self.hash_tree_root()
+    }
+
+    fn unhashed(&self) -> usize {
+        self.unhashed()
+    }
+
+    fn root_jobs(&self, jobs: &mut Jobs) {
+        self.root_jobs(jobs);
     }
 
     fn bytes_beside(&self, seen: &mut HashSet<usize>) -> usize {
@@ -286,7 +312,44 @@ impl<P: Preset> BeaconState<P> {
         container_root(&for_each_field!(roots))
     }
 
-    /// Forgets what was derived from the fields; see S2 in the module's text.
+    /// Cuts what [`Self::hash_tree_root`] would still have to hash into jobs that do not need each
+    /// other, for a caller with so many idle threads, its own among them. Run them in any order, on
+    /// any threads, in part or not at all: the root is the same, and what they did it need not do.
+    /// Nothing, if there is too little to hash for handing it over: after a block, say.
+    ///
+    /// A job holds its part of the state alive.
+    ///
+    /// # Examples
+    /// ```
+    /// use blocksmith_consensus::{BeaconState, Mainnet};
+    /// # use blocksmith_consensus::{ChainConfig, Root, initialize_beacon_state_from_eth1};
+    /// # let config = ChainConfig::mainnet();
+    /// # let state: BeaconState<Mainnet> =
+    /// #     initialize_beacon_state_from_eth1(Root::ZERO, 0, &[], &config).unwrap();
+    /// let decoded = BeaconState::<Mainnet>::from_ssz_bytes(&state.encode()).unwrap();
+    /// let (mine, yours): (Vec<_>, Vec<_>) =
+    ///     decoded.root_jobs(2).into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| yours.iter().for_each(|(_, job)| job.run()));
+    ///     mine.iter().for_each(|(_, job)| job.run());
+    /// });
+    /// assert_eq!(decoded.hash_tree_root(), state.hash_tree_root());
+    /// ```
+    pub fn root_jobs(&self, threads: usize) -> Vec<RootJob> {
+        macro_rules! unhashed {
+            ($($field:ident: $type:ty),+ $(,)?) => { 0 $(+ StateField::unhashed(&self.$field))+ };
+        }
+        let mut jobs = Jobs::new(for_each_field!(unhashed), threads);
+        macro_rules! cut {
+            ($($field:ident: $type:ty),+ $(,)?) => {
+                $(StateField::root_jobs(&self.$field, &mut jobs);)+
+            };
+        }
+        for_each_field!(cut);
+        jobs.into_jobs()
+    }
+
+    /// Forgets what was derived from the fields; see S1 in the module's text.
     pub fn drop_caches(&mut self) {
         self.caches = Caches::default();
         self.caches.start_epoch(get_current_epoch(self));

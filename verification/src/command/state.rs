@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use anyhow::{Context, anyhow, ensure};
 use blocksmith_consensus::{
-    BeaconState, ChainConfig, Mainnet, Minimal, Preset, Root, SignedBeaconBlock, Slot, SlotsError,
-    TransitionError, UpdateFlags, decode_exact, process_slots, state_transition,
+    BeaconState, ChainConfig, Mainnet, Minimal, Preset, Root, RootJob, SignedBeaconBlock, Slot,
+    SlotsError, TransitionError, UpdateFlags, decode_exact, process_slots, state_transition,
 };
 use serde::Serialize;
 
@@ -173,11 +175,38 @@ fn apply<P: Preset>(arguments: &Transition, config: &ChainConfig) -> Result<u8, 
     }
 }
 
+/// Reads a state, and hashes it with the help of the cores that have nothing else to do: whatever is
+/// done with it begins with its root.
 fn read_state<P: Preset>(path: &Path) -> Result<BeaconState<P>, Failure> {
     let bytes = read_ssz(path).map_err(Failure::input)?;
-    BeaconState::from_ssz_bytes(&bytes)
+    let state = BeaconState::from_ssz_bytes(&bytes)
         .with_context(|| format!("{}: not a BeaconState of preset {}", path.display(), P::NAME))
-        .map_err(Failure::input)
+        .map_err(Failure::input)?;
+    hash_on_all_cores(&state);
+    Ok(state)
+}
+
+/// Computes the state's hashes, which it keeps.
+fn hash_on_all_cores<P: Preset>(state: &BeaconState<P>) {
+    /// More than that would wait for memory.
+    const MAX_THREADS: usize = 8;
+    let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
+    let jobs = state.root_jobs(threads);
+    let next = AtomicUsize::new(0);
+    // ORDERING: pairs with nothing; each number is drawn once, and the scope's end orders the rest.
+    let draw = || jobs.get(next.fetch_add(1, Ordering::Relaxed));
+    thread::scope(|scope| {
+        for _ in 1..threads.min(jobs.len()) {
+            scope.spawn(|| {
+                while let Some(job) = draw() {
+                    RootJob::run(job)
+                }
+            });
+        }
+        while let Some(job) = draw() {
+            job.run();
+        }
+    });
 }
 
 /// Print what is in a file of SSZ.

@@ -5,8 +5,17 @@ use std::path::Path;
 use std::process::Command;
 
 /// The rows that are counted.
-const ROWS: [&str; 5] =
-    ["root after decode", "epoch without shuffle", "epoch", "root after epoch", "block 128, skip"];
+const ROWS: [&str; 9] = [
+    "root after decode",
+    "empty slot and root",
+    "epoch without shuffle",
+    "epoch",
+    "root after epoch",
+    "block 5, skip",
+    "block 5, batch + root",
+    "block 128, skip",
+    "block 128, batch + root",
+];
 
 /// A table of Markdown; a sentence if there is no valgrind.
 pub(crate) fn table(folder: Option<&Path>) -> String {

@@ -9,10 +9,13 @@
 //! | `--large` | adds a chain of 500,000 validators, which takes minutes to build |
 //! | `--instructions` | adds instruction counts of some rows, by callgrind, if valgrind is there |
 //! | `--once ROW` | runs one row once: what `--instructions` does under callgrind |
+//! | `--kept FILE` | prints what keeping a state of each epoch costs: what `--table` asks of a process of its own |
 
 mod chain;
 mod clock;
 mod instructions;
+mod memory;
+mod parallel;
 mod rows;
 mod table;
 
@@ -53,14 +56,15 @@ fn write_table(
             Some(_) => "blocks with every check on",
             None => "blocks without checks of parent and state root",
         };
-        let kept = rows::kept_bytes(inputs, config) as f64 / f64::from(1 << 20);
-        format!(
-            "{} ({ground})\n\nThe state after an epoch's end, kept beside the one before it: {kept:.2} MiB.",
-            inputs.source
-        )
+        format!("{} ({ground})", inputs.source)
+    };
+    let beside = |inputs: &Inputs, large| {
+        let kept = memory::table(&inputs.state, large).expect("this program can be run again");
+        kept + &parallel::table(&inputs.state)
     };
     text +=
         &table::table(&source(inputs), rows::rows(inputs, config, &|_| true), false, &yardsticks);
+    text += &beside(inputs, false);
     if count_instructions {
         text += &instructions::table(folder);
     }
@@ -72,6 +76,7 @@ fn write_table(
             true,
             &yardsticks,
         );
+        text += &beside(&inputs, true);
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md");
     std::fs::write(path, text).expect("the package's folder can be written to");
@@ -85,6 +90,9 @@ fn main() {
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("BLOCKSMITH_BENCH_INPUTS").map(PathBuf::from));
     let config = ChainConfig::mainnet();
+    if let Some(path) = value("--kept") {
+        return memory::keep(Path::new(path), &config).expect("a state that can be read");
+    }
     let inputs = inputs(folder.as_deref(), &config);
     if flag("--table") {
         let options = [flag("--large"), flag("--instructions")];

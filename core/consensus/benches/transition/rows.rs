@@ -266,16 +266,6 @@ pub(crate) fn rows(
     rows
 }
 
-/// Bytes that the state after an epoch's end costs where the state before it is kept as well: balances
-/// that all changed, and paths.
-pub(crate) fn kept_bytes(inputs: &Inputs, config: &ChainConfig) -> usize {
-    let last = decoded(&inputs.state);
-    let mut next = last.clone();
-    process_slots(&mut next, last.slot + 1, config).expect("ahead of the state");
-    root(&next);
-    next.bytes_beside(&last)
-}
-
 /// V: one verification without group checks.
 pub(crate) fn yardstick_v() -> Run {
     let mut bytes = [0; 32];

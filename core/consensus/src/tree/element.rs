@@ -16,6 +16,8 @@ pub trait Element: Clone + Debug + PartialEq + Send + Sync + Layout + 'static {
     const CHUNK: usize;
     /// Levels of hashes within a leaf.
     const CHUNK_DEPTH: usize;
+    /// Hashes that the root of a full leaf takes.
+    const CHUNK_HASHES: usize;
     /// Elements that share 32 bytes of the specification's tree.
     const PER_ROOT: usize = 1;
 
@@ -47,6 +49,7 @@ impl Element for u64 {
     type Chunk = [u64; 64];
     const CHUNK: usize = 64;
     const CHUNK_DEPTH: usize = depth_of((Self::CHUNK / PACKED) as u64);
+    const CHUNK_HASHES: usize = Self::CHUNK / PACKED - 1;
     const PER_ROOT: usize = PACKED;
 
     fn empty_chunk() -> Self::Chunk {
@@ -87,6 +90,7 @@ impl Element for Root {
     type Chunk = [Root; 16];
     const CHUNK: usize = 16;
     const CHUNK_DEPTH: usize = depth_of(Self::CHUNK as u64);
+    const CHUNK_HASHES: usize = Self::CHUNK - 1;
 
     fn empty_chunk() -> Self::Chunk {
         [Root::ZERO; 16]
@@ -115,6 +119,8 @@ impl Element for Validator {
     type Chunk = [Validator; 8];
     const CHUNK: usize = 8;
     const CHUNK_DEPTH: usize = depth_of(Self::CHUNK as u64);
+    // One for the key, seven above the fields.
+    const CHUNK_HASHES: usize = Self::CHUNK * VALIDATOR_FIELDS + Self::CHUNK - 1;
 
     fn empty_chunk() -> Self::Chunk {
         std::array::from_fn(|_| Self::default())
@@ -219,6 +225,8 @@ impl Element for Eth1Data {
     type Chunk = [Eth1Data; 1];
     const CHUNK: usize = 1;
     const CHUNK_DEPTH: usize = 0;
+    // Four fields, one of which is two roots long...
+    const CHUNK_HASHES: usize = 6;
 
     fn empty_chunk() -> Self::Chunk {
         [Self::default()]

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::element::Element;
 use super::hashing::{depth_of, mix_in_length, pad, zero};
+use super::jobs::Jobs;
 use super::node::{Leaf, Node};
 use crate::preset::Length;
 use crate::primitives::Root;
@@ -268,6 +269,18 @@ impl<T: Element, N: Length> PersistentList<T, N> {
         }
     }
 
+    /// How many hashes the root still needs, but for a few at the top.
+    pub(crate) fn unhashed(&self) -> usize {
+        self.top.as_ref().map_or(0, |top| top.node.unhashed())
+    }
+
+    /// Cuts the hashing that the root still needs into jobs.
+    pub(crate) fn root_jobs(&self, jobs: &mut Jobs) {
+        if let Some(top) = &self.top {
+            Node::cut(&top.node, top.depth, jobs);
+        }
+    }
+
     /// Adds up the bytes of what this list holds and is not in `seen` yet.
     pub(crate) fn held_beside(&self, seen: &mut std::collections::HashSet<usize>) -> usize {
         self.top.as_ref().map_or(0, |top| Node::bytes_beside(&top.node, seen))
@@ -401,6 +414,16 @@ impl<T: Element, N: Length> PersistentVector<T, N> {
                 *top.root.get_or_init(|| top.padded_root(PersistentList::<T, N>::FULL_DEPTH))
             }
         }
+    }
+
+    /// As that of a list.
+    pub(crate) fn unhashed(&self) -> usize {
+        self.list.unhashed()
+    }
+
+    /// As that of a list.
+    pub(crate) fn root_jobs(&self, jobs: &mut Jobs) {
+        self.list.root_jobs(jobs);
     }
 
     /// As that of a list.

@@ -22,7 +22,8 @@
 //!   unused mixes) is held and hashed once.
 //!
 //! Hashing goes leaf by leaf: a leaf is hashed level by level in batches (`hashing`), and all but a
-//! small part of a tree's hashes are inside its leaves.
+//! small part of a tree's hashes are inside its leaves. On the thread that asks, unless its caller
+//! shares the work out (`jobs`).
 //!
 //! | element | chunk | hashes within a leaf |
 //! |---|---|---|
@@ -30,11 +31,12 @@
 //! | root | 16 | 15 |
 //! | validator | 8 | 71 |
 //! | pending attestation | 4 | 63 |
-//! | vote on the deposit contract | 1 | 6 |
+//! | vote on the deposit contract | 1 | 3 |
 
 mod element;
 mod hash_tree;
 mod hashing;
+mod jobs;
 mod list;
 mod node;
 mod pending;
@@ -44,4 +46,6 @@ pub use hash_tree::HashTree;
 pub(crate) use hash_tree::container_root;
 pub use hashing::hash_pairs;
 pub(crate) use hashing::{hash_pair, uint_leaf};
+pub(crate) use jobs::Jobs;
+pub use jobs::RootJob;
 pub use list::{Iter, ListFull, PersistentList, PersistentVector};

@@ -210,6 +210,22 @@ impl<T: Element> Node<T> {
             }
     }
 
+    /// Whether the root of this subtree is known.
+    pub(super) fn is_hashed(&self) -> bool {
+        match self {
+            Self::Leaf(leaf) => leaf.root.get().is_some(),
+            Self::Inner(inner) => inner.root.get().is_some(),
+        }
+    }
+
+    /// An inner node's children.
+    pub(super) fn pair(&self) -> Option<(&Arc<Self>, Option<&Arc<Self>>)> {
+        match self {
+            Self::Leaf(_) => None,
+            Self::Inner(inner) => Some((&inner.left, inner.right.as_ref())),
+        }
+    }
+
     /// A leaf's elements, or an inner node's children.
     pub(super) fn children(&self) -> Result<&[T], (&Self, Option<&Self>)> {
         match self {

@@ -14,6 +14,8 @@ use crate::wire::{DecodeError, Wire, decode_exact};
 const CHUNK: usize = 4;
 /// Bits in one leaf of the specification's tree: the largest committee that is hashed in step.
 const BITS_PER_LEAF: usize = 8 * ROOT_LEN;
+/// Hashes of one attestation whose bits fit that leaf.
+const ATTESTATION_HASHES: usize = 15;
 /// Hashes of one attestation in its widest step.
 const WIDTH: usize = 4;
 
@@ -21,6 +23,7 @@ impl Element for PendingAttestation {
     type Chunk = [PendingAttestation; CHUNK];
     const CHUNK: usize = CHUNK;
     const CHUNK_DEPTH: usize = 2;
+    const CHUNK_HASHES: usize = CHUNK * ATTESTATION_HASHES + CHUNK - 1;
 
     fn empty_chunk() -> Self::Chunk {
         std::array::from_fn(|_| Self::default())

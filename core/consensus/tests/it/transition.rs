@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use blocksmith::consensus::{Consensus, Failure, Invalid};
 use blocksmith_consensus::{
-    BlockError, Minimal, Phase0, Root, SharedAttestation, SharedBlock, SignatureBytes,
-    SignedBeaconBlock, SignedVoluntaryExit, TransitionError, UpdateFlags, VoluntaryExit, Wire,
-    compute_pulled_up_checkpoints, get_committees, process_slots, state_transition,
+    BeaconState, BlockError, ChainConfig, Mainnet, Minimal, Phase0, Root, RootJob,
+    SharedAttestation, SharedBlock, SignatureBytes, SignedBeaconBlock, SignedVoluntaryExit,
+    TransitionError, UpdateFlags, Validator, VoluntaryExit, Wire, compute_pulled_up_checkpoints,
+    get_committees, initialize_beacon_state_from_eth1, process_slots, state_transition,
     verify_and_process_block, verify_and_process_block_one_by_one, verify_block_signature,
 };
 
@@ -322,4 +323,31 @@ fn full_participation_is_rewarded_and_absence_is_not() {
     let empty: u64 = advanced(&genesis(), 24).balances.iter().sum();
     assert!(attested > genesis_total);
     assert!(empty < genesis_total);
+}
+
+#[test]
+fn a_state_hashed_by_two_threads_has_the_same_root() {
+    // Shares out the hashing of a decoded state, twice over, and compares with one that does not.
+    let mut state = BeaconState::<Mainnet>::from_ssz_bytes(&{
+        let config = ChainConfig::mainnet();
+        let genesis: BeaconState<Mainnet> =
+            initialize_beacon_state_from_eth1(Root::new([6; 32]), 3, &[], &config).unwrap();
+        genesis.encode()
+    })
+    .unwrap();
+    for index in 0..2_000 {
+        let validator = Validator { activation_epoch: index, ..Validator::default() };
+        state.validators.push(validator).unwrap();
+        state.balances.push(index).unwrap();
+    }
+    state.drop_caches();
+    let alone = BeaconState::<Mainnet>::from_ssz_bytes(&state.encode()).unwrap();
+    let jobs = state.root_jobs(2);
+    assert!(jobs.len() >= 4, "{}", jobs.len());
+    std::thread::scope(|scope| {
+        scope.spawn(|| jobs.iter().for_each(RootJob::run));
+        jobs.iter().rev().for_each(RootJob::run);
+    });
+    assert_eq!(state.hash_tree_root(), alone.hash_tree_root());
+    assert!(state.root_jobs(2).is_empty());
 }

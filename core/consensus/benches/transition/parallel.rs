@@ -1,0 +1,58 @@
+//! A root whose work is shared out to an idle thread: the time until it is there, beside that of one
+//! thread. The wall's clock is the one that counts here, so the neighbours' noise is in it.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use blocksmith_consensus::{Root, RootJob};
+
+use crate::chain::State;
+use crate::clock::cpu_time;
+
+const THREADS: usize = 2;
+const ROUNDS: usize = 30;
+
+/// The root, with the help of another thread.
+fn shared_out(state: &State) -> Root {
+    let jobs = state.root_jobs(THREADS);
+    let next = AtomicUsize::new(0);
+    // ORDERING: pairs with nothing; each number is drawn once, and the scope's end orders the rest.
+    let draw = || jobs.get(next.fetch_add(1, Ordering::Relaxed));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Some(job) = draw() {
+                RootJob::run(job)
+            }
+        });
+        while let Some(job) = draw() {
+            job.run();
+        }
+    });
+    state.hash_tree_root()
+}
+
+/// A table of Markdown: the minimum of several rounds each, in turn.
+pub(crate) fn table(state: &[u8]) -> String {
+    let mut best = [[Duration::MAX; 2]; 2];
+    for _ in 0..ROUNDS {
+        for (root, best) in [State::hash_tree_root, shared_out].iter().zip(&mut best) {
+            let state = State::from_ssz_bytes(state).expect("the bench's own state decodes");
+            let (wall, cpu) = (Instant::now(), cpu_time());
+            std::hint::black_box(root(&state));
+            let times = [wall.elapsed(), cpu_time().saturating_sub(cpu)];
+            best.iter_mut().zip(times).for_each(|(best, time)| *best = time.min(*best));
+        }
+    }
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let mut text =
+        "\n| root after decode | ms until it is there | ms of CPU | of one thread's time |\n\
+         |---|---|---|---|\n"
+            .to_owned();
+    for (name, [wall, cpu]) in ["one thread", "and an idle one"].iter().zip(best) {
+        let ratio = wall.as_secs_f64() / best[0][0].as_secs_f64();
+        let _ = writeln!(text, "| {name} | {:.2} | {:.2} | {ratio:.2} |", ms(wall), ms(cpu));
+    }
+    print!("{text}");
+    text
+}
