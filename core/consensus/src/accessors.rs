@@ -436,7 +436,14 @@ pub(crate) fn for_each_attester<P: Preset>(
         return Err(StateError::AggregationBitsTooShort { bits, committee });
     }
     // Bits beyond the committee belong to nobody.
-    bits.iter_ones().map_while(|at| committee.get(at)).try_for_each(|index| visit(*index))
+    for (members, byte) in committee.chunks(8).zip(bits.as_raw_slice()) {
+        let mut byte = *byte;
+        while let Some(member) = members.get(byte.trailing_zeros() as usize) {
+            visit(*member)?;
+            byte &= byte - 1;
+        }
+    }
+    Ok(())
 }
 
 /// The attestation with its attesters listed.

@@ -6,6 +6,7 @@
 //! | committees | dependent root and epoch (`shufflings`) | all descendants of one state | when there are too many |
 //! | index of public keys | position in the registry | clones, copy on write | by deposits |
 //! | decompressed keys, affine | validator index and bytes | all descendants of one state | never, grows |
+//! | the last root and the small fields' (`known_roots`) | value | clones, copy on write | by the next root |
 //! | exit queue | - | nobody (two numbers, by value) | by every exit |
 //!
 //! The context of the next epoch is made current at the end of `process_effective_balance_updates`.
@@ -24,6 +25,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::bls::{BlsError, PublicKey};
 use crate::containers::Validator;
+use crate::known_roots::KnownRoots;
 use crate::preset::Length;
 use crate::primitives::{Epoch, Gwei, PublicKeyBytes, ValidatorIndex};
 use crate::shufflings::Shufflings;
@@ -39,6 +41,7 @@ pub(crate) struct Caches {
     pub(crate) public_key_index: PublicKeyIndex,
     pub(crate) public_keys: Arc<PublicKeyTable>,
     pub(crate) exit_queue: Option<ExitQueue>,
+    pub(crate) roots: KnownRoots,
 }
 
 impl Caches {

@@ -15,7 +15,7 @@ use crate::primitives::{
     CommitteeIndex, Epoch, Gwei, PublicKeyBytes, Root, SignatureBytes, Slot, ValidatorIndex,
     Version,
 };
-use crate::tree::{HashTree, container_root};
+use crate::tree::{HashTree, container_root, container_roots};
 use crate::wire::{DecodeError, Field, Layout, check_container, container_fixed_len};
 
 /// Largest committee, hence the limit of aggregation bits and of attesting indices.
@@ -63,6 +63,14 @@ macro_rules! wire_container {
         impl HashTree for $name {
             fn hash_root(&self) -> Root {
                 container_root(&[$(HashTree::hash_root(&self.$field)),+])
+            }
+
+            fn hash_roots(values: &[&Self]) -> Vec<Root> {
+                let fields = [$({
+                    let field: Vec<&$type> = values.iter().map(|value| &value.$field).collect();
+                    <$type as HashTree>::hash_roots(&field)
+                }),+];
+                container_roots(values.len(), &fields)
             }
         }
     )+};

@@ -47,6 +47,7 @@ mod duties;
 mod error;
 mod genesis;
 mod json;
+mod known_roots;
 mod merkle;
 mod mutators;
 mod operations;

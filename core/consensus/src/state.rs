@@ -17,10 +17,11 @@ use crate::containers::{
     BeaconBlockHeader, Checkpoint, Eth1Data, Fork, PendingAttestation, Validator,
 };
 use crate::json::{Json, write_object};
+use crate::known_roots::Known;
 use crate::preset::{Length, Preset};
 use crate::primitives::{Gwei, Root, Slot};
 use crate::tree::{
-    Element, HashTree, Jobs, PersistentList, PersistentVector, RootJob, container_root, uint_leaf,
+    Element, Jobs, PersistentList, PersistentVector, RootJob, container_root, uint_leaf,
 };
 use crate::wire::{BYTES_PER_OFFSET, DecodeError, Layout, Wire, decode_exact, split_container};
 
@@ -106,7 +107,9 @@ trait StateField: Sized {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
     fn append(&self, buffer: &mut Vec<u8>);
-    fn root(&self) -> Root;
+
+    /// The field's root, perhaps known from before.
+    fn root(&self, known: &mut Known) -> Root;
 
     /// About how many bytes are appended; exact for what is large.
     fn length_hint(&self) -> usize {
@@ -128,7 +131,7 @@ trait StateField: Sized {
 }
 
 macro_rules! wire_fields {
-    ($($type:ty),+ $(,)?) => {$(
+    ($($type:ty => $root:expr),+ $(,)?) => {$(
         impl StateField for $type {
             const FIXED_LEN: Option<usize> = <$type as Layout>::FIXED_LEN;
 
@@ -140,14 +143,22 @@ macro_rules! wire_fields {
                 buffer.extend_from_slice(&Wire::encode(self));
             }
 
-            fn root(&self) -> Root {
-                self.hash_root()
+            fn root(&self, known: &mut Known) -> Root {
+                let root: fn(&Self, &mut Known) -> Root = $root;
+                root(self, known)
             }
         }
     )+};
 }
 
-wire_fields!(u64, Root, Fork, BeaconBlockHeader, Eth1Data, Checkpoint);
+wire_fields! {
+    u64 => |value, _| uint_leaf(*value),
+    Root => |value, _| *value,
+    Fork => |value, known| known.fork(value),
+    BeaconBlockHeader => |value, known| known.header(value),
+    Eth1Data => |value, known| known.eth1_data(value),
+    Checkpoint => |value, known| known.checkpoint(value),
+}
 
 /// Justification bits: four, the upper half of the byte is zero.
 impl StateField for u8 {
@@ -164,7 +175,7 @@ impl StateField for u8 {
         buffer.push(*self);
     }
 
-    fn root(&self) -> Root {
+    fn root(&self, _known: &mut Known) -> Root {
         uint_leaf(u64::from(*self))
     }
 }
@@ -180,7 +191,7 @@ impl<T: Element, N: Length> StateField for PersistentList<T, N> {
         self.append_ssz(buffer);
     }
 
-    fn root(&self) -> Root {
+    fn root(&self, _known: &mut Known) -> Root {
         self.hash_tree_root()
     }
 
@@ -214,7 +225,7 @@ impl<T: Element, N: Length> StateField for PersistentVector<T, N> {
         self.append_ssz(buffer);
     }
 
-    fn root(&self) -> Root {
+    fn root(&self, _known: &mut Known) -> Root {
         self.hash_tree_root()
     }
 
@@ -307,9 +318,14 @@ impl<P: Preset> BeaconState<P> {
     /// clone that shares the nodes, are reused.
     pub fn hash_tree_root(&self) -> Root {
         macro_rules! roots {
-            ($($field:ident: $type:ty),+ $(,)?) => { [$(self.$field.root()),+] };
+            ($($field:ident: $type:ty),+ $(,)?) => {
+                |known| {
+                    let roots = [$(StateField::root(&self.$field, known)),+];
+                    known.fields(&roots)
+                }
+            };
         }
-        container_root(&for_each_field!(roots))
+        self.caches.roots.with(for_each_field!(roots))
     }
 
     /// Cuts what [`Self::hash_tree_root`] would still have to hash into jobs that do not need each
@@ -368,7 +384,7 @@ impl<P: Preset> BeaconState<P> {
             for_each_field!(bytes)
         };
         total(other);
-        size_of::<Self>() + total(self)
+        size_of::<Self>() + size_of::<Known>() + total(self)
     }
 
     /// An estimate, from above, of the bytes that keeping this state costs if a state within an
@@ -385,7 +401,7 @@ impl<P: Preset> BeaconState<P> {
         // node has room for a chunk.
         const DEPTH: usize = 16;
         let paths = P::SLOTS_PER_EPOCH as usize * 5 * DEPTH * NODE / 4;
-        size_of::<Self>() + balances + attestations + paths
+        size_of::<Self>() + size_of::<Known>() + balances + attestations + paths
     }
 }
 

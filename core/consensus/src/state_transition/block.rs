@@ -231,7 +231,8 @@ pub fn process_block_header<P: Preset>(
         return Err(HeaderError::Proposer { provided: block.proposer_index, expected });
     }
     if !flags.skip_block_parent_root_validation {
-        let latest = state.latest_block_header.hash_tree_root();
+        let header = &state.latest_block_header;
+        let latest = state.caches.roots.with(|known| known.header(header));
         if block.parent_root != latest {
             return Err(HeaderError::ParentRoot { provided: block.parent_root, latest });
         }

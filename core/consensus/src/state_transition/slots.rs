@@ -9,7 +9,6 @@ use crate::preset::Preset;
 use crate::primitives::{Root, Slot};
 use crate::state::BeaconState;
 use crate::state_transition::{EpochError, process_epoch};
-use crate::wire::Wire;
 
 /// Why empty slots cannot be processed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
@@ -75,7 +74,8 @@ pub fn process_slot<P: Preset>(state: &mut BeaconState<P>) {
     if state.latest_block_header.state_root == Root::ZERO {
         state.latest_block_header.state_root = previous_state_root;
     }
-    let previous_block_root = state.latest_block_header.hash_tree_root();
+    let header = &state.latest_block_header;
+    let previous_block_root = state.caches.roots.with(|known| known.header(header));
     if let Some(root) = state.block_roots.get_mut(at) {
         *root = previous_block_root;
     }

@@ -6,7 +6,7 @@
 use ssz_rs::{Bitlist, List, SimpleSerialize, Vector};
 
 use super::element::{number_leaf, packed};
-use super::hashing::{ROOT_LEN, depth_of, merkleize, mix_in_length};
+use super::hashing::{ROOT_LEN, depth_of, hash_blocks, merkleize, mix_in_length, zero};
 use crate::primitives::{FixedBytes, Root};
 
 /// A value with a Merkle root.
@@ -14,10 +14,57 @@ pub trait HashTree: Sized {
     /// The Merkle root of the value.
     fn hash_root(&self) -> Root;
 
+    /// The roots of many values: of those whose type is given often, side by side.
+    fn hash_roots(values: &[&Self]) -> Vec<Root> {
+        values.iter().map(|value| value.hash_root()).collect()
+    }
+
     /// The root of a tree over `values`, with room for `limit`.
     fn sequence_root(values: &[Self], limit: usize) -> Root {
-        let roots: Vec<Root> = values.iter().map(Self::hash_root).collect();
-        merkleize(&roots, depth_of(limit as u64))
+        let values: Vec<&Self> = values.iter().collect();
+        merkleize(&Self::hash_roots(&values), depth_of(limit as u64))
+    }
+}
+
+/// The roots of `count` containers whose fields' roots are given, a list per field: level by level, all
+/// containers side by side.
+pub(crate) fn container_roots(count: usize, fields: &[Vec<Root>]) -> Vec<Root> {
+    let width = fields.len().next_power_of_two();
+    let mut rows = Rows::new(count, width);
+    for (at, field) in fields.iter().enumerate() {
+        field.iter().enumerate().for_each(|(row, root)| rows.set(row, at, root));
+    }
+    rows.reduce()
+}
+
+/// Trees of one shape, a row of leaves each; what is not set is zero.
+struct Rows {
+    bytes: Vec<u8>,
+    width: usize,
+}
+
+impl Rows {
+    /// # Panics
+    /// `width` is a power of two.
+    fn new(count: usize, width: usize) -> Self {
+        assert!(width.is_power_of_two(), "a full tree");
+        Self { bytes: vec![0; count * width * ROOT_LEN], width }
+    }
+
+    fn set(&mut self, row: usize, at: usize, root: &Root) {
+        let place = (row * self.width + at) * ROOT_LEN;
+        self.bytes[place..place + ROOT_LEN].copy_from_slice(root.as_ref());
+    }
+
+    /// The root of each row.
+    fn reduce(self) -> Vec<Root> {
+        let (mut input, mut output) = (self.bytes, Vec::new());
+        for _ in 0..depth_of(self.width as u64) {
+            output.resize(input.len() / 2, 0);
+            hash_blocks(&mut output, &input);
+            std::mem::swap(&mut input, &mut output);
+        }
+        input.as_chunks::<ROOT_LEN>().0.iter().map(|bytes| Root::new(*bytes)).collect()
     }
 }
 
@@ -46,6 +93,15 @@ impl HashTree for bool {
 impl<const N: usize> HashTree for FixedBytes<N> {
     fn hash_root(&self) -> Root {
         bytes_root(self.as_ref(), N)
+    }
+
+    fn hash_roots(values: &[&Self]) -> Vec<Root> {
+        let width = N.div_ceil(ROOT_LEN).next_power_of_two();
+        let mut rows = Rows::new(values.len(), width);
+        for (row, value) in rows.bytes.chunks_exact_mut(width * ROOT_LEN).zip(values) {
+            row[..N].copy_from_slice(value.as_ref());
+        }
+        rows.reduce()
     }
 }
 
@@ -88,6 +144,37 @@ impl<const N: usize> HashTree for Bitlist<N> {
         };
         mix_in_length(&root, self.len())
     }
+
+    fn hash_roots(values: &[&Self]) -> Vec<Root> {
+        let one_leaf = |value: &&Self| value.len() <= 8 * ROOT_LEN;
+        if !values.iter().all(one_leaf) {
+            return values.iter().map(|value| value.hash_root()).collect();
+        }
+        let pairs = |left: &[Root], right: &dyn Fn(usize) -> Root| {
+            let mut rows = Rows::new(values.len(), 2);
+            for (row, left) in left.iter().enumerate() {
+                rows.set(row, 0, left);
+                rows.set(row, 1, &right(row));
+            }
+            rows.reduce()
+        };
+        let mut roots: Vec<Root> = values.iter().map(|value| bits_leaf(value)).collect();
+        for level in 0..depth_of(N.div_ceil(8 * ROOT_LEN) as u64) {
+            roots = pairs(&roots, &|_| *zero(level));
+        }
+        pairs(&roots, &|row| number_leaf(values[row].len() as u64))
+    }
+}
+
+/// Bits that fit a leaf; what lies behind the last one is nobody's.
+pub(super) fn bits_leaf<const N: usize>(bits: &Bitlist<N>) -> Root {
+    let mut leaf = [0; ROOT_LEN];
+    let (bytes, used) = (bits.as_raw_slice(), bits.len());
+    leaf[..bytes.len()].copy_from_slice(bytes);
+    if !used.is_multiple_of(8) {
+        leaf[used / 8] &= (1 << (used % 8)) - 1;
+    }
+    Root::new(leaf)
 }
 
 impl<T: HashTree + SimpleSerialize, const N: usize> HashTree for List<T, N> {

@@ -40,12 +40,14 @@ mod jobs;
 mod list;
 mod node;
 mod pending;
+mod small;
 
 pub use element::Element;
 pub use hash_tree::HashTree;
-pub(crate) use hash_tree::container_root;
+pub(crate) use hash_tree::{container_root, container_roots};
 pub use hashing::hash_pairs;
 pub(crate) use hashing::{hash_pair, uint_leaf};
 pub(crate) use jobs::Jobs;
 pub use jobs::RootJob;
 pub use list::{Iter, ListFull, PersistentList, PersistentVector};
+pub(crate) use small::SmallTree;

@@ -4,7 +4,7 @@
 //! through the same six steps, so that each step is a batch.
 
 use super::element::Element;
-use super::hash_tree::HashTree;
+use super::hash_tree::{HashTree, bits_leaf};
 use super::hashing::{ROOT_LEN, hash_blocks, merkleize, uint_leaf, zero};
 use crate::containers::PendingAttestation;
 use crate::primitives::Root;
@@ -93,7 +93,7 @@ fn in_step(values: &[PendingAttestation], roots: &mut [Root; CHUNK]) {
         let (source, target) = (&value.data.source, &value.data.target);
         step.pair(&uint_leaf(source.epoch), &source.root);
         step.pair(&uint_leaf(target.epoch), &target.root);
-        step.pair(&bits_leaf(value), zero(0));
+        step.pair(&bits_leaf(&value.aggregation_bits), zero(0));
     }
     let below = step.hash();
     for (value, below) in values.iter().zip(below.chunks_exact(3)) {
@@ -121,16 +121,4 @@ fn in_step(values: &[PendingAttestation], roots: &mut [Root; CHUNK]) {
     let below = step.hash();
     below.chunks_exact(2).take(values.len()).for_each(|below| step.pair(&below[0], &below[1]));
     roots.copy_from_slice(&step.hash()[..CHUNK]);
-}
-
-/// The bits as a leaf; what lies behind the last bit is nobody's.
-fn bits_leaf(value: &PendingAttestation) -> Root {
-    let mut leaf = [0; ROOT_LEN];
-    let bits = value.aggregation_bits.as_raw_slice();
-    leaf[..bits.len()].copy_from_slice(bits);
-    let used = value.aggregation_bits.len();
-    if !used.is_multiple_of(8) {
-        leaf[used / 8] &= (1 << (used % 8)) - 1;
-    }
-    Root::new(leaf)
 }

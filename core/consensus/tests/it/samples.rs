@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use blocksmith_consensus::{
     AggregateAndProof, AggregationBits, Attestation, AttestationData, AttesterSlashing,
     BeaconBlock, BeaconBlockBody, BeaconBlockHeader, Checkpoint, Deposit, DepositData,
-    DepositMessage, Eth1Block, Eth1Data, FixedBytes, Fork, ForkData, IndexedAttestation, Json,
-    PendingAttestation, ProposerSlashing, Root, SignedAggregateAndProof, SignedBeaconBlock,
+    DepositMessage, Eth1Block, Eth1Data, FixedBytes, Fork, ForkData, HashTree, IndexedAttestation,
+    Json, PendingAttestation, ProposerSlashing, Root, SignedAggregateAndProof, SignedBeaconBlock,
     SignedBeaconBlockHeader, SignedVoluntaryExit, SigningData, Validator, VoluntaryExit, Wire,
     decode_exact,
 };
@@ -101,6 +101,30 @@ macro_rules! containers {
             for _ in 0..VALUES {
                 $(check(&$name::sample(&mut g));)+
             }
+        }
+
+        #[test]
+        fn roots_side_by_side_are_those_of_one_at_a_time() {
+            // Hashes up to 20 values of every type together, and each alone.
+            let mut g = Gen::new(64);
+            for count in [0usize, 1, 2, 3, 20] {
+                $(
+                    let values: Vec<_> = (0..count).map(|_| $name::sample(&mut g)).collect();
+                    let together = $name::hash_roots(&values.iter().collect::<Vec<_>>());
+                    let alone: Vec<Root> = values.iter().map(HashTree::hash_root).collect();
+                    assert_eq!(together, alone, "{values:?}");
+                )+
+            }
+            // Few bits only, so that no value's bits need more than a leaf.
+            let few = |at: usize| {
+                let bits = vec![true; at * 11 % 257];
+                let aggregation_bits = bits.as_slice().try_into().expect("within the limit");
+                Attestation { aggregation_bits, ..Attestation::sample(&mut Gen::new(64)) }
+            };
+            let values: Vec<_> = (0..40).map(few).collect();
+            let together = Attestation::hash_roots(&values.iter().collect::<Vec<_>>());
+            let alone: Vec<Root> = values.iter().map(HashTree::hash_root).collect();
+            assert_eq!(together, alone);
         }
 
         #[test]

@@ -1,0 +1,124 @@
+//! The last root of a state and of its small parts: what has not changed since is not hashed again.
+//!
+//! Lists keep their hashes in their nodes (`tree`). What is left of a state's root is the tree over its
+//! fields and the roots of its small containers: most of what an empty slot costs, if they were
+//! hashed each time, which is twice a slot.
+//!
+//! - N1: a root is looked up by the value that it is of, and a node of the fields' tree is hashed again if
+//!   a leaf below it is another. So what is known is never wrong, whatever was written to the state
+//!   and by whom.
+//! - N2: the lock is held to take what is known or to put it back, never while hashing. Who finds
+//!   nothing because another thread has taken it computes everything.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::containers::{BeaconBlockHeader, Checkpoint, Eth1Data, Fork};
+use crate::primitives::Root;
+use crate::tree::{HashTree, SmallTree};
+
+/// What is known of a state's root; a clone shares it until either is hashed again.
+#[derive(Debug, Default)]
+pub(crate) struct KnownRoots {
+    last: Mutex<Option<Arc<Known>>>,
+}
+
+/// Values with their roots, and the tree over the fields.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    fork: Option<(Fork, Root)>,
+    header: Option<(BeaconBlockHeader, Root)>,
+    eth1_data: Option<(Eth1Data, Root)>,
+    /// The state's three; the one that was asked for longest ago makes room.
+    checkpoints: [Option<(Checkpoint, Root)>; 3],
+    next_checkpoint: usize,
+    fields: SmallTree,
+}
+
+impl Clone for KnownRoots {
+    fn clone(&self) -> Self {
+        Self { last: Mutex::new(self.lock().clone()) }
+    }
+}
+
+impl KnownRoots {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Known>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has `hash` make a root with the help of what is known, and keeps what it learns.
+    pub(crate) fn with<R>(&self, hash: impl FnOnce(&mut Known) -> R) -> R {
+        let taken = self.lock().take();
+        let mut known = taken.unwrap_or_default();
+        let result = hash(Arc::make_mut(&mut known));
+        *self.lock() = Some(known);
+        result
+    }
+}
+
+/// The root in `place` if it is that of `value`, else the computed one, which is put there.
+fn recall<T: Clone + PartialEq + HashTree>(place: &mut Option<(T, Root)>, value: &T) -> Root {
+    match place {
+        Some((known, root)) if known == value => *root,
+        _ => place.insert((value.clone(), value.hash_root())).1,
+    }
+}
+
+impl Known {
+    pub(crate) fn fork(&mut self, fork: &Fork) -> Root {
+        recall(&mut self.fork, fork)
+    }
+
+    pub(crate) fn header(&mut self, header: &BeaconBlockHeader) -> Root {
+        recall(&mut self.header, header)
+    }
+
+    pub(crate) fn eth1_data(&mut self, eth1_data: &Eth1Data) -> Root {
+        recall(&mut self.eth1_data, eth1_data)
+    }
+
+    pub(crate) fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Root {
+        let known = self.checkpoints.iter().flatten().find(|(known, _)| known == checkpoint);
+        if let Some((_, root)) = known {
+            return *root;
+        }
+        let place = &mut self.checkpoints[self.next_checkpoint];
+        self.next_checkpoint = (self.next_checkpoint + 1) % 3;
+        recall(place, checkpoint)
+    }
+
+    /// The root over the fields' roots.
+    pub(crate) fn fields(&mut self, roots: &[Root]) -> Root {
+        self.fields.root(roots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_are_recalled_by_value_in_any_number() {
+        // Asks for more checkpoints than there are places, again and again.
+        let mut known = Known::default();
+        for round in 0..3 {
+            for epoch in 0..5 {
+                let checkpoint = Checkpoint { epoch, root: Root::new([epoch as u8; 32]) };
+                assert_eq!(known.checkpoint(&checkpoint), checkpoint.hash_root(), "{round}");
+                assert_eq!(known.checkpoint(&checkpoint), checkpoint.hash_root(), "{round}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_value_has_another_root() {
+        // Recalls a header, changes it, and recalls it again, in a clone too.
+        let roots = KnownRoots::default();
+        let mut header = BeaconBlockHeader::default();
+        let first = roots.with(|known| known.header(&header));
+        let clone = roots.clone();
+        header.slot = 1;
+        assert_eq!(roots.with(|known| known.header(&header)), header.hash_root());
+        assert_ne!(first, header.hash_root());
+        assert_eq!(clone.with(|known| known.header(&header)), header.hash_root());
+    }
+}
