@@ -87,13 +87,13 @@ fn pack(values: &[u64], leaves: &mut [Root]) -> usize {
 }
 
 impl Element for Root {
-    type Chunk = [Root; 16];
-    const CHUNK: usize = 16;
+    type Chunk = [Root; 8];
+    const CHUNK: usize = 8;
     const CHUNK_DEPTH: usize = depth_of(Self::CHUNK as u64);
     const CHUNK_HASHES: usize = Self::CHUNK - 1;
 
     fn empty_chunk() -> Self::Chunk {
-        [Root::ZERO; 16]
+        [Root::ZERO; Self::CHUNK]
     }
 
     fn chunk_root(values: &[Self]) -> Root {

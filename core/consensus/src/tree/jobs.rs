@@ -11,7 +11,6 @@
 //!   written here and there it may be more.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::element::Element;
 use super::node::Node;
@@ -59,8 +58,8 @@ impl Jobs {
         self.jobs
     }
 
-    fn push<T: Element>(&mut self, node: &Arc<Node<T>>, depth: usize) {
-        let node = Arc::clone(node);
+    fn push<T: Element>(&mut self, node: &Node<T>, depth: usize) {
+        let node = node.clone();
         let run = move || {
             node.root(depth);
         };
@@ -77,25 +76,23 @@ impl<T: Element> Node<T> {
         }
         match self.pair() {
             None => T::CHUNK_HASHES,
-            Some((left, Some(right))) if !Arc::ptr_eq(left, right) => {
-                1 + left.unhashed() + right.unhashed()
-            }
+            Some((left, Some(right))) if !left.is(right) => 1 + left.unhashed() + right.unhashed(),
             Some((left, _)) => 1 + left.unhashed(),
         }
     }
 
     /// Cuts subtrees of about a grain out of this one; returns how many hashes it needs after them.
-    pub(super) fn cut(this: &Arc<Self>, depth: usize, jobs: &mut Jobs) -> usize {
-        if this.is_hashed() {
+    pub(super) fn cut(&self, depth: usize, jobs: &mut Jobs) -> usize {
+        if self.is_hashed() {
             return 0;
         }
-        let left_over = match this.pair() {
+        let left_over = match self.pair() {
             None => T::CHUNK_HASHES,
             Some((left, right)) => {
                 let before = jobs.jobs.len();
-                let mut left_over = 1 + Self::cut(left, depth - 1, jobs);
-                if let Some(right) = right.filter(|right| !Arc::ptr_eq(left, right)) {
-                    left_over += Self::cut(right, depth - 1, jobs);
+                let mut left_over = 1 + left.cut(depth - 1, jobs);
+                if let Some(right) = right.filter(|right| !left.is(right)) {
+                    left_over += right.cut(depth - 1, jobs);
                 }
                 if jobs.jobs.len() > before {
                     // J1: not a whole subtree any more.
@@ -107,7 +104,7 @@ impl<T: Element> Node<T> {
         if left_over < jobs.grain {
             return left_over;
         }
-        jobs.push(this, depth);
+        jobs.push(self, depth);
         0
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::element::Element;
 use super::hashing::{depth_of, mix_in_length, pad, zero};
 use super::jobs::Jobs;
-use super::node::{Leaf, Node};
+use super::node::Node;
 use crate::preset::Length;
 use crate::primitives::Root;
 use crate::wire::{BYTES_PER_OFFSET, DecodeError, for_each_variable};
@@ -41,7 +41,7 @@ pub struct PersistentList<T: Element, N> {
 /// A tree and what is known of it as a whole.
 #[derive(Debug)]
 struct Top<T: Element> {
-    node: Arc<Node<T>>,
+    node: Node<T>,
     depth: usize,
     len: usize,
     /// The root with all levels that the limit asks for, a list's with its length.
@@ -51,12 +51,12 @@ struct Top<T: Element> {
 /// For a write: what is known of the tree as a whole is forgotten.
 impl<T: Element> Clone for Top<T> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.node), self.depth, self.len)
+        Self::new(self.node.clone(), self.depth, self.len)
     }
 }
 
 impl<T: Element> Top<T> {
-    fn new(node: Arc<Node<T>>, depth: usize, len: usize) -> Self {
+    fn new(node: Node<T>, depth: usize, len: usize) -> Self {
         Self { node, depth, len, root: OnceLock::new() }
     }
 
@@ -69,17 +69,17 @@ impl<T: Element> Top<T> {
 
     fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.root = OnceLock::new();
-        Node::chunk_mut(&mut self.node, self.depth, index)?.get_mut(index % T::CHUNK)
+        self.node.chunk_mut(self.depth, index)?.get_mut(index % T::CHUNK)
     }
 
     fn push(&mut self, value: T) {
         self.root = OnceLock::new();
         if self.len == T::CHUNK << self.depth {
-            let right = Arc::new(Node::path(self.depth, value));
-            self.node = Arc::new(Node::inner(Arc::clone(&self.node), Some(right)));
+            let right = Node::path(self.depth, value);
+            self.node = Node::inner(self.node.clone(), Some(right));
             self.depth += 1;
         } else {
-            Node::push(&mut self.node, self.depth, self.len, value);
+            self.node.push(self.depth, self.len, value);
         }
         self.len += 1;
     }
@@ -146,7 +146,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
         }
         match &mut self.top {
             Some(top) => Arc::make_mut(top).push(value),
-            None => self.top = Some(Arc::new(Top::new(Arc::new(Node::path(0, value)), 0, 1))),
+            None => self.top = Some(Arc::new(Top::new(Node::path(0, value), 0, 1))),
         }
         Ok(())
     }
@@ -160,7 +160,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
     pub fn chunks(&self) -> Chunks<'_, T> {
         let Some(top) = &self.top else { return Chunks { stack: Vec::new() } };
         let mut stack = Vec::with_capacity(top.depth + 1);
-        stack.push(&*top.node);
+        stack.push(&top.node);
         Chunks { stack }
     }
 
@@ -171,7 +171,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
         values
     }
 
-    fn from_leaves(leaves: Vec<Arc<Node<T>>>, len: usize) -> Self {
+    fn from_leaves(leaves: Vec<Node<T>>, len: usize) -> Self {
         match Node::build(leaves) {
             None => Self::default(),
             Some((node, depth)) => {
@@ -184,14 +184,14 @@ impl<T: Element, N: Length> PersistentList<T, N> {
     fn from_chunks<E>(
         len: usize,
         mut same: impl FnMut(usize) -> bool,
-        mut chunk: impl FnMut(usize, usize) -> Result<Leaf<T>, E>,
+        mut chunk: impl FnMut(usize, usize) -> Result<Node<T>, E>,
     ) -> Result<Self, E> {
-        let mut leaves: Vec<Arc<Node<T>>> = Vec::with_capacity(len.div_ceil(T::CHUNK));
+        let mut leaves: Vec<Node<T>> = Vec::with_capacity(len.div_ceil(T::CHUNK));
         for start in (0..len).step_by(T::CHUNK) {
             let end = len.min(start + T::CHUNK);
             let node = match leaves.last() {
-                Some(last) if end - start == T::CHUNK && same(start) => Arc::clone(last),
-                _ => Arc::new(Node::Leaf(chunk(start, end)?)),
+                Some(last) if end - start == T::CHUNK && same(start) => last.clone(),
+                _ => chunk(start, end)?,
             };
             leaves.push(node);
         }
@@ -221,7 +221,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
                 let values = part(start, end).chunks_exact(size).map_while(|element| {
                     T::decode(element).map_err(|error| failed = Some(error)).ok()
                 });
-                let leaf = Leaf::new(values);
+                let leaf = Node::leaf(values);
                 failed.map_or(Ok(leaf), Err)
             },
         )
@@ -277,13 +277,13 @@ impl<T: Element, N: Length> PersistentList<T, N> {
     /// Cuts the hashing that the root still needs into jobs.
     pub(crate) fn root_jobs(&self, jobs: &mut Jobs) {
         if let Some(top) = &self.top {
-            Node::cut(&top.node, top.depth, jobs);
+            top.node.cut(top.depth, jobs);
         }
     }
 
     /// Adds up the bytes of what this list holds and is not in `seen` yet.
     pub(crate) fn held_beside(&self, seen: &mut std::collections::HashSet<usize>) -> usize {
-        self.top.as_ref().map_or(0, |top| Node::bytes_beside(&top.node, seen))
+        self.top.as_ref().map_or(0, |top| top.node.bytes_beside(seen))
     }
 }
 
@@ -298,7 +298,7 @@ impl<T: Element, N: Length> TryFrom<Vec<T>> for PersistentList<T, N> {
         Self::from_chunks(
             values.len(),
             |start| part(start - T::CHUNK, start) == part(start, start + T::CHUNK),
-            |start, end| Ok(Leaf::new(part(start, end).iter().cloned())),
+            |start, end| Ok(Node::leaf(part(start, end).iter().cloned())),
         )
     }
 }
@@ -366,7 +366,7 @@ impl<T: Element, N: Length> PersistentVector<T, N> {
 
     /// A vector of one value, held once.
     pub fn from_elem(value: T) -> Self {
-        let chunk = || Leaf::new(std::iter::repeat_n(value.clone(), T::CHUNK.min(N::USIZE)));
+        let chunk = || Node::leaf(std::iter::repeat_n(value.clone(), T::CHUNK.min(N::USIZE)));
         let built: Result<_, std::convert::Infallible> =
             PersistentList::from_chunks(N::USIZE, |_| true, |_, _| Ok(chunk()));
         match built {

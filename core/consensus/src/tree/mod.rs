@@ -28,7 +28,7 @@
 //! | element | chunk | hashes within a leaf |
 //! |---|---|---|
 //! | `u64` | 64 | 15 |
-//! | root | 16 | 15 |
+//! | root | 8 | 7 |
 //! | validator | 8 | 71 |
 //! | pending attestation | 4 | 63 |
 //! | vote on the deposit contract | 1 | 3 |

@@ -6,13 +6,23 @@ use super::element::Element;
 use super::hashing::{hash_pair, zero};
 use crate::primitives::Root;
 
-/// A subtree.
-#[derive(Clone, Debug)]
+/// A subtree, shared: a clone is a pointer. Leaves and inner nodes are allocated apart, as most leaves
+/// are several times as large.
+#[derive(Debug)]
 pub(crate) enum Node<T: Element> {
     /// A chunk of elements.
-    Leaf(Leaf<T>),
+    Leaf(Arc<Leaf<T>>),
     /// Two subtrees of one depth.
-    Inner(Inner<T>),
+    Inner(Arc<Inner<T>>),
+}
+
+impl<T: Element> Clone for Node<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Leaf(leaf) => Self::Leaf(Arc::clone(leaf)),
+            Self::Inner(inner) => Self::Inner(Arc::clone(inner)),
+        }
+    }
 }
 
 /// A chunk of elements, the first `len` of which exist.
@@ -27,8 +37,8 @@ pub(crate) struct Leaf<T: Element> {
 #[derive(Debug)]
 pub(crate) struct Inner<T: Element> {
     root: OnceLock<Root>,
-    left: Arc<Node<T>>,
-    right: Option<Arc<Node<T>>>,
+    left: Node<T>,
+    right: Option<Node<T>>,
 }
 
 /// For a write: the hash is forgotten.
@@ -41,8 +51,7 @@ impl<T: Element> Clone for Leaf<T> {
 /// For a write: the hash is forgotten.
 impl<T: Element> Clone for Inner<T> {
     fn clone(&self) -> Self {
-        let (left, right) = (Arc::clone(&self.left), self.right.clone());
-        Self { root: OnceLock::new(), left, right }
+        Self { root: OnceLock::new(), left: self.left.clone(), right: self.right.clone() }
     }
 }
 
@@ -68,8 +77,21 @@ impl<T: Element> Leaf<T> {
 }
 
 impl<T: Element> Node<T> {
-    pub(super) fn inner(left: Arc<Self>, right: Option<Arc<Self>>) -> Self {
-        Self::Inner(Inner { root: OnceLock::new(), left, right })
+    pub(super) fn leaf(values: impl Iterator<Item = T>) -> Self {
+        Self::Leaf(Arc::new(Leaf::new(values)))
+    }
+
+    pub(super) fn inner(left: Self, right: Option<Self>) -> Self {
+        Self::Inner(Arc::new(Inner { root: OnceLock::new(), left, right }))
+    }
+
+    /// Whether both are one node.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Leaf(leaf), Self::Leaf(other)) => Arc::ptr_eq(leaf, other),
+            (Self::Inner(inner), Self::Inner(other)) => Arc::ptr_eq(inner, other),
+            _ => false,
+        }
     }
 
     /// The root of this subtree, whose leaves are `depth` levels below.
@@ -81,7 +103,7 @@ impl<T: Element> Node<T> {
                 let left = inner.left.root(below);
                 match &inner.right {
                     // What is shared is hashed once (T4).
-                    Some(right) if Arc::ptr_eq(right, &inner.left) => hash_pair(&left, &left),
+                    Some(right) if right.is(&inner.left) => hash_pair(&left, &left),
                     Some(right) => hash_pair(&left, &right.root(below)),
                     None => hash_pair(&left, zero(below + T::CHUNK_DEPTH)),
                 }
@@ -98,7 +120,7 @@ impl<T: Element> Node<T> {
                 Self::Inner(inner) => {
                     depth -= 1;
                     node = if goes_right::<T>(index, depth) {
-                        inner.right.as_deref()?
+                        inner.right.as_ref()?
                     } else {
                         &inner.left
                     };
@@ -109,19 +131,16 @@ impl<T: Element> Node<T> {
 
     /// The elements of the leaf that holds `index`, to be written: the path is this tree's own
     /// afterwards, and its hashes are forgotten (T2, T3).
-    pub(super) fn chunk_mut(
-        mut this: &mut Arc<Self>,
-        depth: usize,
-        index: usize,
-    ) -> Option<&mut [T]> {
-        let mut depth = depth;
+    pub(super) fn chunk_mut(&mut self, depth: usize, index: usize) -> Option<&mut [T]> {
+        let (mut node, mut depth) = (self, depth);
         loop {
-            match Arc::make_mut(this) {
-                Self::Leaf(leaf) => return Some(leaf.values_mut()),
+            match node {
+                Self::Leaf(leaf) => return Some(Arc::make_mut(leaf).values_mut()),
                 Self::Inner(inner) => {
+                    let inner = Arc::make_mut(inner);
                     depth -= 1;
                     inner.root = OnceLock::new();
-                    this = if goes_right::<T>(index, depth) {
+                    node = if goes_right::<T>(index, depth) {
                         inner.right.as_mut()?
                     } else {
                         &mut inner.left
@@ -132,23 +151,25 @@ impl<T: Element> Node<T> {
     }
 
     /// Puts `value` at `index`, the first that does not exist, where the tree is deep enough.
-    pub(super) fn push(this: &mut Arc<Self>, depth: usize, index: usize, value: T) {
-        match Arc::make_mut(this) {
+    pub(super) fn push(&mut self, depth: usize, index: usize, value: T) {
+        match self {
             Self::Leaf(leaf) => {
+                let leaf = Arc::make_mut(leaf);
                 leaf.root = OnceLock::new();
                 leaf.values.as_mut()[index % T::CHUNK] = value;
                 leaf.len += 1;
             }
             Self::Inner(inner) => {
+                let inner = Arc::make_mut(inner);
                 inner.root = OnceLock::new();
                 let below = depth - 1;
                 match &mut inner.right {
                     right if !goes_right::<T>(index, below) => {
                         debug_assert!(right.is_none(), "T1: nothing to the right of the end");
-                        Self::push(&mut inner.left, below, index, value);
+                        inner.left.push(below, index, value);
                     }
-                    Some(right) => Self::push(right, below, index, value),
-                    right @ None => *right = Some(Arc::new(Self::path(below, value))),
+                    Some(right) => right.push(below, index, value),
+                    right @ None => *right = Some(Self::path(below, value)),
                 }
             }
         }
@@ -156,20 +177,20 @@ impl<T: Element> Node<T> {
 
     /// A subtree whose first element is its only one.
     pub(super) fn path(depth: usize, value: T) -> Self {
-        let leaf = Self::Leaf(Leaf::new(std::iter::once(value)));
-        (0..depth).fold(leaf, |node, _| Self::inner(Arc::new(node), None))
+        let leaf = Self::leaf(std::iter::once(value));
+        (0..depth).fold(leaf, |node, _| Self::inner(node, None))
     }
 
     /// Builds a tree over full leaves, the last of which may be shorter. Returns it and its depth.
-    pub(super) fn build(mut level: Vec<Arc<Self>>) -> Option<(Arc<Self>, usize)> {
+    pub(super) fn build(mut level: Vec<Self>) -> Option<(Self, usize)> {
         let mut depth = 0;
         while level.len() > 1 {
-            let mut above: Vec<Arc<Self>> = Vec::with_capacity(level.len().div_ceil(2));
+            let mut above: Vec<Self> = Vec::with_capacity(level.len().div_ceil(2));
             for pair in level.chunks(2) {
                 let (left, right) = (&pair[0], pair.get(1));
                 let node = match above.last() {
-                    Some(last) if last.is_inner_of(left, right) => Arc::clone(last),
-                    _ => Arc::new(Self::inner(Arc::clone(left), right.cloned())),
+                    Some(last) if last.is_inner_of(left, right) => last.clone(),
+                    _ => Self::inner(left.clone(), right.cloned()),
                 };
                 above.push(node);
             }
@@ -179,35 +200,32 @@ impl<T: Element> Node<T> {
         level.pop().map(|root| (root, depth))
     }
 
-    fn is_inner_of(&self, left: &Arc<Self>, right: Option<&Arc<Self>>) -> bool {
-        match (self, right) {
-            (Self::Inner(Inner { left: l, right: Some(r), .. }), Some(right)) => {
-                Arc::ptr_eq(l, left) && Arc::ptr_eq(r, right)
-            }
+    fn is_inner_of(&self, left: &Self, right: Option<&Self>) -> bool {
+        match (self.pair(), right) {
+            (Some((l, Some(r))), Some(right)) => l.is(left) && r.is(right),
             _ => false,
         }
     }
 
     /// Adds up the bytes of nodes that are not in `seen` yet, and of what they own.
-    pub(super) fn bytes_beside(
-        this: &Arc<Self>,
-        seen: &mut std::collections::HashSet<usize>,
-    ) -> usize {
+    pub(super) fn bytes_beside(&self, seen: &mut std::collections::HashSet<usize>) -> usize {
         // Two words of counts lie before what an `Arc` points to.
         const COUNTS: usize = 2 * size_of::<usize>();
-        if !seen.insert(Arc::as_ptr(this) as usize) {
+        let (address, size) = match self {
+            Self::Leaf(leaf) => (Arc::as_ptr(leaf) as usize, size_of::<Leaf<T>>()),
+            Self::Inner(inner) => (Arc::as_ptr(inner) as usize, size_of::<Inner<T>>()),
+        };
+        if !seen.insert(address) {
             return 0;
         }
-        COUNTS
-            + size_of::<Self>()
-            + match &**this {
-                Self::Leaf(leaf) => leaf.values().iter().map(T::heap_bytes).sum(),
-                Self::Inner(inner) => {
-                    let right =
-                        inner.right.as_ref().map_or(0, |right| Self::bytes_beside(right, seen));
-                    Self::bytes_beside(&inner.left, seen) + right
-                }
+        let owned: usize = match self {
+            Self::Leaf(leaf) => leaf.values().iter().map(T::heap_bytes).sum(),
+            Self::Inner(inner) => {
+                let right = inner.right.as_ref().map_or(0, |right| right.bytes_beside(seen));
+                inner.left.bytes_beside(seen) + right
             }
+        };
+        COUNTS + size + owned
     }
 
     /// Whether the root of this subtree is known.
@@ -219,7 +237,7 @@ impl<T: Element> Node<T> {
     }
 
     /// An inner node's children.
-    pub(super) fn pair(&self) -> Option<(&Arc<Self>, Option<&Arc<Self>>)> {
+    pub(super) fn pair(&self) -> Option<(&Self, Option<&Self>)> {
         match self {
             Self::Leaf(_) => None,
             Self::Inner(inner) => Some((&inner.left, inner.right.as_ref())),
@@ -230,7 +248,7 @@ impl<T: Element> Node<T> {
     pub(super) fn children(&self) -> Result<&[T], (&Self, Option<&Self>)> {
         match self {
             Self::Leaf(leaf) => Ok(leaf.values()),
-            Self::Inner(inner) => Err((&inner.left, inner.right.as_deref())),
+            Self::Inner(inner) => Err((&inner.left, inner.right.as_ref())),
         }
     }
 }

@@ -46,20 +46,24 @@ impl SmallTree {
     }
 
     /// Hashes the parents of the nodes in `changed`, which are of one level; returns them.
-    fn hash_parents(&mut self, changed: u64) -> u64 {
+    fn hash_parents(&mut self, mut changed: u64) -> u64 {
         let mut input = [0; LEAVES * ROOT_LEN];
         let mut output = [0; LEAVES / 2 * ROOT_LEN];
-        let parents = (1..LEAVES).filter(|parent| changed >> (2 * parent) & 0b11 != 0);
-        let mut count = 0;
-        for (pair, parent) in input.chunks_exact_mut(2 * ROOT_LEN).zip(parents.clone()) {
+        let (mut parents, mut count, mut above) = ([0; LEAVES / 2], 0, 0);
+        for (pair, place) in input.chunks_exact_mut(2 * ROOT_LEN).zip(&mut parents) {
+            if changed == 0 {
+                break;
+            }
+            let parent = changed.trailing_zeros() as usize / 2;
+            changed &= !(0b11 << (2 * parent));
             pair[..ROOT_LEN].copy_from_slice(self.nodes[2 * parent].as_ref());
             pair[ROOT_LEN..].copy_from_slice(self.nodes[2 * parent + 1].as_ref());
+            *place = parent;
             count += 1;
         }
         hash_blocks(&mut output[..count * ROOT_LEN], &input[..2 * count * ROOT_LEN]);
-        let mut above = 0;
-        for (bytes, parent) in output.as_chunks::<ROOT_LEN>().0.iter().zip(parents) {
-            self.nodes[parent] = Root::new(*bytes);
+        for (parent, bytes) in parents[..count].iter().zip(output.as_chunks::<ROOT_LEN>().0) {
+            self.nodes[*parent] = Root::new(*bytes);
             above |= 1 << parent;
         }
         above
