@@ -391,16 +391,17 @@ impl<P: Preset> BeaconState<P> {
     /// epoch of it is kept as well: what an epoch rewrites whole (balances, pending
     /// attestations), and the paths to what it rewrites in part.
     pub fn bytes_beside_neighbours(&self) -> usize {
-        /// A node with its hash, reference counts and the largest chunk that a slot rewrites.
-        const NODE: usize = 640;
-        let balances = self.balances.len().div_ceil(<Gwei as Element>::CHUNK) * 2 * NODE;
+        /// A leaf with its hash, reference counts and the largest chunk that a slot rewrites.
+        const LEAF: usize = 640;
+        /// An inner node with its hash and reference counts.
+        const INNER: usize = 96;
+        let balances = self.balances.len().div_ceil(<Gwei as Element>::CHUNK) * (LEAF + INNER);
         let pending =
             self.previous_epoch_attestations.len() + self.current_epoch_attestations.len();
         let attestations = pending * 2 * (size_of::<PendingAttestation>() + 128);
-        // A slot rewrites one path in each of five lists, none of them deeper than this; an inner
-        // node has room for a chunk.
+        // A slot rewrites one path in each of five lists, none of them deeper than this.
         const DEPTH: usize = 16;
-        let paths = P::SLOTS_PER_EPOCH as usize * 5 * DEPTH * NODE / 4;
+        let paths = P::SLOTS_PER_EPOCH as usize * 5 * (LEAF + DEPTH * INNER);
         size_of::<Self>() + size_of::<Known>() + balances + attestations + paths
     }
 }

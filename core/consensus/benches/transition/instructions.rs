@@ -17,31 +17,46 @@ const ROWS: [&str; 9] = [
     "block 128, batch + root",
 ];
 
-/// A table of Markdown; a sentence if there is no valgrind.
-pub(crate) fn table(folder: Option<&Path>) -> String {
+/// The rows of which the functions are shown, too.
+const HOTTEST: [&str; 3] = ["block 128, batch + root", "root after decode", "epoch"];
+/// Functions that are shown of each.
+const FUNCTIONS: usize = 7;
+
+/// Two tables of Markdown; a sentence if there is no valgrind.
+pub(crate) fn tables(folder: Option<&Path>) -> String {
     let mut text =
         "\n## Instructions\n\nBy callgrind, of one run on the inputs of the first table. \
                     Valgrind's machine has no SHA instructions: hashes are those of vector \
                     units.\n\n| operation | instructions |\n|---|---|\n"
             .to_owned();
+    let mut profiles = "\nWhere they go, in the three rows that take longest:\n\n\
+                        | operation | part | function |\n|---|---|---|\n"
+        .to_owned();
     for row in ROWS {
         match count(row, folder) {
-            Ok(count) => {
+            Ok((count, functions)) => {
                 println!("{row}: {count} instructions");
                 let _ = writeln!(text, "| {row} | {count} |");
+                for (name, instructions) in functions.iter().filter(|_| HOTTEST.contains(&row)) {
+                    let part = *instructions as f64 / count as f64 * 100.0;
+                    let _ = writeln!(profiles, "| {row} | {part:.1} % | `{name}` |");
+                }
             }
             Err(why) => return format!("\n## Instructions\n\nNot counted: {why}.\n"),
         }
     }
-    text
+    text + &profiles
 }
 
-/// Runs this program on one row under callgrind, collecting inside of what is measured.
-fn count(row: &str, folder: Option<&Path>) -> Result<u64, String> {
+/// Runs this program on one row under callgrind, collecting inside of what is measured: how many
+/// instructions, and the functions with most of them.
+fn count(row: &str, folder: Option<&Path>) -> Result<(u64, Vec<(String, u64)>), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let profile = std::env::temp_dir().join(format!("callgrind-{}.out", std::process::id()));
     let mut command = Command::new("valgrind");
     command
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--tool=callgrind")
+        .arg(format!("--callgrind-out-file={}", profile.display()))
         .args(["--collect-atstart=no", "--toggle-collect=*measured*"])
         .arg(program)
         .args(["--once", row]);
@@ -51,7 +66,33 @@ fn count(row: &str, folder: Option<&Path>) -> Result<u64, String> {
     let output = command.output().map_err(|error| format!("valgrind: {error}"))?;
     let report = String::from_utf8_lossy(&output.stderr);
     let collected = report.lines().find_map(|line| line.split_once("Collected :"));
-    collected
+    let count = collected
         .and_then(|(_, count)| count.trim().parse().ok())
-        .ok_or_else(|| format!("valgrind does not say how many, {}", output.status))
+        .ok_or_else(|| format!("valgrind does not say how many, {}", output.status))?;
+    let functions = functions(&profile)?;
+    std::fs::remove_file(&profile).map_err(|error| error.to_string())?;
+    Ok((count, functions))
+}
+
+/// The functions of a profile with most instructions, their own ones.
+fn functions(profile: &Path) -> Result<Vec<(String, u64)>, String> {
+    let output = Command::new("callgrind_annotate").arg("--auto=no").arg(profile).output();
+    let output = output.map_err(|error| format!("callgrind_annotate: {error}"))?;
+    let mut functions: Vec<(String, u64)> = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        // `1,234 (56.7%)  path/of/file.rs:a::function [object]`
+        let Some((figures, place)) = line.split_once(")  ") else { continue };
+        let Some((_, name)) = place.split_once(':') else { continue };
+        let digits: String =
+            figures.chars().take_while(|sign| *sign != '(').filter(char::is_ascii_digit).collect();
+        let Ok(instructions) = digits.parse::<u64>() else { continue };
+        let name = name.split(" [").next().unwrap_or(name).trim_end_matches("'2").to_owned();
+        match functions.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += instructions,
+            None => functions.push((name, instructions)),
+        }
+    }
+    functions.sort_by_key(|(_, instructions)| std::cmp::Reverse(*instructions));
+    functions.truncate(FUNCTIONS);
+    Ok(functions)
 }

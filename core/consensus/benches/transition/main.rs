@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `--inputs DIR` (or `BLOCKSMITH_BENCH_INPUTS`) | reads `state_95.ssz` and two blocks instead of building a chain of 21,063 validators |
 //! | `--large` | adds a chain of 500,000 validators, which takes minutes to build |
-//! | `--instructions` | adds instruction counts of some rows, by callgrind, if valgrind is there |
+//! | `--instructions` | adds instruction counts and the hottest functions of some rows, by callgrind, if valgrind is there |
 //! | `--once ROW` | runs one row once: what `--instructions` does under callgrind |
 //! | `--kept FILE` | prints what keeping a state of each epoch costs: what `--table` asks of a process of its own |
 
@@ -66,7 +66,7 @@ fn write_table(
         &table::table(&source(inputs), rows::rows(inputs, config, &|_| true), false, &yardsticks);
     text += &beside(inputs, false);
     if count_instructions {
-        text += &instructions::table(folder);
+        text += &instructions::tables(folder);
     }
     if large {
         let inputs = chain::build(LARGE, LAST_SLOT, config);

@@ -16,7 +16,7 @@
 //!   nothing but zeros there. The tree is as deep as its length needs; the limit's other levels are
 //!   hashed with zeros when the root is asked for.
 //! - T2: a node's hash is a function of what is below it. Whoever writes below a node forgets its
-//!   hash (`NodeMut`), so a hash that is there is right.
+//!   hash (`chunk_mut`, `push`), so a hash that is there is right.
 //! - T3: a shared node is never written: writes go through `Arc::make_mut`.
 //! - T4: building from bytes or elements shares equal neighbours, so that what repeats (zeros,
 //!   unused mixes) is held and hashed once.
