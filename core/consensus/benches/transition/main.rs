@@ -10,6 +10,7 @@
 //! | `--instructions` | adds instruction counts and the hottest functions of some rows, by callgrind, if valgrind is there |
 //! | `--once ROW` | runs one row once: what `--instructions` does under callgrind |
 //! | `--kept FILE` | prints what keeping a state of each epoch costs: what `--table` asks of a process of its own |
+//! | `--parallel first FILE` | prints a root's time with and without an idle thread's help: as above |
 
 mod chain;
 mod clock;
@@ -60,7 +61,7 @@ fn write_table(
     };
     let beside = |inputs: &Inputs, large| {
         let kept = memory::table(&inputs.state, large).expect("this program can be run again");
-        kept + &parallel::table(&inputs.state)
+        kept + &parallel::table(&inputs.state).expect("this program can be run again")
     };
     text +=
         &table::table(&source(inputs), rows::rows(inputs, config, &|_| true), false, &yardsticks);
@@ -92,6 +93,11 @@ fn main() {
     let config = ChainConfig::mainnet();
     if let Some(path) = value("--kept") {
         return memory::keep(Path::new(path), &config).expect("a state that can be read");
+    }
+    if let (Some(cores), Some(path)) = (value("--parallel"), arguments.last()) {
+        let cores = if cores == "first" { "to itself" } else { "shared with others" };
+        let text = parallel::compare(Path::new(path), cores).expect("a state that can be read");
+        return print!("{text}");
     }
     let inputs = inputs(folder.as_deref(), &config);
     if flag("--table") {
