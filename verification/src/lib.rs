@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod command;
+mod config;
 pub mod document;
 pub mod engines;
 pub mod linearizability;

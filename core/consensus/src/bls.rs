@@ -224,20 +224,29 @@ pub fn first_invalid(sets: &[SignatureSet]) -> Result<Option<usize>, Fault> {
 /// As [`verify_batch`].
 pub fn all_invalid(sets: &[SignatureSet]) -> Result<Vec<usize>, Fault> {
     let mut invalid = Vec::new();
-    // What is still to be judged, the foremost last. At most two entries per halving.
-    let mut open = vec![(0, sets.len())];
-    while let Some((from, to)) = open.pop() {
-        if verify_batch(&sets[from..to])? {
-            continue;
-        }
-        if to - from == 1 {
-            invalid.push(from);
-            continue;
-        }
-        let middle = from.midpoint(to);
-        open.extend([(middle, to), (from, middle)]);
+    if !verify_batch(sets)? {
+        halve(sets, 0, &mut invalid)?;
     }
     Ok(invalid)
+}
+
+/// Adds the positions of the invalid signatures of `sets`, of which there is one, the first at `from`. As
+/// deep as the batch can be halved.
+fn halve(sets: &[SignatureSet], from: usize, invalid: &mut Vec<usize>) -> Result<(), Fault> {
+    if sets.len() <= 1 {
+        invalid.extend(sets.first().map(|_| from));
+        return Ok(());
+    }
+    let (left, right) = sets.split_at(sets.len() / 2);
+    let left_holds = verify_batch(left)?;
+    if !left_holds {
+        halve(left, from, invalid)?;
+    }
+    // If the left half holds, the right one is what does not.
+    if left_holds || !verify_batch(right)? {
+        halve(right, from + left.len(), invalid)?;
+    }
+    Ok(())
 }
 
 /// A secret key, for signing in tests and by validators without a remote signer.

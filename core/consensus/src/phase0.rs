@@ -11,7 +11,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use blocksmith::consensus::{
-    Balances, BlockEffects, Checkpoints, Consensus, Failure, Header, IndexedVote, Invalid, Vote,
+    AttestationOutcome, Balances, BlockEffects, Checkpoints, Consensus, Failure, Header,
+    IndexedVote, Invalid, Vote,
 };
 
 use crate::accessors::{
@@ -181,6 +182,35 @@ fn vote_of(id: Root, attestation: &Attestation) -> Vote<Root> {
     }
 }
 
+/// Checks an attestation against its target's state; its signature is treated as `signatures` says.
+fn check_attestation<P: Preset>(
+    target_state: &BeaconState<P>,
+    attestation: &Attestation,
+    signatures: &mut Signatures,
+) -> Result<Vec<ValidatorIndex>, BlockFailure> {
+    let Attestation { aggregation_bits, data, signature } = attestation;
+    let mut check = || {
+        let (target, slot) = (data.target.epoch, data.slot);
+        let expected = compute_epoch_at_slot::<P>(slot);
+        if target != expected {
+            return Err(AttestationError::TargetSlot { target, expected, slot });
+        }
+        // Stricter than `on_attestation`, as the gossip rules want it: a bit for each member.
+        let committee = get_beacon_committee(target_state, slot, data.index)?.len();
+        let bits = aggregation_bits.len();
+        if bits != committee {
+            return Err(AttestationError::AggregationBits { bits, committee });
+        }
+        let indices = get_attesting_indices(target_state, data, aggregation_bits)?;
+        is_valid_indexed_attestation(target_state, &indices, data, signature, signatures)?;
+        Ok(indices)
+    };
+    check().map_err(|error| match error.as_fault() {
+        Some(fault) => Failure::Fault(fault.clone().into()),
+        None => Failure::Invalid(error.into()),
+    })
+}
+
 impl<P: Preset> Consensus for Phase0<P> {
     type Root = Root;
     type Signature = SignatureBytes;
@@ -305,29 +335,42 @@ impl<P: Preset> Consensus for Phase0<P> {
         &self,
         target_state: &BeaconState<P>,
         attestation: &SharedAttestation,
-    ) -> Result<Vec<ValidatorIndex>, BlockFailure> {
-        let Attestation { aggregation_bits, data, signature } = attestation.value();
-        let check = || {
-            let (target, slot) = (data.target.epoch, data.slot);
-            let expected = compute_epoch_at_slot::<P>(slot);
-            if target != expected {
-                return Err(AttestationError::TargetSlot { target, expected, slot });
+    ) -> AttestationOutcome<Self> {
+        check_attestation(target_state, attestation.value(), &mut Signatures::Verify)
+    }
+
+    /// All but the signatures one by one, then these in one batch. Those that are invalid are found by
+    /// halving; the others' outcomes stand.
+    fn verify_attestations(
+        &self,
+        target_state: &BeaconState<P>,
+        attestations: &[SharedAttestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        let mut signatures = Signatures::Collect(Vec::with_capacity(attestations.len()));
+        let mut outcomes: Vec<_> = attestations
+            .iter()
+            .map(|attestation| {
+                check_attestation(target_state, attestation.value(), &mut signatures)
+            })
+            .collect();
+        // One signature was set aside for each that has passed so far, in order.
+        let mut open: Vec<_> = outcomes.iter_mut().filter(|outcome| outcome.is_ok()).collect();
+        match signatures.all_invalid() {
+            Ok(invalid) => {
+                for at in invalid {
+                    let Some(outcome) = open.get_mut(at) else { continue };
+                    let attesters = outcome.as_ref().map_or(0, Vec::len);
+                    let error = IndexedAttestationError::Signature { attesters };
+                    **outcome = Err(Failure::Invalid(AttestationError::from(error).into()));
+                }
             }
-            // Stricter than `on_attestation`, as the gossip rules want it: a bit for each member.
-            let committee = get_beacon_committee(target_state, slot, data.index)?.len();
-            let bits = aggregation_bits.len();
-            if bits != committee {
-                return Err(AttestationError::AggregationBits { bits, committee });
+            Err(fault) => {
+                for outcome in open {
+                    *outcome = Err(Failure::Fault(fault.clone().into()));
+                }
             }
-            let indices = get_attesting_indices(target_state, data, aggregation_bits)?;
-            let mut signatures = Signatures::Verify;
-            is_valid_indexed_attestation(target_state, &indices, data, signature, &mut signatures)?;
-            Ok(indices)
-        };
-        check().map_err(|error| match error.as_fault() {
-            Some(fault) => Failure::Fault(fault.clone().into()),
-            None => Failure::Invalid(error.into()),
-        })
+        }
+        outcomes
     }
 
     fn balances(&self, state: &BeaconState<P>) -> Result<Balances, Phase0Fault> {

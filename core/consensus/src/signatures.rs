@@ -61,4 +61,13 @@ impl Signatures {
         let Self::Collect(sets) = self else { return Ok(None) };
         bls::first_invalid(sets)
     }
+
+    /// The positions of all invalid signatures of those that are set aside, ascending.
+    ///
+    /// # Errors
+    /// [`Fault`] if there is no entropy for the batch.
+    pub(crate) fn all_invalid(&self) -> Result<Vec<usize>, Fault> {
+        let Self::Collect(sets) = self else { return Ok(Vec::new()) };
+        bls::all_invalid(sets)
+    }
 }

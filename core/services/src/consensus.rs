@@ -150,6 +150,10 @@ pub enum Failure<I, F> {
     Fault(F),
 }
 
+/// Who voted with an attestation, ascending; or the first check that fails.
+pub type AttestationOutcome<C> =
+    Result<Vec<ValidatorIndex>, Failure<<C as Consensus>::Invalid, <C as Consensus>::Fault>>;
+
 /// A consensus protocol; see the module's text.
 pub trait Consensus: Send + Sync + Sized + 'static {
     /// A block root or state root.
@@ -231,7 +235,20 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         &self,
         target_state: &Self::State,
         attestation: &Self::Attestation,
-    ) -> Result<Vec<ValidatorIndex>, Failure<Self::Invalid, Self::Fault>>;
+    ) -> AttestationOutcome<Self>;
+    /// Verifies attestations of one target, of which `target_state` is the state: one outcome for each,
+    /// in their order, and the same that [`Consensus::verify_attestation`] gives of it alone. An
+    /// implementation may verify signatures together; an invalid one spoils no other's outcome.
+    fn verify_attestations(
+        &self,
+        target_state: &Self::State,
+        attestations: &[Self::Attestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        attestations
+            .iter()
+            .map(|attestation| self.verify_attestation(target_state, attestation))
+            .collect()
+    }
     /// Returns the weights of votes in a state.
     ///
     /// # Errors

@@ -81,17 +81,17 @@ impl Pipeline {
             Some(WorkerEffect::Commit { .. } | WorkerEffect::PostState(_)) => {
                 self.hot_db_has_room(state)
             }
-            Some(WorkerEffect::Answer(_)) => match worker.requester {
+            Some(WorkerEffect::Answer(_)) => match worker.requesters.front() {
                 Some(Requester::Quarantine(_)) => self.reply_has_room(state),
                 _ => true,
             },
-            Some(WorkerEffect::Loaded(_)) => true,
+            Some(WorkerEffect::Loaded(_) | WorkerEffect::Proceed) => true,
             None if worker.inbox.is_some() => true,
             // Workers without a task are alike: the first of them pulls.
             None => {
                 worker.is_free()
                     && !state.workers[..index].iter().any(WorkerProcess::is_free)
-                    && state.lanes.clone().pull(Role::General).is_some()
+                    && !state.lanes.clone().pull(Role::General, state.others_free()).is_empty()
             }
         }
     }

@@ -19,6 +19,9 @@ use super::process::{
 use super::properties;
 use super::scenario::{Fault, Scenario, query};
 
+/// Most attestations that a worker verifies together.
+const BATCH: usize = 2;
+
 /// Requests for balances that Clearance may have under way.
 const BALANCE_REQUESTS: usize = 2;
 
@@ -126,7 +129,7 @@ impl Pipeline {
             quarantine,
             clearance,
             hot_db,
-            lanes: Dispatcher::new(self.lane_capacity()),
+            lanes: Dispatcher::new(self.lane_capacity(), BATCH),
             workers: vec![WorkerProcess::new(); scenario.workers],
             submitted: vec![false; scenario.items.len()],
             queried: vec![false; scenario.queries.len()],
@@ -420,11 +423,16 @@ impl Pipeline {
             self.worker_effect(state, index, effect);
         } else if let Some(event) = state.workers[index].inbox.take() {
             self.worker_handles(state, index, event);
-        } else if let Some(task) = state.lanes.pull(Role::General) {
+        } else {
+            let tasks = state.lanes.pull(Role::General, state.others_free());
             let worker = &mut state.workers[index];
-            worker.requester = Some(task.requester);
-            worker.trail = task.trail;
-            self.worker_handles(state, index, WorkerEvent::Start(task.job));
+            let mut jobs = Vec::new();
+            for task in tasks {
+                worker.requesters.push_back(task.requester);
+                worker.trail = task.trail;
+                jobs.push(task.job);
+            }
+            self.worker_handles(state, index, WorkerEvent::Start(jobs));
         }
     }
 
@@ -444,7 +452,7 @@ impl Pipeline {
                 }
             }
             WorkerEffect::Commit { block, state: at } => {
-                let answered = state.workers[index].requester.is_none();
+                let answered = state.workers[index].requesters.is_empty();
                 if self.has(Fault::VerdictBeforeCommit) && !answered {
                     // The worker is told at once, and answers; the commit goes off after that.
                     let told = WorkerEvent::Committed(CommitReply::Committed);
@@ -458,10 +466,21 @@ impl Pipeline {
             }
             WorkerEffect::PostState(at) => state.hot_db.mailbox.push_back(ToHotDb::PostState(at)),
             WorkerEffect::Loaded(key) => state.lanes.loaded(key),
+            WorkerEffect::Proceed => self.worker_handles(state, index, WorkerEvent::Proceed),
             WorkerEffect::Answer(answer) => {
-                if let Some(requester) = state.workers[index].requester.take() {
-                    self.answer(state, requester, answer);
+                let requesters = &mut state.workers[index].requesters;
+                let Some(requester) = requesters.pop_front() else { return };
+                let batch = &mut state.workers[index];
+                if self.has(Fault::BatchAnswersFirst) {
+                    batch.requesters.clear();
+                } else if self.has(Fault::BatchCondemned) && matches!(answer, Answer::Invalid(_)) {
+                    let others = batch.work.iter_mut().filter_map(|effect| match effect {
+                        WorkerEffect::Answer(answer) => Some(answer),
+                        _ => None,
+                    });
+                    others.for_each(|other| *other = answer.clone());
                 }
+                self.answer(state, requester, answer);
             }
         }
     }

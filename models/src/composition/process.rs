@@ -126,8 +126,8 @@ pub(super) struct Lending {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct WorkerProcess {
     pub(super) machine: Worker<Toy>,
-    /// Who waits for the task in hand; `None` if there is none.
-    pub(super) requester: Option<Requester>,
+    /// Who waits for the tasks in hand and has no answer, in their order.
+    pub(super) requesters: VecDeque<Requester>,
     pub(super) trail: Option<Box<Trail<Toy>>>,
     pub(super) work: VecDeque<WorkerEffect<Toy>>,
     /// The reply of the HotDB.
@@ -138,7 +138,7 @@ impl WorkerProcess {
     pub(super) fn new() -> Self {
         Self {
             machine: Worker::Idle,
-            requester: None,
+            requesters: VecDeque::new(),
             trail: None,
             work: VecDeque::new(),
             inbox: None,
@@ -147,6 +147,6 @@ impl WorkerProcess {
 
     /// Returns whether it has no task and nothing to do.
     pub(super) fn is_free(&self) -> bool {
-        self.requester.is_none() && self.work.is_empty() && self.inbox.is_none()
+        self.requesters.is_empty() && self.work.is_empty() && self.inbox.is_none()
     }
 }

@@ -143,6 +143,11 @@ impl State {
             })
     }
 
+    /// Returns how many workers without a task there are beside the one that pulls.
+    pub(super) fn others_free(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.is_free()).count().saturating_sub(1)
+    }
+
     /// Returns how many messages Clearance has yet to answer, or has answered unread.
     fn imports_under_way(&self) -> usize {
         let unread = |message: &&ToQuarantine| matches!(message, ToQuarantine::Imported { .. });

@@ -28,6 +28,10 @@ pub enum Fault {
     NoReservedSlots,
     /// Clearance is not told the time that the Quarantine goes by.
     TwoClocks,
+    /// Of attestations that are verified together only the first is answered.
+    BatchAnswersFirst,
+    /// An invalid attestation gives its answer to those that are verified with it.
+    BatchCondemned,
 }
 
 /// An instance of the composition.
@@ -140,6 +144,20 @@ pub const TWINS: &[Twin] = &[
         scenario: "slots",
         violates: &["imported"],
     },
+    Twin {
+        fault: Fault::BatchAnswersFirst,
+        hazard: "Q10",
+        claim: "of attestations that are verified together only the first is answered",
+        scenario: "batch",
+        violates: &["one verdict each", "nobody stranded", "no deadlock"],
+    },
+    Twin {
+        fault: Fault::BatchCondemned,
+        hazard: "Q2",
+        claim: "an invalid attestation condemns those that are verified with it",
+        scenario: "batch",
+        violates: &["right verdicts"],
+    },
 ];
 
 /// Generated states (repeats included) after which a scenario is given up.
@@ -160,6 +178,7 @@ pub const SCENARIOS: &[fn() -> Scenario] = &[
     forged_copy,
     slots,
     attestations,
+    batch,
     queries,
     finality,
     stop,
@@ -304,7 +323,30 @@ fn attestations() -> Scenario {
         ],
         first_slot: 4,
         last_slot: 4,
-        states: 1096,
+        states: 1250,
+        ..base()
+    }
+}
+
+fn batch() -> Scenario {
+    let vote = |id, valid| {
+        let target = Checkpoint { epoch: 1, root: 0 };
+        let vote = ToyAttestation { id, slot: 4, head: 0, target, validator: 0, valid };
+        Item::Attestation(vote)
+    };
+    Scenario {
+        name: "batch",
+        claim: "attestations of one target are verified together, and each has its own verdict",
+        items: vec![
+            (vote(11, false), &["bad_signature"]),
+            (vote(12, true), VALID),
+            (vote(13, true), VALID),
+        ],
+        first_slot: 4,
+        last_slot: 4,
+        workers: 2,
+        window: 3,
+        states: 8106,
         ..base()
     }
 }
@@ -391,7 +433,7 @@ fn votes_and_finality() -> Scenario {
         window: 1,
         first_slot: 5,
         last_slot: 5,
-        states: 28_056,
+        states: 28_602,
         ..base()
     }
 }
@@ -418,7 +460,7 @@ fn whole() -> Scenario {
             (Item::Attestation(vote), VALID),
         ],
         first_slot: 2,
-        states: 270_335,
+        states: 281_338,
         ..base()
     }
 }

@@ -65,12 +65,12 @@ fn hot_db_step(state: &State) -> String {
 fn worker_step(state: &State, index: usize) -> String {
     let worker = &state.workers[index];
     match (worker.work.front(), &worker.inbox) {
-        (Some(effect), _) => worker_effect(effect, worker.requester),
+        (Some(effect), _) => worker_effect(effect, worker.requesters.front()),
         (None, Some(event)) => format!("takes {}", worker_event(event)),
-        (None, None) => match state.lanes.clone().pull(Role::General) {
-            Some(task) => format!("pulls {}", job(&task.job)),
-            None => String::new(),
-        },
+        (None, None) => {
+            let tasks = state.lanes.clone().pull(Role::General, state.others_free());
+            format!("pulls {}", jobs(tasks.iter().map(|task| &task.job)))
+        }
     }
 }
 
@@ -100,6 +100,10 @@ fn job(job: &Job<Toy>) -> String {
         Job::Attestation(inner) => attestation(inner),
         Job::State { root, slot } => format!("state of {root} at {slot}"),
     }
+}
+
+fn jobs<'a>(list: impl Iterator<Item = &'a Job<Toy>>) -> String {
+    list.map(job).collect::<Vec<_>>().join(" and ")
 }
 
 fn answer(answer: &Answer<Toy>) -> String {
@@ -183,7 +187,7 @@ fn to_hot_db(message: &ToHotDb) -> String {
     }
 }
 
-fn worker_effect(effect: &WorkerEffect<Toy>, requester: Option<Requester>) -> String {
+fn worker_effect(effect: &WorkerEffect<Toy>, requester: Option<&Requester>) -> String {
     match effect {
         WorkerEffect::RequestTrail { root, slot } => {
             format!("asks hot_db for the trail of {root} at {slot}")
@@ -191,6 +195,7 @@ fn worker_effect(effect: &WorkerEffect<Toy>, requester: Option<Requester>) -> St
         WorkerEffect::Commit { block: inner, .. } => format!("sends hot_db {}", block(inner)),
         WorkerEffect::PostState(at) => format!("posts {at:?} to hot_db"),
         WorkerEffect::Loaded((root, slot)) => format!("has loaded the state of {root} at {slot}"),
+        WorkerEffect::Proceed => "verifies".to_owned(),
         WorkerEffect::Answer(inner) => {
             let to = match requester {
                 Some(Requester::Quarantine(request)) => format!("quarantine's request {request}"),
@@ -206,12 +211,13 @@ fn worker_effect(effect: &WorkerEffect<Toy>, requester: Option<Requester>) -> St
 
 fn worker_event(event: &WorkerEvent<Toy>) -> String {
     match event {
-        WorkerEvent::Start(inner) => job(inner),
+        WorkerEvent::Start(inner) => jobs(inner.iter()),
         WorkerEvent::Trail(TrailReply::Trail(trail)) => {
             format!("trail of {} blocks from {:?}", trail.blocks.len(), trail.start)
         }
         WorkerEvent::Trail(reply) => format!("{reply:?}"),
         WorkerEvent::Committed(reply) => format!("{reply:?}"),
+        WorkerEvent::Proceed => "its word to go on".to_owned(),
         WorkerEvent::HotDbGone => "loss of the HotDB".to_owned(),
     }
 }
@@ -240,12 +246,20 @@ impl fmt::Debug for State {
         parts.extend(waits.map(|l| format!("waits for a state, worker {} for it", l.worker)));
         list(f, "hot_db", parts)?;
         for (index, worker) in self.workers.iter().enumerate() {
-            let mut parts: Vec<_> =
-                worker.work.iter().map(|effect| worker_effect(effect, worker.requester)).collect();
+            let mut parts: Vec<_> = worker
+                .work
+                .iter()
+                .map(|effect| worker_effect(effect, worker.requesters.front()))
+                .collect();
             parts.extend(worker.inbox.iter().map(|event| format!("mail: {}", worker_event(event))));
             parts.push(match &worker.machine {
                 Worker::Idle => "idle".to_owned(),
-                Worker::AwaitTrail(inner) => format!("waits for the trail for {}", job(inner)),
+                Worker::AwaitTrail(inner) => {
+                    format!("waits for the trail for {}", jobs(inner.iter()))
+                }
+                Worker::Verify { attestations, .. } => {
+                    format!("has {} attestations to verify", attestations.len())
+                }
                 Worker::AwaitCommit(_) => "waits for the acknowledgement".to_owned(),
             });
             list(f, &format!("worker {index}"), parts)?;

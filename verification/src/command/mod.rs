@@ -65,6 +65,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Run test vectors in the official layout <preset>/phase0/<runner>/<handler>/<suite>/<case>.
     Vectors(vectors::Arguments),
+    /// Write the SSZ of test vectors as seeds for fuzzing, a folder for each target.
+    Seeds(vectors::SeedArguments),
     /// Print the state root at the beginning of each of some slots, without blocks.
     Slots(state::Slots),
     /// Apply a block to a state: print the root of the state after it, or why it is invalid.
@@ -104,6 +106,7 @@ pub fn main() -> ExitCode {
         None => replay::run(&replay::Arguments::embedded()),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Vectors(arguments)) => vectors::run(&arguments),
+        Some(Command::Seeds(arguments)) => vectors::seeds(&arguments),
         Some(Command::Slots(arguments)) => state::slots(&arguments),
         Some(Command::Transition(arguments)) => state::transition(&arguments),
         Some(Command::Root(arguments)) => state::root(&arguments),

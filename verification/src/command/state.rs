@@ -12,7 +12,7 @@ use blocksmith_consensus::{
 };
 use serde::Serialize;
 
-use super::files::{read_config, read_ssz};
+use super::files::{apply_config, read_config, read_ssz};
 use super::output::Report;
 use super::{EXIT_DIFFERS, EXIT_OK, Failure};
 use crate::types;
@@ -40,14 +40,14 @@ enum PresetName {
 
 impl Chain {
     fn config(&self) -> Result<ChainConfig, Failure> {
-        let config = match self.preset {
-            PresetName::Minimal => ChainConfig::minimal(),
-            PresetName::Mainnet => ChainConfig::mainnet(),
+        let (name, config) = match self.preset {
+            PresetName::Minimal => (Minimal::NAME, ChainConfig::minimal()),
+            PresetName::Mainnet => (Mainnet::NAME, ChainConfig::mainnet()),
         };
-        match &self.config {
-            Some(path) => read_config(path, config).map_err(Failure::input),
-            None => Ok(config),
-        }
+        let Some(path) = &self.config else { return Ok(config) };
+        read_config(path)
+            .and_then(|text| apply_config(path, &text, name, config))
+            .map_err(Failure::input)
     }
 }
 

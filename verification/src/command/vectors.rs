@@ -1,13 +1,16 @@
 //! `blocksmith vectors`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::ensure;
+use blocksmith_consensus::{Mainnet, Minimal, Preset};
 use indicatif::ProgressBar;
 
+use super::files::{apply_config, read_config};
 use super::output::Report;
 use super::{EXIT_DIFFERS, EXIT_OK, Failure};
-use crate::vectors::{self, CaseResult};
+use crate::vectors::{self, CaseResult, Configs};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -17,16 +20,25 @@ pub(crate) struct Arguments {
     /// Run only cases whose path contains this text.
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
+    /// Configuration in the form of the specification's configs/*.yaml, over that of each preset, or of the
+    /// one that it names as PRESET_BASE; a case's own config.yaml comes after it. Keys that phase0 does not
+    /// know are reported and passed over.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Write every case's result as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let configs = match &arguments.config {
+        Some(path) => configs(path).map_err(Failure::input)?,
+        None => Configs::default(),
+    };
     let report_file = Report::maybe(arguments.json.as_deref())?;
     let bar = ProgressBar::new(0);
     let filter = |path: &str| path.contains(&arguments.filter);
-    let report = vectors::run(&arguments.dir, &filter, &|_, done, total| {
+    let report = vectors::run_with(&arguments.dir, &configs, &filter, &|_, done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     })
@@ -55,4 +67,44 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         }
     }
     Ok(if report.failed == 0 { EXIT_OK } else { EXIT_DIFFERS })
+}
+
+#[derive(clap::Args)]
+pub(crate) struct SeedArguments {
+    /// Folder that holds cases, as for `vectors`.
+    dir: PathBuf,
+    /// Folder to write to: block, attestation, slashing and state, and in them a file for each seed, named by
+    /// its hash.
+    out: PathBuf,
+}
+
+/// Prints how many seeds there are for each target.
+pub(crate) fn seeds(arguments: &SeedArguments) -> Result<u8, Failure> {
+    let seeds = vectors::seeds(&arguments.dir, &arguments.out).map_err(Failure::input)?;
+    for (target, count) in seeds {
+        println!("{target:<12} {count:>7}");
+    }
+    Ok(EXIT_OK)
+}
+
+/// The presets' configurations with the values of a file.
+fn configs(path: &Path) -> anyhow::Result<Configs> {
+    let text = read_config(path)?;
+    let mut configs = Configs::default();
+    let mut applied = false;
+    for (name, config) in
+        [(Minimal::NAME, &mut configs.minimal), (Mainnet::NAME, &mut configs.mainnet)]
+    {
+        if text.preset.as_deref().is_none_or(|base| base == name) {
+            *config = apply_config(path, &text, name, config.clone())?;
+            applied = true;
+        }
+    }
+    ensure!(
+        applied,
+        "{}: PRESET_BASE cannot be {}, expected minimal or mainnet",
+        path.display(),
+        text.preset.unwrap_or_default()
+    );
+    Ok(configs)
 }

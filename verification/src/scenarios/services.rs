@@ -274,6 +274,28 @@ pub fn attestations_wait_for_their_block<P: Primitives>() {
     stop(services, 5);
 }
 
+/// Attestations of one target wait for their block, and for the only worker: it may take them together.
+pub fn attestations_are_judged_together<P: Primitives>() {
+    let mut config = smallest();
+    config.quarantine.window = 3;
+    let services = start_at_anchor::<P>(config);
+    let client = services.0.client();
+    client.tick(3, Duration::ZERO); // in the epoch of the attestations
+    let attestations = [0, 1, 2].map(|validator| {
+        let target = Checkpoint { epoch: 0, root: 0 };
+        let (id, valid) = (20 + validator as ToyRoot, validator != 1);
+        let vote = ToyAttestation { id, slot: 2, head: 1, target, validator, valid };
+        client.submit_attestation(vote, 0, 1)
+    });
+    let block = submit(client, ToyBlock::new(1, 0, 1));
+    assert_eq!(block.wait().class(), "valid");
+    let verdicts = attestations.map(|attestation| attestation.wait().reason());
+    assert_eq!(verdicts, ["ok", "bad_signature", "ok"]);
+    client.rest();
+    assert_eq!(client.pending(), Some(Vec::new()));
+    stop(services, 4);
+}
+
 /// Whether finality is the reason of the refusal.
 fn is_passed(verdict: &Outcome) -> bool {
     ["not_after_finalized_slot", "not_descendant_of_finalized"].contains(&verdict.reason())
@@ -384,6 +406,11 @@ pub(super) fn list() -> Vec<Scenario> {
             services::attestations_wait_for_their_block,
             "of two workers that need one state the second waits, but not for ever", Some("R11"),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            services::attestations_are_judged_together,
+            "attestations that one worker takes together have their own verdicts", Some("Q10"),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::finality_while_blocks_arrive,

@@ -107,7 +107,7 @@ fn check<P: Primitives>(
             reply_to(reply, answer);
         }
     };
-    let mut event = Some(WorkerEvent::Start(Job::Block(block)));
+    let mut event = Some(WorkerEvent::Start(vec![Job::Block(block)]));
     while let Some(now) = event.take() {
         for effect in machine.handle(&toy, now) {
             match effect {
@@ -126,6 +126,7 @@ fn check<P: Primitives>(
                     event = Some(committed.map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed));
                 }
                 WorkerEffect::Answer(last) => answer(last),
+                WorkerEffect::Proceed => event = Some(WorkerEvent::Proceed),
                 WorkerEffect::PostState(_) | WorkerEffect::Loaded(_) => {}
             }
         }

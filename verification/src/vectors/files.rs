@@ -9,11 +9,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use blocksmith_consensus::{BeaconState, ChainConfig, ConfigError, Preset, Wire, decode_exact};
+use blocksmith_consensus::{BeaconState, ChainConfig, Preset, Wire, decode_exact};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::NotPassed;
+use crate::config::ConfigText;
 
 /// Largest file that is read.
 const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -119,17 +120,8 @@ impl Files {
 
     /// Replaces what `config.yaml` gives. Keys of later forks are passed over.
     pub(super) fn override_config(&self, config: &mut ChainConfig) -> Result<(), NotPassed> {
-        let Some(values) = self.yaml::<std::collections::BTreeMap<String, String>>("config")?
-        else {
-            return Ok(());
-        };
-        for (key, value) in values {
-            match config.set(&key, &value) {
-                Ok(()) | Err(ConfigError::UnknownKey(_)) => {}
-                Err(error) => return Err(NotPassed::Failed(format!("config.yaml: {error}"))),
-            }
-        }
-        Ok(())
+        let Some(text) = self.yaml::<ConfigText>("config")? else { return Ok(()) };
+        text.apply(config).map_err(|error| NotPassed::Failed(format!("config.yaml: {error}")))
     }
 }
 
@@ -163,10 +155,9 @@ mod tests {
 
     #[test]
     fn configuration_values_are_read_with_and_without_quotes() {
-        // A key of a later fork, a quoted and a plain version, a plain number.
+        // A key of a later fork, a list, a version, a plain number.
         let directory = tempfile::tempdir().unwrap();
-        let text =
-            "ALTAIR_FORK_EPOCH: 74240\nMIN_GENESIS_TIME: 12\nGENESIS_FORK_VERSION: 0x01020304\n";
+        let text = "ALTAIR_FORK_EPOCH: 74240\nBLOB_SCHEDULE: []\nMIN_GENESIS_TIME: 12\nGENESIS_FORK_VERSION: 0x01020304\n";
         std::fs::write(directory.path().join("config.yaml"), text).unwrap();
         let mut config = ChainConfig::minimal();
         Files::new(directory.path()).override_config(&mut config).unwrap();

@@ -32,6 +32,7 @@ mod fork_choice;
 mod fork_choice_v1_1_10;
 mod genesis;
 mod layout;
+mod seeds;
 mod ssz_static;
 mod transition;
 
@@ -46,6 +47,7 @@ use thiserror::Error;
 
 pub use archive::{UnpackError, unpack};
 pub(crate) use files::decompress;
+pub use seeds::{Seeds, seeds};
 
 use files::Files;
 use layout::{Case, Entry};
@@ -56,8 +58,8 @@ const THREADS: usize = 2;
 /// Why a folder could not be run at all.
 #[derive(Debug, Error)]
 pub enum VectorsError {
-    /// The folder, or one within, could not be read.
-    #[error("cannot read {path}: {source}")]
+    /// The folder, or one within, could not be read or written.
+    #[error("cannot use {path}: {source}")]
     Io {
         /// The folder.
         path: PathBuf,
@@ -173,6 +175,34 @@ pub fn run(
     filter: &dyn Fn(&str) -> bool,
     progress: &(dyn Fn(&CaseReport, usize, usize) + Sync),
 ) -> Result<Report, VectorsError> {
+    run_with(root, &Configs::default(), filter, progress)
+}
+
+/// The configuration of each preset, before a case's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configs {
+    /// Of cases of the minimal preset.
+    pub minimal: ChainConfig,
+    /// Of cases of the mainnet preset.
+    pub mainnet: ChainConfig,
+}
+
+impl Default for Configs {
+    fn default() -> Self {
+        Self { minimal: ChainConfig::minimal(), mainnet: ChainConfig::mainnet() }
+    }
+}
+
+/// As [`run`], with other configurations than the presets' own.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    root: &Path,
+    configs: &Configs,
+    filter: &dyn Fn(&str) -> bool,
+    progress: &(dyn Fn(&CaseReport, usize, usize) + Sync),
+) -> Result<Report, VectorsError> {
     let mut entries = layout::walk(root)?;
     entries.retain(|entry| filter(entry.path()));
     if entries.is_empty() {
@@ -184,7 +214,7 @@ pub fn run(
     let work = || {
         let mut reports = Vec::new();
         while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let report = report(entry);
+            let report = report(entry, configs);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             progress(&report, done, entries.len());
             reports.push(report);
@@ -203,9 +233,9 @@ pub fn run(
 }
 
 /// Executes one entry; a panic on the way is its failure.
-fn report(entry: &Entry) -> CaseReport {
+fn report(entry: &Entry, configs: &Configs) -> CaseReport {
     let outcome = match entry {
-        Entry::Case(case) => catch_unwind(AssertUnwindSafe(|| execute(case)))
+        Entry::Case(case) => catch_unwind(AssertUnwindSafe(|| execute(case, configs)))
             .unwrap_or_else(|panic| Err(NotPassed::Failed(panic_message(&*panic)))),
         Entry::Foreign { why, .. } => Err(NotPassed::Skipped(why.clone())),
     };
@@ -223,10 +253,10 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     format!("panicked: {}", text.unwrap_or("without a message"))
 }
 
-fn execute(case: &Case) -> Outcome {
+fn execute(case: &Case, configs: &Configs) -> Outcome {
     match case.preset.as_str() {
-        "minimal" => execute_with::<Minimal>(case, ChainConfig::minimal()),
-        "mainnet" => execute_with::<Mainnet>(case, ChainConfig::mainnet()),
+        "minimal" => execute_with::<Minimal>(case, configs.minimal.clone()),
+        "mainnet" => execute_with::<Mainnet>(case, configs.mainnet.clone()),
         _ => bls::run(case),
     }
 }

@@ -97,6 +97,38 @@ fn a_case_whose_files_are_missing_or_damaged_fails() {
 }
 
 #[test]
+fn seeds_are_sorted_by_who_decodes_them() {
+    // Files of every runner that has some, two of them alike, one that does not unpack, one too long.
+    let pack = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
+    let long = pack(&vec![0; (1 << 17) + 1]);
+    let [one, two, three, four] = [b"one", b"two", b"thr", b"fou"].map(|bytes| pack(bytes));
+    let phase0 = "minimal/phase0";
+    let files: [(String, &[u8]); 10] = [
+        (format!("{phase0}/sanity/blocks/s/a/blocks_0.ssz_snappy"), &one),
+        (format!("{phase0}/sanity/blocks/s/a/blocks_12.ssz_snappy"), &two),
+        (format!("{phase0}/sanity/blocks/s/a/pre.ssz_snappy"), &three),
+        (format!("{phase0}/sanity/blocks/s/a/post.ssz_snappy"), &long),
+        (format!("{phase0}/fork_choice/f/s/a/attestation_0x1f.ssz_snappy"), &one),
+        (format!("{phase0}/fork_choice/f/s/a/block_0xab.ssz_snappy"), &one),
+        (format!("{phase0}/operations/attester_slashing/s/a/attester_slashing.ssz_snappy"), &four),
+        (format!("{phase0}/operations/deposit/s/a/deposit.ssz_snappy"), &four),
+        (format!("{phase0}/ssz_static/Attestation/s/a/serialized.ssz_snappy"), &two),
+        (format!("{phase0}/ssz_static/Checkpoint/s/a/serialized.ssz_snappy"), &[0xff; 9]),
+    ];
+    let root = tree(&files.each_ref().map(|(path, bytes)| (path.as_str(), *bytes)));
+    let out = tempfile::tempdir().unwrap();
+    let counts = seeds(root.path(), out.path()).unwrap();
+    let expected = [("attestation", 2), ("block", 2), ("slashing", 1), ("state", 1)];
+    assert_eq!(counts, Seeds::from(expected));
+    for (target, count) in expected {
+        assert_eq!(fs::read_dir(out.path().join(target)).unwrap().count(), count);
+    }
+    let state = fs::read_dir(out.path().join("state")).unwrap().next().unwrap().unwrap();
+    assert_eq!(fs::read(state.path()).unwrap(), b"thr");
+    assert!(seeds(out.path(), root.path()).is_err());
+}
+
+#[test]
 fn the_report_has_the_documented_json_form() {
     // One failed case.
     let case = CaseReport { path: "p".into(), result: CaseResult::Failed, why: "w".into() };

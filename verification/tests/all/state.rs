@@ -91,6 +91,71 @@ fn a_configuration_by_file_is_used_and_its_unknown_keys_are_reported() {
 }
 
 #[test]
+fn a_configuration_for_another_preset_is_refused() {
+    // The file says which preset it is made for: the other one, then the right one.
+    let folder = TempDir::new().expect("a temporary folder");
+    let config = folder.path().join("config.yaml");
+    let path = config.to_str().expect("a plain path");
+    let genesis = file("genesis.ssz");
+    let arguments = ["slots", "--state", &genesis, "--to", "0", "--config", path];
+    fs::write(&config, "PRESET_BASE: 'mainnet'\n").expect("a file");
+    let (code, out, error) = run(&arguments);
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{error}");
+    assert!(error.contains("PRESET_BASE cannot be mainnet, expected minimal"), "{error}");
+    fs::write(&config, "PRESET_BASE: minimal\nCONFIG_NAME: 'x'\n").expect("a file");
+    let (code, _, error) = run(&arguments);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn vectors_take_a_configuration_by_file() {
+    // A genesis state that is valid, or too early: by the preset's configuration, by a file's, and by a
+    // file for the other preset. A file that is no configuration ends the command before a case is run.
+    let folder = TempDir::new().expect("a temporary folder");
+    let case = folder.path().join("vectors/minimal/phase0/genesis/validity/suite/case");
+    fs::create_dir_all(&case).expect("a folder");
+    let state = fs::read(file("genesis.ssz")).expect("the chain's genesis");
+    let packed = snap::raw::Encoder::new().compress_vec(&state).expect("a block");
+    fs::write(case.join("genesis.ssz_snappy"), packed).expect("a file");
+    let (config, root) = (folder.path().join("config.yaml"), folder.path().join("vectors"));
+    let [path, root] = [&config, &root].map(|path| path.to_str().expect("a plain path"));
+    let vectors = |valid: bool, text: &str| {
+        fs::write(case.join("is_valid.yaml"), format!("{valid}\n")).expect("a file");
+        fs::write(&config, text).expect("a file");
+        Command::new(env!("CARGO_BIN_EXE_blocksmith"))
+            .args(["vectors", root, "--config", path])
+            .output()
+            .expect("the command was built beside this test")
+    };
+    let early = "MIN_GENESIS_ACTIVE_VALIDATOR_COUNT: 1\nMIN_GENESIS_TIME: 0\n";
+    let late = "MIN_GENESIS_ACTIVE_VALIDATOR_COUNT: 1\nMIN_GENESIS_TIME: 18446744073709551615\n";
+    let cases = [
+        (true, early.to_owned(), 0, ""),
+        (true, late.to_owned(), 1, ""),
+        (false, late.to_owned(), 0, ""),
+        (true, format!("{early}PRESET_BASE: minimal\n"), 0, ""),
+        (false, format!("{early}PRESET_BASE: minimal\n"), 1, ""),
+        (true, format!("{early}BLOB_SCHEDULE: []\n"), 0, "unknown key BLOB_SCHEDULE"),
+        (true, "PRESET_BASE: other\n".to_owned(), 2, "PRESET_BASE cannot be other"),
+        (true, "MIN_GENESIS_TIME: soon\n".to_owned(), 2, "MIN_GENESIS_TIME cannot be soon"),
+        (true, "- 1\n".to_owned(), 2, "config.yaml"),
+    ];
+    for (valid, text, code, why) in cases {
+        let Output { status, stderr, .. } = vectors(valid, &text);
+        let error = String::from_utf8_lossy(&stderr);
+        assert_eq!(status.code(), Some(code), "{text}: {error}");
+        assert!(error.contains(why), "{text}: {error}");
+    }
+    // For the other preset: as without a file.
+    let other = vectors(true, &format!("{late}PRESET_BASE: mainnet\n")).status.code();
+    let without = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
+        .args(["vectors", root])
+        .output()
+        .expect("the command was built beside this test");
+    assert_eq!(other, without.status.code());
+}
+
+#[test]
 fn what_is_no_such_value_is_refused() {
     // An unknown type, bytes of other types, and no file.
     let block = file("blocks/000.ssz");

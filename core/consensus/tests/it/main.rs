@@ -1,5 +1,6 @@
 //! What the crate promises of bytes, signatures and the order of judgement, by its public face.
 
+mod allocation;
 mod bytes;
 mod conditions;
 mod samples;

@@ -128,6 +128,15 @@ macro_rules! containers {
         }
 
         #[test]
+        fn every_container_allocates_no_more_than_a_multiple_of_its_bytes() {
+            // Sends hostile bytes in place of values of every type.
+            let mut g = Gen::new(64);
+            for _ in 0..2 {
+                $(crate::allocation::check(stringify!($name), &$name::sample(&mut g));)+
+            }
+        }
+
+        #[test]
         fn every_container_has_its_fields_in_json() {
             // Looks for the names of all fields, in order.
             let mut g = Gen::new(64);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use blocksmith::consensus::{Consensus, Failure, Invalid};
 use blocksmith_consensus::{
-    BeaconState, BlockError, ChainConfig, Mainnet, Minimal, Phase0, Root, RootJob,
+    Attestation, BeaconState, BlockError, ChainConfig, Mainnet, Minimal, Phase0, Root, RootJob,
     SharedAttestation, SharedBlock, SignatureBytes, SignedBeaconBlock, SignedVoluntaryExit,
     TransitionError, UpdateFlags, Validator, VoluntaryExit, Wire, compute_pulled_up_checkpoints,
     get_committees, initialize_beacon_state_from_eth1, process_slots, state_transition,
@@ -272,6 +272,43 @@ fn the_services_see_blocks_votes_and_balances() {
     assert!(
         !blocksmith_consensus::InvalidData::from(BlockError::ProposerSignature(0)).condemns_root()
     );
+}
+
+#[test]
+fn attestations_that_are_verified_together_have_the_outcomes_that_each_has_alone() {
+    // Mixes valid ones with every kind of fault, two of them in a row; then all valid, one, and none.
+    type Spoil = fn(&mut Attestation);
+    let phase0 = Phase0::<Minimal>::new(config());
+    let state = advanced(&genesis(), 2);
+    let valid = attestation(&state);
+    let spoils: [Spoil; 9] = [
+        |_| (),
+        |vote| vote.signature = wrong(),
+        |vote| vote.signature = SignatureBytes::new([0xff; 96]),
+        |vote| vote.aggregation_bits = [false; 4].as_slice().try_into().unwrap(),
+        |_| (),
+        |vote| vote.data.target.epoch = 1,
+        |vote| vote.data.index = 9,
+        |vote| vote.data.beacon_block_root = Root::new([1; 32]),
+        |_| (),
+    ];
+    let votes: Vec<_> = spoils
+        .iter()
+        .map(|spoil| {
+            let mut vote = valid.clone();
+            spoil(&mut vote);
+            SharedAttestation::from(vote)
+        })
+        .collect();
+    for votes in [&votes[..], &[votes[0].clone(), votes[4].clone()], &votes[1..2], &[]] {
+        let together = phase0.verify_attestations(&state, votes);
+        let alone: Vec<_> =
+            votes.iter().map(|vote| phase0.verify_attestation(&state, vote)).collect();
+        assert_eq!(together, alone);
+    }
+    let outcomes = phase0.verify_attestations(&state, &votes);
+    let accepted = outcomes.iter().map(Result::is_ok).collect::<Vec<_>>();
+    assert_eq!(accepted, [true, false, false, false, true, false, false, false, true]);
 }
 
 /// Genesis brought to `slot` by a block in every slot, each with the votes of the slot before.

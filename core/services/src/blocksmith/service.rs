@@ -37,6 +37,9 @@ pub struct Config {
     pub mailbox_capacity: usize,
     /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1.
     pub queries: usize,
+    /// Most attestations of one target that a worker takes and verifies at once, at least 1. Blocks and
+    /// duties that come meanwhile wait no longer than that takes.
+    pub attestation_batch: usize,
     /// Notices kept unread, at least 1.
     pub notices: usize,
     /// How many panics of services are borne before all services stop.
@@ -64,6 +67,7 @@ impl Default for Config {
             reserved_worker: true,
             mailbox_capacity: 1024,
             queries: 64,
+            attestation_batch: 64,
             notices: 1 << 14,
             restarts: Intensity::default(),
             worker_restarts: None,
@@ -208,7 +212,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             consensus.clone(),
             hot_db.clone(),
             config.workers,
-            lane,
+            (lane, config.attestation_batch),
             &activity,
             guard(ServiceName::Rewinder, true),
         );
@@ -390,6 +394,7 @@ impl Config {
             ("workers", self.workers),
             ("mailbox_capacity", self.mailbox_capacity),
             ("queries", self.queries),
+            ("attestation_batch", self.attestation_batch),
             ("notices", self.notices),
             ("quarantine.window", self.quarantine.window),
             ("quarantine.items", self.quarantine.items),

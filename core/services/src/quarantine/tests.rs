@@ -105,7 +105,7 @@ impl Node {
 
     fn work(&mut self, job: Job<Toy>) -> Answer<Toy> {
         let mut worker = Worker::Idle;
-        let mut event = WorkerEvent::Start(job);
+        let mut event = WorkerEvent::Start(vec![job]);
         loop {
             let mut next = None;
             for effect in worker.handle(&self.toy, event.clone()) {
@@ -119,6 +119,7 @@ impl Node {
                     }
                     WorkerEffect::PostState(state) => self.hot_db.post_state(&self.toy, state),
                     WorkerEffect::Loaded(_) => {}
+                    WorkerEffect::Proceed => next = Some(WorkerEvent::Proceed),
                     WorkerEffect::Answer(answer) => return answer,
                 }
             }

@@ -56,24 +56,32 @@ struct Queued<R, T> {
 /// Workers pull; nothing is ever handed to a worker that did not ask (HAZARDS R1). A task whose state
 /// is being loaded by another worker is passed over until that worker reports, and finds the state
 /// cached then (HAZARDS R11).
+///
+/// - D1: a pull takes one task; of attestations also those behind it that need the same state, in their
+///   order, to be verified together: at most `batch` in all, and no more than this worker's share of
+///   them if idle workers divide them among themselves. Tasks of other lanes and states keep their
+///   places.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dispatcher<R, T> {
     capacity: usize,
+    batch: usize,
     lanes: [VecDeque<Queued<R, T>>; 4],
     loading: BTreeSet<StateKey<R>>,
     closed: bool,
 }
 
 impl<R: Copy + Ord, T> Dispatcher<R, T> {
-    /// Returns an empty queue of which each lane holds at most `capacity` tasks.
+    /// Returns an empty queue of which each lane holds at most `capacity` tasks, and of whose attestations
+    /// at most `batch` are pulled at once.
     ///
     /// # Panics
-    /// If `capacity` is 0.
+    /// If `capacity` or `batch` is 0.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, batch: usize) -> Self {
         assert!(capacity >= 1, "a lane holds at least one task");
+        assert!(batch >= 1, "a pull takes at least one task");
         let lanes = [const { VecDeque::new() }; 4];
-        Self { capacity, lanes, loading: BTreeSet::new(), closed: false }
+        Self { capacity, batch, lanes, loading: BTreeSet::new(), closed: false }
     }
 
     /// Adds a task behind those of its lane.
@@ -89,8 +97,9 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         Ok(())
     }
 
-    /// Takes the next task for a worker of `role`, and marks its state as being loaded.
-    pub fn pull(&mut self, role: Role) -> Option<T> {
+    /// Takes the next tasks for a worker of `role`, while `idle` other workers of every lane have none,
+    /// and marks their state as being loaded (D1). Empty if there is no task that may be taken.
+    pub fn pull(&mut self, role: Role, idle: usize) -> Vec<T> {
         let lanes = match role {
             Role::General => &Lane::ALL[..],
             Role::Reserved => &Lane::ALL[..1],
@@ -99,13 +108,17 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
             let queue = &mut self.lanes[*lane as usize];
             let loading = &self.loading;
             let free = |queued: &Queued<R, T>| queued.key.is_none_or(|key| !loading.contains(&key));
-            let Some(position) = queue.iter().position(free) else { continue };
-            if let Some(queued) = queue.remove(position) {
-                self.loading.extend(queued.key);
-                return Some(queued.task);
+            let Some(first) = queue.iter().position(free) else { continue };
+            let key = queue[first].key;
+            let mut take = 1;
+            if *lane == Lane::Attestations && key.is_some() {
+                let same = queue.range(first..).filter(|queued| queued.key == key).count();
+                take = same.div_ceil(idle + 1).min(self.batch);
             }
+            self.loading.extend(key);
+            return take_of(queue, first, key, take);
         }
-        None
+        Vec::new()
     }
 
     /// Notes that the state is cached, or will never be: tasks that need it may be pulled.
@@ -136,6 +149,27 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
     }
 }
 
+/// Takes `count` tasks that need `key` out of `queue`, the foremost of which is at `first`.
+fn take_of<R: PartialEq, T>(
+    queue: &mut VecDeque<Queued<R, T>>,
+    first: usize,
+    key: Option<StateKey<R>>,
+    count: usize,
+) -> Vec<T> {
+    if count == 1 {
+        return queue.remove(first).map(|queued| queued.task).into_iter().collect();
+    }
+    let mut taken = Vec::with_capacity(count);
+    for queued in queue.split_off(first) {
+        if taken.len() < count && queued.key == key {
+            taken.push(queued.task);
+        } else {
+            queue.push_back(queued);
+        }
+    }
+    taken
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Dispatcher, Lane, Role};
@@ -143,7 +177,7 @@ mod tests {
     #[test]
     fn lanes_are_served_in_order_and_first_come_first_served_within_one() {
         // Tasks go in in reverse order of the lanes; two share a lane.
-        let mut queue = Dispatcher::<u8, &str>::new(2);
+        let mut queue = Dispatcher::<u8, &str>::new(2, 8);
         for (lane, task) in [
             (Lane::Queries, "query"),
             (Lane::Attestations, "first"),
@@ -152,42 +186,89 @@ mod tests {
         ] {
             assert_eq!(queue.submit(lane, None, task), Ok(()));
         }
-        let served: Vec<_> = std::iter::from_fn(|| queue.pull(Role::General)).collect();
+        let served: Vec<_> = (0..4).flat_map(|_| queue.pull(Role::General, 0)).collect();
         assert_eq!(served, ["duty", "first", "second", "query"]);
     }
 
     #[test]
     fn the_reserved_worker_takes_duties_alone() {
         // A block waits; the reserved worker leaves it and takes the duty.
-        let mut queue = Dispatcher::<u8, &str>::new(1);
+        let mut queue = Dispatcher::<u8, &str>::new(1, 8);
         assert_eq!(queue.submit(Lane::Blocks, None, "block"), Ok(()));
-        assert_eq!(queue.pull(Role::Reserved), None);
+        assert!(queue.pull(Role::Reserved, 0).is_empty());
         assert_eq!(queue.submit(Lane::Duties, None, "duty"), Ok(()));
-        assert_eq!(queue.pull(Role::Reserved), Some("duty"));
+        assert_eq!(queue.pull(Role::Reserved, 0), ["duty"]);
     }
 
     #[test]
     fn two_tasks_for_one_state_are_not_loaded_side_by_side() {
-        // The second waits until the first reports, and does not hold up a task for another state.
-        let mut queue = Dispatcher::new(3);
+        // The second waits until the first reports, and does not hold up a task for another state; it is
+        // not the first one's, as another worker idles.
+        let mut queue = Dispatcher::new(3, 8);
         for (key, task) in [((1, 8), "one"), ((1, 8), "two"), ((2, 8), "other")] {
             assert_eq!(queue.submit(Lane::Attestations, Some(key), task), Ok(()));
         }
-        assert_eq!(queue.pull(Role::General), Some("one"));
-        assert_eq!(queue.pull(Role::General), Some("other"));
-        assert_eq!(queue.pull(Role::General), None);
+        assert_eq!(queue.pull(Role::General, 1), ["one"]);
+        assert_eq!(queue.pull(Role::General, 0), ["other"]);
+        assert!(queue.pull(Role::General, 0).is_empty());
         queue.loaded((1, 8));
-        assert_eq!(queue.pull(Role::General), Some("two"));
+        assert_eq!(queue.pull(Role::General, 0), ["two"]);
+    }
+
+    #[test]
+    fn attestations_of_one_state_are_pulled_together_up_to_the_bound() {
+        // Five for one state with another state's among them; three fit into a batch.
+        let mut queue = Dispatcher::new(8, 3);
+        for (key, task) in [(1, 'a'), (2, 'x'), (1, 'b'), (1, 'c'), (1, 'd'), (2, 'y'), (1, 'e')] {
+            assert_eq!(queue.submit(Lane::Attestations, Some((key, 0)), task), Ok(()));
+        }
+        assert_eq!(queue.pull(Role::General, 0), ['a', 'b', 'c']);
+        assert_eq!(queue.pull(Role::General, 0), ['x', 'y']);
+        queue.loaded((1, 0));
+        assert_eq!(queue.pull(Role::General, 0), ['d', 'e']);
+        assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn idle_workers_share_what_one_could_take_alone() {
+        // Seven attestations of one state, three workers of which two idle, then one, then none.
+        let mut queue = Dispatcher::new(8, 8);
+        for task in 0..7 {
+            assert_eq!(queue.submit(Lane::Attestations, Some((1, 0)), task), Ok(()));
+        }
+        assert_eq!(queue.pull(Role::General, 2), [0, 1, 2]);
+        queue.loaded((1, 0));
+        assert_eq!(queue.pull(Role::General, 1), [3, 4]);
+        queue.loaded((1, 0));
+        assert_eq!(queue.pull(Role::General, 0), [5, 6]);
+    }
+
+    #[test]
+    fn nothing_but_attestations_is_pulled_together() {
+        // Two queries for one state, and two blocks, which need none.
+        let mut queue = Dispatcher::new(8, 8);
+        for (lane, key) in [
+            (Lane::Queries, Some((1, 0))),
+            (Lane::Queries, Some((1, 0))),
+            (Lane::Blocks, None),
+            (Lane::Blocks, None),
+        ] {
+            assert_eq!(queue.submit(lane, key, lane), Ok(()));
+        }
+        assert_eq!(queue.pull(Role::General, 0), [Lane::Blocks]);
+        assert_eq!(queue.pull(Role::General, 0), [Lane::Blocks]);
+        assert_eq!(queue.pull(Role::General, 0), [Lane::Queries]);
+        assert!(queue.pull(Role::General, 0).is_empty());
     }
 
     #[test]
     fn a_full_lane_and_a_closed_queue_hand_the_task_back() {
         // Capacity one: the second task of a lane comes back, and any task after the close.
-        let mut queue = Dispatcher::<u8, u8>::new(1);
+        let mut queue = Dispatcher::<u8, u8>::new(1, 8);
         assert_eq!(queue.submit(Lane::Blocks, None, 1), Ok(()));
         assert_eq!(queue.submit(Lane::Blocks, None, 2), Err(2));
         queue.close();
         assert_eq!(queue.submit(Lane::Duties, None, 3), Err(3));
-        assert_eq!(queue.pull(Role::General), Some(1));
+        assert_eq!(queue.pull(Role::General, 0), [1]);
     }
 }

@@ -1,5 +1,6 @@
 //! The Rewinder's queue and worker threads; see [`crate::rewinder`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use blocksmith_sync::broker::Gauge;
@@ -63,6 +64,8 @@ struct Inner<P: Primitives, C: Consensus> {
     /// Workers that have not ended, and those of them that serve every lane.
     workers: usize,
     general_workers: usize,
+    /// Workers that serve every lane and have no task.
+    idle: usize,
 }
 
 /// Workers that have not been started.
@@ -91,16 +94,22 @@ impl<P: Primitives, C: Consensus> Clone for RewinderHandle<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> RewinderService<P, C> {
-    /// Returns the service and the way to it. `workers` general workers serve lanes of `capacity`.
+    /// Returns the service and the way to it. `workers` general workers serve lanes of `capacity`, and
+    /// verify up to `batch` attestations at once.
     pub(crate) fn new(
         consensus: Arc<C>,
         hot_db: HotDbHandle<P, C>,
         workers: usize,
-        capacity: usize,
+        (capacity, batch): (usize, usize),
         activity: &P::Arc<Activity<P>>,
         guard: Guard<P, C>,
     ) -> (Self, RewinderHandle<P, C>) {
-        let inner = Inner { queue: Dispatcher::new(capacity), workers, general_workers: workers };
+        let inner = Inner {
+            queue: Dispatcher::new(capacity, batch),
+            workers,
+            general_workers: workers,
+            idle: 0,
+        };
         let shared = P::arc(Shared {
             queue: P::Mutex::new(inner),
             gauges: Lane::ALL.map(|_| Arc::new(Gauge::new(capacity))),
@@ -135,32 +144,38 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
                     below.close();
                 }
             });
-            while let Some(task) = shared.next(role) {
-                serve(&*consensus, &*shared, &hot_db, &guard, task);
+            while let Some(tasks) = shared.next(role) {
+                serve(&*consensus, &*shared, &hot_db, &guard, tasks);
             }
         }
     }
 }
 
 impl<P: Primitives, C: Consensus> Shared<P, C> {
-    /// Blocks for the next task; a submission, a loaded state or the close wakes it.
-    fn next(&self, role: Role) -> Option<Task<P, C>> {
+    /// Blocks for the next tasks, at least one; a submission, a loaded state or the close wakes it.
+    fn next(&self, role: Role) -> Option<Vec<Task<P, C>>> {
         let notifier = match role {
             Role::General => &self.general,
             Role::Reserved => &self.reserved,
         };
+        // Whether this worker is counted among the idle.
+        let mut counted = false;
         notifier.wait_until(|| {
-            let queue = &mut self.queue.lock().queue;
-            match queue.pull(role) {
-                Some(task) => {
-                    self.gauges[task.lane as usize].received(1);
-                    Some(Some(task))
-                }
-                None if queue.is_closed() && (role == Role::Reserved || queue.waiting() == 0) => {
-                    Some(None)
-                }
-                None => None,
+            let mut inner = self.queue.lock();
+            let others = inner.idle - usize::from(counted);
+            let tasks = inner.queue.pull(role, others);
+            let queue = &inner.queue;
+            let over = tasks.is_empty()
+                && queue.is_closed()
+                && (role == Role::Reserved || queue.waiting() == 0);
+            let idle = tasks.is_empty() && !over && role == Role::General;
+            inner.idle = others + usize::from(idle);
+            counted = idle;
+            if let Some(first) = tasks.first() {
+                self.gauges[first.lane as usize].received(tasks.len() as u64);
+                return Some(Some(tasks));
             }
+            over.then_some(None)
         })
     }
 
@@ -200,22 +215,27 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
     }
 }
 
-/// Runs one task. The worker machine says what to ask of the HotDB; this thread asks and waits. A panic
-/// of the machine, which runs the transition, ends the task: the requester is told, the state's key is
-/// free again, and the machine goes with its task.
+/// Runs one task, or attestations together. The worker machine says what to ask of the HotDB; this thread
+/// asks and waits. A panic of the machine, which runs the transition, ends the tasks: each requester that
+/// has no answer is told, the state's key is free again, and the machine goes with its tasks.
 fn serve<P: Primitives, C: Consensus>(
     consensus: &C,
     shared: &Shared<P, C>,
     hot_db: &HotDbHandle<P, C>,
     guard: &Guard<P, C>,
-    task: Task<P, C>,
+    tasks: Vec<Task<P, C>>,
 ) {
-    let Task { job, key, reply, busy, .. } = task;
-    let word = job.word();
-    let mut reply = Some(reply);
+    let Some(first) = tasks.first() else { return };
+    let (word, mut key) = (first.job.word(), first.key);
+    let (mut jobs, mut replies, mut busy) = (Vec::new(), VecDeque::new(), Vec::new());
+    for task in tasks {
+        jobs.push(task.job);
+        replies.push_back(task.reply);
+        busy.push(task.busy);
+    }
     let mut worker = Worker::Idle;
-    let mut step = guard.step(word, || worker.handle(consensus, WorkerEvent::Start(job)));
-    // At most three rounds: the machine asks for a trail, then at most for a commit, then answers.
+    let mut step = guard.step(word, || worker.handle(consensus, WorkerEvent::Start(jobs)));
+    // At most three rounds: the machine asks for a trail, then for a commit or to go on, then answers.
     while let Ok(effects) = step {
         let mut event = None;
         for effect in effects {
@@ -229,9 +249,14 @@ fn serve<P: Primitives, C: Consensus>(
                     event = Some(commit.map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed));
                 }
                 WorkerEffect::PostState(state) => hot_db.post_state(state),
-                WorkerEffect::Loaded(key) => shared.loaded(key),
+                WorkerEffect::Loaded(loaded) => {
+                    // From now on another worker may be loading it.
+                    key = None;
+                    shared.loaded(loaded);
+                }
+                WorkerEffect::Proceed => event = Some(WorkerEvent::Proceed),
                 WorkerEffect::Answer(answer) => {
-                    if let Some(reply) = reply.take() {
+                    if let Some(reply) = replies.pop_front() {
                         reply.answer(answer);
                     }
                 }
@@ -240,10 +265,9 @@ fn serve<P: Primitives, C: Consensus>(
         let Some(event) = event else { break };
         step = guard.follow_up(word, || worker.handle(consensus, event));
     }
-    if let Some(reply) = reply {
-        if let Some(key) = key {
-            shared.loaded(key);
-        }
+    // What the machine had no more time to do.
+    key.into_iter().for_each(|key| shared.loaded(key));
+    for reply in replies {
         reply.answer(Answer::Fault("the worker panicked".to_owned()));
     }
     drop(busy);

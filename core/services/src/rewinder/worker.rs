@@ -1,6 +1,6 @@
 //! The pure part of a Rewinder worker; see [`crate::rewinder`] for its contract.
 
-use crate::consensus::{Consensus, Failure, IndexedVote, Slot, UpdateFlags};
+use crate::consensus::{AttestationOutcome, Consensus, Failure, IndexedVote, Slot, UpdateFlags};
 use crate::hot_db::{CommitReply, StateAt, Trail, TrailReply};
 use crate::rewinder::dispatcher::{Lane, StateKey};
 use crate::verdict::{Cleared, ClearedAttestation, ClearedBlock, RejectReason};
@@ -67,7 +67,7 @@ impl<C: Consensus> Job<C> {
 }
 
 /// The answer to a job. There is always exactly one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub enum Answer<C: Consensus> {
     /// The block is valid and in the HotDB.
     Block(Box<ClearedBlock<C>>),
@@ -89,13 +89,32 @@ pub enum Answer<C: Consensus> {
     Fault(String),
 }
 
+// Derived, it would ask for a protocol that can be cloned.
+impl<C: Consensus> Clone for Answer<C> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Block(block) => Self::Block(block.clone()),
+            Self::Attestation(attestation) => Self::Attestation(attestation.clone()),
+            Self::State(state) => Self::State(state.clone()),
+            Self::Invalid(reason) => Self::Invalid(reason.clone()),
+            Self::UnknownParent => Self::UnknownParent,
+            Self::Pruned => Self::Pruned,
+            Self::Full => Self::Full,
+            Self::Refused => Self::Refused,
+            Self::Fault(text) => Self::Fault(text.clone()),
+        }
+    }
+}
+
 /// What happens to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum WorkerEvent<C: Consensus> {
-    /// It pulled a job.
-    Start(Job<C>),
+    /// It pulled a job, or attestations of one target. Each is answered, in this order.
+    Start(Vec<Job<C>>),
     /// The HotDB answered its request for a trail.
     Trail(TrailReply<C>),
+    /// It asked to go on.
+    Proceed,
     /// The HotDB acknowledged its commit.
     Committed(CommitReply),
     /// The HotDB is gone, or has lost the request.
@@ -123,17 +142,26 @@ pub enum WorkerEffect<C: Consensus> {
     PostState(StateAt<C>),
     /// Tell the dispatcher that the state is cached, or will not be.
     Loaded(StateKey<C::Root>),
-    /// Answer the requester. The worker is idle afterwards.
+    /// Go on with the state in hand; [`WorkerEvent::Proceed`] is the next event.
+    Proceed,
+    /// Answer the requester of the first job that has no answer. After the last one the worker is idle.
     Answer(Answer<C>),
 }
 
-/// Where a worker is: `Idle -> AwaitTrail -> (AwaitCommit ->) Idle`.
+/// Where a worker is: `Idle -> AwaitTrail -> (AwaitCommit | Verify ->) Idle`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Worker<C: Consensus> {
     /// It has no job.
     Idle,
     /// It waits for a trail.
-    AwaitTrail(Job<C>),
+    AwaitTrail(Vec<Job<C>>),
+    /// It has the state of a target, which others may load now, and verifies attestations.
+    Verify {
+        /// The state.
+        state: StateAt<C>,
+        /// Attestations of that target, at least one.
+        attestations: Vec<C::Attestation>,
+    },
     /// It waits for the acknowledgement of a commit, with the verdict in hand (HAZARDS R6).
     AwaitCommit(Box<ClearedBlock<C>>),
 }
@@ -150,16 +178,18 @@ impl<C: Consensus> Worker<C> {
     /// Handles one event; an event that does not fit the state is a fault and is answered as one.
     pub fn handle(&mut self, consensus: &C, event: WorkerEvent<C>) -> Effects<C> {
         match (std::mem::replace(self, Self::Idle), event) {
-            (Self::Idle, WorkerEvent::Start(job)) => {
-                let (root, slot) = job.origin(consensus);
-                *self = Self::AwaitTrail(job);
-                vec![WorkerEffect::RequestTrail { root, slot }]
-            }
-            (Self::AwaitTrail(job), WorkerEvent::Trail(reply)) => {
-                let mut effects = Vec::new();
-                let key = job.state_key(consensus);
+            (Self::Idle, WorkerEvent::Start(jobs)) => match origin(consensus, &jobs) {
+                Some((root, slot)) => {
+                    *self = Self::AwaitTrail(jobs);
+                    vec![WorkerEffect::RequestTrail { root, slot }]
+                }
+                None => answer_all(jobs.len(), &fault_of("jobs that do not go together")),
+            },
+            (Self::AwaitTrail(jobs), WorkerEvent::Trail(reply)) => {
+                let (mut effects, count) = (Vec::new(), jobs.len());
+                let key = jobs.first().and_then(|job| job.state_key(consensus));
                 let answer = match reply {
-                    TrailReply::Trail(trail) => self.run(consensus, job, *trail, &mut effects),
+                    TrailReply::Trail(trail) => self.run(consensus, jobs, *trail, &mut effects),
                     TrailReply::UnknownParent => Err(Answer::UnknownParent),
                     TrailReply::Pruned => Err(Answer::Pruned),
                     TrailReply::BeforeBlock { .. } => {
@@ -167,12 +197,20 @@ impl<C: Consensus> Worker<C> {
                     }
                 };
                 effects.extend(key.map(WorkerEffect::Loaded));
-                effects.extend(answer.err().map(WorkerEffect::Answer));
+                match answer {
+                    Err(answer) => effects.extend(answer_all(count, &answer)),
+                    Ok(Next::Proceed) => effects.push(WorkerEffect::Proceed),
+                    Ok(Next::Committed) => {}
+                }
                 effects
             }
-            (Self::AwaitTrail(job), WorkerEvent::HotDbGone) => {
-                let loaded = job.state_key(consensus).map(WorkerEffect::Loaded);
-                loaded.into_iter().chain([answer_fault("the HotDB gave no answer")]).collect()
+            (Self::Verify { state, attestations }, WorkerEvent::Proceed) => {
+                verify(consensus, &state, attestations)
+            }
+            (Self::AwaitTrail(jobs), WorkerEvent::HotDbGone) => {
+                let key = jobs.first().and_then(|job| job.state_key(consensus));
+                let answers = answer_all(jobs.len(), &fault_of("the HotDB gave no answer"));
+                key.map(WorkerEffect::Loaded).into_iter().chain(answers).collect()
             }
             (Self::AwaitCommit(cleared), WorkerEvent::Committed(reply)) => {
                 vec![WorkerEffect::Answer(match reply {
@@ -185,23 +223,36 @@ impl<C: Consensus> Worker<C> {
                 })]
             }
             (Self::AwaitCommit(_), WorkerEvent::HotDbGone) => {
-                vec![answer_fault("the HotDB gave no answer")]
+                vec![WorkerEffect::Answer(fault_of("the HotDB gave no answer"))]
             }
-            (_, event) => vec![answer_fault(&format!("unexpected {}", event.name()))],
+            (state, event) => {
+                let answer = fault_of(&format!("unexpected {}", event.name()));
+                answer_all(state.unanswered() + event.jobs(), &answer)
+            }
         }
     }
 
-    /// Replays the trail and does the job. `Err` is the answer; `Ok` means that a commit is pending.
+    /// Returns how many jobs in hand have no answer.
+    fn unanswered(&self) -> usize {
+        match self {
+            Self::Idle => 0,
+            Self::AwaitTrail(jobs) => jobs.len(),
+            Self::Verify { attestations, .. } => attestations.len(),
+            Self::AwaitCommit(_) => 1,
+        }
+    }
+
+    /// Replays the trail and does the jobs. `Err` is the answer to each.
     fn run(
         &mut self,
         consensus: &C,
-        job: Job<C>,
+        jobs: Vec<Job<C>>,
         trail: Trail<C>,
         effects: &mut Effects<C>,
-    ) -> Result<(), Stop<C>> {
-        match job {
-            Job::Block(block) => {
-                let header = consensus.header(&block);
+    ) -> Result<Next, Stop<C>> {
+        match jobs.first() {
+            Some(Job::Block(block)) => {
+                let (block, header) = (block.clone(), consensus.header(block));
                 if header.slot <= trail.block_slot {
                     return Err(Answer::Invalid(RejectReason::SlotNotAfterParent));
                 }
@@ -211,23 +262,68 @@ impl<C: Consensus> Worker<C> {
                 let state = StateAt { root: header.root, slot: header.slot, state };
                 effects.push(WorkerEffect::Commit { block: block.clone(), state });
                 *self = Self::AwaitCommit(Box::new(Cleared::new(block, evidence)));
-                Ok(())
+                Ok(Next::Committed)
             }
-            Job::Attestation(attestation) => {
-                let target = consensus.vote(&attestation).target;
+            Some(Job::Attestation(attestation)) => {
+                let target = consensus.vote(attestation).target;
                 let slot = consensus.start_slot(target.epoch);
                 let state = load(consensus, trail, slot, target.root, effects)?;
-                let indices =
-                    consensus.verify_attestation(&state.state, &attestation).map_err(stop)?;
-                let vote = consensus.vote(&attestation);
-                let cleared = Cleared::new(attestation, IndexedVote { vote, indices });
-                Err(Answer::Attestation(Box::new(cleared)))
+                let attestation = |job| match job {
+                    Job::Attestation(attestation) => Some(attestation),
+                    _ => None,
+                };
+                let attestations = jobs.into_iter().filter_map(attestation).collect();
+                *self = Self::Verify { state, attestations };
+                Ok(Next::Proceed)
             }
-            Job::State { root, slot } => {
-                Err(Answer::State(load(consensus, trail, slot, root, effects)?))
+            Some(Job::State { root, slot }) => {
+                Err(Answer::State(load(consensus, trail, *slot, *root, effects)?))
             }
+            None => Err(fault_of("no job")),
         }
     }
+}
+
+/// What a worker does once it has replayed a trail and is not done.
+enum Next {
+    /// It has asked for a commit.
+    Committed,
+    /// It has the state, and asks to go on.
+    Proceed,
+}
+
+/// The trail that jobs need: of a single one its own, of attestations that of their target. `None` if
+/// they do not go together.
+fn origin<C: Consensus>(consensus: &C, jobs: &[Job<C>]) -> Option<StateKey<C::Root>> {
+    let (first, more) = jobs.split_first()?;
+    let origin = first.origin(consensus);
+    let together = |job: &Job<C>| {
+        matches!((first, job), (Job::Attestation(_), Job::Attestation(_)))
+            && job.origin(consensus) == origin
+    };
+    more.iter().all(together).then_some(origin)
+}
+
+/// Verifies attestations of one target; answers each, in order.
+fn verify<C: Consensus>(
+    consensus: &C,
+    target: &StateAt<C>,
+    attestations: Vec<C::Attestation>,
+) -> Effects<C> {
+    let outcomes = consensus.verify_attestations(&target.state, &attestations);
+    if outcomes.len() != attestations.len() {
+        let text = format!("{} outcomes of {} attestations", outcomes.len(), attestations.len());
+        return answer_all(attestations.len(), &fault_of(&text));
+    }
+    let answer = |(attestation, outcome): (C::Attestation, AttestationOutcome<C>)| match outcome {
+        Ok(indices) => {
+            let vote = consensus.vote(&attestation);
+            let cleared = Cleared::new(attestation, IndexedVote { vote, indices });
+            Answer::Attestation(Box::new(cleared))
+        }
+        Err(failure) => stop(failure),
+    };
+    attestations.into_iter().zip(outcomes).map(answer).map(WorkerEffect::Answer).collect()
 }
 
 /// Replays the trail's blocks, which were verified before they were committed.
@@ -281,16 +377,27 @@ fn fault<C: Consensus>(error: impl std::error::Error) -> Stop<C> {
     Answer::Fault(error.to_string())
 }
 
-fn answer_fault<C: Consensus>(text: &str) -> WorkerEffect<C> {
-    WorkerEffect::Answer(Answer::Fault(text.to_owned()))
+fn fault_of<C: Consensus>(text: &str) -> Answer<C> {
+    Answer::Fault(text.to_owned())
+}
+
+/// The same answer to each of `count` jobs.
+fn answer_all<C: Consensus>(count: usize, answer: &Answer<C>) -> Effects<C> {
+    (0..count).map(|_| WorkerEffect::Answer(answer.clone())).collect()
 }
 
 impl<C: Consensus> WorkerEvent<C> {
+    /// How many jobs the event brings.
+    fn jobs(&self) -> usize {
+        if let Self::Start(jobs) = self { jobs.len() } else { 0 }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Start(_) => "job",
             Self::Trail(_) => "trail",
             Self::Committed(_) => "acknowledgement",
+            Self::Proceed => "word to go on",
             Self::HotDbGone => "loss of the HotDB",
         }
     }

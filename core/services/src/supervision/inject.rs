@@ -1,7 +1,8 @@
 //! Injected faults: a panic, a delay or a stall before a message is handled.
 //!
 //! They are configured when the services start. A service without a rule has no probe; with one it
-//! counts its messages. The Rewinder's workers share one count, a message being a task.
+//! counts its messages. The Rewinder's workers share one count, a message being a task, or the
+//! attestations that are pulled together.
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@
 //! | Quarantine | machine kept | rebuilt from Clearance's chain; what it held is answered `Dropped(Fault)` |
 //! | Clearance | machine kept | stop: votes and balances are nowhere else |
 //! | HotDB | machine kept (reading a trail never touches it) | stop: it is the only one that has the blocks |
-//! | Rewinder worker | next task | next task: a worker's machine lives for one task |
+//! | Rewinder worker | next task | next task: a worker's machine lives for one task, or one batch |
 //!
 //! A turn is: the message is split into what a machine handles (plain data) and what must be answered
 //! (one-shots, permits, reserved slots). Only the machine's step, which is pure, runs inside
@@ -36,7 +36,8 @@
 //! - I2 A lost message is not handled again, by nobody (L6). Where a machine waits for it, it is told that
 //!   the answer is a fault; that step takes nothing from the message but its number. A tick that is lost
 //!   while the machine is whole leaves the time behind: two services that go by different clocks would
-//!   refuse what the other has passed.
+//!   refuse what the other has passed. Attestations that are verified together are lost together, since
+//!   nobody knows which of them struck: each is answered with the fault.
 //! - I3 A machine whose step was cut short is never used again. What replaces it knows only what another
 //!   service has verified, so nothing is cleared that did not pass a full transition.
 //! - I4 A panic is a fault of ours: it is answered `Dropped(Fault)` or `Fault`, never as a rejection.

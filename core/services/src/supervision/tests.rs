@@ -7,9 +7,10 @@ use blocksmith_sync::Std;
 
 use super::{Cause, Fault, Gate, Injection, Intensity, ServiceName, When};
 use crate::blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver, Submission};
+use crate::consensus::Checkpoint;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
-use crate::toy::{Toy, ToyBlock, ToyState};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
 type Services = (Blocksmith<Std, Toy>, NoticeReceiver<Std, Toy>);
 
@@ -17,11 +18,14 @@ type Services = (Blocksmith<Std, Toy>, NoticeReceiver<Std, Toy>);
 const MANY: Intensity = Intensity { max_restarts: 1000, window: Duration::from_secs(3600) };
 
 fn start(restarts: Intensity, faults: Vec<Injection<Std>>) -> Services {
+    start_with(2, restarts, faults)
+}
+
+fn start_with(workers: usize, restarts: Intensity, faults: Vec<Injection<Std>>) -> Services {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     let worker_restarts = Some(restarts);
     let observe_every = None;
-    let config =
-        Config { workers: 2, restarts, worker_restarts, observe_every, ..Config::default() };
+    let config = Config { workers, restarts, worker_restarts, observe_every, ..Config::default() };
     let toy = Arc::new(Toy::default());
     Blocksmith::start_with_faults(config, toy, anchor, faults).expect("the sizes are not zero")
 }
@@ -140,6 +144,51 @@ fn a_poisoned_message_is_not_retried() {
     }
     client.rest();
     assert_eq!(blocksmith.stop().panics, 5);
+}
+
+/// Verdicts on five attestations of one target, the third of them invalid, that wait for the only worker
+/// while it stands at a gate; and the panics that were borne. `more` is injected besides.
+fn judged_together(more: Vec<Injection<Std>>) -> (Vec<&'static str>, u64) {
+    let gate = Gate::<Std>::new();
+    let mut faults = inject(ServiceName::Rewinder, When::At(1), Fault::Stall(gate.clone()));
+    faults.extend(more);
+    let (blocksmith, _notices) = start_with(1, MANY, faults);
+    let client = blocksmith.client();
+    client.tick(4, Duration::ZERO);
+    let block = submit(client, ToyBlock::new(1, 0, 1));
+    gate.wait_for_arrival();
+    let target = Checkpoint { epoch: 1, root: 0 };
+    let votes: Vec<_> = (0..5)
+        .map(|validator| {
+            let (id, valid) = (20 + validator as u8, validator != 2);
+            let vote = ToyAttestation { id, slot: 4, head: 0, target, validator, valid };
+            client.submit_attestation(vote, 0, 1)
+        })
+        .collect();
+    while client.counters().rewinder_waiting < 5 {
+        std::thread::yield_now();
+    }
+    gate.open();
+    assert_eq!(block.wait().class(), "valid");
+    let reasons = votes.into_iter().map(|vote| vote.wait().reason()).collect();
+    (reasons, blocksmith.stop().panics)
+}
+
+#[test]
+fn attestations_that_are_pulled_together_have_their_own_verdicts() {
+    // One of five is invalid; the others do not suffer.
+    let (reasons, panics) = judged_together(Vec::new());
+    assert_eq!(reasons, ["ok", "ok", "bad_signature", "ok", "ok"]);
+    assert_eq!(panics, 0);
+}
+
+#[test]
+fn a_panic_over_attestations_that_were_pulled_together_is_answered_to_each_and_not_retried() {
+    // The worker's second pull panics, before its machine and in the middle of it: the pull was all five.
+    for fault in [Fault::Panic, Fault::Tear] {
+        let outcome = judged_together(inject(ServiceName::Rewinder, When::At(2), fault));
+        assert_eq!(outcome, (vec!["fault"; 5], 1));
+    }
 }
 
 #[test]

@@ -1,0 +1,145 @@
+//! What decoding allocates is bounded by the input, whatever its bytes claim.
+//!
+//! The allocator of this test binary counts, thread by thread, the bytes that are asked of it: each
+//! request with its whole size, a growing one again. For every type that travels, hostile bytes are decoded:
+//! offsets that point anywhere, lists of as many parts as fit, cut and lengthened encodings. The bound is
+//! [`PER_BYTE`] for each byte of the input, and [`AT_LEAST`] besides.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use blocksmith_consensus::{BeaconState, HistoricalBatch, Mainnet, Minimal, Wire, decode_exact};
+
+use crate::support::{advanced, genesis};
+
+/// Bytes that may be allocated for each byte of an input.
+const PER_BYTE: u64 = 8;
+/// Bytes that may be allocated for any input: fixed parts, and the text of an error.
+const AT_LEAST: u64 = 1 << 11;
+
+struct Counting;
+
+thread_local! {
+    // Needs no destructor, so it is there as long as its thread.
+    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count(bytes: usize) {
+    // The thread may be past its locals; nobody asks then.
+    let _ = ALLOCATED.try_with(|sum| sum.set(sum.get() + bytes as u64));
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's layout, unchanged.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's layout, unchanged.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size);
+        // SAFETY: the caller's pointer, layout and size, unchanged.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's pointer and layout, unchanged.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// What decoding `bytes` allocates beyond its bound; 0 within it. The value is dropped.
+fn excess<T>(decode: impl Fn(&[u8]) -> T, bytes: &[u8]) -> u64 {
+    let before = ALLOCATED.get();
+    drop(decode(bytes));
+    (ALLOCATED.get() - before).saturating_sub(PER_BYTE * bytes.len() as u64 + AT_LEAST)
+}
+
+/// Gives `visit` what somebody might send in place of `encoding`.
+fn hostile(encoding: &[u8], mut visit: impl FnMut(&[u8])) {
+    const LONG: usize = 1 << 16;
+    visit(encoding);
+    for byte in [0x00, 0x01, 0x04, 0x80, 0xff] {
+        visit(&vec![byte; LONG]);
+        let mut longer = encoding.to_vec();
+        longer.resize(encoding.len() + LONG, byte);
+        visit(&longer);
+        offsets(&longer, &mut visit);
+    }
+    (0..encoding.len().min(300)).for_each(|end| visit(&encoding[..end]));
+    offsets(encoding, &mut visit);
+}
+
+/// Writes telling values over each place where an offset or a length may be.
+fn offsets(encoding: &[u8], visit: &mut impl FnMut(&[u8])) {
+    let end = encoding.len() as u32;
+    let values =
+        [0, 1, 4, 8, end / 2 / 4 * 4, end / 4 * 4, end, end + 1, 1 << 20, 1 << 31, u32::MAX];
+    let mut bytes = encoding.to_vec();
+    for at in (0..encoding.len().saturating_sub(3).min(240)).step_by(4) {
+        for value in values {
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            visit(&bytes);
+        }
+        bytes[at..at + 4].copy_from_slice(&encoding[at..at + 4]);
+    }
+}
+
+/// Checks the bound on what somebody might send in place of `value`.
+pub(crate) fn check<T: Wire>(name: &str, value: &T) {
+    let mut inputs = 0;
+    hostile(&value.encode(), |bytes| {
+        inputs += 1;
+        let excess = excess(decode_exact::<T>, bytes);
+        assert_eq!(excess, 0, "{name}: {} bytes, input {inputs}", bytes.len());
+    });
+    assert!(inputs > 100, "{name}");
+}
+
+#[test]
+fn a_state_allocates_no_more_than_a_multiple_of_its_bytes() {
+    // Sends hostile bytes in place of states and of batches of roots, to either preset.
+    let state = advanced(&genesis(), 9);
+    let batch = HistoricalBatch::<Minimal> {
+        block_roots: state.block_roots.clone(),
+        state_roots: state.state_roots.clone(),
+    };
+    let mut inputs = 0;
+    for encoding in [state.encode(), batch.encode()] {
+        hostile(&encoding, |bytes| {
+            inputs += 1;
+            let excesses = [
+                excess(BeaconState::<Minimal>::from_ssz_bytes, bytes),
+                excess(BeaconState::<Mainnet>::from_ssz_bytes, bytes),
+                excess(HistoricalBatch::<Minimal>::from_ssz_bytes, bytes),
+                excess(HistoricalBatch::<Mainnet>::from_ssz_bytes, bytes),
+            ];
+            assert_eq!(excesses, [0; 4], "{} bytes, input {inputs}", bytes.len());
+        });
+    }
+    assert!(inputs > 1_000);
+}
+
+#[test]
+fn a_decoder_that_trusts_a_length_is_found_out() {
+    // Makes room for as many bytes as the first four say, up to a size that does no harm; and once for
+    // what is there.
+    let claimed = |bytes: &[u8]| {
+        let length = bytes.first_chunk().map_or(0, |first| u32::from_le_bytes(*first));
+        Vec::<u8>::with_capacity(length.min(1 << 24) as usize)
+    };
+    let mut found = 0;
+    hostile(&[0; 64], |bytes| found += u64::from(excess(claimed, bytes) > 0));
+    assert!(found > 0);
+    hostile(&[0; 64], |bytes| assert_eq!(excess(<[u8]>::to_vec, bytes), 0));
+}
