@@ -28,7 +28,7 @@ pub(crate) struct Known {
     fork: Option<(Fork, Root)>,
     header: Option<(BeaconBlockHeader, Root)>,
     eth1_data: Option<(Eth1Data, Root)>,
-    /// The state's three; the one that was asked for longest ago makes room.
+    /// The state's three; the one that was put there longest ago makes room.
     checkpoints: [Option<(Checkpoint, Root)>; 3],
     next_checkpoint: usize,
     fields: SmallTree,

@@ -45,7 +45,7 @@ struct Rows {
 
 impl Rows {
     /// # Panics
-    /// `width` is a power of two.
+    /// Unless `width` is a power of two.
     fn new(count: usize, width: usize) -> Self {
         assert!(width.is_power_of_two(), "a full tree");
         Self { bytes: vec![0; count * width * ROOT_LEN], width }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use blocksmith::consensus::{Consensus, Failure, Invalid};
 use blocksmith_consensus::{
-    Attestation, BeaconState, BlockError, ChainConfig, Mainnet, Minimal, Phase0, Root, RootJob,
-    SharedAttestation, SharedBlock, SignatureBytes, SignedBeaconBlock, SignedVoluntaryExit,
-    TransitionError, UpdateFlags, Validator, VoluntaryExit, Wire, compute_pulled_up_checkpoints,
-    get_committees, initialize_beacon_state_from_eth1, process_slots, state_transition,
-    verify_and_process_block, verify_and_process_block_one_by_one, verify_block_signature,
+    Attestation, AttestationData, BeaconState, BlockError, ChainConfig, Mainnet, Minimal, Phase0,
+    Root, RootJob, SharedAttestation, SharedBlock, SignatureBytes, SignedBeaconBlock,
+    SignedVoluntaryExit, TransitionError, UpdateFlags, Validator, VoluntaryExit, Wire,
+    compute_pulled_up_checkpoints, get_attesting_indices, get_beacon_committee, get_committees,
+    initialize_beacon_state_from_eth1, process_slots, state_transition, verify_and_process_block,
+    verify_and_process_block_one_by_one, verify_block_signature,
 };
 
 use crate::support::{
@@ -387,4 +388,37 @@ fn a_state_hashed_by_two_threads_has_the_same_root() {
     });
     assert_eq!(state.hash_tree_root(), alone.hash_tree_root());
     assert!(state.root_jobs(2).is_empty());
+}
+
+#[test]
+fn attesters_are_the_members_whose_bit_is_set() {
+    // Committees of 12 and 13: every pattern of a few, and bits beyond the last member.
+    let mut state = genesis();
+    let validator = state.validators.get(0).unwrap().clone();
+    for _ in VALIDATORS..400 {
+        state.validators.push(validator.clone()).unwrap();
+        state.balances.push(32_000_000_000).unwrap();
+    }
+    state.drop_caches();
+    let mut lengths = Vec::new();
+    for slot in 0..8 {
+        let index = slot % 4;
+        let committee = get_beacon_committee(&state, slot, index).unwrap();
+        lengths.push(committee.len());
+        let data = AttestationData { slot, index, ..AttestationData::default() };
+        for pattern in (0..1u32 << 16).step_by(379) {
+            for length in committee.len()..=16 {
+                let bits: Vec<bool> = (0..length).map(|at| pattern >> at & 1 == 1).collect();
+                let members = committee.iter().zip(&bits).filter(|(_, bit)| **bit);
+                let mut expected: Vec<u64> = members.map(|(member, _)| *member).collect();
+                expected.sort_unstable();
+                let bits = bits.as_slice().try_into().unwrap();
+                assert_eq!(get_attesting_indices(&state, &data, &bits).unwrap(), expected);
+            }
+        }
+        let short = vec![true; committee.len() - 1];
+        let short = short.as_slice().try_into().unwrap();
+        assert!(get_attesting_indices(&state, &data, &short).is_err());
+    }
+    assert!(lengths.contains(&12) && lengths.contains(&13), "{lengths:?}");
 }
