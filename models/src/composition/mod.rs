@@ -32,9 +32,9 @@
 //! | bounded queues | mailboxes, reserved slots and lanes stay within their bounds; nothing is refused |
 //! | head committed | head, justified and finalised block are in the HotDB |
 //!
-//! **Bounds.** A handful of items, one or two workers, mailboxes of one or two places; crashes, lost
-//! messages and duties are not modelled. Workers without a task are interchangeable, so the first of
-//! them pulls. Answers of machines are deterministic, so one run per
+//! **Bounds.** A handful of items, one or two workers, two attestations verified together, mailboxes of one
+//! or two places; crashes, lost messages and duties are not modelled. Workers without a task are
+//! interchangeable, so the first of them pulls. Answers of machines are deterministic, so one run per
 //! interleaving is all runs.
 //!
 //! **Twins.** A [`Fault`] changes the wiring, never a machine, and must be refuted in the scenario that

@@ -48,6 +48,8 @@ pub(super) struct Run<C: Consensus> {
     insists: bool,
     /// How often an item was handed in again.
     resubmitted: usize,
+    /// Events whose items a later copy has overtaken.
+    overtaken: Vec<usize>,
     tally: Tally,
     entries: Vec<Entry>,
     mismatches: Vec<Mismatch>,
@@ -80,6 +82,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
             handed: Vec::new(),
             insists: !options.faults.is_empty(),
             resubmitted: 0,
+            overtaken: Vec::new(),
             tally: Tally::default(),
             entries: Vec::new(),
             mismatches: Vec::new(),
@@ -294,14 +297,22 @@ impl<C: Consensus<Root = Root>> Run<C> {
 
     /// Compares what finally became of an item.
     fn compare_final(&mut self, index: usize, answer: &Described, again: bool) {
-        let expected = self.recording.events[index].expected.clone();
+        let events = &self.recording.events;
+        // In the flood, what is handed in again may come after a copy that was recorded as later; that one
+        // then has its place.
+        let takes_place = |first: &&usize| {
+            answer.reason == "ok" && events[**first].arrival == events[index].arrival
+        };
+        let place = self.overtaken.iter().find(takes_place).map_or(index, |first| *first);
+        let expected = events[place].expected.clone();
         let verdict = expected.final_verdict.or_else(|| expected.verdict.clone());
         let reason = expected.final_reason.or(expected.reason);
         // What never arrived may be given up once finality has passed it.
         let gave_up = verdict.as_deref() == Some("pending") && answer.reason == "finalized";
-        // In the flood, what is handed in again may come after a copy that was recorded as later.
         let overtaken = again && self.pace == Pace::Flood && answer.reason == "duplicate";
-        if !gave_up && !overtaken {
+        if overtaken {
+            self.overtaken.push(index);
+        } else if !gave_up {
             self.compare_words(index, "final verdict", &verdict, Some(answer.verdict));
             self.compare_words(index, "final reason", &reason, Some(answer.reason));
         }

@@ -42,3 +42,6 @@ mod worker;
 pub use dispatcher::{Dispatcher, Lane, Role, StateKey};
 pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
 pub use worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
+
+#[cfg(test)]
+mod tests;
