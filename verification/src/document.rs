@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::catalogue::{Check, Expected};
+use crate::catalogue::{Check, Depth, Expected};
+use crate::engines::shuttle::ShuttleBounds;
+use crate::linearizability::list::{Size, sizes};
+use crate::scenarios::{Scenario, scenarios};
 
 const HEAD: &str = "\
 # What is checked
@@ -41,6 +44,8 @@ pub fn text(checks: &[Check]) -> String {
     let mut text = HEAD.to_owned();
     hazards(&mut text, &entries);
     protocols(&mut text, &entries);
+    bounds(&mut text);
+    programs(&mut text);
     text
 }
 
@@ -99,6 +104,62 @@ fn protocols(text: &mut String, entries: &[Entry<'_>]) {
             writeln!(text, "| `{name}` | {engines} | {must_fail}{} |", entry.first.claim)
                 .expect("a string takes any text");
         }
+    }
+}
+
+/// How far each engine goes with each scenario.
+fn bounds(text: &mut String) {
+    text.push_str(
+        "\n## Bounds of the scenarios\n\nA verdict names all of its bounds. loom: switches away from a thread \
+         that could go on, below so many in full; + n: again, with n of them, with the first sleep ending for \
+         nothing. \
+         shuttle: schedules, half of them random, half PCT of this depth; one sleep in so many ends for \
+         nothing. stepped: states at most (a run that reaches the limit is truncated, which no check may be); \
+         sleeps that may end for nothing, and timed waits that may expire while others run, in one execution. \
+         std: runs.\n\n| scenario | threads | loom | shuttle | stepped | std |\n|---|---|---|---|---|---|\n",
+    );
+    for scenario in scenarios() {
+        let loom = scenario.loom.1.map(|bounds| {
+            let words = |n: Option<usize>| n.map_or("any".to_owned(), |n| n.to_string());
+            let preemptions = words(bounds.preemptions);
+            match bounds.spurious {
+                0 => preemptions,
+                _ => format!("{preemptions} + {}", words(bounds.spurious_preemptions)),
+            }
+        });
+        let shuttle =
+            scenario.shuttle.1.map(|ShuttleBounds { iterations, depth, spurious, .. }| {
+                format!("{iterations}, depth {depth}, 1 in {spurious}")
+            });
+        let stepped = scenario.stepped.1.map(|limits| {
+            format!("{}, {}, {}", limits.max_states, limits.spurious_wakeups, limits.expiries)
+        });
+        let std = scenario.std.1.map(|runs| runs.to_string());
+        let cells =
+            [loom, shuttle, stepped, std].map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
+        let Scenario { protocol, name, threads, .. } = scenario;
+        writeln!(text, "| `{protocol}.{name}` | {threads} | {} |", cells.join(" | "))
+            .expect("a string takes any text");
+    }
+}
+
+/// What `linearizability` enumerates, in CI and deep.
+fn programs(text: &mut String) {
+    text.push_str(
+        "\n## Client programs of linearizability\n\nAll programs of these sizes, each thread's drop of its end \
+         apart; `check --depth deep --protocol linearizability` runs the deep ones.\n\n\
+         | check | capacities, policies | clients | programs | deep: clients | programs |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    let deep = sizes(Depth::Deep);
+    for (ci, deep) in sizes(Depth::Ci).into_iter().zip(deep) {
+        let Size { id, clients, channels, programs } = ci;
+        writeln!(
+            text,
+            "| `{id}` | {channels} | {clients} | {programs} | {} | {} |",
+            deep.clients, deep.programs
+        )
+        .expect("a string takes any text");
     }
 }
 

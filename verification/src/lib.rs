@@ -1,6 +1,7 @@
 //! Loom, Shuttle and Mutant backends, the scenarios, the vector runner and the blocksmith command.
 
 pub mod catalogue;
+pub mod channel;
 pub mod command;
 mod config;
 pub mod document;

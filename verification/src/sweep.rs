@@ -55,7 +55,7 @@ impl SiteResult {
 }
 
 /// The sources whose sites are weakened, by the end of their path.
-const SOURCES: [(&str, &str); 10] = [
+const SOURCES: [(&str, &str); 11] = [
     ("sync/src/notifier.rs", include_str!("../../core/sync/src/notifier.rs")),
     ("sync/src/notifier/task.rs", include_str!("../../core/sync/src/notifier/task.rs")),
     ("sync/src/oneshot.rs", include_str!("../../core/sync/src/oneshot.rs")),
@@ -66,6 +66,7 @@ const SOURCES: [(&str, &str); 10] = [
     ("sync/src/spsc/ring.rs", include_str!("../../core/sync/src/spsc/ring.rs")),
     ("sync/src/mailbox/nodes.rs", include_str!("../../core/sync/src/mailbox/nodes.rs")),
     ("sync/src/mpmc.rs", include_str!("../../core/sync/src/mpmc.rs")),
+    ("sync/src/mpmc/batch.rs", include_str!("../../core/sync/src/mpmc/batch.rs")),
 ];
 
 /// Preemptions with which sites are recorded, and, at most, those with which they are weakened.

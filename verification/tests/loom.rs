@@ -1,6 +1,7 @@
 //! What loom says of the scenarios and the twins, each against what is expected.
 
-use blocksmith_models::verdict::Engine;
+use blocksmith_models::verdict::{Engine, Outcome};
+use blocksmith_verification::engines::loom::{LoomBounds, check};
 
 mod checks;
 
@@ -17,4 +18,12 @@ fn every_ordering_of_sync_is_necessary_or_explained() {
     assert!(unvisited.is_empty(), "no scenario visits {unvisited:?}");
     let unsettled: Vec<_> = results.iter().filter(|result| !result.is_settled()).collect();
     assert!(unsettled.is_empty(), "{unsettled:#?}");
+}
+
+#[test]
+fn only_a_sleep_that_ends_for_nothing_refutes_its_twin() {
+    // The same executions without that choice find nothing wrong.
+    let twin = checks::twin("a_sleep_that_ends_is_a_message");
+    let bounds = LoomBounds { spurious: 0, ..twin.loom_bounds() };
+    assert_eq!(check(twin.loom, twin.threads, bounds).outcome, Outcome::Verified);
 }

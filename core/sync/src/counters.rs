@@ -66,8 +66,8 @@ impl Counts {
     pub(crate) fn taken(&self) -> u64 {
         self.received.load(Relaxed)
     }
-    pub(crate) fn refused(&self) {
-        self.refused.fetch_add(1, Relaxed);
+    pub(crate) fn refused(&self, count: u64) {
+        self.refused.fetch_add(count, Relaxed);
     }
     pub(crate) fn evicted(&self) {
         self.evicted.fetch_add(1, Relaxed);

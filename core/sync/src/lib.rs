@@ -31,11 +31,52 @@
 //! # One vocabulary
 //!
 //! `send` does what the policy says, `try_send` never blocks, `send_timeout` blocks for a while;
-//! `send_async` suspends a task instead of blocking its thread. `recv`, `try_recv`, `recv_timeout`,
-//! `recv_async`, `recv_batch`, `drain`, `iter` likewise. An item that is not accepted
-//! comes back in [`SendError`]. `close` by any end, or the loss of all of a side: nothing more is
-//! accepted, everything accepted is received, then [`Closed`]. `counters` reads [`Counters`] from any
-//! thread that has an end.
+//! `send_async` suspends a task instead of blocking its thread. `recv` and its kin likewise. `close` by any
+//! end, or the loss of all of a side: nothing more is accepted, everything accepted is received, then
+//! [`Closed`].
+//!
+//! | call | [`oneshot`] | [`spsc`] | [`mailbox`] | [`mpmc`] | returns |
+//! |---|---|---|---|---|---|
+//! | `send` | yes, never blocks | yes | yes; a `Permit`'s never blocks | yes | [`SendError`] with the item; a mailbox: what it evicted |
+//! | `try_send`, `send_timeout`, `send_async` | - | yes | yes | yes | the same |
+//! | `send_batch`, `try_send_batch`, `send_batch_async` | - | yes | yes | yes | how many; the rest stays in the vector |
+//! | `recv`, `try_recv`, `recv_timeout` | yes | yes | yes | yes | the item; [`Closed`], [`TryRecvError`], [`RecvTimeoutError`] |
+//! | `recv_async` | the receiver is a future | yes | yes | yes | the item, or [`Closed`] |
+//! | `recv_batch`, `recv_batch_async` | - | yes | yes | yes | how many were appended, or [`Closed`] |
+//! | `drain` | - | yes | yes | yes | how many were appended; it does not block |
+//! | `iter`, `try_iter`, `for item in receiver` or `&receiver` | - | yes | yes | yes | items |
+//! | `close` | the receiver's; the sender is dropped | both ends' | both ends' | both ends' | |
+//! | `is_closed` | both ends' | both ends' | both ends' | both ends' | whether no send will be accepted |
+//! | `is_disconnected` | both ends' | both ends' | both ends'; a `Permit`'s | both ends' | whether the other side has gone |
+//! | `closed`, `closed_timeout`, `closed_async` | the sender's | the sender's | the sender's | the sender's | when `is_closed` holds |
+//! | policy on full | cannot be full | [`Backpressure`] | [`OnFull`] | [`Backpressure`] | |
+//! | `counters`; `meter` for a thread without an end | - | both ends' | both ends' | both ends' | [`Counters`] |
+//! | `clone` | - | - | the sender | both ends | |
+//!
+//! Every error has the item inside, if there was one. A receiver needs no `closed`: `recv` says it, when there
+//! is nothing left. Batches are taken and accepted in order; of a batch that is accepted in parts the parts
+//! are, and each part notifies once.
+//!
+//! ```
+//! use blocksmith_sync::{Backpressure, Std, mpmc, oneshot};
+//!
+//! let (sender, receiver) = mpmc::mpmc::<Std, u32>(3, Backpressure::Refuse);
+//! let mut batch = vec![1, 2, 3, 4];
+//! assert_eq!(sender.send_batch(&mut batch), Ok(3));
+//! assert_eq!(batch, [4]); // what found no room
+//! assert_eq!(receiver.try_iter().next(), Some(1));
+//! let meter = receiver.meter();
+//! let pool = std::thread::spawn(move || receiver.into_iter().sum::<u32>());
+//! sender.close();
+//! sender.closed(); // it is: returns at once
+//! assert_eq!(pool.join().unwrap(), 5);
+//! assert!(sender.is_disconnected());
+//! assert_eq!((meter.counters().received, meter.counters().refused), (3, 1));
+//!
+//! let (reply, mut answer) = oneshot::channel::<Std, u32>();
+//! answer.close();
+//! assert_eq!(reply.send(7).unwrap_err().into_inner(), 7);
+//! ```
 //!
 //! ```
 //! use blocksmith_sync::{Backpressure, Closed, SendError, Std, TryRecvError, spsc};
@@ -64,7 +105,9 @@
 
 pub mod broker;
 mod counters;
+mod ends;
 mod error;
+pub mod iter;
 pub mod mailbox;
 pub mod mpmc;
 pub mod notifier;

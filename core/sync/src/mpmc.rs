@@ -5,15 +5,19 @@
 //!
 //! | call | when full | blocks | woken by |
 //! |---|---|---|---|
-//! | `send`, [`Backpressure::Block`] | waits | until accepted or closed | each item received; close |
-//! | `send`, [`Backpressure::Refuse`]; `try_send` | `Full(item)` | no | - |
+//! | `send`, `send_batch`, [`Backpressure::Block`] | waits | until accepted or closed | each item received; close |
+//! | the same, [`Backpressure::Refuse`] | `Full(item)`; the rest stays in the batch | no | - |
+//! | `try_send`, `try_send_batch` | as with `Refuse` | no | - |
 //! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
 //! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | each item accepted; close |
 //! | `try_recv`, `drain` | | no | - |
-//! | `send_async`, `recv_async` | as `send`, `recv` | the task, not its thread | as `send`, `recv` |
+//! | `closed`, `closed_timeout` | | until closed; at most the time given | close |
+//! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
 //! "No" means: beyond a lock that others hold for the few instructions of one item (of one batch). No
-//! lock is held across a wait, and nobody holds both.
+//! lock is held across a wait, and nobody holds both. What there is room for of a batch is accepted under one
+//! lock, next to each other, and notified once. A batch that is received is what was there when the receiver
+//! looked, and its places are free once all of it has been taken.
 //!
 //! **The end.** `close` by any end, the drop of the last sender, or of the last receiver: from then on no
 //! item is accepted (it comes back as `Closed(item)`), every accepted one is still received, then comes
@@ -44,7 +48,7 @@
 //! - I5 The looks without a lock are atomic, and only save the lock: what they let through is judged
 //!   again under it, and what they turn away is as if judged when the value was written.
 //! - I6 Each item counted in is followed by one wake-up of a receiver, each counted out by one of a
-//!   sender. All sleepers of one notifier wait for the same.
+//!   sender (of a batch, by a notification of as many). All sleepers of one notifier wait for the same.
 //!
 //! **Memory order.** The locks order senders among themselves, and receivers; between the two sides
 //! `state` does. Counting in releases the item, a receiver's look under the lock acquires it; counting
@@ -56,15 +60,16 @@
 //! Concurrent Queue Algorithms* (1996), the two-lock queue; places instead of nodes and an atomic count, as
 //! D. Lea's `LinkedBlockingQueue` has it, because it is bounded.
 
+mod batch;
 mod task;
 
-use core::fmt;
 use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use crate::counters::{Counters, Counts};
+use crate::ends::ends;
 use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 use crate::notifier::EventNotifier;
 use crate::policy::Backpressure;
@@ -90,6 +95,8 @@ struct Shared<P: Primitives, T: Send> {
     not_empty: EventNotifier<P>,
     /// Blocked senders sleep on it.
     not_full: EventNotifier<P>,
+    /// Senders sleep on it that wait for the closing alone.
+    closing: EventNotifier<P>,
     /// Live senders; the last one closes.
     senders: P::AtomicUsize,
     /// Live receivers; the last one closes and empties.
@@ -138,6 +145,7 @@ pub fn mpmc<P: Primitives, T: Send>(
         places: (0..capacity).map(|_| Cell::new(MaybeUninit::uninit())).collect(),
         not_empty: EventNotifier::new(),
         not_full: EventNotifier::new(),
+        closing: EventNotifier::new(),
         senders: Atomic::new(1),
         receivers: Atomic::new(1),
         on_full,
@@ -244,6 +252,29 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
         self.not_empty.notify_all();
         self.not_full.notify_all();
+        self.closing.notify_all();
+    }
+
+    fn close_by_sender(&self) {
+        self.close();
+    }
+
+    fn close_by_receiver(&self) {
+        self.close();
+    }
+
+    fn closing(&self) -> &EventNotifier<P> {
+        &self.closing
+    }
+
+    fn senders_are_gone(&self) -> bool {
+        // ORDERING: none needed, a look at a count that stays at zero.
+        self.senders.load(Relaxed) == 0
+    }
+
+    fn receivers_are_gone(&self) -> bool {
+        // ORDERING: none needed, as above.
+        self.receivers.load(Relaxed) == 0
     }
 
     fn is_closed(&self) -> bool {
@@ -308,24 +339,6 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         }
     }
 
-    /// Closes the queue, for all; what was accepted can still be received. Does not block, but for the
-    /// tail lock.
-    pub fn close(&self) {
-        self.shared.close();
-    }
-
-    /// Returns whether the queue is closed.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.shared.is_closed()
-    }
-
-    /// Returns the figures of this queue.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
-    }
-
     /// Offers the item; `None`: wait.
     fn offer(&self, item: &mut Option<T>) -> Option<Result<(), Refusal>> {
         Some(self.shared.offer(item)).filter(|accepted| *accepted != Err(Refusal::Full))
@@ -336,7 +349,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         match (item, accepted) {
             (None, _) => Ok(()),
             (Some(item), Err(Refusal::Full)) => {
-                self.shared.counts.refused();
+                self.shared.counts.refused(1);
                 Err(SendError::Full(item))
             }
             (Some(item), _) => Err(SendError::Closed(item)),
@@ -403,48 +416,6 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         }
     }
 
-    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how many.
-    /// It reserves room for as many as there can be, and wakes one sender for each.
-    ///
-    /// # Errors
-    /// [`Closed`] when nothing more can come.
-    pub fn recv_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
-        if max == 0 {
-            return Ok(0);
-        }
-        self.shared.not_empty.wait_until(|| {
-            let received = self.receive_all(items, max);
-            (received != Ok(0)).then_some(received)
-        })
-    }
-
-    /// Appends the items that are there, at most `max`, and returns how many. Does not block.
-    pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
-        self.receive_all(items, max).unwrap_or(0)
-    }
-
-    /// Returns an iterator that receives until nothing more can come; it blocks like `recv`.
-    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        core::iter::from_fn(|| self.recv().ok())
-    }
-
-    /// Closes the queue; what was accepted can still be received. Does not block, but for the tail lock.
-    pub fn close(&self) {
-        self.shared.close();
-    }
-
-    /// Returns whether the queue is closed; there may still be items in it.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.shared.is_closed()
-    }
-
-    /// Returns the figures of this queue.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
-    }
-
     /// Returns the oldest item, or that nothing more can come; `None`: wait.
     fn poll(&self) -> Option<Result<T, Closed>> {
         let mut received = None;
@@ -452,12 +423,6 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
             Ok(_) => received.map(Ok),
             Err(Closed) => Some(Err(Closed)),
         }
-    }
-
-    fn receive_all(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
-        let max = max.min(self.shared.places.len());
-        items.reserve(max); // so that pushing, under the lock, neither allocates nor panics
-        self.shared.receive(max, |item| items.push(item))
     }
 }
 
@@ -480,16 +445,7 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
     }
 }
 
-macro_rules! opaque_debug {
-    ($($end:ident),*) => { $(
-        impl<P: Primitives, T: Send> fmt::Debug for $end<P, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!("mpmc::", stringify!($end), " { .. }"))
-            }
-        }
-    )* };
-}
-opaque_debug!(Sender, Receiver);
+ends!("mpmc");
 
 #[cfg(test)]
 mod tests;

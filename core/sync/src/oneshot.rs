@@ -4,7 +4,8 @@
 //! sends or is dropped, the receiver receives or is dropped. Nobody waits for an end that is gone.
 //! Sending never blocks. The receiver waits in one of two ways, and may change between them: a thread
 //! blocks in [`Receiver::recv`], or a task awaits the [`Receiver`], which is a future. A future that is
-//! dropped loses nothing but the value that was meant for it.
+//! dropped loses nothing but the value that was meant for it. A sender that wants to know whether anybody
+//! still waits looks ([`Sender::is_closed`]) or waits for that ([`Sender::closed`] and its kin).
 //!
 //! The state is one word, on which the receiver's thread sleeps:
 //!
@@ -16,8 +17,8 @@
 //!     +-> REGISTERED -+ |
 //!     |                 |
 //!     |    drop Sender  |
-//!     +-----------------+----------> SENDER_GONE     recv, poll: Dropped
-//!     |  drop Receiver (it never sleeps while it is dropped)
+//!     +-----------------+----------> SENDER_GONE     recv, poll: Closed
+//!     |  drop Receiver, close (it does not sleep then)
 //!     +----------------------------> RECEIVER_GONE   send: the value back
 //! ```
 //!
@@ -29,11 +30,12 @@
 //! | `SENT` | the value is in the cell; the sender is done | the receiver |
 //! | `TAKEN` | the value has moved out | nobody |
 //! | `SENDER_GONE` | dropped without sending | nobody |
-//! | `RECEIVER_GONE` | dropped without receiving | nobody (a late `send` takes its value back) |
+//! | `RECEIVER_GONE` | dropped or closed without receiving | the sender, as it ends (a late `send` takes its value back) |
 //!
 //! **Invariants.**
 //! - I1 The sender touches the cell only before its one swap of the state, and after it only if that
-//!   swap returned `RECEIVER_GONE`. The receiver touches the cell only after it has read `SENT`.
+//!   swap returned `RECEIVER_GONE`. The receiver touches the cell only after it has read `SENT`, and
+//!   reads the state no more once it has made it `RECEIVER_GONE`.
 //! - I2 The cell holds an `Option`: a value is moved out or dropped with the allocation, never both.
 //! - I3 Whoever finds `WAITING` when it ends the sender's part wakes the futex; whoever finds
 //!   `REGISTERED` takes the waker and wakes it.
@@ -42,14 +44,17 @@
 //!
 //! **Memory order.** Two pairs. The sender's swap releases the value, the receiver's read of `SENT`
 //! acquires it. The receiver's registration releases the waker, the sender's swap acquires it. When the
-//! receiver is gone, nothing is handed over.
+//! receiver is gone, nothing is handed over; who waits for that sleeps and wakes by the notifier's fences.
 
-use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
+pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
+
+use crate::ends::opaque_debug;
+use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, Cell, Futex, Primitives, WaitOutcome};
 use crate::spin::look_again;
@@ -68,39 +73,14 @@ struct Shared<P: Primitives, T> {
     value: P::Cell<Option<T>>,
     /// Of the task that awaits (I4).
     waker: P::Cell<Option<Waker>>,
+    /// A sender sleeps on it that waits for the receiver to go.
+    closing: EventNotifier<P>,
 }
 
 // SAFETY: a cell is reached by one end at a time (I1, I4), and its content may change threads.
 unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
 // SAFETY: as above; the state is an atomic.
 unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
-
-/// The sender is gone and has sent nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sender was dropped without sending")]
-pub struct Dropped;
-
-/// Why [`Receiver::try_recv`] returned no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TryRecvError {
-    /// Nothing yet.
-    #[error("nothing has been sent yet")]
-    Empty,
-    /// Nothing will come (or it has been received already).
-    #[error("the sender was dropped without sending")]
-    Dropped,
-}
-
-/// Why [`Receiver::recv_timeout`] returned no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecvTimeoutError {
-    /// The time was over; the value may still come.
-    #[error("nothing was sent in time")]
-    Timeout,
-    /// Nothing will come (or it has been received already).
-    #[error("the sender was dropped without sending")]
-    Dropped,
-}
 
 /// Returns the two ends of a new one-shot.
 ///
@@ -114,7 +94,8 @@ pub enum RecvTimeoutError {
 #[must_use]
 pub fn channel<P: Primitives, T: Send>() -> (Sender<P, T>, Receiver<P, T>) {
     let (value, waker) = (Cell::new(None), Cell::new(None));
-    let shared = P::arc(Shared { state: Atomic::new(EMPTY), value, waker });
+    let closing = EventNotifier::new();
+    let shared = P::arc(Shared { state: Atomic::new(EMPTY), value, waker, closing });
     (Sender { shared: shared.clone(), done: false }, Receiver { shared, done: false })
 }
 
@@ -128,8 +109,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends the value and wakes the receiver. Never blocks.
     ///
     /// # Errors
-    /// The value, if the receiver is gone.
-    pub fn send(mut self, value: T) -> Result<(), T> {
+    /// [`SendError::Closed`], with the value, if the receiver is gone or has closed.
+    pub fn send(mut self, value: T) -> Result<(), SendError<T>> {
         self.done = true;
         // SAFETY: I1, before the swap.
         self.shared.value.with_mut(|cell| unsafe { *cell = Some(value) });
@@ -138,16 +119,54 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         }
         // SAFETY: I1, the receiver is gone.
         match self.shared.value.with_mut(|cell| unsafe { (*cell).take() }) {
-            Some(value) => Err(value),
+            Some(value) => Err(SendError::Closed(value)),
             None => unreachable!("the value was put there above"),
         }
     }
 
-    /// Returns whether the receiver is gone: nobody will see what is sent.
+    /// Returns whether the receiver is gone or has closed: nobody will see what is sent.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         // ORDERING: none needed, nothing is handed over in this direction.
         self.shared.state.load(Relaxed) == RECEIVER_GONE
+    }
+
+    /// The same: of a one-shot, to close and to go are one.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.is_closed()
+    }
+
+    /// Blocks until the receiver goes or closes, which wakes this thread. Of use beside a thread that
+    /// computes the value: it can stop when nobody wants it any more.
+    ///
+    /// ```
+    /// use blocksmith_sync::{Std, oneshot};
+    ///
+    /// let (reply, answer) = oneshot::channel::<Std, u64>();
+    /// let asker = std::thread::spawn(move || drop(answer));
+    /// reply.closed();
+    /// assert!(reply.is_closed() && reply.send(42).is_err());
+    /// asker.join().unwrap();
+    /// ```
+    pub fn closed(&self) {
+        self.shared.closing.wait_until(|| self.is_closed().then_some(()));
+    }
+
+    /// Blocks like [`Sender::closed`], for at most about `timeout`, and returns whether the receiver is
+    /// gone or has closed.
+    #[must_use]
+    pub fn closed_timeout(&self, timeout: Duration) -> bool {
+        let is_closed = || self.is_closed().then_some(());
+        self.shared.closing.wait_until_timeout(timeout, is_closed).is_some()
+    }
+
+    /// Suspends the task until the receiver goes or closes.
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any moment; another one waits as well.
+    pub fn closed_async(&self) -> impl Future<Output = ()> + Send {
+        self.shared.closing.until(|| self.is_closed().then_some(()))
     }
 
     /// Ends the sender's part and returns the state before (I3).
@@ -186,13 +205,14 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Blocks until the sender has sent or is gone; either wakes this thread.
     ///
     /// # Errors
-    /// [`Dropped`] if the sender is gone without sending, or the value was received before.
-    pub fn recv(mut self) -> Result<T, Dropped> {
+    /// [`Closed`] if the sender is gone without sending, this end has closed, or the value was received
+    /// before.
+    pub fn recv(mut self) -> Result<T, Closed> {
         let mark = P::mark();
         loop {
             match self.take() {
                 Ok(value) => return Ok(value),
-                Err(TryRecvError::Dropped) => return Err(Dropped),
+                Err(TryRecvError::Closed) => return Err(Closed),
                 Err(TryRecvError::Empty) => {}
             }
             if look_again::<P, ()>(|| self.has_ended().then_some(())).is_none() && self.announce() {
@@ -205,7 +225,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Returns the value if it is there. Does not block.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] if it is not yet there, [`TryRecvError::Dropped`] if it never will be.
+    /// [`TryRecvError::Empty`] if it is not yet there, [`TryRecvError::Closed`] if it never will be.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         self.take()
     }
@@ -213,7 +233,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Blocks like [`Receiver::recv`], for at most about `timeout`. After a time-out one may try again.
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] or [`RecvTimeoutError::Dropped`].
+    /// [`RecvTimeoutError::Timeout`] or [`RecvTimeoutError::Closed`].
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         let deadline = P::now().saturating_add(timeout);
         let mark = P::mark();
@@ -221,7 +241,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         loop {
             match self.take() {
                 Ok(value) => return Ok(value),
-                Err(TryRecvError::Dropped) => return Err(RecvTimeoutError::Dropped),
+                Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
                 Err(TryRecvError::Empty) if outcome == WaitOutcome::TimedOut => {
                     return Err(RecvTimeoutError::Timeout);
                 }
@@ -237,6 +257,41 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         }
     }
 
+    /// Closes: a value that is not there yet will not be accepted; one that is there can still be received.
+    /// Does not block.
+    pub fn close(&mut self) {
+        // ORDERING: none needed in this function: nothing is handed over to the sender. If the value is
+        // there, the last owner of the allocation drops it (I2), and the reference count orders that.
+        let mut state = self.shared.state.load(Relaxed);
+        while !self.done && matches!(state, EMPTY | WAITING | REGISTERED) {
+            match self.shared.state.compare_exchange(state, RECEIVER_GONE, Relaxed, Relaxed) {
+                Ok(_) => self.done = true,
+                Err(found) => state = found,
+            }
+        }
+        if self.done && state == REGISTERED {
+            // SAFETY: I4, the exchange found `REGISTERED`.
+            drop(self.shared.waker.with_mut(|cell| unsafe { (*cell).take() }));
+        }
+        if self.done {
+            self.shared.closing.notify_all();
+        }
+    }
+
+    /// Returns whether no value will be accepted any more: one is there, or was, or the sender is gone, or
+    /// this end has closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.done || self.has_ended()
+    }
+
+    /// Returns whether the sender has gone; it goes as it sends. The value may still be there.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        // ORDERING: none needed, nothing is concluded about the value.
+        matches!(self.shared.state.load(Relaxed), SENT | TAKEN | SENDER_GONE)
+    }
+
     /// Returns whether the sender has sent or is gone: a look that takes nothing.
     fn has_ended(&self) -> bool {
         // ORDERING: none needed, `take` follows.
@@ -246,7 +301,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Takes the value if the state is `SENT`.
     fn take(&mut self) -> Result<T, TryRecvError> {
         if self.done {
-            return Err(TryRecvError::Dropped);
+            return Err(TryRecvError::Closed);
         }
         // ORDERING: pairs with the releasing swap in `Sender::finish`.
         match self.shared.state.load(Acquire) {
@@ -256,11 +311,11 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
                 let value = self.shared.value.with_mut(|cell| unsafe { (*cell).take() });
                 // ORDERING: none needed, the sender is done and nobody else reads the state.
                 self.shared.state.store(TAKEN, Relaxed);
-                value.ok_or(TryRecvError::Dropped)
+                value.ok_or(TryRecvError::Closed)
             }
             SENDER_GONE => {
                 self.done = true;
-                Err(TryRecvError::Dropped)
+                Err(TryRecvError::Closed)
             }
             _ => Err(TryRecvError::Empty),
         }
@@ -303,13 +358,13 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
 
 /// Awaits what [`Receiver::recv`] blocks for. Dropping it in between is a drop of the receiver.
 impl<P: Primitives, T: Send> Future for Receiver<P, T> {
-    type Output = Result<T, Dropped>;
+    type Output = Result<T, Closed>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match self.take() {
                 Ok(value) => return Poll::Ready(Ok(value)),
-                Err(TryRecvError::Dropped) => return Poll::Ready(Err(Dropped)),
+                Err(TryRecvError::Closed) => return Poll::Ready(Err(Closed)),
                 Err(TryRecvError::Empty) if self.register(context.waker()) => return Poll::Pending,
                 // The sender has ended: the next look finds what it left.
                 Err(TryRecvError::Empty) => {}
@@ -323,28 +378,13 @@ impl<P: Primitives, T: Send> Unpin for Receiver<P, T> {}
 
 impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
     fn drop(&mut self) {
-        if !self.done {
-            // ORDERING: none needed. If the value is there, the last owner of the allocation drops it
-            // (I2), and the reference count orders that.
-            if self.shared.state.swap(RECEIVER_GONE, Relaxed) == REGISTERED {
-                // SAFETY: I4, the swap returned `REGISTERED`.
-                drop(self.shared.waker.with_mut(|cell| unsafe { (*cell).take() }));
-            }
+        if !self.done && !P::reporting() {
+            self.close();
         }
     }
 }
 
-impl<P: Primitives, T: Send> fmt::Debug for Sender<P, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("oneshot::Sender").finish_non_exhaustive()
-    }
-}
-
-impl<P: Primitives, T: Send> fmt::Debug for Receiver<P, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("oneshot::Receiver").finish_non_exhaustive()
-    }
-}
+opaque_debug!("oneshot"; Sender, Receiver);
 
 #[cfg(test)]
 mod tests {
@@ -369,7 +409,7 @@ mod tests {
         let (tx, rx) = channel::<Std, u32>();
         let thread = std::thread::spawn(move || rx.recv());
         drop(tx);
-        assert_eq!(thread.join().unwrap(), Err(Dropped));
+        assert_eq!(thread.join().unwrap(), Err(Closed));
     }
 
     /// The value comes back in the error, and `is_closed` tells beforehand.
@@ -379,7 +419,7 @@ mod tests {
         assert!(!tx.is_closed());
         drop(rx);
         assert!(tx.is_closed());
-        assert_eq!(tx.send(7), Err(7));
+        assert_eq!(tx.send(7), Err(SendError::Closed(7)));
     }
 
     /// A time-out leaves the receiver usable; a second receive finds nothing.
@@ -390,7 +430,7 @@ mod tests {
         assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
         assert_eq!(tx.send(9), Ok(()));
         assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(9));
-        assert_eq!(rx.try_recv(), Err(TryRecvError::Dropped));
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
     }
 
     /// Counts its wake-ups.
@@ -435,7 +475,7 @@ mod tests {
         let (tx, mut rx) = channel::<Std, u32>();
         assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
         drop(rx);
-        assert_eq!(tx.send(7), Err(7));
+        assert_eq!(tx.send(7), Err(SendError::Closed(7)));
         drop(waker);
         assert!(flag.0.load(Relaxed) <= 1 && Arc::strong_count(&flag) == 1);
     }
@@ -449,5 +489,42 @@ mod tests {
         assert_eq!(Arc::strong_count(&value), 2);
         drop(rx);
         assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    /// Closed before the value comes, it comes back; closed after, it is received.
+    #[test]
+    fn a_close_refuses_what_is_not_there_yet() {
+        let (tx, mut rx) = channel::<Std, u32>();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
+        assert!(!rx.is_closed() && !rx.is_disconnected());
+        rx.close();
+        assert!(tx.is_closed() && rx.is_closed() && !rx.is_disconnected());
+        assert_eq!(tx.send(7), Err(SendError::Closed(7)));
+        assert!(rx.is_disconnected());
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(Pin::new(&mut rx).poll(&mut context), Poll::Ready(Err(Closed)));
+        let (tx, mut rx) = channel::<Std, u32>();
+        tx.send(8).unwrap();
+        rx.close();
+        assert!(rx.is_closed() && rx.is_disconnected());
+        assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(8));
+        assert_eq!(rx.recv(), Err(Closed));
+    }
+
+    /// A thread and a task wait for the receiver to go, after a time-out each.
+    #[test]
+    fn a_sender_waits_for_the_end() {
+        let (tx, rx) = channel::<Std, u32>();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(!tx.closed_timeout(Duration::from_millis(1)) && !tx.is_disconnected());
+        assert!(std::pin::pin!(tx.closed_async()).poll(&mut context).is_pending());
+        let tx = Arc::new(tx);
+        let other = Arc::clone(&tx);
+        let thread = std::thread::spawn(move || other.closed());
+        drop(rx);
+        thread.join().unwrap();
+        assert!(std::pin::pin!(tx.closed_async()).poll(&mut context).is_ready());
+        assert!(tx.closed_timeout(Duration::ZERO) && tx.is_disconnected());
     }
 }

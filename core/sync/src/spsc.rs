@@ -12,9 +12,11 @@
 //! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
 //! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | items accepted; close |
 //! | `try_recv`, `drain` | | no | - |
-//! | `send_async`, `recv_async` | as `send`, `recv` | the task, not its thread | as `send`, `recv` |
+//! | `closed`, `closed_timeout` | | until closed; at most the time given | close |
+//! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
-//! A batch publishes its index once and notifies once. Evicting the oldest item is no policy of a ring:
+//! A batch publishes its index once and notifies once. A batch that is received is what was there when the
+//! receiver looked; all its places are free once it has been taken. Evicting the oldest item is no policy of a ring:
 //! only the receiver moves `head`, and a sender that took from the other end would race with it. Hence
 //! the type [`Backpressure`], which does not name it; the mailbox can evict.
 //!
@@ -73,11 +75,10 @@
 mod ring;
 mod task;
 
-use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
 
-use crate::counters::Counters;
+use crate::ends::ends;
 use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 use crate::notifier::EventNotifier;
 use crate::policy::Backpressure;
@@ -224,27 +225,11 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         self.shared.sending.refused.add((items.len() - count) as u64);
         if count == 0 { Ok(0) } else { self.shared.send_first(items, count) }
     }
-
-    /// Closes the ring: what was accepted can still be received. Does not block.
-    pub fn close(&self) {
-        self.shared.close_by_sender();
-    }
-
-    /// Returns whether the ring is closed.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.shared.is_closed()
-    }
-
-    /// Returns the figures of this ring.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
-    }
 }
 
 impl<P: Primitives, T: Send> Drop for Sender<P, T> {
     fn drop(&mut self) {
+        self.shared.sending.leave();
         self.shared.close_by_sender();
     }
 }
@@ -320,28 +305,6 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         let ready = self.shared.ready(max.min(self.shared.capacity())).unwrap_or(0);
         self.shared.receive_all(items, ready.min(max))
     }
-
-    /// Returns an iterator that receives until nothing more can come; it blocks like `recv`.
-    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        core::iter::from_fn(|| self.recv().ok())
-    }
-
-    /// Closes the ring; what was accepted can still be received. Does not block.
-    pub fn close(&self) {
-        self.shared.close_by_receiver();
-    }
-
-    /// Returns whether the ring is closed; there may still be items in it.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.shared.is_closed()
-    }
-
-    /// Returns the figures of this ring.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
-    }
 }
 
 impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
@@ -349,21 +312,13 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
         if P::reporting() {
             return;
         }
+        self.shared.receiving.leave();
         self.shared.close_by_receiver();
         while self.try_recv().is_ok() {}
     }
 }
 
-macro_rules! opaque_debug {
-    ($($end:ident),*) => { $(
-        impl<P: Primitives, T: Send> fmt::Debug for $end<P, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!("spsc::", stringify!($end), " { .. }"))
-            }
-        }
-    )* };
-}
-opaque_debug!(Sender, Receiver);
+ends!("spsc");
 
 #[cfg(test)]
 mod tests;

@@ -39,19 +39,24 @@ pub struct Limits {
     pub dedup: bool,
 }
 
+impl Limits {
+    /// The usual limits.
+    pub const DEFAULT: Self = Self {
+        max_states: 200_000,
+        max_steps: 2_000,
+        expiries: 2,
+        spurious_wakeups: 0,
+        idle_yields: 1,
+        panics_end_threads: false,
+        handle_steps: false,
+        hints: true,
+        dedup: true,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_states: 200_000,
-            max_steps: 2_000,
-            expiries: 2,
-            spurious_wakeups: 0,
-            idle_yields: 1,
-            panics_end_threads: false,
-            handle_steps: false,
-            hints: true,
-            dedup: true,
-        }
+        Self::DEFAULT
     }
 }
 

@@ -201,12 +201,99 @@ macro_rules! pointer {
     };
 }
 
-/// Implements `Atomic<u32>` for a futex by its field `word`.
-macro_rules! futex_word {
-    ($name:ident) => {
+/// Who sleeps on a futex, the longest sleeper first. Who has left has been woken.
+pub(crate) struct Sleepers<T>(std::sync::Mutex<std::collections::VecDeque<T>>);
+
+impl<T> Sleepers<T> {
+    pub(crate) fn new() -> Self {
+        Self(std::sync::Mutex::default())
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, std::collections::VecDeque<T>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn join(&self, thread: T) {
+        self.all().push_back(thread);
+    }
+
+    /// Returns whether a thread is still asleep.
+    pub(crate) fn has(&self, is_it: impl Fn(&T) -> bool) -> bool {
+        self.all().iter().any(is_it)
+    }
+
+    /// Takes a thread off that nobody has woken; returns whether there was one.
+    pub(crate) fn leave(&self, is_it: impl Fn(&T) -> bool) -> bool {
+        let mut all = self.all();
+        all.iter().position(is_it).and_then(|place| all.remove(place)).is_some()
+    }
+
+    /// Takes the one off that `choose` picks among so many, to be woken.
+    pub(crate) fn wake(&self, choose: impl FnOnce(usize) -> usize) -> Option<T> {
+        let asleep = self.all().len();
+        if asleep == 0 { None } else { self.all().remove(choose(asleep)) }
+    }
+}
+
+/// Defines `$name`, a futex over the integer atomic `$word`; `$thread` is the checker's module of threads.
+/// `$latest` reads the word's latest value and is the scheduling point of a comparison; between it and joining
+/// the sleepers there is none, so they are one step.
+macro_rules! futex {
+    ($name:ident, $word:ty, $($thread:ident)::+, $latest:expr) => {
+        /// A word to sleep on that the checker sees.
+        pub struct $name {
+            word: $word,
+            sleepers: $crate::engines::atomics::Sleepers<$($thread)::+::Thread>,
+        }
+
+        impl $name {
+            fn latest(&self) -> u32 {
+                $latest(&self.word.0)
+            }
+
+            /// Compares, and joins the sleepers if the word is as expected.
+            #[track_caller]
+            fn fall_asleep(&self, expected: u32) -> bool {
+                let asleep = self.latest() == expected;
+                self.word.step("futex_wait", || {
+                    format!("{expected}, {}", if asleep { "asleep" } else { "changed" })
+                });
+                if asleep {
+                    self.sleepers.join($($thread)::+::current());
+                }
+                asleep
+            }
+
+            /// Takes the calling thread off the list; returns whether nobody has woken it.
+            fn leave(&self) -> bool {
+                let me = $($thread)::+::current().id();
+                self.sleepers.leave(|sleeper| sleeper.id() == me)
+            }
+
+            /// Wakes `count` sleepers, each picked by `choose`.
+            #[track_caller]
+            fn wake_some(&self, count: u32, choose: impl Fn(usize) -> usize) {
+                // In conflict with the comparison in a wait: both orders are explored.
+                self.latest();
+                self.word.step("futex_wake", || count.to_string());
+                for _ in 0..count {
+                    let Some(sleeper) = self.sleepers.wake(&choose) else { break };
+                    sleeper.unpark();
+                }
+            }
+
+            /// Notes how a sleep ended.
+            #[track_caller]
+            fn ended(&self, woken: bool, otherwise: &'static str) -> WaitOutcome {
+                self.word.step(if woken { "woken" } else { otherwise }, String::new);
+                if woken { WaitOutcome::Woken } else { WaitOutcome::TimedOut }
+            }
+        }
+
         impl Atomic<u32> for $name {
             fn new(value: u32) -> Self {
-                Self { word: Atomic::new(value), sleepers: std::sync::Mutex::default() }
+                let sleepers = $crate::engines::atomics::Sleepers::new();
+                Self { word: Atomic::new(value), sleepers }
             }
             #[track_caller]
             fn load(&self, order: Ordering) -> u32 {
@@ -309,4 +396,4 @@ macro_rules! mutex {
     };
 }
 
-pub(crate) use {futex_word, integer, mutex, pointer};
+pub(crate) use {futex, integer, mutex, pointer};

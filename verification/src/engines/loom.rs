@@ -22,7 +22,7 @@
 //! than four spawned threads, more than seven stores of history per atomic.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -34,7 +34,7 @@ use blocksmith_sync::{
 };
 use loom::sync::MutexGuard;
 
-use super::atomics::{Turn, futex_word, integer, mutex, pointer};
+use super::atomics::{Turn, futex, integer, mutex, pointer};
 use super::trace::{self, Panic};
 
 /// How far loom looks.
@@ -49,19 +49,28 @@ pub struct LoomBounds {
     pub max_seconds: u64,
     /// Which sleep of an execution may end for nothing: none, or one of so many first ones.
     pub spurious: u32,
+    /// As `preemptions`, for the executions in which one does.
+    pub spurious_preemptions: Option<usize>,
 }
 
 impl LoomBounds {
     /// Returns the usual bounds with this number of preemptions.
     #[must_use]
     pub const fn preemptions(preemptions: usize) -> Self {
-        Self { preemptions: Some(preemptions), ..Self::unbounded() }
+        let preemptions = Some(preemptions);
+        Self { preemptions, spurious_preemptions: preemptions, ..Self::unbounded() }
     }
 
     /// Returns bounds that limit neither preemptions nor, in practice, anything else.
     #[must_use]
     pub const fn unbounded() -> Self {
-        Self { preemptions: None, max_branches: 20_000, max_seconds: 600, spurious: 0 }
+        Self {
+            preemptions: None,
+            max_branches: 20_000,
+            max_seconds: 600,
+            spurious: 0,
+            spurious_preemptions: None,
+        }
     }
 }
 
@@ -103,45 +112,19 @@ integer!(LoomUsize, loom::sync::atomic::AtomicUsize, LoomTurn, usize, order, thr
 pointer!(LoomPtr, loom::sync::atomic::AtomicPtr<()>, LoomTurn, order, thread);
 mutex!(LoomMutex, LoomGuard, loom::sync::Mutex<()>, MutexGuard);
 
-/// A futex: the word, and who sleeps on it, oldest first. Between the comparison and `park` there is
-/// no scheduling point, so they are one step.
-pub struct LoomFutex {
-    word: LoomU32,
-    sleepers: std::sync::Mutex<VecDeque<loom::thread::Thread>>,
-}
-futex_word!(LoomFutex);
+// The comparison is a read-modify-write: it reads the latest value, as a kernel does.
+futex!(LoomFutex, LoomU32, loom::thread, |word: &loom::sync::atomic::AtomicU32| word
+    .fetch_add(0, Relaxed));
 
 impl LoomFutex {
-    fn sleepers(&self) -> std::sync::MutexGuard<'_, VecDeque<loom::thread::Thread>> {
-        self.sleepers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Compares, and joins the sleepers if the word is as expected.
-    #[track_caller]
-    fn fall_asleep(&self, expected: u32) -> bool {
-        let asleep = self.word.0.fetch_add(0, Relaxed) == expected;
-        self.word.step("futex_wait", || {
-            format!("{expected}, {}", if asleep { "asleep" } else { "changed" })
-        });
-        if asleep {
-            self.sleepers().push_back(loom::thread::current());
+    /// Ends a sleep that nobody needs to end; returns whether somebody has all the same.
+    fn end_sleep(&self) -> bool {
+        self.latest(); // the scheduling point at which wakers and the end race
+        if self.leave() {
+            return false;
         }
-        asleep
-    }
-
-    /// Ends a sleep that nobody needs to end: `Woken` if somebody has all the same.
-    fn end_sleep(&self) -> WaitOutcome {
-        // The scheduling point at which wakers and the end race.
-        self.word.0.fetch_add(0, Relaxed);
-        let me = loom::thread::current().id();
-        let mut sleepers = self.sleepers();
-        if let Some(place) = sleepers.iter().position(|sleeper| sleeper.id() == me) {
-            sleepers.remove(place);
-            return WaitOutcome::TimedOut;
-        }
-        drop(sleepers);
         loom::thread::park(); // takes the token that the waker has left
-        WaitOutcome::Woken
+        true
     }
 }
 
@@ -153,11 +136,10 @@ impl Futex for LoomFutex {
         }
         SLEEPS.set(SLEEPS.get() + 1);
         if SLEEPS.get() == SPURIOUS.get() {
-            let woken = self.end_sleep() == WaitOutcome::Woken;
-            self.word.step(if woken { "woken" } else { "woken for nothing" }, String::new);
+            self.ended(self.end_sleep(), "woken for nothing");
         } else {
             loom::thread::park();
-            self.word.step("woken", String::new);
+            self.ended(true, "");
         }
     }
 
@@ -169,23 +151,13 @@ impl Futex for LoomFutex {
         if !self.fall_asleep(expected) {
             return WaitOutcome::Woken;
         }
-        let outcome = self.end_sleep();
-        let woken = outcome == WaitOutcome::Woken;
-        self.word.step(if woken { "woken" } else { "expired" }, String::new);
-        outcome
+        self.ended(self.end_sleep(), "expired")
     }
 
     #[track_caller]
     fn wake(&self, count: u32) {
-        if std::thread::panicking() {
-            return;
-        }
-        // In conflict with the comparison in a wait: loom explores both orders.
-        self.word.0.fetch_add(0, Relaxed);
-        self.word.step("futex_wake", || count.to_string());
-        for _ in 0..count {
-            let Some(sleeper) = self.sleepers().pop_front() else { break };
-            sleeper.unpark();
+        if !std::thread::panicking() {
+            self.wake_some(count, |_| 0);
         }
     }
 }
@@ -346,6 +318,8 @@ pub fn check(
     for spurious in 0..=bounds.spurious {
         let more;
         SPURIOUS.set(spurious);
+        let restless = LoomBounds { preemptions: bounds.spurious_preemptions, ..bounds };
+        let bounds = if spurious == 0 { bounds } else { restless };
         (more, result) = explore(scenario.clone(), bounds, None);
         executions += more;
         if result.is_err() {
@@ -365,23 +339,27 @@ pub fn check(
         }
         Err(panic) => Outcome::Violated { counterexample: counterexample(&panic, executions) },
     };
-    let preemptions = match bounds.preemptions {
+    let words = |preemptions| match preemptions {
         None => "unbounded".to_owned(),
         Some(bound) => format!("below {bound} and some with {bound}"),
     };
     let spurious = match bounds.spurious {
         0 => "none".to_owned(),
-        sleeps => format!("at most 1, of the first {sleeps} sleeps"),
+        sleeps => format!(
+            "at most 1, of the first {sleeps} sleeps; preemptions then: {}",
+            words(bounds.spurious_preemptions)
+        ),
     };
     Verdict {
         engine: Engine::Loom,
         bounds: BTreeMap::from([
             ("threads", threads.to_string()),
-            ("preemptions", preemptions),
+            ("preemptions", words(bounds.preemptions)),
             ("history", "7 stores per atomic".to_owned()),
             ("memory_model", "C11 without load buffering".to_owned()),
             ("wake_order", "longest sleeper first".to_owned()),
             ("spurious", spurious),
+            ("expiry", "at any moment of a timed wait".to_owned()),
         ]),
         states: None,
         executions: Some(executions),

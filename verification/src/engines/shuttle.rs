@@ -7,15 +7,14 @@
 //! | what | here |
 //! |---|---|
 //! | whom a wake takes | any sleeper |
-//! | timed wait | expires at any moment, or is woken before |
-//! | spurious wake-ups | one sleep in eight |
+//! | timed wait | expires at any moment, one chance in four at each turn of its thread, or is woken before |
+//! | spurious wake-ups | one sleep in so many, at any moment of it: [`ShuttleBounds::spurious`] |
 //! | time | stands still |
 //! | data races | not seen |
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -29,7 +28,7 @@ use shuttle::rand::Rng;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
 use shuttle::sync::MutexGuard;
 
-use super::atomics::{Turn, futex_word, integer, mutex, pointer};
+use super::atomics::{Turn, futex, integer, mutex, pointer};
 use super::trace::{self, Panic};
 
 /// How far shuttle looks.
@@ -41,13 +40,15 @@ pub struct ShuttleBounds {
     pub seed: u64,
     /// Priority changes of a PCT schedule, plus one.
     pub depth: usize,
+    /// One sleep in so many ends for nothing; 0: none does.
+    pub spurious: u32,
 }
 
 impl ShuttleBounds {
     /// Returns the usual bounds with this number of schedules.
     #[must_use]
     pub const fn iterations(iterations: usize) -> Self {
-        Self { iterations, seed: 0x0062_6c6f_636b, depth: 3 }
+        Self { iterations, seed: 0x0062_6c6f_636b, depth: 3, spurious: 8 }
     }
 }
 
@@ -68,13 +69,17 @@ fn thread() -> String {
     current.name().map_or_else(|| "main".to_owned(), str::to_owned)
 }
 
-/// A free choice with this probability, drawn from the scheduler's source.
-fn choose(chance: f64) -> bool {
-    shuttle::rand::thread_rng().gen_bool(chance)
+/// A timed wait expires with one chance in so many, each time that its thread would go on waiting.
+const EXPIRY: u32 = 4;
+
+thread_local! {
+    /// As [`ShuttleBounds::spurious`].
+    static SPURIOUS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-fn choose_in(range: Range<usize>) -> usize {
-    shuttle::rand::thread_rng().gen_range(range)
+/// A free choice with one chance in so many (0: never), drawn from the scheduler's source.
+fn one_in(count: u32) -> bool {
+    count > 0 && shuttle::rand::thread_rng().gen_ratio(1, count)
 }
 
 integer!(ShuttleU32, shuttle::sync::atomic::AtomicU32, (), u32, order, thread);
@@ -83,44 +88,14 @@ integer!(ShuttleUsize, shuttle::sync::atomic::AtomicUsize, (), usize, order, thr
 pointer!(ShuttlePtr, shuttle::sync::atomic::AtomicPtr<()>, (), order, thread);
 mutex!(ShuttleMutex, ShuttleGuard, shuttle::sync::Mutex<()>, MutexGuard);
 
-/// A futex: the word, and who sleeps on it. Between the comparison and joining the sleepers there is no
-/// scheduling point, so they are one step; who has left the list has been woken.
-pub struct ShuttleFutex {
-    word: ShuttleU32,
-    sleepers: std::sync::Mutex<Vec<shuttle::thread::Thread>>,
-}
-futex_word!(ShuttleFutex);
+futex!(ShuttleFutex, ShuttleU32, shuttle::thread, |word: &shuttle::sync::atomic::AtomicU32| word
+    .load(Ordering::SeqCst));
 
 impl ShuttleFutex {
-    fn sleepers(&self) -> std::sync::MutexGuard<'_, Vec<shuttle::thread::Thread>> {
-        self.sleepers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    #[track_caller]
-    fn fall_asleep(&self, expected: u32) -> bool {
-        let asleep = self.word.0.load(Ordering::SeqCst) == expected;
-        self.word.step("futex_wait", || {
-            format!("{expected}, {}", if asleep { "asleep" } else { "changed" })
-        });
-        if asleep {
-            self.sleepers().push(shuttle::thread::current());
-        }
-        asleep
-    }
-
-    /// Returns whether the calling thread has been woken; if not, `leave` takes it off the list.
-    fn is_woken(&self, leave: bool) -> bool {
+    /// Returns whether the calling thread is still asleep.
+    fn is_asleep(&self) -> bool {
         let me = shuttle::thread::current().id();
-        let mut sleepers = self.sleepers();
-        match sleepers.iter().position(|sleeper| sleeper.id() == me) {
-            None => true,
-            Some(place) => {
-                if leave {
-                    sleepers.remove(place);
-                }
-                false
-            }
-        }
+        self.sleepers.has(|sleeper| sleeper.id() == me)
     }
 }
 
@@ -130,16 +105,15 @@ impl Futex for ShuttleFutex {
         if std::thread::panicking() || !self.fall_asleep(expected) {
             return;
         }
-        if choose(0.125) {
+        if one_in(SPURIOUS.get()) {
             shuttle::thread::yield_now();
-            let woken = self.is_woken(true);
-            self.word.step(if woken { "woken" } else { "woken for nothing" }, String::new);
+            self.ended(!self.leave(), "woken for nothing");
             return;
         }
-        while !self.is_woken(false) {
+        while self.is_asleep() {
             shuttle::thread::park();
         }
-        self.word.step("woken", String::new);
+        self.ended(true, "");
     }
 
     #[track_caller]
@@ -152,14 +126,8 @@ impl Futex for ShuttleFutex {
         }
         loop {
             shuttle::thread::yield_now();
-            let expired = choose(0.25);
-            if self.is_woken(expired) {
-                self.word.step("woken", String::new);
-                return WaitOutcome::Woken;
-            }
-            if expired {
-                self.word.step("expired", String::new);
-                return WaitOutcome::TimedOut;
+            if one_in(EXPIRY) || !self.is_asleep() {
+                return self.ended(!self.leave(), "expired");
             }
         }
     }
@@ -169,17 +137,9 @@ impl Futex for ShuttleFutex {
         if std::thread::panicking() {
             return;
         }
-        self.word.0.load(Ordering::SeqCst); // a scheduling point
-        self.word.step("futex_wake", || count.to_string());
-        for _ in 0..count {
-            let asleep = self.sleepers().len();
-            if asleep == 0 {
-                break;
-            }
-            let chosen = if asleep == 1 { 0 } else { choose_in(0..asleep) };
-            let sleeper = self.sleepers().remove(chosen);
-            sleeper.unpark();
-        }
+        self.wake_some(count, |asleep| {
+            if asleep == 1 { 0 } else { shuttle::rand::thread_rng().gen_range(0..asleep) }
+        });
     }
 }
 
@@ -266,6 +226,7 @@ pub fn check(
     threads: usize,
     bounds: ShuttleBounds,
 ) -> Verdict {
+    SPURIOUS.set(bounds.spurious);
     let half = bounds.iterations.div_ceil(2);
     let random = || RandomScheduler::new_from_seed(bounds.seed, half);
     let pct = || PctScheduler::new_from_seed(bounds.seed, bounds.depth, half);
@@ -308,11 +269,17 @@ pub fn check(
             ("seed", format!("{:#x}", bounds.seed)),
             ("pct_depth", bounds.depth.to_string()),
             ("memory_model", "sequential consistency, sampled".to_owned()),
+            ("spurious", spurious(bounds.spurious)),
+            ("expiry", format!("one chance in {EXPIRY} at each turn of a timed wait")),
         ]),
         states: None,
         executions: Some(executions),
         outcome,
     }
+}
+
+fn spurious(one_in: u32) -> String {
+    if one_in == 0 { "none".to_owned() } else { format!("one sleep in {one_in}") }
 }
 
 /// Repeats a failed run with its last execution recorded, and returns the panic.

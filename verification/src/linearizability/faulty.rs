@@ -31,6 +31,14 @@ pub enum Fault {
     LostOnEviction,
 }
 
+/// What its ends can do.
+pub const CALLS: Calls = Calls {
+    blocking_sender: &[],
+    other_sender: &[Call::Send, Call::Close],
+    receiver: &[Call::TryRecv, Call::Close],
+    allowed: |_| true,
+};
+
 /// A locked queue with a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Faulty(pub Fault);
@@ -146,15 +154,6 @@ impl Subject for Faulty {
     type Sender<P: Primitives> = Sender<P>;
     type Receiver<P: Primitives> = Receiver<P>;
 
-    fn calls(&self) -> Calls {
-        Calls {
-            blocking_sender: &[],
-            other_sender: &[Call::Send, Call::Close],
-            receiver: &[Call::TryRecv, Call::Close],
-            allowed: |_| true,
-        }
-    }
-
     fn open<P: Primitives>(&self, program: &Program) -> Ends<Sender<P>, Receiver<P>> {
         let count = |end| u32::try_from(program.count(end)).unwrap_or(u32::MAX);
         let shared = P::arc(Shared {
@@ -176,9 +175,9 @@ impl Subject for Faulty {
         &self,
         sender: &mut Option<Sender<P>>,
         _: Call,
-        item: Option<Item>,
+        items: Vec<Item>,
     ) -> Response {
-        match (sender, item) {
+        match (sender, items.into_iter().next()) {
             (Some(sender), Some(item)) => sender.0.send(item),
             (Some(sender), None) => {
                 sender.0.close();

@@ -22,6 +22,13 @@ pub enum Response {
     Accepted,
     /// The item was accepted, and this one given back for it.
     Evicted(u8),
+    /// So many of a batch were accepted; `closed`: the end was in the way of the others.
+    Batch {
+        /// How many, from the first.
+        accepted: u8,
+        /// Whether the answer was that the channel is closed.
+        closed: bool,
+    },
     /// The item came back: no room.
     Full,
     /// The time was over.
@@ -208,13 +215,8 @@ impl Judge {
         };
         let Program { threads, .. } = &self.program;
         let item = self.program.item(thread, call);
-        let points =
-            points(threads[thread].calls[call], item, threads[thread].end, response, *gone);
-        let groups = match self.granularity {
-            Granularity::AtOnce if points.is_empty() => vec![],
-            Granularity::AtOnce => vec![points],
-            Granularity::InSteps => points.into_iter().map(|point| vec![point]).collect(),
-        };
+        let (call, end) = (threads[thread].calls[call], threads[thread].end);
+        let groups = points(call, item, end, response, *gone, self.granularity);
         let numbered = groups.into_iter().map(|points| {
             *number += 1;
             Step { thread, number: *number - 1, points }

@@ -4,12 +4,13 @@ use blocksmith_models::catalogue::{Check, Expected};
 use blocksmith_models::verdict::Engine;
 use blocksmith_sync::OnFull;
 
-use super::faulty::{Fault, Faulty};
-use super::program::Shape;
+use super::faulty::{self, Fault, Faulty};
+use super::program::{Calls, Shape};
 use super::spec::Granularity::{self, AtOnce, InSteps};
-use super::subjects::{Mailbox, Mpmc, OneShot, Spsc, Subject};
+use super::subjects::{ONE_SHOT, OneShot, Subject, TASKS, THREADS};
 use super::{Family, Runner, check};
 use crate::catalogue::Depth;
+use crate::channel::{Mailbox, Mpmc, Spsc};
 
 const BLOCK: &[OnFull] = &[OnFull::Block];
 const REFUSE: &[OnFull] = &[OnFull::Refuse];
@@ -47,27 +48,55 @@ struct Head {
     expected: Expected,
 }
 
+/// A check, and what it enumerates.
+struct Entry {
+    check: Check,
+    size: Box<dyn Fn() -> Size>,
+}
+
+/// What a family enumerates, in words.
+pub struct Size {
+    /// The check's id.
+    pub id: String,
+    /// Threads and calls.
+    pub clients: String,
+    /// Capacities, then policies.
+    pub channels: String,
+    /// Client programs.
+    pub programs: usize,
+}
+
 impl Head {
-    fn check<S: Subject>(self, family: Family<S>) -> Check {
+    fn check<S: Subject>(self, family: Family<S>) -> Entry {
         let engine = match family.runner {
             Runner::Shuttle(_) => Engine::Shuttle,
             Runner::Loom(_) | Runner::LoomSpurious(_) => Engine::Loom,
         };
-        Check {
-            id: format!("linearizability.{}.{engine}", self.name),
+        let id = format!("linearizability.{}.{engine}", self.name);
+        let (sized, name) = (family.clone(), id.clone());
+        let size = move || Size {
+            id: name.clone(),
+            clients: sized.clients(),
+            channels: format!("{:?}, {:?}", sized.capacities, sized.policies),
+            programs: sized.programs().len(),
+        };
+        let check = Check {
+            id,
             claim: self.claim,
             protocol: "linearizability",
             hazard: self.hazard,
             engine,
             expected: self.expected,
             run: Box::new(move || check(&family)),
-        }
+        };
+        Entry { check, size: Box::new(size) }
     }
 }
 
 /// The depths of one channel.
 struct Channel<S> {
     subject: S,
+    calls: Calls,
     granularity: Granularity,
     policies: &'static [OnFull],
     capacities: &'static [usize],
@@ -79,7 +108,7 @@ struct Channel<S> {
 }
 
 impl<S: Subject> Channel<S> {
-    fn checks(self, names: [&'static str; 2], claim: &'static str, depth: Depth) -> [Check; 3] {
+    fn checks(self, names: [&'static str; 2], claim: &'static str, depth: Depth) -> [Entry; 3] {
         let (place, schedules, preemptions, signalled) = match depth {
             Depth::Quick => (0, 10, 1, 1),
             Depth::Ci => (0, 40, 2, 1),
@@ -87,6 +116,7 @@ impl<S: Subject> Channel<S> {
         };
         let family = |shapes: &[Vec<Shape>; 2], capacities, policies, runner| Family {
             subject: self.subject,
+            calls: self.calls,
             granularity: self.granularity,
             shapes: shapes[place].clone(),
             capacities,
@@ -107,8 +137,20 @@ impl<S: Subject> Channel<S> {
 /// Returns the checks: channels, then faults.
 #[must_use]
 pub fn checks(depth: Depth) -> Vec<Check> {
+    entries(depth).into_iter().map(|entry| entry.check).collect()
+}
+
+/// Returns what the checks that must hold enumerate.
+#[must_use]
+pub fn sizes(depth: Depth) -> Vec<Size> {
+    let holds = |entry: &Entry| entry.check.expected == Expected::Verified;
+    entries(depth).into_iter().filter(holds).map(|entry| (entry.size)()).collect()
+}
+
+fn entries(depth: Depth) -> Vec<Entry> {
     let spsc = Channel {
         subject: Spsc,
+        calls: THREADS,
         granularity: AtOnce,
         policies: BACKPRESSURE,
         capacities: ONE_AND_TWO,
@@ -118,6 +160,7 @@ pub fn checks(depth: Depth) -> Vec<Check> {
     };
     let mpmc = Channel {
         subject: Mpmc,
+        calls: THREADS,
         granularity: AtOnce,
         policies: BACKPRESSURE,
         capacities: ONE_AND_TWO,
@@ -130,6 +173,7 @@ pub fn checks(depth: Depth) -> Vec<Check> {
     };
     let mailbox = Channel {
         subject: Mailbox,
+        calls: THREADS,
         granularity: InSteps,
         policies: EVERY_POLICY,
         capacities: ONE_AND_TWO,
@@ -139,6 +183,7 @@ pub fn checks(depth: Depth) -> Vec<Check> {
     };
     let oneshot = Channel {
         subject: OneShot,
+        calls: ONE_SHOT,
         granularity: AtOnce,
         policies: BLOCK,
         capacities: ONE,
@@ -163,16 +208,43 @@ pub fn checks(depth: Depth) -> Vec<Check> {
         "the one-shot is a FIFO for one item with close",
         depth,
     ));
+    all.extend(tasks("spsc_tasks", Spsc, AtOnce, depth));
+    all.extend(tasks("mpmc_tasks", Mpmc, AtOnce, depth));
+    all.extend(tasks("mailbox_tasks", Mailbox, InSteps, depth));
     all.extend(faults());
     all
 }
 
+/// The calls of tasks and of batches.
+fn tasks<S: Subject>(
+    name: &'static str,
+    subject: S,
+    granularity: Granularity,
+    depth: Depth,
+) -> [Entry; 2] {
+    let claim = "the same for the calls of tasks, awaited and dropped, and for batches";
+    let head = Head { name, claim, hazard: None, expected: Expected::Verified };
+    let (shape, schedules, preemptions) = match depth {
+        Depth::Quick => (pair(2, 4), 10, 1),
+        Depth::Ci => (pair(2, 4), 40, 1),
+        Depth::Deep => (pair(3, 5), 100, 2),
+    };
+    let family = |shapes, capacities, runner| {
+        let (calls, policies) = (TASKS, BLOCK);
+        Family { subject, calls, granularity, shapes, capacities, policies, runner }
+    };
+    [
+        head.check(family(vec![shape], ONE_AND_TWO, Runner::Shuttle(schedules))),
+        head.check(family(vec![pair(1, 2)], ONE, Runner::LoomSpurious(preemptions))),
+    ]
+}
+
 /// The harness itself: a channel without a fault passes, every fault is refuted.
-fn faults() -> Vec<Check> {
+fn faults() -> Vec<Entry> {
     let faulty = |head: Head, fault, shape, policies, runner| {
         let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
-        let subject = Faulty(fault);
-        head.check(Family { subject, granularity, shapes, capacities, policies, runner })
+        let (subject, calls) = (Faulty(fault), faulty::CALLS);
+        head.check(Family { subject, calls, granularity, shapes, capacities, policies, runner })
     };
     let twin = |name, claim, hazard| Head { name, claim, hazard, expected: Expected::Violated };
     let sample = Runner::Shuttle(200);
@@ -196,6 +268,7 @@ fn faults() -> Vec<Check> {
     );
     let mailbox = Family {
         subject: Mailbox,
+        calls: THREADS,
         granularity: AtOnce,
         shapes: vec![two_senders(1, 3)],
         capacities: ONE,

@@ -22,11 +22,20 @@
 //! others. None is left out, and a deadlock is a violation. Items are distinct, and each must be dropped
 //! once.
 //!
-//! **Where a channel is weaker.** `spsc`, `mpmc` and `oneshot` are linearizable. The mailbox is not, at
+//! Beside the calls of threads there is a family of the calls of tasks and of batches for each channel:
+//! awaited, polled once and dropped, in batches. Not enumerated: permits, the waits for the closing alone, two
+//! tasks of one thread, more than two items in a batch, a batch under [`OnFull::EvictOldest`], and notifiers
+//! that are shared; scenarios are about these.
+//!
+//! **Where a channel is weaker.** `spsc`, `mpmc` and `oneshot` are linearizable, call by call; a batch is as
+//! much as its items, one after the other, and one that is received short of what was asked for has seen at a
+//! moment that no more was there, and taken what was there, and freed the places, at a later one (a check of
+//! longer programs found that these are two moments). The mailbox is not linearizable at
 //! three places, of which its contract speaks: a send is *accepted*, then linked in line, then *visible*
 //! (so a mailbox can be full for one thread and still empty for another, and an item waits for the one
 //! before it, which the receiver does not wait for in `drain` and in timed waits); room is free again a
-//! moment after the item was taken; and `recv_batch` is a `recv` and then what is there. Its calls happen
+//! moment after the item was taken; and a batch is received item by item, until a look finds no more, its room
+//! free at its end (`recv_batch` is a `recv`, and then that): an evictor may come between. Its calls happen
 //! in steps, each at one moment within the call ([`spec::Granularity`]). That it is not linearizable in
 //! one step is a twin.
 
@@ -47,7 +56,7 @@ use blocksmith_sync::{Atomic, Join, OnFull, Primitives};
 use crate::engines::loom::{self, Loom, LoomBounds};
 use crate::engines::shuttle::{self, Shuttle, ShuttleBounds};
 use history::{Judge, Order, Recorder, Response, What};
-use program::{Call, Program, Shape, programs};
+use program::{Call, Calls, Program, Shape, programs};
 use spec::Granularity;
 use subjects::{Item, Ledger, Subject};
 
@@ -67,6 +76,8 @@ pub enum Runner {
 pub struct Family<S> {
     /// The channel.
     pub subject: S,
+    /// What its ends can do.
+    pub calls: Calls,
     /// How the points of a call happen.
     pub granularity: Granularity,
     /// The sizes of the programs.
@@ -91,7 +102,7 @@ struct Client<S, P: Primitives> {
 
 impl<S: Subject, P: Primitives> Client<S, P> {
     /// Makes the thread's calls on its end, of which `used` makes one; drops the end at the last.
-    fn run<E>(&self, end: E, used: impl Fn(&mut Option<E>, Call, Option<Item>) -> Response) {
+    fn run<E>(&self, end: E, used: impl Fn(&mut Option<E>, Call, Vec<Item>) -> Response) {
         let mut end = Some(end);
         let program = self.judge.program();
         for (number, &call) in program.threads[self.thread].calls.iter().enumerate() {
@@ -99,8 +110,9 @@ impl<S: Subject, P: Primitives> Client<S, P> {
             if call == Call::Drop && !had {
                 return;
             }
-            let number_of_item = program.item(self.thread, number);
-            let item = call.sends().then(|| Item::new(number_of_item, &self.ledger));
+            let numbers = program.item(self.thread, number)..;
+            let item = |number| Item::new(number, &self.ledger);
+            let items = numbers.take(call.carries()).map(item).collect();
             self.recorder.note(self.thread, number, What::Call);
             let response = match call {
                 Call::Drop => {
@@ -108,7 +120,7 @@ impl<S: Subject, P: Primitives> Client<S, P> {
                     Response::Done
                 }
                 Call::Signal | Call::Look => self.signals(call),
-                _ => used(&mut end, call, item),
+                _ => used(&mut end, call, items),
             };
             let gone = had && end.is_none();
             self.recorder.note(self.thread, number, What::Return { response, gone });
@@ -131,8 +143,7 @@ impl<S: Subject, P: Primitives> Client<S, P> {
 /// Runs a program once: every thread but the last is spawned, the last is the caller.
 fn execute<S: Subject, P: Primitives>(subject: S, judge: &Arc<Judge>) {
     let program = judge.program();
-    let items = program.threads.iter().flat_map(|thread| &thread.calls);
-    let ledger = Ledger::new(items.filter(|call| call.sends()).count());
+    let ledger = Ledger::new(program.items());
     let recorder = Recorder::default();
     let signals = program.threads.iter().any(|thread| thread.calls.contains(&Call::Signal));
     let signal = signals.then(|| P::arc(Atomic::new(0)));
@@ -149,7 +160,7 @@ fn execute<S: Subject, P: Primitives>(subject: S, judge: &Arc<Judge>) {
     for sender in senders {
         let client = client(bodies.len());
         bodies.push(Box::new(move || {
-            client.run(sender, |end, call, item| client.subject.send::<P>(end, call, item));
+            client.run(sender, |end, call, items| client.subject.send::<P>(end, call, items));
         }));
     }
     for receiver in receivers {
@@ -178,15 +189,26 @@ impl<S: Subject> Family<S> {
     /// Returns the family's programs.
     #[must_use]
     pub fn programs(&self) -> Vec<Program> {
-        let calls = self.subject.calls();
         let mut all = Vec::new();
         for &on_full in self.policies {
             for &capacity in self.capacities {
-                let of = |shape: &Shape| programs(&calls, *shape, capacity, on_full);
+                let of = |shape: &Shape| programs(&self.calls, *shape, capacity, on_full);
                 all.extend(self.shapes.iter().flat_map(of));
             }
         }
         all
+    }
+
+    /// Returns the sizes of the programs, in words.
+    fn clients(&self) -> String {
+        let sizes = self.shapes.iter().map(|shape| {
+            let Shape { senders, receivers, calls, in_all, signal } = shape;
+            let threads = format!("{senders}+{receivers} threads");
+            let signal = if *signal { ", one signal" } else { "" };
+            let in_all = (*in_all).min(calls * (senders + receivers));
+            format!("{threads}: {calls} calls each, {in_all} in all{signal}")
+        });
+        sizes.collect::<Vec<_>>().join("; ")
     }
 
     fn order(&self) -> Order {
@@ -248,16 +270,9 @@ pub fn check<S: Subject>(family: &Family<S>) -> Verdict {
     Verdict { engine, bounds, states: None, executions: Some(executions), outcome }
 }
 
-fn bounds<S>(family: &Family<S>, programs: usize) -> BTreeMap<&'static str, String> {
-    let sizes = family.shapes.iter().map(|shape| {
-        let Shape { senders, receivers, calls, in_all, signal } = shape;
-        let threads = format!("{senders}+{receivers} threads");
-        let signal = if *signal { ", one signal" } else { "" };
-        let in_all = (*in_all).min(calls * (senders + receivers));
-        format!("{threads}: {calls} calls each, {in_all} in all{signal}")
-    });
+fn bounds<S: Subject>(family: &Family<S>, programs: usize) -> BTreeMap<&'static str, String> {
     let mut bounds = BTreeMap::from([
-        ("clients", format!("[{}]", sizes.collect::<Vec<_>>().join("; "))),
+        ("clients", format!("[{}]", family.clients())),
         ("capacities", format!("{:?}", family.capacities)),
         ("policies", format!("{:?}", family.policies)),
         ("programs", programs.to_string()),

@@ -24,6 +24,22 @@ pub enum Call {
     Drain,
     /// `recv_batch`, at most [`BATCH`] items.
     RecvBatch,
+    /// `send_batch` of [`BATCH`] items.
+    SendBatch,
+    /// `try_send_batch` of [`BATCH`] items.
+    TrySendBatch,
+    /// `send_async`, awaited.
+    SendAsync,
+    /// `send_async`, polled once and dropped.
+    PollSend,
+    /// `send_batch_async` of [`BATCH`] items, awaited.
+    SendBatchAsync,
+    /// `recv_async`, awaited.
+    RecvAsync,
+    /// `recv_async`, polled once and dropped.
+    PollRecv,
+    /// `recv_batch_async`, at most [`BATCH`] items, awaited.
+    RecvBatchAsync,
     /// `close`, by either end.
     Close,
     /// The drop of the thread's end: the last call of every thread.
@@ -34,14 +50,24 @@ pub enum Call {
     Look,
 }
 
-/// The largest batch that is received.
+/// Items of a batch that is sent, and the largest that is received.
 pub const BATCH: usize = 2;
 
 impl Call {
-    /// Returns whether the call carries an item.
+    /// Returns how many items the call carries.
+    #[must_use]
+    pub fn carries(self) -> usize {
+        match self {
+            Self::TrySend | Self::Send | Self::SendTimeout | Self::SendAsync | Self::PollSend => 1,
+            Self::SendBatch | Self::TrySendBatch | Self::SendBatchAsync => BATCH,
+            _ => 0,
+        }
+    }
+
+    /// Returns whether the call carries items.
     #[must_use]
     pub fn sends(self) -> bool {
-        matches!(self, Self::TrySend | Self::Send | Self::SendTimeout)
+        self.carries() > 0
     }
 
     /// Returns the call as a reader of a counterexample knows it.
@@ -56,6 +82,14 @@ impl Call {
             Self::RecvTimeout => "recv_timeout",
             Self::Drain => "drain",
             Self::RecvBatch => "recv_batch",
+            Self::SendBatch => "send_batch",
+            Self::TrySendBatch => "try_send_batch",
+            Self::SendAsync => "send_async",
+            Self::PollSend => "send_async, once",
+            Self::SendBatchAsync => "send_batch_async",
+            Self::RecvAsync => "recv_async",
+            Self::PollRecv => "recv_async, once",
+            Self::RecvBatchAsync => "recv_batch_async",
             Self::Close => "close",
             Self::Drop => "drop",
             Self::Signal => "signal",
@@ -109,10 +143,16 @@ impl Program {
         self.threads.iter().filter(|thread| thread.end == end).count()
     }
 
-    /// Returns the item that a call carries: its place among the calls that send.
+    /// Returns how many items the program sends.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.threads.iter().flat_map(|thread| &thread.calls).map(|call| call.carries()).sum()
+    }
+
+    /// Returns the first item that a call carries: items are numbered by place.
     #[must_use]
     pub fn item(&self, thread: usize, call: usize) -> u8 {
-        let sends = |calls: &[Call]| calls.iter().filter(|call| call.sends()).count();
+        let sends = |calls: &[Call]| calls.iter().map(|call| call.carries()).sum::<usize>();
         let before: usize = self.threads[..thread].iter().map(|thread| sends(&thread.calls)).sum();
         u8::try_from(before + sends(&self.threads[thread].calls[..call])).unwrap_or(u8::MAX)
     }

@@ -49,6 +49,8 @@ pub enum Point {
     },
     /// The room of so many items is free again.
     Release(usize),
+    /// So many items stand in line.
+    Only(usize),
     /// Nothing stands in line, but more may come.
     Empty,
     /// Nothing can be taken now, but something may come.
@@ -160,6 +162,7 @@ impl BoundedFifo {
                 self.taken -= count;
                 true
             }
+            Point::Only(count) => self.line.len() == *count,
             Point::Empty => self.line.is_empty() && !self.is_finished(),
             Point::NothingToTake => {
                 !self.line.front().is_some_and(|place| place.1) && !self.is_finished()
@@ -207,47 +210,94 @@ impl SequentialSpec for BoundedFifo {
     }
 }
 
-/// Returns the points of a call that was answered so. `gone`: the call used the thread's end up.
+/// Returns the points of a call that was answered so, those together that happen at once. `gone`: the call
+/// used the thread's end up.
+///
+/// A batch is no more than its items: each is accepted at a moment of its own, and a receiver that takes fewer
+/// than it might has seen, at a moment before it takes them, that no more are there.
 #[must_use]
-pub fn points(call: Call, item: u8, end: End, response: &Response, gone: bool) -> Vec<Point> {
-    let take = |items: &[u8], all| Point::Take { items: items.to_vec(), all };
-    let mut points = match response {
-        Response::Accepted => vec![Point::Admit, Point::Line(item), Point::Show(item)],
-        Response::Evicted(oldest) => {
-            vec![Point::Evict(*oldest), Point::Line(item), Point::Show(item)]
-        }
-        Response::Full => vec![Point::Full],
-        Response::Timeout if call.sends() => vec![Point::Full],
-        Response::Timeout => vec![Point::NothingToTake],
-        Response::Closed if call.sends() => vec![Point::Closed],
-        Response::Closed => vec![Point::Finished],
-        Response::Item(item) => vec![take(&[*item], false), Point::Release(1)],
-        Response::Items(items) => {
-            let all = items.len() < BATCH;
-            match (call, items.split_first()) {
-                // A batch that waits is a `recv`, and then what is there.
-                (Call::RecvBatch, Some((first, rest))) => vec![
-                    take(&[*first], false),
-                    Point::Release(1),
-                    take(rest, all),
-                    Point::Release(rest.len()),
-                ],
-                _ => vec![take(items, all), Point::Release(items.len())],
+pub fn points(
+    call: Call,
+    item: u8,
+    end: End,
+    response: &Response,
+    gone: bool,
+    granularity: Granularity,
+) -> Vec<Vec<Point>> {
+    let accepted = |first, item| vec![first, Point::Line(item), Point::Show(item)];
+    let mut groups = match response {
+        Response::Accepted => vec![accepted(Point::Admit, item)],
+        Response::Evicted(oldest) => vec![accepted(Point::Evict(*oldest), item)],
+        Response::Batch { accepted: count, closed } => {
+            let items = (item..).take(usize::from(*count));
+            let mut groups: Vec<_> = items.map(|item| accepted(Point::Admit, item)).collect();
+            if *closed {
+                groups.push(vec![Point::Closed]);
+            } else if *count == 0 {
+                groups.push(vec![Point::Full]);
             }
+            groups
         }
-        Response::Empty => vec![Point::Empty],
-        Response::Told => vec![Point::Told],
-        Response::NotTold => vec![],
-        Response::Done => match call {
-            Call::Close => vec![Point::Close],
-            Call::Signal => vec![Point::Signal],
-            _ => vec![],
-        },
+        Response::Items(items) => taken(call, items, granularity),
+        Response::Item(item) => {
+            vec![vec![Point::Take { items: vec![*item], all: false }, Point::Release(1)]]
+        }
+        _ => look(call, response).into_iter().map(|point| vec![point]).collect(),
     };
-    if gone && end == End::Sender {
-        points.push(Point::SenderGoes);
-    } else if gone {
-        points.extend([Point::ReceiverGoes, Point::Clear]);
+    let mut end = match end {
+        _ if !gone => vec![],
+        End::Sender => vec![Point::SenderGoes],
+        End::Receiver => vec![Point::ReceiverGoes, Point::Clear],
+    };
+    match groups.last_mut() {
+        Some(last) => last.append(&mut end),
+        None if !end.is_empty() => groups.push(end),
+        None => {}
     }
-    points
+    match granularity {
+        Granularity::AtOnce => groups,
+        Granularity::InSteps => groups.into_iter().flatten().map(|point| vec![point]).collect(),
+    }
+}
+
+/// Returns the points of a call that received a batch.
+fn taken(call: Call, items: &[u8], granularity: Granularity) -> Vec<Vec<Point>> {
+    let take = |items: &[u8], all| Point::Take { items: items.to_vec(), all };
+    let release = Point::Release(items.len());
+    let all = items.len() < BATCH;
+    match granularity {
+        Granularity::AtOnce if all && !items.is_empty() => {
+            vec![vec![Point::Only(items.len())], vec![take(items, false), release]]
+        }
+        Granularity::AtOnce => vec![vec![take(items, all), release]],
+        // One by one, then a look that finds no more; a batch that waits begins with a `recv`.
+        Granularity::InSteps => {
+            let mut points: Vec<_> = items.iter().map(|item| take(&[*item], false)).collect();
+            points.extend(all.then(|| take(&[], true)));
+            if call == Call::RecvBatch && !items.is_empty() {
+                points.insert(1, Point::Release(1));
+                points.push(Point::Release(items.len() - 1));
+            } else {
+                points.push(release);
+            }
+            vec![points]
+        }
+    }
+}
+
+/// Returns the point of a call that neither accepted nor received.
+fn look(call: Call, response: &Response) -> Option<Point> {
+    match response {
+        Response::Full => Some(Point::Full),
+        Response::Timeout if call.sends() => Some(Point::Full),
+        Response::Timeout => Some(Point::NothingToTake),
+        Response::Closed if call.sends() => Some(Point::Closed),
+        Response::Closed => Some(Point::Finished),
+        Response::Empty if call == Call::PollRecv => Some(Point::NothingToTake),
+        Response::Empty => Some(Point::Empty),
+        Response::Told => Some(Point::Told),
+        Response::Done if call == Call::Close => Some(Point::Close),
+        Response::Done if call == Call::Signal => Some(Point::Signal),
+        _ => None,
+    }
 }

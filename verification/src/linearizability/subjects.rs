@@ -1,18 +1,17 @@
 //! The channels of core as the harness drives them.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 
-use blocksmith_sync::mailbox::mailbox;
-use blocksmith_sync::mpmc::mpmc;
-use blocksmith_sync::spsc::spsc;
-use blocksmith_sync::{
-    Closed, Primitives, RecvTimeoutError, SendError, TryRecvError, mailbox, mpmc, oneshot, spsc,
-};
+use blocksmith_sync::{Closed, Primitives, RecvTimeoutError, SendError, TryRecvError, oneshot};
 
 use super::history::Response;
 use super::program::{BATCH, Call, Calls, End, Program};
+use crate::channel::{Channel, Receives, Sends, Sent};
+use crate::scenarios::task::{block_on, poll_once};
 
 /// How often each item of an execution was dropped, in memory that no checker sees.
 #[derive(Clone, Debug)]
@@ -67,16 +66,14 @@ pub trait Subject: Copy + Send + Sync + 'static {
     /// The end that receives.
     type Receiver<P: Primitives>: Send + 'static;
 
-    /// Returns what its ends can do.
-    fn calls(&self) -> Calls;
     /// Returns a new channel with as many ends as the program has threads for.
     fn open<P: Primitives>(&self, program: &Program) -> Ends<Self::Sender<P>, Self::Receiver<P>>;
-    /// Sends `item`, or closes if there is none. `None` is left where the call uses the end up.
+    /// Sends what there is, or closes if there is nothing. `None` is left where the call uses the end up.
     fn send<P: Primitives>(
         &self,
         sender: &mut Option<Self::Sender<P>>,
         call: Call,
-        item: Option<Item>,
+        items: Vec<Item>,
     ) -> Response;
     /// Receives, or closes.
     fn receive<P: Primitives>(
@@ -89,8 +86,8 @@ pub trait Subject: Copy + Send + Sync + 'static {
 /// Any time at all: a checker lets it expire when it likes.
 const TIMEOUT: Duration = Duration::from_millis(1);
 
-/// The calls of a channel with all of them.
-pub const ALL_CALLS: Calls = Calls {
+/// The calls of threads, of a channel with all of them.
+pub const THREADS: Calls = Calls {
     blocking_sender: &[Call::TrySend, Call::Send, Call::SendTimeout, Call::Close],
     other_sender: &[Call::Send, Call::Close],
     receiver: &[
@@ -104,27 +101,36 @@ pub const ALL_CALLS: Calls = Calls {
     allowed: |_| true,
 };
 
-/// An answer to a send that accepted; a mailbox may return what it evicted.
-trait Accepted {
-    fn response(self) -> Response;
-}
+/// The calls of tasks, and of batches.
+pub const TASKS: Calls = Calls {
+    blocking_sender: &[
+        Call::SendAsync,
+        Call::PollSend,
+        Call::SendBatch,
+        Call::TrySendBatch,
+        Call::SendBatchAsync,
+    ],
+    other_sender: &[],
+    receiver: &[Call::TryRecv, Call::RecvAsync, Call::PollRecv, Call::RecvBatchAsync],
+    allowed: |_| true,
+};
 
-impl Accepted for () {
-    fn response(self) -> Response {
-        Response::Accepted
-    }
-}
-
-impl Accepted for Option<Item> {
-    fn response(self) -> Response {
-        self.map_or(Response::Accepted, |item| Response::Evicted(item.number))
-    }
-}
+/// The calls of a one-shot, whose `send` and `recv` use the end up.
+pub const ONE_SHOT: Calls = Calls {
+    blocking_sender: &[Call::Send],
+    other_sender: &[],
+    receiver: &[Call::TryRecv, Call::RecvTimeout, Call::Recv, Call::Close],
+    allowed: |calls| {
+        let last = calls.len().saturating_sub(1);
+        !calls[..last].iter().any(|call| matches!(call, Call::Send | Call::Recv))
+    },
+};
 
 /// The response to a send; what comes back must be what was sent.
-fn sent<A: Accepted>(result: Result<A, SendError<Item>>, number: u8) -> Response {
+fn sent(result: Sent<Item>, number: u8) -> Response {
     let (item, response) = match result {
-        Ok(accepted) => return accepted.response(),
+        Ok(None) => return Response::Accepted,
+        Ok(Some(evicted)) => return Response::Evicted(evicted.number),
         Err(SendError::Full(item)) => (item, Response::Full),
         Err(SendError::Timeout(item)) => (item, Response::Timeout),
         Err(SendError::Closed(item)) => (item, Response::Closed),
@@ -133,145 +139,124 @@ fn sent<A: Accepted>(result: Result<A, SendError<Item>>, number: u8) -> Response
     response
 }
 
-fn numbers(items: &[Item]) -> Response {
-    Response::Items(items.iter().map(|item| item.number).collect())
+/// The response to a batch, of which `left` came back.
+fn sent_batch(result: Result<usize, Closed>, first: u8, left: &[Item]) -> Response {
+    let accepted = BATCH - left.len();
+    let rest = (first..).skip(accepted).take(left.len());
+    assert!(left.iter().map(|item| item.number).eq(rest), "other items came back");
+    assert!(result.is_err() || result == Ok(accepted), "accepted and told differ");
+    Response::Batch { accepted: accepted as u8, closed: result.is_err() }
 }
 
-macro_rules! subject {
-    ($(#[$text:meta])* $name:ident, $module:ident, $open:expr) => {
-        $(#[$text])*
-        #[derive(Clone, Copy, Debug)]
-        pub struct $name;
+fn received<E>(result: Result<Item, E>, why: impl FnOnce(E) -> Response) -> Response {
+    result.map_or_else(why, |item| Response::Item(item.number))
+}
 
-        impl Subject for $name {
-            type Sender<P: Primitives> = $module::Sender<P, Item>;
-            type Receiver<P: Primitives> = $module::Receiver<P, Item>;
+/// The response to a call that appends and counts.
+fn appended(result: Result<usize, Closed>, items: &[Item]) -> Response {
+    match result {
+        Ok(count) => {
+            assert_eq!(count, items.len(), "it counts what it appends");
+            Response::Items(items.iter().map(|item| item.number).collect())
+        }
+        Err(Closed) => Response::Closed,
+    }
+}
 
-            fn calls(&self) -> Calls {
-                ALL_CALLS
+fn try_recv(result: Result<Item, TryRecvError>) -> Response {
+    received(result, |error| match error {
+        TryRecvError::Empty => Response::Empty,
+        TryRecvError::Closed => Response::Closed,
+    })
+}
+
+fn recv_timeout(result: Result<Item, RecvTimeoutError>) -> Response {
+    received(result, |error| match error {
+        RecvTimeoutError::Timeout => Response::Timeout,
+        RecvTimeoutError::Closed => Response::Closed,
+    })
+}
+
+impl<C: Channel> Subject for C {
+    type Sender<P: Primitives> = C::Sender<P, Item>;
+    type Receiver<P: Primitives> = C::Receiver<P, Item>;
+
+    fn open<P: Primitives>(&self, program: &Program) -> Ends<Self::Sender<P>, Self::Receiver<P>> {
+        let (sender, receiver) = C::open(program.capacity, program.on_full);
+        let senders = C::senders(sender, program.count(End::Sender));
+        (senders, C::receivers(receiver, program.count(End::Receiver)))
+    }
+
+    fn send<P: Primitives>(
+        &self,
+        sender: &mut Option<Self::Sender<P>>,
+        call: Call,
+        mut items: Vec<Item>,
+    ) -> Response {
+        let Some(sender) = sender else { return Response::Closed };
+        let Some(number) = items.first().map(|item| item.number) else {
+            sender.close();
+            return Response::Done;
+        };
+        if call.carries() == BATCH {
+            let result = match call {
+                Call::SendBatch => sender.send_batch(&mut items),
+                Call::TrySendBatch => sender.try_send_batch(&mut items),
+                _ => block_on::<P, _>(sender.send_batch_async(&mut items)),
+            };
+            return sent_batch(result, number, &items);
+        }
+        let Some(item) = items.pop() else { return Response::Done };
+        match call {
+            Call::TrySend => sent(sender.try_send(item), number),
+            Call::SendTimeout => sent(sender.send_timeout(item, TIMEOUT), number),
+            Call::SendAsync => sent(block_on::<P, _>(sender.send_async(item)), number),
+            Call::PollSend => match poll_once::<P, _>(pin!(sender.send_async(item))) {
+                Poll::Ready(result) => sent(result, number),
+                Poll::Pending => Response::Full,
+            },
+            _ => sent(sender.send(item), number),
+        }
+    }
+
+    fn receive<P: Primitives>(
+        &self,
+        receiver: &mut Option<Self::Receiver<P>>,
+        call: Call,
+    ) -> Response {
+        let Some(receiver) = receiver else { return Response::Closed };
+        let mut items = Vec::new();
+        let closed = |_| Response::Closed;
+        match call {
+            Call::TryRecv => try_recv(receiver.try_recv()),
+            Call::Recv => received(receiver.recv(), closed),
+            Call::RecvTimeout => recv_timeout(receiver.recv_timeout(TIMEOUT)),
+            Call::RecvAsync => received(block_on::<P, _>(receiver.recv_async()), closed),
+            Call::PollRecv => match poll_once::<P, _>(pin!(receiver.recv_async())) {
+                Poll::Ready(result) => received(result, closed),
+                Poll::Pending => Response::Empty,
+            },
+            Call::Drain => appended(Ok(receiver.drain(&mut items, BATCH)), &items),
+            Call::RecvBatch => appended(receiver.recv_batch(&mut items, BATCH), &items),
+            Call::RecvBatchAsync => {
+                let result = block_on::<P, _>(receiver.recv_batch_async(&mut items, BATCH));
+                appended(result, &items)
             }
-
-            fn open<P: Primitives>(
-                &self,
-                program: &Program,
-            ) -> Ends<Self::Sender<P>, Self::Receiver<P>> {
-                $open(program)
-            }
-
-            fn send<P: Primitives>(
-                &self,
-                sender: &mut Option<Self::Sender<P>>,
-                call: Call,
-                item: Option<Item>,
-            ) -> Response {
-                let Some(sender) = sender else { return Response::Closed };
-                let Some(item) = item else {
-                    sender.close();
-                    return Response::Done;
-                };
-                let number = item.number;
-                match call {
-                    Call::TrySend => sent(sender.try_send(item), number),
-                    Call::SendTimeout => sent(sender.send_timeout(item, TIMEOUT), number),
-                    _ => sent(sender.send(item), number),
-                }
-            }
-
-            fn receive<P: Primitives>(
-                &self,
-                receiver: &mut Option<Self::Receiver<P>>,
-                call: Call,
-            ) -> Response {
-                let Some(receiver) = receiver else { return Response::Closed };
-                let mut batch = Vec::new();
-                match call {
-                    Call::TryRecv => match receiver.try_recv() {
-                        Ok(item) => Response::Item(item.number),
-                        Err(TryRecvError::Empty) => Response::Empty,
-                        Err(TryRecvError::Closed) => Response::Closed,
-                    },
-                    Call::Recv => match receiver.recv() {
-                        Ok(item) => Response::Item(item.number),
-                        Err(Closed) => Response::Closed,
-                    },
-                    Call::RecvTimeout => match receiver.recv_timeout(TIMEOUT) {
-                        Ok(item) => Response::Item(item.number),
-                        Err(RecvTimeoutError::Timeout) => Response::Timeout,
-                        Err(RecvTimeoutError::Closed) => Response::Closed,
-                    },
-                    Call::Drain => {
-                        let count = receiver.drain(&mut batch, BATCH);
-                        assert_eq!(count, batch.len(), "drain counts what it appends");
-                        numbers(&batch)
-                    }
-                    Call::RecvBatch => match receiver.recv_batch(&mut batch, BATCH) {
-                        Ok(count) => {
-                            assert_eq!(count, batch.len(), "recv_batch counts what it appends");
-                            numbers(&batch)
-                        }
-                        Err(Closed) => Response::Closed,
-                    },
-                    _ => {
-                        receiver.close();
-                        Response::Done
-                    }
-                }
+            _ => {
+                receiver.close();
+                Response::Done
             }
         }
-    };
-}
-
-subject! {
-    /// The ring: one sender, one receiver.
-    Spsc, spsc, |program: &Program| {
-        let (sender, receiver) = spsc(program.capacity, program.backpressure());
-        (vec![sender], vec![receiver])
     }
 }
 
-subject! {
-    /// The mailbox: a sender for each thread, one receiver.
-    Mailbox, mailbox, |program: &Program| {
-        let (sender, receiver) = mailbox(program.capacity, 0, program.on_full);
-        (copies(sender, program.count(End::Sender)), vec![receiver])
-    }
-}
-
-subject! {
-    /// The pool's queue: a sender or a receiver for each thread.
-    Mpmc, mpmc, |program: &Program| {
-        let (sender, receiver) = mpmc(program.capacity, program.backpressure());
-        let receivers = copies(receiver, program.count(End::Receiver));
-        (copies(sender, program.count(End::Sender)), receivers)
-    }
-}
-
-/// Returns `count` ends, of which `end` is one.
-fn copies<E: Clone>(end: E, count: usize) -> Vec<E> {
-    let mut ends: Vec<_> = (1..count).map(|_| end.clone()).collect();
-    ends.push(end);
-    ends
-}
-
-/// The one-shot: a channel for one item, whose `send` and `recv` use the end up.
+/// The one-shot: a channel for one item.
 #[derive(Clone, Copy, Debug)]
 pub struct OneShot;
 
 impl Subject for OneShot {
     type Sender<P: Primitives> = oneshot::Sender<P, Item>;
     type Receiver<P: Primitives> = oneshot::Receiver<P, Item>;
-
-    fn calls(&self) -> Calls {
-        Calls {
-            blocking_sender: &[Call::Send],
-            other_sender: &[],
-            receiver: &[Call::TryRecv, Call::RecvTimeout, Call::Recv],
-            allowed: |calls| {
-                let last = calls.len().saturating_sub(1);
-                !calls[..last].iter().any(|call| matches!(call, Call::Send | Call::Recv))
-            },
-        }
-    }
 
     fn open<P: Primitives>(&self, _: &Program) -> Ends<Self::Sender<P>, Self::Receiver<P>> {
         let (sender, receiver) = oneshot::channel();
@@ -282,11 +267,13 @@ impl Subject for OneShot {
         &self,
         sender: &mut Option<Self::Sender<P>>,
         _: Call,
-        item: Option<Item>,
+        mut items: Vec<Item>,
     ) -> Response {
-        let (Some(sender), Some(item)) = (sender.take(), item) else { return Response::Closed };
+        let (Some(sender), Some(item)) = (sender.take(), items.pop()) else {
+            return Response::Closed;
+        };
         let number = item.number;
-        sent(sender.send(item).map_err(SendError::Closed), number)
+        sent(sender.send(item).map(|()| None), number)
     }
 
     fn receive<P: Primitives>(
@@ -296,19 +283,13 @@ impl Subject for OneShot {
     ) -> Response {
         let Some(mut end) = receiver.take() else { return Response::Closed };
         let response = match call {
-            Call::Recv => {
-                return end.recv().map_or(Response::Closed, |item| Response::Item(item.number));
+            Call::Recv => return received(end.recv(), |_| Response::Closed),
+            Call::TryRecv => try_recv(end.try_recv()),
+            Call::RecvTimeout => recv_timeout(end.recv_timeout(TIMEOUT)),
+            _ => {
+                end.close();
+                Response::Done
             }
-            Call::TryRecv => match end.try_recv() {
-                Ok(item) => Response::Item(item.number),
-                Err(oneshot::TryRecvError::Empty) => Response::Empty,
-                Err(oneshot::TryRecvError::Dropped) => Response::Closed,
-            },
-            _ => match end.recv_timeout(TIMEOUT) {
-                Ok(item) => Response::Item(item.number),
-                Err(oneshot::RecvTimeoutError::Timeout) => Response::Timeout,
-                Err(oneshot::RecvTimeoutError::Dropped) => Response::Closed,
-            },
         };
         *receiver = Some(end);
         response

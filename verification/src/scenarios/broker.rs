@@ -3,17 +3,13 @@
 
 use std::time::Duration;
 
-use blocksmith_models::stepped::Stepped;
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::broker::{Broker, Level, Limits, Threshold, Weight};
 use blocksmith_sync::mailbox::{Closed, Counters, OnFull, TryRecvError};
-use blocksmith_sync::{Atomic, Primitives, Std};
+use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
-use super::{RUNS, SAMPLE, Scenario, UNBOUNDED, broker, preemptions, states};
-use crate::engines::loom::Loom;
-use crate::engines::shuttle::Shuttle;
-use crate::mutant::Mutant;
+use super::{RUNS, SAMPLE, Scenario, UNBOUNDED, preemptions, states};
 use crate::scenario;
 
 /// Time stands still under the checkers: a level ends with the first low sample.

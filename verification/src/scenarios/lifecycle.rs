@@ -11,15 +11,12 @@ use std::time::Duration;
 use blocksmith::blocksmith::{Anchor, Blocksmith, Client, Config, StopReport};
 use blocksmith::supervision::{Fault, Injection, Intensity, ServiceName, When};
 use blocksmith::toy::{Toy, ToyBlock, ToyState};
-use blocksmith_models::stepped::Stepped;
-use blocksmith_sync::{Primitives, Std};
+use blocksmith_sync::Primitives;
 
 use super::notifier::join;
 use super::services::smallest;
-use super::{Scenario, lifecycle, preemptions};
-use crate::engines::loom::Loom;
-use crate::engines::shuttle::{Shuttle, ShuttleBounds};
-use crate::mutant::Mutant;
+use super::{Scenario, preemptions};
+use crate::engines::shuttle::ShuttleBounds;
 use crate::scenario;
 
 /// Panics that are borne where none is to escalate.

@@ -1,26 +1,13 @@
 //! Scenarios of the mailbox.
 
-use std::time::Duration;
-
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
-use blocksmith_sync::mailbox::{Closed, OnFull, SendError, TryRecvError, mailbox, mailbox_on};
+use blocksmith_sync::mailbox::{Closed, OnFull, TryRecvError, mailbox, mailbox_on};
 use blocksmith_sync::notifier::EventNotifier;
-use blocksmith_sync::{Atomic, Primitives, oneshot};
+use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
-
-/// One sender blocks on a capacity of one.
-pub fn in_order_through_one_place<P: Primitives>() {
-    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
-    let thread = P::spawn("sender", move || {
-        assert_eq!(sender.send(1), Ok(None));
-        assert_eq!(sender.send(2), Ok(None));
-    });
-    assert_eq!(receiver.recv(), Ok(1));
-    assert_eq!(receiver.recv(), Ok(2));
-    assert_eq!(receiver.recv(), Err(Closed));
-    join(thread);
-}
+use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states, states};
+use crate::scenario;
 
 /// Two senders, one item each, room for both; the mailbox stays open.
 pub fn two_senders<P: Primitives>() {
@@ -30,20 +17,6 @@ pub fn two_senders<P: Primitives>() {
         P::spawn("sender", move || assert_eq!(sender.try_send(item), Ok(None)))
     });
     assert_eq!(receiver.recv().unwrap_or(0) + receiver.recv().unwrap_or(0), 3);
-    threads.into_iter().for_each(join);
-}
-
-/// Two senders find the only place taken; the receiver makes room twice.
-pub fn senders_block<P: Primitives>() {
-    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
-    assert_eq!(sender.send(0), Ok(None));
-    let threads = [1, 2].map(|item| {
-        let sender = sender.clone();
-        P::spawn("sender", move || assert_eq!(sender.send(item), Ok(None)))
-    });
-    let received = [(); 3].map(|()| receiver.recv().unwrap_or(9));
-    assert_eq!(received[0], 0);
-    assert_eq!(received[1] + received[2], 3);
     threads.into_iter().for_each(join);
 }
 
@@ -62,59 +35,6 @@ pub fn busy_is_not_empty<P: Primitives>() {
     }
     join(slow);
     join(quick);
-}
-
-/// A send and a close at the same time.
-pub fn close_races_with_send<P: Primitives>() {
-    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
-    let thread = P::spawn("sender", move || match sender.send(7) {
-        Ok(_) => true,
-        Err(error) => {
-            assert!(error.is_closed() && error.into_inner() == 7);
-            false
-        }
-    });
-    receiver.close();
-    let received = receiver.iter().fold(0, |count, item| {
-        assert_eq!(item, 7);
-        count + 1
-    });
-    assert_eq!(received, u32::from(join(thread)), "accepted and received differ");
-}
-
-/// The receiver goes while a sender sends twice into a capacity of one. The items are shared objects:
-/// loom reports one that is leaked, and the count at the end one that is dropped twice.
-pub fn the_receiver_goes<P: Primitives>() {
-    let item = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
-    let (sender, receiver) = mailbox::<P, Counted<P>>(1, 0, OnFull::Block);
-    let origin = item.clone();
-    let thread = P::spawn("sender", move || {
-        drop(sender.send(Counted(origin.clone())));
-        drop(sender.send(Counted(origin)));
-    });
-    drop(receiver);
-    join(thread);
-    assert_eq!(item.load(Relaxed), 2, "items dropped");
-}
-
-/// Counts its drops.
-struct Counted<P: Primitives>(P::Arc<P::AtomicU32>);
-
-impl<P: Primitives> Drop for Counted<P> {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
-
-/// A question with a one-shot inside is accepted while the receiver goes; the sender stays alive.
-pub fn a_reply_inside_is_dropped<P: Primitives>() {
-    let (sender, receiver) = mailbox::<P, oneshot::Sender<P, u32>>(1, 0, OnFull::Refuse);
-    let thread = P::spawn("receiver", move || drop(receiver));
-    let (reply, answer) = oneshot::channel::<P, u32>();
-    drop(sender.send(reply));
-    assert_eq!(answer.recv(), Err(oneshot::Dropped));
-    join(thread);
-    drop(sender);
 }
 
 /// Two senders evict from a capacity of one; the receiver takes what is left.
@@ -169,24 +89,6 @@ pub fn a_dropped_permit_ends_the_stream<P: Primitives>() {
     join(thread);
 }
 
-/// Two senders end in two threads, each after a relaxed store. Nothing is sent, and the receiver looks
-/// once, without the notifier's fences: the end alone orders the stores.
-pub fn closed_comes_after_the_senders<P: Primitives>() {
-    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
-    let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
-    let threads = [(0, sender.clone()), (1, sender)].map(|(index, sender)| {
-        let done = done.clone();
-        P::spawn("sender", move || {
-            done[index].store(1, Relaxed);
-            drop(sender);
-        })
-    });
-    if receiver.try_recv() == Err(TryRecvError::Closed) {
-        assert!(done.iter().all(|done| done.load(Relaxed) == 1), "not seen");
-    }
-    threads.into_iter().for_each(join);
-}
-
 /// The same for the drop of a permit.
 pub fn closed_comes_after_the_permits<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 1, OnFull::Block);
@@ -203,22 +105,6 @@ pub fn closed_comes_after_the_permits<P: Primitives>() {
     join(thread);
 }
 
-/// A sender with limited patience meets a receiver with limited patience.
-pub fn waits_may_expire<P: Primitives>() {
-    let soon = Duration::from_millis(1);
-    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
-    assert_eq!(sender.send(1), Ok(None));
-    let thread = P::spawn("sender", move || match sender.send_timeout(2, soon) {
-        Ok(_) => 2,
-        Err(SendError::Timeout(2)) => 0,
-        Err(error) => panic!("{error}"),
-    });
-    assert_eq!(receiver.recv(), Ok(1));
-    let early = receiver.recv_timeout(soon).unwrap_or(0);
-    let sent = join(thread);
-    assert_eq!(early + receiver.iter().sum::<u32>(), sent);
-}
-
 /// Two senders, each with its own mailbox; one thread waits for both.
 pub fn two_mailboxes_one_thread<P: Primitives>() {
     let notifier = P::arc(EventNotifier::<P>::new());
@@ -229,20 +115,6 @@ pub fn two_mailboxes_one_thread<P: Primitives>() {
     let either = || left_in.try_recv().or_else(|_| right_in.try_recv()).ok();
     assert_eq!(notifier.wait_until(either) + notifier.wait_until(either), 3);
     threads.into_iter().for_each(join);
-}
-
-/// The same with one sender, who writes to both.
-pub fn two_mailboxes_one_sender<P: Primitives>() {
-    let notifier = P::arc(EventNotifier::<P>::new());
-    let (left, left_in) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
-    let (right, right_in) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
-    let thread = P::spawn("sender", move || {
-        assert_eq!(right.send(2), Ok(None));
-        assert_eq!(left.send(1), Ok(None));
-    });
-    let either = || left_in.try_recv().or_else(|_| right_in.try_recv()).ok();
-    assert_eq!(notifier.wait_until(either) + notifier.wait_until(either), 3);
-    join(thread);
 }
 
 /// The receiver has passed two nodes when, by its own word, the sender sends again. Nothing else orders the
@@ -312,4 +184,71 @@ pub fn stop_by_closing<P: Primitives>() {
     assert_eq!(sender.send(2), Ok(None));
     sender.close();
     assert_eq!(join(service), 3);
+}
+
+/// Returns the list of the above, with their bounds.
+pub(super) fn list() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            mailbox::two_senders,
+            "each item of two senders arrives once; recv sleeps on busy and is woken",
+            Some("M3"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::busy_is_not_empty,
+            "try_recv does not say Empty when a send has returned", Some("M3"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::evictions_are_returned,
+            "two senders that evict: each item is received or returned, once", Some("M7"),
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            mailbox::an_eviction_races_with_a_receive,
+            "the receiver and an evictor never take the same item", Some("M7"),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::a_permit_delivers,
+            "a permit delivers into a full and closed mailbox, without blocking", Some("M8"),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::a_dropped_permit_ends_the_stream,
+            "the drop of the last permit ends the wait of the receiver", Some("M10"),
+            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::closed_comes_after_the_permits,
+            "who receives Closed sees what the holder of a permit did before", None,
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::two_mailboxes_one_thread,
+            "one thread waits for two mailboxes through one notifier", None,
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            mailbox::a_node_is_used_again,
+            "a node is written again only after its item has been taken", Some("M1"),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
+        },
+        scenario! {
+            mailbox::two_threads_share_an_end,
+            "two threads that send through one end never use the same node", Some("M1"),
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            mailbox::credits_return_in_batches,
+            "a sender that waits for a credit gets it, though credits return in batches", None,
+            threads: 2, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            mailbox::stop_by_closing,
+            "a service whose mailbox closes does all its work and ends", Some("L1"),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,
+        },
+    ]
 }

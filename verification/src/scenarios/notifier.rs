@@ -6,6 +6,9 @@ use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Join, Primitives};
 
+use super::{EIGHT, RUNS, SAMPLE, Scenario, UNBOUNDED, restless, restless_states};
+use crate::scenario;
+
 /// A number that threads wait for.
 pub(crate) struct Shared<P: Primitives> {
     pub(crate) changed: EventNotifier<P>,
@@ -108,6 +111,32 @@ pub fn a_waiter_cancels<P: Primitives>() {
     join(patient);
 }
 
+/// Eight threads in all: four waiters, one of them with limited patience, who passes its permit on if it got
+/// it, and four that put a permit each.
+pub fn eight_threads<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let waiters = [(); 3].map(|()| {
+        let shared = shared.clone();
+        P::spawn("waiter", move || shared.changed.wait_until(|| shared.take()))
+    });
+    let other = shared.clone();
+    let impatient = P::spawn("impatient", move || {
+        let soon = Duration::from_millis(1);
+        if other.changed.wait_until_timeout(soon, || other.take()).is_some() {
+            other.put();
+        }
+    });
+    let producers = [(); 3].map(|()| {
+        let shared = shared.clone();
+        P::spawn("producer", move || shared.put())
+    });
+    shared.put();
+    waiters.into_iter().for_each(join);
+    join(impatient);
+    producers.into_iter().for_each(join);
+    assert_eq!(shared.count.load(Relaxed), 1);
+}
+
 /// One publication that two waiters wait for.
 pub fn notify_all<P: Primitives>() {
     let shared = Shared::<P>::new(0);
@@ -120,4 +149,45 @@ pub fn notify_all<P: Primitives>() {
     shared.count.store(1, Relaxed);
     shared.changed.notify_all();
     waiters.into_iter().for_each(join);
+}
+
+/// Returns the list of the above, with their bounds.
+pub(super) fn list() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            notifier::relaxed_flag,
+            "a waiter sees a relaxed publication that was followed by a notification", Some("N2"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
+        },
+        scenario! {
+            notifier::two_producers,
+            "a waiter that needs two publications gets both", Some("N1"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            notifier::two_waiters,
+            "two permits with two notify_one release two waiters", None,
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
+        },
+        scenario! {
+            notifier::a_waiter_gives_up,
+            "a waiter whose time runs out takes no notification from another", Some("N7"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: None,
+        },
+        scenario! {
+            notifier::a_waiter_cancels,
+            "a waiter that cancels takes no notification from another", Some("N7"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
+        },
+        scenario! {
+            notifier::eight_threads,
+            "of eight threads everyone that waits gets a permit, and none is lost", Some("N8"),
+            threads: 8, loom: None, shuttle: EIGHT, stepped: None, std: Some(100),
+        },
+        scenario! {
+            notifier::notify_all,
+            "notify_all releases every waiter", None,
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
+        },
+    ]
 }

@@ -3,14 +3,16 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use blocksmith_sync::mailbox::{OnFull, mailbox};
-use blocksmith_sync::oneshot::{Dropped, RecvTimeoutError, channel};
+use blocksmith_sync::oneshot::{Closed, RecvTimeoutError, SendError, channel};
 use blocksmith_sync::{Atomic, Ordering::Relaxed, Primitives, oneshot};
 
+use super::channel::{Counted, SOON};
 use super::notifier::join;
 use super::task::{Alarm, block_on};
+use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, UNBOUNDED, restless, restless_states};
+use crate::scenario;
 
 /// A send and a receive at the same time.
 pub fn the_value_arrives<P: Primitives>() {
@@ -24,18 +26,12 @@ pub fn the_value_arrives<P: Primitives>() {
 pub fn the_sender_goes<P: Primitives>() {
     let (sender, receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || drop(sender));
-    assert_eq!(receiver.recv(), Err(Dropped));
+    assert_eq!(receiver.recv(), Err(Closed));
     join(thread);
 }
 
 /// A send, and a receiver that looks once and goes. The value counts its drops.
 pub fn the_receiver_goes<P: Primitives>() {
-    struct Counted<P: Primitives>(P::Arc<P::AtomicU32>);
-    impl<P: Primitives> Drop for Counted<P> {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
     let drops = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let value = Counted::<P>(drops.clone());
     let (sender, mut receiver) = channel::<P, Counted<P>>();
@@ -50,10 +46,10 @@ pub fn the_receiver_goes<P: Primitives>() {
 pub fn the_wait_may_expire<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
-    match receiver.recv_timeout(Duration::from_millis(1)) {
+    match receiver.recv_timeout(SOON) {
         Ok(value) => assert_eq!(value, 7),
         Err(RecvTimeoutError::Timeout) => assert_eq!(receiver.recv(), Ok(7)),
-        Err(RecvTimeoutError::Dropped) => panic!("the sender has sent"),
+        Err(RecvTimeoutError::Closed) => panic!("the sender has sent"),
     }
     join(thread);
 }
@@ -70,7 +66,7 @@ pub fn a_task_awaits<P: Primitives>() {
 pub fn a_task_awaits_nobody<P: Primitives>() {
     let (sender, receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || drop(sender));
-    assert_eq!(block_on::<P, _>(receiver), Err(Dropped));
+    assert_eq!(block_on::<P, _>(receiver), Err(Closed));
     join(thread);
 }
 
@@ -119,11 +115,37 @@ pub fn an_abandoned_exchange<P: Primitives>() {
         let _ = first_reply.send(1);
         assert_eq!(second_reply.send(2), Ok(()));
     });
-    let first = first_answer.recv_timeout(Duration::from_millis(1));
+    let first = first_answer.recv_timeout(SOON);
     assert!(first.is_err() || first == Ok(1));
     drop(first_answer);
     assert_eq!(second_answer.recv(), Ok(2), "a stale answer");
     join(service);
+}
+
+/// A sender waits for the receiver to go, with limited patience and then without; the receiver has been
+/// polled.
+pub fn a_sender_waits_for_the_end<P: Primitives>() {
+    let (sender, mut receiver) = channel::<P, u32>();
+    let thread = P::spawn("sender", move || {
+        if !sender.closed_timeout(SOON) {
+            sender.closed();
+        }
+        assert_eq!(sender.send(7), Err(SendError::Closed(7)));
+    });
+    let waker = Alarm::<P>::waker();
+    assert!(Pin::new(&mut receiver).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(receiver);
+    join(thread);
+}
+
+/// The receiver closes while the value comes: it is received, or it comes back.
+pub fn close_races_with_send<P: Primitives>() {
+    let (sender, mut receiver) = channel::<P, u32>();
+    let thread = P::spawn("sender", move || sender.send(7).is_ok());
+    receiver.close();
+    let received = receiver.try_recv();
+    assert_eq!(join(thread), received == Ok(7), "accepted and received differ");
+    assert!(receiver.is_disconnected() && receiver.is_closed());
 }
 
 /// Two questions to a service that answers with the question; the first may be given up.
@@ -139,9 +161,77 @@ pub fn one_reply_per_question<P: Primitives>() {
         assert!(questions.send((question, reply)).is_ok());
         answer
     };
-    let first = ask(1).recv_timeout(Duration::from_millis(1));
+    let first = ask(1).recv_timeout(SOON);
     assert!(first.is_err() || first == Ok(1));
     assert_eq!(ask(2).recv(), Ok(2), "a stale answer");
     drop(questions);
     join(service);
+}
+
+/// Returns the list of the above, with their bounds.
+pub(super) fn list() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            oneshot::the_value_arrives,
+            "the value arrives, and its memory is the receiver's", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::the_sender_goes,
+            "the drop of the sender ends the wait", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::the_wait_may_expire,
+            "after a time-out the value can still be received", None,
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(50_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_awaits,
+            "a task that awaits is woken with the value", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_awaits_nobody,
+            "a task is told that the sender is gone", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_hands_over,
+            "the waker of the last poll is the one that is woken", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_is_cancelled,
+            "a future that is dropped leaves nothing behind", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_task_becomes_a_thread,
+            "a receiver that was polled can be waited for by its thread", Some("M10"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::a_sender_waits_for_the_end,
+            "a sender that waits for the receiver to go is woken by it", Some("M10"),
+            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
+        },
+        scenario! {
+            oneshot::close_races_with_send,
+            "a value that meets the close is received or comes back", Some("M5"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(50_000),
+            std: RUNS,
+        },
+        scenario! {
+            oneshot::an_abandoned_exchange,
+            "the answer to a question that was given up is not taken for that to the next", Some("M9"),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            oneshot::one_reply_per_question,
+            "the same through a mailbox: each question carries its own way back", Some("M9"),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: None,
+        },
+    ]
 }

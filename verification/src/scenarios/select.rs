@@ -8,6 +8,8 @@ use blocksmith_sync::{Atomic, Closed, Primitives};
 
 use super::notifier::join;
 use super::task::block_on;
+use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states};
+use crate::scenario;
 
 /// The ends of a mailbox.
 pub(crate) type Ends<P> = (Sender<P, u32>, Receiver<P, u32>);
@@ -94,4 +96,25 @@ pub fn a_flood_does_not_starve<P: Primitives>() {
         .source(BUDGET, flood_in, |item| item.unwrap_or(9))
         .source(1, stop_in, |item| item.unwrap_or(9));
     serve_a_flood::<P>(&flood, stop, || inputs.recv().unwrap_or(9));
+}
+
+/// Returns the list of the above, with their bounds.
+pub(super) fn list() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            select::two_inputs,
+            "every item and every end of two inputs arrives once", None,
+            threads: 2, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            select::two_inputs_of_a_task,
+            "a task that waits for two inputs misses neither", None,
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
+        },
+        scenario! {
+            select::a_flood_does_not_starve,
+            "a stop is heard within the budget of an input that never ends", Some("Q8"),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
+        },
+    ]
 }

@@ -18,14 +18,11 @@ use blocksmith::consensus::Checkpoint;
 use blocksmith::rewinder::Lane;
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyRoot, ToyState};
 use blocksmith::verdict::Verdict;
-use blocksmith_models::stepped::Stepped;
-use blocksmith_sync::{Primitives, Std};
+use blocksmith_sync::Primitives;
 
 use super::notifier::join;
-use super::{Scenario, preemptions, services};
-use crate::engines::loom::Loom;
-use crate::engines::shuttle::{Shuttle, ShuttleBounds};
-use crate::mutant::Mutant;
+use super::{Scenario, preemptions};
+use crate::engines::shuttle::ShuttleBounds;
 use crate::scenario;
 
 type Services<P> = (Blocksmith<P, Toy>, NoticeReceiver<P, Toy>);

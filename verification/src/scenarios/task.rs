@@ -7,11 +7,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
 use blocksmith_sync::mailbox::{Closed, OnFull, mailbox};
-use blocksmith_sync::mpmc::mpmc;
-use blocksmith_sync::spsc::spsc;
-use blocksmith_sync::{Atomic, Backpressure, Futex, Primitives};
+use blocksmith_sync::{Atomic, Futex, Primitives};
 
 use super::notifier::{Shared, join};
+use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states, states};
+use crate::scenario;
 
 /// What a task sleeps on; woken once, it stays awake.
 pub(crate) struct Alarm<P: Primitives>(P::Futex);
@@ -218,30 +218,63 @@ pub fn a_cancelled_send_passes_the_place_on<P: Primitives>() {
     join(patient);
 }
 
-/// A task sends two items through a ring of one place, another receives them and learns of the end.
-pub fn a_ring_between_tasks<P: Primitives>() {
-    let (mut sender, mut receiver) = spsc::<P, u32>(1, Backpressure::Block);
-    let thread = P::spawn("sender", move || {
-        for item in [1, 2] {
-            assert_eq!(block_on::<P, _>(sender.send_async(item)), Ok(()));
-        }
-    });
-    for expected in [Ok(1), Ok(2), Err(Closed)] {
-        assert_eq!(block_on::<P, _>(receiver.recv_async()), expected);
-    }
-    join(thread);
-}
-
-/// The same through a pool's queue.
-pub fn a_pool_between_tasks<P: Primitives>() {
-    let (sender, receiver) = mpmc::<P, u32>(1, Backpressure::Block);
-    let thread = P::spawn("sender", move || {
-        for item in [1, 2] {
-            assert_eq!(block_on::<P, _>(sender.send_async(item)), Ok(()));
-        }
-    });
-    for expected in [Ok(1), Ok(2), Err(Closed)] {
-        assert_eq!(block_on::<P, _>(receiver.recv_async()), expected);
-    }
-    join(thread);
+/// Returns the list of the above, with their bounds.
+pub(super) fn list() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            task::a_task_waits,
+            "a task sees a relaxed publication that was followed by a notification", Some("N1"),
+            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
+        },
+        scenario! {
+            task::two_producers,
+            "a task that needs two publications gets both", Some("N1"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::two_tasks,
+            "two permits with two notify_one release two tasks", Some("N7"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            task::a_task_cancels,
+            "a task that is dropped after it has been chosen passes the notification on", Some("N7"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_task_and_a_thread,
+            "a task and a thread wait for the same, and both get it", Some("N7"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_task_hands_over,
+            "the waker of the last poll is the one that is woken", None,
+            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
+        },
+        scenario! {
+            task::notify_all,
+            "notify_all releases tasks and threads", None,
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_task_receives,
+            "a task receives from a thread, and learns of the end", Some("M5"),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_task_waits_for_room,
+            "a task that waits for room sends, or gets its item back at the close", Some("M5"),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_cancelled_receive_takes_nothing,
+            "a receive that is dropped has taken nothing", Some("N7"),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
+        },
+        scenario! {
+            task::a_cancelled_send_passes_the_place_on,
+            "a send that is dropped has sent nothing, and keeps no place from others", Some("N7"),
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+    ]
 }

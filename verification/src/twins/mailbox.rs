@@ -8,12 +8,12 @@ use blocksmith_sync::{Atomic, Cell, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 
-/// A linked queue of at most three nodes, numbered instead of allocated; node 0 is the dummy.
+/// A linked queue of at most eight nodes, numbered instead of allocated; node 0 is the dummy.
 struct Linked<P: Primitives> {
     /// The node pushed last.
     tail: P::AtomicU32,
     /// The successor of each node; 0 is none.
-    next: [P::AtomicU32; 3],
+    next: [P::AtomicU32; 8],
     not_empty: EventNotifier<P>,
 }
 
@@ -31,20 +31,34 @@ impl<P: Primitives> Linked<P> {
     }
 }
 
-/// M3: the counterpart is `mailbox::two_senders`.
-pub fn notify_before_link<P: Primitives>() {
+fn notify_early<P: Primitives>(senders: u32) {
     let queue = P::arc(Linked::<P> {
         tail: Atomic::new(0),
-        next: [0; 3].map(Atomic::new),
+        next: [0; 8].map(Atomic::new),
         not_empty: EventNotifier::new(),
     });
-    let senders = [1, 2].map(|node| {
+    let spawn = |node| {
         let queue = queue.clone();
         P::spawn("sender", move || queue.push(node))
-    });
-    let first = queue.pop(0);
-    assert_eq!(first + queue.pop(first), 3);
-    senders.into_iter().for_each(join);
+    };
+    let threads: Vec<_> = (1..=senders).map(spawn).collect();
+    let (mut head, mut sum) = (0, 0);
+    for _ in 0..senders {
+        head = queue.pop(head);
+        sum += head;
+    }
+    assert_eq!(sum, senders * (senders + 1) / 2);
+    threads.into_iter().for_each(join);
+}
+
+/// M3: the counterpart is `mailbox::two_senders`.
+pub fn notify_before_link<P: Primitives>() {
+    notify_early::<P>(2);
+}
+
+/// M3, eight threads in all. The counterpart is `mailbox::eight_threads`.
+pub fn seven_notify_before_link<P: Primitives>() {
+    notify_early::<P>(7);
 }
 
 /// A locked queue with a flag beside it.

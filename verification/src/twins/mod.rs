@@ -166,6 +166,36 @@ pub fn twins() -> Vec<Twin> {
             threads: 3, preemptions: 2, fails: false, by: ALL,
         },
         twin! {
+            notifier::four_in_two_bits, "N8",
+            "eight threads: four waiters are counted in two bits, and are none",
+            threads: 8, preemptions: 2, fails: true, by: SHUTTLE,
+        },
+        twin! {
+            notifier::four_in_three_bits, "N8",
+            "the same eight threads, four waiters counted in three bits",
+            threads: 8, preemptions: 2, fails: false, by: SHUTTLE,
+        },
+        twin! {
+            notifier::two_kinds_of_waiters, "N7",
+            "who waits for the end takes the wake-up of one that waits for a permit",
+            threads: 3, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            notifier::an_expiry_loses_the_item, "N7",
+            "an item handed to a receiver whose time is just over is lost",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            notifier::an_expiry_looks_again, "N7",
+            "the same receiver, which looks once more after its time",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            notifier::an_expiry_stays_in_line, "N7",
+            "a waiter whose time is over keeps its place in the line",
+            threads: 3, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
             notifier::a_sleep_that_ends_is_a_message, "N9",
             "a sleep that ends for no reason is taken for a message",
             threads: 2, preemptions: 2, fails: true, by: ALL,
@@ -202,6 +232,11 @@ pub fn twins() -> Vec<Twin> {
         twin! {
             mailbox::notify_before_link, "M3", "notifies between the swap and the link",
             threads: 3, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            mailbox::seven_notify_before_link, "M3",
+            "eight threads: seven senders notify between the swap and the link",
+            threads: 8, preemptions: 2, fails: true, by: SHUTTLE,
         },
         twin! {
             mailbox::close_beside_the_queue, "M5", "closed is a flag that a send looks at first",

@@ -3,11 +3,12 @@
 //! Futex words are written by exchanges here, not by stores: loom lets a read-modify-write (such as the
 //! comparison in a wait) miss a store that no happens-before edge orders, which no machine does.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use blocksmith_sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use blocksmith_sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use blocksmith_sync::notifier::EventNotifier;
-use blocksmith_sync::{Atomic, Futex, Mutex, Primitives};
+use blocksmith_sync::{Atomic, Futex, Mutex, Primitives, WaitOutcome};
 
 use crate::scenarios::notifier::{Shared, join};
 
@@ -284,29 +285,59 @@ impl<P: Primitives, const BITS: u32> Narrow<P, BITS> {
     }
 }
 
-fn narrow<P: Primitives, const BITS: u32>() {
+/// `waiters` wait for what each of `publishers`, of whom main is one, makes true.
+fn narrow<P: Primitives, const BITS: u32>(waiters: usize, publishers: usize) {
     let shared = P::arc(Narrow::<P, BITS> {
         epoch: Atomic::new(0),
         waiters: Atomic::new(0),
         ready: Atomic::new(0),
     });
-    let waiters = [(); 2].map(|()| {
+    let spawn = |name, body: fn(&Narrow<P, BITS>)| {
         let shared = shared.clone();
-        P::spawn("waiter", move || shared.wait())
-    });
+        P::spawn(name, move || body(&shared))
+    };
+    let mut threads: Vec<_> = (0..waiters).map(|_| spawn("waiter", Narrow::wait)).collect();
+    threads.extend((1..publishers).map(|_| spawn("publisher", Narrow::publish)));
     shared.publish();
-    waiters.into_iter().for_each(join);
+    threads.into_iter().for_each(join);
 }
 
 /// N8: two waiters, counted in one bit. The real count has 31 and asserts; see also
 /// `notifier::notify_all`.
 pub fn a_count_of_one_bit<P: Primitives>() {
-    narrow::<P, 1>();
+    narrow::<P, 1>(2, 1);
 }
 
 /// N8: the same two waiters, counted in two bits.
 pub fn a_count_of_two_bits<P: Primitives>() {
-    narrow::<P, 2>();
+    narrow::<P, 2>(2, 1);
+}
+
+/// N8, eight threads in all: four waiters in the same two bits, and as many publishers.
+pub fn four_in_two_bits<P: Primitives>() {
+    narrow::<P, 2>(4, 4);
+}
+
+/// Eight threads in all: four waiters in three bits.
+pub fn four_in_three_bits<P: Primitives>() {
+    narrow::<P, 3>(4, 4);
+}
+
+/// N7: on one notifier one thread waits for a permit and another for the end. The counterpart in core, where
+/// the end has a notifier of its own, is `mailbox::a_watcher_takes_no_wake_up`.
+pub fn two_kinds_of_waiters<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let over = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
+    let (first, second, end) = (shared.clone(), shared.clone(), over.clone());
+    let watcher = P::spawn("watcher", move || {
+        first.changed.wait_until(|| (end.load(Relaxed) == 1).then_some(()));
+    });
+    let sender = P::spawn("sender", move || second.changed.wait_until(|| second.take()));
+    shared.put();
+    join(sender);
+    over.store(1, Relaxed);
+    shared.changed.notify_all();
+    join(watcher);
 }
 
 /// N9: the end of a sleep is taken for a message. The counterparts wait in a loop:
@@ -323,6 +354,114 @@ pub fn a_sleep_that_ends_is_a_message<P: Primitives>() {
     }
     assert_eq!(word.swap(0, Acquire), 7, "a message out of nothing");
     join(sender);
+}
+
+/// A receiver that waits for a limited time, and a sender that hands its item to a receiver that waits, or
+/// puts it in a queue.
+struct Handover<P: Primitives> {
+    /// 0, or 1: the receiver waits, or 2: an item was handed to it.
+    state: P::Futex,
+    queued: P::AtomicU32,
+}
+
+/// `looks`: after its time is over the receiver looks whether it was handed an item at the last moment.
+fn hand_over<P: Primitives>(looks: bool) {
+    let shared = P::arc(Handover::<P> { state: Atomic::new(0), queued: Atomic::new(0) });
+    let other = shared.clone();
+    let sender =
+        P::spawn("sender", move || match other.state.compare_exchange(1, 2, AcqRel, Relaxed) {
+            Ok(_) => other.state.wake(1),
+            Err(_) => {
+                other.queued.fetch_add(1, Relaxed);
+            }
+        });
+    shared.state.swap(1, AcqRel);
+    let outcome = shared.state.wait_timeout(1, Duration::from_millis(1));
+    let handed = shared.state.swap(0, AcqRel) == 2;
+    let received = u32::from(handed && (looks || outcome == WaitOutcome::Woken));
+    join(sender);
+    assert_eq!(received + shared.queued.load(Relaxed), 1, "an item is lost");
+}
+
+/// N7: the time is over, the item was handed over, and nobody has it. The counterparts in core are
+/// `waits_may_expire` of every channel.
+pub fn an_expiry_loses_the_item<P: Primitives>() {
+    hand_over::<P>(false);
+}
+
+/// N7, with a look after the expiry.
+pub fn an_expiry_looks_again<P: Primitives>() {
+    hand_over::<P>(true);
+}
+
+/// Somebody who waits in line, by name, and sleeps on a word.
+struct Place<P: Primitives> {
+    name: &'static str,
+    word: P::Arc<P::Futex>,
+}
+
+/// Permits, and those who wait for one, the oldest first.
+struct Lined<P: Primitives> {
+    permits: P::AtomicU32,
+    line: P::Mutex<VecDeque<Place<P>>>,
+}
+
+impl<P: Primitives> Lined<P> {
+    fn take(&self) -> bool {
+        self.permits.compare_exchange(1, 0, AcqRel, Relaxed).is_ok()
+    }
+
+    fn put(&self) {
+        self.permits.swap(1, AcqRel);
+        let first = self.line.lock().pop_front();
+        if let Some(Place { word, .. }) = first {
+            word.swap(1, Release);
+            word.wake(1);
+        }
+    }
+
+    fn stand_in_line(&self, name: &'static str) -> P::Arc<P::Futex> {
+        let word = P::arc(<P::Futex as Atomic<u32>>::new(0));
+        self.line.lock().push_back(Place { name, word: word.clone() });
+        word
+    }
+
+    fn leave(&self, name: &'static str) {
+        self.line.lock().retain(|place| place.name != name);
+    }
+}
+
+/// N7: a waiter whose time is over leaves its place in the line behind, and the next permit is told to it.
+/// The counterpart is `notifier::a_waiter_gives_up`.
+pub fn an_expiry_stays_in_line<P: Primitives>() {
+    let (permits, line) = (Atomic::new(0), Mutex::new(VecDeque::new()));
+    let shared = P::arc(Lined::<P> { permits, line });
+    let (first, second) = (shared.clone(), shared.clone());
+    let patient = P::spawn("patient", move || {
+        loop {
+            let word = first.stand_in_line("patient");
+            if first.take() {
+                return first.leave("patient");
+            }
+            while word.load(Acquire) == 0 {
+                word.wait(0);
+            }
+        }
+    });
+    let producer = P::spawn("producer", move || second.put());
+    let word = shared.stand_in_line("impatient");
+    if shared.take() {
+        shared.leave("impatient");
+        shared.put();
+    } else {
+        word.wait_timeout(0, Duration::from_millis(1));
+        // The fault: if it has not been told, it should leave.
+        if word.load(Acquire) == 1 && shared.take() {
+            shared.put();
+        }
+    }
+    join(patient);
+    join(producer);
 }
 
 /// The longest nap of a service that looks for its end between naps.

@@ -7,9 +7,26 @@ mod state;
 
 mod stepped {
     //! What the stepped engine says of the scenarios and the twins.
-    use blocksmith_models::verdict::Engine;
+    use blocksmith_models::stepped::{Limits, check};
+    use blocksmith_models::verdict::{Engine, Outcome};
 
     crate::checks::tests! { Engine::Stepped; engine notifier mailbox spsc mpmc oneshot task select broker lifecycle }
+
+    #[test]
+    fn only_a_sleep_that_ends_for_nothing_or_early_refutes_its_twins() {
+        // The same interleavings, but that no sleep ends spuriously, and a timed wait expires only when
+        // nothing else can happen: nothing is wrong.
+        for name in [
+            "a_sleep_that_ends_is_a_message",
+            "an_expiry_loses_the_item",
+            "an_expiry_stays_in_line",
+        ] {
+            let twin = crate::checks::twin(name);
+            let limits = Limits { spurious_wakeups: 0, expiries: 0, ..twin.stepped_limits() };
+            let verdict = check(twin.stepped, limits);
+            assert_eq!(verdict.outcome, Outcome::Verified, "{name}");
+        }
+    }
 }
 
 mod threads {

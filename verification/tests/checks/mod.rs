@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use blocksmith_models::verdict::Engine;
 use blocksmith_verification::catalogue::catalogue;
+use blocksmith_verification::twins::{Twin, twins};
 
 /// Runs the checks of `engine` whose protocol is `protocol`, and compares each verdict.
 pub(crate) fn run(engine: Engine, protocol: &str) {
@@ -21,6 +22,11 @@ pub(crate) fn run(engine: Engine, protocol: &str) {
         }
     }
     assert!(wrong.is_empty(), "not as expected:\n{}", wrong.join("\n"));
+}
+
+/// Returns the twin of that name.
+pub(crate) fn twin(name: &str) -> Twin {
+    twins().into_iter().find(|twin| twin.name == name).expect("there is such a twin")
 }
 
 /// A test for each protocol.

@@ -46,7 +46,7 @@ impl<P: Primitives, C: Consensus> Submission<P, C> {
         match self.verdict.try_recv() {
             Ok(verdict) => Some(verdict),
             Err(oneshot::TryRecvError::Empty) => None,
-            Err(oneshot::TryRecvError::Dropped) => Some(Verdict::Dropped(DropReason::Fault)),
+            Err(oneshot::TryRecvError::Closed) => Some(Verdict::Dropped(DropReason::Fault)),
         }
     }
 }

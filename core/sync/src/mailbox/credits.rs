@@ -93,6 +93,20 @@ impl<P: Primitives> Credits<P> {
         .map_or_else(|answer| answer, |word| Answer::Accepted(depth(word)))
     }
 
+    /// Takes credits for as many of `wanted` requests as there is room for (C2): how many, at least one, and
+    /// what is queued with them; or why not.
+    pub(super) fn accept_some(&self, wanted: usize) -> Result<(usize, u64), Answer> {
+        let mut count = 0;
+        let word = self.update(|word| {
+            if word & CLOSED != 0 {
+                return Err(Answer::Closed);
+            }
+            count = (wanted as u64).min(self.capacity - used(word));
+            if count == 0 { Err(Answer::Full) } else { Ok(word + count * USED) }
+        })?;
+        Ok((count as usize, depth(word)))
+    }
+
     /// As `accept`; but `Full` says that, in the word's modification order, the mailbox was full *and
     /// open*. The caller holds the consumer's lock, so that it stays full: it may evict the oldest
     /// request, keep its credit, and is then accepted as of this moment (C2).
@@ -163,6 +177,18 @@ impl<P: Primitives> Credits<P> {
     pub(super) fn is_closed(&self) -> bool {
         // ORDERING: none needed, a look at one bit that is never unset.
         self.word.load(Relaxed) & CLOSED != 0
+    }
+
+    /// Returns whether the receiver has gone.
+    pub(super) fn is_gone(&self) -> bool {
+        // ORDERING: none needed, a look at one bit that is never unset.
+        self.word.load(Relaxed) & GONE != 0
+    }
+
+    /// Returns how many permits are out.
+    pub(super) fn permits_out(&self) -> u64 {
+        // ORDERING: none needed, a figure.
+        permits(self.word.load(Relaxed))
     }
 
     /// Returns whether nothing more can come (C3); receiver only.

@@ -7,15 +7,16 @@
 //!
 //! | call | when full | blocks | woken by |
 //! |---|---|---|---|
-//! | `send`, [`OnFull::Block`] | waits | until accepted or closed | items received, see below; close |
-//! | `send`, [`OnFull::Refuse`] | `Full(item)` | no | - |
-//! | `send`, [`OnFull::EvictOldest`] | returns the oldest request | no (it yields while the oldest is between two instructions of its sender) | - |
-//! | `try_send` | `Full(item)`, or evicts | no | - |
+//! | `send`, `send_batch`, [`OnFull::Block`] | waits | until accepted or closed | items received, see below; close |
+//! | the same, [`OnFull::Refuse`] | `Full(item)`; the rest stays in the batch | no | - |
+//! | the same, [`OnFull::EvictOldest`] | returns the oldest request | no (it yields while the oldest is between two instructions of its sender) | - |
+//! | `try_send`, `try_send_batch` | as with `Refuse`, or evicts | no | - |
 //! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
 //! | `Permit::send` | cannot be | no | - |
 //! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | each item accepted; close; the end of senders and permits |
 //! | `try_recv`, `drain` | | no (they yield while an item is being linked) | - |
-//! | `send_async`, `recv_async` | as `send`, `recv` | the task, not its thread | as `send`, `recv` |
+//! | `closed`, `closed_timeout` | | until closed; at most the time given | close |
+//! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
 //! **Credits come back in batches.** Every send takes a credit from one word. The receiver returns credits by
 //! the batch, and wakes blocked senders once per batch, so that the two sides do not fight over the word for
@@ -35,8 +36,8 @@
 //!
 //! **Invariants.**
 //! - I1 What is accepted, and when nothing more can come, is decided by one word: see `credits`, C1-C3.
-//! - I2 An accepted item is linked before its sender does anything else, and the receiver is notified
-//!   after the link. So the receiver may sleep on a queue that is busy (see `queue`).
+//! - I2 An accepted item (of a batch: all that are accepted with it) is linked before its sender does
+//!   anything else, and the receiver is notified after the link. So the receiver may sleep on a queue that is busy (see `queue`).
 //! - I3 The consumer's side of the queue is touched by the receiver, which is one thread at a time; with
 //!   `EvictOldest`, by whoever holds the `consumer` lock. The lock is never held across a wait.
 //! - I4 The receiver withholds at most `batch - 1` credits, and none when it returns `None` from a look that
@@ -50,26 +51,25 @@
 //! **Memory order.** An item is handed over by its link (`queue`); sleeping and waking by the notifier's
 //! fences; the end by the credit word. This file has one ordering of its own, at the sender count.
 
+mod batch;
 mod credits;
-mod meter;
 mod nodes;
 mod permit;
 mod queue;
 mod task;
 
 use core::cell::Cell;
-use core::fmt;
 use core::time::Duration;
 use std::collections::VecDeque;
 
 pub use crate::counters::Counters;
 pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 pub use crate::policy::OnFull;
-pub use meter::Meter;
 
 use crossbeam_utils::CachePadded;
 
 use crate::counters::{Counts, Figure};
+use crate::ends::{ends, opaque_debug};
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Relaxed};
 use crate::primitives::{Atomic, Mutex, Primitives};
@@ -92,6 +92,8 @@ struct Shared<P: Primitives, T: Send> {
     not_empty: P::Arc<EventNotifier<P>>,
     /// Blocked senders sleep on it.
     not_full: EventNotifier<P>,
+    /// Senders sleep on it that wait for the closing alone.
+    closing: EventNotifier<P>,
     /// Live senders; the last one closes.
     senders: P::AtomicUsize,
     /// Replies that an evictor found in front of the oldest request (I5).
@@ -147,6 +149,7 @@ pub fn mailbox_on<P: Primitives, T: Send>(
         credits: CachePadded::new(Credits::new(capacity, replies)),
         not_empty: notifier,
         not_full: EventNotifier::new(),
+        closing: EventNotifier::new(),
         senders: Atomic::new(1),
         consumer: Mutex::new(VecDeque::new()),
         on_full,
@@ -183,6 +186,32 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.credits.close(gone);
         self.not_empty.notify_all();
         self.not_full.notify_all();
+        self.closing.notify_all();
+    }
+
+    fn close_by_sender(&self) {
+        self.close(false);
+    }
+
+    fn close_by_receiver(&self) {
+        self.close(false);
+    }
+
+    fn closing(&self) -> &EventNotifier<P> {
+        &self.closing
+    }
+
+    fn is_closed(&self) -> bool {
+        self.credits.is_closed()
+    }
+
+    fn senders_are_gone(&self) -> bool {
+        // ORDERING: none needed, a look at a count that stays at zero.
+        self.senders.load(Relaxed) == 0 && self.credits.permits_out() == 0
+    }
+
+    fn receivers_are_gone(&self) -> bool {
+        self.credits.is_gone()
     }
 
     /// Takes the oldest item that is linked, under the lock that evictors take. Receiver only.
@@ -230,6 +259,19 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         hand.set(Withheld { requests: requests + request, replies: replies + reply });
         self.counts.received_by_one(1);
         item
+    }
+
+    /// Takes the items that are linked, at most `max`, and returns their credits.
+    fn drain(&self, hand: &Cell<Withheld>, items: &mut Vec<T>, max: usize) -> usize {
+        let mut count = 0;
+        while count < max
+            && let Some(item) = self.take(hand)
+        {
+            items.push(item);
+            count += 1;
+        }
+        self.release(hand);
+        count
     }
 
     /// Returns whether nothing more can come, after the queue has been found empty.
@@ -339,27 +381,10 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         match self.shared.not_full.wait_until_timeout(timeout, || self.accept()) {
             Some(answer) => self.finish(answer, item),
             None => {
-                self.shared.counts.refused();
+                self.shared.counts.refused(1);
                 Err(SendError::Timeout(item))
             }
         }
-    }
-
-    /// Closes the mailbox, for all senders; see the module's text. Does not block.
-    pub fn close(&self) {
-        self.shared.close(false);
-    }
-
-    /// Returns whether the mailbox is closed.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.shared.credits.is_closed()
-    }
-
-    /// Returns the figures of this mailbox.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
     }
 
     /// Asks for a credit; `None` means wait.
@@ -375,7 +400,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
             }
             Answer::Closed => Err(SendError::Closed(item)),
             Answer::Full => {
-                self.shared.counts.refused();
+                self.shared.counts.refused(1);
                 Err(SendError::Full(item))
             }
         }
@@ -473,36 +498,6 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         }
     }
 
-    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how many.
-    ///
-    /// # Errors
-    /// [`Closed`] when nothing more can come.
-    pub fn recv_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
-        if max == 0 {
-            return Ok(0);
-        }
-        items.push(self.recv()?);
-        Ok(1 + self.drain(items, max - 1))
-    }
-
-    /// Appends the items that are linked, at most `max`, and returns how many. Does not block.
-    pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
-        let mut count = 0;
-        while count < max
-            && let Some(item) = self.shared.take(&self.withheld)
-        {
-            items.push(item);
-            count += 1;
-        }
-        self.shared.release(&self.withheld);
-        count
-    }
-
-    /// Returns an iterator that receives until nothing more can come; it blocks like `recv`.
-    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        core::iter::from_fn(|| self.recv().ok())
-    }
-
     /// Reserves a reply slot; `None` if all are out or queued. The holder of the permit can answer
     /// without blocking, even after `close`. Does not block.
     #[must_use]
@@ -510,23 +505,6 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared.release(&self.withheld);
         let reserved = self.shared.credits.take_permit();
         reserved.then(|| Permit::new(self.shared.clone()))
-    }
-
-    /// Closes the mailbox; what was accepted can still be received. Does not block.
-    pub fn close(&self) {
-        self.shared.close(false);
-    }
-
-    /// Returns whether the mailbox is closed; there may still be items in it.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.shared.credits.is_closed()
-    }
-
-    /// Returns the figures of this mailbox.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
     }
 
     fn poll(&self) -> Option<Result<T, Closed>> {
@@ -566,16 +544,8 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
     }
 }
 
-macro_rules! opaque_debug {
-    ($($end:ident),*) => { $(
-        impl<P: Primitives, T: Send> fmt::Debug for $end<P, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($end)).finish_non_exhaustive()
-            }
-        }
-    )* };
-}
-opaque_debug!(Sender, Receiver, Permit);
+ends!("mailbox");
+opaque_debug!("mailbox"; Permit);
 
 #[cfg(test)]
 mod tests;

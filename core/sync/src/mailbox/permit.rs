@@ -1,6 +1,7 @@
 //! Reply slots that are reserved before the question is asked; see the module above, and C1 of `credits`.
 
 use super::Shared;
+use crate::error::SendError;
 use crate::primitives::Primitives;
 
 /// A reserved reply slot. Dropping it returns the slot.
@@ -19,14 +20,20 @@ impl<P: Primitives, T: Send> Permit<P, T> {
     /// Delivers the item. Never blocks, whatever the mailbox holds and even if it is closed.
     ///
     /// # Errors
-    /// The item, if the receiver is gone.
-    pub fn send(mut self, item: T) -> Result<(), T> {
+    /// [`SendError::Closed`], with the item, if the receiver is gone.
+    pub fn send(mut self, item: T) -> Result<(), SendError<T>> {
         self.done = true;
         let Some(depth) = self.shared.credits.use_permit() else {
-            return Err(item);
+            return Err(SendError::Closed(item));
         };
         self.shared.link_reply(item, depth);
         Ok(())
+    }
+
+    /// Returns whether the receiver has gone: nobody will see what is sent.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.shared.receivers_are_gone()
     }
 }
 

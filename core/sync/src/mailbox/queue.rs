@@ -16,7 +16,7 @@
 //! - Q1 `tail` points at the node that was pushed last; `head` at a node whose item has been taken (or that
 //!   never had one, at first). A node is reachable from `head` once its predecessor's `next` is set.
 //! - Q2 In the queue a node's `next` is written once, by the producer whose swap returned that node, and
-//!   this is that producer's last access to it.
+//!   this is that producer's last access to it. Within a chain it was written before the chain was linked.
 //! - Q3 The consumer gives a node away only after it has read its `next` as non-null; by Q2 nobody touches
 //!   it afterwards. Until then the nodes from `oldest` to `head`, `taken` of them and `head`, are its own.
 //! - Q4 An item is written before its node is published, and touched only by the consumer thereafter. It is
@@ -27,6 +27,8 @@
 //! the difference. A producer notifies after it has linked, so one may sleep on a busy queue.
 //!
 //! Reference: D. Vyukov's non-intrusive multi-producer single-consumer node queue.
+
+use core::ptr;
 
 use crossbeam_utils::CachePadded;
 
@@ -97,13 +99,42 @@ impl<P: Primitives, T> Queue<P, T> {
         unsafe { &(*node).item }.with_mut(|place| unsafe {
             (*place).write(item);
         });
-        // ORDERING: release publishes the new node's own fields to the producer that will link behind
+        self.link(node, node);
+    }
+
+    /// Appends items like [`Queue::push`], as one chain: nothing comes between them.
+    pub(super) fn push_all(&self, stash: &Stash<P, T>, items: impl Iterator<Item = T>) {
+        let (mut first, mut last) = (ptr::null_mut(), ptr::null_mut::<Node<P, T>>());
+        for item in items {
+            let node = stash.node(&self.cache);
+            // SAFETY: the node is this thread's until it is linked (Q4), and holds nothing (N2).
+            unsafe { &(*node).item }.with_mut(|place| unsafe {
+                (*place).write(item);
+            });
+            if last.is_null() {
+                first = node;
+            } else {
+                // SAFETY: as above.
+                // ORDERING: none needed: the chain is published by its link.
+                unsafe { (*last).next.store(node, Relaxed) };
+            }
+            last = node;
+        }
+        if !last.is_null() {
+            self.link(first, last);
+        }
+    }
+
+    /// Appends a chain from `first` to `last`, which are this thread's, `last` with nothing behind it.
+    #[inline]
+    fn link(&self, first: *mut Node<P, T>, last: *mut Node<P, T>) {
+        // ORDERING: release publishes the last node's own fields to the producer that will link behind
         // it; acquire is the other end of this, for the node that is returned.
-        let before = self.tail.swap(node, AcqRel);
+        let before = self.tail.swap(last, AcqRel);
         // SAFETY: `before` is alive: its `next` is null until we set it (Q2, Q3).
         let before = unsafe { &*before };
-        // ORDERING: pairs with the acquiring load in `front`: it carries the node and its item.
-        before.next.store(node, Release);
+        // ORDERING: pairs with the acquiring load in `front`: it carries the chain and its items.
+        before.next.store(first, Release);
     }
 
     /// Returns the oldest item that is linked. Consumer only.

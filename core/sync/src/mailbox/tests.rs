@@ -144,6 +144,82 @@ fn mailboxes_of_one_thread_can_share_a_notifier() {
     }
 }
 
+/// A batch of two thousand through two places, while the receiver takes batches.
+#[test]
+fn a_batch_is_sent_in_parts_and_in_order() {
+    let (sender, receiver) = numbers(2, OnFull::Block);
+    let thread = std::thread::spawn(move || {
+        let mut batch = (0..2_000).collect();
+        (sender.send_batch(&mut batch), batch)
+    });
+    let mut items = Vec::new();
+    while let Ok(count) = receiver.recv_batch(&mut items, 9) {
+        assert!((1..=9).contains(&count));
+    }
+    assert!(items.into_iter().eq(0..2_000));
+    assert_eq!(thread.join().unwrap(), (Ok(2_000), vec![]));
+    assert_eq!(receiver.counters().sent, 2_000);
+}
+
+/// Refused, then closed: what is not accepted stays where it was.
+#[test]
+fn what_a_batch_finds_no_room_for_stays_in_it() {
+    let (sender, receiver) = numbers(2, OnFull::Refuse);
+    let mut batch = vec![1, 2, 3, 4];
+    assert_eq!((sender.send_batch(&mut batch), &*batch), (Ok(2), &[3, 4][..]));
+    assert_eq!((sender.try_send_batch(&mut batch), &*batch), (Ok(0), &[3, 4][..]));
+    let counters = sender.counters();
+    assert_eq!((counters.refused, counters.sent, counters.high_water), (4, 2, 2));
+    receiver.close();
+    assert_eq!((sender.send_batch(&mut batch), &*batch), (Err(Closed), &[3, 4][..]));
+    assert!(receiver.iter().eq([1, 2]));
+}
+
+/// Four into two places: two of another's and two of its own have to go.
+#[test]
+fn a_batch_that_evicts_returns_what_had_to_go() {
+    let (sender, receiver) = numbers(2, OnFull::EvictOldest);
+    let mut batch = vec![1, 2];
+    assert_eq!((sender.send_batch(&mut batch), batch.len()), (Ok(2), 0));
+    let mut batch = vec![3, 4, 5, 6];
+    assert_eq!((sender.send_batch(&mut batch), &*batch), (Ok(4), &[1, 2, 3, 4][..]));
+    assert!(receiver.try_iter().eq([5, 6]));
+    let counters = receiver.counters();
+    assert_eq!((counters.sent, counters.received, counters.evicted), (6, 2, 4));
+    receiver.close();
+    assert_eq!((sender.send_batch(&mut batch), batch.len()), (Err(Closed), 4));
+}
+
+/// The receiver goes while a sender waits for nothing else, and while another sends.
+#[test]
+fn a_sender_waits_for_the_end() {
+    let (sender, receiver) = numbers(1, OnFull::Block);
+    assert!(!sender.closed_timeout(Duration::from_millis(1)) && !sender.is_disconnected());
+    let (watcher, permit) = (sender.clone(), receiver.permit().unwrap());
+    let thread = std::thread::spawn(move || watcher.closed());
+    assert_eq!(sender.send(1), Ok(None));
+    drop(receiver);
+    thread.join().unwrap();
+    assert!(sender.closed_timeout(Duration::ZERO) && sender.is_disconnected());
+    assert!(permit.is_disconnected());
+    assert_eq!(permit.send(2), Err(SendError::Closed(2)));
+}
+
+/// Who could still send: a sender, then a permit, then nobody.
+#[test]
+fn a_receiver_knows_whether_somebody_is_left() {
+    let (sender, receiver) = numbers(2, OnFull::Refuse);
+    let (permit, meter) = (receiver.permit().unwrap(), receiver.meter());
+    assert_eq!(sender.send(1), Ok(None));
+    drop(sender);
+    assert!(receiver.is_closed() && !receiver.is_disconnected());
+    permit.send(2).unwrap();
+    assert!(receiver.is_disconnected());
+    assert!((&receiver).into_iter().eq([1, 2]));
+    assert_eq!(std::thread::spawn(move || meter.counters().received).join().unwrap(), 2);
+    assert_eq!(receiver.into_iter().next(), None);
+}
+
 /// The bounds of the arguments are assertions.
 #[test]
 #[should_panic(expected = "a mailbox holds")]

@@ -116,6 +116,63 @@ fn the_last_receiver_wakes_senders_and_drops_items_once() {
     assert_eq!(Arc::strong_count(&value), 1);
 }
 
+/// Two senders of batches, two receivers of batches, through three places.
+#[test]
+fn every_item_of_batches_arrives_once() {
+    let (sender, receiver) = mpmc::<Std, u32>(3, Backpressure::Block);
+    let senders = [0, ITEMS / 2].map(|first| {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            let mut batch = (first..first + ITEMS / 2).collect();
+            (sender.send_batch(&mut batch), batch)
+        })
+    });
+    drop(sender);
+    let receivers = [receiver.clone(), receiver].map(|receiver| {
+        std::thread::spawn(move || {
+            let mut items = Vec::new();
+            while let Ok(count) = receiver.recv_batch(&mut items, 2) {
+                assert!((1..=2).contains(&count));
+            }
+            items
+        })
+    });
+    for thread in senders {
+        assert_eq!(thread.join().unwrap(), (Ok(ITEMS as usize / 2), vec![]));
+    }
+    let mut all: Vec<_> = receivers.into_iter().flat_map(|it| it.join().unwrap()).collect();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..ITEMS));
+}
+
+/// Refused, then closed: what is not accepted stays where it was.
+#[test]
+fn what_a_batch_finds_no_room_for_stays_in_it() {
+    let (sender, receiver) = mpmc::<Std, u32>(2, Backpressure::Refuse);
+    let mut batch = vec![1, 2, 3, 4];
+    assert_eq!((sender.send_batch(&mut batch), &*batch), (Ok(2), &[3, 4][..]));
+    assert_eq!((sender.try_send_batch(&mut batch), batch.len()), (Ok(0), 2));
+    assert_eq!((sender.counters().refused, sender.counters().high_water), (4, 2));
+    receiver.close();
+    assert_eq!((sender.send_batch(&mut batch), &*batch), (Err(Closed), &[3, 4][..]));
+    assert!(receiver.into_iter().eq([1, 2]));
+}
+
+/// A sender waits for the end, which is the drop of the last receiver and not of the first.
+#[test]
+fn a_sender_waits_for_the_end() {
+    let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Block);
+    let (other, watcher, meter) = (receiver.clone(), sender.clone(), sender.meter());
+    let thread = std::thread::spawn(move || watcher.closed());
+    drop(receiver);
+    assert!(!sender.closed_timeout(Duration::from_millis(1)) && !sender.is_disconnected());
+    assert_eq!((sender.send(1), other.try_iter().count()), (Ok(()), 1));
+    drop(other);
+    thread.join().unwrap();
+    assert!(sender.closed_timeout(Duration::ZERO) && sender.is_disconnected());
+    assert_eq!(std::thread::spawn(move || meter.counters().received).join().unwrap(), 1);
+}
+
 /// The bounds of the argument are assertions.
 #[test]
 #[should_panic(expected = "a queue holds")]

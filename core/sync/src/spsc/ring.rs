@@ -40,6 +40,8 @@ pub(super) struct Side<P: Primitives> {
     pub(super) refused: Figure,
     /// How this side has been waiting.
     pace: Pace,
+    /// Whether its end has been dropped: a figure, nothing is concluded from it.
+    gone: Figure,
 }
 
 impl<P: Primitives> Side<P> {
@@ -51,7 +53,13 @@ impl<P: Primitives> Side<P> {
             high_water: Figure::default(),
             refused: Figure::default(),
             pace: Pace::default(),
+            gone: Figure::default(),
         })
+    }
+
+    /// This side's end goes.
+    pub(super) fn leave(&self) {
+        self.gone.add(1);
     }
 
     // Field by field: read as a whole right after a part of it was written, it would wait for that store.
@@ -85,7 +93,7 @@ impl<P: Primitives> Side<P> {
 
 pub(super) struct Shared<P: Primitives, T: Send> {
     pub(super) sending: CachePadded<Side<P>>,
-    receiving: CachePadded<Side<P>>,
+    pub(super) receiving: CachePadded<Side<P>>,
     /// See the table at the top of the file.
     end: P::AtomicUsize,
     places: Box<[P::Cell<MaybeUninit<T>>]>,
@@ -381,6 +389,19 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     pub(super) fn is_closed(&self) -> bool {
         // ORDERING: none needed, a word that leaves `OPEN` for good.
         self.end.load(Relaxed) != OPEN
+    }
+
+    pub(super) fn senders_are_gone(&self) -> bool {
+        self.sending.gone.get() != 0
+    }
+
+    pub(super) fn receivers_are_gone(&self) -> bool {
+        self.receiving.gone.get() != 0
+    }
+
+    /// What the sender sleeps on until the ring closes. It is one thread, so it waits for nothing else then.
+    pub(super) fn closing(&self) -> &EventNotifier<P> {
+        &self.not_full
     }
 
     pub(super) fn counters(&self) -> Counters {

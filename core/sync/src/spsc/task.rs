@@ -35,6 +35,30 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     }
 }
 
+impl<P: Primitives, T: Send> Sender<P, T> {
+    /// Sends like [`Sender::send_batch`], and suspends the task where that would block.
+    ///
+    /// # Errors
+    /// [`Closed`] if the ring is or gets closed; the items that were not accepted are in the vector.
+    ///
+    /// # Cancel safety
+    /// What has been sent when it is dropped has been sent; all the rest is in the vector.
+    pub async fn send_batch_async(&mut self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        if self.shared.on_full == Backpressure::Refuse {
+            return self.try_send_batch(items);
+        }
+        let shared = &*self.shared;
+        let mut sent = 0;
+        while !items.is_empty() {
+            let wanted = items.len().min(shared.capacity());
+            let room = || Some(shared.room(wanted)).filter(|room| *room != Ok(0));
+            let room = shared.not_full.until(room).await?;
+            sent += shared.send_first(items, room.min(items.len()))?;
+        }
+        Ok(sent)
+    }
+}
+
 impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Suspends the task until there is an item, and returns the oldest; the task is woken by what wakes
     /// [`Receiver::recv`]. Receivers that share a notifier are awaited through [`crate::select`].
@@ -49,6 +73,29 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         shared.not_empty.until(|| match shared.ready(1) {
             Ok(0) => None,
             Ok(_) => Some(Ok(shared.receive())),
+            Err(Closed) => Some(Err(Closed)),
+        })
+    }
+
+    /// Suspends the task until there is an item, appends all that are there, at most `max`, and returns how
+    /// many. It wakes the sender once.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing more can come.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped has taken nothing.
+    pub fn recv_batch_async(
+        &mut self,
+        items: &mut Vec<T>,
+        max: usize,
+    ) -> impl Future<Output = Result<usize, Closed>> + Send {
+        let shared = &*self.shared;
+        let wanted = max.min(shared.capacity());
+        shared.not_empty.until(move || match shared.ready(wanted) {
+            _ if max == 0 => Some(Ok(0)),
+            Ok(0) => None,
+            Ok(ready) => Some(Ok(shared.receive_all(items, ready.min(max)))),
             Err(Closed) => Some(Err(Closed)),
         })
     }

@@ -142,6 +142,35 @@ fn items_may_have_no_size() {
     assert_eq!(receiver.iter().count(), 2);
 }
 
+/// A sender waits for the end; a meter in a third thread reads the figures.
+#[test]
+fn a_sender_waits_for_the_end() {
+    let (sender, receiver) = numbers(1, Backpressure::Block);
+    let meter = sender.meter();
+    assert_eq!((sender.send(1), receiver.try_iter().count()), (Ok(()), 1));
+    assert!(!sender.closed_timeout(Duration::from_millis(1)) && !sender.is_disconnected());
+    let thread = std::thread::spawn(move || {
+        sender.closed();
+        sender.is_disconnected()
+    });
+    drop(receiver);
+    assert!(thread.join().unwrap());
+    assert_eq!(std::thread::spawn(move || meter.counters().received).join().unwrap(), 1);
+}
+
+/// Whether the sender is there, and what it has left, by an iterator that owns the receiver.
+#[test]
+fn a_receiver_knows_whether_somebody_is_left() {
+    let (sender, receiver) = numbers(2, Backpressure::Refuse);
+    assert_eq!(sender.send(1), Ok(()));
+    sender.close();
+    assert!(receiver.is_closed() && !receiver.is_disconnected());
+    drop(sender);
+    assert!(receiver.is_disconnected());
+    assert_eq!((&receiver).into_iter().next(), Some(1));
+    assert_eq!(receiver.into_iter().next(), None);
+}
+
 /// The bounds of the argument are assertions.
 #[test]
 #[should_panic(expected = "a ring holds")]

@@ -1,0 +1,214 @@
+//! What the ends of every channel with several items have in common, written once: the end of the channel,
+//! its figures, its iterators.
+//!
+//! **Contract.** A channel's `Shared` says how it closes, whether it is closed, who is left, what its figures
+//! are, and where a sender sleeps that waits for the closing (`closing`): a notifier on which nobody waits for
+//! anything else, or nobody at all at that time (R1 of the notifier). Closing notifies all of its sleepers.
+//!
+//! Nothing is handed over by these calls: a closing that is seen orders no memory. What `recv` and its kin
+//! return at the end does.
+
+/// Defines these methods and traits for `Sender` and `Receiver` of the module, both around `shared`.
+macro_rules! ends {
+    ($channel:literal) => {
+        impl<P: Primitives, T: Send> Sender<P, T> {
+            /// Closes the channel, for all its ends: nothing more is accepted, what was accepted can still
+            /// be received. Does not block (beyond a lock that others hold for a few instructions).
+            pub fn close(&self) {
+                self.shared.close_by_sender();
+            }
+
+            /// Returns whether the channel is closed: no send will be accepted any more.
+            #[must_use]
+            pub fn is_closed(&self) -> bool {
+                self.shared.is_closed()
+            }
+
+            /// Returns whether the other side has gone: no receiver is left, so nobody will see what is in
+            /// the channel. It is closed then; it may have been closed before.
+            #[must_use]
+            pub fn is_disconnected(&self) -> bool {
+                self.shared.receivers_are_gone()
+            }
+
+            /// Blocks until the channel is closed, by any end, or because the other side has gone; the
+            /// closing wakes this thread. Nothing is sent.
+            pub fn closed(&self) {
+                self.shared.closing().wait_until(|| self.is_closed().then_some(()));
+            }
+
+            /// Blocks like `closed`, for at most about `timeout`, and returns whether the channel is closed.
+            #[must_use]
+            pub fn closed_timeout(&self, timeout: core::time::Duration) -> bool {
+                let is_closed = || self.is_closed().then_some(());
+                self.shared.closing().wait_until_timeout(timeout, is_closed).is_some()
+            }
+
+            /// Suspends the task until the channel is closed; the closing wakes it.
+            ///
+            /// # Cancel safety
+            /// The future can be dropped at any moment; another one waits as well.
+            pub fn closed_async(&self) -> impl Future<Output = ()> + Send {
+                let shared = &*self.shared;
+                shared.closing().until(move || shared.is_closed().then_some(()))
+            }
+
+            /// Returns the figures of the channel. Does not block.
+            #[must_use]
+            pub fn counters(&self) -> $crate::Counters {
+                self.shared.counters()
+            }
+
+            /// Returns a meter, with which any thread can read the figures.
+            #[must_use]
+            pub fn meter(&self) -> Meter<P, T> {
+                Meter { shared: self.shared.clone() }
+            }
+        }
+
+        impl<P: Primitives, T: Send> Receiver<P, T> {
+            /// Closes the channel, for all its ends: nothing more is accepted, what was accepted can still
+            /// be received. Does not block (beyond a lock that others hold for a few instructions).
+            pub fn close(&self) {
+                self.shared.close_by_receiver();
+            }
+
+            /// Returns whether the channel is closed; there may still be items in it.
+            #[must_use]
+            pub fn is_closed(&self) -> bool {
+                self.shared.is_closed()
+            }
+
+            /// Returns whether the other side has gone: nobody is left who could send. There may still be
+            /// items in the channel.
+            #[must_use]
+            pub fn is_disconnected(&self) -> bool {
+                self.shared.senders_are_gone()
+            }
+
+            /// Returns an iterator that receives until nothing more can come; it blocks like `recv`.
+            pub fn iter(&self) -> $crate::iter::Iter<'_, Self> {
+                $crate::iter::Iter(self)
+            }
+
+            /// Returns an iterator that receives what is there; it does not block.
+            pub fn try_iter(&self) -> $crate::iter::TryIter<'_, Self> {
+                $crate::iter::TryIter(self)
+            }
+
+            /// Returns the figures of the channel. Does not block.
+            #[must_use]
+            pub fn counters(&self) -> $crate::Counters {
+                self.shared.counters()
+            }
+
+            /// Returns a meter, with which any thread can read the figures.
+            #[must_use]
+            pub fn meter(&self) -> Meter<P, T> {
+                Meter { shared: self.shared.clone() }
+            }
+        }
+
+        /// Reads the figures of a channel without being one of its ends, from any thread. It keeps neither
+        /// side alive: senders and receivers end as if it were not there.
+        pub struct Meter<P: Primitives, T: Send> {
+            shared: P::Arc<Shared<P, T>>,
+        }
+
+        impl<P: Primitives, T: Send> Meter<P, T> {
+            /// Returns the figures of the channel. Does not block.
+            #[must_use]
+            pub fn counters(&self) -> $crate::Counters {
+                self.shared.counters()
+            }
+        }
+
+        impl<P: Primitives, T: Send> $crate::iter::sealed::Receives for Receiver<P, T> {
+            type Item = T;
+            fn next(&self) -> Option<T> {
+                self.recv().ok()
+            }
+            fn next_now(&self) -> Option<T> {
+                self.try_recv().ok()
+            }
+        }
+
+        impl<P: Primitives, T: Send> IntoIterator for Receiver<P, T> {
+            type Item = T;
+            type IntoIter = $crate::iter::IntoIter<Self>;
+            fn into_iter(self) -> Self::IntoIter {
+                $crate::iter::IntoIter(self)
+            }
+        }
+
+        impl<'a, P: Primitives, T: Send> IntoIterator for &'a Receiver<P, T> {
+            type Item = T;
+            type IntoIter = $crate::iter::Iter<'a, Receiver<P, T>>;
+            fn into_iter(self) -> Self::IntoIter {
+                self.iter()
+            }
+        }
+
+        $crate::ends::opaque_debug!($channel; Sender, Receiver, Meter);
+    };
+}
+
+/// Implements `Debug` without a look at the content.
+macro_rules! opaque_debug {
+    ($channel:literal; $($end:ident),*) => { $(
+        impl<P: Primitives, T: Send> core::fmt::Debug for $end<P, T> {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(concat!($channel, "::", stringify!($end), " { .. }"))
+            }
+        }
+    )* };
+}
+
+pub(crate) use {ends, opaque_debug};
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+
+    use crate::{Backpressure, Closed, OnFull, Std, mailbox, mpmc, spsc};
+
+    fn send<F: Send>(future: F) -> F {
+        future
+    }
+
+    /// A batch of three through two places, in batches, by tasks: what is not sent is in the vector, dropped
+    /// or not; a receive that is dropped has taken nothing; the futures may change threads.
+    macro_rules! batches {
+        ($($name:ident: $open:expr;)*) => { $(
+            #[test]
+            #[allow(unused_mut, reason = "the ends of a ring are awaited one future at a time")]
+            fn $name() {
+                let (mut sender, mut receiver) = $open;
+                let mut context = Context::from_waker(Waker::noop());
+                let (mut batch, mut items) = (vec![1, 2, 3], Vec::<u32>::new());
+                let sent = pin!(send(sender.send_batch_async(&mut batch))).poll(&mut context);
+                assert_eq!((sent, &*batch), (Poll::Pending, &[3][..]));
+                let received = pin!(send(receiver.recv_batch_async(&mut items, 9))).poll(&mut context);
+                assert_eq!((received, &*items), (Poll::Ready(Ok(2)), &[1, 2][..]));
+                let received = pin!(receiver.recv_batch_async(&mut items, 9)).poll(&mut context);
+                assert_eq!(received, Poll::Pending);
+                let sent = pin!(sender.send_batch_async(&mut batch)).poll(&mut context);
+                assert_eq!((sent, batch.len()), (Poll::Ready(Ok(1)), 0));
+                assert_eq!(pin!(send(sender.closed_async())).poll(&mut context), Poll::Pending);
+                receiver.close();
+                assert_eq!(pin!(sender.closed_async()).poll(&mut context), Poll::Ready(()));
+                let received = pin!(receiver.recv_batch_async(&mut items, 0)).poll(&mut context);
+                assert_eq!((received, receiver.recv()), (Poll::Ready(Ok(0)), Ok(3)));
+                let received = pin!(receiver.recv_batch_async(&mut items, 1)).poll(&mut context);
+                assert_eq!(received, Poll::Ready(Err(Closed)));
+            }
+        )* };
+    }
+
+    batches! {
+        batches_of_tasks_through_a_mailbox: mailbox::mailbox::<Std, u32>(2, 0, OnFull::Block);
+        batches_of_tasks_through_a_ring: spsc::spsc::<Std, u32>(2, Backpressure::Block);
+        batches_of_tasks_through_a_pool: mpmc::mpmc::<Std, u32>(2, Backpressure::Block);
+    }
+}

@@ -1,0 +1,172 @@
+//! Batches of a mailbox: many items, one change of the credits, one link, one notification.
+//!
+//! I1 to I6: see the module above. What is accepted of a batch at once is linked as one chain, so that nothing
+//! of another sender comes between; then the receiver is notified once.
+
+use core::mem;
+
+use super::credits::Answer;
+use super::{Envelope, OnFull, Receiver, Sender};
+use crate::error::Closed;
+use crate::primitives::Primitives;
+
+impl<P: Primitives, T: Send> Sender<P, T> {
+    /// Sends items from the front of the vector as the policy says, and returns how many: with
+    /// [`OnFull::Block`] all of them, with [`OnFull::Refuse`] as many as there is room for. What is not
+    /// accepted stays in the vector. It notifies the receiver once each time that it has filled the mailbox,
+    /// and blocks like [`Sender::send`] in between.
+    ///
+    /// With [`OnFull::EvictOldest`] all of them are sent, and the vector then holds the requests that had to
+    /// go, the oldest first; of a batch above the capacity the first items are among them. If the mailbox
+    /// gets closed meanwhile, those that were not accepted stand behind them.
+    ///
+    /// # Errors
+    /// [`Closed`] if the mailbox is or gets closed; the items that were not accepted are in the vector. With
+    /// [`OnFull::EvictOldest`], only if none was accepted.
+    ///
+    /// ```
+    /// use blocksmith_sync::Std;
+    /// use blocksmith_sync::mailbox::{Closed, OnFull, mailbox};
+    ///
+    /// let (sender, receiver) = mailbox::<Std, u32>(2, 0, OnFull::EvictOldest);
+    /// let mut batch = vec![1, 2, 3];
+    /// assert_eq!((sender.send_batch(&mut batch), &*batch), (Ok(3), &[1][..]));
+    /// assert!(receiver.try_iter().eq([2, 3]));
+    /// receiver.close();
+    /// assert_eq!((sender.send_batch(&mut batch), batch), (Err(Closed), vec![1]));
+    /// ```
+    pub fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        if self.shared.on_full != OnFull::Block {
+            return self.try_send_batch(items);
+        }
+        let mut sent = 0;
+        while !items.is_empty() {
+            sent += self.shared.not_full.wait_until(|| self.offer_batch(items))?;
+        }
+        Ok(sent)
+    }
+
+    /// Sends as many items from the front of the vector as there is room for, without blocking, and
+    /// returns how many. The others stay in the vector; they count as refused. With [`OnFull::EvictOldest`]
+    /// it does what [`Sender::send_batch`] does.
+    ///
+    /// # Errors
+    /// [`Closed`] if the mailbox is closed; the vector is as it was.
+    pub fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        if self.shared.on_full == OnFull::EvictOldest {
+            return self.send_and_evict(items);
+        }
+        let sent = self.offer_batch(items).unwrap_or(Ok(0))?;
+        self.shared.counts.refused(items.len() as u64);
+        Ok(sent)
+    }
+
+    /// Sends like [`Sender::send_batch`], and suspends the task where that would block.
+    ///
+    /// # Errors
+    /// As [`Sender::send_batch`].
+    ///
+    /// # Cancel safety
+    /// What has been sent when it is dropped has been sent; all the rest is in the vector.
+    pub async fn send_batch_async(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        if self.shared.on_full != OnFull::Block {
+            return self.try_send_batch(items);
+        }
+        let mut sent = 0;
+        while !items.is_empty() {
+            sent += self.shared.not_full.until(|| self.offer_batch(items)).await?;
+        }
+        Ok(sent)
+    }
+
+    /// Sends the first items, as many as there are credits for, at least one; `None`: wait.
+    fn offer_batch(&self, items: &mut Vec<T>) -> Option<Result<usize, Closed>> {
+        let shared = &*self.shared;
+        match shared.credits.accept_some(items.len()) {
+            Ok((count, depth)) => {
+                shared.counts.accepted(depth);
+                let first = items.drain(..count).map(|item| Envelope { item, reply: false });
+                shared.queue.push_all(&self.stash, first);
+                shared.not_empty.notify_one();
+                Some(Ok(count))
+            }
+            Err(Answer::Closed) => Some(Err(Closed)),
+            Err(_) => None,
+        }
+    }
+
+    /// Sends all, one by one, and leaves what had to go, and what the end was in the way of.
+    fn send_and_evict(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        let shared = &*self.shared;
+        let mut sent = 0;
+        let mut rest = mem::take(items).into_iter();
+        let mut is_closed = shared.credits.is_closed();
+        while !is_closed && let Some(item) = rest.next() {
+            let accepted = match shared.credits.accept() {
+                Answer::Accepted(depth) => Ok((None, depth)),
+                Answer::Closed => Err(Answer::Closed),
+                Answer::Full => shared.accept_or_evict(),
+            };
+            match accepted {
+                Ok((evicted, depth)) => {
+                    // Linked at once: an evictor waits for the oldest, which may be this one.
+                    shared.counts.accepted(depth);
+                    shared.queue.push(&self.stash, Envelope { item, reply: false });
+                    items.extend(evicted);
+                    sent += 1;
+                }
+                Err(_) => {
+                    items.push(item);
+                    is_closed = true;
+                }
+            }
+        }
+        items.extend(rest);
+        if sent > 0 {
+            shared.not_empty.notify_one();
+        }
+        if is_closed && sent == 0 { Err(Closed) } else { Ok(sent) }
+    }
+}
+
+impl<P: Primitives, T: Send> Receiver<P, T> {
+    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how many.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing more can come.
+    pub fn recv_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
+        if max == 0 {
+            return Ok(0);
+        }
+        items.push(self.recv()?);
+        Ok(1 + self.drain(items, max - 1))
+    }
+
+    /// Suspends the task like [`Receiver::recv_batch`] blocks its thread.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing more can come.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped has taken nothing (A1 of `task`).
+    pub fn recv_batch_async(
+        &mut self,
+        items: &mut Vec<T>,
+        max: usize,
+    ) -> impl Future<Output = Result<usize, Closed>> + Send {
+        let Self { shared, withheld, .. } = self;
+        let shared = &**shared;
+        shared.not_empty.until(move || {
+            let count = shared.drain(withheld, items, max);
+            match count {
+                0 if max > 0 => shared.ended(withheld).then_some(Err(Closed)),
+                _ => Some(Ok(count)),
+            }
+        })
+    }
+
+    /// Appends the items that are linked, at most `max`, and returns how many. Does not block.
+    pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
+        self.shared.drain(&self.withheld, items, max)
+    }
+}

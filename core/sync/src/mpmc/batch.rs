@@ -1,0 +1,155 @@
+//! Batches of a pool's queue: many items, one lock, one notification.
+//!
+//! I1 to I6: see the module above. A batch is to it what so many items are, one right after the other.
+
+use crate::error::Closed;
+use crate::policy::Backpressure;
+use crate::primitives::Ordering::{Acquire, Relaxed, Release};
+use crate::primitives::{Atomic, Cell, Mutex, Primitives};
+
+use super::{ITEM, Receiver, Refusal, Sender, Shared};
+
+impl<P: Primitives, T: Send> Shared<P, T> {
+    /// Puts the first items in places, as many as there is room for, at least one; or says why not.
+    fn offer_batch(&self, items: &mut Vec<T>) -> Result<usize, Refusal> {
+        // ORDERING: none needed, a look that saves the lock (I5).
+        self.room_in(self.state.load(Relaxed))?;
+        let count = {
+            let mut tail = self.tail.lock();
+            // ORDERING: pairs with the release in `receive`: the places are empty.
+            let state = self.state.load(Acquire);
+            self.room_in(state)?;
+            let room = self.places.len() - state / ITEM;
+            let count = room.min(items.len());
+            for item in items.drain(..count) {
+                // SAFETY: the place is the lock holder's, and holds nothing (I1, I2).
+                self.places[*tail].with_mut(|place| unsafe {
+                    (*place).write(item);
+                });
+                *tail = self.next(*tail);
+            }
+            self.counts.accepted((state / ITEM + count) as u64);
+            // ORDERING: pairs with the acquiring look under the lock in `receive`.
+            self.state.fetch_add(count * ITEM, Release);
+            count
+        };
+        self.not_empty.notify_many(u32::try_from(count).unwrap_or(u32::MAX));
+        Ok(count)
+    }
+
+    /// As `offer_batch`; `None`: wait.
+    fn offer_some(&self, items: &mut Vec<T>) -> Option<Result<usize, Closed>> {
+        match self.offer_batch(items) {
+            Ok(count) => Some(Ok(count)),
+            Err(Refusal::Closed) => Some(Err(Closed)),
+            Err(Refusal::Full) => None,
+        }
+    }
+}
+
+impl<P: Primitives, T: Send> Sender<P, T> {
+    /// Sends items from the front of the vector as the policy says, and returns how many: with
+    /// [`Backpressure::Block`] all of them, with `Refuse` as many as there is room for. What is not
+    /// accepted stays in the vector. Each time that it has filled the queue it wakes a receiver for each
+    /// item; blocks like [`Sender::send`] in between, and other senders' items may come there.
+    ///
+    /// # Errors
+    /// [`Closed`] if the queue is or gets closed; the items that were not accepted are in the vector.
+    ///
+    /// ```
+    /// use blocksmith_sync::mpmc::mpmc;
+    /// use blocksmith_sync::{Backpressure, Closed, Std};
+    ///
+    /// let (tasks, pool) = mpmc::<Std, u32>(2, Backpressure::Refuse);
+    /// let mut batch = vec![1, 2, 3];
+    /// assert_eq!((tasks.send_batch(&mut batch), &*batch), (Ok(2), &[3][..]));
+    /// assert!(pool.try_iter().eq([1, 2]));
+    /// pool.close();
+    /// assert_eq!((tasks.send_batch(&mut batch), batch), (Err(Closed), vec![3]));
+    /// ```
+    pub fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        if self.shared.on_full == Backpressure::Refuse {
+            return self.try_send_batch(items);
+        }
+        let mut sent = 0;
+        while !items.is_empty() {
+            sent += self.shared.not_full.wait_until(|| self.shared.offer_some(items))?;
+        }
+        Ok(sent)
+    }
+
+    /// Sends as many items from the front of the vector as there is room for, without blocking, and
+    /// returns how many. The others stay in the vector; they count as refused.
+    ///
+    /// # Errors
+    /// [`Closed`] if the queue is closed; the vector is as it was.
+    pub fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        let sent = self.shared.offer_some(items).unwrap_or(Ok(0))?;
+        self.shared.counts.refused(items.len() as u64);
+        Ok(sent)
+    }
+
+    /// Sends like [`Sender::send_batch`], and suspends the task where that would block.
+    ///
+    /// # Errors
+    /// [`Closed`] if the queue is or gets closed; the items that were not accepted are in the vector.
+    ///
+    /// # Cancel safety
+    /// What has been sent when it is dropped has been sent; all the rest is in the vector.
+    pub async fn send_batch_async(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        if self.shared.on_full == Backpressure::Refuse {
+            return self.try_send_batch(items);
+        }
+        let mut sent = 0;
+        while !items.is_empty() {
+            sent += self.shared.not_full.until(|| self.shared.offer_some(items)).await?;
+        }
+        Ok(sent)
+    }
+}
+
+impl<P: Primitives, T: Send> Receiver<P, T> {
+    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how many.
+    /// It reserves room for as many as there can be, and wakes one sender for each.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing more can come.
+    pub fn recv_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
+        self.shared.not_empty.wait_until(|| self.receive_some(items, max))
+    }
+
+    /// Suspends the task like [`Receiver::recv_batch`] blocks its thread.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing more can come.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped has taken nothing.
+    pub fn recv_batch_async(
+        &self,
+        items: &mut Vec<T>,
+        max: usize,
+    ) -> impl Future<Output = Result<usize, Closed>> + Send {
+        self.shared.not_empty.until(move || self.receive_some(items, max))
+    }
+
+    /// Appends the items that are there, at most `max`, and returns how many. Does not block.
+    pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
+        self.receive_all(items, max).unwrap_or(0)
+    }
+
+    /// Returns how many were received, or that nothing more can come; `None`: wait.
+    fn receive_some(&self, items: &mut Vec<T>, max: usize) -> Option<Result<usize, Closed>> {
+        if max == 0 {
+            return Some(Ok(0));
+        }
+        let received = self.receive_all(items, max);
+        (received != Ok(0)).then_some(received)
+    }
+
+    fn receive_all(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
+        let max = max.min(self.shared.places.len());
+        items.reserve(max); // so that pushing, under the lock, neither allocates nor panics
+        self.shared.receive(max, |item| items.push(item))
+    }
+}

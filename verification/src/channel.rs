@@ -1,0 +1,333 @@
+//! The channels of core behind one vocabulary: what is asked of all of them is written once, over these
+//! traits, and instantiated for each.
+//!
+//! **Contract.** The traits add nothing to the ends that they stand for; each method is the call of that
+//! name. A send answers with the item that it evicted, if the channel can do that.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use blocksmith_sync::notifier::EventNotifier;
+use blocksmith_sync::{
+    Backpressure, Closed, Counters, OnFull, Primitives, RecvTimeoutError, SendError, TryRecvError,
+    mailbox, mpmc, spsc,
+};
+
+/// What comes of a send.
+pub type Sent<T> = Result<Option<T>, SendError<T>>;
+
+/// A sender.
+pub trait Sends<T>: Send + Sized + 'static {
+    /// `send`.
+    fn send(&self, item: T) -> Sent<T>;
+    /// `try_send`.
+    fn try_send(&self, item: T) -> Sent<T>;
+    /// `send_timeout`.
+    fn send_timeout(&self, item: T, timeout: Duration) -> Sent<T>;
+    /// `send_async`.
+    fn send_async(&mut self, item: T) -> impl Future<Output = Sent<T>>;
+    /// `send_batch`.
+    fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed>;
+    /// `try_send_batch`.
+    fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed>;
+    /// `send_batch_async`.
+    fn send_batch_async(
+        &mut self,
+        items: &mut Vec<T>,
+    ) -> impl Future<Output = Result<usize, Closed>>;
+    /// `close`.
+    fn close(&self);
+    /// `is_closed`.
+    fn is_closed(&self) -> bool;
+    /// `is_disconnected`.
+    fn is_disconnected(&self) -> bool;
+    /// `closed`.
+    fn closed(&self);
+    /// `closed_timeout`.
+    fn closed_timeout(&self, timeout: Duration) -> bool;
+    /// `closed_async`.
+    fn closed_async(&self) -> impl Future<Output = ()>;
+    /// `counters`.
+    fn counters(&self) -> Counters;
+}
+
+/// A receiver.
+pub trait Receives<T>: Send + Sized + 'static {
+    /// `recv`.
+    ///
+    /// # Errors
+    /// When nothing more can come.
+    fn recv(&self) -> Result<T, Closed>;
+    /// `try_recv`.
+    ///
+    /// # Errors
+    /// When nothing is there.
+    fn try_recv(&self) -> Result<T, TryRecvError>;
+    /// `recv_timeout`.
+    ///
+    /// # Errors
+    /// When nothing came.
+    fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError>;
+    /// `recv_async`.
+    fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>>;
+    /// `recv_batch`.
+    ///
+    /// # Errors
+    /// When nothing more can come.
+    fn recv_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed>;
+    /// `recv_batch_async`.
+    fn recv_batch_async(
+        &mut self,
+        items: &mut Vec<T>,
+        max: usize,
+    ) -> impl Future<Output = Result<usize, Closed>>;
+    /// `drain`.
+    fn drain(&self, items: &mut Vec<T>, max: usize) -> usize;
+    /// `iter`.
+    fn iter(&self) -> impl Iterator<Item = T>;
+    /// `close`.
+    fn close(&self);
+    /// `is_closed`.
+    fn is_closed(&self) -> bool;
+    /// `is_disconnected`.
+    fn is_disconnected(&self) -> bool;
+}
+
+/// A channel, by its ends.
+pub trait Channel: Copy + Debug + Send + Sync + 'static {
+    /// The protocol's name: that of its module.
+    const NAME: &'static str;
+    /// The end that sends.
+    type Sender<P: Primitives, T: Send + 'static>: Sends<T>;
+    /// The end that receives.
+    type Receiver<P: Primitives, T: Send + 'static>: Receives<T>;
+
+    /// Returns a new channel of `capacity` places.
+    fn open<P: Primitives, T: Send + 'static>(
+        capacity: usize,
+        on_full: OnFull,
+    ) -> (Self::Sender<P, T>, Self::Receiver<P, T>);
+
+    /// Returns at most `wanted` senders, of which `sender` is one: as many as the channel can have.
+    fn senders<P: Primitives, T: Send + 'static>(
+        sender: Self::Sender<P, T>,
+        wanted: usize,
+    ) -> Vec<Self::Sender<P, T>>;
+
+    /// Returns at most `wanted` receivers likewise.
+    fn receivers<P: Primitives, T: Send + 'static>(
+        receiver: Self::Receiver<P, T>,
+        wanted: usize,
+    ) -> Vec<Self::Receiver<P, T>>;
+}
+
+/// A channel whose receiver can share a notifier with others.
+pub trait Shares: Channel {
+    /// Returns a new channel whose receiver is woken through `notifier`.
+    fn open_on<P: Primitives, T: Send + 'static>(
+        notifier: P::Arc<EventNotifier<P>>,
+        capacity: usize,
+        on_full: OnFull,
+    ) -> (Self::Sender<P, T>, Self::Receiver<P, T>);
+}
+
+/// What a send answers when it has accepted.
+trait Accepted<T> {
+    fn evicted(self) -> Option<T>;
+}
+impl<T> Accepted<T> for () {
+    fn evicted(self) -> Option<T> {
+        None
+    }
+}
+impl<T> Accepted<T> for Option<T> {
+    fn evicted(self) -> Option<T> {
+        self
+    }
+}
+
+macro_rules! ends {
+    ($module:ident) => {
+        impl<P: Primitives, T: Send + 'static> Sends<T> for $module::Sender<P, T> {
+            fn send(&self, item: T) -> Sent<T> {
+                self.send(item).map(Accepted::evicted)
+            }
+            fn try_send(&self, item: T) -> Sent<T> {
+                self.try_send(item).map(Accepted::evicted)
+            }
+            fn send_timeout(&self, item: T, timeout: Duration) -> Sent<T> {
+                self.send_timeout(item, timeout).map(Accepted::evicted)
+            }
+            async fn send_async(&mut self, item: T) -> Sent<T> {
+                Self::send_async(self, item).await.map(Accepted::evicted)
+            }
+            fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+                self.send_batch(items)
+            }
+            fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+                self.try_send_batch(items)
+            }
+            fn send_batch_async(
+                &mut self,
+                items: &mut Vec<T>,
+            ) -> impl Future<Output = Result<usize, Closed>> {
+                Self::send_batch_async(self, items)
+            }
+            fn close(&self) {
+                self.close();
+            }
+            fn is_closed(&self) -> bool {
+                self.is_closed()
+            }
+            fn is_disconnected(&self) -> bool {
+                self.is_disconnected()
+            }
+            fn closed(&self) {
+                self.closed();
+            }
+            fn closed_timeout(&self, timeout: Duration) -> bool {
+                self.closed_timeout(timeout)
+            }
+            fn closed_async(&self) -> impl Future<Output = ()> {
+                self.closed_async()
+            }
+            fn counters(&self) -> Counters {
+                self.counters()
+            }
+        }
+
+        impl<P: Primitives, T: Send + 'static> Receives<T> for $module::Receiver<P, T> {
+            fn recv(&self) -> Result<T, Closed> {
+                self.recv()
+            }
+            fn try_recv(&self) -> Result<T, TryRecvError> {
+                self.try_recv()
+            }
+            fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+                self.recv_timeout(timeout)
+            }
+            fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> {
+                Self::recv_async(self)
+            }
+            fn recv_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
+                self.recv_batch(items, max)
+            }
+            fn recv_batch_async(
+                &mut self,
+                items: &mut Vec<T>,
+                max: usize,
+            ) -> impl Future<Output = Result<usize, Closed>> {
+                Self::recv_batch_async(self, items, max)
+            }
+            fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
+                self.drain(items, max)
+            }
+            fn iter(&self) -> impl Iterator<Item = T> {
+                self.iter()
+            }
+            fn close(&self) {
+                self.close();
+            }
+            fn is_closed(&self) -> bool {
+                self.is_closed()
+            }
+            fn is_disconnected(&self) -> bool {
+                self.is_disconnected()
+            }
+        }
+    };
+}
+ends!(mailbox);
+ends!(spsc);
+ends!(mpmc);
+
+/// Returns the policy for a channel that cannot evict.
+fn backpressure(on_full: OnFull) -> Backpressure {
+    Backpressure::try_from(on_full).expect("a policy of this channel")
+}
+
+/// Returns `count` ends, of which `end` is one.
+fn copies<E: Clone>(end: E, count: usize) -> Vec<E> {
+    let mut ends: Vec<_> = (1..count).map(|_| end.clone()).collect();
+    ends.push(end);
+    ends
+}
+
+macro_rules! channel {
+    (
+        $(#[$text:meta])* $name:ident, $module:ident,
+        open: $open:expr, senders: $senders:expr, receivers: $receivers:expr
+    ) => {
+        $(#[$text])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl Channel for $name {
+            const NAME: &'static str = stringify!($module);
+            type Sender<P: Primitives, T: Send + 'static> = $module::Sender<P, T>;
+            type Receiver<P: Primitives, T: Send + 'static> = $module::Receiver<P, T>;
+
+            fn open<P: Primitives, T: Send + 'static>(
+                capacity: usize,
+                on_full: OnFull,
+            ) -> (Self::Sender<P, T>, Self::Receiver<P, T>) {
+                $open(capacity, on_full)
+            }
+
+            fn senders<P: Primitives, T: Send + 'static>(
+                sender: Self::Sender<P, T>,
+                wanted: usize,
+            ) -> Vec<Self::Sender<P, T>> {
+                $senders(sender, wanted)
+            }
+
+            fn receivers<P: Primitives, T: Send + 'static>(
+                receiver: Self::Receiver<P, T>,
+                wanted: usize,
+            ) -> Vec<Self::Receiver<P, T>> {
+                $receivers(receiver, wanted)
+            }
+        }
+    };
+}
+
+channel! {
+    /// The mailbox: many senders, one receiver. It reserves no replies here.
+    Mailbox, mailbox,
+    open: |capacity, on_full| mailbox::mailbox(capacity, 0, on_full),
+    senders: copies, receivers: |receiver, _| vec![receiver]
+}
+
+channel! {
+    /// The ring: one sender, one receiver.
+    Spsc, spsc,
+    open: |capacity, on_full| spsc::spsc(capacity, backpressure(on_full)),
+    senders: |sender, _| vec![sender], receivers: |receiver, _| vec![receiver]
+}
+
+channel! {
+    /// The pool's queue: many senders, many receivers.
+    Mpmc, mpmc,
+    open: |capacity, on_full| mpmc::mpmc(capacity, backpressure(on_full)),
+    senders: copies, receivers: copies
+}
+
+impl Shares for Mailbox {
+    fn open_on<P: Primitives, T: Send + 'static>(
+        notifier: P::Arc<EventNotifier<P>>,
+        capacity: usize,
+        on_full: OnFull,
+    ) -> (Self::Sender<P, T>, Self::Receiver<P, T>) {
+        mailbox::mailbox_on(notifier, capacity, 0, on_full)
+    }
+}
+
+impl Shares for Spsc {
+    fn open_on<P: Primitives, T: Send + 'static>(
+        notifier: P::Arc<EventNotifier<P>>,
+        capacity: usize,
+        on_full: OnFull,
+    ) -> (Self::Sender<P, T>, Self::Receiver<P, T>) {
+        spsc::spsc_on(notifier, capacity, backpressure(on_full))
+    }
+}
