@@ -213,7 +213,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             mailbox::a_permit_delivers,
             "a permit delivers into a full and closed mailbox, without blocking", Some("M8"),
-            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(1_000_000), std: RUNS,
         },
         scenario! {
             mailbox::a_dropped_permit_ends_the_stream,
