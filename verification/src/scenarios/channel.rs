@@ -481,7 +481,7 @@ pub(super) fn shared<C: Shares>() -> Vec<Scenario> {
     vec![scenario! {
         channel::two_inputs_one_thread for C,
         "a thread that waits for two channels through one notifier misses neither", None,
-        threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: of::<C, _>(TOO_LARGE, restless_states(400_000), None),
+        threads: 2, loom: restless(of::<C, _>(1, 2, 2)), shuttle: SAMPLE, stepped: of::<C, _>(TOO_LARGE, restless_states(400_000), None),
         std: RUNS,
     }]
 }

@@ -193,7 +193,7 @@ pub(super) fn list() -> Vec<Scenario> {
             mailbox::two_senders,
             "each item of two senders arrives once; recv sleeps on busy and is woken",
             Some("M3"),
-            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,
         },
         scenario! {
             mailbox::busy_is_not_empty,
