@@ -1,16 +1,18 @@
 ---------------------------- MODULE EventNotifier ----------------------------
 (* An event count between producers and consumers of one queue.               *)
 (*                                                                            *)
-(* A producer publishes an item, then notifies: fence, look at the number of  *)
-(* waiters and, if it is not zero, move the epoch and wake one sleeper.       *)
-(* A consumer that finds the queue empty registers, reads the epoch, fences,  *)
-(* looks at the queue a second time, and sleeps while the epoch is unchanged. *)
+(* A producer publishes an item, then notifies: fence, look at the counts and *)
+(* go on if a consumer is registered that no wake is on its way to: claim it, *)
+(* that is, count one wake more; then move the epoch, then wake one sleeper.  *)
+(* A consumer that finds the queue empty reads the epoch, registers, fences,  *)
+(* looks at the queue a second time, and sleeps if the epoch is unchanged.    *)
+(* When it goes, it takes one wake off the count, if there is any.            *)
 (*                                                                            *)
 (* With Buffered, a publication and a registration stay in the writer's store *)
 (* buffer until it drains, at any later moment; a fence waits for the drain.  *)
 (* This is the store-buffer part of weak memory only: enough to need both     *)
-(* fences. The constants SecondLook, ProducerFence and ConsumerFence remove   *)
-(* one part of the protocol each; the configurations that do must fail.       *)
+(* fences. The last six constants remove one part of the protocol each; the   *)
+(* configurations that do must fail.                                          *)
 EXTENDS Naturals, Sequences, FiniteSets
 
 CONSTANTS
@@ -20,11 +22,15 @@ CONSTANTS
   Buffered,       \* whether there are store buffers
   SecondLook,     \* whether a consumer looks again after it has registered
   ProducerFence,  \* whether notify begins with a fence
-  ConsumerFence   \* whether prepare ends with a fence
+  ConsumerFence,  \* whether prepare ends with a fence
+  EpochFirst,     \* whether a consumer reads the epoch before it registers, not after
+  TakesOff,       \* whether a consumer that goes takes a wake off the count
+  SleepEnds       \* whether the end of a sleep ends the wait, whatever the epoch is
 
 VARIABLES
   queue,     \* published items, oldest first, as memory shows them
   waiters,   \* the count of registrations, as memory shows it
+  wakes,     \* the count of wakes that are on their way
   epoch,     \* the word that sleepers compare
   pc,        \* where each process stands
   sent,      \* number of items that each producer has published
@@ -32,18 +38,19 @@ VARIABLES
   unseen,    \* processes whose last store is still in their buffer
   consumed   \* items taken
 
-vars == <<queue, waiters, epoch, pc, sent, key, unseen, consumed>>
+vars == <<queue, waiters, wakes, epoch, pc, sent, key, unseen, consumed>>
 
 Items == Producers \X (1..PerProducer)
 Processes == Producers \cup Consumers
 
-ProducerPlaces == {"publish", "fence", "look", "move", "wake", "done"}
+ProducerPlaces == {"publish", "fence", "look", "claim", "move", "wake", "done"}
 ConsumerPlaces ==
   {"try", "register", "read", "fence", "recheck", "sleep", "asleep", "cancel"}
 
 TypeOK ==
   /\ \A i \in 1..Len(queue) : queue[i] \in Items
   /\ waiters \in 0..Cardinality(Consumers)
+  /\ wakes \in 0..Cardinality(Items)
   /\ epoch \in 0..Cardinality(Items)
   /\ \A p \in Producers : pc[p] \in ProducerPlaces
   /\ \A c \in Consumers : pc[c] \in ConsumerPlaces
@@ -55,6 +62,7 @@ TypeOK ==
 Init ==
   /\ queue = <<>>
   /\ waiters = 0
+  /\ wakes = 0
   /\ epoch = 0
   /\ pc = [x \in Processes |-> IF x \in Producers THEN "publish" ELSE "try"]
   /\ sent = [p \in Producers |-> 0]
@@ -79,38 +87,53 @@ Publish(p) ==
      ELSE /\ unseen' = unseen
           /\ queue' = Append(queue, <<p, sent[p] + 1>>)
   /\ Goto(p, "fence")
-  /\ UNCHANGED <<waiters, epoch, key, consumed>>
+  /\ UNCHANGED <<waiters, wakes, epoch, key, consumed>>
 
 FenceOfProducer(p) ==
   /\ pc[p] = "fence"
   /\ ProducerFence => p \notin unseen
   /\ Goto(p, "look")
-  /\ UNCHANGED <<queue, waiters, epoch, sent, key, unseen, consumed>>
+  /\ UNCHANGED <<queue, waiters, wakes, epoch, sent, key, unseen, consumed>>
+
+\* Whether a consumer is registered that no wake is on its way to.
+Sleeper == waiters > wakes
 
 Look(p) ==
   /\ pc[p] = "look"
-  /\ Goto(p, IF waiters = 0 THEN After(p) ELSE "move")
+  /\ Goto(p, IF Sleeper THEN "claim" ELSE After(p))
+  /\ UNCHANGED <<queue, waiters, wakes, epoch, sent, key, unseen, consumed>>
+
+Claim(p) ==
+  /\ pc[p] = "claim"
+  /\ IF Sleeper
+     THEN /\ wakes' = wakes + 1
+          /\ Goto(p, "move")
+     ELSE /\ wakes' = wakes
+          /\ Goto(p, After(p))
   /\ UNCHANGED <<queue, waiters, epoch, sent, key, unseen, consumed>>
 
 Move(p) ==
   /\ pc[p] = "move"
   /\ epoch' = epoch + 1
   /\ Goto(p, "wake")
-  /\ UNCHANGED <<queue, waiters, sent, key, unseen, consumed>>
+  /\ UNCHANGED <<queue, waiters, wakes, sent, key, unseen, consumed>>
 
+\* Any sleeper, also one that has come after the move.
 Wake(p) ==
   /\ pc[p] = "wake"
   /\ LET sleepers == {c \in Consumers : pc[c] = "asleep"}
+         next(c) == IF SleepEnds \/ epoch # key[c] THEN "cancel" ELSE "sleep"
      IN  IF sleepers = {}
          THEN Goto(p, After(p))
          ELSE \E c \in sleepers :
-                pc' = [pc EXCEPT ![p] = After(p), ![c] = "sleep"]
-  /\ UNCHANGED <<queue, waiters, epoch, sent, key, unseen, consumed>>
+                pc' = [pc EXCEPT ![p] = After(p), ![c] = next(c)]
+  /\ UNCHANGED <<queue, waiters, wakes, epoch, sent, key, unseen, consumed>>
 
 Producer(p) ==
   \/ Publish(p)
   \/ FenceOfProducer(p)
   \/ Look(p)
+  \/ Claim(p)
   \/ Move(p)
   \/ Wake(p)
 
@@ -125,10 +148,18 @@ TakeOr(c, taken, empty) ==
   ELSE /\ Goto(c, empty)
        /\ UNCHANGED <<consumed, queue>>
 
+Begin == IF EpochFirst THEN "read" ELSE "register"
+
 Try(c) ==
   /\ pc[c] = "try"
-  /\ TakeOr(c, "try", "register")
-  /\ UNCHANGED <<waiters, epoch, sent, key, unseen>>
+  /\ TakeOr(c, "try", Begin)
+  /\ UNCHANGED <<waiters, wakes, epoch, sent, key, unseen>>
+
+Read(c) ==
+  /\ pc[c] = "read"
+  /\ key' = [key EXCEPT ![c] = epoch]
+  /\ Goto(c, IF EpochFirst THEN "register" ELSE "fence")
+  /\ UNCHANGED <<queue, waiters, wakes, epoch, sent, unseen, consumed>>
 
 Register(c) ==
   /\ pc[c] = "register"
@@ -137,43 +168,38 @@ Register(c) ==
           /\ waiters' = waiters
      ELSE /\ unseen' = unseen
           /\ waiters' = waiters + 1
-  /\ Goto(c, "read")
-  /\ UNCHANGED <<queue, epoch, sent, key, consumed>>
-
-Read(c) ==
-  /\ pc[c] = "read"
-  /\ key' = [key EXCEPT ![c] = epoch]
-  /\ Goto(c, "fence")
-  /\ UNCHANGED <<queue, waiters, epoch, sent, unseen, consumed>>
+  /\ Goto(c, IF EpochFirst THEN "fence" ELSE "read")
+  /\ UNCHANGED <<queue, wakes, epoch, sent, key, consumed>>
 
 FenceOfConsumer(c) ==
   /\ pc[c] = "fence"
   /\ ConsumerFence => c \notin unseen
   /\ Goto(c, IF SecondLook THEN "recheck" ELSE "sleep")
-  /\ UNCHANGED <<queue, waiters, epoch, sent, key, unseen, consumed>>
+  /\ UNCHANGED <<queue, waiters, wakes, epoch, sent, key, unseen, consumed>>
 
 Recheck(c) ==
   /\ pc[c] = "recheck"
   /\ TakeOr(c, "cancel", "sleep")
-  /\ UNCHANGED <<waiters, epoch, sent, key, unseen>>
+  /\ UNCHANGED <<waiters, wakes, epoch, sent, key, unseen>>
 
 \* Comparing the epoch and going to sleep are one step.
 Sleep(c) ==
   /\ pc[c] = "sleep"
   /\ Goto(c, IF epoch = key[c] THEN "asleep" ELSE "cancel")
-  /\ UNCHANGED <<queue, waiters, epoch, sent, key, unseen, consumed>>
+  /\ UNCHANGED <<queue, waiters, wakes, epoch, sent, key, unseen, consumed>>
 
 Cancel(c) ==
   /\ pc[c] = "cancel"
   /\ c \notin unseen
   /\ waiters' = waiters - 1
+  /\ wakes' = IF TakesOff /\ wakes > 0 THEN wakes - 1 ELSE wakes
   /\ Goto(c, "try")
   /\ UNCHANGED <<queue, epoch, sent, key, unseen, consumed>>
 
 Consumer(c) ==
   \/ Try(c)
-  \/ Register(c)
   \/ Read(c)
+  \/ Register(c)
   \/ FenceOfConsumer(c)
   \/ Recheck(c)
   \/ Sleep(c)
@@ -189,7 +215,7 @@ Drain(x) ==
           /\ waiters' = waiters
      ELSE /\ waiters' = waiters + 1
           /\ queue' = queue
-  /\ UNCHANGED <<epoch, pc, sent, key, consumed>>
+  /\ UNCHANGED <<wakes, epoch, pc, sent, key, consumed>>
 
 (* ------------------------------------------------------------------ whole *)
 
@@ -227,11 +253,22 @@ PatientSpec == Init /\ [][PatientNext]_vars /\ Fairness
 
 (* ------------------------------------------------------------- properties *)
 
-\* The count is the number of consumers between registration and cancel that memory knows of.
-CountIsExact ==
-  waiters = Cardinality({c \in Consumers :
-    /\ pc[c] \in {"read", "fence", "recheck", "sleep", "asleep", "cancel"}
-    /\ c \notin unseen})
+\* Consumers between registration and cancel that memory knows of.
+Registered == {c \in Consumers :
+  /\ \/ pc[c] \in {"fence", "recheck", "sleep", "asleep", "cancel"}
+     \/ pc[c] = "read" /\ ~EpochFirst
+  /\ c \notin unseen}
+
+CountIsExact == waiters = Cardinality(Registered)
+
+\* As many as there are wakes on their way do not sleep any more, or will be woken: a claim that is not
+\* carried through yet owes one.
+NoWakeTooMany ==
+  LET ended == {c \in Registered :
+        \/ pc[c] = "cancel"
+        \/ pc[c] \in {"fence", "recheck", "sleep"} /\ key[c] # epoch}
+      owing == {p \in Producers : pc[p] \in {"move", "wake"}}
+  IN  wakes <= Cardinality(ended) + Cardinality(owing)
 
 \* An item is in one place: a buffer, the queue, or taken.
 NothingIsLost ==

@@ -23,7 +23,7 @@
 //! | [`oneshot`] | 1, 1, once | one exchange | one allocation, no more | cannot be |
 //! | [`spsc`] | 1, 1 | plain loads and stores, a fence a side; a batch no more than an item | its places, at once | [`Backpressure`] |
 //! | [`mailbox`] | many, 1 | three exchanges and a fence to send, nothing of the kind to receive; a node, recycled | its nodes, as they come, and as many spare ones, at most 1024 | [`OnFull`] |
-//! | [`mpmc`] | many, many | two locks, two exchanges, a fence a side | its places, at once | [`Backpressure`] |
+//! | [`mpmc`] | many, many | two locks, a fence a side | its places, at once | [`Backpressure`] |
 //!
 //! Begin with the mailbox. Take a ring where there will always be one sender, the pool's queue where any
 //! receiver may take any item: items leave it in order, but what is done with them may not end in order.

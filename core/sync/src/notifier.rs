@@ -9,12 +9,12 @@
 //!
 //! | call | effect | blocks |
 //! |---|---|---|
-//! | `prepare` | registers, remembers the epoch | no |
-//! | `Token::wait` | sleeps while the epoch is the remembered one | until a notification that follows `prepare` |
+//! | `prepare` | remembers the epoch, registers | no |
+//! | `Token::wait` | sleeps if the epoch is the remembered one | until a notification that follows `prepare`, or for nothing |
 //! | drop of a `Token` | unregisters | no |
 //! | `until`, polled | registers the task's waker, evaluates the condition again | no |
 //! | drop of an `Until` | unregisters; if it had been chosen, notifies another | no |
-//! | `notify_one` | if anyone is registered: moves the epoch, wakes at least one sleeper | no |
+//! | `notify_one` | moves the epoch and wakes a sleeper, if there is one that no wake is on its way to | no |
 //! | `notify_many(n)` | the same for `n` sleepers | no |
 //! | `notify_all` | the same for all of them | no |
 //!
@@ -24,42 +24,70 @@
 //! **Which waiter a notification is for.** Every token prepared before a notification moved the epoch
 //! ends its wait, or never begins it, if it is still awake; of those already asleep `notify_one` wakes
 //! one. Of the tasks it *chooses* the one that has been registered longest. Threads and tasks are counted
-//! apart: where both are registered it wakes one of each. Hence the two rules for clients of
-//! `notify_one`:
+//! apart: where both are registered it wakes one of each. Hence the two rules for clients:
 //! - R1 All that are registered wait for the same kind of thing, so that any of them can act on it.
-//!   Otherwise use `notify_all`.
+//!   Otherwise every notification is a `notify_all`.
 //! - R2 A thread whose wait ended with [`WaitOutcome::Woken`], and a task that has been chosen, evaluate
 //!   the condition before they give up. If they cannot, they call `notify_one` themselves. The helpers
 //!   of this module obey R2, on time-outs and on cancellation too.
 //!
+//! **One wake for many notifications.** The kernel is asked only where it has something to do. A token is
+//! a *sleeper* until a notification claims it; from then on a *wake is on its way*. `waiters` has both
+//! figures, and the tasks':
+//!
+//! | bits | counts | raised by | lowered by |
+//! |---|---|---|---|
+//! | 0 to 19 | wakes on their way | a notification, by what it claims | a token that goes, if not zero |
+//! | 20 to 39 | sleepers | `prepare` | a notification, by what it claims; a token that goes while no wake is on its way |
+//! | 40 to 63 | tasks in the list | a task that registers | a notification that chooses it; a task that leaves |
+//!
+//! A notification claims first, then moves the epoch, then wakes. One that finds no sleeper left does
+//! nothing at all: every token that is registered ends its wait anyhow, and its thread looks again, past a
+//! fence (W), before it sleeps the next time. It relies on the notification that has claimed to be carried
+//! through: if that thread is suspended between its claim and its wake, the wake comes when it runs again.
+//!
 //! **Invariants.**
-//! - I1 The lower half of `waiters` is the number of live tokens; each adds one before it reads the epoch
-//!   and subtracts one when dropped. The upper half is the number of entries in the list of tasks; both
+//! - I1 Wakes on their way and sleepers together are the number of live tokens: `prepare` adds one, a drop
+//!   takes one off, a claim moves some from one to the other. Tasks are the entries in the list; they
 //!   change under the list's lock.
-//! - I2 The epoch is the futex word, and only notifications change it: comparing and going to sleep are
-//!   one step, so a notification between `prepare` and the sleep prevents the sleep.
+//! - I2 The epoch is the futex word, and only claims move it: comparing and going to sleep are one step,
+//!   so a move between `prepare` and the sleep prevents the sleep.
 //! - I3 A cancel loses no notification that another waiter needs: a notification is taken away from the
-//!   others only by a thread that it wakes *in the futex*, and such a thread finds the epoch moved and
-//!   returns `Woken` (R2). A token that has not slept takes nothing. A sleeper that registered after
-//!   the epoch moved, but was woken by that notification's `wake` all the same, goes back to sleep: its
-//!   second look at the condition came after the move and saw all that was published before it, so
-//!   nothing was left for anybody else.
-//! - I4 Both halves of `waiters` stay below 2^31, so that neither runs over: `prepare` and `until`
-//!   assert it.
+//!   others only by a thread that it wakes *in the futex*, and such a thread returns `Woken` (R2). A token
+//!   that has not slept takes nothing. A sleeper that registered after the epoch moved may be woken by that
+//!   notification's `wake` all the same: then its second look came after the move and saw all that was
+//!   published before it, and it looks once more.
+//! - I4 The three figures never run over: `prepare` and `until` assert [`MAX_THREADS`] and [`MAX_TASKS`].
 //! - I5 A task is registered as long as its entry is in the list. A notification chooses it by taking
 //!   the entry out, wakes it afterwards, and is then the task's to act on (R2, see `task`).
+//! - I6 At least as many tokens as there are wakes on their way have ended their wait, or will when the
+//!   claims that are made are carried through. A claim of `n` raises the figure by `n`. Its move ends the
+//!   wait of all that have remembered an older epoch and are awake; its wake then ends `n` sleeps, or all.
+//!   Awake and not ended is only who has remembered the new epoch: it registered after the claim (see
+//!   below), so it is not among those that were claimed. A token that goes takes one off, whoever it was
+//!   meant for, be its wait ended, timed out, or cancelled: the figure may be too low, which costs a wake
+//!   that nobody needs; it is never too high, which would leave somebody asleep. For the same reason no
+//!   sleep that has ended, for whatever reason, is taken up again by the same token.
 //!
-//! The epoch wraps: a thread that is suspended between `prepare` and its sleep for exactly 2^32
-//! notifications, none more, none fewer, sleeps through them.
+//! The epoch wraps: a thread that is suspended between `prepare` and its sleep while exactly 2^32 claims
+//! are made, none more, none fewer, sleeps through them.
 //!
 //! **Memory order.** There are two SeqCst fences, (W) in `prepare` and (N) in the notification, and no
-//! ordered access. In their single total order either (N) comes first: then the waiter's second look,
-//! which follows (W), sees what was published before (N). Or (W) comes first: then the notifier's look
-//! at `waiters`, which follows (N), sees the registration, and it moves the epoch. If the waiter read
-//! the moved epoch already in `prepare`, then (N), standing before the move, and (W), standing after
-//! the read, synchronise as release and acquire fences: again the second look sees the publication.
-//! So the condition itself may be written and read relaxed. A task that registers passes a fence (W) in
-//! the same place; `task` says what holds when it is polled again.
+//! ordered access but one pair. In the fences' single total order either (N) comes first: then the waiter's
+//! second look, which follows (W), sees what was published before (N). Or (W) comes first: then the
+//! notifier's look at `waiters`, which follows (N), sees the registration. If it finds a sleeper there, it
+//! claims and moves the epoch. If it finds none, the waiter's wait ends (I6), and what it reads after its
+//! next (W) is what was published before (N), for its next registration changes `waiters` after that look.
+//! If the waiter has remembered the moved epoch already, then (N), standing before the move, and (W),
+//! standing after the read, synchronise as release and acquire fences: again the second look sees the
+//! publication. So the condition itself may be written and read relaxed.
+//!
+//! The pair: a token reads the epoch *before* it registers, and the registration releases, the claim
+//! acquires. So what a claimed token has read precedes the move that follows the claim. The other way round
+//! a token could be claimed, remember the epoch that its own notification has moved, and sleep.
+//!
+//! A task that registers passes a fence (W) in the same place; `task` says what holds when it is polled
+//! again.
 //!
 //! Reference: the "event count" of D. P. Reed and R. K. Kanodia, *Synchronization with Eventcounts and
 //! Sequencers* (1979); the futex form needs no lock.
@@ -69,21 +97,27 @@ mod task;
 use core::fmt;
 use core::time::Duration;
 
-use crate::primitives::Ordering::{Relaxed, SeqCst};
+use crate::primitives::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::primitives::{Atomic, Futex, Mutex, Primitives, WaitOutcome};
 use crate::spin::look_again;
 use task::Tasks;
 pub use task::Until;
 
-/// The largest number of threads, and of tasks, that may be registered at once (I4).
-pub const MAX_WAITERS: u32 = 1 << 31;
+/// The largest number of threads that may be registered at once (I4).
+pub const MAX_THREADS: u32 = 1 << 19;
+/// The largest number of tasks that may be registered at once (I4).
+pub const MAX_TASKS: u32 = 1 << 23;
 
-/// In `waiters`: one thread, and one task.
-const THREAD: u64 = 1;
-const TASK: u64 = 1 << 32;
+/// In `waiters`: one wake on its way, one sleeper, one task (I1).
+const WAKE: u64 = 1;
+const SLEEPER: u64 = 1 << 20;
+const TASK: u64 = 1 << 40;
 
-const fn threads(waiters: u64) -> u32 {
-    (waiters % TASK) as u32
+const fn wakes(waiters: u64) -> u32 {
+    (waiters % SLEEPER) as u32
+}
+const fn sleepers(waiters: u64) -> u32 {
+    (waiters % TASK / SLEEPER) as u32
 }
 const fn tasks(waiters: u64) -> u32 {
     (waiters / TASK) as u32
@@ -109,9 +143,9 @@ const fn tasks(waiters: u64) -> u32 {
 /// setter.join().unwrap();
 /// ```
 pub struct EventNotifier<P: Primitives> {
-    /// Live tokens, and tasks in the list (I1).
+    /// Wakes on their way, sleepers, tasks in the list (I1).
     waiters: P::AtomicU64,
-    /// Counts the notifications that met a thread; threads sleep on it (I2).
+    /// Counts the claims; threads sleep on it (I2).
     epoch: P::Futex,
     /// The tasks that wait (I5).
     tasks: P::Mutex<Tasks>,
@@ -128,21 +162,27 @@ impl<P: Primitives> EventNotifier<P> {
     /// [`Token::wait`]; drop the token to cancel. Does not block.
     ///
     /// # Panics
-    /// If [`MAX_WAITERS`] threads are registered already.
+    /// If [`MAX_THREADS`] threads are registered already.
     #[inline]
     pub fn prepare(&self) -> Token<'_, P> {
-        // ORDERING: fence (W) orders the registration before the caller's second look.
-        let others = self.waiters.fetch_add(THREAD, Relaxed);
-        assert!(threads(others) < MAX_WAITERS, "more than 2^31 threads wait");
+        let mark = P::mark();
         // ORDERING: read before fence (W), which therefore is the acquire half for this load.
         let epoch = self.epoch.load(Relaxed);
+        // ORDERING: release pairs with the acquiring claim, for the load above. Fence (W) orders the
+        // registration before the caller's second look.
+        // ORDERING(survives): loom does not let a load return what a later write of its own thread leads to.
+        let others = self.waiters.fetch_add(SLEEPER, Release);
+        let token = Token { notifier: self, epoch };
+        assert!(wakes(others) + sleepers(others) < MAX_THREADS, "more than 2^19 threads wait");
         // ORDERING: fence (W), pairs with fence (N) in `notify_many`.
         P::fence(SeqCst);
-        Token { notifier: self, epoch }
+        P::checkpoint(mark.wrapping_add(u64::from(epoch)));
+        token
     }
 
-    /// Wakes at least one of the threads and tasks that sleep, if any is registered. Call it *after*
-    /// publishing what they wait for. Rules R1 and R2 of the module apply. Does not block.
+    /// Wakes at least one of the threads and tasks that sleep, if any is registered that is not about to
+    /// look again anyhow. Call it *after* publishing what they wait for. Rules R1 and R2 of the module
+    /// apply. Does not block.
     #[inline]
     pub fn notify_one(&self) {
         self.notify_many(1);
@@ -158,12 +198,17 @@ impl<P: Primitives> EventNotifier<P> {
     /// `count` of them can act on. Call it *after* publishing. Does not block.
     #[inline]
     pub fn notify_many(&self, count: u32) {
+        let mark = P::mark();
         // ORDERING: fence (N), pairs with the fences (W) in `prepare` and `register`.
         P::fence(SeqCst);
         // ORDERING: fence (N) stands between the publication and this look.
         let waiters = self.waiters.load(Relaxed);
-        if waiters != 0 {
+        // A sleeper or a task; wakes on their way are the bits below.
+        if waiters >= SLEEPER {
             self.wake(waiters, count);
+        }
+        if tasks(waiters) == 0 {
+            P::checkpoint(mark); // nothing of what was read here is left; wakers may leave something
         }
     }
 
@@ -171,13 +216,35 @@ impl<P: Primitives> EventNotifier<P> {
     #[cold]
     #[inline(never)]
     fn wake(&self, waiters: u64, count: u32) {
-        if threads(waiters) != 0 {
+        let mark = P::mark();
+        if self.claim(waiters, count) {
             // ORDERING: fence (N), before it, is the release half for a waiter that reads this epoch.
             self.epoch.fetch_add(1, Relaxed);
+            // Not only as many as were claimed: where a `notify_all` is for different things (R1), one who
+            // came after the move must not get the wake of one who was there before.
             self.epoch.wake(count);
         }
+        P::checkpoint(mark);
         if tasks(waiters) != 0 {
             self.wake_tasks(count);
+        }
+    }
+
+    /// Announces wakes to at most `count` sleepers; returns whether there is one (I6).
+    fn claim(&self, mut waiters: u64, count: u32) -> bool {
+        loop {
+            let claimed = u64::from(count.min(sleepers(waiters)));
+            if claimed == 0 {
+                return false;
+            }
+            let after = waiters - claimed * SLEEPER + claimed * WAKE;
+            // ORDERING: pairs with the releasing registration in `prepare`: what the claimed tokens have
+            // read of the epoch precedes its move.
+            // ORDERING(survives): as there.
+            match self.waiters.compare_exchange(waiters, after, Acquire, Relaxed) {
+                Ok(_) => return true,
+                Err(found) => waiters = found,
+            }
         }
     }
 
@@ -229,7 +296,7 @@ impl<P: Primitives> EventNotifier<P> {
     pub fn waiters(&self) -> u32 {
         // ORDERING: none needed, nothing is concluded from it.
         let waiters = self.waiters.load(Relaxed);
-        threads(waiters).saturating_add(tasks(waiters))
+        wakes(waiters) + sleepers(waiters) + tasks(waiters)
     }
 }
 
@@ -264,12 +331,10 @@ pub struct Token<'a, P: Primitives> {
 
 impl<P: Primitives> Token<'_, P> {
     /// Sleeps until a notification that follows the `prepare` of this token; returns at once if there
-    /// has been one.
+    /// has been one. It may also return for nothing, as any sleep may: wait in a loop over the condition.
     pub fn wait(self) {
-        let mark = P::mark();
-        while !self.is_notified() {
+        if !self.is_notified() {
             self.notifier.epoch.wait(self.epoch);
-            P::rewind(mark);
         }
     }
 
@@ -278,21 +343,12 @@ impl<P: Primitives> Token<'_, P> {
     /// `TimedOut` is returned only by a thread that no notification has woken (I3), `Woken` obliges the
     /// caller to rule R2.
     pub fn wait_timeout(self, timeout: Duration) -> WaitOutcome {
-        let deadline = P::now().saturating_add(timeout);
-        let mark = P::mark();
-        let mut outcome = WaitOutcome::Woken;
-        loop {
-            if self.is_notified() {
-                return WaitOutcome::Woken;
-            }
-            if outcome == WaitOutcome::TimedOut {
-                return outcome;
-            }
-            let left = deadline.saturating_sub(P::now());
-            outcome = self.notifier.epoch.wait_timeout(self.epoch, left);
-            if outcome == WaitOutcome::Woken {
-                P::rewind(mark);
-            }
+        if self.is_notified() {
+            return WaitOutcome::Woken;
+        }
+        match self.notifier.epoch.wait_timeout(self.epoch, timeout) {
+            WaitOutcome::TimedOut if !self.is_notified() => WaitOutcome::TimedOut,
+            _ => WaitOutcome::Woken,
         }
     }
 
@@ -304,82 +360,27 @@ impl<P: Primitives> Token<'_, P> {
 }
 
 impl<P: Primitives> Drop for Token<'_, P> {
+    /// Takes a wake off, if one is on its way, otherwise a sleeper (I6).
     #[inline]
     fn drop(&mut self) {
-        // ORDERING: a read-modify-write acts on the latest count; nothing else depends on it (I1).
-        self.notifier.waiters.fetch_sub(THREAD, Relaxed);
+        if P::reporting() {
+            return;
+        }
+        let mark = P::mark();
+        let waiters = &self.notifier.waiters;
+        // ORDERING: none needed in this function: an exchange acts on the latest figures, and a claim
+        // acquires across it from the registrations before.
+        let mut found = waiters.load(Relaxed);
+        loop {
+            let one = if wakes(found) == 0 { SLEEPER } else { WAKE };
+            match waiters.compare_exchange(found, found - one, Relaxed, Relaxed) {
+                Ok(_) => break,
+                Err(latest) => found = latest,
+            }
+        }
+        P::checkpoint(mark);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Std;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, AtomicUsize};
-
-    type Notifier = EventNotifier<Std>;
-
-    /// Two threads hand a baton to each other ten thousand times; a lost wake-up hangs the test.
-    #[test]
-    fn every_handover_arrives() {
-        let shared = Arc::new((AtomicUsize::new(0), Notifier::new()));
-        let other = Arc::clone(&shared);
-        let turn = |(count, changed): &(AtomicUsize, Notifier), parity: usize| {
-            for _ in 0..10_000 {
-                changed.wait_until(|| (count.load(Relaxed) % 2 == parity).then_some(()));
-                count.fetch_add(1, Relaxed);
-                changed.notify_one();
-            }
-        };
-        let thread = std::thread::spawn(move || turn(&other, 1));
-        turn(&shared, 0);
-        thread.join().unwrap();
-        assert_eq!(shared.0.load(Relaxed), 20_000);
-    }
-
-    /// The condition never holds: the call returns `None`, after the time and not before.
-    #[test]
-    fn a_timed_wait_ends() {
-        let notifier = Notifier::new();
-        let before = Std::now();
-        let found = notifier.wait_until_timeout(Duration::from_millis(5), || None::<()>);
-        assert_eq!(found, None);
-        assert!(Std::now() - before >= Duration::from_millis(5));
-        assert_eq!(notifier.waiters(), 0);
-    }
-
-    /// A token prepared before a notification does not sleep, without any timing involved.
-    #[test]
-    fn a_notification_between_prepare_and_wait_prevents_the_sleep() {
-        let notifier = Notifier::new();
-        let token = notifier.prepare();
-        notifier.notify_one();
-        token.wait();
-        let token = notifier.prepare();
-        notifier.notify_one();
-        assert_eq!(token.wait_timeout(Duration::ZERO), WaitOutcome::Woken);
-        drop(notifier.prepare());
-        assert_eq!(notifier.waiters(), 0);
-    }
-
-    /// Eight sleepers, `notify_all` until all have left: each leaves exactly once.
-    #[test]
-    fn notify_all_releases_every_waiter() {
-        static GO: AtomicU32 = AtomicU32::new(0);
-        static CHANGED: Notifier = Notifier::new_static();
-        let threads: Vec<_> = (0..8)
-            .map(|_| {
-                std::thread::spawn(|| {
-                    CHANGED.wait_until(|| (GO.load(Relaxed) == 1).then_some(()));
-                })
-            })
-            .collect();
-        GO.store(1, Relaxed);
-        CHANGED.notify_all();
-        for thread in threads {
-            thread.join().unwrap();
-        }
-        assert_eq!(CHANGED.waiters(), 0);
-    }
-}
+mod tests;

@@ -6,7 +6,9 @@ use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Join, Primitives};
 
-use super::{EIGHT, RUNS, SAMPLE, Scenario, UNBOUNDED, restless, restless_states};
+use super::{
+    EIGHT, RUNS, SAMPLE, Scenario, TOO_LARGE, UNBOUNDED, preemptions, restless, restless_states, states,
+};
 use crate::scenario;
 
 /// A number that threads wait for.
@@ -70,6 +72,34 @@ pub fn two_producers<P: Primitives>() {
     producers.into_iter().for_each(join);
 }
 
+/// Two publications from one thread, one waiter that needs both: the second notification may find the
+/// wake of the first on its way.
+pub fn a_wake_for_two<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let other = shared.clone();
+    let producer = P::spawn("producer", move || {
+        other.put();
+        other.put();
+    });
+    shared.changed.wait_until(|| (shared.count.load(Relaxed) == 2).then_some(()));
+    join(producer);
+}
+
+/// Two publications, awaited one after the other: what was on its way for the first wait is no excuse
+/// in the second.
+pub fn one_wait_after_another<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let other = shared.clone();
+    let producer = P::spawn("producer", move || {
+        other.put();
+        other.put();
+    });
+    for _ in 0..2 {
+        shared.changed.wait_until(|| shared.take());
+    }
+    join(producer);
+}
+
 /// Two permits, put one after the other, for two waiters.
 pub fn two_waiters<P: Primitives>() {
     let shared = Shared::<P>::new(0);
@@ -98,6 +128,39 @@ pub fn a_waiter_gives_up<P: Primitives>() {
     shared.put();
     join(impatient);
     join(patient);
+}
+
+/// Two permits. One waiter waits for a limited time, and its time may be over when a wake is on its way
+/// to it; the other waits without limit for one of them.
+pub fn a_claimed_waiter_gives_up<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let (first, second) = (shared.clone(), shared.clone());
+    let impatient = P::spawn("impatient", move || {
+        let soon = Duration::from_millis(1);
+        let _ = first.changed.prepare().wait_timeout(soon);
+        // Whatever the outcome was: it looks no more, so it passes on what it may have been told (R2).
+        first.changed.notify_one();
+    });
+    let patient = P::spawn("patient", move || second.changed.wait_until(|| second.take()));
+    shared.put();
+    shared.put();
+    join(impatient);
+    join(patient);
+}
+
+/// A waiter takes a permit before the wake that belongs to it, waits for another, and may then be found by
+/// that wake, which was meant for the other waiter.
+pub fn a_wake_meets_a_latecomer<P: Primitives>() {
+    let shared = Shared::<P>::new(0);
+    let waiters = [("waiter of one", 1), ("waiter of two", 2)].map(|(name, permits)| {
+        let shared = shared.clone();
+        P::spawn(name, move || {
+            (0..permits).for_each(|_| shared.changed.wait_until(|| shared.take()));
+        })
+    });
+    (0..3).for_each(|_| shared.put());
+    waiters.into_iter().for_each(join);
+    assert_eq!(shared.count.load(Relaxed), 0);
 }
 
 /// One permit. One thread registers and cancels without ever sleeping; the other must get the permit.
@@ -165,6 +228,16 @@ pub(super) fn list() -> Vec<Scenario> {
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
+            notifier::a_wake_for_two,
+            "a notification that finds a wake on its way is not lost", Some("N7"),
+            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
+        },
+        scenario! {
+            notifier::one_wait_after_another,
+            "a wake that was on its way to one wait is not counted for the next", Some("N7"),
+            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
+        },
+        scenario! {
             notifier::two_waiters,
             "two permits with two notify_one release two waiters", None,
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
@@ -173,6 +246,16 @@ pub(super) fn list() -> Vec<Scenario> {
             notifier::a_waiter_gives_up,
             "a waiter whose time runs out takes no notification from another", Some("N7"),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: None,
+        },
+        scenario! {
+            notifier::a_claimed_waiter_gives_up,
+            "a waiter whose time runs out with a wake on its way keeps none from another", Some("N7"),
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            notifier::a_wake_meets_a_latecomer,
+            "a wake that finds a waiter who came later leaves nobody asleep", Some("N7"),
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         scenario! {
             notifier::a_waiter_cancels,

@@ -158,6 +158,16 @@ pub fn twins() -> Vec<Twin> {
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
         twin! {
+            notifier::a_wake_that_stays_counted, "N7",
+            "who goes takes no wake off the count: the next notification finds one on its way",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            notifier::an_epoch_read_after_registering, "N7",
+            "the epoch is read after registering: who is claimed may sleep on the moved one",
+            threads: 2, preemptions: 3, fails: true, by: ALL,
+        },
+        twin! {
             notifier::a_count_of_one_bit, "N8", "two waiters are counted in one bit, and are none",
             threads: 3, preemptions: 2, fails: true, by: ALL,
         },

@@ -36,7 +36,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 
-use super::{EventNotifier, MAX_WAITERS, TASK};
+use super::{EventNotifier, MAX_TASKS, TASK};
 use crate::primitives::Ordering::{Relaxed, SeqCst};
 use crate::primitives::{Atomic, Mutex, Primitives};
 
@@ -60,7 +60,7 @@ impl Tasks {
 
     fn push(&mut self, waker: Waker) -> u64 {
         let list = self.0.get_or_insert_default();
-        assert!(list.entries.len() < MAX_WAITERS as usize, "more than 2^31 tasks wait");
+        assert!(list.entries.len() < MAX_TASKS as usize, "more than 2^23 tasks wait");
         let ticket = list.next_ticket;
         list.next_ticket += 1;
         list.entries.push_back(Entry { ticket, waker });
@@ -111,7 +111,7 @@ impl<P: Primitives> EventNotifier<P> {
     /// waiter.
     ///
     /// # Panics
-    /// When polled, if [`MAX_WAITERS`] tasks are registered already.
+    /// When polled, if [`MAX_TASKS`] tasks are registered already.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicBool, Ordering};
