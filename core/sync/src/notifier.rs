@@ -370,7 +370,7 @@ impl<P: Primitives> Drop for Token<'_, P> {
         let waiters = &self.notifier.waiters;
         // ORDERING: none needed in this function: an exchange acts on the latest figures, and a claim
         // acquires across it from the registrations before.
-        let mut found = waiters.load(Relaxed);
+        let mut found = SLEEPER; // a guess: it was alone, and nobody has notified
         loop {
             let one = if wakes(found) == 0 { SLEEPER } else { WAKE };
             match waiters.compare_exchange(found, found - one, Relaxed, Relaxed) {

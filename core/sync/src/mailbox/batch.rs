@@ -6,6 +6,7 @@
 use core::mem;
 
 use super::credits::Answer;
+use super::evict::Eviction;
 use super::{Envelope, OnFull, Receiver, Sender};
 use crate::error::Closed;
 use crate::primitives::Primitives;
@@ -103,17 +104,20 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         let mut is_closed = shared.credits.is_closed();
         while !is_closed && let Some(item) = rest.next() {
             let accepted = match shared.credits.accept() {
-                Answer::Accepted(depth) => Ok((None, depth)),
+                Answer::Accepted(depth) => Ok(Eviction { evicted: None, depth, yields: false }),
                 Answer::Closed => Err(Answer::Closed),
                 Answer::Full => shared.accept_or_evict(),
             };
             match accepted {
-                Ok((evicted, depth)) => {
+                Ok(Eviction { evicted, depth, yields }) => {
                     // Linked at once: an evictor waits for the oldest, which may be this one.
                     shared.counts.accepted(depth);
                     shared.queue.push(&self.stash, Envelope { item, reply: false });
                     items.extend(evicted);
                     sent += 1;
+                    if yields {
+                        P::yield_now();
+                    }
                 }
                 Err(_) => {
                     items.push(item);

@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | `send`, `send_batch`, [`OnFull::Block`] | waits | until accepted or closed | items received, see below; close |
 //! | the same, [`OnFull::Refuse`] | `Full(item)`; the rest stays in the batch | no | - |
-//! | the same, [`OnFull::EvictOldest`] | returns the oldest request | no (it yields while the oldest is between two instructions of its sender) | - |
+//! | the same, [`OnFull::EvictOldest`] | returns the oldest request | no (it yields while the oldest is between two instructions of its sender, and now and then to the receiver) | - |
 //! | `try_send`, `try_send_batch` | as with `Refuse`, or evicts | no | - |
 //! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
 //! | `Permit::send` | cannot be | no | - |
@@ -53,6 +53,7 @@
 
 mod batch;
 mod credits;
+mod evict;
 mod nodes;
 mod permit;
 mod queue;
@@ -60,7 +61,6 @@ mod task;
 
 use core::cell::Cell;
 use core::time::Duration;
-use std::collections::VecDeque;
 
 pub use crate::counters::Counters;
 pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
@@ -75,6 +75,7 @@ use crate::primitives::Ordering::{AcqRel, Relaxed};
 use crate::primitives::{Atomic, Mutex, Primitives};
 use crate::spin::Pace;
 use credits::{Answer, Credits};
+use evict::{Aside, Eviction};
 use nodes::Stash;
 pub use permit::Permit;
 use queue::{Front, Queue};
@@ -96,8 +97,8 @@ struct Shared<P: Primitives, T: Send> {
     closing: EventNotifier<P>,
     /// Live senders; the last one closes.
     senders: P::AtomicUsize,
-    /// Replies that an evictor found in front of the oldest request (I5).
-    consumer: P::Mutex<VecDeque<T>>,
+    /// The right to take from the queue, where there are evictors (I3).
+    consumer: P::Mutex<Aside<T>>,
     on_full: OnFull,
     /// How many credits the receiver withholds at most, and 1 (I4).
     batch: u64,
@@ -151,7 +152,7 @@ pub fn mailbox_on<P: Primitives, T: Send>(
         not_full: EventNotifier::new(),
         closing: EventNotifier::new(),
         senders: Atomic::new(1),
-        consumer: Mutex::new(VecDeque::new()),
+        consumer: Mutex::new(Aside::default()),
         on_full,
         batch: match on_full {
             OnFull::Block => (capacity as u64 / 8).max(1),
@@ -212,15 +213,6 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 
     fn receivers_are_gone(&self) -> bool {
         self.credits.is_gone()
-    }
-
-    /// Takes the oldest item that is linked, under the lock that evictors take. Receiver only.
-    fn take_locked(&self) -> Option<Envelope<T>> {
-        let mut replies = self.consumer.lock();
-        match replies.pop_front() {
-            Some(item) => Some(Envelope { item, reply: true }),
-            None => self.queue.front().map(|front| self.queue.pop(front)),
-        }
     }
 
     /// Returns whether an item is about to be linked. Receiver only.
@@ -301,34 +293,6 @@ impl<P: Primitives, T: Send> Shared<P, T> {
             self.not_full.notify_many(requests);
         }
     }
-
-    /// Makes room by taking the oldest request (I5): `Ok` has that request, if one had to go, and the
-    /// depth; `Err` is `Closed`.
-    fn accept_or_evict(&self) -> Result<(Option<T>, u64), Answer> {
-        let mark = P::mark();
-        loop {
-            {
-                let mut replies = self.consumer.lock();
-                match self.credits.accept_or_confirm_full() {
-                    Answer::Accepted(depth) => return Ok((None, depth)),
-                    Answer::Closed => return Err(Answer::Closed),
-                    Answer::Full => {}
-                }
-                while let Some(front) = self.queue.front() {
-                    let Envelope { item, reply } = self.queue.pop(front);
-                    if !reply {
-                        self.counts.evicted();
-                        let (requests, replies) = self.credits.queued();
-                        return Ok((Some(item), requests + replies));
-                    }
-                    replies.push_back(item);
-                }
-            }
-            // The oldest request is accepted but not linked: its sender is a few instructions away.
-            P::yield_now();
-            P::rewind(mark);
-        }
-    }
 }
 
 /// The end that sends. Clone it for every sender; when all are dropped, the mailbox closes.
@@ -365,7 +329,13 @@ impl<P: Primitives, T: Send> Sender<P, T> {
             return self.finish(answer, item);
         }
         match self.shared.accept_or_evict() {
-            Ok((evicted, depth)) => self.finish(Answer::Accepted(depth), item).map(|_| evicted),
+            Ok(Eviction { evicted, depth, yields }) => {
+                let result = self.finish(Answer::Accepted(depth), item);
+                if yields {
+                    P::yield_now();
+                }
+                result.map(|_| evicted)
+            }
             Err(answer) => self.finish(answer, item),
         }
     }
