@@ -7,7 +7,7 @@ use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Join, Primitives};
 
 use super::{
-    EIGHT, RUNS, SAMPLE, Scenario, TOO_LARGE, UNBOUNDED, preemptions, restless, restless_states, states,
+    EIGHT, RUNS, SAMPLE, Scenario, TOO_LARGE, preemptions, restless, restless_states, states,
 };
 use crate::scenario;
 
@@ -220,7 +220,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             notifier::relaxed_flag,
             "a waiter sees a relaxed publication that was followed by a notification", Some("N2"),
-            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
+            threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
         },
         scenario! {
             notifier::two_producers,
@@ -240,7 +240,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             notifier::two_waiters,
             "two permits with two notify_one release two waiters", None,
-            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(600_000), std: RUNS,
         },
         scenario! {
             notifier::a_waiter_gives_up,
