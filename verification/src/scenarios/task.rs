@@ -10,7 +10,7 @@ use blocksmith_sync::mailbox::{Closed, OnFull, mailbox};
 use blocksmith_sync::{Atomic, Futex, Primitives};
 
 use super::notifier::{Shared, join};
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states, states};
+use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states};
 use crate::scenario;
 
 /// What a task sleeps on; woken once, it stays awake.
