@@ -208,7 +208,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             mailbox::an_eviction_races_with_a_receive,
             "the receiver and an evictor never take the same item", Some("M7"),
-            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(1_000_000), std: RUNS,
         },
         scenario! {
             mailbox::a_permit_delivers,
