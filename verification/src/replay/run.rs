@@ -298,18 +298,23 @@ impl<C: Consensus<Root = Root>> Run<C> {
     /// Compares what finally became of an item.
     fn compare_final(&mut self, index: usize, answer: &Described, again: bool) {
         let events = &self.recording.events;
-        // In the flood, what is handed in again may come after a copy that was recorded as later; that one
-        // then has its place.
-        let takes_place = |first: &&usize| {
-            answer.reason == "ok" && events[**first].arrival == events[index].arrival
-        };
+        // In the flood, what is handed in again may come after a copy that was recorded as later: the two
+        // then change places.
+        let is_copy = |other: &Event| other.arrival == events[index].arrival;
+        let takes_place =
+            |first: &&usize| is_copy(&events[**first]) && answer.is_final_of(&events[**first]);
         let place = self.overtaken.iter().find(takes_place).map_or(index, |first| *first);
+        let mut later = events[index + 1..].iter();
+        let overtaken = again
+            && self.pace == Pace::Flood
+            && (answer.reason == "duplicate"
+                || !answer.is_final_of(&events[index])
+                    && later.any(|later| is_copy(later) && answer.is_final_of(later)));
         let expected = events[place].expected.clone();
         let verdict = expected.final_verdict.or_else(|| expected.verdict.clone());
         let reason = expected.final_reason.or(expected.reason);
         // What never arrived may be given up once finality has passed it.
         let gave_up = verdict.as_deref() == Some("pending") && answer.reason == "finalized";
-        let overtaken = again && self.pace == Pace::Flood && answer.reason == "duplicate";
         if overtaken {
             self.overtaken.push(index);
         } else if !gave_up {
@@ -409,6 +414,17 @@ struct Described {
     verdict: &'static str,
     reason: &'static str,
     post_state_root: Option<Root>,
+}
+
+impl Described {
+    /// Whether this is what is recorded to become of the event in the end.
+    fn is_final_of(&self, event: &Event) -> bool {
+        let expected = &event.expected;
+        let verdict = expected.final_verdict.as_ref().or(expected.verdict.as_ref());
+        let reason = expected.final_reason.as_ref().or(expected.reason.as_ref());
+        verdict.is_some_and(|word| word == self.verdict)
+            && reason.is_some_and(|word| word == self.reason)
+    }
 }
 
 impl<C: Consensus<Root = Root>> Item<C> {
