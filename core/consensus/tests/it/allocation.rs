@@ -1,13 +1,11 @@
 //! What decoding allocates is bounded by the input, whatever its bytes claim.
 //!
-//! The allocator of this test binary counts, thread by thread, the bytes that are asked of it: each
-//! request with its whole size, a growing one again. For every type that travels, hostile bytes are decoded:
+//! The allocator of this test binary (`allocation-counter`) counts, thread by thread, the bytes that are asked
+//! of it: each request with its whole size, a growing one again. For every type that travels, hostile bytes are decoded:
 //! offsets that point anywhere, lists of as many parts as fit, cut and lengthened encodings. The bound is
 //! [`PER_BYTE`] for each byte of the input, and [`AT_LEAST`] besides.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use allocation_counter::measure;
 use blocksmith_consensus::{BeaconState, HistoricalBatch, Mainnet, Minimal, Wire, decode_exact};
 
 use crate::support::{advanced, genesis};
@@ -17,52 +15,10 @@ const PER_BYTE: u64 = 8;
 /// Bytes that may be allocated for any input: fixed parts, and the text of an error.
 const AT_LEAST: u64 = 1 << 11;
 
-struct Counting;
-
-thread_local! {
-    // Needs no destructor, so it is there as long as its thread.
-    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count(bytes: usize) {
-    // The thread may be past its locals; nobody asks then.
-    let _ = ALLOCATED.try_with(|sum| sum.set(sum.get() + bytes as u64));
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller's layout, unchanged.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller's layout, unchanged.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        // SAFETY: the caller's pointer, layout and size, unchanged.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's pointer and layout, unchanged.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 /// What decoding `bytes` allocates beyond its bound; 0 within it. The value is dropped.
 fn excess<T>(decode: impl Fn(&[u8]) -> T, bytes: &[u8]) -> u64 {
-    let before = ALLOCATED.get();
-    drop(decode(bytes));
-    (ALLOCATED.get() - before).saturating_sub(PER_BYTE * bytes.len() as u64 + AT_LEAST)
+    let allocated = measure(|| drop(decode(bytes))).bytes_total;
+    allocated.saturating_sub(PER_BYTE * bytes.len() as u64 + AT_LEAST)
 }
 
 /// Gives `visit` what somebody might send in place of `encoding`.

@@ -1,5 +1,7 @@
 //! What the crate promises of bytes, signatures and the order of judgement, by its public face.
 
+#![forbid(unsafe_code)]
+
 mod allocation;
 mod bytes;
 mod conditions;
