@@ -24,8 +24,8 @@ pub struct Counters {
     pub evicted: u64,
     /// The largest depth seen right after an item was accepted; in a mailbox that blocks, credits that the
     /// receiver has not returned yet count as items here, so it may be up to an eighth of the capacity too
-    /// high. Of [`crate::spsc`]: the largest depth
-    /// that an end saw when it looked at the other's index, at most the true one; that the ring is full
+    /// high. Of [`crate::spsc`] and [`crate::mpmc`]: the largest depth
+    /// that an end saw when it looked at the other's index, at most the true one; that the channel is full
     /// is always seen.
     pub high_water: u64,
     /// The number of items that the channel holds, reply slots not included.
@@ -45,18 +45,14 @@ pub(crate) struct Counts {
 
 // ORDERING: none needed in this block, nothing is concluded from these figures.
 impl Counts {
-    /// An item was accepted as the `depth`th.
+    /// The channel was seen `depth` deep.
     #[inline]
-    pub(crate) fn accepted(&self, depth: u64) {
+    pub(crate) fn depth_seen(&self, depth: u64) {
         if depth > self.high_water.load(Relaxed) {
             self.high_water.fetch_max(depth, Relaxed);
         }
     }
-    #[inline]
-    pub(crate) fn received(&self, count: u64) {
-        self.received.fetch_add(count, Relaxed);
-    }
-    /// As `received`, for the only receiver of a channel: no read-modify-write.
+    /// Items were received by the only receiver: no read-modify-write.
     #[inline]
     pub(crate) fn received_by_one(&self, count: u64) {
         self.received.store(self.received.load(Relaxed).wrapping_add(count), Relaxed);

@@ -25,40 +25,43 @@
 //! rest leaks if a destructor panics).
 //!
 //! ```text
-//!   head lock: the next place to empty        tail lock: the next place to fill
+//!   receiving, locked: place, passed, seen     sending, locked: place, passed, seen
 //!        |                                         |
 //!     [ item ] [ item ] . . . . . . . . . [ item ] [      ]      places, used round and round
 //!
-//!   state = 2 * items in the places + 1 if closed
+//!   head = 2 * items taken so far               tail = 2 * items put so far + 1 if closed
 //! ```
 //!
-//! | `state` | raised by | lowered by |
-//! |---|---|---|
-//! | items | a sender that has filled a place, under the tail lock | a receiver that has emptied places, under the head lock |
-//! | closed | `close`, under the tail lock, for good | - |
+//! | word | changed by |
+//! |---|---|
+//! | `tail` | a sender that has filled a place, and `close`, for good; under the senders' lock |
+//! | `head` | a receiver that has emptied places; under the receivers' lock |
 //!
 //! **Invariants.**
-//! - I1 The places from `head`, as many as `state` counts, hold items; the others hold nothing.
-//! - I2 Under the tail lock the number of items does not rise and `closed` is not set by others: who reads
-//!   "open, and room" there keeps it, and the place at `tail` is its own until it has counted the item.
-//! - I3 Under the head lock the number of items does not fall by others: the item at `head` is its own
-//!   until it has been counted out.
-//! - I4 `closed` and the number are one word, and nothing is accepted after `closed` (I2). So the value
-//!   "closed, no items" is final.
-//! - I5 The looks without a lock are atomic, and only save the lock: what they let through is judged
-//!   again under it, and what they turn away is as if judged when the value was written.
-//! - I6 Each item counted in is followed by one wake-up of a receiver, each counted out by one of a
-//!   sender (of a batch, by a notification of as many). All sleepers of one notifier wait for the same.
+//! - I1 The `tail - head` places from the receivers' `place`, at most all, hold items; the others hold
+//!   nothing.
+//! - I2 Under the senders' lock `tail` does not change by others, and the room does not shrink: the place
+//!   there is the holder's, if `tail` is open and less than the capacity ahead of `head`, until it has moved
+//!   `tail`.
+//! - I3 Under the receivers' lock `head` does not change by others, and the items do not get fewer: the item
+//!   there is the holder's, if `tail` is ahead, until it has moved `head`.
+//! - I4 `closed` and the number put are one word, and nothing is put after `closed` (I2). So "closed, and
+//!   all taken" is final.
+//! - I5 What a side has last `seen` of the other's word is at most behind it: it finds room, or items, at
+//!   most too late, and looks again before it says full, empty or closed. So the two sides fetch each
+//!   other's line once in many items.
+//! - I6 Each item put is followed by one wake-up of a receiver, each taken by one of a sender (of a batch,
+//!   by a notification of as many). All sleepers of one notifier wait for the same.
 //!
-//! **Memory order.** The locks order senders among themselves, and receivers; between the two sides
-//! `state` does. Counting in releases the item, a receiver's look under the lock acquires it; counting
-//! out releases the place, a sender's look under the lock acquires that. All changes are
-//! read-modify-writes, so no release is cut off by a later change. Closing releases what the senders
-//! did, and the look that ends in `Closed` acquires it. Sleeping and waking: the notifier's fences.
+//! **Memory order.** The locks order senders among themselves, and receivers; between the two sides `tail`
+//! and `head` do. Moving `tail` releases the item, a receiver's look acquires it; moving `head` releases
+//! the place, a sender's look acquires that. What a holder of the lock releases includes what those before
+//! it did. Closing releases what the senders did, and the look that ends in `Closed` acquires it. Sleeping
+//! and waking: the notifier's fences.
 //!
 //! Reference: M. M. Michael and M. L. Scott, *Simple, Fast, and Practical Non-Blocking and Blocking
-//! Concurrent Queue Algorithms* (1996), the two-lock queue; places instead of nodes and an atomic count, as
-//! D. Lea's `LinkedBlockingQueue` has it, because it is bounded.
+//! Concurrent Queue Algorithms* (1996), the two-lock queue; with places instead of nodes, because it is
+//! bounded, and with what each side remembers of the other as in [`crate::spsc`].
 
 mod batch;
 mod task;
@@ -80,16 +83,35 @@ use crate::spin::Pace;
 /// The largest capacity.
 pub const MAX_CAPACITY: usize = (1 << 30) - 1;
 
-const CLOSED: usize = 1;
-const ITEM: usize = 2;
+const CLOSED: u64 = 1;
+const ITEM: u64 = 2;
+
+/// What one side knows, under its lock.
+#[derive(Default)]
+struct Side {
+    /// The next place to fill, or to empty.
+    place: usize,
+    /// What the other side's word was, without `CLOSED`, when this side looked last (I5).
+    seen: u64,
+}
+
+/// A side's lock, and its word: see the table at the top of the file.
+struct Half<P: Primitives> {
+    side: P::Mutex<Side>,
+    word: P::AtomicU64,
+}
+
+impl<P: Primitives> Half<P> {
+    fn new() -> CachePadded<Self> {
+        CachePadded::new(Self { side: Mutex::new(Side::default()), word: Atomic::new(0) })
+    }
+}
 
 struct Shared<P: Primitives, T: Send> {
-    /// See the table at the top of the file.
-    state: CachePadded<P::AtomicUsize>,
-    /// The next place to fill.
-    tail: CachePadded<P::Mutex<usize>>,
-    /// The next place to empty.
-    head: CachePadded<P::Mutex<usize>>,
+    /// The senders' half: `tail`.
+    sending: CachePadded<Half<P>>,
+    /// The receivers' half: `head`.
+    receiving: CachePadded<Half<P>>,
     places: Box<[P::Cell<MaybeUninit<T>>]>,
     /// Receivers sleep on it.
     not_empty: EventNotifier<P>,
@@ -108,8 +130,8 @@ struct Shared<P: Primitives, T: Send> {
     receivers_pace: CachePadded<Pace>,
 }
 
-// SAFETY: a place is reached under the tail lock before it is counted in, under the head lock until it is
-// counted out (I2, I3); all else is atomic or locked. Items travel from thread to thread, hence `T: Send`.
+// SAFETY: a place is reached under the senders' lock before `tail` moves over it, under the receivers' lock
+// until `head` does (I2, I3); all else is atomic or locked. Items travel from thread to thread, hence `T: Send`.
 unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
@@ -139,9 +161,8 @@ pub fn mpmc<P: Primitives, T: Send>(
 ) -> (Sender<P, T>, Receiver<P, T>) {
     assert!((1..=MAX_CAPACITY).contains(&capacity), "a queue holds 1 to 2^30-1 items");
     let shared = P::arc(Shared {
-        state: CachePadded::new(Atomic::new(0)),
-        tail: CachePadded::new(Mutex::new(0)),
-        head: CachePadded::new(Mutex::new(0)),
+        sending: Half::new(),
+        receiving: Half::new(),
         places: (0..capacity).map(|_| Cell::new(MaybeUninit::uninit())).collect(),
         not_empty: EventNotifier::new(),
         not_full: EventNotifier::new(),
@@ -168,87 +189,103 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         if place + 1 == self.places.len() { 0 } else { place + 1 }
     }
 
-    /// Returns whether a state has room.
-    fn room_in(&self, state: usize) -> Result<(), Refusal> {
-        if state & CLOSED != 0 {
-            Err(Refusal::Closed)
-        } else if state / ITEM == self.places.len() {
-            Err(Refusal::Full)
-        } else {
-            Ok(())
+    /// Returns for how many of `want` items there is room, at least one; `tail` was read under the senders'
+    /// lock.
+    fn room(&self, tail: u64, seen: &mut u64, want: u64) -> Result<u64, Refusal> {
+        if tail & CLOSED != 0 {
+            return Err(Refusal::Closed);
         }
+        let capacity = self.places.len() as u64;
+        let mut room = capacity - tail.wrapping_sub(*seen) / ITEM;
+        if room < want {
+            // ORDERING: pairs with the release in `receive`: the places before it are empty.
+            *seen = self.receiving.word.load(Acquire);
+            room = capacity - tail.wrapping_sub(*seen) / ITEM;
+            self.counts.depth_seen(capacity - room);
+            if room == 0 {
+                return Err(Refusal::Full);
+            }
+        }
+        Ok(room.min(want))
+    }
+
+    /// Puts an item in the next place, for which there is room. It is not to be seen before `tail` moves.
+    fn put(&self, side: &mut Side, item: T) {
+        // SAFETY: the place is the lock holder's, and holds nothing (I1, I2).
+        self.places[side.place].with_mut(|place| unsafe {
+            (*place).write(item);
+        });
+        side.place = self.next(side.place);
     }
 
     /// Puts `item`, which is there, in a place, and leaves `None`; or says why not.
     fn offer(&self, item: &mut Option<T>) -> Result<(), Refusal> {
-        // ORDERING: none needed, a look that saves the lock (I5).
-        self.room_in(self.state.load(Relaxed))?;
         {
-            let mut tail = self.tail.lock();
-            // ORDERING: pairs with the release in `receive`: the place is empty.
-            let state = self.state.load(Acquire);
-            self.room_in(state)?;
+            let mut side = self.sending.side.lock();
+            // ORDERING: none needed, it changes under this lock alone.
+            let tail = self.sending.word.load(Relaxed);
+            self.room(tail, &mut side.seen, 1)?;
             if let Some(item) = item.take() {
-                // SAFETY: the place is the lock holder's, and holds nothing (I1, I2).
-                self.places[*tail].with_mut(|place| unsafe {
-                    (*place).write(item);
-                });
-                *tail = self.next(*tail);
-                self.counts.accepted((state / ITEM + 1) as u64);
-                // ORDERING: pairs with the acquiring look under the lock in `receive`.
-                self.state.fetch_add(ITEM, Release);
+                self.put(&mut side, item);
+                // ORDERING: pairs with the acquiring look in `ready`.
+                self.sending.word.store(tail.wrapping_add(ITEM), Release);
             }
         }
         self.not_empty.notify_one();
         Ok(())
     }
 
+    /// Returns how many of `max` items there are; `head` was read under the receivers' lock.
+    fn ready(&self, head: u64, seen: &mut u64, max: u64) -> Result<u64, Closed> {
+        let mut ready = seen.wrapping_sub(head) / ITEM;
+        if ready < max {
+            // ORDERING: pairs with the releases in `offer`: the items before it are in place; and in `close`.
+            let tail = self.sending.word.load(Acquire);
+            *seen = tail & !CLOSED;
+            ready = seen.wrapping_sub(head) / ITEM;
+            self.counts.depth_seen(ready);
+            if ready == 0 && tail & CLOSED != 0 {
+                return Err(Closed);
+            }
+        }
+        Ok(ready.min(max))
+    }
+
     /// Passes the oldest items, at most `max`, to `sink`, which must not panic, and returns how many; 0:
     /// wait.
     fn receive(&self, max: usize, mut sink: impl FnMut(T)) -> Result<usize, Closed> {
-        // ORDERING: pairs with the release in `close`.
-        let state = self.state.load(Acquire);
-        if state < ITEM || max == 0 {
-            return if state == CLOSED { Err(Closed) } else { Ok(0) };
-        }
         let count = {
-            let mut head = self.head.lock();
-            // ORDERING: pairs with the release in `offer`: the items are in place; and with that in
-            // `close`.
-            let state = self.state.load(Acquire);
-            if state == CLOSED {
-                return Err(Closed);
-            }
-            let count = max.min(state / ITEM);
+            let mut side = self.receiving.side.lock();
+            // ORDERING: none needed, it changes under this lock alone.
+            let head = self.receiving.word.load(Relaxed);
+            let count = self.ready(head, &mut side.seen, max as u64)?;
             if count == 0 {
                 return Ok(0);
             }
             for _ in 0..count {
-                // SAFETY: the place holds an item, the lock holder's (I1, I3); `head` moves on, so it is
+                // SAFETY: the place holds an item, the lock holder's (I1, I3); the place moves on, so it is
                 // moved out once.
-                let place = &self.places[*head];
+                let place = &self.places[side.place];
                 sink(place.with_mut(|place| unsafe { (*place).assume_init_read() }));
-                *head = self.next(*head);
+                side.place = self.next(side.place);
             }
-            self.counts.received(count as u64);
-            // ORDERING: pairs with the acquiring look under the lock in `offer`.
-            self.state.fetch_sub(count * ITEM, Release);
+            // ORDERING: pairs with the acquiring look in `room`.
+            self.receiving.word.store(head.wrapping_add(count * ITEM), Release);
             count
         };
         if self.on_full == Backpressure::Block {
             self.not_full.notify_many(u32::try_from(count).unwrap_or(u32::MAX));
         }
-        Ok(count)
+        Ok(count as usize)
     }
 
     fn close(&self) {
         {
-            let _tail = self.tail.lock();
-            // ORDERING: none needed, `closed` is set under this lock alone.
-            if self.state.load(Relaxed) & CLOSED == 0 {
-                // ORDERING: pairs with the acquiring looks in `receive` that end in `Closed`.
-                self.state.fetch_add(CLOSED, Release);
-            }
+            let _side = self.sending.side.lock();
+            // ORDERING: none needed, it changes under this lock alone.
+            let tail = self.sending.word.load(Relaxed);
+            // ORDERING: pairs with the acquiring look in `ready` that ends in `Closed`.
+            self.sending.word.store(tail | CLOSED, Release);
         }
         self.not_empty.notify_all();
         self.not_full.notify_all();
@@ -279,13 +316,24 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 
     fn is_closed(&self) -> bool {
         // ORDERING: none needed, a look at a bit that is never unset.
-        self.state.load(Relaxed) & CLOSED != 0
+        self.sending.word.load(Relaxed) & CLOSED != 0
+    }
+
+    /// Returns how many items have been taken so far: a figure.
+    fn taken(&self) -> u64 {
+        // ORDERING: none needed, a figure.
+        self.receiving.word.load(Relaxed) / ITEM
     }
 
     fn counters(&self) -> Counters {
+        let received = self.taken();
         // ORDERING: none needed, a figure.
-        let depth = self.state.load(Relaxed) / ITEM;
-        self.counts.read(depth as u64, self.places.len() as u64)
+        let sent = self.sending.word.load(Relaxed) / ITEM;
+        let capacity = self.places.len() as u64;
+        let depth = sent.saturating_sub(received).min(capacity);
+        let counters = self.counts.read(depth, capacity);
+        let high_water = counters.high_water.max(depth);
+        Counters { received, sent: received + depth, high_water, ..counters }
     }
 }
 
@@ -308,7 +356,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         let offer = self
             .shared
             .senders_pace
-            .paced::<P, _>(|| self.shared.counts.taken(), || self.offer(&mut item));
+            .paced::<P, _>(|| self.shared.taken(), || self.offer(&mut item));
         let accepted = self.shared.not_full.wait_until(offer);
         self.finish(accepted, item)
     }
@@ -387,8 +435,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`Closed`] when nothing more can come.
     pub fn recv(&self) -> Result<T, Closed> {
-        let poll =
-            self.shared.receivers_pace.paced::<P, _>(|| self.shared.counts.taken(), || self.poll());
+        let poll = self.shared.receivers_pace.paced::<P, _>(|| self.shared.taken(), || self.poll());
         self.shared.not_empty.wait_until(poll)
     }
 
@@ -436,7 +483,7 @@ impl<P: Primitives, T: Send> Clone for Receiver<P, T> {
 
 impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
     fn drop(&mut self) {
-        // ORDERING: none needed: what is left is found through the lock and `state`.
+        // ORDERING: none needed: what is left is found through the lock and the two words.
         if P::reporting() || self.shared.receivers.fetch_sub(1, Relaxed) != 1 {
             return;
         }

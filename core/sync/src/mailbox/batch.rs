@@ -85,7 +85,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         let shared = &*self.shared;
         match shared.credits.accept_some(items.len()) {
             Ok((count, depth)) => {
-                shared.counts.accepted(depth);
+                shared.counts.depth_seen(depth);
                 let first = items.drain(..count).map(|item| Envelope { item, reply: false });
                 shared.queue.push_all(&self.stash, first);
                 shared.not_empty.notify_one();
@@ -111,7 +111,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
             match accepted {
                 Ok(Eviction { evicted, depth, yields }) => {
                     // Linked at once: an evictor waits for the oldest, which may be this one.
-                    shared.counts.accepted(depth);
+                    shared.counts.depth_seen(depth);
                     shared.queue.push(&self.stash, Envelope { item, reply: false });
                     items.extend(evicted);
                     sent += 1;

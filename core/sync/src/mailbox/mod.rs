@@ -171,14 +171,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     /// Links an item that has been accepted, then notifies (I2).
     #[inline]
     fn link(&self, stash: &Stash<P, Envelope<T>>, item: T, depth: u64) {
-        self.counts.accepted(depth);
+        self.counts.depth_seen(depth);
         self.queue.push(stash, Envelope { item, reply: false });
         self.not_empty.notify_one();
     }
 
     /// The same for a reply.
     fn link_reply(&self, item: T, depth: u64) {
-        self.counts.accepted(depth);
+        self.counts.depth_seen(depth);
         self.queue.push_once(Envelope { item, reply: true });
         self.not_empty.notify_one();
     }

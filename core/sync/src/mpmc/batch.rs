@@ -4,37 +4,28 @@
 
 use crate::error::Closed;
 use crate::policy::Backpressure;
-use crate::primitives::Ordering::{Acquire, Relaxed, Release};
-use crate::primitives::{Atomic, Cell, Mutex, Primitives};
+use crate::primitives::Ordering::{Relaxed, Release};
+use crate::primitives::{Atomic, Mutex, Primitives};
 
 use super::{ITEM, Receiver, Refusal, Sender, Shared};
 
 impl<P: Primitives, T: Send> Shared<P, T> {
     /// Puts the first items in places, as many as there is room for, at least one; or says why not.
     fn offer_batch(&self, items: &mut Vec<T>) -> Result<usize, Refusal> {
-        // ORDERING: none needed, a look that saves the lock (I5).
-        self.room_in(self.state.load(Relaxed))?;
         let count = {
-            let mut tail = self.tail.lock();
-            // ORDERING: pairs with the release in `receive`: the places are empty.
-            let state = self.state.load(Acquire);
-            self.room_in(state)?;
-            let room = self.places.len() - state / ITEM;
-            let count = room.min(items.len());
-            for item in items.drain(..count) {
-                // SAFETY: the place is the lock holder's, and holds nothing (I1, I2).
-                self.places[*tail].with_mut(|place| unsafe {
-                    (*place).write(item);
-                });
-                *tail = self.next(*tail);
+            let mut side = self.sending.side.lock();
+            // ORDERING: none needed, it changes under this lock alone.
+            let tail = self.sending.word.load(Relaxed);
+            let count = self.room(tail, &mut side.seen, items.len() as u64)?;
+            for item in items.drain(..count as usize) {
+                self.put(&mut side, item);
             }
-            self.counts.accepted((state / ITEM + count) as u64);
-            // ORDERING: pairs with the acquiring look under the lock in `receive`.
-            self.state.fetch_add(count * ITEM, Release);
+            // ORDERING: pairs with the acquiring look in `ready`.
+            self.sending.word.store(tail.wrapping_add(count * ITEM), Release);
             count
         };
         self.not_empty.notify_many(u32::try_from(count).unwrap_or(u32::MAX));
-        Ok(count)
+        Ok(count as usize)
     }
 
     /// As `offer_batch`; `None`: wait.
