@@ -7,19 +7,18 @@
 //! dropped loses nothing but the value that was meant for it. A sender that wants to know whether anybody
 //! still waits looks ([`Sender::is_closed`]) or waits for that ([`Sender::closed`] and its kin).
 //!
-//! The state is one word, on which the receiver's thread sleeps:
+//! The state is one word, on which the receiver's thread sleeps, and which says who frees the allocation:
 //!
 //! ```text
-//!            recv            send                    recv, poll
-//!   EMPTY ---------> WAITING ------> SENT  ------------------> TAKEN
-//!     |  \____________|_|__________/   (from EMPTY and REGISTERED too)
-//!     | poll          | |
-//!     +-> REGISTERED -+ |
-//!     |                 |
-//!     |    drop Sender  |
-//!     +-----------------+----------> SENDER_GONE     recv, poll: Closed
-//!     |  drop Receiver, close (it does not sleep then)
-//!     +----------------------------> RECEIVER_GONE   send: the value back
+//!             recv               send, drop Sender          the sender has woken
+//!   EMPTY ----------> WAITING ----------------------> ENDED --------------------> LEFT
+//!     |  \__________/   | |    (from EMPTY and REGISTERED too)
+//!     |     poll        | |
+//!     +-> REGISTERED ---+ |
+//!     |                   |    close, drop Receiver         drop Receiver
+//!     +-------------------+-------------------------> CLOSED ----------> RECEIVER_GONE
+//!
+//!   CLOSED -> ENDED -> LEFT: a sender that ends late.   ENDED, LEFT -> RECEIVER_GONE: recv, poll, drop.
 //! ```
 //!
 //! | state | meaning | who may leave it |
@@ -27,27 +26,38 @@
 //! | `EMPTY` | both ends live, nobody sleeps | both |
 //! | `WAITING` | the receiver sleeps, or is about to | both |
 //! | `REGISTERED` | the receiver's waker is in its cell | both |
-//! | `SENT` | the value is in the cell; the sender is done | the receiver |
-//! | `TAKEN` | the value has moved out | nobody |
-//! | `SENDER_GONE` | dropped without sending | nobody |
-//! | `RECEIVER_GONE` | dropped or closed without receiving | the sender, as it ends (a late `send` takes its value back) |
+//! | `CLOSED` | the receiver takes no value any more | both |
+//! | `ENDED` | the sender has ended; the value is in the cell if it has sent | the receiver; the sender, if it found the receiver waiting or closed |
+//! | `LEFT` | the same, and the sender does not touch the allocation again | the receiver |
+//! | `RECEIVER_GONE` | the receiver does not touch the allocation again | the sender |
 //!
 //! **Invariants.**
-//! - I1 The sender touches the cell only before its one swap of the state, and after it only if that
-//!   swap returned `RECEIVER_GONE`. The receiver touches the cell only after it has read `SENT`, and
-//!   reads the state no more once it has made it `RECEIVER_GONE`.
+//! - I1 The sender touches the value's cell only before its first swap of the state, and after it only if
+//!   that swap returned `CLOSED` or `RECEIVER_GONE`. The receiver touches it only after it has read `ENDED`
+//!   or `LEFT`, and not if it has made the state `CLOSED` before.
 //! - I2 The cell holds an `Option`: a value is moved out or dropped with the allocation, never both.
-//! - I3 Whoever finds `WAITING` when it ends the sender's part wakes the futex; whoever finds
-//!   `REGISTERED` takes the waker and wakes it.
+//! - I3 Whoever finds `WAITING` when it ends the sender's part wakes the futex; whoever finds `REGISTERED`
+//!   takes the waker and wakes it. Whoever makes the state `CLOSED` notifies `closing`.
 //! - I4 The waker's cell belongs to the receiver, except that a swap which returns `REGISTERED` hands it
 //!   to the one that swapped. The receiver takes `REGISTERED` back before it touches the cell again.
+//! - I5 The end that leaves last frees, and nobody touches the allocation after it has left. A sender whose
+//!   first swap found `EMPTY` has left by it: nobody is to be woken. The receiver knows that, for only it
+//!   moves the state between the first four (its cell `own` says `Quiet`): it frees without asking. Otherwise
+//!   the sender leaves by a second swap, and the receiver by a swap too: whose swap returns what the other's
+//!   has put there is the last. A sender that finds `RECEIVER_GONE` is the last.
 //!
-//! **Memory order.** Two pairs. The sender's swap releases the value, the receiver's read of `SENT`
-//! acquires it. The receiver's registration releases the waker, the sender's swap acquires it. When the
-//! receiver is gone, nothing is handed over; who waits for that sleeps and wakes by the notifier's fences.
+//! So an exchange where nobody sleeps costs one read-modify-write, the sender's. Each touch of the allocation
+//! reads the empty cell `life`, and freeing writes it: a checker of races on cells sees I5 broken.
+//!
+//! **Memory order.** The sender's first swap releases the value, the receiver's read of `ENDED` or `LEFT`
+//! acquires it. The receiver's registration releases the waker, the sender's swap acquires it. The swaps by
+//! which the ends leave release all that was done to the cells, and acquire it for the one that frees. Who
+//! waits for the closing sleeps and wakes by the notifier's fences; nothing is handed over there.
 
 use core::future::Future;
+use core::mem::ManuallyDrop;
 use core::pin::Pin;
+use core::ptr::NonNull;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
@@ -61,11 +71,22 @@ use crate::spin::look_again;
 
 const EMPTY: u32 = 0;
 const WAITING: u32 = 1;
-const SENT: u32 = 2;
-const TAKEN: u32 = 3;
-const SENDER_GONE: u32 = 4;
-const RECEIVER_GONE: u32 = 5;
-const REGISTERED: u32 = 6;
+const REGISTERED: u32 = 2;
+const CLOSED: u32 = 3;
+const ENDED: u32 = 4;
+const LEFT: u32 = 5;
+const RECEIVER_GONE: u32 = 6;
+
+/// What the receiver has made of the state, as far as the sender may have found it (I5).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// `EMPTY`.
+    Quiet,
+    /// `WAITING` or `REGISTERED`.
+    Announced,
+    /// `CLOSED`.
+    Closed,
+}
 
 struct Shared<P: Primitives, T> {
     /// See the table at the top of the file.
@@ -73,14 +94,42 @@ struct Shared<P: Primitives, T> {
     value: P::Cell<Option<T>>,
     /// Of the task that awaits (I4).
     waker: P::Cell<Option<Waker>>,
+    /// The receiver's alone.
+    own: P::Cell<Own>,
+    /// Read by each touch of the allocation, written as it is freed: see I5.
+    life: P::Cell<()>,
     /// A sender sleeps on it that waits for the receiver to go.
     closing: EventNotifier<P>,
 }
 
-// SAFETY: a cell is reached by one end at a time (I1, I4), and its content may change threads.
-unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
-// SAFETY: as above; the state is an atomic.
-unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
+impl<P: Primitives, T> Shared<P, T> {
+    /// Returns what an end points to.
+    ///
+    /// # Safety
+    /// The caller's end has not left (I5).
+    #[inline]
+    unsafe fn touch<'a>(shared: NonNull<Self>) -> &'a Self {
+        // SAFETY: the caller's promise; it came from a `Box` in `channel` and is not freed yet (I5).
+        let shared = unsafe { shared.as_ref() };
+        shared.life.with(|_| ());
+        shared
+    }
+
+    /// Frees the allocation; returns what is in the cells. No foreign code runs.
+    ///
+    /// # Safety
+    /// The caller is the last end (I5), and does not touch the allocation again.
+    #[inline]
+    unsafe fn free(shared: NonNull<Self>) -> (Option<T>, Option<Waker>) {
+        // SAFETY: it came from a `Box` in `channel`, and the caller promises the rest.
+        let shared = unsafe { Box::from_raw(shared.as_ptr()) };
+        shared.life.with_mut(|_| ());
+        // SAFETY: nobody else is here (I5).
+        let value = shared.value.with_mut(|cell| unsafe { (*cell).take() });
+        // SAFETY: as above.
+        (value, shared.waker.with_mut(|cell| unsafe { (*cell).take() }))
+    }
+}
 
 /// Returns the two ends of a new one-shot.
 ///
@@ -92,35 +141,46 @@ unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
 /// assert_eq!(answer.recv(), Ok(42));
 /// ```
 #[must_use]
+#[inline]
 pub fn channel<P: Primitives, T: Send>() -> (Sender<P, T>, Receiver<P, T>) {
-    let (value, waker) = (Cell::new(None), Cell::new(None));
-    let closing = EventNotifier::new();
-    let shared = P::arc(Shared { state: Atomic::new(EMPTY), value, waker, closing });
-    (Sender { shared: shared.clone(), done: false }, Receiver { shared, done: false })
+    let shared = Box::new(Shared::<P, T> {
+        state: Atomic::new(EMPTY),
+        value: Cell::new(None),
+        waker: Cell::new(None),
+        own: Cell::new(Own::Quiet),
+        life: Cell::new(()),
+        closing: EventNotifier::new(),
+    });
+    let shared = NonNull::from(Box::leak(shared));
+    (Sender { shared }, Receiver { shared: Some(shared) })
 }
 
 /// The end that sends.
 pub struct Sender<P: Primitives, T: Send> {
-    shared: P::Arc<Shared<P, T>>,
-    done: bool,
+    /// Valid until this end leaves, which consumes it (I5).
+    shared: NonNull<Shared<P, T>>,
 }
+
+// SAFETY: a cell is reached by one end at a time (I1, I4, I5), and its content may change threads; all
+// else is atomic.
+unsafe impl<P: Primitives, T: Send> Send for Sender<P, T> {}
+// SAFETY: by reference this end looks at the state and sleeps on the notifier.
+unsafe impl<P: Primitives, T: Send> Sync for Sender<P, T> {}
 
 impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends the value and wakes the receiver. Never blocks.
     ///
     /// # Errors
     /// [`SendError::Closed`], with the value, if the receiver is gone or has closed.
-    pub fn send(mut self, value: T) -> Result<(), SendError<T>> {
-        self.done = true;
+    #[inline]
+    pub fn send(self, value: T) -> Result<(), SendError<T>> {
+        let this = ManuallyDrop::new(self);
         // SAFETY: I1, before the swap.
-        self.shared.value.with_mut(|cell| unsafe { *cell = Some(value) });
-        if self.finish(SENT) != RECEIVER_GONE {
-            return Ok(());
-        }
-        // SAFETY: I1, the receiver is gone.
-        match self.shared.value.with_mut(|cell| unsafe { (*cell).take() }) {
-            Some(value) => Err(SendError::Closed(value)),
-            None => unreachable!("the value was put there above"),
+        this.shared().value.with_mut(|cell| unsafe { *cell = Some(value) });
+        match this.end() {
+            Ok(()) => Ok(()),
+            Err(Some(value)) => Err(SendError::Closed(value)),
+            Err(None) => unreachable!("the value was put there above"),
         }
     }
 
@@ -128,7 +188,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         // ORDERING: none needed, nothing is handed over in this direction.
-        self.shared.state.load(Relaxed) == RECEIVER_GONE
+        matches!(self.shared().state.load(Relaxed), CLOSED | RECEIVER_GONE)
     }
 
     /// The same: of a one-shot, to close and to go are one.
@@ -150,7 +210,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// asker.join().unwrap();
     /// ```
     pub fn closed(&self) {
-        self.shared.closing.wait_until(|| self.is_closed().then_some(()));
+        self.shared().closing.wait_until(|| self.is_closed().then_some(()));
     }
 
     /// Blocks like [`Sender::closed`], for at most about `timeout`, and returns whether the receiver is
@@ -158,7 +218,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     #[must_use]
     pub fn closed_timeout(&self, timeout: Duration) -> bool {
         let is_closed = || self.is_closed().then_some(());
-        self.shared.closing.wait_until_timeout(timeout, is_closed).is_some()
+        self.shared().closing.wait_until_timeout(timeout, is_closed).is_some()
     }
 
     /// Suspends the task until the receiver goes or closes.
@@ -166,40 +226,87 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Cancel safety
     /// The future can be dropped at any moment; another one waits as well.
     pub fn closed_async(&self) -> impl Future<Output = ()> + Send {
-        self.shared.closing.until(|| self.is_closed().then_some(()))
+        self.shared().closing.until(|| self.is_closed().then_some(()))
     }
 
-    /// Ends the sender's part and returns the state before (I3).
-    fn finish(&self, state: u32) -> u32 {
-        // ORDERING: release pairs with the acquiring load in `Receiver::take`, acquire with the releasing
-        // exchange in `Receiver::register`.
-        let before = self.shared.state.swap(state, AcqRel);
-        match before {
-            WAITING => self.shared.state.wake(1),
-            // SAFETY: I4, the swap returned `REGISTERED`.
-            REGISTERED => match self.shared.waker.with_mut(|cell| unsafe { (*cell).take() }) {
-                Some(waker) => waker.wake(),
-                None => unreachable!("a waker is registered"),
-            },
-            _ => {}
+    fn shared(&self) -> &Shared<P, T> {
+        // SAFETY: this end leaves only where it is consumed.
+        unsafe { Shared::touch(self.shared) }
+    }
+
+    /// Ends the sender's part, and leaves. If the receiver had closed, what was in the value's cell comes
+    /// back.
+    #[inline]
+    fn end(&self) -> Result<(), Option<T>> {
+        // ORDERING: release pairs with the acquiring load in `Receiver::take` and the swap in `Receiver::leave`,
+        // acquire with the releasing exchange in `Receiver::register` and the swap in `Receiver::leave`.
+        match self.shared().state.swap(ENDED, AcqRel) {
+            EMPTY => Ok(()),
+            before @ (CLOSED | RECEIVER_GONE) => Err(self.take_back(before)),
+            before => {
+                self.wake(before);
+                Ok(())
+            }
         }
-        before
+    }
+
+    /// Takes what is in the value's cell, which the receiver does not want, and leaves.
+    #[inline(never)]
+    fn take_back(&self, before: u32) -> Option<T> {
+        if before == RECEIVER_GONE {
+            // SAFETY: I5, the receiver has left.
+            return unsafe { Shared::free(self.shared) }.0;
+        }
+        // SAFETY: I1, the swap returned `CLOSED`.
+        let value = self.shared().value.with_mut(|cell| unsafe { (*cell).take() });
+        self.leave();
+        value
+    }
+
+    /// Wakes the receiver, which was found in the state `before`, and leaves (I3).
+    #[inline(never)]
+    fn wake(&self, before: u32) {
+        if before == WAITING {
+            self.shared().state.wake(1);
+            return self.leave();
+        }
+        // SAFETY: I4, the swap returned `REGISTERED`.
+        let waker = self.shared().waker.with_mut(|cell| unsafe { (*cell).take() });
+        self.leave();
+        match waker {
+            Some(waker) => waker.wake(),
+            None => unreachable!("a waker is registered"),
+        }
+    }
+
+    /// Leaves after the receiver has been found waiting or closed (I5).
+    fn leave(&self) {
+        // ORDERING: pairs with the swap in `Receiver::leave`, either way.
+        if self.shared().state.swap(LEFT, AcqRel) == RECEIVER_GONE {
+            // SAFETY: I5, the receiver has left.
+            drop(unsafe { Shared::free(self.shared) });
+        }
     }
 }
 
 impl<P: Primitives, T: Send> Drop for Sender<P, T> {
     fn drop(&mut self) {
-        if !self.done {
-            self.finish(SENDER_GONE);
+        if !P::reporting() {
+            drop(self.end());
         }
     }
 }
 
 /// The end that receives.
 pub struct Receiver<P: Primitives, T: Send> {
-    shared: P::Arc<Shared<P, T>>,
-    done: bool,
+    /// `None`: this end has left (I5), and so the sender has ended.
+    shared: Option<NonNull<Shared<P, T>>>,
 }
+
+// SAFETY: as for the sender.
+unsafe impl<P: Primitives, T: Send> Send for Receiver<P, T> {}
+// SAFETY: by reference this end only looks at the state; all else needs it mutable.
+unsafe impl<P: Primitives, T: Send> Sync for Receiver<P, T> {}
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Blocks until the sender has sent or is gone; either wakes this thread.
@@ -207,18 +314,29 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`Closed`] if the sender is gone without sending, this end has closed, or the value was received
     /// before.
+    #[inline]
     pub fn recv(mut self) -> Result<T, Closed> {
+        match self.take() {
+            Ok(value) => Ok(value),
+            Err(TryRecvError::Closed) => Err(Closed),
+            Err(TryRecvError::Empty) => self.block(),
+        }
+    }
+
+    /// Blocks after a look that found nothing.
+    #[inline(never)]
+    fn block(&mut self) -> Result<T, Closed> {
         let mark = P::mark();
         loop {
+            if look_again::<P, ()>(|| self.has_ended().then_some(())).is_none() && self.announce() {
+                self.shared().state.wait(WAITING);
+            }
+            P::rewind(mark);
             match self.take() {
                 Ok(value) => return Ok(value),
                 Err(TryRecvError::Closed) => return Err(Closed),
                 Err(TryRecvError::Empty) => {}
             }
-            if look_again::<P, ()>(|| self.has_ended().then_some(())).is_none() && self.announce() {
-                self.shared.state.wait(WAITING);
-            }
-            P::rewind(mark);
         }
     }
 
@@ -249,7 +367,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
             }
             if self.announce() {
                 let left = deadline.saturating_sub(P::now());
-                outcome = self.shared.state.wait_timeout(WAITING, left);
+                outcome = self.shared().state.wait_timeout(WAITING, left);
             }
             if outcome == WaitOutcome::Woken {
                 P::rewind(mark);
@@ -260,72 +378,125 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Closes: a value that is not there yet will not be accepted; one that is there can still be received.
     /// Does not block.
     pub fn close(&mut self) {
-        // ORDERING: none needed in this function: nothing is handed over to the sender. If the value is
-        // there, the last owner of the allocation drops it (I2), and the reference count orders that.
-        let mut state = self.shared.state.load(Relaxed);
-        while !self.done && matches!(state, EMPTY | WAITING | REGISTERED) {
-            match self.shared.state.compare_exchange(state, RECEIVER_GONE, Relaxed, Relaxed) {
-                Ok(_) => self.done = true,
+        if self.shared.is_none() {
+            return;
+        }
+        // ORDERING: none needed in this function: nothing is handed over before this end leaves.
+        let mut state = self.shared().state.load(Relaxed);
+        while matches!(state, EMPTY | WAITING | REGISTERED) {
+            match self.shared().state.compare_exchange(state, CLOSED, Relaxed, Relaxed) {
+                Ok(_) => return self.closed(state),
                 Err(found) => state = found,
             }
         }
-        if self.done && state == REGISTERED {
+    }
+
+    /// Says that this end has closed, which it found in the state `before`.
+    fn closed(&self, before: u32) {
+        self.set_own(Own::Closed);
+        // Dropped at the end: that is foreign code.
+        let _waker = if before == REGISTERED {
             // SAFETY: I4, the exchange found `REGISTERED`.
-            drop(self.shared.waker.with_mut(|cell| unsafe { (*cell).take() }));
-        }
-        if self.done {
-            self.shared.closing.notify_all();
-        }
+            self.shared().waker.with_mut(|cell| unsafe { (*cell).take() })
+        } else {
+            None
+        };
+        self.shared().closing.notify_all();
     }
 
     /// Returns whether no value will be accepted any more: one is there, or was, or the sender is gone, or
     /// this end has closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.done || self.has_ended()
+        // ORDERING: none needed, nothing is concluded about the value.
+        self.has_ended() || self.shared().state.load(Relaxed) == CLOSED
     }
 
     /// Returns whether the sender has gone; it goes as it sends. The value may still be there.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
-        // ORDERING: none needed, nothing is concluded about the value.
-        matches!(self.shared.state.load(Relaxed), SENT | TAKEN | SENDER_GONE)
+        self.has_ended()
+    }
+
+    fn shared(&self) -> &Shared<P, T> {
+        match self.shared {
+            // SAFETY: this end has not left.
+            Some(shared) => unsafe { Shared::touch(shared) },
+            None => unreachable!("whoever has left says so before"),
+        }
+    }
+
+    fn own(&self) -> Own {
+        // SAFETY: the cell is this end's.
+        self.shared().own.with(|own| unsafe { *own })
+    }
+
+    fn set_own(&self, own: Own) {
+        // SAFETY: the cell is this end's.
+        self.shared().own.with_mut(|cell| unsafe { *cell = own });
     }
 
     /// Returns whether the sender has sent or is gone: a look that takes nothing.
     fn has_ended(&self) -> bool {
-        // ORDERING: none needed, `take` follows.
-        matches!(self.shared.state.load(Relaxed), SENT | SENDER_GONE)
+        // ORDERING: none needed, `take` follows where the value matters.
+        self.shared.is_none() || matches!(self.shared().state.load(Relaxed), ENDED | LEFT)
     }
 
-    /// Takes the value if the state is `SENT`.
+    /// If the sender has ended, takes the value and leaves.
+    #[inline]
     fn take(&mut self) -> Result<T, TryRecvError> {
-        if self.done {
-            return Err(TryRecvError::Closed);
+        let Some(allocation) = self.shared else { return Err(TryRecvError::Closed) };
+        // ORDERING: pairs with the releasing swaps in `Sender::end` and `Sender::leave`.
+        let state = self.shared().state.load(Acquire);
+        if !matches!(state, ENDED | LEFT | CLOSED) {
+            return Err(TryRecvError::Empty);
         }
-        // ORDERING: pairs with the releasing swap in `Sender::finish`.
-        match self.shared.state.load(Acquire) {
-            SENT => {
-                self.done = true;
-                // SAFETY: I1, `SENT` was read.
-                let value = self.shared.value.with_mut(|cell| unsafe { (*cell).take() });
-                // ORDERING: none needed, the sender is done and nobody else reads the state.
-                self.shared.state.store(TAKEN, Relaxed);
+        match self.own() {
+            Own::Closed => Err(TryRecvError::Closed),
+            Own::Quiet => {
+                self.shared = None;
+                // SAFETY: I5, the sender has left by its first swap.
+                let (value, _waker) = unsafe { Shared::free(allocation) };
                 value.ok_or(TryRecvError::Closed)
             }
-            SENDER_GONE => {
-                self.done = true;
-                Err(TryRecvError::Closed)
+            Own::Announced => {
+                // SAFETY: I1, the sender has ended.
+                let value = self.shared().value.with_mut(|cell| unsafe { (*cell).take() });
+                self.leave(allocation);
+                value.ok_or(TryRecvError::Closed)
             }
-            _ => Err(TryRecvError::Empty),
+        }
+    }
+
+    /// Leaves after the sender may have found this end waiting or closed (I5).
+    fn leave(&mut self, allocation: NonNull<Shared<P, T>>) {
+        // ORDERING: pairs with the sender's swaps, either way.
+        let before = self.shared().state.swap(RECEIVER_GONE, AcqRel);
+        self.shared = None;
+        if before == LEFT {
+            // SAFETY: I5, the sender has left.
+            drop(unsafe { Shared::free(allocation) });
+        }
+    }
+
+    /// Closes and leaves; a value that is there is dropped.
+    #[inline(never)]
+    fn abandon(&mut self) {
+        self.close();
+        match self.shared {
+            Some(allocation) if self.own() == Own::Closed => self.leave(allocation),
+            _ => drop(self.take()),
         }
     }
 
     /// Moves `EMPTY` to `WAITING`; returns whether the state is `WAITING` now.
     fn announce(&self) -> bool {
         // ORDERING: none needed; the value is read after another `take`.
-        match self.shared.state.compare_exchange(EMPTY, WAITING, Relaxed, Relaxed) {
-            Ok(_) => true,
+        match self.shared().state.compare_exchange(EMPTY, WAITING, Relaxed, Relaxed) {
+            Ok(_) => {
+                self.set_own(Own::Announced);
+                true
+            }
             Err(REGISTERED) => {
                 self.retract();
                 false
@@ -337,22 +508,32 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Moves `REGISTERED` back to `EMPTY`; returns whether it did (if not, the sender has ended).
     fn retract(&self) -> bool {
         // ORDERING: none needed: this end has written the cell, and the sender has not touched it.
-        self.shared.state.compare_exchange(REGISTERED, EMPTY, Relaxed, Relaxed).is_ok()
+        let state = &self.shared().state;
+        let retracted = state.compare_exchange(REGISTERED, EMPTY, Relaxed, Relaxed).is_ok();
+        if retracted {
+            self.set_own(Own::Quiet);
+        }
+        retracted
     }
 
     /// Puts a waker into its cell and says so; returns whether the sender will wake it (if not, the
     /// sender has ended).
     fn register(&self, waker: &Waker) -> bool {
         // ORDERING: none needed; a sender that ends after this look is seen by the exchange below.
-        let before = match self.shared.state.load(Relaxed) {
+        let before = match self.shared().state.load(Relaxed) {
             REGISTERED if self.retract() => EMPTY,
             found @ (EMPTY | WAITING) => found,
             _ => return false,
         };
         // SAFETY: I4: the state is not `REGISTERED`, and only this end can make it so.
-        self.shared.waker.with_mut(|cell| unsafe { *cell = Some(waker.clone()) });
-        // ORDERING: pairs with the acquiring swap in `Sender::finish`.
-        self.shared.state.compare_exchange(before, REGISTERED, Release, Relaxed).is_ok()
+        self.shared().waker.with_mut(|cell| unsafe { *cell = Some(waker.clone()) });
+        // ORDERING: pairs with the acquiring swap in `Sender::end`.
+        let state = &self.shared().state;
+        let registered = state.compare_exchange(before, REGISTERED, Release, Relaxed).is_ok();
+        if registered {
+            self.set_own(Own::Announced);
+        }
+        registered
     }
 }
 
@@ -377,9 +558,10 @@ impl<P: Primitives, T: Send> Future for Receiver<P, T> {
 impl<P: Primitives, T: Send> Unpin for Receiver<P, T> {}
 
 impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
+    #[inline]
     fn drop(&mut self) {
-        if !self.done && !P::reporting() {
-            self.close();
+        if self.shared.is_some() && !P::reporting() {
+            self.abandon();
         }
     }
 }
@@ -387,144 +569,4 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
 opaque_debug!("oneshot"; Sender, Receiver);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Std;
-    use std::sync::Arc;
-
-    /// A thousand exchanges with the sender in another thread.
-    #[test]
-    fn the_value_arrives() {
-        for round in 0..1000_u32 {
-            let (tx, rx) = channel::<Std, u32>();
-            let thread = std::thread::spawn(move || tx.send(round));
-            assert_eq!(rx.recv(), Ok(round));
-            assert_eq!(thread.join().unwrap(), Ok(()));
-        }
-    }
-
-    /// The receiver blocks in another thread while the sender goes away.
-    #[test]
-    fn a_dropped_sender_ends_the_wait() {
-        let (tx, rx) = channel::<Std, u32>();
-        let thread = std::thread::spawn(move || rx.recv());
-        drop(tx);
-        assert_eq!(thread.join().unwrap(), Err(Closed));
-    }
-
-    /// The value comes back in the error, and `is_closed` tells beforehand.
-    #[test]
-    fn a_dropped_receiver_refuses_the_value() {
-        let (tx, rx) = channel::<Std, u32>();
-        assert!(!tx.is_closed());
-        drop(rx);
-        assert!(tx.is_closed());
-        assert_eq!(tx.send(7), Err(SendError::Closed(7)));
-    }
-
-    /// A time-out leaves the receiver usable; a second receive finds nothing.
-    #[test]
-    fn after_a_time_out_the_value_can_still_be_received_once() {
-        let (tx, mut rx) = channel::<Std, u32>();
-        assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
-        assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
-        assert_eq!(tx.send(9), Ok(()));
-        assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(9));
-        assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
-    }
-
-    /// Counts its wake-ups.
-    #[derive(Default)]
-    struct Flag(std::sync::atomic::AtomicUsize);
-
-    impl std::task::Wake for Flag {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
-
-    /// Polled twice with two wakers: only the later one is woken, and neither outlives the exchange.
-    #[test]
-    fn the_last_waker_is_woken() {
-        let flags = [Arc::new(Flag::default()), Arc::new(Flag::default())];
-        let (tx, mut rx) = channel::<Std, u32>();
-        for flag in &flags {
-            let waker = Waker::from(Arc::clone(flag));
-            let polled = Pin::new(&mut rx).poll(&mut Context::from_waker(&waker));
-            assert!(polled.is_pending());
-        }
-        tx.send(5).unwrap();
-        assert_eq!(flags.each_ref().map(|flag| flag.0.load(Relaxed)), [0, 1]);
-        let mut context = Context::from_waker(Waker::noop());
-        assert_eq!(Pin::new(&mut rx).poll(&mut context), Poll::Ready(Ok(5)));
-        drop(rx);
-        assert_eq!(flags.each_ref().map(Arc::strong_count), [1, 1]);
-    }
-
-    /// Polled, then received by blocking; polled, then dropped: the waker is left alone.
-    #[test]
-    fn a_task_may_become_a_thread_or_leave() {
-        let flag = Arc::new(Flag::default());
-        let waker = Waker::from(Arc::clone(&flag));
-        let mut context = Context::from_waker(&waker);
-        let (tx, mut rx) = channel::<Std, u32>();
-        assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
-        let thread = std::thread::spawn(move || rx.recv());
-        tx.send(6).unwrap();
-        assert_eq!(thread.join().unwrap(), Ok(6));
-        let (tx, mut rx) = channel::<Std, u32>();
-        assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
-        drop(rx);
-        assert_eq!(tx.send(7), Err(SendError::Closed(7)));
-        drop(waker);
-        assert!(flag.0.load(Relaxed) <= 1 && Arc::strong_count(&flag) == 1);
-    }
-
-    /// Counts the owners of a value that is sent and never received.
-    #[test]
-    fn an_unreceived_value_is_dropped_once() {
-        let value = Arc::new(());
-        let (tx, rx) = channel::<Std, Arc<()>>();
-        tx.send(Arc::clone(&value)).unwrap();
-        assert_eq!(Arc::strong_count(&value), 2);
-        drop(rx);
-        assert_eq!(Arc::strong_count(&value), 1);
-    }
-
-    /// Closed before the value comes, it comes back; closed after, it is received.
-    #[test]
-    fn a_close_refuses_what_is_not_there_yet() {
-        let (tx, mut rx) = channel::<Std, u32>();
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
-        assert!(!rx.is_closed() && !rx.is_disconnected());
-        rx.close();
-        assert!(tx.is_closed() && rx.is_closed() && !rx.is_disconnected());
-        assert_eq!(tx.send(7), Err(SendError::Closed(7)));
-        assert!(rx.is_disconnected());
-        assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
-        assert_eq!(Pin::new(&mut rx).poll(&mut context), Poll::Ready(Err(Closed)));
-        let (tx, mut rx) = channel::<Std, u32>();
-        tx.send(8).unwrap();
-        rx.close();
-        assert!(rx.is_closed() && rx.is_disconnected());
-        assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(8));
-        assert_eq!(rx.recv(), Err(Closed));
-    }
-
-    /// A thread and a task wait for the receiver to go, after a time-out each.
-    #[test]
-    fn a_sender_waits_for_the_end() {
-        let (tx, rx) = channel::<Std, u32>();
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(!tx.closed_timeout(Duration::from_millis(1)) && !tx.is_disconnected());
-        assert!(std::pin::pin!(tx.closed_async()).poll(&mut context).is_pending());
-        let tx = Arc::new(tx);
-        let other = Arc::clone(&tx);
-        let thread = std::thread::spawn(move || other.closed());
-        drop(rx);
-        thread.join().unwrap();
-        assert!(std::pin::pin!(tx.closed_async()).poll(&mut context).is_ready());
-        assert!(tx.closed_timeout(Duration::ZERO) && tx.is_disconnected());
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use blocksmith_sync::{Atomic, Backpressure, Primitives, TryRecvError};
 
 use super::channel::Counted;
 use super::notifier::join;
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states};
+use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states, states};
 use crate::scenario;
 
 /// Returns a blocking queue with the items 1 to `filled` in it.
@@ -101,7 +101,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             mpmc::a_batch_wakes_as_many_senders,
             "a batch wakes a blocked sender for each item", None,
-            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(500_000), std: RUNS,
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(500_000), std: RUNS,
         },
         scenario! {
             mpmc::looks_share_the_items,

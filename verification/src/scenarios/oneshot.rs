@@ -184,7 +184,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             oneshot::the_wait_may_expire,
             "after a time-out the value can still be received", None,
-            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(50_000), std: RUNS,
+            threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(50_000), std: RUNS,
         },
         scenario! {
             oneshot::a_task_awaits,
@@ -199,7 +199,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             oneshot::a_task_hands_over,
             "the waker of the last poll is the one that is woken", Some("M10"),
-            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+            threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::a_task_is_cancelled,
@@ -209,7 +209,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             oneshot::a_task_becomes_a_thread,
             "a receiver that was polled can be waited for by its thread", Some("M10"),
-            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+            threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::a_sender_waits_for_the_end,

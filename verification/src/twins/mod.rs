@@ -306,6 +306,11 @@ pub fn twins() -> Vec<Twin> {
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
         twin! {
+            oneshot::freed_under_the_waker, "L3",
+            "the receiver frees a reply whose sender has yet to wake it",
+            threads: 2, preemptions: 2, fails: true, by: LOOM,
+        },
+        twin! {
             select::parks_on_one_source, "Q8", "sleeps on the first input; the item is in the second",
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },

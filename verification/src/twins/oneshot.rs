@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
+use blocksmith_sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use blocksmith_sync::mailbox::{OnFull, mailbox};
-use blocksmith_sync::{Atomic, Futex, Mutex, Primitives};
+use blocksmith_sync::{Atomic, Cell, Futex, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 use crate::scenarios::task::block_on;
@@ -87,4 +87,38 @@ pub fn waker_without_a_second_look<P: Primitives>() {
     let thread = P::spawn("sender", move || other.send());
     block_on::<P, _>(poll_fn(|context| reply.poll(context)));
     join(thread);
+}
+
+/// A reply in memory that its receiver frees: `life` is read by each touch and written by the freeing.
+struct Freed<P: Primitives> {
+    state: P::Futex,
+    life: P::Cell<()>,
+}
+
+// SAFETY: there is nothing in the cell; who may touch it is the question.
+unsafe impl<P: Primitives> Send for Freed<P> {}
+// SAFETY: as above.
+unsafe impl<P: Primitives> Sync for Freed<P> {}
+
+/// L3: the receiver frees as soon as it reads that the sender has ended; the sender, which has found it
+/// asleep, has yet to wake it. The counterpart is `oneshot::the_value_arrives`.
+pub fn freed_under_the_waker<P: Primitives>() {
+    const EMPTY: u32 = 0;
+    const WAITING: u32 = 1;
+    const ENDED: u32 = 2;
+    let (state, life) = (Atomic::new(EMPTY), Cell::new(()));
+    let reply = P::arc(Freed::<P> { state, life });
+    let other = reply.clone();
+    let sender = P::spawn("sender", move || {
+        if other.state.swap(ENDED, AcqRel) == WAITING {
+            other.life.with(|_| ());
+            other.state.wake(1);
+        }
+    });
+    let _ = reply.state.compare_exchange(EMPTY, WAITING, Relaxed, Relaxed);
+    while reply.state.load(Acquire) != ENDED {
+        reply.state.wait(WAITING);
+    }
+    reply.life.with_mut(|_| ());
+    join(sender);
 }

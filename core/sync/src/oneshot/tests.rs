@@ -1,0 +1,141 @@
+//! One-shots on std threads and by hand-driven tasks.
+
+use super::*;
+use crate::Std;
+use std::sync::Arc;
+
+/// A thousand exchanges with the sender in another thread.
+#[test]
+fn the_value_arrives() {
+    for round in 0..1000_u32 {
+        let (tx, rx) = channel::<Std, u32>();
+        let thread = std::thread::spawn(move || tx.send(round));
+        assert_eq!(rx.recv(), Ok(round));
+        assert_eq!(thread.join().unwrap(), Ok(()));
+    }
+}
+
+/// The receiver blocks in another thread while the sender goes away.
+#[test]
+fn a_dropped_sender_ends_the_wait() {
+    let (tx, rx) = channel::<Std, u32>();
+    let thread = std::thread::spawn(move || rx.recv());
+    drop(tx);
+    assert_eq!(thread.join().unwrap(), Err(Closed));
+}
+
+/// The value comes back in the error, and `is_closed` tells beforehand.
+#[test]
+fn a_dropped_receiver_refuses_the_value() {
+    let (tx, rx) = channel::<Std, u32>();
+    assert!(!tx.is_closed());
+    drop(rx);
+    assert!(tx.is_closed());
+    assert_eq!(tx.send(7), Err(SendError::Closed(7)));
+}
+
+/// A time-out leaves the receiver usable; a second receive finds nothing.
+#[test]
+fn after_a_time_out_the_value_can_still_be_received_once() {
+    let (tx, mut rx) = channel::<Std, u32>();
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    assert_eq!(tx.send(9), Ok(()));
+    assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(9));
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
+}
+
+/// Counts its wake-ups.
+#[derive(Default)]
+struct Flag(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// Polled twice with two wakers: only the later one is woken, and neither outlives the exchange.
+#[test]
+fn the_last_waker_is_woken() {
+    let flags = [Arc::new(Flag::default()), Arc::new(Flag::default())];
+    let (tx, mut rx) = channel::<Std, u32>();
+    for flag in &flags {
+        let waker = Waker::from(Arc::clone(flag));
+        let polled = Pin::new(&mut rx).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+    tx.send(5).unwrap();
+    assert_eq!(flags.each_ref().map(|flag| flag.0.load(Relaxed)), [0, 1]);
+    let mut context = Context::from_waker(Waker::noop());
+    assert_eq!(Pin::new(&mut rx).poll(&mut context), Poll::Ready(Ok(5)));
+    drop(rx);
+    assert_eq!(flags.each_ref().map(Arc::strong_count), [1, 1]);
+}
+
+/// Polled, then received by blocking; polled, then dropped: the waker is left alone.
+#[test]
+fn a_task_may_become_a_thread_or_leave() {
+    let flag = Arc::new(Flag::default());
+    let waker = Waker::from(Arc::clone(&flag));
+    let mut context = Context::from_waker(&waker);
+    let (tx, mut rx) = channel::<Std, u32>();
+    assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
+    let thread = std::thread::spawn(move || rx.recv());
+    tx.send(6).unwrap();
+    assert_eq!(thread.join().unwrap(), Ok(6));
+    let (tx, mut rx) = channel::<Std, u32>();
+    assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
+    drop(rx);
+    assert_eq!(tx.send(7), Err(SendError::Closed(7)));
+    drop(waker);
+    assert!(flag.0.load(Relaxed) <= 1 && Arc::strong_count(&flag) == 1);
+}
+
+/// Counts the owners of a value that is sent and never received.
+#[test]
+fn an_unreceived_value_is_dropped_once() {
+    let value = Arc::new(());
+    let (tx, rx) = channel::<Std, Arc<()>>();
+    tx.send(Arc::clone(&value)).unwrap();
+    assert_eq!(Arc::strong_count(&value), 2);
+    drop(rx);
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+/// Closed before the value comes, it comes back; closed after, it is received.
+#[test]
+fn a_close_refuses_what_is_not_there_yet() {
+    let (tx, mut rx) = channel::<Std, u32>();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(Pin::new(&mut rx).poll(&mut context).is_pending());
+    assert!(!rx.is_closed() && !rx.is_disconnected());
+    rx.close();
+    assert!(tx.is_closed() && rx.is_closed() && !rx.is_disconnected());
+    assert_eq!(tx.send(7), Err(SendError::Closed(7)));
+    assert!(rx.is_disconnected());
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
+    assert_eq!(Pin::new(&mut rx).poll(&mut context), Poll::Ready(Err(Closed)));
+    let (tx, mut rx) = channel::<Std, u32>();
+    tx.send(8).unwrap();
+    rx.close();
+    assert!(rx.is_closed() && rx.is_disconnected());
+    assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(8));
+    assert_eq!(rx.recv(), Err(Closed));
+}
+
+/// A thread and a task wait for the receiver to go, after a time-out each.
+#[test]
+fn a_sender_waits_for_the_end() {
+    let (tx, rx) = channel::<Std, u32>();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(!tx.closed_timeout(Duration::from_millis(1)) && !tx.is_disconnected());
+    assert!(std::pin::pin!(tx.closed_async()).poll(&mut context).is_pending());
+    let tx = Arc::new(tx);
+    let other = Arc::clone(&tx);
+    let thread = std::thread::spawn(move || other.closed());
+    drop(rx);
+    thread.join().unwrap();
+    assert!(std::pin::pin!(tx.closed_async()).poll(&mut context).is_ready());
+    assert!(tx.closed_timeout(Duration::ZERO) && tx.is_disconnected());
+}
