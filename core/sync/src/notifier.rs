@@ -154,6 +154,7 @@ pub struct EventNotifier<P: Primitives> {
 impl<P: Primitives> EventNotifier<P> {
     /// Returns a notifier without waiters. For a static see [`EventNotifier::new_static`].
     #[must_use]
+    #[inline(always)]
     pub fn new() -> Self {
         Self { waiters: Atomic::new(0), epoch: Atomic::new(0), tasks: Mutex::new(Tasks::NONE) }
     }

@@ -143,14 +143,20 @@ impl<P: Primitives, T> Shared<P, T> {
 #[must_use]
 #[inline]
 pub fn channel<P: Primitives, T: Send>() -> (Sender<P, T>, Receiver<P, T>) {
-    let shared = Box::new(Shared::<P, T> {
-        state: Atomic::new(EMPTY),
-        value: Cell::new(None),
-        waker: Cell::new(None),
-        own: Cell::new(Own::Quiet),
-        life: Cell::new(()),
-        closing: EventNotifier::new(),
-    });
+    // Allocated first, so that the fields are written where they stay. Copied from the stack in larger
+    // pieces than they were written in, each copy would wait for its stores to reach the cache.
+    let shared = Box::<Shared<P, T>>::new_uninit();
+    let shared = Box::write(
+        shared,
+        Shared {
+            state: Atomic::new(EMPTY),
+            value: Cell::new(None),
+            waker: Cell::new(None),
+            own: Cell::new(Own::Quiet),
+            life: Cell::new(()),
+            closing: EventNotifier::new(),
+        },
+    );
     let shared = NonNull::from(Box::leak(shared));
     (Sender { shared }, Receiver { shared: Some(shared) })
 }
