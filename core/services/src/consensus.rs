@@ -249,6 +249,18 @@ pub trait Consensus: Send + Sync + Sized + 'static {
             .map(|attestation| self.verify_attestation(target_state, attestation))
             .collect()
     }
+    /// Computes ahead what the state's epoch will ask for, and keeps it where the state's clones and
+    /// descendants find it. No answer depends on whether it has been called; what is known already costs
+    /// nothing. By default there is nothing to prepare.
+    ///
+    /// A worker of the Rewinder calls it, when nothing waits, for the state of a committed block that is the
+    /// first of its epoch on its branch; it takes no task before that returns.
+    ///
+    /// # Errors
+    /// If the computation fails: a fault, as the state is ours. It is logged, and that is all.
+    fn prepare_epoch(&self, _state: &Self::State) -> Result<(), Self::Fault> {
+        Ok(())
+    }
     /// Returns the weights of votes in a state.
     ///
     /// # Errors

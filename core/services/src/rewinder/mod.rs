@@ -31,9 +31,17 @@
 //!   invalid one condemns none of the others. They are at most
 //!   [`crate::blocksmith::Config::attestation_batch`], so a block or a duty waits for no more than that.
 //!   A panic among them is a `Fault` to each that has no answer, and none is retried.
+//! - I8 A general worker that has committed the first block of an epoch on its branch keeps the state, at
+//!   most one and the newest, and has the protocol prepare that epoch
+//!   ([`crate::consensus::Consensus::prepare_epoch`]) once nothing waits in any lane. All its answers have
+//!   been given by then, and a fault or a panic of the preparation changes none; a panic counts as one of the
+//!   worker's. A stop leaves it out. States that attestations ask for are not prepared: forged ones could
+//!   ask for any number of them, and blocks cannot be forged.
 //!
-//! **Blocking.** Workers wait for the queue, and for the HotDB, which waits for nobody. Submitting never
-//! blocks. Answers go through reserved slots and one-shots and never block.
+//! **Blocking.** Workers wait for the queue, and for the HotDB, which waits for nobody. A task that comes
+//! while a worker prepares an epoch is another's, or waits for the end of that; the worker that is reserved
+//! for duties prepares nothing (R2). Submitting never blocks. Answers go through reserved slots and
+//! one-shots and never block.
 
 mod dispatcher;
 mod service;

@@ -8,8 +8,8 @@ use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Mutex, Primitives, oneshot};
 
 use crate::activity::{Activity, Busy};
-use crate::consensus::Consensus;
-use crate::hot_db::HotDbHandle;
+use crate::consensus::{Consensus, Epoch, Slot};
+use crate::hot_db::{CommitReply, HotDbHandle, TrailReply};
 use crate::rewinder::dispatcher::{Dispatcher, Lane, Role, StateKey};
 use crate::rewinder::worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 use crate::supervision::{EndGuard, Guard, contain};
@@ -51,12 +51,23 @@ struct Task<P: Primitives, C: Consensus> {
 
 type Queue<P, C> = Dispatcher<<C as Consensus>::Root, Task<P, C>>;
 
+/// What a worker does next.
+enum Turn<P: Primitives, C: Consensus> {
+    /// Serve these tasks, at least one.
+    Serve(Vec<Task<P, C>>),
+    /// Prepare the epoch of the state that it has kept: nothing waits.
+    Prepare,
+    /// End: the queue is closed and empty.
+    End,
+}
+
 struct Shared<P: Primitives, C: Consensus> {
     queue: P::Mutex<Inner<P, C>>,
     /// What goes through each lane.
     gauges: [Arc<Gauge>; 4],
     general: EventNotifier<P>,
     reserved: EventNotifier<P>,
+    slots_per_epoch: u64,
 }
 
 struct Inner<P: Primitives, C: Consensus> {
@@ -115,6 +126,7 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
             gauges: Lane::ALL.map(|_| Arc::new(Gauge::new(capacity))),
             general: EventNotifier::new(),
             reserved: EventNotifier::new(),
+            slots_per_epoch: consensus.slots_per_epoch(),
         });
         let handle = RewinderHandle {
             shared: shared.clone(),
@@ -144,16 +156,32 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
                     below.close();
                 }
             });
-            while let Some(tasks) = shared.next(role) {
-                serve(&*consensus, &*shared, &hot_db, &guard, tasks);
+            // The newest state that waits to be prepared, at most one (I8).
+            let mut entered = None;
+            loop {
+                match shared.next(role, entered.is_some()) {
+                    Turn::Serve(tasks) => {
+                        let state = serve(&*consensus, &*shared, &hot_db, &guard, tasks);
+                        if role == Role::General {
+                            entered = state.or(entered);
+                        }
+                    }
+                    Turn::Prepare => {
+                        if let Some(state) = entered.take() {
+                            prepare(&*consensus, &guard, &state);
+                        }
+                    }
+                    Turn::End => break,
+                }
             }
         }
     }
 }
 
 impl<P: Primitives, C: Consensus> Shared<P, C> {
-    /// Blocks for the next tasks, at least one; a submission, a loaded state or the close wakes it.
-    fn next(&self, role: Role) -> Option<Vec<Task<P, C>>> {
+    /// Blocks for what to do next; a submission, a loaded state or the close wakes it. `entered` says
+    /// whether the worker has kept a state whose epoch is to be prepared.
+    fn next(&self, role: Role, entered: bool) -> Turn<P, C> {
         let notifier = match role {
             Role::General => &self.general,
             Role::Reserved => &self.reserved,
@@ -165,18 +193,22 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
             let others = inner.idle - usize::from(counted);
             let tasks = inner.queue.pull(role, others);
             let queue = &inner.queue;
-            let over = tasks.is_empty()
-                && queue.is_closed()
-                && (role == Role::Reserved || queue.waiting() == 0);
-            let idle = tasks.is_empty() && !over && role == Role::General;
-            inner.idle = others + usize::from(idle);
-            counted = idle;
-            if let Some(first) = tasks.first() {
+            let turn = if let Some(first) = tasks.first() {
                 self.gauges[first.lane as usize].received(tasks.len() as u64);
-                return Some(Some(tasks));
-            }
-            over.then_some(None)
+                Some(Turn::Serve(tasks))
+            } else if queue.is_closed() {
+                (role == Role::Reserved || queue.waiting() == 0).then_some(Turn::End)
+            } else {
+                (entered && queue.waiting() == 0).then_some(Turn::Prepare)
+            };
+            counted = turn.is_none() && role == Role::General;
+            inner.idle = others + usize::from(counted);
+            turn
         })
+    }
+
+    fn epoch(&self, slot: Slot) -> Epoch {
+        slot / self.slots_per_epoch
     }
 
     fn loaded(&self, key: StateKey<C::Root>) {
@@ -217,15 +249,16 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
 
 /// Runs one task, or attestations together. The worker machine says what to ask of the HotDB; this thread
 /// asks and waits. A panic of the machine, which runs the transition, ends the tasks: each requester that
-/// has no answer is told, the state's key is free again, and the machine goes with its tasks.
+/// has no answer is told, the state's key is free again, and the machine goes with its tasks. Returns the
+/// state of a committed block that is the first of its epoch on its branch.
 fn serve<P: Primitives, C: Consensus>(
     consensus: &C,
     shared: &Shared<P, C>,
     hot_db: &HotDbHandle<P, C>,
     guard: &Guard<P, C>,
     tasks: Vec<Task<P, C>>,
-) {
-    let Some(first) = tasks.first() else { return };
+) -> Option<C::State> {
+    let first = tasks.first()?;
     let (word, mut key) = (first.job.word(), first.key);
     let (mut jobs, mut replies, mut busy) = (Vec::new(), VecDeque::new(), Vec::new());
     for task in tasks {
@@ -233,6 +266,7 @@ fn serve<P: Primitives, C: Consensus>(
         replies.push_back(task.reply);
         busy.push(task.busy);
     }
+    let (mut parent_slot, mut entered) = (Slot::MAX, None);
     let mut worker = Worker::Idle;
     let mut step = guard.step(word, || worker.handle(consensus, WorkerEvent::Start(jobs)));
     // At most three rounds: the machine asks for a trail, then for a commit or to go on, then answers.
@@ -242,10 +276,16 @@ fn serve<P: Primitives, C: Consensus>(
             match effect {
                 WorkerEffect::RequestTrail { root, slot } => {
                     let trail = hot_db.trail(root, slot);
+                    if let Some(TrailReply::Trail(trail)) = &trail {
+                        parent_slot = trail.block_slot;
+                    }
                     event = Some(trail.map_or(WorkerEvent::HotDbGone, WorkerEvent::Trail));
                 }
                 WorkerEffect::Commit { block, state } => {
+                    let enters = shared.epoch(parent_slot) < shared.epoch(state.slot);
+                    let copy = enters.then(|| state.state.clone());
                     let commit = hot_db.commit(block, state);
+                    entered = copy.filter(|_| commit == Some(CommitReply::Committed));
                     event = Some(commit.map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed));
                 }
                 WorkerEffect::PostState(state) => hot_db.post_state(state),
@@ -271,6 +311,15 @@ fn serve<P: Primitives, C: Consensus>(
         reply.answer(Answer::Fault("the worker panicked".to_owned()));
     }
     drop(busy);
+    entered
+}
+
+/// Prepares the state's epoch. Nobody waits for it, so nobody is told of a fault (I8); a panic is one of
+/// the worker's.
+fn prepare<P: Primitives, C: Consensus>(consensus: &C, guard: &Guard<P, C>, state: &C::State) {
+    if let Ok(Err(fault)) = guard.follow_up("epoch", || consensus.prepare_epoch(state)) {
+        tracing::warn!(%fault, "an epoch could not be prepared");
+    }
 }
 
 impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {

@@ -1,4 +1,7 @@
-//! The worker's machine with several attestations in hand.
+//! The worker's machine with several attestations in hand; what its threads do is in `threads`.
+
+mod scripted;
+mod threads;
 
 use super::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 use crate::consensus::Checkpoint;

@@ -1,0 +1,182 @@
+//! The toy protocol, with what a test wants to see or to happen.
+
+use std::fmt::Debug;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use crate::consensus::{
+    AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Header, Slot, UpdateFlags, Vote,
+};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyFault, ToyInvalid, ToyRoot, ToyState};
+
+/// What was asked of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// The full transition of this block.
+    Block(ToyRoot),
+    /// To verify so many attestations together.
+    Attestations(usize),
+    /// To prepare the epoch of the state of this block, at this slot.
+    Prepare(ToyRoot, Slot),
+}
+
+type Load = Box<dyn Fn(Slot) + Send + Sync>;
+type Prepare = Box<dyn Fn(&ToyState) -> Result<(), ToyFault> + Send + Sync>;
+type Verify = Box<dyn Fn(&[ToyAttestation], usize) + Send + Sync>;
+
+/// The toy protocol that tells its calls, and gives way to its hooks.
+pub(super) struct Scripted {
+    toy: Toy,
+    calls: Mutex<Sender<Call>>,
+    /// Runs before a state is advanced to this slot.
+    pub(super) load: Load,
+    /// Runs when an epoch is prepared, after the call has been told.
+    pub(super) prepare: Prepare,
+    /// Runs for a batch of attestations before each of them, and after the last: with how many have been
+    /// verified.
+    pub(super) verify: Verify,
+}
+
+impl Scripted {
+    /// Returns a protocol without hooks, and its calls.
+    pub(super) fn new() -> (Self, Calls) {
+        let (sender, calls) = channel();
+        let protocol = Self {
+            toy: Toy::default(),
+            calls: Mutex::new(sender),
+            load: Box::new(|_| {}),
+            prepare: Box::new(|_| Ok(())),
+            verify: Box::new(|_, _| {}),
+        };
+        (protocol, Calls(calls))
+    }
+
+    fn tell(&self, call: Call) {
+        // A test may have seen enough.
+        let _ = self.calls.lock().expect("no test panics here").send(call);
+    }
+}
+
+/// The calls of a protocol, in order.
+pub(super) struct Calls(Receiver<Call>);
+
+impl Calls {
+    /// Blocks for the next call.
+    pub(super) fn next(&self) -> Call {
+        soon(&self.0)
+    }
+
+    /// The calls that have been made and not been seen; once the services have stopped, all.
+    pub(super) fn rest(&self) -> Vec<Call> {
+        self.0.try_iter().collect()
+    }
+}
+
+/// Blocks for what comes, within a time that only a mistake exceeds.
+pub(super) fn soon<T: Debug>(receiver: &Receiver<T>) -> T {
+    receiver.recv_timeout(Duration::from_secs(20)).expect("it comes")
+}
+
+impl Consensus for Scripted {
+    type Root = ToyRoot;
+    type Signature = bool;
+    type Block = ToyBlock;
+    type Attestation = ToyAttestation;
+    type State = ToyState;
+    type Invalid = ToyInvalid;
+    type Fault = ToyFault;
+
+    fn slots_per_epoch(&self) -> u64 {
+        self.toy.slots_per_epoch()
+    }
+
+    fn seconds_per_slot(&self) -> u64 {
+        self.toy.seconds_per_slot()
+    }
+
+    fn decode_block(&self, bytes: &[u8]) -> Result<ToyBlock, ToyInvalid> {
+        self.toy.decode_block(bytes)
+    }
+
+    fn decode_attestation(&self, bytes: &[u8]) -> Result<ToyAttestation, ToyInvalid> {
+        self.toy.decode_attestation(bytes)
+    }
+
+    fn header(&self, block: &ToyBlock) -> Header<ToyRoot, bool> {
+        self.toy.header(block)
+    }
+
+    fn vote(&self, attestation: &ToyAttestation) -> Vote<ToyRoot> {
+        self.toy.vote(attestation)
+    }
+
+    fn state_slot(&self, state: &ToyState) -> Slot {
+        self.toy.state_slot(state)
+    }
+
+    fn state_root(&self, state: &ToyState) -> ToyRoot {
+        self.toy.state_root(state)
+    }
+
+    fn state_bytes(&self, state: &ToyState) -> usize {
+        self.toy.state_bytes(state)
+    }
+
+    fn advance(&self, state: &mut ToyState, slot: Slot) -> Result<(), ToyFault> {
+        (self.load)(slot);
+        self.toy.advance(state, slot)
+    }
+
+    fn transition(
+        &self,
+        state: &mut ToyState,
+        block: &ToyBlock,
+        flags: UpdateFlags,
+    ) -> Result<(), Failure<ToyInvalid, ToyFault>> {
+        if flags == UpdateFlags::default() {
+            self.tell(Call::Block(block.root));
+        }
+        self.toy.transition(state, block, flags)
+    }
+
+    fn block_effects(
+        &self,
+        post_state: &ToyState,
+        block: &ToyBlock,
+    ) -> Result<BlockEffects<ToyRoot>, ToyFault> {
+        self.toy.block_effects(post_state, block)
+    }
+
+    fn verify_attestation(
+        &self,
+        target_state: &ToyState,
+        attestation: &ToyAttestation,
+    ) -> AttestationOutcome<Self> {
+        self.toy.verify_attestation(target_state, attestation)
+    }
+
+    fn verify_attestations(
+        &self,
+        target_state: &ToyState,
+        attestations: &[ToyAttestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        self.tell(Call::Attestations(attestations.len()));
+        let one = |(at, attestation)| {
+            (self.verify)(attestations, at);
+            self.verify_attestation(target_state, attestation)
+        };
+        let outcomes = attestations.iter().enumerate().map(one).collect();
+        (self.verify)(attestations, attestations.len());
+        outcomes
+    }
+
+    fn prepare_epoch(&self, state: &ToyState) -> Result<(), ToyFault> {
+        self.tell(Call::Prepare(state.block, state.slot));
+        (self.prepare)(state)
+    }
+
+    fn balances(&self, state: &ToyState) -> Result<Balances, ToyFault> {
+        self.toy.balances(state)
+    }
+}

@@ -1,0 +1,201 @@
+//! Workers on real threads: epochs that are prepared.
+
+use std::panic::resume_unwind;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use blocksmith_sync::Std;
+
+use super::scripted::{Call, Scripted, soon};
+use crate::blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver, Submission};
+use crate::consensus::Checkpoint;
+use crate::notice::Notice;
+use crate::rewinder::Lane;
+use crate::supervision::{Cause, Fault, Gate, Injection, Intensity, ServiceName, When};
+use crate::toy::{ToyAttestation, ToyBlock, ToyFault, ToyState};
+
+type Services = (Blocksmith<Std, Scripted>, NoticeReceiver<Std, Scripted>);
+type Asked = Submission<Std, Scripted>;
+
+/// Services with one worker, besides that for duties, batches of four and room for five blocks; panics of
+/// the worker are borne up to `restarts`.
+fn start(protocol: Scripted, restarts: usize, faults: Vec<Injection<Std>>) -> Services {
+    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+    let window = Duration::from_secs(3600);
+    let mut config = Config {
+        workers: 1,
+        attestation_batch: 4,
+        worker_restarts: Some(Intensity { max_restarts: restarts, window }),
+        observe_every: None,
+        ..Config::default()
+    };
+    config.hot_db.blocks = 6;
+    let started = Blocksmith::start_with_faults(config, Arc::new(protocol), anchor, faults);
+    let services = started.expect("the sizes are not zero");
+    services.0.client().tick(12, Duration::ZERO);
+    services
+}
+
+/// A gate at which the worker's first task stands.
+fn gate() -> (Arc<Gate<Std>>, Vec<Injection<Std>>) {
+    let gate = Gate::<Std>::new();
+    let fault = Fault::Stall(gate.clone());
+    (gate, vec![Injection { service: ServiceName::Rewinder, when: When::At(1), fault }])
+}
+
+fn submit(client: &Client<Std, Scripted>, root: u8, parent: u8, slot: u64) -> Asked {
+    client.submit_block(ToyBlock::new(root, parent, slot), 0, 1)
+}
+
+/// An attestation to the anchor as the target of `epoch`.
+fn vote(client: &Client<Std, Scripted>, id: u8, epoch: u64) -> Asked {
+    let target = Checkpoint { epoch, root: 0 };
+    let validator = u64::from(id);
+    let vote = ToyAttestation { id, slot: 4 * epoch, head: 0, target, validator, valid: true };
+    client.submit_attestation(vote, 0, 1)
+}
+
+fn wait_for_waiting(client: &Client<Std, Scripted>, tasks: usize) {
+    while client.counters().rewinder_waiting < tasks {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_epoch_is_prepared_once_by_the_worker_of_its_first_block_after_the_answer() {
+    // The preparation waits until the block's verdict is there; later blocks of the epoch ask for none.
+    let (mut protocol, calls) = Scripted::new();
+    let (go_on, held) = channel();
+    let held = Mutex::new(held);
+    protocol.prepare = Box::new(move |_| {
+        soon(&held.lock().expect("one worker"));
+        Ok(())
+    });
+    let (blocksmith, _notices) = start(protocol, 0, Vec::new());
+    let client = blocksmith.client();
+    for (root, slot, first) in
+        [(1, 1, false), (2, 5, true), (3, 6, false), (4, 7, false), (5, 9, true)]
+    {
+        assert_eq!(submit(client, root, root - 1, slot).wait().class(), "valid");
+        assert_eq!(calls.next(), Call::Block(root));
+        if first {
+            go_on.send(()).expect("the protocol is there");
+            assert_eq!(calls.next(), Call::Prepare(root, slot));
+        }
+    }
+    assert_eq!(blocksmith.stop().panics, 0);
+    assert_eq!(calls.rest(), []);
+}
+
+#[test]
+fn what_waits_goes_before_the_preparation() {
+    // Behind the first block of an epoch wait another branch's, attestations and a query.
+    let (protocol, calls) = Scripted::new();
+    let (gate, faults) = gate();
+    let (blocksmith, _notices) = start(protocol, 0, faults);
+    let client = blocksmith.client();
+    let mut asked = vec![submit(client, 1, 0, 9)];
+    gate.wait_for_arrival();
+    asked.push(submit(client, 2, 0, 8));
+    asked.extend([20, 21].map(|id| vote(client, id, 3)));
+    let query = std::thread::spawn({
+        let client = client.clone();
+        move || client.state_at(0, 11, Lane::Queries)
+    });
+    wait_for_waiting(client, 4);
+    gate.open();
+    assert!(asked.into_iter().all(|asked| asked.wait().class() == "valid"));
+    let state = query.join().expect("it is answered").expect("the state");
+    assert_eq!((state.block, state.slot), (0, 11));
+    let order: Vec<_> = (0..4).map(|_| calls.next()).collect();
+    let expected = [Call::Block(1), Call::Block(2), Call::Attestations(2), Call::Prepare(2, 8)];
+    assert_eq!(order, expected);
+    blocksmith.stop();
+    assert_eq!(calls.rest(), []);
+}
+
+#[test]
+fn only_a_block_that_is_committed_has_its_epoch_prepared() {
+    // An invalid block, attestations, a query and a duty enter epochs as well; then a valid block comes, and
+    // one for which there is no room.
+    let (protocol, calls) = Scripted::new();
+    let (blocksmith, _notices) = start(protocol, 0, Vec::new());
+    let client = blocksmith.client();
+    let invalid = client.submit_block(ToyBlock::new(1, 0, 5).invalid(), 0, 1);
+    assert_eq!(invalid.wait().class(), "invalid");
+    assert_eq!(vote(client, 20, 2).wait().class(), "valid");
+    for lane in [Lane::Queries, Lane::Duties] {
+        assert_eq!(client.state_at(0, 12, lane).map(|state| state.slot), Ok(12));
+    }
+    assert_eq!(submit(client, 2, 0, 8).wait().class(), "valid");
+    let order: Vec<_> = (0..4).map(|_| calls.next()).collect();
+    let expected = [Call::Block(1), Call::Attestations(1), Call::Block(2), Call::Prepare(2, 8)];
+    assert_eq!(order, expected);
+    for root in 3..=6 {
+        assert_eq!(submit(client, root, 2, 9).wait().class(), "valid");
+    }
+    assert_eq!(submit(client, 7, 2, 12).wait().reason(), "hot_db_full");
+    assert_eq!(vote(client, 21, 2).wait().class(), "valid");
+    blocksmith.stop();
+    let blocks = (3..=7).map(Call::Block).chain([Call::Attestations(1)]).collect::<Vec<_>>();
+    assert_eq!(calls.rest(), blocks);
+}
+
+#[test]
+fn a_stop_leaves_the_preparation_out() {
+    // The block stands at the gate when the stop has closed the queue.
+    let (protocol, calls) = Scripted::new();
+    let (gate, faults) = gate();
+    let (blocksmith, _notices) = start(protocol, 0, faults);
+    let block = submit(blocksmith.client(), 1, 0, 5);
+    gate.wait_for_arrival();
+    blocksmith.client().rewinder.close();
+    gate.open();
+    assert_eq!(block.wait().class(), "valid");
+    blocksmith.stop();
+    assert_eq!(calls.rest(), [Call::Block(1)]);
+}
+
+#[test]
+fn a_preparation_that_fails_or_panics_changes_no_answer() {
+    // It fails in epoch 1 and panics in epoch 2; the block after each is judged as ever.
+    let (mut protocol, calls) = Scripted::new();
+    protocol.prepare = Box::new(|state| match state.slot {
+        ..8 => Err(ToyFault::WrongState { block: state.block, slot: state.slot }),
+        _ => resume_unwind(Box::new("in the preparation")),
+    });
+    let (blocksmith, notices) = start(protocol, 1, Vec::new());
+    let client = blocksmith.client();
+    for (root, slot) in [(1, 4), (2, 8)] {
+        assert_eq!(submit(client, root, root - 1, slot).wait().class(), "valid");
+        assert_eq!([calls.next(), calls.next()], [Call::Block(root), Call::Prepare(root, slot)]);
+    }
+    assert_eq!(submit(client, 3, 2, 9).wait().class(), "valid");
+    let report = blocksmith.stop();
+    assert_eq!((report.panics, report.panicked.len(), report.cause), (1, 0, None));
+    let told: Vec<_> = notices.iter().collect();
+    let expected = Notice::Panicked {
+        service: ServiceName::Rewinder,
+        message: "epoch",
+        text: "in the preparation".to_owned(),
+        resumes: true,
+    };
+    assert_eq!(told.iter().filter(|notice| **notice == expected).count(), 1, "{told:?}");
+}
+
+#[test]
+fn a_preparation_that_panics_counts_against_the_workers_intensity() {
+    // None is borne: the services stop by themselves, with the block's verdict given.
+    let (mut protocol, _calls) = Scripted::new();
+    protocol.prepare = Box::new(|_| resume_unwind(Box::new("in the preparation")));
+    let (blocksmith, _notices) = start(protocol, 0, Vec::new());
+    let client = blocksmith.client();
+    let orphan = submit(client, 9, 8, 10);
+    assert_eq!(submit(client, 1, 0, 4).wait().class(), "valid");
+    assert_eq!(orphan.wait().reason(), "shutdown");
+    let report = blocksmith.stop();
+    let intensity = Intensity { max_restarts: 0, window: Duration::from_secs(3600) };
+    let cause = Cause::TooManyRestarts { service: ServiceName::Rewinder, intensity };
+    assert_eq!((report.panics, report.cause), (1, Some(cause)));
+}
