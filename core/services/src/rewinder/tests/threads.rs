@@ -1,13 +1,13 @@
-//! Workers on real threads: epochs that are prepared.
+//! Workers on real threads: epochs that are prepared, and panics among attestations.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use blocksmith_sync::Std;
 
-use super::scripted::{Call, Scripted, soon};
+use super::scripted::{Call, Calls, Scripted, soon};
 use crate::blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver, Submission};
 use crate::consensus::Checkpoint;
 use crate::notice::Notice;
@@ -198,4 +198,98 @@ fn a_preparation_that_panics_counts_against_the_workers_intensity() {
     let intensity = Intensity { max_restarts: 0, window: Duration::from_secs(3600) };
     let cause = Cause::TooManyRestarts { service: ServiceName::Rewinder, intensity };
     assert_eq!((report.panics, report.cause), (1, Some(cause)));
+}
+
+fn first_time(once: &Once) -> bool {
+    let mut first = false;
+    once.call_once(|| first = true);
+    first
+}
+
+/// A protocol that panics once over the attestations of which 20 is the first: when `verified` of them are
+/// verified.
+fn strikes_at(verified: usize) -> (Scripted, Calls) {
+    let (mut protocol, calls) = Scripted::new();
+    let once = Once::new();
+    protocol.verify = Box::new(move |attestations, at| {
+        let first = attestations.first().map(|attestation| attestation.id);
+        if first == Some(20) && at == verified && first_time(&once) {
+            resume_unwind(Box::new("among attestations"));
+        }
+    });
+    (protocol, calls)
+}
+
+/// Has a panic cost the first four of six attestations of one target, behind which another target's waits;
+/// one panic is borne. Returns how many were verified together, each time.
+fn lost_batch(protocol: Scripted, calls: &Calls) -> Vec<usize> {
+    let (gate, faults) = gate();
+    let (blocksmith, notices) = start(protocol, 1, faults);
+    let client = blocksmith.client();
+    let block = submit(client, 1, 0, 1);
+    gate.wait_for_arrival();
+    let mut votes: Vec<_> = (20..26).map(|id| vote(client, id, 3)).collect();
+    votes.push(vote(client, 30, 2));
+    wait_for_waiting(client, 7);
+    gate.open();
+    assert_eq!(block.wait().class(), "valid");
+    let reasons: Vec<_> = votes.into_iter().map(|vote| vote.wait().reason()).collect();
+    assert_eq!(reasons, ["fault", "fault", "fault", "fault", "ok", "ok", "ok"]);
+    // Nobody is held any more, and what was lost may come again.
+    client.rest();
+    assert_eq!(client.pending(), Some(Vec::new()));
+    assert_eq!(vote(client, 20, 3).wait().reason(), "ok");
+    let report = blocksmith.stop();
+    assert_eq!((report.panics, report.panicked.len(), report.cause), (1, 0, None));
+    let panics = notices.iter().filter(|notice| matches!(notice, Notice::Panicked { .. }));
+    assert_eq!(panics.count(), 1);
+    let together = |call| match call {
+        Call::Attestations(count) => Some(count),
+        _ => None,
+    };
+    calls.rest().into_iter().filter_map(together).collect()
+}
+
+#[test]
+fn a_panic_among_attestations_is_one_panic_and_a_fault_to_each_of_them_alone() {
+    // Before the first, between two, after the last but before the outcomes are handed over.
+    for verified in 0..=4 {
+        let (protocol, calls) = strikes_at(verified);
+        assert_eq!(lost_batch(protocol, &calls), [4, 2, 1, 1], "at {verified}");
+    }
+}
+
+#[test]
+fn a_panic_while_the_state_of_attestations_is_loaded_leaves_it_free_for_others() {
+    // The advance to the target's slot panics once: none of the four is verified, the next two are.
+    let (mut protocol, calls) = Scripted::new();
+    let once = Once::new();
+    protocol.load = Box::new(move |slot| {
+        if slot == 12 && first_time(&once) {
+            resume_unwind(Box::new("while a state is loaded"));
+        }
+    });
+    assert_eq!(lost_batch(protocol, &calls), [2, 1, 1]);
+}
+
+#[test]
+fn a_panic_among_attestations_that_is_not_borne_leaves_nobody_without_an_answer() {
+    // No panic is borne: the batch is answered with the fault, whoever waits behind it with the stop or,
+    // since what is in flight is judged first, with its verdict.
+    let (protocol, _calls) = strikes_at(2);
+    let (gate, faults) = gate();
+    let (blocksmith, _notices) = start(protocol, 0, faults);
+    let client = blocksmith.client();
+    let block = submit(client, 1, 0, 1);
+    gate.wait_for_arrival();
+    let votes: Vec<_> = (20..26).map(|id| vote(client, id, 3)).collect();
+    wait_for_waiting(client, 6);
+    gate.open();
+    assert_eq!(block.wait().class(), "valid");
+    let reasons: Vec<_> = votes.into_iter().map(|vote| vote.wait().reason()).collect();
+    assert_eq!(reasons[..4], ["fault"; 4]);
+    assert!(reasons[4..].iter().all(|reason| ["ok", "shutdown"].contains(reason)), "{reasons:?}");
+    let report = blocksmith.stop();
+    assert_eq!(report.panics, 1);
+    assert!(matches!(report.cause, Some(Cause::TooManyRestarts { .. })), "{report}");
 }
