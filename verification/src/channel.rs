@@ -16,8 +16,18 @@ use blocksmith_sync::{
 /// What comes of a send.
 pub type Sent<T> = Result<Option<T>, SendError<T>>;
 
+/// What both ends can do.
+pub trait Closes: Send + Sized + 'static {
+    /// `close`.
+    fn close(&self);
+    /// `is_closed`.
+    fn is_closed(&self) -> bool;
+    /// `is_disconnected`.
+    fn is_disconnected(&self) -> bool;
+}
+
 /// A sender.
-pub trait Sends<T>: Send + Sized + 'static {
+pub trait Sends<T>: Closes {
     /// `send`.
     fn send(&self, item: T) -> Sent<T>;
     /// `try_send`.
@@ -35,12 +45,6 @@ pub trait Sends<T>: Send + Sized + 'static {
         &mut self,
         items: &mut Vec<T>,
     ) -> impl Future<Output = Result<usize, Closed>>;
-    /// `close`.
-    fn close(&self);
-    /// `is_closed`.
-    fn is_closed(&self) -> bool;
-    /// `is_disconnected`.
-    fn is_disconnected(&self) -> bool;
     /// `closed`.
     fn closed(&self);
     /// `closed_timeout`.
@@ -52,7 +56,7 @@ pub trait Sends<T>: Send + Sized + 'static {
 }
 
 /// A receiver.
-pub trait Receives<T>: Send + Sized + 'static {
+pub trait Receives<T>: Closes {
     /// `recv`.
     ///
     /// # Errors
@@ -85,12 +89,6 @@ pub trait Receives<T>: Send + Sized + 'static {
     fn drain(&self, items: &mut Vec<T>, max: usize) -> usize;
     /// `iter`.
     fn iter(&self) -> impl Iterator<Item = T>;
-    /// `close`.
-    fn close(&self);
-    /// `is_closed`.
-    fn is_closed(&self) -> bool;
-    /// `is_disconnected`.
-    fn is_disconnected(&self) -> bool;
 }
 
 /// A channel, by its ends.
@@ -146,8 +144,27 @@ impl<T> Accepted<T> for Option<T> {
     }
 }
 
+macro_rules! closes {
+    ($end:ty) => {
+        impl<P: Primitives, T: Send + 'static> Closes for $end {
+            fn close(&self) {
+                self.close();
+            }
+            fn is_closed(&self) -> bool {
+                self.is_closed()
+            }
+            fn is_disconnected(&self) -> bool {
+                self.is_disconnected()
+            }
+        }
+    };
+}
+
 macro_rules! ends {
     ($module:ident) => {
+        closes!($module::Sender<P, T>);
+        closes!($module::Receiver<P, T>);
+
         impl<P: Primitives, T: Send + 'static> Sends<T> for $module::Sender<P, T> {
             fn send(&self, item: T) -> Sent<T> {
                 self.send(item).map(Accepted::evicted)
@@ -172,15 +189,6 @@ macro_rules! ends {
                 items: &mut Vec<T>,
             ) -> impl Future<Output = Result<usize, Closed>> {
                 Self::send_batch_async(self, items)
-            }
-            fn close(&self) {
-                self.close();
-            }
-            fn is_closed(&self) -> bool {
-                self.is_closed()
-            }
-            fn is_disconnected(&self) -> bool {
-                self.is_disconnected()
             }
             fn closed(&self) {
                 self.closed();
@@ -224,15 +232,6 @@ macro_rules! ends {
             }
             fn iter(&self) -> impl Iterator<Item = T> {
                 self.iter()
-            }
-            fn close(&self) {
-                self.close();
-            }
-            fn is_closed(&self) -> bool {
-                self.is_closed()
-            }
-            fn is_disconnected(&self) -> bool {
-                self.is_disconnected()
             }
         }
     };

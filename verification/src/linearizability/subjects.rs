@@ -10,7 +10,7 @@ use blocksmith_sync::{Closed, Primitives, RecvTimeoutError, SendError, TryRecvEr
 
 use super::history::Response;
 use super::program::{BATCH, Call, Calls, End, Program};
-use crate::channel::{Channel, Receives, Sends, Sent};
+use crate::channel::{Channel, Closes, Receives, Sends, Sent};
 use crate::scenarios::task::{block_on, poll_once};
 
 /// How often each item of an execution was dropped, in memory that no checker sees.

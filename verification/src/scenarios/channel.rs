@@ -17,7 +17,7 @@ use super::{
     EIGHT, RUNS, SAMPLE, Scenario, TOO_LARGE, UNBOUNDED, preemptions, restless, restless_states,
     states,
 };
-use crate::channel::{Channel, Receives, Sends, Shares};
+use crate::channel::{Channel, Closes, Receives, Sends, Shares};
 use crate::scenario;
 
 /// Any time at all: a checker lets it expire when it likes.
@@ -360,7 +360,7 @@ pub fn eight_threads<P: Primitives, C: Channel>() {
         .collect();
     assert_eq!(sending.len() + receiving.len() + 2, 8);
     sending.into_iter().for_each(join);
-    closer.iter().for_each(Sends::close);
+    closer.iter().for_each(Closes::close);
     join(watching);
     assert_eq!(receiving.into_iter().map(join).sum::<u32>(), 111 * count);
 }
