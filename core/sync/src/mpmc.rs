@@ -177,6 +177,16 @@ pub fn mpmc<P: Primitives, T: Send>(
     (Sender { shared: shared.clone() }, Receiver { shared })
 }
 
+/// A side's lock, held for as many items as there is room for, or as there are.
+struct Turn<'a, P: Primitives> {
+    side: Locked<'a, P>,
+    /// The side's word, as it was found.
+    word: u64,
+    count: u64,
+}
+
+type Locked<'a, P> = <<P as Primitives>::Mutex<Side> as Mutex<Side>>::Guard<'a>;
+
 /// Why an item is not accepted now.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refusal {
@@ -210,6 +220,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 
     /// Puts an item in the next place, for which there is room. It is not to be seen before `tail` moves.
+    #[inline]
     fn put(&self, side: &mut Side, item: T) {
         // SAFETY: the place is the lock holder's, and holds nothing (I1, I2).
         self.places[side.place].with_mut(|place| unsafe {
@@ -218,20 +229,38 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         side.place = self.next(side.place);
     }
 
-    /// Puts `item`, which is there, in a place, and leaves `None`; or says why not.
+    /// Takes the senders' lock if the queue is open and has room, for at most `want` items.
+    #[inline]
+    fn enter(&self, want: usize) -> Result<Turn<'_, P>, Refusal> {
+        let mut side = self.sending.side.lock();
+        // ORDERING: none needed, it changes under this lock alone.
+        let word = self.sending.word.load(Relaxed);
+        let count = self.room(word, &mut side.seen, want as u64)?;
+        Ok(Turn { side, word, count })
+    }
+
+    /// Ends a sender's turn, in which it has put as many items as the turn counts.
+    #[inline]
+    fn sent(&self, turn: Turn<'_, P>) {
+        // ORDERING: pairs with the acquiring look in `ready`.
+        self.sending.word.store(turn.word.wrapping_add(turn.count * ITEM), Release);
+        drop(turn.side);
+        self.not_empty.notify_many(u32::try_from(turn.count).unwrap_or(u32::MAX));
+    }
+
+    /// Sends `item` in a turn for one.
+    #[inline]
+    fn send(&self, mut turn: Turn<'_, P>, item: T) {
+        self.put(&mut turn.side, item);
+        self.sent(turn);
+    }
+
+    /// Sends `item`, which is there, and leaves `None`; or says why not.
     fn offer(&self, item: &mut Option<T>) -> Result<(), Refusal> {
-        {
-            let mut side = self.sending.side.lock();
-            // ORDERING: none needed, it changes under this lock alone.
-            let tail = self.sending.word.load(Relaxed);
-            self.room(tail, &mut side.seen, 1)?;
-            if let Some(item) = item.take() {
-                self.put(&mut side, item);
-                // ORDERING: pairs with the acquiring look in `ready`.
-                self.sending.word.store(tail.wrapping_add(ITEM), Release);
-            }
+        let turn = self.enter(1)?;
+        if let Some(item) = item.take() {
+            self.send(turn, item);
         }
-        self.not_empty.notify_one();
         Ok(())
     }
 
@@ -239,7 +268,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     fn ready(&self, head: u64, seen: &mut u64, max: u64) -> Result<u64, Closed> {
         let mut ready = seen.wrapping_sub(head) / ITEM;
         if ready < max {
-            // ORDERING: pairs with the releases in `offer`: the items before it are in place; and in `close`.
+            // ORDERING: pairs with the releases in `sent`: the items before it are in place; and in `close`.
             let tail = self.sending.word.load(Acquire);
             *seen = tail & !CLOSED;
             ready = seen.wrapping_sub(head) / ITEM;
@@ -251,32 +280,44 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(ready.min(max))
     }
 
-    /// Passes the oldest items, at most `max`, to `sink`, which must not panic, and returns how many; 0:
-    /// wait.
-    fn receive(&self, max: usize, mut sink: impl FnMut(T)) -> Result<usize, Closed> {
-        let count = {
-            let mut side = self.receiving.side.lock();
-            // ORDERING: none needed, it changes under this lock alone.
-            let head = self.receiving.word.load(Relaxed);
-            let count = self.ready(head, &mut side.seen, max as u64)?;
-            if count == 0 {
-                return Ok(0);
-            }
-            for _ in 0..count {
-                // SAFETY: the place holds an item, the lock holder's (I1, I3); the place moves on, so it is
-                // moved out once.
-                let place = &self.places[side.place];
-                sink(place.with_mut(|place| unsafe { (*place).assume_init_read() }));
-                side.place = self.next(side.place);
-            }
-            // ORDERING: pairs with the acquiring look in `room`.
-            self.receiving.word.store(head.wrapping_add(count * ITEM), Release);
-            count
-        };
+    /// Takes the receivers' lock if there are items, for at most `max`, which is not 0; `None`: wait.
+    #[inline]
+    fn visit(&self, max: usize) -> Result<Option<Turn<'_, P>>, Closed> {
+        let mut side = self.receiving.side.lock();
+        // ORDERING: none needed, it changes under this lock alone.
+        let word = self.receiving.word.load(Relaxed);
+        let count = self.ready(word, &mut side.seen, max as u64)?;
+        Ok((count > 0).then_some(Turn { side, word, count }))
+    }
+
+    /// Moves the oldest item out of its place.
+    #[inline]
+    fn take(&self, side: &mut Side) -> T {
+        // SAFETY: the place holds an item, the lock holder's (I1, I3); the place moves on, so it is moved
+        // out once.
+        let item = self.places[side.place].with_mut(|place| unsafe { (*place).assume_init_read() });
+        side.place = self.next(side.place);
+        item
+    }
+
+    /// Ends a receiver's turn, in which it has taken as many items as the turn counts.
+    #[inline]
+    fn received(&self, turn: Turn<'_, P>) {
+        // ORDERING: pairs with the acquiring look in `room`.
+        self.receiving.word.store(turn.word.wrapping_add(turn.count * ITEM), Release);
+        drop(turn.side);
         if self.on_full == Backpressure::Block {
-            self.not_full.notify_many(u32::try_from(count).unwrap_or(u32::MAX));
+            self.not_full.notify_many(u32::try_from(turn.count).unwrap_or(u32::MAX));
         }
-        Ok(count as usize)
+    }
+
+    /// Receives the oldest item; `None`: wait.
+    #[inline]
+    fn receive(&self) -> Result<Option<T>, Closed> {
+        let Some(mut turn) = self.visit(1)? else { return Ok(None) };
+        let item = self.take(&mut turn.side);
+        self.received(turn);
+        Ok(Some(item))
     }
 
     fn close(&self) {
@@ -348,16 +389,26 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     ///
     /// # Errors
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
+    #[inline]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        if self.shared.on_full == Backpressure::Refuse {
-            return self.try_send(item);
+        match self.shared.enter(1) {
+            Ok(turn) => {
+                self.shared.send(turn, item);
+                Ok(())
+            }
+            Err(refusal) => self.send_after_a_look(item, refusal),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_after_a_look(&self, item: T, refusal: Refusal) -> Result<(), SendError<T>> {
         let mut item = Some(item);
-        let offer = self
-            .shared
-            .senders_pace
-            .paced::<P, _>(|| self.shared.taken(), || self.offer(&mut item));
-        let accepted = self.shared.not_full.wait_until(offer);
+        if refusal == Refusal::Closed || self.shared.on_full == Backpressure::Refuse {
+            return self.finish(Err(refusal), item);
+        }
+        self.shared.senders_pace.pause::<P>(self.shared.taken());
+        let accepted = self.shared.not_full.wait_until(|| self.offer(&mut item));
         self.finish(accepted, item)
     }
 
@@ -434,9 +485,23 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
+    #[inline]
     pub fn recv(&self) -> Result<T, Closed> {
-        let poll = self.shared.receivers_pace.paced::<P, _>(|| self.shared.taken(), || self.poll());
-        self.shared.not_empty.wait_until(poll)
+        match self.shared.visit(1)? {
+            Some(mut turn) => {
+                let item = self.shared.take(&mut turn.side);
+                self.shared.received(turn);
+                Ok(item)
+            }
+            None => self.recv_after_a_look(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn recv_after_a_look(&self) -> Result<T, Closed> {
+        self.shared.receivers_pace.pause::<P>(self.shared.taken());
+        self.shared.not_empty.wait_until(|| self.poll())
     }
 
     /// Returns the oldest item if there is one. Does not block.
@@ -465,11 +530,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
 
     /// Returns the oldest item, or that nothing more can come; `None`: wait.
     fn poll(&self) -> Option<Result<T, Closed>> {
-        let mut received = None;
-        match self.shared.receive(1, |item| received = Some(item)) {
-            Ok(_) => received.map(Ok),
-            Err(Closed) => Some(Err(Closed)),
-        }
+        self.shared.receive().transpose()
     }
 }
 

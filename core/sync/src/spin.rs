@@ -58,7 +58,7 @@ impl Pace {
     /// Pauses if the items come in a stream; returns whether it did. `passed` as in `paced`.
     #[cold]
     #[inline(never)]
-    fn pause<P: Primitives>(&self, passed: u64) -> bool {
+    pub(crate) fn pause<P: Primitives>(&self, passed: u64) -> bool {
         if P::looks() == 0 {
             return false;
         }

@@ -4,28 +4,29 @@
 
 use crate::error::Closed;
 use crate::policy::Backpressure;
-use crate::primitives::Ordering::{Relaxed, Release};
-use crate::primitives::{Atomic, Mutex, Primitives};
+use crate::primitives::Primitives;
 
-use super::{ITEM, Receiver, Refusal, Sender, Shared};
+use super::{Receiver, Refusal, Sender, Shared};
 
 impl<P: Primitives, T: Send> Shared<P, T> {
     /// Puts the first items in places, as many as there is room for, at least one; or says why not.
     fn offer_batch(&self, items: &mut Vec<T>) -> Result<usize, Refusal> {
-        let count = {
-            let mut side = self.sending.side.lock();
-            // ORDERING: none needed, it changes under this lock alone.
-            let tail = self.sending.word.load(Relaxed);
-            let count = self.room(tail, &mut side.seen, items.len() as u64)?;
-            for item in items.drain(..count as usize) {
-                self.put(&mut side, item);
-            }
-            // ORDERING: pairs with the acquiring look in `ready`.
-            self.sending.word.store(tail.wrapping_add(count * ITEM), Release);
-            count
-        };
-        self.not_empty.notify_many(u32::try_from(count).unwrap_or(u32::MAX));
-        Ok(count as usize)
+        let mut turn = self.enter(items.len())?;
+        let count = turn.count as usize;
+        for item in items.drain(..count) {
+            self.put(&mut turn.side, item);
+        }
+        self.sent(turn);
+        Ok(count)
+    }
+
+    /// Appends the oldest items, at most `max`, for which `items` has room, and returns how many; 0: wait.
+    fn receive_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
+        let Some(mut turn) = self.visit(max)? else { return Ok(0) };
+        (0..turn.count).for_each(|_| items.push(self.take(&mut turn.side)));
+        let count = turn.count as usize;
+        self.received(turn);
+        Ok(count)
     }
 
     /// As `offer_batch`; `None`: wait.
@@ -141,6 +142,6 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     fn receive_all(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
         let max = max.min(self.shared.places.len());
         items.reserve(max); // so that pushing, under the lock, neither allocates nor panics
-        self.shared.receive(max, |item| items.push(item))
+        self.shared.receive_batch(items, max)
     }
 }
