@@ -21,6 +21,7 @@ use crate::accessors::{
 use crate::config::ChainConfig;
 use crate::containers::{Attestation, Checkpoint, SignedBeaconBlock};
 use crate::domains::compute_epoch_at_slot;
+use crate::duties::prepare_epoch;
 use crate::error::{AsFault, Fault, StateError};
 use crate::operations::{
     AttestationError, IndexedAttestationError, is_valid_indexed_attestation, slashable_indices,
@@ -371,6 +372,10 @@ impl<P: Preset> Consensus for Phase0<P> {
             }
         }
         outcomes
+    }
+
+    fn prepare_epoch(&self, state: &BeaconState<P>) -> Result<(), Phase0Fault> {
+        Ok(prepare_epoch(state)?)
     }
 
     fn balances(&self, state: &BeaconState<P>) -> Result<Balances, Phase0Fault> {

@@ -6,7 +6,7 @@ use blocksmith::consensus::{Consensus, Failure, Invalid};
 use blocksmith_consensus::{
     Attestation, AttestationData, BeaconState, BlockError, ChainConfig, Mainnet, Minimal, Phase0,
     Root, RootJob, SharedAttestation, SharedBlock, SignatureBytes, SignedBeaconBlock,
-    SignedVoluntaryExit, TransitionError, UpdateFlags, Validator, VoluntaryExit, Wire,
+    SignedVoluntaryExit, StateError, TransitionError, UpdateFlags, Validator, VoluntaryExit, Wire,
     compute_pulled_up_checkpoints, get_attesting_indices, get_beacon_committee, get_committees,
     initialize_beacon_state_from_eth1, process_slots, state_transition, verify_and_process_block,
     verify_and_process_block_one_by_one, verify_block_signature,
@@ -273,6 +273,19 @@ fn the_services_see_blocks_votes_and_balances() {
     assert!(
         !blocksmith_consensus::InvalidData::from(BlockError::ProposerSignature(0)).condemns_root()
     );
+}
+
+#[test]
+fn the_services_can_have_an_epoch_prepared() {
+    // Where nobody is active, nobody can be chosen: whoever prepares nothing would not notice.
+    let phase0 = Phase0::<Minimal>::new(config());
+    let mut state = advanced(&genesis(), 2);
+    assert_eq!(phase0.prepare_epoch(&state), Ok(()));
+    for index in 0..VALIDATORS {
+        state.validators.get_mut(index as usize).unwrap().exit_epoch = 0;
+    }
+    state.drop_caches();
+    assert_eq!(phase0.prepare_epoch(&state), Err(StateError::NoActiveValidators(0).into()));
 }
 
 #[test]
