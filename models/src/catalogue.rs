@@ -1,10 +1,11 @@
 //! What a check is, and every check of this crate as data.
 //!
 //! **Contract.** A [`Check`] says what is claimed, by which engine, and what must come of it.
-//! [`checks`] lists the scenarios of the compositions and of the ring, their twins, and the configurations
-//! of the TLA+ specifications. A check of which `violated` is expected is a must-fail twin: a run that verifies it
-//! is a defect of the suite; none may be `truncated`. The command, the tests and the reports read this
-//! list; figures are produced by running a check, never typed.
+//! [`checks`] lists the scenarios of the compositions and of the ring, their twins, and the
+//! configurations of the TLA+ specifications. A check of which `violated` is expected is a
+//! must-fail twin: a run that verifies it is a defect of the suite; none may be `truncated`. The
+//! command, the tests and the reports read this list; figures are produced by running a check,
+//! never typed.
 //!
 //! [`explore`] serves stateright's Explorer for one of [`explorable`].
 
@@ -46,8 +47,8 @@ pub struct Check {
     pub id: String,
     /// What is claimed of the code, or which fault must be found.
     pub claim: &'static str,
-    /// The protocol: `notifier`, `mailbox`, `oneshot`, `lifecycle`, `quarantine`, `services`, ..; or
-    /// `engine`, for what tests the engines themselves.
+    /// The protocol: `notifier`, `mailbox`, `oneshot`, `lifecycle`, `quarantine`, `services`, ..;
+    /// or `engine`, for what tests the engines themselves.
     pub protocol: &'static str,
     /// The hazard that it is about, if one.
     pub hazard: Option<&'static str>,
@@ -266,8 +267,8 @@ pub fn check_explorable(name: &str, address: SocketAddr) -> Result<(), ExploreEr
     }
 }
 
-/// Serves stateright's Explorer for the model of that name at `http://address/`. Does not return while
-/// the server runs, which is until the process ends.
+/// Serves stateright's Explorer for the model of that name at `http://address/`. Does not return
+/// while the server runs, which is until the process ends.
 ///
 /// # Errors
 /// If there is no such model, or the address is not a free one of the loopback interface.

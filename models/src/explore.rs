@@ -1,12 +1,13 @@
 //! Runs stateright over a model and turns what it found into a verdict.
 //!
-//! **Contract.** [`judge`] explores breadth first with one thread, so that the number of distinct states
-//! is the same in every run, and a counterexample is a shortest one. Two traits of stateright's checker
-//! are allowed for:
-//! - it says "done" when a target count stopped it as well: the counts decide here, never that word;
-//! - while some property still holds everywhere it goes on for a while after a violation, and keeps the
-//!   last one that it meets: so the properties are joined into one ([`Conjunction`]), which ends the
-//!   search at the first.
+//! **Contract.** [`judge`] explores breadth first with one thread, so that the number of distinct
+//! states is the same in every run, and a counterexample is a shortest one. Two traits of
+//! stateright's checker are allowed for:
+//! - it says "done" when a target count stopped it as well: the counts decide here, never that
+//!   word;
+//! - while some property still holds everywhere it goes on for a while after a violation, and keeps
+//!   the last one that it meets: so the properties are joined into one ([`Conjunction`]), which
+//!   ends the search at the first.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
@@ -16,7 +17,8 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 use crate::verdict::{Engine, Outcome, Verdict};
 
-/// A model whose one property is that all properties of `M` hold. They must all be of the kind `always`.
+/// A model whose one property is that all properties of `M` hold. They must all be of the kind
+/// `always`.
 #[derive(Debug)]
 pub struct Conjunction<M>(pub M);
 
@@ -95,8 +97,8 @@ where
     }
 }
 
-/// Explores `model` and returns the verdict. `describe` says what an action does in a state, for the
-/// counterexample; `bounds` says what the model leaves out. Blocks until done.
+/// Explores `model` and returns the verdict. `describe` says what an action does in a state, for
+/// the counterexample; `bounds` says what the model leaves out. Blocks until done.
 pub fn judge<M>(
     model: M,
     describe: impl Fn(&M::State, &M::Action) -> String,

@@ -1,5 +1,6 @@
-//! Models: the `Stepped` backend, which runs the real code one operation at a time under stateright,
-//! the compositions of the services' state machines, and the gate for the TLA+ specifications.
+//! Models: the `Stepped` backend, which runs the real code one operation at a time under
+//! stateright, the compositions of the services' state machines, and the gate for the TLA+
+//! specifications.
 
 pub mod catalogue;
 pub mod composition;

@@ -2,9 +2,9 @@
 //!
 //! **Contract.** [`CONFIGURATIONS`] lists each specification with each of its configurations, the
 //! exact kind of result that the checker must give, and the exact number of distinct states. A
-//! must-fail configuration that fails for another reason than the named one is a defect of the gate,
-//! and so is one that does not fail. The checker's own limits are set far above what is needed, and
-//! hitting one is `Truncated`, never a pass.
+//! must-fail configuration that fails for another reason than the named one is a defect of the
+//! gate, and so is one that does not fail. The checker's own limits are set far above what is
+//! needed, and hitting one is `Truncated`, never a pass.
 
 use std::collections::BTreeMap;
 use std::fmt;

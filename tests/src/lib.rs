@@ -1,4 +1,5 @@
-//! Tests of the whole workspace: official vectors, recorded chains, end to end, faults, malformed input
-//! and tidiness. There is nothing here to link: the tests are in `tests/all`, the data beside them.
+//! Tests of the whole workspace: official vectors, recorded chains, end to end, faults, malformed
+//! input and tidiness. There is nothing here to link: the tests are in `tests/all`, the data beside
+//! them.
 
 #![forbid(unsafe_code)]

@@ -1,7 +1,7 @@
 //! Every check that there is, as data: the command, the tests and the reports read this list.
 //!
-//! An entry is one scenario, twin or model under one engine, with the answer that is expected. What is
-//! expected of a must-fail twin is `violated`; no entry may be `truncated`.
+//! An entry is one scenario, twin or model under one engine, with the answer that is expected. What
+//! is expected of a must-fail twin is `violated`; no entry may be `truncated`.
 
 use blocksmith_models::verdict::{Engine, Outcome, Verdict};
 

@@ -1,8 +1,8 @@
-//! The channels of core behind one vocabulary: what is asked of all of them is written once, over these
-//! traits, and instantiated for each.
+//! The channels of core behind one vocabulary: what is asked of all of them is written once, over
+//! these traits, and instantiated for each.
 //!
-//! **Contract.** The traits add nothing to the ends that they stand for; each method is the call of that
-//! name. A send answers with the item that it evicted, if the channel can do that.
+//! **Contract.** The traits add nothing to the ends that they stand for; each method is the call of
+//! that name. A send answers with the item that it evicted, if the channel can do that.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Configurations in the form of the specification's `configs/*.yaml`: a mapping of keys to values.
 //!
-//! Only what phase0 knows is parsed. The rest is named, whatever its value is: a list, a mapping, a later
-//! fork's number.
+//! Only what phase0 knows is parsed. The rest is named, whatever its value is: a list, a mapping, a
+//! later fork's number.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,8 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// The key that says which preset a configuration is made for.
 const PRESET_BASE: &str = "PRESET_BASE";
-/// Keys of phase0's configurations that change nothing here: a name, and a contract that others watch.
+/// Keys of phase0's configurations that change nothing here: a name, and a contract that others
+/// watch.
 const WITHOUT_EFFECT: [&str; 2] = ["CONFIG_NAME", "DEPOSIT_CONTRACT_ADDRESS"];
 
 /// What a configuration says.

@@ -1,10 +1,10 @@
 //! `Mutant<B>`: a backend that weakens one ordering, or drops one fence, at one source line.
 //!
 //! **Contract.** `Mutant<B>` behaves as `B`, but for the one [`Site`] that [`weaken`] names on the
-//! calling operating system thread: there the ordering is replaced, or the fence left out. A site is a
-//! place in the source (`#[track_caller]` in the primitives' declarations brings it here) and an
-//! operation, so core is neither edited nor parameterised. [`record`] lists the sites that a run visits
-//! and that can be weakened.
+//! calling operating system thread: there the ordering is replaced, or the fence left out. A site
+//! is a place in the source (`#[track_caller]` in the primitives' declarations brings it here) and
+//! an operation, so core is neither edited nor parameterised. [`record`] lists the sites that a run
+//! visits and that can be weakened.
 
 use std::any::Any;
 use std::cell::{Cell as StdCell, RefCell};

@@ -1,11 +1,11 @@
 //! The mutation sweep: every ordering of core's synchronisation is weakened, one at a time.
 //!
-//! **Contract.** [`sweep`] records the sites that the loom scenarios visit, weakens each of them (an
-//! access to every weaker ordering, a fence by leaving it out) and runs the scenarios that visit it
-//! until one fails: the weakening is *killed*. What survives is either redundant, or weaker than the
-//! engine can see; the source says which, in a comment above the line that begins with
-//! `ORDERING(survives):`. A survivor without such a reason is a defect, and so is an ordering in the
-//! source that no scenario visits.
+//! **Contract.** [`sweep`] records the sites that the loom scenarios visit, weakens each of them
+//! (an access to every weaker ordering, a fence by leaving it out) and runs the scenarios that
+//! visit it until one fails: the weakening is *killed*. What survives is either redundant, or
+//! weaker than the engine can see; the source says which, in a comment above the line that begins
+//! with `ORDERING(survives):`. A survivor without such a reason is a defect, and so is an ordering
+//! in the source that no scenario visits.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -108,7 +108,8 @@ pub fn sweep(workers: usize) -> (Vec<SiteResult>, Vec<Unvisited>) {
 /// Lines of a statement between the place that the compiler names and one of its orderings.
 const REACH: u32 = 4;
 
-/// Returns the lines of the sources that name an ordering above `Relaxed` and belong to no visited site.
+/// Returns the lines of the sources that name an ordering above `Relaxed` and belong to no visited
+/// site.
 fn unvisited(visits: &BTreeMap<Site, Vec<Scenario>>) -> Vec<Unvisited> {
     let strong = ["Acquire", "Release", "AcqRel", "SeqCst"];
     let names = |line: &str| {

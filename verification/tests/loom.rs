@@ -12,7 +12,8 @@ checks::tests! {
 
 #[test]
 fn every_ordering_of_sync_is_necessary_or_explained() {
-    // Weakens each ordering and fence of sync, one at a time: a scenario fails, or the source says why.
+    // Weakens each ordering and fence of sync, one at a time: a scenario fails, or the source says
+    // why.
     let (results, unvisited) = blocksmith_verification::sweep::sweep(1);
     assert!(!results.is_empty());
     assert!(unvisited.is_empty(), "no scenario visits {unvisited:?}");

@@ -1,7 +1,8 @@
-//! What must hold of any bytes, by entry point. The fuzz targets and the smoke run of the tests share it.
+//! What must hold of any bytes, by entry point. The fuzz targets and the smoke run of the tests
+//! share it.
 //!
-//! An input is an error, or it is the one encoding of the value that comes out: encoding again gives the
-//! same bytes, and the root is that of a copy. Nothing panics.
+//! An input is an error, or it is the one encoding of the value that comes out: encoding again
+//! gives the same bytes, and the root is that of a copy. Nothing panics.
 
 use blocksmith_consensus::{
     Attestation, AttesterSlashing, BeaconState, Mainnet, Minimal, Preset, ProposerSlashing,

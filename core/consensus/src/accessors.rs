@@ -173,11 +173,12 @@ fn get_active_validator_count<P: Preset>(state: &BeaconState<P>) -> Result<u64, 
 
 /// The root of the block that the committees of `epoch` depend on: the last one before the epoch
 /// that precedes it begins; the genesis block for the first two epochs. With the epoch it is the
-/// name of a shuffling on all branches, and what the beacon API calls the dependent root of attester
-/// duties.
+/// name of a shuffling on all branches, and what the beacon API calls the dependent root of
+/// attester duties.
 ///
 /// # Errors
-/// [`StateError::SlotOutOfRange`] unless the state knows such a block: up to the epoch after its own.
+/// [`StateError::SlotOutOfRange`] unless the state knows such a block: up to the epoch after its
+/// own.
 pub fn get_attester_dependent_root<P: Preset>(
     state: &BeaconState<P>,
     epoch: Epoch,
@@ -194,9 +195,9 @@ pub fn get_attester_dependent_root<P: Preset>(
     Ok(header.hash_tree_root())
 }
 
-/// The committees of `epoch`. Those of the state's epoch and its neighbours are computed once for all
-/// states with a common ancestor and the same [dependent root](get_attester_dependent_root); who asks
-/// while another thread computes them waits for it.
+/// The committees of `epoch`. Those of the state's epoch and its neighbours are computed once for
+/// all states with a common ancestor and the same [dependent root](get_attester_dependent_root);
+/// who asks while another thread computes them waits for it.
 ///
 /// # Errors
 /// [`StateError::Overflow`] at the end of time.
@@ -308,7 +309,8 @@ pub fn get_beacon_proposer_index<P: Preset>(
         return compute_proposer(state, state.slot, &indices);
     };
     let compute = || {
-        // The seed, the active validators and their effective balances are fixed for the epoch (C1).
+        // The seed, the active validators and their effective balances are fixed for the epoch
+        // (C1).
         let first = compute_start_slot_at_epoch::<P>(context.epoch)?;
         let indices = get_active_validator_indices(state, context.epoch);
         (0..P::SLOTS_PER_EPOCH)
@@ -416,7 +418,8 @@ pub fn get_attesting_indices<P: Preset>(
     Ok(indices)
 }
 
-/// Gives each member of the attested committee whose bit is set to `visit`, in the committee's order.
+/// Gives each member of the attested committee whose bit is set to `visit`, in the committee's
+/// order.
 ///
 /// # Errors
 /// As [`get_attesting_indices`]; the visitor's own.

@@ -230,8 +230,8 @@ pub fn all_invalid(sets: &[SignatureSet]) -> Result<Vec<usize>, Fault> {
     Ok(invalid)
 }
 
-/// Adds the positions of the invalid signatures of `sets`, of which there is one, the first at `from`. As
-/// deep as the batch can be halved.
+/// Adds the positions of the invalid signatures of `sets`, of which there is one, the first at
+/// `from`. As deep as the batch can be halved.
 fn halve(sets: &[SignatureSet], from: usize, invalid: &mut Vec<usize>) -> Result<(), Fault> {
     if sets.len() <= 1 {
         invalid.extend(sets.first().map(|_| from));

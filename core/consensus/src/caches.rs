@@ -170,8 +170,8 @@ impl PublicKeyIndex {
 }
 
 /// Public keys that were decompressed and found to be in the group, as affine points by validator
-/// index. Shared by all states of a chain; read without decompressing, written when a validator's key
-/// is first needed or its deposit accepted.
+/// index. Shared by all states of a chain; read without decompressing, written when a validator's
+/// key is first needed or its deposit accepted.
 #[derive(Debug, Default)]
 pub(crate) struct PublicKeyTable {
     keys: RwLock<Vec<Option<(PublicKeyBytes, PublicKey)>>>,

@@ -1,7 +1,7 @@
 //! What the blocks and attestations of an epoch will ask for, computed ahead; the proposers' keys.
 //!
-//! An epoch's proposers follow from its seed, its active validators and their effective balances, all
-//! of which are fixed when it begins (C1 in `caches`):
+//! An epoch's proposers follow from its seed, its active validators and their effective balances,
+//! all of which are fixed when it begins (C1 in `caches`):
 //!
 //! | what happens within the epoch | what it changes | hence the proposers |
 //! |---|---|---|
@@ -54,8 +54,9 @@ pub fn prepare_epoch<P: Preset>(state: &BeaconState<P>) -> Result<(), StateError
     Ok(())
 }
 
-/// The decompressed key of validator `index`, who is said to propose in the state's slot. Where that
-/// is so and the epoch's proposers are known, it comes from the epoch's list; else from the table.
+/// The decompressed key of validator `index`, who is said to propose in the state's slot. Where
+/// that is so and the epoch's proposers are known, it comes from the epoch's list; else from the
+/// table.
 ///
 /// # Errors
 /// As [`public_key`].

@@ -1,7 +1,8 @@
-//! Values in the form of the beacon API: integers quoted, bytes and bit lists as `0x` and hexadecimal
-//! digits, containers as objects in the order of their fields.
+//! Values in the form of the beacon API: integers quoted, bytes and bit lists as `0x` and
+//! hexadecimal digits, containers as objects in the order of their fields.
 //!
-//! Reference: beacon-APIs, "types"; consensus specification, `ssz/simple-serialize.md`, "JSON mapping".
+//! Reference: beacon-APIs, "types"; consensus specification, `ssz/simple-serialize.md`, "JSON
+//! mapping".
 
 use std::fmt::Write;
 

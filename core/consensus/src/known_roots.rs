@@ -1,12 +1,12 @@
 //! The last root of a state and of its small parts: what has not changed since is not hashed again.
 //!
-//! Lists keep their hashes in their nodes (`tree`). What is left of a state's root is the tree over its
-//! fields and the roots of its small containers: most of what an empty slot costs, if they were
+//! Lists keep their hashes in their nodes (`tree`). What is left of a state's root is the tree over
+//! its fields and the roots of its small containers: most of what an empty slot costs, if they were
 //! hashed each time, which is twice a slot.
 //!
-//! - N1: a root is looked up by the value that it is of, and a node of the fields' tree is hashed again if
-//!   a leaf below it is another. So what is known is never wrong, whatever was written to the state
-//!   and by whom.
+//! - N1: a root is looked up by the value that it is of, and a node of the fields' tree is hashed
+//!   again if a leaf below it is another. So what is known is never wrong, whatever was written to
+//!   the state and by whom.
 //! - N2: the lock is held to take what is known or to put it back, never while hashing. Who finds
 //!   nothing because another thread has taken it computes everything.
 

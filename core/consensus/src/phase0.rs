@@ -340,8 +340,8 @@ impl<P: Preset> Consensus for Phase0<P> {
         check_attestation(target_state, attestation.value(), &mut Signatures::Verify)
     }
 
-    /// All but the signatures one by one, then these in one batch. Those that are invalid are found by
-    /// halving; the others' outcomes stand.
+    /// All but the signatures one by one, then these in one batch. Those that are invalid are found
+    /// by halving; the others' outcomes stand.
     fn verify_attestations(
         &self,
         target_state: &BeaconState<P>,

@@ -229,8 +229,8 @@ pub fn hash(input: &[u8]) -> Root {
     Root::new(Sha256::digest(input).into())
 }
 
-/// As [`hash`], of so little that it fits one block of the compression function with its padding: half
-/// the work of a tree's node.
+/// As [`hash`], of so little that it fits one block of the compression function with its padding:
+/// half the work of a tree's node.
 ///
 /// # Panics
 /// If `input` is longer than 55 bytes.

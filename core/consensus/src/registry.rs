@@ -1,11 +1,11 @@
 //! One pass over the registry at the end of an epoch.
 //!
-//! The steps of an epoch's end ask the same of every validator: its effective balance, whether it is
-//! active, slashed, waiting. [`Registry`] looks once and keeps the answers side by side, 9 bytes a
-//! validator, where the registry's own 121 bytes would be read for each step.
+//! The steps of an epoch's end ask the same of every validator: its effective balance, whether it
+//! is active, slashed, waiting. [`Registry`] looks once and keeps the answers side by side, 9 bytes
+//! a validator, where the registry's own 121 bytes would be read for each step.
 //!
-//! The answers hold until `process_effective_balance_updates` writes effective balances: rewards and
-//! penalties change balances only; ejections change exit epochs, of validators whom none of the
+//! The answers hold until `process_effective_balance_updates` writes effective balances: rewards
+//! and penalties change balances only; ejections change exit epochs, of validators whom none of the
 //! later questions is about (the slashed have left already, those who wait are not active).
 
 use crate::accessors::{get_current_epoch, get_previous_epoch, is_active_validator};

@@ -99,8 +99,8 @@ fn shuffle<T: Number>(list: &mut [T], seed: &Root, rounds: u8) {
     }
 }
 
-/// Swaps or leaves each pair of `part` that is mirrored about its middle. The part's first position in
-/// the list is `first`; the bit of a pair is that of its higher position.
+/// Swaps or leaves each pair of `part` that is mirrored about its middle. The part's first position
+/// in the list is `first`; the bit of a pair is that of its higher position.
 fn swap_mirrored<T: Number>(part: &mut [T], first: u64, seed: &Root, round: u8) {
     let half = part.len() / 2;
     let upper = part.len() - half;

@@ -10,8 +10,8 @@
 //!   root shuffle differently.
 //! - K2: only committees of the state's epoch, the one before and the one after are looked up here.
 //!   Of a later one the active validators are not fixed yet.
-//! - K3: committees are computed once: who asks while somebody computes them waits for the result. The
-//!   list is locked for the look-up only.
+//! - K3: committees are computed once: who asks while somebody computes them waits for the result.
+//!   The list is locked for the look-up only.
 //!
 //! Bound: [`LIMIT`] shufflings of eight bytes per active validator. When it is exceeded, the lowest
 //! epoch goes, of these the one that was added first; so whoever replays the past does not push out

@@ -273,8 +273,8 @@ impl<P: Preset> BeaconState<P> {
         buffer
     }
 
-    /// Appends the SSZ encoding. Who encodes often keeps the buffer: of a large state, most of the time
-    /// of encoding anew is the operating system's, for fresh memory.
+    /// Appends the SSZ encoding. Who encodes often keeps the buffer: of a large state, most of the
+    /// time of encoding anew is the operating system's, for fresh memory.
     pub fn append_ssz(&self, buffer: &mut Vec<u8>) {
         macro_rules! fixed_part {
             ($($field:ident: $type:ty),+ $(,)?) => {

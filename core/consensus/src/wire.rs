@@ -231,8 +231,8 @@ fn check_variable_elements<T: Layout>(bytes: &[u8], limit: usize) -> Result<(), 
 /// Gives the bytes of each element of a list of variable length to `visit`.
 ///
 /// # Errors
-/// [`DecodeError`] if the offsets do not part the bytes, or there are more elements than `limit`; the
-/// visitor's own.
+/// [`DecodeError`] if the offsets do not part the bytes, or there are more elements than `limit`;
+/// the visitor's own.
 pub(crate) fn for_each_variable(
     bytes: &[u8],
     limit: usize,

@@ -1,9 +1,9 @@
 //! Figures of the broker for Prometheus: its text exposition format 0.0.4, over HTTP on loopback.
 //!
-//! **Contract.** [`Metrics::serve`] binds an address of the loopback interface (another is refused: the
-//! figures tell an attacker how full a node is) and answers `GET /metrics` from a thread of its own, one
-//! connection at a time, until it is dropped. The figures are those of the broker's last sample: who
-//! asks often costs the services nothing.
+//! **Contract.** [`Metrics::serve`] binds an address of the loopback interface (another is refused:
+//! the figures tell an attacker how full a node is) and answers `GET /metrics` from a thread of its
+//! own, one connection at a time, until it is dropped. The figures are those of the broker's last
+//! sample: who asks often costs the services nothing.
 //!
 //! | request | answer |
 //! |---|---|
@@ -13,14 +13,14 @@
 //! | more than 8 KiB of head; not complete within 2 s | 431; 408 |
 //!
 //! **Invariants.**
-//! - I1 A connection holds at most [`MAX_REQUEST`] bytes and [`PATIENCE`] for each direction, whatever
-//!   the other end does; then it is closed. Others wait in the listener's queue meanwhile.
-//! - I2 The drop waits for neither a client nor a clock: it marks the end, shuts down the connection that
-//!   is open, wakes `accept` by connecting to it, and joins the thread. A connection is noted first and
-//!   the mark looked at afterwards, so that one of the two ends it.
+//! - I1 A connection holds at most [`MAX_REQUEST`] bytes and [`PATIENCE`] for each direction,
+//!   whatever the other end does; then it is closed. Others wait in the listener's queue meanwhile.
+//! - I2 The drop waits for neither a client nor a clock: it marks the end, shuts down the
+//!   connection that is open, wakes `accept` by connecting to it, and joins the thread. A
+//!   connection is noted first and the mark looked at afterwards, so that one of the two ends it.
 //!
-//! Written on std's sockets: a request is one line of which three words matter, while the small HTTP
-//! servers that there are bring a thread pool, and no bound on time or on the size of a head.
+//! Written on std's sockets: a request is one line of which three words matter, while the small
+//! HTTP servers that there are bring a thread pool, and no bound on time or on the size of a head.
 //!
 //! Reference: Prometheus, "Exposition formats", text-based format, version 0.0.4.
 
@@ -40,7 +40,8 @@ use blocksmith_sync::broker::{Ask, FULL, Figures, Snapshot};
 pub const MAX_REQUEST: usize = 8 << 10;
 /// Time that a client has for its request, and again for taking the answer.
 pub const PATIENCE: Duration = Duration::from_secs(2);
-/// Bytes that are read and dropped after a refused request, so that its answer is not lost with them.
+/// Bytes that are read and dropped after a refused request, so that its answer is not lost with
+/// them.
 const MAX_REST: usize = 64 << 10;
 
 /// Why figures cannot be served.
@@ -84,8 +85,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Serves what `source` returns, `None` standing for "no services run". `source` is called in the
-    /// server's thread. With port 0 the operating system chooses one: see [`Metrics::address`].
+    /// Serves what `source` returns, `None` standing for "no services run". `source` is called in
+    /// the server's thread. With port 0 the operating system chooses one: see [`Metrics::address`].
     ///
     /// # Errors
     /// If the address is not on the loopback interface, or cannot be had.
@@ -130,8 +131,8 @@ impl Drop for Metrics {
     }
 }
 
-/// Connections in a row that the operating system may fail to accept before the server gives up: those
-/// that are reset are few, while a process without handles would fail for ever.
+/// Connections in a row that the operating system may fail to accept before the server gives up:
+/// those that are reset are few, while a process without handles would fail for ever.
 const MAX_FAILURES: u32 = 1000;
 
 fn accept(listener: &TcpListener, shared: &Shared, source: &impl Fn() -> Option<Snapshot>) {

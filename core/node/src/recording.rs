@@ -1,9 +1,9 @@
 //! A recorded chain: what arrived at a node, in order, with an independent oracle's verdicts.
 //!
-//! **Contract.** [`Recording::load`] reads `manifest.json`, the genesis files and every file that the
-//! manifest names, and checks all of it before anything is returned: a recording is whole or an error
-//! that names file, field and value. Nothing in it is trusted: paths stay inside the folder, files are
-//! bounded in size, and every digest that the manifest gives is compared.
+//! **Contract.** [`Recording::load`] reads `manifest.json`, the genesis files and every file that
+//! the manifest names, and checks all of it before anything is returned: a recording is whole or an
+//! error that names file, field and value. Nothing in it is trusted: paths stay inside the folder,
+//! files are bounded in size, and every digest that the manifest gives is compared.
 //!
 //! | file | content |
 //! |---|---|
@@ -73,7 +73,8 @@ const MANIFEST: &str = "manifest.json";
 
 /// Where the files of a recording are.
 pub trait Files {
-    /// Returns the content of a file, at most [`MAX_FILE_BYTES`]. `path` is relative and has no `..`.
+    /// Returns the content of a file, at most [`MAX_FILE_BYTES`]. `path` is relative and has no
+    /// `..`.
     ///
     /// # Errors
     /// If there is no such file, or it is too large.

@@ -1,13 +1,13 @@
 //! How the services know that they are at rest: nothing is queued and nothing is being handled.
 //!
-//! **Contract.** Every message carries a [`Busy`] from before it is sent until all that its handling
-//! set off has been sent in turn. So the count of live `Busy`s falls to zero exactly when every
-//! mailbox is empty and every service waits. Items that wait inside a machine (for a parent, for
-//! a slot) do not count: nothing will happen to them by itself. Nor does an epoch that a worker prepares:
-//! nothing follows from it.
+//! **Contract.** Every message carries a [`Busy`] from before it is sent until all that its
+//! handling set off has been sent in turn. So the count of live `Busy`s falls to zero exactly when
+//! every mailbox is empty and every service waits. Items that wait inside a machine (for a parent,
+//! for a slot) do not count: nothing will happen to them by itself. Nor does an epoch that a worker
+//! prepares: nothing follows from it.
 //!
-//! **Memory order.** The last drop releases, [`Activity::rest`] acquires: who returns from `rest` sees
-//! what every handler did. Increments in between continue the release sequence.
+//! **Memory order.** The last drop releases, [`Activity::rest`] acquires: who returns from `rest`
+//! sees what every handler did. Increments in between continue the release sequence.
 
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Ordering, Primitives};

@@ -1,13 +1,13 @@
 //! The seam between the services and a consensus protocol.
 //!
-//! Services know blocks by their identity and states by what can be done with them; what a block means
-//! is the business of an implementation of [`Consensus`]. `blocksmith-consensus` implements it for
-//! phase0, [`crate::toy`] with a handful of roots for the models, a node may bring its own.
+//! Services know blocks by their identity and states by what can be done with them; what a block
+//! means is the business of an implementation of [`Consensus`]. `blocksmith-consensus` implements
+//! it for phase0, [`crate::toy`] with a handful of roots for the models, a node may bring its own.
 //!
 //! **Contract.** Every function is pure: same arguments, same answer, no I/O, no waiting. None may
-//! panic on data that came from a peer: what is wrong with the data is an [`Invalid`], what is wrong
-//! with us is a `Fault`, and the two are different types, so that a fault of ours never becomes
-//! a rejection of theirs.
+//! panic on data that came from a peer: what is wrong with the data is an [`Invalid`], what is
+//! wrong with us is a `Fault`, and the two are different types, so that a fault of ours never
+//! becomes a rejection of theirs.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -97,7 +97,8 @@ pub struct BlockEffects<R> {
     pub equivocating: Vec<ValidatorIndex>,
 }
 
-/// Weight of every validator's vote: its effective balance where it is active and not slashed, else 0.
+/// Weight of every validator's vote: its effective balance where it is active and not slashed, else
+/// 0.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Balances {
     /// Entry `i` belongs to validator `i`.
@@ -203,7 +204,8 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// Runs empty slots up to `slot` (`process_slots`). Does nothing if the state is there already.
     ///
     /// # Errors
-    /// If the state is past `slot`, or the protocol's arithmetic fails: a fault, as the state is ours.
+    /// If the state is past `slot`, or the protocol's arithmetic fails: a fault, as the state is
+    /// ours.
     fn advance(&self, state: &mut Self::State, slot: Slot) -> Result<(), Self::Fault>;
     /// Runs `state_transition`: empty slots up to the block's slot (none if the state is there
     /// already), then the block. `state` must be that of the block's parent. After an error its
@@ -236,9 +238,9 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         target_state: &Self::State,
         attestation: &Self::Attestation,
     ) -> AttestationOutcome<Self>;
-    /// Verifies attestations of one target, of which `target_state` is the state: one outcome for each,
-    /// in their order, and the same that [`Consensus::verify_attestation`] gives of it alone. An
-    /// implementation may verify signatures together; an invalid one spoils no other's outcome.
+    /// Verifies attestations of one target, of which `target_state` is the state: one outcome for
+    /// each, in their order, and the same that [`Consensus::verify_attestation`] gives of it alone.
+    /// An implementation may verify signatures together; an invalid one spoils no other's outcome.
     fn verify_attestations(
         &self,
         target_state: &Self::State,
@@ -249,12 +251,12 @@ pub trait Consensus: Send + Sync + Sized + 'static {
             .map(|attestation| self.verify_attestation(target_state, attestation))
             .collect()
     }
-    /// Computes ahead what the state's epoch will ask for, and keeps it where the state's clones and
-    /// descendants find it. No answer depends on whether it has been called; what is known already costs
-    /// nothing. By default there is nothing to prepare.
+    /// Computes ahead what the state's epoch will ask for, and keeps it where the state's clones
+    /// and descendants find it. No answer depends on whether it has been called; what is known
+    /// already costs nothing. By default there is nothing to prepare.
     ///
-    /// A worker of the Rewinder calls it, when nothing waits, for the state of a committed block that is the
-    /// first of its epoch on its branch; it takes no task before that returns.
+    /// A worker of the Rewinder calls it, when nothing waits, for the state of a committed block
+    /// that is the first of its epoch on its branch; it takes no task before that returns.
     ///
     /// # Errors
     /// If the computation fails: a fault, as the state is ours. It is logged, and that is all.

@@ -1,9 +1,10 @@
-//! Services of a consensus client, generic over the consensus protocol ([`consensus::Consensus`]) and
-//! over the synchronisation primitives ([`blocksmith_sync::Primitives`]).
+//! Services of a consensus client, generic over the consensus protocol ([`consensus::Consensus`])
+//! and over the synchronisation primitives ([`blocksmith_sync::Primitives`]).
 //!
-//! A service is a pure state machine (`machine.rs`: events in, effects out, no clock, no thread) and
-//! a thin shell (`service.rs`: mailbox, thread, effects). The machines are what the models explore as
-//! communicating processes; the shells run under the concurrency checkers over [`toy::Toy`].
+//! A service is a pure state machine (`machine.rs`: events in, effects out, no clock, no thread)
+//! and a thin shell (`service.rs`: mailbox, thread, effects). The machines are what the models
+//! explore as communicating processes; the shells run under the concurrency checkers over
+//! [`toy::Toy`].
 #![forbid(unsafe_code)]
 
 mod activity;

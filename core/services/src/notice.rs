@@ -29,7 +29,8 @@ pub enum Notice<R> {
         old: R,
         /// The head now.
         new: R,
-        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the old.
+        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the
+        /// old.
         reorg_depth: u64,
     },
     /// The justified checkpoint moved.
@@ -55,15 +56,16 @@ pub enum Notice<R> {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
     },
-    /// A cleared block did not get into the fork choice, by a fault of ours; its submitter was told so.
+    /// A cleared block did not get into the fork choice, by a fault of ours; its submitter was told
+    /// so.
     NotImported {
         /// Root of the block.
         root: R,
         /// Why.
         refusal: Refusal,
     },
-    /// The broker's level changed: what `to` asks for is to be done, and what `from` asked for besides is
-    /// no longer wanted (see [`Level::asks`]).
+    /// The broker's level changed: what `to` asks for is to be done, and what `from` asked for
+    /// besides is no longer wanted (see [`Level::asks`]).
     Load {
         /// The level before.
         from: Level,

@@ -18,8 +18,8 @@ impl<P: Primitives, C: Consensus> Clone for Observer<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> Observer<P, C> {
-    /// Returns an observer and the end to read from. Beyond `capacity` unread notices, the oldest is
-    /// evicted and counted.
+    /// Returns an observer and the end to read from. Beyond `capacity` unread notices, the oldest
+    /// is evicted and counted.
     pub(crate) fn new(capacity: usize) -> (Self, mailbox::Receiver<P, Notice<C::Root>>) {
         let (mailbox, receiver) = mailbox::mailbox(capacity, 0, OnFull::EvictOldest);
         (Self { mailbox }, receiver)

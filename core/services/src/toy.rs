@@ -1,9 +1,9 @@
 //! A consensus protocol of a handful of roots, for models and for tests of the services.
 //!
-//! Roots are small numbers that the scenario chooses. A block says of itself whether it is valid and
-//! whether its signature is; a state remembers the last block and the checkpoints that block announced.
-//! Everything else (one validator per attestation, equal weights, no committees) is as little as the
-//! services need in order to show every branch of their behaviour.
+//! Roots are small numbers that the scenario chooses. A block says of itself whether it is valid
+//! and whether its signature is; a state remembers the last block and the checkpoints that block
+//! announced. Everything else (one validator per attestation, equal weights, no committees) is as
+//! little as the services need in order to show every branch of their behaviour.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! The firewall's types: what the network gave, what has been cleared, and the answer to every item.
+//! The firewall's types: what the network gave, what has been cleared, and the answer to every
+//! item.
 //!
-//! [`Quarantined`] can be made by anyone. [`Cleared`] cannot: its one constructor is the Rewinder's and
-//! takes what only a full transition (or a full attestation check) yields.
+//! [`Quarantined`] can be made by anyone. [`Cleared`] cannot: its one constructor is the Rewinder's
+//! and takes what only a full transition (or a full attestation check) yields.
 
 use crate::consensus::{BlockEffects, Consensus, IndexedVote, Invalid};
 

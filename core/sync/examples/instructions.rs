@@ -5,9 +5,10 @@
 //! valgrind --tool=callgrind --callgrind-out-file=/dev/null \
 //!     target/release/examples/instructions mailbox 2000
 //! ```
-//! Each round sends 256 items of 8 bytes and then receives them (`oneshot`, `oneshot-peer`: makes 256
-//! channels, one after the other, with one item each). What an item costs is the difference between two
-//! numbers of rounds, by 256 times their difference. Exit code 2 for an unknown channel or number.
+//! Each round sends 256 items of 8 bytes and then receives them (`oneshot`, `oneshot-peer`: makes
+//! 256 channels, one after the other, with one item each). What an item costs is the difference
+//! between two numbers of rounds, by 256 times their difference. Exit code 2 for an unknown channel
+//! or number.
 
 use std::hint::black_box;
 use std::process::ExitCode;

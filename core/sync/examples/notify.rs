@@ -1,4 +1,5 @@
-//! The fast path of a notification and the same written by hand, to be compared instruction by instruction:
+//! The fast path of a notification and the same written by hand, to be compared instruction by
+//! instruction:
 //!
 //! ```text
 //! cargo build --release -p blocksmith-sync --example notify

@@ -1,7 +1,7 @@
 //! Tasks on tokio, and a service on a plain thread: nobody blocks the runtime's thread.
 //!
-//! The service takes blocks out of a mailbox and answers each through a one-shot; notices about what it
-//! does go into a second mailbox, which another task reads. Run it with
+//! The service takes blocks out of a mailbox and answers each through a one-shot; notices about
+//! what it does go into a second mailbox, which another task reads. Run it with
 //! `cargo run -p blocksmith-sync --example tokio`.
 
 use std::time::Duration;

@@ -1,15 +1,15 @@
 //! Figures about a channel, for reports and load decisions.
 //!
-//! They are std atomics and not [`crate::Primitives`] ones on purpose: they order nothing, no decision of
-//! a channel depends on them, and a checker has no reason to interleave them.
+//! They are std atomics and not [`crate::Primitives`] ones on purpose: they order nothing, no
+//! decision of a channel depends on them, and a checker has no reason to interleave them.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_utils::CachePadded;
 
-/// What has passed through a channel. Read without locks, field by field: while the channel is in use
-/// the fields may be some items apart. Always `sent == received + evicted + depth`.
+/// What has passed through a channel. Read without locks, field by field: while the channel is in
+/// use the fields may be some items apart. Always `sent == received + evicted + depth`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Items accepted and not yet received, replies included.
@@ -22,18 +22,18 @@ pub struct Counters {
     pub refused: u64,
     /// Items handed back to make room for newer ones.
     pub evicted: u64,
-    /// The largest depth seen right after an item was accepted; in a mailbox that blocks, credits that the
-    /// receiver has not returned yet count as items here, so it may be up to an eighth of the capacity too
-    /// high. Of [`crate::spsc`] and [`crate::mpmc`]: the largest depth
-    /// that an end saw when it looked at the other's index, at most the true one; that the channel is full
-    /// is always seen.
+    /// The largest depth seen right after an item was accepted; in a mailbox that blocks, credits
+    /// that the receiver has not returned yet count as items here, so it may be up to an eighth of
+    /// the capacity too high. Of [`crate::spsc`] and [`crate::mpmc`]: the largest depth that an end
+    /// saw when it looked at the other's index, at most the true one; that the channel is full is
+    /// always seen.
     pub high_water: u64,
     /// The number of items that the channel holds, reply slots not included.
     pub capacity: u64,
 }
 
-/// The figures of a channel with several writers. What was sent is not counted: it follows from the rest,
-/// and a sender has nothing to write.
+/// The figures of a channel with several writers. What was sent is not counted: it follows from the
+/// rest, and a sender has nothing to write.
 #[derive(Default)]
 pub(crate) struct Counts {
     high_water: AtomicU64,
@@ -84,7 +84,8 @@ impl Counts {
     }
 }
 
-/// One figure with one writer at a time: no read-modify-write, so it costs what a plain field costs.
+/// One figure with one writer at a time: no read-modify-write, so it costs what a plain field
+/// costs.
 #[derive(Default)]
 pub(crate) struct Figure(AtomicU64);
 

@@ -1,19 +1,22 @@
-//! What the ends of every channel with several items have in common, written once: the end of the channel,
-//! its figures, its iterators.
+//! What the ends of every channel with several items have in common, written once: the end of the
+//! channel, its figures, its iterators.
 //!
-//! **Contract.** A channel's `Shared` says how it closes, whether it is closed, who is left, what its figures
-//! are, and where a sender sleeps that waits for the closing (`closing`): a notifier on which nobody waits for
-//! anything else, or nobody at all at that time (R1 of the notifier). Closing notifies all of its sleepers.
+//! **Contract.** A channel's `Shared` says how it closes, whether it is closed, who is left, what
+//! its figures are, and where a sender sleeps that waits for the closing (`closing`): a notifier on
+//! which nobody waits for anything else, or nobody at all at that time (R1 of the notifier).
+//! Closing notifies all of its sleepers.
 //!
-//! Nothing is handed over by these calls: a closing that is seen orders no memory. What `recv` and its kin
-//! return at the end does.
+//! Nothing is handed over by these calls: a closing that is seen orders no memory. What `recv` and
+//! its kin return at the end does.
 
-/// Defines these methods and traits for `Sender` and `Receiver` of the module, both around `shared`.
+/// Defines these methods and traits for `Sender` and `Receiver` of the module, both around
+/// `shared`.
 macro_rules! ends {
     ($channel:literal) => {
         impl<P: Primitives, T: Send> Sender<P, T> {
-            /// Closes the channel, for all its ends: nothing more is accepted, what was accepted can still
-            /// be received. Does not block (beyond a lock that others hold for a few instructions).
+            /// Closes the channel, for all its ends: nothing more is accepted, what was accepted
+            /// can still be received. Does not block (beyond a lock that others hold for a few
+            /// instructions).
             pub fn close(&self) {
                 self.shared.close_by_sender();
             }
@@ -24,20 +27,21 @@ macro_rules! ends {
                 self.shared.is_closed()
             }
 
-            /// Returns whether the other side has gone: no receiver is left, so nobody will see what is in
-            /// the channel. It is closed then; it may have been closed before.
+            /// Returns whether the other side has gone: no receiver is left, so nobody will see
+            /// what is in the channel. It is closed then; it may have been closed before.
             #[must_use]
             pub fn is_disconnected(&self) -> bool {
                 self.shared.receivers_are_gone()
             }
 
-            /// Blocks until the channel is closed, by any end, or because the other side has gone; the
-            /// closing wakes this thread. Nothing is sent.
+            /// Blocks until the channel is closed, by any end, or because the other side has gone;
+            /// the closing wakes this thread. Nothing is sent.
             pub fn closed(&self) {
                 self.shared.closing().wait_until(|| self.is_closed().then_some(()));
             }
 
-            /// Blocks like `closed`, for at most about `timeout`, and returns whether the channel is closed.
+            /// Blocks like `closed`, for at most about `timeout`, and returns whether the channel
+            /// is closed.
             #[must_use]
             pub fn closed_timeout(&self, timeout: core::time::Duration) -> bool {
                 let is_closed = || self.is_closed().then_some(());
@@ -67,8 +71,9 @@ macro_rules! ends {
         }
 
         impl<P: Primitives, T: Send> Receiver<P, T> {
-            /// Closes the channel, for all its ends: nothing more is accepted, what was accepted can still
-            /// be received. Does not block (beyond a lock that others hold for a few instructions).
+            /// Closes the channel, for all its ends: nothing more is accepted, what was accepted
+            /// can still be received. Does not block (beyond a lock that others hold for a few
+            /// instructions).
             pub fn close(&self) {
                 self.shared.close_by_receiver();
             }
@@ -79,14 +84,15 @@ macro_rules! ends {
                 self.shared.is_closed()
             }
 
-            /// Returns whether the other side has gone: nobody is left who could send. There may still be
-            /// items in the channel.
+            /// Returns whether the other side has gone: nobody is left who could send. There may
+            /// still be items in the channel.
             #[must_use]
             pub fn is_disconnected(&self) -> bool {
                 self.shared.senders_are_gone()
             }
 
-            /// Returns an iterator that receives until nothing more can come; it blocks like `recv`.
+            /// Returns an iterator that receives until nothing more can come; it blocks like
+            /// `recv`.
             pub fn iter(&self) -> $crate::iter::Iter<'_, Self> {
                 $crate::iter::Iter(self)
             }
@@ -109,8 +115,8 @@ macro_rules! ends {
             }
         }
 
-        /// Reads the figures of a channel without being one of its ends, from any thread. It keeps neither
-        /// side alive: senders and receivers end as if it were not there.
+        /// Reads the figures of a channel without being one of its ends, from any thread. It keeps
+        /// neither side alive: senders and receivers end as if it were not there.
         pub struct Meter<P: Primitives, T: Send> {
             shared: P::Arc<Shared<P, T>>,
         }
@@ -177,8 +183,9 @@ mod tests {
         future
     }
 
-    /// A batch of three through two places, in batches, by tasks: what is not sent is in the vector, dropped
-    /// or not; a receive that is dropped has taken nothing; the futures may change threads.
+    /// A batch of three through two places, in batches, by tasks: what is not sent is in the
+    /// vector, dropped or not; a receive that is dropped has taken nothing; the futures may change
+    /// threads.
     macro_rules! batches {
         ($($name:ident: $open:expr;)*) => { $(
             #[test]

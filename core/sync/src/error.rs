@@ -40,8 +40,8 @@ impl<T> core::fmt::Debug for SendError<T> {
 }
 
 /// Nothing more will come: the channel is closed, and every accepted item has been received (of a
-/// mailbox also: no permit is outstanding; of a one-shot: the value was received, or the sender is gone
-/// without sending). A batch that is sent ends with it too: nothing more goes.
+/// mailbox also: no permit is outstanding; of a one-shot: the value was received, or the sender is
+/// gone without sending). A batch that is sent ends with it too: nothing more goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the channel is closed, and nothing is left in it")]
 pub struct Closed;

@@ -1,8 +1,8 @@
-//! Synchronisation for services that exchange messages: an event notifier on a futex, and a ladder of
-//! channels, each written once against [`Primitives`].
+//! Synchronisation for services that exchange messages: an event notifier on a futex, and a ladder
+//! of channels, each written once against [`Primitives`].
 //!
-//! Production uses the plain aliases in this module, which run on [`Std`]. A checker instantiates the
-//! generic types of the submodules with its own backend and explores the same source.
+//! Production uses the plain aliases in this module, which run on [`Std`]. A checker instantiates
+//! the generic types of the submodules with its own backend and explores the same source.
 //!
 //! # Which channel for what
 //!
@@ -25,15 +25,16 @@
 //! | [`mailbox`] | many, 1 | three exchanges and a fence to send, nothing of the kind to receive; a node, recycled | its nodes, as they come, and as many spare ones, at most 1024 | [`OnFull`] |
 //! | [`mpmc`] | many, many | two locks, a fence a side | its places, at once | [`Backpressure`] |
 //!
-//! Begin with the mailbox. Take a ring where there will always be one sender, the pool's queue where any
-//! receiver may take any item: items leave it in order, but what is done with them may not end in order.
+//! Begin with the mailbox. Take a ring where there will always be one sender, the pool's queue
+//! where any receiver may take any item: items leave it in order, but what is done with them may
+//! not end in order.
 //!
 //! # One vocabulary
 //!
 //! `send` does what the policy says, `try_send` never blocks, `send_timeout` blocks for a while;
-//! `send_async` suspends a task instead of blocking its thread. `recv` and its kin likewise. `close` by any
-//! end, or the loss of all of a side: nothing more is accepted, everything accepted is received, then
-//! [`Closed`].
+//! `send_async` suspends a task instead of blocking its thread. `recv` and its kin likewise.
+//! `close` by any end, or the loss of all of a side: nothing more is accepted, everything accepted
+//! is received, then [`Closed`].
 //!
 //! | call | [`oneshot`] | [`spsc`] | [`mailbox`] | [`mpmc`] | returns |
 //! |---|---|---|---|---|---|
@@ -53,9 +54,9 @@
 //! | `counters`; `meter` for a thread without an end | - | both ends' | both ends' | both ends' | [`Counters`] |
 //! | `clone` | - | - | the sender | both ends | |
 //!
-//! Every error has the item inside, if there was one. A receiver needs no `closed`: `recv` says it, when there
-//! is nothing left. Batches are taken and accepted in order; of a batch that is accepted in parts the parts
-//! are, and each part notifies once.
+//! Every error has the item inside, if there was one. A receiver needs no `closed`: `recv` says it,
+//! when there is nothing left. Batches are taken and accepted in order; of a batch that is accepted
+//! in parts the parts are, and each part notifies once.
 //!
 //! ```
 //! use blocksmith_sync::{Backpressure, Std, mpmc, oneshot};
@@ -94,14 +95,14 @@
 //!
 //! # Threads and tasks
 //!
-//! Services stay on threads of their own. Whoever talks to them may be a task on any runtime; none is
-//! needed here. The futures are cancelled by being dropped: a receive that is dropped has taken nothing, a
-//! send that is dropped has sent nothing, and a wake-up that it had been given goes on to another waiter.
-//! So a time limit is the runtime's `timeout` around them. `examples/tokio.rs` shows tasks that ask a plain
-//! thread.
+//! Services stay on threads of their own. Whoever talks to them may be a task on any runtime; none
+//! is needed here. The futures are cancelled by being dropped: a receive that is dropped has taken
+//! nothing, a send that is dropped has sent nothing, and a wake-up that it had been given goes on
+//! to another waiter. So a time limit is the runtime's `timeout` around them. `examples/tokio.rs`
+//! shows tasks that ask a plain thread.
 //!
-//! A notifier that no task has ever waited for costs what it would without: its count of tasks shares a
-//! word with that of threads.
+//! A notifier that no task has ever waited for costs what it would without: its count of tasks
+//! shares a word with that of threads.
 
 pub mod broker;
 mod counters;

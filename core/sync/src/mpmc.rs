@@ -1,7 +1,9 @@
-//! A bounded queue for a pool: any number of senders, any number of receivers, each item to one of them.
+//! A bounded queue for a pool: any number of senders, any number of receivers, each item to one of
+//! them.
 //!
-//! **Contract.** Items leave in the order in which they were accepted, each exactly once, to whichever
-//! receiver comes first. The queue allocates its `capacity` places at once, and nothing afterwards.
+//! **Contract.** Items leave in the order in which they were accepted, each exactly once, to
+//! whichever receiver comes first. The queue allocates its `capacity` places at once, and nothing
+//! afterwards.
 //!
 //! | call | when full | blocks | woken by |
 //! |---|---|---|---|
@@ -14,15 +16,15 @@
 //! | `closed`, `closed_timeout` | | until closed; at most the time given | close |
 //! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
-//! "No" means: beyond a lock that others hold for the few instructions of one item (of one batch). No
-//! lock is held across a wait, and nobody holds both. What there is room for of a batch is accepted under one
-//! lock, next to each other, and notified once. A batch that is received is what was there when the receiver
-//! looked, and its places are free once all of it has been taken.
+//! "No" means: beyond a lock that others hold for the few instructions of one item (of one batch).
+//! No lock is held across a wait, and nobody holds both. What there is room for of a batch is
+//! accepted under one lock, next to each other, and notified once. A batch that is received is what
+//! was there when the receiver looked, and its places are free once all of it has been taken.
 //!
-//! **The end.** `close` by any end, the drop of the last sender, or of the last receiver: from then on no
-//! item is accepted (it comes back as `Closed(item)`), every accepted one is still received, then comes
-//! [`Closed`], to every receiver. The drop of the last receiver drops what is left, each item once (the
-//! rest leaks if a destructor panics).
+//! **The end.** `close` by any end, the drop of the last sender, or of the last receiver: from then
+//! on no item is accepted (it comes back as `Closed(item)`), every accepted one is still received,
+//! then comes [`Closed`], to every receiver. The drop of the last receiver drops what is left, each
+//! item once (the rest leaks if a destructor panics).
 //!
 //! ```text
 //!   receiving, locked: place, passed, seen     sending, locked: place, passed, seen
@@ -38,30 +40,30 @@
 //! | `head` | a receiver that has emptied places; under the receivers' lock |
 //!
 //! **Invariants.**
-//! - I1 The `tail - head` places from the receivers' `place`, at most all, hold items; the others hold
-//!   nothing.
-//! - I2 Under the senders' lock `tail` does not change by others, and the room does not shrink: the place
-//!   there is the holder's, if `tail` is open and less than the capacity ahead of `head`, until it has moved
-//!   `tail`.
-//! - I3 Under the receivers' lock `head` does not change by others, and the items do not get fewer: the item
-//!   there is the holder's, if `tail` is ahead, until it has moved `head`.
-//! - I4 `closed` and the number put are one word, and nothing is put after `closed` (I2). So "closed, and
-//!   all taken" is final.
-//! - I5 What a side has last `seen` of the other's word is at most behind it: it finds room, or items, at
-//!   most too late, and looks again before it says full, empty or closed. So the two sides fetch each
-//!   other's line once in many items.
-//! - I6 Each item put is followed by one wake-up of a receiver, each taken by one of a sender (of a batch,
-//!   by a notification of as many). All sleepers of one notifier wait for the same.
+//! - I1 The `tail - head` places from the receivers' `place`, at most all, hold items; the others
+//!   hold nothing.
+//! - I2 Under the senders' lock `tail` does not change by others, and the room does not shrink: the
+//!   place there is the holder's, if `tail` is open and less than the capacity ahead of `head`,
+//!   until it has moved `tail`.
+//! - I3 Under the receivers' lock `head` does not change by others, and the items do not get fewer:
+//!   the item there is the holder's, if `tail` is ahead, until it has moved `head`.
+//! - I4 `closed` and the number put are one word, and nothing is put after `closed` (I2). So
+//!   "closed, and all taken" is final.
+//! - I5 What a side has last `seen` of the other's word is at most behind it: it finds room, or
+//!   items, at most too late, and looks again before it says full, empty or closed. So the two
+//!   sides fetch each other's line once in many items.
+//! - I6 Each item put is followed by one wake-up of a receiver, each taken by one of a sender (of a
+//!   batch, by a notification of as many). All sleepers of one notifier wait for the same.
 //!
-//! **Memory order.** The locks order senders among themselves, and receivers; between the two sides `tail`
-//! and `head` do. Moving `tail` releases the item, a receiver's look acquires it; moving `head` releases
-//! the place, a sender's look acquires that. What a holder of the lock releases includes what those before
-//! it did. Closing releases what the senders did, and the look that ends in `Closed` acquires it. Sleeping
-//! and waking: the notifier's fences.
+//! **Memory order.** The locks order senders among themselves, and receivers; between the two sides
+//! `tail` and `head` do. Moving `tail` releases the item, a receiver's look acquires it; moving
+//! `head` releases the place, a sender's look acquires that. What a holder of the lock releases
+//! includes what those before it did. Closing releases what the senders did, and the look that ends
+//! in `Closed` acquires it. Sleeping and waking: the notifier's fences.
 //!
 //! Reference: M. M. Michael and M. L. Scott, *Simple, Fast, and Practical Non-Blocking and Blocking
-//! Concurrent Queue Algorithms* (1996), the two-lock queue; with places instead of nodes, because it is
-//! bounded, and with what each side remembers of the other as in [`crate::spsc`].
+//! Concurrent Queue Algorithms* (1996), the two-lock queue; with places instead of nodes, because
+//! it is bounded, and with what each side remembers of the other as in [`crate::spsc`].
 
 mod batch;
 mod task;
@@ -130,13 +132,15 @@ struct Shared<P: Primitives, T: Send> {
     receivers_pace: CachePadded<Pace>,
 }
 
-// SAFETY: a place is reached under the senders' lock before `tail` moves over it, under the receivers' lock
-// until `head` does (I2, I3); all else is atomic or locked. Items travel from thread to thread, hence `T: Send`.
+// SAFETY: a place is reached under the senders' lock before `tail` moves over it, under the
+// receivers' lock until `head` does (I2, I3); all else is atomic or locked. Items travel from
+// thread to thread, hence `T: Send`.
 unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
 
-/// Returns the two ends of a new queue of `capacity` places; clone them for every sender and receiver.
+/// Returns the two ends of a new queue of `capacity` places; clone them for every sender and
+/// receiver.
 ///
 /// ```
 /// use blocksmith_sync::mpmc::mpmc;
@@ -199,8 +203,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         if place + 1 == self.places.len() { 0 } else { place + 1 }
     }
 
-    /// Returns for how many of `want` items there is room, at least one; `tail` was read under the senders'
-    /// lock.
+    /// Returns for how many of `want` items there is room, at least one; `tail` was read under the
+    /// senders' lock.
     fn room(&self, tail: u64, seen: &mut u64, want: u64) -> Result<u64, Refusal> {
         if tail & CLOSED != 0 {
             return Err(Refusal::Closed);
@@ -219,7 +223,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(room.min(want))
     }
 
-    /// Puts an item in the next place, for which there is room. It is not to be seen before `tail` moves.
+    /// Puts an item in the next place, for which there is room. It is not to be seen before `tail`
+    /// moves.
     #[inline]
     fn put(&self, side: &mut Side, item: T) {
         // SAFETY: the place is the lock holder's, and holds nothing (I1, I2).
@@ -268,7 +273,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     fn ready(&self, head: u64, seen: &mut u64, max: u64) -> Result<u64, Closed> {
         let mut ready = seen.wrapping_sub(head) / ITEM;
         if ready < max {
-            // ORDERING: pairs with the releases in `sent`: the items before it are in place; and in `close`.
+            // ORDERING: pairs with the releases in `sent`: the items before it are in place; and in
+            // `close`.
             let tail = self.sending.word.load(Acquire);
             *seen = tail & !CLOSED;
             ready = seen.wrapping_sub(head) / ITEM;
@@ -280,7 +286,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(ready.min(max))
     }
 
-    /// Takes the receivers' lock if there are items, for at most `max`, which is not 0; `None`: wait.
+    /// Takes the receivers' lock if there are items, for at most `max`, which is not 0; `None`:
+    /// wait.
     #[inline]
     fn visit(&self, max: usize) -> Result<Option<Turn<'_, P>>, Closed> {
         let mut side = self.receiving.side.lock();
@@ -293,8 +300,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     /// Moves the oldest item out of its place.
     #[inline]
     fn take(&self, side: &mut Side) -> T {
-        // SAFETY: the place holds an item, the lock holder's (I1, I3); the place moves on, so it is moved
-        // out once.
+        // SAFETY: the place holds an item, the lock holder's (I1, I3); the place moves on, so it is
+        // moved out once.
         let item = self.places[side.place].with_mut(|place| unsafe { (*place).assume_init_read() });
         side.place = self.next(side.place);
         item
@@ -384,8 +391,8 @@ pub struct Sender<P: Primitives, T: Send> {
 }
 
 impl<P: Primitives, T: Send> Sender<P, T> {
-    /// Sends as the policy says. Blocks only with [`Backpressure::Block`], until an item is received or
-    /// the queue closes.
+    /// Sends as the policy says. Blocks only with [`Backpressure::Block`], until an item is
+    /// received or the queue closes.
     ///
     /// # Errors
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
@@ -466,16 +473,16 @@ impl<P: Primitives, T: Send> Clone for Sender<P, T> {
 
 impl<P: Primitives, T: Send> Drop for Sender<P, T> {
     fn drop(&mut self) {
-        // ORDERING: pairs with itself in the other senders: what they did happens before the closing,
-        // hence before a receiver's `Closed`.
+        // ORDERING: pairs with itself in the other senders: what they did happens before the
+        // closing, hence before a receiver's `Closed`.
         if self.shared.senders.fetch_sub(1, AcqRel) == 1 {
             self.shared.close();
         }
     }
 }
 
-/// The end that receives. Clone it for every receiver; when all are dropped, the queue closes, and what
-/// is left in it is dropped.
+/// The end that receives. Clone it for every receiver; when all are dropped, the queue closes, and
+/// what is left in it is dropped.
 pub struct Receiver<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
 }

@@ -1,11 +1,11 @@
 //! An event count: threads and tasks sleep until a condition that they evaluate themselves may have
 //! changed.
 //!
-//! **Contract.** The condition lives elsewhere (a queue, a flag). Who makes it true *publishes first
-//! and notifies afterwards*; the other order loses wake-ups. Who needs it registers
-//! ([`EventNotifier::prepare`]), evaluates the condition *again*, and then sleeps ([`Token::wait`]) or
-//! drops the token, which cancels. [`EventNotifier::wait_until`] does these steps in this order. A task
-//! does the same by awaiting [`EventNotifier::until`], and cancels by dropping that.
+//! **Contract.** The condition lives elsewhere (a queue, a flag). Who makes it true *publishes
+//! first and notifies afterwards*; the other order loses wake-ups. Who needs it registers
+//! ([`EventNotifier::prepare`]), evaluates the condition *again*, and then sleeps ([`Token::wait`])
+//! or drops the token, which cancels. [`EventNotifier::wait_until`] does these steps in this order.
+//! A task does the same by awaiting [`EventNotifier::until`], and cancels by dropping that.
 //!
 //! | call | effect | blocks |
 //! |---|---|---|
@@ -18,22 +18,23 @@
 //! | `notify_many(n)` | the same for `n` sleepers | no |
 //! | `notify_all` | the same for all of them | no |
 //!
-//! "No" means, where tasks are registered: beyond a lock that others hold for the few instructions of
-//! one registration. No waker runs under it, and without tasks nobody takes it.
+//! "No" means, where tasks are registered: beyond a lock that others hold for the few instructions
+//! of one registration. No waker runs under it, and without tasks nobody takes it.
 //!
-//! **Which waiter a notification is for.** Every token prepared before a notification moved the epoch
-//! ends its wait, or never begins it, if it is still awake; of those already asleep `notify_one` wakes
-//! one. Of the tasks it *chooses* the one that has been registered longest. Threads and tasks are counted
-//! apart: where both are registered it wakes one of each. Hence the two rules for clients:
+//! **Which waiter a notification is for.** Every token prepared before a notification moved the
+//! epoch ends its wait, or never begins it, if it is still awake; of those already asleep
+//! `notify_one` wakes one. Of the tasks it *chooses* the one that has been registered longest.
+//! Threads and tasks are counted apart: where both are registered it wakes one of each. Hence the
+//! two rules for clients:
 //! - R1 All that are registered wait for the same kind of thing, so that any of them can act on it.
 //!   Otherwise every notification is a `notify_all`.
-//! - R2 A thread whose wait ended with [`WaitOutcome::Woken`], and a task that has been chosen, evaluate
-//!   the condition before they give up. If they cannot, they call `notify_one` themselves. The helpers
-//!   of this module obey R2, on time-outs and on cancellation too.
+//! - R2 A thread whose wait ended with [`WaitOutcome::Woken`], and a task that has been chosen,
+//!   evaluate the condition before they give up. If they cannot, they call `notify_one` themselves.
+//!   The helpers of this module obey R2, on time-outs and on cancellation too.
 //!
-//! **One wake for many notifications.** The kernel is asked only where it has something to do. A token is
-//! a *sleeper* until a notification claims it; from then on a *wake is on its way*. `waiters` has both
-//! figures, and the tasks':
+//! **One wake for many notifications.** The kernel is asked only where it has something to do. A
+//! token is a *sleeper* until a notification claims it; from then on a *wake is on its way*.
+//! `waiters` has both figures, and the tasks':
 //!
 //! | bits | counts | raised by | lowered by |
 //! |---|---|---|---|
@@ -41,56 +42,61 @@
 //! | 20 to 39 | sleepers | `prepare` | a notification, by what it claims; a token that goes while no wake is on its way |
 //! | 40 to 63 | tasks in the list | a task that registers | a notification that chooses it; a task that leaves |
 //!
-//! A notification claims first, then moves the epoch, then wakes. One that finds no sleeper left does
-//! nothing at all: every token that is registered ends its wait anyhow, and its thread looks again, past a
-//! fence (W), before it sleeps the next time. It relies on the notification that has claimed to be carried
-//! through: if that thread is suspended between its claim and its wake, the wake comes when it runs again.
+//! A notification claims first, then moves the epoch, then wakes. One that finds no sleeper left
+//! does nothing at all: every token that is registered ends its wait anyhow, and its thread looks
+//! again, past a fence (W), before it sleeps the next time. It relies on the notification that has
+//! claimed to be carried through: if that thread is suspended between its claim and its wake, the
+//! wake comes when it runs again.
 //!
 //! **Invariants.**
-//! - I1 Wakes on their way and sleepers together are the number of live tokens: `prepare` adds one, a drop
-//!   takes one off, a claim moves some from one to the other. Tasks are the entries in the list; they
-//!   change under the list's lock.
-//! - I2 The epoch is the futex word, and only claims move it: comparing and going to sleep are one step,
-//!   so a move between `prepare` and the sleep prevents the sleep.
-//! - I3 A cancel loses no notification that another waiter needs: a notification is taken away from the
-//!   others only by a thread that it wakes *in the futex*, and such a thread returns `Woken` (R2). A token
-//!   that has not slept takes nothing. A sleeper that registered after the epoch moved may be woken by that
-//!   notification's `wake` all the same: then its second look came after the move and saw all that was
-//!   published before it, and it looks once more.
-//! - I4 The three figures never run over: `prepare` and `until` assert [`MAX_THREADS`] and [`MAX_TASKS`].
-//! - I5 A task is registered as long as its entry is in the list. A notification chooses it by taking
-//!   the entry out, wakes it afterwards, and is then the task's to act on (R2, see `task`).
-//! - I6 At least as many tokens as there are wakes on their way have ended their wait, or will when the
-//!   claims that are made are carried through. A claim of `n` raises the figure by `n`. Its move ends the
-//!   wait of all that have remembered an older epoch and are awake; its wake then ends `n` sleeps, or all.
-//!   Awake and not ended is only who has remembered the new epoch: it registered after the claim (see
-//!   below), so it is not among those that were claimed. A token that goes takes one off, whoever it was
-//!   meant for, be its wait ended, timed out, or cancelled: the figure may be too low, which costs a wake
-//!   that nobody needs; it is never too high, which would leave somebody asleep. For the same reason no
-//!   sleep that has ended, for whatever reason, is taken up again by the same token.
+//! - I1 Wakes on their way and sleepers together are the number of live tokens: `prepare` adds one,
+//!   a drop takes one off, a claim moves some from one to the other. Tasks are the entries in the
+//!   list; they change under the list's lock.
+//! - I2 The epoch is the futex word, and only claims move it: comparing and going to sleep are one
+//!   step, so a move between `prepare` and the sleep prevents the sleep.
+//! - I3 A cancel loses no notification that another waiter needs: a notification is taken away from
+//!   the others only by a thread that it wakes *in the futex*, and such a thread returns `Woken`
+//!   (R2). A token that has not slept takes nothing. A sleeper that registered after the epoch
+//!   moved may be woken by that notification's `wake` all the same: then its second look came after
+//!   the move and saw all that was published before it, and it looks once more.
+//! - I4 The three figures never run over: `prepare` and `until` assert [`MAX_THREADS`] and
+//!   [`MAX_TASKS`].
+//! - I5 A task is registered as long as its entry is in the list. A notification chooses it by
+//!   taking the entry out, wakes it afterwards, and is then the task's to act on (R2, see `task`).
+//! - I6 At least as many tokens as there are wakes on their way have ended their wait, or will when
+//!   the claims that are made are carried through. A claim of `n` raises the figure by `n`. Its
+//!   move ends the wait of all that have remembered an older epoch and are awake; its wake then
+//!   ends `n` sleeps, or all. Awake and not ended is only who has remembered the new epoch: it
+//!   registered after the claim (see below), so it is not among those that were claimed. A token
+//!   that goes takes one off, whoever it was meant for, be its wait ended, timed out, or cancelled:
+//!   the figure may be too low, which costs a wake that nobody needs; it is never too high, which
+//!   would leave somebody asleep. For the same reason no sleep that has ended, for whatever reason,
+//!   is taken up again by the same token.
 //!
-//! The epoch wraps: a thread that is suspended between `prepare` and its sleep while exactly 2^32 claims
-//! are made, none more, none fewer, sleeps through them.
+//! The epoch wraps: a thread that is suspended between `prepare` and its sleep while exactly 2^32
+//! claims are made, none more, none fewer, sleeps through them.
 //!
-//! **Memory order.** There are two SeqCst fences, (W) in `prepare` and (N) in the notification, and no
-//! ordered access but one pair. In the fences' single total order either (N) comes first: then the waiter's
-//! second look, which follows (W), sees what was published before (N). Or (W) comes first: then the
-//! notifier's look at `waiters`, which follows (N), sees the registration. If it finds a sleeper there, it
-//! claims and moves the epoch. If it finds none, the waiter's wait ends (I6), and what it reads after its
-//! next (W) is what was published before (N), for its next registration changes `waiters` after that look.
-//! If the waiter has remembered the moved epoch already, then (N), standing before the move, and (W),
-//! standing after the read, synchronise as release and acquire fences: again the second look sees the
-//! publication. So the condition itself may be written and read relaxed.
+//! **Memory order.** There are two SeqCst fences, (W) in `prepare` and (N) in the notification, and
+//! no ordered access but one pair. In the fences' single total order either (N) comes first: then
+//! the waiter's second look, which follows (W), sees what was published before (N). Or (W) comes
+//! first: then the notifier's look at `waiters`, which follows (N), sees the registration. If it
+//! finds a sleeper there, it claims and moves the epoch. If it finds none, the waiter's wait ends
+//! (I6), and what it reads after its next (W) is what was published before (N), for its next
+//! registration changes `waiters` after that look. If the waiter has remembered the moved epoch
+//! already, then (N), standing before the move, and (W), standing after the read, synchronise as
+//! release and acquire fences: again the second look sees the publication. So the condition itself
+//! may be written and read relaxed.
 //!
-//! The pair: a token reads the epoch *before* it registers, and the registration releases, the claim
-//! acquires. So what a claimed token has read precedes the move that follows the claim. The other way round
-//! a token could be claimed, remember the epoch that its own notification has moved, and sleep.
+//! The pair: a token reads the epoch *before* it registers, and the registration releases, the
+//! claim acquires. So what a claimed token has read precedes the move that follows the claim. The
+//! other way round a token could be claimed, remember the epoch that its own notification has
+//! moved, and sleep.
 //!
-//! A task that registers passes a fence (W) in the same place; `task` says what holds when it is polled
-//! again.
+//! A task that registers passes a fence (W) in the same place; `task` says what holds when it is
+//! polled again.
 //!
-//! Reference: the "event count" of D. P. Reed and R. K. Kanodia, *Synchronization with Eventcounts and
-//! Sequencers* (1979); the futex form needs no lock.
+//! Reference: the "event count" of D. P. Reed and R. K. Kanodia, *Synchronization with Eventcounts
+//! and Sequencers* (1979); the futex form needs no lock.
 
 mod task;
 
@@ -169,9 +175,10 @@ impl<P: Primitives> EventNotifier<P> {
         let mark = P::mark();
         // ORDERING: read before fence (W), which therefore is the acquire half for this load.
         let epoch = self.epoch.load(Relaxed);
-        // ORDERING: release pairs with the acquiring claim, for the load above. Fence (W) orders the
-        // registration before the caller's second look.
-        // ORDERING(survives): loom does not let a load return what a later write of its own thread leads to.
+        // ORDERING: release pairs with the acquiring claim, for the load above. Fence (W) orders
+        // the registration before the caller's second look.
+        // ORDERING(survives): loom does not let a load return what a later write of its own thread
+        // leads to.
         let others = self.waiters.fetch_add(SLEEPER, Release);
         let token = Token { notifier: self, epoch };
         assert!(wakes(others) + sleepers(others) < MAX_THREADS, "more than 2^19 threads wait");
@@ -181,9 +188,9 @@ impl<P: Primitives> EventNotifier<P> {
         token
     }
 
-    /// Wakes at least one of the threads and tasks that sleep, if any is registered that is not about to
-    /// look again anyhow. Call it *after* publishing what they wait for. Rules R1 and R2 of the module
-    /// apply. Does not block.
+    /// Wakes at least one of the threads and tasks that sleep, if any is registered that is not
+    /// about to look again anyhow. Call it *after* publishing what they wait for. Rules R1 and R2
+    /// of the module apply. Does not block.
     #[inline]
     pub fn notify_one(&self) {
         self.notify_many(1);
@@ -219,10 +226,11 @@ impl<P: Primitives> EventNotifier<P> {
     fn wake(&self, waiters: u64, count: u32) {
         let mark = P::mark();
         if self.claim(waiters, count) {
-            // ORDERING: fence (N), before it, is the release half for a waiter that reads this epoch.
+            // ORDERING: fence (N), before it, is the release half for a waiter that reads this
+            // epoch.
             self.epoch.fetch_add(1, Relaxed);
-            // Not only as many as were claimed: where a `notify_all` is for different things (R1), one who
-            // came after the move must not get the wake of one who was there before.
+            // Not only as many as were claimed: where a `notify_all` is for different things (R1),
+            // one who came after the move must not get the wake of one who was there before.
             self.epoch.wake(count);
         }
         P::checkpoint(mark);
@@ -239,8 +247,8 @@ impl<P: Primitives> EventNotifier<P> {
                 return false;
             }
             let after = waiters - claimed * SLEEPER + claimed * WAKE;
-            // ORDERING: pairs with the releasing registration in `prepare`: what the claimed tokens have
-            // read of the epoch precedes its move.
+            // ORDERING: pairs with the releasing registration in `prepare`: what the claimed tokens
+            // have read of the epoch precedes its move.
             // ORDERING(survives): as there.
             match self.waiters.compare_exchange(waiters, after, Acquire, Relaxed) {
                 Ok(_) => return true,
@@ -249,9 +257,9 @@ impl<P: Primitives> EventNotifier<P> {
         }
     }
 
-    /// Blocks until `condition` returns `Some`, and returns what is in it. Whoever makes the condition
-    /// true wakes this thread by a notification. The condition runs at least once, and several times
-    /// between sleeps; it must leave nothing behind when it returns `None`.
+    /// Blocks until `condition` returns `Some`, and returns what is in it. Whoever makes the
+    /// condition true wakes this thread by a notification. The condition runs at least once, and
+    /// several times between sleeps; it must leave nothing behind when it returns `None`.
     #[inline]
     pub fn wait_until<R>(&self, mut condition: impl FnMut() -> Option<R>) -> R {
         let mark = P::mark();
@@ -292,7 +300,8 @@ impl<P: Primitives> EventNotifier<P> {
         }
     }
 
-    /// Returns the number of threads and tasks that are registered at this moment: a figure for reports.
+    /// Returns the number of threads and tasks that are registered at this moment: a figure for
+    /// reports.
     #[must_use]
     pub fn waiters(&self) -> u32 {
         // ORDERING: none needed, nothing is concluded from it.
@@ -331,8 +340,9 @@ pub struct Token<'a, P: Primitives> {
 }
 
 impl<P: Primitives> Token<'_, P> {
-    /// Sleeps until a notification that follows the `prepare` of this token; returns at once if there
-    /// has been one. It may also return for nothing, as any sleep may: wait in a loop over the condition.
+    /// Sleeps until a notification that follows the `prepare` of this token; returns at once if
+    /// there has been one. It may also return for nothing, as any sleep may: wait in a loop over
+    /// the condition.
     pub fn wait(self) {
         if !self.is_notified() {
             self.notifier.epoch.wait(self.epoch);
@@ -341,8 +351,8 @@ impl<P: Primitives> Token<'_, P> {
 
     /// Sleeps like [`Token::wait`], for at most about `timeout`.
     ///
-    /// `TimedOut` is returned only by a thread that no notification has woken (I3), `Woken` obliges the
-    /// caller to rule R2.
+    /// `TimedOut` is returned only by a thread that no notification has woken (I3), `Woken` obliges
+    /// the caller to rule R2.
     pub fn wait_timeout(self, timeout: Duration) -> WaitOutcome {
         if self.is_notified() {
             return WaitOutcome::Woken;
@@ -354,8 +364,8 @@ impl<P: Primitives> Token<'_, P> {
     }
 
     fn is_notified(&self) -> bool {
-        // ORDERING: the caller's next `prepare` or its second look orders what it reads; a stale value
-        // here only leads to the futex, which compares the current one (I2).
+        // ORDERING: the caller's next `prepare` or its second look orders what it reads; a stale
+        // value here only leads to the futex, which compares the current one (I2).
         self.notifier.epoch.load(Relaxed) != self.epoch
     }
 }
@@ -369,8 +379,8 @@ impl<P: Primitives> Drop for Token<'_, P> {
         }
         let mark = P::mark();
         let waiters = &self.notifier.waiters;
-        // ORDERING: none needed in this function: an exchange acts on the latest figures, and a claim
-        // acquires across it from the registrations before.
+        // ORDERING: none needed in this function: an exchange acts on the latest figures, and a
+        // claim acquires across it from the registrations before.
         let mut found = SLEEPER; // a guess: it was alone, and nobody has notified
         loop {
             let one = if wakes(found) == 0 { SLEEPER } else { WAKE };

@@ -1,13 +1,15 @@
 //! A one-shot: one value from one sender to one receiver, and the news when either end is gone.
 //!
-//! **Contract.** [`channel`] makes one allocation and two ends. Each end acts at most once: the sender
-//! sends or is dropped, the receiver receives or is dropped. Nobody waits for an end that is gone.
-//! Sending never blocks. The receiver waits in one of two ways, and may change between them: a thread
-//! blocks in [`Receiver::recv`], or a task awaits the [`Receiver`], which is a future. A future that is
-//! dropped loses nothing but the value that was meant for it. A sender that wants to know whether anybody
-//! still waits looks ([`Sender::is_closed`]) or waits for that ([`Sender::closed`] and its kin).
+//! **Contract.** [`channel`] makes one allocation and two ends. Each end acts at most once: the
+//! sender sends or is dropped, the receiver receives or is dropped. Nobody waits for an end that is
+//! gone. Sending never blocks. The receiver waits in one of two ways, and may change between them:
+//! a thread blocks in [`Receiver::recv`], or a task awaits the [`Receiver`], which is a future. A
+//! future that is dropped loses nothing but the value that was meant for it. A sender that wants to
+//! know whether anybody still waits looks ([`Sender::is_closed`]) or waits for that
+//! ([`Sender::closed`] and its kin).
 //!
-//! The state is one word, on which the receiver's thread sleeps, and which says who frees the allocation:
+//! The state is one word, on which the receiver's thread sleeps, and which says who frees the
+//! allocation:
 //!
 //! ```text
 //!             recv               send, drop Sender          the sender has woken
@@ -32,27 +34,33 @@
 //! | `RECEIVER_GONE` | the receiver does not touch the allocation again | the sender |
 //!
 //! **Invariants.**
-//! - I1 The sender touches the value's cell only before its first swap of the state, and after it only if
-//!   that swap returned `CLOSED` or `RECEIVER_GONE`. The receiver touches it only after it has read `ENDED`
-//!   or `LEFT`, and not if it has made the state `CLOSED` before.
-//! - I2 The cell holds an `Option`: a value is moved out or dropped with the allocation, never both.
-//! - I3 Whoever finds `WAITING` when it ends the sender's part wakes the futex; whoever finds `REGISTERED`
-//!   takes the waker and wakes it. Whoever makes the state `CLOSED` notifies `closing`.
-//! - I4 The waker's cell belongs to the receiver, except that a swap which returns `REGISTERED` hands it
-//!   to the one that swapped. The receiver takes `REGISTERED` back before it touches the cell again.
-//! - I5 The end that leaves last frees, and nobody touches the allocation after it has left. A sender whose
-//!   first swap found `EMPTY` has left by it: nobody is to be woken. The receiver knows that, for only it
-//!   moves the state between the first four (its cell `own` says `Quiet`): it frees without asking. Otherwise
-//!   the sender leaves by a second swap, and the receiver by a swap too: whose swap returns what the other's
-//!   has put there is the last. A sender that finds `RECEIVER_GONE` is the last.
+//! - I1 The sender touches the value's cell only before its first swap of the state, and after it
+//!   only if that swap returned `CLOSED` or `RECEIVER_GONE`. The receiver touches it only after it
+//!   has read `ENDED` or `LEFT`, and not if it has made the state `CLOSED` before.
+//! - I2 The cell holds an `Option`: a value is moved out or dropped with the allocation, never
+//!   both.
+//! - I3 Whoever finds `WAITING` when it ends the sender's part wakes the futex; whoever finds
+//!   `REGISTERED` takes the waker and wakes it. Whoever makes the state `CLOSED` notifies
+//!   `closing`.
+//! - I4 The waker's cell belongs to the receiver, except that a swap which returns `REGISTERED`
+//!   hands it to the one that swapped. The receiver takes `REGISTERED` back before it touches the
+//!   cell again.
+//! - I5 The end that leaves last frees, and nobody touches the allocation after it has left. A
+//!   sender whose first swap found `EMPTY` has left by it: nobody is to be woken. The receiver
+//!   knows that, for only it moves the state between the first four (its cell `own` says `Quiet`):
+//!   it frees without asking. Otherwise the sender leaves by a second swap, and the receiver by a
+//!   swap too: whose swap returns what the other's has put there is the last. A sender that finds
+//!   `RECEIVER_GONE` is the last.
 //!
-//! So an exchange where nobody sleeps costs one read-modify-write, the sender's. Each touch of the allocation
-//! reads the empty cell `life`, and freeing writes it: a checker of races on cells sees I5 broken.
+//! So an exchange where nobody sleeps costs one read-modify-write, the sender's. Each touch of the
+//! allocation reads the empty cell `life`, and freeing writes it: a checker of races on cells sees
+//! I5 broken.
 //!
-//! **Memory order.** The sender's first swap releases the value, the receiver's read of `ENDED` or `LEFT`
-//! acquires it. The receiver's registration releases the waker, the sender's swap acquires it. The swaps by
-//! which the ends leave release all that was done to the cells, and acquire it for the one that frees. Who
-//! waits for the closing sleeps and wakes by the notifier's fences; nothing is handed over there.
+//! **Memory order.** The sender's first swap releases the value, the receiver's read of `ENDED` or
+//! `LEFT` acquires it. The receiver's registration releases the waker, the sender's swap acquires
+//! it. The swaps by which the ends leave release all that was done to the cells, and acquire it for
+//! the one that frees. Who waits for the closing sleeps and wakes by the notifier's fences; nothing
+//! is handed over there.
 
 use core::future::Future;
 use core::mem::ManuallyDrop;
@@ -109,7 +117,8 @@ impl<P: Primitives, T> Shared<P, T> {
     /// The caller's end has not left (I5).
     #[inline]
     unsafe fn touch<'a>(shared: NonNull<Self>) -> &'a Self {
-        // SAFETY: the caller's promise; it came from a `Box` in `channel` and is not freed yet (I5).
+        // SAFETY: the caller's promise; it came from a `Box` in `channel` and is not freed yet
+        // (I5).
         let shared = unsafe { shared.as_ref() };
         shared.life.with(|_| ());
         shared
@@ -143,8 +152,9 @@ impl<P: Primitives, T> Shared<P, T> {
 #[must_use]
 #[inline]
 pub fn channel<P: Primitives, T: Send>() -> (Sender<P, T>, Receiver<P, T>) {
-    // Allocated first, so that the fields are written where they stay. Copied from the stack in larger
-    // pieces than they were written in, each copy would wait for its stores to reach the cache.
+    // Allocated first, so that the fields are written where they stay. Copied from the stack in
+    // larger pieces than they were written in, each copy would wait for its stores to reach the
+    // cache.
     let shared = Box::<Shared<P, T>>::new_uninit();
     let shared = Box::write(
         shared,
@@ -167,8 +177,8 @@ pub struct Sender<P: Primitives, T: Send> {
     shared: NonNull<Shared<P, T>>,
 }
 
-// SAFETY: a cell is reached by one end at a time (I1, I4, I5), and its content may change threads; all
-// else is atomic.
+// SAFETY: a cell is reached by one end at a time (I1, I4, I5), and its content may change threads;
+// all else is atomic.
 unsafe impl<P: Primitives, T: Send> Send for Sender<P, T> {}
 // SAFETY: by reference this end looks at the state and sleeps on the notifier.
 unsafe impl<P: Primitives, T: Send> Sync for Sender<P, T> {}
@@ -203,8 +213,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         self.is_closed()
     }
 
-    /// Blocks until the receiver goes or closes, which wakes this thread. Of use beside a thread that
-    /// computes the value: it can stop when nobody wants it any more.
+    /// Blocks until the receiver goes or closes, which wakes this thread. Of use beside a thread
+    /// that computes the value: it can stop when nobody wants it any more.
     ///
     /// ```
     /// use blocksmith_sync::{Std, oneshot};
@@ -219,8 +229,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         self.shared().closing.wait_until(|| self.is_closed().then_some(()));
     }
 
-    /// Blocks like [`Sender::closed`], for at most about `timeout`, and returns whether the receiver is
-    /// gone or has closed.
+    /// Blocks like [`Sender::closed`], for at most about `timeout`, and returns whether the
+    /// receiver is gone or has closed.
     #[must_use]
     pub fn closed_timeout(&self, timeout: Duration) -> bool {
         let is_closed = || self.is_closed().then_some(());
@@ -240,12 +250,13 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         unsafe { Shared::touch(self.shared) }
     }
 
-    /// Ends the sender's part, and leaves. If the receiver had closed, what was in the value's cell comes
-    /// back.
+    /// Ends the sender's part, and leaves. If the receiver had closed, what was in the value's cell
+    /// comes back.
     #[inline]
     fn end(&self) -> Result<(), Option<T>> {
-        // ORDERING: release pairs with the acquiring load in `Receiver::take` and the swap in `Receiver::leave`,
-        // acquire with the releasing exchange in `Receiver::register` and the swap in `Receiver::leave`.
+        // ORDERING: release pairs with the acquiring load in `Receiver::take` and the swap in
+        // `Receiver::leave`, acquire with the releasing exchange in `Receiver::register` and the
+        // swap in `Receiver::leave`.
         match self.shared().state.swap(ENDED, AcqRel) {
             EMPTY => Ok(()),
             before @ (CLOSED | RECEIVER_GONE) => Err(self.take_back(before)),
@@ -318,8 +329,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Blocks until the sender has sent or is gone; either wakes this thread.
     ///
     /// # Errors
-    /// [`Closed`] if the sender is gone without sending, this end has closed, or the value was received
-    /// before.
+    /// [`Closed`] if the sender is gone without sending, this end has closed, or the value was
+    /// received before.
     #[inline]
     pub fn recv(mut self) -> Result<T, Closed> {
         match self.take() {
@@ -349,12 +360,14 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Returns the value if it is there. Does not block.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] if it is not yet there, [`TryRecvError::Closed`] if it never will be.
+    /// [`TryRecvError::Empty`] if it is not yet there, [`TryRecvError::Closed`] if it never will
+    /// be.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         self.take()
     }
 
-    /// Blocks like [`Receiver::recv`], for at most about `timeout`. After a time-out one may try again.
+    /// Blocks like [`Receiver::recv`], for at most about `timeout`. After a time-out one may try
+    /// again.
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] or [`RecvTimeoutError::Closed`].
@@ -381,8 +394,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         }
     }
 
-    /// Closes: a value that is not there yet will not be accepted; one that is there can still be received.
-    /// Does not block.
+    /// Closes: a value that is not there yet will not be accepted; one that is there can still be
+    /// received. Does not block.
     pub fn close(&mut self) {
         if self.shared.is_none() {
             return;
@@ -410,8 +423,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared().closing.notify_all();
     }
 
-    /// Returns whether no value will be accepted any more: one is there, or was, or the sender is gone, or
-    /// this end has closed.
+    /// Returns whether no value will be accepted any more: one is there, or was, or the sender is
+    /// gone, or this end has closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         // ORDERING: none needed, nothing is concluded about the value.

@@ -1,9 +1,9 @@
 //! The operations that every algorithm of this crate is written against.
 //!
-//! **Contract.** Code that synchronises threads names no atomic, lock or thread of std: it is generic
-//! over [`Primitives`] and gets them from there. [`crate::Std`] is what production runs on; the
-//! checkers supply others (weak memory, random schedules, one operation at a time), so that what is
-//! explored is the source that runs.
+//! **Contract.** Code that synchronises threads names no atomic, lock or thread of std: it is
+//! generic over [`Primitives`] and gets them from there. [`crate::Std`] is what production runs on;
+//! the checkers supply others (weak memory, random schedules, one operation at a time), so that
+//! what is explored is the source that runs.
 //!
 //! | operation | blocks | who wakes it |
 //! |---|---|---|
@@ -14,13 +14,14 @@
 //!
 //! **Invariants.**
 //! - I1 A backend never strengthens an ordering that it is given: the argument is the contract.
-//! - I2 `SeqCst` is used with [`Primitives::fence`] alone, never with an access: weak-memory checkers
-//!   judge `SeqCst` accesses as if they were acquire-release, and would report what cannot happen.
-//! - I3 Time enters through [`Primitives::now`] and the timed wait only. A checker treats the expiry
-//!   of a timed wait as a free choice, so no algorithm may rely on how long anything takes.
+//! - I2 `SeqCst` is used with [`Primitives::fence`] alone, never with an access: weak-memory
+//!   checkers judge `SeqCst` accesses as if they were acquire-release, and would report what cannot
+//!   happen.
+//! - I3 Time enters through [`Primitives::now`] and the timed wait only. A checker treats the
+//!   expiry of a timed wait as a free choice, so no algorithm may rely on how long anything takes.
 //!
-//! `#[track_caller]` stands on the declarations, which carries the source line of every operation to
-//! the backends (traces, mutation site by site); production inlines it away.
+//! `#[track_caller]` stands on the declarations, which carries the source line of every operation
+//! to the backends (traces, mutation site by site); production inlines it away.
 
 use core::any::Any;
 use core::ops::{Deref, DerefMut};
@@ -196,14 +197,16 @@ pub trait Primitives: Sized + Send + Sync + 'static {
     #[track_caller]
     fn yield_now();
 
-    /// Returns how many more times a waiter looks before it registers and sleeps. Zero where nothing can
-    /// change meanwhile (one core), and in checkers, which explore every moment of falling asleep anyway.
+    /// Returns how many more times a waiter looks before it registers and sleeps. Zero where
+    /// nothing can change meanwhile (one core), and in checkers, which explore every moment of
+    /// falling asleep anyway.
     #[inline(always)]
     fn looks() -> u32 {
         0
     }
-    /// Returns whether the backend is reporting a violation, by a panic of its own. Its primitives must
-    /// not be touched then, so destructors that would synchronise return at once. Never in production.
+    /// Returns whether the backend is reporting a violation, by a panic of its own. Its primitives
+    /// must not be touched then, so destructors that would synchronise return at once. Never in
+    /// production.
     #[inline(always)]
     fn reporting() -> bool {
         false

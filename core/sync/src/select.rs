@@ -1,9 +1,9 @@
 //! Several inputs, one receiving thread or task: it parks once, for all of them.
 //!
 //! **Contract.** A service's inputs share one notifier ([`crate::mailbox::mailbox_on`],
-//! [`crate::spsc::spsc_on`]). [`Select`] lists them in order of priority, each with a budget, and turns what
-//! they hold into messages of one type. It receives by the verbs of a channel: `recv`, `try_recv`,
-//! `recv_timeout`, `recv_async`, `iter`.
+//! [`crate::spsc::spsc_on`]). [`Select`] lists them in order of priority, each with a budget, and
+//! turns what they hold into messages of one type. It receives by the verbs of a channel: `recv`,
+//! `try_recv`, `recv_timeout`, `recv_async`, `iter`.
 //!
 //! | | |
 //! |---|---|
@@ -16,11 +16,11 @@
 //! Nothing is allocated after the list has been made, and no call is dynamic.
 //!
 //! **Invariants.**
-//! - S1 Who makes an item available in a source, or closes it, notifies the notifier that the select
-//!   sleeps on: `source` asserts that it is the same one.
-//! - S2 An item at the front of a source is preceded by at most the budgets of all other sources, and
-//!   once more by those of the sources listed before it, if it has just used up its own: nothing starves,
-//!   whatever the others receive (HAZARDS Q8).
+//! - S1 Who makes an item available in a source, or closes it, notifies the notifier that the
+//!   select sleeps on: `source` asserts that it is the same one.
+//! - S2 An item at the front of a source is preceded by at most the budgets of all other sources,
+//!   and once more by those of the sources listed before it, if it has just used up its own:
+//!   nothing starves, whatever the others receive (HAZARDS Q8).
 //! - S3 A look that finds nothing leaves every budget whole: a turn ends before a sleep.
 //! - S4 A source whose end has been told is out of the list for good.
 //!
@@ -38,8 +38,8 @@ use crate::primitives::Primitives;
 pub trait Source<P: Primitives> {
     /// What it holds.
     type Item;
-    /// Returns the next item, or, for good, that there will be none; `None`: nothing now. Whoever changes
-    /// that notifies [`Source::notifier`] afterwards. Does not block.
+    /// Returns the next item, or, for good, that there will be none; `None`: nothing now. Whoever
+    /// changes that notifies [`Source::notifier`] afterwards. Does not block.
     fn look(&self) -> Option<Result<Self::Item, Closed>>;
     /// Returns what its receiver sleeps on.
     fn notifier(&self) -> &EventNotifier<P>;
@@ -182,8 +182,9 @@ impl<P: Primitives, M> Select<P, M> {
 }
 
 impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
-    /// Adds a source behind those that are there, with its messages in one turn, and the closure that
-    /// makes a message of an item, or of its end. The source is a receiver, or a reference to one.
+    /// Adds a source behind those that are there, with its messages in one turn, and the closure
+    /// that makes a message of an item, or of its end. The source is a receiver, or a reference to
+    /// one.
     ///
     /// # Panics
     /// If the budget is 0, or the source's receiver sleeps on another notifier (S1).
@@ -219,8 +220,8 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
         turn(inputs).unwrap_or_else(|| notifier.wait_until(|| turn(inputs)))
     }
 
-    /// Returns a message if a source has something. Does not block. An item behind one whose sender is
-    /// about to link it is not there yet; a later look, or the notification, finds it.
+    /// Returns a message if a source has something. Does not block. An item behind one whose sender
+    /// is about to link it is not there yet; a later look, or the notification, finds it.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`], or [`TryRecvError::Closed`] as [`Select::recv`].
@@ -259,8 +260,8 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
         notifier.until(|| turn(inputs))
     }
 
-    /// Returns an iterator that receives until the end of every source has been told; it blocks like
-    /// `recv`.
+    /// Returns an iterator that receives until the end of every source has been told; it blocks
+    /// like `recv`.
     pub fn iter(&mut self) -> impl Iterator<Item = M> {
         core::iter::from_fn(|| self.recv().ok())
     }

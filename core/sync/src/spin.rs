@@ -1,16 +1,18 @@
 //! Looking again for a moment before falling asleep.
 //!
-//! A peer that runs on another core is often a few hundred nanoseconds away, and a sleep with its wake-up
-//! costs some microseconds on both sides. A waiter that only looks is not registered, so nobody wakes it.
-//! The looks double their distance, then they yield; on a machine with one core, and in the checkers, there
-//! are none ([`Primitives::looks`]): there, a look is no different from the two that every wait has.
+//! A peer that runs on another core is often a few hundred nanoseconds away, and a sleep with its
+//! wake-up costs some microseconds on both sides. A waiter that only looks is not registered, so
+//! nobody wakes it. The looks double their distance, then they yield; on a machine with one core,
+//! and in the checkers, there are none ([`Primitives::looks`]): there, a look is no different from
+//! the two that every wait has.
 //!
-//! **Pace.** Where items come in a stream, to look at once is to find one item, and to fetch its cache line
-//! from a sender that is about to write the next item into it: both ends then go at the pace of the line. A
-//! receiver that pauses first finds some dozens. Where items come one by one, each an answer to the one
-//! before, a pause only delays them. A [`Pace`] tells them apart by how much came through since the wait
-//! before, and tries a pause now and then, because a stream that is looked at too often never shows itself.
-//! It decides when to look and nothing else; checkers, which have no use for it, see it do nothing.
+//! **Pace.** Where items come in a stream, to look at once is to find one item, and to fetch its
+//! cache line from a sender that is about to write the next item into it: both ends then go at the
+//! pace of the line. A receiver that pauses first finds some dozens. Where items come one by one,
+//! each an answer to the one before, a pause only delays them. A [`Pace`] tells them apart by how
+//! much came through since the wait before, and tries a pause now and then, because a stream that
+//! is looked at too often never shows itself. It decides when to look and nothing else; checkers,
+//! which have no use for it, see it do nothing.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
@@ -37,8 +39,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Returns `condition` with a pause, and a second evaluation, the first time that it fails. `passed`
-    /// is how many items have passed.
+    /// Returns `condition` with a pause, and a second evaluation, the first time that it fails.
+    /// `passed` is how many items have passed.
     #[inline]
     pub(crate) fn paced<P: Primitives, R>(
         &self,
@@ -62,7 +64,8 @@ impl Pace {
         if P::looks() == 0 {
             return false;
         }
-        // ORDERING: none needed in this function: these are figures, and ends that share them only guess.
+        // ORDERING: none needed in this function: these are figures, and ends that share them only
+        // guess.
         let since = passed.wrapping_sub(self.passed.load(Relaxed));
         let waits = self.waits.load(Relaxed).wrapping_add(1);
         self.passed.store(passed, Relaxed);

@@ -1,8 +1,9 @@
-//! A bounded ring: one sender, one receiver, no lock and no read-modify-write on the way of an item.
+//! A bounded ring: one sender, one receiver, no lock and no read-modify-write on the way of an
+//! item.
 //!
-//! **Contract.** Items are received in the order in which they were accepted, each exactly once. A ring
-//! of `capacity` places holds `capacity` items, any number from 1. It allocates all its places at once,
-//! and nothing afterwards.
+//! **Contract.** Items are received in the order in which they were accepted, each exactly once. A
+//! ring of `capacity` places holds `capacity` items, any number from 1. It allocates all its places
+//! at once, and nothing afterwards.
 //!
 //! | call | when full | blocks | woken by |
 //! |---|---|---|---|
@@ -15,14 +16,16 @@
 //! | `closed`, `closed_timeout` | | until closed; at most the time given | close |
 //! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
-//! A batch publishes its index once and notifies once. A batch that is received is what was there when the
-//! receiver looked; all its places are free once it has been taken. Evicting the oldest item is no policy of a ring:
-//! only the receiver moves `head`, and a sender that took from the other end would race with it. Hence
-//! the type [`Backpressure`], which does not name it; the mailbox can evict.
+//! A batch publishes its index once and notifies once. A batch that is received is what was there
+//! when the receiver looked; all its places are free once it has been taken. Evicting the oldest
+//! item is no policy of a ring: only the receiver moves `head`, and a sender that took from the
+//! other end would race with it. Hence the type [`Backpressure`], which does not name it; the
+//! mailbox can evict.
 //!
-//! **The end.** `close` by either end, or its drop: from then on no item is accepted (it comes back as
-//! `Closed(item)`), every accepted one is still received, then comes [`Closed`]. The drop of the receiver
-//! drops what was accepted and not received, each item once (the rest leaks if a destructor panics).
+//! **The end.** `close` by either end, or its drop: from then on no item is accepted (it comes back
+//! as `Closed(item)`), every accepted one is still received, then comes [`Closed`]. The drop of the
+//! receiver drops what was accepted and not received, each item once (the rest leaks if a
+//! destructor panics).
 //!
 //! ```text
 //!   sending line: tail, Own { tail, head as last seen }      written by the sender alone
@@ -40,37 +43,40 @@
 //! | an index | the items before it are accepted, no other will be | nobody |
 //!
 //! **Invariants.**
-//! - I1 Indices are in [0, 2*capacity), and `tail - head`, taken round, is in [0, capacity]. The places
-//!   from `head` to `tail` hold items; the others hold nothing.
+//! - I1 Indices are in [0, 2*capacity), and `tail - head`, taken round, is in [0, capacity]. The
+//!   places from `head` to `tail` hold items; the others hold nothing.
 //! - I2 The place at `tail` is the sender's until `tail` has moved over it, the place at `head` the
 //!   receiver's until `head` has. Each side moves its own index only, and after the access.
-//! - I3 The index that a side has last seen of the other is at most behind it: the sender finds room, and
-//!   the receiver items, at most too late, and looks again before it says full or empty.
-//! - I4 The sender publishes only after it has read `OPEN`. Then it notifies, and only then looks at
-//!   `end` again: `OPEN` or its new index mean accepted. At `CLOSING` it proposes its new index. Any other
-//!   index ends before what it has published: it takes the items back.
-//! - I5 The receiver reads `tail` after it has read `OPEN` in `end`, or, once, at `CLOSING`; when `end` is
-//!   an index, it takes that for `tail`. So it never touches what the sender takes back.
-//! - I6 `end` becomes an index once. A receiver that has read the index and taken all before it says
-//!   `Closed`; by I4 nothing was accepted beyond.
+//! - I3 The index that a side has last seen of the other is at most behind it: the sender finds
+//!   room, and the receiver items, at most too late, and looks again before it says full or empty.
+//! - I4 The sender publishes only after it has read `OPEN`. Then it notifies, and only then looks
+//!   at `end` again: `OPEN` or its new index mean accepted. At `CLOSING` it proposes its new index.
+//!   Any other index ends before what it has published: it takes the items back.
+//! - I5 The receiver reads `tail` after it has read `OPEN` in `end`, or, once, at `CLOSING`; when
+//!   `end` is an index, it takes that for `tail`. So it never touches what the sender takes back.
+//! - I6 `end` becomes an index once. A receiver that has read the index and taken all before it
+//!   says `Closed`; by I4 nothing was accepted beyond.
 //!
-//! **Memory order.** Two pairs hand the places over: `tail` (release, acquire) with the items, `head`
-//! (release, acquire) with the places freed. A sender that closes releases with its index in `end`.
+//! **Memory order.** Two pairs hand the places over: `tail` (release, acquire) with the items,
+//! `head` (release, acquire) with the places freed. A sender that closes releases with its index in
+//! `end`.
 //!
-//! When the receiver closes, an item may be published at the same moment, and both must agree whether it
-//! is accepted. Two SeqCst fences stand between writing and looking: in the sender the notifier's fence
-//! (N), between `tail` and `end`; in the receiver the one in `close`, between `CLOSING` and its look at
-//! `tail`. Either (N) comes first: then the receiver reads the new `tail`, and the item is before any
-//! index that `end` can become. Or the receiver's comes first: then the sender reads `CLOSING` or the
-//! index, and what the one exchange says that took `end` from `CLOSING` is what both sides keep to. That
-//! exchange by the sender is relaxed: fence (N), before it, is its release half.
+//! When the receiver closes, an item may be published at the same moment, and both must agree
+//! whether it is accepted. Two SeqCst fences stand between writing and looking: in the sender the
+//! notifier's fence (N), between `tail` and `end`; in the receiver the one in `close`, between
+//! `CLOSING` and its look at `tail`. Either (N) comes first: then the receiver reads the new
+//! `tail`, and the item is before any index that `end` can become. Or the receiver's comes first:
+//! then the sender reads `CLOSING` or the index, and what the one exchange says that took `end`
+//! from `CLOSING` is what both sides keep to. That exchange by the sender is relaxed: fence (N),
+//! before it, is its release half.
 //!
-//! So an item costs the sender, as long as it has seen enough room, a store to its own line, two loads of
-//! a line that nobody writes, and the notifier's fence and load.
+//! So an item costs the sender, as long as it has seen enough room, a store to its own line, two
+//! loads of a line that nobody writes, and the notifier's fence and load.
 //!
-//! Reference: L. Lamport, *Specifying Concurrent Program Modules* (1983), for the ring; P. P. C. Lee, T. Bu
-//! and G. Chandranmenon, *A Lock-Free, Cache-Efficient Multi-Core Synchronization Mechanism for Line-Rate
-//! Network Traffic Monitoring* (2010), for what each side remembers of the other.
+//! Reference: L. Lamport, *Specifying Concurrent Program Modules* (1983), for the ring; P. P. C.
+//! Lee, T. Bu and G. Chandranmenon, *A Lock-Free, Cache-Efficient Multi-Core Synchronization
+//! Mechanism for Line-Rate Network Traffic Monitoring* (2010), for what each side remembers of the
+//! other.
 
 mod ring;
 mod task;
@@ -114,8 +120,8 @@ pub fn spsc<P: Primitives, T: Send>(
     spsc_on(P::arc(EventNotifier::new()), capacity, on_full)
 }
 
-/// Returns a ring like [`spsc`], whose receiver is woken through `notifier`. Several channels *of one
-/// receiving thread* may share one: see [`crate::mailbox::mailbox_on`].
+/// Returns a ring like [`spsc`], whose receiver is woken through `notifier`. Several channels *of
+/// one receiving thread* may share one: see [`crate::mailbox::mailbox_on`].
 ///
 /// # Panics
 /// As [`spsc`].
@@ -131,7 +137,8 @@ pub fn spsc_on<P: Primitives, T: Send>(
     (sender, Receiver { shared, one_thread: PhantomData })
 }
 
-/// The end that sends: one thread at a time (it can be moved, not shared). Its drop closes the ring.
+/// The end that sends: one thread at a time (it can be moved, not shared). Its drop closes the
+/// ring.
 pub struct Sender<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
     /// Not `Sync` (I2).
@@ -139,8 +146,8 @@ pub struct Sender<P: Primitives, T: Send> {
 }
 
 impl<P: Primitives, T: Send> Sender<P, T> {
-    /// Sends as the policy says. Blocks only with [`Backpressure::Block`], until an item is received or
-    /// the ring closes.
+    /// Sends as the policy says. Blocks only with [`Backpressure::Block`], until an item is
+    /// received or the ring closes.
     ///
     /// # Errors
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
@@ -201,7 +208,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// once, and moves the rest of the vector forward; blocks like [`Sender::send`] in between.
     ///
     /// # Errors
-    /// [`Closed`] if the ring is or gets closed; the items that were not accepted are in the vector.
+    /// [`Closed`] if the ring is or gets closed; the items that were not accepted are in the
+    /// vector.
     pub fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send_batch(items);
@@ -234,8 +242,8 @@ impl<P: Primitives, T: Send> Drop for Sender<P, T> {
     }
 }
 
-/// The end that receives: one thread at a time (it can be moved, not shared). Its drop closes the ring
-/// and drops what is in it.
+/// The end that receives: one thread at a time (it can be moved, not shared). Its drop closes the
+/// ring and drops what is in it.
 pub struct Receiver<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
     /// Not `Sync` (I2).
@@ -286,8 +294,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         }
     }
 
-    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how many.
-    /// It wakes the sender once.
+    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how
+    /// many. It wakes the sender once.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
@@ -299,8 +307,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         Ok(self.shared.receive_all(items, ready.min(max)))
     }
 
-    /// Appends the items that are there, at most `max`, and returns how many. Does not block; wakes the
-    /// sender once.
+    /// Appends the items that are there, at most `max`, and returns how many. Does not block; wakes
+    /// the sender once.
     pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
         let ready = self.shared.ready(max.min(self.shared.capacity())).unwrap_or(0);
         self.shared.receive_all(items, ready.min(max))

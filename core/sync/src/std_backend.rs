@@ -1,7 +1,7 @@
 //! The production backend: std's atomics, mutex and threads, and the Linux futex.
 //!
-//! The associated types are std's own, without wrappers, and every function is inlined: generic code
-//! instantiated with [`Std`] compiles to what one would write by hand against std.
+//! The associated types are std's own, without wrappers, and every function is inlined: generic
+//! code instantiated with [`Std`] compiles to what one would write by hand against std.
 
 use core::any::Any;
 use core::cell::UnsafeCell;

@@ -1,12 +1,12 @@
-//! The services as communicating processes: the machines that run in production, connected by bounded
-//! mailboxes, explored in every interleaving.
+//! The services as communicating processes: the machines that run in production, connected by
+//! bounded mailboxes, explored in every interleaving.
 //!
-//! **Contract.** A process is one of the services' pure machines with its mailbox and the effects that
-//! it has yet to carry out. A step is one process taking one message, or carrying out one effect; a
-//! send into a full mailbox is not possible, so the process waits. Items of the network come in any
-//! order, the clock ticks at any moment, and a stop comes at any moment if the scenario has one.
-//! What a service's shell does between two machines is modelled here, one for one; that the shells do
-//! just that is checked on the shells themselves, by the engines that run threads.
+//! **Contract.** A process is one of the services' pure machines with its mailbox and the effects
+//! that it has yet to carry out. A step is one process taking one message, or carrying out one
+//! effect; a send into a full mailbox is not possible, so the process waits. Items of the network
+//! come in any order, the clock ticks at any moment, and a stop comes at any moment if the scenario
+//! has one. What a service's shell does between two machines is modelled here, one for one; that
+//! the shells do just that is checked on the shells themselves, by the engines that run threads.
 //!
 //! ```text
 //!  network ─┐ bounded      blocks        bounded
@@ -32,13 +32,13 @@
 //! | bounded queues | mailboxes, reserved slots and lanes stay within their bounds; nothing is refused |
 //! | head committed | head, justified and finalised block are in the HotDB |
 //!
-//! **Bounds.** A handful of items, one or two workers, two attestations verified together, mailboxes of one
-//! or two places; crashes, lost messages and duties are not modelled. Workers without a task are
-//! interchangeable, so the first of them pulls. Answers of machines are deterministic, so one run per
-//! interleaving is all runs.
+//! **Bounds.** A handful of items, one or two workers, two attestations verified together,
+//! mailboxes of one or two places; crashes, lost messages and duties are not modelled. Workers
+//! without a task are interchangeable, so the first of them pulls. Answers of machines are
+//! deterministic, so one run per interleaving is all runs.
 //!
-//! **Twins.** A [`Fault`] changes the wiring, never a machine, and must be refuted in the scenario that
-//! [`TWINS`] names.
+//! **Twins.** A [`Fault`] changes the wiring, never a machine, and must be refuted in the scenario
+//! that [`TWINS`] names.
 
 mod enabled;
 mod pipeline;

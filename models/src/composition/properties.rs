@@ -104,8 +104,8 @@ impl Pipeline {
     }
 }
 
-/// Returns the words of the verdicts that each item gets in some interleaving or other. Blocks until
-/// every state is visited; a check that what a scenario allows does occur.
+/// Returns the words of the verdicts that each item gets in some interleaving or other. Blocks
+/// until every state is visited; a check that what a scenario allows does occur.
 #[must_use]
 pub fn verdicts_that_occur(scenario: Scenario) -> Vec<BTreeSet<&'static str>> {
     let model = Pipeline::new(scenario, None);

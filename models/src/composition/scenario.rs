@@ -420,8 +420,8 @@ fn votes_and_finality() -> Scenario {
     };
     Scenario {
         name: "votes_and_finality",
-        // Found two faults: the vote waited for a block that finality had refused, and it was rejected
-        // when the block's answer came after finality had pruned its parent.
+        // Found two faults: the vote waited for a block that finality had refused, and it was
+        // rejected when the block's answer came after finality had pruned its parent.
         claim: "a vote for a fork that finality prunes is answered, and not rejected",
         items: vec![
             (block(ToyBlock::new(1, 0, 4)), VALID),
@@ -486,8 +486,8 @@ fn forgotten_roots() -> Scenario {
     let finalizes = Some(Checkpoint { epoch: 1, root: 1 });
     Scenario {
         name: "forgotten_roots",
-        // The HotDB's memory of pruned roots is over: it answers that it never had the parent of the
-        // fork's block, which once was parked for it without end.
+        // The HotDB's memory of pruned roots is over: it answers that it never had the parent of
+        // the fork's block, which once was parked for it without end.
         claim: "as finality, with a HotDB that remembers no pruned root",
         items: vec![
             (block(ToyBlock::new(1, 0, 4)), VALID),

@@ -324,8 +324,8 @@ impl Lifecycle {
         }
     }
 
-    /// The lower service's answer goes into a slot that was reserved for it; the slot is gone if it was
-    /// freed.
+    /// The lower service's answer goes into a slot that was reserved for it; the slot is gone if it
+    /// was freed.
     fn reply(&self, state: &mut State, request: Request, answer: Answer) {
         if state.under_way.contains(&request) {
             state.upper.mailbox.push_back(Message::Answered(request, answer));

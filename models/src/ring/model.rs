@@ -32,8 +32,8 @@ pub struct Scenario {
 /// A variant that must be refuted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The lowest service asks the highest: all send round the ring, and wait, and the answer is the
-    /// request that comes back to who made it.
+    /// The lowest service asks the highest: all send round the ring, and wait, and the answer is
+    /// the request that comes back to who made it.
     SendsRoundTheRing,
     /// Answers wait for room in the asker's mailbox, as requests do.
     AnswersInTheMailbox,
@@ -60,8 +60,8 @@ pub struct Twin {
     pub violates: &'static str,
 }
 
-/// Every scenario: more slots than a mailbox has room, so that senders do wait, and as many requests as the
-/// mailboxes and hands of two services hold.
+/// Every scenario: more slots than a mailbox has room, so that senders do wait, and as many
+/// requests as the mailboxes and hands of two services hold.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "two_of_one",
@@ -221,7 +221,8 @@ impl Ring {
         if asks { self.scenario.requests } else { 0 }
     }
 
-    /// Returns whether a service may make a request: it has one, and a slot for the answer if it needs one.
+    /// Returns whether a service may make a request: it has one, and a slot for the answer if it
+    /// needs one.
     fn may_ask(&self, number: usize, service: &Service) -> bool {
         let reserves = !matches!(
             self.fault,
@@ -231,7 +232,8 @@ impl Ring {
             && (!reserves || service.reserved < self.scenario.slots)
     }
 
-    /// A service takes a message: its own request come back, an answer, or one to pass on or answer.
+    /// A service takes a message: its own request come back, an answer, or one to pass on or
+    /// answer.
     fn take(&self, state: &mut State, service: usize) {
         let Some(message) = state[service].mailbox.pop_front() else { return };
         let Message { asker, number, .. } = message;

@@ -1,8 +1,8 @@
 //! What the threads of `Stepped` share beside atomics: plain memory, mutual exclusion, ownership.
 //!
 //! None of it is in the state's identity by its content: each has a version, which its last writer
-//! gave it from what that thread has done so far. What does not depend on the content's type stands in
-//! functions of its own, so that it is compiled once.
+//! gave it from what that thread has done so far. What does not depend on the content's type stands
+//! in functions of its own, so that it is compiled once.
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -220,9 +220,9 @@ fn released(destructs: bool) {
 }
 
 impl<T: Send + Sync> Drop for Arc<T> {
-    /// Which handle is the last decides which thread runs the content's destructor. That can be told
-    /// only if the destructor performs operations: then giving up one of several handles is a step
-    /// (`Limits::handle_steps`). The last one races with nobody.
+    /// Which handle is the last decides which thread runs the content's destructor. That can be
+    /// told only if the destructor performs operations: then giving up one of several handles is a
+    /// step (`Limits::handle_steps`). The last one races with nobody.
     fn drop(&mut self) {
         let Some(shared) = self.shared.take() else { return };
         let destructs = release(&shared.0, &|| StdArc::strong_count(&shared) == 1);

@@ -2,14 +2,14 @@
 //!
 //! **Contract.** A scenario is a function that uses the primitives of [`Stepped`] (so a generic
 //! `fn scenario<P: Primitives>()`, instantiated). [`check`] runs it in every order in which its
-//! threads' operations can take effect, breadth first, so that a counterexample is a shortest one. Two
-//! properties hold of every scenario:
-//! - *no deadlock*: while a thread has not ended, some thread can go on (a thread that sleeps for ever
-//!   when the others have ended is a deadlock too);
+//! threads' operations can take effect, breadth first, so that a counterexample is a shortest one.
+//! Two properties hold of every scenario:
+//! - *no deadlock*: while a thread has not ended, some thread can go on (a thread that sleeps for
+//!   ever when the others have ended is a deadlock too);
 //! - *no panic*: no thread panics, hence no assertion of the scenario fails.
 //!
-//! A scenario must be deterministic but for the order of its operations: no randomness, no real time, no
-//! addresses compared, no state that outlives it.
+//! A scenario must be deterministic but for the order of its operations: no randomness, no real
+//! time, no addresses compared, no state that outlives it.
 //!
 //! | what | explored | bound |
 //! |---|---|---|
@@ -23,10 +23,10 @@
 //! | a panic that a thread's end reports to its `join` | a violation, unless [`Limits::panics_end_threads`] | - |
 //!
 //! **States.** An execution is replayed from its beginning for every state (coroutines cannot be
-//! copied); what identifies a state is said at the top of `world.rs`. States that agree are explored once.
-//! The hints `mark`, `rewind` and `checkpoint` of the primitives are assertions by the author of
-//! the code that merge more states: a wrong one can hide behaviour, so small scenarios are run with and
-//! without them ([`Limits::hints`]).
+//! copied); what identifies a state is said at the top of `world.rs`. States that agree are
+//! explored once. The hints `mark`, `rewind` and `checkpoint` of the primitives are assertions by
+//! the author of the code that merge more states: a wrong one can hide behaviour, so small
+//! scenarios are run with and without them ([`Limits::hints`]).
 
 mod memory;
 mod model;

@@ -1,4 +1,5 @@
-//! The primitives of [`Stepped`]: handles to objects of the world; each visible operation is a step.
+//! The primitives of [`Stepped`]: handles to objects of the world; each visible operation is a
+//! step.
 //!
 //! | operation | step of its own | why not |
 //! |---|---|---|

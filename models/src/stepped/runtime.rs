@@ -1,15 +1,15 @@
 //! Runs one execution: threads are coroutines, and every operation hands control back.
 //!
 //! **Contract.** [`Execution::start`] runs the scenario up to its first operation,
-//! [`Execution::step`] performs exactly one operation (or ends one sleep) and the local code after it.
-//! The execution lives on the thread that started it, and there is one at a time.
+//! [`Execution::step`] performs exactly one operation (or ends one sleep) and the local code after
+//! it. The execution lives on the thread that started it, and there is one at a time.
 //!
-//! **Ending.** An execution that is dropped half-way is run to its end, first possible step first, so
-//! that destructors run as they would. Threads that cannot end (a deadlock, or a thousand steps were
-//! not enough) are abandoned: what they own is leaked, as by `mem::forget`.
+//! **Ending.** An execution that is dropped half-way is run to its end, first possible step first,
+//! so that destructors run as they would. Threads that cannot end (a deadlock, or a thousand steps
+//! were not enough) are abandoned: what they own is leaked, as by `mem::forget`.
 //!
-//! **Panics** inside a scenario are not printed; they end the thread and are part of the state. While
-//! a thread unwinds, its operations take effect at once, without a step of their own.
+//! **Panics** inside a scenario are not printed; they end the thread and are part of the state.
+//! While a thread unwinds, its operations take effect at once, without a step of their own.
 
 use std::cell::RefCell;
 use std::panic::{self, Location, PanicHookInfo};
@@ -70,8 +70,8 @@ pub(super) fn reach(operation: Operation, at: &'static Location<'static>) {
 /// Hands control to the executor.
 pub(super) fn suspend() {
     let yielder = with(|world| world.thread().yielder);
-    // SAFETY: the current thread's coroutine stored this pointer when it began (`start_bodies`), to a
-    // yielder that lives on its stack until its body returns; the body is what runs now.
+    // SAFETY: the current thread's coroutine stored this pointer when it began (`start_bodies`), to
+    // a yielder that lives on its stack until its body returns; the body is what runs now.
     unsafe { &*yielder }.suspend(());
 }
 
@@ -204,9 +204,10 @@ impl Drop for Execution {
             }
         }
         for mut coroutine in self.coroutines.drain(..).flatten() {
-            // SAFETY: the frames are abandoned without running their destructors, which leaks what they
-            // own. Nothing refers into them from elsewhere: bodies are 'static and the primitives lend
-            // no thread's locals to another; and no thread of this execution runs again.
+            // SAFETY: the frames are abandoned without running their destructors, which leaks what
+            // they own. Nothing refers into them from elsewhere: bodies are 'static and the
+            // primitives lend no thread's locals to another; and no thread of this execution runs
+            // again.
             unsafe { coroutine.force_reset() };
             keep_stack(coroutine.into_stack());
         }
@@ -222,7 +223,8 @@ fn keep_stack(stack: DefaultStack) {
     });
 }
 
-/// Wraps the body of a thread: `keep` gets what it returned or panicked with, and the world is told.
+/// Wraps the body of a thread: `keep` gets what it returned or panicked with, and the world is
+/// told.
 pub(super) fn guarded<T>(
     body: impl FnOnce() -> T + 'static,
     keep: impl FnOnce(std::thread::Result<T>) + 'static,

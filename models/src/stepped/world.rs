@@ -1,23 +1,25 @@
 //! What the threads of one execution share: memory, who sleeps where, and a digest of it all.
 //!
-//! **Contract.** A [`World`] is plain data: it runs nothing. The primitives report every operation to
-//! it, the executor asks it which steps are possible, and [`World::key`] identifies the state.
+//! **Contract.** A [`World`] is plain data: it runs nothing. The primitives report every operation
+//! to it, the executor asks it which steps are possible, and [`World::key`] identifies the state.
 //!
 //! **State identity.** Two executions are in the same state if they agree on
 //! - every live object: an integer by its value; a pointer, a cell or the content of a mutex by the
-//!   *version* that its last writer gave it, a digest of what that writer had seen by then. Code between
-//!   two operations is deterministic, so a version determines what was written, and no address or
-//!   content is ever compared (both may differ when an execution is repeated);
-//! - every thread: a digest of its operations and their results, the operation it stands before, and
-//!   whether it sleeps;
+//!   *version* that its last writer gave it, a digest of what that writer had seen by then. Code
+//!   between two operations is deterministic, so a version determines what was written, and no
+//!   address or content is ever compared (both may differ when an execution is repeated);
+//! - every thread: a digest of its operations and their results, the operation it stands before,
+//!   and whether it sleeps;
 //! - the clock and what is left of the budgets.
 //!
-//! Objects and threads are identified by who made them and as its how-manieth, which does not depend
-//! on the order in which threads run.
+//! Objects and threads are identified by who made them and as its how-manieth, which does not
+//! depend on the order in which threads run.
 //!
 //! **Invariants.**
-//! - W1 `memory` is the sum of the digests of all live objects (checked in debug builds by the tests).
-//! - W2 A thread that sleeps stands in front of no operation; one that runs stands before exactly one.
+//! - W1 `memory` is the sum of the digests of all live objects (checked in debug builds by the
+//!   tests).
+//! - W2 A thread that sleeps stands in front of no operation; one that runs stands before exactly
+//!   one.
 //! - W3 The counters of objects, children and pointer writes are part of the identity, because the
 //!   hints `rewind` and `checkpoint` forget the history that implies them.
 
@@ -510,7 +512,8 @@ impl World {
     }
 }
 
-/// Returns the ways to choose `count` of `sleepers`, as bit masks; all of them if there are no more.
+/// Returns the ways to choose `count` of `sleepers`, as bit masks; all of them if there are no
+/// more.
 fn selections(sleepers: usize, count: u64) -> Vec<u32> {
     let take = count.min(sleepers as u64) as u32;
     (0..1u32 << sleepers).filter(|mask| mask.count_ones() == take).collect()

@@ -46,7 +46,8 @@ fn a_counterexample_is_a_shortest_one_and_names_actor_operation_and_object() {
 
 #[test]
 fn every_verdict_that_a_scenario_allows_occurs() {
-    // Visits the smaller scenarios again and collects the words; one that never occurs was not tested.
+    // Visits the smaller scenarios again and collects the words; one that never occurs was not
+    // tested.
     for make in SCENARIOS.iter().filter(|make| make().states < 50_000) {
         let allowed = make().items.into_iter().map(|(_, words)| words.iter().copied().collect());
         let allowed: Vec<BTreeSet<_>> = allowed.collect();

@@ -25,7 +25,8 @@ fn every_fault_of_the_ring_is_refuted_by_the_property_it_breaks() {
 
 #[test]
 fn the_deadlock_round_two_services_is_a_shortest_one() {
-    // Each asks and sends (4), each asks again and has its request in hand (2): both mailboxes are full.
+    // Each asks and sends (4), each asks again and has its request in hand (2): both mailboxes are
+    // full.
     let verdict = check(&SCENARIOS[0], Some(Fault::SendsRoundTheRing));
     let text = verdict.counterexample().unwrap();
     let steps = text.lines().skip(1).take_while(|line| *line != "then").count();

@@ -66,7 +66,8 @@ fn two_atomic_increments_both_count() {
 
 #[test]
 fn a_split_increment_loses_an_update() {
-    // Must be refuted, by a schedule of six steps: two loads, two stores, two joins, and the last load.
+    // Must be refuted, by a schedule of six steps: two loads, two stores, two joins, and the last
+    // load.
     let verdict = check(|| increments(false), Limits::default());
     let text = refuted(&verdict);
     assert!(text.contains("an update is lost"), "{text}");
@@ -142,7 +143,8 @@ fn two_locks_in_opposite_order_deadlock_and_in_one_order_do_not() {
 
 #[test]
 fn a_timed_wait_expires_at_any_moment_and_moves_the_clock_to_its_deadline() {
-    // With a wake that races the expiry both outcomes are explored: each assertion alone is refuted.
+    // With a wake that races the expiry both outcomes are explored: each assertion alone is
+    // refuted.
     fn scenario(expected: Option<WaitOutcome>) {
         let word = arc(Futex::new(0));
         let waiter = {

@@ -184,8 +184,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     Ok(worst)
 }
 
-/// A check as a test case: it passes if the verdict is the one expected. The verdict with its bounds is in
-/// the standard output of the case, and its counterexample, twins' included.
+/// A check as a test case: it passes if the verdict is the one expected. The verdict with its
+/// bounds is in the standard output of the case, and its counterexample, twins' included.
 fn test_case(check: &Check, verdict: &Verdict, seconds: f64) -> TestCase {
     let status = if check.is_as_expected(verdict) {
         TestCaseStatus::success()

@@ -21,8 +21,8 @@ fn read_bounded(reader: impl Read) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns the SSZ bytes of a file, unpacked by the end of its name: `.ssz_snappy` (block format) or
-/// `.xz`.
+/// Returns the SSZ bytes of a file, unpacked by the end of its name: `.ssz_snappy` (block format)
+/// or `.xz`.
 ///
 /// # Errors
 /// If the file cannot be read or unpacked, or is too large; the path is named.
@@ -40,8 +40,8 @@ pub(crate) fn read_ssz(path: &Path) -> anyhow::Result<Vec<u8>> {
     read().with_context(|| path.display().to_string())
 }
 
-/// Returns what a configuration in YAML says. Keys that phase0 does not know are reported on stderr and
-/// passed over.
+/// Returns what a configuration in YAML says. Keys that phase0 does not know are reported on stderr
+/// and passed over.
 ///
 /// # Errors
 /// If the file cannot be read or is no mapping; the path is named.
@@ -57,7 +57,8 @@ pub(crate) fn read_config(path: &Path) -> anyhow::Result<ConfigText> {
     Ok(text)
 }
 
-/// Replaces the values of `config`, which is that of `preset`, by those that the file at `path` gives.
+/// Replaces the values of `config`, which is that of `preset`, by those that the file at `path`
+/// gives.
 ///
 /// # Errors
 /// If the file gives a value that its key cannot have, or says that it is made for another preset.

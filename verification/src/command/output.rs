@@ -8,8 +8,8 @@ use tempfile::NamedTempFile;
 
 use super::Failure;
 
-/// A report file that does not exist yet. Opened before the work, so that a bad path is told at once;
-/// put in place after it, in one step, so that nothing half-written is ever there.
+/// A report file that does not exist yet. Opened before the work, so that a bad path is told at
+/// once; put in place after it, in one step, so that nothing half-written is ever there.
 pub(crate) struct Report {
     /// The option that names it, for errors.
     option: &'static str,

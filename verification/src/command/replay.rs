@@ -38,8 +38,8 @@ enum PaceArgument {
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder with manifest.json, genesis.ssz, blocks/ and attestations/; without it, the chain that
-    /// is part of the program.
+    /// Folder with manifest.json, genesis.ssz, blocks/ and attestations/; without it, the chain
+    /// that is part of the program.
     dir: Option<PathBuf>,
     /// How fast the events follow one another.
     #[arg(long, value_enum, default_value = "lockstep")]
@@ -48,21 +48,22 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
     /// Inject a fault; may be repeated. SERVICE is quarantine, clearance, rewinder or hot_db;
-    /// SERVICE:panic@N panics over its Nth message, SERVICE:panic/N over every Nth, SERVICE:delay=MS
-    /// holds every message up for so many milliseconds. What a panic takes is handed in again, so the
-    /// end is the same as without; no number of panics stops the services.
+    /// SERVICE:panic@N panics over its Nth message, SERVICE:panic/N over every Nth,
+    /// SERVICE:delay=MS holds every message up for so many milliseconds. What a panic takes is
+    /// handed in again, so the end is the same as without; no number of panics stops the services.
     #[arg(long, value_name = "SERVICE:FAULT")]
     inject: Vec<Inject>,
-    /// On SIGINT or SIGTERM, stop within so many milliseconds, print what was pending, and exit with
-    /// 128 and the signal's number (130, 143).
+    /// On SIGINT or SIGTERM, stop within so many milliseconds, print what was pending, and exit
+    /// with 128 and the signal's number (130, 143).
     #[arg(long, value_name = "MS", default_value_t = 5000)]
     deadline: u64,
-    /// Replay again and again, with fresh services each time, until so much time has passed (30s, 10m,
-    /// 2h); then print rounds, memory, threads and what went through each queue. Exit code 1 if a round
-    /// ends differently, or a thread is left over.
+    /// Replay again and again, with fresh services each time, until so much time has passed (30s,
+    /// 10m, 2h); then print rounds, memory, threads and what went through each queue. Exit code 1
+    /// if a round ends differently, or a thread is left over.
     #[arg(long = "for", value_name = "DURATION")]
     time: Option<Span>,
-    /// Show the queues of the services live on stderr: bars on a terminal, elsewhere a line a second.
+    /// Show the queues of the services live on stderr: bars on a terminal, elsewhere a line a
+    /// second.
     #[arg(long)]
     monitor: bool,
     /// Serve the same figures as Prometheus text at http://ADDR/metrics while replaying. Only on

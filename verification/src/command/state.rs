@@ -26,8 +26,8 @@ pub(crate) struct Chain {
     /// Preset of the state.
     #[arg(long, value_name = "P", value_enum, default_value_t = PresetName::Mainnet)]
     preset: PresetName,
-    /// Configuration in the form of the specification's configs/*.yaml, over the preset's own; keys that
-    /// phase0 does not know are reported and passed over.
+    /// Configuration in the form of the specification's configs/*.yaml, over the preset's own; keys
+    /// that phase0 does not know are reported and passed over.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -175,8 +175,8 @@ fn apply<P: Preset>(arguments: &Transition, config: &ChainConfig) -> Result<u8, 
     }
 }
 
-/// Reads a state, and hashes it with the help of the cores that have nothing else to do: whatever is
-/// done with it begins with its root.
+/// Reads a state, and hashes it with the help of the cores that have nothing else to do: whatever
+/// is done with it begins with its root.
 fn read_state<P: Preset>(path: &Path) -> Result<BeaconState<P>, Failure> {
     let bytes = read_ssz(path).map_err(Failure::input)?;
     let state = BeaconState::from_ssz_bytes(&bytes)

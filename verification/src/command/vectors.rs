@@ -20,9 +20,9 @@ pub(crate) struct Arguments {
     /// Run only cases whose path contains this text.
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
-    /// Configuration in the form of the specification's configs/*.yaml, over that of each preset, or of the
-    /// one that it names as PRESET_BASE; a case's own config.yaml comes after it. Keys that phase0 does not
-    /// know are reported and passed over.
+    /// Configuration in the form of the specification's configs/*.yaml, over that of each preset,
+    /// or of the one that it names as PRESET_BASE; a case's own config.yaml comes after it. Keys
+    /// that phase0 does not know are reported and passed over.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Write every case's result as JSON to this file.
@@ -73,8 +73,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
 pub(crate) struct SeedArguments {
     /// Folder that holds cases, as for `vectors`.
     dir: PathBuf,
-    /// Folder to write to: block, attestation, slashing and state, and in them a file for each seed, named by
-    /// its hash.
+    /// Folder to write to: block, attestation, slashing and state, and in them a file for each
+    /// seed, named by its hash.
     out: PathBuf,
 }
 

@@ -1,11 +1,12 @@
-//! The newtypes that make a checker's atomics the primitives of core, in one place for all checkers.
+//! The newtypes that make a checker's atomics the primitives of core, in one place for all
+//! checkers.
 //!
-//! A checker reports by panicking. Destructors of the code under test run then, and must not enter the
-//! checker again (a second panic would abort, and the report be lost): every operation returns at once
-//! while a panic is under way. Loads return zero then, exchanges succeed: loops end.
+//! A checker reports by panicking. Destructors of the code under test run then, and must not enter
+//! the checker again (a second panic would abort, and the report be lost): every operation returns
+//! at once while a panic is under way. Loads return zero then, exchanges succeed: loops end.
 
-/// What a thread does before each access to an atomic, if the checker needs to be told more than the
-/// access itself says.
+/// What a thread does before each access to an atomic, if the checker needs to be told more than
+/// the access itself says.
 pub(crate) trait Turn {
     fn new() -> Self;
     fn take(&self);
@@ -17,8 +18,8 @@ impl Turn for () {
     fn take(&self) {}
 }
 
-/// Defines `$name`, an integer atomic of core over the checker's `$inner`. `$order` maps an ordering to
-/// what the checker is given, `$thread` names the running thread for traces.
+/// Defines `$name`, an integer atomic of core over the checker's `$inner`. `$order` maps an
+/// ordering to what the checker is given, `$thread` names the running thread for traces.
 macro_rules! integer {
     ($name:ident, $inner:ty, $turn:ty, $value:ty, $order:path, $thread:path) => {
         /// An integer atomic that the checker sees.
@@ -128,8 +129,8 @@ macro_rules! integer {
 /// Defines `$name<T>`, the pointer atomic, likewise; `$inner` is the checker's pointer to `()`.
 macro_rules! pointer {
     ($name:ident, $inner:ty, $turn:ty, $order:path, $thread:path) => {
-        /// A pointer atomic that the checker sees. Of the checker's there is one for all `T`: generic
-        /// code of the checkers is most of what is compiled here.
+        /// A pointer atomic that the checker sees. Of the checker's there is one for all `T`:
+        /// generic code of the checkers is most of what is compiled here.
         pub struct $name<T>($inner, $turn, std::marker::PhantomData<*mut T>);
 
         // SAFETY: an atomic pointer hands out nothing but the address; see `AtomicPtr` of std.
@@ -235,9 +236,9 @@ impl<T> Sleepers<T> {
     }
 }
 
-/// Defines `$name`, a futex over the integer atomic `$word`; `$thread` is the checker's module of threads.
-/// `$latest` reads the word's latest value and is the scheduling point of a comparison; between it and joining
-/// the sleepers there is none, so they are one step.
+/// Defines `$name`, a futex over the integer atomic `$word`; `$thread` is the checker's module of
+/// threads. `$latest` reads the word's latest value and is the scheduling point of a comparison;
+/// between it and joining the sleepers there is none, so they are one step.
 macro_rules! futex {
     ($name:ident, $word:ty, $($thread:ident)::+, $latest:expr) => {
         /// A word to sleep on that the checker sees.
@@ -333,8 +334,8 @@ macro_rules! futex {
     };
 }
 
-/// Defines `$name<T>` and its guard over the checker's mutex: the lock is the checker's, the content is
-/// ours, so that it can be reached while the checker reports.
+/// Defines `$name<T>` and its guard over the checker's mutex: the lock is the checker's, the
+/// content is ours, so that it can be reached while the checker reports.
 macro_rules! mutex {
     ($name:ident, $guard:ident, $lock:ty, $inner_guard:ident) => {
         /// A mutex that the checker sees.

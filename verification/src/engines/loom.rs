@@ -1,11 +1,11 @@
-//! `Loom`: the primitives under loom's C11 memory model, and the runner that explores a scenario with
-//! it.
+//! `Loom`: the primitives under loom's C11 memory model, and the runner that explores a scenario
+//! with it.
 //!
-//! **Contract.** [`check`] runs every execution of a scenario within the bounds: who goes next (with
-//! fewer than `preemptions` switches away from a thread that could go on, and some with as many: at its
-//! bound loom takes no choice at all, even where a thread has ended) and which of the values that the
-//! memory model allows a load returns. It reports deadlocks, data races on cells, failed assertions and leaked
-//! shared objects.
+//! **Contract.** [`check`] runs every execution of a scenario within the bounds: who goes next
+//! (with fewer than `preemptions` switches away from a thread that could go on, and some with as
+//! many: at its bound loom takes no choice at all, even where a thread has ended) and which of the
+//! values that the memory model allows a load returns. It reports deadlocks, data races on cells,
+//! failed assertions and leaked shared objects.
 //!
 //! | what | here |
 //! |---|---|
@@ -40,8 +40,8 @@ use super::trace::{self, Panic};
 /// How far loom looks.
 #[derive(Clone, Copy, Debug)]
 pub struct LoomBounds {
-    /// Switches away from a thread that could go on, per execution; fewer are explored in full, as many
-    /// in part. `None`: any number.
+    /// Switches away from a thread that could go on, per execution; fewer are explored in full, as
+    /// many in part. `None`: any number.
     pub preemptions: Option<usize>,
     /// Operations of one execution that loom may branch at.
     pub max_branches: usize,
@@ -213,8 +213,8 @@ impl<T> Deref for LoomArc<T> {
 impl<T> Drop for LoomArc<T> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: dropped here and nowhere else. The owners first: the last drop of loom's count
-            // is what orders the others before the drop of the value.
+            // SAFETY: dropped here and nowhere else. The owners first: the last drop of loom's
+            // count is what orders the others before the drop of the value.
             unsafe {
                 ManuallyDrop::drop(&mut self.owners);
                 ManuallyDrop::drop(&mut self.value);
@@ -243,7 +243,8 @@ loom::lazy_static! {
     static ref FENCES: loom::sync::atomic::AtomicU32 = loom::sync::atomic::AtomicU32::new(0);
 }
 
-/// Starts a thread. loom's side of a boxed body is compiled once for each `T`, not for each closure.
+/// Starts a thread. loom's side of a boxed body is compiled once for each `T`, not for each
+/// closure.
 #[track_caller]
 fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> LoomJoin<T> {
     let spawned = loom::thread::Builder::new().name(name.to_owned()).spawn(body);

@@ -1,5 +1,5 @@
-//! The engines that run a scenario: a backend of the primitives each, and a runner that answers with a
-//! verdict and its bounds.
+//! The engines that run a scenario: a backend of the primitives each, and a runner that answers
+//! with a verdict and its bounds.
 //!
 //! | engine | backend | explores | memory |
 //! |---|---|---|---|

@@ -1,8 +1,8 @@
 //! `Shuttle`: the primitives under shuttle's schedulers, and the runner.
 //!
 //! **Contract.** [`check`] runs a scenario under many schedules: half of them random, half with
-//! priorities that change at few points (PCT). It is a sample, not a proof; but a seed repeats it. The
-//! memory is sequentially consistent: orderings and fences are ignored.
+//! priorities that change at few points (PCT). It is a sample, not a proof; but a seed repeats it.
+//! The memory is sequentially consistent: orderings and fences are ignored.
 //!
 //! | what | here |
 //! |---|---|
@@ -171,7 +171,8 @@ impl<T: Send + 'static> Join<T> for ShuttleJoin<T> {
     }
 }
 
-/// Starts a thread. shuttle's side of a boxed body is compiled once for each `T`, not for each closure.
+/// Starts a thread. shuttle's side of a boxed body is compiled once for each `T`, not for each
+/// closure.
 #[track_caller]
 fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> ShuttleJoin<T> {
     let spawned = shuttle::thread::Builder::new().name(name.to_owned()).spawn(body);
@@ -218,8 +219,8 @@ impl Primitives for Shuttle {
     }
 }
 
-/// Runs `scenario`, which has `threads` threads (for the report), under `bounds.iterations` schedules.
-/// Blocks until done; uses the calling thread alone.
+/// Runs `scenario`, which has `threads` threads (for the report), under `bounds.iterations`
+/// schedules. Blocks until done; uses the calling thread alone.
 #[must_use]
 pub fn check(
     scenario: impl Fn() + Clone + Send + Sync + 'static,
@@ -288,8 +289,8 @@ fn traced(panic: &Panic, again: impl FnOnce() -> (u64, Result<(), Panic>)) -> Pa
     panic.clone()
 }
 
-/// A scheduler that is not dropped, only forgotten: shuttle's random one prints a page to stderr when it
-/// is dropped after a failure, and failures of twins are what is wanted here.
+/// A scheduler that is not dropped, only forgotten: shuttle's random one prints a page to stderr
+/// when it is dropped after a failure, and failures of twins are what is wanted here.
 struct Quiet<S>(ManuallyDrop<S>);
 
 impl<S: Scheduler> Scheduler for Quiet<S> {
@@ -342,7 +343,8 @@ fn config() -> shuttle::Config {
     config
 }
 
-/// shuttle installs a hook at its first run, for the whole process, that prints; ours goes above it.
+/// shuttle installs a hook at its first run, for the whole process, that prints; ours goes above
+/// it.
 fn keep_our_hook_on_top() {
     static FIRST_RUN: Once = Once::new();
     static HOOK: Once = Once::new();

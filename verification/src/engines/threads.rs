@@ -11,8 +11,8 @@ use super::trace;
 /// Time after which a run is taken for a deadlock.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs `scenario` so many times on threads of the operating system. A run that does not end within a
-/// minute is reported as a violation, and its threads are left behind.
+/// Runs `scenario` so many times on threads of the operating system. A run that does not end within
+/// a minute is reported as a violation, and its threads are left behind.
 #[must_use]
 pub fn check(scenario: fn(), threads: usize, iterations: usize) -> Verdict {
     let (done, result) = mpsc::channel();

@@ -1,9 +1,9 @@
 //! What a failing execution did, and how engines catch the panics by which checkers report.
 //!
-//! **Contract.** An engine runs a scenario on the calling operating system thread (loom and shuttle run
-//! all threads of a scenario as coroutines on it), so everything here is per thread and checks may run
-//! side by side. [`catch`] runs a closure with panics silenced and returns the first one, with its place.
-//! While tracing is on, the backends add one step per operation.
+//! **Contract.** An engine runs a scenario on the calling operating system thread (loom and shuttle
+//! run all threads of a scenario as coroutines on it), so everything here is per thread and checks
+//! may run side by side. [`catch`] runs a closure with panics silenced and returns the first one,
+//! with its place. While tracing is on, the backends add one step per operation.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -90,8 +90,8 @@ pub fn take_steps() -> String {
     text
 }
 
-/// Installs the hook that silences and remembers panics inside [`catch`]. `again` puts it on top of a
-/// hook that has been installed since.
+/// Installs the hook that silences and remembers panics inside [`catch`]. `again` puts it on top of
+/// a hook that has been installed since.
 pub(crate) fn install_hook(again: &'static Once) {
     again.call_once(|| {
         let outer = take_hook();

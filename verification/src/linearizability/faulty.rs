@@ -1,7 +1,7 @@
 //! Channels with a fault, which the harness must refute, and the same channel without one.
 //!
-//! The channel is a locked queue whose ends never wait, as simple as can be; each [`Fault`] is one change
-//! of it.
+//! The channel is a locked queue whose ends never wait, as simple as can be; each [`Fault`] is one
+//! change of it.
 
 use std::collections::VecDeque;
 
@@ -27,7 +27,8 @@ pub enum Fault {
     StaleEmpty,
     /// The oldest item is read under one lock, and removed under another.
     ReceivedTwice,
-    /// An evictor gives up the lock between taking and putting, and drops its item if there is no room.
+    /// An evictor gives up the lock between taking and putting, and drops its item if there is no
+    /// room.
     LostOnEviction,
 }
 

@@ -1,8 +1,8 @@
 //! What the threads of one execution called, and what they were answered, in order.
 //!
-//! Events are recorded in memory of std that no checker sees: they run the threads of an execution one at
-//! a time, so that the order is that of the execution, and the recording adds no synchronisation that
-//! could hide a fault.
+//! Events are recorded in memory of std that no checker sees: they run the threads of an execution
+//! one at a time, so that the order is that of the execution, and the recording adds no
+//! synchronisation that could hide a fault.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -82,8 +82,8 @@ pub type History = Vec<Event>;
 pub enum Order {
     /// A call that returned before another began comes before it: linearizability.
     RealTime,
-    /// Only calls of one thread are ordered, and those that a signal orders: what threads can tell under
-    /// weak memory, where "before" has no other meaning.
+    /// Only calls of one thread are ordered, and those that a signal orders: what threads can tell
+    /// under weak memory, where "before" has no other meaning.
     Program,
 }
 
@@ -179,8 +179,8 @@ impl Judge {
         }
     }
 
-    /// Tells the tester the steps of every call as they began and ended. Each step has a thread of its own
-    /// there, since those of a call overlap; the specification keeps them in order.
+    /// Tells the tester the steps of every call as they began and ended. Each step has a thread of
+    /// its own there, since those of a call overlap; the specification keeps them in order.
     fn replay<T>(&self, history: &History, mut tester: T) -> bool
     where
         T: ConsistencyTester<(usize, usize), BoundedFifo>,

@@ -1,43 +1,44 @@
 //! Every channel against `bounded FIFO with close`, for all client programs up to a size.
 //!
-//! **Contract.** A [`Family`] is a channel, the sizes of its client programs, and an engine. [`check`]
-//! enumerates the programs ([`program`]), runs each under many schedules, records calls and answers
-//! ([`history`]), and asks stateright's testers whether some order of the calls is one that the
-//! specification ([`spec`]) allows. The first history that has none is the counterexample, a table with a
-//! column for each thread, followed by the engine's own trace.
+//! **Contract.** A [`Family`] is a channel, the sizes of its client programs, and an engine.
+//! [`check`] enumerates the programs ([`program`]), runs each under many schedules, records calls
+//! and answers ([`history`]), and asks stateright's testers whether some order of the calls is one
+//! that the specification ([`spec`]) allows. The first history that has none is the counterexample,
+//! a table with a column for each thread, followed by the engine's own trace.
 //!
 //! | engine | schedules of a program | the order must keep to |
 //! |---|---|---|
 //! | shuttle | a sample: half random, half PCT | real time: linearizability |
 //! | loom | all within its bounds, weak memory included | each thread's order, and every signal that was seen: sequential consistency |
 //!
-//! Under weak memory "returned before" has no meaning that threads could agree on, so there a program may
-//! hold one *signal*: one thread tells another (release, acquire) what it has done, at every place of the
-//! program. What happened before the signal must come first then.
-//! Those programs run once more with the first sleep of each execution ending for nothing. Under both
-//! engines a timed wait may expire whenever it would block.
+//! Under weak memory "returned before" has no meaning that threads could agree on, so there a
+//! program may hold one *signal*: one thread tells another (release, acquire) what it has done, at
+//! every place of the program. What happened before the signal must come first then. Those programs
+//! run once more with the first sleep of each execution ending for nothing. Under both engines a
+//! timed wait may expire whenever it would block.
 //!
-//! **Programs.** Each thread owns one end, makes calls on it and drops it. So no program can wait for ever
-//! if the channel is right: a channel is not full and empty at once, and ends that are gone wake the
-//! others. None is left out, and a deadlock is a violation. Items are distinct, and each must be dropped
-//! once.
+//! **Programs.** Each thread owns one end, makes calls on it and drops it. So no program can wait
+//! for ever if the channel is right: a channel is not full and empty at once, and ends that are
+//! gone wake the others. None is left out, and a deadlock is a violation. Items are distinct, and
+//! each must be dropped once.
 //!
-//! Beside the calls of threads there is a family of the calls of tasks and of batches for each channel:
-//! awaited, polled once and dropped, in batches. Not enumerated: permits, the waits for the closing alone, two
-//! tasks of one thread, more than two items in a batch, a batch under [`OnFull::EvictOldest`], and notifiers
-//! that are shared; scenarios are about these.
+//! Beside the calls of threads there is a family of the calls of tasks and of batches for each
+//! channel: awaited, polled once and dropped, in batches. Not enumerated: permits, the waits for
+//! the closing alone, two tasks of one thread, more than two items in a batch, a batch under
+//! [`OnFull::EvictOldest`], and notifiers that are shared; scenarios are about these.
 //!
-//! **Where a channel is weaker.** `spsc`, `mpmc` and `oneshot` are linearizable, call by call; a batch is as
-//! much as its items, one after the other, and one that is received short of what was asked for has seen at a
-//! moment that no more was there, and taken what was there, and freed the places, at a later one (a check of
-//! longer programs found that these are two moments). The mailbox is not linearizable at
-//! three places, of which its contract speaks: a send is *accepted*, then linked in line, then *visible*
-//! (so a mailbox can be full for one thread and still empty for another, and an item waits for the one
-//! before it, which the receiver does not wait for in `drain` and in timed waits); room is free again a
-//! moment after the item was taken; and a batch is received item by item, until a look finds no more, its room
-//! free at its end (`recv_batch` is a `recv`, and then that): an evictor may come between. Its calls happen
-//! in steps, each at one moment within the call ([`spec::Granularity`]). That it is not linearizable in
-//! one step is a twin.
+//! **Where a channel is weaker.** `spsc`, `mpmc` and `oneshot` are linearizable, call by call; a
+//! batch is as much as its items, one after the other, and one that is received short of what was
+//! asked for has seen at a moment that no more was there, and taken what was there, and freed the
+//! places, at a later one (a check of longer programs found that these are two moments). The
+//! mailbox is not linearizable at three places, of which its contract speaks: a send is *accepted*,
+//! then linked in line, then *visible* (so a mailbox can be full for one thread and still empty for
+//! another, and an item waits for the one before it, which the receiver does not wait for in
+//! `drain` and in timed waits); room is free again a moment after the item was taken; and a batch
+//! is received item by item, until a look finds no more, its room free at its end (`recv_batch` is
+//! a `recv`, and then that): an evictor may come between. Its calls happen in steps, each at one
+//! moment within the call ([`spec::Granularity`]). That it is not linearizable in one step is a
+//! twin.
 
 pub mod faulty;
 pub mod history;
@@ -289,8 +290,8 @@ fn bounds<S: Subject>(family: &Family<S>, programs: usize) -> BTreeMap<&'static 
     bounds
 }
 
-/// Returns the engine's counterexample with the program, and the history as a table if it is the history
-/// that was refuted.
+/// Returns the engine's counterexample with the program, and the history as a table if it is the
+/// history that was refuted.
 fn explain(judge: &Judge, counterexample: &str) -> String {
     let (first, rest) = counterexample.split_once('\n').unwrap_or((counterexample, ""));
     let program = judge.program();

@@ -1,5 +1,5 @@
-//! Client programs: which threads there are, and which calls each of them makes; all of them, up to a
-//! size.
+//! Client programs: which threads there are, and which calls each of them makes; all of them, up to
+//! a size.
 
 use std::fmt;
 
@@ -192,7 +192,8 @@ pub struct Shape {
     pub calls: usize,
     /// Calls of all threads together, their final drops apart.
     pub in_all: usize,
-    /// Whether one thread signals to another, once: after each of its calls, before each of the other's.
+    /// Whether one thread signals to another, once: after each of its calls, before each of the
+    /// other's.
     pub signal: bool,
 }
 
@@ -209,8 +210,9 @@ pub struct Calls {
     pub allowed: fn(&[Call]) -> bool,
 }
 
-/// Returns every program of a shape, one of each set that differs only in the numbering of equal threads
-/// and of items: items are numbered by place, and threads of one end stand in ascending order.
+/// Returns every program of a shape, one of each set that differs only in the numbering of equal
+/// threads and of items: items are numbered by place, and threads of one end stand in ascending
+/// order.
 #[must_use]
 pub fn programs(calls: &Calls, shape: Shape, capacity: usize, on_full: OnFull) -> Vec<Program> {
     let sender = if on_full == OnFull::Block { calls.blocking_sender } else { calls.other_sender };
@@ -276,8 +278,8 @@ fn ascending(threads: &[Thread], count: usize) -> Vec<Vec<Thread>> {
     all
 }
 
-/// Returns every variant in which a thread signals after one of its calls, and another looks before one
-/// of its own.
+/// Returns every variant in which a thread signals after one of its calls, and another looks before
+/// one of its own.
 fn with_signals(program: &Program) -> Vec<Program> {
     let mut all = Vec::new();
     let threads = program.threads.len();

@@ -1,8 +1,8 @@
 //! The specification: a bounded FIFO with close, one step at a time.
 //!
-//! A call and its answer come to a few *points*, each of which happens at once. Of most channels all the
-//! points of a call happen at once (they are linearizable in the plain sense); of the mailbox they may
-//! happen one after the other within the call, see [`Granularity`].
+//! A call and its answer come to a few *points*, each of which happens at once. Of most channels
+//! all the points of a call happen at once (they are linearizable in the plain sense); of the
+//! mailbox they may happen one after the other within the call, see [`Granularity`].
 //!
 //! ```text
 //!   admitted ──> in line ──> visible ──> taken ──> released
@@ -210,11 +210,11 @@ impl SequentialSpec for BoundedFifo {
     }
 }
 
-/// Returns the points of a call that was answered so, those together that happen at once. `gone`: the call
-/// used the thread's end up.
+/// Returns the points of a call that was answered so, those together that happen at once. `gone`:
+/// the call used the thread's end up.
 ///
-/// A batch is no more than its items: each is accepted at a moment of its own, and a receiver that takes fewer
-/// than it might has seen, at a moment before it takes them, that no more are there.
+/// A batch is no more than its items: each is accepted at a moment of its own, and a receiver that
+/// takes fewer than it might has seen, at a moment before it takes them, that no more are there.
 #[must_use]
 pub fn points(
     call: Call,

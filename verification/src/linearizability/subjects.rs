@@ -68,7 +68,8 @@ pub trait Subject: Copy + Send + Sync + 'static {
 
     /// Returns a new channel with as many ends as the program has threads for.
     fn open<P: Primitives>(&self, program: &Program) -> Ends<Self::Sender<P>, Self::Receiver<P>>;
-    /// Sends what there is, or closes if there is nothing. `None` is left where the call uses the end up.
+    /// Sends what there is, or closes if there is nothing. `None` is left where the call uses the
+    /// end up.
     fn send<P: Primitives>(
         &self,
         sender: &mut Option<Self::Sender<P>>,

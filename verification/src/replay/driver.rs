@@ -157,13 +157,13 @@ impl<C: Consensus> Drop for Driver<C> {
     }
 }
 
-/// Replays `recording` on real threads. `progress` is called with each event's number, in the thread that
-/// hands events in. Each of `signals` stops the services within the deadline of the options. While they
-/// run, their broker is on the `stage`.
+/// Replays `recording` on real threads. `progress` is called with each event's number, in the
+/// thread that hands events in. Each of `signals` stops the services within the deadline of the
+/// options. While they run, their broker is on the `stage`.
 ///
 /// # Errors
-/// If the services cannot be started, lose an item, or panic; if a signal comes. A difference from the
-/// manifest is no error: the outcome lists it.
+/// If the services cannot be started, lose an item, or panic; if a signal comes. A difference from
+/// the manifest is no error: the outcome lists it.
 ///
 /// # Panics
 /// If the operating system refuses a thread.

@@ -1,5 +1,5 @@
-//! Drives a recorded chain through the real services on real threads, and compares what they say with
-//! what the oracle said.
+//! Drives a recorded chain through the real services on real threads, and compares what they say
+//! with what the oracle said.
 //!
 //! | pace | what it does | what is compared |
 //! |---|---|---|
@@ -7,15 +7,15 @@
 //! | flood | all events of a slot at once; rest only before the next tick | final verdicts, final chain |
 //! | race | everything at once, ticks included; no waiting at all | one verdict per item, nothing lost |
 //!
-//! Faults can be injected ([`Inject`]). An item whose verdict is `Dropped(Fault)` is then handed in again,
-//! at the next rest, in order; a question that is lost is asked again. The end is the same as without.
-//! A signal stops the services within a deadline; the error says what was pending.
+//! Faults can be injected ([`Inject`]). An item whose verdict is `Dropped(Fault)` is then handed in
+//! again, at the next rest, in order; a question that is lost is asked again. The end is the same
+//! as without. A signal stops the services within a deadline; the error says what was pending.
 //!
-//! A soak does it again and again with fresh services, and says what they left behind: memory, threads,
-//! items. [`Monitor`] shows the queues meanwhile.
+//! A soak does it again and again with fresh services, and says what they left behind: memory,
+//! threads, items. [`Monitor`] shows the queues meanwhile.
 //!
-//! In the race the clock outruns the items, so many of them are too old or come after finality: what
-//! becomes of each depends on the schedule, but each gets exactly one verdict.
+//! In the race the clock outruns the items, so many of them are too old or come after finality:
+//! what becomes of each depends on the schedule, but each gets exactly one verdict.
 
 mod driver;
 mod inject;

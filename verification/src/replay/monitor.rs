@@ -1,10 +1,11 @@
 //! The mailboxes live in the terminal.
 //!
-//! On a terminal: a line for the load, and a bar for each queue with its depth, high-water mark, rates,
-//! the age of its oldest item, refused and evicted items; redrawn five times a second. Elsewhere: a line
-//! each second with what is not empty. Both on stderr, so that results stay alone on stdout; one more is
-//! drawn at the end. Nothing of the terminal's state is changed, so nothing has to be restored: when the
-//! monitor is dropped, also after a signal, the bars are gone and the cursor stands where they began.
+//! On a terminal: a line for the load, and a bar for each queue with its depth, high-water mark,
+//! rates, the age of its oldest item, refused and evicted items; redrawn five times a second.
+//! Elsewhere: a line each second with what is not empty. Both on stderr, so that results stay alone
+//! on stdout; one more is drawn at the end. Nothing of the terminal's state is changed, so nothing
+//! has to be restored: when the monitor is dropped, also after a signal, the bars are gone and the
+//! cursor stands where they began.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

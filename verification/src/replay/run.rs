@@ -90,7 +90,8 @@ impl<C: Consensus<Root = Root>> Run<C> {
         }
     }
 
-    /// Hands every event in and reads the end off the services. `progress` is called after each event.
+    /// Hands every event in and reads the end off the services. `progress` is called after each
+    /// event.
     pub(super) fn all(&mut self, mut progress: impl FnMut(usize)) -> Result<End, ReplayError> {
         let recording = self.recording.clone();
         for (index, event) in recording.events.iter().enumerate() {
@@ -298,8 +299,8 @@ impl<C: Consensus<Root = Root>> Run<C> {
     /// Compares what finally became of an item.
     fn compare_final(&mut self, index: usize, answer: &Described, again: bool) {
         let events = &self.recording.events;
-        // In the flood, what is handed in again may come after a copy that was recorded as later: the two
-        // then change places.
+        // In the flood, what is handed in again may come after a copy that was recorded as later:
+        // the two then change places.
         let is_copy = |other: &Event| other.arrival == events[index].arrival;
         let takes_place =
             |first: &&usize| is_copy(&events[**first]) && answer.is_final_of(&events[**first]);
@@ -428,8 +429,8 @@ impl Described {
 }
 
 impl<C: Consensus<Root = Root>> Item<C> {
-    /// Takes the verdict if it has come, and says it in the report's words: an item that was given up
-    /// at the stop is still pending, for the reason it waited.
+    /// Takes the verdict if it has come, and says it in the report's words: an item that was given
+    /// up at the stop is still pending, for the reason it waited.
     fn describe(&mut self, pending: &BTreeMap<u64, &'static str>) -> Described {
         let described = |verdict, reason| Described { verdict, reason, post_state_root: None };
         let (submission, answer) = match self {

@@ -135,8 +135,8 @@ pub struct Soak {
     pub last: Option<Outcome>,
 }
 
-/// Replays `recording` with fresh services again and again, until `time` has passed; at least once. The
-/// consensus code, with its caches, is the same in all rounds.
+/// Replays `recording` with fresh services again and again, until `time` has passed; at least once.
+/// The consensus code, with its caches, is the same in all rounds.
 ///
 /// # Errors
 /// As [`super::replay`]; what was found until then is there all the same.

@@ -29,8 +29,8 @@ impl Stage {
         OnStage(self.clone())
     }
 
-    /// Returns the figures of the last sample, of the services that run or that have just ended; `None`
-    /// before any have.
+    /// Returns the figures of the last sample, of the services that run or that have just ended;
+    /// `None` before any have.
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
         match &*self.place() {

@@ -1,5 +1,5 @@
-//! Scenarios of the broker: what is shared between those who sample, those who subscribe, and a service
-//! that is restarted.
+//! Scenarios of the broker: what is shared between those who sample, those who subscribe, and a
+//! service that is restarted.
 
 use std::time::Duration;
 
@@ -84,7 +84,8 @@ pub fn no_flapping<P: Primitives>() {
     join(thread);
 }
 
-/// A service ends after its first message while the second is being sent; its successor has that one.
+/// A service ends after its first message while the second is being sent; its successor has that
+/// one.
 pub fn a_mailbox_outlives_its_service<P: Primitives>() {
     let Ok(broker) = Broker::<P>::new(at_once()) else { panic!("the limits make sense") };
     let Ok((sender, lease)) = broker.open::<u32>("work", Weight::Counts, 2, 0, OnFull::Refuse)

@@ -1,7 +1,7 @@
 //! Scenarios that every channel must pass, written once over [`Channel`] and listed for each.
 //!
-//! A channel that has several senders or receivers has those of `many` as well; what one channel alone
-//! can do is in its own module.
+//! A channel that has several senders or receivers has those of `many` as well; what one channel
+//! alone can do is in its own module.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -58,8 +58,8 @@ pub fn in_order_through_one_place<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// Two places, a ring's indices on the last of their four values, one item in: the second send fills the
-/// channel, the third blocks.
+/// Two places, a ring's indices on the last of their four values, one item in: the second send
+/// fills the channel, the third blocks.
 pub fn in_order_through_two_places<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 3);
     assert_eq!(sender.try_send(1), Ok(None));
@@ -89,7 +89,8 @@ pub fn batches_through_two_places<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// A batch of two is sent, without waiting, to a receiver that looks, and finds room for one or two.
+/// A batch of two is sent, without waiting, to a receiver that looks, and finds room for one or
+/// two.
 pub fn a_batch_meets_a_look<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 1);
     assert_eq!(sender.try_send(1), Ok(None));
@@ -152,8 +153,8 @@ pub fn close_races_with_a_batch<P: Primitives, C: Channel>() {
     assert_eq!(join(thread), if accepted { vec![1, 2] } else { vec![] });
 }
 
-/// The receiver goes while the sender sends twice into a capacity of one. The items are shared objects:
-/// loom reports one that is leaked, and the count at the end one that is dropped twice.
+/// The receiver goes while the sender sends twice into a capacity of one. The items are shared
+/// objects: loom reports one that is leaked, and the count at the end one that is dropped twice.
 pub fn the_receiver_goes<P: Primitives, C: Channel>() {
     let item = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let (sender, receiver) = C::open::<P, Counted<P>>(1, OnFull::Block);
@@ -178,8 +179,9 @@ pub fn a_reply_inside_is_dropped<P: Primitives, C: Channel>() {
     drop(sender);
 }
 
-/// The senders, two where there can be two, end in threads of their own, each after a relaxed store. Nothing
-/// is sent, and the receiver looks once, without the notifier's fences: the end alone orders the stores.
+/// The senders, two where there can be two, end in threads of their own, each after a relaxed
+/// store. Nothing is sent, and the receiver looks once, without the notifier's fences: the end
+/// alone orders the stores.
 pub fn closed_comes_after_the_senders<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
@@ -216,7 +218,8 @@ pub fn waits_may_expire<P: Primitives, C: Channel>() {
     assert_eq!(early + receiver.iter().sum::<u32>(), sent);
 }
 
-/// A sender waits for the end alone, with limited patience and then without, while the receiver goes.
+/// A sender waits for the end alone, with limited patience and then without, while the receiver
+/// goes.
 pub fn a_sender_waits_for_the_end<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     let thread = P::spawn("sender", move || {
@@ -254,8 +257,8 @@ pub fn between_tasks<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// A task sends a batch of two through one place; another receives in batches, and one receive that is
-/// dropped after a look has taken nothing.
+/// A task sends a batch of two through one place; another receives in batches, and one receive that
+/// is dropped after a look has taken nothing.
 pub fn batches_between_tasks<P: Primitives, C: Channel>() {
     let (mut sender, mut receiver) = open::<P, C>(1, 0);
     let thread = P::spawn("sender", move || {
@@ -298,8 +301,8 @@ pub fn senders_block<P: Primitives, C: Channel>() {
     threads.into_iter().for_each(join);
 }
 
-/// One sender waits for the end alone, another for the only place: the place that becomes free wakes the
-/// one that wants it.
+/// One sender waits for the end alone, another for the only place: the place that becomes free
+/// wakes the one that wants it.
 pub fn a_watcher_takes_no_wake_up<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     assert_eq!(sender.send(1), Ok(None));
@@ -315,7 +318,8 @@ pub fn a_watcher_takes_no_wake_up<P: Primitives, C: Channel>() {
     join(watching);
 }
 
-/// Two senders with a batch each, more than there is room for: every item is received, in its batch's order.
+/// Two senders with a batch each, more than there is room for: every item is received, in its
+/// batch's order.
 pub fn two_senders_of_batches<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 0);
     let threads: Vec<_> = [10, 20]
@@ -336,8 +340,9 @@ pub fn two_senders_of_batches<P: Primitives, C: Channel>() {
     threads.into_iter().for_each(join);
 }
 
-/// Eight threads in all: three receivers where there can be several, one that waits for the end alone, as
-/// many senders as are left, of single items and of batches; and main, which closes when all is sent.
+/// Eight threads in all: three receivers where there can be several, one that waits for the end
+/// alone, as many senders as are left, of single items and of batches; and main, which closes when
+/// all is sent.
 pub fn eight_threads<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 0);
     let receivers = C::receivers(receiver, 3);

@@ -1,9 +1,9 @@
 //! Scenarios of panics and stops, over the running services and the toy protocol.
 //!
-//! **What each shows.** Who asked is answered, also when the message is lost; what is queued is served by
-//! the successor; every thread ends. All threads are joined, so whoever waits for ever is a deadlock,
-//! which every engine reports. Panics are injected ([`blocksmith::supervision`]), before a machine is
-//! touched or as if in its middle.
+//! **What each shows.** Who asked is answered, also when the message is lost; what is queued is
+//! served by the successor; every thread ends. All threads are joined, so whoever waits for ever is
+//! a deadlock, which every engine reports. Panics are injected ([`blocksmith::supervision`]),
+//! before a machine is touched or as if in its middle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,8 +181,8 @@ const SAMPLE: Option<ShuttleBounds> = Some(ShuttleBounds::iterations(3_000));
 /// Runs on real threads.
 const RUNS: Option<usize> = Some(100);
 
-/// Returns the scenarios of this module. Like those of the services they are not for the stepped engine;
-/// loom goes through the smallest.
+/// Returns the scenarios of this module. Like those of the services they are not for the stepped
+/// engine; loom goes through the smallest.
 pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {

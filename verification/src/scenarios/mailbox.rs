@@ -117,9 +117,9 @@ pub fn two_mailboxes_one_thread<P: Primitives>() {
     threads.into_iter().for_each(join);
 }
 
-/// The receiver has passed two nodes when, by its own word, the sender sends again. Nothing else orders the
-/// two: whether the sender may write into the nodes is the node cache's to say. A capacity of 8 is the
-/// smallest that keeps nodes, in chains of one.
+/// The receiver has passed two nodes when, by its own word, the sender sends again. Nothing else
+/// orders the two: whether the sender may write into the nodes is the node cache's to say. A
+/// capacity of 8 is the smallest that keeps nodes, in chains of one.
 pub fn a_node_is_used_again<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(8, 0, OnFull::Refuse);
     (1..=2).for_each(|item| assert_eq!(sender.try_send(item), Ok(None)));
@@ -139,8 +139,8 @@ pub fn a_node_is_used_again<P: Primitives>() {
     assert!(matches!(receiver.iter().sum(), 0 | 7), "an item was lost");
 }
 
-/// Two threads send through one end, one after the other by a relaxed word: a chain of two nodes, which a
-/// third has passed, is handed from one to the other by the end's stash.
+/// Two threads send through one end, one after the other by a relaxed word: a chain of two nodes,
+/// which a third has passed, is handed from one to the other by the end's stash.
 pub fn two_threads_share_an_end<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(16, 0, OnFull::Refuse);
     (1..=3).for_each(|item| assert_eq!(sender.try_send(item), Ok(None)));
@@ -164,8 +164,8 @@ pub fn two_threads_share_an_end<P: Primitives>() {
     assert!(matches!(receiver.iter().sum(), 4 | 9), "an item was lost");
 }
 
-/// The mailbox is full and a sender blocks; the receiver's credits come back in batches of two, and the
-/// last one when it finds the mailbox empty.
+/// The mailbox is full and a sender blocks; the receiver's credits come back in batches of two, and
+/// the last one when it finds the mailbox empty.
 pub fn credits_return_in_batches<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(16, 0, OnFull::Block);
     (0..16).for_each(|item| assert_eq!(sender.send(item), Ok(None)));

@@ -1,9 +1,9 @@
 //! The scenarios: small programs over core, each generic over the primitives, run by all engines.
 //!
-//! **Contract.** A scenario is a `fn name<P: Primitives>()` that spawns its threads, asserts what must
-//! hold, and joins them. It is deterministic but for the schedule, holds no state outside, and ends under
-//! every schedule: a deadlock is a violation. [`scenarios`] is the one list; a row says what the scenario
-//! shows and how far each engine goes (`None`: that engine has no use for it).
+//! **Contract.** A scenario is a `fn name<P: Primitives>()` that spawns its threads, asserts what
+//! must hold, and joins them. It is deterministic but for the schedule, holds no state outside, and
+//! ends under every schedule: a deadlock is a violation. [`scenarios`] is the one list; a row says
+//! what the scenario shows and how far each engine goes (`None`: that engine has no use for it).
 
 pub mod broker;
 pub mod channel;
@@ -107,8 +107,8 @@ const fn preemptions(bound: usize) -> Option<LoomBounds> {
     Some(LoomBounds::preemptions(bound))
 }
 
-/// As `preemptions`, and again, with one fewer from two on, with the first sleep of each execution ending for
-/// nothing.
+/// As `preemptions`, and again, with one fewer from two on, with the first sleep of each execution
+/// ending for nothing.
 const fn restless(bound: usize) -> Option<LoomBounds> {
     let spurious_preemptions = Some(if bound > 1 { bound - 1 } else { bound });
     Some(LoomBounds { spurious: 1, spurious_preemptions, ..LoomBounds::preemptions(bound) })

@@ -1,4 +1,5 @@
-//! Scenarios of the event notifier. The conditions are relaxed atomics: only the notifier orders them.
+//! Scenarios of the event notifier. The conditions are relaxed atomics: only the notifier orders
+//! them.
 
 use std::time::Duration;
 
@@ -72,8 +73,8 @@ pub fn two_producers<P: Primitives>() {
     producers.into_iter().for_each(join);
 }
 
-/// Two publications from one thread, one waiter that needs both: the second notification may find the
-/// wake of the first on its way.
+/// Two publications from one thread, one waiter that needs both: the second notification may find
+/// the wake of the first on its way.
 pub fn a_wake_for_two<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -85,8 +86,8 @@ pub fn a_wake_for_two<P: Primitives>() {
     join(producer);
 }
 
-/// Two publications, awaited one after the other: what was on its way for the first wait is no excuse
-/// in the second.
+/// Two publications, awaited one after the other: what was on its way for the first wait is no
+/// excuse in the second.
 pub fn one_wait_after_another<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -130,15 +131,16 @@ pub fn a_waiter_gives_up<P: Primitives>() {
     join(patient);
 }
 
-/// Two permits. One waiter waits for a limited time, and its time may be over when a wake is on its way
-/// to it; the other waits without limit for one of them.
+/// Two permits. One waiter waits for a limited time, and its time may be over when a wake is on its
+/// way to it; the other waits without limit for one of them.
 pub fn a_claimed_waiter_gives_up<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let (first, second) = (shared.clone(), shared.clone());
     let impatient = P::spawn("impatient", move || {
         let soon = Duration::from_millis(1);
         let _ = first.changed.prepare().wait_timeout(soon);
-        // Whatever the outcome was: it looks no more, so it passes on what it may have been told (R2).
+        // Whatever the outcome was: it looks no more, so it passes on what it may have been told
+        // (R2).
         first.changed.notify_one();
     });
     let patient = P::spawn("patient", move || second.changed.wait_until(|| second.take()));
@@ -148,8 +150,8 @@ pub fn a_claimed_waiter_gives_up<P: Primitives>() {
     join(patient);
 }
 
-/// A waiter takes a permit before the wake that belongs to it, waits for another, and may then be found by
-/// that wake, which was meant for the other waiter.
+/// A waiter takes a permit before the wake that belongs to it, waits for another, and may then be
+/// found by that wake, which was meant for the other waiter.
 pub fn a_wake_meets_a_latecomer<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let waiters = [("waiter of one", 1), ("waiter of two", 2)].map(|(name, permits)| {
@@ -163,7 +165,8 @@ pub fn a_wake_meets_a_latecomer<P: Primitives>() {
     assert_eq!(shared.count.load(Relaxed), 0);
 }
 
-/// One permit. One thread registers and cancels without ever sleeping; the other must get the permit.
+/// One permit. One thread registers and cancels without ever sleeping; the other must get the
+/// permit.
 pub fn a_waiter_cancels<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let (first, second) = (shared.clone(), shared.clone());
@@ -174,8 +177,8 @@ pub fn a_waiter_cancels<P: Primitives>() {
     join(patient);
 }
 
-/// Eight threads in all: four waiters, one of them with limited patience, who passes its permit on if it got
-/// it, and four that put a permit each.
+/// Eight threads in all: four waiters, one of them with limited patience, who passes its permit on
+/// if it got it, and four that put a permit each.
 pub fn eight_threads<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let waiters = [(); 3].map(|()| {

@@ -122,8 +122,8 @@ pub fn an_abandoned_exchange<P: Primitives>() {
     join(service);
 }
 
-/// A sender waits for the receiver to go, with limited patience and then without; the receiver has been
-/// polled.
+/// A sender waits for the receiver to go, with limited patience and then without; the receiver has
+/// been polled.
 pub fn a_sender_waits_for_the_end<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || {

@@ -60,8 +60,9 @@ pub fn two_inputs_of_a_task<P: Primitives>() {
 /// What a flood may do before a stop that has been sent is heard: its budget.
 pub(crate) const BUDGET: u32 = 2;
 
-/// Serves two mailboxes through `receive`, of which `flood`, served first, gets an item for each item that
-/// is taken out of it, and `stop` one from another thread. Asserts that the stop is heard in time.
+/// Serves two mailboxes through `receive`, of which `flood`, served first, gets an item for each
+/// item that is taken out of it, and `stop` one from another thread. Asserts that the stop is heard
+/// in time.
 pub(crate) fn serve_a_flood<P: Primitives>(
     flood: &Sender<P, u32>,
     stop: Sender<P, u32>,

@@ -271,7 +271,8 @@ pub fn attestations_wait_for_their_block<P: Primitives>() {
     stop(services, 5);
 }
 
-/// Attestations of one target wait for their block, and for the only worker: it may take them together.
+/// Attestations of one target wait for their block, and for the only worker: it may take them
+/// together.
 pub fn attestations_are_judged_together<P: Primitives>() {
     let mut config = smallest();
     config.quarantine.window = 3;

@@ -39,7 +39,8 @@ impl<P: Primitives> Told<P> {
     }
 }
 
-/// N1: looks at the level, then subscribes. The counterpart is `broker::a_subscriber_misses_nothing`.
+/// N1: looks at the level, then subscribes. The counterpart is
+/// `broker::a_subscriber_misses_nothing`.
 pub fn a_look_before_the_subscription<P: Primitives>() {
     let broker = Told::<P>::new();
     let sampler = broker.clone();

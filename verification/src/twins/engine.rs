@@ -1,10 +1,11 @@
 //! Programs whose assertion fails in one order of events that a checker may overlook: they test the
 //! engines, not core.
 //!
-//! loom's partial-order reduction remembers one access per atomic, the last. A load by the thread that
-//! is about to write, or by one whose load happens before the write, makes it forget an earlier load by
-//! another thread, and the order "write first" is never tried (loom's issues 166 and 392). The Loom
-//! backend takes a turn before each access for this reason; without it the first two are `verified`.
+//! loom's partial-order reduction remembers one access per atomic, the last. A load by the thread
+//! that is about to write, or by one whose load happens before the write, makes it forget an
+//! earlier load by another thread, and the order "write first" is never tried (loom's issues 166
+//! and 392). The Loom backend takes a turn before each access for this reason; without it the first
+//! two are `verified`.
 
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
 use blocksmith_sync::{Atomic, Primitives};

@@ -40,8 +40,8 @@ pub fn mailbox_made_by_its_thread<P: Primitives>() {
     join(service);
 }
 
-/// L3: replies come through a table that the teardown clears while a worker holds a place in it. The
-/// counterpart is `lifecycle::a_torn_hot_db_stops_everything`: a reply is owned by the request.
+/// L3: replies come through a table that the teardown clears while a worker holds a place in it.
+/// The counterpart is `lifecycle::a_torn_hot_db_stops_everything`: a reply is owned by the request.
 pub fn replies_freed_by_the_teardown<P: Primitives>() {
     let (tasks, inbox) = mailbox::<P, usize>(1, 0, OnFull::Block);
     let replies = P::arc(P::Mutex::new(vec![None::<u32>]));
@@ -107,8 +107,8 @@ pub fn the_requester_hears_of_the_panic<P: Primitives>() {
     a_worker_that_panics::<P>(true);
 }
 
-/// L6: the successor tries the poisoned message again, and so does its successor. The counterpart is
-/// `lifecycle::too_many_panics`.
+/// L6: the successor tries the poisoned message again, and so does its successor. The counterpart
+/// is `lifecycle::too_many_panics`.
 pub fn poison_is_retried<P: Primitives>() {
     const BORNE: usize = 3;
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);

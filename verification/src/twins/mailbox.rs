@@ -120,8 +120,8 @@ fn recycle<P: Primitives>(take: Ordering) {
     join(receiver);
 }
 
-/// M1: the sender takes a spare node without seeing that the receiver is done with it. The counterpart in
-/// core is `mailbox::a_node_is_used_again`.
+/// M1: the sender takes a spare node without seeing that the receiver is done with it. The
+/// counterpart in core is `mailbox::a_node_is_used_again`.
 pub fn a_node_taken_relaxed<P: Primitives>() {
     recycle::<P>(Relaxed);
 }
@@ -144,8 +144,8 @@ fn take<P: Primitives>(count: &P::AtomicU32) -> Option<()> {
     (found > 0 && count.compare_exchange(found, found - 1, AcqRel, Relaxed).is_ok()).then_some(())
 }
 
-/// M8: the receiver returns credits two at a time, and keeps the odd one while it sleeps. The counterpart is
-/// `mailbox::credits_return_in_batches`.
+/// M8: the receiver returns credits two at a time, and keeps the odd one while it sleeps. The
+/// counterpart is `mailbox::credits_return_in_batches`.
 pub fn a_credit_kept_asleep<P: Primitives>() {
     let mailbox = P::arc(Withheld::<P> {
         free: Atomic::new(1),

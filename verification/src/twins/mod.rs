@@ -1,10 +1,10 @@
 //! Must-fail twins: small programs that carry a fault, each refuted by the engines that can see it.
 //!
-//! **Contract.** A twin is generic like a scenario. Where it stands for a whole protocol, it is written
-//! here, small; where core carries the fault by itself once a fence is dropped, it is the real scenario
-//! on a mutant. [`twins`] is the list: a twin that passes is a defect of the suite. The counterpart that
-//! must pass stands beside it, in this list where it exists only for the comparison, in the scenarios
-//! where it is core.
+//! **Contract.** A twin is generic like a scenario. Where it stands for a whole protocol, it is
+//! written here, small; where core carries the fault by itself once a fence is dropped, it is the
+//! real scenario on a mutant. [`twins`] is the list: a twin that passes is a defect of the suite.
+//! The counterpart that must pass stands beside it, in this list where it exists only for the
+//! comparison, in the scenarios where it is core.
 
 pub mod broker;
 pub mod engine;

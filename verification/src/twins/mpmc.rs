@@ -6,8 +6,8 @@ use blocksmith_sync::{Cell, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 
-/// The number of items is plain memory, changed under the lock. It is touched and not read: what matters
-/// is who touches it.
+/// The number of items is plain memory, changed under the lock. It is touched and not read: what
+/// matters is who touches it.
 struct Counted<P: Primitives> {
     items: P::Mutex<VecDeque<u32>>,
     count: P::Cell<()>,

@@ -1,7 +1,10 @@
 //! Faults of sleeping and waking.
 //!
-//! Futex words are written by exchanges here, not by stores: loom lets a read-modify-write (such as the
-//! comparison in a wait) miss a store that no happens-before edge orders, which no machine does.
+//! Futex words are written by exchanges here, not by stores: loom lets a read-modify-write (such as
+//! the comparison in a wait) miss a store that no happens-before edge orders, which no machine
+//! does.
+
+mod claims;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,9 +13,12 @@ use blocksmith_sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Futex, Mutex, Primitives, WaitOutcome};
 
+pub use claims::{a_wake_that_stays_counted, an_epoch_read_after_registering};
+
 use crate::scenarios::notifier::{Shared, join};
 
-/// N1: the real notifier, used without the second look. The counterpart is `notifier::relaxed_flag`.
+/// N1: the real notifier, used without the second look. The counterpart is
+/// `notifier::relaxed_flag`.
 pub fn no_second_look<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -72,9 +78,9 @@ pub fn another_word<P: Primitives>() {
     producers.into_iter().for_each(join);
 }
 
-/// The design notes' notifier: one consumer, many producers; and a queue, which is one place for each
-/// of two producers.
-/// With `FENCES`, those that mend it: between publishing and looking, and between resetting and looking.
+/// The design notes' notifier: one consumer, many producers; and a queue, which is one place for
+/// each of two producers. With `FENCES`, those that mend it: between publishing and looking, and
+/// between resetting and looking.
 struct Seed<P: Primitives, const FENCES: bool> {
     phase: P::AtomicU32,
     signaled: P::AtomicU32,
@@ -160,7 +166,8 @@ pub fn seed_notifier_with_fences<P: Primitives>() {
 /// A condition variable, as far as one waiter needs it.
 trait Condition<P: Primitives>: Send + Sync {
     fn new() -> Self;
-    /// Releases the guard and waits for a signal, in one step with regard to signals under the lock.
+    /// Releases the guard and waits for a signal, in one step with regard to signals under the
+    /// lock.
     fn wait<G>(&self, guard: G);
     fn signal(&self);
 }
@@ -323,8 +330,8 @@ pub fn four_in_three_bits<P: Primitives>() {
     narrow::<P, 3>(4, 4);
 }
 
-/// N7: on one notifier one thread waits for a permit and another for the end. The counterpart in core, where
-/// the end has a notifier of its own, is `mailbox::a_watcher_takes_no_wake_up`.
+/// N7: on one notifier one thread waits for a permit and another for the end. The counterpart in
+/// core, where the end has a notifier of its own, is `mailbox::a_watcher_takes_no_wake_up`.
 pub fn two_kinds_of_waiters<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let over = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
@@ -338,109 +345,6 @@ pub fn two_kinds_of_waiters<P: Primitives>() {
     over.store(1, Relaxed);
     shared.changed.notify_all();
     join(watcher);
-}
-
-/// How the notifier that counts the wakes on their way can go wrong.
-mod fault {
-    /// Who goes takes no wake off the count.
-    pub(super) const KEEPS: u8 = 0;
-    /// The epoch is read after the registration.
-    pub(super) const REGISTERS_FIRST: u8 = 1;
-}
-
-/// An event count that counts the wakes on their way, as core's, with one fault of `fault`; and permits.
-struct Claims<P: Primitives, const FAULT: u8> {
-    epoch: P::Futex,
-    /// Registrations in the upper half, wakes on their way in the lower.
-    waiters: P::AtomicU32,
-    count: P::AtomicU32,
-}
-
-impl<P: Primitives, const FAULT: u8> Claims<P, FAULT> {
-    const WAITER: u32 = 1 << 16;
-
-    fn new() -> P::Arc<Self> {
-        let [waiters, count] = [0; 2].map(Atomic::new);
-        P::arc(Self { epoch: Atomic::new(0), waiters, count })
-    }
-
-    /// Applies a change to the counts, unless it is `None`.
-    fn change(&self, change: impl Fn(u32) -> Option<u32>) -> bool {
-        let mut found = self.waiters.load(Relaxed);
-        while let Some(after) = change(found) {
-            match self.waiters.compare_exchange(found, after, AcqRel, Relaxed) {
-                Ok(_) => return true,
-                Err(latest) => found = latest,
-            }
-        }
-        false
-    }
-
-    fn put(&self) {
-        let mark = P::mark();
-        self.count.fetch_add(1, Relaxed);
-        P::fence(SeqCst);
-        let (waiters, wakes) = (|word| word / Self::WAITER, |word| word % Self::WAITER);
-        if self.change(|word| (waiters(word) > wakes(word)).then_some(word + 1)) {
-            self.epoch.fetch_add(1, Relaxed);
-            self.epoch.wake(1);
-        }
-        P::checkpoint(mark);
-    }
-
-    fn take(&self, permits: u32) -> bool {
-        let mut count = self.count.load(Relaxed);
-        while count >= permits {
-            match self.count.compare_exchange(count, count - permits, Relaxed, Relaxed) {
-                Ok(_) => return true,
-                Err(found) => count = found,
-            }
-        }
-        false
-    }
-
-    fn wait_for(&self, permits: u32) {
-        let mark = P::mark();
-        while !self.take(permits) {
-            let mut epoch = self.epoch.load(Relaxed);
-            self.waiters.fetch_add(Self::WAITER, AcqRel);
-            if FAULT == fault::REGISTERS_FIRST {
-                epoch = self.epoch.load(Relaxed);
-            }
-            P::fence(SeqCst);
-            let found = self.take(permits);
-            if !found {
-                self.epoch.wait(epoch);
-            }
-            self.change(|word| {
-                let wakes = FAULT != fault::KEEPS && word % Self::WAITER > 0;
-                Some(word - Self::WAITER - u32::from(wakes))
-            });
-            if found {
-                return;
-            }
-            P::rewind(mark);
-        }
-    }
-}
-
-/// One waiter, who needs two permits, at once or one after the other; two are put.
-fn claims<P: Primitives, const FAULT: u8>(waits: &[u32]) {
-    let shared = Claims::<P, FAULT>::new();
-    let other = shared.clone();
-    let producer = P::spawn("producer", move || (0..2).for_each(|_| other.put()));
-    waits.iter().for_each(|&permits| shared.wait_for(permits));
-    join(producer);
-}
-
-/// N7: the counterpart is `notifier::one_wait_after_another`.
-pub fn a_wake_that_stays_counted<P: Primitives>() {
-    claims::<P, { fault::KEEPS }>(&[1, 1]);
-}
-
-/// N7: the counterpart is `notifier::a_wake_for_two`.
-pub fn an_epoch_read_after_registering<P: Primitives>() {
-    claims::<P, { fault::REGISTERS_FIRST }>(&[2]);
 }
 
 /// N9: the end of a sleep is taken for a message. The counterparts wait in a loop:
@@ -459,15 +363,16 @@ pub fn a_sleep_that_ends_is_a_message<P: Primitives>() {
     join(sender);
 }
 
-/// A receiver that waits for a limited time, and a sender that hands its item to a receiver that waits, or
-/// puts it in a queue.
+/// A receiver that waits for a limited time, and a sender that hands its item to a receiver that
+/// waits, or puts it in a queue.
 struct Handover<P: Primitives> {
     /// 0, or 1: the receiver waits, or 2: an item was handed to it.
     state: P::Futex,
     queued: P::AtomicU32,
 }
 
-/// `looks`: after its time is over the receiver looks whether it was handed an item at the last moment.
+/// `looks`: after its time is over the receiver looks whether it was handed an item at the last
+/// moment.
 fn hand_over<P: Primitives>(looks: bool) {
     let shared = P::arc(Handover::<P> { state: Atomic::new(0), queued: Atomic::new(0) });
     let other = shared.clone();
@@ -534,8 +439,8 @@ impl<P: Primitives> Lined<P> {
     }
 }
 
-/// N7: a waiter whose time is over leaves its place in the line behind, and the next permit is told to it.
-/// The counterpart is `notifier::a_waiter_gives_up`.
+/// N7: a waiter whose time is over leaves its place in the line behind, and the next permit is told
+/// to it. The counterpart is `notifier::a_waiter_gives_up`.
 pub fn an_expiry_stays_in_line<P: Primitives>() {
     let (permits, line) = (Atomic::new(0), Mutex::new(VecDeque::new()));
     let shared = P::arc(Lined::<P> { permits, line });
@@ -570,8 +475,8 @@ pub fn an_expiry_stays_in_line<P: Primitives>() {
 /// The longest nap of a service that looks for its end between naps.
 const NAP: Duration = Duration::from_secs(1);
 
-/// A service naps until it is closed. `interruptible`: the close ends a nap; otherwise each nap is twice
-/// as long as the one before.
+/// A service naps until it is closed. `interruptible`: the close ends a nap; otherwise each nap is
+/// twice as long as the one before.
 fn naps<P: Primitives>(interruptible: bool) {
     let closed = P::arc((<P::AtomicU32 as Atomic<u32>>::new(0), EventNotifier::<P>::new()));
     let other = closed.clone();

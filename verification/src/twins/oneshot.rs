@@ -89,7 +89,8 @@ pub fn waker_without_a_second_look<P: Primitives>() {
     join(thread);
 }
 
-/// A reply in memory that its receiver frees: `life` is read by each touch and written by the freeing.
+/// A reply in memory that its receiver frees: `life` is read by each touch and written by the
+/// freeing.
 struct Freed<P: Primitives> {
     state: P::Futex,
     life: P::Cell<()>,
@@ -100,8 +101,8 @@ unsafe impl<P: Primitives> Send for Freed<P> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives> Sync for Freed<P> {}
 
-/// L3: the receiver frees as soon as it reads that the sender has ended; the sender, which has found it
-/// asleep, has yet to wake it. The counterpart is `oneshot::the_value_arrives`.
+/// L3: the receiver frees as soon as it reads that the sender has ended; the sender, which has
+/// found it asleep, has yet to wake it. The counterpart is `oneshot::the_value_arrives`.
 pub fn freed_under_the_waker<P: Primitives>() {
     const EMPTY: u32 = 0;
     const WAITING: u32 = 1;

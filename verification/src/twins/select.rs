@@ -20,7 +20,8 @@ pub fn parks_on_one_source<P: Primitives>() {
     drop(join(thread));
 }
 
-/// Q8: the first source is looked at first, always. The counterpart is `select::a_flood_does_not_starve`.
+/// Q8: the first source is looked at first, always. The counterpart is
+/// `select::a_flood_does_not_starve`.
 pub fn no_budget<P: Primitives>() {
     let (notifier, (flood, flood_in), (stop, stop_in)) = two_mailboxes::<P>();
     let either = || flood_in.try_recv().or_else(|_| stop_in.try_recv()).ok();

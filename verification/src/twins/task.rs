@@ -1,5 +1,5 @@
-//! Faults of tasks that wait. Most of them use the real notifier wrongly: what is right about `until` is
-//! left out from outside.
+//! Faults of tasks that wait. Most of them use the real notifier wrongly: what is right about
+//! `until` is left out from outside.
 
 use std::future::{Future, poll_fn};
 use std::mem;

@@ -1,7 +1,7 @@
 //! Seeds for fuzzing: the SSZ of a folder of cases, unpacked and sorted by who decodes it.
 //!
-//! Bounds: what a case's files may have, and [`MAX_SEED_BYTES`] for a seed, since a fuzzer that drags long
-//! inputs along tries few.
+//! Bounds: what a case's files may have, and [`MAX_SEED_BYTES`] for a seed, since a fuzzer that
+//! drags long inputs along tries few.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,9 +21,9 @@ const PACKED: &str = ".ssz_snappy";
 /// Number of seeds by fuzz target.
 pub type Seeds = BTreeMap<&'static str, usize>;
 
-/// Writes the seeds of every case below `root` to a folder of `out` for each fuzz target, each under the
-/// hash of its bytes, and returns how many there are. What is there stays; what does not unpack or is too
-/// long is passed over.
+/// Writes the seeds of every case below `root` to a folder of `out` for each fuzz target, each
+/// under the hash of its bytes, and returns how many there are. What is there stays; what does not
+/// unpack or is too long is passed over.
 ///
 /// # Errors
 /// If `root` cannot be read or is not in the official layout, or `out` cannot be written.

@@ -98,7 +98,8 @@ fn a_case_whose_files_are_missing_or_damaged_fails() {
 
 #[test]
 fn seeds_are_sorted_by_who_decodes_them() {
-    // Files of every runner that has some, two of them alike, one that does not unpack, one too long.
+    // Files of every runner that has some, two of them alike, one that does not unpack, one too
+    // long.
     let pack = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
     let long = pack(&vec![0; (1 << 17) + 1]);
     let [one, two, three, four] = [b"one", b"two", b"thr", b"fou"].map(|bytes| pack(bytes));

@@ -259,7 +259,8 @@ fn the_gate_of_the_specifications_gives_every_expected_answer() {
 
 #[test]
 fn injected_panics_in_each_service_change_nothing_at_the_end() {
-    // One panic, then one every ten messages, in each service in turn, in lockstep and in the flood.
+    // One panic, then one every ten messages, in each service in turn, in lockstep and in the
+    // flood.
     let manifest = manifest();
     for service in ["quarantine", "clearance", "rewinder", "hot_db"] {
         for pace in ["lockstep", "flood"] {
@@ -297,8 +298,8 @@ fn a_fault_that_is_not_understood_is_refused() {
 
 #[test]
 fn a_signal_in_the_middle_stops_in_order_and_says_what_was_pending() {
-    // Every task of the workers takes long, so the replay is not over when the signal comes; it is sent
-    // when the first panic is told, which is in the middle.
+    // Every task of the workers takes long, so the replay is not over when the signal comes; it is
+    // sent when the first panic is told, which is in the middle.
     for (signal, number) in [("TERM", 15), ("INT", 2)] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
             .args(["replay", "--inject", "rewinder:panic@3", "--inject", "rewinder:delay=100"])
@@ -374,7 +375,8 @@ fn a_monitor_without_a_terminal_writes_lines_to_stderr_and_leaves_stdout_alone()
 
 #[test]
 fn metrics_are_served_on_loopback_while_the_services_run() {
-    // The chain goes round until the signal; the address is told on stderr, and asked in the middle.
+    // The chain goes round until the signal; the address is told on stderr, and asked in the
+    // middle.
     let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
         .args(["replay", "--pace", "flood", "--for", "1h", "--metrics", "127.0.0.1:0"])
         .stdout(Stdio::piped())

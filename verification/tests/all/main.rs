@@ -14,8 +14,8 @@ mod stepped {
 
     #[test]
     fn only_a_sleep_that_ends_for_nothing_or_early_refutes_its_twins() {
-        // The same interleavings, but that no sleep ends spuriously, and a timed wait expires only when
-        // nothing else can happen: nothing is wrong.
+        // The same interleavings, but that no sleep ends spuriously, and a timed wait expires only
+        // when nothing else can happen: nothing is wrong.
         for name in [
             "a_sleep_that_ends_is_a_message",
             "an_expiry_loses_the_item",

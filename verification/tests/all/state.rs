@@ -109,8 +109,9 @@ fn a_configuration_for_another_preset_is_refused() {
 
 #[test]
 fn vectors_take_a_configuration_by_file() {
-    // A genesis state that is valid, or too early: by the preset's configuration, by a file's, and by a
-    // file for the other preset. A file that is no configuration ends the command before a case is run.
+    // A genesis state that is valid, or too early: by the preset's configuration, by a file's, and
+    // by a file for the other preset. A file that is no configuration ends the command before a
+    // case is run.
     let folder = TempDir::new().expect("a temporary folder");
     let case = folder.path().join("vectors/minimal/phase0/genesis/validity/suite/case");
     fs::create_dir_all(&case).expect("a folder");

@@ -1,5 +1,5 @@
-//! States and blocks that the bench builds itself: validator `i` has the secret key `i + 1`, and every
-//! committee attests in full, so that an aggregate is one signature by the sum of its keys.
+//! States and blocks that the bench builds itself: validator `i` has the secret key `i + 1`, and
+//! every committee attests in full, so that an aggregate is one signature by the sum of its keys.
 
 use blocksmith_consensus::bls::{PublicKey, SecretKey};
 use blocksmith_consensus::{
@@ -186,8 +186,8 @@ pub(crate) fn build(validators: u64, last_slot: Slot, config: &ChainConfig) -> I
 /// Both blocks stand on a block at slot 96 that is not among the files, so that the state at 96
 /// does not carry their parent's root. Its content follows from the construction (all committees of
 /// slot 95 attest, the key of validator `i` is `i + 1`); it is built anew, and if its root is the
-/// parent that the blocks name, they apply with every check on. If it is not, they apply to the state
-/// at 96 with `skip_block_parent_root_validation` and `skip_state_root_validation`.
+/// parent that the blocks name, they apply with every check on. If it is not, they apply to the
+/// state at 96 with `skip_block_parent_root_validation` and `skip_state_root_validation`.
 pub(crate) fn read(folder: &std::path::Path, config: &ChainConfig) -> std::io::Result<Inputs> {
     let malformed = |error| std::io::Error::other(format!("{}: {error}", folder.display()));
     let decode = |name| -> std::io::Result<SignedBeaconBlock> {

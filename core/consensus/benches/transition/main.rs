@@ -1,7 +1,8 @@
 //! The state transition against what production clients need for the same inputs.
 //!
-//! `cargo bench -p blocksmith-consensus` measures with criterion. With `-- --table` each row's minimum
-//! goes to `benches/RESULTS.md`, beside the peers' figures scaled by two yardsticks of the same run.
+//! `cargo bench -p blocksmith-consensus` measures with criterion. With `-- --table` each row's
+//! minimum goes to `benches/RESULTS.md`, beside the peers' figures scaled by two yardsticks of the
+//! same run.
 //!
 //! | flag | does |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! What a kept state costs: how much a process grows for each state at the beginning of an epoch that
-//! it keeps beside the one an epoch before, committees and hashes included.
+//! What a kept state costs: how much a process grows for each state at the beginning of an epoch
+//! that it keeps beside the one an epoch before, committees and hashes included.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! A root whose work is shared out to an idle thread: the time until it is there, beside that of one
-//! thread. The wall's clock is the one that counts here, so a process of its own takes the cores from
-//! everybody else for a second, if the system lets it.
+//! A root whose work is shared out to an idle thread: the time until it is there, beside that of
+//! one thread. The wall's clock is the one that counts here, so a process of its own takes the
+//! cores from everybody else for a second, if the system lets it.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! What is measured. Every row prepares its input outside the measured stretch, and states its
-//! caches as a node has them that follows the chain: committees of the epochs up to the next one are
-//! known, public keys are decompressed.
+//! caches as a node has them that follows the chain: committees of the epochs up to the next one
+//! are known, public keys are decompressed.
 
 use std::hint::black_box;
 use std::time::Duration;

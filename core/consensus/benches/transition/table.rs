@@ -18,8 +18,8 @@ enum Scale {
     H,
 }
 
-/// Lighthouse 8.1.0, Grandine (September 2025), Lodestar 1.41.0: CPU milliseconds on another machine
-/// of this kind. `None`: not measured.
+/// Lighthouse 8.1.0, Grandine (September 2025), Lodestar 1.41.0: CPU milliseconds on another
+/// machine of this kind. `None`: not measured.
 type Peers = [Option<f64>; 3];
 
 fn peers(name: &str, large: bool) -> (Peers, Scale) {

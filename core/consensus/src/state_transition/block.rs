@@ -167,8 +167,8 @@ pub enum OperationsError {
 
 impl OperationsError {
     /// The operation whose signature was set aside as the `at`-th of a block's: slashings set two
-    /// aside each, attestations and exits one, in the order of processing. `None` if there are not so
-    /// many.
+    /// aside each, attestations and exits one, in the order of processing. `None` if there are not
+    /// so many.
     pub(super) fn of_signature(body: &BeaconBlockBody, mut at: usize) -> Option<Self> {
         if let Some(slashing) = body.proposer_slashings.get(at / 2) {
             let header = (at % 2) as u8 + 1;

@@ -102,8 +102,8 @@ pub fn process_justification_and_finalization<P: Preset>(
     justify_and_finalize(state, &Registry::of(state), None)
 }
 
-/// As [`process_justification_and_finalization`], with what was seen of the previous epoch if that is
-/// known.
+/// As [`process_justification_and_finalization`], with what was seen of the previous epoch if that
+/// is known.
 fn justify_and_finalize<P: Preset>(
     state: &mut BeaconState<P>,
     registry: &Registry,

@@ -1,7 +1,7 @@
 //! Hash tree roots of what travels, without copying it.
 //!
-//! `ssz_rs` computes the same roots and is the reference in the tests; it wants a value to itself and
-//! hashes one node at a time.
+//! `ssz_rs` computes the same roots and is the reference in the tests; it wants a value to itself
+//! and hashes one node at a time.
 
 use ssz_rs::{Bitlist, List, SimpleSerialize, Vector};
 
@@ -26,8 +26,8 @@ pub trait HashTree: Sized {
     }
 }
 
-/// The roots of `count` containers whose fields' roots are given, a list per field: level by level, all
-/// containers side by side.
+/// The roots of `count` containers whose fields' roots are given, a list per field: level by level,
+/// all containers side by side.
 pub(crate) fn container_roots(count: usize, fields: &[Vec<Root>]) -> Vec<Root> {
     let width = fields.len().next_power_of_two();
     let mut rows = Rows::new(count, width);

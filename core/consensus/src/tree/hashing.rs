@@ -1,9 +1,9 @@
 //! SHA-256 in batches, and the roots of small trees.
 //!
-//! `hashtree` hashes 64-byte blocks side by side, with the machine's SHA extensions or vector units;
-//! measured on the project's machines it needs three quarters of the time of `sha2` and half of
-//! that of `ethereum_hashing`. Everything here that makes a level of a tree gives it the whole level
-//! at once.
+//! `hashtree` hashes 64-byte blocks side by side, with the machine's SHA extensions or vector
+//! units; measured on the project's machines it needs three quarters of the time of `sha2` and half
+//! of that of `ethereum_hashing`. Everything here that makes a level of a tree gives it the whole
+//! level at once.
 
 use std::sync::{LazyLock, Once};
 

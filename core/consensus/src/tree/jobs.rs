@@ -4,11 +4,11 @@
 //! subtree on another thread saves the root that work, and the root comes out the same. Nothing
 //! here starts a thread: jobs are for a caller whose threads have nothing else to do.
 //!
-//! - J1: no job's subtree lies within another's, so jobs that run at once do not wait for each other,
-//!   but where they meet in what is shared (T4): then one hashes and the other waits for it.
-//! - J2: a job is at least a grain and at most two, and a leaf. Of a tree of which nothing is hashed
-//!   less than a grain is left over for the root, and the levels above the jobs; of one that was
-//!   written here and there it may be more.
+//! - J1: no job's subtree lies within another's, so jobs that run at once do not wait for each
+//!   other, but where they meet in what is shared (T4): then one hashes and the other waits for it.
+//! - J2: a job is at least a grain and at most two, and a leaf. Of a tree of which nothing is
+//!   hashed less than a grain is left over for the root, and the levels above the jobs; of one that
+//!   was written here and there it may be more.
 
 use std::fmt;
 

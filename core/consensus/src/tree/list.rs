@@ -201,8 +201,8 @@ impl<T: Element, N: Length> PersistentList<T, N> {
     /// Decodes elements that fill `bytes`.
     ///
     /// # Errors
-    /// [`DecodeError`] if a length, an offset or an element is wrong, or there are too many. What is
-    /// allocated is a small multiple of the input.
+    /// [`DecodeError`] if a length, an offset or an element is wrong, or there are too many. What
+    /// is allocated is a small multiple of the input.
     pub fn from_ssz_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let Some(size) = T::FIXED_LEN else { return Self::from_variable(bytes) };
         let length = bytes.len() / size;

@@ -6,8 +6,8 @@ use super::element::Element;
 use super::hashing::{hash_pair, zero};
 use crate::primitives::Root;
 
-/// A subtree, shared: a clone is a pointer. Leaves and inner nodes are allocated apart, as most leaves
-/// are several times as large.
+/// A subtree, shared: a clone is a pointer. Leaves and inner nodes are allocated apart, as most
+/// leaves are several times as large.
 #[derive(Debug)]
 pub(crate) enum Node<T: Element> {
     /// A chunk of elements.

@@ -1,7 +1,7 @@
 //! Pending attestations in a tree: four to a leaf, hashed in step.
 //!
-//! An attestation's root is fifteen hashes, most of which wait for the one before. Four attestations go
-//! through the same six steps, so that each step is a batch.
+//! An attestation's root is fifteen hashes, most of which wait for the one before. Four
+//! attestations go through the same six steps, so that each step is a batch.
 
 use super::element::Element;
 use super::hash_tree::{HashTree, bits_leaf};

@@ -7,8 +7,8 @@ use crate::primitives::Root;
 const DEPTH: usize = 5;
 const LEAVES: usize = 1 << DEPTH;
 
-/// A tree of depth five whose nodes are kept. Node 1 is the root; the children of `i` are `2 * i` and
-/// `2 * i + 1`.
+/// A tree of depth five whose nodes are kept. Node 1 is the root; the children of `i` are `2 * i`
+/// and `2 * i + 1`.
 #[derive(Clone, Debug)]
 pub(crate) struct SmallTree {
     nodes: [Root; 2 * LEAVES],
@@ -22,8 +22,8 @@ impl Default for SmallTree {
 }
 
 impl SmallTree {
-    /// The root over `leaves` and zeros after them. Only nodes with a changed leaf below them are hashed,
-    /// those of a level side by side.
+    /// The root over `leaves` and zeros after them. Only nodes with a changed leaf below them are
+    /// hashed, those of a level side by side.
     ///
     /// # Panics
     /// If there are more than 32 leaves.

@@ -1,9 +1,10 @@
 //! What decoding allocates is bounded by the input, whatever its bytes claim.
 //!
-//! The allocator of this test binary (`allocation-counter`) counts, thread by thread, the bytes that are asked
-//! of it: each request with its whole size, a growing one again. For every type that travels, hostile bytes are decoded:
-//! offsets that point anywhere, lists of as many parts as fit, cut and lengthened encodings. The bound is
-//! [`PER_BYTE`] for each byte of the input, and [`AT_LEAST`] besides.
+//! The allocator of this test binary (`allocation-counter`) counts, thread by thread, the bytes
+//! that are asked of it: each request with its whole size, a growing one again. For every type that
+//! travels, hostile bytes are decoded: offsets that point anywhere, lists of as many parts as fit,
+//! cut and lengthened encodings. The bound is [`PER_BYTE`] for each byte of the input, and
+//! [`AT_LEAST`] besides.
 
 use allocation_counter::measure;
 use blocksmith_consensus::{BeaconState, HistoricalBatch, Mainnet, Minimal, Wire, decode_exact};
@@ -88,8 +89,8 @@ fn a_state_allocates_no_more_than_a_multiple_of_its_bytes() {
 
 #[test]
 fn a_decoder_that_trusts_a_length_is_found_out() {
-    // Makes room for as many bytes as the first four say, up to a size that does no harm; and once for
-    // what is there.
+    // Makes room for as many bytes as the first four say, up to a size that does no harm; and once
+    // for what is there.
     let claimed = |bytes: &[u8]| {
         let length = bytes.first_chunk().map_or(0, |first| u32::from_le_bytes(*first));
         Vec::<u8>::with_capacity(length.min(1 << 24) as usize)

@@ -1,5 +1,5 @@
-//! Values of every container that travels, and what must hold of each: it decodes from its encoding to
-//! itself, and its root is that of `ssz_rs`, which computes it plainly.
+//! Values of every container that travels, and what must hold of each: it decodes from its encoding
+//! to itself, and its root is that of `ssz_rs`, which computes it plainly.
 
 use std::fmt::Debug;
 

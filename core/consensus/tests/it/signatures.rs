@@ -67,8 +67,8 @@ fn a_batch_with_the_infinite_signature_is_invalid() {
 
 #[test]
 fn sums_of_many_keys_are_those_of_one_at_a_time() {
-    // Adds keys with repetitions, in numbers around the switch to shared inversions; the secret keys
-    // are small numbers, so that the sum's key is known.
+    // Adds keys with repetitions, in numbers around the switch to shared inversions; the secret
+    // keys are small numbers, so that the sum's key is known.
     for count in [1u64, 2, 7, 8, 9, 10, 33, 200] {
         let keys: Vec<_> = (0..count).map(|at| key(at / 3).public_key()).collect();
         let sum: u64 = (0..count).map(|at| at / 3 + 1).sum();

@@ -1,4 +1,5 @@
-//! A million inputs through the harness of the fuzz targets: arbitrary bytes, and damaged encodings.
+//! A million inputs through the harness of the fuzz targets: arbitrary bytes, and damaged
+//! encodings.
 
 use std::path::{Path, PathBuf};
 
@@ -32,8 +33,8 @@ fn seeds(folder: &str) -> Vec<Vec<u8>> {
     paths.iter().filter(|path| ssz(path)).map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-/// Writes the next input to `bytes`: one in four is arbitrary and short, the others are a seed with up to
-/// four damages.
+/// Writes the next input to `bytes`: one in four is arbitrary and short, the others are a seed with
+/// up to four damages.
 fn next_input(random: &mut Random, seeds: &[Vec<u8>], bytes: &mut Vec<u8>) {
     bytes.clear();
     if seeds.is_empty() || random.below(4) == 0 {

@@ -290,7 +290,8 @@ fn the_services_can_have_an_epoch_prepared() {
 
 #[test]
 fn attestations_that_are_verified_together_have_the_outcomes_that_each_has_alone() {
-    // Mixes valid ones with every kind of fault, two of them in a row; then all valid, one, and none.
+    // Mixes valid ones with every kind of fault, two of them in a row; then all valid, one, and
+    // none.
     type Spoil = fn(&mut Attestation);
     let phase0 = Phase0::<Minimal>::new(config());
     let state = advanced(&genesis(), 2);

@@ -45,7 +45,8 @@ fn ask(address: SocketAddr, request: &[u8]) -> String {
 
 #[test]
 fn a_get_has_every_figure_in_the_text_format() {
-    // Each line of the body is a comment or `name{labels} number`; every name has its TYPE and HELP.
+    // Each line of the body is a comment or `name{labels} number`; every name has its TYPE and
+    // HELP.
     let metrics = serve();
     let answer = ask(metrics.address(), b"GET /metrics?x=1 HTTP/1.1\r\nHost: here\r\n\r\n");
     let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
@@ -124,7 +125,8 @@ fn without_services_the_answer_is_that_there_are_none() {
 
 #[test]
 fn the_end_waits_for_no_client() {
-    // A client has connected and says nothing; another is being answered when the server is dropped.
+    // A client has connected and says nothing; another is being answered when the server is
+    // dropped.
     let (asked, is_asked) = mpsc::channel();
     let (go_on, goes_on) = mpsc::channel::<()>();
     let source = move || {
@@ -144,8 +146,8 @@ fn the_end_waits_for_no_client() {
 
 #[test]
 fn a_silent_client_is_cut_off_by_the_end() {
-    // The server is waiting for its request, or about to: the client is told nothing, not even that its
-    // time is over.
+    // The server is waiting for its request, or about to: the client is told nothing, not even that
+    // its time is over.
     let metrics = serve();
     let mut silent = TcpStream::connect(metrics.address()).expect("it listens");
     drop(metrics);

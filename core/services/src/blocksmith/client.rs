@@ -51,8 +51,8 @@ impl<P: Primitives, C: Consensus> Submission<P, C> {
     }
 }
 
-/// Waits for the verdict like [`Submission::wait`], without a thread. Dropping it gives up waiting; the
-/// item is judged all the same.
+/// Waits for the verdict like [`Submission::wait`], without a thread. Dropping it gives up waiting;
+/// the item is judged all the same.
 impl<P: Primitives, C: Consensus> Future for Submission<P, C> {
     type Output = Verdict<C::Root, C::Invalid>;
 
@@ -173,20 +173,21 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         self.quarantine.tick(slot, into_slot.as_secs());
     }
 
-    /// Blocks until nothing is queued and nothing is being handled in any service. Items that wait for
-    /// a parent or a slot do not count. Other threads that go on submitting can keep it waiting.
+    /// Blocks until nothing is queued and nothing is being handled in any service. Items that wait
+    /// for a parent or a slot do not count. Other threads that go on submitting can keep it
+    /// waiting.
     pub fn rest(&self) {
         self.activity.rest();
     }
 
-    /// Returns head, justified and finalised checkpoint. Blocks for Clearance's reply; `None` if it is
-    /// gone.
+    /// Returns head, justified and finalised checkpoint. Blocks for Clearance's reply; `None` if it
+    /// is gone.
     pub fn view(&self) -> Option<ChainView<C::Root>> {
         self.clearance.view()
     }
 
-    /// Returns every submission without a verdict and what it waits for. Blocks for the Quarantine's
-    /// reply; `None` if it is gone.
+    /// Returns every submission without a verdict and what it waits for. Blocks for the
+    /// Quarantine's reply; `None` if it is gone.
     pub fn pending(&self) -> Option<Vec<(ItemId, PendingReason)>> {
         self.quarantine.pending()
     }
@@ -226,14 +227,15 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         }
     }
 
-    /// Returns the broker: figures, rates and ages of all mailboxes, and the load level. A mailbox of the
-    /// node's own can be watched by it, too.
+    /// Returns the broker: figures, rates and ages of all mailboxes, and the load level. A mailbox
+    /// of the node's own can be watched by it, too.
     pub fn broker(&self) -> &Broker<P> {
         &self.broker
     }
 
-    /// Takes a sample of all mailboxes; a change of the level is told as a notice. For a node that starts
-    /// the services with [`super::Config::observe_every`] unset; else a thread does it. Does not block.
+    /// Takes a sample of all mailboxes; a change of the level is told as a notice. For a node that
+    /// starts the services with [`super::Config::observe_every`] unset; else a thread does it. Does
+    /// not block.
     pub fn observe(&self) -> Option<Change> {
         let change = self.broker.observe();
         change.inspect(|change| self.observer.tell(Notice::load(*change)))

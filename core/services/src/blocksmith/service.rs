@@ -30,22 +30,22 @@ pub type NoticeReceiver<P, C> = mailbox::Receiver<P, Notice<<C as Consensus>::Ro
 pub struct Config {
     /// General Rewinder workers, at least 1.
     pub workers: usize,
-    /// Whether one more worker serves duties alone. Without it duties still come first, but may find
-    /// every worker busy (HAZARDS R2).
+    /// Whether one more worker serves duties alone. Without it duties still come first, but may
+    /// find every worker busy (HAZARDS R2).
     pub reserved_worker: bool,
     /// Messages that each service's mailbox holds, at least 1, besides reserved slots for replies.
     pub mailbox_capacity: usize,
     /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1.
     pub queries: usize,
-    /// Most attestations of one target that a worker takes and verifies at once, at least 1. Blocks and
-    /// duties that come meanwhile wait no longer than that takes.
+    /// Most attestations of one target that a worker takes and verifies at once, at least 1. Blocks
+    /// and duties that come meanwhile wait no longer than that takes.
     pub attestation_batch: usize,
     /// Notices kept unread, at least 1.
     pub notices: usize,
     /// How many panics of services are borne before all services stop.
     pub restarts: Intensity,
-    /// The same for panics of Rewinder workers. `None`: any number, as each costs one item, which its
-    /// submitter is told, and which items are handled is up to the peers.
+    /// The same for panics of Rewinder workers. `None`: any number, as each costs one item, which
+    /// its submitter is told, and which items are handled is up to the peers.
     pub worker_restarts: Option<Intensity>,
     /// Bounds of the Quarantine.
     pub quarantine: quarantine::Limits,
@@ -53,8 +53,9 @@ pub struct Config {
     pub hot_db: hot_db::Limits,
     /// How the broker judges the load.
     pub broker: broker::Limits,
-    /// How often a thread of its own has the broker look at the mailboxes, at least a millisecond. `None`:
-    /// there is no such thread, and the level stays where it is until [`Client::observe`] is called.
+    /// How often a thread of its own has the broker look at the mailboxes, at least a millisecond.
+    /// `None`: there is no such thread, and the level stays where it is until [`Client::observe`]
+    /// is called.
     pub observe_every: Option<Duration>,
     /// `PROPOSER_SCORE_BOOST`, in percent.
     pub proposer_score_boost_percent: u64,
@@ -158,7 +159,8 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
     /// Starts the services and returns them with the end on which notices are read.
     ///
     /// # Errors
-    /// If a size is zero, or the anchor's balances cannot be computed. Nothing has been started then.
+    /// If a size is zero, or the anchor's balances cannot be computed. Nothing has been started
+    /// then.
     ///
     /// # Panics
     /// If the operating system refuses a thread.
@@ -293,15 +295,15 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         &self.client
     }
 
-    /// Stops the services in reverse order and joins every thread, however long that takes. What is in
-    /// flight is judged first; what waits is answered `Dropped(Shutdown)`.
+    /// Stops the services in reverse order and joins every thread, however long that takes. What is
+    /// in flight is judged first; what waits is answered `Dropped(Shutdown)`.
     pub fn stop(mut self) -> StopReport {
         self.shut_down(None)
     }
 
-    /// Stops like [`Blocksmith::stop`], and returns after about `deadline` at the latest. Threads that
-    /// have not ended by then are named in the report and left to themselves; what they hold is answered
-    /// when they end.
+    /// Stops like [`Blocksmith::stop`], and returns after about `deadline` at the latest. Threads
+    /// that have not ended by then are named in the report and left to themselves; what they hold
+    /// is answered when they end.
     pub fn stop_within(mut self, deadline: Duration) -> StopReport {
         self.shut_down(Some(deadline))
     }

@@ -94,7 +94,8 @@ fn finality_prunes_and_is_told() {
 
 #[test]
 fn at_the_highest_level_detection_stops_and_clearing_goes_on() {
-    // A queue of the node's own is full; then it is gone. Two blocks of one proposer come in between.
+    // A queue of the node's own is full; then it is gone. Two blocks of one proposer come in
+    // between.
     let mut config = Config { workers: 1, observe_every: None, ..Config::default() };
     config.broker.dwell = Duration::ZERO;
     let (blocksmith, notices) = start(config);

@@ -28,7 +28,8 @@ pub enum Event<C: Consensus> {
     Balances {
         /// The checkpoint they belong to.
         checkpoint: Checkpoint<C::Root>,
-        /// The balances; `None` if they could not be had. They are asked for again at the next tick.
+        /// The balances; `None` if they could not be had. They are asked for again at the next
+        /// tick.
         balances: Option<Balances>,
     },
     /// The load asks that slashable offences be looked for no more, or again.
@@ -58,7 +59,8 @@ pub enum Effect<C: Consensus> {
         old: C::Root,
         /// The head now.
         new: C::Root,
-        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the old.
+        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the
+        /// old.
         reorg_depth: u64,
     },
     /// The justified checkpoint moved.
@@ -91,8 +93,8 @@ pub enum Effect<C: Consensus> {
         /// Blocks and votes that have not been looked at, since the beginning.
         skipped: u64,
     },
-    /// The fork choice did not take a cleared block, and neither finality nor an earlier copy of it is
-    /// the reason: the block is in the HotDB and not here. A fault of ours.
+    /// The fork choice did not take a cleared block, and neither finality nor an earlier copy of it
+    /// is the reason: the block is in the HotDB and not here. A fault of ours.
     NotImported {
         /// Root of the block.
         root: C::Root,
@@ -192,7 +194,8 @@ impl<C: Consensus> Clearance<C> {
                 match balances {
                     Some(balances) => {
                         let event = fork_choice::Event::JustifiedBalances { checkpoint, balances };
-                        // Refused if another checkpoint is justified by now: its own are on the way.
+                        // Refused if another checkpoint is justified by now: its own are on the
+                        // way.
                         self.apply(event, &mut effects);
                     }
                     None => self.failed = Some(checkpoint),
@@ -246,7 +249,8 @@ impl<C: Consensus> Clearance<C> {
         self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
     }
 
-    /// Shows the detector a block or a vote, unless the load forbids; finality always, which lets it forget.
+    /// Shows the detector a block or a vote, unless the load forbids; finality always, which lets
+    /// it forget.
     fn detect(&mut self, event: slashing::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
         if !self.detects && !matches!(event, slashing::Event::Finalized { .. }) {
             self.skipped += 1;
@@ -306,8 +310,8 @@ impl<C: Consensus> Clearance<C> {
     }
 }
 
-/// Whether a cleared block that the fork choice does not take is of no use to it: it is there already,
-/// or finality has passed it while it was being checked, and with it perhaps its parent.
+/// Whether a cleared block that the fork choice does not take is of no use to it: it is there
+/// already, or finality has passed it while it was being checked, and with it perhaps its parent.
 fn is_harmless(refusal: Refusal) -> bool {
     matches!(
         refusal,

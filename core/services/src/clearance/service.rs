@@ -17,14 +17,14 @@ use crate::rewinder::{Answer, Job, Lane, ReplyTo, RewinderHandle};
 use crate::supervision::{EndGuard, Guard, Loss, contain};
 use crate::verdict::{ClearedAttestation, ClearedBlock};
 
-/// Requests for balances that may be under way at once: one for the checkpoint that is justified, one
-/// for its predecessor that is not answered yet.
+/// Requests for balances that may be under way at once: one for the checkpoint that is justified,
+/// one for its predecessor that is not answered yet.
 const BALANCE_REQUESTS: usize = 2;
 
 type Tell<C> = Box<dyn FnOnce(Option<Checkpoint<<C as Consensus>::Root>>) + Send>;
 
-/// Where Clearance says that it has taken a message in. Dropped without that, it says that the message
-/// is lost.
+/// Where Clearance says that it has taken a message in. Dropped without that, it says that the
+/// message is lost.
 pub(crate) struct Receipt<C: Consensus>(Option<Tell<C>>);
 
 impl<C: Consensus> Receipt<C> {
@@ -100,7 +100,8 @@ impl<P: Primitives, C: Consensus> ClearanceMessage<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
-    /// Returns the service and the way to it. `capacity` bounds its mailbox; who finds it full waits.
+    /// Returns the service and the way to it. `capacity` bounds its mailbox; who finds it full
+    /// waits.
     #[expect(clippy::too_many_arguments, reason = "everything that the service talks to, once")]
     pub(crate) fn new(
         consensus: Arc<C>,
@@ -130,8 +131,8 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         (service, handle)
     }
 
-    /// Serves until the mailbox is closed, empty, and no request for balances is under way; then lets the
-    /// Rewinder end. `ended` is dropped last.
+    /// Serves until the mailbox is closed, empty, and no request for balances is under way; then
+    /// lets the Rewinder end. `ended` is dropped last.
     pub(crate) fn run(self, ended: oneshot::Sender<P, ()>) {
         let below = self.rewinder.clone();
         let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
@@ -145,7 +146,8 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         }
     }
 
-    /// Stops or resumes slashing detection as the broker's level asks. Returns whether the service goes on.
+    /// Stops or resumes slashing detection as the broker's level asks. Returns whether the service
+    /// goes on.
     fn follow_the_load(&mut self) -> bool {
         let on = !self.broker.asks(Ask::StopSlashingDetection);
         if on == self.machine.detects() {
@@ -158,8 +160,8 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         true
     }
 
-    /// Handles a message. Returns whether the service goes on: not if its machine is torn, as votes and
-    /// balances are nowhere else.
+    /// Handles a message. Returns whether the service goes on: not if its machine is torn, as votes
+    /// and balances are nowhere else.
     fn turn(&mut self, message: ClearanceMessage<P, C>) -> bool {
         let word = message.word();
         // What must be answered is kept out of the step; its drop answers, too.
@@ -189,8 +191,9 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
                 return true;
             }
         };
-        // If the message is lost, the machine is told this: the balances that it waits for cannot be had
-        // now, or the time, which is all that a tick carries and which the Quarantine has, too.
+        // If the message is lost, the machine is told this: the balances that it waits for cannot
+        // be had now, or the time, which is all that a tick carries and which the Quarantine has,
+        // too.
         let instead = match &event {
             Event::Balances { checkpoint, .. } => {
                 Some(Event::Balances { checkpoint: *checkpoint, balances: None })
@@ -279,8 +282,8 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
-    /// Blocks while the mailbox is full; Clearance waits for nobody who waits for the caller. If it is
-    /// gone the message is dropped.
+    /// Blocks while the mailbox is full; Clearance waits for nobody who waits for the caller. If it
+    /// is gone the message is dropped.
     pub(crate) fn send(&self, message: ClearanceMessage<P, C>) {
         drop(self.mailbox.send(Mail::new(&self.activity, message)));
     }
@@ -292,7 +295,8 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
         answer.recv().ok()
     }
 
-    /// Asks for the blocks of the fork choice and blocks for the reply. `None` if Clearance is gone.
+    /// Asks for the blocks of the fork choice and blocks for the reply. `None` if Clearance is
+    /// gone.
     pub(crate) fn chain(&self) -> Option<Chain<C::Root>> {
         let (reply, answer) = oneshot::channel();
         self.send(ClearanceMessage::Chain(reply));

@@ -244,8 +244,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         effects
     }
 
-    /// Returns root, parent and slot of every block of the tree, parents first; the first block is its
-    /// own parent.
+    /// Returns root, parent and slot of every block of the tree, parents first; the first block is
+    /// its own parent.
     pub fn blocks(&self) -> Vec<(R, R, Slot)> {
         self.tree.blocks()
     }

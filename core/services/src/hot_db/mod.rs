@@ -1,7 +1,8 @@
-//! HotDB: the DAG of committed blocks since finality, and the states that make it cheap to reach any.
+//! HotDB: the DAG of committed blocks since finality, and the states that make it cheap to reach
+//! any.
 //!
-//! **Contract.** Answers `trail(root, slot)` and `commit(block, state)`, each with exactly one reply,
-//! in the order in which they arrive, and never waits for another service.
+//! **Contract.** Answers `trail(root, slot)` and `commit(block, state)`, each with exactly one
+//! reply, in the order in which they arrive, and never waits for another service.
 //!
 //! | event | reply |
 //! |---|---|
@@ -17,15 +18,16 @@
 //!
 //! **Invariants.**
 //! - I1 Every reply is total: an unknown parent is an answer, not a wait (HAZARDS R4, R5).
-//! - I2 HotDB never asks anything of anyone. States it would like are named in the trail, and workers
-//!   post them back when they pass by (HAZARDS R3).
+//! - I2 HotDB never asks anything of anyone. States it would like are named in the trail, and
+//!   workers post them back when they pass by (HAZARDS R3).
 //! - I3 The base of the DAG has a cached state, so every committed block has a trail.
 //! - I4 Blocks, state bytes and remembered pruned roots are bounded by [`Limits`]; states of the
 //!   finalised, justified and head blocks are never evicted (HAZARDS R10).
 //! - I5 Pruning drops what does not descend from the finalised block, nothing else (HAZARDS R12).
 //! - I6 One mailbox: a trail that is asked for after a commit was acknowledged sees that commit.
 //!
-//! **Blocking.** Below everything but the ColdDB: workers and Clearance may wait for it, it for nobody.
+//! **Blocking.** Below everything but the ColdDB: workers and Clearance may wait for it, it for
+//! nobody.
 
 mod machine;
 mod service;

@@ -40,7 +40,8 @@ impl<P: Primitives, C: Consensus> Clone for HotDbHandle<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> HotDbService<P, C> {
-    /// Returns the service and the way to it. `capacity` bounds its mailbox; who finds it full waits.
+    /// Returns the service and the way to it. `capacity` bounds its mailbox; who finds it full
+    /// waits.
     pub(crate) fn new(
         consensus: Arc<C>,
         machine: HotDb<C>,
@@ -66,9 +67,9 @@ impl<P: Primitives, C: Consensus> HotDbService<P, C> {
         }
     }
 
-    /// Handles a message. Returns whether the service goes on: not if its machine is torn, as the blocks
-    /// are nowhere else. A reply that is not sent is an answer by its drop; a requester that is gone
-    /// needs none.
+    /// Handles a message. Returns whether the service goes on: not if its machine is torn, as the
+    /// blocks are nowhere else. A reply that is not sent is an answer by its drop; a requester that
+    /// is gone needs none.
     fn turn(&mut self, message: HotDbMessage<P, C>) -> bool {
         let Self { machine, consensus, guard, .. } = self;
         let step = match message {
@@ -97,7 +98,8 @@ impl<P: Primitives, C: Consensus> HotDbService<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
-    /// Asks for a trail and blocks for the reply. `None` if the HotDB is gone, or lost the question.
+    /// Asks for a trail and blocks for the reply. `None` if the HotDB is gone, or lost the
+    /// question.
     pub(crate) fn trail(&self, root: C::Root, slot: Slot) -> Option<TrailReply<C>> {
         let (reply, answer) = oneshot::channel();
         self.send(HotDbMessage::Trail { root, slot, reply });

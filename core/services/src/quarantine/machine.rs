@@ -88,10 +88,11 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Returns a machine that takes the place of this one, which may have been left in the middle of
-    /// a step: only plain values are taken over (bounds, clock, the next number, whether it stops).
-    /// `chain` is what Clearance has: root, parent and slot of each block; the finalised block among
-    /// them. Nothing is held, and what was refused before is not remembered: it is judged anew.
+    /// Returns a machine that takes the place of this one, which may have been left in the middle
+    /// of a step: only plain values are taken over (bounds, clock, the next number, whether it
+    /// stops). `chain` is what Clearance has: root, parent and slot of each block; the finalised
+    /// block among them. Nothing is held, and what was refused before is not remembered: it is
+    /// judged anew.
     #[must_use]
     pub fn successor(
         &self,
@@ -249,17 +250,17 @@ impl<C: Consensus> Quarantine<C> {
             },
             Answer::Full => self.finish(&key, &Verdict::Dropped(DropReason::HotDbFull), effects),
             Answer::Refused => self.finish(&key, &Verdict::Dropped(DropReason::Shutdown), effects),
-            // The HotDB loses nothing but what finality passes, and remembers that for a while: what it
-            // no longer knows may have been pruned long ago, or the fault is ours.
+            // The HotDB loses nothing but what finality passes, and remembers that for a while:
+            // what it no longer knows may have been pruned long ago, or the fault is ours.
             Answer::UnknownParent | Answer::State(_) | Answer::Fault(_) => {
                 self.fail(&key, effects);
             }
         }
     }
 
-    /// A block that is valid and committed goes on to Clearance; its verdict, and its children, wait
-    /// until it is there. While it was checked, its copy may have come first, or finality may have
-    /// passed its parent.
+    /// A block that is valid and committed goes on to Clearance; its verdict, and its children,
+    /// wait until it is there. While it was checked, its copy may have come first, or finality may
+    /// have passed its parent.
     fn valid_block(
         &mut self,
         consensus: &C,
@@ -304,8 +305,8 @@ impl<C: Consensus> Quarantine<C> {
         self.judge_all(consensus, released, effects);
     }
 
-    /// Gives the verdict and remembers the root, if the reason is in the root. Returns what waited for
-    /// it: to be judged, as nothing else will ever release it.
+    /// Gives the verdict and remembers the root, if the reason is in the root. Returns what waited
+    /// for it: to be judged, as nothing else will ever release it.
     fn decide_against(
         &mut self,
         key: &Key<C>,
@@ -482,8 +483,8 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// An item is in Clearance: it is known, then finality moves, then its verdict is given and what
-    /// waited for it is judged.
+    /// An item is in Clearance: it is known, then finality moves, then its verdict is given and
+    /// what waited for it is judged.
     fn imported(
         &mut self,
         consensus: &C,
@@ -503,8 +504,8 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Notes that an item is in Clearance, and returns its verdict. If finality has passed a block on
-    /// the way, it is valid and already of no use.
+    /// Notes that an item is in Clearance, and returns its verdict. If finality has passed a block
+    /// on the way, it is valid and already of no use.
     fn learn(&mut self, consensus: &C, key: &Key<C>) -> Option<Verdict<C::Root, C::Invalid>> {
         let entry = self.table.get(key)?;
         let Place::Importing { post_state_root } = entry.place else { return None };

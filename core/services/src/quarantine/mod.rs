@@ -21,24 +21,24 @@
 //! slot, not a descendant of the finalised block; then the Rewinder's checks.
 //!
 //! **Invariants.**
-//! - I1 Each submission gets exactly one verdict: also on eviction, on a fault, and when the services
-//!   stop (HAZARDS Q10).
-//! - I2 One owner of known, in flight, waiting and unviable: an item is judged and parked in one step,
-//!   so no decision falls between the two (Q1).
+//! - I1 Each submission gets exactly one verdict: also on eviction, on a fault, and when the
+//!   services stop (HAZARDS Q10).
+//! - I2 One owner of known, in flight, waiting and unviable: an item is judged and parked in one
+//!   step, so no decision falls between the two (Q1).
 //! - I3 An item waits only for a block that is not decided or a slot that has not come. Deciding a
-//!   block judges all that waits for it; a rejected root takes its descendants along (Q4), and so does
-//!   a root that finality has passed.
-//! - I4 Items are told apart by root *and* signature; a root becomes unviable only for reasons that the
-//!   root covers. A badly signed copy shadows nothing (Q6).
+//!   block judges all that waits for it; a rejected root takes its descendants along (Q4), and so
+//!   does a root that finality has passed.
+//! - I4 Items are told apart by root *and* signature; a root becomes unviable only for reasons that
+//!   the root covers. A badly signed copy shadows nothing (Q6).
 //! - I5 An answer counts for the request whose number it carries, once (Q2).
-//! - I6 Items, bytes, items per peer, followers, requests in flight and remembered roots are bounded by
-//!   [`Limits`], where the policy at each bound stands (Q5, Q7, Q11).
+//! - I6 Items, bytes, items per peer, followers, requests in flight and remembered roots are
+//!   bounded by [`Limits`], where the policy at each bound stands (Q5, Q7, Q11).
 //! - I7 The clock may step back; nothing that was released is parked again by that (Q11).
 //! - I8 A block is known once Clearance has it. If Clearance loses it, that is a fault of ours: the
 //!   submitter is told `Dropped(Fault)`, nothing below it is judged, and it may come again (L5).
 //!
-//! **Blocking.** May wait for Clearance (a full mailbox; its chain, when the machine has to be rebuilt),
-//! never for the network, the Rewinder's answer or the caller.
+//! **Blocking.** May wait for Clearance (a full mailbox; its chain, when the machine has to be
+//! rebuilt), never for the network, the Rewinder's answer or the caller.
 
 mod event;
 mod machine;

@@ -62,8 +62,8 @@ enum Duty<P: Primitives, C: Consensus> {
         id: ItemId,
         verdict: VerdictSender<P, C>,
     },
-    /// Clearance is to be told of the slot; and if the message is lost, so is the machine: the time is
-    /// all that a tick carries, and both must have the same.
+    /// Clearance is to be told of the slot; and if the message is lost, so is the machine: the time
+    /// is all that a tick carries, and both must have the same.
     Tick {
         slot: Slot,
         seconds_into_slot: u64,
@@ -123,10 +123,11 @@ pub(crate) struct Slots {
 impl Slots {
     /// Returns slots that suffice whatever the schedule.
     ///
-    /// Checks: at most `window` are under way or answered and unread. Clearance's answers: those not yet
-    /// given are at most its mailbox, the message it handles and the one being sent (`clearance + 2`).
-    /// Those given and unread: while the oldest of them is unread, only messages queued before it are
-    /// handled, of which at most `network + window` (ticks and answered checks) send one more each.
+    /// Checks: at most `window` are under way or answered and unread. Clearance's answers: those
+    /// not yet given are at most its mailbox, the message it handles and the one being sent
+    /// (`clearance + 2`). Those given and unread: while the oldest of them is unread, only messages
+    /// queued before it are handled, of which at most `network + window` (ticks and answered
+    /// checks) send one more each.
     pub(crate) fn for_clearance(network: usize, window: usize, clearance: usize) -> Self {
         let unread = 1 + network + window;
         Self { network, replies: window + (clearance + 2) + unread }
@@ -178,8 +179,8 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         (service, handle)
     }
 
-    /// Serves until the mailbox is closed, empty, and every answer has come; then lets Clearance end.
-    /// `ended` is dropped last.
+    /// Serves until the mailbox is closed, empty, and every answer has come; then lets Clearance
+    /// end. `ended` is dropped last.
     pub(crate) fn run(self, ended: oneshot::Sender<P, ()>) {
         let below = self.clearance.clone();
         let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
@@ -274,8 +275,8 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         })
     }
 
-    /// Hands the machine an event that no message brought, and those that follow from it. Returns whether
-    /// the service goes on.
+    /// Hands the machine an event that no message brought, and those that follow from it. Returns
+    /// whether the service goes on.
     fn follow_up(&mut self, word: &'static str, event: Event<C>) -> bool {
         let mut events = vec![event];
         // Bounded: an event that follows gives one item up.
@@ -292,8 +293,8 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         true
     }
 
-    /// Replaces a machine that was cut short by one that knows what Clearance has. Everything that was
-    /// held is answered by the drop of its sender. Returns whether there is a successor.
+    /// Replaces a machine that was cut short by one that knows what Clearance has. Everything that
+    /// was held is answered by the drop of its sender. Returns whether there is a successor.
     fn rebuild(&mut self) -> bool {
         self.held.evicted(self.verdicts.len() as u64);
         self.verdicts.clear();
@@ -373,8 +374,8 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
     }
 
     /// Takes a reserved slot. There are as many as answers can be outstanding, see
-    /// [`Slots::for_clearance`]; only a rebuilt machine, which does not count what its predecessor asked,
-    /// may find none, and gives the item up.
+    /// [`Slots::for_clearance`]; only a rebuilt machine, which does not count what its predecessor
+    /// asked, may find none, and gives the item up.
     fn permit(&mut self) -> Option<mailbox::Permit<P, Mailbox<P, C>>> {
         let permit = self.mailbox.permit();
         let bounded = permit.is_some() || self.rebuilt;
@@ -384,8 +385,8 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> QuarantineHandle<P, C> {
-    /// Submits an item; blocks while the mailbox is full. If the Quarantine is gone the verdict's end
-    /// says so.
+    /// Submits an item; blocks while the mailbox is full. If the Quarantine is gone the verdict's
+    /// end says so.
     pub(crate) fn submit(&self, item: Quarantined<Item<C>>) -> (ItemId, VerdictReceiver<P, C>) {
         let (verdict, receiver) = oneshot::channel();
         // ORDERING: relaxed; the number is unique, nothing else hangs on it.

@@ -1,5 +1,5 @@
-//! The items that the Quarantine holds: one owner of what is ready, in flight and waiting, so that no
-//! item is looked up in one place and parked in another (HAZARDS Q1).
+//! The items that the Quarantine holds: one owner of what is ready, in flight and waiting, so that
+//! no item is looked up in one place and parked in another (HAZARDS Q1).
 //!
 //! **Invariants.**
 //! - T1 An entry is in `by_root` or `by_slot` exactly if its place is `Waiting`.
@@ -11,8 +11,8 @@ use crate::consensus::{Consensus, Slot};
 use crate::quarantine::event::{Item, ItemId};
 use crate::verdict::{PendingReason, Quarantined};
 
-/// What tells two items apart. A block's signature is part of it: until it is verified, a forged copy
-/// must not stand for the honest block (HAZARDS Q6).
+/// What tells two items apart. A block's signature is part of it: until it is verified, a forged
+/// copy must not stand for the honest block (HAZARDS Q6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ItemKey<R, S> {
     /// A block's root and signature.
@@ -263,8 +263,8 @@ impl<C: Consensus> Table<C> {
         self.order.values().filter(holds).cloned().collect()
     }
 
-    /// Returns every item that is neither at the Rewinder nor on the way into Clearance, in the order of
-    /// arrival.
+    /// Returns every item that is neither at the Rewinder nor on the way into Clearance, in the
+    /// order of arrival.
     pub(crate) fn not_in_flight(&self) -> Vec<Key<C>> {
         let mut keys: Vec<_> = self
             .entries

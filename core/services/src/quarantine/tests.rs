@@ -153,7 +153,8 @@ fn node() -> Node {
 
 #[test]
 fn a_child_before_its_parent_waits_and_is_released_by_it() {
-    // Grandchild, child, parent arrive in reverse; the parent's verdict releases the others in order.
+    // Grandchild, child, parent arrive in reverse; the parent's verdict releases the others in
+    // order.
     let mut node = node();
     assert_eq!(node.judge(ToyBlock::new(3, 2, 3)), ("pending", "unknown_parent"));
     assert_eq!(node.judge(ToyBlock::new(2, 1, 2)), ("pending", "unknown_parent"));
@@ -281,7 +282,8 @@ fn one_peer_cannot_take_more_than_its_share() {
 
 #[test]
 fn at_the_stop_every_submission_gets_exactly_one_verdict() {
-    // One in flight, one ready, one waiting; the stop; then the answer to the first, and a late one.
+    // One in flight, one ready, one waiting; the stop; then the answer to the first, and a late
+    // one.
     let mut node = Node::new(Limits { window: 1, ..Limits::default() });
     for block in [ToyBlock::new(1, 0, 1), ToyBlock::new(2, 0, 2), ToyBlock::new(9, 8, 3)] {
         node.submit(block);
@@ -389,7 +391,8 @@ fn a_block_that_clearance_loses_fails_and_may_come_again_while_its_child_waits()
 
 #[test]
 fn a_successor_knows_the_chain_holds_nothing_and_takes_no_old_answer() {
-    // One block in the chain, one in flight; the answer to the old machine's request changes nothing.
+    // One block in the chain, one in flight; the answer to the old machine's request changes
+    // nothing.
     let mut node = node();
     assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("valid", "ok"));
     node.submit(ToyBlock::new(2, 1, 2));

@@ -53,14 +53,14 @@ struct Queued<R, T> {
 
 /// Lanes of waiting tasks, and the states that some worker is loading.
 ///
-/// Workers pull; nothing is ever handed to a worker that did not ask (HAZARDS R1). A task whose state
-/// is being loaded by another worker is passed over until that worker reports, and finds the state
-/// cached then (HAZARDS R11).
+/// Workers pull; nothing is ever handed to a worker that did not ask (HAZARDS R1). A task whose
+/// state is being loaded by another worker is passed over until that worker reports, and finds the
+/// state cached then (HAZARDS R11).
 ///
-/// - D1: a pull takes one task; of attestations also those behind it that need the same state, in their
-///   order, to be verified together: at most `batch` in all, and no more than this worker's share of
-///   them if idle workers divide them among themselves. Tasks of other lanes and states keep their
-///   places.
+/// - D1: a pull takes one task; of attestations also those behind it that need the same state, in
+///   their order, to be verified together: at most `batch` in all, and no more than this worker's
+///   share of them if idle workers divide them among themselves. Tasks of other lanes and states
+///   keep their places.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dispatcher<R, T> {
     capacity: usize,
@@ -71,8 +71,8 @@ pub struct Dispatcher<R, T> {
 }
 
 impl<R: Copy + Ord, T> Dispatcher<R, T> {
-    /// Returns an empty queue of which each lane holds at most `capacity` tasks, and of whose attestations
-    /// at most `batch` are pulled at once.
+    /// Returns an empty queue of which each lane holds at most `capacity` tasks, and of whose
+    /// attestations at most `batch` are pulled at once.
     ///
     /// # Panics
     /// If `capacity` or `batch` is 0.
@@ -97,8 +97,9 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         Ok(())
     }
 
-    /// Takes the next tasks for a worker of `role`, while `idle` other workers of every lane have none,
-    /// and marks their state as being loaded (D1). Empty if there is no task that may be taken.
+    /// Takes the next tasks for a worker of `role`, while `idle` other workers of every lane have
+    /// none, and marks their state as being loaded (D1). Empty if there is no task that may be
+    /// taken.
     pub fn pull(&mut self, role: Role, idle: usize) -> Vec<T> {
         let lanes = match role {
             Role::General => &Lane::ALL[..],
@@ -202,8 +203,8 @@ mod tests {
 
     #[test]
     fn two_tasks_for_one_state_are_not_loaded_side_by_side() {
-        // The second waits until the first reports, and does not hold up a task for another state; it is
-        // not the first one's, as another worker idles.
+        // The second waits until the first reports, and does not hold up a task for another state;
+        // it is not the first one's, as another worker idles.
         let mut queue = Dispatcher::new(3, 8);
         for (key, task) in [((1, 8), "one"), ((1, 8), "two"), ((2, 8), "other")] {
             assert_eq!(queue.submit(Lane::Attestations, Some(key), task), Ok(()));

@@ -16,8 +16,8 @@ use crate::supervision::{EndGuard, Guard, contain};
 
 type Send1<C> = Box<dyn FnOnce(Answer<C>) + Send>;
 
-/// Where an answer goes. Dropped without one, it sends a fault: a queue that goes away leaves nobody
-/// waiting (I1).
+/// Where an answer goes. Dropped without one, it sends a fault: a queue that goes away leaves
+/// nobody waiting (I1).
 pub(crate) struct ReplyTo<C: Consensus>(Option<Send1<C>>);
 
 impl<C: Consensus> ReplyTo<C> {
@@ -105,8 +105,8 @@ impl<P: Primitives, C: Consensus> Clone for RewinderHandle<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> RewinderService<P, C> {
-    /// Returns the service and the way to it. `workers` general workers serve lanes of `capacity`, and
-    /// verify up to `batch` attestations at once.
+    /// Returns the service and the way to it. `workers` general workers serve lanes of `capacity`,
+    /// and verify up to `batch` attestations at once.
     pub(crate) fn new(
         consensus: Arc<C>,
         hot_db: HotDbHandle<P, C>,
@@ -136,9 +136,9 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
         (Self { shared, hot_db, consensus, guard }, handle)
     }
 
-    /// Returns the body of one worker's thread. It ends when the queue is closed and empty; the last one
-    /// lets the HotDB end. `ended` is dropped last. General workers are `workers`, and all are made
-    /// before one of them runs.
+    /// Returns the body of one worker's thread. It ends when the queue is closed and empty; the
+    /// last one lets the HotDB end. `ended` is dropped last. General workers are `workers`, and all
+    /// are made before one of them runs.
     pub(crate) fn worker(
         &self,
         role: Role,
@@ -179,8 +179,8 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> Shared<P, C> {
-    /// Blocks for what to do next; a submission, a loaded state or the close wakes it. `entered` says
-    /// whether the worker has kept a state whose epoch is to be prepared.
+    /// Blocks for what to do next; a submission, a loaded state or the close wakes it. `entered`
+    /// says whether the worker has kept a state whose epoch is to be prepared.
     fn next(&self, role: Role, entered: bool) -> Turn<P, C> {
         let notifier = match role {
             Role::General => &self.general,
@@ -223,8 +223,8 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
         self.reserved.notify_all();
     }
 
-    /// Counts a worker out; returns whether it was the last. With the last general one, nobody is left to
-    /// serve: the queue closes, and what waits in it is answered by its drop (I1).
+    /// Counts a worker out; returns whether it was the last. With the last general one, nobody is
+    /// left to serve: the queue closes, and what waits in it is answered by its drop (I1).
     fn worker_ends(&self, role: Role) -> bool {
         let (last, stranded) = {
             let mut inner = self.queue.lock();
@@ -247,10 +247,10 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
     }
 }
 
-/// Runs one task, or attestations together. The worker machine says what to ask of the HotDB; this thread
-/// asks and waits. A panic of the machine, which runs the transition, ends the tasks: each requester that
-/// has no answer is told, the state's key is free again, and the machine goes with its tasks. Returns the
-/// state of a committed block that is the first of its epoch on its branch.
+/// Runs one task, or attestations together. The worker machine says what to ask of the HotDB; this
+/// thread asks and waits. A panic of the machine, which runs the transition, ends the tasks: each
+/// requester that has no answer is told, the state's key is free again, and the machine goes with
+/// its tasks. Returns the state of a committed block that is the first of its epoch on its branch.
 fn serve<P: Primitives, C: Consensus>(
     consensus: &C,
     shared: &Shared<P, C>,
@@ -269,7 +269,8 @@ fn serve<P: Primitives, C: Consensus>(
     let (mut parent_slot, mut entered) = (Slot::MAX, None);
     let mut worker = Worker::Idle;
     let mut step = guard.step(word, || worker.handle(consensus, WorkerEvent::Start(jobs)));
-    // At most three rounds: the machine asks for a trail, then for a commit or to go on, then answers.
+    // At most three rounds: the machine asks for a trail, then for a commit or to go on, then
+    // answers.
     while let Ok(effects) = step {
         let mut event = None;
         for effect in effects {
@@ -314,8 +315,8 @@ fn serve<P: Primitives, C: Consensus>(
     entered
 }
 
-/// Prepares the state's epoch. Nobody waits for it, so nobody is told of a fault (I8); a panic is one of
-/// the worker's.
+/// Prepares the state's epoch. Nobody waits for it, so nobody is told of a fault (I8); a panic is
+/// one of the worker's.
 fn prepare<P: Primitives, C: Consensus>(consensus: &C, guard: &Guard<P, C>, state: &C::State) {
     if let Ok(Err(fault)) = guard.follow_up("epoch", || consensus.prepare_epoch(state)) {
         tracing::warn!(%fault, "an epoch could not be prepared");

@@ -45,7 +45,8 @@ fn words(effects: Vec<WorkerEffect<Toy>>) -> Vec<&'static str> {
 
 #[test]
 fn the_state_is_free_for_others_before_attestations_are_verified_with_it() {
-    // The trail comes: the state is reported as loaded, then the worker asks to go on, then it answers.
+    // The trail comes: the state is reported as loaded, then the worker asks to go on, then it
+    // answers.
     let mut worker = with_three();
     let effects = worker.handle(&Toy::default(), WorkerEvent::Trail(trail()));
     let [.., WorkerEffect::Loaded((0, 4)), WorkerEffect::Proceed] = effects.as_slice() else {

@@ -144,7 +144,8 @@ pub enum WorkerEffect<C: Consensus> {
     Loaded(StateKey<C::Root>),
     /// Go on with the state in hand; [`WorkerEvent::Proceed`] is the next event.
     Proceed,
-    /// Answer the requester of the first job that has no answer. After the last one the worker is idle.
+    /// Answer the requester of the first job that has no answer. After the last one the worker is
+    /// idle.
     Answer(Answer<C>),
 }
 
@@ -292,8 +293,8 @@ enum Next {
     Proceed,
 }
 
-/// The trail that jobs need: of a single one its own, of attestations that of their target. `None` if
-/// they do not go together.
+/// The trail that jobs need: of a single one its own, of attestations that of their target. `None`
+/// if they do not go together.
 fn origin<C: Consensus>(consensus: &C, jobs: &[Job<C>]) -> Option<StateKey<C::Root>> {
     let (first, more) = jobs.split_first()?;
     let origin = first.origin(consensus);

@@ -125,8 +125,8 @@ pub(crate) struct Probe<P: Primitives> {
 }
 
 impl<P: Primitives> Probe<P> {
-    /// Counts a message, and holds it up as the rules say. Returns how it is to panic, if it is, and
-    /// its number.
+    /// Counts a message, and holds it up as the rules say. Returns how it is to panic, if it is,
+    /// and its number.
     pub(crate) fn strike(&self) -> Option<(Strike, u64)> {
         // ORDERING: relaxed; numbers are unique, nothing else hangs on them.
         let number = self.messages.fetch_add(1, Ordering::Relaxed) + 1;

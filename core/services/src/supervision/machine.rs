@@ -152,8 +152,9 @@ pub struct Supervision {
 }
 
 impl Supervision {
-    /// Returns a supervision that has seen no panic. `services` is the intensity of all services but the
-    /// Rewinder together, `workers` that of its workers; without one their panics are borne without count.
+    /// Returns a supervision that has seen no panic. `services` is the intensity of all services
+    /// but the Rewinder together, `workers` that of its workers; without one their panics are borne
+    /// without count.
     #[must_use]
     pub fn new(services: Intensity, workers: Option<Intensity>) -> Self {
         Self { services: Budget::new(services), workers: workers.map(Budget::new), stopping: false }
@@ -165,8 +166,8 @@ impl Supervision {
         self.stopping
     }
 
-    /// Handles one event. `StopAll` is asked for once. While the services stop, panics are borne without
-    /// count: what is queued is finite by then, and the rest of it is still to be answered.
+    /// Handles one event. `StopAll` is asked for once. While the services stop, panics are borne
+    /// without count: what is queued is finite by then, and the rest of it is still to be answered.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let (service, at, replaceable) = match event {
             Event::Stop => return self.stop(None),
@@ -264,8 +265,8 @@ mod tests {
 
     #[test]
     fn a_worker_s_panics_are_counted_apart_or_not_at_all() {
-        // Without a budget of their own a hundred are borne, and leave the services' budget untouched;
-        // with one, the third of them stops all.
+        // Without a budget of their own a hundred are borne, and leave the services' budget
+        // untouched; with one, the third of them stops all.
         let worker = Event::Panicked {
             service: ServiceName::Rewinder,
             at: Duration::ZERO,

@@ -95,8 +95,8 @@ impl<P: Primitives, C: Consensus> Supervisor<P, C> {
         self.inner.lock().held = held;
     }
 
-    /// Returns panics that were borne, submissions without verdict at the stop, and why the services
-    /// stopped by themselves, if they did.
+    /// Returns panics that were borne, submissions without verdict at the stop, and why the
+    /// services stopped by themselves, if they did.
     pub(crate) fn summary(&self) -> (u64, usize, Option<Cause>) {
         let inner = self.inner.lock();
         (inner.panics, inner.held, inner.cause)
@@ -144,8 +144,8 @@ impl<P: Primitives, C: Consensus> Guard<P, C> {
         &self.supervisor
     }
 
-    /// Runs a machine's step over a message; a panic is told. Nothing that is captured may synchronise:
-    /// it is dropped while the thread unwinds.
+    /// Runs a machine's step over a message; a panic is told. Nothing that is captured may
+    /// synchronise: it is dropped while the thread unwinds.
     ///
     /// # Errors
     /// What is lost.

@@ -146,8 +146,8 @@ fn a_poisoned_message_is_not_retried() {
     assert_eq!(blocksmith.stop().panics, 5);
 }
 
-/// Verdicts on five attestations of one target, the third of them invalid, that wait for the only worker
-/// while it stands at a gate; and the panics that were borne. `more` is injected besides.
+/// Verdicts on five attestations of one target, the third of them invalid, that wait for the only
+/// worker while it stands at a gate; and the panics that were borne. `more` is injected besides.
 fn judged_together(more: Vec<Injection<Std>>) -> (Vec<&'static str>, u64) {
     let gate = Gate::<Std>::new();
     let mut faults = inject(ServiceName::Rewinder, When::At(1), Fault::Stall(gate.clone()));
@@ -184,7 +184,8 @@ fn attestations_that_are_pulled_together_have_their_own_verdicts() {
 
 #[test]
 fn a_panic_over_attestations_that_were_pulled_together_is_answered_to_each_and_not_retried() {
-    // The worker's second pull panics, before its machine and in the middle of it: the pull was all five.
+    // The worker's second pull panics, before its machine and in the middle of it: the pull was all
+    // five.
     for fault in [Fault::Panic, Fault::Tear] {
         let outcome = judged_together(inject(ServiceName::Rewinder, When::At(2), fault));
         assert_eq!(outcome, (vec!["fault"; 5], 1));
@@ -213,8 +214,8 @@ fn too_many_panics_stop_everything_and_every_request_is_answered() {
 
 #[test]
 fn a_torn_quarantine_is_rebuilt_from_what_clearance_has() {
-    // Two blocks, an orphan, then ticks until the tear: the orphan is answered, the chain goes on above
-    // the two.
+    // Two blocks, an orphan, then ticks until the tear: the orphan is answered, the chain goes on
+    // above the two.
     let (blocksmith, _notices) =
         start(MANY, inject(ServiceName::Quarantine, When::At(30), Fault::Tear));
     let client = blocksmith.client();

@@ -1,8 +1,8 @@
 //! Notifier and channels against their peers, in one run on one machine.
 //!
 //! `cargo bench -p blocksmith-sync` measures with criterion;
-//! `cargo bench -p blocksmith-sync -- --table` measures every row in rounds, one peer after the other in
-//! each round, and writes medians and ratios to `benches/RESULTS.md`.
+//! `cargo bench -p blocksmith-sync -- --table` measures every row in rounds, one peer after the
+//! other in each round, and writes medians and ratios to `benches/RESULTS.md`.
 
 mod memory;
 mod peers;

@@ -25,7 +25,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Returns the bytes of an empty channel, and the further bytes for each of [`CAPACITY`] queued `u64`.
+/// Returns the bytes of an empty channel, and the further bytes for each of [`CAPACITY`] queued
+/// `u64`.
 pub(crate) fn of<C: Channel>() -> (usize, f64) {
     let before = IN_USE.load(Relaxed);
     let (mut senders, receivers) = C::make::<u64>(CAPACITY, 1, 1);

@@ -6,7 +6,8 @@ use crate::Row;
 
 const ROUNDS: usize = 11;
 
-/// Measures the rows whose name contains `filter`, prints them, and without a filter writes the file.
+/// Measures the rows whose name contains `filter`, prints them, and without a filter writes the
+/// file.
 pub(crate) fn write(
     rows: Vec<Row>,
     footprints: Vec<(&'static str, (usize, f64))>,

@@ -1,4 +1,5 @@
-//! What is measured. Each function runs `n` operations and returns the time that they took together.
+//! What is measured. Each function runs `n` operations and returns the time that they took
+//! together.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -115,8 +116,8 @@ pub(crate) fn ping_pong<C: Channel>(n: u64) -> Duration {
     elapsed
 }
 
-/// `n` round trips through a flag that says whose turn it is; `wait` and `wake` are given the side, 0
-/// or 1.
+/// `n` round trips through a flag that says whose turn it is; `wait` and `wake` are given the side,
+/// 0 or 1.
 fn flags<W, K>(n: u64, wait: W, wake: K) -> Duration
 where
     W: Fn(usize, &dyn Fn() -> bool) + Send + Sync + 'static,

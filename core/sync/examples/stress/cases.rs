@@ -156,8 +156,8 @@ fn letters(items: u64, producers: usize, on_full: OnFull, leaves: Option<u64>) -
     ledger.close(leaves.is_none())
 }
 
-/// Sends, again and again if the mailbox refuses; returns an item that came back: an older one that was
-/// evicted, or this one if the mailbox is closed.
+/// Sends, again and again if the mailbox refuses; returns an item that came back: an older one that
+/// was evicted, or this one if the mailbox is closed.
 fn insist<'a>(sender: &mailbox::Sender<Std, Item<'a>>, mut item: Item<'a>) -> Option<Item<'a>> {
     loop {
         match sender.send(item) {

@@ -3,8 +3,8 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Books about the items of one run: each is to come out once, in the order of its producer, and to be
-/// dropped once.
+/// Books about the items of one run: each is to come out once, in the order of its producer, and to
+/// be dropped once.
 pub(crate) struct Ledger {
     /// Of each producer: how many items it makes, and a bit for each that came out.
     producers: Vec<(u64, Vec<AtomicU64>)>,
@@ -16,8 +16,8 @@ pub(crate) struct Ledger {
     out_of_order: AtomicU64,
 }
 
-/// What goes through the channels. It owns memory, so that a tool which watches the heap sees an item
-/// that is lost, or dropped twice.
+/// What goes through the channels. It owns memory, so that a tool which watches the heap sees an
+/// item that is lost, or dropped twice.
 pub(crate) struct Item<'a> {
     ledger: &'a Ledger,
     producer: usize,
@@ -94,8 +94,8 @@ impl Ledger {
         Reader { ledger: self, next: vec![0; self.producers.len()], count: 0 }
     }
 
-    /// Closes the books. `all` says that every item must have come out; otherwise the channel may have
-    /// dropped some with its receiver.
+    /// Closes the books. `all` says that every item must have come out; otherwise the channel may
+    /// have dropped some with its receiver.
     pub(crate) fn close(self, all: bool) -> Totals {
         let [made, received, handed_back, dropped, twice, out_of_order] = [
             self.made,

@@ -6,7 +6,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::counters::Counters;
 
 /// Counts what goes through a queue, a set or a table that is no channel of this crate, so that the
-/// broker can watch it. Like all counters it orders nothing, and a checker has no reason to interleave it.
+/// broker can watch it. Like all counters it orders nothing, and a checker has no reason to
+/// interleave it.
 ///
 /// ```
 /// use blocksmith_sync::broker::Gauge;

@@ -270,8 +270,8 @@ impl Machine {
         self.tracks.remove(name);
     }
 
-    /// Takes a sample of every mailbox; unknown names are passed over. A time before the last one counts
-    /// as the last one. Returns the change of the level, if it changed.
+    /// Takes a sample of every mailbox; unknown names are passed over. A time before the last one
+    /// counts as the last one. Returns the change of the level, if it changed.
     pub fn observe<'a>(
         &mut self,
         now: Duration,
@@ -357,8 +357,8 @@ struct Seen {
 struct Track {
     weight: Weight,
     counters: Counters,
-    /// Items accepted, and items received or evicted: never falling, though `counters` are read field
-    /// by field and may.
+    /// Items accepted, and items received or evicted: never falling, though `counters` are read
+    /// field by field and may.
     sent: u64,
     taken: u64,
     /// Time and totals up to which the rates have been reckoned.

@@ -149,8 +149,8 @@ impl<P: Primitives> Broker<P> {
         Ok(Self { shared })
     }
 
-    /// Watches a mailbox that somebody else owns. `read` returns its counters; it must not block or call
-    /// the broker ([`Sender::meter`] gives what it needs).
+    /// Watches a mailbox that somebody else owns. `read` returns its counters; it must not block or
+    /// call the broker ([`Sender::meter`] gives what it needs).
     ///
     /// # Errors
     /// If the name cannot be had, or there are too many.
@@ -163,7 +163,8 @@ impl<P: Primitives> Broker<P> {
         self.register(name, weight, Box::new(read)).map(drop)
     }
 
-    /// Makes a mailbox that the broker owns (see [`mailbox::mailbox`]), and lends its receiving end.
+    /// Makes a mailbox that the broker owns (see [`mailbox::mailbox`]), and lends its receiving
+    /// end.
     ///
     /// # Errors
     /// If the name cannot be had, or there are too many.
@@ -184,8 +185,8 @@ impl<P: Primitives> Broker<P> {
         Ok((sender, Lease::new(self, name, number, receiver)))
     }
 
-    /// Lends a mailbox that came back, with everything that is queued (B7). The successor of a service
-    /// that ended calls it once its predecessor has dropped its lease.
+    /// Lends a mailbox that came back, with everything that is queued (B7). The successor of a
+    /// service that ended calls it once its predecessor has dropped its lease.
     ///
     /// # Errors
     /// If the mailbox is not here, or holds other items.
@@ -213,8 +214,8 @@ impl<P: Primitives> Broker<P> {
         self.forget_if(name, |_| true)
     }
 
-    /// Takes a sample of every mailbox at the time of [`Primitives::now`], and tells subscribers if the
-    /// level changed.
+    /// Takes a sample of every mailbox at the time of [`Primitives::now`], and tells subscribers if
+    /// the level changed.
     pub fn observe(&self) -> Option<Change> {
         self.observe_at(P::now())
     }
@@ -245,7 +246,8 @@ impl<P: Primitives> Broker<P> {
         self.level().asks().contains(&ask)
     }
 
-    /// Returns the level, and where every change that follows it comes. Dropping the subscription ends it.
+    /// Returns the level, and where every change that follows it comes. Dropping the subscription
+    /// ends it.
     ///
     /// # Errors
     /// If there are too many.
@@ -253,8 +255,8 @@ impl<P: Primitives> Broker<P> {
         self.subscribe_on(P::arc(EventNotifier::new()))
     }
 
-    /// As [`Broker::subscribe`], with a notifier that the subscriber's other mailboxes share, so that it
-    /// waits for all of them at once (see [`mailbox::mailbox_on`]).
+    /// As [`Broker::subscribe`], with a notifier that the subscriber's other mailboxes share, so
+    /// that it waits for all of them at once (see [`mailbox::mailbox_on`]).
     ///
     /// # Errors
     /// If there are too many.
@@ -280,8 +282,8 @@ impl<P: Primitives> Broker<P> {
         self.shared.inner.lock().machine.snapshot()
     }
 
-    /// Takes a sample every so often, and passes changes to `told`, until [`Broker::stop`], which wakes
-    /// it. Blocks between samples.
+    /// Takes a sample every so often, and passes changes to `told`, until [`Broker::stop`], which
+    /// wakes it. Blocks between samples.
     pub fn serve(&self, every: Duration, mut told: impl FnMut(Change)) {
         // ORDERING: none needed: the notifier hands the flag over.
         let stopped = || (self.shared.stopped.load(Relaxed) != 0).then_some(());
@@ -355,7 +357,8 @@ impl<P: Primitives> fmt::Debug for Broker<P> {
 }
 
 /// The receiving end of a mailbox that the broker owns, for as long as this lives: it is used as a
-/// [`Receiver`]. Dropped, it goes back to the broker with what is queued, also while a thread unwinds.
+/// [`Receiver`]. Dropped, it goes back to the broker with what is queued, also while a thread
+/// unwinds.
 pub struct Lease<P: Primitives, T: Send + 'static> {
     broker: Broker<P>,
     name: String,

@@ -310,7 +310,8 @@ fn a_mailbox_comes_back_with_what_is_pending_and_can_be_ended() {
 
 #[test]
 fn a_subscription_keeps_the_latest_change_and_is_bounded_in_number() {
-    // Three changes unread: the last is there. One subscription too many is refused, until one goes.
+    // Three changes unread: the last is there. One subscription too many is refused, until one
+    // goes.
     let broker = Broker::<Std>::new(by_depth()).expect("they make sense");
     let depth = Std::arc(core::sync::atomic::AtomicU64::new(0));
     let shown = depth.clone();

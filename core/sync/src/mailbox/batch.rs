@@ -1,7 +1,7 @@
 //! Batches of a mailbox: many items, one change of the credits, one link, one notification.
 //!
-//! I1 to I6: see the module above. What is accepted of a batch at once is linked as one chain, so that nothing
-//! of another sender comes between; then the receiver is notified once.
+//! I1 to I6: see the module above. What is accepted of a batch at once is linked as one chain, so
+//! that nothing of another sender comes between; then the receiver is notified once.
 
 use core::mem;
 
@@ -13,17 +13,17 @@ use crate::primitives::Primitives;
 
 impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends items from the front of the vector as the policy says, and returns how many: with
-    /// [`OnFull::Block`] all of them, with [`OnFull::Refuse`] as many as there is room for. What is not
-    /// accepted stays in the vector. It notifies the receiver once each time that it has filled the mailbox,
-    /// and blocks like [`Sender::send`] in between.
+    /// [`OnFull::Block`] all of them, with [`OnFull::Refuse`] as many as there is room for. What is
+    /// not accepted stays in the vector. It notifies the receiver once each time that it has filled
+    /// the mailbox, and blocks like [`Sender::send`] in between.
     ///
-    /// With [`OnFull::EvictOldest`] all of them are sent, and the vector then holds the requests that had to
-    /// go, the oldest first; of a batch above the capacity the first items are among them. If the mailbox
-    /// gets closed meanwhile, those that were not accepted stand behind them.
+    /// With [`OnFull::EvictOldest`] all of them are sent, and the vector then holds the requests
+    /// that had to go, the oldest first; of a batch above the capacity the first items are among
+    /// them. If the mailbox gets closed meanwhile, those that were not accepted stand behind them.
     ///
     /// # Errors
-    /// [`Closed`] if the mailbox is or gets closed; the items that were not accepted are in the vector. With
-    /// [`OnFull::EvictOldest`], only if none was accepted.
+    /// [`Closed`] if the mailbox is or gets closed; the items that were not accepted are in the
+    /// vector. With [`OnFull::EvictOldest`], only if none was accepted.
     ///
     /// ```
     /// use blocksmith_sync::Std;
@@ -48,8 +48,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     }
 
     /// Sends as many items from the front of the vector as there is room for, without blocking, and
-    /// returns how many. The others stay in the vector; they count as refused. With [`OnFull::EvictOldest`]
-    /// it does what [`Sender::send_batch`] does.
+    /// returns how many. The others stay in the vector; they count as refused. With
+    /// [`OnFull::EvictOldest`] it does what [`Sender::send_batch`] does.
     ///
     /// # Errors
     /// [`Closed`] if the mailbox is closed; the vector is as it was.
@@ -134,7 +134,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how many.
+    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how
+    /// many.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.

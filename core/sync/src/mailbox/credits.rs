@@ -15,15 +15,16 @@
 //!
 //! **Invariants.**
 //! - C1 `used <= capacity` and `permits out + replies queued <= replies`.
-//! - C2 A send is accepted by a read-modify-write that finds `closed` unset, a permit by one that finds
-//!   `gone` unset. So all that is accepted precedes the closing in the word's modification order.
-//! - C3 By C2, once a load finds the mailbox closed with no request, permit or reply, none can follow:
-//!   only the receiver lowers `used`, and it has taken everything that was accepted.
+//! - C2 A send is accepted by a read-modify-write that finds `closed` unset, a permit by one that
+//!   finds `gone` unset. So all that is accepted precedes the closing in the word's modification
+//!   order.
+//! - C3 By C2, once a load finds the mailbox closed with no request, permit or reply, none can
+//!   follow: only the receiver lowers `used`, and it has taken everything that was accepted.
 //!
 //! **Memory order.** Items are handed over by the queue, not by this word, so counting is relaxed.
 //! Closing and dropping a permit release, the look that ends the stream acquires: who learns that
-//! nothing more comes sees what happened before that was decided. All changes are read-modify-writes,
-//! so a release is not cut off by the relaxed changes that follow it.
+//! nothing more comes sees what happened before that was decided. All changes are
+//! read-modify-writes, so a release is not cut off by the relaxed changes that follow it.
 
 use crate::primitives::Ordering::{Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, Primitives};
@@ -93,8 +94,8 @@ impl<P: Primitives> Credits<P> {
         .map_or_else(|answer| answer, |word| Answer::Accepted(depth(word)))
     }
 
-    /// Takes credits for as many of `wanted` requests as there is room for (C2): how many, at least one, and
-    /// what is queued with them; or why not.
+    /// Takes credits for as many of `wanted` requests as there is room for (C2): how many, at least
+    /// one, and what is queued with them; or why not.
     pub(super) fn accept_some(&self, wanted: usize) -> Result<(usize, u64), Answer> {
         let mut count = 0;
         let word = self.update(|word| {
@@ -107,9 +108,9 @@ impl<P: Primitives> Credits<P> {
         Ok((count as usize, depth(word)))
     }
 
-    /// As `accept`; but `Full` says that, in the word's modification order, the mailbox was full *and
-    /// open*. The caller holds the consumer's lock, so that it stays full: it may evict the oldest
-    /// request, keep its credit, and is then accepted as of this moment (C2).
+    /// As `accept`; but `Full` says that, in the word's modification order, the mailbox was full
+    /// *and open*. The caller holds the consumer's lock, so that it stays full: it may evict the
+    /// oldest request, keep its credit, and is then accepted as of this moment (C2).
     pub(super) fn accept_or_confirm_full(&self) -> Answer {
         let mut full = false;
         let updated = self.update(|word| {
@@ -142,8 +143,8 @@ impl<P: Primitives> Credits<P> {
         .is_ok()
     }
 
-    /// Turns a permit into a queued reply and returns the depth with it, or returns its slot and `None`
-    /// if the receiver is gone.
+    /// Turns a permit into a queued reply and returns the depth with it, or returns its slot and
+    /// `None` if the receiver is gone.
     pub(super) fn use_permit(&self) -> Option<u64> {
         let used = self.update(|word| {
             if word & GONE == 0 { Ok(word - PERMIT + REPLY) } else { Err(Answer::Closed) }

@@ -1,13 +1,13 @@
 //! Taking turns at the receiver's side of a mailbox whose senders evict.
 //!
-//! **Contract.** Whoever takes from the queue, the receiver or an evictor, holds one lock for that one item
-//! (I3, I5 of the module above). The lock is never held across a wait.
+//! **Contract.** Whoever takes from the queue, the receiver or an evictor, holds one lock for that
+//! one item (I3, I5 of the module above). The lock is never held across a wait.
 //!
-//! A lock goes to whoever runs. On a core that they share, a busy sender would leave the receiver no more
-//! than the moments at which it happens to be interrupted without the lock. So an evictor yields, without
-//! the lock and after it has linked its item, each time that evictors have taken [`PATIENCE`] requests since
-//! the receiver looked last: a receiver that waits for its turn runs then, and finds the mailbox full. What
-//! is accepted, evicted or received does not depend on it.
+//! A lock goes to whoever runs. On a core that they share, a busy sender would leave the receiver
+//! no more than the moments at which it happens to be interrupted without the lock. So an evictor
+//! yields, without the lock and after it has linked its item, each time that evictors have taken
+//! [`PATIENCE`] requests since the receiver looked last: a receiver that waits for its turn runs
+//! then, and finds the mailbox full. What is accepted, evicted or received does not depend on it.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,8 @@ use super::credits::Answer;
 use super::{Envelope, Shared};
 use crate::primitives::{Mutex, Primitives};
 
-/// So many evictions without a look of the receiver, and each time as many more, make an evictor yield.
+/// So many evictions without a look of the receiver, and each time as many more, make an evictor
+/// yield.
 const PATIENCE: u32 = 64;
 
 /// What is reached under the lock, beside the queue.

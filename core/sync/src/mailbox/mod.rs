@@ -2,8 +2,9 @@
 //!
 //! **Contract.** Items are received in the order in which they were accepted from each sender, each
 //! exactly once. The capacity bounds the requests; replies have slots of their own, reserved before
-//! the question is asked ([`Receiver::permit`]), so that answering never blocks and two services that
-//! write to each other cannot block each other in a circle. Nodes are recycled, within a bound (`nodes`).
+//! the question is asked ([`Receiver::permit`]), so that answering never blocks and two services
+//! that write to each other cannot block each other in a circle. Nodes are recycled, within a bound
+//! (`nodes`).
 //!
 //! | call | when full | blocks | woken by |
 //! |---|---|---|---|
@@ -18,38 +19,43 @@
 //! | `closed`, `closed_timeout` | | until closed; at most the time given | close |
 //! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
-//! **Credits come back in batches.** Every send takes a credit from one word. The receiver returns credits by
-//! the batch, and wakes blocked senders once per batch, so that the two sides do not fight over the word for
-//! every item. With [`OnFull::Block`] and a capacity from 16 on, a batch is an eighth of the capacity: fewer
-//! than that many places may be free and not yet given back, so a send may find the mailbox full a little
-//! early, and a blocked sender is woken a little late. Nothing stays behind: the receiver returns all it has
-//! before it says that the mailbox is empty, before it sleeps, at the end of `drain` and `recv_batch`, before
-//! it reserves a permit, and in its drop. A receiver that takes an item and then waits for something else than
-//! this mailbox does keep up to a batch less one. With the other policies, and below 16, each credit
-//! returns at once.
+//! **Credits come back in batches.** Every send takes a credit from one word. The receiver returns
+//! credits by the batch, and wakes blocked senders once per batch, so that the two sides do not
+//! fight over the word for every item. With [`OnFull::Block`] and a capacity from 16 on, a batch is
+//! an eighth of the capacity: fewer than that many places may be free and not yet given back, so a
+//! send may find the mailbox full a little early, and a blocked sender is woken a little late.
+//! Nothing stays behind: the receiver returns all it has before it says that the mailbox is empty,
+//! before it sleeps, at the end of `drain` and `recv_batch`, before it reserves a permit, and in
+//! its drop. A receiver that takes an item and then waits for something else than this mailbox does
+//! keep up to a batch less one. With the other policies, and below 16, each credit returns at once.
 //!
 //! **The end.** `close` (by any side), or the drop of the last sender: from then on no request is
-//! accepted (it comes back as `Closed(item)`), every accepted one is still received, permits that are
-//! out still deliver, and only when all of this is through does `recv` return [`Closed`]. The drop of
-//! the receiver closes, drops what was accepted and makes `Permit::send` fail; it waits for senders
-//! that have been accepted and are about to link (a few instructions of theirs).
+//! accepted (it comes back as `Closed(item)`), every accepted one is still received, permits that
+//! are out still deliver, and only when all of this is through does `recv` return [`Closed`]. The
+//! drop of the receiver closes, drops what was accepted and makes `Permit::send` fail; it waits for
+//! senders that have been accepted and are about to link (a few instructions of theirs).
 //!
 //! **Invariants.**
-//! - I1 What is accepted, and when nothing more can come, is decided by one word: see `credits`, C1-C3.
-//! - I2 An accepted item (of a batch: all that are accepted with it) is linked before its sender does
-//!   anything else, and the receiver is notified after the link. So the receiver may sleep on a queue that is busy (see `queue`).
-//! - I3 The consumer's side of the queue is touched by the receiver, which is one thread at a time; with
-//!   `EvictOldest`, by whoever holds the `consumer` lock. The lock is never held across a wait.
-//! - I4 The receiver withholds at most `batch - 1` credits, and none when it returns `None` from a look that
-//!   may be followed by sleep. Returned credits are followed by as many wake-ups on `not_full`.
+//! - I1 What is accepted, and when nothing more can come, is decided by one word: see `credits`,
+//!   C1-C3.
+//! - I2 An accepted item (of a batch: all that are accepted with it) is linked before its sender
+//!   does anything else, and the receiver is notified after the link. So the receiver may sleep on
+//!   a queue that is busy (see `queue`).
+//! - I3 The consumer's side of the queue is touched by the receiver, which is one thread at a time;
+//!   with `EvictOldest`, by whoever holds the `consumer` lock. The lock is never held across a
+//!   wait.
+//! - I4 The receiver withholds at most `batch - 1` credits, and none when it returns `None` from a
+//!   look that may be followed by sleep. Returned credits are followed by as many wake-ups on
+//!   `not_full`.
 //! - I5 An evictor is accepted when it finds the mailbox full and open in one read-modify-write; it
 //!   holds the consumer's lock, so the oldest request is its to take, and that one's credit its to
 //!   keep. Replies in front of it move to a side list, from which the receiver takes first.
 //! - I6 After the receiver's drop nothing accepted is left: accepting and `gone` are ordered by the
 //!   same word (C2), and the drop waits until all that was accepted has been linked.
 //!
-//! **Memory order.** An item is handed over by its link (`queue`); sleeping and waking by the notifier's
-//! fences; the end by the credit word. This file has one ordering of its own, at the sender count.
+//! **Memory order.** An item is handed over by its link (`queue`); sleeping and waking by the
+//! notifier's fences; the end by the credit word. This file has one ordering of its own, at the
+//! sender count.
 
 mod batch;
 mod credits;
@@ -132,9 +138,9 @@ pub fn mailbox<P: Primitives, T: Send>(
     mailbox_on(P::arc(EventNotifier::new()), capacity, replies, on_full)
 }
 
-/// Returns a mailbox like [`mailbox`], whose receiver is woken through `notifier`. Several mailboxes
-/// *of one receiving thread* may share one: that thread then waits for all of them at once, with
-/// `notifier.wait_until(|| ..)` over their `try_recv`.
+/// Returns a mailbox like [`mailbox`], whose receiver is woken through `notifier`. Several
+/// mailboxes *of one receiving thread* may share one: that thread then waits for all of them at
+/// once, with `notifier.wait_until(|| ..)` over their `try_recv`.
 ///
 /// # Panics
 /// As [`mailbox`].
@@ -221,8 +227,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.queue.is_busy()
     }
 
-    /// Returns the oldest item, or that nothing more can come; `None`: wait. Receiver only, like all that
-    /// have a `hand`, which is the receiver's.
+    /// Returns the oldest item, or that nothing more can come; `None`: wait. Receiver only, like
+    /// all that have a `hand`, which is the receiver's.
     fn poll(&self, hand: &Cell<Withheld>) -> Option<Result<T, Closed>> {
         match self.take(hand) {
             Some(item) => {
@@ -401,8 +407,8 @@ impl<P: Primitives, T: Send> Drop for Sender<P, T> {
         if !P::reporting() {
             self.stash.empty_into(self.shared.queue.cache());
         }
-        // ORDERING: pairs with itself in the other senders: what they did happens before the closing,
-        // hence before the receiver's `Closed`.
+        // ORDERING: pairs with itself in the other senders: what they did happens before the
+        // closing, hence before the receiver's `Closed`.
         if self.shared.senders.fetch_sub(1, AcqRel) == 1 {
             self.shared.close(false);
         }
@@ -481,8 +487,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared.poll(&self.withheld)
     }
 
-    /// Returns that there is an item, or that nothing more can come; `None`: wait. Not where there are
-    /// evictors.
+    /// Returns that there is an item, or that nothing more can come; `None`: wait. Not where there
+    /// are evictors.
     #[inline]
     fn ready(&self) -> Option<Result<Front<P, Envelope<T>>, Closed>> {
         match self.shared.queue.front() {

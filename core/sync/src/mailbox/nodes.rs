@@ -1,8 +1,8 @@
 //! Nodes of a mailbox's queue, and where the spare ones wait.
 //!
 //! **Contract.** A sender gets a node from its [`Stash`], and the consumer gives it back to the
-//! [`NodeCache`] when the item has been taken. Neither blocks; where there is nothing to recycle a node is
-//! allocated, and where there is no room for a spare one it is freed.
+//! [`NodeCache`] when the item has been taken. Neither blocks; where there is nothing to recycle a
+//! node is allocated, and where there is no room for a spare one it is freed.
 //!
 //! ```text
 //!   cache   [ chain ] [ chain ] [ null  ] . . .      chain: node --next--> node --next--> . . . null
@@ -11,8 +11,8 @@
 //!   stash   node --next--> node            nodes that the consumer has passed, in the order of use
 //! ```
 //!
-//! Spare nodes travel in chains, so that the cache is touched once in [`NodeCache::chain`] items; and in the
-//! order in which they were used, so that they lie in memory as they are used.
+//! Spare nodes travel in chains, so that the cache is touched once in [`NodeCache::chain`] items;
+//! and in the order in which they were used, so that they lie in memory as they are used.
 //!
 //! | word | value | meaning | who leaves it |
 //! |---|---|---|---|
@@ -22,16 +22,16 @@
 //! | | null or a chain | | who swaps `BUSY` in: the chain is its own |
 //!
 //! **Invariants.**
-//! - N1 A spare node is in one chain, and a chain is in one place, one stash, or one thread's hands. It
-//!   leaves a word by a swap and enters it by an exchange with null, or by the store of the thread that has
-//!   swapped `BUSY` in: so it is handed over whole, to one thread.
+//! - N1 A spare node is in one chain, and a chain is in one place, one stash, or one thread's
+//!   hands. It leaves a word by a swap and enters it by an exchange with null, or by the store of
+//!   the thread that has swapped `BUSY` in: so it is handed over whole, to one thread.
 //! - N2 A spare node holds no item.
-//! - N3 At most [`PLACES`] chains are spare, of at most `chain` nodes each; and less than one in each stash
-//!   and at the consumer. `PLACES * chain` is at most [`MAX_SPARE`], and at most the capacity. A mailbox of
-//!   less than [`PLACES`] requests keeps none.
+//! - N3 At most [`PLACES`] chains are spare, of at most `chain` nodes each; and less than one in
+//!   each stash and at the consumer. `PLACES * chain` is at most [`MAX_SPARE`], and at most the
+//!   capacity. A mailbox of less than [`PLACES`] requests keeps none.
 //!
-//! **Memory order.** Who puts a chain down releases its `next`s, and all uses of its nodes before; who takes
-//! it acquires.
+//! **Memory order.** Who puts a chain down releases its `next`s, and all uses of its nodes before;
+//! who takes it acquires.
 
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -109,11 +109,12 @@ impl<P: Primitives, T> NodeCache<P, T> {
     /// Keeps a chain, or frees it if there is no place.
     ///
     /// # Safety
-    /// The chain is the caller's (N1), of nodes without items (N2), at most [`NodeCache::chain`] of them.
+    /// The chain is the caller's (N1), of nodes without items (N2), at most [`NodeCache::chain`] of
+    /// them.
     unsafe fn put(&self, chain: *mut Node<P, T>) {
         for place in &self.places {
-            // ORDERING: none needed, the exchange decides. Its success pairs with the acquiring swap in
-            // `take`.
+            // ORDERING: none needed, the exchange decides. Its success pairs with the acquiring
+            // swap in `take`.
             if place.load(Relaxed).is_null()
                 && place.compare_exchange(ptr::null_mut(), chain, Release, Relaxed).is_ok()
             {
@@ -175,7 +176,8 @@ impl<P: Primitives, T> Stash<P, T> {
         if cache.chain == 0 {
             return Node::allocate();
         }
-        // ORDERING: pairs with the releasing store below, if another thread sends through the same end.
+        // ORDERING: pairs with the releasing store below, if another thread sends through the same
+        // end.
         let mut node = self.chain.swap(Self::BUSY, Acquire);
         if node == Self::BUSY {
             return Node::allocate();

@@ -1,4 +1,5 @@
-//! Reply slots that are reserved before the question is asked; see the module above, and C1 of `credits`.
+//! Reply slots that are reserved before the question is asked; see the module above, and C1 of
+//! `credits`.
 
 use super::Shared;
 use crate::error::SendError;

@@ -1,8 +1,8 @@
 //! A linked queue with many producers and one consumer at a time.
 //!
 //! **Contract.** [`Queue::push`] never blocks and never fails. [`Queue::front`], [`Queue::pop`] and
-//! [`Queue::is_busy`] belong to the consumer: calls of them may not overlap, and one must happen before the
-//! next.
+//! [`Queue::is_busy`] belong to the consumer: calls of them may not overlap, and one must happen
+//! before the next.
 //!
 //! ```text
 //!   oldest . . . . . head (consumer)                                  tail (producers)
@@ -13,18 +13,22 @@
 //! ```
 //!
 //! **Invariants.**
-//! - Q1 `tail` points at the node that was pushed last; `head` at a node whose item has been taken (or that
-//!   never had one, at first). A node is reachable from `head` once its predecessor's `next` is set.
-//! - Q2 In the queue a node's `next` is written once, by the producer whose swap returned that node, and
-//!   this is that producer's last access to it. Within a chain it was written before the chain was linked.
-//! - Q3 The consumer gives a node away only after it has read its `next` as non-null; by Q2 nobody touches
-//!   it afterwards. Until then the nodes from `oldest` to `head`, `taken` of them and `head`, are its own.
-//! - Q4 An item is written before its node is published, and touched only by the consumer thereafter. It is
-//!   moved out once: by the `pop` that makes its node the head.
+//! - Q1 `tail` points at the node that was pushed last; `head` at a node whose item has been taken
+//!   (or that never had one, at first). A node is reachable from `head` once its predecessor's
+//!   `next` is set.
+//! - Q2 In the queue a node's `next` is written once, by the producer whose swap returned that
+//!   node, and this is that producer's last access to it. Within a chain it was written before the
+//!   chain was linked.
+//! - Q3 The consumer gives a node away only after it has read its `next` as non-null; by Q2 nobody
+//!   touches it afterwards. Until then the nodes from `oldest` to `head`, `taken` of them and
+//!   `head`, are its own.
+//! - Q4 An item is written before its node is published, and touched only by the consumer
+//!   thereafter. It is moved out once: by the `pop` that makes its node the head.
 //!
-//! **Busy is not empty.** Between the swap and the link the queue holds items that `pop` cannot reach,
-//! among them items of producers that came later and are done. `pop` returns `None`; `is_busy` tells
-//! the difference. A producer notifies after it has linked, so one may sleep on a busy queue.
+//! **Busy is not empty.** Between the swap and the link the queue holds items that `pop` cannot
+//! reach, among them items of producers that came later and are done. `pop` returns `None`;
+//! `is_busy` tells the difference. A producer notifies after it has linked, so one may sleep on a
+//! busy queue.
 //!
 //! Reference: D. Vyukov's non-intrusive multi-producer single-consumer node queue.
 
@@ -61,8 +65,8 @@ pub(super) struct Queue<P: Primitives, T> {
     common: Stash<P, T>,
 }
 
-// SAFETY: `consumer` and the items are the consumer's, whose calls are ordered (contract, Q4); all else is
-// atomic. Items travel from thread to thread, hence `T: Send`.
+// SAFETY: `consumer` and the items are the consumer's, whose calls are ordered (contract, Q4); all
+// else is atomic. Items travel from thread to thread, hence `T: Send`.
 unsafe impl<P: Primitives, T: Send> Send for Queue<P, T> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives, T: Send> Sync for Queue<P, T> {}
@@ -91,7 +95,8 @@ impl<P: Primitives, T> Queue<P, T> {
         self.push(&self.common, item);
     }
 
-    /// Appends an item, in a node from `stash`. Any thread; the caller notifies the consumer afterwards.
+    /// Appends an item, in a node from `stash`. Any thread; the caller notifies the consumer
+    /// afterwards.
     #[inline]
     pub(super) fn push(&self, stash: &Stash<P, T>, item: T) {
         let node = stash.node(&self.cache);
@@ -125,11 +130,12 @@ impl<P: Primitives, T> Queue<P, T> {
         }
     }
 
-    /// Appends a chain from `first` to `last`, which are this thread's, `last` with nothing behind it.
+    /// Appends a chain from `first` to `last`, which are this thread's, `last` with nothing behind
+    /// it.
     #[inline]
     fn link(&self, first: *mut Node<P, T>, last: *mut Node<P, T>) {
-        // ORDERING: release publishes the last node's own fields to the producer that will link behind
-        // it; acquire is the other end of this, for the node that is returned.
+        // ORDERING: release publishes the last node's own fields to the producer that will link
+        // behind it; acquire is the other end of this, for the node that is returned.
         let before = self.tail.swap(last, AcqRel);
         // SAFETY: `before` is alive: its `next` is null until we set it (Q2, Q3).
         let before = unsafe { &*before };
@@ -164,11 +170,11 @@ impl<P: Primitives, T> Queue<P, T> {
         item
     }
 
-    /// Returns whether there are items that are not linked yet. Consumer only, after `front` has returned
-    /// `None`.
+    /// Returns whether there are items that are not linked yet. Consumer only, after `front` has
+    /// returned `None`.
     pub(super) fn is_busy(&self) -> bool {
-        // ORDERING: none needed: a push that happened before this call is seen by coherence, of others
-        // nothing is promised.
+        // ORDERING: none needed: a push that happened before this call is seen by coherence, of
+        // others nothing is promised.
         self.tail.load(Relaxed) != self.consumer().head
     }
 

@@ -1,12 +1,13 @@
 //! The ends of a mailbox for tasks: a task waits where a thread would block.
 //!
-//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; a task on any
-//! runtime may talk to a plain thread, and a mailbox may have senders of both kinds. A future is cancelled
-//! by its drop. For a time limit, let the runtime drop it: `timeout(limit, receiver.recv_async())`.
+//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; a task
+//! on any runtime may talk to a plain thread, and a mailbox may have senders of both kinds. A
+//! future is cancelled by its drop. For a time limit, let the runtime drop it:
+//! `timeout(limit, receiver.recv_async())`.
 //!
 //! **Invariants** (I1-I6: see the module above).
-//! - A1 Accepting and linking, and taking and returning, are one poll: a future that is dropped is before
-//!   them, or has returned. So it is never half sent, and what was taken has been returned.
+//! - A1 Accepting and linking, and taking and returning, are one poll: a future that is dropped is
+//!   before them, or has returned. So it is never half sent, and what was taken has been returned.
 //! - A2 An item waits inside the future that is to send it, and is dropped with it.
 
 use crate::error::{Closed, SendError};
@@ -36,9 +37,10 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Suspends the task until there is an item, and returns the oldest; the task is woken by what wakes
-    /// [`Receiver::recv`]. Receivers that share a notifier are awaited through [`crate::select`]: of
-    /// several futures at once, a notification might choose the wrong one (R1 of the notifier).
+    /// Suspends the task until there is an item, and returns the oldest; the task is woken by what
+    /// wakes [`Receiver::recv`]. Receivers that share a notifier are awaited through
+    /// [`crate::select`]: of several futures at once, a notification might choose the wrong one (R1
+    /// of the notifier).
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.

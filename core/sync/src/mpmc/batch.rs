@@ -1,6 +1,7 @@
 //! Batches of a pool's queue: many items, one lock, one notification.
 //!
-//! I1 to I6: see the module above. A batch is to it what so many items are, one right after the other.
+//! I1 to I6: see the module above. A batch is to it what so many items are, one right after the
+//! other.
 
 use crate::error::Closed;
 use crate::policy::Backpressure;
@@ -20,7 +21,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(count)
     }
 
-    /// Appends the oldest items, at most `max`, for which `items` has room, and returns how many; 0: wait.
+    /// Appends the oldest items, at most `max`, for which `items` has room, and returns how many;
+    /// 0: wait.
     fn receive_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
         let Some(mut turn) = self.visit(max)? else { return Ok(0) };
         (0..turn.count).for_each(|_| items.push(self.take(&mut turn.side)));
@@ -42,11 +44,12 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends items from the front of the vector as the policy says, and returns how many: with
     /// [`Backpressure::Block`] all of them, with `Refuse` as many as there is room for. What is not
-    /// accepted stays in the vector. Each time that it has filled the queue it wakes a receiver for each
-    /// item; blocks like [`Sender::send`] in between, and other senders' items may come there.
+    /// accepted stays in the vector. Each time that it has filled the queue it wakes a receiver for
+    /// each item; blocks like [`Sender::send`] in between, and other senders' items may come there.
     ///
     /// # Errors
-    /// [`Closed`] if the queue is or gets closed; the items that were not accepted are in the vector.
+    /// [`Closed`] if the queue is or gets closed; the items that were not accepted are in the
+    /// vector.
     ///
     /// ```
     /// use blocksmith_sync::mpmc::mpmc;
@@ -84,7 +87,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends like [`Sender::send_batch`], and suspends the task where that would block.
     ///
     /// # Errors
-    /// [`Closed`] if the queue is or gets closed; the items that were not accepted are in the vector.
+    /// [`Closed`] if the queue is or gets closed; the items that were not accepted are in the
+    /// vector.
     ///
     /// # Cancel safety
     /// What has been sent when it is dropped has been sent; all the rest is in the vector.
@@ -101,8 +105,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how many.
-    /// It reserves room for as many as there can be, and wakes one sender for each.
+    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how
+    /// many. It reserves room for as many as there can be, and wakes one sender for each.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.

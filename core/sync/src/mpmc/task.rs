@@ -1,9 +1,9 @@
 //! The ends of a pool's queue for tasks: a task waits where a thread would block.
 //!
-//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; tasks and
-//! threads may send and receive side by side. A future is cancelled by its drop; putting an item in and
-//! taking one out are each within one poll, so that a future that is dropped is before that, or has
-//! returned. A notification that had chosen it goes on to another waiter.
+//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; tasks
+//! and threads may send and receive side by side. A future is cancelled by its drop; putting an
+//! item in and taking one out are each within one poll, so that a future that is dropped is before
+//! that, or has returned. A notification that had chosen it goes on to another waiter.
 
 use crate::error::{Closed, SendError};
 use crate::policy::Backpressure;
@@ -31,8 +31,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Suspends the task until there is an item for this receiver, and returns the oldest; the task is
-    /// woken by what wakes [`Receiver::recv`].
+    /// Suspends the task until there is an item for this receiver, and returns the oldest; the task
+    /// is woken by what wakes [`Receiver::recv`].
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
@@ -57,7 +57,8 @@ mod tests {
         future
     }
 
-    /// One place: a send that is dropped while it waits has sent nothing. The futures may change threads.
+    /// One place: a send that is dropped while it waits has sent nothing. The futures may change
+    /// threads.
     #[test]
     fn a_cancelled_send_leaves_nothing() {
         let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Block);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 const ITEMS: u32 = 100_000;
 
-/// Four senders and four receivers through one, three and 64 places: each item arrives once, and each
-/// receiver sees the items of a sender in order.
+/// Four senders and four receivers through one, three and 64 places: each item arrives once, and
+/// each receiver sees the items of a sender in order.
 #[test]
 fn every_item_arrives_once_and_in_its_senders_order() {
     for capacity in [1, 3, 64] {
@@ -100,7 +100,8 @@ fn the_last_sender_closes() {
     assert_eq!((receiver.recv(), receiver.recv(), other.recv()), (Ok(1), Err(Closed), Err(Closed)));
 }
 
-/// A sender blocks while the receivers go, one after the other; the owners of the items are counted.
+/// A sender blocks while the receivers go, one after the other; the owners of the items are
+/// counted.
 #[test]
 fn the_last_receiver_wakes_senders_and_drops_items_once() {
     let value = Arc::new(());

@@ -2,8 +2,8 @@
 //!
 //! **Contract.** [`EventNotifier::until`] is [`EventNotifier::wait_until`] for a task. It needs no
 //! runtime: whoever polls it gives the waker. It is cancelled by being dropped, at any moment; what
-//! that does to the condition is nothing, since a condition that has returned `Some` ends the future in
-//! the same poll.
+//! that does to the condition is nothing, since a condition that has returned `Some` ends the
+//! future in the same poll.
 //!
 //! | the entry | when | by whom |
 //! |---|---|---|
@@ -13,22 +13,23 @@
 //! | goes | the condition held, or the future is dropped | the task |
 //!
 //! **Invariants** (I1, I4, I5: see the module above).
-//! - T1 Entries are ordered by their tickets, and a ticket is given once: a task whose ticket is missing
-//!   has been chosen.
-//! - T2 A task that has been chosen evaluates the condition once more, or passes the notification on. It
-//!   passes it on too where it cannot tell whether its last evaluation came before or after the choice:
-//!   one wake-up too many, never one too few.
-//! - T3 While the list is locked, no waker is cloned, woken or dropped: that is foreign code, which may
-//!   drop futures of this list.
-//! - T4 The list is as long as there are futures that wait. Empty, it has allocated nothing until the
-//!   first of them came, and keeps its memory from then on.
+//! - T1 Entries are ordered by their tickets, and a ticket is given once: a task whose ticket is
+//!   missing has been chosen.
+//! - T2 A task that has been chosen evaluates the condition once more, or passes the notification
+//!   on. It passes it on too where it cannot tell whether its last evaluation came before or after
+//!   the choice: one wake-up too many, never one too few.
+//! - T3 While the list is locked, no waker is cloned, woken or dropped: that is foreign code, which
+//!   may drop futures of this list.
+//! - T4 The list is as long as there are futures that wait. Empty, it has allocated nothing until
+//!   the first of them came, and keeps its memory from then on.
 //!
-//! **Memory order.** A task registers under the lock, passes fence (W), and looks again: the argument of
-//! the module above holds for it as for a thread. From then on it needs no fence. A notification whose
-//! fence (N) follows (W) sees an entry in the count, and takes the lock. If it takes this entry before
-//! the task has put its new waker there, the task finds no entry, and the lock orders what it reads next
-//! after the publication; if it takes it later, it wakes the new waker. If it sees no entry any more,
-//! somebody else has chosen the task, which will register again, pass a fence (W), and look.
+//! **Memory order.** A task registers under the lock, passes fence (W), and looks again: the
+//! argument of the module above holds for it as for a thread. From then on it needs no fence. A
+//! notification whose fence (N) follows (W) sees an entry in the count, and takes the lock. If it
+//! takes this entry before the task has put its new waker there, the task finds no entry, and the
+//! lock orders what it reads next after the publication; if it takes it later, it wakes the new
+//! waker. If it sees no entry any more, somebody else has chosen the task, which will register
+//! again, pass a fence (W), and look.
 
 use core::fmt;
 use core::future::Future;
@@ -67,8 +68,8 @@ impl Tasks {
         ticket
     }
 
-    /// Exchanges the waker of an entry and returns the other one: the old, or, if there is no such entry,
-    /// the new.
+    /// Exchanges the waker of an entry and returns the other one: the old, or, if there is no such
+    /// entry, the new.
     fn replace(&mut self, ticket: u64, waker: Waker) -> Result<Waker, Waker> {
         match self.find(ticket) {
             Some((list, place)) => Ok(core::mem::replace(&mut list.entries[place].waker, waker)),
@@ -102,13 +103,13 @@ impl Tasks {
 }
 
 impl<P: Primitives> EventNotifier<P> {
-    /// Returns a future of what is in the `Some` that `condition` returns. Whoever makes the condition
-    /// true wakes the task by a notification. The condition runs at least once in each poll; it must
-    /// not block, and must leave nothing behind when it returns `None`.
+    /// Returns a future of what is in the `Some` that `condition` returns. Whoever makes the
+    /// condition true wakes the task by a notification. The condition runs at least once in each
+    /// poll; it must not block, and must leave nothing behind when it returns `None`.
     ///
     /// # Cancel safety
-    /// The future can be dropped at any moment. A notification that had chosen it goes on to another
-    /// waiter.
+    /// The future can be dropped at any moment. A notification that had chosen it goes on to
+    /// another waiter.
     ///
     /// # Panics
     /// When polled, if [`MAX_TASKS`] tasks are registered already.
@@ -132,7 +133,8 @@ impl<P: Primitives> EventNotifier<P> {
         Until { notifier: self, condition, ticket: None }
     }
 
-    /// Chooses the `count` tasks that have waited longest, of those that wait now, and wakes them (I5).
+    /// Chooses the `count` tasks that have waited longest, of those that wait now, and wakes them
+    /// (I5).
     pub(super) fn wake_tasks(&self, count: u32) {
         // Bounded: a task that is woken and registers again gets a ticket that is not below `end`.
         let mut end = None;
@@ -285,7 +287,8 @@ mod tests {
         assert!(notifier.tasks.lock().unwrap().0.is_none());
     }
 
-    /// Three tasks, one notification for one and one for all: the oldest goes first, each goes once.
+    /// Three tasks, one notification for one and one for all: the oldest goes first, each goes
+    /// once.
     #[test]
     fn tasks_are_chosen_in_order() {
         let notifier = Notifier::new();

@@ -196,8 +196,8 @@ fn figures(notifier: &EventNotifier<Counting>) -> (u32, u32, u32) {
     (notifier.epoch.wakes.load(Relaxed), wakes(waiters), sleepers(waiters))
 }
 
-/// A thread sleeps, is woken, and does not get to run: of five publications with their notifications the
-/// first wakes it. When it runs it finds all five.
+/// A thread sleeps, is woken, and does not get to run: of five publications with their
+/// notifications the first wakes it. When it runs it finds all five.
 #[test]
 fn until_the_woken_thread_runs_one_wake_is_enough() {
     let shared = Arc::new((AtomicUsize::new(0), EventNotifier::<Counting>::new()));
@@ -219,7 +219,8 @@ fn until_the_woken_thread_runs_one_wake_is_enough() {
     assert_eq!(figures(changed), (1, 0, 0));
 }
 
-/// Three threads sleep; as many are woken as notifications ask for, and no more calls made than that takes.
+/// Three threads sleep; as many are woken as notifications ask for, and no more calls made than
+/// that takes.
 #[test]
 fn each_sleeper_is_woken_once() {
     let shared = Arc::new((AtomicUsize::new(0), EventNotifier::<Counting>::new()));
@@ -244,8 +245,8 @@ fn each_sleeper_is_woken_once() {
     assert_eq!(figures(changed), (2, 0, 0));
 }
 
-/// Tokens of one thread, in all the ways that they end: what is on its way is taken off, never less than
-/// nothing, and a token that comes later is woken again.
+/// Tokens of one thread, in all the ways that they end: what is on its way is taken off, never less
+/// than nothing, and a token that comes later is woken again.
 #[test]
 fn a_token_that_goes_takes_a_wake_off() {
     let notifier = EventNotifier::<Counting>::new();

@@ -1,5 +1,5 @@
-//! The ring itself: its two lines, its places, its end. Contract, invariants and memory order: the module
-//! above, whose I1 to I6 are cited here.
+//! The ring itself: its two lines, its places, its end. Contract, invariants and memory order: the
+//! module above, whose I1 to I6 are cited here.
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -62,7 +62,8 @@ impl<P: Primitives> Side<P> {
         self.gone.add(1);
     }
 
-    // Field by field: read as a whole right after a part of it was written, it would wait for that store.
+    // Field by field: read as a whole right after a part of it was written, it would wait for that
+    // store.
 
     /// Returns this side's index. By this side alone, like the three below.
     #[inline]
@@ -104,8 +105,8 @@ pub(super) struct Shared<P: Primitives, T: Send> {
     pub(super) on_full: Backpressure,
 }
 
-// SAFETY: a place is reached by one side at a time (I2, I5), what a side knows by its one thread; all else
-// is atomic. Items travel from thread to thread, hence `T: Send`.
+// SAFETY: a place is reached by one side at a time (I2, I5), what a side knows by its one thread;
+// all else is atomic. Items travel from thread to thread, hence `T: Send`.
 unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
@@ -162,13 +163,13 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     /// Moves an item out of its place. By the side that owns the item; the index moves afterwards.
     #[inline]
     fn take(&self, index: usize) -> T {
-        // SAFETY: the place holds an item (I1); it is the receiver's (I2), or the sender takes back what
-        // the receiver never touches (I5). The index moves, so that it is moved out once.
+        // SAFETY: the place holds an item (I1); it is the receiver's (I2), or the sender takes back
+        // what the receiver never touches (I5). The index moves, so that it is moved out once.
         self.place(index).with_mut(|place| unsafe { (*place).assume_init_read() })
     }
 
-    /// Returns for how many items there is room; looks at `head` if for fewer than `wanted` as far as is
-    /// known. Sender only.
+    /// Returns for how many items there is room; looks at `head` if for fewer than `wanted` as far
+    /// as is known. Sender only.
     #[inline]
     pub(super) fn room(&self, wanted: usize) -> Result<usize, Closed> {
         // ORDERING: none needed: publishing looks again (I4).
@@ -204,8 +205,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.receiving.own() != self.receiving.seen()
     }
 
-    /// Returns for how many of `wanted` items there is room, at least for one; blocks until then. Sender
-    /// only.
+    /// Returns for how many of `wanted` items there is room, at least for one; blocks until then.
+    /// Sender only.
     #[inline]
     pub(super) fn wait_for_room(&self, wanted: usize) -> Result<usize, Closed> {
         self.not_full.wait_until(self.paced_room(wanted))
@@ -230,8 +231,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         )
     }
 
-    /// Publishes the `count` items that stand behind `tail`; returns whether they are accepted. If not,
-    /// `tail` is where it was, and they are the sender's to take back. Sender only.
+    /// Publishes the `count` items that stand behind `tail`; returns whether they are accepted. If
+    /// not, `tail` is where it was, and they are the sender's to take back. Sender only.
     #[inline]
     fn publish(&self, count: usize) -> bool {
         let before = self.sending.own();
@@ -253,7 +254,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         false
     }
 
-    /// Returns whether what was published up to `tail`, while the receiver closed, is accepted (I4).
+    /// Returns whether what was published up to `tail`, while the receiver closed, is accepted
+    /// (I4).
     #[cold]
     fn is_before_end(&self, tail: usize) -> bool {
         // ORDERING: fence (N) is the release half of this exchange; a failure hands nothing over.
@@ -284,8 +286,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Err(Closed)
     }
 
-    /// Returns how many items are there, 0: wait; looks at `tail` if fewer than `wanted` as far as is
-    /// known. Receiver only.
+    /// Returns how many items are there, 0: wait; looks at `tail` if fewer than `wanted` as far as
+    /// is known. Receiver only.
     #[inline]
     pub(super) fn ready(&self, wanted: usize) -> Result<usize, Closed> {
         let (head, seen) = (self.receiving.own(), self.receiving.seen());
@@ -305,7 +307,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         if depth == 0 && end != OPEN { Err(Closed) } else { Ok(depth) }
     }
 
-    /// Returns how many of `wanted` items are there, at least one; blocks until then. Receiver only.
+    /// Returns how many of `wanted` items are there, at least one; blocks until then. Receiver
+    /// only.
     #[inline]
     pub(super) fn wait_for_items(&self, wanted: usize) -> Result<usize, Closed> {
         self.not_empty.wait_until(self.paced_ready(wanted))
@@ -365,8 +368,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 
     pub(super) fn close_by_sender(&self) {
         let tail = self.sending.own();
-        // ORDERING: pairs with the acquiring loads of `end` in `ready` and `close_by_receiver`. If the
-        // receiver closes, it finds all that was accepted by itself (I4).
+        // ORDERING: pairs with the acquiring loads of `end` in `ready` and `close_by_receiver`. If
+        // the receiver closes, it finds all that was accepted by itself (I4).
         let _ = self.end.compare_exchange(OPEN, tail, Release, Relaxed);
         self.not_empty.notify_all();
     }
@@ -377,8 +380,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
             // ORDERING: pairs with the notifier's fence (N) in `publish`; see the module's text.
             P::fence(SeqCst);
             // ORDERING: pairs with the release in `publish`: the items up to there are in place.
-            // ORDERING(survives): the notification below begins with a SeqCst fence, which is an acquire
-            // fence too. Kept, so that receiving does not rest on how senders are woken.
+            // ORDERING(survives): the notification below begins with a SeqCst fence, which is an
+            // acquire fence too. Kept, so that receiving does not rest on how senders are woken.
             let tail = self.sending.index.load(Acquire);
             // ORDERING: none needed; `ready` acquires an index that the sender was first to set.
             let _ = self.end.compare_exchange(CLOSING, tail, Relaxed, Relaxed);
@@ -399,7 +402,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.receiving.gone.get() != 0
     }
 
-    /// What the sender sleeps on until the ring closes. It is one thread, so it waits for nothing else then.
+    /// What the sender sleeps on until the ring closes. It is one thread, so it waits for nothing
+    /// else then.
     pub(super) fn closing(&self) -> &EventNotifier<P> {
         &self.not_full
     }

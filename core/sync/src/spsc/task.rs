@@ -1,9 +1,9 @@
 //! The ends of a ring for tasks: a task waits where a thread would block.
 //!
-//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; one end may be
-//! a task's and the other a thread's. A future is cancelled by its drop. Seeing that there is room (that
-//! there is an item) changes nothing, and putting it in (taking it out) is one poll with it: a future
-//! that is dropped is before that, or has returned.
+//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; one
+//! end may be a task's and the other a thread's. A future is cancelled by its drop. Seeing that
+//! there is room (that there is an item) changes nothing, and putting it in (taking it out) is one
+//! poll with it: a future that is dropped is before that, or has returned.
 
 use crate::error::{Closed, SendError};
 use crate::notifier::EventNotifier;
@@ -39,7 +39,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends like [`Sender::send_batch`], and suspends the task where that would block.
     ///
     /// # Errors
-    /// [`Closed`] if the ring is or gets closed; the items that were not accepted are in the vector.
+    /// [`Closed`] if the ring is or gets closed; the items that were not accepted are in the
+    /// vector.
     ///
     /// # Cancel safety
     /// What has been sent when it is dropped has been sent; all the rest is in the vector.
@@ -60,8 +61,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Suspends the task until there is an item, and returns the oldest; the task is woken by what wakes
-    /// [`Receiver::recv`]. Receivers that share a notifier are awaited through [`crate::select`].
+    /// Suspends the task until there is an item, and returns the oldest; the task is woken by what
+    /// wakes [`Receiver::recv`]. Receivers that share a notifier are awaited through
+    /// [`crate::select`].
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
@@ -77,8 +79,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         })
     }
 
-    /// Suspends the task until there is an item, appends all that are there, at most `max`, and returns how
-    /// many. It wakes the sender once.
+    /// Suspends the task until there is an item, appends all that are there, at most `max`, and
+    /// returns how many. It wakes the sender once.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
@@ -130,7 +132,8 @@ mod tests {
         future
     }
 
-    /// One place: the second send is pending until an item is taken. The futures may change threads.
+    /// One place: the second send is pending until an item is taken. The futures may change
+    /// threads.
     #[test]
     fn a_send_waits_for_room() {
         let (mut sender, mut receiver) = spsc::<Std, u32>(1, Backpressure::Block);

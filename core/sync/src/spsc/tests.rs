@@ -117,7 +117,8 @@ fn close_delivers_what_was_accepted() {
     }
 }
 
-/// A sender blocks on a full ring while the receiver goes away; the owners of the items are counted.
+/// A sender blocks on a full ring while the receiver goes away; the owners of the items are
+/// counted.
 #[test]
 fn the_drop_of_the_receiver_wakes_the_sender_and_drops_items_once() {
     let value = Arc::new(());

@@ -130,8 +130,8 @@ fn a_wrong_number_of_deposits_is_named() {
     judge(&state, &block, process, named("Operations", cases));
 }
 
-/// A block of slot 10 with operations of every kind but deposits, two attestations and two exits among
-/// them; its state root is left out.
+/// A block of slot 10 with operations of every kind but deposits, two attestations and two exits
+/// among them; its state root is left out.
 fn full_block(state: &State) -> SignedBeaconBlock {
     let mut block = draft(state);
     let body = &mut block.body;

@@ -1,5 +1,5 @@
-//! Every condition of the specification's `process_*` functions, broken once on a real state: the error
-//! is its variant with the values that were compared, and its text says what was expected.
+//! Every condition of the specification's `process_*` functions, broken once on a real state: the
+//! error is its variant with the values that were compared, and its text says what was expected.
 
 mod block;
 mod epoch;
@@ -17,8 +17,8 @@ type Spoil<T> = fn(&mut State, &mut T);
 /// How a condition is broken, the error, and its text.
 type Case<T, E> = (Spoil<T>, E, String);
 
-/// Checks that `process` accepts `item` on `state`, and refuses it for the expected reason after each
-/// case's change.
+/// Checks that `process` accepts `item` on `state`, and refuses it for the expected reason after
+/// each case's change.
 fn judge<T: Clone, E: Debug + Display + PartialEq>(
     state: &State,
     item: &T,

@@ -33,8 +33,8 @@ pub(super) struct Scripted {
     pub(super) load: Load,
     /// Runs when an epoch is prepared, after the call has been told.
     pub(super) prepare: Prepare,
-    /// Runs for a batch of attestations before each of them, and after the last: with how many have been
-    /// verified.
+    /// Runs for a batch of attestations before each of them, and after the last: with how many have
+    /// been verified.
     pub(super) verify: Verify,
 }
 

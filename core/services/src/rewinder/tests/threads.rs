@@ -18,8 +18,8 @@ use crate::toy::{ToyAttestation, ToyBlock, ToyFault, ToyState};
 type Services = (Blocksmith<Std, Scripted>, NoticeReceiver<Std, Scripted>);
 type Asked = Submission<Std, Scripted>;
 
-/// Services with one worker, besides that for duties, batches of four and room for five blocks; panics of
-/// the worker are borne up to `restarts`.
+/// Services with one worker, besides that for duties, batches of four and room for five blocks;
+/// panics of the worker are borne up to `restarts`.
 fn start(protocol: Scripted, restarts: usize, faults: Vec<Injection<Std>>) -> Services {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     let window = Duration::from_secs(3600);
@@ -64,7 +64,8 @@ fn wait_for_waiting(client: &Client<Std, Scripted>, tasks: usize) {
 
 #[test]
 fn an_epoch_is_prepared_once_by_the_worker_of_its_first_block_after_the_answer() {
-    // The preparation waits until the block's verdict is there; later blocks of the epoch ask for none.
+    // The preparation waits until the block's verdict is there; later blocks of the epoch ask for
+    // none.
     let (mut protocol, calls) = Scripted::new();
     let (go_on, held) = channel();
     let held = Mutex::new(held);
@@ -117,8 +118,8 @@ fn what_waits_goes_before_the_preparation() {
 
 #[test]
 fn only_a_block_that_is_committed_has_its_epoch_prepared() {
-    // An invalid block, attestations, a query and a duty enter epochs as well; then a valid block comes, and
-    // one for which there is no room.
+    // An invalid block, attestations, a query and a duty enter epochs as well; then a valid block
+    // comes, and one for which there is no room.
     let (protocol, calls) = Scripted::new();
     let (blocksmith, _notices) = start(protocol, 0, Vec::new());
     let client = blocksmith.client();
@@ -206,8 +207,8 @@ fn first_time(once: &Once) -> bool {
     first
 }
 
-/// A protocol that panics once over the attestations of which 20 is the first: when `verified` of them are
-/// verified.
+/// A protocol that panics once over the attestations of which 20 is the first: when `verified` of
+/// them are verified.
 fn strikes_at(verified: usize) -> (Scripted, Calls) {
     let (mut protocol, calls) = Scripted::new();
     let once = Once::new();
@@ -220,8 +221,8 @@ fn strikes_at(verified: usize) -> (Scripted, Calls) {
     (protocol, calls)
 }
 
-/// Has a panic cost the first four of six attestations of one target, behind which another target's waits;
-/// one panic is borne. Returns how many were verified together, each time.
+/// Has a panic cost the first four of six attestations of one target, behind which another target's
+/// waits; one panic is borne. Returns how many were verified together, each time.
 fn lost_batch(protocol: Scripted, calls: &Calls) -> Vec<usize> {
     let (gate, faults) = gate();
     let (blocksmith, notices) = start(protocol, 1, faults);
@@ -274,8 +275,8 @@ fn a_panic_while_the_state_of_attestations_is_loaded_leaves_it_free_for_others()
 
 #[test]
 fn a_panic_among_attestations_that_is_not_borne_leaves_nobody_without_an_answer() {
-    // No panic is borne: the batch is answered with the fault, whoever waits behind it with the stop or,
-    // since what is in flight is judged first, with its verdict.
+    // No panic is borne: the batch is answered with the fault, whoever waits behind it with the
+    // stop or, since what is in flight is judged first, with its verdict.
     let (protocol, _calls) = strikes_at(2);
     let (gate, faults) = gate();
     let (blocksmith, _notices) = start(protocol, 0, faults);
