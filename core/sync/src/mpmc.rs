@@ -27,7 +27,7 @@
 //! item once (the rest leaks if a destructor panics).
 //!
 //! ```text
-//!   receiving, locked: place, passed, seen     sending, locked: place, passed, seen
+//!   receiving, locked: place, seen             sending, locked: place, seen
 //!        |                                         |
 //!     [ item ] [ item ] . . . . . . . . . [ item ] [      ]      places, used round and round
 //!
@@ -212,7 +212,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         let capacity = self.places.len() as u64;
         let mut room = capacity - tail.wrapping_sub(*seen) / ITEM;
         if room < want {
-            // ORDERING: pairs with the release in `receive`: the places before it are empty.
+            // ORDERING: pairs with the release in `received`: the places before it are empty.
             *seen = self.receiving.word.load(Acquire);
             room = capacity - tail.wrapping_sub(*seen) / ITEM;
             self.counts.depth_seen(capacity - room);
@@ -286,8 +286,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(ready.min(max))
     }
 
-    /// Takes the receivers' lock if there are items, for at most `max`, which is not 0; `None`:
-    /// wait.
+    /// Takes the receivers' lock if there are items, for at most `max` of them; `None`: wait.
     #[inline]
     fn visit(&self, max: usize) -> Result<Option<Turn<'_, P>>, Closed> {
         let mut side = self.receiving.side.lock();
