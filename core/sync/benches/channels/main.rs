@@ -47,6 +47,15 @@ macro_rules! streams {
     };
 }
 
+/// A row of single items, each to a receiver that sleeps.
+macro_rules! sleeping {
+    ($name:expr, $item:expr; $($channel:ty),+) => {
+        row($name, 300, vec![
+            $(entry(<$channel>::NAME, |n| w::idle::<$channel, _>(n, $item))),+
+        ])
+    };
+}
+
 fn rows() -> Vec<Row> {
     const LARGE: Large = [7; 1024];
     let mut rows = vec![
@@ -106,19 +115,10 @@ fn rows() -> Vec<Row> {
     }
     rows.push(streams!("2 to 2, 8 bytes", 500_000, 1_u64, 2, 2; Pool, Crossbeam, Kanal, Flume));
     rows.push(streams!("2 to 2, 1 KiB", 100_000, LARGE, 2, 2; Pool, Crossbeam, Kanal, Flume));
-    rows.push(row(
-        "to a sleeping receiver, 8 bytes",
-        300,
-        vec![
-            entry(Mailbox::NAME, |n| w::idle::<Mailbox, _>(n, 1_u64)),
-            entry(Ring::NAME, |n| w::idle::<Ring, _>(n, 1_u64)),
-            entry(Pool::NAME, |n| w::idle::<Pool, _>(n, 1_u64)),
-            entry(Crossbeam::NAME, |n| w::idle::<Crossbeam, _>(n, 1_u64)),
-            entry(Kanal::NAME, |n| w::idle::<Kanal, _>(n, 1_u64)),
-            entry(Flume::NAME, |n| w::idle::<Flume, _>(n, 1_u64)),
-            entry(StdSync::NAME, |n| w::idle::<StdSync, _>(n, 1_u64)),
-        ],
-    ));
+    rows.push(sleeping!("to a sleeping receiver, 8 bytes", 1_u64;
+        Mailbox, Ring, Pool, Crossbeam, Kanal, Flume, StdSync));
+    rows.push(sleeping!("to a sleeping receiver, 1 KiB", LARGE;
+        Mailbox, Ring, Pool, Crossbeam, Kanal, Flume, StdSync));
     rows
 }
 
