@@ -223,7 +223,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             notifier::relaxed_flag,
             "a waiter sees a relaxed publication that was followed by a notification", Some("N2"),
-            threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
+            threads: 2, loom: restless(6), shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
         },
         scenario! {
             notifier::two_producers,

@@ -226,7 +226,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             oneshot::an_abandoned_exchange,
             "the answer to a question that was given up is not taken for that to the next", Some("M9"),
-            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
+            threads: 2, loom: restless(5), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::one_reply_per_question,
