@@ -108,6 +108,7 @@ pub mod broker;
 mod counters;
 mod ends;
 mod error;
+mod ghost;
 pub mod iter;
 pub mod mailbox;
 pub mod mpmc;
@@ -122,6 +123,7 @@ mod std_backend;
 
 pub use counters::Counters;
 pub use error::{Closed, RecvTimeoutError, SendError, TryRecvError};
+pub use ghost::Ghost;
 pub use policy::{Backpressure, CannotEvict, OnFull};
 pub use primitives::{
     Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,

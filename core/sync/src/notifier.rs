@@ -160,7 +160,7 @@ pub struct EventNotifier<P: Primitives> {
 impl<P: Primitives> EventNotifier<P> {
     /// Returns a notifier without waiters. For a static see [`EventNotifier::new_static`].
     #[must_use]
-    #[inline(always)]
+    #[inline(always)] // so that what holds it is written in place, and not copied from the stack
     pub fn new() -> Self {
         Self { waiters: Atomic::new(0), epoch: Atomic::new(0), tasks: Mutex::new(Tasks::NONE) }
     }

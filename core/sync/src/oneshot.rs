@@ -53,7 +53,7 @@
 //!   `RECEIVER_GONE` is the last.
 //!
 //! So an exchange where nobody sleeps costs one read-modify-write, the sender's. Each touch of the
-//! allocation reads the empty cell `life`, and freeing writes it: a checker of races on cells sees
+//! allocation reads the [ghost](Ghost) `life`, and freeing writes it: a checker of races on cells sees
 //! I5 broken.
 //!
 //! **Memory order.** The sender's first swap releases the value, the receiver's read of `ENDED` or
@@ -72,6 +72,7 @@ use core::time::Duration;
 pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 
 use crate::ends::opaque_debug;
+use crate::ghost::Ghost;
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, Cell, Futex, Primitives, WaitOutcome};
@@ -105,7 +106,7 @@ struct Shared<P: Primitives, T> {
     /// The receiver's alone.
     own: P::Cell<Own>,
     /// Read by each touch of the allocation, written as it is freed: see I5.
-    life: P::Cell<()>,
+    life: Ghost<P>,
     /// A sender sleeps on it that waits for the receiver to go.
     closing: EventNotifier<P>,
 }
@@ -120,7 +121,7 @@ impl<P: Primitives, T> Shared<P, T> {
         // SAFETY: the caller's promise; it came from a `Box` in `channel` and is not freed yet
         // (I5).
         let shared = unsafe { shared.as_ref() };
-        shared.life.with(|_| ());
+        shared.life.read();
         shared
     }
 
@@ -132,7 +133,7 @@ impl<P: Primitives, T> Shared<P, T> {
     unsafe fn free(shared: NonNull<Self>) -> (Option<T>, Option<Waker>) {
         // SAFETY: it came from a `Box` in `channel`, and the caller promises the rest.
         let shared = unsafe { Box::from_raw(shared.as_ptr()) };
-        shared.life.with_mut(|_| ());
+        shared.life.write();
         // SAFETY: nobody else is here (I5).
         let value = shared.value.with_mut(|cell| unsafe { (*cell).take() });
         // SAFETY: as above.
@@ -163,7 +164,7 @@ pub fn channel<P: Primitives, T: Send>() -> (Sender<P, T>, Receiver<P, T>) {
             value: Cell::new(None),
             waker: Cell::new(None),
             own: Cell::new(Own::Quiet),
-            life: Cell::new(()),
+            life: Ghost::new(),
             closing: EventNotifier::new(),
         },
     );

@@ -117,6 +117,23 @@ fn only_sync_has_unsafe_in_core() {
 }
 
 #[test]
+fn unsafe_outside_core_is_the_engines() {
+    // Backends implement cells, guards and coroutines; what is written against them needs none.
+    let engines =
+        ["verification/src/engines", "models/src/stepped", "models/tests/models/stepped.rs"];
+    let mut places = Vec::new();
+    for source in ["models", "verification"].into_iter().flat_map(sources) {
+        let is_engine = engines.iter().any(|path| source.path.starts_with(workspace(path)));
+        for (at, code) in source.code().filter(|_| !is_engine) {
+            if has_word(code, "unsafe") {
+                places.push(source.place(at));
+            }
+        }
+    }
+    none("unsafe outside the engines", &places);
+}
+
+#[test]
 fn every_ordering_in_sync_has_its_reason() {
     // `ORDERING:` beside each use outside the unit tests; imports and plain names are not uses.
     let orderings = ["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"];

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use blocksmith_sync::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use blocksmith_sync::notifier::EventNotifier;
-use blocksmith_sync::{Atomic, Cell, Mutex, Primitives};
+use blocksmith_sync::{Atomic, Ghost, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 
@@ -99,23 +99,18 @@ pub fn close_beside_the_queue<P: Primitives>() {
 /// One spare node, and a word that says whether it is there.
 struct Spare<P: Primitives> {
     there: P::AtomicU32,
-    node: P::Cell<()>,
+    node: Ghost<P>,
 }
 
-// SAFETY: the cell has no content; whether its accesses race is what the checker is to tell.
-unsafe impl<P: Primitives> Send for Spare<P> {}
-// SAFETY: as above.
-unsafe impl<P: Primitives> Sync for Spare<P> {}
-
 fn recycle<P: Primitives>(take: Ordering) {
-    let spare = P::arc(Spare::<P> { there: Atomic::new(0), node: Cell::new(()) });
+    let spare = P::arc(Spare::<P> { there: Atomic::new(0), node: Ghost::new() });
     let other = spare.clone();
     let receiver = P::spawn("receiver", move || {
-        other.node.with_mut(|_| ());
+        other.node.write();
         other.there.store(1, Release);
     });
     if spare.there.swap(0, take) == 1 {
-        spare.node.with_mut(|_| ());
+        spare.node.write();
     }
     join(receiver);
 }

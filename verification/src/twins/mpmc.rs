@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use blocksmith_sync::{Cell, Mutex, Primitives};
+use blocksmith_sync::{Ghost, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 
@@ -10,35 +10,30 @@ use crate::scenarios::notifier::join;
 /// matters is who touches it.
 struct Counted<P: Primitives> {
     items: P::Mutex<VecDeque<u32>>,
-    count: P::Cell<()>,
+    count: Ghost<P>,
 }
-
-// SAFETY: the cell has no content; whether its accesses race is what the checker is to tell.
-unsafe impl<P: Primitives> Send for Counted<P> {}
-// SAFETY: as above.
-unsafe impl<P: Primitives> Sync for Counted<P> {}
 
 impl<P: Primitives> Counted<P> {
     fn send(&self, item: u32) {
         let mut items = self.items.lock();
         items.push_back(item);
-        self.count.with_mut(|_| ());
+        self.count.write();
     }
 
     /// With `FIRST`, the fault: it looks at the count first, to save the lock.
     fn try_recv<const FIRST: bool>(&self) -> Option<u32> {
         if FIRST {
-            self.count.with(|_| ());
+            self.count.read();
         }
         let mut items = self.items.lock();
         let item = items.pop_front()?;
-        self.count.with_mut(|_| ());
+        self.count.write();
         Some(item)
     }
 }
 
 fn send_and_look<P: Primitives, const FIRST: bool>() {
-    let queue = P::arc(Counted::<P> { items: Mutex::new(VecDeque::new()), count: Cell::new(()) });
+    let queue = P::arc(Counted::<P> { items: Mutex::new(VecDeque::new()), count: Ghost::new() });
     let other = queue.clone();
     let sender = P::spawn("sender", move || other.send(7));
     let early = queue.try_recv::<FIRST>();

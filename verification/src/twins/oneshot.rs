@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use blocksmith_sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use blocksmith_sync::mailbox::{OnFull, mailbox};
-use blocksmith_sync::{Atomic, Cell, Futex, Mutex, Primitives};
+use blocksmith_sync::{Atomic, Futex, Ghost, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 use crate::scenarios::task::block_on;
@@ -93,13 +93,8 @@ pub fn waker_without_a_second_look<P: Primitives>() {
 /// freeing.
 struct Freed<P: Primitives> {
     state: P::Futex,
-    life: P::Cell<()>,
+    life: Ghost<P>,
 }
-
-// SAFETY: there is nothing in the cell; who may touch it is the question.
-unsafe impl<P: Primitives> Send for Freed<P> {}
-// SAFETY: as above.
-unsafe impl<P: Primitives> Sync for Freed<P> {}
 
 /// L3: the receiver frees as soon as it reads that the sender has ended; the sender, which has
 /// found it asleep, has yet to wake it. The counterpart is `oneshot::the_value_arrives`.
@@ -107,12 +102,12 @@ pub fn freed_under_the_waker<P: Primitives>() {
     const EMPTY: u32 = 0;
     const WAITING: u32 = 1;
     const ENDED: u32 = 2;
-    let (state, life) = (Atomic::new(EMPTY), Cell::new(()));
+    let (state, life) = (Atomic::new(EMPTY), Ghost::new());
     let reply = P::arc(Freed::<P> { state, life });
     let other = reply.clone();
     let sender = P::spawn("sender", move || {
         if other.state.swap(ENDED, AcqRel) == WAITING {
-            other.life.with(|_| ());
+            other.life.read();
             other.state.wake(1);
         }
     });
@@ -120,6 +115,6 @@ pub fn freed_under_the_waker<P: Primitives>() {
     while reply.state.load(Acquire) != ENDED {
         reply.state.wait(WAITING);
     }
-    reply.life.with_mut(|_| ());
+    reply.life.write();
     join(sender);
 }

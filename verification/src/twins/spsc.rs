@@ -1,30 +1,25 @@
 //! Faults of rings. Memory is a cell that is touched and not read: what matters is who touches it.
 
 use blocksmith_sync::Ordering::{self, Acquire, Relaxed, Release};
-use blocksmith_sync::{Atomic, Cell, Primitives};
+use blocksmith_sync::{Atomic, Ghost, Primitives};
 
 use crate::scenarios::notifier::join;
 
 /// One place, and the index behind its item.
 struct OnePlace<P: Primitives> {
     tail: P::AtomicU32,
-    place: P::Cell<()>,
+    place: Ghost<P>,
 }
 
-// SAFETY: the cell has no content; whether its accesses race is what the checker is to tell.
-unsafe impl<P: Primitives> Send for OnePlace<P> {}
-// SAFETY: as above.
-unsafe impl<P: Primitives> Sync for OnePlace<P> {}
-
 fn publish_and_look<P: Primitives>(publication: Ordering) {
-    let ring = P::arc(OnePlace::<P> { tail: Atomic::new(0), place: Cell::new(()) });
+    let ring = P::arc(OnePlace::<P> { tail: Atomic::new(0), place: Ghost::new() });
     let other = ring.clone();
     let sender = P::spawn("sender", move || {
-        other.place.with_mut(|_| ());
+        other.place.write();
         other.tail.store(1, publication);
     });
     if ring.tail.load(Acquire) == 1 {
-        ring.place.with_mut(|_| ());
+        ring.place.write();
     }
     join(sender);
 }

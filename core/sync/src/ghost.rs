@@ -1,0 +1,74 @@
+//! A ghost variable: memory without content, touched to say who may touch what.
+//!
+//! **Contract.** Two overlapping calls of which one is [`Ghost::write`] break the claim that the
+//! variable stands for; a checker of data races reports that, and names both. [`crate::Std`] does
+//! nothing. Neither call blocks, and neither orders anything.
+//!
+//! It is for what no cell shows: that memory is not used after it has been freed (each use reads, the
+//! freeing writes), that a field that only exists on paper has one owner at a time.
+//!
+//! ```
+//! use blocksmith_sync::Ordering::{Acquire, Release};
+//! use blocksmith_sync::{Atomic, Ghost, Primitives, Std};
+//!
+//! fn hand_over<P: Primitives>() {
+//!     let shared = P::arc((P::AtomicU32::new(0), Ghost::<P>::new()));
+//!     let other = shared.clone();
+//!     let owner = P::spawn("owner", move || {
+//!         other.1.write();
+//!         other.0.store(1, Release); // relaxed, it would be a race
+//!     });
+//!     if shared.0.load(Acquire) == 1 {
+//!         shared.1.write();
+//!     }
+//!     assert!(blocksmith_sync::Join::join(owner).is_ok());
+//! }
+//! hand_over::<Std>();
+//! ```
+//!
+//! **Invariant.** G1 The cell has no content: no access to it reads or writes memory.
+
+use crate::primitives::{Cell, Primitives};
+
+/// A ghost variable; see the module's text.
+pub struct Ghost<P: Primitives>(P::Cell<()>);
+
+// SAFETY: G1, there is nothing to race for.
+unsafe impl<P: Primitives> Send for Ghost<P> {}
+// SAFETY: as above.
+unsafe impl<P: Primitives> Sync for Ghost<P> {}
+
+impl<P: Primitives> Ghost<P> {
+    /// Returns a variable that nobody has touched.
+    #[must_use]
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self(Cell::new(()))
+    }
+
+    /// Says that the caller shares what the variable stands for.
+    #[inline(always)]
+    #[track_caller]
+    pub fn read(&self) {
+        self.0.with(|_| ());
+    }
+
+    /// Says that the caller alone has what the variable stands for.
+    #[inline(always)]
+    #[track_caller]
+    pub fn write(&self) {
+        self.0.with_mut(|_| ());
+    }
+}
+
+impl<P: Primitives> Default for Ghost<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Primitives> core::fmt::Debug for Ghost<P> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Ghost")
+    }
+}
