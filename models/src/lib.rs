@@ -8,5 +8,6 @@ pub mod explore;
 pub mod lifecycle;
 pub mod ring;
 pub mod stepped;
+pub mod thrown;
 pub mod tla;
 pub mod verdict;

@@ -8,9 +8,9 @@ use blocksmith_models::verdict::{Engine, Outcome, Verdict};
 pub use blocksmith_models::catalogue::{Check, Expected};
 
 use crate::engines::loom::{Loom, LoomBounds};
+use crate::engines::mutant::{self, Mutant, Weakening};
 use crate::engines::{loom, shuttle, stepped, threads};
 use crate::linearizability;
-use crate::mutant::{self, Mutant, Weakening};
 use crate::scenarios::{self, Scenario};
 use crate::twins::{self, Twin};
 

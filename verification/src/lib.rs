@@ -7,7 +7,6 @@ mod config;
 pub mod document;
 pub mod engines;
 pub mod linearizability;
-pub mod mutant;
 pub mod replay;
 pub mod scenarios;
 pub mod sweep;

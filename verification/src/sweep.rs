@@ -16,7 +16,7 @@ use blocksmith_models::verdict::Outcome;
 use blocksmith_sync::Ordering;
 
 use crate::engines::loom::{self, LoomBounds};
-use crate::mutant::{self, Site, Weakening};
+use crate::engines::mutant::{self, Site, Weakening};
 use crate::scenarios::{Scenario, scenarios};
 
 /// What became of one weakening.

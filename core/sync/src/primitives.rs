@@ -18,7 +18,16 @@
 //!   checkers judge `SeqCst` accesses as if they were acquire-release, and would report what cannot
 //!   happen.
 //! - I3 Time enters through [`Primitives::now`] and the timed wait only. A checker treats the
-//!   expiry of a timed wait as a free choice, so no algorithm may rely on how long anything takes.
+//!   expiry of a timed wait as a free choice, and may let time pass between any two operations, so
+//!   no algorithm may rely on how long anything takes.
+//! - I4 Foreign code that an algorithm calls beside its own work (a waker, or the drop of one) is
+//!   called through [`Primitives::contain`], outside every lock, and after the last step of the
+//!   operation that calls it.
+//!
+//! **Safety.** The channels hand memory from thread to thread because an atomic returned what it
+//! returned, or because a lock was held. A backend that lies about that makes them unsound, so the
+//! traits that are relied on are `unsafe` to implement; each says what is relied on. Implementing
+//! them is for backends; calling them is safe.
 //!
 //! `#[track_caller]` stands on the declarations, which carries the source line of every operation
 //! to the backends (traces, mutation site by site); production inlines it away.
@@ -26,11 +35,17 @@
 use core::any::Any;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use core::sync::atomic::Ordering;
 
 /// An atomic integer of type `V` (`u32`, `u64` or `usize`); arithmetic wraps.
-pub trait Atomic<V: Copy + Eq>: Send + Sync {
+///
+/// # Safety
+/// The value behaves as that of std's atomic: there is one modification order, each
+/// read-modify-write acts on the latest value in it, a load returns a value that the given ordering
+/// allows, and no ordering is weaker than the one given. No value is invented.
+pub unsafe trait Atomic<V: Copy + Eq>: Send + Sync {
     /// Returns an atomic that holds `value`.
     fn new(value: V) -> Self;
     /// Returns the value.
@@ -66,7 +81,10 @@ pub trait Atomic<V: Copy + Eq>: Send + Sync {
 }
 
 /// An atomic pointer. It owns nothing: who frees the pointee is the algorithm's business.
-pub trait AtomicPtr<T>: Send + Sync {
+///
+/// # Safety
+/// As for [`Atomic`]; and a pointer comes back with the provenance with which it was stored.
+pub unsafe trait AtomicPtr<T>: Send + Sync {
     /// Returns an atomic that holds `pointer`.
     fn new(pointer: *mut T) -> Self;
     /// Returns the pointer.
@@ -105,7 +123,11 @@ pub enum WaitOutcome {
 ///
 /// The comparison in a wait and the sleep are one step with regard to [`Futex::wake`]: a wake that
 /// follows a change of the word is never lost. Neither of them orders other memory.
-pub trait Futex: Atomic<u32> {
+///
+/// # Safety
+/// The word is an [`Atomic`], whatever is slept on it. (Lost or spurious wake-ups are no matter of
+/// memory safety; the contract above is one of liveness.)
+pub unsafe trait Futex: Atomic<u32> {
     /// Sleeps while the word equals `expected`, until woken. May return spuriously.
     #[track_caller]
     fn wait(&self, expected: u32);
@@ -121,7 +143,12 @@ pub trait Futex: Atomic<u32> {
 ///
 /// The closures get a raw pointer that is valid for the call. Two overlapping calls of which one is
 /// [`Cell::with_mut`] are a data race.
-pub trait Cell<T> {
+///
+/// # Safety
+/// Each call runs its closure once, before it returns, with a pointer that is valid for reads (for
+/// writes in `with_mut`) during the call, to the content and to nothing else; the content changes
+/// through these pointers alone, and lives where it is as long as the cell does.
+pub unsafe trait Cell<T> {
     /// Returns a cell that holds `value`.
     fn new(value: T) -> Self;
     /// Calls `read` with a pointer to the content.
@@ -133,7 +160,11 @@ pub trait Cell<T> {
 }
 
 /// Mutual exclusion. A panic while the guard is held does not poison it.
-pub trait Mutex<T>: Send + Sync {
+///
+/// # Safety
+/// At most one guard lives at a time, the content is reached through it alone, and what was done
+/// under a guard happens before what is done under the next.
+pub unsafe trait Mutex<T>: Send + Sync {
     /// Access to the content for as long as it lives.
     type Guard<'a>: DerefMut<Target = T>
     where
@@ -157,7 +188,13 @@ pub trait Join<T>: Send {
 }
 
 /// A set of synchronisation primitives; see the module's text.
-pub trait Primitives: Sized + Send + Sync + 'static {
+///
+/// # Safety
+/// `fence` orders memory as std's fence does; `arc` returns shared ownership of the value given,
+/// which clones share and all dereference to, and which is dropped with the last of them; `spawn`
+/// runs the body once, and what precedes it happens before it. `reporting` returns `false` unless
+/// the process, or this checker's execution, is about to be given up: destructors then leak.
+pub unsafe trait Primitives: Sized + Send + Sync + 'static {
     /// A 32-bit atomic.
     type AtomicU32: Atomic<u32>;
     /// A 64-bit atomic.
@@ -192,10 +229,21 @@ pub trait Primitives: Sized + Send + Sync + 'static {
         body: impl FnOnce() -> T + Send + 'static,
     ) -> Self::JoinHandle<T>;
     /// Returns the time since an arbitrary fixed moment; it never runs backwards.
+    #[track_caller]
     fn now() -> Duration;
     /// Lets other threads run: for a loop that waits for another thread's next few instructions.
     #[track_caller]
     fn yield_now();
+
+    /// Calls foreign code, a waker above all, and contains its panic: the caller goes on as if the
+    /// code had returned. The panic hook has reported it by then. So one waker that panics costs
+    /// one wake-up, and neither the item in the caller's hands nor the wake-ups of others.
+    ///
+    /// A checker lets its own reports pass.
+    #[inline(always)]
+    fn contain(foreign: impl FnOnce()) {
+        contain(foreign);
+    }
 
     /// Returns how many more times a waiter looks before it registers and sleeps. Zero where
     /// nothing can change meanwhile (one core), and in checkers, which explore every moment of
@@ -223,4 +271,19 @@ pub trait Primitives: Sized + Send + Sync + 'static {
     /// States that the calling thread's local state is a function of `key` alone. A hint likewise.
     #[inline(always)]
     fn checkpoint(_key: u64) {}
+}
+
+/// Runs `foreign` and drops what it panics with. A payload whose drop panics too is leaked.
+#[inline]
+fn contain(foreign: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
+        discard(payload);
+    }
+}
+
+#[cold]
+fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        core::mem::forget(second);
+    }
 }

@@ -23,7 +23,8 @@ pub struct Std;
 
 macro_rules! atomic_integer {
     ($atomic:ty, $value:ty) => {
-        impl Atomic<$value> for $atomic {
+        // SAFETY: std's atomic, operation by operation.
+        unsafe impl Atomic<$value> for $atomic {
             #[inline(always)]
             fn new(value: $value) -> Self {
                 <$atomic>::new(value)
@@ -70,7 +71,8 @@ atomic_integer!(atomic::AtomicU32, u32);
 atomic_integer!(atomic::AtomicU64, u64);
 atomic_integer!(atomic::AtomicUsize, usize);
 
-impl<T> AtomicPtr<T> for atomic::AtomicPtr<T> {
+// SAFETY: std's atomic pointer, operation by operation.
+unsafe impl<T> AtomicPtr<T> for atomic::AtomicPtr<T> {
     #[inline(always)]
     fn new(pointer: *mut T) -> Self {
         Self::new(pointer)
@@ -99,7 +101,8 @@ impl<T> AtomicPtr<T> for atomic::AtomicPtr<T> {
     }
 }
 
-impl Futex for atomic::AtomicU32 {
+// SAFETY: the word is std's atomic.
+unsafe impl Futex for atomic::AtomicU32 {
     #[inline]
     fn wait(&self, expected: u32) {
         // Woken, value differs, interrupted: all are the caller's loop to judge.
@@ -123,7 +126,8 @@ impl Futex for atomic::AtomicU32 {
     }
 }
 
-impl<T> Cell<T> for UnsafeCell<T> {
+// SAFETY: the pointer is that of std's cell, which is valid for as long as the cell lives.
+unsafe impl<T> Cell<T> for UnsafeCell<T> {
     #[inline(always)]
     fn new(value: T) -> Self {
         Self::new(value)
@@ -138,7 +142,8 @@ impl<T> Cell<T> for UnsafeCell<T> {
     }
 }
 
-impl<T: Send> Mutex<T> for std::sync::Mutex<T> {
+// SAFETY: std's mutex and its guard.
+unsafe impl<T: Send> Mutex<T> for std::sync::Mutex<T> {
     type Guard<'a>
         = std::sync::MutexGuard<'a, T>
     where
@@ -171,7 +176,8 @@ fn spawn<T: Send + 'static>(
         .unwrap_or_else(|error| panic!("no thread for {name}: {error}"))
 }
 
-impl Primitives for Std {
+// SAFETY: std's fence, shared ownership and threads.
+unsafe impl Primitives for Std {
     type AtomicU32 = atomic::AtomicU32;
     type AtomicU64 = atomic::AtomicU64;
     type AtomicUsize = atomic::AtomicUsize;

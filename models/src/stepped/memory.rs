@@ -46,7 +46,8 @@ fn write_version(object: &Object, locked: u64) {
     });
 }
 
-impl<T> sync::Cell<T> for Cell<T> {
+// SAFETY: the pointer is that of std's cell.
+unsafe impl<T> sync::Cell<T> for Cell<T> {
     fn new(value: T) -> Self {
         Self { object: Object::written(Kind::Cell, 0), content: UnsafeCell::new(value) }
     }
@@ -110,7 +111,8 @@ fn unlock(object: &Object, written: bool) {
     });
 }
 
-impl<T: Send> sync::Mutex<T> for Mutex<T> {
+// SAFETY: the content is in std's mutex.
+unsafe impl<T: Send> sync::Mutex<T> for Mutex<T> {
     type Guard<'a>
         = Guard<'a, T>
     where

@@ -17,7 +17,7 @@
 //! | memory | sequentially consistent: orderings and fences are ignored | weak memory is another engine's |
 //! | whom a wake takes | every choice among the sleepers | - |
 //! | expiry of a timed wait | at any moment while it sleeps | [`Limits::expiries`] in an execution; later ones only when nothing else can run |
-//! | time | stands still, but jumps to the deadline of a wait that expires | - |
+//! | time | goes to the deadline of a wait that expires; and a long time may pass at any reading of the clock, which is to say between any two operations | [`Limits::jumps`] in an execution |
 //! | spurious wake-ups | at any moment of a sleep | [`Limits::spurious_wakeups`] in an execution |
 //! | `yield_now` | goes on once another thread has changed something since the last yield, or when nothing else can run | plus [`Limits::idle_yields`] at any time |
 //! | a panic that a thread's end reports to its `join` | a violation, unless [`Limits::panics_end_threads`] | - |
@@ -34,6 +34,11 @@ mod operation;
 mod primitives;
 mod runtime;
 mod world;
+
+use std::time::Duration;
+
+/// What passes when the clock jumps: longer than any deadline of a scenario.
+pub const A_LONG_TIME: Duration = Duration::from_secs(3600);
 
 pub use memory::{Arc, Cell, Guard, Mutex};
 pub use model::{Action, Limits, Rest, State, SteppedModel, check, explore};

@@ -26,6 +26,8 @@ pub struct Limits {
     pub expiries: u32,
     /// Spurious wake-ups of one execution.
     pub spurious_wakeups: u32,
+    /// Readings of the clock in one execution that may find that a long time has passed.
+    pub jumps: u32,
     /// Times that a thread may pass `yield_now` although nothing changed since it last did.
     pub idle_yields: u32,
     /// Whether a panic in a spawned thread is a result for its `join` rather than a violation.
@@ -46,6 +48,7 @@ impl Limits {
         max_steps: 2_000,
         expiries: 2,
         spurious_wakeups: 0,
+        jumps: 1,
         idle_yields: 1,
         panics_end_threads: false,
         handle_steps: false,
@@ -313,6 +316,7 @@ fn bounds(limits: Limits, statistics: &Statistics) -> BTreeMap<&'static str, Str
         ("wake_order", "any".to_owned()),
         ("timed_wait_expiries", limits.expiries.to_string()),
         ("spurious_wakeups", limits.spurious_wakeups.to_string()),
+        ("clock_jumps", limits.jumps.to_string()),
         ("idle_yields", limits.idle_yields.to_string()),
         ("max_states", limits.max_states.to_string()),
         ("hints", if limits.hints { "believed" } else { "ignored" }.to_owned()),

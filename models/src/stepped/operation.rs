@@ -84,6 +84,8 @@ pub enum Verb {
     Join,
     /// Let others go first.
     Yield,
+    /// Read the clock.
+    Now,
 }
 
 impl Verb {
@@ -103,6 +105,7 @@ impl Verb {
             Self::Release => "release",
             Self::Join => "join",
             Self::Yield => "yield_now",
+            Self::Now => "now",
         }
     }
 }
@@ -112,7 +115,7 @@ impl Verb {
 pub struct Operation {
     /// What is done.
     pub verb: Verb,
-    /// On which object; none for `Join` and `Yield`.
+    /// On which object; none for `Join`, `Yield` and `Now`.
     pub name: Option<Name>,
     /// Index into the world's objects, or of the thread that is joined.
     pub(super) index: u32,

@@ -3,9 +3,9 @@
 //!
 //! | operation | step of its own | why not |
 //! |---|---|---|
-//! | atomic access, futex wait and wake, lock, join, yield | yes | |
+//! | atomic access, futex wait and wake, lock, join, yield, `now` while the clock may jump | yes | |
 //! | giving up one of several `Arc` handles | where a shared destructor performs operations | nothing tells who was the last |
-//! | giving up the last handle, unlocking, spawning, `fence`, `now` | no | nothing that another thread does can come between and be told apart |
+//! | giving up the last handle, unlocking, spawning, `fence`, `now` once the clock cannot jump any more | no | nothing that another thread does can come between and be told apart |
 //! | cell access | no | cells are free of races, which the weak-memory engine shows |
 //!
 //! Orderings are ignored: memory is sequentially consistent here.
@@ -26,6 +26,7 @@ use super::memory::{Arc, Cell, Mutex};
 use super::operation::{Kind, Operation, Verb, mix, show};
 use super::runtime::{guarded, reach, suspend, with, with_if_any};
 use super::world::WakeReason;
+use crate::thrown;
 
 /// A handle to an object of the current execution.
 pub(super) struct Object {
@@ -110,7 +111,9 @@ macro_rules! atomic_integer {
             }
         }
 
-        impl sync::Atomic<$value> for Atomic<$value> {
+        // SAFETY: one thread of the operating system runs all threads of an execution, one operation
+        // at a time: each acts on the latest value.
+        unsafe impl sync::Atomic<$value> for Atomic<$value> {
             fn new(value: $value) -> Self {
                 Self::of_kind(Kind::Atomic, value)
             }
@@ -163,7 +166,8 @@ atomic_integer!(usize);
 #[derive(Debug)]
 pub struct Futex(Atomic<u32>);
 
-impl sync::Atomic<u32> for Futex {
+// SAFETY: the atomic inside.
+unsafe impl sync::Atomic<u32> for Futex {
     fn new(value: u32) -> Self {
         Self(Atomic::<u32>::of_kind(Kind::Futex, value))
     }
@@ -235,7 +239,8 @@ impl Futex {
     }
 }
 
-impl sync::Futex for Futex {
+// SAFETY: as above.
+unsafe impl sync::Futex for Futex {
     #[track_caller]
     fn wait(&self, expected: u32) {
         self.sleep(expected, None, Location::caller());
@@ -292,7 +297,8 @@ impl<T> AtomicPtr<T> {
     }
 }
 
-impl<T> sync::AtomicPtr<T> for AtomicPtr<T> {
+// SAFETY: as for the integers; provenance is exposed when a pointer is stored.
+unsafe impl<T> sync::AtomicPtr<T> for AtomicPtr<T> {
     fn new(pointer: *mut T) -> Self {
         Self { object: Object::of_pointer(pointer.expose_provenance()), pointee: PhantomData }
     }
@@ -369,7 +375,9 @@ fn spawn<T: 'static>(name: &str, body: Box<dyn FnOnce() -> T>) -> JoinHandle<T> 
     JoinHandle { thread: with(|world| world.add_thread(name, body)), result }
 }
 
-impl Primitives for Stepped {
+// SAFETY: one operation at a time is sequentially consistent, so a fence orders nothing more;
+// ownership is std's.
+unsafe impl Primitives for Stepped {
     type AtomicU32 = Atomic<u32>;
     type AtomicU64 = Atomic<u64>;
     type AtomicUsize = Atomic<usize>;
@@ -394,13 +402,16 @@ impl Primitives for Stepped {
         spawn(name, Box::new(body))
     }
 
-    /// Returns the logical clock: it stands still but for timed waits that expire.
+    /// Returns the logical clock, which may jump here.
+    #[track_caller]
     fn now() -> Duration {
-        with(|world| {
-            let now = world.clock;
-            world.learn(now.as_nanos() as u64);
-            now
-        })
+        let at = Location::caller();
+        let operation = with(|world| world.operation(Verb::Now, 0, 0, 0));
+        let choice = !thread::panicking() && with(|world| world.may_jump());
+        if choice {
+            reach(operation, at);
+        }
+        with(|world| world.read_clock(operation, choice && world.chosen == 1, at))
     }
 
     #[track_caller]
@@ -412,6 +423,10 @@ impl Primitives for Stepped {
         let operation = with(|world| world.operation(Verb::Yield, 0, 0, 0));
         reach(operation, at);
         with(|world| world.yielded(operation, at));
+    }
+
+    fn contain(foreign: impl FnOnce()) {
+        thrown::contain(foreign);
     }
 
     fn mark() -> u64 {

@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use corosensei::Yielder;
 
-use super::Limits;
 use super::operation::{Kind, Name, Operation, Verb, mix};
+use super::{A_LONG_TIME, Limits};
 
 /// Where a thread stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +137,7 @@ pub(super) struct World {
     memory: u64,
     expiries: u32,
     spurious: u32,
+    jumps: u32,
 }
 
 impl World {
@@ -153,6 +154,7 @@ impl World {
             bodies: Vec::new(),
             expiries: limits.expiries,
             spurious: limits.spurious_wakeups,
+            jumps: limits.jumps,
             limits,
             visible_destructor: false,
             objects: Vec::new(),
@@ -271,7 +273,7 @@ impl World {
 
     pub(super) fn operation(&self, verb: Verb, index: u32, a: u64, b: u64) -> Operation {
         let name = match verb {
-            Verb::Join | Verb::Yield => None,
+            Verb::Join | Verb::Yield | Verb::Now => None,
             _ => Some(self.name(index)),
         };
         Operation { verb, name, index, a, b }
@@ -280,7 +282,7 @@ impl World {
     fn code(&self, operation: &Operation) -> u64 {
         let object = match operation.verb {
             Verb::Join => self.threads[operation.index as usize].path,
-            Verb::Yield => 0,
+            Verb::Yield | Verb::Now => 0,
             _ => self.objects[operation.index as usize].id,
         };
         mix(mix(operation.verb as u64 + 1, object), mix(operation.a, operation.b))
@@ -383,6 +385,27 @@ impl World {
         self.record(operation, 0, at, String::new);
     }
 
+    /// Returns whether the clock may still jump: then reading it is a step, with two ways to go.
+    pub(super) fn may_jump(&self) -> bool {
+        self.jumps > 0
+    }
+
+    /// Reads the clock; it jumps first if the schedule chose so.
+    pub(super) fn read_clock(
+        &mut self,
+        operation: Operation,
+        jumps: bool,
+        at: &'static Location<'static>,
+    ) -> Duration {
+        if jumps {
+            self.clock = self.clock.saturating_add(A_LONG_TIME);
+            self.jumps -= 1;
+        }
+        let now = self.clock;
+        self.record(operation, now.as_nanos() as u64, at, || format!("{now:?}"));
+        now
+    }
+
     /// Ends the sleep of a thread without a wake.
     pub(super) fn rouse(&mut self, thread: usize, reason: WakeReason) {
         let Status::Asleep { deadline, .. } = self.threads[thread].status else {
@@ -457,6 +480,8 @@ impl World {
                         Verb::Lock if self.value(target) & 1 == 1 => {}
                         Verb::Join if self.threads[target as usize].status != Status::Ended => {}
                         Verb::Yield if !(thread.stale || thread.idle_yields > 0 || idle) => {}
+                        Verb::Now => (0..=u8::from(self.may_jump()))
+                            .for_each(|choice| push(Choice::Run(choice))),
                         Verb::Wake => {
                             let sleepers = self.sleepers(target).len();
                             let count = selections(sleepers, operation.a).len();
@@ -507,6 +532,7 @@ impl World {
             threads = threads.wrapping_add(state);
         }
         let budgets = u64::from(self.expiries) << 32 | u64::from(self.spurious);
+        let budgets = mix(budgets, u64::from(self.jumps));
         let rest = mix(self.clock.as_nanos() as u64, budgets);
         mix(mix(self.memory, threads), mix(rest, u64::from(self.panicked.is_some())))
     }

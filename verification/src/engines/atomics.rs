@@ -39,7 +39,9 @@ macro_rules! integer {
             }
         }
 
-        impl Atomic<$value> for $name {
+        // SAFETY: the checker's atomic, operation by operation; while it reports, the execution is
+        // given up.
+        unsafe impl Atomic<$value> for $name {
             fn new(value: $value) -> Self {
                 Self(<$inner>::new(value), Turn::new())
             }
@@ -148,7 +150,8 @@ macro_rules! pointer {
             }
         }
 
-        impl<T> AtomicPtr<T> for $name<T> {
+        // SAFETY: as above.
+        unsafe impl<T> AtomicPtr<T> for $name<T> {
             fn new(pointer: *mut T) -> Self {
                 Self(<$inner>::new(pointer.cast()), Turn::new(), std::marker::PhantomData)
             }
@@ -291,7 +294,8 @@ macro_rules! futex {
             }
         }
 
-        impl Atomic<u32> for $name {
+        // SAFETY: the word inside.
+        unsafe impl Atomic<u32> for $name {
             fn new(value: u32) -> Self {
                 let sleepers = $crate::engines::atomics::Sleepers::new();
                 Self { word: Atomic::new(value), sleepers }
@@ -355,7 +359,9 @@ macro_rules! mutex {
             content: &'a std::cell::UnsafeCell<T>,
         }
 
-        impl<T: Send> Mutex<T> for $name<T> {
+        // SAFETY: the lock is the checker's, and the guard holds it but while the checker reports;
+        // then one thread alone unwinds.
+        unsafe impl<T: Send> Mutex<T> for $name<T> {
             type Guard<'a>
                 = $guard<'a, T>
             where

@@ -15,7 +15,7 @@
 //! | whom a wake takes | the longest sleeper |
 //! | timed wait | between falling asleep and expiry stands a scheduling point: whether a wake comes first is the scheduler's choice |
 //! | spurious wake-ups | at most one of an execution, if [`LoomBounds::spurious`] allows: everything is explored again with the first sleep of each execution ending for nothing, then the second, .. |
-//! | time | stands still |
+//! | time | passes as a timed wait expires; and a long time may pass at once, between any two operations: everything is explored again with the clock jumping at the first reading of an execution, then at the second, .., as far as [`LoomBounds::jumps`] allows |
 //! | `SeqCst` accesses | refused: loom judges them as acquire-release |
 //!
 //! Not seen: load buffering (a load that returns what a later store of its own thread led to), more
@@ -28,12 +28,14 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use blocksmith_models::thrown;
 use blocksmith_models::verdict::{Engine, Outcome, Verdict};
 use blocksmith_sync::{
     Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
 };
 use loom::sync::MutexGuard;
 
+use super::A_LONG_TIME;
 use super::atomics::{Turn, futex, integer, mutex, pointer};
 use super::trace::{self, Panic};
 
@@ -49,8 +51,11 @@ pub struct LoomBounds {
     pub max_seconds: u64,
     /// Which sleep of an execution may end for nothing: none, or one of so many first ones.
     pub spurious: u32,
-    /// As `preemptions`, for the executions in which one does.
+    /// As `preemptions`, for the executions in which one does, or in which the clock jumps.
     pub spurious_preemptions: Option<usize>,
+    /// At which reading of an execution the clock may jump: at none, or at one of so many first
+    /// ones. Code that never reads the clock costs nothing.
+    pub jumps: u32,
 }
 
 impl LoomBounds {
@@ -70,6 +75,7 @@ impl LoomBounds {
             max_seconds: 600,
             spurious: 0,
             spurious_preemptions: None,
+            jumps: 4,
         }
     }
 }
@@ -92,6 +98,19 @@ thread_local! {
     /// Sleeps of the execution so far, and which of them ends for nothing (0: none does).
     static SLEEPS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
     static SPURIOUS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    /// The clock, readings of it in the execution so far, and which of them it jumps at (0: none).
+    static CLOCK: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+    static READINGS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    static JUMP: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    /// The most readings of one execution so far.
+    static MOST_READINGS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// Sets an execution's own state to what it is at the beginning.
+fn begin_execution() {
+    SLEEPS.set(0);
+    CLOCK.set(Duration::ZERO);
+    READINGS.set(0);
 }
 
 /// A hidden atomic, stored to before each access to the one that it is for: see "accesses" above.
@@ -128,7 +147,8 @@ impl LoomFutex {
     }
 }
 
-impl Futex for LoomFutex {
+// SAFETY: the word is the checker's atomic.
+unsafe impl Futex for LoomFutex {
     #[track_caller]
     fn wait(&self, expected: u32) {
         if std::thread::panicking() || !self.fall_asleep(expected) {
@@ -144,14 +164,19 @@ impl Futex for LoomFutex {
     }
 
     #[track_caller]
-    fn wait_timeout(&self, expected: u32, _timeout: Duration) -> WaitOutcome {
+    fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome {
         if std::thread::panicking() {
             return WaitOutcome::TimedOut;
         }
+        let deadline = CLOCK.get().saturating_add(timeout);
         if !self.fall_asleep(expected) {
             return WaitOutcome::Woken;
         }
-        self.ended(self.end_sleep(), "expired")
+        let outcome = self.ended(self.end_sleep(), "expired");
+        if outcome == WaitOutcome::TimedOut {
+            CLOCK.set(CLOCK.get().max(deadline));
+        }
+        outcome
     }
 
     #[track_caller]
@@ -168,7 +193,8 @@ pub struct LoomCell<T> {
     content: std::cell::UnsafeCell<T>,
 }
 
-impl<T> Cell<T> for LoomCell<T> {
+// SAFETY: the pointer is that of std's cell.
+unsafe impl<T> Cell<T> for LoomCell<T> {
     fn new(value: T) -> Self {
         Self { accesses: loom::cell::UnsafeCell::new(()), content: value.into() }
     }
@@ -251,7 +277,8 @@ fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> 
     LoomJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
 }
 
-impl Primitives for Loom {
+// SAFETY: the checker's fence, threads and counts of owners.
+unsafe impl Primitives for Loom {
     type AtomicU32 = LoomU32;
     type AtomicU64 = LoomU64;
     type AtomicUsize = LoomUsize;
@@ -290,8 +317,19 @@ impl Primitives for Loom {
         spawn(name, Box::new(body))
     }
 
+    #[track_caller]
     fn now() -> Duration {
-        Duration::ZERO
+        if std::thread::panicking() {
+            return CLOCK.get();
+        }
+        READINGS.set(READINGS.get() + 1);
+        if READINGS.get() == JUMP.get() {
+            CLOCK.set(CLOCK.get() + A_LONG_TIME);
+        }
+        MOST_READINGS.set(MOST_READINGS.get().max(READINGS.get()));
+        let at = std::panic::Location::caller();
+        trace::note(thread, "now", 0, || format!("= {:?}", CLOCK.get()), at);
+        CLOCK.get()
     }
 
     #[track_caller]
@@ -299,6 +337,10 @@ impl Primitives for Loom {
         if !std::thread::panicking() {
             loom::thread::yield_now();
         }
+    }
+
+    fn contain(foreign: impl FnOnce()) {
+        thrown::contain(foreign);
     }
 
     fn reporting() -> bool {
@@ -316,11 +358,18 @@ pub fn check(
 ) -> Verdict {
     let start = Instant::now();
     let (mut executions, mut result) = (0, Ok(()));
-    for spurious in 0..=bounds.spurious {
-        let more;
+    MOST_READINGS.set(0);
+    // Undisturbed; then with one sleep that ends spuriously; then with one jump of the clock.
+    let sleeps = (0..=bounds.spurious).map(|sleep| (sleep, 0));
+    for (spurious, jump) in sleeps.chain((1..=bounds.jumps).map(|reading| (0, reading))) {
+        if jump > MOST_READINGS.get() {
+            break;
+        }
         SPURIOUS.set(spurious);
+        JUMP.set(jump);
         let restless = LoomBounds { preemptions: bounds.spurious_preemptions, ..bounds };
-        let bounds = if spurious == 0 { bounds } else { restless };
+        let bounds = if (spurious, jump) == (0, 0) { bounds } else { restless };
+        let more;
         (more, result) = explore(scenario.clone(), bounds, None);
         executions += more;
         if result.is_err() {
@@ -330,6 +379,7 @@ pub fn check(
         }
     }
     SPURIOUS.set(0);
+    JUMP.set(0);
     let outcome = match result {
         Ok(()) if start.elapsed().as_secs() >= bounds.max_seconds => {
             Outcome::Truncated { by: format!("max_seconds {}", bounds.max_seconds) }
@@ -361,10 +411,22 @@ pub fn check(
             ("wake_order", "longest sleeper first".to_owned()),
             ("spurious", spurious),
             ("expiry", "at any moment of a timed wait".to_owned()),
+            ("clock", clock(bounds)),
         ]),
         states: None,
         executions: Some(executions),
         outcome,
+    }
+}
+
+/// Says what the clock did.
+fn clock(bounds: LoomBounds) -> String {
+    match (MOST_READINGS.get(), bounds.jumps) {
+        (0, _) => "never read".to_owned(),
+        (_, 0) => "passes with expiries alone".to_owned(),
+        (readings, jumps) => {
+            format!("jumps at most once, at one of the first {} readings", readings.min(jumps))
+        }
     }
 }
 
@@ -390,7 +452,7 @@ fn explore(
         builder.check(move || {
             // Made now: a lazily made static is itself a synchronisation edge.
             let _ = &*FENCES;
-            SLEEPS.set(0);
+            begin_execution();
             let execution = count.fetch_add(1, Relaxed) + 1;
             if traced == Some(execution) {
                 trace::tracing(true);

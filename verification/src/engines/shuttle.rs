@@ -9,7 +9,7 @@
 //! | whom a wake takes | any sleeper |
 //! | timed wait | expires at any moment, one chance in four at each turn of its thread, or is woken before |
 //! | spurious wake-ups | one sleep in so many, at any moment of it: [`ShuttleBounds::spurious`] |
-//! | time | stands still |
+//! | time | passes as a timed wait expires; and a long time passes at once, between any two operations: one reading of the clock in so many finds that it has jumped |
 //! | data races | not seen |
 
 use std::any::Any;
@@ -20,6 +20,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use blocksmith_models::thrown;
 use blocksmith_models::verdict::{Engine, Outcome, Verdict};
 use blocksmith_sync::{
     Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
@@ -28,6 +29,7 @@ use shuttle::rand::Rng;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
 use shuttle::sync::MutexGuard;
 
+use super::A_LONG_TIME;
 use super::atomics::{Turn, futex, integer, mutex, pointer};
 use super::trace::{self, Panic};
 
@@ -75,7 +77,12 @@ const EXPIRY: u32 = 4;
 thread_local! {
     /// As [`ShuttleBounds::spurious`].
     static SPURIOUS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    /// The clock of the execution.
+    static CLOCK: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
 }
+
+/// One reading of the clock in so many finds that it has jumped.
+const JUMP: u32 = 8;
 
 /// A free choice with one chance in so many (0: never), drawn from the scheduler's source.
 fn one_in(count: u32) -> bool {
@@ -99,7 +106,8 @@ impl ShuttleFutex {
     }
 }
 
-impl Futex for ShuttleFutex {
+// SAFETY: the word is the checker's atomic.
+unsafe impl Futex for ShuttleFutex {
     #[track_caller]
     fn wait(&self, expected: u32) {
         if std::thread::panicking() || !self.fall_asleep(expected) {
@@ -117,17 +125,22 @@ impl Futex for ShuttleFutex {
     }
 
     #[track_caller]
-    fn wait_timeout(&self, expected: u32, _timeout: Duration) -> WaitOutcome {
+    fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome {
         if std::thread::panicking() {
             return WaitOutcome::TimedOut;
         }
+        let deadline = CLOCK.get().saturating_add(timeout);
         if !self.fall_asleep(expected) {
             return WaitOutcome::Woken;
         }
         loop {
             shuttle::thread::yield_now();
             if one_in(EXPIRY) || !self.is_asleep() {
-                return self.ended(!self.leave(), "expired");
+                let outcome = self.ended(!self.leave(), "expired");
+                if outcome == WaitOutcome::TimedOut {
+                    CLOCK.set(CLOCK.get().max(deadline));
+                }
+                return outcome;
             }
         }
     }
@@ -146,7 +159,8 @@ impl Futex for ShuttleFutex {
 /// Plain memory; shuttle sees no races.
 pub struct ShuttleCell<T>(std::cell::UnsafeCell<T>);
 
-impl<T> Cell<T> for ShuttleCell<T> {
+// SAFETY: the pointer is that of std's cell.
+unsafe impl<T> Cell<T> for ShuttleCell<T> {
     fn new(value: T) -> Self {
         Self(value.into())
     }
@@ -179,7 +193,9 @@ fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> 
     ShuttleJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
 }
 
-impl Primitives for Shuttle {
+// SAFETY: one thread runs at a time, in an order that is sequentially consistent, so a fence orders
+// nothing more; ownership is std's.
+unsafe impl Primitives for Shuttle {
     type AtomicU32 = ShuttleU32;
     type AtomicU64 = ShuttleU64;
     type AtomicUsize = ShuttleUsize;
@@ -204,14 +220,24 @@ impl Primitives for Shuttle {
         spawn(name, Box::new(body))
     }
 
+    #[track_caller]
     fn now() -> Duration {
-        Duration::ZERO
+        if !std::thread::panicking() && one_in(JUMP) {
+            CLOCK.set(CLOCK.get() + A_LONG_TIME);
+        }
+        let at = std::panic::Location::caller();
+        trace::note(thread, "now", 0, || format!("= {:?}", CLOCK.get()), at);
+        CLOCK.get()
     }
 
     fn yield_now() {
         if !std::thread::panicking() {
             shuttle::thread::yield_now();
         }
+    }
+
+    fn contain(foreign: impl FnOnce()) {
+        thrown::contain(foreign);
     }
 
     fn reporting() -> bool {
@@ -272,6 +298,7 @@ pub fn check(
             ("memory_model", "sequential consistency, sampled".to_owned()),
             ("spurious", spurious(bounds.spurious)),
             ("expiry", format!("one chance in {EXPIRY} at each turn of a timed wait")),
+            ("clock", format!("one reading in {JUMP} finds that it has jumped")),
         ]),
         states: None,
         executions: Some(executions),
@@ -328,6 +355,7 @@ fn run<S: Scheduler + 'static>(
             if recorded == Some(execution) {
                 trace::tracing(true);
             }
+            CLOCK.set(Duration::ZERO);
             scenario();
         });
     });

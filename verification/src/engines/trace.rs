@@ -11,6 +11,8 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
+use blocksmith_models::thrown::Thrown;
+
 /// Steps kept of one execution; a longer one keeps its last steps.
 const MAX_STEPS: usize = 400;
 
@@ -96,6 +98,9 @@ pub(crate) fn install_hook(again: &'static Once) {
     again.call_once(|| {
         let outer = take_hook();
         set_hook(Box::new(move |info| {
+            if info.payload().is::<Thrown>() {
+                return; // a scenario throws it, on any thread, and its caller contains it
+            }
             if !QUIET.get() {
                 return outer(info);
             }

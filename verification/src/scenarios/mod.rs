@@ -67,7 +67,7 @@ macro_rules! scenario {
                 $loom,
             ),
             mutant: $crate::scenarios::$module::$name::<
-                $crate::mutant::Mutant<$crate::engines::loom::Loom> $(, $channel)?
+                $crate::engines::mutant::Mutant<$crate::engines::loom::Loom> $(, $channel)?
             >,
             shuttle: (
                 $crate::scenarios::$module::$name::<

@@ -98,7 +98,8 @@ struct CountingFutex {
     gate: std::sync::Mutex<()>,
 }
 
-impl Atomic<u32> for CountingFutex {
+// SAFETY: the word of std, operation by operation.
+unsafe impl Atomic<u32> for CountingFutex {
     fn new(value: u32) -> Self {
         Self {
             word: AtomicU32::new(value),
@@ -137,7 +138,8 @@ impl Atomic<u32> for CountingFutex {
     }
 }
 
-impl Futex for CountingFutex {
+// SAFETY: as above.
+unsafe impl Futex for CountingFutex {
     fn wait(&self, expected: u32) {
         self.sleeps.fetch_add(1, Relaxed);
         self.slept.notify_all();
@@ -153,7 +155,8 @@ impl Futex for CountingFutex {
     }
 }
 
-impl Primitives for Counting {
+// SAFETY: those of `Std`.
+unsafe impl Primitives for Counting {
     type AtomicU32 = <Std as Primitives>::AtomicU32;
     type AtomicU64 = <Std as Primitives>::AtomicU64;
     type AtomicUsize = <Std as Primitives>::AtomicUsize;

@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::time::Duration;
 
+use super::Checker;
 use blocksmith_sync::{Atomic, AtomicPtr, Cell, Futex, Join, Ordering, Primitives, WaitOutcome};
 
 /// An ordering in the source.
@@ -110,7 +111,9 @@ fn access(operation: &'static str, ordering: Ordering) -> Ordering {
 /// An atomic, pointer or futex of the backend below.
 pub struct Weakened<A>(A);
 
-impl<V: Copy + Eq, A: Atomic<V>> Atomic<V> for Weakened<A> {
+// SAFETY: the atomic below, with another ordering only where that is asked for: a mutant runs on a
+// checker, which then reports what is wrong and touches no memory for it.
+unsafe impl<V: Copy + Eq, A: Atomic<V>> Atomic<V> for Weakened<A> {
     fn new(value: V) -> Self {
         Self(A::new(value))
     }
@@ -152,7 +155,8 @@ impl<V: Copy + Eq, A: Atomic<V>> Atomic<V> for Weakened<A> {
     }
 }
 
-impl<A: Futex> Futex for Weakened<A> {
+// SAFETY: as above.
+unsafe impl<A: Futex> Futex for Weakened<A> {
     #[track_caller]
     fn wait(&self, expected: u32) {
         self.0.wait(expected);
@@ -170,7 +174,8 @@ impl<A: Futex> Futex for Weakened<A> {
 /// A pointer of the backend below.
 pub struct WeakenedPtr<A>(A);
 
-impl<T, A: AtomicPtr<T>> AtomicPtr<T> for WeakenedPtr<A> {
+// SAFETY: as above.
+unsafe impl<T, A: AtomicPtr<T>> AtomicPtr<T> for WeakenedPtr<A> {
     fn new(pointer: *mut T) -> Self {
         Self(A::new(pointer))
     }
@@ -214,7 +219,8 @@ impl<T, J: Join<T>> Join<T> for MutantJoin<J> {
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant<B>(PhantomData<fn() -> B>);
 
-impl<B: Primitives> Primitives for Mutant<B> {
+// SAFETY: the backend below, as above.
+unsafe impl<B: Checker> Primitives for Mutant<B> {
     type AtomicU32 = Weakened<B::AtomicU32>;
     type AtomicU64 = Weakened<B::AtomicU64>;
     type AtomicUsize = Weakened<B::AtomicUsize>;
@@ -241,12 +247,16 @@ impl<B: Primitives> Primitives for Mutant<B> {
     ) -> Self::JoinHandle<T> {
         MutantJoin(B::spawn(name, body))
     }
+    #[track_caller]
     fn now() -> Duration {
         B::now()
     }
     #[track_caller]
     fn yield_now() {
         B::yield_now();
+    }
+    fn contain(foreign: impl FnOnce()) {
+        B::contain(foreign);
     }
     fn reporting() -> bool {
         B::reporting()
@@ -265,7 +275,8 @@ impl<B: Primitives> Primitives for Mutant<B> {
 /// Plain memory of the backend below.
 pub struct MutantCell<C>(C);
 
-impl<T, C: Cell<T>> Cell<T> for MutantCell<C> {
+// SAFETY: the cell below.
+unsafe impl<T, C: Cell<T>> Cell<T> for MutantCell<C> {
     fn new(value: T) -> Self {
         Self(C::new(value))
     }
