@@ -21,6 +21,11 @@
 //! "No" means, where tasks are registered: beyond a lock that others hold for the few instructions
 //! of one registration. No waker runs under it, and without tasks nobody takes it.
 //!
+//! **Foreign code.** A notification runs the wakers of tasks. It runs them as its last step, with
+//! no lock held, and contains their panics ([`Primitives::contain`]): each waker that was chosen is
+//! called, whatever the others do. A waker may notify, register, drop futures, and use the channel
+//! whose end woke it. A condition that panics passes on what it had been woken for.
+//!
 //! **Which waiter a notification is for.** Every token prepared before a notification moved the
 //! epoch ends its wait, or never begins it, if it is still awake; of those already asleep
 //! `notify_one` wakes one. Of the tasks it *chooses* the one that has been registered longest.
@@ -30,7 +35,11 @@
 //!   Otherwise every notification is a `notify_all`.
 //! - R2 A thread whose wait ended with [`WaitOutcome::Woken`], and a task that has been chosen,
 //!   evaluate the condition before they give up. If they cannot, they call `notify_one` themselves.
-//!   The helpers of this module obey R2, on time-outs and on cancellation too.
+//!   The helpers of this module obey R2, on time-outs, on cancellation, and when a condition panics.
+//!
+//! **Deadlines.** A stream of notifications cannot keep a timed wait: after each sleep, and before
+//! each sleep, the thread reads the clock *before* it evaluates the condition; what it evaluates
+//! after the clock has passed the deadline is the last look.
 //!
 //! **One wake for many notifications.** The kernel is asked only where it has something to do. A
 //! token is a *sleeper* until a notification claims it; from then on a *wake is on its way*.
@@ -129,6 +138,11 @@ const fn tasks(waiters: u64) -> u32 {
     (waiters / TASK) as u32
 }
 
+/// Who waited when a notification looked: see [`EventNotifier::find_waiters`].
+#[derive(Clone, Copy)]
+#[must_use = "whoever waits is woken by `wake_found`"]
+pub(crate) struct Found(u64);
+
 /// An event count; see the module's text.
 ///
 /// The thread that notifies may still be about to wake sleepers when a woken thread returns: keep a
@@ -182,7 +196,7 @@ impl<P: Primitives> EventNotifier<P> {
         let others = self.waiters.fetch_add(SLEEPER, Release);
         let token = Token { notifier: self, epoch };
         assert!(wakes(others) + sleepers(others) < MAX_THREADS, "more than 2^19 threads wait");
-        // ORDERING: fence (W), pairs with fence (N) in `notify_many`.
+        // ORDERING: fence (W), pairs with fence (N) in `find_waiters`.
         P::fence(SeqCst);
         P::checkpoint(mark.wrapping_add(u64::from(epoch)));
         token
@@ -207,16 +221,29 @@ impl<P: Primitives> EventNotifier<P> {
     #[inline]
     pub fn notify_many(&self, count: u32) {
         let mark = P::mark();
+        let found = self.find_waiters();
+        self.wake_found(found, count);
+        if tasks(found.0) == 0 {
+            P::checkpoint(mark); // nothing of what was read here is left; wakers may leave something
+        }
+    }
+
+    /// The first half of a notification, which runs no foreign code: a fence (N), and a look at who
+    /// waits. Between the halves a caller may do what belongs to its publication.
+    #[inline]
+    pub(crate) fn find_waiters(&self) -> Found {
         // ORDERING: fence (N), pairs with the fences (W) in `prepare` and `register`.
         P::fence(SeqCst);
         // ORDERING: fence (N) stands between the publication and this look.
-        let waiters = self.waiters.load(Relaxed);
+        Found(self.waiters.load(Relaxed))
+    }
+
+    /// The second half: wakes `count` of those that were found.
+    #[inline]
+    pub(crate) fn wake_found(&self, Found(waiters): Found, count: u32) {
         // A sleeper or a task; wakes on their way are the bits below.
         if waiters >= SLEEPER {
             self.wake(waiters, count);
-        }
-        if tasks(waiters) == 0 {
-            P::checkpoint(mark); // nothing of what was read here is left; wakers may leave something
         }
     }
 
@@ -259,20 +286,26 @@ impl<P: Primitives> EventNotifier<P> {
 
     /// Blocks until `condition` returns `Some`, and returns what is in it. Whoever makes the
     /// condition true wakes this thread by a notification. The condition runs at least once, and
-    /// several times between sleeps; it must leave nothing behind when it returns `None`.
+    /// several times between sleeps; it must leave nothing behind when it returns `None`. If it
+    /// panics, a notification that had woken this thread goes on to another waiter.
     #[inline]
     pub fn wait_until<R>(&self, mut condition: impl FnMut() -> Option<R>) -> R {
         let mark = P::mark();
+        if let Some(result) = condition().or_else(|| look_again::<P, R>(&mut condition)) {
+            return result;
+        }
         loop {
-            if let Some(result) = condition().or_else(|| look_again::<P, R>(&mut condition)) {
-                return result;
-            }
             let token = self.prepare();
             if let Some(result) = condition() {
                 return result;
             }
             token.wait();
             P::rewind(mark);
+            if let Some(result) =
+                self.owed(|| condition().or_else(|| look_again::<P, R>(&mut condition)))
+            {
+                return result;
+            }
         }
     }
 
@@ -281,23 +314,57 @@ impl<P: Primitives> EventNotifier<P> {
     pub fn wait_until_timeout<R>(
         &self,
         timeout: Duration,
+        condition: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        self.wait_until_deadline(P::now().saturating_add(timeout), condition)
+    }
+
+    /// Blocks like [`EventNotifier::wait_until_timeout`], until about `deadline`, as
+    /// [`Primitives::now`] tells the time. Whatever others notify meanwhile: once the clock has been
+    /// seen past the deadline, the condition is evaluated once more, and that is the last time.
+    pub fn wait_until_deadline<R>(
+        &self,
+        deadline: Duration,
         mut condition: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        let deadline = P::now().saturating_add(timeout);
         let mark = P::mark();
-        loop {
-            if let Some(result) = condition().or_else(|| look_again::<P, R>(&mut condition)) {
+        let mut is_over = P::now() >= deadline;
+        if let Some(result) = condition() {
+            return Some(result);
+        }
+        while !is_over {
+            if let Some(result) = look_again::<P, R>(&mut condition) {
                 return Some(result);
             }
             let token = self.prepare();
+            let left = deadline.saturating_sub(P::now());
             if let Some(result) = condition() {
                 return Some(result);
             }
-            match token.wait_timeout(deadline.saturating_sub(P::now())) {
-                WaitOutcome::TimedOut => return condition(),
-                WaitOutcome::Woken => P::rewind(mark),
+            if left.is_zero() {
+                return None; // that was a look after the deadline
+            }
+            // How it ended is the clock's to say: a wake-up after the deadline is the last one.
+            let _ = token.wait_timeout(left);
+            P::rewind(mark);
+            let found = self.owed(|| {
+                is_over = P::now() >= deadline;
+                condition()
+            });
+            if found.is_some() {
+                return found;
             }
         }
+        None
+    }
+
+    /// Evaluates the condition as a thread that was woken, or a task that was chosen, owes it (R2).
+    /// If it panics, the notification goes on to another waiter.
+    fn owed<R>(&self, condition: impl FnOnce() -> Option<R>) -> Option<R> {
+        let pass_on = PassOn(self);
+        let result = condition();
+        core::mem::forget(pass_on);
+        result
     }
 
     /// Returns the number of threads and tasks that are registered at this moment: a figure for
@@ -329,6 +396,17 @@ impl<P: Primitives> Default for EventNotifier<P> {
 impl<P: Primitives> fmt::Debug for EventNotifier<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventNotifier").finish_non_exhaustive()
+    }
+}
+
+/// Passes a notification on when it is dropped, which is while the condition panics.
+struct PassOn<'a, P: Primitives>(&'a EventNotifier<P>);
+
+impl<P: Primitives> Drop for PassOn<'_, P> {
+    fn drop(&mut self) {
+        if !P::reporting() {
+            self.0.notify_one();
+        }
     }
 }
 

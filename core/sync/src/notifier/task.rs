@@ -13,15 +13,17 @@
 //! | goes | the condition held, or the future is dropped | the task |
 //!
 //! **Invariants** (I1, I4, I5: see the module above).
-//! - T1 Entries are ordered by their tickets, and a ticket is given once: a task whose ticket is
-//!   missing has been chosen.
+//! - T1 Entries are linked in the order in which they were made, and a ticket is given once (its
+//!   number is): a task whose ticket is missing has been chosen. An entry comes and goes, from
+//!   anywhere in the list, in a number of steps that does not depend on how many there are.
 //! - T2 A task that has been chosen evaluates the condition once more, or passes the notification
 //!   on. It passes it on too where it cannot tell whether its last evaluation came before or after
-//!   the choice: one wake-up too many, never one too few.
+//!   the choice, and where the evaluation panics: one wake-up too many, never one too few.
 //! - T3 While the list is locked, no waker is cloned, woken or dropped: that is foreign code, which
-//!   may drop futures of this list.
-//! - T4 The list is as long as there are futures that wait. Empty, it has allocated nothing until
-//!   the first of them came, and keeps its memory from then on.
+//!   may drop futures of this list. Panics of `wake` and `drop` are contained; one of `clone` goes
+//!   to whoever polls, and leaves the future as it was.
+//! - T4 The list has as many entries as there are futures that wait. It has allocated nothing until
+//!   the first of them came, and keeps its slots, as many as ever waited at once, from then on.
 //!
 //! **Memory order.** A task registers under the lock, passes fence (W), and looks again: the
 //! argument of the module above holds for it as for a thread. From then on it needs no fence. A
@@ -35,70 +37,136 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
-use std::collections::VecDeque;
 
 use super::{EventNotifier, MAX_TASKS, TASK};
 use crate::primitives::Ordering::{Relaxed, SeqCst};
 use crate::primitives::{Atomic, Mutex, Primitives};
 
-struct Entry {
-    ticket: u64,
-    waker: Waker,
+/// A place in the list: its slot, and which of the entries that the slot has held.
+#[derive(Clone, Copy)]
+pub(super) struct Ticket {
+    slot: u32,
+    number: u64,
+}
+
+/// No slot.
+const END: u32 = u32::MAX;
+
+/// A slot of the list. Free, it has no waker, and `next` is the next free one.
+struct Slot {
+    /// How many entries had been made before this one, of all slots: tickets are ordered by it.
+    number: u64,
+    waker: Option<Waker>,
+    before: u32,
+    next: u32,
 }
 
 /// The tasks that wait (T1, T4).
 pub(super) struct Tasks(Option<Box<List>>);
 
-#[derive(Default)]
+/// A list in slots, so that an entry goes from anywhere in a few steps.
 struct List {
-    entries: VecDeque<Entry>,
-    next_ticket: u64,
+    slots: Vec<Slot>,
+    oldest: u32,
+    newest: u32,
+    free: u32,
+    next_number: u64,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self { slots: Vec::new(), oldest: END, newest: END, free: END, next_number: 0 }
+    }
+}
+
+impl List {
+    fn slot(&mut self, slot: u32) -> &mut Slot {
+        &mut self.slots[slot as usize]
+    }
+
+    /// Makes an entry; gives the waker back if there are too many.
+    fn push(&mut self, waker: Waker) -> Result<Ticket, Waker> {
+        let slot = if self.free == END { self.slots.len() as u32 } else { self.free };
+        if slot >= MAX_TASKS {
+            return Err(waker);
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        let entry = Slot { number, waker: Some(waker), before: self.newest, next: END };
+        if self.free == END {
+            self.slots.push(entry);
+        } else {
+            self.free = core::mem::replace(self.slot(slot), entry).next;
+        }
+        match self.newest {
+            END => self.oldest = slot,
+            newest => self.slot(newest).next = slot,
+        }
+        self.newest = slot;
+        Ok(Ticket { slot, number })
+    }
+
+    /// Takes the waker out of a slot, which is free then; `None` if it was.
+    fn take(&mut self, slot: u32) -> Option<Waker> {
+        let free = self.free;
+        let entry = self.slot(slot);
+        let waker = entry.waker.take()?;
+        let (before, next) = (entry.before, entry.next);
+        entry.next = free;
+        self.free = slot;
+        match before {
+            END => self.oldest = next,
+            before => self.slot(before).next = next,
+        }
+        match next {
+            END => self.newest = before,
+            next => self.slot(next).before = before,
+        }
+        Some(waker)
+    }
+
+    /// Returns the waker of a ticket, unless its task has been chosen.
+    fn waker(&mut self, Ticket { slot, number }: Ticket) -> Option<&mut Waker> {
+        let entry = self.slot(slot);
+        if entry.number == number { entry.waker.as_mut() } else { None }
+    }
 }
 
 impl Tasks {
     /// No task, and no memory.
     pub(super) const NONE: Self = Self(None);
 
-    fn push(&mut self, waker: Waker) -> u64 {
-        let list = self.0.get_or_insert_default();
-        assert!(list.entries.len() < MAX_TASKS as usize, "more than 2^23 tasks wait");
-        let ticket = list.next_ticket;
-        list.next_ticket += 1;
-        list.entries.push_back(Entry { ticket, waker });
-        ticket
+    fn push(&mut self, waker: Waker) -> Result<Ticket, Waker> {
+        self.0.get_or_insert_default().push(waker)
     }
 
     /// Exchanges the waker of an entry and returns the other one: the old, or, if there is no such
     /// entry, the new.
-    fn replace(&mut self, ticket: u64, waker: Waker) -> Result<Waker, Waker> {
-        match self.find(ticket) {
-            Some((list, place)) => Ok(core::mem::replace(&mut list.entries[place].waker, waker)),
+    fn replace(&mut self, ticket: Ticket, waker: Waker) -> Result<Waker, Waker> {
+        match self.0.as_deref_mut().and_then(|list| list.waker(ticket)) {
+            Some(place) => Ok(core::mem::replace(place, waker)),
             None => Err(waker),
         }
     }
 
-    fn remove(&mut self, ticket: u64) -> Option<Waker> {
-        let (list, place) = self.find(ticket)?;
-        list.entries.remove(place).map(|entry| entry.waker)
+    fn remove(&mut self, ticket: Ticket) -> Option<Waker> {
+        let list = self.0.as_deref_mut()?;
+        list.waker(ticket)?;
+        list.take(ticket.slot)
     }
 
-    /// Takes the oldest entry that has a ticket below `end`.
+    /// Takes the oldest entry that was made before the one that is numbered `end`.
     fn pop(&mut self, end: u64) -> Option<Waker> {
-        let entries = &mut self.0.as_mut()?.entries;
-        if entries.front()?.ticket >= end {
+        let list = self.0.as_deref_mut()?;
+        let oldest = list.oldest;
+        if oldest == END || list.slot(oldest).number >= end {
             return None;
         }
-        entries.pop_front().map(|entry| entry.waker)
+        list.take(oldest)
     }
 
-    fn next_ticket(&self) -> u64 {
-        self.0.as_ref().map_or(0, |list| list.next_ticket)
-    }
-
-    fn find(&mut self, ticket: u64) -> Option<(&mut List, usize)> {
-        let list = self.0.as_deref_mut()?;
-        let place = list.entries.binary_search_by_key(&ticket, |entry| entry.ticket).ok()?;
-        Some((list, place))
+    fn next_number(&self) -> u64 {
+        self.0.as_ref().map_or(0, |list| list.next_number)
     }
 }
 
@@ -109,7 +177,8 @@ impl<P: Primitives> EventNotifier<P> {
     ///
     /// # Cancel safety
     /// The future can be dropped at any moment. A notification that had chosen it goes on to
-    /// another waiter.
+    /// another waiter. A future that has been chosen keeps that notification until it is polled or
+    /// dropped: one that is neither, or is forgotten, keeps it for good.
     ///
     /// # Panics
     /// When polled, if [`MAX_TASKS`] tasks are registered already.
@@ -141,28 +210,38 @@ impl<P: Primitives> EventNotifier<P> {
         for _ in 0..count {
             let waker = {
                 let mut tasks = self.tasks.lock();
-                let end = *end.get_or_insert_with(|| tasks.next_ticket());
+                let end = *end.get_or_insert_with(|| tasks.next_number());
                 self.counted_out(tasks.pop(end))
             };
             match waker {
-                Some(waker) => waker.wake(),
+                Some(waker) => P::contain(|| waker.wake()),
                 None => return,
             }
         }
     }
 
     /// Enters a task, with fence (W) behind it: look at the condition again.
-    fn register(&self, waker: Waker) -> u64 {
-        let ticket = {
+    fn register(&self, waker: Waker) -> Ticket {
+        let pushed = {
             let mut tasks = self.tasks.lock();
-            let ticket = tasks.push(waker);
-            // ORDERING: fence (W) orders the registration before the second look.
-            self.waiters.fetch_add(TASK, Relaxed);
-            ticket
+            let pushed = tasks.push(waker);
+            if pushed.is_ok() {
+                // ORDERING: fence (W) orders the registration before the second look.
+                self.waiters.fetch_add(TASK, Relaxed);
+            }
+            pushed
         };
-        // ORDERING: fence (W), pairs with fence (N) in `notify_many`.
-        P::fence(SeqCst);
-        ticket
+        match pushed {
+            Ok(ticket) => {
+                // ORDERING: fence (W), pairs with fence (N) in `find_waiters`.
+                P::fence(SeqCst);
+                ticket
+            }
+            Err(waker) => {
+                P::contain(|| drop(waker));
+                panic!("more than 2^23 tasks wait");
+            }
+        }
     }
 
     /// Counts a waker out that has been taken from the list; the list is locked.
@@ -181,7 +260,7 @@ pub struct Until<'a, P: Primitives, F> {
     notifier: &'a EventNotifier<P>,
     condition: F,
     /// The place in the list, until the future has seen that it is chosen.
-    ticket: Option<u64>,
+    ticket: Option<Ticket>,
 }
 
 impl<P: Primitives, F> Until<'_, P, F> {
@@ -192,8 +271,9 @@ impl<P: Primitives, F> Until<'_, P, F> {
             let mut tasks = self.notifier.tasks.lock();
             self.notifier.counted_out(tasks.remove(ticket))
         };
-        if waker.is_none() {
-            self.notifier.notify_one();
+        match waker {
+            Some(waker) => P::contain(|| drop(waker)),
+            None => self.notifier.notify_one(),
         }
     }
 
@@ -216,13 +296,22 @@ impl<P: Primitives, R, F: FnMut() -> Option<R>> Future for Until<'_, P, F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
         let this = &mut *self;
+        let mut is_chosen = false;
         if let Some(ticket) = this.ticket {
             let waker = context.waker().clone();
             let replaced = this.notifier.tasks.lock().replace(ticket, waker);
-            // If it was chosen, the look that follows is the one that it owes (T2).
-            this.ticket = replaced.is_ok().then_some(ticket);
+            is_chosen = replaced.is_err();
+            P::contain(|| drop(replaced));
         }
-        if let Some(result) = this.look() {
+        let found = if is_chosen {
+            // The look that it owes (T2).
+            this.ticket = None;
+            let Self { notifier, condition, .. } = this;
+            notifier.owed(condition)
+        } else {
+            this.look()
+        };
+        if let Some(result) = found {
             return Poll::Ready(result);
         }
         if this.ticket.is_none() {
