@@ -49,13 +49,17 @@
 //!   receiver's until `head` has. Each side moves its own index only, and after the access.
 //! - I3 The index that a side has last seen of the other is at most behind it: the sender finds
 //!   room, and the receiver items, at most too late, and looks again before it says full or empty.
-//! - I4 The sender publishes only after it has read `OPEN`. Then it notifies, and only then looks
-//!   at `end` again: `OPEN` or its new index mean accepted. At `CLOSING` it proposes its new index.
-//!   Any other index ends before what it has published: it takes the items back.
+//! - I4 The sender publishes only after it has read `OPEN`. Then it passes fence (N), and only then
+//!   looks at `end` again: `OPEN` or its new index mean accepted. At `CLOSING` it proposes its new
+//!   index. Any other index ends before what it has published: it takes the items back.
 //! - I5 The receiver reads `tail` after it has read `OPEN` in `end`, or, once, at `CLOSING`; when
 //!   `end` is an index, it takes that for `tail`. So it never touches what the sender takes back.
 //! - I6 `end` becomes an index once. A receiver that has read the index and taken all before it
 //!   says `Closed`; by I4 nothing was accepted beyond.
+//! - I7 Foreign code runs as the last step of each operation: wakers after the items are accepted or
+//!   taken back, or after the places are given back. So a waker that uses the same end (it may: the
+//!   end is used by reference) finds no operation half done, and none that was begun before it
+//!   acts on what it has changed.
 //!
 //! **Memory order.** Two pairs hand the places over: `tail` (release, acquire) with the items,
 //! `head` (release, acquire) with the places freed. A sender that closes releases with its index in

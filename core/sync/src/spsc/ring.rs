@@ -1,5 +1,5 @@
 //! The ring itself: its two lines, its places, its end. Contract, invariants and memory order: the
-//! module above, whose I1 to I6 are cited here.
+//! module above, whose I1 to I7 are cited here.
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -8,7 +8,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::counters::{Counters, Figure};
 use crate::error::{Closed, SendError};
-use crate::notifier::EventNotifier;
+use crate::notifier::{EventNotifier, Found};
 use crate::policy::Backpressure;
 use crate::primitives::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::primitives::{Atomic, Cell, Primitives};
@@ -231,27 +231,28 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         )
     }
 
-    /// Publishes the `count` items that stand behind `tail`; returns whether they are accepted. If
-    /// not, `tail` is where it was, and they are the sender's to take back. Sender only.
+    /// Publishes the `count` items that stand behind `tail`; returns whether they are accepted, and
+    /// whom to wake once all is done. If they are not, `tail` is where it was, and they are the
+    /// sender's to take back. Runs no foreign code (I7). Sender only.
     #[inline]
-    fn publish(&self, count: usize) -> bool {
+    fn publish(&self, count: usize) -> (bool, Found) {
         let before = self.sending.own();
         let tail = self.advance(before, count);
         self.sending.set_own(tail);
         self.sending.count.add(count as u64);
         // ORDERING: pairs with the acquiring loads of `tail` in `ready` and `close_by_receiver`.
         self.sending.index.store(tail, Release);
-        self.not_empty.notify_one();
+        let found = self.not_empty.find_waiters();
         // ORDERING: the notifier's fence (N) stands between; pairs with the fence in
         // `close_by_receiver`.
         if self.end.load(Relaxed) == OPEN || self.is_before_end(tail) {
-            return true;
+            return (true, found);
         }
         // ORDERING: none needed, the receiver does not look at `tail` any more (I5).
         self.sending.index.store(before, Relaxed);
         self.sending.set_own(before);
         self.sending.count.subtract(count as u64);
-        false
+        (false, found)
     }
 
     /// Returns whether what was published up to `tail`, while the receiver closed, is accepted
@@ -270,7 +271,10 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     pub(super) fn send(&self, item: T) -> Result<(), SendError<T>> {
         let tail = self.sending.own();
         self.put(tail, item);
-        if self.publish(1) { Ok(()) } else { Err(SendError::Closed(self.take(tail))) }
+        let (accepted, found) = self.publish(1);
+        let sent = if accepted { Ok(()) } else { Err(SendError::Closed(self.take(tail))) };
+        self.not_empty.wake_found(found, 1);
+        sent
     }
 
     /// Sends the first `count` items; there is room.
@@ -279,11 +283,12 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         for (offset, item) in items.drain(..count).enumerate() {
             self.put(self.advance(tail, offset), item);
         }
-        if self.publish(count) {
-            return Ok(count);
+        let (accepted, found) = self.publish(count);
+        if !accepted {
+            items.splice(0..0, (0..count).map(|offset| self.take(self.advance(tail, offset))));
         }
-        items.splice(0..0, (0..count).map(|offset| self.take(self.advance(tail, offset))));
-        Err(Closed)
+        self.not_empty.wake_found(found, 1);
+        if accepted { Ok(count) } else { Err(Closed) }
     }
 
     /// Returns how many items are there, 0: wait; looks at `tail` if fewer than `wanted` as far as
