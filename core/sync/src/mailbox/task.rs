@@ -6,8 +6,10 @@
 //! `timeout(limit, receiver.recv_async())`.
 //!
 //! **Invariants** (I1-I6: see the module above).
-//! - A1 Accepting and linking, and taking and returning, are one poll: a future that is dropped is
-//!   before them, or has returned. So it is never half sent, and what was taken has been returned.
+//! - A1 Accepting and linking, and taking and returning, are one evaluation of the condition that
+//!   the future waits for: no foreign code runs between the two, and a future that is dropped is
+//!   before them, or has returned. So it is never half sent, what was taken has been returned, and
+//!   nobody waits for a link that is not about to come.
 //! - A2 An item waits inside the future that is to send it, and is dropped with it.
 
 use crate::error::{Closed, SendError};
@@ -16,6 +18,7 @@ use crate::policy::OnFull;
 use crate::primitives::Primitives;
 use crate::select::Source;
 
+use super::credits::Answer;
 use super::{Receiver, Sender};
 
 impl<P: Primitives, T: Send> Sender<P, T> {
@@ -31,8 +34,23 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         if self.shared.on_full != OnFull::Block {
             return self.try_send(item);
         }
-        let answer = self.shared.not_full.until(|| self.accept()).await;
-        self.finish(answer, item)
+        let mut item = Some(item);
+        let refused = self.shared.not_full.until(|| self.offer(&mut item)).await;
+        match item {
+            None => Ok(None),
+            Some(item) => self.finish(refused, item),
+        }
+    }
+
+    /// Accepts the item and links it, in one step (A1), or says why it never will be; `None`: wait.
+    fn offer(&self, item: &mut Option<T>) -> Option<Answer> {
+        let answer = self.accept()?;
+        if let Answer::Accepted(depth) = answer
+            && let Some(item) = item.take()
+        {
+            self.shared.link(&self.stash, item, depth);
+        }
+        Some(answer)
     }
 }
 
