@@ -75,7 +75,7 @@ use crate::ends::opaque_debug;
 use crate::ghost::Ghost;
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::primitives::{Atomic, Cell, Futex, Primitives, WaitOutcome};
+use crate::primitives::{Atomic, Cell, Futex, Primitives};
 use crate::spin::look_again;
 
 const EMPTY: u32 = 0;
@@ -292,7 +292,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         let waker = self.shared().waker.with_mut(|cell| unsafe { (*cell).take() });
         self.leave();
         match waker {
-            Some(waker) => waker.wake(),
+            Some(waker) => P::contain(|| waker.wake()),
             None => unreachable!("a waker is registered"),
         }
     }
@@ -302,7 +302,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         // ORDERING: pairs with the swap in `Receiver::leave`, either way.
         if self.shared().state.swap(LEFT, AcqRel) == RECEIVER_GONE {
             // SAFETY: I5, the receiver has left.
-            drop(unsafe { Shared::free(self.shared) });
+            let left = unsafe { Shared::free(self.shared) };
+            P::contain(|| drop(left));
         }
     }
 }
@@ -373,25 +374,30 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] or [`RecvTimeoutError::Closed`].
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        let deadline = P::now().saturating_add(timeout);
+        self.recv_deadline(P::now().saturating_add(timeout))
+    }
+
+    /// Blocks like [`Receiver::recv_timeout`], until about `deadline`, as [`Primitives::now`] tells
+    /// the time: once the clock has been seen past it, one look is the last.
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`] or [`RecvTimeoutError::Closed`].
+    pub fn recv_deadline(&mut self, deadline: Duration) -> Result<T, RecvTimeoutError> {
         let mark = P::mark();
-        let mut outcome = WaitOutcome::Woken;
         loop {
+            let is_over = P::now() >= deadline;
             match self.take() {
                 Ok(value) => return Ok(value),
                 Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
-                Err(TryRecvError::Empty) if outcome == WaitOutcome::TimedOut => {
-                    return Err(RecvTimeoutError::Timeout);
-                }
+                Err(TryRecvError::Empty) if is_over => return Err(RecvTimeoutError::Timeout),
                 Err(TryRecvError::Empty) => {}
             }
             if self.announce() {
                 let left = deadline.saturating_sub(P::now());
-                outcome = self.shared().state.wait_timeout(WAITING, left);
+                // How it ended is the clock's to say, and the next look's.
+                let _ = self.shared().state.wait_timeout(WAITING, left);
             }
-            if outcome == WaitOutcome::Woken {
-                P::rewind(mark);
-            }
+            P::rewind(mark);
         }
     }
 
@@ -414,14 +420,14 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Says that this end has closed, which it found in the state `before`.
     fn closed(&self, before: u32) {
         self.set_own(Own::Closed);
-        // Dropped at the end: that is foreign code.
-        let _waker = if before == REGISTERED {
+        let waker = if before == REGISTERED {
             // SAFETY: I4, the exchange found `REGISTERED`.
             self.shared().waker.with_mut(|cell| unsafe { (*cell).take() })
         } else {
             None
         };
         self.shared().closing.notify_all();
+        P::contain(|| drop(waker));
     }
 
     /// Returns whether no value will be accepted any more: one is there, or was, or the sender is
@@ -476,7 +482,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
             Own::Quiet => {
                 self.shared = None;
                 // SAFETY: I5, the sender has left by its first swap.
-                let (value, _waker) = unsafe { Shared::free(allocation) };
+                let (value, waker) = unsafe { Shared::free(allocation) };
+                P::contain(|| drop(waker));
                 value.ok_or(TryRecvError::Closed)
             }
             Own::Announced => {
@@ -495,7 +502,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared = None;
         if before == LEFT {
             // SAFETY: I5, the sender has left.
-            drop(unsafe { Shared::free(allocation) });
+            let left = unsafe { Shared::free(allocation) };
+            P::contain(|| drop(left));
         }
     }
 
@@ -538,15 +546,19 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
 
     /// Puts a waker into its cell and says so; returns whether the sender will wake it (if not, the
     /// sender has ended).
-    fn register(&self, waker: &Waker) -> bool {
+    fn register(&self, waker: Waker) -> bool {
         // ORDERING: none needed; a sender that ends after this look is seen by the exchange below.
         let before = match self.shared().state.load(Relaxed) {
             REGISTERED if self.retract() => EMPTY,
             found @ (EMPTY | WAITING) => found,
-            _ => return false,
+            _ => {
+                P::contain(|| drop(waker));
+                return false;
+            }
         };
         // SAFETY: I4: the state is not `REGISTERED`, and only this end can make it so.
-        self.shared().waker.with_mut(|cell| unsafe { *cell = Some(waker.clone()) });
+        let old = self.shared().waker.with_mut(|cell| unsafe { (*cell).replace(waker) });
+        P::contain(|| drop(old));
         // ORDERING: pairs with the acquiring swap in `Sender::end`.
         let state = &self.shared().state;
         let registered = state.compare_exchange(before, REGISTERED, Release, Relaxed).is_ok();
@@ -566,7 +578,10 @@ impl<P: Primitives, T: Send> Future for Receiver<P, T> {
             match self.take() {
                 Ok(value) => return Poll::Ready(Ok(value)),
                 Err(TryRecvError::Closed) => return Poll::Ready(Err(Closed)),
-                Err(TryRecvError::Empty) if self.register(context.waker()) => return Poll::Pending,
+                // The clone is made first: foreign code runs before the state is touched.
+                Err(TryRecvError::Empty) if self.register(context.waker().clone()) => {
+                    return Poll::Pending;
+                }
                 // The sender has ended: the next look finds what it left.
                 Err(TryRecvError::Empty) => {}
             }
