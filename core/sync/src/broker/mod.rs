@@ -46,10 +46,12 @@
 //!   change evicts an older one. Telling never waits for a subscriber; one that is gone is dropped.
 //! - B7 A lent receiver comes back when its lease is dropped, with everything that is queued;
 //!   nothing is received twice or lost but what the borrower had taken.
+//! - B8 No waker runs, and no end of a mailbox is dropped, while the lock is held: a change is put
+//!   into the mailboxes of the subscribers under the lock, and they are woken after it. A waker may
+//!   call the broker.
 //!
 //! **Blocking.** No call waits, but [`Broker::serve`], which sleeps between samples until
-//! [`Broker::stop`]. The lock is held for a look at each mailbox, and never while a mailbox is
-//! dropped. A reader given to [`Broker::watch`] must not block or call the broker.
+//! [`Broker::stop`]. The lock is held for a look at each mailbox. A reader given to [`Broker::watch`] must not block or call the broker.
 //!
 //! **Memory order.** None of its own: the lock and the notifier hand everything over. The level
 //! that [`Broker::level`] reads without the lock is advice, as the counters are: nothing is

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::broker::machine::{Ask, Change, Level, Limits, LimitsError, Machine, Snapshot, Weight};
 use crate::counters::Counters;
+use crate::error::Closed;
 use crate::mailbox::{self, Receiver, Sender};
 use crate::notifier::EventNotifier;
 use crate::policy::OnFull;
@@ -64,6 +65,8 @@ pub type Subscription<P> = Receiver<P, Change>;
 pub type Opened<P, T> = (Sender<P, T>, Lease<P, T>);
 
 type Read = Box<dyn Fn() -> Counters + Send>;
+type Notifier<P> = <P as Primitives>::Arc<EventNotifier<P>>;
+type Subscriber<P> = Sender<P, Change>;
 
 /// Where the receiving end of a mailbox is.
 enum Place {
@@ -84,7 +87,7 @@ struct Inner<P: Primitives> {
     machine: Machine,
     mailboxes: BTreeMap<String, Entry>,
     next_number: u64,
-    subscribers: Vec<Sender<P, Change>>,
+    subscribers: Vec<Subscriber<P>>,
 }
 
 struct Shared<P: Primitives> {
@@ -222,15 +225,33 @@ impl<P: Primitives> Broker<P> {
 
     /// As [`Broker::observe`], at a time that the caller says.
     pub fn observe_at(&self, now: Duration) -> Option<Change> {
+        let (change, told, gone) = self.judge(now)?;
+        // Wakers of subscribers run from here on, and drops of senders: without the lock (B8).
+        told.iter().for_each(|subscriber| subscriber.notify_one());
+        drop(gone);
+        Some(change)
+    }
+
+    /// Takes a sample, and puts a change of the level into the mailboxes of the subscribers, in one
+    /// step (B5). Returns the notifiers of those who are to be woken, and subscribers that are gone.
+    fn judge(&self, now: Duration) -> Option<(Change, Vec<Notifier<P>>, Vec<Subscriber<P>>)> {
         let mut inner = self.shared.inner.lock();
         let Inner { machine, mailboxes, subscribers, .. } = &mut *inner;
         let samples = mailboxes.iter().map(|(name, entry)| (name.as_str(), (entry.read)()));
         let change = machine.observe(now, samples)?;
         // ORDERING: none needed: advice, see the module's text.
         self.shared.level.store(change.to as u8, Relaxed);
-        // Under the lock, so in order (B5); it does not wait (B6).
-        subscribers.retain(|subscriber| subscriber.send(change).is_ok());
-        Some(change)
+        let mut told = Vec::with_capacity(subscribers.len());
+        // It does not wait (B6). An older change that is evicted is plain data.
+        let gone = subscribers.extract_if(.., |subscriber| match subscriber.put(change) {
+            Ok((_, notifier)) => {
+                told.push(notifier);
+                false
+            }
+            Err(Closed) => true,
+        });
+        let gone = gone.collect();
+        Some((change, told, gone))
     }
 
     /// Returns the level without taking the lock: for a look per message.
@@ -265,10 +286,11 @@ impl<P: Primitives> Broker<P> {
         notifier: P::Arc<EventNotifier<P>>,
     ) -> Result<(Level, Subscription<P>), TooManySubscribers> {
         let (sender, receiver) = mailbox::mailbox_on(notifier, 1, 0, OnFull::EvictOldest);
+        // Declared before the guard, so dropped after it (B8), as are the ends above.
+        let _gone: Vec<_>;
         let mut inner = self.shared.inner.lock();
-        inner.subscribers.retain(|subscriber| !subscriber.is_closed());
+        _gone = inner.subscribers.extract_if(.., |subscriber| subscriber.is_closed()).collect();
         if inner.subscribers.len() == MAX_SUBSCRIBERS {
-            // The receiver is dropped after the lock.
             return Err(TooManySubscribers);
         }
         // The level and the place in the list in one step (B5).
