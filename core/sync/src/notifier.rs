@@ -37,9 +37,8 @@
 //!   evaluate the condition before they give up. If they cannot, they call `notify_one` themselves.
 //!   The helpers of this module obey R2, on time-outs, on cancellation, and when a condition panics.
 //!
-//! **Deadlines.** A stream of notifications cannot keep a timed wait: after each sleep, and before
-//! each sleep, the thread reads the clock *before* it evaluates the condition; what it evaluates
-//! after the clock has passed the deadline is the last look.
+//! **Deadlines.** A stream of notifications cannot keep a timed wait: its thread reads the clock
+//! *before* each look, and the look that follows a reading past the deadline is the last one.
 //!
 //! **One wake for many notifications.** The kernel is asked only where it has something to do. A
 //! token is a *sleeper* until a notification claims it; from then on a *wake is on its way*.
@@ -109,6 +108,7 @@
 
 mod task;
 
+use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
 
@@ -289,24 +289,8 @@ impl<P: Primitives> EventNotifier<P> {
     /// several times between sleeps; it must leave nothing behind when it returns `None`. If it
     /// panics, a notification that had woken this thread goes on to another waiter.
     #[inline]
-    pub fn wait_until<R>(&self, mut condition: impl FnMut() -> Option<R>) -> R {
-        let mark = P::mark();
-        if let Some(result) = condition().or_else(|| look_again::<P, R>(&mut condition)) {
-            return result;
-        }
-        loop {
-            let token = self.prepare();
-            if let Some(result) = condition() {
-                return result;
-            }
-            token.wait();
-            P::rewind(mark);
-            if let Some(result) =
-                self.owed(|| condition().or_else(|| look_again::<P, R>(&mut condition)))
-            {
-                return result;
-            }
-        }
+    pub fn wait_until<R>(&self, condition: impl FnMut() -> Option<R>) -> R {
+        self.wait_for(condition, |token| token.wait())
     }
 
     /// Blocks like [`EventNotifier::wait_until`], for at most about `timeout`; `None` says that the
@@ -327,42 +311,51 @@ impl<P: Primitives> EventNotifier<P> {
         deadline: Duration,
         mut condition: impl FnMut() -> Option<R>,
     ) -> Option<R> {
+        let now = Cell::new(Duration::ZERO);
+        let look = || {
+            now.set(P::now());
+            let found = condition();
+            (found.is_some() || now.get() >= deadline).then_some(found)
+        };
+        // How a sleep ended is the clock's to say, and the look's that follows.
+        self.wait_for(look, |token| {
+            let _ = token.wait_timeout(deadline.saturating_sub(now.get()));
+        })
+    }
+
+    /// Looks, until there is an answer, and sleeps in between.
+    #[inline]
+    fn wait_for<R>(
+        &self,
+        mut look: impl FnMut() -> Option<R>,
+        mut sleep: impl FnMut(Token<'_, P>),
+    ) -> R {
         let mark = P::mark();
-        let mut is_over = P::now() >= deadline;
-        if let Some(result) = condition() {
-            return Some(result);
+        if let Some(answer) = look() {
+            return answer;
         }
-        while !is_over {
-            if let Some(result) = look_again::<P, R>(&mut condition) {
-                return Some(result);
+        loop {
+            if let Some(answer) = look_again::<P, R>(&mut look) {
+                return answer;
             }
             let token = self.prepare();
-            let left = deadline.saturating_sub(P::now());
-            if let Some(result) = condition() {
-                return Some(result);
+            if let Some(answer) = look() {
+                return answer;
             }
-            if left.is_zero() {
-                return None; // that was a look after the deadline
-            }
-            // How it ended is the clock's to say: a wake-up after the deadline is the last one.
-            let _ = token.wait_timeout(left);
+            sleep(token);
             P::rewind(mark);
-            let found = self.owed(|| {
-                is_over = P::now() >= deadline;
-                condition()
-            });
-            if found.is_some() {
-                return found;
+            if let Some(answer) = self.owed(&mut look) {
+                return answer;
             }
         }
-        None
     }
 
     /// Evaluates the condition as a thread that was woken, or a task that was chosen, owes it (R2).
     /// If it panics, the notification goes on to another waiter.
-    fn owed<R>(&self, condition: impl FnOnce() -> Option<R>) -> Option<R> {
+    #[inline]
+    fn owed<R>(&self, look: impl FnOnce() -> Option<R>) -> Option<R> {
         let pass_on = PassOn(self);
-        let result = condition();
+        let result = look();
         core::mem::forget(pass_on);
         result
     }

@@ -16,6 +16,9 @@ use blocksmith_models::thrown::Thrown;
 /// Steps kept of one execution; a longer one keeps its last steps.
 const MAX_STEPS: usize = 400;
 
+/// Stands for the message of a panic that has none.
+const NO_TEXT: &str = "a panic without text";
+
 /// One operation of one thread.
 #[derive(Clone, Debug)]
 struct Step {
@@ -109,10 +112,12 @@ pub(crate) fn install_hook(again: &'static Once) {
                 .downcast_ref::<&str>()
                 .map(|text| (*text).to_owned())
                 .or_else(|| payload.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "a panic without text".to_owned());
+                .unwrap_or_else(|| NO_TEXT.to_owned());
             let at = info.location().map(ToString::to_string).unwrap_or_default();
-            FIRST.with_borrow_mut(|first| {
-                first.get_or_insert(Panic { message, at });
+            // The first one says what is wrong; one without text is a coroutine that is given up.
+            FIRST.with_borrow_mut(|first| match first {
+                Some(first) if first.message != NO_TEXT => {}
+                _ => *first = Some(Panic { message, at }),
             });
         }));
     });
@@ -130,6 +135,9 @@ pub fn catch<R>(body: impl FnOnce() -> R) -> Result<R, Panic> {
     let result = catch_unwind(AssertUnwindSafe(body));
     QUIET.set(before);
     result.map_err(|_| {
-        FIRST.take().unwrap_or_else(|| Panic { message: "a panic".to_owned(), at: String::new() })
+        FIRST.take().unwrap_or_else(|| Panic {
+            message: "what foreign code threw was not contained".to_owned(),
+            at: String::new(),
+        })
     })
 }

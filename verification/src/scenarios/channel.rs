@@ -371,7 +371,7 @@ pub fn eight_threads<P: Primitives, C: Channel>() {
 }
 
 /// Returns the value for this channel.
-fn of<C: Channel, V>(mailbox: V, spsc: V, mpmc: V) -> V {
+pub(super) fn of<C: Channel, V>(mailbox: V, spsc: V, mpmc: V) -> V {
     match C::NAME {
         "mailbox" => mailbox,
         "spsc" => spsc,

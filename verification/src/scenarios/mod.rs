@@ -7,6 +7,7 @@
 
 pub mod broker;
 pub mod channel;
+pub mod foreign;
 pub mod lifecycle;
 pub mod mailbox;
 pub mod mpmc;
@@ -16,6 +17,7 @@ pub mod select;
 pub mod services;
 pub mod spsc;
 pub mod task;
+pub mod time;
 
 use blocksmith_models::stepped::Limits;
 
@@ -141,17 +143,28 @@ pub fn scenarios() -> Vec<Scenario> {
     [
         notifier::list(),
         channel::list::<Mailbox>(),
+        foreign::list::<Mailbox>(),
         channel::shared::<Mailbox>(),
+        time::shared::<Mailbox>(),
         channel::many::<Mailbox>(),
+        foreign::many::<Mailbox>(),
+        time::many::<Mailbox>(),
         mailbox::list(),
         channel::list::<Spsc>(),
+        foreign::list::<Spsc>(),
         channel::shared::<Spsc>(),
+        time::shared::<Spsc>(),
         spsc::list(),
         channel::list::<Mpmc>(),
+        foreign::list::<Mpmc>(),
         channel::many::<Mpmc>(),
+        foreign::many::<Mpmc>(),
+        time::many::<Mpmc>(),
         mpmc::list(),
         oneshot::list(),
         task::list(),
+        foreign::others(),
+        time::list(),
         select::list(),
         broker::list(),
         services::list(),

@@ -26,6 +26,12 @@ impl<P: Primitives> Alarm<P> {
         Waker::from(Arc::new(Self::new()))
     }
 
+    /// Wakes who sleeps on it.
+    pub(crate) fn ring(&self) {
+        self.0.swap(1, Release);
+        self.0.wake(1);
+    }
+
     /// Returns whether it has been woken.
     pub(crate) fn has_rung(&self) -> bool {
         self.0.load(Acquire) == 1
@@ -34,8 +40,7 @@ impl<P: Primitives> Alarm<P> {
 
 impl<P: Primitives> Wake for Alarm<P> {
     fn wake(self: Arc<Self>) {
-        self.0.swap(1, Release);
-        self.0.wake(1);
+        self.ring();
     }
 }
 
