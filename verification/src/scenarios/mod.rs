@@ -17,6 +17,7 @@ pub mod services;
 pub mod spsc;
 pub mod task;
 
+use blocksmith_models::hazard::Hazard;
 use blocksmith_models::stepped::Limits;
 
 use crate::channel::{Mailbox, Mpmc, Spsc};
@@ -33,7 +34,7 @@ pub struct Scenario {
     /// What holds if it is verified.
     pub claim: &'static str,
     /// The hazard that it is about, if one.
-    pub hazard: Option<&'static str>,
+    pub hazard: Option<&'static Hazard>,
     /// Threads, the main one included.
     pub threads: usize,
     /// The scenario on loom, and how far to go.
