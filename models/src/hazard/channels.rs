@@ -29,9 +29,9 @@ super::hazards! {
         "No foreign code runs between the two, and the look compares with what was read before";
     M12: "A sender takes a credit, runs foreign code, and links its node afterwards",
         "The node is linked by the step that takes the credit";
-    M13: "Unsafe code trusts a public safe trait, so that a safe implementation of it makes the \
-          channels unsound",
-        "A trait that unsafe code trusts is an unsafe trait that says what it is trusted for";
+    M13: "A channel trusts a public trait that safe code can implement, so that a wrong \
+          implementation makes it unsound",
+        "Whoever implements the trait has to vouch for what its safety section says";
     M14: "A close wakes no blocked sender, which waits as long as the receiver stays and does not \
           receive",
         "A close wakes every blocked sender with its item";
