@@ -16,6 +16,7 @@ use stateright::Model;
 use thiserror::Error;
 
 use crate::composition::{self, Pipeline, SCENARIOS, Scenario, TWINS, Twin};
+use crate::hazard::Hazard;
 use crate::lifecycle::{self, Lifecycle};
 use crate::ring::{self, Ring};
 use crate::tla::{self, Answer, CONFIGURATIONS};
@@ -51,7 +52,7 @@ pub struct Check {
     /// or `engine`, for what tests the engines themselves.
     pub protocol: &'static str,
     /// The hazard that it is about, if one.
-    pub hazard: Option<&'static str>,
+    pub hazard: Option<&'static Hazard>,
     /// Who looks.
     pub engine: Engine,
     /// What the answer must be.
@@ -166,7 +167,7 @@ fn ring_checks() -> impl Iterator<Item = Check> {
 
 fn lifecycle_twin_name(twin: &lifecycle::Twin) -> String {
     let scenario = lifecycle::SCENARIOS[twin.scenario].name;
-    format!("lifecycle.{scenario}_{}", twin.hazard.to_lowercase())
+    format!("lifecycle.{scenario}_{}", twin.hazard.id.to_lowercase())
 }
 
 fn scenario_name(scenario: &Scenario) -> String {
@@ -174,7 +175,7 @@ fn scenario_name(scenario: &Scenario) -> String {
 }
 
 fn twin_name(twin: &Twin) -> String {
-    format!("services.{}_{}", twin.scenario, twin.hazard.to_lowercase())
+    format!("services.{}_{}", twin.scenario, twin.hazard.id.to_lowercase())
 }
 
 /// Why the Explorer cannot be served.

@@ -5,6 +5,7 @@
 pub mod catalogue;
 pub mod composition;
 pub mod explore;
+pub mod hazard;
 pub mod lifecycle;
 pub mod ring;
 pub mod stepped;

@@ -15,6 +15,7 @@ use thiserror::Error;
 use tla_checker::checker::{CheckResult, CheckStats, check, format_trace_with_actions};
 use tla_checker::load::prepare_from_path;
 
+use crate::hazard::{self, Hazard};
 use crate::verdict::{Engine, Outcome, Verdict};
 
 /// Distinct states after which the checker gives up.
@@ -54,7 +55,7 @@ pub struct Configuration {
     /// What is claimed, or which fault must be found.
     pub claim: &'static str,
     /// The hazard that the fault is an instance of.
-    pub hazard: Option<&'static str>,
+    pub hazard: Option<&'static Hazard>,
 }
 
 /// Every specification under each of its configurations.
@@ -93,7 +94,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Deadlock,
         states: 570,
         claim: "a consumer that does not look again sleeps beside an item",
-        hazard: Some("N1"),
+        hazard: Some(&hazard::N1),
     },
     Configuration {
         protocol: "notifier",
@@ -102,7 +103,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Liveness,
         states: 1329,
         claim: "the same fault breaks liveness",
-        hazard: Some("N1"),
+        hazard: Some(&hazard::N1),
     },
     Configuration {
         protocol: "notifier",
@@ -111,7 +112,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Invariant,
         states: 1842,
         claim: "without the fence in notify an item is stranded",
-        hazard: Some("N2"),
+        hazard: Some(&hazard::N2),
     },
     Configuration {
         protocol: "notifier",
@@ -120,7 +121,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Invariant,
         states: 1314,
         claim: "without the fence in prepare an item is stranded",
-        hazard: Some("N2"),
+        hazard: Some(&hazard::N2),
     },
     Configuration {
         protocol: "notifier",
@@ -129,7 +130,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Invariant,
         states: 1596,
         claim: "with wakes that are never taken off the count a notification is skipped that is needed",
-        hazard: Some("N7"),
+        hazard: Some(&hazard::N7),
     },
     Configuration {
         protocol: "notifier",
@@ -138,7 +139,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Invariant,
         states: 1928,
         claim: "a consumer that reads the epoch after registering sleeps though it is claimed",
-        hazard: Some("N7"),
+        hazard: Some(&hazard::N7),
     },
     Configuration {
         protocol: "notifier",
@@ -147,7 +148,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Invariant,
         states: 17039,
         claim: "a consumer that sleeps again after a wake meant for an older one leaves that one asleep",
-        hazard: Some("N7"),
+        hazard: Some(&hazard::N7),
     },
     Configuration {
         protocol: "quarantine",
@@ -165,7 +166,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Invariant,
         states: 1409,
         claim: "an item parked after its parent cleared is stranded",
-        hazard: Some("Q1"),
+        hazard: Some(&hazard::Q1),
     },
     Configuration {
         protocol: "quarantine",
@@ -174,7 +175,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Deadlock,
         states: 1552,
         claim: "descendants of an invalid block wait for ever",
-        hazard: Some("Q4"),
+        hazard: Some(&hazard::Q4),
     },
     Configuration {
         protocol: "quarantine",
@@ -183,7 +184,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Invariant,
         states: 265,
         claim: "a child is handed over before its parent is committed",
-        hazard: Some("R6"),
+        hazard: Some(&hazard::R6),
     },
     Configuration {
         protocol: "quarantine",
@@ -192,7 +193,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         answer: Answer::Invariant,
         states: 231,
         claim: "a forged copy makes the honest block be rejected",
-        hazard: Some("Q6"),
+        hazard: Some(&hazard::Q6),
     },
 ];
 

@@ -2,8 +2,10 @@
 //!
 //! It states claims and engines, never results: those come with their bounds from a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
+
+use blocksmith_models::hazard::{self, Hazard};
 
 use crate::catalogue::{Check, Depth, Expected};
 use crate::engines::shuttle::ShuttleBounds;
@@ -64,30 +66,39 @@ fn entries(checks: &[Check]) -> Vec<Entry<'_>> {
     entries
 }
 
+/// Every row of the hazards, with the checks that are about it.
 fn hazards(text: &mut String, entries: &[Entry<'_>]) {
     text.push_str(
-        "\n## By hazard\n\n| hazard | twins that must fail | of the real code |\n|---|---|---|\n",
+        "\n## By hazard\n\n\
+         | hazard | what goes wrong | what the design does instead | twins that must fail | of the real code |\n\
+         |---|---|---|---|---|\n",
     );
-    let mut by_hazard: BTreeMap<_, [Vec<String>; 2]> = BTreeMap::new();
-    for entry in entries {
-        // What tests the engines themselves is about no hazard of the protocols.
-        let hazard = entry.first.hazard.filter(|_| entry.first.protocol != "engine");
-        let Some(hazard) = hazard else { continue };
-        let holds = usize::from(entry.first.expected == Expected::Verified);
-        let cell = format!("`{}` ({})", entry.name, entry.engines.join(", "));
-        by_hazard.entry(in_order(hazard)).or_default()[holds].push(cell);
+    let mut without = String::new();
+    for row in hazard::all() {
+        let cells = |expected| -> Vec<_> {
+            let about = |entry: &&Entry<'_>| {
+                entry.first.hazard == Some(row) && entry.first.expected == expected
+            };
+            let cell =
+                |entry: &Entry<'_>| format!("`{}` ({})", entry.name, entry.engines.join(", "));
+            entries.iter().filter(about).map(cell).collect()
+        };
+        let Hazard { id, fault, instead } = row;
+        let (fail, hold) = (cells(Expected::Violated), cells(Expected::Verified));
+        if fail.is_empty() && hold.is_empty() {
+            writeln!(without, "| {id} | {fault} | {instead} |")
+        } else {
+            let (fail, hold) = (fail.join("; "), hold.join("; "));
+            writeln!(text, "| {id} | {fault} | {instead} | {fail} | {hold} |")
+        }
+        .expect("a string takes any text");
     }
-    for ((letters, number), [fail, hold]) in by_hazard {
-        let (fail, hold) = (fail.join("; "), hold.join("; "));
-        writeln!(text, "| {letters}{number} | {fail} | {hold} |").expect("a string takes any text");
-    }
-}
-
-/// N10 comes after N9.
-fn in_order(hazard: &str) -> (&str, u32) {
-    let digits = hazard.find(|c: char| c.is_ascii_digit()).unwrap_or(hazard.len());
-    let (letters, number) = hazard.split_at(digits);
-    (letters, number.parse().unwrap_or(0))
+    text.push_str(
+        "\nNo check of this list is about the following hazards. Unit tests of the crates are about \
+         some of them, and some are of parts that are still to come.\n\n\
+         | hazard | what goes wrong | what the design does instead |\n|---|---|---|\n",
+    );
+    text.push_str(&without);
 }
 
 fn protocols(text: &mut String, entries: &[Entry<'_>]) {
@@ -165,7 +176,9 @@ fn programs(text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::{entries, in_order, text};
+    use blocksmith_models::hazard::{self, Hazard};
+
+    use super::{entries, text};
     use crate::catalogue::catalogue;
 
     #[test]
@@ -190,8 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn hazards_are_ordered_by_letter_and_number() {
-        // As strings N10 would come before N9.
-        assert!(in_order("N9") < in_order("N10") && in_order("M10") < in_order("N1"));
+    fn every_hazard_is_in_the_document_once_with_its_sentence() {
+        // With the checks that are about it, or in the list of those that none is about.
+        let text = text(&catalogue());
+        for Hazard { id, fault, .. } in hazard::all() {
+            assert_eq!(text.matches(&format!("| {id} | {fault} | ")).count(), 1, "{id}");
+        }
     }
 }

@@ -32,7 +32,7 @@ pub struct Checkpoint<R> {
     pub root: R,
 }
 
-/// What identifies a block. The signature is not covered by the root: see HAZARDS Q6.
+/// What identifies a block. The signature is not covered by the root: see hazard Q6.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Header<R, S> {
     /// `hash_tree_root` of the unsigned block.

@@ -20,7 +20,7 @@
 //!   select sleeps on: `source` asserts that it is the same one.
 //! - S2 An item at the front of a source is preceded by at most the budgets of all other sources,
 //!   and once more by those of the sources listed before it, if it has just used up its own:
-//!   nothing starves, whatever the others receive (HAZARDS Q8).
+//!   nothing starves, whatever the others receive (hazard Q8).
 //! - S3 A look that finds nothing leaves every budget whole: a turn ends before a sleep.
 //! - S4 A source whose end has been told is out of the list for good.
 //!

@@ -9,6 +9,7 @@ use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot};
 
 use super::pipeline::Pipeline;
 use crate::explore::judge;
+use crate::hazard::{self, Hazard};
 use crate::verdict::Verdict;
 
 /// A fault in the wiring between the machines.
@@ -73,7 +74,7 @@ pub struct Twin {
     /// The fault.
     pub fault: Fault,
     /// The hazard that it is.
-    pub hazard: &'static str,
+    pub hazard: &'static Hazard,
     /// What goes wrong.
     pub claim: &'static str,
     /// Name of the scenario.
@@ -97,63 +98,63 @@ impl Twin {
 pub const TWINS: &[Twin] = &[
     Twin {
         fault: Fault::HotDbWaitsForRewinder,
-        hazard: "R3",
+        hazard: &hazard::R3,
         claim: "the HotDB waits for a worker while all workers wait for the HotDB",
         scenario: "invalid",
         violates: &["no deadlock"],
     },
     Twin {
         fault: Fault::NoErrorReply,
-        hazard: "R4",
+        hazard: &hazard::R4,
         claim: "two requests for an unknown root stop two workers",
         scenario: "queries",
         violates: &["no deadlock"],
     },
     Twin {
         fault: Fault::VerdictBeforeCommit,
-        hazard: "R6",
+        hazard: &hazard::R6,
         claim: "a child is released whose parent is not in the HotDB",
         scenario: "chain",
         violates: &["parent first"],
     },
     Twin {
         fault: Fault::LookUpThenPark,
-        hazard: "Q1",
+        hazard: &hazard::Q1,
         claim: "a child is parked after its parent's verdict and nobody releases it",
         scenario: "chain",
         violates: &["one verdict each", "nobody stranded", "no deadlock"],
     },
     Twin {
         fault: Fault::NoCascade,
-        hazard: "Q4",
+        hazard: &hazard::Q4,
         claim: "the child of an invalid block waits for ever",
         scenario: "invalid",
         violates: &["one verdict each", "nobody stranded", "no deadlock"],
     },
     Twin {
         fault: Fault::NoReservedSlots,
-        hazard: "M8",
+        hazard: &hazard::M8,
         claim: "full mailboxes whose senders wait for one another",
         scenario: "siblings",
         violates: &["no deadlock"],
     },
     Twin {
         fault: Fault::TwoClocks,
-        hazard: "C5",
+        hazard: &hazard::C5,
         claim: "a block that the Quarantine takes to be of this slot is of the future to the fork choice",
         scenario: "slots",
         violates: &["imported"],
     },
     Twin {
         fault: Fault::BatchAnswersFirst,
-        hazard: "Q10",
+        hazard: &hazard::Q10,
         claim: "of attestations that are verified together only the first is answered",
         scenario: "batch",
         violates: &["one verdict each", "nobody stranded", "no deadlock"],
     },
     Twin {
         fault: Fault::BatchCondemned,
-        hazard: "Q2",
+        hazard: &hazard::Q2,
         claim: "an invalid attestation condemns those that are verified with it",
         scenario: "batch",
         violates: &["right verdicts"],

@@ -7,6 +7,7 @@ use blocksmith::supervision::{Effect, Event, Intensity, ServiceName, Supervision
 use stateright::{Model, Property};
 
 use crate::explore::judge;
+use crate::hazard::{self, Hazard};
 use crate::verdict::Verdict;
 
 /// A search that generates more states than this is truncated.
@@ -66,7 +67,7 @@ pub struct Twin {
     /// The fault.
     pub fault: Fault,
     /// The hazard.
-    pub hazard: &'static str,
+    pub hazard: &'static Hazard,
     /// What goes wrong.
     pub claim: &'static str,
     /// Place of the scenario in [`SCENARIOS`].
@@ -107,35 +108,35 @@ pub const SCENARIOS: &[Scenario] = &[
 pub const TWINS: &[Twin] = &[
     Twin {
         fault: Fault::MailboxMadeByTheThread,
-        hazard: "L2",
+        hazard: &hazard::L2,
         claim: "the mailbox is made by its thread: what is sent before has no answer",
         scenario: 0,
         violates: &["answered once"],
     },
     Twin {
         fault: Fault::RepliesFreedAtTheStop,
-        hazard: "L3",
+        hazard: &hazard::L3,
         claim: "reply slots are freed while the lower service holds them",
         scenario: 0,
         violates: &["answered once", "no deadlock"],
     },
     Twin {
         fault: Fault::ConsumerStopsFirst,
-        hazard: "L4",
+        hazard: &hazard::L4,
         claim: "the lower service is stopped before the one that sends to it",
         scenario: 0,
         violates: &["nothing queued is lost"],
     },
     Twin {
         fault: Fault::NobodyIsAnswered,
-        hazard: "L5",
+        hazard: &hazard::L5,
         claim: "the requester of a lost message is not answered",
         scenario: 0,
         violates: &["answered once", "no deadlock"],
     },
     Twin {
         fault: Fault::PoisonIsRetried,
-        hazard: "L6",
+        hazard: &hazard::L6,
         claim: "the successor tries the poisoned message again",
         scenario: 1,
         violates: &["not retried"],

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use stateright::{Model, Property};
 
 use crate::explore::judge;
+use crate::hazard::{self, Hazard};
 use crate::verdict::Verdict;
 
 /// A search that generates more states than this is truncated.
@@ -51,7 +52,7 @@ pub struct Twin {
     /// Its name.
     pub name: &'static str,
     /// The hazard.
-    pub hazard: &'static str,
+    pub hazard: &'static Hazard,
     /// What goes wrong.
     pub claim: &'static str,
     /// Place of the scenario in [`SCENARIOS`].
@@ -106,7 +107,7 @@ pub const TWINS: &[Twin] = &[
     Twin {
         fault: Fault::SendsRoundTheRing,
         name: "two_send_round",
-        hazard: "M8",
+        hazard: &hazard::M8,
         claim: "two services whose sends wait for each other's mailbox",
         scenario: 0,
         violates: "no deadlock",
@@ -114,7 +115,7 @@ pub const TWINS: &[Twin] = &[
     Twin {
         fault: Fault::SendsRoundTheRing,
         name: "three_send_round",
-        hazard: "M8",
+        hazard: &hazard::M8,
         claim: "three services whose sends wait round the ring; a larger mailbox only puts it off",
         scenario: 3,
         violates: "no deadlock",
@@ -122,7 +123,7 @@ pub const TWINS: &[Twin] = &[
     Twin {
         fault: Fault::AnswersInTheMailbox,
         name: "answers_in_the_mailbox",
-        hazard: "M8",
+        hazard: &hazard::M8,
         claim: "answers wait for room in the mailbox of a service that waits to ask",
         scenario: 2,
         violates: "no deadlock",
@@ -130,7 +131,7 @@ pub const TWINS: &[Twin] = &[
     Twin {
         fault: Fault::Unbounded,
         name: "unbounded",
-        hazard: "M7",
+        hazard: &hazard::M7,
         claim: "mailboxes without a bound: no deadlock, and no limit to what they hold",
         scenario: 0,
         violates: "bounded",
@@ -138,7 +139,7 @@ pub const TWINS: &[Twin] = &[
     Twin {
         fault: Fault::NoSlotReserved,
         name: "no_slot_reserved",
-        hazard: "M8",
+        hazard: &hazard::M8,
         claim: "a service asks without a slot for the answer, which is dropped",
         scenario: 1,
         violates: "no deadlock",

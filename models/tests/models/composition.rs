@@ -7,6 +7,7 @@ use blocksmith_models::composition::{
     Pipeline, SCENARIOS, TWINS, check, scenario, verdicts_that_occur,
 };
 use blocksmith_models::explore::judge;
+use blocksmith_models::hazard;
 
 use crate::all_hold;
 
@@ -35,7 +36,7 @@ fn every_fault_in_the_wiring_is_refuted_by_the_property_it_breaks() {
 #[test]
 fn a_counterexample_is_a_shortest_one_and_names_actor_operation_and_object() {
     // The verdict that leaves before the commit: twelve steps, and the order of the two is seen.
-    let twin = TWINS.iter().find(|twin| twin.hazard == "R6").unwrap();
+    let twin = TWINS.iter().find(|twin| *twin.hazard == hazard::R6).unwrap();
     let verdict = check(twin.scenario(), Some(twin.fault));
     let text = verdict.counterexample().unwrap();
     let steps: Vec<_> = text.lines().skip(1).take_while(|line| *line != "then").collect();
@@ -58,7 +59,7 @@ fn every_verdict_that_a_scenario_allows_occurs() {
 #[test]
 fn every_fault_has_a_twin() {
     // The list of twins names each hazard that the composition stands against, once.
-    let hazards: Vec<_> = TWINS.iter().map(|twin| twin.hazard).collect();
+    let hazards: Vec<_> = TWINS.iter().map(|twin| twin.hazard.id).collect();
     assert_eq!(hazards, ["R3", "R4", "R6", "Q1", "Q4", "M8", "C5", "Q10", "Q2"]);
 }
 

@@ -15,7 +15,7 @@ fn every_scenario_holds_in_all_interleavings_and_has_its_number_of_states() {
 #[test]
 fn every_fault_of_the_life_cycle_is_refuted_by_the_property_it_breaks() {
     // Explores each twin's scenario with its fault.
-    let hazards: Vec<_> = TWINS.iter().map(|twin| twin.hazard).collect();
+    let hazards: Vec<_> = TWINS.iter().map(|twin| twin.hazard.id).collect();
     assert_eq!(hazards, ["L2", "L3", "L4", "L5", "L6"]);
     for twin in TWINS {
         let verdict = check(&SCENARIOS[twin.scenario], Some(twin.fault));

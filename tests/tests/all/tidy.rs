@@ -1,4 +1,4 @@
-//! What a reader would tire of checking, checked (STYLE: reasons beside what is subtle, nothing
+//! What a reader would tire of checking, checked (reasons beside what is subtle, nothing
 //! unfinished).
 //!
 //! The rules are textual. What stands behind `//` is comment, the rest is code; a reason counts as
@@ -184,7 +184,7 @@ fn nothing_is_unfinished() {
 
 #[test]
 fn core_does_not_sleep() {
-    // Waiting in core is parking on a notifier, which can be interrupted (HAZARDS N10). A bench may
+    // Waiting in core is parking on a notifier, which can be interrupted (hazard N10). A bench may
     // pause between what it measures.
     let mut places = Vec::new();
     let is_bench =

@@ -1,6 +1,7 @@
 //! The families of client programs, as checks of the catalogue.
 
 use blocksmith_models::catalogue::{Check, Expected};
+use blocksmith_models::hazard::{self, Hazard};
 use blocksmith_models::verdict::Engine;
 use blocksmith_sync::OnFull;
 
@@ -44,7 +45,7 @@ const fn two_receivers(calls: usize, in_all: usize) -> Shape {
 struct Head {
     name: &'static str,
     claim: &'static str,
-    hazard: Option<&'static str>,
+    hazard: Option<&'static Hazard>,
     expected: Expected,
 }
 
@@ -255,16 +256,20 @@ fn faults() -> Vec<Entry> {
         expected: Expected::Verified,
     };
     let lifo = twin("last_in_first_out", "the newest item is received first", None);
-    let late =
-        twin("accepted_after_close", "an item is accepted after the end was seen", Some("M5"));
-    let stale = twin("stale_empty", "empty, though a send has returned", Some("M3"));
-    let more = twin("one_too_many", "two senders find the same room", Some("M7"));
-    let twice = twin("received_twice", "two receivers take the same item", Some("M6"));
-    let lost = twin("lost_on_eviction", "an item that evicted another is dropped", Some("M7"));
+    let late = twin(
+        "accepted_after_close",
+        "an item is accepted after the end was seen",
+        Some(&hazard::M5),
+    );
+    let stale = twin("stale_empty", "empty, though a send has returned", Some(&hazard::M3));
+    let more = twin("one_too_many", "two senders find the same room", Some(&hazard::M7));
+    let twice = twin("received_twice", "two receivers take the same item", Some(&hazard::M6));
+    let lost =
+        twin("lost_on_eviction", "an item that evicted another is dropped", Some(&hazard::M7));
     let strict = twin(
         "mailbox_at_once",
         "the mailbox, if its calls are to happen at once: why they happen in steps",
-        Some("M3"),
+        Some(&hazard::M3),
     );
     let mailbox = Family {
         subject: Mailbox,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::broker::{Broker, Level, Limits, Threshold, Weight};
 use blocksmith_sync::mailbox::{Closed, Counters, OnFull, TryRecvError};
@@ -119,27 +120,27 @@ pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
             broker::a_subscriber_misses_nothing,
-            "who subscribes while the level changes finds the new one or is told of it", Some("N1"),
+            "who subscribes while the level changes finds the new one or is told of it", Some(&hazard::N1),
             threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
         scenario! {
             broker::changes_are_told_in_order,
-            "the last change that a subscriber is told of is the level, whoever samples", Some("B5"),
+            "the last change that a subscriber is told of is the level, whoever samples", Some(&hazard::B5),
             threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
         scenario! {
             broker::no_flapping,
-            "a load that moves between the thresholds of a level changes nothing", Some("B1"),
+            "a load that moves between the thresholds of a level changes nothing", Some(&hazard::B1),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
         },
         scenario! {
             broker::a_mailbox_outlives_its_service,
-            "a successor has what its predecessor left in the mailbox", Some("L5"),
+            "a successor has what its predecessor left in the mailbox", Some(&hazard::L5),
             threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
         scenario! {
             broker::the_sampler_ends,
-            "a thread that samples between sleeps ends when it is told to", Some("N10"),
+            "a thread that samples between sleeps ends when it is told to", Some(&hazard::N10),
             threads: 2, loom: None, shuttle: None, stepped: None, std: RUNS,
         },
     ]

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Closed, OnFull, Primitives, SendError, TryRecvError, oneshot};
@@ -385,7 +386,7 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
     vec![
         scenario! {
             channel::in_order_through_one_place for C,
-            "items arrive in order through a capacity of one, then Closed", Some("N9"),
+            "items arrive in order through a capacity of one, then Closed", Some(&hazard::N9),
             threads: 2, loom: restless(2), shuttle: SAMPLE,
             stepped: of::<C, _>(states(2_000_000), restless_states(200_000), states(400_000)),
             std: RUNS,
@@ -394,7 +395,7 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
             channel::in_order_through_two_places for C,
             "places are used again in order, over the end of the indices, and only once they are \
              empty",
-            Some("M2"),
+            Some(&hazard::M2),
             threads: 2, loom: restless(of::<C, _>(1, 2, 2)), shuttle: SAMPLE, stepped: of::<C, _>(TOO_LARGE, restless_states(200_000), restless_states(200_000)),
             std: RUNS,
         },
@@ -407,37 +408,37 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
         scenario! {
             channel::a_batch_meets_a_look for C,
             "a batch that does not wait is accepted as far as there is room; the rest comes back",
-            Some("M1"),
+            Some(&hazard::M1),
             threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
         scenario! {
             channel::close_races_with_send for C,
             "what is accepted while the receiver closes is received, what is not comes back",
-            Some("M5"),
+            Some(&hazard::M5),
             threads: 2, loom: restless(of::<C, _>(3, 5, 4)), shuttle: SAMPLE,
             stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             channel::both_ends_close for C,
-            "whichever end closes first, what was accepted is received", Some("M5"),
+            "whichever end closes first, what was accepted is received", Some(&hazard::M5),
             threads: 2, loom: restless(of::<C, _>(3, 4, 4)), shuttle: SAMPLE,
             stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             channel::close_races_with_a_batch for C,
-            "a batch that meets the end is accepted or comes back, as a whole", Some("M5"),
+            "a batch that meets the end is accepted or comes back, as a whole", Some(&hazard::M5),
             threads: 2, loom: restless(of::<C, _>(3, 4, 3)), shuttle: SAMPLE,
             stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             channel::the_receiver_goes for C,
-            "the receiver's drop wakes the sender, and every item is dropped once", Some("M6"),
+            "the receiver's drop wakes the sender, and every item is dropped once", Some(&hazard::M6),
             threads: 2, loom: restless(of::<C, _>(2, 3, 2)), shuttle: SAMPLE,
             stepped: restless_states(400_000), std: RUNS,
         },
         scenario! {
             channel::a_reply_inside_is_dropped for C,
-            "a question that the receiver leaves behind tells its asker so", Some("M10"),
+            "a question that the receiver leaves behind tells its asker so", Some(&hazard::M10),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
@@ -449,32 +450,32 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
         },
         scenario! {
             channel::waits_may_expire for C,
-            "timed sends and receives lose no item", Some("N7"),
+            "timed sends and receives lose no item", Some(&hazard::N7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000),
             std: RUNS,
         },
         scenario! {
             channel::a_sender_waits_for_the_end for C,
-            "a sender that waits for the end alone is woken by it", Some("M10"),
+            "a sender that waits for the end alone is woken by it", Some(&hazard::M10),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
         scenario! {
             channel::a_task_waits_for_the_end for C,
-            "a task that waits for the end alone is woken by it", Some("M10"),
+            "a task that waits for the end alone is woken by it", Some(&hazard::M10),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
         scenario! {
             channel::between_tasks for C,
-            "items arrive in order between two tasks, through one place", Some("N9"),
+            "items arrive in order between two tasks, through one place", Some(&hazard::N9),
             threads: 2, loom: restless(of::<C, _>(1, 2, 1)), shuttle: SAMPLE,
             stepped: of::<C, _>(TOO_LARGE, states(300_000), TOO_LARGE), std: RUNS,
         },
         scenario! {
             channel::batches_between_tasks for C,
             "a batch arrives in order between two tasks; a receive that is dropped takes nothing",
-            Some("N7"),
+            Some(&hazard::N7),
             threads: 2, loom: restless(of::<C, _>(1, 2, 1)), shuttle: SAMPLE,
             stepped: TOO_LARGE, std: RUNS,
         },
@@ -502,7 +503,7 @@ pub(super) fn many<C: Channel>() -> Vec<Scenario> {
         scenario! {
             channel::a_watcher_takes_no_wake_up for C,
             "a sender that waits for the end alone takes no wake-up from one that waits for room",
-            Some("N7"),
+            Some(&hazard::N7),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         scenario! {
@@ -512,7 +513,7 @@ pub(super) fn many<C: Channel>() -> Vec<Scenario> {
         },
         scenario! {
             channel::eight_threads for C,
-            "eight threads on one channel: every item to one of them, and all end", Some("N8"),
+            "eight threads on one channel: every item to one of them, and all end", Some(&hazard::N8),
             threads: 8, loom: None, shuttle: EIGHT, stepped: None, std: Some(100),
         },
     ]

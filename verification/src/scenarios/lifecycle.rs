@@ -11,6 +11,7 @@ use std::time::Duration;
 use blocksmith::blocksmith::{Anchor, Blocksmith, Client, Config, StopReport};
 use blocksmith::supervision::{Fault, Injection, Intensity, ServiceName, When};
 use blocksmith::toy::{Toy, ToyBlock, ToyState};
+use blocksmith_models::hazard;
 use blocksmith_sync::Primitives;
 
 use super::notifier::join;
@@ -187,54 +188,54 @@ pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
             lifecycle::a_worker_panics,
-            "a worker that panics has its requester answered", Some("L5"),
+            "a worker that panics has its requester answered", Some(&hazard::L5),
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::a_worker_panics_while_a_child_waits,
-            "the child waits on, the parent may come again", Some("L5"),
+            "the child waits on, the parent may come again", Some(&hazard::L5),
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::the_quarantine_panics,
-            "a message that the Quarantine loses costs that message alone", Some("L6"),
+            "a message that the Quarantine loses costs that message alone", Some(&hazard::L6),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::clearance_panics,
             "a block that Clearance loses is a fault to its submitter, and no hole in the chain",
-            Some("L6"),
+            Some(&hazard::L6),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::the_hot_db_panics,
-            "a commit that the HotDB loses is a fault to the submitter", Some("L5"),
+            "a commit that the HotDB loses is a fault to the submitter", Some(&hazard::L5),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::a_torn_quarantine_is_rebuilt,
-            "a torn Quarantine answers what it held and goes on from Clearance's chain", Some("L5"),
+            "a torn Quarantine answers what it held and goes on from Clearance's chain", Some(&hazard::L5),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::a_torn_hot_db_stops_everything,
-            "a service without a successor stops all, every request is answered", Some("L3"),
+            "a service without a successor stops all, every request is answered", Some(&hazard::L3),
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::too_many_panics,
             "beyond the intensity all services stop by themselves, every request is answered",
-            Some("L6"),
+            Some(&hazard::L6),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::a_stop_with_queued_work,
-            "a stop while work is queued and a worker panics: every request is answered", Some("L4"),
+            "a stop while work is queued and a worker panics: every request is answered", Some(&hazard::L4),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             lifecycle::a_deadline_passes,
-            "a stop returns by its deadline, names who is late, and loses no answer", Some("L3"),
+            "a stop returns by its deadline, names who is late, and loses no answer", Some(&hazard::L3),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
     ]

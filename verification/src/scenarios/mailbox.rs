@@ -1,5 +1,6 @@
 //! Scenarios of the mailbox.
 
+use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
 use blocksmith_sync::mailbox::{Closed, OnFull, TryRecvError, mailbox, mailbox_on};
 use blocksmith_sync::notifier::EventNotifier;
@@ -192,32 +193,32 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             mailbox::two_senders,
             "each item of two senders arrives once; recv sleeps on busy and is woken",
-            Some("M3"),
+            Some(&hazard::M3),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,
         },
         scenario! {
             mailbox::busy_is_not_empty,
-            "try_recv does not say Empty when a send has returned", Some("M3"),
+            "try_recv does not say Empty when a send has returned", Some(&hazard::M3),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
         scenario! {
             mailbox::evictions_are_returned,
-            "two senders that evict: each item is received or returned, once", Some("M7"),
+            "two senders that evict: each item is received or returned, once", Some(&hazard::M7),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         scenario! {
             mailbox::an_eviction_races_with_a_receive,
-            "the receiver and an evictor never take the same item", Some("M7"),
+            "the receiver and an evictor never take the same item", Some(&hazard::M7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(1_000_000), std: RUNS,
         },
         scenario! {
             mailbox::a_permit_delivers,
-            "a permit delivers into a full and closed mailbox, without blocking", Some("M8"),
+            "a permit delivers into a full and closed mailbox, without blocking", Some(&hazard::M8),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(1_000_000), std: RUNS,
         },
         scenario! {
             mailbox::a_dropped_permit_ends_the_stream,
-            "the drop of the last permit ends the wait of the receiver", Some("M10"),
+            "the drop of the last permit ends the wait of the receiver", Some(&hazard::M10),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
@@ -232,12 +233,12 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             mailbox::a_node_is_used_again,
-            "a node is written again only after its item has been taken", Some("M1"),
+            "a node is written again only after its item has been taken", Some(&hazard::M1),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
         scenario! {
             mailbox::two_threads_share_an_end,
-            "two threads that send through one end never use the same node", Some("M1"),
+            "two threads that send through one end never use the same node", Some(&hazard::M1),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         scenario! {
@@ -247,7 +248,7 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             mailbox::stop_by_closing,
-            "a service whose mailbox closes does all its work and ends", Some("L1"),
+            "a service whose mailbox closes does all its work and ends", Some(&hazard::L1),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,
         },
     ]

@@ -19,6 +19,7 @@ pub mod spsc;
 pub mod task;
 pub mod time;
 
+use blocksmith_models::hazard::Hazard;
 use blocksmith_models::stepped::Limits;
 
 use crate::channel::{Mailbox, Mpmc, Spsc};
@@ -35,7 +36,7 @@ pub struct Scenario {
     /// What holds if it is verified.
     pub claim: &'static str,
     /// The hazard that it is about, if one.
-    pub hazard: Option<&'static str>,
+    pub hazard: Option<&'static Hazard>,
     /// Threads, the main one included.
     pub threads: usize,
     /// The scenario on loom, and how far to go.

@@ -1,5 +1,6 @@
 //! Scenarios of the pool's queue.
 
+use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::mpmc::{Receiver, Sender, mpmc};
 use blocksmith_sync::{Atomic, Backpressure, Primitives, TryRecvError};
@@ -105,12 +106,12 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             mpmc::looks_share_the_items,
-            "looks without a lock race with nothing, and lose no item", Some("M4"),
+            "looks without a lock race with nothing, and lose no item", Some(&hazard::M4),
             threads: 3, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
         scenario! {
             mpmc::the_receivers_go,
-            "the last receiver's drop wakes senders, and every item is dropped once", Some("M6"),
+            "the last receiver's drop wakes senders, and every item is dropped once", Some(&hazard::M6),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
     ]

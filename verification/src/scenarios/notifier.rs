@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Join, Primitives};
@@ -222,22 +223,22 @@ pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
             notifier::relaxed_flag,
-            "a waiter sees a relaxed publication that was followed by a notification", Some("N2"),
+            "a waiter sees a relaxed publication that was followed by a notification", Some(&hazard::N2),
             threads: 2, loom: restless(6), shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
         },
         scenario! {
             notifier::two_producers,
-            "a waiter that needs two publications gets both", Some("N1"),
+            "a waiter that needs two publications gets both", Some(&hazard::N1),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             notifier::a_wake_for_two,
-            "a notification that finds a wake on its way is not lost", Some("N7"),
+            "a notification that finds a wake on its way is not lost", Some(&hazard::N7),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
         scenario! {
             notifier::one_wait_after_another,
-            "a wake that was on its way to one wait is not counted for the next", Some("N7"),
+            "a wake that was on its way to one wait is not counted for the next", Some(&hazard::N7),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
         scenario! {
@@ -247,27 +248,27 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             notifier::a_waiter_gives_up,
-            "a waiter whose time runs out takes no notification from another", Some("N7"),
+            "a waiter whose time runs out takes no notification from another", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: None,
         },
         scenario! {
             notifier::a_claimed_waiter_gives_up,
-            "a waiter whose time runs out with a wake on its way keeps none from another", Some("N7"),
+            "a waiter whose time runs out with a wake on its way keeps none from another", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
         scenario! {
             notifier::a_wake_meets_a_latecomer,
-            "a wake that finds a waiter who came later leaves nobody asleep", Some("N7"),
+            "a wake that finds a waiter who came later leaves nobody asleep", Some(&hazard::N7),
             threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         scenario! {
             notifier::a_waiter_cancels,
-            "a waiter that cancels takes no notification from another", Some("N7"),
+            "a waiter that cancels takes no notification from another", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
         scenario! {
             notifier::eight_threads,
-            "of eight threads everyone that waits gets a permit, and none is lost", Some("N8"),
+            "of eight threads everyone that waits gets a permit, and none is lost", Some(&hazard::N8),
             threads: 8, loom: None, shuttle: EIGHT, stepped: None, std: Some(100),
         },
         scenario! {

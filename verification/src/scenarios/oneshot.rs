@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use blocksmith_models::hazard;
 use blocksmith_sync::mailbox::{OnFull, mailbox};
 use blocksmith_sync::oneshot::{Closed, RecvTimeoutError, SendError, channel};
 use blocksmith_sync::{Atomic, Ordering::Relaxed, Primitives, oneshot};
@@ -173,12 +174,12 @@ pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
             oneshot::the_value_arrives,
-            "the value arrives, and its memory is the receiver's", Some("M10"),
+            "the value arrives, and its memory is the receiver's", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
         },
         scenario! {
             oneshot::the_sender_goes,
-            "the drop of the sender ends the wait", Some("M10"),
+            "the drop of the sender ends the wait", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
         },
         scenario! {
@@ -188,49 +189,49 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             oneshot::a_task_awaits,
-            "a task that awaits is woken with the value", Some("M10"),
+            "a task that awaits is woken with the value", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::a_task_awaits_nobody,
-            "a task is told that the sender is gone", Some("M10"),
+            "a task is told that the sender is gone", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::a_task_hands_over,
-            "the waker of the last poll is the one that is woken", Some("M10"),
+            "the waker of the last poll is the one that is woken", Some(&hazard::M10),
             threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::a_task_is_cancelled,
-            "a future that is dropped leaves nothing behind", Some("M10"),
+            "a future that is dropped leaves nothing behind", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::a_task_becomes_a_thread,
-            "a receiver that was polled can be waited for by its thread", Some("M10"),
+            "a receiver that was polled can be waited for by its thread", Some(&hazard::M10),
             threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::a_sender_waits_for_the_end,
-            "a sender that waits for the receiver to go is woken by it", Some("M10"),
+            "a sender that waits for the receiver to go is woken by it", Some(&hazard::M10),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
         scenario! {
             oneshot::close_races_with_send,
-            "a value that meets the close is received or comes back", Some("M5"),
+            "a value that meets the close is received or comes back", Some(&hazard::M5),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(50_000),
             std: RUNS,
         },
         scenario! {
             oneshot::an_abandoned_exchange,
-            "the answer to a question that was given up is not taken for that to the next", Some("M9"),
+            "the answer to a question that was given up is not taken for that to the next", Some(&hazard::M9),
             threads: 2, loom: restless(5), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         scenario! {
             oneshot::one_reply_per_question,
-            "the same through a mailbox: each question carries its own way back", Some("M9"),
+            "the same through a mailbox: each question carries its own way back", Some(&hazard::M9),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: None,
         },
     ]

@@ -1,5 +1,6 @@
 //! Scenarios of the select: one thread or task that receives from several mailboxes.
 
+use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::{Acquire, Release};
 use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox_on};
 use blocksmith_sync::notifier::EventNotifier;
@@ -114,7 +115,7 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             select::a_flood_does_not_starve,
-            "a stop is heard within the budget of an input that never ends", Some("Q8"),
+            "a stop is heard within the budget of an input that never ends", Some(&hazard::Q8),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
     ]

@@ -18,6 +18,7 @@ use blocksmith::consensus::Checkpoint;
 use blocksmith::rewinder::Lane;
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyRoot, ToyState};
 use blocksmith::verdict::Verdict;
+use blocksmith_models::hazard;
 use blocksmith_sync::Primitives;
 
 use super::notifier::join;
@@ -342,12 +343,12 @@ pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
             services::start_and_stop,
-            "services that were given nothing end, all of them", Some("L4"),
+            "services that were given nothing end, all of them", Some(&hazard::L4),
             threads: 5, loom: preemptions(1), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::an_orphan_at_the_stop,
-            "what waits for a parent is answered at the stop", Some("Q10"),
+            "what waits for a parent is answered at the stop", Some(&hazard::Q10),
             threads: 5, loom: preemptions(1), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
@@ -362,32 +363,32 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             services::a_short_life,
-            "a child before its parent, an invalid block, and the stop", Some("Q1"),
+            "a child before its parent, an invalid block, and the stop", Some(&hazard::Q1),
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::child_before_parent,
-            "a child is valid, and only after its parent", Some("Q1"),
+            "a child is valid, and only after its parent", Some(&hazard::Q1),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::invalid_parent_takes_child_along,
-            "a rejected block takes along what waits for it", Some("Q4"),
+            "a rejected block takes along what waits for it", Some(&hazard::Q4),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::forged_copy_does_not_shadow,
-            "a badly signed copy of a block rejects nothing but itself", Some("Q6"),
+            "a badly signed copy of a block rejects nothing but itself", Some(&hazard::Q6),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::smallest_mailboxes,
-            "more messages than there is room for: nobody waits in a cycle", Some("M8"),
+            "more messages than there is room for: nobody waits in a cycle", Some(&hazard::M8),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::the_verdict_follows_the_commit,
-            "the state of a block can be had when its verdict is there", Some("R6"),
+            "the state of a block can be had when its verdict is there", Some(&hazard::R6),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
@@ -397,22 +398,22 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             services::stop_answers_everything,
-            "what is submitted while the services stop has one answer", Some("Q10"),
+            "what is submitted while the services stop has one answer", Some(&hazard::Q10),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::attestations_wait_for_their_block,
-            "of two workers that need one state the second waits, but not for ever", Some("R11"),
+            "of two workers that need one state the second waits, but not for ever", Some(&hazard::R11),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::attestations_are_judged_together,
-            "attestations that one worker takes together have their own verdicts", Some("Q10"),
+            "attestations that one worker takes together have their own verdicts", Some(&hazard::Q10),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::finality_while_blocks_arrive,
-            "Clearance waits for nobody who waits for it, also when finality moves", Some("R3"),
+            "Clearance waits for nobody who waits for it, also when finality moves", Some(&hazard::R3),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
     ]

@@ -1,5 +1,6 @@
 //! Scenarios of the ring.
 
+use blocksmith_models::hazard;
 use blocksmith_sync::spsc::{Receiver, Sender, spsc};
 use blocksmith_sync::{Backpressure, Primitives, TryRecvError};
 
@@ -61,12 +62,12 @@ pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
             spsc::a_look_finds_the_item,
-            "an item that a look finds is the receiver's", Some("M1"),
+            "an item that a look finds is the receiver's", Some(&hazard::M1),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
         scenario! {
             spsc::a_look_finds_the_place,
-            "a place that a look finds free is the sender's", Some("M1"),
+            "a place that a look finds free is the sender's", Some(&hazard::M1),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
         scenario! {

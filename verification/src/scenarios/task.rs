@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
 use blocksmith_sync::mailbox::{Closed, OnFull, mailbox};
 use blocksmith_sync::{Atomic, Futex, Primitives};
@@ -228,27 +229,27 @@ pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
             task::a_task_waits,
-            "a task sees a relaxed publication that was followed by a notification", Some("N1"),
+            "a task sees a relaxed publication that was followed by a notification", Some(&hazard::N1),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
         scenario! {
             task::two_producers,
-            "a task that needs two publications gets both", Some("N1"),
+            "a task that needs two publications gets both", Some(&hazard::N1),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
         scenario! {
             task::two_tasks,
-            "two permits with two notify_one release two tasks", Some("N7"),
+            "two permits with two notify_one release two tasks", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         scenario! {
             task::a_task_cancels,
-            "a task that is dropped after it has been chosen passes the notification on", Some("N7"),
+            "a task that is dropped after it has been chosen passes the notification on", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
         scenario! {
             task::a_task_and_a_thread,
-            "a task and a thread wait for the same, and both get it", Some("N7"),
+            "a task and a thread wait for the same, and both get it", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         scenario! {
@@ -263,22 +264,22 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             task::a_task_receives,
-            "a task receives from a thread, and learns of the end", Some("M5"),
+            "a task receives from a thread, and learns of the end", Some(&hazard::M5),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
         scenario! {
             task::a_task_waits_for_room,
-            "a task that waits for room sends, or gets its item back at the close", Some("M5"),
+            "a task that waits for room sends, or gets its item back at the close", Some(&hazard::M5),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
         scenario! {
             task::a_cancelled_receive_takes_nothing,
-            "a receive that is dropped has taken nothing", Some("N7"),
+            "a receive that is dropped has taken nothing", Some(&hazard::N7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
         scenario! {
             task::a_cancelled_send_passes_the_place_on,
-            "a send that is dropped has sent nothing, and keeps no place from others", Some("N7"),
+            "a send that is dropped has sent nothing, and keeps no place from others", Some(&hazard::N7),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
     ]

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! **Invariants.**
-//! - I1 Mailboxes exist before threads and are moved into them (HAZARDS L2).
+//! - I1 Mailboxes exist before threads and are moved into them (hazard L2).
 //! - I2 A service ends when its mailbox is closed, empty, and no answer to it is outstanding; no
 //!   flag is polled (L1).
 //! - I3 Stopped in the reverse order of starting: who sends is gone before who receives (L4). Every

@@ -31,7 +31,7 @@ pub struct Config {
     /// General Rewinder workers, at least 1.
     pub workers: usize,
     /// Whether one more worker serves duties alone. Without it duties still come first, but may
-    /// find every worker busy (HAZARDS R2).
+    /// find every worker busy (hazard R2).
     pub reserved_worker: bool,
     /// Messages that each service's mailbox holds, at least 1, besides reserved slots for replies.
     pub mailbox_capacity: usize,

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! **Invariants.**
-//! - I1 Only what passed the firewall comes in: the types leave no other way (HAZARDS R8).
+//! - I1 Only what passed the firewall comes in: the types leave no other way (hazard R8).
 //! - I2 A block is in the HotDB before it is here (R7).
 //! - I3 At most one request for balances per justified checkpoint is under way; while it is, the
 //!   last balances known count. A failed request is repeated at the next tick, not in a loop.

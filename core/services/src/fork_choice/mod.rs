@@ -30,7 +30,7 @@
 //!   parent.
 //! - I2 Once finality moves, every block in the tree descends from the finalised checkpoint: from
 //!   its root, with nothing between the root and the first slot of its epoch. Pruning drops the
-//!   others and nothing else (HAZARDS R12). It waits while a justified block, or one that the next
+//!   others and nothing else (hazard R12). It waits while a justified block, or one that the next
 //!   epoch will justify or finalise, is not among the descendants, which takes a third of the
 //!   validators to equivocate.
 //! - I3 A block's own weight is the sum of the balances of the latest messages that name it, over

@@ -17,13 +17,13 @@
 //! ```
 //!
 //! **Invariants.**
-//! - I1 Every reply is total: an unknown parent is an answer, not a wait (HAZARDS R4, R5).
+//! - I1 Every reply is total: an unknown parent is an answer, not a wait (hazards R4, R5).
 //! - I2 HotDB never asks anything of anyone. States it would like are named in the trail, and
-//!   workers post them back when they pass by (HAZARDS R3).
+//!   workers post them back when they pass by (hazard R3).
 //! - I3 The base of the DAG has a cached state, so every committed block has a trail.
 //! - I4 Blocks, state bytes and remembered pruned roots are bounded by [`Limits`]; states of the
-//!   finalised, justified and head blocks are never evicted (HAZARDS R10).
-//! - I5 Pruning drops what does not descend from the finalised block, nothing else (HAZARDS R12).
+//!   finalised, justified and head blocks are never evicted (hazard R10).
+//! - I5 Pruning drops what does not descend from the finalised block, nothing else (hazard R12).
 //! - I6 One mailbox: a trail that is asked for after a commit was acknowledged sees that commit.
 //!
 //! **Blocking.** Below everything but the ColdDB: workers and Clearance may wait for it, it for

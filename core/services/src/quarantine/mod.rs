@@ -22,7 +22,7 @@
 //!
 //! **Invariants.**
 //! - I1 Each submission gets exactly one verdict: also on eviction, on a fault, and when the
-//!   services stop (HAZARDS Q10).
+//!   services stop (hazard Q10).
 //! - I2 One owner of known, in flight, waiting and unviable: an item is judged and parked in one
 //!   step, so no decision falls between the two (Q1).
 //! - I3 An item waits only for a block that is not decided or a slot that has not come. Deciding a

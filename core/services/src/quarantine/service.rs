@@ -116,7 +116,7 @@ impl<P: Primitives, C: Consensus> Clone for QuarantineHandle<P, C> {
 pub(crate) struct Slots {
     /// Messages of the network and the clock; who finds them taken waits.
     pub(crate) network: usize,
-    /// Reserved for answers of the Rewinder and of Clearance (HAZARDS M8).
+    /// Reserved for answers of the Rewinder and of Clearance (hazard M8).
     pub(crate) replies: usize,
 }
 

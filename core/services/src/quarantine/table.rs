@@ -1,5 +1,5 @@
 //! The items that the Quarantine holds: one owner of what is ready, in flight and waiting, so that
-//! no item is looked up in one place and parked in another (HAZARDS Q1).
+//! no item is looked up in one place and parked in another (hazard Q1).
 //!
 //! **Invariants.**
 //! - T1 An entry is in `by_root` or `by_slot` exactly if its place is `Waiting`.
@@ -12,7 +12,7 @@ use crate::quarantine::event::{Item, ItemId};
 use crate::verdict::{PendingReason, Quarantined};
 
 /// What tells two items apart. A block's signature is part of it: until it is verified, a forged
-/// copy must not stand for the honest block (HAZARDS Q6).
+/// copy must not stand for the honest block (hazard Q6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ItemKey<R, S> {
     /// A block's root and signature.

@@ -38,7 +38,7 @@ impl Lane {
 pub enum Role {
     /// Every lane, in order.
     General,
-    /// Duties alone, so that one is never queued behind rewinds (HAZARDS R2).
+    /// Duties alone, so that one is never queued behind rewinds (hazard R2).
     Reserved,
 }
 
@@ -53,9 +53,9 @@ struct Queued<R, T> {
 
 /// Lanes of waiting tasks, and the states that some worker is loading.
 ///
-/// Workers pull; nothing is ever handed to a worker that did not ask (HAZARDS R1). A task whose
+/// Workers pull; nothing is ever handed to a worker that did not ask (hazard R1). A task whose
 /// state is being loaded by another worker is passed over until that worker reports, and finds the
-/// state cached then (HAZARDS R11).
+/// state cached then (hazard R11).
 ///
 /// - D1: a pull takes one task; of attestations also those behind it that need the same state, in
 ///   their order, to be verified together: at most `batch` in all, and no more than this worker's

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! **Invariants.**
-//! - I1 Every job is answered exactly once: also when the HotDB knows nothing (HAZARDS R4, R5),
+//! - I1 Every job is answered exactly once: also when the HotDB knows nothing (hazards R4, R5),
 //!   when the worker panics (L5), when the queue refuses it or closes (Q10).
 //! - I2 A block is answered valid only after the HotDB has acknowledged its commit (R6, R7).
 //! - I3 [`crate::verdict::Cleared`] is made here alone, from what the full check yielded (R8).

@@ -163,7 +163,7 @@ pub enum Worker<C: Consensus> {
         /// Attestations of that target, at least one.
         attestations: Vec<C::Attestation>,
     },
-    /// It waits for the acknowledgement of a commit, with the verdict in hand (HAZARDS R6).
+    /// It waits for the acknowledgement of a commit, with the verdict in hand (hazard R6).
     AwaitCommit(Box<ClearedBlock<C>>),
 }
 

@@ -32,7 +32,7 @@
 //!
 //! **Invariants.**
 //! - I1 Whoever asked is answered, also when the message is lost: by the drop of the one-shot or
-//!   permit that the message carried, after the unwinding (HAZARDS L5).
+//!   permit that the message carried, after the unwinding (hazard L5).
 //! - I2 A lost message is not handled again, by nobody (L6). Where a machine waits for it, it is
 //!   told that the answer is a fault; that step takes nothing from the message but its number. A
 //!   tick that is lost while the machine is whole leaves the time behind: two services that go by

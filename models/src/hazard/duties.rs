@@ -1,0 +1,26 @@
+//! Validator duties.
+
+super::hazards! {
+    V1: "The check for slashable messages overlaps the signing, or its record is written after the \
+         signature is out",
+        "A durable check and record come first, and the signature follows";
+    V2: "Two workers check one duty, and both checks pass",
+        "One transaction for each validator has a unique key";
+    V3: "A signature that was left in a channel is taken for the next one that was asked for",
+        "Each request for a signature carries its own one-shot reply";
+    V4: "Results that come one by one are matched with duties by their position, and one is skipped",
+        "Results are matched by duty";
+    V5: "A branch for what was already signed logs and goes on",
+        "The outcome is a type whose cases must all be handled";
+    V6: "A call of a signer without a deadline keeps its worker, and one dead signer keeps them all",
+        "Every duty has a deadline and can be cancelled";
+    V7: "Votes on payload timeliness are posted together, after the slowest signer",
+        "What is signed by the deadline is published";
+    V8: "Duties of one branch are stored under the dependent root of another",
+        "The root that is stored is that of the reply that carried the duties";
+    V9: "A first node's answer that there is no block ends the search, or a hung node uses up the \
+         time",
+        "Fail-over is hedged within the deadline, and an answer without a block tries the next node";
+    V10: "Two votes on payload timeliness are signed for one slot and validator",
+        "A guard that lasts through a restart admits one";
+}

@@ -1,0 +1,108 @@
+//! The hazards: what may go wrong in the protocols, and what the design does instead.
+//!
+//! **Contract.** A [`Hazard`] is one row, and each row is one static of this module, named by its
+//! id. Scenarios, twins, configurations and checks refer to a row by its path
+//! (`Some(&hazard::N1)`), so that a hazard without a row does not compile. [`all`] lists the rows
+//! in the order of the document that is generated from them.
+//!
+//! | letter | family |
+//! |---|---|
+//! | N | event notifier and sleeping |
+//! | M | channels |
+//! | B | broker |
+//! | L | life cycle and supervision |
+//! | R | Rewinder and HotDB |
+//! | Q | Quarantine |
+//! | V | validator duties |
+//! | C | faults that real clients have shipped |
+//! | A | attacks |
+//! | `engine` | what an engine must see |
+
+mod channels;
+mod clients;
+mod duties;
+mod services;
+mod waiting;
+
+pub use channels::rows::*;
+pub use clients::rows::*;
+pub use duties::rows::*;
+pub use services::rows::*;
+pub use waiting::rows::*;
+
+/// Something that goes wrong, and what the design does instead.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Hazard {
+    /// A letter for the family and a number; unique.
+    pub id: &'static str,
+    /// What goes wrong, as a sentence without its full stop.
+    pub fault: &'static str,
+    /// What the design does instead, as a sentence without its full stop.
+    pub instead: &'static str,
+}
+
+/// One static for each row, and `ROWS` of them all.
+macro_rules! hazards {
+    ($($id:ident: $fault:literal, $instead:literal;)+) => {
+        pub(super) mod rows {
+            use crate::hazard::Hazard;
+            $(
+                #[doc = concat!($fault, ".")]
+                pub static $id: Hazard =
+                    Hazard { id: stringify!($id), fault: $fault, instead: $instead };
+            )+
+        }
+
+        pub(super) const ROWS: &[&crate::hazard::Hazard] = &[$(&rows::$id),+];
+    };
+}
+
+use hazards;
+
+/// What the engines' own twins are about: they show that an engine sees what it is there to see.
+pub static ENGINE: Hazard = Hazard {
+    id: "engine",
+    fault: "An engine leaves out an order of events, or lets a broken property pass",
+    instead: "Small programs that are wrong on purpose show that the engine finds the order",
+};
+
+/// Returns every row: by family, each in the order of its numbers.
+pub fn all() -> impl Iterator<Item = &'static Hazard> {
+    let families = [waiting::ROWS, channels::ROWS, services::ROWS, duties::ROWS, clients::ROWS];
+    families.into_iter().flatten().copied().chain([&ENGINE])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::all;
+
+    #[test]
+    fn a_row_has_its_own_id_and_two_sentences() {
+        // Ids are unique; sentences begin with a capital letter and leave the full stop to the
+        // reader of the row.
+        let mut ids = BTreeSet::new();
+        for row in all() {
+            assert!(ids.insert(row.id), "{} is there twice", row.id);
+            for text in [row.fault, row.instead] {
+                assert!(text.starts_with(|first: char| first.is_uppercase()), "{}: {text}", row.id);
+                assert!(!text.ends_with('.') && !text.contains(". "), "{}: {text}", row.id);
+            }
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_a_family_have_no_gap() {
+        // But for the broker's, whose other numbers are faults of machines that have unit tests.
+        let of = |letter: &str| {
+            let numbers = all().filter_map(|row| row.id.strip_prefix(letter)?.parse().ok());
+            numbers.collect::<Vec<u32>>()
+        };
+        for (letter, last) in
+            [("N", 14), ("M", 14), ("L", 6), ("R", 14), ("Q", 11), ("V", 10), ("C", 15), ("A", 14)]
+        {
+            assert_eq!(of(letter), (1..=last).collect::<Vec<_>>(), "{letter}");
+        }
+    }
+}
