@@ -7,7 +7,7 @@ mod checks;
 
 checks::tests! {
     Engine::Loom;
-    engine notifier mailbox spsc mpmc oneshot task select broker lifecycle services linearizability
+    engine notifier mailbox spsc mpmc oneshot task time foreign select broker lifecycle services linearizability
 }
 
 #[test]

@@ -29,6 +29,25 @@
 //! traits that are relied on are `unsafe` to implement; each says what is relied on. Implementing
 //! them is for backends; calling them is safe.
 //!
+//! ```compile_fail,E0200
+//! use blocksmith_sync::Ordering;
+//!
+//! struct Liar;
+//!
+//! impl blocksmith_sync::Atomic<u32> for Liar { // an `unsafe impl`, or none
+//!     fn new(_: u32) -> Self { Liar }
+//!     fn load(&self, _: Ordering) -> u32 { 7 }
+//!     fn store(&self, _: u32, _: Ordering) {}
+//!     fn swap(&self, _: u32, _: Ordering) -> u32 { 7 }
+//!     fn fetch_add(&self, _: u32, _: Ordering) -> u32 { 7 }
+//!     fn fetch_sub(&self, _: u32, _: Ordering) -> u32 { 7 }
+//!     fn fetch_max(&self, _: u32, _: Ordering) -> u32 { 7 }
+//!     fn compare_exchange(&self, _: u32, _: u32, _: Ordering, _: Ordering) -> Result<u32, u32> {
+//!         Ok(7)
+//!     }
+//! }
+//! ```
+//!
 //! `#[track_caller]` stands on the declarations, which carries the source line of every operation
 //! to the backends (traces, mutation site by site); production inlines it away.
 

@@ -32,7 +32,7 @@ super::hazards! {
           together, or under a lock",
         "Foreign code runs after the last step of an operation and outside every lock";
     N13: "A waker that panics leaves other waiters without their notification, or loses an item",
-        "Every waiter that was chosen is woken before the panic goes on";
+        "The panic of a waker is contained, and the operation that called it goes on";
     N14: "The cancelling of many waiting tasks takes quadratic time under the list's lock",
-        "A task finds its own place in the list";
+        "A task leaves the list in a number of steps that does not depend on its length";
 }

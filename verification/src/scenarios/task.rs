@@ -33,6 +33,13 @@ impl<P: Primitives> Alarm<P> {
         self.0.wake(1);
     }
 
+    /// Sleeps until it is woken.
+    pub(crate) fn wait(&self) {
+        while !self.has_rung() {
+            self.0.wait(0);
+        }
+    }
+
     /// Returns whether it has been woken.
     pub(crate) fn has_rung(&self) -> bool {
         self.0.load(Acquire) == 1
@@ -55,9 +62,7 @@ pub(crate) fn block_on<P: Primitives, F: Future>(future: F) -> F::Output {
             return output;
         }
         drop(waker);
-        while !alarm.has_rung() {
-            alarm.0.wait(0);
-        }
+        alarm.wait();
     }
 }
 

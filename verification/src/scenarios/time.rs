@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, OnFull, Primitives, RecvTimeoutError, SendError, oneshot};
@@ -23,6 +24,11 @@ pub(crate) struct Looks {
 impl Looks {
     pub(crate) fn new<P: Primitives>() -> Self {
         Self { deadline: P::now() + SOON, is_over: false, late: 0 }
+    }
+
+    /// Returns the deadline.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     /// Looks at nothing: it never holds.
@@ -124,7 +130,7 @@ pub fn a_reply_that_is_late<P: Primitives>() {
 pub(super) fn shared<C: Shares>() -> Vec<Scenario> {
     vec![scenario! {
         time::a_flooded_neighbour_keeps_no_receive for C,
-        "a receive with a limit ends, though another channel of its thread is flooded", Some("N11"),
+        "a receive with a limit ends, though another channel of its thread is flooded", Some(&hazard::N11),
         threads: 2, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
     }]
 }
@@ -133,7 +139,7 @@ pub(super) fn shared<C: Shares>() -> Vec<Scenario> {
 pub(super) fn many<C: Channel>() -> Vec<Scenario> {
     vec![scenario! {
         time::rivals_keep_no_send for C,
-        "a send with a limit ends, though its rivals take every place", Some("N11"),
+        "a send with a limit ends, though its rivals take every place", Some(&hazard::N11),
         threads: 3, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
     }]
 }
@@ -145,17 +151,17 @@ pub(super) fn list() -> Vec<Scenario> {
             time::a_stream_keeps_no_wait,
             "a wait looks at most once after its deadline has been seen to be over, and does not end \
              before it is",
-            Some("N11"),
+            Some(&hazard::N11),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
         scenario! {
             time::a_flood_keeps_no_wait,
-            "a wait ends at its deadline, however many notifications come", Some("N11"),
+            "a wait ends at its deadline, however many notifications come", Some(&hazard::N11),
             threads: 2, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             time::a_reply_that_is_late,
-            "a one-shot's wait ends at its deadline, and not before", Some("N11"),
+            "a one-shot's wait ends at its deadline, and not before", Some(&hazard::N11),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
     ]

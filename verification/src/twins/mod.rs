@@ -8,6 +8,7 @@
 
 pub mod broker;
 pub mod engine;
+pub mod foreign;
 pub mod lifecycle;
 pub mod mailbox;
 pub mod mpmc;
@@ -17,6 +18,7 @@ pub mod select;
 pub mod services;
 pub mod spsc;
 pub mod task;
+pub mod time;
 
 use blocksmith_models::hazard::{self, Hazard};
 use blocksmith_models::stepped::{Limits, Stepped};
@@ -394,6 +396,49 @@ pub fn twins() -> Vec<Twin> {
             services::enough_reply_slots, &hazard::M8,
             "as many reply slots as answers can be outstanding or unread",
             threads: 3, preemptions: 2, fails: false, by: SHUTTLE,
+        },
+        twin! {
+            foreign::a_wake_before_the_look, &hazard::M11,
+            "the receiver's waker runs between the publication and the look at the end",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            foreign::a_wake_after_the_look, &hazard::M11,
+            "the receiver's waker runs after the look at the end",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            foreign::a_waker_before_the_link, &hazard::M12,
+            "a waker that drops the receiver runs between accepting and linking",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            foreign::a_waker_after_the_link, &hazard::M12,
+            "a waker that drops the receiver runs after the link",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            foreign::told_under_the_lock, &hazard::N12,
+            "a waker runs under the lock that it asks for",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            foreign::told_without_the_lock, &hazard::N12, "a waker runs after the lock",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            foreign::a_throw_ends_the_notification, &hazard::N13,
+            "the panic of one waker ends the notification of all",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            foreign::a_throw_is_contained, &hazard::N13, "the panic of each waker is contained",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            time::a_deadline_seen_at_an_expiry_alone, &hazard::N11,
+            "a timed wait looks at its deadline only when a sleep has timed out",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
         },
     ]
 }

@@ -10,7 +10,7 @@ mod stepped {
     use blocksmith_models::stepped::{Limits, check};
     use blocksmith_models::verdict::{Engine, Outcome};
 
-    crate::checks::tests! { Engine::Stepped; engine notifier mailbox spsc mpmc oneshot task select broker lifecycle }
+    crate::checks::tests! { Engine::Stepped; engine notifier mailbox spsc mpmc oneshot task time foreign select broker lifecycle }
 
     #[test]
     fn only_a_sleep_that_ends_for_nothing_or_early_refutes_its_twins() {

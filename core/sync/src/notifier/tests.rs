@@ -51,6 +51,34 @@ fn a_notification_between_prepare_and_wait_prevents_the_sleep() {
     assert_eq!(notifier.waiters(), 0);
 }
 
+/// The condition of a thread that was woken panics: the notification goes on to the other thread.
+#[test]
+fn a_condition_that_panics_passes_the_notification_on() {
+    let shared = Arc::new((AtomicU32::new(0), EventNotifier::<Counting>::new()));
+    let (permits, changed) = &*shared;
+    let take = |permits: &AtomicU32| {
+        permits.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1)).ok().map(drop)
+    };
+    let threads = [(); 2].map(|()| {
+        let shared = shared.clone();
+        std::thread::spawn(move || {
+            shared.1.wait_until(|| {
+                // Whichever comes first of the two, once there is something to take.
+                let first =
+                    shared.0.fetch_update(Relaxed, Relaxed, |count| (count == 2).then_some(1));
+                assert!(first.is_err(), "the first that was woken panics");
+                take(&shared.0)
+            });
+        })
+    });
+    asleep(changed, 2);
+    permits.store(2, Relaxed);
+    changed.notify_one();
+    let ends = threads.map(|thread| thread.join().is_ok());
+    assert!(ends == [true, false] || ends == [false, true], "{ends:?}");
+    assert_eq!((permits.load(Relaxed), changed.waiters()), (0, 0));
+}
+
 /// Eight sleepers, `notify_all` until all have left: each leaves exactly once.
 #[test]
 fn notify_all_releases_every_waiter() {
