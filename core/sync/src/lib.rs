@@ -120,6 +120,7 @@ pub mod select;
 mod spin;
 pub mod spsc;
 mod std_backend;
+pub mod watch;
 
 pub use counters::Counters;
 pub use error::{Closed, RecvTimeoutError, SendError, TryRecvError};

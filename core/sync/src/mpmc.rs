@@ -366,6 +366,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.sending.word.load(Relaxed) & CLOSED != 0
     }
 
+    fn capacity(&self) -> usize {
+        self.places.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.counters().depth as usize >= self.capacity()
+    }
+
     /// Returns how many items have been taken so far: a figure.
     fn taken(&self) -> u64 {
         // ORDERING: none needed, a figure.
@@ -433,11 +441,20 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Errors
     /// [`SendError::Timeout`], and those of `send`.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.send_deadline(item, P::now().saturating_add(timeout))
+    }
+
+    /// Sends like [`Sender::send_timeout`]; where that would block, until [`Primitives::now`] is
+    /// about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`].
+    pub fn send_deadline(&self, item: T, deadline: Duration) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
         }
         let mut item = Some(item);
-        let accepted = self.shared.not_full.wait_until_timeout(timeout, || self.offer(&mut item));
+        let accepted = self.shared.not_full.wait_until_deadline(deadline, || self.offer(&mut item));
         match self.finish(accepted.unwrap_or(Err(Refusal::Full)), item) {
             Err(SendError::Full(item)) => Err(SendError::Timeout(item)),
             result => result,
@@ -527,7 +544,15 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] when nothing more can come.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        match self.shared.not_empty.wait_until_timeout(timeout, || self.poll()) {
+        self.recv_deadline(P::now().saturating_add(timeout))
+    }
+
+    /// Blocks like [`Receiver::recv`], until [`Primitives::now`] is about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_deadline(&self, deadline: Duration) -> Result<T, RecvTimeoutError> {
+        match self.shared.not_empty.wait_until_deadline(deadline, || self.poll()) {
             Some(Ok(item)) => Ok(item),
             Some(Err(Closed)) => Err(RecvTimeoutError::Closed),
             None => Err(RecvTimeoutError::Timeout),

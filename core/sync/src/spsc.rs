@@ -193,10 +193,19 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Errors
     /// [`SendError::Timeout`], and those of `send`.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.send_deadline(item, P::now().saturating_add(timeout))
+    }
+
+    /// Sends like [`Sender::send_timeout`]; where that would block, until [`Primitives::now`] is
+    /// about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`].
+    pub fn send_deadline(&self, item: T, deadline: Duration) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
         }
-        match self.shared.wait_for_room_timeout(1, timeout) {
+        match self.shared.wait_for_room_until(1, deadline) {
             Some(Ok(_)) => self.shared.send(item),
             Some(Err(Closed)) => Err(SendError::Closed(item)),
             None => {
@@ -291,11 +300,23 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] when nothing more can come.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        match self.shared.wait_for_items_timeout(1, timeout) {
+        self.recv_deadline(P::now().saturating_add(timeout))
+    }
+
+    /// Blocks like [`Receiver::recv`], until [`Primitives::now`] is about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_deadline(&self, deadline: Duration) -> Result<T, RecvTimeoutError> {
+        match self.shared.wait_for_items_until(1, deadline) {
             Some(Ok(_)) => Ok(self.shared.receive()),
             Some(Err(Closed)) => Err(RecvTimeoutError::Closed),
             None => Err(RecvTimeoutError::Timeout),
         }
+    }
+
+    fn poll(&self) -> Option<Result<T, Closed>> {
+        self.shared.poll()
     }
 
     /// Blocks until there is an item, appends all that are there, at most `max`, and returns how

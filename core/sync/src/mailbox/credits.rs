@@ -175,6 +175,12 @@ impl<P: Primitives> Credits<P> {
         }
     }
 
+    /// Returns whether no request would be accepted for want of room: a figure.
+    pub(super) fn is_full(&self) -> bool {
+        // ORDERING: none needed, a figure.
+        used(self.word.load(Relaxed)) == self.capacity
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         // ORDERING: none needed, a look at one bit that is never unset.
         self.word.load(Relaxed) & CLOSED != 0

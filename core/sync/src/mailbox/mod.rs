@@ -75,7 +75,7 @@ pub use crate::policy::OnFull;
 use crossbeam_utils::CachePadded;
 
 use crate::counters::{Counts, Figure};
-use crate::ends::{ends, opaque_debug};
+use crate::ends::{ends, opaque_debug, unwind_safe};
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Relaxed};
 use crate::primitives::{Atomic, Mutex, Primitives};
@@ -210,6 +210,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 
     fn is_closed(&self) -> bool {
         self.credits.is_closed()
+    }
+
+    fn capacity(&self) -> usize {
+        self.credits.capacity() as usize
+    }
+
+    fn is_full(&self) -> bool {
+        self.credits.is_full()
     }
 
     fn senders_are_gone(&self) -> bool {
@@ -351,10 +359,19 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Errors
     /// [`SendError::Timeout`], and those of `send`.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<Option<T>, SendError<T>> {
+        self.send_deadline(item, P::now().saturating_add(timeout))
+    }
+
+    /// Sends like [`Sender::send_timeout`]; where that would block, until [`Primitives::now`] is
+    /// about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`].
+    pub fn send_deadline(&self, item: T, deadline: Duration) -> Result<Option<T>, SendError<T>> {
         if self.shared.on_full != OnFull::Block {
             return self.try_send(item);
         }
-        match self.shared.not_full.wait_until_timeout(timeout, || self.accept()) {
+        match self.shared.not_full.wait_until_deadline(deadline, || self.accept()) {
             Some(answer) => self.finish(answer, item),
             None => {
                 self.shared.counts.refused(1);
@@ -480,7 +497,15 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] when nothing more can come.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        match self.shared.not_empty.wait_until_timeout(timeout, || self.poll()) {
+        self.recv_deadline(P::now().saturating_add(timeout))
+    }
+
+    /// Blocks like [`Receiver::recv`], until [`Primitives::now`] is about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_deadline(&self, deadline: Duration) -> Result<T, RecvTimeoutError> {
+        match self.shared.not_empty.wait_until_deadline(deadline, || self.poll()) {
             Some(Ok(item)) => Ok(item),
             Some(Err(Closed)) => Err(RecvTimeoutError::Closed),
             None => Err(RecvTimeoutError::Timeout),
@@ -535,6 +560,7 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
 
 ends!("mailbox");
 opaque_debug!("mailbox"; Permit);
+unwind_safe!(Permit);
 
 #[cfg(test)]
 mod tests;

@@ -13,10 +13,8 @@
 //! - A2 An item waits inside the future that is to send it, and is dropped with it.
 
 use crate::error::{Closed, SendError};
-use crate::notifier::EventNotifier;
 use crate::policy::OnFull;
 use crate::primitives::Primitives;
-use crate::select::Source;
 
 use super::credits::Answer;
 use super::{Receiver, Sender};
@@ -82,17 +80,5 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         let Self { shared, withheld, .. } = self;
         let shared = &**shared;
         shared.not_empty.until(move || shared.poll(withheld))
-    }
-}
-
-impl<P: Primitives, T: Send> Source<P> for Receiver<P, T> {
-    type Item = T;
-
-    fn look(&self) -> Option<Result<T, Closed>> {
-        self.poll()
-    }
-
-    fn notifier(&self) -> &EventNotifier<P> {
-        &self.shared.not_empty
     }
 }

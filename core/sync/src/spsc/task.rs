@@ -6,10 +6,8 @@
 //! poll with it: a future that is dropped is before that, or has returned.
 
 use crate::error::{Closed, SendError};
-use crate::notifier::EventNotifier;
 use crate::policy::Backpressure;
 use crate::primitives::Primitives;
-use crate::select::Source;
 
 use super::{Receiver, Sender};
 
@@ -72,11 +70,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// A future that is dropped has taken nothing.
     pub fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> + Send {
         let shared = &*self.shared;
-        shared.not_empty.until(|| match shared.ready(1) {
-            Ok(0) => None,
-            Ok(_) => Some(Ok(shared.receive())),
-            Err(Closed) => Some(Err(Closed)),
-        })
+        shared.not_empty.until(|| shared.poll())
     }
 
     /// Suspends the task until there is an item, appends all that are there, at most `max`, and
@@ -100,22 +94,6 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
             Ok(ready) => Some(Ok(shared.receive_all(items, ready.min(max)))),
             Err(Closed) => Some(Err(Closed)),
         })
-    }
-}
-
-impl<P: Primitives, T: Send> Source<P> for Receiver<P, T> {
-    type Item = T;
-
-    fn look(&self) -> Option<Result<T, Closed>> {
-        match self.shared.ready(1) {
-            Ok(0) => None,
-            Ok(_) => Some(Ok(self.shared.receive())),
-            Err(Closed) => Some(Err(Closed)),
-        }
-    }
-
-    fn notifier(&self) -> &EventNotifier<P> {
-        &self.shared.not_empty
     }
 }
 
