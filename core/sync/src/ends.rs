@@ -128,6 +128,18 @@ macro_rules! ends {
                 $crate::iter::Iter(self)
             }
 
+            /// Returns a stream of what this receives.
+            #[cfg(feature = "stream")]
+            pub fn into_stream(self) -> $crate::stream::ReceiverStream<P, Self> {
+                $crate::stream::ReceiverStream::new(self)
+            }
+
+            /// Returns a stream of what this receives, for as long as it borrows it.
+            #[cfg(feature = "stream")]
+            pub fn stream(&mut self) -> $crate::stream::ReceiverStream<P, &mut Self> {
+                $crate::stream::ReceiverStream::new(self)
+            }
+
             /// Returns an iterator that receives what is there; it does not block.
             pub fn try_iter(&self) -> $crate::iter::TryIter<'_, Self> {
                 $crate::iter::TryIter(self)
@@ -301,6 +313,44 @@ mod tests {
                 assert_eq!(received, Poll::Ready(Err(Closed)));
             }
         )* };
+    }
+
+    /// A batch of nothing, in each of its calls and under each policy: `Ok(0)` while the channel is
+    /// open, also when it is full, and `Closed` afterwards.
+    macro_rules! nothing {
+        ($($name:ident: $($open:expr),*;)*) => { $(
+            #[test]
+            #[allow(unused_mut, reason = "the ends of a ring are awaited one future at a time")]
+            fn $name() {
+                let mut context = Context::from_waker(Waker::noop());
+                $(
+                    let (mut sender, receiver) = $open;
+                    let mut batch = Vec::new();
+                    for expected in [Ok(0), Ok(0), Err(Closed)] {
+                        assert_eq!(sender.send_batch(&mut batch), expected);
+                        assert_eq!(sender.try_send_batch(&mut batch), expected);
+                        let sent = pin!(sender.send_batch_async(&mut batch)).poll(&mut context);
+                        assert_eq!(sent, Poll::Ready(expected));
+                        if sender.is_full() {
+                            receiver.close();
+                        } else {
+                            assert!(sender.try_send(1).is_ok());
+                        }
+                    }
+                    assert_eq!((receiver.len(), receiver.is_full()), (1, true));
+                )*
+            }
+        )* };
+    }
+
+    nothing! {
+        nothing_through_a_mailbox: mailbox::mailbox::<Std, u32>(1, 0, OnFull::Block),
+            mailbox::mailbox::<Std, u32>(1, 0, OnFull::Refuse),
+            mailbox::mailbox::<Std, u32>(1, 0, OnFull::EvictOldest);
+        nothing_through_a_ring: spsc::spsc::<Std, u32>(1, Backpressure::Block),
+            spsc::spsc::<Std, u32>(1, Backpressure::Refuse);
+        nothing_through_a_pool: mpmc::mpmc::<Std, u32>(1, Backpressure::Block),
+            mpmc::mpmc::<Std, u32>(1, Backpressure::Refuse);
     }
 
     batches! {

@@ -431,11 +431,24 @@ impl<P: Primitives, T: Send + Sync> Receiver<P, T> {
     /// [`Closed`] as [`Receiver::changed`].
     ///
     /// # Cancel safety
-    /// A future that is dropped has marked nothing as seen.
+    /// A future that is dropped has marked nothing as seen. A send wakes all who wait: one that is
+    /// forgotten keeps a wake-up from nobody.
     pub fn changed_async(&mut self) -> impl Future<Output = Result<P::Arc<T>, Closed>> + Send {
         let Self { shared, seen } = self;
         let shared = &**shared;
         shared.changed.until(move || shared.look(seen))
+    }
+
+    /// Returns a stream of the values that this reader has not seen.
+    #[cfg(feature = "stream")]
+    pub fn into_stream(self) -> crate::stream::ReceiverStream<P, Self> {
+        crate::stream::ReceiverStream::new(self)
+    }
+
+    /// Returns a stream of the values that this reader has not seen, for as long as it borrows it.
+    #[cfg(feature = "stream")]
+    pub fn stream(&mut self) -> crate::stream::ReceiverStream<P, &mut Self> {
+        crate::stream::ReceiverStream::new(self)
     }
 
     /// Returns whether the watch is closed; there may still be a value that this reader has not

@@ -19,7 +19,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
     ///
     /// # Cancel safety
-    /// Until it is ready nothing has been sent, and the item is dropped with the future.
+    /// Until it is ready nothing has been sent, and the item is dropped with the future. It borrows the
+    /// only sender: forgotten after it has been woken, it keeps that wake-up from nobody.
     pub async fn send_async(&mut self, item: T) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
@@ -43,7 +44,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Cancel safety
     /// What has been sent when it is dropped has been sent; all the rest is in the vector.
     pub async fn send_batch_async(&mut self, items: &mut Vec<T>) -> Result<usize, Closed> {
-        if self.shared.on_full == Backpressure::Refuse {
+        if self.shared.on_full == Backpressure::Refuse || items.is_empty() {
             return self.try_send_batch(items);
         }
         let shared = &*self.shared;
@@ -67,7 +68,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing.
+    /// A future that is dropped has taken nothing. Forgotten after it has been woken, it keeps that
+    /// wake-up: of use to whoever waits for the same notifier.
     pub fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> + Send {
         let shared = &*self.shared;
         shared.not_empty.until(|| shared.poll())
