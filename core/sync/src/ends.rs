@@ -44,8 +44,14 @@ macro_rules! ends {
             /// is closed.
             #[must_use]
             pub fn closed_timeout(&self, timeout: core::time::Duration) -> bool {
+                self.closed_deadline(P::now().saturating_add(timeout))
+            }
+
+            /// Blocks like `closed_timeout`, until [`Primitives::now`] is about `deadline`.
+            #[must_use]
+            pub fn closed_deadline(&self, deadline: core::time::Duration) -> bool {
                 let is_closed = || self.is_closed().then_some(());
-                self.shared.closing().wait_until_timeout(timeout, is_closed).is_some()
+                self.shared.closing().wait_until_deadline(deadline, is_closed).is_some()
             }
 
             /// Suspends the task until the channel is closed; the closing wakes it.
@@ -55,6 +61,31 @@ macro_rules! ends {
             pub fn closed_async(&self) -> impl Future<Output = ()> + Send {
                 let shared = &*self.shared;
                 shared.closing().until(move || shared.is_closed().then_some(()))
+            }
+
+            /// Returns how many items are in the channel at this moment, while others send and
+            /// receive. Does not block.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.shared.counters().depth as usize
+            }
+
+            /// Returns whether no item is in the channel at this moment. Does not block.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Returns whether a send would find no room at this moment. Does not block.
+            #[must_use]
+            pub fn is_full(&self) -> bool {
+                self.shared.is_full()
+            }
+
+            /// Returns how many items the channel holds at most (reply slots not included).
+            #[must_use]
+            pub fn capacity(&self) -> usize {
+                self.shared.capacity()
             }
 
             /// Returns the figures of the channel. Does not block.
@@ -97,9 +128,46 @@ macro_rules! ends {
                 $crate::iter::Iter(self)
             }
 
+            /// Returns a stream of what this receives.
+            #[cfg(feature = "stream")]
+            pub fn into_stream(self) -> $crate::stream::ReceiverStream<P, Self> {
+                $crate::stream::ReceiverStream::new(self)
+            }
+
+            /// Returns a stream of what this receives, for as long as it borrows it.
+            #[cfg(feature = "stream")]
+            pub fn stream(&mut self) -> $crate::stream::ReceiverStream<P, &mut Self> {
+                $crate::stream::ReceiverStream::new(self)
+            }
+
             /// Returns an iterator that receives what is there; it does not block.
             pub fn try_iter(&self) -> $crate::iter::TryIter<'_, Self> {
                 $crate::iter::TryIter(self)
+            }
+
+            /// Returns how many items are in the channel at this moment, while others send and
+            /// receive. Does not block.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.shared.counters().depth as usize
+            }
+
+            /// Returns whether no item is in the channel at this moment. Does not block.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Returns whether a send would find no room at this moment. Does not block.
+            #[must_use]
+            pub fn is_full(&self) -> bool {
+                self.shared.is_full()
+            }
+
+            /// Returns how many items the channel holds at most (reply slots not included).
+            #[must_use]
+            pub fn capacity(&self) -> usize {
+                self.shared.capacity()
             }
 
             /// Returns the figures of the channel. Does not block.
@@ -155,14 +223,37 @@ macro_rules! ends {
             }
         }
 
+        impl<P: Primitives, T: Send> $crate::select::Source<P> for Receiver<P, T> {
+            type Item = T;
+            fn look(&mut self) -> Option<Result<T, $crate::Closed>> {
+                self.poll()
+            }
+            fn notifier(&self) -> Option<&$crate::notifier::EventNotifier<P>> {
+                let notifier: &$crate::notifier::EventNotifier<P> = &self.shared.not_empty;
+                Some(notifier)
+            }
+        }
+
+        impl<P: Primitives, T: Send> $crate::select::Source<P> for &Receiver<P, T> {
+            type Item = T;
+            fn look(&mut self) -> Option<Result<T, $crate::Closed>> {
+                self.poll()
+            }
+            fn notifier(&self) -> Option<&$crate::notifier::EventNotifier<P>> {
+                let notifier: &$crate::notifier::EventNotifier<P> = &self.shared.not_empty;
+                Some(notifier)
+            }
+        }
+
         $crate::ends::opaque_debug!($channel; Sender, Receiver, Meter);
+        $crate::ends::unwind_safe!(Sender, Receiver, Meter);
     };
 }
 
-/// Implements `Debug` without a look at the content.
+/// Implements `Debug` without a look at the content. `End: Sync` says that its items are `Sync` too.
 macro_rules! opaque_debug {
-    ($channel:literal; $($end:ident),*) => { $(
-        impl<P: Primitives, T: Send> core::fmt::Debug for $end<P, T> {
+    ($channel:literal; $($end:ident $(: $bound:ident)?),*) => { $(
+        impl<P: Primitives, T: Send $(+ $bound)?> core::fmt::Debug for $end<P, T> {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 f.write_str(concat!($channel, "::", stringify!($end), " { .. }"))
             }
@@ -170,14 +261,25 @@ macro_rules! opaque_debug {
     )* };
 }
 
-pub(crate) use {ends, opaque_debug};
+/// States that an end may be used after a panic that came out of one of its calls, as std's ends
+/// may: what can panic in a call is foreign code (a waker, a condition, the drop of an item, or of
+/// a value), and that runs before the first or after the last step of an operation and outside
+/// every lock, so the channel is whole.
+macro_rules! unwind_safe {
+    ($($end:ident $(: $bound:ident)?),*) => { $(
+        impl<P: Primitives, T: Send $(+ $bound)?> core::panic::UnwindSafe for $end<P, T> {}
+        impl<P: Primitives, T: Send $(+ $bound)?> core::panic::RefUnwindSafe for $end<P, T> {}
+    )* };
+}
+
+pub(crate) use {ends, opaque_debug, unwind_safe};
 
 #[cfg(test)]
 mod tests {
     use core::pin::pin;
     use core::task::{Context, Poll, Waker};
 
-    use crate::{Backpressure, Closed, OnFull, Std, mailbox, mpmc, spsc};
+    use crate::{Backpressure, Closed, OnFull, Std, broker, mailbox, mpmc, oneshot, spsc, watch};
 
     fn send<F: Send>(future: F) -> F {
         future
@@ -213,9 +315,72 @@ mod tests {
         )* };
     }
 
+    /// A batch of nothing, in each of its calls and under each policy: `Ok(0)` while the channel is
+    /// open, also when it is full, and `Closed` afterwards.
+    macro_rules! nothing {
+        ($($name:ident: $($open:expr),*;)*) => { $(
+            #[test]
+            #[allow(unused_mut, reason = "the ends of a ring are awaited one future at a time")]
+            fn $name() {
+                let mut context = Context::from_waker(Waker::noop());
+                $(
+                    let (mut sender, receiver) = $open;
+                    let mut batch = Vec::new();
+                    for expected in [Ok(0), Ok(0), Err(Closed)] {
+                        assert_eq!(sender.send_batch(&mut batch), expected);
+                        assert_eq!(sender.try_send_batch(&mut batch), expected);
+                        let sent = pin!(sender.send_batch_async(&mut batch)).poll(&mut context);
+                        assert_eq!(sent, Poll::Ready(expected));
+                        if sender.is_full() {
+                            receiver.close();
+                        } else {
+                            assert!(sender.try_send(1).is_ok());
+                        }
+                    }
+                    assert_eq!((receiver.len(), receiver.is_full()), (1, true));
+                )*
+            }
+        )* };
+    }
+
+    nothing! {
+        nothing_through_a_mailbox: mailbox::mailbox::<Std, u32>(1, 0, OnFull::Block),
+            mailbox::mailbox::<Std, u32>(1, 0, OnFull::Refuse),
+            mailbox::mailbox::<Std, u32>(1, 0, OnFull::EvictOldest);
+        nothing_through_a_ring: spsc::spsc::<Std, u32>(1, Backpressure::Block),
+            spsc::spsc::<Std, u32>(1, Backpressure::Refuse);
+        nothing_through_a_pool: mpmc::mpmc::<Std, u32>(1, Backpressure::Block),
+            mpmc::mpmc::<Std, u32>(1, Backpressure::Refuse);
+    }
+
     batches! {
         batches_of_tasks_through_a_mailbox: mailbox::mailbox::<Std, u32>(2, 0, OnFull::Block);
         batches_of_tasks_through_a_ring: spsc::spsc::<Std, u32>(2, Backpressure::Block);
         batches_of_tasks_through_a_pool: mpmc::mpmc::<Std, u32>(2, Backpressure::Block);
+    }
+
+    /// What is known of every end, whatever its items are: it may be used after a panic, it can be
+    /// sent, and it can be shared, but for those of one thread.
+    #[test]
+    fn every_end_can_be_used_after_a_panic_and_be_sent() {
+        use core::panic::{RefUnwindSafe, UnwindSafe};
+        type Item = Box<dyn FnMut() + Send>;
+        fn sent<E: UnwindSafe + RefUnwindSafe + Send>() {}
+        fn shared<E: UnwindSafe + RefUnwindSafe + Send + Sync>() {}
+        shared::<mailbox::Sender<Std, Item>>();
+        shared::<mailbox::Permit<Std, Item>>();
+        shared::<mailbox::Meter<Std, Item>>();
+        sent::<mailbox::Receiver<Std, Item>>();
+        sent::<spsc::Sender<Std, Item>>();
+        sent::<spsc::Receiver<Std, Item>>();
+        shared::<spsc::Meter<Std, Item>>();
+        shared::<mpmc::Sender<Std, Item>>();
+        shared::<mpmc::Receiver<Std, Item>>();
+        shared::<mpmc::Meter<Std, Item>>();
+        shared::<oneshot::Sender<Std, Item>>();
+        shared::<oneshot::Receiver<Std, Item>>();
+        shared::<watch::Sender<Std, std::sync::Mutex<Item>>>();
+        shared::<watch::Receiver<Std, std::sync::Mutex<Item>>>();
+        sent::<broker::Lease<Std, Item>>();
     }
 }

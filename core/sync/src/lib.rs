@@ -120,6 +120,9 @@ pub mod select;
 mod spin;
 pub mod spsc;
 mod std_backend;
+#[cfg(feature = "stream")]
+pub mod stream;
+pub mod watch;
 
 pub use counters::Counters;
 pub use error::{Closed, RecvTimeoutError, SendError, TryRecvError};

@@ -10,11 +10,14 @@
 //! | `send`, `send_batch`, [`Backpressure::Block`] | waits | until accepted or closed | each item received; close |
 //! | the same, [`Backpressure::Refuse`] | `Full(item)`; the rest stays in the batch | no | - |
 //! | `try_send`, `try_send_batch` | as with `Refuse` | no | - |
-//! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
-//! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | each item accepted; close |
+//! | `reserve`, [`Backpressure::Block`] | waits | until a place is kept or closed | as `send`; the drop of a `SendPermit` |
+//! | `reserve` with `Refuse`, `try_reserve` | `Full` | no | - |
+//! | `SendPermit::send` | cannot be | no | - |
+//! | `send_timeout`, `send_deadline` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
+//! | `recv`, `recv_batch`; `recv_timeout`, `recv_deadline` | | until an item is there, or nothing more can come; at most the time given | each item accepted; close |
 //! | `try_recv`, `drain` | | no | - |
-//! | `closed`, `closed_timeout` | | until closed; at most the time given | close |
-//! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
+//! | `closed`, `closed_timeout`, `closed_deadline` | | until closed; at most the time given | close |
+//! | `send_async`, `send_batch_async`, `reserve_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
 //! "No" means: beyond a lock that others hold for the few instructions of one item (of one batch).
 //! No lock is held across a wait, and nobody holds both. What there is room for of a batch is
@@ -23,32 +26,47 @@
 //!
 //! **The end.** `close` by any end, the drop of the last sender, or of the last receiver: from then
 //! on no item is accepted (it comes back as `Closed(item)`), every accepted one is still received,
-//! then comes [`Closed`], to every receiver. The drop of the last receiver drops what is left, each
-//! item once (the rest leaks if a destructor panics).
+//! permits that are out still deliver, then comes [`Closed`], to every receiver. The drop of the
+//! last receiver drops what is left, each item once (the rest leaks if a destructor panics), and
+//! makes the `send` of permits fail.
+//!
+//! **Reserved places.** A [`SendPermit`] keeps room for one item. It stands in no line: its item is
+//! accepted when it is sent, behind what was accepted before.
+//!
+//! **Fairness.** Items leave in the order in which they were accepted. Blocked senders are woken
+//! one for each item taken, receivers one for each item put: of tasks the one that has waited
+//! longest, of threads the one that the kernel chooses (Linux: of the same priority the one that
+//! has slept longest; nobody promises it), one of each kind where both wait. Whoever is woken takes
+//! the lock like any other, and one that has not slept may be faster: then it sleeps again, behind
+//! the others. So for every item taken some sender goes on, and for every item put some receiver,
+//! but there is no bound on how often a single one is overtaken.
 //!
 //! ```text
 //!   receiving, locked: place, seen             sending, locked: place, seen
 //!        |                                         |
 //!     [ item ] [ item ] . . . . . . . . . [ item ] [      ]      places, used round and round
 //!
-//!   head = 2 * items taken so far               tail = 2 * items put so far + 1 if closed
+//!   head = 4 * items taken so far       tail = 4 * items put so far + 2 if places are reserved
+//!                                                                   + 1 if closed
 //! ```
 //!
 //! | word | changed by |
 //! |---|---|
-//! | `tail` | a sender that has filled a place, and `close`, for good; under the senders' lock |
+//! | `tail` | a sender that has filled a place; the first permit and the last; `close`, for good; under the senders' lock |
 //! | `head` | a receiver that has emptied places; under the receivers' lock |
 //!
 //! **Invariants.**
 //! - I1 The `tail - head` places from the receivers' `place`, at most all, hold items; the others
 //!   hold nothing.
 //! - I2 Under the senders' lock `tail` does not change by others, and the room does not shrink: the
-//!   place there is the holder's, if `tail` is open and less than the capacity ahead of `head`,
-//!   until it has moved `tail`.
+//!   place there is the holder's, if `tail` is less than the capacity ahead of `head`, until it has
+//!   moved `tail`. It may fill the place if `tail` is open and there is room beside the places that
+//!   are `reserved`, or with a permit. So items and places reserved together are at most all.
 //! - I3 Under the receivers' lock `head` does not change by others, and the items do not get fewer:
 //!   the item there is the holder's, if `tail` is ahead, until it has moved `head`.
-//! - I4 `closed` and the number put are one word, and nothing is put after `closed` (I2). So
-//!   "closed, and all taken" is final.
+//! - I4 `closed`, whether places are reserved, and the number put are one word, and after `closed`
+//!   only permits put, while there are any (I2). So "closed, nothing reserved, and all taken" is
+//!   final.
 //! - I5 What a side has last `seen` of the other's word is at most behind it: it finds room, or
 //!   items, at most too late, and looks again before it says full, empty or closed. So the two
 //!   sides fetch each other's line once in many items.
@@ -66,6 +84,7 @@
 //! it is bounded, and with what each side remembers of the other as in [`crate::spsc`].
 
 mod batch;
+mod reserve;
 mod task;
 
 use core::mem::MaybeUninit;
@@ -74,27 +93,33 @@ use core::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::counters::{Counters, Counts};
-use crate::ends::ends;
+use crate::ends::{ends, opaque_debug, unwind_safe};
 use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 use crate::notifier::EventNotifier;
 use crate::policy::Backpressure;
 use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, Cell, Mutex, Primitives};
 use crate::spin::Pace;
+pub use reserve::SendPermit;
 
 /// The largest capacity.
 pub const MAX_CAPACITY: usize = (1 << 30) - 1;
 
 const CLOSED: u64 = 1;
-const ITEM: u64 = 2;
+const RESERVED: u64 = 2;
+const ITEM: u64 = 4;
 
 /// What one side knows, under its lock.
 #[derive(Default)]
 struct Side {
     /// The next place to fill, or to empty.
     place: usize,
-    /// What the other side's word was, without `CLOSED`, when this side looked last (I5).
+    /// What the other side's word was, without its flags, when this side looked last (I5).
     seen: u64,
+    /// Of the senders: places that permits keep (I2).
+    reserved: u64,
+    /// Of the senders: whether the last receiver has gone.
+    is_gone: bool,
 }
 
 /// A side's lock, and its word: see the table at the top of the file.
@@ -205,17 +230,17 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 
     /// Returns for how many of `want` items there is room, at least one; `tail` was read under the
     /// senders' lock.
-    fn room(&self, tail: u64, seen: &mut u64, want: u64) -> Result<u64, Refusal> {
+    fn room(&self, tail: u64, side: &mut Side, want: u64) -> Result<u64, Refusal> {
         if tail & CLOSED != 0 {
             return Err(Refusal::Closed);
         }
-        let capacity = self.places.len() as u64;
-        let mut room = capacity - tail.wrapping_sub(*seen) / ITEM;
+        let free = self.places.len() as u64 - side.reserved;
+        let mut room = free - tail.wrapping_sub(side.seen) / ITEM;
         if room < want {
             // ORDERING: pairs with the release in `received`: the places before it are empty.
-            *seen = self.receiving.word.load(Acquire);
-            room = capacity - tail.wrapping_sub(*seen) / ITEM;
-            self.counts.depth_seen(capacity - room);
+            side.seen = self.receiving.word.load(Acquire);
+            room = free - tail.wrapping_sub(side.seen) / ITEM;
+            self.counts.depth_seen(free - room);
             if room == 0 {
                 return Err(Refusal::Full);
             }
@@ -240,7 +265,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         let mut side = self.sending.side.lock();
         // ORDERING: none needed, it changes under this lock alone.
         let word = self.sending.word.load(Relaxed);
-        let count = self.room(word, &mut side.seen, want as u64)?;
+        let count = self.room(word, &mut side, want as u64)?;
         Ok(Turn { side, word, count })
     }
 
@@ -276,10 +301,10 @@ impl<P: Primitives, T: Send> Shared<P, T> {
             // ORDERING: pairs with the releases in `sent`: the items before it are in place; and in
             // `close`.
             let tail = self.sending.word.load(Acquire);
-            *seen = tail & !CLOSED;
+            *seen = tail & !(CLOSED | RESERVED);
             ready = seen.wrapping_sub(head) / ITEM;
             self.counts.depth_seen(ready);
-            if ready == 0 && tail & CLOSED != 0 {
+            if ready == 0 && tail & (CLOSED | RESERVED) == CLOSED {
                 return Err(Closed);
             }
         }
@@ -326,9 +351,10 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(Some(item))
     }
 
-    fn close(&self) {
+    fn close(&self, is_gone: bool) {
         {
-            let _side = self.sending.side.lock();
+            let mut side = self.sending.side.lock();
+            side.is_gone |= is_gone;
             // ORDERING: none needed, it changes under this lock alone.
             let tail = self.sending.word.load(Relaxed);
             // ORDERING: pairs with the acquiring look in `ready` that ends in `Closed`.
@@ -340,11 +366,11 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 
     fn close_by_sender(&self) {
-        self.close();
+        self.close(false);
     }
 
     fn close_by_receiver(&self) {
-        self.close();
+        self.close(false);
     }
 
     fn closing(&self) -> &EventNotifier<P> {
@@ -352,8 +378,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 
     fn senders_are_gone(&self) -> bool {
-        // ORDERING: none needed, a look at a count that stays at zero.
-        self.senders.load(Relaxed) == 0
+        // ORDERING: none needed, a look at a count that stays at zero, and at a figure.
+        self.senders.load(Relaxed) == 0 && self.sending.word.load(Relaxed) & RESERVED == 0
     }
 
     fn receivers_are_gone(&self) -> bool {
@@ -364,6 +390,17 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     fn is_closed(&self) -> bool {
         // ORDERING: none needed, a look at a bit that is never unset.
         self.sending.word.load(Relaxed) & CLOSED != 0
+    }
+
+    fn capacity(&self) -> usize {
+        self.places.len()
+    }
+
+    fn is_full(&self) -> bool {
+        let side = self.sending.side.lock();
+        // ORDERING: none needed, a figure.
+        let (tail, head) = (self.sending.word.load(Relaxed), self.receiving.word.load(Relaxed));
+        tail.wrapping_sub(head) / ITEM + side.reserved >= self.capacity() as u64
     }
 
     /// Returns how many items have been taken so far: a figure.
@@ -433,11 +470,20 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Errors
     /// [`SendError::Timeout`], and those of `send`.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.send_deadline(item, P::now().saturating_add(timeout))
+    }
+
+    /// Sends like [`Sender::send_timeout`]; where that would block, until [`Primitives::now`] is
+    /// about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`].
+    pub fn send_deadline(&self, item: T, deadline: Duration) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
         }
         let mut item = Some(item);
-        let accepted = self.shared.not_full.wait_until_timeout(timeout, || self.offer(&mut item));
+        let accepted = self.shared.not_full.wait_until_deadline(deadline, || self.offer(&mut item));
         match self.finish(accepted.unwrap_or(Err(Refusal::Full)), item) {
             Err(SendError::Full(item)) => Err(SendError::Timeout(item)),
             result => result,
@@ -475,7 +521,7 @@ impl<P: Primitives, T: Send> Drop for Sender<P, T> {
         // ORDERING: pairs with itself in the other senders: what they did happens before the
         // closing, hence before a receiver's `Closed`.
         if self.shared.senders.fetch_sub(1, AcqRel) == 1 {
-            self.shared.close();
+            self.shared.close(false);
         }
     }
 }
@@ -527,7 +573,15 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] when nothing more can come.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        match self.shared.not_empty.wait_until_timeout(timeout, || self.poll()) {
+        self.recv_deadline(P::now().saturating_add(timeout))
+    }
+
+    /// Blocks like [`Receiver::recv`], until [`Primitives::now`] is about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_deadline(&self, deadline: Duration) -> Result<T, RecvTimeoutError> {
+        match self.shared.not_empty.wait_until_deadline(deadline, || self.poll()) {
             Some(Ok(item)) => Ok(item),
             Some(Err(Closed)) => Err(RecvTimeoutError::Closed),
             None => Err(RecvTimeoutError::Timeout),
@@ -554,12 +608,14 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
         if P::reporting() || self.shared.receivers.fetch_sub(1, Relaxed) != 1 {
             return;
         }
-        self.shared.close();
+        self.shared.close(true);
         while self.try_recv().is_ok() {}
     }
 }
 
 ends!("mpmc");
+opaque_debug!("mpmc"; SendPermit);
+unwind_safe!(SendPermit);
 
 #[cfg(test)]
 mod tests;

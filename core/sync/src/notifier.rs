@@ -106,6 +106,7 @@
 //! Reference: the "event count" of D. P. Reed and R. K. Kanodia, *Synchronization with Eventcounts
 //! and Sequencers* (1979); the futex form needs no lock.
 
+mod registration;
 mod task;
 
 use core::cell::Cell;
@@ -115,6 +116,7 @@ use core::time::Duration;
 use crate::primitives::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::primitives::{Atomic, Futex, Mutex, Primitives, WaitOutcome};
 use crate::spin::look_again;
+pub(crate) use registration::Registration;
 use task::Tasks;
 pub use task::Until;
 

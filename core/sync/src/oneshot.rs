@@ -62,6 +62,8 @@
 //! the one that frees. Who waits for the closing sleeps and wakes by the notifier's fences; nothing
 //! is handed over there.
 
+mod source;
+
 use core::future::Future;
 use core::mem::ManuallyDrop;
 use core::pin::Pin;
@@ -71,7 +73,7 @@ use core::time::Duration;
 
 pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 
-use crate::ends::opaque_debug;
+use crate::ends::{opaque_debug, unwind_safe};
 use crate::ghost::Ghost;
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -234,8 +236,14 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// receiver is gone or has closed.
     #[must_use]
     pub fn closed_timeout(&self, timeout: Duration) -> bool {
+        self.closed_deadline(P::now().saturating_add(timeout))
+    }
+
+    /// Blocks like [`Sender::closed_timeout`], until [`Primitives::now`] is about `deadline`.
+    #[must_use]
+    pub fn closed_deadline(&self, deadline: Duration) -> bool {
         let is_closed = || self.is_closed().then_some(());
-        self.shared().closing.wait_until_timeout(timeout, is_closed).is_some()
+        self.shared().closing.wait_until_deadline(deadline, is_closed).is_some()
     }
 
     /// Suspends the task until the receiver goes or closes.
@@ -602,6 +610,7 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
 }
 
 opaque_debug!("oneshot"; Sender, Receiver);
+unwind_safe!(Sender, Receiver);
 
 #[cfg(test)]
 mod tests;

@@ -1,61 +1,171 @@
 //! Several inputs, one receiving thread or task: it parks once, for all of them.
 //!
-//! **Contract.** A service's inputs share one notifier ([`crate::mailbox::mailbox_on`],
-//! [`crate::spsc::spsc_on`]). [`Select`] lists them in order of priority, each with a budget, and
+//! **Contract.** [`Select`] lists a service's inputs in order of priority, each with a budget, and
 //! turns what they hold into messages of one type. It receives by the verbs of a channel: `recv`,
-//! `try_recv`, `recv_timeout`, `recv_async`, `iter`.
+//! `try_recv`, `recv_timeout`, `recv_deadline`, `recv_async`, `iter`. An input is the receiver of a
+//! mailbox, of a ring, of a pool's queue, of a [watch](crate::watch), of a one-shot, a broker's
+//! lease, a [`Deadline`], or a reference to one of them.
 //!
 //! | | |
 //! |---|---|
 //! | order | the first source in the list that has an item and is within its budget |
 //! | budget | messages of a source in one turn; a turn ends when every source is empty or has had its budget |
 //! | a source that is closed and empty | is told once, to its closure, and not looked at any more |
+//! | a one-shot, a deadline | has one message, which is its end |
 //! | all sources closed, and told | [`Closed`] |
 //! | within a source | the source's own order |
+//! | a deadline | wakes a thread when its time has come; a task has no clock here, so a deadline is told when the task is polled after it |
 //!
-//! Nothing is allocated after the list has been made, and no call is dynamic.
+//! **Sharing a notifier, or not.** The select sleeps on one notifier. A source may share it
+//! ([`crate::mailbox::mailbox_on`], [`crate::spsc::spsc_on`], [`crate::watch::watch_on`]): then it
+//! costs the select nothing to wait for. Any other source is *registered* as long as the select
+//! waits: the select puts a waker, whose wake is a notification of its own notifier, into the
+//! source's list of tasks. A pool's queue cannot share: its receivers are many, each item is for
+//! one of them, and what else they wait for differs. A registration takes the lock of that list
+//! twice in each wait that finds nothing at once.
+//!
+//! Nothing is allocated by a look, and no call is dynamic. The waker is one allocation, made with
+//! the list; a source's list of tasks grows as for any task.
 //!
 //! **Invariants.**
-//! - S1 Who makes an item available in a source, or closes it, notifies the notifier that the
-//!   select sleeps on: `source` asserts that it is the same one.
+//! - S1 Who makes an item available in a source, or closes it, wakes the select: it notifies the
+//!   notifier that the select sleeps on, or one where the select is registered, or it wakes the
+//!   waker that the source keeps. The select sleeps only while every source whose end has not been
+//!   told is one of these, and only after a look at all of them that followed.
 //! - S2 An item at the front of a source is preceded by at most the budgets of all other sources,
 //!   and once more by those of the sources listed before it, if it has just used up its own:
 //!   nothing starves, whatever the others receive (hazard Q8).
 //! - S3 A look that finds nothing leaves every budget whole: a turn ends before a sleep.
 //! - S4 A source whose end has been told is out of the list for good.
+//! - S5 A notification that has chosen the select's registration was meant for one receiver of that
+//!   source. The select looks at that source afterwards, or, if it returns before it has, passes
+//!   the notification on (R2 of the notifier). A registration lives no longer than the wait.
+//!
+//! **No wake-up is lost.** To the select: the item is published, then the source's notifier is
+//! notified. By G1 of the notifier's registration either the select's look has seen the item, or
+//! the notification finds the registration, or another notification had found it before. In the
+//! last two cases the waker runs after the publication, and notifies what the select sleeps on: the
+//! select's token was prepared before, and its wait ends; or it is prepared later, and the look
+//! that follows finds the item, or finds its registration gone, registers, and looks again. To
+//! another receiver of the same source: by S5 a notification that the select does not use goes on.
+//! Where the select cannot tell whether it was chosen before its last look, it passes on: one
+//! wake-up too many, never one too few.
 //!
 //! Sleeping and waking are the notifier's; this file has no memory order of its own.
 
 use core::fmt;
 use core::marker::PhantomData;
+use core::task::Waker;
 use core::time::Duration;
+use std::sync::Arc;
+use std::task::Wake;
 
 use crate::error::{Closed, RecvTimeoutError, TryRecvError};
-use crate::notifier::EventNotifier;
+use crate::notifier::{EventNotifier, Registration};
 use crate::primitives::Primitives;
 
 /// Something that a service receives from.
 pub trait Source<P: Primitives> {
     /// What it holds.
     type Item;
+    /// Whether its first message is its last: no end is told after it.
+    const ONCE: bool = false;
+
     /// Returns the next item, or, for good, that there will be none; `None`: nothing now. Whoever
-    /// changes that notifies [`Source::notifier`] afterwards. Does not block.
-    fn look(&self) -> Option<Result<Self::Item, Closed>>;
-    /// Returns what its receiver sleeps on.
-    fn notifier(&self) -> &EventNotifier<P>;
+    /// changes that notifies [`Source::notifier`] afterwards, or wakes what [`Source::register`]
+    /// has been given. Does not block.
+    fn look(&mut self) -> Option<Result<Self::Item, Closed>>;
+
+    /// Returns what its receiver sleeps on, if it sleeps on a notifier. One notification has to
+    /// suffice for one of those that sleep on it (R1 of the notifier).
+    fn notifier(&self) -> Option<&EventNotifier<P>>;
+
+    /// Keeps `waker`, to be woken when there is something: for a source without a notifier. A look
+    /// follows. Does not block.
+    fn register(&mut self, _waker: &Waker) {}
+
+    /// Returns when it is to be looked at even if nobody wakes its receiver, as
+    /// [`Primitives::now`] tells the time.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Says that it is `now`, or later.
+    fn expire(&mut self, _now: Duration) {}
 }
 
-impl<P: Primitives, S: Source<P>> Source<P> for &S {
+impl<P: Primitives, S: Source<P>> Source<P> for &mut S {
     type Item = S::Item;
-    fn look(&self) -> Option<Result<S::Item, Closed>> {
+    const ONCE: bool = S::ONCE;
+
+    fn look(&mut self) -> Option<Result<S::Item, Closed>> {
         S::look(self)
     }
-    fn notifier(&self) -> &EventNotifier<P> {
+    fn notifier(&self) -> Option<&EventNotifier<P>> {
         S::notifier(self)
+    }
+    fn register(&mut self, waker: &Waker) {
+        S::register(self, waker);
+    }
+    fn deadline(&self) -> Option<Duration> {
+        S::deadline(self)
+    }
+    fn expire(&mut self, now: Duration) {
+        S::expire(self, now);
+    }
+}
+
+/// A source that has one message, `Ok(())`, when its time has come. See [`deadline`].
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    at: Duration,
+    has_passed: bool,
+}
+
+/// Returns a source that is told once, when [`Primitives::now`] has reached `at`: a limit to how
+/// long a service waits for all its other inputs.
+///
+/// ```
+/// use std::time::Duration;
+/// use blocksmith_sync::mailbox::{OnFull, mailbox};
+/// use blocksmith_sync::select::{Select, deadline};
+/// use blocksmith_sync::{Primitives, Std};
+///
+/// let (votes, received) = mailbox::<Std, u32>(16, 0, OnFull::Refuse);
+/// let mut inputs = Select::new()
+///     .source(8, received, |vote| vote.ok())
+///     .source(1, deadline(Std::now() + Duration::from_millis(2)), |_| None);
+/// votes.send(7).unwrap();
+/// assert_eq!(inputs.recv(), Ok(Some(7)));
+/// assert_eq!(inputs.recv(), Ok(None)); // the time has come
+/// ```
+#[must_use]
+pub const fn deadline(at: Duration) -> Deadline {
+    Deadline { at, has_passed: false }
+}
+
+impl<P: Primitives> Source<P> for Deadline {
+    type Item = ();
+    const ONCE: bool = true;
+
+    fn look(&mut self) -> Option<Result<(), Closed>> {
+        (self.has_passed || P::now() >= self.at).then_some(Ok(()))
+    }
+    fn notifier(&self) -> Option<&EventNotifier<P>> {
+        None
+    }
+    fn deadline(&self) -> Option<Duration> {
+        Some(self.at)
+    }
+    fn expire(&mut self, now: Duration) {
+        self.has_passed |= now >= self.at;
     }
 }
 
 mod list {
+    use core::task::Waker;
+    use core::time::Duration;
+
     /// What a look at a list of sources has found.
     #[derive(Debug)]
     pub enum Look<M> {
@@ -74,6 +184,14 @@ mod list {
         fn look(&mut self) -> Look<M>;
         /// Begins a turn.
         fn refill(&mut self);
+        /// Registers with every source that does not share the notifier; a look follows.
+        fn renew(&mut self, waker: &Waker);
+        /// Ends the registrations; passes on what has chosen one and was not looked after (S5).
+        fn leave(&mut self);
+        /// Returns when the next source is to be looked at unasked.
+        fn deadline(&self) -> Option<Duration>;
+        /// Says that it is `now`, or later.
+        fn expire(&mut self, now: Duration);
     }
 }
 use list::{Inputs, Look};
@@ -87,6 +205,12 @@ impl<M> Inputs<M> for Nothing {
         Look::Closed
     }
     fn refill(&mut self) {}
+    fn renew(&mut self, _: &Waker) {}
+    fn leave(&mut self) {}
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+    fn expire(&mut self, _: Duration) {}
 }
 
 /// A list, and a source behind it.
@@ -99,6 +223,14 @@ pub struct With<P, I, S, F> {
     left: u32,
     /// Whether its end has been told (S4).
     told: bool,
+    /// Whether it shares the select's notifier, or is registered by `register`.
+    shares: bool,
+    /// Where the select is registered while it waits.
+    place: Registration,
+    /// Whether a notification has chosen the select that it has not looked after (S5).
+    chosen: bool,
+    /// Whether the source has been given the waker in this wait.
+    has_waker: bool,
 }
 
 impl<P, M, I, S, F> Inputs<M> for With<P, I, S, F>
@@ -116,10 +248,12 @@ where
         if self.left == 0 {
             return Look::Spent;
         }
-        match self.source.look() {
+        let input = self.source.look();
+        self.chosen = false;
+        match input {
             Some(input) => {
                 self.left -= 1;
-                self.told = input.is_err();
+                self.told = S::ONCE || input.is_err();
                 Look::Message((self.message)(input))
             }
             None if matches!(before, Look::Spent) => Look::Spent,
@@ -130,6 +264,61 @@ where
     fn refill(&mut self) {
         self.before.refill();
         self.left = self.budget;
+    }
+
+    fn renew(&mut self, waker: &Waker) {
+        self.before.renew(waker);
+        if self.told || self.shares {
+            return;
+        }
+        if let Some(notifier) = self.source.notifier() {
+            self.chosen |= self.place.renew(notifier, waker);
+        } else if !self.has_waker {
+            self.source.register(waker);
+            self.has_waker = true;
+        }
+    }
+
+    fn leave(&mut self) {
+        self.before.leave();
+        self.has_waker = false;
+        if let Some(notifier) = self.source.notifier().filter(|_| !self.shares) {
+            let chosen = self.place.leave(notifier) || self.chosen;
+            self.chosen = false;
+            if chosen {
+                notifier.notify_one();
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let own = if self.told { None } else { self.source.deadline() };
+        earlier(self.before.deadline(), own)
+    }
+
+    fn expire(&mut self, now: Duration) {
+        self.before.expire(now);
+        self.source.expire(now);
+    }
+}
+
+/// Returns the earlier of two times; `None`: never.
+fn earlier(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// What a source is given where it does not share the select's notifier.
+struct Hub<P: Primitives>(P::Arc<EventNotifier<P>>);
+
+impl<P: Primitives> Wake for Hub<P> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
     }
 }
 
@@ -169,25 +358,35 @@ where
 /// ```
 pub struct Select<P: Primitives, M, I = Nothing> {
     notifier: P::Arc<EventNotifier<P>>,
+    /// A [`Hub`], from the first source that needs it.
+    waker: Option<Waker>,
     inputs: I,
     message: PhantomData<fn() -> M>,
 }
 
 impl<P: Primitives, M> Select<P, M> {
+    /// Returns a select over nothing yet, with a notifier of its own.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "a select without a source is not of use")]
+    pub fn new() -> Self {
+        Self::on(P::arc(EventNotifier::new()))
+    }
+
     /// Returns a select over nothing yet, which sleeps on `notifier`. No other thread may.
     #[must_use]
     pub fn on(notifier: P::Arc<EventNotifier<P>>) -> Self {
-        Self { notifier, inputs: Nothing, message: PhantomData }
+        Self { notifier, waker: None, inputs: Nothing, message: PhantomData }
     }
 }
 
 impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
     /// Adds a source behind those that are there, with its messages in one turn, and the closure
     /// that makes a message of an item, or of its end. The source is a receiver, or a reference to
-    /// one.
+    /// one. If its receiver does not sleep on this select's notifier, the select registers with it
+    /// in each wait.
     ///
     /// # Panics
-    /// If the budget is 0, or the source's receiver sleeps on another notifier (S1).
+    /// If the budget is 0.
     #[must_use]
     pub fn source<S: Source<P>, F: FnMut(Result<S::Item, Closed>) -> M>(
         self,
@@ -196,8 +395,10 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
         message: F,
     ) -> Select<P, M, With<P, I, S, F>> {
         assert!(budget > 0, "a source without a budget is never received from");
-        let same = core::ptr::eq(source.notifier(), &*self.notifier);
-        assert!(same, "the source does not wake this select");
+        let shares =
+            source.notifier().is_some_and(|notifier| core::ptr::eq(notifier, &*self.notifier));
+        let hub = || Waker::from(Arc::new(Hub::<P>(self.notifier.clone())));
+        let waker = self.waker.or_else(|| (!shares).then(hub));
         let inputs = With {
             before: self.inputs,
             source,
@@ -206,8 +407,12 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
             budget,
             left: budget,
             told: false,
+            shares,
+            place: Registration::default(),
+            chosen: false,
+            has_waker: false,
         };
-        Select { notifier: self.notifier, inputs, message: PhantomData }
+        Select { notifier: self.notifier, waker, inputs, message: PhantomData }
     }
 
     /// Blocks until a source has something, and returns the message made of it.
@@ -215,9 +420,12 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
     /// # Errors
     /// [`Closed`] when the end of every source has been told.
     pub fn recv(&mut self) -> Result<M, Closed> {
-        let Self { notifier, inputs, .. } = self;
-        // After this look the budgets are whole whenever another finds nothing (S3).
-        turn(inputs).unwrap_or_else(|| notifier.wait_until(|| turn(inputs)))
+        loop {
+            // After this look the budgets are whole whenever another finds nothing (S3).
+            if let Some(received) = turn(&mut self.inputs).or_else(|| self.wait(None)) {
+                return received;
+            }
+        }
     }
 
     /// Returns a message if a source has something. Does not block. An item behind one whose sender
@@ -238,32 +446,93 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] as [`Select::recv`].
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<M, RecvTimeoutError> {
-        let Self { notifier, inputs, .. } = self;
-        let received =
-            turn(inputs).or_else(|| notifier.wait_until_timeout(timeout, || turn(inputs)));
-        match received {
+        self.recv_deadline(P::now().saturating_add(timeout))
+    }
+
+    /// Blocks like [`Select::recv`], until [`Primitives::now`] is about `deadline`.
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] as [`Select::recv`].
+    pub fn recv_deadline(&mut self, deadline: Duration) -> Result<M, RecvTimeoutError> {
+        match turn(&mut self.inputs).or_else(|| self.wait(Some(deadline))) {
             Some(Ok(message)) => Ok(message),
             Some(Err(Closed)) => Err(RecvTimeoutError::Closed),
             None => Err(RecvTimeoutError::Timeout),
         }
     }
 
-    /// Suspends the task until a source has something, and returns the message made of it.
+    /// Suspends the task until a source has something, and returns the message made of it. A
+    /// [`Deadline`] does not wake the task.
     ///
     /// # Errors
     /// [`Closed`] as [`Select::recv`].
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing.
+    /// A future that is dropped has taken nothing, and a wake-up that it had been given goes on to
+    /// another receiver. One that is forgotten instead (`core::mem::forget`), or neither polled nor
+    /// dropped, keeps it.
     pub fn recv_async(&mut self) -> impl Future<Output = Result<M, Closed>> {
-        let Self { notifier, inputs, .. } = self;
-        notifier.until(|| turn(inputs))
+        let Self { notifier, inputs, waker, .. } = self;
+        let mut waiting = Waiting::<P, M, I> { inputs, waker: waker.as_ref(), types: PhantomData };
+        notifier.until(move || waiting.look())
     }
 
     /// Returns an iterator that receives until the end of every source has been told; it blocks
     /// like `recv`.
     pub fn iter(&mut self) -> impl Iterator<Item = M> {
         core::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// Waits until a source has something, or until `limit`: `None`.
+    fn wait(&mut self, limit: Option<Duration>) -> Option<Result<M, Closed>> {
+        let Self { notifier, inputs, waker, .. } = self;
+        let mut waiting = Waiting::<P, M, I> { inputs, waker: waker.as_ref(), types: PhantomData };
+        loop {
+            let Some(due) = earlier(waiting.inputs.deadline(), limit) else {
+                return Some(notifier.wait_until(|| waiting.look()));
+            };
+            if let Some(received) = notifier.wait_until_deadline(due, || waiting.look()) {
+                return Some(received);
+            }
+            // The time of a source has come: the next look tells it.
+            waiting.inputs.expire(due);
+            if limit.is_some_and(|limit| limit <= due) {
+                return waiting.look();
+            }
+        }
+    }
+}
+
+/// A wait: the registrations end with it.
+struct Waiting<'a, P: Primitives, M, I: Inputs<M>> {
+    inputs: &'a mut I,
+    waker: Option<&'a Waker>,
+    types: PhantomData<fn(P) -> M>,
+}
+
+impl<P: Primitives, M, I: Inputs<M>> Waiting<'_, P, M, I> {
+    /// Returns the next message; `None`: wait, and be woken by any of the sources (S1).
+    fn look(&mut self) -> Option<Result<M, Closed>> {
+        if let Some(waker) = self.waker {
+            self.inputs.renew(waker);
+        }
+        let received = turn(self.inputs)?;
+        self.leave();
+        Some(received)
+    }
+
+    fn leave(&mut self) {
+        if self.waker.is_some() {
+            self.inputs.leave();
+        }
+    }
+}
+
+impl<P: Primitives, M, I: Inputs<M>> Drop for Waiting<'_, P, M, I> {
+    fn drop(&mut self) {
+        if !P::reporting() {
+            self.leave();
+        }
     }
 }
 
@@ -297,81 +566,4 @@ impl<P, I, S, F> fmt::Debug for With<P, I, S, F> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Std;
-    use crate::mailbox::{OnFull, Receiver, Sender, mailbox_on};
-    use crate::policy::Backpressure;
-    use crate::spsc::spsc_on;
-
-    type Ends = (Sender<Std, u32>, Receiver<Std, u32>);
-
-    fn notifier() -> std::sync::Arc<EventNotifier<Std>> {
-        Std::arc(EventNotifier::new())
-    }
-
-    fn ends(notifier: &std::sync::Arc<EventNotifier<Std>>) -> Ends {
-        mailbox_on(notifier.clone(), 16, 0, OnFull::Refuse)
-    }
-
-    /// Two sources that are always full, with budgets of 2 and 1: the message says which.
-    #[test]
-    fn the_first_comes_first_and_the_second_does_not_starve() {
-        let notifier = notifier();
-        let ((urgent, first), (usual, second)) = (ends(&notifier), ends(&notifier));
-        for item in 0..6 {
-            urgent.send(item).unwrap();
-            usual.send(item).unwrap();
-        }
-        let mut inputs = Select::on(notifier).source(2, first, |_| 'u').source(1, second, |_| '-');
-        let received: String = (0..9).filter_map(|_| inputs.try_recv().ok()).collect();
-        assert_eq!(received, "uu-uu-uu-");
-    }
-
-    /// A mailbox and a ring: each end is told once, and then all is over.
-    #[test]
-    fn an_end_is_told_once() {
-        let notifier = notifier();
-        let (left, left_in) = ends(&notifier);
-        let (right, right_in) = spsc_on::<Std, u32>(notifier.clone(), 4, Backpressure::Refuse);
-        let mut inputs = Select::on(notifier)
-            .source(4, &left_in, |item| item.map_err(|Closed| "left"))
-            .source(4, &right_in, |item| item.map_err(|Closed| "right"));
-        right.send(2).unwrap();
-        left.send(1).unwrap();
-        drop(left);
-        assert_eq!(inputs.recv(), Ok(Ok(1)));
-        assert_eq!(inputs.recv(), Ok(Err("left")));
-        assert_eq!(inputs.recv(), Ok(Ok(2)));
-        assert_eq!(inputs.try_recv(), Err(TryRecvError::Empty));
-        let soon = Duration::from_millis(1);
-        assert_eq!(inputs.recv_timeout(soon), Err(RecvTimeoutError::Timeout));
-        drop(right);
-        assert_eq!(inputs.recv_timeout(soon), Ok(Err("right")));
-        assert_eq!(inputs.recv(), Err(Closed));
-        assert_eq!(inputs.try_recv(), Err(TryRecvError::Closed));
-    }
-
-    /// A select that owns its receivers can be awaited in a task that changes threads.
-    #[test]
-    fn a_select_can_be_sent() {
-        fn send<T: Send>(value: T) -> T {
-            value
-        }
-        let notifier = notifier();
-        let (sender, receiver) = ends(&notifier);
-        let mut inputs = Select::on(notifier).source(1, receiver, |item| item.ok());
-        sender.send(7).unwrap();
-        let mut next = Box::pin(send(inputs.recv_async()));
-        let mut context = core::task::Context::from_waker(core::task::Waker::noop());
-        assert_eq!(next.as_mut().poll(&mut context), core::task::Poll::Ready(Ok(Some(7))));
-    }
-
-    /// A receiver with a notifier of its own would never wake the select.
-    #[test]
-    #[should_panic(expected = "does not wake this select")]
-    fn a_source_of_another_notifier_is_refused() {
-        let (_sender, receiver) = ends(&notifier());
-        let _ = Select::on(notifier()).source(1, receiver, |_| ());
-    }
-}
+mod tests;

@@ -10,10 +10,10 @@
 //! | `send`, `send_batch`, [`Backpressure::Block`] | waits | until accepted or closed | items received; close |
 //! | the same, [`Backpressure::Refuse`] | `Full(item)`; the rest stays in the batch | no | - |
 //! | `try_send`, `try_send_batch` | as with `Refuse` | no | - |
-//! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
-//! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | items accepted; close |
+//! | `send_timeout`, `send_deadline` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
+//! | `recv`, `recv_batch`; `recv_timeout`, `recv_deadline` | | until an item is there, or nothing more can come; at most the time given | items accepted; close |
 //! | `try_recv`, `drain` | | no | - |
-//! | `closed`, `closed_timeout` | | until closed; at most the time given | close |
+//! | `closed`, `closed_timeout`, `closed_deadline` | | until closed; at most the time given | close |
 //! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
 //! A batch publishes its index once and notifies once. A batch that is received is what was there
@@ -21,6 +21,11 @@
 //! item is no policy of a ring: only the receiver moves `head`, and a sender that took from the
 //! other end would race with it. Hence the type [`Backpressure`], which does not name it; the
 //! mailbox can evict.
+//!
+//! **Fairness, and reserving.** The sender is alone: nobody takes the place that it waits for, and
+//! it is woken by the first one that is given back. For the same reason a ring has no permits: what
+//! room the sender has seen stays until it sends, so that after `is_full` has said `false` to it,
+//! the next `try_send` does not say `Full`.
 //!
 //! **The end.** `close` by either end, or its drop: from then on no item is accepted (it comes back
 //! as `Closed(item)`), every accepted one is still received, then comes [`Closed`]. The drop of the
@@ -193,10 +198,19 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Errors
     /// [`SendError::Timeout`], and those of `send`.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.send_deadline(item, P::now().saturating_add(timeout))
+    }
+
+    /// Sends like [`Sender::send_timeout`]; where that would block, until [`Primitives::now`] is
+    /// about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`].
+    pub fn send_deadline(&self, item: T, deadline: Duration) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
         }
-        match self.shared.wait_for_room_timeout(1, timeout) {
+        match self.shared.wait_for_room_until(1, deadline) {
             Some(Ok(_)) => self.shared.send(item),
             Some(Err(Closed)) => Err(SendError::Closed(item)),
             None => {
@@ -215,7 +229,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`Closed`] if the ring is or gets closed; the items that were not accepted are in the
     /// vector.
     pub fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
-        if self.shared.on_full == Backpressure::Refuse {
+        if self.shared.on_full == Backpressure::Refuse || items.is_empty() {
             return self.try_send_batch(items);
         }
         let mut sent = 0;
@@ -291,11 +305,23 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] when nothing more can come.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        match self.shared.wait_for_items_timeout(1, timeout) {
+        self.recv_deadline(P::now().saturating_add(timeout))
+    }
+
+    /// Blocks like [`Receiver::recv`], until [`Primitives::now`] is about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_deadline(&self, deadline: Duration) -> Result<T, RecvTimeoutError> {
+        match self.shared.wait_for_items_until(1, deadline) {
             Some(Ok(_)) => Ok(self.shared.receive()),
             Some(Err(Closed)) => Err(RecvTimeoutError::Closed),
             None => Err(RecvTimeoutError::Timeout),
         }
+    }
+
+    fn poll(&self) -> Option<Result<T, Closed>> {
+        self.shared.poll()
     }
 
     /// Blocks until there is an item, appends all that are there, at most `max`, and returns how

@@ -1,5 +1,10 @@
 //! The production backend: std's atomics, mutex and threads, and the Linux futex.
 //!
+//! | system | a thread sleeps by |
+//! |---|---|
+//! | Linux, Android | the futex (`linux`): the one that is measured |
+//! | any other with std: macOS, Windows, .. | a table of std's locks and condition variables (`parked`), which unit tests run on Linux too |
+//!
 //! The associated types are std's own, without wrappers, and every function is inlined: generic
 //! code instantiated with [`Std`] compiles to what one would write by hand against std.
 
@@ -10,14 +15,21 @@ use core::time::Duration;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use rustix::io::Errno;
-use rustix::thread::futex;
-
 use crate::primitives::{
     Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
 };
 
-/// The primitives of std and Linux.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod linux;
+#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+mod parked;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use linux as futex;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use parked as futex;
+
+/// The primitives of std and, where there is one, of the futex.
 #[derive(Clone, Copy, Debug)]
 pub struct Std;
 
@@ -105,24 +117,17 @@ unsafe impl<T> AtomicPtr<T> for atomic::AtomicPtr<T> {
 unsafe impl Futex for atomic::AtomicU32 {
     #[inline]
     fn wait(&self, expected: u32) {
-        // Woken, value differs, interrupted: all are the caller's loop to judge.
-        let _ = futex::wait(self, futex::Flags::PRIVATE, expected, None);
+        futex::wait(self, expected);
     }
 
     #[inline]
     fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome {
-        // A span that the kernel's clock cannot hold (some 292 billion years) is waited for ever.
-        let timeout = futex::Timespec::try_from(timeout).ok();
-        match futex::wait(self, futex::Flags::PRIVATE, expected, timeout.as_ref()) {
-            Err(Errno::TIMEDOUT) => WaitOutcome::TimedOut,
-            _ => WaitOutcome::Woken,
-        }
+        futex::wait_timeout(self, expected, timeout)
     }
 
     #[inline]
     fn wake(&self, count: u32) {
-        // The kernel reads a signed count. Waking cannot fail on a live private word.
-        let _ = futex::wake(self, futex::Flags::PRIVATE, count.min(i32::MAX as u32));
+        futex::wake(self, count);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use core::any::Any;
 use core::fmt;
-use core::ops::Deref;
+use core::ops::{Deref, DerefMut};
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::sync::atomic::AtomicU8;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::notifier::EventNotifier;
 use crate::policy::OnFull;
 use crate::primitives::Ordering::Relaxed;
 use crate::primitives::{Atomic, Mutex, Primitives};
+use crate::select::Source;
 
 /// Mailboxes that a broker watches, at most.
 pub const MAX_MAILBOXES: usize = 256;
@@ -410,6 +412,31 @@ impl<P: Primitives, T: Send + 'static> Deref for Lease<P, T> {
         self.receiver.as_ref().expect("a lease has its receiver")
     }
 }
+
+impl<P: Primitives, T: Send + 'static> DerefMut for Lease<P, T> {
+    /// For [`Receiver::recv_async`], which borrows the receiver for as long as it waits.
+    fn deref_mut(&mut self) -> &mut Receiver<P, T> {
+        self.receiver.as_mut().expect("a lease has its receiver")
+    }
+}
+
+impl<P: Primitives, T: Send + 'static> Source<P> for Lease<P, T> {
+    type Item = T;
+
+    fn look(&mut self) -> Option<Result<T, Closed>> {
+        (&**self).look()
+    }
+
+    fn notifier(&self) -> Option<&EventNotifier<P>> {
+        (**self).notifier()
+    }
+}
+
+// A mailbox that is lent is whole after a panic, as its receiver is, and the broker runs no foreign
+// code under its lock but the readers of figures that it has been given, which change nothing of
+// it.
+impl<P: Primitives, T: Send + 'static> UnwindSafe for Lease<P, T> {}
+impl<P: Primitives, T: Send + 'static> RefUnwindSafe for Lease<P, T> {}
 
 impl<P: Primitives, T: Send + 'static> Drop for Lease<P, T> {
     fn drop(&mut self) {

@@ -1,5 +1,7 @@
 //! The machine's invariants as properties, and the shell on real threads.
 
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use quickcheck::{Arbitrary, Gen, QuickCheck, TestResult};
@@ -9,8 +11,10 @@ use super::{
     RegisterError, Threshold, TooManySubscribers, Weight,
 };
 use crate::counters::Counters;
+use crate::error::{Closed, TryRecvError};
 use crate::policy::OnFull;
 use crate::primitives::Primitives;
+use crate::select::Select;
 use crate::std_backend::Std;
 
 const CAPACITY: u64 = 1000;
@@ -341,4 +345,30 @@ fn a_thread_that_serves_ends_when_it_is_told_to() {
     let thread = std::thread::spawn(move || server.serve(SECOND * 3600, |_| ()));
     broker.stop();
     assert!(thread.join().is_ok());
+}
+
+#[test]
+fn a_lease_is_awaited_and_selected_over() {
+    // An item by a task; one and the end by a select that borrows the lease, one by one that owns
+    // it.
+    let broker = Broker::<Std>::new(Limits::default()).expect("the defaults");
+    let opened = broker.open::<u32>("work", Weight::Counts, 4, 0, OnFull::Refuse);
+    let (sender, mut lease) = opened.expect("a new name");
+    let mut context = Context::from_waker(Waker::noop());
+    {
+        let mut item = pin!(lease.recv_async());
+        assert!(item.as_mut().poll(&mut context).is_pending());
+        sender.send(1).expect("there is room");
+        assert_eq!(item.poll(&mut context), Poll::Ready(Ok(1)));
+    }
+    sender.send(2).expect("there is room");
+    assert_eq!(Select::new().source(1, &mut lease, |item| item).recv(), Ok(Ok(2)));
+    let mut inputs = Select::new().source(1, lease, |item| item);
+    assert_eq!(inputs.try_recv(), Err(TryRecvError::Empty));
+    drop(inputs); // the lease ends, and the mailbox is back
+    sender.send(3).expect("there is room");
+    let lease = broker.claim::<u32>("work").expect("it is here");
+    drop(sender);
+    let mut inputs = Select::new().source(1, lease, |item| item);
+    assert_eq!([(); 2].map(|()| inputs.recv()), [Ok(Ok(3)), Ok(Err(Closed))]);
 }

@@ -19,7 +19,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     ///
     /// With [`OnFull::EvictOldest`] all of them are sent, and the vector then holds the requests
     /// that had to go, the oldest first; of a batch above the capacity the first items are among
-    /// them. If the mailbox gets closed meanwhile, those that were not accepted stand behind them.
+    /// them. If the mailbox gets closed meanwhile, or all its places are reserved, those that were
+    /// not accepted stand behind them.
     ///
     /// # Errors
     /// [`Closed`] if the mailbox is or gets closed; the items that were not accepted are in the
@@ -37,7 +38,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// assert_eq!((sender.send_batch(&mut batch), batch), (Err(Closed), vec![1]));
     /// ```
     pub fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
-        if self.shared.on_full != OnFull::Block {
+        if self.shared.on_full != OnFull::Block || items.is_empty() {
             return self.try_send_batch(items);
         }
         let mut sent = 0;
@@ -54,6 +55,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Errors
     /// [`Closed`] if the mailbox is closed; the vector is as it was.
     pub fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        if items.is_empty() {
+            return if self.is_closed() { Err(Closed) } else { Ok(0) };
+        }
         if self.shared.on_full == OnFull::EvictOldest {
             return self.send_and_evict(items);
         }
@@ -68,9 +72,10 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// As [`Sender::send_batch`].
     ///
     /// # Cancel safety
-    /// What has been sent when it is dropped has been sent; all the rest is in the vector.
+    /// What has been sent when it is dropped has been sent; all the rest is in the vector. Forgotten
+    /// instead, it keeps a wake-up that it had been given, as [`Sender::send_async`] does.
     pub async fn send_batch_async(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
-        if self.shared.on_full != OnFull::Block {
+        if self.shared.on_full != OnFull::Block || items.is_empty() {
             return self.try_send_batch(items);
         }
         let mut sent = 0;
@@ -102,11 +107,12 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         let mut sent = 0;
         let mut rest = mem::take(items).into_iter();
         let mut is_closed = shared.credits.is_closed();
-        while !is_closed && let Some(item) = rest.next() {
+        let mut is_over = is_closed;
+        while !is_over && let Some(item) = rest.next() {
             let accepted = match shared.credits.accept() {
                 Answer::Accepted(depth) => Ok(Eviction { evicted: None, depth, yields: false }),
-                Answer::Closed => Err(Answer::Closed),
                 Answer::Full => shared.accept_or_evict(),
+                answer => Err(answer),
             };
             match accepted {
                 Ok(Eviction { evicted, depth, yields }) => {
@@ -119,9 +125,10 @@ impl<P: Primitives, T: Send> Sender<P, T> {
                         P::yield_now();
                     }
                 }
-                Err(_) => {
+                Err(answer) => {
                     items.push(item);
-                    is_closed = true;
+                    is_closed = answer == Answer::Closed;
+                    is_over = true;
                 }
             }
         }

@@ -54,7 +54,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// Accepts a request, for which it makes room by taking the oldest (I5); `Err` is `Closed`.
+    /// Accepts a request, for which it makes room by taking the oldest (I5); `Err` is `Closed`,
+    /// or `Reserved`: there is nothing to evict.
     pub(super) fn accept_or_evict(&self) -> Result<Eviction<T>, Answer> {
         let mark = P::mark();
         loop {
@@ -64,7 +65,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
                     Answer::Accepted(depth) => {
                         return Ok(Eviction { evicted: None, depth, yields: false });
                     }
-                    Answer::Closed => return Err(Answer::Closed),
+                    answer @ (Answer::Closed | Answer::Reserved) => return Err(answer),
                     Answer::Full => {}
                 }
                 while let Some(front) = self.queue.front() {

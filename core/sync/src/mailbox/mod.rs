@@ -12,12 +12,14 @@
 //! | the same, [`OnFull::Refuse`] | `Full(item)`; the rest stays in the batch | no | - |
 //! | the same, [`OnFull::EvictOldest`] | returns the oldest request | no (it yields while the oldest is between two instructions of its sender, and now and then to the receiver) | - |
 //! | `try_send`, `try_send_batch` | as with `Refuse`, or evicts | no | - |
-//! | `send_timeout` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
-//! | `Permit::send` | cannot be | no | - |
-//! | `recv`, `recv_batch` | | until an item is there, or nothing more can come | each item accepted; close; the end of senders and permits |
+//! | `send_timeout`, `send_deadline` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
+//! | `Permit::send`, `SendPermit::send` | cannot be | no | - |
+//! | `reserve`, [`OnFull::Block`] | waits | until a place is kept or closed | as `send`; the drop of a `SendPermit` |
+//! | `reserve` otherwise, `try_reserve` | `Full` | no | - |
+//! | `recv`, `recv_batch`; `recv_timeout`, `recv_deadline` | | until an item is there, or nothing more can come; at most the time given | each item accepted; close; the end of senders and permits |
 //! | `try_recv`, `drain` | | no (they yield while an item is being linked) | - |
-//! | `closed`, `closed_timeout` | | until closed; at most the time given | close |
-//! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
+//! | `closed`, `closed_timeout`, `closed_deadline` | | until closed; at most the time given | close |
+//! | `send_async`, `send_batch_async`, `reserve_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
 //! **Credits come back in batches.** Every send takes a credit from one word. The receiver returns
 //! credits by the batch, and wakes blocked senders once per batch, so that the two sides do not
@@ -30,10 +32,25 @@
 //! keep up to a batch less one. With the other policies, and below 16, each credit returns at once.
 //!
 //! **The end.** `close` (by any side), or the drop of the last sender: from then on no request is
-//! accepted (it comes back as `Closed(item)`), every accepted one is still received, permits that
-//! are out still deliver, and only when all of this is through does `recv` return [`Closed`]. The
-//! drop of the receiver closes, drops what was accepted and makes `Permit::send` fail; it waits for
-//! senders that have been accepted and are about to link (a few instructions of theirs).
+//! accepted (it comes back as `Closed(item)`), every accepted one is still received, permits of
+//! both kinds that are out still deliver, and only when all of this is through does `recv` return
+//! [`Closed`]. The drop of the receiver closes, drops what was accepted and makes the `send` of
+//! permits fail; it waits for senders that have been accepted and are about to link (a few
+//! instructions of theirs), and for no permit.
+//!
+//! **Reserved places.** A [`SendPermit`] keeps a place of the capacity for one request, at most
+//! 4095 of them at once. It stands in no line: its item is accepted when it is sent, behind what
+//! was accepted before. A place that is kept cannot be evicted; a mailbox all of whose places are
+//! kept answers `Full` whatever its policy.
+//!
+//! **Fairness.** Items are received in the order in which they were accepted, so no accepted item
+//! starves. Blocked senders are woken one for each credit that comes back: of tasks the one that
+//! has waited longest, of threads the one that the kernel chooses (Linux: of the same priority the
+//! one that has slept longest; nobody promises it), one of each kind where both wait. A sender that
+//! is woken asks for a credit like any other: one that has not slept may take it first, and the
+//! sender sleeps again, behind the others. So whenever credits come back some sender goes on, but
+//! there is no bound on how often a single one is overtaken. Whoever needs a bound reserves, or
+//! has a mailbox of its own in a [select](crate::select), which is fair by budgets.
 //!
 //! **Invariants.**
 //! - I1 What is accepted, and when nothing more can come, is decided by one word: see `credits`,
@@ -63,6 +80,7 @@ mod evict;
 mod nodes;
 mod permit;
 mod queue;
+mod reserve;
 mod task;
 
 use core::cell::Cell;
@@ -75,7 +93,7 @@ pub use crate::policy::OnFull;
 use crossbeam_utils::CachePadded;
 
 use crate::counters::{Counts, Figure};
-use crate::ends::{ends, opaque_debug};
+use crate::ends::{ends, opaque_debug, unwind_safe};
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Relaxed};
 use crate::primitives::{Atomic, Mutex, Primitives};
@@ -85,6 +103,7 @@ use evict::{Aside, Eviction};
 use nodes::Stash;
 pub use permit::Permit;
 use queue::{Front, Queue};
+pub use reserve::SendPermit;
 
 /// An item on its way, and whether it occupies a reply slot.
 struct Envelope<T> {
@@ -128,7 +147,7 @@ struct Shared<P: Primitives, T: Send> {
 /// ```
 ///
 /// # Panics
-/// If `capacity` is 0 or above 2^24-1, or `replies` above 2^19-1.
+/// If `capacity` is 0 or above 2^24-1, or `replies` above 2^13-1.
 #[must_use]
 pub fn mailbox<P: Primitives, T: Send>(
     capacity: usize,
@@ -182,10 +201,10 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.not_empty.notify_one();
     }
 
-    /// The same for a reply.
-    fn link_reply(&self, item: T, depth: u64) {
+    /// The same for an item whose place was kept, by a sender that comes once.
+    fn link_once(&self, item: T, reply: bool, depth: u64) {
         self.counts.depth_seen(depth);
-        self.queue.push_once(Envelope { item, reply: true });
+        self.queue.push_once(Envelope { item, reply });
         self.not_empty.notify_one();
     }
 
@@ -210,6 +229,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 
     fn is_closed(&self) -> bool {
         self.credits.is_closed()
+    }
+
+    fn capacity(&self) -> usize {
+        self.credits.capacity() as usize
+    }
+
+    fn is_full(&self) -> bool {
+        self.credits.is_full()
     }
 
     fn senders_are_gone(&self) -> bool {
@@ -351,10 +378,19 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Errors
     /// [`SendError::Timeout`], and those of `send`.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<Option<T>, SendError<T>> {
+        self.send_deadline(item, P::now().saturating_add(timeout))
+    }
+
+    /// Sends like [`Sender::send_timeout`]; where that would block, until [`Primitives::now`] is
+    /// about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`].
+    pub fn send_deadline(&self, item: T, deadline: Duration) -> Result<Option<T>, SendError<T>> {
         if self.shared.on_full != OnFull::Block {
             return self.try_send(item);
         }
-        match self.shared.not_full.wait_until_timeout(timeout, || self.accept()) {
+        match self.shared.not_full.wait_until_deadline(deadline, || self.accept()) {
             Some(answer) => self.finish(answer, item),
             None => {
                 self.shared.counts.refused(1);
@@ -388,7 +424,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
                 Ok(None)
             }
             Answer::Closed => Err(SendError::Closed(item)),
-            Answer::Full => {
+            Answer::Full | Answer::Reserved => {
                 self.shared.counts.refused(1);
                 Err(SendError::Full(item))
             }
@@ -480,7 +516,15 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`], or [`RecvTimeoutError::Closed`] when nothing more can come.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        match self.shared.not_empty.wait_until_timeout(timeout, || self.poll()) {
+        self.recv_deadline(P::now().saturating_add(timeout))
+    }
+
+    /// Blocks like [`Receiver::recv`], until [`Primitives::now`] is about `deadline`.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_deadline(&self, deadline: Duration) -> Result<T, RecvTimeoutError> {
+        match self.shared.not_empty.wait_until_deadline(deadline, || self.poll()) {
             Some(Ok(item)) => Ok(item),
             Some(Err(Closed)) => Err(RecvTimeoutError::Closed),
             None => Err(RecvTimeoutError::Timeout),
@@ -534,7 +578,8 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
 }
 
 ends!("mailbox");
-opaque_debug!("mailbox"; Permit);
+opaque_debug!("mailbox"; Permit, SendPermit);
+unwind_safe!(Permit, SendPermit);
 
 #[cfg(test)]
 mod tests;

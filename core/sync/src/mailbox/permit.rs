@@ -27,7 +27,7 @@ impl<P: Primitives, T: Send> Permit<P, T> {
         let Some(depth) = self.shared.credits.use_permit() else {
             return Err(SendError::Closed(item));
         };
-        self.shared.link_reply(item, depth);
+        self.shared.link_once(item, true, depth);
         Ok(())
     }
 

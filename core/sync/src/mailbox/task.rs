@@ -13,10 +13,8 @@
 //! - A2 An item waits inside the future that is to send it, and is dropped with it.
 
 use crate::error::{Closed, SendError};
-use crate::notifier::EventNotifier;
 use crate::policy::OnFull;
 use crate::primitives::Primitives;
-use crate::select::Source;
 
 use super::credits::Answer;
 use super::{Receiver, Sender};
@@ -29,7 +27,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`SendError::Full`] with [`OnFull::Refuse`]; [`SendError::Closed`].
     ///
     /// # Cancel safety
-    /// Until it is ready nothing has been sent (A1), and the item is dropped with the future (A2).
+    /// Until it is ready nothing has been sent (A1), and the item is dropped with the future (A2); a
+    /// wake-up that it had been given goes on to another sender. One that has been woken, and is
+    /// neither polled again nor dropped (forgotten, say), keeps that wake-up.
     pub async fn send_async(&self, item: T) -> Result<Option<T>, SendError<T>> {
         if self.shared.on_full != OnFull::Block {
             return self.try_send(item);
@@ -64,7 +64,9 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing (A1).
+    /// A future that is dropped has taken nothing (A1). One that has been woken, and is neither polled
+    /// again nor dropped (forgotten, say), keeps that wake-up: of use to whoever waits for the same
+    /// notifier.
     ///
     /// ```
     /// use std::task::{Context, Poll, Waker};
@@ -82,17 +84,5 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         let Self { shared, withheld, .. } = self;
         let shared = &**shared;
         shared.not_empty.until(move || shared.poll(withheld))
-    }
-}
-
-impl<P: Primitives, T: Send> Source<P> for Receiver<P, T> {
-    type Item = T;
-
-    fn look(&self) -> Option<Result<T, Closed>> {
-        self.poll()
-    }
-
-    fn notifier(&self) -> &EventNotifier<P> {
-        &self.shared.not_empty
     }
 }

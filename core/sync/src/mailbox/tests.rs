@@ -226,3 +226,83 @@ fn a_receiver_knows_whether_somebody_is_left() {
 fn a_capacity_of_zero_is_refused() {
     drop(numbers(0, OnFull::Block));
 }
+
+/// A permit's place is counted, given back, used after the close, and refused once the receiver has
+/// gone; the receiver waits for none that is out.
+#[test]
+fn a_reserved_place_is_kept() {
+    let (sender, receiver) = numbers(2, OnFull::Refuse);
+    let (first, second) = (sender.reserve().unwrap(), sender.try_reserve().unwrap());
+    assert!(sender.is_full() && sender.is_empty() && receiver.capacity() == 2);
+    assert!(matches!(sender.reserve(), Err(SendError::Full(()))));
+    assert_eq!(sender.send(1), Err(SendError::Full(1)));
+    drop(first);
+    assert_eq!((sender.send(1), sender.send(3)), (Ok(None), Err(SendError::Full(3))));
+    let third = receiver.try_recv().map(|_| sender.try_reserve().unwrap());
+    sender.close();
+    assert!(matches!(sender.try_reserve(), Err(SendError::Closed(()))));
+    drop(sender);
+    assert_eq!(
+        (receiver.try_recv(), receiver.is_disconnected()),
+        (Err(TryRecvError::Empty), false)
+    );
+    assert_eq!(second.send(2), Ok(()));
+    assert_eq!((receiver.recv(), receiver.len()), (Ok(2), 0));
+    drop(receiver); // it does not wait for the third
+    assert_eq!(third.map(|place| place.send(4)), Ok(Err(SendError::Closed(4))));
+}
+
+/// With places reserved an evictor takes what it may, and gives up where nothing is left to evict.
+#[test]
+fn a_reserved_place_is_not_evicted() {
+    let (sender, receiver) = numbers(2, OnFull::EvictOldest);
+    let place = sender.reserve().unwrap();
+    assert_eq!((sender.send(1), sender.send(2)), (Ok(None), Ok(Some(1))));
+    assert_eq!(receiver.recv(), Ok(2));
+    let other = sender.reserve().unwrap();
+    assert_eq!(sender.send(3), Err(SendError::Full(3)));
+    let mut batch = vec![4, 5];
+    assert_eq!((sender.send_batch(&mut batch), &*batch), (Ok(0), &[4, 5][..]));
+    drop(other);
+    assert_eq!((sender.send_batch(&mut batch), &*batch), (Ok(2), &[4][..]));
+    assert_eq!(place.send(6), Ok(()));
+    assert!(receiver.try_iter().eq([5, 6]));
+}
+
+/// The bound of permits is no reason to wait: it is said at once.
+#[test]
+fn permits_have_a_bound() {
+    let (sender, receiver) = numbers(5_000, OnFull::Block);
+    let mut places: Vec<_> = (0..4095).map(|_| sender.reserve().unwrap()).collect();
+    assert!(matches!(sender.reserve(), Err(SendError::Full(()))));
+    assert_eq!((sender.send(1), sender.counters().depth), (Ok(None), 1));
+    drop(places.pop());
+    drop(sender.reserve().unwrap());
+    drop(places);
+    drop(sender);
+    assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(Closed)));
+}
+
+/// A blocked sender, then a blocked reserver, and a task that reserves, wait for the drop of a
+/// permit.
+#[test]
+fn a_permit_that_is_dropped_wakes_who_waits() {
+    use core::task::{Context, Poll, Waker};
+    let (sender, receiver) = numbers(1, OnFull::Block);
+    let place = sender.reserve().unwrap();
+    let other = sender.clone();
+    let thread = std::thread::spawn(move || {
+        assert_eq!(other.send(1), Ok(None));
+        other.reserve().map(drop)
+    });
+    drop(place);
+    assert_eq!(receiver.recv(), Ok(1));
+    assert!(thread.join().unwrap().is_ok());
+    let place = sender.reserve().unwrap();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut task = core::pin::pin!(sender.reserve_async());
+    assert!(task.as_mut().poll(&mut context).is_pending());
+    drop(place);
+    let Poll::Ready(Ok(place)) = task.poll(&mut context) else { panic!("there is room") };
+    assert_eq!((place.send(2), receiver.recv()), (Ok(()), Ok(2)));
+}

@@ -21,14 +21,22 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(count)
     }
 
-    /// Appends the oldest items, at most `max`, for which `items` has room, and returns how many;
-    /// 0: wait.
-    fn receive_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
-        let Some(mut turn) = self.visit(max)? else { return Ok(0) };
-        (0..turn.count).for_each(|_| items.push(self.take(&mut turn.side)));
-        let count = turn.count as usize;
-        self.received(turn);
-        Ok(count)
+    /// Appends the oldest items, at most `max`, and returns how many; 0: wait. The vector grows, by
+    /// what is there, without the lock: so that pushing, under it, neither allocates nor panics.
+    fn receive_batch(&self, items: &mut Vec<T>, mut max: usize) -> Result<usize, Closed> {
+        loop {
+            let Some(mut turn) = self.visit(max)? else { return Ok(0) };
+            let count = turn.count as usize;
+            if count > items.capacity() - items.len() {
+                drop(turn);
+                items.reserve(count);
+                max = count; // what has come meanwhile is of a later moment
+                continue;
+            }
+            (0..count).for_each(|_| items.push(self.take(&mut turn.side)));
+            self.received(turn);
+            return Ok(count);
+        }
     }
 
     /// As `offer_batch`; `None`: wait.
@@ -63,7 +71,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// assert_eq!((tasks.send_batch(&mut batch), batch), (Err(Closed), vec![3]));
     /// ```
     pub fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
-        if self.shared.on_full == Backpressure::Refuse {
+        if self.shared.on_full == Backpressure::Refuse || items.is_empty() {
             return self.try_send_batch(items);
         }
         let mut sent = 0;
@@ -79,6 +87,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Errors
     /// [`Closed`] if the queue is closed; the vector is as it was.
     pub fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
+        if items.is_empty() {
+            return if self.is_closed() { Err(Closed) } else { Ok(0) };
+        }
         let sent = self.shared.offer_some(items).unwrap_or(Ok(0))?;
         self.shared.counts.refused(items.len() as u64);
         Ok(sent)
@@ -91,9 +102,10 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// vector.
     ///
     /// # Cancel safety
-    /// What has been sent when it is dropped has been sent; all the rest is in the vector.
+    /// What has been sent when it is dropped has been sent; all the rest is in the vector. Forgotten
+    /// instead, it keeps a wake-up that it had been given, as [`Sender::send_async`] does.
     pub async fn send_batch_async(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
-        if self.shared.on_full == Backpressure::Refuse {
+        if self.shared.on_full == Backpressure::Refuse || items.is_empty() {
             return self.try_send_batch(items);
         }
         let mut sent = 0;
@@ -106,7 +118,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Blocks until there is an item, appends all that are there, at most `max`, and returns how
-    /// many. It reserves room for as many as there can be, and wakes one sender for each.
+    /// many. It reserves room for those, and wakes one sender for each.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
@@ -120,7 +132,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing.
+    /// A future that is dropped has taken nothing. Forgotten instead, it keeps a wake-up that it had
+    /// been given, as [`Receiver::recv_async`] does.
     pub fn recv_batch_async(
         &self,
         items: &mut Vec<T>,
@@ -131,7 +144,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
 
     /// Appends the items that are there, at most `max`, and returns how many. Does not block.
     pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
-        self.receive_all(items, max).unwrap_or(0)
+        self.shared.receive_batch(items, max).unwrap_or(0)
     }
 
     /// Returns how many were received, or that nothing more can come; `None`: wait.
@@ -139,13 +152,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         if max == 0 {
             return Some(Ok(0));
         }
-        let received = self.receive_all(items, max);
+        let received = self.shared.receive_batch(items, max);
         (received != Ok(0)).then_some(received)
-    }
-
-    fn receive_all(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed> {
-        let max = max.min(self.shared.places.len());
-        items.reserve(max); // so that pushing, under the lock, neither allocates nor panics
-        self.shared.receive_batch(items, max)
     }
 }

@@ -19,7 +19,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
     ///
     /// # Cancel safety
-    /// Until it is ready nothing has been sent, and the item is dropped with the future.
+    /// Until it is ready nothing has been sent, and the item is dropped with the future; a wake-up
+    /// that it had been given goes on to another sender. One that has been woken, and is neither
+    /// polled again nor dropped (forgotten, say), keeps that wake-up.
     pub async fn send_async(&self, item: T) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
@@ -38,7 +40,9 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing.
+    /// A future that is dropped has taken nothing, and a wake-up that it had been given goes on to
+    /// another receiver. One that has been woken, and is neither polled again nor dropped (forgotten,
+    /// say), keeps that wake-up.
     pub fn recv_async(&self) -> impl Future<Output = Result<T, Closed>> + Send {
         self.shared.not_empty.until(|| self.poll())
     }

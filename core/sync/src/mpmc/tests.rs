@@ -180,3 +180,64 @@ fn a_sender_waits_for_the_end() {
 fn a_capacity_of_zero_is_refused() {
     drop(mpmc::<Std, ()>(0, Backpressure::Block));
 }
+
+/// A permit's place is counted, given back, used after the close, and refused once the receivers
+/// have gone; the end waits for what is out.
+#[test]
+fn a_reserved_place_is_kept() {
+    let (sender, receiver) = mpmc::<Std, u32>(2, Backpressure::Refuse);
+    let (first, second) = (sender.reserve().unwrap(), sender.try_reserve().unwrap());
+    assert!(sender.is_full() && sender.is_empty() && receiver.capacity() == 2);
+    assert!(matches!(sender.reserve(), Err(SendError::Full(()))));
+    assert_eq!(sender.send(1), Err(SendError::Full(1)));
+    drop(first);
+    assert_eq!((sender.send(1), sender.send(3)), (Ok(()), Err(SendError::Full(3))));
+    assert_eq!((receiver.len(), receiver.try_recv()), (1, Ok(1)));
+    let third = sender.try_reserve().unwrap();
+    drop(sender);
+    assert_eq!(
+        (receiver.try_recv(), receiver.is_disconnected()),
+        (Err(TryRecvError::Empty), false)
+    );
+    let waiting = receiver.clone();
+    let thread = std::thread::spawn(move || (waiting.recv(), waiting.recv()));
+    assert_eq!(second.send(2), Ok(()));
+    drop(third);
+    assert_eq!(thread.join().unwrap(), (Ok(2), Err(Closed)));
+    assert!(receiver.is_disconnected());
+    let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Block);
+    let place = sender.reserve().unwrap();
+    drop(receiver);
+    assert!(place.is_disconnected());
+    assert_eq!(place.send(4), Err(SendError::Closed(4)));
+}
+
+/// A blocked sender, and one that reserves, wait for the drop of a permit.
+#[test]
+fn a_permit_that_is_dropped_wakes_who_waits() {
+    let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Block);
+    let place = sender.reserve().unwrap();
+    let other = sender.clone();
+    let thread = std::thread::spawn(move || {
+        assert_eq!(other.send(1), Ok(()));
+        other.reserve().map(|place| place.send(2))
+    });
+    drop(place);
+    assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Ok(2)));
+    assert!(matches!(thread.join().unwrap(), Ok(Ok(()))));
+}
+
+/// A vector grows by what is there, not by what could be.
+#[test]
+fn a_batch_reserves_for_what_is_there() {
+    let (sender, receiver) = mpmc::<Std, u32>(1 << 16, Backpressure::Block);
+    let mut items = Vec::new();
+    assert_eq!((receiver.drain(&mut items, usize::MAX), items.capacity()), (0, 0));
+    sender.send(1).unwrap();
+    assert_eq!(receiver.drain(&mut items, usize::MAX), 1);
+    assert!(items.capacity() < 16, "{}", items.capacity());
+    (2..=9).for_each(|item| sender.send(item).unwrap());
+    assert_eq!(receiver.recv_batch(&mut items, 3), Ok(3));
+    assert_eq!(receiver.recv_batch(&mut items, usize::MAX), Ok(5));
+    assert!(items.capacity() < 64 && items.into_iter().eq(1..=9));
+}

@@ -142,14 +142,14 @@ impl Tasks {
 
     /// Exchanges the waker of an entry and returns the other one: the old, or, if there is no such
     /// entry, the new.
-    fn replace(&mut self, ticket: Ticket, waker: Waker) -> Result<Waker, Waker> {
+    pub(super) fn replace(&mut self, ticket: Ticket, waker: Waker) -> Result<Waker, Waker> {
         match self.0.as_deref_mut().and_then(|list| list.waker(ticket)) {
             Some(place) => Ok(core::mem::replace(place, waker)),
             None => Err(waker),
         }
     }
 
-    fn remove(&mut self, ticket: Ticket) -> Option<Waker> {
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waker> {
         let list = self.0.as_deref_mut()?;
         list.waker(ticket)?;
         list.take(ticket.slot)
@@ -221,7 +221,7 @@ impl<P: Primitives> EventNotifier<P> {
     }
 
     /// Enters a task, with fence (W) behind it: look at the condition again.
-    fn register(&self, waker: Waker) -> Ticket {
+    pub(super) fn register(&self, waker: Waker) -> Ticket {
         let pushed = {
             let mut tasks = self.tasks.lock();
             let pushed = tasks.push(waker);
@@ -245,7 +245,7 @@ impl<P: Primitives> EventNotifier<P> {
     }
 
     /// Counts a waker out that has been taken from the list; the list is locked.
-    fn counted_out(&self, taken: Option<Waker>) -> Option<Waker> {
+    pub(super) fn counted_out(&self, taken: Option<Waker>) -> Option<Waker> {
         if taken.is_some() {
             // ORDERING: a read-modify-write acts on the latest count; see the module's text.
             self.waiters.fetch_sub(TASK, Relaxed);

@@ -212,13 +212,13 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.not_full.wait_until(self.paced_room(wanted))
     }
 
-    /// As `wait_for_room`, for at most about `timeout`; `None`: it has passed.
-    pub(super) fn wait_for_room_timeout(
+    /// As `wait_for_room`, until about `deadline`; `None`: it has passed.
+    pub(super) fn wait_for_room_until(
         &self,
         wanted: usize,
-        timeout: Duration,
+        deadline: Duration,
     ) -> Option<Result<usize, Closed>> {
-        self.not_full.wait_until_timeout(timeout, self.paced_room(wanted))
+        self.not_full.wait_until_deadline(deadline, self.paced_room(wanted))
     }
 
     #[inline]
@@ -319,13 +319,13 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.not_empty.wait_until(self.paced_ready(wanted))
     }
 
-    /// As `wait_for_items`, for at most about `timeout`; `None`: it has passed.
-    pub(super) fn wait_for_items_timeout(
+    /// As `wait_for_items`, until about `deadline`; `None`: it has passed.
+    pub(super) fn wait_for_items_until(
         &self,
         wanted: usize,
-        timeout: Duration,
+        deadline: Duration,
     ) -> Option<Result<usize, Closed>> {
-        self.not_empty.wait_until_timeout(timeout, self.paced_ready(wanted))
+        self.not_empty.wait_until_deadline(deadline, self.paced_ready(wanted))
     }
 
     #[inline]
@@ -357,6 +357,15 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         let item = self.take(self.receiving.own());
         self.free(1);
         item
+    }
+
+    /// Receives the oldest item, or says that nothing more can come; `None`: wait. Receiver only.
+    pub(super) fn poll(&self) -> Option<Result<T, Closed>> {
+        match self.ready(1) {
+            Ok(0) => None,
+            Ok(_) => Some(Ok(self.receive())),
+            Err(Closed) => Some(Err(Closed)),
+        }
     }
 
     /// Appends the `count` oldest items, which are there.
@@ -397,6 +406,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     pub(super) fn is_closed(&self) -> bool {
         // ORDERING: none needed, a word that leaves `OPEN` for good.
         self.end.load(Relaxed) != OPEN
+    }
+
+    /// Returns whether there is no room, as of the two indices: a figure.
+    pub(super) fn is_full(&self) -> bool {
+        // ORDERING: none needed, a figure; the sender reads its own index, and a place that it finds
+        // empty here is acquired in `room`.
+        let tail = self.sending.index.load(Relaxed);
+        self.distance(self.receiving.index.load(Relaxed), tail) >= self.capacity()
     }
 
     pub(super) fn senders_are_gone(&self) -> bool {

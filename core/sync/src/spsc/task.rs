@@ -6,10 +6,8 @@
 //! poll with it: a future that is dropped is before that, or has returned.
 
 use crate::error::{Closed, SendError};
-use crate::notifier::EventNotifier;
 use crate::policy::Backpressure;
 use crate::primitives::Primitives;
-use crate::select::Source;
 
 use super::{Receiver, Sender};
 
@@ -21,7 +19,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
     ///
     /// # Cancel safety
-    /// Until it is ready nothing has been sent, and the item is dropped with the future.
+    /// Until it is ready nothing has been sent, and the item is dropped with the future. It borrows the
+    /// only sender: forgotten after it has been woken, it keeps that wake-up from nobody.
     pub async fn send_async(&mut self, item: T) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
@@ -45,7 +44,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Cancel safety
     /// What has been sent when it is dropped has been sent; all the rest is in the vector.
     pub async fn send_batch_async(&mut self, items: &mut Vec<T>) -> Result<usize, Closed> {
-        if self.shared.on_full == Backpressure::Refuse {
+        if self.shared.on_full == Backpressure::Refuse || items.is_empty() {
             return self.try_send_batch(items);
         }
         let shared = &*self.shared;
@@ -69,14 +68,11 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing.
+    /// A future that is dropped has taken nothing. Forgotten after it has been woken, it keeps that
+    /// wake-up: of use to whoever waits for the same notifier.
     pub fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> + Send {
         let shared = &*self.shared;
-        shared.not_empty.until(|| match shared.ready(1) {
-            Ok(0) => None,
-            Ok(_) => Some(Ok(shared.receive())),
-            Err(Closed) => Some(Err(Closed)),
-        })
+        shared.not_empty.until(|| shared.poll())
     }
 
     /// Suspends the task until there is an item, appends all that are there, at most `max`, and
@@ -100,22 +96,6 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
             Ok(ready) => Some(Ok(shared.receive_all(items, ready.min(max)))),
             Err(Closed) => Some(Err(Closed)),
         })
-    }
-}
-
-impl<P: Primitives, T: Send> Source<P> for Receiver<P, T> {
-    type Item = T;
-
-    fn look(&self) -> Option<Result<T, Closed>> {
-        match self.shared.ready(1) {
-            Ok(0) => None,
-            Ok(_) => Some(Ok(self.shared.receive())),
-            Err(Closed) => Some(Err(Closed)),
-        }
-    }
-
-    fn notifier(&self) -> &EventNotifier<P> {
-        &self.shared.not_empty
     }
 }
 

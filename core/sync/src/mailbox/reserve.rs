@@ -1,0 +1,117 @@
+//! Places that a sender keeps before it has what goes there; see the module above, and C1 to C3 of
+//! `credits`.
+//!
+//! **Invariants** (I1 to I6: see the module above).
+//! - R1 A [`SendPermit`] holds one reserved place from its making until `send` uses it or the drop
+//!   gives it back; each of them is one change of the word.
+//! - R2 A place that is given back is followed by a wake-up of a sender that waits for one, and, for
+//!   the end may have waited for it, of the receiver.
+//! - R3 Whoever waits to reserve waits for what a blocked send waits for, one place, and takes it
+//!   when it finds one: where the number of permits is at its bound it does not wait (R1 of the
+//!   notifier).
+
+use super::credits::Answer;
+use super::{OnFull, Sender, Shared};
+use crate::error::SendError;
+use crate::primitives::Primitives;
+
+impl<P: Primitives, T: Send> Sender<P, T> {
+    /// Keeps a place for one request. Blocks only with [`OnFull::Block`], until an item is received,
+    /// another permit is dropped, or the mailbox closes. It evicts nothing.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] with another policy, or if 4095 places are kept; [`SendError::Closed`].
+    ///
+    /// ```
+    /// use blocksmith_sync::mailbox::{OnFull, mailbox};
+    /// use blocksmith_sync::{SendError, Std};
+    ///
+    /// let (sender, receiver) = mailbox::<Std, u32>(1, 0, OnFull::Refuse);
+    /// let place = sender.reserve().unwrap();
+    /// assert_eq!(sender.send(1), Err(SendError::Full(1)));
+    /// assert_eq!(place.send(2), Ok(())); // whatever others do
+    /// assert_eq!(receiver.recv(), Ok(2));
+    /// ```
+    pub fn reserve(&self) -> Result<SendPermit<P, T>, SendError<()>> {
+        if self.shared.on_full != OnFull::Block {
+            return self.try_reserve();
+        }
+        self.shared.not_full.wait_until(|| self.keep())
+    }
+
+    /// Keeps a place for one request, without blocking.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] and [`SendError::Closed`].
+    pub fn try_reserve(&self) -> Result<SendPermit<P, T>, SendError<()>> {
+        self.keep().unwrap_or(Err(SendError::Full(())))
+    }
+
+    /// Keeps a place like [`Sender::reserve`], and suspends the task where that would block.
+    ///
+    /// # Errors
+    /// As [`Sender::reserve`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped keeps no place. One that has been woken, and is neither polled again
+    /// nor dropped, keeps the wake-up from others.
+    pub async fn reserve_async(&self) -> Result<SendPermit<P, T>, SendError<()>> {
+        if self.shared.on_full != OnFull::Block {
+            return self.try_reserve();
+        }
+        self.shared.not_full.until(|| self.keep()).await
+    }
+
+    /// Keeps a place, or says why that cannot be; `None`: wait (R3).
+    fn keep(&self) -> Option<Result<SendPermit<P, T>, SendError<()>>> {
+        match self.shared.credits.reserve() {
+            Answer::Accepted(_) => {
+                Some(Ok(SendPermit { shared: self.shared.clone(), is_used: false }))
+            }
+            Answer::Closed => Some(Err(SendError::Closed(()))),
+            Answer::Reserved => Some(Err(SendError::Full(()))),
+            Answer::Full => None,
+        }
+    }
+}
+
+/// A place for one request, kept by [`Sender::reserve`]. Dropping it gives the place back, and wakes
+/// a sender that waits for one.
+#[must_use = "a permit that is dropped gives its place back"]
+pub struct SendPermit<P: Primitives, T: Send> {
+    shared: P::Arc<Shared<P, T>>,
+    is_used: bool,
+}
+
+impl<P: Primitives, T: Send> SendPermit<P, T> {
+    /// Sends the item to the place that is kept. Never blocks, whatever the mailbox holds and even
+    /// if it is closed.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], with the item, if the receiver is gone.
+    pub fn send(mut self, item: T) -> Result<(), SendError<T>> {
+        let Some(depth) = self.shared.credits.use_reserved() else {
+            return Err(SendError::Closed(item)); // the drop gives the place back
+        };
+        self.is_used = true;
+        self.shared.link_once(item, false, depth);
+        Ok(())
+    }
+
+    /// Returns whether the receiver has gone: nobody will see what is sent.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.shared.receivers_are_gone()
+    }
+}
+
+impl<P: Primitives, T: Send> Drop for SendPermit<P, T> {
+    fn drop(&mut self) {
+        if !self.is_used && !P::reporting() {
+            self.shared.credits.drop_reserved();
+            // R2.
+            self.shared.not_full.notify_one();
+            self.shared.not_empty.notify_one();
+        }
+    }
+}

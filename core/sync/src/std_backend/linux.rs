@@ -1,0 +1,34 @@
+//! Sleeping on a word by the Linux futex.
+
+use core::sync::atomic::AtomicU32;
+use core::time::Duration;
+
+use rustix::io::Errno;
+use rustix::thread::futex;
+
+use crate::primitives::WaitOutcome;
+
+/// As [`crate::Futex::wait`].
+#[inline]
+pub(super) fn wait(word: &AtomicU32, expected: u32) {
+    // Woken, value differs, interrupted: all are the caller's loop to judge.
+    let _ = futex::wait(word, futex::Flags::PRIVATE, expected, None);
+}
+
+/// As [`crate::Futex::wait_timeout`].
+#[inline]
+pub(super) fn wait_timeout(word: &AtomicU32, expected: u32, timeout: Duration) -> WaitOutcome {
+    // A span that the kernel's clock cannot hold (some 292 billion years) is waited for ever.
+    let timeout = futex::Timespec::try_from(timeout).ok();
+    match futex::wait(word, futex::Flags::PRIVATE, expected, timeout.as_ref()) {
+        Err(Errno::TIMEDOUT) => WaitOutcome::TimedOut,
+        _ => WaitOutcome::Woken,
+    }
+}
+
+/// As [`crate::Futex::wake`].
+#[inline]
+pub(super) fn wake(word: &AtomicU32, count: u32) {
+    // The kernel reads a signed count. Waking cannot fail on a live private word.
+    let _ = futex::wake(word, futex::Flags::PRIVATE, count.min(i32::MAX as u32));
+}
