@@ -70,6 +70,15 @@ type Read = Box<dyn Fn() -> Counters + Send>;
 type Notifier<P> = <P as Primitives>::Arc<EventNotifier<P>>;
 type Subscriber<P> = Sender<P, Change>;
 
+/// A change of the level that has been put into the mailboxes of the subscribers.
+struct Judged<P: Primitives> {
+    change: Change,
+    /// Where those sleep who are to be woken.
+    told: Vec<Notifier<P>>,
+    /// Senders whose subscribers have gone.
+    gone: Vec<Subscriber<P>>,
+}
+
 /// Where the receiving end of a mailbox is.
 enum Place {
     /// With whoever registered it, or lent.
@@ -227,16 +236,16 @@ impl<P: Primitives> Broker<P> {
 
     /// As [`Broker::observe`], at a time that the caller says.
     pub fn observe_at(&self, now: Duration) -> Option<Change> {
-        let (change, told, gone) = self.judge(now)?;
         // Wakers of subscribers run from here on, and drops of senders: without the lock (B8).
+        let Judged { change, told, gone } = self.judge(now)?;
         told.iter().for_each(|subscriber| subscriber.notify_one());
         drop(gone);
         Some(change)
     }
 
     /// Takes a sample, and puts a change of the level into the mailboxes of the subscribers, in one
-    /// step (B5). Returns the notifiers of those who are to be woken, and subscribers that are gone.
-    fn judge(&self, now: Duration) -> Option<(Change, Vec<Notifier<P>>, Vec<Subscriber<P>>)> {
+    /// step (B5).
+    fn judge(&self, now: Duration) -> Option<Judged<P>> {
         let mut inner = self.shared.inner.lock();
         let Inner { machine, mailboxes, subscribers, .. } = &mut *inner;
         let samples = mailboxes.iter().map(|(name, entry)| (name.as_str(), (entry.read)()));
@@ -244,16 +253,16 @@ impl<P: Primitives> Broker<P> {
         // ORDERING: none needed: advice, see the module's text.
         self.shared.level.store(change.to as u8, Relaxed);
         let mut told = Vec::with_capacity(subscribers.len());
-        // It does not wait (B6). An older change that is evicted is plain data.
+        // It does not wait (B6).
         let gone = subscribers.extract_if(.., |subscriber| match subscriber.put(change) {
-            Ok((_, notifier)) => {
+            Ok(notifier) => {
                 told.push(notifier);
                 false
             }
             Err(Closed) => true,
         });
         let gone = gone.collect();
-        Some((change, told, gone))
+        Some(Judged { change, told, gone })
     }
 
     /// Returns the level without taking the lock: for a look per message.

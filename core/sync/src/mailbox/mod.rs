@@ -404,17 +404,16 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         Some(self.shared.credits.accept()).filter(|&answer| answer != Answer::Full)
     }
 
-    /// Sends like [`Sender::try_send`] into a mailbox that evicts, but notifies nobody: that is for
-    /// the caller to do, by what is returned, once it has released its lock.
-    pub(crate) fn put(&self, item: T) -> Result<(Option<T>, P::Arc<EventNotifier<P>>), Closed> {
-        match self.shared.accept_or_evict() {
-            Ok(Eviction { evicted, depth, .. }) => {
-                self.shared.counts.depth_seen(depth);
-                self.shared.queue.push(&self.stash, Envelope { item, reply: false });
-                Ok((evicted, self.shared.not_empty.clone()))
-            }
-            Err(_) => Err(Closed),
-        }
+    /// Sends plain data like [`Sender::try_send`] into a mailbox that evicts, but notifies nobody:
+    /// that is for the caller to do, by what is returned, once it has released its lock.
+    pub(crate) fn put(&self, item: T) -> Result<P::Arc<EventNotifier<P>>, Closed>
+    where
+        T: Copy,
+    {
+        let Eviction { depth, .. } = self.shared.accept_or_evict().map_err(|_| Closed)?;
+        self.shared.counts.depth_seen(depth);
+        self.shared.queue.push(&self.stash, Envelope { item, reply: false });
+        Ok(self.shared.not_empty.clone())
     }
 
     fn finish(&self, answer: Answer, item: T) -> Result<Option<T>, SendError<T>> {
