@@ -34,6 +34,8 @@ pub trait Sends<T>: Closes {
     fn try_send(&self, item: T) -> Sent<T>;
     /// `send_timeout`.
     fn send_timeout(&self, item: T, timeout: Duration) -> Sent<T>;
+    /// `send_deadline`.
+    fn send_deadline(&self, item: T, deadline: Duration) -> Sent<T>;
     /// `send_async`.
     fn send_async(&mut self, item: T) -> impl Future<Output = Sent<T>>;
     /// `send_batch`.
@@ -49,6 +51,8 @@ pub trait Sends<T>: Closes {
     fn closed(&self);
     /// `closed_timeout`.
     fn closed_timeout(&self, timeout: Duration) -> bool;
+    /// `closed_deadline`.
+    fn closed_deadline(&self, deadline: Duration) -> bool;
     /// `closed_async`.
     fn closed_async(&self) -> impl Future<Output = ()>;
     /// `counters`.
@@ -72,6 +76,11 @@ pub trait Receives<T>: Closes {
     /// # Errors
     /// When nothing came.
     fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError>;
+    /// `recv_deadline`.
+    ///
+    /// # Errors
+    /// When nothing came.
+    fn recv_deadline(&self, deadline: Duration) -> Result<T, RecvTimeoutError>;
     /// `recv_async`.
     fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>>;
     /// `recv_batch`.
@@ -129,6 +138,69 @@ pub trait Shares: Channel {
     ) -> (Self::Sender<P, T>, Self::Receiver<P, T>);
 }
 
+/// A channel whose senders can keep a place.
+pub trait Reserves: Channel {
+    /// A place that is kept.
+    type Permit<P: Primitives, T: Send + 'static>: Send + 'static;
+
+    /// `reserve`.
+    ///
+    /// # Errors
+    /// When no place can be kept.
+    fn reserve<P: Primitives, T: Send + 'static>(
+        sender: &Self::Sender<P, T>,
+    ) -> Result<Self::Permit<P, T>, SendError<()>>;
+    /// `try_reserve`.
+    ///
+    /// # Errors
+    /// When no place can be kept now.
+    fn try_reserve<P: Primitives, T: Send + 'static>(
+        sender: &Self::Sender<P, T>,
+    ) -> Result<Self::Permit<P, T>, SendError<()>>;
+    /// `reserve_async`.
+    fn reserve_async<P: Primitives, T: Send + 'static>(
+        sender: &Self::Sender<P, T>,
+    ) -> impl Future<Output = Result<Self::Permit<P, T>, SendError<()>>>;
+    /// The permit's `send`.
+    ///
+    /// # Errors
+    /// When no receiver is left.
+    fn send<P: Primitives, T: Send + 'static>(
+        permit: Self::Permit<P, T>,
+        item: T,
+    ) -> Result<(), SendError<T>>;
+}
+
+macro_rules! reserves {
+    ($name:ident, $module:ident) => {
+        impl Reserves for $name {
+            type Permit<P: Primitives, T: Send + 'static> = $module::SendPermit<P, T>;
+
+            fn reserve<P: Primitives, T: Send + 'static>(
+                sender: &$module::Sender<P, T>,
+            ) -> Result<$module::SendPermit<P, T>, SendError<()>> {
+                sender.reserve()
+            }
+            fn try_reserve<P: Primitives, T: Send + 'static>(
+                sender: &$module::Sender<P, T>,
+            ) -> Result<$module::SendPermit<P, T>, SendError<()>> {
+                sender.try_reserve()
+            }
+            fn reserve_async<P: Primitives, T: Send + 'static>(
+                sender: &$module::Sender<P, T>,
+            ) -> impl Future<Output = Result<$module::SendPermit<P, T>, SendError<()>>> {
+                sender.reserve_async()
+            }
+            fn send<P: Primitives, T: Send + 'static>(
+                permit: $module::SendPermit<P, T>,
+                item: T,
+            ) -> Result<(), SendError<T>> {
+                permit.send(item)
+            }
+        }
+    };
+}
+
 /// What a send answers when it has accepted.
 trait Accepted<T> {
     fn evicted(self) -> Option<T>;
@@ -175,6 +247,9 @@ macro_rules! ends {
             fn send_timeout(&self, item: T, timeout: Duration) -> Sent<T> {
                 self.send_timeout(item, timeout).map(Accepted::evicted)
             }
+            fn send_deadline(&self, item: T, deadline: Duration) -> Sent<T> {
+                self.send_deadline(item, deadline).map(Accepted::evicted)
+            }
             async fn send_async(&mut self, item: T) -> Sent<T> {
                 Self::send_async(self, item).await.map(Accepted::evicted)
             }
@@ -196,6 +271,9 @@ macro_rules! ends {
             fn closed_timeout(&self, timeout: Duration) -> bool {
                 self.closed_timeout(timeout)
             }
+            fn closed_deadline(&self, deadline: Duration) -> bool {
+                self.closed_deadline(deadline)
+            }
             fn closed_async(&self) -> impl Future<Output = ()> {
                 self.closed_async()
             }
@@ -213,6 +291,9 @@ macro_rules! ends {
             }
             fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
                 self.recv_timeout(timeout)
+            }
+            fn recv_deadline(&self, deadline: Duration) -> Result<T, RecvTimeoutError> {
+                self.recv_deadline(deadline)
             }
             fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> {
                 Self::recv_async(self)
@@ -330,3 +411,6 @@ impl Shares for Spsc {
         spsc::spsc_on(notifier, capacity, backpressure(on_full))
     }
 }
+
+reserves!(Mailbox, mailbox);
+reserves!(Mpmc, mpmc);

@@ -55,7 +55,7 @@ impl SiteResult {
 }
 
 /// The sources whose sites are weakened, by the end of their path.
-const SOURCES: [(&str, &str); 11] = [
+const SOURCES: [(&str, &str); 14] = [
     ("sync/src/notifier.rs", include_str!("../../core/sync/src/notifier.rs")),
     ("sync/src/notifier/task.rs", include_str!("../../core/sync/src/notifier/task.rs")),
     ("sync/src/oneshot.rs", include_str!("../../core/sync/src/oneshot.rs")),
@@ -67,6 +67,12 @@ const SOURCES: [(&str, &str); 11] = [
     ("sync/src/mailbox/nodes.rs", include_str!("../../core/sync/src/mailbox/nodes.rs")),
     ("sync/src/mpmc.rs", include_str!("../../core/sync/src/mpmc.rs")),
     ("sync/src/mpmc/batch.rs", include_str!("../../core/sync/src/mpmc/batch.rs")),
+    ("sync/src/mpmc/reserve.rs", include_str!("../../core/sync/src/mpmc/reserve.rs")),
+    ("sync/src/watch.rs", include_str!("../../core/sync/src/watch.rs")),
+    (
+        "sync/src/notifier/registration.rs",
+        include_str!("../../core/sync/src/notifier/registration.rs"),
+    ),
 ];
 
 /// Preemptions with which sites are recorded, and, at most, those with which they are weakened.

@@ -7,8 +7,8 @@ use blocksmith_sync::OnFull;
 
 use super::faulty::{self, Fault, Faulty};
 use super::program::{Calls, Shape};
-use super::spec::Granularity::{self, AtOnce, InSteps};
-use super::subjects::{ONE_SHOT, OneShot, Subject, TASKS, THREADS};
+use super::spec::Granularity::{self, AtOnce, InSteps, Latest};
+use super::subjects::{ONE_SHOT, OneShot, Subject, TASKS, THREADS, WATCH, Watch};
 use super::{Family, Runner, check};
 use crate::catalogue::Depth;
 use crate::channel::{Mailbox, Mpmc, Spsc};
@@ -192,6 +192,16 @@ fn entries(depth: Depth) -> Vec<Entry> {
         explored: [vec![pair(3, 4)], vec![pair(5, 6)]],
         told: [vec![told(pair(2, 3))], vec![told(pair(4, 5))]],
     };
+    let watch = Channel {
+        subject: Watch,
+        calls: WATCH,
+        granularity: Latest,
+        policies: BLOCK,
+        capacities: ONE,
+        sampled: [vec![pair(2, 4), two_senders(1, 3)], vec![pair(3, 5), two_senders(2, 4)]],
+        explored: [vec![pair(1, 2)], vec![pair(2, 3)]],
+        told: [vec![told(pair(1, 2))], vec![told(pair(1, 2))]],
+    };
     let mut all = Vec::new();
     all.extend(spsc.checks(["spsc", "spsc_told"], "the ring is a bounded FIFO with close", depth));
     all.extend(mpmc.checks(
@@ -207,6 +217,11 @@ fn entries(depth: Depth) -> Vec<Entry> {
     all.extend(oneshot.checks(
         ["oneshot", "oneshot_told"],
         "the one-shot is a FIFO for one item with close",
+        depth,
+    ));
+    all.extend(watch.checks(
+        ["watch", "watch_told"],
+        "the watch is, for each reader, a place for one item that a later one replaces, with close",
         depth,
     ));
     all.extend(tasks("spsc_tasks", Spsc, AtOnce, depth));
@@ -280,6 +295,20 @@ fn faults() -> Vec<Entry> {
         policies: BLOCK,
         runner: Runner::Shuttle(400),
     };
+    let queued = twin(
+        "watch_in_line",
+        "the watch, if each of its values were to be read: why a later one replaces an earlier",
+        Some(&hazard::A11),
+    );
+    let watch = Family {
+        subject: Watch,
+        calls: WATCH,
+        granularity: AtOnce,
+        shapes: vec![pair(2, 3)],
+        capacities: ONE_AND_TWO,
+        policies: BLOCK,
+        runner: Runner::Shuttle(100),
+    };
     vec![
         faulty(none, Fault::None, two_senders(1, 3), EVICT, sample),
         faulty(none, Fault::None, pair(1, 2), REFUSE, Runner::Loom(2)),
@@ -293,5 +322,6 @@ fn faults() -> Vec<Entry> {
         faulty(twice, Fault::ReceivedTwice, two_receivers(1, 3), REFUSE, sample),
         faulty(lost, Fault::LostOnEviction, two_senders(2, 4), EVICT, sample),
         strict.check(mailbox),
+        queued.check(watch),
     ]
 }

@@ -24,21 +24,25 @@
 //!
 //! Beside the calls of threads there is a family of the calls of tasks and of batches for each
 //! channel: awaited, polled once and dropped, in batches. Not enumerated: permits, the waits for
-//! the closing alone, two tasks of one thread, more than two items in a batch, a batch under
-//! [`OnFull::EvictOldest`], and notifiers that are shared; scenarios are about these.
+//! the closing alone, several readers of a watch, two tasks of one thread, more than two items in a
+//! batch, a batch under [`OnFull::EvictOldest`], and notifiers that are shared; scenarios are about
+//! these.
 //!
-//! **Where a channel is weaker.** `spsc`, `mpmc` and `oneshot` are linearizable, call by call; a
-//! batch is as much as its items, one after the other, and one that is received short of what was
-//! asked for has seen at a moment that no more was there, and taken what was there, and freed the
-//! places, at a later one (a check of longer programs found that these are two moments). The
-//! mailbox is not linearizable at three places, of which its contract speaks: a send is *accepted*,
-//! then linked in line, then *visible* (so a mailbox can be full for one thread and still empty for
-//! another, and an item waits for the one before it, which the receiver does not wait for in
-//! `drain` and in timed waits); room is free again a moment after the item was taken; and a batch
-//! is received item by item, until a look finds no more, its room free at its end (`recv_batch` is
-//! a `recv`, and then that): an evictor may come between. Its calls happen in steps, each at one
-//! moment within the call ([`spec::Granularity`]). That it is not linearizable in one step is a
-//! twin.
+//! A watch with one reader is such a channel for one item, whose send replaces what is there
+//! ([`spec::Granularity::Latest`]).
+//!
+//! **Where a channel is weaker.** `spsc`, `mpmc`, `oneshot` and `watch` are linearizable, call by
+//! call; a batch is as much as its items, one after the other, and one that is received short of
+//! what was asked for has seen at a moment that no more was there, and taken what was there, and
+//! freed the places, at a later one (a check of longer programs found that these are two moments).
+//! The mailbox is not linearizable at three places, of which its contract speaks: a send is
+//! *accepted*, then linked in line, then *visible* (so a mailbox can be full for one thread and
+//! still empty for another, and an item waits for the one before it, which the receiver does not
+//! wait for in `drain` and in timed waits); room is free again a moment after the item was taken;
+//! and a batch is received item by item, until a look finds no more, its room free at its end
+//! (`recv_batch` is a `recv`, and then that): an evictor may come between. Its calls happen in
+//! steps, each at one moment within the call ([`spec::Granularity`]). That it is not linearizable
+//! in one step is a twin.
 
 pub mod faulty;
 pub mod history;

@@ -2,7 +2,8 @@
 //!
 //! A call and its answer come to a few *points*, each of which happens at once. Of most channels
 //! all the points of a call happen at once (they are linearizable in the plain sense); of the
-//! mailbox they may happen one after the other within the call, see [`Granularity`].
+//! mailbox they may happen one after the other within the call, see [`Granularity`]. A watch is such
+//! a FIFO of one item, which a later one replaces.
 //!
 //! ```text
 //!   admitted ──> in line ──> visible ──> taken ──> released
@@ -23,6 +24,9 @@ pub enum Granularity {
     AtOnce,
     /// In order, each at a moment of its own between the call and its return.
     InSteps,
+    /// All at once, and an item that is accepted replaces what is there: of a watch with one
+    /// reader. The reader's going closes nothing.
+    Latest,
 }
 
 /// What happens at once.
@@ -32,6 +36,8 @@ pub enum Point {
     Admit,
     /// The oldest item, this one, gives its room to another; the channel is full and open.
     Evict(u8),
+    /// The channel is open, and this item stands where any other did.
+    Replace(u8),
     /// The item gets its place in the line.
     Line(u8),
     /// The item can be taken, once those before it can.
@@ -142,6 +148,11 @@ impl BoundedFifo {
                 self.admitted += 1;
                 possible
             }
+            Point::Replace(item) => {
+                self.line.clear();
+                self.line.push_back((*item, true));
+                !self.closed
+            }
             Point::Line(item) => {
                 self.admitted -= 1;
                 self.line.push_back((*item, false));
@@ -226,6 +237,9 @@ pub fn points(
 ) -> Vec<Vec<Point>> {
     let accepted = |first, item| vec![first, Point::Line(item), Point::Show(item)];
     let mut groups = match response {
+        Response::Accepted if granularity == Granularity::Latest => {
+            vec![vec![Point::Replace(item)]]
+        }
         Response::Accepted => vec![accepted(Point::Admit, item)],
         Response::Evicted(oldest) => vec![accepted(Point::Evict(*oldest), item)],
         Response::Batch { accepted: count, closed } => {
@@ -247,6 +261,7 @@ pub fn points(
     let mut end = match end {
         _ if !gone => vec![],
         End::Sender => vec![Point::SenderGoes],
+        End::Receiver if granularity == Granularity::Latest => vec![],
         End::Receiver => vec![Point::ReceiverGoes, Point::Clear],
     };
     match groups.last_mut() {
@@ -255,7 +270,7 @@ pub fn points(
         None => {}
     }
     match granularity {
-        Granularity::AtOnce => groups,
+        Granularity::AtOnce | Granularity::Latest => groups,
         Granularity::InSteps => groups.into_iter().flatten().map(|point| vec![point]).collect(),
     }
 }
@@ -266,10 +281,10 @@ fn taken(call: Call, items: &[u8], granularity: Granularity) -> Vec<Vec<Point>> 
     let release = Point::Release(items.len());
     let all = items.len() < BATCH;
     match granularity {
-        Granularity::AtOnce if all && !items.is_empty() => {
+        Granularity::AtOnce | Granularity::Latest if all && !items.is_empty() => {
             vec![vec![Point::Only(items.len())], vec![take(items, false), release]]
         }
-        Granularity::AtOnce => vec![vec![take(items, all), release]],
+        Granularity::AtOnce | Granularity::Latest => vec![vec![take(items, all), release]],
         // One by one, then a look that finds no more; a batch that waits begins with a `recv`.
         Granularity::InSteps => {
             let mut points: Vec<_> = items.iter().map(|item| take(&[*item], false)).collect();

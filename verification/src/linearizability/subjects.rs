@@ -1,12 +1,15 @@
 //! The channels of core as the harness drives them.
 
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
-use blocksmith_sync::{Closed, Primitives, RecvTimeoutError, SendError, TryRecvError, oneshot};
+use blocksmith_sync::{
+    Closed, Primitives, RecvTimeoutError, SendError, TryRecvError, oneshot, watch,
+};
 
 use super::history::Response;
 use super::program::{BATCH, Call, Calls, End, Program};
@@ -125,6 +128,14 @@ pub const ONE_SHOT: Calls = Calls {
         let last = calls.len().saturating_sub(1);
         !calls[..last].iter().any(|call| matches!(call, Call::Send | Call::Recv))
     },
+};
+
+/// The calls of a watch with one reader: `send`, and the reader's `changed` and its kin.
+pub const WATCH: Calls = Calls {
+    blocking_sender: &[Call::Send, Call::Close],
+    other_sender: &[],
+    receiver: &[Call::TryRecv, Call::Recv, Call::RecvTimeout, Call::RecvAsync, Call::PollRecv],
+    allowed: |_| true,
 };
 
 /// The response to a send; what comes back must be what was sent.
@@ -294,5 +305,77 @@ impl Subject for OneShot {
         };
         *receiver = Some(end);
         response
+    }
+}
+
+/// The watch, with one reader. It begins with no item, which counts as seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch;
+
+/// Returns the response to a `changed` or its kin.
+fn changed<A: Deref<Target = Option<Item>>, E>(
+    result: Result<A, E>,
+    why: impl FnOnce(E) -> Response,
+) -> Response {
+    let number = |value: A| value.as_ref().map_or(Response::Empty, |it| Response::Item(it.number));
+    result.map_or_else(why, number)
+}
+
+impl Subject for Watch {
+    type Sender<P: Primitives> = watch::Sender<P, Option<Item>>;
+    type Receiver<P: Primitives> = watch::Receiver<P, Option<Item>>;
+
+    fn open<P: Primitives>(&self, program: &Program) -> Ends<Self::Sender<P>, Self::Receiver<P>> {
+        let (sender, receiver) = watch::watch(None);
+        let senders = (1..program.count(End::Sender)).map(|_| sender.clone()).collect::<Vec<_>>();
+        (senders.into_iter().chain([sender]).collect(), vec![receiver])
+    }
+
+    fn send<P: Primitives>(
+        &self,
+        sender: &mut Option<Self::Sender<P>>,
+        _: Call,
+        mut items: Vec<Item>,
+    ) -> Response {
+        let Some(sender) = sender else { return Response::Closed };
+        let Some(item) = items.pop() else {
+            sender.close();
+            return Response::Done;
+        };
+        let number = item.number;
+        match sender.send(Some(item)) {
+            Ok(()) => Response::Accepted,
+            Err(error) => {
+                let back = error.into_inner();
+                let number_back = back.as_ref().map(|item| item.number);
+                assert_eq!(number_back, Some(number), "another item came back");
+                Response::Closed
+            }
+        }
+    }
+
+    fn receive<P: Primitives>(
+        &self,
+        receiver: &mut Option<Self::Receiver<P>>,
+        call: Call,
+    ) -> Response {
+        let Some(reader) = receiver else { return Response::Closed };
+        let closed = |_| Response::Closed;
+        match call {
+            Call::Recv => changed(reader.changed(), closed),
+            Call::RecvTimeout => changed(reader.changed_timeout(TIMEOUT), |error| match error {
+                RecvTimeoutError::Timeout => Response::Timeout,
+                RecvTimeoutError::Closed => Response::Closed,
+            }),
+            Call::RecvAsync => changed(block_on::<P, _>(reader.changed_async()), closed),
+            Call::PollRecv => match poll_once::<P, _>(pin!(reader.changed_async())) {
+                Poll::Ready(result) => changed(result, closed),
+                Poll::Pending => Response::Empty,
+            },
+            _ => changed(reader.try_changed(), |error| match error {
+                TryRecvError::Empty => Response::Empty,
+                TryRecvError::Closed => Response::Closed,
+            }),
+        }
     }
 }

@@ -208,7 +208,8 @@ pub fn closed_comes_after_the_senders<P: Primitives, C: Channel>() {
 pub fn waits_may_expire<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     assert_eq!(sender.send(1), Ok(None));
-    let thread = P::spawn("sender", move || match sender.send_timeout(2, SOON) {
+    let soon = P::now() + SOON;
+    let thread = P::spawn("sender", move || match sender.send_deadline(2, soon) {
         Ok(_) => 2,
         Err(SendError::Timeout(2)) => 0,
         Err(error) => panic!("{error}"),
@@ -224,7 +225,7 @@ pub fn waits_may_expire<P: Primitives, C: Channel>() {
 pub fn a_sender_waits_for_the_end<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     let thread = P::spawn("sender", move || {
-        if !sender.closed_timeout(SOON) {
+        if !sender.closed_deadline(P::now() + SOON) {
             sender.closed();
         }
         assert!(sender.is_closed());

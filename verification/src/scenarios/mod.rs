@@ -13,11 +13,13 @@ pub mod mailbox;
 pub mod mpmc;
 pub mod notifier;
 pub mod oneshot;
+pub mod reserve;
 pub mod select;
 pub mod services;
 pub mod spsc;
 pub mod task;
 pub mod time;
+pub mod watch;
 
 use blocksmith_models::hazard::Hazard;
 use blocksmith_models::stepped::Limits;
@@ -150,6 +152,7 @@ pub fn scenarios() -> Vec<Scenario> {
         channel::many::<Mailbox>(),
         foreign::many::<Mailbox>(),
         time::many::<Mailbox>(),
+        reserve::list::<Mailbox>(),
         mailbox::list(),
         channel::list::<Spsc>(),
         foreign::list::<Spsc>(),
@@ -166,6 +169,8 @@ pub fn scenarios() -> Vec<Scenario> {
         task::list(),
         foreign::others(),
         time::list(),
+        reserve::list::<Mpmc>(),
+        watch::list(),
         select::list(),
         broker::list(),
         services::list(),

@@ -1,15 +1,21 @@
-//! Scenarios of the select: one thread or task that receives from several mailboxes.
+//! Scenarios of the select: one thread or task that receives from several sources.
+
+use std::pin::pin;
+use std::task::Poll;
 
 use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::{Acquire, Release};
-use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox_on};
+use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox, mailbox_on};
+use blocksmith_sync::mpmc::mpmc;
 use blocksmith_sync::notifier::EventNotifier;
-use blocksmith_sync::select::Select;
-use blocksmith_sync::{Atomic, Closed, Primitives};
+use blocksmith_sync::select::{Select, deadline};
+use blocksmith_sync::watch::watch;
+use blocksmith_sync::{Atomic, Backpressure, Closed, Primitives, oneshot};
 
+use super::channel::SOON;
 use super::notifier::join;
-use super::task::block_on;
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states};
+use super::task::{block_on, poll_once};
+use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states, states};
 use crate::scenario;
 
 /// The ends of a mailbox.
@@ -100,6 +106,165 @@ pub fn a_flood_does_not_starve<P: Primitives>() {
     serve_a_flood::<P>(&flood, stop, || inputs.recv().unwrap_or(9));
 }
 
+/// Two workers of a pool. One also hears a stop, which comes first, and goes after one message; the
+/// other waits for an item. Nothing closes meanwhile: a wake-up that is kept leaves it asleep.
+pub fn a_stop_gives_the_item_to_another<P: Primitives>() {
+    let notifier = P::arc(EventNotifier::<P>::new());
+    let (stop, stopped) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
+    let (tasks, pool) = mpmc::<P, u32>(2, Backpressure::Block);
+    let other = pool.clone();
+    let first =
+        P::spawn("first", move || {
+            let mut inputs = Select::on(notifier)
+                .source(1, &stopped, |item| item.unwrap_or(9))
+                .source(1, &pool, |item| item.unwrap_or(9));
+            let message = inputs.recv();
+            (message, stopped, pool)
+        });
+    let second = P::spawn("second", move || {
+        let item = other.recv();
+        (item, other)
+    });
+    assert_eq!(tasks.send(7), Ok(()));
+    assert_eq!(stop.send(1), Ok(None));
+    let (message, stopped, pool) = join(first);
+    if message == Ok(7) {
+        assert_eq!(tasks.send(7), Ok(()));
+    } else {
+        assert_eq!(message, Ok(1));
+    }
+    let (item, other) = join(second);
+    assert_eq!(item, Ok(7));
+    drop((stop, stopped, tasks, pool, other));
+}
+
+/// A worker waits for a stop and for a pool's items, with a notifier of its own; an item and the
+/// stop come, and then the ends.
+pub fn a_pool_and_a_stop<P: Primitives>() {
+    let (stop, stopped) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
+    let (tasks, pool) = mpmc::<P, u32>(1, Backpressure::Block);
+    let thread = P::spawn("owner", move || {
+        assert_eq!(tasks.send(2), Ok(()));
+        assert_eq!(stop.send(1), Ok(None));
+        (tasks, stop)
+    });
+    let mut inputs =
+        Select::new()
+            .source(1, stopped, |item| item.unwrap_or(10))
+            .source(1, pool, |item| item.unwrap_or(20));
+    let both = [(); 2].map(|()| inputs.recv().unwrap_or(99));
+    assert_eq!(both[0] + both[1], 3);
+    drop(join(thread));
+    assert_eq!(inputs.iter().sum::<u32>(), 30);
+}
+
+/// A reply and an input of its own notifier; the sender of the reply may go without one.
+fn a_reply_and_an_input<P: Primitives>(replies: bool) {
+    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
+    let (reply, answer) = oneshot::channel::<P, u32>();
+    let thread = P::spawn("sender", move || {
+        if replies {
+            assert_eq!(reply.send(2), Ok(()));
+        }
+        assert_eq!(sender.send(1), Ok(None));
+        sender
+    });
+    let mut inputs =
+        Select::new()
+            .source(1, answer, |reply| reply.unwrap_or(5))
+            .source(1, receiver, |item| item.unwrap_or(10));
+    let both = [(); 2].map(|()| inputs.recv().unwrap_or(99));
+    assert_eq!(both[0] + both[1], if replies { 3 } else { 6 });
+    drop(join(thread));
+}
+
+/// A reply, and an item.
+pub fn a_reply_among_inputs<P: Primitives>() {
+    a_reply_and_an_input::<P>(true);
+}
+
+/// The sender of a reply goes, and an item.
+pub fn no_reply_among_inputs<P: Primitives>() {
+    a_reply_and_an_input::<P>(false);
+}
+
+/// A value of a watch, and an item, and nobody goes meanwhile.
+pub fn a_watch_among_inputs<P: Primitives>() {
+    let notifier = P::arc(EventNotifier::<P>::new());
+    let (sender, receiver) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
+    let (head, reader) = watch::<P, u32>(0);
+    let thread = P::spawn("sender", move || {
+        assert!(head.send(2).is_ok());
+        assert_eq!(sender.send(1), Ok(None));
+        (head, sender)
+    });
+    let mut inputs = Select::on(notifier)
+        .source(1, reader, |value| value.map_or(20, |value| *value))
+        .source(1, receiver, |item| item.unwrap_or(10));
+    let both = [(); 2].map(|()| inputs.recv().unwrap_or(99));
+    assert_eq!(both[0] + both[1], 3);
+    drop(join(thread));
+}
+
+/// A deadline limits the wait for an item that may come before or after it.
+pub fn a_deadline_among_inputs<P: Primitives>() {
+    let notifier = P::arc(EventNotifier::<P>::new());
+    let (sender, receiver) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
+    let thread = P::spawn("sender", move || {
+        assert_eq!(sender.send(1), Ok(None));
+        sender
+    });
+    let mut inputs = Select::on(notifier).source(1, receiver, |item| item.unwrap_or(10)).source(
+        1,
+        deadline(P::now() + SOON),
+        |_| 5,
+    );
+    let both = [(); 2].map(|()| inputs.recv().unwrap_or(99));
+    assert_eq!(both[0] + both[1], 6, "the item and the deadline, once each");
+    drop(join(thread));
+}
+
+/// A deadline, and nothing else that ever comes.
+pub fn a_deadline_passes<P: Primitives>() {
+    let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
+    let mut inputs = Select::new().source(1, receiver, |item| item.unwrap_or(10)).source(
+        1,
+        deadline(P::now() + SOON),
+        |_| 5,
+    );
+    assert_eq!(inputs.recv(), Ok(5));
+    drop(sender);
+    assert_eq!((inputs.recv(), inputs.recv()), (Ok(10), Err(Closed)));
+}
+
+/// A task waits for a stop and for a pool's items, looks once, and is dropped; another waits for the
+/// item that may have chosen it.
+pub fn a_dropped_select_gives_the_item_to_another<P: Primitives>() {
+    let (stop, stopped) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
+    let (tasks, pool) = mpmc::<P, u32>(2, Backpressure::Block);
+    let other = pool.clone();
+    let fickle = P::spawn("fickle", move || {
+        let mut inputs =
+            Select::new()
+                .source(1, &stopped, |item| item.unwrap_or(9))
+                .source(1, &pool, |item| item.unwrap_or(9));
+        let early = poll_once::<P, _>(pin!(inputs.recv_async()));
+        (early, stopped, pool)
+    });
+    let patient = P::spawn("patient", move || {
+        let item = block_on::<P, _>(other.recv_async());
+        (item, other)
+    });
+    assert_eq!(tasks.send(7), Ok(()));
+    let (early, stopped, pool) = join(fickle);
+    if early.is_ready() {
+        assert_eq!((early, tasks.send(7)), (Poll::Ready(Ok(7)), Ok(())));
+    }
+    let (item, other) = join(patient);
+    assert_eq!(item, Ok(7));
+    drop((stop, stopped, tasks, pool, other));
+}
+
 /// Returns the list of the above, with their bounds.
 pub(super) fn list() -> Vec<Scenario> {
     vec![
@@ -117,6 +282,48 @@ pub(super) fn list() -> Vec<Scenario> {
             select::a_flood_does_not_starve,
             "a stop is heard within the budget of an input that never ends", Some(&hazard::Q8),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
+        },
+        scenario! {
+            select::a_stop_gives_the_item_to_another,
+            "a worker that is woken for an item and hears a stop instead wakes another worker",
+            Some(&hazard::N7),
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            select::a_dropped_select_gives_the_item_to_another,
+            "a select that is woken for an item and dropped wakes another receiver", Some(&hazard::N7),
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            select::a_pool_and_a_stop,
+            "a select misses neither items nor ends of sources that share no notifier with it",
+            Some(&hazard::Q8),
+            threads: 2, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            select::a_reply_among_inputs,
+            "a select over a one-shot misses neither its value nor an item", None,
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            select::no_reply_among_inputs,
+            "a select over a one-shot hears that its sender has gone", Some(&hazard::M10),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            select::a_watch_among_inputs,
+            "a select over a watch misses neither a change nor an item", Some(&hazard::A11),
+            threads: 2, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            select::a_deadline_among_inputs,
+            "a deadline is told once, and costs no item", Some(&hazard::N7),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            select::a_deadline_passes,
+            "a wait for sources that have nothing ends with the deadline", Some(&hazard::N11),
+            threads: 1, loom: restless(2), shuttle: None, stepped: states(10_000), std: Some(20),
         },
     ]
 }

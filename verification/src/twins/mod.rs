@@ -19,6 +19,7 @@ pub mod services;
 pub mod spsc;
 pub mod task;
 pub mod time;
+pub mod watch;
 
 use blocksmith_models::hazard::{self, Hazard};
 use blocksmith_models::stepped::{Limits, Stepped};
@@ -296,6 +297,14 @@ pub fn twins() -> Vec<Twin> {
             threads: 2, preemptions: 2, fails: false, by: ALL,
         },
         twin! {
+            mpmc::a_permit_that_wakes_nobody, &hazard::N7, "a permit that is dropped wakes no blocked sender",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            mpmc::a_permit_that_wakes_a_sender, &hazard::N7, "a permit that is dropped wakes a blocked sender",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
             oneshot::reused_reply_channel, &hazard::M9, "answers come through one channel, unnumbered",
             threads: 2, preemptions: 2, fails: true, by: ALL,
         },
@@ -320,6 +329,35 @@ pub fn twins() -> Vec<Twin> {
         twin! {
             select::no_budget, &hazard::Q8, "the first input is looked at first, always, and starves the second",
             threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            select::a_select_keeps_a_wake_up, &hazard::N7,
+            "a worker that was woken for an item hears a stop and goes, and tells nobody",
+            threads: 3, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            select::a_registration_is_not_renewed, &hazard::N7,
+            "a select that has been chosen once sleeps without a registration",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            watch::the_value_is_read_before_the_version, &hazard::A11,
+            "a reader reads a value, then a version, and takes the one for the other's",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            watch::the_version_is_published_before_the_value, &hazard::A11,
+            "a version is published before its value",
+            threads: 2, preemptions: 2, fails: true, by: ALL,
+        },
+        twin! {
+            watch::the_value_is_published_first_and_read_last, &hazard::A11,
+            "the same two words in the order that serves",
+            threads: 2, preemptions: 2, fails: false, by: ALL,
+        },
+        twin! {
+            watch::a_value_wakes_one_reader, &hazard::A11, "a value wakes one of two readers that wait for it",
+            threads: 3, preemptions: 2, fails: true, by: ALL,
         },
         twin! {
             broker::a_look_before_the_subscription, &hazard::N1, "looks at the level, then subscribes",

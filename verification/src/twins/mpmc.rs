@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use blocksmith_sync::{Ghost, Mutex, Primitives};
+use blocksmith_sync::Ordering::Relaxed;
+use blocksmith_sync::notifier::EventNotifier;
+use blocksmith_sync::{Atomic, Ghost, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 
@@ -49,4 +51,46 @@ pub fn an_unlocked_look<P: Primitives>() {
 /// M4, with the question under the lock.
 pub fn a_locked_look<P: Primitives>() {
     send_and_look::<P, false>();
+}
+
+/// Places, of which a sender keeps some.
+struct Places<P: Primitives> {
+    free: P::AtomicU32,
+    not_full: EventNotifier<P>,
+}
+
+impl<P: Primitives> Places<P> {
+    fn take(&self) -> Option<()> {
+        let free = self.free.load(Relaxed);
+        (free > 0 && self.free.compare_exchange(free, free - 1, Relaxed, Relaxed).is_ok())
+            .then_some(())
+    }
+
+    /// With `TELLS` somebody who waits for it is woken.
+    fn give_back<const TELLS: bool>(&self) {
+        self.free.fetch_add(1, Relaxed);
+        if TELLS {
+            self.not_full.notify_one();
+        }
+    }
+}
+
+fn keep_and_give_back<P: Primitives, const TELLS: bool>() {
+    let places = P::arc(Places::<P> { free: Atomic::new(1), not_full: EventNotifier::new() });
+    assert!(places.take().is_some());
+    let other = places.clone();
+    let sender = P::spawn("sender", move || other.not_full.wait_until(|| other.take()));
+    places.give_back::<TELLS>();
+    join(sender);
+}
+
+/// N7: a permit that is dropped gives its place back and tells nobody. The counterpart is
+/// `reserve::a_dropped_permit_wakes_a_sender`.
+pub fn a_permit_that_wakes_nobody<P: Primitives>() {
+    keep_and_give_back::<P, false>();
+}
+
+/// N7, with the wake-up.
+pub fn a_permit_that_wakes_a_sender<P: Primitives>() {
+    keep_and_give_back::<P, true>();
 }

@@ -1,0 +1,203 @@
+//! Scenarios of the places that senders keep, for every channel that has them.
+
+use blocksmith_models::hazard;
+use blocksmith_sync::Ordering::Relaxed;
+use blocksmith_sync::{Atomic, Closed, OnFull, Primitives, SendError, TryRecvError, oneshot};
+
+use super::notifier::join;
+use super::task::block_on;
+use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, preemptions, restless, restless_states, states};
+use crate::channel::{Closes, Receives, Reserves, Sends};
+use crate::scenario;
+
+/// One place, which is kept; a sender blocks until it is given back.
+pub fn a_dropped_permit_wakes_a_sender<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
+    let permit = C::reserve(&sender);
+    let thread = P::spawn("sender", move || {
+        assert_eq!(sender.send(7), Ok(None));
+        sender // the end would wake it too
+    });
+    drop(permit);
+    let sender = join(thread);
+    assert_eq!(receiver.try_recv(), Ok(7));
+    drop(sender);
+}
+
+/// One place, which is kept; a task waits to keep it, and sends.
+pub fn a_dropped_permit_wakes_a_task<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
+    let permit = C::reserve(&sender);
+    let thread = P::spawn("task", move || {
+        let permit = block_on::<P, _>(C::reserve_async(&sender));
+        assert_eq!(permit.map(|permit| C::send(permit, 7)), Ok(Ok(())));
+        sender
+    });
+    drop(permit);
+    let sender = join(thread);
+    assert_eq!(receiver.try_recv(), Ok(7));
+    drop(sender);
+}
+
+/// One sends, another keeps a place and sends, through one place.
+pub fn a_send_and_a_permit_share_a_place<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
+    let mut senders = C::senders(sender, 2);
+    let (one, other) = (senders.pop(), senders.pop());
+    let sending =
+        P::spawn("sender", move || one.iter().for_each(|it| assert_eq!(it.send(1), Ok(None))));
+    let keeping = P::spawn("keeper", move || {
+        let permit = other.iter().map(C::reserve::<P, u32>).next();
+        assert!(permit.is_some_and(|it| it.is_ok_and(|permit| C::send(permit, 2).is_ok())));
+    });
+    assert_eq!(receiver.iter().sum::<u32>(), 3);
+    join(sending);
+    join(keeping);
+}
+
+/// The receiver closes, and receives until the end, while a permit is out.
+pub fn a_permit_delivers_after_the_close<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
+    let permit = C::reserve(&sender);
+    let thread = P::spawn("receiver", move || {
+        receiver.close();
+        receiver.iter().collect::<Vec<_>>()
+    });
+    assert_eq!(permit.map(|permit| C::send(permit, 7)), Ok(Ok(())));
+    assert_eq!(join(thread), [7]);
+    assert!(matches!(C::try_reserve(&sender), Err(SendError::Closed(()))));
+}
+
+/// Closed, with one permit out that is used and one that is dropped, by two threads, while the
+/// receiver waits for the end.
+pub fn the_end_waits_for_permits<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(2, OnFull::Block);
+    let (used, dropped) = (C::reserve(&sender), C::reserve(&sender));
+    drop(sender);
+    let using = P::spawn("user", move || used.map(|permit| C::send(permit, 7)));
+    let dropping = P::spawn("dropper", move || drop(dropped));
+    assert_eq!((receiver.recv(), receiver.recv()), (Ok(7), Err(Closed)));
+    assert_eq!(join(using), Ok(Ok(())));
+    join(dropping);
+}
+
+/// A question with a one-shot inside is sent by a permit while the receiver goes; the sender stays.
+pub fn a_permit_meets_the_receivers_end<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, oneshot::Sender<P, u32>>(1, OnFull::Refuse);
+    let permit = C::reserve(&sender);
+    let thread = P::spawn("receiver", move || drop(receiver));
+    let (reply, answer) = oneshot::channel::<P, u32>();
+    drop(permit.map(|permit| C::send(permit, reply)));
+    assert_eq!(answer.recv(), Err(Closed));
+    join(thread);
+    drop(sender);
+}
+
+/// The receiver goes while a permit is out: it does not wait for it.
+pub fn the_receiver_waits_for_no_permit<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
+    let permit = C::reserve(&sender);
+    let thread = P::spawn("receiver", move || drop(receiver));
+    join(thread);
+    let sent = permit.map(|permit| C::send(permit, 7));
+    assert_eq!(sent, Ok(Err(SendError::Closed(7))));
+}
+
+/// A closed channel, and a permit that is dropped after a relaxed store. The receiver looks once,
+/// without the notifier's fences.
+pub fn closed_comes_after_the_permits<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
+    let permit = C::reserve(&sender);
+    drop(sender);
+    let done = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
+    let flag = done.clone();
+    let thread = P::spawn("sender", move || {
+        flag.store(1, Relaxed);
+        drop(permit);
+    });
+    if receiver.try_recv() == Err(TryRecvError::Closed) {
+        assert_eq!(done.load(Relaxed), 1, "not seen");
+    }
+    join(thread);
+}
+
+/// An item, and then a place that is kept, while the receiver looks once: what it finds by the later
+/// change is whole.
+pub fn a_permit_hides_no_item<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, Box<u32>>(3, OnFull::Block);
+    let thread = P::spawn("sender", move || {
+        assert!(sender.try_send(Box::new(1)).is_ok());
+        let permit = C::try_reserve(&sender);
+        let other = C::try_reserve(&sender);
+        assert!(permit.is_ok_and(|permit| C::send(permit, Box::new(2)).is_ok()));
+        drop(other);
+    });
+    let early = receiver.try_recv().map_or(0, |item| *item);
+    assert!(early < 2, "the first comes first");
+    join(thread);
+    assert_eq!(early + receiver.iter().map(|item| *item).sum::<u32>(), 3);
+}
+
+/// Returns the value for this channel.
+fn of<C: Reserves, V>(mailbox: V, mpmc: V) -> V {
+    if C::NAME == "mailbox" { mailbox } else { mpmc }
+}
+
+/// Returns the list of the above, with their bounds.
+pub(super) fn list<C: Reserves>() -> Vec<Scenario> {
+    vec![
+        scenario! {
+            reserve::a_dropped_permit_wakes_a_sender for C,
+            "a permit that is dropped gives its place to a blocked sender", Some(&hazard::N7),
+            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
+        },
+        scenario! {
+            reserve::a_dropped_permit_wakes_a_task for C,
+            "a permit that is dropped gives its place to a task", Some(&hazard::N7),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
+        },
+        scenario! {
+            reserve::a_send_and_a_permit_share_a_place for C,
+            "one place serves senders and those that keep it, in turn", None,
+            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        scenario! {
+            reserve::a_permit_delivers_after_the_close for C,
+            "a permit that is out when the channel closes still delivers, before the end",
+            Some(&hazard::M5),
+            threads: 2, loom: restless(of::<C, _>(3, 2)), shuttle: SAMPLE,
+            stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            reserve::the_end_waits_for_permits for C,
+            "the end comes after the last permit, used or dropped, and wakes the receiver",
+            Some(&hazard::M10),
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        scenario! {
+            reserve::a_permit_meets_the_receivers_end for C,
+            "what a permit sends while the receiver goes comes back or is dropped", Some(&hazard::M10),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
+        },
+        scenario! {
+            reserve::the_receiver_waits_for_no_permit for C,
+            "the receiver's drop does not wait for permits, which then fail", Some(&hazard::M10),
+            threads: 2, loom: restless(3), shuttle: None, stepped: restless_states(200_000),
+            std: RUNS,
+        },
+        scenario! {
+            reserve::closed_comes_after_the_permits for C,
+            "who receives Closed sees what every holder of a permit did before it went", None,
+            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+        },
+        scenario! {
+            reserve::a_permit_hides_no_item for C,
+            "an item that a receiver finds by a later permit is whole, and in order", Some(&hazard::M1),
+            threads: 2, loom: preemptions(of::<C, _>(2, 3)), shuttle: SAMPLE, stepped: states(400_000),
+            std: RUNS,
+        },
+    ]
+}
