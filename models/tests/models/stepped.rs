@@ -162,11 +162,30 @@ fn a_timed_wait_expires_at_any_moment_and_moves_the_clock_to_its_deadline() {
         let outcome = waiter.join().unwrap();
         assert!(expected.is_none_or(|expected| expected == outcome), "{outcome:?}");
     }
-    verified(&check(|| scenario(None), Limits::default()));
-    refuted(&check(|| scenario(Some(WaitOutcome::Woken)), Limits::default()));
-    refuted(&check(|| scenario(Some(WaitOutcome::TimedOut)), Limits::default()));
-    let none = Limits { expiries: 0, ..Limits::default() };
+    let still = Limits { jumps: 0, ..Limits::default() };
+    verified(&check(|| scenario(None), still));
+    refuted(&check(|| scenario(Some(WaitOutcome::Woken)), still));
+    refuted(&check(|| scenario(Some(WaitOutcome::TimedOut)), still));
+    let none = Limits { expiries: 0, ..still };
     verified(&check(|| scenario(Some(WaitOutcome::Woken)), none));
+    // With a clock that may jump, it says nothing of how the wait ended.
+    refuted(&check(|| scenario(None), Limits::default()));
+}
+
+#[test]
+fn a_long_time_passes_between_any_two_readings_or_none_does() {
+    // Each assertion alone is refuted; a clock that cannot jump stands still between operations.
+    fn scenario(jumped: [bool; 2]) {
+        let readings = [(); 3].map(|()| Stepped::now());
+        let passed = [readings[1] - readings[0], readings[2] - readings[1]];
+        assert_ne!(passed.map(|passed| passed > Duration::ZERO), jumped);
+    }
+    refuted(&check(|| scenario([false, false]), Limits::default()));
+    refuted(&check(|| scenario([true, false]), Limits::default()));
+    refuted(&check(|| scenario([false, true]), Limits::default()));
+    verified(&check(|| scenario([true, true]), Limits::default()));
+    refuted(&check(|| scenario([true, true]), Limits { jumps: 2, ..Limits::default() }));
+    verified(&check(|| scenario([true, false]), Limits { jumps: 0, ..Limits::default() }));
 }
 
 #[test]

@@ -249,7 +249,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             notifier::a_waiter_gives_up,
             "a waiter whose time runs out takes no notification from another", Some(&hazard::N7),
-            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: None,
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(1_000_000), std: None,
         },
         scenario! {
             notifier::a_claimed_waiter_gives_up,
