@@ -6,7 +6,7 @@
 use blocksmith_models::hazard;
 use blocksmith_models::verdict::{Engine, Outcome, Verdict};
 
-pub use blocksmith_models::catalogue::{Check, Expected};
+pub use blocksmith_models::catalogue::{Breaks, Check, Expected};
 
 use crate::engines::loom::{Loom, LoomBounds};
 use crate::engines::mutant::{self, Mutant, Weakening};
@@ -54,7 +54,8 @@ pub fn catalogue_at(depth: Depth) -> Vec<Check> {
             protocol: "notifier",
             hazard: Some(&hazard::N2),
             engine: Engine::Loom,
-            expected: Expected::Violated,
+            expected: Expected::Violated(&[Breaks::Deadlock]),
+            states: None,
             run: Box::new(move || notifier_without_fence(index)),
         });
     }
@@ -73,6 +74,7 @@ fn add_scenario(checks: &mut Vec<Check>, scenario: Scenario) {
             hazard,
             engine,
             expected: Expected::Verified,
+            states: None,
             run,
         });
     };
@@ -109,7 +111,8 @@ fn add_twin(checks: &mut Vec<Check>, twin: Twin) {
             protocol: twin.protocol,
             hazard: Some(twin.hazard),
             engine,
-            expected: if twin.fails { Expected::Violated } else { Expected::Verified },
+            expected: twin.expected,
+            states: None,
             run,
         });
     }
@@ -135,7 +138,7 @@ fn notifier_without_fence(index: usize) -> Verdict {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Depth, Expected, catalogue, catalogue_at};
+    use super::{Depth, catalogue, catalogue_at};
 
     #[test]
     fn every_hazard_of_waiting_channels_and_life_cycle_has_a_twin_that_must_fail() {
@@ -145,7 +148,7 @@ mod tests {
             .iter()
             .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")));
         let checks = catalogue();
-        let twins = checks.iter().filter(|check| check.expected == Expected::Violated);
+        let twins = checks.iter().filter(|check| check.expected.is_violated());
         let refuted: BTreeSet<_> =
             twins.filter_map(|check| check.hazard.map(|row| row.id)).collect();
         let open: Vec<_> = rows.filter(|row| !refuted.contains(row.as_str())).collect();

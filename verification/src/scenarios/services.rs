@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use blocksmith::activity::{Activity, Busy};
 use blocksmith::blocksmith::{
     Anchor, Blocksmith, Client, Config, NoticeReceiver, StopReport, Submission,
 };
@@ -19,10 +20,11 @@ use blocksmith::rewinder::Lane;
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyRoot, ToyState};
 use blocksmith::verdict::Verdict;
 use blocksmith_models::hazard;
-use blocksmith_sync::Primitives;
+use blocksmith_sync::Ordering::Relaxed;
+use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
-use super::{Scenario, preemptions};
+use super::{Scenario, preemptions, restless, restless_states};
 use crate::engines::shuttle::ShuttleBounds;
 use crate::scenario;
 
@@ -107,6 +109,23 @@ fn child_then_parent<P: Primitives>(
         }
     };
     [child, parent]
+}
+
+/// Two messages are under way in threads of their own, each with a relaxed store by its handler:
+/// who finds that nothing is under way sees both stores.
+pub fn rest_comes_after_every_handler<P: Primitives>() {
+    let activity = Activity::<P>::new();
+    let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
+    let threads = [0, 1].map(|index| {
+        let (busy, done) = (Busy::<P>::new(&activity), done.clone());
+        P::spawn("handler", move || {
+            done[index].store(1, Relaxed);
+            drop(busy);
+        })
+    });
+    activity.rest();
+    assert!(done.iter().all(|done| done.load(Relaxed) == 1), "a handler's store is not seen");
+    threads.into_iter().for_each(join);
 }
 
 /// Starts and stops.
@@ -207,29 +226,32 @@ pub fn smallest_mailboxes<P: Primitives>() {
     stop(services, 4);
 }
 
-/// Whoever has a valid verdict can have the state, though another thread goes on submitting.
+/// Whoever has a valid verdict can have the state from another worker than the one that judged,
+/// though another thread goes on submitting. One worker alone would hide a verdict that leaves
+/// before the commit: it commits before it takes the question.
 pub fn the_verdict_follows_the_commit<P: Primitives>() {
-    let services = start::<P>(smallest());
+    let services = start::<P>(with_duties());
     let client = services.0.client();
     let other = client.clone();
     let second = P::spawn("client", move || submit(&other, ToyBlock::new(2, 0, 2)).wait().class());
     assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().class(), "valid");
     let state = client.state_at(1, NOW, Lane::Duties).map(|state| (state.block, state.slot));
-    assert_eq!(state, Ok((1, NOW)));
+    assert_eq!(state, Ok((1, NOW)), "a valid block is not in the HotDB");
     assert_eq!(join(second), "valid");
-    stop(services, 4);
+    stop(services, 5);
 }
 
-/// Two clients bring the two halves of a chain, at the same time.
+/// Two clients submit at the same time, one a valid block and one an invalid child of it.
 pub fn two_clients<P: Primitives>() {
     let services = start::<P>(smallest());
     let client = services.0.client();
     let other = client.clone();
-    let second = P::spawn("client", move || submit(&other, ToyBlock::new(2, 1, 2)).wait().class());
-    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().class(), "valid");
-    assert_eq!(join(second), "valid");
+    let child = ToyBlock::new(2, 1, 2).invalid();
+    let second = P::spawn("client", move || submit(&other, child).wait().reason());
+    let first = submit(client, ToyBlock::new(1, 0, 1)).wait().reason();
+    assert_eq!([first, join(second)], ["ok", "bad_state_root"], "the other client's verdict");
     client.rest();
-    assert_eq!(head(client), Some(2));
+    assert_eq!(head(client), Some(1));
     stop(services, 4);
 }
 
@@ -252,7 +274,8 @@ pub fn stop_answers_everything<P: Primitives>() {
     assert!(child != "ok" || parent == "ok", "a child without its parent");
 }
 
-/// Two attestations need one state while two workers look for work; the block comes last.
+/// Two attestations need one state while two workers look for work; the block comes last. A worker
+/// may be passed over for the second one until the first has loaded the state.
 pub fn attestations_wait_for_their_block<P: Primitives>() {
     let services = start_at_anchor::<P>(two_workers());
     let client = services.0.client();
@@ -342,6 +365,12 @@ const RUNS: Option<usize> = Some(200);
 pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
+            services::rest_comes_after_every_handler,
+            "who returns from `rest` sees what every handler did", None,
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
+        },
+        scenario! {
             services::start_and_stop,
             "services that were given nothing end, all of them", Some(&hazard::L4),
             threads: 5, loom: preemptions(1), shuttle: SAMPLE, stepped: None, std: RUNS,
@@ -388,12 +417,13 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             services::the_verdict_follows_the_commit,
-            "the state of a block can be had when its verdict is there", Some(&hazard::R6),
-            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+            "another worker finds the state of a block when its verdict is there", Some(&hazard::R6),
+            threads: 7, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::two_clients,
-            "two clients that submit at once get their own verdicts", None,
+            "two clients that submit at once get their own verdicts, not each other's",
+            Some(&hazard::Q2),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
@@ -403,7 +433,8 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             services::attestations_wait_for_their_block,
-            "of two workers that need one state the second waits, but not for ever", Some(&hazard::R11),
+            "of two attestations that need one state neither is passed over for ever",
+            Some(&hazard::R11),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
