@@ -179,7 +179,7 @@ pub fn a_deadline_passes<P: Primitives>() {
     let block = client.submit_block(ToyBlock::new(1, 0, 1), 0, 1);
     gate.wait_for_arrival();
     let report = services.stop_within(Duration::from_millis(2));
-    assert!(report.late.iter().any(|name| name.starts_with("worker")), "not late: {report}");
+    assert!(report.late.iter().any(|name| name.starts_with("rewinder")), "not late: {report}");
     assert_eq!(report.joined + report.late.len(), 4, "{report}");
     gate.open();
     assert_eq!(orphan.wait().reason(), "shutdown");
