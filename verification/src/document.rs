@@ -44,6 +44,7 @@ struct Entry<'a> {
 pub fn text(checks: &[Check]) -> String {
     let entries = entries(checks);
     let mut text = HEAD.to_owned();
+    twins(&mut text, checks);
     hazards(&mut text, &entries);
     protocols(&mut text, &entries);
     bounds(&mut text);
@@ -71,6 +72,31 @@ fn entries(checks: &[Check]) -> Vec<Entry<'_>> {
         }
     }
     entries
+}
+
+/// How many checks of each engine have a twin, counted.
+fn twins(text: &mut String, checks: &[Check]) {
+    text.push_str(
+        "\n## What stands behind a check\n\nA check has a twin in its engine if a check of the same engine \
+         and hazard must fail. Without one, what shows that the check can fail is its own assertion alone.\n\n\
+         | engine | checks | must fail | hold | of these, about a hazard | with a twin in the engine |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    let engines: BTreeSet<_> = checks.iter().map(|check| check.engine).collect();
+    for engine in engines {
+        let of_engine = || checks.iter().filter(|check| check.engine == engine);
+        let refuted: Vec<_> = of_engine()
+            .filter(|check| check.expected.is_violated())
+            .filter_map(|check| check.hazard)
+            .collect();
+        let hold = || of_engine().filter(|check| !check.expected.is_violated());
+        let about = hold().filter_map(|check| check.hazard);
+        let (all, holding) = (of_engine().count(), hold().count());
+        let twinned = about.clone().filter(|hazard| refuted.contains(hazard)).count();
+        let (failing, about) = (all - holding, about.count());
+        writeln!(text, "| {engine} | {all} | {failing} | {holding} | {about} | {twinned} |")
+            .expect("a string takes any text");
+    }
 }
 
 /// Every row of the hazards, with the checks that are about it.
@@ -209,6 +235,21 @@ mod tests {
         for entry in entries {
             assert!(text.contains(&format!("| `{}` | {} |", entry.name, entry.engines.join(", "))));
         }
+    }
+
+    #[test]
+    fn a_name_with_two_expectations_has_two_entries() {
+        // The design notes' notifier must fail under weak memory, and holds without it.
+        let checks = catalogue();
+        let entries = entries(&checks);
+        let of_name: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.name == "notifier.seed_notifier")
+            .map(|entry| (entry.first.expected.word(), entry.engines.join(", ")))
+            .collect();
+        let expected =
+            [("violated", "loom".to_owned()), ("verified", "shuttle, stepped".to_owned())];
+        assert_eq!(of_name, expected);
     }
 
     #[test]
