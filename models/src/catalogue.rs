@@ -19,28 +19,10 @@ use crate::composition::{self, Pipeline, SCENARIOS, Scenario, TWINS, Twin};
 use crate::hazard::Hazard;
 use crate::lifecycle::{self, Lifecycle};
 use crate::ring::{self, Ring};
-use crate::tla::{self, Answer, CONFIGURATIONS};
+use crate::tla::{self, CONFIGURATIONS};
 use crate::verdict::{Engine, Verdict};
 
-/// The answer that a check must give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// The property holds within the bounds.
-    Verified,
-    /// It does not: a must-fail twin.
-    Violated,
-}
-
-impl Expected {
-    /// Returns the word that [`Verdict::word`] uses.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Verified => "verified",
-            Self::Violated => "violated",
-        }
-    }
-}
+pub use crate::verdict::{Breaks, Expected};
 
 /// One scenario, twin, model or specification under one engine; [`Check::run`] does it.
 pub struct Check {
@@ -57,15 +39,38 @@ pub struct Check {
     pub engine: Engine,
     /// What the answer must be.
     pub expected: Expected,
+    /// The distinct states that must be visited, where the number is pinned.
+    pub states: Option<u64>,
     /// Does it. Blocks until done.
     pub run: Box<dyn Fn() -> Verdict + Send + Sync>,
 }
 
 impl Check {
-    /// Returns whether a verdict is the expected one.
+    /// Returns whether a verdict is the expected one: the word, of a must-fail twin the property
+    /// that is broken, and the number of states where the check pins it.
     #[must_use]
     pub fn is_as_expected(&self, verdict: &Verdict) -> bool {
-        verdict.word() == self.expected.word()
+        self.difference(verdict).is_none()
+    }
+
+    /// Returns in what a verdict differs from the expected one, if it does.
+    #[must_use]
+    pub fn difference(&self, verdict: &Verdict) -> Option<String> {
+        let expected = self.expected;
+        match (expected, verdict.violation()) {
+            _ if verdict.word() != expected.word() => {
+                Some(format!("{}, expected {expected}", verdict.word()))
+            }
+            (Expected::Violated(breaks), Some(found)) if !breaks.iter().any(|b| b.is(found)) => {
+                Some(format!("violated by {found}, expected {expected}"))
+            }
+            _ if self.states.is_some() && self.states != verdict.states => Some(format!(
+                "{} states, expected {}",
+                verdict.states.unwrap_or(0),
+                self.states.unwrap_or(0)
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -87,6 +92,7 @@ pub fn checks() -> Vec<Check> {
             hazard: None,
             engine: Engine::Stateright,
             expected: Expected::Verified,
+            states: Some(scenario.states),
             run: Box::new(|| composition::check(make(), None)),
         }
     });
@@ -96,7 +102,8 @@ pub fn checks() -> Vec<Check> {
         protocol: "services",
         hazard: Some(twin.hazard),
         engine: Engine::Stateright,
-        expected: Expected::Violated,
+        expected: Expected::Violated(twin.violates),
+        states: None,
         run: Box::new(|| composition::check(twin.scenario(), Some(twin.fault))),
     });
     let specifications = CONFIGURATIONS.iter().map(|configuration| Check {
@@ -105,10 +112,8 @@ pub fn checks() -> Vec<Check> {
         protocol: configuration.protocol,
         hazard: configuration.hazard,
         engine: Engine::Tla,
-        expected: match configuration.answer {
-            Answer::Holds => Expected::Verified,
-            _ => Expected::Violated,
-        },
+        expected: configuration.expected,
+        states: Some(configuration.states),
         run: Box::new(|| tla::check_spec(configuration.spec, configuration.cfg)),
     });
     scenarios
@@ -127,6 +132,7 @@ fn lifecycle_checks() -> impl Iterator<Item = Check> {
         hazard: None,
         engine: Engine::Stateright,
         expected: Expected::Verified,
+        states: Some(scenario.states),
         run: Box::new(|| lifecycle::check(scenario, None)),
     });
     let twins = lifecycle::TWINS.iter().map(|twin| {
@@ -137,7 +143,8 @@ fn lifecycle_checks() -> impl Iterator<Item = Check> {
             protocol: "lifecycle",
             hazard: Some(twin.hazard),
             engine: Engine::Stateright,
-            expected: Expected::Violated,
+            expected: Expected::Violated(twin.violates),
+            states: None,
             run: Box::new(|| lifecycle::check(scenario, Some(twin.fault))),
         }
     });
@@ -145,13 +152,14 @@ fn lifecycle_checks() -> impl Iterator<Item = Check> {
 }
 
 fn ring_checks() -> impl Iterator<Item = Check> {
-    let check = |name, claim, hazard, expected, scenario, fault| Check {
+    let check = |name, claim, hazard, expected, scenario: &'static ring::Scenario, fault| Check {
         id: format!("ring.{name}.stateright"),
         claim,
         protocol: "ring",
         hazard,
         engine: Engine::Stateright,
         expected,
+        states: Some(scenario.states).filter(|_| expected == Expected::Verified),
         run: Box::new(move || ring::check(scenario, fault)),
     };
     let scenarios = ring::SCENARIOS
@@ -160,7 +168,7 @@ fn ring_checks() -> impl Iterator<Item = Check> {
     let twins = ring::TWINS.iter().map(move |twin| {
         let scenario = &ring::SCENARIOS[twin.scenario];
         let (hazard, fault) = (Some(twin.hazard), Some(twin.fault));
-        check(twin.name, twin.claim, hazard, Expected::Violated, scenario, fault)
+        check(twin.name, twin.claim, hazard, Expected::Violated(twin.violates), scenario, fault)
     });
     scenarios.chain(twins)
 }

@@ -15,7 +15,7 @@ use std::hash::Hash;
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
-use crate::verdict::{Engine, Outcome, Verdict};
+use crate::verdict::{Engine, Outcome, Verdict, Violation};
 
 /// A model whose one property is that all properties of `M` hold. They must all be of the kind
 /// `always`.
@@ -114,7 +114,8 @@ where
     bounds.insert("depth", found.depth.to_string());
     bounds.insert("max_states", max_states.to_string());
     let outcome = if let Some((property, steps)) = found.violation {
-        Outcome::Violated { counterexample: listing(property, &steps, describe) }
+        let violation = Violation::Property(property.to_owned());
+        Outcome::Violated { violation, counterexample: listing(property, &steps, describe) }
     } else if found.stopped {
         Outcome::Truncated { by: format!("max_states {max_states}") }
     } else {

@@ -7,37 +7,19 @@
 //! needed, and hitting one is `Truncated`, never a pass.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use thiserror::Error;
 use tla_checker::checker::{CheckResult, CheckStats, check, format_trace_with_actions};
 use tla_checker::load::prepare_from_path;
 
 use crate::hazard::{self, Hazard};
-use crate::verdict::{Engine, Outcome, Verdict};
+use crate::verdict::{Breaks, Engine, Expected, Outcome, Verdict, Violation};
 
 /// Distinct states after which the checker gives up.
 const MAX_STATES: usize = 2_000_000;
 /// Length of a behaviour after which the checker gives up.
 const MAX_DEPTH: usize = 1_000;
-
-/// The kind of answer that the checker gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Answer {
-    /// Every reachable state was visited and every property holds.
-    Holds,
-    /// A state without a successor.
-    Deadlock,
-    /// A state that breaks an invariant.
-    Invariant,
-    /// A behaviour that breaks a temporal property.
-    Liveness,
-    /// A limit of states, depth or time was hit.
-    Limit,
-}
 
 /// One specification under one configuration, with what must come of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +31,9 @@ pub struct Configuration {
     /// Name of the configuration, without `.cfg`.
     pub cfg: &'static str,
     /// The answer that must be given.
-    pub answer: Answer,
+    pub expected: Expected,
     /// The number of distinct states that must be visited (until the violation, if there is one).
-    pub states: usize,
+    pub states: u64,
     /// What is claimed, or which fault must be found.
     pub claim: &'static str,
     /// The hazard that the fault is an instance of.
@@ -64,7 +46,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier",
-        answer: Answer::Holds,
+        expected: Expected::Verified,
         states: 47938,
         claim: "nothing lost, nobody stranded, no wake too many: store buffers, 2 producers, 2 consumers",
         hazard: None,
@@ -73,7 +55,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_SequentiallyConsistent",
-        answer: Answer::Holds,
+        expected: Expected::Verified,
         states: 36268,
         claim: "the same without store buffers",
         hazard: None,
@@ -82,7 +64,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_Liveness",
-        answer: Answer::Holds,
+        expected: Expected::Verified,
         states: 2713,
         claim: "every item is consumed: store buffers, 2 producers, 1 consumer",
         hazard: None,
@@ -91,7 +73,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_NoSecondLook",
-        answer: Answer::Deadlock,
+        expected: Expected::Violated(&[Breaks::Deadlock]),
         states: 570,
         claim: "a consumer that does not look again sleeps beside an item",
         hazard: Some(&hazard::N1),
@@ -100,7 +82,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_NoSecondLook_Liveness",
-        answer: Answer::Liveness,
+        expected: Expected::Violated(&[Breaks::Property("EveryItemIsConsumed")]),
         states: 1329,
         claim: "the same fault breaks liveness",
         hazard: Some(&hazard::N1),
@@ -109,7 +91,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_NoProducerFence",
-        answer: Answer::Invariant,
+        expected: Expected::Violated(&[Breaks::Property("NobodyIsStranded")]),
         states: 1842,
         claim: "without the fence in notify an item is stranded",
         hazard: Some(&hazard::N2),
@@ -118,7 +100,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_NoConsumerFence",
-        answer: Answer::Invariant,
+        expected: Expected::Violated(&[Breaks::Property("NobodyIsStranded")]),
         states: 1314,
         claim: "without the fence in prepare an item is stranded",
         hazard: Some(&hazard::N2),
@@ -127,7 +109,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_WakeKept",
-        answer: Answer::Invariant,
+        expected: Expected::Violated(&[Breaks::Property("NobodyIsStranded")]),
         states: 1596,
         claim: "with wakes that are never taken off the count a notification is skipped that is needed",
         hazard: Some(&hazard::N7),
@@ -136,7 +118,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_RegisterFirst",
-        answer: Answer::Invariant,
+        expected: Expected::Violated(&[Breaks::Property("NobodyIsStranded")]),
         states: 1928,
         claim: "a consumer that reads the epoch after registering sleeps though it is claimed",
         hazard: Some(&hazard::N7),
@@ -145,7 +127,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "notifier",
         spec: "EventNotifier",
         cfg: "EventNotifier_SleptOver",
-        answer: Answer::Invariant,
+        expected: Expected::Violated(&[Breaks::Property("NoWakeTooMany")]),
         states: 17039,
         claim: "a consumer that sleeps again after a wake meant for an older one leaves that one asleep",
         hazard: Some(&hazard::N7),
@@ -154,7 +136,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine",
-        answer: Answer::Holds,
+        expected: Expected::Verified,
         states: 1592,
         claim: "one verdict each, parents first, nobody stranded, all answered: 6 items, 2 workers, 2 slots",
         hazard: None,
@@ -163,7 +145,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine_LookUpThenPark",
-        answer: Answer::Invariant,
+        expected: Expected::Violated(&[Breaks::Property("NobodyIsStranded")]),
         states: 1409,
         claim: "an item parked after its parent cleared is stranded",
         hazard: Some(&hazard::Q1),
@@ -172,7 +154,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine_NoCascade",
-        answer: Answer::Deadlock,
+        expected: Expected::Violated(&[Breaks::Deadlock]),
         states: 1552,
         claim: "descendants of an invalid block wait for ever",
         hazard: Some(&hazard::Q4),
@@ -181,7 +163,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine_VerdictBeforeCommit",
-        answer: Answer::Invariant,
+        expected: Expected::Violated(&[Breaks::Property("ParentFirst")]),
         states: 265,
         claim: "a child is handed over before its parent is committed",
         hazard: Some(&hazard::R6),
@@ -190,7 +172,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         protocol: "quarantine",
         spec: "Quarantine",
         cfg: "Quarantine_BadSignatureCondemns",
-        answer: Answer::Invariant,
+        expected: Expected::Violated(&[Breaks::Property("HonestIsNotRejected")]),
         states: 231,
         claim: "a forged copy makes the honest block be rejected",
         hazard: Some(&hazard::Q6),
@@ -221,20 +203,12 @@ pub enum SpecError {
 /// What the checker said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The kind of answer.
-    pub answer: Answer,
-    /// The property that is broken and the behaviour that breaks it, if one is.
-    pub counterexample: Option<String>,
+    /// The answer; a limit of states, depth or time is `Truncated`.
+    pub outcome: Outcome,
     /// Distinct states visited.
     pub states: usize,
     /// Length of the longest behaviour followed.
     pub depth: usize,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}, {} states, depth {}", self.answer, self.states, self.depth)
-    }
 }
 
 /// Returns the folder that holds the specifications.
@@ -258,33 +232,38 @@ pub fn run(spec: &Path, cfg: &Path) -> Result<Report, SpecError> {
     (config.max_states, config.max_depth) = (MAX_STATES, MAX_DEPTH);
     let result = check(&prepared.spec, &prepared.domains, &prepared.checker_config);
     let variables = &prepared.spec.vars;
-    let report = |answer: Answer, counterexample: Option<String>, stats: &CheckStats| Report {
-        answer,
-        counterexample,
+    let report = |outcome: Outcome, stats: &CheckStats| Report {
+        outcome,
         states: stats.states_explored,
         depth: stats.max_depth_reached,
     };
+    let violated = |violation: Violation, trace: String, stats: &CheckStats| {
+        let counterexample = format!("violates {violation}\n{trace}");
+        Ok(report(Outcome::Violated { violation, counterexample }, stats))
+    };
     let evaluation = |reason: String| Err(SpecError::Evaluation { path: path.clone(), reason });
     match result {
-        CheckResult::Ok(stats) => Ok(report(Answer::Holds, None, &stats)),
+        CheckResult::Ok(stats) => Ok(report(Outcome::Verified, &stats)),
         CheckResult::Deadlock(trace, actions, stats) => {
             let trace = format_trace_with_actions(&trace, &actions, variables);
-            Ok(report(Answer::Deadlock, Some(format!("violates no deadlock\n{trace}")), &stats))
+            violated(Violation::Deadlock, trace, &stats)
         }
         CheckResult::InvariantViolation(found, stats) => {
             let trace = format_trace_with_actions(&found.trace, &found.actions, variables);
             let name =
                 prepared.spec.invariant_names.get(found.violated_invariant).cloned().flatten();
             let name = name.map_or_else(|| found.violated_invariant.to_string(), |n| n.to_string());
-            let text = format!("violates invariant {name}\n{trace}");
-            Ok(report(Answer::Invariant, Some(text), &stats))
+            violated(Violation::Property(name), trace, &stats)
         }
         CheckResult::LivenessViolation(found, stats) => {
-            Ok(report(Answer::Liveness, Some(format!("violates liveness\n{found:?}")), &stats))
+            violated(Violation::Property(found.property.clone()), format!("{found:?}"), &stats)
         }
         CheckResult::MaxStatesExceeded(stats)
         | CheckResult::MaxDepthExceeded(stats)
-        | CheckResult::MaxTimeExceeded(stats) => Ok(report(Answer::Limit, None, &stats)),
+        | CheckResult::MaxTimeExceeded(stats) => {
+            let by = format!("{} states, depth {}", stats.states_explored, stats.max_depth_reached);
+            Ok(report(Outcome::Truncated { by }, &stats))
+        }
         other => evaluation(format!("{other:?}")),
     }
 }
@@ -305,14 +284,7 @@ pub fn check_spec(spec: &str, cfg: &str) -> Verdict {
         Err(error) => (None, Outcome::Truncated { by: error.to_string() }),
         Ok(report) => {
             bounds.insert("depth", report.depth.to_string());
-            let outcome = match (report.answer, report.counterexample) {
-                (Answer::Holds, _) => Outcome::Verified,
-                (Answer::Limit, _) => Outcome::Truncated { by: report.depth.to_string() },
-                (_, counterexample) => {
-                    Outcome::Violated { counterexample: counterexample.unwrap_or_default() }
-                }
-            };
-            (Some(report.states as u64), outcome)
+            (Some(report.states as u64), report.outcome)
         }
     };
     Verdict { engine: Engine::Tla, bounds, states, executions: None, outcome }

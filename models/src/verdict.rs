@@ -50,15 +50,136 @@ impl fmt::Display for Engine {
     }
 }
 
+/// The property that a behaviour breaks, as an engine found it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Violation {
+    /// Nobody can go on, and not everybody has ended.
+    Deadlock,
+    /// Two accesses to plain memory that nothing orders.
+    DataRace,
+    /// An allocation or an owner is left when every thread has ended.
+    Leak,
+    /// A panic, with its message: a scenario's assertion, or the code's.
+    Panic(String),
+    /// A property of a model or of a specification, by its name.
+    Property(String),
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadlock => f.write_str("deadlock"),
+            Self::DataRace => f.write_str("data race"),
+            Self::Leak => f.write_str("leak"),
+            Self::Panic(message) => {
+                let words: Vec<_> = message.split_whitespace().collect();
+                write!(f, "panic \"{}\"", words.join(" "))
+            }
+            Self::Property(name) => write!(f, "property \"{name}\""),
+        }
+    }
+}
+
+/// The property that a must-fail twin has to break: what [`Violation`] must be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Breaks {
+    /// [`Violation::Deadlock`].
+    Deadlock,
+    /// [`Violation::DataRace`].
+    DataRace,
+    /// [`Violation::Leak`].
+    Leak,
+    /// [`Violation::Panic`] with a message that contains this.
+    Panic(&'static str),
+    /// [`Violation::Property`] of this name.
+    Property(&'static str),
+}
+
+impl Breaks {
+    /// Returns whether this is what was found.
+    #[must_use]
+    pub fn is(self, found: &Violation) -> bool {
+        match (self, found) {
+            (Self::Deadlock, Violation::Deadlock)
+            | (Self::DataRace, Violation::DataRace)
+            | (Self::Leak, Violation::Leak) => true,
+            (Self::Panic(part), Violation::Panic(message)) => message.contains(part),
+            (Self::Property(name), Violation::Property(found)) => name == found,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Breaks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadlock => f.write_str("deadlock"),
+            Self::DataRace => f.write_str("data race"),
+            Self::Leak => f.write_str("leak"),
+            Self::Panic(part) => write!(f, "panic \"{part}\""),
+            Self::Property(name) => write!(f, "property \"{name}\""),
+        }
+    }
+}
+
+/// The answer that a check must give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expected {
+    /// The property holds within the bounds.
+    Verified,
+    /// It does not, and one of these is what breaks: a must-fail twin.
+    Violated(&'static [Breaks]),
+}
+
+impl Expected {
+    /// Returns the word that [`Verdict::word`] uses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Violated(_) => "violated",
+        }
+    }
+
+    /// Returns whether the check is a must-fail twin.
+    #[must_use]
+    pub fn is_violated(self) -> bool {
+        matches!(self, Self::Violated(_))
+    }
+
+    /// Returns what one of must break; nothing for a check that must hold.
+    #[must_use]
+    pub fn breaks(self) -> &'static [Breaks] {
+        match self {
+            Self::Verified => &[],
+            Self::Violated(breaks) => breaks,
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        for (place, breaks) in self.breaks().iter().enumerate() {
+            write!(f, "{}{breaks}", if place == 0 { " by " } else { " or " })?;
+        }
+        Ok(())
+    }
+}
+
 /// The three possible answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Nothing within the bounds breaks the property.
     Verified,
-    /// Something does: the text names the property and lists the steps.
+    /// Something does.
     Violated {
-        /// The property, then one step a line: actor, operation, object, value, source line.
+        /// The property that it breaks.
+        violation: Violation,
+        /// The property in words, then one step a line: actor, operation, object, value, source
+        /// line.
         counterexample: String,
     },
     /// A limit was hit first.
@@ -94,11 +215,20 @@ impl Verdict {
         }
     }
 
+    /// Returns the property that is broken, if one is.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        match &self.outcome {
+            Outcome::Violated { violation, .. } => Some(violation),
+            _ => None,
+        }
+    }
+
     /// Returns the counterexample, if there is one.
     #[must_use]
     pub fn counterexample(&self) -> Option<&str> {
         match &self.outcome {
-            Outcome::Violated { counterexample } => Some(counterexample),
+            Outcome::Violated { counterexample, .. } => Some(counterexample),
             _ => None,
         }
     }
@@ -107,8 +237,10 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} by {}", self.word(), self.engine)?;
-        if let Outcome::Truncated { by } = &self.outcome {
-            write!(f, " ({by})")?;
+        match &self.outcome {
+            Outcome::Verified => {}
+            Outcome::Violated { violation, .. } => write!(f, " ({violation})")?,
+            Outcome::Truncated { by } => write!(f, " ({by})")?,
         }
         if let Some(states) = self.states {
             write!(f, ", {states} states")?;

@@ -44,6 +44,7 @@ struct Entry<'a> {
 pub fn text(checks: &[Check]) -> String {
     let entries = entries(checks);
     let mut text = HEAD.to_owned();
+    twins(&mut text, checks);
     hazards(&mut text, &entries);
     protocols(&mut text, &entries);
     bounds(&mut text);
@@ -51,19 +52,51 @@ pub fn text(checks: &[Check]) -> String {
     text
 }
 
-/// Checks that differ in nothing but the engine, in the catalogue's order.
+/// Checks that differ in nothing but the engine, in the catalogue's order. One name may stand for
+/// several: what must fail under weak memory may have to hold without it.
 fn entries(checks: &[Check]) -> Vec<Entry<'_>> {
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for check in checks {
         let engine = check.engine.name();
         let name = check.id.strip_suffix(engine).and_then(|name| name.strip_suffix('.'));
         let name = name.unwrap_or(&check.id);
-        match entries.iter_mut().find(|entry| entry.name == name) {
+        let same = |entry: &&mut Entry<'_>| {
+            let first = entry.first;
+            let (expected, claim, hazard) = (first.expected, first.claim, first.hazard);
+            entry.name == name
+                && (expected, claim, hazard) == (check.expected, check.claim, check.hazard)
+        };
+        match entries.iter_mut().find(same) {
             Some(entry) => entry.engines.push(engine),
             None => entries.push(Entry { name, first: check, engines: vec![engine] }),
         }
     }
     entries
+}
+
+/// How many checks of each engine have a twin, counted.
+fn twins(text: &mut String, checks: &[Check]) {
+    text.push_str(
+        "\n## What stands behind a check\n\nA check has a twin in its engine if a check of the same engine \
+         and hazard must fail. Without one, what shows that the check can fail is its own assertion alone.\n\n\
+         | engine | checks | must fail | hold | of these, about a hazard | with a twin in the engine |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    let engines: BTreeSet<_> = checks.iter().map(|check| check.engine).collect();
+    for engine in engines {
+        let of_engine = || checks.iter().filter(|check| check.engine == engine);
+        let refuted: Vec<_> = of_engine()
+            .filter(|check| check.expected.is_violated())
+            .filter_map(|check| check.hazard)
+            .collect();
+        let hold = || of_engine().filter(|check| !check.expected.is_violated());
+        let about = hold().filter_map(|check| check.hazard);
+        let (all, holding) = (of_engine().count(), hold().count());
+        let twinned = about.clone().filter(|hazard| refuted.contains(hazard)).count();
+        let (failing, about) = (all - holding, about.count());
+        writeln!(text, "| {engine} | {all} | {failing} | {holding} | {about} | {twinned} |")
+            .expect("a string takes any text");
+    }
 }
 
 /// Every row of the hazards, with the checks that are about it.
@@ -75,16 +108,16 @@ fn hazards(text: &mut String, entries: &[Entry<'_>]) {
     );
     let mut without = String::new();
     for row in hazard::all() {
-        let cells = |expected| -> Vec<_> {
+        let cells = |violated| -> Vec<_> {
             let about = |entry: &&Entry<'_>| {
-                entry.first.hazard == Some(row) && entry.first.expected == expected
+                entry.first.hazard == Some(row) && entry.first.expected.is_violated() == violated
             };
             let cell =
                 |entry: &Entry<'_>| format!("`{}` ({})", entry.name, entry.engines.join(", "));
             entries.iter().filter(about).map(cell).collect()
         };
         let Hazard { id, fault, instead } = row;
-        let (fail, hold) = (cells(Expected::Violated), cells(Expected::Verified));
+        let (fail, hold) = (cells(true), cells(false));
         if fail.is_empty() && hold.is_empty() {
             writeln!(without, "| {id} | {fault} | {instead} |")
         } else {
@@ -107,9 +140,11 @@ fn protocols(text: &mut String, entries: &[Entry<'_>]) {
         write!(text, "\n## {protocol}\n\n| check | engines | claim |\n|---|---|---|\n")
             .expect("a string takes any text");
         for entry in entries.iter().filter(|entry| entry.first.protocol == protocol) {
+            let breaks: Vec<_> =
+                entry.first.expected.breaks().iter().map(ToString::to_string).collect();
             let must_fail = match entry.first.expected {
-                Expected::Verified => "",
-                Expected::Violated => "must fail: ",
+                Expected::Verified => String::new(),
+                Expected::Violated(_) => format!("must fail, by {}: ", breaks.join(" or ")),
             };
             let (name, engines) = (entry.name, entry.engines.join(", "));
             writeln!(text, "| `{name}` | {engines} | {must_fail}{} |", entry.first.claim)
@@ -200,6 +235,21 @@ mod tests {
         for entry in entries {
             assert!(text.contains(&format!("| `{}` | {} |", entry.name, entry.engines.join(", "))));
         }
+    }
+
+    #[test]
+    fn a_name_with_two_expectations_has_two_entries() {
+        // The design notes' notifier must fail under weak memory, and holds without it.
+        let checks = catalogue();
+        let entries = entries(&checks);
+        let of_name: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.name == "notifier.seed_notifier")
+            .map(|entry| (entry.first.expected.word(), entry.engines.join(", ")))
+            .collect();
+        let expected =
+            [("violated", "loom".to_owned()), ("verified", "shuttle, stepped".to_owned())];
+        assert_eq!(of_name, expected);
     }
 
     #[test]

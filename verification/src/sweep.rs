@@ -55,7 +55,12 @@ impl SiteResult {
 }
 
 /// The sources whose sites are weakened, by the end of their path.
-const SOURCES: [(&str, &str); 14] = [
+const SOURCES: [(&str, &str); 16] = [
+    ("services/src/activity.rs", include_str!("../../core/services/src/activity.rs")),
+    (
+        "services/src/supervision/inject.rs",
+        include_str!("../../core/services/src/supervision/inject.rs"),
+    ),
     ("sync/src/notifier.rs", include_str!("../../core/sync/src/notifier.rs")),
     ("sync/src/notifier/task.rs", include_str!("../../core/sync/src/notifier/task.rs")),
     ("sync/src/oneshot.rs", include_str!("../../core/sync/src/oneshot.rs")),
@@ -114,26 +119,31 @@ pub fn sweep(workers: usize) -> (Vec<SiteResult>, Vec<Unvisited>) {
 /// Lines of a statement between the place that the compiler names and one of its orderings.
 const REACH: u32 = 4;
 
+/// Returns the lines of code of a source, imports and unit tests apart, with their numbers.
+fn code(text: &str) -> impl Iterator<Item = (&str, u32)> {
+    let before_tests = text.lines().take_while(|line| *line != "#[cfg(test)]");
+    let lines = before_tests.zip(1..).map(|(line, number)| (line.trim(), number));
+    lines.filter(|(line, _)| !line.starts_with("//") && !line.starts_with("use "))
+}
+
+/// Returns whether a line of code names an ordering above `Relaxed`.
+fn is_strong(line: &str) -> bool {
+    let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.any(|word| ["Acquire", "Release", "AcqRel", "SeqCst"].contains(&word))
+}
+
 /// Returns the lines of the sources that name an ordering above `Relaxed` and belong to no visited
 /// site.
 fn unvisited(visits: &BTreeMap<Site, Vec<Scenario>>) -> Vec<Unvisited> {
-    let strong = ["Acquire", "Release", "AcqRel", "SeqCst"];
-    let names = |line: &str| {
-        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        words.any(|word| strong.contains(&word))
-    };
     let mut found = Vec::new();
     for (file, text) in SOURCES {
-        let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
-        for (line, number) in code.zip(1..) {
-            let line = line.trim();
-            let is_code = !line.starts_with("//") && !line.starts_with("use ");
+        for (line, number) in code(text) {
             let visited = || {
                 visits.keys().any(|site| {
                     site.file.ends_with(file) && (site.line..=site.line + REACH).contains(&number)
                 })
             };
-            if is_code && names(line) && !visited() {
+            if is_strong(line) && !visited() {
                 found.push((file, number));
             }
         }
@@ -144,10 +154,12 @@ fn unvisited(visits: &BTreeMap<Site, Vec<Scenario>>) -> Vec<Unvisited> {
 /// Returns the sites of core, each with the scenarios that visit it, the cheapest first.
 fn visits() -> BTreeMap<Site, Vec<Scenario>> {
     let mut costs = Vec::new();
-    // The running services visit every site, far from the place where a fault would show.
-    let runs_services = |protocol| matches!(protocol, "services" | "lifecycle");
-    let small =
-        |scenario: &Scenario| scenario.loom.1.is_some() && !runs_services(scenario.protocol);
+    // The running services, four threads and more, visit every site, far from the place where a
+    // fault would show.
+    let runs_services = |scenario: &Scenario| {
+        matches!(scenario.protocol, "services" | "lifecycle") && scenario.threads > 4
+    };
+    let small = |scenario: &Scenario| scenario.loom.1.is_some() && !runs_services(scenario);
     for scenario in scenarios().into_iter().filter(small) {
         let start = Instant::now();
         let sites = mutant::record(|| {
@@ -179,7 +191,7 @@ fn weaken(site: &Site, to: Option<Ordering>, visitors: &[Scenario]) -> SiteResul
     let start = Instant::now();
     let weakening = Weakening { site: site.clone(), to };
     let mut result = SiteResult {
-        file: site.file.rfind("core/sync").map_or(site.file, |start| &site.file[start..]),
+        file: site.file.rfind("core/").map_or(site.file, |start| &site.file[start..]),
         line: site.line,
         column: site.column,
         operation: site.operation,
@@ -203,7 +215,7 @@ fn weaken(site: &Site, to: Option<Ordering>, visitors: &[Scenario]) -> SiteResul
             Outcome::Truncated { by } => {
                 result.truncated = Some(format!("{}: {by}", scenario.name));
             }
-            Outcome::Violated { counterexample } => {
+            Outcome::Violated { counterexample, .. } => {
                 result.killed_by = Some(scenario.name);
                 result.failure = counterexample.lines().next().map(str::to_owned);
                 break;
@@ -231,4 +243,49 @@ fn reason(site: &Site) -> Option<String> {
     let comment = comment.collect::<Vec<_>>().join(" ");
     let (_, reason) = comment.split_once(MARK)?;
     Some(reason.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::{SOURCES, code, is_strong};
+
+    /// Returns the Rust files of a folder, tests apart.
+    fn sources(folder: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).expect("a folder of core") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                found.extend(sources(&path));
+            } else if path.extension().is_some_and(|kind| kind == "rs")
+                && !path.ends_with("tests.rs")
+            {
+                found.push(path);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_source_with_an_ordering_above_relaxed_is_swept() {
+        // The crates that are generic over the primitives. `std_backend.rs` is the primitives of
+        // production themselves, which no engine runs.
+        let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core");
+        let mut swept = 0;
+        for path in ["sync/src", "services/src"].iter().flat_map(|krate| sources(&core.join(krate)))
+        {
+            let text = fs::read_to_string(&path).expect("source in UTF-8");
+            let strong = code(&text).any(|(line, _)| is_strong(line));
+            let listed = SOURCES.iter().any(|(end, _)| path.ends_with(end));
+            assert!(
+                listed || !strong || path.ends_with("std_backend.rs"),
+                "{} is not in SOURCES",
+                path.display()
+            );
+            swept += usize::from(listed);
+        }
+        assert_eq!(swept, SOURCES.len());
+    }
 }

@@ -13,28 +13,31 @@ use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Ordering, Primitives};
 
 /// The number of messages under way.
-pub(crate) struct Activity<P: Primitives> {
+pub struct Activity<P: Primitives> {
     busy: P::AtomicUsize,
     idle: EventNotifier<P>,
 }
 
 impl<P: Primitives> Activity<P> {
-    pub(crate) fn new() -> P::Arc<Self> {
+    /// Returns a count of none.
+    pub fn new() -> P::Arc<Self> {
         P::arc(Self { busy: P::AtomicUsize::new(0), idle: EventNotifier::new() })
     }
 
     /// Blocks until no message is under way; the handler of the last one wakes it.
-    pub(crate) fn rest(&self) {
+    pub fn rest(&self) {
         // ORDERING: pairs with the release in `Busy::drop`.
         self.idle.wait_until(|| (self.busy.load(Ordering::Acquire) == 0).then_some(()));
     }
 }
 
 /// Proof that something is under way.
-pub(crate) struct Busy<P: Primitives>(P::Arc<Activity<P>>);
+pub struct Busy<P: Primitives>(P::Arc<Activity<P>>);
 
 impl<P: Primitives> Busy<P> {
-    pub(crate) fn new(activity: &P::Arc<Activity<P>>) -> Self {
+    /// Counts one more message as under way, until the drop.
+    #[must_use]
+    pub fn new(activity: &P::Arc<Activity<P>>) -> Self {
         // ORDERING: relaxed; whoever creates one holds another, or has not called `rest` yet.
         activity.busy.fetch_add(1, Ordering::Relaxed);
         Self(activity.clone())

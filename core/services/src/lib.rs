@@ -7,7 +7,7 @@
 //! [`toy::Toy`].
 #![forbid(unsafe_code)]
 
-mod activity;
+pub mod activity;
 pub mod blocksmith;
 mod bounded;
 pub mod clearance;

@@ -76,6 +76,9 @@ pub struct State {
     pub(super) committed: BTreeSet<ToyRoot>,
     /// Blocks that were checked, cleared or imported before they might.
     pub(super) too_early: BTreeSet<ToyRoot>,
+    /// Blocks that were handed to the Rewinder, by root and signature, and those handed over again.
+    pub(super) checked: BTreeSet<(ToyRoot, bool)>,
+    pub(super) checked_again: BTreeSet<ToyRoot>,
     /// Cleared blocks that the fork choice did not take.
     pub(super) missing: BTreeSet<ToyRoot>,
     /// Tasks that a lane refused.
@@ -139,6 +142,8 @@ impl Pipeline {
             query_answers: vec![0; scenario.queries.len()],
             committed: BTreeSet::from([0]),
             too_early: BTreeSet::new(),
+            checked: BTreeSet::new(),
+            checked_again: BTreeSet::new(),
             missing: BTreeSet::new(),
             refused: 0,
         }
@@ -198,6 +203,13 @@ impl Pipeline {
                         self.divert(state, id, item);
                         return;
                     }
+                    if let Item::Block(block) = item.item()
+                        && self.has(Fault::CopiesAreChecked)
+                        && state.checked.contains(&(block.root, block.signed))
+                    {
+                        let copy = Requester::Quarantine(quarantine::RequestId::MAX);
+                        self.hand_over(state, copy, Job::Block(*block));
+                    }
                     quarantine::Event::Submit { id, item }
                 }
                 ToQuarantine::Tick { slot } => {
@@ -233,6 +245,19 @@ impl Pipeline {
         state.quarantine.work.extend(effects.into_iter().map(QuarantineWork::Machine));
     }
 
+    /// Gives an item to the Rewinder.
+    fn hand_over(&self, state: &mut State, requester: Requester, job: Job<Toy>) {
+        if let Job::Block(block) = &job {
+            if !state.committed.contains(&block.parent) {
+                state.too_early.insert(block.root);
+            }
+            if !state.checked.insert((block.root, block.signed)) {
+                state.checked_again.insert(block.root);
+            }
+        }
+        self.submit_task(state, Task { job, requester, trail: None });
+    }
+
     fn carry_out(&self, state: &mut State, work: QuarantineWork) {
         let effect = match work {
             QuarantineWork::TellSlot(slot) => {
@@ -243,13 +268,7 @@ impl Pipeline {
         };
         match effect {
             quarantine::Effect::Check { request, job } => {
-                if let Job::Block(block) = &job
-                    && !state.committed.contains(&block.parent)
-                {
-                    state.too_early.insert(block.root);
-                }
-                let requester = Requester::Quarantine(request);
-                self.submit_task(state, Task { job, requester, trail: None });
+                self.hand_over(state, Requester::Quarantine(request), job);
             }
             quarantine::Effect::ClearBlock { request, block, timely } => {
                 let message = ToClearance::Block { request, block, timely };

@@ -35,6 +35,9 @@ pub(super) fn all() -> Vec<Property<Pipeline>> {
                 .all(|(answers, (_, allowed))| answers.iter().all(|word| allowed.contains(word)))
         }),
         Property::always("parent first", |_: &Pipeline, state: &State| state.too_early.is_empty()),
+        Property::always("checked once", |_: &Pipeline, state: &State| {
+            state.checked_again.is_empty()
+        }),
         Property::always("imported", |_: &Pipeline, state: &State| state.missing.is_empty()),
         Property::always("nobody stranded", nobody_stranded),
         Property::always("bounded queues", bounded_queues),

@@ -10,7 +10,7 @@ use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot};
 use super::pipeline::Pipeline;
 use crate::explore::judge;
 use crate::hazard::{self, Hazard};
-use crate::verdict::Verdict;
+use crate::verdict::{Breaks, Verdict};
 
 /// A fault in the wiring between the machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +33,8 @@ pub enum Fault {
     BatchAnswersFirst,
     /// An invalid attestation gives its answer to those that are verified with it.
     BatchCondemned,
+    /// A copy of a block that is known goes to the Rewinder as well.
+    CopiesAreChecked,
 }
 
 /// An instance of the composition.
@@ -80,7 +82,7 @@ pub struct Twin {
     /// Name of the scenario.
     pub scenario: &'static str,
     /// The properties of which one must be reported.
-    pub violates: &'static [&'static str],
+    pub violates: &'static [Breaks],
 }
 
 impl Twin {
@@ -101,63 +103,82 @@ pub const TWINS: &[Twin] = &[
         hazard: &hazard::R3,
         claim: "the HotDB waits for a worker while all workers wait for the HotDB",
         scenario: "invalid",
-        violates: &["no deadlock"],
+        violates: &[Breaks::Property("no deadlock")],
     },
     Twin {
         fault: Fault::NoErrorReply,
         hazard: &hazard::R4,
         claim: "two requests for an unknown root stop two workers",
         scenario: "queries",
-        violates: &["no deadlock"],
+        violates: &[Breaks::Property("no deadlock")],
     },
     Twin {
         fault: Fault::VerdictBeforeCommit,
         hazard: &hazard::R6,
         claim: "a child is released whose parent is not in the HotDB",
         scenario: "chain",
-        violates: &["parent first"],
+        violates: &[Breaks::Property("parent first")],
     },
     Twin {
         fault: Fault::LookUpThenPark,
         hazard: &hazard::Q1,
         claim: "a child is parked after its parent's verdict and nobody releases it",
         scenario: "chain",
-        violates: &["one verdict each", "nobody stranded", "no deadlock"],
+        violates: &[
+            Breaks::Property("one verdict each"),
+            Breaks::Property("nobody stranded"),
+            Breaks::Property("no deadlock"),
+        ],
     },
     Twin {
         fault: Fault::NoCascade,
         hazard: &hazard::Q4,
         claim: "the child of an invalid block waits for ever",
         scenario: "invalid",
-        violates: &["one verdict each", "nobody stranded", "no deadlock"],
+        violates: &[
+            Breaks::Property("one verdict each"),
+            Breaks::Property("nobody stranded"),
+            Breaks::Property("no deadlock"),
+        ],
     },
     Twin {
         fault: Fault::NoReservedSlots,
         hazard: &hazard::M8,
         claim: "full mailboxes whose senders wait for one another",
         scenario: "siblings",
-        violates: &["no deadlock"],
+        violates: &[Breaks::Property("no deadlock")],
     },
     Twin {
         fault: Fault::TwoClocks,
         hazard: &hazard::C5,
         claim: "a block that the Quarantine takes to be of this slot is of the future to the fork choice",
         scenario: "slots",
-        violates: &["imported"],
+        violates: &[Breaks::Property("imported")],
     },
     Twin {
         fault: Fault::BatchAnswersFirst,
         hazard: &hazard::Q10,
         claim: "of attestations that are verified together only the first is answered",
         scenario: "batch",
-        violates: &["one verdict each", "nobody stranded", "no deadlock"],
+        violates: &[
+            Breaks::Property("one verdict each"),
+            Breaks::Property("nobody stranded"),
+            Breaks::Property("no deadlock"),
+        ],
     },
     Twin {
         fault: Fault::BatchCondemned,
         hazard: &hazard::Q2,
         claim: "an invalid attestation condemns those that are verified with it",
         scenario: "batch",
-        violates: &["right verdicts"],
+        violates: &[Breaks::Property("right verdicts")],
+    },
+    Twin {
+        fault: Fault::CopiesAreChecked,
+        hazard: &hazard::Q5,
+        claim: "a block that comes twice is checked twice",
+        scenario: "duplicates",
+        violates: &[Breaks::Property("checked once")],
     },
 ];
 

@@ -8,7 +8,7 @@ use stateright::{Model, Property};
 
 use crate::explore::judge;
 use crate::hazard::{self, Hazard};
-use crate::verdict::Verdict;
+use crate::verdict::{Breaks, Verdict};
 
 /// A search that generates more states than this is truncated.
 const MAX_STATES: usize = 3_000_000;
@@ -73,7 +73,7 @@ pub struct Twin {
     /// Place of the scenario in [`SCENARIOS`].
     pub scenario: usize,
     /// The properties of which one is reported.
-    pub violates: &'static [&'static str],
+    pub violates: &'static [Breaks],
 }
 
 /// Every scenario.
@@ -111,35 +111,35 @@ pub const TWINS: &[Twin] = &[
         hazard: &hazard::L2,
         claim: "the mailbox is made by its thread: what is sent before has no answer",
         scenario: 0,
-        violates: &["answered once"],
+        violates: &[Breaks::Property("answered once")],
     },
     Twin {
         fault: Fault::RepliesFreedAtTheStop,
         hazard: &hazard::L3,
         claim: "reply slots are freed while the lower service holds them",
         scenario: 0,
-        violates: &["answered once", "no deadlock"],
+        violates: &[Breaks::Property("answered once"), Breaks::Property("no deadlock")],
     },
     Twin {
         fault: Fault::ConsumerStopsFirst,
         hazard: &hazard::L4,
         claim: "the lower service is stopped before the one that sends to it",
         scenario: 0,
-        violates: &["nothing queued is lost"],
+        violates: &[Breaks::Property("nothing queued is lost")],
     },
     Twin {
         fault: Fault::NobodyIsAnswered,
         hazard: &hazard::L5,
         claim: "the requester of a lost message is not answered",
         scenario: 0,
-        violates: &["answered once", "no deadlock"],
+        violates: &[Breaks::Property("answered once"), Breaks::Property("no deadlock")],
     },
     Twin {
         fault: Fault::PoisonIsRetried,
         hazard: &hazard::L6,
         claim: "the successor tries the poisoned message again",
         scenario: 1,
-        violates: &["not retried"],
+        violates: &[Breaks::Property("not retried")],
     },
 ];
 

@@ -3,7 +3,8 @@
 //! **Contract.** Each service is a process with one mailbox, and does one thing at a time: it asks,
 //! or it takes a message and passes it on. While it holds a message for which the next mailbox has
 //! no room, it waits, and does nothing else. The mailboxes are bounded FIFOs; that the channels
-//! are, is shown elsewhere, of the code itself.
+//! are, is shown elsewhere, of the code itself. No code of core runs here: the model is about the
+//! order of waits alone.
 //!
 //! ```text
 //!   0 ──ask──> 1 ──> .. ──> k-1        sends that wait: down the order only

@@ -6,7 +6,7 @@ use stateright::{Model, Property};
 
 use crate::explore::judge;
 use crate::hazard::{self, Hazard};
-use crate::verdict::Verdict;
+use crate::verdict::{Breaks, Verdict};
 
 /// A search that generates more states than this is truncated.
 const MAX_STATES: usize = 3_000_000;
@@ -58,7 +58,7 @@ pub struct Twin {
     /// Place of the scenario in [`SCENARIOS`].
     pub scenario: usize,
     /// The property that is reported.
-    pub violates: &'static str,
+    pub violates: &'static [Breaks],
 }
 
 /// Every scenario: more slots than a mailbox has room, so that senders do wait, and as many
@@ -66,7 +66,7 @@ pub struct Twin {
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "two_of_one",
-        claim: "two services, mailboxes of one: no deadlock, every request is answered",
+        claim: "two services in the abstract, mailboxes of one: no deadlock, every request is answered",
         services: 2,
         capacity: 1,
         slots: 3,
@@ -75,7 +75,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "two_of_two",
-        claim: "two services, mailboxes of two: no deadlock, every request is answered",
+        claim: "two services in the abstract, mailboxes of two: no deadlock, every request is answered",
         services: 2,
         capacity: 2,
         slots: 4,
@@ -84,7 +84,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "three_of_one",
-        claim: "three services, mailboxes of one: no deadlock, every request is answered",
+        claim: "three services in the abstract, mailboxes of one: no deadlock, every request is answered",
         services: 3,
         capacity: 1,
         slots: 3,
@@ -93,7 +93,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "three_of_two",
-        claim: "three services, mailboxes of two: no deadlock, every request is answered",
+        claim: "three services in the abstract, mailboxes of two: no deadlock, every request is answered",
         services: 3,
         capacity: 2,
         slots: 4,
@@ -110,7 +110,7 @@ pub const TWINS: &[Twin] = &[
         hazard: &hazard::M8,
         claim: "two services whose sends wait for each other's mailbox",
         scenario: 0,
-        violates: "no deadlock",
+        violates: &[Breaks::Property("no deadlock")],
     },
     Twin {
         fault: Fault::SendsRoundTheRing,
@@ -118,7 +118,7 @@ pub const TWINS: &[Twin] = &[
         hazard: &hazard::M8,
         claim: "three services whose sends wait round the ring; a larger mailbox only puts it off",
         scenario: 3,
-        violates: "no deadlock",
+        violates: &[Breaks::Property("no deadlock")],
     },
     Twin {
         fault: Fault::AnswersInTheMailbox,
@@ -126,7 +126,7 @@ pub const TWINS: &[Twin] = &[
         hazard: &hazard::M8,
         claim: "answers wait for room in the mailbox of a service that waits to ask",
         scenario: 2,
-        violates: "no deadlock",
+        violates: &[Breaks::Property("no deadlock")],
     },
     Twin {
         fault: Fault::Unbounded,
@@ -134,7 +134,7 @@ pub const TWINS: &[Twin] = &[
         hazard: &hazard::M7,
         claim: "mailboxes without a bound: no deadlock, and no limit to what they hold",
         scenario: 0,
-        violates: "bounded",
+        violates: &[Breaks::Property("bounded")],
     },
     Twin {
         fault: Fault::NoSlotReserved,
@@ -142,7 +142,7 @@ pub const TWINS: &[Twin] = &[
         hazard: &hazard::M8,
         claim: "a service asks without a slot for the answer, which is dropped",
         scenario: 1,
-        violates: "no deadlock",
+        violates: &[Breaks::Property("no deadlock")],
     },
 ];
 

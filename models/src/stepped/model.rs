@@ -13,7 +13,7 @@ use stateright::{Model, Property};
 use super::operation::{Operation, mix};
 use super::runtime::{Execution, file_name, with};
 use super::world::{Choice, Line, Status, Step};
-use crate::verdict::{Engine, Outcome, Verdict};
+use crate::verdict::{Engine, Outcome, Verdict, Violation};
 
 /// How far an exploration goes; part of the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -289,7 +289,11 @@ pub fn check(scenario: fn(), limits: Limits) -> Verdict {
     let found = crate::explore::explore(model, limits.max_states);
     let outcome = if let Some((property, steps)) = &found.violation {
         let (state, _) = steps.last().expect("a path has a state");
-        Outcome::Violated { counterexample: counterexample(property, state) }
+        let violation = match &state.rest {
+            Rest::Panicked(panic) => Violation::Panic(panic.clone()),
+            _ => Violation::Deadlock,
+        };
+        Outcome::Violated { violation, counterexample: counterexample(property, state) }
     } else if statistics.visible_destructor.load(Ordering::Relaxed) && !limits.handle_steps {
         return check(scenario, Limits { handle_steps: true, ..limits });
     } else if found.stopped {

@@ -4,8 +4,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use blocksmith_models::catalogue::{
-    Expected, ExploreError, check_explorable, checks, explorable, explore,
+    Breaks, Check, Expected, ExploreError, check_explorable, checks, explorable, explore,
 };
+
+/// Returns the check of that id.
+fn check(id: &str) -> Check {
+    checks().into_iter().find(|check| check.id == id).expect("there is such a check")
+}
 
 #[test]
 fn identifiers_are_unique_and_every_violation_that_is_expected_is_a_named_hazard() {
@@ -14,7 +19,7 @@ fn identifiers_are_unique_and_every_violation_that_is_expected_is_a_named_hazard
     let ids: BTreeSet<_> = checks.iter().map(|check| check.id.clone()).collect();
     assert_eq!(ids.len(), checks.len());
     for check in &checks {
-        assert_eq!(check.expected == Expected::Violated, check.hazard.is_some(), "{}", check.id);
+        assert_eq!(check.expected.is_violated(), check.hazard.is_some(), "{}", check.id);
         let parts: Vec<_> = check.id.split('.').collect();
         assert_eq!((parts.len(), parts[0], parts[2]), (3, check.protocol, check.engine.name()));
     }
@@ -31,7 +36,46 @@ fn checks_run_what_they_name() {
         let checks = checks();
         let check = checks.iter().find(|check| check.id == id).unwrap();
         let verdict = (check.run)();
-        assert_eq!((verdict.word(), verdict.engine), (check.expected.word(), check.engine), "{id}");
+        assert_eq!((check.difference(&verdict), verdict.engine), (None, check.engine), "{id}");
+    }
+}
+
+#[test]
+fn a_twin_that_breaks_another_property_is_not_as_expected() {
+    // The verdict that leaves before the commit breaks the order of parents, and is compared with
+    // an entry that names another property, one that names a deadlock, and the right one.
+    let mut check = check("services.chain_r6.stateright");
+    let verdict = (check.run)();
+    assert_eq!(check.difference(&verdict), None);
+    for wrong in [Breaks::Property("one verdict each"), Breaks::Deadlock, Breaks::Panic("parent")] {
+        check.expected = Expected::Violated(Box::leak(Box::new([wrong])));
+        assert!(!check.is_as_expected(&verdict), "{wrong}");
+        assert_eq!(
+            check.difference(&verdict),
+            Some(format!("violated by property \"parent first\", expected violated by {wrong}"))
+        );
+    }
+    check.expected = Expected::Verified;
+    assert_eq!(check.difference(&verdict), Some("violated, expected verified".to_owned()));
+}
+
+#[test]
+fn another_number_of_states_is_not_as_expected() {
+    // A ring of 37 states against an entry that pins 38, and one that pins none.
+    let mut check = check("ring.two_of_one.stateright");
+    let verdict = (check.run)();
+    assert_eq!((check.states, check.difference(&verdict)), (Some(37), None));
+    check.states = Some(38);
+    assert_eq!(check.difference(&verdict), Some("37 states, expected 38".to_owned()));
+    check.states = None;
+    assert!(check.is_as_expected(&verdict));
+}
+
+#[test]
+fn every_model_and_specification_that_holds_pins_its_number_of_states() {
+    // Reads the list; the checks compare the number with what they visit.
+    for check in checks().iter().filter(|check| !check.expected.is_violated()) {
+        assert!(check.states.is_some(), "{}", check.id);
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) struct Arguments {
     /// How far the checks of linearizability look; `ci` if not given.
     #[arg(long, value_enum)]
     depth: Option<DepthArgument>,
-    /// Weaken every ordering and fence of sync, one at a time, instead; list killed and survived.
+    /// Weaken every ordering and fence of core, one at a time, instead; list killed and survived.
     #[arg(long, conflicts_with_all = ["protocol", "engine", "id", "depth"])]
     mutants: bool,
     /// Checks that run at the same time, 1 to 64; as many as there are processors if not given.
@@ -131,7 +131,14 @@ struct Row {
     protocol: &'static str,
     engine: Engine,
     expected: &'static str,
+    /// The properties of which one must break; none for a check that must hold.
+    expected_violations: Vec<String>,
+    /// The number of states that must be visited, where it is pinned.
+    expected_states: Option<u64>,
     verdict: &'static str,
+    violation: Option<String>,
+    /// In what the verdict differs from the expected one.
+    difference: Option<String>,
     bounds: BTreeMap<&'static str, String>,
     states: Option<u64>,
     executions: Option<u64>,
@@ -161,7 +168,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut worst = EXIT_OK;
     println!("{:<58} {:<8} {:>7}  verdict", "check", "expected", "seconds");
     in_order(&checks, jobs(arguments), |check, verdict, seconds| {
-        let mark = if check.is_as_expected(&verdict) { "" } else { "  <-- NOT AS EXPECTED" };
+        let difference = check.difference(&verdict);
+        let mark =
+            difference.map_or(String::new(), |what| format!("  <-- NOT AS EXPECTED: {what}"));
         println!("{:<58} {:<8} {seconds:>7.1}  {verdict}{mark}", check.id, check.expected.word());
         if arguments.counterexamples || !mark.is_empty() {
             print_counterexample(&verdict);
@@ -170,7 +179,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         suite.add_test_case(test_case(check, &verdict, seconds));
         rows.push(row(check, verdict, seconds));
     });
-    let as_expected = rows.iter().filter(|row| row.expected == row.verdict).count();
+    let as_expected = rows.iter().filter(|row| row.difference.is_none()).count();
     let twins = rows.iter().filter(|row| row.expected == "violated").count();
     println!("{as_expected} of {} as expected; {twins} of them must-fail twins", rows.len());
     if let Some(report) = report {
@@ -187,12 +196,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
 /// A check as a test case: it passes if the verdict is the one expected. The verdict with its
 /// bounds is in the standard output of the case, and its counterexample, twins' included.
 fn test_case(check: &Check, verdict: &Verdict, seconds: f64) -> TestCase {
-    let status = if check.is_as_expected(verdict) {
-        TestCaseStatus::success()
-    } else {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_message(format!("{}, expected {}", verdict.word(), check.expected.word()));
-        status
+    let status = match check.difference(verdict) {
+        None => TestCaseStatus::success(),
+        Some(difference) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(difference);
+            status
+        }
     };
     let mut case = TestCase::new(check.id.clone(), status);
     case.set_classname(format!("blocksmith.{}", check.protocol));
@@ -291,7 +301,11 @@ fn row(check: &Check, verdict: Verdict, seconds: f64) -> Row {
         protocol: check.protocol,
         engine: check.engine,
         expected: check.expected.word(),
+        expected_violations: check.expected.breaks().iter().map(ToString::to_string).collect(),
+        expected_states: check.states,
         verdict: verdict.word(),
+        violation: verdict.violation().map(ToString::to_string),
+        difference: check.difference(&verdict),
         states: verdict.states,
         executions: verdict.executions,
         bounds: verdict.bounds,
@@ -300,7 +314,7 @@ fn row(check: &Check, verdict: Verdict, seconds: f64) -> Row {
 }
 
 fn mutants(jobs: usize, report: Option<Report>) -> Result<u8, Failure> {
-    eprintln!("weakening every ordering of core/sync, one at a time, under loom");
+    eprintln!("weakening every ordering of core, one at a time, under loom");
     let (results, unvisited) = sweep::sweep(jobs);
     for site in &results {
         let place = format!("{}:{}:{}", site.file, site.line, site.column);

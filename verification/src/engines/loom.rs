@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use blocksmith_models::thrown;
-use blocksmith_models::verdict::{Engine, Outcome, Verdict};
+use blocksmith_models::verdict::{Engine, Outcome, Verdict, Violation};
 use blocksmith_sync::{
     Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
 };
@@ -388,7 +388,7 @@ pub fn check(
         Err(panic) if panic.message.contains("maximum number of branches") => {
             Outcome::Truncated { by: format!("max_branches {}", bounds.max_branches) }
         }
-        Err(panic) => Outcome::Violated { counterexample: counterexample(&panic, executions) },
+        Err(panic) => violated(&panic, executions),
     };
     let words = |preemptions| match preemptions {
         None => "unbounded".to_owned(),
@@ -463,16 +463,23 @@ fn explore(
     (executions.load(Relaxed), result)
 }
 
-fn counterexample(panic: &Panic, execution: u64) -> String {
-    let message = panic.message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let property = if message.starts_with("deadlock") {
-        "no deadlock: every thread that is left sleeps for ever".to_owned()
-    } else if message.contains("Causality violation") {
-        format!("no data race: {}", panic.message.split_whitespace().collect::<Vec<_>>().join(" "))
-    } else if message.contains("leaked") {
-        format!("nothing is leaked: {message}")
+/// Returns the property that loom's panic reports, and the execution that breaks it.
+fn violated(panic: &Panic, execution: u64) -> Outcome {
+    let message = panic.message.trim_start();
+    let words = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let leaked = ["Allocation leaked.", "Arc leaked.", "Messages leaked."];
+    let (violation, property) = if message.starts_with("deadlock; threads") {
+        let property = "no deadlock: every thread that is left sleeps for ever".to_owned();
+        (Violation::Deadlock, property)
+    } else if message.starts_with("Causality violation") {
+        (Violation::DataRace, format!("no data race: {words}"))
+    } else if leaked.iter().any(|kind| message.starts_with(kind)) {
+        (Violation::Leak, format!("nothing is leaked: {words}"))
     } else {
-        format!("no panic: {message} ({})", panic.at)
+        let line = message.lines().next().unwrap_or_default();
+        (Violation::Panic(message.to_owned()), format!("no panic: {line} ({})", panic.at))
     };
-    format!("{property}\nin execution {execution}:\n{}", trace::take_steps())
+    let steps = trace::take_steps();
+    let counterexample = format!("{property}\nin execution {execution}:\n{steps}");
+    Outcome::Violated { violation, counterexample }
 }

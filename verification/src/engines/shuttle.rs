@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use blocksmith_models::thrown;
-use blocksmith_models::verdict::{Engine, Outcome, Verdict};
+use blocksmith_models::verdict::{Engine, Outcome, Verdict, Violation};
 use blocksmith_sync::{
     Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
 };
@@ -277,6 +277,11 @@ pub fn check(
             Outcome::Truncated { by: format!("max_steps {MAX_STEPS}") }
         }
         Err(panic) => Outcome::Violated {
+            violation: if panic.message.starts_with("deadlock!") {
+                Violation::Deadlock
+            } else {
+                Violation::Panic(panic.message.clone())
+            },
             counterexample: format!(
                 "no deadlock, no panic: {} ({})\nscheduler {scheduler}, seed {:#x}, execution \
                  {executions}:\n{}",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use blocksmith_models::verdict::{Engine, Outcome, Verdict};
+use blocksmith_models::verdict::{Engine, Outcome, Verdict, Violation};
 
 use super::trace;
 
@@ -22,9 +22,11 @@ pub fn check(scenario: fn(), threads: usize, iterations: usize) -> Verdict {
     let outcome = match result.recv_timeout(PATIENCE) {
         Ok(Ok(())) => Outcome::Verified,
         Ok(Err(panic)) => Outcome::Violated {
+            violation: Violation::Panic(panic.message.clone()),
             counterexample: format!("no panic: {} ({})", panic.message, panic.at),
         },
         Err(_) => Outcome::Violated {
+            violation: Violation::Deadlock,
             counterexample: format!("no deadlock: not done after {} s", PATIENCE.as_secs()),
         },
     };

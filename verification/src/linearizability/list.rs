@@ -1,6 +1,6 @@
 //! The families of client programs, as checks of the catalogue.
 
-use blocksmith_models::catalogue::{Check, Expected};
+use blocksmith_models::catalogue::{Breaks, Check, Expected};
 use blocksmith_models::hazard::{self, Hazard};
 use blocksmith_models::verdict::Engine;
 use blocksmith_sync::OnFull;
@@ -9,7 +9,7 @@ use super::faulty::{self, Fault, Faulty};
 use super::program::{Calls, Shape};
 use super::spec::Granularity::{self, AtOnce, InSteps, Latest};
 use super::subjects::{ONE_SHOT, OneShot, Subject, TASKS, THREADS, WATCH, Watch};
-use super::{Family, Runner, check};
+use super::{Family, LINEARIZABLE, Runner, check};
 use crate::catalogue::Depth;
 use crate::channel::{Mailbox, Mpmc, Spsc};
 
@@ -39,6 +39,9 @@ const fn two_senders(calls: usize, in_all: usize) -> Shape {
 const fn two_receivers(calls: usize, in_all: usize) -> Shape {
     Shape { receivers: 2, ..pair(calls, in_all) }
 }
+
+/// What a faulty channel must break.
+const NOT_LINEARIZABLE: Expected = Expected::Violated(&[Breaks::Property(LINEARIZABLE)]);
 
 /// What a check says besides its family.
 #[derive(Clone, Copy)]
@@ -88,6 +91,7 @@ impl Head {
             hazard: self.hazard,
             engine,
             expected: self.expected,
+            states: None,
             run: Box::new(move || check(&family)),
         };
         Entry { check, size: Box::new(size) }
@@ -262,7 +266,7 @@ fn faults() -> Vec<Entry> {
         let (subject, calls) = (Faulty(fault), faulty::CALLS);
         head.check(Family { subject, calls, granularity, shapes, capacities, policies, runner })
     };
-    let twin = |name, claim, hazard| Head { name, claim, hazard, expected: Expected::Violated };
+    let twin = |name, claim, hazard| Head { name, claim, hazard, expected: NOT_LINEARIZABLE };
     let sample = Runner::Shuttle(200);
     let none = Head {
         name: "a_locked_queue",

@@ -54,7 +54,7 @@ pub mod subjects;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use blocksmith_models::verdict::{Engine, Outcome, Verdict};
+use blocksmith_models::verdict::{Engine, Outcome, Verdict, Violation};
 use blocksmith_sync::Ordering::{Acquire, Release};
 use blocksmith_sync::{Atomic, Join, OnFull, Primitives};
 
@@ -241,6 +241,9 @@ impl<S: Subject> Family<S> {
     }
 }
 
+/// The property that a history breaks which is none of the specification's.
+const LINEARIZABLE: &str = "every history is one of a bounded FIFO with close";
+
 /// Runs every program of a family; the first that is refuted, or stopped by a limit, is the last.
 /// Blocks until done.
 #[must_use]
@@ -260,8 +263,13 @@ pub fn check<S: Subject>(family: &Family<S>) -> Verdict {
             Outcome::Truncated { by } => {
                 outcome = Outcome::Truncated { by: format!("{by}, in {}", judge.program()) };
             }
-            Outcome::Violated { counterexample } => {
-                outcome = Outcome::Violated { counterexample: explain(&judge, &counterexample) };
+            Outcome::Violated { violation, counterexample } => {
+                let violation = match judge.table() {
+                    Some(_) => Violation::Property(LINEARIZABLE.to_owned()),
+                    None => violation,
+                };
+                let counterexample = explain(&judge, &counterexample);
+                outcome = Outcome::Violated { violation, counterexample };
             }
         }
         break;
@@ -301,7 +309,7 @@ fn explain(judge: &Judge, counterexample: &str) -> String {
     let program = judge.program();
     match judge.table() {
         Some(table) => format!(
-            "every history is one of a bounded FIFO with close: this one has no such order\n\
+            "{LINEARIZABLE}: this one has no such order\n\
              {program}\n{table}{rest}"
         ),
         None => format!("{first}\n{program}\n{rest}"),

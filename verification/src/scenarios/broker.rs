@@ -70,20 +70,27 @@ pub fn changes_are_told_in_order<P: Primitives>() {
     assert_eq!(last, broker.snapshot().level);
 }
 
-/// The depth moves between the thresholds of a level while somebody samples: the level stays.
+/// The load rises, moves between the thresholds while somebody samples, and ends: the level rises
+/// once, holds, and ends once.
 pub fn no_flapping<P: Primitives>() {
     let mut limits = at_once();
     limits.thresholds = [Threshold { rise: 900, fall: 100 }; 3];
     let (broker, depth) = watched::<P>(limits);
+    depth.store(9, Relaxed);
+    assert_eq!(broker.observe().map(|change| change.to), Some(Level::Critical), "it rises");
+    let load = depth.clone();
     let thread = P::spawn("load", move || {
-        for next in [8, 2, 8] {
-            depth.store(next, Relaxed);
+        for next in [2, 8, 1] {
+            load.store(next, Relaxed);
         }
     });
     for _ in 0..3 {
-        assert_eq!(broker.observe(), None);
+        assert_eq!(broker.observe(), None, "the level flaps");
     }
     join(thread);
+    assert_eq!((broker.observe(), broker.level()), (None, Level::Critical), "the level flaps");
+    depth.store(0, Relaxed);
+    assert_eq!(broker.observe().map(|change| change.to), Some(Level::Normal), "it ends");
 }
 
 /// A service ends after its first message while the second is being sent; its successor has that
@@ -131,7 +138,7 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             broker::no_flapping,
-            "a load that moves between the thresholds of a level changes nothing", Some(&hazard::B1),
+            "a level begins above one threshold, holds down to a lower one, and ends below it", Some(&hazard::B1),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
         },
         scenario! {

@@ -154,6 +154,36 @@ pub fn close_races_with_a_batch<P: Primitives, C: Channel>() {
     assert_eq!(join(thread), if accepted { vec![1, 2] } else { vec![] });
 }
 
+/// A full channel, and senders blocked in `send`, two where there can be two. The receiver closes,
+/// stays, and receives nothing until they have ended: only the close can wake them.
+pub fn a_close_wakes_blocked_senders<P: Primitives, C: Channel>() {
+    let (sender, receiver) = open::<P, C>(1, 0);
+    assert_eq!(sender.try_send(1), Ok(None));
+    let threads: Vec<_> = (2..)
+        .zip(C::senders(sender, 2))
+        .map(|(item, sender)| {
+            P::spawn("sender", move || {
+                assert_eq!(sender.send(item), Err(SendError::Closed(item)));
+            })
+        })
+        .collect();
+    receiver.close();
+    threads.into_iter().for_each(join);
+    assert_eq!([receiver.recv(), receiver.recv()], [Ok(1), Err(Closed)]);
+}
+
+/// The same for a task that waits in `send_async`.
+pub fn a_close_wakes_a_sending_task<P: Primitives, C: Channel>() {
+    let (mut sender, receiver) = open::<P, C>(1, 0);
+    assert_eq!(sender.try_send(1), Ok(None));
+    let thread = P::spawn("sender", move || {
+        assert_eq!(block_on::<P, _>(sender.send_async(2)), Err(SendError::Closed(2)));
+    });
+    receiver.close();
+    join(thread);
+    assert_eq!([receiver.recv(), receiver.recv()], [Ok(1), Err(Closed)]);
+}
+
 /// The receiver goes while the sender sends twice into a capacity of one. The items are shared
 /// objects: loom reports one that is leaked, and the count at the end one that is dropped twice.
 pub fn the_receiver_goes<P: Primitives, C: Channel>() {
@@ -402,7 +432,7 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
         },
         scenario! {
             channel::batches_through_two_places for C,
-            "a batch larger than the channel arrives in order; each end notifies once a batch", None,
+            "a batch larger than the channel arrives in order, received in batches", None,
             threads: 2, loom: restless(of::<C, _>(1, 2, 2)), shuttle: SAMPLE, stepped: of::<C, _>(TOO_LARGE, restless_states(200_000), states(300_000)),
             std: RUNS,
         },
@@ -430,6 +460,20 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
             "a batch that meets the end is accepted or comes back, as a whole", Some(&hazard::M5),
             threads: 2, loom: restless(of::<C, _>(3, 4, 3)), shuttle: SAMPLE,
             stepped: restless_states(200_000), std: RUNS,
+        },
+        scenario! {
+            channel::a_close_wakes_blocked_senders for C,
+            "a close gives every blocked sender its item back, though nothing is received",
+            Some(&hazard::M14),
+            threads: senders, loom: restless(of::<C, _>(1, 3, 1)), shuttle: SAMPLE,
+            stepped: of::<C, _>(TOO_LARGE, restless_states(200_000), TOO_LARGE), std: RUNS,
+        },
+        scenario! {
+            channel::a_close_wakes_a_sending_task for C,
+            "a close gives a task that waits to send its item back, though nothing is received",
+            Some(&hazard::M14),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
         },
         scenario! {
             channel::the_receiver_goes for C,

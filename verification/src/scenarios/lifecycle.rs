@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blocksmith::blocksmith::{Anchor, Blocksmith, Client, Config, StopReport};
-use blocksmith::supervision::{Fault, Injection, Intensity, ServiceName, When};
+use blocksmith::supervision::{Fault, Gate, Injection, Intensity, ServiceName, When};
 use blocksmith::toy::{Toy, ToyBlock, ToyState};
 use blocksmith_models::hazard;
-use blocksmith_sync::Primitives;
+use blocksmith_sync::Ordering::Relaxed;
+use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
 use super::services::smallest;
-use super::{Scenario, preemptions};
+use super::{Scenario, preemptions, restless, restless_states};
 use crate::engines::shuttle::ShuttleBounds;
 use crate::scenario;
 
@@ -167,14 +168,40 @@ pub fn a_stop_with_queued_work<P: Primitives>() {
     assert!(words.iter().all(|word| ["ok", "fault", "shutdown"].contains(word)), "{words:?}");
 }
 
-/// The deadline of a stop may pass at any moment: who is late is named, and all the same answers.
+/// A worker is held up over a block, and will be until the stop has returned: the stop returns by
+/// its deadline all the same, and names that worker. Then the worker goes on, and all answers come.
 pub fn a_deadline_passes<P: Primitives>() {
-    let services = start::<P>(MANY, ServiceName::Rewinder, When::At(9), Fault::Panic);
+    let gate = Gate::<P>::new();
+    let stall = Fault::Stall(gate.clone());
+    let services = start::<P>(MANY, ServiceName::Rewinder, When::At(1), stall);
     let client = services.client().clone();
     let orphan = client.submit_block(ToyBlock::new(9, 8, 3), 0, 1);
-    let report = services.stop_within(Duration::from_secs(1));
+    let block = client.submit_block(ToyBlock::new(1, 0, 1), 0, 1);
+    gate.wait_for_arrival();
+    let report = services.stop_within(Duration::from_millis(2));
+    assert!(report.late.iter().any(|name| name.starts_with("rewinder")), "not late: {report}");
     assert_eq!(report.joined + report.late.len(), 4, "{report}");
+    gate.open();
     assert_eq!(orphan.wait().reason(), "shutdown");
+    assert!(["ok", "shutdown"].contains(&block.wait().reason()));
+}
+
+/// A thread comes to a gate after a relaxed store, and goes on once it is open, which is after
+/// another.
+pub fn a_gate_orders_both_sides<P: Primitives>() {
+    let gate = Gate::<P>::new();
+    let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
+    let (other, seen) = (gate.clone(), done.clone());
+    let thread = P::spawn("held up", move || {
+        seen[0].store(1, Relaxed);
+        other.pass();
+        assert_eq!(seen[1].load(Relaxed), 1, "what came before the opening is not seen");
+    });
+    gate.wait_for_arrival();
+    assert_eq!(done[0].load(Relaxed), 1, "what came before the arrival is not seen");
+    done[1].store(1, Relaxed);
+    gate.open();
+    join(thread);
 }
 
 /// Schedules of one scenario under shuttle.
@@ -235,8 +262,15 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             lifecycle::a_deadline_passes,
-            "a stop returns by its deadline, names who is late, and loses no answer", Some(&hazard::L3),
+            "a stop returns though a worker is held up, names that worker, and loses no answer",
+            Some(&hazard::L3),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        scenario! {
+            lifecycle::a_gate_orders_both_sides,
+            "what holds up a service in a test orders what is before it and after it", None,
+            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
         },
     ]
 }

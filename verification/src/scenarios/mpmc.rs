@@ -106,7 +106,7 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             mpmc::looks_share_the_items,
-            "looks without a lock race with nothing, and lose no item", Some(&hazard::M4),
+            "two receivers and a sender that do not wait share the items: none is lost, none comes twice", Some(&hazard::M4),
             threads: 3, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
         scenario! {

@@ -183,6 +183,12 @@ pub(super) fn list() -> Vec<Scenario> {
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
         },
         scenario! {
+            oneshot::the_receiver_goes,
+            "a value that its receiver leaves behind is dropped once, and no freed memory is touched",
+            Some(&hazard::M6),
+            threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(50_000), std: RUNS,
+        },
+        scenario! {
             oneshot::the_wait_may_expire,
             "after a time-out the value can still be received", None,
             threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(50_000), std: RUNS,

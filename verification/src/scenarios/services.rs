@@ -11,18 +11,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use blocksmith::activity::{Activity, Busy};
 use blocksmith::blocksmith::{
     Anchor, Blocksmith, Client, Config, NoticeReceiver, StopReport, Submission,
 };
 use blocksmith::consensus::Checkpoint;
 use blocksmith::rewinder::Lane;
+use blocksmith::supervision::{Fault, Gate, Injection, ServiceName, When};
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyRoot, ToyState};
 use blocksmith::verdict::Verdict;
 use blocksmith_models::hazard;
-use blocksmith_sync::Primitives;
+use blocksmith_sync::Ordering::Relaxed;
+use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
-use super::{Scenario, preemptions};
+use super::{Scenario, preemptions, restless, restless_states};
 use crate::engines::shuttle::ShuttleBounds;
 use crate::scenario;
 
@@ -107,6 +110,23 @@ fn child_then_parent<P: Primitives>(
         }
     };
     [child, parent]
+}
+
+/// Two messages are under way in threads of their own, each with a relaxed store by its handler:
+/// who finds that nothing is under way sees both stores.
+pub fn rest_comes_after_every_handler<P: Primitives>() {
+    let activity = Activity::<P>::new();
+    let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
+    let threads = [0, 1].map(|index| {
+        let (busy, done) = (Busy::<P>::new(&activity), done.clone());
+        P::spawn("handler", move || {
+            done[index].store(1, Relaxed);
+            drop(busy);
+        })
+    });
+    activity.rest();
+    assert!(done.iter().all(|done| done.load(Relaxed) == 1), "a handler's store is not seen");
+    threads.into_iter().for_each(join);
 }
 
 /// Starts and stops.
@@ -207,29 +227,43 @@ pub fn smallest_mailboxes<P: Primitives>() {
     stop(services, 4);
 }
 
-/// Whoever has a valid verdict can have the state, though another thread goes on submitting.
+/// The HotDB is held up over a commit, its second message. As long as it is, the block has no
+/// verdict, however often the Quarantine has turned meanwhile; afterwards the state is to be had.
 pub fn the_verdict_follows_the_commit<P: Primitives>() {
-    let services = start::<P>(smallest());
+    let gate = Gate::<P>::new();
+    let fault = Fault::<P>::Stall(gate.clone());
+    let held_up = Injection { service: ServiceName::HotDb, when: When::At(2), fault };
+    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+    let toy = Arc::new(Toy::default());
+    let Ok(services) = Blocksmith::start_with_faults(smallest(), toy, anchor, vec![held_up]) else {
+        panic!("the sizes are not zero")
+    };
     let client = services.0.client();
-    let other = client.clone();
-    let second = P::spawn("client", move || submit(&other, ToyBlock::new(2, 0, 2)).wait().class());
-    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().class(), "valid");
+    client.tick(NOW, Duration::ZERO);
+    let mut block = submit(client, ToyBlock::new(1, 0, 1));
+    gate.wait_for_arrival();
+    for _ in 0..4 {
+        assert!(client.pending().is_some());
+        assert!(block.try_wait().is_none(), "a verdict before the commit");
+    }
+    gate.open();
+    assert_eq!(block.wait().class(), "valid");
     let state = client.state_at(1, NOW, Lane::Duties).map(|state| (state.block, state.slot));
     assert_eq!(state, Ok((1, NOW)));
-    assert_eq!(join(second), "valid");
     stop(services, 4);
 }
 
-/// Two clients bring the two halves of a chain, at the same time.
+/// Two clients submit at the same time, one a valid block and one an invalid child of it.
 pub fn two_clients<P: Primitives>() {
     let services = start::<P>(smallest());
     let client = services.0.client();
     let other = client.clone();
-    let second = P::spawn("client", move || submit(&other, ToyBlock::new(2, 1, 2)).wait().class());
-    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().class(), "valid");
-    assert_eq!(join(second), "valid");
+    let child = ToyBlock::new(2, 1, 2).invalid();
+    let second = P::spawn("client", move || submit(&other, child).wait().reason());
+    let first = submit(client, ToyBlock::new(1, 0, 1)).wait().reason();
+    assert_eq!([first, join(second)], ["ok", "bad_state_root"], "the other client's verdict");
     client.rest();
-    assert_eq!(head(client), Some(2));
+    assert_eq!(head(client), Some(1));
     stop(services, 4);
 }
 
@@ -252,7 +286,8 @@ pub fn stop_answers_everything<P: Primitives>() {
     assert!(child != "ok" || parent == "ok", "a child without its parent");
 }
 
-/// Two attestations need one state while two workers look for work; the block comes last.
+/// Two attestations need one state while two workers look for work; the block comes last. A worker
+/// may be passed over for the second one until the first has loaded the state.
 pub fn attestations_wait_for_their_block<P: Primitives>() {
     let services = start_at_anchor::<P>(two_workers());
     let client = services.0.client();
@@ -342,6 +377,12 @@ const RUNS: Option<usize> = Some(200);
 pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
+            services::rest_comes_after_every_handler,
+            "who returns from `rest` sees what every handler did", None,
+            threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
+        },
+        scenario! {
             services::start_and_stop,
             "services that were given nothing end, all of them", Some(&hazard::L4),
             threads: 5, loom: preemptions(1), shuttle: SAMPLE, stepped: None, std: RUNS,
@@ -388,12 +429,13 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             services::the_verdict_follows_the_commit,
-            "the state of a block can be had when its verdict is there", Some(&hazard::R6),
-            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+            "a block whose commit is held up has no verdict until the commit is made", Some(&hazard::R6),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
             services::two_clients,
-            "two clients that submit at once get their own verdicts", None,
+            "two clients that submit at once get their own verdicts, not each other's",
+            Some(&hazard::Q2),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {
@@ -403,7 +445,8 @@ pub(super) fn list() -> Vec<Scenario> {
         },
         scenario! {
             services::attestations_wait_for_their_block,
-            "of two workers that need one state the second waits, but not for ever", Some(&hazard::R11),
+            "of two attestations that need one state neither is passed over for ever",
+            Some(&hazard::R11),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         scenario! {

@@ -70,7 +70,7 @@ pub fn told_after_the_lock<P: Primitives>() {
 /// A level that begins and ends at one threshold: more than half full. The counterpart is
 /// `broker::no_flapping`.
 pub fn a_single_threshold<P: Primitives>() {
-    let depth = P::arc(<P::AtomicU32 as Atomic<u32>>::new(8));
+    let depth = P::arc(<P::AtomicU32 as Atomic<u32>>::new(9));
     let load = depth.clone();
     let thread = P::spawn("load", move || {
         for next in [2, 8] {

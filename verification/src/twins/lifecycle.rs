@@ -1,6 +1,7 @@
 //! Faults of starting, panicking and stopping.
 
 use std::panic::{catch_unwind, resume_unwind};
+use std::time::Duration;
 
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::mailbox::{OnFull, mailbox};
@@ -125,4 +126,32 @@ pub fn poison_is_retried<P: Primitives>() {
     assert_eq!(sender.send(1), Ok(None));
     drop(sender);
     join(service);
+}
+
+/// Stops a worker that is held up until the stop has returned.
+fn stop_a_worker_held_up<P: Primitives>(deadline: Option<Duration>) {
+    let (open, gate) = oneshot::channel::<P, ()>();
+    let (ends, mut ended) = oneshot::channel::<P, ()>();
+    let worker = P::spawn("worker", move || {
+        assert_eq!(gate.recv(), Ok(()));
+        drop(ends);
+    });
+    let late = match deadline {
+        None => ended.recv().is_ok(),
+        Some(deadline) => ended.recv_timeout(deadline) == Err(oneshot::RecvTimeoutError::Timeout),
+    };
+    assert!(late, "the worker is held up, and not late");
+    assert_eq!(open.send(()), Ok(()));
+    join(worker);
+}
+
+/// L3: a stop that does not look at its deadline. The counterpart in core is
+/// `lifecycle::a_deadline_passes`.
+pub fn a_stop_without_a_deadline<P: Primitives>() {
+    stop_a_worker_held_up::<P>(None);
+}
+
+/// L3, as it must be: the stop returns, and knows who is late.
+pub fn a_stop_with_a_deadline<P: Primitives>() {
+    stop_a_worker_held_up::<P>(Some(Duration::from_millis(1)));
 }

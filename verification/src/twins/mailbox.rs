@@ -161,3 +161,47 @@ pub fn a_credit_kept_asleep<P: Primitives>() {
     mailbox.not_full.notify_many(2);
     join(sender);
 }
+
+/// A mailbox of one place that is taken.
+struct Full<P: Primitives> {
+    closed: P::AtomicU32,
+    not_full: EventNotifier<P>,
+    not_empty: EventNotifier<P>,
+}
+
+impl<P: Primitives> Full<P> {
+    fn send(&self) {
+        self.not_full.wait_until(|| (self.closed.load(Acquire) == 1).then_some(()));
+    }
+
+    fn close(&self, wake_senders: bool) {
+        self.closed.store(1, Release);
+        self.not_empty.notify_all();
+        if wake_senders {
+            self.not_full.notify_all();
+        }
+    }
+}
+
+fn close_a_full_mailbox<P: Primitives>(wake_senders: bool) {
+    let mailbox = P::arc(Full::<P> {
+        closed: Atomic::new(0),
+        not_full: EventNotifier::new(),
+        not_empty: EventNotifier::new(),
+    });
+    let other = mailbox.clone();
+    let sender = P::spawn("sender", move || other.send());
+    mailbox.close(wake_senders);
+    join(sender);
+}
+
+/// M14: the close wakes the receiver's side only. The counterpart in core is
+/// `channel::a_close_wakes_blocked_senders`.
+pub fn a_close_that_wakes_no_sender<P: Primitives>() {
+    close_a_full_mailbox::<P>(false);
+}
+
+/// M14, as it must be.
+pub fn a_close_that_wakes_senders<P: Primitives>() {
+    close_a_full_mailbox::<P>(true);
+}

@@ -4,10 +4,13 @@
 //! shell around them. The counterparts are the scenarios of the running services.
 
 use blocksmith::hot_db::{CommitReply, HotDb, Limits, StateAt, TrailReply};
-use blocksmith::rewinder::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
+use blocksmith::rewinder::{
+    Answer, Dispatcher, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent,
+};
 use blocksmith::toy::{Toy, ToyBlock, ToyRoot, ToyState};
 use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox};
-use blocksmith_sync::{Primitives, oneshot};
+use blocksmith_sync::notifier::EventNotifier;
+use blocksmith_sync::{Mutex, Primitives, oneshot};
 
 use crate::scenarios::notifier::join;
 
@@ -254,4 +257,67 @@ pub fn too_few_reply_slots<P: Primitives>() {
 /// unread answers the oldest, and one more for each message before it.
 pub fn enough_reply_slots<P: Primitives>() {
     reserved_slots::<P>((1 + 2) + (1 + 1));
+}
+
+/// Q2: a service takes the requests of two clients together, and answers them crosswise. The
+/// counterpart is `services::two_clients`.
+pub fn crossed_verdicts<P: Primitives>() {
+    let (requests, inbox) = mailbox::<P, (u32, oneshot::Sender<P, u32>)>(2, 0, OnFull::Block);
+    let service = P::spawn("service", move || {
+        let (first, second) = (inbox.recv(), inbox.recv());
+        if let (Ok((one, to_one)), Ok((two, to_two))) = (first, second) {
+            reply_to(to_one, two);
+            reply_to(to_two, one);
+        }
+    });
+    let ask = |requests: &Sender<P, _>, number| {
+        let (reply, answer) = oneshot::channel();
+        tell(requests, (number, reply));
+        assert_eq!(answer.recv(), Ok(number), "the other client's verdict");
+    };
+    let other = requests.clone();
+    let client = P::spawn("client", move || ask(&other, 2));
+    ask(&requests, 1);
+    join(client);
+    join(service);
+}
+
+/// Tasks that need states, and workers that pull them: core's queue under a lock.
+struct Pool<P: Primitives> {
+    queue: P::Mutex<Dispatcher<ToyRoot, u32>>,
+    changed: EventNotifier<P>,
+}
+
+/// Two workers take a task each; both tasks need one state. The first loads it, and `reports` so.
+fn two_tasks_for_one_state<P: Primitives>(reports: bool) {
+    const STATE: (ToyRoot, u64) = (0, 0);
+    let mut queue = Dispatcher::new(2, 1);
+    for task in [1, 2] {
+        assert_eq!(queue.submit(Lane::Attestations, Some(STATE), task), Ok(()));
+    }
+    let pool = P::arc(Pool::<P> { queue: Mutex::new(queue), changed: EventNotifier::new() });
+    let workers = [(); 2].map(|()| {
+        let pool = pool.clone();
+        P::spawn("worker", move || {
+            let pull = || pool.queue.lock().pull(Role::General, 0).pop();
+            let task = pool.changed.wait_until(pull);
+            if reports {
+                pool.queue.lock().loaded(STATE);
+                pool.changed.notify_all();
+            }
+            task
+        })
+    });
+    assert_eq!(workers.map(join).iter().sum::<u32>(), 3);
+}
+
+/// R11: a worker that has loaded the state does not say so, and the task that was passed over stays.
+/// The counterpart is `services::attestations_wait_for_their_block`.
+pub fn a_state_that_nobody_reports<P: Primitives>() {
+    two_tasks_for_one_state::<P>(false);
+}
+
+/// R11, as it must be.
+pub fn a_state_that_is_reported<P: Primitives>() {
+    two_tasks_for_one_state::<P>(true);
 }

@@ -99,7 +99,7 @@ pub fn an_item_after_the_drain<P: Primitives>() {
     ledger.gone.store(1, Release);
     ledger.drain();
     join(sender);
-    assert_eq!(ledger.dropped.load(Relaxed), 1, "drops of one item");
+    assert_eq!(ledger.dropped.load(Relaxed), 1, "the item is left behind");
 }
 
 /// M6: the receiver's destructor drains, and so does that of the last owner, who does not know.
@@ -113,5 +113,5 @@ pub fn both_destructors_drain<P: Primitives>() {
     });
     join(receiver);
     ledger.drain();
-    assert_eq!(ledger.dropped.load(Relaxed), 1, "drops of one item");
+    assert_eq!(ledger.dropped.load(Relaxed), 1, "the item is dropped twice");
 }

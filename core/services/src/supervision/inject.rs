@@ -100,7 +100,7 @@ impl<P: Primitives> Gate<P> {
     }
 
     /// Blocks until the gate is open.
-    fn pass(&self) {
+    pub fn pass(&self) {
         // ORDERING: pairs with the acquiring load in `wait_for_arrival`.
         self.reached.store(1, Ordering::Release);
         self.opened.notify_all();
