@@ -9,7 +9,9 @@
 //! | to | use |
 //! |---|---|
 //! | pass work to a service, with a bound | [`mailbox::mailbox`] |
-//! | receive from several channels in one thread, in a fixed order, none starved | [`mailbox::mailbox_on`] or [`spsc::spsc_on`] over one [`EventNotifier`], and [`select::Select`] |
+//! | receive from several channels in one thread, in a fixed order, none starved | [`select::Select`], over any receivers, one-shots and deadlines; cheapest where they share a notifier ([`mailbox::mailbox_on`], [`spsc::spsc_on`]) |
+//! | show the latest value to whoever wants to know: the head, what is final | [`watch::watch`] |
+//! | be sure of a place before there is something to put there | [`mailbox::Sender::reserve`], [`mpmc::Sender::reserve`] |
 //! | talk from a task to a service on a thread, or back | the same channels: `send_async`, `recv_async`; a [`oneshot::Receiver`] is a future |
 //! | answer one question | [`oneshot::channel`], its sender moved into the question |
 //! | answer into the asker's mailbox without ever blocking | [`mailbox::Receiver::permit`] |
@@ -24,6 +26,7 @@
 //! | [`spsc`] | 1, 1 | plain loads and stores, a fence a side; a batch no more than an item | its places, at once | [`Backpressure`] |
 //! | [`mailbox`] | many, 1 | three exchanges and a fence to send, nothing of the kind to receive; a node, recycled | its nodes, as they come, and as many spare ones, at most 1024 | [`OnFull`] |
 //! | [`mpmc`] | many, many | two locks, a fence a side | its places, at once | [`Backpressure`] |
+//! | [`watch`](mod@watch) | many, many; each sees the latest | an allocation and a lock to send, a lock to read | its value | a value replaces the one before |
 //!
 //! Begin with the mailbox. Take a ring where there will always be one sender, the pool's queue
 //! where any receiver may take any item: items leave it in order, but what is done with them may
@@ -31,7 +34,8 @@
 //!
 //! # One vocabulary
 //!
-//! `send` does what the policy says, `try_send` never blocks, `send_timeout` blocks for a while;
+//! `send` does what the policy says, `try_send` never blocks, `send_timeout` blocks for a while,
+//! `send_deadline` until [`Primitives::now`] is about so late;
 //! `send_async` suspends a task instead of blocking its thread. `recv` and its kin likewise.
 //! `close` by any end, or the loss of all of a side: nothing more is accepted, everything accepted
 //! is received, then [`Closed`].
@@ -39,9 +43,10 @@
 //! | call | [`oneshot`] | [`spsc`] | [`mailbox`] | [`mpmc`] | returns |
 //! |---|---|---|---|---|---|
 //! | `send` | yes, never blocks | yes | yes; a `Permit`'s never blocks | yes | [`SendError`] with the item; a mailbox: what it evicted |
-//! | `try_send`, `send_timeout`, `send_async` | - | yes | yes | yes | the same |
+//! | `try_send`, `send_timeout`, `send_deadline`, `send_async` | - | yes | yes | yes | the same |
+//! | `reserve`, `try_reserve`, `reserve_async` | - | its sender is alone | yes | yes | a `SendPermit`, whose `send` never blocks |
 //! | `send_batch`, `try_send_batch`, `send_batch_async` | - | yes | yes | yes | how many; the rest stays in the vector |
-//! | `recv`, `try_recv`, `recv_timeout` | yes | yes | yes | yes | the item; [`Closed`], [`TryRecvError`], [`RecvTimeoutError`] |
+//! | `recv`, `try_recv`, `recv_timeout`, `recv_deadline` | yes | yes | yes | yes | the item; [`Closed`], [`TryRecvError`], [`RecvTimeoutError`] |
 //! | `recv_async` | the receiver is a future | yes | yes | yes | the item, or [`Closed`] |
 //! | `recv_batch`, `recv_batch_async` | - | yes | yes | yes | how many were appended, or [`Closed`] |
 //! | `drain` | - | yes | yes | yes | how many were appended; it does not block |
@@ -49,10 +54,15 @@
 //! | `close` | the receiver's; the sender is dropped | both ends' | both ends' | both ends' | |
 //! | `is_closed` | both ends' | both ends' | both ends' | both ends' | whether no send will be accepted |
 //! | `is_disconnected` | both ends' | both ends' | both ends'; a `Permit`'s | both ends' | whether the other side has gone |
-//! | `closed`, `closed_timeout`, `closed_async` | the sender's | the sender's | the sender's | the sender's | when `is_closed` holds |
+//! | `closed`, `closed_timeout`, `closed_deadline`, `closed_async` | the sender's | the sender's | the sender's | the sender's | when `is_closed` holds |
 //! | policy on full | cannot be full | [`Backpressure`] | [`OnFull`] | [`Backpressure`] | |
 //! | `counters`; `meter` for a thread without an end | - | both ends' | both ends' | both ends' | [`Counters`] |
+//! | `len`, `is_empty`, `is_full`, `capacity` | - | both ends' | both ends' | both ends' | of this moment |
+//! | `into_stream`, `stream`, with the feature `stream` | - | the receiver's | the receiver's | the receiver's | a `futures_core::Stream` |
 //! | `clone` | - | - | the sender | both ends | |
+//!
+//! A [`watch`](mod@watch) has `send`, and reads by `get`, `changed` and its kin: its module says
+//! how. A batch of nothing is `Ok(0)`, or [`Closed`] once the channel is closed.
 //!
 //! Every error has the item inside, if there was one. A receiver needs no `closed`: `recv` says it,
 //! when there is nothing left. Batches are taken and accepted in order; of a batch that is accepted
@@ -103,6 +113,13 @@
 //!
 //! A notifier that no task has ever waited for costs what it would without: its count of tasks
 //! shares a word with that of threads.
+//!
+//! # Platforms
+//!
+//! | system | a thread sleeps by | |
+//! |---|---|---|
+//! | Linux, Android | the futex | measured; what the checks run on |
+//! | macOS, Windows, any other with std | a table of std's locks and condition variables | its unit tests run on Linux |
 
 pub mod broker;
 mod counters;
@@ -151,6 +168,10 @@ pub type ReplyReceiver<T> = oneshot::Receiver<Std, T>;
 pub type RingSender<T> = spsc::Sender<Std, T>;
 /// The receiving end of a ring between operating system threads.
 pub type RingReceiver<T> = spsc::Receiver<Std, T>;
+/// The sending end of a watch between operating system threads.
+pub type WatchSender<T> = watch::Sender<Std, T>;
+/// The reading end of a watch between operating system threads.
+pub type WatchReceiver<T> = watch::Receiver<Std, T>;
 /// The sending end of a pool's queue between operating system threads.
 pub type PoolSender<T> = mpmc::Sender<Std, T>;
 /// The receiving end of a pool's queue between operating system threads.

@@ -288,6 +288,12 @@ fn permits_have_a_bound() {
 #[test]
 fn a_permit_that_is_dropped_wakes_who_waits() {
     use core::task::{Context, Poll, Waker};
+    struct Flag(std::sync::atomic::AtomicBool);
+    impl std::task::Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
     let (sender, receiver) = numbers(1, OnFull::Block);
     let place = sender.reserve().unwrap();
     let other = sender.clone();
@@ -299,10 +305,13 @@ fn a_permit_that_is_dropped_wakes_who_waits() {
     assert_eq!(receiver.recv(), Ok(1));
     assert!(thread.join().unwrap().is_ok());
     let place = sender.reserve().unwrap();
-    let mut context = Context::from_waker(Waker::noop());
+    let flag = Arc::new(Flag(false.into()));
+    let waker = Waker::from(flag.clone());
+    let mut context = Context::from_waker(&waker);
     let mut task = core::pin::pin!(sender.reserve_async());
     assert!(task.as_mut().poll(&mut context).is_pending());
     drop(place);
+    assert!(flag.0.load(Relaxed), "the drop wakes it");
     let Poll::Ready(Ok(place)) = task.poll(&mut context) else { panic!("there is room") };
     assert_eq!((place.send(2), receiver.recv()), (Ok(()), Ok(2)));
 }

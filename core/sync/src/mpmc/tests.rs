@@ -225,6 +225,19 @@ fn a_permit_that_is_dropped_wakes_who_waits() {
     drop(place);
     assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Ok(2)));
     assert!(matches!(thread.join().unwrap(), Ok(Ok(()))));
+    struct Flag(std::sync::atomic::AtomicBool);
+    impl std::task::Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+    let place = sender.reserve().unwrap();
+    let flag = Arc::new(Flag(false.into()));
+    let waker = core::task::Waker::from(flag.clone());
+    let mut task = core::pin::pin!(sender.reserve_async());
+    assert!(task.as_mut().poll(&mut core::task::Context::from_waker(&waker)).is_pending());
+    drop(place);
+    assert!(flag.0.load(Relaxed), "the drop wakes it");
 }
 
 /// A vector grows by what is there, not by what could be.
