@@ -465,7 +465,7 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
             channel::a_close_wakes_blocked_senders for C,
             "a close gives every blocked sender its item back, though nothing is received",
             Some(&hazard::M14),
-            threads: senders, loom: restless(of::<C, _>(1, 3, 1)), shuttle: SAMPLE,
+            threads: senders, loom: restless(of::<C, _>(2, 3, 2)), shuttle: SAMPLE,
             stepped: of::<C, _>(TOO_LARGE, restless_states(200_000), TOO_LARGE), std: RUNS,
         },
         scenario! {
@@ -554,7 +554,7 @@ pub(super) fn many<C: Channel>() -> Vec<Scenario> {
         scenario! {
             channel::two_senders_of_batches for C,
             "batches of two senders arrive whole, each in order", None,
-            threads: 3, loom: restless(0), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         scenario! {
             channel::eight_threads for C,
