@@ -4,7 +4,7 @@
 //! stays asleep, no end is freed under somebody's feet.
 //!
 //! A waker may be called on any thread, but can reach an end that is no thread's but one through a
-//! thread-local: hence [`behaving`]. The checkers run all threads of a scenario on one thread of the
+//! thread-local, which `behaving` sets. The checkers run all threads of a scenario on one thread of the
 //! operating system, so that a conduct is seen by all of them; where that matters, only one thread
 //! wakes.
 
