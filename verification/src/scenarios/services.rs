@@ -373,8 +373,8 @@ const RUNS: Option<usize> = Some(200);
 /// are explored instead, as communicating processes. Loom's bounds are what it exhausts in less
 /// than a minute: one preemption while the services do little, none (but any order of going on
 /// wherever a thread blocks, and any value that a load may return) through a whole life. One
-/// preemption through a life of one block is more than 350,000 executions. Few executions are then not
-/// little: `an_invalid_block` has 48 at none, and shuttle's schedules beside them.
+/// preemption through a life of one block is more than 350,000 executions. What is left may be few:
+/// `an_invalid_block` has 48 executions, with shuttle's schedules beside them.
 pub(super) fn list() -> Vec<Scenario> {
     vec![
         scenario! {
