@@ -138,6 +138,25 @@ pub fn a_permit_hides_no_item<P: Primitives, C: Reserves>() {
     assert_eq!(early + receiver.iter().map(|item| *item).sum::<u32>(), 3);
 }
 
+/// One thread sends, another keeps a place, without a fence of its own before, and the receiver
+/// looks once: it may find the item by what the second has changed.
+pub fn a_place_kept_by_another_hides_no_item<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, Box<u32>>(3, OnFull::Block);
+    let mut senders = C::senders(sender, 2);
+    let (one, other) = (senders.pop(), senders.pop());
+    let sending = P::spawn("sender", move || {
+        assert!(one.iter().all(|sender| sender.try_send(Box::new(1)).is_ok()));
+    });
+    let keeping = P::spawn("keeper", move || {
+        let permits: Vec<_> = other.iter().map(C::try_reserve::<P, Box<u32>>).collect();
+        assert!(permits.iter().all(Result::is_ok));
+    });
+    let early = receiver.try_recv().map_or(0, |item| *item);
+    join(sending);
+    join(keeping);
+    assert_eq!(early + receiver.iter().map(|item| *item).sum::<u32>(), 1);
+}
+
 /// Returns the value for this channel.
 fn of<C: Reserves, V>(mailbox: V, mpmc: V) -> V {
     if C::NAME == "mailbox" { mailbox } else { mpmc }
@@ -198,6 +217,12 @@ pub(super) fn list<C: Reserves>() -> Vec<Scenario> {
             "an item that a receiver finds by a later permit is whole, and in order", Some(&hazard::M1),
             threads: 2, loom: preemptions(of::<C, _>(2, 3)), shuttle: SAMPLE, stepped: states(400_000),
             std: RUNS,
+        },
+        scenario! {
+            reserve::a_place_kept_by_another_hides_no_item for C,
+            "an item that a receiver finds by a place that another keeps is whole",
+            Some(&hazard::M1),
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
     ]
 }

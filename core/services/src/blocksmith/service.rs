@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blocksmith_sync::broker::{self, Broker};
-use blocksmith_sync::mailbox;
+use blocksmith_sync::mailbox::{self, MAX_REPLIES};
 use blocksmith_sync::oneshot::{self, RecvTimeoutError};
 use blocksmith_sync::{Join, Primitives};
 use thiserror::Error;
@@ -100,6 +100,16 @@ pub enum StartError {
     Zero {
         /// Name of the field of [`Config`].
         field: &'static str,
+    },
+    /// The Quarantine's mailbox cannot keep a slot for every answer.
+    #[error("{field} of {size} needs {slots} reply slots; a mailbox has at most {MAX_REPLIES}")]
+    TooLarge {
+        /// Name of the field of [`Config`].
+        field: &'static str,
+        /// Its value.
+        size: usize,
+        /// The slots that it needs, with the other sizes as they are.
+        slots: usize,
     },
     /// The broker's limits make no sense.
     #[error("broker: {0}")]
@@ -407,10 +417,17 @@ impl Config {
             ),
             ("hot_db.checkpoint_slots", usize::from(self.hot_db.checkpoint_slots > 0)),
         ];
-        match sizes.iter().find(|(_, size)| *size == 0) {
-            Some((field, _)) => Err(StartError::Zero { field }),
-            None => Ok(()),
+        if let Some((field, _)) = sizes.iter().find(|(_, size)| *size == 0) {
+            return Err(StartError::Zero { field });
         }
+        let (capacity, window) = (self.mailbox_capacity, self.quarantine.window);
+        let slots = Slots::for_clearance(capacity, window, capacity).replies.saturating_add(1);
+        if slots > MAX_REPLIES {
+            let sizes = [("mailbox_capacity", capacity), ("quarantine.window", window)];
+            let (field, size) = sizes[usize::from(window > capacity)];
+            return Err(StartError::TooLarge { field, size, slots });
+        }
+        Ok(())
     }
 }
 

@@ -158,3 +158,19 @@ fn a_size_of_zero_is_refused_by_name() {
     let refused = Blocksmith::<Std, Toy>::start(config, Arc::new(Toy::default()), anchor);
     assert_eq!(refused.err(), Some(StartError::Zero { field: "workers" }));
 }
+
+#[test]
+fn sizes_that_need_more_reply_slots_than_a_mailbox_has_are_refused() {
+    // Each of the two sizes alone, the largest of all included.
+    for size in [16_384, usize::MAX] {
+        let mut window = Config::default();
+        window.quarantine.window = size;
+        let capacity = Config { mailbox_capacity: size, ..Config::default() };
+        for (config, field) in [(window, "quarantine.window"), (capacity, "mailbox_capacity")] {
+            let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+            let refused = Blocksmith::<Std, _>::start(config, Arc::new(Toy::default()), anchor);
+            let error = refused.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.starts_with(&format!("{field} of {size} needs")), "{error}");
+        }
+    }
+}

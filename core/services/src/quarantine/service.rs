@@ -129,8 +129,9 @@ impl Slots {
     /// queued before it are handled, of which at most `network + window` (ticks and answered
     /// checks) send one more each.
     pub(crate) fn for_clearance(network: usize, window: usize, clearance: usize) -> Self {
-        let unread = 1 + network + window;
-        Self { network, replies: window + (clearance + 2) + unread }
+        let sum = |sizes: [usize; 3]| sizes.into_iter().fold(0, usize::saturating_add);
+        let unread = sum([1, network, window]);
+        Self { network, replies: sum([window, clearance.saturating_add(2), unread]) }
     }
 }
 

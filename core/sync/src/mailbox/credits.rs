@@ -1,7 +1,7 @@
 //! One word that decides what a mailbox accepts, and when nothing more can come.
 //!
 //! ```text
-//!   bit 63    62      61 .. 50      49 .. 37        36 .. 24            23 .. 0
+//!   bit 63    62      61 .. 54      53 .. 39        38 .. 24            23 .. 0
 //!   gone  | closed | reserved | replies queued | permits out | requests queued ("used")
 //! ```
 //!
@@ -23,8 +23,8 @@
 //!   can follow: only the receiver lowers `used`, and it has taken everything that was accepted.
 //!
 //! **Memory order.** Items are handed over by the queue, not by this word, so counting is relaxed.
-//! Closing and giving a permit or a place back release, the look that ends the stream acquires: who learns that
-//! nothing more comes sees what happened before that was decided. All changes are
+//! Closing and giving a permit or a place back release, the look that ends the stream acquires: who
+//! learns that nothing more comes sees what happened before that was decided. All changes are
 //! read-modify-writes, so a release is not cut off by the relaxed changes that follow it.
 
 use crate::primitives::Ordering::{Acquire, Relaxed, Release};
@@ -32,17 +32,17 @@ use crate::primitives::{Atomic, Primitives};
 
 const USED: u64 = 1;
 const PERMIT: u64 = 1 << 24;
-const REPLY: u64 = 1 << 37;
-const RESERVED: u64 = 1 << 50;
+const REPLY: u64 = 1 << 39;
+const RESERVED: u64 = 1 << 54;
 const CLOSED: u64 = 1 << 62;
 const GONE: u64 = 1 << 63;
 
 /// The largest capacity.
-pub(super) const MAX_CAPACITY: usize = (1 << 24) - 1;
+pub const MAX_CAPACITY: usize = (1 << 24) - 1;
 /// The largest number of reply slots.
-pub(super) const MAX_REPLIES: usize = (1 << 13) - 1;
+pub const MAX_REPLIES: usize = (1 << 15) - 1;
 /// The largest number of places that are reserved at once.
-const MAX_RESERVED: u64 = (1 << 12) - 1;
+const MAX_RESERVED: u64 = (1 << 8) - 1;
 
 const fn used(word: u64) -> u64 {
     word & (PERMIT - 1)
@@ -51,10 +51,10 @@ const fn permits(word: u64) -> u64 {
     (word & (REPLY - 1)) >> 24
 }
 const fn replies(word: u64) -> u64 {
-    (word & (RESERVED - 1)) >> 37
+    (word & (RESERVED - 1)) >> 39
 }
 const fn reserved(word: u64) -> u64 {
-    (word & (CLOSED - 1)) >> 50
+    (word & (CLOSED - 1)) >> 54
 }
 
 const fn depth(word: u64) -> u64 {
@@ -81,7 +81,7 @@ pub(super) struct Credits<P: Primitives> {
 impl<P: Primitives> Credits<P> {
     pub(super) fn new(capacity: usize, replies: usize) -> Self {
         assert!((1..=MAX_CAPACITY).contains(&capacity), "a mailbox holds 1 to 2^24-1 items");
-        assert!(replies <= MAX_REPLIES, "a mailbox reserves at most 2^13-1 replies");
+        assert!(replies <= MAX_REPLIES, "a mailbox reserves at most 2^15-1 replies");
         Self { word: Atomic::new(0), capacity: capacity as u64, replies: replies as u64 }
     }
 

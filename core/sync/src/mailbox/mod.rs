@@ -39,7 +39,7 @@
 //! instructions of theirs), and for no permit.
 //!
 //! **Reserved places.** A [`SendPermit`] keeps a place of the capacity for one request, at most
-//! 4095 of them at once. It stands in no line: its item is accepted when it is sent, behind what
+//! 255 of them at once. It stands in no line: its item is accepted when it is sent, behind what
 //! was accepted before. A place that is kept cannot be evicted; a mailbox all of whose places are
 //! kept answers `Full` whatever its policy.
 //!
@@ -89,6 +89,7 @@ use core::time::Duration;
 pub use crate::counters::Counters;
 pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 pub use crate::policy::OnFull;
+pub use credits::{MAX_CAPACITY, MAX_REPLIES};
 
 use crossbeam_utils::CachePadded;
 
@@ -147,7 +148,7 @@ struct Shared<P: Primitives, T: Send> {
 /// ```
 ///
 /// # Panics
-/// If `capacity` is 0 or above 2^24-1, or `replies` above 2^13-1.
+/// If `capacity` is 0 or above 2^24-1, or `replies` above 2^15-1.
 #[must_use]
 pub fn mailbox<P: Primitives, T: Send>(
     capacity: usize,

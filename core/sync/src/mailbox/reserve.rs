@@ -20,7 +20,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// another permit is dropped, or the mailbox closes. It evicts nothing.
     ///
     /// # Errors
-    /// [`SendError::Full`] with another policy, or if 4095 places are kept; [`SendError::Closed`].
+    /// [`SendError::Full`] with another policy, or if 255 places are kept; [`SendError::Closed`].
     ///
     /// ```
     /// use blocksmith_sync::mailbox::{OnFull, mailbox};

@@ -273,7 +273,7 @@ fn a_reserved_place_is_not_evicted() {
 #[test]
 fn permits_have_a_bound() {
     let (sender, receiver) = numbers(5_000, OnFull::Block);
-    let mut places: Vec<_> = (0..4095).map(|_| sender.reserve().unwrap()).collect();
+    let mut places: Vec<_> = (0..255).map(|_| sender.reserve().unwrap()).collect();
     assert!(matches!(sender.reserve(), Err(SendError::Full(()))));
     assert_eq!((sender.send(1), sender.counters().depth), (Ok(None), 1));
     drop(places.pop());
