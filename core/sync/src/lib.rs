@@ -24,7 +24,7 @@
 //! |---|---|---|---|---|
 //! | [`oneshot`] | 1, 1, once | one exchange | one allocation, no more | cannot be |
 //! | [`spsc`] | 1, 1 | plain loads and stores, a fence a side; a batch no more than an item | its places, at once | [`Backpressure`] |
-//! | [`mailbox`] | many, 1 | three exchanges and a fence to send, nothing of the kind to receive; a node, recycled | its nodes, as they come, and as many spare ones, at most 1024 | [`OnFull`] |
+//! | [`mailbox`] | many, 1 | an exchange and a fence to send, nothing of the kind to receive | blocks of up to 32 places, as they come, and spare ones of at most 1024 places | [`OnFull`] |
 //! | [`mpmc`] | many, many | two locks, a fence a side | its places, at once | [`Backpressure`] |
 //! | [`watch`](mod@watch) | many, many; each sees the latest | an allocation and a lock to send, a lock to read | its value | a value replaces the one before |
 //!

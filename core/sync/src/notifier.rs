@@ -115,7 +115,7 @@ use core::time::Duration;
 
 use crate::primitives::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::primitives::{Atomic, Futex, Mutex, Primitives, WaitOutcome};
-use crate::spin::look_again;
+use crate::spin::Patience;
 pub(crate) use registration::Registration;
 use task::Tasks;
 pub use task::Until;
@@ -171,6 +171,8 @@ pub struct EventNotifier<P: Primitives> {
     epoch: P::Futex,
     /// The tasks that wait (I5).
     tasks: P::Mutex<Tasks>,
+    /// How long threads look before they sleep.
+    patience: Patience,
 }
 
 impl<P: Primitives> EventNotifier<P> {
@@ -178,7 +180,12 @@ impl<P: Primitives> EventNotifier<P> {
     #[must_use]
     #[inline(always)] // so that what holds it is written in place, and not copied from the stack
     pub fn new() -> Self {
-        Self { waiters: Atomic::new(0), epoch: Atomic::new(0), tasks: Mutex::new(Tasks::NONE) }
+        Self {
+            waiters: Atomic::new(0),
+            epoch: Atomic::new(0),
+            tasks: Mutex::new(Tasks::NONE),
+            patience: Patience::new(),
+        }
     }
 
     /// Registers the calling thread as a waiter. Evaluate the condition again before you
@@ -337,7 +344,7 @@ impl<P: Primitives> EventNotifier<P> {
             return answer;
         }
         loop {
-            if let Some(answer) = look_again::<P, R>(&mut look) {
+            if let Some(answer) = self.patience.look_again::<P, R>(&mut look) {
                 return answer;
             }
             let token = self.prepare();
@@ -378,7 +385,8 @@ impl EventNotifier<crate::Std> {
     pub const fn new_static() -> Self {
         use core::sync::atomic::{AtomicU32, AtomicU64};
         let tasks = std::sync::Mutex::new(Tasks::NONE);
-        Self { waiters: AtomicU64::new(0), epoch: AtomicU32::new(0), tasks }
+        let (waiters, epoch) = (AtomicU64::new(0), AtomicU32::new(0));
+        Self { waiters, epoch, tasks, patience: Patience::new() }
     }
 }
 

@@ -63,12 +63,12 @@
 //! is handed over there.
 
 mod source;
+mod task;
 
 use core::future::Future;
 use core::mem::ManuallyDrop;
-use core::pin::Pin;
 use core::ptr::NonNull;
-use core::task::{Context, Poll, Waker};
+use core::task::Waker;
 use core::time::Duration;
 
 pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
@@ -76,9 +76,9 @@ pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 use crate::ends::{opaque_debug, unwind_safe};
 use crate::ghost::Ghost;
 use crate::notifier::EventNotifier;
-use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::primitives::{Atomic, Cell, Futex, Primitives};
-use crate::spin::look_again;
+use crate::spin::Patience;
 
 const EMPTY: u32 = 0;
 const WAITING: u32 = 1;
@@ -353,9 +353,11 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Blocks after a look that found nothing.
     #[inline(never)]
     fn block(&mut self) -> Result<T, Closed> {
+        let patience = Patience::once();
         let mark = P::mark();
         loop {
-            if look_again::<P, ()>(|| self.has_ended().then_some(())).is_none() && self.announce() {
+            let looked = patience.look_again::<P, ()>(|| self.has_ended().then_some(()));
+            if looked.is_none() && self.announce() {
                 self.shared().state.wait(WAITING);
             }
             P::rewind(mark);
@@ -551,54 +553,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         }
         retracted
     }
-
-    /// Puts a waker into its cell and says so; returns whether the sender will wake it (if not, the
-    /// sender has ended).
-    fn register(&self, waker: Waker) -> bool {
-        // ORDERING: none needed; a sender that ends after this look is seen by the exchange below.
-        let before = match self.shared().state.load(Relaxed) {
-            REGISTERED if self.retract() => EMPTY,
-            found @ (EMPTY | WAITING) => found,
-            _ => {
-                P::contain(|| drop(waker));
-                return false;
-            }
-        };
-        // SAFETY: I4: the state is not `REGISTERED`, and only this end can make it so.
-        let old = self.shared().waker.with_mut(|cell| unsafe { (*cell).replace(waker) });
-        P::contain(|| drop(old));
-        // ORDERING: pairs with the acquiring swap in `Sender::end`.
-        let state = &self.shared().state;
-        let registered = state.compare_exchange(before, REGISTERED, Release, Relaxed).is_ok();
-        if registered {
-            self.set_own(Own::Announced);
-        }
-        registered
-    }
 }
-
-/// Awaits what [`Receiver::recv`] blocks for. Dropping it in between is a drop of the receiver.
-impl<P: Primitives, T: Send> Future for Receiver<P, T> {
-    type Output = Result<T, Closed>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match self.take() {
-                Ok(value) => return Poll::Ready(Ok(value)),
-                Err(TryRecvError::Closed) => return Poll::Ready(Err(Closed)),
-                // The clone is made first: foreign code runs before the state is touched.
-                Err(TryRecvError::Empty) if self.register(context.waker().clone()) => {
-                    return Poll::Pending;
-                }
-                // The sender has ended: the next look finds what it left.
-                Err(TryRecvError::Empty) => {}
-            }
-        }
-    }
-}
-
-// The value is in the allocation: moving the receiver moves nothing that anybody points to.
-impl<P: Primitives, T: Send> Unpin for Receiver<P, T> {}
 
 impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
     #[inline]

@@ -264,12 +264,18 @@ pub unsafe trait Primitives: Sized + Send + Sync + 'static {
         contain(foreign);
     }
 
-    /// Returns how many more times a waiter looks before it registers and sleeps. Zero where
-    /// nothing can change meanwhile (one core), and in checkers, which explore every moment of
-    /// falling asleep anyway.
+    /// Returns whether a waiter looks for a while before it registers and sleeps. Not where nothing
+    /// can change meanwhile (one core), and not in checkers, which explore every moment of falling
+    /// asleep anyway.
     #[inline(always)]
-    fn looks() -> u32 {
-        0
+    fn looks() -> bool {
+        false
+    }
+    /// Lets other threads have this core for a moment, unless that has lately taken long; returns
+    /// whether it did. For a waiter that could as well sleep.
+    #[inline(always)]
+    fn step_aside() -> bool {
+        false
     }
     /// Returns whether the backend is reporting a violation, by a panic of its own. Its primitives
     /// must not be touched then, so destructors that would synchronise return at once. Never in

@@ -10,7 +10,7 @@
 
 use core::any::Any;
 use core::cell::UnsafeCell;
-use core::sync::atomic;
+use core::sync::atomic::{self, AtomicU64};
 use core::time::Duration;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -28,6 +28,11 @@ mod parked;
 use linux as futex;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use parked as futex;
+
+/// See `step_aside`, in microseconds.
+const LONG_YIELD: u64 = 300;
+const SHORTEST_WHILE: u64 = 10_000;
+const LONGEST_WHILE: u64 = 1_000_000;
 
 /// The primitives of std and, where there is one, of the futex.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +85,7 @@ macro_rules! atomic_integer {
 }
 
 atomic_integer!(atomic::AtomicU32, u32);
-atomic_integer!(atomic::AtomicU64, u64);
+atomic_integer!(AtomicU64, u64);
 atomic_integer!(atomic::AtomicUsize, usize);
 
 // SAFETY: std's atomic pointer, operation by operation.
@@ -184,7 +189,7 @@ fn spawn<T: Send + 'static>(
 // SAFETY: std's fence, shared ownership and threads.
 unsafe impl Primitives for Std {
     type AtomicU32 = atomic::AtomicU32;
-    type AtomicU64 = atomic::AtomicU64;
+    type AtomicU64 = AtomicU64;
     type AtomicUsize = atomic::AtomicUsize;
     type AtomicPtr<T> = atomic::AtomicPtr<T>;
     type Futex = atomic::AtomicU32;
@@ -220,13 +225,38 @@ unsafe impl Primitives for Std {
         std::thread::yield_now();
     }
 
+    /// Yields, and takes the time: on a core with busy threads a yield lasts for one or more of
+    /// their time slices, which are some 100 microseconds to some milliseconds. After one that
+    /// lasted for some 100 microseconds nobody yields for a while, and twice as long each time that the
+    /// next one is long again.
+    fn step_aside() -> bool {
+        /// In microseconds: when yields are to be tried again; how long the last while was. Figures,
+        /// which order nothing.
+        static AGAIN: AtomicU64 = AtomicU64::new(0);
+        static WHILE: AtomicU64 = AtomicU64::new(0);
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let before = micros(Self::now());
+        if before < AGAIN.load(Ordering::Relaxed) {
+            return false;
+        }
+        std::thread::yield_now();
+        let after = micros(Self::now());
+        let last = WHILE.load(Ordering::Relaxed);
+        if after - before >= LONG_YIELD {
+            let next = (2 * last).clamp(SHORTEST_WHILE, LONGEST_WHILE);
+            WHILE.store(next, Ordering::Relaxed);
+            AGAIN.store(after + next, Ordering::Relaxed);
+        } else if last != 0 {
+            WHILE.store(0, Ordering::Relaxed);
+        }
+        true
+    }
+
     #[inline]
-    fn looks() -> u32 {
-        /// 7 of them spin, the others yield.
-        const LOOKS: u32 = 12;
+    fn looks() -> bool {
         static CORES: OnceLock<usize> = OnceLock::new();
         let cores =
             CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
-        if *cores > 1 { LOOKS } else { 0 }
+        *cores > 1
     }
 }

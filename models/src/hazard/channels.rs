@@ -35,6 +35,8 @@ super::hazards! {
     M14: "A close wakes no blocked sender, which waits as long as the receiver stays and does not \
           receive",
         "A close wakes every blocked sender with its item";
+    M15: "Items leave a channel in another order than that in which they were accepted",
+        "The place in the order is claimed by the step that accepts";
     B1: "A load that moves about a threshold makes the level flap",
         "A level begins at one threshold and ends at a lower one";
     B5: "A change of level is decided under a lock and told after it, so that subscribers hear of \

@@ -22,6 +22,10 @@ pub enum Response {
     Accepted,
     /// The item was accepted, and this one given back for it.
     Evicted(u8),
+    /// A place was kept, and given back.
+    Withdrawn,
+    /// A place was kept; then the item came back, for there was no receiver.
+    Deserted,
     /// So many of a batch were accepted; `closed`: the end was in the way of the others.
     Batch {
         /// How many, from the first.
@@ -172,7 +176,7 @@ impl Judge {
     }
 
     fn allows(&self, history: &History) -> bool {
-        let channel = BoundedFifo::new(&self.program);
+        let channel = BoundedFifo::new(&self.program, self.granularity);
         match self.order {
             Order::RealTime => self.replay(history, LinearizabilityTester::new(channel)),
             Order::Program => self.replay(history, SequentialConsistencyTester::new(channel)),

@@ -8,7 +8,7 @@ use blocksmith_sync::OnFull;
 use super::faulty::{self, Fault, Faulty};
 use super::program::{Calls, Shape};
 use super::spec::Granularity::{self, AtOnce, InSteps, Latest};
-use super::subjects::{ONE_SHOT, OneShot, Subject, TASKS, THREADS, WATCH, Watch};
+use super::subjects::{KEEPERS, Keeping, ONE_SHOT, OneShot, Subject, TASKS, THREADS, WATCH, Watch};
 use super::{Family, LINEARIZABLE, Runner, check};
 use crate::catalogue::Depth;
 use crate::channel::{Mailbox, Mpmc, Spsc};
@@ -202,7 +202,10 @@ fn entries(depth: Depth) -> Vec<Entry> {
         granularity: Latest,
         policies: BLOCK,
         capacities: ONE,
-        sampled: [vec![pair(2, 4), two_senders(1, 3)], vec![pair(3, 5), two_senders(2, 4)]],
+        sampled: [
+            vec![pair(2, 4), two_senders(1, 3), two_receivers(1, 3)],
+            vec![pair(3, 5), two_senders(2, 4), two_receivers(2, 4)],
+        ],
         explored: [vec![pair(1, 2)], vec![pair(2, 3)]],
         told: [vec![told(pair(1, 2))], vec![told(pair(1, 2))]],
     };
@@ -228,11 +231,38 @@ fn entries(depth: Depth) -> Vec<Entry> {
         "the watch is, for each reader, a place for one item that a later one replaces, with close",
         depth,
     ));
+    all.extend(keepers("mpmc_permits", Keeping(Mpmc), AtOnce, BACKPRESSURE, depth));
+    all.extend(keepers("mailbox_permits", Keeping(Mailbox), InSteps, EVERY_POLICY, depth));
     all.extend(tasks("spsc_tasks", Spsc, AtOnce, depth));
     all.extend(tasks("mpmc_tasks", Mpmc, AtOnce, depth));
     all.extend(tasks("mailbox_tasks", Mailbox, InSteps, depth));
     all.extend(faults());
     all
+}
+
+/// The calls of threads that keep places.
+fn keepers<S: Subject>(
+    name: &'static str,
+    subject: S,
+    granularity: Granularity,
+    policies: &'static [OnFull],
+    depth: Depth,
+) -> [Entry; 2] {
+    let claim = "the same for places that are kept, and used or given back";
+    let head = Head { name, claim, hazard: None, expected: Expected::Verified };
+    let (shapes, schedules, preemptions) = match depth {
+        Depth::Quick => (vec![pair(2, 4)], 10, 1),
+        Depth::Ci => (vec![pair(2, 4), two_senders(1, 3)], 40, 1),
+        Depth::Deep => (vec![pair(3, 5), two_senders(2, 4)], 100, 2),
+    };
+    let family = |shapes, capacities, policies, runner| {
+        let calls = KEEPERS;
+        Family { subject, calls, granularity, shapes, capacities, policies, runner }
+    };
+    [
+        head.check(family(shapes, ONE_AND_TWO, policies, Runner::Shuttle(schedules))),
+        head.check(family(vec![pair(1, 2)], ONE, BLOCK, Runner::LoomSpurious(preemptions))),
+    ]
 }
 
 /// The calls of tasks and of batches.
@@ -274,7 +304,7 @@ fn faults() -> Vec<Entry> {
         hazard: None,
         expected: Expected::Verified,
     };
-    let lifo = twin("last_in_first_out", "the newest item is received first", None);
+    let lifo = twin("last_in_first_out", "the newest item is received first", Some(&hazard::M15));
     let late = twin(
         "accepted_after_close",
         "an item is accepted after the end was seen",

@@ -38,6 +38,10 @@ pub enum Call {
     RecvAsync,
     /// `recv_async`, polled once and dropped.
     PollRecv,
+    /// `reserve`, and the `send` of the permit.
+    SendKept,
+    /// `reserve`, and the drop of the permit.
+    DropKept,
     /// `recv_batch_async`, at most [`BATCH`] items, awaited.
     RecvBatchAsync,
     /// `close`, by either end.
@@ -59,6 +63,7 @@ impl Call {
     pub fn carries(self) -> usize {
         match self {
             Self::TrySend | Self::Send | Self::SendTimeout | Self::SendAsync | Self::PollSend => 1,
+            Self::SendKept | Self::DropKept => 1,
             Self::SendBatch | Self::TrySendBatch | Self::SendBatchAsync => BATCH,
             _ => 0,
         }
@@ -90,6 +95,8 @@ impl Call {
             Self::RecvAsync => "recv_async",
             Self::PollRecv => "recv_async, once",
             Self::RecvBatchAsync => "recv_batch_async",
+            Self::SendKept => "reserve and send",
+            Self::DropKept => "reserve and drop",
             Self::Close => "close",
             Self::Drop => "drop",
             Self::Signal => "signal",

@@ -2,8 +2,8 @@
 //!
 //! A call and its answer come to a few *points*, each of which happens at once. Of most channels
 //! all the points of a call happen at once (they are linearizable in the plain sense); of the
-//! mailbox they may happen one after the other within the call, see [`Granularity`]. A watch is such
-//! a FIFO of one item, which a later one replaces.
+//! mailbox they may happen one after the other within the call, see [`Granularity`]. A watch is, for
+//! each receiver, such a FIFO of one item, which a later one replaces.
 //!
 //! ```text
 //!   admitted ──> in line ──> visible ──> taken ──> released
@@ -22,10 +22,11 @@ use super::program::{BATCH, Call, End, Program};
 pub enum Granularity {
     /// All at once, between the call and its return.
     AtOnce,
-    /// In order, each at a moment of its own between the call and its return.
+    /// In order, each at a moment of its own between the call and its return; but an item gets its
+    /// place in the line as it is accepted.
     InSteps,
-    /// All at once, and an item that is accepted replaces what is there: of a watch with one
-    /// reader. The reader's going closes nothing.
+    /// All at once, and an item that is accepted replaces what is there; each receiver takes it once,
+    /// and it stays: of a watch. The receivers' going closes nothing.
     Latest,
 }
 
@@ -34,6 +35,14 @@ pub enum Granularity {
 pub enum Point {
     /// An item is accepted: there is room, and the channel is open.
     Admit,
+    /// A place is kept: there is room, and the channel is open.
+    Keep,
+    /// A place that is kept becomes an item's: there is a receiver.
+    Use,
+    /// A place that is kept is given back.
+    Withdraw,
+    /// There is no receiver.
+    Deserted,
     /// The oldest item, this one, gives its room to another; the channel is full and open.
     Evict(u8),
     /// The channel is open, and this item stands where any other did.
@@ -96,12 +105,18 @@ pub struct BoundedFifo {
     line: VecDeque<(u8, bool)>,
     /// Items admitted that are not in line yet.
     admitted: usize,
+    /// Places that are kept.
+    kept: usize,
     /// Items taken whose room is not free yet.
     taken: usize,
     closed: bool,
     senders: usize,
     receivers: usize,
     told: bool,
+    /// Whether items stay ([`Granularity::Latest`]), and which threads have taken the one that is
+    /// there.
+    latest: bool,
+    seen: Vec<bool>,
     /// Steps that each thread has taken.
     steps: Vec<usize>,
 }
@@ -109,26 +124,29 @@ pub struct BoundedFifo {
 impl BoundedFifo {
     /// Returns the channel that the program begins with: empty, open, one end for each thread.
     #[must_use]
-    pub fn new(program: &Program) -> Self {
+    pub fn new(program: &Program, granularity: Granularity) -> Self {
         Self {
             capacity: program.capacity,
             line: VecDeque::new(),
             admitted: 0,
+            kept: 0,
             taken: 0,
             closed: false,
             senders: program.count(End::Sender),
             receivers: program.count(End::Receiver),
             told: false,
+            latest: granularity == Granularity::Latest,
+            seen: vec![false; program.threads.len()],
             steps: vec![0; program.threads.len()],
         }
     }
 
     fn is_full(&self) -> bool {
-        self.line.len() + self.admitted + self.taken >= self.capacity
+        self.line.len() + self.admitted + self.kept + self.taken >= self.capacity
     }
 
     fn is_finished(&self) -> bool {
-        self.closed && self.line.is_empty() && self.admitted == 0
+        self.closed && self.line.is_empty() && self.admitted + self.kept == 0
     }
 
     /// Takes the oldest item, if it is this one and can be seen.
@@ -136,13 +154,47 @@ impl BoundedFifo {
         self.line.pop_front() == Some((item, true))
     }
 
-    fn happens(&mut self, point: &Point) -> bool {
+    /// As `take` by this thread, of what stays.
+    fn see(&mut self, item: u8, thread: usize) -> bool {
+        let is_new = !std::mem::replace(&mut self.seen[thread], true);
+        is_new && self.line.front() == Some(&(item, true))
+    }
+
+    /// Returns whether nothing is there for this thread.
+    fn is_empty(&self, thread: usize) -> bool {
+        self.line.is_empty() || self.latest && self.seen[thread]
+    }
+
+    fn happens(&mut self, point: &Point, thread: usize) -> bool {
         match point {
+            Point::Take { items, .. } if self.latest => {
+                self.taken += items.len();
+                items.iter().all(|&item| self.see(item, thread))
+            }
+            Point::Empty | Point::NothingToTake if self.latest => {
+                self.is_empty(thread) && !self.closed
+            }
+            Point::Finished if self.latest => self.is_empty(thread) && self.closed,
             Point::Admit => {
                 let possible = !self.closed && !self.is_full();
                 self.admitted += 1;
                 possible
             }
+            Point::Keep => {
+                let possible = !self.closed && !self.is_full();
+                self.kept += 1;
+                possible
+            }
+            Point::Use => {
+                self.kept -= 1;
+                self.admitted += 1;
+                self.receivers > 0
+            }
+            Point::Withdraw => {
+                self.kept -= 1;
+                true
+            }
+            Point::Deserted => self.receivers == 0,
             Point::Evict(oldest) => {
                 let possible = !self.closed && self.is_full() && self.take(*oldest);
                 self.admitted += 1;
@@ -151,6 +203,7 @@ impl BoundedFifo {
             Point::Replace(item) => {
                 self.line.clear();
                 self.line.push_back((*item, true));
+                self.seen.fill(false);
                 !self.closed
             }
             Point::Line(item) => {
@@ -217,7 +270,7 @@ impl SequentialSpec for BoundedFifo {
     fn invoke(&mut self, step: &Step) -> bool {
         let due = self.steps[step.thread] == step.number;
         self.steps[step.thread] += 1;
-        due && step.points.iter().all(|point| self.happens(point))
+        due && step.points.iter().all(|point| self.happens(point, step.thread))
     }
 }
 
@@ -239,6 +292,14 @@ pub fn points(
     let mut groups = match response {
         Response::Accepted if granularity == Granularity::Latest => {
             vec![vec![Point::Replace(item)]]
+        }
+        // Two calls in one.
+        Response::Accepted if call == Call::SendKept => {
+            vec![vec![Point::Keep], accepted(Point::Use, item)]
+        }
+        Response::Withdrawn => vec![vec![Point::Keep], vec![Point::Withdraw]],
+        Response::Deserted => {
+            vec![vec![Point::Keep], vec![Point::Deserted], vec![Point::Withdraw]]
         }
         Response::Accepted => vec![accepted(Point::Admit, item)],
         Response::Evicted(oldest) => vec![accepted(Point::Evict(*oldest), item)],
@@ -271,8 +332,20 @@ pub fn points(
     }
     match granularity {
         Granularity::AtOnce | Granularity::Latest => groups,
-        Granularity::InSteps => groups.into_iter().flatten().map(|point| vec![point]).collect(),
+        Granularity::InSteps => groups.into_iter().flat_map(in_steps).collect(),
     }
+}
+
+/// Returns the points one by one; but an item gets its place in the line as it is accepted.
+fn in_steps(group: Vec<Point>) -> Vec<Vec<Point>> {
+    let mut steps: Vec<Vec<Point>> = Vec::new();
+    for point in group {
+        match steps.last_mut() {
+            Some(last) if *last == [Point::Admit] || *last == [Point::Use] => last.push(point),
+            _ => steps.push(vec![point]),
+        }
+    }
+    steps
 }
 
 /// Returns the points of a call that received a batch.

@@ -13,7 +13,7 @@ use blocksmith_sync::{
 
 use super::history::Response;
 use super::program::{BATCH, Call, Calls, End, Program};
-use crate::channel::{Channel, Closes, Receives, Sends, Sent};
+use crate::channel::{Channel, Closes, Receives, Reserves, Sends, Sent};
 use crate::scenarios::task::{block_on, poll_once};
 
 /// How often each item of an execution was dropped, in memory that no checker sees.
@@ -119,6 +119,14 @@ pub const TASKS: Calls = Calls {
     allowed: |_| true,
 };
 
+/// The calls of threads that keep places.
+pub const KEEPERS: Calls = Calls {
+    blocking_sender: &[Call::TrySend, Call::Send, Call::SendKept, Call::DropKept, Call::Close],
+    other_sender: &[Call::Send, Call::SendKept, Call::DropKept, Call::Close],
+    receiver: &[Call::TryRecv, Call::Recv, Call::Close],
+    allowed: |_| true,
+};
+
 /// The calls of a one-shot, whose `send` and `recv` use the end up.
 pub const ONE_SHOT: Calls = Calls {
     blocking_sender: &[Call::Send],
@@ -130,7 +138,7 @@ pub const ONE_SHOT: Calls = Calls {
     },
 };
 
-/// The calls of a watch with one reader: `send`, and the reader's `changed` and its kin.
+/// The calls of a watch: `send`, and the reader's `changed` and its kin.
 pub const WATCH: Calls = Calls {
     blocking_sender: &[Call::Send, Call::Close],
     other_sender: &[],
@@ -262,6 +270,52 @@ impl<C: Channel> Subject for C {
     }
 }
 
+/// A channel whose senders also keep places.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping<C>(pub C);
+
+impl<C: Reserves> Subject for Keeping<C> {
+    type Sender<P: Primitives> = C::Sender<P, Item>;
+    type Receiver<P: Primitives> = C::Receiver<P, Item>;
+
+    fn open<P: Primitives>(&self, program: &Program) -> Ends<Self::Sender<P>, Self::Receiver<P>> {
+        Subject::open(&self.0, program)
+    }
+
+    fn send<P: Primitives>(
+        &self,
+        sender: &mut Option<Self::Sender<P>>,
+        call: Call,
+        mut items: Vec<Item>,
+    ) -> Response {
+        let keeps = matches!(call, Call::SendKept | Call::DropKept);
+        let (Some(end), true) = (sender.as_ref(), keeps) else {
+            return Subject::send(&self.0, sender, call, items);
+        };
+        let permit = match C::reserve(end) {
+            Ok(permit) => permit,
+            Err(SendError::Closed(())) => return Response::Closed,
+            Err(SendError::Full(()) | SendError::Timeout(())) => return Response::Full,
+        };
+        let Some(item) = items.pop().filter(|_| call == Call::SendKept) else {
+            return Response::Withdrawn; // the drop of the permit
+        };
+        let number = item.number;
+        match sent(C::send(permit, item).map(|()| None), number) {
+            Response::Closed => Response::Deserted,
+            response => response,
+        }
+    }
+
+    fn receive<P: Primitives>(
+        &self,
+        receiver: &mut Option<Self::Receiver<P>>,
+        call: Call,
+    ) -> Response {
+        Subject::receive(&self.0, receiver, call)
+    }
+}
+
 /// The one-shot: a channel for one item.
 #[derive(Clone, Copy, Debug)]
 pub struct OneShot;
@@ -308,7 +362,7 @@ impl Subject for OneShot {
     }
 }
 
-/// The watch, with one reader. It begins with no item, which counts as seen.
+/// The watch. It begins with no item, which counts as seen.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch;
 
@@ -328,7 +382,10 @@ impl Subject for Watch {
     fn open<P: Primitives>(&self, program: &Program) -> Ends<Self::Sender<P>, Self::Receiver<P>> {
         let (sender, receiver) = watch::watch(None);
         let senders = (1..program.count(End::Sender)).map(|_| sender.clone()).collect::<Vec<_>>();
-        (senders.into_iter().chain([sender]).collect(), vec![receiver])
+        let receivers: Vec<_> =
+            (1..program.count(End::Receiver)).map(|_| receiver.clone()).collect();
+        let receivers = receivers.into_iter().chain([receiver]).collect();
+        (senders.into_iter().chain([sender]).collect(), receivers)
     }
 
     fn send<P: Primitives>(

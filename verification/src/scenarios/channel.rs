@@ -496,7 +496,7 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
         scenario! {
             channel::waits_may_expire for C,
             "timed sends and receives lose no item", Some(&hazard::N7),
-            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(1_000_000),
             std: RUNS,
         },
         scenario! {
@@ -543,7 +543,7 @@ pub(super) fn many<C: Channel>() -> Vec<Scenario> {
         scenario! {
             channel::senders_block for C,
             "blocked senders are woken one per item received", None,
-            threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+            threads: 3, loom: preemptions(of::<C, _>(0, 1, 1)), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         scenario! {
             channel::a_watcher_takes_no_wake_up for C,

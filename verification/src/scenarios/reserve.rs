@@ -93,32 +93,37 @@ pub fn a_permit_meets_the_receivers_end<P: Primitives, C: Reserves>() {
     drop(sender);
 }
 
-/// The receiver goes while a permit is out: it does not wait for it.
+/// The receiver goes while two permits are out: it waits for neither, and the one that is used
+/// meanwhile delivers to nobody or fails.
 pub fn the_receiver_waits_for_no_permit<P: Primitives, C: Reserves>() {
-    let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
-    let permit = C::reserve(&sender);
+    let (sender, receiver) = C::open::<P, u32>(2, OnFull::Block);
+    let (kept, used) = (C::reserve(&sender), C::reserve(&sender));
     let thread = P::spawn("receiver", move || drop(receiver));
+    let sent = used.map(|permit| C::send(permit, 6));
+    assert!(matches!(sent, Ok(Ok(()) | Err(SendError::Closed(6)))));
     join(thread);
-    let sent = permit.map(|permit| C::send(permit, 7));
+    let sent = kept.map(|permit| C::send(permit, 7));
     assert_eq!(sent, Ok(Err(SendError::Closed(7))));
 }
 
-/// A closed channel, and a permit that is dropped after a relaxed store. The receiver looks once,
-/// without the notifier's fences.
+/// A closed channel, and two permits that are dropped in threads of their own, each after a relaxed
+/// store. The receiver looks once, without the notifier's fences.
 pub fn closed_comes_after_the_permits<P: Primitives, C: Reserves>() {
-    let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
-    let permit = C::reserve(&sender);
+    let (sender, receiver) = C::open::<P, u32>(2, OnFull::Block);
+    let permits = [0, 1].map(|index| (index, C::reserve(&sender)));
     drop(sender);
-    let done = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
-    let flag = done.clone();
-    let thread = P::spawn("sender", move || {
-        flag.store(1, Relaxed);
-        drop(permit);
+    let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
+    let threads = permits.map(|(index, permit): (usize, _)| {
+        let flags = done.clone();
+        P::spawn("sender", move || {
+            flags[index].store(1, Relaxed);
+            drop(permit);
+        })
     });
     if receiver.try_recv() == Err(TryRecvError::Closed) {
-        assert_eq!(done.load(Relaxed), 1, "not seen");
+        assert!(done.iter().all(|done| done.load(Relaxed) == 1), "not seen");
     }
-    join(thread);
+    threads.into_iter().for_each(join);
 }
 
 /// An item, and then a place that is kept, while the receiver looks once: what it finds by the later
@@ -210,7 +215,7 @@ pub(super) fn list<C: Reserves>() -> Vec<Scenario> {
         scenario! {
             reserve::closed_comes_after_the_permits for C,
             "who receives Closed sees what every holder of a permit did before it went", None,
-            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(1_000_000), std: RUNS,
         },
         scenario! {
             reserve::a_permit_hides_no_item for C,

@@ -276,7 +276,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             select::two_inputs_of_a_task,
             "a task that waits for two inputs misses neither", None,
-            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(1_000_000), std: RUNS,
         },
         scenario! {
             select::a_flood_does_not_starve,

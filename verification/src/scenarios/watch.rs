@@ -141,14 +141,17 @@ pub fn a_sender_waits_for_the_readers<P: Primitives>() {
 pub fn a_replaced_value_is_dropped_once<P: Primitives>() {
     let drops = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let (sender, reader) = watch::<P, Counted<P>>(Counted(drops.clone()));
-    let next = Counted(drops.clone());
-    let thread = P::spawn("sender", move || assert!(sender.send(next).is_ok()));
+    let threads = [sender.clone(), sender].map(|sender| {
+        let next = Counted(drops.clone());
+        P::spawn("sender", move || assert!(sender.send(next).is_ok()))
+    });
     let kept = reader.get();
-    assert!(kept.0.load(Relaxed) < 2);
-    join(thread);
+    assert!(kept.0.load(Relaxed) < 3);
+    threads.into_iter().for_each(join);
     drop(reader);
+    assert_eq!(drops.load(Relaxed), 2, "values dropped before the last");
     drop(kept);
-    assert_eq!(drops.load(Relaxed), 2, "values dropped");
+    assert_eq!(drops.load(Relaxed), 3, "values dropped");
 }
 
 /// Returns the list of the above, with their bounds.
@@ -203,7 +206,7 @@ pub(super) fn list() -> Vec<Scenario> {
         scenario! {
             watch::a_replaced_value_is_dropped_once,
             "a value lives as long as anybody has it, and is dropped once", Some(&hazard::M6),
-            threads: 2, loom: preemptions(4), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
+            threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(1_000_000), std: RUNS,
         },
     ]
 }

@@ -54,6 +54,18 @@ pub fn a_look_before_the_subscription<P: Primitives>() {
     assert_eq!(level, Level::Critical, "the change was told before anybody listened");
 }
 
+/// B8: a subscriber is told under the lock, and asks for the level. The counterpart is
+/// `foreign::a_subscribers_waker_asks_the_broker`.
+pub fn told_under_the_lock<P: Primitives>() {
+    let broker = Told::<P>::new();
+    let asks = broker.clone();
+    let waker = move || asks.machine.lock().level();
+    let mut machine = broker.machine.lock();
+    if machine.observe(P::now(), [("work", holds(10))]).is_some() {
+        assert_eq!(waker(), Level::Critical);
+    }
+}
+
 /// Two samplers tell of their changes in the other order. The counterpart is
 /// `broker::changes_are_told_in_order`.
 pub fn told_after_the_lock<P: Primitives>() {

@@ -96,34 +96,99 @@ pub fn close_beside_the_queue<P: Primitives>() {
     assert_eq!(mailbox.closed.load(Relaxed), 1);
 }
 
-/// One spare node, and a word that says whether it is there.
-struct Spare<P: Primitives> {
-    there: P::AtomicU32,
-    node: Ghost<P>,
+/// An entry of a directory, and the place in the block that the receiver moves there.
+struct Moved<P: Primitives> {
+    entry: P::AtomicU32,
+    place: Ghost<P>,
 }
 
-fn recycle<P: Primitives>(take: Ordering) {
-    let spare = P::arc(Spare::<P> { there: Atomic::new(0), node: Ghost::new() });
-    let other = spare.clone();
+fn move_ahead<P: Primitives>(find: Ordering) {
+    let moved = P::arc(Moved::<P> { entry: Atomic::new(0), place: Ghost::new() });
+    let other = moved.clone();
     let receiver = P::spawn("receiver", move || {
-        other.node.write();
-        other.there.store(1, Release);
+        other.place.write(); // takes the item
+        other.entry.store(1, Release);
     });
-    if spare.there.swap(0, take) == 1 {
-        spare.node.write();
+    if moved.entry.load(find) == 1 {
+        moved.place.write();
     }
     join(receiver);
 }
 
-/// M1: the sender takes a spare node without seeing that the receiver is done with it. The
-/// counterpart in core is `mailbox::a_node_is_used_again`.
-pub fn a_node_taken_relaxed<P: Primitives>() {
-    recycle::<P>(Relaxed);
+/// M1: the sender finds a block without seeing that the receiver is done with it. The counterpart in
+/// core is `mailbox::a_block_moves_ahead`.
+pub fn a_block_found_relaxed<P: Primitives>() {
+    move_ahead::<P>(Relaxed);
 }
 
 /// M1, as it must be.
-pub fn a_node_taken_with_acquire<P: Primitives>() {
-    recycle::<P>(Acquire);
+pub fn a_block_found_with_acquire<P: Primitives>() {
+    move_ahead::<P>(Acquire);
+}
+
+/// A block of two places, without the items.
+struct Pair<P: Primitives> {
+    claimed: P::AtomicU32,
+    marks: [P::AtomicU32; 2],
+    places: [Ghost<P>; 2],
+    /// Written by who frees the block.
+    block: Ghost<P>,
+}
+
+impl<P: Primitives> Pair<P> {
+    fn send(&self) {
+        let place = self.claimed.fetch_add(1, AcqRel) as usize;
+        self.block.read();
+        self.places[place].write();
+        self.marks[place].store(1, Release);
+    }
+
+    /// Frees the block if all the places are written that `awaited` says.
+    fn receive(&self, awaited: &[usize]) {
+        if awaited.iter().all(|place| self.marks[*place].load(Acquire) == 1) {
+            self.block.write();
+        }
+    }
+}
+
+fn free<P: Primitives>(awaited: &'static [usize]) {
+    let pair = P::arc(Pair::<P> {
+        claimed: Atomic::new(0),
+        marks: [0; 2].map(Atomic::new),
+        places: [Ghost::new(), Ghost::new()],
+        block: Ghost::new(),
+    });
+    let senders = [pair.clone(), pair.clone()].map(|pair| P::spawn("sender", move || pair.send()));
+    pair.receive(awaited);
+    senders.into_iter().for_each(join);
+}
+
+/// M1: the receiver frees a block when its last place has been written, under a sender that is slow.
+/// The counterpart in core is `mailbox::three_bring_a_block`.
+pub fn a_block_freed_under_a_sender<P: Primitives>() {
+    free::<P>(&[1]);
+}
+
+/// M1, as it must be.
+pub fn a_block_freed_when_all_is_written<P: Primitives>() {
+    free::<P>(&[0, 1]);
+}
+
+/// M1: the receiver takes an item that is claimed, and not yet written. The counterpart in core is
+/// `mailbox::busy_is_not_empty`.
+pub fn an_item_taken_when_claimed<P: Primitives>() {
+    let pair = P::arc(Pair::<P> {
+        claimed: Atomic::new(0),
+        marks: [0; 2].map(Atomic::new),
+        places: [Ghost::new(), Ghost::new()],
+        block: Ghost::new(),
+    });
+    let other = pair.clone();
+    let sender = P::spawn("sender", move || other.send());
+    if pair.claimed.load(Acquire) == 1 {
+        pair.places[0].read();
+    }
+    join(sender);
 }
 
 /// A mailbox of one place, without the items.

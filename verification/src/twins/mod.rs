@@ -260,6 +260,17 @@ pub fn twins() -> Vec<Twin> {
             threads: 2, preemptions: 2, expected: Violated(&[Panic("the item is lost")]), by: ALL,
         },
         twin! {
+            task::a_cancel_searches, &hazard::N14,
+            "a task that is cancelled is looked for from the front of the list",
+            threads: 2, preemptions: 2,
+            expected: Violated(&[Panic("looks at the list grow with its length")]), by: ALL,
+        },
+        twin! {
+            task::a_cancel_knows_its_place, &hazard::N14,
+            "a task that is cancelled leaves the list from its place",
+            threads: 2, preemptions: 2, expected: Verified, by: ALL,
+        },
+        twin! {
             mailbox::notify_before_link, &hazard::M3, "notifies between the swap and the link",
             threads: 3, preemptions: 2, expected: Violated(&[Deadlock]), by: ALL,
         },
@@ -275,14 +286,29 @@ pub fn twins() -> Vec<Twin> {
             expected: Violated(&[Panic("accepted and received differ")]), by: ALL,
         },
         twin! {
-            mailbox::a_node_taken_relaxed, &hazard::M1,
-            "a node is taken from the cache without acquiring it",
+            mailbox::a_block_found_relaxed, &hazard::M1,
+            "a block that was moved is found without acquiring it",
             threads: 2, preemptions: 2, expected: Violated(&[DataRace]), by: LOOM,
         },
         twin! {
-            mailbox::a_node_taken_with_acquire, &hazard::M1,
-            "a node is acquired as it is taken from the cache",
+            mailbox::a_block_found_with_acquire, &hazard::M1,
+            "a block that was moved is acquired as it is found",
             threads: 2, preemptions: 2, expected: Verified, by: ALL,
+        },
+        twin! {
+            mailbox::a_block_freed_under_a_sender, &hazard::M1,
+            "a block is freed when its last place is written, though not the first",
+            threads: 3, preemptions: 2, expected: Violated(&[DataRace]), by: LOOM,
+        },
+        twin! {
+            mailbox::a_block_freed_when_all_is_written, &hazard::M1,
+            "a block is freed when all its places are written",
+            threads: 3, preemptions: 2, expected: Verified, by: ALL,
+        },
+        twin! {
+            mailbox::an_item_taken_when_claimed, &hazard::M1,
+            "an item is taken from a place that is claimed and not written",
+            threads: 2, preemptions: 2, expected: Violated(&[DataRace]), by: LOOM,
         },
         twin! {
             mailbox::a_credit_kept_asleep, &hazard::M8,
@@ -408,6 +434,11 @@ pub fn twins() -> Vec<Twin> {
             "looks at the level, then subscribes",
             threads: 2, preemptions: 2,
             expected: Violated(&[Panic("the change was told before anybody listened")]), by: ALL,
+        },
+        twin! {
+            broker::told_under_the_lock, &hazard::B8,
+            "a subscriber is told under the lock, and asks the broker",
+            threads: 1, preemptions: 2, expected: Violated(&[Deadlock]), by: ALL,
         },
         twin! {
             broker::told_after_the_lock, &hazard::B5,

@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::mailbox::{OnFull, mailbox};
-use blocksmith_sync::{Atomic, Primitives};
+use blocksmith_sync::{Atomic, Mutex, Primitives};
 
 use crate::scenarios::notifier::{Shared, join};
 use crate::scenarios::task::{Alarm, block_on, poll_once};
@@ -97,4 +97,43 @@ pub fn a_receive_in_two_polls<P: Primitives>() {
     assert!(!early);
     assert_eq!(receiver.recv(), Ok(7), "the item is lost");
     join(thread);
+}
+
+/// How many tasks are cancelled, and how many looks at the list one of them may take.
+const TASKS: usize = 16;
+const LOOKS: usize = 4;
+
+/// Two threads cancel every second task each, in the order of their numbers, from a list in which
+/// they stand the other way round; `find` says where one stands, and after how many looks.
+fn cancel_all<P: Primitives>(find: fn(&[Option<usize>], usize) -> (usize, usize)) {
+    let list: Vec<_> = (0..TASKS).rev().map(Some).collect();
+    let list = P::arc(<P::Mutex<Vec<Option<usize>>> as Mutex<_>>::new(list));
+    let cancel = move |list: P::Arc<P::Mutex<Vec<Option<usize>>>>, first: usize| {
+        let mut looks = 0;
+        for task in (first..TASKS).step_by(2) {
+            let mut list = list.lock();
+            let (place, needed) = find(&list, task);
+            assert_eq!(list[place].take(), Some(task));
+            looks += needed;
+        }
+        looks
+    };
+    let other = list.clone();
+    let thread = P::spawn("canceller", move || cancel(other, 1));
+    let looks = cancel(list, 0) + join(thread);
+    assert!(looks <= LOOKS * TASKS, "looks at the list grow with its length");
+}
+
+/// N14: a task that is cancelled is looked for from the front. The counterpart in core is the list of
+/// the notifier, in which a task has a slot of its own, linked both ways.
+pub fn a_cancel_searches<P: Primitives>() {
+    cancel_all::<P>(|list, task| {
+        let found = list.iter().position(|entry| *entry == Some(task)).unwrap_or(0);
+        (found, found + 1)
+    });
+}
+
+/// N14, as it must be: a task knows its place.
+pub fn a_cancel_knows_its_place<P: Primitives>() {
+    cancel_all::<P>(|list, task| (list.len() - 1 - task, 1));
 }

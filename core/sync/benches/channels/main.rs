@@ -1,8 +1,9 @@
 //! Notifier and channels against their peers, in one run on one machine.
 //!
 //! `cargo bench -p blocksmith-sync` measures with criterion;
-//! `cargo bench -p blocksmith-sync -- --table` measures every row in rounds, one peer after the
-//! other in each round, and writes medians and ratios to `benches/RESULTS.md`.
+//! `cargo bench -p blocksmith-sync -- --table` measures every row in five runs of some rounds each,
+//! one peer after the other in each round, and writes medians and ratios to `benches/RESULTS.md`;
+//! a part of a row's name behind it selects rows, and writes nothing.
 
 mod memory;
 mod peers;
@@ -13,7 +14,9 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
-use peers::{Channel, Crossbeam, Flume, Kanal, Large, Mailbox, Pool, Ring, Rtrb, Run, StdSync};
+use peers::{
+    Channel, Crossbeam, Flume, Kanal, Large, Mailbox, Pool, Ring, Rtrb, Run, StdSync, Timed,
+};
 use workloads as w;
 
 #[global_allocator]
@@ -122,6 +125,19 @@ fn rows() -> Vec<Row> {
     rows
 }
 
+/// Round trips beside neighbours.
+fn timed() -> Vec<(&'static str, Timed)> {
+    vec![
+        (Mailbox::NAME, w::beside_neighbours::<Mailbox>),
+        (Ring::NAME, w::beside_neighbours::<Ring>),
+        (Pool::NAME, w::beside_neighbours::<Pool>),
+        (Crossbeam::NAME, w::beside_neighbours::<Crossbeam>),
+        (Kanal::NAME, w::beside_neighbours::<Kanal>),
+        (Flume::NAME, w::beside_neighbours::<Flume>),
+        (StdSync::NAME, w::beside_neighbours::<StdSync>),
+    ]
+}
+
 fn footprints() -> Vec<(&'static str, (usize, f64))> {
     vec![
         (Mailbox::NAME, memory::of::<Mailbox>()),
@@ -139,7 +155,8 @@ fn main() {
     let arguments: Vec<_> = std::env::args().collect();
     if arguments.iter().any(|argument| argument == "--table") {
         let filter = arguments.iter().skip_while(|argument| *argument != "--table").nth(1);
-        table::write(rows(), footprints(), filter.filter(|text| !text.starts_with("--")));
+        let table = table::Table { rows: rows(), timed: timed(), footprints: footprints() };
+        table.write(filter.filter(|text| !text.starts_with("--")));
         return;
     }
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();

@@ -150,3 +150,6 @@ impl Channel for Rtrb {
 
 /// A named workload: runs `n` operations and returns the time they took.
 pub(crate) type Run = Box<dyn Fn(u64) -> Duration>;
+
+/// A workload of which each operation is timed: runs `n` and returns their nanoseconds.
+pub(crate) type Timed = fn(u64) -> Vec<u64>;

@@ -116,6 +116,48 @@ pub(crate) fn ping_pong<C: Channel>(n: u64) -> Duration {
     elapsed
 }
 
+/// The time of each of `n` round trips like those of [`ping_pong`], in nanoseconds, while as many
+/// other threads as there are cores do nothing but count.
+pub(crate) fn beside_neighbours<C: Channel>(n: u64) -> Vec<u64> {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let neighbours: Vec<_> = (0..neighbours())
+        .map(|_| {
+            let is_over = is_over.clone();
+            thread::spawn(move || {
+                let mut count = 0_u64;
+                while !is_over.load(Ordering::Relaxed) {
+                    count = black_box(count + 1);
+                }
+            })
+        })
+        .collect();
+    let (mut there, mut echo_in) = C::make::<u64>(1, 1, 1);
+    let (mut echo_out, mut back) = C::make::<u64>(1, 1, 1);
+    let (mut echo_in, mut echo_out) = (echo_in.remove(0), echo_out.remove(0));
+    let echo = thread::spawn(move || {
+        for _ in 0..n {
+            let item = C::recv(&mut echo_in);
+            C::send(&mut echo_out, item);
+        }
+    });
+    let round_trip = |_| {
+        let start = Instant::now();
+        C::send(&mut there[0], 1);
+        black_box(C::recv(&mut back[0]));
+        u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    };
+    let times = (0..n).map(round_trip).collect();
+    is_over.store(true, Ordering::Relaxed);
+    echo.join().expect("the workload does not panic");
+    neighbours.into_iter().for_each(|thread| thread.join().expect("the workload does not panic"));
+    times
+}
+
+/// Returns how many threads keep the cores busy: one for each.
+pub(crate) fn neighbours() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// `n` round trips through a flag that says whose turn it is; `wait` and `wake` are given the side,
 /// 0 or 1.
 fn flags<W, K>(n: u64, wait: W, wake: K) -> Duration

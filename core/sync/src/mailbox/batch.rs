@@ -1,13 +1,13 @@
-//! Batches of a mailbox: many items, one change of the credits, one link, one notification.
+//! Batches of a mailbox: many items, one change of the credits, one notification.
 //!
-//! I1 to I6: see the module above. What is accepted of a batch at once is linked as one chain, so
+//! I1 to I6: see the module above. What is accepted of a batch at once has positions in a row, so
 //! that nothing of another sender comes between; then the receiver is notified once.
 
 use core::mem;
 
-use super::credits::Answer;
+use super::credits::{COUNT, Claim, Refusal};
 use super::evict::Eviction;
-use super::{Envelope, OnFull, Receiver, Sender};
+use super::{OnFull, Receiver, Sender};
 use crate::error::Closed;
 use crate::primitives::Primitives;
 
@@ -88,15 +88,17 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends the first items, as many as there are credits for, at least one; `None`: wait.
     fn offer_batch(&self, items: &mut Vec<T>) -> Option<Result<usize, Closed>> {
         let shared = &*self.shared;
-        match shared.credits.accept_some(items.len()) {
-            Ok((count, depth)) => {
+        match shared.credits.accept(items.len()) {
+            Ok(Claim { first, count, depth }) => {
+                let count = count as usize;
+                for (index, item) in items.drain(..count).enumerate() {
+                    shared.queue.push(first.wrapping_add(index as u32) & COUNT, item, false);
+                }
                 shared.counts.depth_seen(depth);
-                let first = items.drain(..count).map(|item| Envelope { item, reply: false });
-                shared.queue.push_all(&self.stash, first);
                 shared.not_empty.notify_one();
                 Some(Ok(count))
             }
-            Err(Answer::Closed) => Some(Err(Closed)),
+            Err(Refusal::Closed) => Some(Err(Closed)),
             Err(_) => None,
         }
     }
@@ -109,25 +111,25 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         let mut is_closed = shared.credits.is_closed();
         let mut is_over = is_closed;
         while !is_over && let Some(item) = rest.next() {
-            let accepted = match shared.credits.accept() {
-                Answer::Accepted(depth) => Ok(Eviction { evicted: None, depth, yields: false }),
-                Answer::Full => shared.accept_or_evict(),
-                answer => Err(answer),
+            let accepted = match shared.credits.accept(1) {
+                Ok(claim) => Ok(Eviction { evicted: None, claim, yields: false }),
+                Err(Refusal::Full) => shared.accept_or_evict(),
+                Err(refusal) => Err(refusal),
             };
             match accepted {
-                Ok(Eviction { evicted, depth, yields }) => {
-                    // Linked at once: an evictor waits for the oldest, which may be this one.
-                    shared.counts.depth_seen(depth);
-                    shared.queue.push(&self.stash, Envelope { item, reply: false });
+                Ok(Eviction { evicted, claim, yields }) => {
+                    // Pushed at once: an evictor waits for the oldest, which may be this one.
+                    shared.queue.push(claim.first, item, false);
+                    shared.counts.depth_seen(claim.depth);
                     items.extend(evicted);
                     sent += 1;
                     if yields {
                         P::yield_now();
                     }
                 }
-                Err(answer) => {
+                Err(refusal) => {
                     items.push(item);
-                    is_closed = answer == Answer::Closed;
+                    is_closed = refusal == Refusal::Closed;
                     is_over = true;
                 }
             }
@@ -166,19 +168,19 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         items: &mut Vec<T>,
         max: usize,
     ) -> impl Future<Output = Result<usize, Closed>> + Send {
-        let Self { shared, withheld, .. } = self;
+        let Self { shared, hand, .. } = self;
         let shared = &**shared;
         shared.not_empty.until(move || {
-            let count = shared.drain(withheld, items, max);
+            let count = shared.drain(hand, items, max);
             match count {
-                0 if max > 0 => shared.ended(withheld).then_some(Err(Closed)),
+                0 if max > 0 => shared.ended(hand).then_some(Err(Closed)),
                 _ => Some(Ok(count)),
             }
         })
     }
 
-    /// Appends the items that are linked, at most `max`, and returns how many. Does not block.
+    /// Appends the items that are written, at most `max`, and returns how many. Does not block.
     pub fn drain(&self, items: &mut Vec<T>, max: usize) -> usize {
-        self.shared.drain(&self.withheld, items, max)
+        self.shared.drain(&self.hand, items, max)
     }
 }

@@ -1,207 +1,327 @@
-//! One word that decides what a mailbox accepts, and when nothing more can come.
+//! What a mailbox accepts, in which order, and when nothing more can come.
 //!
 //! ```text
-//!   bit 63    62      61 .. 54      53 .. 39        38 .. 24            23 .. 0
-//!   gone  | closed | reserved | replies queued | permits out | requests queued ("used")
+//!   word     bit 63    62      61 .. 52      51 .. 26              25 .. 0
+//!            gone  | closed | reserved | replies claimed | requests claimed         senders
+//!
+//!   consumed   requests, replies                                                    the consumer
+//!   permits    issued (by the receiver), dropped (by who held them)
 //! ```
 //!
-//! | field | raised by | lowered by |
+//! An item is accepted by the change of the word that claims its position in the queue: all that
+//! was claimed before, of both kinds. The word counts up; what is queued is what is claimed and not
+//! consumed. All counts wrap, the word's at 2^26, and are compared by their differences.
+//!
+//! | count | raised by | lowered by |
 //! |---|---|---|
-//! | used | a send that is accepted (an eviction takes over the credit of the evicted) | the receiver, per request taken |
-//! | reserved | a sender that reserves a place | a place that is used (it becomes "used") or given back |
-//! | permits out | the receiver, in `permit` | a permit that is used or dropped |
-//! | replies queued | a permit that is used | the receiver, per reply taken |
+//! | requests claimed | a send that is accepted; a place that is used; an eviction | - |
+//! | replies claimed | a permit that is used | - |
+//! | reserved | a sender that reserves a place | a place that is used or given back |
+//! | consumed | the receiver, for what it has taken; an evictor, for the request that it has taken | - |
+//! | issued, dropped | the receiver, in `permit`; the drop of a permit that is not used | - |
 //! | closed | either side, for good | - |
 //! | gone | the drop of the receiver, together with closed | - |
 //!
 //! **Invariants.**
-//! - C1 `used + reserved <= capacity` and `permits out + replies queued <= replies`.
+//! - C1 `requests claimed - consumed + reserved <= capacity`, but for the moment in which an evictor
+//!   has claimed and not yet consumed; `issued - dropped - replies consumed <= replies`.
 //! - C2 A send is accepted, and a place reserved, by a read-modify-write that finds `closed` unset;
 //!   a permit and a reserved place are used by one that finds `gone` unset. So all that is accepted
 //!   precedes the closing in the word's modification order, and what is reserved then is counted.
-//! - C3 By C2, once a load finds the mailbox closed with no request, place, permit or reply, none
-//!   can follow: only the receiver lowers `used`, and it has taken everything that was accepted.
+//! - C3 By C2, once a load finds the mailbox closed, nothing reserved, all claims consumed, and all
+//!   permits that were issued either used or dropped, none can follow. (Permits that are used and
+//!   dropped only get more, and are never more than issued: so it does not matter that they are
+//!   counted by two words.)
+//! - C4 Who claims has read `consumed` first, so it sees at most too little room: who waits looks
+//!   again when it is woken. Before a send is refused for want of room `consumed` is read again: if
+//!   it has not changed, the mailbox was full at the look at the word.
+//! - C5 Whatever is claimed: of the requests before it all but `capacity - 1` have been consumed, of
+//!   the replies all but `replies - 1`, and their consumption happens before the claim. For what a
+//!   claim has read of `consumed` it acquires, an evictor consumes before it claims, a permit is
+//!   issued after the reply that made room for it was consumed; claims and reservations acquire and
+//!   release, so what happened before the earlier ones happens before the later; and what is
+//!   reserved counts as claimed.
 //!
-//! **Memory order.** Items are handed over by the queue, not by this word, so counting is relaxed.
-//! Closing and giving a permit or a place back release, the look that ends the stream acquires: who
-//! learns that nothing more comes sees what happened before that was decided. All changes are
-//! read-modify-writes, so a release is not cut off by the relaxed changes that follow it.
+//! **Memory order.** Consuming releases, the look at the room acquires: so the place in the queue is
+//! free (C5). Closing and giving a permit or a place back release, the look that ends the stream
+//! acquires: who learns that nothing more comes sees what happened before that was decided. All
+//! changes are read-modify-writes, so a release is not cut off by the changes that follow it.
 
-use crate::primitives::Ordering::{Acquire, Relaxed, Release};
+use core::convert::Infallible;
+
+use crossbeam_utils::CachePadded;
+
+use crate::counters::Figure;
+use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, Primitives};
 
-const USED: u64 = 1;
-const PERMIT: u64 = 1 << 24;
-const REPLY: u64 = 1 << 39;
-const RESERVED: u64 = 1 << 54;
+/// In the word: one reply, one place reserved. (A request is 1.)
+const REPLY: u64 = 1 << 26;
+const RESERVED: u64 = 1 << 52;
 const CLOSED: u64 = 1 << 62;
 const GONE: u64 = 1 << 63;
+
+/// The bits of a count of claims.
+pub(super) const COUNT: u32 = (1 << 26) - 1;
 
 /// The largest capacity.
 pub const MAX_CAPACITY: usize = (1 << 24) - 1;
 /// The largest number of reply slots.
 pub const MAX_REPLIES: usize = (1 << 15) - 1;
 /// The largest number of places that are reserved at once.
-const MAX_RESERVED: u64 = (1 << 8) - 1;
+const MAX_RESERVED: u32 = (1 << 8) - 1;
 
-const fn used(word: u64) -> u64 {
-    word & (PERMIT - 1)
+const fn requests(word: u64) -> u32 {
+    word as u32 & COUNT
 }
-const fn permits(word: u64) -> u64 {
-    (word & (REPLY - 1)) >> 24
+const fn replies(word: u64) -> u32 {
+    (word >> 26) as u32 & COUNT
 }
-const fn replies(word: u64) -> u64 {
-    (word & (RESERVED - 1)) >> 39
+const fn reserved(word: u64) -> u32 {
+    ((word & (CLOSED - 1)) >> 52) as u32
 }
-const fn reserved(word: u64) -> u64 {
-    (word & (CLOSED - 1)) >> 54
+/// The next position.
+const fn position(word: u64) -> u32 {
+    requests(word).wrapping_add(replies(word)) & COUNT
+}
+/// The word with `count` more requests.
+const fn with_requests(word: u64, count: u32) -> u64 {
+    word - requests(word) as u64 + (requests(word).wrapping_add(count) & COUNT) as u64
+}
+/// The word with one more reply.
+const fn with_reply(word: u64) -> u64 {
+    let next = replies(word).wrapping_add(1) & COUNT;
+    word - replies(word) as u64 * REPLY + next as u64 * REPLY
+}
+/// How many are claimed and not consumed.
+const fn pending(claimed: u32, consumed: u32) -> u32 {
+    claimed.wrapping_sub(consumed) & COUNT
 }
 
-const fn depth(word: u64) -> u64 {
-    used(word) + replies(word)
-}
-
-/// The answer to a request for a credit.
+/// Positions that have been claimed: the caller pushes an item to each before anything else.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// The caller must push its item; requests and replies that are queued now, this one included.
-    Accepted(u64),
+#[must_use]
+pub(super) struct Claim {
+    pub(super) first: u32,
+    pub(super) count: u32,
+    /// Requests and replies that are queued now, these included.
+    pub(super) depth: u64,
+}
+
+/// Why a request is not accepted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
     Full,
     Closed,
     /// All places are reserved, or as many as can be.
     Reserved,
 }
 
+/// What the consumer's side changes, on a line that senders only read; and what nobody changes.
+struct Returned<P: Primitives> {
+    requests: P::AtomicU32,
+    replies: P::AtomicU32,
+    /// Permits that the receiver has issued; its own.
+    issued: P::AtomicU32,
+    /// Permits that were dropped without use.
+    dropped: P::AtomicU32,
+    /// As `replies`, for the depth.
+    replied: Figure,
+    capacity: u32,
+    slots: u32,
+}
+
 pub(super) struct Credits<P: Primitives> {
-    word: P::AtomicU64,
-    capacity: u64,
-    replies: u64,
+    /// Every send changes it.
+    word: CachePadded<P::AtomicU64>,
+    returned: CachePadded<Returned<P>>,
 }
 
 impl<P: Primitives> Credits<P> {
     pub(super) fn new(capacity: usize, replies: usize) -> Self {
         assert!((1..=MAX_CAPACITY).contains(&capacity), "a mailbox holds 1 to 2^24-1 items");
         assert!(replies <= MAX_REPLIES, "a mailbox reserves at most 2^15-1 replies");
-        Self { word: Atomic::new(0), capacity: capacity as u64, replies: replies as u64 }
+        let returned = Returned {
+            requests: Atomic::new(0),
+            replies: Atomic::new(0),
+            issued: Atomic::new(0),
+            dropped: Atomic::new(0),
+            replied: Figure::default(),
+            capacity: capacity as u32,
+            slots: replies as u32,
+        };
+        Self { word: CachePadded::new(Atomic::new(0)), returned: CachePadded::new(returned) }
     }
 
-    pub(super) fn capacity(&self) -> u64 {
-        self.capacity
+    pub(super) fn capacity(&self) -> usize {
+        self.returned.capacity as usize
     }
 
-    /// Returns whether every place is a request's, or reserved.
-    const fn is_taken(&self, word: u64) -> bool {
-        used(word) + reserved(word) == self.capacity
+    /// Returns how many requests have been consumed. To be read before the word (C4).
+    #[inline]
+    fn consumed(&self) -> u32 {
+        // ORDERING: pairs with the releasing additions in `release` and `replace` (C5).
+        self.returned.requests.load(Acquire)
     }
 
-    /// Takes a credit for one request (C2).
-    pub(super) fn accept(&self) -> Answer {
-        self.update(|word| {
-            if word & CLOSED != 0 {
-                Err(Answer::Closed)
-            } else if self.is_taken(word) {
-                Err(Answer::Full)
-            } else {
-                Ok(word + USED)
-            }
-        })
-        .map_or_else(|answer| answer, |word| Answer::Accepted(depth(word)))
+    /// Returns for how many requests there is room.
+    #[inline]
+    fn room(&self, word: u64, consumed: u32) -> u32 {
+        // An evictor may have claimed one too many for a moment (C1).
+        self.returned.capacity.saturating_sub(pending(requests(word), consumed) + reserved(word))
     }
 
-    /// Takes credits for as many of `wanted` requests as there is room for (C2): how many, at least
-    /// one, and what is queued with them; or why not.
-    pub(super) fn accept_some(&self, wanted: usize) -> Result<(usize, u64), Answer> {
+    /// Returns how many items are queued: a figure.
+    fn depth(&self, word: u64, consumed: u32) -> u64 {
+        let replied = self.returned.replied.get() as u32;
+        u64::from(pending(requests(word), consumed)) + u64::from(pending(replies(word), replied))
+    }
+
+    /// The claim of `count` positions that changed the word from `before` to `after`.
+    #[inline]
+    fn claim(&self, before: u64, after: u64, count: u32, consumed: u32) -> Claim {
+        Claim { first: position(before), count, depth: self.depth(after, consumed) }
+    }
+
+    /// Claims positions for at most `wanted` requests (C2), at least for one, or says why not.
+    pub(super) fn accept(&self, wanted: usize) -> Result<Claim, Refusal> {
+        self.confirmed(|consumed| self.try_claim(wanted, consumed))
+    }
+
+    /// As `accept`, for who waits if it is full: that may have changed since (C4).
+    #[inline]
+    pub(super) fn offer(&self, wanted: usize) -> Result<Claim, Refusal> {
+        self.try_claim(wanted, self.consumed())
+    }
+
+    #[inline]
+    fn try_claim(&self, wanted: usize, consumed: u32) -> Result<Claim, Refusal> {
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
         let mut count = 0;
-        let word = self.update(|word| {
+        let before = self.exchange(|word| {
             if word & CLOSED != 0 {
-                return Err(Answer::Closed);
+                return Err(Refusal::Closed);
             }
-            count = (wanted as u64).min(self.capacity - used(word) - reserved(word));
-            if count == 0 { Err(Answer::Full) } else { Ok(word + count * USED) }
+            count = self.room(word, consumed).min(wanted);
+            if count == 0 { Err(Refusal::Full) } else { Ok(with_requests(word, count)) }
         })?;
-        Ok((count as usize, depth(word)))
+        Ok(self.claim(before, with_requests(before, count), count, consumed))
     }
 
-    /// As `accept`; but `Full` says that, in the word's modification order, the mailbox was full
-    /// *and open*. The caller holds the consumer's lock, so that it stays full: it may evict the
-    /// oldest request, keep its credit, and is then accepted as of this moment (C2). `Reserved`: it
-    /// is full of places that are reserved, and there is no request to evict.
-    pub(super) fn accept_or_confirm_full(&self) -> Answer {
-        let mut full = false;
-        let updated = self.update(|word| {
-            full = self.is_taken(word);
-            if full && used(word) == 0 && word & CLOSED == 0 {
-                return Err(Answer::Reserved);
+    /// As `accept` for one request; but `Full` says that, in the word's modification order, the
+    /// mailbox was full *and open*. The caller holds the consumer's lock: it takes the oldest
+    /// request, and is then accepted as of this moment (C2), by `replace`. `Reserved`: it is full of
+    /// places that are reserved, and there is no request to evict.
+    pub(super) fn accept_or_confirm_full(&self) -> Result<Claim, Refusal> {
+        loop {
+            let consumed = self.consumed();
+            let mut is_full = false;
+            let before = self.exchange(|word| {
+                is_full = self.room(word, consumed) == 0;
+                if word & CLOSED != 0 {
+                    Err(Refusal::Closed)
+                } else if is_full && pending(requests(word), consumed) == 0 {
+                    Err(Refusal::Reserved)
+                } else if is_full {
+                    Ok(word)
+                } else {
+                    Ok(with_requests(word, 1))
+                }
+            })?;
+            if !is_full {
+                return Ok(self.claim(before, with_requests(before, 1), 1, consumed));
             }
-            match word & CLOSED {
-                0 if full => Ok(word),
-                0 => Ok(word + USED),
-                _ => Err(Answer::Closed),
+            if self.consumed() == consumed {
+                return Err(Refusal::Full); // at the exchange (C4)
             }
-        });
-        match updated {
-            Err(answer) => answer,
-            Ok(_) if full => Answer::Full,
-            Ok(word) => Answer::Accepted(depth(word)),
         }
     }
 
-    /// Returns the credits of `requests` and `replies` that the receiver has taken.
-    pub(super) fn release(&self, requests: u64, replies: u64) {
-        // ORDERING: none needed, see the module's text.
-        self.word.fetch_sub(requests * USED + replies * REPLY, Relaxed);
+    /// Claims a position in exchange for the oldest request, which the caller has taken since
+    /// `accept_or_confirm_full`, under the consumer's lock.
+    pub(super) fn replace(&self) -> Claim {
+        let Ok(before) = self.exchange::<Infallible>(|word| Ok(with_requests(word, 1)));
+        // ORDERING: pairs with the acquiring load in `consumed`. It comes after the claim: so whoever
+        // sees the room that it makes sees that it is taken.
+        // ORDERING(survives): loom lets no store pass an earlier one of its own thread.
+        let consumed = self.returned.requests.fetch_add(1, Release).wrapping_add(1);
+        self.claim(before, with_requests(before, 1), 1, consumed)
+    }
+
+    /// Counts what the receiver has taken.
+    pub(super) fn release(&self, requests: u32, replies: u32) {
+        if requests > 0 {
+            // ORDERING: pairs with the acquiring load in `consumed`.
+            self.returned.requests.fetch_add(requests, Release);
+        }
+        if replies > 0 {
+            // ORDERING: none needed: what is issued for them is handed over (C5).
+            self.returned.replies.fetch_add(replies, Relaxed);
+            self.returned.replied.add(replies.into());
+        }
     }
 
     /// Takes a reply slot; receiver only. Returns whether there was one.
     pub(super) fn take_permit(&self) -> bool {
-        self.update(|word| {
-            let free = permits(word) + replies(word) < self.replies;
-            if free { Ok(word + PERMIT) } else { Err(Answer::Full) }
-        })
-        .is_ok()
+        // ORDERING: none needed for the receiver's own. Who drops a permit touches no place.
+        let issued = self.returned.issued.load(Relaxed);
+        let replied = self.returned.replies.load(Relaxed);
+        let dropped = self.returned.dropped.load(Relaxed);
+        let is_free = issued.wrapping_sub(dropped).wrapping_sub(replied) < self.returned.slots;
+        if is_free {
+            // ORDERING: as above.
+            self.returned.issued.store(issued.wrapping_add(1), Relaxed);
+        }
+        is_free
     }
 
-    /// Turns a permit into a queued reply and returns the depth with it, or returns its slot and
-    /// `None` if the receiver is gone.
-    pub(super) fn use_permit(&self) -> Option<u64> {
-        let used = self.update(|word| {
-            if word & GONE == 0 { Ok(word - PERMIT + REPLY) } else { Err(Answer::Closed) }
+    /// Turns a permit into a queued reply and returns its claim, or returns its slot and `None` if
+    /// the receiver is gone.
+    pub(super) fn use_permit(&self) -> Option<Claim> {
+        let used = self.exchange(|word| {
+            if word & GONE == 0 { Ok(with_reply(word)) } else { Err(Refusal::Closed) }
         });
         if used.is_err() {
             self.drop_permit();
         }
-        used.ok().map(depth)
+        used.ok().map(|before| self.claim(before, with_reply(before), 1, self.consumed()))
     }
 
     /// Returns the slot of an unused permit.
     pub(super) fn drop_permit(&self) {
         // ORDERING: pairs with the acquiring load in `is_finished`.
-        self.word.fetch_sub(PERMIT, Release);
+        self.returned.dropped.fetch_add(1, Release);
     }
 
-    /// Reserves a place for one request (C2): accepted, or why not.
-    pub(super) fn reserve(&self) -> Answer {
-        self.update(|word| {
-            if word & CLOSED != 0 {
-                Err(Answer::Closed)
-            } else if reserved(word) == MAX_RESERVED {
-                Err(Answer::Reserved)
-            } else if self.is_taken(word) {
-                Err(Answer::Full)
-            } else {
-                Ok(word + RESERVED)
-            }
+    /// Reserves a place for one request (C2), or says why not.
+    pub(super) fn reserve(&self) -> Result<(), Refusal> {
+        self.confirmed(|consumed| {
+            let reserved = self.exchange(|word| {
+                if word & CLOSED != 0 {
+                    Err(Refusal::Closed)
+                } else if reserved(word) == MAX_RESERVED {
+                    Err(Refusal::Reserved)
+                } else if self.room(word, consumed) == 0 {
+                    Err(Refusal::Full)
+                } else {
+                    Ok(word + RESERVED)
+                }
+            });
+            reserved.map(drop)
         })
-        .map_or_else(|answer| answer, |word| Answer::Accepted(depth(word)))
     }
 
-    /// Turns a reserved place into a queued request and returns the depth with it, or `None` if the
-    /// receiver is gone: then the place is still reserved.
-    pub(super) fn use_reserved(&self) -> Option<u64> {
-        let used = self.update(|word| {
-            if word & GONE == 0 { Ok(word - RESERVED + USED) } else { Err(Answer::Closed) }
-        });
-        used.ok().map(depth)
+    /// Turns a reserved place into a queued request and returns its claim, or `None` if the receiver
+    /// is gone: then the place is still reserved.
+    pub(super) fn use_reserved(&self) -> Option<Claim> {
+        let change = |word| with_requests(word - RESERVED, 1);
+        let used =
+            self.exchange(
+                |word| {
+                    if word & GONE == 0 { Ok(change(word)) } else { Err(Refusal::Closed) }
+                },
+            );
+        used.ok().map(|before| self.claim(before, change(before), 1, self.consumed()))
     }
 
     /// Gives a reserved place back.
@@ -224,56 +344,121 @@ impl<P: Primitives> Credits<P> {
         }
     }
 
+    /// Returns the word: a figure, or a look at bits that are never unset.
+    fn look(&self) -> u64 {
+        // ORDERING: none needed, see above.
+        self.word.load(Relaxed)
+    }
+
     /// Returns whether no request would be accepted for want of room: a figure.
     pub(super) fn is_full(&self) -> bool {
-        // ORDERING: none needed, a figure.
-        self.is_taken(self.word.load(Relaxed))
+        let consumed = self.consumed();
+        self.room(self.look(), consumed) == 0
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        // ORDERING: none needed, a look at one bit that is never unset.
-        self.word.load(Relaxed) & CLOSED != 0
+        self.look() & CLOSED != 0
     }
 
     /// Returns whether the receiver has gone.
     pub(super) fn is_gone(&self) -> bool {
-        // ORDERING: none needed, a look at one bit that is never unset.
-        self.word.load(Relaxed) & GONE != 0
+        self.look() & GONE != 0
     }
 
-    /// Returns how many permits are out, and places reserved.
-    pub(super) fn permits_out(&self) -> u64 {
-        // ORDERING: none needed, a figure.
-        let word = self.word.load(Relaxed);
-        permits(word) + reserved(word)
+    /// Returns the position that is claimed next: at most too low. (A claim that happened before
+    /// this call is seen by coherence, of others nothing is promised.)
+    pub(super) fn tail(&self) -> u32 {
+        position(self.look())
     }
 
-    /// Returns whether nothing more can come (C3); receiver only.
+    /// Returns how many permits are out, and places reserved: a figure.
+    pub(super) fn permits_out(&self) -> u32 {
+        let word = self.look();
+        self.permits(word) + reserved(word)
+    }
+
+    /// Returns how many permits are neither used, by this word, nor dropped.
+    fn permits(&self, word: u64) -> u32 {
+        // ORDERING: pairs with the releasing addition in `drop_permit`.
+        let dropped = self.returned.dropped.load(Acquire);
+        // ORDERING: none needed: the receiver's own, or a figure.
+        let issued = self.returned.issued.load(Relaxed);
+        pending(issued.wrapping_sub(dropped), replies(word))
+    }
+
+    /// Returns whether nothing more can come (C3); receiver only, which has returned all that it has
+    /// taken.
+    #[inline]
     pub(super) fn is_finished(&self) -> bool {
-        // ORDERING: pairs with the releases in `close`, `drop_permit` and `drop_reserved`.
-        let word = self.word.load(Acquire);
-        word & CLOSED != 0 && word & (CLOSED - 1) == 0
+        self.is_closed() && self.has_ended()
     }
 
-    /// Returns how many accepted items the receiver has not taken: requests, and replies.
-    pub(super) fn queued(&self) -> (u64, u64) {
+    #[cold]
+    fn has_ended(&self) -> bool {
+        let consumed = self.consumed();
+        // ORDERING: pairs with the releases in `close` and `drop_reserved`. After `consumed`: an
+        // evictor consumes after its claim.
+        let word = self.word.load(Acquire);
+        pending(requests(word), consumed) == 0
+            && self.replied(word) == 0
+            && reserved(word) == 0
+            && self.permits(word) == 0
+    }
+
+    /// Returns how many replies are claimed by this word and not consumed.
+    fn replied(&self, word: u64) -> u32 {
         // ORDERING: none needed: for the receiver its own changes are in order, for others it is a
         // figure.
-        let word = self.word.load(Relaxed);
-        (used(word), replies(word))
+        pending(replies(word), self.returned.replies.load(Relaxed))
     }
 
-    /// Applies `change` until it lands on the latest value, and returns the new one or its refusal.
-    fn update(&self, mut change: impl FnMut(u64) -> Result<u64, Answer>) -> Result<u64, Answer> {
-        // ORDERING: none needed; the exchange below compares with the latest value.
-        let mut word = self.word.load(Relaxed);
+    /// Returns how many accepted items have not been consumed: requests, and replies.
+    pub(super) fn queued(&self) -> (u32, u32) {
+        let consumed = self.consumed();
+        let word = self.look(); // after `consumed`: at most too many
+        (pending(requests(word), consumed), self.replied(word))
+    }
+
+    /// Attempts what depends on how much has been consumed, until `Full` is confirmed (C4).
+    #[inline]
+    fn confirmed<R>(
+        &self,
+        mut attempt: impl FnMut(u32) -> Result<R, Refusal>,
+    ) -> Result<R, Refusal> {
+        loop {
+            let consumed = self.consumed();
+            match attempt(consumed) {
+                Err(Refusal::Full) if self.consumed() != consumed => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Applies `change` until it lands on the latest value, and returns the one before, or its
+    /// refusal.
+    #[inline]
+    fn exchange<E>(&self, mut change: impl FnMut(u64) -> Result<u64, E>) -> Result<u64, E> {
+        let mut word = self.look();
         loop {
             let changed = change(word)?;
-            // ORDERING: none needed, see the module's text.
-            match self.word.compare_exchange(word, changed, Relaxed, Relaxed) {
-                Ok(_) => return Ok(changed),
+            // ORDERING: success pairs with itself, from claim to claim (C5).
+            match self.word.compare_exchange(word, changed, AcqRel, Relaxed) {
+                Ok(_) => return Ok(word),
                 Err(found) => word = found,
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Credits<crate::Std> {
+    /// As if so many had been claimed and consumed.
+    pub(super) fn set_passed(&self, passed_requests: u32, passed_replies: u32) {
+        let word = with_requests(u64::from(passed_replies) * REPLY, passed_requests);
+        self.word.store(word, Relaxed);
+        self.returned.requests.store(passed_requests, Relaxed);
+        self.returned.replies.store(passed_replies, Relaxed);
+        self.returned.issued.store(passed_replies, Relaxed);
+        self.returned.replied.add(passed_replies.into());
     }
 }

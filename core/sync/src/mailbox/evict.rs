@@ -5,14 +5,14 @@
 //!
 //! A lock goes to whoever runs. On a core that they share, a busy sender would leave the receiver
 //! no more than the moments at which it happens to be interrupted without the lock. So an evictor
-//! yields, without the lock and after it has linked its item, each time that evictors have taken
+//! yields, without the lock and after it has pushed its item, each time that evictors have taken
 //! [`PATIENCE`] requests since the receiver looked last: a receiver that waits for its turn runs
 //! then, and finds the mailbox full. What is accepted, evicted or received does not depend on it.
 
 use std::collections::VecDeque;
 
-use super::credits::Answer;
-use super::{Envelope, Shared};
+use super::Shared;
+use super::credits::{Claim, Refusal};
 use crate::primitives::{Mutex, Primitives};
 
 /// So many evictions without a look of the receiver, and each time as many more, make an evictor
@@ -37,51 +37,46 @@ impl<T> Default for Aside<T> {
 pub(super) struct Eviction<T> {
     /// The one that had to go for it.
     pub(super) evicted: Option<T>,
-    /// Requests and replies that are queued now.
-    pub(super) depth: u64,
-    /// Whether the caller is to yield, once it has linked its item.
+    pub(super) claim: Claim,
+    /// Whether the caller is to yield, once it has pushed its item.
     pub(super) yields: bool,
 }
 
 impl<P: Primitives, T: Send> Shared<P, T> {
-    /// Takes the oldest item that is linked, under the lock that evictors take. Receiver only.
-    pub(super) fn take_locked(&self) -> Option<Envelope<T>> {
+    /// Takes the oldest item, if it is written, under the lock that evictors take. Receiver only.
+    pub(super) fn take_locked(&self) -> Option<(T, bool)> {
         let mut aside = self.consumer.lock();
         aside.evictions = 0;
         match aside.replies.pop_front() {
-            Some(item) => Some(Envelope { item, reply: true }),
-            None => self.queue.front().map(|front| self.queue.pop(front)),
+            Some(item) => Some((item, true)),
+            None => self.take_front(),
         }
     }
 
     /// Accepts a request, for which it makes room by taking the oldest (I5); `Err` is `Closed`,
     /// or `Reserved`: there is nothing to evict.
-    pub(super) fn accept_or_evict(&self) -> Result<Eviction<T>, Answer> {
+    pub(super) fn accept_or_evict(&self) -> Result<Eviction<T>, Refusal> {
         let mark = P::mark();
         loop {
             {
                 let mut aside = self.consumer.lock();
                 match self.credits.accept_or_confirm_full() {
-                    Answer::Accepted(depth) => {
-                        return Ok(Eviction { evicted: None, depth, yields: false });
-                    }
-                    answer @ (Answer::Closed | Answer::Reserved) => return Err(answer),
-                    Answer::Full => {}
+                    Ok(claim) => return Ok(Eviction { evicted: None, claim, yields: false }),
+                    Err(Refusal::Full) => {}
+                    Err(refusal) => return Err(refusal),
                 }
-                while let Some(front) = self.queue.front() {
-                    let Envelope { item, reply } = self.queue.pop(front);
+                while let Some((item, reply)) = self.take_front() {
                     if !reply {
                         self.counts.evicted();
                         aside.evictions = aside.evictions.wrapping_add(1);
                         let yields = aside.evictions.is_multiple_of(PATIENCE);
-                        let (requests, replies) = self.credits.queued();
-                        let depth = requests + replies;
-                        return Ok(Eviction { evicted: Some(item), depth, yields });
+                        let claim = self.credits.replace();
+                        return Ok(Eviction { evicted: Some(item), claim, yields });
                     }
                     aside.replies.push_back(item);
                 }
             }
-            // The oldest request is accepted but not linked: its sender is a few instructions away.
+            // The oldest request is accepted but not written: its sender is a few instructions away.
             P::yield_now();
             P::rewind(mark);
         }

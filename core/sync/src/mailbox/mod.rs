@@ -3,8 +3,8 @@
 //! **Contract.** Items are received in the order in which they were accepted from each sender, each
 //! exactly once. The capacity bounds the requests; replies have slots of their own, reserved before
 //! the question is asked ([`Receiver::permit`]), so that answering never blocks and two services
-//! that write to each other cannot block each other in a circle. Nodes are recycled, within a bound
-//! (`nodes`).
+//! that write to each other cannot block each other in a circle. The queue's memory comes in blocks
+//! of up to 32 places, as many as it takes, and is used again, within a bound (`queue`).
 //!
 //! | call | when full | blocks | woken by |
 //! |---|---|---|---|
@@ -17,25 +17,28 @@
 //! | `reserve`, [`OnFull::Block`] | waits | until a place is kept or closed | as `send`; the drop of a `SendPermit` |
 //! | `reserve` otherwise, `try_reserve` | `Full` | no | - |
 //! | `recv`, `recv_batch`; `recv_timeout`, `recv_deadline` | | until an item is there, or nothing more can come; at most the time given | each item accepted; close; the end of senders and permits |
-//! | `try_recv`, `drain` | | no (they yield while an item is being linked) | - |
+//! | `try_recv`, `drain` | | no (they yield while an item is being written) | - |
 //! | `closed`, `closed_timeout`, `closed_deadline` | | until closed; at most the time given | close |
 //! | `send_async`, `send_batch_async`, `reserve_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
-//! **Credits come back in batches.** Every send takes a credit from one word. The receiver returns
-//! credits by the batch, and wakes blocked senders once per batch, so that the two sides do not
-//! fight over the word for every item. With [`OnFull::Block`] and a capacity from 16 on, a batch is
-//! an eighth of the capacity: fewer than that many places may be free and not yet given back, so a
-//! send may find the mailbox full a little early, and a blocked sender is woken a little late.
-//! Nothing stays behind: the receiver returns all it has before it says that the mailbox is empty,
-//! before it sleeps, at the end of `drain` and `recv_batch`, before it reserves a permit, and in
-//! its drop. A receiver that takes an item and then waits for something else than this mailbox does
-//! keep up to a batch less one. With the other policies, and below 16, each credit returns at once.
+//! **Credits come back in batches.** Every send takes a credit from one word, and with it its place
+//! in the order. The receiver returns credits by the batch, and wakes blocked senders when there are
+//! several batches, so that neither every item nor every batch costs a change of lines or of
+//! threads. With [`OnFull::Block`] and a capacity from 16 on, a batch is an eighth of the capacity:
+//! fewer than that many places may be free and not yet given back, so a send may find the mailbox
+//! full a little early. A sender that has blocked is woken when half of the capacity has been taken
+//! since, or the mailbox is found empty. Nothing stays behind: the receiver returns all it has, and
+//! wakes for it, before it says that the mailbox is empty, before it sleeps, at the end of `drain`
+//! and `recv_batch`, before it reserves a permit, and in its drop. A receiver that takes an item and
+//! then waits for something else than this mailbox does keep up to a batch less one, and the
+//! wake-ups for up to half of the capacity less one. With the other policies, and below 16, each
+//! credit returns at once.
 //!
 //! **The end.** `close` (by any side), or the drop of the last sender: from then on no request is
 //! accepted (it comes back as `Closed(item)`), every accepted one is still received, permits of
 //! both kinds that are out still deliver, and only when all of this is through does `recv` return
 //! [`Closed`]. The drop of the receiver closes, drops what was accepted and makes the `send` of
-//! permits fail; it waits for senders that have been accepted and are about to link (a few
+//! permits fail; it waits for senders that have been accepted and are about to write (a few
 //! instructions of theirs), and for no permit.
 //!
 //! **Reserved places.** A [`SendPermit`] keeps a place of the capacity for one request, at most
@@ -53,31 +56,31 @@
 //! has a mailbox of its own in a [select](crate::select), which is fair by budgets.
 //!
 //! **Invariants.**
-//! - I1 What is accepted, and when nothing more can come, is decided by one word: see `credits`,
-//!   C1-C3.
-//! - I2 An accepted item (of a batch: all that are accepted with it) is linked before its sender
-//!   does anything else, and the receiver is notified after the link. So the receiver may sleep on
-//!   a queue that is busy (see `queue`).
+//! - I1 What is accepted, in which order, and when nothing more can come, is decided by one word: see
+//!   `credits`, C1-C5.
+//! - I2 An accepted item (of a batch: all that are accepted with it) is pushed to the place that it
+//!   claimed before its sender does anything else, and the receiver is notified after that. So the
+//!   receiver may sleep on a queue that is busy (see `queue`).
 //! - I3 The consumer's side of the queue is touched by the receiver, which is one thread at a time;
 //!   with `EvictOldest`, by whoever holds the `consumer` lock. The lock is never held across a
 //!   wait.
-//! - I4 The receiver withholds at most `batch - 1` credits, and none when it returns `None` from a
-//!   look that may be followed by sleep. Returned credits are followed by as many wake-ups on
-//!   `not_full`.
+//! - I4 The receiver withholds at most `batch - 1` credits, and wake-ups on `not_full` for at most
+//!   `wake_at - 1` that it has returned; and none of either when it returns `None` from
+//!   a look that may be followed by sleep. Returned credits are followed by as many wake-ups.
 //! - I5 An evictor is accepted when it finds the mailbox full and open in one read-modify-write; it
-//!   holds the consumer's lock, so the oldest request is its to take, and that one's credit its to
-//!   keep. Replies in front of it move to a side list, from which the receiver takes first.
+//!   holds the consumer's lock, so the oldest request is its to take, and the room that this makes
+//!   its to claim. Replies in front of it move to a side list, from which the receiver takes first.
 //! - I6 After the receiver's drop nothing accepted is left: accepting and `gone` are ordered by the
-//!   same word (C2), and the drop waits until all that was accepted has been linked.
+//!   same word (C2), and the drop waits until all that was accepted has been pushed.
 //!
-//! **Memory order.** An item is handed over by its link (`queue`); sleeping and waking by the
-//! notifier's fences; the end by the credit word. This file has one ordering of its own, at the
-//! sender count.
+//! **Memory order.** An item is handed over by the mark of its place (`queue`), the place comes back
+//! with the credit (`credits`); sleeping and waking by the notifier's fences; the end by the credit
+//! word. This file has one ordering of its own, at the sender count.
 
 mod batch;
 mod credits;
 mod evict;
-mod nodes;
+mod hand;
 mod permit;
 mod queue;
 mod reserve;
@@ -91,30 +94,22 @@ pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 pub use crate::policy::OnFull;
 pub use credits::{MAX_CAPACITY, MAX_REPLIES};
 
-use crossbeam_utils::CachePadded;
-
 use crate::counters::{Counts, Figure};
 use crate::ends::{ends, opaque_debug, unwind_safe};
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Relaxed};
 use crate::primitives::{Atomic, Mutex, Primitives};
 use crate::spin::Pace;
-use credits::{Answer, Credits};
+use credits::{Claim, Credits, Refusal};
 use evict::{Aside, Eviction};
-use nodes::Stash;
+use hand::Hand;
 pub use permit::Permit;
 use queue::{Front, Queue};
 pub use reserve::SendPermit;
 
-/// An item on its way, and whether it occupies a reply slot.
-struct Envelope<T> {
-    item: T,
-    reply: bool,
-}
-
 struct Shared<P: Primitives, T: Send> {
-    queue: Queue<P, Envelope<T>>,
-    credits: CachePadded<Credits<P>>,
+    credits: Credits<P>,
+    queue: Queue<P, T>,
     /// The receiver sleeps on it; it may serve several mailboxes.
     not_empty: P::Arc<EventNotifier<P>>,
     /// Blocked senders sleep on it.
@@ -127,7 +122,9 @@ struct Shared<P: Primitives, T: Send> {
     consumer: P::Mutex<Aside<T>>,
     on_full: OnFull,
     /// How many credits the receiver withholds at most, and 1 (I4).
-    batch: u64,
+    batch: u32,
+    /// After how many returned credits it wakes senders at the latest (I4).
+    wake_at: u32,
     /// Items received whose credits are returned (I4).
     released: Figure,
     counts: Counts,
@@ -171,41 +168,33 @@ pub fn mailbox_on<P: Primitives, T: Send>(
     replies: usize,
     on_full: OnFull,
 ) -> (Sender<P, T>, Receiver<P, T>) {
+    let (batch, wake_at) = hand::batches(capacity, on_full);
     let shared = P::arc(Shared {
-        queue: Queue::new(capacity),
-        credits: CachePadded::new(Credits::new(capacity, replies)),
+        credits: Credits::new(capacity, replies),
+        queue: Queue::new(capacity + replies),
         not_empty: notifier,
         not_full: EventNotifier::new(),
         closing: EventNotifier::new(),
         senders: Atomic::new(1),
         consumer: Mutex::new(Aside::default()),
         on_full,
-        batch: match on_full {
-            OnFull::Block => (capacity as u64 / 8).max(1),
-            OnFull::Refuse | OnFull::EvictOldest => 1,
-        },
+        batch,
+        wake_at,
         counts: Counts::default(),
         released: Figure::default(),
     });
     (
-        Sender::new(shared.clone()),
-        Receiver { shared, withheld: Cell::default(), pace: Pace::default() },
+        Sender { shared: shared.clone() },
+        Receiver { shared, hand: Cell::default(), pace: Pace::default() },
     )
 }
 
 impl<P: Primitives, T: Send> Shared<P, T> {
-    /// Links an item that has been accepted, then notifies (I2).
+    /// Pushes an item that has been accepted, then notifies (I2).
     #[inline]
-    fn link(&self, stash: &Stash<P, Envelope<T>>, item: T, depth: u64) {
-        self.counts.depth_seen(depth);
-        self.queue.push(stash, Envelope { item, reply: false });
-        self.not_empty.notify_one();
-    }
-
-    /// The same for an item whose place was kept, by a sender that comes once.
-    fn link_once(&self, item: T, reply: bool, depth: u64) {
-        self.counts.depth_seen(depth);
-        self.queue.push_once(Envelope { item, reply });
+    fn push(&self, claim: Claim, item: T, reply: bool) {
+        self.queue.push(claim.first, item, reply);
+        self.counts.depth_seen(claim.depth);
         self.not_empty.notify_one();
     }
 
@@ -233,7 +222,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 
     fn capacity(&self) -> usize {
-        self.credits.capacity() as usize
+        self.credits.capacity()
     }
 
     fn is_full(&self) -> bool {
@@ -249,108 +238,46 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.credits.is_gone()
     }
 
-    /// Returns whether an item is about to be linked. Receiver only.
+    /// Returns whether an item is about to be written. Receiver only.
     fn is_busy(&self) -> bool {
         let _consumer = (self.on_full == OnFull::EvictOldest).then(|| self.consumer.lock());
-        self.queue.is_busy()
-    }
-
-    /// Returns the oldest item, or that nothing more can come; `None`: wait. Receiver only, like
-    /// all that have a `hand`, which is the receiver's.
-    fn poll(&self, hand: &Cell<Withheld>) -> Option<Result<T, Closed>> {
-        match self.take(hand) {
-            Some(item) => {
-                self.release_batch(hand);
-                Some(Ok(item))
-            }
-            None => self.ended(hand).then_some(Err(Closed)),
-        }
-    }
-
-    /// Takes the oldest item that is linked, and keeps its credit.
-    fn take(&self, hand: &Cell<Withheld>) -> Option<T> {
-        let envelope = if self.on_full == OnFull::EvictOldest {
-            self.take_locked()
-        } else {
-            self.queue.front().map(|front| self.queue.pop(front))
-        };
-        envelope.map(|envelope| self.count(hand, envelope))
-    }
-
-    /// Counts an item that has been taken.
-    #[inline]
-    fn count(&self, hand: &Cell<Withheld>, Envelope { item, reply }: Envelope<T>) -> T {
-        let Withheld { requests, replies } = hand.get();
-        let (request, reply) = (u32::from(!reply), u32::from(reply));
-        hand.set(Withheld { requests: requests + request, replies: replies + reply });
-        self.counts.received_by_one(1);
-        item
-    }
-
-    /// Takes the items that are linked, at most `max`, and returns their credits.
-    fn drain(&self, hand: &Cell<Withheld>, items: &mut Vec<T>, max: usize) -> usize {
-        let mut count = 0;
-        while count < max
-            && let Some(item) = self.take(hand)
-        {
-            items.push(item);
-            count += 1;
-        }
-        self.release(hand);
-        count
-    }
-
-    /// Returns whether nothing more can come, after the queue has been found empty.
-    fn ended(&self, hand: &Cell<Withheld>) -> bool {
-        self.release(hand);
-        self.credits.is_finished()
-    }
-
-    /// Returns the credits if there is a batch of them.
-    #[inline]
-    fn release_batch(&self, hand: &Cell<Withheld>) {
-        let Withheld { requests, replies } = hand.get();
-        if u64::from(requests + replies) >= self.batch {
-            self.release(hand);
-        }
-    }
-
-    /// Returns all credits that are withheld, and wakes who waits for them (I4).
-    fn release(&self, hand: &Cell<Withheld>) {
-        let Withheld { requests, replies } = hand.take();
-        if requests + replies == 0 {
-            return;
-        }
-        self.released.add(u64::from(requests + replies));
-        self.credits.release(requests.into(), replies.into());
-        if self.on_full == OnFull::Block && requests > 0 {
-            self.not_full.notify_many(requests);
-        }
+        self.queue.position() != self.credits.tail()
     }
 }
 
 /// The end that sends. Clone it for every sender; when all are dropped, the mailbox closes.
 pub struct Sender<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
-    stash: Stash<P, Envelope<T>>,
 }
 
 impl<P: Primitives, T: Send> Sender<P, T> {
-    fn new(shared: P::Arc<Shared<P, T>>) -> Self {
-        Self { shared, stash: Stash::new() }
-    }
-
     /// Sends as the policy says. `Some` is the request that was evicted to make room.
     /// Blocks only with [`OnFull::Block`], until an item is received or the mailbox closes.
     ///
     /// # Errors
     /// [`SendError::Full`] with [`OnFull::Refuse`]; [`SendError::Closed`].
+    #[inline]
     pub fn send(&self, item: T) -> Result<Option<T>, SendError<T>> {
+        match self.shared.credits.offer(1) {
+            Ok(claim) => {
+                self.shared.push(claim, item, false);
+                Ok(None)
+            }
+            Err(refusal) => self.send_after_a_look(item, refusal),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_after_a_look(&self, item: T, refusal: Refusal) -> Result<Option<T>, SendError<T>> {
         if self.shared.on_full != OnFull::Block {
             return self.try_send(item);
         }
-        let answer = self.shared.not_full.wait_until(|| self.accept());
-        self.finish(answer, item)
+        if refusal != Refusal::Full {
+            return self.finish(Err(refusal), item);
+        }
+        let accepted = self.shared.not_full.wait_until(|| self.accept());
+        self.finish(accepted, item)
     }
 
     /// Sends without blocking: with [`OnFull::Block`] as if the policy were to refuse.
@@ -358,19 +285,19 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// # Errors
     /// [`SendError::Full`] and [`SendError::Closed`].
     pub fn try_send(&self, item: T) -> Result<Option<T>, SendError<T>> {
-        let answer = self.shared.credits.accept();
-        if answer != Answer::Full || self.shared.on_full != OnFull::EvictOldest {
-            return self.finish(answer, item);
+        let accepted = self.shared.credits.accept(1);
+        if accepted != Err(Refusal::Full) || self.shared.on_full != OnFull::EvictOldest {
+            return self.finish(accepted, item);
         }
         match self.shared.accept_or_evict() {
-            Ok(Eviction { evicted, depth, yields }) => {
-                let result = self.finish(Answer::Accepted(depth), item);
+            Ok(Eviction { evicted, claim, yields }) => {
+                let result = self.finish(Ok(claim), item);
                 if yields {
                     P::yield_now();
                 }
                 result.map(|_| evicted)
             }
-            Err(answer) => self.finish(answer, item),
+            Err(refusal) => self.finish(Err(refusal), item),
         }
     }
 
@@ -392,7 +319,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
             return self.try_send(item);
         }
         match self.shared.not_full.wait_until_deadline(deadline, || self.accept()) {
-            Some(answer) => self.finish(answer, item),
+            Some(accepted) => self.finish(accepted, item),
             None => {
                 self.shared.counts.refused(1);
                 Err(SendError::Timeout(item))
@@ -401,8 +328,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     }
 
     /// Asks for a credit; `None` means wait.
-    fn accept(&self) -> Option<Answer> {
-        Some(self.shared.credits.accept()).filter(|&answer| answer != Answer::Full)
+    fn accept(&self) -> Option<Result<Claim, Refusal>> {
+        Some(self.shared.credits.offer(1)).filter(|accepted| *accepted != Err(Refusal::Full))
     }
 
     /// Sends plain data like [`Sender::try_send`] into a mailbox that evicts, but notifies nobody:
@@ -411,20 +338,20 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     where
         T: Copy,
     {
-        let Eviction { depth, .. } = self.shared.accept_or_evict().map_err(|_| Closed)?;
-        self.shared.counts.depth_seen(depth);
-        self.shared.queue.push(&self.stash, Envelope { item, reply: false });
+        let Eviction { claim, .. } = self.shared.accept_or_evict().map_err(|_| Closed)?;
+        self.shared.queue.push(claim.first, item, false);
+        self.shared.counts.depth_seen(claim.depth);
         Ok(self.shared.not_empty.clone())
     }
 
-    fn finish(&self, answer: Answer, item: T) -> Result<Option<T>, SendError<T>> {
-        match answer {
-            Answer::Accepted(depth) => {
-                self.shared.link(&self.stash, item, depth);
+    fn finish(&self, accepted: Result<Claim, Refusal>, item: T) -> Result<Option<T>, SendError<T>> {
+        match accepted {
+            Ok(claim) => {
+                self.shared.push(claim, item, false);
                 Ok(None)
             }
-            Answer::Closed => Err(SendError::Closed(item)),
-            Answer::Full | Answer::Reserved => {
+            Err(Refusal::Closed) => Err(SendError::Closed(item)),
+            Err(Refusal::Full | Refusal::Reserved) => {
                 self.shared.counts.refused(1);
                 Err(SendError::Full(item))
             }
@@ -435,9 +362,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 impl<P: Primitives, T: Send> Shared<P, T> {
     fn counters(&self) -> Counters {
         let (requests, replies) = self.credits.queued();
-        let mut counters = self.counts.read(0, self.credits.capacity());
+        let mut counters = self.counts.read(0, self.credits.capacity() as u64);
         let withheld = counters.received.saturating_sub(self.released.get());
-        counters.depth = (requests + replies).saturating_sub(withheld);
+        counters.depth = u64::from(requests + replies).saturating_sub(withheld);
         counters.sent += counters.depth;
         counters
     }
@@ -447,15 +374,12 @@ impl<P: Primitives, T: Send> Clone for Sender<P, T> {
     fn clone(&self) -> Self {
         // ORDERING: none needed: the sender that is cloned is alive.
         self.shared.senders.fetch_add(1, Relaxed);
-        Self::new(self.shared.clone())
+        Self { shared: self.shared.clone() }
     }
 }
 
 impl<P: Primitives, T: Send> Drop for Sender<P, T> {
     fn drop(&mut self) {
-        if !P::reporting() {
-            self.stash.empty_into(self.shared.queue.cache());
-        }
         // ORDERING: pairs with itself in the other senders: what they did happens before the
         // closing, hence before the receiver's `Closed`.
         if self.shared.senders.fetch_sub(1, AcqRel) == 1 {
@@ -468,15 +392,8 @@ impl<P: Primitives, T: Send> Drop for Sender<P, T> {
 pub struct Receiver<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
     /// Credits that are not returned yet (I4). It also makes this end not `Sync` (I3).
-    withheld: Cell<Withheld>,
+    hand: Cell<Hand>,
     pace: Pace,
-}
-
-/// Items taken whose credits are not returned.
-#[derive(Clone, Copy, Default)]
-struct Withheld {
-    requests: u32,
-    replies: u32,
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
@@ -489,7 +406,9 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         if self.shared.on_full == OnFull::EvictOldest {
             return self.shared.not_empty.wait_until(|| self.poll());
         }
-        let ready = self.pace.paced::<P, _>(|| self.shared.counts.taken(), || self.ready());
+        let shared = &*self.shared;
+        let ready =
+            self.pace.paced::<P, _>(shared.capacity(), || shared.counts.taken(), || self.ready());
         let front = self.shared.not_empty.wait_until(ready)?;
         Ok(self.receive(front))
     }
@@ -535,30 +454,31 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// without blocking, even after `close`. Does not block.
     #[must_use]
     pub fn permit(&self) -> Option<Permit<P, T>> {
-        self.shared.release(&self.withheld);
+        self.shared.release(&self.hand);
         let reserved = self.shared.credits.take_permit();
         reserved.then(|| Permit::new(self.shared.clone()))
     }
 
     fn poll(&self) -> Option<Result<T, Closed>> {
-        self.shared.poll(&self.withheld)
+        self.shared.poll(&self.hand)
     }
 
     /// Returns that there is an item, or that nothing more can come; `None`: wait. Not where there
     /// are evictors.
     #[inline]
-    fn ready(&self) -> Option<Result<Front<P, Envelope<T>>, Closed>> {
+    fn ready(&self) -> Option<Result<Front<P, T>, Closed>> {
         match self.shared.queue.front() {
             Some(front) => Some(Ok(front)),
-            None => self.shared.ended(&self.withheld).then_some(Err(Closed)),
+            None => self.shared.ended(&self.hand).then_some(Err(Closed)),
         }
     }
 
     /// Takes what `ready` has found.
     #[inline]
-    fn receive(&self, front: Front<P, Envelope<T>>) -> T {
-        let item = self.shared.count(&self.withheld, self.shared.queue.pop(front));
-        self.shared.release_batch(&self.withheld);
+    fn receive(&self, front: Front<P, T>) -> T {
+        let (item, reply) = self.shared.queue.pop(front, || self.shared.credits.tail());
+        let item = self.shared.count(&self.hand, item, reply);
+        self.shared.release_batch(&self.hand);
         item
     }
 }
@@ -570,8 +490,8 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
         }
         self.shared.close(true);
         self.shared.not_empty.wait_until(|| {
-            while self.shared.take(&self.withheld).is_some() {}
-            self.shared.release(&self.withheld);
+            while self.shared.take(&self.hand).is_some() {}
+            self.shared.release(&self.hand);
             (self.shared.credits.queued() == (0, 0)).then_some(())
         });
     }

@@ -24,10 +24,10 @@ impl<P: Primitives, T: Send> Permit<P, T> {
     /// [`SendError::Closed`], with the item, if the receiver is gone.
     pub fn send(mut self, item: T) -> Result<(), SendError<T>> {
         self.done = true;
-        let Some(depth) = self.shared.credits.use_permit() else {
+        let Some(claim) = self.shared.credits.use_permit() else {
             return Err(SendError::Closed(item));
         };
-        self.shared.link_once(item, true, depth);
+        self.shared.push(claim, item, true);
         Ok(())
     }
 

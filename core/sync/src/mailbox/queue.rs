@@ -1,51 +1,100 @@
-//! A linked queue with many producers and one consumer at a time.
+//! A queue of numbered places, with many producers and one consumer at a time.
 //!
-//! **Contract.** [`Queue::push`] never blocks and never fails. [`Queue::front`], [`Queue::pop`] and
-//! [`Queue::is_busy`] belong to the consumer: calls of them may not overlap, and one must happen
-//! before the next.
+//! **Contract.** A producer claims the next positions by an accepted send (`credits`), and then
+//! pushes one item to each ([`Queue::push`]), which never fails and never waits for anybody.
+//! [`Queue::front`] and [`Queue::pop`] belong to the consumer: calls of them may not overlap, and
+//! one must happen before the next. Positions are counted modulo 2^26.
 //!
 //! ```text
-//!   oldest . . . . . head (consumer)                                  tail (producers)
-//!     |               |                                                 |
-//!   [taken] ------> [taken] --next--> [item] --next--> [item]  . . .  [item] --next--> null
-//!      to the cache, a chain at a time                       ^
-//!                                         a producer between its swap and its link
+//!   position     0 .. 3    4 .. 7    8 .. 11   12 .. 15   16 .. 19         (blocks of 4 places)
+//!   entries    [ null  ] [   *   ] [   *   ] [    *   ] [  null  ]         position / 4, modulo 5
+//!                            |         |          |
+//!                            v         v          v
+//!   blocks               [t t i i] [i . i i]  [. . . .]   t taken, i item, . not (yet) written
+//!                              ^        ^      ^
+//!                           consumer    |      the next position; this block is a spare
+//!                                       a producer between its claim and its mark
 //! ```
 //!
+//! A producer that finds no block for its position allocates one, and puts it there unless another
+//! was faster. The consumer takes a block out when it has taken its last item, and moves it ahead of
+//! all claims, to the first entry that is free: so two blocks serve a queue that is short, and where
+//! items come and go in bursts, no memory does. What it cannot place it frees.
+//!
+//! | word | value | meaning | who leaves it |
+//! |---|---|---|---|
+//! | an entry | null | no block | a producer or the consumer, by an exchange |
+//! | | a block | the one for the next block of positions that falls here and is not consumed | the consumer, by a store, when it has consumed that |
+//! | a mark | 0, or of an earlier block | not written | the producer whose position it is |
+//! | | of this block | written; a request, or a reply | nobody: the next use of the place has another mark |
+//!
 //! **Invariants.**
-//! - Q1 `tail` points at the node that was pushed last; `head` at a node whose item has been taken
-//!   (or that never had one, at first). A node is reachable from `head` once its predecessor's
-//!   `next` is set.
-//! - Q2 In the queue a node's `next` is written once, by the producer whose swap returned that
-//!   node, and this is that producer's last access to it. Within a chain it was written before the
-//!   chain was linked.
-//! - Q3 The consumer gives a node away only after it has read its `next` as non-null; by Q2 nobody
-//!   touches it afterwards. Until then the nodes from `oldest` to `head`, `taken` of them and
-//!   `head`, are its own.
-//! - Q4 An item is written before its node is published, and touched only by the consumer
-//!   thereafter. It is moved out once: by the `pop` that makes its node the head.
+//! - Q1 A position is claimed once, consumed once and in order.
+//! - Q2 At most `bound` positions are claimed and not consumed, and the consumption of position
+//!   `p - bound` happens before the claim of `p` (C5 of `credits`, `bound` being the capacity and
+//!   the reply slots).
+//! - Q3 There are so many entries that, by Q2, whoever claims a position of a block comes after the
+//!   consumption of the whole block that used its entry before, and after the consumer took that
+//!   one out. So an entry that a producer finds null has no block, or none yet; one that it finds
+//!   set has the block for its position.
+//! - Q4 A place belongs to the producer that has claimed its position, until it writes the mark: its
+//!   last access. Then it is the consumer's, which moves the item out once. A block that has been
+//!   passed is the consumer's alone.
+//! - Q5 Blocks ahead of all claims have at most [`MAX_SPARE`] places, or are one.
+//! - Q6 All places of a block that is moved have the marks of its last use, which lies at most as
+//!   many blocks back as there are entries: less than half the numbers that a mark tells apart.
 //!
-//! **Busy is not empty.** Between the swap and the link the queue holds items that `pop` cannot
-//! reach, among them items of producers that came later and are done. `pop` returns `None`;
-//! `is_busy` tells the difference. A producer notifies after it has linked, so one may sleep on a
+//! **Busy is not empty.** Between a claim and its mark the queue holds items that the consumer cannot
+//! reach, among them items of producers that came later and are done. `front` returns `None`, and
+//! the next position to be claimed is not the consumer's. A producer notifies after its mark, so one may sleep on a
 //! busy queue.
-//!
-//! Reference: D. Vyukov's non-intrusive multi-producer single-consumer node queue.
 
+use core::mem::MaybeUninit;
 use core::ptr;
 
 use crossbeam_utils::CachePadded;
 
-use super::nodes::{Node, NodeCache, Stash};
-use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::primitives::{AtomicPtr, Cell, Primitives};
+use super::credits::COUNT;
+use crate::primitives::Ordering::{Acquire, Relaxed, Release};
+use crate::primitives::{Atomic, AtomicPtr, Cell, Primitives};
 
-/// What the consumer has passed, and where it stands (Q3).
+/// Places of the largest block.
+const MAX_BLOCK: usize = 32;
+/// Bytes of a block, roughly; one of large items has some more, so as to have four places.
+const BLOCK_BYTES: usize = 2048;
+/// The largest number of places in spare blocks.
+const MAX_SPARE: u64 = 1024;
+/// How many entries the consumer tries for a block that it has passed.
+const TRIES: usize = 2;
+
+/// In a mark: the place is written; what is above is the number of the block.
+const WRITTEN: u32 = 0b01;
+/// In a mark: the item occupies a reply slot.
+const REPLY: u32 = 0b10;
+
+/// One place of a block.
+struct Place<P: Primitives, T> {
+    /// Lets items pass from the producer to the consumer.
+    mark: P::AtomicU32,
+    item: P::Cell<MaybeUninit<T>>,
+}
+
+/// A block by its first place.
+type Block<P, T> = *mut Place<P, T>;
+
+/// A position, or the number of a block, as the word of `credits` counts.
+const fn wrapped(count: u64) -> u32 {
+    count as u32 & COUNT
+}
+
+/// Where the consumer stands.
 struct Consumer<P: Primitives, T> {
-    head: *mut Node<P, T>,
-    oldest: *mut Node<P, T>,
-    /// Nodes from `oldest` to before `head`.
-    taken: usize,
+    /// Not wrapped.
+    position: u64,
+    /// The block of that position, or null if the consumer has not found it yet.
+    block: Block<P, T>,
+    /// It has put no block at this number, and none beyond.
+    ahead: u64,
 }
 
 impl<P: Primitives, T> Clone for Consumer<P, T> {
@@ -56,13 +105,12 @@ impl<P: Primitives, T> Clone for Consumer<P, T> {
 impl<P: Primitives, T> Copy for Consumer<P, T> {}
 
 pub(super) struct Queue<P: Primitives, T> {
-    /// The node pushed last (Q1).
-    tail: CachePadded<P::AtomicPtr<Node<P, T>>>,
+    /// The blocks in use, and the spare ones: 2^n entries.
+    entries: Box<[P::AtomicPtr<Place<P, T>>]>,
+    /// A block has 2^shift places.
+    shift: u32,
     /// The consumer's own.
     consumer: CachePadded<P::Cell<Consumer<P, T>>>,
-    cache: NodeCache<P, T>,
-    /// For producers that come once.
-    common: Stash<P, T>,
 }
 
 // SAFETY: `consumer` and the items are the consumer's, whose calls are ordered (contract, Q4); all
@@ -71,117 +119,201 @@ unsafe impl<P: Primitives, T: Send> Send for Queue<P, T> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives, T: Send> Sync for Queue<P, T> {}
 
-/// An item that is linked.
-pub(super) struct Front<P: Primitives, T>(*mut Node<P, T>);
+/// An item that has been pushed, at the consumer's position.
+pub(super) struct Front<P: Primitives, T> {
+    place: *const Place<P, T>,
+    reply: bool,
+}
 
 impl<P: Primitives, T> Queue<P, T> {
-    /// Returns an empty queue, whose cache is measured for `capacity` items.
-    pub(super) fn new(capacity: usize) -> Self {
-        let head = Node::<P, T>::allocate();
+    /// Returns an empty queue for at most `bound` positions that are claimed and not consumed.
+    pub(super) fn new(bound: usize) -> Self {
+        let fitting = BLOCK_BYTES / size_of::<Place<P, T>>();
+        let places = fitting.clamp(4, MAX_BLOCK).min(bound.next_power_of_two());
+        let shift = places.ilog2();
+        // Q3: all but one block of the entries hold `bound - 1` positions.
+        let entries = ((bound - 1).div_ceil(1 << shift) + 1).next_power_of_two();
         Self {
-            tail: CachePadded::new(AtomicPtr::new(head)),
-            consumer: CachePadded::new(Cell::new(Consumer { head, oldest: head, taken: 0 })),
-            cache: NodeCache::new(capacity),
-            common: Stash::new(),
+            entries: (0..entries).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
+            shift,
+            consumer: CachePadded::new(Cell::new(Consumer {
+                position: 0,
+                block: ptr::null_mut(),
+                ahead: 0,
+            })),
         }
     }
 
-    pub(super) fn cache(&self) -> &NodeCache<P, T> {
-        &self.cache
+    const fn places(&self) -> usize {
+        1 << self.shift
     }
 
-    /// Appends an item like [`Queue::push`], for a producer without a stash.
-    pub(super) fn push_once(&self, item: T) {
-        self.push(&self.common, item);
-    }
-
-    /// Appends an item, in a node from `stash`. Any thread; the caller notifies the consumer
-    /// afterwards.
+    /// Returns the entry of a block by its number.
     #[inline]
-    pub(super) fn push(&self, stash: &Stash<P, T>, item: T) {
-        let node = stash.node(&self.cache);
-        // SAFETY: the node is this thread's until the swap below (Q4), and holds nothing (N2).
-        unsafe { &(*node).item }.with_mut(|place| unsafe {
-            (*place).write(item);
+    fn entry(&self, number: u32) -> &P::AtomicPtr<Place<P, T>> {
+        &self.entries[number as usize & (self.entries.len() - 1)]
+    }
+
+    /// Returns the place of a position in its block.
+    ///
+    /// # Safety
+    /// The block is alive.
+    #[inline]
+    unsafe fn place(&self, block: Block<P, T>, position: u32) -> *const Place<P, T> {
+        // SAFETY: a block has so many places.
+        unsafe { block.add(position as usize & (self.places() - 1)) }
+    }
+
+    /// The mark of a request at this position.
+    #[inline]
+    const fn mark(&self, position: u32) -> u32 {
+        (position >> self.shift) << 2 | WRITTEN
+    }
+
+    /// Writes the item of a position that the caller has claimed, once for each.
+    #[inline]
+    pub(super) fn push(&self, position: u32, item: T, reply: bool) {
+        let entry = self.entry(position >> self.shift);
+        // ORDERING: pairs with the releasing exchanges in `install` and `pass`.
+        let mut block = entry.load(Acquire);
+        if block.is_null() {
+            block = self.install(entry);
+        }
+        // SAFETY: the block is the position's (Q3), and alive until this place has its mark (Q4).
+        let place = unsafe { &*self.place(block, position) };
+        // SAFETY: the place is the caller's (Q4).
+        place.item.with_mut(|to| unsafe {
+            (*to).write(item);
         });
-        self.link(node, node);
+        let mark = self.mark(position) | if reply { REPLY } else { 0 };
+        // ORDERING: pairs with the acquiring load in `front`: it carries the item.
+        place.mark.store(mark, Release);
     }
 
-    /// Appends items like [`Queue::push`], as one chain: nothing comes between them.
-    pub(super) fn push_all(&self, stash: &Stash<P, T>, items: impl Iterator<Item = T>) {
-        let (mut first, mut last) = (ptr::null_mut(), ptr::null_mut::<Node<P, T>>());
-        for item in items {
-            let node = stash.node(&self.cache);
-            // SAFETY: the node is this thread's until it is linked (Q4), and holds nothing (N2).
-            unsafe { &(*node).item }.with_mut(|place| unsafe {
-                (*place).write(item);
-            });
-            if last.is_null() {
-                first = node;
-            } else {
-                // SAFETY: as above.
-                // ORDERING: none needed: the chain is published by its link.
-                unsafe { (*last).next.store(node, Relaxed) };
+    /// Returns a block for an entry that had none: a new one, or that of who was faster.
+    #[cold]
+    #[inline(never)]
+    fn install(&self, entry: &P::AtomicPtr<Place<P, T>>) -> Block<P, T> {
+        let place = || Place { mark: Atomic::new(0), item: Cell::new(MaybeUninit::uninit()) };
+        let places: Box<[Place<P, T>]> = (0..self.places()).map(|_| place()).collect();
+        let block = Box::into_raw(places).cast();
+        // ORDERING: success pairs with the acquiring loads of the entry, failure with the releasing
+        // exchange of who was faster.
+        match entry.compare_exchange(ptr::null_mut(), block, Release, Acquire) {
+            Ok(_) => block,
+            Err(found) => {
+                // SAFETY: it is from above, and nobody has seen it.
+                unsafe { self.free(block) };
+                found
             }
-            last = node;
-        }
-        if !last.is_null() {
-            self.link(first, last);
         }
     }
 
-    /// Appends a chain from `first` to `last`, which are this thread's, `last` with nothing behind
-    /// it.
-    #[inline]
-    fn link(&self, first: *mut Node<P, T>, last: *mut Node<P, T>) {
-        // ORDERING: release publishes the last node's own fields to the producer that will link
-        // behind it; acquire is the other end of this, for the node that is returned.
-        let before = self.tail.swap(last, AcqRel);
-        // SAFETY: `before` is alive: its `next` is null until we set it (Q2, Q3).
-        let before = unsafe { &*before };
-        // ORDERING: pairs with the acquiring load in `front`: it carries the chain and its items.
-        before.next.store(first, Release);
+    /// Frees a block without items.
+    ///
+    /// # Safety
+    /// The block is the caller's alone, from `install`.
+    unsafe fn free(&self, block: Block<P, T>) {
+        // SAFETY: the caller's promise; so many places were allocated.
+        let places = unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(block, self.places())) };
+        // For checkers of races: whoever frees writes.
+        places.iter().for_each(|place| place.item.with_mut(|_| ()));
     }
 
-    /// Returns the oldest item that is linked. Consumer only.
+    /// Returns the oldest item if it has been written. Consumer only.
     #[inline]
     pub(super) fn front(&self) -> Option<Front<P, T>> {
-        // SAFETY: the consumer's own node, given away by nobody else (Q3).
+        // SAFETY: the consumer's cell.
+        let (position, block) =
+            self.consumer.with(|own| unsafe { ((*own).position, (*own).block) });
+        let position = wrapped(position);
+        let block = if block.is_null() { self.find(position)? } else { block };
+        // SAFETY: the block of a position that is not consumed is alive (Q4).
+        let place = unsafe { self.place(block, position) };
+        // SAFETY: as above.
         // ORDERING: pairs with the releasing store in `push`.
-        let next = unsafe { (*self.consumer().head).next.load(Acquire) };
-        (!next.is_null()).then_some(Front(next))
+        let mark = unsafe { &(*place).mark }.load(Acquire);
+        let found = mark & !REPLY == self.mark(position);
+        found.then_some(Front { place, reply: mark & REPLY != 0 })
     }
 
-    /// Takes the item that [`Queue::front`] has just returned. Consumer only.
-    #[inline]
-    pub(super) fn pop(&self, Front(node): Front<P, T>) -> T {
-        let Consumer { head, mut oldest, mut taken } = self.consumer();
-        // SAFETY: published, and the consumer's (Q4); it becomes the head, so it is moved out once.
-        let item =
-            unsafe { &(*node).item }.with_mut(|place| unsafe { (*place).assume_init_read() });
-        taken += 1;
-        if taken >= self.cache.chain() {
-            // SAFETY: the nodes from `oldest` to the old head are the consumer's to give away (Q3).
-            unsafe { self.cache.give_away(oldest, head) };
-            (oldest, taken) = (node, 0);
+    /// Returns the block of the consumer's position, if a producer has put one there.
+    #[cold]
+    fn find(&self, position: u32) -> Option<Block<P, T>> {
+        // ORDERING: pairs with the releasing exchange in `install`.
+        let block = self.entry(position >> self.shift).load(Acquire);
+        if block.is_null() {
+            return None;
         }
         // SAFETY: the consumer's cell.
-        self.consumer.with_mut(|own| unsafe { *own = Consumer { head: node, oldest, taken } });
-        item
+        self.consumer.with_mut(|own| unsafe { (*own).block = block });
+        Some(block)
     }
 
-    /// Returns whether there are items that are not linked yet. Consumer only, after `front` has
-    /// returned `None`.
-    pub(super) fn is_busy(&self) -> bool {
-        // ORDERING: none needed: a push that happened before this call is seen by coherence, of
-        // others nothing is promised.
-        self.tail.load(Relaxed) != self.consumer().head
-    }
-
+    /// Takes the item that [`Queue::front`] has just returned, and whether it is a reply. `claimed`
+    /// is the position that is claimed next, at most too low. Consumer only.
     #[inline]
-    fn consumer(&self) -> Consumer<P, T> {
+    pub(super) fn pop(&self, front: Front<P, T>, claimed: impl FnOnce() -> u32) -> (T, bool) {
+        // SAFETY: written, and the consumer's (Q4); the position goes on, so it is moved out once.
+        let item =
+            unsafe { &(*front.place).item }.with(|place| unsafe { (*place).assume_init_read() });
         // SAFETY: the consumer's cell.
-        self.consumer.with(|own| unsafe { *own })
+        let next = self.consumer.with_mut(|own| unsafe {
+            (*own).position += 1;
+            (*own).position
+        });
+        if next as usize & (self.places() - 1) == 0 {
+            self.pass(claimed());
+        }
+        (item, front.reply)
+    }
+
+    /// Takes out the block that ends before the consumer's position, and moves it ahead or frees it.
+    #[inline(never)]
+    fn pass(&self, claimed: u32) {
+        // SAFETY: the consumer's cell.
+        let mut own = self.consumer.with(|own| unsafe { *own });
+        let block = core::mem::replace(&mut own.block, ptr::null_mut());
+        let next = own.position >> self.shift;
+        // ORDERING: none needed: whoever claims a position that uses the entry next comes after
+        // this (Q3).
+        self.entry(wrapped(next - 1)).store(ptr::null_mut(), Relaxed);
+        // Nobody has claimed a position of the block `fresh`; or somebody has by now, and may be
+        // faster.
+        let pending = claimed.wrapping_sub(wrapped(own.position)) & COUNT;
+        let fresh = next + u64::from(pending).div_ceil(self.places() as u64);
+        let spare = (MAX_SPARE >> self.shift).max(1);
+        // The entry of the block that is passed is free, those of later ones are not.
+        let end = (fresh + spare).min(next + self.entries.len() as u64);
+        let first = own.ahead.max(fresh);
+        let mut is_placed = false;
+        for number in (first..end).take(TRIES) {
+            own.ahead = number + 1;
+            // ORDERING: pairs with the acquiring load in `push`: the consumer is done with the
+            // places.
+            let exchanged = self.entry(wrapped(number)).compare_exchange(
+                ptr::null_mut(),
+                block,
+                Release,
+                Relaxed,
+            );
+            is_placed = exchanged.is_ok();
+            if is_placed {
+                break;
+            }
+        }
+        // SAFETY: the consumer's cell.
+        self.consumer.with_mut(|kept| unsafe { *kept = own });
+        if !is_placed {
+            // SAFETY: it has been taken out, and all of its places were the consumer's (Q4).
+            unsafe { self.free(block) };
+        }
+    }
+
+    /// Returns the next position to be consumed. Consumer only.
+    pub(super) fn position(&self) -> u32 {
+        // SAFETY: the consumer's cell.
+        wrapped(self.consumer.with(|own| unsafe { (*own).position }))
     }
 }
 
@@ -191,10 +323,33 @@ impl<P: Primitives, T> Drop for Queue<P, T> {
             return; // leaks; the process only prints its report
         }
         while let Some(front) = self.front() {
-            drop(self.pop(front));
+            drop(self.pop(front, || self.position()));
         }
-        self.common.empty_into(&self.cache);
-        // SAFETY: `&mut self` says that nobody else is here; the last node is the head (Q1).
-        unsafe { Node::free_chain(self.consumer().oldest) };
+        for entry in &self.entries {
+            // ORDERING: none needed: `&mut self` says that all uses happen before.
+            let block = entry.load(Relaxed);
+            if !block.is_null() {
+                // SAFETY: nobody else is here, and the items have been taken.
+                unsafe { self.free(block) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl<T> Queue<crate::Std, T> {
+    /// As if so many had been consumed.
+    pub(super) fn set_position(&self, position: u64) {
+        // SAFETY: the consumer's cell.
+        self.consumer.with_mut(|own| unsafe {
+            (*own).position = position;
+            (*own).ahead = position >> self.shift;
+        });
+    }
+
+    /// Returns how many places there are in blocks.
+    pub(super) fn places_in_blocks(&self) -> usize {
+        let blocks = self.entries.iter().filter(|entry| !entry.load(Relaxed).is_null());
+        blocks.count() * self.places()
     }
 }

@@ -10,7 +10,7 @@
 //!   when it finds one: where the number of permits is at its bound it does not wait (R1 of the
 //!   notifier).
 
-use super::credits::Answer;
+use super::credits::Refusal;
 use super::{OnFull, Sender, Shared};
 use crate::error::SendError;
 use crate::primitives::Primitives;
@@ -65,12 +65,10 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// Keeps a place, or says why that cannot be; `None`: wait (R3).
     fn keep(&self) -> Option<Result<SendPermit<P, T>, SendError<()>>> {
         match self.shared.credits.reserve() {
-            Answer::Accepted(_) => {
-                Some(Ok(SendPermit { shared: self.shared.clone(), is_used: false }))
-            }
-            Answer::Closed => Some(Err(SendError::Closed(()))),
-            Answer::Reserved => Some(Err(SendError::Full(()))),
-            Answer::Full => None,
+            Ok(()) => Some(Ok(SendPermit { shared: self.shared.clone(), is_used: false })),
+            Err(Refusal::Closed) => Some(Err(SendError::Closed(()))),
+            Err(Refusal::Reserved) => Some(Err(SendError::Full(()))),
+            Err(Refusal::Full) => None,
         }
     }
 }
@@ -90,11 +88,11 @@ impl<P: Primitives, T: Send> SendPermit<P, T> {
     /// # Errors
     /// [`SendError::Closed`], with the item, if the receiver is gone.
     pub fn send(mut self, item: T) -> Result<(), SendError<T>> {
-        let Some(depth) = self.shared.credits.use_reserved() else {
+        let Some(claim) = self.shared.credits.use_reserved() else {
             return Err(SendError::Closed(item)); // the drop gives the place back
         };
         self.is_used = true;
-        self.shared.link_once(item, false, depth);
+        self.shared.push(claim, item, false);
         Ok(())
     }
 

@@ -6,17 +6,17 @@
 //! `timeout(limit, receiver.recv_async())`.
 //!
 //! **Invariants** (I1-I6: see the module above).
-//! - A1 Accepting and linking, and taking and returning, are one evaluation of the condition that
+//! - A1 Accepting and pushing, and taking and returning, are one evaluation of the condition that
 //!   the future waits for: no foreign code runs between the two, and a future that is dropped is
 //!   before them, or has returned. So it is never half sent, what was taken has been returned, and
-//!   nobody waits for a link that is not about to come.
+//!   nobody waits for an item that is not about to come.
 //! - A2 An item waits inside the future that is to send it, and is dropped with it.
 
 use crate::error::{Closed, SendError};
 use crate::policy::OnFull;
 use crate::primitives::Primitives;
 
-use super::credits::Answer;
+use super::credits::{Claim, Refusal};
 use super::{Receiver, Sender};
 
 impl<P: Primitives, T: Send> Sender<P, T> {
@@ -35,22 +35,22 @@ impl<P: Primitives, T: Send> Sender<P, T> {
             return self.try_send(item);
         }
         let mut item = Some(item);
-        let refused = self.shared.not_full.until(|| self.offer(&mut item)).await;
+        let accepted = self.shared.not_full.until(|| self.offer(&mut item)).await;
         match item {
             None => Ok(None),
-            Some(item) => self.finish(refused, item),
+            Some(item) => self.finish(accepted, item),
         }
     }
 
-    /// Accepts the item and links it, in one step (A1), or says why it never will be; `None`: wait.
-    fn offer(&self, item: &mut Option<T>) -> Option<Answer> {
-        let answer = self.accept()?;
-        if let Answer::Accepted(depth) = answer
+    /// Accepts the item and pushes it, in one step (A1), or says why it never will be; `None`: wait.
+    fn offer(&self, item: &mut Option<T>) -> Option<Result<Claim, Refusal>> {
+        let accepted = self.accept()?;
+        if let Ok(claim) = accepted
             && let Some(item) = item.take()
         {
-            self.shared.link(&self.stash, item, depth);
+            self.shared.push(claim, item, false);
         }
-        Some(answer)
+        Some(accepted)
     }
 }
 
@@ -81,8 +81,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// assert_eq!(next.as_mut().poll(&mut context), Poll::Ready(Ok(7)));
     /// ```
     pub fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> + Send {
-        let Self { shared, withheld, .. } = self;
+        let Self { shared, hand, .. } = self;
         let shared = &**shared;
-        shared.not_empty.until(move || shared.poll(withheld))
+        shared.not_empty.until(move || shared.poll(hand))
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::Std;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 fn numbers(capacity: usize, on_full: OnFull) -> (Sender<Std, u32>, Receiver<Std, u32>) {
     mailbox(capacity, 1, on_full)
@@ -314,4 +315,78 @@ fn a_permit_that_is_dropped_wakes_who_waits() {
     assert!(flag.0.load(Relaxed), "the drop wakes it");
     let Poll::Ready(Ok(place)) = task.poll(&mut context) else { panic!("there is room") };
     assert_eq!((place.send(2), receiver.recv()), (Ok(()), Ok(2)));
+}
+
+/// Counts and positions wrap, those of requests and of replies at different times.
+#[test]
+fn counts_wrap() {
+    const BEFORE: u32 = (1 << 26) - 40;
+    for (requests, replies) in [(BEFORE, 0), (7, BEFORE), (BEFORE, BEFORE), (BEFORE, 40)] {
+        let (sender, receiver) = mailbox::<Std, [u32; 70]>(5, 3, OnFull::Refuse);
+        let shared = &sender.shared;
+        shared.credits.set_passed(requests, replies);
+        shared.queue.set_position(u64::from(requests) + u64::from(replies));
+        for round in 0..100 {
+            let permits: Vec<_> = std::iter::from_fn(|| receiver.permit()).collect();
+            assert_eq!(permits.len(), 3);
+            let sent = (0..7).filter(|item| sender.send([round + item; 70]).is_ok()).count();
+            assert_eq!((sent, receiver.len()), (5, 5));
+            for permit in permits {
+                assert_eq!(permit.send([round; 70]), Ok(()));
+            }
+            let expected = (0..5).map(|item| round + item).chain([round; 3]);
+            assert!(receiver.try_iter().map(|item| item[69]).eq(expected), "round {round}");
+        }
+        sender.close();
+        assert_eq!(receiver.recv(), Err(Closed));
+    }
+}
+
+/// A burst leaves spare blocks within the bound; a queue that is short makes do with two.
+#[test]
+fn blocks_are_used_again_and_freed() {
+    let (sender, receiver) = mailbox::<Std, u64>(10_000, 0, OnFull::Refuse);
+    let places = || sender.shared.queue.places_in_blocks();
+    assert_eq!(places(), 0);
+    for item in 0..1000 {
+        assert_eq!(sender.send(item), Ok(None));
+        assert_eq!(receiver.recv(), Ok(item));
+        assert!(places() <= 64, "{}", places());
+    }
+    for _ in 0..3 {
+        (0..10_000).for_each(|item| assert_eq!(sender.send(item), Ok(None)));
+        assert!((10_000..10_000 + 1024 + 64).contains(&places()), "{}", places());
+        assert!(receiver.try_iter().eq(0..10_000));
+        assert!((32..=1024 + 32).contains(&places()), "{}", places());
+    }
+}
+
+/// A blocked sender is woken when half of the capacity is free, or the receiver finds nothing; of a
+/// mailbox that is small, at once.
+#[test]
+fn blocked_senders_are_woken_by_the_batch() {
+    for (capacity, woken_after) in [(1, 1), (15, 1), (16, 8), (512, 256)] {
+        let (sender, receiver) = mailbox::<Std, u32>(capacity, 0, OnFull::Block);
+        (0..capacity).for_each(|_| assert_eq!(sender.send(0), Ok(None)));
+        let waiter = Arc::new(Counting::default());
+        let waker = Waker::from(waiter.clone());
+        let mut blocked = Box::pin(sender.send_async(1));
+        assert!(blocked.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let wakes = |waiter: &Counting| waiter.0.load(Relaxed);
+        for received in 1..=woken_after {
+            assert_eq!(wakes(&waiter), 0, "of {capacity}, after {}", received - 1);
+            assert_eq!(receiver.recv(), Ok(0));
+        }
+        assert_eq!(wakes(&waiter), 1, "of {capacity}, after {woken_after}");
+    }
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Counting(std::sync::atomic::AtomicU32);
+
+impl std::task::Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
 }

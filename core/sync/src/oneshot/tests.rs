@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::Std;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// A thousand exchanges with the sender in another thread.
 #[test]

@@ -226,6 +226,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         let Side { pace, count, .. } = &*self.sending;
         let wanted = wanted.min(self.capacity());
         pace.paced::<P, _>(
+            self.capacity(),
             || count.get(),
             move || Some(self.room(wanted)).filter(|room| *room != Ok(0)),
         )
@@ -333,6 +334,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         let Side { pace, count, .. } = &*self.receiving;
         let wanted = wanted.min(self.capacity());
         pace.paced::<P, _>(
+            self.capacity(),
             || count.get(),
             move || Some(self.ready(wanted)).filter(|ready| *ready != Ok(0)),
         )
