@@ -10,7 +10,7 @@ use crate::workloads::{CAPACITY, neighbours};
 const RUNS: usize = 5;
 const ROUNDS: usize = 11;
 /// Round trips beside neighbours, in a run.
-const ROUND_TRIPS: u64 = 1_000;
+const ROUND_TRIPS: u64 = 300;
 
 /// What is measured.
 pub(crate) struct Table {
