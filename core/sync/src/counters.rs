@@ -6,8 +6,6 @@
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crossbeam_utils::CachePadded;
-
 /// What has passed through a channel. Read without locks, field by field: while the channel is in
 /// use the fields may be some items apart. Always `sent == received + evicted + depth`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,14 +31,13 @@ pub struct Counters {
 }
 
 /// The figures of a channel with several writers. What was sent is not counted: it follows from the
-/// rest, and a sender has nothing to write.
+/// rest, and a sender has nothing to write. What was received is the receivers' to count, on a line
+/// that senders do not read.
 #[derive(Default)]
 pub(crate) struct Counts {
     high_water: AtomicU64,
     refused: AtomicU64,
     evicted: AtomicU64,
-    /// Written by receivers alone, so on a line that senders do not read.
-    received: CachePadded<AtomicU64>,
 }
 
 // ORDERING: none needed in this block, nothing is concluded from these figures.
@@ -52,16 +49,6 @@ impl Counts {
             self.high_water.fetch_max(depth, Relaxed);
         }
     }
-    /// Items were received by the only receiver: no read-modify-write.
-    #[inline]
-    pub(crate) fn received_by_one(&self, count: u64) {
-        self.received.store(self.received.load(Relaxed).wrapping_add(count), Relaxed);
-    }
-    /// Returns how many have been received.
-    #[inline]
-    pub(crate) fn taken(&self) -> u64 {
-        self.received.load(Relaxed)
-    }
     pub(crate) fn refused(&self, count: u64) {
         self.refused.fetch_add(count, Relaxed);
     }
@@ -69,8 +56,7 @@ impl Counts {
         self.evicted.fetch_add(1, Relaxed);
     }
     // ORDERING: as above.
-    pub(crate) fn read(&self, depth: u64, capacity: u64) -> Counters {
-        let received = self.received.load(Relaxed);
+    pub(crate) fn read(&self, received: u64, depth: u64, capacity: u64) -> Counters {
         let evicted = self.evicted.load(Relaxed);
         Counters {
             depth,

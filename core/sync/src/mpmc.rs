@@ -248,9 +248,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         let sent = self.sending.word.load(Relaxed) / ITEM;
         let capacity = self.places.len() as u64;
         let depth = sent.saturating_sub(received).min(capacity);
-        let counters = self.counts.read(depth, capacity);
-        let high_water = counters.high_water.max(depth);
-        Counters { received, sent: received + depth, high_water, ..counters }
+        let counters = self.counts.read(received, depth, capacity);
+        Counters { high_water: counters.high_water.max(depth), ..counters }
     }
 }
 

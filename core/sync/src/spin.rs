@@ -127,7 +127,7 @@ struct Budget {
 
 impl Budget {
     /// Some hundred nanoseconds, to some dozen microseconds.
-    const PAUSES: (u32, u32) = (16, 4096);
+    const PAUSES: (u32, u32) = (16, 512);
     /// A microsecond or two, to some ten.
     const STEPS: (u32, u32) = (4, 32);
 

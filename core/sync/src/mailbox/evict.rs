@@ -49,8 +49,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         aside.evictions = 0;
         match aside.replies.pop_front() {
             Some(item) => Some((item, true)),
-            None => self.take_front(),
+            None => self.pop_front(),
         }
+    }
+
+    /// Takes the oldest item, if it is written, and says whether it is a reply; under the lock (I3).
+    fn pop_front(&self) -> Option<(T, bool)> {
+        let front = self.queue.front()?;
+        Some((self.queue.pop(&front, || self.credits.tail()), front.reply))
     }
 
     /// Accepts a request, for which it makes room by taking the oldest (I5); `Err` is `Closed`,
@@ -65,7 +71,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
                     Err(Refusal::Full) => {}
                     Err(refusal) => return Err(refusal),
                 }
-                while let Some((item, reply)) = self.take_front() {
+                while let Some((item, reply)) = self.pop_front() {
                     if !reply {
                         self.counts.evicted();
                         aside.evictions = aside.evictions.wrapping_add(1);

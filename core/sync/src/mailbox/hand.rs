@@ -6,6 +6,7 @@
 
 use core::cell::Cell;
 
+use super::queue::Front;
 use super::{OnFull, Shared};
 use crate::error::Closed;
 use crate::primitives::Primitives;
@@ -46,29 +47,30 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 
     /// Takes the oldest item, if it is written, and keeps its credit.
     pub(super) fn take(&self, hand: &Cell<Hand>) -> Option<T> {
-        let taken = if self.on_full == OnFull::EvictOldest {
-            self.take_locked()
-        } else {
-            self.take_front()
-        };
-        taken.map(|(item, reply)| self.count(hand, item, reply))
+        if self.on_full == OnFull::EvictOldest {
+            let (item, reply) = self.take_locked()?;
+            self.count(hand, reply);
+            return Some(item);
+        }
+        self.queue.front().map(|front| self.take_front(hand, &front))
     }
 
-    /// Takes the oldest item, if it is written, and says whether it is a reply. Consumer only (I3).
+    /// Takes what the queue's `front` has returned, and keeps its credit. Not where there are
+    /// evictors.
     #[inline]
-    pub(super) fn take_front(&self) -> Option<(T, bool)> {
-        self.queue.front().map(|front| self.queue.pop(front, || self.credits.tail()))
+    pub(super) fn take_front(&self, hand: &Cell<Hand>, front: &Front<P, T>) -> T {
+        self.count(hand, front.reply);
+        self.queue.pop(front, || self.credits.tail())
     }
 
-    /// Counts an item that has been taken.
+    /// Counts an item that is taken.
     #[inline]
-    pub(super) fn count(&self, hand: &Cell<Hand>, item: T, reply: bool) -> T {
+    fn count(&self, hand: &Cell<Hand>, reply: bool) {
         let mut held = hand.get();
         held.requests += u32::from(!reply);
         held.replies += u32::from(reply);
         hand.set(held);
-        self.counts.received_by_one(1);
-        item
+        self.queue.taken().received.add(1);
     }
 
     /// Takes the items that are written, at most `max`, and returns their credits.
@@ -113,7 +115,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     /// Returns all credits that are withheld; how many are returned that nobody was woken for.
     fn return_credits(&self, hand: &Cell<Hand>) -> u32 {
         let Hand { requests, replies, returned } = hand.get();
-        self.released.add(u64::from(requests + replies));
+        self.queue.taken().released.add(u64::from(requests + replies));
         self.credits.release(requests, replies);
         let returned = returned + requests;
         hand.set(Hand { requests: 0, replies: 0, returned });

@@ -94,7 +94,7 @@ pub use crate::error::{Closed, RecvTimeoutError, SendError, TryRecvError};
 pub use crate::policy::OnFull;
 pub use credits::{MAX_CAPACITY, MAX_REPLIES};
 
-use crate::counters::{Counts, Figure};
+use crate::counters::Counts;
 use crate::ends::{ends, opaque_debug, unwind_safe};
 use crate::notifier::EventNotifier;
 use crate::primitives::Ordering::{AcqRel, Relaxed};
@@ -125,8 +125,6 @@ struct Shared<P: Primitives, T: Send> {
     batch: u32,
     /// After how many returned credits it wakes senders at the latest (I4).
     wake_at: u32,
-    /// Items received whose credits are returned (I4).
-    released: Figure,
     counts: Counts,
 }
 
@@ -181,7 +179,6 @@ pub fn mailbox_on<P: Primitives, T: Send>(
         batch,
         wake_at,
         counts: Counts::default(),
-        released: Figure::default(),
     });
     (
         Sender { shared: shared.clone() },
@@ -362,8 +359,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 impl<P: Primitives, T: Send> Shared<P, T> {
     fn counters(&self) -> Counters {
         let (requests, replies) = self.credits.queued();
-        let mut counters = self.counts.read(0, self.credits.capacity() as u64);
-        let withheld = counters.received.saturating_sub(self.released.get());
+        let received = self.queue.taken().received.get();
+        let mut counters = self.counts.read(received, 0, self.credits.capacity() as u64);
+        let withheld = received.saturating_sub(self.queue.taken().released.get());
         counters.depth = u64::from(requests + replies).saturating_sub(withheld);
         counters.sent += counters.depth;
         counters
@@ -407,8 +405,11 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
             return self.shared.not_empty.wait_until(|| self.poll());
         }
         let shared = &*self.shared;
-        let ready =
-            self.pace.paced::<P, _>(shared.capacity(), || shared.counts.taken(), || self.ready());
+        let ready = self.pace.paced::<P, _>(
+            shared.capacity(),
+            || shared.queue.taken().received.get(),
+            || self.ready(),
+        );
         let front = self.shared.not_empty.wait_until(ready)?;
         Ok(self.receive(front))
     }
@@ -476,8 +477,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Takes what `ready` has found.
     #[inline]
     fn receive(&self, front: Front<P, T>) -> T {
-        let (item, reply) = self.shared.queue.pop(front, || self.shared.credits.tail());
-        let item = self.shared.count(&self.hand, item, reply);
+        let item = self.shared.take_front(&self.hand, &front);
         self.shared.release_batch(&self.hand);
         item
     }

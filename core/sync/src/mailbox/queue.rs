@@ -55,6 +55,7 @@ use core::ptr;
 use crossbeam_utils::CachePadded;
 
 use super::credits::COUNT;
+use crate::counters::Figure;
 use crate::primitives::Ordering::{Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, AtomicPtr, Cell, Primitives};
 
@@ -109,8 +110,22 @@ pub(super) struct Queue<P: Primitives, T> {
     entries: Box<[P::AtomicPtr<Place<P, T>>]>,
     /// A block has 2^shift places.
     shift: u32,
-    /// The consumer's own.
-    consumer: CachePadded<P::Cell<Consumer<P, T>>>,
+    consumer: CachePadded<Side<P, T>>,
+}
+
+/// What the consumer writes, on one line.
+struct Side<P: Primitives, T> {
+    own: P::Cell<Consumer<P, T>>,
+    figures: Taken,
+}
+
+/// Figures of the receiver.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// Items received.
+    pub(super) received: Figure,
+    /// Those of them whose credits are returned.
+    pub(super) released: Figure,
 }
 
 // SAFETY: `consumer` and the items are the consumer's, whose calls are ordered (contract, Q4); all
@@ -122,7 +137,8 @@ unsafe impl<P: Primitives, T: Send> Sync for Queue<P, T> {}
 /// An item that has been pushed, at the consumer's position.
 pub(super) struct Front<P: Primitives, T> {
     place: *const Place<P, T>,
-    reply: bool,
+    /// Whether it is a reply.
+    pub(super) reply: bool,
 }
 
 impl<P: Primitives, T> Queue<P, T> {
@@ -136,11 +152,10 @@ impl<P: Primitives, T> Queue<P, T> {
         Self {
             entries: (0..entries).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
             shift,
-            consumer: CachePadded::new(Cell::new(Consumer {
-                position: 0,
-                block: ptr::null_mut(),
-                ahead: 0,
-            })),
+            consumer: CachePadded::new(Side {
+                own: Cell::new(Consumer { position: 0, block: ptr::null_mut(), ahead: 0 }),
+                figures: Taken::default(),
+            }),
         }
     }
 
@@ -225,7 +240,7 @@ impl<P: Primitives, T> Queue<P, T> {
     pub(super) fn front(&self) -> Option<Front<P, T>> {
         // SAFETY: the consumer's cell.
         let (position, block) =
-            self.consumer.with(|own| unsafe { ((*own).position, (*own).block) });
+            self.consumer.own.with(|own| unsafe { ((*own).position, (*own).block) });
         let position = wrapped(position);
         let block = if block.is_null() { self.find(position)? } else { block };
         // SAFETY: the block of a position that is not consumed is alive (Q4).
@@ -246,33 +261,33 @@ impl<P: Primitives, T> Queue<P, T> {
             return None;
         }
         // SAFETY: the consumer's cell.
-        self.consumer.with_mut(|own| unsafe { (*own).block = block });
+        self.consumer.own.with_mut(|own| unsafe { (*own).block = block });
         Some(block)
     }
 
-    /// Takes the item that [`Queue::front`] has just returned, and whether it is a reply. `claimed`
-    /// is the position that is claimed next, at most too low. Consumer only.
+    /// Takes the item that [`Queue::front`] has just returned. `claimed` is the position that is
+    /// claimed next, at most too low. Consumer only.
     #[inline]
-    pub(super) fn pop(&self, front: Front<P, T>, claimed: impl FnOnce() -> u32) -> (T, bool) {
+    pub(super) fn pop(&self, front: &Front<P, T>, claimed: impl FnOnce() -> u32) -> T {
         // SAFETY: written, and the consumer's (Q4); the position goes on, so it is moved out once.
         let item =
             unsafe { &(*front.place).item }.with(|place| unsafe { (*place).assume_init_read() });
         // SAFETY: the consumer's cell.
-        let next = self.consumer.with_mut(|own| unsafe {
+        let next = self.consumer.own.with_mut(|own| unsafe {
             (*own).position += 1;
             (*own).position
         });
         if next as usize & (self.places() - 1) == 0 {
             self.pass(claimed());
         }
-        (item, front.reply)
+        item
     }
 
     /// Takes out the block that ends before the consumer's position, and moves it ahead or frees it.
     #[inline(never)]
     fn pass(&self, claimed: u32) {
         // SAFETY: the consumer's cell.
-        let mut own = self.consumer.with(|own| unsafe { *own });
+        let mut own = self.consumer.own.with(|own| unsafe { *own });
         let block = core::mem::replace(&mut own.block, ptr::null_mut());
         let next = own.position >> self.shift;
         // ORDERING: none needed: whoever claims a position that uses the entry next comes after
@@ -303,17 +318,23 @@ impl<P: Primitives, T> Queue<P, T> {
             }
         }
         // SAFETY: the consumer's cell.
-        self.consumer.with_mut(|kept| unsafe { *kept = own });
+        self.consumer.own.with_mut(|kept| unsafe { *kept = own });
         if !is_placed {
             // SAFETY: it has been taken out, and all of its places were the consumer's (Q4).
             unsafe { self.free(block) };
         }
     }
 
+    /// Returns the receiver's figures, which it alone writes.
+    #[inline]
+    pub(super) fn taken(&self) -> &Taken {
+        &self.consumer.figures
+    }
+
     /// Returns the next position to be consumed. Consumer only.
     pub(super) fn position(&self) -> u32 {
         // SAFETY: the consumer's cell.
-        wrapped(self.consumer.with(|own| unsafe { (*own).position }))
+        wrapped(self.consumer.own.with(|own| unsafe { (*own).position }))
     }
 }
 
@@ -323,7 +344,7 @@ impl<P: Primitives, T> Drop for Queue<P, T> {
             return; // leaks; the process only prints its report
         }
         while let Some(front) = self.front() {
-            drop(self.pop(front, || self.position()));
+            drop(self.pop(&front, || self.position()));
         }
         for entry in &self.entries {
             // ORDERING: none needed: `&mut self` says that all uses happen before.
@@ -341,7 +362,7 @@ impl<T> Queue<crate::Std, T> {
     /// As if so many had been consumed.
     pub(super) fn set_position(&self, position: u64) {
         // SAFETY: the consumer's cell.
-        self.consumer.with_mut(|own| unsafe {
+        self.consumer.own.with_mut(|own| unsafe {
             (*own).position = position;
             (*own).ahead = position >> self.shift;
         });
