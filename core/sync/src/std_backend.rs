@@ -226,9 +226,9 @@ unsafe impl Primitives for Std {
     }
 
     /// Yields, and takes the time: on a core with busy threads a yield lasts for one or more of
-    /// their time slices, which are some 100 microseconds to some milliseconds. After one that
-    /// lasted for some 100 microseconds nobody yields for a while, and twice as long each time that the
-    /// next one is long again.
+    /// their time slices, which are some 100 microseconds to some milliseconds. After a yield of
+    /// 300 microseconds nobody yields for 10 milliseconds, and for twice as long each time that the
+    /// next one is as long again, up to a second.
     fn step_aside() -> bool {
         /// In microseconds: when yields are to be tried again; how long the last while was. Figures,
         /// which order nothing.

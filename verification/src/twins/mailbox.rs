@@ -136,6 +136,15 @@ struct Pair<P: Primitives> {
 }
 
 impl<P: Primitives> Pair<P> {
+    fn new() -> Self {
+        Self {
+            claimed: Atomic::new(0),
+            marks: [0; 2].map(Atomic::new),
+            places: [Ghost::new(), Ghost::new()],
+            block: Ghost::new(),
+        }
+    }
+
     fn send(&self) {
         let place = self.claimed.fetch_add(1, AcqRel) as usize;
         self.block.read();
@@ -152,12 +161,7 @@ impl<P: Primitives> Pair<P> {
 }
 
 fn free<P: Primitives>(awaited: &'static [usize]) {
-    let pair = P::arc(Pair::<P> {
-        claimed: Atomic::new(0),
-        marks: [0; 2].map(Atomic::new),
-        places: [Ghost::new(), Ghost::new()],
-        block: Ghost::new(),
-    });
+    let pair = P::arc(Pair::<P>::new());
     let senders = [pair.clone(), pair.clone()].map(|pair| P::spawn("sender", move || pair.send()));
     pair.receive(awaited);
     senders.into_iter().for_each(join);
@@ -177,12 +181,7 @@ pub fn a_block_freed_when_all_is_written<P: Primitives>() {
 /// M1: the receiver takes an item that is claimed, and not yet written. The counterpart in core is
 /// `mailbox::busy_is_not_empty`.
 pub fn an_item_taken_when_claimed<P: Primitives>() {
-    let pair = P::arc(Pair::<P> {
-        claimed: Atomic::new(0),
-        marks: [0; 2].map(Atomic::new),
-        places: [Ghost::new(), Ghost::new()],
-        block: Ghost::new(),
-    });
+    let pair = P::arc(Pair::<P>::new());
     let other = pair.clone();
     let sender = P::spawn("sender", move || other.send());
     if pair.claimed.load(Acquire) == 1 {

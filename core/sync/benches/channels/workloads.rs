@@ -97,8 +97,9 @@ pub(crate) fn idle<C: Channel, T: Copy + Send + 'static>(n: u64, item: T) -> Dur
     Duration::from_nanos(latency.load(Ordering::Relaxed))
 }
 
-/// `n` round trips between two threads over two channels of capacity one.
-pub(crate) fn ping_pong<C: Channel>(n: u64) -> Duration {
+/// Starts a thread that sends back each of `n` items; the ends to talk to it, over two channels of
+/// capacity one.
+fn echo<C: Channel>(n: u64) -> (C::Sender<u64>, C::Receiver<u64>, thread::JoinHandle<()>) {
     let (mut there, mut echo_in) = C::make::<u64>(1, 1, 1);
     let (mut echo_out, mut back) = C::make::<u64>(1, 1, 1);
     let (mut echo_in, mut echo_out) = (echo_in.remove(0), echo_out.remove(0));
@@ -108,9 +109,15 @@ pub(crate) fn ping_pong<C: Channel>(n: u64) -> Duration {
             C::send(&mut echo_out, item);
         }
     });
+    (there.remove(0), back.remove(0), thread)
+}
+
+/// `n` round trips between two threads over two channels of capacity one.
+pub(crate) fn ping_pong<C: Channel>(n: u64) -> Duration {
+    let (mut there, mut back, thread) = echo::<C>(n);
     let elapsed = repeat(n, || {
-        C::send(&mut there[0], 1);
-        black_box(C::recv(&mut back[0]));
+        C::send(&mut there, 1);
+        black_box(C::recv(&mut back));
     });
     thread.join().expect("the workload does not panic");
     elapsed
@@ -131,24 +138,16 @@ pub(crate) fn beside_neighbours<C: Channel>(n: u64) -> Vec<u64> {
             })
         })
         .collect();
-    let (mut there, mut echo_in) = C::make::<u64>(1, 1, 1);
-    let (mut echo_out, mut back) = C::make::<u64>(1, 1, 1);
-    let (mut echo_in, mut echo_out) = (echo_in.remove(0), echo_out.remove(0));
-    let echo = thread::spawn(move || {
-        for _ in 0..n {
-            let item = C::recv(&mut echo_in);
-            C::send(&mut echo_out, item);
-        }
-    });
+    let (mut there, mut back, thread) = echo::<C>(n);
     let round_trip = |_| {
         let start = Instant::now();
-        C::send(&mut there[0], 1);
-        black_box(C::recv(&mut back[0]));
+        C::send(&mut there, 1);
+        black_box(C::recv(&mut back));
         u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     };
     let times = (0..n).map(round_trip).collect();
     is_over.store(true, Ordering::Relaxed);
-    echo.join().expect("the workload does not panic");
+    thread.join().expect("the workload does not panic");
     neighbours.into_iter().for_each(|thread| thread.join().expect("the workload does not panic"));
     times
 }

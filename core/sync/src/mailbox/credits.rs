@@ -125,7 +125,7 @@ struct Returned<P: Primitives> {
     issued: P::AtomicU32,
     /// Permits that were dropped without use.
     dropped: P::AtomicU32,
-    /// As `replies`, for the depth.
+    /// As `replies`, for the depth: a figure, whose reading is no step for a checker.
     replied: Figure,
     capacity: u32,
     slots: u32,
