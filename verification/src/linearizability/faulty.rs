@@ -30,6 +30,10 @@ pub enum Fault {
     /// An evictor gives up the lock between taking and putting, and drops its item if there is no
     /// room.
     LostOnEviction,
+    /// A place is promised, and not counted until its item comes.
+    PlaceNotKept,
+    /// A place that is given back stays counted.
+    PlaceNotFreed,
 }
 
 /// What its ends can do.
@@ -40,19 +44,36 @@ pub const CALLS: Calls = Calls {
     allowed: |_| true,
 };
 
+/// The same, of senders that also keep places.
+pub const KEEPERS: Calls =
+    Calls { other_sender: &[Call::Send, Call::SendKept, Call::DropKept, Call::Close], ..CALLS };
+
 /// A locked queue with a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Faulty(pub Fault);
 
+/// What the lock protects.
+struct Line {
+    items: VecDeque<Item>,
+    /// Places that are promised.
+    kept: usize,
+    capacity: usize,
+}
+
+impl Line {
+    fn is_full(&self) -> bool {
+        self.items.len() + self.kept >= self.capacity
+    }
+}
+
 /// The channel.
 pub struct Shared<P: Primitives> {
-    line: P::Mutex<VecDeque<Item>>,
+    line: P::Mutex<Line>,
     closed: P::AtomicU32,
     /// As many items as the receiver may look for, with [`Fault::StaleEmpty`].
     told: P::AtomicU32,
     senders: P::AtomicU32,
     receivers: P::AtomicU32,
-    capacity: usize,
     on_full: OnFull,
     fault: Fault,
 }
@@ -68,8 +89,7 @@ impl<P: Primitives> Shared<P> {
     }
 
     fn send(&self, item: Item) -> Response {
-        let (closed_before, full_before) =
-            (self.is_closed(), self.line.lock().len() >= self.capacity);
+        let (closed_before, full_before) = (self.is_closed(), self.line.lock().is_full());
         let mut line = self.line.lock();
         let closed = match self.fault {
             Fault::AcceptedAfterClose => closed_before,
@@ -77,7 +97,7 @@ impl<P: Primitives> Shared<P> {
         };
         let full = match self.fault {
             Fault::OneTooMany => full_before,
-            _ => line.len() >= self.capacity,
+            _ => line.is_full(),
         };
         if closed {
             return Response::Closed;
@@ -85,31 +105,61 @@ impl<P: Primitives> Shared<P> {
         let mut response = Response::Accepted;
         if full && self.on_full != OnFull::EvictOldest {
             return Response::Full;
-        } else if full && let Some(oldest) = line.pop_front() {
+        } else if full && let Some(oldest) = line.items.pop_front() {
             response = Response::Evicted(oldest.number);
         }
         if self.fault == Fault::LostOnEviction && full {
             drop(line);
             line = self.line.lock();
-            if line.len() >= self.capacity {
+            if line.is_full() {
                 return response;
             }
         }
-        // ORDERING: none needed, all of it under the lock.
-        self.told.store(u32::try_from(line.len()).unwrap_or(u32::MAX), Relaxed);
-        line.push_back(item);
+        self.put(&mut line, item);
         response
+    }
+
+    fn put(&self, line: &mut Line, item: Item) {
+        // ORDERING: none needed, all of it under the lock.
+        self.told.store(u32::try_from(line.items.len()).unwrap_or(u32::MAX), Relaxed);
+        line.items.push_back(item);
+    }
+
+    /// Keeps a place, and then uses it for the item or gives it back.
+    fn keep(&self, item: Option<Item>) -> Response {
+        let mut line = self.line.lock();
+        if self.is_closed() {
+            return Response::Closed;
+        }
+        if line.is_full() {
+            return Response::Full;
+        }
+        line.kept += usize::from(self.fault != Fault::PlaceNotKept);
+        drop(line);
+        let mut line = self.line.lock();
+        let Some(item) = item else {
+            let counted = !matches!(self.fault, Fault::PlaceNotKept | Fault::PlaceNotFreed);
+            line.kept -= usize::from(counted);
+            return Response::Withdrawn;
+        };
+        line.kept -= usize::from(self.fault != Fault::PlaceNotKept);
+        // ORDERING: none needed, the count only falls, and the lock is held for its last fall.
+        if self.receivers.load(Relaxed) == 0 {
+            return Response::Deserted;
+        }
+        self.put(&mut line, item);
+        Response::Accepted
     }
 
     fn receive(&self) -> Response {
         let mut line = self.line.lock();
         if self.fault == Fault::ReceivedTwice
-            && let Some(item) = line.front()
+            && let Some(item) = line.items.front()
         {
             let number = item.number;
             drop(line);
             line = self.line.lock();
-            line.pop_front();
+            line.items.pop_front();
             return Response::Item(number);
         }
         // ORDERING: none needed, as above.
@@ -117,12 +167,13 @@ impl<P: Primitives> Shared<P> {
             return Response::Empty;
         }
         let item = match self.fault {
-            Fault::LastInFirstOut => line.pop_back(),
-            _ => line.pop_front(),
+            Fault::LastInFirstOut => line.items.pop_back(),
+            _ => line.items.pop_front(),
         };
         match item {
             Some(item) => Response::Item(item.number),
-            None if self.is_closed() => Response::Closed,
+            // A place that is kept may still get its item.
+            None if self.is_closed() && line.kept == 0 => Response::Closed,
             None => Response::Empty,
         }
     }
@@ -144,9 +195,10 @@ pub struct Receiver<P: Primitives>(P::Arc<Shared<P>>);
 
 impl<P: Primitives> Drop for Receiver<P> {
     fn drop(&mut self) {
+        let mut line = self.0.line.lock();
         if self.0.receivers.fetch_sub(1, Relaxed) == 1 {
-            self.0.close();
-            self.0.line.lock().clear();
+            self.0.closed.store(1, Release);
+            line.items.clear();
         }
     }
 }
@@ -158,12 +210,11 @@ impl Subject for Faulty {
     fn open<P: Primitives>(&self, program: &Program) -> Ends<Sender<P>, Receiver<P>> {
         let count = |end| u32::try_from(program.count(end)).unwrap_or(u32::MAX);
         let shared = P::arc(Shared {
-            line: Mutex::new(VecDeque::new()),
+            line: Mutex::new(Line { items: VecDeque::new(), kept: 0, capacity: program.capacity }),
             closed: Atomic::new(0),
             told: Atomic::new(0),
             senders: Atomic::new(count(End::Sender)),
             receivers: Atomic::new(count(End::Receiver)),
-            capacity: program.capacity,
             on_full: program.on_full,
             fault: self.0,
         });
@@ -175,10 +226,12 @@ impl Subject for Faulty {
     fn send<P: Primitives>(
         &self,
         sender: &mut Option<Sender<P>>,
-        _: Call,
+        call: Call,
         items: Vec<Item>,
     ) -> Response {
         match (sender, items.into_iter().next()) {
+            (Some(sender), Some(item)) if call == Call::SendKept => sender.0.keep(Some(item)),
+            (Some(sender), Some(_)) if call == Call::DropKept => sender.0.keep(None),
             (Some(sender), Some(item)) => sender.0.send(item),
             (Some(sender), None) => {
                 sender.0.close();

@@ -6,6 +6,7 @@ use blocksmith_models::verdict::Engine;
 use blocksmith_sync::OnFull;
 
 use super::faulty::{self, Fault, Faulty};
+use super::faulty_watch::{self, Fault as WatchFault, FaultyWatch};
 use super::program::{Calls, Shape};
 use super::spec::Granularity::{self, AtOnce, InSteps, Latest};
 use super::subjects::{KEEPERS, Keeping, ONE_SHOT, OneShot, Subject, TASKS, THREADS, WATCH, Watch};
@@ -237,7 +238,47 @@ fn entries(depth: Depth) -> Vec<Entry> {
     all.extend(tasks("mpmc_tasks", Mpmc, AtOnce, depth));
     all.extend(tasks("mailbox_tasks", Mailbox, InSteps, depth));
     all.extend(faults());
+    all.extend(faults_of_keepers());
+    all.extend(faults_of_watches());
     all
+}
+
+/// Further calls of a channel: samples at two capacities, and two threads of a call each under loom
+/// with signals.
+struct Further<S> {
+    subject: S,
+    calls: Calls,
+    granularity: Granularity,
+    policies: &'static [OnFull],
+    /// Programs for shuttle, in CI and deep.
+    sampled: [Vec<Shape>; 2],
+}
+
+impl<S: Subject> Further<S> {
+    fn checks(self, name: &'static str, claim: &'static str, depth: Depth) -> [Entry; 2] {
+        let head = Head { name, claim, hazard: None, expected: Expected::Verified };
+        let (place, schedules, preemptions) = match depth {
+            Depth::Quick => (0, 10, 1),
+            Depth::Ci => (0, 40, 1),
+            Depth::Deep => (1, 100, 2),
+        };
+        let Self { subject, calls, granularity, policies, sampled } = self;
+        let family = |shapes, capacities, policies, runner| Family {
+            subject,
+            calls,
+            granularity,
+            shapes,
+            capacities,
+            policies,
+            runner,
+        };
+        let [explored, sampled] = [vec![pair(1, 2)], sampled[place].clone()];
+        let runner = Runner::LoomSpurious(preemptions);
+        [
+            head.check(family(sampled, ONE_AND_TWO, policies, Runner::Shuttle(schedules))),
+            head.check(family(explored, ONE, BLOCK, runner)),
+        ]
+    }
 }
 
 /// The calls of threads that keep places.
@@ -248,21 +289,9 @@ fn keepers<S: Subject>(
     policies: &'static [OnFull],
     depth: Depth,
 ) -> [Entry; 2] {
+    let sampled = [vec![pair(2, 4), two_senders(1, 3)], vec![pair(3, 5), two_senders(2, 4)]];
     let claim = "the same for places that are kept, and used or given back";
-    let head = Head { name, claim, hazard: None, expected: Expected::Verified };
-    let (shapes, schedules, preemptions) = match depth {
-        Depth::Quick => (vec![pair(2, 4)], 10, 1),
-        Depth::Ci => (vec![pair(2, 4), two_senders(1, 3)], 40, 1),
-        Depth::Deep => (vec![pair(3, 5), two_senders(2, 4)], 100, 2),
-    };
-    let family = |shapes, capacities, policies, runner| {
-        let calls = KEEPERS;
-        Family { subject, calls, granularity, shapes, capacities, policies, runner }
-    };
-    [
-        head.check(family(shapes, ONE_AND_TWO, policies, Runner::Shuttle(schedules))),
-        head.check(family(vec![pair(1, 2)], ONE, BLOCK, Runner::LoomSpurious(preemptions))),
-    ]
+    Further { subject, calls: KEEPERS, granularity, policies, sampled }.checks(name, claim, depth)
 }
 
 /// The calls of tasks and of batches.
@@ -272,21 +301,23 @@ fn tasks<S: Subject>(
     granularity: Granularity,
     depth: Depth,
 ) -> [Entry; 2] {
+    let (policies, sampled) = (BLOCK, [vec![pair(2, 4)], vec![pair(3, 5)]]);
     let claim = "the same for the calls of tasks, awaited and dropped, and for batches";
-    let head = Head { name, claim, hazard: None, expected: Expected::Verified };
-    let (shape, schedules, preemptions) = match depth {
-        Depth::Quick => (pair(2, 4), 10, 1),
-        Depth::Ci => (pair(2, 4), 40, 1),
-        Depth::Deep => (pair(3, 5), 100, 2),
-    };
-    let family = |shapes, capacities, runner| {
-        let (calls, policies) = (TASKS, BLOCK);
-        Family { subject, calls, granularity, shapes, capacities, policies, runner }
-    };
-    [
-        head.check(family(vec![shape], ONE_AND_TWO, Runner::Shuttle(schedules))),
-        head.check(family(vec![pair(1, 2)], ONE, Runner::LoomSpurious(preemptions))),
-    ]
+    Further { subject, calls: TASKS, granularity, policies, sampled }.checks(name, claim, depth)
+}
+
+/// The channel of which the faulty ones are variants.
+const FAULTLESS: Head = Head {
+    name: "a_locked_queue",
+    claim: "the queue of which the faulty ones are variants",
+    hazard: None,
+    expected: Expected::Verified,
+};
+
+const SAMPLE: Runner = Runner::Shuttle(200);
+
+const fn twin(name: &'static str, claim: &'static str, hazard: Option<&'static Hazard>) -> Head {
+    Head { name, claim, hazard, expected: NOT_LINEARIZABLE }
 }
 
 /// The harness itself: a channel without a fault passes, every fault is refuted.
@@ -295,14 +326,6 @@ fn faults() -> Vec<Entry> {
         let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
         let (subject, calls) = (Faulty(fault), faulty::CALLS);
         head.check(Family { subject, calls, granularity, shapes, capacities, policies, runner })
-    };
-    let twin = |name, claim, hazard| Head { name, claim, hazard, expected: NOT_LINEARIZABLE };
-    let sample = Runner::Shuttle(200);
-    let none = Head {
-        name: "a_locked_queue",
-        claim: "the queue of which the faulty ones are variants",
-        hazard: None,
-        expected: Expected::Verified,
     };
     let lifo = twin("last_in_first_out", "the newest item is received first", Some(&hazard::M15));
     let late = twin(
@@ -329,6 +352,69 @@ fn faults() -> Vec<Entry> {
         policies: BLOCK,
         runner: Runner::Shuttle(400),
     };
+    vec![
+        faulty(FAULTLESS, Fault::None, two_senders(1, 3), EVICT, SAMPLE),
+        faulty(FAULTLESS, Fault::None, pair(1, 2), REFUSE, Runner::Loom(2)),
+        faulty(lifo, Fault::LastInFirstOut, pair(2, 4), REFUSE, SAMPLE),
+        faulty(lifo, Fault::LastInFirstOut, pair(2, 3), REFUSE, Runner::Loom(2)),
+        faulty(late, Fault::AcceptedAfterClose, pair(2, 4), REFUSE, SAMPLE),
+        faulty(late, Fault::AcceptedAfterClose, pair(2, 3), REFUSE, Runner::Loom(2)),
+        faulty(stale, Fault::StaleEmpty, pair(2, 3), REFUSE, SAMPLE),
+        faulty(stale, Fault::StaleEmpty, told(pair(1, 2)), REFUSE, Runner::Loom(2)),
+        faulty(more, Fault::OneTooMany, two_senders(1, 3), REFUSE, SAMPLE),
+        faulty(twice, Fault::ReceivedTwice, two_receivers(1, 3), REFUSE, SAMPLE),
+        faulty(lost, Fault::LostOnEviction, two_senders(2, 4), EVICT, SAMPLE),
+        strict.check(mailbox),
+    ]
+}
+
+/// The same for places that are kept.
+fn faults_of_keepers() -> Vec<Entry> {
+    let keeping = |head: Head, fault, shape, runner| {
+        let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
+        let (subject, calls, policies) = (Faulty(fault), faulty::KEEPERS, REFUSE);
+        head.check(Family { subject, calls, granularity, shapes, capacities, policies, runner })
+    };
+    let none = Head { name: "a_locked_queue_keeps", ..FAULTLESS };
+    let unkept =
+        twin("a_place_is_not_kept", "another item takes a place that was kept", Some(&hazard::M7));
+    let unfreed = twin(
+        "a_place_is_not_freed",
+        "full, though the place that was kept is given back",
+        Some(&hazard::M7),
+    );
+    vec![
+        keeping(none, Fault::None, two_senders(1, 3), SAMPLE),
+        keeping(none, Fault::None, pair(1, 2), Runner::Loom(2)),
+        keeping(unkept, Fault::PlaceNotKept, two_senders(1, 3), SAMPLE),
+        keeping(unkept, Fault::PlaceNotKept, two_senders(1, 2), Runner::Loom(2)),
+        keeping(unfreed, Fault::PlaceNotFreed, pair(2, 3), SAMPLE),
+        keeping(unfreed, Fault::PlaceNotFreed, pair(2, 3), Runner::Loom(2)),
+    ]
+}
+
+/// The same for a place whose value is replaced.
+fn faults_of_watches() -> Vec<Entry> {
+    let watching = |head: Head, fault, shape, runner| {
+        let (granularity, shapes, capacities, policies) = (Latest, vec![shape], ONE, BLOCK);
+        let (subject, calls) = (FaultyWatch(fault), faulty_watch::CALLS);
+        head.check(Family { subject, calls, granularity, shapes, capacities, policies, runner })
+    };
+    let none = Head {
+        name: "a_locked_place",
+        claim: "the watch of which the faulty ones are variants",
+        ..FAULTLESS
+    };
+    let seen = twin(
+        "seen_by_all",
+        "what one reader of a watch has seen is not told to the other",
+        Some(&hazard::A11),
+    );
+    let seen_late = twin(
+        "seen_too_late",
+        "a value that comes while a reader reads counts as seen",
+        Some(&hazard::A11),
+    );
     let queued = twin(
         "watch_in_line",
         "the watch, if each of its values were to be read: why a later one replaces an earlier",
@@ -344,18 +430,12 @@ fn faults() -> Vec<Entry> {
         runner: Runner::Shuttle(100),
     };
     vec![
-        faulty(none, Fault::None, two_senders(1, 3), EVICT, sample),
-        faulty(none, Fault::None, pair(1, 2), REFUSE, Runner::Loom(2)),
-        faulty(lifo, Fault::LastInFirstOut, pair(2, 4), REFUSE, sample),
-        faulty(lifo, Fault::LastInFirstOut, pair(2, 3), REFUSE, Runner::Loom(2)),
-        faulty(late, Fault::AcceptedAfterClose, pair(2, 4), REFUSE, sample),
-        faulty(late, Fault::AcceptedAfterClose, pair(2, 3), REFUSE, Runner::Loom(2)),
-        faulty(stale, Fault::StaleEmpty, pair(2, 3), REFUSE, sample),
-        faulty(stale, Fault::StaleEmpty, told(pair(1, 2)), REFUSE, Runner::Loom(2)),
-        faulty(more, Fault::OneTooMany, two_senders(1, 2), REFUSE, sample),
-        faulty(twice, Fault::ReceivedTwice, two_receivers(1, 3), REFUSE, sample),
-        faulty(lost, Fault::LostOnEviction, two_senders(2, 4), EVICT, sample),
-        strict.check(mailbox),
+        watching(none, WatchFault::None, two_receivers(1, 3), SAMPLE),
+        watching(none, WatchFault::None, pair(2, 3), Runner::Loom(2)),
+        watching(seen, WatchFault::SeenByAll, two_receivers(1, 3), SAMPLE),
+        watching(seen, WatchFault::SeenByAll, two_receivers(1, 3), Runner::Loom(1)),
+        watching(seen_late, WatchFault::SeenTooLate, pair(2, 4), SAMPLE),
+        watching(seen_late, WatchFault::SeenTooLate, pair(2, 4), Runner::Loom(3)),
         queued.check(watch),
     ]
 }

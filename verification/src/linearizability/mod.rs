@@ -45,6 +45,7 @@
 //! in one step is a twin.
 
 pub mod faulty;
+pub mod faulty_watch;
 pub mod history;
 pub mod list;
 pub mod program;
