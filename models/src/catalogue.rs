@@ -20,9 +20,9 @@ use crate::hazard::Hazard;
 use crate::lifecycle::{self, Lifecycle};
 use crate::ring::{self, Ring};
 use crate::tla::{self, CONFIGURATIONS};
-use crate::verdict::{Engine, Verdict};
+use blocksmith_engines::verdict::{Engine, Verdict};
 
-pub use crate::verdict::{Breaks, Expected};
+pub use blocksmith_engines::verdict::{Breaks, Expected};
 
 /// One scenario, twin, model or specification under one engine; [`Check::run`] does it.
 pub struct Check {

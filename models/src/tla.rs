@@ -14,7 +14,7 @@ use tla_checker::checker::{CheckResult, CheckStats, check, format_trace_with_act
 use tla_checker::load::prepare_from_path;
 
 use crate::hazard::{self, Hazard};
-use crate::verdict::{Breaks, Engine, Expected, Outcome, Verdict, Violation};
+use blocksmith_engines::verdict::{Breaks, Engine, Expected, Outcome, Verdict, Violation};
 
 /// Distinct states after which the checker gives up.
 const MAX_STATES: usize = 2_000_000;

@@ -8,12 +8,10 @@ mod composition;
 mod lifecycle;
 #[path = "models/ring.rs"]
 mod ring;
-#[path = "models/stepped.rs"]
-mod stepped;
 #[path = "models/tla.rs"]
 mod tla;
 
-use blocksmith_models::verdict::{Outcome, Verdict};
+use blocksmith_engines::verdict::{Outcome, Verdict};
 
 /// Asserts that each named scenario is verified, with its number of distinct states.
 fn all_hold(results: impl Iterator<Item = (&'static str, u64, Verdict)>) {

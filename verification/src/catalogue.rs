@@ -3,17 +3,17 @@
 //! An entry is one scenario, twin or model under one engine, with the answer that is expected. What
 //! is expected of a must-fail twin is `violated`; no entry may be `truncated`.
 
+use blocksmith_engines::verdict::{Engine, Outcome, Verdict};
 use blocksmith_models::hazard;
-use blocksmith_models::verdict::{Engine, Outcome, Verdict};
 
 pub use blocksmith_models::catalogue::{Breaks, Check, Expected};
 
-use crate::engines::loom::{Loom, LoomBounds};
-use crate::engines::mutant::{self, Mutant, Weakening};
-use crate::engines::{loom, shuttle, stepped, threads};
 use crate::linearizability;
-use crate::scenarios::{self, Scenario};
+use crate::scenarios::{self, Row};
 use crate::twins::{self, Twin};
+use blocksmith_engines::loom::{Loom, LoomBounds};
+use blocksmith_engines::mutant::{self, Mutant, Weakening};
+use blocksmith_engines::{loom, shuttle, stepped};
 
 /// How far to look, where that can be chosen: the client programs of [`linearizability`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,31 +64,19 @@ pub fn catalogue_at(depth: Depth) -> Vec<Check> {
     checks
 }
 
-fn add_scenario(checks: &mut Vec<Check>, scenario: Scenario) {
-    let Scenario { name, protocol, claim, hazard, threads: count, .. } = scenario;
-    let mut add = |engine: Engine, run: Box<dyn Fn() -> Verdict + Send + Sync>| {
+fn add_scenario(checks: &mut Vec<Check>, row: Row) {
+    let Row { protocol, claim, hazard, scenario } = row;
+    for engine in scenario.engines() {
         checks.push(Check {
-            id: format!("{protocol}.{name}.{engine}"),
+            id: format!("{protocol}.{}.{engine}", scenario.name),
             claim,
             protocol,
             hazard,
             engine,
             expected: Expected::Verified,
             states: None,
-            run,
+            run: Box::new(move || scenario.check(engine).expect("the engine has bounds")),
         });
-    };
-    if let (body, Some(bounds)) = scenario.loom {
-        add(Engine::Loom, Box::new(move || loom::check(body, count, bounds)));
-    }
-    if let (body, Some(bounds)) = scenario.shuttle {
-        add(Engine::Shuttle, Box::new(move || shuttle::check(body, count, bounds)));
-    }
-    if let (body, Some(limits)) = scenario.stepped {
-        add(Engine::Stepped, Box::new(move || stepped::check(body, count, limits)));
-    }
-    if let (body, Some(iterations)) = scenario.std {
-        add(Engine::Std, Box::new(move || threads::check(body, count, iterations)));
     }
 }
 

@@ -8,9 +8,10 @@ use std::fmt::Write;
 use blocksmith_models::hazard::{self, Hazard};
 
 use crate::catalogue::{Check, Depth, Expected};
-use crate::engines::shuttle::ShuttleBounds;
 use crate::linearizability::list::{Size, sizes};
-use crate::scenarios::{Scenario, scenarios};
+use crate::scenarios::{Row, scenarios};
+use blocksmith_engines::scenario::Scenario;
+use blocksmith_engines::shuttle::ShuttleBounds;
 
 const HEAD: &str = "\
 # What is checked
@@ -164,7 +165,7 @@ fn bounds(text: &mut String) {
          sleeps that may end for nothing, and timed waits that may expire while others run, in one execution. \
          std: runs.\n\n| scenario | threads | loom | shuttle | stepped | std |\n|---|---|---|---|---|---|\n",
     );
-    for scenario in scenarios() {
+    for Row { protocol, scenario, .. } in scenarios() {
         let loom = scenario.loom.1.map(|bounds| {
             let words = |n: Option<usize>| n.map_or("any".to_owned(), |n| n.to_string());
             let preemptions = words(bounds.preemptions);
@@ -183,7 +184,7 @@ fn bounds(text: &mut String) {
         let std = scenario.std.1.map(|runs| runs.to_string());
         let cells =
             [loom, shuttle, stepped, std].map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
-        let Scenario { protocol, name, threads, .. } = scenario;
+        let Scenario { name, threads, .. } = scenario;
         writeln!(text, "| `{protocol}.{name}` | {threads} | {} |", cells.join(" | "))
             .expect("a string takes any text");
     }

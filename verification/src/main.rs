@@ -1,4 +1,4 @@
-//! The `blocksmith` command; `blocksmith --help` tells what it does.
+//! The `blocksmith-check` command; `blocksmith-check --help` tells what it does.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

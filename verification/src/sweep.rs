@@ -1,23 +1,23 @@
 //! The mutation sweep: every ordering of core's synchronisation is weakened, one at a time.
 //!
-//! **Contract.** [`sweep`] records the sites that the loom scenarios visit, weakens each of them
-//! (an access to every weaker ordering, a fence by leaving it out) and runs the scenarios that
-//! visit it until one fails: the weakening is *killed*. What survives is either redundant, or
-//! weaker than the engine can see; the source says which, in a comment above the line that begins
-//! with `ORDERING(survives):`. A survivor without such a reason is a defect, and so is an ordering
-//! in the source that no scenario visits.
+//! **Contract.** [`Sweep::record`] records the sites that the loom scenarios visit. Each [`Job`]
+//! weakens one of them (an access to every weaker ordering, a fence by leaving it out) and runs the
+//! scenarios that visit it until one fails: the weakening is *killed*. What survives is either
+//! redundant, or weaker than the engine can see; the source says which, in a comment above the line
+//! that begins with `ORDERING(survives):`. A survivor without such a reason is a defect, and so is
+//! an ordering in the source that no scenario visits.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Arc;
 use std::time::Instant;
 
-use blocksmith_models::verdict::Outcome;
-use blocksmith_sync::Ordering;
+use blocksmith_engines::verdict::Outcome;
+use blocksmith_sync::Ordering::{self, Relaxed};
 
-use crate::engines::loom::{self, LoomBounds};
-use crate::engines::mutant::{self, Site, Weakening};
-use crate::scenarios::{Scenario, scenarios};
+use crate::scenarios::{Row, scenarios};
+use blocksmith_engines::loom::{self, LoomBounds};
+use blocksmith_engines::mutant::{self, Site, Weakening};
+use blocksmith_engines::scenario::Scenario;
 
 /// What became of one weakening.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -47,6 +47,12 @@ pub struct SiteResult {
 }
 
 impl SiteResult {
+    /// Returns where it is, to sort by.
+    #[must_use]
+    pub fn place(&self) -> (&'static str, u32, u32, &'static str) {
+        (self.file, self.line, self.column, self.weakened_to)
+    }
+
     /// Returns whether this is as it should be: killed, or explained.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -90,35 +96,51 @@ const PATIENCE: u64 = 30;
 /// An ordering in the source that no scenario visits: file and line.
 pub type Unvisited = (&'static str, u32);
 
-/// Runs the sweep on `workers` threads and returns the results in the order of the sources.
-#[must_use]
-pub fn sweep(workers: usize) -> (Vec<SiteResult>, Vec<Unvisited>) {
-    let visits = visits();
-    let unvisited = unvisited(&visits);
-    let jobs: Vec<_> = visits
-        .iter()
-        .flat_map(|(site, visitors)| weaker(site).iter().map(move |&to| (site, to, visitors)))
-        .collect();
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..workers.max(1) {
-            scope.spawn(|| {
-                while let Some((site, to, visitors)) = jobs.get(next.fetch_add(1, Relaxed)) {
-                    let result = weaken(site, *to, visitors);
-                    let mut results = results.lock().unwrap_or_else(|error| error.into_inner());
-                    results.push(result);
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(|error| error.into_inner());
-    results.sort_by_key(|result| (result.file, result.line, result.column, result.weakened_to));
-    (results, unvisited)
+/// Every weakening that there is to run.
+pub struct Sweep {
+    /// The weakenings, in the order of the sources.
+    pub jobs: Vec<Job>,
+    /// Orderings that no scenario visits.
+    pub unvisited: Vec<Unvisited>,
+}
+
+/// One weakening.
+pub struct Job {
+    site: Site,
+    to: Option<Ordering>,
+    visitors: Arc<[Scenario]>,
+}
+
+impl Sweep {
+    /// Runs every scenario once to record what it visits.
+    #[must_use]
+    pub fn record() -> Self {
+        let visits = visits();
+        let unvisited = unvisited(&visits);
+        let jobs = visits.into_iter().flat_map(|(site, visitors)| {
+            let visitors: Arc<[Scenario]> = visitors.into();
+            weaker(&site).iter().map(move |&to| {
+                let (site, visitors) = (site.clone(), visitors.clone());
+                Job { site, to, visitors }
+            })
+        });
+        Self { jobs: jobs.collect(), unvisited }
+    }
+}
+
+impl Job {
+    /// Runs the scenarios that visit the site, until one fails. Blocks until that is known.
+    #[must_use]
+    pub fn run(&self) -> SiteResult {
+        weaken(&self.site, self.to, &self.visitors)
+    }
 }
 
 /// Lines of a statement between the place that the compiler names and one of its orderings.
 const REACH: u32 = 4;
+
+/// The sites of core, each with the scenarios that visit it.
+type Visits = BTreeMap<Site, Vec<Scenario>>;
 
 /// Returns the lines of code of a source, imports and unit tests apart, with their numbers.
 fn code(text: &str) -> impl Iterator<Item = (&str, u32)> {
@@ -135,7 +157,7 @@ fn is_strong(line: &str) -> bool {
 
 /// Returns the lines of the sources that name an ordering above `Relaxed` and belong to no visited
 /// site.
-fn unvisited(visits: &BTreeMap<Site, Vec<Scenario>>) -> Vec<Unvisited> {
+fn unvisited(visits: &Visits) -> Vec<Unvisited> {
     let mut found = Vec::new();
     for (file, text) in SOURCES {
         for (line, number) in code(text) {
@@ -153,15 +175,14 @@ fn unvisited(visits: &BTreeMap<Site, Vec<Scenario>>) -> Vec<Unvisited> {
 }
 
 /// Returns the sites of core, each with the scenarios that visit it, the cheapest first.
-fn visits() -> BTreeMap<Site, Vec<Scenario>> {
+fn visits() -> Visits {
     let mut costs = Vec::new();
     // The running services, four threads and more, visit every site, far from the place where a
     // fault would show.
-    let runs_services = |scenario: &Scenario| {
-        matches!(scenario.protocol, "services" | "lifecycle") && scenario.threads > 4
-    };
-    let small = |scenario: &Scenario| scenario.loom.1.is_some() && !runs_services(scenario);
-    for scenario in scenarios().into_iter().filter(small) {
+    let runs_services =
+        |row: &Row| matches!(row.protocol, "services" | "lifecycle") && row.scenario.threads > 4;
+    let small = |row: &Row| row.scenario.loom.1.is_some() && !runs_services(row);
+    for Row { scenario, .. } in scenarios().into_iter().filter(small) {
         let start = Instant::now();
         let sites = mutant::record(|| {
             let bounds = LoomBounds::preemptions(RECORDING);
@@ -170,7 +191,7 @@ fn visits() -> BTreeMap<Site, Vec<Scenario>> {
         costs.push((start.elapsed(), scenario, sites));
     }
     costs.sort_by_key(|(cost, ..)| *cost);
-    let mut visits: BTreeMap<Site, Vec<Scenario>> = BTreeMap::new();
+    let mut visits = Visits::new();
     for (_, scenario, sites) in costs {
         for site in sites.into_iter().filter(|site| source(site.file).is_some()) {
             visits.entry(site).or_default().push(scenario);

@@ -1,13 +1,13 @@
 //! What shuttle says of the scenarios and the twins, each against what is expected.
 
-use blocksmith_models::verdict::{Engine, Outcome};
-use blocksmith_verification::engines::shuttle::{ShuttleBounds, check};
+use blocksmith_engines::shuttle::{ShuttleBounds, check};
+use blocksmith_engines::verdict::{Engine, Outcome};
 
 mod checks;
 
 checks::tests! {
     Engine::Shuttle;
-    engine notifier mailbox spsc mpmc oneshot task time foreign select broker lifecycle services linearizability
+    engine notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services linearizability
 }
 
 #[test]

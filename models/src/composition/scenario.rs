@@ -8,9 +8,9 @@ use blocksmith::rewinder::Job;
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot};
 
 use super::pipeline::Pipeline;
-use crate::explore::judge;
 use crate::hazard::{self, Hazard};
-use crate::verdict::{Breaks, Verdict};
+use blocksmith_engines::explore::judge;
+use blocksmith_engines::verdict::{Breaks, Verdict};
 
 /// A fault in the wiring between the machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

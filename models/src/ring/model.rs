@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use stateright::{Model, Property};
 
-use crate::explore::judge;
 use crate::hazard::{self, Hazard};
-use crate::verdict::{Breaks, Verdict};
+use blocksmith_engines::explore::judge;
+use blocksmith_engines::verdict::{Breaks, Verdict};
 
 /// A search that generates more states than this is truncated.
 const MAX_STATES: usize = 3_000_000;

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use blocksmith_engines::explore::judge;
 use blocksmith_models::composition::{
     Pipeline, SCENARIOS, TWINS, check, scenario, verdicts_that_occur,
 };
-use blocksmith_models::explore::judge;
 use blocksmith_models::hazard;
 
 use crate::all_hold;

@@ -2,9 +2,9 @@
 
 use std::fs;
 
+use blocksmith_engines::verdict::Engine;
 use blocksmith_models::catalogue::checks;
 use blocksmith_models::tla::{CONFIGURATIONS, check_spec, folder, run};
-use blocksmith_models::verdict::Engine;
 
 #[test]
 fn every_configuration_gives_its_answer_with_its_number_of_states() {

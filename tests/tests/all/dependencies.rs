@@ -4,25 +4,41 @@ use std::process::Command;
 
 use crate::workspace;
 
-/// The crates that a node links.
-const CORE: [&str; 4] =
-    ["blocksmith-sync", "blocksmith", "blocksmith-consensus", "blocksmith-node"];
+/// The crates that a node links, and the command that is one.
+const CORE: [&str; 7] = [
+    "blocksmith-sync",
+    "blocksmith",
+    "blocksmith-consensus",
+    "blocksmith-node",
+    "blocksmith-conformance",
+    "blocksmith-terminal",
+    "blocksmith-cli",
+];
 /// What none of them may pull in: the checkers, and the crates that use them.
-const CHECKERS: [&str; 8] = [
+const CHECKERS: [&str; 9] = [
     "loom",
     "shuttle",
     "stateright",
     "corosensei",
     "tla-checker",
+    "blocksmith-engines",
     "blocksmith-models",
     "blocksmith-verification",
     "blocksmith-tests",
 ];
 
-/// Returns the names of all crates that `package` is built from, itself included.
+/// What a newcomer builds before the first replayed block, at most.
+const MAX_CRATES: usize = 90;
+
+/// Returns the names of all crates that `package` is linked from, itself included.
 fn normal_dependencies(package: &str) -> Vec<String> {
+    tree(package, "normal")
+}
+
+/// Returns the names of all crates in the tree of `package`, itself first, along such edges.
+fn tree(package: &str, edges: &str) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--package", package])
+        .args(["tree", "--offline", "--edges", edges, "--prefix", "none", "--package", package])
         .current_dir(workspace(""))
         .output()
         .expect("cargo runs");
@@ -55,4 +71,21 @@ fn dependencies_point_one_way() {
     for protocol in ["blst", "ssz_rs", "milhouse", "ethereum_ssz"] {
         assert!(!services.iter().any(|name| name == protocol), "services need {protocol}");
     }
+}
+
+#[test]
+fn the_engines_stand_on_sync_alone() {
+    // Whoever checks code of his own takes no service, no consensus and no model along.
+    let engines = normal_dependencies("blocksmith-engines");
+    let ours: Vec<&String> = engines.iter().filter(|name| name.starts_with("blocksmith")).collect();
+    assert_eq!(ours, ["blocksmith-engines", "blocksmith-sync"]);
+}
+
+#[test]
+fn the_first_command_builds_from_few_crates() {
+    // What README's first command compiles: every crate of its tree but the system's own libraries,
+    // build scripts' and macros' included.
+    let crates: std::collections::BTreeSet<_> =
+        tree("blocksmith-cli", "normal,build").into_iter().collect();
+    assert!(crates.len() <= MAX_CRATES, "{} crates: {crates:?}", crates.len());
 }

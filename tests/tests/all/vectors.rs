@@ -3,7 +3,7 @@
 //! Each test unpacks its group into a temporary folder and runs it with the library behind
 //! `blocksmith vectors`. The numbers are those of the archives: a case that is lost is a failure.
 
-use blocksmith_verification::vectors::{CaseResult, Report, run, unpack};
+use blocksmith_conformance::vectors::{CaseResult, Report, run, unpack};
 
 use crate::here;
 

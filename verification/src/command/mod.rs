@@ -1,90 +1,66 @@
-//! The `blocksmith` command.
+//! The `blocksmith-check` command.
 //!
-//! Results go to stdout, progress and logs to stderr. Exit codes: 0 all as expected; 1 something is
-//! not; 2 wrong usage or input; 3 a check was truncated; 4 a fault of the harness itself; 128 and
-//! a signal's number: interrupted by it, in order.
+//! **Contract.** Results go to stdout, a line a check, as they come; on stderr is a progress line
+//! where that is a terminal, and nothing else. The first SIGINT or SIGTERM ends a run in order: what
+//! is done is in the reports, what is not done is counted, the exit code is 128 and the signal's
+//! number. Exit codes otherwise: see `blocksmith_terminal`.
 
 mod check;
-mod files;
-mod output;
-mod replay;
-mod state;
-mod vectors;
+mod costs;
+mod mutants;
+mod pool;
+mod progress;
+mod report;
+mod select;
 
-use std::io::IsTerminal;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use blocksmith_models::catalogue as models;
+use blocksmith_terminal::{Color, EXIT_OK, Failure, Output, Page, Report, end, log_if_asked};
+use clap::{CommandFactory, Parser, Subcommand};
 
-/// Exit code: everything is as expected.
-pub const EXIT_OK: u8 = 0;
-/// Exit code: something differs from what was expected.
-pub const EXIT_DIFFERS: u8 = 1;
-/// Exit code: wrong usage or input.
-pub const EXIT_INPUT: u8 = 2;
-/// Exit code: a limit stopped a check before its bounds were exhausted.
-pub const EXIT_TRUNCATED: u8 = 3;
-/// Exit code: the harness itself failed.
-pub const EXIT_FAULT: u8 = 4;
+use crate::catalogue::catalogue;
+use crate::document;
 
-/// Exit code: this and the number of the signal that interrupted the command.
-pub const EXIT_INTERRUPTED: u8 = 128;
-
-/// A failure that ends the command: what to print on stderr, and the exit code.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    code: u8,
-    error: anyhow::Error,
-}
-
-impl Failure {
-    /// Wrong usage or input.
-    pub(crate) fn input(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: EXIT_INPUT, error: error.into() }
-    }
-
-    /// A fault of ours.
-    pub(crate) fn fault(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: EXIT_FAULT, error: error.into() }
-    }
-}
-
-/// A concurrency core for Ethereum consensus clients, model-checked in the code that runs.
+/// Checks Blocksmith's protocols: the real code under loom, shuttle and a stepper, its machines
+/// under stateright, its specifications in TLA+; and, for each, variants with a fault that the same
+/// engine must refute.
 ///
-/// Without a command, replays the recorded chain that ships with the program.
+/// Exit codes: 0 all as expected; 1 something is not; 2 wrong usage or input; 3 a check was
+/// truncated; 4 a fault of ours, or a full disk; 128 and a signal's number: ended by it, in order.
 #[derive(Parser)]
-#[command(name = "blocksmith", version, max_term_width = 100)]
+#[command(name = "blocksmith-check", version, max_term_width = 100)]
 struct Arguments {
+    /// When to colour what is printed; NO_COLOR is heeded, too.
+    #[arg(long, value_enum, default_value = "auto", global = true, value_name = "WHEN")]
+    color: Color,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Drive a recorded chain through the services on real threads and compare every answer.
-    Replay(replay::Arguments),
-    /// Run test vectors in the official layout <preset>/phase0/<runner>/<handler>/<suite>/<case>.
-    Vectors(vectors::Arguments),
-    /// Write the SSZ of test vectors as seeds for fuzzing, a folder for each target.
-    Seeds(vectors::SeedArguments),
-    /// Print the state root at the beginning of each of some slots, without blocks.
-    Slots(state::Slots),
-    /// Apply a block to a state: print the root of the state after it, or why it is invalid.
-    Transition(state::Transition),
-    /// Print the hash tree root of a file of SSZ.
-    Root(state::Show),
-    /// Print a file of SSZ in the form of the beacon API.
-    Decode(state::Show),
-    /// Run the checks of the protocols and their must-fail twins, or the mutation sweep.
-    Check(check::Arguments),
-    /// Open stateright's Explorer for a protocol's model on the loopback interface.
+    /// Run the checks of the protocols and their must-fail twins.
+    Check(Box<check::Arguments>),
+    /// Weaken every ordering and fence of core, one at a time; list the killed and the survivors.
+    Mutants(mutants::Arguments),
+    /// Open stateright's Explorer for a model on the loopback interface.
     Explore(ExploreArguments),
+    /// Write what is checked, by hazard and by protocol, as Markdown; run nothing.
+    Document {
+        /// The file; `-` is stdout.
+        file: PathBuf,
+    },
+    #[command(flatten)]
+    Page(Page),
 }
 
 #[derive(clap::Args)]
 struct ExploreArguments {
     /// Which model; without it, the names are listed.
-    protocol: Option<String>,
+    model: Option<String>,
     /// Port on 127.0.0.1.
     #[arg(long, default_value_t = 3000)]
     port: u16,
@@ -93,47 +69,40 @@ struct ExploreArguments {
 /// Runs the command with the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .finish();
-    // A second subscriber in one process would be refused; there is none.
-    let _ = tracing::subscriber::set_global_default(subscriber);
-    let result = match Arguments::parse().command {
-        None => replay::run(&replay::Arguments::embedded()),
-        Some(Command::Replay(arguments)) => replay::run(&arguments),
-        Some(Command::Vectors(arguments)) => vectors::run(&arguments),
-        Some(Command::Seeds(arguments)) => vectors::seeds(&arguments),
-        Some(Command::Slots(arguments)) => state::slots(&arguments),
-        Some(Command::Transition(arguments)) => state::transition(&arguments),
-        Some(Command::Root(arguments)) => state::root(&arguments),
-        Some(Command::Decode(arguments)) => state::decode(&arguments),
-        Some(Command::Check(arguments)) => check::run(&arguments),
-        Some(Command::Explore(arguments)) => explore(&arguments),
-    };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            eprintln!("error: {:#}", failure.error);
-            ExitCode::from(failure.code)
+    let arguments = Arguments::parse();
+    // What the code under test logs is expected: faults are what is looked for.
+    log_if_asked(arguments.color);
+    end(run(arguments))
+}
+
+fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
+    match command {
+        Command::Check(arguments) => check::run(&arguments, color),
+        Command::Mutants(arguments) => mutants::run(&arguments, color),
+        Command::Explore(arguments) => explore(&arguments, &mut Output::new(color, false)),
+        Command::Document { file } => {
+            Report::open("document", &file)?.finish(document::text(&catalogue()).trim_end())?;
+            Ok(EXIT_OK)
         }
+        Command::Page(page) => page.print(Arguments::command()),
     }
 }
 
-fn explore(arguments: &ExploreArguments) -> Result<u8, Failure> {
-    use blocksmith_models::catalogue;
-    let Some(protocol) = &arguments.protocol else {
-        for name in catalogue::explorable() {
-            println!("{name}");
-        }
+fn explore(arguments: &ExploreArguments, out: &mut Output) -> Result<u8, Failure> {
+    let Some(model) = &arguments.model else {
+        models::explorable().iter().try_for_each(|name| out.line(name))?;
         return Ok(EXIT_OK);
     };
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], arguments.port));
-    catalogue::check_explorable(protocol, address).map_err(Failure::input)?;
-    eprintln!("http://{address}/ shows {protocol}; interrupt to end");
-    catalogue::explore(protocol, address).map_err(Failure::input)?;
+    models::check_explorable(model, address).map_err(Failure::input)?;
+    // Where stderr is closed, the address is known all the same: the caller gave the port.
+    let _ = writeln!(std::io::stderr(), "http://{address}/ shows {model}; interrupt to end");
+    models::explore(model, address).map_err(Failure::input)?;
     Ok(EXIT_OK)
+}
+
+/// Returns how many threads run checks: so many, or one for each processor.
+fn workers(jobs: Option<u8>) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    jobs.map_or_else(processors, usize::from)
 }

@@ -1,8 +1,8 @@
 //! The families of client programs, as checks of the catalogue.
 
+use blocksmith_engines::verdict::Engine;
 use blocksmith_models::catalogue::{Breaks, Check, Expected};
 use blocksmith_models::hazard::{self, Hazard};
-use blocksmith_models::verdict::Engine;
 use blocksmith_sync::OnFull;
 
 use super::faulty::{self, Fault, Faulty};

@@ -55,12 +55,12 @@ pub mod subjects;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use blocksmith_models::verdict::{Engine, Outcome, Verdict, Violation};
+use blocksmith_engines::verdict::{Engine, Outcome, Verdict, Violation};
 use blocksmith_sync::Ordering::{Acquire, Release};
 use blocksmith_sync::{Atomic, Join, OnFull, Primitives};
 
-use crate::engines::loom::{self, Loom, LoomBounds};
-use crate::engines::shuttle::{self, Shuttle, ShuttleBounds};
+use blocksmith_engines::loom::{self, Loom, LoomBounds};
+use blocksmith_engines::shuttle::{self, Shuttle, ShuttleBounds};
 use history::{Judge, Order, Recorder, Response, What};
 use program::{Call, Calls, Program, Shape, programs};
 use spec::Granularity;

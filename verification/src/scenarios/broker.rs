@@ -10,8 +10,8 @@ use blocksmith_sync::mailbox::{Closed, Counters, OnFull, TryRecvError};
 use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
-use super::{RUNS, SAMPLE, Scenario, UNBOUNDED, preemptions, states};
-use crate::scenario;
+use super::{RUNS, Row, SAMPLE, UNBOUNDED, preemptions, states};
+use crate::row;
 
 /// A level ends with the first low sample, and no item is too old, however much time passes.
 pub(crate) fn at_once() -> Limits {
@@ -124,29 +124,29 @@ pub fn the_sampler_ends<P: Primitives>() {
     join(thread);
 }
 
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             broker::a_subscriber_misses_nothing,
             "who subscribes while the level changes finds the new one or is told of it", Some(&hazard::N1),
             threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             broker::changes_are_told_in_order,
             "the last change that a subscriber is told of is the level, whoever samples", Some(&hazard::B5),
             threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             broker::no_flapping,
             "a level begins above one threshold, holds down to a lower one, and ends below it", Some(&hazard::B1),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: states(100_000), std: RUNS,
         },
-        scenario! {
+        row! {
             broker::a_mailbox_outlives_its_service,
             "a successor has what its predecessor left in the mailbox", Some(&hazard::L5),
             threads: 2, loom: preemptions(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             broker::the_sampler_ends,
             "a thread that samples between sleeps ends when it is told to", Some(&hazard::N10),
             threads: 2, loom: None, shuttle: None, stepped: None, std: RUNS,

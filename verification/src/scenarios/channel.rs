@@ -15,11 +15,10 @@ use blocksmith_sync::{Atomic, Closed, OnFull, Primitives, SendError, TryRecvErro
 use super::notifier::join;
 use super::task::{block_on, poll_once};
 use super::{
-    EIGHT, RUNS, SAMPLE, Scenario, TOO_LARGE, UNBOUNDED, preemptions, restless, restless_states,
-    states,
+    EIGHT, RUNS, Row, SAMPLE, TOO_LARGE, UNBOUNDED, preemptions, restless, restless_states, states,
 };
 use crate::channel::{Channel, Closes, Receives, Sends, Shares};
-use crate::scenario;
+use crate::row;
 
 /// Any time at all: a checker lets it expire when it likes.
 pub(super) const SOON: Duration = Duration::from_millis(1);
@@ -412,17 +411,17 @@ pub(super) fn of<C: Channel, V>(mailbox: V, spsc: V, mpmc: V) -> V {
 }
 
 /// Returns the scenarios of every channel.
-pub(super) fn list<C: Channel>() -> Vec<Scenario> {
+pub(super) fn list<C: Channel>() -> Vec<Row> {
     let senders = of::<C, _>(3, 2, 3);
     vec![
-        scenario! {
+        row! {
             channel::in_order_through_one_place for C,
             "items arrive in order through a capacity of one, then Closed", Some(&hazard::N9),
             threads: 2, loom: restless(2), shuttle: SAMPLE,
             stepped: of::<C, _>(states(2_000_000), restless_states(200_000), states(400_000)),
             std: RUNS,
         },
-        scenario! {
+        row! {
             channel::in_order_through_two_places for C,
             "places are used again in order, over the end of the indices, and only once they are \
              empty",
@@ -430,94 +429,94 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
             threads: 2, loom: restless(of::<C, _>(1, 2, 2)), shuttle: SAMPLE, stepped: of::<C, _>(TOO_LARGE, restless_states(200_000), restless_states(200_000)),
             std: RUNS,
         },
-        scenario! {
+        row! {
             channel::batches_through_two_places for C,
             "a batch larger than the channel arrives in order, received in batches", None,
             threads: 2, loom: restless(of::<C, _>(1, 2, 2)), shuttle: SAMPLE, stepped: of::<C, _>(TOO_LARGE, restless_states(200_000), states(300_000)),
             std: RUNS,
         },
-        scenario! {
+        row! {
             channel::a_batch_meets_a_look for C,
             "a batch that does not wait is accepted as far as there is room; the rest comes back",
             Some(&hazard::M1),
             threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             channel::close_races_with_send for C,
             "what is accepted while the receiver closes is received, what is not comes back",
             Some(&hazard::M5),
             threads: 2, loom: restless(of::<C, _>(3, 5, 4)), shuttle: SAMPLE,
             stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             channel::both_ends_close for C,
             "whichever end closes first, what was accepted is received", Some(&hazard::M5),
             threads: 2, loom: restless(of::<C, _>(3, 4, 4)), shuttle: SAMPLE,
             stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             channel::close_races_with_a_batch for C,
             "a batch that meets the end is accepted or comes back, as a whole", Some(&hazard::M5),
             threads: 2, loom: restless(of::<C, _>(3, 4, 3)), shuttle: SAMPLE,
             stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             channel::a_close_wakes_blocked_senders for C,
             "a close gives every blocked sender its item back, though nothing is received",
             Some(&hazard::M14),
             threads: senders, loom: restless(of::<C, _>(2, 3, 2)), shuttle: SAMPLE,
             stepped: of::<C, _>(TOO_LARGE, restless_states(200_000), TOO_LARGE), std: RUNS,
         },
-        scenario! {
+        row! {
             channel::a_close_wakes_a_sending_task for C,
             "a close gives a task that waits to send its item back, though nothing is received",
             Some(&hazard::M14),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             channel::the_receiver_goes for C,
             "the receiver's drop wakes the sender, and every item is dropped once", Some(&hazard::M6),
             threads: 2, loom: restless(of::<C, _>(2, 3, 2)), shuttle: SAMPLE,
             stepped: restless_states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             channel::a_reply_inside_is_dropped for C,
             "a question that the receiver leaves behind tells its asker so", Some(&hazard::M10),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             channel::closed_comes_after_the_senders for C,
             "who receives Closed sees what every sender did before it went", None,
             threads: senders, loom: of::<C, _>(preemptions(2), UNBOUNDED, preemptions(2)),
             shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             channel::waits_may_expire for C,
             "timed sends and receives lose no item", Some(&hazard::N7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(1_000_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             channel::a_sender_waits_for_the_end for C,
             "a sender that waits for the end alone is woken by it", Some(&hazard::M10),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             channel::a_task_waits_for_the_end for C,
             "a task that waits for the end alone is woken by it", Some(&hazard::M10),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             channel::between_tasks for C,
             "items arrive in order between two tasks, through one place", Some(&hazard::N9),
             threads: 2, loom: restless(of::<C, _>(1, 2, 1)), shuttle: SAMPLE,
             stepped: of::<C, _>(TOO_LARGE, states(300_000), TOO_LARGE), std: RUNS,
         },
-        scenario! {
+        row! {
             channel::batches_between_tasks for C,
             "a batch arrives in order between two tasks; a receive that is dropped takes nothing",
             Some(&hazard::N7),
@@ -528,8 +527,8 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
 }
 
 /// Returns the scenarios of a channel whose receiver can share a notifier with others.
-pub(super) fn shared<C: Shares>() -> Vec<Scenario> {
-    vec![scenario! {
+pub(super) fn shared<C: Shares>() -> Vec<Row> {
+    vec![row! {
         channel::two_inputs_one_thread for C,
         "a thread that waits for two channels through one notifier misses neither", None,
         threads: 2, loom: restless(of::<C, _>(1, 2, 2)), shuttle: SAMPLE, stepped: of::<C, _>(TOO_LARGE, restless_states(400_000), None),
@@ -538,25 +537,25 @@ pub(super) fn shared<C: Shares>() -> Vec<Scenario> {
 }
 
 /// Returns the scenarios of a channel with several senders.
-pub(super) fn many<C: Channel>() -> Vec<Scenario> {
+pub(super) fn many<C: Channel>() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             channel::senders_block for C,
             "blocked senders are woken one per item received", None,
             threads: 3, loom: preemptions(of::<C, _>(0, 1, 1)), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             channel::a_watcher_takes_no_wake_up for C,
             "a sender that waits for the end alone takes no wake-up from one that waits for room",
             Some(&hazard::N7),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             channel::two_senders_of_batches for C,
             "batches of two senders arrive whole, each in order", None,
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             channel::eight_threads for C,
             "eight threads on one channel: every item to one of them, and all end", Some(&hazard::N8),
             threads: 8, loom: None, shuttle: EIGHT, stepped: None, std: Some(100),

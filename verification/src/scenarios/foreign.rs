@@ -15,8 +15,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use blocksmith_engines::thrown::{contain, throw};
 use blocksmith_models::hazard;
-use blocksmith_models::thrown::{contain, throw};
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::broker::{Broker, Weight};
 use blocksmith_sync::notifier::EventNotifier;
@@ -26,9 +26,9 @@ use super::broker::{at_once, holds};
 use super::channel::{Counted, of};
 use super::notifier::{Shared, join};
 use super::task::{Alarm, block_on};
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, states};
+use super::{RUNS, Row, SAMPLE, TOO_LARGE, restless, states};
 use crate::channel::{Channel, Closes, Receives, Sends, Sent};
-use crate::scenario;
+use crate::row;
 
 thread_local! {
     /// What foreign wakers do when this thread wakes them.
@@ -412,48 +412,48 @@ pub fn a_subscribers_waker_asks_the_broker<P: Primitives>() {
 }
 
 /// Returns the scenarios of every channel.
-pub(super) fn list<C: Channel>() -> Vec<Scenario> {
+pub(super) fn list<C: Channel>() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             foreign::a_waker_sends_again for C,
             "a waker sends through the end that wakes it while the channel closes: what is accepted \
              is received, what comes back is not",
             Some(&hazard::M11),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_waker_sends_after_a_batch for C,
             "the same, woken by a batch", Some(&hazard::M11),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_waker_receives_again for C,
             "a waker receives through the end that wakes it: each item once", Some(&hazard::M11),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_waker_throws_at_a_send for C,
             "a send whose receiver's waker throws has sent", Some(&hazard::N13),
             threads: 2, loom: restless(2), shuttle: SAMPLE,
             stepped: of::<C, _>(TOO_LARGE, states(400_000), states(400_000)), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_waker_throws_at_a_receive for C,
             "a receive whose sender's waker throws has its item", Some(&hazard::N13),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_waker_throws_at_the_close for C,
             "a close wakes all who wait for it, though one waker throws", Some(&hazard::N13),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_waker_throws_at_the_drop for C,
             "the drop of the receiver wakes all who wait for it, though one waker throws",
             Some(&hazard::N13),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_waker_throws_as_it_goes for C,
             "a waker that throws as it is dropped costs no item", Some(&hazard::N13),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
@@ -462,14 +462,14 @@ pub(super) fn list<C: Channel>() -> Vec<Scenario> {
 }
 
 /// Returns the scenarios of a channel with several senders.
-pub(super) fn many<C: Channel>() -> Vec<Scenario> {
+pub(super) fn many<C: Channel>() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             foreign::a_chosen_sender_wakes_one_that_throws for C,
             "a task that passes its choice on to one whose waker throws loses no item", Some(&hazard::M12),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_chosen_sender_wakes_one_that_drops_the_receiver for C,
             "a task that passes its choice on to one whose waker drops the receiver keeps nobody \
              waiting",
@@ -480,26 +480,26 @@ pub(super) fn many<C: Channel>() -> Vec<Scenario> {
 }
 
 /// Returns the scenarios of what is no channel of items.
-pub(super) fn others() -> Vec<Scenario> {
+pub(super) fn others() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             foreign::a_notification_for_all,
             "a notification for all reaches all, though one waker throws and one notifies",
             Some(&hazard::N13),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_one_shots_waker_throws,
             "a one-shot whose receiver's waker throws has sent", Some(&hazard::N13),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_one_shots_waker_drops_its_receiver,
             "a waker may drop the receiving end that it belongs to; the value is dropped once",
             Some(&hazard::N12),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             foreign::a_subscribers_waker_asks_the_broker,
             "a waker may call the broker that wakes it", Some(&hazard::N12),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(200_000), std: RUNS,

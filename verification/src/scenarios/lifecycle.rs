@@ -17,9 +17,9 @@ use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
 use super::services::smallest;
-use super::{Scenario, preemptions, restless, restless_states};
-use crate::engines::shuttle::ShuttleBounds;
-use crate::scenario;
+use super::{Row, preemptions, restless, restless_states};
+use crate::row;
+use blocksmith_engines::shuttle::ShuttleBounds;
 
 /// Panics that are borne where none is to escalate.
 const MANY: usize = 100;
@@ -211,62 +211,62 @@ const RUNS: Option<usize> = Some(100);
 
 /// Returns the scenarios of this module. Like those of the services they are not for the stepped
 /// engine; loom goes through the smallest.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             lifecycle::a_worker_panics,
             "a worker that panics has its requester answered", Some(&hazard::L5),
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::a_worker_panics_while_a_child_waits,
             "the child waits on, the parent may come again", Some(&hazard::L5),
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::the_quarantine_panics,
             "a message that the Quarantine loses costs that message alone", Some(&hazard::L6),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::clearance_panics,
             "a block that Clearance loses is a fault to its submitter, and no hole in the chain",
             Some(&hazard::L6),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::the_hot_db_panics,
             "a commit that the HotDB loses is a fault to the submitter", Some(&hazard::L5),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::a_torn_quarantine_is_rebuilt,
             "a torn Quarantine answers what it held and goes on from Clearance's chain", Some(&hazard::L5),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::a_torn_hot_db_stops_everything,
             "a service without a successor stops all, every request is answered", Some(&hazard::L3),
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::too_many_panics,
             "beyond the intensity all services stop by themselves, every request is answered",
             Some(&hazard::L6),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::a_stop_with_queued_work,
             "a stop while work is queued and a worker panics: every request is answered", Some(&hazard::L4),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::a_deadline_passes,
             "a stop returns though a worker is held up, names that worker, and loses no answer",
             Some(&hazard::L3),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             lifecycle::a_gate_orders_both_sides,
             "what holds up a service in a test orders what is before it and after it", None,
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000),

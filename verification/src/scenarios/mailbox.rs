@@ -7,8 +7,8 @@ use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states, states};
-use crate::scenario;
+use super::{RUNS, Row, SAMPLE, TOO_LARGE, restless, restless_states, states};
+use crate::row;
 
 /// Two senders, one item each, room for both; the mailbox stays open.
 pub fn two_senders<P: Primitives>() {
@@ -217,76 +217,76 @@ pub fn stop_by_closing<P: Primitives>() {
 }
 
 /// Returns the list of the above, with their bounds.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             mailbox::two_senders,
             "each item of two senders arrives once; recv sleeps on busy and is woken",
             Some(&hazard::M3),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::busy_is_not_empty,
             "try_recv does not say Empty when a send has returned", Some(&hazard::M3),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::evictions_are_returned,
             "two senders that evict: each item is received or returned, once", Some(&hazard::M7),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::an_eviction_races_with_a_receive,
             "the receiver and an evictor never take the same item", Some(&hazard::M7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(1_000_000), std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::a_permit_delivers,
             "a permit delivers into a full and closed mailbox, without blocking", Some(&hazard::M8),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(1_000_000), std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::a_dropped_permit_ends_the_stream,
             "the drop of the last permit ends the wait of the receiver", Some(&hazard::M10),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::closed_comes_after_the_permits,
             "who receives Closed sees what every holder of a permit did before", None,
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::two_mailboxes_one_thread,
             "one thread waits for two mailboxes through one notifier", None,
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::a_place_is_used_again,
             "a place is written again only after its item has been taken", Some(&hazard::M1),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::a_place_is_kept_for_long,
             "who kept a place long ago finds the block of today", Some(&hazard::M1),
             threads: 5, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::a_block_moves_ahead,
             "a block that is moved ahead of the claims is written after it has been emptied",
             Some(&hazard::M1),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::three_bring_a_block,
             "of blocks that several threads bring for the same places one is used", Some(&hazard::M1),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::credits_return_in_batches,
             "a sender that waits for a credit gets it, though credits return in batches", None,
             threads: 2, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             mailbox::stop_by_closing,
             "a service whose mailbox closes does all its work and ends", Some(&hazard::L1),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: states(3_000_000), std: RUNS,

@@ -21,74 +21,40 @@ pub mod task;
 pub mod time;
 pub mod watch;
 
+use blocksmith_engines::loom::LoomBounds;
+use blocksmith_engines::scenario::Scenario;
+use blocksmith_engines::shuttle::ShuttleBounds;
+use blocksmith_engines::stepped::Limits;
 use blocksmith_models::hazard::Hazard;
-use blocksmith_models::stepped::Limits;
 
 use crate::channel::{Mailbox, Mpmc, Spsc};
-use crate::engines::loom::LoomBounds;
-use crate::engines::shuttle::ShuttleBounds;
 
 /// A row of the list.
 #[derive(Clone, Copy, Debug)]
-pub struct Scenario {
-    /// Its name, that of the function.
-    pub name: &'static str,
+pub struct Row {
     /// The protocol that it belongs to: the name of its module.
     pub protocol: &'static str,
     /// What holds if it is verified.
     pub claim: &'static str,
     /// The hazard that it is about, if one.
     pub hazard: Option<&'static Hazard>,
-    /// Threads, the main one included.
-    pub threads: usize,
-    /// The scenario on loom, and how far to go.
-    pub loom: (fn(), Option<LoomBounds>),
-    /// The scenario on a loom whose orderings can be weakened.
-    pub mutant: fn(),
-    /// The scenario on shuttle, and how far to go.
-    pub shuttle: (fn(), Option<ShuttleBounds>),
-    /// The scenario on the stepped backend, and how far to go.
-    pub stepped: (fn(), Option<Limits>),
-    /// The scenario on real threads, and how many times.
-    pub std: (fn(), Option<usize>),
+    /// What runs.
+    pub scenario: Scenario,
 }
 
-/// Instantiates a generic function for all backends; `for C`: and for that channel.
+/// Instantiates a generic function of a module for all engines; `for C`: and for that channel.
 #[macro_export]
-macro_rules! scenario {
+macro_rules! row {
     (
         $module:ident :: $name:ident $(for $channel:ident)?, $claim:expr, $hazard:expr,
-        threads: $threads:expr,
-        loom: $loom:expr, shuttle: $shuttle:expr, stepped: $stepped:expr, std: $std:expr $(,)?
+        $($bounds:tt)+
     ) => {
-        Scenario {
-            name: stringify!($name),
+        $crate::scenarios::Row {
             protocol: $crate::protocol!($module $($channel)?),
             claim: $claim,
             hazard: $hazard,
-            threads: $threads,
-            loom: (
-                $crate::scenarios::$module::$name::<$crate::engines::loom::Loom $(, $channel)?>,
-                $loom,
-            ),
-            mutant: $crate::scenarios::$module::$name::<
-                $crate::engines::mutant::Mutant<$crate::engines::loom::Loom> $(, $channel)?
-            >,
-            shuttle: (
-                $crate::scenarios::$module::$name::<
-                    $crate::engines::shuttle::Shuttle $(, $channel)?
-                >,
-                $shuttle,
-            ),
-            stepped: (
-                $crate::scenarios::$module::$name::<
-                    blocksmith_models::stepped::Stepped $(, $channel)?
-                >,
-                $stepped,
-            ),
-            std: (
-                $crate::scenarios::$module::$name::<blocksmith_sync::Std $(, $channel)?>,
-                $std,
+            scenario: blocksmith_engines::scenario!(
+                $name in crate::scenarios::$module $(for $channel)?, $($bounds)+
             ),
         }
     };
@@ -142,7 +108,7 @@ const fn restless_states(max_states: usize) -> Option<Limits> {
 
 /// Returns all scenarios.
 #[must_use]
-pub fn scenarios() -> Vec<Scenario> {
+pub fn scenarios() -> Vec<Row> {
     [
         notifier::list(),
         channel::list::<Mailbox>(),

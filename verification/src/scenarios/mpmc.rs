@@ -7,8 +7,8 @@ use blocksmith_sync::{Atomic, Backpressure, Primitives, TryRecvError};
 
 use super::channel::Counted;
 use super::notifier::join;
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states, states};
-use crate::scenario;
+use super::{RUNS, Row, SAMPLE, TOO_LARGE, restless, restless_states, states};
+use crate::row;
 
 /// Returns a blocking queue with the items 1 to `filled` in it.
 fn queue<P: Primitives>(capacity: usize, filled: u32) -> (Sender<P, u32>, Receiver<P, u32>) {
@@ -87,29 +87,29 @@ pub fn the_receivers_go<P: Primitives>() {
 }
 
 /// Returns the list of the above, with their bounds.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             mpmc::an_item_wakes_a_receiver,
             "two items wake two receivers, one each", None,
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             mpmc::two_receivers_share,
             "each item goes to one of two receivers, and both learn of the end", None,
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             mpmc::a_batch_wakes_as_many_senders,
             "a batch wakes a blocked sender for each item", None,
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(500_000), std: RUNS,
         },
-        scenario! {
+        row! {
             mpmc::looks_share_the_items,
             "two receivers and a sender that do not wait share the items: none is lost, none comes twice", Some(&hazard::M4),
             threads: 3, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             mpmc::the_receivers_go,
             "the last receiver's drop wakes senders, and every item is dropped once", Some(&hazard::M6),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,

@@ -8,10 +8,8 @@ use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Join, Primitives};
 
-use super::{
-    EIGHT, RUNS, SAMPLE, Scenario, TOO_LARGE, preemptions, restless, restless_states, states,
-};
-use crate::scenario;
+use super::{EIGHT, RUNS, Row, SAMPLE, TOO_LARGE, preemptions, restless, restless_states, states};
+use crate::row;
 
 /// A number that threads wait for.
 pub(crate) struct Shared<P: Primitives> {
@@ -219,59 +217,59 @@ pub fn notify_all<P: Primitives>() {
 }
 
 /// Returns the list of the above, with their bounds.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             notifier::relaxed_flag,
             "a waiter sees a relaxed publication that was followed by a notification", Some(&hazard::N2),
             threads: 2, loom: restless(6), shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
         },
-        scenario! {
+        row! {
             notifier::two_producers,
             "a waiter that needs two publications gets both", Some(&hazard::N1),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             notifier::a_wake_for_two,
             "a notification that finds a wake on its way is not lost", Some(&hazard::N7),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
-        scenario! {
+        row! {
             notifier::one_wait_after_another,
             "a wake that was on its way to one wait is not counted for the next", Some(&hazard::N7),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
-        scenario! {
+        row! {
             notifier::two_waiters,
             "two permits with two notify_one release two waiters", None,
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(600_000), std: RUNS,
         },
-        scenario! {
+        row! {
             notifier::a_waiter_gives_up,
             "a waiter whose time runs out takes no notification from another", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(1_000_000), std: None,
         },
-        scenario! {
+        row! {
             notifier::a_claimed_waiter_gives_up,
             "a waiter whose time runs out with a wake on its way keeps none from another", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             notifier::a_wake_meets_a_latecomer,
             "a wake that finds a waiter who came later leaves nobody asleep", Some(&hazard::N7),
             threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             notifier::a_waiter_cancels,
             "a waiter that cancels takes no notification from another", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             notifier::eight_threads,
             "of eight threads everyone that waits gets a permit, and none is lost", Some(&hazard::N8),
             threads: 8, loom: None, shuttle: EIGHT, stepped: None, std: Some(100),
         },
-        scenario! {
+        row! {
             notifier::notify_all,
             "notify_all releases every waiter", None,
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,

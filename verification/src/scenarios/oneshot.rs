@@ -12,8 +12,8 @@ use blocksmith_sync::{Atomic, Ordering::Relaxed, Primitives, oneshot};
 use super::channel::{Counted, SOON};
 use super::notifier::join;
 use super::task::{Alarm, block_on};
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, UNBOUNDED, restless, restless_states};
-use crate::scenario;
+use super::{RUNS, Row, SAMPLE, TOO_LARGE, UNBOUNDED, restless, restless_states};
+use crate::row;
 
 /// A send and a receive at the same time.
 pub fn the_value_arrives<P: Primitives>() {
@@ -170,72 +170,72 @@ pub fn one_reply_per_question<P: Primitives>() {
 }
 
 /// Returns the list of the above, with their bounds.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             oneshot::the_value_arrives,
             "the value arrives, and its memory is the receiver's", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::the_sender_goes,
             "the drop of the sender ends the wait", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(10_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::the_receiver_goes,
             "a value that its receiver leaves behind is dropped once, and no freed memory is touched",
             Some(&hazard::M6),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(50_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::the_wait_may_expire,
             "after a time-out the value can still be received", None,
             threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(50_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::a_task_awaits,
             "a task that awaits is woken with the value", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::a_task_awaits_nobody,
             "a task is told that the sender is gone", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::a_task_hands_over,
             "the waker of the last poll is the one that is woken", Some(&hazard::M10),
             threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::a_task_is_cancelled,
             "a future that is dropped leaves nothing behind", Some(&hazard::M10),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::a_task_becomes_a_thread,
             "a receiver that was polled can be waited for by its thread", Some(&hazard::M10),
             threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::a_sender_waits_for_the_end,
             "a sender that waits for the receiver to go is woken by it", Some(&hazard::M10),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::close_races_with_send,
             "a value that meets the close is received or comes back", Some(&hazard::M5),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(50_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::an_abandoned_exchange,
             "the answer to a question that was given up is not taken for that to the next", Some(&hazard::M9),
             threads: 2, loom: restless(5), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             oneshot::one_reply_per_question,
             "the same through a mailbox: each question carries its own way back", Some(&hazard::M9),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: None,

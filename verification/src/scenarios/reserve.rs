@@ -6,9 +6,9 @@ use blocksmith_sync::{Atomic, Closed, OnFull, Primitives, SendError, TryRecvErro
 
 use super::notifier::join;
 use super::task::block_on;
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, preemptions, restless, restless_states, states};
+use super::{RUNS, Row, SAMPLE, TOO_LARGE, preemptions, restless, restless_states, states};
 use crate::channel::{Closes, Receives, Reserves, Sends};
-use crate::scenario;
+use crate::row;
 
 /// One place, which is kept; a sender blocks until it is given back.
 pub fn a_dropped_permit_wakes_a_sender<P: Primitives, C: Reserves>() {
@@ -168,62 +168,62 @@ fn of<C: Reserves, V>(mailbox: V, mpmc: V) -> V {
 }
 
 /// Returns the list of the above, with their bounds.
-pub(super) fn list<C: Reserves>() -> Vec<Scenario> {
+pub(super) fn list<C: Reserves>() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             reserve::a_dropped_permit_wakes_a_sender for C,
             "a permit that is dropped gives its place to a blocked sender", Some(&hazard::N7),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             reserve::a_dropped_permit_wakes_a_task for C,
             "a permit that is dropped gives its place to a task", Some(&hazard::N7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             reserve::a_send_and_a_permit_share_a_place for C,
             "one place serves senders and those that keep it, in turn", None,
             threads: 3, loom: preemptions(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             reserve::a_permit_delivers_after_the_close for C,
             "a permit that is out when the channel closes still delivers, before the end",
             Some(&hazard::M5),
             threads: 2, loom: restless(of::<C, _>(3, 2)), shuttle: SAMPLE,
             stepped: restless_states(200_000), std: RUNS,
         },
-        scenario! {
+        row! {
             reserve::the_end_waits_for_permits for C,
             "the end comes after the last permit, used or dropped, and wakes the receiver",
             Some(&hazard::M10),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             reserve::a_permit_meets_the_receivers_end for C,
             "what a permit sends while the receiver goes comes back or is dropped", Some(&hazard::M10),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             reserve::the_receiver_waits_for_no_permit for C,
             "the receiver's drop does not wait for permits, which then fail", Some(&hazard::M10),
             threads: 2, loom: restless(3), shuttle: None, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             reserve::closed_comes_after_the_permits for C,
             "who receives Closed sees what every holder of a permit did before it went", None,
             threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(1_000_000), std: RUNS,
         },
-        scenario! {
+        row! {
             reserve::a_permit_hides_no_item for C,
             "an item that a receiver finds by a later permit is whole, and in order", Some(&hazard::M1),
             threads: 2, loom: preemptions(of::<C, _>(2, 3)), shuttle: SAMPLE, stepped: states(400_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             reserve::a_place_kept_by_another_hides_no_item for C,
             "an item that a receiver finds by a place that another keeps is whole",
             Some(&hazard::M1),

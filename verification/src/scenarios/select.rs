@@ -15,8 +15,8 @@ use blocksmith_sync::{Atomic, Backpressure, Closed, Primitives, oneshot};
 use super::channel::SOON;
 use super::notifier::join;
 use super::task::{block_on, poll_once};
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states, states};
-use crate::scenario;
+use super::{RUNS, Row, SAMPLE, TOO_LARGE, restless, restless_states, states};
+use crate::row;
 
 /// The ends of a mailbox.
 pub(crate) type Ends<P> = (Sender<P, u32>, Receiver<P, u32>);
@@ -266,61 +266,61 @@ pub fn a_dropped_select_gives_the_item_to_another<P: Primitives>() {
 }
 
 /// Returns the list of the above, with their bounds.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             select::two_inputs,
             "every item and every end of two inputs arrives once", None,
             threads: 2, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             select::two_inputs_of_a_task,
             "a task that waits for two inputs misses neither", None,
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(1_000_000), std: RUNS,
         },
-        scenario! {
+        row! {
             select::a_flood_does_not_starve,
             "a stop is heard within the budget of an input that never ends", Some(&hazard::Q8),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             select::a_stop_gives_the_item_to_another,
             "a worker that is woken for an item and hears a stop instead wakes another worker",
             Some(&hazard::N7),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             select::a_dropped_select_gives_the_item_to_another,
             "a select that is woken for an item and dropped wakes another receiver", Some(&hazard::N7),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             select::a_pool_and_a_stop,
             "a select misses neither items nor ends of sources that share no notifier with it",
             Some(&hazard::Q8),
             threads: 2, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             select::a_reply_among_inputs,
             "a select over a one-shot misses neither its value nor an item", None,
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             select::no_reply_among_inputs,
             "a select over a one-shot hears that its sender has gone", Some(&hazard::M10),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             select::a_watch_among_inputs,
             "a select over a watch misses neither a change nor an item", Some(&hazard::A11),
             threads: 2, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             select::a_deadline_among_inputs,
             "a deadline is told once, and costs no item", Some(&hazard::N7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             select::a_deadline_passes,
             "a wait for sources that have nothing ends with the deadline", Some(&hazard::N11),
             threads: 1, loom: restless(2), shuttle: None, stepped: states(10_000), std: Some(20),

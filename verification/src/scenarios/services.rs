@@ -25,9 +25,9 @@ use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
-use super::{Scenario, preemptions, restless, restless_states};
-use crate::engines::shuttle::ShuttleBounds;
-use crate::scenario;
+use super::{Row, preemptions, restless, restless_states};
+use crate::row;
+use blocksmith_engines::shuttle::ShuttleBounds;
 
 type Services<P> = (Blocksmith<P, Toy>, NoticeReceiver<P, Toy>);
 type Outcome = Verdict<ToyRoot, ToyInvalid>;
@@ -375,87 +375,87 @@ const RUNS: Option<usize> = Some(200);
 /// wherever a thread blocks, and any value that a load may return) through a whole life. One
 /// preemption through a life of one block is more than 350,000 executions. What is left may be few:
 /// `an_invalid_block` has 48 executions, with shuttle's schedules beside them.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             services::rest_comes_after_every_handler,
             "who returns from `rest` sees what every handler did", None,
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             services::start_and_stop,
             "services that were given nothing end, all of them", Some(&hazard::L4),
             threads: 5, loom: preemptions(1), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::an_orphan_at_the_stop,
             "what waits for a parent is answered at the stop", Some(&hazard::Q10),
             threads: 5, loom: preemptions(1), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::one_block,
             "a block is judged, committed and cleared", None,
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::an_invalid_block,
             "an invalid block is rejected", None,
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::a_short_life,
             "a child before its parent, an invalid block, and the stop", Some(&hazard::Q1),
             threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::child_before_parent,
             "a child is valid, and only after its parent", Some(&hazard::Q1),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::invalid_parent_takes_child_along,
             "a rejected block takes along what waits for it", Some(&hazard::Q4),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::forged_copy_does_not_shadow,
             "a badly signed copy of a block rejects nothing but itself", Some(&hazard::Q6),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::smallest_mailboxes,
             "more messages than there is room for: nobody waits in a cycle", Some(&hazard::M8),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::the_verdict_follows_the_commit,
             "a block whose commit is held up has no verdict until the commit is made", Some(&hazard::R6),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::two_clients,
             "two clients that submit at once get their own verdicts, not each other's",
             Some(&hazard::Q2),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::stop_answers_everything,
             "what is submitted while the services stop has one answer", Some(&hazard::Q10),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::attestations_wait_for_their_block,
             "of two attestations that need one state neither is passed over for ever",
             Some(&hazard::R11),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::attestations_are_judged_together,
             "attestations that one worker takes together have their own verdicts", Some(&hazard::Q10),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             services::finality_while_blocks_arrive,
             "Clearance waits for nobody who waits for it, also when finality moves", Some(&hazard::R3),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,

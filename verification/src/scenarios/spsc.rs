@@ -5,8 +5,8 @@ use blocksmith_sync::spsc::{Receiver, Sender, spsc};
 use blocksmith_sync::{Backpressure, Primitives, TryRecvError};
 
 use super::notifier::join;
-use super::{EIGHT, RUNS, SAMPLE, Scenario, UNBOUNDED, restless_states};
-use crate::scenario;
+use super::{EIGHT, RUNS, Row, SAMPLE, UNBOUNDED, restless_states};
+use crate::row;
 
 /// Returns a ring whose indices have moved on by `turned` items.
 fn ring<P: Primitives>(capacity: usize, turned: u32) -> (Sender<P, u32>, Receiver<P, u32>) {
@@ -58,19 +58,19 @@ pub fn a_row_of_eight<P: Primitives>() {
 }
 
 /// Returns the list of the above, with their bounds.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             spsc::a_look_finds_the_item,
             "an item that a look finds is the receiver's", Some(&hazard::M1),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
-        scenario! {
+        row! {
             spsc::a_look_finds_the_place,
             "a place that a look finds free is the sender's", Some(&hazard::M1),
             threads: 2, loom: UNBOUNDED, shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
-        scenario! {
+        row! {
             spsc::a_row_of_eight,
             "eight threads in a row pass everything on in order, and end", None,
             threads: 8, loom: None, shuttle: EIGHT, stepped: None, std: Some(100),

@@ -11,8 +11,8 @@ use blocksmith_sync::mailbox::{Closed, OnFull, mailbox};
 use blocksmith_sync::{Atomic, Futex, Primitives};
 
 use super::notifier::{Shared, join};
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, restless, restless_states};
-use crate::scenario;
+use super::{RUNS, Row, SAMPLE, TOO_LARGE, restless, restless_states};
+use crate::row;
 
 /// What a task sleeps on; woken once, it stays awake.
 pub(crate) struct Alarm<P: Primitives>(P::Futex);
@@ -230,59 +230,59 @@ pub fn a_cancelled_send_passes_the_place_on<P: Primitives>() {
 }
 
 /// Returns the list of the above, with their bounds.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             task::a_task_waits,
             "a task sees a relaxed publication that was followed by a notification", Some(&hazard::N1),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
-        scenario! {
+        row! {
             task::two_producers,
             "a task that needs two publications gets both", Some(&hazard::N1),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
-        scenario! {
+        row! {
             task::two_tasks,
             "two permits with two notify_one release two tasks", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             task::a_task_cancels,
             "a task that is dropped after it has been chosen passes the notification on", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
-        scenario! {
+        row! {
             task::a_task_and_a_thread,
             "a task and a thread wait for the same, and both get it", Some(&hazard::N7),
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             task::a_task_hands_over,
             "the waker of the last poll is the one that is woken", None,
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(100_000), std: RUNS,
         },
-        scenario! {
+        row! {
             task::notify_all,
             "notify_all releases tasks and threads", None,
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
-        scenario! {
+        row! {
             task::a_task_receives,
             "a task receives from a thread, and learns of the end", Some(&hazard::M5),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
-        scenario! {
+        row! {
             task::a_task_waits_for_room,
             "a task that waits for room sends, or gets its item back at the close", Some(&hazard::M5),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
-        scenario! {
+        row! {
             task::a_cancelled_receive_takes_nothing,
             "a receive that is dropped has taken nothing", Some(&hazard::N7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(300_000), std: RUNS,
         },
-        scenario! {
+        row! {
             task::a_cancelled_send_passes_the_place_on,
             "a send that is dropped has sent nothing, and keeps no place from others", Some(&hazard::N7),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,

@@ -10,9 +10,9 @@ use blocksmith_sync::{Atomic, OnFull, Primitives, RecvTimeoutError, SendError, o
 
 use super::channel::SOON;
 use super::notifier::{Shared, join};
-use super::{RUNS, SAMPLE, Scenario, restless, restless_states};
+use super::{RUNS, Row, SAMPLE, restless, restless_states};
 use crate::channel::{Channel, Closes, Receives, Sends, Shares};
-use crate::scenario;
+use crate::row;
 
 /// Counts the looks that began after somebody had seen the clock past a deadline.
 pub(crate) struct Looks {
@@ -127,8 +127,8 @@ pub fn a_reply_that_is_late<P: Primitives>() {
 }
 
 /// Returns the scenarios of a channel whose receiver can share a notifier with others.
-pub(super) fn shared<C: Shares>() -> Vec<Scenario> {
-    vec![scenario! {
+pub(super) fn shared<C: Shares>() -> Vec<Row> {
+    vec![row! {
         time::a_flooded_neighbour_keeps_no_receive for C,
         "a receive with a limit ends, though another channel of its thread is flooded", Some(&hazard::N11),
         threads: 2, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
@@ -136,8 +136,8 @@ pub(super) fn shared<C: Shares>() -> Vec<Scenario> {
 }
 
 /// Returns the scenarios of a channel with several senders.
-pub(super) fn many<C: Channel>() -> Vec<Scenario> {
-    vec![scenario! {
+pub(super) fn many<C: Channel>() -> Vec<Row> {
+    vec![row! {
         time::rivals_keep_no_send for C,
         "a send with a limit ends, though its rivals take every place", Some(&hazard::N11),
         threads: 3, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
@@ -145,21 +145,21 @@ pub(super) fn many<C: Channel>() -> Vec<Scenario> {
 }
 
 /// Returns the others.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             time::a_stream_keeps_no_wait,
             "a wait looks at most once after its deadline has been seen to be over, and does not end \
              before it is",
             Some(&hazard::N11),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             time::a_flood_keeps_no_wait,
             "a wait ends at its deadline, however many notifications come", Some(&hazard::N11),
             threads: 2, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
-        scenario! {
+        row! {
             time::a_reply_that_is_late,
             "a one-shot's wait ends at its deadline, and not before", Some(&hazard::N11),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,

@@ -8,8 +8,8 @@ use blocksmith_sync::{Atomic, Closed, Primitives, RecvTimeoutError, TryRecvError
 use super::channel::{Counted, SOON};
 use super::notifier::join;
 use super::task::{block_on, poll_once};
-use super::{RUNS, SAMPLE, Scenario, TOO_LARGE, preemptions, restless, restless_states, states};
-use crate::scenario;
+use super::{RUNS, Row, SAMPLE, TOO_LARGE, preemptions, restless, restless_states, states};
+use crate::row;
 
 /// Reads until the end: each value is later than the one before. Returns the last.
 fn follow<P: Primitives>(mut reader: Receiver<P, u32>) -> u32 {
@@ -155,55 +155,55 @@ pub fn a_replaced_value_is_dropped_once<P: Primitives>() {
 }
 
 /// Returns the list of the above, with their bounds.
-pub(super) fn list() -> Vec<Scenario> {
+pub(super) fn list() -> Vec<Row> {
     vec![
-        scenario! {
+        row! {
             watch::the_last_value_is_seen,
             "a reader sees values in order, the last one always, and then the end", Some(&hazard::A11),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             watch::a_reader_waits,
             "a reader that waits is woken by a value", Some(&hazard::A11),
             threads: 2, loom: restless(4), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             watch::every_reader_sees_it,
             "one value and the end reach every reader", Some(&hazard::A11),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
-        scenario! {
+        row! {
             watch::closed_comes_after_the_senders,
             "who reads a value, or the end, sees what was done before it", None,
             threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             watch::the_wait_may_expire,
             "a timed wait for a value loses none", Some(&hazard::N7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             watch::a_task_reads,
             "a task is woken by a value and by the end; a dropped wait marks nothing as seen",
             Some(&hazard::N7),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             watch::updates_add_up,
             "a value that depends on the one before replaces that one and no other", None,
             threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
-        scenario! {
+        row! {
             watch::a_sender_waits_for_the_readers,
             "a sender that waits until nobody reads is woken by the last reader", Some(&hazard::M10),
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },
-        scenario! {
+        row! {
             watch::a_replaced_value_is_dropped_once,
             "a value lives as long as anybody has it, and is dropped once", Some(&hazard::M6),
             threads: 3, loom: preemptions(2), shuttle: SAMPLE, stepped: states(1_000_000), std: RUNS,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use blocksmith_models::thrown::{contain, throw};
+use blocksmith_engines::thrown::{contain, throw};
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Mutex, Primitives};

@@ -21,14 +21,14 @@ pub mod task;
 pub mod time;
 pub mod watch;
 
+use blocksmith_engines::stepped::{Limits, Stepped};
+use blocksmith_engines::verdict::Breaks::{DataRace, Deadlock, Panic};
+use blocksmith_engines::verdict::Engine;
+use blocksmith_engines::verdict::Expected::{self, Verified, Violated};
 use blocksmith_models::hazard::{self, Hazard};
-use blocksmith_models::stepped::{Limits, Stepped};
-use blocksmith_models::verdict::Breaks::{DataRace, Deadlock, Panic};
-use blocksmith_models::verdict::Engine;
-use blocksmith_models::verdict::Expected::{self, Verified, Violated};
 
-use crate::engines::loom::{Loom, LoomBounds};
-use crate::engines::shuttle::{Shuttle, ShuttleBounds};
+use blocksmith_engines::loom::{Loom, LoomBounds};
+use blocksmith_engines::shuttle::{Shuttle, ShuttleBounds};
 
 /// A row of the list.
 #[derive(Clone, Copy, Debug)]

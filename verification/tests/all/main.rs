@@ -3,14 +3,13 @@
 #[path = "../checks/mod.rs"]
 mod checks;
 mod command;
-mod state;
 
 mod stepped {
     //! What the stepped engine says of the scenarios and the twins.
-    use blocksmith_models::stepped::{Limits, check};
-    use blocksmith_models::verdict::{Engine, Outcome};
+    use blocksmith_engines::stepped::{Limits, check};
+    use blocksmith_engines::verdict::{Engine, Outcome};
 
-    crate::checks::tests! { Engine::Stepped; engine notifier mailbox spsc mpmc oneshot task time foreign select broker lifecycle }
+    crate::checks::tests! { Engine::Stepped; engine notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle }
 
     #[test]
     fn only_a_sleep_that_ends_for_nothing_or_early_refutes_its_twins() {
@@ -23,7 +22,7 @@ mod stepped {
         ] {
             let twin = crate::checks::twin(name);
             let limits = Limits { spurious_wakeups: 0, expiries: 0, ..twin.stepped_limits() };
-            let verdict = check(twin.stepped, limits);
+            let verdict = check(twin.stepped, twin.threads, limits);
             assert_eq!(verdict.outcome, Outcome::Verified, "{name}");
         }
     }
@@ -31,7 +30,7 @@ mod stepped {
 
 mod threads {
     //! The scenarios on real threads and futexes.
-    use blocksmith_models::verdict::Engine;
+    use blocksmith_engines::verdict::Engine;
 
-    crate::checks::tests! { Engine::Std; notifier mailbox spsc mpmc oneshot task select broker lifecycle services }
+    crate::checks::tests! { Engine::Std; notifier mailbox spsc mpmc oneshot watch task select broker lifecycle services }
 }

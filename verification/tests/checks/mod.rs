@@ -1,8 +1,9 @@
 //! Runs the checks of one engine, each against what is expected of it; shared by the test binaries.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use blocksmith_models::verdict::Engine;
+use blocksmith_engines::verdict::Engine;
 use blocksmith_verification::catalogue::catalogue;
 use blocksmith_verification::twins::{Twin, twins};
 
@@ -29,14 +30,33 @@ pub(crate) fn twin(name: &str) -> Twin {
     twins().into_iter().find(|twin| twin.name == name).expect("there is such a twin")
 }
 
-/// A test for each protocol.
+/// Asserts that these are the protocols of which the engine has a check.
+pub(crate) fn are_all(engine: Engine, protocols: &[&str]) {
+    let checks = catalogue().into_iter().filter(|check| check.engine == engine);
+    let known: BTreeSet<_> = checks.map(|check| check.protocol).collect();
+    let run: BTreeSet<_> = protocols.iter().copied().collect();
+    assert_eq!(
+        known, run,
+        "a protocol of the catalogue is not run, or one that is run is not there"
+    );
+}
+
+/// A test for each protocol, and one that none is missing.
 macro_rules! tests {
-    ($engine:expr; $($protocol:ident)*) => { $(
+    ($engine:expr; $($protocol:ident)*) => {
+        $(
+            #[test]
+            fn $protocol() {
+                $crate::checks::run($engine, stringify!($protocol));
+            }
+        )*
+
         #[test]
-        fn $protocol() {
-            $crate::checks::run($engine, stringify!($protocol));
+        fn every_protocol_of_the_catalogue_is_run() {
+            // The list of this engine's tests, against the catalogue.
+            $crate::checks::are_all($engine, &[$(stringify!($protocol)),*]);
         }
-    )* };
+    };
 }
 
 pub(crate) use tests;

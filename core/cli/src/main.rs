@@ -1,0 +1,85 @@
+//! The `blocksmith` command; `blocksmith --help` tells what it does.
+#![forbid(unsafe_code)]
+
+mod files;
+mod replay;
+mod state;
+mod vectors;
+
+use std::process::ExitCode;
+
+use blocksmith_terminal::{Color, Failure, Output, Page, end, log_to_stderr};
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// A concurrency core for Ethereum consensus clients, model-checked in the code that runs.
+///
+/// Without a command, replays the recorded chain that ships with the program.
+///
+/// Results go to stdout, progress and logs to stderr (RUST_LOG sets the level). Exit codes: 0 all as
+/// expected; 1 something is not; 2 wrong usage or input; 4 a fault of ours, or a full disk; 128 and
+/// a signal's number: ended by it, in order.
+///
+/// The checks of the protocols have a command of their own, blocksmith-check.
+#[derive(Parser)]
+#[command(name = "blocksmith", version, max_term_width = 100)]
+struct Arguments {
+    /// When to colour what is printed; NO_COLOR is heeded, too.
+    #[arg(long, value_enum, default_value = "auto", global = true, value_name = "WHEN")]
+    color: Color,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Drive a recorded chain through the services on real threads and compare every answer.
+    Replay(Box<replay::Arguments>),
+    /// Run test vectors in the official layout <preset>/phase0/<runner>/<handler>/<suite>/<case>.
+    Vectors(vectors::Arguments),
+    /// Write the SSZ of test vectors as seeds for fuzzing, a folder for each target.
+    Seeds(vectors::SeedArguments),
+    /// Print the state root at the beginning of each of some slots, without blocks.
+    Slots(state::Slots),
+    /// Apply a block to a state: print the root of the state after it, or why it is invalid.
+    Transition(state::Transition),
+    /// Print the hash tree root of a file of SSZ.
+    Root(state::Show),
+    /// Print a file of SSZ in the form of the beacon API.
+    Decode(state::Show),
+    #[command(flatten)]
+    Page(Page),
+}
+
+impl Command {
+    /// Returns the report that takes stdout, if one does.
+    fn reports_on_stdout(&self) -> bool {
+        match self {
+            Self::Replay(arguments) => arguments.reports_on_stdout(),
+            Self::Vectors(arguments) => arguments.reports_on_stdout(),
+            Self::Slots(arguments) => arguments.reports_on_stdout(),
+            _ => false,
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let on_stdout = arguments.command.as_ref().is_some_and(Command::reports_on_stdout);
+    let mut out = Output::new(arguments.color, on_stdout);
+    match arguments.command {
+        None => replay::run(&replay::Arguments::embedded(), &mut out),
+        Some(Command::Replay(arguments)) => replay::run(&arguments, &mut out),
+        Some(Command::Vectors(arguments)) => vectors::run(&arguments, &mut out),
+        Some(Command::Seeds(arguments)) => vectors::seeds(&arguments, &mut out),
+        Some(Command::Slots(arguments)) => state::slots(&arguments, &mut out),
+        Some(Command::Transition(arguments)) => state::transition(&arguments, &mut out),
+        Some(Command::Root(arguments)) => state::root(&arguments, &mut out),
+        Some(Command::Decode(arguments)) => state::decode(&arguments, &mut out),
+        Some(Command::Page(page)) => page.print(Arguments::command()),
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr(arguments.color);
+    end(run(arguments))
+}

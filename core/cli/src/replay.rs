@@ -1,0 +1,244 @@
+//! `blocksmith replay`.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use signal_hook::iterator::Signals;
+
+use blocksmith::blocksmith::Anchor;
+use blocksmith_conformance::replay::{
+    Inject, Monitor, Options, Outcome, Pace, ReplayError, Soak, Span, Stage, replay, soak,
+};
+use blocksmith_consensus::{BeaconState, ChainConfig, Mainnet, Minimal, Phase0, Preset};
+use blocksmith_node::metrics::Metrics;
+use blocksmith_node::recording::{Embedded, Files, Folder, PresetName, Recording};
+
+use blocksmith_terminal::{
+    EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_OK, Failure, Output, Report, SIGNALS,
+};
+
+/// The recorded chain that is part of the program.
+const CHAIN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/chain.rs"));
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PaceArgument {
+    /// The services come to rest after every event.
+    Lockstep,
+    /// All events of a slot at once; rest only before the next tick.
+    Flood,
+    /// No waiting at all.
+    Race,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Folder with manifest.json, genesis.ssz, blocks/ and attestations/; without it, the chain
+    /// that is part of the program.
+    dir: Option<PathBuf>,
+    /// How fast the events follow one another.
+    #[arg(long, value_enum, default_value = "lockstep")]
+    pace: PaceArgument,
+    /// General Rewinder workers, 1 to 256; one more serves duties alone.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
+    /// Inject a fault; may be repeated. SERVICE is quarantine, clearance, rewinder or hot_db;
+    /// SERVICE:panic@N panics over its Nth message, SERVICE:panic/N over every Nth,
+    /// SERVICE:delay=MS holds every message up for so many milliseconds. What a panic takes is
+    /// handed in again, so the end is the same as without; no number of panics stops the services.
+    #[arg(long, value_name = "SERVICE:FAULT")]
+    inject: Vec<Inject>,
+    /// On SIGINT or SIGTERM, stop within so many milliseconds, print what was pending, and exit
+    /// with 128 and the signal's number (130, 143).
+    #[arg(long, value_name = "MS", default_value_t = 5000)]
+    deadline: u64,
+    /// Replay again and again, with fresh services each time, until so much time has passed (30s,
+    /// 10m, 2h); then print rounds, memory, threads and what went through each queue. Exit code 1
+    /// if a round ends differently, or a thread is left over.
+    #[arg(long = "for", value_name = "DURATION")]
+    time: Option<Span>,
+    /// Show the queues of the services live on stderr: bars on a terminal, elsewhere a line a
+    /// second.
+    #[arg(long)]
+    monitor: bool,
+    /// Serve the same figures as Prometheus text at http://ADDR/metrics while replaying. Only on
+    /// loopback; port 0 takes a free one. The address is printed on stderr.
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
+    /// Write every event's answer as JSON to this file; with --for, those of the last round.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(crate) fn reports_on_stdout(&self) -> bool {
+        Report::goes_to_stdout(self.json.as_deref())
+    }
+
+    /// The main job: the embedded chain in lockstep.
+    pub(crate) fn embedded() -> Self {
+        Self {
+            dir: None,
+            pace: PaceArgument::Lockstep,
+            workers: 2,
+            inject: Vec::new(),
+            deadline: 5000,
+            time: None,
+            monitor: false,
+            metrics: None,
+            json: None,
+        }
+    }
+}
+
+/// Loads everything, replays, reports. Nothing is written before all input has been checked.
+pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<u8, Failure> {
+    let files: Box<dyn Files> = match &arguments.dir {
+        Some(folder) => Box::new(Folder(folder.clone())),
+        None => Box::new(Embedded(CHAIN)),
+    };
+    let place = arguments
+        .dir
+        .as_ref()
+        .map_or_else(|| "the embedded chain".to_owned(), |folder| folder.display().to_string());
+    let recording =
+        Recording::load(&*files).with_context(|| place.clone()).map_err(Failure::input)?;
+    let recording = Arc::new(recording);
+    match recording.preset {
+        PresetName::Minimal => {
+            run_preset::<Minimal>(&recording, &place, ChainConfig::minimal(), arguments, out)
+        }
+        PresetName::Mainnet => {
+            run_preset::<Mainnet>(&recording, &place, ChainConfig::mainnet(), arguments, out)
+        }
+    }
+}
+
+/// Checks the rest of the input, replays, reports.
+fn run_preset<P: Preset>(
+    recording: &Arc<Recording>,
+    place: &str,
+    config: ChainConfig,
+    arguments: &Arguments,
+    out: &mut Output,
+) -> Result<u8, Failure> {
+    let consensus = Arc::new(Phase0::<P>::new(config));
+    let anchor = anchor::<P>(recording, place)?;
+    let report = Report::maybe("--json", arguments.json.as_deref())?;
+    let options = Options {
+        pace: match arguments.pace {
+            PaceArgument::Lockstep => Pace::Lockstep,
+            PaceArgument::Flood => Pace::Flood,
+            PaceArgument::Race => Pace::Race,
+        },
+        workers: usize::from(arguments.workers),
+        faults: arguments.inject.clone(),
+        deadline: Duration::from_millis(arguments.deadline),
+    };
+    let stage = Stage::default();
+    let figures = stage.clone();
+    let serve = |address| Metrics::serve(address, move || figures.snapshot());
+    let metrics = arguments.metrics.map(serve).transpose();
+    let metrics = metrics.context("--metrics").map_err(Failure::input)?;
+    if let Some(metrics) = &metrics {
+        eprintln!("metrics at http://{}/metrics", metrics.address());
+    }
+    let signals = Signals::new(SIGNALS).map_err(Failure::fault)?;
+    let screen = MultiProgress::new();
+    let bar = screen.add(ProgressBar::new(recording.events.len() as u64));
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    let monitor = arguments.monitor.then(|| {
+        if std::io::stderr().is_terminal() {
+            Monitor::bars(stage.clone(), screen)
+        } else {
+            Monitor::lines(stage.clone(), |line| eprintln!("{line}"))
+        }
+    });
+    let position = bar.clone();
+    let progress = move |index| position.set_position(index as u64 + 1);
+    let mut soaked = None;
+    let outcome = match arguments.time {
+        None => replay(recording, consensus, anchor, &options, Some(signals), &stage, progress),
+        Some(Span(time)) => {
+            let rounds = bar.clone();
+            let progress = move |round, index| {
+                rounds.set_message(format!("round {}", round + 1));
+                progress(index);
+            };
+            let (mut soak, result) = soak(
+                recording,
+                &consensus,
+                &anchor,
+                &options,
+                time,
+                Some(signals),
+                &stage,
+                progress,
+            );
+            let last = soak.last.take();
+            soaked = Some(soak);
+            result.and_then(|()| last.ok_or(ReplayError::Driver))
+        }
+    };
+    // What they show is gone before anything is printed.
+    bar.finish_and_clear();
+    drop(monitor);
+    drop(metrics);
+    print(outcome, soaked.as_ref(), report, out)
+}
+
+/// Returns the recording's genesis, once its root is what the manifest says.
+fn anchor<P: Preset>(recording: &Recording, place: &str) -> Result<Anchor<Phase0<P>>, Failure> {
+    let input = |problem: String| Failure::input(anyhow::anyhow!("{place}: {problem}"));
+    let state = BeaconState::<P>::from_ssz_bytes(&recording.genesis).map_err(|error| {
+        input(format!("genesis.ssz: not a state of the {} preset: {error}", recording.preset))
+    })?;
+    let root = state.hash_tree_root();
+    let recorded = recording.genesis_state_root;
+    if root != recorded {
+        let problem =
+            format!("genesis.ssz: hash_tree_root: {root}, but manifest.json says {recorded}");
+        return Err(input(problem));
+    }
+    Ok(Anchor { root: recording.genesis_block_root, slot: 0, state })
+}
+
+/// Prints what a replay or a soak has found, and returns the exit code.
+fn print(
+    outcome: Result<Outcome, ReplayError>,
+    soak: Option<&Soak>,
+    report: Option<Report>,
+    out: &mut Output,
+) -> Result<u8, Failure> {
+    if let Some(soak) = soak {
+        out.text(soak)?;
+    }
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(ReplayError::Interrupted { signal, events, of, report }) => {
+            out.line(format_args!("interrupted by signal {signal} after {events} of {of} events"))?;
+            out.text(report)?;
+            return Ok(EXIT_INTERRUPTED.saturating_add(u8::try_from(signal).unwrap_or(0)));
+        }
+        Err(ReplayError::Start(error)) => return Err(Failure::input(error)),
+        Err(error) => return Err(Failure::fault(error)),
+    };
+    if let Some(report) = report {
+        report.finish(&outcome.json().map_err(Failure::fault)?)?;
+    }
+    let as_expected = match soak {
+        Some(soak) => soak.is_as_expected(),
+        None => {
+            out.text(&outcome)?;
+            outcome.mismatches.is_empty()
+        }
+    };
+    Ok(if as_expected { EXIT_OK } else { EXIT_DIFFERS })
+}

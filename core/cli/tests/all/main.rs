@@ -1,0 +1,4 @@
+//! The command `blocksmith` as a user runs it.
+
+mod command;
+mod state;

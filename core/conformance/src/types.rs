@@ -1,0 +1,118 @@
+//! The types of phase0 by their names: what their bytes are worth.
+
+use blocksmith_consensus::{
+    AggregateAndProof, Attestation, AttestationData, AttesterSlashing, BeaconBlock,
+    BeaconBlockBody, BeaconBlockHeader, BeaconState, Checkpoint, DecodeError, Deposit, DepositData,
+    DepositMessage, Eth1Block, Eth1Data, Fork, ForkData, HistoricalBatch, IndexedAttestation, Json,
+    PendingAttestation, Preset, ProposerSlashing, Root, SignedAggregateAndProof, SignedBeaconBlock,
+    SignedBeaconBlockHeader, SignedVoluntaryExit, SigningData, Validator, VoluntaryExit, Wire,
+    decode_exact,
+};
+
+/// A decoded value.
+pub trait Value {
+    /// Its SSZ encoding.
+    fn encoding(&self) -> Vec<u8>;
+    /// Its hash tree root.
+    fn root(&self) -> Root;
+    /// Its form in the beacon API.
+    fn json(&self) -> String;
+}
+
+/// Decodes bytes that a value has to fill.
+pub type Decode = fn(&[u8]) -> Result<Box<dyn Value>, DecodeError>;
+
+struct OnWire<T>(T);
+
+impl<T: Wire + Json> Value for OnWire<T> {
+    fn encoding(&self) -> Vec<u8> {
+        self.0.encode()
+    }
+
+    fn root(&self) -> Root {
+        self.0.hash_tree_root()
+    }
+
+    fn json(&self) -> String {
+        self.0.to_json()
+    }
+}
+
+macro_rules! of_state {
+    ($($type:ident),+) => {$(
+        impl<P: Preset> Value for $type<P> {
+            fn encoding(&self) -> Vec<u8> {
+                self.encode()
+            }
+
+            fn root(&self) -> Root {
+                self.hash_tree_root()
+            }
+
+            fn json(&self) -> String {
+                self.to_json()
+            }
+        }
+    )+};
+}
+
+of_state!(BeaconState, HistoricalBatch);
+
+macro_rules! on_wire {
+    ($($type:ident),+ $(,)?) => {
+        /// Names of the types that are the same in all presets.
+        const ON_WIRE: &[(&str, Decode)] = &[$(
+            (stringify!($type), |bytes| Ok(Box::new(OnWire(decode_exact::<$type>(bytes)?)))),
+        )+];
+    };
+}
+
+on_wire!(
+    AggregateAndProof,
+    Attestation,
+    AttestationData,
+    AttesterSlashing,
+    BeaconBlock,
+    BeaconBlockBody,
+    BeaconBlockHeader,
+    Checkpoint,
+    Deposit,
+    DepositData,
+    DepositMessage,
+    Eth1Block,
+    Eth1Data,
+    Fork,
+    ForkData,
+    IndexedAttestation,
+    PendingAttestation,
+    ProposerSlashing,
+    SignedAggregateAndProof,
+    SignedBeaconBlock,
+    SignedBeaconBlockHeader,
+    SignedVoluntaryExit,
+    SigningData,
+    Validator,
+    VoluntaryExit,
+);
+
+/// The types whose size depends on the preset.
+fn of_preset<P: Preset>() -> [(&'static str, Decode); 2] {
+    [
+        ("BeaconState", |bytes| Ok(Box::new(BeaconState::<P>::from_ssz_bytes(bytes)?))),
+        ("HistoricalBatch", |bytes| Ok(Box::new(HistoricalBatch::<P>::from_ssz_bytes(bytes)?))),
+    ]
+}
+
+/// Returns the decoder of the type of that name, if phase0 has it.
+pub fn decoder<P: Preset>(name: &str) -> Option<Decode> {
+    let found = |(known, decode): &(&str, Decode)| (*known == name).then_some(*decode);
+    ON_WIRE.iter().find_map(found).or_else(|| of_preset::<P>().iter().find_map(found))
+}
+
+/// Returns the names of all types, sorted.
+pub fn names() -> Vec<&'static str> {
+    let of_preset = of_preset::<blocksmith_consensus::Minimal>();
+    let mut names: Vec<_> = ON_WIRE.iter().chain(&of_preset).map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    names
+}

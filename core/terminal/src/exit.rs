@@ -1,0 +1,82 @@
+//! How a command ends.
+
+use std::io;
+use std::process::ExitCode;
+
+/// Exit code: everything is as expected.
+pub const EXIT_OK: u8 = 0;
+/// Exit code: something differs from what was expected.
+pub const EXIT_DIFFERS: u8 = 1;
+/// Exit code: wrong usage or input.
+pub const EXIT_INPUT: u8 = 2;
+/// Exit code: a limit stopped a check before its bounds were exhausted.
+pub const EXIT_TRUNCATED: u8 = 3;
+/// Exit code: the command itself failed, or the machine under it.
+pub const EXIT_FAULT: u8 = 4;
+/// Exit code: this and the number of the signal that interrupted the command.
+pub const EXIT_INTERRUPTED: u8 = 128;
+
+/// The number of SIGPIPE, everywhere: the exit code of a command whose reader has gone.
+const SIGPIPE: u8 = 13;
+
+/// A failure that ends the command: the exit code, and what to print on stderr, if anything.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    error: Option<anyhow::Error>,
+}
+
+impl Failure {
+    /// Wrong usage or input.
+    pub fn input(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: EXIT_INPUT, error: Some(error.into()) }
+    }
+
+    /// A fault of ours, or of the machine.
+    pub fn fault(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: EXIT_FAULT, error: Some(error.into()) }
+    }
+
+    /// What `name` (stdout, say) could not be written for: quiet if its reader has gone, else a
+    /// fault.
+    #[must_use]
+    pub fn writing(name: &str, error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self { code: EXIT_INTERRUPTED + SIGPIPE, error: None };
+        }
+        Self::fault(anyhow::Error::from(error).context(name.to_owned()))
+    }
+
+    /// Returns the exit code.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+}
+
+/// Prints why a command failed, if it did, and returns its exit code.
+pub fn end(result: Result<u8, Failure>) -> ExitCode {
+    ExitCode::from(result.unwrap_or_else(|failure| {
+        if let Some(error) = failure.error {
+            use io::Write as _;
+            // Where stderr cannot be written there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+        }
+        failure.code
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_gone_is_not_told_of_it_and_a_full_disk_is() {
+        // The two ways in which writing fails.
+        let gone = Failure::writing("stdout", io::ErrorKind::BrokenPipe.into());
+        assert_eq!((gone.code, gone.error.is_none()), (141, true));
+        let full = Failure::writing("stdout", io::ErrorKind::StorageFull.into());
+        assert_eq!(full.code, EXIT_FAULT);
+        assert_eq!(full.error.map(|error| error.to_string()).as_deref(), Some("stdout"));
+    }
+}

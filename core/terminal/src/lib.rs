@@ -1,0 +1,27 @@
+//! What the commands of Blocksmith share: exit codes, output that may fail, report files, signals.
+//!
+//! | exit code | when |
+//! |---|---|
+//! | 0 | all is as expected |
+//! | 1 | something is not |
+//! | 2 | wrong usage or input |
+//! | 3 | a check was truncated |
+//! | 4 | a fault of ours, or of the machine: a full disk |
+//! | 128 + n | ended in order by signal n: 130 for SIGINT, 143 for SIGTERM, 141 where nobody reads on |
+#![forbid(unsafe_code)]
+
+mod exit;
+mod logs;
+mod output;
+mod page;
+mod report;
+mod signals;
+
+pub use exit::{
+    EXIT_DIFFERS, EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_TRUNCATED, Failure, end,
+};
+pub use logs::{log_if_asked, log_to_stderr};
+pub use output::{Color, Output, painted};
+pub use page::Page;
+pub use report::Report;
+pub use signals::{Interrupt, SIGNALS};

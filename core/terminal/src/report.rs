@@ -1,0 +1,185 @@
+//! Report files, as a command line names them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::Failure;
+
+/// A report that will be written when the work is done.
+///
+/// **Contract.** The file named is written itself, be it a device, a pipe or what a link leads to;
+/// `-` is stdout. A new file has the mode that the umask says. Whether it can be written is found
+/// out before the work, without a trace of it: until the report is complete in memory nothing is
+/// created, truncated or written, so an interrupted command leaves no half of it and no other file.
+#[derive(Debug)]
+pub struct Report {
+    /// The option that names it, for errors.
+    option: &'static str,
+    target: PathBuf,
+}
+
+impl Report {
+    /// Makes sure that `target`, which `option` of the command line names, can be written.
+    ///
+    /// # Errors
+    /// If it is a folder, or the file or its folder cannot be written to.
+    pub fn open(option: &'static str, target: &Path) -> Result<Self, Failure> {
+        let report = Self { option, target: target.to_owned() };
+        if !report.is_stdout() {
+            report.probe().map_err(|error| Failure::input(report.named_error(error)))?;
+        }
+        Ok(report)
+    }
+
+    /// As [`Report::open`], if a report is wanted.
+    ///
+    /// # Errors
+    /// As [`Report::open`].
+    pub fn maybe(option: &'static str, target: Option<&Path>) -> Result<Option<Self>, Failure> {
+        target.map(|target| Self::open(option, target)).transpose()
+    }
+
+    /// Returns whether a path stands for stdout.
+    #[must_use]
+    pub fn goes_to_stdout(target: Option<&Path>) -> bool {
+        target.is_some_and(|target| target == Path::new("-"))
+    }
+
+    fn is_stdout(&self) -> bool {
+        Self::goes_to_stdout(Some(&self.target))
+    }
+
+    fn named_error(&self, error: io::Error) -> anyhow::Error {
+        anyhow::Error::from(error).context(format!("{} {}", self.option, self.target.display()))
+    }
+
+    /// Looks whether the target can be written to.
+    fn probe(&self) -> io::Result<()> {
+        match self.target.metadata() {
+            Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            // To open a pipe would wait for its reader.
+            Ok(there) if !there.is_file() => Ok(()),
+            Ok(_) => OpenOptions::new().write(true).open(&self.target).map(drop),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // What a link that leads nowhere yet points to is made in the end.
+                let target = self.target.read_link().unwrap_or_else(|_| self.target.clone());
+                let target = self.target.parent().unwrap_or(Path::new("")).join(target);
+                match target.parent() {
+                    Some(folder) if folder != Path::new("") => tempfile::tempfile_in(folder),
+                    _ => tempfile::tempfile_in("."),
+                }
+                .map(drop)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the report and a line's end.
+    ///
+    /// # Errors
+    /// If the disk is full, say; what is there then is not a report.
+    pub fn finish(self, text: &str) -> Result<(), Failure> {
+        if self.is_stdout() {
+            let mut stdout = io::stdout().lock();
+            let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+            return written.map_err(|error| Failure::writing("stdout", error));
+        }
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&self.target)?;
+            file.write_all(text.as_bytes())?;
+            file.write_all(b"\n")?;
+            if file.metadata()?.is_file() {
+                file.sync_all()?;
+            }
+            Ok(())
+        };
+        write().context(self.option).map_err(|error| {
+            let name = format!("{} {}", self.option, self.target.display());
+            match error.downcast::<io::Error>() {
+                Ok(error) => Failure::writing(&name, error),
+                Err(other) => Failure::fault(other),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_report_is_not_there_before_it_is_written_and_then_it_is_whole() {
+        // The folder is empty until the end, and has the report alone after it.
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("report.json");
+        let report = Report::open("--json", &target).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        report.finish("{}").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "{}\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_longer_report_that_was_there_is_replaced() {
+        // Nothing of the old one is left behind the new one.
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("report.json");
+        fs::write(&target, "a long report of yesterday").unwrap();
+        let report = Report::open("--json", &target).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "a long report of yesterday");
+        report.finish("short").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "short\n");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_before_the_work() {
+        // A folder, and a file in a folder that is not there; the path is named.
+        let folder = tempfile::tempdir().unwrap();
+        for target in [folder.path().to_owned(), folder.path().join("none/report.json")] {
+            let failure = Report::open("--json", &target).unwrap_err();
+            assert_eq!(failure.code(), crate::EXIT_INPUT);
+            assert!(format!("{failure:?}").contains(target.to_str().unwrap()), "{failure:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_pipes_and_devices_are_written_themselves() {
+        // A link that leads nowhere yet, one that leads to a file, a named pipe, and the disk that
+        // is always full.
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (link, file) = (folder.path().join("link"), folder.path().join("file"));
+        symlink("file", &link).unwrap();
+        for text in ["first", "second"] {
+            Report::open("--json", &link).unwrap().finish(text).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), format!("{text}\n"));
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        }
+        // The mode is what any other program's file has here.
+        let plain = folder.path().join("plain");
+        fs::write(&plain, "").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&file), mode(&plain));
+
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let report = Report::open("--json", &pipe).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        report.finish("through").unwrap();
+        assert_eq!(reader.join().unwrap(), "through\n");
+
+        if Path::new("/dev/full").exists() {
+            let report = Report::open("--json", Path::new("/dev/full")).unwrap();
+            assert_eq!(report.finish("lost").unwrap_err().code(), crate::EXIT_FAULT);
+        }
+    }
+}

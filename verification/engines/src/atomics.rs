@@ -1,0 +1,406 @@
+//! The newtypes that make a checker's atomics the primitives of core, in one place for all
+//! checkers.
+//!
+//! A checker reports by panicking. Destructors of the code under test run then, and must not enter
+//! the checker again (a second panic would abort, and the report be lost): every operation returns
+//! at once while a panic is under way. Loads return zero then, exchanges succeed: loops end.
+
+/// What a thread does before each access to an atomic, if the checker needs to be told more than
+/// the access itself says.
+pub(crate) trait Turn {
+    fn new() -> Self;
+    fn take(&self);
+}
+
+/// Nothing more to be told.
+impl Turn for () {
+    fn new() -> Self {}
+    fn take(&self) {}
+}
+
+/// Defines `$name`, an integer atomic of core over the checker's `$inner`. `$order` maps an
+/// ordering to what the checker is given, `$thread` names the running thread for traces.
+macro_rules! integer {
+    ($name:ident, $inner:ty, $turn:ty, $value:ty, $order:path, $thread:path) => {
+        /// An integer atomic that the checker sees.
+        pub struct $name($inner, $turn);
+
+        impl $name {
+            #[track_caller]
+            fn step(&self, operation: &'static str, value: impl FnOnce() -> String) {
+                let at = std::panic::Location::caller();
+                $crate::trace::note(
+                    $thread,
+                    operation,
+                    std::ptr::from_ref(self) as usize,
+                    value,
+                    at,
+                );
+            }
+        }
+
+        // SAFETY: the checker's atomic, operation by operation; while it reports, the execution is
+        // given up.
+        unsafe impl Atomic<$value> for $name {
+            fn new(value: $value) -> Self {
+                Self(<$inner>::new(value), Turn::new())
+            }
+            #[track_caller]
+            fn load(&self, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                self.1.take();
+                let value = self.0.load($order(order));
+                self.step("load", || format!("= {value} {order:?}"));
+                value
+            }
+            #[track_caller]
+            fn store(&self, value: $value, order: Ordering) {
+                if std::thread::panicking() {
+                    return;
+                }
+                self.1.take();
+                self.0.store(value, $order(order));
+                self.step("store", || format!("{value} {order:?}"));
+            }
+            #[track_caller]
+            fn swap(&self, value: $value, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                self.1.take();
+                let before = self.0.swap(value, $order(order));
+                self.step("swap", || format!("{before} -> {value} {order:?}"));
+                before
+            }
+            #[track_caller]
+            fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                self.1.take();
+                let before = self.0.fetch_add(value, $order(order));
+                self.step("fetch_add", || format!("{before} + {value} {order:?}"));
+                before
+            }
+            #[track_caller]
+            fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                self.1.take();
+                let before = self.0.fetch_sub(value, $order(order));
+                self.step("fetch_sub", || format!("{before} - {value} {order:?}"));
+                before
+            }
+            #[track_caller]
+            fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                if std::thread::panicking() {
+                    return 0;
+                }
+                self.1.take();
+                let before = self.0.fetch_max(value, $order(order));
+                self.step("fetch_max", || format!("{before} max {value} {order:?}"));
+                before
+            }
+            #[track_caller]
+            fn compare_exchange(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                if std::thread::panicking() {
+                    return Ok(current);
+                }
+                self.1.take();
+                let result =
+                    self.0.compare_exchange(current, new, $order(success), $order(failure));
+                self.step("compare_exchange", || match result {
+                    Ok(before) => format!("{before} -> {new} {success:?}"),
+                    Err(found) => format!("found {found}, not {current}"),
+                });
+                result
+            }
+        }
+    };
+}
+
+/// Defines `$name<T>`, the pointer atomic, likewise; `$inner` is the checker's pointer to `()`.
+macro_rules! pointer {
+    ($name:ident, $inner:ty, $turn:ty, $order:path, $thread:path) => {
+        /// A pointer atomic that the checker sees. Of the checker's there is one for all `T`:
+        /// generic code of the checkers is most of what is compiled here.
+        pub struct $name<T>($inner, $turn, std::marker::PhantomData<*mut T>);
+
+        // SAFETY: an atomic pointer hands out nothing but the address; see `AtomicPtr` of std.
+        unsafe impl<T> Send for $name<T> {}
+        // SAFETY: as above.
+        unsafe impl<T> Sync for $name<T> {}
+
+        impl<T> $name<T> {
+            #[track_caller]
+            fn step(&self, operation: &'static str, order: Ordering) {
+                let at = std::panic::Location::caller();
+                let object = std::ptr::from_ref(self) as usize;
+                let value = || format!("(pointer) {order:?}");
+                $crate::trace::note($thread, operation, object, value, at);
+            }
+        }
+
+        // SAFETY: as above.
+        unsafe impl<T> AtomicPtr<T> for $name<T> {
+            fn new(pointer: *mut T) -> Self {
+                Self(<$inner>::new(pointer.cast()), Turn::new(), std::marker::PhantomData)
+            }
+            #[track_caller]
+            fn load(&self, order: Ordering) -> *mut T {
+                if std::thread::panicking() {
+                    return std::ptr::null_mut();
+                }
+                self.1.take();
+                let pointer = self.0.load($order(order));
+                self.step(if pointer.is_null() { "load null" } else { "load" }, order);
+                pointer.cast()
+            }
+            #[track_caller]
+            fn store(&self, pointer: *mut T, order: Ordering) {
+                if std::thread::panicking() {
+                    return;
+                }
+                self.1.take();
+                self.0.store(pointer.cast(), $order(order));
+                self.step("store", order);
+            }
+            #[track_caller]
+            fn swap(&self, pointer: *mut T, order: Ordering) -> *mut T {
+                if std::thread::panicking() {
+                    return pointer;
+                }
+                self.1.take();
+                let before = self.0.swap(pointer.cast(), $order(order));
+                self.step("swap", order);
+                before.cast()
+            }
+            #[track_caller]
+            fn compare_exchange(
+                &self,
+                current: *mut T,
+                new: *mut T,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<*mut T, *mut T> {
+                if std::thread::panicking() {
+                    return Ok(current);
+                }
+                self.1.take();
+                let (old, new) = (current.cast(), new.cast());
+                let result = self.0.compare_exchange(old, new, $order(success), $order(failure));
+                self.step("compare_exchange", success);
+                result.map(<*mut ()>::cast).map_err(<*mut ()>::cast)
+            }
+        }
+    };
+}
+
+/// Who sleeps on a futex, the longest sleeper first. Who has left has been woken.
+pub(crate) struct Sleepers<T>(std::sync::Mutex<std::collections::VecDeque<T>>);
+
+impl<T> Sleepers<T> {
+    pub(crate) fn new() -> Self {
+        Self(std::sync::Mutex::default())
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, std::collections::VecDeque<T>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn join(&self, thread: T) {
+        self.all().push_back(thread);
+    }
+
+    /// Returns whether a thread is still asleep.
+    pub(crate) fn has(&self, is_it: impl Fn(&T) -> bool) -> bool {
+        self.all().iter().any(is_it)
+    }
+
+    /// Takes a thread off that nobody has woken; returns whether there was one.
+    pub(crate) fn leave(&self, is_it: impl Fn(&T) -> bool) -> bool {
+        let mut all = self.all();
+        all.iter().position(is_it).and_then(|place| all.remove(place)).is_some()
+    }
+
+    /// Takes the one off that `choose` picks among so many, to be woken.
+    pub(crate) fn wake(&self, choose: impl FnOnce(usize) -> usize) -> Option<T> {
+        let asleep = self.all().len();
+        if asleep == 0 { None } else { self.all().remove(choose(asleep)) }
+    }
+}
+
+/// Defines `$name`, a futex over the integer atomic `$word`; `$thread` is the checker's module of
+/// threads. `$latest` reads the word's latest value and is the scheduling point of a comparison;
+/// between it and joining the sleepers there is none, so they are one step.
+macro_rules! futex {
+    ($name:ident, $word:ty, $($thread:ident)::+, $latest:expr) => {
+        /// A word to sleep on that the checker sees.
+        pub struct $name {
+            word: $word,
+            sleepers: $crate::atomics::Sleepers<$($thread)::+::Thread>,
+        }
+
+        impl $name {
+            fn latest(&self) -> u32 {
+                $latest(&self.word.0)
+            }
+
+            /// Compares, and joins the sleepers if the word is as expected.
+            #[track_caller]
+            fn fall_asleep(&self, expected: u32) -> bool {
+                let asleep = self.latest() == expected;
+                self.word.step("futex_wait", || {
+                    format!("{expected}, {}", if asleep { "asleep" } else { "changed" })
+                });
+                if asleep {
+                    self.sleepers.join($($thread)::+::current());
+                }
+                asleep
+            }
+
+            /// Takes the calling thread off the list; returns whether nobody has woken it.
+            fn leave(&self) -> bool {
+                let me = $($thread)::+::current().id();
+                self.sleepers.leave(|sleeper| sleeper.id() == me)
+            }
+
+            /// Wakes `count` sleepers, each picked by `choose`.
+            #[track_caller]
+            fn wake_some(&self, count: u32, choose: impl Fn(usize) -> usize) {
+                // In conflict with the comparison in a wait: both orders are explored.
+                self.latest();
+                self.word.step("futex_wake", || count.to_string());
+                for _ in 0..count {
+                    let Some(sleeper) = self.sleepers.wake(&choose) else { break };
+                    sleeper.unpark();
+                }
+            }
+
+            /// Notes how a sleep ended.
+            #[track_caller]
+            fn ended(&self, woken: bool, otherwise: &'static str) -> WaitOutcome {
+                self.word.step(if woken { "woken" } else { otherwise }, String::new);
+                if woken { WaitOutcome::Woken } else { WaitOutcome::TimedOut }
+            }
+        }
+
+        // SAFETY: the word inside.
+        unsafe impl Atomic<u32> for $name {
+            fn new(value: u32) -> Self {
+                let sleepers = $crate::atomics::Sleepers::new();
+                Self { word: Atomic::new(value), sleepers }
+            }
+            #[track_caller]
+            fn load(&self, order: Ordering) -> u32 {
+                self.word.load(order)
+            }
+            #[track_caller]
+            fn store(&self, value: u32, order: Ordering) {
+                self.word.store(value, order);
+            }
+            #[track_caller]
+            fn swap(&self, value: u32, order: Ordering) -> u32 {
+                self.word.swap(value, order)
+            }
+            #[track_caller]
+            fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+                self.word.fetch_add(value, order)
+            }
+            #[track_caller]
+            fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
+                self.word.fetch_sub(value, order)
+            }
+            #[track_caller]
+            fn fetch_max(&self, value: u32, order: Ordering) -> u32 {
+                self.word.fetch_max(value, order)
+            }
+            #[track_caller]
+            fn compare_exchange(
+                &self,
+                current: u32,
+                new: u32,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<u32, u32> {
+                self.word.compare_exchange(current, new, success, failure)
+            }
+        }
+    };
+}
+
+/// Defines `$name<T>` and its guard over the checker's mutex: the lock is the checker's, the
+/// content is ours, so that it can be reached while the checker reports.
+macro_rules! mutex {
+    ($name:ident, $guard:ident, $lock:ty, $inner_guard:ident) => {
+        /// A mutex that the checker sees.
+        pub struct $name<T> {
+            lock: $lock,
+            content: std::cell::UnsafeCell<T>,
+        }
+
+        // SAFETY: the content is reached through the guard alone, and there is one at a time.
+        unsafe impl<T: Send> Send for $name<T> {}
+        // SAFETY: as above.
+        unsafe impl<T: Send> Sync for $name<T> {}
+
+        /// The guard of the mutex; it holds no lock while the checker reports.
+        pub struct $guard<'a, T> {
+            lock: Option<$inner_guard<'a, ()>>,
+            content: &'a std::cell::UnsafeCell<T>,
+        }
+
+        // SAFETY: the lock is the checker's, and the guard holds it but while the checker reports;
+        // then one thread alone unwinds.
+        unsafe impl<T: Send> Mutex<T> for $name<T> {
+            type Guard<'a>
+                = $guard<'a, T>
+            where
+                T: 'a;
+
+            fn new(value: T) -> Self {
+                Self { lock: <$lock>::new(()), content: std::cell::UnsafeCell::new(value) }
+            }
+            #[track_caller]
+            fn lock(&self) -> Self::Guard<'_> {
+                let lock = (!std::thread::panicking())
+                    .then(|| self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+                $guard { lock, content: &self.content }
+            }
+        }
+
+        impl<T> std::ops::Deref for $guard<'_, T> {
+            type Target = T;
+            fn deref(&self) -> &T {
+                // SAFETY: the lock is held, or the checker reports and one thread alone unwinds.
+                unsafe { &*self.content.get() }
+            }
+        }
+
+        impl<T> std::ops::DerefMut for $guard<'_, T> {
+            fn deref_mut(&mut self) -> &mut T {
+                // SAFETY: as in `deref`.
+                unsafe { &mut *self.content.get() }
+            }
+        }
+
+        impl<T> Drop for $guard<'_, T> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    std::mem::forget(self.lock.take());
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {futex, integer, mutex, pointer};

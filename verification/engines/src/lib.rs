@@ -1,0 +1,44 @@
+//! Checkers for concurrent code that is written against [`Primitives`]: each engine is a backend of
+//! the primitives, and a runner that answers with a verdict and its bounds.
+//!
+//! | engine | backend | explores | memory |
+//! |---|---|---|---|
+//! | [`loom`] | [`loom::Loom`] | all executions within a preemption bound | weak |
+//! | [`shuttle`] | [`shuttle::Shuttle`] | a seeded sample | sequentially consistent |
+//! | [`stepped`] | [`stepped::Stepped`] | all interleavings | sequentially consistent |
+//! | [`threads`] | [`Std`] | what happens | this machine's |
+//!
+//! [`scenario!`] instantiates a function for all of them. [`mutant`] weakens one ordering of the code
+//! under test at a time; [`explore`] runs a model of stateright's within the same kind of verdict.
+
+mod atomics;
+pub mod explore;
+pub mod loom;
+pub mod meter;
+pub mod mutant;
+pub mod scenario;
+pub mod shuttle;
+pub mod stepped;
+pub mod threads;
+pub mod thrown;
+pub mod trace;
+pub mod verdict;
+
+use blocksmith_sync::Primitives;
+
+pub use blocksmith_sync::Std;
+use stepped::Stepped;
+
+/// A backend under which code with a wrong ordering is safe to run: the checker sees the race and
+/// reports it before the memory is touched, or its threads take turns and there is none.
+///
+/// # Safety
+/// As said: [`mutant::Mutant`] weakens orderings on it.
+pub unsafe trait Checker: Primitives {}
+
+// SAFETY: loom tracks each cell access, and panics before it calls the closure of one that races.
+unsafe impl Checker for loom::Loom {}
+// SAFETY: the threads of an execution take turns on one thread of the operating system.
+unsafe impl Checker for shuttle::Shuttle {}
+// SAFETY: as for shuttle.
+unsafe impl Checker for Stepped {}

@@ -1,0 +1,487 @@
+//! `Loom`: the primitives under loom's C11 memory model, and the runner that explores a scenario
+//! with it.
+//!
+//! **Contract.** [`check`] runs every execution of a scenario within the bounds: who goes next
+//! (with fewer than `preemptions` switches away from a thread that could go on, and some with as
+//! many: at its bound loom takes no choice at all, even where a thread has ended) and which of the
+//! values that the memory model allows a load returns. It reports deadlocks, data races on cells,
+//! failed assertions and leaked shared objects.
+//!
+//! | what | here |
+//! |---|---|
+//! | accesses | each is preceded by a store to a hidden atomic beside it. loom remembers only the last access to an atomic; a load by the writer itself would hide an earlier load by another thread, and the order in which the write comes first would not be tried (loom's issues 166, 392; the `engine` twins) |
+//! | fence | loom's own is glued to the operation before it; a relaxed store to a hidden atomic first makes it a scheduling point |
+//! | futex wait | a relaxed read-modify-write compares (it reads the latest value, as a kernel does), then `park`; no lock whose edges would hide weak behaviour |
+//! | whom a wake takes | the longest sleeper |
+//! | timed wait | between falling asleep and expiry stands a scheduling point: whether a wake comes first is the scheduler's choice |
+//! | spurious wake-ups | at most one of an execution, if [`LoomBounds::spurious`] allows: everything is explored again with the first sleep of each execution ending for nothing, then the second, .. |
+//! | time | passes as a timed wait expires; and a long time may pass at once, between any two operations: everything is explored again with the clock jumping at the first reading of an execution, then at the second, .., as far as [`LoomBounds::jumps`] allows |
+//! | `SeqCst` accesses | refused: loom judges them as acquire-release |
+//!
+//! Not seen: load buffering (a load that returns what a later store of its own thread led to), more
+//! than four spawned threads, more than seven stores of history per atomic.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::meter;
+use crate::stepped::A_LONG_TIME;
+use crate::thrown;
+use crate::verdict::{Engine, Outcome, Verdict, Violation};
+use blocksmith_sync::{
+    Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
+};
+use loom::sync::MutexGuard;
+
+use crate::atomics::{Turn, futex, integer, mutex, pointer};
+use crate::trace::{self, Panic};
+
+/// How far loom looks.
+#[derive(Clone, Copy, Debug)]
+pub struct LoomBounds {
+    /// Switches away from a thread that could go on, per execution; fewer are explored in full, as
+    /// many in part. `None`: any number.
+    pub preemptions: Option<usize>,
+    /// Operations of one execution that loom may branch at.
+    pub max_branches: usize,
+    /// Time after which the verdict is `Truncated`.
+    pub max_seconds: u64,
+    /// Which sleep of an execution may end for nothing: none, or one of so many first ones.
+    pub spurious: u32,
+    /// As `preemptions`, for the executions in which one does, or in which the clock jumps.
+    pub spurious_preemptions: Option<usize>,
+    /// At which reading of an execution the clock may jump: at none, or at one of so many first
+    /// ones. Code that never reads the clock costs nothing.
+    pub jumps: u32,
+}
+
+impl LoomBounds {
+    /// Returns the usual bounds with this number of preemptions.
+    #[must_use]
+    pub const fn preemptions(preemptions: usize) -> Self {
+        let preemptions = Some(preemptions);
+        Self { preemptions, spurious_preemptions: preemptions, ..Self::unbounded() }
+    }
+
+    /// Returns bounds that limit neither preemptions nor, in practice, anything else.
+    #[must_use]
+    pub const fn unbounded() -> Self {
+        Self {
+            preemptions: None,
+            max_branches: 20_000,
+            max_seconds: 600,
+            spurious: 0,
+            spurious_preemptions: None,
+            jumps: 4,
+        }
+    }
+}
+
+/// The backend; see the module's text.
+#[derive(Clone, Copy, Debug)]
+pub struct Loom;
+
+fn order(order: Ordering) -> Ordering {
+    assert_ne!(order, Ordering::SeqCst, "SeqCst is for fences: loom cannot judge such an access");
+    order
+}
+
+fn thread() -> String {
+    let current = loom::thread::current();
+    current.name().map_or_else(|| "main".to_owned(), str::to_owned)
+}
+
+thread_local! {
+    /// Sleeps of the execution so far, and which of them ends for nothing (0: none does).
+    static SLEEPS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    static SPURIOUS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    /// The clock, readings of it in the execution so far, and which of them it jumps at (0: none).
+    static CLOCK: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+    static READINGS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    static JUMP: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    /// The most readings of one execution so far.
+    static MOST_READINGS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// Sets an execution's own state to what it is at the beginning.
+fn begin_execution() {
+    SLEEPS.set(0);
+    CLOCK.set(Duration::ZERO);
+    READINGS.set(0);
+}
+
+/// A hidden atomic, stored to before each access to the one that it is for: see "accesses" above.
+struct LoomTurn(loom::sync::atomic::AtomicU32);
+
+impl Turn for LoomTurn {
+    fn new() -> Self {
+        Self(loom::sync::atomic::AtomicU32::new(0))
+    }
+    fn take(&self) {
+        self.0.store(0, Relaxed);
+    }
+}
+
+integer!(LoomU32, loom::sync::atomic::AtomicU32, LoomTurn, u32, order, thread);
+integer!(LoomU64, loom::sync::atomic::AtomicU64, LoomTurn, u64, order, thread);
+integer!(LoomUsize, loom::sync::atomic::AtomicUsize, LoomTurn, usize, order, thread);
+pointer!(LoomPtr, loom::sync::atomic::AtomicPtr<()>, LoomTurn, order, thread);
+mutex!(LoomMutex, LoomGuard, loom::sync::Mutex<()>, MutexGuard);
+
+// The comparison is a read-modify-write: it reads the latest value, as a kernel does.
+futex!(LoomFutex, LoomU32, loom::thread, |word: &loom::sync::atomic::AtomicU32| word
+    .fetch_add(0, Relaxed));
+
+impl LoomFutex {
+    /// Ends a sleep that nobody needs to end; returns whether somebody has all the same.
+    fn end_sleep(&self) -> bool {
+        self.latest(); // the scheduling point at which wakers and the end race
+        if self.leave() {
+            return false;
+        }
+        loom::thread::park(); // takes the token that the waker has left
+        true
+    }
+}
+
+// SAFETY: the word is the checker's atomic.
+unsafe impl Futex for LoomFutex {
+    #[track_caller]
+    fn wait(&self, expected: u32) {
+        if std::thread::panicking() || !self.fall_asleep(expected) {
+            return;
+        }
+        SLEEPS.set(SLEEPS.get() + 1);
+        if SLEEPS.get() == SPURIOUS.get() {
+            self.ended(self.end_sleep(), "woken for nothing");
+        } else {
+            loom::thread::park();
+            self.ended(true, "");
+        }
+    }
+
+    #[track_caller]
+    fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome {
+        if std::thread::panicking() {
+            return WaitOutcome::TimedOut;
+        }
+        let deadline = CLOCK.get().saturating_add(timeout);
+        if !self.fall_asleep(expected) {
+            return WaitOutcome::Woken;
+        }
+        let outcome = self.ended(self.end_sleep(), "expired");
+        if outcome == WaitOutcome::TimedOut {
+            CLOCK.set(CLOCK.get().max(deadline));
+        }
+        outcome
+    }
+
+    #[track_caller]
+    fn wake(&self, count: u32) {
+        if !std::thread::panicking() {
+            self.wake_some(count, |_| 0);
+        }
+    }
+}
+
+/// Plain memory whose accesses loom checks for races.
+pub struct LoomCell<T> {
+    accesses: loom::cell::UnsafeCell<()>,
+    content: std::cell::UnsafeCell<T>,
+}
+
+// SAFETY: the pointer is that of std's cell.
+unsafe impl<T> Cell<T> for LoomCell<T> {
+    fn new(value: T) -> Self {
+        Self { accesses: loom::cell::UnsafeCell::new(()), content: value.into() }
+    }
+    #[track_caller]
+    fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        if std::thread::panicking() {
+            return read(self.content.get());
+        }
+        let _access = self.accesses.get();
+        read(self.content.get())
+    }
+    #[track_caller]
+    fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        if std::thread::panicking() {
+            return write(self.content.get());
+        }
+        let _access = self.accesses.get_mut();
+        write(self.content.get())
+    }
+}
+
+/// Shared ownership; loom checks that nothing is leaked and that the last drop sees all others. It
+/// counts owners of nothing: between its count and that of the value no other thread runs.
+pub struct LoomArc<T> {
+    owners: ManuallyDrop<loom::sync::Arc<()>>,
+    value: ManuallyDrop<std::sync::Arc<T>>,
+}
+
+impl<T> Clone for LoomArc<T> {
+    fn clone(&self) -> Self {
+        Self { owners: self.owners.clone(), value: self.value.clone() }
+    }
+}
+
+impl<T> Deref for LoomArc<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Drop for LoomArc<T> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: dropped here and nowhere else. The owners first: the last drop of loom's
+            // count is what orders the others before the drop of the value.
+            unsafe {
+                ManuallyDrop::drop(&mut self.owners);
+                ManuallyDrop::drop(&mut self.value);
+            }
+        }
+    }
+}
+
+/// A thread of the scenario.
+pub struct LoomJoin<T>(loom::thread::JoinHandle<T>);
+
+impl<T: Send + 'static> Join<T> for LoomJoin<T> {
+    #[track_caller]
+    fn join(self) -> Result<T, Box<dyn Any + Send>> {
+        if std::thread::panicking() {
+            return Err(Box::new("the checker is reporting"));
+        }
+        self.0.join()
+    }
+}
+
+// SAFETY: the handle is used by the coroutines of one operating system thread.
+unsafe impl<T: Send> Send for LoomJoin<T> {}
+
+loom::lazy_static! {
+    static ref FENCES: loom::sync::atomic::AtomicU32 = loom::sync::atomic::AtomicU32::new(0);
+}
+
+/// Starts a thread. loom's side of a boxed body is compiled once for each `T`, not for each
+/// closure.
+#[track_caller]
+fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> LoomJoin<T> {
+    let spawned = loom::thread::Builder::new().name(name.to_owned()).spawn(body);
+    LoomJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
+}
+
+// SAFETY: the checker's fence, threads and counts of owners.
+unsafe impl Primitives for Loom {
+    type AtomicU32 = LoomU32;
+    type AtomicU64 = LoomU64;
+    type AtomicUsize = LoomUsize;
+    type AtomicPtr<T> = LoomPtr<T>;
+    type Futex = LoomFutex;
+    type Cell<T> = LoomCell<T>;
+    type Mutex<T: Send> = LoomMutex<T>;
+    type Arc<T: Send + Sync> = LoomArc<T>;
+    type JoinHandle<T: Send + 'static> = LoomJoin<T>;
+
+    #[track_caller]
+    fn fence(order: Ordering) {
+        if std::thread::panicking() {
+            return;
+        }
+        if order == Ordering::SeqCst {
+            FENCES.store(0, Relaxed);
+        }
+        loom::sync::atomic::fence(order);
+        let at = std::panic::Location::caller();
+        trace::note(thread, "fence", 0, || format!("{order:?}"), at);
+    }
+
+    fn arc<T: Send + Sync>(value: T) -> Self::Arc<T> {
+        LoomArc {
+            owners: ManuallyDrop::new(loom::sync::Arc::new(())),
+            value: ManuallyDrop::new(std::sync::Arc::new(value)),
+        }
+    }
+
+    #[track_caller]
+    fn spawn<T: Send + 'static>(
+        name: &str,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> Self::JoinHandle<T> {
+        spawn(name, Box::new(body))
+    }
+
+    #[track_caller]
+    fn now() -> Duration {
+        if std::thread::panicking() {
+            return CLOCK.get();
+        }
+        READINGS.set(READINGS.get() + 1);
+        if READINGS.get() == JUMP.get() {
+            CLOCK.set(CLOCK.get() + A_LONG_TIME);
+        }
+        MOST_READINGS.set(MOST_READINGS.get().max(READINGS.get()));
+        let at = std::panic::Location::caller();
+        trace::note(thread, "now", 0, || format!("= {:?}", CLOCK.get()), at);
+        CLOCK.get()
+    }
+
+    #[track_caller]
+    fn yield_now() {
+        if !std::thread::panicking() {
+            loom::thread::yield_now();
+        }
+    }
+
+    fn contain(foreign: impl FnOnce()) {
+        thrown::contain(foreign);
+    }
+
+    fn reporting() -> bool {
+        std::thread::panicking()
+    }
+}
+
+/// Explores `scenario`, which has `threads` threads (for the report), within `bounds`. Blocks until
+/// done; uses the calling thread alone.
+#[must_use]
+pub fn check(
+    scenario: impl Fn() + Clone + Send + Sync + 'static,
+    threads: usize,
+    bounds: LoomBounds,
+) -> Verdict {
+    let start = Instant::now();
+    let (mut executions, mut result) = (0, Ok(()));
+    MOST_READINGS.set(0);
+    // Undisturbed; then with one sleep that ends spuriously; then with one jump of the clock.
+    let sleeps = (0..=bounds.spurious).map(|sleep| (sleep, 0));
+    for (spurious, jump) in sleeps.chain((1..=bounds.jumps).map(|reading| (0, reading))) {
+        if jump > MOST_READINGS.get() {
+            break;
+        }
+        SPURIOUS.set(spurious);
+        JUMP.set(jump);
+        let restless = LoomBounds { preemptions: bounds.spurious_preemptions, ..bounds };
+        let bounds = if (spurious, jump) == (0, 0) { bounds } else { restless };
+        let more;
+        (more, result) = explore(scenario.clone(), bounds, None);
+        executions += more;
+        if result.is_err() {
+            // The same executions again, in the same order; this time the last one is recorded.
+            let _ = explore(scenario, bounds, Some(more));
+            break;
+        }
+    }
+    SPURIOUS.set(0);
+    JUMP.set(0);
+    let outcome = match result {
+        Ok(()) if start.elapsed().as_secs() >= bounds.max_seconds => {
+            Outcome::Truncated { by: format!("max_seconds {}", bounds.max_seconds) }
+        }
+        Ok(()) => Outcome::Verified,
+        Err(panic) if panic.message.contains("maximum number of branches") => {
+            Outcome::Truncated { by: format!("max_branches {}", bounds.max_branches) }
+        }
+        Err(panic) => violated(&panic, executions),
+    };
+    let words = |preemptions| match preemptions {
+        None => "unbounded".to_owned(),
+        Some(bound) => format!("below {bound} and some with {bound}"),
+    };
+    let spurious = match bounds.spurious {
+        0 => "none".to_owned(),
+        sleeps => format!(
+            "at most 1, of the first {sleeps} sleeps; preemptions then: {}",
+            words(bounds.spurious_preemptions)
+        ),
+    };
+    Verdict {
+        engine: Engine::Loom,
+        bounds: BTreeMap::from([
+            ("threads", threads.to_string()),
+            ("preemptions", words(bounds.preemptions)),
+            ("history", "7 stores per atomic".to_owned()),
+            ("memory_model", "C11 without load buffering".to_owned()),
+            ("wake_order", "longest sleeper first".to_owned()),
+            ("spurious", spurious),
+            ("expiry", "at any moment of a timed wait".to_owned()),
+            ("clock", clock(bounds)),
+        ]),
+        states: None,
+        executions: Some(executions),
+        outcome,
+    }
+}
+
+/// Says what the clock did.
+fn clock(bounds: LoomBounds) -> String {
+    match (MOST_READINGS.get(), bounds.jumps) {
+        (0, _) => "never read".to_owned(),
+        (_, 0) => "passes with expiries alone".to_owned(),
+        (readings, jumps) => {
+            format!("jumps at most once, at one of the first {} readings", readings.min(jumps))
+        }
+    }
+}
+
+/// Runs loom; returns how many executions it began. `traced`: the execution to record.
+fn explore(
+    scenario: impl Fn() + Send + Sync + 'static,
+    bounds: LoomBounds,
+    traced: Option<u64>,
+) -> (u64, Result<(), Panic>) {
+    let executions = std::sync::Arc::new(AtomicU64::new(0));
+    let count = executions.clone();
+    let mut builder = loom::model::Builder::new();
+    builder.max_threads = loom::MAX_THREADS;
+    builder.preemption_bound = bounds.preemptions;
+    builder.max_branches = bounds.max_branches;
+    builder.max_duration = Some(Duration::from_secs(bounds.max_seconds));
+    builder.checkpoint_interval = 1_000; // also how often loom looks at the clock
+    builder.max_permutations = None;
+    builder.checkpoint_file = None;
+    builder.location = false;
+    builder.log = false;
+    let result = trace::catch(move || {
+        builder.check(move || {
+            // Made now: a lazily made static is itself a synchronisation edge.
+            let _ = &*FENCES;
+            begin_execution();
+            meter::count();
+            let execution = count.fetch_add(1, Relaxed) + 1;
+            if traced == Some(execution) {
+                trace::tracing(true);
+            }
+            scenario();
+        });
+    });
+    (executions.load(Relaxed), result)
+}
+
+/// Returns the property that loom's panic reports, and the execution that breaks it.
+fn violated(panic: &Panic, execution: u64) -> Outcome {
+    let message = panic.message.trim_start();
+    let words = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let leaked = ["Allocation leaked.", "Arc leaked.", "Messages leaked."];
+    let (violation, property) = if message.starts_with("deadlock; threads") {
+        let property = "no deadlock: every thread that is left sleeps for ever".to_owned();
+        (Violation::Deadlock, property)
+    } else if message.starts_with("Causality violation") {
+        (Violation::DataRace, format!("no data race: {words}"))
+    } else if leaked.iter().any(|kind| message.starts_with(kind)) {
+        (Violation::Leak, format!("nothing is leaked: {words}"))
+    } else {
+        let line = message.lines().next().unwrap_or_default();
+        (Violation::Panic(message.to_owned()), format!("no panic: {line} ({})", panic.at))
+    };
+    let steps = trace::take_steps();
+    let counterexample = format!("{property}\nin execution {execution}:\n{steps}");
+    Outcome::Violated { violation, counterexample }
+}

@@ -1,0 +1,379 @@
+//! The stateright model of a scenario, and the verdict on it.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use stateright::{Model, Property};
+
+use super::operation::{Operation, mix};
+use super::runtime::{Execution, file_name, with};
+use super::world::{Choice, Line, Status, Step};
+use crate::verdict::{Engine, Outcome, Verdict, Violation};
+
+/// How far an exploration goes; part of the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Generated states (repeats included) after which the verdict is `Truncated`.
+    pub max_states: usize,
+    /// Steps of one execution after which the verdict is `Truncated`.
+    pub max_steps: usize,
+    /// Timed waits of one execution that may expire while other threads can still run.
+    pub expiries: u32,
+    /// Spurious wake-ups of one execution.
+    pub spurious_wakeups: u32,
+    /// Readings of the clock in one execution that may find that a long time has passed.
+    pub jumps: u32,
+    /// Times that a thread may pass `yield_now` although nothing changed since it last did.
+    pub idle_yields: u32,
+    /// Whether a panic in a spawned thread is a result for its `join` rather than a violation.
+    pub panics_end_threads: bool,
+    /// Whether giving up one of several handles of shared ownership is a step. [`check`] turns this
+    /// on by itself if a destructor of shared content performs an operation.
+    pub handle_steps: bool,
+    /// Whether the hints of the code under test are believed.
+    pub hints: bool,
+    /// Whether equal states are merged. Off, every schedule is a state of its own.
+    pub dedup: bool,
+}
+
+impl Limits {
+    /// The usual limits.
+    pub const DEFAULT: Self = Self {
+        max_states: 200_000,
+        max_steps: 2_000,
+        expiries: 2,
+        spurious_wakeups: 0,
+        jumps: 1,
+        idle_yields: 1,
+        panics_end_threads: false,
+        handle_steps: false,
+        hints: true,
+        dedup: true,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Whether anything can still happen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Rest {
+    /// At least one step is possible.
+    Running,
+    /// Every thread has ended.
+    Ended,
+    /// No step is possible, but threads remain.
+    Deadlock,
+    /// A thread panicked.
+    Panicked(String),
+}
+
+/// One possible step: which thread, what of it, and the operation it performs.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Action {
+    /// The step.
+    pub step: Step,
+    label: Arc<str>,
+    operation: Option<(Operation, &'static Location<'static>)>,
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "T{} {}: ", self.step.thread, self.label)?;
+        match (self.step.choice, &self.operation) {
+            (Choice::Expire, _) => f.write_str("its timed wait expires"),
+            (Choice::Spurious, _) => f.write_str("it wakes up spuriously"),
+            (Choice::Run(choice), Some((operation, at))) => {
+                write!(f, "{operation} [{}:{}]", file_name(at), at.line())?;
+                if choice > 0 { write!(f, " selection {choice}") } else { Ok(()) }
+            }
+            (Choice::Run(_), None) => f.write_str("goes on"),
+        }
+    }
+}
+
+/// A state: its identity, and the schedule that leads to it (which is not part of the identity).
+#[derive(Clone)]
+pub struct State {
+    key: u64,
+    schedule: Arc<[Step]>,
+    actions: Arc<[Action]>,
+    rest: Rest,
+    scenario: fn(),
+    limits: Limits,
+}
+
+impl State {
+    /// Returns whether the execution goes on.
+    #[must_use]
+    pub fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
+    /// Returns the number of steps that lead here.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.schedule.len()
+    }
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.key.hash(hasher);
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl fmt::Debug for State {
+    /// Runs the schedule again and lists every thread with what it is about to do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let execution = replay(self.scenario, self.limits, &self.schedule, false);
+        writeln!(f, "{:?} after {} steps", self.rest, self.depth())?;
+        let lines = standing();
+        drop(execution);
+        f.write_str(&lines)
+    }
+}
+
+/// Lists the threads of the current execution, one a line.
+fn standing() -> String {
+    let mut text = String::new();
+    with(|world| {
+        for (index, thread) in world.threads.iter().enumerate() {
+            let _ = write!(text, "  T{index} {}: ", thread.label);
+            let _ = match (thread.status, &thread.pending) {
+                (Status::Ended, _) => writeln!(text, "ended"),
+                (Status::Asleep { object, .. }, Some((_, at))) => {
+                    let name = world.name(object);
+                    writeln!(text, "asleep on {name} [{}:{}]", file_name(at), at.line())
+                }
+                (_, Some((operation, at))) => {
+                    writeln!(text, "before {operation} [{}:{}]", file_name(at), at.line())
+                }
+                _ => writeln!(text, "running"),
+            };
+        }
+    });
+    text
+}
+
+fn replay(scenario: fn(), limits: Limits, schedule: &[Step], trace: bool) -> Execution {
+    let mut execution = Execution::start(scenario, limits, trace);
+    for &step in schedule {
+        execution.step(step);
+    }
+    execution
+}
+
+/// A scenario as a stateright model. Clones share their statistics.
+#[derive(Clone, Debug)]
+pub struct SteppedModel {
+    scenario: fn(),
+    limits: Limits,
+    statistics: Arc<Statistics>,
+}
+
+#[derive(Debug, Default)]
+struct Statistics {
+    threads: AtomicUsize,
+    depth: AtomicUsize,
+    cut: AtomicBool,
+    visible_destructor: AtomicBool,
+}
+
+impl SteppedModel {
+    /// Returns the model of a scenario.
+    #[must_use]
+    pub fn new(scenario: fn(), limits: Limits) -> Self {
+        Self { scenario, limits, statistics: Arc::default() }
+    }
+
+    /// Describes the current execution, which `schedule` led to.
+    fn view(&self, schedule: Vec<Step>) -> State {
+        with(|world| {
+            let mut key = world.key();
+            if !self.limits.dedup {
+                for step in &schedule {
+                    let choice = match step.choice {
+                        Choice::Run(choice) => u64::from(choice),
+                        Choice::Expire => 256,
+                        Choice::Spurious => 257,
+                    };
+                    key = mix(key, u64::from(step.thread) << 32 | choice);
+                }
+            }
+            let actions: Arc<[Action]> = world
+                .steps()
+                .into_iter()
+                .map(|step| {
+                    let thread = &world.threads[usize::from(step.thread)];
+                    Action { step, label: thread.label.clone(), operation: thread.pending }
+                })
+                .collect();
+            let rest = match &world.panicked {
+                Some(panic) => Rest::Panicked(panic.clone()),
+                None if world.ended() => Rest::Ended,
+                None if actions.is_empty() => Rest::Deadlock,
+                None => Rest::Running,
+            };
+            self.statistics.threads.fetch_max(world.threads.len(), Ordering::Relaxed);
+            self.statistics.depth.fetch_max(schedule.len(), Ordering::Relaxed);
+            if world.visible_destructor {
+                self.statistics.visible_destructor.store(true, Ordering::Relaxed);
+            }
+            let (scenario, limits) = (self.scenario, self.limits);
+            State { key, schedule: schedule.into(), actions, rest, scenario, limits }
+        })
+    }
+}
+
+impl Model for SteppedModel {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let execution = replay(self.scenario, self.limits, &[], false);
+        let state = self.view(Vec::new());
+        drop(execution);
+        vec![state]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.depth() < self.limits.max_steps {
+            actions.extend(state.actions.iter().cloned());
+        } else if !state.actions.is_empty() {
+            self.statistics.cut.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        let mut execution = replay(self.scenario, self.limits, &state.schedule, false);
+        execution.step(action.step);
+        let mut schedule = Vec::with_capacity(state.schedule.len() + 1);
+        schedule.extend_from_slice(&state.schedule);
+        schedule.push(action.step);
+        let next = self.view(schedule);
+        drop(execution);
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(NO_DEADLOCK, |_, state: &State| state.rest != Rest::Deadlock),
+            Property::always(NO_PANIC, |_, state: &State| !matches!(state.rest, Rest::Panicked(_))),
+        ]
+    }
+}
+
+const NO_DEADLOCK: &str = "no deadlock";
+const NO_PANIC: &str = "no panic";
+
+/// Explores a scenario and returns the verdict. `threads`, the main one included, is for the report,
+/// which says so if there were more. Blocks until done; uses one thread.
+#[must_use]
+pub fn check(scenario: fn(), threads: usize, limits: Limits) -> Verdict {
+    let model = SteppedModel::new(scenario, limits);
+    let statistics = model.statistics.clone();
+    let found = crate::explore::explore(model, limits.max_states);
+    let outcome = if let Some((property, steps)) = &found.violation {
+        let (state, _) = steps.last().expect("a path has a state");
+        let violation = match &state.rest {
+            Rest::Panicked(panic) => Violation::Panic(panic.clone()),
+            _ => Violation::Deadlock,
+        };
+        Outcome::Violated { violation, counterexample: counterexample(property, state) }
+    } else if statistics.visible_destructor.load(Ordering::Relaxed) && !limits.handle_steps {
+        return check(scenario, threads, Limits { handle_steps: true, ..limits });
+    } else if found.stopped {
+        Outcome::Truncated { by: format!("max_states {}", limits.max_states) }
+    } else if statistics.cut.load(Ordering::Relaxed) {
+        Outcome::Truncated { by: format!("max_steps {}", limits.max_steps) }
+    } else {
+        Outcome::Verified
+    };
+    Verdict {
+        engine: Engine::Stepped,
+        bounds: bounds(limits, threads, &statistics),
+        states: Some(found.states),
+        executions: None,
+        outcome,
+    }
+}
+
+fn bounds(
+    limits: Limits,
+    threads: usize,
+    statistics: &Statistics,
+) -> BTreeMap<&'static str, String> {
+    let mut bounds = BTreeMap::from([
+        ("threads", threads.max(statistics.threads.load(Ordering::Relaxed)).to_string()),
+        ("depth", statistics.depth.load(Ordering::Relaxed).to_string()),
+        ("memory_model", "sequentially consistent".to_owned()),
+        ("wake_order", "any".to_owned()),
+        ("timed_wait_expiries", limits.expiries.to_string()),
+        ("spurious_wakeups", limits.spurious_wakeups.to_string()),
+        ("clock_jumps", limits.jumps.to_string()),
+        ("idle_yields", limits.idle_yields.to_string()),
+        ("max_states", limits.max_states.to_string()),
+        ("hints", if limits.hints { "believed" } else { "ignored" }.to_owned()),
+    ]);
+    if limits.handle_steps {
+        bounds.insert("shared_destructors", "every order".to_owned());
+    }
+    if !limits.dedup {
+        bounds.insert("reduction", "none".to_owned());
+    }
+    bounds
+}
+
+/// Runs the schedule of a state once more and writes it down.
+fn counterexample(property: &str, state: &State) -> String {
+    let mut execution = replay(state.scenario, state.limits, &state.schedule, true);
+    let end = standing();
+    let lines = execution.take_trace();
+    drop(execution);
+    let width = |of: fn(&Line) -> usize| lines.iter().map(of).max().unwrap_or(0);
+    let (label, text) = (width(|line| line.label.len()), width(|line| line.text.len()));
+    let result = width(|line| line.result.len());
+    let mut listing = match &state.rest {
+        Rest::Panicked(panic) => format!("violates \"{property}\": {panic}\n"),
+        _ => format!("violates \"{property}\"\n"),
+    };
+    for (number, line) in lines.iter().enumerate() {
+        let _ = writeln!(
+            listing,
+            "{:>4}  T{} {:label$}  {:text$}  {:result$}  {}:{}",
+            number + 1,
+            line.thread,
+            line.label,
+            line.text,
+            line.result,
+            file_name(line.at),
+            line.at.line()
+        );
+    }
+    listing.push_str("then\n");
+    listing.push_str(&end);
+    listing
+}
+
+/// Serves stateright's Explorer for a scenario. Blocks for as long as the process lives.
+///
+/// # Panics
+/// If the address cannot be bound.
+pub fn explore(scenario: fn(), limits: Limits, address: SocketAddr) {
+    let _ = SteppedModel::new(scenario, limits).checker().serve(address);
+}

@@ -1,0 +1,3 @@
+//! The engines over small scenarios whose answer is known.
+
+mod stepped;

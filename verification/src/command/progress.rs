@@ -1,0 +1,93 @@
+//! The progress line of a run, on a terminal.
+
+use std::io::{self, IsTerminal};
+use std::time::Instant;
+
+use blocksmith_engines::meter;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A line on stderr that says how far a run is; nothing where stderr is no terminal.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    start: Instant,
+    /// Recorded seconds of all jobs, and of those that are done.
+    all: f64,
+    done: f64,
+}
+
+impl Progress {
+    /// Begins a line for so many jobs, which took so many seconds, one after the other, when that
+    /// was recorded.
+    pub(super) fn new(jobs: usize, recorded_seconds: f64) -> Self {
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(jobs as u64), target);
+        // The bar takes what the message leaves.
+        if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self { bar, start: Instant::now(), all: recorded_seconds, done: 0.0 }
+    }
+
+    /// A job is done that took so many seconds when that was recorded.
+    pub(super) fn done(&mut self, recorded_seconds: f64) {
+        self.done += recorded_seconds;
+        self.bar.inc(1);
+    }
+
+    /// Draws the line anew. `running`: what is under way.
+    pub(super) fn draw(&self, running: &[String]) {
+        let elapsed = self.start.elapsed().as_secs_f64();
+        let rate = meter::looked_at() as f64 / elapsed.max(0.001);
+        let left = match self.done {
+            done if done > 0.0 => words(elapsed / done * (self.all - done)),
+            _ => "?".to_owned(),
+        };
+        self.bar.set_message(format!("{left} left, {}/s: {}", short(rate), running.join(", ")));
+    }
+
+    /// Runs what prints, with the line out of the way.
+    pub(super) fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
+        self.bar.suspend(print)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A number in three or four characters.
+fn short(number: f64) -> String {
+    match number {
+        n if n >= 1e6 => format!("{:.1}M", n / 1e6),
+        n if n >= 1e3 => format!("{:.0}k", n / 1e3),
+        n => format!("{n:.0}"),
+    }
+}
+
+/// A time that is left, in minutes and seconds.
+fn words(seconds: f64) -> String {
+    let seconds = seconds.max(0.0).round() as u64;
+    match seconds / 60 {
+        0 => format!("{seconds} s"),
+        minutes => format!("{minutes} min {} s", seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short() {
+        // One of each size.
+        let rates = [0.4, 999.0, 1_500.0, 2_340_000.0].map(short);
+        assert_eq!(rates, ["0", "999", "2k", "2.3M"]);
+        assert_eq!([0.2, 59.0, 61.0, 600.0].map(words), ["0 s", "59 s", "1 min 1 s", "10 min 0 s"]);
+    }
+}

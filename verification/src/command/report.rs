@@ -1,0 +1,166 @@
+//! What is said of a check: a line for a person, a row of the JSON report, a case of JUnit's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use blocksmith_engines::verdict::{Engine, Outcome, Verdict};
+use blocksmith_terminal::{EXIT_DIFFERS, EXIT_OK, EXIT_TRUNCATED, Failure, Output, painted};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
+use serde::Serialize;
+
+use crate::catalogue::Check;
+
+/// A result as the JSON report has it.
+#[derive(Serialize)]
+pub(super) struct Row {
+    id: String,
+    protocol: &'static str,
+    engine: Engine,
+    expected: &'static str,
+    /// The properties of which one must break; none for a check that must hold.
+    expected_violations: Vec<String>,
+    /// The number of states that must be visited, where it is pinned.
+    expected_states: Option<u64>,
+    verdict: &'static str,
+    violation: Option<String>,
+    /// In what the verdict differs from the expected one.
+    difference: Option<String>,
+    bounds: BTreeMap<&'static str, String>,
+    states: Option<u64>,
+    executions: Option<u64>,
+    pub(super) seconds: f64,
+}
+
+impl Row {
+    pub(super) fn new(check: &Check, verdict: &Verdict, seconds: f64) -> Self {
+        Self {
+            id: check.id.clone(),
+            protocol: check.protocol,
+            engine: check.engine,
+            expected: check.expected.word(),
+            expected_violations: check.expected.breaks().iter().map(ToString::to_string).collect(),
+            expected_states: check.states,
+            verdict: verdict.word(),
+            violation: verdict.violation().map(ToString::to_string),
+            difference: check.difference(verdict),
+            states: verdict.states,
+            executions: verdict.executions,
+            bounds: verdict.bounds.clone(),
+            seconds,
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn is_as_expected(&self) -> bool {
+        self.difference.is_none()
+    }
+
+    pub(super) fn is_twin(&self) -> bool {
+        !self.expected_violations.is_empty()
+    }
+}
+
+/// How much is printed of a check.
+#[derive(Clone, Copy)]
+pub(super) struct Detail {
+    /// The whole verdict with all its bounds.
+    pub(super) verbose: bool,
+    /// What refutes each twin.
+    pub(super) counterexamples: bool,
+}
+
+/// Widths of the columns: the line has 100 with the spaces between them.
+const WORD: usize = 9;
+const ID: usize = 62;
+
+/// The columns' heads, in as many characters as the longest line has.
+pub(super) fn head() -> String {
+    format!("{:<WORD$} {:<ID$} {:>17} {:>8}", "result", "check", "looked at", "seconds")
+}
+
+/// Prints a check's line, and more where that is asked for or something is not as expected.
+pub(super) fn print(
+    out: &mut Output,
+    check: &Check,
+    verdict: &Verdict,
+    seconds: f64,
+    detail: Detail,
+) -> Result<(), Failure> {
+    let difference = check.difference(verdict);
+    // "verified" is a word that goes with its bounds: the whole verdict has both.
+    let word = match (&difference, &verdict.outcome) {
+        (None, Outcome::Verified) => "holds",
+        (None, _) => "refuted",
+        (Some(_), Outcome::Truncated { .. }) => "TRUNCATED",
+        (Some(_), _) => "DIFFERS",
+    };
+    let word = painted(difference.is_none(), format_args!("{word:<WORD$}"));
+    let looked_at = match (verdict.states, verdict.executions) {
+        (Some(states), _) => format!("{states} states"),
+        (None, Some(runs)) => format!("{runs} runs"),
+        (None, None) => String::new(),
+    };
+    out.line(format_args!("{word} {:<ID$} {looked_at:>17} {seconds:>8.1}", check.id))?;
+    let differs = difference.is_some();
+    if let Some(difference) = difference {
+        out.line(format_args!("    not as expected: {difference}"))?;
+    }
+    if detail.verbose || differs {
+        out.line(format_args!("    {}", check.claim))?;
+        out.line(format_args!("    {verdict}"))?;
+    }
+    if detail.counterexamples || differs {
+        for line in verdict.counterexample().unwrap_or_default().lines() {
+            out.line(format_args!("    {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The exit code that a verdict asks for.
+pub(super) fn exit_code(check: &Check, verdict: &Verdict) -> u8 {
+    match verdict.outcome {
+        _ if check.is_as_expected(verdict) => EXIT_OK,
+        Outcome::Truncated { .. } => EXIT_TRUNCATED,
+        _ => EXIT_DIFFERS,
+    }
+}
+
+/// A check as a test case: it passes if the verdict is the one expected. The verdict with its
+/// bounds is in the standard output of the case, and its counterexample, twins' included.
+pub(super) fn test_case(check: &Check, verdict: &Verdict, seconds: f64) -> TestCase {
+    let status = match check.difference(verdict) {
+        None => TestCaseStatus::success(),
+        Some(difference) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(difference);
+            status
+        }
+    };
+    let mut case = TestCase::new(check.id.clone(), status);
+    case.set_classname(format!("blocksmith.{}", check.protocol));
+    case.set_time(Duration::from_secs_f64(seconds));
+    case.set_system_out(format!(
+        "{}\n{verdict}\n{}",
+        check.claim,
+        verdict.counterexample().unwrap_or_default()
+    ));
+    case
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::catalogue;
+
+    #[test]
+    fn every_line_fits_a_hundred_columns() {
+        // The columns as they are, and the longest id.
+        assert_eq!(head().len(), 99);
+        let longest = catalogue().iter().map(|check| check.id.len()).max();
+        assert!(longest <= Some(ID), "an id has {longest:?} characters");
+    }
+}
