@@ -3,3 +3,8 @@
 //! them.
 
 #![forbid(unsafe_code)]
+
+/// The code of README, compiled and, where it has a `main`, run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

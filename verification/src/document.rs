@@ -16,9 +16,9 @@ use blocksmith_engines::shuttle::ShuttleBounds;
 const HEAD: &str = "\
 # What is checked
 
-Written by `blocksmith check --document VERIFICATION.md` from the catalogue that the command and the tests
-read; a test compares them. It lists claims, not results: `blocksmith check --id ID` runs a check and prints
-its verdict with its bounds, `--counterexamples` what refutes a twin.
+`cargo verify document VERIFICATION.md` writes this file from the catalogue that the command and the tests
+read; a test compares them. The file lists claims, not results: `cargo verify check --id ID --verbose` runs a
+check and prints its verdict with its bounds, and `--counterexamples` prints what refutes a twin.
 
 | engine | looks at | does not see |
 |---|---|---|
@@ -194,7 +194,7 @@ fn bounds(text: &mut String) {
 fn programs(text: &mut String) {
     text.push_str(
         "\n## Client programs of linearizability\n\nAll programs of these sizes, each thread's drop of its end \
-         apart; `check --depth deep --protocol linearizability` runs the deep ones.\n\n\
+         apart; `cargo verify check --depth deep --protocol linearizability` runs the deep ones.\n\n\
          | check | capacities, policies | clients | programs | deep: clients | programs |\n\
          |---|---|---|---|---|---|\n",
     );
@@ -222,7 +222,7 @@ mod tests {
         // The file beside the README, word for word.
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../VERIFICATION.md");
         let file = std::fs::read_to_string(path).expect("VERIFICATION.md is there");
-        let hint = "write it anew: cargo run --release -- check --document VERIFICATION.md";
+        let hint = "write it anew: cargo verify document VERIFICATION.md";
         assert!(file == text(&catalogue()), "{hint}");
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, ensure};
 use blocksmith_consensus::ChainConfig;
+use blocksmith_terminal::note;
 
 use blocksmith_conformance::config::ConfigText;
 
@@ -51,7 +52,7 @@ pub(crate) fn read_config(path: &Path) -> anyhow::Result<ConfigText> {
     };
     let text = read().with_context(|| path.display().to_string())?;
     for key in &text.unknown {
-        eprintln!("warning: {}: unknown key {key}", path.display());
+        note(format_args!("warning: {}: unknown key {key}", path.display()));
     }
     Ok(text)
 }

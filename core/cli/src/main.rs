@@ -8,8 +8,8 @@ mod vectors;
 
 use std::process::ExitCode;
 
-use blocksmith_terminal::{Color, Failure, Output, Page, end, log_to_stderr};
-use clap::{CommandFactory, Parser, Subcommand};
+use blocksmith_terminal::{Color, Failure, Output, end, log_to_stderr};
+use clap::{Parser, Subcommand};
 
 /// A concurrency core for Ethereum consensus clients, model-checked in the code that runs.
 ///
@@ -46,8 +46,9 @@ enum Command {
     Root(state::Show),
     /// Print a file of SSZ in the form of the beacon API.
     Decode(state::Show),
+    #[cfg(feature = "pages")]
     #[command(flatten)]
-    Page(Page),
+    Page(blocksmith_terminal::Page),
 }
 
 impl Command {
@@ -64,17 +65,18 @@ impl Command {
 
 fn run(arguments: Arguments) -> Result<u8, Failure> {
     let on_stdout = arguments.command.as_ref().is_some_and(Command::reports_on_stdout);
-    let mut out = Output::new(arguments.color, on_stdout);
+    let out = Output::new(arguments.color, on_stdout);
     match arguments.command {
-        None => replay::run(&replay::Arguments::embedded(), &mut out),
-        Some(Command::Replay(arguments)) => replay::run(&arguments, &mut out),
-        Some(Command::Vectors(arguments)) => vectors::run(&arguments, &mut out),
-        Some(Command::Seeds(arguments)) => vectors::seeds(&arguments, &mut out),
-        Some(Command::Slots(arguments)) => state::slots(&arguments, &mut out),
-        Some(Command::Transition(arguments)) => state::transition(&arguments, &mut out),
-        Some(Command::Root(arguments)) => state::root(&arguments, &mut out),
-        Some(Command::Decode(arguments)) => state::decode(&arguments, &mut out),
-        Some(Command::Page(page)) => page.print(Arguments::command()),
+        None => replay::run(&replay::Arguments::embedded(), out),
+        Some(Command::Replay(arguments)) => replay::run(&arguments, out),
+        Some(Command::Vectors(arguments)) => vectors::run(&arguments, out),
+        Some(Command::Seeds(arguments)) => vectors::seeds(&arguments, out),
+        Some(Command::Slots(arguments)) => state::slots(&arguments, out),
+        Some(Command::Transition(arguments)) => state::transition(&arguments, out),
+        Some(Command::Root(arguments)) => state::root(&arguments, out),
+        Some(Command::Decode(arguments)) => state::decode(&arguments, out),
+        #[cfg(feature = "pages")]
+        Some(Command::Page(page)) => page.print(<Arguments as clap::CommandFactory>::command()),
     }
 }
 

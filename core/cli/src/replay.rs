@@ -1,7 +1,7 @@
 //! `blocksmith replay`.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use signal_hook::iterator::Signals;
 
-use blocksmith::blocksmith::Anchor;
+use blocksmith::Anchor;
 use blocksmith_conformance::replay::{
     Inject, Monitor, Options, Outcome, Pace, ReplayError, Soak, Span, Stage, replay, soak,
 };
@@ -20,7 +20,7 @@ use blocksmith_node::metrics::Metrics;
 use blocksmith_node::recording::{Embedded, Files, Folder, PresetName, Recording};
 
 use blocksmith_terminal::{
-    EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_OK, Failure, Output, Report, SIGNALS,
+    EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_OK, Failure, Output, Report, SIGNALS, note,
 };
 
 /// The recorded chain that is part of the program.
@@ -66,13 +66,21 @@ pub(crate) struct Arguments {
     /// second.
     #[arg(long)]
     monitor: bool,
-    /// Serve the same figures as Prometheus text at http://ADDR/metrics while replaying. Only on
+    /// While replaying, serve the same figures: drawn live on a page at http://ADDR/, as Prometheus
+    /// text at http://ADDR/metrics. ADDR is a host and a port, as in localhost:9100; only on
     /// loopback; port 0 takes a free one. The address is printed on stderr.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     metrics: Option<SocketAddr>,
     /// Write every event's answer as JSON to this file; with --for, those of the last round.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// Finds the address of a host and a port, on loopback if the host has one there.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found: Vec<_> = text.to_socket_addrs().map_err(|error| error.to_string())?.collect();
+    let local = found.iter().find(|address| address.ip().is_loopback());
+    local.or(found.first()).copied().ok_or_else(|| "the host has no address".to_owned())
 }
 
 impl Arguments {
@@ -97,7 +105,7 @@ impl Arguments {
 }
 
 /// Loads everything, replays, reports. Nothing is written before all input has been checked.
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<u8, Failure> {
+pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
     let files: Box<dyn Files> = match &arguments.dir {
         Some(folder) => Box::new(Folder(folder.clone())),
         None => Box::new(Embedded(CHAIN)),
@@ -125,7 +133,7 @@ fn run_preset<P: Preset>(
     place: &str,
     config: ChainConfig,
     arguments: &Arguments,
-    out: &mut Output,
+    out: Output,
 ) -> Result<u8, Failure> {
     let consensus = Arc::new(Phase0::<P>::new(config));
     let anchor = anchor::<P>(recording, place)?;
@@ -146,7 +154,8 @@ fn run_preset<P: Preset>(
     let metrics = arguments.metrics.map(serve).transpose();
     let metrics = metrics.context("--metrics").map_err(Failure::input)?;
     if let Some(metrics) = &metrics {
-        eprintln!("metrics at http://{}/metrics", metrics.address());
+        let address = metrics.address();
+        note(format_args!("metrics at http://{address}/metrics, drawn at http://{address}/"));
     }
     let signals = Signals::new(SIGNALS).map_err(Failure::fault)?;
     let screen = MultiProgress::new();
@@ -158,7 +167,7 @@ fn run_preset<P: Preset>(
         if std::io::stderr().is_terminal() {
             Monitor::bars(stage.clone(), screen)
         } else {
-            Monitor::lines(stage.clone(), |line| eprintln!("{line}"))
+            Monitor::lines(stage.clone(), |line| note(line))
         }
     });
     let position = bar.clone();
@@ -215,7 +224,7 @@ fn print(
     outcome: Result<Outcome, ReplayError>,
     soak: Option<&Soak>,
     report: Option<Report>,
-    out: &mut Output,
+    out: Output,
 ) -> Result<u8, Failure> {
     if let Some(soak) = soak {
         out.text(soak)?;

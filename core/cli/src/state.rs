@@ -88,7 +88,7 @@ struct SlotRoots {
     roots: BTreeMap<Slot, String>,
 }
 
-pub(crate) fn slots(arguments: &Slots, out: &mut Output) -> Result<u8, Failure> {
+pub(crate) fn slots(arguments: &Slots, out: Output) -> Result<u8, Failure> {
     let config = arguments.chain.config()?;
     let report = Report::maybe("--json", arguments.json.as_deref())?;
     let roots = in_preset!(arguments.chain, slot_roots(arguments, &config))?;
@@ -147,7 +147,7 @@ pub(crate) struct Transition {
     no_bls: bool,
 }
 
-pub(crate) fn transition(arguments: &Transition, out: &mut Output) -> Result<u8, Failure> {
+pub(crate) fn transition(arguments: &Transition, out: Output) -> Result<u8, Failure> {
     let config = arguments.chain.config()?;
     in_preset!(arguments.chain, apply(arguments, &config, out))
 }
@@ -155,7 +155,7 @@ pub(crate) fn transition(arguments: &Transition, out: &mut Output) -> Result<u8,
 fn apply<P: Preset>(
     arguments: &Transition,
     config: &ChainConfig,
-    out: &mut Output,
+    out: Output,
 ) -> Result<u8, Failure> {
     let mut state = read_state::<P>(&arguments.state)?;
     let bytes = read_ssz(&arguments.block).map_err(Failure::input)?;
@@ -231,13 +231,13 @@ pub(crate) struct Show {
 }
 
 /// Prints the value's hash tree root.
-pub(crate) fn root(arguments: &Show, out: &mut Output) -> Result<u8, Failure> {
+pub(crate) fn root(arguments: &Show, out: Output) -> Result<u8, Failure> {
     out.line(read_value(arguments)?.root())?;
     Ok(EXIT_OK)
 }
 
 /// Prints the value in the form of the beacon API.
-pub(crate) fn decode(arguments: &Show, out: &mut Output) -> Result<u8, Failure> {
+pub(crate) fn decode(arguments: &Show, out: Output) -> Result<u8, Failure> {
     out.line(read_value(arguments)?.json())?;
     Ok(EXIT_OK)
 }

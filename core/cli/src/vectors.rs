@@ -35,7 +35,7 @@ impl Arguments {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<u8, Failure> {
+pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
     let configs = match &arguments.config {
         Some(path) => configs(path).map_err(Failure::input)?,
         None => Configs::default(),
@@ -90,7 +90,7 @@ pub(crate) struct SeedArguments {
 }
 
 /// Prints how many seeds there are for each target.
-pub(crate) fn seeds(arguments: &SeedArguments, out: &mut Output) -> Result<u8, Failure> {
+pub(crate) fn seeds(arguments: &SeedArguments, out: Output) -> Result<u8, Failure> {
     let seeds = vectors::seeds(&arguments.dir, &arguments.out).map_err(Failure::input)?;
     for (target, count) in seeds {
         out.line(format_args!("{target:<12} {count:>7}"))?;

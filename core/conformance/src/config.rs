@@ -30,8 +30,8 @@ impl ConfigText {
     ///
     /// # Errors
     /// If the text is no mapping.
-    pub fn parse(text: &str) -> Result<Self, serde_saphyr::Error> {
-        serde_saphyr::from_str(text)
+    pub fn parse(text: &str) -> Result<Self, yaml_serde::Error> {
+        yaml_serde::from_str(text)
     }
 
     /// Replaces the values that the text gives.

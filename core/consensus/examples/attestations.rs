@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use blocksmith::blocksmith::{Anchor, Blocksmith, Config};
+use blocksmith::{Anchor, Blocksmith, Config};
 use blocksmith_consensus::{
     Attestation, AttestationData, Checkpoint, DOMAIN_BEACON_ATTESTER, Minimal, Phase0, Root,
     SharedAttestation, SignatureBytes, Wire, bls, get_beacon_committee,

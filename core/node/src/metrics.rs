@@ -3,11 +3,13 @@
 //! **Contract.** [`Metrics::serve`] binds an address of the loopback interface (another is refused:
 //! the figures tell an attacker how full a node is) and answers `GET /metrics` from a thread of its
 //! own, one connection at a time, until it is dropped. The figures are those of the broker's last
-//! sample: who asks often costs the services nothing.
+//! sample, so asking often costs the services nothing. `GET /` answers with a page that draws them
+//! live: it holds all that it needs, and asks for nothing but `/metrics`.
 //!
 //! | request | answer |
 //! |---|---|
 //! | `GET /metrics`, any query | 200 and the figures; 503 if no services run |
+//! | `GET /`, any query | 200 and the page |
 //! | another path; another method | 404; 405 |
 //! | no HTTP/1 request | 400 |
 //! | more than 8 KiB of head; not complete within 2 s | 431; 408 |
@@ -158,19 +160,36 @@ fn accept(listener: &TcpListener, shared: &Shared, source: &impl Fn() -> Option<
     }
 }
 
+/// The page that draws the figures. Its script is part of it, and it asks nobody else for anything.
+const PAGE: &str = include_str!("metrics/page.html");
+/// The kinds of answers.
+const TEXT: &str = "text/plain; version=0.0.4";
+const HTML: &str = "text/html";
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Page,
+    Figures,
+}
+
 /// Reads a request and answers it.
 fn answer(mut stream: TcpStream, source: &impl Fn() -> Option<Snapshot>) -> io::Result<()> {
     let head = read_head(&mut stream)?;
     let refused = head.is_err();
-    let answer = head.and_then(|head| judge(&head)).and_then(|()| {
-        source().map(|snapshot| exposition(&snapshot)).ok_or("503 Service Unavailable")
+    let answer = head.and_then(|head| judge(&head)).and_then(|asked| match asked {
+        Asked::Page => Ok((HTML, PAGE.to_owned())),
+        Asked::Figures => {
+            let figures = source().map(|snapshot| (TEXT, exposition(&snapshot)));
+            figures.ok_or("503 Service Unavailable")
+        }
     });
-    let (status, body) = match answer {
+    let (status, (kind, body)) = match answer {
         Ok(body) => ("200 OK", body),
-        Err(status) => (status, format!("{status}\n")),
+        Err(status) => (status, (TEXT, format!("{status}\n"))),
     };
     let response = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\n\
          Content-Length: {}\r\nConnection: close\r\n{}\r\n{body}",
         body.len(),
         if status.starts_with("405") { "Allow: GET\r\n" } else { "" },
@@ -239,8 +258,8 @@ fn drop_rest(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Says why a request is refused.
-fn judge(head: &[u8]) -> Result<(), &'static str> {
+/// Returns what a request is for, or why it is refused.
+fn judge(head: &[u8]) -> Result<Asked, &'static str> {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = std::str::from_utf8(line).map_err(|_| "400 Bad Request")?;
     let words: Vec<_> = line.split(' ').collect();
@@ -250,7 +269,8 @@ fn judge(head: &[u8]) -> Result<(), &'static str> {
     }
     let path = target.split_once('?').map_or(target, |(path, _)| path);
     match (method, path) {
-        ("GET", "/metrics") => Ok(()),
+        ("GET", "/metrics") => Ok(Asked::Figures),
+        ("GET", "/") => Ok(Asked::Page),
         ("GET", _) => Err("404 Not Found"),
         _ => Err("405 Method Not Allowed"),
     }
@@ -259,7 +279,7 @@ fn judge(head: &[u8]) -> Result<(), &'static str> {
 /// A family of figures, one for each mailbox.
 type Family = (&'static str, &'static str, &'static str, fn(&Figures) -> f64);
 
-const FAMILIES: [Family; 11] = [
+const FAMILIES: [Family; 9] = [
     ("depth", "gauge", "Items that wait.", |f| f.counters.depth as f64),
     ("capacity", "gauge", "Items that the mailbox holds, reply slots not included.", |f| {
         f.counters.capacity as f64
@@ -270,10 +290,6 @@ const FAMILIES: [Family; 11] = [
     ("refused_total", "counter", "Sends that found no room.", |f| f.counters.refused as f64),
     ("evicted_total", "counter", "Items that made room for newer ones.", |f| {
         f.counters.evicted as f64
-    }),
-    ("in_per_second", "gauge", "Items accepted per second, exponentially weighted.", |f| f.rate_in),
-    ("out_per_second", "gauge", "Items that left per second, exponentially weighted.", |f| {
-        f.rate_out
     }),
     ("oldest_seconds", "gauge", "The oldest item has waited at least so long.", |f| {
         f.oldest.at_least.as_secs_f64()

@@ -3,8 +3,9 @@
 //!
 //! A service is a pure state machine (`machine.rs`: events in, effects out, no clock, no thread)
 //! and a thin shell (`service.rs`: mailbox, thread, effects). The machines are what the models
-//! explore as communicating processes; the shells run under the concurrency checkers over
-//! [`toy::Toy`].
+//! explore as communicating processes; the shells run under the concurrency checkers over a protocol
+//! that is a toy. That protocol and the injection of faults are behind the feature `testing`, which
+//! is off by default.
 #![forbid(unsafe_code)]
 
 pub mod activity;
@@ -20,5 +21,11 @@ pub mod quarantine;
 pub mod rewinder;
 pub mod slashing;
 pub mod supervision;
+#[cfg(any(test, feature = "testing"))]
 pub mod toy;
 pub mod verdict;
+
+pub use blocksmith::{
+    Anchor, Blocksmith, Client, Config, NoticeReceiver, Pending, ServiceCounters, StartError,
+    StateError, StopReport, Submission,
+};

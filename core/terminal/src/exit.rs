@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::note;
+
 /// Exit code: everything is as expected.
 pub const EXIT_OK: u8 = 0;
 /// Exit code: something differs from what was expected.
@@ -58,9 +60,7 @@ impl Failure {
 pub fn end(result: Result<u8, Failure>) -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|failure| {
         if let Some(error) = failure.error {
-            use io::Write as _;
-            // Where stderr cannot be written there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            note(format_args!("error: {error:#}"));
         }
         failure.code
     }))

@@ -13,6 +13,7 @@
 mod exit;
 mod logs;
 mod output;
+#[cfg(feature = "pages")]
 mod page;
 mod report;
 mod signals;
@@ -21,7 +22,8 @@ pub use exit::{
     EXIT_DIFFERS, EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_TRUNCATED, Failure, end,
 };
 pub use logs::{log_if_asked, log_to_stderr};
-pub use output::{Color, Output, painted};
+pub use output::{Color, Output, note};
+#[cfg(feature = "pages")]
 pub use page::Page;
 pub use report::Report;
 pub use signals::{Interrupt, SIGNALS};

@@ -1,31 +1,149 @@
 //! Logs, on stderr.
+//!
+//! A subscriber of tracing's as small as can be: an event is a line, with its level, its target and its
+//! fields. Whoever wants more of tracing brings another subscriber to the libraries; the command alone
+//! uses this one, so that it builds from few crates.
 
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::Color;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
-/// What `RUST_LOG` asks for: `level` or `target=level`, separated by commas.
-fn asked() -> Option<Targets> {
-    std::env::var("RUST_LOG").ok()?.parse().ok()
+use crate::output::{BAD, Color, PLAIN};
+
+/// Which events are logged: a level for all, and others for targets that begin with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Filter {
+    all: LevelFilter,
+    targets: Vec<(String, LevelFilter)>,
+}
+
+impl Filter {
+    /// Reads what `RUST_LOG` holds: `level` or `target=level`, separated by commas. `None` if a part
+    /// is neither.
+    fn parse(text: &str) -> Option<Self> {
+        let mut filter = Self { all: LevelFilter::OFF, targets: Vec::new() };
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            match part.split_once('=') {
+                Some((target, level)) => {
+                    filter.targets.push((target.to_owned(), level.parse().ok()?));
+                }
+                None => filter.all = part.parse().ok()?,
+            }
+        }
+        // The longest name that fits decides.
+        filter.targets.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        Some(filter)
+    }
+
+    fn lets_through(&self, level: Level, target: &str) -> bool {
+        let named = self.targets.iter().find(|(name, _)| target.starts_with(name));
+        level <= named.map_or(self.all, |(_, level)| *level)
+    }
+
+    fn most(&self) -> LevelFilter {
+        let levels = self.targets.iter().map(|(_, level)| *level);
+        levels.chain([self.all]).max().unwrap_or(LevelFilter::OFF)
+    }
+}
+
+/// What `RUST_LOG` asks for, if it is set and understood.
+fn asked() -> Option<Filter> {
+    Filter::parse(&std::env::var("RUST_LOG").ok()?)
 }
 
 /// Sends the process's log to stderr: warnings and errors, or what `RUST_LOG` asks for.
 pub fn log_to_stderr(color: Color) {
-    start(asked().unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN)), color);
+    start(asked().unwrap_or_else(|| Filter { all: LevelFilter::WARN, targets: vec![] }), color);
 }
 
 /// As [`log_to_stderr`], if `RUST_LOG` asks for anything.
 pub fn log_if_asked(color: Color) {
-    if let Some(targets) = asked() {
-        start(targets, color);
+    if let Some(filter) = asked() {
+        start(filter, color);
     }
 }
 
-fn start(targets: Targets, color: Color) {
-    let lines =
-        tracing_subscriber::fmt::layer().with_ansi(color.of_logs()).with_writer(std::io::stderr);
+fn start(filter: Filter, color: Color) {
+    let lines = Lines { filter, color: color.on_stderr(), spans: AtomicU64::new(1) };
     // A second subscriber in one process is refused, and the first one goes on.
-    let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
+    let _ = tracing::subscriber::set_global_default(lines);
+}
+
+struct Lines {
+    filter: Filter,
+    color: bool,
+    /// The number of the next span; spans are not shown.
+    spans: AtomicU64,
+}
+
+/// The text of an event: its message, then its fields.
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // A string takes any text.
+        let _ = match field.name() {
+            "message" => write!(self.0, " {value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && self.filter.lets_through(*metadata.level(), metadata.target())
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.filter.most())
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        // ORDERING: pairs with nothing; each number is given once.
+        Id::from_u64(self.spans.fetch_add(1, Relaxed))
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let (level, target) = (event.metadata().level(), event.metadata().target());
+        let (before, after) = match *level {
+            Level::ERROR if self.color => (BAD, PLAIN),
+            _ => ("", ""),
+        };
+        // Where stderr cannot be written there is nobody left to tell.
+        let _ = writeln!(io::stderr(), "{before}{level:>5}{after} {target}:{}", text.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_that_fits_decides() {
+        // A level for all, one for a crate, one for a module of it; and what is no level.
+        let filter = Filter::parse("warn, blocksmith=info,blocksmith::rewinder=off").unwrap();
+        let through = |level, target| filter.lets_through(level, target);
+        assert!(through(Level::WARN, "other") && !through(Level::INFO, "other"));
+        assert!(through(Level::INFO, "blocksmith::hot_db"));
+        assert!(!through(Level::ERROR, "blocksmith::rewinder::worker"));
+        assert_eq!(filter.most(), LevelFilter::INFO);
+        assert_eq!(Filter::parse("loud"), None);
+        assert_eq!(Filter::parse("").map(|filter| filter.most()), Some(LevelFilter::OFF));
+    }
 }

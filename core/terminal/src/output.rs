@@ -1,17 +1,14 @@
 //! Results for a person, on stdout.
 
 use std::fmt::Display;
-use std::io::{self, Stderr, Stdout, Write};
-
-use anstream::{AutoStream, ColorChoice};
-use anstyle::{AnsiColor, Style};
+use std::io::{self, IsTerminal, Write};
 
 use crate::Failure;
 
-/// When to colour results.
+/// When to colour what is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// On a terminal, unless `NO_COLOR` is set (no-color.org).
     #[default]
     Auto,
     /// Always.
@@ -21,62 +18,68 @@ pub enum Color {
 }
 
 impl Color {
-    fn choice(self) -> ColorChoice {
+    fn on(self, is_terminal: bool) -> bool {
+        let refused = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         match self {
-            Self::Auto => ColorChoice::Auto,
-            Self::Always => ColorChoice::Always,
-            Self::Never => ColorChoice::Never,
-        }
-    }
-
-    /// Returns whether logs, which go to stderr, are to be coloured.
-    #[must_use]
-    pub fn of_logs(self) -> bool {
-        let stderr = AutoStream::choice(&io::stderr());
-        match self {
-            Self::Auto => !matches!(stderr, ColorChoice::Never),
+            Self::Auto => is_terminal && !refused(),
             Self::Always => true,
             Self::Never => false,
         }
     }
+
+    /// Returns whether what goes to stderr is to be coloured.
+    pub(crate) fn on_stderr(self) -> bool {
+        self.on(io::stderr().is_terminal())
+    }
 }
 
-/// As it should be.
-const GOOD: Style = AnsiColor::Green.on_default();
-/// Not as it should be.
-const BAD: Style = AnsiColor::Red.on_default().bold();
+/// Writes a line beside the results, on stderr; where that cannot be written there is nobody left to
+/// tell.
+pub fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// As it should be; not as it should be; the end of either.
+const GOOD: &str = "\u{1b}[32m";
+pub(crate) const BAD: &str = "\u{1b}[1;31m";
+pub(crate) const PLAIN: &str = "\u{1b}[0m";
 
 /// Lines for a person: on stdout, or, where a report goes there, on stderr. Nothing here panics; a
 /// line that cannot be written is a [`Failure`].
-#[derive(Debug)]
-pub struct Output(Stream);
-
-#[derive(Debug)]
-enum Stream {
-    Out(AutoStream<Stdout>),
-    Err(AutoStream<Stderr>),
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    on_stderr: bool,
+    color: bool,
 }
 
 impl Output {
     /// Opens it; `report_on_stdout`: a report takes stdout.
     #[must_use]
     pub fn new(color: Color, report_on_stdout: bool) -> Self {
-        let choice = color.choice();
-        Self(if report_on_stdout {
-            Stream::Err(AutoStream::new(io::stderr(), choice))
-        } else {
-            Stream::Out(AutoStream::new(io::stdout(), choice))
-        })
+        let color =
+            if report_on_stdout { color.on_stderr() } else { color.on(io::stdout().is_terminal()) };
+        Self { on_stderr: report_on_stdout, color }
+    }
+
+    /// Returns the text in the colour of what is as it should be, or of what is not.
+    #[must_use]
+    pub fn painted(&self, good: bool, text: impl Display) -> String {
+        match (self.color, good) {
+            (false, _) => text.to_string(),
+            (true, true) => format!("{GOOD}{text}{PLAIN}"),
+            (true, false) => format!("{BAD}{text}{PLAIN}"),
+        }
     }
 
     /// Writes a line.
     ///
     /// # Errors
     /// If nobody reads on, or the disk is full.
-    pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
-        let (result, name) = match &mut self.0 {
-            Stream::Out(stream) => (writeln!(stream, "{text}"), "stdout"),
-            Stream::Err(stream) => (writeln!(stream, "{text}"), "stderr"),
+    pub fn line(&self, text: impl Display) -> Result<(), Failure> {
+        let (result, name) = if self.on_stderr {
+            (writeln!(io::stderr(), "{text}"), "stderr")
+        } else {
+            (writeln!(io::stdout(), "{text}"), "stdout")
         };
         result.map_err(|error| Failure::writing(name, error))
     }
@@ -85,14 +88,7 @@ impl Output {
     ///
     /// # Errors
     /// As [`Output::line`].
-    pub fn text(&mut self, text: impl Display) -> Result<(), Failure> {
+    pub fn text(&self, text: impl Display) -> Result<(), Failure> {
         text.to_string().lines().try_for_each(|line| self.line(line))
     }
-}
-
-/// Returns the text in the colour of what is as it should be, or is not.
-#[must_use]
-pub fn painted(good: bool, text: impl Display) -> String {
-    let style = if good { GOOD } else { BAD };
-    format!("{style}{text}{style:#}")
 }

@@ -15,7 +15,7 @@ pub enum Page {
         /// Which shell.
         shell: Shell,
     },
-    /// Print the manual page, in roff: `blocksmith man | man -l -`.
+    /// Print the manual page, in roff, as `man -l -` reads it.
     Man,
 }
 

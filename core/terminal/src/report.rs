@@ -12,8 +12,8 @@ use crate::Failure;
 ///
 /// **Contract.** The file named is written itself, be it a device, a pipe or what a link leads to;
 /// `-` is stdout. A new file has the mode that the umask says. Whether it can be written is found
-/// out before the work, without a trace of it: until the report is complete in memory nothing is
-/// created, truncated or written, so an interrupted command leaves no half of it and no other file.
+/// out before the work, and nothing is left of that; until the report is complete in memory the file is
+/// neither made, truncated nor written, so an interrupted command leaves no half of it.
 #[derive(Debug)]
 pub struct Report {
     /// The option that names it, for errors.
@@ -63,18 +63,24 @@ impl Report {
             // To open a pipe would wait for its reader.
             Ok(there) if !there.is_file() => Ok(()),
             Ok(_) => OpenOptions::new().write(true).open(&self.target).map(drop),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // What a link that leads nowhere yet points to is made in the end.
-                let target = self.target.read_link().unwrap_or_else(|_| self.target.clone());
-                let target = self.target.parent().unwrap_or(Path::new("")).join(target);
-                match target.parent() {
-                    Some(folder) if folder != Path::new("") => tempfile::tempfile_in(folder),
-                    _ => tempfile::tempfile_in("."),
-                }
-                .map(drop)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.probe_folder(),
             Err(error) => Err(error),
         }
+    }
+
+    /// Looks whether a file can be made where there is none.
+    fn probe_folder(&self) -> io::Result<()> {
+        // What a link that leads nowhere yet points to is made in the end.
+        let target = self.target.read_link().unwrap_or_else(|_| self.target.clone());
+        let target = self.target.parent().unwrap_or(Path::new("")).join(target);
+        let folder = match target.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        // A folder tells only by being written to.
+        let probe = folder.join(format!(".blocksmith-{}", std::process::id()));
+        File::create_new(&probe)?;
+        std::fs::remove_file(probe)
     }
 
     /// Writes the report and a line's end.

@@ -1,6 +1,7 @@
 //! Tests of the whole: official vectors, the recorded chain, malformed input, what depends on what,
 //! and what a reader would tire of checking.
 
+mod archive;
 mod dependencies;
 mod malformed;
 mod recorded_chain;

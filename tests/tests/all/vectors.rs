@@ -3,8 +3,9 @@
 //! Each test unpacks its group into a temporary folder and runs it with the library behind
 //! `blocksmith vectors`. The numbers are those of the archives: a case that is lost is a failure.
 
-use blocksmith_conformance::vectors::{CaseResult, Report, run, unpack};
+use blocksmith_conformance::vectors::{CaseResult, Report, run};
 
+use crate::archive::unpack;
 use crate::here;
 
 /// Runs the cases below `prefix`; wants `expected` of them, none failed.

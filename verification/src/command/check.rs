@@ -99,11 +99,11 @@ impl Results {
 pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     let reports = [&arguments.json, &arguments.junit, &arguments.record];
     let on_stdout = reports.iter().any(|file| Report::goes_to_stdout(file.as_deref()));
-    let mut out = Output::new(color, on_stdout);
+    let out = Output::new(color, on_stdout);
     if arguments.mutants {
         let shard = arguments.selection.shard();
         let json = arguments.json.as_deref();
-        return mutants::sweep(workers(arguments.jobs), shard, json, &mut out);
+        return mutants::sweep(workers(arguments.jobs), shard, json, out);
     }
     let checks = arguments.selection.checks()?;
     if arguments.list {
@@ -114,14 +114,14 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
         return Ok(EXIT_OK);
     }
     let reports = Reports::open(arguments)?;
-    run_all(checks, arguments, reports, &mut out)
+    run_all(checks, arguments, reports, out)
 }
 
 fn run_all(
     checks: Vec<Check>,
     arguments: &Arguments,
     reports: Reports,
-    out: &mut Output,
+    out: Output,
 ) -> Result<u8, Failure> {
     let detail = Detail { verbose: arguments.verbose, counterexamples: arguments.counterexamples };
     let checks = Arc::new(checks);

@@ -13,12 +13,11 @@ mod progress;
 mod report;
 mod select;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use blocksmith_models::catalogue as models;
-use blocksmith_terminal::{Color, EXIT_OK, Failure, Output, Page, Report, end, log_if_asked};
+use blocksmith_terminal::{Color, EXIT_OK, Failure, Output, Page, Report, end, log_if_asked, note};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::catalogue::catalogue;
@@ -79,7 +78,7 @@ fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
     match command {
         Command::Check(arguments) => check::run(&arguments, color),
         Command::Mutants(arguments) => mutants::run(&arguments, color),
-        Command::Explore(arguments) => explore(&arguments, &mut Output::new(color, false)),
+        Command::Explore(arguments) => explore(&arguments, Output::new(color, false)),
         Command::Document { file } => {
             Report::open("document", &file)?.finish(document::text(&catalogue()).trim_end())?;
             Ok(EXIT_OK)
@@ -88,15 +87,14 @@ fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
     }
 }
 
-fn explore(arguments: &ExploreArguments, out: &mut Output) -> Result<u8, Failure> {
+fn explore(arguments: &ExploreArguments, out: Output) -> Result<u8, Failure> {
     let Some(model) = &arguments.model else {
         models::explorable().iter().try_for_each(|name| out.line(name))?;
         return Ok(EXIT_OK);
     };
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], arguments.port));
     models::check_explorable(model, address).map_err(Failure::input)?;
-    // Where stderr is closed, the address is known all the same: the caller gave the port.
-    let _ = writeln!(std::io::stderr(), "http://{address}/ shows {model}; interrupt to end");
+    note(format_args!("http://{address}/ shows {model}; interrupt to end"));
     models::explore(model, address).map_err(Failure::input)?;
     Ok(EXIT_OK)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use blocksmith_terminal::{
-    Color, EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_OK, Failure, Output, Report, painted,
+    Color, EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_OK, Failure, Output, Report,
 };
 
 use super::pool::{self, End, News};
@@ -28,8 +28,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     let json = arguments.json.as_deref();
-    let mut out = Output::new(color, Report::goes_to_stdout(json));
-    sweep(workers(arguments.jobs), arguments.shard, json, &mut out)
+    let out = Output::new(color, Report::goes_to_stdout(json));
+    sweep(workers(arguments.jobs), arguments.shard, json, out)
 }
 
 /// Weakens every ordering, or those of a part, and prints what became of each.
@@ -37,7 +37,7 @@ pub(super) fn sweep(
     workers: usize,
     shard: Option<Shard>,
     json: Option<&Path>,
-    out: &mut Output,
+    out: Output,
 ) -> Result<u8, Failure> {
     let report = Report::maybe("--json", json)?;
     let Sweep { mut jobs, unvisited } = Sweep::record();
@@ -91,18 +91,18 @@ pub(super) fn sweep(
     })
 }
 
-fn print(out: &mut Output, site: &SiteResult) -> Result<(), Failure> {
+fn print(out: Output, site: &SiteResult) -> Result<(), Failure> {
     let place = format!("{}:{}:{}", site.file, site.line, site.column);
     let change = format!("{} {} -> {}", site.operation, site.ordering, site.weakened_to);
     out.line(format_args!("{place:<44} {change:<46} {:>6.1}", site.seconds))?;
     match (&site.killed_by, &site.truncated, &site.reason) {
         (Some(scenario), ..) => out.line(format_args!("    killed by {scenario}")),
         (None, Some(limit), _) => {
-            out.line(format_args!("    {}", painted(false, format_args!("TRUNCATED: {limit}"))))
+            out.line(format_args!("    {}", out.painted(false, format_args!("TRUNCATED: {limit}"))))
         }
         (None, None, Some(reason)) => out.line(format_args!("    survived: {reason}")),
         (None, None, None) => {
-            out.line(format_args!("    {}", painted(false, "survived WITHOUT A REASON")))
+            out.line(format_args!("    {}", out.painted(false, "survived WITHOUT A REASON")))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use blocksmith_engines::verdict::{Engine, Outcome, Verdict};
-use blocksmith_terminal::{EXIT_DIFFERS, EXIT_OK, EXIT_TRUNCATED, Failure, Output, painted};
+use blocksmith_terminal::{EXIT_DIFFERS, EXIT_OK, EXIT_TRUNCATED, Failure, Output};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
 use serde::Serialize;
 
@@ -83,7 +83,7 @@ pub(super) fn head() -> String {
 
 /// Prints a check's line, and more where that is asked for or something is not as expected.
 pub(super) fn print(
-    out: &mut Output,
+    out: Output,
     check: &Check,
     verdict: &Verdict,
     seconds: f64,
@@ -97,7 +97,7 @@ pub(super) fn print(
         (Some(_), Outcome::Truncated { .. }) => "TRUNCATED",
         (Some(_), _) => "DIFFERS",
     };
-    let word = painted(difference.is_none(), format_args!("{word:<WORD$}"));
+    let word = out.painted(difference.is_none(), format_args!("{word:<WORD$}"));
     let looked_at = match (verdict.states, verdict.executions) {
         (Some(states), _) => format!("{states} states"),
         (None, Some(runs)) => format!("{runs} runs"),

@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use blocksmith::blocksmith::{Anchor, Blocksmith, Client, Config, StopReport};
 use blocksmith::supervision::{Fault, Gate, Injection, Intensity, ServiceName, When};
 use blocksmith::toy::{Toy, ToyBlock, ToyState};
+use blocksmith::{Anchor, Blocksmith, Client, Config, StopReport};
 use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::{Atomic, Primitives};

@@ -12,14 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blocksmith::activity::{Activity, Busy};
-use blocksmith::blocksmith::{
-    Anchor, Blocksmith, Client, Config, NoticeReceiver, StopReport, Submission,
-};
 use blocksmith::consensus::Checkpoint;
 use blocksmith::rewinder::Lane;
 use blocksmith::supervision::{Fault, Gate, Injection, ServiceName, When};
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyRoot, ToyState};
 use blocksmith::verdict::Verdict;
+use blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver, StopReport, Submission};
 use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::{Atomic, Primitives};

@@ -328,7 +328,7 @@ fn metrics_are_served_on_loopback_while_the_services_run() {
     // The chain goes round until the signal; the address is told on stderr, and asked in the
     // middle.
     let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
-        .args(["replay", "--pace", "flood", "--for", "1h", "--metrics", "127.0.0.1:0"])
+        .args(["replay", "--pace", "flood", "--for", "1h", "--metrics", "localhost:0"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

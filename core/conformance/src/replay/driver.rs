@@ -9,9 +9,9 @@ use std::time::Duration;
 use signal_hook::iterator::{Handle, Signals};
 use thiserror::Error;
 
-use blocksmith::blocksmith::{Anchor, Blocksmith, Config, StartError, StateError, StopReport};
 use blocksmith::consensus::Consensus;
 use blocksmith::supervision::{Injection, Intensity};
+use blocksmith::{Anchor, Blocksmith, Config, StartError, StateError, StopReport};
 use blocksmith_consensus::Root;
 use blocksmith_node::recording::Recording;
 use blocksmith_sync::Std;

@@ -1,7 +1,8 @@
 //! The mailboxes live in the terminal.
 //!
-//! On a terminal: a line for the load, and a bar for each queue with its depth, high-water mark,
-//! rates, the age of its oldest item, refused and evicted items; redrawn five times a second.
+//! On a terminal: a line for the load, and a bar for each queue with its depth, rates, the age of its
+//! oldest item, refused and evicted items, and the largest depth so far; redrawn five times a second.
+//! 80 columns hold a line as far as the age, or what is lost; a wider terminal shows the rest.
 //! Elsewhere: a line each second with what is not empty. Both on stderr, so that results stay alone
 //! on stdout; one more is drawn at the end. Nothing of the terminal's state is changed, so nothing
 //! has to be restored: when the monitor is dropped, also after a signal, the bars are gone and the
@@ -93,11 +94,11 @@ struct Bars {
 impl Bars {
     fn draw(&mut self, snapshot: &Snapshot) {
         let Self { screen, level, queues } = self;
-        let level = level.get_or_insert_with(|| bar(screen, 1, "{msg}"));
+        let level = level.get_or_insert_with(|| bar(screen, 1, "{wide_msg}"));
         level.set_message(load(snapshot));
         for figures in &snapshot.mailboxes {
             let queue = queues.entry(figures.name.clone()).or_insert_with(|| {
-                let template = "  {prefix:<22} {bar:20} {pos:>5}/{len:<6} {msg}";
+                let template = "{prefix:<20.20} {bar:8} {pos:>5}/{len:<5} {wide_msg}";
                 let bar = bar(screen, figures.counters.capacity, template);
                 bar.set_prefix(figures.name.clone());
                 bar
@@ -139,22 +140,28 @@ fn load(snapshot: &Snapshot) -> String {
     text
 }
 
-/// What stands behind the bar of a queue.
+/// What stands behind the bar of a queue, the more important first: a terminal cuts off the end.
 fn details(figures: &Figures) -> String {
     let counters = &figures.counters;
-    let mut text = format!(
-        "high {:>5}  in {:>7.1}/s  out {:>7.1}/s  oldest {:>5.1} s",
-        counters.high_water,
-        figures.rate_in,
-        figures.rate_out,
-        figures.oldest.at_least.as_secs_f64()
-    );
+    let (into, out) = (short(figures.rate_in), short(figures.rate_out));
+    let oldest = figures.oldest.at_least.as_secs_f64();
+    let mut text = format!("in {into:>4}/s out {out:>4}/s old {oldest:>4.1} s");
     for (word, count) in [("refused", counters.refused), ("evicted", counters.evicted)] {
         if count > 0 {
-            let _ = write!(text, "  {word} {count}");
+            let _ = write!(text, " {word} {count}");
         }
     }
+    let _ = write!(text, " high {}", counters.high_water);
     text
+}
+
+/// A rate in four characters.
+fn short(rate: f64) -> String {
+    match rate {
+        rate if rate >= 9_999.5 => format!("{:.0}k", rate / 1e3),
+        rate if rate >= 99.95 => format!("{rate:.0}"),
+        rate => format!("{rate:.1}"),
+    }
 }
 
 /// The figures in one line; queues that nothing has passed are left out.
@@ -196,8 +203,8 @@ mod tests {
         // A full queue: the level asks for everything.
         let line = line(&broker().snapshot());
         assert!(line.starts_with("load critical (100.0 %), asks: drop_peers, drop_sync"), "{line}");
-        assert!(line.contains("; hot_db 3/3 high 3 in 0.0/s"), "{line}");
-        assert!(line.ends_with("refused 1"), "{line}");
+        assert!(line.contains("; hot_db 3/3 in 0.0/s out 0.0/s old "), "{line}");
+        assert!(line.ends_with("refused 1 high 3"), "{line}");
     }
 
     /// What is written to a terminal; `#` stands for a line that is cleared.
@@ -217,7 +224,7 @@ mod tests {
 
     impl TermLike for Written {
         fn width(&self) -> u16 {
-            140
+            80
         }
         fn move_cursor_up(&self, _: usize) -> io::Result<()> {
             Ok(())
@@ -256,6 +263,8 @@ mod tests {
         let shown = terminal.text();
         assert!(shown.contains("load critical") && shown.contains("hot_db"), "{shown}");
         assert!(shown.contains("███") && shown.contains("3/3"), "{shown}");
+        // The terminal has 80 columns; what counts most is there, and nothing is longer.
+        assert!(shown.contains(" s refused 1"), "{shown}");
         drop(bars);
         let text = terminal.text();
         assert_eq!(text.rsplit('#').next().map(str::trim), Some(""), "{text}");

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use blocksmith::blocksmith::{Client, NoticeReceiver, StopReport, Submission};
 use blocksmith::clearance::ChainView;
 use blocksmith::consensus::{Checkpoint, Consensus, Invalid};
 use blocksmith::notice::Notice;
 use blocksmith::rewinder::Lane;
 use blocksmith::verdict::{DropReason, Verdict};
+use blocksmith::{Client, NoticeReceiver, StopReport, Submission};
 use blocksmith_consensus::Root;
 use blocksmith_node::recording::{Arrival, Event, RecordedCheckpoint, RecordedView, Recording};
 use blocksmith_sync::Std;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use signal_hook::iterator::Signals;
 use thiserror::Error;
 
-use blocksmith::blocksmith::Anchor;
+use blocksmith::Anchor;
 use blocksmith::consensus::Consensus;
 use blocksmith_consensus::Root;
 use blocksmith_node::recording::Recording;

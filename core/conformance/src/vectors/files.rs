@@ -105,7 +105,7 @@ impl Files {
         let failed = |error: &dyn Display| NotPassed::Failed(format!("{name}: {error}"));
         let text = String::from_utf8(bytes).map_err(|error| failed(&error))?;
         // `null` and an empty mapping both stand for nothing said.
-        serde_saphyr::from_str(&text).map(Some).map_err(|error| failed(&error))
+        yaml_serde::from_str(&text).map(Some).map_err(|error| failed(&error))
     }
 
     /// As [`Self::yaml`], of a file that has to be there.

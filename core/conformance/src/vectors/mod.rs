@@ -25,7 +25,6 @@
 //! **Bounds.** Files are read up to a stated size; a snappy block's claimed length is compared with
 //! what its input can expand to before anything is allocated.
 
-mod archive;
 mod bls;
 mod files;
 mod fork_choice;
@@ -45,7 +44,6 @@ use blocksmith_consensus::{ChainConfig, Mainnet, Minimal, Preset};
 use serde::Serialize;
 use thiserror::Error;
 
-pub use archive::{UnpackError, unpack};
 pub use files::decompress;
 pub use seeds::{Seeds, seeds};
 

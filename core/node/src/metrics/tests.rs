@@ -11,7 +11,7 @@ use blocksmith_sync::Broker;
 use blocksmith_sync::broker::{Limits, Weight};
 use blocksmith_sync::mailbox::OnFull;
 
-use super::{MAX_REQUEST, Metrics, MetricsError, judge};
+use super::{MAX_REQUEST, Metrics, MetricsError, exposition, judge};
 
 fn local() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -89,7 +89,7 @@ fn what_is_no_request_for_metrics_is_refused_by_its_status() {
     let mut large = b"GET /metrics HTTP/1.1\r\nCookie: ".to_vec();
     large.resize(MAX_REQUEST * 3, b'x');
     for (request, status) in [
-        (&b"GET / HTTP/1.1\r\n\r\n"[..], "404"),
+        (&b"GET /other HTTP/1.1\r\n\r\n"[..], "404"),
         (b"POST /metrics HTTP/1.1\r\n\r\n", "405"),
         (b"\r\n\r\n", "400"),
         (b"GET /metrics\r\n\r\n", "400"),
@@ -108,11 +108,45 @@ fn what_is_no_request_for_metrics_is_refused_by_its_status() {
 
 #[test]
 fn any_bytes_are_judged_without_a_panic() {
-    // Whatever comes before the end of the head; only `GET /metrics HTTP/1.` passes.
+    // Whatever comes before the end of the head; only `GET /metrics` and `GET /` pass.
     fn property(bytes: Vec<u8>) -> bool {
-        judge(&bytes).is_err() || bytes.starts_with(b"GET /metrics")
+        judge(&bytes).is_err() || bytes.starts_with(b"GET /")
     }
     QuickCheck::new().tests(1_000).quickcheck(property as fn(Vec<u8>) -> bool);
+}
+
+#[test]
+fn the_page_needs_nothing_but_the_figures() {
+    // HTML with its script inside; every address in it is the one of the figures.
+    let metrics = serve();
+    let answer = ask(metrics.address(), b"GET / HTTP/1.1\r\nHost: here\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("Content-Type: text/html; charset=utf-8"), "{head}");
+    assert!(body.starts_with("<!doctype html>") && body.trim_end().ends_with("</html>"));
+    assert_eq!(body.matches("fetch(\"/metrics\"").count(), 1);
+    for word in ["http:", "https:", "src=", "href=", "@import", "url("] {
+        assert!(!body.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn the_page_and_the_dashboard_ask_for_figures_that_there_are() {
+    // Every name that they use is one of a family, and every family of a mailbox is in the dashboard.
+    let figures = exposition(&broker().snapshot());
+    let dashboard = include_str!("../../grafana.json");
+    let names = |text: &str, before: &str| -> Vec<String> {
+        let rest = text.split(before).skip(1);
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        rest.map(|rest| rest.chars().take_while(|c| is_name(*c)).collect()).collect()
+    };
+    let has = |name: &str| figures.contains(&format!("# TYPE blocksmith_{name} "));
+    let asked = names(dashboard, "blocksmith_");
+    assert!(asked.len() > 5 && asked.iter().all(|name| has(name)), "{asked:?}");
+    let shown = names(include_str!("page.html"), "figures.");
+    for name in shown.iter().filter(|name| name.ends_with("_total") || *name == "oldest_seconds") {
+        assert!(has(&format!("mailbox_{name}")), "{name}");
+    }
 }
 
 #[test]

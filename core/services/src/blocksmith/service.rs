@@ -179,7 +179,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         consensus: Arc<C>,
         anchor: Anchor<C>,
     ) -> Result<(Self, NoticeReceiver<P, C>), StartError> {
-        Self::start_with_faults(config, consensus, anchor, Vec::new())
+        Self::start_injected(config, consensus, anchor, Vec::new())
     }
 
     /// As [`Blocksmith::start`], with faults: for tests and demonstrations.
@@ -189,7 +189,17 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
     ///
     /// # Panics
     /// As [`Blocksmith::start`].
+    #[cfg(any(test, feature = "testing"))]
     pub fn start_with_faults(
+        config: Config,
+        consensus: Arc<C>,
+        anchor: Anchor<C>,
+        faults: Vec<Injection<P>>,
+    ) -> Result<(Self, NoticeReceiver<P, C>), StartError> {
+        Self::start_injected(config, consensus, anchor, faults)
+    }
+
+    fn start_injected(
         config: Config,
         consensus: Arc<C>,
         anchor: Anchor<C>,

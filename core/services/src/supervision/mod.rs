@@ -55,18 +55,25 @@
 //!
 //! **Blocking.** Reporting a panic and sending the stop never block.
 //!
-//! Faults can be injected: [`Injection`], for tests and demonstrations. Without one a service pays
-//! a look at an `Option` per message.
+//! Faults can be injected with the feature `testing` (`Injection`). Without one a service pays a look
+//! at an `Option` per message.
 //!
 //! The notion of restart intensity is that of Erlang/OTP's `supervisor`.
 
+#[cfg_attr(
+    not(any(test, feature = "testing")),
+    allow(dead_code, unreachable_pub, reason = "what injects faults is behind the feature")
+)]
 mod inject;
 mod machine;
 mod service;
 #[cfg(test)]
 mod tests;
 
+#[cfg(not(any(test, feature = "testing")))]
+pub(crate) use inject::Injection;
 pub(crate) use inject::Probes;
+#[cfg(any(test, feature = "testing"))]
 pub use inject::{Fault, Gate, Injection, When};
 pub use machine::{Cause, Effect, Event, Intensity, ServiceName, Supervision};
 pub(crate) use service::{EndGuard, Guard, Loss, Supervisor, contain};

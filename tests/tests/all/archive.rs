@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// Why an archive was not unpacked to its end. What was written before stays in the target folder.
 #[derive(Debug, Error)]
-pub enum UnpackError {
+pub(crate) enum UnpackError {
     /// Reading or writing failed, or the archive is damaged.
     #[error("{path}: {source}")]
     Io {
@@ -43,7 +43,11 @@ pub enum UnpackError {
 ///
 /// # Errors
 /// If the archive is damaged, leads out of the folder, exceeds the bounds, or writing fails.
-pub fn unpack(archive: &Path, prefixes: &[&str], target: &Path) -> Result<usize, UnpackError> {
+pub(crate) fn unpack(
+    archive: &Path,
+    prefixes: &[&str],
+    target: &Path,
+) -> Result<usize, UnpackError> {
     let io = |source| UnpackError::Io { path: archive.to_owned(), source };
     let file = File::open(archive).map_err(io)?;
     let mut tar = tar::Archive::new(XzDecoder::new(file).take(MAX_BYTES));

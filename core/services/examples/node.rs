@@ -1,0 +1,94 @@
+//! A node around the services: it starts them, feeds them what the network would bring, awaits
+//! verdicts from tokio, follows the head, serves metrics, and stops in order.
+//!
+//! `cargo run --release -p blocksmith --example node`
+
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use blocksmith::notice::Notice;
+use blocksmith::verdict::Verdict;
+use blocksmith::{Anchor, Blocksmith, Config, NoticeReceiver};
+use blocksmith_consensus::{BeaconState, ChainConfig, Minimal, Phase0};
+use blocksmith_node::metrics::Metrics;
+use blocksmith_node::recording::{Arrival, Folder, Recording};
+use blocksmith_sync::Std;
+
+type Protocol = Phase0<Minimal>;
+
+/// The peer that an item came from: quotas count by it.
+const PEER: u64 = 7;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // A recorded chain stands for the network and the clock.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/chain");
+    let recording = Recording::load(&Folder(folder))?;
+
+    // Start: the anchor is a state that the node trusts, here the genesis.
+    let state = BeaconState::<Minimal>::from_ssz_bytes(&recording.genesis)?;
+    let anchor = Anchor { root: recording.genesis_block_root, slot: 0, state };
+    let protocol = Arc::new(Protocol::new(ChainConfig::minimal()));
+    let (node, notices) = Blocksmith::<Std, _>::start(Config::default(), protocol, anchor)?;
+    let client = node.client().clone();
+
+    // The figures of every queue, for Prometheus. Port 0: the system chooses one.
+    let broker = client.broker().clone();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let metrics = Metrics::serve(address, move || Some(broker.snapshot()))?;
+    println!("metrics at http://{}/metrics", metrics.address());
+
+    let heads = thread::spawn(move || follow_the_head(&notices));
+
+    // Feed: each submission is a future, and gets its verdict exactly once. What waits for a parent
+    // or for a later slot gets it then, so nobody awaits one item before handing in the next.
+    let mut tasks = Vec::new();
+    for event in &recording.events {
+        let submission = match &event.arrival {
+            Arrival::Tick { slot, into_slot } => {
+                client.tick(*slot, *into_slot);
+                continue;
+            }
+            Arrival::Block(bytes) => client.submit_block_bytes(bytes, PEER),
+            Arrival::Attestation(bytes) => client.submit_attestation_bytes(bytes, PEER),
+        };
+        // Bytes that do not decode are refused at once.
+        if let Ok(submission) = submission {
+            tasks.push(tokio::spawn(submission));
+        }
+        // Here the network is as fast as the services.
+        client.rest();
+    }
+    let view = client.view().ok_or("the services have stopped")?;
+
+    // Stop: what waits still is answered, and every thread is joined.
+    drop(client);
+    let report = node.stop();
+    let mut valid = 0;
+    for task in &mut tasks {
+        valid += usize::from(matches!(task.await?, Verdict::Accept { .. }));
+    }
+    let heads = heads.join().map_err(|_| "the reader of notices panicked")?;
+    println!("{valid} of {} items are valid; the head changed {heads} times", tasks.len());
+    println!("head {}, finalized epoch {}", view.head, view.finalized.epoch);
+    println!("{} threads joined", report.joined);
+    assert_eq!(view.head, recording.final_head, "not the oracle's head");
+    Ok(())
+}
+
+/// Prints each change of the head until the services have stopped; returns how many there were.
+fn follow_the_head(notices: &NoticeReceiver<Std, Protocol>) -> usize {
+    let mut changes = 0;
+    while let Ok(notice) = notices.recv() {
+        if let Notice::HeadChanged { new, reorg_depth, .. } = notice {
+            changes += 1;
+            if reorg_depth > 0 {
+                println!("head {new}, a re-org of {reorg_depth} blocks");
+            }
+        }
+    }
+    changes
+}
