@@ -90,8 +90,8 @@ const SOURCES: [(&str, &str); 17] = [
 /// Preemptions with which sites are recorded, and, at most, those with which they are weakened.
 const RECORDING: usize = 1;
 const WEAKENED: usize = 2;
-/// Time for one scenario over one weakening, in seconds.
-const PATIENCE: u64 = 30;
+/// Time for one scenario over one weakening, in seconds: several times what the longest takes here.
+const PATIENCE: u64 = 120;
 
 /// An ordering in the source that no scenario visits: file and line.
 pub type Unvisited = (&'static str, u32);
