@@ -9,6 +9,7 @@
 //! **Memory order.** The last drop releases, [`Activity::rest`] acquires: who returns from `rest`
 //! sees what every handler did. Increments in between continue the release sequence.
 
+use blocksmith_sync::mailbox::{self, Counters, Meter};
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Ordering, Primitives};
 
@@ -62,5 +63,67 @@ pub(crate) struct Mail<P: Primitives, M> {
 impl<P: Primitives, M> Mail<P, M> {
     pub(crate) fn new(activity: &P::Arc<Activity<P>>, message: M) -> Self {
         Self { message, busy: Busy::new(activity) }
+    }
+}
+
+/// The sending end of a service's mailbox: whatever goes through counts as under way.
+pub(crate) struct Post<P: Primitives, M: Send> {
+    mailbox: mailbox::Sender<P, Mail<P, M>>,
+    activity: P::Arc<Activity<P>>,
+}
+
+impl<P: Primitives, M: Send> Clone for Post<P, M> {
+    fn clone(&self) -> Self {
+        Self { mailbox: self.mailbox.clone(), activity: self.activity.clone() }
+    }
+}
+
+impl<P: Primitives, M: Send> Post<P, M> {
+    pub(crate) fn new(
+        mailbox: mailbox::Sender<P, Mail<P, M>>,
+        activity: &P::Arc<Activity<P>>,
+    ) -> Self {
+        Self { mailbox, activity: activity.clone() }
+    }
+
+    /// Blocks while the mailbox is full. If the service is gone, the message is dropped, and with it
+    /// the means to answer it, which is an answer.
+    pub(crate) fn send(&self, message: M) {
+        drop(self.mailbox.send(Mail::new(&self.activity, message)));
+    }
+
+    /// As [`Post::send`], for a task: it awaits room. Dropped before it is done, it has sent nothing.
+    pub(crate) async fn send_async(&self, message: M) {
+        drop(self.mailbox.send_async(Mail::new(&self.activity, message)).await);
+    }
+
+    /// Lets the service end once it has served what is queued.
+    pub(crate) fn close(&self) {
+        self.mailbox.close();
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.mailbox.counters()
+    }
+
+    /// Returns the meter of the mailbox.
+    pub(crate) fn meter(&self) -> Meter<P, Mail<P, M>> {
+        self.mailbox.meter()
+    }
+}
+
+/// Receives until the mailbox is closed and empty, or a turn says that the service does not go on.
+/// What a turn sets off has been sent when its message stops to count as under way.
+pub(crate) fn serve<P: Primitives, S, M: Send>(
+    service: &mut S,
+    mailbox: fn(&S) -> &mailbox::Receiver<P, Mail<P, M>>,
+    mut turn: impl FnMut(&mut S, M) -> bool,
+) {
+    while let Ok(Mail { message, busy }) = mailbox(service).recv() {
+        let goes_on = turn(service, message);
+        drop(busy);
+        if !goes_on {
+            break;
+        }
     }
 }

@@ -5,16 +5,18 @@ use std::collections::{BTreeSet, VecDeque};
 use blocksmith::clearance::{self, Clearance};
 use blocksmith::consensus::{Checkpoint, Consensus, Slot};
 use blocksmith::fork_choice;
-use blocksmith::hot_db::{self, CommitReply, HotDb, TrailReply};
+use blocksmith::hot_db::{self, CommitReply, HotDb, TrailReply, shell};
 use blocksmith::quarantine::{self, Item, ItemId, Quarantine};
 use blocksmith::rewinder::{Answer, Dispatcher, Job, Role, WorkerEffect, WorkerEvent};
+use blocksmith::supervision::Bare;
 use blocksmith::toy::{Toy, ToyRoot, ToyState};
 use blocksmith::verdict::Quarantined;
 use stateright::{Model, Property};
 
 use super::process::{
-    ClearanceProcess, ClearanceWork, HotDbProcess, Lending, Orphans, QuarantineProcess,
-    QuarantineWork, Requester, Task, ToClearance, ToHotDb, ToQuarantine, WorkerProcess,
+    AckTo, ClearanceProcess, ClearanceWork, HotDbProcess, HotDbReplies, Lending, Orphans,
+    QuarantineProcess, QuarantineWork, Requester, Task, ToClearance, ToHotDb, ToQuarantine,
+    TrailTo, WorkerProcess,
 };
 use super::properties;
 use super::scenario::{Fault, Scenario, query};
@@ -397,43 +399,52 @@ impl Pipeline {
     }
 
     fn hot_db_step(&self, state: &mut State) {
-        if let Some(Lending { root, slot, worker, given }) = state.hot_db.waits_for.take() {
+        if let Some(Lending { to, given }) = state.hot_db.waits_for.take() {
             if let Some(at) = given {
-                state.hot_db.machine.post_state(&self.toy, at);
+                self.hot_db_turn(state, ToHotDb::PostState(at));
             }
-            let reply = state.hot_db.machine.trail(root, slot);
-            state.workers[worker].inbox = Some(WorkerEvent::Trail(reply));
+            let again = ToHotDb::Trail { root: to.root, slot: to.slot, reply: to };
+            if let Some((to, reply)) = self.hot_db_turn(state, again).trail {
+                state.workers[to.worker].inbox = Some(WorkerEvent::Trail(reply));
+            }
             return;
         }
         let Some(message) = state.hot_db.mailbox.pop_front() else { return };
-        match message {
-            ToHotDb::Trail { root, slot, worker } => match state.hot_db.machine.trail(root, slot) {
-                TrailReply::UnknownParent | TrailReply::Pruned if self.has(Fault::NoErrorReply) => {
-                }
-                TrailReply::Trail(trail)
-                    if trail.want_target && self.has(Fault::HotDbWaitsForRewinder) =>
-                {
-                    let lending = Lending { root, slot, worker, given: None };
-                    state.hot_db.waits_for = Some(lending);
-                    let job = query((root, slot));
-                    let requester = Requester::HotDb;
-                    self.submit_task(state, Task { job, requester, trail: Some(trail) });
-                }
-                reply => state.workers[worker].inbox = Some(WorkerEvent::Trail(reply)),
-            },
-            ToHotDb::Commit { block, state: at, worker } => {
-                let reply = state.hot_db.machine.commit(&self.toy, &block, at.state);
-                if reply == CommitReply::Committed {
-                    state.committed.insert(block.root);
-                }
-                if let Some(worker) = worker {
-                    state.workers[worker].inbox = Some(WorkerEvent::Committed(reply));
-                }
+        let HotDbReplies { trail, ack } = self.hot_db_turn(state, message);
+        if let Some((to, reply)) = trail {
+            self.deliver_trail(state, to, reply);
+        }
+        if let Some((to, reply)) = ack {
+            if reply == CommitReply::Committed {
+                state.committed.insert(to.root);
             }
-            ToHotDb::PostState(at) => state.hot_db.machine.post_state(&self.toy, at),
-            ToHotDb::Prune { finalized, justified, head } => {
-                state.hot_db.machine.prune(&self.toy, finalized, justified, head);
+            if let Some(worker) = to.worker {
+                state.workers[worker].inbox = Some(WorkerEvent::Committed(reply));
             }
+        }
+    }
+
+    /// The turn that a thread takes, too.
+    fn hot_db_turn(&self, state: &mut State, message: ToHotDb) -> HotDbReplies {
+        let mut replies = HotDbReplies::default();
+        let machine = &mut state.hot_db.machine;
+        let turn = shell::turn(machine, &self.toy, &Bare, &mut replies, message);
+        debug_assert_eq!(turn, Ok(()), "nothing panics here");
+        replies
+    }
+
+    fn deliver_trail(&self, state: &mut State, to: TrailTo, reply: TrailReply<Toy>) {
+        match reply {
+            TrailReply::UnknownParent | TrailReply::Pruned if self.has(Fault::NoErrorReply) => {}
+            TrailReply::Trail(trail)
+                if trail.want_target && self.has(Fault::HotDbWaitsForRewinder) =>
+            {
+                state.hot_db.waits_for = Some(Lending { to, given: None });
+                let job = query((to.root, to.slot));
+                let requester = Requester::HotDb;
+                self.submit_task(state, Task { job, requester, trail: Some(trail) });
+            }
+            reply => state.workers[to.worker].inbox = Some(WorkerEvent::Trail(reply)),
         }
     }
 
@@ -467,7 +478,8 @@ impl Pipeline {
                     let reply = WorkerEvent::Trail(TrailReply::Trail(trail));
                     state.workers[index].inbox = Some(reply);
                 } else {
-                    state.hot_db.mailbox.push_back(ToHotDb::Trail { root, slot, worker: index });
+                    let reply = TrailTo { worker: index, root, slot };
+                    state.hot_db.mailbox.push_back(ToHotDb::Trail { root, slot, reply });
                 }
             }
             WorkerEffect::Commit { block, state: at } => {
@@ -480,8 +492,8 @@ impl Pipeline {
                     state.workers[index].work.push_back(late);
                     return;
                 }
-                let worker = (!answered).then_some(index);
-                state.hot_db.mailbox.push_back(ToHotDb::Commit { block, state: at, worker });
+                let reply = AckTo { worker: (!answered).then_some(index), root: block.root };
+                state.hot_db.mailbox.push_back(ToHotDb::Commit { block, state: at, reply });
             }
             WorkerEffect::PostState(at) => state.hot_db.mailbox.push_back(ToHotDb::PostState(at)),
             WorkerEffect::Loaded(key) => state.lanes.loaded(key),

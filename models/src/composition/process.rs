@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use blocksmith::clearance::{self, Clearance};
 use blocksmith::consensus::{Balances, Checkpoint, Slot};
-use blocksmith::hot_db::{HotDb, StateAt, Trail};
+use blocksmith::hot_db::shell;
+use blocksmith::hot_db::{CommitReply, HotDb, StateAt, Trail, TrailReply};
 use blocksmith::quarantine::{self, Item, ItemId, Quarantine, RequestId};
 use blocksmith::rewinder::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
-use blocksmith::toy::{Toy, ToyBlock, ToyRoot};
+use blocksmith::toy::{Toy, ToyRoot};
 use blocksmith::verdict::{ClearedAttestation, ClearedBlock, Quarantined};
 
 /// What Quarantine is told.
@@ -36,13 +37,42 @@ pub(super) enum ToClearance {
     Balances { checkpoint: Checkpoint<ToyRoot>, balances: Option<Balances> },
 }
 
-/// What the HotDB is told.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum ToHotDb {
-    Trail { root: ToyRoot, slot: Slot, worker: usize },
-    Commit { block: ToyBlock, state: StateAt<Toy>, worker: Option<usize> },
-    PostState(StateAt<Toy>),
-    Prune { finalized: Checkpoint<ToyRoot>, justified: ToyRoot, head: ToyRoot },
+/// Where a trail goes: to a worker, who asked for this state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TrailTo {
+    pub(super) worker: usize,
+    pub(super) root: ToyRoot,
+    pub(super) slot: Slot,
+}
+
+/// Where the acknowledgement of a block goes; to nobody with the fault R6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct AckTo {
+    pub(super) worker: Option<usize>,
+    pub(super) root: ToyRoot,
+}
+
+/// What the HotDB is told: core's own message.
+pub(super) type ToHotDb = shell::Message<Toy, TrailTo, AckTo>;
+
+/// What the HotDB has answered in a turn, for the model to deliver.
+#[derive(Default)]
+pub(super) struct HotDbReplies {
+    pub(super) trail: Option<(TrailTo, TrailReply<Toy>)>,
+    pub(super) ack: Option<(AckTo, CommitReply)>,
+}
+
+impl shell::Replies<Toy> for HotDbReplies {
+    type Trail = TrailTo;
+    type Ack = AckTo;
+
+    fn trail(&mut self, to: TrailTo, reply: TrailReply<Toy>) {
+        self.trail = Some((to, reply));
+    }
+
+    fn ack(&mut self, to: AckTo, reply: CommitReply) {
+        self.ack = Some((to, reply));
+    }
 }
 
 /// Who gets the answer to a task.
@@ -117,9 +147,7 @@ pub(super) struct HotDbProcess {
 /// A trail that the HotDB holds back until the Rewinder has given it a state (fault R3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Lending {
-    pub(super) root: ToyRoot,
-    pub(super) slot: Slot,
-    pub(super) worker: usize,
+    pub(super) to: TrailTo,
     pub(super) given: Option<StateAt<Toy>>,
 }
 

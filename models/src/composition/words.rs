@@ -56,7 +56,7 @@ fn clearance_step(state: &State) -> String {
 
 fn hot_db_step(state: &State) -> String {
     match (&state.hot_db.waits_for, state.hot_db.mailbox.front()) {
-        (Some(lending), _) => format!("has its state, replies to worker {}", lending.worker),
+        (Some(lending), _) => format!("has its state, replies to worker {}", lending.to.worker),
         (None, Some(message)) => format!("takes {}", to_hot_db(message)),
         (None, None) => String::new(),
     }
@@ -176,8 +176,8 @@ fn clearance_work(work: &ClearanceWork) -> String {
 
 fn to_hot_db(message: &ToHotDb) -> String {
     match message {
-        ToHotDb::Trail { root, slot, worker } => {
-            format!("request for the trail of {root} at {slot} by worker {worker}")
+        ToHotDb::Trail { root, slot, reply } => {
+            format!("request for the trail of {root} at {slot} by worker {}", reply.worker)
         }
         ToHotDb::Commit { block: inner, .. } => format!("commit of {}", block(inner)),
         ToHotDb::PostState(at) => format!("posted {at:?}"),
@@ -243,7 +243,7 @@ impl fmt::Debug for State {
         let mut parts: Vec<_> =
             self.hot_db.mailbox.iter().map(|m| format!("mail: {}", to_hot_db(m))).collect();
         let waits = self.hot_db.waits_for.iter();
-        parts.extend(waits.map(|l| format!("waits for a state, worker {} for it", l.worker)));
+        parts.extend(waits.map(|l| format!("waits for a state, worker {} for it", l.to.worker)));
         list(f, "hot_db", parts)?;
         for (index, worker) in self.workers.iter().enumerate() {
             let mut parts: Vec<_> = worker

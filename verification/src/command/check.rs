@@ -109,7 +109,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     if arguments.list {
         for check in &checks {
             let (id, word, claim) = (&check.id, check.expected.word(), check.claim);
-            out.line(format_args!("{id:<62} {word:<8} {claim}"))?;
+            out.line(format_args!("{id:<65} {word:<8} {claim}"))?;
         }
         return Ok(EXIT_OK);
     }

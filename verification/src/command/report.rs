@@ -74,11 +74,12 @@ pub(super) struct Detail {
 
 /// Widths of the columns: the line has 100 with the spaces between them.
 const WORD: usize = 9;
-const ID: usize = 62;
+const ID: usize = 65;
+const LOOKED_AT: usize = 14;
 
 /// The columns' heads, in as many characters as the longest line has.
 pub(super) fn head() -> String {
-    format!("{:<WORD$} {:<ID$} {:>17} {:>8}", "result", "check", "looked at", "seconds")
+    format!("{:<WORD$} {:<ID$} {:>LOOKED_AT$} {:>8}", "result", "check", "looked at", "seconds")
 }
 
 /// Prints a check's line, and more where that is asked for or something is not as expected.
@@ -103,7 +104,7 @@ pub(super) fn print(
         (None, Some(runs)) => format!("{runs} runs"),
         (None, None) => String::new(),
     };
-    out.line(format_args!("{word} {:<ID$} {looked_at:>17} {seconds:>8.1}", check.id))?;
+    out.line(format_args!("{word} {:<ID$} {looked_at:>LOOKED_AT$} {seconds:>8.1}", check.id))?;
     let differs = difference.is_some();
     if let Some(difference) = difference {
         out.line(format_args!("    not as expected: {difference}"))?;

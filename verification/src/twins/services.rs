@@ -3,10 +3,11 @@
 //! The HotDB and the worker are core's own machines over the toy protocol; what is wrong is the
 //! shell around them. The counterparts are the scenarios of the running services.
 
-use blocksmith::hot_db::{CommitReply, HotDb, Limits, StateAt, TrailReply};
+use blocksmith::hot_db::{CommitReply, HotDb, Limits, TrailReply, shell};
 use blocksmith::rewinder::{
     Answer, Dispatcher, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent,
 };
+use blocksmith::supervision::Bare;
 use blocksmith::toy::{Toy, ToyBlock, ToyRoot, ToyState};
 use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox};
 use blocksmith_sync::notifier::EventNotifier;
@@ -14,11 +15,9 @@ use blocksmith_sync::{Mutex, Primitives, oneshot};
 
 use crate::scenarios::notifier::join;
 
-/// A question to the HotDB.
-enum Ask<P: Primitives> {
-    Trail { root: ToyRoot, slot: u64, reply: oneshot::Sender<P, TrailReply<Toy>> },
-    Commit { block: ToyBlock, state: StateAt<Toy>, reply: oneshot::Sender<P, CommitReply> },
-}
+/// What the HotDB is told: core's own message.
+type Ask<P> =
+    shell::Message<Toy, oneshot::Sender<P, TrailReply<Toy>>, oneshot::Sender<P, CommitReply>>;
 
 /// A request to the worker.
 enum Task<P: Primitives> {
@@ -53,7 +52,37 @@ fn reply_to<P: Primitives, T: Send>(requester: oneshot::Sender<P, T>, answer: T)
     let _ = requester.send(answer);
 }
 
-/// The HotDB's thread.
+/// Where the HotDB's replies leave, with what is wrong about that.
+struct Replies<'a, P: Primitives> {
+    tasks: &'a Sender<P, Task<P>>,
+    fault: Fault,
+    /// Requesters whose question waits for its parent.
+    parked: Vec<oneshot::Sender<P, TrailReply<Toy>>>,
+}
+
+impl<P: Primitives> shell::Replies<Toy> for Replies<'_, P> {
+    type Trail = oneshot::Sender<P, TrailReply<Toy>>;
+    type Ack = oneshot::Sender<P, CommitReply>;
+
+    fn trail(&mut self, to: Self::Trail, reply: TrailReply<Toy>) {
+        if self.fault == Fault::HotDbWaitsForTheWorker {
+            let (reply, state) = oneshot::channel();
+            tell(self.tasks, Task::State { reply });
+            assert!(state.recv().is_ok(), "the worker is gone");
+        }
+        if self.fault == Fault::NoErrorReply && reply == TrailReply::UnknownParent {
+            self.parked.push(to);
+        } else {
+            reply_to(to, reply);
+        }
+    }
+
+    fn ack(&mut self, to: Self::Ack, reply: CommitReply) {
+        reply_to(to, reply);
+    }
+}
+
+/// The HotDB's thread: core's turn.
 fn hot_db<P: Primitives>(
     questions: &Receiver<P, Ask<P>>,
     tasks: &Sender<P, Task<P>>,
@@ -61,29 +90,10 @@ fn hot_db<P: Primitives>(
 ) {
     let toy = Toy::default();
     let mut machine = HotDb::new(&toy, Limits::default(), 0, 0, ToyState::anchor());
-    let mut parked = Vec::new();
+    let mut replies = Replies { tasks, fault, parked: Vec::new() };
     while let Ok(question) = questions.recv() {
-        match question {
-            Ask::Trail { root, slot, reply } => {
-                if fault == Fault::HotDbWaitsForTheWorker {
-                    let (reply, state) = oneshot::channel();
-                    tell(tasks, Task::State { reply });
-                    assert!(state.recv().is_ok(), "the worker is gone");
-                }
-                let trail = machine.trail(root, slot);
-                if fault == Fault::NoErrorReply && trail == TrailReply::UnknownParent {
-                    parked.push((root, slot, reply));
-                } else {
-                    reply_to(reply, trail);
-                }
-            }
-            Ask::Commit { block, state, reply } => {
-                reply_to(reply, machine.commit(&toy, &block, state.state));
-                for (root, slot, reply) in parked.extract_if(.., |parked| parked.0 == block.root) {
-                    reply_to(reply, machine.trail(root, slot));
-                }
-            }
-        }
+        let turn = shell::turn(&mut machine, &toy, &Bare, &mut replies, question);
+        assert_eq!(turn, Ok(()));
     }
 }
 

@@ -13,12 +13,12 @@ use blocksmith_sync::oneshot;
 use thiserror::Error;
 
 use crate::activity::Activity;
-use crate::clearance::{ChainView, ClearanceHandle};
+use crate::clearance::{ChainView, ClearanceHandle, ClearanceMessage};
 use crate::consensus::{Consensus, Slot};
 use crate::hot_db::HotDbHandle;
 use crate::notice::Notice;
 use crate::observer::Observer;
-use crate::quarantine::{Item, ItemId, QuarantineHandle, VerdictReceiver};
+use crate::quarantine::{Item, ItemId, QuarantineHandle, QuarantineMessage, VerdictReceiver};
 use crate::rewinder::{Answer, Job, Lane, ReplyTo, RewinderHandle};
 use crate::verdict::{DropReason, PendingReason, Quarantined, Verdict};
 
@@ -167,10 +167,42 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         Submission { id, verdict }
     }
 
+    /// As [`Client::submit_block`], for a task: it awaits room in the Quarantine's mailbox, and the
+    /// submission that it returns is a future as well. Dropped before, it has submitted nothing.
+    pub async fn submit_block_async(
+        &self,
+        block: C::Block,
+        peer: u64,
+        bytes: usize,
+    ) -> Submission<P, C> {
+        self.submit_async(Item::Block(block), peer, bytes).await
+    }
+
+    /// As [`Client::submit_attestation`], for a task; see [`Client::submit_block_async`].
+    pub async fn submit_attestation_async(
+        &self,
+        attestation: C::Attestation,
+        peer: u64,
+        bytes: usize,
+    ) -> Submission<P, C> {
+        self.submit_async(Item::Attestation(attestation), peer, bytes).await
+    }
+
+    async fn submit_async(&self, item: Item<C>, peer: u64, bytes: usize) -> Submission<P, C> {
+        let item = Quarantined::new(item, peer, bytes);
+        let (id, verdict) = self.quarantine.submit_async(item).await;
+        Submission { id, verdict }
+    }
+
     /// Tells the services the time, as the time since the slot began. Blocks while the Quarantine's
     /// mailbox is full.
     pub fn tick(&self, slot: Slot, into_slot: Duration) {
-        self.quarantine.tick(slot, into_slot.as_secs());
+        self.quarantine.post().send(tick(slot, into_slot));
+    }
+
+    /// As [`Client::tick`], for a task: it awaits room.
+    pub async fn tick_async(&self, slot: Slot, into_slot: Duration) {
+        self.quarantine.post().send_async(tick(slot, into_slot)).await;
     }
 
     /// Blocks until nothing is queued and nothing is being handled in any service. Items that wait
@@ -183,13 +215,31 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     /// Returns head, justified and finalised checkpoint. Blocks for Clearance's reply; `None` if it
     /// is gone.
     pub fn view(&self) -> Option<ChainView<C::Root>> {
-        self.clearance.view()
+        let (reply, answer) = oneshot::channel();
+        self.clearance.post().send(ClearanceMessage::View(reply));
+        answer.recv().ok()
+    }
+
+    /// As [`Client::view`], for a task.
+    pub async fn view_async(&self) -> Option<ChainView<C::Root>> {
+        let (reply, answer) = oneshot::channel();
+        self.clearance.post().send_async(ClearanceMessage::View(reply)).await;
+        answer.await.ok()
     }
 
     /// Returns every submission without a verdict and what it waits for. Blocks for the
     /// Quarantine's reply; `None` if it is gone.
     pub fn pending(&self) -> Option<Vec<(ItemId, PendingReason)>> {
-        self.quarantine.pending()
+        let (reply, answer) = oneshot::channel();
+        self.quarantine.post().send(QuarantineMessage::Pending(reply));
+        answer.recv().ok()
+    }
+
+    /// As [`Client::pending`], for a task.
+    pub async fn pending_async(&self) -> Option<Vec<(ItemId, PendingReason)>> {
+        let (reply, answer) = oneshot::channel();
+        self.quarantine.post().send_async(QuarantineMessage::Pending(reply)).await;
+        answer.await.ok()
     }
 
     /// Returns the state of block `root` advanced to `slot`. Blocks for a Rewinder worker; on
@@ -198,30 +248,44 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     /// # Errors
     /// If the block is unknown, or the Rewinder takes no requests, or fails.
     pub fn state_at(&self, root: C::Root, slot: Slot, lane: Lane) -> Result<C::State, StateError> {
+        state_of(self.request_state(root, slot, lane).recv().ok())
+    }
+
+    /// As [`Client::state_at`], for a task. Dropped before, it gives up waiting; the Rewinder goes on.
+    ///
+    /// # Errors
+    /// As [`Client::state_at`].
+    pub async fn state_at_async(
+        &self,
+        root: C::Root,
+        slot: Slot,
+        lane: Lane,
+    ) -> Result<C::State, StateError> {
+        state_of(self.request_state(root, slot, lane).await.ok())
+    }
+
+    /// Asks the Rewinder for a state; does not block.
+    fn request_state(
+        &self,
+        root: C::Root,
+        slot: Slot,
+        lane: Lane,
+    ) -> oneshot::Receiver<P, Answer<C>> {
         let (sender, receiver) = oneshot::channel::<P, _>();
         let reply = ReplyTo::new(move |answer| {
-            // Who asked may be gone.
+            // The requester may be gone.
             let _ = sender.send(answer);
         });
         self.rewinder.submit(lane, Job::State { root, slot }, reply);
-        match receiver.recv() {
-            Ok(Answer::State(at)) => Ok(at.state),
-            Ok(Answer::UnknownParent | Answer::Pruned) => Err(StateError::UnknownBlock),
-            Ok(Answer::Invalid(_)) => Err(StateError::BeforeBlock),
-            Ok(Answer::Refused) => Err(StateError::Refused),
-            Ok(Answer::Fault(text)) => Err(StateError::Fault(text)),
-            Ok(Answer::Block(_) | Answer::Attestation(_) | Answer::Full) | Err(_) => {
-                Err(StateError::Fault("the Rewinder gave no state".to_owned()))
-            }
-        }
+        receiver
     }
 
     /// Returns depths and totals of the mailboxes, without blocking.
     pub fn counters(&self) -> ServiceCounters {
         ServiceCounters {
-            quarantine: self.quarantine.counters(),
-            clearance: self.clearance.counters(),
-            hot_db: self.hot_db.counters(),
+            quarantine: self.quarantine.post().counters(),
+            clearance: self.clearance.post().counters(),
+            hot_db: self.hot_db.post().counters(),
             notices: self.observer.counters(),
             rewinder_waiting: self.rewinder.waiting(),
         }
@@ -244,5 +308,23 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     /// Returns the protocol.
     pub fn consensus(&self) -> &C {
         &self.consensus
+    }
+}
+
+fn tick<P: Primitives, C: Consensus>(slot: Slot, into_slot: Duration) -> QuarantineMessage<P, C> {
+    QuarantineMessage::Tick { slot, seconds_into_slot: into_slot.as_secs() }
+}
+
+/// Returns the state in an answer of the Rewinder's, if there is one.
+fn state_of<C: Consensus>(answer: Option<Answer<C>>) -> Result<C::State, StateError> {
+    match answer {
+        Some(Answer::State(at)) => Ok(at.state),
+        Some(Answer::UnknownParent | Answer::Pruned) => Err(StateError::UnknownBlock),
+        Some(Answer::Invalid(_)) => Err(StateError::BeforeBlock),
+        Some(Answer::Refused) => Err(StateError::Refused),
+        Some(Answer::Fault(text)) => Err(StateError::Fault(text)),
+        Some(Answer::Block(_) | Answer::Attestation(_) | Answer::Full) | None => {
+            Err(StateError::Fault("the Rewinder gave no state".to_owned()))
+        }
     }
 }

@@ -26,13 +26,13 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     pub(super) fn register(&self) {
         let notices = self.observer.meter();
         self.watch("notices", Weight::Shown, move || notices.counters());
-        let quarantine = self.quarantine.meter();
+        let quarantine = self.quarantine.post().meter();
         self.watch("quarantine", Weight::Counts, move || quarantine.counters());
         let items = self.quarantine.held();
         self.watch("quarantine.items", Weight::Depth, move || items.counters());
-        let clearance = self.clearance.meter();
+        let clearance = self.clearance.post().meter();
         self.watch("clearance", Weight::Counts, move || clearance.counters());
-        let hot_db = self.hot_db.meter();
+        let hot_db = self.hot_db.post().meter();
         self.watch("hot_db", Weight::Counts, move || hot_db.counters());
         for lane in Lane::ALL {
             let gauge = self.rewinder.gauge(lane);

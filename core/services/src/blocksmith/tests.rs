@@ -7,7 +7,9 @@ use blocksmith_sync::Std;
 use blocksmith_sync::broker::{Level, Weight};
 use blocksmith_sync::mailbox::Counters;
 
-use super::{Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, Submission};
+use super::{
+    Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, StateError, Submission,
+};
 use crate::consensus::Checkpoint;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
@@ -173,4 +175,36 @@ fn sizes_that_need_more_reply_slots_than_a_mailbox_has_are_refused() {
             assert!(error.starts_with(&format!("{field} of {size} needs")), "{error}");
         }
     }
+}
+
+#[test]
+fn a_task_does_what_a_thread_can() {
+    // The same chain as a thread hands in; every call is polled by a waker that does nothing, while
+    // the services run on threads of their own.
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        loop {
+            if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            std::thread::yield_now();
+        }
+    }
+    let (node, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = node.client().clone();
+    block_on(client.tick_async(11, Duration::ZERO));
+    let child = block_on(client.submit_block_async(ToyBlock::new(2, 1, 2), 0, 1));
+    client.rest();
+    assert_eq!(block_on(client.pending_async()).map(|pending| pending.len()), Some(1));
+    let parent = block_on(client.submit_block_async(ToyBlock::new(1, 0, 1), 0, 1));
+    assert!(
+        [parent, child].map(|item| block_on(item).class()).iter().all(|class| *class == "valid")
+    );
+    assert_eq!(block_on(client.view_async()).map(|view| view.head), Some(2));
+    let state = block_on(client.state_at_async(2, 3, Lane::Queries));
+    assert_eq!(state.map(|state| state.slot), Ok(3));
+    let unknown = block_on(client.state_at_async(9, 9, Lane::Duties));
+    assert_eq!(unknown.map(|_| ()), Err(StateError::UnknownBlock));
+    node.stop();
 }

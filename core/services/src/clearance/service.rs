@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use blocksmith_sync::Primitives;
 use blocksmith_sync::broker::{Ask, Broker};
-use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
+use blocksmith_sync::mailbox::{self, OnFull};
 use blocksmith_sync::oneshot;
 
-use crate::activity::{Activity, Mail};
+use crate::activity::{Activity, Mail, Post, serve};
 use crate::clearance::machine::{ChainView, Clearance, Effect, Event};
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
 use crate::hot_db::HotDbHandle;
 use crate::notice::Notice;
 use crate::observer::Observer;
 use crate::rewinder::{Answer, Job, Lane, ReplyTo, RewinderHandle};
-use crate::supervision::{EndGuard, Guard, Loss, contain};
+use crate::supervision::{EndGuard, Guard, Loss, Steps, contain};
 use crate::verdict::{ClearedAttestation, ClearedBlock};
 
 /// Requests for balances that may be under way at once: one for the checkpoint that is justified,
@@ -74,15 +74,12 @@ pub(crate) struct ClearanceService<P: Primitives, C: Consensus> {
     guard: Guard<P, C>,
 }
 
-/// The way to Clearance.
-pub(crate) struct ClearanceHandle<P: Primitives, C: Consensus> {
-    mailbox: mailbox::Sender<P, Mail<P, ClearanceMessage<P, C>>>,
-    activity: P::Arc<Activity<P>>,
-}
+/// The handle of Clearance.
+pub(crate) struct ClearanceHandle<P: Primitives, C: Consensus>(Post<P, ClearanceMessage<P, C>>);
 
 impl<P: Primitives, C: Consensus> Clone for ClearanceHandle<P, C> {
     fn clone(&self) -> Self {
-        Self { mailbox: self.mailbox.clone(), activity: self.activity.clone() }
+        Self(self.0.clone())
     }
 }
 
@@ -115,7 +112,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         guard: Guard<P, C>,
     ) -> (Self, ClearanceHandle<P, C>) {
         let (sender, mailbox) = mailbox::mailbox(capacity, BALANCE_REQUESTS, OnFull::Block);
-        let handle = ClearanceHandle { mailbox: sender, activity: activity.clone() };
+        let handle = ClearanceHandle(Post::new(sender, activity));
         let activity = activity.clone();
         let service = Self {
             machine,
@@ -133,17 +130,14 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
 
     /// Serves until the mailbox is closed, empty, and no request for balances is under way; then
     /// lets the Rewinder end. `ended` is dropped last.
-    pub(crate) fn run(self, ended: oneshot::Sender<P, ()>) {
+    pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
         let below = self.rewinder.clone();
         let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
-        let mut service = self;
-        while let Ok(Mail { message, busy }) = service.mailbox.recv() {
-            let goes_on = service.follow_the_load() && service.turn(message);
-            drop(busy);
-            if !goes_on {
-                break;
-            }
-        }
+        serve(
+            &mut self,
+            |service| &service.mailbox,
+            |service, message| service.follow_the_load() && service.turn(message),
+        );
     }
 
     /// Stops or resumes slashing detection as the broker's level asks. Returns whether the service
@@ -285,14 +279,7 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
     /// Blocks while the mailbox is full; Clearance waits for nobody who waits for the caller. If it
     /// is gone the message is dropped.
     pub(crate) fn send(&self, message: ClearanceMessage<P, C>) {
-        drop(self.mailbox.send(Mail::new(&self.activity, message)));
-    }
-
-    /// Asks for the view and blocks for the reply. `None` if Clearance is gone.
-    pub(crate) fn view(&self) -> Option<ChainView<C::Root>> {
-        let (reply, answer) = oneshot::channel();
-        self.send(ClearanceMessage::View(reply));
-        answer.recv().ok()
+        self.0.send(message);
     }
 
     /// Asks for the blocks of the fork choice and blocks for the reply. `None` if Clearance is
@@ -303,17 +290,8 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
         answer.recv().ok()
     }
 
-    /// Lets the service end once it has served what is queued.
-    pub(crate) fn close(&self) {
-        self.mailbox.close();
-    }
-
-    pub(crate) fn counters(&self) -> Counters {
-        self.mailbox.counters()
-    }
-
-    /// Returns what reads the figures of the mailbox.
-    pub(crate) fn meter(&self) -> Meter<P, Mail<P, ClearanceMessage<P, C>>> {
-        self.mailbox.meter()
+    /// Returns what a message goes through: its figures, and its close.
+    pub(crate) fn post(&self) -> &Post<P, ClearanceMessage<P, C>> {
+        &self.0
     }
 }

@@ -31,6 +31,7 @@
 
 mod machine;
 mod service;
+pub mod shell;
 
 pub use machine::{CommitReply, HotDb, Limits, StateAt, Trail, TrailReply};
 pub(crate) use service::{HotDbHandle, HotDbService};

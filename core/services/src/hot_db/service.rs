@@ -1,23 +1,21 @@
 //! The HotDB's thread and mailbox; see [`crate::hot_db`].
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use blocksmith_sync::Primitives;
-use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
+use blocksmith_sync::mailbox::{self, OnFull};
 use blocksmith_sync::oneshot;
 
-use crate::activity::{Activity, Mail};
+use crate::activity::{Activity, Mail, Post, serve};
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::hot_db::machine::{CommitReply, HotDb, StateAt, TrailReply};
+use crate::hot_db::shell::{self, Message, Replies};
 use crate::supervision::{EndGuard, Guard, Loss};
 
-/// What the HotDB can be told.
-pub(crate) enum HotDbMessage<P: Primitives, C: Consensus> {
-    Trail { root: C::Root, slot: Slot, reply: oneshot::Sender<P, TrailReply<C>> },
-    Commit { block: C::Block, state: StateAt<C>, reply: oneshot::Sender<P, CommitReply> },
-    PostState(StateAt<C>),
-    Prune { finalized: Checkpoint<C::Root>, justified: C::Root, head: C::Root },
-}
+/// What a thread tells the HotDB: replies come by one-shots.
+pub(crate) type HotDbMessage<P, C> =
+    Message<C, oneshot::Sender<P, TrailReply<C>>, oneshot::Sender<P, CommitReply>>;
 
 /// A HotDB that has not been started.
 pub(crate) struct HotDbService<P: Primitives, C: Consensus> {
@@ -27,20 +25,33 @@ pub(crate) struct HotDbService<P: Primitives, C: Consensus> {
     guard: Guard<P, C>,
 }
 
-/// The way to a HotDB.
-pub(crate) struct HotDbHandle<P: Primitives, C: Consensus> {
-    mailbox: mailbox::Sender<P, Mail<P, HotDbMessage<P, C>>>,
-    activity: P::Arc<Activity<P>>,
-}
+/// The handle of a HotDB.
+pub(crate) struct HotDbHandle<P: Primitives, C: Consensus>(Post<P, HotDbMessage<P, C>>);
 
 impl<P: Primitives, C: Consensus> Clone for HotDbHandle<P, C> {
     fn clone(&self) -> Self {
-        Self { mailbox: self.mailbox.clone(), activity: self.activity.clone() }
+        Self(self.0.clone())
+    }
+}
+
+/// Replies by one-shots. A requester that is gone needs none.
+struct OneShots<P>(PhantomData<fn() -> P>);
+
+impl<P: Primitives, C: Consensus> Replies<C> for OneShots<P> {
+    type Trail = oneshot::Sender<P, TrailReply<C>>;
+    type Ack = oneshot::Sender<P, CommitReply>;
+
+    fn trail(&mut self, to: Self::Trail, reply: TrailReply<C>) {
+        let _ = to.send(reply);
+    }
+
+    fn ack(&mut self, to: Self::Ack, reply: CommitReply) {
+        let _ = to.send(reply);
     }
 }
 
 impl<P: Primitives, C: Consensus> HotDbService<P, C> {
-    /// Returns the service and the way to it. `capacity` bounds its mailbox; who finds it full
+    /// Returns the service and its handle. `capacity` bounds its mailbox; a sender that finds it full
     /// waits.
     pub(crate) fn new(
         consensus: Arc<C>,
@@ -50,50 +61,22 @@ impl<P: Primitives, C: Consensus> HotDbService<P, C> {
         guard: Guard<P, C>,
     ) -> (Self, HotDbHandle<P, C>) {
         let (sender, mailbox) = mailbox::mailbox(capacity, 0, OnFull::Block);
-        let handle = HotDbHandle { mailbox: sender, activity: activity.clone() };
+        let handle = HotDbHandle(Post::new(sender, activity));
         (Self { machine, mailbox, consensus, guard }, handle)
     }
 
     /// Serves until the mailbox is closed and empty. `ended` is dropped last.
-    pub(crate) fn run(self, ended: oneshot::Sender<P, ()>) {
+    pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
         let _end = EndGuard::new(self.guard.shared(), ended, || {});
-        let mut service = self;
-        while let Ok(Mail { message, busy }) = service.mailbox.recv() {
-            let goes_on = service.turn(message);
-            drop(busy);
-            if !goes_on {
-                break;
-            }
-        }
+        serve(&mut self, |service| &service.mailbox, Self::turn);
     }
 
     /// Handles a message. Returns whether the service goes on: not if its machine is torn, as the
-    /// blocks are nowhere else. A reply that is not sent is an answer by its drop; a requester that
-    /// is gone needs none.
+    /// blocks are nowhere else.
     fn turn(&mut self, message: HotDbMessage<P, C>) -> bool {
         let Self { machine, consensus, guard, .. } = self;
-        let step = match message {
-            HotDbMessage::Trail { root, slot, reply } => {
-                guard.look("trail", || machine.trail(root, slot)).map(|trail| {
-                    let _ = reply.send(trail);
-                })
-            }
-            HotDbMessage::Commit { block, state, reply } => {
-                let step = || machine.commit(consensus, &block, state.state);
-                guard.step("commit", step).map(|answer| {
-                    let _ = reply.send(answer);
-                })
-            }
-            HotDbMessage::PostState(state) => {
-                guard.step("state", || machine.post_state(consensus, state))
-            }
-            HotDbMessage::Prune { finalized, justified, head } => {
-                let step = || machine.prune(consensus, finalized, justified, head);
-                let pruned = guard.step("prune", step);
-                pruned.map(|pruned| tracing::debug!(pruned, epoch = finalized.epoch, "pruned"))
-            }
-        };
-        step != Err(Loss::Machine)
+        let mut replies = OneShots(PhantomData);
+        shell::turn(machine, &**consensus, guard, &mut replies, message) != Err(Loss::Machine)
     }
 }
 
@@ -124,22 +107,13 @@ impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
     }
 
     /// A closed mailbox hands the message back; dropping it drops the reply's sender, which tells
-    /// who waits for it.
+    /// the requester.
     fn send(&self, message: HotDbMessage<P, C>) {
-        drop(self.mailbox.send(Mail::new(&self.activity, message)));
+        self.0.send(message);
     }
 
-    /// Lets the service end once it has served what is queued.
-    pub(crate) fn close(&self) {
-        self.mailbox.close();
-    }
-
-    pub(crate) fn counters(&self) -> Counters {
-        self.mailbox.counters()
-    }
-
-    /// Returns what reads the figures of the mailbox.
-    pub(crate) fn meter(&self) -> Meter<P, Mail<P, HotDbMessage<P, C>>> {
-        self.mailbox.meter()
+    /// Returns what the message goes through: its figures, and its close.
+    pub(crate) fn post(&self) -> &Post<P, HotDbMessage<P, C>> {
+        &self.0
     }
 }

@@ -49,4 +49,6 @@ mod tests;
 
 pub use event::{Effect, Event, Item, ItemId, Limits, RequestId};
 pub use machine::Quarantine;
-pub(crate) use service::{QuarantineHandle, QuarantineService, Slots, VerdictReceiver};
+pub(crate) use service::{
+    QuarantineHandle, QuarantineMessage, QuarantineService, Slots, VerdictReceiver,
+};

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use blocksmith_sync::broker::Gauge;
-use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
+use blocksmith_sync::mailbox::{self, OnFull};
 use blocksmith_sync::oneshot;
 use blocksmith_sync::{Atomic, Ordering, Primitives};
 
-use crate::activity::{Activity, Mail};
+use crate::activity::{Activity, Mail, Post, serve};
 use crate::clearance::{ClearanceHandle, ClearanceMessage, Receipt};
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::notice::Notice;
@@ -16,7 +16,7 @@ use crate::observer::Observer;
 use crate::quarantine::event::{Effect, Event, Item, ItemId, RequestId};
 use crate::quarantine::machine::Quarantine;
 use crate::rewinder::{Answer, Job, ReplyTo, RewinderHandle};
-use crate::supervision::{EndGuard, Guard, Loss};
+use crate::supervision::{EndGuard, Guard, Loss, Steps};
 use crate::verdict::{PendingReason, Quarantined, Verdict};
 
 /// The end on which a submitter gets its verdict.
@@ -92,22 +92,16 @@ pub(crate) struct QuarantineService<P: Primitives, C: Consensus> {
     rebuilt: bool,
 }
 
-/// The way to the Quarantine.
+/// The handle of the Quarantine.
 pub(crate) struct QuarantineHandle<P: Primitives, C: Consensus> {
-    mailbox: mailbox::Sender<P, Mailbox<P, C>>,
+    post: Post<P, QuarantineMessage<P, C>>,
     next_id: P::Arc<P::AtomicU64>,
     held: Arc<Gauge>,
-    activity: P::Arc<Activity<P>>,
 }
 
 impl<P: Primitives, C: Consensus> Clone for QuarantineHandle<P, C> {
     fn clone(&self) -> Self {
-        Self {
-            mailbox: self.mailbox.clone(),
-            next_id: self.next_id.clone(),
-            held: self.held.clone(),
-            activity: self.activity.clone(),
-        }
+        Self { post: self.post.clone(), next_id: self.next_id.clone(), held: self.held.clone() }
     }
 }
 
@@ -159,10 +153,9 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         });
         let held = Arc::new(Gauge::new(machine.limits().items));
         let handle = QuarantineHandle {
-            mailbox: sender,
+            post: Post::new(sender, activity),
             next_id: P::arc(P::AtomicU64::new(0)),
             held: held.clone(),
-            activity: activity.clone(),
         };
         let service = Self {
             machine,
@@ -182,17 +175,10 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
 
     /// Serves until the mailbox is closed, empty, and every answer has come; then lets Clearance
     /// end. `ended` is dropped last.
-    pub(crate) fn run(self, ended: oneshot::Sender<P, ()>) {
+    pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
         let below = self.clearance.clone();
-        let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
-        let mut service = self;
-        while let Ok(Mail { message, busy }) = service.mailbox.recv() {
-            let goes_on = service.turn(message);
-            drop(busy);
-            if !goes_on {
-                break;
-            }
-        }
+        let _end = EndGuard::new(self.guard.shared(), ended, move || below.post().close());
+        serve(&mut self, |service| &service.mailbox, Self::turn);
     }
 
     /// Handles a message. Returns whether the service goes on.
@@ -389,36 +375,34 @@ impl<P: Primitives, C: Consensus> QuarantineHandle<P, C> {
     /// Submits an item; blocks while the mailbox is full. If the Quarantine is gone the verdict's
     /// end says so.
     pub(crate) fn submit(&self, item: Quarantined<Item<C>>) -> (ItemId, VerdictReceiver<P, C>) {
-        let (verdict, receiver) = oneshot::channel();
-        // ORDERING: relaxed; the number is unique, nothing else hangs on it.
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.send(QuarantineMessage::Submit { id, item, verdict });
+        let (id, message, receiver) = self.submission(item);
+        self.post.send(message);
         (id, receiver)
     }
 
-    /// Tells the time; blocks while the mailbox is full.
-    pub(crate) fn tick(&self, slot: Slot, seconds_into_slot: u64) {
-        self.send(QuarantineMessage::Tick { slot, seconds_into_slot });
+    /// As [`QuarantineHandle::submit`], for a task: it awaits room.
+    pub(crate) async fn submit_async(
+        &self,
+        item: Quarantined<Item<C>>,
+    ) -> (ItemId, VerdictReceiver<P, C>) {
+        let (id, message, receiver) = self.submission(item);
+        self.post.send_async(message).await;
+        (id, receiver)
     }
 
-    /// Asks which submissions have no verdict, and blocks for the reply.
-    pub(crate) fn pending(&self) -> Option<Vec<(ItemId, PendingReason)>> {
-        let (reply, answer) = oneshot::channel();
-        self.send(QuarantineMessage::Pending(reply));
-        answer.recv().ok()
+    fn submission(
+        &self,
+        item: Quarantined<Item<C>>,
+    ) -> (ItemId, QuarantineMessage<P, C>, VerdictReceiver<P, C>) {
+        let (verdict, receiver) = oneshot::channel();
+        // ORDERING: relaxed; the number is unique, nothing else hangs on it.
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        (id, QuarantineMessage::Submit { id, item, verdict }, receiver)
     }
 
-    fn send(&self, message: QuarantineMessage<P, C>) {
-        drop(self.mailbox.send(Mail::new(&self.activity, message)));
-    }
-
-    pub(crate) fn counters(&self) -> Counters {
-        self.mailbox.counters()
-    }
-
-    /// Returns what reads the figures of the mailbox.
-    pub(crate) fn meter(&self) -> Meter<P, Mailbox<P, C>> {
-        self.mailbox.meter()
+    /// Returns what a message goes through: its figures, and its close.
+    pub(crate) fn post(&self) -> &Post<P, QuarantineMessage<P, C>> {
+        &self.post
     }
 
     /// Returns the gauge of the submissions without a verdict.

@@ -12,7 +12,7 @@ use crate::consensus::{Consensus, Epoch, Slot};
 use crate::hot_db::{CommitReply, HotDbHandle, TrailReply};
 use crate::rewinder::dispatcher::{Dispatcher, Lane, Role, StateKey};
 use crate::rewinder::worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
-use crate::supervision::{EndGuard, Guard, contain};
+use crate::supervision::{EndGuard, Guard, Steps, contain};
 
 type Send1<C> = Box<dyn FnOnce(Answer<C>) + Send>;
 
@@ -153,7 +153,7 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
             let (all, below) = (shared.clone(), hot_db.clone());
             let _end = EndGuard::new(guard.shared(), ended, move || {
                 if all.worker_ends(role) {
-                    below.close();
+                    below.post().close();
                 }
             });
             // The newest state that waits to be prepared, at most one (I8).

@@ -76,4 +76,5 @@ pub(crate) use inject::Probes;
 #[cfg(any(test, feature = "testing"))]
 pub use inject::{Fault, Gate, Injection, When};
 pub use machine::{Cause, Effect, Event, Intensity, ServiceName, Supervision};
-pub(crate) use service::{EndGuard, Guard, Loss, Supervisor, contain};
+pub use service::{Bare, Loss, Steps};
+pub(crate) use service::{EndGuard, Guard, Supervisor, contain};

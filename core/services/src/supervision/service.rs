@@ -105,11 +105,39 @@ impl<P: Primitives, C: Consensus> Supervisor<P, C> {
 
 /// What a panic took along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
+pub enum Loss {
     /// The message; the machine was not touched.
     Message,
     /// The message and the machine: it must not be used again (I3).
     Machine,
+}
+
+/// How a service runs the steps of its machine.
+pub trait Steps {
+    /// Runs a step over a message. `word` is the kind of message, for reports.
+    ///
+    /// # Errors
+    /// What a panic of the step took along.
+    fn step<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss>;
+    /// As [`Steps::step`], for what only reads its machine: that stays whole.
+    ///
+    /// # Errors
+    /// What a panic took along: the message.
+    fn look<T>(&self, word: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss>;
+}
+
+/// Steps as they are: a panic is the caller's. For models, which have none.
+#[derive(Clone, Copy, Debug)]
+pub struct Bare;
+
+impl Steps for Bare {
+    fn step<T>(&self, _: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        Ok(step())
+    }
+
+    fn look<T>(&self, _: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss> {
+        Ok(look())
+    }
 }
 
 /// What one service needs in order to be supervised.
@@ -144,34 +172,7 @@ impl<P: Primitives, C: Consensus> Guard<P, C> {
         &self.supervisor
     }
 
-    /// Runs a machine's step over a message; a panic is told. Nothing that is captured may
-    /// synchronise: it is dropped while the thread unwinds.
-    ///
-    /// # Errors
-    /// What is lost.
-    pub(crate) fn step<T>(
-        &self,
-        message: &'static str,
-        step: impl FnOnce() -> T,
-    ) -> Result<T, Loss> {
-        let strike = self.probe.as_deref().and_then(Probe::strike);
-        self.attempt(message, true, strike, step)
-    }
-
-    /// As [`Guard::step`], for what only reads its machine: that stays whole.
-    ///
-    /// # Errors
-    /// What is lost: the message.
-    pub(crate) fn look<T>(
-        &self,
-        message: &'static str,
-        look: impl FnOnce() -> T,
-    ) -> Result<T, Loss> {
-        let strike = self.probe.as_deref().and_then(Probe::strike);
-        self.attempt(message, false, strike, look)
-    }
-
-    /// As [`Guard::step`], for a step that belongs to no message of its own.
+    /// As [`Steps::step`], for a step that belongs to no message of its own.
     ///
     /// # Errors
     /// What is lost.
@@ -208,6 +209,19 @@ impl<P: Primitives, C: Consensus> Guard<P, C> {
             self.supervisor.panicked(self.service, message, text(&*payload), replaceable);
             loss
         })
+    }
+}
+
+/// A panic is told. Nothing that is captured may synchronise: it is dropped while the thread unwinds.
+impl<P: Primitives, C: Consensus> Steps for Guard<P, C> {
+    fn step<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        let strike = self.probe.as_deref().and_then(Probe::strike);
+        self.attempt(word, true, strike, step)
+    }
+
+    fn look<T>(&self, word: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss> {
+        let strike = self.probe.as_deref().and_then(Probe::strike);
+        self.attempt(word, false, strike, look)
     }
 }
 
