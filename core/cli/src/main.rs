@@ -46,6 +46,12 @@ enum Command {
     Root(state::Show),
     /// Print a file of SSZ in the form of the beacon API.
     Decode(state::Show),
+    /// What the other command does.
+    #[command(hide = true, aliases = ["mutants", "explore", "document"])]
+    Check {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<std::ffi::OsString>,
+    },
     #[cfg(feature = "pages")]
     #[command(flatten)]
     Page(blocksmith_terminal::Page),
@@ -75,6 +81,9 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         Some(Command::Transition(arguments)) => state::transition(&arguments, out),
         Some(Command::Root(arguments)) => state::root(&arguments, out),
         Some(Command::Decode(arguments)) => state::decode(&arguments, out),
+        Some(Command::Check { .. }) => Err(Failure::input(anyhow::anyhow!(
+            "the checks are a command of their own, blocksmith-check: `cargo verify check`"
+        ))),
         #[cfg(feature = "pages")]
         Some(Command::Page(page)) => page.print(<Arguments as clap::CommandFactory>::command()),
     }

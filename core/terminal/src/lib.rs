@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod exit;
+mod hush;
 mod logs;
 mod output;
 #[cfg(feature = "pages")]
@@ -21,6 +22,7 @@ mod signals;
 pub use exit::{
     EXIT_DIFFERS, EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_TRUNCATED, Failure, end,
 };
+pub use hush::Hush;
 pub use logs::{log_if_asked, log_to_stderr};
 pub use output::{Color, Output, note};
 #[cfg(feature = "pages")]

@@ -126,7 +126,7 @@ fn run_all(
     let detail = Detail { verbose: arguments.verbose, counterexamples: arguments.counterexamples };
     let checks = Arc::new(checks);
     let recorded = |place: usize| costs::seconds(&checks[place].id);
-    let mut progress = Progress::new(checks.len(), (0..checks.len()).map(recorded).sum());
+    let mut progress = Progress::new(checks.len(), (0..checks.len()).map(recorded).sum())?;
     let mut running: BTreeMap<usize, String> = BTreeMap::new();
     let (mut results, mut worst) = (Results::default(), EXIT_OK);
     out.line(report::head())?;

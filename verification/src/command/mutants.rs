@@ -45,7 +45,7 @@ pub(super) fn sweep(
         jobs = jobs.into_iter().skip(part - 1).step_by(of).collect();
     }
     let jobs = Arc::new(jobs);
-    let mut progress = Progress::new(jobs.len(), jobs.len() as f64);
+    let mut progress = Progress::new(jobs.len(), jobs.len() as f64)?;
     let mut results: Vec<SiteResult> = Vec::new();
     let end = pool::run(
         &jobs,

@@ -4,11 +4,23 @@ use std::io::{self, IsTerminal};
 use std::time::Instant;
 
 use blocksmith_engines::meter;
+use blocksmith_terminal::{Failure, Hush};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What shuttle prints of each execution that fails, whatever it is told: failures are what is looked
+/// for, and the results say what they are.
+const EXPECTED: &[&str] = &[
+    "Task failed, serializing schedule",
+    "Test deadlocked, and ",
+    "test panicked in task ",
+    "test panicked in a task that was still unwinding ",
+    "test panicked while dropping the tasks ",
+];
 
 /// A line on stderr that says how far a run is; nothing where stderr is no terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
+    _hush: Hush,
     start: Instant,
     /// Recorded seconds of all jobs, and of those that are done.
     all: f64,
@@ -18,9 +30,14 @@ pub(super) struct Progress {
 impl Progress {
     /// Begins a line for so many jobs, which took so many seconds, one after the other, when that
     /// was recorded.
-    pub(super) fn new(jobs: usize, recorded_seconds: f64) -> Self {
-        let target = if io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
+    ///
+    /// # Errors
+    /// If the system refuses a pipe.
+    pub(super) fn new(jobs: usize, recorded_seconds: f64) -> Result<Self, Failure> {
+        let is_terminal = io::stderr().is_terminal();
+        let hush = Hush::start(EXPECTED).map_err(Failure::fault)?;
+        let target = if is_terminal {
+            target(&hush).map_err(Failure::fault)?
         } else {
             ProgressDrawTarget::hidden()
         };
@@ -29,7 +46,8 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}") {
             bar.set_style(style);
         }
-        Self { bar, start: Instant::now(), all: recorded_seconds, done: 0.0 }
+        let start = Instant::now();
+        Ok(Self { bar, _hush: hush, start, all: recorded_seconds, done: 0.0 })
     }
 
     /// A job is done that took so many seconds when that was recorded.
@@ -60,6 +78,20 @@ impl Drop for Progress {
         self.bar.finish_and_clear();
     }
 }
+
+/// Returns the terminal that stderr is.
+#[cfg(unix)]
+fn target(hush: &Hush) -> io::Result<ProgressDrawTarget> {
+    let terminal = console::Term::read_write_pair(io::stdin(), hush.stderr()?);
+    Ok(ProgressDrawTarget::term(terminal, DRAWS_A_SECOND))
+}
+
+#[cfg(not(unix))]
+fn target(_: &Hush) -> io::Result<ProgressDrawTarget> {
+    Ok(ProgressDrawTarget::stderr_with_hz(DRAWS_A_SECOND))
+}
+
+const DRAWS_A_SECOND: u8 = 10;
 
 /// A number in three or four characters.
 fn short(number: f64) -> String {

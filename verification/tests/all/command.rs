@@ -85,7 +85,7 @@ fn the_gate_of_the_specifications_gives_every_expected_answer() {
 #[test]
 fn a_run_is_as_wide_as_it_says_and_silent_on_stderr() {
     // Checks that hold, twins that are refuted, and what shuttle and loom would print of them.
-    let output = check(&["--protocol", "oneshot"]);
+    let output = check(&["--protocol", "time"]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "");
     let stdout = text(&output.stdout);

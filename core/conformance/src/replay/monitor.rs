@@ -98,7 +98,7 @@ impl Bars {
         level.set_message(load(snapshot));
         for figures in &snapshot.mailboxes {
             let queue = queues.entry(figures.name.clone()).or_insert_with(|| {
-                let template = "{prefix:<20.20} {bar:8} {pos:>5}/{len:<5} {wide_msg}";
+                let template = "{prefix:<20.20} {bar:6} {pos:>5}/{len:<5} {wide_msg}";
                 let bar = bar(screen, figures.counters.capacity, template);
                 bar.set_prefix(figures.name.clone());
                 bar
@@ -145,7 +145,7 @@ fn details(figures: &Figures) -> String {
     let counters = &figures.counters;
     let (into, out) = (short(figures.rate_in), short(figures.rate_out));
     let oldest = figures.oldest.at_least.as_secs_f64();
-    let mut text = format!("in {into:>4}/s out {out:>4}/s old {oldest:>4.1} s");
+    let mut text = format!("in {into:>4}/s out {out:>4}/s age {oldest:>4.1}s");
     for (word, count) in [("refused", counters.refused), ("evicted", counters.evicted)] {
         if count > 0 {
             let _ = write!(text, " {word} {count}");
@@ -203,7 +203,7 @@ mod tests {
         // A full queue: the level asks for everything.
         let line = line(&broker().snapshot());
         assert!(line.starts_with("load critical (100.0 %), asks: drop_peers, drop_sync"), "{line}");
-        assert!(line.contains("; hot_db 3/3 in 0.0/s out 0.0/s old "), "{line}");
+        assert!(line.contains("; hot_db 3/3 in 0.0/s out 0.0/s age "), "{line}");
         assert!(line.ends_with("refused 1 high 3"), "{line}");
     }
 
@@ -264,7 +264,7 @@ mod tests {
         assert!(shown.contains("load critical") && shown.contains("hot_db"), "{shown}");
         assert!(shown.contains("███") && shown.contains("3/3"), "{shown}");
         // The terminal has 80 columns; what counts most is there, and nothing is longer.
-        assert!(shown.contains(" s refused 1"), "{shown}");
+        assert!(shown.contains("s refused 1"), "{shown}");
         drop(bars);
         let text = terminal.text();
         assert_eq!(text.rsplit('#').next().map(str::trim), Some(""), "{text}");

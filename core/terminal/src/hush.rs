@@ -1,0 +1,83 @@
+//! Keeps lines off stderr that libraries print of what is expected.
+
+use std::io;
+
+/// While this lives, lines that begin with one of some texts do not reach stderr; all others do, from
+/// whatever code. On systems other than Unix it lets everything pass.
+#[derive(Debug)]
+pub struct Hush {
+    #[cfg(unix)]
+    inner: unix::Inner,
+}
+
+impl Hush {
+    /// Begins to listen. There is one at a time in a process.
+    ///
+    /// # Errors
+    /// If the system refuses a pipe or a thread.
+    pub fn start(beginnings: &'static [&'static str]) -> io::Result<Self> {
+        #[cfg(not(unix))]
+        let _ = beginnings;
+        Ok(Self {
+            #[cfg(unix)]
+            inner: unix::Inner::start(beginnings)?,
+        })
+    }
+
+    /// Returns another handle of the stderr that the process was started with, which nothing is kept
+    /// from; `None` where there is no other.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    #[cfg(unix)]
+    pub fn stderr(&self) -> io::Result<std::fs::File> {
+        Ok(self.inner.stderr.try_clone()?.into())
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::File;
+    use std::io::{self, BufRead, BufReader, Write};
+    use std::os::fd::OwnedFd;
+    use std::thread::{Builder, JoinHandle};
+
+    #[derive(Debug)]
+    pub(super) struct Inner {
+        pub(super) stderr: OwnedFd,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    impl Inner {
+        pub(super) fn start(beginnings: &'static [&'static str]) -> io::Result<Self> {
+            let stderr = rustix::io::dup(io::stderr())?;
+            let (reader, writer) = rustix::pipe::pipe()?;
+            let mut passed = File::from(stderr.try_clone()?);
+            let body = move || {
+                let mut lines = BufReader::new(File::from(reader));
+                let mut line = Vec::new();
+                while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                    if !beginnings.iter().any(|text| line.starts_with(text.as_bytes())) {
+                        // Where stderr cannot be written there is nobody left to tell.
+                        let _ = passed.write_all(&line);
+                    }
+                    line.clear();
+                }
+            };
+            let thread = Builder::new().name("stderr".to_owned()).spawn(body)?;
+            rustix::stdio::dup2_stderr(&writer)?;
+            Ok(Self { stderr, thread: Some(thread) })
+        }
+    }
+
+    impl Drop for Inner {
+        fn drop(&mut self) {
+            // Stderr was the pipe's last writer, so the thread comes to the end of what was written.
+            if rustix::stdio::dup2_stderr(&self.stderr).is_ok()
+                && let Some(thread) = self.thread.take()
+            {
+                let _ = thread.join();
+            }
+        }
+    }
+}
