@@ -1,5 +1,6 @@
 //! The `blocksmith` command; `blocksmith --help` tells what it does.
 #![forbid(unsafe_code)]
+#![allow(rustdoc::invalid_html_tags, reason = "these texts are the command's help, which is plain")]
 
 mod files;
 mod replay;

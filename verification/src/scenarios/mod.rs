@@ -43,6 +43,7 @@ pub struct Row {
 }
 
 /// Instantiates a generic function of a module for all engines; `for C`: and for that channel.
+#[allow(clippy::crate_in_macro_def, reason = "for this crate, whose scenarios they are")]
 #[macro_export]
 macro_rules! row {
     (
