@@ -147,6 +147,15 @@ mod tests {
     }
 
     #[test]
+    fn no_two_checks_have_one_id() {
+        // An id names a check on the command line, in reports, and in what was recorded of it.
+        let ids: Vec<_> = catalogue().into_iter().map(|check| check.id).collect();
+        let mut seen = BTreeSet::new();
+        let twice: Vec<_> = ids.iter().filter(|id| !seen.insert(*id)).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+    }
+
+    #[test]
     fn every_twin_names_the_property_that_must_break() {
         // A panic is named by a part of its message that says something.
         for check in catalogue().iter().filter(|check| check.expected.is_violated()) {

@@ -92,7 +92,7 @@ pub fn a_dropped_permit_ends_the_stream<P: Primitives>() {
 
 /// A closed mailbox, and two permits that are dropped in threads of their own, each after a relaxed
 /// store. The receiver looks once, without the notifier's fences.
-pub fn closed_comes_after_the_permits<P: Primitives>() {
+pub fn closed_comes_after_the_replies<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 2, OnFull::Block);
     let permits = [0, 1].map(|index| (index, receiver.permit()));
     drop(sender);
@@ -251,7 +251,7 @@ pub(super) fn list() -> Vec<Row> {
             threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000), std: RUNS,
         },
         row! {
-            mailbox::closed_comes_after_the_permits,
+            mailbox::closed_comes_after_the_replies,
             "who receives Closed sees what every holder of a permit did before", None,
             threads: 3, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000), std: RUNS,
         },
