@@ -29,7 +29,7 @@ impl Report {
     pub fn open(option: &'static str, target: &Path) -> Result<Self, Failure> {
         let report = Self { option, target: target.to_owned() };
         if !report.is_stdout() {
-            report.probe().map_err(|error| Failure::input(report.named_error(error)))?;
+            report.probe().with_context(|| report.name()).map_err(Failure::input)?;
         }
         Ok(report)
     }
@@ -52,8 +52,9 @@ impl Report {
         Self::goes_to_stdout(Some(&self.target))
     }
 
-    fn named_error(&self, error: io::Error) -> anyhow::Error {
-        anyhow::Error::from(error).context(format!("{} {}", self.option, self.target.display()))
+    /// Returns what errors call it: the option, and the path.
+    fn name(&self) -> String {
+        format!("{} {}", self.option, self.target.display())
     }
 
     /// Looks whether the target can be written to.
@@ -102,13 +103,7 @@ impl Report {
             }
             Ok(())
         };
-        write().context(self.option).map_err(|error| {
-            let name = format!("{} {}", self.option, self.target.display());
-            match error.downcast::<io::Error>() {
-                Ok(error) => Failure::writing(&name, error),
-                Err(other) => Failure::fault(other),
-            }
-        })
+        write().map_err(|error| Failure::writing(&self.name(), error))
     }
 }
 

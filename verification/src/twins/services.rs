@@ -56,9 +56,14 @@ fn reply_to<P: Primitives, T: Send>(requester: oneshot::Sender<P, T>, answer: T)
 struct Replies<'a, P: Primitives> {
     tasks: &'a Sender<P, Task<P>>,
     fault: Fault,
-    /// Requesters whose question waits for its parent.
-    parked: Vec<oneshot::Sender<P, TrailReply<Toy>>>,
+    /// The block and the slot of the question that is being answered.
+    asked: (ToyRoot, u64),
+    /// Questions that wait for their block.
+    parked: Vec<Parked<P>>,
 }
+
+/// A block, a slot, and who asked for the trail.
+type Parked<P> = (ToyRoot, u64, oneshot::Sender<P, TrailReply<Toy>>);
 
 impl<P: Primitives> shell::Replies<Toy> for Replies<'_, P> {
     type Trail = oneshot::Sender<P, TrailReply<Toy>>;
@@ -71,7 +76,7 @@ impl<P: Primitives> shell::Replies<Toy> for Replies<'_, P> {
             assert!(state.recv().is_ok(), "the worker is gone");
         }
         if self.fault == Fault::NoErrorReply && reply == TrailReply::UnknownParent {
-            self.parked.push(to);
+            self.parked.push((self.asked.0, self.asked.1, to));
         } else {
             reply_to(to, reply);
         }
@@ -90,10 +95,23 @@ fn hot_db<P: Primitives>(
 ) {
     let toy = Toy::default();
     let mut machine = HotDb::new(&toy, Limits::default(), 0, 0, ToyState::anchor());
-    let mut replies = Replies { tasks, fault, parked: Vec::new() };
+    let mut replies = Replies { tasks, fault, asked: (0, 0), parked: Vec::new() };
     while let Ok(question) = questions.recv() {
-        let turn = shell::turn(&mut machine, &toy, &Bare, &mut replies, question);
-        assert_eq!(turn, Ok(()));
+        let committed = match &question {
+            shell::Message::Commit { block, .. } => Some(block.root),
+            _ => None,
+        };
+        let mut turn = |question: Ask<P>| {
+            if let shell::Message::Trail { root, slot, .. } = &question {
+                replies.asked = (*root, *slot);
+            }
+            let turn = shell::turn(&mut machine, &toy, &Bare, &mut replies, question);
+            assert_eq!(turn, Ok(()));
+            replies.parked.extract_if(.., |parked| Some(parked.0) == committed).collect::<Vec<_>>()
+        };
+        for (root, slot, reply) in turn(question) {
+            turn(shell::Message::Trail { root, slot, reply });
+        }
     }
 }
 
