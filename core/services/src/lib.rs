@@ -15,6 +15,8 @@ pub mod clearance;
 pub mod consensus;
 pub mod fork_choice;
 pub mod hot_db;
+pub mod identified;
+pub mod machine;
 pub mod notice;
 mod observer;
 pub mod quarantine;

@@ -5,6 +5,7 @@
 //! and takes what only a full transition (or a full attestation check) yields.
 
 use crate::consensus::{BlockEffects, Consensus, IndexedVote, Invalid};
+use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
 
 /// An item as the network gave it: nothing about it has been checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +19,11 @@ impl<T> Quarantined<T> {
     /// Marks `item` as coming from `peer`. `bytes` is the size that quotas count.
     pub fn new(item: T, peer: u64, bytes: usize) -> Self {
         Self { item, peer, bytes }
+    }
+
+    /// Turns the item into another form of it. Peer and size stay.
+    pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> Quarantined<U> {
+        Quarantined { item: into(self.item), peer: self.peer, bytes: self.bytes }
     }
 
     /// Returns the unchecked item.
@@ -63,10 +69,10 @@ impl<T, E> Cleared<T, E> {
 }
 
 /// A block that a full state transition accepted and that the HotDB has.
-pub type ClearedBlock<C> = Cleared<<C as Consensus>::Block, BlockEffects<<C as Consensus>::Root>>;
+pub type ClearedBlock<C> = Cleared<IdentifiedBlock<C>, BlockEffects<<C as Consensus>::Root>>;
 /// An attestation whose committee and signature were verified.
 pub type ClearedAttestation<C> =
-    Cleared<<C as Consensus>::Attestation, IndexedVote<<C as Consensus>::Root>>;
+    Cleared<IdentifiedAttestation<C>, IndexedVote<<C as Consensus>::Root>>;
 
 /// Why an item is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

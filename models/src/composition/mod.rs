@@ -40,7 +40,7 @@
 //! **Twins.** A [`Fault`] changes the wiring, never a machine, and must be refuted in the scenario
 //! that [`TWINS`] names.
 
-mod enabled;
+mod ends;
 mod pipeline;
 mod process;
 mod properties;

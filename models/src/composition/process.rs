@@ -1,41 +1,29 @@
 //! The processes of the composition: what they are told, and what they have yet to carry out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::convert::Infallible;
 
 use blocksmith::clearance::{self, Clearance};
-use blocksmith::consensus::{Balances, Checkpoint, Slot};
-use blocksmith::hot_db::shell;
-use blocksmith::hot_db::{CommitReply, HotDb, StateAt, Trail, TrailReply};
+use blocksmith::consensus::{Checkpoint, Slot};
+use blocksmith::hot_db::{self, CommitReply, HotDb, StateAt, Trail, TrailReply};
 use blocksmith::quarantine::{self, Item, ItemId, Quarantine, RequestId};
-use blocksmith::rewinder::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
+use blocksmith::rewinder::shell::{Hands, Lanes};
+use blocksmith::rewinder::{Answer, WorkerEffect, WorkerEvent};
 use blocksmith::toy::{Toy, ToyRoot};
-use blocksmith::verdict::{ClearedAttestation, ClearedBlock, Quarantined};
+use blocksmith::verdict::Quarantined;
 
-/// What Quarantine is told.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum ToQuarantine {
-    Submit { id: ItemId, item: Quarantined<Item<Toy>> },
-    Tick { slot: Slot },
-    Stop,
-    Answered { request: RequestId, answer: Answer<Toy> },
-    Imported { request: Option<RequestId>, finalized: Checkpoint<ToyRoot> },
-}
-
-impl ToQuarantine {
-    /// Returns whether the message comes through a reserved slot.
-    pub(super) fn is_reply(&self) -> bool {
-        matches!(self, Self::Answered { .. } | Self::Imported { .. })
-    }
-}
-
-/// What Clearance is told; all but the balances are answered with `Imported`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum ToClearance {
-    Block { request: RequestId, block: Box<ClearedBlock<Toy>>, timely: bool },
-    Attestation { request: RequestId, attestation: Box<ClearedAttestation<Toy>> },
-    Tick { slot: Slot },
-    Balances { checkpoint: Checkpoint<ToyRoot>, balances: Option<Balances> },
-}
+/// What Quarantine is told: core's own message. Nobody asks it what is pending.
+pub(super) type ToQuarantine = quarantine::shell::Message<Toy, (), Infallible>;
+/// What Quarantine has yet to do.
+pub(super) type QuarantineWork = quarantine::shell::Work<Toy>;
+/// What Clearance is told: core's own message. The receipt is the number of the request, or none
+/// for a tick. Nobody asks for views.
+pub(super) type ToClearance =
+    clearance::shell::Message<Toy, Option<RequestId>, Infallible, Infallible>;
+/// What Clearance has yet to do.
+pub(super) type ClearanceWork = clearance::shell::Work<Toy, Option<RequestId>>;
+/// What the HotDB is told: core's own message.
+pub(super) type ToHotDb = hot_db::shell::Message<Toy, TrailTo, AckTo>;
 
 /// Where a trail goes: to a worker, who asked for this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,9 +40,6 @@ pub(super) struct AckTo {
     pub(super) root: ToyRoot,
 }
 
-/// What the HotDB is told: core's own message.
-pub(super) type ToHotDb = shell::Message<Toy, TrailTo, AckTo>;
-
 /// What the HotDB has answered in a turn, for the model to deliver.
 #[derive(Default)]
 pub(super) struct HotDbReplies {
@@ -62,7 +47,7 @@ pub(super) struct HotDbReplies {
     pub(super) ack: Option<(AckTo, CommitReply)>,
 }
 
-impl shell::Replies<Toy> for HotDbReplies {
+impl hot_db::shell::Replies<Toy> for HotDbReplies {
     type Trail = TrailTo;
     type Ack = AckTo;
 
@@ -76,38 +61,72 @@ impl shell::Replies<Toy> for HotDbReplies {
 }
 
 /// Who gets the answer to a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Requester {
     Quarantine(RequestId),
     Clearance(Checkpoint<ToyRoot>),
     Query(usize),
-    /// Only with the fault R3.
-    HotDb,
+    /// Only with the fault R3. The HotDB brings the trail along.
+    HotDb(Box<Trail<Toy>>),
 }
 
-/// A task in the Rewinder's lanes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Task {
-    pub(super) job: Job<Toy>,
-    pub(super) requester: Requester,
-    /// The trail, if the requester brought it along: only with the fault R3.
-    pub(super) trail: Option<Box<Trail<Toy>>>,
+/// The machines, each with what its shell has in hand.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Machines {
+    pub(super) quarantine: Quarantine<Toy>,
+    pub(super) clearance: Clearance<Toy>,
+    pub(super) hot_db: HotDb<Toy>,
+    pub(super) workers: Vec<Hands<Toy, Requester>>,
 }
 
-/// What Quarantine has yet to do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum QuarantineWork {
-    Machine(quarantine::Effect<Toy>),
-    TellSlot(Slot),
+/// Messages for a service, and what it has yet to do about the last one that it took.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Line<M, W> {
+    pub(super) mailbox: VecDeque<M>,
+    pub(super) work: VecDeque<W>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct QuarantineProcess {
-    pub(super) machine: Quarantine<Toy>,
-    pub(super) mailbox: VecDeque<ToQuarantine>,
-    pub(super) work: VecDeque<QuarantineWork>,
+impl<M, W> Line<M, W> {
+    pub(super) fn new() -> Self {
+        Self { mailbox: VecDeque::new(), work: VecDeque::new() }
+    }
+
+    /// Returns whether there is nothing to do.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.mailbox.is_empty() && self.work.is_empty()
+    }
+}
+
+/// Everything between the machines, and what an observer has seen.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Wires {
+    pub(super) quarantine: Line<ToQuarantine, QuarantineWork>,
+    /// Slots of Quarantine's mailbox that are kept for answers, or hold one.
+    pub(super) reserved: usize,
     /// The second table of the faults Q1 and Q4; empty otherwise.
     pub(super) orphans: Orphans,
+    pub(super) clearance: Line<ToClearance, ClearanceWork>,
+    /// Requests for balances under way: each has a reserved slot.
+    pub(super) asked: usize,
+    pub(super) hot_db: VecDeque<ToHotDb>,
+    /// The worker whose trail has to wait for a state of the Rewinder: only with the fault R3.
+    pub(super) waits_for: Option<Lending>,
+    pub(super) lanes: Lanes<Toy, Requester>,
+    pub(super) workers: Vec<WorkerLine>,
+    /// The words of the answers that each item and each query got.
+    pub(super) answers: Vec<Vec<&'static str>>,
+    pub(super) query_answers: Vec<usize>,
+    /// Every root that was ever committed.
+    pub(super) committed: BTreeSet<ToyRoot>,
+    /// Blocks that were checked, cleared or imported before they might.
+    pub(super) too_early: BTreeSet<ToyRoot>,
+    /// Blocks that were handed to the Rewinder, by root and signature, and those handed over again.
+    pub(super) checked: BTreeSet<(ToyRoot, bool)>,
+    pub(super) checked_again: BTreeSet<ToyRoot>,
+    /// Cleared blocks that the fork choice did not take.
+    pub(super) missing: BTreeSet<ToyRoot>,
+    /// Tasks that a lane refused.
+    pub(super) refused: usize,
 }
 
 /// A table of parked blocks beside the machine's own: the fault that one owner rules out.
@@ -119,31 +138,6 @@ pub(super) struct Orphans {
     pub(super) parked: VecDeque<(ItemId, Quarantined<Item<Toy>>)>,
 }
 
-/// What Clearance has yet to do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum ClearanceWork {
-    Machine(clearance::Effect<Toy>),
-    /// `Imported`, to the item of a request or to a tick.
-    Reply(Option<RequestId>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ClearanceProcess {
-    pub(super) machine: Clearance<Toy>,
-    pub(super) mailbox: VecDeque<ToClearance>,
-    pub(super) work: VecDeque<ClearanceWork>,
-    /// Requests for balances under way: each has a reserved slot.
-    pub(super) asked: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct HotDbProcess {
-    pub(super) machine: HotDb<Toy>,
-    pub(super) mailbox: VecDeque<ToHotDb>,
-    /// The worker whose trail has to wait for a state of the Rewinder: only with the fault R3.
-    pub(super) waits_for: Option<Lending>,
-}
-
 /// A trail that the HotDB holds back until the Rewinder has given it a state (fault R3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Lending {
@@ -151,30 +145,20 @@ pub(super) struct Lending {
     pub(super) given: Option<StateAt<Toy>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct WorkerProcess {
-    pub(super) machine: Worker<Toy>,
-    /// Who waits for the tasks in hand and has no answer, in their order.
-    pub(super) requesters: VecDeque<Requester>,
-    pub(super) trail: Option<Box<Trail<Toy>>>,
+/// What a worker has yet to carry out, and the reply of the HotDB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct WorkerLine {
     pub(super) work: VecDeque<WorkerEffect<Toy>>,
-    /// The reply of the HotDB.
     pub(super) inbox: Option<WorkerEvent<Toy>>,
+    /// The commit that goes off after the answer: only with the fault R6.
+    pub(super) late: Option<WorkerEffect<Toy>>,
+    /// What the first of a batch was answered: only with the faults of batches.
+    pub(super) first_answer: Option<Answer<Toy>>,
 }
 
-impl WorkerProcess {
-    pub(super) fn new() -> Self {
-        Self {
-            machine: Worker::Idle,
-            requesters: VecDeque::new(),
-            trail: None,
-            work: VecDeque::new(),
-            inbox: None,
-        }
-    }
-
-    /// Returns whether it has no task and nothing to do.
-    pub(super) fn is_free(&self) -> bool {
-        self.requesters.is_empty() && self.work.is_empty() && self.inbox.is_none()
+impl WorkerLine {
+    /// Returns whether there is nothing to do.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.work.is_empty() && self.inbox.is_none()
     }
 }

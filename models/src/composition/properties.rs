@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
+use blocksmith::clearance::shell::BALANCE_REQUESTS;
 use blocksmith::quarantine::Item;
-use blocksmith::rewinder::Worker;
+use blocksmith::quarantine::shell::Slots;
 use stateright::{Model, Property};
 
 use super::pipeline::{Pipeline, State};
-use super::process::ToQuarantine;
+use super::process::{Wires, WorkerLine};
 use super::scenario::Scenario;
 
 /// Returns the properties; the module above says them in words.
@@ -22,30 +23,38 @@ pub(super) fn all() -> Vec<Property<Pipeline>> {
             let enough = |answers: usize, asked: bool, excused: bool| {
                 answers <= 1 && (!at_end || answers == usize::from(asked) || excused)
             };
-            let items = state.answers.iter().zip(&state.submitted).enumerate();
+            let items = state.wires.answers.iter().zip(&state.submitted).enumerate();
             items.into_iter().all(|(index, (words, asked))| {
                 enough(words.len(), *asked, at_end && model.waits_for_one_given_up(state, index))
-            }) && state.query_answers.iter().zip(&state.queried).all(|(n, q)| enough(*n, *q, false))
+            }) && state
+                .wires
+                .query_answers
+                .iter()
+                .zip(&state.queried)
+                .all(|(n, q)| enough(*n, *q, false))
         }),
         Property::always("right verdicts", |model: &Pipeline, state: &State| {
             state
+                .wires
                 .answers
                 .iter()
                 .zip(&model.scenario.items)
                 .all(|(answers, (_, allowed))| answers.iter().all(|word| allowed.contains(word)))
         }),
-        Property::always("parent first", |_: &Pipeline, state: &State| state.too_early.is_empty()),
-        Property::always("checked once", |_: &Pipeline, state: &State| {
-            state.checked_again.is_empty()
+        Property::always("parent first", |_: &Pipeline, state: &State| {
+            state.wires.too_early.is_empty()
         }),
-        Property::always("imported", |_: &Pipeline, state: &State| state.missing.is_empty()),
+        Property::always("checked once", |_: &Pipeline, state: &State| {
+            state.wires.checked_again.is_empty()
+        }),
+        Property::always("imported", |_: &Pipeline, state: &State| state.wires.missing.is_empty()),
         Property::always("nobody stranded", nobody_stranded),
         Property::always("bounded queues", bounded_queues),
         Property::always("head committed", |_: &Pipeline, state: &State| {
-            let view = state.clearance.machine.view();
+            let view = state.machines.clearance.view();
             [view.head, view.justified.root, view.finalized.root]
                 .iter()
-                .all(|root| state.committed.contains(root))
+                .all(|root| state.wires.committed.contains(root))
         }),
     ]
 }
@@ -54,9 +63,9 @@ fn nobody_stranded(model: &Pipeline, state: &State) -> bool {
     if !state.at_rest() || model.can_step(state) {
         return true;
     }
-    let machine = &state.quarantine.machine;
+    let machine = &state.machines.quarantine;
     let decided = |root| machine.knows(root) || machine.is_unviable(root);
-    let in_orphans = state.quarantine.orphans.parked.iter().any(|(_, item)| match item.item() {
+    let in_orphans = state.wires.orphans.parked.iter().any(|(_, item)| match item.item() {
         Item::Block(block) => decided(block.parent),
         Item::Attestation(_) => false,
     });
@@ -71,18 +80,18 @@ fn nobody_stranded(model: &Pipeline, state: &State) -> bool {
 }
 
 fn bounded_queues(model: &Pipeline, state: &State) -> bool {
-    let scenario = &model.scenario;
-    let network = state.quarantine.mailbox.iter().filter(|message| !message.is_reply()).count();
-    // Quarantine's shell reserves this many slots for replies.
-    let replies =
-        scenario.window + (scenario.capacity + 2) + (1 + scenario.capacity + scenario.window);
-    let outstanding = state.quarantine.machine.in_flight() + state.imports_under_way();
-    network <= scenario.capacity
-        && outstanding <= replies
-        && state.quarantine.machine.in_flight() <= scenario.window
-        && state.hot_db.mailbox.len() <= scenario.capacity
-        && state.clearance.asked <= 2
-        && state.refused == 0
+    let Scenario { window, capacity, .. } = model.scenario;
+    let wires = &state.wires;
+    let slots = Slots::for_clearance(capacity, window, capacity);
+    let of_network = wires.quarantine.mailbox.iter().filter(|message| !message.is_reply());
+    let of_quarantine = wires.clearance.mailbox.iter().filter(|message| !message.is_reply());
+    of_network.count() <= slots.network
+        && wires.reserved <= slots.replies
+        && state.machines.quarantine.in_flight() <= window
+        && of_quarantine.count() <= capacity
+        && wires.asked <= BALANCE_REQUESTS
+        && wires.hot_db.len() <= capacity
+        && wires.refused == 0
 }
 
 impl Pipeline {
@@ -94,7 +103,7 @@ impl Pipeline {
             Item::Attestation(attestation) => attestation.head,
         };
         let mut copies =
-            self.scenario.items.iter().zip(&state.answers).filter_map(|(item, words)| {
+            self.scenario.items.iter().zip(&state.wires.answers).filter_map(|(item, words)| {
                 matches!(&item.0, Item::Block(block) if block.root == awaited).then_some(words)
             });
         copies.any(|words| words.iter().any(|word| GIVEN_UP.contains(word)))
@@ -103,7 +112,7 @@ impl Pipeline {
     pub(super) fn can_step(&self, state: &State) -> bool {
         let mut actions = Vec::new();
         self.steps(state, &mut actions);
-        !actions.is_empty()
+        actions.into_iter().any(|action| self.next_state(state, action).is_some())
     }
 }
 
@@ -118,7 +127,7 @@ pub fn verdicts_that_occur(scenario: Scenario) -> Vec<BTreeSet<&'static str>> {
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
     let mut actions = Vec::new();
     while let Some(state) = queue.pop() {
-        for (words, answers) in occur.iter_mut().zip(&state.answers) {
+        for (words, answers) in occur.iter_mut().zip(&state.wires.answers) {
             words.extend(answers);
         }
         model.steps(&state, &mut actions);
@@ -133,29 +142,25 @@ pub fn verdicts_that_occur(scenario: Scenario) -> Vec<BTreeSet<&'static str>> {
 impl State {
     /// Returns whether nothing is queued, under way or held by a process.
     pub(super) fn at_rest(&self) -> bool {
-        self.quarantine.mailbox.is_empty()
-            && self.quarantine.work.is_empty()
-            && self.quarantine.orphans.looked_up.is_empty()
-            && self.clearance.mailbox.is_empty()
-            && self.clearance.work.is_empty()
-            && self.hot_db.mailbox.is_empty()
-            && self.hot_db.waits_for.is_none()
-            && self.lanes.waiting() == 0
-            && self.workers.iter().all(|worker| {
-                worker.machine == Worker::Idle && worker.work.is_empty() && worker.inbox.is_none()
-            })
+        let Wires { quarantine, orphans, clearance, hot_db, waits_for, lanes, .. } = &self.wires;
+        quarantine.is_quiet()
+            && orphans.looked_up.is_empty()
+            && clearance.is_quiet()
+            && hot_db.is_empty()
+            && waits_for.is_none()
+            && lanes.waiting() == 0
+            && self.machines.workers.iter().all(|hands| hands.machine().is_idle())
+            && self.wires.workers.iter().all(WorkerLine::is_quiet)
+    }
+
+    /// Returns whether a worker has no task and nothing to do.
+    pub(super) fn is_free(&self, worker: usize) -> bool {
+        self.machines.workers[worker].replies().len() == 0 && self.wires.workers[worker].is_quiet()
     }
 
     /// Returns how many workers without a task there are beside the one that pulls.
     pub(super) fn others_free(&self) -> usize {
-        self.workers.iter().filter(|worker| worker.is_free()).count().saturating_sub(1)
-    }
-
-    /// Returns how many messages Clearance has yet to answer, or has answered unread.
-    fn imports_under_way(&self) -> usize {
-        let unread = |message: &&ToQuarantine| matches!(message, ToQuarantine::Imported { .. });
-        self.clearance.mailbox.len()
-            + usize::from(!self.clearance.work.is_empty())
-            + self.quarantine.mailbox.iter().filter(unread).count()
+        let workers = 0..self.wires.workers.len();
+        workers.filter(|worker| self.is_free(*worker)).count().saturating_sub(1)
     }
 }

@@ -532,8 +532,9 @@ fn stop() -> Scenario {
             (block(ToyBlock::new(2, 1, 2)), ANY),
             (block(ToyBlock::new(4, 9, 2)), &["shutdown"]),
         ],
+        // The stop has a slot of its own, as in core: it comes also where the network has no room.
         stop: true,
-        states: 1194,
+        states: 1401,
         ..base()
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use blocksmith::clearance;
-use blocksmith::hot_db::TrailReply;
+use blocksmith::clearance::shell::Import;
+use blocksmith::hot_db::{Prune, TrailReply};
 use blocksmith::quarantine::{Effect, Item};
 use blocksmith::rewinder::{Answer, Job, Role, Worker, WorkerEffect, WorkerEvent};
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock};
@@ -39,7 +40,7 @@ impl Pipeline {
 }
 
 fn quarantine_step(state: &State) -> String {
-    match (state.quarantine.work.front(), state.quarantine.mailbox.front()) {
+    match (state.wires.quarantine.work.front(), state.wires.quarantine.mailbox.front()) {
         (Some(work), _) => quarantine_work(work),
         (None, Some(message)) => format!("takes {}", to_quarantine(message)),
         (None, None) => String::new(),
@@ -47,7 +48,7 @@ fn quarantine_step(state: &State) -> String {
 }
 
 fn clearance_step(state: &State) -> String {
-    match (state.clearance.work.front(), state.clearance.mailbox.front()) {
+    match (state.wires.clearance.work.front(), state.wires.clearance.mailbox.front()) {
         (Some(work), _) => clearance_work(work),
         (None, Some(message)) => format!("takes {}", to_clearance(message)),
         (None, None) => String::new(),
@@ -55,7 +56,7 @@ fn clearance_step(state: &State) -> String {
 }
 
 fn hot_db_step(state: &State) -> String {
-    match (&state.hot_db.waits_for, state.hot_db.mailbox.front()) {
+    match (&state.wires.waits_for, state.wires.hot_db.front()) {
         (Some(lending), _) => format!("has its state, replies to worker {}", lending.to.worker),
         (None, Some(message)) => format!("takes {}", to_hot_db(message)),
         (None, None) => String::new(),
@@ -63,12 +64,12 @@ fn hot_db_step(state: &State) -> String {
 }
 
 fn worker_step(state: &State, index: usize) -> String {
-    let worker = &state.workers[index];
+    let worker = &state.wires.workers[index];
     match (worker.work.front(), &worker.inbox) {
-        (Some(effect), _) => worker_effect(effect, worker.requesters.front()),
+        (Some(effect), _) => worker_effect(effect, state.machines.workers[index].replies().next()),
         (None, Some(event)) => format!("takes {}", worker_event(event)),
         (None, None) => {
-            let tasks = state.lanes.clone().pull(Role::General, state.others_free());
+            let tasks = state.wires.lanes.clone().pull(Role::General, state.others_free());
             format!("pulls {}", jobs(tasks.iter().map(|task| &task.job)))
         }
     }
@@ -96,8 +97,8 @@ fn item(item: &Item<Toy>) -> String {
 
 fn job(job: &Job<Toy>) -> String {
     match job {
-        Job::Block(inner) => block(inner),
-        Job::Attestation(inner) => attestation(inner),
+        Job::Block(inner) => block(inner.item()),
+        Job::Attestation(inner) => attestation(inner.item()),
         Job::State { root, slot } => format!("state of {root} at {slot}"),
     }
 }
@@ -108,8 +109,8 @@ fn jobs<'a>(list: impl Iterator<Item = &'a Job<Toy>>) -> String {
 
 fn answer(answer: &Answer<Toy>) -> String {
     match answer {
-        Answer::Block(cleared) => format!("valid {}", block(cleared.item())),
-        Answer::Attestation(cleared) => format!("valid {}", attestation(cleared.item())),
+        Answer::Block(cleared) => format!("valid {}", block(cleared.item().item())),
+        Answer::Attestation(cleared) => format!("valid {}", attestation(cleared.item().item())),
         Answer::State(at) => format!("{at:?}"),
         Answer::Invalid(reason) => format!("invalid ({})", reason.word()),
         other => format!("{other:?}"),
@@ -118,8 +119,10 @@ fn answer(answer: &Answer<Toy>) -> String {
 
 fn to_quarantine(message: &ToQuarantine) -> String {
     match message {
-        ToQuarantine::Submit { id, item: inner } => format!("item {id}, {}", item(inner.item())),
-        ToQuarantine::Tick { slot } => format!("tick of slot {slot}"),
+        ToQuarantine::Submit { id, item: inner, .. } => {
+            format!("item {id}, {}", item(inner.item()))
+        }
+        ToQuarantine::Tick { slot, .. } => format!("tick of slot {slot}"),
         ToQuarantine::Stop => "stop".to_owned(),
         ToQuarantine::Answered { request, answer: inner } => {
             format!("answer to request {request}: {}", answer(inner))
@@ -127,21 +130,24 @@ fn to_quarantine(message: &ToQuarantine) -> String {
         ToQuarantine::Imported { finalized, .. } => {
             format!("imported, finalized {}", finalized.root)
         }
+        ToQuarantine::NotImported { request } => format!("request {request} not imported"),
+        ToQuarantine::Pending(never) => match *never {},
     }
 }
 
 fn quarantine_work(work: &QuarantineWork) -> String {
     match work {
         QuarantineWork::TellSlot(slot) => format!("sends clearance slot {slot}"),
-        QuarantineWork::Machine(effect) => match effect {
+        QuarantineWork::Event(event) => format!("goes on with {event:?}"),
+        QuarantineWork::Effect(effect) => match effect {
             Effect::Check { request, job: inner } => {
                 format!("submits request {request}: {}", job(inner))
             }
             Effect::ClearBlock { block: cleared, .. } => {
-                format!("sends clearance {}", block(cleared.item()))
+                format!("sends clearance {}", block(cleared.item().item()))
             }
             Effect::ClearAttestation { attestation: cleared, .. } => {
-                format!("sends clearance {}", attestation(cleared.item()))
+                format!("sends clearance {}", attestation(cleared.item().item()))
             }
             Effect::Verdict { id, verdict } => format!("answers item {id}: {}", verdict.reason()),
             other => format!("{other:?}"),
@@ -151,9 +157,12 @@ fn quarantine_work(work: &QuarantineWork) -> String {
 
 fn to_clearance(message: &ToClearance) -> String {
     match message {
-        ToClearance::Block { block: cleared, .. } => block(cleared.item()),
-        ToClearance::Attestation { attestation: cleared, .. } => attestation(cleared.item()),
-        ToClearance::Tick { slot } => format!("tick of slot {slot}"),
+        ToClearance::Import { import, .. } => match import {
+            Import::Block { block: cleared, .. } => block(cleared.item().item()),
+            Import::Attestation(cleared) => attestation(cleared.item().item()),
+            Import::Tick { slot } => format!("tick of slot {slot}"),
+        },
+        ToClearance::View(never) | ToClearance::Chain(never) => match *never {},
         ToClearance::Balances { checkpoint, balances } => {
             let kind = if balances.is_some() { "balances" } else { "no balances" };
             format!("{kind} of checkpoint {}", checkpoint.root)
@@ -163,14 +172,15 @@ fn to_clearance(message: &ToClearance) -> String {
 
 fn clearance_work(work: &ClearanceWork) -> String {
     match work {
-        ClearanceWork::Reply(_) => "replies to quarantine: imported".to_owned(),
-        ClearanceWork::Machine(clearance::Effect::Prune { finalized, head, .. }) => {
+        ClearanceWork::Taken(_) => "replies to quarantine: imported".to_owned(),
+        ClearanceWork::Lost(_) => "replies to quarantine: not imported".to_owned(),
+        ClearanceWork::Effect(clearance::Effect::Prune(Prune { finalized, head, .. })) => {
             format!("sends hot_db prune, finalized {}, head {head}", finalized.root)
         }
-        ClearanceWork::Machine(clearance::Effect::RequestBalances(checkpoint)) => {
+        ClearanceWork::Effect(clearance::Effect::RequestBalances(checkpoint)) => {
             format!("submits a request for the balances of {}", checkpoint.root)
         }
-        ClearanceWork::Machine(other) => format!("{other:?}"),
+        ClearanceWork::Effect(other) => format!("{other:?}"),
     }
 }
 
@@ -179,9 +189,9 @@ fn to_hot_db(message: &ToHotDb) -> String {
         ToHotDb::Trail { root, slot, reply } => {
             format!("request for the trail of {root} at {slot} by worker {}", reply.worker)
         }
-        ToHotDb::Commit { block: inner, .. } => format!("commit of {}", block(inner)),
+        ToHotDb::Commit { block: inner, .. } => format!("commit of {}", block(inner.item())),
         ToHotDb::PostState(at) => format!("posted {at:?}"),
-        ToHotDb::Prune { finalized, head, .. } => {
+        ToHotDb::Prune(Prune { finalized, head, .. }) => {
             format!("prune, finalized {}, head {head}", finalized.root)
         }
     }
@@ -192,7 +202,9 @@ fn worker_effect(effect: &WorkerEffect<Toy>, requester: Option<&Requester>) -> S
         WorkerEffect::RequestTrail { root, slot } => {
             format!("asks hot_db for the trail of {root} at {slot}")
         }
-        WorkerEffect::Commit { block: inner, .. } => format!("sends hot_db {}", block(inner)),
+        WorkerEffect::Commit { block: inner, .. } => {
+            format!("sends hot_db {}", block(inner.item()))
+        }
         WorkerEffect::PostState(at) => format!("posts {at:?} to hot_db"),
         WorkerEffect::Loaded((root, slot)) => format!("has loaded the state of {root} at {slot}"),
         WorkerEffect::Proceed => "verifies".to_owned(),
@@ -201,7 +213,7 @@ fn worker_effect(effect: &WorkerEffect<Toy>, requester: Option<&Requester>) -> S
                 Some(Requester::Quarantine(request)) => format!("quarantine's request {request}"),
                 Some(Requester::Clearance(_)) => "clearance".to_owned(),
                 Some(Requester::Query(index)) => format!("query {index}"),
-                Some(Requester::HotDb) => "hot_db".to_owned(),
+                Some(Requester::HotDb(_)) => "hot_db".to_owned(),
                 None => "nobody".to_owned(),
             };
             format!("answers {to}: {}", answer(inner))
@@ -228,31 +240,31 @@ impl fmt::Debug for State {
         let list = |f: &mut fmt::Formatter<'_>, name: &str, parts: Vec<String>| {
             writeln!(f, "  {name:<11} {}", parts.join("; "))
         };
-        let quarantine = &self.quarantine;
-        let mut parts: Vec<_> = quarantine.work.iter().map(quarantine_work).collect();
-        parts.extend(quarantine.mailbox.iter().map(|m| format!("mail: {}", to_quarantine(m))));
-        let orphans = quarantine.orphans.looked_up.iter().chain(&quarantine.orphans.parked);
+        let Self { machines, wires, .. } = self;
+        let mut parts: Vec<_> = wires.quarantine.work.iter().map(quarantine_work).collect();
+        let mail = wires.quarantine.mailbox.iter();
+        parts.extend(mail.map(|message| format!("mail: {}", to_quarantine(message))));
+        let orphans = wires.orphans.looked_up.iter().chain(&wires.orphans.parked);
         parts.extend(orphans.map(|(_, inner)| format!("aside: {}", item(inner.item()))));
-        let pending = quarantine.machine.pending();
+        let pending = machines.quarantine.pending();
         parts.extend(pending.iter().map(|(id, why)| format!("item {id}: {}", why.word())));
         list(f, "quarantine", parts)?;
-        let mut parts: Vec<_> = self.clearance.work.iter().map(clearance_work).collect();
-        parts.extend(self.clearance.mailbox.iter().map(|m| format!("mail: {}", to_clearance(m))));
-        parts.push(format!("head {}", self.clearance.machine.view().head));
+        let mut parts: Vec<_> = wires.clearance.work.iter().map(clearance_work).collect();
+        let mail = wires.clearance.mailbox.iter();
+        parts.extend(mail.map(|message| format!("mail: {}", to_clearance(message))));
+        parts.push(format!("head {}", machines.clearance.view().head));
         list(f, "clearance", parts)?;
-        let mut parts: Vec<_> =
-            self.hot_db.mailbox.iter().map(|m| format!("mail: {}", to_hot_db(m))).collect();
-        let waits = self.hot_db.waits_for.iter();
+        let mail = wires.hot_db.iter();
+        let mut parts: Vec<_> = mail.map(|m| format!("mail: {}", to_hot_db(m))).collect();
+        let waits = wires.waits_for.iter();
         parts.extend(waits.map(|l| format!("waits for a state, worker {} for it", l.to.worker)));
         list(f, "hot_db", parts)?;
-        for (index, worker) in self.workers.iter().enumerate() {
-            let mut parts: Vec<_> = worker
-                .work
-                .iter()
-                .map(|effect| worker_effect(effect, worker.requesters.front()))
-                .collect();
-            parts.extend(worker.inbox.iter().map(|event| format!("mail: {}", worker_event(event))));
-            parts.push(match &worker.machine {
+        for (index, (line, hands)) in wires.workers.iter().zip(&machines.workers).enumerate() {
+            let next = hands.replies().next();
+            let work = line.work.iter();
+            let mut parts: Vec<_> = work.map(|effect| worker_effect(effect, next)).collect();
+            parts.extend(line.inbox.iter().map(|event| format!("mail: {}", worker_event(event))));
+            parts.push(match hands.machine() {
                 Worker::Idle => "idle".to_owned(),
                 Worker::AwaitTrail(inner) => {
                     format!("waits for the trail for {}", jobs(inner.iter()))
@@ -264,8 +276,8 @@ impl fmt::Debug for State {
             });
             list(f, &format!("worker {index}"), parts)?;
         }
-        list(f, "lanes", vec![format!("{} tasks wait", self.lanes.waiting())])?;
-        list(f, "committed", vec![format!("{:?}", self.committed)])?;
-        list(f, "answers", vec![format!("{:?} {:?}", self.answers, self.query_answers)])
+        list(f, "lanes", vec![format!("{} tasks wait", wires.lanes.waiting())])?;
+        list(f, "committed", vec![format!("{:?}", wires.committed)])?;
+        list(f, "answers", vec![format!("{:?} {:?}", wires.answers, wires.query_answers)])
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use blocksmith::machine::Machine;
 use blocksmith::supervision::{Effect, Event, Intensity, ServiceName, Supervision};
 use stateright::{Model, Property};
 
@@ -346,7 +347,7 @@ impl Lifecycle {
         }
         let replaceable = self.scenario.requests[request] != Poison::Tears;
         let event = Event::Panicked { service: name, at: Duration::ZERO, replaceable };
-        for effect in state.policy.handle(event) {
+        for effect in state.policy.handle(&(), event) {
             match effect {
                 Effect::Resume => state.service(name).phase = Phase::Crashed,
                 Effect::End => {
@@ -456,7 +457,7 @@ impl Model for Lifecycle {
             Action::Make(request) => self.make(&mut state, request),
             Action::Start(name) => state.service(name).phase = Phase::Serving,
             Action::Stop => {
-                for effect in state.policy.handle(Event::Stop) {
+                for effect in state.policy.handle(&(), Event::Stop) {
                     debug_assert_eq!(effect, Effect::StopAll(None));
                     self.stop_all(&mut state);
                 }

@@ -7,6 +7,7 @@ use std::fs;
 
 use blocksmith::consensus::{Checkpoint, Consensus, IndexedVote, UpdateFlags};
 use blocksmith::fork_choice::{self, Config, ForkChoice, Refusal};
+use blocksmith::machine::Machine;
 use blocksmith::slashing::{self, Limits, SlashingDetector};
 use blocksmith_consensus::{
     BeaconBlock, BeaconState, ChainConfig, Minimal, Phase0, Root, SharedAttestation, Wire,
@@ -72,7 +73,7 @@ impl Replay {
 
     /// Tells the fork choice, and gives it the balances that it asks for.
     fn tell(&mut self, event: fork_choice::Event<Root>) -> Result<(), Refusal> {
-        for effect in self.fork_choice.on_event(event) {
+        for effect in self.fork_choice.handle(&(), event) {
             match effect {
                 fork_choice::Effect::NeedBalances(checkpoint) => {
                     let state = self.target_state(checkpoint).expect("a justified state");
@@ -90,7 +91,7 @@ impl Replay {
     }
 
     fn detect(&mut self, event: slashing::Event<Root>) {
-        self.offences.extend(self.detector.on_event(event));
+        self.offences.extend(self.detector.handle(&(), event));
     }
 
     fn target_state(&self, target: Checkpoint<Root>) -> Option<BeaconState<Minimal>> {

@@ -3,10 +3,11 @@
 //! The HotDB and the worker are core's own machines over the toy protocol; what is wrong is the
 //! shell around them. The counterparts are the scenarios of the running services.
 
-use blocksmith::hot_db::{CommitReply, HotDb, Limits, TrailReply, shell};
-use blocksmith::rewinder::{
-    Answer, Dispatcher, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent,
-};
+use blocksmith::hot_db::{CommitReply, HotDb, Limits, StateAt, TrailReply, shell};
+use blocksmith::identified::{self, IdentifiedBlock};
+use blocksmith::quarantine::shell::Slots;
+use blocksmith::rewinder::shell::{Hands, Ports, Task};
+use blocksmith::rewinder::{Answer, Dispatcher, Job, Lane, Role, StateKey, WorkerEvent};
 use blocksmith::supervision::Bare;
 use blocksmith::toy::{Toy, ToyBlock, ToyRoot, ToyState};
 use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox};
@@ -20,7 +21,7 @@ type Ask<P> =
     shell::Message<Toy, oneshot::Sender<P, TrailReply<Toy>>, oneshot::Sender<P, CommitReply>>;
 
 /// A request to the worker.
-enum Task<P: Primitives> {
+enum Request<P: Primitives> {
     Block {
         block: ToyBlock,
         reply: oneshot::Sender<P, Answer<Toy>>,
@@ -54,7 +55,7 @@ fn reply_to<P: Primitives, T: Send>(requester: oneshot::Sender<P, T>, answer: T)
 
 /// Where the HotDB's replies leave, with what is wrong about that.
 struct Replies<'a, P: Primitives> {
-    tasks: &'a Sender<P, Task<P>>,
+    tasks: &'a Sender<P, Request<P>>,
     fault: Fault,
     /// The block and the slot of the question that is being answered.
     asked: (ToyRoot, u64),
@@ -72,7 +73,7 @@ impl<P: Primitives> shell::Replies<Toy> for Replies<'_, P> {
     fn trail(&mut self, to: Self::Trail, reply: TrailReply<Toy>) {
         if self.fault == Fault::HotDbWaitsForTheWorker {
             let (reply, state) = oneshot::channel();
-            tell(self.tasks, Task::State { reply });
+            tell(self.tasks, Request::State { reply });
             assert!(state.recv().is_ok(), "the worker is gone");
         }
         if self.fault == Fault::NoErrorReply && reply == TrailReply::UnknownParent {
@@ -90,7 +91,7 @@ impl<P: Primitives> shell::Replies<Toy> for Replies<'_, P> {
 /// The HotDB's thread: core's turn.
 fn hot_db<P: Primitives>(
     questions: &Receiver<P, Ask<P>>,
-    tasks: &Sender<P, Task<P>>,
+    tasks: &Sender<P, Request<P>>,
     fault: Fault,
 ) {
     let toy = Toy::default();
@@ -98,7 +99,7 @@ fn hot_db<P: Primitives>(
     let mut replies = Replies { tasks, fault, asked: (0, 0), parked: Vec::new() };
     while let Ok(question) = questions.recv() {
         let committed = match &question {
-            shell::Message::Commit { block, .. } => Some(block.root),
+            shell::Message::Commit { block, .. } => Some(block.identity().root),
             _ => None,
         };
         let mut turn = |question: Ask<P>| {
@@ -125,42 +126,73 @@ fn ask_trail<P: Primitives>(
     trail.recv().map_or(WorkerEvent::HotDbGone, WorkerEvent::Trail)
 }
 
-/// One task of the worker: the machine, and an answer that may leave too early.
+/// What the worker talks to, with what is wrong about that.
+struct Ends<'a, P: Primitives> {
+    hot_db: &'a Sender<P, Ask<P>>,
+    fault: Fault,
+    /// A commit that is to leave after the answer.
+    late: Option<(IdentifiedBlock<Toy>, StateAt<Toy>)>,
+}
+
+impl<P: Primitives> Ends<'_, P> {
+    fn commit_now(&self, block: IdentifiedBlock<Toy>, state: StateAt<Toy>) -> WorkerEvent<Toy> {
+        let (reply, committed) = oneshot::channel();
+        tell(self.hot_db, Ask::Commit { block, state, reply });
+        committed.recv().map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed)
+    }
+}
+
+impl<P: Primitives> Ports<Toy> for Ends<'_, P> {
+    type Reply = oneshot::Sender<P, Answer<Toy>>;
+
+    fn trail(&mut self, root: ToyRoot, slot: u64) -> Option<WorkerEvent<Toy>> {
+        Some(ask_trail(self.hot_db, root, slot))
+    }
+
+    fn commit(
+        &mut self,
+        block: IdentifiedBlock<Toy>,
+        state: StateAt<Toy>,
+    ) -> Option<WorkerEvent<Toy>> {
+        if self.fault == Fault::VerdictBeforeCommit {
+            self.late = Some((block, state));
+            return Some(WorkerEvent::Committed(CommitReply::Committed));
+        }
+        Some(self.commit_now(block, state))
+    }
+
+    fn post_state(&mut self, _: StateAt<Toy>) {}
+
+    fn loaded(&mut self, _: StateKey<ToyRoot>) {}
+
+    fn answer(&mut self, to: Self::Reply, answer: Answer<Toy>) {
+        reply_to(to, answer);
+    }
+}
+
+/// One task of the worker: core's turns, and an answer that may leave too early.
 fn check<P: Primitives>(
     block: ToyBlock,
     reply: oneshot::Sender<P, Answer<Toy>>,
     hot_db: &Sender<P, Ask<P>>,
     fault: Fault,
 ) {
-    let (toy, mut machine, mut reply) = (Toy::default(), Worker::Idle, Some(reply));
-    let mut answer = |answer| {
-        if let Some(reply) = reply.take() {
-            reply_to(reply, answer);
+    let (toy, mut hands) = (Toy::default(), Hands::default());
+    let mut ends = Ends { hot_db, fault, late: None };
+    let job = Job::Block(identified::block(&toy, block));
+    let Ok(task) = Task::new(&toy, job.lane(), job, reply) else { panic!("the toy has keys") };
+    let mut step = hands.start(&toy, &Bare, vec![task]);
+    while let Ok(effects) = step {
+        let mut event = None;
+        for effect in effects {
+            event = event.or(hands.carry_out(&toy, &mut ends, effect));
         }
-    };
-    let mut event = Some(WorkerEvent::Start(vec![Job::Block(block)]));
-    while let Some(now) = event.take() {
-        for effect in machine.handle(&toy, now) {
-            match effect {
-                WorkerEffect::RequestTrail { root, slot } => {
-                    event = Some(ask_trail(hot_db, root, slot));
-                }
-                WorkerEffect::Commit { block, state } => {
-                    if let (Fault::VerdictBeforeCommit, Worker::AwaitCommit(cleared)) =
-                        (fault, &machine)
-                    {
-                        answer(Answer::Block(cleared.clone()));
-                    }
-                    let (reply, committed) = oneshot::channel();
-                    tell(hot_db, Ask::Commit { block, state, reply });
-                    let committed = committed.recv();
-                    event = Some(committed.map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed));
-                }
-                WorkerEffect::Answer(last) => answer(last),
-                WorkerEffect::Proceed => event = Some(WorkerEvent::Proceed),
-                WorkerEffect::PostState(_) | WorkerEffect::Loaded(_) => {}
-            }
-        }
+        let Some(event) = event else { break };
+        step = hands.handle(&toy, &Bare, event);
+    }
+    hands.finish(&mut ends);
+    if let Some((block, state)) = ends.late.take() {
+        assert_eq!(ends.commit_now(block, state), WorkerEvent::Committed(CommitReply::Committed));
     }
 }
 
@@ -170,7 +202,7 @@ fn pair<P: Primitives, const N: usize>(
     blocks: [ToyBlock; N],
     mut then: impl FnMut(Option<Answer<Toy>>, &Sender<P, Ask<P>>),
 ) {
-    let (tasks, inbox) = mailbox::<P, Task<P>>(N, 0, OnFull::Block);
+    let (tasks, inbox) = mailbox::<P, Request<P>>(N, 0, OnFull::Block);
     let (questions, asked) = mailbox::<P, Ask<P>>(N, 0, OnFull::Block);
     let back = tasks.clone();
     let database = P::spawn("hot_db", move || hot_db(&asked, &back, fault));
@@ -178,14 +210,14 @@ fn pair<P: Primitives, const N: usize>(
     let worker = P::spawn("worker", move || {
         while let Ok(task) = inbox.recv() {
             match task {
-                Task::Block { block, reply } => check(block, reply, &way, fault),
-                Task::State { reply } => reply_to(reply, ToyState::anchor()),
+                Request::Block { block, reply } => check(block, reply, &way, fault),
+                Request::State { reply } => reply_to(reply, ToyState::anchor()),
             }
         }
     });
     let answers = blocks.map(|block| {
         let (reply, answer) = oneshot::channel();
-        tell(&tasks, Task::Block { block, reply });
+        tell(&tasks, Request::Block { block, reply });
         answer
     });
     for answer in answers {
@@ -284,7 +316,7 @@ pub fn too_few_reply_slots<P: Primitives>() {
 /// The counterpart, core's bound: Clearance's mailbox, what it handles, what is being sent; and of
 /// unread answers the oldest, and one more for each message before it.
 pub fn enough_reply_slots<P: Primitives>() {
-    reserved_slots::<P>((1 + 2) + (1 + 1));
+    reserved_slots::<P>(Slots::for_clearance(1, 0, 1).replies);
 }
 
 /// Q2: a service takes the requests of two clients together, and answers them crosswise. The

@@ -12,6 +12,7 @@ use blocksmith::consensus::{
     Balances, Checkpoint, Checkpoints, IndexedVote, Slot, UpdateFlags, Vote,
 };
 use blocksmith::fork_choice::{Config, Effect, Event, ForkChoice};
+use blocksmith::machine::Machine;
 use blocksmith_consensus::{
     Attestation, AttesterSlashing, BeaconBlock, BeaconState, ChainConfig, Preset, Root, Signatures,
     SignedBeaconBlock, Wire, active_balances, attesting_indices, compute_pulled_up_checkpoints,
@@ -298,7 +299,7 @@ impl<'a, P: Preset> Node<'a, P> {
         let mut admitted = true;
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for effect in self.current.store.on_event(event) {
+            for effect in self.current.store.handle(&(), event) {
                 match effect {
                     Effect::Refused(_) => admitted = false,
                     Effect::NeedBalances(checkpoint) => {

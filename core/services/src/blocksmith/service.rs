@@ -18,7 +18,9 @@ use crate::fork_choice;
 use crate::hot_db::{self, HotDb, HotDbService};
 use crate::notice::Notice;
 use crate::observer::Observer;
-use crate::quarantine::{self, Quarantine, QuarantineService, Slots};
+use crate::quarantine::shell::Slots;
+use crate::quarantine::{self, Quarantine, QuarantineService};
+use crate::rewinder::shell::lane_capacity;
 use crate::rewinder::{RewinderService, Role};
 use crate::supervision::{Cause, Guard, Injection, Intensity, Probes, ServiceName, Supervisor};
 
@@ -229,7 +231,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             guard(ServiceName::HotDb, false),
         );
 
-        let lane = config.quarantine.window + config.queries;
+        let lane = lane_capacity(config.quarantine.window, config.queries);
         let (rewinder_service, rewinder) = RewinderService::new(
             consensus.clone(),
             hot_db.clone(),

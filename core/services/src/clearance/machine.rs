@@ -4,6 +4,8 @@ use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
 use crate::fork_choice::{self, ForkChoice, Refusal};
+use crate::hot_db::Prune;
+use crate::machine::Machine;
 use crate::slashing::{self, SlashingDetector};
 use crate::verdict::{ClearedAttestation, ClearedBlock};
 
@@ -43,14 +45,7 @@ pub enum Event<C: Consensus> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect<C: Consensus> {
     /// Tell the HotDB what to keep.
-    Prune {
-        /// The finalised checkpoint: what does not descend from it may go.
-        finalized: Checkpoint<C::Root>,
-        /// A block whose state stays cached.
-        justified: C::Root,
-        /// Another one.
-        head: C::Root,
-    },
+    Prune(Prune<C::Root>),
     /// Have the Rewinder load the checkpoint's state; `Balances` follows.
     RequestBalances(Checkpoint<C::Root>),
     /// The head is another block.
@@ -170,12 +165,107 @@ impl<C: Consensus> Clearance<C> {
         self.detects
     }
 
-    /// Handles one event.
-    pub fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
+    /// `on_block`, then the block's own attestations and slashings.
+    fn block(&mut self, block: &ClearedBlock<C>, timely: bool, effects: &mut Vec<Effect<C>>) {
+        let header = block.item().identity();
+        let evidence = block.evidence();
+        let event = fork_choice::Event::Block {
+            root: header.root,
+            parent: header.parent,
+            slot: header.slot,
+            checkpoints: evidence.checkpoints,
+            timely,
+        };
+        if let Some(refusal) = self.apply(event, effects).filter(|refusal| !is_harmless(*refusal)) {
+            effects.push(Effect::NotImported { root: header.root, refusal });
+        }
+        for vote in evidence.votes.iter().cloned() {
+            self.vote(vote, true, effects);
+        }
+        if !evidence.equivocating.is_empty() {
+            let indices = evidence.equivocating.clone();
+            self.apply(fork_choice::Event::AttesterSlashing { indices }, effects);
+        }
+        let Header { root, slot, proposer, .. } = *header;
+        self.detect(slashing::Event::Proposal { slot, proposer, root }, effects);
+    }
+
+    fn vote(&mut self, vote: IndexedVote<C::Root>, from_block: bool, effects: &mut Vec<Effect<C>>) {
+        self.detect(slashing::Event::Attestation(vote.clone()), effects);
+        // One that is refused is for a pruned block, say: it has no weight, and that is all.
+        self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
+    }
+
+    /// Shows the detector a block or a vote, unless the load forbids; finality always, which lets
+    /// it forget.
+    fn detect(&mut self, event: slashing::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
+        if !self.detects && !matches!(event, slashing::Event::Finalized { .. }) {
+            self.skipped += 1;
+            return;
+        }
+        effects.extend(self.detector.handle(&(), event).into_iter().map(|offence| match offence {
+            slashing::Effect::DoubleProposal { proposer, slot, first, second } => {
+                Effect::Equivocation { proposer, slot, roots: [first, second] }
+            }
+            slashing::Effect::DoubleVote { validators, .. } => Effect::DoubleVote { validators },
+            slashing::Effect::SurroundVote { validators, .. } => {
+                Effect::SurroundVote { validators }
+            }
+        }));
+    }
+
+    /// Hands the fork choice an event; returns why it did not take it, if so.
+    fn apply(
+        &mut self,
+        event: fork_choice::Event<C::Root>,
+        effects: &mut Vec<Effect<C>>,
+    ) -> Option<Refusal> {
+        let mut refused = None;
+        for effect in self.fork_choice.handle(&(), event) {
+            match effect {
+                fork_choice::Effect::HeadChanged { old, new, reorg_depth } => {
+                    effects.push(Effect::HeadChanged { old, new, reorg_depth });
+                }
+                fork_choice::Effect::Justified(checkpoint) => {
+                    effects.push(Effect::Justified(checkpoint));
+                }
+                fork_choice::Effect::Finalized(checkpoint) => {
+                    effects.push(Effect::Finalized(checkpoint));
+                    let epoch = checkpoint.epoch;
+                    self.detect(slashing::Event::Finalized { epoch }, effects);
+                }
+                fork_choice::Effect::NeedBalances(checkpoint) => self.ask(checkpoint, effects),
+                fork_choice::Effect::Refused(refusal) => refused = Some(refusal),
+            }
+        }
+        refused
+    }
+
+    fn ask(&mut self, checkpoint: Checkpoint<C::Root>, effects: &mut Vec<Effect<C>>) {
+        self.asked = Some(checkpoint);
+        effects.push(Effect::RequestBalances(checkpoint));
+    }
+
+    /// Tells the HotDB once per event what is to stay cached, if that has changed.
+    fn keep(&mut self, effects: &mut Vec<Effect<C>>) {
+        let view = self.view();
+        if view != self.kept {
+            self.kept = view;
+            let ChainView { head, justified, finalized } = view;
+            effects.push(Effect::Prune(Prune { finalized, justified: justified.root, head }));
+        }
+    }
+}
+
+impl<C: Consensus> Machine<C> for Clearance<C> {
+    type Event = Event<C>;
+    type Effect = Effect<C>;
+
+    fn handle(&mut self, _consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
         let mut effects = Vec::new();
         match event {
             Event::Block { block, timely } => {
-                self.block(consensus, &block, timely, &mut effects);
+                self.block(&block, timely, &mut effects);
             }
             Event::Attestation(attestation) => {
                 self.vote(attestation.evidence().clone(), false, &mut effects);
@@ -211,103 +301,6 @@ impl<C: Consensus> Clearance<C> {
         self.keep(&mut effects);
         effects
     }
-
-    /// `on_block`, then the block's own attestations and slashings.
-    fn block(
-        &mut self,
-        consensus: &C,
-        block: &ClearedBlock<C>,
-        timely: bool,
-        effects: &mut Vec<Effect<C>>,
-    ) {
-        let header = consensus.header(block.item());
-        let evidence = block.evidence();
-        let event = fork_choice::Event::Block {
-            root: header.root,
-            parent: header.parent,
-            slot: header.slot,
-            checkpoints: evidence.checkpoints,
-            timely,
-        };
-        if let Some(refusal) = self.apply(event, effects).filter(|refusal| !is_harmless(*refusal)) {
-            effects.push(Effect::NotImported { root: header.root, refusal });
-        }
-        for vote in evidence.votes.iter().cloned() {
-            self.vote(vote, true, effects);
-        }
-        if !evidence.equivocating.is_empty() {
-            let indices = evidence.equivocating.clone();
-            self.apply(fork_choice::Event::AttesterSlashing { indices }, effects);
-        }
-        let Header { root, slot, proposer, .. } = header;
-        self.detect(slashing::Event::Proposal { slot, proposer, root }, effects);
-    }
-
-    fn vote(&mut self, vote: IndexedVote<C::Root>, from_block: bool, effects: &mut Vec<Effect<C>>) {
-        self.detect(slashing::Event::Attestation(vote.clone()), effects);
-        // One that is refused is for a pruned block, say: it has no weight, and that is all.
-        self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
-    }
-
-    /// Shows the detector a block or a vote, unless the load forbids; finality always, which lets
-    /// it forget.
-    fn detect(&mut self, event: slashing::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
-        if !self.detects && !matches!(event, slashing::Event::Finalized { .. }) {
-            self.skipped += 1;
-            return;
-        }
-        effects.extend(self.detector.on_event(event).into_iter().map(|offence| match offence {
-            slashing::Effect::DoubleProposal { proposer, slot, first, second } => {
-                Effect::Equivocation { proposer, slot, roots: [first, second] }
-            }
-            slashing::Effect::DoubleVote { validators, .. } => Effect::DoubleVote { validators },
-            slashing::Effect::SurroundVote { validators, .. } => {
-                Effect::SurroundVote { validators }
-            }
-        }));
-    }
-
-    /// Hands the fork choice an event; returns why it did not take it, if so.
-    fn apply(
-        &mut self,
-        event: fork_choice::Event<C::Root>,
-        effects: &mut Vec<Effect<C>>,
-    ) -> Option<Refusal> {
-        let mut refused = None;
-        for effect in self.fork_choice.on_event(event) {
-            match effect {
-                fork_choice::Effect::HeadChanged { old, new, reorg_depth } => {
-                    effects.push(Effect::HeadChanged { old, new, reorg_depth });
-                }
-                fork_choice::Effect::Justified(checkpoint) => {
-                    effects.push(Effect::Justified(checkpoint));
-                }
-                fork_choice::Effect::Finalized(checkpoint) => {
-                    effects.push(Effect::Finalized(checkpoint));
-                    let epoch = checkpoint.epoch;
-                    self.detect(slashing::Event::Finalized { epoch }, effects);
-                }
-                fork_choice::Effect::NeedBalances(checkpoint) => self.ask(checkpoint, effects),
-                fork_choice::Effect::Refused(refusal) => refused = Some(refusal),
-            }
-        }
-        refused
-    }
-
-    fn ask(&mut self, checkpoint: Checkpoint<C::Root>, effects: &mut Vec<Effect<C>>) {
-        self.asked = Some(checkpoint);
-        effects.push(Effect::RequestBalances(checkpoint));
-    }
-
-    /// Tells the HotDB once per event what is to stay cached, if that has changed.
-    fn keep(&mut self, effects: &mut Vec<Effect<C>>) {
-        let view = self.view();
-        if view != self.kept {
-            self.kept = view;
-            let ChainView { head, justified, finalized } = view;
-            effects.push(Effect::Prune { finalized, justified: justified.root, head });
-        }
-    }
 }
 
 /// Whether a cleared block that the fork choice does not take is of no use to it: it is there
@@ -329,6 +322,8 @@ mod tests {
     use super::{Clearance, Effect, Event};
     use crate::consensus::{Balances, BlockEffects, Checkpoint, Checkpoints};
     use crate::fork_choice::{Config, Refusal};
+    use crate::identified;
+    use crate::machine::Machine;
     use crate::toy::{Toy, ToyBlock};
     use crate::verdict::Cleared;
 
@@ -346,7 +341,10 @@ mod tests {
             votes: Vec::new(),
             equivocating: Vec::new(),
         };
-        let block = Box::new(Cleared::new(ToyBlock::new(root, parent, slot), evidence));
+        let block = Box::new(Cleared::new(
+            identified::block(&Toy::default(), ToyBlock::new(root, parent, slot)),
+            evidence,
+        ));
         Event::Block { block, timely: false }
     }
 

@@ -29,6 +29,7 @@
 
 mod machine;
 mod service;
+pub mod shell;
 
 pub use machine::{ChainView, Clearance, Effect, Event};
 pub(crate) use service::{ClearanceHandle, ClearanceMessage, ClearanceService, Receipt};

@@ -13,6 +13,7 @@ use super::proto_array::{ProtoArray, Viability, Weight};
 use crate::consensus::{
     Balances, Checkpoint, Checkpoints, Epoch, IndexedVote, Slot, ValidatorIndex,
 };
+use crate::machine::Machine;
 
 /// Constants of the fork choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -197,51 +198,6 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
             balances,
             head: anchor,
         }
-    }
-
-    /// Takes one event; returns what follows from it. Costs one visit per block of the tree, and
-    /// one per validator when balances arrive.
-    pub fn on_event(&mut self, event: Event<R>) -> Vec<Effect<R>> {
-        let (justified, finalized, old_head) = (self.justified, self.finalized, self.head);
-        let outcome = match event {
-            Event::Tick { slot } => {
-                self.on_tick(slot);
-                Ok(())
-            }
-            Event::Block { root, parent, slot, checkpoints, timely } => {
-                self.on_block(root, parent, slot, &checkpoints, timely)
-            }
-            Event::Attestation { vote, from_block } => self.on_attestation(vote, from_block),
-            Event::AttesterSlashing { indices } => {
-                self.on_attester_slashing(&indices);
-                Ok(())
-            }
-            Event::JustifiedBalances { checkpoint, balances } => {
-                self.on_balances(checkpoint, balances)
-            }
-        };
-        if let Err(refusal) = outcome {
-            return vec![Effect::Refused(refusal)];
-        }
-        let mut effects = Vec::new();
-        if self.justified != justified {
-            effects.push(Effect::Justified(self.justified));
-            effects.push(Effect::NeedBalances(self.justified));
-        }
-        if self.finalized != finalized {
-            effects.push(Effect::Finalized(self.finalized));
-        }
-        self.head = self.tree.head(self.boost(), &self.viability());
-        if self.head != old_head {
-            let reorg_depth = self.tree.blocks_left(old_head, self.head).unwrap_or(0);
-            effects.push(Effect::HeadChanged { old: old_head, new: self.head, reorg_depth });
-        }
-        if self.finalized != finalized || self.justified != justified {
-            // After the depth of the reorganisation is known: the old head may be among what goes.
-            let needed = [self.justified, self.unrealized_justified, self.unrealized_finalized];
-            self.tree.prune(&self.viability(), &needed.map(|checkpoint| checkpoint.root));
-        }
-        effects
     }
 
     /// Returns root, parent and slot of every block of the tree, parents first; the first block is
@@ -523,6 +479,56 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
 
     fn start_slot(&self, epoch: Epoch) -> Slot {
         epoch.saturating_mul(self.config.slots_per_epoch)
+    }
+}
+
+impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
+    type Event = Event<R>;
+    type Effect = Effect<R>;
+
+    /// Takes one event; returns what follows from it. Costs one visit per block of the tree, and
+    /// one per validator when balances arrive.
+    fn handle(&mut self, (): &(), event: Event<R>) -> Vec<Effect<R>> {
+        let (justified, finalized, old_head) = (self.justified, self.finalized, self.head);
+        let outcome = match event {
+            Event::Tick { slot } => {
+                self.on_tick(slot);
+                Ok(())
+            }
+            Event::Block { root, parent, slot, checkpoints, timely } => {
+                self.on_block(root, parent, slot, &checkpoints, timely)
+            }
+            Event::Attestation { vote, from_block } => self.on_attestation(vote, from_block),
+            Event::AttesterSlashing { indices } => {
+                self.on_attester_slashing(&indices);
+                Ok(())
+            }
+            Event::JustifiedBalances { checkpoint, balances } => {
+                self.on_balances(checkpoint, balances)
+            }
+        };
+        if let Err(refusal) = outcome {
+            return vec![Effect::Refused(refusal)];
+        }
+        let mut effects = Vec::new();
+        if self.justified != justified {
+            effects.push(Effect::Justified(self.justified));
+            effects.push(Effect::NeedBalances(self.justified));
+        }
+        if self.finalized != finalized {
+            effects.push(Effect::Finalized(self.finalized));
+        }
+        self.head = self.tree.head(self.boost(), &self.viability());
+        if self.head != old_head {
+            let reorg_depth = self.tree.blocks_left(old_head, self.head).unwrap_or(0);
+            effects.push(Effect::HeadChanged { old: old_head, new: self.head, reorg_depth });
+        }
+        if self.finalized != finalized || self.justified != justified {
+            // After the depth of the reorganisation is known: the old head may be among what goes.
+            let needed = [self.justified, self.unrealized_justified, self.unrealized_finalized];
+            self.tree.prune(&self.viability(), &needed.map(|checkpoint| checkpoint.root));
+        }
+        effects
     }
 }
 

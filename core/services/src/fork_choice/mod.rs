@@ -1,6 +1,6 @@
 //! ForkChoice: which of the known blocks is the head (LMD-GHOST with Casper FFG).
 //!
-//! **Contract.** A pure machine: [`ForkChoice::on_event`] takes one [`Event`] and returns the
+//! **Contract.** A pure machine: [`ForkChoice`] takes one [`Event`] and returns the
 //! [`Effect`]s in the order in which they came about. It holds no clock: time is the slot of the
 //! last [`Event::Tick`]. It sees verified items only, and no event makes it panic; what the rules
 //! do not admit is answered with [`Effect::Refused`] and changes nothing.

@@ -9,6 +9,7 @@ use super::machine::{Config, Effect, Event, ForkChoice, Refusal};
 use crate::consensus::{
     Balances, Checkpoint, Checkpoints, Epoch, IndexedVote, Slot, ValidatorIndex, Vote,
 };
+use crate::machine::Machine;
 
 type Root = u32;
 
@@ -67,7 +68,7 @@ fn attestation(indices: &[u64], root: Root, slot: Slot) -> Event<Root> {
 }
 
 fn run(machine: &mut ForkChoice<Root>, events: Vec<Event<Root>>) -> Vec<Effect<Root>> {
-    events.into_iter().flat_map(|event| machine.on_event(event)).collect()
+    events.into_iter().flat_map(|event| machine.handle(&(), event)).collect()
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn a_vote_counts_from_the_slot_after_its_own() {
     let mut machine = store();
     run(&mut machine, vec![tick(1), block(7, 0, 1), block(5, 0, 1), attestation(&[0], 5, 1)]);
     assert_eq!((machine.head(), machine.queued_attestations()), (7, 1));
-    let effects = machine.on_event(tick(2));
+    let effects = machine.handle(&(), tick(2));
     assert_eq!(effects, vec![Effect::HeadChanged { old: 7, new: 5, reorg_depth: 1 }]);
     assert_eq!(machine.queued_attestations(), 0);
 }
@@ -96,9 +97,9 @@ fn a_full_queue_refuses_the_newcomer_and_keeps_the_rest() {
     let config = Config { max_queued_attestations: 1, ..Config::new(SLOTS_PER_EPOCH) };
     let mut machine = ForkChoice::new(config, 0, 0, balances(100));
     run(&mut machine, vec![tick(1), block(7, 0, 1), block(5, 0, 1), attestation(&[0], 5, 1)]);
-    let effects = machine.on_event(attestation(&[1, 2], 7, 1));
+    let effects = machine.handle(&(), attestation(&[1, 2], 7, 1));
     assert_eq!(effects, vec![Effect::Refused(Refusal::QueueFull)]);
-    machine.on_event(tick(2));
+    machine.handle(&(), tick(2));
     assert_eq!(machine.head(), 5);
 }
 
@@ -113,7 +114,7 @@ fn only_the_first_timely_block_of_a_slot_is_boosted_and_only_in_that_slot() {
     assert_eq!(machine.weight(5), Some(80));
     run(&mut machine, vec![attestation(&[0], 7, 1), tick(2), timely(6, 5, 2)]);
     assert_eq!(machine.head(), 7, "a boost of 80 does not outweigh a vote of 100");
-    machine.on_event(tick(3));
+    machine.handle(&(), tick(3));
     assert_eq!(machine.proposer_boost_root(), None);
 }
 
@@ -134,7 +135,7 @@ fn equivocating_validators_count_no_more_before_or_after() {
         vec![tick(1), block(7, 0, 1), block(5, 0, 1), attestation(&[0], 5, 1), tick(2)],
     );
     assert_eq!(machine.head(), 5);
-    machine.on_event(Event::AttesterSlashing { indices: vec![0] });
+    machine.handle(&(), Event::AttesterSlashing { indices: vec![0] });
     assert_eq!((machine.head(), machine.weight(5)), (7, Some(0)));
     let later = Event::Attestation { vote: vote(&[0], 5, 4, 5), from_block: false };
     run(&mut machine, vec![tick(4), later, tick(5)]);
@@ -151,15 +152,15 @@ fn a_new_justified_checkpoint_asks_for_balances_and_takes_no_others() {
     let mut effects =
         run(&mut machine, vec![tick(5), block(4, 0, 4), block_with(5, 4, 5, pulled, false)]);
     assert_eq!(machine.justified(), checkpoint(0, 0), "not before the epoch ends");
-    effects.extend(machine.on_event(tick(8)));
+    effects.extend(machine.handle(&(), tick(8)));
     assert!(effects.contains(&Effect::Justified(checkpoint(1, 4))));
     assert!(effects.contains(&Effect::NeedBalances(checkpoint(1, 4))));
     let answer = |checkpoint| Event::JustifiedBalances { checkpoint, balances: balances(7) };
     assert_eq!(
-        machine.on_event(answer(checkpoint(0, 0))),
+        machine.handle(&(), answer(checkpoint(0, 0))),
         vec![Effect::Refused(Refusal::StaleBalances)]
     );
-    assert_eq!(machine.on_event(answer(checkpoint(1, 4))), vec![]);
+    assert_eq!(machine.handle(&(), answer(checkpoint(1, 4))), vec![]);
 }
 
 #[test]
@@ -180,9 +181,9 @@ fn finality_prunes_what_does_not_descend_and_nothing_else() {
     assert!(effects.contains(&Effect::Finalized(checkpoint(1, 4))));
     let kept: Vec<Root> = (0..8).filter(|&root| machine.contains(root)).collect();
     assert_eq!(kept, vec![4, 5, 6]);
-    assert_eq!(machine.on_event(block(8, 7, 9)), vec![Effect::Refused(Refusal::UnknownParent)]);
+    assert_eq!(machine.handle(&(), block(8, 7, 9)), vec![Effect::Refused(Refusal::UnknownParent)]);
     assert_eq!(
-        machine.on_event(block(8, 4, 4)),
+        machine.handle(&(), block(8, 4, 4)),
         vec![Effect::Refused(Refusal::SlotNotAfterParent)]
     );
 }
@@ -224,8 +225,8 @@ fn nothing_is_pruned_while_finality_contradicts_the_justified_block() {
     );
     assert_eq!((machine.justified(), machine.finalized()), (checkpoint(1, 4), checkpoint(1, 5)));
     assert_eq!((machine.head(), machine.block_count()), (4, 5));
-    machine.on_event(tick(10));
-    let effects = machine.on_event(block(8, 6, 10));
+    machine.handle(&(), tick(10));
+    let effects = machine.handle(&(), block(8, 6, 10));
     assert_eq!(effects, vec![Effect::Refused(Refusal::NotDescendantOfFinalized)]);
 }
 
@@ -251,7 +252,7 @@ fn extreme_numbers_are_refused_without_overflow() {
     run(&mut machine, vec![tick(u64::MAX), block(1, 0, u64::MAX)]);
     let mut wild = vote(&[u64::MAX], 1, u64::MAX - 1, 0);
     wild.vote.target.epoch = u64::MAX;
-    let effects = machine.on_event(Event::Attestation { vote: wild, from_block: true });
+    let effects = machine.handle(&(), Event::Attestation { vote: wild, from_block: true });
     assert_eq!(effects, vec![Effect::Refused(Refusal::TargetEpochNotOfSlot)]);
     assert_eq!(machine.head(), 1);
 }
@@ -475,7 +476,7 @@ impl Pair {
             Step::Tick(by) => {
                 let slot = self.spec.slot + u64::from(by % 4);
                 self.spec.on_tick(slot);
-                self.machine.on_event(tick(slot));
+                self.machine.handle(&(), tick(slot));
             }
             Step::Block { parent, slot, justify, timely } => {
                 self.block(parent, slot, justify, timely);
@@ -484,14 +485,14 @@ impl Pair {
             Step::Slashing(index) => {
                 let index = u64::from(index) % 8;
                 self.spec.equivocating.insert(index);
-                self.machine.on_event(Event::AttesterSlashing { indices: vec![index] });
+                self.machine.handle(&(), Event::AttesterSlashing { indices: vec![index] });
             }
             Step::Balances(seed) => {
                 let new: Vec<u64> = (1..=8).map(|i| u64::from(seed) * i % 101).collect();
                 let balances =
                     Balances { effective: Arc::from(new.clone()), total_active: new.iter().sum() };
                 let checkpoint = self.machine.justified();
-                self.machine.on_event(Event::JustifiedBalances { checkpoint, balances });
+                self.machine.handle(&(), Event::JustifiedBalances { checkpoint, balances });
                 self.spec.balance = new;
             }
         }
@@ -536,7 +537,7 @@ impl Pair {
             unrealized_justified: states.unrealized_justified.epoch,
         };
         self.spec.on_block(root, block, &states, timely);
-        let effects = self.machine.on_event(block_with(root, parent, slot, states, timely));
+        let effects = self.machine.handle(&(), block_with(root, parent, slot, states, timely));
         let refused = effects.iter().any(|effect| matches!(effect, Effect::Refused(_)));
         assert_eq!(!refused, self.spec.blocks.contains_key(&root), "{effects:?}");
     }
@@ -560,7 +561,7 @@ impl Pair {
         } else {
             self.spec.waiting.push(vote.clone());
         }
-        self.machine.on_event(Event::Attestation { vote, from_block: false });
+        self.machine.handle(&(), Event::Attestation { vote, from_block: false });
     }
 }
 

@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 
 use crate::bounded::BoundedSet;
 use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::identified::IdentifiedBlock;
+use crate::machine::Machine;
 
 /// Bounds of a HotDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +73,7 @@ pub struct Trail<C: Consensus> {
     /// The closest cached state.
     pub start: StateAt<C>,
     /// The blocks between it and the wanted one, oldest first. All were valid when committed.
-    pub blocks: Vec<C::Block>,
+    pub blocks: Vec<IdentifiedBlock<C>>,
     /// Slot of the block whose root was asked for.
     pub block_slot: Slot,
     /// Roots among `blocks` whose state the HotDB would like posted back. Nobody waits for it.
@@ -111,11 +113,54 @@ pub enum CommitReply {
     Full,
 }
 
+/// What happens to the HotDB.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event<C: Consensus> {
+    /// A worker wants to reach a state. This only reads: a panic leaves the HotDB whole.
+    Trail {
+        /// The block.
+        root: C::Root,
+        /// The slot that its state is to be advanced to.
+        slot: Slot,
+    },
+    /// A worker has verified a block.
+    Commit {
+        /// The block.
+        block: IdentifiedBlock<C>,
+        /// The state after it.
+        state: StateAt<C>,
+    },
+    /// A worker passes by a state that a trail had asked for.
+    PostState(StateAt<C>),
+    /// Clearance says what to keep.
+    Prune(Prune<C::Root>),
+}
+
+/// What is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Prune<R> {
+    /// The finalised checkpoint: what does not descend from it may go.
+    pub finalized: Checkpoint<R>,
+    /// Root of the justified block, whose state stays cached.
+    pub justified: R,
+    /// Root of the head, whose state stays cached.
+    pub head: R,
+}
+
+/// What the HotDB asks for: that an answer be given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect<C: Consensus> {
+    /// The one answer to [`Event::Trail`].
+    Trail(TrailReply<C>),
+    /// The one answer to [`Event::Commit`].
+    Committed(CommitReply),
+}
+
 /// A committed block.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Node<C: Consensus> {
     /// `None` for the anchor.
-    block: Option<C::Block>,
+    block: Option<IdentifiedBlock<C>>,
     parent: C::Root,
     slot: Slot,
 }
@@ -208,9 +253,13 @@ impl<C: Consensus> HotDb<C> {
         if self.pruned.contains(&root) { TrailReply::Pruned } else { TrailReply::UnknownParent }
     }
 
-    /// Adds a verified block and the state after it.
-    pub fn commit(&mut self, consensus: &C, block: &C::Block, state: C::State) -> CommitReply {
-        let header = consensus.header(block);
+    fn commit(
+        &mut self,
+        consensus: &C,
+        block: IdentifiedBlock<C>,
+        state: StateAt<C>,
+    ) -> CommitReply {
+        let header = block.identity();
         if self.nodes.contains_key(&header.root) {
             return CommitReply::AlreadyCommitted;
         }
@@ -223,14 +272,14 @@ impl<C: Consensus> HotDb<C> {
         if self.nodes.len() >= self.limits.blocks {
             return CommitReply::Full;
         }
-        let node = Node { block: Some(block.clone()), parent: header.parent, slot: header.slot };
-        self.nodes.insert(header.root, node);
-        self.cache(consensus, StateAt { root: header.root, slot: header.slot, state });
+        let (root, parent, slot) = (header.root, header.parent, header.slot);
+        self.nodes.insert(root, Node { block: Some(block), parent, slot });
+        self.cache(consensus, StateAt { root, slot, state: state.state });
         CommitReply::Committed
     }
 
     /// Takes back a state that a trail asked for. States of unknown blocks are dropped.
-    pub fn post_state(&mut self, consensus: &C, state: StateAt<C>) {
+    fn post_state(&mut self, consensus: &C, state: StateAt<C>) {
         if self.nodes.get(&state.root).is_some_and(|node| node.slot <= state.slot) {
             self.cache(consensus, state);
         }
@@ -241,12 +290,10 @@ impl<C: Consensus> HotDb<C> {
     ///
     /// If the finalised block's own state is not cached, the blocks from the closest ancestor that
     /// has one are kept as well, so that every trail still has a start.
-    pub fn prune(
+    fn prune(
         &mut self,
         consensus: &C,
-        finalized: Checkpoint<C::Root>,
-        justified: C::Root,
-        head: C::Root,
+        Prune { finalized, justified, head }: Prune<C::Root>,
     ) -> usize {
         if !self.nodes.contains_key(&finalized.root) {
             return 0;
@@ -340,5 +387,28 @@ impl<C: Consensus> HotDb<C> {
         *root == self.root
             || self.pinned.contains(root)
                 && self.nodes.get(root).is_some_and(|node| node.slot == *slot)
+    }
+}
+
+impl<C: Consensus> Machine<C> for HotDb<C> {
+    type Event = Event<C>;
+    type Effect = Effect<C>;
+
+    fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
+        match event {
+            Event::Trail { root, slot } => vec![Effect::Trail(self.trail(root, slot))],
+            Event::Commit { block, state } => {
+                vec![Effect::Committed(self.commit(consensus, block, state))]
+            }
+            Event::PostState(state) => {
+                self.post_state(consensus, state);
+                Vec::new()
+            }
+            Event::Prune(keep) => {
+                let pruned = self.prune(consensus, keep);
+                tracing::debug!(pruned, epoch = keep.finalized.epoch, "pruned");
+                Vec::new()
+            }
+        }
     }
 }

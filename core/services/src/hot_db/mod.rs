@@ -33,5 +33,5 @@ mod machine;
 mod service;
 pub mod shell;
 
-pub use machine::{CommitReply, HotDb, Limits, StateAt, Trail, TrailReply};
+pub use machine::{CommitReply, Effect, Event, HotDb, Limits, Prune, StateAt, Trail, TrailReply};
 pub(crate) use service::{HotDbHandle, HotDbService};

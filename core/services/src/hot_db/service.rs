@@ -8,9 +8,10 @@ use blocksmith_sync::mailbox::{self, OnFull};
 use blocksmith_sync::oneshot;
 
 use crate::activity::{Activity, Mail, Post, serve};
-use crate::consensus::{Checkpoint, Consensus, Slot};
-use crate::hot_db::machine::{CommitReply, HotDb, StateAt, TrailReply};
+use crate::consensus::{Consensus, Slot};
+use crate::hot_db::machine::{CommitReply, HotDb, Prune, StateAt, TrailReply};
 use crate::hot_db::shell::{self, Message, Replies};
+use crate::identified::IdentifiedBlock;
 use crate::supervision::{EndGuard, Guard, Loss};
 
 /// What a thread tells the HotDB: replies come by one-shots.
@@ -90,7 +91,11 @@ impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
     }
 
     /// Commits a block and blocks for the acknowledgement. `None` if the HotDB is gone, or lost it.
-    pub(crate) fn commit(&self, block: C::Block, state: StateAt<C>) -> Option<CommitReply> {
+    pub(crate) fn commit(
+        &self,
+        block: IdentifiedBlock<C>,
+        state: StateAt<C>,
+    ) -> Option<CommitReply> {
         let (reply, answer) = oneshot::channel();
         self.send(HotDbMessage::Commit { block, state, reply });
         answer.recv().ok()
@@ -102,8 +107,8 @@ impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
     }
 
     /// Tells the HotDB what to keep. Blocks while its mailbox is full.
-    pub(crate) fn prune(&self, finalized: Checkpoint<C::Root>, justified: C::Root, head: C::Root) {
-        self.send(HotDbMessage::Prune { finalized, justified, head });
+    pub(crate) fn prune(&self, keep: Prune<C::Root>) {
+        self.send(HotDbMessage::Prune(keep));
     }
 
     /// A closed mailbox hands the message back; dropping it drops the reply's sender, which tells

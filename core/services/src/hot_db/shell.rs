@@ -3,15 +3,17 @@
 //!
 //! **Contract.** [`turn`] hands one message to the machine and gives the answer to [`Replies`]:
 //! exactly one for each [`Message::Trail`] and [`Message::Commit`], in the same turn, none for the
-//! rest. Where a reply goes is a type of whoever runs the HotDB: the sender of a one-shot, the number
-//! of a process. A turn that loses its message by a panic drops the reply's end, which is an answer
-//! where the end is a one-shot's.
+//! rest. Each of those that run it chooses the types of the two reply ends: the sender of a one-shot,
+//! or the number of a process. A turn that loses its message by a panic drops the reply end. If that
+//! is a one-shot's sender, its receiver learns of the loss.
 
-use crate::consensus::{Checkpoint, Consensus, Slot};
-use crate::hot_db::machine::{CommitReply, HotDb, StateAt, TrailReply};
+use crate::consensus::{Consensus, Slot};
+use crate::hot_db::machine::{CommitReply, Effect, Event, HotDb, Prune, StateAt, TrailReply};
+use crate::identified::IdentifiedBlock;
+use crate::machine::Machine;
 use crate::supervision::{Loss, Steps};
 
-/// What the HotDB can be told. `T` is where a trail goes, `K` where an acknowledgement does.
+/// What the HotDB can be told. `T` is the reply end of a trail, `K` that of an acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message<C: Consensus, T, K> {
     /// A worker wants to reach a state.
@@ -26,7 +28,7 @@ pub enum Message<C: Consensus, T, K> {
     /// A worker has verified a block.
     Commit {
         /// The block.
-        block: C::Block,
+        block: IdentifiedBlock<C>,
         /// The state after it.
         state: StateAt<C>,
         /// Where the acknowledgement goes.
@@ -35,14 +37,7 @@ pub enum Message<C: Consensus, T, K> {
     /// A worker passes by a state that a trail had asked for.
     PostState(StateAt<C>),
     /// Clearance says what to keep.
-    Prune {
-        /// The finalised checkpoint.
-        finalized: Checkpoint<C::Root>,
-        /// Root of the justified block.
-        justified: C::Root,
-        /// Root of the head.
-        head: C::Root,
-    },
+    Prune(Prune<C::Root>),
 }
 
 impl<C: Consensus, T, K> Message<C, T, K> {
@@ -53,21 +48,28 @@ impl<C: Consensus, T, K> Message<C, T, K> {
             Self::Trail { .. } => "trail",
             Self::Commit { .. } => "commit",
             Self::PostState(_) => "state",
-            Self::Prune { .. } => "prune",
+            Self::Prune(_) => "prune",
         }
     }
 }
 
 /// How replies leave. Nothing here may block: the HotDB waits for nobody.
 pub trait Replies<C: Consensus> {
-    /// Where a trail goes.
+    /// The reply end of a trail.
     type Trail;
-    /// Where an acknowledgement goes.
+    /// The reply end of an acknowledgement.
     type Ack;
     /// Takes the answer to a [`Message::Trail`]. A requester that is gone needs none.
     fn trail(&mut self, to: Self::Trail, reply: TrailReply<C>);
     /// Takes the answer to a [`Message::Commit`].
     fn ack(&mut self, to: Self::Ack, reply: CommitReply);
+}
+
+/// Who waits for the answer to an event.
+enum Waiting<T, K> {
+    Trail(T),
+    Ack(K),
+    Nobody,
 }
 
 /// Handles a message.
@@ -82,23 +84,24 @@ pub fn turn<C: Consensus, R: Replies<C>>(
     message: Message<C, R::Trail, R::Ack>,
 ) -> Result<(), Loss> {
     let word = message.word();
-    match message {
+    let (event, waiting) = match message {
         Message::Trail { root, slot, reply } => {
-            let trail = steps.look(word, || machine.trail(root, slot))?;
-            replies.trail(reply, trail);
+            (Event::Trail { root, slot }, Waiting::Trail(reply))
         }
         Message::Commit { block, state, reply } => {
-            let answer = steps.step(word, || machine.commit(consensus, &block, state.state))?;
-            replies.ack(reply, answer);
+            (Event::Commit { block, state }, Waiting::Ack(reply))
         }
-        Message::PostState(state) => {
-            steps.step(word, || machine.post_state(consensus, state))?;
-        }
-        Message::Prune { finalized, justified, head } => {
-            let prune = || machine.prune(consensus, finalized, justified, head);
-            let pruned = steps.step(word, prune)?;
-            tracing::debug!(pruned, epoch = finalized.epoch, "pruned");
-        }
+        Message::PostState(state) => (Event::PostState(state), Waiting::Nobody),
+        Message::Prune(prune) => (Event::Prune(prune), Waiting::Nobody),
+    };
+    let reads = matches!(event, Event::Trail { .. });
+    let handle = || machine.handle(consensus, event);
+    let effects = if reads { steps.look(word, handle) } else { steps.step(word, handle) }?;
+    match (waiting, effects.into_iter().next()) {
+        (Waiting::Trail(to), Some(Effect::Trail(reply))) => replies.trail(to, reply),
+        (Waiting::Ack(to), Some(Effect::Committed(reply))) => replies.ack(to, reply),
+        (Waiting::Nobody, None) => {}
+        _ => debug_assert!(false, "each question has one answer, and nothing else has any"),
     }
     Ok(())
 }

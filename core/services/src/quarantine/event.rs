@@ -137,12 +137,16 @@ pub enum Effect<C: Consensus> {
     },
 }
 
-impl<C: Consensus> Item<C> {
-    /// Returns the Rewinder's job for this item.
-    pub fn job(&self) -> Job<C> {
+impl<C: Consensus> Event<C> {
+    /// Returns the kind of event, for reports.
+    pub(crate) fn word(&self) -> &'static str {
         match self {
-            Self::Block(block) => Job::Block(block.clone()),
-            Self::Attestation(attestation) => Job::Attestation(attestation.clone()),
+            Self::Submit { .. } => "submission",
+            Self::Answered { .. } => "answer",
+            Self::Imported { .. } => "import",
+            Self::NotImported { .. } => "failed import",
+            Self::Tick { .. } => "tick",
+            Self::Stop => "stop",
         }
     }
 }

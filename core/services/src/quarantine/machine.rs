@@ -5,9 +5,10 @@ mod finality;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::bounded::BoundedSet;
-use crate::consensus::{Checkpoint, Consensus, Header, Slot};
+use crate::consensus::{Checkpoint, Consensus, Header, Slot, Vote};
+use crate::machine::Machine;
 use crate::quarantine::event::{Effect, Event, Item, ItemId, Limits, RequestId};
-use crate::quarantine::table::{Entry, ItemKey, Key, Place, Table};
+use crate::quarantine::table::{Entry, HeldItem, Number, Place, Table};
 use crate::rewinder::Answer;
 use crate::verdict::{
     ClearedBlock, DropReason, IgnoreReason, PendingReason, Quarantined, RejectReason, Verdict,
@@ -44,11 +45,12 @@ pub struct Quarantine<C: Consensus> {
     unviable: BoundedSet<C::Root>,
     seen: BoundedSet<C::Root>,
     table: Table<C>,
-    ready_blocks: VecDeque<Key<C>>,
-    ready_attestations: VecDeque<Key<C>>,
-    in_flight: BTreeMap<RequestId, Key<C>>,
-    /// Valid, and on the way into Clearance.
-    importing: BTreeMap<RequestId, Key<C>>,
+    ready_blocks: VecDeque<Number>,
+    ready_attestations: VecDeque<Number>,
+    /// Items at the Rewinder, and those on the way into Clearance: each item's place says which.
+    requests: BTreeMap<RequestId, Number>,
+    /// How many of them are at the Rewinder.
+    in_flight: usize,
     next_request: RequestId,
     stopping: bool,
 }
@@ -81,8 +83,8 @@ impl<C: Consensus> Quarantine<C> {
             table: Table::new(),
             ready_blocks: VecDeque::new(),
             ready_attestations: VecDeque::new(),
-            in_flight: BTreeMap::new(),
-            importing: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            in_flight: 0,
             next_request: 0,
             stopping: false,
         }
@@ -114,7 +116,7 @@ impl<C: Consensus> Quarantine<C> {
     /// Returns how many requests to the Rewinder are under way.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.in_flight
     }
 
     /// Returns how many items are held in all.
@@ -147,33 +149,6 @@ impl<C: Consensus> Quarantine<C> {
         self.unviable.contains(&root)
     }
 
-    /// Handles one event.
-    pub fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
-        let mut effects = Vec::new();
-        match event {
-            Event::Submit { id, item } => self.submit(consensus, id, item, &mut effects),
-            Event::Answered { request, answer } => {
-                self.answered(consensus, request, answer, &mut effects);
-            }
-            Event::Imported { request, finalized } => {
-                self.imported(consensus, request, finalized, &mut effects);
-            }
-            Event::NotImported { request } => {
-                if let Some(key) = self.importing.remove(&request) {
-                    self.fail(&key, &mut effects);
-                }
-            }
-            Event::Tick { slot, seconds_into_slot } => {
-                (self.slot, self.seconds_into_slot) = (slot, seconds_into_slot);
-                let due = self.table.take_slots_until(slot);
-                self.judge_all(consensus, due, &mut effects);
-            }
-            Event::Stop => self.stop(&mut effects),
-        }
-        self.fill_window(consensus, &mut effects);
-        effects
-    }
-
     fn submit(
         &mut self,
         consensus: &C,
@@ -185,8 +160,8 @@ impl<C: Consensus> Quarantine<C> {
             effects.push(dropped(id, DropReason::Shutdown));
             return;
         }
-        let key = ItemKey::of(consensus, quarantined.item());
-        if let Some(entry) = self.table.get_mut(&key) {
+        let item = quarantined.map(|item| HeldItem::of(consensus, item));
+        if let Some(entry) = self.table.copy_of(item.item()) {
             if entry.ids.len() > self.limits.followers {
                 let verdict = Verdict::Ignore(IgnoreReason::Duplicate);
                 effects.push(Effect::Verdict { id, verdict });
@@ -196,16 +171,16 @@ impl<C: Consensus> Quarantine<C> {
             effects.push(Effect::Parked { id, why: entry.why });
             return;
         }
-        if self.table.of_peer(quarantined.peer()) >= self.limits.items_per_peer {
+        if self.table.of_peer(item.peer()) >= self.limits.items_per_peer {
             effects.push(dropped(id, DropReason::PeerQuota));
             return;
         }
-        if !self.make_room(quarantined.bytes(), effects) {
+        if !self.make_room(item.bytes(), effects) {
             effects.push(dropped(id, DropReason::QuarantineFull));
             return;
         }
-        self.table.insert(key.clone(), id, quarantined);
-        self.judge_all(consensus, vec![key], effects);
+        let number = self.table.insert(id, item);
+        self.judge_all(consensus, vec![number], effects);
     }
 
     /// Evicts what has waited longest until one more item of `bytes` fits.
@@ -214,7 +189,7 @@ impl<C: Consensus> Quarantine<C> {
             || self.table.bytes().saturating_add(bytes) > self.limits.bytes
         {
             let Some(oldest) = self.table.longest_waiting() else { return false };
-            self.finish(&oldest, &Verdict::Dropped(DropReason::Evicted), effects);
+            self.finish(oldest, &Verdict::Dropped(DropReason::Evicted), effects);
         }
         true
     }
@@ -227,33 +202,35 @@ impl<C: Consensus> Quarantine<C> {
         effects: &mut Vec<Effect<C>>,
     ) {
         // An answer that nobody asked for, or a second one, changes nothing.
-        let Some(key) = self.in_flight.remove(&request) else { return };
-        let Some(entry) = self.table.get_mut(&key) else { return };
+        let Some(&number) = self.requests.get(&request) else { return };
+        let Some(entry) = self.table.get(number) else { return };
         let Place::InFlight { timely } = entry.place else { return };
+        let is_block = entry.item().block_root().is_some();
+        self.requests.remove(&request);
+        self.in_flight -= 1;
         match answer {
             Answer::Block(block) => {
-                self.valid_block(consensus, request, key, block, timely, effects);
+                self.valid_block(consensus, request, number, block, timely, effects);
             }
             Answer::Attestation(attestation) => {
-                self.table.set_importing(&key, None);
-                self.importing.insert(request, key);
+                self.import(request, number, None);
                 effects.push(Effect::ClearAttestation { request, attestation });
             }
-            Answer::Invalid(reason) => self.reject(consensus, &key, reason, effects),
-            Answer::Pruned => match &key {
-                ItemKey::Block(..) => {
-                    self.reject(consensus, &key, RejectReason::NotDescendantOfFinalized, effects);
-                }
-                ItemKey::Attestation(_) => {
-                    self.finish(&key, &Verdict::Ignore(IgnoreReason::TooOld), effects);
-                }
-            },
-            Answer::Full => self.finish(&key, &Verdict::Dropped(DropReason::HotDbFull), effects),
-            Answer::Refused => self.finish(&key, &Verdict::Dropped(DropReason::Shutdown), effects),
+            Answer::Invalid(reason) => self.reject(consensus, number, reason, effects),
+            Answer::Pruned if is_block => {
+                self.reject(consensus, number, RejectReason::NotDescendantOfFinalized, effects);
+            }
+            Answer::Pruned => {
+                self.finish(number, &Verdict::Ignore(IgnoreReason::TooOld), effects);
+            }
+            Answer::Full => self.finish(number, &Verdict::Dropped(DropReason::HotDbFull), effects),
+            Answer::Refused => {
+                self.finish(number, &Verdict::Dropped(DropReason::Shutdown), effects);
+            }
             // The HotDB loses nothing but what finality passes, and remembers that for a while:
             // what it no longer knows may have been pruned long ago, or the fault is ours.
             Answer::UnknownParent | Answer::State(_) | Answer::Fault(_) => {
-                self.fail(&key, effects);
+                self.fail(number, effects);
             }
         }
     }
@@ -265,31 +242,40 @@ impl<C: Consensus> Quarantine<C> {
         &mut self,
         consensus: &C,
         request: RequestId,
-        key: Key<C>,
+        number: Number,
         block: Box<ClearedBlock<C>>,
         timely: bool,
         effects: &mut Vec<Effect<C>>,
     ) {
-        let header = consensus.header(block.item());
+        let header = block.item().identity();
         if self.known.contains_key(&header.root) {
-            self.finish(&key, &Verdict::Ignore(IgnoreReason::Duplicate), effects);
-            return;
+            self.finish(number, &Verdict::Ignore(IgnoreReason::Duplicate), effects);
+        } else if !self.known.contains_key(&header.parent) {
+            self.reject(consensus, number, RejectReason::NotDescendantOfFinalized, effects);
+        } else {
+            self.import(request, number, Some(block.evidence().post_state_root));
+            effects.push(Effect::ClearBlock { request, block, timely });
         }
-        if !self.known.contains_key(&header.parent) {
-            self.reject(consensus, &key, RejectReason::NotDescendantOfFinalized, effects);
-            return;
-        }
-        self.table.set_importing(&key, Some(block.evidence().post_state_root));
-        self.importing.insert(request, key);
-        effects.push(Effect::ClearBlock { request, block, timely });
+    }
+
+    /// Notes that an item is valid and on the way into Clearance.
+    fn import(&mut self, request: RequestId, number: Number, post_state_root: Option<C::Root>) {
+        self.table.set(number, Place::Importing { post_state_root });
+        self.requests.insert(request, number);
+    }
+
+    /// Returns the item of a request that is on the way into Clearance. It is so no longer.
+    fn take_import(&mut self, request: RequestId) -> Option<Number> {
+        let number = *self.requests.get(&request)?;
+        let Place::Importing { .. } = self.table.get(number)?.place else { return None };
+        self.requests.remove(&request)
     }
 
     /// Gives an item up for a fault of ours. What waits for it goes on waiting: it may come again.
-    fn fail(&mut self, key: &Key<C>, effects: &mut Vec<Effect<C>>) {
-        self.finish(key, &Verdict::Dropped(DropReason::Fault), effects);
-        if let Some(root) = key.block_root()
-            && self.table.is_awaited(&root)
-        {
+    fn fail(&mut self, number: Number, effects: &mut Vec<Effect<C>>) {
+        let root = self.table.item(number).and_then(HeldItem::block_root);
+        self.finish(number, &Verdict::Dropped(DropReason::Fault), effects);
+        if let Some(root) = root.filter(|root| self.table.is_awaited(root)) {
             effects.push(Effect::Need { root });
         }
     }
@@ -297,11 +283,11 @@ impl<C: Consensus> Quarantine<C> {
     fn reject(
         &mut self,
         consensus: &C,
-        key: &Key<C>,
+        number: Number,
         reason: RejectReason<C::Invalid>,
         effects: &mut Vec<Effect<C>>,
     ) {
-        let released = self.decide_against(key, reason, effects);
+        let released = self.decide_against(number, reason, effects);
         self.judge_all(consensus, released, effects);
     }
 
@@ -309,14 +295,15 @@ impl<C: Consensus> Quarantine<C> {
     /// for it: to be judged, as nothing else will ever release it.
     fn decide_against(
         &mut self,
-        key: &Key<C>,
+        number: Number,
         reason: RejectReason<C::Invalid>,
         effects: &mut Vec<Effect<C>>,
-    ) -> Vec<Key<C>> {
+    ) -> Vec<Number> {
         let condemns = reason.condemns_root();
         let passed = reason.is_finality();
-        self.finish(key, &Verdict::Reject(reason), effects);
-        let Some(root) = key.block_root() else { return Vec::new() };
+        let root = self.table.item(number).and_then(HeldItem::block_root);
+        self.finish(number, &Verdict::Reject(reason), effects);
+        let Some(root) = root else { return Vec::new() };
         if condemns {
             self.unviable.insert(root);
         } else if passed {
@@ -329,49 +316,49 @@ impl<C: Consensus> Quarantine<C> {
 
     /// Judges items that are in no queue, and whatever that releases: depth first, in the order of
     /// arrival. Bounded by the number of items held, as each is judged at most once.
-    fn judge_all(&mut self, consensus: &C, items: Vec<Key<C>>, effects: &mut Vec<Effect<C>>) {
+    fn judge_all(&mut self, consensus: &C, items: Vec<Number>, effects: &mut Vec<Effect<C>>) {
         let mut stack: Vec<_> = items.into_iter().rev().collect();
-        while let Some(key) = stack.pop() {
-            let judgement = self.judge(consensus, &key);
-            match judgement {
+        while let Some(number) = stack.pop() {
+            let Some(item) = self.table.item(number) else { continue };
+            match self.judge(consensus, item) {
                 Judgement::Final(Verdict::Reject(reason)) => {
-                    let released = self.decide_against(&key, reason, effects);
+                    let released = self.decide_against(number, reason, effects);
                     stack.extend(released.into_iter().rev());
                 }
-                Judgement::Final(verdict) => self.finish(&key, &verdict, effects),
+                Judgement::Final(verdict) => self.finish(number, &verdict, effects),
                 Judgement::AwaitRoot(root, why) => {
-                    if self.table.wait_for_root(&key, root, why) {
+                    if self.table.wait_for_root(number, root, why) {
                         effects.push(Effect::Need { root });
                     }
-                    self.announce(&key, effects);
+                    self.announce(number, effects);
                 }
                 Judgement::AwaitSlot(slot) => {
-                    self.table.wait_for_slot(&key, slot);
-                    self.announce(&key, effects);
+                    self.table.wait_for_slot(number, slot);
+                    self.announce(number, effects);
                 }
                 Judgement::Check => {
-                    self.table.set_ready(&key);
-                    match &key {
-                        ItemKey::Block(..) => self.ready_blocks.push_back(key),
-                        ItemKey::Attestation(_) => self.ready_attestations.push_back(key),
+                    match item {
+                        HeldItem::Block(_) => self.ready_blocks.push_back(number),
+                        HeldItem::Attestation(_) => self.ready_attestations.push_back(number),
                     }
+                    self.table.set(number, Place::Ready);
                 }
             }
         }
     }
 
-    fn judge(&self, consensus: &C, key: &Key<C>) -> Judgement<C> {
-        match self.table.item(key) {
-            Some(Item::Block(block)) => self.judge_block(consensus, block),
-            Some(Item::Attestation(attestation)) => self.judge_attestation(consensus, attestation),
-            None => Judgement::Final(Verdict::Dropped(DropReason::Fault)),
+    fn judge(&self, consensus: &C, item: &HeldItem<C>) -> Judgement<C> {
+        match item {
+            HeldItem::Block(block) => self.judge_block(consensus, block.identity()),
+            HeldItem::Attestation(attestation) => {
+                self.judge_attestation(consensus, attestation.identity())
+            }
         }
     }
 
     /// The order is `on_block`'s, after duplicates and bad ancestors.
-    fn judge_block(&self, consensus: &C, block: &C::Block) -> Judgement<C> {
+    fn judge_block(&self, consensus: &C, header: &Header<C::Root, C::Signature>) -> Judgement<C> {
         use Judgement::{AwaitRoot, AwaitSlot, Check};
-        let header = consensus.header(block);
         if self.known.contains_key(&header.root) || self.pruned.contains(&header.root) {
             return Judgement::Final(Verdict::Ignore(IgnoreReason::Duplicate));
         }
@@ -397,9 +384,8 @@ impl<C: Consensus> Quarantine<C> {
         Check
     }
 
-    fn judge_attestation(&self, consensus: &C, attestation: &C::Attestation) -> Judgement<C> {
+    fn judge_attestation(&self, consensus: &C, vote: &Vote<C::Root>) -> Judgement<C> {
         use Judgement::{AwaitRoot, AwaitSlot, Check, Final};
-        let vote = consensus.vote(attestation);
         let (head, target) = (vote.beacon_block_root, vote.target);
         if self.seen.contains(&vote.id) {
             return Final(Verdict::Ignore(IgnoreReason::Duplicate));
@@ -455,31 +441,32 @@ impl<C: Consensus> Quarantine<C> {
     /// Sends ready items off while the window has room, blocks first, each judged once more: what
     /// was decided since it became ready counts.
     fn fill_window(&mut self, consensus: &C, effects: &mut Vec<Effect<C>>) {
-        while self.in_flight.len() < self.limits.window {
+        while self.in_flight < self.limits.window {
             let next =
                 self.ready_blocks.pop_front().or_else(|| self.ready_attestations.pop_front());
-            let Some(key) = next else { break };
-            if !matches!(self.judge(consensus, &key), Judgement::Check) {
-                self.judge_all(consensus, vec![key], effects);
+            let Some(number) = next else { break };
+            let Some(item) = self.table.item(number) else { continue };
+            if !matches!(self.judge(consensus, item), Judgement::Check) {
+                self.judge_all(consensus, vec![number], effects);
                 continue;
             }
-            let Some(job) = self.table.item(&key).map(Item::job) else { continue };
-            let timely = self.is_timely(consensus, &key);
-            self.table.set_in_flight(&key, timely);
+            let (job, timely) = (item.job(), self.is_timely(consensus, item));
+            self.table.set(number, Place::InFlight { timely });
             let request = self.next_request;
             self.next_request = self.next_request.wrapping_add(1);
-            self.in_flight.insert(request, key);
+            self.requests.insert(request, number);
+            self.in_flight += 1;
             effects.push(Effect::Check { request, job });
         }
     }
 
-    fn is_timely(&self, consensus: &C, key: &Key<C>) -> bool {
-        match self.table.item(key) {
-            Some(Item::Block(block)) => {
-                consensus.header(block).slot == self.slot
+    fn is_timely(&self, consensus: &C, item: &HeldItem<C>) -> bool {
+        match item {
+            HeldItem::Block(block) => {
+                block.identity().slot == self.slot
                     && self.seconds_into_slot < consensus.seconds_per_slot() / INTERVALS_PER_SLOT
             }
-            _ => false,
+            HeldItem::Attestation(_) => false,
         }
     }
 
@@ -492,12 +479,13 @@ impl<C: Consensus> Quarantine<C> {
         finalized: Checkpoint<C::Root>,
         effects: &mut Vec<Effect<C>>,
     ) {
-        let key = request.and_then(|request| self.importing.remove(&request));
-        let verdict = key.as_ref().and_then(|key| self.learn(consensus, key));
+        let number = request.and_then(|request| self.take_import(request));
+        let learnt = number.and_then(|number| Some((number, self.learn(number)?)));
         self.finality(consensus, finalized, effects);
-        if let (Some(key), Some(verdict)) = (key, verdict) {
-            self.finish(&key, &verdict, effects);
-            if let Some(root) = key.block_root() {
+        if let Some((number, verdict)) = learnt {
+            let root = self.table.item(number).and_then(HeldItem::block_root);
+            self.finish(number, &verdict, effects);
+            if let Some(root) = root {
                 let released = self.table.take_waiting_for(root);
                 self.judge_all(consensus, released, effects);
             }
@@ -506,12 +494,12 @@ impl<C: Consensus> Quarantine<C> {
 
     /// Notes that an item is in Clearance, and returns its verdict. If finality has passed a block
     /// on the way, it is valid and already of no use.
-    fn learn(&mut self, consensus: &C, key: &Key<C>) -> Option<Verdict<C::Root, C::Invalid>> {
-        let entry = self.table.get(key)?;
+    fn learn(&mut self, number: Number) -> Option<Verdict<C::Root, C::Invalid>> {
+        let entry = self.table.get(number)?;
         let Place::Importing { post_state_root } = entry.place else { return None };
-        match self.table.item(key)? {
-            Item::Block(block) => {
-                let Header { root, parent, slot, .. } = consensus.header(block);
+        match entry.item() {
+            HeldItem::Block(block) => {
+                let Header { root, parent, slot, .. } = *block.identity();
                 if self.known.contains_key(&root) {
                     return Some(Verdict::Ignore(IgnoreReason::Duplicate));
                 }
@@ -521,7 +509,7 @@ impl<C: Consensus> Quarantine<C> {
                     self.pruned.insert(root);
                 }
             }
-            Item::Attestation(attestation) => self.seen.insert(consensus.vote(attestation).id),
+            HeldItem::Attestation(attestation) => self.seen.insert(attestation.identity().id),
         }
         Some(Verdict::Accept { post_state_root })
     }
@@ -530,8 +518,8 @@ impl<C: Consensus> Quarantine<C> {
         self.stopping = true;
         self.ready_blocks.clear();
         self.ready_attestations.clear();
-        for key in self.table.not_in_flight() {
-            self.finish(&key, &Verdict::Dropped(DropReason::Shutdown), effects);
+        for number in self.table.not_in_flight() {
+            self.finish(number, &Verdict::Dropped(DropReason::Shutdown), effects);
         }
     }
 
@@ -539,11 +527,11 @@ impl<C: Consensus> Quarantine<C> {
     /// others what they would have got had they come right after it.
     fn finish(
         &mut self,
-        key: &Key<C>,
+        number: Number,
         verdict: &Verdict<C::Root, C::Invalid>,
         effects: &mut Vec<Effect<C>>,
     ) {
-        let Some(Entry { ids, .. }) = self.table.remove(key) else { return };
+        let Some(Entry { ids, .. }) = self.table.remove(number) else { return };
         for (position, id) in ids.into_iter().enumerate() {
             let verdict = match verdict {
                 Verdict::Accept { .. } if position > 0 => Verdict::Ignore(IgnoreReason::Duplicate),
@@ -556,11 +544,42 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    fn announce(&self, key: &Key<C>, effects: &mut Vec<Effect<C>>) {
-        if let Some(entry) = self.table.get(key) {
+    fn announce(&self, number: Number, effects: &mut Vec<Effect<C>>) {
+        if let Some(entry) = self.table.get(number) {
             let why = entry.why;
             effects.extend(entry.ids.iter().map(|id| Effect::Parked { id: *id, why }));
         }
+    }
+}
+
+impl<C: Consensus> Machine<C> for Quarantine<C> {
+    type Event = Event<C>;
+    type Effect = Effect<C>;
+
+    fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Submit { id, item } => self.submit(consensus, id, item, &mut effects),
+            Event::Answered { request, answer } => {
+                self.answered(consensus, request, answer, &mut effects);
+            }
+            Event::Imported { request, finalized } => {
+                self.imported(consensus, request, finalized, &mut effects);
+            }
+            Event::NotImported { request } => {
+                if let Some(number) = self.take_import(request) {
+                    self.fail(number, &mut effects);
+                }
+            }
+            Event::Tick { slot, seconds_into_slot } => {
+                (self.slot, self.seconds_into_slot) = (slot, seconds_into_slot);
+                let due = self.table.take_slots_until(slot);
+                self.judge_all(consensus, due, &mut effects);
+            }
+            Event::Stop => self.stop(&mut effects),
+        }
+        self.fill_window(consensus, &mut effects);
+        effects
     }
 }
 

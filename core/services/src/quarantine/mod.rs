@@ -43,12 +43,11 @@
 mod event;
 mod machine;
 mod service;
+pub mod shell;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use event::{Effect, Event, Item, ItemId, Limits, RequestId};
 pub use machine::Quarantine;
-pub(crate) use service::{
-    QuarantineHandle, QuarantineMessage, QuarantineService, Slots, VerdictReceiver,
-};
+pub(crate) use service::{QuarantineHandle, QuarantineMessage, QuarantineService, VerdictReceiver};

@@ -2,19 +2,23 @@
 //! no item is looked up in one place and parked in another (hazard Q1).
 //!
 //! **Invariants.**
-//! - T1 An entry is in `by_root` or `by_slot` exactly if its place is `Waiting`.
-//! - T2 `bytes`, `per_peer` and `order` are sums and orders over the entries alone.
+//! - T1 An entry is in `by_root` or `by_slot` exactly if its place is `WaitingForRoot` or
+//!   `WaitingForSlot`. The entries in one of them are those in `waiting`.
+//! - T2 `bytes` and `per_peer` are sums over the entries alone.
+//! - T3 `numbers` has the key of each entry, and no other key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::consensus::{Consensus, Slot};
+use crate::identified::{self, IdentifiedAttestation, IdentifiedBlock};
 use crate::quarantine::event::{Item, ItemId};
+use crate::rewinder::Job;
 use crate::verdict::{PendingReason, Quarantined};
 
 /// What tells two items apart. A block's signature is part of it: until it is verified, a forged
 /// copy must not stand for the honest block (hazard Q6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum ItemKey<R, S> {
+enum ItemKey<R, S> {
     /// A block's root and signature.
     Block(R, S),
     /// An attestation's own root, which covers its signature.
@@ -22,25 +26,54 @@ pub(crate) enum ItemKey<R, S> {
 }
 
 /// The key of an item of `C`.
-pub(crate) type Key<C> = ItemKey<<C as Consensus>::Root, <C as Consensus>::Signature>;
+type Key<C> = ItemKey<<C as Consensus>::Root, <C as Consensus>::Signature>;
 
-impl<R: Copy, S> ItemKey<R, S> {
-    /// Returns the key of an item.
-    pub(crate) fn of<C: Consensus<Root = R, Signature = S>>(consensus: &C, item: &Item<C>) -> Self {
+/// The number of a held item: its place in the order of arrival. It is never used again.
+pub(crate) type Number = u64;
+
+/// An item that has been looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum HeldItem<C: Consensus> {
+    /// A block with its header.
+    Block(IdentifiedBlock<C>),
+    /// An attestation with its vote.
+    Attestation(IdentifiedAttestation<C>),
+}
+
+impl<C: Consensus> HeldItem<C> {
+    /// Looks at an item for the first time.
+    pub(crate) fn of(consensus: &C, item: Item<C>) -> Self {
         match item {
-            Item::Block(block) => {
-                let header = consensus.header(block);
-                Self::Block(header.root, header.signature)
+            Item::Block(block) => Self::Block(identified::block(consensus, block)),
+            Item::Attestation(attestation) => {
+                Self::Attestation(identified::attestation(consensus, attestation))
             }
-            Item::Attestation(attestation) => Self::Attestation(consensus.vote(attestation).id),
         }
     }
 
-    /// Returns the root, if this is a block's key.
-    pub(crate) fn block_root(&self) -> Option<R> {
+    /// Returns the Rewinder's job for this item.
+    pub(crate) fn job(&self) -> Job<C> {
         match self {
-            Self::Block(root, _) => Some(*root),
+            Self::Block(block) => Job::Block(block.clone()),
+            Self::Attestation(attestation) => Job::Attestation(attestation.clone()),
+        }
+    }
+
+    /// Returns the root, if this is a block.
+    pub(crate) fn block_root(&self) -> Option<C::Root> {
+        match self {
+            Self::Block(block) => Some(block.identity().root),
             Self::Attestation(_) => None,
+        }
+    }
+
+    fn key(&self) -> Key<C> {
+        match self {
+            Self::Block(block) => {
+                let header = block.identity();
+                ItemKey::Block(header.root, header.signature.clone())
+            }
+            Self::Attestation(attestation) => ItemKey::Attestation(attestation.identity().id),
         }
     }
 }
@@ -77,17 +110,18 @@ pub(crate) struct Entry<C: Consensus> {
     pub(crate) place: Place<C::Root>,
     /// What its submitters are told it waits for.
     pub(crate) why: PendingReason,
-    item: Quarantined<Item<C>>,
-    arrival: u64,
+    /// The item, with the peer and the size that quotas count.
+    item: Quarantined<HeldItem<C>>,
 }
 
 /// All held items, and the indices over those that wait.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Table<C: Consensus> {
-    entries: BTreeMap<Key<C>, Entry<C>>,
-    by_root: BTreeMap<C::Root, Vec<Key<C>>>,
-    by_slot: BTreeMap<Slot, Vec<Key<C>>>,
-    order: BTreeMap<u64, Key<C>>,
+    entries: BTreeMap<Number, Entry<C>>,
+    numbers: BTreeMap<Key<C>, Number>,
+    by_root: BTreeMap<C::Root, Vec<Number>>,
+    by_slot: BTreeMap<Slot, Vec<Number>>,
+    waiting: BTreeSet<Number>,
     per_peer: BTreeMap<u64, usize>,
     bytes: usize,
     arrivals: u64,
@@ -97,9 +131,10 @@ impl<C: Consensus> Table<C> {
     pub(crate) fn new() -> Self {
         Self {
             entries: BTreeMap::new(),
+            numbers: BTreeMap::new(),
             by_root: BTreeMap::new(),
             by_slot: BTreeMap::new(),
-            order: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             per_peer: BTreeMap::new(),
             bytes: 0,
             arrivals: 0,
@@ -118,16 +153,17 @@ impl<C: Consensus> Table<C> {
         self.per_peer.get(&peer).copied().unwrap_or(0)
     }
 
-    pub(crate) fn get(&self, key: &Key<C>) -> Option<&Entry<C>> {
-        self.entries.get(key)
+    pub(crate) fn get(&self, number: Number) -> Option<&Entry<C>> {
+        self.entries.get(&number)
     }
 
-    pub(crate) fn get_mut(&mut self, key: &Key<C>) -> Option<&mut Entry<C>> {
-        self.entries.get_mut(key)
+    /// Returns the entry of a copy of `item` that is held.
+    pub(crate) fn copy_of(&mut self, item: &HeldItem<C>) -> Option<&mut Entry<C>> {
+        self.entries.get_mut(self.numbers.get(&item.key())?)
     }
 
-    pub(crate) fn item(&self, key: &Key<C>) -> Option<&Item<C>> {
-        self.entries.get(key).map(|entry| entry.item.item())
+    pub(crate) fn item(&self, number: Number) -> Option<&HeldItem<C>> {
+        self.entries.get(&number).map(|entry| entry.item.item())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<C>> {
@@ -138,21 +174,23 @@ impl<C: Consensus> Table<C> {
         self.by_root.keys().copied().collect()
     }
 
-    /// Adds an item whose key is new; it is in no queue yet.
-    pub(crate) fn insert(&mut self, key: Key<C>, id: ItemId, item: Quarantined<Item<C>>) {
+    /// Adds an item of which no copy is held; it is in no queue yet. Returns its number.
+    pub(crate) fn insert(&mut self, id: ItemId, item: Quarantined<HeldItem<C>>) -> Number {
         self.bytes = self.bytes.saturating_add(item.bytes());
         *self.per_peer.entry(item.peer()).or_default() += 1;
-        let arrival = self.arrivals;
+        let number = self.arrivals;
         self.arrivals += 1;
+        self.numbers.insert(item.item().key(), number);
         let why = PendingReason::BeingChecked;
-        let entry = Entry { ids: vec![id], place: Place::Judged, why, item, arrival };
-        self.entries.insert(key, entry);
+        self.entries.insert(number, Entry { ids: vec![id], place: Place::Judged, why, item });
+        number
     }
 
-    /// Takes an item out, wherever it is. A key in a ready queue is left there for its owner.
-    pub(crate) fn remove(&mut self, key: &Key<C>) -> Option<Entry<C>> {
-        self.unpark(key);
-        let entry = self.entries.remove(key)?;
+    /// Takes an item out, wherever it is. A number in a ready queue is left there for its owner.
+    pub(crate) fn remove(&mut self, number: Number) -> Option<Entry<C>> {
+        self.unpark(number);
+        let entry = self.entries.remove(&number)?;
+        self.numbers.remove(&entry.item.item().key());
         self.bytes = self.bytes.saturating_sub(entry.item.bytes());
         if let Some(count) = self.per_peer.get_mut(&entry.item.peer()) {
             *count -= 1;
@@ -166,40 +204,34 @@ impl<C: Consensus> Table<C> {
     /// Parks an item until a block is decided. Returns whether it is the first to wait for it.
     pub(crate) fn wait_for_root(
         &mut self,
-        key: &Key<C>,
+        number: Number,
         root: C::Root,
         why: PendingReason,
     ) -> bool {
-        self.park(key, Place::WaitingForRoot(root), why);
+        self.park(number, Place::WaitingForRoot(root), why);
         let waiting = self.by_root.entry(root).or_default();
-        waiting.push(key.clone());
+        waiting.push(number);
         waiting.len() == 1
     }
 
     /// Parks an item until its slot.
-    pub(crate) fn wait_for_slot(&mut self, key: &Key<C>, slot: Slot) {
-        self.park(key, Place::WaitingForSlot(slot), PendingReason::FutureSlot);
-        self.by_slot.entry(slot).or_default().push(key.clone());
+    pub(crate) fn wait_for_slot(&mut self, number: Number, slot: Slot) {
+        self.park(number, Place::WaitingForSlot(slot), PendingReason::FutureSlot);
+        self.by_slot.entry(slot).or_default().push(number);
     }
 
-    fn park(&mut self, key: &Key<C>, place: Place<C::Root>, why: PendingReason) {
-        if let Some(entry) = self.entries.get_mut(key) {
+    fn park(&mut self, number: Number, place: Place<C::Root>, why: PendingReason) {
+        if let Some(entry) = self.entries.get_mut(&number) {
             (entry.place, entry.why) = (place, why);
-            self.order.insert(entry.arrival, key.clone());
+            self.waiting.insert(number);
         }
     }
 
-    pub(crate) fn set_ready(&mut self, key: &Key<C>) {
-        self.set(key, Place::Ready);
-    }
-
-    pub(crate) fn set_in_flight(&mut self, key: &Key<C>, timely: bool) {
-        self.set(key, Place::InFlight { timely });
-    }
-
-    /// Notes that an item is valid and on the way into Clearance.
-    pub(crate) fn set_importing(&mut self, key: &Key<C>, post_state_root: Option<C::Root>) {
-        self.set(key, Place::Importing { post_state_root });
+    /// Notes that an item is ready, at the Rewinder, or on the way into Clearance.
+    pub(crate) fn set(&mut self, number: Number, place: Place<C::Root>) {
+        if let Some(entry) = self.entries.get_mut(&number) {
+            (entry.place, entry.why) = (place, PendingReason::BeingChecked);
+        }
     }
 
     /// Returns whether some item waits for this block.
@@ -207,83 +239,76 @@ impl<C: Consensus> Table<C> {
         self.by_root.contains_key(root)
     }
 
-    fn set(&mut self, key: &Key<C>, place: Place<C::Root>) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            (entry.place, entry.why) = (place, PendingReason::BeingChecked);
-        }
+    /// Takes what waits for `root` out of its queue, in the order in which it was parked.
+    pub(crate) fn take_waiting_for(&mut self, root: C::Root) -> Vec<Number> {
+        let numbers = self.by_root.remove(&root).unwrap_or_default();
+        self.leave(&numbers);
+        numbers
     }
 
-    /// Takes what waits for `root` out of its queue, in the order of arrival.
-    pub(crate) fn take_waiting_for(&mut self, root: C::Root) -> Vec<Key<C>> {
-        let keys = self.by_root.remove(&root).unwrap_or_default();
-        self.leave(&keys);
-        keys
-    }
-
-    /// Takes what waits for a slot up to `slot` out of its queue, by slot and then arrival.
-    pub(crate) fn take_slots_until(&mut self, slot: Slot) -> Vec<Key<C>> {
-        let mut keys = Vec::new();
+    /// Takes what waits for a slot up to `slot` out of its queue, by slot.
+    pub(crate) fn take_slots_until(&mut self, slot: Slot) -> Vec<Number> {
+        let mut numbers = Vec::new();
         while let Some(first) = self.by_slot.first_entry() {
             if *first.key() > slot {
                 break;
             }
-            keys.extend(first.remove());
+            numbers.extend(first.remove());
         }
-        self.leave(&keys);
-        keys
+        self.leave(&numbers);
+        numbers
     }
 
-    fn leave(&mut self, keys: &[Key<C>]) {
-        for key in keys {
-            if let Some(entry) = self.entries.get_mut(key) {
-                entry.place = Place::Judged;
-                self.order.remove(&entry.arrival);
-            }
+    fn leave(&mut self, numbers: &[Number]) {
+        for number in numbers {
+            self.waiting.remove(number);
+            self.set(*number, Place::Judged);
         }
     }
 
-    fn unpark(&mut self, key: &Key<C>) {
-        let Some(entry) = self.entries.get(key) else { return };
-        self.order.remove(&entry.arrival);
+    fn unpark(&mut self, number: Number) {
+        let Some(entry) = self.entries.get(&number) else { return };
+        self.waiting.remove(&number);
         match entry.place {
-            Place::WaitingForRoot(root) => without(&mut self.by_root, &root, key),
-            Place::WaitingForSlot(slot) => without(&mut self.by_slot, &slot, key),
+            Place::WaitingForRoot(root) => without(&mut self.by_root, &root, number),
+            Place::WaitingForSlot(slot) => without(&mut self.by_slot, &slot, number),
             Place::Judged | Place::Ready | Place::InFlight { .. } | Place::Importing { .. } => {}
         }
     }
 
     /// Returns the waiting item that arrived first.
-    pub(crate) fn longest_waiting(&self) -> Option<Key<C>> {
-        self.order.first_key_value().map(|(_, key)| key.clone())
+    pub(crate) fn longest_waiting(&self) -> Option<Number> {
+        self.waiting.first().copied()
     }
 
     /// Returns the waiting items for which `passed` holds.
-    pub(crate) fn waiting_until(&self, passed: impl Fn(&Item<C>) -> bool) -> Vec<Key<C>> {
-        let holds = |key: &&Key<C>| self.item(key).is_some_and(&passed);
-        self.order.values().filter(holds).cloned().collect()
+    pub(crate) fn waiting_until(&self, passed: impl Fn(&HeldItem<C>) -> bool) -> Vec<Number> {
+        let holds = |number: &&Number| self.item(**number).is_some_and(&passed);
+        self.waiting.iter().filter(holds).copied().collect()
     }
 
     /// Returns every item that is neither at the Rewinder nor on the way into Clearance, in the
     /// order of arrival.
-    pub(crate) fn not_in_flight(&self) -> Vec<Key<C>> {
-        let mut keys: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| {
-                !matches!(entry.place, Place::InFlight { .. } | Place::Importing { .. })
-            })
-            .map(|(key, entry)| (entry.arrival, key.clone()))
-            .collect();
-        keys.sort_unstable();
-        keys.into_iter().map(|(_, key)| key).collect()
+    pub(crate) fn not_in_flight(&self) -> Vec<Number> {
+        let here = |entry: &Entry<C>| {
+            !matches!(entry.place, Place::InFlight { .. } | Place::Importing { .. })
+        };
+        self.entries.iter().filter(|(_, entry)| here(entry)).map(|(number, _)| *number).collect()
     }
 }
 
-/// Takes one key out of an index, and the index's row with the last one.
-fn without<I: Ord + Copy, K: PartialEq>(index: &mut BTreeMap<I, Vec<K>>, row: &I, key: &K) {
-    if let Some(keys) = index.get_mut(row) {
-        keys.retain(|other| other != key);
-        if keys.is_empty() {
+impl<C: Consensus> Entry<C> {
+    /// Returns the item.
+    pub(crate) fn item(&self) -> &HeldItem<C> {
+        self.item.item()
+    }
+}
+
+/// Takes one number out of an index, and the index's row with the last one.
+fn without<I: Ord + Copy>(index: &mut BTreeMap<I, Vec<Number>>, row: &I, number: Number) {
+    if let Some(numbers) = index.get_mut(row) {
+        numbers.retain(|other| *other != number);
+        if numbers.is_empty() {
             index.remove(row);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{Effect, Event, Item, ItemId, Limits, Quarantine, RequestId};
 use crate::consensus::Checkpoint;
 use crate::hot_db::{self, HotDb};
+use crate::machine::Machine;
 use crate::rewinder::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 use crate::verdict::{PendingReason, Quarantined};
@@ -63,7 +64,7 @@ impl Node {
                     assert!(self.checks.insert(request, job).is_none(), "a number is used once");
                 }
                 Effect::ClearBlock { request, block, .. } => {
-                    let block = *block.item();
+                    let block = block.item().item();
                     assert!(self.hot_db.contains(block.root), "committed before it is cleared");
                     self.cleared.push(block.root);
                     self.imports.push_back(request);
@@ -114,10 +115,16 @@ impl Node {
                         next = Some(WorkerEvent::Trail(self.hot_db.trail(root, slot)));
                     }
                     WorkerEffect::Commit { block, state } => {
-                        let reply = self.hot_db.commit(&self.toy, &block, state.state);
+                        let commit = hot_db::Event::Commit { block, state };
+                        let effects = self.hot_db.handle(&self.toy, commit);
+                        let [hot_db::Effect::Committed(reply)] = effects[..] else {
+                            panic!("{effects:?}")
+                        };
                         next = Some(WorkerEvent::Committed(reply));
                     }
-                    WorkerEffect::PostState(state) => self.hot_db.post_state(&self.toy, state),
+                    WorkerEffect::PostState(state) => {
+                        self.hot_db.handle(&self.toy, hot_db::Event::PostState(state));
+                    }
                     WorkerEffect::Loaded(_) => {}
                     WorkerEffect::Proceed => next = Some(WorkerEvent::Proceed),
                     WorkerEffect::Answer(answer) => return answer,

@@ -46,6 +46,7 @@
 
 mod dispatcher;
 mod service;
+pub mod shell;
 mod worker;
 
 pub use dispatcher::{Dispatcher, Lane, Role, StateKey};

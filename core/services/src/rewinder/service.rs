@@ -1,6 +1,5 @@
 //! The Rewinder's queue and worker threads; see [`crate::rewinder`].
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use blocksmith_sync::broker::Gauge;
@@ -8,11 +7,13 @@ use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Mutex, Primitives, oneshot};
 
 use crate::activity::{Activity, Busy};
-use crate::consensus::{Consensus, Epoch, Slot};
-use crate::hot_db::{CommitReply, HotDbHandle, TrailReply};
+use crate::consensus::{Consensus, Slot};
+use crate::hot_db::{HotDbHandle, StateAt};
+use crate::identified::IdentifiedBlock;
 use crate::rewinder::dispatcher::{Dispatcher, Lane, Role, StateKey};
-use crate::rewinder::worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
-use crate::supervision::{EndGuard, Guard, Steps, contain};
+use crate::rewinder::shell::{self, Hands, Lanes, Ports};
+use crate::rewinder::worker::{Answer, Job, WorkerEvent};
+use crate::supervision::{EndGuard, Guard, Steps};
 
 type Send1<C> = Box<dyn FnOnce(Answer<C>) + Send>;
 
@@ -41,15 +42,14 @@ impl<C: Consensus> Drop for ReplyTo<C> {
     }
 }
 
-struct Task<P: Primitives, C: Consensus> {
-    lane: Lane,
-    job: Job<C>,
-    key: Option<StateKey<C::Root>>,
+/// Where the answer to a task goes, and the proof that the task is under way.
+struct Requester<P: Primitives, C: Consensus> {
     reply: ReplyTo<C>,
     busy: Busy<P>,
 }
 
-type Queue<P, C> = Dispatcher<<C as Consensus>::Root, Task<P, C>>;
+type Task<P, C> = shell::Task<C, Requester<P, C>>;
+type Queue<P, C> = Lanes<C, Requester<P, C>>;
 
 /// What a worker does next.
 enum Turn<P: Primitives, C: Consensus> {
@@ -67,7 +67,6 @@ struct Shared<P: Primitives, C: Consensus> {
     gauges: [Arc<Gauge>; 4],
     general: EventNotifier<P>,
     reserved: EventNotifier<P>,
-    slots_per_epoch: u64,
 }
 
 struct Inner<P: Primitives, C: Consensus> {
@@ -126,7 +125,6 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
             gauges: Lane::ALL.map(|_| Arc::new(Gauge::new(capacity))),
             general: EventNotifier::new(),
             reserved: EventNotifier::new(),
-            slots_per_epoch: consensus.slots_per_epoch(),
         });
         let handle = RewinderHandle {
             shared: shared.clone(),
@@ -207,10 +205,6 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
         })
     }
 
-    fn epoch(&self, slot: Slot) -> Epoch {
-        slot / self.slots_per_epoch
-    }
-
     fn loaded(&self, key: StateKey<C::Root>) {
         self.queue.lock().queue.loaded(key);
         // Any number of tasks may have waited for this state.
@@ -248,9 +242,9 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
 }
 
 /// Runs one task, or attestations together. The worker machine says what to ask of the HotDB; this
-/// thread asks and waits. A panic of the machine, which runs the transition, ends the tasks: each
-/// requester that has no answer is told, the state's key is free again, and the machine goes with
-/// its tasks. Returns the state of a committed block that is the first of its epoch on its branch.
+/// thread asks and waits. A panic of the machine, which runs the transition, ends the tasks, and the
+/// machine goes with them. Returns the state of a committed block that is the first of its epoch on
+/// its branch.
 fn serve<P: Primitives, C: Consensus>(
     consensus: &C,
     shared: &Shared<P, C>,
@@ -258,61 +252,61 @@ fn serve<P: Primitives, C: Consensus>(
     guard: &Guard<P, C>,
     tasks: Vec<Task<P, C>>,
 ) -> Option<C::State> {
-    let first = tasks.first()?;
-    let (word, mut key) = (first.job.word(), first.key);
-    let (mut jobs, mut replies, mut busy) = (Vec::new(), VecDeque::new(), Vec::new());
-    for task in tasks {
-        jobs.push(task.job);
-        replies.push_back(task.reply);
-        busy.push(task.busy);
-    }
-    let (mut parent_slot, mut entered) = (Slot::MAX, None);
-    let mut worker = Worker::Idle;
-    let mut step = guard.step(word, || worker.handle(consensus, WorkerEvent::Start(jobs)));
+    let mut ports = Threads { shared, hot_db };
+    let mut hands = Hands::default();
+    let mut step = hands.start(consensus, guard, tasks);
     // At most three rounds: the machine asks for a trail, then for a commit or to go on, then
     // answers.
     while let Ok(effects) = step {
         let mut event = None;
         for effect in effects {
-            match effect {
-                WorkerEffect::RequestTrail { root, slot } => {
-                    let trail = hot_db.trail(root, slot);
-                    if let Some(TrailReply::Trail(trail)) = &trail {
-                        parent_slot = trail.block_slot;
-                    }
-                    event = Some(trail.map_or(WorkerEvent::HotDbGone, WorkerEvent::Trail));
-                }
-                WorkerEffect::Commit { block, state } => {
-                    let enters = shared.epoch(parent_slot) < shared.epoch(state.slot);
-                    let copy = enters.then(|| state.state.clone());
-                    let commit = hot_db.commit(block, state);
-                    entered = copy.filter(|_| commit == Some(CommitReply::Committed));
-                    event = Some(commit.map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed));
-                }
-                WorkerEffect::PostState(state) => hot_db.post_state(state),
-                WorkerEffect::Loaded(loaded) => {
-                    // From now on another worker may be loading it.
-                    key = None;
-                    shared.loaded(loaded);
-                }
-                WorkerEffect::Proceed => event = Some(WorkerEvent::Proceed),
-                WorkerEffect::Answer(answer) => {
-                    if let Some(reply) = replies.pop_front() {
-                        reply.answer(answer);
-                    }
-                }
-            }
+            event = event.or(hands.carry_out(consensus, &mut ports, effect));
         }
         let Some(event) = event else { break };
-        step = guard.follow_up(word, || worker.handle(consensus, event));
+        step = hands.handle(consensus, guard, event);
     }
-    // What the machine had no more time to do.
-    key.into_iter().for_each(|key| shared.loaded(key));
-    for reply in replies {
-        reply.answer(Answer::Fault("the worker panicked".to_owned()));
+    hands.finish(&mut ports).map(|at| at.state)
+}
+
+/// What a worker talks to where it is a thread.
+struct Threads<'a, P: Primitives, C: Consensus> {
+    shared: &'a Shared<P, C>,
+    hot_db: &'a HotDbHandle<P, C>,
+}
+
+impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
+    type Reply = Requester<P, C>;
+
+    fn trail(&mut self, root: C::Root, slot: Slot) -> Option<WorkerEvent<C>> {
+        let trail = self.hot_db.trail(root, slot);
+        Some(trail.map_or(WorkerEvent::HotDbGone, WorkerEvent::Trail))
     }
-    drop(busy);
-    entered
+
+    fn commit(&mut self, block: IdentifiedBlock<C>, state: StateAt<C>) -> Option<WorkerEvent<C>> {
+        let reply = self.hot_db.commit(block, state);
+        Some(reply.map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed))
+    }
+
+    fn post_state(&mut self, state: StateAt<C>) {
+        self.hot_db.post_state(state);
+    }
+
+    fn loaded(&mut self, key: StateKey<C::Root>) {
+        self.shared.loaded(key);
+    }
+
+    fn answer(&mut self, to: Requester<P, C>, answer: Answer<C>) {
+        to.answer(answer);
+    }
+}
+
+impl<P: Primitives, C: Consensus> Requester<P, C> {
+    /// The task is under way until its answer has been sent.
+    fn answer(self, answer: Answer<C>) {
+        let Self { reply, busy } = self;
+        reply.answer(answer);
+        drop(busy);
+    }
 }
 
 /// Prepares the state's epoch. Nobody waits for it, so nobody is told of a fault (I8); a panic is
@@ -326,26 +320,22 @@ fn prepare<P: Primitives, C: Consensus>(consensus: &C, guard: &Guard<P, C>, stat
 impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
     /// Queues a job; never blocks. The answer is `Refused` if the lane is full or the queue closed.
     pub(crate) fn submit(&self, lane: Lane, job: Job<C>, reply: ReplyTo<C>) {
+        let requester = Requester { reply, busy: Busy::new(&self.activity) };
         // On the requester's thread, outside of its step.
-        let key = match contain(|| job.state_key(&self.consensus)) {
-            Ok(key) => key,
-            Err(text) => return reply.answer(Answer::Fault(text)),
-        };
-        let task = Task { lane, job, key, reply, busy: Busy::new(&self.activity) };
-        let gauge = &self.shared.gauges[lane as usize];
-        let refused = {
+        let outcome = Task::new(&*self.consensus, lane, job, requester).and_then(|task| {
+            let gauge = &self.shared.gauges[lane as usize];
             let mut inner = self.shared.queue.lock();
-            let refused = inner.queue.submit(lane, key, task).err();
+            let outcome = task.submit(&mut inner.queue);
             // Before a worker can count it out.
-            gauge.accepted(u64::from(refused.is_none()));
-            refused
-        };
-        match refused {
-            Some(task) => {
-                gauge.refused(1);
-                task.reply.answer(Answer::Refused);
+            match &outcome {
+                Ok(()) => gauge.accepted(1),
+                Err(_) => gauge.refused(1),
             }
-            None => {
+            outcome
+        });
+        match outcome {
+            Err((requester, answer)) => requester.answer(answer),
+            Ok(()) => {
                 self.shared.general.notify_one();
                 if lane == Lane::Duties {
                     self.shared.reserved.notify_one();

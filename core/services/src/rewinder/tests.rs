@@ -6,13 +6,16 @@ mod threads;
 use super::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 use crate::consensus::Checkpoint;
 use crate::hot_db::{HotDb, Limits, TrailReply};
+use crate::identified;
+use crate::machine::Machine;
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyState};
 use crate::verdict::RejectReason;
 
 fn vote(id: u8, epoch: u64, valid: bool) -> Job<Toy> {
     let target = Checkpoint { epoch, root: 0 };
     let slot = 4 * epoch;
-    Job::Attestation(ToyAttestation { id, slot, head: 0, target, validator: 0, valid })
+    let vote = ToyAttestation { id, slot, head: 0, target, validator: 0, valid };
+    Job::Attestation(identified::attestation(&Toy::default(), vote))
 }
 
 fn trail() -> TrailReply<Toy> {
@@ -77,7 +80,7 @@ fn what_stops_the_load_is_answered_to_each() {
 #[test]
 fn jobs_that_do_not_go_together_are_faults_of_ours() {
     // Two targets, and a block beside an attestation.
-    let block = Job::Block(ToyBlock::new(1, 0, 1));
+    let block = Job::Block(identified::block(&Toy::default(), ToyBlock::new(1, 0, 1)));
     for jobs in [vec![vote(1, 1, true), vote(2, 2, true)], vec![block, vote(1, 1, true)]] {
         let mut worker = Worker::Idle;
         let answers = worker.handle(&Toy::default(), WorkerEvent::Start(jobs));

@@ -2,6 +2,8 @@
 
 use crate::consensus::{AttestationOutcome, Consensus, Failure, IndexedVote, Slot, UpdateFlags};
 use crate::hot_db::{CommitReply, StateAt, Trail, TrailReply};
+use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
+use crate::machine::Machine;
 use crate::rewinder::dispatcher::{Lane, StateKey};
 use crate::verdict::{Cleared, ClearedAttestation, ClearedBlock, RejectReason};
 
@@ -9,9 +11,9 @@ use crate::verdict::{Cleared, ClearedAttestation, ClearedBlock, RejectReason};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Job<C: Consensus> {
     /// Run the full transition of a block and commit it.
-    Block(C::Block),
+    Block(IdentifiedBlock<C>),
     /// Verify an attestation against the state of its target.
-    Attestation(C::Attestation),
+    Attestation(IdentifiedAttestation<C>),
     /// Return the state of block `root` advanced to `slot`.
     State {
         /// Root of the block.
@@ -54,11 +56,11 @@ impl<C: Consensus> Job<C> {
     fn origin(&self, consensus: &C) -> StateKey<C::Root> {
         match self {
             Self::Block(block) => {
-                let header = consensus.header(block);
+                let header = block.identity();
                 (header.parent, header.slot)
             }
             Self::Attestation(attestation) => {
-                let target = consensus.vote(attestation).target;
+                let target = attestation.identity().target;
                 (target.root, consensus.start_slot(target.epoch))
             }
             Self::State { root, slot } => (*root, *slot),
@@ -134,7 +136,7 @@ pub enum WorkerEffect<C: Consensus> {
     /// Commit a verified block; the acknowledgement is the next event.
     Commit {
         /// The block.
-        block: C::Block,
+        block: IdentifiedBlock<C>,
         /// The state after it.
         state: StateAt<C>,
     },
@@ -161,7 +163,7 @@ pub enum Worker<C: Consensus> {
         /// The state.
         state: StateAt<C>,
         /// Attestations of that target, at least one.
-        attestations: Vec<C::Attestation>,
+        attestations: Vec<IdentifiedAttestation<C>>,
     },
     /// It waits for the acknowledgement of a commit, with the verdict in hand (hazard R6).
     AwaitCommit(Box<ClearedBlock<C>>),
@@ -176,8 +178,66 @@ impl<C: Consensus> Worker<C> {
         matches!(self, Self::Idle)
     }
 
-    /// Handles one event; an event that does not fit the state is a fault and is answered as one.
-    pub fn handle(&mut self, consensus: &C, event: WorkerEvent<C>) -> Effects<C> {
+    /// Returns how many jobs in hand have no answer.
+    fn unanswered(&self) -> usize {
+        match self {
+            Self::Idle => 0,
+            Self::AwaitTrail(jobs) => jobs.len(),
+            Self::Verify { attestations, .. } => attestations.len(),
+            Self::AwaitCommit(_) => 1,
+        }
+    }
+
+    /// Replays the trail and does the jobs. `Err` is the answer to each.
+    fn run(
+        &mut self,
+        consensus: &C,
+        jobs: Vec<Job<C>>,
+        trail: Trail<C>,
+        effects: &mut Effects<C>,
+    ) -> Result<Next, Stop<C>> {
+        match jobs.first() {
+            Some(Job::Block(block)) => {
+                let header = block.identity();
+                if header.slot <= trail.block_slot {
+                    return Err(Answer::Invalid(RejectReason::SlotNotAfterParent));
+                }
+                let mut state = replay(consensus, trail, effects)?.state;
+                let flags = UpdateFlags::default();
+                consensus.transition(&mut state, block.item(), flags).map_err(stop)?;
+                let evidence = consensus.block_effects(&state, block.item()).map_err(fault)?;
+                let state = StateAt { root: header.root, slot: header.slot, state };
+                // One for the HotDB and one for Clearance.
+                *self = Self::AwaitCommit(Box::new(Cleared::new(block.clone(), evidence)));
+                effects.push(WorkerEffect::Commit { block: block.clone(), state });
+                Ok(Next::Committed)
+            }
+            Some(Job::Attestation(attestation)) => {
+                let target = attestation.identity().target;
+                let slot = consensus.start_slot(target.epoch);
+                let state = load(consensus, trail, slot, target.root, effects)?;
+                let attestation = |job| match job {
+                    Job::Attestation(attestation) => Some(attestation),
+                    _ => None,
+                };
+                let attestations = jobs.into_iter().filter_map(attestation).collect();
+                *self = Self::Verify { state, attestations };
+                Ok(Next::Proceed)
+            }
+            Some(Job::State { root, slot }) => {
+                Err(Answer::State(load(consensus, trail, *slot, *root, effects)?))
+            }
+            None => Err(fault_of("no job")),
+        }
+    }
+}
+
+impl<C: Consensus> Machine<C> for Worker<C> {
+    type Event = WorkerEvent<C>;
+    type Effect = WorkerEffect<C>;
+
+    /// An event that does not fit the state is a fault, and every job in hand is answered with it.
+    fn handle(&mut self, consensus: &C, event: WorkerEvent<C>) -> Effects<C> {
         match (std::mem::replace(self, Self::Idle), event) {
             (Self::Idle, WorkerEvent::Start(jobs)) => match origin(consensus, &jobs) {
                 Some((root, slot)) => {
@@ -232,57 +292,6 @@ impl<C: Consensus> Worker<C> {
             }
         }
     }
-
-    /// Returns how many jobs in hand have no answer.
-    fn unanswered(&self) -> usize {
-        match self {
-            Self::Idle => 0,
-            Self::AwaitTrail(jobs) => jobs.len(),
-            Self::Verify { attestations, .. } => attestations.len(),
-            Self::AwaitCommit(_) => 1,
-        }
-    }
-
-    /// Replays the trail and does the jobs. `Err` is the answer to each.
-    fn run(
-        &mut self,
-        consensus: &C,
-        jobs: Vec<Job<C>>,
-        trail: Trail<C>,
-        effects: &mut Effects<C>,
-    ) -> Result<Next, Stop<C>> {
-        match jobs.first() {
-            Some(Job::Block(block)) => {
-                let (block, header) = (block.clone(), consensus.header(block));
-                if header.slot <= trail.block_slot {
-                    return Err(Answer::Invalid(RejectReason::SlotNotAfterParent));
-                }
-                let mut state = replay(consensus, trail, effects)?.state;
-                consensus.transition(&mut state, &block, UpdateFlags::default()).map_err(stop)?;
-                let evidence = consensus.block_effects(&state, &block).map_err(fault)?;
-                let state = StateAt { root: header.root, slot: header.slot, state };
-                effects.push(WorkerEffect::Commit { block: block.clone(), state });
-                *self = Self::AwaitCommit(Box::new(Cleared::new(block, evidence)));
-                Ok(Next::Committed)
-            }
-            Some(Job::Attestation(attestation)) => {
-                let target = consensus.vote(attestation).target;
-                let slot = consensus.start_slot(target.epoch);
-                let state = load(consensus, trail, slot, target.root, effects)?;
-                let attestation = |job| match job {
-                    Job::Attestation(attestation) => Some(attestation),
-                    _ => None,
-                };
-                let attestations = jobs.into_iter().filter_map(attestation).collect();
-                *self = Self::Verify { state, attestations };
-                Ok(Next::Proceed)
-            }
-            Some(Job::State { root, slot }) => {
-                Err(Answer::State(load(consensus, trail, *slot, *root, effects)?))
-            }
-            None => Err(fault_of("no job")),
-        }
-    }
 }
 
 /// What a worker does once it has replayed a trail and is not done.
@@ -309,21 +318,23 @@ fn origin<C: Consensus>(consensus: &C, jobs: &[Job<C>]) -> Option<StateKey<C::Ro
 fn verify<C: Consensus>(
     consensus: &C,
     target: &StateAt<C>,
-    attestations: Vec<C::Attestation>,
+    attestations: Vec<IdentifiedAttestation<C>>,
 ) -> Effects<C> {
-    let outcomes = consensus.verify_attestations(&target.state, &attestations);
+    let items: Vec<_> = attestations.iter().map(|attestation| attestation.item().clone()).collect();
+    let outcomes = consensus.verify_attestations(&target.state, &items);
     if outcomes.len() != attestations.len() {
         let text = format!("{} outcomes of {} attestations", outcomes.len(), attestations.len());
         return answer_all(attestations.len(), &fault_of(&text));
     }
-    let answer = |(attestation, outcome): (C::Attestation, AttestationOutcome<C>)| match outcome {
-        Ok(indices) => {
-            let vote = consensus.vote(&attestation);
-            let cleared = Cleared::new(attestation, IndexedVote { vote, indices });
-            Answer::Attestation(Box::new(cleared))
-        }
-        Err(failure) => stop(failure),
-    };
+    let answer =
+        |(attestation, outcome): (IdentifiedAttestation<C>, AttestationOutcome<C>)| match outcome {
+            Ok(indices) => {
+                let vote = attestation.identity().clone();
+                let cleared = Cleared::new(attestation, IndexedVote { vote, indices });
+                Answer::Attestation(Box::new(cleared))
+            }
+            Err(failure) => stop(failure),
+        };
     attestations.into_iter().zip(outcomes).map(answer).map(WorkerEffect::Answer).collect()
 }
 
@@ -336,11 +347,12 @@ fn replay<C: Consensus>(
     let mut at = trail.start;
     for block in &trail.blocks {
         let flags = UpdateFlags::replay();
-        consensus.transition(&mut at.state, block, flags).map_err(|failure| match failure {
+        let replayed = consensus.transition(&mut at.state, block.item(), flags);
+        replayed.map_err(|failure| match failure {
             Failure::Invalid(invalid) => Answer::Fault(format!("committed block: {invalid}")),
             Failure::Fault(error) => fault(error),
         })?;
-        let header = consensus.header(block);
+        let header = block.identity();
         (at.root, at.slot) = (header.root, header.slot);
         if trail.wanted.contains(&at.root) {
             effects.push(WorkerEffect::PostState(at.clone()));

@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::consensus::{Epoch, IndexedVote, Slot, ValidatorIndex, Vote};
+use crate::machine::Machine;
 
 /// Bounds of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,20 +125,6 @@ impl<R: Copy + Eq + Ord + Hash + Debug> SlashingDetector<R> {
         }
     }
 
-    /// Takes one event; returns the offences that it completes. Costs, for each validator that
-    /// voted, one visit per target epoch on record between the vote's source and target, and after
-    /// its target.
-    pub fn on_event(&mut self, event: Event<R>) -> Vec<Effect<R>> {
-        match event {
-            Event::Attestation(indexed) => self.on_attestation(indexed),
-            Event::Proposal { slot, proposer, root } => self.on_proposal(slot, proposer, root),
-            Event::Finalized { epoch } => {
-                self.on_finalized(epoch);
-                Vec::new()
-            }
-        }
-    }
-
     /// Returns the number of items that were compared but not recorded, as the record was full
     /// (I2).
     pub fn not_recorded(&self) -> u64 {
@@ -213,6 +200,25 @@ impl<R: Copy + Eq + Ord + Hash + Debug> SlashingDetector<R> {
     /// The oldest target epoch that is taken (I3).
     fn oldest_epoch(&self) -> Epoch {
         self.finalized_epoch.saturating_sub(self.limits.epochs_behind_finality)
+    }
+}
+
+impl<R: Copy + Eq + Ord + Hash + Debug> Machine for SlashingDetector<R> {
+    type Event = Event<R>;
+    type Effect = Effect<R>;
+
+    /// Takes one event; returns the offences that it completes. Costs, for each validator that
+    /// voted, one visit per target epoch on record between the vote's source and target, and after
+    /// its target.
+    fn handle(&mut self, (): &(), event: Event<R>) -> Vec<Effect<R>> {
+        match event {
+            Event::Attestation(indexed) => self.on_attestation(indexed),
+            Event::Proposal { slot, proposer, root } => self.on_proposal(slot, proposer, root),
+            Event::Finalized { epoch } => {
+                self.on_finalized(epoch);
+                Vec::new()
+            }
+        }
     }
 }
 
@@ -297,12 +303,12 @@ mod tests {
     fn a_double_vote_names_those_who_cast_both_and_only_once() {
         // 1 and 2 vote twice, 3 once; the second vote is seen again in another aggregate.
         let mut detector = detector();
-        assert_eq!(detector.on_event(cast(&[1, 2], vote(7, 0, 1))), vec![]);
-        let found = detector.on_event(cast(&[3, 2, 1], vote(9, 0, 1)));
+        assert_eq!(detector.handle(&(), cast(&[1, 2], vote(7, 0, 1))), vec![]);
+        let found = detector.handle(&(), cast(&[3, 2, 1], vote(9, 0, 1)));
         let (first, second) = (vote(7, 0, 1), vote(9, 0, 1));
         assert_eq!(found, vec![Effect::DoubleVote { validators: vec![1, 2], first, second }]);
         let again = Vote { id: 77, ..vote(9, 0, 1) };
-        assert_eq!(detector.on_event(cast(&[1, 2, 3], again)), vec![]);
+        assert_eq!(detector.handle(&(), cast(&[1, 2, 3], again)), vec![]);
     }
 
     #[test]
@@ -311,8 +317,10 @@ mod tests {
         let (outer, inner) = (vote(1, 2, 5), vote(2, 3, 4));
         for order in [[outer.clone(), inner.clone()], [inner.clone(), outer.clone()]] {
             let mut detector = detector();
-            let found: Vec<_> =
-                order.into_iter().flat_map(|vote| detector.on_event(cast(&[47], vote))).collect();
+            let found: Vec<_> = order
+                .into_iter()
+                .flat_map(|vote| detector.handle(&(), cast(&[47], vote)))
+                .collect();
             let (surrounding, surrounded) = (outer.clone(), inner.clone());
             let expected = Effect::SurroundVote { validators: vec![47], surrounding, surrounded };
             assert_eq!(found, vec![expected]);
@@ -324,7 +332,7 @@ mod tests {
         // Equal sources, and sources that move with the targets.
         let mut detector = detector();
         for (source, target) in [(0, 1), (0, 2), (1, 3), (1, 4), (3, 5)] {
-            assert_eq!(detector.on_event(cast(&[0], vote(1, source, target))), vec![]);
+            assert_eq!(detector.handle(&(), cast(&[0], vote(1, source, target))), vec![]);
         }
     }
 
@@ -333,8 +341,9 @@ mod tests {
         // Three roots make three pairs; a root seen again makes none; another proposer is another
         // matter.
         let mut detector = detector();
-        let mut propose =
-            |proposer, root| detector.on_event(Event::Proposal { slot: 27, proposer, root }).len();
+        let mut propose = |proposer, root| {
+            detector.handle(&(), Event::Proposal { slot: 27, proposer, root }).len()
+        };
         assert_eq!([propose(42, 1), propose(42, 1), propose(43, 2)], [0, 0, 0]);
         assert_eq!([propose(42, 2), propose(42, 2), propose(42, 3)], [1, 0, 2]);
     }
@@ -345,15 +354,15 @@ mod tests {
         // is not.
         let limits = Limits { epochs_behind_finality: 1, ..Limits::new(8) };
         let mut detector = SlashingDetector::new(limits);
-        detector.on_event(cast(&[0], vote(1, 2, 3)));
-        detector.on_event(cast(&[1], vote(1, 3, 4)));
-        detector.on_event(Event::Proposal { slot: 31, proposer: 0, root: 1 });
-        detector.on_event(Event::Finalized { epoch: 5 });
+        detector.handle(&(), cast(&[0], vote(1, 2, 3)));
+        detector.handle(&(), cast(&[1], vote(1, 3, 4)));
+        detector.handle(&(), Event::Proposal { slot: 31, proposer: 0, root: 1 });
+        detector.handle(&(), Event::Finalized { epoch: 5 });
         assert_eq!(detector.validators(), 1);
-        assert_eq!(detector.on_event(cast(&[0], vote(2, 2, 3))), vec![]);
-        assert_eq!(detector.on_event(cast(&[1], vote(2, 3, 4))).len(), 1);
+        assert_eq!(detector.handle(&(), cast(&[0], vote(2, 2, 3))), vec![]);
+        assert_eq!(detector.handle(&(), cast(&[1], vote(2, 3, 4))).len(), 1);
         let late = Event::Proposal { slot: 31, proposer: 0, root: 2 };
-        assert_eq!(detector.on_event(late), vec![]);
+        assert_eq!(detector.handle(&(), late), vec![]);
     }
 
     #[test]
@@ -362,11 +371,11 @@ mod tests {
         let limits = Limits { targets_per_validator: 2, items_per_key: 2, ..Limits::new(8) };
         let mut detector = SlashingDetector::new(limits);
         for root in 0..10 {
-            detector.on_event(cast(&[0], vote(root, 0, 1)));
+            detector.handle(&(), cast(&[0], vote(root, 0, 1)));
         }
         assert_eq!(detector.not_recorded(), 8);
         for target in 2..10 {
-            detector.on_event(cast(&[0], vote(0, target - 1, target)));
+            detector.handle(&(), cast(&[0], vote(0, target - 1, target)));
         }
         let targets: Vec<Epoch> = detector.votes[&0].keys().copied().collect();
         assert_eq!(targets, vec![8, 9]);
@@ -383,7 +392,7 @@ mod tests {
             for (root, source, target) in votes {
                 let (source, target) = (u64::from(source % 8), u64::from(target % 8));
                 let vote = vote(u32::from(root % 3), source.min(target), target);
-                found.extend(detector.on_event(cast(&[0], vote.clone())));
+                found.extend(detector.handle(&(), cast(&[0], vote.clone())));
                 if seen.contains(&vote) {
                     continue;
                 }

@@ -1,6 +1,6 @@
 //! SlashingDetector: finds validators that contradicted themselves in public.
 //!
-//! **Contract.** A pure machine: [`SlashingDetector::on_event`] takes one verified item and returns
+//! **Contract.** A pure machine: [`SlashingDetector`] takes one verified item and returns
 //! the offences that it completes. Detection is not protection (hazard Q9): nothing waits for its
 //! answer, and at the broker's highest load level Clearance shows it nothing more.
 //!

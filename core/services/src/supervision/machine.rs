@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use crate::machine::Machine;
+
 /// A service that is supervised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServiceName {
@@ -166,9 +168,30 @@ impl Supervision {
         self.stopping
     }
 
+    /// Returns what counts the service's panics, if anything does.
+    fn budget(&mut self, service: ServiceName) -> Option<&mut Budget> {
+        match service {
+            _ if self.stopping => None,
+            ServiceName::Rewinder => self.workers.as_mut(),
+            _ => Some(&mut self.services),
+        }
+    }
+
+    fn stop(&mut self, cause: Option<Cause>) -> Vec<Effect> {
+        if std::mem::replace(&mut self.stopping, true) {
+            return Vec::new();
+        }
+        vec![Effect::StopAll(cause)]
+    }
+}
+
+impl Machine for Supervision {
+    type Event = Event;
+    type Effect = Effect;
+
     /// Handles one event. `StopAll` is asked for once. While the services stop, panics are borne
     /// without count: what is queued is finite by then, and the rest of it is still to be answered.
-    pub fn handle(&mut self, event: Event) -> Vec<Effect> {
+    fn handle(&mut self, (): &(), event: Event) -> Vec<Effect> {
         let (service, at, replaceable) = match event {
             Event::Stop => return self.stop(None),
             Event::Panicked { service, at, replaceable } => (service, at, replaceable),
@@ -188,27 +211,11 @@ impl Supervision {
         }
         effects
     }
-
-    /// Returns what counts the service's panics, if anything does.
-    fn budget(&mut self, service: ServiceName) -> Option<&mut Budget> {
-        match service {
-            _ if self.stopping => None,
-            ServiceName::Rewinder => self.workers.as_mut(),
-            _ => Some(&mut self.services),
-        }
-    }
-
-    fn stop(&mut self, cause: Option<Cause>) -> Vec<Effect> {
-        if std::mem::replace(&mut self.stopping, true) {
-            return Vec::new();
-        }
-        vec![Effect::StopAll(cause)]
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Cause, Effect, Event, Intensity, ServiceName, Supervision};
+    use super::{Cause, Effect, Event, Intensity, Machine, ServiceName, Supervision};
     use std::time::Duration;
 
     const INTENSITY: Intensity = Intensity { max_restarts: 2, window: Duration::from_secs(10) };
@@ -222,11 +229,11 @@ mod tests {
     fn panics_within_the_intensity_are_borne_and_one_more_stops_all() {
         // Two in ten seconds, then a third in the same window.
         let mut policy = Supervision::new(INTENSITY, None);
-        assert_eq!(policy.handle(panicked(0, true)), [Effect::Resume]);
-        assert_eq!(policy.handle(panicked(9, true)), [Effect::Resume]);
+        assert_eq!(policy.handle(&(), panicked(0, true)), [Effect::Resume]);
+        assert_eq!(policy.handle(&(), panicked(9, true)), [Effect::Resume]);
         let service = ServiceName::Clearance;
         let cause = Cause::TooManyRestarts { service, intensity: INTENSITY };
-        let effects = policy.handle(panicked(9, true));
+        let effects = policy.handle(&(), panicked(9, true));
         assert_eq!(effects, [Effect::Resume, Effect::StopAll(Some(cause))]);
         assert!(policy.is_stopping());
     }
@@ -236,9 +243,9 @@ mod tests {
         // The first is ten seconds old when the third comes, so only one other counts.
         let mut policy = Supervision::new(INTENSITY, None);
         for seconds in [0, 9, 10, 19, 20] {
-            assert_eq!(policy.handle(panicked(seconds, true)), [Effect::Resume], "{seconds}");
+            assert_eq!(policy.handle(&(), panicked(seconds, true)), [Effect::Resume], "{seconds}");
         }
-        assert_eq!(policy.handle(panicked(20, true)).len(), 2);
+        assert_eq!(policy.handle(&(), panicked(20, true)).len(), 2);
     }
 
     #[test]
@@ -247,8 +254,8 @@ mod tests {
         let mut policy = Supervision::new(INTENSITY, None);
         let cause = Cause::Torn { service: ServiceName::Clearance };
         let stop = Effect::StopAll(Some(cause));
-        assert_eq!(policy.handle(panicked(0, false)), [Effect::End, stop]);
-        assert_eq!(policy.handle(panicked(0, false)), [Effect::End]);
+        assert_eq!(policy.handle(&(), panicked(0, false)), [Effect::End, stop]);
+        assert_eq!(policy.handle(&(), panicked(0, false)), [Effect::End]);
     }
 
     #[test]
@@ -256,10 +263,10 @@ mod tests {
         // None is allowed; after the stop, three in a row.
         let none = Intensity { max_restarts: 0, ..INTENSITY };
         let mut policy = Supervision::new(none, None);
-        assert_eq!(policy.handle(Event::Stop), [Effect::StopAll(None)]);
-        assert_eq!(policy.handle(Event::Stop), []);
+        assert_eq!(policy.handle(&(), Event::Stop), [Effect::StopAll(None)]);
+        assert_eq!(policy.handle(&(), Event::Stop), []);
         for _ in 0..3 {
-            assert_eq!(policy.handle(panicked(1, true)), [Effect::Resume]);
+            assert_eq!(policy.handle(&(), panicked(1, true)), [Effect::Resume]);
         }
     }
 
@@ -274,15 +281,15 @@ mod tests {
         };
         let mut policy = Supervision::new(INTENSITY, None);
         for _ in 0..100 {
-            assert_eq!(policy.handle(worker), [Effect::Resume]);
+            assert_eq!(policy.handle(&(), worker), [Effect::Resume]);
         }
-        assert_eq!(policy.handle(panicked(0, true)), [Effect::Resume]);
+        assert_eq!(policy.handle(&(), panicked(0, true)), [Effect::Resume]);
         let mut policy = Supervision::new(INTENSITY, Some(INTENSITY));
         for _ in 0..2 {
-            assert_eq!(policy.handle(worker), [Effect::Resume]);
-            assert_eq!(policy.handle(panicked(0, true)), [Effect::Resume]);
+            assert_eq!(policy.handle(&(), worker), [Effect::Resume]);
+            assert_eq!(policy.handle(&(), panicked(0, true)), [Effect::Resume]);
         }
-        assert_eq!(policy.handle(worker).len(), 2);
+        assert_eq!(policy.handle(&(), worker).len(), 2);
     }
 
     #[test]
@@ -290,8 +297,8 @@ mod tests {
         // The second panic claims to be earlier than the first: it counts all the same.
         let mut policy = Supervision::new(INTENSITY, None);
         for seconds in [20, 5] {
-            assert_eq!(policy.handle(panicked(seconds, true)), [Effect::Resume]);
+            assert_eq!(policy.handle(&(), panicked(seconds, true)), [Effect::Resume]);
         }
-        assert_eq!(policy.handle(panicked(6, true)).len(), 2);
+        assert_eq!(policy.handle(&(), panicked(6, true)).len(), 2);
     }
 }

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use blocksmith_sync::{Mutex, Primitives, oneshot};
 
 use crate::consensus::Consensus;
+use crate::machine::Machine;
 use crate::notice::Notice;
 use crate::observer::Observer;
 use crate::supervision::inject::{Probe, Strike};
@@ -48,7 +49,7 @@ impl<P: Primitives, C: Consensus> Supervisor<P, C> {
 
     /// Stops all services, from the top down. Does not block; a second call does nothing.
     pub(crate) fn stop(&self) {
-        let effects = self.inner.lock().machine.handle(Event::Stop);
+        let effects = self.inner.lock().machine.handle(&(), Event::Stop);
         self.carry_out(&effects);
     }
 
@@ -63,7 +64,7 @@ impl<P: Primitives, C: Consensus> Supervisor<P, C> {
         let effects = {
             let mut inner = self.inner.lock();
             inner.panics += 1;
-            inner.machine.handle(Event::Panicked { service, at: P::now(), replaceable })
+            inner.machine.handle(&(), Event::Panicked { service, at: P::now(), replaceable })
         };
         let resumes = effects.contains(&Effect::Resume);
         tracing::error!(%service, message, text, resumes, "panicked");
@@ -124,6 +125,11 @@ pub trait Steps {
     /// # Errors
     /// What a panic took along: the message.
     fn look<T>(&self, word: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss>;
+    /// As [`Steps::step`], for a step that no message brought: one that follows from another.
+    ///
+    /// # Errors
+    /// What a panic of the step took along.
+    fn follow_up<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss>;
 }
 
 /// Steps as they are: a panic is the caller's. For models, which have none.
@@ -137,6 +143,10 @@ impl Steps for Bare {
 
     fn look<T>(&self, _: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss> {
         Ok(look())
+    }
+
+    fn follow_up<T>(&self, _: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        Ok(step())
     }
 }
 
@@ -170,18 +180,6 @@ impl<P: Primitives, C: Consensus> Guard<P, C> {
 
     pub(crate) fn shared(&self) -> &P::Arc<Supervisor<P, C>> {
         &self.supervisor
-    }
-
-    /// As [`Steps::step`], for a step that belongs to no message of its own.
-    ///
-    /// # Errors
-    /// What is lost.
-    pub(crate) fn follow_up<T>(
-        &self,
-        message: &'static str,
-        step: impl FnOnce() -> T,
-    ) -> Result<T, Loss> {
-        self.attempt(message, true, None, step)
     }
 
     fn attempt<T>(
@@ -222,6 +220,10 @@ impl<P: Primitives, C: Consensus> Steps for Guard<P, C> {
     fn look<T>(&self, word: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss> {
         let strike = self.probe.as_deref().and_then(Probe::strike);
         self.attempt(word, false, strike, look)
+    }
+
+    fn follow_up<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        self.attempt(word, true, None, step)
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Known, Quarantine};
 use crate::consensus::{Checkpoint, Consensus};
-use crate::quarantine::event::{Effect, Item};
+use crate::quarantine::event::Effect;
+use crate::quarantine::table::HeldItem;
 use crate::verdict::{DropReason, Verdict};
 
 impl<C: Consensus> Quarantine<C> {
@@ -22,13 +23,13 @@ impl<C: Consensus> Quarantine<C> {
         self.prune_known(finalized.root);
         let slot = consensus.start_slot(finalized.epoch);
         let passed = self.table.waiting_until(|item| match item {
-            Item::Block(block) => consensus.header(block).slot <= slot,
-            Item::Attestation(attestation) => {
-                consensus.vote(attestation).target.epoch < finalized.epoch
+            HeldItem::Block(block) => block.identity().slot <= slot,
+            HeldItem::Attestation(attestation) => {
+                attestation.identity().target.epoch < finalized.epoch
             }
         });
-        for key in passed {
-            self.finish(&key, &Verdict::Dropped(DropReason::Finalized), effects);
+        for number in passed {
+            self.finish(number, &Verdict::Dropped(DropReason::Finalized), effects);
         }
     }
 

@@ -1,0 +1,277 @@
+//! What Clearance does with a message, once for all that run it: threads over mailboxes, the
+//! processes of a model, and twins with a fault.
+//!
+//! **Contract.** [`turn`] hands one message to the machine and returns what is to be done;
+//! [`carry_out`] does one piece of it, through [`Ports`]. Whoever runs Clearance carries out every
+//! piece, in order, before the next turn. A [`Receipt`](Ports::Receipt) is given back exactly once,
+//! by [`Ports::taken`] or by [`Ports::lost`], and after everything else that its message set off. A
+//! turn that loses its message by a panic drops the receipt.
+
+use crate::clearance::machine::{ChainView, Clearance, Effect, Event};
+use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
+use crate::hot_db::Prune;
+use crate::machine::Machine;
+use crate::notice::Notice;
+use crate::rewinder::{Answer, Job, Lane};
+use crate::supervision::{Loss, Steps, contain};
+use crate::verdict::{ClearedAttestation, ClearedBlock};
+
+/// Requests for balances that may be under way at once: one for the checkpoint that is justified,
+/// one for its predecessor that is not answered yet.
+pub const BALANCE_REQUESTS: usize = 2;
+
+/// The finalised checkpoint; root, parent and slot of every block of the fork choice.
+pub type Chain<R> = (Checkpoint<R>, Vec<(R, R, Slot)>);
+
+/// What the Quarantine passes on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Import<C: Consensus> {
+    /// A block that passed the firewall.
+    Block {
+        /// The block.
+        block: Box<ClearedBlock<C>>,
+        /// Whether it came in the first third of its own slot.
+        timely: bool,
+    },
+    /// An attestation that passed the firewall.
+    Attestation(Box<ClearedAttestation<C>>),
+    /// The clock.
+    Tick {
+        /// The current slot.
+        slot: Slot,
+    },
+}
+
+/// What Clearance can be told. `R` is the receipt of an import; `V` and `K` are the reply ends of
+/// the two questions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Message<C: Consensus, R, V, K> {
+    /// The Quarantine passes something on.
+    Import {
+        /// What.
+        import: Import<C>,
+        /// Where Clearance says what has become of it.
+        reply: R,
+    },
+    /// The balances that Clearance has asked for.
+    Balances {
+        /// The checkpoint they belong to.
+        checkpoint: Checkpoint<C::Root>,
+        /// The balances; `None` if they could not be had.
+        balances: Option<Balances>,
+    },
+    /// Somebody asks for the view of the chain.
+    View(V),
+    /// The Quarantine asks for the blocks of the fork choice.
+    Chain(K),
+}
+
+impl<C: Consensus, R, V, K> Message<C, R, V, K> {
+    /// Returns the kind of message, for reports.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Import { import: Import::Block { .. }, .. } => "block",
+            Self::Import { import: Import::Attestation(_), .. } => "attestation",
+            Self::Import { import: Import::Tick { .. }, .. } => "tick",
+            Self::Balances { .. } => "balances",
+            Self::View(_) | Self::Chain(_) => "question",
+        }
+    }
+
+    /// Returns whether the message comes through a reserved slot.
+    #[must_use]
+    pub fn is_reply(&self) -> bool {
+        matches!(self, Self::Balances { .. })
+    }
+
+    /// Turns the Rewinder's answer to a request for balances into a message. It runs the protocol's
+    /// code outside of any step, so a panic of that is contained here.
+    pub fn balances(consensus: &C, checkpoint: Checkpoint<C::Root>, answer: Answer<C>) -> Self {
+        let balances = match answer {
+            Answer::State(at) => contain(|| consensus.balances(&at.state).ok()).ok().flatten(),
+            _ => None,
+        };
+        Self::Balances { checkpoint, balances }
+    }
+}
+
+/// What Clearance talks to.
+pub trait Ports<C: Consensus> {
+    /// Where Clearance says what has become of an import.
+    type Receipt;
+    /// The reply end of [`Message::View`].
+    type View;
+    /// The reply end of [`Message::Chain`].
+    type Chain;
+    /// A slot that is kept for the answer to a request for balances.
+    type Slot;
+
+    /// Returns whether the load allows that slashable offences are looked for.
+    fn wants_detection(&self) -> bool;
+    /// Answers a question.
+    fn view(&mut self, to: Self::View, view: ChainView<C::Root>);
+    /// Answers a question.
+    fn chain(&mut self, to: Self::Chain, chain: Chain<C::Root>);
+    /// Tells the HotDB what to keep. May wait for room.
+    fn prune(&mut self, keep: Prune<C::Root>);
+    /// Takes one of [`BALANCE_REQUESTS`] slots, if one is free.
+    fn reserve(&mut self) -> Option<Self::Slot>;
+    /// Has the Rewinder do a job; [`Message::balances`] makes its answer a message for the slot.
+    fn request(
+        &mut self,
+        slot: Self::Slot,
+        checkpoint: Checkpoint<C::Root>,
+        lane: Lane,
+        job: Job<C>,
+    );
+    /// Tells observers.
+    fn tell(&mut self, notice: Notice<C::Root>);
+    /// Says that an import has been taken in, and what is finalised after it.
+    fn taken(&mut self, to: Self::Receipt, finalized: Checkpoint<C::Root>);
+    /// Says that an import has been lost.
+    fn lost(&mut self, to: Self::Receipt);
+}
+
+/// What Clearance has yet to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Work<C: Consensus, R> {
+    /// What its machine asks for.
+    Effect(Effect<C>),
+    /// It has to say that an import has been taken in.
+    Taken(R),
+    /// It has to say that an import has been lost.
+    Lost(R),
+}
+
+/// Handles a message: first what the load asks, then the message itself.
+///
+/// # Errors
+/// What is lost. If it is [`Loss::Machine`], nothing may be done with the machine any more.
+pub fn turn<C: Consensus, P: Ports<C>>(
+    machine: &mut Clearance<C>,
+    consensus: &C,
+    steps: &impl Steps,
+    ports: &mut P,
+    message: Message<C, P::Receipt, P::View, P::Chain>,
+) -> Result<Vec<Work<C, P::Receipt>>, Loss> {
+    let mut work = Vec::new();
+    let on = ports.wants_detection();
+    if on != machine.detects() {
+        let step = || machine.handle(consensus, Event::Detection { on });
+        let effects = steps.follow_up("load", step).map_err(|_| Loss::Machine)?;
+        work.extend(effects.into_iter().map(Work::Effect));
+    }
+    let word = message.word();
+    // What must be answered is kept out of the step.
+    let (event, receipt) = match message {
+        Message::Import { import, reply } => (import.into(), Some(reply)),
+        Message::Balances { checkpoint, balances } => {
+            (Event::Balances { checkpoint, balances }, None)
+        }
+        Message::View(reply) => {
+            if let Ok(view) = steps.look(word, || machine.view()) {
+                ports.view(reply, view);
+            }
+            return Ok(work);
+        }
+        Message::Chain(reply) => {
+            let look = || (machine.view().finalized, machine.blocks());
+            if let Ok(chain) = steps.look(word, look) {
+                ports.chain(reply, chain);
+            }
+            return Ok(work);
+        }
+    };
+    let instead = instead_of(&event);
+    let effects = match (steps.step(word, || machine.handle(consensus, event)), instead) {
+        (Err(Loss::Message), Some(event)) => {
+            steps.follow_up(word, || machine.handle(consensus, event))
+        }
+        (Err(Loss::Message), None) => return Ok(work),
+        (step, _) => step,
+    }?;
+    let lost = effects.iter().any(|effect| matches!(effect, Effect::NotImported { .. }));
+    work.extend(effects.into_iter().map(Work::Effect));
+    work.extend(receipt.map(if lost { Work::Lost } else { Work::Taken }));
+    Ok(work)
+}
+
+/// What the machine is told if a message is lost: the balances that it waits for cannot be had now;
+/// or the time, which is all that a tick carries and which the Quarantine has, too.
+fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
+    match event {
+        Event::Balances { checkpoint, .. } => {
+            Some(Event::Balances { checkpoint: *checkpoint, balances: None })
+        }
+        Event::Tick { slot } => Some(Event::Tick { slot: *slot }),
+        Event::Block { .. } | Event::Attestation(_) | Event::Detection { .. } => None,
+    }
+}
+
+/// Carries out one piece of work.
+///
+/// # Errors
+/// [`Loss::Machine`] if a step that followed from it was cut short.
+pub fn carry_out<C: Consensus, P: Ports<C>>(
+    machine: &mut Clearance<C>,
+    consensus: &C,
+    steps: &impl Steps,
+    ports: &mut P,
+    work: Work<C, P::Receipt>,
+) -> Result<(), Loss> {
+    match work {
+        Work::Effect(Effect::Prune(keep)) => ports.prune(keep),
+        Work::Effect(Effect::RequestBalances(checkpoint)) => {
+            let Some(slot) = ports.reserve() else {
+                // All requests are under way; this one is repeated at the next tick.
+                let event = Event::Balances { checkpoint, balances: None };
+                let step = || machine.handle(consensus, event);
+                let effects = steps.follow_up("balances", step).map_err(|_| Loss::Machine)?;
+                debug_assert!(effects.is_empty(), "it asks for nothing");
+                return Ok(());
+            };
+            let at = consensus.start_slot(checkpoint.epoch);
+            let job = Job::State { root: checkpoint.root, slot: at };
+            ports.request(slot, checkpoint, Lane::Queries, job);
+        }
+        Work::Effect(effect) => {
+            if let Effect::NotImported { root, refusal } = &effect {
+                tracing::error!(?root, %refusal, "a cleared block is not in the fork choice");
+            }
+            notice(effect).into_iter().for_each(|notice| ports.tell(notice));
+        }
+        Work::Taken(receipt) => ports.taken(receipt, machine.view().finalized),
+        Work::Lost(receipt) => ports.lost(receipt),
+    }
+    Ok(())
+}
+
+/// Returns what observers are told of an effect, if that is all that it is.
+pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<Notice<C::Root>> {
+    Some(match effect {
+        Effect::Prune(_) | Effect::RequestBalances(_) => return None,
+        Effect::HeadChanged { old, new, reorg_depth } => {
+            Notice::HeadChanged { old, new, reorg_depth }
+        }
+        Effect::Justified(checkpoint) => Notice::Justified(checkpoint),
+        Effect::Finalized(checkpoint) => Notice::Finalized(checkpoint),
+        Effect::Equivocation { proposer, slot, roots } => {
+            Notice::Equivocation { proposer, slot, roots }
+        }
+        Effect::Detection { on, skipped } => Notice::SlashingDetection { on, skipped },
+        Effect::DoubleVote { validators } => Notice::DoubleVote { validators },
+        Effect::SurroundVote { validators } => Notice::SurroundVote { validators },
+        Effect::NotImported { root, refusal } => Notice::NotImported { root, refusal },
+    })
+}
+
+impl<C: Consensus> From<Import<C>> for Event<C> {
+    fn from(import: Import<C>) -> Self {
+        match import {
+            Import::Block { block, timely } => Self::Block { block, timely },
+            Import::Attestation(attestation) => Self::Attestation(attestation),
+            Import::Tick { slot } => Self::Tick { slot },
+        }
+    }
+}

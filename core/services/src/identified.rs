@@ -1,0 +1,79 @@
+//! Items with what identifies them.
+//!
+//! **Contract.** [`Consensus::header`] and [`Consensus::vote`] are asked once for an item: when the
+//! Quarantine first looks at it. From there on the answer goes wherever the item goes. A clone costs
+//! one reference count.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::consensus::{Consensus, Header, Vote};
+
+/// An item and its identity. It is compared and hashed by the item alone: the identity is a
+/// function of it.
+pub struct Identified<T, I>(Arc<(T, I)>);
+
+/// A signed block with its [`Header`].
+pub type IdentifiedBlock<C> = Identified<
+    <C as Consensus>::Block,
+    Header<<C as Consensus>::Root, <C as Consensus>::Signature>,
+>;
+/// An attestation with its [`Vote`].
+pub type IdentifiedAttestation<C> =
+    Identified<<C as Consensus>::Attestation, Vote<<C as Consensus>::Root>>;
+
+/// Looks at a block for the first time.
+pub fn block<C: Consensus>(consensus: &C, block: C::Block) -> IdentifiedBlock<C> {
+    let header = consensus.header(&block);
+    Identified(Arc::new((block, header)))
+}
+
+/// Looks at an attestation for the first time.
+pub fn attestation<C: Consensus>(
+    consensus: &C,
+    attestation: C::Attestation,
+) -> IdentifiedAttestation<C> {
+    let vote = consensus.vote(&attestation);
+    Identified(Arc::new((attestation, vote)))
+}
+
+impl<T, I> Identified<T, I> {
+    /// Returns the item.
+    #[must_use]
+    pub fn item(&self) -> &T {
+        &self.0.0
+    }
+
+    /// Returns what identifies the item.
+    #[must_use]
+    pub fn identity(&self) -> &I {
+        &self.0.1
+    }
+}
+
+impl<T, I> Clone for Identified<T, I> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: PartialEq, I> PartialEq for Identified<T, I> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.item() == other.item()
+    }
+}
+
+impl<T: Eq, I> Eq for Identified<T, I> {}
+
+impl<T: Hash, I> Hash for Identified<T, I> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.item().hash(hasher);
+    }
+}
+
+impl<T: fmt::Debug, I> fmt::Debug for Identified<T, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.item().fmt(f)
+    }
+}

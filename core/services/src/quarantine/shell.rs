@@ -1,0 +1,321 @@
+//! What the Quarantine does with a message, once for all that run it: threads over mailboxes, the
+//! processes of a model, and twins with a fault.
+//!
+//! **Contract.** [`turn`] hands one message to the machine and returns what is to be done;
+//! [`carry_out`] does one piece of it, through [`Ports`], and returns what follows from that. Whoever
+//! runs the Quarantine carries out every piece, in order, before the next turn; what follows goes
+//! behind what is there. Clearance hears of a slot before it hears of what the slot releases.
+//!
+//! A message that is lost by a panic is answered all the same: the machine is told of the loss where
+//! it waits for the message, and a submitter's end is dropped.
+
+use crate::clearance::shell::{Chain, Import};
+use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::machine::Machine;
+use crate::notice::Notice;
+use crate::quarantine::event::{Effect, Event, Item, ItemId, RequestId};
+use crate::quarantine::machine::Quarantine;
+use crate::rewinder::{Answer, Job, Lane};
+use crate::supervision::{Loss, Steps};
+use crate::verdict::{PendingReason, Quarantined, Verdict};
+
+/// What the Quarantine can be told. `V` is where a verdict goes, `Q` where the answer to
+/// [`Message::Pending`] does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Message<C: Consensus, V, Q> {
+    /// The network gives an item.
+    Submit {
+        /// Its number.
+        id: ItemId,
+        /// The item.
+        item: Quarantined<Item<C>>,
+        /// Where its verdict goes.
+        verdict: V,
+    },
+    /// The Rewinder answers a request.
+    Answered {
+        /// The request.
+        request: RequestId,
+        /// The answer.
+        answer: Answer<C>,
+    },
+    /// Clearance has taken an import in.
+    Imported {
+        /// The request whose item it was; `None` for a tick.
+        request: Option<RequestId>,
+        /// What is finalised after it.
+        finalized: Checkpoint<C::Root>,
+    },
+    /// Clearance has lost an item.
+    NotImported {
+        /// The request whose item it was.
+        request: RequestId,
+    },
+    /// The clock.
+    Tick {
+        /// The current slot.
+        slot: Slot,
+        /// Seconds since it began.
+        seconds_into_slot: u64,
+    },
+    /// Somebody asks what has no verdict yet.
+    Pending(Q),
+    /// The services stop.
+    Stop,
+}
+
+impl<C: Consensus, V, Q> Message<C, V, Q> {
+    /// Returns the kind of message, for reports.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Submit { .. } => "submission",
+            Self::Answered { .. } => "answer",
+            Self::Imported { .. } => "import",
+            Self::NotImported { .. } => "failed import",
+            Self::Tick { .. } => "tick",
+            Self::Pending(_) => "question",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// Returns whether the message comes through a slot that was reserved for it (hazard M8).
+    #[must_use]
+    pub fn is_reply(&self) -> bool {
+        matches!(
+            self,
+            Self::Answered { .. } | Self::Imported { .. } | Self::NotImported { .. } | Self::Stop
+        )
+    }
+
+    /// Turns what Clearance says of an import into a message: `request` is that of the item, `None`
+    /// for a tick; `finalized` is `None` if the import is lost. Nothing is to be said of a tick that
+    /// is lost, as the next one says the same.
+    #[must_use]
+    pub fn of_import(
+        request: Option<RequestId>,
+        finalized: Option<Checkpoint<C::Root>>,
+    ) -> Option<Self> {
+        match (finalized, request) {
+            (Some(finalized), request) => Some(Self::Imported { request, finalized }),
+            (None, Some(request)) => Some(Self::NotImported { request }),
+            (None, None) => None,
+        }
+    }
+}
+
+/// What the Quarantine talks to.
+pub trait Ports<C: Consensus> {
+    /// Where a verdict goes. Its drop tells of a fault.
+    type Verdict;
+    /// Where the answer to [`Message::Pending`] goes.
+    type Question;
+    /// A slot that is kept for an answer.
+    type Slot;
+
+    /// Keeps the end on which a submission that the machine has taken gets its verdict.
+    fn keep(&mut self, id: ItemId, verdict: Self::Verdict);
+    /// Returns how many ends are kept.
+    fn kept(&self) -> usize;
+    /// Gives a submission its verdict.
+    fn verdict(&mut self, id: ItemId, verdict: Verdict<C::Root, C::Invalid>);
+    /// Drops every end that is kept: the machine was lost, and its successor holds nothing.
+    fn forget(&mut self);
+    /// Says how many submissions had no verdict when the stop came.
+    fn note_held(&mut self, held: usize);
+    /// Answers a question.
+    fn pending(&mut self, to: Self::Question, pending: Vec<(ItemId, PendingReason)>);
+    /// Takes a slot for an answer. There are as many as can be needed, see [`Slots`]; only a
+    /// successor, which does not count what the lost machine had asked, may find none.
+    fn reserve(&mut self) -> Option<Self::Slot>;
+    /// Has the Rewinder do a job; its answer comes as [`Message::Answered`] through the slot.
+    fn check(&mut self, slot: Self::Slot, request: RequestId, lane: Lane, job: Job<C>);
+    /// Passes something on to Clearance, of which [`Message::of_import`] comes through the slot. May
+    /// wait for room.
+    fn import(&mut self, slot: Self::Slot, request: Option<RequestId>, import: Import<C>);
+    /// Asks Clearance for its blocks and waits for the answer; `None` if Clearance is gone.
+    fn chain(&mut self) -> Option<Chain<C::Root>>;
+    /// Tells observers.
+    fn tell(&mut self, notice: Notice<C::Root>);
+}
+
+/// Bounds of the Quarantine's mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// Messages of the network and the clock; who finds them taken waits.
+    pub network: usize,
+    /// Reserved for answers of the Rewinder and of Clearance (hazard M8). The stop has one more.
+    pub replies: usize,
+}
+
+impl Slots {
+    /// Returns slots that suffice whatever the schedule.
+    ///
+    /// Checks: at most `window` are under way or answered and unread. Clearance's answers: those
+    /// not yet given are at most its mailbox, the message it handles and the one being sent
+    /// (`clearance + 2`). Those given and unread: while the oldest of them is unread, only messages
+    /// queued before it are handled, of which at most `network + window` (ticks and answered
+    /// checks) send one more each.
+    #[must_use]
+    pub fn for_clearance(network: usize, window: usize, clearance: usize) -> Self {
+        let sum = |sizes: [usize; 3]| sizes.into_iter().fold(0, usize::saturating_add);
+        let unread = sum([1, network, window]);
+        Self { network, replies: sum([window, clearance.saturating_add(2), unread]) }
+    }
+}
+
+/// What the Quarantine has yet to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Work<C: Consensus> {
+    /// Clearance is to be told of the slot.
+    TellSlot(Slot),
+    /// What its machine asks for.
+    Effect(Effect<C>),
+    /// Something that the machine is to be told, and that no message brought.
+    Event(Event<C>),
+}
+
+/// Handles a message. `None` if the service does not go on: its machine is lost, and there is no
+/// successor.
+pub fn turn<C: Consensus, P: Ports<C>>(
+    machine: &mut Quarantine<C>,
+    consensus: &C,
+    steps: &impl Steps,
+    ports: &mut P,
+    message: Message<C, P::Verdict, P::Question>,
+) -> Option<Vec<Work<C>>> {
+    let word = message.word();
+    // What is to be done besides the machine's step is kept outside of it, so that a panic there
+    // leaves it whole.
+    let (mut submitter, mut slot) = (None, None);
+    let (event, instead) = match message {
+        Message::Submit { id, item, verdict } => {
+            submitter = Some((id, verdict));
+            (Event::Submit { id, item }, None)
+        }
+        Message::Answered { request, answer } => {
+            if let Answer::Fault(text) = &answer {
+                tracing::error!(request, text, "a check failed on our side");
+            }
+            let instead = fault(request, "the answer was lost");
+            (Event::Answered { request, answer }, Some(instead))
+        }
+        // Clearance has the item, but whoever submitted it is told that it failed: it may come
+        // again, and is found to be there.
+        Message::Imported { request, finalized } => {
+            let instead = request.map(|request| Event::NotImported { request });
+            (Event::Imported { request, finalized }, instead)
+        }
+        Message::NotImported { request } => {
+            (Event::NotImported { request }, Some(Event::NotImported { request }))
+        }
+        Message::Tick { slot: now, seconds_into_slot } => {
+            slot = Some(now);
+            let event = || Event::Tick { slot: now, seconds_into_slot };
+            (event(), Some(event()))
+        }
+        Message::Stop => {
+            ports.note_held(ports.kept());
+            (Event::Stop, Some(Event::Stop))
+        }
+        Message::Pending(question) => {
+            if let Ok(pending) = steps.look(word, || machine.pending()) {
+                ports.pending(question, pending);
+            }
+            return Some(Vec::new());
+        }
+    };
+    let stops = matches!(event, Event::Stop);
+    let mut work: Vec<_> = slot.into_iter().map(Work::TellSlot).collect();
+    match steps.step(word, || machine.handle(consensus, event)) {
+        Ok(effects) => {
+            if let Some((id, verdict)) = submitter {
+                ports.keep(id, verdict);
+            }
+            work.extend(effects.into_iter().map(Work::Effect));
+        }
+        // A submitter learns of the fault by the drop of its end.
+        Err(Loss::Message) => work.extend(instead.map(Work::Event)),
+        Err(Loss::Machine) => {
+            rebuild(machine, ports)?;
+            work.clear();
+            work.extend(stops.then_some(Work::Event(Event::Stop)));
+        }
+    }
+    Some(work)
+}
+
+/// Carries out one piece of work. Returns what follows from it; `None` if the service does not go
+/// on.
+pub fn carry_out<C: Consensus, P: Ports<C>>(
+    machine: &mut Quarantine<C>,
+    consensus: &C,
+    steps: &impl Steps,
+    ports: &mut P,
+    work: Work<C>,
+) -> Option<Vec<Work<C>>> {
+    let effect = match work {
+        Work::Event(event) => {
+            let word = event.word();
+            return match steps.follow_up(word, || machine.handle(consensus, event)) {
+                Ok(effects) => Some(effects.into_iter().map(Work::Effect).collect()),
+                Err(_) => rebuild(machine, ports).map(|()| Vec::new()),
+            };
+        }
+        Work::TellSlot(slot) => {
+            if let Some(kept) = ports.reserve() {
+                ports.import(kept, None, Import::Tick { slot });
+            }
+            return Some(Vec::new());
+        }
+        Work::Effect(effect) => effect,
+    };
+    let mut import = |request, import| match ports.reserve() {
+        Some(kept) => {
+            ports.import(kept, Some(request), import);
+            None
+        }
+        None => Some(Event::NotImported { request }),
+    };
+    let follows = match effect {
+        Effect::ClearBlock { request, block, timely } => {
+            import(request, Import::Block { block, timely })
+        }
+        Effect::ClearAttestation { request, attestation } => {
+            import(request, Import::Attestation(attestation))
+        }
+        Effect::Check { request, job } => match ports.reserve() {
+            Some(kept) => {
+                ports.check(kept, request, job.lane(), job);
+                None
+            }
+            None => Some(fault(request, "no slot was reserved for the answer")),
+        },
+        Effect::Verdict { id, verdict } => {
+            ports.verdict(id, verdict);
+            None
+        }
+        Effect::Parked { id, why } => {
+            ports.tell(Notice::Parked { id, why });
+            None
+        }
+        Effect::Need { root } => {
+            ports.tell(Notice::Need { root });
+            None
+        }
+    };
+    Some(follows.into_iter().map(Work::Event).collect())
+}
+
+fn fault<C: Consensus>(request: RequestId, text: &str) -> Event<C> {
+    Event::Answered { request, answer: Answer::Fault(text.to_owned()) }
+}
+
+/// Replaces a machine that was cut short by one that knows what Clearance has. Everything that was
+/// held is answered by the drop of its end. `None` if there is no successor.
+fn rebuild<C: Consensus, P: Ports<C>>(machine: &mut Quarantine<C>, ports: &mut P) -> Option<()> {
+    ports.forget();
+    let (finalized, chain) = ports.chain()?;
+    *machine = machine.successor(finalized, chain);
+    Some(())
+}

@@ -1,0 +1,215 @@
+//! What a Rewinder worker does with its tasks, once for all that run one: threads, the processes of
+//! a model, and twins with a fault.
+//!
+//! **Contract.** [`Hands::start`] and [`Hands::handle`] hand one event to the machine and return its
+//! effects; [`Hands::carry_out`] carries out one of them, through [`Ports`]. Whoever runs the worker
+//! carries all of them out, in order, before the next event. A port that has the machine's next
+//! event at once returns it; else the event comes later, and comes once. [`Hands::finish`] ends the
+//! tasks in hand: each task that has no answer by then gets one (I1).
+
+use std::collections::VecDeque;
+
+use crate::consensus::{Consensus, Slot};
+use crate::hot_db::{CommitReply, StateAt, TrailReply};
+use crate::identified::IdentifiedBlock;
+use crate::machine::Machine;
+use crate::rewinder::dispatcher::{Dispatcher, Lane, StateKey};
+use crate::rewinder::worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
+use crate::supervision::{Loss, Steps, contain};
+
+/// A job that waits for a worker. `R` is where its answer goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Task<C: Consensus, R> {
+    /// Its lane.
+    pub lane: Lane,
+    /// What is to be done.
+    pub job: Job<C>,
+    /// The state that has to be loaded first.
+    pub key: Option<StateKey<C::Root>>,
+    /// Where the answer goes.
+    pub reply: R,
+}
+
+/// Returns the places of each lane that suffice: for what the Quarantine has under way at once, and
+/// for `queries` other requests.
+#[must_use]
+pub fn lane_capacity(window: usize, queries: usize) -> usize {
+    window.saturating_add(queries)
+}
+
+/// The lanes of waiting tasks.
+pub type Lanes<C, R> = Dispatcher<<C as Consensus>::Root, Task<C, R>>;
+
+impl<C: Consensus, R> Task<C, R> {
+    /// Returns a task. It runs the protocol's code outside of any step, so a panic of that is
+    /// contained here.
+    ///
+    /// # Errors
+    /// Where the answer goes, and the answer, if that code panics.
+    pub fn new(consensus: &C, lane: Lane, job: Job<C>, reply: R) -> Result<Self, (R, Answer<C>)> {
+        match contain(|| job.state_key(consensus)) {
+            Ok(key) => Ok(Self { lane, job, key, reply }),
+            Err(text) => Err((reply, Answer::Fault(text))),
+        }
+    }
+
+    /// Puts the task behind those of its lane.
+    ///
+    /// # Errors
+    /// Where the answer goes, and the answer, if the lane is full or the queue closed.
+    pub fn submit(self, lanes: &mut Lanes<C, R>) -> Result<(), (R, Answer<C>)> {
+        let refused = lanes.submit(self.lane, self.key, self);
+        refused.map_err(|task| (task.reply, Answer::Refused))
+    }
+}
+
+/// What a worker talks to. Each of the first two is a question to the HotDB.
+pub trait Ports<C: Consensus> {
+    /// Where the answer to a task goes.
+    type Reply;
+
+    /// Asks for a trail. Returns [`WorkerEvent::Trail`], or [`WorkerEvent::HotDbGone`], if it has
+    /// waited for that.
+    fn trail(&mut self, root: C::Root, slot: Slot) -> Option<WorkerEvent<C>>;
+    /// Commits a block. Returns [`WorkerEvent::Committed`], or [`WorkerEvent::HotDbGone`], if it has
+    /// waited for that.
+    fn commit(&mut self, block: IdentifiedBlock<C>, state: StateAt<C>) -> Option<WorkerEvent<C>>;
+    /// Gives the HotDB a state. May wait for room.
+    fn post_state(&mut self, state: StateAt<C>);
+    /// Says that a state is cached, or will not be: other workers may load it.
+    fn loaded(&mut self, key: StateKey<C::Root>);
+    /// Answers a task. Does not wait.
+    fn answer(&mut self, to: Self::Reply, answer: Answer<C>);
+}
+
+/// A worker's machine, and what it has in hand for its tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hands<C: Consensus, R> {
+    machine: Worker<C>,
+    /// The kind of job, for reports.
+    word: &'static str,
+    /// Where the answers go of the tasks that have none yet, in their order.
+    replies: VecDeque<R>,
+    /// The state that other workers wait for.
+    key: Option<StateKey<C::Root>>,
+    /// Slot of the block that the trail leads to, until the block is to be committed.
+    parent_slot: Slot,
+    /// The state of a block that is being committed, if the block is the first of its epoch on its
+    /// branch.
+    entering: Option<StateAt<C>>,
+    /// The same, once the block is committed.
+    entered: Option<StateAt<C>>,
+}
+
+impl<C: Consensus, R> Default for Hands<C, R> {
+    fn default() -> Self {
+        Self {
+            machine: Worker::Idle,
+            word: "",
+            replies: VecDeque::new(),
+            key: None,
+            parent_slot: Slot::MAX,
+            entering: None,
+            entered: None,
+        }
+    }
+}
+
+impl<C: Consensus, R> Hands<C, R> {
+    /// Takes up one task, or attestations of one target. It must have none in hand.
+    ///
+    /// # Errors
+    /// What a panic of the step took along.
+    pub fn start(
+        &mut self,
+        consensus: &C,
+        steps: &impl Steps,
+        tasks: Vec<Task<C, R>>,
+    ) -> Result<Vec<WorkerEffect<C>>, Loss> {
+        let Some(first) = tasks.first() else { return Ok(Vec::new()) };
+        (self.word, self.key) = (first.job.word(), first.key);
+        let mut jobs = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            jobs.push(task.job);
+            self.replies.push_back(task.reply);
+        }
+        let machine = &mut self.machine;
+        steps.step(self.word, || machine.handle(consensus, WorkerEvent::Start(jobs)))
+    }
+
+    /// Goes on with what one of the ports returned, or what came later.
+    ///
+    /// # Errors
+    /// What a panic of the step took along.
+    pub fn handle(
+        &mut self,
+        consensus: &C,
+        steps: &impl Steps,
+        event: WorkerEvent<C>,
+    ) -> Result<Vec<WorkerEffect<C>>, Loss> {
+        match &event {
+            WorkerEvent::Trail(TrailReply::Trail(trail)) => self.parent_slot = trail.block_slot,
+            WorkerEvent::Committed(reply) => {
+                let committed = *reply == CommitReply::Committed;
+                self.entered = self.entering.take().filter(|_| committed);
+            }
+            _ => {}
+        }
+        let machine = &mut self.machine;
+        steps.follow_up(self.word, || machine.handle(consensus, event))
+    }
+
+    /// Carries out an effect. Returns the machine's next event, if it is there.
+    pub fn carry_out<P: Ports<C, Reply = R>>(
+        &mut self,
+        consensus: &C,
+        ports: &mut P,
+        effect: WorkerEffect<C>,
+    ) -> Option<WorkerEvent<C>> {
+        match effect {
+            WorkerEffect::RequestTrail { root, slot } => return ports.trail(root, slot),
+            WorkerEffect::Commit { block, state } => {
+                let parent_slot = std::mem::replace(&mut self.parent_slot, Slot::MAX);
+                let enters = consensus.epoch_at(parent_slot) < consensus.epoch_at(state.slot);
+                self.entering = enters.then(|| state.clone());
+                return ports.commit(block, state);
+            }
+            WorkerEffect::PostState(state) => ports.post_state(state),
+            WorkerEffect::Loaded(key) => {
+                // From now on another worker may be loading it.
+                self.key = None;
+                ports.loaded(key);
+            }
+            WorkerEffect::Proceed => return Some(WorkerEvent::Proceed),
+            WorkerEffect::Answer(answer) => {
+                if let Some(reply) = self.replies.pop_front() {
+                    ports.answer(reply, answer);
+                }
+            }
+        }
+        None
+    }
+
+    /// Ends the tasks in hand, whose machine has nothing more to ask, or was cut short: the state is
+    /// free again, and each requester that has no answer is told of a fault. Returns the state of a
+    /// committed block that is the first of its epoch on its branch.
+    pub fn finish<P: Ports<C, Reply = R>>(&mut self, ports: &mut P) -> Option<StateAt<C>> {
+        let hands = std::mem::take(self);
+        hands.key.into_iter().for_each(|key| ports.loaded(key));
+        for reply in hands.replies {
+            ports.answer(reply, Answer::Fault("the worker panicked".to_owned()));
+        }
+        hands.entered
+    }
+
+    /// Returns the machine.
+    #[must_use]
+    pub fn machine(&self) -> &Worker<C> {
+        &self.machine
+    }
+
+    /// Returns where the answers go of the tasks that have none yet, in their order.
+    pub fn replies(&self) -> impl ExactSizeIterator<Item = &R> {
+        self.replies.iter()
+    }
+}
