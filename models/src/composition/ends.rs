@@ -35,13 +35,13 @@ impl<'a> Ends<'a> {
         Self { model, wires, blocked: false, accepted: None }
     }
 
-    fn to_clearance(&mut self, message: ToClearance) {
+    fn send_clearance(&mut self, message: ToClearance) {
         let requests = self.wires.clearance.mailbox.iter().filter(|message| !message.is_reply());
         self.blocked |= requests.count() >= self.model.scenario.capacity;
         self.wires.clearance.mailbox.push_back(message);
     }
 
-    fn to_hot_db(&mut self, message: ToHotDb) {
+    fn send_hot_db(&mut self, message: ToHotDb) {
         self.blocked |= self.wires.hot_db.len() >= self.model.scenario.capacity;
         self.wires.hot_db.push_back(message);
     }
@@ -153,7 +153,7 @@ impl quarantine::shell::Ports<Toy> for Ends<'_> {
         if self.model.has(Fault::TwoClocks) && matches!(import, Import::Tick { .. }) {
             self.wires.reserved -= 1;
         } else {
-            self.to_clearance(ToClearance::Import { import, reply });
+            self.send_clearance(ToClearance::Import { import, reply });
         }
     }
 
@@ -183,7 +183,7 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
     }
 
     fn prune(&mut self, keep: Prune<ToyRoot>) {
-        self.to_hot_db(ToHotDb::Prune(keep));
+        self.send_hot_db(ToHotDb::Prune(keep));
     }
 
     fn reserve(&mut self) -> Option<()> {
@@ -227,7 +227,7 @@ impl rewinder::shell::Ports<Toy> for WorkerEnds<'_> {
             return Some(WorkerEvent::Trail(lent));
         }
         let reply = TrailTo { worker: self.worker, root, slot };
-        self.ends.to_hot_db(ToHotDb::Trail { root, slot, reply });
+        self.ends.send_hot_db(ToHotDb::Trail { root, slot, reply });
         None
     }
 
@@ -243,12 +243,12 @@ impl rewinder::shell::Ports<Toy> for WorkerEnds<'_> {
             return Some(WorkerEvent::Committed(CommitReply::Committed));
         }
         let reply = AckTo { worker: (!self.answered).then_some(self.worker), root: state.root };
-        self.ends.to_hot_db(ToHotDb::Commit { block, state, reply });
+        self.ends.send_hot_db(ToHotDb::Commit { block, state, reply });
         None
     }
 
     fn post_state(&mut self, state: StateAt<Toy>) {
-        self.ends.to_hot_db(ToHotDb::PostState(state));
+        self.ends.send_hot_db(ToHotDb::PostState(state));
     }
 
     fn loaded(&mut self, key: StateKey<ToyRoot>) {

@@ -5,8 +5,10 @@
 //! that it has yet to carry out. A step is one process taking one message, or carrying out one
 //! effect; a send into a full mailbox is not possible, so the process waits. Items of the network
 //! come in any order, the clock ticks at any moment, and a stop comes at any moment if the scenario
-//! has one. What a service's shell does between two machines is modelled here, one for one; that
-//! the shells do just that is checked on the shells themselves, by the engines that run threads.
+//! has one. What is done with a message, and how an effect is carried out, is core's own code (the
+//! `shell` of each service), which threads run as well. Here it talks to mailboxes of the model
+//! (`ends.rs`): who gets what is not written twice. What threads have besides (their loops, and
+//! where they wait) is checked on the running services, by the engines that run threads.
 //!
 //! ```text
 //!  network ─┐ bounded      blocks        bounded
@@ -37,9 +39,10 @@
 //! without a task are interchangeable, so the first of them pulls. Answers of machines are
 //! deterministic, so one run per interleaving is all runs.
 //!
-//! **Twins.** A [`Fault`] changes the wiring, never a machine, and must be refuted in the scenario
-//! that [`TWINS`] names.
+//! **Twins.** A [`Fault`] changes where an end leads or when, never a machine or a shell, and must be
+//! refuted in the scenario that [`TWINS`] names.
 
+mod check;
 mod ends;
 mod pipeline;
 mod process;
@@ -47,6 +50,7 @@ mod properties;
 mod scenario;
 mod words;
 
+pub use check::check;
 pub use pipeline::{Action, Pipeline, State};
 pub use properties::verdicts_that_occur;
-pub use scenario::{Fault, SCENARIOS, Scenario, TWINS, Twin, check, scenario};
+pub use scenario::{Fault, SCENARIOS, Scenario, TWINS, Twin, scenario};

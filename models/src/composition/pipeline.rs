@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use blocksmith::clearance::shell::BALANCE_REQUESTS;
 use blocksmith::clearance::{self, Clearance};
 use blocksmith::consensus::{Checkpoint, Consensus, Slot};
+use blocksmith::fork_choice;
 use blocksmith::hot_db::{self, CommitReply, HotDb, TrailReply};
 use blocksmith::identified;
 use blocksmith::machine::Machine;
 use blocksmith::quarantine::{self, Item, ItemId, Quarantine};
-use blocksmith::rewinder::Job;
 use blocksmith::rewinder::shell::{Hands, lane_capacity};
-use blocksmith::rewinder::{Dispatcher, Role, WorkerEvent};
+use blocksmith::rewinder::{Dispatcher, Job, Role, WorkerEvent};
 use blocksmith::supervision::Bare;
 use blocksmith::toy::{Toy, ToyRoot, ToyState};
 use blocksmith::verdict::Quarantined;
@@ -19,8 +19,8 @@ use stateright::{Model, Property};
 
 use super::ends::{Ends, WorkerEnds};
 use super::process::{
-    HotDbReplies, Lending, Line, Machines, Orphans, QuarantineWork, Requester, ToClearance,
-    ToHotDb, ToQuarantine, TrailTo, Wires, WorkerLine,
+    ClearanceWork, HotDbReplies, Lending, Line, Machines, Orphans, QuarantineWork, Requester,
+    ToClearance, ToHotDb, ToQuarantine, TrailTo, Wires, WorkerLine,
 };
 use super::properties;
 use super::scenario::{Fault, Scenario, query};
@@ -127,7 +127,7 @@ impl Pipeline {
         let first = quarantine::Event::Tick { slot: scenario.first_slot, seconds_into_slot: 0 };
         assert!(quarantine.handle(&self.toy, first).is_empty());
         let balances = self.toy.balances(&anchor).expect("the toy has balances");
-        let config = blocksmith::fork_choice::Config::new(self.toy.slots_per_epoch);
+        let config = fork_choice::Config::new(self.toy.slots_per_epoch);
         let mut clearance = Clearance::new(config, 0, 0, balances);
         clearance.handle(&self.toy, clearance::Event::Tick { slot: scenario.first_slot });
         let limits = hot_db::Limits {
@@ -327,7 +327,8 @@ impl Pipeline {
             }
         }
         // Notices go to observers, who change nothing here: they leave with the step before them.
-        while let Some(piece) = work.pop_front_if(|piece| is_notice(piece)) {
+        while work.front().is_some_and(is_notice) {
+            let piece = work.pop_front()?;
             let mut ends = Ends::new(self, wires);
             let done = clearance::shell::carry_out(machine, &self.toy, &Bare, &mut ends, piece);
             done.expect("nothing panics here");
@@ -438,7 +439,7 @@ impl Pipeline {
 }
 
 /// Whether a piece of work is for observers alone.
-fn is_notice(work: &mut super::process::ClearanceWork) -> bool {
+fn is_notice(work: &ClearanceWork) -> bool {
     use clearance::Effect::{Prune, RequestBalances};
     match work {
         clearance::shell::Work::Effect(effect) => !matches!(effect, Prune(_) | RequestBalances(_)),

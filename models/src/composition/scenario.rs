@@ -1,16 +1,12 @@
 //! The scenarios and the twins.
 
-use std::collections::BTreeMap;
-
 use blocksmith::consensus::{Checkpoint, Slot};
 use blocksmith::quarantine::Item;
 use blocksmith::rewinder::Job;
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot};
 
-use super::pipeline::Pipeline;
 use crate::hazard::{self, Hazard};
-use blocksmith_engines::explore::judge;
-use blocksmith_engines::verdict::{Breaks, Verdict};
+use blocksmith_engines::verdict::Breaks;
 
 /// A fault in the wiring between the machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,9 +177,6 @@ pub const TWINS: &[Twin] = &[
         violates: &[Breaks::Property("checked once")],
     },
 ];
-
-/// Generated states (repeats included) after which a scenario is given up.
-const MAX_STATES: usize = 3_000_000;
 
 const VALID: &[&str] = &["ok"];
 
@@ -537,23 +530,6 @@ fn stop() -> Scenario {
         states: 1401,
         ..base()
     }
-}
-
-/// Explores a scenario, with a fault if one is given. Blocks until done.
-#[must_use]
-pub fn check(scenario: Scenario, fault: Option<Fault>) -> Verdict {
-    let bounds = BTreeMap::from([
-        ("items", scenario.items.len().to_string()),
-        ("queries", scenario.queries.len().to_string()),
-        ("workers", scenario.workers.to_string()),
-        ("window", scenario.window.to_string()),
-        ("mailbox_capacity", scenario.capacity.to_string()),
-        ("ticks", (scenario.last_slot - scenario.first_slot).to_string()),
-        ("crashes", "none".to_owned()),
-    ]);
-    let pipeline = Pipeline::new(scenario, fault);
-    let describe = pipeline.clone();
-    judge(pipeline, move |state, action| describe.describe(state, *action), bounds, MAX_STATES)
 }
 
 /// Returns the job of a query.

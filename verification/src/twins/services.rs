@@ -177,20 +177,11 @@ fn check<P: Primitives>(
     hot_db: &Sender<P, Ask<P>>,
     fault: Fault,
 ) {
-    let (toy, mut hands) = (Toy::default(), Hands::default());
+    let toy = Toy::default();
     let mut ends = Ends { hot_db, fault, late: None };
     let job = Job::Block(identified::block(&toy, block));
     let Ok(task) = Task::new(&toy, job.lane(), job, reply) else { panic!("the toy has keys") };
-    let mut step = hands.start(&toy, &Bare, vec![task]);
-    while let Ok(effects) = step {
-        let mut event = None;
-        for effect in effects {
-            event = event.or(hands.carry_out(&toy, &mut ends, effect));
-        }
-        let Some(event) = event else { break };
-        step = hands.handle(&toy, &Bare, event);
-    }
-    hands.finish(&mut ends);
+    Hands::default().serve(&toy, &Bare, &mut ends, vec![task]);
     if let Some((block, state)) = ends.late.take() {
         assert_eq!(ends.commit_now(block, state), WorkerEvent::Committed(CommitReply::Committed));
     }

@@ -23,6 +23,8 @@
 //! - I6 Between being told that the load forbids detection and that it allows it again, the
 //!   detector is shown finality alone; every block and vote that it is not shown is counted.
 //!
+//! [`shell`] is what is done with a message; threads, models and twins run it alike.
+//!
 //! **Blocking.** May wait for the HotDB's mailbox. It never waits for the Rewinder (the balances
 //! come as a message into a reserved slot) nor for Quarantine (its replies have reserved slots,
 //! too).

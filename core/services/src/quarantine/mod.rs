@@ -37,6 +37,8 @@
 //! - I8 A block is known once Clearance has it. If Clearance loses it, that is a fault of ours: the
 //!   submitter is told `Dropped(Fault)`, nothing below it is judged, and it may come again (L5).
 //!
+//! [`shell`] is what is done with a message; threads, models and twins run it alike.
+//!
 //! **Blocking.** May wait for Clearance (a full mailbox; its chain, when the machine has to be
 //! rebuilt), never for the network, the Rewinder's answer or the caller.
 

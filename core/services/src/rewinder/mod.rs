@@ -39,6 +39,8 @@
 //!   panic counts as one of the worker's. A stop leaves it out. States that attestations ask for
 //!   are not prepared: forged ones could ask for any number of them, and blocks cannot be forged.
 //!
+//! [`shell`] is what a worker does with its tasks; threads, models and twins run it alike.
+//!
 //! **Blocking.** Workers wait for the queue, and for the HotDB, which waits for nobody. A task that
 //! comes while a worker prepares an epoch is another's, or waits for the end of that; the worker
 //! that is reserved for duties prepares nothing (R2). Submitting never blocks. Answers go through

@@ -159,9 +159,11 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
             loop {
                 match shared.next(role, entered.is_some()) {
                     Turn::Serve(tasks) => {
-                        let state = serve(&*consensus, &*shared, &hot_db, &guard, tasks);
+                        let mut ports = Threads { shared: &*shared, hot_db: &hot_db };
+                        let hands = Hands::default();
+                        let at = hands.serve(&*consensus, &guard, &mut ports, tasks);
                         if role == Role::General {
-                            entered = state.or(entered);
+                            entered = at.map(|at| at.state).or(entered);
                         }
                     }
                     Turn::Prepare => {
@@ -239,33 +241,6 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
         }
         last
     }
-}
-
-/// Runs one task, or attestations together. The worker machine says what to ask of the HotDB; this
-/// thread asks and waits. A panic of the machine, which runs the transition, ends the tasks, and the
-/// machine goes with them. Returns the state of a committed block that is the first of its epoch on
-/// its branch.
-fn serve<P: Primitives, C: Consensus>(
-    consensus: &C,
-    shared: &Shared<P, C>,
-    hot_db: &HotDbHandle<P, C>,
-    guard: &Guard<P, C>,
-    tasks: Vec<Task<P, C>>,
-) -> Option<C::State> {
-    let mut ports = Threads { shared, hot_db };
-    let mut hands = Hands::default();
-    let mut step = hands.start(consensus, guard, tasks);
-    // At most three rounds: the machine asks for a trail, then for a commit or to go on, then
-    // answers.
-    while let Ok(effects) = step {
-        let mut event = None;
-        for effect in effects {
-            event = event.or(hands.carry_out(consensus, &mut ports, effect));
-        }
-        let Some(event) = event else { break };
-        step = hands.handle(consensus, guard, event);
-    }
-    hands.finish(&mut ports).map(|at| at.state)
 }
 
 /// What a worker talks to where it is a thread.

@@ -116,6 +116,31 @@ impl<C: Consensus, R> Default for Hands<C, R> {
 }
 
 impl<C: Consensus, R> Hands<C, R> {
+    /// Serves one task, or attestations of one target, from the first look to the last answer, where
+    /// the ports wait: each question to the HotDB returns its reply. A panic of the machine, which
+    /// runs the transition, ends the tasks, and the machine goes with them. Returns what
+    /// [`Hands::finish`] does.
+    pub fn serve<P: Ports<C, Reply = R>>(
+        mut self,
+        consensus: &C,
+        steps: &impl Steps,
+        ports: &mut P,
+        tasks: Vec<Task<C, R>>,
+    ) -> Option<StateAt<C>> {
+        let mut step = self.start(consensus, steps, tasks);
+        // At most three rounds: the machine asks for a trail, then for a commit or to go on, then
+        // answers.
+        while let Ok(effects) = step {
+            let mut event = None;
+            for effect in effects {
+                event = event.or(self.carry_out(consensus, ports, effect));
+            }
+            let Some(event) = event else { break };
+            step = self.handle(consensus, steps, event);
+        }
+        self.finish(ports)
+    }
+
     /// Takes up one task, or attestations of one target. It must have none in hand.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The pure part of a Rewinder worker; see [`crate::rewinder`] for its contract.
 
+use std::iter::once;
+
 use crate::consensus::{AttestationOutcome, Consensus, Failure, IndexedVote, Slot, UpdateFlags};
 use crate::hot_db::{CommitReply, StateAt, Trail, TrailReply};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
@@ -196,7 +198,8 @@ impl<C: Consensus> Worker<C> {
         trail: Trail<C>,
         effects: &mut Effects<C>,
     ) -> Result<Next, Stop<C>> {
-        match jobs.first() {
+        let mut jobs = jobs.into_iter();
+        match jobs.next() {
             Some(Job::Block(block)) => {
                 let header = block.identity();
                 if header.slot <= trail.block_slot {
@@ -207,25 +210,25 @@ impl<C: Consensus> Worker<C> {
                 consensus.transition(&mut state, block.item(), flags).map_err(stop)?;
                 let evidence = consensus.block_effects(&state, block.item()).map_err(fault)?;
                 let state = StateAt { root: header.root, slot: header.slot, state };
-                // One for the HotDB and one for Clearance.
+                // One for Clearance, and one for the HotDB.
                 *self = Self::AwaitCommit(Box::new(Cleared::new(block.clone(), evidence)));
-                effects.push(WorkerEffect::Commit { block: block.clone(), state });
+                effects.push(WorkerEffect::Commit { block, state });
                 Ok(Next::Committed)
             }
-            Some(Job::Attestation(attestation)) => {
-                let target = attestation.identity().target;
+            Some(Job::Attestation(first)) => {
+                let target = first.identity().target;
                 let slot = consensus.start_slot(target.epoch);
                 let state = load(consensus, trail, slot, target.root, effects)?;
                 let attestation = |job| match job {
                     Job::Attestation(attestation) => Some(attestation),
                     _ => None,
                 };
-                let attestations = jobs.into_iter().filter_map(attestation).collect();
+                let attestations = once(first).chain(jobs.filter_map(attestation)).collect();
                 *self = Self::Verify { state, attestations };
                 Ok(Next::Proceed)
             }
             Some(Job::State { root, slot }) => {
-                Err(Answer::State(load(consensus, trail, *slot, *root, effects)?))
+                Err(Answer::State(load(consensus, trail, slot, root, effects)?))
             }
             None => Err(fault_of("no job")),
         }

@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ type Verify = Box<dyn Fn(&[ToyAttestation], usize) + Send + Sync>;
 /// The toy protocol that tells its calls, and gives way to its hooks.
 pub(super) struct Scripted {
     toy: Toy,
+    /// How often a block's header and an attestation's vote were asked for.
+    pub(super) looks: [AtomicUsize; 2],
     calls: Mutex<Sender<Call>>,
     /// Runs before a state is advanced to this slot.
     pub(super) load: Load,
@@ -44,6 +48,7 @@ impl Scripted {
         let (sender, calls) = channel();
         let protocol = Self {
             toy: Toy::default(),
+            looks: [const { AtomicUsize::new(0) }; 2],
             calls: Mutex::new(sender),
             load: Box::new(|_| {}),
             prepare: Box::new(|_| Ok(())),
@@ -104,10 +109,12 @@ impl Consensus for Scripted {
     }
 
     fn header(&self, block: &ToyBlock) -> Header<ToyRoot, bool> {
+        self.looks[0].fetch_add(1, Relaxed);
         self.toy.header(block)
     }
 
     fn vote(&self, attestation: &ToyAttestation) -> Vote<ToyRoot> {
+        self.looks[1].fetch_add(1, Relaxed);
         self.toy.vote(attestation)
     }
 

@@ -1,6 +1,7 @@
 //! Workers on real threads: epochs that are prepared, and panics among attestations.
 
 use std::panic::resume_unwind;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
@@ -293,4 +294,22 @@ fn a_panic_among_attestations_that_is_not_borne_leaves_nobody_without_an_answer(
     let report = blocksmith.stop();
     assert_eq!(report.panics, 1);
     assert!(matches!(report.cause, Some(Cause::TooManyRestarts { .. })), "{report}");
+}
+
+#[test]
+fn an_item_is_asked_once_what_identifies_it() {
+    // A block that waits for its parent and is replayed for a query later, its parent, and a vote:
+    // each goes through every service.
+    let (blocksmith, _notices) = start(Scripted::new().0, 0, Vec::new());
+    let client = blocksmith.client();
+    let child = submit(client, 2, 1, 2);
+    let parent = submit(client, 1, 0, 1);
+    let vote = vote(client, 7, 2);
+    for asked in [parent, child, vote] {
+        assert_eq!(asked.wait().class(), "valid");
+    }
+    assert!(client.state_at(2, 9, Lane::Queries).is_ok());
+    let looks = client.consensus().looks.each_ref().map(|looks| looks.load(Relaxed));
+    assert_eq!(looks, [2, 1], "headers of two blocks, one vote");
+    blocksmith.stop();
 }

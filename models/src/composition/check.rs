@@ -1,0 +1,29 @@
+//! Explores the composition.
+
+use std::collections::BTreeMap;
+
+use blocksmith_engines::explore::judge;
+use blocksmith_engines::verdict::Verdict;
+
+use super::pipeline::Pipeline;
+use super::scenario::{Fault, Scenario};
+
+/// Generated states (repeats included) after which a scenario is given up.
+const MAX_STATES: usize = 3_000_000;
+
+/// Explores a scenario, with a fault if one is given. Blocks until done.
+#[must_use]
+pub fn check(scenario: Scenario, fault: Option<Fault>) -> Verdict {
+    let bounds = BTreeMap::from([
+        ("items", scenario.items.len().to_string()),
+        ("queries", scenario.queries.len().to_string()),
+        ("workers", scenario.workers.to_string()),
+        ("window", scenario.window.to_string()),
+        ("mailbox_capacity", scenario.capacity.to_string()),
+        ("ticks", (scenario.last_slot - scenario.first_slot).to_string()),
+        ("crashes", "none".to_owned()),
+    ]);
+    let pipeline = Pipeline::new(scenario, fault);
+    let describe = pipeline.clone();
+    judge(pipeline, move |state, action| describe.describe(state, *action), bounds, MAX_STATES)
+}
