@@ -13,13 +13,11 @@ use blocksmith_consensus::Root;
 use blocksmith_node::recording::{Arrival, Event, RecordedCheckpoint, RecordedView, Recording};
 use blocksmith_sync::Std;
 
-use super::driver::{Options, Pace, ReplayError};
+use super::error::ReplayError;
+use super::options::{ATTEMPTS, Options, Pace};
 use super::report::{
     Entry, FinalView, Mismatch, Outcome, Tally, checkpoint, show_checkpoint, show_root,
 };
-
-/// How often an item, or a question, is repeated whose answer an injected panic took.
-pub(super) const ATTEMPTS: usize = 100;
 
 type Answer<C> = Verdict<Root, <C as Consensus>::Invalid>;
 
