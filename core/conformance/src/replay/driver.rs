@@ -84,7 +84,7 @@ impl<C: Consensus> Drop for Driver<C> {
 
 /// Replays `recording` on real threads. `progress` is called with each event's number, in the
 /// thread that hands events in. Each of `signals` stops the services within the deadline of the
-/// options. While they run, their broker is on the `stage`.
+/// options. While they run, their broker is on the `stage`, and each verdict is timed there.
 ///
 /// # Errors
 /// If the services cannot be started, lose an item, or panic; if a signal comes. A difference from
@@ -131,7 +131,8 @@ pub(super) fn round<C: Consensus<Root = Root>>(
         Blocksmith::<Std, C>::start_with_faults(config, consensus, anchor, faults)?;
     let client = blocksmith.client().clone();
     let _on_stage = stage.enter(client.broker().clone());
-    let mut run = Run::new(client, notices, recording.clone(), options, anchor_slot);
+    let times = stage.times().clone();
+    let mut run = Run::new(client, notices, times, recording.clone(), options, anchor_slot);
     let handed_in = Arc::new(AtomicUsize::new(0));
     let (count, sender) = (handed_in.clone(), inbox.sender.clone());
     let driver = std::thread::spawn(move || {

@@ -35,3 +35,6 @@ pub use options::{Options, Pace};
 pub use report::{Entry, FinalView, Mismatch, Outcome, Tally};
 pub use soak::{Held, Soak, Span, SpanError, Total, soak};
 pub use stage::Stage;
+
+#[cfg(test)]
+mod tests;
