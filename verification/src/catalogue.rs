@@ -8,24 +8,12 @@ use blocksmith_models::hazard;
 
 pub use blocksmith_models::catalogue::{Breaks, Check, Expected};
 
-use crate::linearizability;
+use crate::linearizability::{self, Depth};
 use crate::scenarios::{self, Row};
 use crate::twins::{self, Twin};
 use blocksmith_engines::loom::{Loom, LoomBounds};
 use blocksmith_engines::mutant::{self, Mutant, Weakening};
 use blocksmith_engines::{loom, shuttle, stepped};
-
-/// How far to look, where that can be chosen: the client programs of [`linearizability`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Depth {
-    /// Seconds.
-    Quick,
-    /// What CI runs and the tests expect: a minute.
-    #[default]
-    Ci,
-    /// As far as an hour or so goes.
-    Deep,
-}
 
 /// Returns all checks as CI runs them: scenarios and twins, then models and specifications.
 #[must_use]
@@ -126,7 +114,8 @@ fn notifier_without_fence(index: usize) -> Verdict {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Breaks, Depth, Expected, catalogue, catalogue_at};
+    use super::{Breaks, Expected, catalogue, catalogue_at};
+    use crate::linearizability::Depth;
     use blocksmith_models::hazard;
 
     #[test]

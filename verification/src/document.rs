@@ -7,7 +7,8 @@ use std::fmt::Write;
 
 use blocksmith_models::hazard::{self, Hazard};
 
-use crate::catalogue::{Check, Depth, Expected};
+use crate::catalogue::{Check, Expected};
+use crate::linearizability::Depth;
 use crate::linearizability::list::{Size, sizes};
 use crate::scenarios::{Row, scenarios};
 use blocksmith_engines::scenario::Scenario;

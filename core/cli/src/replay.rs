@@ -67,8 +67,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     monitor: bool,
     /// While replaying, serve the same figures: drawn live on a page at http://ADDR/, as Prometheus
-    /// text at http://ADDR/metrics. ADDR is a host and a port, as in localhost:9100; only on
-    /// loopback; port 0 takes a free one. The address is printed on stderr.
+    /// text at http://ADDR/metrics, with histograms of the time to a verdict. ADDR is a host and a
+    /// port, as in localhost:9100; only on loopback; port 0 takes a free one. The address is printed
+    /// on stderr.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     metrics: Option<SocketAddr>,
     /// Write every event's answer as JSON to this file; with --for, those of the last round.
@@ -150,7 +151,7 @@ fn run_preset<P: Preset>(
     };
     let stage = Stage::default();
     let figures = stage.clone();
-    let serve = |address| Metrics::serve(address, move || figures.snapshot());
+    let serve = |address| Metrics::serve(address, stage.times(), move || figures.snapshot());
     let metrics = arguments.metrics.map(serve).transpose();
     let metrics = metrics.context("--metrics").map_err(Failure::input)?;
     if let Some(metrics) = &metrics {

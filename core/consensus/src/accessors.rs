@@ -1,4 +1,4 @@
-//! Reading a state: epochs, roots, seeds, committees, proposers, balances.
+//! Reading a state: epochs, roots, seeds, domains, committees, proposers, balances.
 //!
 //! Names and conditions are the specification's; where it asserts, indexes or overflows, these
 //! return a [`StateError`]. What is expensive is looked up in the state's epoch context first
@@ -10,12 +10,14 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::bls::{BlsError, PublicKey, Signature, SignatureSet};
-use crate::caches::{Committees, EpochContext};
+use crate::caches::EpochContext;
 use crate::config::ChainConfig;
 use crate::containers::{
     AggregationBits, Attestation, AttestationData, IndexedAttestation, Validator,
 };
-use crate::domains::{compute_epoch_at_slot, compute_start_slot_at_epoch};
+use crate::domains::{
+    compute_domain, compute_epoch_at_slot, compute_signing_root, compute_start_slot_at_epoch,
+};
 use crate::error::{Overflow, SafeMath, StateError};
 use crate::preset::Preset;
 use crate::primitives::{
@@ -23,7 +25,7 @@ use crate::primitives::{
     FAR_FUTURE_EPOCH, Gwei, Root, SignatureBytes, Slot, ValidatorIndex, hash,
 };
 use crate::shuffling::{compute_shuffled_index, shuffle_list};
-use crate::shufflings::ShufflingId;
+use crate::shufflings::{Committees, ShufflingId};
 use crate::state::BeaconState;
 use crate::wire::Wire;
 
@@ -132,6 +134,20 @@ pub fn get_seed<P: Preset>(
     input[4..12].copy_from_slice(&epoch.to_le_bytes());
     input[12..].copy_from_slice(mix.as_ref());
     Ok(hash(&input))
+}
+
+/// The domain of a purpose at `epoch` on the state's chain.
+pub fn get_domain<P: Preset>(
+    state: &BeaconState<P>,
+    domain_type: DomainType,
+    epoch: Epoch,
+) -> Domain {
+    let version = if epoch < state.fork.epoch {
+        state.fork.previous_version
+    } else {
+        state.fork.current_version
+    };
+    compute_domain(domain_type, version, state.genesis_validators_root)
 }
 
 /// The validators that have duties in `epoch`, ascending.
@@ -489,7 +505,7 @@ pub(crate) fn signature_set(
 ) -> Result<SignatureSet, BlsError> {
     Ok(SignatureSet {
         public_key: public_key?,
-        message: crate::domains::compute_signing_root(object_root, domain),
+        message: compute_signing_root(object_root, domain),
         signature: Signature::from_bytes(signature)?,
     })
 }

@@ -28,7 +28,7 @@ use crate::containers::Validator;
 use crate::known_roots::KnownRoots;
 use crate::preset::Length;
 use crate::primitives::{Epoch, Gwei, PublicKeyBytes, ValidatorIndex};
-use crate::shufflings::Shufflings;
+use crate::shufflings::{Committees, Shufflings};
 use crate::tree::PersistentList;
 
 type Validators<N> = PersistentList<Validator, N>;
@@ -85,46 +85,6 @@ pub(crate) struct EpochContext {
     pub(crate) proposers: OnceLock<Box<[ValidatorIndex]>>,
     /// By slot of the epoch (`duties`).
     pub(crate) proposer_keys: OnceLock<Box<[Result<PublicKey, BlsError>]>>,
-}
-
-/// The shuffled active validators of an epoch, cut into committees.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Committees {
-    shuffled: Box<[ValidatorIndex]>,
-    committees_per_slot: u64,
-    slots_per_epoch: u64,
-}
-
-impl Committees {
-    pub(crate) fn new(
-        shuffled: Vec<ValidatorIndex>,
-        committees_per_slot: u64,
-        slots_per_epoch: u64,
-    ) -> Self {
-        Self { shuffled: shuffled.into_boxed_slice(), committees_per_slot, slots_per_epoch }
-    }
-
-    /// Committees in every slot of the epoch, at least one.
-    pub fn committees_per_slot(&self) -> u64 {
-        self.committees_per_slot
-    }
-
-    /// Number of validators that are active in the epoch.
-    pub fn active_validator_count(&self) -> u64 {
-        self.shuffled.len() as u64
-    }
-
-    /// The members of committee `index` in the epoch's `slot`-th slot, or `None` if there is no
-    /// such committee.
-    pub fn committee(&self, slot: u64, index: u64) -> Option<&[ValidatorIndex]> {
-        if index >= self.committees_per_slot || slot >= self.slots_per_epoch {
-            return None;
-        }
-        let position = u128::from(slot * self.committees_per_slot + index);
-        let committees = u128::from(self.committees_per_slot * self.slots_per_epoch);
-        let bound = |at: u128| (self.shuffled.len() as u128 * at / committees) as usize;
-        self.shuffled.get(bound(position)..bound(position + 1))
-    }
 }
 
 /// Recent additions that may be copied cheaply before they are merged into the shared base.

@@ -10,12 +10,12 @@
 
 use ssz_rs::prelude::*;
 
+use crate::hash_tree::{HashTree, container_root, container_roots};
 use crate::json::{Json, write_object};
 use crate::primitives::{
     CommitteeIndex, Epoch, Gwei, PublicKeyBytes, Root, SignatureBytes, Slot, ValidatorIndex,
     Version,
 };
-use crate::tree::{HashTree, container_root, container_roots};
 use crate::wire::{DecodeError, Field, Layout, check_container, container_fixed_len};
 
 /// Largest committee, hence the limit of aggregation bits and of attesting indices.

@@ -1,12 +1,11 @@
 //! Epochs, fork versions and signature domains.
 //!
-//! Reference: consensus specification, `phase0/beacon-chain.md`, "Misc" and "get_domain".
+//! Reference: consensus specification, `phase0/beacon-chain.md`, "Misc".
 
 use crate::containers::{ForkData, SigningData};
 use crate::error::{Overflow, SafeMath};
 use crate::preset::Preset;
 use crate::primitives::{Domain, DomainType, Epoch, Root, Slot, Version};
-use crate::state::BeaconState;
 use crate::wire::Wire;
 
 /// The epoch that `slot` is in.
@@ -51,18 +50,4 @@ pub fn compute_domain(
 /// What is signed for an object whose root is `object_root`.
 pub fn compute_signing_root(object_root: Root, domain: Domain) -> Root {
     SigningData { object_root, domain }.hash_tree_root()
-}
-
-/// The domain of a purpose at `epoch` on the state's chain.
-pub fn get_domain<P: Preset>(
-    state: &BeaconState<P>,
-    domain_type: DomainType,
-    epoch: Epoch,
-) -> Domain {
-    let version = if epoch < state.fork.epoch {
-        state.fork.previous_version
-    } else {
-        state.fork.current_version
-    };
-    compute_domain(domain_type, version, state.genesis_validators_root)
 }

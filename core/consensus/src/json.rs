@@ -8,9 +8,8 @@ use std::fmt::Write;
 
 use ssz_rs::{Bitlist, List, Serialize, SimpleSerialize, Vector};
 
-use crate::preset::{Length, Preset};
+use crate::preset::Length;
 use crate::primitives::FixedBytes;
-use crate::state::HistoricalBatch;
 use crate::tree::{Element, PersistentList, PersistentVector};
 
 /// A value that has a form in the beacon API.
@@ -120,14 +119,5 @@ impl<T: Element + Json, N: Length> Json for PersistentVector<T, N> {
 impl Json for u8 {
     fn write_json(&self, text: &mut String) {
         write_hex(&[*self], text);
-    }
-}
-
-impl<P: Preset> Json for HistoricalBatch<P> {
-    fn write_json(&self, text: &mut String) {
-        write_object(
-            &[("block_roots", &self.block_roots), ("state_roots", &self.state_roots)],
-            text,
-        );
     }
 }

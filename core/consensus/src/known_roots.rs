@@ -13,8 +13,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::containers::{BeaconBlockHeader, Checkpoint, Eth1Data, Fork};
+use crate::hash_tree::HashTree;
 use crate::primitives::Root;
-use crate::tree::{HashTree, SmallTree};
+use crate::tree::SmallTree;
 
 /// What is known of a state's root; a clone shares it until either is hashed again.
 #[derive(Debug, Default)]

@@ -44,8 +44,12 @@ mod config;
 mod containers;
 mod domains;
 mod duties;
+mod elements;
 mod error;
 mod genesis;
+mod hash_tree;
+mod hashing;
+mod historical_batch;
 mod json;
 mod known_roots;
 mod merkle;
@@ -68,21 +72,24 @@ pub use accessors::{
     active_balances, attesting_indices, compute_proposer_index, get_active_validator_indices,
     get_attester_dependent_root, get_attesting_indices, get_beacon_committee,
     get_beacon_proposer_index, get_block_root, get_block_root_at_slot,
-    get_committee_count_per_slot, get_committees, get_current_epoch, get_indexed_attestation,
-    get_previous_epoch, get_randao_mix, get_seed, get_total_active_balance, get_total_balance,
-    get_validator, get_validator_churn_limit, is_active_validator, is_eligible_for_activation,
-    is_eligible_for_activation_queue, is_slashable_attestation_data, is_slashable_validator,
+    get_committee_count_per_slot, get_committees, get_current_epoch, get_domain,
+    get_indexed_attestation, get_previous_epoch, get_randao_mix, get_seed,
+    get_total_active_balance, get_total_balance, get_validator, get_validator_churn_limit,
+    is_active_validator, is_eligible_for_activation, is_eligible_for_activation_queue,
+    is_slashable_attestation_data, is_slashable_validator,
 };
-pub use caches::Committees;
 pub use config::{ChainConfig, ConfigError};
 pub use containers::*;
 pub use domains::{
     compute_activation_exit_epoch, compute_domain, compute_epoch_at_slot, compute_fork_data_root,
-    compute_signing_root, compute_start_slot_at_epoch, get_domain,
+    compute_signing_root, compute_start_slot_at_epoch,
 };
 pub use duties::prepare_epoch;
 pub use error::{AsFault, Fault, Overflow, StateError, integer_squareroot};
 pub use genesis::{GenesisError, initialize_beacon_state_from_eth1, is_valid_genesis_state};
+pub use hash_tree::HashTree;
+pub use hashing::{hash_concat, hash_pairs};
+pub use historical_batch::HistoricalBatch;
 pub use json::Json;
 pub use merkle::{DepositTree, is_valid_merkle_branch};
 pub use mutators::{decrease_balance, increase_balance, initiate_validator_exit, slash_validator};
@@ -96,10 +103,9 @@ pub use rewards::{
     get_target_deltas,
 };
 pub use shuffling::{IndexOutOfRange, compute_shuffled_index, shuffle_list};
+pub use shufflings::Committees;
 pub use signatures::Signatures;
-pub use state::{BeaconState, HistoricalBatch};
+pub use state::BeaconState;
 pub use state_transition::*;
-pub use tree::{
-    Element, HashTree, Iter, ListFull, PersistentList, PersistentVector, RootJob, hash_pairs,
-};
+pub use tree::{Element, Iter, ListFull, PersistentList, PersistentVector, RootJob};
 pub use wire::{DecodeError, Layout, Wire, decode_exact};

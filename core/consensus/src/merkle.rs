@@ -3,7 +3,8 @@
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "is_valid_merkle_branch";
 //! deposit contract, `get_deposit_root`.
 
-use crate::primitives::{DEPOSIT_CONTRACT_TREE_DEPTH, Root, hash_concat};
+use crate::hashing::{hash_concat, uint_leaf};
+use crate::primitives::{DEPOSIT_CONTRACT_TREE_DEPTH, Root};
 
 /// Whether `leaf` at `index` is under `root`, by the `depth` first siblings of `branch`, lowest
 /// first. False if the branch is shorter.
@@ -66,7 +67,7 @@ impl DepositTree {
             };
             zero = hash_concat(&zero, &zero);
         }
-        hash_concat(&node, &crate::tree::uint_leaf(self.count))
+        hash_concat(&node, &uint_leaf(self.count))
     }
 }
 

@@ -258,8 +258,3 @@ pub(crate) fn hash_one_block(input: &[u8]) -> Root {
     }
     Root::new(digest)
 }
-
-/// SHA-256 of two roots side by side.
-pub fn hash_concat(left: &Root, right: &Root) -> Root {
-    crate::tree::hash_pair(left, right)
-}

@@ -19,11 +19,50 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::caches::Committees;
-use crate::primitives::{Epoch, Root};
+use crate::primitives::{Epoch, Root, ValidatorIndex};
 
 /// Most shufflings that are kept: three epochs of a handful of branches.
 const LIMIT: usize = 16;
+
+/// The shuffled active validators of an epoch, cut into committees.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Committees {
+    shuffled: Box<[ValidatorIndex]>,
+    committees_per_slot: u64,
+    slots_per_epoch: u64,
+}
+
+impl Committees {
+    pub(crate) fn new(
+        shuffled: Vec<ValidatorIndex>,
+        committees_per_slot: u64,
+        slots_per_epoch: u64,
+    ) -> Self {
+        Self { shuffled: shuffled.into_boxed_slice(), committees_per_slot, slots_per_epoch }
+    }
+
+    /// Committees in every slot of the epoch, at least one.
+    pub fn committees_per_slot(&self) -> u64 {
+        self.committees_per_slot
+    }
+
+    /// Number of validators that are active in the epoch.
+    pub fn active_validator_count(&self) -> u64 {
+        self.shuffled.len() as u64
+    }
+
+    /// The members of committee `index` in the epoch's `slot`-th slot, or `None` if there is no
+    /// such committee.
+    pub fn committee(&self, slot: u64, index: u64) -> Option<&[ValidatorIndex]> {
+        if index >= self.committees_per_slot || slot >= self.slots_per_epoch {
+            return None;
+        }
+        let position = u128::from(slot * self.committees_per_slot + index);
+        let committees = u128::from(self.committees_per_slot * self.slots_per_epoch);
+        let bound = |at: u128| (self.shuffled.len() as u128 * at / committees) as usize;
+        self.shuffled.get(bound(position)..bound(position + 1))
+    }
+}
 
 /// What the committees of an epoch are a function of, within one chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

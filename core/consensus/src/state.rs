@@ -11,18 +11,17 @@
 
 use std::collections::HashSet;
 
-use crate::accessors::get_current_epoch;
 use crate::caches::Caches;
 use crate::containers::{
     BeaconBlockHeader, Checkpoint, Eth1Data, Fork, PendingAttestation, Validator,
 };
+use crate::domains::compute_epoch_at_slot;
+use crate::hashing::uint_leaf;
 use crate::json::{Json, write_object};
 use crate::known_roots::Known;
 use crate::preset::{Length, Preset};
 use crate::primitives::{Gwei, Root, Slot};
-use crate::tree::{
-    Element, Jobs, PersistentList, PersistentVector, RootJob, container_root, uint_leaf,
-};
+use crate::tree::{Element, Jobs, PersistentList, PersistentVector, RootJob};
 use crate::wire::{BYTES_PER_OFFSET, DecodeError, Layout, Wire, decode_exact, split_container};
 
 /// The state of the beacon chain after some block or slot.
@@ -58,15 +57,6 @@ pub struct BeaconState<P: Preset> {
     pub current_justified_checkpoint: Checkpoint,
     pub finalized_checkpoint: Checkpoint,
     pub(crate) caches: Caches,
-}
-
-/// Block and state roots of a past period, as `historical_roots` accumulates them.
-#[derive(Clone, Debug)]
-pub struct HistoricalBatch<P: Preset> {
-    /// Block roots of the period.
-    pub block_roots: PersistentVector<Root, P::SlotsPerHistoricalRoot>,
-    /// State roots of the period.
-    pub state_roots: PersistentVector<Root, P::SlotsPerHistoricalRoot>,
 }
 
 /// Calls a macro with every field of the state in encoding order.
@@ -368,7 +358,7 @@ impl<P: Preset> BeaconState<P> {
     /// Forgets what was derived from the fields; see S1 in the module's text.
     pub fn drop_caches(&mut self) {
         self.caches = Caches::default();
-        self.caches.start_epoch(get_current_epoch(self));
+        self.caches.start_epoch(compute_epoch_at_slot::<P>(self.slot));
     }
 
     /// The bytes that this state holds and `other` does not: what keeping it beside `other` costs.
@@ -414,36 +404,5 @@ impl<P: Preset> Json for BeaconState<P> {
             };
         }
         write_object(&for_each_field!(fields), text);
-    }
-}
-
-impl<P: Preset> HistoricalBatch<P> {
-    /// Decodes a batch that has to fill `bytes` exactly.
-    ///
-    /// # Errors
-    /// [`DecodeError`] if the length is not that of the two vectors.
-    pub fn from_ssz_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let expected = 2 * PersistentVector::<Root, P::SlotsPerHistoricalRoot>::ENCODED_LEN;
-        if bytes.len() != expected {
-            return Err(DecodeError::Length { provided: bytes.len(), expected });
-        }
-        let (block_roots, state_roots) = bytes.split_at(expected / 2);
-        Ok(Self {
-            block_roots: PersistentVector::from_ssz_bytes(block_roots)?,
-            state_roots: PersistentVector::from_ssz_bytes(state_roots)?,
-        })
-    }
-
-    /// The SSZ encoding.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut buffer = Vec::new();
-        self.block_roots.append_ssz(&mut buffer);
-        self.state_roots.append_ssz(&mut buffer);
-        buffer
-    }
-
-    /// The Merkle root of the batch.
-    pub fn hash_tree_root(&self) -> Root {
-        container_root(&[self.block_roots.hash_tree_root(), self.state_roots.hash_tree_root()])
     }
 }

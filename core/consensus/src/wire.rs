@@ -19,8 +19,8 @@
 
 use ssz_rs::{Bitlist, List, SimpleSerialize, Vector};
 
+use crate::hash_tree::HashTree;
 use crate::primitives::{FixedBytes, Root};
-use crate::tree::HashTree;
 
 /// Length of an offset in bytes.
 pub(crate) const BYTES_PER_OFFSET: usize = 4;

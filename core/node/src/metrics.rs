@@ -1,10 +1,12 @@
-//! Figures of the broker for Prometheus: its text exposition format 0.0.4, over HTTP on loopback.
+//! Figures of the broker, and times to verdicts, for Prometheus: its text exposition format 0.0.4,
+//! over HTTP on loopback.
 //!
 //! **Contract.** [`Metrics::serve`] binds an address of the loopback interface (another is refused:
 //! the figures tell an attacker how full a node is) and answers `GET /metrics` from a thread of its
 //! own, one connection at a time, until it is dropped. The figures are those of the broker's last
-//! sample, so asking often costs the services nothing. `GET /` answers with a page that draws them
-//! live: it holds all that it needs, and asks for nothing but `/metrics`.
+//! sample, so asking often costs the services nothing; beside them are the histograms that the node
+//! fills through [`VerdictTimes`]. `GET /` answers with a page that draws the queues live: it holds
+//! all that it needs, and asks for nothing but `/metrics`.
 //!
 //! | request | answer |
 //! |---|---|
@@ -26,6 +28,9 @@
 //!
 //! Reference: Prometheus, "Exposition formats", text-based format, version 0.0.4.
 
+mod histogram;
+mod verdict_times;
+
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -37,6 +42,9 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use blocksmith_sync::broker::{Ask, FULL, Figures, Snapshot};
+
+pub use histogram::{BOUNDS, Histogram};
+pub use verdict_times::{Kind, Timer, VerdictTimes};
 
 /// Bytes of a request's head, at most, up to one read of a KiB more.
 pub const MAX_REQUEST: usize = 8 << 10;
@@ -87,13 +95,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Serves what `source` returns, `None` standing for "no services run". `source` is called in
-    /// the server's thread. With port 0 the operating system chooses one: see [`Metrics::address`].
+    /// Serves `times` and what `source` returns, `None` standing for "no services run". `source` is
+    /// called in the server's thread. With port 0 the operating system chooses one: see
+    /// [`Metrics::address`].
     ///
     /// # Errors
     /// If the address is not on the loopback interface, or cannot be had.
     pub fn serve(
         address: SocketAddr,
+        times: &VerdictTimes,
         source: impl Fn() -> Option<Snapshot> + Send + 'static,
     ) -> Result<Self, MetricsError> {
         if !address.ip().is_loopback() {
@@ -104,7 +114,9 @@ impl Metrics {
         let address = listener.local_addr().map_err(bind)?;
         let shared = Arc::new(Shared::default());
         let (server, builder) = (shared.clone(), std::thread::Builder::new());
-        let body = move || accept(&listener, &server, &source);
+        let times = times.clone();
+        let figures = move || source().map(|snapshot| exposition(&snapshot, &times));
+        let body = move || accept(&listener, &server, &figures);
         let thread = builder.name("metrics".to_owned()).spawn(body).map_err(bind)?;
         Ok(Self { address, shared, thread: Some(thread) })
     }
@@ -137,7 +149,7 @@ impl Drop for Metrics {
 /// those that are reset are few, while a process without handles would fail for ever.
 const MAX_FAILURES: u32 = 1000;
 
-fn accept(listener: &TcpListener, shared: &Shared, source: &impl Fn() -> Option<Snapshot>) {
+fn accept(listener: &TcpListener, shared: &Shared, figures: &impl Fn() -> Option<String>) {
     let mut failures = 0;
     while !shared.is_stopping() && failures < MAX_FAILURES {
         let stream = match listener.accept() {
@@ -152,7 +164,7 @@ fn accept(listener: &TcpListener, shared: &Shared, source: &impl Fn() -> Option<
         *shared.open() = stream.try_clone().ok();
         // I2: the connection is noted, now look.
         if !shared.is_stopping()
-            && let Err(error) = answer(stream, source)
+            && let Err(error) = answer(stream, figures)
         {
             tracing::debug!(%error, "a request for metrics was not answered");
         }
@@ -174,15 +186,12 @@ enum Asked {
 }
 
 /// Reads a request and answers it.
-fn answer(mut stream: TcpStream, source: &impl Fn() -> Option<Snapshot>) -> io::Result<()> {
+fn answer(mut stream: TcpStream, figures: &impl Fn() -> Option<String>) -> io::Result<()> {
     let head = read_head(&mut stream)?;
     let refused = head.is_err();
     let answer = head.and_then(|head| judge(&head)).and_then(|asked| match asked {
         Asked::Page => Ok((HTML, PAGE.to_owned())),
-        Asked::Figures => {
-            let figures = source().map(|snapshot| (TEXT, exposition(&snapshot)));
-            figures.ok_or("503 Service Unavailable")
-        }
+        Asked::Figures => figures().map(|figures| (TEXT, figures)).ok_or("503 Service Unavailable"),
     });
     let (status, (kind, body)) = match answer {
         Ok(body) => ("200 OK", body),
@@ -303,7 +312,7 @@ fn ratio(load: u32) -> f64 {
 
 /// Returns the figures in the text exposition format.
 #[must_use]
-pub fn exposition(snapshot: &Snapshot) -> String {
+pub fn exposition(snapshot: &Snapshot, times: &VerdictTimes) -> String {
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
         // Writing to a string does not fail.
@@ -331,6 +340,7 @@ pub fn exposition(snapshot: &Snapshot) -> String {
     let asked = |ask: Ask| f64::from(u8::from(snapshot.level.asks().contains(&ask)));
     let asks = Ask::ALL.map(|ask| (label("ask", ask.word()), asked(ask)));
     family("load_asks", "gauge", "1 for what the level asks for, 0 for what not.", &asks);
+    times.write(&mut text);
     text
 }
 

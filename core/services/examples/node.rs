@@ -13,7 +13,7 @@ use blocksmith::notice::Notice;
 use blocksmith::verdict::Verdict;
 use blocksmith::{Anchor, Blocksmith, Config, NoticeReceiver};
 use blocksmith_consensus::{BeaconState, ChainConfig, Minimal, Phase0};
-use blocksmith_node::metrics::Metrics;
+use blocksmith_node::metrics::{Kind, Metrics, VerdictTimes};
 use blocksmith_node::recording::{Arrival, Folder, Recording};
 use blocksmith_sync::Std;
 
@@ -35,10 +35,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (node, notices) = Blocksmith::<Std, _>::start(Config::default(), protocol, anchor)?;
     let client = node.client().clone();
 
-    // The figures of every queue, for Prometheus. Port 0: the system chooses one.
+    // The figures of every queue and the times to verdicts, for Prometheus. Port 0: the system
+    // chooses one.
+    let times = VerdictTimes::default();
     let broker = client.broker().clone();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let metrics = Metrics::serve(address, move || Some(broker.snapshot()))?;
+    let metrics = Metrics::serve(address, &times, move || Some(broker.snapshot()))?;
     println!("metrics at http://{}/metrics", metrics.address());
 
     let heads = thread::spawn(move || follow_the_head(&notices));
@@ -47,17 +49,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // or for a later slot gets it then, so nobody awaits one item before handing in the next.
     let mut tasks = Vec::new();
     for event in &recording.events {
-        let submission = match &event.arrival {
+        let (timer, submission) = match &event.arrival {
             Arrival::Tick { slot, into_slot } => {
                 client.tick(*slot, *into_slot);
                 continue;
             }
-            Arrival::Block(bytes) => client.submit_block_bytes(bytes, PEER),
-            Arrival::Attestation(bytes) => client.submit_attestation_bytes(bytes, PEER),
+            Arrival::Block(bytes) => {
+                (times.start(Kind::Block), client.submit_block_bytes(bytes, PEER))
+            }
+            Arrival::Attestation(bytes) => {
+                (times.start(Kind::Attestation), client.submit_attestation_bytes(bytes, PEER))
+            }
         };
         // Bytes that do not decode are refused at once.
         if let Ok(submission) = submission {
-            tasks.push(tokio::spawn(submission));
+            tasks.push(tokio::spawn(timer.time(submission)));
         }
         // Here the network is as fast as the services.
         client.rest();

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::note;
+use crate::note::note;
 
 /// Exit code: everything is as expected.
 pub const EXIT_OK: u8 = 0;

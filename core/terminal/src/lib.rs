@@ -13,6 +13,7 @@
 mod exit;
 mod hush;
 mod logs;
+mod note;
 mod output;
 #[cfg(feature = "pages")]
 mod page;
@@ -24,7 +25,8 @@ pub use exit::{
 };
 pub use hush::Hush;
 pub use logs::{log_if_asked, log_to_stderr};
-pub use output::{Color, Output, note};
+pub use note::note;
+pub use output::{Color, Output};
 #[cfg(feature = "pages")]
 pub use page::Page;
 pub use report::Report;

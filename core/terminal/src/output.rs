@@ -33,12 +33,6 @@ impl Color {
     }
 }
 
-/// Writes a line beside the results, on stderr; where that cannot be written there is nobody left to
-/// tell.
-pub fn note(text: impl Display) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
 /// As it should be; not as it should be; the end of either.
 const GOOD: &str = "\u{1b}[32m";
 pub(crate) const BAD: &str = "\u{1b}[1;31m";

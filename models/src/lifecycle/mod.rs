@@ -30,6 +30,7 @@
 //! **Twins.** A [`Fault`] is a variant that must be refuted.
 
 mod model;
+mod words;
 
 pub use model::{
     Action, Fault, Lifecycle, Poison, Request, SCENARIOS, Scenario, State, TWINS, Twin, check,

@@ -146,14 +146,14 @@ pub const TWINS: &[Twin] = &[
 
 /// An answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Answer {
+pub(super) enum Answer {
     Done,
     Fault,
     Shutdown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Message {
+pub(super) enum Message {
     /// A request (upper), or the task that it is (lower).
     Work(Request),
     /// The lower service's answer, in a reserved slot.
@@ -163,7 +163,7 @@ enum Message {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Phase {
+pub(super) enum Phase {
     NotStarted,
     Serving,
     /// Its successor has not begun yet.
@@ -172,32 +172,32 @@ enum Phase {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Service {
-    phase: Phase,
-    mailbox: VecDeque<Message>,
-    closed: bool,
+pub(super) struct Service {
+    pub(super) phase: Phase,
+    pub(super) mailbox: VecDeque<Message>,
+    pub(super) closed: bool,
 }
 
-/// A state of the two.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A state of the two; the module `words` says how it is shown.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct State {
-    policy: Supervision,
-    upper: Service,
-    lower: Service,
+    pub(super) policy: Supervision,
+    pub(super) upper: Service,
+    pub(super) lower: Service,
     /// Taken by the upper service for a task, which the lower's mailbox has no room for yet.
-    in_hand: Option<Request>,
+    pub(super) in_hand: Option<Request>,
     /// At the lower service.
-    under_way: BTreeSet<Request>,
+    pub(super) under_way: BTreeSet<Request>,
     /// Whether the upper service has come to the stop.
-    stopping: bool,
+    pub(super) stopping: bool,
     /// Whether a service ended without a successor.
-    torn: bool,
-    made: Vec<bool>,
-    answers: Vec<Vec<Answer>>,
+    pub(super) torn: bool,
+    pub(super) made: Vec<bool>,
+    pub(super) answers: Vec<Vec<Answer>>,
     /// How often each request was handled, by the upper and the lower service.
-    handled: Vec<[u8; 2]>,
-    successors: usize,
-    steps_after_stop: usize,
+    pub(super) handled: Vec<[u8; 2]>,
+    pub(super) successors: usize,
+    pub(super) steps_after_stop: usize,
 }
 
 /// Who takes the next step.
@@ -213,13 +213,13 @@ pub enum Action {
     Step(ServiceName),
 }
 
-const UPPER: ServiceName = ServiceName::Quarantine;
-const LOWER: ServiceName = ServiceName::Clearance;
+pub(super) const UPPER: ServiceName = ServiceName::Quarantine;
+pub(super) const LOWER: ServiceName = ServiceName::Clearance;
 
 /// The two services in one scenario, with or without a fault.
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
-    scenario: Scenario,
+    pub(super) scenario: Scenario,
     fault: Option<Fault>,
 }
 
@@ -467,6 +467,11 @@ impl Model for Lifecycle {
         Some(state)
     }
 
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        let next = self.next_state(last, action)?;
+        Some(format!("{}\n{next:?}", self.describe(last, action)))
+    }
+
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("no deadlock", |model: &Self, state: &State| {
@@ -517,5 +522,6 @@ pub fn check(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
         ("window", "all panics in one".to_owned()),
     ]);
     let model = Lifecycle::new(scenario.clone(), fault);
-    judge(model, |_, action| format!("{action:?}"), bounds, MAX_STATES)
+    let words = model.clone();
+    judge(model, move |state, action| words.describe(state, *action), bounds, MAX_STATES)
 }

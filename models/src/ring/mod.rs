@@ -31,6 +31,7 @@
 //! **Twins.** A [`Fault`] is a variant that must be refuted.
 
 mod model;
+mod words;
 
 pub use model::{
     Action, Fault, Message, Ring, SCENARIOS, Scenario, Service, State, TWINS, Twin, check,

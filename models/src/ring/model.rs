@@ -174,8 +174,9 @@ pub struct Service {
     pub answers: Vec<u8>,
 }
 
-/// A state of all services.
-pub type State = Vec<Service>;
+/// A state of all services; the module `words` says how it is shown.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct State(pub Vec<Service>);
 
 /// Who takes the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -236,48 +237,17 @@ impl Ring {
     /// A service takes a message: its own request come back, an answer, or one to pass on or
     /// answer.
     fn take(&self, state: &mut State, service: usize) {
-        let Some(message) = state[service].mailbox.pop_front() else { return };
+        let Some(message) = state.0[service].mailbox.pop_front() else { return };
         let Message { asker, number, .. } = message;
         if message.is_answer || asker == service {
-            state[service].answers[number] += 1;
+            state.0[service].answers[number] += 1;
         } else if !self.is_lowest(service) || self.has(Fault::SendsRoundTheRing) {
             let next = (service + 1) % self.scenario.services;
-            state[service].in_hand = Some((message, next));
+            state.0[service].in_hand = Some((message, next));
         } else if self.has(Fault::AnswersInTheMailbox) {
-            state[service].in_hand = Some((Message { is_answer: true, ..message }, asker));
-        } else if state[asker].slots.len() < self.scenario.slots {
-            state[asker].slots.push_back(number);
-        }
-    }
-
-    fn describe(&self, state: &State, action: &Action) -> String {
-        let name = |message: &Message| {
-            let Message { asker, number, is_answer } = message;
-            let word = if *is_answer { "the answer to " } else { "" };
-            format!("{word}request {number} of service {asker}")
-        };
-        match *action {
-            Action::Ask(service) => {
-                format!("service {service}  makes request {} of its own", state[service].made)
-            }
-            Action::Send(service) => {
-                let (message, to) = state[service].in_hand.expect("what is sent is in hand");
-                let held = state[to].mailbox.len() + 1;
-                format!(
-                    "service {service}  sends {} to service {to}, which holds {held}",
-                    name(&message)
-                )
-            }
-            Action::Take(service) => {
-                let message = state[service].mailbox.front().expect("what is taken is there");
-                format!("service {service}  takes {}", name(message))
-            }
-            Action::Collect(service) => {
-                format!(
-                    "service {service}  takes the answer to request {}",
-                    state[service].slots[0]
-                )
-            }
+            state.0[service].in_hand = Some((Message { is_answer: true, ..message }, asker));
+        } else if state.0[asker].slots.len() < self.scenario.slots {
+            state.0[asker].slots.push_back(number);
         }
     }
 }
@@ -295,13 +265,13 @@ impl Model for Ring {
             made: 0,
             answers: vec![0; self.requests(number)],
         };
-        vec![(0..self.scenario.services).map(service).collect()]
+        vec![State((0..self.scenario.services).map(service).collect())]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        for (number, service) in state.iter().enumerate() {
+        for (number, service) in state.0.iter().enumerate() {
             if let Some((_, to)) = service.in_hand {
-                if self.has_room(&state[to]) {
+                if self.has_room(&state.0[to]) {
                     actions.push(Action::Send(number));
                 }
                 continue;
@@ -322,24 +292,29 @@ impl Model for Ring {
         let mut state = last.clone();
         match action {
             Action::Ask(asker) => {
-                let service = &mut state[asker];
+                let service = &mut state.0[asker];
                 let message = Message { asker, number: service.made, is_answer: false };
                 service.in_hand = Some((message, (asker + 1) % self.scenario.services));
                 service.made += 1;
                 service.reserved += 1;
             }
             Action::Send(service) => {
-                let (message, to) = state[service].in_hand.take()?;
-                state[to].mailbox.push_back(message);
+                let (message, to) = state.0[service].in_hand.take()?;
+                state.0[to].mailbox.push_back(message);
             }
             Action::Take(service) => self.take(&mut state, service),
             Action::Collect(service) => {
-                let number = state[service].slots.pop_front()?;
-                state[service].reserved -= 1;
-                state[service].answers[number] += 1;
+                let number = state.0[service].slots.pop_front()?;
+                state.0[service].reserved -= 1;
+                state.0[service].answers[number] += 1;
             }
         }
         Some(state)
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        let next = self.next_state(last, action)?;
+        Some(format!("{}\n{next:?}", self.describe(last, action)))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -347,15 +322,15 @@ impl Model for Ring {
             Property::always("no deadlock", |model: &Self, state: &State| {
                 let mut actions = Vec::new();
                 model.actions(state, &mut actions);
-                let mut answers = state.iter().flat_map(|service| &service.answers);
+                let mut answers = state.0.iter().flat_map(|service| &service.answers);
                 !actions.is_empty() || answers.all(|count| *count == 1)
             }),
             Property::always("answered once", |_: &Self, state: &State| {
-                state.iter().flat_map(|service| &service.answers).all(|count| *count <= 1)
+                state.0.iter().flat_map(|service| &service.answers).all(|count| *count <= 1)
             }),
             Property::always("bounded", |model: &Self, state: &State| {
                 let Scenario { capacity, slots, .. } = model.scenario;
-                let mut all = state.iter();
+                let mut all = state.0.iter();
                 all.all(|one| one.mailbox.len() <= capacity && one.slots.len() <= slots)
             }),
         ]
@@ -373,5 +348,5 @@ pub fn check(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
     ]);
     let ring = Ring::new(scenario.clone(), fault);
     let words = ring.clone();
-    judge(ring, move |state, action| words.describe(state, action), bounds, MAX_STATES)
+    judge(ring, move |state, action| words.describe(state, *action), bounds, MAX_STATES)
 }

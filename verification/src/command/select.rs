@@ -7,7 +7,8 @@ use blocksmith_terminal::Failure;
 use clap::ValueEnum;
 
 use super::costs;
-use crate::catalogue::{Check, Depth, catalogue_at};
+use crate::catalogue::{Check, catalogue_at};
+use crate::linearizability::Depth;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum EngineArgument {

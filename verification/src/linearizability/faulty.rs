@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
 use blocksmith_sync::{Atomic, Mutex, OnFull, Primitives};
 
-use super::history::Response;
 use super::program::{Call, Calls, End, Program};
+use super::spec::Response;
 use super::subjects::{Ends, Item, Subject};
 
 /// What is wrong.

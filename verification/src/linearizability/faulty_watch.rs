@@ -4,8 +4,8 @@
 
 use blocksmith_sync::{Mutex, Primitives};
 
-use super::history::Response;
 use super::program::{Call, Calls, End, Program};
+use super::spec::Response;
 use super::subjects::{Ends, Item, Subject};
 
 /// What is wrong.

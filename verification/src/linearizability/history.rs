@@ -13,45 +13,7 @@ use stateright::semantics::{
 };
 
 use super::program::{Call, Program};
-use super::spec::{BoundedFifo, Granularity, Step, points};
-
-/// What a call was answered.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Response {
-    /// The item was accepted.
-    Accepted,
-    /// The item was accepted, and this one given back for it.
-    Evicted(u8),
-    /// A place was kept, and given back.
-    Withdrawn,
-    /// A place was kept; then the item came back, for there was no receiver.
-    Deserted,
-    /// So many of a batch were accepted; `closed`: the end was in the way of the others.
-    Batch {
-        /// How many, from the first.
-        accepted: u8,
-        /// Whether the answer was that the channel is closed.
-        closed: bool,
-    },
-    /// The item came back: no room.
-    Full,
-    /// The time was over.
-    Timeout,
-    /// The item came back, or nothing will come: closed.
-    Closed,
-    /// An item.
-    Item(u8),
-    /// A batch.
-    Items(Vec<u8>),
-    /// Nothing at the moment.
-    Empty,
-    /// The signal is there.
-    Told,
-    /// It is not there, or not seen.
-    NotTold,
-    /// A call without an answer has returned.
-    Done,
-}
+use super::spec::{BoundedFifo, Granularity, Response, Step, points};
 
 /// A call, or the return from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

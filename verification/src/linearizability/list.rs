@@ -5,13 +5,13 @@ use blocksmith_models::catalogue::{Breaks, Check, Expected};
 use blocksmith_models::hazard::{self, Hazard};
 use blocksmith_sync::OnFull;
 
+use super::depth::Depth;
 use super::faulty::{self, Fault, Faulty};
 use super::faulty_watch::{self, Fault as WatchFault, FaultyWatch};
 use super::program::{Calls, Shape};
 use super::spec::Granularity::{self, AtOnce, InSteps, Latest};
 use super::subjects::{KEEPERS, Keeping, ONE_SHOT, OneShot, Subject, TASKS, THREADS, WATCH, Watch};
 use super::{Family, LINEARIZABLE, Runner, check};
-use crate::catalogue::Depth;
 use crate::channel::{Mailbox, Mpmc, Spsc};
 
 const BLOCK: &[OnFull] = &[OnFull::Block];

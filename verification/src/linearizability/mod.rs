@@ -44,6 +44,7 @@
 //! steps, each at one moment within the call ([`spec::Granularity`]). That it is not linearizable
 //! in one step is a twin.
 
+mod depth;
 pub mod faulty;
 pub mod faulty_watch;
 pub mod history;
@@ -51,6 +52,8 @@ pub mod list;
 pub mod program;
 pub mod spec;
 pub mod subjects;
+
+pub use depth::Depth;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,9 +64,9 @@ use blocksmith_sync::{Atomic, Join, OnFull, Primitives};
 
 use blocksmith_engines::loom::{self, Loom, LoomBounds};
 use blocksmith_engines::shuttle::{self, Shuttle, ShuttleBounds};
-use history::{Judge, Order, Recorder, Response, What};
+use history::{Judge, Order, Recorder, What};
 use program::{Call, Calls, Program, Shape, programs};
-use spec::Granularity;
+use spec::{Granularity, Response};
 use subjects::{Item, Ledger, Subject};
 
 /// How the programs of a family are run.

@@ -14,7 +14,6 @@ use std::collections::VecDeque;
 
 use stateright::semantics::SequentialSpec;
 
-use super::history::Response;
 use super::program::{BATCH, Call, End, Program};
 
 /// How the points of one call happen.
@@ -28,6 +27,44 @@ pub enum Granularity {
     /// All at once, and an item that is accepted replaces what is there; each receiver takes it once,
     /// and it stays: of a watch. The receivers' going closes nothing.
     Latest,
+}
+
+/// What a call was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Response {
+    /// The item was accepted.
+    Accepted,
+    /// The item was accepted, and this one given back for it.
+    Evicted(u8),
+    /// A place was kept, and given back.
+    Withdrawn,
+    /// A place was kept; then the item came back, for there was no receiver.
+    Deserted,
+    /// So many of a batch were accepted; `closed`: the end was in the way of the others.
+    Batch {
+        /// How many, from the first.
+        accepted: u8,
+        /// Whether the answer was that the channel is closed.
+        closed: bool,
+    },
+    /// The item came back: no room.
+    Full,
+    /// The time was over.
+    Timeout,
+    /// The item came back, or nothing will come: closed.
+    Closed,
+    /// An item.
+    Item(u8),
+    /// A batch.
+    Items(Vec<u8>),
+    /// Nothing at the moment.
+    Empty,
+    /// The signal is there.
+    Told,
+    /// It is not there, or not seen.
+    NotTold,
+    /// A call without an answer has returned.
+    Done,
 }
 
 /// What happens at once.

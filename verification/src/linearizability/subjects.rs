@@ -11,8 +11,8 @@ use blocksmith_sync::{
     Closed, Primitives, RecvTimeoutError, SendError, TryRecvError, oneshot, watch,
 };
 
-use super::history::Response;
 use super::program::{BATCH, Call, Calls, End, Program};
+use super::spec::Response;
 use crate::channel::{Channel, Closes, Receives, Reserves, Sends, Sent};
 use crate::scenarios::task::{block_on, poll_once};
 

@@ -1,10 +1,11 @@
 //! The `blocksmith` command as a user runs it: results, bad input, exit codes.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -323,43 +324,122 @@ fn a_monitor_without_a_terminal_writes_lines_to_stderr_and_leaves_stdout_alone()
     assert_eq!(text(&plain.stderr), "");
 }
 
-#[test]
-fn metrics_are_served_on_loopback_while_the_services_run() {
-    // The chain goes round until the signal; the address is told on stderr, and asked in the
-    // middle.
-    let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
-        .args(["replay", "--pace", "flood", "--for", "1h", "--metrics", "localhost:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command was built beside this test");
-    let mut told = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-    let line = told.next().expect("a line").expect("in UTF-8");
-    let address = line.strip_prefix("metrics at http://").and_then(|rest| rest.split('/').next());
-    let address: SocketAddr = address.and_then(|text| text.parse().ok()).expect("an address");
-    let ask = || {
-        let mut stream = TcpStream::connect(address).expect("it listens");
+/// A replay that goes round until it is told to stop, and serves its figures.
+struct Serving {
+    child: Child,
+    told: Lines<BufReader<ChildStderr>>,
+    address: SocketAddr,
+}
+
+impl Serving {
+    /// Starts one; the address is told on stderr.
+    fn start(pace: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
+            .args(["replay", "--pace", pace, "--for", "1h", "--metrics", "localhost:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command was built beside this test");
+        let mut told = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let line = told.next().expect("a line").expect("in UTF-8");
+        let address = line.strip_prefix("metrics at http://");
+        let address = address.and_then(|rest| rest.split('/').next()?.parse().ok());
+        Self { child, told, address: address.expect("an address") }
+    }
+
+    fn ask(&self) -> String {
+        let mut stream = TcpStream::connect(self.address).expect("it listens");
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("in UTF-8");
         answer
-    };
-    // Before the first services are started there is nothing to tell.
-    let answer = std::iter::repeat_with(ask).find(|answer| !answer.starts_with("HTTP/1.1 503 "));
-    let answer = answer.expect("it goes on until there is one");
+    }
+
+    /// Asks until the answer is the wanted one, for a minute at most.
+    fn ask_until(&self, is_wanted: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        let answers = std::iter::repeat_with(|| self.ask());
+        let mut in_time = answers.take_while(|_| start.elapsed() < Duration::from_secs(60));
+        in_time.find(|answer| is_wanted(answer)).expect("the wanted answer within a minute")
+    }
+
+    /// Interrupts it, and returns its exit code and what it has printed.
+    fn interrupt(&mut self) -> (Option<i32>, String) {
+        let sent = Command::new("kill").args(["-s", "INT", &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+        let (mut out, mut stdout) = (String::new(), self.child.stdout.take().expect("a pipe"));
+        stdout.read_to_string(&mut out).expect("in UTF-8");
+        assert!(self.told.by_ref().all(|line| line.is_ok()));
+        (self.child.wait().expect("it ends").code(), out)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It has ended, unless a test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn metrics_are_served_on_loopback_while_the_services_run() {
+    // The chain goes round until the signal, and is asked in the middle. Before the first services
+    // are started there is nothing to tell.
+    let mut serving = Serving::start("flood");
+    let answer = serving.ask_until(|answer| !answer.starts_with("HTTP/1.1 503 "));
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     for queue in ["quarantine", "clearance", "hot_db", "rewinder.blocks", "notices"] {
         let sample = format!("\nblocksmith_mailbox_depth{{mailbox=\"{queue}\"}} ");
         assert!(answer.contains(&sample), "{queue}: {answer}");
     }
-    let sent = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
-    assert!(sent.is_ok_and(|status| status.success()));
-    let rest = std::thread::spawn(move || told.count());
-    let output = child.wait_with_output().expect("it ends");
-    let out = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(130), "{out}");
+    let (code, out) = serving.interrupt();
+    assert_eq!(code, Some(130), "{out}");
     assert!(out.contains(" rounds in ") && out.contains("interrupted by signal 2 after"), "{out}");
-    assert!(rest.join().is_ok());
+}
+
+/// Returns the histogram of times to verdicts of one kind: buckets by bound, sum, count.
+fn verdict_times(answer: &str, kind: &str) -> (Vec<(f64, u64)>, f64, u64) {
+    let name = "blocksmith_verdict_duration_seconds";
+    let of = |line: &str, sample: &str| -> Option<String> {
+        Some(line.strip_prefix(&format!("{name}{sample}{{kind=\"{kind}\""))?.to_owned())
+    };
+    let bucket = |line: &str| {
+        let rest = of(line, "_bucket")?;
+        let (bound, below) = rest.strip_prefix(",le=\"")?.split_once("\"} ")?;
+        Some((bound.parse().ok()?, below.parse().ok()?))
+    };
+    let single = |sample: &str| {
+        let mut found = answer.lines().filter_map(|line| of(line, sample));
+        found.find_map(|rest| Some(rest.strip_prefix("} ")?.to_owned())).expect("a sample")
+    };
+    let sum = single("_sum").parse().expect("seconds");
+    let count = single("_count").parse().expect("a count");
+    (answer.lines().filter_map(bucket).collect(), sum, count)
+}
+
+#[test]
+fn the_times_to_verdicts_are_served_while_the_services_run() {
+    // At each pace, until both kinds were timed: in the race, too, where nobody looks for a verdict
+    // before the end. The buckets never fall, the last is the count, and no time is longer than the
+    // replay has gone on.
+    for pace in ["lockstep", "race"] {
+        let start = Instant::now();
+        let mut serving = Serving::start(pace);
+        let answer = serving.ask_until(|answer| {
+            answer.starts_with("HTTP/1.1 200 OK")
+                && ["block", "attestation"].iter().all(|kind| verdict_times(answer, kind).2 > 0)
+        });
+        let elapsed = start.elapsed().as_secs_f64();
+        for kind in ["block", "attestation"] {
+            let (buckets, sum, count) = verdict_times(&answer, kind);
+            assert!(buckets.len() > 10 && buckets.is_sorted_by(|a, b| a.0 < b.0), "{buckets:?}");
+            assert!(buckets.is_sorted_by(|a, b| a.1 <= b.1), "{pace} {kind}: {buckets:?}");
+            assert_eq!(buckets.last(), Some(&(f64::INFINITY, count)), "{pace} {kind}");
+            assert!(sum > 0.0 && sum <= elapsed * count as f64, "{pace} {kind}: {sum} of {count}");
+        }
+        assert_eq!(serving.interrupt().0, Some(130));
+    }
 }
 
 #[test]

@@ -1,103 +1,28 @@
 //! The replay itself; see [`super`].
 
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use signal_hook::iterator::{Handle, Signals};
-use thiserror::Error;
 
 use blocksmith::consensus::Consensus;
 use blocksmith::supervision::{Injection, Intensity};
-use blocksmith::{Anchor, Blocksmith, Config, StartError, StateError, StopReport};
+use blocksmith::{Anchor, Blocksmith, Config};
 use blocksmith_consensus::Root;
 use blocksmith_node::recording::Recording;
 use blocksmith_sync::Std;
 
+use super::error::ReplayError;
 use super::inject::Inject;
+use super::options::Options;
 use super::report::Outcome;
-use super::run::{ATTEMPTS, End, Run};
+use super::run::{End, Run};
 use super::stage::Stage;
-
-/// How fast the events follow one another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// Rest after every event.
-    Lockstep,
-    /// Rest before every tick.
-    Flood,
-    /// No rest before the end.
-    Race,
-}
-
-impl fmt::Display for Pace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Lockstep => "lockstep",
-            Self::Flood => "flood",
-            Self::Race => "race",
-        })
-    }
-}
-
-/// How to replay.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The pace.
-    pub pace: Pace,
-    /// General Rewinder workers, at least 1.
-    pub workers: usize,
-    /// Faults to inject.
-    pub faults: Vec<Inject>,
-    /// How long the services may take to stop when the replay is interrupted.
-    pub deadline: Duration,
-}
 
 /// Panics that are borne while faults are injected: they are the point.
 const BORNE: usize = 1 << 20;
-
-/// Why a replay could not be carried out.
-#[derive(Debug, Error)]
-pub enum ReplayError {
-    /// The services did not start.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// A service ended before it was told to.
-    #[error("{0} ended before it was told to")]
-    Gone(&'static str),
-    /// The state of the final head could not be had.
-    #[error("state of the final head: {0}")]
-    State(#[from] StateError),
-    /// A thread panicked.
-    #[error("panicked: {}", .0.join(", "))]
-    Panicked(Vec<String>),
-    /// Notices were evicted, so the tally would be wrong.
-    #[error("{0} notices were evicted unread")]
-    NoticesLost(u64),
-    /// A signal came before the end.
-    #[error("interrupted by signal {signal} after {events} of {of} events")]
-    Interrupted {
-        /// Its number.
-        signal: i32,
-        /// Events that had been handed in.
-        events: usize,
-        /// Events that there are.
-        of: usize,
-        /// How the services stopped.
-        report: Box<StopReport>,
-    },
-    /// An item, or a question, failed on our side again and again.
-    #[error("{0} failed {ATTEMPTS} times")]
-    FailsForEver(String),
-    /// The thread that drives the replay panicked.
-    #[error("the replay's own thread panicked")]
-    Driver,
-    /// An item had no verdict after everything had stopped.
-    #[error("event {0} has no verdict though every service has ended")]
-    NoVerdict(usize),
-}
 
 /// How often the broker samples: often enough for a bar that moves.
 const OBSERVE_EVERY: Duration = Duration::from_millis(100);
@@ -159,7 +84,7 @@ impl<C: Consensus> Drop for Driver<C> {
 
 /// Replays `recording` on real threads. `progress` is called with each event's number, in the
 /// thread that hands events in. Each of `signals` stops the services within the deadline of the
-/// options. While they run, their broker is on the `stage`.
+/// options. While they run, their broker is on the `stage`, and each verdict is timed there.
 ///
 /// # Errors
 /// If the services cannot be started, lose an item, or panic; if a signal comes. A difference from
@@ -206,7 +131,8 @@ pub(super) fn round<C: Consensus<Root = Root>>(
         Blocksmith::<Std, C>::start_with_faults(config, consensus, anchor, faults)?;
     let client = blocksmith.client().clone();
     let _on_stage = stage.enter(client.broker().clone());
-    let mut run = Run::new(client, notices, recording.clone(), options, anchor_slot);
+    let times = stage.times().clone();
+    let mut run = Run::new(client, notices, times, recording.clone(), options, anchor_slot);
     let handed_in = Arc::new(AtomicUsize::new(0));
     let (count, sender) = (handed_in.clone(), inbox.sender.clone());
     let driver = std::thread::spawn(move || {

@@ -18,16 +18,23 @@
 //! what becomes of each depends on the schedule, but each gets exactly one verdict.
 
 mod driver;
+mod error;
 mod inject;
 mod monitor;
+mod options;
 mod report;
 mod run;
 mod soak;
 mod stage;
 
-pub use driver::{Options, Pace, ReplayError, replay};
+pub use driver::replay;
+pub use error::ReplayError;
 pub use inject::{Inject, InjectError};
 pub use monitor::Monitor;
+pub use options::{Options, Pace};
 pub use report::{Entry, FinalView, Mismatch, Outcome, Tally};
 pub use soak::{Held, Soak, Span, SpanError, Total, soak};
 pub use stage::Stage;
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,8 @@ use serde::Serialize;
 use blocksmith_consensus::Root;
 use blocksmith_node::recording::{Offences, RecordedCheckpoint};
 
-use super::driver::Pace;
 use super::inject::Inject;
+use super::options::Pace;
 
 /// The answer to one event. What does not apply is `null`.
 #[derive(Clone, Debug, Serialize)]

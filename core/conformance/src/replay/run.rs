@@ -10,16 +10,15 @@ use blocksmith::rewinder::Lane;
 use blocksmith::verdict::{DropReason, Verdict};
 use blocksmith::{Client, NoticeReceiver, StopReport, Submission};
 use blocksmith_consensus::Root;
+use blocksmith_node::metrics::{Kind, VerdictTimes};
 use blocksmith_node::recording::{Arrival, Event, RecordedCheckpoint, RecordedView, Recording};
 use blocksmith_sync::Std;
 
-use super::driver::{Options, Pace, ReplayError};
+use super::error::ReplayError;
+use super::options::{ATTEMPTS, Options, Pace};
 use super::report::{
     Entry, FinalView, Mismatch, Outcome, Tally, checkpoint, show_checkpoint, show_root,
 };
-
-/// How often an item, or a question, is repeated whose answer an injected panic took.
-pub(super) const ATTEMPTS: usize = 100;
 
 type Answer<C> = Verdict<Root, <C as Consensus>::Invalid>;
 
@@ -33,7 +32,7 @@ enum Item<C: Consensus> {
 
 struct Handed<C: Consensus> {
     index: usize,
-    kind: &'static str,
+    kind: Kind,
     item: Item<C>,
 }
 
@@ -41,6 +40,7 @@ struct Handed<C: Consensus> {
 pub(super) struct Run<C: Consensus> {
     client: Client<Std, C>,
     notices: NoticeReceiver<Std, C>,
+    times: VerdictTimes,
     recording: Arc<Recording>,
     pace: Pace,
     handed: Vec<Handed<C>>,
@@ -69,6 +69,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
     pub(super) fn new(
         client: Client<Std, C>,
         notices: NoticeReceiver<Std, C>,
+        times: VerdictTimes,
         recording: Arc<Recording>,
         options: &Options,
         anchor_slot: u64,
@@ -76,6 +77,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
         Self {
             client,
             notices,
+            times,
             slots: BTreeMap::from([(recording.genesis_block_root, anchor_slot)]),
             recording,
             pace: options.pace,
@@ -123,18 +125,22 @@ impl<C: Consensus<Root = Root>> Run<C> {
                     Ok(block) => {
                         let header = self.client.consensus().header(&block);
                         self.slots.insert(header.root, header.slot);
-                        submitted(self.client.submit_block(block, 0, bytes.len()))
+                        let submit = || self.client.submit_block(block, 0, bytes.len());
+                        submitted(timed(&self.times, Kind::Block, submit))
                     }
                     Err(invalid) => Item::Refused(invalid.reason()),
                 };
-                self.handed.push(Handed { index, kind: "block", item });
+                self.handed.push(Handed { index, kind: Kind::Block, item });
             }
             Arrival::Attestation(bytes) => {
-                let item = match self.client.submit_attestation_bytes(bytes, 0) {
-                    Ok(submission) => submitted(submission),
+                let item = match self.client.consensus().decode_attestation(bytes) {
+                    Ok(vote) => {
+                        let submit = || self.client.submit_attestation(vote, 0, bytes.len());
+                        submitted(timed(&self.times, Kind::Attestation, submit))
+                    }
                     Err(invalid) => Item::Refused(invalid.reason()),
                 };
-                self.handed.push(Handed { index, kind: "attestation", item });
+                self.handed.push(Handed { index, kind: Kind::Attestation, item });
             }
         }
         if self.pace == Pace::Lockstep {
@@ -164,13 +170,21 @@ impl<C: Consensus<Root = Root>> Run<C> {
                 if *attempts == ATTEMPTS {
                     return Err(ReplayError::FailsForEver(format!("event {}", handed.index)));
                 }
+                let (client, times) = (&self.client, &self.times);
                 let again = match &self.recording.events[handed.index].arrival {
-                    Arrival::Block(bytes) => self.client.submit_block_bytes(bytes, 0),
-                    Arrival::Attestation(bytes) => self.client.submit_attestation_bytes(bytes, 0),
+                    Arrival::Block(bytes) => client.consensus().decode_block(bytes).map(|block| {
+                        timed(times, Kind::Block, || client.submit_block(block, 0, bytes.len()))
+                    }),
+                    Arrival::Attestation(bytes) => {
+                        client.consensus().decode_attestation(bytes).map(|vote| {
+                            let submit = || client.submit_attestation(vote, 0, bytes.len());
+                            timed(times, Kind::Attestation, submit)
+                        })
+                    }
                     Arrival::Tick { .. } => continue,
                 };
                 if let Ok(again) = again {
-                    (*submission, *answer) = (again, None);
+                    (*submission, *answer) = again;
                     *attempts += 1;
                     self.resubmitted += 1;
                     failed = true;
@@ -263,7 +277,8 @@ impl<C: Consensus<Root = Root>> Run<C> {
             if answer.verdict == "pending" && !handed.item.was_answered() {
                 return Err(ReplayError::NoVerdict(handed.index));
             }
-            *tally.items.entry((handed.kind, answer.verdict, answer.reason)).or_default() += 1;
+            let row = (handed.kind.word(), answer.verdict, answer.reason);
+            *tally.items.entry(row).or_default() += 1;
             if self.pace != Pace::Lockstep {
                 self.entries[handed.index].take(&answer);
             }
@@ -483,8 +498,23 @@ impl Entry {
     }
 }
 
-fn submitted<C: Consensus>(submission: Submission<Std, C>) -> Item<C> {
-    Item::Submitted { submission, answer: None, attempts: 1 }
+/// A submission, and its verdict if that was there at once.
+type Timed<C> = (Submission<Std, C>, Option<Answer<C>>);
+
+/// Submits an item, and has the time to its verdict observed when that is sent.
+fn timed<C: Consensus<Root = Root>>(
+    times: &VerdictTimes,
+    kind: Kind,
+    submit: impl FnOnce() -> Submission<Std, C>,
+) -> Timed<C> {
+    let timer = times.start(kind);
+    let mut submission = submit();
+    let answer = timer.watch(&mut submission);
+    (submission, answer)
+}
+
+fn submitted<C: Consensus<Root = Root>>((submission, answer): Timed<C>) -> Item<C> {
+    Item::Submitted { submission, answer, attempts: 1 }
 }
 
 fn pair(checkpoint: Checkpoint<Root>) -> RecordedCheckpoint {

@@ -16,7 +16,9 @@ use blocksmith_consensus::Root;
 use blocksmith_node::recording::Recording;
 use blocksmith_sync::broker::{Level, Snapshot};
 
-use super::driver::{Inbox, Options, Pace, ReplayError, round};
+use super::driver::{Inbox, round};
+use super::error::ReplayError;
+use super::options::{Options, Pace};
 use super::report::{FinalView, Outcome};
 use super::stage::Stage;
 

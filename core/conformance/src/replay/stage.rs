@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use blocksmith_node::metrics::VerdictTimes;
 use blocksmith_sync::Broker;
 use blocksmith_sync::broker::Snapshot;
 
@@ -14,9 +15,13 @@ enum Place {
     Left(Snapshot),
 }
 
-/// Holds the broker of the services that run, one after another; a clone is another handle.
+/// Holds the broker of the services that run, one after another, and the times to all verdicts; a
+/// clone is another handle.
 #[derive(Clone, Default)]
-pub struct Stage(Arc<Mutex<Place>>);
+pub struct Stage {
+    place: Arc<Mutex<Place>>,
+    times: VerdictTimes,
+}
 
 /// Services are on the stage for as long as this lives.
 #[must_use = "the services leave the stage when this is dropped"]
@@ -40,8 +45,14 @@ impl Stage {
         }
     }
 
+    /// Returns the times from submission to verdict, of all services that were on the stage.
+    #[must_use]
+    pub fn times(&self) -> &VerdictTimes {
+        &self.times
+    }
+
     fn place(&self) -> MutexGuard<'_, Place> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

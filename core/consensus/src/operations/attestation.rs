@@ -5,10 +5,10 @@
 
 use crate::accessors::{
     for_each_attester, get_beacon_proposer_index, get_committee_count_per_slot, get_committee_len,
-    get_current_epoch, get_previous_epoch, get_validator, signature_set,
+    get_current_epoch, get_domain, get_previous_epoch, get_validator, signature_set,
 };
 use crate::containers::{Attestation, AttestationData, Checkpoint, PendingAttestation};
-use crate::domains::{compute_epoch_at_slot, get_domain};
+use crate::domains::compute_epoch_at_slot;
 use crate::error::{AsFault, Fault, Overflow, SafeMath, StateError};
 use crate::operations::fault_in_state;
 use crate::preset::Preset;

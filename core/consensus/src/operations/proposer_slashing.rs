@@ -3,11 +3,11 @@
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "process_proposer_slashing".
 
 use crate::accessors::{
-    get_current_epoch, get_validator, is_slashable_validator, public_key, signature_set,
+    get_current_epoch, get_domain, get_validator, is_slashable_validator, public_key, signature_set,
 };
 use crate::config::ChainConfig;
 use crate::containers::ProposerSlashing;
-use crate::domains::{compute_epoch_at_slot, get_domain};
+use crate::domains::compute_epoch_at_slot;
 use crate::error::StateError;
 use crate::mutators::slash_validator;
 use crate::operations::fault_in_state;

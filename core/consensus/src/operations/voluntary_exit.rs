@@ -3,11 +3,10 @@
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "process_voluntary_exit".
 
 use crate::accessors::{
-    get_current_epoch, get_validator, is_active_validator, public_key, signature_set,
+    get_current_epoch, get_domain, get_validator, is_active_validator, public_key, signature_set,
 };
 use crate::config::ChainConfig;
 use crate::containers::SignedVoluntaryExit;
-use crate::domains::get_domain;
 use crate::error::{Overflow, SafeMath, StateError};
 use crate::mutators::initiate_validator_exit;
 use crate::operations::fault_in_state;

@@ -5,14 +5,15 @@
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Block processing".
 
 use crate::accessors::{
-    get_beacon_proposer_index, get_current_epoch, get_randao_mix, get_validator, signature_set,
+    get_beacon_proposer_index, get_current_epoch, get_domain, get_randao_mix, get_validator,
+    signature_set,
 };
 use crate::bls::BlsError;
 use crate::config::ChainConfig;
 use crate::containers::{BeaconBlock, BeaconBlockBody, BeaconBlockHeader, Eth1Data, MAX_DEPOSITS};
-use crate::domains::get_domain;
 use crate::duties::proposer_key;
 use crate::error::{AsFault, Fault, StateError};
+use crate::hashing::uint_leaf;
 use crate::operations::{
     AttestationError, AttesterSlashingError, DepositError, IndexedAttestationError,
     ProposerSlashingError, VoluntaryExitError, fault_in_state, process_attestation,
@@ -23,7 +24,6 @@ use crate::primitives::{DOMAIN_RANDAO, Epoch, Root, Slot, ValidatorIndex, hash};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::state_transition::UpdateFlags;
-use crate::tree::uint_leaf;
 use crate::wire::Wire;
 
 /// Why a block's header is invalid.

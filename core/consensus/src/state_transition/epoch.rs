@@ -10,13 +10,14 @@ use crate::config::ChainConfig;
 use crate::containers::Checkpoint;
 use crate::domains::compute_activation_exit_epoch;
 use crate::error::{AsFault, Fault, SafeMath, StateError};
+use crate::historical_batch::HistoricalBatch;
 use crate::mutators::{decrease_balance, get_validator_mut, initiate_validator_exit};
 use crate::operations::effective_balance;
 use crate::preset::Preset;
 use crate::primitives::{Epoch, GENESIS_EPOCH, Gwei, JUSTIFICATION_BITS_LENGTH, ValidatorIndex};
 use crate::registry::Registry;
 use crate::rewards::{Participation, attestation_deltas, get_target_attesting_balance};
-use crate::state::{BeaconState, HistoricalBatch};
+use crate::state::BeaconState;
 use crate::tree::PersistentList;
 
 macro_rules! epoch_error {

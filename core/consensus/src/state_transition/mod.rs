@@ -35,12 +35,12 @@ pub use epoch::{
 pub use slots::{SlotsError, process_slot, process_slots};
 
 use crate::accessors::{
-    get_beacon_proposer_index, get_current_epoch, get_validator, signature_set,
+    get_beacon_proposer_index, get_current_epoch, get_domain, get_validator, signature_set,
 };
 use crate::bls::{BlsError, SignatureSet};
 use crate::config::ChainConfig;
 use crate::containers::{BeaconBlock, SignedBeaconBlock};
-use crate::domains::{compute_epoch_at_slot, get_domain};
+use crate::domains::compute_epoch_at_slot;
 use crate::duties::proposer_key;
 use crate::error::{AsFault, Fault};
 use crate::preset::Preset;

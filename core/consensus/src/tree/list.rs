@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::element::Element;
-use super::hashing::{depth_of, mix_in_length, pad, zero};
 use super::jobs::Jobs;
 use super::node::Node;
+use crate::hashing::{depth_of, mix_in_length, pad, zero};
 use crate::preset::Length;
 use crate::primitives::Root;
 use crate::wire::{BYTES_PER_OFFSET, DecodeError, for_each_variable};

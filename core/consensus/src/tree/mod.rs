@@ -25,6 +25,9 @@
 //! small part of a tree's hashes are inside its leaves. On the thread that asks, unless its caller
 //! shares the work out (`jobs`).
 //!
+//! Numbers and roots say in `element` how they lie in a leaf; a container says so where containers are
+//! known (`crate::elements`).
+//!
 //! | element | chunk | hashes within a leaf |
 //! |---|---|---|
 //! | `u64` | 64 | 15 |
@@ -34,19 +37,12 @@
 //! | vote on the deposit contract | 1 | 3 |
 
 mod element;
-mod hash_tree;
-mod hashing;
 mod jobs;
 mod list;
 mod node;
-mod pending;
 mod small;
 
 pub use element::Element;
-pub use hash_tree::HashTree;
-pub(crate) use hash_tree::{container_root, container_roots};
-pub use hashing::hash_pairs;
-pub(crate) use hashing::{hash_pair, uint_leaf};
 pub(crate) use jobs::Jobs;
 pub use jobs::RootJob;
 pub use list::{Iter, ListFull, PersistentList, PersistentVector};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::element::Element;
-use super::hashing::{hash_pair, zero};
+use crate::hashing::{hash_concat, zero};
 use crate::primitives::Root;
 
 /// A subtree, shared: a clone is a pointer. Leaves and inner nodes are allocated apart, as most
@@ -103,9 +103,9 @@ impl<T: Element> Node<T> {
                 let left = inner.left.root(below);
                 match &inner.right {
                     // What is shared is hashed once (T4).
-                    Some(right) if right.is(&inner.left) => hash_pair(&left, &left),
-                    Some(right) => hash_pair(&left, &right.root(below)),
-                    None => hash_pair(&left, zero(below + T::CHUNK_DEPTH)),
+                    Some(right) if right.is(&inner.left) => hash_concat(&left, &left),
+                    Some(right) => hash_concat(&left, &right.root(below)),
+                    None => hash_concat(&left, zero(below + T::CHUNK_DEPTH)),
                 }
             }),
         }

@@ -1,6 +1,6 @@
 //! A tree of at most 32 leaves that remembers its nodes, for the fields of a state.
 
-use super::hashing::{ROOT_LEN, hash_blocks, zero};
+use crate::hashing::{ROOT_LEN, hash_blocks, zero};
 use crate::primitives::Root;
 
 /// Levels below the root.
@@ -75,7 +75,7 @@ mod tests {
     use quickcheck::quickcheck;
 
     use super::*;
-    use crate::tree::hashing::merkleize;
+    use crate::hashing::merkleize;
 
     quickcheck! {
         fn the_root_is_that_of_the_leaves_whatever_was_there_before(rounds: Vec<Vec<u8>>) -> bool {

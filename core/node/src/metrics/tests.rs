@@ -11,7 +11,7 @@ use blocksmith_sync::Broker;
 use blocksmith_sync::broker::{Limits, Weight};
 use blocksmith_sync::mailbox::OnFull;
 
-use super::{MAX_REQUEST, Metrics, MetricsError, exposition, judge};
+use super::{BOUNDS, Kind, MAX_REQUEST, Metrics, MetricsError, VerdictTimes, exposition, judge};
 
 fn local() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -27,9 +27,18 @@ fn broker() -> Broker {
     broker
 }
 
+/// Two blocks and no attestation have their verdicts.
+fn times() -> VerdictTimes {
+    let times = VerdictTimes::default();
+    for _ in 0..2 {
+        assert_eq!(times.start(Kind::Block).watch(&mut std::future::ready(7)), Some(7));
+    }
+    times
+}
+
 fn serve() -> Metrics {
     let broker = broker();
-    Metrics::serve(local(), move || Some(broker.snapshot())).expect("a free port")
+    Metrics::serve(local(), &times(), move || Some(broker.snapshot())).expect("a free port")
 }
 
 /// Sends bytes, ends the request, and returns the answer.
@@ -64,9 +73,8 @@ fn a_get_has_every_figure_in_the_text_format() {
         } else {
             let (name, value) = line.rsplit_once(' ').expect("a name and a value");
             let value: f64 = value.parse().expect("a number");
-            let family = name.split('{').next().unwrap_or_default();
-            let kind = types.get(family).expect("TYPE comes first");
-            assert_eq!(*kind == "counter", family.ends_with("_total"), "{line}");
+            let (family, kind) = family(&types, name).expect("TYPE comes first");
+            assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
             assert!(value.is_finite() && value >= 0.0, "{line}");
             samples.insert(name, value);
         }
@@ -80,6 +88,42 @@ fn a_get_has_every_figure_in_the_text_format() {
     assert_eq!(of("blocksmith_load_level"), Some(1.0));
     assert_eq!(of("blocksmith_load_asks{ask=\"drop_peers\"}"), Some(1.0));
     assert_eq!(of("blocksmith_load_asks{ask=\"stop_slashing_detection\"}"), Some(0.0));
+}
+
+/// Returns the family that a sample is of, and its kind: a histogram's samples have names of their
+/// own.
+fn family<'a>(types: &BTreeMap<&'a str, &'a str>, sample: &str) -> Option<(&'a str, &'a str)> {
+    let name = sample.split('{').next().unwrap_or_default();
+    let suffixes = ["", "_bucket", "_sum", "_count"].into_iter();
+    let mut stems = suffixes.filter_map(|suffix| Some((suffix, name.strip_suffix(suffix)?)));
+    stems.find_map(|(suffix, stem)| {
+        let (family, kind) = types.get_key_value(stem)?;
+        ((*kind == "histogram") != suffix.is_empty()).then_some((*family, *kind))
+    })
+}
+
+#[test]
+fn the_times_to_verdicts_are_served_as_histograms() {
+    // Two blocks and no attestation: a line a bucket, the last with all, then sum and count.
+    let metrics = serve();
+    let answer = ask(metrics.address(), b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n");
+    let name = "blocksmith_verdict_duration_seconds";
+    assert!(answer.contains(&format!("\n# TYPE {name} histogram\n")), "{answer}");
+    let samples: Vec<_> = answer.lines().filter(|line| line.starts_with(name)).collect();
+    assert_eq!(samples.len(), 2 * (BOUNDS.len() + 1 + 2), "{samples:?}");
+    for (kind, count) in [("block", 2), ("attestation", 0)] {
+        let labels = format!("kind=\"{kind}\"");
+        for sample in [
+            format!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}"),
+            format!("{name}_count{{{labels}}} {count}"),
+        ] {
+            assert!(samples.contains(&sample.as_str()), "{sample}: {samples:?}");
+        }
+        let sum = format!("{name}_sum{{{labels}}} ");
+        let sum = samples.iter().find_map(|sample| sample.strip_prefix(&sum)).expect("a sum");
+        let sum: f64 = sum.parse().expect("a number");
+        assert_eq!(sum > 0.0, count > 0, "{kind}: {sum}");
+    }
 }
 
 #[test]
@@ -132,17 +176,21 @@ fn the_page_needs_nothing_but_the_figures() {
 
 #[test]
 fn the_page_and_the_dashboard_ask_for_figures_that_there_are() {
-    // Every name that they use is one of a family, and every family of a mailbox is in the dashboard.
-    let figures = exposition(&broker().snapshot());
+    // Every name that they use is one of a family; of a histogram, one of its samples.
+    let figures = exposition(&broker().snapshot(), &times());
     let dashboard = include_str!("../../grafana.json");
     let names = |text: &str, before: &str| -> Vec<String> {
         let rest = text.split(before).skip(1);
         let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
         rest.map(|rest| rest.chars().take_while(|c| is_name(*c)).collect()).collect()
     };
-    let has = |name: &str| figures.contains(&format!("# TYPE blocksmith_{name} "));
+    let types = figures.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let types: BTreeMap<_, _> = types.collect();
+    let has = |name: &str| family(&types, &format!("blocksmith_{name}")).is_some();
     let asked = names(dashboard, "blocksmith_");
     assert!(asked.len() > 5 && asked.iter().all(|name| has(name)), "{asked:?}");
+    assert!(asked.iter().any(|name| name == "verdict_duration_seconds_bucket"), "{asked:?}");
+    assert!(!has("verdict_duration_seconds") && !has("mailbox_depth_bucket"));
     let shown = names(include_str!("page.html"), "figures.");
     for name in shown.iter().filter(|name| name.ends_with("_total") || *name == "oldest_seconds") {
         assert!(has(&format!("mailbox_{name}")), "{name}");
@@ -152,7 +200,7 @@ fn the_page_and_the_dashboard_ask_for_figures_that_there_are() {
 #[test]
 fn without_services_the_answer_is_that_there_are_none() {
     // The source has nothing.
-    let metrics = Metrics::serve(local(), || None).expect("a free port");
+    let metrics = Metrics::serve(local(), &times(), || None).expect("a free port");
     let answer = ask(metrics.address(), b"GET /metrics HTTP/1.1\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 }
@@ -168,7 +216,7 @@ fn the_end_waits_for_no_client() {
         let _ = goes_on.recv();
         None
     };
-    let metrics = Metrics::serve(local(), source).expect("a free port");
+    let metrics = Metrics::serve(local(), &times(), source).expect("a free port");
     let mut busy = TcpStream::connect(metrics.address()).expect("it listens");
     let silent = TcpStream::connect(metrics.address()).expect("it listens");
     busy.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").expect("it reads");
@@ -195,9 +243,10 @@ fn a_silent_client_is_cut_off_by_the_end() {
 fn an_address_that_others_reach_is_refused() {
     // All interfaces; and a port that is taken.
     let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
-    let refused = Metrics::serve(everywhere, || None).err();
+    let refused = Metrics::serve(everywhere, &times(), || None).err();
     assert!(matches!(refused, Some(MetricsError::NotLoopback(address)) if address == everywhere));
     let metrics = serve();
-    let taken = Metrics::serve(metrics.address(), || None).err().map(|error| error.to_string());
+    let taken = Metrics::serve(metrics.address(), &times(), || None);
+    let taken = taken.err().map(|error| error.to_string());
     assert!(taken.is_some_and(|error| error.starts_with("127.0.0.1:")));
 }

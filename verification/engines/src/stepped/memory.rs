@@ -13,8 +13,8 @@ use std::thread;
 
 use blocksmith_sync as sync;
 
+use super::object::Object;
 use super::operation::{Kind, Verb, mix};
-use super::primitives::Object;
 use super::runtime::{with, with_if_any};
 
 /// Plain memory. In the state's identity its content is the version its last writer gave it.

@@ -28,20 +28,18 @@
 //! the author of the code that merge more states: a wrong one can hide behaviour, so small
 //! scenarios are run with and without them ([`Limits::hints`]).
 
+mod limits;
 mod memory;
 mod model;
+mod object;
 mod operation;
 mod primitives;
 mod runtime;
 mod world;
 
-use std::time::Duration;
-
-/// What passes when the clock jumps: longer than any deadline of a scenario.
-pub const A_LONG_TIME: Duration = Duration::from_secs(3600);
-
+pub use limits::{A_LONG_TIME, Limits};
 pub use memory::{Arc, Cell, Guard, Mutex};
-pub use model::{Action, Limits, Rest, State, SteppedModel, check, explore};
+pub use model::{Action, Rest, State, SteppedModel, check, explore};
 pub use operation::{Kind, Name, Operation, Verb};
 pub use primitives::{Atomic, AtomicPtr, Futex, JoinHandle, Stepped};
 pub use world::{Choice, Step};

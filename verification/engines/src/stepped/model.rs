@@ -10,58 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use stateright::{Model, Property};
 
+use super::limits::Limits;
 use super::operation::{Operation, mix};
 use super::runtime::{Execution, file_name, with};
 use super::world::{Choice, Line, Status, Step};
 use crate::verdict::{Engine, Outcome, Verdict, Violation};
-
-/// How far an exploration goes; part of the verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Limits {
-    /// Generated states (repeats included) after which the verdict is `Truncated`.
-    pub max_states: usize,
-    /// Steps of one execution after which the verdict is `Truncated`.
-    pub max_steps: usize,
-    /// Timed waits of one execution that may expire while other threads can still run.
-    pub expiries: u32,
-    /// Spurious wake-ups of one execution.
-    pub spurious_wakeups: u32,
-    /// Readings of the clock in one execution that may find that a long time has passed.
-    pub jumps: u32,
-    /// Times that a thread may pass `yield_now` although nothing changed since it last did.
-    pub idle_yields: u32,
-    /// Whether a panic in a spawned thread is a result for its `join` rather than a violation.
-    pub panics_end_threads: bool,
-    /// Whether giving up one of several handles of shared ownership is a step. [`check`] turns this
-    /// on by itself if a destructor of shared content performs an operation.
-    pub handle_steps: bool,
-    /// Whether the hints of the code under test are believed.
-    pub hints: bool,
-    /// Whether equal states are merged. Off, every schedule is a state of its own.
-    pub dedup: bool,
-}
-
-impl Limits {
-    /// The usual limits.
-    pub const DEFAULT: Self = Self {
-        max_states: 200_000,
-        max_steps: 2_000,
-        expiries: 2,
-        spurious_wakeups: 0,
-        jumps: 1,
-        idle_yields: 1,
-        panics_end_threads: false,
-        handle_steps: false,
-        hints: true,
-        dedup: true,
-    };
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
 
 /// Whether anything can still happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

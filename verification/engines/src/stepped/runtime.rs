@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use super::Limits;
+use super::limits::Limits;
 use super::operation::Operation;
 use super::world::{Choice, Line, Status, Step, WakeReason, World};
 

@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use corosensei::Yielder;
 
+use super::limits::{A_LONG_TIME, Limits};
 use super::operation::{Kind, Name, Operation, Verb, mix};
-use super::{A_LONG_TIME, Limits};
 
 /// Where a thread stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

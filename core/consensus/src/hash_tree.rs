@@ -5,8 +5,9 @@
 
 use ssz_rs::{Bitlist, List, SimpleSerialize, Vector};
 
-use super::element::{number_leaf, packed};
-use super::hashing::{ROOT_LEN, depth_of, hash_blocks, merkleize, mix_in_length, zero};
+use crate::hashing::{
+    PACKED, ROOT_LEN, depth_of, hash_blocks, merkleize, mix_in_length, packed, uint_leaf, zero,
+};
 use crate::primitives::{FixedBytes, Root};
 
 /// A value with a Merkle root.
@@ -75,18 +76,17 @@ pub(crate) fn container_root(fields: &[Root]) -> Root {
 
 impl HashTree for u64 {
     fn hash_root(&self) -> Root {
-        number_leaf(*self)
+        uint_leaf(*self)
     }
 
     fn sequence_root(values: &[Self], limit: usize) -> Root {
-        const PACKED: usize = ROOT_LEN / size_of::<u64>();
         merkleize(&packed(values), depth_of(limit.div_ceil(PACKED) as u64))
     }
 }
 
 impl HashTree for bool {
     fn hash_root(&self) -> Root {
-        number_leaf(u64::from(*self))
+        uint_leaf(u64::from(*self))
     }
 }
 
@@ -162,12 +162,12 @@ impl<const N: usize> HashTree for Bitlist<N> {
         for level in 0..depth_of(N.div_ceil(8 * ROOT_LEN) as u64) {
             roots = pairs(&roots, &|_| *zero(level));
         }
-        pairs(&roots, &|row| number_leaf(values[row].len() as u64))
+        pairs(&roots, &|row| uint_leaf(values[row].len() as u64))
     }
 }
 
 /// Bits that fit a leaf; what lies behind the last one is nobody's.
-pub(super) fn bits_leaf<const N: usize>(bits: &Bitlist<N>) -> Root {
+pub(crate) fn bits_leaf<const N: usize>(bits: &Bitlist<N>) -> Root {
     let mut leaf = [0; ROOT_LEN];
     let (bytes, used) = (bits.as_raw_slice(), bits.len());
     leaf[..bytes.len()].copy_from_slice(bytes);

@@ -11,6 +11,8 @@ use crate::primitives::Root;
 
 /// Bytes of a root.
 pub(crate) const ROOT_LEN: usize = 32;
+/// Numbers in a 32-byte leaf of the specification's tree.
+pub(crate) const PACKED: usize = ROOT_LEN / size_of::<u64>();
 /// Levels of the deepest tree: more than any list's limit needs.
 const MAX_DEPTH: usize = 64;
 /// Roots that [`merkleize`] holds on the stack.
@@ -20,7 +22,7 @@ const STACK_ROOTS: usize = 64;
 static ZEROS: LazyLock<[Root; MAX_DEPTH + 1]> = LazyLock::new(|| {
     let mut zeros = [Root::ZERO; MAX_DEPTH + 1];
     for depth in 0..MAX_DEPTH {
-        zeros[depth + 1] = hash_pair(&zeros[depth], &zeros[depth]);
+        zeros[depth + 1] = hash_concat(&zeros[depth], &zeros[depth]);
     }
     zeros
 });
@@ -59,7 +61,7 @@ pub fn hash_pairs(input: &[u8]) -> Vec<u8> {
 }
 
 /// SHA-256 of two roots side by side.
-pub(crate) fn hash_pair(left: &Root, right: &Root) -> Root {
+pub fn hash_concat(left: &Root, right: &Root) -> Root {
     let mut input = [0; 2 * ROOT_LEN];
     input[..ROOT_LEN].copy_from_slice(left.as_ref());
     input[ROOT_LEN..].copy_from_slice(right.as_ref());
@@ -115,12 +117,12 @@ fn reduce(leaves: &[Root], depth: usize, input: &mut [u8], output: &mut [u8]) ->
 /// The root of a tree of `depth` whose first subtree of depth `level` has root `root`, the rest of
 /// which is zero.
 pub(crate) fn pad(root: Root, level: usize, depth: usize) -> Root {
-    (level..depth).fold(root, |root, level| hash_pair(&root, zero(level)))
+    (level..depth).fold(root, |root, level| hash_concat(&root, zero(level)))
 }
 
 /// A list's root with its length mixed in.
 pub(crate) fn mix_in_length(root: &Root, length: usize) -> Root {
-    hash_pair(root, &uint_leaf(length as u64))
+    hash_concat(root, &uint_leaf(length as u64))
 }
 
 /// A `u64` as a Merkle leaf.
@@ -128,6 +130,25 @@ pub(crate) fn uint_leaf(value: u64) -> Root {
     let mut leaf = [0; ROOT_LEN];
     leaf[..8].copy_from_slice(&value.to_le_bytes());
     Root::new(leaf)
+}
+
+/// Packs numbers into leaves; returns how many leaves they fill.
+pub(crate) fn pack(values: &[u64], leaves: &mut [Root]) -> usize {
+    for (leaf, numbers) in leaves.iter_mut().zip(values.chunks(PACKED)) {
+        let mut bytes = [0; ROOT_LEN];
+        for (place, number) in bytes.chunks_exact_mut(size_of::<u64>()).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        *leaf = Root::new(bytes);
+    }
+    values.len().div_ceil(PACKED)
+}
+
+/// The leaves of a list of numbers, packed; for lists that travel.
+pub(crate) fn packed(values: &[u64]) -> Vec<Root> {
+    let mut leaves = vec![Root::ZERO; values.len().div_ceil(PACKED)];
+    pack(values, &mut leaves);
+    leaves
 }
 
 /// Levels of the smallest tree with so many leaves.
@@ -161,7 +182,7 @@ mod tests {
             let mut level = leaves.clone();
             level.resize(1 << depth, Root::ZERO);
             while level.len() > 1 {
-                level = level.chunks(2).map(|pair| hash_pair(&pair[0], &pair[1])).collect();
+                level = level.chunks(2).map(|pair| hash_concat(&pair[0], &pair[1])).collect();
             }
             assert_eq!(merkleize(&leaves, depth), level[0], "{count} leaves");
         }

@@ -3,11 +3,11 @@
 //! An attestation's root is fifteen hashes, most of which wait for the one before. Four
 //! attestations go through the same six steps, so that each step is a batch.
 
-use super::element::Element;
-use super::hash_tree::{HashTree, bits_leaf};
-use super::hashing::{ROOT_LEN, hash_blocks, merkleize, uint_leaf, zero};
 use crate::containers::PendingAttestation;
+use crate::hash_tree::{HashTree, bits_leaf};
+use crate::hashing::{ROOT_LEN, hash_blocks, merkleize, uint_leaf, zero};
 use crate::primitives::Root;
+use crate::tree::Element;
 use crate::wire::{DecodeError, Wire, decode_exact};
 
 /// Attestations in a leaf.
