@@ -5,9 +5,9 @@ use blocksmith_consensus::{PublicKeyBytes, SignatureBytes, bls};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::error::{Outcome, ensure};
 use super::files::Files;
 use super::layout::Case;
-use super::{Outcome, ensure};
 
 /// `data.yaml`.
 #[derive(Debug, Deserialize)]

@@ -13,7 +13,7 @@ use blocksmith_consensus::{BeaconState, ChainConfig, Preset, Wire, decode_exact}
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::NotPassed;
+use super::error::NotPassed;
 use crate::config::ConfigText;
 
 /// Largest file that is read.

@@ -21,11 +21,11 @@ use blocksmith_consensus::{
 };
 use serde::Deserialize;
 
+use super::error::{NotPassed, Outcome, ensure};
 use super::files::Files;
 use super::fork_choice_v1_1_10::{ActiveBalances, Block, Constants, Store};
 use super::layout::Case;
 use super::transition::{apply_block, check_distance};
-use super::{NotPassed, Outcome, ensure};
 
 /// Parts that a slot is divided into; blocks are timely in the first.
 const INTERVALS_PER_SLOT: u64 = 3;

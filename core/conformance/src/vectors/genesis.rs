@@ -6,9 +6,9 @@ use blocksmith_consensus::{
 };
 use serde::Deserialize;
 
+use super::error::{NotPassed, Outcome, ensure};
 use super::files::Files;
 use super::layout::Case;
-use super::{NotPassed, Outcome, ensure};
 
 /// Longest list that a shuffling case may ask for.
 const MAX_SHUFFLED: u64 = 1 << 20;

@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{NotPassed, VectorsError};
+use super::error::{NotPassed, VectorsError};
 
 /// Presets that are executed.
 const PRESETS: [&str; 3] = ["general", "mainnet", "minimal"];

@@ -26,6 +26,7 @@
 //! what its input can expand to before anything is allocated.
 
 mod bls;
+mod error;
 mod files;
 mod fork_choice;
 mod fork_choice_v1_1_10;
@@ -37,43 +38,22 @@ mod transition;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blocksmith_consensus::{ChainConfig, Mainnet, Minimal, Preset};
 use serde::Serialize;
-use thiserror::Error;
 
+pub use error::VectorsError;
 pub use files::decompress;
 pub use seeds::{Seeds, seeds};
 
+use error::{NotPassed, Outcome};
 use files::Files;
 use layout::{Case, Entry};
 
 /// Threads that execute cases.
 const THREADS: usize = 2;
-
-/// Why a folder could not be run at all.
-#[derive(Debug, Error)]
-pub enum VectorsError {
-    /// The folder, or one within, could not be read or written.
-    #[error("cannot use {path}: {source}")]
-    Io {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The folder holds nothing in the official layout.
-    #[error(
-        "{0} is not in the layout <preset>/phase0/<runner>/<handler>/<suite>/<case>, \
-         with a preset of minimal, mainnet or general"
-    )]
-    NotInLayout(PathBuf),
-    /// The filter left nothing to run.
-    #[error("no case of {0} passes the filter")]
-    NothingLeft(PathBuf),
-}
 
 /// How a case ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -131,26 +111,6 @@ impl Report {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("numbers and strings have a JSON form")
     }
-}
-
-/// Why a case did not pass. What a case's files or checks lack makes it fail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum NotPassed {
-    Failed(String),
-    Skipped(String),
-}
-
-impl NotPassed {
-    fn failed(why: impl ToString) -> Self {
-        Self::Failed(why.to_string())
-    }
-}
-
-type Outcome = Result<(), NotPassed>;
-
-/// Fails a case unless `holds`.
-fn ensure(holds: bool, why: impl FnOnce() -> String) -> Outcome {
-    if holds { Ok(()) } else { Err(NotPassed::Failed(why())) }
 }
 
 /// Runs every case below `root` whose path passes `filter`. `progress` is called once per case,

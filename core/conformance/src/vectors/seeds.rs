@@ -9,9 +9,9 @@ use std::path::Path;
 
 use blocksmith_consensus::hash;
 
+use super::error::{NotPassed, VectorsError};
 use super::files::Files;
 use super::layout::{self, Case, Entry};
-use super::{NotPassed, VectorsError};
 
 /// Longest seed: a state of the minimal preset, and no mainnet one.
 const MAX_SEED_BYTES: usize = 1 << 17;

@@ -3,9 +3,9 @@
 use blocksmith_consensus::Preset;
 use serde::Deserialize;
 
+use super::error::{NotPassed, Outcome, ensure};
 use super::files::Files;
 use super::layout::Case;
-use super::{NotPassed, Outcome, ensure};
 use crate::types;
 
 /// `roots.yaml`.

@@ -16,9 +16,9 @@ use blocksmith_consensus::{
     process_voluntary_exit, state_transition,
 };
 
+use super::error::{NotPassed, Outcome, ensure};
 use super::files::Files;
 use super::layout::Case;
-use super::{NotPassed, Outcome, ensure};
 
 /// Most empty slots that a case may ask for at once: more than any official one does, and still
 /// quick.
