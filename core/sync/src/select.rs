@@ -322,7 +322,7 @@ impl<P: Primitives> Wake for Hub<P> {
     }
 }
 
-/// The inputs of a service; see the module's text.
+/// The inputs of a service; see the module documentation.
 ///
 /// ```
 /// use blocksmith_sync::mailbox::{OnFull, mailbox_on};

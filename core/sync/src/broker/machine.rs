@@ -230,7 +230,7 @@ pub struct Snapshot {
     pub mailboxes: Vec<Figures>,
 }
 
-/// Judges samples; see the module's text.
+/// Judges samples; see the module documentation.
 #[derive(Clone, Debug)]
 pub struct Machine {
     limits: Limits,

@@ -250,7 +250,7 @@ impl<P: Primitives> Broker<P> {
         let Inner { machine, mailboxes, subscribers, .. } = &mut *inner;
         let samples = mailboxes.iter().map(|(name, entry)| (name.as_str(), (entry.read)()));
         let change = machine.observe(now, samples)?;
-        // ORDERING: none needed: advice, see the module's text.
+        // ORDERING: none needed: advice, see the module documentation.
         self.shared.level.store(change.to as u8, Relaxed);
         let mut told = Vec::with_capacity(subscribers.len());
         // It does not wait (B6).
@@ -268,7 +268,7 @@ impl<P: Primitives> Broker<P> {
     /// Returns the level without taking the lock: for a look per message.
     #[must_use]
     pub fn level(&self) -> Level {
-        // ORDERING: none needed: advice, see the module's text.
+        // ORDERING: none needed: advice, see the module documentation.
         Level::ALL[usize::from(self.shared.level.load(Relaxed))]
     }
 

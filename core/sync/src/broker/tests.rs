@@ -319,7 +319,7 @@ fn a_subscription_keeps_the_latest_change_and_is_bounded_in_number() {
     let broker = Broker::<Std>::new(by_depth()).expect("they make sense");
     let depth = Std::arc(core::sync::atomic::AtomicU64::new(0));
     let shown = depth.clone();
-    // ORDERING: none needed, one thread.
+    // ORDERING: none needed; one thread.
     let read = move || counters(shown.load(core::sync::atomic::Ordering::Relaxed), 0);
     broker.watch("box", Weight::Counts, read).expect("a new name");
     let mut held: Vec<_> =

@@ -346,7 +346,7 @@ impl<P: Primitives> Credits<P> {
 
     /// Returns the word: a figure, or a look at bits that are never unset.
     fn look(&self) -> u64 {
-        // ORDERING: none needed, see above.
+        // ORDERING: none needed; see above.
         self.word.load(Relaxed)
     }
 

@@ -227,7 +227,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 
     fn senders_are_gone(&self) -> bool {
-        // ORDERING: none needed, a look at a count that stays at zero.
+        // ORDERING: none needed; a look at a count that stays at zero.
         self.senders.load(Relaxed) == 0 && self.credits.permits_out() == 0
     }
 

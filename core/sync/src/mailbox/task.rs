@@ -27,9 +27,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`SendError::Full`] with [`OnFull::Refuse`]; [`SendError::Closed`].
     ///
     /// # Cancel safety
-    /// Until it is ready nothing has been sent (A1), and the item is dropped with the future (A2); a
-    /// wake-up that it had been given goes on to another sender. One that has been woken, and is
-    /// neither polled again nor dropped (forgotten, say), keeps that wake-up.
+    /// Until it is ready nothing has been sent (A1), and the item is dropped with the future (A2);
+    /// a wake-up that it had been given is passed on to another sender. One that has been woken,
+    /// and is neither polled again nor dropped (forgotten, say), keeps that wake-up.
     pub async fn send_async(&self, item: T) -> Result<Option<T>, SendError<T>> {
         if self.shared.on_full != OnFull::Block {
             return self.try_send(item);
