@@ -1,9 +1,9 @@
 //! SHA-256 in batches, and the roots of small trees.
 //!
 //! `hashtree` hashes 64-byte blocks side by side, with the machine's SHA extensions or vector
-//! units; measured on the project's machines it needs three quarters of the time of `sha2` and half
-//! of that of `ethereum_hashing`. Everything here that makes a level of a tree gives it the whole
-//! level at once.
+//! units; measured on the project's machines, it takes three quarters of the time of `sha2` and
+//! half of that of `ethereum_hashing`. Everything here that builds a level of a tree passes it the
+//! whole level at once.
 
 use std::sync::{LazyLock, Once};
 
@@ -11,7 +11,7 @@ use crate::primitives::Root;
 
 /// Bytes of a root.
 pub(crate) const ROOT_LEN: usize = 32;
-/// Levels of the deepest tree: more than any list's limit needs.
+/// Levels of the deepest tree, which is more than any list's limit needs.
 const MAX_DEPTH: usize = 64;
 /// Roots that [`merkleize`] holds on the stack.
 const STACK_ROOTS: usize = 64;
@@ -25,7 +25,7 @@ static ZEROS: LazyLock<[Root; MAX_DEPTH + 1]> = LazyLock::new(|| {
     zeros
 });
 
-/// The root of a tree of that depth whose leaves are all zero.
+/// The root of a tree of this depth whose leaves are all zero.
 pub(crate) fn zero(depth: usize) -> &'static Root {
     &ZEROS[depth]
 }
@@ -36,7 +36,8 @@ pub(crate) fn zero(depth: usize) -> &'static Root {
 /// If `input` is not whole blocks, or `output` is not half as long.
 pub(crate) fn hash_blocks(output: &mut [u8], input: &[u8]) {
     static DETECTED: Once = Once::new();
-    // Picks the implementation; once, because the library's own first call may race with itself.
+    // Picks the implementation. It happens only once, because the library's own first call may race
+    // with itself.
     DETECTED.call_once(|| {
         let _ = hashtree_rs::init();
     });
@@ -68,7 +69,7 @@ pub(crate) fn hash_pair(left: &Root, right: &Root) -> Root {
     Root::new(output)
 }
 
-/// The root of `depth` levels over `leaves`, the rest of which are zero.
+/// The root of `depth` levels over `leaves`, padded with zero leaves.
 ///
 /// # Panics
 /// If there are more leaves than such a tree has.
@@ -90,7 +91,7 @@ pub(crate) fn merkleize(leaves: &[Root], depth: usize) -> Root {
     }
 }
 
-/// As [`merkleize`], level by level between two buffers.
+/// Like [`merkleize`], level by level between two buffers.
 fn reduce(leaves: &[Root], depth: usize, input: &mut [u8], output: &mut [u8]) -> Root {
     for (bytes, leaf) in input.chunks_exact_mut(ROOT_LEN).zip(leaves) {
         bytes.copy_from_slice(leaf.as_ref());
@@ -130,7 +131,7 @@ pub(crate) fn uint_leaf(value: u64) -> Root {
     Root::new(leaf)
 }
 
-/// Levels of the smallest tree with so many leaves.
+/// Levels of the smallest tree with this many leaves.
 pub(crate) const fn depth_of(leaves: u64) -> usize {
     if leaves <= 1 { 0 } else { (u64::BITS - (leaves - 1).leading_zeros()) as usize }
 }

@@ -57,10 +57,10 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Suspends the task until there is an item, and returns the oldest; the task is woken by what
-    /// wakes [`Receiver::recv`]. Receivers that share a notifier are awaited through
-    /// [`crate::select`]: of several futures at once, a notification might choose the wrong one (R1
-    /// of the notifier).
+    /// Suspends the task until there is an item, and returns the oldest; whatever wakes
+    /// [`Receiver::recv`] wakes the task. Receivers that share a notifier are awaited through
+    /// [`crate::select`]: among several futures at once, a notification might choose the wrong one
+    /// (R1 of the notifier).
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
