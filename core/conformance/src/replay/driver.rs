@@ -55,7 +55,7 @@ pub struct Options {
     pub deadline: Duration,
 }
 
-/// Panics that are borne while faults are injected: they are the point.
+/// Panics that the services tolerate while faults are injected, since these are the point.
 const BORNE: usize = 1 << 20;
 
 /// Why a replay could not be carried out.
@@ -67,13 +67,13 @@ pub enum ReplayError {
     /// A service ended before it was told to.
     #[error("{0} ended before it was told to")]
     Gone(&'static str),
-    /// The state of the final head could not be had.
+    /// The state of the final head could not be obtained.
     #[error("state of the final head: {0}")]
     State(#[from] StateError),
     /// A thread panicked.
     #[error("panicked: {}", .0.join(", "))]
     Panicked(Vec<String>),
-    /// Notices were evicted, so the tally would be wrong.
+    /// Notices were evicted, so the counts would be wrong.
     #[error("{0} notices were evicted unread")]
     NoticesLost(u64),
     /// A signal came before the end.
@@ -83,7 +83,7 @@ pub enum ReplayError {
         signal: i32,
         /// Events that had been handed in.
         events: usize,
-        /// Events that there are.
+        /// Events in total.
         of: usize,
         /// How the services stopped.
         report: Box<StopReport>,
@@ -99,7 +99,7 @@ pub enum ReplayError {
     NoVerdict(usize),
 }
 
-/// How often the broker samples: often enough for a bar that moves.
+/// How often the broker samples: often enough for the bars to move.
 const OBSERVE_EVERY: Duration = Duration::from_millis(100);
 
 /// What ends the wait of the thread that started a replay.
@@ -109,7 +109,7 @@ enum News<C: Consensus> {
     Signal(i32),
 }
 
-/// Where a replay, or one after another, hears of its end and of signals.
+/// Where one replay, or several in a row, hear of their end and of signals.
 pub(super) struct Inbox<C: Consensus> {
     sender: mpsc::Sender<News<C>>,
     news: mpsc::Receiver<News<C>>,
@@ -139,34 +139,34 @@ impl<C: Consensus> Drop for Inbox<C> {
     fn drop(&mut self) {
         if let Some((handle, listener)) = self.listener.take() {
             handle.close();
-            // It does nothing that panics.
+            // The listener does nothing that panics.
             let _ = listener.join();
         }
     }
 }
 
-/// Says so if the thread that drives the replay panics.
+/// Reports if the thread that drives the replay panics.
 struct Driver<C: Consensus>(mpsc::Sender<News<C>>);
 
 impl<C: Consensus> Drop for Driver<C> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Nobody listens if the replay was interrupted.
+            // If the replay was interrupted, nobody listens.
             let _ = self.0.send(News::Panicked);
         }
     }
 }
 
-/// Replays `recording` on real threads. `progress` is called with each event's number, in the
-/// thread that hands events in. Each of `signals` stops the services within the deadline of the
-/// options. While they run, their broker is on the `stage`.
+/// Replays `recording` on real threads. `progress` is called with each event's number, on the
+/// thread that hands events in. Any of `signals` stops the services within the deadline of the
+/// options. While the services run, their broker is on the `stage`.
 ///
 /// # Errors
-/// If the services cannot be started, lose an item, or panic; if a signal comes. A difference from
-/// the manifest is no error: the outcome lists it.
+/// If the services cannot be started, lose an item, or panic, or if a signal comes. A difference
+/// from the manifest is not an error; the outcome lists it.
 ///
 /// # Panics
-/// If the operating system refuses a thread.
+/// If the operating system refuses to start a thread.
 pub fn replay<C: Consensus<Root = Root>>(
     recording: &Arc<Recording>,
     consensus: Arc<C>,
@@ -180,7 +180,7 @@ pub fn replay<C: Consensus<Root = Root>>(
     round(recording, consensus, anchor, options, &inbox, stage, progress)
 }
 
-/// As [`replay`], hearing of signals through an inbox that several rounds share.
+/// Like [`replay`], but hears of signals through an inbox that several rounds share.
 pub(super) fn round<C: Consensus<Root = Root>>(
     recording: &Arc<Recording>,
     consensus: Arc<C>,
@@ -192,7 +192,8 @@ pub(super) fn round<C: Consensus<Root = Root>>(
 ) -> Result<Outcome, ReplayError> {
     let mut config = Config {
         workers: options.workers,
-        // Every notice is counted: at most a handful per event, so none is evicted.
+        // There is room for every notice: there are at most a handful per event, so none is
+        // evicted.
         notices: recording.events.len().saturating_mul(16).max(1024),
         observe_every: Some(OBSERVE_EVERY),
         ..Config::default()
@@ -212,12 +213,12 @@ pub(super) fn round<C: Consensus<Root = Root>>(
     let driver = std::thread::spawn(move || {
         let driver = Driver(sender);
         let result = run.all(|index| {
-            // Relaxed: a figure for a report.
+            // Relaxed: it is a figure for a report.
             count.store(index + 1, Ordering::Relaxed);
             progress(index);
         });
         let result = result.map(|end| (run, end));
-        // Nobody listens if the replay was interrupted.
+        // If the replay was interrupted, nobody listens.
         let _ = driver.0.send(News::Done(Box::new(result)));
     });
     let first = inbox.news.recv();
@@ -225,7 +226,7 @@ pub(super) fn round<C: Consensus<Root = Root>>(
         let report = Box::new(blocksmith.stop_within(options.deadline));
         let events = handed_in.load(Ordering::Relaxed);
         let of = recording.events.len();
-        // The driver may wait for a thread that is late; it ends with the process.
+        // The driver may be waiting for a thread that is late; it ends with the process.
         return Err(ReplayError::Interrupted { signal, events, of, report });
     }
     let whole = driver.join().is_ok();
