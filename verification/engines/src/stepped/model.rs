@@ -28,7 +28,7 @@ pub struct Limits {
     pub spurious_wakeups: u32,
     /// Readings of the clock in one execution that may find that a long time has passed.
     pub jumps: u32,
-    /// Times that a thread may pass `yield_now` although nothing changed since it last did.
+    /// How often a thread may pass `yield_now` although nothing has changed since it last did.
     pub idle_yields: u32,
     /// Whether a panic in a spawned thread is a result for its `join` rather than a violation.
     pub panics_end_threads: bool,
@@ -37,7 +37,7 @@ pub struct Limits {
     pub handle_steps: bool,
     /// Whether the hints of the code under test are believed.
     pub hints: bool,
-    /// Whether equal states are merged. Off, every schedule is a state of its own.
+    /// Whether equal states are merged. If not, every schedule is a state of its own.
     pub dedup: bool,
 }
 
@@ -76,7 +76,7 @@ pub enum Rest {
     Panicked(String),
 }
 
-/// One possible step: which thread, what of it, and the operation it performs.
+/// One possible step: which thread takes it, how, and which operation it performs.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Action {
     /// The step.
@@ -281,8 +281,8 @@ impl Model for SteppedModel {
 const NO_DEADLOCK: &str = "no deadlock";
 const NO_PANIC: &str = "no panic";
 
-/// Explores a scenario and returns the verdict. `threads`, the main one included, is for the report,
-/// which says so if there were more. Blocks until done; uses one thread.
+/// Explores a scenario and returns the verdict. `threads`, including the main one, is for the
+/// report, which says so if there were more. Blocks until done; uses one thread.
 #[must_use]
 pub fn check(scenario: fn(), threads: usize, limits: Limits) -> Verdict {
     let model = SteppedModel::new(scenario, limits);
