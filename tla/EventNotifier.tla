@@ -1,18 +1,19 @@
 ---------------------------- MODULE EventNotifier ----------------------------
 (* An event count between producers and consumers of one queue.               *)
 (*                                                                            *)
-(* A producer publishes an item, then notifies: fence, look at the counts and *)
-(* go on if a consumer is registered that no wake is on its way to: claim it, *)
-(* that is, count one wake more; then move the epoch, then wake one sleeper.  *)
-(* A consumer that finds the queue empty reads the epoch, registers, fences,  *)
-(* looks at the queue a second time, and sleeps if the epoch is unchanged.    *)
-(* When it goes, it takes one wake off the count, if there is any.            *)
+(* A producer publishes an item, then notifies: it passes a fence and looks   *)
+(* at the counts. If no consumer is registered to which no wake is on its     *)
+(* way, it goes on. Otherwise it claims one, that is, counts one more wake;   *)
+(* then it moves the epoch, and then wakes one sleeper. A consumer that finds *)
+(* the queue empty reads the epoch, registers, passes a fence, looks at the   *)
+(* queue a second time, and sleeps if the epoch is unchanged. When it leaves, *)
+(* it takes one wake off the count, if there is any.                          *)
 (*                                                                            *)
-(* With Buffered, a publication and a registration stay in the writer's store *)
+(* With Buffered, a publication or a registration stays in the writer's store *)
 (* buffer until it drains, at any later moment; a fence waits for the drain.  *)
-(* This is the store-buffer part of weak memory only: enough to need both     *)
-(* fences. The last six constants remove one part of the protocol each; the   *)
-(* configurations that do must fail.                                          *)
+(* This is only the store-buffer part of weak memory: enough to need both     *)
+(* fences. Each of the last six constants removes one part of the protocol;   *)
+(* the configurations that do so must fail.                                   *)
 EXTENDS Naturals, Sequences, FiniteSets
 
 CONSTANTS
@@ -24,7 +25,7 @@ CONSTANTS
   ProducerFence,  \* whether notify begins with a fence
   ConsumerFence,  \* whether prepare ends with a fence
   EpochFirst,     \* whether a consumer reads the epoch before it registers, not after
-  TakesOff,       \* whether a consumer that goes takes a wake off the count
+  TakesOff,       \* whether a consumer that leaves takes a wake off the count
   SleepEnds       \* whether the end of a sleep ends the wait, whatever the epoch is
 
 VARIABLES
@@ -95,7 +96,7 @@ FenceOfProducer(p) ==
   /\ Goto(p, "look")
   /\ UNCHANGED <<queue, waiters, wakes, epoch, sent, key, unseen, consumed>>
 
-\* Whether a consumer is registered that no wake is on its way to.
+\* Whether a consumer is registered to which no wake is on its way.
 Sleeper == waiters > wakes
 
 Look(p) ==
@@ -118,7 +119,7 @@ Move(p) ==
   /\ Goto(p, "wake")
   /\ UNCHANGED <<queue, waiters, wakes, sent, key, unseen, consumed>>
 
-\* Any sleeper, also one that has come after the move.
+\* Any sleeper may be woken, even one that has come after the move.
 Wake(p) ==
   /\ pc[p] = "wake"
   /\ LET sleepers == {c \in Consumers : pc[c] = "asleep"}
@@ -139,7 +140,7 @@ Producer(p) ==
 
 (* ------------------------------------------------------------- consumers *)
 
-\* Takes the oldest item, if there is one; where to go next in either case.
+\* Takes the oldest item, if there is one; `taken` and `empty` say where to go next.
 TakeOr(c, taken, empty) ==
   IF Len(queue) > 0
   THEN /\ consumed' = consumed \cup {Head(queue)}
@@ -224,7 +225,7 @@ AtRest ==
   /\ \A c \in Consumers : pc[c] = "asleep"
   /\ unseen = {}
 
-\* All items are consumed and the consumers wait for more: the only state that may stay as it is.
+\* All items are consumed and the consumers wait for more: only this state may stay as it is.
 Finished ==
   /\ AtRest
   /\ consumed = Items
@@ -243,7 +244,7 @@ Fairness ==
 
 Spec == Init /\ [][Next]_vars /\ Fairness
 
-\* The same, but every state at rest may stay as it is: what is stranded then breaks liveness instead
+\* The same, but every state at rest may stay as it is: a stranded item then breaks liveness instead
 \* of being a deadlock.
 PatientNext ==
   \/ Next
@@ -253,7 +254,7 @@ PatientSpec == Init /\ [][PatientNext]_vars /\ Fairness
 
 (* ------------------------------------------------------------- properties *)
 
-\* Consumers between registration and cancel that memory knows of.
+\* Consumers between registration and cancel whose registration has reached memory.
 Registered == {c \in Consumers :
   /\ \/ pc[c] \in {"fence", "recheck", "sleep", "asleep", "cancel"}
      \/ pc[c] = "read" /\ ~EpochFirst
@@ -261,8 +262,8 @@ Registered == {c \in Consumers :
 
 CountIsExact == waiters = Cardinality(Registered)
 
-\* As many as there are wakes on their way do not sleep any more, or will be woken: a claim that is not
-\* carried through yet owes one.
+\* At least as many consumers as there are wakes on their way no longer sleep, or will be woken: a
+\* claim that has not run to its end yet owes one wake.
 NoWakeTooMany ==
   LET ended == {c \in Registered :
         \/ pc[c] = "cancel"
@@ -270,13 +271,13 @@ NoWakeTooMany ==
       owing == {p \in Producers : pc[p] \in {"move", "wake"}}
   IN  wakes <= Cardinality(ended) + Cardinality(owing)
 
-\* An item is in one place: a buffer, the queue, or taken.
+\* Each item is in one place: in a buffer, in the queue, or taken.
 NothingIsLost ==
   LET buffered == unseen \cap Producers
       published == {<<p, n>> \in Items : n <= sent[p]}
   IN  Cardinality(published) = Cardinality(buffered) + Len(queue) + Cardinality(consumed)
 
-\* At rest nobody sleeps beside an item.
+\* At rest no consumer sleeps while there is an item.
 NobodyIsStranded == AtRest => queue = <<>>
 
 EveryItemIsConsumed ==

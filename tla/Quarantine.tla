@@ -1,21 +1,21 @@
 ------------------------------ MODULE Quarantine ------------------------------
-(* The firewall: items arrive in any order, each gets exactly one verdict.    *)
+(* The firewall: items arrive in any order; each gets exactly one verdict.    *)
 (*                                                                            *)
 (* Quarantine decides about an item as soon as it has it:                     *)
 (*   its parent's root is unviable    -> rejected                             *)
-(*   its parent's root is not known   -> parked until the parent is           *)
+(*   its parent's root is not known   -> parked until the parent is known     *)
 (*   its slot is in the future        -> parked until the slot                *)
 (*   otherwise                        -> handed to a worker                   *)
 (* A worker runs the transition. If the item is valid, the worker commits its *)
 (* root to the store, and only then tells Quarantine. Quarantine's own view   *)
 (* of what is committed follows the verdicts. A valid verdict releases the    *)
-(* items that wait for the root; an invalid one makes the root unviable and   *)
-(* rejects them, and those that wait for them in turn. A bad signature says   *)
-(* nothing about the root, which the honest copy shares.                      *)
+(* items that wait for the root. An invalid one makes the root unviable, and  *)
+(* rejects the items that wait for it, and in turn those that wait for them.  *)
+(* A bad signature says nothing about the root, which the honest copy shares. *)
 (*                                                                            *)
-(* The constants that are FALSE or TRUE only in must-fail configurations:     *)
+(* Only must-fail configurations change these constants:                      *)
 (*   OneStep       looking the parent up and parking are one step             *)
-(*   Cascade       a rejection reaches those that wait for the root           *)
+(*   Cascade       a rejection reaches the items that wait for the root       *)
 (*   CommitFirst   the root is committed before the verdict leaves            *)
 (*   BadSignatureCondemns   a bad signature makes the root unviable           *)
 EXTENDS Naturals, FiniteSets
@@ -57,18 +57,18 @@ Roots == 0..5
 
 VARIABLES
   place,      \* where each item is
-  known,      \* roots that Quarantine has seen a valid verdict of
-  unviable,   \* roots that Quarantine rejects the descendants of
+  known,      \* roots for which Quarantine has seen a valid verdict
+  unviable,   \* roots whose descendants Quarantine rejects
   committed,  \* roots in the store
   slot,       \* the current slot
-  answers     \* number of verdicts that each item got
+  answers     \* number of verdicts that each item has got
 
 vars == <<place, known, unviable, committed, slot, answers>>
 
 (* away: not yet arrived; looked: parent looked up, not yet parked (only      *)
-(* without OneStep); parent, slot: parked; ready: handed over; busy: a worker *)
-(* has it; committed: the worker has committed it; told: the verdict is under *)
-(* way; accepted, rejected: decided.                                          *)
+(* without OneStep); parent, slot: parked until then; ready: handed over;     *)
+(* busy: with a worker; committed: the worker has committed it; told: the     *)
+(* verdict is on its way; accepted, rejected: decided.                        *)
 Places ==
   {"away", "looked", "parent", "slot", "ready", "busy", "committed", "told",
    "accepted", "rejected"}
@@ -98,14 +98,14 @@ Decision(i, knownRoots, unviableRoots, now) ==
   ELSE IF Slot(i) > now THEN "slot"
   ELSE "ready"
 
-\* Counts the verdicts of the items that are decided by going from one map of places to another.
+\* Counts the verdicts of the items that are decided between one map of places and the next.
 Count(old, new) ==
   [i \in Items |->
     IF new[i] \in {"accepted", "rejected"} /\ old[i] \notin {"accepted", "rejected"}
     THEN answers[i] + 1
     ELSE answers[i]]
 
-\* A set of unviable roots with those of the parked items that descend from it.
+\* A set of unviable roots, with the roots of the parked items that descend from it.
 RECURSIVE Condemned(_)
 Condemned(roots) ==
   LET more == {Root(i) : i \in {j \in Items :
@@ -140,7 +140,7 @@ Park(i) ==
   /\ place' = [place EXCEPT ![i] = "parent"]
   /\ UNCHANGED <<known, unviable, committed, slot, answers>>
 
-\* The slot clock moves; who waited for the slot is decided again.
+\* The slot clock moves; the items that waited for the slot are decided again.
 Tick ==
   /\ slot < LastSlot
   /\ slot' = slot + 1
@@ -204,7 +204,7 @@ Tell(i) ==
   /\ place' = [place EXCEPT ![i] = "told"]
   /\ UNCHANGED <<known, unviable, committed, slot, answers>>
 
-\* The fault: the verdict has left, the commit follows at some later time.
+\* The fault: the verdict has left, and the commit follows at some later time.
 CommitLate(i) ==
   /\ ~CommitFirst
   /\ place[i] \in {"told", "accepted"}
@@ -261,7 +261,7 @@ GuiltyIsNotAccepted == \A i \in {"copy", "three", "four", "five"} : place[i] # "
 
 BoundedWork == Cardinality(Busy) <= Workers
 
-\* Nobody waits for a root that has been decided.
+\* No item waits for a root that has been decided.
 NobodyIsStranded ==
   \A i \in Items : place[i] = "parent" => Parent(i) \notin known \cup unviable
 

@@ -1,6 +1,6 @@
-//! Files that commands read: SSZ, plain or packed, and configurations.
+//! Files that commands read: SSZ, plain or compressed, and configurations.
 //!
-//! Bounds: a file is read, and unpacked, up to [`MAX_BYTES`].
+//! Bounds: a file is read, and decompressed, up to [`MAX_BYTES`].
 
 use std::fs::File;
 use std::io::Read;
@@ -12,7 +12,7 @@ use blocksmith_terminal::note;
 
 use blocksmith_conformance::config::ConfigText;
 
-/// Largest file, packed or not: a mainnet state with room for growth.
+/// Largest file, compressed or not: a mainnet state with room for growth.
 const MAX_BYTES: u64 = 1 << 30;
 
 fn read_bounded(reader: impl Read) -> anyhow::Result<Vec<u8>> {
@@ -22,11 +22,11 @@ fn read_bounded(reader: impl Read) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns the SSZ bytes of a file, unpacked by the end of its name: `.ssz_snappy` (block format)
+/// Returns the SSZ bytes of a file, decompressed if its name ends in `.ssz_snappy` (block format)
 /// or `.xz`.
 ///
 /// # Errors
-/// If the file cannot be read or unpacked, or is too large; the path is named.
+/// If the file cannot be read or decompressed, or is too large; the error names the path.
 pub(crate) fn read_ssz(path: &Path) -> anyhow::Result<Vec<u8>> {
     let read = || {
         let file = File::open(path)?;
@@ -41,10 +41,10 @@ pub(crate) fn read_ssz(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Returns what a configuration in YAML says. Keys that phase0 does not know are reported on stderr
-/// and passed over.
+/// and ignored.
 ///
 /// # Errors
-/// If the file cannot be read or is no mapping; the path is named.
+/// If the file cannot be read or is not a mapping; the error names the path.
 pub(crate) fn read_config(path: &Path) -> anyhow::Result<ConfigText> {
     let read = || {
         let text = String::from_utf8(read_bounded(File::open(path)?)?)?;
@@ -57,11 +57,11 @@ pub(crate) fn read_config(path: &Path) -> anyhow::Result<ConfigText> {
     Ok(text)
 }
 
-/// Replaces the values of `config`, which is that of `preset`, by those that the file at `path`
-/// gives.
+/// Replaces the values of `config`, which is that of `preset`, by those given in the file at
+/// `path`.
 ///
 /// # Errors
-/// If the file gives a value that its key cannot have, or says that it is made for another preset.
+/// If the file gives a value that its key cannot have, or says that it is for another preset.
 pub(crate) fn apply_config(
     path: &Path,
     text: &ConfigText,

@@ -16,11 +16,11 @@ use clap::{Parser, Subcommand};
 ///
 /// Without a command, replays the recorded chain that ships with the program.
 ///
-/// Results go to stdout, progress and logs to stderr (RUST_LOG sets the level). Exit codes: 0 all as
-/// expected; 1 something is not; 2 wrong usage or input; 4 a fault of ours, or a full disk; 128 and
-/// a signal's number: ended by it, in order.
+/// Results go to stdout, progress and logs to stderr (RUST_LOG sets the level). Exit codes: 0 all
+/// is as expected; 1 something differs; 2 wrong usage or input; 4 a fault of ours, or a full disk;
+/// 128 plus a signal's number: the signal ended the command in order.
 ///
-/// The checks of the protocols have a command of their own, blocksmith-check.
+/// The checks of the protocols are a separate command, blocksmith-check.
 #[derive(Parser)]
 #[command(name = "blocksmith", version, max_term_width = 100)]
 struct Arguments {
@@ -35,19 +35,19 @@ struct Arguments {
 enum Command {
     /// Drive a recorded chain through the services on real threads and compare every answer.
     Replay(Box<replay::Arguments>),
-    /// Run test vectors in the official layout <preset>/phase0/<runner>/<handler>/<suite>/<case>.
+    /// Run test vectors in the official layout, <preset>/phase0/<runner>/<handler>/<suite>/<case>.
     Vectors(vectors::Arguments),
-    /// Write the SSZ of test vectors as seeds for fuzzing, a folder for each target.
+    /// Write the SSZ of test vectors as seeds for fuzzing, with a folder for each target.
     Seeds(vectors::SeedArguments),
-    /// Print the state root at the beginning of each of some slots, without blocks.
+    /// Print the state root at the beginning of each given slot, without blocks.
     Slots(state::Slots),
     /// Apply a block to a state: print the root of the state after it, or why it is invalid.
     Transition(state::Transition),
-    /// Print the hash tree root of a file of SSZ.
+    /// Print the hash tree root of an SSZ file.
     Root(state::Show),
-    /// Print a file of SSZ in the form of the beacon API.
+    /// Print an SSZ file in the form of the beacon API.
     Decode(state::Show),
-    /// What the other command does.
+    /// Belongs to the other command.
     #[command(hide = true, aliases = ["mutants", "explore", "document"])]
     Check {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -59,7 +59,7 @@ enum Command {
 }
 
 impl Command {
-    /// Returns the report that takes stdout, if one does.
+    /// Returns whether a report goes to stdout.
     fn reports_on_stdout(&self) -> bool {
         match self {
             Self::Replay(arguments) => arguments.reports_on_stdout(),

@@ -30,39 +30,39 @@ const CHAIN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/chain.rs"));
 enum PaceArgument {
     /// The services come to rest after every event.
     Lockstep,
-    /// All events of a slot at once; rest only before the next tick.
+    /// All events of a slot come at once; the services come to rest only before the next tick.
     Flood,
-    /// No waiting at all.
+    /// There is no waiting at all.
     Race,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder with manifest.json, genesis.ssz, blocks/ and attestations/; without it, the chain
+    /// Folder with manifest.json, genesis.ssz, blocks/ and attestations/; the default is the chain
     /// that is part of the program.
     dir: Option<PathBuf>,
     /// How fast the events follow one another.
     #[arg(long, value_enum, default_value = "lockstep")]
     pace: PaceArgument,
-    /// General Rewinder workers, 1 to 256; one more serves duties alone.
+    /// General Rewinder workers, 1 to 256; one more serves only duties.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
     /// Inject a fault; may be repeated. SERVICE is quarantine, clearance, rewinder or hot_db;
-    /// SERVICE:panic@N panics over its Nth message, SERVICE:panic/N over every Nth,
-    /// SERVICE:delay=MS holds every message up for so many milliseconds. What a panic takes is
-    /// handed in again, so the end is the same as without; no number of panics stops the services.
+    /// SERVICE:panic@N panics at its Nth message, SERVICE:panic/N at every Nth, SERVICE:delay=MS
+    /// delays every message by that many milliseconds. An item that a panic loses is handed in
+    /// again, so the end is the same as without; no number of panics stops the services.
     #[arg(long, value_name = "SERVICE:FAULT")]
     inject: Vec<Inject>,
-    /// On SIGINT or SIGTERM, stop within so many milliseconds, print what was pending, and exit
-    /// with 128 and the signal's number (130, 143).
+    /// On SIGINT or SIGTERM, stop within this many milliseconds, print what was pending, and exit
+    /// with 128 plus the signal's number (130, 143).
     #[arg(long, value_name = "MS", default_value_t = 5000)]
     deadline: u64,
-    /// Replay again and again, with fresh services each time, until so much time has passed (30s,
-    /// 10m, 2h); then print rounds, memory, threads and what went through each queue. Exit code 1
-    /// if a round ends differently, or a thread is left over.
+    /// Replay again and again, with fresh services each time, until this much time has passed (30s,
+    /// 10m, 2h); then print rounds, memory, threads and what went through each queue. The exit code
+    /// is 1 if a round ends differently, or if a thread is left over.
     #[arg(long = "for", value_name = "DURATION")]
     time: Option<Span>,
-    /// Show the queues of the services live on stderr: bars on a terminal, elsewhere a line a
+    /// Show the queues of the services live on stderr: bars on a terminal, elsewhere a line each
     /// second.
     #[arg(long)]
     monitor: bool,
@@ -72,7 +72,8 @@ pub(crate) struct Arguments {
     /// on stderr.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     metrics: Option<SocketAddr>,
-    /// Write every event's answer as JSON to this file; with --for, those of the last round.
+    /// Write the answer to every event as JSON to this file; with --for, the answers of the last
+    /// round.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -89,7 +90,7 @@ impl Arguments {
         Report::goes_to_stdout(self.json.as_deref())
     }
 
-    /// The main job: the embedded chain in lockstep.
+    /// The default: the embedded chain in lockstep.
     pub(crate) fn embedded() -> Self {
         Self {
             dir: None,
@@ -197,7 +198,7 @@ fn run_preset<P: Preset>(
             result.and_then(|()| last.ok_or(ReplayError::Driver))
         }
     };
-    // What they show is gone before anything is printed.
+    // What they show is cleared before anything is printed.
     bar.finish_and_clear();
     drop(monitor);
     drop(metrics);

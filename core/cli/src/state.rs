@@ -16,17 +16,17 @@ use serde::Serialize;
 
 use crate::files::{apply_config, read_config, read_ssz};
 
-/// Most empty slots between two that are asked for: more than a month of mainnet.
+/// Largest number of empty slots between two requested ones: more than a month of mainnet.
 const MAX_EMPTY_SLOTS: Slot = 1 << 18;
 
-/// The chain that a state is of.
+/// The chain to which a state belongs.
 #[derive(clap::Args)]
 pub(crate) struct Chain {
     /// Preset of the state.
     #[arg(long, value_name = "P", value_enum, default_value_t = PresetName::Mainnet)]
     preset: PresetName,
-    /// Configuration in the form of the specification's configs/*.yaml, over the preset's own; keys
-    /// that phase0 does not know are reported and passed over.
+    /// Configuration in the form of the specification's configs/*.yaml, which overrides the
+    /// preset's own; keys that phase0 does not know are reported and ignored.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -60,15 +60,15 @@ macro_rules! in_preset {
     };
 }
 
-/// Print the state root at the beginning of each of some slots, without blocks.
+/// Print the state root at the beginning of each given slot, without blocks.
 #[derive(clap::Args)]
 pub(crate) struct Slots {
     #[command(flatten)]
     chain: Chain,
-    /// State in SSZ; with .ssz_snappy (block format) or .xz at the end of its name, packed.
+    /// State in SSZ; compressed if its name ends in .ssz_snappy (block format) or .xz.
     #[arg(long, value_name = "FILE")]
     state: PathBuf,
-    /// Slots, ascending, none before the state's.
+    /// Slots, in ascending order, none before the state's.
     #[arg(long, value_name = "N", value_delimiter = ',', required = true)]
     to: Vec<Slot>,
     /// Write the roots as JSON to this file: {"roots":{"96":"0x.."}}.
@@ -136,13 +136,13 @@ fn slot_roots<P: Preset>(
 pub(crate) struct Transition {
     #[command(flatten)]
     chain: Chain,
-    /// State in SSZ, packed as for `slots`; its slot may be before the block's.
+    /// State in SSZ, plain or compressed as for `slots`; its slot may be before the block's.
     #[arg(long, value_name = "FILE")]
     state: PathBuf,
-    /// SignedBeaconBlock in SSZ, packed as for `slots`.
+    /// SignedBeaconBlock in SSZ, plain or compressed as for `slots`.
     #[arg(long, value_name = "FILE")]
     block: PathBuf,
-    /// Take all signatures as valid, but those of deposits.
+    /// Take all signatures except those of deposits as valid.
     #[arg(long)]
     no_bls: bool,
 }
@@ -184,8 +184,8 @@ fn apply<P: Preset>(
     }
 }
 
-/// Reads a state, and hashes it with the help of the cores that have nothing else to do: whatever
-/// is done with it begins with its root.
+/// Reads a state, and hashes it with the help of idle cores: whatever is done with it begins with
+/// its root.
 fn read_state<P: Preset>(path: &Path) -> Result<BeaconState<P>, Failure> {
     let bytes = read_ssz(path).map_err(Failure::input)?;
     let state = BeaconState::from_ssz_bytes(&bytes)
@@ -197,12 +197,13 @@ fn read_state<P: Preset>(path: &Path) -> Result<BeaconState<P>, Failure> {
 
 /// Computes the state's hashes, which it keeps.
 fn hash_on_all_cores<P: Preset>(state: &BeaconState<P>) {
-    /// More than that would wait for memory.
+    /// More threads than this would wait for memory.
     const MAX_THREADS: usize = 8;
     let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
     let jobs = state.root_jobs(threads);
     let next = AtomicUsize::new(0);
-    // ORDERING: pairs with nothing; each number is drawn once, and the scope's end orders the rest.
+    // ORDERING: pairs with nothing; each number is drawn once, and the end of the scope orders
+    // everything else.
     let draw = || jobs.get(next.fetch_add(1, Ordering::Relaxed));
     thread::scope(|scope| {
         for _ in 1..threads.min(jobs.len()) {
@@ -218,7 +219,7 @@ fn hash_on_all_cores<P: Preset>(state: &BeaconState<P>) {
     });
 }
 
-/// Print what is in a file of SSZ.
+/// Print what is in an SSZ file.
 #[derive(clap::Args)]
 pub(crate) struct Show {
     #[command(flatten)]
@@ -226,7 +227,7 @@ pub(crate) struct Show {
     /// Name of the type in the specification, such as SignedBeaconBlock.
     #[arg(long = "type", value_name = "T")]
     name: String,
-    /// SSZ, packed as for `slots`.
+    /// SSZ file, plain or compressed as for `slots`.
     file: PathBuf,
 }
 

@@ -13,15 +13,15 @@ use crate::files::{apply_config, read_config};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder that holds <preset>/phase0/<runner>/<handler>/<suite>/<case>; files are snappy block
-    /// format.
+    /// Folder that holds <preset>/phase0/<runner>/<handler>/<suite>/<case>; its files are in snappy
+    /// block format.
     dir: PathBuf,
     /// Run only cases whose path contains this text.
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
-    /// Configuration in the form of the specification's configs/*.yaml, over that of each preset,
-    /// or of the one that it names as PRESET_BASE; a case's own config.yaml comes after it. Keys
-    /// that phase0 does not know are reported and passed over.
+    /// Configuration in the form of the specification's configs/*.yaml. It overrides that of each
+    /// preset, or that of the preset that it names as PRESET_BASE; a case's own config.yaml
+    /// overrides it in turn. Keys that phase0 does not know are reported and ignored.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Write every case's result as JSON to this file.
@@ -84,8 +84,8 @@ pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
 pub(crate) struct SeedArguments {
     /// Folder that holds cases, as for `vectors`.
     dir: PathBuf,
-    /// Folder to write to: block, attestation, slashing and state, and in them a file for each
-    /// seed, named by its hash.
+    /// Folder to write to: it gets the folders block, attestation, slashing and state, and in them
+    /// a file for each seed, named by its hash.
     out: PathBuf,
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn seeds(arguments: &SeedArguments, out: Output) -> Result<u8, Failur
     Ok(EXIT_OK)
 }
 
-/// The presets' configurations with the values of a file.
+/// The presets' configurations, overridden with the values of a file.
 fn configs(path: &Path) -> anyhow::Result<Configs> {
     let text = read_config(path)?;
     let mut configs = Configs::default();

@@ -1,7 +1,7 @@
 //! Configurations in the form of the specification's `configs/*.yaml`: a mapping of keys to values.
 //!
-//! Only what phase0 knows is parsed. The rest is named, whatever its value is: a list, a mapping, a
-//! later fork's number.
+//! Only keys that phase0 knows are parsed. The others are listed, whatever their value is: a list,
+//! a mapping, a later fork's number.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,16 +9,16 @@ use std::fmt;
 use blocksmith_consensus::{ChainConfig, ConfigError};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// The key that says which preset a configuration is made for.
+/// The key that says which preset a configuration is for.
 const PRESET_BASE: &str = "PRESET_BASE";
-/// Keys of phase0's configurations that change nothing here: a name, and a contract that others
-/// watch.
+/// Keys of phase0's configurations that have no effect here: a name, and a contract that other
+/// software watches.
 const WITHOUT_EFFECT: [&str; 2] = ["CONFIG_NAME", "DEPOSIT_CONTRACT_ADDRESS"];
 
 /// What a configuration says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigText {
-    /// The preset that it is made for, if it says so.
+    /// The preset that the configuration is for, if it says so.
     pub preset: Option<String>,
     /// Keys that phase0 does not know.
     pub unknown: Vec<String>,
@@ -29,7 +29,7 @@ impl ConfigText {
     /// Reads a mapping.
     ///
     /// # Errors
-    /// If the text is no mapping.
+    /// If the text is not a mapping.
     pub fn parse(text: &str) -> Result<Self, yaml_serde::Error> {
         yaml_serde::from_str(text)
     }
@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for Mapping {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ConfigText, A::Error> {
         let mut text = ConfigText::default();
         while let Some(key) = map.next_key::<String>()? {
-            // Asked for as text, a version stays what is written and does not become a number.
+            // If it is read as text, a version stays as written and does not become a number.
             if ChainConfig::KEYS.contains(&key.as_str()) {
                 text.values.insert(key, map.next_value()?);
             } else if key == PRESET_BASE {
@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_value_that_does_not_fit_is_an_error_that_names_it() {
-        // A number that is none, one that is too large, a version of three bytes, and no mapping.
+        // A value that is not a number, a number that is too large, a version of three bytes, and a
+        // text that is not a mapping.
         let error = config("SECONDS_PER_SLOT: soon\n").unwrap_err();
         assert_eq!(error, "SECONDS_PER_SLOT cannot be soon");
         assert!(config("GENESIS_DELAY: 18446744073709551616\n").is_err());

@@ -1,4 +1,4 @@
-//! The types of phase0 by their names: what their bytes are worth.
+//! The types of phase0 by name, with their decoders.
 
 use blocksmith_consensus::{
     AggregateAndProof, Attestation, AttestationData, AttesterSlashing, BeaconBlock,
@@ -19,7 +19,7 @@ pub trait Value {
     fn json(&self) -> String;
 }
 
-/// Decodes bytes that a value has to fill.
+/// Decodes bytes that a value must fill exactly.
 pub type Decode = fn(&[u8]) -> Result<Box<dyn Value>, DecodeError>;
 
 struct OnWire<T>(T);

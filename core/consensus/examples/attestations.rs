@@ -1,5 +1,5 @@
-//! A flood of attestations of one target through the running services, verified one at a time and
-//! together: how many per second of processor time, as a ratio.
+//! Sends a flood of attestations of one target through the running services, verified one at a time
+//! and together, and prints as a ratio how many are verified per second of processor time.
 //!
 //! `cargo run --release -p blocksmith-consensus --example attestations`
 
@@ -21,7 +21,7 @@ mod support;
 
 use support::{State, config, genesis, sign};
 
-/// Runs of each kind, in turn; the least time of each counts.
+/// Runs of each kind, in turn; the shortest time of each counts.
 const ROUNDS: usize = 5;
 
 fn main() {
@@ -99,7 +99,7 @@ fn votes(state: &State, root: Root) -> Vec<SharedAttestation> {
     votes
 }
 
-/// The root of the block that a state at genesis follows.
+/// The root of the block that a genesis state follows.
 fn anchor_root(state: &State) -> Root {
     let mut header = state.latest_block_header.clone();
     header.state_root = state.hash_tree_root();

@@ -1,8 +1,8 @@
-//! What must hold of any bytes, by entry point. The fuzz targets and the smoke run of the tests
-//! share it.
+//! What must hold for any bytes, for each entry point. The fuzz targets and the smoke run of the
+//! tests share it.
 //!
-//! An input is an error, or it is the one encoding of the value that comes out: encoding again
-//! gives the same bytes, and the root is that of a copy. Nothing panics.
+//! An input is an error, or it is the only encoding of the value that comes out: encoding the value
+//! again gives the same bytes, and its root equals that of a copy. Nothing panics.
 
 use blocksmith_consensus::{
     Attestation, AttesterSlashing, BeaconState, Mainnet, Minimal, Preset, ProposerSlashing,
@@ -16,7 +16,7 @@ fn sound<T: Wire>(bytes: &[u8]) -> bool {
     true
 }
 
-/// A block from the network. Says whether it decoded, as the others do.
+/// A block from the network. Returns whether it decoded, as the other functions do.
 pub(crate) fn block(bytes: &[u8]) -> bool {
     sound::<SignedBeaconBlock>(bytes)
 }

@@ -1,8 +1,8 @@
 //! Reading a state: epochs, roots, seeds, domains, committees, proposers, balances.
 //!
 //! Names and conditions are the specification's; where it asserts, indexes or overflows, these
-//! return a [`StateError`]. What is expensive is looked up in the state's epoch context first
-//! (see `caches`), and computed into it if it was not there.
+//! functions return a [`StateError`]. Expensive values are first looked up in the state's epoch
+//! context (see `caches`), and computed into it if they are not there.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Beacon state accessors" and
 //! "Predicates".
@@ -96,7 +96,7 @@ pub fn get_block_root<P: Preset>(state: &BeaconState<P>, epoch: Epoch) -> Result
     get_block_root_at_slot(state, compute_start_slot_at_epoch::<P>(epoch)?)
 }
 
-/// The block root at `slot`: of the block there, or of the last one before it.
+/// The block root at `slot`: that of the block in this slot, or of the last one before it.
 ///
 /// # Errors
 /// [`StateError::SlotOutOfRange`] unless the slot is past and recent.
@@ -121,7 +121,7 @@ pub fn get_randao_mix<P: Preset>(state: &BeaconState<P>, epoch: Epoch) -> Root {
 /// The seed of a purpose in `epoch`.
 ///
 /// # Errors
-/// [`Overflow`] at the end of time.
+/// [`Overflow`] if an epoch or slot number does not fit.
 pub fn get_seed<P: Preset>(
     state: &BeaconState<P>,
     epoch: Epoch,
@@ -187,14 +187,14 @@ fn get_active_validator_count<P: Preset>(state: &BeaconState<P>) -> Result<u64, 
     }
 }
 
-/// The root of the block that the committees of `epoch` depend on: the last one before the epoch
-/// that precedes it begins; the genesis block for the first two epochs. With the epoch it is the
-/// name of a shuffling on all branches, and what the beacon API calls the dependent root of
+/// The root of the block that the committees of `epoch` depend on: the last block before the start
+/// of the preceding epoch, or the genesis block for the first two epochs. Together with the epoch
+/// it identifies a shuffling across all branches. The beacon API calls it the dependent root of
 /// attester duties.
 ///
 /// # Errors
-/// [`StateError::SlotOutOfRange`] unless the state knows such a block: up to the epoch after its
-/// own.
+/// [`StateError::SlotOutOfRange`] unless the state knows such a block, which it does up to the
+/// epoch after its own.
 pub fn get_attester_dependent_root<P: Preset>(
     state: &BeaconState<P>,
     epoch: Epoch,
@@ -203,7 +203,7 @@ pub fn get_attester_dependent_root<P: Preset>(
     if slot > 0 || state.slot > 0 {
         return get_block_root_at_slot(state, slot);
     }
-    // At genesis nothing is remembered yet; what `process_slot` will remember:
+    // At genesis nothing is remembered yet; compute what `process_slot` will remember.
     let mut header = state.latest_block_header.clone();
     if header.state_root == Root::ZERO {
         header.state_root = state.hash_tree_root();
@@ -212,11 +212,11 @@ pub fn get_attester_dependent_root<P: Preset>(
 }
 
 /// The committees of `epoch`. Those of the state's epoch and its neighbours are computed once for
-/// all states with a common ancestor and the same [dependent root](get_attester_dependent_root);
-/// who asks while another thread computes them waits for it.
+/// all states with a common ancestor and the same [dependent root](get_attester_dependent_root). A
+/// thread that asks while another one computes them waits for the result.
 ///
 /// # Errors
-/// [`StateError::Overflow`] at the end of time.
+/// [`StateError::Overflow`] if an epoch or slot number does not fit.
 pub fn get_committees<P: Preset>(
     state: &BeaconState<P>,
     epoch: Epoch,
@@ -243,7 +243,7 @@ pub fn get_committees<P: Preset>(
     get_or_try_init(cell, look_up).map(Arc::clone)
 }
 
-/// The committees of `epoch`, computed.
+/// Computes the committees of `epoch`.
 fn shuffled<P: Preset>(state: &BeaconState<P>, epoch: Epoch, seed: &Root) -> Arc<Committees> {
     let mut indices = get_active_validator_indices(state, epoch);
     let per_slot = committee_count::<P>(indices.len() as u64);
@@ -261,7 +261,7 @@ pub(crate) fn epoch_context<P: Preset>(state: &BeaconState<P>) -> Option<&EpochC
     (context.epoch == get_current_epoch(state)).then_some(context)
 }
 
-/// As the method of that name that std does not have yet; two threads may both compute.
+/// The method of this name that std does not have yet; two threads may both compute the value.
 pub(crate) fn get_or_try_init<T>(
     cell: &OnceLock<T>,
     compute: impl FnOnce() -> Result<T, StateError>,
@@ -316,7 +316,7 @@ pub(crate) fn get_committee_len<P: Preset>(
 /// The proposer of the state's slot.
 ///
 /// # Errors
-/// [`StateError::NoActiveValidators`] if there is nobody to choose.
+/// [`StateError::NoActiveValidators`] if no validator can be chosen.
 pub fn get_beacon_proposer_index<P: Preset>(
     state: &BeaconState<P>,
 ) -> Result<ValidatorIndex, StateError> {
@@ -364,7 +364,7 @@ pub fn compute_proposer_index<P: Preset>(
         return Err(StateError::NoActiveValidators(get_current_epoch(state)));
     }
     let mut random = Root::ZERO;
-    // Ends with certainty: a random byte of zero accepts whoever is tried.
+    // The loop ends with probability one: a random byte of zero accepts any candidate.
     for attempt in 0u64.. {
         if attempt % 32 == 0 {
             let mut input = [0; 40];
@@ -384,7 +384,8 @@ pub fn compute_proposer_index<P: Preset>(
     Err(StateError::NoActiveValidators(get_current_epoch(state)))
 }
 
-/// The sum of effective balances of those for whom `counts` holds, at least one increment.
+/// The sum of effective balances of the validators for which `counts` holds, at least one
+/// increment.
 ///
 /// # Errors
 /// [`Overflow`] if the sum does not fit.
@@ -415,7 +416,7 @@ pub fn get_total_active_balance<P: Preset>(state: &BeaconState<P>) -> Result<Gwe
     }
 }
 
-/// The members of the attested committee whose bit is set, ascending.
+/// The members of the attested committee whose bit is set, in ascending order.
 ///
 /// # Errors
 /// [`StateError::UnknownCommittee`], or [`StateError::AggregationBitsTooShort`] if there are fewer
@@ -434,11 +435,11 @@ pub fn get_attesting_indices<P: Preset>(
     Ok(indices)
 }
 
-/// Gives each member of the attested committee whose bit is set to `visit`, in the committee's
+/// Passes each member of the attested committee whose bit is set to `visit`, in the committee's
 /// order.
 ///
 /// # Errors
-/// As [`get_attesting_indices`]; the visitor's own.
+/// As [`get_attesting_indices`], or the visitor's own error.
 pub(crate) fn for_each_attester<P: Preset>(
     state: &BeaconState<P>,
     data: &AttestationData,
@@ -454,7 +455,7 @@ pub(crate) fn for_each_attester<P: Preset>(
         let (bits, committee) = (bits.len(), committee.len());
         return Err(StateError::AggregationBitsTooShort { bits, committee });
     }
-    // Bits beyond the committee belong to nobody.
+    // Bits beyond the committee belong to no member.
     for (members, byte) in committee.chunks(8).zip(bits.as_raw_slice()) {
         let mut byte = *byte;
         while let Some(member) = members.get(byte.trailing_zeros() as usize) {
@@ -486,8 +487,8 @@ pub fn get_indexed_attestation<P: Preset>(
 /// The decompressed key of validator `index`.
 ///
 /// # Errors
-/// `Err` of [`StateError`] for an unknown validator; within, [`BlsError`] for a registered key that
-/// is not one.
+/// [`StateError`] for an unknown validator; the inner result is [`BlsError`] for a registered key
+/// that is not a valid key.
 pub(crate) fn public_key<P: Preset>(
     state: &BeaconState<P>,
     index: ValidatorIndex,
@@ -496,7 +497,7 @@ pub(crate) fn public_key<P: Preset>(
     Ok(state.caches.public_keys.get(index as usize, compressed))
 }
 
-/// The set of one validator's signature over a message.
+/// The signature set of one validator's signature over a message.
 pub(crate) fn signature_set(
     public_key: Result<PublicKey, BlsError>,
     object_root: Root,
@@ -510,8 +511,8 @@ pub(crate) fn signature_set(
     })
 }
 
-/// Effective balance of each validator that is active and not slashed, 0 of the others: the
-/// weights of votes in the fork choice.
+/// The effective balance of each validator that is active and not slashed, and 0 for the others:
+/// the weights of votes in the fork choice.
 pub fn active_balances<P: Preset>(state: &BeaconState<P>) -> Vec<Gwei> {
     let epoch = get_current_epoch(state);
     let counts = |v: &Validator| is_active_validator(v, epoch) && !v.slashed;
@@ -522,7 +523,8 @@ pub fn active_balances<P: Preset>(state: &BeaconState<P>) -> Vec<Gwei> {
         .collect()
 }
 
-/// Who voted with `attestation`, ascending, by the committees of `state`.
+/// The validators that voted with `attestation`, in ascending order, according to the committees of
+/// `state`.
 ///
 /// # Errors
 /// As [`get_attesting_indices`].

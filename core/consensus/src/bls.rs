@@ -1,17 +1,18 @@
 //! BLS12-381 signatures with public keys in G1: the minimal-pubkey-size, proof-of-possession suite.
 //!
-//! - B1: a [`PublicKey`] was checked when it was decompressed: on the curve, in the subgroup, not
-//!   the point at infinity.
-//! - B2: a [`Signature`] was checked when it was decompressed: on the curve, in the subgroup. It
-//!   may be the point at infinity, which no valid key signs to.
+//! - B1: a [`PublicKey`] was checked when it was decompressed: it is on the curve, in the subgroup,
+//!   and not the point at infinity.
+//! - B2: a [`Signature`] was checked when it was decompressed: it is on the curve and in the
+//!   subgroup. It may be the point at infinity, which is no valid key's signature.
 //! - B3: [`verify_batch`] multiplies every signature by its own random scalar of 64 bits from the
-//!   operating system, so that faults cannot cancel. A batch that fails says nothing about its
-//!   members: [`first_invalid`] and [`all_invalid`] halve it until the culprits are alone.
+//!   operating system, so that invalid signatures cannot cancel each other out. A batch that fails
+//!   says nothing about its members: [`first_invalid`] and [`all_invalid`] halve it until the
+//!   invalid ones are isolated.
 //!
-//! A batch costs one hash to the curve, one Miller loop and one small multiplication of the key for
-//! each signature; the signatures themselves are summed with their scalars at once (Pippenger), and
-//! the final exponentiation is shared. The keys of an aggregate are summed as affine points with
-//! shared inversions.
+//! For each signature a batch costs one hash to the curve, one Miller loop and one small
+//! multiplication of the key. The signatures themselves are summed with their scalars all at once
+//! (Pippenger), and the final exponentiation is shared. The keys of an aggregate are summed as
+//! affine points with shared inversions.
 //!
 //! Reference: IETF draft `irtf-cfrg-bls-signature-04`; consensus specification,
 //! `phase0/beacon-chain.md`, "BLS signatures".
@@ -32,7 +33,7 @@ const DST: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
 /// Bits of the scalars that keep a batch's members apart.
 const BATCH_SCALAR_BITS: usize = 64;
 
-/// Why bytes are not a key or a signature, or an operation has no result.
+/// Why bytes are not a key or a signature, or why an operation has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum BlsError {
     /// Not an encoding of a point of the curve.
@@ -84,7 +85,8 @@ impl PublicKey {
     /// The sum of keys.
     ///
     /// # Errors
-    /// [`BlsError::EmptyAggregate`] of no keys, [`BlsError::InfinityPublicKey`] if they cancel.
+    /// [`BlsError::EmptyAggregate`] if there are no keys, [`BlsError::InfinityPublicKey`] if they
+    /// cancel each other out.
     pub fn aggregate(keys: &[Self]) -> Result<Self, BlsError> {
         match keys {
             [] => Err(BlsError::EmptyAggregate),
@@ -104,7 +106,7 @@ impl PublicKey {
         }
     }
 
-    /// Keys from which on sums share inversions.
+    /// The number of keys from which on sums share inversions.
     const SHARED_INVERSIONS: usize = 8;
 
     /// A sum that may be the point at infinity.
@@ -156,10 +158,10 @@ impl SignatureSet {
     }
 }
 
-/// Whether all signatures are valid, by one pairing product (B3). True of none.
+/// Whether all signatures are valid, by one pairing product (B3). True if there are none.
 ///
 /// # Errors
-/// [`Fault::Entropy`] if the operating system gives no random bytes.
+/// [`Fault::Entropy`] if the operating system provides no random bytes.
 pub fn verify_batch(sets: &[SignatureSet]) -> Result<bool, Fault> {
     match sets {
         [] => return Ok(true),
@@ -176,7 +178,7 @@ pub fn verify_batch(sets: &[SignatureSet]) -> Result<bool, Fault> {
         let outcome = pairing.mul_n_aggregate(
             public_key,
             false,
-            // All signatures follow together.
+            // The signatures follow, all together.
             &(),
             false,
             scalar,
@@ -196,8 +198,8 @@ pub fn verify_batch(sets: &[SignatureSet]) -> Result<bool, Fault> {
     Ok(pairing.finalverify(Some(&of_signatures)))
 }
 
-/// The position of the first invalid signature, found by halving batches: about twice the work of
-/// one batch, whatever their number.
+/// The position of the first invalid signature, found by halving batches. That is about twice the
+/// work of one batch, however many are invalid.
 ///
 /// # Errors
 /// As [`verify_batch`].
@@ -218,7 +220,7 @@ pub fn first_invalid(sets: &[SignatureSet]) -> Result<Option<usize>, Fault> {
     Ok(Some(from))
 }
 
-/// The positions of all invalid signatures, ascending, found by halving batches.
+/// The positions of all invalid signatures, in ascending order, found by halving batches.
 ///
 /// # Errors
 /// As [`verify_batch`].
@@ -230,8 +232,8 @@ pub fn all_invalid(sets: &[SignatureSet]) -> Result<Vec<usize>, Fault> {
     Ok(invalid)
 }
 
-/// Adds the positions of the invalid signatures of `sets`, of which there is one, the first at
-/// `from`. As deep as the batch can be halved.
+/// Adds the positions of the invalid signatures of `sets`, which has at least one; the first set is
+/// at position `from`. The recursion is as deep as the batch can be halved.
 fn halve(sets: &[SignatureSet], from: usize, invalid: &mut Vec<usize>) -> Result<(), Fault> {
     if sets.len() <= 1 {
         invalid.extend(sets.first().map(|_| from));
@@ -242,7 +244,7 @@ fn halve(sets: &[SignatureSet], from: usize, invalid: &mut Vec<usize>) -> Result
     if !left_holds {
         halve(left, from, invalid)?;
     }
-    // If the left half holds, the right one is what does not.
+    // If the left half is valid, it is the right half that is not.
     if left_holds || !verify_batch(right)? {
         halve(right, from + left.len(), invalid)?;
     }
@@ -295,7 +297,7 @@ pub fn verify(public_key: &PublicKeyBytes, message: &[u8], signature: &Signature
     verify_with_key(public_key, message, signature).is_some()
 }
 
-/// As [`verify`]; the decompressed key if all is well.
+/// Like [`verify`]; returns the decompressed key if the signature is valid.
 pub(crate) fn verify_with_key(
     public_key: &PublicKeyBytes,
     message: &[u8],
@@ -309,7 +311,7 @@ pub(crate) fn verify_with_key(
 /// The suite's `Aggregate`.
 ///
 /// # Errors
-/// [`BlsError::EmptyAggregate`] of nothing, another one if a part is not a signature.
+/// [`BlsError::EmptyAggregate`] if there are none, another error if a part is not a signature.
 pub fn aggregate(signatures: &[SignatureBytes]) -> Result<SignatureBytes, BlsError> {
     let parts: Vec<Signature> =
         signatures.iter().map(Signature::from_bytes).collect::<Result<_, _>>()?;
@@ -321,7 +323,7 @@ pub fn aggregate(signatures: &[SignatureBytes]) -> Result<SignatureBytes, BlsErr
     Ok(SignatureBytes::new(sum.to_signature().to_bytes()))
 }
 
-/// The suite's `FastAggregateVerify`: all keys signed one message. False of no keys.
+/// The suite's `FastAggregateVerify`: all keys signed one message. False if there are no keys.
 pub fn fast_aggregate_verify(
     public_keys: &[PublicKeyBytes],
     message: &[u8],
@@ -334,8 +336,8 @@ pub fn fast_aggregate_verify(
     PublicKey::aggregate(&keys).is_ok_and(|key| core_verify(&[key], &[message], &signature))
 }
 
-/// The suite's `AggregateVerify`: each key signed its own message. False of no keys, and if there
-/// are not as many messages as keys.
+/// The suite's `AggregateVerify`: each key signed its own message. False if there are no keys, or
+/// not as many messages as keys.
 pub fn aggregate_verify(
     public_keys: &[PublicKeyBytes],
     messages: &[&[u8]],
@@ -361,7 +363,7 @@ fn core_verify(keys: &[PublicKey], messages: &[&[u8]], signature: &Signature) ->
         if pairing.aggregate(key, false, part, false, message, &[]) != BLST_ERROR::BLST_SUCCESS {
             return false;
         }
-        // The signature goes in once; what is not a point stands for none.
+        // The signature goes in only once; a value that is not a point stands for none.
         part = &();
     }
     pairing.commit();

@@ -1,4 +1,4 @@
-//! What is derived from a state and shared by its clones.
+//! Values that are derived from a state and shared by its clones.
 //!
 //! | cache | key | shared by | replaced |
 //! |---|---|---|---|
@@ -6,17 +6,18 @@
 //! | committees | dependent root and epoch (`shufflings`) | all descendants of one state | when there are too many |
 //! | index of public keys | position in the registry | clones, copy on write | by deposits |
 //! | decompressed keys, affine | validator index and bytes | all descendants of one state | never, grows |
-//! | the last root and the small fields' (`known_roots`) | value | clones, copy on write | by the next root |
-//! | exit queue | - | nobody (two numbers, by value) | by every exit |
+//! | the last root, and the roots of the small fields (`known_roots`) | value | clones, copy on write | by the next root |
+//! | exit queue | - | no other state (two numbers, by value) | by every exit |
 //!
 //! The context of the next epoch is made current at the end of `process_effective_balance_updates`.
 //!
 //! - C1: the shuffling of epochs up to the next one, and the balances that count, are fixed from
-//!   the start of an epoch on: seeds mix what was revealed two epochs before, activations and exits
-//!   take effect at least `MAX_SEED_LOOKAHEAD` later, and effective balances change only between
-//!   epochs. Hence branches that part within an epoch may share one context, and branches that
-//!   part later than what an epoch's committees depend on may share these (`shufflings`).
-//! - C2: a context answers only for its own epoch. A state whose epoch is another computes anew.
+//!   the start of an epoch on. Seeds mix what was revealed two epochs before, activations and exits
+//!   take effect at least `MAX_SEED_LOOKAHEAD` epochs later, and effective balances change only
+//!   between epochs. Hence branches that part within an epoch may share one context, and branches
+//!   that part after the block that an epoch's committees depend on may share these committees
+//!   (`shufflings`).
+//! - C2: a context answers only for its own epoch. A state that is in another epoch computes anew.
 //! - C3: a decompressed key is only handed out for the compressed bytes that it came from, so two
 //!   branches that register different keys at one index cannot mislead each other.
 
@@ -65,14 +66,14 @@ impl Caches {
     }
 }
 
-/// Where the exit queue ends: the last epoch that has exits, and how many.
+/// The end of the exit queue: the last epoch that has exits, and how many it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExitQueue {
     pub(crate) last_epoch: Epoch,
     pub(crate) exits: u64,
 }
 
-/// Values that are fixed for one epoch; each is computed when first asked for.
+/// Values that are fixed for one epoch; each is computed when it is first needed.
 #[derive(Debug, Default)]
 pub(crate) struct EpochContext {
     pub(crate) epoch: Epoch,
@@ -81,9 +82,9 @@ pub(crate) struct EpochContext {
     pub(crate) next: OnceLock<Arc<Committees>>,
     pub(crate) total_active_balance: OnceLock<Gwei>,
     pub(crate) active_validator_count: OnceLock<u64>,
-    /// By slot of the epoch.
+    /// Indexed by slot of the epoch.
     pub(crate) proposers: OnceLock<Box<[ValidatorIndex]>>,
-    /// By slot of the epoch (`duties`).
+    /// Indexed by slot of the epoch (`duties`).
     pub(crate) proposer_keys: OnceLock<Box<[Result<PublicKey, BlsError>]>>,
 }
 
@@ -104,7 +105,7 @@ impl PublicKeyIndex {
             return;
         }
         if validators.len() < self.indexed {
-            // The registry never shrinks; if it was replaced by hand, start anew.
+            // The registry never shrinks; if it was replaced by hand, start over.
             *self = Self::default();
         }
         let new = (self.indexed..validators.len()).filter_map(|index| validators.get(index));
@@ -130,16 +131,16 @@ impl PublicKeyIndex {
 }
 
 /// Public keys that were decompressed and found to be in the group, as affine points by validator
-/// index. Shared by all states of a chain; read without decompressing, written when a validator's
-/// key is first needed or its deposit accepted.
+/// index. All states of a chain share the table. It is read without decompressing, and written when
+/// a validator's key is first needed or its deposit is accepted.
 #[derive(Debug, Default)]
 pub(crate) struct PublicKeyTable {
     keys: RwLock<Vec<Option<(PublicKeyBytes, PublicKey)>>>,
 }
 
 impl PublicKeyTable {
-    /// The key of `compressed`, which is `index` of a registry; decompressed at most once unless
-    /// branches disagree about it.
+    /// The key of `compressed`, which is at `index` of a registry. It is decompressed at most once,
+    /// unless branches disagree about it.
     pub(crate) fn get(
         &self,
         index: usize,
@@ -148,7 +149,7 @@ impl PublicKeyTable {
         let known = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(index).copied();
         match known.flatten() {
             Some((bytes, key)) if bytes == *compressed => return Ok(key),
-            // Another branch's key lives there: by C3 this one is decompressed each time.
+            // Another branch's key is there: by C3 this one is decompressed each time.
             Some(_) => return PublicKey::from_bytes(compressed),
             None => {}
         }
@@ -179,7 +180,7 @@ impl PublicKeyTable {
         PublicKey::aggregate(&keys)
     }
 
-    /// Remembers a key that was checked. An entry that is there stays.
+    /// Remembers a key that was checked. An existing entry stays.
     pub(crate) fn insert(&self, index: usize, compressed: PublicKeyBytes, key: PublicKey) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         if keys.len() <= index {

@@ -1,7 +1,7 @@
 //! Run-time configuration of a chain: what may differ between networks of one preset.
 //!
-//! Reference: consensus specification, `configs/{minimal,mainnet}.yaml`. The project's vectors
-//! were made with version 1.1.10, whose minimal configuration has a least churn of 4; the
+//! Reference: consensus specification, `configs/{minimal,mainnet}.yaml`. The project's vectors were
+//! made with version 1.1.10, whose minimal configuration has a minimal churn limit of 4. The
 //! proposer boost is that of the current rules, 40 %.
 
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::primitives::{Epoch, Gwei, Version};
 /// A configuration value that could not be set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ConfigError {
-    /// No such key in phase0.
+    /// Phase0 has no such key.
     #[error("unknown configuration key {0}")]
     UnknownKey(String),
     /// The value does not parse as the key's type.
@@ -69,7 +69,7 @@ fn parse<T: FromStr>(key: &'static str, value: &str) -> Result<T, ConfigError> {
 }
 
 chain_config! {
-    /// Active validators that genesis waits for.
+    /// Number of active validators that genesis waits for.
     min_genesis_active_validator_count / "MIN_GENESIS_ACTIVE_VALIDATOR_COUNT": u64 = 64, 16_384;
     /// Earliest genesis, in seconds since the Unix epoch.
     min_genesis_time / "MIN_GENESIS_TIME": u64 = 1_578_009_600, 1_606_824_000;
@@ -80,17 +80,17 @@ chain_config! {
     genesis_delay / "GENESIS_DELAY": u64 = 300, 604_800;
     /// Seconds in a slot.
     seconds_per_slot / "SECONDS_PER_SLOT": u64 = 6, 12;
-    /// Seconds between execution-layer blocks, about.
+    /// Approximate number of seconds between execution-layer blocks.
     seconds_per_eth1_block / "SECONDS_PER_ETH1_BLOCK": u64 = 14, 14;
     /// Epochs between exit and withdrawal.
     min_validator_withdrawability_delay / "MIN_VALIDATOR_WITHDRAWABILITY_DELAY": Epoch = 256, 256;
     /// Epochs that a validator has to serve before it may exit.
     shard_committee_period / "SHARD_COMMITTEE_PERIOD": Epoch = 64, 256;
-    /// Execution-layer blocks that votes lag behind.
+    /// Number of execution-layer blocks by which votes lag behind.
     eth1_follow_distance / "ETH1_FOLLOW_DISTANCE": u64 = 16, 2_048;
     /// Effective balance, in Gwei, at which a validator is ejected.
     ejection_balance / "EJECTION_BALANCE": Gwei = 16_000_000_000, 16_000_000_000;
-    /// Least number of activations and exits per epoch.
+    /// Lowest churn limit: activations and exits per epoch.
     min_per_epoch_churn_limit / "MIN_PER_EPOCH_CHURN_LIMIT": u64 = 4, 4;
     /// Divisor of the active count that gives the churn limit.
     churn_limit_quotient / "CHURN_LIMIT_QUOTIENT": u64 = 32, 65_536;

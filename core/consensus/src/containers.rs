@@ -2,7 +2,7 @@
 //!
 //! Their list limits are the same in both presets, so they need no preset parameter. Each is an
 //! `ssz_rs` container (encoding, decoding, root) whose [`Layout`] is derived from the same field
-//! list, so that shape and value cannot drift apart; decode with [`crate::decode_exact`]. Roots are
+//! list, so that shape and value cannot diverge; decode with [`crate::decode_exact`]. Roots are
 //! computed in place ([`HashTree`]), also from that list.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Containers", and
@@ -91,7 +91,7 @@ wire_container! {
     pub struct ForkData {
         /// Version of the fork.
         pub current_version: Version,
-        /// Root of the genesis registry: tells chains apart.
+        /// Root of the genesis registry, which tells chains apart.
         pub genesis_validators_root: Root,
     }
 
@@ -141,9 +141,9 @@ wire_container! {
 
     /// An attestation with its attesters listed.
     pub struct IndexedAttestation {
-        /// Attesters, ascending and without repetition if valid.
+        /// Attesters, in ascending order and without repetition if valid.
         pub attesting_indices: List<ValidatorIndex, MAX_VALIDATORS_PER_COMMITTEE>,
-        /// What they say.
+        /// What the attesters say.
         pub data: AttestationData,
         /// Aggregate of their signatures.
         pub signature: SignatureBytes,
@@ -151,13 +151,13 @@ wire_container! {
 
     /// An included attestation that waits for its rewards at the end of the epoch.
     pub struct PendingAttestation {
-        /// Who of the committee attested.
+        /// Which members of the committee attested.
         pub aggregation_bits: AggregationBits,
-        /// What they say.
+        /// What the attesters say.
         pub data: AttestationData,
         /// Slots between attesting and inclusion.
         pub inclusion_delay: Slot,
-        /// Who included it.
+        /// The proposer that included it.
         pub proposer_index: ValidatorIndex,
     }
 
@@ -216,7 +216,7 @@ wire_container! {
     pub struct BeaconBlockHeader {
         /// The block's slot.
         pub slot: Slot,
-        /// Who proposed it.
+        /// The validator that proposed it.
         pub proposer_index: ValidatorIndex,
         /// Root of its parent.
         pub parent_root: Root,
@@ -260,9 +260,9 @@ wire_container! {
 
     /// An attestation by members of one committee.
     pub struct Attestation {
-        /// Who of the committee attested.
+        /// Which members of the committee attested.
         pub aggregation_bits: AggregationBits,
-        /// What they say.
+        /// What the attesters say.
         pub data: AttestationData,
         /// Aggregate of their signatures.
         pub signature: SignatureBytes,
@@ -270,9 +270,9 @@ wire_container! {
 
     /// A validator's wish to stop.
     pub struct VoluntaryExit {
-        /// Earliest epoch at which it holds.
+        /// Earliest epoch at which the exit holds.
         pub epoch: Epoch,
-        /// Who wishes to stop.
+        /// The validator that wishes to stop.
         pub validator_index: ValidatorIndex,
     }
 
@@ -284,9 +284,9 @@ wire_container! {
         pub signature: SignatureBytes,
     }
 
-    /// What a block brings.
+    /// What a block contains.
     pub struct BeaconBlockBody {
-        /// The proposer's signature over the epoch: contribution to randomness.
+        /// The proposer's signature over the epoch: its contribution to the randomness.
         pub randao_reveal: SignatureBytes,
         /// The proposer's vote on the deposit contract.
         pub eth1_data: Eth1Data,
@@ -308,13 +308,13 @@ wire_container! {
     pub struct BeaconBlock {
         /// Its slot.
         pub slot: Slot,
-        /// Who proposed it.
+        /// The validator that proposed it.
         pub proposer_index: ValidatorIndex,
         /// Root of its parent.
         pub parent_root: Root,
         /// Root of the state after it.
         pub state_root: Root,
-        /// What it brings.
+        /// What it contains.
         pub body: BeaconBlockBody,
     }
 
@@ -326,9 +326,9 @@ wire_container! {
         pub signature: SignatureBytes,
     }
 
-    /// An aggregate attestation and the proof that its maker was selected.
+    /// An aggregate attestation and the proof that its aggregator was selected.
     pub struct AggregateAndProof {
-        /// Who aggregated.
+        /// The validator that aggregated.
         pub aggregator_index: ValidatorIndex,
         /// The aggregate.
         pub aggregate: Attestation,

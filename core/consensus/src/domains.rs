@@ -24,7 +24,7 @@ pub fn compute_start_slot_at_epoch<P: Preset>(epoch: Epoch) -> Result<Slot, Over
 /// The epoch at which an activation or exit that is initiated in `epoch` takes effect.
 ///
 /// # Errors
-/// [`Overflow`] at the end of time.
+/// [`Overflow`] if an epoch or slot number does not fit.
 pub fn compute_activation_exit_epoch<P: Preset>(epoch: Epoch) -> Result<Epoch, Overflow> {
     epoch.safe_add(1 + P::MAX_SEED_LOOKAHEAD)
 }

@@ -1,18 +1,19 @@
-//! What the blocks and attestations of an epoch will ask for, computed ahead; the proposers' keys.
+//! What the blocks and attestations of an epoch will need, computed ahead; the proposers' keys.
 //!
 //! An epoch's proposers follow from its seed, its active validators and their effective balances,
 //! all of which are fixed when it begins (C1 in `caches`):
 //!
-//! | what happens within the epoch | what it changes | hence the proposers |
+//! | what happens within the epoch | what it changes | so the proposers |
 //! |---|---|---|
-//! | a RANDAO reveal | the mix of this epoch; the seed mixes one of two epochs before | stay |
-//! | a slashing, an exit | `slashed`, exit and withdrawable epochs, the exit not before the fifth epoch from here; balances | stay; a slashed proposer's block is invalid, nobody takes its place |
+//! | a RANDAO reveal | the mix of this epoch; the seed uses the mix of two epochs before | stay |
+//! | a slashing, an exit | `slashed`, the exit epoch (not before the fifth epoch from here) and the withdrawable epoch; balances | stay; a slashed proposer's block is invalid, and nobody takes its place |
 //! | a deposit | balances; a new validator, which is not active | stay |
 //! | the epoch's end | effective balances | are the next epoch's |
 //!
-//! Their keys are those of the registry, which never change. One validator signs block and RANDAO
-//! reveal, so each slot has one key; all of an epoch's are looked up together, when the first is
-//! needed or by [`prepare_epoch`], and shared by all clones of the epoch.
+//! The proposers' keys are those of the registry, which never change. One validator signs both the
+//! block and the RANDAO reveal, so each slot has one key. All keys of an epoch are looked up
+//! together, when the first is needed or by [`prepare_epoch`], and all clones within the epoch
+//! share them.
 
 use crate::accessors::{
     epoch_context, get_beacon_proposer_index, get_committees, get_current_epoch, get_or_try_init,
@@ -24,14 +25,14 @@ use crate::preset::Preset;
 use crate::primitives::ValidatorIndex;
 use crate::state::BeaconState;
 
-/// Computes what the state's epoch will ask for: committees of the epochs around it, proposers and
-/// their decompressed keys, the total active balance. It is kept beside the state, for all clones
-/// of the epoch on any thread: a thread that has time takes it from those that have not. What is
-/// known already costs nothing.
+/// Computes what the state's epoch will need: committees of the epochs around it, proposers and
+/// their decompressed keys, the total active balance. The results are kept beside the state, for
+/// all clones within the epoch on any thread: an idle thread can thus spare busy ones this work.
+/// What is already known costs nothing.
 ///
 /// # Errors
-/// [`StateError::NoActiveValidators`] if there is nobody to choose; [`StateError::Overflow`] at the
-/// end of time.
+/// [`StateError::NoActiveValidators`] if no validator can be chosen; [`StateError::Overflow`] if an
+/// epoch or slot number does not fit.
 ///
 /// # Examples
 /// ```
@@ -49,14 +50,14 @@ pub fn prepare_epoch<P: Preset>(state: &BeaconState<P>) -> Result<(), StateError
     }
     get_total_active_balance(state)?;
     let proposer = get_beacon_proposer_index(state)?;
-    // A registered key that is none is the block's misfortune, not the epoch's.
+    // A registered key that is not valid is a problem of the block, not of the epoch.
     let _ = proposer_key(state, proposer)?;
     Ok(())
 }
 
-/// The decompressed key of validator `index`, who is said to propose in the state's slot. Where
-/// that is so and the epoch's proposers are known, it comes from the epoch's list; else from the
-/// table.
+/// The decompressed key of validator `index`, which is said to propose in the state's slot. If it
+/// does, and the epoch's proposers are known, the key comes from the epoch's list; otherwise from
+/// the table.
 ///
 /// # Errors
 /// As [`public_key`].
@@ -89,7 +90,7 @@ mod tests {
 
     const VALIDATORS: u64 = 32;
 
-    /// Effective balances differ, so that who proposes depends on them.
+    /// Effective balances differ, so that the choice of proposers depends on them.
     fn genesis() -> BeaconState<Minimal> {
         let config = ChainConfig::minimal();
         let mut state =
@@ -122,7 +123,8 @@ mod tests {
 
     #[test]
     fn no_operation_changes_the_proposers_of_its_epoch() {
-        // Slashes, exits and rewards in mid-epoch; what is known then equals what is computed anew.
+        // Slashes, exits and rewards within an epoch; what is known afterwards equals what is
+        // computed anew.
         let config = ChainConfig::minimal();
         let mut state = genesis();
         process_slots(&mut state, 19, &config).unwrap();
@@ -137,7 +139,7 @@ mod tests {
         let mut anew = state.clone();
         anew.drop_caches();
         assert_eq!(proposers(&anew), known);
-        // The next epoch's are others: effective balances have followed.
+        // The next epoch's proposers differ, since effective balances have followed.
         process_slots(&mut state, 24, &config).unwrap();
         let mut anew = state.clone();
         anew.drop_caches();
@@ -147,7 +149,8 @@ mod tests {
 
     #[test]
     fn what_one_clone_prepares_serves_all_of_its_epoch() {
-        // Prepares a clone; the other's context is full, and its keys are those of the registry.
+        // Prepares a clone; the original's context is then complete, and its keys are those of the
+        // registry.
         let mut state = genesis();
         process_slots(&mut state, 9, &ChainConfig::minimal()).unwrap();
         let other = state.clone();
@@ -163,7 +166,7 @@ mod tests {
         }
         let here = get_beacon_proposer_index(&state).unwrap();
         assert_eq!(proposer_key(&state, here).unwrap(), keys[5]);
-        // Whoever else is named is judged by its own key.
+        // Any other validator that is named is judged by its own key.
         let stranger = (here + 1) % VALIDATORS;
         let key = proposer_key(&state, stranger).unwrap();
         assert_eq!(key, public_key(&state, stranger).unwrap());

@@ -1,24 +1,25 @@
-//! Errors that the themes share: invalid input on one side, faults of ours on the other.
+//! Errors that the modules share: invalid input on one side, faults of ours on the other.
 //!
 //! [`StateError`] is what the specification expresses as an assertion, an index error or an
-//! overflow of `uint64` in a helper; [`Fault`] is what cannot be blamed on an input. A theme's own
+//! overflow of `uint64` in a helper; [`Fault`] is what cannot be blamed on an input. A module's own
 //! error (an attestation's, a deposit's) names the condition that failed and wraps these.
 //!
-//! Every operation has one enum, with a variant for each condition of the specification's function
-//! that carries the values compared. Its text is the operation's name, what was given, and what was
-//! expected: `BlockHeader: proposer index 12, expected 40`.
+//! Every operation has one enum, with a variant for each condition of the specification's function;
+//! the variant carries the values compared. Its text consists of the operation's name, what was
+//! given, and what was expected: `BlockHeader: proposer index 12, expected 40`.
 
 use crate::primitives::{CommitteeIndex, Epoch, Slot, ValidatorIndex};
 
-/// Something of ours failed; says nothing about the input.
+/// Something of ours failed; this says nothing about the input.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Fault {
-    /// The operating system gave no entropy.
+    /// The operating system provided no entropy.
     #[error("no entropy: {0}")]
     Entropy(String),
 }
 
-/// A `uint64` computation without a result in range, which the specification makes invalid.
+/// A `uint64` computation whose result is out of range, which makes an input invalid under the
+/// specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Overflow {
     /// A sum.
@@ -35,7 +36,7 @@ pub enum Overflow {
     Div(u64, u64),
 }
 
-/// A helper's condition that an input, or the state that it is applied to, does not meet.
+/// A condition of a helper that an input, or the state to which it is applied, does not meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum StateError {
     /// A validator index outside the registry.
@@ -79,7 +80,7 @@ pub enum StateError {
     /// A computation overflows.
     #[error(transparent)]
     Overflow(#[from] Overflow),
-    /// Not the input's fault.
+    /// A fault of ours, not of the input.
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -99,7 +100,7 @@ impl AsFault for StateError {
     }
 }
 
-/// Arithmetic on `uint64` that fails where the specification's would.
+/// Arithmetic on `uint64` that fails where that of the specification would.
 pub(crate) trait SafeMath: Sized {
     fn safe_add(self, other: Self) -> Result<Self, Overflow>;
     fn safe_sub(self, other: Self) -> Result<Self, Overflow>;

@@ -27,10 +27,10 @@ pub enum GenesisError {
         /// What is wrong with it.
         error: DepositError,
     },
-    /// More deposits than the contract's tree has leaves.
+    /// There are more deposits than the contract's tree has leaves.
     #[error("the deposit tree is full")]
     TreeFull,
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error(transparent)]
     State(#[from] StateError),
 }
@@ -79,7 +79,7 @@ pub fn initialize_beacon_state_from_eth1<P: Preset>(
     Ok(state)
 }
 
-/// Whether the chain may start from `state`: late enough, with enough validators.
+/// Whether the chain may start from `state`: whether it is late enough, with enough validators.
 pub fn is_valid_genesis_state<P: Preset>(state: &BeaconState<P>, config: &ChainConfig) -> bool {
     let active =
         state.validators.iter().filter(|v| is_active_validator(v, GENESIS_EPOCH)).count() as u64;

@@ -1,7 +1,7 @@
-//! Hash tree roots of what travels, without copying it.
+//! Hash tree roots of values that travel, without copying them.
 //!
-//! `ssz_rs` computes the same roots and is the reference in the tests; it wants a value to itself
-//! and hashes one node at a time.
+//! `ssz_rs` computes the same roots and is the reference in the tests; it needs exclusive access to
+//! a value and hashes one node at a time.
 
 use ssz_rs::{Bitlist, List, SimpleSerialize, Vector};
 
@@ -15,7 +15,7 @@ pub trait HashTree: Sized {
     /// The Merkle root of the value.
     fn hash_root(&self) -> Root;
 
-    /// The roots of many values: of those whose type is given often, side by side.
+    /// The roots of many values; those of common types are hashed side by side.
     fn hash_roots(values: &[&Self]) -> Vec<Root> {
         values.iter().map(|value| value.hash_root()).collect()
     }
@@ -38,7 +38,7 @@ pub(crate) fn container_roots(count: usize, fields: &[Vec<Root>]) -> Vec<Root> {
     rows.reduce()
 }
 
-/// Trees of one shape, a row of leaves each; what is not set is zero.
+/// Trees of one shape, each a row of leaves; leaves that are not set are zero.
 struct Rows {
     bytes: Vec<u8>,
     width: usize,
@@ -136,7 +136,7 @@ impl<const N: usize> HashTree for Bitlist<N> {
         let root = match self.len() % 8 {
             0 => bytes_root(bytes, limit),
             used => {
-                // What lies behind the last bit is nobody's.
+                // Whatever lies behind the last bit belongs to no member.
                 let mut bytes = bytes.to_vec();
                 bytes.iter_mut().last().into_iter().for_each(|last| *last &= (1 << used) - 1);
                 bytes_root(&bytes, limit)

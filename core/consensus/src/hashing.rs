@@ -1,9 +1,9 @@
 //! SHA-256 in batches, and the roots of small trees.
 //!
 //! `hashtree` hashes 64-byte blocks side by side, with the machine's SHA extensions or vector
-//! units; measured on the project's machines it needs three quarters of the time of `sha2` and half
-//! of that of `ethereum_hashing`. Everything here that makes a level of a tree gives it the whole
-//! level at once.
+//! units; measured on the project's machines, it takes three quarters of the time of `sha2` and
+//! half of that of `ethereum_hashing`. Everything here that builds a level of a tree passes it the
+//! whole level at once.
 
 use std::sync::{LazyLock, Once};
 
@@ -27,7 +27,7 @@ static ZEROS: LazyLock<[Root; MAX_DEPTH + 1]> = LazyLock::new(|| {
     zeros
 });
 
-/// The root of a tree of that depth whose leaves are all zero.
+/// The root of a tree of this depth whose leaves are all zero.
 pub(crate) fn zero(depth: usize) -> &'static Root {
     &ZEROS[depth]
 }
@@ -38,7 +38,8 @@ pub(crate) fn zero(depth: usize) -> &'static Root {
 /// If `input` is not whole blocks, or `output` is not half as long.
 pub(crate) fn hash_blocks(output: &mut [u8], input: &[u8]) {
     static DETECTED: Once = Once::new();
-    // Picks the implementation; once, because the library's own first call may race with itself.
+    // Picks the implementation. It happens only once, because the library's own first call may race
+    // with itself.
     DETECTED.call_once(|| {
         let _ = hashtree_rs::init();
     });
@@ -70,7 +71,7 @@ pub fn hash_concat(left: &Root, right: &Root) -> Root {
     Root::new(output)
 }
 
-/// The root of `depth` levels over `leaves`, the rest of which are zero.
+/// The root of `depth` levels over `leaves`, padded with zero leaves.
 ///
 /// # Panics
 /// If there are more leaves than such a tree has.
@@ -92,7 +93,7 @@ pub(crate) fn merkleize(leaves: &[Root], depth: usize) -> Root {
     }
 }
 
-/// As [`merkleize`], level by level between two buffers.
+/// Like [`merkleize`], level by level between two buffers.
 fn reduce(leaves: &[Root], depth: usize, input: &mut [u8], output: &mut [u8]) -> Root {
     for (bytes, leaf) in input.chunks_exact_mut(ROOT_LEN).zip(leaves) {
         bytes.copy_from_slice(leaf.as_ref());

@@ -85,7 +85,7 @@ impl<const N: usize> Json for FixedBytes<N> {
 impl<const N: usize> Json for Bitlist<N> {
     fn write_json(&self, text: &mut String) {
         let mut bytes = Vec::new();
-        // Fails for a list beyond its limit only; then what was written is shown.
+        // This fails only for a list beyond its limit; then what was written is shown.
         let _ = self.serialize(&mut bytes);
         write_hex(&bytes, text);
     }
@@ -115,7 +115,7 @@ impl<T: Element + Json, N: Length> Json for PersistentVector<T, N> {
     }
 }
 
-/// Justification bits: a bit vector of four, a byte in hexadecimal.
+/// Justification bits: a bit vector of four, written as a byte in hexadecimal.
 impl Json for u8 {
     fn write_json(&self, text: &mut String) {
         write_hex(&[*self], text);

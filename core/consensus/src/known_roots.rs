@@ -1,14 +1,15 @@
-//! The last root of a state and of its small parts: what has not changed since is not hashed again.
+//! The last root of a state and of its small parts, so that what has not changed is not hashed
+//! again.
 //!
-//! Lists keep their hashes in their nodes (`tree`). What is left of a state's root is the tree over
-//! its fields and the roots of its small containers: most of what an empty slot costs, if they were
-//! hashed each time, which is twice a slot.
+//! Lists keep their hashes in their nodes (`tree`). The rest of a state's root is the tree over its
+//! fields and the roots of its small containers. If these were hashed each time, which is twice a
+//! slot, they would be most of what an empty slot costs.
 //!
-//! - N1: a root is looked up by the value that it is of, and a node of the fields' tree is hashed
-//!   again if a leaf below it is another. So what is known is never wrong, whatever was written to
-//!   the state and by whom.
-//! - N2: the lock is held to take what is known or to put it back, never while hashing. Who finds
-//!   nothing because another thread has taken it computes everything.
+//! - N1: a root is looked up by the value that it belongs to, and a node of the fields' tree is
+//!   hashed again if a leaf below it differs. So a known root is never wrong, whatever was written
+//!   to the state and by whom.
+//! - N2: the lock is held to take what is known out or to put it back, never while hashing. A
+//!   thread that finds nothing because another thread has taken it out computes everything.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +18,7 @@ use crate::hash_tree::HashTree;
 use crate::primitives::Root;
 use crate::tree::SmallTree;
 
-/// What is known of a state's root; a clone shares it until either is hashed again.
+/// What is known about a state's root; a clone shares it until either state is hashed again.
 #[derive(Debug, Default)]
 pub(crate) struct KnownRoots {
     last: Mutex<Option<Arc<Known>>>,
@@ -29,7 +30,7 @@ pub(crate) struct Known {
     fork: Option<(Fork, Root)>,
     header: Option<(BeaconBlockHeader, Root)>,
     eth1_data: Option<(Eth1Data, Root)>,
-    /// The state's three; the one that was put there longest ago makes room.
+    /// The state's three checkpoints; the one that was put there longest ago makes room.
     checkpoints: [Option<(Checkpoint, Root)>; 3],
     next_checkpoint: usize,
     fields: SmallTree,
@@ -46,7 +47,8 @@ impl KnownRoots {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has `hash` make a root with the help of what is known, and keeps what it learns.
+    /// Calls `hash`, which computes a root with the help of what is known, and keeps what it
+    /// learns.
     pub(crate) fn with<R>(&self, hash: impl FnOnce(&mut Known) -> R) -> R {
         let taken = self.lock().take();
         let mut known = taken.unwrap_or_default();
@@ -56,7 +58,7 @@ impl KnownRoots {
     }
 }
 
-/// The root in `place` if it is that of `value`, else the computed one, which is put there.
+/// The root in `place` if it is that of `value`; otherwise the computed root, which is put there.
 fn recall<T: Clone + PartialEq + HashTree>(place: &mut Option<(T, Root)>, value: &T) -> Root {
     match place {
         Some((known, root)) if known == value => *root,
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn another_value_has_another_root() {
-        // Recalls a header, changes it, and recalls it again, in a clone too.
+        // Recalls a header, changes it, and recalls it again, also in a clone.
         let roots = KnownRoots::default();
         let mut header = BeaconBlockHeader::default();
         let first = roots.with(|known| known.header(&header));

@@ -6,19 +6,19 @@
 //! | decode what came from a peer | [`decode_exact`], [`BeaconState::from_ssz_bytes`] |
 //! | apply a block | [`state_transition`], [`verify_and_process_block`] |
 //! | pass empty slots | [`process_slots`] |
-//! | run one step or one operation | [`process_epoch`], [`process_attestation`] and their kin |
+//! | run one step or one operation | [`process_epoch`], [`process_attestation`] and similar functions |
 //! | make a genesis state | [`initialize_beacon_state_from_eth1`] |
 //! | show a value as the beacon API does | [`Json`] |
 //! | run it under the services | [`Phase0`] |
 //!
-//! **Contract.** No input makes this crate panic or allocate beyond a small multiple of its own
-//! size; what is wrong with an input is an error that names the failed condition, what is wrong
-//! with us is a [`Fault`]. Names and order of checks are those of the specification, version
-//! 1.1.10, and a `uint64` that would overflow there is an error here. A clone of a state costs a
-//! few pointers.
+//! **Contract.** No input makes this crate panic or allocate beyond a small multiple of the input's
+//! own size. An invalid input yields an error that names the failed condition; a failure of ours
+//! yields a [`Fault`]. Names and order of checks are those of the specification, version 1.1.10,
+//! and a `uint64` that would overflow there is an error here. A clone of a state costs a few
+//! pointers.
 //!
-//! No thread, clock, socket or file is used: who has idle threads may lend them
-//! ([`BeaconState::root_jobs`], [`prepare_epoch`]); randomness for signature batches comes from the
+//! The crate uses no thread, clock, socket or file. A caller that has idle threads may lend them
+//! ([`BeaconState::root_jobs`], [`prepare_epoch`]). Randomness for signature batches comes from the
 //! operating system.
 //!
 //! # Examples

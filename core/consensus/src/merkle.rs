@@ -6,8 +6,8 @@
 use crate::hashing::{hash_concat, uint_leaf};
 use crate::primitives::{DEPOSIT_CONTRACT_TREE_DEPTH, Root};
 
-/// Whether `leaf` at `index` is under `root`, by the `depth` first siblings of `branch`, lowest
-/// first. False if the branch is shorter.
+/// Whether `leaf` at `index` is under `root`, according to the first `depth` siblings of `branch`,
+/// lowest first. False if the branch is shorter.
 pub fn is_valid_merkle_branch(
     leaf: Root,
     branch: &[Root],
@@ -18,7 +18,7 @@ pub fn is_valid_merkle_branch(
     branch.get(..depth).is_some_and(|branch| merkle_branch_root(leaf, branch, index) == root)
 }
 
-/// The root that `leaf` at `index` has by all siblings of `branch`, lowest first.
+/// The root to which `leaf` at `index` leads with all siblings of `branch`, lowest first.
 pub(crate) fn merkle_branch_root(leaf: Root, branch: &[Root], index: u64) -> Root {
     branch.iter().enumerate().fold(leaf, |value, (level, sibling)| {
         // Above the 64th level an index has no bits.

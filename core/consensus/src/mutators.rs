@@ -48,7 +48,7 @@ pub fn increase_balance<P: Preset>(
     Ok(())
 }
 
-/// Takes `delta` Gwei from a balance, or all that is there.
+/// Takes `delta` Gwei from a balance, or all of it if there is less.
 ///
 /// # Errors
 /// [`StateError::UnknownValidator`].
@@ -62,10 +62,11 @@ pub fn decrease_balance<P: Preset>(
     Ok(())
 }
 
-/// Puts a validator into the exit queue, unless it is there.
+/// Puts a validator into the exit queue, unless it is already there.
 ///
 /// # Errors
-/// [`StateError::UnknownValidator`]; [`StateError::Overflow`] at the end of time.
+/// [`StateError::UnknownValidator`]; [`StateError::Overflow`] if an epoch or slot number does not
+/// fit.
 pub fn initiate_validator_exit<P: Preset>(
     state: &mut BeaconState<P>,
     index: ValidatorIndex,
@@ -89,7 +90,8 @@ pub fn initiate_validator_exit<P: Preset>(
     let validator = get_validator_mut(state, index)?;
     validator.exit_epoch = exit_epoch;
     validator.withdrawable_epoch = withdrawable_epoch;
-    // At the end of time the exit epoch may be the one that means "never"; look again then.
+    // With the largest epoch numbers, the exit epoch may be the one that means "never"; then look
+    // again.
     state.caches.exit_queue = (exit_epoch != FAR_FUTURE_EPOCH)
         .then_some(ExitQueue { last_epoch: exit_epoch, exits: exits + 1 });
     Ok(())
@@ -111,11 +113,11 @@ fn exit_queue<P: Preset>(state: &BeaconState<P>) -> ExitQueue {
     queue
 }
 
-/// Slashes a validator; `whistleblower` (by default the proposer) is rewarded.
+/// Slashes a validator, and rewards `whistleblower` (by default the proposer).
 ///
 /// # Errors
 /// [`StateError::UnknownValidator`]; [`StateError::NoActiveValidators`] if there is no proposer;
-/// [`StateError::Overflow`] at the end of time.
+/// [`StateError::Overflow`] if an epoch or slot number does not fit.
 pub fn slash_validator<P: Preset>(
     state: &mut BeaconState<P>,
     slashed_index: ValidatorIndex,

@@ -1,8 +1,8 @@
 //! Phase0 as the services see it: an implementation of [`Consensus`].
 //!
-//! Blocks and attestations are shared pointers with their roots beside them, computed once when
-//! they are decoded; states are persistent (`state`). Nothing here adds a rule: what is judged, and
-//! in which order, is in `state_transition` and `operations`.
+//! Blocks and attestations are shared pointers with their roots beside them; the roots are computed
+//! once, when the values are decoded. States are persistent (`state`). Nothing here adds a rule:
+//! `state_transition` and `operations` say what is judged, and in which order.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md` and `phase0/fork-choice.md`.
 
@@ -63,7 +63,7 @@ impl<P: Preset> Phase0<P> {
     }
 }
 
-/// A value that travels, shared, with the root that identifies it.
+/// A shared value of a type that travels, with the root that identifies it.
 #[derive(Debug)]
 pub struct Shared<T> {
     inner: Arc<(Root, T)>,
@@ -158,10 +158,10 @@ pub enum Phase0Fault {
     /// A machine's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// A state of ours does not support what was asked of it.
+    /// One of our states does not support what was asked of it.
     #[error("our state: {0}")]
     State(#[from] StateError),
-    /// Asked to bring a state back in time.
+    /// A state was to be brought back in time.
     #[error("our state: {0}")]
     Slots(#[from] SlotsError),
 }
@@ -183,7 +183,7 @@ fn vote_of(id: Root, attestation: &Attestation) -> Vote<Root> {
     }
 }
 
-/// Checks an attestation against its target's state; its signature is treated as `signatures` says.
+/// Checks an attestation against its target's state, and treats its signature as `signatures` says.
 fn check_attestation<P: Preset>(
     target_state: &BeaconState<P>,
     attestation: &Attestation,
@@ -196,7 +196,8 @@ fn check_attestation<P: Preset>(
         if target != expected {
             return Err(AttestationError::TargetSlot { target, expected, slot });
         }
-        // Stricter than `on_attestation`, as the gossip rules want it: a bit for each member.
+        // Stricter than `on_attestation`, as the gossip rules require: there must be a bit for each
+        // member.
         let committee = get_beacon_committee(target_state, slot, data.index)?.len();
         let bits = aggregation_bits.len();
         if bits != committee {
@@ -340,8 +341,8 @@ impl<P: Preset> Consensus for Phase0<P> {
         check_attestation(target_state, attestation.value(), &mut Signatures::Verify)
     }
 
-    /// All but the signatures one by one, then these in one batch. Those that are invalid are found
-    /// by halving; the others' outcomes stand.
+    /// Checks everything but the signatures one by one, then the signatures in one batch. Invalid
+    /// ones are found by halving; the outcomes of the others stand.
     fn verify_attestations(
         &self,
         target_state: &BeaconState<P>,
@@ -354,7 +355,7 @@ impl<P: Preset> Consensus for Phase0<P> {
                 check_attestation(target_state, attestation.value(), &mut signatures)
             })
             .collect();
-        // One signature was set aside for each that has passed so far, in order.
+        // One signature was set aside for each attestation that has passed so far, in order.
         let mut open: Vec<_> = outcomes.iter_mut().filter(|outcome| outcome.is_ok()).collect();
         match signatures.all_invalid() {
             Ok(invalid) => {

@@ -1,4 +1,4 @@
-//! The two presets: sizes and constants that are fixed when a chain is compiled.
+//! The two presets: sizes and constants that are fixed at compile time.
 //!
 //! What may change without a new build (churn limit, fork version, timing) is in
 //! [`crate::ChainConfig`] instead.
@@ -18,7 +18,7 @@ impl<T: Unsigned + Debug + Eq + Send + Sync> Length for T {}
 
 /// Sizes and constants of one preset.
 pub trait Preset: Copy + Debug + Default + Eq + Send + Sync + 'static {
-    /// The preset's name in folders and messages.
+    /// The preset's name, as used in folders and messages.
     const NAME: &'static str;
 
     /// Length of `block_roots` and `state_roots`.
@@ -38,13 +38,13 @@ pub trait Preset: Copy + Debug + Default + Eq + Send + Sync + 'static {
 
     /// Slots in an epoch.
     const SLOTS_PER_EPOCH: Slot;
-    /// Most committees in a slot.
+    /// Largest number of committees in a slot.
     const MAX_COMMITTEES_PER_SLOT: u64;
-    /// Committee size that is aimed for.
+    /// Target size of a committee.
     const TARGET_COMMITTEE_SIZE: u64;
     /// Rounds of the shuffle.
     const SHUFFLE_ROUND_COUNT: u8;
-    /// Epochs after which votes on the deposit contract start anew.
+    /// Epochs after which votes on the deposit contract start over.
     const EPOCHS_PER_ETH1_VOTING_PERIOD: Epoch;
     /// Divisor of a balance that gives the quadratic leak per epoch.
     const INACTIVITY_PENALTY_QUOTIENT: u64;
@@ -55,7 +55,7 @@ pub trait Preset: Copy + Debug + Default + Eq + Send + Sync + 'static {
 
     /// Slots into an epoch during which justification may still move (fork choice, before v1.3).
     const SAFE_SLOTS_TO_UPDATE_JUSTIFIED: Slot;
-    /// Least distance between attesting and inclusion.
+    /// Smallest distance between attesting and inclusion.
     const MIN_ATTESTATION_INCLUSION_DELAY: Slot = 1;
     /// Epochs between a seed's mix and its use.
     const MIN_SEED_LOOKAHEAD: Epoch = 1;
@@ -63,13 +63,13 @@ pub trait Preset: Copy + Debug + Default + Eq + Send + Sync + 'static {
     const MAX_SEED_LOOKAHEAD: Epoch = 4;
     /// Epochs without finality before the leak.
     const MIN_EPOCHS_TO_INACTIVITY_PENALTY: Epoch = 4;
-    /// Least deposit in Gwei.
+    /// Smallest deposit in Gwei.
     const MIN_DEPOSIT_AMOUNT: Gwei = 1_000_000_000;
-    /// Most that counts of a balance, in Gwei.
+    /// The largest part of a balance that counts, in Gwei.
     const MAX_EFFECTIVE_BALANCE: Gwei = 32_000_000_000;
     /// Step of effective balances in Gwei.
     const EFFECTIVE_BALANCE_INCREMENT: Gwei = 1_000_000_000;
-    /// Fraction of the increment that hysteresis counts in.
+    /// Hysteresis counts in this fraction of the increment.
     const HYSTERESIS_QUOTIENT: u64 = 4;
     /// Hysteresis downwards, in fractions.
     const HYSTERESIS_DOWNWARD_MULTIPLIER: u64 = 1;

@@ -1,8 +1,8 @@
 //! Byte strings, scalar aliases and constants of the phase0 specification.
 //!
 //! [`FixedBytes`] is the one representation of every fixed-length byte string (roots, public keys,
-//! signatures, versions). It is inline (no heap) so that a registry of a million validators costs
-//! its own bytes.
+//! signatures, versions). It is inline (no heap), so that a registry of a million validators costs
+//! no more than its own bytes.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Custom types" and "Constants".
 
@@ -154,7 +154,7 @@ impl<const N: usize> fmt::Debug for FixedBytes<N> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("expected 0x and {digits} hexadecimal digits")]
 pub struct ParseHexError {
-    /// How many digits the type wants.
+    /// How many digits the type requires.
     pub digits: usize,
 }
 
@@ -229,8 +229,8 @@ pub fn hash(input: &[u8]) -> Root {
     Root::new(Sha256::digest(input).into())
 }
 
-/// As [`hash`], of so little that it fits one block of the compression function with its padding:
-/// half the work of a tree's node.
+/// Like [`hash`], for an input that fits into one block of the compression function together with
+/// its padding. This is half the work of a tree's node.
 ///
 /// # Panics
 /// If `input` is longer than 55 bytes.

@@ -1,12 +1,14 @@
 //! One pass over the registry at the end of an epoch.
 //!
-//! The steps of an epoch's end ask the same of every validator: its effective balance, whether it
-//! is active, slashed, waiting. [`Registry`] looks once and keeps the answers side by side, 9 bytes
-//! a validator, where the registry's own 121 bytes would be read for each step.
+//! The steps of an epoch's end ask the same questions about every validator: its effective balance,
+//! and whether it is active, slashed, or waiting. [`Registry`] looks once and keeps the answers
+//! side by side, at 9 bytes a validator; without it, the registry's own 121 bytes would be read for
+//! each step.
 //!
-//! The answers hold until `process_effective_balance_updates` writes effective balances: rewards
-//! and penalties change balances only; ejections change exit epochs, of validators whom none of the
-//! later questions is about (the slashed have left already, those who wait are not active).
+//! The answers hold until `process_effective_balance_updates` writes effective balances. Rewards
+//! and penalties change only balances. Ejections change the exit epochs of validators that none of
+//! the later questions is about (the slashed ones have already left, and those that wait are not
+//! active).
 
 use crate::accessors::{get_current_epoch, get_previous_epoch, is_active_validator};
 use crate::containers::Validator;
@@ -15,7 +17,7 @@ use crate::preset::Preset;
 use crate::primitives::{Epoch, FAR_FUTURE_EPOCH, Gwei, ValidatorIndex};
 use crate::state::BeaconState;
 
-/// What is known of a validator, as bits.
+/// What is known about a validator, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts(u8);
 
@@ -59,9 +61,9 @@ impl Facts {
 /// What the steps of an epoch's end need to know of the validators.
 #[derive(Clone, Debug)]
 pub(crate) struct Registry {
-    /// By validator.
+    /// Indexed by validator.
     pub(crate) effective_balances: Vec<Gwei>,
-    /// By validator.
+    /// Indexed by validator.
     pub(crate) facts: Vec<Facts>,
     /// Validators that have not been activated.
     pub(crate) waiting: Vec<ValidatorIndex>,
@@ -102,7 +104,7 @@ impl Registry {
         registry
     }
 
-    /// The sum of effective balances of the active, at least one increment.
+    /// The sum of effective balances of the active validators, at least one increment.
     ///
     /// # Errors
     /// [`Overflow`] if the sum does not fit.
@@ -110,8 +112,8 @@ impl Registry {
         Ok(self.active_balance?.max(P::EFFECTIVE_BALANCE_INCREMENT))
     }
 
-    /// The sum of effective balances of those unslashed for whom `counts` holds, at least one
-    /// increment.
+    /// The sum of effective balances of the unslashed validators for which `counts` holds, at least
+    /// one increment.
     ///
     /// # Errors
     /// [`Overflow`] if the sum does not fit.

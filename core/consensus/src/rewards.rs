@@ -1,10 +1,10 @@
 //! Rewards and penalties of attesters.
 //!
-//! The specification filters the pending attestations anew for every component and every
-//! validator. Here one pass over them, [`Participation`], notes per validator whether it attested
-//! the source, target and head of an epoch and how early it was included; one pass over the
-//! validators then computes all components at once. The single components are the same pass with
-//! the others left out.
+//! The specification filters the pending attestations anew for every component and every validator.
+//! Here one pass over them, [`Participation`], records for each validator whether it attested to
+//! the source, target and head of an epoch, and how early it was included. One pass over the
+//! validators then computes all components at once. A single component is the same pass with the
+//! others left out.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Rewards and penalties".
 
@@ -116,7 +116,8 @@ pub(crate) fn get_target_attesting_balance<P: Preset>(
     let mut attested = vec![false; registry.facts.len()];
     for attestation in get_matching_source_attestations(state, epoch) {
         let data = &attestation.data;
-        // Only asked for if there are attestations: an epoch's first slot has no root of it yet.
+        // It is only asked for if there are attestations: in an epoch's first slot its root is not
+        // known yet.
         if data.target.root != get_block_root(state, epoch)? {
             continue;
         }
@@ -154,7 +155,7 @@ fn note<P: Preset>(
         let entry = entry(attested, index)?;
         entry.target |= target;
         entry.head |= head;
-        // Of equally early inclusions the first counts.
+        // Of several equally early inclusions, the first counts.
         if entry.source.is_none_or(|known| inclusion.delay < known.delay) {
             entry.source = Some(inclusion);
         }
@@ -170,16 +171,16 @@ struct Parts {
     head: (Gwei, Gwei),
     /// Its own reward for being included early.
     inclusion: Gwei,
-    /// Whom its inclusion rewards, and by how much.
+    /// The proposer that its inclusion rewards, and by how much.
     proposer: Option<(ValidatorIndex, Gwei)>,
-    /// Lost in a leak.
+    /// What it loses in an inactivity leak.
     inactivity: Gwei,
 }
 
 /// Which parts are asked for.
 type Choice = fn(&Parts) -> Parts;
 
-/// Rewards that depend on the effective balance only, hence are the same for most validators.
+/// Rewards that depend only on the effective balance, and so are the same for most validators.
 #[derive(Clone, Copy, Debug)]
 struct Rates {
     effective_balance: Gwei,
@@ -189,7 +190,7 @@ struct Rates {
     head: Gwei,
 }
 
-/// What every component needs to know of the state.
+/// What every component needs to know about the state.
 struct Context<'a> {
     registry: &'a Registry,
     participation: &'a Participation,
@@ -224,7 +225,8 @@ impl<'a> Context<'a> {
         let total_increments = self.total_balance / P::EFFECTIVE_BALANCE_INCREMENT;
         let component = |attesting_balance: Gwei| {
             if self.is_in_inactivity_leak::<P>() {
-                // Full reward here is what the leak's penalty takes back from perfect attesters.
+                // In a leak the full reward is given here; the leak's penalty takes it back from
+                // perfect attesters.
                 return Ok(base);
             }
             let increments = attesting_balance / P::EFFECTIVE_BALANCE_INCREMENT;
@@ -315,7 +317,7 @@ pub fn get_finality_delay<P: Preset>(state: &BeaconState<P>) -> Result<u64, Stat
     Ok(get_previous_epoch(state).safe_sub(state.finalized_checkpoint.epoch)?)
 }
 
-/// The sum of the chosen components, by what one look at registry and attestations found.
+/// The sum of the chosen components, from what one look at the registry and the attestations found.
 ///
 /// # Errors
 /// [`StateError`] if a proposer is unknown, or a sum overflows.

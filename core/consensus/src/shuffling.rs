@@ -1,15 +1,15 @@
 //! The swap-or-not shuffle: of one index, and of a whole list at once.
 //!
 //! Each round pairs positions by reflection about a pivot and swaps a pair or not by one hash bit.
-//! A round is an involution on positions, so a list is shuffled in place by applying to it, last
-//! round first, what [`compute_shuffled_index`] applies to one index, first round first; a hash
-//! then serves 256 positions rather than one.
+//! A round is an involution on positions. So a list is shuffled in place by applying to it, last
+//! round first, the rounds that [`compute_shuffled_index`] applies to one index first round first.
+//! A hash then serves 256 positions rather than one.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "compute_shuffled_index".
 
 use crate::primitives::{Root, ValidatorIndex, hash, hash_one_block};
 
-/// Bits in a hash, hence positions that one hash decides.
+/// Bits in a hash, which is how many positions one hash decides.
 const POSITIONS_PER_HASH: u64 = 256;
 
 /// An index that is not below the number of indices.
@@ -22,7 +22,7 @@ pub struct IndexOutOfRange {
     pub index_count: u64,
 }
 
-/// Where `index` of `index_count` lands after `rounds` rounds under `seed`.
+/// The position at which `index` of `index_count` lands after `rounds` rounds under `seed`.
 ///
 /// # Errors
 /// [`IndexOutOfRange`] if `index >= index_count`, in particular if there are none.
@@ -55,7 +55,7 @@ pub fn shuffle_list(list: &mut [ValidatorIndex], seed: &Root, rounds: u8) {
     if list.len() < 2 {
         return;
     }
-    // Half the width is half the memory traffic; no registry is longer.
+    // Half the width is half the memory traffic; no registry is longer than 32 bits can count.
     let narrow: Result<Vec<u32>, _> = list.iter().map(|index| u32::try_from(*index)).collect();
     match narrow {
         Ok(mut narrow) => {
@@ -68,9 +68,9 @@ pub fn shuffle_list(list: &mut [ValidatorIndex], seed: &Root, rounds: u8) {
     }
 }
 
-/// Numbers of which pairs are swapped without a branch.
+/// Numbers that can be swapped in pairs without a branch.
 trait Number: Copy {
-    /// Swaps `left` and `right` if `bit` is set; its other bits are clear.
+    /// Swaps `left` and `right` if the lowest bit of `bit` is set; its other bits must be clear.
     fn swap_if(bit: u8, left: &mut Self, right: &mut Self);
 }
 
@@ -106,7 +106,7 @@ fn swap_mirrored<T: Number>(part: &mut [T], first: u64, seed: &Root, round: u8) 
     let upper = part.len() - half;
     let (mut low, mut high) = part.split_at_mut(upper);
     low = &mut low[..half];
-    // `high` holds positions from here on; it is worked off from its end, one hash at a time.
+    // `high` holds the positions from here on; it is processed from its end, one hash at a time.
     let start = first + upper as u64;
     while let Some(last) = (start + high.len() as u64).checked_sub(1).filter(|_| !high.is_empty()) {
         let chunk = last / POSITIONS_PER_HASH;
@@ -127,7 +127,7 @@ fn swap_mirrored<T: Number>(part: &mut [T], first: u64, seed: &Root, round: u8) 
     }
 }
 
-/// The bits of a hash, a byte each.
+/// The bits of a hash, one byte for each bit.
 fn expand(source: &Root) -> [u8; POSITIONS_PER_HASH as usize] {
     let mut bits = [0; POSITIONS_PER_HASH as usize];
     for (bits, byte) in bits.chunks_exact_mut(8).zip(source.as_bytes()) {
@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn shuffling_a_list_is_shuffling_each_of_its_indices() {
-        // Compares both algorithms for sizes around the hash granularity and for odd round counts.
+        // Compares both algorithms for sizes around the granularity of a hash, and for odd round
+        // counts.
         for (count, rounds) in
             [(1, 10), (2, 90), (3, 10), (255, 90), (256, 90), (257, 7), (700, 10)]
         {

@@ -1,27 +1,28 @@
 //! Committees by (dependent root, epoch), shared by all descendants of one state.
 //!
-//! The root that an epoch's committees depend on is that of the last block before the epoch that
-//! precedes it begins. It commits to the state after that block, and from there on nothing can
-//! change the epoch's seed or who is active in it (C1 in `caches`). So:
+//! The root that an epoch's committees depend on is that of the last block before the start of the
+//! preceding epoch. It commits to the state after that block, and from there on nothing can change
+//! the epoch's seed or which validators are active in it (C1 in `caches`). So:
 //!
 //! - K1: two states of one chain that agree on an epoch and its dependent root agree on its
 //!   committees, whichever branch they are on and whether or not they were cloned before the
-//!   committees were asked for. The epoch alone is no key: branches that differ in the dependent
-//!   root shuffle differently.
-//! - K2: only committees of the state's epoch, the one before and the one after are looked up here.
-//!   Of a later one the active validators are not fixed yet.
-//! - K3: committees are computed once: who asks while somebody computes them waits for the result.
-//!   The list is locked for the look-up only.
+//!   committees were asked for. The epoch alone is not enough as a key: branches that differ in the
+//!   dependent root shuffle differently.
+//! - K2: only committees of the state's epoch, of the one before and of the one after are looked up
+//!   here. The active validators of a later epoch are not fixed yet.
+//! - K3: committees are computed once. A thread that asks while another one computes them waits for
+//!   the result. The list is locked only for the look-up.
 //!
-//! Bound: [`LIMIT`] shufflings of eight bytes per active validator. When it is exceeded, the lowest
-//! epoch goes, of these the one that was added first; so whoever replays the past does not push out
-//! what the head needs. States keep those that they hold themselves.
+//! Bound: [`LIMIT`] shufflings of eight bytes per active validator. When it is exceeded, the
+//! shuffling of the lowest epoch is removed, and of several the one that was added first. So a
+//! replay of the past does not push out what the head needs. States keep those that they hold
+//! themselves.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::primitives::{Epoch, Root, ValidatorIndex};
 
-/// Most shufflings that are kept: three epochs of a handful of branches.
+/// Largest number of shufflings that are kept: three epochs of a handful of branches.
 const LIMIT: usize = 16;
 
 /// The shuffled active validators of an epoch, cut into committees.
@@ -81,7 +82,7 @@ pub(crate) struct Shufflings {
 }
 
 impl Shufflings {
-    /// The committees of `id`; `compute` makes them if nobody did (K3).
+    /// The committees of `id`; `compute` makes them if no thread has yet (K3).
     pub(crate) fn get_or_compute(
         &self,
         id: ShufflingId,
@@ -165,7 +166,7 @@ mod tests {
         state
     }
 
-    /// Two branches that part at slot 10, in epoch 1, at the beginning of epoch 3.
+    /// Two branches that part at slot 10, in epoch 1, each at the beginning of epoch 3.
     fn branches() -> [State; 2] {
         let parent = with_block(&genesis(), 9, 1);
         [2, 3].map(|reveal| advanced(&with_block(&parent, 10, reveal), 24))
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_epoch_alone_would_be_the_wrong_key() {
-        // The same check with the dependent root left out has to notice.
+        // The same check must fail with the dependent root left out of the key.
         assert!(both_are_right(|state| ShufflingId {
             dependent_root: get_attester_dependent_root(state, 3).unwrap(),
             epoch: 3,
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_lowest_epoch_goes_first() {
-        // Fills the cache, adds one more, and one that is older than all.
+        // Fills the cache, adds one more, and then one that is older than all others.
         let cache = Shufflings::default();
         let committees = || Arc::new(Committees::new(vec![1, 2, 3], 1, 8));
         let id = |epoch| ShufflingId { dependent_root: Root::ZERO, epoch };

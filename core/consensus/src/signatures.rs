@@ -1,18 +1,18 @@
-//! How a transition treats the signatures that it meets.
+//! How a transition treats the signatures that it encounters.
 //!
 //! A block's checks have an order, and the first that fails is the reason of the verdict. Yet
-//! verifying all signatures in one pairing product costs a fraction of verifying each. Both hold:
-//! [`Signatures::Collect`] sets every signature aside as if it were valid, and the block's stages
-//! decide once something fails or all is done:
+//! verifying all signatures in one pairing product costs a fraction of verifying each. Both can be
+//! had: [`Signatures::Collect`] sets every signature aside as if it were valid, and the block's
+//! stages decide once something fails or everything is done:
 //!
-//! - G1: what an operation does to the state depends on its signature only by being rejected
-//!   without it, so going on with an unverified one changes no later check that would have been
-//!   reached.
+//! - G1: what an operation does to the state depends on its signature only in that the operation is
+//!   rejected if the signature is invalid. So going on with an unverified signature changes no
+//!   later check that would have been reached.
 //! - G2: when a check fails, whatever was collected came earlier; if any of it is invalid, the
-//!   first invalid one is the reason, else the failed check is.
+//!   first invalid signature is the reason; otherwise the failed check is.
 //!
 //! Deposits are not part of this: a deposit's signature decides whether there is a new validator,
-//! not whether the block is valid, so it is always verified on the spot.
+//! not whether the block is valid, so it is always verified at once.
 
 use crate::bls::{self, BlsError, SignatureSet};
 use crate::error::Fault;
@@ -20,9 +20,9 @@ use crate::error::Fault;
 /// What to do with the signatures of operations.
 #[derive(Debug, Clone, Default)]
 pub enum Signatures {
-    /// Take them as valid, for blocks that are known to be.
+    /// Take them as valid. This is for blocks that are known to be valid.
     Skip,
-    /// Verify each where it is met.
+    /// Verify each where it occurs.
     #[default]
     Verify,
     /// Set them aside, in order; the caller verifies them together.
@@ -30,7 +30,8 @@ pub enum Signatures {
 }
 
 impl Signatures {
-    /// Whether the transition may go on: the signature is valid, taken as such, or set aside.
+    /// Whether the transition may go on, because the signature is valid, taken as valid, or set
+    /// aside.
     pub(crate) fn accept(&mut self, set: impl FnOnce() -> Result<SignatureSet, BlsError>) -> bool {
         match self {
             Self::Skip => true,
@@ -53,7 +54,7 @@ impl Signatures {
         }
     }
 
-    /// The position of the first invalid signature of those that are set aside.
+    /// The position of the first invalid signature among those that are set aside.
     ///
     /// # Errors
     /// [`Fault`] if there is no entropy for the batch.
@@ -62,7 +63,7 @@ impl Signatures {
         bls::first_invalid(sets)
     }
 
-    /// The positions of all invalid signatures of those that are set aside, ascending.
+    /// The positions of all invalid signatures among those that are set aside, in ascending order.
     ///
     /// # Errors
     /// [`Fault`] if there is no entropy for the batch.

@@ -2,10 +2,11 @@
 //!
 //! Everything whose length grows with the chain is a persistent tree (`tree`): a clone of the state
 //! copies one pointer per list, neighbours share nodes, and each node remembers its hash, so that a
-//! root after a few writes costs a few paths.
+//! root after a few writes costs only the hashes on a few paths.
 //!
-//! - S1: the caches (`caches`) are functions of the fields. Who writes `validators`, `slot` or
-//!   `randao_mixes` by other means than this crate's functions calls [`BeaconState::drop_caches`].
+//! - S1: the caches (`caches`) are functions of the fields. Code that writes `validators`, `slot`
+//!   or `randao_mixes` by other means than this crate's functions must call
+//!   [`BeaconState::drop_caches`].
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "BeaconState".
 
@@ -90,7 +91,7 @@ macro_rules! for_each_field {
     };
 }
 
-/// What the state asks of the type of a field.
+/// What the state requires of the type of a field.
 trait StateField: Sized {
     /// Length of every encoding, or `None` if it varies.
     const FIXED_LEN: Option<usize>;
@@ -101,7 +102,7 @@ trait StateField: Sized {
     /// The field's root, perhaps known from before.
     fn root(&self, known: &mut Known) -> Root;
 
-    /// About how many bytes are appended; exact for what is large.
+    /// About how many bytes are appended; exact for large fields.
     fn length_hint(&self) -> usize {
         Self::FIXED_LEN.unwrap_or(0)
     }
@@ -111,7 +112,7 @@ trait StateField: Sized {
         0
     }
 
-    /// Cuts them into jobs.
+    /// Cuts these hashes into jobs.
     fn root_jobs(&self, _jobs: &mut Jobs) {}
 
     /// Adds up the bytes that this field holds outside of itself and that are not in `seen` yet.
@@ -150,7 +151,7 @@ wire_fields! {
     Checkpoint => |value, known| known.checkpoint(value),
 }
 
-/// Justification bits: four, the upper half of the byte is zero.
+/// Justification bits: there are four, and the upper half of the byte is zero.
 impl StateField for u8 {
     const FIXED_LEN: Option<usize> = Some(1);
 
@@ -186,7 +187,7 @@ impl<T: Element, N: Length> StateField for PersistentList<T, N> {
     }
 
     fn length_hint(&self) -> usize {
-        /// Of a pending attestation.
+        /// Typical length of a pending attestation.
         const TYPICAL: usize = 256;
         self.fixed_ssz_len().unwrap_or(self.len() * TYPICAL)
     }
@@ -233,11 +234,11 @@ impl<T: Element, N: Length> StateField for PersistentVector<T, N> {
 }
 
 impl<P: Preset> BeaconState<P> {
-    /// Decodes a state that has to fill `bytes` exactly.
+    /// Decodes a state that must fill `bytes` exactly.
     ///
     /// # Errors
-    /// [`DecodeError`] if an offset, a length, a limit or a value is not what the type wants.
-    /// Nothing panics, and what is allocated is a small multiple of `bytes.len()`.
+    /// [`DecodeError`] if an offset, a length, a limit or a value is not what the type requires.
+    /// Nothing panics, and the memory allocated is at most a small multiple of `bytes.len()`.
     pub fn from_ssz_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         macro_rules! lengths {
             ($($field:ident: $type:ty),+ $(,)?) => { [$(<$type as StateField>::FIXED_LEN),+] };
@@ -263,8 +264,8 @@ impl<P: Preset> BeaconState<P> {
         buffer
     }
 
-    /// Appends the SSZ encoding. Who encodes often keeps the buffer: of a large state, most of the
-    /// time of encoding anew is the operating system's, for fresh memory.
+    /// Appends the SSZ encoding. A caller that encodes often should keep the buffer: with a new
+    /// buffer for a large state, the operating system takes most of the time, for fresh memory.
     pub fn append_ssz(&self, buffer: &mut Vec<u8>) {
         macro_rules! fixed_part {
             ($($field:ident: $type:ty),+ $(,)?) => {
@@ -318,12 +319,12 @@ impl<P: Preset> BeaconState<P> {
         self.caches.roots.with(for_each_field!(roots))
     }
 
-    /// Cuts what [`Self::hash_tree_root`] would still have to hash into jobs that do not need each
-    /// other, for a caller with so many idle threads, its own among them. Run them in any order, on
-    /// any threads, in part or not at all: the root is the same, and what they did it need not do.
-    /// Nothing, if there is too little to hash for handing it over: after a block, say.
+    /// Cuts what [`Self::hash_tree_root`] would still have to hash into independent jobs, for a
+    /// caller with `threads` idle threads, including its own. Run them in any order, on any
+    /// threads, in part or not at all: the root is the same, and need not repeat what they did. The
+    /// result is empty if there is too little to hash to be worth handing over, as after a block.
     ///
-    /// A job holds its part of the state alive.
+    /// A job keeps its part of the state alive.
     ///
     /// # Examples
     /// ```
@@ -355,14 +356,14 @@ impl<P: Preset> BeaconState<P> {
         jobs.into_jobs()
     }
 
-    /// Forgets what was derived from the fields; see S1 in the module's text.
+    /// Forgets what was derived from the fields; see S1 in the module documentation.
     pub fn drop_caches(&mut self) {
         self.caches = Caches::default();
         self.caches.start_epoch(compute_epoch_at_slot::<P>(self.slot));
     }
 
-    /// The bytes that this state holds and `other` does not: what keeping it beside `other` costs.
-    /// Walks both states' trees.
+    /// The number of bytes that this state holds and `other` does not: the cost of keeping it
+    /// beside `other`. Walks the trees of both states.
     pub fn bytes_beside(&self, other: &Self) -> usize {
         let mut seen = HashSet::new();
         let mut total = |state: &Self| {
@@ -377,9 +378,9 @@ impl<P: Preset> BeaconState<P> {
         size_of::<Self>() + size_of::<Known>() + total(self)
     }
 
-    /// An estimate, from above, of the bytes that keeping this state costs if a state within an
-    /// epoch of it is kept as well: what an epoch rewrites whole (balances, pending
-    /// attestations), and the paths to what it rewrites in part.
+    /// An upper estimate of the bytes that keeping this state costs if a state within an epoch of
+    /// it is kept as well: what an epoch rewrites entirely (balances, pending attestations), and
+    /// the paths to what it rewrites in part.
     pub fn bytes_beside_neighbours(&self) -> usize {
         /// A leaf with its hash, reference counts and the largest chunk that a slot rewrites.
         const LEAF: usize = 640;

@@ -1,19 +1,21 @@
-//! Strict decoding of what comes from the network or from a file.
+//! Strict decoding of data that comes from the network or from a file.
 //!
 //! `ssz_rs` builds values, encodes them and computes their roots, but its decoder trusts offsets
-//! more than a firewall may: in version 0.9 an offset beyond the input makes a slice operation
-//! panic, the first offset of a list may point anywhere, and a length limit is looked at only
-//! after everything was built. [`Layout`] therefore describes the shape of every type, and
+//! more than a firewall may. In version 0.9 an offset beyond the input makes a slice operation
+//! panic, the first offset of a list may point anywhere, and a length limit is checked only after
+//! everything has been built. [`Layout`] therefore describes the shape of every type, and
 //! [`decode_exact`] walks that shape over the bytes *before* a single value is built:
 //!
 //! - W1: every part lies inside the input, the first offset is the length of the fixed part,
-//!   offsets never go back, and the last part ends where the input ends: no byte is unread.
-//! - W2: no list is longer than its limit, and no element has a length of zero, so there are at
-//!   most as many elements as bytes, and what is allocated is a small multiple of the input.
-//! - W3: a bit list carries its delimiter in its last byte; a boolean is 0 or 1.
+//!   offsets never decrease, and the last part ends where the input ends. So no byte is left
+//!   unread.
+//! - W2: no list is longer than its limit, and no element has a length of zero. So there are at
+//!   most as many elements as bytes, and the memory allocated is at most a small multiple of the
+//!   input.
+//! - W3: a bit list has its delimiter in its last byte; a boolean is 0 or 1.
 //!
-//! By W1 to W3 an accepted input is the only encoding of its value: encoding again gives the
-//! same bytes (a property test says so).
+//! By W1 to W3 an accepted input is the only encoding of its value: encoding the value again gives
+//! the same bytes (a property test checks this).
 //!
 //! Reference: consensus specification, `ssz/simple-serialize.md`.
 
@@ -25,15 +27,15 @@ use crate::primitives::{FixedBytes, Root};
 /// Length of an offset in bytes.
 pub(crate) const BYTES_PER_OFFSET: usize = 4;
 
-/// Why an input is not the encoding of a value of the wanted type.
+/// Why an input is not the encoding of a value of the expected type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum DecodeError {
-    /// A part that has a fixed length has another one.
+    /// A part of fixed length does not have that length.
     #[error("{provided} bytes where {expected} were expected")]
     Length {
         /// Bytes that are there.
         provided: usize,
-        /// Bytes that the type wants.
+        /// Bytes that the type requires.
         expected: usize,
     },
     /// The input ends inside a part.
@@ -41,7 +43,7 @@ pub enum DecodeError {
     Truncated {
         /// Bytes that are there.
         provided: usize,
-        /// Bytes that the type wants at least.
+        /// Bytes that the type requires at least.
         expected: usize,
     },
     /// The first offset is not the length of the fixed part.
@@ -49,7 +51,7 @@ pub enum DecodeError {
     FirstOffset {
         /// The offset.
         provided: usize,
-        /// Where the variable part has to begin.
+        /// Where the variable part must begin.
         expected: usize,
     },
     /// An offset is smaller than the one before it or points beyond the input.
@@ -73,7 +75,7 @@ pub enum DecodeError {
     /// A bit list without its delimiting bit.
     #[error("a bit list without its delimiting bit")]
     Bitlist,
-    /// A value that no byte string of this shape may hold.
+    /// A value that the type does not allow.
     #[error("invalid value: {0}")]
     Value(String),
 }
@@ -95,7 +97,7 @@ pub trait Wire: SimpleSerialize + Layout + HashTree + Clone {
     /// The SSZ encoding.
     ///
     /// # Panics
-    /// If a list was made longer than its limit by hand; decoded values never are.
+    /// If a list was made longer than its limit by hand. Decoded values never are.
     fn encode(&self) -> Vec<u8> {
         let mut buffer = Vec::with_capacity(Self::FIXED_LEN.unwrap_or(256));
         self.serialize(&mut buffer).expect("lists are within their limits");
@@ -113,10 +115,10 @@ pub trait Wire: SimpleSerialize + Layout + HashTree + Clone {
 
 impl<T: SimpleSerialize + Layout + HashTree + Clone> Wire for T {}
 
-/// Decodes a value that has to fill `bytes` exactly.
+/// Decodes a value that must fill `bytes` exactly.
 ///
 /// # Errors
-/// [`DecodeError`] names what is wrong. Nothing panics, whatever the bytes are, and what is
+/// [`DecodeError`] names what is wrong. Nothing panics, whatever the bytes are, and the memory
 /// allocated is bounded by a small multiple of `bytes.len()`.
 ///
 /// # Examples
@@ -228,11 +230,11 @@ fn check_variable_elements<T: Layout>(bytes: &[u8], limit: usize) -> Result<(), 
     for_each_variable(bytes, limit, T::check)
 }
 
-/// Gives the bytes of each element of a list of variable length to `visit`.
+/// Passes the bytes of each element of a list of variable-length elements to `visit`.
 ///
 /// # Errors
-/// [`DecodeError`] if the offsets do not part the bytes, or there are more elements than `limit`;
-/// the visitor's own.
+/// [`DecodeError`] if the offsets do not divide the bytes, or if there are more elements than
+/// `limit`; the visitor's own errors.
 pub(crate) fn for_each_variable(
     bytes: &[u8],
     limit: usize,
@@ -282,7 +284,7 @@ impl Field {
     }
 }
 
-/// Length of a container's encoding if none of its fields varies.
+/// Length of a container's encoding if none of its fields varies in length.
 pub(crate) const fn container_fixed_len(fields: &[Field]) -> Option<usize> {
     let (mut total, mut at) = (0, 0);
     while at < fields.len() {
@@ -298,7 +300,7 @@ pub(crate) const fn container_fixed_len(fields: &[Field]) -> Option<usize> {
 /// The bytes of each field of a container, whose fixed lengths are `lengths`.
 ///
 /// # Errors
-/// [`DecodeError`] if the input is too short, or the offsets do not part it.
+/// [`DecodeError`] if the input is too short, or the offsets do not divide it.
 pub(crate) fn split_container<const N: usize>(
     bytes: &[u8],
     lengths: [Option<usize>; N],
@@ -338,7 +340,7 @@ pub(crate) fn split_container<const N: usize>(
 /// Checks a container's bytes against its fields.
 ///
 /// # Errors
-/// The first violation in reading order.
+/// The first violation, in reading order.
 pub(crate) fn check_container<const N: usize>(
     bytes: &[u8],
     fields: &[Field; N],

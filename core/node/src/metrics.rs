@@ -13,18 +13,21 @@
 //! | `GET /metrics`, any query | 200 and the figures; 503 if no services run |
 //! | `GET /`, any query | 200 and the page |
 //! | another path; another method | 404; 405 |
-//! | no HTTP/1 request | 400 |
-//! | more than 8 KiB of head; not complete within 2 s | 431; 408 |
+//! | not an HTTP/1 request | 400 |
+//! | a head of more than 8 KiB; a head that is not complete within 2 s | 431; 408 |
 //!
 //! **Invariants.**
-//! - I1 A connection holds at most [`MAX_REQUEST`] bytes and [`PATIENCE`] for each direction,
-//!   whatever the other end does; then it is closed. Others wait in the listener's queue meanwhile.
-//! - I2 The drop waits for neither a client nor a clock: it marks the end, shuts down the
-//!   connection that is open, wakes `accept` by connecting to it, and joins the thread. A
-//!   connection is noted first and the mark looked at afterwards, so that one of the two ends it.
+//! - I1 A connection takes at most [`MAX_REQUEST`] bytes, and [`PATIENCE`] for each direction,
+//!   whatever the other end does; then it is closed. Other connections wait in the listener's queue
+//!   meanwhile.
+//! - I2 The drop waits for neither a client nor a clock. It sets a mark, shuts down the open
+//!   connection, wakes `accept` by connecting to it, and joins the thread. The thread records a
+//!   connection first and looks at the mark afterwards, so that either the drop or the thread ends
+//!   the connection.
 //!
-//! Written on std's sockets: a request is one line of which three words matter, while the small
-//! HTTP servers that there are bring a thread pool, and no bound on time or on the size of a head.
+//! The server is written on std's sockets: a request is one line of which three words matter, while
+//! the existing small HTTP servers bring a thread pool, but no bound on time or on the size of a
+//! head.
 //!
 //! Reference: Prometheus, "Exposition formats", text-based format, version 0.0.4.
 
@@ -48,10 +51,10 @@ pub use verdict_times::{Kind, Timer, VerdictTimes};
 
 /// Bytes of a request's head, at most, up to one read of a KiB more.
 pub const MAX_REQUEST: usize = 8 << 10;
-/// Time that a client has for its request, and again for taking the answer.
+/// Time that a client has for its request, and again for reading the answer.
 pub const PATIENCE: Duration = Duration::from_secs(2);
-/// Bytes that are read and dropped after a refused request, so that its answer is not lost with
-/// them.
+/// Bytes that are read and dropped after a refused request, so that its answer is not lost together
+/// with them.
 const MAX_REST: usize = 64 << 10;
 
 /// Why figures cannot be served.
@@ -65,7 +68,7 @@ pub enum MetricsError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What it says.
+        /// What the operating system says.
         error: io::Error,
     },
 }
@@ -100,7 +103,7 @@ impl Metrics {
     /// [`Metrics::address`].
     ///
     /// # Errors
-    /// If the address is not on the loopback interface, or cannot be had.
+    /// If the address is not on the loopback interface, or cannot be bound.
     pub fn serve(
         address: SocketAddr,
         times: &VerdictTimes,
@@ -121,7 +124,7 @@ impl Metrics {
         Ok(Self { address, shared, thread: Some(thread) })
     }
 
-    /// Returns where it listens.
+    /// Returns the address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -145,8 +148,9 @@ impl Drop for Metrics {
     }
 }
 
-/// Connections in a row that the operating system may fail to accept before the server gives up:
-/// those that are reset are few, while a process without handles would fail for ever.
+/// The number of connections in a row that the operating system may fail to accept before the
+/// server gives up: only few are reset by clients, while a process without free handles would fail
+/// for ever.
 const MAX_FAILURES: u32 = 1000;
 
 fn accept(listener: &TcpListener, shared: &Shared, figures: &impl Fn() -> Option<String>) {
@@ -162,7 +166,7 @@ fn accept(listener: &TcpListener, shared: &Shared, figures: &impl Fn() -> Option
         };
         failures = 0;
         *shared.open() = stream.try_clone().ok();
-        // I2: the connection is noted, now look.
+        // I2: the connection is recorded; now look at the mark.
         if !shared.is_stopping()
             && let Err(error) = answer(stream, figures)
         {
@@ -172,9 +176,10 @@ fn accept(listener: &TcpListener, shared: &Shared, figures: &impl Fn() -> Option
     }
 }
 
-/// The page that draws the figures. Its script is part of it, and it asks nobody else for anything.
+/// The page that draws the figures. Its script is part of it, and it requests nothing from anywhere
+/// else.
 const PAGE: &str = include_str!("metrics/page.html");
-/// The kinds of answers.
+/// The content types of answers.
 const TEXT: &str = "text/plain; version=0.0.4";
 const HTML: &str = "text/html";
 
@@ -209,7 +214,7 @@ fn answer(mut stream: TcpStream, figures: &impl Fn() -> Option<String>) -> io::R
     if refused { drop_rest(&mut stream) } else { Ok(()) }
 }
 
-/// Reads until the head is complete; the error is an answer.
+/// Reads until the head is complete; the inner error is an answer.
 fn read_head(stream: &mut TcpStream) -> io::Result<Result<Vec<u8>, &'static str>> {
     let deadline = Instant::now() + PATIENCE;
     let mut head = Vec::new();
@@ -254,7 +259,7 @@ fn read_until(
     }
 }
 
-/// Reads what a refused client still sends, within bounds.
+/// Reads and drops what a refused client still sends, within bounds.
 fn drop_rest(stream: &mut TcpStream) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let (mut chunk, mut rest) = ([0; 1024], 0);

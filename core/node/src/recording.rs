@@ -1,9 +1,9 @@
 //! A recorded chain: what arrived at a node, in order, with an independent oracle's verdicts.
 //!
 //! **Contract.** [`Recording::load`] reads `manifest.json`, the genesis files and every file that
-//! the manifest names, and checks all of it before anything is returned: a recording is whole or an
-//! error that names file, field and value. Nothing in it is trusted: paths stay inside the folder,
-//! files are bounded in size, and every digest that the manifest gives is compared.
+//! the manifest names, and checks everything before it returns: the result is a complete recording,
+//! or an error that names file, field and value. Nothing in it is trusted: paths stay inside the
+//! folder, files are bounded in size, and every digest that the manifest gives is compared.
 //!
 //! | file | content |
 //! |---|---|
@@ -25,7 +25,7 @@ use blocksmith_consensus::Root;
 
 /// Largest file of a recording, in bytes: a mainnet state of several hundred thousand validators.
 pub const MAX_FILE_BYTES: u64 = 1 << 28;
-/// Most events of a recording.
+/// Largest number of events in a recording.
 pub const MAX_EVENTS: usize = 1 << 20;
 
 /// Why a recording cannot be used.
@@ -47,7 +47,7 @@ pub enum RecordingError {
         /// Line, column and complaint.
         reason: serde_json::Error,
     },
-    /// A field has a value that makes no sense.
+    /// A field has a value that is not valid.
     #[error("{file}: {field}: {problem}")]
     Field {
         /// The file.
@@ -143,16 +143,16 @@ pub struct RecordedView {
 /// What arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// The clock.
+    /// A reading of the clock.
     Tick {
         /// The slot.
         slot: u64,
         /// Time since the slot began.
         into_slot: Duration,
     },
-    /// A block, in wire form.
+    /// A block, as encoded on the wire.
     Block(Vec<u8>),
-    /// An attestation, in wire form.
+    /// An attestation, as encoded on the wire.
     Attestation(Vec<u8>),
 }
 
@@ -161,11 +161,11 @@ pub enum Arrival {
 pub struct Expected {
     /// `valid`, `invalid`, `pending` or `ignored`, right after the event.
     pub verdict: Option<String>,
-    /// The word for the reason.
+    /// The reason, in one word.
     pub reason: Option<String>,
-    /// What became of a pending item; absent if it was never resolved.
+    /// What happened to a pending item in the end; absent if it was never resolved.
     pub final_verdict: Option<String>,
-    /// The word for that reason.
+    /// The reason for that, in one word.
     pub final_reason: Option<String>,
     /// For a valid block: root of the state after it.
     pub post_state_root: Option<Root>,
@@ -178,9 +178,9 @@ pub struct Expected {
 pub struct Event {
     /// What arrived.
     pub arrival: Arrival,
-    /// A person's word for it.
+    /// A label for people.
     pub label: String,
-    /// What the oracle says of it.
+    /// What the oracle says about it.
     pub expected: Expected,
 }
 
@@ -189,13 +189,13 @@ pub struct Event {
 pub struct Offences {
     /// Validators that double-voted.
     pub double_voters: usize,
-    /// Validators whose votes surround.
+    /// Validators that cast surrounding votes.
     pub surround_voters: usize,
     /// Proposers that signed two blocks for a slot.
     pub equivocations: usize,
 }
 
-/// A recorded chain; see the module's text.
+/// A recorded chain; see the module documentation.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// Which constants it was made with.
@@ -285,7 +285,7 @@ impl Recording {
     /// Reads and checks a recording.
     ///
     /// # Errors
-    /// The first thing that is wrong, with file, field and value.
+    /// The first problem, with file, field and value.
     pub fn load(files: &dyn Files) -> Result<Self, RecordingError> {
         let manifest: Manifest = json(files, MANIFEST)?;
         let preset = preset(&manifest.spec)?;
@@ -369,7 +369,7 @@ fn event(
             return Err(RecordingError::field(name("type"), problem));
         }
     };
-    // An attestation's answer is recorded as what finally became of it.
+    // The recording has only the final answer for an attestation.
     let applied = raw.fork_choice.map(|word| match word.as_str() {
         "applied" => ("valid".to_owned(), "ok".to_owned()),
         _ => ("invalid".to_owned(), word),

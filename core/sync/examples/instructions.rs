@@ -6,9 +6,9 @@
 //!     target/release/examples/instructions mailbox 2000
 //! ```
 //! Each round sends 256 items of 8 bytes and then receives them (`oneshot`, `oneshot-peer`: makes
-//! 256 channels, one after the other, with one item each). What an item costs is the difference
-//! between two numbers of rounds, by 256 times their difference. Exit code 2 for an unknown channel
-//! or number.
+//! 256 channels, one after the other, with one item each). To get the cost of an item, count for
+//! two numbers of rounds, and divide the difference of the counts by 256 times the difference of
+//! the rounds. The exit code is 2 for an unknown channel or number.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ fn rounds(rounds: u64, mut send: impl FnMut(u64), mut receive: impl FnMut() -> u
     }
 }
 
-/// Runs the rounds of one channel; whether there is one of that name.
+/// Runs the rounds of one channel; returns whether there is one of that name.
 fn run(channel: &str, count: u64) -> bool {
     match channel {
         "spsc" => {

@@ -1,4 +1,4 @@
-//! The fast path of a notification and the same written by hand, to be compared instruction by
+//! The fast path of a notification, and the same written by hand, to be compared instruction by
 //! instruction:
 //!
 //! ```text

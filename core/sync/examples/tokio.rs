@@ -1,4 +1,4 @@
-//! Tasks on tokio, and a service on a plain thread: nobody blocks the runtime's thread.
+//! Tasks on tokio, and a service on a plain thread: nothing blocks the runtime's thread.
 //!
 //! The service takes blocks out of a mailbox and answers each through a one-shot; notices about
 //! what it does go into a second mailbox, which another task reads. Run it with
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use blocksmith_sync::{Closed, OnFull, Receiver, ReplySender, Sender, Std, mailbox, oneshot};
 
-/// A block's number, and the way back for the verdict on it.
+/// A block's number, and the sending end for the verdict on it.
 struct Question {
     block: u32,
     verdict: ReplySender<Result<u32, &'static str>>,
@@ -18,7 +18,7 @@ struct Question {
 fn serve(questions: &Receiver<Question>, notices: &Sender<String>) {
     for Question { block, verdict } in questions.iter() {
         let answer = if block % 2 == 0 { Ok(block) } else { Err("odd") };
-        // Blocks while the reader is behind, as the mailbox's policy says.
+        // Blocks while the reader lags behind, as the mailbox's policy says.
         let _ = notices.send(format!("block {block}: {answer:?}"));
         let _ = verdict.send(answer);
     }
@@ -34,7 +34,7 @@ async fn ask(service: Sender<Question>, block: u32) -> Result<u32, &'static str>
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    // One place each: senders have to wait, on both sides.
+    // Each mailbox has one place, so senders have to wait on both sides.
     let (service, questions) = mailbox::mailbox::<Std, Question>(1, 0, OnFull::Block);
     let (notices, mut news) = mailbox::mailbox::<Std, String>(1, 0, OnFull::Block);
     let thread = std::thread::spawn(move || serve(&questions, &notices));
@@ -55,7 +55,7 @@ async fn main() {
         assert_eq!(task.await.expect("no task panics"), expected);
     }
 
-    // A time limit is the runtime's: it drops the future, and nothing is lost by that.
+    // The runtime sets a time limit by dropping the future, which loses nothing.
     let (late, mut never) = oneshot::channel::<Std, u32>();
     let limit = Duration::from_millis(1);
     assert!(tokio::time::timeout(limit, &mut never).await.is_err());

@@ -1,13 +1,14 @@
 //! Figures about a channel, for reports and load decisions.
 //!
-//! They are std atomics and not [`crate::Primitives`] ones on purpose: they order nothing, no
-//! decision of a channel depends on them, and a checker has no reason to interleave them.
+//! They are std's atomics, and deliberately not those of [`crate::Primitives`]: they order nothing,
+//! no decision of a channel depends on them, and a checker has no reason to interleave them.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// What has passed through a channel. Read without locks, field by field: while the channel is in
-/// use the fields may be some items apart. Always `sent == received + evicted + depth`.
+/// What has passed through a channel. The figures are read without locks, field by field: while the
+/// channel is in use, the fields may be some items apart. `sent == received + evicted + depth`
+/// always holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Items accepted and not yet received, replies included.
@@ -20,19 +21,19 @@ pub struct Counters {
     pub refused: u64,
     /// Items handed back to make room for newer ones.
     pub evicted: u64,
-    /// The largest depth seen right after an item was accepted; in a mailbox that blocks, credits
-    /// that the receiver has not returned yet count as items here, so it may be up to an eighth of
-    /// the capacity too high. Of [`crate::spsc`] and [`crate::mpmc`]: the largest depth that an end
-    /// saw when it looked at the other's index, at most the true one; that the channel is full is
-    /// always seen.
+    /// The largest depth seen right after an item was accepted. In a mailbox that blocks, credits
+    /// that the receiver has not returned yet count as items here, so the figure may be up to an
+    /// eighth of the capacity too high. In [`crate::spsc`] and [`crate::mpmc`] it is the largest
+    /// depth that an end saw when it looked at the other's index. That is at most the true depth,
+    /// but a full channel is always seen.
     pub high_water: u64,
-    /// The number of items that the channel holds, reply slots not included.
+    /// The number of items that the channel can hold, not counting reply slots.
     pub capacity: u64,
 }
 
-/// The figures of a channel with several writers. What was sent is not counted: it follows from the
-/// rest, and a sender has nothing to write. What was received is the receivers' to count, on a line
-/// that senders do not read.
+/// The figures of a channel with several writers. Sent items are not counted: their number follows
+/// from the rest, so a sender has nothing to write. Receivers count the received items, on a cache
+/// line that senders do not read.
 #[derive(Default)]
 pub(crate) struct Counts {
     high_water: AtomicU64,
@@ -40,9 +41,9 @@ pub(crate) struct Counts {
     evicted: AtomicU64,
 }
 
-// ORDERING: none needed in this block, nothing is concluded from these figures.
+// ORDERING: none needed in this block; nothing is concluded from these figures.
 impl Counts {
-    /// The channel was seen `depth` deep.
+    /// Records that the channel was seen `depth` deep.
     #[inline]
     pub(crate) fn depth_seen(&self, depth: u64) {
         if depth > self.high_water.load(Relaxed) {
@@ -75,7 +76,7 @@ impl Counts {
 #[derive(Default)]
 pub(crate) struct Figure(AtomicU64);
 
-// ORDERING: none needed in this block, as above.
+// ORDERING: none needed in this block; as above.
 impl Figure {
     #[inline]
     pub(crate) fn add(&self, count: u64) {

@@ -1,40 +1,39 @@
-//! What the ends of every channel with several items have in common, written once: the end of the
-//! channel, its figures, its iterators.
+//! What the ends of every channel with several items have in common, written once: closing,
+//! figures, iterators.
 //!
-//! **Contract.** A channel's `Shared` says how it closes, whether it is closed, who is left, what
-//! its figures are, and where a sender sleeps that waits for the closing (`closing`): a notifier on
-//! which nobody waits for anything else, or nobody at all at that time (R1 of the notifier).
-//! Closing notifies all of its sleepers.
+//! **Contract.** A channel's `Shared` says how the channel closes, whether it is closed, who is
+//! left, what its figures are, and where a sender that waits for the closing sleeps (`closing`).
+//! That is a notifier on which nobody waits for anything else, or nobody at all at that time (R1 of
+//! the notifier). Closing notifies all of its sleepers.
 //!
-//! Nothing is handed over by these calls: a closing that is seen orders no memory. What `recv` and
-//! its kin return at the end does.
+//! These calls hand nothing over: seeing that a channel is closed orders no memory. What `recv` and
+//! its variants return at the end does.
 
-/// Defines these methods and traits for `Sender` and `Receiver` of the module, both around
-/// `shared`.
+/// Defines these methods and traits for the module's `Sender` and `Receiver`, both around `shared`.
 macro_rules! ends {
     ($channel:literal) => {
         impl<P: Primitives, T: Send> Sender<P, T> {
-            /// Closes the channel, for all its ends: nothing more is accepted, what was accepted
-            /// can still be received. Does not block (beyond a lock that others hold for a few
+            /// Closes the channel for all its ends: nothing more is accepted; what was accepted can
+            /// still be received. Does not block (except on a lock that others hold for a few
             /// instructions).
             pub fn close(&self) {
                 self.shared.close_by_sender();
             }
 
-            /// Returns whether the channel is closed: no send will be accepted any more.
+            /// Returns whether the channel is closed: no send will be accepted from then on.
             #[must_use]
             pub fn is_closed(&self) -> bool {
                 self.shared.is_closed()
             }
 
-            /// Returns whether the other side has gone: no receiver is left, so nobody will see
-            /// what is in the channel. It is closed then; it may have been closed before.
+            /// Returns whether the other side is gone: no receiver is left, so nobody will see what
+            /// is in the channel. The channel is then closed, and may have been closed before.
             #[must_use]
             pub fn is_disconnected(&self) -> bool {
                 self.shared.receivers_are_gone()
             }
 
-            /// Blocks until the channel is closed, by any end, or because the other side has gone;
+            /// Blocks until the channel is closed, by any end, or because the other side is gone;
             /// the closing wakes this thread. Nothing is sent.
             pub fn closed(&self) {
                 self.shared.closing().wait_until(|| self.is_closed().then_some(()));
@@ -57,7 +56,7 @@ macro_rules! ends {
             /// Suspends the task until the channel is closed; the closing wakes it.
             ///
             /// # Cancel safety
-            /// The future can be dropped at any moment; another one waits as well.
+            /// The future can be dropped at any moment; a new one can take its place.
             pub fn closed_async(&self) -> impl Future<Output = ()> + Send {
                 let shared = &*self.shared;
                 shared.closing().until(move || shared.is_closed().then_some(()))
@@ -82,7 +81,7 @@ macro_rules! ends {
                 self.shared.is_full()
             }
 
-            /// Returns how many items the channel holds at most (reply slots not included).
+            /// Returns how many items the channel can hold (not counting reply slots).
             #[must_use]
             pub fn capacity(&self) -> usize {
                 self.shared.capacity()
@@ -102,8 +101,8 @@ macro_rules! ends {
         }
 
         impl<P: Primitives, T: Send> Receiver<P, T> {
-            /// Closes the channel, for all its ends: nothing more is accepted, what was accepted
-            /// can still be received. Does not block (beyond a lock that others hold for a few
+            /// Closes the channel for all its ends: nothing more is accepted; what was accepted can
+            /// still be received. Does not block (except on a lock that others hold for a few
             /// instructions).
             pub fn close(&self) {
                 self.shared.close_by_receiver();
@@ -115,7 +114,7 @@ macro_rules! ends {
                 self.shared.is_closed()
             }
 
-            /// Returns whether the other side has gone: nobody is left who could send. There may
+            /// Returns whether the other side is gone: nobody is left who could send. There may
             /// still be items in the channel.
             #[must_use]
             pub fn is_disconnected(&self) -> bool {
@@ -128,13 +127,13 @@ macro_rules! ends {
                 $crate::iter::Iter(self)
             }
 
-            /// Returns a stream of what this receives.
+            /// Returns a stream of the items that this receives.
             #[cfg(feature = "stream")]
             pub fn into_stream(self) -> $crate::stream::ReceiverStream<P, Self> {
                 $crate::stream::ReceiverStream::new(self)
             }
 
-            /// Returns a stream of what this receives, for as long as it borrows it.
+            /// Returns a stream of the items that this receives; it borrows the receiver.
             #[cfg(feature = "stream")]
             pub fn stream(&mut self) -> $crate::stream::ReceiverStream<P, &mut Self> {
                 $crate::stream::ReceiverStream::new(self)
@@ -164,7 +163,7 @@ macro_rules! ends {
                 self.shared.is_full()
             }
 
-            /// Returns how many items the channel holds at most (reply slots not included).
+            /// Returns how many items the channel can hold (not counting reply slots).
             #[must_use]
             pub fn capacity(&self) -> usize {
                 self.shared.capacity()
@@ -184,7 +183,7 @@ macro_rules! ends {
         }
 
         /// Reads the figures of a channel without being one of its ends, from any thread. It keeps
-        /// neither side alive: senders and receivers end as if it were not there.
+        /// neither side alive: to senders and receivers it is as if the meter did not exist.
         pub struct Meter<P: Primitives, T: Send> {
             shared: P::Arc<Shared<P, T>>,
         }
@@ -250,7 +249,8 @@ macro_rules! ends {
     };
 }
 
-/// Implements `Debug` without a look at the content. `End: Sync` says that its items are `Sync` too.
+/// Implements `Debug` without showing the content. `End: Sync` means that its items are `Sync`,
+/// too.
 macro_rules! opaque_debug {
     ($channel:literal; $($end:ident $(: $bound:ident)?),*) => { $(
         impl<P: Primitives, T: Send $(+ $bound)?> core::fmt::Debug for $end<P, T> {
@@ -262,9 +262,9 @@ macro_rules! opaque_debug {
 }
 
 /// States that an end may be used after a panic that came out of one of its calls, as std's ends
-/// may: what can panic in a call is foreign code (a waker, a condition, the drop of an item, or of
-/// a value), and that runs before the first or after the last step of an operation and outside
-/// every lock, so the channel is whole.
+/// may. Only foreign code can panic in a call (a waker, a condition, the drop of an item or of a
+/// value). It runs before the first or after the last step of an operation and outside every lock,
+/// so the channel is intact.
 macro_rules! unwind_safe {
     ($($end:ident $(: $bound:ident)?),*) => { $(
         impl<P: Primitives, T: Send $(+ $bound)?> core::panic::UnwindSafe for $end<P, T> {}
@@ -285,9 +285,9 @@ mod tests {
         future
     }
 
-    /// A batch of three through two places, in batches, by tasks: what is not sent is in the
-    /// vector, dropped or not; a receive that is dropped has taken nothing; the futures may change
-    /// threads.
+    /// Tasks send a batch of three through two places, in batches. What is not sent is in the
+    /// vector, whether the future is dropped or not; a receive that is dropped has taken nothing;
+    /// the futures may change threads.
     macro_rules! batches {
         ($($name:ident: $open:expr;)*) => { $(
             #[test]
@@ -315,8 +315,8 @@ mod tests {
         )* };
     }
 
-    /// A batch of nothing, in each of its calls and under each policy: `Ok(0)` while the channel is
-    /// open, also when it is full, and `Closed` afterwards.
+    /// An empty batch, in each call that takes one and under each policy: `Ok(0)` while the channel
+    /// is open, even when it is full, and `Closed` afterwards.
     macro_rules! nothing {
         ($($name:ident: $($open:expr),*;)*) => { $(
             #[test]
@@ -359,8 +359,8 @@ mod tests {
         batches_of_tasks_through_a_pool: mpmc::mpmc::<Std, u32>(2, Backpressure::Block);
     }
 
-    /// What is known of every end, whatever its items are: it may be used after a panic, it can be
-    /// sent, and it can be shared, but for those of one thread.
+    /// What holds for every end, whatever its items are: it may be used after a panic, it can be
+    /// sent, and it can be shared, except for ends that belong to one thread.
     #[test]
     fn every_end_can_be_used_after_a_panic_and_be_sent() {
         use core::panic::{RefUnwindSafe, UnwindSafe};

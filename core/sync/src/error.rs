@@ -1,9 +1,9 @@
-//! Why a channel returned without doing what was asked. A refused item is always in the error.
+//! Why a channel did not do what it was asked to do. A refused item is always in the error.
 
-/// Why an item was not accepted; it is returned.
+/// Why an item was not accepted; the item is inside.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError<T> {
-    /// The channel is full, and its policy or the call does not wait.
+    /// The channel is full, and its policy or the call says not to wait.
     #[error("the channel is full")]
     Full(T),
     /// The channel was full for the whole time.
@@ -39,9 +39,10 @@ impl<T> core::fmt::Debug for SendError<T> {
     }
 }
 
-/// Nothing more will come: the channel is closed, and every accepted item has been received (of a
-/// mailbox also: no permit is outstanding; of a one-shot: the value was received, or the sender is
-/// gone without sending). A batch that is sent ends with it too: nothing more goes.
+/// Nothing more will come: the channel is closed, and every accepted item has been received. For a
+/// mailbox it also means that no permit is outstanding; for a one-shot, that the value was
+/// received, or that the sender was dropped without sending. Sending a batch also ends with it:
+/// nothing more is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the channel is closed, and nothing is left in it")]
 pub struct Closed;
@@ -49,10 +50,10 @@ pub struct Closed;
 /// Why a `try_recv` returned no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TryRecvError {
-    /// Nothing at the moment.
+    /// There is nothing at the moment.
     #[error("the channel is empty")]
     Empty,
-    /// Nothing ever again; see [`Closed`].
+    /// Nothing will ever come again; see [`Closed`].
     #[error("the channel is closed, and nothing is left in it")]
     Closed,
 }
@@ -63,7 +64,7 @@ pub enum RecvTimeoutError {
     /// Nothing came in time.
     #[error("nothing came in time")]
     Timeout,
-    /// Nothing ever again; see [`Closed`].
+    /// Nothing will ever come again; see [`Closed`].
     #[error("the channel is closed, and nothing is left in it")]
     Closed,
 }

@@ -1,11 +1,11 @@
-//! A ghost variable: memory without content, touched to say who may touch what.
+//! A ghost variable: memory without content, accessed to state who may access what.
 //!
-//! **Contract.** Two overlapping calls of which one is [`Ghost::write`] break the claim that the
-//! variable stands for; a checker of data races reports that, and names both. [`crate::Std`] does
-//! nothing. Neither call blocks, and neither orders anything.
+//! **Contract.** Two overlapping calls, at least one of which is [`Ghost::write`], break the claim
+//! that the variable stands for; a checker of data races reports that, and names both.
+//! [`crate::Std`] does nothing. Neither call blocks, and neither orders anything.
 //!
-//! It is for what no cell shows: that memory is not used after it has been freed (each use reads, the
-//! freeing writes), that a field that only exists on paper has one owner at a time.
+//! It serves claims that no cell shows: that memory is not used after it has been freed (each use
+//! reads, the freeing writes), or that a field that exists only on paper has one owner at a time.
 //!
 //! ```
 //! use blocksmith_sync::Ordering::{Acquire, Release};
@@ -16,7 +16,7 @@
 //!     let other = shared.clone();
 //!     let owner = P::spawn("owner", move || {
 //!         other.1.write();
-//!         other.0.store(1, Release); // relaxed, it would be a race
+//!         other.0.store(1, Release); // with Relaxed, it would be a race
 //!     });
 //!     if shared.0.load(Acquire) == 1 {
 //!         shared.1.write();
@@ -30,30 +30,30 @@
 
 use crate::primitives::{Cell, Primitives};
 
-/// A ghost variable; see the module's text.
+/// A ghost variable; see the module documentation.
 pub struct Ghost<P: Primitives>(P::Cell<()>);
 
-// SAFETY: G1, there is nothing to race for.
+// SAFETY: G1; there is no memory to race for.
 unsafe impl<P: Primitives> Send for Ghost<P> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives> Sync for Ghost<P> {}
 
 impl<P: Primitives> Ghost<P> {
-    /// Returns a variable that nobody has touched.
+    /// Returns a variable that nobody has accessed.
     #[must_use]
     #[inline(always)]
     pub fn new() -> Self {
         Self(Cell::new(()))
     }
 
-    /// Says that the caller shares what the variable stands for.
+    /// States that the caller shares what the variable stands for.
     #[inline(always)]
     #[track_caller]
     pub fn read(&self) {
         self.0.with(|_| ());
     }
 
-    /// Says that the caller alone has what the variable stands for.
+    /// States that the caller alone has what the variable stands for.
     #[inline(always)]
     #[track_caller]
     pub fn write(&self) {

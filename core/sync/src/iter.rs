@@ -3,13 +3,13 @@
 use core::fmt;
 use core::iter::FusedIterator;
 
-/// What an iterator asks of a receiver. Sealed: its module cannot be named outside.
+/// What an iterator asks of a receiver. The trait is sealed: its module cannot be named outside.
 pub(crate) mod sealed {
     /// A receiver of items.
     pub trait Receives {
         /// What it receives.
         type Item;
-        /// Blocks for the next item; `None`: nothing more can come.
+        /// Blocks for the next item; `None` means that nothing more can come.
         fn next(&self) -> Option<Self::Item>;
         /// Returns the next item if it is there.
         fn next_now(&self) -> Option<Self::Item>;
@@ -17,7 +17,7 @@ pub(crate) mod sealed {
 }
 use sealed::Receives;
 
-/// Receives until nothing more can come, and owns the receiver: its drop is that of the receiver.
+/// Receives until nothing more can come, and owns the receiver: dropping it drops the receiver.
 /// `next` blocks like `recv`.
 pub struct IntoIter<R>(pub(crate) R);
 
@@ -48,7 +48,7 @@ impl<R: Receives> Iterator for TryIter<'_, R> {
     }
 }
 
-// That nothing more can come is final.
+// Once nothing more can come, that is final.
 impl<R: Receives> FusedIterator for IntoIter<R> {}
 impl<R: Receives> FusedIterator for Iter<'_, R> {}
 

@@ -9,9 +9,9 @@
 //! | to | use |
 //! |---|---|
 //! | pass work to a service, with a bound | [`mailbox::mailbox`] |
-//! | receive from several channels in one thread, in a fixed order, none starved | [`select::Select`], over any receivers, one-shots and deadlines; cheapest where they share a notifier ([`mailbox::mailbox_on`], [`spsc::spsc_on`]) |
+//! | receive from several channels in one thread, in a fixed order, without starving any | [`select::Select`], over any receivers, one-shots and deadlines; cheapest where they share a notifier ([`mailbox::mailbox_on`], [`spsc::spsc_on`]) |
 //! | show the latest value to whoever wants to know: the head, what is final | [`watch::watch`] |
-//! | be sure of a place before there is something to put there | [`mailbox::Sender::reserve`], [`mpmc::Sender::reserve`] |
+//! | be sure of a place before there is anything to put there | [`mailbox::Sender::reserve`], [`mpmc::Sender::reserve`] |
 //! | talk from a task to a service on a thread, or back | the same channels: `send_async`, `recv_async`; a [`oneshot::Receiver`] is a future |
 //! | answer one question | [`oneshot::channel`], its sender moved into the question |
 //! | answer into the asker's mailbox without ever blocking | [`mailbox::Receiver::permit`] |
@@ -23,22 +23,23 @@
 //! | channel | senders, receivers | an item costs, with nobody asleep | memory | when full |
 //! |---|---|---|---|---|
 //! | [`oneshot`] | 1, 1, once | one exchange | one allocation, no more | cannot be |
-//! | [`spsc`] | 1, 1 | plain loads and stores, a fence a side; a batch no more than an item | its places, at once | [`Backpressure`] |
-//! | [`mailbox`] | many, 1 | an exchange and a fence to send, nothing of the kind to receive | blocks of up to 32 places, as they come, and spare ones of at most 1024 places | [`OnFull`] |
-//! | [`mpmc`] | many, many | two locks, a fence a side | its places, at once | [`Backpressure`] |
-//! | [`watch`](mod@watch) | many, many; each sees the latest | an allocation and a lock to send, a lock to read | its value | a value replaces the one before |
+//! | [`spsc`] | 1, 1 | plain loads and stores, a fence on each side; a batch costs no more than an item | its places, allocated at once | [`Backpressure`] |
+//! | [`mailbox`] | many, 1 | an exchange and a fence to send, nothing of the kind to receive | blocks of up to 32 places, allocated as needed, and spare blocks of at most 1024 places | [`OnFull`] |
+//! | [`mpmc`] | many, many | two locks, a fence on each side | its places, allocated at once | [`Backpressure`] |
+//! | [`watch`](mod@watch) | many, many; each reader sees the latest value | an allocation and a lock to send, a lock to read | its value | a value replaces the previous one |
 //!
-//! Begin with the mailbox. Take a ring where there will always be one sender, the pool's queue
-//! where any receiver may take any item: items leave it in order, but what is done with them may
-//! not end in order.
+//! Begin with the mailbox. Take a ring where there will only ever be one sender, and the pool's
+//! queue where any receiver may take any item. Items leave the pool's queue in order, but the work
+//! on them may not finish in order.
 //!
 //! # One vocabulary
 //!
-//! `send` does what the policy says, `try_send` never blocks, `send_timeout` blocks for a while,
-//! `send_deadline` until [`Primitives::now`] is about so late;
-//! `send_async` suspends a task instead of blocking its thread. `recv` and its kin likewise.
-//! `close` by any end, or the loss of all of a side: nothing more is accepted, everything accepted
-//! is received, then [`Closed`].
+//! `send` does what the policy says. `try_send` never blocks. `send_timeout` blocks for at most
+//! about a given time, and `send_deadline` until [`Primitives::now`] has about reached a given
+//! moment. `send_async` suspends a task instead of blocking its thread. `recv` and its variants do
+//! the same for receiving. A channel closes when any end calls `close`, or when all ends of one
+//! side are gone. From then on nothing more is accepted; everything that has been accepted can
+//! still be received, and then receivers get [`Closed`].
 //!
 //! | call | [`oneshot`] | [`spsc`] | [`mailbox`] | [`mpmc`] | returns |
 //! |---|---|---|---|---|---|
@@ -61,12 +62,13 @@
 //! | `into_stream`, `stream`, with the feature `stream` | - | the receiver's | the receiver's | the receiver's | a `futures_core::Stream` |
 //! | `clone` | - | - | the sender | both ends | |
 //!
-//! A [`watch`](mod@watch) has `send`, and reads by `get`, `changed` and its kin: its module says
-//! how. A batch of nothing is `Ok(0)`, or [`Closed`] once the channel is closed.
+//! A [`watch`](mod@watch) has `send`, and is read by `get`, `changed` and the variants of
+//! `changed`; its module says how. Sending or receiving an empty batch returns `Ok(0)`, or
+//! [`Closed`] once the channel is closed.
 //!
-//! Every error has the item inside, if there was one. A receiver needs no `closed`: `recv` says it,
-//! when there is nothing left. Batches are taken and accepted in order; of a batch that is accepted
-//! in parts the parts are, and each part notifies once.
+//! Every error contains the item, if there was one. A receiver needs no `closed`, because `recv`
+//! says so when nothing is left. Batches are taken and accepted in order. If a batch is accepted in
+//! parts, each part is accepted in order and notifies once.
 //!
 //! ```
 //! use blocksmith_sync::{Backpressure, Std, mpmc, oneshot};
@@ -105,20 +107,20 @@
 //!
 //! # Threads and tasks
 //!
-//! Services stay on threads of their own. Whoever talks to them may be a task on any runtime; none
-//! is needed here. The futures are cancelled by being dropped: a receive that is dropped has taken
-//! nothing, a send that is dropped has sent nothing, and a wake-up that it had been given goes on
-//! to another waiter. So a time limit is the runtime's `timeout` around them. `examples/tokio.rs`
-//! shows tasks that ask a plain thread.
+//! Services stay on threads of their own. A client that talks to them may be a task on any runtime;
+//! this crate needs no runtime itself. A future is cancelled by dropping it: a receive that is
+//! dropped has taken nothing, a send that is dropped has sent nothing, and a wake-up that the
+//! future had been given is passed on to another waiter. To set a time limit, wrap the future in
+//! the runtime's `timeout`. `examples/tokio.rs` shows tasks that ask a plain thread.
 //!
-//! A notifier that no task has ever waited for costs what it would without: its count of tasks
-//! shares a word with that of threads.
+//! A notifier that no task has ever waited for costs no more than one without support for tasks:
+//! its count of tasks shares a word with its count of threads.
 //!
 //! # Platforms
 //!
 //! | system | a thread sleeps by | |
 //! |---|---|---|
-//! | Linux, Android | the futex | measured; what the checks run on |
+//! | Linux, Android | the futex | measured; the checks run on it |
 //! | macOS, Windows, any other with std | a table of std's locks and condition variables | its unit tests run on Linux |
 
 pub mod broker;

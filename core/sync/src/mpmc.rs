@@ -1,5 +1,5 @@
-//! A bounded queue for a pool: any number of senders, any number of receivers, each item to one of
-//! them.
+//! A bounded queue for a pool: any number of senders and receivers, and each item goes to one
+//! receiver.
 //!
 //! **Contract.** Items leave in the order in which they were accepted, each exactly once, to
 //! whichever receiver comes first. The queue allocates its `capacity` places at once, and nothing
@@ -19,27 +19,29 @@
 //! | `closed`, `closed_timeout`, `closed_deadline` | | until closed; at most the time given | close |
 //! | `send_async`, `send_batch_async`, `reserve_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
-//! "No" means: beyond a lock that others hold for the few instructions of one item (of one batch).
-//! No lock is held across a wait, and nobody holds both. What there is room for of a batch is
-//! accepted under one lock, next to each other, and notified once. A batch that is received is what
-//! was there when the receiver looked, and its places are free once all of it has been taken.
+//! "No" means: except on a lock that others hold for the few instructions of one item (or one
+//! batch). No lock is held across a wait, and no thread holds both locks. As many items of a batch
+//! as there is room for are accepted under one lock, adjacent to each other, with one notification.
+//! A received batch is what was there when the receiver looked, and its places become free once all
+//! of it has been taken.
 //!
-//! **The end.** `close` by any end, the drop of the last sender, or of the last receiver: from then
-//! on no item is accepted (it comes back as `Closed(item)`), every accepted one is still received,
-//! permits that are out still deliver, then comes [`Closed`], to every receiver. The drop of the
-//! last receiver drops what is left, each item once (the rest leaks if a destructor panics), and
-//! makes the `send` of permits fail.
+//! **The end.** The queue closes when any end calls `close`, or when the last sender or the last
+//! receiver is dropped. From then on no item is accepted (it is returned as `Closed(item)`). Every
+//! accepted item can still be received, outstanding permits still deliver, and then every receiver
+//! gets [`Closed`]. Dropping the last receiver drops what is left, each item once (if a destructor
+//! panics, the rest leak), and makes the `send` of permits fail.
 //!
-//! **Reserved places.** A [`SendPermit`] keeps room for one item. It stands in no line: its item is
-//! accepted when it is sent, behind what was accepted before.
+//! **Reserved places.** A [`SendPermit`] keeps room for one item, but no position in the queue: its
+//! item is accepted when it is sent, behind the items that were accepted before.
 //!
-//! **Fairness.** Items leave in the order in which they were accepted. Blocked senders are woken
-//! one for each item taken, receivers one for each item put: of tasks the one that has waited
-//! longest, of threads the one that the kernel chooses (Linux: of the same priority the one that
-//! has slept longest; nobody promises it), one of each kind where both wait. Whoever is woken takes
-//! the lock like any other, and one that has not slept may be faster: then it sleeps again, behind
-//! the others. So for every item taken some sender goes on, and for every item put some receiver,
-//! but there is no bound on how often a single one is overtaken.
+//! **Fairness.** Items leave in the order in which they were accepted. For each item taken one
+//! blocked sender is woken, and for each item put one receiver. Of the tasks it is the one that has
+//! waited longest; of the threads it is the one that the kernel chooses (on Linux, among those of
+//! the same priority, the one that has slept longest; that is not guaranteed). Where both tasks and
+//! threads wait, one of each is woken. A woken waiter takes the lock like any other, and one that
+//! has not slept may be faster; then the woken one sleeps again, behind the others. So for every
+//! item taken some sender makes progress, and for every item put some receiver, but there is no
+//! bound on how often a particular one is overtaken.
 //!
 //! ```text
 //!   receiving, locked: place, seen             sending, locked: place, seen
@@ -52,36 +54,40 @@
 //!
 //! | word | changed by |
 //! |---|---|
-//! | `tail` | a sender that has filled a place; the first permit and the last; `close`, for good; under the senders' lock |
-//! | `head` | a receiver that has emptied places; under the receivers' lock |
+//! | `tail` | a sender that has filled a place; the first and the last permit; `close`, for good; always under the senders' lock |
+//! | `head` | a receiver that has emptied places; always under the receivers' lock |
 //!
 //! **Invariants.**
-//! - I1 The `tail - head` places from the receivers' `place`, at most all, hold items; the others
-//!   hold nothing.
-//! - I2 Under the senders' lock `tail` does not change by others, and the room does not shrink: the
-//!   place there is the holder's, if `tail` is less than the capacity ahead of `head`, until it has
-//!   moved `tail`. It may fill the place if `tail` is open and there is room beside the places that
-//!   are `reserved`, or with a permit. So items and places reserved together are at most all.
-//! - I3 Under the receivers' lock `head` does not change by others, and the items do not get fewer:
-//!   the item there is the holder's, if `tail` is ahead, until it has moved `head`.
-//! - I4 `closed`, whether places are reserved, and the number put are one word, and after `closed`
-//!   only permits put, while there are any (I2). So "closed, nothing reserved, and all taken" is
-//!   final.
-//! - I5 What a side has last `seen` of the other's word is at most behind it: it finds room, or
-//!   items, at most too late, and looks again before it says full, empty or closed. So the two
-//!   sides fetch each other's line once in many items.
-//! - I6 Each item put is followed by one wake-up of a receiver, each taken by one of a sender (of a
-//!   batch, by a notification of as many). All sleepers of one notifier wait for the same.
+//! - I1 The `tail - head` places from the receivers' `place` on, at most all places, hold items.
+//!   The others hold nothing.
+//! - I2 While a sender holds the senders' lock, no other thread changes `tail`, and the room does
+//!   not shrink. If `tail` is ahead of `head` by less than the capacity, the next place belongs to
+//!   the holder until it has moved `tail`. It may fill the place if `tail` is open and there is
+//!   room besides the `reserved` places, or if it has a permit. So items and reserved places
+//!   together never exceed the capacity.
+//! - I3 While a receiver holds the receivers' lock, no other thread changes `head`, and the items
+//!   do not become fewer. If `tail` is ahead, the oldest item belongs to the holder until it has
+//!   moved `head`.
+//! - I4 The flag `closed`, whether places are reserved, and the number of items put are one word.
+//!   After `closed` only permits put items, while there are any (I2). So "closed, nothing reserved,
+//!   and all taken" is final.
+//! - I5 What a side has last `seen` of the other's word is never ahead of it, but may lag behind.
+//!   So a side may notice room, or items, late; it looks again before it reports full, empty or
+//!   closed. The two sides thus fetch each other's cache line only once in many items.
+//! - I6 Each item put is followed by a wake-up of one receiver, and each item taken by a wake-up of
+//!   one sender (a batch is followed by one notification for as many). All sleepers on one notifier
+//!   wait for the same condition.
 //!
-//! **Memory order.** The locks order senders among themselves, and receivers; between the two sides
-//! `tail` and `head` do. Moving `tail` releases the item, a receiver's look acquires it; moving
-//! `head` releases the place, a sender's look acquires that. What a holder of the lock releases
-//! includes what those before it did. Closing releases what the senders did, and the look that ends
-//! in `Closed` acquires it. Sleeping and waking: the notifier's fences.
+//! **Memory order.** The locks order senders among themselves, and receivers among themselves;
+//! `tail` and `head` order the two sides. Moving `tail` releases the item, and a receiver's look
+//! acquires it. Moving `head` releases the place, and a sender's look acquires it. What a holder of
+//! a lock releases includes what the previous holders did. Closing releases what the senders did,
+//! and the look that ends in `Closed` acquires it. Sleeping and waking rely on the notifier's
+//! fences.
 //!
 //! Reference: M. M. Michael and M. L. Scott, *Simple, Fast, and Practical Non-Blocking and Blocking
-//! Concurrent Queue Algorithms* (1996), the two-lock queue; with places instead of nodes, because
-//! it is bounded, and with what each side remembers of the other as in [`crate::spsc`].
+//! Concurrent Queue Algorithms* (1996), for the two-lock queue. This one has places instead of
+//! nodes, because it is bounded, and each side remembers the other's word as in [`crate::spsc`].
 
 mod batch;
 mod reserve;
@@ -112,20 +118,20 @@ const RESERVED: u64 = 2;
 const ITEM: u64 = 4;
 
 struct Shared<P: Primitives, T: Send> {
-    /// The senders' half: `tail`.
+    /// The senders' half, with `tail`.
     sending: CachePadded<Half<P>>,
-    /// The receivers' half: `head`.
+    /// The receivers' half, with `head`.
     receiving: CachePadded<Half<P>>,
     places: Box<[P::Cell<MaybeUninit<T>>]>,
     /// Receivers sleep on it.
     not_empty: EventNotifier<P>,
     /// Blocked senders sleep on it.
     not_full: EventNotifier<P>,
-    /// Senders sleep on it that wait for the closing alone.
+    /// Senders that only wait for the closing sleep on it.
     closing: EventNotifier<P>,
     /// Live senders; the last one closes.
     senders: P::AtomicUsize,
-    /// Live receivers; the last one closes and empties.
+    /// Live receivers; the last one closes and empties the queue.
     receivers: P::AtomicUsize,
     on_full: Backpressure,
     counts: Counts,
@@ -134,15 +140,15 @@ struct Shared<P: Primitives, T: Send> {
     receivers_pace: CachePadded<Pace>,
 }
 
-// SAFETY: a place is reached under the senders' lock before `tail` moves over it, under the
-// receivers' lock until `head` does (I2, I3); all else is atomic or locked. Items travel from
-// thread to thread, hence `T: Send`.
+// SAFETY: a place is accessed under the senders' lock before `tail` moves past it, and under the
+// receivers' lock from then until `head` does (I2, I3); everything else is atomic or locked. Items
+// travel from thread to thread, hence `T: Send`.
 unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
 
-/// Returns the two ends of a new queue of `capacity` places; clone them for every sender and
-/// receiver.
+/// Returns the two ends of a new queue of `capacity` places; clone them to get more senders and
+/// receivers.
 ///
 /// ```
 /// use blocksmith_sync::mpmc::mpmc;
@@ -188,7 +194,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         {
             let mut side = self.sending.side.lock();
             side.is_gone |= is_gone;
-            // ORDERING: none needed, it changes under this lock alone.
+            // ORDERING: none needed; the word changes only under this lock.
             let tail = self.sending.word.load(Relaxed);
             // ORDERING: pairs with the acquiring look in `ready` that ends in `Closed`.
             self.sending.word.store(tail | CLOSED, Release);
@@ -211,17 +217,17 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 
     fn senders_are_gone(&self) -> bool {
-        // ORDERING: none needed, a look at a count that stays at zero, and at a figure.
+        // ORDERING: none needed; it looks at a count that stays at zero, and at a figure.
         self.senders.load(Relaxed) == 0 && self.sending.word.load(Relaxed) & RESERVED == 0
     }
 
     fn receivers_are_gone(&self) -> bool {
-        // ORDERING: none needed, as above.
+        // ORDERING: none needed; as above.
         self.receivers.load(Relaxed) == 0
     }
 
     fn is_closed(&self) -> bool {
-        // ORDERING: none needed, a look at a bit that is never unset.
+        // ORDERING: none needed; it looks at a bit that is never cleared.
         self.sending.word.load(Relaxed) & CLOSED != 0
     }
 
@@ -231,20 +237,20 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 
     fn is_full(&self) -> bool {
         let side = self.sending.side.lock();
-        // ORDERING: none needed, a figure.
+        // ORDERING: none needed; a figure.
         let (tail, head) = (self.sending.word.load(Relaxed), self.receiving.word.load(Relaxed));
         tail.wrapping_sub(head) / ITEM + side.reserved >= self.capacity() as u64
     }
 
-    /// Returns how many items have been taken so far: a figure.
+    /// Returns how many items have been taken so far. It is a figure.
     fn taken(&self) -> u64 {
-        // ORDERING: none needed, a figure.
+        // ORDERING: none needed; a figure.
         self.receiving.word.load(Relaxed) / ITEM
     }
 
     fn counters(&self) -> Counters {
         let received = self.taken();
-        // ORDERING: none needed, a figure.
+        // ORDERING: none needed; a figure.
         let sent = self.sending.word.load(Relaxed) / ITEM;
         let capacity = self.places.len() as u64;
         let depth = sent.saturating_sub(received).min(capacity);
@@ -253,7 +259,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 }
 
-/// The end that sends. Clone it for every sender; when all are dropped, the queue closes.
+/// The end that sends. Clone it to get more senders; when all are dropped, the queue closes.
 pub struct Sender<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
 }
@@ -322,12 +328,12 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         }
     }
 
-    /// Offers the item; `None`: wait.
+    /// Offers the item; `None` means wait.
     fn offer(&self, item: &mut Option<T>) -> Option<Result<(), Refusal>> {
         Some(self.shared.offer(item)).filter(|accepted| *accepted != Err(Refusal::Full))
     }
 
-    /// An item that is left was not accepted.
+    /// Turns the outcome into that of a send; an item that is left was not accepted.
     fn finish(&self, accepted: Result<(), Refusal>, item: Option<T>) -> Result<(), SendError<T>> {
         match (item, accepted) {
             (None, _) => Ok(()),
@@ -358,8 +364,8 @@ impl<P: Primitives, T: Send> Drop for Sender<P, T> {
     }
 }
 
-/// The end that receives. Clone it for every receiver; when all are dropped, the queue closes, and
-/// what is left in it is dropped.
+/// The end that receives. Clone it to get more receivers; when all are dropped, the queue closes,
+/// and what is left in it is dropped.
 pub struct Receiver<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
 }
@@ -420,7 +426,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         }
     }
 
-    /// Returns the oldest item, or that nothing more can come; `None`: wait.
+    /// Returns the oldest item, or that nothing more can come; `None` means wait.
     fn poll(&self) -> Option<Result<T, Closed>> {
         self.shared.receive().transpose()
     }

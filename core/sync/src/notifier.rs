@@ -1,104 +1,109 @@
 //! An event count: threads and tasks sleep until a condition that they evaluate themselves may have
 //! changed.
 //!
-//! **Contract.** The condition lives elsewhere (a queue, a flag). Who makes it true *publishes
-//! first and notifies afterwards*; the other order loses wake-ups. Who needs it registers
-//! ([`EventNotifier::prepare`]), evaluates the condition *again*, and then sleeps ([`Token::wait`])
-//! or drops the token, which cancels. [`EventNotifier::wait_until`] does these steps in this order.
-//! A task does the same by awaiting [`EventNotifier::until`], and cancels by dropping that.
+//! **Contract.** The condition lives elsewhere (in a queue, in a flag). A thread that makes the
+//! condition true *publishes first and then notifies*; the other order loses wake-ups. A thread
+//! that waits for the condition registers ([`EventNotifier::prepare`]), evaluates the condition
+//! *again*, and then sleeps ([`Token::wait`]) or cancels by dropping the token.
+//! [`EventNotifier::wait_until`] takes these steps in this order. A task does the same by awaiting
+//! [`EventNotifier::until`], and cancels by dropping that future.
 //!
 //! | call | effect | blocks |
 //! |---|---|---|
 //! | `prepare` | remembers the epoch, registers | no |
-//! | `Token::wait` | sleeps if the epoch is the remembered one | until a notification that follows `prepare`, or for nothing |
+//! | `Token::wait` | sleeps if the epoch is the remembered one | until a notification that follows `prepare`, or a spurious wake-up |
 //! | drop of a `Token` | unregisters | no |
 //! | `until`, polled | registers the task's waker, evaluates the condition again | no |
-//! | drop of an `Until` | unregisters; if it had been chosen, notifies another | no |
-//! | `notify_one` | moves the epoch and wakes a sleeper, if there is one that no wake is on its way to | no |
+//! | drop of an `Until` | unregisters the task; if it had been chosen, notifies another | no |
+//! | `notify_one` | moves the epoch and wakes a sleeper, if there is one to which no wake is on its way | no |
 //! | `notify_many(n)` | the same for `n` sleepers | no |
 //! | `notify_all` | the same for all of them | no |
 //!
-//! "No" means, where tasks are registered: beyond a lock that others hold for the few instructions
-//! of one registration. No waker runs under it, and without tasks nobody takes it.
+//! Where tasks are registered, "no" means: except on a lock that others hold for the few
+//! instructions of one registration. No waker runs under that lock, and without tasks nobody takes
+//! it.
 //!
 //! **Foreign code.** A notification runs the wakers of tasks. It runs them as its last step, with
 //! no lock held, and contains their panics ([`Primitives::contain`]): each waker that was chosen is
 //! called, whatever the others do. A waker may notify, register, drop futures, and use the channel
-//! whose end woke it. A condition that panics passes on what it had been woken for.
+//! whose end woke it. If the condition of a thread or task that was woken panics, the notification
+//! is passed on.
 //!
-//! **Which waiter a notification is for.** Every token prepared before a notification moved the
-//! epoch ends its wait, or never begins it, if it is still awake; of those already asleep
-//! `notify_one` wakes one. Of the tasks it *chooses* the one that has been registered longest.
-//! Threads and tasks are counted apart: where both are registered it wakes one of each. Hence the
-//! two rules for clients:
-//! - R1 All that are registered wait for the same kind of thing, so that any of them can act on it.
-//!   Otherwise every notification is a `notify_all`.
+//! **Which waiter a notification is for.** A token that was prepared before a notification moved
+//! the epoch, and whose thread is still awake, ends its wait at once or never begins it. Of the
+//! threads already asleep, `notify_one` wakes one. Of the tasks, it *chooses* the one that has been
+//! registered longest. Threads and tasks are counted separately: where both are registered, it
+//! wakes one of each. Hence there are two rules for clients:
+//! - R1 All registered waiters wait for the same kind of event, so that any of them can act on it.
+//!   Otherwise every notification must be a `notify_all`.
 //! - R2 A thread whose wait ended with [`WaitOutcome::Woken`], and a task that has been chosen,
 //!   evaluate the condition before they give up. If they cannot, they call `notify_one` themselves.
-//!   The helpers of this module obey R2, on time-outs, on cancellation, and when a condition panics.
+//!   The helpers of this module obey R2 on time-outs, on cancellation, and when a condition panics.
 //!
-//! **Deadlines.** A stream of notifications cannot keep a timed wait: its thread reads the clock
+//! **Deadlines.** A stream of notifications cannot prolong a timed wait: its thread reads the clock
 //! *before* each look, and the look that follows a reading past the deadline is the last one.
 //!
-//! **One wake for many notifications.** The kernel is asked only where it has something to do. A
-//! token is a *sleeper* until a notification claims it; from then on a *wake is on its way*.
-//! `waiters` has both figures, and the tasks':
+//! **One wake for many notifications.** The kernel is called only when it has something to do. A
+//! token is a *sleeper* until a notification claims it; from then on a *wake is on its way* to it.
+//! `waiters` holds both figures, and the number of tasks:
 //!
 //! | bits | counts | raised by | lowered by |
 //! |---|---|---|---|
-//! | 0 to 19 | wakes on their way | a notification, by what it claims | a token that goes, if not zero |
-//! | 20 to 39 | sleepers | `prepare` | a notification, by what it claims; a token that goes while no wake is on its way |
+//! | 0 to 19 | wakes on their way | a notification, by what it claims | a token that is dropped, if not zero |
+//! | 20 to 39 | sleepers | `prepare` | a notification, by what it claims; a token that is dropped while no wake is on its way |
 //! | 40 to 63 | tasks in the list | a task that registers | a notification that chooses it; a task that leaves |
 //!
 //! A notification claims first, then moves the epoch, then wakes. One that finds no sleeper left
-//! does nothing at all: every token that is registered ends its wait anyhow, and its thread looks
-//! again, past a fence (W), before it sleeps the next time. It relies on the notification that has
-//! claimed to be carried through: if that thread is suspended between its claim and its wake, the
-//! wake comes when it runs again.
+//! does nothing at all: every registered token ends its wait anyway, and its thread looks again,
+//! past a fence (W), before it sleeps the next time. For this it relies on the claiming
+//! notification to run to its end: if that thread is suspended between its claim and its wake, the
+//! wake comes when the thread runs again.
 //!
 //! **Invariants.**
-//! - I1 Wakes on their way and sleepers together are the number of live tokens: `prepare` adds one,
-//!   a drop takes one off, a claim moves some from one to the other. Tasks are the entries in the
-//!   list; they change under the list's lock.
-//! - I2 The epoch is the futex word, and only claims move it: comparing and going to sleep are one
-//!   step, so a move between `prepare` and the sleep prevents the sleep.
-//! - I3 A cancel loses no notification that another waiter needs: a notification is taken away from
-//!   the others only by a thread that it wakes *in the futex*, and such a thread returns `Woken`
-//!   (R2). A token that has not slept takes nothing. A sleeper that registered after the epoch
-//!   moved may be woken by that notification's `wake` all the same: then its second look came after
-//!   the move and saw all that was published before it, and it looks once more.
-//! - I4 The three figures never run over: `prepare` and `until` assert [`MAX_THREADS`] and
+//! - I1 Wakes on their way and sleepers add up to the number of live tokens. `prepare` adds a
+//!   sleeper, a drop takes one of either off, and a claim turns sleepers into wakes on their way.
+//!   The count of tasks is the number of entries in the list, and changes under the list's lock.
+//! - I2 The epoch is the futex word, and only claims move it. The futex compares and goes to sleep
+//!   in one step, so a move between `prepare` and the sleep prevents the sleep.
+//! - I3 Cancelling loses no notification that another waiter needs. Only a thread that a
+//!   notification wakes *in the futex* takes it away from the others, and such a thread returns
+//!   `Woken` (R2). A token that has not slept takes nothing. A sleeper that registered after the
+//!   epoch moved may still be woken by that notification's `wake`. In that case its second look
+//!   came after the move and saw everything published before it, and it looks once more.
+//! - I4 The three figures never overflow: `prepare` and `until` assert [`MAX_THREADS`] and
 //!   [`MAX_TASKS`].
-//! - I5 A task is registered as long as its entry is in the list. A notification chooses it by
-//!   taking the entry out, wakes it afterwards, and is then the task's to act on (R2, see `task`).
-//! - I6 At least as many tokens as there are wakes on their way have ended their wait, or will when
-//!   the claims that are made are carried through. A claim of `n` raises the figure by `n`. Its
-//!   move ends the wait of all that have remembered an older epoch and are awake; its wake then
-//!   ends `n` sleeps, or all. Awake and not ended is only who has remembered the new epoch: it
-//!   registered after the claim (see below), so it is not among those that were claimed. A token
-//!   that goes takes one off, whoever it was meant for, be its wait ended, timed out, or cancelled:
-//!   the figure may be too low, which costs a wake that nobody needs; it is never too high, which
-//!   would leave somebody asleep. For the same reason no sleep that has ended, for whatever reason,
-//!   is taken up again by the same token.
+//! - I5 A task is registered for as long as its entry is in the list. A notification chooses it by
+//!   taking the entry out, and wakes it afterwards. It is then the task that has to act on the
+//!   notification (R2, see `task`).
+//! - I6 At least as many tokens as there are wakes on their way have ended their wait, or will have
+//!   once the claims made so far have run to their end. A claim of `n` raises the figure by `n`.
+//!   Its move ends the wait of all tokens that have remembered an older epoch and whose threads are
+//!   awake. Its wake then ends `n` sleeps, or all if there are fewer. A token that is awake and
+//!   whose wait has not ended can only be one that has remembered the new epoch: it registered
+//!   after the claim (see below), so it is not among those that were claimed. A token that is
+//!   dropped takes one wake off, whichever token that wake was meant for, and whether its own wait
+//!   ended, timed out, or was cancelled. The figure may therefore be too low, which costs an
+//!   unnecessary wake. It is never too high, which would leave a thread asleep. For the same
+//!   reason, a sleep that has ended, for whatever reason, is never resumed by the same token.
 //!
-//! The epoch wraps: a thread that is suspended between `prepare` and its sleep while exactly 2^32
-//! claims are made, none more, none fewer, sleeps through them.
+//! The epoch wraps around: a thread that is suspended between `prepare` and its sleep while exactly
+//! 2^32 claims are made, no more and no fewer, sleeps through them.
 //!
 //! **Memory order.** There are two SeqCst fences, (W) in `prepare` and (N) in the notification, and
-//! no ordered access but one pair. In the fences' single total order either (N) comes first: then
-//! the waiter's second look, which follows (W), sees what was published before (N). Or (W) comes
-//! first: then the notifier's look at `waiters`, which follows (N), sees the registration. If it
-//! finds a sleeper there, it claims and moves the epoch. If it finds none, the waiter's wait ends
-//! (I6), and what it reads after its next (W) is what was published before (N), for its next
-//! registration changes `waiters` after that look. If the waiter has remembered the moved epoch
-//! already, then (N), standing before the move, and (W), standing after the read, synchronise as
-//! release and acquire fences: again the second look sees the publication. So the condition itself
-//! may be written and read relaxed.
+//! one pair of ordered accesses; all other accesses are relaxed. One of the fences comes first in
+//! their single total order. If (N) comes first, the waiter's second look, which follows (W), sees
+//! what was published before (N). If (W) comes first, the notifier's look at `waiters`, which
+//! follows (N), sees the registration. If it finds a sleeper there, it claims and moves the epoch.
+//! If it finds none, the waiter's wait ends (I6), and what the waiter reads after its next (W) is
+//! what was published before (N), because its next registration changes `waiters` after that look.
+//! If the waiter has already remembered the moved epoch, then (N), which comes before the move, and
+//! (W), which comes after the read, synchronise as release and acquire fences: again the second
+//! look sees the publication. So the condition itself may be written and read relaxed.
 //!
-//! The pair: a token reads the epoch *before* it registers, and the registration releases, the
-//! claim acquires. So what a claimed token has read precedes the move that follows the claim. The
-//! other way round a token could be claimed, remember the epoch that its own notification has
-//! moved, and sleep.
+//! The pair is this: a token reads the epoch *before* it registers; the registration releases, and
+//! the claim acquires. So the read of a claimed token happens before the move that follows the
+//! claim. Without the pair, a token could be claimed, then remember the epoch that its own
+//! notification has moved, and sleep.
 //!
 //! A task that registers passes a fence (W) in the same place; `task` says what holds when it is
 //! polled again.
@@ -140,15 +145,15 @@ const fn tasks(waiters: u64) -> u32 {
     (waiters / TASK) as u32
 }
 
-/// Who waited when a notification looked: see [`EventNotifier::find_waiters`].
+/// The waiters that a notification found when it looked; see [`EventNotifier::find_waiters`].
 #[derive(Clone, Copy)]
 #[must_use = "whoever waits is woken by `wake_found`"]
 pub(crate) struct Found(u64);
 
-/// An event count; see the module's text.
+/// An event count; see the module documentation.
 ///
-/// The thread that notifies may still be about to wake sleepers when a woken thread returns: keep a
-/// notifier in a `P::Arc` (or a static) that both hold.
+/// The notifying thread may still be about to wake sleepers when a woken thread returns. Keep a
+/// notifier in a `P::Arc` (or a static) that both threads hold.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicBool, Ordering};
@@ -178,7 +183,7 @@ pub struct EventNotifier<P: Primitives> {
 impl<P: Primitives> EventNotifier<P> {
     /// Returns a notifier without waiters. For a static see [`EventNotifier::new_static`].
     #[must_use]
-    #[inline(always)] // so that what holds it is written in place, and not copied from the stack
+    #[inline(always)] // so that what contains it is written in place, not copied from the stack
     pub fn new() -> Self {
         Self {
             waiters: Atomic::new(0),
@@ -196,7 +201,7 @@ impl<P: Primitives> EventNotifier<P> {
     #[inline]
     pub fn prepare(&self) -> Token<'_, P> {
         let mark = P::mark();
-        // ORDERING: read before fence (W), which therefore is the acquire half for this load.
+        // ORDERING: read before fence (W), which therefore is the acquire half of this load.
         let epoch = self.epoch.load(Relaxed);
         // ORDERING: release pairs with the acquiring claim, for the load above. Fence (W) orders
         // the registration before the caller's second look.
@@ -212,7 +217,7 @@ impl<P: Primitives> EventNotifier<P> {
     }
 
     /// Wakes at least one of the threads and tasks that sleep, if any is registered that is not
-    /// about to look again anyhow. Call it *after* publishing what they wait for. Rules R1 and R2
+    /// about to look again anyway. Call it *after* publishing what they wait for. Rules R1 and R2
     /// of the module apply. Does not block.
     #[inline]
     pub fn notify_one(&self) {
@@ -225,20 +230,21 @@ impl<P: Primitives> EventNotifier<P> {
         self.notify_many(u32::MAX);
     }
 
-    /// Wakes at least `count` of those that sleep (all, if they are fewer): for a publication that
-    /// `count` of them can act on. Call it *after* publishing. Does not block.
+    /// Wakes at least `count` of the waiters that sleep (all of them, if there are fewer). It is
+    /// for a publication that `count` of them can act on. Call it *after* publishing. Does not
+    /// block.
     #[inline]
     pub fn notify_many(&self, count: u32) {
         let mark = P::mark();
         let found = self.find_waiters();
         self.wake_found(found, count);
         if tasks(found.0) == 0 {
-            P::checkpoint(mark); // nothing of what was read here is left; wakers may leave something
+            P::checkpoint(mark); // nothing read here is kept; wakers may leave something
         }
     }
 
-    /// The first half of a notification, which runs no foreign code: a fence (N), and a look at who
-    /// waits. Between the halves a caller may do what belongs to its publication.
+    /// The first half of a notification, which runs no foreign code: it passes fence (N), and looks
+    /// for waiters. Between the halves a caller may do whatever belongs to its publication.
     #[inline]
     pub(crate) fn find_waiters(&self) -> Found {
         // ORDERING: fence (N), pairs with the fences (W) in `prepare` and `register`.
@@ -247,10 +253,10 @@ impl<P: Primitives> EventNotifier<P> {
         Found(self.waiters.load(Relaxed))
     }
 
-    /// The second half: wakes `count` of those that were found.
+    /// The second half: it wakes `count` of the waiters that were found.
     #[inline]
     pub(crate) fn wake_found(&self, Found(waiters): Found, count: u32) {
-        // A sleeper or a task; wakes on their way are the bits below.
+        // There is a sleeper or a task; wakes on their way are in the bits below.
         if waiters >= SLEEPER {
             self.wake(waiters, count);
         }
@@ -265,8 +271,9 @@ impl<P: Primitives> EventNotifier<P> {
             // ORDERING: fence (N), before it, is the release half for a waiter that reads this
             // epoch.
             self.epoch.fetch_add(1, Relaxed);
-            // Not only as many as were claimed: where a `notify_all` is for different things (R1),
-            // one who came after the move must not get the wake of one who was there before.
+            // Not only as many as were claimed: where a `notify_all` serves different conditions
+            // (R1), a thread that came after the move must not get the wake of one that was there
+            // before.
             self.epoch.wake(count);
         }
         P::checkpoint(mark);
@@ -293,17 +300,17 @@ impl<P: Primitives> EventNotifier<P> {
         }
     }
 
-    /// Blocks until `condition` returns `Some`, and returns what is in it. Whoever makes the
-    /// condition true wakes this thread by a notification. The condition runs at least once, and
-    /// several times between sleeps; it must leave nothing behind when it returns `None`. If it
-    /// panics, a notification that had woken this thread goes on to another waiter.
+    /// Blocks until `condition` returns `Some`, and returns its content. A notification from the
+    /// thread that makes the condition true wakes this thread. The condition runs at least once,
+    /// and several times between sleeps; it must leave no side effect when it returns `None`. If it
+    /// panics, a notification that had woken this thread is passed on to another waiter.
     #[inline]
     pub fn wait_until<R>(&self, condition: impl FnMut() -> Option<R>) -> R {
         self.wait_for(condition, |token| token.wait())
     }
 
-    /// Blocks like [`EventNotifier::wait_until`], for at most about `timeout`; `None` says that the
-    /// time was over and that the condition, evaluated once more after that, still did not hold.
+    /// Blocks like [`EventNotifier::wait_until`], for at most about `timeout`. `None` means that
+    /// the time was up and that the condition, evaluated once more after that, still did not hold.
     pub fn wait_until_timeout<R>(
         &self,
         timeout: Duration,
@@ -313,8 +320,8 @@ impl<P: Primitives> EventNotifier<P> {
     }
 
     /// Blocks like [`EventNotifier::wait_until_timeout`], until about `deadline`, as
-    /// [`Primitives::now`] tells the time. Whatever others notify meanwhile: once the clock has been
-    /// seen past the deadline, the condition is evaluated once more, and that is the last time.
+    /// [`Primitives::now`] tells the time. Once the clock has been seen past the deadline, the
+    /// condition is evaluated one last time, however many notifications come meanwhile.
     pub fn wait_until_deadline<R>(
         &self,
         deadline: Duration,
@@ -326,13 +333,13 @@ impl<P: Primitives> EventNotifier<P> {
             let found = condition();
             (found.is_some() || now.get() >= deadline).then_some(found)
         };
-        // How a sleep ended is the clock's to say, and the look's that follows.
+        // How the sleep ended does not matter: the clock decides, and the look that follows.
         self.wait_for(look, |token| {
             let _ = token.wait_timeout(deadline.saturating_sub(now.get()));
         })
     }
 
-    /// Looks, until there is an answer, and sleeps in between.
+    /// Looks until there is an answer, and sleeps in between.
     #[inline]
     fn wait_for<R>(
         &self,
@@ -359,8 +366,8 @@ impl<P: Primitives> EventNotifier<P> {
         }
     }
 
-    /// Evaluates the condition as a thread that was woken, or a task that was chosen, owes it (R2).
-    /// If it panics, the notification goes on to another waiter.
+    /// Evaluates the condition, as a woken thread or a chosen task must (R2). If the condition
+    /// panics, the notification is passed on to another waiter.
     #[inline]
     fn owed<R>(&self, look: impl FnOnce() -> Option<R>) -> Option<R> {
         let pass_on = PassOn(self);
@@ -369,11 +376,11 @@ impl<P: Primitives> EventNotifier<P> {
         result
     }
 
-    /// Returns the number of threads and tasks that are registered at this moment: a figure for
-    /// reports.
+    /// Returns the number of threads and tasks that are registered at this moment. It is a figure
+    /// for reports.
     #[must_use]
     pub fn waiters(&self) -> u32 {
-        // ORDERING: none needed, nothing is concluded from it.
+        // ORDERING: none needed; nothing is concluded from it.
         let waiters = self.waiters.load(Relaxed);
         wakes(waiters) + sleepers(waiters) + tasks(waiters)
     }
@@ -402,7 +409,7 @@ impl<P: Primitives> fmt::Debug for EventNotifier<P> {
     }
 }
 
-/// Passes a notification on when it is dropped, which is while the condition panics.
+/// Passes a notification on when it is dropped, which happens while the condition panics.
 struct PassOn<'a, P: Primitives>(&'a EventNotifier<P>);
 
 impl<P: Primitives> Drop for PassOn<'_, P> {
@@ -413,7 +420,8 @@ impl<P: Primitives> Drop for PassOn<'_, P> {
     }
 }
 
-/// A registration of the calling thread: evaluate the condition again, then wait or drop.
+/// A registration of the calling thread: evaluate the condition again, then wait, or drop the
+/// token.
 #[must_use = "a token that is dropped at once cancels the wait"]
 pub struct Token<'a, P: Primitives> {
     notifier: &'a EventNotifier<P>,
@@ -422,8 +430,7 @@ pub struct Token<'a, P: Primitives> {
 
 impl<P: Primitives> Token<'_, P> {
     /// Sleeps until a notification that follows the `prepare` of this token; returns at once if
-    /// there has been one. It may also return for nothing, as any sleep may: wait in a loop over
-    /// the condition.
+    /// there has been one. A wake-up may also be spurious, so wait in a loop over the condition.
     pub fn wait(self) {
         if !self.is_notified() {
             self.notifier.epoch.wait(self.epoch);
@@ -432,8 +439,8 @@ impl<P: Primitives> Token<'_, P> {
 
     /// Sleeps like [`Token::wait`], for at most about `timeout`.
     ///
-    /// `TimedOut` is returned only by a thread that no notification has woken (I3), `Woken` obliges
-    /// the caller to rule R2.
+    /// A thread returns `TimedOut` only if no notification has woken it (I3). `Woken` obliges the
+    /// caller to follow rule R2.
     pub fn wait_timeout(self, timeout: Duration) -> WaitOutcome {
         if self.is_notified() {
             return WaitOutcome::Woken;
@@ -445,14 +452,14 @@ impl<P: Primitives> Token<'_, P> {
     }
 
     fn is_notified(&self) -> bool {
-        // ORDERING: the caller's next `prepare` or its second look orders what it reads; a stale
-        // value here only leads to the futex, which compares the current one (I2).
+        // ORDERING: the caller's next `prepare` or its second look orders what the caller reads. A
+        // stale value here only leads to the futex, which compares the current one (I2).
         self.notifier.epoch.load(Relaxed) != self.epoch
     }
 }
 
 impl<P: Primitives> Drop for Token<'_, P> {
-    /// Takes a wake off, if one is on its way, otherwise a sleeper (I6).
+    /// Takes a wake off the count if one is on its way, otherwise a sleeper (I6).
     #[inline]
     fn drop(&mut self) {
         if P::reporting() {

@@ -1,14 +1,14 @@
-//! A one-shot: one value from one sender to one receiver, and the news when either end is gone.
+//! A one-shot: one value from one sender to one receiver; each end learns when the other is gone.
 //!
 //! **Contract.** [`channel`] makes one allocation and two ends. Each end acts at most once: the
-//! sender sends or is dropped, the receiver receives or is dropped. Nobody waits for an end that is
-//! gone. Sending never blocks. The receiver waits in one of two ways, and may change between them:
-//! a thread blocks in [`Receiver::recv`], or a task awaits the [`Receiver`], which is a future. A
-//! future that is dropped loses nothing but the value that was meant for it. A sender that wants to
-//! know whether anybody still waits looks ([`Sender::is_closed`]) or waits for that
-//! ([`Sender::closed`] and its kin).
+//! sender sends or is dropped, the receiver receives or is dropped. Neither end waits for an end
+//! that is gone. Sending never blocks. The receiver waits in one of two ways, and may switch
+//! between them: a thread blocks in [`Receiver::recv`], or a task awaits the [`Receiver`], which is
+//! a future. A future that is dropped loses nothing but the value that was meant for it. A sender
+//! that wants to know whether the receiver still wants the value can look ([`Sender::is_closed`]),
+//! or wait until it does not ([`Sender::closed`] and its variants).
 //!
-//! The state is one word, on which the receiver's thread sleeps, and which says who frees the
+//! The state is one word. The receiver's thread sleeps on it, and it says which end frees the
 //! allocation:
 //!
 //! ```text
@@ -28,39 +28,40 @@
 //! | `EMPTY` | both ends live, nobody sleeps | both |
 //! | `WAITING` | the receiver sleeps, or is about to | both |
 //! | `REGISTERED` | the receiver's waker is in its cell | both |
-//! | `CLOSED` | the receiver takes no value any more | both |
+//! | `CLOSED` | the receiver no longer accepts a value | both |
 //! | `ENDED` | the sender has ended; the value is in the cell if it has sent | the receiver; the sender, if it found the receiver waiting or closed |
-//! | `LEFT` | the same, and the sender does not touch the allocation again | the receiver |
+//! | `LEFT` | as `ENDED`, and the sender does not touch the allocation again | the receiver |
 //! | `RECEIVER_GONE` | the receiver does not touch the allocation again | the sender |
 //!
 //! **Invariants.**
-//! - I1 The sender touches the value's cell only before its first swap of the state, and after it
-//!   only if that swap returned `CLOSED` or `RECEIVER_GONE`. The receiver touches it only after it
-//!   has read `ENDED` or `LEFT`, and not if it has made the state `CLOSED` before.
-//! - I2 The cell holds an `Option`: a value is moved out or dropped with the allocation, never
-//!   both.
-//! - I3 Whoever finds `WAITING` when it ends the sender's part wakes the futex; whoever finds
-//!   `REGISTERED` takes the waker and wakes it. Whoever makes the state `CLOSED` notifies
-//!   `closing`.
+//! - I1 The sender touches the value's cell only before its first swap of the state, and afterwards
+//!   only if that swap returned `CLOSED` or `RECEIVER_GONE`. The receiver touches the cell only
+//!   after it has read `ENDED` or `LEFT`, and not if it has made the state `CLOSED` before.
+//! - I2 The cell holds an `Option`: a value is either moved out or dropped with the allocation,
+//!   never both.
+//! - I3 A swap that ends the sender's part and finds `WAITING` is followed by a wake of the futex.
+//!   If it finds `REGISTERED`, the sender takes the waker and wakes it. The receiver notifies
+//!   `closing` after it has made the state `CLOSED`.
 //! - I4 The waker's cell belongs to the receiver, except that a swap which returns `REGISTERED`
-//!   hands it to the one that swapped. The receiver takes `REGISTERED` back before it touches the
+//!   hands it to the end that swapped. The receiver takes `REGISTERED` back before it touches the
 //!   cell again.
-//! - I5 The end that leaves last frees, and nobody touches the allocation after it has left. A
-//!   sender whose first swap found `EMPTY` has left by it: nobody is to be woken. The receiver
-//!   knows that, for only it moves the state between the first four (its cell `own` says `Quiet`):
-//!   it frees without asking. Otherwise the sender leaves by a second swap, and the receiver by a
-//!   swap too: whose swap returns what the other's has put there is the last. A sender that finds
-//!   `RECEIVER_GONE` is the last.
+//! - I5 The end that leaves last frees the allocation, and no end touches it after having left. A
+//!   sender whose first swap found `EMPTY` has left by that swap, since there is nobody to wake.
+//!   The receiver knows this, because only the receiver moves the state between the first four (its
+//!   cell `own` says `Quiet`); it then frees the allocation without asking. Otherwise the sender
+//!   leaves by a second swap, and the receiver also leaves by a swap. The end whose swap returns
+//!   what the other's swap has put there is the last. A sender that finds `RECEIVER_GONE` is the
+//!   last.
 //!
-//! So an exchange where nobody sleeps costs one read-modify-write, the sender's. Each touch of the
-//! allocation reads the [ghost](Ghost) `life`, and freeing writes it: a checker of races on cells sees
-//! I5 broken.
+//! So an exchange in which nobody sleeps costs one read-modify-write, the sender's. Each access to
+//! the allocation reads the [ghost](Ghost) `life`, and freeing writes it: a checker of races on
+//! cells would see a violation of I5.
 //!
-//! **Memory order.** The sender's first swap releases the value, the receiver's read of `ENDED` or
-//! `LEFT` acquires it. The receiver's registration releases the waker, the sender's swap acquires
-//! it. The swaps by which the ends leave release all that was done to the cells, and acquire it for
-//! the one that frees. Who waits for the closing sleeps and wakes by the notifier's fences; nothing
-//! is handed over there.
+//! **Memory order.** The sender's first swap releases the value, and the receiver's read of `ENDED`
+//! or `LEFT` acquires it. The receiver's registration releases the waker, and the sender's swap
+//! acquires it. The swaps by which the ends leave release everything that was done to the cells,
+//! and acquire it for the end that frees. A sender that waits for the closing relies on the
+//! notifier's fences; nothing is handed over there.
 
 mod source;
 mod task;
@@ -88,7 +89,7 @@ const ENDED: u32 = 4;
 const LEFT: u32 = 5;
 const RECEIVER_GONE: u32 = 6;
 
-/// What the receiver has made of the state, as far as the sender may have found it (I5).
+/// What the receiver has made of the state, as far as the sender may have seen it (I5).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Own {
     /// `EMPTY`.
@@ -103,13 +104,13 @@ struct Shared<P: Primitives, T> {
     /// See the table at the top of the file.
     state: P::Futex,
     value: P::Cell<Option<T>>,
-    /// Of the task that awaits (I4).
+    /// The waker of the task that awaits (I4).
     waker: P::Cell<Option<Waker>>,
-    /// The receiver's alone.
+    /// Only the receiver accesses it.
     own: P::Cell<Own>,
-    /// Read by each touch of the allocation, written as it is freed: see I5.
+    /// Read at each access to the allocation, written when it is freed; see I5.
     life: Ghost<P>,
-    /// A sender sleeps on it that waits for the receiver to go.
+    /// A sender that waits for the receiver to go sleeps on it.
     closing: EventNotifier<P>,
 }
 
@@ -120,8 +121,8 @@ impl<P: Primitives, T> Shared<P, T> {
     /// The caller's end has not left (I5).
     #[inline]
     unsafe fn touch<'a>(shared: NonNull<Self>) -> &'a Self {
-        // SAFETY: the caller's promise; it came from a `Box` in `channel` and is not freed yet
-        // (I5).
+        // SAFETY: the caller promises it; the pointer came from a `Box` in `channel` and is not
+        // freed yet (I5).
         let shared = unsafe { shared.as_ref() };
         shared.life.read();
         shared
@@ -133,10 +134,10 @@ impl<P: Primitives, T> Shared<P, T> {
     /// The caller is the last end (I5), and does not touch the allocation again.
     #[inline]
     unsafe fn free(shared: NonNull<Self>) -> (Option<T>, Option<Waker>) {
-        // SAFETY: it came from a `Box` in `channel`, and the caller promises the rest.
+        // SAFETY: the pointer came from a `Box` in `channel`, and the caller promises the rest.
         let shared = unsafe { Box::from_raw(shared.as_ptr()) };
         shared.life.write();
-        // SAFETY: nobody else is here (I5).
+        // SAFETY: the other end has left (I5).
         let value = shared.value.with_mut(|cell| unsafe { (*cell).take() });
         // SAFETY: as above.
         (value, shared.waker.with_mut(|cell| unsafe { (*cell).take() }))
@@ -155,9 +156,9 @@ impl<P: Primitives, T> Shared<P, T> {
 #[must_use]
 #[inline]
 pub fn channel<P: Primitives, T: Send>() -> (Sender<P, T>, Receiver<P, T>) {
-    // Allocated first, so that the fields are written where they stay. Copied from the stack in
-    // larger pieces than they were written in, each copy would wait for its stores to reach the
-    // cache.
+    // The allocation is made first, so that the fields are written where they stay. If they were
+    // copied from the stack, in larger pieces than they were written in, each copy would wait for
+    // its stores to reach the cache.
     let shared = Box::<Shared<P, T>>::new_uninit();
     let shared = Box::write(
         shared,
@@ -180,10 +181,10 @@ pub struct Sender<P: Primitives, T: Send> {
     shared: NonNull<Shared<P, T>>,
 }
 
-// SAFETY: a cell is reached by one end at a time (I1, I4, I5), and its content may change threads;
-// all else is atomic.
+// SAFETY: only one end at a time accesses a cell (I1, I4, I5), and its content may change threads;
+// everything else is atomic.
 unsafe impl<P: Primitives, T: Send> Send for Sender<P, T> {}
-// SAFETY: by reference this end looks at the state and sleeps on the notifier.
+// SAFETY: by reference this end only looks at the state and sleeps on the notifier.
 unsafe impl<P: Primitives, T: Send> Sync for Sender<P, T> {}
 
 impl<P: Primitives, T: Send> Sender<P, T> {
@@ -206,18 +207,18 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// Returns whether the receiver is gone or has closed: nobody will see what is sent.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        // ORDERING: none needed, nothing is handed over in this direction.
+        // ORDERING: none needed; nothing is handed over in this direction.
         matches!(self.shared().state.load(Relaxed), CLOSED | RECEIVER_GONE)
     }
 
-    /// The same: of a one-shot, to close and to go are one.
+    /// Returns the same as `is_closed`: for a one-shot, closing and going are one.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.is_closed()
     }
 
-    /// Blocks until the receiver goes or closes, which wakes this thread. Of use beside a thread
-    /// that computes the value: it can stop when nobody wants it any more.
+    /// Blocks until the receiver goes or closes, which wakes this thread. It is useful beside a
+    /// thread that computes the value, which can stop when nobody wants the value any more.
     ///
     /// ```
     /// use blocksmith_sync::{Std, oneshot};
@@ -249,7 +250,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// Suspends the task until the receiver goes or closes.
     ///
     /// # Cancel safety
-    /// The future can be dropped at any moment; another one waits as well.
+    /// The future can be dropped at any moment; a new one can take its place.
     pub fn closed_async(&self) -> impl Future<Output = ()> + Send {
         self.shared().closing.until(|| self.is_closed().then_some(()))
     }
@@ -259,8 +260,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         unsafe { Shared::touch(self.shared) }
     }
 
-    /// Ends the sender's part, and leaves. If the receiver had closed, what was in the value's cell
-    /// comes back.
+    /// Ends the sender's part, and leaves. If the receiver had closed, returns the content of the
+    /// value's cell.
     #[inline]
     fn end(&self) -> Result<(), Option<T>> {
         // ORDERING: release pairs with the acquiring load in `Receiver::take` and the swap in
@@ -276,7 +277,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         }
     }
 
-    /// Takes what is in the value's cell, which the receiver does not want, and leaves.
+    /// Takes the content of the value's cell, which the receiver does not want, and leaves.
     #[inline(never)]
     fn take_back(&self, before: u32) -> Option<T> {
         if before == RECEIVER_GONE {
@@ -330,17 +331,17 @@ pub struct Receiver<P: Primitives, T: Send> {
     shared: Option<NonNull<Shared<P, T>>>,
 }
 
-// SAFETY: as for the sender.
+// SAFETY: see the sender.
 unsafe impl<P: Primitives, T: Send> Send for Receiver<P, T> {}
-// SAFETY: by reference this end only looks at the state; all else needs it mutable.
+// SAFETY: by reference this end only looks at the state; everything else needs `&mut`.
 unsafe impl<P: Primitives, T: Send> Sync for Receiver<P, T> {}
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Blocks until the sender has sent or is gone; either wakes this thread.
     ///
     /// # Errors
-    /// [`Closed`] if the sender is gone without sending, this end has closed, or the value was
-    /// received before.
+    /// [`Closed`] if the sender was dropped without sending, if this end has closed, or if the
+    /// value was received before.
     #[inline]
     pub fn recv(mut self) -> Result<T, Closed> {
         match self.take() {
@@ -372,14 +373,14 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Returns the value if it is there. Does not block.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] if it is not yet there, [`TryRecvError::Closed`] if it never will
-    /// be.
+    /// [`TryRecvError::Empty`] if the value is not there yet, [`TryRecvError::Closed`] if it never
+    /// will be.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         self.take()
     }
 
-    /// Blocks like [`Receiver::recv`], for at most about `timeout`. After a time-out one may try
-    /// again.
+    /// Blocks like [`Receiver::recv`], for at most about `timeout`. After a time-out the caller may
+    /// try again.
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] or [`RecvTimeoutError::Closed`].
@@ -388,7 +389,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     }
 
     /// Blocks like [`Receiver::recv_timeout`], until about `deadline`, as [`Primitives::now`] tells
-    /// the time: once the clock has been seen past it, one look is the last.
+    /// the time. Once the clock has been seen past the deadline, the receiver looks one last time.
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] or [`RecvTimeoutError::Closed`].
@@ -404,15 +405,15 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
             }
             if self.announce() {
                 let left = deadline.saturating_sub(P::now());
-                // How it ended is the clock's to say, and the next look's.
+                // How it ended does not matter: the clock decides, and the next look.
                 let _ = self.shared().state.wait_timeout(WAITING, left);
             }
             P::rewind(mark);
         }
     }
 
-    /// Closes: a value that is not there yet will not be accepted; one that is there can still be
-    /// received. Does not block.
+    /// Closes this end: a value that is not there yet will not be accepted; one that is already
+    /// there can still be received. Does not block.
     pub fn close(&mut self) {
         if self.shared.is_none() {
             return;
@@ -427,7 +428,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         }
     }
 
-    /// Says that this end has closed, which it found in the state `before`.
+    /// Announces that this end has closed; it found the state `before`.
     fn closed(&self, before: u32) {
         self.set_own(Own::Closed);
         let waker = if before == REGISTERED {
@@ -440,15 +441,15 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         P::contain(|| drop(waker));
     }
 
-    /// Returns whether no value will be accepted any more: one is there, or was, or the sender is
+    /// Returns whether no value will be accepted from now on: one is or was there, the sender is
     /// gone, or this end has closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        // ORDERING: none needed, nothing is concluded about the value.
+        // ORDERING: none needed; nothing is concluded about the value.
         self.has_ended() || self.shared().state.load(Relaxed) == CLOSED
     }
 
-    /// Returns whether the sender has gone; it goes as it sends. The value may still be there.
+    /// Returns whether the sender is gone; sending consumes it. The value may still be there.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.has_ended()
@@ -472,9 +473,9 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared().own.with_mut(|cell| unsafe { *cell = own });
     }
 
-    /// Returns whether the sender has sent or is gone: a look that takes nothing.
+    /// Returns whether the sender has sent or is gone. This look takes nothing.
     fn has_ended(&self) -> bool {
-        // ORDERING: none needed, `take` follows where the value matters.
+        // ORDERING: none needed; `take` follows wherever the value matters.
         self.shared.is_none() || matches!(self.shared().state.load(Relaxed), ENDED | LEFT)
     }
 

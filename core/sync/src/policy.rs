@@ -7,12 +7,12 @@ pub enum OnFull {
     Block,
     /// It returns the item.
     Refuse,
-    /// It takes the place of the oldest request, which is returned to it.
+    /// It takes the place of the oldest request, which is returned to the sender.
     EvictOldest,
 }
 
-/// The policies of a channel whose senders cannot take from it. To evict, a sender must act as a
-/// receiver; where the receiving index has one owner, as in [`crate::spsc`], that cannot be.
+/// The policies of a channel whose senders cannot take items out of it. To evict, a sender must act
+/// as a receiver; where the receiving index has one owner, as in [`crate::spsc`], it cannot.
 ///
 /// ```
 /// use blocksmith_sync::{Backpressure, CannotEvict, OnFull};

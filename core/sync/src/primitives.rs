@@ -1,9 +1,9 @@
 //! The operations that every algorithm of this crate is written against.
 //!
-//! **Contract.** Code that synchronises threads names no atomic, lock or thread of std: it is
-//! generic over [`Primitives`] and gets them from there. [`crate::Std`] is what production runs on;
-//! the checkers supply others (weak memory, random schedules, one operation at a time), so that
-//! what is explored is the source that runs.
+//! **Contract.** Code that synchronises threads names no atomic, lock or thread of std. It is
+//! generic over [`Primitives`] and gets them from there. Production runs on [`crate::Std`]. The
+//! checkers supply other backends (weak memory, random schedules, one operation at a time), so that
+//! they explore the very source that runs.
 //!
 //! | operation | blocks | who wakes it |
 //! |---|---|---|
@@ -13,21 +13,22 @@
 //! | [`Join::join`] | until the thread has ended | the end of that thread |
 //!
 //! **Invariants.**
-//! - I1 A backend never strengthens an ordering that it is given: the argument is the contract.
-//! - I2 `SeqCst` is used with [`Primitives::fence`] alone, never with an access: weak-memory
-//!   checkers judge `SeqCst` accesses as if they were acquire-release, and would report what cannot
+//! - I1 A backend never strengthens an ordering that it is given: the argument that was passed is
+//!   the contract.
+//! - I2 `SeqCst` is used with [`Primitives::fence`] only, never with an access. Weak-memory
+//!   checkers treat `SeqCst` accesses as acquire-release, and would report executions that cannot
 //!   happen.
-//! - I3 Time enters through [`Primitives::now`] and the timed wait only. A checker treats the
-//!   expiry of a timed wait as a free choice, and may let time pass between any two operations, so
-//!   no algorithm may rely on how long anything takes.
-//! - I4 Foreign code that an algorithm calls beside its own work (a waker, or the drop of one) is
-//!   called through [`Primitives::contain`], outside every lock, and after the last step of the
-//!   operation that calls it.
+//! - I3 Time enters only through [`Primitives::now`] and the timed wait. A checker treats the
+//!   expiry of a timed wait as a free choice, and may let time pass between any two operations. No
+//!   algorithm may therefore rely on how long anything takes.
+//! - I4 Foreign code that an algorithm calls on the side (a waker, or the drop of one) is called
+//!   through [`Primitives::contain`], outside every lock, and after the last step of the operation
+//!   that calls it.
 //!
-//! **Safety.** The channels hand memory from thread to thread because an atomic returned what it
-//! returned, or because a lock was held. A backend that lies about that makes them unsound, so the
-//! traits that are relied on are `unsafe` to implement; each says what is relied on. Implementing
-//! them is for backends; calling them is safe.
+//! **Safety.** The channels hand memory from thread to thread because an atomic returned a certain
+//! value, or because a lock was held. A backend that lies about either makes them unsound. The
+//! traits that they rely on are therefore `unsafe` to implement, and each states what is relied on.
+//! Only backends implement them; calling them is safe.
 //!
 //! ```compile_fail,E0200
 //! use blocksmith_sync::Ordering;
@@ -48,8 +49,8 @@
 //! }
 //! ```
 //!
-//! `#[track_caller]` stands on the declarations, which carries the source line of every operation
-//! to the backends (traces, mutation site by site); production inlines it away.
+//! The declarations are `#[track_caller]`, which carries the source line of every operation to the
+//! backends (for traces and for mutation site by site). Inlining removes it in production.
 
 use core::any::Any;
 use core::ops::{Deref, DerefMut};
@@ -61,9 +62,9 @@ pub use core::sync::atomic::Ordering;
 /// An atomic integer of type `V` (`u32`, `u64` or `usize`); arithmetic wraps.
 ///
 /// # Safety
-/// The value behaves as that of std's atomic: there is one modification order, each
+/// The value behaves like that of std's atomic: there is one modification order, each
 /// read-modify-write acts on the latest value in it, a load returns a value that the given ordering
-/// allows, and no ordering is weaker than the one given. No value is invented.
+/// allows, and no ordering is weaker than the one given. No value is made up out of thin air.
 pub unsafe trait Atomic<V: Copy + Eq>: Send + Sync {
     /// Returns an atomic that holds `value`.
     fn new(value: V) -> Self;
@@ -73,16 +74,16 @@ pub unsafe trait Atomic<V: Copy + Eq>: Send + Sync {
     /// Replaces the value.
     #[track_caller]
     fn store(&self, value: V, order: Ordering);
-    /// Replaces the value and returns the one before.
+    /// Replaces the value and returns the previous one.
     #[track_caller]
     fn swap(&self, value: V, order: Ordering) -> V;
-    /// Adds, wrapping, and returns the value before.
+    /// Adds, wrapping, and returns the previous value.
     #[track_caller]
     fn fetch_add(&self, value: V, order: Ordering) -> V;
-    /// Subtracts, wrapping, and returns the value before.
+    /// Subtracts, wrapping, and returns the previous value.
     #[track_caller]
     fn fetch_sub(&self, value: V, order: Ordering) -> V;
-    /// Stores the larger of the two and returns the value before.
+    /// Stores the larger of the two values and returns the previous one.
     #[track_caller]
     fn fetch_max(&self, value: V, order: Ordering) -> V;
     /// Replaces `current` by `new`. Fails only if the value differs (never spuriously).
@@ -102,7 +103,8 @@ pub unsafe trait Atomic<V: Copy + Eq>: Send + Sync {
 /// An atomic pointer. It owns nothing: who frees the pointee is the algorithm's business.
 ///
 /// # Safety
-/// As for [`Atomic`]; and a pointer comes back with the provenance with which it was stored.
+/// As for [`Atomic`]; in addition, a pointer is returned with the provenance with which it was
+/// stored.
 pub unsafe trait AtomicPtr<T>: Send + Sync {
     /// Returns an atomic that holds `pointer`.
     fn new(pointer: *mut T) -> Self;
@@ -112,7 +114,7 @@ pub unsafe trait AtomicPtr<T>: Send + Sync {
     /// Replaces the pointer.
     #[track_caller]
     fn store(&self, pointer: *mut T, order: Ordering);
-    /// Replaces the pointer and returns the one before.
+    /// Replaces the pointer and returns the previous one.
     #[track_caller]
     fn swap(&self, pointer: *mut T, order: Ordering) -> *mut T;
     /// Replaces `current` by `new`. Fails only if the pointer differs (never spuriously).
@@ -132,19 +134,19 @@ pub unsafe trait AtomicPtr<T>: Send + Sync {
 /// How a timed wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WaitOutcome {
-    /// Woken, or the word had changed, or for no reason at all.
+    /// The thread was woken, or the word had changed, or the wake-up was spurious.
     Woken,
-    /// The time was over.
+    /// The time was up.
     TimedOut,
 }
 
 /// A 32-bit atomic word on which threads can sleep.
 ///
-/// The comparison in a wait and the sleep are one step with regard to [`Futex::wake`]: a wake that
-/// follows a change of the word is never lost. Neither of them orders other memory.
+/// The comparison in a wait and the sleep are one atomic step with respect to [`Futex::wake`]: a
+/// wake that follows a change of the word is never lost. Neither call orders other memory.
 ///
 /// # Safety
-/// The word is an [`Atomic`], whatever is slept on it. (Lost or spurious wake-ups are no matter of
+/// The word is an [`Atomic`], whoever sleeps on it. (Lost or spurious wake-ups are not a matter of
 /// memory safety; the contract above is one of liveness.)
 pub unsafe trait Futex: Atomic<u32> {
     /// Sleeps while the word equals `expected`, until woken. May return spuriously.
@@ -158,15 +160,16 @@ pub unsafe trait Futex: Atomic<u32> {
     fn wake(&self, count: u32);
 }
 
-/// Plain memory, shared by an argument that stands elsewhere; a checker tests that argument.
+/// Plain memory that threads share. Why that is sound is argued elsewhere, and a checker tests the
+/// argument.
 ///
-/// The closures get a raw pointer that is valid for the call. Two overlapping calls of which one is
-/// [`Cell::with_mut`] are a data race.
+/// The closures get a raw pointer that is valid for the duration of the call. Two overlapping
+/// calls, at least one of which is [`Cell::with_mut`], are a data race.
 ///
 /// # Safety
 /// Each call runs its closure once, before it returns, with a pointer that is valid for reads (for
 /// writes in `with_mut`) during the call, to the content and to nothing else; the content changes
-/// through these pointers alone, and lives where it is as long as the cell does.
+/// through these pointers alone, and stays in place for as long as the cell lives.
 pub unsafe trait Cell<T> {
     /// Returns a cell that holds `value`.
     fn new(value: T) -> Self;
@@ -181,10 +184,10 @@ pub unsafe trait Cell<T> {
 /// Mutual exclusion. A panic while the guard is held does not poison it.
 ///
 /// # Safety
-/// At most one guard lives at a time, the content is reached through it alone, and what was done
-/// under a guard happens before what is done under the next.
+/// At most one guard lives at a time, the content is reached only through it, and everything done
+/// under one guard happens before everything done under the next.
 pub unsafe trait Mutex<T>: Send + Sync {
-    /// Access to the content for as long as it lives.
+    /// Gives access to the content for as long as it lives.
     type Guard<'a>: DerefMut<Target = T>
     where
         Self: 'a,
@@ -206,13 +209,13 @@ pub trait Join<T>: Send {
     fn join(self) -> Result<T, Box<dyn Any + Send>>;
 }
 
-/// A set of synchronisation primitives; see the module's text.
+/// A set of synchronisation primitives; see the module documentation.
 ///
 /// # Safety
-/// `fence` orders memory as std's fence does; `arc` returns shared ownership of the value given,
-/// which clones share and all dereference to, and which is dropped with the last of them; `spawn`
-/// runs the body once, and what precedes it happens before it. `reporting` returns `false` unless
-/// the process, or this checker's execution, is about to be given up: destructors then leak.
+/// `fence` orders memory as std's fence does. `arc` returns shared ownership of the given value:
+/// all clones dereference to it, and it is dropped with the last of them. `spawn` runs the body
+/// once, and everything before the call happens before the body. `reporting` returns `false` unless
+/// the process, or this execution of the checker, is about to be abandoned; destructors then leak.
 pub unsafe trait Primitives: Sized + Send + Sync + 'static {
     /// A 32-bit atomic.
     type AtomicU32: Atomic<u32>;
@@ -241,7 +244,7 @@ pub unsafe trait Primitives: Sized + Send + Sync + 'static {
     /// Starts a thread.
     ///
     /// # Panics
-    /// If the operating system refuses a thread.
+    /// If the operating system refuses to start a thread.
     #[track_caller]
     fn spawn<T: Send + 'static>(
         name: &str,
@@ -250,36 +253,37 @@ pub unsafe trait Primitives: Sized + Send + Sync + 'static {
     /// Returns the time since an arbitrary fixed moment; it never runs backwards.
     #[track_caller]
     fn now() -> Duration;
-    /// Lets other threads run: for a loop that waits for another thread's next few instructions.
+    /// Lets other threads run. It is for a loop that waits for the next few instructions of another
+    /// thread.
     #[track_caller]
     fn yield_now();
 
-    /// Calls foreign code, a waker above all, and contains its panic: the caller goes on as if the
-    /// code had returned. The panic hook has reported it by then. So one waker that panics costs
-    /// one wake-up, and neither the item in the caller's hands nor the wake-ups of others.
+    /// Calls foreign code, above all wakers, and contains its panic: the caller continues as if the
+    /// code had returned. The panic hook has reported the panic by then. So a waker that panics
+    /// costs one wake-up, but neither the item that the caller holds nor the wake-ups of others.
     ///
-    /// A checker lets its own reports pass.
+    /// A checker lets panics that are its own reports pass.
     #[inline(always)]
     fn contain(foreign: impl FnOnce()) {
         contain(foreign);
     }
 
-    /// Returns whether a waiter looks for a while before it registers and sleeps. Not where nothing
-    /// can change meanwhile (one core), and not in checkers, which explore every moment of falling
-    /// asleep anyway.
+    /// Returns whether a waiter looks for a while before it registers and sleeps. It does not where
+    /// nothing can change in the meantime (on one core), nor in checkers, which explore every
+    /// moment of falling asleep anyway.
     #[inline(always)]
     fn looks() -> bool {
         false
     }
-    /// Lets other threads have this core for a moment, unless that has lately taken long; returns
-    /// whether it did. For a waiter that could as well sleep.
+    /// Lets other threads have this core for a moment, unless that has recently taken long; returns
+    /// whether it did. It is for a waiter that could just as well sleep.
     #[inline(always)]
     fn step_aside() -> bool {
         false
     }
     /// Returns whether the backend is reporting a violation, by a panic of its own. Its primitives
-    /// must not be touched then, so destructors that would synchronise return at once. Never in
-    /// production.
+    /// must not be touched then, so destructors that would synchronise return at once. In
+    /// production this is never the case.
     #[inline(always)]
     fn reporting() -> bool {
         false
@@ -290,15 +294,17 @@ pub unsafe trait Primitives: Sized + Send + Sync + 'static {
         0
     }
     /// States that the calling thread's local state is again what it was at the mark (the head of a
-    /// retry loop). A hint for state-based checkers: a wrong one hides states.
+    /// retry loop). This is a hint for state-based checkers; a wrong hint hides states from them.
     #[inline(always)]
     fn rewind(_mark: u64) {}
-    /// States that the calling thread's local state is a function of `key` alone. A hint likewise.
+    /// States that the calling thread's local state is a function of `key` alone. This, too, is a
+    /// hint.
     #[inline(always)]
     fn checkpoint(_key: u64) {}
 }
 
-/// Runs `foreign` and drops what it panics with. A payload whose drop panics too is leaked.
+/// Runs `foreign` and drops the payload if it panics. A payload whose drop panics as well is
+/// leaked.
 #[inline]
 fn contain(foreign: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {

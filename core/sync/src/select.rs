@@ -1,57 +1,58 @@
-//! Several inputs, one receiving thread or task: it parks once, for all of them.
+//! Several inputs and one receiving thread or task, which sleeps once for all of them.
 //!
 //! **Contract.** [`Select`] lists a service's inputs in order of priority, each with a budget, and
-//! turns what they hold into messages of one type. It receives by the verbs of a channel: `recv`,
+//! turns what they hold into messages of one type. It has the calls of a receiver: `recv`,
 //! `try_recv`, `recv_timeout`, `recv_deadline`, `recv_async`, `iter`. An input is the receiver of a
-//! mailbox, of a ring, of a pool's queue, of a [watch](crate::watch), of a one-shot, a broker's
-//! lease, a [`Deadline`], or a reference to one of them.
+//! mailbox, a ring, a pool's queue, a [watch](crate::watch) or a one-shot, a broker's lease, a
+//! [`Deadline`], or a reference to one of them.
 //!
 //! | | |
 //! |---|---|
 //! | order | the first source in the list that has an item and is within its budget |
-//! | budget | messages of a source in one turn; a turn ends when every source is empty or has had its budget |
-//! | a source that is closed and empty | is told once, to its closure, and not looked at any more |
-//! | a one-shot, a deadline | has one message, which is its end |
+//! | budget | messages of a source in one turn; a turn ends when every source is empty or has used up its budget |
+//! | a source that is closed and empty | its end is told to its closure once, and the source is not looked at any more |
+//! | a one-shot, a deadline | it has one message, which is its end |
 //! | all sources closed, and told | [`Closed`] |
 //! | within a source | the source's own order |
-//! | a deadline | wakes a thread when its time has come; a task has no clock here, so a deadline is told when the task is polled after it |
+//! | a deadline | it wakes a thread when its time has come; a task has no clock here, so it learns of a deadline when it is next polled after it |
 //!
 //! **Sharing a notifier, or not.** The select sleeps on one notifier. A source may share it
-//! ([`crate::mailbox::mailbox_on`], [`crate::spsc::spsc_on`], [`crate::watch::watch_on`]): then it
-//! costs the select nothing to wait for. Any other source is *registered* as long as the select
-//! waits: the select puts a waker, whose wake is a notification of its own notifier, into the
-//! source's list of tasks. A pool's queue cannot share: its receivers are many, each item is for
-//! one of them, and what else they wait for differs. A registration takes the lock of that list
-//! twice in each wait that finds nothing at once.
+//! ([`crate::mailbox::mailbox_on`], [`crate::spsc::spsc_on`], [`crate::watch::watch_on`]); then
+//! waiting for the source costs the select nothing. With any other source the select is
+//! *registered* while it waits: it puts a waker, which notifies the select's own notifier, into the
+//! source's list of tasks. A pool's queue cannot share a notifier: it has many receivers, each item
+//! is for one of them, and they differ in what else they wait for. A registration takes the lock of
+//! that list twice in each wait that does not find something at once.
 //!
-//! Nothing is allocated by a look, and no call is dynamic. The waker is one allocation, made with
-//! the list; a source's list of tasks grows as for any task.
+//! A look allocates nothing, and no call is dynamically dispatched. The waker is one allocation,
+//! made with the list; a source's list of tasks grows as it does for any task.
 //!
 //! **Invariants.**
-//! - S1 Who makes an item available in a source, or closes it, wakes the select: it notifies the
-//!   notifier that the select sleeps on, or one where the select is registered, or it wakes the
-//!   waker that the source keeps. The select sleeps only while every source whose end has not been
-//!   told is one of these, and only after a look at all of them that followed.
-//! - S2 An item at the front of a source is preceded by at most the budgets of all other sources,
-//!   and once more by those of the sources listed before it, if it has just used up its own:
-//!   nothing starves, whatever the others receive (hazard Q8).
+//! - S1 A thread that makes an item available in a source, or closes it, wakes the select. It
+//!   notifies the notifier that the select sleeps on, or one with which the select is registered,
+//!   or it wakes the waker that the source keeps. The select sleeps only while this holds for every
+//!   source whose end has not been told, and only after a subsequent look at all of them.
+//! - S2 An item at the front of a source waits for at most the budgets of all other sources. If the
+//!   source has just used up its own budget, it also waits once more for the budgets of the sources
+//!   listed before it. So no source starves, whatever the others receive (hazard Q8).
 //! - S3 A look that finds nothing leaves every budget whole: a turn ends before a sleep.
-//! - S4 A source whose end has been told is out of the list for good.
+//! - S4 A source whose end has been told is never looked at again.
 //! - S5 A notification that has chosen the select's registration was meant for one receiver of that
-//!   source. The select looks at that source afterwards, or, if it returns before it has, passes
+//!   source. The select looks at that source afterwards. If it returns before that look, it passes
 //!   the notification on (R2 of the notifier). A registration lives no longer than the wait.
 //!
-//! **No wake-up is lost.** To the select: the item is published, then the source's notifier is
-//! notified. By G1 of the notifier's registration either the select's look has seen the item, or
-//! the notification finds the registration, or another notification had found it before. In the
-//! last two cases the waker runs after the publication, and notifies what the select sleeps on: the
-//! select's token was prepared before, and its wait ends; or it is prepared later, and the look
-//! that follows finds the item, or finds its registration gone, registers, and looks again. To
-//! another receiver of the same source: by S5 a notification that the select does not use goes on.
-//! Where the select cannot tell whether it was chosen before its last look, it passes on: one
-//! wake-up too many, never one too few.
+//! **No wake-up is lost.** First, none that the select needs. The item is published, then the
+//! source's notifier is notified. By G1 of the notifier's registration, either the select's look
+//! has seen the item, or the notification finds the registration, or another notification had found
+//! it before. In the last two cases the waker runs after the publication, and notifies the notifier
+//! that the select sleeps on. If the select's token was prepared before that, its wait ends. If it
+//! is prepared later, the look that follows finds the item, or finds the registration gone, in
+//! which case the select registers and looks again. Second, none that another receiver of the same
+//! source needs: by S5 a notification that the select does not use is passed on. Where the select
+//! cannot tell whether it was chosen before its last look, it passes the notification on: there may
+//! be one wake-up too many, never one too few.
 //!
-//! Sleeping and waking are the notifier's; this file has no memory order of its own.
+//! The notifier does all sleeping and waking; this file has no memory order of its own.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -66,31 +67,31 @@ use crate::primitives::Primitives;
 
 /// Something that a service receives from.
 pub trait Source<P: Primitives> {
-    /// What it holds.
+    /// The type of its items.
     type Item;
-    /// Whether its first message is its last: no end is told after it.
+    /// Whether its first message is its last, so that no end is told after it.
     const ONCE: bool = false;
 
-    /// Returns the next item, or, for good, that there will be none; `None`: nothing now. Whoever
-    /// changes that notifies [`Source::notifier`] afterwards, or wakes what [`Source::register`]
-    /// has been given. Does not block.
+    /// Returns the next item, or, finally, that there will be none; `None` means that there is
+    /// nothing now. A thread that changes this notifies [`Source::notifier`] afterwards, or wakes
+    /// the waker that [`Source::register`] was given. Does not block.
     fn look(&mut self) -> Option<Result<Self::Item, Closed>>;
 
-    /// Returns what its receiver sleeps on, if it sleeps on a notifier. One notification has to
-    /// suffice for one of those that sleep on it (R1 of the notifier).
+    /// Returns what its receiver sleeps on, if that is a notifier. One notification must suffice
+    /// for any one of its sleepers (R1 of the notifier).
     fn notifier(&self) -> Option<&EventNotifier<P>>;
 
-    /// Keeps `waker`, to be woken when there is something: for a source without a notifier. A look
-    /// follows. Does not block.
+    /// Keeps `waker`, to be woken when there is something. It is for a source without a notifier. A
+    /// look follows. Does not block.
     fn register(&mut self, _waker: &Waker) {}
 
-    /// Returns when it is to be looked at even if nobody wakes its receiver, as
-    /// [`Primitives::now`] tells the time.
+    /// Returns the time, as told by [`Primitives::now`], at which the source must be looked at even
+    /// if nobody wakes its receiver.
     fn deadline(&self) -> Option<Duration> {
         None
     }
 
-    /// Says that it is `now`, or later.
+    /// Tells the source that the time is `now` or later.
     fn expire(&mut self, _now: Duration) {}
 }
 
@@ -122,7 +123,7 @@ pub struct Deadline {
     has_passed: bool,
 }
 
-/// Returns a source that is told once, when [`Primitives::now`] has reached `at`: a limit to how
+/// Returns a source that has its message once [`Primitives::now`] has reached `at`. It limits how
 /// long a service waits for all its other inputs.
 ///
 /// ```
@@ -166,19 +167,19 @@ mod list {
     use core::task::Waker;
     use core::time::Duration;
 
-    /// What a look at a list of sources has found.
+    /// What a look at a list of sources found.
     #[derive(Debug)]
     pub enum Look<M> {
         Message(M),
-        /// Nothing; a source has had its budget and was not looked at.
+        /// Nothing; but a source has used up its budget and was not looked at.
         Spent,
         /// Nothing.
         Empty,
-        /// Nothing ever again.
+        /// Nothing will ever come again.
         Closed,
     }
 
-    /// A list of sources. Sealed: it can be named in this file alone.
+    /// A list of sources. The trait is sealed: it can be named only in this file.
     pub trait Inputs<M> {
         /// Returns the message of the first source that has one and is within its budget.
         fn look(&mut self) -> Look<M>;
@@ -186,11 +187,12 @@ mod list {
         fn refill(&mut self);
         /// Registers with every source that does not share the notifier; a look follows.
         fn renew(&mut self, waker: &Waker);
-        /// Ends the registrations; passes on what has chosen one and was not looked after (S5).
+        /// Ends the registrations; passes on notifications that have chosen one and that no look
+        /// has followed (S5).
         fn leave(&mut self);
-        /// Returns when the next source is to be looked at unasked.
+        /// Returns when the next source must be looked at even if nobody wakes the select.
         fn deadline(&self) -> Option<Duration>;
-        /// Says that it is `now`, or later.
+        /// Tells the source that the time is `now` or later.
         fn expire(&mut self, now: Duration);
     }
 }
@@ -213,7 +215,7 @@ impl<M> Inputs<M> for Nothing {
     fn expire(&mut self, _: Duration) {}
 }
 
-/// A list, and a source behind it.
+/// A list, followed by one more source.
 pub struct With<P, I, S, F> {
     before: I,
     source: S,
@@ -227,7 +229,7 @@ pub struct With<P, I, S, F> {
     shares: bool,
     /// Where the select is registered while it waits.
     place: Registration,
-    /// Whether a notification has chosen the select that it has not looked after (S5).
+    /// Whether a notification has chosen the select and no look has followed yet (S5).
     chosen: bool,
     /// Whether the source has been given the waker in this wait.
     has_waker: bool,
@@ -302,7 +304,7 @@ where
     }
 }
 
-/// Returns the earlier of two times; `None`: never.
+/// Returns the earlier of two times; `None` means never.
 fn earlier(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -322,7 +324,7 @@ impl<P: Primitives> Wake for Hub<P> {
     }
 }
 
-/// The inputs of a service; see the module's text.
+/// The inputs of a service; see the module documentation.
 ///
 /// ```
 /// use blocksmith_sync::mailbox::{OnFull, mailbox_on};
@@ -372,7 +374,8 @@ impl<P: Primitives, M> Select<P, M> {
         Self::on(P::arc(EventNotifier::new()))
     }
 
-    /// Returns a select over nothing yet, which sleeps on `notifier`. No other thread may.
+    /// Returns a select over nothing yet, which sleeps on `notifier`. No other thread may sleep on
+    /// it.
     #[must_use]
     pub fn on(notifier: P::Arc<EventNotifier<P>>) -> Self {
         Self { notifier, waker: None, inputs: Nothing, message: PhantomData }
@@ -380,10 +383,10 @@ impl<P: Primitives, M> Select<P, M> {
 }
 
 impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
-    /// Adds a source behind those that are there, with its messages in one turn, and the closure
-    /// that makes a message of an item, or of its end. The source is a receiver, or a reference to
-    /// one. If its receiver does not sleep on this select's notifier, the select registers with it
-    /// in each wait.
+    /// Adds a source behind those that are there. `budget` is the number of its messages in one
+    /// turn; the closure makes a message of an item, or of the source's end. The source is a
+    /// receiver, or a reference to one. If its receiver does not sleep on this select's notifier,
+    /// the select registers with it in each wait.
     ///
     /// # Panics
     /// If the budget is 0.
@@ -415,21 +418,22 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
         Select { notifier: self.notifier, waker, inputs, message: PhantomData }
     }
 
-    /// Blocks until a source has something, and returns the message made of it.
+    /// Blocks until a source has something, and returns the message made from it.
     ///
     /// # Errors
     /// [`Closed`] when the end of every source has been told.
     pub fn recv(&mut self) -> Result<M, Closed> {
         loop {
-            // After this look the budgets are whole whenever another finds nothing (S3).
+            // After this look the budgets are whole whenever another look finds nothing (S3).
             if let Some(received) = turn(&mut self.inputs).or_else(|| self.wait(None)) {
                 return received;
             }
         }
     }
 
-    /// Returns a message if a source has something. Does not block. An item behind one whose sender
-    /// is about to link it is not there yet; a later look, or the notification, finds it.
+    /// Returns a message if a source has something. Does not block. An item behind one that its
+    /// sender is still about to write is not there yet; a later look, or one after the
+    /// notification, finds it.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`], or [`TryRecvError::Closed`] as [`Select::recv`].
@@ -461,16 +465,16 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
         }
     }
 
-    /// Suspends the task until a source has something, and returns the message made of it. A
+    /// Suspends the task until a source has something, and returns the message made from it. A
     /// [`Deadline`] does not wake the task.
     ///
     /// # Errors
     /// [`Closed`] as [`Select::recv`].
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing, and a wake-up that it had been given goes on to
-    /// another receiver. One that is forgotten instead (`core::mem::forget`), or neither polled nor
-    /// dropped, keeps it.
+    /// A future that is dropped has taken nothing, and a wake-up that it had been given is passed
+    /// on to another receiver. One that is forgotten instead (`core::mem::forget`), or neither
+    /// polled nor dropped, keeps it.
     pub fn recv_async(&mut self) -> impl Future<Output = Result<M, Closed>> {
         let Self { notifier, inputs, waker, .. } = self;
         let mut waiting = Waiting::<P, M, I> { inputs, waker: waker.as_ref(), types: PhantomData };
@@ -483,7 +487,7 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
         core::iter::from_fn(|| self.recv().ok())
     }
 
-    /// Waits until a source has something, or until `limit`: `None`.
+    /// Waits until a source has something, or until `limit`; then it returns `None`.
     fn wait(&mut self, limit: Option<Duration>) -> Option<Result<M, Closed>> {
         let Self { notifier, inputs, waker, .. } = self;
         let mut waiting = Waiting::<P, M, I> { inputs, waker: waker.as_ref(), types: PhantomData };
@@ -503,7 +507,7 @@ impl<P: Primitives, M, I: Inputs<M>> Select<P, M, I> {
     }
 }
 
-/// A wait: the registrations end with it.
+/// A wait; the registrations end with it.
 struct Waiting<'a, P: Primitives, M, I: Inputs<M>> {
     inputs: &'a mut I,
     waker: Option<&'a Waker>,
@@ -511,7 +515,8 @@ struct Waiting<'a, P: Primitives, M, I: Inputs<M>> {
 }
 
 impl<P: Primitives, M, I: Inputs<M>> Waiting<'_, P, M, I> {
-    /// Returns the next message; `None`: wait, and be woken by any of the sources (S1).
+    /// Returns the next message; `None` means that the select has to wait, and that any of the
+    /// sources will wake it (S1).
     fn look(&mut self) -> Option<Result<M, Closed>> {
         if let Some(waker) = self.waker {
             self.inputs.renew(waker);
@@ -536,7 +541,7 @@ impl<P: Primitives, M, I: Inputs<M>> Drop for Waiting<'_, P, M, I> {
     }
 }
 
-/// Returns the next message; `None`: no source has any, and a new turn begins.
+/// Returns the next message; `None` means that no source has any, and that a new turn begins.
 fn turn<M, I: Inputs<M>>(inputs: &mut I) -> Option<Result<M, Closed>> {
     let mut look = inputs.look();
     if matches!(look, Look::Spent) {

@@ -1,53 +1,56 @@
 //! Looking again for a moment before falling asleep.
 //!
-//! A peer that runs on another core is often a few hundred nanoseconds away, and a sleep with its
-//! wake-up costs some microseconds on both sides, in a virtual machine some dozens. A waiter that
-//! only looks is not registered, so nobody wakes it. On a machine with one core, and in the
-//! checkers, there are no such looks ([`Primitives::looks`]): there, a look is no different from
-//! the two that every wait has.
+//! A peer that runs on another core often needs only a few hundred nanoseconds, whereas a sleep and
+//! its wake-up cost both sides some microseconds, and some dozens in a virtual machine. A waiter
+//! that only looks is not registered, so no peer spends a wake on it. On a machine with one core,
+//! and in the checkers, there are no such looks ([`Primitives::looks`]): there, they would be no
+//! different from the two looks that every wait takes.
 //!
-//! **Patience.** Between two looks the processor pauses. How many pauses a wait may spend is what the
-//! last waits at the same place were worth: towards four times what was needed, where a look found
-//! something, and less by a quarter where none did. One fruitless wait in [`RARE`] is given the most,
-//! because a place where both sides sleep looks, from either, as if it could not be otherwise.
+//! **Patience.** Between two looks the processor pauses. How many pauses a wait may spend depends
+//! on what pauses were worth in the last waits at the same place. Where a look found something, the
+//! budget moves towards four times what was needed; where none did, it shrinks by a quarter. One
+//! fruitless wait in [`RARE`] is given the most patience, because at a place where both sides
+//! sleep, neither can tell that looking would help.
 //!
-//! **Stepping aside.** Then the waiter lets others have its core a few times, for the peer may be
-//! waiting for that one; but only as long as the core comes back at once
-//! ([`Primitives::step_aside`]). Beside other busy threads it does not, and a sleep is better: who
-//! is woken preempts, who has yielded waits for its turn.
+//! **Stepping aside.** After the pauses, the waiter lets others have its core a few times, because
+//! the peer may be waiting for that very core. It does so only as long as it gets the core back at
+//! once ([`Primitives::step_aside`]). Beside other busy threads it does not, and a sleep is better:
+//! a thread that is woken preempts, while one that has yielded waits for its turn.
 //!
-//! **Pace.** Where items come in a stream, to look at once is to find one item, and to fetch its
-//! cache line from a sender that is about to write the next item into it: both ends then go at the
-//! pace of the line. A receiver that pauses first finds some dozens or hundreds. Where items come
-//! one by one, each an answer to the one before, a pause only delays them. A [`Pace`] tells them
-//! apart by how much came through since the wait before, and tries a pause now and then, because a
-//! stream that is looked at too often never shows itself. It makes the pause so long that half of what
-//! the channel holds to twice as much comes through from wait to wait, up to [`LONGEST_PAUSE`]. It
-//! decides when to look and nothing else; checkers, which have no use for it, see it do nothing.
+//! **Pace.** Where items come in a stream, a receiver that looks at once finds one item, and takes
+//! that item's cache line away from a sender that is about to write the next item into it. Both
+//! ends then run at the pace of that line. A receiver that pauses first finds some dozens or
+//! hundreds of items. Where items come one by one, each an answer to the one before, a pause only
+//! delays them. A [`Pace`] tells the two cases apart by how many items came through since the
+//! previous wait. It also tries a pause now and then, because a stream that is looked at too often
+//! never shows itself. It adjusts the length of the pause so that between half of the channel's
+//! capacity and twice as much comes through from wait to wait; a pause is never longer than
+//! [`LONGEST_PAUSE`]. A `Pace` decides when to look and nothing else; checkers have no use for it,
+//! and in them it does nothing.
 
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::primitives::Primitives;
 
-/// Pauses between two looks double up to so many.
+/// The number of pauses between two looks doubles up to this.
 const LONGEST: u32 = 64;
-/// One wait in vain in so many tries the most patience.
+/// One fruitless wait in this many is given the most patience.
 const RARE: u32 = 512;
 
-/// Processor pauses before the first look at a stream: some hundred nanoseconds to some
+/// Processor pauses before the first look at a stream: from some hundred nanoseconds to some
 /// microseconds.
 const SHORTEST_PAUSE: u32 = 64;
 const LONGEST_PAUSE: u32 = 512;
-/// Items between two waits that make a stream.
+/// This many items between two waits make a stream.
 const STREAM: u64 = 4;
-/// One wait in so many tries a pause, stream or not.
+/// One wait in this many tries a pause, stream or not.
 const TRIAL: u32 = 64;
 
-/// What an end of a channel knows of how items come; see the module's text.
+/// What an end of a channel knows about how items arrive; see the module documentation.
 #[derive(Default)]
 pub(crate) struct Pace {
-    /// Items that had passed when this end waited last.
+    /// Items that had passed when this end last waited.
     passed: AtomicU64,
     /// Waits so far.
     waits: AtomicU32,
@@ -56,8 +59,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Returns `condition` with a pause, and a second evaluation, the first time that it fails.
-    /// `passed` is how many items have passed, of which the channel holds `capacity`.
+    /// Returns `condition` with a pause and a second evaluation the first time that it fails.
+    /// `passed` is the number of items that have passed; the channel can hold `capacity` of them.
     #[inline]
     pub(crate) fn paced<P: Primitives, R>(
         &self,
@@ -78,7 +81,7 @@ impl Pace {
         }
     }
 
-    /// Pauses if the items come in a stream; returns whether it did. The arguments are as in
+    /// Pauses if the items come in a stream; returns whether it paused. The arguments are as in
     /// `paced`.
     #[cold]
     #[inline(never)]
@@ -87,7 +90,7 @@ impl Pace {
             return false;
         }
         // ORDERING: none needed in this function: these are figures, and ends that share them only
-        // guess.
+        // estimate.
         let since = passed.wrapping_sub(self.passed.load(Relaxed));
         let waits = self.waits.load(Relaxed).wrapping_add(1);
         self.passed.store(passed, Relaxed);
@@ -110,25 +113,25 @@ impl Pace {
     }
 }
 
-/// How long the waits at one place look before they sleep; see the module's text. One word, a figure
-/// that orders nothing: waits that share it only guess.
+/// How long the waits at one place look before they sleep; see the module documentation. It is one
+/// word, a figure that orders nothing: waits that share it only estimate.
 pub(crate) struct Patience(AtomicU32);
 
-/// What the word holds, from below: 16 bits, 6 bits, 10 bits.
+/// What the word holds, from the lowest bit: 16 bits, 6 bits, 10 bits.
 #[derive(Clone, Copy)]
 struct Budget {
     /// Processor pauses.
     pauses: u32,
     /// Steps aside.
     steps: u32,
-    /// Waits that looked in vain since the last trial.
+    /// Waits that looked in vain since the last trial with the most patience.
     misses: u32,
 }
 
 impl Budget {
-    /// Some hundred nanoseconds, to some dozen microseconds.
+    /// From some hundred nanoseconds to some dozen microseconds.
     const PAUSES: (u32, u32) = (16, 512);
-    /// A microsecond or two, to some ten.
+    /// From a microsecond or two to some ten.
     const STEPS: (u32, u32) = (4, 32);
 
     const fn word(self) -> u32 {
@@ -137,17 +140,17 @@ impl Budget {
     const fn new(word: u32) -> Self {
         Self { pauses: word & 0xffff, steps: word >> 16 & 0x3f, misses: word >> 22 }
     }
-    /// A look found something after so many pauses.
+    /// Returns the budget after a look found something with `spent` pauses.
     fn paused(self, spent: u32) -> Self {
         let pauses = self.pauses - self.pauses / 8 + spent.div_ceil(2);
         Self { pauses: pauses.min(Self::PAUSES.1), ..self }
     }
-    /// A look found something only after a step aside.
+    /// Returns the budget after a look found something only after a step aside.
     fn stepped(self) -> Self {
         let pauses = (self.pauses - self.pauses / 4).max(Self::PAUSES.0);
         Self { pauses, steps: Self::STEPS.1, ..self }
     }
-    /// No look found anything.
+    /// Returns the budget after no look found anything.
     fn missed(self) -> Self {
         if self.misses + 1 == RARE {
             return Self { pauses: Self::PAUSES.1, steps: Self::STEPS.1, misses: 0 };
@@ -159,17 +162,17 @@ impl Budget {
 }
 
 impl Patience {
-    /// For a place where threads wait again and again.
+    /// Returns the patience of a place where threads wait again and again.
     #[inline(always)]
     pub(crate) const fn new() -> Self {
         Self(AtomicU32::new(Budget { pauses: 16, steps: 32, misses: 0 }.word()))
     }
-    /// For a wait that comes once.
+    /// Returns the patience of a wait that comes once.
     pub(crate) const fn once() -> Self {
         Self(AtomicU32::new(Budget { pauses: 128, steps: 4, misses: 0 }.word()))
     }
 
-    /// Evaluates `condition` until it holds or the patience is at an end.
+    /// Evaluates `condition` until it holds or the patience is exhausted.
     #[cold]
     #[inline(never)]
     pub(crate) fn look_again<P: Primitives, R>(
@@ -179,7 +182,7 @@ impl Patience {
         if !P::looks() {
             return None;
         }
-        // ORDERING: none needed here and in `keep`, a figure.
+        // ORDERING: none needed here and in `keep`; it is a figure.
         let budget = Budget::new(self.0.load(Relaxed));
         let (mut spent, mut step) = (0, 1);
         while spent < budget.pauses {

@@ -1,9 +1,8 @@
-//! A bounded ring: one sender, one receiver, no lock and no read-modify-write on the way of an
-//! item.
+//! A bounded ring: one sender, one receiver, and no lock or read-modify-write on an item's path.
 //!
 //! **Contract.** Items are received in the order in which they were accepted, each exactly once. A
-//! ring of `capacity` places holds `capacity` items, any number from 1. It allocates all its places
-//! at once, and nothing afterwards.
+//! ring of `capacity` places, at least 1, holds `capacity` items. It allocates all its places at
+//! once, and nothing afterwards.
 //!
 //! | call | when full | blocks | woken by |
 //! |---|---|---|---|
@@ -16,21 +15,20 @@
 //! | `closed`, `closed_timeout`, `closed_deadline` | | until closed; at most the time given | close |
 //! | `send_async`, `send_batch_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
-//! A batch publishes its index once and notifies once. A batch that is received is what was there
-//! when the receiver looked; all its places are free once it has been taken. Evicting the oldest
-//! item is no policy of a ring: only the receiver moves `head`, and a sender that took from the
-//! other end would race with it. Hence the type [`Backpressure`], which does not name it; the
-//! mailbox can evict.
+//! A batch publishes its index once and notifies once. A received batch is what was there when the
+//! receiver looked; all its places become free once it has been taken. A ring has no policy of
+//! evicting the oldest item: only the receiver moves `head`, and a sender that took items out would
+//! race with it. Hence the type [`Backpressure`], which lacks that policy; the mailbox can evict.
 //!
-//! **Fairness, and reserving.** The sender is alone: nobody takes the place that it waits for, and
-//! it is woken by the first one that is given back. For the same reason a ring has no permits: what
-//! room the sender has seen stays until it sends, so that after `is_full` has said `false` to it,
-//! the next `try_send` does not say `Full`.
+//! **Fairness, and reserving.** There is only one sender: nobody takes the place that it waits for,
+//! and the first place that is given back wakes it. For the same reason a ring has no permits: the
+//! room that the sender has seen stays until it sends. So after `is_full` has returned `false` to
+//! the sender, its next `try_send` does not return `Full`.
 //!
-//! **The end.** `close` by either end, or its drop: from then on no item is accepted (it comes back
-//! as `Closed(item)`), every accepted one is still received, then comes [`Closed`]. The drop of the
-//! receiver drops what was accepted and not received, each item once (the rest leaks if a
-//! destructor panics).
+//! **The end.** The ring closes when either end calls `close` or is dropped. From then on no item
+//! is accepted (it is returned as `Closed(item)`). Every accepted item can still be received, and
+//! then the receiver gets [`Closed`]. Dropping the receiver drops the items that were accepted and
+//! not received, each once (if a destructor panics, the rest leak).
 //!
 //! ```text
 //!   sending line: tail, Own { tail, head as last seen }      written by the sender alone
@@ -41,51 +39,54 @@
 //!                 head ------> tail                  empty: equal    full: capacity apart
 //! ```
 //!
-//! | `end` | meaning | who leaves it, for what |
+//! | `end` | meaning | who changes it, and to what |
 //! |---|---|---|
-//! | `OPEN` | items are accepted | the sender, for its `tail`; the receiver, for `CLOSING` |
-//! | `CLOSING` | the receiver asks which item is the last | the receiver, for the `tail` it reads then; the sender, for the `tail` it has just published |
-//! | an index | the items before it are accepted, no other will be | nobody |
+//! | `OPEN` | items are accepted | the sender, to its `tail`; the receiver, to `CLOSING` |
+//! | `CLOSING` | the receiver asks which item is the last | the receiver, to the `tail` that it then reads; the sender, to the `tail` that it has just published |
+//! | an index | the items before it are accepted; no others will be | nobody |
 //!
 //! **Invariants.**
-//! - I1 Indices are in [0, 2*capacity), and `tail - head`, taken round, is in [0, capacity]. The
-//!   places from `head` to `tail` hold items; the others hold nothing.
-//! - I2 The place at `tail` is the sender's until `tail` has moved over it, the place at `head` the
-//!   receiver's until `head` has. Each side moves its own index only, and after the access.
-//! - I3 The index that a side has last seen of the other is at most behind it: the sender finds
-//!   room, and the receiver items, at most too late, and looks again before it says full or empty.
+//! - I1 Indices are in [0, 2*capacity), and `tail - head`, modulo 2*capacity, is in [0, capacity].
+//!   The places from `head` to `tail` hold items; the others hold nothing.
+//! - I2 The place at `tail` is the sender's until `tail` has moved past it. The place at `head` is
+//!   the receiver's until `head` has moved past it. Each side moves only its own index, and only
+//!   after its access to the place.
+//! - I3 The index that a side has last seen of the other is never ahead of it, but may lag behind.
+//!   So the sender may notice room late, and the receiver items. Each looks again before it reports
+//!   full or empty.
 //! - I4 The sender publishes only after it has read `OPEN`. Then it passes fence (N), and only then
-//!   looks at `end` again: `OPEN` or its new index mean accepted. At `CLOSING` it proposes its new
-//!   index. Any other index ends before what it has published: it takes the items back.
-//! - I5 The receiver reads `tail` after it has read `OPEN` in `end`, or, once, at `CLOSING`; when
-//!   `end` is an index, it takes that for `tail`. So it never touches what the sender takes back.
-//! - I6 `end` becomes an index once. A receiver that has read the index and taken all before it
-//!   says `Closed`; by I4 nothing was accepted beyond.
-//! - I7 Foreign code runs as the last step of each operation: wakers after the items are accepted or
-//!   taken back, or after the places are given back. So a waker that uses the same end (it may: the
-//!   end is used by reference) finds no operation half done, and none that was begun before it
-//!   acts on what it has changed.
+//!   looks at `end` again. `OPEN` or its own new index means that the items are accepted. If it
+//!   finds `CLOSING`, it proposes its new index. Any other index lies before what it has published,
+//!   so it takes the items back.
+//! - I5 The receiver reads `tail` after it has read `OPEN` in `end`, and once more at `CLOSING`.
+//!   When `end` is an index, it uses that in place of `tail`. So it never touches items that the
+//!   sender takes back.
+//! - I6 `end` becomes an index only once. A receiver that has read the index and taken all items
+//!   before it returns `Closed`; by I4 nothing beyond was accepted.
+//! - I7 Foreign code runs as the last step of each operation: wakers run after the items are
+//!   accepted or taken back, or after the places are given back. A waker may use the same end,
+//!   since the end is used by reference. It then finds no operation half done, and no operation
+//!   that began earlier acts on what the waker has changed.
 //!
 //! **Memory order.** Two pairs hand the places over: `tail` (release, acquire) with the items,
-//! `head` (release, acquire) with the places freed. A sender that closes releases with its index in
-//! `end`.
+//! `head` (release, acquire) with the places freed. A sender that closes releases its items with
+//! its index in `end`.
 //!
-//! When the receiver closes, an item may be published at the same moment, and both must agree
+//! When the receiver closes, an item may be published at the same moment, and both sides must agree
 //! whether it is accepted. Two SeqCst fences stand between writing and looking: in the sender the
-//! notifier's fence (N), between `tail` and `end`; in the receiver the one in `close`, between
-//! `CLOSING` and its look at `tail`. Either (N) comes first: then the receiver reads the new
-//! `tail`, and the item is before any index that `end` can become. Or the receiver's comes first:
-//! then the sender reads `CLOSING` or the index, and what the one exchange says that took `end`
-//! from `CLOSING` is what both sides keep to. That exchange by the sender is relaxed: fence (N),
-//! before it, is its release half.
+//! notifier's fence (N), between `tail` and `end`; in the receiver the fence in `close`, between
+//! `CLOSING` and its look at `tail`. If (N) comes first, the receiver reads the new `tail`, and the
+//! item lies before any index that `end` can become. If the receiver's fence comes first, the
+//! sender reads `CLOSING` or the index, and both sides abide by the one exchange that takes `end`
+//! from `CLOSING`. The sender's exchange is relaxed: fence (N), before it, is its release half.
 //!
-//! So an item costs the sender, as long as it has seen enough room, a store to its own line, two
+//! So as long as the sender has seen enough room, an item costs it a store to its own line, two
 //! loads of a line that nobody writes, and the notifier's fence and load.
 //!
 //! Reference: L. Lamport, *Specifying Concurrent Program Modules* (1983), for the ring; P. P. C.
 //! Lee, T. Bu and G. Chandranmenon, *A Lock-Free, Cache-Efficient Multi-Core Synchronization
-//! Mechanism for Line-Rate Network Traffic Monitoring* (2010), for what each side remembers of the
-//! other.
+//! Mechanism for Line-Rate Network Traffic Monitoring* (2010), for the copy of the other's index
+//! that each side keeps.
 
 mod ring;
 mod task;
@@ -146,8 +147,8 @@ pub fn spsc_on<P: Primitives, T: Send>(
     (sender, Receiver { shared, one_thread: PhantomData })
 }
 
-/// The end that sends: one thread at a time (it can be moved, not shared). Its drop closes the
-/// ring.
+/// The end that sends. One thread at a time uses it (it can be moved but not shared). Dropping it
+/// closes the ring.
 pub struct Sender<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
     /// Not `Sync` (I2).
@@ -221,12 +222,13 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     }
 
     /// Sends items from the front of the vector as the policy says, and returns how many: with
-    /// [`Backpressure::Block`] all of them, with `Refuse` as many as there is room for. What is not
-    /// accepted stays in the vector. Each time that it has filled the ring it notifies the receiver
-    /// once, and moves the rest of the vector forward; blocks like [`Sender::send`] in between.
+    /// [`Backpressure::Block`] all of them, with `Refuse` as many as there is room for. Items that
+    /// are not accepted stay in the vector. Each time that the call has filled the ring, it
+    /// notifies the receiver once and moves the rest of the vector forward; in between it blocks
+    /// like [`Sender::send`].
     ///
     /// # Errors
-    /// [`Closed`] if the ring is or gets closed; the items that were not accepted are in the
+    /// [`Closed`] if the ring is or becomes closed; the items that were not accepted are in the
     /// vector.
     pub fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
         if self.shared.on_full == Backpressure::Refuse || items.is_empty() {
@@ -244,7 +246,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// returns how many. The others stay in the vector; they count as refused.
     ///
     /// # Errors
-    /// [`Closed`] if the ring is closed; the vector is as it was.
+    /// [`Closed`] if the ring is closed; the vector is unchanged.
     pub fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
         let room = self.shared.room(items.len().min(self.shared.capacity()))?;
         let count = room.min(items.len());
@@ -260,8 +262,8 @@ impl<P: Primitives, T: Send> Drop for Sender<P, T> {
     }
 }
 
-/// The end that receives: one thread at a time (it can be moved, not shared). Its drop closes the
-/// ring and drops what is in it.
+/// The end that receives. One thread at a time uses it (it can be moved but not shared). Dropping
+/// it closes the ring and drops what is in it.
 pub struct Receiver<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
     /// Not `Sync` (I2).
@@ -324,8 +326,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared.poll()
     }
 
-    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how
-    /// many. It wakes the sender once.
+    /// Blocks until there is an item, appends all items that are there, at most `max`, and returns
+    /// how many. It wakes the sender once.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.

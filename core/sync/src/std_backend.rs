@@ -1,9 +1,9 @@
-//! The production backend: std's atomics, mutex and threads, and the Linux futex.
+//! The production backend: std's atomics, mutex and threads, and on Linux the futex.
 //!
 //! | system | a thread sleeps by |
 //! |---|---|
-//! | Linux, Android | the futex (`linux`): the one that is measured |
-//! | any other with std: macOS, Windows, .. | a table of std's locks and condition variables (`parked`), which unit tests run on Linux too |
+//! | Linux, Android | the futex (`linux`); the benches measure this one |
+//! | any other with std: macOS, Windows, .. | a table of std's locks and condition variables (`parked`); its unit tests run on Linux, too |
 //!
 //! The associated types are std's own, without wrappers, and every function is inlined: generic
 //! code instantiated with [`Std`] compiles to what one would write by hand against std.
@@ -29,7 +29,7 @@ use linux as futex;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use parked as futex;
 
-/// See `step_aside`, in microseconds.
+/// In microseconds; see `step_aside`.
 const LONG_YIELD: u64 = 300;
 const SHORTEST_WHILE: u64 = 10_000;
 const LONGEST_WHILE: u64 = 1_000_000;
@@ -175,7 +175,8 @@ impl<T: Send> Join<T> for std::thread::JoinHandle<T> {
     }
 }
 
-/// Starts a thread. std's side of a boxed body is compiled once for each `T`, not for each closure.
+/// Starts a thread. The body is boxed so that std's code is compiled once for each `T`, not for
+/// each closure.
 fn spawn<T: Send + 'static>(
     name: &str,
     body: Box<dyn FnOnce() -> T + Send>,
@@ -225,13 +226,13 @@ unsafe impl Primitives for Std {
         std::thread::yield_now();
     }
 
-    /// Yields, and takes the time: on a core with busy threads a yield lasts for one or more of
-    /// their time slices, which are some 100 microseconds to some milliseconds. After a yield of
-    /// 300 microseconds nobody yields for 10 milliseconds, and for twice as long each time that the
-    /// next one is as long again, up to a second.
+    /// Yields, and measures how long that takes. On a core with busy threads a yield lasts for one
+    /// or more of their time slices, which are between some 100 microseconds and some milliseconds.
+    /// After a yield of 300 microseconds no thread yields for 10 milliseconds. Each time that the
+    /// next yield is as long again, this pause doubles, up to a second.
     fn step_aside() -> bool {
-        /// In microseconds: when yields are to be tried again; how long the last while was. Figures,
-        /// which order nothing.
+        /// In microseconds: when yields are to be tried again, and how long the last pause was.
+        /// Both are figures, which order nothing.
         static AGAIN: AtomicU64 = AtomicU64::new(0);
         static WHILE: AtomicU64 = AtomicU64::new(0);
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);

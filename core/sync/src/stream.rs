@@ -1,11 +1,12 @@
-//! Receivers as streams of items, for code that is written over `futures_core::Stream`. Behind the
-//! feature `stream`.
+//! Receivers as streams of items, for code that is written against `futures_core::Stream`. This
+//! module is behind the feature `stream`.
 //!
-//! **Contract.** [`ReceiverStream`] yields what the receiver's `recv_async` (of a watch:
-//! `changed_async`) would return, and ends with the channel. It is around the receiver, and not the
-//! receiver itself, because a stream keeps its registration from one poll to the next: dropped, or
-//! taken apart, it leaves; a wake-up that had chosen it goes on to another receiver. Forgotten after
-//! it has been woken, it keeps that wake-up.
+//! **Contract.** [`ReceiverStream`] yields what the receiver's `recv_async` (for a watch,
+//! `changed_async`) would return, and ends with the channel. It wraps the receiver, instead of
+//! being the receiver itself, because a stream keeps its registration from one poll to the next.
+//! When it is dropped or taken apart, it leaves the notifier, and a wake-up that had chosen it is
+//! passed on to another receiver. If it is forgotten after it has been woken, that wake-up is lost
+//! to the others.
 //!
 //! **Invariant.** F1 Between polls the stream is registered if and only if the last poll was
 //! `Pending`; it looked after it had registered (G1 of the notifier's registration).
@@ -21,7 +22,7 @@ use crate::notifier::Registration;
 use crate::primitives::Primitives;
 use crate::select::Source;
 
-/// A stream of what a receiver receives; see the module's text.
+/// A stream of the items that a receiver receives; see the module documentation.
 ///
 /// ```
 /// use std::pin::Pin;
@@ -56,14 +57,14 @@ impl<P: Primitives, S: Source<P>> ReceiverStream<P, S> {
         Self { source, place, is_registered: false, is_over: false, primitives }
     }
 
-    /// Returns the next item, or the end; `None`: wait.
+    /// Returns the next item, or the end; `None` means that the caller has to wait.
     fn look(&mut self) -> Option<Option<S::Item>> {
         let found = self.source.look()?;
         self.is_over = S::ONCE || found.is_err();
         Some(found.ok())
     }
 
-    /// Leaves the notifier; passes a wake-up on that nobody has looked after.
+    /// Leaves the notifier; passes on a wake-up that no look has followed.
     fn leave(&mut self) {
         self.is_registered = false;
         if let Some(notifier) = self.source.notifier()
@@ -92,7 +93,7 @@ impl<P: Primitives, S: Source<P>> Stream for ReceiverStream<P, S> {
         }
         this.is_registered = true;
         match this.source.notifier() {
-            // If it had been chosen, the look that follows is the one that it owes.
+            // If the stream had been chosen, the look that follows is the one that T2 requires.
             Some(notifier) => {
                 this.place.renew(notifier, context.waker());
             }
@@ -147,7 +148,7 @@ mod tests {
         Pin::new(stream).poll_next(&mut Context::from_waker(&waker))
     }
 
-    /// Pending, woken by an item, pending, woken by the end.
+    /// The stream is pending, is woken by an item, is pending, and is woken by the end.
     macro_rules! streams {
         ($($name:ident: $open:expr, $send:expr;)*) => { $(
             #[test]
@@ -179,7 +180,8 @@ mod tests {
             |sender: &crate::watch::Sender<Std, u32>| assert_eq!(sender.send(7), Ok(()));
     }
 
-    /// A value is the whole stream; and so is the end of a sender that does not send.
+    /// The value is the whole stream; if the sender is dropped without sending, the stream is
+    /// empty.
     #[test]
     fn of_a_one_shot() {
         let flag = Arc::new(Flag::default());
@@ -195,7 +197,7 @@ mod tests {
         assert_eq!(next(&mut ReceiverStream::<Std, _>::new(receiver), &flag), Poll::Ready(None));
     }
 
-    /// Two streams of one queue; the first is chosen for an item, and dropped.
+    /// Of two streams of one queue, the first is chosen for an item, and dropped.
     #[test]
     fn a_dropped_stream_passes_its_wake_up_on() {
         let flags = [(); 2].map(|()| Arc::new(Flag::default()));

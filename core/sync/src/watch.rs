@@ -1,39 +1,41 @@
-//! The latest value of something, for any number of readers: the head of a chain, what is final.
+//! The latest value of something, for any number of readers: the head of a chain, or what is final.
 //!
-//! **Contract.** A watch holds one value. A sender replaces it; every reader learns that there is
-//! another one, and reads the latest. A reader that is slow skips values, never the last: after the
-//! last send each reader sees the last value, and learns of the end only after that. Nothing is
-//! queued, so nobody waits for a reader, and there is no policy on full.
+//! **Contract.** A watch holds one value. A sender replaces it; every reader learns that there is a
+//! new one, and reads the latest. A slow reader skips values, but never the last: after the last
+//! send each reader sees the last value, and learns of the end only after that. Nothing is queued,
+//! so no sender waits for a reader, and there is no policy on full.
 //!
 //! | call | blocks | woken by |
 //! |---|---|---|
 //! | `send`, `update`, `close` | no | - |
 //! | `get`, `get_and_mark`, `with`, `has_changed` | no | - |
-//! | `changed` | until there is a value that this reader has not seen, or there will be none | a send; the end |
+//! | `changed` | until there is a value that this reader has not seen, or none will come | a send; the end |
 //! | `changed_timeout`, `changed_deadline` | as `changed`, at most the time given | as `changed` |
 //! | `changed_async` | as `changed`, the task, not its thread | as `changed` |
-//! | `closed`, `closed_timeout`, `closed_deadline`, `closed_async`, of a sender | until nobody reads, or it is closed | the drop of the last reader; `close` |
+//! | a sender's `closed`, `closed_timeout`, `closed_deadline`, `closed_async` | until nobody reads, or it is closed | the drop of the last reader; `close` |
 //!
-//! "No" means: beyond a lock that others hold for the few instructions of one exchange of pointers.
+//! "No" means: except on a lock that others hold for the few instructions that exchange pointers.
 //!
-//! **Versions.** The value that a watch begins with has version 0, each send makes the next one. A
-//! reader remembers the version that it has seen last: that of the moment at which it was made by
-//! [`watch`] or [`Sender::subscribe`], its origin's if it is a clone. `changed` and `get_and_mark`
-//! return a value and remember its version; the others remember nothing.
+//! **Versions.** The value that a watch begins with has version 0, and each send makes the next
+//! version. A reader remembers the version that it has seen last. At first that is the version of
+//! the moment at which [`watch`] or [`Sender::subscribe`] made the reader, or, for a clone, the
+//! version of the original. `changed` and `get_and_mark` return a value and remember its version;
+//! the other calls remember nothing.
 //!
-//! **Values are shared.** A value is in an allocation of its own, which a send makes before it
-//! takes the lock; a reader gets another handle to it. So no code of the value's type runs under
-//! the lock (its drop, its `Clone`, a closure), and a reader may keep what it has read for as long
-//! as it likes. The value that a send replaces is dropped by whoever has the last handle to it.
+//! **Values are shared.** Each value is in an allocation of its own, which a send makes before it
+//! takes the lock; a reader gets another handle to it. So no code of the value's type (its drop,
+//! its `Clone`, a closure) runs under the lock, and a reader may keep what it has read for as long
+//! as it likes. The value that a send replaces is dropped with the last handle to it.
 //!
-//! **Several senders.** A [`Sender`] can be cloned: what a watch shows may be decided in several
-//! places, and [`Sender::update`] lets them agree, by replacing what it has read only if that is
-//! still the latest. It costs those that have one sender a count.
+//! **Several senders.** A [`Sender`] can be cloned, so that several places may decide what a watch
+//! shows. [`Sender::update`] lets them agree: it replaces the value that it has read only if that
+//! is still the latest. For watches with only one sender, this costs a counter.
 //!
-//! **The end.** `close` by any sender, or the drop of the last: from then on nothing is accepted
-//! (it comes back as `Closed(value)`), every reader sees the last value if it has not, then comes
-//! [`Closed`]. No reader can close, since there are others. That the last reader goes is no end
-//! either: `subscribe` makes new ones, who see what was sent meanwhile.
+//! **The end.** A watch closes when any sender calls `close`, or when the last sender is dropped.
+//! From then on nothing is accepted (a value is returned as `Closed(value)`). Every reader sees the
+//! last value if it has not yet, and then gets [`Closed`]. A reader cannot close the watch, since
+//! there may be others. Nor does the watch end when the last reader goes: `subscribe` makes new
+//! readers, which see what was sent meanwhile.
 //!
 //! ```text
 //!   word = 2 * version + 1 if closed            slot, locked: the value of that version
@@ -47,22 +49,24 @@
 //! | another version | there is something to read, closed or not |
 //!
 //! **Invariants.**
-//! - W1 `word` and the slot change together, under the lock: who holds it finds the value of the
-//!   version that `word` names.
-//! - W2 Versions ascend, and none follows `closed`, which is in the same word. So "closed, and this
-//!   version seen" is final, and the last value was seen.
-//! - W3 A reader remembers a version only with a handle to its value, both taken under one lock,
-//!   but for the version that counts as seen when the reader is made.
-//! - W4 Each change of `word` is followed by a notification of all who wait for it.
-//! - W5 Under the lock there are moves and copies of pointers and numbers, and nothing else.
+//! - W1 `word` and the slot change together, under the lock: a thread that holds the lock finds the
+//!   value of the version that `word` names.
+//! - W2 Versions ascend, and none follows `closed`, which is in the same word. So once "closed, and
+//!   this version seen" holds, it is final, and the last value was seen.
+//! - W3 A reader remembers a version only together with a handle to its value, both taken under one
+//!   hold of the lock. The only exception is the version that counts as seen when the reader is
+//!   made.
+//! - W4 Each change of `word` is followed by a notification of all readers that wait for it.
+//! - W5 Under the lock, pointers and numbers are moved and copied, and nothing else happens.
 //!
-//! **Memory order.** The lock orders values, and what their senders did before, for whoever reads
-//! them. A reader's look at `word` without the lock decides only whether to take it, or to wait:
-//! the notifier's fences order the look that is followed by a sleep. Closing releases, and the look
-//! that ends in `Closed` acquires: whoever learns that nothing more comes sees what every sender
-//! did before it went.
+//! **Memory order.** The lock orders values, and what their senders did before, for the readers. A
+//! reader's look at `word` without the lock only decides whether to take the lock or to wait; the
+//! notifier's fences order the look that a sleep follows. Closing releases, and the look that ends
+//! in `Closed` acquires: a reader that learns that nothing more will come sees what every sender
+//! did before it was dropped.
 //!
-//! Reference: tokio's `sync::watch`, for the vocabulary; there a reader holds a lock while it reads.
+//! Reference: tokio's `sync::watch`, for the vocabulary; there, a reader holds a lock while it
+//! reads.
 
 use core::mem;
 use core::time::Duration;
@@ -77,13 +81,13 @@ use crate::select::Source;
 const CLOSED: u64 = 1;
 const VERSION: u64 = 2;
 
-/// What is shared by the ends of a watch; see the table at the top of the file.
+/// What the ends of a watch share; see the table at the top of the file.
 struct Shared<P: Primitives, T: Send + Sync> {
     word: P::AtomicU64,
     slot: P::Mutex<P::Arc<T>>,
-    /// Readers sleep on it; it may serve other channels too.
+    /// Readers sleep on it; it may serve other channels, too.
     changed: P::Arc<EventNotifier<P>>,
-    /// Senders sleep on it that wait for the readers to go.
+    /// Senders that wait for the readers to go sleep on it.
     closing: EventNotifier<P>,
     /// Live senders; the last one closes.
     senders: P::AtomicUsize,
@@ -121,8 +125,8 @@ pub fn watch<P: Primitives, T: Send + Sync>(value: T) -> (Sender<P, T>, Receiver
 
 /// Returns a watch like [`watch`], whose readers are woken through `notifier`. Other channels *of
 /// one receiving thread* may share it: see [`crate::mailbox::mailbox_on`]. Every reader that waits
-/// is then that thread's; readers elsewhere are to be awaited through a
-/// [select](crate::select::Select) of a watch with a notifier of its own.
+/// must then belong to that thread. Readers elsewhere must be awaited through a
+/// [select](crate::select::Select) over a watch with a notifier of its own.
 #[must_use]
 pub fn watch_on<P: Primitives, T: Send + Sync>(
     notifier: P::Arc<EventNotifier<P>>,
@@ -141,11 +145,12 @@ pub fn watch_on<P: Primitives, T: Send + Sync>(
 
 impl<P: Primitives, T: Send + Sync> Shared<P, T> {
     /// Replaces the value by `next`, unless the watch is closed, or the version is not `expected`.
-    /// Returns whether it did; then `next` is the value before. The caller drops it (W5).
+    /// Returns whether it did; if so, `next` is then the previous value, which the caller drops
+    /// (W5).
     fn replace(&self, expected: Option<u64>, next: &mut P::Arc<T>) -> Result<bool, Closed> {
         {
             let mut slot = self.slot.lock();
-            // ORDERING: none needed, it changes under this lock alone.
+            // ORDERING: none needed; the word changes only under this lock.
             let word = self.word.load(Relaxed);
             if word & CLOSED != 0 {
                 return Err(Closed);
@@ -154,7 +159,7 @@ impl<P: Primitives, T: Send + Sync> Shared<P, T> {
                 return Ok(false);
             }
             mem::swap(&mut *slot, next);
-            // ORDERING: none needed: what a reader that sees it takes, it takes under the lock.
+            // ORDERING: none needed: a reader that sees it takes the value under the lock.
             self.word.store(word.wrapping_add(VERSION), Relaxed);
         }
         self.changed.notify_all();
@@ -164,12 +169,12 @@ impl<P: Primitives, T: Send + Sync> Shared<P, T> {
     /// Returns the value, and its version (W3).
     fn read(&self) -> (P::Arc<T>, u64) {
         let slot = self.slot.lock();
-        // ORDERING: none needed, it changes under this lock alone.
+        // ORDERING: none needed; the word changes only under this lock.
         (slot.clone(), self.word.load(Relaxed) & !CLOSED)
     }
 
-    /// Returns the value if it has another version than `seen`, which is then its version; or that
-    /// there will be none; `None`: wait.
+    /// Returns the value if its version is not `seen`, and sets `seen` to that version; or says
+    /// that there will be none. `None` means wait.
     fn look(&self, seen: &mut u64) -> Option<Result<P::Arc<T>, Closed>> {
         // ORDERING: pairs with the release in `close`, where this look ends in `Closed`.
         let word = self.word.load(Acquire);
@@ -184,7 +189,7 @@ impl<P: Primitives, T: Send + Sync> Shared<P, T> {
     fn close(&self) {
         {
             let _slot = self.slot.lock();
-            // ORDERING: none needed, it changes under this lock alone.
+            // ORDERING: none needed; the word changes only under this lock.
             let word = self.word.load(Relaxed);
             // ORDERING: pairs with the acquiring look in `look` that ends in `Closed`.
             self.word.store(word | CLOSED, Release);
@@ -194,35 +199,37 @@ impl<P: Primitives, T: Send + Sync> Shared<P, T> {
     }
 
     fn is_closed(&self) -> bool {
-        // ORDERING: none needed, a look at a bit that is never unset.
+        // ORDERING: none needed; it looks at a bit that is never cleared.
         self.word.load(Relaxed) & CLOSED != 0
     }
 
     fn senders_are_gone(&self) -> bool {
-        // ORDERING: none needed, a look at a count that stays at zero.
+        // ORDERING: none needed; it looks at a count that stays at zero.
         self.senders.load(Relaxed) == 0
     }
 
     fn nobody_reads(&self) -> bool {
-        // ORDERING: none needed: a look at a count; the notifier orders one that is slept on.
+        // ORDERING: none needed: it looks at a count; the notifier orders a look that a sleep
+        // follows.
         self.readers.load(Relaxed) == 0
     }
 
-    /// What a sender waits for: that nobody is left to send to, or that nothing is accepted.
+    /// Returns `Some` once a sender need not wait: there is nobody left to send to, or nothing is
+    /// accepted.
     fn is_over(&self) -> Option<()> {
         (self.is_closed() || self.nobody_reads()).then_some(())
     }
 }
 
-/// The end that sends. Clone it for every sender; when all are dropped, the watch closes.
+/// The end that sends. Clone it to get more senders; when all are dropped, the watch closes.
 pub struct Sender<P: Primitives, T: Send + Sync> {
     shared: P::Arc<Shared<P, T>>,
 }
 
 impl<P: Primitives, T: Send + Sync> Sender<P, T> {
-    /// Replaces the value, and wakes every reader that waits. Never blocks, whether anybody reads
-    /// or not. The value before is dropped by whoever has the last handle to it, perhaps by this
-    /// call, at its end.
+    /// Replaces the value, and wakes every reader that waits. Never blocks, whether there are
+    /// readers or not. The previous value is dropped with the last handle to it, perhaps at the end
+    /// of this call.
     ///
     /// # Errors
     /// [`SendError::Closed`], with the value, if the watch is closed.
@@ -234,9 +241,9 @@ impl<P: Primitives, T: Send + Sync> Sender<P, T> {
         }
     }
 
-    /// Replaces the value by what `change` makes of it, and returns whether it did: `None` says
-    /// that the value is to stay. `change` runs again if another sender was faster; no lock is held
-    /// meanwhile. Never blocks.
+    /// Replaces the value by what `change` makes of it, and returns whether it did. `None` from
+    /// `change` means that the value is to stay. `change` runs again if another sender was faster;
+    /// no lock is held meanwhile. Never blocks.
     ///
     /// # Errors
     /// [`Closed`] if the watch is closed.
@@ -271,7 +278,7 @@ impl<P: Primitives, T: Send + Sync> Sender<P, T> {
         self.shared.read().0
     }
 
-    /// Returns a new reader, which counts the value that is there now as seen. Does not block.
+    /// Returns a new reader, for which the current value counts as seen. Does not block.
     #[must_use]
     pub fn subscribe(&self) -> Receiver<P, T> {
         // ORDERING: none needed: a sender that waits for no reader may have seen that before.
@@ -280,13 +287,13 @@ impl<P: Primitives, T: Send + Sync> Sender<P, T> {
         Receiver { shared: self.shared.clone(), seen }
     }
 
-    /// Closes the watch, for all its senders: no value is accepted any more; every reader sees the
-    /// last one, and then the end. Does not block.
+    /// Closes the watch for all its senders: no value is accepted from then on; every reader sees
+    /// the last one, and then the end. Does not block.
     pub fn close(&self) {
         self.shared.close();
     }
 
-    /// Returns whether the watch is closed: no send will be accepted any more.
+    /// Returns whether the watch is closed: no send will be accepted from then on.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.is_closed()
@@ -320,7 +327,7 @@ impl<P: Primitives, T: Send + Sync> Sender<P, T> {
     /// Suspends the task until nobody reads, or the watch is closed.
     ///
     /// # Cancel safety
-    /// The future can be dropped at any moment; another one waits as well.
+    /// The future can be dropped at any moment; a new one can take its place.
     pub fn closed_async(&self) -> impl Future<Output = ()> + Send {
         let shared = &*self.shared;
         shared.closing.until(move || shared.is_over())
@@ -345,7 +352,7 @@ impl<P: Primitives, T: Send + Sync> Drop for Sender<P, T> {
     }
 }
 
-/// The end that reads. Clone it for every reader, or [`Sender::subscribe`].
+/// The end that reads. To get more readers, clone it or call [`Sender::subscribe`].
 pub struct Receiver<P: Primitives, T: Send + Sync> {
     shared: P::Arc<Shared<P, T>>,
     /// The version that this reader has seen (W3).
@@ -368,7 +375,7 @@ impl<P: Primitives, T: Send + Sync> Receiver<P, T> {
     }
 
     /// Returns what `read` makes of the value, which does not count as seen. No lock is held while
-    /// `read` runs: it may use the watch. Does not block.
+    /// `read` runs, so it may use the watch. Does not block.
     pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         read(&self.get())
     }
@@ -376,12 +383,12 @@ impl<P: Primitives, T: Send + Sync> Receiver<P, T> {
     /// Returns whether there is a value that this reader has not seen. Does not block.
     #[must_use]
     pub fn has_changed(&self) -> bool {
-        // ORDERING: none needed, nothing is taken.
+        // ORDERING: none needed; nothing is taken.
         self.shared.word.load(Relaxed) & !CLOSED != self.seen
     }
 
     /// Blocks until there is a value that this reader has not seen, and returns the latest, which
-    /// then counts as seen; a send wakes this thread, and the end.
+    /// then counts as seen. A send wakes this thread, and so does the end.
     ///
     /// # Errors
     /// [`Closed`] when the last value has been seen, and no other will come.
@@ -394,7 +401,8 @@ impl<P: Primitives, T: Send + Sync> Receiver<P, T> {
     /// block.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] if it has, [`TryRecvError::Closed`] if no other will come either.
+    /// [`TryRecvError::Empty`] if it has seen it, [`TryRecvError::Closed`] if, in addition, no
+    /// other value will come.
     pub fn try_changed(&mut self) -> Result<P::Arc<T>, TryRecvError> {
         match self.shared.look(&mut self.seen) {
             Some(Ok(value)) => Ok(value),
@@ -431,8 +439,8 @@ impl<P: Primitives, T: Send + Sync> Receiver<P, T> {
     /// [`Closed`] as [`Receiver::changed`].
     ///
     /// # Cancel safety
-    /// A future that is dropped has marked nothing as seen. A send wakes all who wait: one that is
-    /// forgotten keeps a wake-up from nobody.
+    /// A future that is dropped has marked nothing as seen. A send wakes all readers that wait, so
+    /// a future that is forgotten withholds a wake-up from none of them.
     pub fn changed_async(&mut self) -> impl Future<Output = Result<P::Arc<T>, Closed>> + Send {
         let Self { shared, seen } = self;
         let shared = &**shared;
@@ -445,7 +453,7 @@ impl<P: Primitives, T: Send + Sync> Receiver<P, T> {
         crate::stream::ReceiverStream::new(self)
     }
 
-    /// Returns a stream of the values that this reader has not seen, for as long as it borrows it.
+    /// Returns a stream of the values that this reader has not seen; it borrows the reader.
     #[cfg(feature = "stream")]
     pub fn stream(&mut self) -> crate::stream::ReceiverStream<P, &mut Self> {
         crate::stream::ReceiverStream::new(self)
@@ -476,14 +484,14 @@ impl<P: Primitives, T: Send + Sync> Clone for Receiver<P, T> {
 
 impl<P: Primitives, T: Send + Sync> Drop for Receiver<P, T> {
     fn drop(&mut self) {
-        // ORDERING: none needed: the notifier orders it before the look of a sender that waits.
+        // ORDERING: none needed: the notifier orders this before the look of a sender that waits.
         if !P::reporting() && self.shared.readers.fetch_sub(1, Relaxed) == 1 {
             self.shared.closing.notify_all();
         }
     }
 }
 
-/// Each message is a value that this reader had not seen; it may be a value later than the one that
+/// Each message is a value that this reader had not seen; it may be a later value than the one that
 /// woke the select.
 impl<P: Primitives, T: Send + Sync> Source<P> for Receiver<P, T> {
     type Item = P::Arc<T>;

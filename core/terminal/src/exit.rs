@@ -15,10 +15,10 @@ pub const EXIT_INPUT: u8 = 2;
 pub const EXIT_TRUNCATED: u8 = 3;
 /// Exit code: the command itself failed, or the machine under it.
 pub const EXIT_FAULT: u8 = 4;
-/// Exit code: this and the number of the signal that interrupted the command.
+/// Exit code: this plus the number of the signal that interrupted the command.
 pub const EXIT_INTERRUPTED: u8 = 128;
 
-/// The number of SIGPIPE, everywhere: the exit code of a command whose reader has gone.
+/// The number of SIGPIPE on all systems; it gives the exit code of a command whose reader is gone.
 const SIGPIPE: u8 = 13;
 
 /// A failure that ends the command: the exit code, and what to print on stderr, if anything.
@@ -39,7 +39,7 @@ impl Failure {
         Self { code: EXIT_FAULT, error: Some(error.into()) }
     }
 
-    /// What `name` (stdout, say) could not be written for: quiet if its reader has gone, else a
+    /// The failure to write to `name` (stdout, say): quiet if its reader is gone, otherwise a
     /// fault.
     #[must_use]
     pub fn writing(name: &str, error: io::Error) -> Self {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_gone_is_not_told_of_it_and_a_full_disk_is() {
-        // The two ways in which writing fails.
+        // Writing fails in two ways.
         let gone = Failure::writing("stdout", io::ErrorKind::BrokenPipe.into());
         assert_eq!((gone.code, gone.error.is_none()), (141, true));
         let full = Failure::writing("stdout", io::ErrorKind::StorageFull.into());

@@ -1,9 +1,9 @@
-//! Keeps lines off stderr that libraries print of what is expected.
+//! Keeps lines off stderr that libraries print about expected events.
 
 use std::io;
 
-/// While this lives, lines that begin with one of some texts do not reach stderr; all others do, from
-/// whatever code. On systems other than Unix it lets everything pass.
+/// While this lives, lines that begin with one of the given texts do not reach stderr; all others
+/// do, whatever code prints them. On systems other than Unix it lets everything pass.
 #[derive(Debug)]
 pub struct Hush {
     #[cfg(unix)]
@@ -11,7 +11,7 @@ pub struct Hush {
 }
 
 impl Hush {
-    /// Begins to listen. There is one at a time in a process.
+    /// Begins to filter. There is at most one at a time in a process.
     ///
     /// # Errors
     /// If the system refuses a pipe or a thread.
@@ -24,8 +24,8 @@ impl Hush {
         })
     }
 
-    /// Returns another handle of the stderr that the process was started with, which nothing is kept
-    /// from; `None` where there is no other.
+    /// Returns a handle to the stderr with which the process was started, which is not filtered;
+    /// `None` where there is no other stderr.
     ///
     /// # Errors
     /// If the system refuses.
@@ -58,7 +58,7 @@ mod unix {
                 let mut line = Vec::new();
                 while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
                     if !beginnings.iter().any(|text| line.starts_with(text.as_bytes())) {
-                        // Where stderr cannot be written there is nobody left to tell.
+                        // If stderr cannot be written to, there is nowhere left to report that.
                         let _ = passed.write_all(&line);
                     }
                     line.clear();
@@ -72,7 +72,7 @@ mod unix {
 
     impl Drop for Inner {
         fn drop(&mut self) {
-            // Stderr was the pipe's last writer, so the thread comes to the end of what was written.
+            // Stderr was the pipe's last writer, so the thread reaches the end of what was written.
             if rustix::stdio::dup2_stderr(&self.stderr).is_ok()
                 && let Some(thread) = self.thread.take()
             {

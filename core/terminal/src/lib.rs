@@ -3,11 +3,11 @@
 //! | exit code | when |
 //! |---|---|
 //! | 0 | all is as expected |
-//! | 1 | something is not |
+//! | 1 | something is not as expected |
 //! | 2 | wrong usage or input |
 //! | 3 | a check was truncated |
-//! | 4 | a fault of ours, or of the machine: a full disk |
-//! | 128 + n | ended in order by signal n: 130 for SIGINT, 143 for SIGTERM, 141 where nobody reads on |
+//! | 4 | a fault of ours, or of the machine, such as a full disk |
+//! | 128 + n | ended in order by signal n: 130 for SIGINT, 143 for SIGTERM, 141 if the reader is gone |
 #![forbid(unsafe_code)]
 
 mod exit;

@@ -1,8 +1,8 @@
 //! Logs, on stderr.
 //!
-//! A subscriber of tracing's as small as can be: an event is a line, with its level, its target and its
-//! fields. Whoever wants more of tracing brings another subscriber to the libraries; the command alone
-//! uses this one, so that it builds from few crates.
+//! This is a minimal subscriber for tracing: an event is a line, with its level, its target and its
+//! fields. A program that wants more of tracing can use another subscriber with the libraries. Only
+//! the command uses this one, so that it builds from few crates.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -15,7 +15,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::output::{BAD, Color, PLAIN};
 
-/// Which events are logged: a level for all, and others for targets that begin with a name.
+/// Which events are logged: a level for all targets, and other levels for targets that begin with a
+/// name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Filter {
     all: LevelFilter,
@@ -23,8 +24,8 @@ struct Filter {
 }
 
 impl Filter {
-    /// Reads what `RUST_LOG` holds: `level` or `target=level`, separated by commas. `None` if a part
-    /// is neither.
+    /// Parses the value of `RUST_LOG`: `level` or `target=level`, separated by commas. `None` if a
+    /// part is neither.
     fn parse(text: &str) -> Option<Self> {
         let mut filter = Self { all: LevelFilter::OFF, targets: Vec::new() };
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -35,7 +36,7 @@ impl Filter {
                 None => filter.all = part.parse().ok()?,
             }
         }
-        // The longest name that fits decides.
+        // The longest matching name decides.
         filter.targets.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         Some(filter)
     }
@@ -51,7 +52,7 @@ impl Filter {
     }
 }
 
-/// What `RUST_LOG` asks for, if it is set and understood.
+/// The filter that `RUST_LOG` asks for, if it is set and valid.
 fn asked() -> Option<Filter> {
     Filter::parse(&std::env::var("RUST_LOG").ok()?)
 }
@@ -61,7 +62,7 @@ pub fn log_to_stderr(color: Color) {
     start(asked().unwrap_or_else(|| Filter { all: LevelFilter::WARN, targets: vec![] }), color);
 }
 
-/// As [`log_to_stderr`], if `RUST_LOG` asks for anything.
+/// Like [`log_to_stderr`], if `RUST_LOG` asks for anything.
 pub fn log_if_asked(color: Color) {
     if let Some(filter) = asked() {
         start(filter, color);
@@ -70,7 +71,7 @@ pub fn log_if_asked(color: Color) {
 
 fn start(filter: Filter, color: Color) {
     let lines = Lines { filter, color: color.on_stderr(), spans: AtomicU64::new(1) };
-    // A second subscriber in one process is refused, and the first one goes on.
+    // A second subscriber in one process is refused, and the first one stays.
     let _ = tracing::subscriber::set_global_default(lines);
 }
 
@@ -87,7 +88,7 @@ struct Text(String);
 
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // A string takes any text.
+        // Writing to a string cannot fail.
         let _ = match field.name() {
             "message" => write!(self.0, " {value:?}"),
             name => write!(self.0, " {name}={value:?}"),
@@ -121,7 +122,7 @@ impl Subscriber for Lines {
             Level::ERROR if self.color => (BAD, PLAIN),
             _ => ("", ""),
         };
-        // Where stderr cannot be written there is nobody left to tell.
+        // If stderr cannot be written to, there is nowhere left to report that.
         let _ = writeln!(io::stderr(), "{before}{level:>5}{after} {target}:{}", text.0);
     }
 
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_longest_name_that_fits_decides() {
-        // A level for all, one for a crate, one for a module of it; and what is no level.
+        // A level for all, one for a crate, one for a module of it; and texts that are not levels.
         let filter = Filter::parse("warn, blocksmith=info,blocksmith::rewinder=off").unwrap();
         let through = |level, target| filter.lets_through(level, target);
         assert!(through(Level::WARN, "other") && !through(Level::INFO, "other"));

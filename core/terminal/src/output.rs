@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::Failure;
 
-/// When to colour what is printed.
+/// When to colour the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
     /// On a terminal, unless `NO_COLOR` is set (no-color.org).
@@ -27,7 +27,7 @@ impl Color {
         }
     }
 
-    /// Returns whether what goes to stderr is to be coloured.
+    /// Returns whether output to stderr is coloured.
     pub(crate) fn on_stderr(self) -> bool {
         self.on(io::stderr().is_terminal())
     }
@@ -38,7 +38,7 @@ const GOOD: &str = "\u{1b}[32m";
 pub(crate) const BAD: &str = "\u{1b}[1;31m";
 pub(crate) const PLAIN: &str = "\u{1b}[0m";
 
-/// Lines for a person: on stdout, or, where a report goes there, on stderr. Nothing here panics; a
+/// Output for a person: on stdout, or on stderr if a report goes to stdout. Nothing here panics; a
 /// line that cannot be written is a [`Failure`].
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
@@ -47,7 +47,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens it; `report_on_stdout`: a report takes stdout.
+    /// Opens the output; `report_on_stdout` says that a report goes to stdout.
     #[must_use]
     pub fn new(color: Color, report_on_stdout: bool) -> Self {
         let color =
@@ -68,7 +68,7 @@ impl Output {
     /// Writes a line.
     ///
     /// # Errors
-    /// If nobody reads on, or the disk is full.
+    /// If the reader is gone, or the disk is full.
     pub fn line(&self, text: impl Display) -> Result<(), Failure> {
         let (result, name) = if self.on_stderr {
             (writeln!(io::stderr(), "{text}"), "stderr")

@@ -1,4 +1,4 @@
-//! What a shell and `man` want of a command.
+//! What a shell and `man` need from a command.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::{EXIT_OK, Failure};
 
-/// Sub-commands that print the command's own description.
+/// Subcommands that print the command's own description.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Page {
     /// Print completions for a shell.
@@ -20,7 +20,7 @@ pub enum Page {
 }
 
 impl Page {
-    /// Prints it.
+    /// Prints the page.
     ///
     /// # Errors
     /// If stdout cannot be written to.

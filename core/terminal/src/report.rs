@@ -10,19 +10,20 @@ use crate::Failure;
 
 /// A report that will be written when the work is done.
 ///
-/// **Contract.** The file named is written itself, be it a device, a pipe or what a link leads to;
-/// `-` is stdout. A new file has the mode that the umask says. Whether it can be written is found
-/// out before the work, and nothing is left of that; until the report is complete in memory the file is
-/// neither made, truncated nor written, so an interrupted command leaves no half of it.
+/// **Contract.** The named file itself is written, be it a device, a pipe or what a link leads to;
+/// `-` is stdout. A new file has the mode that the umask prescribes. Whether the file can be
+/// written is tested before the work, which leaves no trace. Until the report is complete in
+/// memory, the file is neither created, truncated nor written, so an interrupted command leaves no
+/// partial report.
 #[derive(Debug)]
 pub struct Report {
-    /// The option that names it, for errors.
+    /// The option that names the report, for errors.
     option: &'static str,
     target: PathBuf,
 }
 
 impl Report {
-    /// Makes sure that `target`, which `option` of the command line names, can be written.
+    /// Makes sure that `target`, which `option` of the command line names, can be written to.
     ///
     /// # Errors
     /// If it is a folder, or the file or its folder cannot be written to.
@@ -34,7 +35,7 @@ impl Report {
         Ok(report)
     }
 
-    /// As [`Report::open`], if a report is wanted.
+    /// Like [`Report::open`], if a report is wanted.
     ///
     /// # Errors
     /// As [`Report::open`].
@@ -52,16 +53,16 @@ impl Report {
         Self::goes_to_stdout(Some(&self.target))
     }
 
-    /// Returns what errors call it: the option, and the path.
+    /// Returns the name of the report in errors: the option and the path.
     fn name(&self) -> String {
         format!("{} {}", self.option, self.target.display())
     }
 
-    /// Looks whether the target can be written to.
+    /// Tests whether the target can be written to.
     fn probe(&self) -> io::Result<()> {
         match self.target.metadata() {
             Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-            // To open a pipe would wait for its reader.
+            // Opening a pipe would wait for its reader.
             Ok(there) if !there.is_file() => Ok(()),
             Ok(_) => OpenOptions::new().write(true).open(&self.target).map(drop),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.probe_folder(),
@@ -69,25 +70,25 @@ impl Report {
         }
     }
 
-    /// Looks whether a file can be made where there is none.
+    /// Tests whether a file can be created where there is none.
     fn probe_folder(&self) -> io::Result<()> {
-        // What a link that leads nowhere yet points to is made in the end.
+        // If a link leads nowhere yet, its target is created at the end.
         let target = self.target.read_link().unwrap_or_else(|_| self.target.clone());
         let target = self.target.parent().unwrap_or(Path::new("")).join(target);
         let folder = match target.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
-        // A folder tells only by being written to.
+        // The only way to find out about a folder is to write to it.
         let probe = folder.join(format!(".blocksmith-{}", std::process::id()));
         File::create_new(&probe)?;
         std::fs::remove_file(probe)
     }
 
-    /// Writes the report and a line's end.
+    /// Writes the report, followed by a line break.
     ///
     /// # Errors
-    /// If the disk is full, say; what is there then is not a report.
+    /// If the disk is full, say; what is in the file then is not a report.
     pub fn finish(self, text: &str) -> Result<(), Failure> {
         if self.is_stdout() {
             let mut stdout = io::stdout().lock();
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_report_is_not_there_before_it_is_written_and_then_it_is_whole() {
-        // The folder is empty until the end, and has the report alone after it.
+        // The folder is empty until the end, and then contains only the report.
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("report.json");
         let report = Report::open("--json", &target).unwrap();
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_longer_report_that_was_there_is_replaced() {
-        // Nothing of the old one is left behind the new one.
+        // Nothing of the old report is left after the new one.
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("report.json");
         fs::write(&target, "a long report of yesterday").unwrap();
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_is_told_before_the_work() {
-        // A folder, and a file in a folder that is not there; the path is named.
+        // A folder, and a file in a folder that does not exist; the error names the path.
         let folder = tempfile::tempdir().unwrap();
         for target in [folder.path().to_owned(), folder.path().join("none/report.json")] {
             let failure = Report::open("--json", &target).unwrap_err();
@@ -151,8 +152,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn links_pipes_and_devices_are_written_themselves() {
-        // A link that leads nowhere yet, one that leads to a file, a named pipe, and the disk that
-        // is always full.
+        // A link that leads nowhere yet, one that leads to a file, a named pipe, and the device
+        // that is always full.
         use std::os::unix::fs::{PermissionsExt, symlink};
         let folder = tempfile::tempdir().unwrap();
         let (link, file) = (folder.path().join("link"), folder.path().join("file"));
@@ -162,7 +163,7 @@ mod tests {
             assert_eq!(fs::read_to_string(&file).unwrap(), format!("{text}\n"));
             assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         }
-        // The mode is what any other program's file has here.
+        // The mode is that of any other program's file here.
         let plain = folder.path().join("plain");
         fs::write(&plain, "").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();

@@ -1,4 +1,4 @@
-//! The end by SIGINT or SIGTERM, in order.
+//! Orderly termination by SIGINT or SIGTERM.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::EXIT_INTERRUPTED;
 /// The signals that end a command in order.
 pub const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
-/// Hears of [`SIGNALS`]. The first one is told to whoever asks; the second ends the process at once.
+/// Listens for [`SIGNALS`]. The first signal is recorded for whoever asks; the second ends the
+/// process at once.
 #[derive(Clone, Debug)]
 pub struct Interrupt(Arc<AtomicUsize>);
 
@@ -25,7 +26,7 @@ impl Interrupt {
         let (heard, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         for signal in SIGNALS {
             let code = i32::from(EXIT_INTERRUPTED) + signal;
-            // In this order: the first signal finds the flag down, and raises it.
+            // The order matters: the first signal finds the flag not set, and sets it.
             flag::register_conditional_shutdown(signal, code, again.clone())?;
             flag::register(signal, again.clone())?;
             flag::register_usize(signal, heard.clone(), usize::try_from(signal).unwrap_or(0))?;
@@ -36,7 +37,7 @@ impl Interrupt {
     /// Returns the signal that came, if one did.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
-        // ORDERING: pairs with nothing; the number is all that is told.
+        // ORDERING: pairs with nothing; nothing but the number is handed over.
         Some(self.0.load(Relaxed) as i32).filter(|signal| *signal != 0)
     }
 

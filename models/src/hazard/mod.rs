@@ -59,14 +59,14 @@ macro_rules! hazards {
 
 use hazards;
 
-/// What the engines' own twins are about: they show that an engine sees what it is there to see.
+/// The hazard of the engines' own twins, which show that an engine sees what it is meant to see.
 pub static ENGINE: Hazard = Hazard {
     id: "engine",
     fault: "An engine leaves out an order of events, or lets a broken property pass",
     instead: "Small programs that are wrong on purpose show that the engine finds the order",
 };
 
-/// Returns every row: by family, each in the order of its numbers.
+/// Returns every row, by family, and within a family in the order of the numbers.
 pub fn all() -> impl Iterator<Item = &'static Hazard> {
     let families = [waiting::ROWS, channels::ROWS, services::ROWS, duties::ROWS, clients::ROWS];
     families.into_iter().flatten().copied().chain([&ENGINE])
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn a_row_has_its_own_id_and_two_sentences() {
-        // Ids are unique; sentences begin with a capital letter and leave the full stop to the
-        // reader of the row.
+        // Ids are unique; sentences begin with a capital letter, and leave the full stop to the
+        // code that prints the row.
         let mut ids = BTreeSet::new();
         for row in all() {
             assert!(ids.insert(row.id), "{} is there twice", row.id);
@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn the_numbers_of_a_family_have_no_gap() {
-        // But for the broker's, whose other numbers are faults of machines that have unit tests.
+        // The broker's numbers have gaps: its other numbers are faults of machines that have unit
+        // tests.
         let of = |letter: &str| {
             let numbers = all().filter_map(|row| row.id.strip_prefix(letter)?.parse().ok());
             numbers.collect::<Vec<u32>>()

@@ -1,11 +1,11 @@
-//! The life cycle of two services, the upper of which has the lower work for it: started, crashed,
-//! restarted, stopped, with work queued all the while.
+//! The life cycle of two services, the lower of which works for the upper one. They are started,
+//! crash, are restarted, and are stopped, with work queued all the while.
 //!
 //! **Contract.** The policy is core's own [`blocksmith::supervision::Supervision`]; the services
-//! are reduced to what supervision sees of them: a mailbox with room for so many requests, a slot
-//! reserved for the stop and for each answer, and messages of which some are poisoned, so that
-//! whoever handles them panics. A crash and the start of the successor are two steps, and anybody
-//! may step in between.
+//! are reduced to what supervision sees of them: a mailbox of bounded capacity, a reserved slot for
+//! the stop and for each answer, and messages. Some messages are poisoned: a service that handles
+//! one panics. A crash and the start of the successor are two steps, and any other step may come in
+//! between.
 //!
 //! ```text
 //!   submit ──> upper's mailbox ──> upper ──task──> lower's mailbox ──> lower
@@ -14,20 +14,21 @@
 //!                    └──────────────────────────────────────────────────┘
 //! ```
 //!
-//! | property | says |
+//! | property | meaning |
 //! |---|---|
-//! | no deadlock | a state without steps is the end: both services have ended |
-//! | answered once | no request has two answers; at the end each that was made has one |
-//! | nothing queued is lost | a request that is not poisoned fails only if a service is torn for good |
+//! | no deadlock | a state without further steps is the end: both services have ended |
+//! | answered once | no request has two answers; at the end each request that was made has one |
+//! | nothing queued is lost | a request that is not poisoned fails only if a service is broken for good |
 //! | not retried | no service handles a poisoned message twice |
-//! | intensity | at most `max_restarts` successors before the stop |
-//! | stop terminates | the steps after the stop are bounded |
+//! | intensity | there are at most `max_restarts` successors before the stop |
+//! | stop terminates | the number of steps after the stop is bounded |
 //!
-//! **Bounds.** The requests and mailboxes of each [`Scenario`]; all panics fall into one window
-//! (that the window moves is the policy's own test). Machines' content is left out: see
-//! [`crate::composition`].
+//! **Bounds.** The requests and mailboxes are those of each [`Scenario`]. All panics fall into one
+//! window (the policy's own test covers the moving window). The content of the machines is left
+//! out; for that see [`crate::composition`].
 //!
-//! **Twins.** A [`Fault`] is a variant that must be refuted.
+//! **Twins.** A must-fail twin is the same check over a variant that carries a [`Fault`]; it must
+//! be refuted.
 
 mod model;
 mod words;

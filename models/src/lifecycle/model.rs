@@ -14,7 +14,7 @@ use blocksmith_engines::verdict::{Breaks, Verdict};
 /// A search that generates more states than this is truncated.
 const MAX_STATES: usize = 3_000_000;
 
-/// A request, by its place in the scenario.
+/// A request, by its position in the scenario.
 pub type Request = usize;
 
 /// What is wrong with a request.
@@ -22,43 +22,44 @@ pub type Request = usize;
 pub enum Poison {
     /// Nothing.
     None,
-    /// The upper service panics over it.
+    /// The upper service panics when it handles the request.
     Upper,
-    /// The lower service panics over it.
+    /// The lower service panics when it handles the request.
     Lower,
-    /// The lower service is torn by it and has no successor.
+    /// The lower service breaks when it handles the request, and has no successor.
     Tears,
 }
 
-/// An instance.
+/// An instance of the model.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// Its name.
     pub name: &'static str,
-    /// What holds if it is verified.
+    /// What holds if the instance is verified.
     pub claim: &'static str,
-    /// The requests; anybody may make them in any order.
+    /// The requests; they may be made in any order.
     pub requests: &'static [Poison],
     /// Requests that each mailbox holds.
     pub capacity: usize,
-    /// Panics that are borne.
+    /// Number of panics that supervision tolerates.
     pub max_restarts: usize,
-    /// Distinct states, pinned.
+    /// The pinned number of distinct states.
     pub states: u64,
 }
 
 /// A variant that must be refuted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The upper service makes its mailbox when it starts; what is sent before goes nowhere.
+    /// The upper service makes its mailbox when it starts; a message sent before that is lost.
     MailboxMadeByTheThread,
-    /// The lower service's reply slots are freed when it is told to stop, not when it has ended.
+    /// The reply slots of the lower service are freed when it is told to stop, not when it has
+    /// ended.
     RepliesFreedAtTheStop,
     /// The lower service is stopped first.
     ConsumerStopsFirst,
-    /// A service that panics answers nobody.
+    /// A service that panics does not answer its requesters.
     NobodyIsAnswered,
-    /// The successor handles the message that its predecessor panicked over.
+    /// The successor handles the message at which its predecessor panicked.
     PoisonIsRetried,
 }
 
@@ -71,9 +72,9 @@ pub struct Twin {
     pub hazard: &'static Hazard,
     /// What goes wrong.
     pub claim: &'static str,
-    /// Place of the scenario in [`SCENARIOS`].
+    /// Position of the scenario in [`SCENARIOS`].
     pub scenario: usize,
-    /// The properties of which one is reported.
+    /// The properties, one of which is reported.
     pub violates: &'static [Breaks],
 }
 
@@ -166,7 +167,7 @@ pub(super) enum Message {
 pub(super) enum Phase {
     NotStarted,
     Serving,
-    /// Its successor has not begun yet.
+    /// It has crashed, and its successor has not begun yet.
     Crashed,
     Ended,
 }
@@ -200,10 +201,10 @@ pub struct State {
     pub(super) steps_after_stop: usize,
 }
 
-/// Who takes the next step.
+/// What the next step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Somebody makes the request.
+    /// A client makes the request.
     Make(Request),
     /// A service starts; the lower one first.
     Start(ServiceName),
@@ -244,7 +245,7 @@ impl Lifecycle {
         match service.phase {
             Phase::NotStarted | Phase::Ended => false,
             Phase::Crashed => true,
-            // The upper waits for room in the lower's mailbox.
+            // The upper service waits for room in the lower's mailbox.
             Phase::Serving if name == UPPER && state.in_hand.is_some() => {
                 state.lower.closed || self.has_room(&state.lower)
             }
@@ -255,7 +256,7 @@ impl Lifecycle {
     fn make(&self, state: &mut State, request: Request) {
         state.made[request] = true;
         if state.upper.closed {
-            // The mailbox hands it back; the drop of the one-shot is the answer.
+            // The mailbox returns the message; the drop of its one-shot is the answer.
             state.answers[request].push(Answer::Fault);
         } else if state.upper.phase != Phase::NotStarted || !self.has(Fault::MailboxMadeByTheThread)
         {
@@ -326,15 +327,15 @@ impl Lifecycle {
         }
     }
 
-    /// The lower service's answer goes into a slot that was reserved for it; the slot is gone if it
-    /// was freed.
+    /// Puts the lower service's answer into the slot that was reserved for it; if the slot was
+    /// freed, the answer is lost.
     fn reply(&self, state: &mut State, request: Request, answer: Answer) {
         if state.under_way.contains(&request) {
             state.upper.mailbox.push_back(Message::Answered(request, answer));
         }
     }
 
-    /// A panic over a request: the requester is answered by the drop of what the message carried.
+    /// Lets a service panic at a request: dropping what the message carried answers the requester.
     fn crash(&self, state: &mut State, name: ServiceName, request: Request) {
         if self.has(Fault::PoisonIsRetried) {
             state.service(name).mailbox.push_front(Message::Work(request));
@@ -391,7 +392,7 @@ impl State {
         }
     }
 
-    /// A service ends, and closes what is below.
+    /// Ends a service, which closes what is below it.
     fn end(&mut self, name: ServiceName) {
         let service = self.service(name);
         (service.phase, service.closed) = (Phase::Ended, true);
@@ -440,7 +441,7 @@ impl Model for Lifecycle {
         match (state.lower.phase, state.upper.phase) {
             (Phase::NotStarted, _) => actions.push(Action::Start(LOWER)),
             (_, Phase::NotStarted) => actions.push(Action::Start(UPPER)),
-            // The owner has what it started.
+            // The owner has the services that it started.
             _ if !state.policy.is_stopping() => actions.push(Action::Stop),
             _ => {}
         }
@@ -488,7 +489,7 @@ impl Model for Lifecycle {
             }),
             Property::always("nothing queued is lost", |model: &Self, state: &State| {
                 let failed = |request: Request| {
-                    // What comes after the stop is handed back, which is no loss.
+                    // A request that comes after the stop is returned, which is not a loss.
                     state.answers[request].contains(&Answer::Fault)
                         && state.handled[request] != [0; 2]
                 };
@@ -504,7 +505,8 @@ impl Model for Lifecycle {
             Property::always("intensity", |model: &Self, state: &State| {
                 state.successors <= model.scenario.max_restarts
             }),
-            // Each request: taken, sent down, handled, answered, two crashes; the stop; two ends.
+            // Steps of each request: taken, sent down, handled, answered, two crashes. In addition:
+            // the stop, and two ends.
             Property::always("stop terminates", |_: &Self, state: &State| {
                 state.steps_after_stop <= 6 * state.made.len() + 3
             }),

@@ -11,12 +11,12 @@ use blocksmith_engines::verdict::{Breaks, Verdict};
 /// A search that generates more states than this is truncated.
 const MAX_STATES: usize = 3_000_000;
 
-/// An instance.
+/// An instance of the model.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// Its name.
     pub name: &'static str,
-    /// What holds if it is verified.
+    /// What holds if the instance is verified.
     pub claim: &'static str,
     /// Services in the ring.
     pub services: usize,
@@ -24,17 +24,17 @@ pub struct Scenario {
     pub capacity: usize,
     /// Slots for answers that each service has.
     pub slots: usize,
-    /// Requests that each service makes, the lowest excepted, who has nobody to ask.
+    /// Requests that each service makes, except the lowest, which has no service to ask.
     pub requests: usize,
-    /// Distinct states, pinned.
+    /// The pinned number of distinct states.
     pub states: u64,
 }
 
 /// A variant that must be refuted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The lowest service asks the highest: all send round the ring, and wait, and the answer is
-    /// the request that comes back to who made it.
+    /// The lowest service asks the highest: all services send around the ring, and wait. The answer
+    /// is the request itself when it comes back to the service that made it.
     SendsRoundTheRing,
     /// Answers wait for room in the asker's mailbox, as requests do.
     AnswersInTheMailbox,
@@ -55,14 +55,14 @@ pub struct Twin {
     pub hazard: &'static Hazard,
     /// What goes wrong.
     pub claim: &'static str,
-    /// Place of the scenario in [`SCENARIOS`].
+    /// Position of the scenario in [`SCENARIOS`].
     pub scenario: usize,
     /// The property that is reported.
     pub violates: &'static [Breaks],
 }
 
-/// Every scenario: more slots than a mailbox has room, so that senders do wait, and as many
-/// requests as the mailboxes and hands of two services hold.
+/// Every scenario. There are more slots than a mailbox has room, so that senders do wait, and as
+/// many requests as two services can hold in their mailboxes and in hand.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "two_of_one",
@@ -149,7 +149,7 @@ pub const TWINS: &[Twin] = &[
 /// A request on its way, or an answer in a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
-    /// Who asked.
+    /// The service that asked.
     pub asker: usize,
     /// Which of its requests.
     pub number: usize,
@@ -160,13 +160,13 @@ pub struct Message {
 /// A service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
-    /// Requests, and with [`Fault::AnswersInTheMailbox`] answers.
+    /// Requests, and with [`Fault::AnswersInTheMailbox`] also answers.
     pub mailbox: VecDeque<Message>,
     /// Answers in reserved slots, by the number of the request.
     pub slots: VecDeque<usize>,
-    /// Slots reserved: answers that are out or in a slot.
+    /// Number of reserved slots: for answers that are outstanding or in a slot.
     pub reserved: usize,
-    /// The message that waits for room, and for which service's.
+    /// The message that waits for room, and the service in whose mailbox.
     pub in_hand: Option<(Message, usize)>,
     /// Requests made.
     pub made: usize,
@@ -178,14 +178,14 @@ pub struct Service {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct State(pub Vec<Service>);
 
-/// Who takes the next step.
+/// What the next step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A service makes a request, and has it in hand.
+    /// A service makes a request, and then has it in hand.
     Ask(usize),
-    /// A service puts what it has in hand into the mailbox that it is for.
+    /// A service puts the message that it has in hand into the mailbox of its destination.
     Send(usize),
-    /// A service takes the oldest message of its mailbox.
+    /// A service takes the oldest message from its mailbox.
     Take(usize),
     /// A service takes an answer out of a slot.
     Collect(usize),
@@ -223,8 +223,8 @@ impl Ring {
         if asks { self.scenario.requests } else { 0 }
     }
 
-    /// Returns whether a service may make a request: it has one, and a slot for the answer if it
-    /// needs one.
+    /// Returns whether a service may make a request: whether it has one left, and a slot for the
+    /// answer if it needs one.
     fn may_ask(&self, number: usize, service: &Service) -> bool {
         let reserves = !matches!(
             self.fault,
@@ -234,8 +234,8 @@ impl Ring {
             && (!reserves || service.reserved < self.scenario.slots)
     }
 
-    /// A service takes a message: its own request come back, an answer, or one to pass on or
-    /// answer.
+    /// Lets a service take a message: its own request that has come back, an answer, or a request
+    /// to pass on or answer.
     fn take(&self, state: &mut State, service: usize) {
         let Some(message) = state.0[service].mailbox.pop_front() else { return };
         let Message { asker, number, .. } = message;

@@ -1,25 +1,26 @@
-//! The newtypes that make a checker's atomics the primitives of core, in one place for all
+//! The newtypes that turn a checker's atomics into the primitives of core, in one place for all
 //! checkers.
 //!
-//! A checker reports by panicking. Destructors of the code under test run then, and must not enter
-//! the checker again (a second panic would abort, and the report be lost): every operation returns
-//! at once while a panic is under way. Loads return zero then, exchanges succeed: loops end.
+//! A checker reports by panicking. Destructors of the code under test then run, and must not enter
+//! the checker again: a second panic would abort the process, and the report would be lost. So
+//! every operation returns at once during a panic. Loads then return zero and exchanges succeed, so
+//! that loops end.
 
-/// What a thread does before each access to an atomic, if the checker needs to be told more than
-/// the access itself says.
+/// What a thread does before each access to an atomic, if the checker must be told more than the
+/// access itself tells it.
 pub(crate) trait Turn {
     fn new() -> Self;
     fn take(&self);
 }
 
-/// Nothing more to be told.
+/// The checker need not be told more.
 impl Turn for () {
     fn new() -> Self {}
     fn take(&self) {}
 }
 
 /// Defines `$name`, an integer atomic of core over the checker's `$inner`. `$order` maps an
-/// ordering to what the checker is given, `$thread` names the running thread for traces.
+/// ordering to the one that the checker is given; `$thread` names the running thread for traces.
 macro_rules! integer {
     ($name:ident, $inner:ty, $turn:ty, $value:ty, $order:path, $thread:path) => {
         /// An integer atomic that the checker sees.
@@ -39,8 +40,8 @@ macro_rules! integer {
             }
         }
 
-        // SAFETY: the checker's atomic, operation by operation; while it reports, the execution is
-        // given up.
+        // SAFETY: it is the checker's atomic, operation by operation; while the checker reports,
+        // the execution is abandoned.
         unsafe impl Atomic<$value> for $name {
             fn new(value: $value) -> Self {
                 Self(<$inner>::new(value), Turn::new())
@@ -128,14 +129,15 @@ macro_rules! integer {
     };
 }
 
-/// Defines `$name<T>`, the pointer atomic, likewise; `$inner` is the checker's pointer to `()`.
+/// Likewise defines `$name<T>`, the pointer atomic; `$inner` is the checker's atomic pointer to
+/// `()`.
 macro_rules! pointer {
     ($name:ident, $inner:ty, $turn:ty, $order:path, $thread:path) => {
-        /// A pointer atomic that the checker sees. Of the checker's there is one for all `T`:
-        /// generic code of the checkers is most of what is compiled here.
+        /// A pointer atomic that the checker sees. All `T` share one instance of the checker's
+        /// type, because generic code of the checkers is most of what is compiled here.
         pub struct $name<T>($inner, $turn, std::marker::PhantomData<*mut T>);
 
-        // SAFETY: an atomic pointer hands out nothing but the address; see `AtomicPtr` of std.
+        // SAFETY: an atomic pointer hands out nothing but the address; see std's `AtomicPtr`.
         unsafe impl<T> Send for $name<T> {}
         // SAFETY: as above.
         unsafe impl<T> Sync for $name<T> {}
@@ -205,7 +207,8 @@ macro_rules! pointer {
     };
 }
 
-/// Who sleeps on a futex, the longest sleeper first. Who has left has been woken.
+/// The threads that sleep on a futex, the longest sleeper first. A thread that is no longer in the
+/// list has been woken.
 pub(crate) struct Sleepers<T>(std::sync::Mutex<std::collections::VecDeque<T>>);
 
 impl<T> Sleepers<T> {
@@ -226,13 +229,13 @@ impl<T> Sleepers<T> {
         self.all().iter().any(is_it)
     }
 
-    /// Takes a thread off that nobody has woken; returns whether there was one.
+    /// Takes off a thread that nobody has woken; returns whether there was one.
     pub(crate) fn leave(&self, is_it: impl Fn(&T) -> bool) -> bool {
         let mut all = self.all();
         all.iter().position(is_it).and_then(|place| all.remove(place)).is_some()
     }
 
-    /// Takes the one off that `choose` picks among so many, to be woken.
+    /// Takes off the thread that `choose` picks, to be woken; `choose` gets the number of sleepers.
     pub(crate) fn wake(&self, choose: impl FnOnce(usize) -> usize) -> Option<T> {
         let asleep = self.all().len();
         if asleep == 0 { None } else { self.all().remove(choose(asleep)) }
@@ -240,8 +243,8 @@ impl<T> Sleepers<T> {
 }
 
 /// Defines `$name`, a futex over the integer atomic `$word`; `$thread` is the checker's module of
-/// threads. `$latest` reads the word's latest value and is the scheduling point of a comparison;
-/// between it and joining the sleepers there is none, so they are one step.
+/// threads. `$latest` reads the word's latest value and is the scheduling point of a comparison.
+/// There is no scheduling point between it and joining the sleepers, so the two are one step.
 macro_rules! futex {
     ($name:ident, $word:ty, $($thread:ident)::+, $latest:expr) => {
         /// A word to sleep on that the checker sees.
@@ -277,7 +280,7 @@ macro_rules! futex {
             /// Wakes `count` sleepers, each picked by `choose`.
             #[track_caller]
             fn wake_some(&self, count: u32, choose: impl Fn(usize) -> usize) {
-                // In conflict with the comparison in a wait: both orders are explored.
+                // This conflicts with the comparison in a wait, so both orders are explored.
                 self.latest();
                 self.word.step("futex_wake", || count.to_string());
                 for _ in 0..count {
@@ -286,7 +289,7 @@ macro_rules! futex {
                 }
             }
 
-            /// Notes how a sleep ended.
+            /// Records how a sleep ended.
             #[track_caller]
             fn ended(&self, woken: bool, otherwise: &'static str) -> WaitOutcome {
                 self.word.step(if woken { "woken" } else { otherwise }, String::new);
@@ -294,7 +297,7 @@ macro_rules! futex {
             }
         }
 
-        // SAFETY: the word inside.
+        // SAFETY: the word inside is such an atomic.
         unsafe impl Atomic<u32> for $name {
             fn new(value: u32) -> Self {
                 let sleepers = $crate::atomics::Sleepers::new();
@@ -338,8 +341,8 @@ macro_rules! futex {
     };
 }
 
-/// Defines `$name<T>` and its guard over the checker's mutex: the lock is the checker's, the
-/// content is ours, so that it can be reached while the checker reports.
+/// Defines `$name<T>` and its guard over the checker's mutex: the lock is the checker's, but the
+/// content is ours, so that it can be accessed while the checker reports.
 macro_rules! mutex {
     ($name:ident, $guard:ident, $lock:ty, $inner_guard:ident) => {
         /// A mutex that the checker sees.
@@ -348,7 +351,8 @@ macro_rules! mutex {
             content: std::cell::UnsafeCell<T>,
         }
 
-        // SAFETY: the content is reached through the guard alone, and there is one at a time.
+        // SAFETY: the content is accessed only through the guard, and there is only one guard at a
+        // time.
         unsafe impl<T: Send> Send for $name<T> {}
         // SAFETY: as above.
         unsafe impl<T: Send> Sync for $name<T> {}
@@ -359,8 +363,8 @@ macro_rules! mutex {
             content: &'a std::cell::UnsafeCell<T>,
         }
 
-        // SAFETY: the lock is the checker's, and the guard holds it but while the checker reports;
-        // then one thread alone unwinds.
+        // SAFETY: the lock is the checker's, and the guard holds it, except while the checker
+        // reports; then only one thread unwinds.
         unsafe impl<T: Send> Mutex<T> for $name<T> {
             type Guard<'a>
                 = $guard<'a, T>
@@ -381,7 +385,7 @@ macro_rules! mutex {
         impl<T> std::ops::Deref for $guard<'_, T> {
             type Target = T;
             fn deref(&self) -> &T {
-                // SAFETY: the lock is held, or the checker reports and one thread alone unwinds.
+                // SAFETY: the lock is held, or the checker reports and only one thread unwinds.
                 unsafe { &*self.content.get() }
             }
         }

@@ -1,13 +1,13 @@
 //! Runs stateright over a model and turns what it found into a verdict.
 //!
 //! **Contract.** [`judge`] explores breadth first with one thread, so that the number of distinct
-//! states is the same in every run, and a counterexample is a shortest one. Two traits of
-//! stateright's checker are allowed for:
-//! - it says "done" when a target count stopped it as well: the counts decide here, never that
-//!   word;
-//! - while some property still holds everywhere it goes on for a while after a violation, and keeps
-//!   the last one that it meets: so the properties are joined into one ([`Conjunction`]), which
-//!   ends the search at the first.
+//! states is the same in every run, and a counterexample is a shortest one. It takes account of two
+//! peculiarities of stateright's checker:
+//! - the checker also says "done" when a target count stopped it: here the counts decide, never
+//!   that word;
+//! - while some property still holds everywhere, the checker continues for a while after a
+//!   violation, and keeps the last one that it finds. So the properties are joined into one
+//!   ([`Conjunction`]), which ends the search at the first violation.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
@@ -59,16 +59,16 @@ impl<M: Model> Model for Conjunction<M> {
 /// A path: each state with the action that leaves it.
 pub type Steps<S, A> = Vec<(S, Option<A>)>;
 
-/// What an exploration came to.
+/// The result of an exploration.
 #[derive(Clone, Debug)]
 pub struct Exploration<S, A> {
     /// Distinct states visited.
     pub states: u64,
     /// Steps of the longest path followed.
     pub depth: usize,
-    /// Whether the limit of states stopped it.
+    /// Whether the limit on states stopped it.
     pub stopped: bool,
-    /// The property that is broken and a shortest path to a state that breaks it.
+    /// The property that is broken, and a shortest path to a state that breaks it.
     pub violation: Option<(&'static str, Steps<S, A>)>,
 }
 
@@ -127,7 +127,7 @@ where
     Verdict { engine, bounds, states: Some(found.states), executions: None, outcome }
 }
 
-/// Lists the steps of a path, one a line, and the state they end in.
+/// Lists the steps of a path, one per line, and the state in which they end.
 fn listing<S: Debug, A>(
     property: &str,
     steps: &[(S, Option<A>)],

@@ -1,5 +1,5 @@
-//! Checkers for concurrent code that is written against [`Primitives`]: each engine is a backend of
-//! the primitives, and a runner that answers with a verdict and its bounds.
+//! Checkers for concurrent code that is written against [`Primitives`]: each engine is a backend
+//! for the primitives, and a runner that answers with a verdict and its bounds.
 //!
 //! | engine | backend | explores | memory |
 //! |---|---|---|---|
@@ -8,8 +8,9 @@
 //! | [`stepped`] | [`stepped::Stepped`] | all interleavings | sequentially consistent |
 //! | [`threads`] | [`Std`] | what happens | this machine's |
 //!
-//! [`scenario!`] instantiates a function for all of them. [`mutant`] weakens one ordering of the code
-//! under test at a time; [`explore`] runs a model of stateright's within the same kind of verdict.
+//! "Stepped" means that the code runs one operation at a time. [`scenario!`] instantiates a
+//! function for all four engines. [`mutant`] weakens one memory ordering of the code under test at
+//! a time; [`explore`] runs a stateright model and returns the same kind of verdict.
 
 mod atomics;
 pub mod explore;
@@ -29,16 +30,17 @@ use blocksmith_sync::Primitives;
 pub use blocksmith_sync::Std;
 use stepped::Stepped;
 
-/// A backend under which code with a wrong ordering is safe to run: the checker sees the race and
-/// reports it before the memory is touched, or its threads take turns and there is none.
+/// A backend under which code with a wrong ordering is safe to run: either the checker sees a race
+/// and reports it before the memory is accessed, or its threads take turns and there is no race.
 ///
 /// # Safety
-/// As said: [`mutant::Mutant`] weakens orderings on it.
+/// The backend is as described above: [`mutant::Mutant`] weakens orderings on it.
 pub unsafe trait Checker: Primitives {}
 
-// SAFETY: loom tracks each cell access, and panics before it calls the closure of one that races.
+// SAFETY: loom tracks each cell access, and panics before it calls the closure of an access that
+// races.
 unsafe impl Checker for loom::Loom {}
-// SAFETY: the threads of an execution take turns on one thread of the operating system.
+// SAFETY: the threads of an execution take turns on one operating system thread.
 unsafe impl Checker for shuttle::Shuttle {}
 // SAFETY: as for shuttle.
 unsafe impl Checker for Stepped {}

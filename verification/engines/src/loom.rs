@@ -1,25 +1,26 @@
 //! `Loom`: the primitives under loom's C11 memory model, and the runner that explores a scenario
 //! with it.
 //!
-//! **Contract.** [`check`] runs every execution of a scenario within the bounds: who goes next
-//! (with fewer than `preemptions` switches away from a thread that could go on, and some with as
-//! many: at its bound loom takes no choice at all, even where a thread has ended) and which of the
-//! values that the memory model allows a load returns. It reports deadlocks, data races on cells,
-//! failed assertions and leaked shared objects.
+//! **Contract.** [`check`] runs every execution of a scenario within the bounds. Executions differ
+//! in which thread goes next, and in which of the values that the memory model allows a load
+//! returns. All executions with fewer than `preemptions` switches away from a thread that could go
+//! on are run, and some with exactly that many: once its bound is reached loom makes no choice at
+//! all, even where a thread has ended. It reports deadlocks, data races on cells, failed assertions
+//! and leaked shared objects.
 //!
 //! | what | here |
 //! |---|---|
-//! | accesses | each is preceded by a store to a hidden atomic beside it. loom remembers only the last access to an atomic; a load by the writer itself would hide an earlier load by another thread, and the order in which the write comes first would not be tried (loom's issues 166, 392; the `engine` twins) |
-//! | fence | loom's own is glued to the operation before it; a relaxed store to a hidden atomic first makes it a scheduling point |
-//! | futex wait | a relaxed read-modify-write compares (it reads the latest value, as a kernel does), then `park`; no lock whose edges would hide weak behaviour |
-//! | whom a wake takes | the longest sleeper |
-//! | timed wait | between falling asleep and expiry stands a scheduling point: whether a wake comes first is the scheduler's choice |
-//! | spurious wake-ups | at most one of an execution, if [`LoomBounds::spurious`] allows: everything is explored again with the first sleep of each execution ending for nothing, then the second, .. |
-//! | time | passes as a timed wait expires; and a long time may pass at once, between any two operations: everything is explored again with the clock jumping at the first reading of an execution, then at the second, .., as far as [`LoomBounds::jumps`] allows |
-//! | `SeqCst` accesses | refused: loom judges them as acquire-release |
+//! | accesses | a store to a hidden atomic beside it precedes each access. loom remembers only the last access to an atomic: a load by the writer itself would hide an earlier load by another thread, and the order in which the write comes first would not be tried (loom's issues 166 and 392; the `engine` twins) |
+//! | fence | loom's own fence is no scheduling point of its own but sticks to the previous operation; a relaxed store to a hidden atomic before it makes it one |
+//! | futex wait | a relaxed read-modify-write compares (it reads the latest value, as a kernel does), then comes `park`; there is no lock, whose happens-before edges would hide weak behaviour |
+//! | which sleeper a wake takes | the longest sleeper |
+//! | timed wait | there is a scheduling point between falling asleep and expiry: whether a wake comes first is the scheduler's choice |
+//! | spurious wake-ups | at most one in an execution, if [`LoomBounds::spurious`] allows: everything is explored again with the first sleep of each execution ending spuriously, then with the second, and so on |
+//! | time | it passes when a timed wait expires; in addition a long time may pass at once, between any two operations: everything is explored again with the clock jumping at the first reading of an execution, then at the second, and so on, as far as [`LoomBounds::jumps`] allows |
+//! | `SeqCst` accesses | refused, because loom treats them as acquire-release |
 //!
-//! Not seen: load buffering (a load that returns what a later store of its own thread led to), more
-//! than four spawned threads, more than seven stores of history per atomic.
+//! The engine does not see load buffering (a load that returns what a later store of its own thread
+//! led to), more than four spawned threads, or more than seven stores of history per atomic.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -43,19 +44,20 @@ use crate::trace::{self, Panic};
 /// How far loom looks.
 #[derive(Clone, Copy, Debug)]
 pub struct LoomBounds {
-    /// Switches away from a thread that could go on, per execution; fewer are explored in full, as
-    /// many in part. `None`: any number.
+    /// Switches away from a thread that could go on, per execution. Executions with fewer are
+    /// explored in full, those with exactly this many in part. `None` means any number.
     pub preemptions: Option<usize>,
-    /// Operations of one execution that loom may branch at.
+    /// Operations of one execution at which loom may branch.
     pub max_branches: usize,
     /// Time after which the verdict is `Truncated`.
     pub max_seconds: u64,
-    /// Which sleep of an execution may end for nothing: none, or one of so many first ones.
+    /// One of this many first sleeps of an execution may end spuriously; 0 means none.
     pub spurious: u32,
-    /// As `preemptions`, for the executions in which one does, or in which the clock jumps.
+    /// The same as `preemptions`, for the executions in which a sleep ends spuriously or the clock
+    /// jumps.
     pub spurious_preemptions: Option<usize>,
-    /// At which reading of an execution the clock may jump: at none, or at one of so many first
-    /// ones. Code that never reads the clock costs nothing.
+    /// The clock may jump at one of this many first readings of an execution; 0 means at none. This
+    /// costs nothing for code that never reads the clock.
     pub jumps: u32,
 }
 
@@ -81,7 +83,7 @@ impl LoomBounds {
     }
 }
 
-/// The backend; see the module's text.
+/// The backend; see the module documentation.
 #[derive(Clone, Copy, Debug)]
 pub struct Loom;
 
@@ -96,25 +98,27 @@ fn thread() -> String {
 }
 
 thread_local! {
-    /// Sleeps of the execution so far, and which of them ends for nothing (0: none does).
+    /// Sleeps of the execution so far, and which of them ends spuriously (0 means none).
     static SLEEPS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
     static SPURIOUS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
-    /// The clock, readings of it in the execution so far, and which of them it jumps at (0: none).
+    /// The clock, how often the execution has read it so far, and at which reading it jumps (0
+    /// means none).
     static CLOCK: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
     static READINGS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
     static JUMP: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
-    /// The most readings of one execution so far.
+    /// The largest number of readings in one execution so far.
     static MOST_READINGS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// Sets an execution's own state to what it is at the beginning.
+/// Resets the state of an execution to what it is at the beginning.
 fn begin_execution() {
     SLEEPS.set(0);
     CLOCK.set(Duration::ZERO);
     READINGS.set(0);
 }
 
-/// A hidden atomic, stored to before each access to the one that it is for: see "accesses" above.
+/// A hidden atomic to which a store is made before each access to its own atomic; see "accesses"
+/// above.
 struct LoomTurn(loom::sync::atomic::AtomicU32);
 
 impl Turn for LoomTurn {
@@ -137,7 +141,7 @@ futex!(LoomFutex, LoomU32, loom::thread, |word: &loom::sync::atomic::AtomicU32| 
     .fetch_add(0, Relaxed));
 
 impl LoomFutex {
-    /// Ends a sleep that nobody needs to end; returns whether somebody has all the same.
+    /// Ends a sleep that no waker has to end; returns whether one has ended it all the same.
     fn end_sleep(&self) -> bool {
         self.latest(); // the scheduling point at which wakers and the end race
         if self.leave() {
@@ -217,8 +221,9 @@ unsafe impl<T> Cell<T> for LoomCell<T> {
     }
 }
 
-/// Shared ownership; loom checks that nothing is leaked and that the last drop sees all others. It
-/// counts owners of nothing: between its count and that of the value no other thread runs.
+/// Shared ownership; loom checks that nothing is leaked and that the last drop sees all others.
+/// loom counts the owners of an empty value: no other thread runs between its count and that of the
+/// actual value.
 pub struct LoomArc<T> {
     owners: ManuallyDrop<loom::sync::Arc<()>>,
     value: ManuallyDrop<std::sync::Arc<T>>,
@@ -240,8 +245,8 @@ impl<T> Deref for LoomArc<T> {
 impl<T> Drop for LoomArc<T> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: dropped here and nowhere else. The owners first: the last drop of loom's
-            // count is what orders the others before the drop of the value.
+            // SAFETY: both are dropped here and nowhere else. The owners are dropped first: the
+            // last drop of loom's count orders the others before the drop of the value.
             unsafe {
                 ManuallyDrop::drop(&mut self.owners);
                 ManuallyDrop::drop(&mut self.value);
@@ -270,15 +275,15 @@ loom::lazy_static! {
     static ref FENCES: loom::sync::atomic::AtomicU32 = loom::sync::atomic::AtomicU32::new(0);
 }
 
-/// Starts a thread. loom's side of a boxed body is compiled once for each `T`, not for each
-/// closure.
+/// Starts a thread. The body is boxed so that loom's code is compiled once for each `T`, not for
+/// each closure.
 #[track_caller]
 fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> LoomJoin<T> {
     let spawned = loom::thread::Builder::new().name(name.to_owned()).spawn(body);
     LoomJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
 }
 
-// SAFETY: the checker's fence, threads and counts of owners.
+// SAFETY: these are the checker's fence, threads and counts of owners.
 unsafe impl Primitives for Loom {
     type AtomicU32 = LoomU32;
     type AtomicU64 = LoomU64;
@@ -350,7 +355,7 @@ unsafe impl Primitives for Loom {
 }
 
 /// Explores `scenario`, which has `threads` threads (for the report), within `bounds`. Blocks until
-/// done; uses the calling thread alone.
+/// done; uses only the calling thread.
 #[must_use]
 pub fn check(
     scenario: impl Fn() + Clone + Send + Sync + 'static,
@@ -360,7 +365,7 @@ pub fn check(
     let start = Instant::now();
     let (mut executions, mut result) = (0, Ok(()));
     MOST_READINGS.set(0);
-    // Undisturbed; then with one sleep that ends spuriously; then with one jump of the clock.
+    // First undisturbed, then with one sleep that ends spuriously, then with one jump of the clock.
     let sleeps = (0..=bounds.spurious).map(|sleep| (sleep, 0));
     for (spurious, jump) in sleeps.chain((1..=bounds.jumps).map(|reading| (0, reading))) {
         if jump > MOST_READINGS.get() {
@@ -431,7 +436,7 @@ fn clock(bounds: LoomBounds) -> String {
     }
 }
 
-/// Runs loom; returns how many executions it began. `traced`: the execution to record.
+/// Runs loom; returns how many executions it began. `traced` is the execution to record.
 fn explore(
     scenario: impl Fn() + Send + Sync + 'static,
     bounds: LoomBounds,
@@ -451,7 +456,7 @@ fn explore(
     builder.log = false;
     let result = trace::catch(move || {
         builder.check(move || {
-            // Made now: a lazily made static is itself a synchronisation edge.
+            // Made now, because a lazily made static would itself be a synchronisation edge.
             let _ = &*FENCES;
             begin_execution();
             meter::count();

@@ -1,10 +1,10 @@
 //! `Mutant<B>`: a backend that weakens one ordering, or drops one fence, at one source line.
 //!
-//! **Contract.** `Mutant<B>` behaves as `B`, but for the one [`Site`] that [`weaken`] names on the
-//! calling operating system thread: there the ordering is replaced, or the fence left out. A site
-//! is a place in the source (`#[track_caller]` in the primitives' declarations brings it here) and
-//! an operation, so core is neither edited nor parameterised. [`record`] lists the sites that a run
-//! visits and that can be weakened.
+//! **Contract.** `Mutant<B>` behaves like `B`, except at the one [`Site`] that [`weaken`] names on
+//! the calling operating system thread. There it makes a *weakening*: it replaces the ordering by a
+//! weaker one, or leaves out the fence. A site is a place in the source (which `#[track_caller]` in
+//! the primitives' declarations passes on) and an operation, so core is neither edited nor
+//! parameterised. [`record`] lists the sites that a run visits and that can be weakened.
 
 use std::any::Any;
 use std::cell::{Cell as StdCell, RefCell};
@@ -25,13 +25,13 @@ pub struct Site {
     pub line: u32,
     /// Its column, from 1.
     pub column: u32,
-    /// The operation; `compare_exchange` has two orderings and so two names.
+    /// The operation; `compare_exchange` has two orderings, and therefore two names.
     pub operation: &'static str,
     /// The ordering that is written there.
     pub ordering: &'static str,
 }
 
-/// A site and what stands there instead; `None` leaves a fence out.
+/// A site and the ordering to use there instead; `None` leaves out the fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weakening {
     /// Where.
@@ -41,7 +41,7 @@ pub struct Weakening {
 }
 
 thread_local! {
-    /// Whether there is anything to do: recording, or a weakening.
+    /// Whether there is anything to do: a recording, or a weakening.
     static ACTIVE: StdCell<bool> = const { StdCell::new(false) };
     static RECORDED: RefCell<Option<BTreeSet<Site>>> = const { RefCell::new(None) };
     static WEAKENING: RefCell<Option<Weakening>> = const { RefCell::new(None) };
@@ -78,7 +78,7 @@ pub fn name(ordering: Ordering) -> &'static str {
     }
 }
 
-/// Returns the ordering to use; `None`: leave the fence out.
+/// Returns the ordering to use; `None` means to leave out the fence.
 #[inline]
 #[track_caller]
 fn order(operation: &'static str, ordering: Ordering) -> Option<Ordering> {
@@ -111,8 +111,8 @@ fn access(operation: &'static str, ordering: Ordering) -> Ordering {
 /// An atomic, pointer or futex of the backend below.
 pub struct Weakened<A>(A);
 
-// SAFETY: the atomic below, with another ordering only where that is asked for: a mutant runs on a
-// checker, which then reports what is wrong and touches no memory for it.
+// SAFETY: it is the atomic below, with another ordering only where that is asked for. A mutant runs
+// on a checker, which then reports what is wrong instead of accessing the memory.
 unsafe impl<V: Copy + Eq, A: Atomic<V>> Atomic<V> for Weakened<A> {
     fn new(value: V) -> Self {
         Self(A::new(value))
@@ -215,11 +215,11 @@ impl<T, J: Join<T>> Join<T> for MutantJoin<J> {
     }
 }
 
-/// The backend; see the module's text.
+/// The backend; see the module documentation.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant<B>(PhantomData<fn() -> B>);
 
-// SAFETY: the backend below, as above.
+// SAFETY: it is the backend below; as above.
 unsafe impl<B: Checker> Primitives for Mutant<B> {
     type AtomicU32 = Weakened<B::AtomicU32>;
     type AtomicU64 = Weakened<B::AtomicU64>;
@@ -275,7 +275,7 @@ unsafe impl<B: Checker> Primitives for Mutant<B> {
 /// Plain memory of the backend below.
 pub struct MutantCell<C>(C);
 
-// SAFETY: the cell below.
+// SAFETY: it is the cell below.
 unsafe impl<T, C: Cell<T>> Cell<T> for MutantCell<C> {
     fn new(value: T) -> Self {
         Self(C::new(value))

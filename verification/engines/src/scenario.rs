@@ -1,9 +1,9 @@
-//! A scenario: one function over the primitives, instantiated for every engine, with how far each
-//! of them goes.
+//! A scenario: one function over the primitives, instantiated for every engine, with the bounds for
+//! each of them.
 //!
-//! **Contract.** The function spawns its threads with [`Primitives::spawn`], asserts what must hold,
-//! and joins them. It is deterministic but for the schedule, keeps no state outside, and ends under
-//! every schedule: a deadlock is a violation.
+//! **Contract.** The function spawns its threads with [`Primitives::spawn`], asserts what must
+//! hold, and joins them. It is deterministic except for the schedule, keeps no state outside, and
+//! ends under every schedule: a deadlock is a violation.
 //!
 //! [`Primitives::spawn`]: blocksmith_sync::Primitives::spawn
 
@@ -13,23 +13,23 @@ use crate::stepped::Limits;
 use crate::verdict::{Engine, Verdict};
 use crate::{loom, shuttle, stepped, threads};
 
-/// A function for each engine, and its bounds; `None`: that engine has no use for it. [`scenario!`]
-/// makes one.
+/// A function for each engine, and its bounds; `None` means that the engine does not run the
+/// scenario. [`scenario!`] makes one.
 ///
 /// [`scenario!`]: crate::scenario!
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     /// The name of the function.
     pub name: &'static str,
-    /// Threads, the main one included.
+    /// Number of threads, including the main one.
     pub threads: usize,
-    /// The function on loom, and how far to go.
+    /// The function on loom, and its bounds.
     pub loom: (fn(), Option<LoomBounds>),
-    /// The function on a loom whose orderings can be weakened.
+    /// The function on a loom backend whose orderings can be weakened.
     pub mutant: fn(),
-    /// The function on shuttle, and how far to go.
+    /// The function on shuttle, and its bounds.
     pub shuttle: (fn(), Option<ShuttleBounds>),
-    /// The function on the stepped backend, and how far to go.
+    /// The function on the stepped backend, and its limits.
     pub stepped: (fn(), Option<Limits>),
     /// The function on real threads, and how many times.
     pub std: (fn(), Option<usize>),
@@ -47,8 +47,9 @@ impl Scenario {
         has_bounds.into_iter().filter_map(|(engine, has)| has.then_some(engine))
     }
 
-    /// Runs the scenario in one engine, within its bounds. `None`: the engine has no bounds here, or
-    /// runs no scenarios. Blocks until it is done, and uses one thread (real threads apart).
+    /// Runs the scenario in one engine, within its bounds. `None` means that the engine has no
+    /// bounds here, or runs no scenarios. Blocks until it is done, and uses one thread (except on
+    /// real threads).
     #[must_use]
     pub fn check(&self, engine: Engine) -> Option<Verdict> {
         let threads = self.threads;
@@ -71,12 +72,13 @@ impl Scenario {
     }
 }
 
-/// Makes a [`Scenario`](crate::scenario::Scenario) of a function that is generic over the
+/// Makes a [`Scenario`](crate::scenario::Scenario) from a function that is generic over the
 /// primitives.
 ///
-/// `scenario!(name, threads: N)` takes the usual bounds: two preemptions under loom, 4,000 schedules
-/// under shuttle, 200,000 states of the stepped backend, 500 runs on threads. Others are given for
-/// all four engines: `loom: Some(..), shuttle: Some(..), stepped: Some(..), std: None`.
+/// `scenario!(name, threads: N)` takes the usual bounds: two preemptions under loom, 4,000
+/// schedules under shuttle, 200,000 states of the stepped backend, 500 runs on threads. Other
+/// bounds are given for all four engines:
+/// `loom: Some(..), shuttle: Some(..), stepped: Some(..), std: None`.
 ///
 /// ```
 /// use blocksmith_engines::scenario;

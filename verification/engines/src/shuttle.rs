@@ -1,15 +1,15 @@
 //! `Shuttle`: the primitives under shuttle's schedulers, and the runner.
 //!
 //! **Contract.** [`check`] runs a scenario under many schedules: half of them random, half with
-//! priorities that change at few points (PCT). It is a sample, not a proof; but a seed repeats it.
-//! The memory is sequentially consistent: orderings and fences are ignored.
+//! priorities that change at few points (PCT). It is a sample, not a proof; but the same seed
+//! repeats it. Memory is sequentially consistent: orderings and fences are ignored.
 //!
 //! | what | here |
 //! |---|---|
-//! | whom a wake takes | any sleeper |
-//! | timed wait | expires at any moment, one chance in four at each turn of its thread, or is woken before |
-//! | spurious wake-ups | one sleep in so many, at any moment of it: [`ShuttleBounds::spurious`] |
-//! | time | passes as a timed wait expires; and a long time passes at once, between any two operations: one reading of the clock in so many finds that it has jumped |
+//! | which sleeper a wake takes | any |
+//! | timed wait | it expires at any moment, with one chance in four at each turn of its thread, or is woken before |
+//! | spurious wake-ups | one sleep in a given number, at any moment of the sleep: [`ShuttleBounds::spurious`] |
+//! | time | it passes when a timed wait expires; in addition a long time may pass at once, between any two operations: one reading of the clock in a given number finds that it has jumped |
 //! | data races | not seen |
 
 use std::any::Any;
@@ -39,11 +39,11 @@ use crate::trace::{self, Panic};
 pub struct ShuttleBounds {
     /// Schedules, half of them random and half PCT.
     pub iterations: usize,
-    /// Where the random choices start.
+    /// The seed of the random choices.
     pub seed: u64,
-    /// Priority changes of a PCT schedule, plus one.
+    /// The number of priority changes in a PCT schedule, plus one.
     pub depth: usize,
-    /// One sleep in so many ends for nothing; 0: none does.
+    /// One sleep in this many ends spuriously; 0 means that none does.
     pub spurious: u32,
 }
 
@@ -58,7 +58,7 @@ impl ShuttleBounds {
 /// Steps of one execution after which the verdict is `Truncated`.
 const MAX_STEPS: usize = 200_000;
 
-/// The backend; see the module's text.
+/// The backend; see the module documentation.
 #[derive(Clone, Copy, Debug)]
 pub struct Shuttle;
 
@@ -72,20 +72,22 @@ fn thread() -> String {
     current.name().map_or_else(|| "main".to_owned(), str::to_owned)
 }
 
-/// A timed wait expires with one chance in so many, each time that its thread would go on waiting.
+/// A timed wait expires with one chance in this many, each time that its thread would go on
+/// waiting.
 const EXPIRY: u32 = 4;
 
 thread_local! {
-    /// As [`ShuttleBounds::spurious`].
+    /// See [`ShuttleBounds::spurious`].
     static SPURIOUS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
     /// The clock of the execution.
     static CLOCK: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
 }
 
-/// One reading of the clock in so many finds that it has jumped.
+/// One reading of the clock in this many finds that it has jumped.
 const JUMP: u32 = 8;
 
-/// A free choice with one chance in so many (0: never), drawn from the scheduler's source.
+/// Makes a free choice with one chance in `count` (0 means never), drawn from the scheduler's
+/// source.
 fn one_in(count: u32) -> bool {
     count > 0 && shuttle::rand::thread_rng().gen_ratio(1, count)
 }
@@ -186,16 +188,16 @@ impl<T: Send + 'static> Join<T> for ShuttleJoin<T> {
     }
 }
 
-/// Starts a thread. shuttle's side of a boxed body is compiled once for each `T`, not for each
-/// closure.
+/// Starts a thread. The body is boxed so that shuttle's code is compiled once for each `T`, not for
+/// each closure.
 #[track_caller]
 fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> ShuttleJoin<T> {
     let spawned = shuttle::thread::Builder::new().name(name.to_owned()).spawn(body);
     ShuttleJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
 }
 
-// SAFETY: one thread runs at a time, in an order that is sequentially consistent, so a fence orders
-// nothing more; ownership is std's.
+// SAFETY: one thread runs at a time, in a sequentially consistent order, so a fence has nothing
+// more to order; ownership is std's.
 unsafe impl Primitives for Shuttle {
     type AtomicU32 = ShuttleU32;
     type AtomicU64 = ShuttleU64;
@@ -247,7 +249,7 @@ unsafe impl Primitives for Shuttle {
 }
 
 /// Runs `scenario`, which has `threads` threads (for the report), under `bounds.iterations`
-/// schedules. Blocks until done; uses the calling thread alone.
+/// schedules. Blocks until done; uses only the calling thread.
 #[must_use]
 pub fn check(
     scenario: impl Fn() + Clone + Send + Sync + 'static,
@@ -322,8 +324,8 @@ fn traced(panic: &Panic, again: impl FnOnce() -> (u64, Result<(), Panic>)) -> Pa
     panic.clone()
 }
 
-/// A scheduler that is not dropped, only forgotten: shuttle's random one prints a page to stderr
-/// when it is dropped after a failure, and failures of twins are what is wanted here.
+/// A scheduler that is forgotten instead of dropped: shuttle's random one prints a page to stderr
+/// when it is dropped after a failure, and here failures of twins are expected.
 struct Quiet<S>(ManuallyDrop<S>);
 
 impl<S: Scheduler> Scheduler for Quiet<S> {
@@ -378,8 +380,8 @@ fn config() -> shuttle::Config {
     config
 }
 
-/// shuttle installs a hook at its first run, for the whole process, that prints; ours goes above
-/// it.
+/// At its first run shuttle installs a hook for the whole process, which prints; ours goes on top
+/// of it.
 fn keep_our_hook_on_top() {
     static FIRST_RUN: Once = Once::new();
     static HOOK: Once = Once::new();

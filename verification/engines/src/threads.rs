@@ -1,4 +1,4 @@
-//! The runner on real threads: nothing is explored, but the real primitives run.
+//! The runner on real threads: it explores nothing, but it runs the real primitives.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -8,11 +8,11 @@ use crate::verdict::{Engine, Outcome, Verdict, Violation};
 
 use crate::{meter, trace};
 
-/// Time after which a run is taken for a deadlock.
+/// Time after which a run counts as a deadlock.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs `scenario` so many times on threads of the operating system. A run that does not end within
-/// a minute is reported as a violation, and its threads are left behind.
+/// Runs `scenario` `iterations` times on operating system threads. A run that does not end within a
+/// minute is reported as a violation, and its threads are left running.
 #[must_use]
 pub fn check(scenario: fn(), threads: usize, iterations: usize) -> Verdict {
     let (done, result) = mpsc::channel();

@@ -1,9 +1,9 @@
-//! What a failing execution did, and how engines catch the panics by which checkers report.
+//! Traces of failing executions, and how engines catch the panics by which checkers report.
 //!
 //! **Contract.** An engine runs a scenario on the calling operating system thread (loom and shuttle
-//! run all threads of a scenario as coroutines on it), so everything here is per thread and checks
-//! may run side by side. [`catch`] runs a closure with panics silenced and returns the first one,
-//! with its place. While tracing is on, the backends add one step per operation.
+//! run all threads of a scenario as coroutines on it), so everything here is per thread, and checks
+//! may run side by side. [`catch`] runs a closure with panics silenced, and returns the first one,
+//! with its location. While tracing is on, the backends add one step per operation.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -13,10 +13,10 @@ use std::sync::Once;
 
 use crate::thrown::Thrown;
 
-/// Steps kept of one execution; a longer one keeps its last steps.
+/// The number of steps that are kept of one execution; of a longer one the last steps are kept.
 const MAX_STEPS: usize = 400;
 
-/// Stands for the message of a panic that has none.
+/// Takes the place of the message of a panic that has none.
 const NO_TEXT: &str = "a panic without text";
 
 /// One operation of one thread.
@@ -73,7 +73,7 @@ fn add(step: Step) {
     STEPS.with_borrow_mut(|steps| steps.push(step));
 }
 
-/// Ends the recording and returns the steps as text, one a line.
+/// Ends the recording and returns the steps as text, one per line.
 #[must_use]
 pub fn take_steps() -> String {
     tracing(false);
@@ -95,8 +95,8 @@ pub fn take_steps() -> String {
     text
 }
 
-/// Installs the hook that silences and remembers panics inside [`catch`]. `again` puts it on top of
-/// a hook that has been installed since.
+/// Installs the hook that silences and remembers panics inside [`catch`]. A new `again` puts it on
+/// top of a hook that has been installed since.
 pub(crate) fn install_hook(again: &'static Once) {
     again.call_once(|| {
         let outer = take_hook();
@@ -114,7 +114,8 @@ pub(crate) fn install_hook(again: &'static Once) {
                 .or_else(|| payload.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| NO_TEXT.to_owned());
             let at = info.location().map(ToString::to_string).unwrap_or_default();
-            // The first one says what is wrong; one without text is a coroutine that is given up.
+            // The first panic says what is wrong; one without text is a coroutine that is being
+            // abandoned.
             FIRST.with_borrow_mut(|first| match first {
                 Some(first) if first.message != NO_TEXT => {}
                 _ => *first = Some(Panic { message, at }),

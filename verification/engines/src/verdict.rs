@@ -1,9 +1,10 @@
-//! What an engine says of a check: never a green tick, always the bounds within which it looked.
+//! What an engine says about a check: never just a green tick, but always the bounds within which
+//! it looked.
 //!
 //! | verdict | meaning | exit code of the command |
 //! |---|---|---|
-//! | [`Outcome::Verified`] | every behaviour within the bounds was explored (or, for a random engine, every sampled one), none broke the property | 0 if this was expected |
-//! | [`Outcome::Violated`] | a behaviour breaks the property; the counterexample shows it | 1 unless a must-fail twin |
+//! | [`Outcome::Verified`] | every behaviour within the bounds was explored (or, for a random engine, every sampled one), and none broke the property | 0 if this was expected |
+//! | [`Outcome::Violated`] | a behaviour breaks the property; the counterexample shows it | 1, unless the check is a must-fail twin (a variant with a deliberate fault, which must be refuted) |
 //! | [`Outcome::Truncated`] | a limit stopped the engine before the bounds were exhausted: not a success | 3 |
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ pub enum Engine {
     Loom,
     /// Random and PCT schedules of the real code, sequentially consistent.
     Shuttle,
-    /// The real code one operation at a time, every interleaving, sequentially consistent.
+    /// The real code, one operation at a time, every interleaving, sequentially consistent.
     Stepped,
     /// Communicating state machines, every interleaving.
     Stateright,
@@ -54,11 +55,11 @@ impl fmt::Display for Engine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Violation {
-    /// Nobody can go on, and not everybody has ended.
+    /// No thread can go on, and not all have ended.
     Deadlock,
     /// Two accesses to plain memory that nothing orders.
     DataRace,
-    /// An allocation or an owner is left when every thread has ended.
+    /// An allocation or an owner is left after every thread has ended.
     Leak,
     /// A panic, with its message: a scenario's assertion, or the code's.
     Panic(String),
@@ -81,7 +82,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The property that a must-fail twin has to break: what [`Violation`] must be found.
+/// The property that a must-fail twin has to break: which [`Violation`] must be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Breaks {
     /// [`Violation::Deadlock`].
@@ -128,7 +129,7 @@ impl fmt::Display for Breaks {
 pub enum Expected {
     /// The property holds within the bounds.
     Verified,
-    /// It does not, and one of these is what breaks: a must-fail twin.
+    /// The property does not hold, and one of these must break: the check is a must-fail twin.
     Violated(&'static [Breaks]),
 }
 
@@ -148,7 +149,7 @@ impl Expected {
         matches!(self, Self::Violated(_))
     }
 
-    /// Returns what one of must break; nothing for a check that must hold.
+    /// Returns the properties, one of which must break; none for a check that must hold.
     #[must_use]
     pub fn breaks(self) -> &'static [Breaks] {
         match self {
@@ -174,11 +175,11 @@ impl fmt::Display for Expected {
 pub enum Outcome {
     /// Nothing within the bounds breaks the property.
     Verified,
-    /// Something does.
+    /// Something within the bounds breaks it.
     Violated {
         /// The property that it breaks.
         violation: Violation,
-        /// The property in words, then one step a line: actor, operation, object, value, source
+        /// The property in words, then one step per line: actor, operation, object, value, source
         /// line.
         counterexample: String,
     },
@@ -189,10 +190,10 @@ pub enum Outcome {
     },
 }
 
-/// An answer with what it rests on.
+/// An answer with the bounds and figures on which it rests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// Who looked.
+    /// The engine that looked.
     pub engine: Engine,
     /// Name and value of each bound and assumption (`threads`, `preemptions`, `memory_model`, ..).
     pub bounds: BTreeMap<&'static str, String>,

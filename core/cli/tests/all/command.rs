@@ -41,7 +41,8 @@ fn copy() -> TempDir {
     folder
 }
 
-/// Runs with bad input and returns what stderr says. Nothing may be on stdout, nothing written.
+/// Runs with bad input and returns what stderr says. Nothing may be on stdout, and no file may be
+/// written.
 fn refused(arguments: &[&str]) -> String {
     let out = TempDir::new().expect("a temporary folder");
     let report = out.path().join("report.json");
@@ -73,7 +74,7 @@ fn manifest() -> Value {
 
 #[test]
 fn without_arguments_the_embedded_chain_is_replayed_and_equals_the_manifest() {
-    // The main job, as a newcomer runs it.
+    // The default run, as a newcomer starts it.
     let output = blocksmith(&[]);
     let out = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{out}{}", text(&output.stderr));
@@ -83,7 +84,7 @@ fn without_arguments_the_embedded_chain_is_replayed_and_equals_the_manifest() {
 
 #[test]
 fn in_lockstep_every_event_has_the_oracles_answer() {
-    // The JSON report against the manifest, compared here and not by the command.
+    // The JSON report is compared with the manifest here, not by the command.
     let chain = chain();
     let (output, json) = report(&["replay", chain.to_str().expect("a plain path")]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
@@ -117,7 +118,7 @@ fn in_lockstep_every_event_has_the_oracles_answer() {
 
 #[test]
 fn a_flood_ends_where_lockstep_does_with_any_number_of_workers() {
-    // 1, 2 and 4 workers; all events of a slot at once.
+    // 1, 2 and 4 workers get all events of a slot at once.
     let manifest = manifest();
     for workers in ["1", "2", "4"] {
         let (output, json) = report(&["replay", "--pace", "flood", "--workers", workers]);
@@ -129,7 +130,7 @@ fn a_flood_ends_where_lockstep_does_with_any_number_of_workers() {
 
 #[test]
 fn a_race_gives_every_item_one_verdict() {
-    // No waiting at all, three times over: the schedule differs, the counts do not.
+    // There is no waiting at all, three times over: the schedule differs, the counts do not.
     for workers in ["1", "2", "4"] {
         let (output, json) = report(&["replay", "--pace", "race", "--workers", workers]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
@@ -142,7 +143,7 @@ fn a_race_gives_every_item_one_verdict() {
 
 #[test]
 fn a_truncated_block_file_is_named_with_its_digest() {
-    // One byte less than was recorded.
+    // The file has one byte less than was recorded.
     let folder = copy();
     let block = folder.path().join("blocks/005.ssz");
     let bytes = fs::read(&block).expect("a block");
@@ -162,7 +163,7 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn a_file_outside_the_folder_is_refused() {
-    // The first block's path climbs out.
+    // The first block's path leads out of the folder.
     let folder = copy();
     let path = folder.path().join("manifest.json");
     let text = fs::read_to_string(&path).expect("the manifest");
@@ -196,7 +197,7 @@ fn wrong_usage_is_told_with_exit_code_two() {
     assert!(refused(&["replay", "--pace", "walk"]).contains("--pace"));
     assert!(refused(&["replay", "/no/such/folder"]).contains("/no/such/folder"));
     assert!(refused(&["vectors", "/no/such/folder"]).contains("/no/such/folder"));
-    // What the other command does is none of this one's.
+    // What the other command does is no part of this one.
     assert!(refused(&["check"]).contains("blocksmith-check"));
 }
 
@@ -231,7 +232,7 @@ fn injected_panics_in_each_service_change_nothing_at_the_end() {
 
 #[test]
 fn a_service_that_always_panics_is_told_with_exit_code_four() {
-    // Every message of the worker: an item fails as often as it is handed in.
+    // Every message of the worker panics: an item fails as often as it is handed in.
     let output = blocksmith(&["replay", "--inject", "rewinder:panic/1"]);
     assert_eq!(output.status.code(), Some(4), "{}", text(&output.stdout));
     assert!(text(&output.stderr).contains("failed 100 times"), "{}", text(&output.stderr));
@@ -250,7 +251,7 @@ fn a_fault_that_is_not_understood_is_refused() {
 #[test]
 fn a_signal_in_the_middle_stops_in_order_and_says_what_was_pending() {
     // Every task of the workers takes long, so the replay is not over when the signal comes; it is
-    // sent when the first panic is told, which is in the middle.
+    // sent when the first panic is reported, which is in the middle.
     for (signal, number) in [("TERM", 15), ("INT", 2)] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
             .args(["replay", "--inject", "rewinder:panic@3", "--inject", "rewinder:delay=100"])
@@ -281,7 +282,8 @@ fn number_after(report: &str, words: &str) -> Option<u64> {
 
 #[test]
 fn a_soak_says_rounds_memory_threads_and_queues() {
-    // As many rounds as fit, at least one; the facts it prints, not the time it takes.
+    // There are as many rounds as fit, at least one. The test checks what is printed, not how long
+    // it takes.
     let (output, json) = report(&["replay", "--pace", "flood", "--for", "2s"]);
     let out = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{out}{}", text(&output.stderr));
@@ -299,7 +301,7 @@ fn a_soak_says_rounds_memory_threads_and_queues() {
         let row = out.lines().find(|line| line.trim_start().starts_with(name)).expect("a row");
         row.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
     };
-    // Every item went in and came out, and nothing was refused, evicted or left.
+    // Every item went in and came out, and none was refused, evicted or left.
     let items = row("quarantine.items");
     assert_eq!(items[2..5], ["0", "0", "0"], "{out}");
     assert_eq!(items[0], items[1], "{out}");
@@ -313,7 +315,7 @@ fn a_soak_says_rounds_memory_threads_and_queues() {
 
 #[test]
 fn a_monitor_without_a_terminal_writes_lines_to_stderr_and_leaves_stdout_alone() {
-    // The same results as without; the last line stands at the end.
+    // The results are the same as without a monitor; its last line stands at the end.
     let output = blocksmith(&["replay", "--monitor"]);
     let plain = blocksmith(&["replay"]);
     assert_eq!(output.status.code(), Some(0));
@@ -444,7 +446,7 @@ fn the_times_to_verdicts_are_served_while_the_services_run() {
 
 #[test]
 fn an_address_that_others_reach_or_a_time_that_is_none_is_refused() {
-    // All interfaces; no address; no unit; nothing.
+    // All interfaces, no address, no unit, and a time of zero.
     assert!(refused(&["replay", "--metrics", "0.0.0.0:0"]).contains("not an address of the loop"));
     assert!(refused(&["replay", "--metrics", "here"]).contains("--metrics"));
     assert!(refused(&["replay", "--for", "10"]).contains("such as 30s"));

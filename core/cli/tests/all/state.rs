@@ -45,7 +45,7 @@ fn slots_prints_and_reports_the_root_at_each_slot() {
 
 #[test]
 fn slots_that_lie_behind_or_too_far_ahead_are_refused() {
-    // A slot before one that was asked for, and one that would take for ever.
+    // A slot before the state's, and one that would take for ever.
     let genesis = file("genesis.ssz");
     for (to, why) in [("4,3", "the state is at slot 4"), ("99999999999", "at most")] {
         let (code, out, error) = run(&["slots", "--state", &genesis, "--to", to]);
@@ -56,7 +56,7 @@ fn slots_that_lie_behind_or_too_far_ahead_are_refused() {
 
 #[test]
 fn transition_says_the_root_after_a_block_or_why_it_is_invalid() {
-    // Applies the chain's first block to genesis, and one whose parent is another.
+    // Applies the chain's first block to genesis, and then one with another parent.
     let (genesis, first, later) =
         (file("genesis.ssz"), file("blocks/000.ssz"), file("blocks/003.ssz"));
     for more in [&[][..], &["--no-bls"]] {
@@ -74,7 +74,7 @@ fn transition_says_the_root_after_a_block_or_why_it_is_invalid() {
 
 #[test]
 fn a_configuration_by_file_is_used_and_its_unknown_keys_are_reported() {
-    // Gives a number, a list that belongs to a later fork, then a value that is no number.
+    // Gives a number, a list that belongs to a later fork, then a value that is not a number.
     let folder = TempDir::new().expect("a temporary folder");
     let config = folder.path().join("config.yaml");
     fs::write(&config, "SECONDS_PER_SLOT: 3\nBLOB_SCHEDULE: []\n").expect("a file");
@@ -92,7 +92,7 @@ fn a_configuration_by_file_is_used_and_its_unknown_keys_are_reported() {
 
 #[test]
 fn a_configuration_for_another_preset_is_refused() {
-    // The file says which preset it is made for: the other one, then the right one.
+    // The file says which preset it is for: the other one, then the right one.
     let folder = TempDir::new().expect("a temporary folder");
     let config = folder.path().join("config.yaml");
     let path = config.to_str().expect("a plain path");
@@ -109,9 +109,9 @@ fn a_configuration_for_another_preset_is_refused() {
 
 #[test]
 fn vectors_take_a_configuration_by_file() {
-    // A genesis state that is valid, or too early: by the preset's configuration, by a file's, and
-    // by a file for the other preset. A file that is no configuration ends the command before a
-    // case is run.
+    // A genesis state is valid, or too early, according to the preset's configuration, to a file's,
+    // and to a file for the other preset. A file that is not a configuration ends the command
+    // before a case is run.
     let folder = TempDir::new().expect("a temporary folder");
     let case = folder.path().join("vectors/minimal/phase0/genesis/validity/suite/case");
     fs::create_dir_all(&case).expect("a folder");
@@ -147,7 +147,7 @@ fn vectors_take_a_configuration_by_file() {
         assert_eq!(status.code(), Some(code), "{text}: {error}");
         assert!(error.contains(why), "{text}: {error}");
     }
-    // For the other preset: as without a file.
+    // A file for the other preset has no effect.
     let other = vectors(true, &format!("{late}PRESET_BASE: mainnet\n")).status.code();
     let without = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
         .args(["vectors", root])

@@ -34,7 +34,7 @@ enum News<C: Consensus> {
     Signal(i32),
 }
 
-/// Where a replay, or one after another, hears of its end and of signals.
+/// Where one replay, or several in a row, hear of their end and of signals.
 pub(super) struct Inbox<C: Consensus> {
     sender: mpsc::Sender<News<C>>,
     news: mpsc::Receiver<News<C>>,
@@ -64,19 +64,19 @@ impl<C: Consensus> Drop for Inbox<C> {
     fn drop(&mut self) {
         if let Some((handle, listener)) = self.listener.take() {
             handle.close();
-            // It does nothing that panics.
+            // The listener does nothing that panics.
             let _ = listener.join();
         }
     }
 }
 
-/// Says so if the thread that drives the replay panics.
+/// Reports if the thread that drives the replay panics.
 struct Driver<C: Consensus>(mpsc::Sender<News<C>>);
 
 impl<C: Consensus> Drop for Driver<C> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Nobody listens if the replay was interrupted.
+            // If the replay was interrupted, nobody listens.
             let _ = self.0.send(News::Panicked);
         }
     }
@@ -87,11 +87,11 @@ impl<C: Consensus> Drop for Driver<C> {
 /// options. While they run, their broker is on the `stage`, and each verdict is timed there.
 ///
 /// # Errors
-/// If the services cannot be started, lose an item, or panic; if a signal comes. A difference from
-/// the manifest is no error: the outcome lists it.
+/// If the services cannot be started, lose an item, or panic, or if a signal comes. A difference
+/// from the manifest is not an error; the outcome lists it.
 ///
 /// # Panics
-/// If the operating system refuses a thread.
+/// If the operating system refuses to start a thread.
 pub fn replay<C: Consensus<Root = Root>>(
     recording: &Arc<Recording>,
     consensus: Arc<C>,
@@ -105,7 +105,7 @@ pub fn replay<C: Consensus<Root = Root>>(
     round(recording, consensus, anchor, options, &inbox, stage, progress)
 }
 
-/// As [`replay`], hearing of signals through an inbox that several rounds share.
+/// Like [`replay`], but hears of signals through an inbox that several rounds share.
 pub(super) fn round<C: Consensus<Root = Root>>(
     recording: &Arc<Recording>,
     consensus: Arc<C>,
@@ -117,7 +117,8 @@ pub(super) fn round<C: Consensus<Root = Root>>(
 ) -> Result<Outcome, ReplayError> {
     let mut config = Config {
         workers: options.workers,
-        // Every notice is counted: at most a handful per event, so none is evicted.
+        // There is room for every notice: there are at most a handful per event, so none is
+        // evicted.
         notices: recording.events.len().saturating_mul(16).max(1024),
         observe_every: Some(OBSERVE_EVERY),
         ..Config::default()
@@ -138,12 +139,12 @@ pub(super) fn round<C: Consensus<Root = Root>>(
     let driver = std::thread::spawn(move || {
         let driver = Driver(sender);
         let result = run.all(|index| {
-            // Relaxed: a figure for a report.
+            // Relaxed: it is a figure for a report.
             count.store(index + 1, Ordering::Relaxed);
             progress(index);
         });
         let result = result.map(|end| (run, end));
-        // Nobody listens if the replay was interrupted.
+        // If the replay was interrupted, nobody listens.
         let _ = driver.0.send(News::Done(Box::new(result)));
     });
     let first = inbox.news.recv();
@@ -151,7 +152,7 @@ pub(super) fn round<C: Consensus<Root = Root>>(
         let report = Box::new(blocksmith.stop_within(options.deadline));
         let events = handed_in.load(Ordering::Relaxed);
         let of = recording.events.len();
-        // The driver may wait for a thread that is late; it ends with the process.
+        // The driver may be waiting for a thread that is late; it ends with the process.
         return Err(ReplayError::Interrupted { signal, events, of, report });
     }
     let whole = driver.join().is_ok();

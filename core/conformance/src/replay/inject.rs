@@ -30,24 +30,24 @@ pub struct Inject {
 /// A fault that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InjectError {
-    /// It does not have the form of one.
+    /// It does not have the form of a fault.
     #[error("expected SERVICE:panic@N, SERVICE:panic/N or SERVICE:delay=MS")]
     Form,
     /// There is no such service.
     #[error("there is no service {0:?}; there are quarantine, clearance, rewinder and hot_db")]
     Service(String),
-    /// The number is none, or out of bounds.
+    /// The number is not a number, or is out of bounds.
     #[error("{number:?} is no number from 1 to {max}")]
     Number {
         /// What was written.
         number: String,
-        /// The largest that is allowed.
+        /// The largest number that is allowed.
         max: u64,
     },
 }
 
 impl Inject {
-    /// Returns the fault as the services take it.
+    /// Returns the fault in the form that the services take.
     pub fn injection(&self) -> Injection<Std> {
         let (when, fault) = match self.what {
             What::Panic(when) => (when, Fault::Panic),
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_named() {
-        // A wrong form, service, and number each.
+        // A wrong form, a wrong service, and wrong numbers.
         for (text, part) in [
             ("quarantine", "expected SERVICE:panic@N"),
             ("quarantine:stop", "expected SERVICE:panic@N"),

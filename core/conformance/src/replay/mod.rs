@@ -1,21 +1,22 @@
-//! Drives a recorded chain through the real services on real threads, and compares what they say
-//! with what the oracle said.
+//! Drives a recorded chain through the real services on real threads, and compares their answers
+//! with those of the oracle, an independent implementation.
 //!
 //! | pace | what it does | what is compared |
 //! |---|---|---|
 //! | lockstep | the services come to rest after every event | every verdict, reason, state root and view |
-//! | flood | all events of a slot at once; rest only before the next tick | final verdicts, final chain |
-//! | race | everything at once, ticks included; no waiting at all | one verdict per item, nothing lost |
+//! | flood | all events of a slot come at once; the services come to rest only before the next tick | final verdicts, final chain |
+//! | race | everything comes at once, including ticks; there is no waiting at all | one verdict per item, nothing lost |
 //!
 //! Faults can be injected ([`Inject`]). An item whose verdict is `Dropped(Fault)` is then handed in
-//! again, at the next rest, in order; a question that is lost is asked again. The end is the same
-//! as without. A signal stops the services within a deadline; the error says what was pending.
+//! again, in order, when the services next come to rest; a question that is lost is asked again.
+//! The end is the same as without faults. A signal stops the services within a deadline; the error
+//! says what was pending.
 //!
-//! A soak does it again and again with fresh services, and says what they left behind: memory,
-//! threads, items. [`Monitor`] shows the queues meanwhile.
+//! A soak replays the chain again and again with fresh services, and reports what they left behind:
+//! memory, threads, items. [`Monitor`] shows the queues meanwhile.
 //!
 //! In the race the clock outruns the items, so many of them are too old or come after finality:
-//! what becomes of each depends on the schedule, but each gets exactly one verdict.
+//! what happens to each depends on the schedule, but each gets exactly one verdict.
 
 mod driver;
 mod error;

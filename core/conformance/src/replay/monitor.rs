@@ -1,12 +1,12 @@
-//! The mailboxes live in the terminal.
+//! A live view of the mailboxes in the terminal.
 //!
-//! On a terminal: a line for the load, and a bar for each queue with its depth, rates, the age of its
-//! oldest item, refused and evicted items, and the largest depth so far; redrawn five times a second.
-//! 80 columns hold a line as far as the age, or what is lost; a wider terminal shows the rest.
-//! Elsewhere: a line each second with what is not empty. Both on stderr, so that results stay alone
-//! on stdout; one more is drawn at the end. Nothing of the terminal's state is changed, so nothing
-//! has to be restored: when the monitor is dropped, also after a signal, the bars are gone and the
-//! cursor stands where they began.
+//! On a terminal it shows a line for the load, and a bar for each queue with its depth, rates, the
+//! age of its oldest item, refused and evicted items, and the largest depth so far. It redraws them
+//! five times a second. 80 columns hold a line up to the age, or up to the lost items; a wider
+//! terminal shows the rest. Elsewhere it writes a line each second with the queues that are not
+//! empty. Both go to stderr, so that stdout has only results; one more is drawn at the end. The
+//! terminal's state is not changed, so nothing has to be restored: when the monitor is dropped,
+//! even after a signal, the bars are gone and the cursor is where they began.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -74,7 +74,7 @@ impl Monitor {
 
 impl Drop for Monitor {
     fn drop(&mut self) {
-        // Published, then notified.
+        // The flag is published, then the notifier notified.
         self.ending.is_over.store(true, Ordering::Relaxed);
         self.ending.wake.notify_all();
         if let Some(thread) = self.thread.take()
@@ -125,7 +125,7 @@ fn bar(screen: &MultiProgress, length: u64, template: &str) -> ProgressBar {
     bar
 }
 
-/// What a line about the load says.
+/// Returns the text of the line about the load.
 fn load(snapshot: &Snapshot) -> String {
     let Snapshot { level, load, highest, changes, .. } = snapshot;
     let percent = f64::from(*load) / 10.0;
@@ -140,7 +140,8 @@ fn load(snapshot: &Snapshot) -> String {
     text
 }
 
-/// What stands behind the bar of a queue, the more important first: a terminal cuts off the end.
+/// Returns what stands behind the bar of a queue, the more important first, since a terminal cuts
+/// off the end.
 fn details(figures: &Figures) -> String {
     let counters = &figures.counters;
     let (into, out) = (short(figures.rate_in), short(figures.rate_out));
@@ -155,7 +156,7 @@ fn details(figures: &Figures) -> String {
     text
 }
 
-/// A rate in four characters.
+/// Returns a rate in four characters.
 fn short(rate: f64) -> String {
     match rate {
         rate if rate >= 9_999.5 => format!("{:.0}k", rate / 1e3),
@@ -164,7 +165,7 @@ fn short(rate: f64) -> String {
     }
 }
 
-/// The figures in one line; queues that nothing has passed are left out.
+/// Returns the figures in one line, without queues through which nothing has passed.
 fn line(snapshot: &Snapshot) -> String {
     let mut text = load(snapshot);
     for figures in snapshot.mailboxes.iter().filter(|figures| figures.counters.sent > 0) {
@@ -188,7 +189,7 @@ mod tests {
     use super::{Bars, Monitor, line};
     use crate::replay::stage::Stage;
 
-    /// A broker of one queue with three of four places taken, and one send refused.
+    /// A broker that watches one queue, with three of four places taken and one send refused.
     fn broker() -> Broker {
         let broker = Broker::new(Limits::default()).expect("the defaults");
         let opened = broker.open::<u32>("hot_db", Weight::Counts, 3, 0, OnFull::Refuse);
@@ -263,7 +264,7 @@ mod tests {
         let shown = terminal.text();
         assert!(shown.contains("load critical") && shown.contains("hot_db"), "{shown}");
         assert!(shown.contains("███") && shown.contains("3/3"), "{shown}");
-        // The terminal has 80 columns; what counts most is there, and nothing is longer.
+        // The terminal has 80 columns; the most important figures are there, and no line is longer.
         assert!(shown.contains("s refused 1"), "{shown}");
         drop(bars);
         let text = terminal.text();

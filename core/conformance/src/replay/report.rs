@@ -1,4 +1,4 @@
-//! What a replay yields: one entry per event, the final view, the tally, and every difference.
+//! What a replay yields: one entry per event, the final view, counts, and every difference.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,14 +11,14 @@ use blocksmith_node::recording::{Offences, RecordedCheckpoint};
 use super::inject::Inject;
 use super::options::Pace;
 
-/// The answer to one event. What does not apply is `null`.
+/// The answer to one event. Fields that do not apply are `null`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// Its number in the manifest, from 0.
     pub index: usize,
     /// `valid`, `invalid`, `pending` or `ignored`.
     pub verdict: Option<&'static str>,
-    /// The word for the reason.
+    /// The reason, in one word.
     pub reason: Option<&'static str>,
     /// For a valid block: root of the state after it.
     pub post_state_root: Option<String>,
@@ -82,13 +82,13 @@ pub struct Tally {
 /// Everything a replay yields.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// How it was paced.
+    /// The pace of the replay.
     pub pace: Pace,
     /// General Rewinder workers.
     pub workers: usize,
     /// One entry per event.
     pub entries: Vec<Entry>,
-    /// The end.
+    /// The chain at the end.
     pub last: FinalView,
     /// The justified checkpoint at the end.
     pub justified: (u64, String),
@@ -107,9 +107,9 @@ pub struct Outcome {
     pub threads: usize,
     /// Faults that were injected.
     pub faults: Vec<Inject>,
-    /// Panics that came of them.
+    /// Panics that they caused.
     pub panics: u64,
-    /// How often an item was handed in again because a panic took its verdict.
+    /// How often an item was handed in again because a panic lost its verdict.
     pub resubmitted: usize,
 }
 

@@ -1,4 +1,4 @@
-//! One run of the recorded chain through services that are there; see [`super`].
+//! One run of the recorded chain through services that are running; see [`super`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ type Answer<C> = Verdict<Root, <C as Consensus>::Invalid>;
 
 /// An item that was handed in.
 enum Item<C: Consensus> {
-    /// Its bytes did not decode: the verdict was there at once.
+    /// Its bytes did not decode, so the verdict came at once.
     Refused(&'static str),
-    /// The Quarantine has it, or has answered; `attempts` counts how often it was handed in.
+    /// The Quarantine has it, or has answered; `attempts` counts how often the item was handed in.
     Submitted { submission: Submission<Std, C>, answer: Option<Answer<C>>, attempts: usize },
 }
 
@@ -44,7 +44,8 @@ pub(super) struct Run<C: Consensus> {
     recording: Arc<Recording>,
     pace: Pace,
     handed: Vec<Handed<C>>,
-    /// Whether items that failed on our side are handed in again: if faults are injected.
+    /// Whether items that failed on our side are handed in again, which is the case if faults are
+    /// injected.
     insists: bool,
     /// How often an item was handed in again.
     resubmitted: usize,
@@ -150,7 +151,8 @@ impl<C: Consensus<Root = Root>> Run<C> {
         Ok(())
     }
 
-    /// Waits for rest, and hands in again, in order, what failed on our side, until nothing has.
+    /// Waits until the services rest, and hands in again, in order, the items that failed on our
+    /// side, until none has failed.
     fn settle(&mut self) -> Result<(), ReplayError> {
         loop {
             self.client.rest();
@@ -196,7 +198,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
         }
     }
 
-    /// Asks until the question is not lost. A service that is gone loses every question.
+    /// Asks until the question is not lost. A service that has ended loses every question.
     fn ask<T>(
         &self,
         what: &'static str,
@@ -209,7 +211,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
         self.ask("Clearance", Client::view)
     }
 
-    /// Notes the answer to the newest event, and compares it.
+    /// Records the answer to the newest event, and compares it.
     fn answer_in_lockstep(&mut self, index: usize, event: &Event) -> Result<(), ReplayError> {
         if !matches!(event.arrival, Arrival::Tick { .. }) {
             let pending = self.pending()?;
@@ -241,7 +243,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
         Ok(pending.into_iter().map(|(id, why)| (id, why.word())).collect())
     }
 
-    /// Waits for rest and reads the end off the services.
+    /// Waits until the services rest, and reads the end off them.
     fn end(&mut self) -> Result<End, ReplayError> {
         self.settle()?;
         let view = self.view()?;
@@ -259,7 +261,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
         Ok(End { view, state_root, pending: self.pending()? })
     }
 
-    /// After the stop every item has its one verdict.
+    /// Returns the outcome; after the stop every item has its one verdict.
     pub(super) fn outcome(
         mut self,
         options: &Options,
@@ -311,11 +313,11 @@ impl<C: Consensus<Root = Root>> Run<C> {
         })
     }
 
-    /// Compares what finally became of an item.
+    /// Compares what finally happened to an item.
     fn compare_final(&mut self, index: usize, answer: &Described, again: bool) {
         let events = &self.recording.events;
-        // In the flood, what is handed in again may come after a copy that was recorded as later:
-        // the two then change places.
+        // In the flood, an item that is handed in again may come after a copy that was recorded as
+        // later: the two then change places.
         let is_copy = |other: &Event| other.arrival == events[index].arrival;
         let takes_place =
             |first: &&usize| is_copy(&events[**first]) && answer.is_final_of(&events[**first]);
@@ -329,7 +331,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
         let expected = events[place].expected.clone();
         let verdict = expected.final_verdict.or_else(|| expected.verdict.clone());
         let reason = expected.final_reason.or(expected.reason);
-        // What never arrived may be given up once finality has passed it.
+        // An item whose parent never arrived may be given up once finality has passed it.
         let gave_up = verdict.as_deref() == Some("pending") && answer.reason == "finalized";
         if overtaken {
             self.overtaken.push(index);
@@ -344,7 +346,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
         }
     }
 
-    /// Takes the notices that are there into the tally.
+    /// Adds the notices that are there to the counts.
     fn count_notices(&mut self) {
         while let Ok(notice) = self.notices.try_recv() {
             let tally = &mut self.tally;
@@ -433,7 +435,7 @@ struct Described {
 }
 
 impl Described {
-    /// Whether this is what is recorded to become of the event in the end.
+    /// Whether this is what the recording says finally happened to the event.
     fn is_final_of(&self, event: &Event) -> bool {
         let expected = &event.expected;
         let verdict = expected.final_verdict.as_ref().or(expected.verdict.as_ref());
@@ -444,8 +446,8 @@ impl Described {
 }
 
 impl<C: Consensus<Root = Root>> Item<C> {
-    /// Takes the verdict if it has come, and says it in the report's words: an item that was given
-    /// up at the stop is still pending, for the reason it waited.
+    /// Takes the verdict if it has come, and describes it in the report's words: an item that was
+    /// given up at the stop is still pending, for the reason for which it waited.
     fn describe(&mut self, pending: &BTreeMap<u64, &'static str>) -> Described {
         let described = |verdict, reason| Described { verdict, reason, post_state_root: None };
         let (submission, answer) = match self {

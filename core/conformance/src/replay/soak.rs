@@ -1,4 +1,5 @@
-//! The same chain again and again, for a time: what leaks, hangs or differs shows.
+//! Replays the same chain again and again for some time, so that anything that leaks, hangs or
+//! differs shows up.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +36,7 @@ pub enum SpanError {
     /// It is not a number and a unit.
     #[error("expected a whole number and ms, s, m or h, such as 30s or 10m")]
     Form,
-    /// It is nothing, or more than a year.
+    /// It is zero, or more than a year.
     #[error("expected more than nothing and at most {MAX_HOURS}h")]
     Bounds,
 }
@@ -62,7 +63,7 @@ impl FromStr for Span {
     }
 }
 
-/// What this process holds, as the operating system tells; `None` where it does not.
+/// What this process holds, as reported by the operating system; `None` where it does not report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Resident memory in KiB.
@@ -94,20 +95,20 @@ pub struct Total {
     pub refused: u64,
     /// Items evicted.
     pub evicted: u64,
-    /// Items left when a round had ended.
+    /// Items that were left when a round had ended.
     pub left: u64,
     /// The largest depth.
     pub high_water: u64,
-    /// Places.
+    /// The capacity.
     pub capacity: u64,
-    /// The oldest item had waited at least so long.
+    /// The oldest item had waited at least this long.
     pub oldest: Duration,
 }
 
 /// What a soak found.
 #[derive(Clone, Debug)]
 pub struct Soak {
-    /// How it was paced.
+    /// The pace of the replays.
     pub pace: Pace,
     /// Rounds that ended.
     pub rounds: usize,
@@ -119,11 +120,12 @@ pub struct Soak {
     pub elapsed: Duration,
     /// The end of the first round.
     pub first: Option<FinalView>,
-    /// Rounds that did not end like the first, or not as the manifest says; the first of each.
+    /// Rounds that did not end like the first, or not as the manifest says; the first of each kind.
     pub differing: Vec<usize>,
-    /// What differs first in the first of them.
+    /// The first difference in the first of them.
     pub difference: Option<String>,
-    /// Before the first round, after it, half-way by rounds of the last doubling, and at the end.
+    /// What the process held before the first round, after it, half-way through the last doubling
+    /// of rounds, and at the end.
     pub held: [Held; 4],
     /// The largest resident memory after a round, in KiB.
     pub largest_kib: Option<u64>,
@@ -141,7 +143,7 @@ pub struct Soak {
 /// The consensus code, with its caches, is the same in all rounds.
 ///
 /// # Errors
-/// As [`super::replay`]; what was found until then is there all the same.
+/// As [`super::replay`]; what was found until then is returned all the same.
 ///
 /// # Panics
 /// As [`super::replay`].
@@ -178,7 +180,7 @@ pub fn soak<C: Consensus<Root = Root>>(
     (soak, result)
 }
 
-/// How long the operating system may take to let go of a thread that has been joined.
+/// How long the operating system may take to release a thread that has been joined.
 const LETTING_GO: Duration = Duration::from_secs(5);
 
 impl Soak {
@@ -244,7 +246,8 @@ impl Soak {
         }
     }
 
-    /// A joined thread may be on the operating system's list for a moment.
+    /// Waits until the operating system has released all threads: a joined one may be on its list
+    /// for a moment.
     fn wait_for_threads(&mut self) {
         let start = Instant::now();
         loop {
@@ -256,7 +259,7 @@ impl Soak {
         }
     }
 
-    /// Returns how many threads there are more than before the first round.
+    /// Returns how many more threads there are than before the first round.
     #[must_use]
     pub fn threads_left(&self) -> usize {
         let [before, .., after] = self.held;
@@ -371,7 +374,7 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        // No number, no unit, another unit, a sign, nothing, nought, too much.
+        // No number, no unit, another unit, a sign, an empty text, zero, too much.
         for text in ["s", "10", "10d", "-1s", "", "1 s", "1.5s", "٣s"] {
             assert_eq!(text.parse::<Span>(), Err(SpanError::Form), "{text}");
         }

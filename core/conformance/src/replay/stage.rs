@@ -1,4 +1,4 @@
-//! Where the figures of the services that run now can be found by whoever shows them.
+//! Where a monitor or a server finds the figures of the services that are running now.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,8 +34,8 @@ impl Stage {
         OnStage(self.clone())
     }
 
-    /// Returns the figures of the last sample, of the services that run or that have just ended;
-    /// `None` before any have.
+    /// Returns the figures of the last sample, of the services that are running or have just ended;
+    /// `None` before any have run.
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
         match &*self.place() {
@@ -57,7 +57,7 @@ impl Stage {
 }
 
 impl Drop for OnStage {
-    /// Takes one more sample, so that what is left is the end.
+    /// Takes one more sample, so that the figures that are left are those of the end.
     fn drop(&mut self) {
         let mut place = self.0.place();
         if let Place::Running(broker) = &*place {

@@ -1,5 +1,4 @@
-//! Cases of the signature scheme. What the input cannot be decoded to has no output, or verifies as
-//! false.
+//! Cases of the signature scheme. Input that cannot be decoded has no output, or verifies as false.
 
 use blocksmith_consensus::{PublicKeyBytes, SignatureBytes, bls};
 use serde::Deserialize;
@@ -80,7 +79,7 @@ fn check<I: DeserializeOwned, O: DeserializeOwned + PartialEq + std::fmt::Debug>
     ensure(computed == data.output, || format!("gives {computed:?}, not {:?}", data.output))
 }
 
-/// What does not decode does not verify.
+/// Returns whether a signature verified; input that does not decode does not verify.
 fn holds(verified: Option<bool>) -> bool {
     verified.unwrap_or(false)
 }

@@ -1,8 +1,8 @@
 //! The files of one case: SSZ in snappy block format, and YAML.
 //!
-//! Bounds: a file is read up to [`MAX_FILE_BYTES`]. A snappy block claims its length in front; no
-//! element of the format yields more than 64 bytes for 3, so a claim of more than [`MAX_EXPANSION`]
-//! times the input is refused before anything is allocated.
+//! Bounds: a file is read up to [`MAX_FILE_BYTES`]. A snappy block states its decompressed length
+//! at the beginning. No element of the format yields more than 64 bytes for 3, so a claim of more
+//! than [`MAX_EXPANSION`] times the input is refused before anything is allocated.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -18,7 +18,8 @@ use crate::config::ConfigText;
 
 /// Largest file that is read.
 const MAX_FILE_BYTES: u64 = 64 << 20;
-/// Most bytes that one byte of a snappy block can stand for, rounded up (64 for 3).
+/// The largest number of bytes that one byte of a snappy block can stand for, rounded up (64 for
+/// 3).
 const MAX_EXPANSION: usize = 22;
 
 /// `meta.yaml`; keys that no runner reads are left out.
@@ -31,7 +32,7 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    /// Whether signatures are verified: always, but for a setting of 2.
+    /// Whether signatures are verified, which they are unless the setting is 2.
     pub(super) fn verify_signatures(&self) -> bool {
         self.bls_setting != 2
     }
@@ -72,12 +73,12 @@ impl Files {
         decompress(&bytes).map(Some).map_err(|why| NotPassed::Failed(format!("{name}: {why}")))
     }
 
-    /// As [`Self::ssz`], of a file that has to be there.
+    /// Like [`Self::ssz`], for a file that must be there.
     pub(super) fn required_ssz(&self, name: &str) -> Result<Vec<u8>, NotPassed> {
         self.ssz(name)?.ok_or_else(|| NotPassed::Failed(format!("{name}.ssz_snappy is missing")))
     }
 
-    /// Returns the decoded value of `name.ssz_snappy`, which has to be there and to decode.
+    /// Returns the decoded value of `name.ssz_snappy`, which must be there and must decode.
     pub(super) fn value<T: Wire>(&self, name: &str) -> Result<T, NotPassed> {
         let bytes = self.required_ssz(name)?;
         decode_exact(&bytes).map_err(|error| NotPassed::Failed(format!("{name}: {error}")))
@@ -90,7 +91,7 @@ impl Files {
         state.map(Some).map_err(|error| NotPassed::Failed(format!("{name}: {error}")))
     }
 
-    /// As [`Self::state`], of a file that has to be there.
+    /// Like [`Self::state`], for a file that must be there.
     pub(super) fn required_state<P: Preset>(
         &self,
         name: &str,
@@ -104,11 +105,11 @@ impl Files {
         let Some(bytes) = self.read(&name)? else { return Ok(None) };
         let failed = |error: &dyn Display| NotPassed::Failed(format!("{name}: {error}"));
         let text = String::from_utf8(bytes).map_err(|error| failed(&error))?;
-        // `null` and an empty mapping both stand for nothing said.
+        // `null` and an empty mapping both mean that nothing is specified.
         yaml_serde::from_str(&text).map(Some).map_err(|error| failed(&error))
     }
 
-    /// As [`Self::yaml`], of a file that has to be there.
+    /// Like [`Self::yaml`], for a file that must be there.
     pub(super) fn required_yaml<T: DeserializeOwned>(&self, name: &str) -> Result<T, NotPassed> {
         self.yaml(name)?.ok_or_else(|| NotPassed::Failed(format!("{name}.yaml is missing")))
     }
@@ -118,7 +119,7 @@ impl Files {
         Ok(self.yaml("meta")?.unwrap_or_default())
     }
 
-    /// Replaces what `config.yaml` gives. Keys of later forks are passed over.
+    /// Replaces the values that `config.yaml` gives. Keys of later forks are ignored.
     pub(super) fn override_config(&self, config: &mut ChainConfig) -> Result<(), NotPassed> {
         let Some(text) = self.yaml::<ConfigText>("config")? else { return Ok(()) };
         text.apply(config).map_err(|error| NotPassed::Failed(format!("config.yaml: {error}")))
@@ -128,7 +129,7 @@ impl Files {
 /// Decompresses one snappy block.
 ///
 /// # Errors
-/// If it is none, or claims more than it can expand to.
+/// If it is not a snappy block, or claims more than it can expand to.
 pub fn decompress(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let claimed = snap::raw::decompress_len(bytes).map_err(|error| error.to_string())?;
     if claimed > bytes.len().saturating_mul(MAX_EXPANSION) {

@@ -2,9 +2,10 @@
 //! real machine, with checks in between.
 //!
 //! The machine follows v1.5.0. A case passes if the machine meets every one of its checks. If it
-//! does not, the rules of 1.1.10 ([`super::fork_choice_v1_1_10`]) are asked, which see the same
-//! steps: if they meet every check, then the case depends on what has changed between the versions
-//! and is skipped, with the step and the two answers; if they do not either, the case has failed.
+//! does not, the result of the rules of 1.1.10 ([`super::fork_choice_v1_1_10`]), which process the
+//! same steps, decides. If they meet every check, the case depends on what has changed between the
+//! versions, and is skipped, with the step and the two answers. If they do not either, the case has
+//! failed.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,7 +28,7 @@ use super::fork_choice_v1_1_10::{ActiveBalances, Block, Constants, Store};
 use super::layout::Case;
 use super::transition::{apply_block, check_distance};
 
-/// Parts that a slot is divided into; blocks are timely in the first.
+/// The number of parts into which a slot is divided; a block is timely in the first.
 const INTERVALS_PER_SLOT: u64 = 3;
 
 /// An entry of `steps.yaml`: one of the optional members, or one that the runner does not know.
@@ -88,7 +89,7 @@ impl<T> Rules<T> {
         Self { store, departed: None }
     }
 
-    /// Notes a difference, unless one was noted before.
+    /// Records a difference, unless one was recorded before.
     fn compare<V: PartialEq + std::fmt::Debug>(
         &mut self,
         step: usize,
@@ -247,7 +248,8 @@ impl<'a, P: Preset> Node<'a, P> {
         from_block: bool,
     ) -> Result<(bool, bool), NotPassed> {
         let data = &attestation.data;
-        // The machine would keep it for its slot; the specification wants it refused until then.
+        // The machine would keep it until its slot; the specification requires that it be refused
+        // until then.
         if data.slot >= self.slot() {
             return Ok((false, false));
         }
@@ -294,7 +296,8 @@ impl<'a, P: Preset> Node<'a, P> {
         Ok(valid)
     }
 
-    /// Tells the machine, and answers what it asks for. Returns whether it admitted the event.
+    /// Passes an event to the machine, and answers its requests. Returns whether the machine
+    /// admitted the event.
     fn tell(&mut self, event: Event<Root>) -> Result<bool, NotPassed> {
         let mut admitted = true;
         let mut events = VecDeque::from([event]);
@@ -354,7 +357,7 @@ impl<'a, P: Preset> Node<'a, P> {
             former.compare(step, "finalized", expected, &former.store.finalized.into());
         }
         if let Some(expected) = &checks.best_justified_checkpoint {
-            // v1.5.0 has none.
+            // v1.5.0 has no best justified checkpoint.
             former.compare(step, "best justified", expected, &former.store.best_justified.into());
         }
         if let Some(expected) = &checks.proposer_boost_root {

@@ -1,4 +1,4 @@
-//! Cases of genesis, and of the shuffle that it hands out duties with.
+//! Cases of genesis, and of the shuffle that assigns duties.
 
 use blocksmith_consensus::{
     ChainConfig, Deposit, Preset, Root, compute_shuffled_index, initialize_beacon_state_from_eth1,
@@ -28,7 +28,7 @@ struct Mapping {
     mapping: Vec<u64>,
 }
 
-/// Makes a genesis state of deposits, or judges one.
+/// Makes a genesis state from deposits, or judges one.
 pub(super) fn genesis<P: Preset>(case: &Case, files: &Files, config: &ChainConfig) -> Outcome {
     match case.handler.as_str() {
         "initialization" => {
@@ -61,7 +61,7 @@ pub(super) fn genesis<P: Preset>(case: &Case, files: &Files, config: &ChainConfi
     }
 }
 
-/// Shuffles one index at a time, and the whole list at once: both have to give the mapping.
+/// Shuffles one index at a time, and the whole list at once: both must give the mapping.
 pub(super) fn shuffling<P: Preset>(case: &Case, files: &Files) -> Outcome {
     if case.handler != "core" {
         return Err(case.unknown("handler"));

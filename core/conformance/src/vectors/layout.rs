@@ -4,8 +4,8 @@
 //!   root / preset / fork / runner / handler / suite / case /
 //! ```
 //!
-//! Names decide nothing but the first two levels: a folder of another fork, or beside a known
-//! preset, becomes one entry that is skipped with its reason.
+//! Names matter only at the first two levels: a folder of another fork, or one beside the known
+//! presets, becomes one entry that is skipped with its reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(super) struct Case {
 }
 
 impl Case {
-    /// Says that this case's runner or handler is unknown.
+    /// Returns that this case's runner or handler is unknown.
     pub(super) fn unknown(&self, what: &str) -> NotPassed {
         NotPassed::Skipped(format!("no such {what} in phase0: {}/{}", self.runner, self.handler))
     }
@@ -39,7 +39,7 @@ impl Case {
 pub(super) enum Entry {
     /// A case.
     Case(Case),
-    /// A folder that is none of ours.
+    /// A folder that is not one of ours.
     Foreign {
         /// Its path below the root.
         path: String,
@@ -106,7 +106,7 @@ fn walk_fork(root: &Path, preset: &str, entries: &mut Vec<Entry>) -> Result<(), 
     Ok(())
 }
 
-/// Names of the folders in `path`, sorted. A name that is not UTF-8 is no case's name.
+/// Names of the folders in `path`, sorted. No case has a name that is not UTF-8.
 fn directories(path: &Path) -> Result<Vec<String>, VectorsError> {
     let io = |source| VectorsError::Io { path: path.to_owned(), source };
     let mut names = Vec::new();

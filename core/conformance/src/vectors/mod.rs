@@ -3,7 +3,7 @@
 //! **Contract.** [`run`] walks `<root>/<preset>/phase0/<runner>/<handler>/<suite>/<case>`, executes
 //! every case that the filter lets through on two threads, and returns one [`CaseReport`] for each,
 //! in the order of their paths. Nothing in a case can stop the run: a file that does not decode, a
-//! step that is refused where it should not be, and even a panic fail that case and no other.
+//! step that is wrongly refused, or even a panic fails that case and no other.
 //!
 //! | runner | what is executed |
 //! |---|---|
@@ -16,11 +16,12 @@
 //! | `bls` | sign, verify, aggregate and the two aggregate verifications |
 //! | `fork_choice` | blocks and attestations through the transition and the fork choice |
 //!
-//! A case without `post` must be rejected. `bls_setting: 2` in `meta.yaml` takes signatures as
-//! valid; `config.yaml` replaces values of the preset's configuration.
+//! A case without `post` must be rejected. With `bls_setting: 2` in `meta.yaml` signatures are
+//! taken as valid; `config.yaml` replaces values of the preset's configuration.
 //!
-//! **Skipped** is said with a reason, and only: of another fork, of an unknown preset, runner or
-//! handler; or a fork-choice case whose answer the rules of v1.5.0 changed (see `fork_choice.rs`).
+//! **Skipped** is reported with a reason, and only for cases of another fork, cases of an unknown
+//! preset, runner or handler, and fork-choice cases whose answer the rules of v1.5.0 changed (see
+//! `fork_choice.rs`).
 //!
 //! **Bounds.** Files are read up to a stated size; a snappy block's claimed length is compared with
 //! what its input can expand to before anything is allocated.
@@ -59,11 +60,11 @@ const THREADS: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CaseResult {
-    /// Everything that the case says holds.
+    /// Everything that the case states holds.
     Passed,
     /// Something does not hold.
     Failed,
-    /// Not executed, or not comparable; the reason is beside it.
+    /// Not executed, or not comparable; the report gives the reason.
     Skipped,
 }
 
@@ -117,8 +118,8 @@ impl Report {
 /// from either thread, with its report, the number of cases done and the number to do.
 ///
 /// # Errors
-/// If `root` cannot be read, is not in the official layout, or nothing of it passes the filter. A
-/// case that fails is not an error but an entry of the report.
+/// If `root` cannot be read or is not in the official layout, or if no case passes the filter. A
+/// case that fails is not an error but an entry in the report.
 ///
 /// # Examples
 /// ```
@@ -136,12 +137,12 @@ pub fn run(
     run_with(root, &Configs::default(), filter, progress)
 }
 
-/// The configuration of each preset, before a case's own.
+/// The configuration of each preset, before a case's own is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configs {
-    /// Of cases of the minimal preset.
+    /// For cases of the minimal preset.
     pub minimal: ChainConfig,
-    /// Of cases of the mainnet preset.
+    /// For cases of the mainnet preset.
     pub mainnet: ChainConfig,
 }
 
@@ -151,7 +152,7 @@ impl Default for Configs {
     }
 }
 
-/// As [`run`], with other configurations than the presets' own.
+/// Like [`run`], with configurations other than the presets' own.
 ///
 /// # Errors
 /// As [`run`].
@@ -190,7 +191,7 @@ pub fn run_with(
     Ok(Report::new(reports))
 }
 
-/// Executes one entry; a panic on the way is its failure.
+/// Executes one entry; a panic makes it fail.
 fn report(entry: &Entry, configs: &Configs) -> CaseReport {
     let outcome = match entry {
         Entry::Case(case) => catch_unwind(AssertUnwindSafe(|| execute(case, configs)))

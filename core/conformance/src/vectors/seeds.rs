@@ -1,7 +1,7 @@
-//! Seeds for fuzzing: the SSZ of a folder of cases, unpacked and sorted by who decodes it.
+//! Seeds for fuzzing: the SSZ of a folder of cases, decompressed and sorted by the decoder for it.
 //!
-//! Bounds: what a case's files may have, and [`MAX_SEED_BYTES`] for a seed, since a fuzzer that
-//! drags long inputs along tries few.
+//! Bounds: those of a case's files, and [`MAX_SEED_BYTES`] for a seed, since a fuzzer with long
+//! inputs tries only few.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,17 +13,17 @@ use super::error::{NotPassed, VectorsError};
 use super::files::Files;
 use super::layout::{self, Case, Entry};
 
-/// Longest seed: a state of the minimal preset, and no mainnet one.
+/// Longest seed: enough for a state of the minimal preset, but not for a mainnet one.
 const MAX_SEED_BYTES: usize = 1 << 17;
-/// How a packed file's name ends.
+/// How the name of a compressed file ends.
 const PACKED: &str = ".ssz_snappy";
 
 /// Number of seeds by fuzz target.
 pub type Seeds = BTreeMap<&'static str, usize>;
 
 /// Writes the seeds of every case below `root` to a folder of `out` for each fuzz target, each
-/// under the hash of its bytes, and returns how many there are. What is there stays; what does not
-/// unpack or is too long is passed over.
+/// under the hash of its bytes, and returns how many there are. Existing files stay; files that do
+/// not decompress or are too long are ignored.
 ///
 /// # Errors
 /// If `root` cannot be read or is not in the official layout, or `out` cannot be written.
@@ -54,7 +54,7 @@ pub fn seeds(root: &Path, out: &Path) -> Result<Seeds, VectorsError> {
     Ok(seeds.into_iter().map(|(target, seeds)| (target, seeds.len())).collect())
 }
 
-/// The names of a folder's packed files, without their ending, sorted.
+/// The names of a folder's compressed files, without their ending, sorted.
 fn packed(directory: &Path) -> Result<Vec<String>, VectorsError> {
     let io = |source| VectorsError::Io { path: directory.to_owned(), source };
     let mut names = Vec::new();
@@ -70,9 +70,9 @@ fn packed(directory: &Path) -> Result<Vec<String>, VectorsError> {
 fn target(case: &Case, name: &str) -> Option<&'static str> {
     let kind = match case.runner.as_str() {
         "ssz_static" if name == "serialized" => case.handler.as_str(),
-        // That one has no signature.
+        // A block among the operations has no signature.
         "operations" if name == "block" => return None,
-        // Numbered by place, or named by root.
+        // The others are numbered by position, or named by root.
         _ => name.split_once("_0x").map_or(name, |(kind, _)| kind),
     };
     match kind.trim_end_matches(|c: char| c.is_ascii_digit()) {

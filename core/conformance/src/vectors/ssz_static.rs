@@ -1,4 +1,4 @@
-//! Cases of the encoding: what decodes has to encode to the same bytes and to have the stated root.
+//! Cases of the encoding: a decoded value must encode to the same bytes and have the stated root.
 
 use blocksmith_consensus::Preset;
 use serde::Deserialize;

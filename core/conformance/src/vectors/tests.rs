@@ -1,4 +1,4 @@
-//! Tests of the walk and of the report, over folders made on the spot.
+//! Tests of the walk and of the report, over folders that the tests make.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ const MAPPING: &str = "minimal/phase0/shuffling/core/shuffle";
 
 #[test]
 fn a_folder_of_another_layout_is_an_error() {
-    // Nothing in it, files only, and a case without its preset.
+    // An empty folder, one with files only, and a case without its preset.
     let folders: [&[(&str, &[u8])]; 3] =
         [&[], &[("README", b"x")], &[("phase0/shuffling/core/shuffle/a/mapping.yaml", b"x")]];
     for files in folders {
@@ -41,7 +41,7 @@ fn a_folder_of_another_layout_is_an_error() {
 
 #[test]
 fn each_case_is_reported_once_in_the_order_of_paths() {
-    // A mapping of one index, one that is wrong, one that is no YAML, an unknown handler, another
+    // A mapping of one index, one that is wrong, one that is not YAML, an unknown handler, another
     // fork.
     let seed = "0x0000000000000000000000000000000000000000000000000000000000000000";
     let mapping = |to: u64| format!("{{seed: '{seed}', count: 1, mapping: [{to}]}}\n");
@@ -84,7 +84,8 @@ fn the_filter_sees_paths_and_may_not_leave_nothing() {
 
 #[test]
 fn a_case_whose_files_are_missing_or_damaged_fails() {
-    // A folder without its files, a state that is no snappy block, and one that is no state.
+    // A folder without its files, a state that is not a snappy block, and a snappy block that is
+    // not a state.
     let not_a_state = snap::raw::Encoder::new().compress_vec(b"short").unwrap();
     let root = tree(&[
         ("minimal/phase0/epoch_processing/slashings/s/a/meta.yaml", b"{}"),
@@ -98,8 +99,8 @@ fn a_case_whose_files_are_missing_or_damaged_fails() {
 
 #[test]
 fn seeds_are_sorted_by_who_decodes_them() {
-    // Files of every runner that has some, two of them alike, one that does not unpack, one too
-    // long.
+    // Files of every runner that has some, two of them alike, one that does not decompress, and one
+    // that is too long.
     let pack = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
     let long = pack(&vec![0; (1 << 17) + 1]);
     let [one, two, three, four] = [b"one", b"two", b"thr", b"fou"].map(|bytes| pack(bytes));

@@ -1,4 +1,4 @@
-//! Cases of the state transition: a state before, something that happens, a state after or a
+//! Cases of the state transition: a state before, something that happens, and a state after or a
 //! rejection.
 
 use std::fmt::Display;
@@ -20,11 +20,11 @@ use super::error::{NotPassed, Outcome, ensure};
 use super::files::Files;
 use super::layout::Case;
 
-/// Most empty slots that a case may ask for at once: more than any official one does, and still
-/// quick.
+/// Largest number of empty slots that a case may ask for at once: more than any official case does,
+/// and still quick.
 const MAX_EMPTY_SLOTS: Slot = 1 << 16;
 
-/// What an attempt came to: the state after it, or the reason why it was rejected.
+/// The result of an attempt: the state after it, or the reason why it was rejected.
 type Attempt<P> = Result<Result<BeaconState<P>, String>, NotPassed>;
 
 /// Runs one operation of a block on a state.
@@ -184,8 +184,8 @@ fn decode_deltas(bytes: &[u8]) -> Option<[Vec<u64>; 2]> {
     Some([list(bytes.get(OFFSETS..second)?)?, list(bytes.get(second..)?)?])
 }
 
-/// Sorts an error into the two that differ: the input's, which is a rejection, and ours, which
-/// fails.
+/// Distinguishes errors of the input, which are rejections, from errors of ours, which fail the
+/// case.
 fn rejection<E: AsFault + Display>(
     outcome: Result<(), E>,
 ) -> Result<Result<(), String>, NotPassed> {
@@ -198,7 +198,7 @@ fn rejection<E: AsFault + Display>(
     }
 }
 
-/// Compares an attempt with `post`, or with its absence, which wants a rejection.
+/// Compares an attempt with `post`; if `post` is absent, the attempt must have been rejected.
 fn compare<P: Preset>(files: &Files, attempt: Result<BeaconState<P>, String>) -> Outcome {
     match (attempt, files.state::<P>("post")?) {
         (Err(_), None) => Ok(()),
@@ -211,7 +211,7 @@ fn compare<P: Preset>(files: &Files, attempt: Result<BeaconState<P>, String>) ->
     }
 }
 
-/// Returns `slot`, unless it is so far ahead that running up to it would take the machine away.
+/// Returns `slot`, unless it is so far ahead that running up to it would occupy the machine.
 pub(super) fn check_distance<P: Preset>(
     state: &BeaconState<P>,
     slot: Slot,

@@ -1,5 +1,6 @@
 //! States and blocks that the bench builds itself: validator `i` has the secret key `i + 1`, and
-//! every committee attests in full, so that an aggregate is one signature by the sum of its keys.
+//! every committee attests in full, so that an aggregate is one signature by the sum of the
+//! committee's keys.
 
 use blocksmith_consensus::bls::{PublicKey, SecretKey};
 use blocksmith_consensus::{
@@ -23,14 +24,14 @@ const SKIP: UpdateFlags = UpdateFlags {
     skip_block_parent_root_validation: false,
 };
 
-/// What is measured on.
+/// The inputs of the measurements.
 pub(crate) struct Inputs {
     /// Where the states and blocks come from.
     pub(crate) source: String,
     /// SSZ of the state at the last slot of an epoch with full participation.
     pub(crate) state: Vec<u8>,
-    /// A block on the first slot of the next epoch, that both others have for parent; `None` if
-    /// nobody knows it.
+    /// A block in the first slot of the next epoch, which is the parent of both other blocks;
+    /// `None` if it is not known.
     pub(crate) parent: Option<SignedBeaconBlock>,
     /// A block in the slot after it, with the attestations of one slot.
     pub(crate) typical: SignedBeaconBlock,
@@ -73,7 +74,7 @@ fn genesis(count: u64, config: &ChainConfig) -> State {
             withdrawable_epoch: FAR_FUTURE_EPOCH,
         };
         state.validators.push(validator).expect("there is room");
-        // No two neighbours are equal: what is equal is held and hashed once.
+        // No two neighbours are equal, since equal ones would be held and hashed only once.
         state.balances.push(BALANCE + index).expect("there is room");
         key = PublicKey::aggregate(&[key, one]).expect("small sums are not infinity");
     }
@@ -116,7 +117,7 @@ fn attestations(state: &State, slots: impl Iterator<Item = Slot>) -> Vec<Attesta
     slots.flat_map(of_slot).take(128).map(|(slot, index)| attestation(state, slot, index)).collect()
 }
 
-/// A signed block at the state's slot; the state becomes that after it.
+/// A signed block at the state's slot; afterwards the state is the one after the block.
 pub(crate) fn block(
     state: &mut State,
     slots: impl Iterator<Item = Slot>,
@@ -166,7 +167,7 @@ pub(crate) fn build(validators: u64, last_slot: Slot, config: &ChainConfig) -> I
     let mut on_next = state.clone();
     advance(&mut on_next, first + 1, config);
     let typical = block(&mut on_next, first..first + 1, Root::ZERO, config);
-    // As few empty slots as 128 committees need.
+    // There are no more empty slots than 128 committees need.
     let per_slot = get_committee_count_per_slot(&state, get_current_epoch(&state)).expect("known");
     let full_slot = first + 128_u64.div_ceil(per_slot);
     advance(&mut state, full_slot, config);
@@ -180,14 +181,15 @@ pub(crate) fn build(validators: u64, last_slot: Slot, config: &ChainConfig) -> I
     }
 }
 
-/// Reads inputs of another origin: `state_95.ssz`, `block_97_typical.ssz` and `block_max128.ssz`,
-/// each perhaps with `.xz` at its end.
+/// Reads inputs from elsewhere: `state_95.ssz`, `block_97_typical.ssz` and `block_max128.ssz`, each
+/// with or without `.xz` at its end.
 ///
-/// Both blocks stand on a block at slot 96 that is not among the files, so that the state at 96
-/// does not carry their parent's root. Its content follows from the construction (all committees of
-/// slot 95 attest, the key of validator `i` is `i + 1`); it is built anew, and if its root is the
-/// parent that the blocks name, they apply with every check on. If it is not, they apply to the
-/// state at 96 with `skip_block_parent_root_validation` and `skip_state_root_validation`.
+/// Both blocks build on a block at slot 96 that is not among the files, so the state at slot 96
+/// does not contain their parent's root. The content of that block follows from the construction
+/// (all committees of slot 95 attest, the key of validator `i` is `i + 1`). It is built anew, and
+/// if its root is the parent that the blocks name, they apply with every check on. If it is not,
+/// they apply to the state at 96 with `skip_block_parent_root_validation` and
+/// `skip_state_root_validation`.
 pub(crate) fn read(folder: &std::path::Path, config: &ChainConfig) -> std::io::Result<Inputs> {
     let malformed = |error| std::io::Error::other(format!("{}: {error}", folder.display()));
     let decode = |name| -> std::io::Result<SignedBeaconBlock> {

@@ -1,4 +1,4 @@
-//! CPU time of the process: on a shared machine the wall clock tells of the neighbours.
+//! CPU time of the process: on a shared machine the wall clock would measure the neighbours, too.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 static STOPPED: OnceLock<()> = OnceLock::new();
 
-/// Has every later look find no time: valgrind's machine does not have this clock.
+/// Makes every later look return zero: under valgrind there is no such clock.
 pub(crate) fn stop() {
     STOPPED.get_or_init(|| ());
 }

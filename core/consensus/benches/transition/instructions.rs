@@ -17,12 +17,12 @@ const ROWS: [&str; 9] = [
     "block 128, batch + root",
 ];
 
-/// The rows of which the functions are shown, too.
+/// The rows whose functions are shown, too.
 const HOTTEST: [&str; 3] = ["block 128, batch + root", "root after decode", "epoch"];
-/// Functions that are shown of each.
+/// How many functions of each are shown.
 const FUNCTIONS: usize = 7;
 
-/// Two tables of Markdown; a sentence if there is no valgrind.
+/// Two tables of Markdown, or a sentence if there is no valgrind.
 pub(crate) fn tables(folder: Option<&Path>) -> String {
     let mut text =
         "\n## Instructions\n\nBy callgrind, of one run on the inputs of the first table. \
@@ -48,8 +48,8 @@ pub(crate) fn tables(folder: Option<&Path>) -> String {
     text + &profiles
 }
 
-/// Runs this program on one row under callgrind, collecting inside of what is measured: how many
-/// instructions, and the functions with most of them.
+/// Runs this program on one row under callgrind, which collects inside the measured function.
+/// Returns how many instructions there were, and the functions with most of them.
 fn count(row: &str, folder: Option<&Path>) -> Result<(u64, Vec<(String, u64)>), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let profile = std::env::temp_dir().join(format!("callgrind-{}.out", std::process::id()));
@@ -74,7 +74,7 @@ fn count(row: &str, folder: Option<&Path>) -> Result<(u64, Vec<(String, u64)>), 
     Ok((count, functions))
 }
 
-/// The functions of a profile with most instructions, their own ones.
+/// The functions of a profile with most instructions of their own.
 fn functions(profile: &Path) -> Result<Vec<(String, u64)>, String> {
     let output = Command::new("callgrind_annotate").arg("--auto=no").arg(profile).output();
     let output = output.map_err(|error| format!("callgrind_annotate: {error}"))?;

@@ -1,17 +1,17 @@
-//! The state transition against what production clients need for the same inputs.
+//! The state transition, compared with what production clients need for the same inputs.
 //!
 //! `cargo bench -p blocksmith-consensus` measures with criterion. With `-- --table` each row's
 //! minimum goes to `benches/RESULTS.md`, beside the peers' figures scaled by two yardsticks of the
 //! same run.
 //!
-//! | flag | does |
+//! | flag | effect |
 //! |---|---|
 //! | `--inputs DIR` (or `BLOCKSMITH_BENCH_INPUTS`) | reads `state_95.ssz` and two blocks instead of building a chain of 21,063 validators |
 //! | `--large` | adds a chain of 500,000 validators, which takes minutes to build |
 //! | `--instructions` | adds instruction counts and the hottest functions of some rows, by callgrind, if valgrind is there |
 //! | `--once ROW` | runs one row once: what `--instructions` does under callgrind |
-//! | `--kept FILE` | prints what keeping a state of each epoch costs: what `--table` asks of a process of its own |
-//! | `--parallel first FILE` | prints a root's time with and without an idle thread's help: as above |
+//! | `--kept FILE` | prints what keeping a state of each epoch costs; `--table` runs this in a process of its own |
+//! | `--parallel first FILE` | prints the time of a root with and without an idle thread's help; `--table` runs this in a process of its own |
 
 mod chain;
 mod clock;
@@ -31,7 +31,7 @@ use chain::Inputs;
 /// Validators of mainnet's genesis.
 const VALIDATORS: u64 = 21_063;
 const LARGE: u64 = 500_000;
-/// The last slot of the third epoch: the first whose attestations are all paid.
+/// The last slot of the third epoch, which is the first whose attestations are all rewarded.
 const LAST_SLOT: u64 = 95;
 
 fn inputs(folder: Option<&Path>, config: &ChainConfig) -> Inputs {

@@ -52,7 +52,7 @@ pub(crate) fn keep(path: &Path, config: &ChainConfig) -> std::io::Result<()> {
         prepare_epoch(&state).expect("somebody is active");
         state.clone()
     };
-    // The first leave behind what later ones use again: room for temporary lists.
+    // The first ones leave room for temporary lists behind, which later ones use again.
     let mut kept = vec![advance(), advance()];
     let before = resident()?;
     kept.extend((0..STATES).map(|_| advance()));

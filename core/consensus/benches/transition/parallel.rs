@@ -1,6 +1,6 @@
-//! A root whose work is shared out to an idle thread: the time until it is there, beside that of
-//! one thread. The wall's clock is the one that counts here, so a process of its own takes the
-//! cores from everybody else for a second, if the system lets it.
+//! A root whose work is shared with an idle thread: the time until the root is there, compared with
+//! one thread alone. Here the wall clock counts, so a separate process takes the cores from
+//! everybody else for a second, if the system lets it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -20,7 +20,8 @@ const ROUNDS: usize = 30;
 fn shared_out(state: &State) -> Root {
     let jobs = state.root_jobs(THREADS);
     let next = AtomicUsize::new(0);
-    // ORDERING: pairs with nothing; each number is drawn once, and the scope's end orders the rest.
+    // ORDERING: pairs with nothing; each number is drawn once, and the end of the scope orders
+    // everything else.
     let draw = || jobs.get(next.fetch_add(1, Ordering::Relaxed));
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -46,7 +47,7 @@ pub(crate) fn table(state: &[u8]) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Runs this program before all others, or as one of them.
+/// Runs this program with priority over all others, or as one of them.
 fn run(path: &Path) -> std::io::Result<Output> {
     let program = std::env::current_exe()?;
     let first = Command::new("chrt")

@@ -1,6 +1,6 @@
-//! What is measured. Every row prepares its input outside the measured stretch, and states its
-//! caches as a node has them that follows the chain: committees of the epochs up to the next one
-//! are known, public keys are decompressed.
+//! The rows that are measured. Every row prepares its input outside the measured part, and gives
+//! its states the caches of a node that follows the chain: committees of the epochs up to the next
+//! one are known, public keys are decompressed.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use blocksmith_consensus::{
 use crate::chain::{Inputs, State};
 use crate::clock::cpu_time;
 
-/// Runs the operation so many times; returns the CPU time of what is measured.
+/// Runs the operation the given number of times; returns the CPU time of the measured part.
 pub(crate) type Run = Box<dyn FnMut(u64) -> Duration>;
 
-/// One line of the table.
+/// One row of the table.
 pub(crate) struct Row {
-    /// Name, as the peers' table has it.
+    /// Name, as in the peers' table.
     pub(crate) name: &'static str,
     /// What it does.
     pub(crate) run: Run,
 }
 
-/// Measures `operation` on what `prepare` makes anew for each run.
+/// Measures `operation` on an input that `prepare` makes anew for each run.
 fn timed<T, R>(
     mut prepare: impl FnMut() -> T + 'static,
     mut operation: impl FnMut(&mut T) -> R + 'static,
@@ -43,13 +43,13 @@ fn timed<T, R>(
     })
 }
 
-/// What instruction counts are taken of: callgrind collects inside of functions of this name.
+/// The function whose instructions are counted: callgrind collects inside functions of this name.
 #[inline(never)]
 fn measured<T, R>(operation: &mut impl FnMut(&mut T) -> R, input: &mut T) -> R {
     operation(input)
 }
 
-/// As [`timed`], on one input again and again.
+/// Like [`timed`], on one input again and again.
 fn timed_on<T: 'static>(mut input: T, mut operation: impl FnMut(&mut T) + 'static) -> Run {
     Box::new(move |runs| {
         let start = cpu_time();
@@ -58,7 +58,7 @@ fn timed_on<T: 'static>(mut input: T, mut operation: impl FnMut(&mut T) + 'stati
     })
 }
 
-/// As [`timed`], for operations of less than a microsecond: many in a row on one input.
+/// Like [`timed`], for operations of less than a microsecond: many in a row on one input.
 fn repeated<T, R>(input: T, operation: impl Fn(&T) -> R + 'static) -> Run
 where
     T: 'static,
@@ -95,7 +95,7 @@ fn warm(state: &State) {
     prepare_epoch(state).expect("somebody is active");
 }
 
-/// The state that the blocks apply to, and the flags that their full judgement takes.
+/// The state that the blocks apply to, and the flags for judging them in full.
 struct Ground {
     state: State,
     flags: UpdateFlags,
@@ -118,7 +118,8 @@ impl Ground {
         Self { state, flags }
     }
 
-    /// The state at the block's slot, everything known that is known before a block comes.
+    /// The state at the block's slot, with everything in its caches that a node knows before a
+    /// block comes.
     fn before(&self, block: &SignedBeaconBlock, keys: bool, config: &ChainConfig) -> State {
         let mut state = self.state.clone();
         process_slots(&mut state, block.message.slot, config).expect("ahead of the state");
@@ -165,7 +166,7 @@ fn block_rows(
             name: names[1],
             run: timed(clone(&before), move |state| {
                 apply(state, flags);
-                // With the state root checked, its hashes are there already.
+                // When the state root has been checked, its hashes are already there.
                 root(state)
             }),
         },
@@ -194,7 +195,8 @@ fn epoch_rows(last: &State, config: &ChainConfig) -> Vec<Row> {
             state
         }
     };
-    // Committees are shared by all descendants of a state: these have known none of the next epoch.
+    // All descendants of a state share committees; these states have not yet known any of the next
+    // epoch.
     let apart = {
         let prepare = clone(&at_end);
         move || {
@@ -218,7 +220,7 @@ fn epoch_rows(last: &State, config: &ChainConfig) -> Vec<Row> {
     ]
 }
 
-/// The rows on `inputs` whose names are wanted; what none of them needs is not prepared.
+/// The rows on `inputs` whose names are wanted; nothing is prepared that none of them needs.
 pub(crate) fn rows(
     inputs: &Inputs,
     config: &ChainConfig,
@@ -290,7 +292,7 @@ pub(crate) fn yardstick_v() -> Run {
     timed(|| (), move |()| assert!(set.verify()))
 }
 
-/// H: SHA-256 of 64 bytes, of many side by side.
+/// H: SHA-256 of 64 bytes, many side by side.
 pub(crate) fn yardstick_h() -> Run {
     const BLOCKS: usize = 4096;
     let input: Vec<u8> = (0..BLOCKS * 64).map(|at| (at % 251) as u8).collect();

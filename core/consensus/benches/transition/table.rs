@@ -1,4 +1,4 @@
-//! The table: each row's minimum, beside the peers' figures scaled by the yardsticks.
+//! The table: each row's minimum, beside the peers' figures as scaled by the yardsticks.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn peers(name: &str, large: bool) -> (Peers, Scale) {
     (figures, scale)
 }
 
-/// The minimum of several rounds, in nanoseconds: what the operation costs when nobody interferes.
+/// The minimum of several rounds, in nanoseconds: what the operation costs when nothing interferes.
 fn minimum(run: &mut Run, budget: Duration) -> f64 {
     const MAX_ROUNDS: u32 = 200;
     let (mut best, mut spent) = (f64::INFINITY, Duration::ZERO);

@@ -1,7 +1,7 @@
 //! Pending attestations in a tree: four to a leaf, hashed in step.
 //!
-//! An attestation's root is fifteen hashes, most of which wait for the one before. Four
-//! attestations go through the same six steps, so that each step is a batch.
+//! An attestation's root takes fifteen hashes, most of which depend on a previous one. Four
+//! attestations go through the same six steps together, so that each step is a batch.
 
 use crate::containers::PendingAttestation;
 use crate::hash_tree::{HashTree, bits_leaf};
@@ -14,7 +14,7 @@ use crate::wire::{DecodeError, Wire, decode_exact};
 const CHUNK: usize = 4;
 /// Bits in one leaf of the specification's tree: the largest committee that is hashed in step.
 const BITS_PER_LEAF: usize = 8 * ROOT_LEN;
-/// Hashes of one attestation whose bits fit that leaf.
+/// Hashes of one attestation whose bits fit into that leaf.
 const ATTESTATION_HASHES: usize = 15;
 /// Hashes of one attestation in its widest step.
 const WIDTH: usize = 4;
@@ -72,7 +72,7 @@ impl Step {
         self.pairs += 1;
     }
 
-    /// The pairs' roots in order; the step is empty afterwards.
+    /// Returns the hashes of the pairs in order; the step is empty afterwards.
     fn hash(&mut self) -> [Root; CHUNK * WIDTH] {
         let mut output = [0; CHUNK * WIDTH * ROOT_LEN];
         let bytes = self.pairs * ROOT_LEN;

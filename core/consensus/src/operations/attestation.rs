@@ -22,13 +22,13 @@ use crate::wire::Wire;
 /// Why a list of attesters with their signature is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum IndexedAttestationError {
-    /// Nobody attests.
+    /// There are no attesters.
     #[error("0 attesting indices, expected at least one")]
     Empty,
-    /// Attesters that are not ascending and distinct.
+    /// The attesters are not ascending and distinct.
     #[error("attesting index {index} after {previous}, expected ascending and distinct ones")]
     Unsorted {
-        /// The index before.
+        /// The previous index.
         previous: ValidatorIndex,
         /// The index that is not greater.
         index: ValidatorIndex,
@@ -39,7 +39,7 @@ pub enum IndexedAttestationError {
         /// How many are said to have signed.
         attesters: usize,
     },
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error(transparent)]
     State(#[from] StateError),
 }
@@ -69,7 +69,7 @@ pub enum AttestationError {
         /// The attested slot.
         slot: Slot,
     },
-    /// Included too early or too late.
+    /// The attestation is included too early or too late.
     #[error("Attestation: included at slot {state}, expected from {earliest} to {latest}")]
     InclusionDelay {
         /// The state's slot.
@@ -87,7 +87,7 @@ pub enum AttestationError {
         /// Committees of the slot.
         count: u64,
     },
-    /// Not one bit per member.
+    /// There is not exactly one bit per member.
     #[error("Attestation: {bits} aggregation bits, expected {committee}")]
     AggregationBits {
         /// Number of bits.
@@ -106,10 +106,10 @@ pub enum AttestationError {
         /// The state's justified checkpoint for the target's epoch.
         expected: Checkpoint,
     },
-    /// Its attesters or their signature.
+    /// Its attesters or their signature are invalid.
     #[error("Attestation: {0}")]
     Indexed(#[from] IndexedAttestationError),
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error("Attestation: {0}")]
     State(#[from] StateError),
 }
@@ -147,7 +147,7 @@ pub fn is_valid_indexed_attestation<P: Preset>(
     if let Some(pair) = indices.windows(2).find(|pair| pair[0] >= pair[1]) {
         return Err(IndexedAttestationError::Unsorted { previous: pair[0], index: pair[1] });
     }
-    // The last index is the highest: an unknown validator is found before a key is.
+    // The last index is the highest: an unknown validator is found before any key is looked up.
     get_validator(state, indices[indices.len() - 1])?;
     if accept_attesters(state, indices, data, signature, signatures) {
         Ok(())
@@ -156,7 +156,8 @@ pub fn is_valid_indexed_attestation<P: Preset>(
     }
 }
 
-/// Whether known validators signed `data`, as far as `signatures` asks.
+/// Whether the given validators, which are known, signed `data`, as far as `signatures` asks for
+/// that.
 fn accept_attesters<P: Preset>(
     state: &BeaconState<P>,
     attesters: &[ValidatorIndex],
@@ -175,7 +176,7 @@ fn accept_attesters<P: Preset>(
     })
 }
 
-/// Includes an attestation: checks it and keeps it for the rewards of its epoch.
+/// Includes an attestation: checks it, and keeps it for the rewards of its epoch.
 ///
 /// # Errors
 /// [`AttestationError`] names the first condition that fails. The state may have changed.
@@ -223,7 +224,8 @@ pub fn process_attestation<P: Preset>(
         inclusion_delay: state.slot - data.slot,
         proposer_index: get_beacon_proposer_index(state)?,
     };
-    // A committee's members are distinct and known; the sum of their keys asks for no order.
+    // A committee's members are distinct and known; the sum of their keys does not depend on the
+    // order.
     let mut attesters = Vec::with_capacity(committee);
     for_each_attester(state, data, &attestation.aggregation_bits, |index| {
         attesters.push(index);

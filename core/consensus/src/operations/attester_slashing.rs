@@ -33,7 +33,7 @@ pub enum AttesterSlashingError {
     /// One of the attestations is invalid.
     #[error("AttesterSlashing: attestation {number}: {error}")]
     Attestation {
-        /// Which, 1 or 2.
+        /// Which attestation, 1 or 2.
         number: u8,
         /// What is wrong with it.
         error: IndexedAttestationError,
@@ -44,7 +44,7 @@ pub enum AttesterSlashingError {
         /// How many signed both.
         common: usize,
     },
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error("AttesterSlashing: {0}")]
     State(#[from] StateError),
 }
@@ -59,14 +59,14 @@ impl AsFault for AttesterSlashingError {
     }
 }
 
-/// Who signed both attestations, ascending. Both lists have to be ascending.
+/// The validators that signed both attestations, in ascending order. Both lists must be ascending.
 pub fn slashable_indices(slashing: &AttesterSlashing) -> Vec<ValidatorIndex> {
     let others = &slashing.attestation_2.attesting_indices;
     let both = |index: &&ValidatorIndex| others.binary_search(index).is_ok();
     slashing.attestation_1.attesting_indices.iter().filter(both).copied().collect()
 }
 
-/// Slashes those who signed two contradicting attestations.
+/// Slashes the validators that signed two contradicting attestations.
 ///
 /// # Errors
 /// [`AttesterSlashingError`] names the first condition that fails. The state may have changed.

@@ -27,12 +27,12 @@ pub enum DepositError {
     MerkleProof {
         /// The state's `eth1_deposit_index`.
         index: u64,
-        /// Where the proof leads from there.
+        /// The root to which the proof leads.
         computed: Root,
         /// The state's `eth1_data.deposit_root`.
         expected: Root,
     },
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error("Deposit: {0}")]
     State(#[from] StateError),
 }
@@ -112,7 +112,7 @@ fn get_validator_from_deposit<P: Preset>(data: &DepositData) -> Validator {
     }
 }
 
-/// What counts of a balance: whole increments, up to the maximum.
+/// The part of a balance that counts: whole increments, up to the maximum.
 pub(crate) fn effective_balance<P: Preset>(balance: Gwei) -> Gwei {
     (balance - balance % P::EFFECTIVE_BALANCE_INCREMENT).min(P::MAX_EFFECTIVE_BALANCE)
 }

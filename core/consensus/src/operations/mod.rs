@@ -1,8 +1,8 @@
 //! The operations that a block carries, one file each.
 //!
-//! Every `process_*` here follows the specification's function of the same name: conditions in its
-//! order, each with its own error, and no write before the last condition that the operation's own
-//! data can fail. Reading a state that does not support the operation is a
+//! Every `process_*` here follows the specification's function of the same name: conditions come in
+//! its order, each with its own error, and nothing is written before the last condition that the
+//! operation's own data can fail. Reading a state that does not support the operation is a
 //! [`StateError`](crate::StateError) inside the operation's error.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Operations".

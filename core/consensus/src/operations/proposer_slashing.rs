@@ -74,14 +74,14 @@ pub enum ProposerSlashingError {
         /// The proposer.
         proposer: ValidatorIndex,
     },
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error("ProposerSlashing: {0}")]
     State(#[from] StateError),
 }
 
 fault_in_state!(ProposerSlashingError);
 
-/// Slashes a proposer who signed two headers for one slot.
+/// Slashes a proposer that signed two headers for one slot.
 ///
 /// # Errors
 /// [`ProposerSlashingError`] names the first condition that fails. The state may have changed.

@@ -19,7 +19,7 @@ use crate::wire::Wire;
 /// Why a voluntary exit is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum VoluntaryExitError {
-    /// The validator has no duties to stop.
+    /// The validator has no duties that it could stop.
     #[error(
         "VoluntaryExit: validator {index} active from epoch {activation} to {exit}, \
          expected active in {current}"
@@ -34,7 +34,7 @@ pub enum VoluntaryExitError {
         /// The state's epoch.
         current: Epoch,
     },
-    /// The validator is leaving already.
+    /// The validator is already leaving.
     #[error("VoluntaryExit: exit epoch {exit} of validator {index}, expected none")]
     AlreadyExiting {
         /// The validator.
@@ -66,7 +66,7 @@ pub enum VoluntaryExitError {
     /// The signature is not the validator's.
     #[error("VoluntaryExit: signature does not verify, expected validator {0}'s")]
     Signature(ValidatorIndex),
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error("VoluntaryExit: {0}")]
     State(#[from] StateError),
 }

@@ -1,6 +1,6 @@
-//! A block: header, RANDAO, vote on the deposit contract, operations.
+//! Processing of a block: header, RANDAO, vote on the deposit contract, operations.
 //!
-//! Each stage has its own error, so that the stage that failed gives the verdict's reason.
+//! Each stage has its own error, so that the stage that failed determines the verdict's reason.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Block processing".
 
@@ -29,7 +29,7 @@ use crate::wire::Wire;
 /// Why a block's header is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum HeaderError {
-    /// The block is of another slot than the state.
+    /// The block has another slot than the state.
     #[error("BlockHeader: slot {block}, expected {state}")]
     Slot {
         /// The block's slot.
@@ -48,9 +48,9 @@ pub enum HeaderError {
     /// Another validator proposes in this slot.
     #[error("BlockHeader: proposer index {provided}, expected {expected}")]
     Proposer {
-        /// Who the block says proposes.
+        /// The proposer that the block names.
         provided: ValidatorIndex,
-        /// Who proposes.
+        /// The slot's proposer.
         expected: ValidatorIndex,
     },
     /// The parent is not the state's latest block.
@@ -64,7 +64,7 @@ pub enum HeaderError {
     /// The proposer was slashed.
     #[error("BlockHeader: proposer {0} is slashed, expected one that is not")]
     ProposerSlashed(ValidatorIndex),
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error("BlockHeader: {0}")]
     State(#[from] StateError),
 }
@@ -77,12 +77,12 @@ pub enum RandaoError {
     /// The reveal is not the proposer's signature over the epoch.
     #[error("Randao: reveal does not verify, expected proposer {proposer}'s for epoch {epoch}")]
     Signature {
-        /// Who proposes.
+        /// The slot's proposer.
         proposer: ValidatorIndex,
-        /// What is to be signed.
+        /// The epoch that must be signed.
         epoch: Epoch,
     },
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error("Randao: {0}")]
     State(#[from] StateError),
 }
@@ -92,7 +92,7 @@ fault_in_state!(RandaoError);
 /// Why a block's vote on the deposit contract cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Eth1DataError {
-    /// A helper's condition.
+    /// A condition of a helper does not hold.
     #[error("Eth1Data: {0}")]
     State(#[from] StateError),
 }
@@ -107,7 +107,7 @@ impl AsFault for Eth1DataError {
 /// Which of a block's operations is invalid, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum OperationsError {
-    /// The block carries another number of deposits than it has to.
+    /// The block does not carry the number of deposits that it must.
     #[error("Operations: {provided} deposits, expected {expected}")]
     DepositCount {
         /// Deposits in the block.
@@ -166,9 +166,9 @@ pub enum OperationsError {
 }
 
 impl OperationsError {
-    /// The operation whose signature was set aside as the `at`-th of a block's: slashings set two
-    /// aside each, attestations and exits one, in the order of processing. `None` if there are not
-    /// so many.
+    /// The operation whose signature was set aside as the `at`-th of a block's. Each slashing sets
+    /// two aside, and each attestation or exit one, in the order of processing. `None` if there are
+    /// not that many.
     pub(super) fn of_signature(body: &BeaconBlockBody, mut at: usize) -> Option<Self> {
         if let Some(slashing) = body.proposer_slashings.get(at / 2) {
             let header = (at % 2) as u8 + 1;
@@ -241,7 +241,7 @@ pub fn process_block_header<P: Preset>(
         slot: block.slot,
         proposer_index: block.proposer_index,
         parent_root: block.parent_root,
-        // Filled in by the next `process_slot`.
+        // The next `process_slot` fills this in.
         state_root: Root::ZERO,
         body_root: block.body.hash_tree_root(),
     };
@@ -283,7 +283,8 @@ pub fn process_randao<P: Preset>(
     Ok(())
 }
 
-/// Takes the block's vote on the deposit contract, and its view if more than half voted for it.
+/// Records the block's vote on the deposit contract, and adopts its view if more than half voted
+/// for it.
 ///
 /// # Errors
 /// [`Eth1DataError`] if the state holds more votes than a period has slots.

@@ -22,7 +22,7 @@ use crate::tree::PersistentList;
 
 macro_rules! epoch_error {
     ($($(#[$meta:meta])* $step:ident / $function:literal,)+) => {
-        /// Which step of an epoch's end the state does not support, and why.
+        /// Which step of an epoch's end failed on the state, and why.
         #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
         pub enum EpochError {
             $(
@@ -49,7 +49,7 @@ epoch_error! {
     Rewards / "RewardsAndPenalties",
     /// Activations and ejections.
     Registry / "RegistryUpdates",
-    /// Penalties of the slashed.
+    /// Penalties of slashed validators.
     Slashings / "Slashings",
     /// The end of a voting period.
     Eth1DataReset / "Eth1DataReset",
@@ -63,7 +63,7 @@ epoch_error! {
     HistoricalRoots / "HistoricalRootsUpdate",
 }
 
-/// Ends the state's epoch. The state's slot is the epoch's last one.
+/// Ends the state's epoch. The state's slot must be the epoch's last one.
 ///
 /// # Errors
 /// [`EpochError`] names the first step that fails: the state contradicts itself, or a computation
@@ -103,8 +103,8 @@ pub fn process_justification_and_finalization<P: Preset>(
     justify_and_finalize(state, &Registry::of(state), None)
 }
 
-/// As [`process_justification_and_finalization`], with what was seen of the previous epoch if that
-/// is known.
+/// Like [`process_justification_and_finalization`], with the participation of the previous epoch if
+/// it is known.
 fn justify_and_finalize<P: Preset>(
     state: &mut BeaconState<P>,
     registry: &Registry,
@@ -148,7 +148,7 @@ fn weigh_justification_and_finalization<P: Preset>(
     }
     state.justification_bits = bits;
 
-    // Which recent epochs have to be justified for an epoch that many back to be final.
+    // Which recent epochs must be justified so that an epoch that many epochs back is final.
     let rules = [
         (0b1110, old_previous_justified, 3),
         (0b0110, old_previous_justified, 2),
@@ -182,7 +182,7 @@ pub fn compute_pulled_up_checkpoints<P: Preset>(
 pub fn process_rewards_and_penalties<P: Preset>(
     state: &mut BeaconState<P>,
 ) -> Result<(), StateError> {
-    // Nobody could attest to an epoch before genesis.
+    // No validator could attest to an epoch before genesis.
     if get_current_epoch(state) == GENESIS_EPOCH {
         return Ok(());
     }
@@ -210,10 +210,11 @@ fn pay<P: Preset>(
     Ok(())
 }
 
-/// Queues the eligible for activation, ejects the poor, activates as many as may be.
+/// Queues eligible validators for activation, ejects those with too low a balance, and activates as
+/// many as the churn limit allows.
 ///
 /// # Errors
-/// [`StateError::Overflow`] at the end of time.
+/// [`StateError::Overflow`] if an epoch or slot number does not fit.
 pub fn process_registry_updates<P: Preset>(
     state: &mut BeaconState<P>,
     config: &ChainConfig,
@@ -262,7 +263,7 @@ fn update_registry<P: Preset>(
     Ok(())
 }
 
-/// Takes the penalty that grows with how many were slashed around the same time.
+/// Takes the penalty that grows with the number of validators slashed around the same time.
 ///
 /// # Errors
 /// [`StateError::Overflow`] if a sum does not fit.
@@ -291,7 +292,7 @@ fn penalize_slashed<P: Preset>(
 /// Starts a new period of votes on the deposit contract.
 ///
 /// # Errors
-/// [`StateError::Overflow`] at the end of time.
+/// [`StateError::Overflow`] if an epoch or slot number does not fit.
 pub fn process_eth1_data_reset<P: Preset>(state: &mut BeaconState<P>) -> Result<(), StateError> {
     let next_epoch = get_current_epoch(state).safe_add(1)?;
     if next_epoch % P::EPOCHS_PER_ETH1_VOTING_PERIOD == 0 {
@@ -300,7 +301,7 @@ pub fn process_eth1_data_reset<P: Preset>(state: &mut BeaconState<P>) -> Result<
     Ok(())
 }
 
-/// Lets effective balances follow balances, with hysteresis. Ends the life of the epoch's caches.
+/// Lets effective balances follow balances, with hysteresis. The epoch's caches end here.
 ///
 /// # Errors
 /// [`StateError`] if there are fewer balances than validators or a sum overflows.
@@ -340,7 +341,7 @@ fn update_effective_balances<P: Preset>(
 /// Makes room for the next epoch's slashed balance.
 ///
 /// # Errors
-/// [`StateError::Overflow`] at the end of time.
+/// [`StateError::Overflow`] if an epoch or slot number does not fit.
 pub fn process_slashings_reset<P: Preset>(state: &mut BeaconState<P>) -> Result<(), StateError> {
     let next_epoch = get_current_epoch(state).safe_add(1)?;
     if let Some(slashings) =
@@ -354,7 +355,7 @@ pub fn process_slashings_reset<P: Preset>(state: &mut BeaconState<P>) -> Result<
 /// Lets the next epoch's randomness begin from this one's.
 ///
 /// # Errors
-/// [`StateError::Overflow`] at the end of time.
+/// [`StateError::Overflow`] if an epoch or slot number does not fit.
 pub fn process_randao_mixes_reset<P: Preset>(state: &mut BeaconState<P>) -> Result<(), StateError> {
     let current = get_current_epoch(state);
     let next_epoch = current.safe_add(1)?;

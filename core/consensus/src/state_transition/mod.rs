@@ -10,8 +10,8 @@
 //! | 6 | `process_operations` | `bad_operations` |
 //! | 7 | the state root | `bad_state_root` |
 //!
-//! Signatures are verified together when something fails or all stages are done; the reason is
-//! that of the earliest stage all the same (`signatures`, G1 and G2).
+//! Signatures are verified together when something fails or all stages are done; even so, the
+//! reason is that of the earliest failed stage (`signatures`, G1 and G2).
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Beacon chain state transition
 //! function".
@@ -57,7 +57,7 @@ pub enum BlockError {
     SlotNotAfterParent {
         /// The block's slot.
         slot: Slot,
-        /// The slot of the state that the block was put on.
+        /// The slot of the state to which the block was applied.
         parent_slot: Slot,
     },
     /// The slots up to the block cannot be processed.
@@ -81,9 +81,9 @@ pub enum BlockError {
     /// The state root.
     #[error("StateRoot: state root {provided}, expected {computed}")]
     StateRoot {
-        /// What the block says.
+        /// The root that the block names.
         provided: Root,
-        /// What came out.
+        /// The root that was computed.
         computed: Root,
     },
 }
@@ -103,7 +103,7 @@ impl BlockError {
     }
 }
 
-/// How a transition fails: by the block, or by us.
+/// How a transition fails: because of the block, or because of us.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum TransitionError {
     /// The block is invalid.
@@ -166,7 +166,7 @@ pub fn verify_and_process_block<P: Preset>(
     stages.run(state, signed_block, flags, signatures, config)
 }
 
-/// As [`verify_and_process_block`], with every signature verified where it is met.
+/// Like [`verify_and_process_block`], with every signature verified where it occurs.
 ///
 /// # Errors
 /// [`TransitionError::Invalid`] with the first stage that fails. The state is then unusable.
@@ -180,7 +180,8 @@ pub fn verify_and_process_block_one_by_one<P: Preset>(
     Stages::default().run(state, signed_block, flags, signatures, config)
 }
 
-/// How many signatures were set aside when each stage ended: tells whose an invalid one is.
+/// How many signatures were set aside when each stage ended. This tells to which stage an invalid
+/// one belongs.
 #[derive(Debug, Default)]
 struct Stages {
     after_proposer: usize,
@@ -217,7 +218,8 @@ impl Stages {
     ) -> Result<(), TransitionError> {
         let block = &signed_block.message;
         if !matches!(signatures, Signatures::Skip) {
-            // So that the key is the epoch's. If there is no proposer, the header's check says so.
+            // This makes the key come from the epoch's list. If there is no proposer, the header's
+            // check says so.
             let _ = get_beacon_proposer_index(state);
         }
         if !signatures.accept(|| proposer_signature_set(state, signed_block)) {
@@ -234,7 +236,7 @@ impl Stages {
     }
 
     /// What the `at`-th signature that was set aside makes invalid. A stage that did not end has a
-    /// mark of zero: it can only be the last one that set anything aside.
+    /// mark of zero; it can only be the last stage that set anything aside.
     fn blame<P: Preset>(&self, at: usize, block: &BeaconBlock) -> BlockError {
         let proposer = block.proposer_index;
         if at < self.after_proposer {
@@ -246,7 +248,7 @@ impl Stages {
         };
         match operation.and_then(|at| OperationsError::of_signature(&block.body, at)) {
             Some(error) => BlockError::Operations(error),
-            // The header was accepted: this is who proposes.
+            // The header was accepted, so this is the proposer.
             None => {
                 let epoch = compute_epoch_at_slot::<P>(block.slot);
                 BlockError::Randao(RandaoError::Signature { proposer, epoch })
@@ -275,8 +277,8 @@ pub fn process_block<P: Preset>(
     Ok(())
 }
 
-/// Whether the block is signed by the validator that it names as its proposer. The state has to be
-/// of the block's chain; its slot does not matter.
+/// Whether the block is signed by the validator that it names as its proposer. The state must
+/// belong to the block's chain; its slot does not matter.
 pub fn verify_block_signature<P: Preset>(
     state: &BeaconState<P>,
     signed_block: &SignedBeaconBlock,

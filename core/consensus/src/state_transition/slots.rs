@@ -1,4 +1,4 @@
-//! Slots without blocks.
+//! Processing of slots without blocks.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "process_slots".
 
@@ -35,12 +35,12 @@ impl AsFault for SlotsError {
     }
 }
 
-/// Brings the state to the beginning of `slot`. The work grows with the distance: it is for the
-/// caller to know that `slot` is not far ahead of the clock.
+/// Advances the state to the beginning of `slot`. The work grows with the distance: the caller must
+/// make sure that `slot` is not far ahead of the clock.
 ///
 /// # Errors
-/// [`SlotsError::NotAfterState`], and then the state is unchanged; [`SlotsError::Epoch`] if the
-/// state contradicts itself.
+/// [`SlotsError::NotAfterState`], in which case the state is unchanged; [`SlotsError::Epoch`] if
+/// the state contradicts itself.
 pub fn process_slots<P: Preset>(
     state: &mut BeaconState<P>,
     slot: Slot,

@@ -8,7 +8,7 @@ use crate::wire::{DecodeError, Layout};
 
 /// An element of a persistent list or vector.
 pub trait Element: Clone + Debug + PartialEq + Send + Sync + Layout + 'static {
-    /// Place for a chunk of elements.
+    /// The type of a chunk of elements.
     type Chunk: AsRef<[Self]> + AsMut<[Self]> + Clone + Debug + Send + Sync;
     /// Elements in a leaf, a power of two.
     const CHUNK: usize;
@@ -19,16 +19,16 @@ pub trait Element: Clone + Debug + PartialEq + Send + Sync + Layout + 'static {
     /// Elements that share 32 bytes of the specification's tree.
     const PER_ROOT: usize = 1;
 
-    /// A chunk whose elements do not matter yet.
+    /// A chunk whose elements are placeholders.
     fn empty_chunk() -> Self::Chunk;
 
-    /// The root of a leaf that holds `values`, zeros after them.
+    /// The root of a leaf that holds `values`, followed by zeros.
     fn chunk_root(values: &[Self]) -> Root;
 
     /// Appends the encodings of elements of fixed length.
     fn append(values: &[Self], buffer: &mut Vec<u8>);
 
-    /// Decodes one element, whose shape was not checked yet.
+    /// Decodes one element whose shape has not been checked yet.
     ///
     /// # Errors
     /// [`DecodeError`] if the bytes are not an element's.

@@ -1,35 +1,36 @@
-//! A root's work, cut into jobs that do not need each other.
+//! The work of a root, cut into independent jobs.
 //!
-//! A node's hash is a function of what is below it and is kept beside it (T2), so whoever hashes a
-//! subtree on another thread saves the root that work, and the root comes out the same. Nothing
-//! here starts a thread: jobs are for a caller whose threads have nothing else to do.
+//! A node's hash is a function of what is below it and is kept beside it (T2). So if another thread
+//! hashes a subtree, the root is spared that work and comes out the same. Nothing here starts a
+//! thread: jobs are for a caller whose threads have nothing else to do.
 //!
-//! - J1: no job's subtree lies within another's, so jobs that run at once do not wait for each
-//!   other, but where they meet in what is shared (T4): then one hashes and the other waits for it.
-//! - J2: a job is at least a grain and at most two, and a leaf. Of a tree of which nothing is
-//!   hashed less than a grain is left over for the root, and the levels above the jobs; of one that
-//!   was written here and there it may be more.
+//! - J1: no job's subtree lies within another's. So jobs that run at the same time do not wait for
+//!   each other, except where they meet in a shared subtree (T4): there one hashes and the other
+//!   waits for it.
+//! - J2: a job is at least a grain, and at most two grains and a leaf. In a tree of which nothing
+//!   is hashed, less than a grain and the levels above the jobs are left over for the root. In a
+//!   tree that was written in scattered places, more may be left.
 
 use std::fmt;
 
 use super::element::Element;
 use super::node::Node;
 
-/// Hashes below which a job is not worth handing over: about 0.1 ms.
+/// The number of hashes below which a job is not worth handing over: about 0.1 ms.
 const MIN_GRAIN: usize = 2_000;
-/// Jobs for each thread, so that threads that start late or are slow matter less.
+/// Jobs for each thread; with several, threads that start late or are slow matter less.
 const JOBS_PER_THREAD: usize = 8;
-/// Most threads that work is cut for.
+/// The largest number of threads for which work is cut.
 const MAX_THREADS: usize = 64;
 
-/// A part of the hashing that a root needs: see
+/// A part of the hashing that a root needs; see
 /// [`BeaconState::root_jobs`](crate::BeaconState::root_jobs).
 pub struct RootJob {
     run: Box<dyn Fn() + Send + Sync>,
 }
 
 impl RootJob {
-    /// Hashes the part, unless that was done meanwhile.
+    /// Hashes the part, unless that has been done meanwhile.
     pub fn run(&self) {
         (self.run)();
     }
@@ -48,7 +49,7 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// For `hashes` hashes and so many threads.
+    /// Prepares to cut `hashes` hashes into jobs for `threads` threads.
     pub(crate) fn new(hashes: usize, threads: usize) -> Self {
         let parts = threads.clamp(1, MAX_THREADS) * JOBS_PER_THREAD;
         Self { grain: (hashes / parts).max(MIN_GRAIN), jobs: Vec::new() }
@@ -95,7 +96,7 @@ impl<T: Element> Node<T> {
                     left_over += right.cut(depth - 1, jobs);
                 }
                 if jobs.jobs.len() > before {
-                    // J1: not a whole subtree any more.
+                    // J1: this is no longer a whole subtree.
                     return left_over;
                 }
                 left_over
@@ -146,7 +147,7 @@ mod tests {
         list
     }
 
-    /// Whether the root after the jobs is that of a list that was built anew.
+    /// Whether the root after the jobs equals that of a list that was built anew.
     fn same<T: Element>(list: &PersistentList<T, U65536>, grain: usize) -> bool {
         let anew = PersistentList::<T, U65536>::try_from(list.to_vec()).unwrap();
         let mut jobs = Jobs { grain, jobs: Vec::new() };
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn jobs_leave_little_to_the_root() {
-        // Counts hashes before and after the jobs of a list of which nothing is hashed.
+        // Counts the hashes before and after the jobs of a list of which nothing is hashed.
         let values = (0..9000).map(validator).collect();
         let list: PersistentList<Validator, U65536> = written(values, &[], validator);
         let all = list.unhashed();

@@ -11,7 +11,7 @@ use crate::preset::Length;
 use crate::primitives::Root;
 use crate::wire::{BYTES_PER_OFFSET, DecodeError, for_each_variable};
 
-/// A list has as many elements as its type allows.
+/// The list has as many elements as its type allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the list holds its limit of {limit} elements")]
 pub struct ListFull {
@@ -38,17 +38,17 @@ pub struct PersistentList<T: Element, N> {
     limit: PhantomData<fn() -> N>,
 }
 
-/// A tree and what is known of it as a whole.
+/// A tree and what is known about it as a whole.
 #[derive(Debug)]
 struct Top<T: Element> {
     node: Node<T>,
     depth: usize,
     len: usize,
-    /// The root with all levels that the limit asks for, a list's with its length.
+    /// The root with all levels that the limit requires; for a list it includes the length.
     root: OnceLock<Root>,
 }
 
-/// For a write: what is known of the tree as a whole is forgotten.
+/// A clone is made for a write: what is known about the tree as a whole is forgotten.
 impl<T: Element> Clone for Top<T> {
     fn clone(&self) -> Self {
         Self::new(self.node.clone(), self.depth, self.len)
@@ -84,7 +84,7 @@ impl<T: Element> Top<T> {
         self.len += 1;
     }
 
-    /// The root of all levels that a limit asks for, without a length.
+    /// The root of all levels that a limit requires, without a length.
     fn padded_root(&self, full_depth: usize) -> Root {
         let level = self.depth + T::CHUNK_DEPTH;
         debug_assert!(level <= full_depth, "limits are at least a chunk");
@@ -108,7 +108,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
     /// Levels of the tree that the specification lays over the limit.
     const FULL_DEPTH: usize = depth_of(N::U64.div_ceil(T::PER_ROOT as u64));
 
-    /// The list of nothing.
+    /// The empty list.
     pub fn empty() -> Self {
         Self::default()
     }
@@ -118,7 +118,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
         self.top.as_ref().map_or(0, |top| top.len)
     }
 
-    /// Whether there are none.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.top.is_none()
     }
@@ -128,7 +128,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
         self.top.as_ref()?.get(index)
     }
 
-    /// Element `index`, to be written.
+    /// Element `index`, for writing.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         if index >= self.len() {
             return None;
@@ -180,7 +180,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
         }
     }
 
-    /// A list of what `next` makes, chunk by chunk; equal neighbours are shared (T4).
+    /// A list of the chunks that `next` makes; equal neighbours are shared (T4).
     fn from_chunks<E>(
         len: usize,
         mut same: impl FnMut(usize) -> bool,
@@ -201,8 +201,8 @@ impl<T: Element, N: Length> PersistentList<T, N> {
     /// Decodes elements that fill `bytes`.
     ///
     /// # Errors
-    /// [`DecodeError`] if a length, an offset or an element is wrong, or there are too many. What
-    /// is allocated is a small multiple of the input.
+    /// [`DecodeError`] if a length, an offset or an element is wrong, or if there are too many
+    /// elements. The memory allocated is at most a small multiple of the input.
     pub fn from_ssz_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let Some(size) = T::FIXED_LEN else { return Self::from_variable(bytes) };
         let length = bytes.len() / size;
@@ -254,7 +254,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
         }
     }
 
-    /// Length of the encoding if elements have a fixed length, else none.
+    /// Length of the encoding if elements have a fixed length, otherwise `None`.
     pub(crate) fn fixed_ssz_len(&self) -> Option<usize> {
         T::FIXED_LEN.map(|size| size * self.len())
     }
@@ -269,7 +269,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
         }
     }
 
-    /// How many hashes the root still needs, but for a few at the top.
+    /// How many hashes the root still needs, except for a few at the top.
     pub(crate) fn unhashed(&self) -> usize {
         self.top.as_ref().map_or(0, |top| top.node.unhashed())
     }
@@ -281,7 +281,7 @@ impl<T: Element, N: Length> PersistentList<T, N> {
         }
     }
 
-    /// Adds up the bytes of what this list holds and is not in `seen` yet.
+    /// Adds up the bytes that this list holds and that are not in `seen` yet.
     pub(crate) fn held_beside(&self, seen: &mut std::collections::HashSet<usize>) -> usize {
         self.top.as_ref().map_or(0, |top| top.node.bytes_beside(seen))
     }
@@ -380,7 +380,7 @@ impl<T: Element, N: Length> PersistentVector<T, N> {
         self.list.get(index)
     }
 
-    /// Element `index`, to be written.
+    /// Element `index`, for writing.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.list.get_mut(index)
     }
@@ -390,7 +390,7 @@ impl<T: Element, N: Length> PersistentVector<T, N> {
         self.list.iter()
     }
 
-    /// Decodes the elements, which have to fill `bytes`.
+    /// Decodes the elements, which must fill `bytes`.
     ///
     /// # Errors
     /// [`DecodeError`] if the length or an element is wrong.

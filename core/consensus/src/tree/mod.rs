@@ -8,22 +8,23 @@
 //!    Leaf     Leaf      Leaf    none      a leaf holds a chunk of elements
 //! ```
 //!
-//! **Contract.** [`PersistentList`] and [`PersistentVector`] are the lists and vectors of SSZ: same
-//! encoding, same root. A clone costs a pointer; what two lists have in common they share, hashes
-//! included. Nothing has to be built after a write: reads and roots see it at once.
+//! **Contract.** [`PersistentList`] and [`PersistentVector`] are the lists and vectors of SSZ, with
+//! the same encoding and the same root. A clone costs a pointer; clones share what they have in
+//! common, including hashes. Nothing needs rebuilding after a write: reads and roots see it at
+//! once.
 //!
-//! - T1: only the last leaf may hold less than a chunk; an inner node without right child has
-//!   nothing but zeros there. The tree is as deep as its length needs; the limit's other levels are
-//!   hashed with zeros when the root is asked for.
-//! - T2: a node's hash is a function of what is below it. Whoever writes below a node forgets its
-//!   hash (`chunk_mut`, `push`), so a hash that is there is right.
+//! - T1: only the last leaf may hold less than a chunk. Where an inner node has no right child,
+//!   there is nothing but zeros. The tree is as deep as its length needs; the other levels up to
+//!   the limit are hashed with zeros when the root is asked for.
+//! - T2: a node's hash is a function of what is below it. Every write below a node forgets its hash
+//!   (`chunk_mut`, `push`), so a hash that is there is right.
 //! - T3: a shared node is never written: writes go through `Arc::make_mut`.
-//! - T4: building from bytes or elements shares equal neighbours, so that what repeats (zeros,
+//! - T4: building from bytes or elements shares equal neighbours, so that repeated content (zeros,
 //!   unused mixes) is held and hashed once.
 //!
 //! Hashing goes leaf by leaf: a leaf is hashed level by level in batches (`hashing`), and all but a
-//! small part of a tree's hashes are inside its leaves. On the thread that asks, unless its caller
-//! shares the work out (`jobs`).
+//! small part of a tree's hashes are inside its leaves. It happens on the thread that asks for the
+//! root, unless the caller distributes the work (`jobs`).
 //!
 //! Numbers and roots say in `element` how they lie in a leaf; a container says so where containers are
 //! known (`crate::elements`).

@@ -1,4 +1,4 @@
-//! The nodes of a persistent tree; see the module's text for T1 to T4.
+//! The nodes of a persistent tree; for T1 to T4 see the parent module.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,8 +6,8 @@ use super::element::Element;
 use crate::hashing::{hash_concat, zero};
 use crate::primitives::Root;
 
-/// A subtree, shared: a clone is a pointer. Leaves and inner nodes are allocated apart, as most
-/// leaves are several times as large.
+/// A shared subtree: a clone is a pointer. Leaves and inner nodes are allocated separately, since
+/// most leaves are several times as large.
 #[derive(Debug)]
 pub(crate) enum Node<T: Element> {
     /// A chunk of elements.
@@ -33,7 +33,7 @@ pub(crate) struct Leaf<T: Element> {
     values: T::Chunk,
 }
 
-/// Two subtrees; nothing to the right stands for zeros.
+/// Two subtrees; a missing right one stands for zeros.
 #[derive(Debug)]
 pub(crate) struct Inner<T: Element> {
     root: OnceLock<Root>,
@@ -41,14 +41,14 @@ pub(crate) struct Inner<T: Element> {
     right: Option<Node<T>>,
 }
 
-/// For a write: the hash is forgotten.
+/// A clone is made for a write: the hash is forgotten.
 impl<T: Element> Clone for Leaf<T> {
     fn clone(&self) -> Self {
         Self { root: OnceLock::new(), len: self.len, values: self.values.clone() }
     }
 }
 
-/// For a write: the hash is forgotten.
+/// A clone is made for a write: the hash is forgotten.
 impl<T: Element> Clone for Inner<T> {
     fn clone(&self) -> Self {
         Self { root: OnceLock::new(), left: self.left.clone(), right: self.right.clone() }
@@ -85,7 +85,7 @@ impl<T: Element> Node<T> {
         Self::Inner(Arc::new(Inner { root: OnceLock::new(), left, right }))
     }
 
-    /// Whether both are one node.
+    /// Whether both are the same node.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Leaf(leaf), Self::Leaf(other)) => Arc::ptr_eq(leaf, other),
@@ -111,7 +111,7 @@ impl<T: Element> Node<T> {
         }
     }
 
-    /// The elements of the leaf that holds `index`, which has to exist.
+    /// The elements of the leaf that holds `index`, which must exist.
     pub(super) fn chunk(&self, depth: usize, index: usize) -> Option<&[T]> {
         let (mut node, mut depth) = (self, depth);
         loop {
@@ -129,8 +129,8 @@ impl<T: Element> Node<T> {
         }
     }
 
-    /// The elements of the leaf that holds `index`, to be written: the path is this tree's own
-    /// afterwards, and its hashes are forgotten (T2, T3).
+    /// The elements of the leaf that holds `index`, for writing. Afterwards the path belongs to
+    /// this tree alone, and its hashes are forgotten (T2, T3).
     pub(super) fn chunk_mut(&mut self, depth: usize, index: usize) -> Option<&mut [T]> {
         let (mut node, mut depth) = (self, depth);
         loop {
@@ -150,7 +150,7 @@ impl<T: Element> Node<T> {
         }
     }
 
-    /// Puts `value` at `index`, the first that does not exist, where the tree is deep enough.
+    /// Puts `value` at `index`, the first that does not exist; the tree must be deep enough.
     pub(super) fn push(&mut self, depth: usize, index: usize, value: T) {
         match self {
             Self::Leaf(leaf) => {
@@ -209,7 +209,7 @@ impl<T: Element> Node<T> {
 
     /// Adds up the bytes of nodes that are not in `seen` yet, and of what they own.
     pub(super) fn bytes_beside(&self, seen: &mut std::collections::HashSet<usize>) -> usize {
-        // Two words of counts lie before what an `Arc` points to.
+        // Two words of reference counts precede what an `Arc` points to.
         const COUNTS: usize = 2 * size_of::<usize>();
         let (address, size) = match self {
             Self::Leaf(leaf) => (Arc::as_ptr(leaf) as usize, size_of::<Leaf<T>>()),

@@ -22,8 +22,8 @@ impl Default for SmallTree {
 }
 
 impl SmallTree {
-    /// The root over `leaves` and zeros after them. Only nodes with a changed leaf below them are
-    /// hashed, those of a level side by side.
+    /// The root over `leaves`, followed by zeros. Only nodes with a changed leaf below them are
+    /// hashed; those of one level are hashed side by side.
     ///
     /// # Panics
     /// If there are more than 32 leaves.
@@ -45,7 +45,8 @@ impl SmallTree {
         self.nodes[1]
     }
 
-    /// Hashes the parents of the nodes in `changed`, which are of one level; returns them.
+    /// Hashes the parents of the nodes in `changed`, which are all of one level; returns those
+    /// parents.
     fn hash_parents(&mut self, mut changed: u64) -> u64 {
         let mut input = [0; LEAVES * ROOT_LEN];
         let mut output = [0; LEAVES / 2 * ROOT_LEN];

@@ -1,10 +1,10 @@
-//! What decoding allocates is bounded by the input, whatever its bytes claim.
+//! Tests that the memory that decoding allocates is bounded by the input, whatever its bytes claim.
 //!
-//! The allocator of this test binary (`allocation-counter`) counts, thread by thread, the bytes
-//! that are asked of it: each request with its whole size, a growing one again. For every type that
-//! travels, hostile bytes are decoded: offsets that point anywhere, lists of as many parts as fit,
-//! cut and lengthened encodings. The bound is [`PER_BYTE`] for each byte of the input, and
-//! [`AT_LEAST`] besides.
+//! The allocator of this test binary (`allocation-counter`) counts, for each thread, the bytes that
+//! are requested: each request counts with its whole size, and when it grows it counts again. For
+//! every type that travels, hostile bytes are decoded: offsets that point anywhere, lists of as
+//! many parts as fit, cut and lengthened encodings. The bound is [`PER_BYTE`] for each byte of the
+//! input, plus [`AT_LEAST`].
 
 use allocation_counter::measure;
 use blocksmith_consensus::{BeaconState, HistoricalBatch, Mainnet, Minimal, Wire, decode_exact};
@@ -16,13 +16,13 @@ const PER_BYTE: u64 = 8;
 /// Bytes that may be allocated for any input: fixed parts, and the text of an error.
 const AT_LEAST: u64 = 1 << 11;
 
-/// What decoding `bytes` allocates beyond its bound; 0 within it. The value is dropped.
+/// What decoding `bytes` allocates beyond its bound, or 0 if it is within it. The value is dropped.
 fn excess<T>(decode: impl Fn(&[u8]) -> T, bytes: &[u8]) -> u64 {
     let allocated = measure(|| drop(decode(bytes))).bytes_total;
     allocated.saturating_sub(PER_BYTE * bytes.len() as u64 + AT_LEAST)
 }
 
-/// Gives `visit` what somebody might send in place of `encoding`.
+/// Passes to `visit` what a peer might send in place of `encoding`.
 fn hostile(encoding: &[u8], mut visit: impl FnMut(&[u8])) {
     const LONG: usize = 1 << 16;
     visit(encoding);
@@ -37,7 +37,7 @@ fn hostile(encoding: &[u8], mut visit: impl FnMut(&[u8])) {
     offsets(encoding, &mut visit);
 }
 
-/// Writes telling values over each place where an offset or a length may be.
+/// Writes critical values over each place where an offset or a length may be.
 fn offsets(encoding: &[u8], visit: &mut impl FnMut(&[u8])) {
     let end = encoding.len() as u32;
     let values =
@@ -52,7 +52,7 @@ fn offsets(encoding: &[u8], visit: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// Checks the bound on what somebody might send in place of `value`.
+/// Checks the bound on what a peer might send in place of `value`.
 pub(crate) fn check<T: Wire>(name: &str, value: &T) {
     let mut inputs = 0;
     hostile(&value.encode(), |bytes| {
@@ -89,8 +89,8 @@ fn a_state_allocates_no_more_than_a_multiple_of_its_bytes() {
 
 #[test]
 fn a_decoder_that_trusts_a_length_is_found_out() {
-    // Makes room for as many bytes as the first four say, up to a size that does no harm; and once
-    // for what is there.
+    // One decoder makes room for as many bytes as the first four say, up to a size that does no
+    // harm; another makes room for what is there.
     let claimed = |bytes: &[u8]| {
         let length = bytes.first_chunk().map_or(0, |first| u32::from_le_bytes(*first));
         Vec::<u8>::with_capacity(length.min(1 << 24) as usize)

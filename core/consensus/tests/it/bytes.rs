@@ -1,4 +1,5 @@
-//! Bytes: what is accepted is the one encoding of its value, everything else is an error.
+//! Tests of bytes: an accepted input is the only encoding of its value, and everything else is an
+//! error.
 
 use std::fmt::Debug;
 
@@ -12,7 +13,7 @@ use quickcheck::{Arbitrary, Gen, QuickCheck, TestResult};
 
 use crate::support::{advanced, attestation, complete, draft, genesis};
 
-/// Decodes `bytes` as a `T`; says whether the outcome is sound: an error, or the exact value.
+/// Decodes `bytes` as a `T`; returns whether the outcome is sound: an error, or the exact value.
 fn sound<T: Wire + Debug + PartialEq>(bytes: &[u8]) -> bool {
     match decode_exact::<T>(bytes) {
         Err(_) => true,
@@ -54,7 +55,7 @@ fn state_sound(bytes: &[u8]) -> bool {
         })
 }
 
-/// One damage to an encoding: a byte changed, a stretch cut out or doubled, an end cut off.
+/// Damages an encoding once: changes a byte, cuts out or doubles a stretch, or cuts off the end.
 fn damage(bytes: &[u8], (kind, at, value): (u8, usize, u8)) -> Vec<u8> {
     let mut damaged = bytes.to_vec();
     let at = at % bytes.len();
@@ -122,7 +123,7 @@ fn a_damaged_block_is_an_error_or_the_encoding_of_its_value() {
 
 #[test]
 fn a_damaged_state_is_an_error_or_the_encoding_of_its_value() {
-    // Damages a state that holds pending attestations, and its lengths and offsets above all.
+    // Damages a state that holds pending attestations, above all its lengths and offsets.
     let state = advanced(&genesis(), 2);
     let mut block = draft(&state);
     block.body.attestations = vec![attestation(&state)].try_into().unwrap();

@@ -1,4 +1,5 @@
-//! What the crate promises of bytes, signatures and the order of judgement, by its public face.
+//! What the crate promises about bytes, signatures and the order of judgement, tested through its
+//! public interface.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Values of every container that travels, and what must hold of each: it decodes from its encoding
-//! to itself, and its root is that of `ssz_rs`, which computes it plainly.
+//! Values of every container that travels, and what must hold for each: it decodes from its
+//! encoding to itself, and its root is that of `ssz_rs`, which computes it in the plain way.
 
 use std::fmt::Debug;
 
@@ -39,7 +39,7 @@ impl<const N: usize> Sample for FixedBytes<N> {
     }
 }
 
-/// A length within a limit: often nothing, seldom all.
+/// A length within a limit: often zero, seldom the limit.
 fn length(g: &mut Gen, limit: usize) -> usize {
     match u8::arbitrary(g) % 8 {
         0 => 0,
@@ -57,7 +57,7 @@ impl Sample for AggregationBits {
 
 impl<T: Sample + SimpleSerialize + Debug, const N: usize> Sample for List<T, N> {
     fn sample(g: &mut Gen) -> Self {
-        // What holds bits or lists itself stays small.
+        // Lists of elements that hold bits or lists themselves stay short.
         let limit = if T::is_variable_size() { N.min(3) } else { N };
         let values: Vec<T> = (0..length(g, limit)).map(|_| T::sample(g)).collect();
         values.try_into().expect("within the limit")
@@ -71,7 +71,7 @@ impl<T: Sample + SimpleSerialize + Debug, const N: usize> Sample for Vector<T, N
     }
 }
 
-/// Compares a value's decoding and root with the plain ones.
+/// Compares the decoding and the root of a value with the plain ones.
 fn check<T: Wire + Debug + PartialEq>(value: &T) {
     let encoding = value.encode();
     assert_eq!(&decode_exact::<T>(&encoding).expect("its own encoding"), value);
@@ -115,7 +115,7 @@ macro_rules! containers {
                     assert_eq!(together, alone, "{values:?}");
                 )+
             }
-            // Few bits only, so that no value's bits need more than a leaf.
+            // There are only few bits, so that no value's bits need more than a leaf.
             let few = |at: usize| {
                 let bits = vec![true; at * 11 % 257];
                 let aggregation_bits = bits.as_slice().try_into().expect("within the limit");

@@ -1,4 +1,4 @@
-//! Signatures: batches, infinity, proof of possession.
+//! Tests of signatures: batches, infinity, proof of possession.
 
 use blocksmith_consensus::bls::{self, PublicKey, Signature, SignatureSet};
 use blocksmith_consensus::{FixedBytes, PublicKeyBytes, Root, SignatureBytes, apply_deposit};
@@ -26,7 +26,7 @@ fn infinity<const N: usize>() -> FixedBytes<N> {
 
 #[test]
 fn faults_that_cancel_in_the_sum_do_not_cancel_in_a_batch() {
-    // Swaps the signatures of two messages, which leaves their sum as it was.
+    // Swaps the signatures of two messages, which leaves their sum unchanged.
     let (first, second) = (Root::new([1; 32]), Root::new([2; 32]));
     let signatures = [key(0).sign(first.as_ref()), key(1).sign(second.as_ref())];
     let honest = [set(0, first, signatures[0]), set(1, second, signatures[1])];
@@ -58,7 +58,7 @@ fn invalid_members_of_a_batch_are_found_by_halving() {
 
 #[test]
 fn a_batch_with_the_infinite_signature_is_invalid() {
-    // Puts infinity, which no key signs to, beside an honest signature.
+    // Puts infinity, which is no key's signature, beside an honest signature.
     let message = Root::new([7; 32]);
     let honest = set(1, message, key(1).sign(message.as_ref()));
     let infinite = set(2, message, infinity());
@@ -78,7 +78,7 @@ fn sums_of_many_keys_are_those_of_one_at_a_time() {
 
 #[test]
 fn an_empty_batch_and_a_batch_of_one_are_judged() {
-    // Verifies nothing, one valid and one invalid signature.
+    // Verifies no signature, one valid and one invalid signature.
     let message = Root::new([3; 32]);
     let signature = key(4).sign(message.as_ref());
     assert!(bls::verify_batch(&[]).unwrap());
@@ -99,13 +99,14 @@ fn the_point_at_infinity_is_no_public_key_and_signs_nothing() {
     assert!(!bls::fast_aggregate_verify(&[], &message, &no_signature));
     assert!(!bls::aggregate_verify(&[], &[], &no_signature));
     assert!(PublicKey::aggregate(&[]).is_err());
-    // The order of the group less one: the key whose public key is the negative of key one's.
+    // The order of the group less one is the secret key whose public key is the negative of that of
+    // key one.
     let mut order_less_one = [0; 32];
     order_less_one
         .copy_from_slice(&hex("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000"));
     let negative = bls::SecretKey::from_bytes(&order_less_one).unwrap().public_key();
     assert!(PublicKey::aggregate(&[key(0).public_key(), negative]).is_err());
-    // Also where inversions are shared.
+    // The same holds where inversions are shared.
     let cancelling: Vec<_> = (0..16).flat_map(|_| [key(0).public_key(), negative]).collect();
     assert!(PublicKey::aggregate(&cancelling).is_err());
     let keys = [good_key, negative.to_bytes()];

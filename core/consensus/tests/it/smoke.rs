@@ -1,4 +1,4 @@
-//! A million inputs through the harness of the fuzz targets: arbitrary bytes, and damaged
+//! Runs a million inputs through the harness of the fuzz targets: arbitrary bytes, and damaged
 //! encodings.
 
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[path = "../../fuzz/harness.rs"]
 mod harness;
 
-/// A generator of numbers: xorshift64*, seeded, so that every run tries the same.
+/// A generator of random numbers: xorshift64*, seeded, so that every run tries the same inputs.
 struct Random(u64);
 
 impl Random {
@@ -33,8 +33,8 @@ fn seeds(folder: &str) -> Vec<Vec<u8>> {
     paths.iter().filter(|path| ssz(path)).map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-/// Writes the next input to `bytes`: one in four is arbitrary and short, the others are a seed with
-/// up to four damages.
+/// Writes the next input to `bytes`: one in four is arbitrary and short; each of the others is a
+/// seed, damaged up to four times.
 fn next_input(random: &mut Random, seeds: &[Vec<u8>], bytes: &mut Vec<u8>) {
     bytes.clear();
     if seeds.is_empty() || random.below(4) == 0 {
@@ -93,7 +93,7 @@ fn a_million_inputs_are_errors_or_the_encodings_of_their_values() {
             next_input(&mut random, &seeds, &mut bytes);
             decoded += usize::from(target(&bytes));
         }
-        // Damage of both outcomes is what makes the run worth its time.
+        // The run is worth its time only if damage has both outcomes.
         assert!(decoded > 0 && decoded < inputs, "{name}: {decoded} of {inputs} decoded");
         println!("{name}: {inputs} inputs, {decoded} decoded");
         total += inputs;

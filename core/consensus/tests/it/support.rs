@@ -22,7 +22,7 @@ pub(crate) fn config() -> ChainConfig {
     ChainConfig::minimal()
 }
 
-/// The key of a validator: its index and one, as a number.
+/// The key of a validator: its index plus one, as a number.
 pub(crate) fn key(index: ValidatorIndex) -> SecretKey {
     let mut bytes = [0; 32];
     bytes[24..].copy_from_slice(&(index + 1).to_be_bytes());
@@ -65,14 +65,14 @@ pub(crate) fn genesis() -> State {
     GENESIS.clone()
 }
 
-/// `state` brought to `slot`.
+/// `state` advanced to `slot`.
 pub(crate) fn advanced(state: &State, slot: u64) -> State {
     let mut state = state.clone();
     process_slots(&mut state, slot, &config()).unwrap();
     state
 }
 
-/// What a member of committee `index` of the slot before the state's votes for.
+/// The vote of a member of committee `index` in the slot before the state's.
 fn vote(state: &State, index: u64) -> AttestationData {
     let slot = state.slot - 1;
     let epoch = compute_epoch_at_slot::<Minimal>(slot);
@@ -141,7 +141,8 @@ fn epoch_root(epoch: u64) -> Root {
     Root::new(bytes)
 }
 
-/// The block with the root of the state after it, if there is one, and its proposer's signature.
+/// The block, completed with the root of the state after it, if there is one, and with its
+/// proposer's signature.
 pub(crate) fn complete(state: &State, mut block: BeaconBlock) -> SignedBeaconBlock {
     let mut post = state.clone();
     let flags = UpdateFlags { skip_bls_validation: true, ..UpdateFlags::default() };

@@ -1,4 +1,5 @@
-//! The transition: which stage gives the reason, what each flag leaves out, what clones share.
+//! Tests of the transition: which stage gives the reason, what each flag leaves out, what clones
+//! share.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::support::{
     State, VALIDATORS, advanced, all_votes, attestation, complete, config, draft, genesis, key,
 };
 
-/// The reason for which `block` is invalid on `state`, judged in a batch and one by one.
+/// The reason why `block` is invalid on `state`, judged both in a batch and one by one.
 fn reason(state: &State, block: &SignedBeaconBlock) -> &'static str {
     let judge = |judge: fn(&mut State, &_, _, &_) -> Result<(), TransitionError>| match judge(
         &mut state.clone(),
@@ -33,7 +34,7 @@ fn reason(state: &State, block: &SignedBeaconBlock) -> &'static str {
     together
 }
 
-/// A signature that decodes and is nobody's over anything that is signed here.
+/// A signature that decodes, but that no validator made over anything that is signed here.
 fn wrong() -> SignatureBytes {
     key(0).sign(b"something else")
 }
@@ -104,7 +105,7 @@ fn a_wrong_state_root_is_the_last_reason() {
     assert_eq!(reason(&state, &signed), "bad_state_root");
 }
 
-/// The block as it is, with a valid proposer's signature.
+/// Gives the block as it is a valid signature of its proposer.
 fn resigned(state: &State, block: blocksmith_consensus::BeaconBlock) -> SignedBeaconBlock {
     use blocksmith_consensus::{DOMAIN_BEACON_PROPOSER, get_current_epoch, get_domain};
     let domain = get_domain(state, DOMAIN_BEACON_PROPOSER, get_current_epoch(state));
@@ -147,7 +148,7 @@ fn of_two_faults_the_earlier_stage_gives_the_reason() {
 
 #[test]
 fn a_block_is_judged_by_the_key_of_whom_it_names() {
-    // Lets another validator sign in its own name: the signature is good, the proposer is not.
+    // Lets another validator sign in its own name: the signature is valid, the proposer is not.
     let state = advanced(&genesis(), 2);
     let mut block = draft(&state);
     block.proposer_index = (block.proposer_index + 1) % VALIDATORS;
@@ -194,7 +195,7 @@ fn each_flag_leaves_out_its_own_check_and_no_other() {
     assert_eq!(flags.map(|f| apply(&bad_signature, f).is_ok()), [true, false, false, false]);
     assert_eq!(flags.map(|f| apply(&bad_root, f).is_ok()), [false, true, false, false]);
     assert!(flags.iter().all(|f| apply(&valid, *f).is_ok()));
-    // Without the parent check the block comes as far as its state root, which it does not know.
+    // Without the parent check the block gets as far as its state root, which is wrong.
     let reasons = flags.map(|f| match apply(&bad_parent, f) {
         Err(TransitionError::Invalid(error)) => error.reason(),
         other => panic!("{other:?}"),
@@ -277,7 +278,8 @@ fn the_services_see_blocks_votes_and_balances() {
 
 #[test]
 fn the_services_can_have_an_epoch_prepared() {
-    // Where nobody is active, nobody can be chosen: whoever prepares nothing would not notice.
+    // Where no validator is active, none can be chosen; a preparation that does nothing would not
+    // notice.
     let phase0 = Phase0::<Minimal>::new(config());
     let mut state = advanced(&genesis(), 2);
     assert_eq!(phase0.prepare_epoch(&state), Ok(()));
@@ -290,8 +292,8 @@ fn the_services_can_have_an_epoch_prepared() {
 
 #[test]
 fn attestations_that_are_verified_together_have_the_outcomes_that_each_has_alone() {
-    // Mixes valid ones with every kind of fault, two of them in a row; then all valid, one, and
-    // none.
+    // Mixes valid ones with every kind of fault, two of them in a row; then tries all valid, one,
+    // and none.
     type Spoil = fn(&mut Attestation);
     let phase0 = Phase0::<Minimal>::new(config());
     let state = advanced(&genesis(), 2);
@@ -326,7 +328,8 @@ fn attestations_that_are_verified_together_have_the_outcomes_that_each_has_alone
     assert_eq!(accepted, [true, false, false, false, true, false, false, false, true]);
 }
 
-/// Genesis brought to `slot` by a block in every slot, each with the votes of the slot before.
+/// The genesis state advanced to `slot` by a block in every slot, each with the votes of the
+/// previous slot.
 fn attested_chain(slot: u64) -> State {
     let mut state = genesis();
     for next in 1..=slot {
@@ -348,7 +351,8 @@ fn attested_chain(slot: u64) -> State {
 
 #[test]
 fn checkpoints_are_pulled_up_to_what_the_epoch_already_supports() {
-    // Lets everybody vote for three epochs and looks at the checkpoints in mid-epoch and after it.
+    // Lets all validators vote for three epochs, and looks at the checkpoints within the epoch and
+    // after it.
     let state = attested_chain(31);
     let before = state.hash_tree_root();
     let (justified, finalized) = compute_pulled_up_checkpoints(&state).unwrap();
@@ -379,7 +383,8 @@ fn full_participation_is_rewarded_and_absence_is_not() {
 
 #[test]
 fn a_state_hashed_by_two_threads_has_the_same_root() {
-    // Shares out the hashing of a decoded state, twice over, and compares with one that does not.
+    // Distributes the hashing of a decoded state, twice over, and compares the root with one
+    // computed alone.
     let mut state = BeaconState::<Mainnet>::from_ssz_bytes(&{
         let config = ChainConfig::mainnet();
         let genesis: BeaconState<Mainnet> =
@@ -406,7 +411,8 @@ fn a_state_hashed_by_two_threads_has_the_same_root() {
 
 #[test]
 fn attesters_are_the_members_whose_bit_is_set() {
-    // Committees of 12 and 13: every pattern of a few, and bits beyond the last member.
+    // Committees of 12 and 13 members: tries every pattern of a few bits, and bits beyond the last
+    // member.
     let mut state = genesis();
     let validator = state.validators.get(0).unwrap().clone();
     for _ in VALIDATORS..400 {

@@ -1,4 +1,4 @@
-//! Persistent lists against plain ones: elements, encoding, root, and what clones see.
+//! Compares persistent lists with plain ones: elements, encoding, root, and what clones see.
 
 use blocksmith_consensus::{
     AttestationData, Checkpoint, Eth1Data, PendingAttestation, PersistentList, Root, Validator,
@@ -10,10 +10,10 @@ use typenum::U4096;
 
 const LIMIT: usize = 4096;
 
-/// A step on a list, by numbers: pushes, writes, or takes a clone to look at later.
+/// A step on a list, given as numbers: pushes, writes, or takes a clone to look at later.
 type Step = (u8, u16, u64);
 
-/// Runs the steps on both lists and compares them, clones too.
+/// Runs the steps on both lists and compares them, including clones.
 fn agrees<T>(steps: &[Step], make: impl Fn(u64) -> T) -> bool
 where
     T: blocksmith_consensus::Element + SimpleSerialize,
@@ -33,7 +33,7 @@ where
             1 => clones.push((tree.clone(), plain.clone())),
             // Some roots are asked for between writes, so that hashes are there to be forgotten.
             2 => drop(tree.hash_tree_root()),
-            // Equal neighbours in a row, to fill chunks.
+            // Equal neighbours in a row fill chunks.
             _ => {
                 for _ in 0..at % 90 {
                     tree.push(make(value / 3 * 3)).unwrap();
@@ -89,7 +89,7 @@ quickcheck! {
     }
 
     fn a_list_of_pending_attestations_is_the_plain_list(steps: Vec<Step>) -> bool {
-        // Committees on both sides of what is hashed in step.
+        // Committees are on both sides of the limit for hashing in step.
         let attestation = |value: u64| {
             let bits: Vec<bool> = (0..value % 300).map(|at| (value >> (at % 64)) & 1 == 1).collect();
             PendingAttestation {
@@ -118,7 +118,7 @@ quickcheck! {
 
 #[test]
 fn a_list_holds_as_many_as_its_type_allows() {
-    // Fills a list of 64 and pushes once more; decodes 65, and a part of one.
+    // Fills a list of 64 and pushes once more; decodes 65 elements, and a part of one.
     let mut list = PersistentList::<u64, typenum::U64>::try_from(vec![0; 64]).unwrap();
     assert!(list.push(1).is_err());
     assert_eq!(list.len(), 64);

@@ -1,4 +1,4 @@
-//! The server as a client sees it, over real sockets.
+//! Tests of the server as a client sees it, over real sockets.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ fn local() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// A broker of one mailbox with three of four places taken.
+/// A broker that watches one mailbox with three of four places taken.
 fn broker() -> Broker {
     let broker = Broker::new(Limits::default()).expect("the defaults");
     let opened = broker.open::<u32>("rewinder.blocks", Weight::Counts, 4, 0, OnFull::Refuse);
@@ -128,7 +128,7 @@ fn the_times_to_verdicts_are_served_as_histograms() {
 
 #[test]
 fn what_is_no_request_for_metrics_is_refused_by_its_status() {
-    // One of each kind, on one server; it answers after each of them.
+    // One request of each kind, on one server, which still answers after each of them.
     let metrics = serve();
     let mut large = b"GET /metrics HTTP/1.1\r\nCookie: ".to_vec();
     large.resize(MAX_REQUEST * 3, b'x');
@@ -152,7 +152,7 @@ fn what_is_no_request_for_metrics_is_refused_by_its_status() {
 
 #[test]
 fn any_bytes_are_judged_without_a_panic() {
-    // Whatever comes before the end of the head; only `GET /metrics` and `GET /` pass.
+    // Any bytes may come before the end of the head; only `GET /metrics` and `GET /` pass.
     fn property(bytes: Vec<u8>) -> bool {
         judge(&bytes).is_err() || bytes.starts_with(b"GET /")
     }
@@ -161,7 +161,7 @@ fn any_bytes_are_judged_without_a_panic() {
 
 #[test]
 fn the_page_needs_nothing_but_the_figures() {
-    // HTML with its script inside; every address in it is the one of the figures.
+    // The page is HTML with its script inside; every address in it is that of the figures.
     let metrics = serve();
     let answer = ask(metrics.address(), b"GET / HTTP/1.1\r\nHost: here\r\n\r\n");
     let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
@@ -207,7 +207,7 @@ fn without_services_the_answer_is_that_there_are_none() {
 
 #[test]
 fn the_end_waits_for_no_client() {
-    // A client has connected and says nothing; another is being answered when the server is
+    // One client has connected and sends nothing; another is being answered when the server is
     // dropped.
     let (asked, is_asked) = mpsc::channel();
     let (go_on, goes_on) = mpsc::channel::<()>();
@@ -228,8 +228,8 @@ fn the_end_waits_for_no_client() {
 
 #[test]
 fn a_silent_client_is_cut_off_by_the_end() {
-    // The server is waiting for its request, or about to: the client is told nothing, not even that
-    // its time is over.
+    // The server is waiting for its request, or about to: the client gets no answer, not even that
+    // its time is up.
     let metrics = serve();
     let mut silent = TcpStream::connect(metrics.address()).expect("it listens");
     drop(metrics);

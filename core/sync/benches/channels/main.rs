@@ -1,9 +1,9 @@
 //! Notifier and channels against their peers, in one run on one machine.
 //!
-//! `cargo bench -p blocksmith-sync` measures with criterion;
+//! `cargo bench -p blocksmith-sync` measures with criterion.
 //! `cargo bench -p blocksmith-sync -- --table` measures every row in five runs of some rounds each,
-//! one peer after the other in each round, and writes medians and ratios to `benches/RESULTS.md`;
-//! a part of a row's name behind it selects rows, and writes nothing.
+//! one peer after the other in each round, and writes medians and ratios to `benches/RESULTS.md`. A
+//! part of a row's name as a further argument selects rows; then nothing is written.
 
 mod memory;
 mod peers;
@@ -22,12 +22,12 @@ use workloads as w;
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
 
-/// One line of the table: what is measured, and who is.
+/// One row of the table: what is measured, and on which peers.
 struct Row {
     name: String,
     /// Operations of one round of the table.
     operations: u64,
-    /// Ours are those whose name begins with `blocksmith`.
+    /// Entries whose name begins with `blocksmith` are ours.
     entries: Vec<(&'static str, Run)>,
 }
 

@@ -30,7 +30,7 @@ unsafe impl GlobalAlloc for Counting {
 pub(crate) fn of<C: Channel>() -> (usize, f64) {
     let before = IN_USE.load(Relaxed);
     let (mut senders, receivers) = C::make::<u64>(CAPACITY, 1, 1);
-    // The vectors hold one end each.
+    // Each vector holds one end.
     let vectors = size_of::<C::Sender<u64>>() + size_of::<C::Receiver<u64>>();
     let empty = IN_USE.load(Relaxed) - before - vectors;
     (0..CAPACITY).for_each(|_| C::send(&mut senders[0], 1));

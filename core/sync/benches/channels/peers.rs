@@ -13,7 +13,7 @@ pub(crate) type Ends<C, T> = (Vec<<C as Channel>::Sender<T>>, Vec<<C as Channel>
 
 /// A bounded channel as the workloads see it; both calls block.
 pub(crate) trait Channel: Sized + 'static {
-    /// As in the table.
+    /// The name in the table.
     const NAME: &'static str;
     type Sender<T: Send + 'static>: Send + 'static;
     type Receiver<T: Send + 'static>: Send + 'static;

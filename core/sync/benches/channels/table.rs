@@ -6,10 +6,10 @@ use crate::Row;
 use crate::peers::Timed;
 use crate::workloads::{CAPACITY, neighbours};
 
-/// A run measures every row once, in rounds.
+/// The number of runs. A run measures every row once, in rounds.
 const RUNS: usize = 5;
 const ROUNDS: usize = 11;
-/// Round trips beside neighbours, in a run.
+/// Round trips beside neighbours in one run.
 const ROUND_TRIPS: u64 = 300;
 
 /// What is measured.
@@ -84,7 +84,7 @@ fn measured(row: &Row) -> Vec<f64> {
     samples.into_iter().map(median).collect()
 }
 
-/// Writes a row as a table; `runs` has the medians of its entries, run by run.
+/// Writes a row as a table; `runs` has the medians of its entries for each run.
 fn streams(text: &mut String, row: &Row, runs: &[Vec<f64>]) {
     let is_ours = |index: usize| row.entries[index].0.starts_with("blocksmith");
     let best = |medians: &[f64]| {
@@ -107,7 +107,7 @@ fn streams(text: &mut String, row: &Row, runs: &[Vec<f64>]) {
     text.push('\n');
 }
 
-/// Writes the percentiles of round trips, which `times` has run by run, in microseconds.
+/// Writes the percentiles of round trips, which `times` has for each run, in microseconds.
 fn round_trips(text: &mut String, timed: &[(&str, Timed)], times: &[Vec<[f64; 3]>]) {
     let _ = writeln!(
         text,

@@ -1,5 +1,5 @@
-//! What is measured. Each function runs `n` operations and returns the time that they took
-//! together.
+//! The workloads that are measured. Each function runs `n` operations and returns the time that
+//! they took together.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -97,8 +97,8 @@ pub(crate) fn idle<C: Channel, T: Copy + Send + 'static>(n: u64, item: T) -> Dur
     Duration::from_nanos(latency.load(Ordering::Relaxed))
 }
 
-/// Starts a thread that sends back each of `n` items; the ends to talk to it, over two channels of
-/// capacity one.
+/// Starts a thread that sends back each of `n` items; returns the ends to talk to it, over two
+/// channels of capacity one.
 fn echo<C: Channel>(n: u64) -> (C::Sender<u64>, C::Receiver<u64>, thread::JoinHandle<()>) {
     let (mut there, mut echo_in) = C::make::<u64>(1, 1, 1);
     let (mut echo_out, mut back) = C::make::<u64>(1, 1, 1);

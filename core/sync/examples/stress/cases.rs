@@ -7,14 +7,14 @@ use blocksmith_sync::{Backpressure, OnFull, SendError, Std, mailbox, mpmc, onesh
 
 use super::ledger::{Item, Ledger, Totals};
 
-/// Places of every channel: few enough that both ends wait often.
+/// The capacity of every channel: small enough that both ends wait often.
 const CAPACITY: usize = 64;
 /// Items that are received at once.
 const BATCH: usize = 32;
 /// Replies that a requester waits for at a time.
 const WINDOW: usize = 64;
 
-/// A run, and what became of its items.
+/// A run, and what happened to its items.
 pub(crate) struct Case {
     /// The channel and how it was used.
     pub(crate) channel: &'static str,
@@ -22,11 +22,11 @@ pub(crate) struct Case {
     pub(crate) producers: usize,
     /// Threads that received.
     pub(crate) consumers: usize,
-    /// The books.
+    /// The totals of the ledger.
     pub(crate) totals: Totals,
 }
 
-/// Runs every case with about `items` items each, and hands each to `report` as it ends.
+/// Runs every case with about `items` items each, and passes each to `report` when it ends.
 pub(crate) fn run(items: u64, mut report: impl FnMut(&Case)) {
     let mut case = |channel, producers, consumers, totals| {
         report(&Case { channel, producers, consumers, totals });

@@ -1,12 +1,12 @@
-//! What became of every item.
+//! What happened to every item.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Books about the items of one run: each is to come out once, in the order of its producer, and to
-/// be dropped once.
+/// A ledger of the items of one run. Each item must come out once, in the order of its producer,
+/// and be dropped once.
 pub(crate) struct Ledger {
-    /// Of each producer: how many items it makes, and a bit for each that came out.
+    /// For each producer: how many items it makes, and a bit for each that came out.
     producers: Vec<(u64, Vec<AtomicU64>)>,
     made: AtomicU64,
     received: AtomicU64,
@@ -16,8 +16,8 @@ pub(crate) struct Ledger {
     out_of_order: AtomicU64,
 }
 
-/// What goes through the channels. It owns memory, so that a tool which watches the heap sees an
-/// item that is lost, or dropped twice.
+/// What goes through the channels. It owns memory, so that a tool that watches the heap sees an
+/// item that is lost or dropped twice.
 pub(crate) struct Item<'a> {
     ledger: &'a Ledger,
     producer: usize,
@@ -30,20 +30,20 @@ impl Drop for Item<'_> {
     }
 }
 
-/// The books of a run, closed.
+/// The totals of a run.
 pub(crate) struct Totals {
     /// Items that were made.
     pub(crate) made: u64,
     /// Items that a receiver got.
     pub(crate) received: u64,
-    /// Items that their senders got back: evicted, or sent to a receiver that was gone.
+    /// Items that were returned to their senders: evicted, or sent to a receiver that was gone.
     pub(crate) handed_back: u64,
     /// What is wrong; empty if every item came out once, in order, and was dropped once.
     pub(crate) faults: Vec<String>,
 }
 
 impl Ledger {
-    /// Opens books for `items`, shared out evenly among `producers`.
+    /// Opens a ledger for `items` items, divided evenly among `producers`.
     pub(crate) fn new(items: u64, producers: usize) -> Self {
         let parts = producers as u64;
         let share = |part: u64| items / parts + u64::from(part < items % parts);
@@ -83,7 +83,7 @@ impl Ledger {
         }
     }
 
-    /// Notes an item that its sender got back.
+    /// Records an item that was returned to its sender.
     pub(crate) fn handed_back(&self, item: Item<'_>) {
         self.handed_back.fetch_add(1, Relaxed);
         self.came_out(&item);
@@ -94,7 +94,7 @@ impl Ledger {
         Reader { ledger: self, next: vec![0; self.producers.len()], count: 0 }
     }
 
-    /// Closes the books. `all` says that every item must have come out; otherwise the channel may
+    /// Closes the ledger. `all` says that every item must have come out; otherwise the channel may
     /// have dropped some with its receiver.
     pub(crate) fn close(self, all: bool) -> Totals {
         let [made, received, handed_back, dropped, twice, out_of_order] = [
@@ -123,16 +123,16 @@ impl Ledger {
     }
 }
 
-/// Notes what one receiver gets.
+/// Records what one receiver gets.
 pub(crate) struct Reader<'a> {
     ledger: &'a Ledger,
-    /// The least number that may come next, of each producer.
+    /// For each producer, the lowest number that may come next.
     next: Vec<u64>,
     count: u64,
 }
 
 impl Reader<'_> {
-    /// Notes an item; returns how many there have been.
+    /// Records an item; returns how many there have been.
     pub(crate) fn got(&mut self, item: &Item<'_>) -> u64 {
         self.ledger.came_out(item);
         let next = &mut self.next[item.producer];

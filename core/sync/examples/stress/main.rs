@@ -1,5 +1,5 @@
-//! Millions of items through every channel: each is to come out once, in its producer's order, and
-//! to be dropped once.
+//! Millions of items through every channel. Each must come out once, in its producer's order, and
+//! be dropped once.
 //!
 //! ```text
 //! cargo run --release -p blocksmith-sync --example stress -- [ITEMS]
@@ -7,10 +7,10 @@
 //! valgrind --leak-check=full --errors-for-leak-kinds=definite,indirect --fair-sched=yes \
 //!     --error-exitcode=9 target/release/examples/stress 20000
 //! ```
-//! `ITEMS` is how many go through each channel, 10 million unless given. Exit code 1 if an item was
-//! lost, came out twice or out of order, or was not dropped just once; 2 if `ITEMS` is no number
-//! above 0. (What the second tool calls possibly lost is the C library's record of one thread's
-//! stack, which it keeps for the next thread.)
+//! `ITEMS` is how many items go through each channel; the default is 10 million. The exit code is 1
+//! if an item was lost, came out twice or out of order, or was not dropped exactly once; it is 2 if
+//! `ITEMS` is not a number above 0. (What valgrind calls possibly lost is the C library's record of
+//! one thread's stack, which it keeps for the next thread.)
 
 mod cases;
 mod ledger;

@@ -1,12 +1,12 @@
-//! Figures of a queue that is no mailbox.
+//! Figures of a queue that is not a mailbox.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::counters::Counters;
 
-/// Counts what goes through a queue, a set or a table that is no channel of this crate, so that the
-/// broker can watch it. Like all counters it orders nothing, and a checker has no reason to
+/// Counts what goes through a queue, a set or a table that is not a channel of this crate, so that
+/// the broker can watch it. Like all counters it orders nothing, and a checker has no reason to
 /// interleave it.
 ///
 /// ```
@@ -29,7 +29,7 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// Returns a gauge of something empty that holds `capacity` items.
+    /// Returns a gauge of something empty that can hold `capacity` items.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let zero = || AtomicU64::new(0);
@@ -44,33 +44,34 @@ impl Gauge {
     }
 
     // ORDERING: none needed from here on: nothing is concluded from these figures.
-    /// Items came in.
+    /// Records that items came in.
     pub fn accepted(&self, items: u64) {
         self.accepted.fetch_add(items, Relaxed);
         self.high_water.fetch_max(self.counters().depth, Relaxed);
     }
 
     // ORDERING: as above.
-    /// Items went out to be handled.
+    /// Records that items went out to be handled.
     pub fn received(&self, items: u64) {
         self.received.fetch_add(items, Relaxed);
     }
 
-    /// Items were not taken in.
+    /// Records that items were not taken in.
     pub fn refused(&self, items: u64) {
         self.refused.fetch_add(items, Relaxed);
     }
 
-    /// Items went out unhandled.
+    /// Records that items went out unhandled.
     pub fn evicted(&self, items: u64) {
         self.evicted.fetch_add(items, Relaxed);
     }
 
-    /// Returns the figures, read one after the other: up to what passes meanwhile.
+    /// Returns the figures. They are read one after the other, so they may differ by what passes
+    /// meanwhile.
     // ORDERING: as above.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        // What went out first: the depth is then not too small.
+        // What went out is read first, so that the depth is not too small.
         let (received, evicted) = (self.received.load(Relaxed), self.evicted.load(Relaxed));
         let sent = self.accepted.load(Relaxed).max(received + evicted);
         Counters {

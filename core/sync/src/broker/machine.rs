@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::counters::Counters;
 
-/// How much load is to be shed.
+/// How much load should be shed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Nothing.
@@ -18,26 +18,27 @@ pub enum Level {
     Busy,
     /// More.
     High,
-    /// All that can be.
+    /// Everything that can be.
     Critical,
 }
 
-/// What a level asks for. Whoever can do it does it; nobody must.
+/// What a level asks for. Parts of the node that can do it do it; none is obliged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ask {
     /// Drop peers with a low score.
     DropPeers,
-    /// Drop requests of others who synchronise.
+    /// Drop requests from peers that are synchronising.
     DropSyncRequests,
-    /// Stop looking for slashable offences of others. Never the protection of one's own validators.
+    /// Stop looking for slashable offences of others. The protection of one's own validators never
+    /// stops.
     StopSlashingDetection,
 }
 
 impl Level {
-    /// All levels, rising.
+    /// All levels, in rising order.
     pub const ALL: [Self; 4] = [Self::Normal, Self::Busy, Self::High, Self::Critical];
 
-    /// Returns what the level asks for: what the level below does, and one thing more.
+    /// Returns what the level asks for: what the level below asks for, and one thing more.
     #[must_use]
     pub fn asks(self) -> &'static [Ask] {
         &Ask::ALL[..self as usize]
@@ -62,7 +63,7 @@ impl fmt::Display for Level {
 }
 
 impl Ask {
-    /// All, in the order in which rising levels add them.
+    /// All asks, in the order in which rising levels add them.
     pub const ALL: [Self; 3] =
         [Self::DropPeers, Self::DropSyncRequests, Self::StopSlashingDetection];
 
@@ -89,9 +90,9 @@ pub struct Threshold {
 /// How the machine judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Time constant of the rates: after so long, 63 % of a change shows.
+    /// Time constant of the rates: after this time, 63 % of a change shows.
     pub time_constant: Duration,
-    /// An item that has waited so long counts as a full mailbox.
+    /// An item that has waited this long counts as a full mailbox.
     pub full_age: Duration,
     /// Thresholds of Busy, High and Critical.
     pub thresholds: [Threshold; 3],
@@ -114,13 +115,13 @@ impl Default for Limits {
     }
 }
 
-/// Why limits make no sense.
+/// Why limits are not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LimitsError {
-    /// A time is zero that divides.
+    /// A time that serves as a divisor is zero.
     #[error("{0} must not be zero")]
     Zero(&'static str),
-    /// A level would end where it begins, and flap.
+    /// A level would end where it begins, and would flap.
     #[error("{level}: fall ({fall}) must be below rise ({rise}), and rise at most 1000")]
     Hysteresis {
         /// The level.
@@ -163,23 +164,23 @@ impl Limits {
 /// The load of a full mailbox.
 pub const FULL: u32 = 1000;
 
-/// Whether a mailbox's load counts.
+/// How a mailbox's load counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Weight {
     /// It raises the level, by depth and by age.
     Counts,
     /// It raises the level by its depth alone: its items wait for something other than their turn.
     Depth,
-    /// Its figures are shown, and that is all: it may be full for good.
+    /// Its figures are shown, and nothing else: it may be full permanently.
     Shown,
 }
 
-/// How long the oldest item that is in a mailbox has waited, as far as samples tell (B3).
+/// How long the oldest item in a mailbox has waited, as far as samples tell (B3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Age {
-    /// Not less than this.
+    /// It has waited at least this long.
     pub at_least: Duration,
-    /// Not more than this; `None` if it was there before the first sample.
+    /// It has waited at most this long; `None` if it was there before the first sample.
     pub at_most: Option<Duration>,
 }
 
@@ -188,7 +189,7 @@ pub struct Age {
 pub struct Change {
     /// The level before.
     pub from: Level,
-    /// The level now; never that before.
+    /// The level now; always different from the level before.
     pub to: Level,
     /// When, by the clock of the samples.
     pub at: Duration,
@@ -201,7 +202,7 @@ pub struct Figures {
     pub name: String,
     /// Whether its load counts.
     pub weight: Weight,
-    /// Depth, totals, high-water mark and capacity, as sampled last.
+    /// Depth, totals, high-water mark and capacity, as last sampled.
     pub counters: Counters,
     /// Items accepted per second, exponentially weighted.
     pub rate_in: f64,
@@ -211,7 +212,7 @@ pub struct Figures {
     pub oldest: Age,
     /// The largest `oldest.at_least` so far.
     pub oldest_high: Duration,
-    /// Thousandths of a full mailbox: the larger of depth and age.
+    /// The load in thousandths of a full mailbox: the larger of depth and age.
     pub load: u32,
 }
 
@@ -230,7 +231,7 @@ pub struct Snapshot {
     pub mailboxes: Vec<Figures>,
 }
 
-/// Judges samples; see the module's text.
+/// Judges samples; see the module documentation.
 #[derive(Clone, Debug)]
 pub struct Machine {
     limits: Limits,
@@ -260,17 +261,17 @@ impl Machine {
         })
     }
 
-    /// Adds a mailbox without samples; one of the same name is forgotten.
+    /// Adds a mailbox without samples; another of the same name is forgotten.
     pub fn watch(&mut self, name: &str, weight: Weight) {
         self.tracks.insert(name.to_owned(), Track::new(weight));
     }
 
-    /// Forgets a mailbox. Its load counts no more from the next sample on.
+    /// Forgets a mailbox. From the next sample on its load no longer counts.
     pub fn forget(&mut self, name: &str) {
         self.tracks.remove(name);
     }
 
-    /// Takes a sample of every mailbox; unknown names are passed over. A time before the last one
+    /// Takes a sample of every mailbox; unknown names are ignored. A time before the last one
     /// counts as the last one. Returns the change of the level, if it changed.
     pub fn observe<'a>(
         &mut self,
@@ -301,7 +302,8 @@ impl Machine {
     #[must_use]
     pub fn level(&self) -> Level {
         let on = self.relays.iter().filter(|relay| relay.on).count();
-        // The relays are on from the lowest up (B4), so their number is the level.
+        // Relays are switched on from the lowest up (B4), so the number of those that are on is the
+        // level.
         Level::ALL[on]
     }
 
@@ -322,7 +324,7 @@ impl Machine {
 #[derive(Clone, Copy, Debug, Default)]
 struct Relay {
     on: bool,
-    /// Since when the load has been below `fall`, while on.
+    /// While the relay is on: since when the load has been below `fall`.
     below_since: Option<Duration>,
 }
 
@@ -341,7 +343,7 @@ impl Relay {
     }
 }
 
-/// Samples kept of one mailbox, at most; at least 4.
+/// The largest number of samples kept of one mailbox. It must be at least 4.
 const SAMPLES: usize = 64;
 
 /// Consecutive samples that found the same number of accepted items.
@@ -357,15 +359,16 @@ struct Seen {
 struct Track {
     weight: Weight,
     counters: Counters,
-    /// Items accepted, and items received or evicted: never falling, though `counters` are read
-    /// field by field and may.
+    /// Items accepted, and items received or evicted. These never fall, although `counters`, which
+    /// are read field by field, may.
     sent: u64,
     taken: u64,
-    /// Time and totals up to which the rates have been reckoned.
+    /// Time and totals up to which the rates have been computed.
     reckoned: Option<(Duration, u64, u64)>,
     rate_in: f64,
     rate_out: f64,
-    /// From the last sample that did not have the oldest item (if there is one) to the newest.
+    /// The samples from the last one that did not have the oldest item (if there is one) to the
+    /// newest.
     seen: VecDeque<Seen>,
     oldest: Age,
     oldest_high: Duration,
@@ -407,7 +410,8 @@ impl Track {
         self.load = u32::try_from(depth.max(age).min(full)).unwrap_or(FULL);
     }
 
-    /// B2: the weight of what was before fades with time, not with the number of samples.
+    /// Updates the rates. The weight of the past fades with time, not with the number of samples
+    /// (B2).
     fn reckon(&mut self, now: Duration, time_constant: Duration) {
         let (sent, taken) = (self.sent, self.taken);
         let Some((before, sent_before, taken_before)) = self.reckoned else {
@@ -416,7 +420,7 @@ impl Track {
         };
         let seconds = now.saturating_sub(before).as_secs_f64();
         if seconds <= 0.0 {
-            // The clock stands still: what came counts with the next sample that it moves for.
+            // The clock stands still: what came counts with the next sample at which it has moved.
             return;
         }
         let gain = -(-seconds / time_constant.as_secs_f64()).exp_m1();
@@ -425,13 +429,14 @@ impl Track {
         self.reckoned = Some((now, sent, taken));
     }
 
-    /// B3: when `sent` passed the number of the oldest item.
+    /// Returns the age of the oldest item, by when `sent` passed its number (B3).
     fn age(&mut self, now: Duration, depth: u64) -> Age {
         match self.seen.back_mut() {
             Some(newest) if newest.sent == self.sent => newest.last = now,
             _ => self.seen.push_back(Seen { sent: self.sent, first: now, last: now }),
         }
-        // The oldest item is number `taken + 1`: who had seen no more than `taken` had not seen it.
+        // The oldest item is number `taken + 1`: a sample with no more than `taken` had not seen
+        // it.
         while self.seen.len() > 1 && self.seen[1].sent <= self.taken {
             self.seen.pop_front();
         }
@@ -449,7 +454,7 @@ impl Track {
         }
     }
 
-    /// Drops every second sample but the ends: the bounds grow apart, and stay true.
+    /// Drops every second sample except at the ends: the bounds grow apart, but stay true.
     fn thin(&mut self) {
         let last = self.seen.len() - 1;
         let mut index = 0;

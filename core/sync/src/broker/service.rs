@@ -20,23 +20,24 @@ use crate::primitives::Ordering::Relaxed;
 use crate::primitives::{Atomic, Mutex, Primitives};
 use crate::select::Source;
 
-/// Mailboxes that a broker watches, at most.
+/// The largest number of mailboxes that a broker watches.
 pub const MAX_MAILBOXES: usize = 256;
-/// Subscriptions that a broker serves at once, at most.
+/// The largest number of subscriptions that a broker serves at once.
 pub const MAX_SUBSCRIBERS: usize = 64;
-/// Letters of a name, at most.
+/// The largest number of characters in a name.
 const MAX_NAME: usize = 64;
 
 /// Why a mailbox is not watched.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RegisterError {
-    /// Another has the name.
+    /// Another mailbox has the name.
     #[error("a mailbox named {0:?} is watched already")]
     Taken(String),
-    /// The name has other letters than a to z, 0 to 9, `_` and `.`, or none, or more than 64.
+    /// The name is empty, or has more than 64 characters, or any other than a to z, 0 to 9, `_` and
+    /// `.`.
     #[error("{0:?} is no name: 1 to 64 letters of a-z, 0-9, _ and . are")]
     Name(String),
-    /// [`MAX_MAILBOXES`] are watched.
+    /// [`MAX_MAILBOXES`] are watched already.
     #[error("{MAX_MAILBOXES} mailboxes are watched already")]
     Full,
 }
@@ -47,7 +48,7 @@ pub enum ClaimError {
     /// The broker has no mailbox of that name.
     #[error("there is no such mailbox")]
     Unknown,
-    /// It is watched, but not owned, or it is lent: its lease has not been dropped.
+    /// It is watched but not owned, or it is lent: its lease has not been dropped.
     #[error("the mailbox is not here")]
     Away,
     /// Its items are of another type.
@@ -60,10 +61,10 @@ pub enum ClaimError {
 #[error("{MAX_SUBSCRIBERS} subscriptions are served already")]
 pub struct TooManySubscribers;
 
-/// Where changes of the level come: the latest one, if there were several (B6).
+/// The receiving end for changes of the level; it holds the latest one if there were several (B6).
 pub type Subscription<P> = Receiver<P, Change>;
 
-/// A mailbox that the broker owns: its sending end, and its receiving end, lent.
+/// A mailbox that the broker owns: its sending end, and its receiving end, which is lent.
 pub type Opened<P, T> = (Sender<P, T>, Lease<P, T>);
 
 type Read = Box<dyn Fn() -> Counters + Send>;
@@ -73,15 +74,15 @@ type Subscriber<P> = Sender<P, Change>;
 /// A change of the level that has been put into the mailboxes of the subscribers.
 struct Judged<P: Primitives> {
     change: Change,
-    /// Where those sleep who are to be woken.
+    /// The notifiers of the subscribers that must be woken.
     told: Vec<Notifier<P>>,
-    /// Senders whose subscribers have gone.
+    /// Senders whose subscribers are gone.
     gone: Vec<Subscriber<P>>,
 }
 
 /// Where the receiving end of a mailbox is.
 enum Place {
-    /// With whoever registered it, or lent.
+    /// With the owner that registered it, or lent.
     Away,
     /// With the broker: a `Receiver<P, T>`.
     Here(Box<dyn Any + Send>),
@@ -90,7 +91,7 @@ enum Place {
 struct Entry {
     read: Read,
     place: Place,
-    /// Tells the mailbox from a later one of the same name.
+    /// Distinguishes the mailbox from a later one of the same name.
     number: u64,
 }
 
@@ -164,10 +165,10 @@ impl<P: Primitives> Broker<P> {
     }
 
     /// Watches a mailbox that somebody else owns. `read` returns its counters; it must not block or
-    /// call the broker ([`Sender::meter`] gives what it needs).
+    /// call the broker ([`Sender::meter`] provides what it needs).
     ///
     /// # Errors
-    /// If the name cannot be had, or there are too many.
+    /// If the name is invalid or taken, or there are too many mailboxes.
     pub fn watch(
         &self,
         name: &str,
@@ -177,11 +178,11 @@ impl<P: Primitives> Broker<P> {
         self.register(name, weight, Box::new(read)).map(drop)
     }
 
-    /// Makes a mailbox that the broker owns (see [`mailbox::mailbox`]), and lends its receiving
+    /// Makes a mailbox that the broker owns (see [`mailbox::mailbox`]), and lends out its receiving
     /// end.
     ///
     /// # Errors
-    /// If the name cannot be had, or there are too many.
+    /// If the name is invalid or taken, or there are too many mailboxes.
     ///
     /// # Panics
     /// As [`mailbox::mailbox`].
@@ -199,11 +200,11 @@ impl<P: Primitives> Broker<P> {
         Ok((sender, Lease::new(self, name, number, receiver)))
     }
 
-    /// Lends a mailbox that came back, with everything that is queued (B7). The successor of a
-    /// service that ended calls it once its predecessor has dropped its lease.
+    /// Lends out a mailbox that came back, with everything that is queued (B7). The successor of a
+    /// service that ended calls this once its predecessor has dropped its lease.
     ///
     /// # Errors
-    /// If the mailbox is not here, or holds other items.
+    /// If the mailbox is not here, or holds items of another type.
     pub fn claim<T: Send + 'static>(&self, name: &str) -> Result<Lease<P, T>, ClaimError> {
         let mut inner = self.shared.inner.lock();
         let entry = inner.mailboxes.get_mut(name).ok_or(ClaimError::Unknown)?;
@@ -234,9 +235,9 @@ impl<P: Primitives> Broker<P> {
         self.observe_at(P::now())
     }
 
-    /// As [`Broker::observe`], at a time that the caller says.
+    /// Like [`Broker::observe`], at a time that the caller gives.
     pub fn observe_at(&self, now: Duration) -> Option<Change> {
-        // Wakers of subscribers run from here on, and drops of senders: without the lock (B8).
+        // From here on wakers of subscribers run, and senders are dropped, without the lock (B8).
         let Judged { change, told, gone } = self.judge(now)?;
         told.iter().for_each(|subscriber| subscriber.notify_one());
         drop(gone);
@@ -250,7 +251,7 @@ impl<P: Primitives> Broker<P> {
         let Inner { machine, mailboxes, subscribers, .. } = &mut *inner;
         let samples = mailboxes.iter().map(|(name, entry)| (name.as_str(), (entry.read)()));
         let change = machine.observe(now, samples)?;
-        // ORDERING: none needed: advice, see the module's text.
+        // ORDERING: none needed: the level is advisory, see the module documentation.
         self.shared.level.store(change.to as u8, Relaxed);
         let mut told = Vec::with_capacity(subscribers.len());
         // It does not wait (B6).
@@ -265,21 +266,21 @@ impl<P: Primitives> Broker<P> {
         Some(Judged { change, told, gone })
     }
 
-    /// Returns the level without taking the lock: for a look per message.
+    /// Returns the level without taking the lock. It is cheap enough for a look per message.
     #[must_use]
     pub fn level(&self) -> Level {
-        // ORDERING: none needed: advice, see the module's text.
+        // ORDERING: none needed: the level is advisory, see the module documentation.
         Level::ALL[usize::from(self.shared.level.load(Relaxed))]
     }
 
-    /// Returns whether the level asks for this.
+    /// Returns whether the current level makes this ask.
     #[must_use]
     pub fn asks(&self, ask: Ask) -> bool {
         self.level().asks().contains(&ask)
     }
 
-    /// Returns the level, and where every change that follows it comes. Dropping the subscription
-    /// ends it.
+    /// Returns the level, and a subscription that receives every change that follows. Dropping the
+    /// subscription ends it.
     ///
     /// # Errors
     /// If there are too many.
@@ -287,7 +288,7 @@ impl<P: Primitives> Broker<P> {
         self.subscribe_on(P::arc(EventNotifier::new()))
     }
 
-    /// As [`Broker::subscribe`], with a notifier that the subscriber's other mailboxes share, so
+    /// Like [`Broker::subscribe`], with a notifier that the subscriber's other mailboxes share, so
     /// that it waits for all of them at once (see [`mailbox::mailbox_on`]).
     ///
     /// # Errors
@@ -304,7 +305,7 @@ impl<P: Primitives> Broker<P> {
         if inner.subscribers.len() == MAX_SUBSCRIBERS {
             return Err(TooManySubscribers);
         }
-        // The level and the place in the list in one step (B5).
+        // The level is read and the place in the list taken in one step (B5).
         inner.subscribers.push(sender);
         Ok((inner.machine.level(), receiver))
     }
@@ -315,8 +316,8 @@ impl<P: Primitives> Broker<P> {
         self.shared.inner.lock().machine.snapshot()
     }
 
-    /// Takes a sample every so often, and passes changes to `told`, until [`Broker::stop`], which
-    /// wakes it. Blocks between samples.
+    /// Takes a sample at intervals of `every`, and passes changes to `told`, until
+    /// [`Broker::stop`], which wakes it. Blocks between samples.
     pub fn serve(&self, every: Duration, mut told: impl FnMut(Change)) {
         // ORDERING: none needed: the notifier hands the flag over.
         let stopped = || (self.shared.stopped.load(Relaxed) != 0).then_some(());
@@ -327,9 +328,9 @@ impl<P: Primitives> Broker<P> {
         }
     }
 
-    /// Lets every [`Broker::serve`] return, now and later. The rest of the broker goes on.
+    /// Makes every [`Broker::serve`] return, now and later. The rest of the broker keeps working.
     pub fn stop(&self) {
-        // ORDERING: none needed: published, then notified.
+        // ORDERING: none needed: the flag is published, then the notifier notified.
         self.shared.stopped.store(1, Relaxed);
         self.shared.wake.notify_all();
     }
@@ -363,7 +364,8 @@ impl<P: Primitives> Broker<P> {
             inner.machine.forget(name);
             inner.mailboxes.remove(name)
         };
-        // Dropping a receiver waits for senders that are about to link: not under the lock.
+        // Dropping a receiver waits for senders that are about to write, so it must not happen
+        // under the lock.
         forgotten.is_some()
     }
 
@@ -389,14 +391,14 @@ impl<P: Primitives> fmt::Debug for Broker<P> {
     }
 }
 
-/// The receiving end of a mailbox that the broker owns, for as long as this lives: it is used as a
-/// [`Receiver`]. Dropped, it goes back to the broker with what is queued, also while a thread
-/// unwinds.
+/// The receiving end of a mailbox that the broker owns, for as long as the lease lives: it is used
+/// as a [`Receiver`]. When the lease is dropped, even while a thread unwinds, the mailbox goes back
+/// to the broker with what is queued.
 pub struct Lease<P: Primitives, T: Send + 'static> {
     broker: Broker<P>,
     name: String,
     number: u64,
-    /// Taken when the lease ends.
+    /// Taken out when the lease ends.
     receiver: Option<Receiver<P, T>>,
 }
 
@@ -417,13 +419,13 @@ impl<P: Primitives, T: Send + 'static> Deref for Lease<P, T> {
     type Target = Receiver<P, T>;
 
     fn deref(&self) -> &Receiver<P, T> {
-        // Taken by `end` and the drop alone, and both have the lease.
+        // Only `end` and the drop take it out, and both own the lease.
         self.receiver.as_ref().expect("a lease has its receiver")
     }
 }
 
 impl<P: Primitives, T: Send + 'static> DerefMut for Lease<P, T> {
-    /// For [`Receiver::recv_async`], which borrows the receiver for as long as it waits.
+    /// Allows [`Receiver::recv_async`], which borrows the receiver for as long as it waits.
     fn deref_mut(&mut self) -> &mut Receiver<P, T> {
         self.receiver.as_mut().expect("a lease has its receiver")
     }
@@ -441,9 +443,8 @@ impl<P: Primitives, T: Send + 'static> Source<P> for Lease<P, T> {
     }
 }
 
-// A mailbox that is lent is whole after a panic, as its receiver is, and the broker runs no foreign
-// code under its lock but the readers of figures that it has been given, which change nothing of
-// it.
+// A lent mailbox is intact after a panic, as its receiver is. The only foreign code that the broker
+// runs under its lock are the functions that read figures, which change nothing of the broker.
 impl<P: Primitives, T: Send + 'static> UnwindSafe for Lease<P, T> {}
 impl<P: Primitives, T: Send + 'static> RefUnwindSafe for Lease<P, T> {}
 

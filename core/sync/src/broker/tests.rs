@@ -1,4 +1,4 @@
-//! The machine's invariants as properties, and the shell on real threads.
+//! Tests of the machine's invariants as properties, and of the shell on real threads.
 
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
@@ -77,7 +77,7 @@ fn every_change_is_told_exactly_once_and_they_form_a_chain() {
 
 #[test]
 fn a_load_between_the_thresholds_never_changes_the_level() {
-    // From each level, depths between its fall and the next level's rise, however they oscillate.
+    // From each level: depths between its fall and the next level's rise, however they oscillate.
     fn property(start: u8, load: Load) -> bool {
         let limits = by_depth();
         let index = usize::from(start % 4);
@@ -99,7 +99,7 @@ fn a_load_between_the_thresholds_never_changes_the_level() {
 
 #[test]
 fn more_load_is_never_a_lower_level() {
-    // Two machines, the same times, the second with as much or more at every sample.
+    // Two machines get the same times; the second gets as much load or more at every sample.
     fn property(load: Vec<(u16, u16, u16)>) -> bool {
         let [mut less, mut more] = [machine(by_depth()), machine(by_depth())];
         let mut now = Duration::ZERO;
@@ -116,7 +116,7 @@ fn more_load_is_never_a_lower_level() {
 
 #[test]
 fn a_level_ends_only_after_the_load_was_low_for_the_dwell() {
-    // One sample in between that is not low begins the wait anew.
+    // One sample in between that is not low starts the wait over.
     let mut machine = machine(by_depth());
     assert_eq!(show(&mut machine, SECOND, 700).map(|change| change.to), Some(Level::Busy));
     for (seconds, depth, level) in [
@@ -178,7 +178,7 @@ impl Arbitrary for Wild {
 
 #[test]
 fn no_sample_makes_a_figure_infinite_negative_or_a_panic() {
-    // Clocks that jump, stand still and step back; counters that fit nothing.
+    // Clocks jump, stand still and step back; counters are inconsistent.
     fn property(samples: Vec<Wild>) -> bool {
         let mut machine = machine(Limits::default());
         samples.into_iter().all(|Wild(now, counters)| {
@@ -197,7 +197,7 @@ fn no_sample_makes_a_figure_infinite_negative_or_a_panic() {
 
 #[test]
 fn the_age_of_the_oldest_item_lies_between_its_bounds() {
-    // Items are sent and received between samples; the true times of sending are kept beside.
+    // Items are sent and received between samples; the test also keeps the true times of sending.
     fn property(steps: Vec<(u8, u8, u8)>) -> bool {
         let mut machine = machine(Limits::default());
         let (mut now, mut times, mut received) = (Duration::ZERO, Vec::new(), 0);
@@ -218,7 +218,7 @@ fn the_age_of_the_oldest_item_lies_between_its_bounds() {
 
 #[test]
 fn an_item_that_waits_too_long_is_a_load_of_its_own() {
-    // One item of a thousand places; the default counts twelve seconds as full.
+    // One item lies in a thousand places; by default twelve seconds count as full.
     let mut machine = machine(Limits::default());
     for second in 0..=13 {
         show(&mut machine, SECOND * second, u64::from(second > 0));
@@ -231,7 +231,7 @@ fn an_item_that_waits_too_long_is_a_load_of_its_own() {
 
 #[test]
 fn where_items_wait_for_something_else_their_age_is_no_load() {
-    // One item in a table of a thousand, for an hour.
+    // One item is in a table of a thousand for an hour.
     let mut machine = Machine::new(Limits::default()).expect("the defaults");
     machine.watch("table", Weight::Depth);
     for hour in 0..=1 {
@@ -242,7 +242,7 @@ fn where_items_wait_for_something_else_their_age_is_no_load() {
 
 #[test]
 fn a_mailbox_that_is_only_shown_raises_no_level() {
-    // It is full; the one that counts is empty.
+    // The mailbox that is shown is full; the one that counts is empty.
     let mut machine = machine(Limits::default());
     machine.watch("notices", Weight::Shown);
     let full = counters(CAPACITY, 0);
@@ -253,7 +253,7 @@ fn a_mailbox_that_is_only_shown_raises_no_level() {
 
 #[test]
 fn each_level_asks_for_what_the_one_below_does_and_for_one_thing_more() {
-    // Detection goes last; nothing is ever said of protection.
+    // Detection is the last to stop; protection is never mentioned.
     assert_eq!(Level::Normal.asks(), []);
     assert_eq!(Level::Busy.asks(), [Ask::DropPeers]);
     assert_eq!(Level::High.asks(), [Ask::DropPeers, Ask::DropSyncRequests]);
@@ -263,7 +263,7 @@ fn each_level_asks_for_what_the_one_below_does_and_for_one_thing_more() {
 
 #[test]
 fn limits_that_would_flap_or_are_out_of_order_are_refused() {
-    // A single threshold; a level that begins before the one below; a time that divides.
+    // A single threshold; a level that begins before the one below; a divisor that is zero.
     let with = |index: usize, rise, fall| {
         let mut limits = Limits::default();
         limits.thresholds[index] = Threshold { rise, fall };
@@ -278,7 +278,8 @@ fn limits_that_would_flap_or_are_out_of_order_are_refused() {
 
 #[test]
 fn names_are_checked_and_unique() {
-    // Neither spaces nor capitals nor nothing, and one mailbox a name, until it is forgotten.
+    // A name has no spaces or capitals, is not empty, and belongs to one mailbox until that is
+    // forgotten.
     let broker = Broker::<Std>::new(Limits::default()).expect("the defaults");
     let watch = |name: &str| broker.watch(name, Weight::Counts, Counters::default);
     for name in ["", "Work", "a b", "x\"y", &"a".repeat(65)] {
@@ -292,7 +293,8 @@ fn names_are_checked_and_unique() {
 
 #[test]
 fn a_mailbox_comes_back_with_what_is_pending_and_can_be_ended() {
-    // Lent, claimed as the wrong type, claimed, ended; then its senders learn that it is closed.
+    // A mailbox is lent, claimed as the wrong type, claimed, and ended; then its senders learn that
+    // it is closed.
     let broker = Broker::<Std>::new(Limits::default()).expect("the defaults");
     let opened = broker.open::<u32>("work", Weight::Counts, 4, 0, OnFull::Refuse);
     let (sender, lease) = opened.expect("a new name");
@@ -314,12 +316,12 @@ fn a_mailbox_comes_back_with_what_is_pending_and_can_be_ended() {
 
 #[test]
 fn a_subscription_keeps_the_latest_change_and_is_bounded_in_number() {
-    // Three changes unread: the last is there. One subscription too many is refused, until one
+    // Of three unread changes the last is there. One subscription too many is refused, until one
     // goes.
     let broker = Broker::<Std>::new(by_depth()).expect("they make sense");
     let depth = Std::arc(core::sync::atomic::AtomicU64::new(0));
     let shown = depth.clone();
-    // ORDERING: none needed, one thread.
+    // ORDERING: none needed; one thread.
     let read = move || counters(shown.load(core::sync::atomic::Ordering::Relaxed), 0);
     broker.watch("box", Weight::Counts, read).expect("a new name");
     let mut held: Vec<_> =
@@ -339,7 +341,7 @@ fn a_subscription_keeps_the_latest_change_and_is_bounded_in_number() {
 
 #[test]
 fn a_thread_that_serves_ends_when_it_is_told_to() {
-    // It sleeps for an hour between samples, and the test does not.
+    // The thread sleeps for an hour between samples; the test does not take that long.
     let broker = Broker::<Std>::new(Limits::default()).expect("the defaults");
     let server = broker.clone();
     let thread = std::thread::spawn(move || server.serve(SECOND * 3600, |_| ()));
@@ -349,8 +351,8 @@ fn a_thread_that_serves_ends_when_it_is_told_to() {
 
 #[test]
 fn a_lease_is_awaited_and_selected_over() {
-    // An item by a task; one and the end by a select that borrows the lease, one by one that owns
-    // it.
+    // A task receives one item; a select that borrows the lease receives one and the end; a select
+    // that owns the lease receives one.
     let broker = Broker::<Std>::new(Limits::default()).expect("the defaults");
     let opened = broker.open::<u32>("work", Weight::Counts, 4, 0, OnFull::Refuse);
     let (sender, mut lease) = opened.expect("a new name");

@@ -1,7 +1,8 @@
 //! Batches of a mailbox: many items, one change of the credits, one notification.
 //!
-//! I1 to I6: see the module above. What is accepted of a batch at once has positions in a row, so
-//! that nothing of another sender comes between; then the receiver is notified once.
+//! For I1 to I6 see the parent module. The items of a batch that are accepted at once have
+//! consecutive positions, so that no item of another sender comes between them; then the receiver
+//! is notified once.
 
 use core::mem;
 
@@ -13,18 +14,18 @@ use crate::primitives::Primitives;
 
 impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends items from the front of the vector as the policy says, and returns how many: with
-    /// [`OnFull::Block`] all of them, with [`OnFull::Refuse`] as many as there is room for. What is
-    /// not accepted stays in the vector. It notifies the receiver once each time that it has filled
-    /// the mailbox, and blocks like [`Sender::send`] in between.
+    /// [`OnFull::Block`] all of them, with [`OnFull::Refuse`] as many as there is room for. Items
+    /// that are not accepted stay in the vector. The call notifies the receiver once each time that
+    /// it has filled the mailbox, and in between it blocks like [`Sender::send`].
     ///
-    /// With [`OnFull::EvictOldest`] all of them are sent, and the vector then holds the requests
-    /// that had to go, the oldest first; of a batch above the capacity the first items are among
-    /// them. If the mailbox gets closed meanwhile, or all its places are reserved, those that were
-    /// not accepted stand behind them.
+    /// With [`OnFull::EvictOldest`] all of them are sent, and the vector then holds the evicted
+    /// requests, the oldest first. If the batch is larger than the capacity, its own first items
+    /// are among them. If the mailbox is closed meanwhile, or all its places are reserved, the
+    /// items that were not accepted follow them in the vector.
     ///
     /// # Errors
-    /// [`Closed`] if the mailbox is or gets closed; the items that were not accepted are in the
-    /// vector. With [`OnFull::EvictOldest`], only if none was accepted.
+    /// [`Closed`] if the mailbox is or becomes closed; the items that were not accepted are in the
+    /// vector. With [`OnFull::EvictOldest`], only if no item was accepted.
     ///
     /// ```
     /// use blocksmith_sync::Std;
@@ -53,7 +54,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`OnFull::EvictOldest`] it does what [`Sender::send_batch`] does.
     ///
     /// # Errors
-    /// [`Closed`] if the mailbox is closed; the vector is as it was.
+    /// [`Closed`] if the mailbox is closed; the vector is unchanged.
     pub fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
         if items.is_empty() {
             return if self.is_closed() { Err(Closed) } else { Ok(0) };
@@ -72,8 +73,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// As [`Sender::send_batch`].
     ///
     /// # Cancel safety
-    /// What has been sent when it is dropped has been sent; all the rest is in the vector. Forgotten
-    /// instead, it keeps a wake-up that it had been given, as [`Sender::send_async`] does.
+    /// Items that have been sent before the future is dropped stay sent; all others are in the
+    /// vector. If the future is forgotten instead, it keeps a wake-up that it had been given, as
+    /// that of [`Sender::send_async`] does.
     pub async fn send_batch_async(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
         if self.shared.on_full != OnFull::Block || items.is_empty() {
             return self.try_send_batch(items);
@@ -85,7 +87,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         Ok(sent)
     }
 
-    /// Sends the first items, as many as there are credits for, at least one; `None`: wait.
+    /// Sends the first items, as many as there are credits for, but at least one; `None` means
+    /// wait.
     fn offer_batch(&self, items: &mut Vec<T>) -> Option<Result<usize, Closed>> {
         let shared = &*self.shared;
         match shared.credits.accept(items.len()) {
@@ -103,7 +106,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         }
     }
 
-    /// Sends all, one by one, and leaves what had to go, and what the end was in the way of.
+    /// Sends all items, one by one; leaves in the vector the evicted ones, and those that could not
+    /// be sent because the mailbox closed.
     fn send_and_evict(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
         let shared = &*self.shared;
         let mut sent = 0;
@@ -118,7 +122,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
             };
             match accepted {
                 Ok(Eviction { evicted, claim, yields }) => {
-                    // Pushed at once: an evictor waits for the oldest, which may be this one.
+                    // The item is pushed at once: an evictor waits for the oldest item, which may
+                    // be this one.
                     shared.queue.push(claim.first, item, false);
                     shared.counts.depth_seen(claim.depth);
                     items.extend(evicted);
@@ -143,8 +148,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how
-    /// many.
+    /// Blocks until there is an item, appends all items that are there, at most `max`, and returns
+    /// how many.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
@@ -156,7 +161,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         Ok(1 + self.drain(items, max - 1))
     }
 
-    /// Suspends the task like [`Receiver::recv_batch`] blocks its thread.
+    /// Suspends the task where [`Receiver::recv_batch`] blocks its thread.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.

@@ -8,9 +8,10 @@
 //!   permits    issued (by the receiver), dropped (by who held them)
 //! ```
 //!
-//! An item is accepted by the change of the word that claims its position in the queue: all that
-//! was claimed before, of both kinds. The word counts up; what is queued is what is claimed and not
-//! consumed. All counts wrap, the word's at 2^26, and are compared by their differences.
+//! An item is accepted by the change of the word that claims its position in the queue. The
+//! position is the number of items, of both kinds, that were claimed before. The word only counts
+//! up; an item is queued if it is claimed and not consumed. All counts wrap around (the word's at
+//! 2^26), and are compared by their differences.
 //!
 //! | count | raised by | lowered by |
 //! |---|---|---|
@@ -23,29 +24,33 @@
 //! | gone | the drop of the receiver, together with closed | - |
 //!
 //! **Invariants.**
-//! - C1 `requests claimed - consumed + reserved <= capacity`, but for the moment in which an evictor
-//!   has claimed and not yet consumed; `issued - dropped - replies consumed <= replies`.
-//! - C2 A send is accepted, and a place reserved, by a read-modify-write that finds `closed` unset;
-//!   a permit and a reserved place are used by one that finds `gone` unset. So all that is accepted
-//!   precedes the closing in the word's modification order, and what is reserved then is counted.
-//! - C3 By C2, once a load finds the mailbox closed, nothing reserved, all claims consumed, and all
-//!   permits that were issued either used or dropped, none can follow. (Permits that are used and
-//!   dropped only get more, and are never more than issued: so it does not matter that they are
-//!   counted by two words.)
-//! - C4 Who claims has read `consumed` first, so it sees at most too little room: who waits looks
-//!   again when it is woken. Before a send is refused for want of room `consumed` is read again: if
-//!   it has not changed, the mailbox was full at the look at the word.
-//! - C5 Whatever is claimed: of the requests before it all but `capacity - 1` have been consumed, of
-//!   the replies all but `replies - 1`, and their consumption happens before the claim. For what a
-//!   claim has read of `consumed` it acquires, an evictor consumes before it claims, a permit is
-//!   issued after the reply that made room for it was consumed; claims and reservations acquire and
-//!   release, so what happened before the earlier ones happens before the later; and what is
-//!   reserved counts as claimed.
+//! - C1 `requests claimed - consumed + reserved <= capacity`, except while an evictor has claimed
+//!   and not yet consumed; `issued - dropped - replies consumed <= replies`.
+//! - C2 A send is accepted, and a place reserved, by a read-modify-write that finds `closed` unset.
+//!   A permit or a reserved place is used by one that finds `gone` unset. So every accepted send
+//!   precedes the closing in the word's modification order, and every place that is reserved at the
+//!   closing is counted.
+//! - C3 By C2, nothing can follow once a load finds the mailbox closed, nothing reserved, all
+//!   claims consumed, and all issued permits either used or dropped. (The numbers of used and of
+//!   dropped permits only grow, and their sum never exceeds the number issued: so it does not
+//!   matter that they are counted in two words.)
+//! - C4 A sender that claims has read `consumed` first, so it may see too little room, but never
+//!   too much. A sender that waits looks again when it is woken. Before a send is refused for want
+//!   of room, `consumed` is read again: if it has not changed, the mailbox was full when the word
+//!   was read.
+//! - C5 When a position is claimed, all but `capacity - 1` of the requests before it and all but
+//!   `replies - 1` of the replies before it have been consumed, and their consumption happens
+//!   before the claim. This holds for four reasons. A claim acquires what it has read of
+//!   `consumed`. An evictor takes its request out before it claims. A permit is issued after the
+//!   reply that made room for it was consumed. Claims and reservations acquire and release, so what
+//!   happened before the earlier ones happens before the later ones; and what is reserved counts as
+//!   claimed.
 //!
-//! **Memory order.** Consuming releases, the look at the room acquires: so the place in the queue is
-//! free (C5). Closing and giving a permit or a place back release, the look that ends the stream
-//! acquires: who learns that nothing more comes sees what happened before that was decided. All
-//! changes are read-modify-writes, so a release is not cut off by the changes that follow it.
+//! **Memory order.** Consuming releases, and the look for room acquires: so the place in the queue
+//! is free (C5). Closing, and giving back a permit or a place, release, and the look that ends the
+//! stream acquires: a receiver that learns that nothing more will come sees what happened before
+//! that was decided. All changes are read-modify-writes, so the changes that follow a release
+//! continue its release sequence.
 
 use core::convert::Infallible;
 
@@ -55,7 +60,7 @@ use crate::counters::Figure;
 use crate::primitives::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitives::{Atomic, Primitives};
 
-/// In the word: one reply, one place reserved. (A request is 1.)
+/// In the word: one reply, or one reserved place. (A request is 1.)
 const REPLY: u64 = 1 << 26;
 const RESERVED: u64 = 1 << 52;
 const CLOSED: u64 = 1 << 62;
@@ -80,31 +85,32 @@ const fn replies(word: u64) -> u32 {
 const fn reserved(word: u64) -> u32 {
     ((word & (CLOSED - 1)) >> 52) as u32
 }
-/// The next position.
+/// Returns the next position.
 const fn position(word: u64) -> u32 {
     requests(word).wrapping_add(replies(word)) & COUNT
 }
-/// The word with `count` more requests.
+/// Returns the word with `count` more requests.
 const fn with_requests(word: u64, count: u32) -> u64 {
     word - requests(word) as u64 + (requests(word).wrapping_add(count) & COUNT) as u64
 }
-/// The word with one more reply.
+/// Returns the word with one more reply.
 const fn with_reply(word: u64) -> u64 {
     let next = replies(word).wrapping_add(1) & COUNT;
     word - replies(word) as u64 * REPLY + next as u64 * REPLY
 }
-/// How many are claimed and not consumed.
+/// Returns how many are claimed and not consumed.
 const fn pending(claimed: u32, consumed: u32) -> u32 {
     claimed.wrapping_sub(consumed) & COUNT
 }
 
-/// Positions that have been claimed: the caller pushes an item to each before anything else.
+/// Positions that have been claimed: the caller pushes an item to each before it does anything
+/// else.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(super) struct Claim {
     pub(super) first: u32,
     pub(super) count: u32,
-    /// Requests and replies that are queued now, these included.
+    /// Requests and replies that are queued now, including these.
     pub(super) depth: u64,
 }
 
@@ -113,19 +119,21 @@ pub(super) struct Claim {
 pub(super) enum Refusal {
     Full,
     Closed,
-    /// All places are reserved, or as many as can be.
+    /// All places are reserved, or as many as may be.
     Reserved,
 }
 
-/// What the consumer's side changes, on a line that senders only read; and what nobody changes.
+/// What the consumer's side changes, and what nobody changes, on a cache line that senders only
+/// read.
 struct Returned<P: Primitives> {
     requests: P::AtomicU32,
     replies: P::AtomicU32,
-    /// Permits that the receiver has issued; its own.
+    /// Permits that the receiver has issued; only it writes this.
     issued: P::AtomicU32,
     /// Permits that were dropped without use.
     dropped: P::AtomicU32,
-    /// As `replies`, for the depth: a figure, whose reading is no step for a checker.
+    /// The same as `replies`, for the depth. It is a figure, and reading it is not a step for a
+    /// checker.
     replied: Figure,
     capacity: u32,
     slots: u32,
@@ -157,7 +165,7 @@ impl<P: Primitives> Credits<P> {
         self.returned.capacity as usize
     }
 
-    /// Returns how many requests have been consumed. To be read before the word (C4).
+    /// Returns how many requests have been consumed. It must be read before the word (C4).
     #[inline]
     fn consumed(&self) -> u32 {
         // ORDERING: pairs with the releasing additions in `release` and `replace` (C5).
@@ -167,17 +175,17 @@ impl<P: Primitives> Credits<P> {
     /// Returns for how many requests there is room.
     #[inline]
     fn room(&self, word: u64, consumed: u32) -> u32 {
-        // An evictor may have claimed one too many for a moment (C1).
+        // For a moment an evictor may have claimed one too many (C1).
         self.returned.capacity.saturating_sub(pending(requests(word), consumed) + reserved(word))
     }
 
-    /// Returns how many items are queued: a figure.
+    /// Returns how many items are queued. It is a figure.
     fn depth(&self, word: u64, consumed: u32) -> u64 {
         let replied = self.returned.replied.get() as u32;
         u64::from(pending(requests(word), consumed)) + u64::from(pending(replies(word), replied))
     }
 
-    /// The claim of `count` positions that changed the word from `before` to `after`.
+    /// Returns the claim of `count` positions that changed the word from `before` to `after`.
     #[inline]
     fn claim(&self, before: u64, after: u64, count: u32, consumed: u32) -> Claim {
         Claim { first: position(before), count, depth: self.depth(after, consumed) }
@@ -188,7 +196,8 @@ impl<P: Primitives> Credits<P> {
         self.confirmed(|consumed| self.try_claim(wanted, consumed))
     }
 
-    /// As `accept`, for who waits if it is full: that may have changed since (C4).
+    /// Like `accept`, but for a caller that waits if the mailbox is full: that may have changed
+    /// since (C4).
     #[inline]
     pub(super) fn offer(&self, wanted: usize) -> Result<Claim, Refusal> {
         self.try_claim(wanted, self.consumed())
@@ -208,10 +217,10 @@ impl<P: Primitives> Credits<P> {
         Ok(self.claim(before, with_requests(before, count), count, consumed))
     }
 
-    /// As `accept` for one request; but `Full` says that, in the word's modification order, the
+    /// Like `accept` for one request; but `Full` means that, in the word's modification order, the
     /// mailbox was full *and open*. The caller holds the consumer's lock: it takes the oldest
-    /// request, and is then accepted as of this moment (C2), by `replace`. `Reserved`: it is full of
-    /// places that are reserved, and there is no request to evict.
+    /// request, and is then accepted as of this moment (C2) by `replace`. `Reserved` means that the
+    /// mailbox is full of reserved places, and that there is no request to evict.
     pub(super) fn accept_or_confirm_full(&self) -> Result<Claim, Refusal> {
         loop {
             let consumed = self.consumed();
@@ -241,21 +250,21 @@ impl<P: Primitives> Credits<P> {
     /// `accept_or_confirm_full`, under the consumer's lock.
     pub(super) fn replace(&self) -> Claim {
         let Ok(before) = self.exchange::<Infallible>(|word| Ok(with_requests(word, 1)));
-        // ORDERING: pairs with the acquiring load in `consumed`. It comes after the claim: so whoever
-        // sees the room that it makes sees that it is taken.
+        // ORDERING: pairs with the acquiring load in `consumed`. It comes after the claim, so a
+        // thread that sees the room that it makes also sees that the room is taken.
         // ORDERING(survives): loom lets no store pass an earlier one of its own thread.
         let consumed = self.returned.requests.fetch_add(1, Release).wrapping_add(1);
         self.claim(before, with_requests(before, 1), 1, consumed)
     }
 
-    /// Counts what the receiver has taken.
+    /// Counts as consumed what the receiver has taken.
     pub(super) fn release(&self, requests: u32, replies: u32) {
         if requests > 0 {
             // ORDERING: pairs with the acquiring load in `consumed`.
             self.returned.requests.fetch_add(requests, Release);
         }
         if replies > 0 {
-            // ORDERING: none needed: what is issued for them is handed over (C5).
+            // ORDERING: none needed: the permits that are issued for them are handed over (C5).
             self.returned.replies.fetch_add(replies, Relaxed);
             self.returned.replied.add(replies.into());
         }
@@ -263,7 +272,8 @@ impl<P: Primitives> Credits<P> {
 
     /// Takes a reply slot; receiver only. Returns whether there was one.
     pub(super) fn take_permit(&self) -> bool {
-        // ORDERING: none needed for the receiver's own. Who drops a permit touches no place.
+        // ORDERING: none needed: the figure is the receiver's own. Dropping a permit touches no
+        // place.
         let issued = self.returned.issued.load(Relaxed);
         let replied = self.returned.replies.load(Relaxed);
         let dropped = self.returned.dropped.load(Relaxed);
@@ -330,7 +340,7 @@ impl<P: Primitives> Credits<P> {
         self.word.fetch_sub(RESERVED, Release);
     }
 
-    /// Closes; `gone`: and refuses permits too.
+    /// Closes; if `gone`, refuses permits, too.
     pub(super) fn close(&self, gone: bool) {
         let bits = if gone { CLOSED | GONE } else { CLOSED };
         // ORDERING: none needed; the exchange below compares with the latest value.
@@ -344,13 +354,13 @@ impl<P: Primitives> Credits<P> {
         }
     }
 
-    /// Returns the word: a figure, or a look at bits that are never unset.
+    /// Returns the word. It is a figure, or a look at bits that are never cleared.
     fn look(&self) -> u64 {
-        // ORDERING: none needed, see above.
+        // ORDERING: none needed; see above.
         self.word.load(Relaxed)
     }
 
-    /// Returns whether no request would be accepted for want of room: a figure.
+    /// Returns whether a request would be refused for want of room. It is a figure.
     pub(super) fn is_full(&self) -> bool {
         let consumed = self.consumed();
         self.room(self.look(), consumed) == 0
@@ -360,34 +370,34 @@ impl<P: Primitives> Credits<P> {
         self.look() & CLOSED != 0
     }
 
-    /// Returns whether the receiver has gone.
+    /// Returns whether the receiver is gone.
     pub(super) fn is_gone(&self) -> bool {
         self.look() & GONE != 0
     }
 
-    /// Returns the position that is claimed next: at most too low. (A claim that happened before
-    /// this call is seen by coherence, of others nothing is promised.)
+    /// Returns the position that will be claimed next, or a lower one. (By coherence this call sees
+    /// claims that happened before it; nothing is promised about others.)
     pub(super) fn tail(&self) -> u32 {
         position(self.look())
     }
 
-    /// Returns how many permits are out, and places reserved: a figure.
+    /// Returns how many permits are outstanding and places reserved, together. It is a figure.
     pub(super) fn permits_out(&self) -> u32 {
         let word = self.look();
         self.permits(word) + reserved(word)
     }
 
-    /// Returns how many permits are neither used, by this word, nor dropped.
+    /// Returns how many permits are neither used, according to this word, nor dropped.
     fn permits(&self, word: u64) -> u32 {
         // ORDERING: pairs with the releasing addition in `drop_permit`.
         let dropped = self.returned.dropped.load(Acquire);
-        // ORDERING: none needed: the receiver's own, or a figure.
+        // ORDERING: none needed: it is the receiver's own, or a figure.
         let issued = self.returned.issued.load(Relaxed);
         pending(issued.wrapping_sub(dropped), replies(word))
     }
 
-    /// Returns whether nothing more can come (C3); receiver only, which has returned all that it has
-    /// taken.
+    /// Returns whether nothing more can come (C3). Receiver only, after it has returned the credits
+    /// of all that it has taken.
     #[inline]
     pub(super) fn is_finished(&self) -> bool {
         self.is_closed() && self.has_ended()
@@ -396,8 +406,8 @@ impl<P: Primitives> Credits<P> {
     #[cold]
     fn has_ended(&self) -> bool {
         let consumed = self.consumed();
-        // ORDERING: pairs with the releases in `close` and `drop_reserved`. After `consumed`: an
-        // evictor consumes after its claim.
+        // ORDERING: pairs with the releases in `close` and `drop_reserved`. It comes after
+        // `consumed`, because an evictor consumes after its claim.
         let word = self.word.load(Acquire);
         pending(requests(word), consumed) == 0
             && self.replied(word) == 0
@@ -405,21 +415,22 @@ impl<P: Primitives> Credits<P> {
             && self.permits(word) == 0
     }
 
-    /// Returns how many replies are claimed by this word and not consumed.
+    /// Returns how many replies are claimed, according to this word, and not consumed.
     fn replied(&self, word: u64) -> u32 {
-        // ORDERING: none needed: for the receiver its own changes are in order, for others it is a
+        // ORDERING: none needed: the receiver sees its own changes in order; for others it is a
         // figure.
         pending(replies(word), self.returned.replies.load(Relaxed))
     }
 
-    /// Returns how many accepted items have not been consumed: requests, and replies.
+    /// Returns how many accepted items have not been consumed: requests and replies.
     pub(super) fn queued(&self) -> (u32, u32) {
         let consumed = self.consumed();
-        let word = self.look(); // after `consumed`: at most too many
+        let word = self.look(); // after `consumed`, so the result is never too low
         (pending(requests(word), consumed), self.replied(word))
     }
 
-    /// Attempts what depends on how much has been consumed, until `Full` is confirmed (C4).
+    /// Attempts an operation that depends on how much has been consumed, until `Full` is confirmed
+    /// (C4).
     #[inline]
     fn confirmed<R>(
         &self,
@@ -434,7 +445,7 @@ impl<P: Primitives> Credits<P> {
         }
     }
 
-    /// Applies `change` until it lands on the latest value, and returns the one before, or its
+    /// Applies `change` until it lands on the latest value, and returns the previous value, or its
     /// refusal.
     #[inline]
     fn exchange<E>(&self, mut change: impl FnMut(u64) -> Result<u64, E>) -> Result<u64, E> {
@@ -452,7 +463,7 @@ impl<P: Primitives> Credits<P> {
 
 #[cfg(test)]
 impl Credits<crate::Std> {
-    /// As if so many had been claimed and consumed.
+    /// Makes the counts what they would be if this many had been claimed and consumed.
     pub(super) fn set_passed(&self, passed_requests: u32, passed_replies: u32) {
         let word = with_requests(u64::from(passed_replies) * REPLY, passed_requests);
         self.word.store(word, Relaxed);

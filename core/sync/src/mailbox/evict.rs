@@ -1,13 +1,15 @@
-//! Taking turns at the receiver's side of a mailbox whose senders evict.
+//! How senders that evict and the receiver take turns at the receiver's side of a mailbox.
 //!
-//! **Contract.** Whoever takes from the queue, the receiver or an evictor, holds one lock for that
-//! one item (I3, I5 of the module above). The lock is never held across a wait.
+//! **Contract.** A thread that takes an item from the queue, be it the receiver or an evictor,
+//! holds one lock for that one item (I3 and I5 of the parent module). The lock is never held across
+//! a wait.
 //!
-//! A lock goes to whoever runs. On a core that they share, a busy sender would leave the receiver
-//! no more than the moments at which it happens to be interrupted without the lock. So an evictor
-//! yields, without the lock and after it has pushed its item, each time that evictors have taken
-//! [`PATIENCE`] requests since the receiver looked last: a receiver that waits for its turn runs
-//! then, and finds the mailbox full. What is accepted, evicted or received does not depend on it.
+//! A lock goes to the thread that runs. On a core that both share, a busy sender would leave the
+//! receiver only the moments in which the sender happens to be interrupted without the lock. So an
+//! evictor yields, without the lock and after it has pushed its item, each time that evictors have
+//! taken [`PATIENCE`] requests since the receiver last looked. A receiver that waits for its turn
+//! then runs, and finds the mailbox full. What is accepted, evicted or received does not depend on
+//! this.
 
 use std::collections::VecDeque;
 
@@ -15,15 +17,15 @@ use super::Shared;
 use super::credits::{Claim, Refusal};
 use crate::primitives::{Mutex, Primitives};
 
-/// So many evictions without a look of the receiver, and each time as many more, make an evictor
-/// yield.
+/// An evictor yields after this many evictions without a look by the receiver, and again after each
+/// further as many.
 const PATIENCE: u32 = 64;
 
-/// What is reached under the lock, beside the queue.
+/// What is accessed under the lock besides the queue.
 pub(super) struct Aside<T> {
     /// Replies that evictors found in front of the oldest request (I5).
     replies: VecDeque<T>,
-    /// How many requests they have taken since the receiver looked last.
+    /// How many requests evictors have taken since the receiver last looked.
     evictions: u32,
 }
 
@@ -33,17 +35,18 @@ impl<T> Default for Aside<T> {
     }
 }
 
-/// A request has been accepted.
+/// The outcome when a request has been accepted.
 pub(super) struct Eviction<T> {
-    /// The one that had to go for it.
+    /// The request that was evicted for it.
     pub(super) evicted: Option<T>,
     pub(super) claim: Claim,
-    /// Whether the caller is to yield, once it has pushed its item.
+    /// Whether the caller must yield once it has pushed its item.
     pub(super) yields: bool,
 }
 
 impl<P: Primitives, T: Send> Shared<P, T> {
-    /// Takes the oldest item, if it is written, under the lock that evictors take. Receiver only.
+    /// Takes the oldest item, if it is written, under the lock that evictors take, too. Receiver
+    /// only.
     pub(super) fn take_locked(&self) -> Option<(T, bool)> {
         let mut aside = self.consumer.lock();
         aside.evictions = 0;
@@ -53,14 +56,15 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// Takes the oldest item, if it is written, and says whether it is a reply; under the lock (I3).
+    /// Takes the oldest item, if it is written, and says whether it is a reply. The caller holds
+    /// the lock (I3).
     fn pop_front(&self) -> Option<(T, bool)> {
         let front = self.queue.front()?;
         Some((self.queue.pop(&front, || self.credits.tail()), front.reply))
     }
 
-    /// Accepts a request, for which it makes room by taking the oldest (I5); `Err` is `Closed`,
-    /// or `Reserved`: there is nothing to evict.
+    /// Accepts a request; if there is no room, makes room by taking the oldest request (I5). `Err`
+    /// is `Closed`, or `Reserved` if there is nothing to evict.
     pub(super) fn accept_or_evict(&self) -> Result<Eviction<T>, Refusal> {
         let mark = P::mark();
         loop {

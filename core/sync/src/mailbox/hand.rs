@@ -1,8 +1,8 @@
-//! What the receiver has taken and not given back: credits, and wake-ups of senders.
+//! What the receiver has taken and not yet given back: credits, and wake-ups of senders.
 //!
-//! **Contract.** Functions with a `hand` are the receiver's, which is one thread at a time (I3 of the
-//! module above). The hand is empty again after each of [`Shared::release`], [`Shared::drain`] and
-//! [`Shared::ended`] (I4).
+//! **Contract.** Only the receiver, which is one thread at a time (I3 of the parent module), calls
+//! functions with a `hand`. The hand is empty after each of [`Shared::release`], [`Shared::drain`]
+//! and [`Shared::ended`] (I4).
 
 use core::cell::Cell;
 
@@ -11,10 +11,10 @@ use super::{OnFull, Shared};
 use crate::error::Closed;
 use crate::primitives::Primitives;
 
-/// Blocked senders are woken for so many batches of credits at once (I4): half of the capacity.
+/// Blocked senders are woken for this many batches of credits at once (I4): half of the capacity.
 const WAKE_BATCHES: u32 = 4;
 
-/// Returns how many credits make a batch, and after how many that are returned senders are woken.
+/// Returns how many credits make a batch, and after how many returned credits senders are woken.
 pub(super) fn batches(capacity: usize, on_full: OnFull) -> (u32, u32) {
     let batch = match on_full {
         OnFull::Block => (capacity as u32 / 8).max(1),
@@ -26,15 +26,15 @@ pub(super) fn batches(capacity: usize, on_full: OnFull) -> (u32, u32) {
 /// What the receiver has in hand (I4).
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Hand {
-    /// Items taken whose credits are not returned.
+    /// Items taken whose credits have not been returned.
     requests: u32,
     replies: u32,
-    /// Requests whose credits are returned, and no sender was woken for them.
+    /// Requests whose credits have been returned, but for which no sender has been woken.
     returned: u32,
 }
 
 impl<P: Primitives, T: Send> Shared<P, T> {
-    /// Returns the oldest item, or that nothing more can come; `None`: wait.
+    /// Returns the oldest item, or that nothing more can come; `None` means wait.
     pub(super) fn poll(&self, hand: &Cell<Hand>) -> Option<Result<T, Closed>> {
         match self.take(hand) {
             Some(item) => {
@@ -55,15 +55,15 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.queue.front().map(|front| self.take_front(hand, &front))
     }
 
-    /// Takes what the queue's `front` has returned, and keeps its credit. Not where there are
-    /// evictors.
+    /// Takes what the queue's `front` has returned, and keeps its credit. It must not be used where
+    /// there are evictors.
     #[inline]
     pub(super) fn take_front(&self, hand: &Cell<Hand>, front: &Front<P, T>) -> T {
         self.count(hand, front.reply);
         self.queue.pop(front, || self.credits.tail())
     }
 
-    /// Counts an item that is taken.
+    /// Counts an item that has been taken.
     #[inline]
     fn count(&self, hand: &Cell<Hand>, reply: bool) {
         let mut held = hand.get();
@@ -92,7 +92,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.credits.is_finished()
     }
 
-    /// Returns the credits if there is a batch of them, and wakes if there is room enough (I4).
+    /// Returns the credits if there is a batch of them, and wakes senders if there is room enough
+    /// (I4).
     #[inline]
     pub(super) fn release_batch(&self, hand: &Cell<Hand>) {
         let Hand { requests, replies, .. } = hand.get();
@@ -104,7 +105,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// Returns all credits that are withheld, and wakes who waits for them (I4).
+    /// Returns all withheld credits, and wakes the senders that wait for them (I4).
     pub(super) fn release(&self, hand: &Cell<Hand>) {
         if hand.get() != Hand::default() {
             self.return_credits(hand);
@@ -112,7 +113,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// Returns all credits that are withheld; how many are returned that nobody was woken for.
+    /// Gives back all withheld credits; returns for how many returned credits no sender has been
+    /// woken.
     fn return_credits(&self, hand: &Cell<Hand>) -> u32 {
         let Hand { requests, replies, returned } = hand.get();
         self.queue.taken().released.add(u64::from(requests + replies));

@@ -1,81 +1,85 @@
 //! A bounded mailbox: many senders, one receiver, a policy on full, an orderly end.
 //!
 //! **Contract.** Items are received in the order in which they were accepted from each sender, each
-//! exactly once. The capacity bounds the requests; replies have slots of their own, reserved before
-//! the question is asked ([`Receiver::permit`]), so that answering never blocks and two services
-//! that write to each other cannot block each other in a circle. The queue's memory comes in blocks
-//! of up to 32 places, as many as it takes, and is used again, within a bound (`queue`).
+//! exactly once. The capacity bounds the requests. Replies have slots of their own, which are
+//! reserved before the question is asked ([`Receiver::permit`]), so that answering never blocks,
+//! and two services that write to each other cannot block each other in a cycle. The queue's memory
+//! comes in blocks of up to 32 places, as many as needed; blocks are reused, within a bound
+//! (`queue`).
 //!
 //! | call | when full | blocks | woken by |
 //! |---|---|---|---|
 //! | `send`, `send_batch`, [`OnFull::Block`] | waits | until accepted or closed | items received, see below; close |
 //! | the same, [`OnFull::Refuse`] | `Full(item)`; the rest stays in the batch | no | - |
-//! | the same, [`OnFull::EvictOldest`] | returns the oldest request | no (it yields while the oldest is between two instructions of its sender, and now and then to the receiver) | - |
+//! | the same, [`OnFull::EvictOldest`] | returns the oldest request | no (but it yields while the sender of the oldest request is about to write it, and now and then to the receiver) | - |
 //! | `try_send`, `try_send_batch` | as with `Refuse`, or evicts | no | - |
 //! | `send_timeout`, `send_deadline` | as `send`, then `Timeout(item)` | at most the time given | as `send` |
 //! | `Permit::send`, `SendPermit::send` | cannot be | no | - |
 //! | `reserve`, [`OnFull::Block`] | waits | until a place is kept or closed | as `send`; the drop of a `SendPermit` |
 //! | `reserve` otherwise, `try_reserve` | `Full` | no | - |
-//! | `recv`, `recv_batch`; `recv_timeout`, `recv_deadline` | | until an item is there, or nothing more can come; at most the time given | each item accepted; close; the end of senders and permits |
+//! | `recv`, `recv_batch`; `recv_timeout`, `recv_deadline` | | until an item is there, or nothing more can come; at most the time given | each item accepted; close; the drop of the last sender or permit |
 //! | `try_recv`, `drain` | | no (they yield while an item is being written) | - |
 //! | `closed`, `closed_timeout`, `closed_deadline` | | until closed; at most the time given | close |
 //! | `send_async`, `send_batch_async`, `reserve_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
 //!
-//! **Credits come back in batches.** Every send takes a credit from one word, and with it its place
-//! in the order. The receiver returns credits by the batch, and wakes blocked senders when there are
-//! several batches, so that neither every item nor every batch costs a change of lines or of
-//! threads. With [`OnFull::Block`] and a capacity from 16 on, a batch is an eighth of the capacity:
-//! fewer than that many places may be free and not yet given back, so a send may find the mailbox
-//! full a little early. A sender that has blocked is woken when half of the capacity has been taken
-//! since, or the mailbox is found empty. Nothing stays behind: the receiver returns all it has, and
-//! wakes for it, before it says that the mailbox is empty, before it sleeps, at the end of `drain`
-//! and `recv_batch`, before it reserves a permit, and in its drop. A receiver that takes an item and
-//! then waits for something else than this mailbox does keep up to a batch less one, and the
-//! wake-ups for up to half of the capacity less one. With the other policies, and below 16, each
-//! credit returns at once.
+//! **Credits are returned in batches.** Every send takes a credit from one word, and with it its
+//! place in the order. The receiver returns credits in batches, and wakes blocked senders when
+//! there are several batches, so that a cache line does not change cores for every item, nor the
+//! threads take turns for every batch. With [`OnFull::Block`] and a capacity of at least 16, a
+//! batch is an eighth of the capacity. Fewer places than that may be free and not yet given back,
+//! so a send may find the mailbox full a little early. A sender that has blocked is woken when half
+//! of the capacity has been taken since, or when the mailbox is found empty. Nothing stays behind:
+//! the receiver returns all the credits it holds, and wakes senders for them, before it reports
+//! that the mailbox is empty, before it sleeps, at the end of `drain` and `recv_batch`, before it
+//! reserves a permit, and when it is dropped. But a receiver that takes an item and then waits for
+//! something other than this mailbox does withhold up to a batch less one, and the wake-ups for up
+//! to half of the capacity less one. With the other policies, and below a capacity of 16, each
+//! credit is returned at once.
 //!
-//! **The end.** `close` (by any side), or the drop of the last sender: from then on no request is
-//! accepted (it comes back as `Closed(item)`), every accepted one is still received, permits of
-//! both kinds that are out still deliver, and only when all of this is through does `recv` return
-//! [`Closed`]. The drop of the receiver closes, drops what was accepted and makes the `send` of
-//! permits fail; it waits for senders that have been accepted and are about to write (a few
-//! instructions of theirs), and for no permit.
+//! **The end.** The mailbox closes when either side calls `close`, or when the last sender is
+//! dropped. From then on no request is accepted (it is returned as `Closed(item)`). Every accepted
+//! request can still be received, and outstanding permits of both kinds still deliver. Only after
+//! all of that does `recv` return [`Closed`]. Dropping the receiver closes the mailbox, drops what
+//! was accepted, and makes the `send` of permits fail. The drop waits for senders that have been
+//! accepted and are about to write (a few instructions of theirs), but not for permits.
 //!
-//! **Reserved places.** A [`SendPermit`] keeps a place of the capacity for one request, at most
-//! 255 of them at once. It stands in no line: its item is accepted when it is sent, behind what
-//! was accepted before. A place that is kept cannot be evicted; a mailbox all of whose places are
-//! kept answers `Full` whatever its policy.
+//! **Reserved places.** A [`SendPermit`] keeps a place of the capacity for one request; there are
+//! at most 255 of them at once. It keeps no position in the queue: its item is accepted when it is
+//! sent, behind the items that were accepted before. A reserved place cannot be evicted; a mailbox
+//! all of whose places are reserved answers `Full`, whatever its policy.
 //!
 //! **Fairness.** Items are received in the order in which they were accepted, so no accepted item
-//! starves. Blocked senders are woken one for each credit that comes back: of tasks the one that
-//! has waited longest, of threads the one that the kernel chooses (Linux: of the same priority the
-//! one that has slept longest; nobody promises it), one of each kind where both wait. A sender that
-//! is woken asks for a credit like any other: one that has not slept may take it first, and the
-//! sender sleeps again, behind the others. So whenever credits come back some sender goes on, but
-//! there is no bound on how often a single one is overtaken. Whoever needs a bound reserves, or
-//! has a mailbox of its own in a [select](crate::select), which is fair by budgets.
+//! starves. For each credit that is returned one blocked sender is woken. Of the tasks it is the
+//! one that has waited longest; of the threads it is the one that the kernel chooses (on Linux,
+//! among those of the same priority, the one that has slept longest; that is not guaranteed). Where
+//! both tasks and threads wait, one of each is woken. A woken sender asks for a credit like any
+//! other: one that has not slept may take it first, and the woken sender sleeps again, behind the
+//! others. So whenever credits are returned some sender makes progress, but there is no bound on
+//! how often a particular one is overtaken. A sender that needs a bound can reserve, or have a
+//! mailbox of its own in a [select](crate::select), which is fair by budgets.
 //!
 //! **Invariants.**
-//! - I1 What is accepted, in which order, and when nothing more can come, is decided by one word: see
+//! - I1 One word decides what is accepted, in which order, and when nothing more can come: see
 //!   `credits`, C1-C5.
-//! - I2 An accepted item (of a batch: all that are accepted with it) is pushed to the place that it
-//!   claimed before its sender does anything else, and the receiver is notified after that. So the
-//!   receiver may sleep on a queue that is busy (see `queue`).
-//! - I3 The consumer's side of the queue is touched by the receiver, which is one thread at a time;
-//!   with `EvictOldest`, by whoever holds the `consumer` lock. The lock is never held across a
-//!   wait.
+//! - I2 A sender pushes an accepted item (in a batch, all items that are accepted with it) to the
+//!   place that it claimed before it does anything else, and notifies the receiver after that. So
+//!   the receiver may sleep on a queue that is busy (see `queue`).
+//! - I3 Only the receiver, which is one thread at a time, accesses the consumer's side of the
+//!   queue. With `EvictOldest`, it is the holder of the `consumer` lock. The lock is never held
+//!   across a wait.
 //! - I4 The receiver withholds at most `batch - 1` credits, and wake-ups on `not_full` for at most
-//!   `wake_at - 1` that it has returned; and none of either when it returns `None` from
-//!   a look that may be followed by sleep. Returned credits are followed by as many wake-ups.
-//! - I5 An evictor is accepted when it finds the mailbox full and open in one read-modify-write; it
-//!   holds the consumer's lock, so the oldest request is its to take, and the room that this makes
-//!   its to claim. Replies in front of it move to a side list, from which the receiver takes first.
-//! - I6 After the receiver's drop nothing accepted is left: accepting and `gone` are ordered by the
-//!   same word (C2), and the drop waits until all that was accepted has been pushed.
+//!   `wake_at - 1` credits that it has returned. It withholds none of either when it returns `None`
+//!   from a look that a sleep may follow. Returned credits are followed by as many wake-ups.
+//! - I5 An evictor is accepted when it finds the mailbox full and open in one read-modify-write. It
+//!   holds the consumer's lock, so it may take the oldest request, and claim the room that this
+//!   makes. Replies in front of that request move to a side list, from which the receiver takes
+//!   first.
+//! - I6 After the receiver's drop no accepted item is left. The same word orders accepting and
+//!   `gone` (C2), and the drop waits until everything that was accepted has been pushed.
 //!
-//! **Memory order.** An item is handed over by the mark of its place (`queue`), the place comes back
-//! with the credit (`credits`); sleeping and waking by the notifier's fences; the end by the credit
-//! word. This file has one ordering of its own, at the sender count.
+//! **Memory order.** The mark of a place hands its item over (`queue`), and the credit gives the
+//! place back (`credits`). The notifier's fences order sleeping and waking, and the credit word
+//! orders the end. This file has one ordering of its own, at the sender count.
 
 mod batch;
 mod credits;
@@ -114,16 +118,16 @@ struct Shared<P: Primitives, T: Send> {
     not_empty: P::Arc<EventNotifier<P>>,
     /// Blocked senders sleep on it.
     not_full: EventNotifier<P>,
-    /// Senders sleep on it that wait for the closing alone.
+    /// Senders that only wait for the closing sleep on it.
     closing: EventNotifier<P>,
     /// Live senders; the last one closes.
     senders: P::AtomicUsize,
     /// The right to take from the queue, where there are evictors (I3).
     consumer: P::Mutex<Aside<T>>,
     on_full: OnFull,
-    /// How many credits the receiver withholds at most, and 1 (I4).
+    /// One more than the number of credits that the receiver may withhold (I4).
     batch: u32,
-    /// After how many returned credits it wakes senders at the latest (I4).
+    /// After how many returned credits the receiver wakes senders at the latest (I4).
     wake_at: u32,
     counts: Counts,
 }
@@ -227,7 +231,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 
     fn senders_are_gone(&self) -> bool {
-        // ORDERING: none needed, a look at a count that stays at zero.
+        // ORDERING: none needed; it looks at a count that stays at zero.
         self.senders.load(Relaxed) == 0 && self.credits.permits_out() == 0
     }
 
@@ -242,14 +246,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 }
 
-/// The end that sends. Clone it for every sender; when all are dropped, the mailbox closes.
+/// The end that sends. Clone it to get more senders; when all are dropped, the mailbox closes.
 pub struct Sender<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
 }
 
 impl<P: Primitives, T: Send> Sender<P, T> {
-    /// Sends as the policy says. `Some` is the request that was evicted to make room.
-    /// Blocks only with [`OnFull::Block`], until an item is received or the mailbox closes.
+    /// Sends as the policy says. `Some` contains the request that was evicted to make room. Blocks
+    /// only with [`OnFull::Block`], until an item is received or the mailbox closes.
     ///
     /// # Errors
     /// [`SendError::Full`] with [`OnFull::Refuse`]; [`SendError::Closed`].
@@ -277,7 +281,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         self.finish(accepted, item)
     }
 
-    /// Sends without blocking: with [`OnFull::Block`] as if the policy were to refuse.
+    /// Sends without blocking; with [`OnFull::Block`], as if the policy were to refuse.
     ///
     /// # Errors
     /// [`SendError::Full`] and [`SendError::Closed`].
@@ -329,8 +333,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         Some(self.shared.credits.offer(1)).filter(|accepted| *accepted != Err(Refusal::Full))
     }
 
-    /// Sends plain data like [`Sender::try_send`] into a mailbox that evicts, but notifies nobody:
-    /// that is for the caller to do, by what is returned, once it has released its lock.
+    /// Sends plain data like [`Sender::try_send`] into a mailbox that evicts, but notifies nobody.
+    /// The caller has to notify through the returned notifier, once it has released its lock.
     pub(crate) fn put(&self, item: T) -> Result<P::Arc<EventNotifier<P>>, Closed>
     where
         T: Copy,
@@ -386,7 +390,7 @@ impl<P: Primitives, T: Send> Drop for Sender<P, T> {
     }
 }
 
-/// The end that receives: one thread at a time (it can be moved, not shared).
+/// The end that receives. One thread at a time uses it (it can be moved but not shared).
 pub struct Receiver<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
     /// Credits that are not returned yet (I4). It also makes this end not `Sync` (I3).
@@ -451,8 +455,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         }
     }
 
-    /// Reserves a reply slot; `None` if all are out or queued. The holder of the permit can answer
-    /// without blocking, even after `close`. Does not block.
+    /// Reserves a reply slot; `None` if all slots are in use, by a permit or by a queued reply. The
+    /// holder of the permit can answer without blocking, even after `close`. Does not block.
     #[must_use]
     pub fn permit(&self) -> Option<Permit<P, T>> {
         self.shared.release(&self.hand);
@@ -464,8 +468,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared.poll(&self.hand)
     }
 
-    /// Returns that there is an item, or that nothing more can come; `None`: wait. Not where there
-    /// are evictors.
+    /// Returns that there is an item, or that nothing more can come; `None` means wait. It must not
+    /// be used where there are evictors.
     #[inline]
     fn ready(&self) -> Option<Result<Front<P, T>, Closed>> {
         match self.shared.queue.front() {

@@ -1,4 +1,4 @@
-//! Reply slots that are reserved before the question is asked; see the module above, and C1 of
+//! Reply slots that are reserved before the question is asked; see the parent module, and C1 of
 //! `credits`.
 
 use super::Shared;
@@ -13,7 +13,7 @@ pub struct Permit<P: Primitives, T: Send> {
 }
 
 impl<P: Primitives, T: Send> Permit<P, T> {
-    /// The caller has reserved the slot.
+    /// Makes a permit; the caller has reserved the slot.
     pub(super) fn new(shared: P::Arc<Shared<P, T>>) -> Self {
         Self { shared, done: false }
     }
@@ -31,7 +31,7 @@ impl<P: Primitives, T: Send> Permit<P, T> {
         Ok(())
     }
 
-    /// Returns whether the receiver has gone: nobody will see what is sent.
+    /// Returns whether the receiver is gone: nobody will see what is sent.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.shared.receivers_are_gone()

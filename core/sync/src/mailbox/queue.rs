@@ -17,37 +17,39 @@
 //! ```
 //!
 //! A producer that finds no block for its position allocates one, and puts it there unless another
-//! was faster. The consumer takes a block out when it has taken its last item, and moves it ahead of
-//! all claims, to the first entry that is free: so two blocks serve a queue that is short, and where
-//! items come and go in bursts, no memory does. What it cannot place it frees.
+//! producer was faster. The consumer takes a block out when it has taken its last item, and moves
+//! it ahead of all claims, to the first free entry. So two blocks serve a short queue, and where
+//! items come and go in bursts, memory does not. The consumer frees a block that it cannot place.
 //!
-//! | word | value | meaning | who leaves it |
+//! | word | value | meaning | who changes it |
 //! |---|---|---|---|
 //! | an entry | null | no block | a producer or the consumer, by an exchange |
-//! | | a block | the one for the next block of positions that falls here and is not consumed | the consumer, by a store, when it has consumed that |
-//! | a mark | 0, or of an earlier block | not written | the producer whose position it is |
-//! | | of this block | written; a request, or a reply | nobody: the next use of the place has another mark |
+//! | | a block | the block for the next block of positions that maps to this entry and is not consumed | the consumer, by a store, when it has consumed those |
+//! | a mark | 0, or the mark of an earlier block | not written | the producer that has claimed the position |
+//! | | the mark of this block | written: a request or a reply | nobody: the next use of the place has another mark |
 //!
 //! **Invariants.**
-//! - Q1 A position is claimed once, consumed once and in order.
-//! - Q2 At most `bound` positions are claimed and not consumed, and the consumption of position
-//!   `p - bound` happens before the claim of `p` (C5 of `credits`, `bound` being the capacity and
-//!   the reply slots).
-//! - Q3 There are so many entries that, by Q2, whoever claims a position of a block comes after the
-//!   consumption of the whole block that used its entry before, and after the consumer took that
-//!   one out. So an entry that a producer finds null has no block, or none yet; one that it finds
-//!   set has the block for its position.
-//! - Q4 A place belongs to the producer that has claimed its position, until it writes the mark: its
-//!   last access. Then it is the consumer's, which moves the item out once. A block that has been
-//!   passed is the consumer's alone.
-//! - Q5 Blocks ahead of all claims have at most [`MAX_SPARE`] places, or are one.
-//! - Q6 All places of a block that is moved have the marks of its last use, which lies at most as
-//!   many blocks back as there are entries: less than half the numbers that a mark tells apart.
+//! - Q1 Each position is claimed once, and consumed once; positions are consumed in order.
+//! - Q2 At most `bound` positions are claimed and not consumed. The consumption of position
+//!   `p - bound` happens before the claim of `p` (C5 of `credits`; `bound` is the capacity plus the
+//!   reply slots).
+//! - Q3 There are so many entries that, by Q2, a producer that claims a position of a block comes
+//!   after the consumption of the whole block that used its entry before, and after the consumer
+//!   took that block out. So an entry that a producer finds null has no block, or none yet. An
+//!   entry that it finds set has the block for its position.
+//! - Q4 A place belongs to the producer that has claimed its position until that producer writes
+//!   the mark, its last access. Then the place belongs to the consumer, which moves the item out
+//!   once. A block that has been passed belongs to the consumer alone.
+//! - Q5 The blocks ahead of all claims have at most [`MAX_SPARE`] places together, or there is only
+//!   one.
+//! - Q6 All places of a block that is moved have the marks of its last use. That use lies at most
+//!   as many blocks back as there are entries, which is less than half of the numbers that a mark
+//!   can tell apart.
 //!
-//! **Busy is not empty.** Between a claim and its mark the queue holds items that the consumer cannot
-//! reach, among them items of producers that came later and are done. `front` returns `None`, and
-//! the next position to be claimed is not the consumer's. A producer notifies after its mark, so one may sleep on a
-//! busy queue.
+//! **Busy is not empty.** Between a claim and its mark the queue may hold items that the consumer
+//! cannot reach yet, among them items of producers that came later and are done. `front` then
+//! returns `None`, although the next position to be claimed is not the consumer's position. A
+//! producer notifies after its mark, so the consumer may sleep on a busy queue.
 
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -61,29 +63,30 @@ use crate::primitives::{Atomic, AtomicPtr, Cell, Primitives};
 
 /// Places of the largest block.
 const MAX_BLOCK: usize = 32;
-/// Bytes of a block, roughly; one of large items has some more, so as to have four places.
+/// The approximate size of a block in bytes; a block of large items is larger, so that it has four
+/// places.
 const BLOCK_BYTES: usize = 2048;
 /// The largest number of places in spare blocks.
 const MAX_SPARE: u64 = 1024;
-/// How many entries the consumer tries for a block that it has passed.
+/// How many entries the consumer tries in order to place a block that it has passed.
 const TRIES: usize = 2;
 
-/// In a mark: the place is written; what is above is the number of the block.
+/// In a mark: the place is written. The bits above the two flags are the number of the block.
 const WRITTEN: u32 = 0b01;
 /// In a mark: the item occupies a reply slot.
 const REPLY: u32 = 0b10;
 
 /// One place of a block.
 struct Place<P: Primitives, T> {
-    /// Lets items pass from the producer to the consumer.
+    /// Hands items from the producer to the consumer.
     mark: P::AtomicU32,
     item: P::Cell<MaybeUninit<T>>,
 }
 
-/// A block by its first place.
+/// A block, as a pointer to its first place.
 type Block<P, T> = *mut Place<P, T>;
 
-/// A position, or the number of a block, as the word of `credits` counts.
+/// Returns a position, or the number of a block, as the word of `credits` counts it.
 const fn wrapped(count: u64) -> u32 {
     count as u32 & COUNT
 }
@@ -94,7 +97,7 @@ struct Consumer<P: Primitives, T> {
     position: u64,
     /// The block of that position, or null if the consumer has not found it yet.
     block: Block<P, T>,
-    /// It has put no block at this number, and none beyond.
+    /// The consumer has put no block at this number or beyond.
     ahead: u64,
 }
 
@@ -106,14 +109,14 @@ impl<P: Primitives, T> Clone for Consumer<P, T> {
 impl<P: Primitives, T> Copy for Consumer<P, T> {}
 
 pub(super) struct Queue<P: Primitives, T> {
-    /// The blocks in use, and the spare ones: 2^n entries.
+    /// The blocks in use, and the spare ones; there are 2^n entries.
     entries: Box<[P::AtomicPtr<Place<P, T>>]>,
     /// A block has 2^shift places.
     shift: u32,
     consumer: CachePadded<Side<P, T>>,
 }
 
-/// What the consumer writes, on one line.
+/// What the consumer writes, on one cache line.
 struct Side<P: Primitives, T> {
     own: P::Cell<Consumer<P, T>>,
     figures: Taken,
@@ -124,12 +127,12 @@ struct Side<P: Primitives, T> {
 pub(super) struct Taken {
     /// Items received.
     pub(super) received: Figure,
-    /// Those of them whose credits are returned.
+    /// Items received whose credits have been returned.
     pub(super) released: Figure,
 }
 
-// SAFETY: `consumer` and the items are the consumer's, whose calls are ordered (contract, Q4); all
-// else is atomic. Items travel from thread to thread, hence `T: Send`.
+// SAFETY: `consumer` and the items are accessed by the consumer, whose calls are ordered (contract,
+// Q4); everything else is atomic. Items travel from thread to thread, hence `T: Send`.
 unsafe impl<P: Primitives, T: Send> Send for Queue<P, T> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives, T: Send> Sync for Queue<P, T> {}
@@ -147,7 +150,7 @@ impl<P: Primitives, T> Queue<P, T> {
         let fitting = BLOCK_BYTES / size_of::<Place<P, T>>();
         let places = fitting.clamp(4, MAX_BLOCK).min(bound.next_power_of_two());
         let shift = places.ilog2();
-        // Q3: all but one block of the entries hold `bound - 1` positions.
+        // Q3: all entries but one hold at least `bound - 1` positions.
         let entries = ((bound - 1).div_ceil(1 << shift) + 1).next_power_of_two();
         Self {
             entries: (0..entries).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
@@ -175,17 +178,17 @@ impl<P: Primitives, T> Queue<P, T> {
     /// The block is alive.
     #[inline]
     unsafe fn place(&self, block: Block<P, T>, position: u32) -> *const Place<P, T> {
-        // SAFETY: a block has so many places.
+        // SAFETY: a block has that many places.
         unsafe { block.add(position as usize & (self.places() - 1)) }
     }
 
-    /// The mark of a request at this position.
+    /// Returns the mark of a request at this position.
     #[inline]
     const fn mark(&self, position: u32) -> u32 {
         (position >> self.shift) << 2 | WRITTEN
     }
 
-    /// Writes the item of a position that the caller has claimed, once for each.
+    /// Writes the item of a position that the caller has claimed; to be called once for each.
     #[inline]
     pub(super) fn push(&self, position: u32, item: T, reply: bool) {
         let entry = self.entry(position >> self.shift);
@@ -194,7 +197,8 @@ impl<P: Primitives, T> Queue<P, T> {
         if block.is_null() {
             block = self.install(entry);
         }
-        // SAFETY: the block is the position's (Q3), and alive until this place has its mark (Q4).
+        // SAFETY: the block is the one of this position (Q3), and alive until this place has its
+        // mark (Q4).
         let place = unsafe { &*self.place(block, position) };
         // SAFETY: the place is the caller's (Q4).
         place.item.with_mut(|to| unsafe {
@@ -205,7 +209,8 @@ impl<P: Primitives, T> Queue<P, T> {
         place.mark.store(mark, Release);
     }
 
-    /// Returns a block for an entry that had none: a new one, or that of who was faster.
+    /// Returns a block for an entry that had none: a new one, or that of a producer that was
+    /// faster.
     #[cold]
     #[inline(never)]
     fn install(&self, entry: &P::AtomicPtr<Place<P, T>>) -> Block<P, T> {
@@ -213,11 +218,11 @@ impl<P: Primitives, T> Queue<P, T> {
         let places: Box<[Place<P, T>]> = (0..self.places()).map(|_| place()).collect();
         let block = Box::into_raw(places).cast();
         // ORDERING: success pairs with the acquiring loads of the entry, failure with the releasing
-        // exchange of who was faster.
+        // exchange of the producer that was faster.
         match entry.compare_exchange(ptr::null_mut(), block, Release, Acquire) {
             Ok(_) => block,
             Err(found) => {
-                // SAFETY: it is from above, and nobody has seen it.
+                // SAFETY: it was allocated above, and nobody has seen it.
                 unsafe { self.free(block) };
                 found
             }
@@ -227,18 +232,18 @@ impl<P: Primitives, T> Queue<P, T> {
     /// Frees a block without items.
     ///
     /// # Safety
-    /// The block is the caller's alone, from `install`.
+    /// The block comes from `install`, and belongs to the caller alone.
     unsafe fn free(&self, block: Block<P, T>) {
-        // SAFETY: the caller's promise; so many places were allocated.
+        // SAFETY: the caller promises it; this many places were allocated.
         let places = unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(block, self.places())) };
-        // For checkers of races: whoever frees writes.
+        // For checkers of data races: freeing counts as a write.
         places.iter().for_each(|place| place.item.with_mut(|_| ()));
     }
 
     /// Returns the oldest item if it has been written. Consumer only.
     #[inline]
     pub(super) fn front(&self) -> Option<Front<P, T>> {
-        // SAFETY: the consumer's cell.
+        // SAFETY: the cell is the consumer's.
         let (position, block) =
             self.consumer.own.with(|own| unsafe { ((*own).position, (*own).block) });
         let position = wrapped(position);
@@ -260,19 +265,20 @@ impl<P: Primitives, T> Queue<P, T> {
         if block.is_null() {
             return None;
         }
-        // SAFETY: the consumer's cell.
+        // SAFETY: the cell is the consumer's.
         self.consumer.own.with_mut(|own| unsafe { (*own).block = block });
         Some(block)
     }
 
-    /// Takes the item that [`Queue::front`] has just returned. `claimed` is the position that is
-    /// claimed next, at most too low. Consumer only.
+    /// Takes the item that [`Queue::front`] has just returned. `claimed` returns the position that
+    /// will be claimed next, or a lower one. Consumer only.
     #[inline]
     pub(super) fn pop(&self, front: &Front<P, T>, claimed: impl FnOnce() -> u32) -> T {
-        // SAFETY: written, and the consumer's (Q4); the position goes on, so it is moved out once.
+        // SAFETY: the item is written, and belongs to the consumer (Q4). The position moves on, so
+        // the item is moved out once.
         let item =
             unsafe { &(*front.place).item }.with(|place| unsafe { (*place).assume_init_read() });
-        // SAFETY: the consumer's cell.
+        // SAFETY: the cell is the consumer's.
         let next = self.consumer.own.with_mut(|own| unsafe {
             (*own).position += 1;
             (*own).position
@@ -286,26 +292,26 @@ impl<P: Primitives, T> Queue<P, T> {
     /// Takes out the block that ends before the consumer's position, and moves it ahead or frees it.
     #[inline(never)]
     fn pass(&self, claimed: u32) {
-        // SAFETY: the consumer's cell.
+        // SAFETY: the cell is the consumer's.
         let mut own = self.consumer.own.with(|own| unsafe { *own });
         let block = core::mem::replace(&mut own.block, ptr::null_mut());
         let next = own.position >> self.shift;
-        // ORDERING: none needed: whoever claims a position that uses the entry next comes after
-        // this (Q3).
+        // ORDERING: none needed: the producer that claims the next position that uses this entry
+        // comes after this (Q3).
         self.entry(wrapped(next - 1)).store(ptr::null_mut(), Relaxed);
-        // Nobody has claimed a position of the block `fresh`; or somebody has by now, and may be
+        // No producer has claimed a position of the block `fresh`; or one has by now, and may be
         // faster.
         let pending = claimed.wrapping_sub(wrapped(own.position)) & COUNT;
         let fresh = next + u64::from(pending).div_ceil(self.places() as u64);
         let spare = (MAX_SPARE >> self.shift).max(1);
-        // The entry of the block that is passed is free, those of later ones are not.
+        // The entry of the block that was passed is free; those of later blocks are not.
         let end = (fresh + spare).min(next + self.entries.len() as u64);
         let first = own.ahead.max(fresh);
         let mut is_placed = false;
         for number in (first..end).take(TRIES) {
             own.ahead = number + 1;
-            // ORDERING: pairs with the acquiring load in `push`: the consumer is done with the
-            // places.
+            // ORDERING: pairs with the acquiring load in `push`, since the consumer is done with
+            // the places.
             let exchanged = self.entry(wrapped(number)).compare_exchange(
                 ptr::null_mut(),
                 block,
@@ -317,15 +323,16 @@ impl<P: Primitives, T> Queue<P, T> {
                 break;
             }
         }
-        // SAFETY: the consumer's cell.
+        // SAFETY: the cell is the consumer's.
         self.consumer.own.with_mut(|kept| unsafe { *kept = own });
         if !is_placed {
-            // SAFETY: it has been taken out, and all of its places were the consumer's (Q4).
+            // SAFETY: the block has been taken out, and all of its places belong to the consumer
+            // (Q4).
             unsafe { self.free(block) };
         }
     }
 
-    /// Returns the receiver's figures, which it alone writes.
+    /// Returns the receiver's figures, which only the receiver writes.
     #[inline]
     pub(super) fn taken(&self) -> &Taken {
         &self.consumer.figures
@@ -333,7 +340,7 @@ impl<P: Primitives, T> Queue<P, T> {
 
     /// Returns the next position to be consumed. Consumer only.
     pub(super) fn position(&self) -> u32 {
-        // SAFETY: the consumer's cell.
+        // SAFETY: the cell is the consumer's.
         wrapped(self.consumer.own.with(|own| unsafe { (*own).position }))
     }
 }
@@ -341,7 +348,7 @@ impl<P: Primitives, T> Queue<P, T> {
 impl<P: Primitives, T> Drop for Queue<P, T> {
     fn drop(&mut self) {
         if P::reporting() {
-            return; // leaks; the process only prints its report
+            return; // it leaks; the process only prints its report
         }
         while let Some(front) = self.front() {
             drop(self.pop(&front, || self.position()));
@@ -350,7 +357,7 @@ impl<P: Primitives, T> Drop for Queue<P, T> {
             // ORDERING: none needed: `&mut self` says that all uses happen before.
             let block = entry.load(Relaxed);
             if !block.is_null() {
-                // SAFETY: nobody else is here, and the items have been taken.
+                // SAFETY: `&mut self` is exclusive, and the items have been taken.
                 unsafe { self.free(block) };
             }
         }
@@ -359,16 +366,16 @@ impl<P: Primitives, T> Drop for Queue<P, T> {
 
 #[cfg(test)]
 impl<T> Queue<crate::Std, T> {
-    /// As if so many had been consumed.
+    /// Makes the position what it would be if this many had been consumed.
     pub(super) fn set_position(&self, position: u64) {
-        // SAFETY: the consumer's cell.
+        // SAFETY: the cell is the consumer's.
         self.consumer.own.with_mut(|own| unsafe {
             (*own).position = position;
             (*own).ahead = position >> self.shift;
         });
     }
 
-    /// Returns how many places there are in blocks.
+    /// Returns how many places the blocks have together.
     pub(super) fn places_in_blocks(&self) -> usize {
         let blocks = self.entries.iter().filter(|entry| !entry.load(Relaxed).is_null());
         blocks.count() * self.places()

@@ -1,14 +1,14 @@
-//! Places that a sender keeps before it has what goes there; see the module above, and C1 to C3 of
-//! `credits`.
+//! Places that a sender keeps before it has the item to put there; see the parent module, and C1 to
+//! C3 of `credits`.
 //!
-//! **Invariants** (I1 to I6: see the module above).
-//! - R1 A [`SendPermit`] holds one reserved place from its making until `send` uses it or the drop
-//!   gives it back; each of them is one change of the word.
-//! - R2 A place that is given back is followed by a wake-up of a sender that waits for one, and, for
-//!   the end may have waited for it, of the receiver.
-//! - R3 Whoever waits to reserve waits for what a blocked send waits for, one place, and takes it
-//!   when it finds one: where the number of permits is at its bound it does not wait (R1 of the
-//!   notifier).
+//! **Invariants** (for I1 to I6 see the parent module).
+//! - R1 A [`SendPermit`] holds one reserved place from its creation until `send` uses the place or
+//!   the drop gives it back. Each of these three is one change of the word.
+//! - R2 When a place is given back, a sender that waits for one is woken. The receiver is woken,
+//!   too, since the end may have waited for that place.
+//! - R3 A sender that waits to reserve waits for the same as a blocked send, namely one place, and
+//!   takes it when it finds one (R1 of the notifier). Where the number of permits is at its bound
+//!   it does not wait.
 
 use super::credits::Refusal;
 use super::{OnFull, Sender, Shared};
@@ -16,11 +16,12 @@ use crate::error::SendError;
 use crate::primitives::Primitives;
 
 impl<P: Primitives, T: Send> Sender<P, T> {
-    /// Keeps a place for one request. Blocks only with [`OnFull::Block`], until an item is received,
-    /// another permit is dropped, or the mailbox closes. It evicts nothing.
+    /// Keeps a place for one request. Blocks only with [`OnFull::Block`], until an item is
+    /// received, another permit is dropped, or the mailbox closes. It never evicts.
     ///
     /// # Errors
-    /// [`SendError::Full`] with another policy, or if 255 places are kept; [`SendError::Closed`].
+    /// [`SendError::Full`] with another policy, or if 255 places are reserved;
+    /// [`SendError::Closed`].
     ///
     /// ```
     /// use blocksmith_sync::mailbox::{OnFull, mailbox};
@@ -53,8 +54,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// As [`Sender::reserve`].
     ///
     /// # Cancel safety
-    /// A future that is dropped keeps no place. One that has been woken, and is neither polled again
-    /// nor dropped, keeps the wake-up from others.
+    /// A future that is dropped keeps no place. One that has been woken, and is neither polled
+    /// again nor dropped, withholds that wake-up from others.
     pub async fn reserve_async(&self) -> Result<SendPermit<P, T>, SendError<()>> {
         if self.shared.on_full != OnFull::Block {
             return self.try_reserve();
@@ -62,7 +63,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         self.shared.not_full.until(|| self.keep()).await
     }
 
-    /// Keeps a place, or says why that cannot be; `None`: wait (R3).
+    /// Keeps a place, or says why it cannot; `None` means wait (R3).
     fn keep(&self) -> Option<Result<SendPermit<P, T>, SendError<()>>> {
         match self.shared.credits.reserve() {
             Ok(()) => Some(Ok(SendPermit { shared: self.shared.clone(), is_used: false })),
@@ -73,8 +74,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     }
 }
 
-/// A place for one request, kept by [`Sender::reserve`]. Dropping it gives the place back, and wakes
-/// a sender that waits for one.
+/// A place for one request, kept by [`Sender::reserve`]. Dropping the permit gives the place back,
+/// and wakes a sender that waits for one.
 #[must_use = "a permit that is dropped gives its place back"]
 pub struct SendPermit<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
@@ -82,8 +83,8 @@ pub struct SendPermit<P: Primitives, T: Send> {
 }
 
 impl<P: Primitives, T: Send> SendPermit<P, T> {
-    /// Sends the item to the place that is kept. Never blocks, whatever the mailbox holds and even
-    /// if it is closed.
+    /// Sends the item to the reserved place. Never blocks, whatever the mailbox holds and even if
+    /// it is closed.
     ///
     /// # Errors
     /// [`SendError::Closed`], with the item, if the receiver is gone.
@@ -96,7 +97,7 @@ impl<P: Primitives, T: Send> SendPermit<P, T> {
         Ok(())
     }
 
-    /// Returns whether the receiver has gone: nobody will see what is sent.
+    /// Returns whether the receiver is gone: nobody will see what is sent.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.shared.receivers_are_gone()

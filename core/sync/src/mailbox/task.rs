@@ -1,16 +1,17 @@
 //! The ends of a mailbox for tasks: a task waits where a thread would block.
 //!
-//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; a task
-//! on any runtime may talk to a plain thread, and a mailbox may have senders of both kinds. A
-//! future is cancelled by its drop. For a time limit, let the runtime drop it:
+//! **Contract.** These calls do what `send` and `recv` do, with the same policies, order and end; a
+//! task on any runtime may talk to a plain thread, and a mailbox may have senders of both kinds. A
+//! future is cancelled by dropping it. To set a time limit, let the runtime drop it:
 //! `timeout(limit, receiver.recv_async())`.
 //!
-//! **Invariants** (I1-I6: see the module above).
-//! - A1 Accepting and pushing, and taking and returning, are one evaluation of the condition that
-//!   the future waits for: no foreign code runs between the two, and a future that is dropped is
-//!   before them, or has returned. So it is never half sent, what was taken has been returned, and
-//!   nobody waits for an item that is not about to come.
-//! - A2 An item waits inside the future that is to send it, and is dropped with it.
+//! **Invariants** (for I1 to I6 see the parent module).
+//! - A1 Accepting and pushing an item happen in one evaluation of the condition that the future
+//!   waits for, and so do taking and returning one. No foreign code runs between the two steps, and
+//!   a future that is dropped has either not begun them, or has returned. So no item is half sent,
+//!   an item that was taken has been returned, and nobody waits for an item that is not about to
+//!   come.
+//! - A2 An item waits inside the future that is to send it, and is dropped with that future.
 
 use crate::error::{Closed, SendError};
 use crate::policy::OnFull;
@@ -21,15 +22,15 @@ use super::{Receiver, Sender};
 
 impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends like [`Sender::send`], and suspends the task where that would block, until an item is
-    /// received or the mailbox closes. `Some` is the request that was evicted to make room.
+    /// received or the mailbox closes. `Some` contains the request that was evicted to make room.
     ///
     /// # Errors
     /// [`SendError::Full`] with [`OnFull::Refuse`]; [`SendError::Closed`].
     ///
     /// # Cancel safety
-    /// Until it is ready nothing has been sent (A1), and the item is dropped with the future (A2); a
-    /// wake-up that it had been given goes on to another sender. One that has been woken, and is
-    /// neither polled again nor dropped (forgotten, say), keeps that wake-up.
+    /// Until the future is ready nothing has been sent (A1), and the item is dropped with it (A2);
+    /// a wake-up that it had been given is passed on to another sender. A future that has been
+    /// woken, and is neither polled again nor dropped (forgotten, say), keeps that wake-up.
     pub async fn send_async(&self, item: T) -> Result<Option<T>, SendError<T>> {
         if self.shared.on_full != OnFull::Block {
             return self.try_send(item);
@@ -42,7 +43,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         }
     }
 
-    /// Accepts the item and pushes it, in one step (A1), or says why it never will be; `None`: wait.
+    /// Accepts the item and pushes it, in one step (A1), or says why it never will; `None` means
+    /// wait.
     fn offer(&self, item: &mut Option<T>) -> Option<Result<Claim, Refusal>> {
         let accepted = self.accept()?;
         if let Ok(claim) = accepted
@@ -55,18 +57,18 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Suspends the task until there is an item, and returns the oldest; the task is woken by what
-    /// wakes [`Receiver::recv`]. Receivers that share a notifier are awaited through
-    /// [`crate::select`]: of several futures at once, a notification might choose the wrong one (R1
-    /// of the notifier).
+    /// Suspends the task until there is an item, and returns the oldest; whatever wakes
+    /// [`Receiver::recv`] wakes the task. Receivers that share a notifier are awaited through
+    /// [`crate::select`]: among several futures at once, a notification might choose the wrong one
+    /// (R1 of the notifier).
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing (A1). One that has been woken, and is neither polled
-    /// again nor dropped (forgotten, say), keeps that wake-up: of use to whoever waits for the same
-    /// notifier.
+    /// A future that is dropped has taken nothing (A1). A future that has been woken, and is
+    /// neither polled again nor dropped (forgotten, say), keeps that wake-up, which is then lost to
+    /// others that wait for the same notifier.
     ///
     /// ```
     /// use std::task::{Context, Poll, Waker};

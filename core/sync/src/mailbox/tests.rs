@@ -1,4 +1,4 @@
-//! The mailbox on real threads; every interleaving of small cases is the checkers' business.
+//! Tests of the mailbox on real threads; the checkers explore every interleaving of small cases.
 
 use super::*;
 use crate::Std;
@@ -62,7 +62,7 @@ fn eviction_returns_the_oldest_request_and_keeps_replies() {
     assert_eq!((counters.sent, counters.received, counters.evicted), (4, 3, 1));
 }
 
-/// Nobody receives: the call gives the item back.
+/// Nobody receives: the call returns the item.
 #[test]
 fn send_timeout_returns_the_item() {
     let (sender, _receiver) = numbers(1, OnFull::Block);
@@ -71,7 +71,7 @@ fn send_timeout_returns_the_item() {
     assert_eq!(sender.send_timeout(3, Duration::from_millis(1)), Err(SendError::Timeout(3)));
 }
 
-/// What was accepted before the closing is received, what comes after is returned.
+/// What was accepted before the closing is received; what comes after is returned.
 #[test]
 fn close_refuses_new_items_and_delivers_accepted_ones() {
     let (sender, receiver) = numbers(4, OnFull::Block);
@@ -84,7 +84,8 @@ fn close_refuses_new_items_and_delivers_accepted_ones() {
     assert_eq!(receiver.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Closed));
 }
 
-/// One slot: taken, queued, received; each time the next permit says whether it is free.
+/// The one slot is taken, queued, and received; each time, asking for the next permit shows whether
+/// it is free.
 #[test]
 fn a_permit_delivers_after_close_and_its_slot_comes_back() {
     let (sender, receiver) = numbers(1, OnFull::Block);
@@ -162,7 +163,7 @@ fn a_batch_is_sent_in_parts_and_in_order() {
     assert_eq!(receiver.counters().sent, 2_000);
 }
 
-/// Refused, then closed: what is not accepted stays where it was.
+/// A batch is refused, and another meets a closed mailbox: what is not accepted stays where it was.
 #[test]
 fn what_a_batch_finds_no_room_for_stays_in_it() {
     let (sender, receiver) = numbers(2, OnFull::Refuse);
@@ -176,7 +177,7 @@ fn what_a_batch_finds_no_room_for_stays_in_it() {
     assert!(receiver.iter().eq([1, 2]));
 }
 
-/// Four into two places: two of another's and two of its own have to go.
+/// Four items are sent into two places: two of another batch and two of its own are evicted.
 #[test]
 fn a_batch_that_evicts_returns_what_had_to_go() {
     let (sender, receiver) = numbers(2, OnFull::EvictOldest);
@@ -191,7 +192,7 @@ fn a_batch_that_evicts_returns_what_had_to_go() {
     assert_eq!((sender.send_batch(&mut batch), batch.len()), (Err(Closed), 4));
 }
 
-/// The receiver goes while a sender waits for nothing else, and while another sends.
+/// The receiver goes while one sender waits for just that, and while another sends.
 #[test]
 fn a_sender_waits_for_the_end() {
     let (sender, receiver) = numbers(1, OnFull::Block);
@@ -206,7 +207,7 @@ fn a_sender_waits_for_the_end() {
     assert_eq!(permit.send(2), Err(SendError::Closed(2)));
 }
 
-/// Who could still send: a sender, then a permit, then nobody.
+/// A sender could still send, then only a permit, then nobody.
 #[test]
 fn a_receiver_knows_whether_somebody_is_left() {
     let (sender, receiver) = numbers(2, OnFull::Refuse);
@@ -228,8 +229,8 @@ fn a_capacity_of_zero_is_refused() {
     drop(numbers(0, OnFull::Block));
 }
 
-/// A permit's place is counted, given back, used after the close, and refused once the receiver has
-/// gone; the receiver waits for none that is out.
+/// A permit's place is counted, given back, used after the close, and refused once the receiver is
+/// gone; the drop of the receiver does not wait for outstanding permits.
 #[test]
 fn a_reserved_place_is_kept() {
     let (sender, receiver) = numbers(2, OnFull::Refuse);
@@ -253,7 +254,8 @@ fn a_reserved_place_is_kept() {
     assert_eq!(third.map(|place| place.send(4)), Ok(Err(SendError::Closed(4))));
 }
 
-/// With places reserved an evictor takes what it may, and gives up where nothing is left to evict.
+/// With some places reserved an evictor takes what it may, and gives up where nothing is left to
+/// evict.
 #[test]
 fn a_reserved_place_is_not_evicted() {
     let (sender, receiver) = numbers(2, OnFull::EvictOldest);
@@ -270,7 +272,7 @@ fn a_reserved_place_is_not_evicted() {
     assert!(receiver.try_iter().eq([5, 6]));
 }
 
-/// The bound of permits is no reason to wait: it is said at once.
+/// A call that meets the bound on permits does not wait: it is refused at once.
 #[test]
 fn permits_have_a_bound() {
     let (sender, receiver) = numbers(5_000, OnFull::Block);
@@ -284,7 +286,7 @@ fn permits_have_a_bound() {
     assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(Closed)));
 }
 
-/// A blocked sender, then a blocked reserver, and a task that reserves, wait for the drop of a
+/// A blocked sender, then a blocked `reserve`, and a task that reserves, wait for the drop of a
 /// permit.
 #[test]
 fn a_permit_that_is_dropped_wakes_who_waits() {
@@ -342,7 +344,7 @@ fn counts_wrap() {
     }
 }
 
-/// A burst leaves spare blocks within the bound; a queue that is short makes do with two.
+/// A burst leaves spare blocks within the bound; a short queue makes do with two.
 #[test]
 fn blocks_are_used_again_and_freed() {
     let (sender, receiver) = mailbox::<Std, u64>(10_000, 0, OnFull::Refuse);
@@ -361,8 +363,8 @@ fn blocks_are_used_again_and_freed() {
     }
 }
 
-/// A blocked sender is woken when half of the capacity is free, or the receiver finds nothing; of a
-/// mailbox that is small, at once.
+/// A blocked sender is woken when half of the capacity is free, or the receiver finds nothing; in a
+/// small mailbox it is woken at once.
 #[test]
 fn blocked_senders_are_woken_by_the_batch() {
     for (capacity, woken_after) in [(1, 1), (15, 1), (16, 8), (512, 256)] {

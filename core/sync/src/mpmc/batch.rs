@@ -1,7 +1,7 @@
 //! Batches of a pool's queue: many items, one lock, one notification.
 //!
-//! I1 to I6: see the module above. A batch is to it what so many items are, one right after the
-//! other.
+//! For I1 to I6 see the parent module. To it, a batch is the same as that many items in direct
+//! succession.
 
 use crate::error::Closed;
 use crate::policy::Backpressure;
@@ -10,7 +10,8 @@ use crate::primitives::Primitives;
 use super::{Receiver, Refusal, Sender, Shared};
 
 impl<P: Primitives, T: Send> Shared<P, T> {
-    /// Puts the first items in places, as many as there is room for, at least one; or says why not.
+    /// Puts the first items into places, as many as there is room for, but at least one; or says
+    /// why not.
     fn offer_batch(&self, items: &mut Vec<T>) -> Result<usize, Refusal> {
         let mut turn = self.enter(items.len())?;
         let count = turn.count as usize;
@@ -21,8 +22,9 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(count)
     }
 
-    /// Appends the oldest items, at most `max`, and returns how many; 0: wait. The vector grows, by
-    /// what is there, without the lock: so that pushing, under it, neither allocates nor panics.
+    /// Appends the oldest items, at most `max`, and returns how many; 0 means wait. The vector is
+    /// grown by the number of items that are there before the lock is taken, so that pushing under
+    /// the lock neither allocates nor panics.
     fn receive_batch(&self, items: &mut Vec<T>, mut max: usize) -> Result<usize, Closed> {
         loop {
             let Some(mut turn) = self.visit(max)? else { return Ok(0) };
@@ -30,7 +32,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
             if count > items.capacity() - items.len() {
                 drop(turn);
                 items.reserve(count);
-                max = count; // what has come meanwhile is of a later moment
+                max = count; // items that have come meanwhile belong to a later moment
                 continue;
             }
             (0..count).for_each(|_| items.push(self.take(&mut turn.side)));
@@ -39,7 +41,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// As `offer_batch`; `None`: wait.
+    /// Like `offer_batch`; `None` means wait.
     fn offer_some(&self, items: &mut Vec<T>) -> Option<Result<usize, Closed>> {
         match self.offer_batch(items) {
             Ok(count) => Some(Ok(count)),
@@ -51,12 +53,13 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 
 impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends items from the front of the vector as the policy says, and returns how many: with
-    /// [`Backpressure::Block`] all of them, with `Refuse` as many as there is room for. What is not
-    /// accepted stays in the vector. Each time that it has filled the queue it wakes a receiver for
-    /// each item; blocks like [`Sender::send`] in between, and other senders' items may come there.
+    /// [`Backpressure::Block`] all of them, with `Refuse` as many as there is room for. Items that
+    /// are not accepted stay in the vector. Each time that the call has filled the queue, it wakes
+    /// a receiver for each item; in between it blocks like [`Sender::send`], and other senders'
+    /// items may come in.
     ///
     /// # Errors
-    /// [`Closed`] if the queue is or gets closed; the items that were not accepted are in the
+    /// [`Closed`] if the queue is or becomes closed; the items that were not accepted are in the
     /// vector.
     ///
     /// ```
@@ -85,7 +88,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// returns how many. The others stay in the vector; they count as refused.
     ///
     /// # Errors
-    /// [`Closed`] if the queue is closed; the vector is as it was.
+    /// [`Closed`] if the queue is closed; the vector is unchanged.
     pub fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
         if items.is_empty() {
             return if self.is_closed() { Err(Closed) } else { Ok(0) };
@@ -98,12 +101,13 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends like [`Sender::send_batch`], and suspends the task where that would block.
     ///
     /// # Errors
-    /// [`Closed`] if the queue is or gets closed; the items that were not accepted are in the
+    /// [`Closed`] if the queue is or becomes closed; the items that were not accepted are in the
     /// vector.
     ///
     /// # Cancel safety
-    /// What has been sent when it is dropped has been sent; all the rest is in the vector. Forgotten
-    /// instead, it keeps a wake-up that it had been given, as [`Sender::send_async`] does.
+    /// Items that have been sent before the future is dropped stay sent; all others are in the
+    /// vector. If the future is forgotten instead, it keeps a wake-up that it had been given, as
+    /// that of [`Sender::send_async`] does.
     pub async fn send_batch_async(&self, items: &mut Vec<T>) -> Result<usize, Closed> {
         if self.shared.on_full == Backpressure::Refuse || items.is_empty() {
             return self.try_send_batch(items);
@@ -117,8 +121,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Blocks until there is an item, appends all that are there, at most `max`, and returns how
-    /// many. It reserves room for those, and wakes one sender for each.
+    /// Blocks until there is an item, appends all items that are there, at most `max`, and returns
+    /// how many. It reserves room in the vector for just those, and wakes one sender for each.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
@@ -126,14 +130,14 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared.not_empty.wait_until(|| self.receive_some(items, max))
     }
 
-    /// Suspends the task like [`Receiver::recv_batch`] blocks its thread.
+    /// Suspends the task where [`Receiver::recv_batch`] blocks its thread.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing. Forgotten instead, it keeps a wake-up that it had
-    /// been given, as [`Receiver::recv_async`] does.
+    /// A future that is dropped has taken nothing. If it is forgotten instead, it keeps a wake-up
+    /// that it had been given, as that of [`Receiver::recv_async`] does.
     pub fn recv_batch_async(
         &self,
         items: &mut Vec<T>,
@@ -147,7 +151,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         self.shared.receive_batch(items, max).unwrap_or(0)
     }
 
-    /// Returns how many were received, or that nothing more can come; `None`: wait.
+    /// Returns how many were received, or that nothing more can come; `None` means wait.
     fn receive_some(&self, items: &mut Vec<T>, max: usize) -> Option<Result<usize, Closed>> {
         if max == 0 {
             return Some(Ok(0));

@@ -1,14 +1,13 @@
-//! Room that a sender of a pool's queue keeps before it has what goes there.
+//! Room that a sender of a pool's queue keeps before it has the item to put there.
 //!
-//! **Invariants** (I1 to I6: see the module above).
-//! - R1 A [`SendPermit`] is counted in `reserved`, under the senders' lock, from its making until
-//!   `send` puts an item or the drop gives the room back. `RESERVED` stands in `tail` as long as
+//! **Invariants** (for I1 to I6 see the parent module).
+//! - R1 A [`SendPermit`] is counted in `reserved`, under the senders' lock, from its creation until
+//!   `send` puts an item or the drop gives the room back. `RESERVED` is set in `tail` as long as
 //!   the count is not zero.
-//! - R2 Room that is given back is followed by a wake-up of a sender that waits for it. If the
-//!   queue is closed, the end of the last permit is followed by a wake-up of all receivers: it may
-//!   be the end that they wait for.
-//! - R3 A permit that finds, under the lock, that the last receiver has gone puts nothing: what is
-//!   put before that is found and dropped by that receiver.
+//! - R2 When room is given back, a sender that waits for it is woken. If the queue is closed, all
+//!   receivers are woken after the last permit has gone: that may be the end that they wait for.
+//! - R3 A permit that finds, under the lock, that the last receiver is gone puts nothing. What was
+//!   put before that, the last receiver finds and drops.
 
 use crate::error::SendError;
 use crate::policy::Backpressure;
@@ -22,18 +21,18 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     fn reserve(&self) -> Result<(), Refusal> {
         let mut turn = self.enter(1)?;
         turn.side.reserved += 1;
-        // ORDERING: pairs with the acquiring look in `ready`: it may find the items of earlier
-        // senders by this store.
+        // ORDERING: pairs with the acquiring look in `ready`: that look may find the items of
+        // earlier senders through this store.
         self.sending.word.store(turn.word | RESERVED, Release);
         Ok(())
     }
 
-    /// Gives one permit up: puts what there is, and leaves `None`, unless the last receiver has
-    /// gone.
+    /// Gives up one permit: puts the item, if there is one, and leaves `None`, unless the last
+    /// receiver is gone.
     fn settle(&self, item: &mut Option<T>) {
         let (was_put, is_end) = {
             let mut side = self.sending.side.lock();
-            // ORDERING: none needed, it changes under this lock alone.
+            // ORDERING: none needed; the word changes only under this lock.
             let mut word = self.sending.word.load(Relaxed);
             let item = if side.is_gone { None } else { item.take() };
             let was_put = item.is_some();
@@ -100,7 +99,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     ///
     /// # Cancel safety
     /// A future that is dropped keeps no room. One that has been woken, and is neither polled again
-    /// nor dropped, keeps the wake-up from others.
+    /// nor dropped, withholds that wake-up from others.
     pub async fn reserve_async(&self) -> Result<SendPermit<P, T>, SendError<()>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_reserve();
@@ -108,7 +107,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         self.shared.not_full.until(|| self.keep()).await
     }
 
-    /// Keeps room, or says why that cannot be; `None`: wait.
+    /// Keeps room, or says why it cannot; `None` means wait.
     fn keep(&self) -> Option<Result<SendPermit<P, T>, SendError<()>>> {
         match self.shared.reserve() {
             Ok(()) => Some(Ok(SendPermit { shared: self.shared.clone(), is_used: false })),
@@ -118,8 +117,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     }
 }
 
-/// Room for one item, kept by [`Sender::reserve`]. Dropping it gives the room back, and wakes a
-/// sender that waits for it.
+/// Room for one item, kept by [`Sender::reserve`]. Dropping the permit gives the room back, and
+/// wakes a sender that waits for it.
 #[must_use = "a permit that is dropped gives its room back"]
 pub struct SendPermit<P: Primitives, T: Send> {
     shared: P::Arc<Shared<P, T>>,
@@ -127,8 +126,8 @@ pub struct SendPermit<P: Primitives, T: Send> {
 }
 
 impl<P: Primitives, T: Send> SendPermit<P, T> {
-    /// Sends the item to the place that is kept. Never blocks, whatever the queue holds and even if
-    /// it is closed.
+    /// Sends the item to the reserved place. Never blocks, whatever the queue holds and even if it
+    /// is closed.
     ///
     /// # Errors
     /// [`SendError::Closed`], with the item, if no receiver is left.

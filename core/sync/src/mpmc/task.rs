@@ -1,9 +1,10 @@
 //! The ends of a pool's queue for tasks: a task waits where a thread would block.
 //!
-//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; tasks
-//! and threads may send and receive side by side. A future is cancelled by its drop; putting an
-//! item in and taking one out are each within one poll, so that a future that is dropped is before
-//! that, or has returned. A notification that had chosen it goes on to another waiter.
+//! **Contract.** These calls do what `send` and `recv` do, with the same policies, order and end;
+//! tasks and threads may send and receive side by side. A future is cancelled by dropping it.
+//! Putting an item in and taking one out each happen within one poll, so a future that is dropped
+//! has either not reached that poll, or has returned. A notification that had chosen it is passed
+//! on to another waiter.
 
 use crate::error::{Closed, SendError};
 use crate::policy::Backpressure;
@@ -19,9 +20,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
     ///
     /// # Cancel safety
-    /// Until it is ready nothing has been sent, and the item is dropped with the future; a wake-up
-    /// that it had been given goes on to another sender. One that has been woken, and is neither
-    /// polled again nor dropped (forgotten, say), keeps that wake-up.
+    /// Until the future is ready nothing has been sent, and the item is dropped with it; a wake-up
+    /// that it had been given is passed on to another sender. A future that has been woken, and is
+    /// neither polled again nor dropped (forgotten, say), keeps that wake-up.
     pub async fn send_async(&self, item: T) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
@@ -33,16 +34,16 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Suspends the task until there is an item for this receiver, and returns the oldest; the task
-    /// is woken by what wakes [`Receiver::recv`].
+    /// Suspends the task until there is an item for this receiver, and returns the oldest; whatever
+    /// wakes [`Receiver::recv`] wakes the task.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing, and a wake-up that it had been given goes on to
-    /// another receiver. One that has been woken, and is neither polled again nor dropped (forgotten,
-    /// say), keeps that wake-up.
+    /// A future that is dropped has taken nothing, and a wake-up that it had been given is passed
+    /// on to another receiver. A future that has been woken, and is neither polled again nor
+    /// dropped (forgotten, say), keeps that wake-up.
     pub fn recv_async(&self) -> impl Future<Output = Result<T, Closed>> + Send {
         self.shared.not_empty.until(|| self.poll())
     }

@@ -1,4 +1,4 @@
-//! The queue on real threads; every interleaving of small cases is the checkers' business.
+//! Tests of the queue on real threads; the checkers explore every interleaving of small cases.
 
 use super::*;
 use crate::Std;
@@ -73,7 +73,7 @@ fn refuse_returns_the_item() {
     assert_eq!((counters.refused, counters.high_water, counters.capacity), (5, 2, 2));
 }
 
-/// Nobody receives, nobody sends: the calls end, and the item comes back.
+/// Nobody receives, nobody sends: the calls end, and the item is returned.
 #[test]
 fn timed_calls_end() {
     let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Block);
@@ -87,7 +87,7 @@ fn timed_calls_end() {
     assert_eq!(receiver.recv_timeout(soon), Err(RecvTimeoutError::Closed));
 }
 
-/// The last sender's drop ends the stream for every receiver, not the first one's.
+/// The drop of the last sender, not of the first, ends the stream for every receiver.
 #[test]
 fn the_last_sender_closes() {
     let (sender, receiver) = mpmc::<Std, u32>(2, Backpressure::Block);
@@ -146,7 +146,7 @@ fn every_item_of_batches_arrives_once() {
     assert!(all.into_iter().eq(0..ITEMS));
 }
 
-/// Refused, then closed: what is not accepted stays where it was.
+/// A batch is refused, and another meets a closed queue: what is not accepted stays where it was.
 #[test]
 fn what_a_batch_finds_no_room_for_stays_in_it() {
     let (sender, receiver) = mpmc::<Std, u32>(2, Backpressure::Refuse);
@@ -159,7 +159,8 @@ fn what_a_batch_finds_no_room_for_stays_in_it() {
     assert!(receiver.into_iter().eq([1, 2]));
 }
 
-/// A sender waits for the end, which is the drop of the last receiver and not of the first.
+/// A sender waits for the closing, which comes with the drop of the last receiver, not of the
+/// first.
 #[test]
 fn a_sender_waits_for_the_end() {
     let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Block);
@@ -182,7 +183,7 @@ fn a_capacity_of_zero_is_refused() {
 }
 
 /// A permit's place is counted, given back, used after the close, and refused once the receivers
-/// have gone; the end waits for what is out.
+/// are gone; the end waits for outstanding permits.
 #[test]
 fn a_reserved_place_is_kept() {
     let (sender, receiver) = mpmc::<Std, u32>(2, Backpressure::Refuse);
@@ -240,7 +241,7 @@ fn a_permit_that_is_dropped_wakes_who_waits() {
     assert!(flag.0.load(Relaxed), "the drop wakes it");
 }
 
-/// A vector grows by what is there, not by what could be.
+/// A vector grows by what is there, not by what could be there.
 #[test]
 fn a_batch_reserves_for_what_is_there() {
     let (sender, receiver) = mpmc::<Std, u32>(1 << 16, Backpressure::Block);

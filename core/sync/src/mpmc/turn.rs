@@ -1,8 +1,8 @@
 //! The two sides of a pool's queue: their locks, and what is done under them.
 //!
-//! I1 to I6: see the module above. A [`Turn`] is a side's lock, held for items for which there is
-//! room, or which are there; it ends by [`Shared::sent`] or [`Shared::received`], which move the
-//! side's word, release the lock and notify the other side.
+//! For I1 to I6 see the parent module. A [`Turn`] is a side's lock, held for items for which there
+//! is room, or which are there. It ends with [`Shared::sent`] or [`Shared::received`], which move
+//! the side's word, release the lock and notify the other side.
 
 use crossbeam_utils::CachePadded;
 
@@ -17,15 +17,15 @@ use crate::primitives::{Atomic, Cell, Mutex, Primitives};
 pub(super) struct Side {
     /// The next place to fill, or to empty.
     pub(super) place: usize,
-    /// What the other side's word was, without its flags, when this side looked last (I5).
+    /// What the other side's word was, without its flags, when this side last looked (I5).
     pub(super) seen: u64,
-    /// Of the senders: places that permits keep (I2).
+    /// For the senders: places that permits keep (I2).
     pub(super) reserved: u64,
-    /// Of the senders: whether the last receiver has gone.
+    /// For the senders: whether the last receiver is gone.
     pub(super) is_gone: bool,
 }
 
-/// A side's lock, and its word: see the table at the top of the file.
+/// A side's lock, and its word: see the table in the parent module.
 pub(super) struct Half<P: Primitives> {
     pub(super) side: P::Mutex<Side>,
     pub(super) word: P::AtomicU64,
@@ -59,8 +59,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         if place + 1 == self.places.len() { 0 } else { place + 1 }
     }
 
-    /// Returns for how many of `want` items there is room, at least one; `tail` was read under the
-    /// senders' lock.
+    /// Returns for how many of `want` items there is room, at least one; `tail` must have been read
+    /// under the senders' lock.
     pub(super) fn room(&self, tail: u64, side: &mut Side, want: u64) -> Result<u64, Refusal> {
         if tail & CLOSED != 0 {
             return Err(Refusal::Closed);
@@ -79,7 +79,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(room.min(want))
     }
 
-    /// Puts an item in the next place, for which there is room. It is not to be seen before `tail`
+    /// Puts an item into the next place; there must be room. No receiver sees it before `tail`
     /// moves.
     #[inline]
     pub(super) fn put(&self, side: &mut Side, item: T) {
@@ -94,7 +94,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     #[inline]
     pub(super) fn enter(&self, want: usize) -> Result<Turn<'_, P>, Refusal> {
         let mut side = self.sending.side.lock();
-        // ORDERING: none needed, it changes under this lock alone.
+        // ORDERING: none needed; the word changes only under this lock.
         let word = self.sending.word.load(Relaxed);
         let count = self.room(word, &mut side, want as u64)?;
         Ok(Turn { side, word, count })
@@ -116,7 +116,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.sent(turn);
     }
 
-    /// Sends `item`, which is there, and leaves `None`; or says why not.
+    /// Sends `item`, which must be `Some`, and leaves `None`; or says why not.
     pub(super) fn offer(&self, item: &mut Option<T>) -> Result<(), Refusal> {
         let turn = self.enter(1)?;
         if let Some(item) = item.take() {
@@ -125,7 +125,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(())
     }
 
-    /// Returns how many of `max` items there are; `head` was read under the receivers' lock.
+    /// Returns how many of `max` items there are; `head` must have been read under the receivers'
+    /// lock.
     pub(super) fn ready(&self, head: u64, seen: &mut u64, max: u64) -> Result<u64, Closed> {
         let mut ready = seen.wrapping_sub(head) / ITEM;
         if ready < max {
@@ -142,11 +143,11 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         Ok(ready.min(max))
     }
 
-    /// Takes the receivers' lock if there are items, for at most `max` of them; `None`: wait.
+    /// Takes the receivers' lock if there are items, for at most `max` of them; `None` means wait.
     #[inline]
     pub(super) fn visit(&self, max: usize) -> Result<Option<Turn<'_, P>>, Closed> {
         let mut side = self.receiving.side.lock();
-        // ORDERING: none needed, it changes under this lock alone.
+        // ORDERING: none needed; the word changes only under this lock.
         let word = self.receiving.word.load(Relaxed);
         let count = self.ready(word, &mut side.seen, max as u64)?;
         Ok((count > 0).then_some(Turn { side, word, count }))
@@ -155,8 +156,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     /// Moves the oldest item out of its place.
     #[inline]
     pub(super) fn take(&self, side: &mut Side) -> T {
-        // SAFETY: the place holds an item, the lock holder's (I1, I3); the place moves on, so it is
-        // moved out once.
+        // SAFETY: the place holds an item, which belongs to the lock holder (I1, I3). `place` moves
+        // on, so the item is moved out only once.
         let item = self.places[side.place].with_mut(|place| unsafe { (*place).assume_init_read() });
         side.place = self.next(side.place);
         item
@@ -173,7 +174,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// Receives the oldest item; `None`: wait.
+    /// Receives the oldest item; `None` means wait.
     #[inline]
     pub(super) fn receive(&self) -> Result<Option<T>, Closed> {
         let Some(mut turn) = self.visit(1)? else { return Ok(None) };

@@ -1,17 +1,19 @@
-//! A place in a notifier's list of tasks, kept by somebody else than an [`Until`](super::Until).
+//! A place in a notifier's list of tasks that is held by something other than an
+//! [`Until`](super::Until).
 //!
-//! **Contract.** Who sleeps on something else, or between polls, registers a waker here. It
-//! registers ([`Registration::renew`]), *then* looks, and sleeps only if that look found nothing; it
-//! looks again only after another `renew`, which says whether the registration had been chosen
-//! meanwhile. When it will not look again it leaves ([`Registration::leave`]). Neither blocks
-//! (beyond the list's lock).
+//! **Contract.** A waiter that sleeps on something else, or between polls, registers a waker here.
+//! It registers ([`Registration::renew`]), *then* looks, and sleeps only if that look found
+//! nothing. It looks again only after another `renew`, which says whether the registration had been
+//! chosen meanwhile. When it will not look again, it leaves ([`Registration::leave`]). Neither call
+//! blocks (except on the list's lock).
 //!
 //! **Invariants** (T1 to T4: see `task`).
-//! - G1 After `renew` the waker is in the list, and fence (W) stands between its coming there and
-//!   the look that follows, at this `renew` or an earlier one. So the argument of `task` holds: a
-//!   publication that the look does not see takes the entry out and wakes the waker.
-//! - G2 Whoever has been chosen looks at what the notification was about, or passes it on (T2). The
-//!   caller knows whether it has looked, so it passes on.
+//! - G1 After `renew` the waker is in the list. Fence (W) stands between the entry of the waker, at
+//!   this `renew` or an earlier one, and the look that follows. So the argument of `task` holds:
+//!   the notification of a publication that the look does not see takes the entry out and wakes the
+//!   waker.
+//! - G2 A waiter that has been chosen looks at what the notification was about, or passes it on
+//!   (T2). Only the caller knows whether it has looked, so passing on is up to the caller.
 
 use core::task::Waker;
 
@@ -19,16 +21,17 @@ use super::EventNotifier;
 use super::task::Ticket;
 use crate::primitives::{Mutex, Primitives};
 
-/// A place in a notifier's list; see the module's text. All calls are for the same notifier.
+/// A place in a notifier's list; see the module documentation. All calls must name the same
+/// notifier.
 #[derive(Default)]
 pub(crate) struct Registration {
-    /// The place; `None`: not registered.
+    /// The place; `None` if not registered.
     ticket: Option<Ticket>,
 }
 
 impl Registration {
-    /// Sees to it that `waker` is registered; returns whether a notification had chosen the
-    /// registration that was there.
+    /// Makes sure that `waker` is registered; returns whether a notification had chosen the
+    /// previous registration.
     ///
     /// # Panics
     /// If [`super::MAX_TASKS`] tasks are registered already.
@@ -55,7 +58,7 @@ impl Registration {
         }
     }
 
-    /// Leaves the list, if this is registered; returns whether a notification had chosen it.
+    /// Leaves the list if registered; returns whether a notification had chosen this registration.
     pub(crate) fn leave<P: Primitives>(&mut self, notifier: &EventNotifier<P>) -> bool {
         let Some(ticket) = self.ticket.take() else { return false };
         let waker = {

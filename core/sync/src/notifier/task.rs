@@ -1,37 +1,40 @@
 //! Tasks that wait for a notifier: a list of wakers, and the future that keeps a place in it.
 //!
 //! **Contract.** [`EventNotifier::until`] is [`EventNotifier::wait_until`] for a task. It needs no
-//! runtime: whoever polls it gives the waker. It is cancelled by being dropped, at any moment; what
-//! that does to the condition is nothing, since a condition that has returned `Some` ends the
-//! future in the same poll.
+//! runtime: the caller that polls it supplies the waker. It is cancelled by being dropped, at any
+//! moment. Cancelling does not affect the condition, since a condition that has returned `Some`
+//! ends the future in the same poll.
 //!
-//! | the entry | when | by whom |
+//! | the entry | when | whose action |
 //! |---|---|---|
-//! | comes, at the back | a poll has found that the condition does not hold | the task |
-//! | keeps its place, with the new waker | a poll finds it there | the task |
-//! | goes: the task is chosen | a notification; the oldest first | the notifier |
-//! | goes | the condition held, or the future is dropped | the task |
+//! | enters at the back | a poll has found that the condition does not hold | the task |
+//! | keeps its place, with the new waker | a poll finds the entry still there | the task |
+//! | leaves: the task is chosen | a notification; the oldest entry first | the notifier |
+//! | leaves | the condition held, or the future is dropped | the task |
 //!
 //! **Invariants** (I1, I4, I5: see the module above).
-//! - T1 Entries are linked in the order in which they were made, and a ticket is given once (its
-//!   number is): a task whose ticket is missing has been chosen. An entry comes and goes, from
-//!   anywhere in the list, in a number of steps that does not depend on how many there are.
+//! - T1 Entries are linked in the order in which they were made. A ticket is never given twice,
+//!   because its number is not: a task whose ticket is missing has been chosen. An entry enters the
+//!   list, and leaves it from any position, in a number of steps that does not depend on the length
+//!   of the list.
 //! - T2 A task that has been chosen evaluates the condition once more, or passes the notification
-//!   on. It passes it on too where it cannot tell whether its last evaluation came before or after
-//!   the choice, and where the evaluation panics: one wake-up too many, never one too few.
+//!   on. It also passes it on where it cannot tell whether its last evaluation came before or after
+//!   the choice, and where the evaluation panics. There may be one wake-up too many, never one too
+//!   few.
 //! - T3 While the list is locked, no waker is cloned, woken or dropped: that is foreign code, which
-//!   may drop futures of this list. Panics of `wake` and `drop` are contained; one of `clone` goes
-//!   to whoever polls, and leaves the future as it was.
-//! - T4 The list has as many entries as there are futures that wait. It has allocated nothing until
-//!   the first of them came, and keeps its slots, as many as ever waited at once, from then on.
+//!   may drop futures of this list. Panics of `wake` and `drop` are contained. A panic of `clone`
+//!   goes to the caller of `poll`, and leaves the future as it was.
+//! - T4 The list has as many entries as there are waiting futures. It allocates nothing until the
+//!   first of them comes. From then on it keeps its slots: as many as futures have ever waited at
+//!   once.
 //!
 //! **Memory order.** A task registers under the lock, passes fence (W), and looks again: the
-//! argument of the module above holds for it as for a thread. From then on it needs no fence. A
+//! argument of the parent module holds for it as for a thread. From then on it needs no fence. A
 //! notification whose fence (N) follows (W) sees an entry in the count, and takes the lock. If it
-//! takes this entry before the task has put its new waker there, the task finds no entry, and the
-//! lock orders what it reads next after the publication; if it takes it later, it wakes the new
-//! waker. If it sees no entry any more, somebody else has chosen the task, which will register
-//! again, pass a fence (W), and look.
+//! takes this entry out before the task has put its new waker there, the task finds no entry, and
+//! the lock orders what the task reads next after the publication. If it takes the entry out later,
+//! it wakes the new waker. If it no longer sees an entry, another notification has chosen the task,
+//! which will register again, pass a fence (W), and look.
 
 use core::fmt;
 use core::future::Future;
@@ -42,7 +45,7 @@ use super::{EventNotifier, MAX_TASKS, TASK};
 use crate::primitives::Ordering::{Relaxed, SeqCst};
 use crate::primitives::{Atomic, Mutex, Primitives};
 
-/// A place in the list: its slot, and which of the entries that the slot has held.
+/// A place in the list: its slot, and the number that tells which of the slot's entries it is.
 #[derive(Clone, Copy)]
 pub(super) struct Ticket {
     slot: u32,
@@ -52,9 +55,9 @@ pub(super) struct Ticket {
 /// No slot.
 const END: u32 = u32::MAX;
 
-/// A slot of the list. Free, it has no waker, and `next` is the next free one.
+/// A slot of the list. A free slot has no waker, and its `next` is the next free slot.
 struct Slot {
-    /// How many entries had been made before this one, of all slots: tickets are ordered by it.
+    /// How many entries, in all slots, had been made before this one: tickets are ordered by it.
     number: u64,
     waker: Option<Waker>,
     before: u32,
@@ -64,7 +67,7 @@ struct Slot {
 /// The tasks that wait (T1, T4).
 pub(super) struct Tasks(Option<Box<List>>);
 
-/// A list in slots, so that an entry goes from anywhere in a few steps.
+/// A linked list in slots, so that an entry can leave from any position in a few steps.
 struct List {
     slots: Vec<Slot>,
     oldest: u32,
@@ -84,7 +87,7 @@ impl List {
         &mut self.slots[slot as usize]
     }
 
-    /// Makes an entry; gives the waker back if there are too many.
+    /// Makes an entry; returns the waker if there are too many entries.
     fn push(&mut self, waker: Waker) -> Result<Ticket, Waker> {
         let slot = if self.free == END { self.slots.len() as u32 } else { self.free };
         if slot >= MAX_TASKS {
@@ -106,7 +109,7 @@ impl List {
         Ok(Ticket { slot, number })
     }
 
-    /// Takes the waker out of a slot, which is free then; `None` if it was.
+    /// Takes the waker out of a slot, which is then free; returns `None` if it was free already.
     fn take(&mut self, slot: u32) -> Option<Waker> {
         let free = self.free;
         let entry = self.slot(slot);
@@ -140,8 +143,8 @@ impl Tasks {
         self.0.get_or_insert_default().push(waker)
     }
 
-    /// Exchanges the waker of an entry and returns the other one: the old, or, if there is no such
-    /// entry, the new.
+    /// Exchanges the waker of an entry and returns the one that is not kept: the old one, or the
+    /// new one if there is no such entry.
     pub(super) fn replace(&mut self, ticket: Ticket, waker: Waker) -> Result<Waker, Waker> {
         match self.0.as_deref_mut().and_then(|list| list.waker(ticket)) {
             Some(place) => Ok(core::mem::replace(place, waker)),
@@ -155,7 +158,7 @@ impl Tasks {
         list.take(ticket.slot)
     }
 
-    /// Takes the oldest entry that was made before the one that is numbered `end`.
+    /// Takes the oldest entry, if it was made before the entry numbered `end`.
     fn pop(&mut self, end: u64) -> Option<Waker> {
         let list = self.0.as_deref_mut()?;
         let oldest = list.oldest;
@@ -171,14 +174,15 @@ impl Tasks {
 }
 
 impl<P: Primitives> EventNotifier<P> {
-    /// Returns a future of what is in the `Some` that `condition` returns. Whoever makes the
-    /// condition true wakes the task by a notification. The condition runs at least once in each
-    /// poll; it must not block, and must leave nothing behind when it returns `None`.
+    /// Returns a future of the content of the `Some` that `condition` returns. A notification from
+    /// the thread that makes the condition true wakes the task. The condition runs at least once in
+    /// each poll; it must not block, and must leave no side effect when it returns `None`.
     ///
     /// # Cancel safety
-    /// The future can be dropped at any moment. A notification that had chosen it goes on to
+    /// The future can be dropped at any moment. A notification that had chosen it is passed on to
     /// another waiter. A future that has been chosen keeps that notification until it is polled or
-    /// dropped: one that is neither, or is forgotten, keeps it for good.
+    /// dropped. If neither happens, or if the future is forgotten, the notification is lost to
+    /// other waiters for good.
     ///
     /// # Panics
     /// When polled, if [`MAX_TASKS`] tasks are registered already.
@@ -202,10 +206,11 @@ impl<P: Primitives> EventNotifier<P> {
         Until { notifier: self, condition, ticket: None }
     }
 
-    /// Chooses the `count` tasks that have waited longest, of those that wait now, and wakes them
+    /// Chooses, of the tasks that wait now, the `count` that have waited longest, and wakes them
     /// (I5).
     pub(super) fn wake_tasks(&self, count: u32) {
-        // Bounded: a task that is woken and registers again gets a ticket that is not below `end`.
+        // The loop is bounded: a task that is woken and registers again gets a ticket that is not
+        // below `end`.
         let mut end = None;
         for _ in 0..count {
             let waker = {
@@ -220,7 +225,7 @@ impl<P: Primitives> EventNotifier<P> {
         }
     }
 
-    /// Enters a task, with fence (W) behind it: look at the condition again.
+    /// Enters a task and passes fence (W). The caller must then look at the condition again.
     pub(super) fn register(&self, waker: Waker) -> Ticket {
         let pushed = {
             let mut tasks = self.tasks.lock();
@@ -244,10 +249,10 @@ impl<P: Primitives> EventNotifier<P> {
         }
     }
 
-    /// Counts a waker out that has been taken from the list; the list is locked.
+    /// Takes one off the count for a waker that has been taken from the list; the list is locked.
     pub(super) fn counted_out(&self, taken: Option<Waker>) -> Option<Waker> {
         if taken.is_some() {
-            // ORDERING: a read-modify-write acts on the latest count; see the module's text.
+            // ORDERING: a read-modify-write acts on the latest count; see the module documentation.
             self.waiters.fetch_sub(TASK, Relaxed);
         }
         taken
@@ -264,7 +269,7 @@ pub struct Until<'a, P: Primitives, F> {
 }
 
 impl<P: Primitives, F> Until<'_, P, F> {
-    /// Leaves the list; passes the notification on that has chosen this task meanwhile (T2).
+    /// Leaves the list; if a notification has chosen this task meanwhile, passes it on (T2).
     fn leave(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
         let waker = {
@@ -304,7 +309,7 @@ impl<P: Primitives, R, F: FnMut() -> Option<R>> Future for Until<'_, P, F> {
             P::contain(|| drop(replaced));
         }
         let found = if is_chosen {
-            // The look that it owes (T2).
+            // This is the look that T2 requires.
             this.ticket = None;
             let Self { notifier, condition, .. } = this;
             notifier.owed(condition)

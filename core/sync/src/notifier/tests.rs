@@ -26,7 +26,7 @@ fn every_handover_arrives() {
     assert_eq!(shared.0.load(Relaxed), 20_000);
 }
 
-/// The condition never holds: the call returns `None`, after the time and not before.
+/// The condition never holds: the call returns `None` once the time is up, not before.
 #[test]
 fn a_timed_wait_ends() {
     let notifier = Notifier::new();
@@ -37,7 +37,7 @@ fn a_timed_wait_ends() {
     assert_eq!(notifier.waiters(), 0);
 }
 
-/// A token prepared before a notification does not sleep, without any timing involved.
+/// A token prepared before a notification does not sleep; no timing is involved.
 #[test]
 fn a_notification_between_prepare_and_wait_prevents_the_sleep() {
     let notifier = Notifier::new();
@@ -51,7 +51,8 @@ fn a_notification_between_prepare_and_wait_prevents_the_sleep() {
     assert_eq!(notifier.waiters(), 0);
 }
 
-/// The condition of a thread that was woken panics: the notification goes on to the other thread.
+/// The condition of a thread that was woken panics: the notification is passed on to the other
+/// thread.
 #[test]
 fn a_condition_that_panics_passes_the_notification_on() {
     let shared = Arc::new((AtomicU32::new(0), EventNotifier::<Counting>::new()));
@@ -63,7 +64,7 @@ fn a_condition_that_panics_passes_the_notification_on() {
         let shared = shared.clone();
         std::thread::spawn(move || {
             shared.1.wait_until(|| {
-                // Whichever comes first of the two, once there is something to take.
+                // Whichever of the two comes first, once there is something to take.
                 let first =
                     shared.0.fetch_update(Relaxed, Relaxed, |count| (count == 2).then_some(1));
                 assert!(first.is_err(), "the first that was woken panics");
@@ -99,7 +100,7 @@ fn notify_all_releases_every_waiter() {
     assert_eq!(CHANGED.waiters(), 0);
 }
 
-/// As many tokens as are allowed, and one more, which panics and leaves the figures as they were.
+/// As many tokens as are allowed, and one more, which panics and leaves the figures unchanged.
 #[test]
 fn the_number_of_threads_is_bounded() {
     let notifier = Notifier::new();
@@ -113,10 +114,10 @@ fn the_number_of_threads_is_bounded() {
     assert_eq!(notifier.waiters(), 0);
 }
 
-/// The primitives of `Std`, with a futex that counts and that holds back who wakes.
+/// The primitives of `Std`, with a futex that counts its wakes and holds back woken threads.
 struct Counting;
 
-/// Counts the calls that wake, tells when a thread goes to sleep, and lets it return only while
+/// Counts the calls to `wake`, tells when a thread goes to sleep, and lets it return only while
 /// nobody holds `gate`.
 struct CountingFutex {
     word: AtomicU32,
@@ -215,20 +216,20 @@ unsafe impl Primitives for Counting {
     }
 }
 
-/// Waits until `threads` threads are at their sleep.
+/// Waits until `threads` threads have come to their sleep.
 fn asleep(notifier: &EventNotifier<Counting>, threads: u32) {
     let futex = &notifier.epoch;
     futex.slept.wait_until(|| (futex.sleeps.load(Relaxed) == threads).then_some(()));
 }
 
-/// Calls that wake, wakes on their way, sleepers.
+/// Calls to `wake`, wakes on their way, sleepers.
 fn figures(notifier: &EventNotifier<Counting>) -> (u32, u32, u32) {
     let waiters = notifier.waiters.load(Relaxed);
     (notifier.epoch.wakes.load(Relaxed), wakes(waiters), sleepers(waiters))
 }
 
-/// A thread sleeps, is woken, and does not get to run: of five publications with their
-/// notifications the first wakes it. When it runs it finds all five.
+/// A thread sleeps, is woken, and does not get to run. Of five publications with their
+/// notifications, the first wakes it. When it runs, it finds all five.
 #[test]
 fn until_the_woken_thread_runs_one_wake_is_enough() {
     let shared = Arc::new((AtomicUsize::new(0), EventNotifier::<Counting>::new()));
@@ -250,8 +251,8 @@ fn until_the_woken_thread_runs_one_wake_is_enough() {
     assert_eq!(figures(changed), (1, 0, 0));
 }
 
-/// Three threads sleep; as many are woken as notifications ask for, and no more calls made than
-/// that takes.
+/// Three threads sleep; as many are woken as notifications ask for, with no more calls than that
+/// takes.
 #[test]
 fn each_sleeper_is_woken_once() {
     let shared = Arc::new((AtomicUsize::new(0), EventNotifier::<Counting>::new()));
@@ -276,8 +277,8 @@ fn each_sleeper_is_woken_once() {
     assert_eq!(figures(changed), (2, 0, 0));
 }
 
-/// Tokens of one thread, in all the ways that they end: what is on its way is taken off, never less
-/// than nothing, and a token that comes later is woken again.
+/// Tokens of one thread end in all possible ways. Each takes a wake that is on its way off the
+/// count, which never falls below zero, and a token that comes later is woken again.
 #[test]
 fn a_token_that_goes_takes_a_wake_off() {
     let notifier = EventNotifier::<Counting>::new();

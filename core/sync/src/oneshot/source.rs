@@ -1,8 +1,8 @@
-//! A one-shot as a source of a [select](crate::select): its value, or its end, is one message.
+//! A one-shot as a source of a [select](crate::select): its value or its end counts as one message.
 //!
-//! The select's waker stands where that of a task that awaits the receiver would stand: the state
-//! machine of the module above is as it was, and a one-shot that is not selected over has nothing
-//! more to do. A waker that is left behind when the wait ends wakes a select once for nothing.
+//! The select's waker takes the place of the waker of a task that awaits the receiver. So the state
+//! machine of the parent module is unchanged, and a one-shot that no select uses has nothing more
+//! to do. A waker that is left behind when the wait ends causes one spurious wake-up of the select.
 
 use core::task::Waker;
 

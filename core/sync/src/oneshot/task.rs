@@ -1,6 +1,6 @@
-//! A one-shot's receiver for tasks: a waker in its cell where a thread would sleep.
+//! A one-shot's receiver for tasks: it puts a waker into its cell where a thread would sleep.
 //!
-//! I1 to I5: see the module above.
+//! For I1 to I5 see the parent module.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -11,8 +11,8 @@ use crate::primitives::Ordering::{Relaxed, Release};
 use crate::primitives::{Atomic, Cell, Primitives};
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Puts a waker into its cell and says so; returns whether the sender will wake it (if not, the
-    /// sender has ended).
+    /// Puts a waker into its cell and announces that; returns whether the sender will wake it (if
+    /// not, the sender has ended).
     pub(super) fn register(&self, waker: Waker) -> bool {
         // ORDERING: none needed; a sender that ends after this look is seen by the exchange below.
         let before = match self.shared().state.load(Relaxed) {
@@ -36,7 +36,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     }
 }
 
-/// Awaits what [`Receiver::recv`] blocks for. Dropping it in between is a drop of the receiver.
+/// Awaits what [`Receiver::recv`] blocks for. Dropping the future drops the receiver.
 impl<P: Primitives, T: Send> Future for Receiver<P, T> {
     type Output = Result<T, Closed>;
 
@@ -56,5 +56,5 @@ impl<P: Primitives, T: Send> Future for Receiver<P, T> {
     }
 }
 
-// The value is in the allocation: moving the receiver moves nothing that anybody points to.
+// The value is in the allocation: moving the receiver moves nothing that is pointed to.
 impl<P: Primitives, T: Send> Unpin for Receiver<P, T> {}

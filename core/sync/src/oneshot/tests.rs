@@ -1,4 +1,4 @@
-//! One-shots on std threads and by hand-driven tasks.
+//! Tests of one-shots on std threads and in tasks that are polled by hand.
 
 use super::*;
 use crate::Std;
@@ -26,7 +26,7 @@ fn a_dropped_sender_ends_the_wait() {
     assert_eq!(thread.join().unwrap(), Err(Closed));
 }
 
-/// The value comes back in the error, and `is_closed` tells beforehand.
+/// The value is returned in the error, and `is_closed` says so beforehand.
 #[test]
 fn a_dropped_receiver_refuses_the_value() {
     let (tx, rx) = channel::<Std, u32>();
@@ -57,7 +57,8 @@ impl std::task::Wake for Flag {
     }
 }
 
-/// Polled twice with two wakers: only the later one is woken, and neither outlives the exchange.
+/// The receiver is polled with two wakers: only the later one is woken, and neither outlives the
+/// exchange.
 #[test]
 fn the_last_waker_is_woken() {
     let flags = [Arc::new(Flag::default()), Arc::new(Flag::default())];
@@ -75,7 +76,8 @@ fn the_last_waker_is_woken() {
     assert_eq!(flags.each_ref().map(Arc::strong_count), [1, 1]);
 }
 
-/// Polled, then received by blocking; polled, then dropped: the waker is left alone.
+/// A receiver is polled and then blocks; another is polled and then dropped. The waker is left
+/// alone.
 #[test]
 fn a_task_may_become_a_thread_or_leave() {
     let flag = Arc::new(Flag::default());
@@ -105,7 +107,7 @@ fn an_unreceived_value_is_dropped_once() {
     assert_eq!(Arc::strong_count(&value), 1);
 }
 
-/// Closed before the value comes, it comes back; closed after, it is received.
+/// If the receiver closes before the value comes, the value is returned; if after, it is received.
 #[test]
 fn a_close_refuses_what_is_not_there_yet() {
     let (tx, mut rx) = channel::<Std, u32>();
@@ -126,7 +128,7 @@ fn a_close_refuses_what_is_not_there_yet() {
     assert_eq!(rx.recv(), Err(Closed));
 }
 
-/// A thread and a task wait for the receiver to go, after a time-out each.
+/// A thread and a task each wait for the receiver to go, after a time-out.
 #[test]
 fn a_sender_waits_for_the_end() {
     let (tx, rx) = channel::<Std, u32>();

@@ -1,4 +1,4 @@
-//! The select on real threads and on polls by hand; every interleaving is the checkers' business.
+//! Tests of the select on real threads and polled by hand; the checkers explore every interleaving.
 
 use core::pin::pin;
 use core::sync::atomic::AtomicBool;
@@ -36,7 +36,7 @@ fn the_first_comes_first_and_the_second_does_not_starve() {
     assert_eq!(received, "uu-uu-uu-");
 }
 
-/// A mailbox and a ring: each end is told once, and then all is over.
+/// A mailbox and a ring: each end is told once, and then the select is closed.
 #[test]
 fn an_end_is_told_once() {
     let notifier = notifier();
@@ -75,8 +75,8 @@ fn a_select_can_be_sent() {
     assert_eq!(next.as_mut().poll(&mut context), Poll::Ready(Ok(Some(7))));
 }
 
-/// A mailbox and a pool's queue with notifiers of their own, and a one-shot: the select sleeps,
-/// and each of them wakes it. It is registered while it waits, and no longer.
+/// A mailbox and a pool's queue with notifiers of their own, and a one-shot: the select sleeps, and
+/// each of them wakes it. The select is registered while it waits, and no longer.
 #[test]
 fn sources_that_share_nothing_wake_the_select() {
     let (sender, receiver) = ends(&notifier());
@@ -98,11 +98,11 @@ fn sources_that_share_nothing_wake_the_select() {
     assert_eq!(inputs.recv_timeout(soon), Err(RecvTimeoutError::Timeout));
     drop(thread.join().unwrap());
     assert_eq!(inputs.iter().sum::<u32>(), 30);
-    assert_eq!(inputs.recv(), Err(Closed)); // of the one-shot, its value was the end
+    assert_eq!(inputs.recv(), Err(Closed)); // for the one-shot, its value was the end
 }
 
-/// A task waits at a queue and at a mailbox, another at the queue alone; the first is chosen
-/// for an item, and receives from the mailbox, or is dropped: the second is woken.
+/// One task waits for a queue and a mailbox, another only for the queue. The first is chosen for an
+/// item, and receives from the mailbox, or is dropped: the second is woken.
 #[test]
 fn a_wake_up_for_another_goes_on() {
     struct Flag(AtomicBool);

@@ -1,5 +1,5 @@
-//! The ring itself: its two lines, its places, its end. Contract, invariants and memory order: the
-//! module above, whose I1 to I7 are cited here.
+//! The ring itself: its two cache lines, its places, its end. The parent module has the contract,
+//! the invariants I1 to I7 that are cited here, and the memory order.
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -14,20 +14,20 @@ use crate::primitives::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::primitives::{Atomic, Cell, Primitives};
 use crate::spin::Pace;
 
-/// Above every index: items are accepted.
+/// Greater than every index: items are accepted.
 const OPEN: usize = usize::MAX;
-/// Above every index: the receiver is closing.
+/// Greater than every index: the receiver is closing.
 const CLOSING: usize = usize::MAX - 1;
 
 /// What a side knows without looking.
 struct Own {
     /// Its own index.
     index: usize,
-    /// The other side's, when it was last seen (I3).
+    /// The other side's index when it was last seen (I3).
     seen: usize,
 }
 
-/// A cache line of one side; the other reads `index`.
+/// The cache line of one side; the other side reads `index`.
 pub(super) struct Side<P: Primitives> {
     /// `tail` of the sender, `head` of the receiver.
     index: P::AtomicUsize,
@@ -36,11 +36,11 @@ pub(super) struct Side<P: Primitives> {
     count: Figure,
     /// The largest depth that this side has seen.
     high_water: Figure,
-    /// Items refused; the sender's.
+    /// Items refused; only the sender's side counts them.
     pub(super) refused: Figure,
     /// How this side has been waiting.
     pace: Pace,
-    /// Whether its end has been dropped: a figure, nothing is concluded from it.
+    /// Whether its end has been dropped. It is a figure; nothing is concluded from it.
     gone: Figure,
 }
 
@@ -57,18 +57,18 @@ impl<P: Primitives> Side<P> {
         })
     }
 
-    /// This side's end goes.
+    /// Records that this side's end is gone.
     pub(super) fn leave(&self) {
         self.gone.add(1);
     }
 
-    // Field by field: read as a whole right after a part of it was written, it would wait for that
-    // store.
+    // The fields are read one by one: read as a whole right after a part of it was written, the
+    // struct would wait for that store.
 
-    /// Returns this side's index. By this side alone, like the three below.
+    /// Returns this side's index. Only this side calls it, as it does the three functions below.
     #[inline]
     fn own(&self) -> usize {
-        // SAFETY: one thread at a time reaches a side's cell (the ends are not `Sync`).
+        // SAFETY: one thread at a time accesses a side's cell (the ends are not `Sync`).
         self.own.with(|own| unsafe { (*own).index })
     }
 
@@ -95,7 +95,7 @@ impl<P: Primitives> Side<P> {
 pub(super) struct Shared<P: Primitives, T: Send> {
     pub(super) sending: CachePadded<Side<P>>,
     pub(super) receiving: CachePadded<Side<P>>,
-    /// See the table at the top of the file.
+    /// See the table in the parent module.
     end: P::AtomicUsize,
     places: Box<[P::Cell<MaybeUninit<T>>]>,
     /// The receiver sleeps on it; it may serve several channels.
@@ -105,8 +105,8 @@ pub(super) struct Shared<P: Primitives, T: Send> {
     pub(super) on_full: Backpressure,
 }
 
-// SAFETY: a place is reached by one side at a time (I2, I5), what a side knows by its one thread;
-// all else is atomic. Items travel from thread to thread, hence `T: Send`.
+// SAFETY: one side at a time accesses a place (I2, I5), and only its one thread accesses what a
+// side knows; everything else is atomic. Items travel from thread to thread, hence `T: Send`.
 unsafe impl<P: Primitives, T: Send> Send for Shared<P, T> {}
 // SAFETY: as above.
 unsafe impl<P: Primitives, T: Send> Sync for Shared<P, T> {}
@@ -132,7 +132,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.places.len()
     }
 
-    /// Returns how far it is from `from` to `to` (I1).
+    /// Returns the distance from `from` to `to` (I1).
     #[inline]
     fn distance(&self, from: usize, to: usize) -> usize {
         if from <= to { to - from } else { to + 2 * self.capacity() - from }
@@ -151,7 +151,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         &self.places[if index < capacity { index } else { index - capacity }]
     }
 
-    /// Puts an item in place. Sender only; the index is free.
+    /// Puts an item into a place. Sender only; the place must be free.
     #[inline]
     fn put(&self, index: usize, item: T) {
         // SAFETY: the place is the sender's, and holds nothing (I1, I2).
@@ -160,16 +160,18 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         });
     }
 
-    /// Moves an item out of its place. By the side that owns the item; the index moves afterwards.
+    /// Moves an item out of its place. Only the side that owns the item calls it, and moves the
+    /// index afterwards.
     #[inline]
     fn take(&self, index: usize) -> T {
-        // SAFETY: the place holds an item (I1); it is the receiver's (I2), or the sender takes back
-        // what the receiver never touches (I5). The index moves, so that it is moved out once.
+        // SAFETY: the place holds an item (I1). It is the receiver's (I2), or the sender takes back
+        // what the receiver never touches (I5). The index then moves, so the item is moved out only
+        // once.
         self.place(index).with_mut(|place| unsafe { (*place).assume_init_read() })
     }
 
-    /// Returns for how many items there is room; looks at `head` if for fewer than `wanted` as far
-    /// as is known. Sender only.
+    /// Returns for how many items there is room; looks at `head` if, as far as is known, there is
+    /// room for fewer than `wanted`. Sender only.
     #[inline]
     pub(super) fn room(&self, wanted: usize) -> Result<usize, Closed> {
         // ORDERING: none needed: publishing looks again (I4).
@@ -195,7 +197,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     #[inline]
     pub(super) fn has_room(&self) -> bool {
         let known = self.distance(self.sending.seen(), self.sending.own());
-        // ORDERING: none needed, as in `room`.
+        // ORDERING: none needed; as in `room`.
         known < self.capacity() && self.end.load(Relaxed) == OPEN
     }
 
@@ -212,7 +214,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.not_full.wait_until(self.paced_room(wanted))
     }
 
-    /// As `wait_for_room`, until about `deadline`; `None`: it has passed.
+    /// Like `wait_for_room`, until about `deadline`; `None` means that the deadline has passed.
     pub(super) fn wait_for_room_until(
         &self,
         wanted: usize,
@@ -232,9 +234,9 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         )
     }
 
-    /// Publishes the `count` items that stand behind `tail`; returns whether they are accepted, and
-    /// whom to wake once all is done. If they are not, `tail` is where it was, and they are the
-    /// sender's to take back. Runs no foreign code (I7). Sender only.
+    /// Publishes the `count` items in the places from `tail` on; returns whether they are accepted,
+    /// and whom to wake once everything is done. If they are not accepted, `tail` is back where it
+    /// was, and the sender has to take them back. Runs no foreign code (I7). Sender only.
     #[inline]
     fn publish(&self, count: usize) -> (bool, Found) {
         let before = self.sending.own();
@@ -249,14 +251,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         if self.end.load(Relaxed) == OPEN || self.is_before_end(tail) {
             return (true, found);
         }
-        // ORDERING: none needed, the receiver does not look at `tail` any more (I5).
+        // ORDERING: none needed; the receiver no longer looks at `tail` (I5).
         self.sending.index.store(before, Relaxed);
         self.sending.set_own(before);
         self.sending.count.subtract(count as u64);
         (false, found)
     }
 
-    /// Returns whether what was published up to `tail`, while the receiver closed, is accepted
+    /// Returns whether the items up to `tail`, published while the receiver closed, are accepted
     /// (I4).
     #[cold]
     fn is_before_end(&self, tail: usize) -> bool {
@@ -267,7 +269,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// Sends one item; there is room.
+    /// Sends one item; there must be room.
     #[inline]
     pub(super) fn send(&self, item: T) -> Result<(), SendError<T>> {
         let tail = self.sending.own();
@@ -278,7 +280,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         sent
     }
 
-    /// Sends the first `count` items; there is room.
+    /// Sends the first `count` items; there must be room.
     pub(super) fn send_first(&self, items: &mut Vec<T>, count: usize) -> Result<usize, Closed> {
         let tail = self.sending.own();
         for (offset, item) in items.drain(..count).enumerate() {
@@ -292,8 +294,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         if accepted { Ok(count) } else { Err(Closed) }
     }
 
-    /// Returns how many items are there, 0: wait; looks at `tail` if fewer than `wanted` as far as
-    /// is known. Receiver only.
+    /// Returns how many items are there (0 means wait); looks at `tail` if, as far as is known,
+    /// there are fewer than `wanted`. Receiver only.
     #[inline]
     pub(super) fn ready(&self, wanted: usize) -> Result<usize, Closed> {
         let (head, seen) = (self.receiving.own(), self.receiving.seen());
@@ -320,7 +322,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.not_empty.wait_until(self.paced_ready(wanted))
     }
 
-    /// As `wait_for_items`, until about `deadline`; `None`: it has passed.
+    /// Like `wait_for_items`, until about `deadline`; `None` means that the deadline has passed.
     pub(super) fn wait_for_items_until(
         &self,
         wanted: usize,
@@ -340,7 +342,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         )
     }
 
-    /// Gives the places of the `count` oldest items, which have been taken, back. Receiver only.
+    /// Gives back the places of the `count` oldest items, which have been taken. Receiver only.
     #[inline]
     fn free(&self, count: usize) {
         let head = self.advance(self.receiving.own(), count);
@@ -353,7 +355,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// Receives the oldest item; there is one.
+    /// Receives the oldest item; there must be one.
     #[inline]
     pub(super) fn receive(&self) -> T {
         let item = self.take(self.receiving.own());
@@ -361,7 +363,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         item
     }
 
-    /// Receives the oldest item, or says that nothing more can come; `None`: wait. Receiver only.
+    /// Receives the oldest item, or says that nothing more can come; `None` means wait. Receiver
+    /// only.
     pub(super) fn poll(&self) -> Option<Result<T, Closed>> {
         match self.ready(1) {
             Ok(0) => None,
@@ -370,7 +373,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// Appends the `count` oldest items, which are there.
+    /// Appends the `count` oldest items, which must be there.
     pub(super) fn receive_all(&self, items: &mut Vec<T>, count: usize) -> usize {
         if count > 0 {
             items.reserve(count);
@@ -385,19 +388,21 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     pub(super) fn close_by_sender(&self) {
         let tail = self.sending.own();
         // ORDERING: pairs with the acquiring loads of `end` in `ready` and `close_by_receiver`. If
-        // the receiver closes, it finds all that was accepted by itself (I4).
+        // the receiver closes, it finds by itself everything that was accepted (I4).
         let _ = self.end.compare_exchange(OPEN, tail, Release, Relaxed);
         self.not_empty.notify_all();
     }
 
     pub(super) fn close_by_receiver(&self) {
-        // ORDERING: none needed, it stands before the fence; `ready` acquires an index found here.
+        // ORDERING: none needed; this comes before the fence; `ready` acquires an index found here.
         if self.end.compare_exchange(OPEN, CLOSING, Relaxed, Relaxed).is_ok() {
-            // ORDERING: pairs with the notifier's fence (N) in `publish`; see the module's text.
+            // ORDERING: pairs with the notifier's fence (N) in `publish`; see the module
+            // documentation.
             P::fence(SeqCst);
             // ORDERING: pairs with the release in `publish`: the items up to there are in place.
             // ORDERING(survives): the notification below begins with a SeqCst fence, which is an
-            // acquire fence too. Kept, so that receiving does not rest on how senders are woken.
+            // acquire fence, too. The ordering is kept so that receiving does not depend on how
+            // senders are woken.
             let tail = self.sending.index.load(Acquire);
             // ORDERING: none needed; `ready` acquires an index that the sender was first to set.
             let _ = self.end.compare_exchange(CLOSING, tail, Relaxed, Relaxed);
@@ -406,14 +411,14 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        // ORDERING: none needed, a word that leaves `OPEN` for good.
+        // ORDERING: none needed; once the word leaves `OPEN`, it never returns to it.
         self.end.load(Relaxed) != OPEN
     }
 
-    /// Returns whether there is no room, as of the two indices: a figure.
+    /// Returns whether there is no room according to the two indices. It is a figure.
     pub(super) fn is_full(&self) -> bool {
-        // ORDERING: none needed, a figure; the sender reads its own index, and a place that it finds
-        // empty here is acquired in `room`.
+        // ORDERING: none needed; it is a figure. The sender reads its own index, and a place that
+        // it finds empty here is acquired in `room`.
         let tail = self.sending.index.load(Relaxed);
         self.distance(self.receiving.index.load(Relaxed), tail) >= self.capacity()
     }
@@ -426,8 +431,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.receiving.gone.get() != 0
     }
 
-    /// What the sender sleeps on until the ring closes. It is one thread, so it waits for nothing
-    /// else then.
+    /// Returns what the sender sleeps on until the ring closes. The sender is one thread, so it
+    /// waits for nothing else at that time.
     pub(super) fn closing(&self) -> &EventNotifier<P> {
         &self.not_full
     }

@@ -1,9 +1,10 @@
 //! The ends of a ring for tasks: a task waits where a thread would block.
 //!
-//! **Contract.** What `send` and `recv` do, these do, with the same policies, order and end; one
-//! end may be a task's and the other a thread's. A future is cancelled by its drop. Seeing that
-//! there is room (that there is an item) changes nothing, and putting it in (taking it out) is one
-//! poll with it: a future that is dropped is before that, or has returned.
+//! **Contract.** These calls do what `send` and `recv` do, with the same policies, order and end;
+//! one end may be a task's and the other a thread's. A future is cancelled by dropping it. Seeing
+//! that there is room (or an item) changes nothing, and putting the item in (or taking it out)
+//! happens in the same poll. So a future that is dropped has either not reached that poll, or has
+//! returned.
 
 use crate::error::{Closed, SendError};
 use crate::policy::Backpressure;
@@ -19,8 +20,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
     ///
     /// # Cancel safety
-    /// Until it is ready nothing has been sent, and the item is dropped with the future. It borrows the
-    /// only sender: forgotten after it has been woken, it keeps that wake-up from nobody.
+    /// Until the future is ready nothing has been sent, and the item is dropped with it. The future
+    /// borrows the only sender: if it is forgotten after it has been woken, no other sender misses
+    /// that wake-up.
     pub async fn send_async(&mut self, item: T) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
@@ -38,11 +40,12 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// Sends like [`Sender::send_batch`], and suspends the task where that would block.
     ///
     /// # Errors
-    /// [`Closed`] if the ring is or gets closed; the items that were not accepted are in the
+    /// [`Closed`] if the ring is or becomes closed; the items that were not accepted are in the
     /// vector.
     ///
     /// # Cancel safety
-    /// What has been sent when it is dropped has been sent; all the rest is in the vector.
+    /// Items that have been sent before the future is dropped stay sent; all others are in the
+    /// vector.
     pub async fn send_batch_async(&mut self, items: &mut Vec<T>) -> Result<usize, Closed> {
         if self.shared.on_full == Backpressure::Refuse || items.is_empty() {
             return self.try_send_batch(items);
@@ -60,23 +63,23 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 }
 
 impl<P: Primitives, T: Send> Receiver<P, T> {
-    /// Suspends the task until there is an item, and returns the oldest; the task is woken by what
-    /// wakes [`Receiver::recv`]. Receivers that share a notifier are awaited through
+    /// Suspends the task until there is an item, and returns the oldest; whatever wakes
+    /// [`Receiver::recv`] wakes the task. Receivers that share a notifier are awaited through
     /// [`crate::select`].
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing. Forgotten after it has been woken, it keeps that
-    /// wake-up: of use to whoever waits for the same notifier.
+    /// A future that is dropped has taken nothing. If it is forgotten after it has been woken, that
+    /// wake-up is lost to others that wait for the same notifier.
     pub fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> + Send {
         let shared = &*self.shared;
         shared.not_empty.until(|| shared.poll())
     }
 
-    /// Suspends the task until there is an item, appends all that are there, at most `max`, and
-    /// returns how many. It wakes the sender once.
+    /// Suspends the task until there is an item, appends all items that are there, at most `max`,
+    /// and returns how many. It wakes the sender once.
     ///
     /// # Errors
     /// [`Closed`] when nothing more can come.

@@ -1,4 +1,4 @@
-//! The ring on real threads; every interleaving of small cases is the checkers' business.
+//! Tests of the ring on real threads; the checkers explore every interleaving of small cases.
 
 use super::*;
 use crate::Std;
@@ -29,7 +29,7 @@ fn every_item_arrives_in_order() {
     }
 }
 
-/// The same in batches of seven, received in batches of at most five.
+/// The same items are sent in batches of seven and received in batches of at most five.
 #[test]
 fn every_item_of_batches_arrives_in_order() {
     for capacity in [1, 3, 64] {
@@ -50,7 +50,7 @@ fn every_item_of_batches_arrives_in_order() {
     }
 }
 
-/// A ring of one place takes one item, of three places three, whatever the index.
+/// A ring of one place takes one item and a ring of three places three, whatever the index.
 #[test]
 fn no_place_is_wasted() {
     for capacity in 1..=3 {
@@ -85,7 +85,7 @@ fn what_a_batch_finds_no_room_for_stays_in_it() {
     assert!(receiver.iter().eq(2..=4));
 }
 
-/// Nobody receives, nobody sends: the calls end, and the item comes back.
+/// Nobody receives, nobody sends: the calls end, and the item is returned.
 #[test]
 fn timed_calls_end() {
     let (sender, receiver) = numbers(1, Backpressure::Block);
@@ -143,7 +143,7 @@ fn items_may_have_no_size() {
     assert_eq!(receiver.iter().count(), 2);
 }
 
-/// A sender waits for the end; a meter in a third thread reads the figures.
+/// A sender waits for the closing; a meter in a third thread reads the figures.
 #[test]
 fn a_sender_waits_for_the_end() {
     let (sender, receiver) = numbers(1, Backpressure::Block);
@@ -159,7 +159,8 @@ fn a_sender_waits_for_the_end() {
     assert_eq!(std::thread::spawn(move || meter.counters().received).join().unwrap(), 1);
 }
 
-/// Whether the sender is there, and what it has left, by an iterator that owns the receiver.
+/// A receiver tells whether the sender is there; an iterator that owns it yields what the sender
+/// left.
 #[test]
 fn a_receiver_knows_whether_somebody_is_left() {
     let (sender, receiver) = numbers(2, Backpressure::Refuse);

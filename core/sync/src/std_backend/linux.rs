@@ -1,4 +1,4 @@
-//! Sleeping on a word by the Linux futex.
+//! Sleeping on a word with the Linux futex.
 
 use core::sync::atomic::AtomicU32;
 use core::time::Duration;
@@ -8,17 +8,18 @@ use rustix::thread::futex;
 
 use crate::primitives::WaitOutcome;
 
-/// As [`crate::Futex::wait`].
+/// See [`crate::Futex::wait`].
 #[inline]
 pub(super) fn wait(word: &AtomicU32, expected: u32) {
-    // Woken, value differs, interrupted: all are the caller's loop to judge.
+    // Woken, value differs, interrupted: the caller's loop handles them all.
     let _ = futex::wait(word, futex::Flags::PRIVATE, expected, None);
 }
 
-/// As [`crate::Futex::wait_timeout`].
+/// See [`crate::Futex::wait_timeout`].
 #[inline]
 pub(super) fn wait_timeout(word: &AtomicU32, expected: u32, timeout: Duration) -> WaitOutcome {
-    // A span that the kernel's clock cannot hold (some 292 billion years) is waited for ever.
+    // For a span that the kernel's clock cannot hold (some 292 billion years), the wait is
+    // unlimited.
     let timeout = futex::Timespec::try_from(timeout).ok();
     match futex::wait(word, futex::Flags::PRIVATE, expected, timeout.as_ref()) {
         Err(Errno::TIMEDOUT) => WaitOutcome::TimedOut,
@@ -26,7 +27,7 @@ pub(super) fn wait_timeout(word: &AtomicU32, expected: u32, timeout: Duration) -
     }
 }
 
-/// As [`crate::Futex::wake`].
+/// See [`crate::Futex::wake`].
 #[inline]
 pub(super) fn wake(word: &AtomicU32, count: u32) {
     // The kernel reads a signed count. Waking cannot fail on a live private word.

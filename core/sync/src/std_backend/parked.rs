@@ -1,25 +1,26 @@
-//! Sleeping on a word where the system has no futex, by a table of std's locks and condition
+//! Sleeping on a word where the system has no futex, with a table of std's locks and condition
 //! variables.
 //!
-//! **Contract.** That of [`crate::Futex`]: the comparison and the sleep are one step with regard to
-//! [`wake`]. A word has a *bucket*, by its address; words may share one. A wake takes the sleepers
-//! of its word off the bucket's list, those that have slept longest first.
+//! **Contract.** It is that of [`crate::Futex`]: the comparison and the sleep are one atomic step
+//! with respect to [`wake`]. A word's address determines its *bucket*; words may share one. A wake
+//! takes sleepers of its word off the bucket's list, those that have slept longest first.
 //!
 //! ```text
 //!   BUCKETS   [ lock: sleepers (address, number), oldest first | condition variable ] . . .
 //! ```
 //!
 //! **Invariants.**
-//! - K1 A thread compares its word and enters the list under the bucket's lock, and sleeps until
-//!   its entry has been taken out, or its time is over; then it takes the entry out itself.
-//! - K2 A wake takes the lock after the word has been changed, by the caller. If a sleeper compared
-//!   before, its entry is there; if later, the lock orders the change before its comparison. So no
-//!   wake is lost.
-//! - K3 A number is given once in a bucket: an entry that is missing has been taken out by a wake.
+//! - K1 A thread compares its word and enters the list under the bucket's lock. It sleeps until its
+//!   entry has been taken out, or until its time is up; in the latter case it takes the entry out
+//!   itself.
+//! - K2 A wake takes the lock after its caller has changed the word. If a sleeper compared under
+//!   the lock before, its entry is there. If it compares later, the lock orders the change before
+//!   the comparison. So no wake is lost.
+//! - K3 A number is given only once in a bucket: an entry that is missing has been taken out by a
+//!   wake.
 //!
-//! No word is touched after its thread has returned: the table holds addresses and no references,
-//! and an address that is used again merely shares a bucket with what is left of the former one,
-//! which is nothing (K1).
+//! No word is touched after its thread has returned: the table holds addresses, not references. An
+//! address that is used again finds nothing left of its former use (K1).
 
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
@@ -29,12 +30,12 @@ use std::time::Instant;
 
 use crate::primitives::WaitOutcome;
 
-/// Words of threads that run at once seldom share a bucket.
+/// Large enough that words of threads that run at the same time seldom share a bucket.
 const BUCKETS: usize = 64;
 
 struct Bucket {
     sleepers: Mutex<Sleepers>,
-    /// All who sleep in this bucket are told of each wake, and look for their entries.
+    /// All threads that sleep in this bucket are notified of each wake, and look for their entries.
     changed: Condvar,
 }
 
@@ -61,7 +62,7 @@ impl Bucket {
         &TABLE[(address / align_of::<AtomicU32>()) % BUCKETS]
     }
 
-    /// No code of others runs under the lock, so a panic leaves the list whole.
+    /// No foreign code runs under the lock, so a panic leaves the list intact.
     fn lock(&self) -> MutexGuard<'_, Sleepers> {
         self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,14 +75,14 @@ impl Sleepers {
     }
 }
 
-/// As [`crate::Futex::wait`].
+/// See [`crate::Futex::wait`].
 pub(super) fn wait(word: &AtomicU32, expected: u32) {
     let _ = sleep(word, expected, None);
 }
 
-/// As [`crate::Futex::wait_timeout`].
+/// See [`crate::Futex::wait_timeout`].
 pub(super) fn wait_timeout(word: &AtomicU32, expected: u32, timeout: Duration) -> WaitOutcome {
-    // A moment that the clock cannot hold is waited for without end.
+    // If the clock cannot represent the moment, the wait is unlimited.
     sleep(word, expected, Instant::now().checked_add(timeout))
 }
 
@@ -89,7 +90,7 @@ fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> WaitOutc
     let address = address(word);
     let bucket = Bucket::of(address);
     let mut sleepers = bucket.lock();
-    // ORDERING: none needed, the lock orders it (K2).
+    // ORDERING: none needed; the lock orders it (K2).
     if word.load(Relaxed) != expected {
         return WaitOutcome::Woken;
     }
@@ -112,7 +113,7 @@ fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> WaitOutc
     WaitOutcome::Woken
 }
 
-/// As [`crate::Futex::wake`].
+/// See [`crate::Futex::wake`].
 pub(super) fn wake(word: &AtomicU32, count: u32) {
     let address = address(word);
     let bucket = Bucket::of(address);

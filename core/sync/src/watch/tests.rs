@@ -1,4 +1,4 @@
-//! The watch on real threads and on polls by hand; every interleaving is the checkers' business.
+//! Tests of the watch on real threads and polled by hand; the checkers explore every interleaving.
 
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
@@ -9,8 +9,8 @@ use crate::Std;
 use crate::mailbox::{OnFull, mailbox_on};
 use crate::select::Select;
 
-/// Four readers, one made by the sender, of 10,000 values: each sees an ascending part, and the
-/// last.
+/// Four readers, one of them made by the sender, read 10,000 values: each sees an ascending subset,
+/// and the last.
 #[test]
 fn every_reader_sees_the_last_value() {
     const LAST: u32 = 10_000;
@@ -59,7 +59,7 @@ fn each_reader_remembers_what_it_has_seen() {
     assert_eq!(*reader.get(), 3);
 }
 
-/// A closed watch gives the value back, and says that it is closed to `update` too.
+/// A closed watch returns the value, and tells `update`, too, that it is closed.
 #[test]
 fn nothing_is_accepted_after_the_end() {
     let (sender, reader) = watch::<Std, u32>(0);
@@ -89,7 +89,7 @@ fn updates_of_several_senders_add_up() {
     assert_eq!(*reader.get(), 2_000);
 }
 
-/// A value whose drop reads the watch that it was in, and sends to another: no lock is held.
+/// A value's drop reads the watch that it was in, and sends to another: no lock is held.
 #[test]
 fn a_value_may_use_the_watch_as_it_is_dropped() {
     struct Nosy(u32, Weak<Sender<Std, Nosy>>, Sender<Std, u32>);
@@ -113,7 +113,7 @@ fn a_value_may_use_the_watch_as_it_is_dropped() {
     assert_eq!(*heard.get(), 3);
 }
 
-/// The last reader's drop wakes a thread and a task that wait for that; a new one may come.
+/// The drop of the last reader wakes a thread and a task that wait for it; a new reader may come.
 #[test]
 fn a_sender_learns_that_nobody_reads() {
     let (sender, reader) = watch::<Std, u32>(0);
@@ -133,8 +133,8 @@ fn a_sender_learns_that_nobody_reads() {
     assert_eq!((sender.is_disconnected(), *reader.get()), (false, 1));
 }
 
-/// A task: pending, then the latest of two values, then pending again; the future may change
-/// threads.
+/// A task is pending, then gets the latest of two values, then is pending again; the future may
+/// change threads.
 #[test]
 fn a_task_waits_for_a_change() {
     fn send<F: Send>(future: F) -> F {
@@ -153,7 +153,7 @@ fn a_task_waits_for_a_change() {
     assert!(pin!(reader.changed_async()).poll(&mut context).is_pending());
 }
 
-/// Beside a mailbox that shares the notifier, and in a select that does not.
+/// The watch is beside a mailbox that shares its notifier, and in a select that does not.
 #[test]
 fn a_watch_is_a_source() {
     let notifier = Std::arc(EventNotifier::new());

@@ -1,10 +1,10 @@
-//! A protocol of one's own under four engines: first wrong on purpose, then right.
+//! A protocol of your own, checked under four engines: first wrong on purpose, then right.
 
 use blocksmith_engines::scenario;
 use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::{Atomic, Join, Primitives};
 
-/// Two threads add one each.
+/// Two threads each add one.
 fn count<P: Primitives>(add: fn(&P::AtomicU32)) {
     let counter = P::arc(P::AtomicU32::new(0));
     let threads = ["left", "right"].map(|name| {

@@ -1,8 +1,8 @@
-//! What the threads of `Stepped` share beside atomics: plain memory, mutual exclusion, ownership.
+//! What the threads of `Stepped` share besides atomics: plain memory, mutual exclusion, ownership.
 //!
-//! None of it is in the state's identity by its content: each has a version, which its last writer
-//! gave it from what that thread has done so far. What does not depend on the content's type stands
-//! in functions of its own, so that it is compiled once.
+//! None of these is part of the state's identity by its content. Each has a version, which its last
+//! writer derived from what that thread had done so far. Code that does not depend on the type of
+//! the content is in functions of its own, so that it is compiled once.
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -17,7 +17,8 @@ use super::object::Object;
 use super::operation::{Kind, Verb, mix};
 use super::runtime::{with, with_if_any};
 
-/// Plain memory. In the state's identity its content is the version its last writer gave it.
+/// Plain memory. The state's identity contains, instead of its content, the version that its last
+/// writer gave it.
 pub struct Cell<T> {
     object: Object,
     content: UnsafeCell<T>,
@@ -90,7 +91,7 @@ impl<T: fmt::Debug> fmt::Debug for Guard<'_, T> {
     }
 }
 
-/// Takes the lock of a mutex, when it is its thread's turn.
+/// Takes the lock of a mutex, when it is the thread's turn.
 fn lock(object: &Object, at: &'static Location<'static>) {
     let operation = object.reach(Verb::Lock, 0, 0, at);
     with(|world| {
@@ -100,7 +101,7 @@ fn lock(object: &Object, at: &'static Location<'static>) {
     });
 }
 
-/// Gives the lock of a mutex back; `written`: its content is another now.
+/// Releases the lock of a mutex; `written` says that its content has changed.
 fn unlock(object: &Object, written: bool) {
     if written {
         return write_version(object, 0);
@@ -160,7 +161,7 @@ impl<T> Drop for Guard<'_, T> {
 
 /// Shared ownership.
 pub struct Arc<T: Send + Sync> {
-    /// There until the destructor takes it.
+    /// `Some` until the destructor takes it.
     shared: Option<StdArc<(Object, T)>>,
 }
 
@@ -194,7 +195,7 @@ impl<T: Send + Sync> Deref for Arc<T> {
 }
 
 /// Gives up a handle; `last` tells whether it is the only one. Returns whether that runs the
-/// destructor of the content, which [`released`] is told the end of.
+/// destructor of the content, the end of which is reported to [`released`].
 fn release(object: &Object, last: &dyn Fn() -> bool) -> bool {
     let steps = with_if_any(|world| world.limits.handle_steps) == Some(true);
     if steps && !last() && !thread::panicking() {
@@ -222,9 +223,10 @@ fn released(destructs: bool) {
 }
 
 impl<T: Send + Sync> Drop for Arc<T> {
-    /// Which handle is the last decides which thread runs the content's destructor. That can be
-    /// told only if the destructor performs operations: then giving up one of several handles is a
-    /// step (`Limits::handle_steps`). The last one races with nobody.
+    /// Which handle is the last decides which thread runs the content's destructor. That makes a
+    /// visible difference only if the destructor performs operations: then giving up one of several
+    /// handles is a step (`Limits::handle_steps`). Giving up the last one races with no other
+    /// thread.
     fn drop(&mut self) {
         let Some(shared) = self.shared.take() else { return };
         let destructs = release(&shared.0, &|| StdArc::strong_count(&shared) == 1);

@@ -1,31 +1,31 @@
-//! `Stepped`: the real code, one operation at a time, every interleaving, under stateright.
+//! `Stepped`: runs the real code one operation at a time, in every interleaving, under stateright.
 //!
 //! **Contract.** A scenario is a function that uses the primitives of [`Stepped`] (so a generic
 //! `fn scenario<P: Primitives>()`, instantiated). [`check`] runs it in every order in which its
 //! threads' operations can take effect, breadth first, so that a counterexample is a shortest one.
-//! Two properties hold of every scenario:
+//! Two properties are checked for every scenario:
 //! - *no deadlock*: while a thread has not ended, some thread can go on (a thread that sleeps for
-//!   ever when the others have ended is a deadlock too);
-//! - *no panic*: no thread panics, hence no assertion of the scenario fails.
+//!   ever after the others have ended is a deadlock, too);
+//! - *no panic*: no thread panics, so no assertion of the scenario fails.
 //!
-//! A scenario must be deterministic but for the order of its operations: no randomness, no real
-//! time, no addresses compared, no state that outlives it.
+//! A scenario must be deterministic except for the order of its operations: it uses no randomness
+//! and no real time, compares no addresses, and leaves no state that outlives it.
 //!
 //! | what | explored | bound |
 //! |---|---|---|
-//! | who goes next | every choice | - |
-//! | memory | sequentially consistent: orderings and fences are ignored | weak memory is another engine's |
-//! | whom a wake takes | every choice among the sleepers | - |
+//! | which thread goes next | every choice | - |
+//! | memory | sequentially consistent: orderings and fences are ignored | weak memory is left to another engine |
+//! | which sleepers a wake takes | every choice | - |
 //! | expiry of a timed wait | at any moment while it sleeps | [`Limits::expiries`] in an execution; later ones only when nothing else can run |
-//! | time | goes to the deadline of a wait that expires; and a long time may pass at any reading of the clock, which is to say between any two operations | [`Limits::jumps`] in an execution |
+//! | time | it advances to the deadline of a wait that expires; in addition a long time may pass at any reading of the clock, that is, between any two operations | [`Limits::jumps`] in an execution |
 //! | spurious wake-ups | at any moment of a sleep | [`Limits::spurious_wakeups`] in an execution |
-//! | `yield_now` | goes on once another thread has changed something since the last yield, or when nothing else can run | plus [`Limits::idle_yields`] at any time |
+//! | `yield_now` | returns once another thread has changed something since the last yield, or when nothing else can run | in addition, [`Limits::idle_yields`] return at any time |
 //! | a panic that a thread's end reports to its `join` | a violation, unless [`Limits::panics_end_threads`] | - |
 //!
 //! **States.** An execution is replayed from its beginning for every state (coroutines cannot be
-//! copied); what identifies a state is said at the top of `world.rs`. States that agree are
-//! explored once. The hints `mark`, `rewind` and `checkpoint` of the primitives are assertions by
-//! the author of the code that merge more states: a wrong one can hide behaviour, so small
+//! copied); the top of `world.rs` says what identifies a state. Equal states are explored only
+//! once. The hints `mark`, `rewind` and `checkpoint` of the primitives are assertions by the author
+//! of the code, by which more states are merged. A wrong hint can hide behaviour, so small
 //! scenarios are run with and without them ([`Limits::hints`]).
 
 mod limits;

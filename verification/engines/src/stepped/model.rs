@@ -29,7 +29,7 @@ pub enum Rest {
     Panicked(String),
 }
 
-/// One possible step: which thread, what of it, and the operation it performs.
+/// One possible step: which thread takes it, how, and which operation it performs.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Action {
     /// The step.
@@ -234,8 +234,8 @@ impl Model for SteppedModel {
 const NO_DEADLOCK: &str = "no deadlock";
 const NO_PANIC: &str = "no panic";
 
-/// Explores a scenario and returns the verdict. `threads`, the main one included, is for the report,
-/// which says so if there were more. Blocks until done; uses one thread.
+/// Explores a scenario and returns the verdict. `threads`, including the main one, is for the
+/// report, which says so if there were more. Blocks until done; uses one thread.
 #[must_use]
 pub fn check(scenario: fn(), threads: usize, limits: Limits) -> Verdict {
     let model = SteppedModel::new(scenario, limits);

@@ -11,7 +11,7 @@ pub(super) fn mix(left: u64, right: u64) -> u64 {
         ^ (folded >> 31)
 }
 
-/// What kind of thing an object is.
+/// The kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// An atomic integer.
@@ -35,7 +35,7 @@ pub struct Name {
     pub kind: Kind,
     /// Index of the thread that made it.
     pub creator: u8,
-    /// How many that thread had made before.
+    /// How many objects that thread had made before.
     pub nth: u32,
 }
 
@@ -110,7 +110,7 @@ impl Verb {
     }
 }
 
-/// One operation: what, on what, with which arguments.
+/// One operation: what is done, on which object, with which arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
     /// What is done.

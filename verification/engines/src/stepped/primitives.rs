@@ -1,11 +1,11 @@
 //! The primitives of [`Stepped`]: handles to objects of the world; each visible operation is a
 //! step.
 //!
-//! | operation | step of its own | why not |
+//! | operation | a step of its own? | why not |
 //! |---|---|---|
 //! | atomic access, futex wait and wake, lock, join, yield, `now` while the clock may jump | yes | |
-//! | giving up one of several `Arc` handles | where a shared destructor performs operations | nothing tells who was the last |
-//! | giving up the last handle, unlocking, spawning, `fence`, `now` once the clock cannot jump any more | no | nothing that another thread does can come between and be told apart |
+//! | giving up one of several `Arc` handles | only where a shared destructor performs operations | otherwise nothing depends on which handle was the last |
+//! | giving up the last handle, unlocking, spawning, `fence`, `now` once the clock cannot jump any more | no | no other thread can do anything in between that would make a difference |
 //! | cell access | no | cells are free of races, which the weak-memory engine shows |
 //!
 //! Orderings are ignored: memory is sequentially consistent here.
@@ -63,8 +63,8 @@ macro_rules! atomic_integer {
             }
         }
 
-        // SAFETY: one thread of the operating system runs all threads of an execution, one operation
-        // at a time: each acts on the latest value.
+        // SAFETY: one operating system thread runs all threads of an execution, one operation at a
+        // time, so each operation acts on the latest value.
         unsafe impl sync::Atomic<$value> for Atomic<$value> {
             fn new(value: $value) -> Self {
                 Self::of_kind(Kind::Atomic, value)
@@ -118,7 +118,7 @@ atomic_integer!(usize);
 #[derive(Debug)]
 pub struct Futex(Atomic<u32>);
 
-// SAFETY: the atomic inside.
+// SAFETY: it is the atomic inside.
 unsafe impl sync::Atomic<u32> for Futex {
     fn new(value: u32) -> Self {
         Self(Atomic::<u32>::of_kind(Kind::Futex, value))
@@ -209,7 +209,8 @@ unsafe impl sync::Futex for Futex {
     }
 }
 
-/// An atomic pointer. In the state's identity a pointer is the version its writer gave it.
+/// An atomic pointer. The state's identity contains, instead of the address, the version that its
+/// writer gave it.
 pub struct AtomicPtr<T> {
     object: Object,
     pointee: PhantomData<fn(*mut T) -> *mut T>,
@@ -222,7 +223,8 @@ impl<T> fmt::Debug for AtomicPtr<T> {
 }
 
 /// Performs an access to a pointer: `change` gets the address found and returns the one to write.
-/// Returns the address found. It knows nothing of what is pointed to: compiled once.
+/// Returns the address found. It does not depend on the type of the pointee, so it is compiled
+/// once.
 #[track_caller]
 fn access_pointer(object: &Object, verb: Verb, change: &dyn Fn(usize) -> Option<usize>) -> usize {
     let at = Location::caller();
@@ -293,7 +295,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Stands until the thread has ended.
+/// Waits until the thread has ended.
 fn wait_for(thread: u8, at: &'static Location<'static>) {
     let operation = with(|world| world.operation(Verb::Join, u32::from(thread), 0, 0));
     reach(operation, at);
@@ -308,16 +310,17 @@ impl<T: Send> sync::Join<T> for JoinHandle<T> {
     fn join(self) -> Result<T, Box<dyn Any + Send>> {
         wait_for(self.thread, Location::caller());
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Nothing is there only if a thread that unwinds joins one that still runs.
+        // The result is missing only if a thread that unwinds joins one that is still running.
         result.unwrap_or_else(|| Err(Box::new("the thread has not ended")))
     }
 }
 
-/// The primitives that stateright steps through; see the module's text.
+/// The primitives that stateright steps through; see the module documentation.
 #[derive(Clone, Copy, Debug)]
 pub struct Stepped;
 
-/// Adds a thread. What is around a boxed body is compiled once for each `T`, not for each closure.
+/// Adds a thread. The body is boxed so that the code around it is compiled once for each `T`, not
+/// for each closure.
 fn spawn<T: 'static>(name: &str, body: Box<dyn FnOnce() -> T>) -> JoinHandle<T> {
     let result = StdArc::new(StdMutex::new(None));
     let slot = result.clone();
@@ -327,7 +330,7 @@ fn spawn<T: 'static>(name: &str, body: Box<dyn FnOnce() -> T>) -> JoinHandle<T> 
     JoinHandle { thread: with(|world| world.add_thread(name, body)), result }
 }
 
-// SAFETY: one operation at a time is sequentially consistent, so a fence orders nothing more;
+// SAFETY: one operation at a time is sequentially consistent, so a fence has nothing more to order;
 // ownership is std's.
 unsafe impl Primitives for Stepped {
     type AtomicU32 = Atomic<u32>;

@@ -2,11 +2,12 @@
 //!
 //! **Contract.** [`Execution::start`] runs the scenario up to its first operation,
 //! [`Execution::step`] performs exactly one operation (or ends one sleep) and the local code after
-//! it. The execution lives on the thread that started it, and there is one at a time.
+//! it. The execution stays on the thread that started it, and there is one at a time.
 //!
-//! **Ending.** An execution that is dropped half-way is run to its end, first possible step first,
-//! so that destructors run as they would. Threads that cannot end (a deadlock, or a thousand steps
-//! were not enough) are abandoned: what they own is leaked, as by `mem::forget`.
+//! **Ending.** An execution that is dropped half-way is run to its end, always taking the first
+//! possible step, so that destructors run as they normally would. Threads that cannot end (because
+//! of a deadlock, or because a thousand steps were not enough) are abandoned: what they own is
+//! leaked, as by `mem::forget`.
 //!
 //! **Panics** inside a scenario are not printed; they end the thread and are part of the state.
 //! While a thread unwinds, its operations take effect at once, without a step of their own.
@@ -23,11 +24,11 @@ use super::limits::Limits;
 use super::operation::Operation;
 use super::world::{Choice, Line, Status, Step, WakeReason, World};
 
-/// Bytes of stack of a thread; pages that are not touched cost nothing.
+/// Bytes of stack for a thread; pages that are not touched cost nothing.
 const STACK_BYTES: usize = 256 * 1024;
 /// Stacks that are kept for the next execution.
 const STACKS_KEPT: usize = 32;
-/// Steps that an execution gets in order to end.
+/// Steps that a dropped execution gets in order to end.
 const STEPS_TO_END: usize = 1_000;
 
 thread_local! {
@@ -38,7 +39,7 @@ thread_local! {
 /// Calls `f` with the world of the execution that this thread runs.
 ///
 /// # Panics
-/// If there is none: a primitive of `Stepped` was used outside of a scenario.
+/// If there is none, because a primitive of `Stepped` was used outside a scenario.
 pub(super) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
     WORLD.with_borrow_mut(|world| {
         f(world.as_mut().expect("a Stepped primitive was used outside of a scenario"))
@@ -53,7 +54,7 @@ pub(super) fn with_if_any<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
         .flatten()
 }
 
-/// Stands before an operation until the schedule lets this thread perform it.
+/// Waits before an operation until the schedule lets this thread perform it.
 pub(super) fn reach(operation: Operation, at: &'static Location<'static>) {
     if std::thread::panicking() {
         return;
@@ -106,7 +107,7 @@ fn payload_text(payload: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or_else(|| "panic".to_owned()).replace('\n', " ")
 }
 
-/// One execution; see the module's text.
+/// One execution; see the module documentation.
 pub(super) struct Execution {
     coroutines: Vec<Option<Coroutine<(), (), ()>>>,
 }
@@ -146,7 +147,7 @@ impl Execution {
         with(|world| world.trace.take()).unwrap_or_default()
     }
 
-    /// Runs local code until every thread stands before an operation, sleeps or has ended.
+    /// Runs local code until every thread waits before an operation, sleeps or has ended.
     fn settle(&mut self) {
         loop {
             self.start_bodies();
@@ -205,9 +206,8 @@ impl Drop for Execution {
         }
         for mut coroutine in self.coroutines.drain(..).flatten() {
             // SAFETY: the frames are abandoned without running their destructors, which leaks what
-            // they own. Nothing refers into them from elsewhere: bodies are 'static and the
-            // primitives lend no thread's locals to another; and no thread of this execution runs
-            // again.
+            // they own. Nothing elsewhere refers to them: bodies are `'static`, the primitives lend
+            // no thread's locals to another, and no thread of this execution runs again.
             unsafe { coroutine.force_reset() };
             keep_stack(coroutine.into_stack());
         }
@@ -224,7 +224,7 @@ fn keep_stack(stack: DefaultStack) {
 }
 
 /// Wraps the body of a thread: `keep` gets what it returned or panicked with, and the world is
-/// told.
+/// informed.
 pub(super) fn guarded<T>(
     body: impl FnOnce() -> T + 'static,
     keep: impl FnOnce(std::thread::Result<T>) + 'static,

@@ -1,4 +1,5 @@
-//! What the threads of one execution share: memory, who sleeps where, and a digest of it all.
+//! What the threads of one execution share: memory, which thread sleeps where, and a digest of
+//! everything.
 //!
 //! **Contract.** A [`World`] is plain data: it runs nothing. The primitives report every operation
 //! to it, the executor asks it which steps are possible, and [`World::key`] identifies the state.
@@ -8,18 +9,17 @@
 //!   *version* that its last writer gave it, a digest of what that writer had seen by then. Code
 //!   between two operations is deterministic, so a version determines what was written, and no
 //!   address or content is ever compared (both may differ when an execution is repeated);
-//! - every thread: a digest of its operations and their results, the operation it stands before,
-//!   and whether it sleeps;
+//! - every thread: a digest of its operations and their results, the operation before which it
+//!   waits, and whether it sleeps;
 //! - the clock and what is left of the budgets.
 //!
-//! Objects and threads are identified by who made them and as its how-manieth, which does not
-//! depend on the order in which threads run.
+//! Objects and threads are identified by the thread that made them and by how many it had made
+//! before, which does not depend on the order in which threads run.
 //!
 //! **Invariants.**
 //! - W1 `memory` is the sum of the digests of all live objects (checked in debug builds by the
 //!   tests).
-//! - W2 A thread that sleeps stands in front of no operation; one that runs stands before exactly
-//!   one.
+//! - W2 A thread that sleeps waits before no operation; one that runs waits before exactly one.
 //! - W3 The counters of objects, children and pointer writes are part of the identity, because the
 //!   hints `rewind` and `checkpoint` forget the history that implies them.
 
@@ -32,16 +32,16 @@ use corosensei::Yielder;
 use super::limits::{A_LONG_TIME, Limits};
 use super::operation::{Kind, Name, Operation, Verb, mix};
 
-/// Where a thread stands.
+/// What a thread is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
-    /// Local code is to be run, up to the next operation.
+    /// It will run local code, up to the next operation.
     Woken,
-    /// Before an operation.
+    /// It waits before an operation.
     Ready,
-    /// On a futex; a deadline if the wait is timed.
+    /// It sleeps on a futex; there is a deadline if the wait is timed.
     Asleep { object: u32, deadline: Option<Duration> },
-    /// Over.
+    /// It has ended.
     Ended,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Thread {
     pub(super) yielder: *const Yielder<(), ()>,
     pub(super) history: u64,
     pub(super) reason: WakeReason,
-    /// How many destructors of shared content it is in.
+    /// How many destructors of shared content it is currently running.
     pub(super) destructors: u32,
     objects: u32,
     children: u32,
@@ -91,18 +91,18 @@ impl Object {
 pub struct Step {
     /// Which thread.
     pub thread: u8,
-    /// What of it.
+    /// How the thread goes on.
     pub choice: Choice,
 }
 
 /// How a thread goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Choice {
-    /// Its next operation; the number selects which sleepers a wake takes.
+    /// It performs its next operation; the number selects which sleepers a wake takes.
     Run(u8),
     /// Its timed wait is over.
     Expire,
-    /// It wakes up for no reason.
+    /// It wakes up spuriously.
     Spurious,
 }
 
@@ -118,7 +118,7 @@ pub(super) struct Line {
 
 /// The shared part of one execution.
 pub(super) struct World {
-    /// Tells the objects of this execution from those that outlived another.
+    /// Distinguishes the objects of this execution from those that outlived another.
     pub(super) epoch: u64,
     pub(super) threads: Vec<Thread>,
     pub(super) current: usize,
@@ -162,7 +162,7 @@ impl World {
         }
     }
 
-    /// Registers a thread, made by the current one (or by nobody, if it is the first).
+    /// Registers a thread, made by the current one (or by none, if it is the first).
     pub(super) fn add_thread(&mut self, label: &str, body: Box<dyn FnOnce()>) -> u8 {
         let path = match self.threads.get_mut(self.current) {
             None => 1,
@@ -194,7 +194,7 @@ impl World {
         &mut self.threads[self.current]
     }
 
-    /// Notes a result in the history of the current thread.
+    /// Records a result in the history of the current thread.
     pub(super) fn learn(&mut self, what: u64) {
         let thread = self.thread();
         thread.history = mix(thread.history, what);
@@ -258,8 +258,8 @@ impl World {
         }
     }
 
-    /// Returns the version of a pointer that the current thread writes now. The count keeps two
-    /// pointers apart that are written with the same (rewound) history.
+    /// Returns the version of a pointer that the current thread writes now. The count distinguishes
+    /// two pointers that are written with the same (rewound) history.
     pub(super) fn pointer_version(&mut self, raw: usize) -> u64 {
         if raw == 0 {
             return 0;
@@ -288,7 +288,7 @@ impl World {
         mix(mix(operation.verb as u64 + 1, object), mix(operation.a, operation.b))
     }
 
-    /// Notes that the current thread did `operation` and what came of it.
+    /// Records that the current thread performed `operation`, and the result.
     pub(super) fn record(
         &mut self,
         operation: Operation,
@@ -315,7 +315,7 @@ impl World {
         }
     }
 
-    /// Performs an access to an integer: returns the value before.
+    /// Performs an access to an integer; returns the previous value.
     pub(super) fn access(
         &mut self,
         operation: Operation,
@@ -385,12 +385,12 @@ impl World {
         self.record(operation, 0, at, String::new);
     }
 
-    /// Returns whether the clock may still jump: then reading it is a step, with two ways to go.
+    /// Returns whether the clock may still jump; if so, reading it is a step with two outcomes.
     pub(super) fn may_jump(&self) -> bool {
         self.jumps > 0
     }
 
-    /// Reads the clock; it jumps first if the schedule chose so.
+    /// Reads the clock, which jumps first if the schedule says so.
     pub(super) fn read_clock(
         &mut self,
         operation: Operation,
@@ -464,7 +464,7 @@ impl World {
         }
         self.collect_steps(&mut steps, false);
         if steps.is_empty() {
-            // Time passes, and who yielded gets the processor back, when nothing else can run.
+            // When nothing else can run, time passes, and threads that yielded go on.
             self.collect_steps(&mut steps, true);
         }
         steps
@@ -503,7 +503,7 @@ impl World {
         }
     }
 
-    /// Returns the identity of the state (see the module's text).
+    /// Returns the identity of the state (see the module documentation).
     pub(super) fn key(&self) -> u64 {
         let mut threads = 0u64;
         for thread in &self.threads {
@@ -538,8 +538,8 @@ impl World {
     }
 }
 
-/// Returns the ways to choose `count` of `sleepers`, as bit masks; all of them if there are no
-/// more.
+/// Returns the ways to choose `count` of `sleepers`, as bit masks; if there are no more sleepers
+/// than that, all of them are chosen.
 fn selections(sleepers: usize, count: u64) -> Vec<u32> {
     let take = count.min(sleepers as u64) as u32;
     (0..1u32 << sleepers).filter(|mask| mask.count_ones() == take).collect()

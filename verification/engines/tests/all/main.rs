@@ -1,3 +1,3 @@
-//! The engines over small scenarios whose answer is known.
+//! Tests of the engines on small scenarios whose answer is known.
 
 mod stepped;

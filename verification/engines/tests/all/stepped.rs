@@ -1,4 +1,4 @@
-//! The `Stepped` backend over small scenarios whose answer is known.
+//! Tests of the `Stepped` backend on small scenarios whose answer is known.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn spawn<T: Send + 'static>(
     Stepped::spawn(name, body)
 }
 
-/// Explores a scenario; how many threads it has is counted.
+/// Explores a scenario; the number of its threads is counted.
 fn check(scenario: fn(), limits: Limits) -> Verdict {
     stepped::check(scenario, 1, limits)
 }
@@ -81,8 +81,8 @@ fn a_split_increment_loses_an_update() {
     assert_eq!(text.lines().filter(|line| line.contains("stepped.rs:")).count(), 8, "{text}");
 }
 
-/// One waiter and one notifier on a condition and a futex word; the fault is to sleep on a value of
-/// the word that was read before the condition was.
+/// One waiter and one notifier share a condition and a futex word. The fault is not to look at the
+/// condition again after the word has been read.
 fn park(recheck: bool) {
     let shared = arc((U32::new(0), Futex::new(0)));
     let waiter = {
@@ -113,7 +113,8 @@ fn a_waiter_that_rechecks_is_woken() {
 
 #[test]
 fn a_waiter_that_does_not_recheck_sleeps_for_ever() {
-    // Twin of the above: the ticket is read after the notifier has bumped and woken.
+    // This is the twin of the test above: the ticket is read after the notifier has bumped the word
+    // and woken.
     let verdict = check(|| park(false), Limits::default());
     let text = refuted(&verdict);
     assert!(text.contains("no deadlock") && text.contains("asleep on futex"), "{text}");
@@ -121,7 +122,7 @@ fn a_waiter_that_does_not_recheck_sleeps_for_ever() {
 
 #[test]
 fn two_locks_in_opposite_order_deadlock_and_in_one_order_do_not() {
-    // The classical pair.
+    // The classical pair of locks.
     fn scenario(crossed: bool) {
         let locks = arc((Mutex::new(0u32), Mutex::new(0u32)));
         let other = {
@@ -173,7 +174,7 @@ fn a_timed_wait_expires_at_any_moment_and_moves_the_clock_to_its_deadline() {
     refuted(&check(|| scenario(Some(WaitOutcome::TimedOut)), still));
     let none = Limits { expiries: 0, ..still };
     verified(&check(|| scenario(Some(WaitOutcome::Woken)), none));
-    // With a clock that may jump, it says nothing of how the wait ended.
+    // If the clock may jump, it says nothing about how the wait ended.
     refuted(&check(|| scenario(None), Limits::default()));
 }
 
@@ -205,7 +206,8 @@ fn a_timed_wait_that_nobody_wakes_expires_even_without_a_budget() {
 
 #[test]
 fn a_spurious_wake_up_is_found_within_its_budget_only() {
-    // A waiter that takes any return for a message fails as soon as one spurious return is allowed.
+    // A waiter that takes any return for a message fails as soon as one spurious wake-up is
+    // allowed.
     fn scenario() {
         let word = arc(Futex::new(0));
         let waiter = {
@@ -248,7 +250,7 @@ fn a_wake_of_one_may_take_either_sleeper() {
     refuted(&check(|| scenario(1), Limits::default()));
 }
 
-/// A stack of nodes that two threads push to, and the main thread pops from.
+/// A stack of nodes, to which two threads push and from which the main thread pops.
 fn stack(hints: bool) {
     struct Node {
         value: u32,
@@ -262,7 +264,7 @@ fn stack(hints: bool) {
             let mark = Stepped::mark();
             let mut seen = head.load(Relaxed);
             loop {
-                // SAFETY: the node is this thread's until the exchange succeeds.
+                // SAFETY: the node belongs to this thread until the exchange succeeds.
                 unsafe { (*node).next = seen };
                 match head.compare_exchange(seen, node, Release, Relaxed) {
                     Ok(_) => break,
@@ -331,7 +333,8 @@ fn the_last_of_several_handles_runs_the_destructor_whoever_holds_it() {
 
 #[test]
 fn yield_now_waits_for_a_change_so_that_a_spin_loop_has_few_states() {
-    // A spin on a flag ends, without hints; the flag that nobody sets is cut off, never verified.
+    // A spin on a flag ends, without hints; a spin on a flag that nobody sets is cut off, never
+    // verified.
     fn scenario(set: bool) {
         let flag = arc(U32::new(0));
         let other = {
@@ -363,7 +366,7 @@ fn a_limit_that_is_hit_is_no_success() {
 
 #[test]
 fn a_panic_in_a_thread_is_a_violation_unless_it_is_a_result() {
-    // The thread holds a guard while it panics: the mutex is free afterwards.
+    // The thread holds a guard while it panics; the mutex is free afterwards.
     fn scenario() {
         let lock = arc(Mutex::new(0u32));
         let other = {
@@ -381,11 +384,11 @@ fn a_panic_in_a_thread_is_a_violation_unless_it_is_a_result() {
     verified(&check(scenario, Limits { panics_end_threads: true, ..Limits::default() }));
 }
 
-/// A one-place buffer that hands `items` over, with hints at both loop heads.
+/// A one-place buffer that hands over `items` items, with hints at both loop heads.
 fn hand_over(items: u32) {
     let shared = arc((Futex::new(0), Shared(Cell::new(0u32))));
     struct Shared(Cell<u32>);
-    // SAFETY: the word says whose turn it is; only that thread touches the cell.
+    // SAFETY: the word says whose turn it is; only that thread accesses the cell.
     unsafe impl Sync for Shared {}
     // SAFETY: as above.
     unsafe impl Send for Shared {}
@@ -419,7 +422,8 @@ fn hand_over(items: u32) {
 
 #[test]
 fn dedup_changes_no_verdict() {
-    // Small scenarios, correct and faulty, with every schedule its own state and with merging.
+    // Small scenarios, correct and faulty ones, run with every schedule as its own state, and with
+    // merging.
     let scenarios: [fn(); 6] = [
         || increments(true),
         || increments(false),
@@ -439,7 +443,7 @@ fn dedup_changes_no_verdict() {
 
 #[test]
 fn hints_change_no_verdict_and_save_states() {
-    // The buffer with two items and the stack, with the hints believed and ignored.
+    // The buffer with two items, and the stack, run with the hints believed and ignored.
     let scenarios: [fn(); 2] = [|| hand_over(2), || stack(true)];
     for scenario in scenarios {
         let believed = check(scenario, Limits::default());

@@ -1,4 +1,5 @@
-//! The conditions of a block's stages, and whose a signature is that fails in a batch.
+//! Tests of the conditions of a block's stages, and of the operation to which a signature that
+//! fails in a batch is attributed.
 
 use blocksmith_consensus::{
     AttestationError, AttesterSlashingError, BeaconBlock, BlockError, ChainConfig,
@@ -17,7 +18,7 @@ use crate::support::{State, advanced, attestation, complete, config, draft, gene
 
 #[test]
 fn every_condition_of_a_block_header_is_named() {
-    // Breaks each condition of `process_block_header`, and leaves nobody who could propose.
+    // Breaks each condition of `process_block_header`, and leaves no validator that could propose.
     let state = advanced(&genesis(), 2);
     let block = draft(&state);
     let (proposer, parent) = (block.proposer_index, block.parent_root);
@@ -66,7 +67,7 @@ fn every_condition_of_a_block_header_is_named() {
 
 #[test]
 fn a_wrong_randao_reveal_is_named() {
-    // Reveals another's signature, and nobody's.
+    // Reveals the signature of another validator, and one that is no validator's.
     let state = advanced(&genesis(), 2);
     let block = draft(&state);
     let proposer = block.proposer_index;
@@ -98,7 +99,7 @@ fn a_vote_on_the_deposit_contract_without_room_is_named() {
 
 #[test]
 fn a_wrong_number_of_deposits_is_named() {
-    // Gives too few and too many deposits, and a state that took more than there are.
+    // Gives too few and too many deposits, and a state that has processed more than there are.
     let state = advanced(&genesis(), 2);
     let block = draft(&state);
     let cases: [(Spoil<BeaconBlock>, OperationsError, &str); 4] = [
@@ -142,7 +143,7 @@ fn full_block(state: &State) -> SignedBeaconBlock {
     complete(state, block)
 }
 
-/// The block as it is, with a valid proposer's signature.
+/// Gives the block as it is a valid signature of its proposer.
 fn resign(state: &State, block: &mut SignedBeaconBlock) {
     let domain = get_domain(state, DOMAIN_BEACON_PROPOSER, 1);
     let message = &block.message;
@@ -175,7 +176,8 @@ fn outcome(state: &mut State, block: &SignedBeaconBlock) -> Result<(), BlockErro
 
 #[test]
 fn a_signature_that_fails_in_a_batch_is_laid_to_its_operation() {
-    // Spoils one signature of a full block at a time, and compares with one by one.
+    // Spoils one signature of a full block at a time, and compares the batch with verifying one by
+    // one.
     let state = advanced(&genesis(), 10);
     let block = full_block(&state);
     let proposer = block.message.proposer_index;
@@ -269,10 +271,11 @@ fn a_signature_that_fails_in_a_batch_is_laid_to_its_operation() {
 
 #[test]
 fn an_operation_of_a_block_is_named_with_its_place() {
-    // Breaks a condition that is no signature's in each kind of operation, deposits too.
+    // Breaks a condition other than the signature in each kind of operation, including deposits.
     let state = advanced(&genesis(), 10);
     let mut block = full_block(&state);
-    // The second slashing is of whom the first one slashed; the exit is for a later epoch.
+    // The second slashing is of the validators that the first one slashed; the exit is for a later
+    // epoch.
     let texts = |spoil: fn(&mut SignedBeaconBlock)| {
         let mut block = block.clone();
         spoil(&mut block);
@@ -300,7 +303,7 @@ fn an_operation_of_a_block_is_named_with_its_place() {
 
 #[test]
 fn a_past_slot_and_a_wrong_state_root_are_named() {
-    // Gives a block of a past slot, and one whose state root is another.
+    // Gives a block of a past slot, and one with a wrong state root.
     let state = advanced(&genesis(), 2);
     let mut block = complete(&state, draft(&state));
     let computed = block.message.state_root;

@@ -1,4 +1,5 @@
-//! What a state of our own may lack for empty slots: the step that fails, and the values.
+//! Tests of what one of our own states may lack for empty slots: the error names the step and the
+//! values.
 
 use blocksmith_consensus::{
     AttestationData, ChainConfig, EpochError, Overflow, PendingAttestation, PersistentList,

@@ -1,5 +1,6 @@
-//! Every condition of the specification's `process_*` functions, broken once on a real state: the
-//! error is its variant with the values that were compared, and its text says what was expected.
+//! Every condition of the specification's `process_*` functions is broken once on a real state. The
+//! error is the condition's variant with the values that were compared, and its text says what was
+//! expected.
 
 mod block;
 mod epoch;
@@ -11,7 +12,7 @@ use blocksmith_consensus::{Domain, Root, SignatureBytes, Validator};
 
 use crate::support::{State, key, sign};
 
-/// What is done to a state and an item to break one condition.
+/// What is done to a state and an item in order to break one condition.
 type Spoil<T> = fn(&mut State, &mut T);
 
 /// How a condition is broken, the error, and its text.
@@ -45,7 +46,7 @@ fn signed_by(signers: &[u64], root: Root, domain: Domain) -> SignatureBytes {
     blocksmith_consensus::bls::aggregate(&parts).expect("signatures")
 }
 
-/// A signature that decodes and is nobody's over anything that is signed here.
+/// A signature that decodes, but that no validator made over anything that is signed here.
 fn wrong() -> SignatureBytes {
     key(0).sign(b"something else")
 }

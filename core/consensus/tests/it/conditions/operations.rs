@@ -1,4 +1,4 @@
-//! The conditions of each operation.
+//! Tests of the conditions of each operation.
 
 use blocksmith_consensus::{
     Attestation, AttestationData, AttestationError, AttesterSlashing, AttesterSlashingError,

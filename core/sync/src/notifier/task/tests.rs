@@ -29,7 +29,7 @@ fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// A new notifier is four words, and no task has made it allocate.
+/// A new notifier is four words, and has allocated nothing before a task waits.
 #[test]
 fn an_idle_notifier_is_small() {
     assert!(size_of::<Notifier>() <= 32, "{}", size_of::<Notifier>());
@@ -38,8 +38,7 @@ fn an_idle_notifier_is_small() {
     assert!(notifier.tasks.lock().unwrap().0.is_none());
 }
 
-/// Three tasks, one notification for one and one for all: the oldest goes first, each goes
-/// once.
+/// Three tasks, one notification for one and one for all: the oldest is woken first, each once.
 #[test]
 fn tasks_are_chosen_in_order() {
     let notifier = Notifier::new();
@@ -72,7 +71,7 @@ fn a_second_poll_replaces_the_waker() {
     assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (1, 1));
 }
 
-/// Two tasks; the first is chosen and dropped, or has never been chosen and is dropped.
+/// Of two tasks, the first is dropped, after it has been chosen or without.
 #[test]
 fn a_cancelled_task_passes_on_what_it_was_given() {
     for chosen in [false, true] {
@@ -116,8 +115,8 @@ fn a_waker_may_drop_a_task() {
     assert_eq!((third.0.load(Relaxed), notifier.waiters()), (1, 0));
 }
 
-/// Futures that come and go at random, in a list beside a plain one: who is chosen, and who is left,
-/// is the same in both.
+/// Futures come and go at random, in the list and in a plain one beside it: the same entries are
+/// chosen and left in both.
 #[test]
 fn the_list_is_a_queue_from_which_anyone_may_leave() {
     fn holds(steps: Vec<(u8, u8)>) -> bool {
@@ -162,7 +161,7 @@ fn a_ticket_is_given_once() {
     assert!(list.pop(second.number + 1).is_some());
 }
 
-/// The condition of a task that has been chosen panics: the notification goes on to the other.
+/// The condition of a task that has been chosen panics: the notification is passed on to the other.
 #[test]
 fn a_condition_that_panics_passes_the_notification_on() {
     let notifier = Notifier::new();

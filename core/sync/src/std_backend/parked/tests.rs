@@ -1,4 +1,4 @@
-//! The table, and the notifier and channels on it: what other systems run, run here.
+//! Tests of the table, and of the notifier and channels on it: what other systems run is run here.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{AtomicPtr as StdPtr, AtomicUsize};
@@ -12,7 +12,7 @@ use crate::notifier::EventNotifier;
 use crate::primitives::{Atomic, Futex, Ordering, Primitives};
 use crate::{Backpressure, Closed, RecvTimeoutError, Std, oneshot};
 
-/// A word to sleep on by the table.
+/// A word that threads sleep on with the table.
 struct Word(AtomicU32);
 
 // SAFETY: std's atomic, operation by operation.
@@ -62,7 +62,7 @@ unsafe impl Futex for Word {
     }
 }
 
-/// `Std` as it is without a futex.
+/// `Std` as it would be without a futex.
 struct Parked;
 
 // SAFETY: all but the futex is `Std`'s.
@@ -97,7 +97,7 @@ unsafe impl Primitives for Parked {
     }
 }
 
-/// Waits until so many threads sleep on a word: they are on the list before they sleep.
+/// Waits until `count` threads sleep on a word: they are on the list before they sleep.
 fn until_asleep(word: &AtomicU32, count: usize) {
     let here = address(word);
     let asleep = || Bucket::of(here).lock().entries.iter().filter(|entry| entry.0 == here).count();
@@ -106,7 +106,7 @@ fn until_asleep(word: &AtomicU32, count: usize) {
     }
 }
 
-/// Two words of one bucket; three sleepers on one of them are woken one, then all.
+/// Two words share a bucket; of three sleepers on one of them first one is woken, then all.
 #[test]
 fn a_wake_takes_as_many_of_its_own_word_as_it_says() {
     let words: Arc<Vec<AtomicU32>> = Arc::new((0..=BUCKETS).map(|_| AtomicU32::new(7)).collect());
@@ -130,7 +130,7 @@ fn a_wake_takes_as_many_of_its_own_word_as_it_says() {
     other.join().unwrap();
 }
 
-/// Another value, a time that is over, a time that cannot be.
+/// Another value, a time that is up, a time that the clock cannot hold.
 #[test]
 fn a_wait_that_need_not_sleep_returns() {
     let word = AtomicU32::new(1);
@@ -140,7 +140,7 @@ fn a_wait_that_need_not_sleep_returns() {
     until_asleep(&word, 0);
 }
 
-/// Two threads hand a turn to and fro; a wake that is lost would leave both asleep.
+/// Two threads hand a turn back and forth; a lost wake would leave both asleep.
 #[test]
 fn every_handover_of_a_notifier_arrives() {
     const TURNS: u32 = 20_000;
