@@ -161,6 +161,10 @@ pub enum DropReason {
     Finalized,
     /// The HotDB holds as many blocks as it may.
     HotDbFull,
+    /// The Rewinder has as many tasks of this kind as it may.
+    RewinderFull,
+    /// It lies further after its parent, or its target, than the HotDB lets a state be advanced.
+    TooFar,
     /// The services stop.
     Shutdown,
     /// We failed.
@@ -177,6 +181,8 @@ impl DropReason {
             Self::PeerQuota => "peer_quota",
             Self::Finalized => "finalized",
             Self::HotDbFull => "hot_db_full",
+            Self::RewinderFull => "rewinder_full",
+            Self::TooFar => "too_far",
             Self::Shutdown => "shutdown",
             Self::Fault => "fault",
         }

@@ -71,8 +71,14 @@ pub enum StateError {
     /// The slot lies before the block's.
     #[error("the slot lies before the block's own")]
     BeforeBlock,
-    /// The lane is full, or the services stop.
-    #[error("the Rewinder takes no more requests now")]
+    /// The slot lies further after the block's than [`crate::hot_db::Limits::distance`].
+    #[error("the slot lies too far after the block's own")]
+    TooFar,
+    /// The lane is full.
+    #[error("the Rewinder has as many requests of this lane as it may")]
+    Busy,
+    /// The services stop.
+    #[error("the Rewinder takes no more requests")]
     Refused,
     /// We failed.
     #[error("fault: {0}")]
@@ -321,6 +327,8 @@ fn state_of<C: Consensus>(answer: Option<Answer<C>>) -> Result<C::State, StateEr
         Some(Answer::State(at)) => Ok(at.state),
         Some(Answer::UnknownParent | Answer::Pruned) => Err(StateError::UnknownBlock),
         Some(Answer::Invalid(_)) => Err(StateError::BeforeBlock),
+        Some(Answer::TooFar) => Err(StateError::TooFar),
+        Some(Answer::Busy) => Err(StateError::Busy),
         Some(Answer::Refused) => Err(StateError::Refused),
         Some(Answer::Fault(text)) => Err(StateError::Fault(text)),
         Some(Answer::Block(_) | Answer::Attestation(_) | Answer::Full) | None => {

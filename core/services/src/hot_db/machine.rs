@@ -22,11 +22,20 @@ pub struct Limits {
     pub checkpoint_slots: u64,
     /// Roots of pruned blocks remembered, so that a request for one is answered `Pruned`.
     pub pruned_roots: usize,
+    /// How many slots a state may be advanced after its block. A request for more is answered
+    /// `TooFar`: no task of a worker takes more empty slots than this.
+    pub distance: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { blocks: 1 << 16, state_bytes: 1 << 30, checkpoint_slots: 32, pruned_roots: 1 << 12 }
+        Self {
+            blocks: 1 << 16,
+            state_bytes: 1 << 30,
+            checkpoint_slots: 32,
+            pruned_roots: 1 << 12,
+            distance: 1 << 13,
+        }
     }
 }
 
@@ -91,6 +100,11 @@ pub enum TrailReply<C: Consensus> {
     UnknownParent,
     /// The block was pruned: it is not a descendant of the finalised block, or lies before it.
     Pruned,
+    /// The wanted slot lies further after the block's own than [`Limits::distance`].
+    TooFar {
+        /// The block's slot.
+        block_slot: Slot,
+    },
     /// The wanted slot lies before the block's own.
     BeforeBlock {
         /// The block's slot.
@@ -226,6 +240,9 @@ impl<C: Consensus> HotDb<C> {
         let block_slot = node.slot;
         if slot < block_slot {
             return TrailReply::BeforeBlock { block_slot };
+        }
+        if slot - block_slot > self.limits.distance {
+            return TrailReply::TooFar { block_slot };
         }
         let mut blocks = Vec::new();
         let mut wanted = Vec::new();

@@ -32,6 +32,8 @@
 mod machine;
 mod service;
 pub mod shell;
+#[cfg(test)]
+mod tests;
 
 pub use machine::{CommitReply, Effect, Event, HotDb, Limits, Prune, StateAt, Trail, TrailReply};
 pub(crate) use service::{HotDbHandle, HotDbService};

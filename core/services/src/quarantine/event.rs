@@ -14,17 +14,20 @@ pub type RequestId = u64;
 pub struct Limits {
     /// Requests to the Rewinder under way at once, at least 1.
     pub window: usize,
-    /// Items held in all: waiting, ready or in flight, at least 1. At the bound, the item that has
-    /// waited longest is evicted; if none waits, the new one is dropped.
+    /// Submissions held in all: of items that wait, are ready or in flight, at least 1. At the bound,
+    /// the item that has waited longest is evicted; if none waits, the new one is dropped. A copy of a
+    /// held item is ignored as a duplicate then.
     pub items: usize,
     /// Bytes held in all; the same policy.
     pub bytes: usize,
-    /// Items held of one peer. A further one is dropped.
+    /// Submissions held of one peer, copies of items that others brought included. A further one is
+    /// dropped.
     pub items_per_peer: usize,
     /// Submissions that may share one held item (same root and signature). A further one is
     /// ignored as a duplicate.
     pub followers: usize,
-    /// Roots remembered as invalid, as pruned, and attestations remembered as seen (each).
+    /// Roots remembered as invalid, as pruned, items remembered as refused, and attestations
+    /// remembered as seen (each).
     pub remembered: usize,
 }
 

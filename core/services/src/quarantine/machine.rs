@@ -4,11 +4,11 @@ mod finality;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::bounded::BoundedSet;
+use crate::bounded::{BoundedMap, BoundedSet};
 use crate::consensus::{Checkpoint, Consensus, Header, Slot, Vote};
 use crate::machine::Machine;
 use crate::quarantine::event::{Effect, Event, Item, ItemId, Limits, RequestId};
-use crate::quarantine::table::{Entry, HeldItem, Number, Place, Table};
+use crate::quarantine::table::{Entry, HeldItem, Key, Number, Place, Table};
 use crate::rewinder::Answer;
 use crate::verdict::{
     ClearedBlock, DropReason, IgnoreReason, PendingReason, Quarantined, RejectReason, Verdict,
@@ -43,6 +43,8 @@ pub struct Quarantine<C: Consensus> {
     /// Refused by finality: never committed, and nothing below them can be.
     dead: BoundedSet<C::Root>,
     unviable: BoundedSet<C::Root>,
+    /// Items that failed the Rewinder's check, and why: by their keys, which tell all of their bytes.
+    refused: BoundedMap<Key<C>, RejectReason<C::Invalid>>,
     seen: BoundedSet<C::Root>,
     table: Table<C>,
     ready_blocks: VecDeque<Number>,
@@ -79,6 +81,7 @@ impl<C: Consensus> Quarantine<C> {
             pruned: BoundedSet::new(limits.remembered),
             dead: BoundedSet::new(limits.remembered),
             unviable: BoundedSet::new(limits.remembered),
+            refused: BoundedMap::new(limits.remembered),
             seen: BoundedSet::new(limits.remembered),
             table: Table::new(),
             ready_blocks: VecDeque::new(),
@@ -128,7 +131,7 @@ impl<C: Consensus> Quarantine<C> {
     /// Returns every submission that has no verdict yet, with what it waits for.
     #[must_use]
     pub fn pending(&self) -> Vec<(ItemId, PendingReason)> {
-        self.table.iter().flat_map(|e| e.ids.iter().map(|id| (*id, e.why))).collect()
+        self.table.iter().flat_map(|e| e.submissions.iter().map(|(id, _)| (*id, e.why))).collect()
     }
 
     /// Returns the roots that held items wait for.
@@ -161,18 +164,12 @@ impl<C: Consensus> Quarantine<C> {
             return;
         }
         let item = quarantined.map(|item| HeldItem::of(consensus, item));
-        if let Some(entry) = self.table.copy_of(item.item()) {
-            if entry.ids.len() > self.limits.followers {
-                let verdict = Verdict::Ignore(IgnoreReason::Duplicate);
-                effects.push(Effect::Verdict { id, verdict });
-                return;
-            }
-            entry.ids.push(id);
-            effects.push(Effect::Parked { id, why: entry.why });
-            return;
-        }
         if self.table.of_peer(item.peer()) >= self.limits.items_per_peer {
             effects.push(dropped(id, DropReason::PeerQuota));
+            return;
+        }
+        if let Some(number) = self.table.copy_of(item.item()) {
+            self.follow(number, id, item.peer(), effects);
             return;
         }
         if !self.make_room(item.bytes(), effects) {
@@ -183,9 +180,22 @@ impl<C: Consensus> Quarantine<C> {
         self.judge_all(consensus, vec![number], effects);
     }
 
+    /// Another copy of a held item: it gets its verdict with the first.
+    fn follow(&mut self, number: Number, id: ItemId, peer: u64, effects: &mut Vec<Effect<C>>) {
+        let Some(entry) = self.table.get(number) else { return };
+        let (copies, why) = (entry.submissions.len(), entry.why);
+        if copies > self.limits.followers || self.table.submissions() >= self.limits.items {
+            let verdict = Verdict::Ignore(IgnoreReason::Duplicate);
+            effects.push(Effect::Verdict { id, verdict });
+        } else {
+            self.table.follow(number, id, peer);
+            effects.push(Effect::Parked { id, why });
+        }
+    }
+
     /// Evicts what has waited longest until one more item of `bytes` fits.
     fn make_room(&mut self, bytes: usize, effects: &mut Vec<Effect<C>>) -> bool {
-        while self.table.len() >= self.limits.items
+        while self.table.submissions() >= self.limits.items
             || self.table.bytes().saturating_add(bytes) > self.limits.bytes
         {
             let Some(oldest) = self.table.longest_waiting() else { return false };
@@ -216,7 +226,10 @@ impl<C: Consensus> Quarantine<C> {
                 self.import(request, number, None);
                 effects.push(Effect::ClearAttestation { request, attestation });
             }
-            Answer::Invalid(reason) => self.reject(consensus, number, reason, effects),
+            Answer::Invalid(reason) => {
+                self.remember(number, &reason);
+                self.reject(consensus, number, reason, effects);
+            }
             Answer::Pruned if is_block => {
                 self.reject(consensus, number, RejectReason::NotDescendantOfFinalized, effects);
             }
@@ -226,6 +239,12 @@ impl<C: Consensus> Quarantine<C> {
             Answer::Full => self.finish(number, &Verdict::Dropped(DropReason::HotDbFull), effects),
             Answer::Refused => {
                 self.finish(number, &Verdict::Dropped(DropReason::Shutdown), effects);
+            }
+            Answer::Busy => {
+                self.finish(number, &Verdict::Dropped(DropReason::RewinderFull), effects);
+            }
+            Answer::TooFar => {
+                self.finish(number, &Verdict::Dropped(DropReason::TooFar), effects);
             }
             // The HotDB loses nothing but what finality passes, and remembers that for a while:
             // what it no longer knows may have been pruned long ago, or the fault is ours.
@@ -255,6 +274,14 @@ impl<C: Consensus> Quarantine<C> {
         } else {
             self.import(request, number, Some(block.evidence().post_state_root));
             effects.push(Effect::ClearBlock { request, block, timely });
+        }
+    }
+
+    /// Remembers why an item was refused, if that is a property of its bytes: a copy of it then costs
+    /// a look-up (I9).
+    fn remember(&mut self, number: Number, reason: &RejectReason<C::Invalid>) {
+        if let (Some(item), RejectReason::Check(_)) = (self.table.item(number), reason) {
+            self.refused.insert(item.key(), reason.clone());
         }
     }
 
@@ -348,11 +375,15 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     fn judge(&self, consensus: &C, item: &HeldItem<C>) -> Judgement<C> {
-        match item {
+        let judgement = match item {
             HeldItem::Block(block) => self.judge_block(consensus, block.identity()),
             HeldItem::Attestation(attestation) => {
                 self.judge_attestation(consensus, attestation.identity())
             }
+        };
+        match (judgement, self.refused.get(&item.key())) {
+            (Judgement::Check, Some(reason)) => Judgement::reject(reason.clone()),
+            (judgement, _) => judgement,
         }
     }
 
@@ -446,7 +477,9 @@ impl<C: Consensus> Quarantine<C> {
                 self.ready_blocks.pop_front().or_else(|| self.ready_attestations.pop_front());
             let Some(number) = next else { break };
             let Some(item) = self.table.item(number) else { continue };
-            if !matches!(self.judge(consensus, item), Judgement::Check) {
+            // A clock that has stepped back since makes no item wait again (I7).
+            let judgement = self.judge(consensus, item);
+            if !matches!(judgement, Judgement::Check | Judgement::AwaitSlot(_)) {
                 self.judge_all(consensus, vec![number], effects);
                 continue;
             }
@@ -531,8 +564,8 @@ impl<C: Consensus> Quarantine<C> {
         verdict: &Verdict<C::Root, C::Invalid>,
         effects: &mut Vec<Effect<C>>,
     ) {
-        let Some(Entry { ids, .. }) = self.table.remove(number) else { return };
-        for (position, id) in ids.into_iter().enumerate() {
+        let Some(Entry { submissions, .. }) = self.table.remove(number) else { return };
+        for (position, (id, _)) in submissions.into_iter().enumerate() {
             let verdict = match verdict {
                 Verdict::Accept { .. } if position > 0 => Verdict::Ignore(IgnoreReason::Duplicate),
                 Verdict::Reject(reason) if position > 0 && reason.condemns_root() => {
@@ -547,7 +580,8 @@ impl<C: Consensus> Quarantine<C> {
     fn announce(&self, number: Number, effects: &mut Vec<Effect<C>>) {
         if let Some(entry) = self.table.get(number) {
             let why = entry.why;
-            effects.extend(entry.ids.iter().map(|id| Effect::Parked { id: *id, why }));
+            let submissions = entry.submissions.iter();
+            effects.extend(submissions.map(|(id, _)| Effect::Parked { id: *id, why }));
         }
     }
 }

@@ -31,11 +31,16 @@
 //! - I4 Items are told apart by root *and* signature; a root becomes unviable only for reasons that
 //!   the root covers. A badly signed copy shadows nothing (Q6).
 //! - I5 An answer counts for the request whose number it carries, once (Q2).
-//! - I6 Items, bytes, items per peer, followers, requests in flight and remembered roots are
-//!   bounded by [`Limits`], where the policy at each bound stands (Q5, Q7, Q11).
+//! - I6 Submissions in all and by peer, bytes, followers, requests in flight and what is remembered
+//!   are bounded by [`Limits`], where the policy at each bound stands (Q5, Q7, Q11). A copy of a held
+//!   item counts for the peer that sends it.
 //! - I7 The clock may step back; nothing that was released is parked again by that (Q11).
 //! - I8 A block is known once Clearance has it. If Clearance loses it, that is a fault of ours: the
 //!   submitter is told `Dropped(Fault)`, nothing below it is judged, and it may come again (L5).
+//! - I9 An item that failed the Rewinder's check is remembered with the reason, so a copy of it is
+//!   refused without another check (Q5).
+//! - I10 To take an item out costs a number of steps logarithmic in what is held, however many wait
+//!   for the same root or slot.
 //!
 //! [`shell`] is what is done with a message; threads, models and twins run it alike.
 //!

@@ -4,7 +4,8 @@
 //! **Invariants.**
 //! - T1 An entry is in `by_root` or `by_slot` exactly if its place is `WaitingForRoot` or
 //!   `WaitingForSlot`. The entries in one of them are those in `waiting`.
-//! - T2 `bytes` and `per_peer` are sums over the entries alone.
+//! - T2 `bytes`, `submissions` and `per_peer` are sums over the entries alone: an item costs its
+//!   bytes once, and each of its submissions counts for the peer that made it.
 //! - T3 `numbers` has the key of each entry, and no other key.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use crate::verdict::{PendingReason, Quarantined};
 /// What tells two items apart. A block's signature is part of it: until it is verified, a forged
 /// copy must not stand for the honest block (hazard Q6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum ItemKey<R, S> {
+pub(crate) enum ItemKey<R, S> {
     /// A block's root and signature.
     Block(R, S),
     /// An attestation's own root, which covers its signature.
@@ -26,7 +27,7 @@ enum ItemKey<R, S> {
 }
 
 /// The key of an item of `C`.
-type Key<C> = ItemKey<<C as Consensus>::Root, <C as Consensus>::Signature>;
+pub(crate) type Key<C> = ItemKey<<C as Consensus>::Root, <C as Consensus>::Signature>;
 
 /// The number of a held item: its place in the order of arrival. It is never used again.
 pub(crate) type Number = u64;
@@ -67,7 +68,8 @@ impl<C: Consensus> HeldItem<C> {
         }
     }
 
-    fn key(&self) -> Key<C> {
+    /// Returns what tells the item from others.
+    pub(crate) fn key(&self) -> Key<C> {
         match self {
             Self::Block(block) => {
                 let header = block.identity();
@@ -104,8 +106,8 @@ pub(crate) enum Place<R> {
 /// A held item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Entry<C: Consensus> {
-    /// Who submitted it, in the order of arrival; never empty.
-    pub(crate) ids: Vec<ItemId>,
+    /// Its submissions, in the order of arrival, each with its peer; never empty.
+    pub(crate) submissions: Vec<(ItemId, u64)>,
     /// Where it is.
     pub(crate) place: Place<C::Root>,
     /// What its submitters are told it waits for.
@@ -119,10 +121,11 @@ pub(crate) struct Entry<C: Consensus> {
 pub(crate) struct Table<C: Consensus> {
     entries: BTreeMap<Number, Entry<C>>,
     numbers: BTreeMap<Key<C>, Number>,
-    by_root: BTreeMap<C::Root, Vec<Number>>,
-    by_slot: BTreeMap<Slot, Vec<Number>>,
+    by_root: BTreeMap<C::Root, BTreeSet<Number>>,
+    by_slot: BTreeMap<Slot, BTreeSet<Number>>,
     waiting: BTreeSet<Number>,
     per_peer: BTreeMap<u64, usize>,
+    submissions: usize,
     bytes: usize,
     arrivals: u64,
 }
@@ -136,6 +139,7 @@ impl<C: Consensus> Table<C> {
             by_slot: BTreeMap::new(),
             waiting: BTreeSet::new(),
             per_peer: BTreeMap::new(),
+            submissions: 0,
             bytes: 0,
             arrivals: 0,
         }
@@ -145,10 +149,16 @@ impl<C: Consensus> Table<C> {
         self.entries.len()
     }
 
+    /// Returns how many submissions have no verdict.
+    pub(crate) fn submissions(&self) -> usize {
+        self.submissions
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
+    /// Returns how many of them are of this peer.
     pub(crate) fn of_peer(&self, peer: u64) -> usize {
         self.per_peer.get(&peer).copied().unwrap_or(0)
     }
@@ -157,9 +167,18 @@ impl<C: Consensus> Table<C> {
         self.entries.get(&number)
     }
 
-    /// Returns the entry of a copy of `item` that is held.
-    pub(crate) fn copy_of(&mut self, item: &HeldItem<C>) -> Option<&mut Entry<C>> {
-        self.entries.get_mut(self.numbers.get(&item.key())?)
+    /// Returns the number of a copy of `item` that is held.
+    pub(crate) fn copy_of(&self, item: &HeldItem<C>) -> Option<Number> {
+        self.numbers.get(&item.key()).copied()
+    }
+
+    /// Adds a submission of a held item.
+    pub(crate) fn follow(&mut self, number: Number, id: ItemId, peer: u64) {
+        if let Some(entry) = self.entries.get_mut(&number) {
+            entry.submissions.push((id, peer));
+            self.submissions += 1;
+            *self.per_peer.entry(peer).or_default() += 1;
+        }
     }
 
     pub(crate) fn item(&self, number: Number) -> Option<&HeldItem<C>> {
@@ -177,12 +196,13 @@ impl<C: Consensus> Table<C> {
     /// Adds an item of which no copy is held; it is in no queue yet. Returns its number.
     pub(crate) fn insert(&mut self, id: ItemId, item: Quarantined<HeldItem<C>>) -> Number {
         self.bytes = self.bytes.saturating_add(item.bytes());
-        *self.per_peer.entry(item.peer()).or_default() += 1;
         let number = self.arrivals;
         self.arrivals += 1;
         self.numbers.insert(item.item().key(), number);
-        let why = PendingReason::BeingChecked;
-        self.entries.insert(number, Entry { ids: vec![id], place: Place::Judged, why, item });
+        let (peer, why) = (item.peer(), PendingReason::BeingChecked);
+        let entry = Entry { submissions: Vec::new(), place: Place::Judged, why, item };
+        self.entries.insert(number, entry);
+        self.follow(number, id, peer);
         number
     }
 
@@ -192,10 +212,13 @@ impl<C: Consensus> Table<C> {
         let entry = self.entries.remove(&number)?;
         self.numbers.remove(&entry.item.item().key());
         self.bytes = self.bytes.saturating_sub(entry.item.bytes());
-        if let Some(count) = self.per_peer.get_mut(&entry.item.peer()) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_peer.remove(&entry.item.peer());
+        self.submissions -= entry.submissions.len();
+        for (_, peer) in &entry.submissions {
+            if let Some(count) = self.per_peer.get_mut(peer) {
+                *count -= 1;
+                if *count == 0 {
+                    self.per_peer.remove(peer);
+                }
             }
         }
         Some(entry)
@@ -210,14 +233,14 @@ impl<C: Consensus> Table<C> {
     ) -> bool {
         self.park(number, Place::WaitingForRoot(root), why);
         let waiting = self.by_root.entry(root).or_default();
-        waiting.push(number);
+        waiting.insert(number);
         waiting.len() == 1
     }
 
     /// Parks an item until its slot.
     pub(crate) fn wait_for_slot(&mut self, number: Number, slot: Slot) {
         self.park(number, Place::WaitingForSlot(slot), PendingReason::FutureSlot);
-        self.by_slot.entry(slot).or_default().push(number);
+        self.by_slot.entry(slot).or_default().insert(number);
     }
 
     fn park(&mut self, number: Number, place: Place<C::Root>, why: PendingReason) {
@@ -239,14 +262,14 @@ impl<C: Consensus> Table<C> {
         self.by_root.contains_key(root)
     }
 
-    /// Takes what waits for `root` out of its queue, in the order in which it was parked.
+    /// Takes what waits for `root` out of its queue, in the order of arrival.
     pub(crate) fn take_waiting_for(&mut self, root: C::Root) -> Vec<Number> {
-        let numbers = self.by_root.remove(&root).unwrap_or_default();
+        let numbers = Vec::from_iter(self.by_root.remove(&root).unwrap_or_default());
         self.leave(&numbers);
         numbers
     }
 
-    /// Takes what waits for a slot up to `slot` out of its queue, by slot.
+    /// Takes what waits for a slot up to `slot` out of its queue, by slot and then arrival.
     pub(crate) fn take_slots_until(&mut self, slot: Slot) -> Vec<Number> {
         let mut numbers = Vec::new();
         while let Some(first) = self.by_slot.first_entry() {
@@ -305,9 +328,9 @@ impl<C: Consensus> Entry<C> {
 }
 
 /// Takes one number out of an index, and the index's row with the last one.
-fn without<I: Ord + Copy>(index: &mut BTreeMap<I, Vec<Number>>, row: &I, number: Number) {
+fn without<I: Ord>(index: &mut BTreeMap<I, BTreeSet<Number>>, row: &I, number: Number) {
     if let Some(numbers) = index.get_mut(row) {
-        numbers.retain(|other| *other != number);
+        numbers.remove(&number);
         if numbers.is_empty() {
             index.remove(row);
         }

@@ -414,3 +414,135 @@ fn a_successor_knows_the_chain_holds_nothing_and_takes_no_old_answer() {
     // The clock is the old one's: block 2 is checked at once, and found committed.
     assert_eq!(node.judge(ToyBlock::new(2, 1, 2)), ("valid", "ok"));
 }
+
+#[test]
+fn a_released_block_does_not_wait_again_when_the_clock_steps_back() {
+    // A window of one: the clock shows 10 and releases a block behind another, then shows 9.
+    let mut node = Node::new(Limits { window: 1, ..Limits::default() });
+    node.submit(ToyBlock::new(1, 0, 1));
+    let released = node.submit(ToyBlock::new(2, 0, 10));
+    assert_eq!(node.answer_to(released), ("pending", "being_checked"));
+    node.event(Event::Tick { slot: 9, seconds_into_slot: 0 });
+    node.settle();
+    assert_eq!(node.answer_to(released), ("valid", "ok"));
+}
+
+#[test]
+fn a_copy_of_what_was_refused_is_refused_without_another_check() {
+    // A forged copy and a forged vote, each three times.
+    let mut node = node();
+    let forged = ToyBlock::new(1, 0, 1).badly_signed();
+    let target = Checkpoint { epoch: 2, root: 0 };
+    let vote = ToyAttestation { id: 77, slot: 9, head: 0, target, validator: 0, valid: false };
+    for (item, reason) in [
+        (Item::Block(forged), "bad_proposer_signature"),
+        (Item::Attestation(vote), "bad_signature"),
+    ] {
+        let mut checks = 0;
+        for _ in 0..3 {
+            let id = node.hand_in(item.clone(), 0);
+            checks += node.checks.len();
+            node.settle();
+            assert_eq!(node.answer_to(id), ("invalid", reason));
+        }
+        assert_eq!(checks, 1);
+    }
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("valid", "ok"));
+}
+
+#[test]
+fn what_is_refused_is_forgotten_in_order_and_checked_again_then() {
+    // Room for one: a second forgery takes the first one's place.
+    let mut node = Node::new(Limits { remembered: 1, ..Limits::default() });
+    for root in [1, 2, 1] {
+        node.submit(ToyBlock::new(root, 0, 1).badly_signed());
+        assert_eq!(node.checks.len(), 1);
+        node.settle();
+    }
+}
+
+#[test]
+fn copies_count_for_the_peer_that_sends_them() {
+    // A quota of two: peer 7 brings one block and a copy of another peer's; its third is dropped.
+    let mut node = Node::new(Limits { items_per_peer: 2, ..Limits::default() });
+    let ids = [(1, 8), (1, 7), (2, 7), (1, 7)]
+        .map(|(root, peer)| node.hand_in(Item::Block(ToyBlock::new(root, root + 50, 5)), peer));
+    assert_eq!(node.answer_to(ids[3]), ("dropped", "peer_quota"));
+    // The parent's verdict gives peer 7 its places back.
+    assert_eq!(node.judge(ToyBlock::new(51, 0, 1)), ("valid", "ok"));
+    assert_eq!(node.answer_to(ids[1]), ("ignored", "duplicate"));
+    let again = node.hand_in(Item::Block(ToyBlock::new(3, 53, 5)), 7);
+    assert_eq!(node.answer_to(again), ("pending", "unknown_parent"));
+}
+
+#[test]
+fn submissions_are_bounded_in_all_and_copies_evict_nobody() {
+    // Room for two: an item and its copy; a further copy is a duplicate, another item evicts both.
+    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    let [first, copy, third] =
+        [0, 1, 2].map(|peer| node.hand_in(Item::Block(ToyBlock::new(11, 61, 5)), peer));
+    assert_eq!(node.answer_to(third), ("ignored", "duplicate"));
+    assert_eq!(node.answer_to(copy), ("pending", "unknown_parent"));
+    let other = node.submit(ToyBlock::new(12, 62, 5));
+    assert_eq!([first, copy].map(|id| node.answer_to(id)), [("dropped", "evicted"); 2]);
+    assert_eq!(node.answer_to(other), ("pending", "unknown_parent"));
+}
+
+#[test]
+fn what_is_in_flight_is_never_evicted() {
+    // Room for one item, which is being checked: the next is dropped, the first gets its verdict.
+    let mut node = Node::new(Limits { items: 1, ..Limits::default() });
+    let first = node.submit(ToyBlock::new(1, 0, 1));
+    let second = node.submit(ToyBlock::new(2, 0, 2));
+    assert_eq!(node.answer_to(second), ("dropped", "quarantine_full"));
+    node.settle();
+    assert_eq!(node.answer_to(first), ("valid", "ok"));
+}
+
+#[test]
+fn bytes_are_bounded_and_come_back_with_the_verdict() {
+    // Room for three items of 100 bytes: the fourth evicts the first. Then room for two: a block and
+    // its child get their verdicts, and leave room for two others.
+    let mut node = Node::new(Limits { bytes: 300, ..Limits::default() });
+    let ids = [11, 12, 13, 14].map(|root| node.submit(ToyBlock::new(root, root + 50, 5)));
+    assert_eq!(node.answer_to(ids[0]), ("dropped", "evicted"));
+    node.event(Event::Stop);
+    assert_eq!(
+        ids[1..].iter().map(|id| node.answer_to(*id).1).collect::<Vec<_>>(),
+        ["shutdown"; 3]
+    );
+    let mut node = Node::new(Limits { bytes: 200, ..Limits::default() });
+    let child = node.submit(ToyBlock::new(2, 1, 2));
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("valid", "ok"));
+    assert_eq!(node.answer_to(child), ("valid", "ok"));
+    let orphans = [21, 22].map(|root| node.submit(ToyBlock::new(root, root + 50, 5)));
+    assert_eq!(orphans.map(|id| node.answer_to(id).0), ["pending"; 2]);
+}
+
+#[test]
+fn a_lane_that_is_full_and_a_state_that_is_too_far_are_named_and_the_block_may_come_again() {
+    // The Rewinder answers so; the same block is then accepted.
+    for (answer, reason) in [(Answer::Busy, "rewinder_full"), (Answer::TooFar, "too_far")] {
+        let mut node = node();
+        let id = node.submit(ToyBlock::new(1, 0, 1));
+        let (request, _) = node.checks.pop_first().expect("one check is under way");
+        node.event(Event::Answered { request, answer });
+        assert_eq!(node.answer_to(id), ("dropped", reason));
+        assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("valid", "ok"));
+    }
+}
+
+#[test]
+fn a_block_is_timely_in_the_first_third_of_its_own_slot_alone() {
+    // Slots of three seconds: the first second of the block's slot, the second, and another slot.
+    for (slot, seconds, timely) in [(10, 0, true), (10, 1, false), (11, 0, false)] {
+        let mut node = node();
+        node.event(Event::Tick { slot, seconds_into_slot: seconds });
+        node.submit(ToyBlock::new(1, 0, 10));
+        let (request, job) = node.checks.pop_first().expect("the block is checked");
+        let answer = node.work(job);
+        let effects = node.machine.handle(&node.toy, Event::Answered { request, answer });
+        let [Effect::ClearBlock { timely: told, .. }] = effects[..] else { panic!("{effects:?}") };
+        assert_eq!(told, timely, "{slot} {seconds}");
+    }
+}

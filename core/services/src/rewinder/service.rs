@@ -293,7 +293,8 @@ fn prepare<P: Primitives, C: Consensus>(consensus: &C, guard: &Guard<P, C>, stat
 }
 
 impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
-    /// Queues a job; never blocks. The answer is `Refused` if the lane is full or the queue closed.
+    /// Queues a job; never blocks. The answer is `Busy` if the lane is full, `Refused` if the queue is
+    /// closed.
     pub(crate) fn submit(&self, lane: Lane, job: Job<C>, reply: ReplyTo<C>) {
         let requester = Requester { reply, busy: Busy::new(&self.activity) };
         // On the requester's thread, outside of its step.

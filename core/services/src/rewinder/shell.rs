@@ -58,8 +58,8 @@ impl<C: Consensus, R> Task<C, R> {
     /// # Errors
     /// Where the answer goes, and the answer, if the lane is full or the queue closed.
     pub fn submit(self, lanes: &mut Lanes<C, R>) -> Result<(), (R, Answer<C>)> {
-        let refused = lanes.submit(self.lane, self.key, self);
-        refused.map_err(|task| (task.reply, Answer::Refused))
+        let answer = if lanes.is_closed() { Answer::Refused } else { Answer::Busy };
+        lanes.submit(self.lane, self.key, self).map_err(|task| (task.reply, answer))
     }
 }
 

@@ -87,7 +87,11 @@ pub enum Answer<C: Consensus> {
     Pruned,
     /// The HotDB holds as many blocks as it may.
     Full,
-    /// The services stop, or the queue is full.
+    /// The lane is full.
+    Busy,
+    /// The state lies further from its block than the HotDB lets a state be advanced.
+    TooFar,
+    /// The services stop.
     Refused,
     /// We failed. The text is for the log.
     Fault(String),
@@ -104,6 +108,8 @@ impl<C: Consensus> Clone for Answer<C> {
             Self::UnknownParent => Self::UnknownParent,
             Self::Pruned => Self::Pruned,
             Self::Full => Self::Full,
+            Self::Busy => Self::Busy,
+            Self::TooFar => Self::TooFar,
             Self::Refused => Self::Refused,
             Self::Fault(text) => Self::Fault(text.clone()),
         }
@@ -256,6 +262,7 @@ impl<C: Consensus> Machine<C> for Worker<C> {
                     TrailReply::Trail(trail) => self.run(consensus, jobs, *trail, &mut effects),
                     TrailReply::UnknownParent => Err(Answer::UnknownParent),
                     TrailReply::Pruned => Err(Answer::Pruned),
+                    TrailReply::TooFar { .. } => Err(Answer::TooFar),
                     TrailReply::BeforeBlock { .. } => {
                         Err(Answer::Invalid(RejectReason::SlotNotAfterParent))
                     }
