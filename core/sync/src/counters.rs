@@ -92,6 +92,7 @@ impl Figure {
     }
     #[inline]
     pub(crate) fn get(&self) -> u64 {
+        // ORDERING: as above.
         self.0.load(Relaxed)
     }
 }

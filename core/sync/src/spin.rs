@@ -105,6 +105,7 @@ impl Pace {
                 _ => last,
             };
             let next = next.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+            // ORDERING: as above.
             self.pauses.store(next, Relaxed);
             (0..next).for_each(|_| core::hint::spin_loop());
             return true;
@@ -182,7 +183,7 @@ impl Patience {
         if !P::looks() {
             return None;
         }
-        // ORDERING: none needed here and in `keep`; it is a figure.
+        // ORDERING: none needed; it is a figure.
         let budget = Budget::new(self.0.load(Relaxed));
         let (mut spent, mut step) = (0, 1);
         while spent < budget.pauses {
@@ -208,6 +209,7 @@ impl Patience {
     }
 
     fn keep(&self, budget: Budget) {
+        // ORDERING: none needed; it is a figure.
         self.0.store(budget.word(), Relaxed);
     }
 }

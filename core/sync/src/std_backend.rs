@@ -232,9 +232,10 @@ unsafe impl Primitives for Std {
     /// next yield is as long again, this pause doubles, up to a second.
     fn step_aside() -> bool {
         /// In microseconds: when yields are to be tried again, and how long the last pause was.
-        /// Both are figures, which order nothing.
         static AGAIN: AtomicU64 = AtomicU64::new(0);
         static WHILE: AtomicU64 = AtomicU64::new(0);
+        // ORDERING: none needed in this function: both are figures, of which nothing is concluded
+        // but whether to yield.
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let before = micros(Self::now());
         if before < AGAIN.load(Ordering::Relaxed) {
