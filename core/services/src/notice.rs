@@ -4,9 +4,8 @@ use blocksmith_sync::broker::{Change, Level};
 
 use crate::consensus::{Checkpoint, Slot, ValidatorIndex};
 use crate::fork_choice::Refusal;
-use crate::quarantine::ItemId;
 use crate::supervision::{Cause, ServiceName};
-use crate::verdict::PendingReason;
+use crate::verdict::{ItemId, PendingReason};
 
 /// Something a node may want to know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -7,6 +7,9 @@
 use crate::consensus::{BlockEffects, Consensus, IndexedVote, Invalid};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
 
+/// Identifies a submitted item; the caller's numbers, never reused.
+pub type ItemId = u64;
+
 /// An item as the network gave it: nothing about it has been checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Quarantined<T> {

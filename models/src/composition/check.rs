@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use blocksmith_engines::explore::judge;
 use blocksmith_engines::verdict::Verdict;
+use stateright::{Model, Property};
 
-use super::pipeline::Pipeline;
+use super::pipeline::{Action, Pipeline, State};
+use super::properties;
 use super::scenario::{Fault, Scenario};
 
 /// Generated states (repeats included) after which a scenario is given up.
@@ -26,4 +28,30 @@ pub fn check(scenario: Scenario, fault: Option<Fault>) -> Verdict {
     let pipeline = Pipeline::new(scenario, fault);
     let describe = pipeline.clone();
     judge(pipeline, move |state, action| describe.describe(state, *action), bounds, MAX_STATES)
+}
+
+impl Model for Pipeline {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![self.init()]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.steps(state, actions);
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        self.step(last, action)
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        let next = self.next_state(last, action)?;
+        Some(format!("{}\n{next:?}", self.describe(last, action)))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::all()
+    }
 }

@@ -48,6 +48,7 @@ mod pipeline;
 mod process;
 mod properties;
 mod scenario;
+mod steps;
 mod words;
 
 pub use check::check;

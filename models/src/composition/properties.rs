@@ -6,10 +6,9 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use blocksmith::clearance::shell::BALANCE_REQUESTS;
 use blocksmith::quarantine::Item;
 use blocksmith::quarantine::shell::Slots;
-use stateright::{Model, Property};
+use stateright::Property;
 
 use super::pipeline::{Pipeline, State};
-use super::process::{Wires, WorkerLine};
 use super::scenario::Scenario;
 
 /// Returns the properties; the module above says them in words.
@@ -112,7 +111,7 @@ impl Pipeline {
     pub(super) fn can_step(&self, state: &State) -> bool {
         let mut actions = Vec::new();
         self.steps(state, &mut actions);
-        actions.into_iter().any(|action| self.next_state(state, action).is_some())
+        actions.into_iter().any(|action| self.step(state, action).is_some())
     }
 }
 
@@ -122,7 +121,7 @@ impl Pipeline {
 pub fn verdicts_that_occur(scenario: Scenario) -> Vec<BTreeSet<&'static str>> {
     let model = Pipeline::new(scenario, None);
     let mut occur = vec![BTreeSet::new(); model.scenario.items.len()];
-    let mut queue: Vec<State> = model.init_states();
+    let mut queue: Vec<State> = vec![model.init()];
     let mut seen: HashSet<u64> = HashSet::new();
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
     let mut actions = Vec::new();
@@ -132,35 +131,9 @@ pub fn verdicts_that_occur(scenario: Scenario) -> Vec<BTreeSet<&'static str>> {
         }
         model.steps(&state, &mut actions);
         for action in actions.drain(..) {
-            let next = model.next_state(&state, action);
+            let next = model.step(&state, action);
             queue.extend(next.filter(|next| seen.insert(hasher.hash_one(next))));
         }
     }
     occur
-}
-
-impl State {
-    /// Returns whether nothing is queued, under way or held by a process.
-    pub(super) fn at_rest(&self) -> bool {
-        let Wires { quarantine, orphans, clearance, hot_db, waits_for, lanes, .. } = &self.wires;
-        quarantine.is_quiet()
-            && orphans.looked_up.is_empty()
-            && clearance.is_quiet()
-            && hot_db.is_empty()
-            && waits_for.is_none()
-            && lanes.waiting() == 0
-            && self.machines.workers.iter().all(|hands| hands.machine().is_idle())
-            && self.wires.workers.iter().all(WorkerLine::is_quiet)
-    }
-
-    /// Returns whether a worker has no task and nothing to do.
-    pub(super) fn is_free(&self, worker: usize) -> bool {
-        self.machines.workers[worker].replies().len() == 0 && self.wires.workers[worker].is_quiet()
-    }
-
-    /// Returns how many workers without a task there are beside the one that pulls.
-    pub(super) fn others_free(&self) -> usize {
-        let workers = 0..self.wires.workers.len();
-        workers.filter(|worker| self.is_free(*worker)).count().saturating_sub(1)
-    }
 }

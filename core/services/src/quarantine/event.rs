@@ -2,10 +2,10 @@
 
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::rewinder::{Answer, Job};
-use crate::verdict::{ClearedAttestation, ClearedBlock, PendingReason, Quarantined, Verdict};
+use crate::verdict::{
+    ClearedAttestation, ClearedBlock, ItemId, PendingReason, Quarantined, Verdict,
+};
 
-/// Identifies a submitted item; the caller's numbers, never reused.
-pub type ItemId = u64;
 /// Identifies a request to the Rewinder; a verdict carries it, so that none is taken for another's.
 pub type RequestId = u64;
 

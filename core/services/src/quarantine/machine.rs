@@ -1,17 +1,20 @@
 //! The pure part of the Quarantine; see [`crate::quarantine`] for its contract.
 
 mod finality;
+mod judgement;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::bounded::{BoundedMap, BoundedSet};
-use crate::consensus::{Checkpoint, Consensus, Header, Slot, Vote};
+use crate::consensus::{Checkpoint, Consensus, Header, Slot};
 use crate::machine::Machine;
-use crate::quarantine::event::{Effect, Event, Item, ItemId, Limits, RequestId};
+use crate::quarantine::event::{Effect, Event, Item, Limits, RequestId};
+use crate::quarantine::machine::judgement::Judgement;
 use crate::quarantine::table::{Entry, HeldItem, Key, Number, Place, Table};
 use crate::rewinder::Answer;
 use crate::verdict::{
-    ClearedBlock, DropReason, IgnoreReason, PendingReason, Quarantined, RejectReason, Verdict,
+    ClearedBlock, DropReason, IgnoreReason, ItemId, PendingReason, Quarantined, RejectReason,
+    Verdict,
 };
 
 /// A third of the slot: a block that is judged earlier is timely (`INTERVALS_PER_SLOT`).
@@ -21,14 +24,6 @@ const INTERVALS_PER_SLOT: u64 = 3;
 struct Known<R> {
     parent: R,
     slot: Slot,
-}
-
-/// What is to become of an item.
-enum Judgement<C: Consensus> {
-    Final(Verdict<C::Root, C::Invalid>),
-    AwaitRoot(C::Root, PendingReason),
-    AwaitSlot(Slot),
-    Check,
 }
 
 /// The firewall; see the module's text.
@@ -374,101 +369,6 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    fn judge(&self, consensus: &C, item: &HeldItem<C>) -> Judgement<C> {
-        let judgement = match item {
-            HeldItem::Block(block) => self.judge_block(consensus, block.identity()),
-            HeldItem::Attestation(attestation) => {
-                self.judge_attestation(consensus, attestation.identity())
-            }
-        };
-        match (judgement, self.refused.get(&item.key())) {
-            (Judgement::Check, Some(reason)) => Judgement::reject(reason.clone()),
-            (judgement, _) => judgement,
-        }
-    }
-
-    /// The order is `on_block`'s, after duplicates and bad ancestors.
-    fn judge_block(&self, consensus: &C, header: &Header<C::Root, C::Signature>) -> Judgement<C> {
-        use Judgement::{AwaitRoot, AwaitSlot, Check};
-        if self.known.contains_key(&header.root) || self.pruned.contains(&header.root) {
-            return Judgement::Final(Verdict::Ignore(IgnoreReason::Duplicate));
-        }
-        if self.unviable.contains(&header.root) {
-            return Judgement::reject(RejectReason::KnownInvalid);
-        }
-        if self.unviable.contains(&header.parent) {
-            return Judgement::reject(RejectReason::InvalidAncestor);
-        }
-        let parent_passed = self.is_passed(&header.parent);
-        if !parent_passed && !self.known.contains_key(&header.parent) {
-            return AwaitRoot(header.parent, PendingReason::UnknownParent);
-        }
-        if self.slot < header.slot {
-            return AwaitSlot(header.slot);
-        }
-        if header.slot <= consensus.start_slot(self.finalized.epoch) {
-            return Judgement::reject(RejectReason::NotAfterFinalizedSlot);
-        }
-        if parent_passed {
-            return Judgement::reject(RejectReason::NotDescendantOfFinalized);
-        }
-        Check
-    }
-
-    fn judge_attestation(&self, consensus: &C, vote: &Vote<C::Root>) -> Judgement<C> {
-        use Judgement::{AwaitRoot, AwaitSlot, Check, Final};
-        let (head, target) = (vote.beacon_block_root, vote.target);
-        if self.seen.contains(&vote.id) {
-            return Final(Verdict::Ignore(IgnoreReason::Duplicate));
-        }
-        if target.epoch != consensus.epoch_at(vote.slot) {
-            return Judgement::reject(RejectReason::BadTargetEpoch);
-        }
-        if self.unviable.contains(&head) || self.unviable.contains(&target.root) {
-            return Judgement::reject(RejectReason::InvalidAncestor);
-        }
-        if target.epoch.saturating_add(1) < consensus.epoch_at(self.slot)
-            || target.epoch < self.finalized.epoch
-            || self.is_passed(&head)
-        {
-            return Final(Verdict::Ignore(IgnoreReason::TooOld));
-        }
-        let Some(block) = self.known.get(&head) else {
-            return AwaitRoot(head, PendingReason::UnknownBlock);
-        };
-        if block.slot > vote.slot {
-            return Judgement::reject(RejectReason::BlockAfterAttestation);
-        }
-        if vote.slot > self.slot {
-            return AwaitSlot(vote.slot);
-        }
-        if self.ancestor(head, consensus.start_slot(target.epoch)) != Some(target.root) {
-            return Judgement::reject(RejectReason::BadTargetRoot);
-        }
-        Check
-    }
-
-    /// Returns whether finality has passed a block: it was pruned, or refused for that.
-    fn is_passed(&self, root: &C::Root) -> bool {
-        self.pruned.contains(root) || self.dead.contains(root)
-    }
-
-    /// `get_ancestor`: the block of the branch at, or last before, `slot`.
-    fn ancestor(&self, root: C::Root, slot: Slot) -> Option<C::Root> {
-        let mut at = root;
-        // Bounded by the number of known blocks: slots fall along parents, the anchor is its own.
-        loop {
-            let known = self.known.get(&at)?;
-            if known.slot <= slot {
-                return Some(at);
-            }
-            if known.parent == at {
-                return None;
-            }
-            at = known.parent;
-        }
-    }
-
     /// Sends ready items off while the window has room, blocks first, each judged once more: what
     /// was decided since it became ready counts.
     fn fill_window(&mut self, consensus: &C, effects: &mut Vec<Effect<C>>) {
@@ -614,12 +514,6 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
         }
         self.fill_window(consensus, &mut effects);
         effects
-    }
-}
-
-impl<C: Consensus> Judgement<C> {
-    fn reject(reason: RejectReason<C::Invalid>) -> Self {
-        Self::Final(Verdict::Reject(reason))
     }
 }
 

@@ -55,6 +55,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Effect, Event, Item, ItemId, Limits, RequestId};
+pub use crate::verdict::ItemId;
+pub use event::{Effect, Event, Item, Limits, RequestId};
 pub use machine::Quarantine;
 pub(crate) use service::{QuarantineHandle, QuarantineMessage, QuarantineService, VerdictReceiver};

@@ -14,12 +14,12 @@ use crate::clearance::{ClearanceHandle, ClearanceMessage, Receipt};
 use crate::consensus::Consensus;
 use crate::notice::Notice;
 use crate::observer::Observer;
-use crate::quarantine::event::{Item, ItemId, RequestId};
+use crate::quarantine::event::{Item, RequestId};
 use crate::quarantine::machine::Quarantine;
 use crate::quarantine::shell::{self, Message, Ports, Slots};
 use crate::rewinder::{Job, Lane, ReplyTo, RewinderHandle};
 use crate::supervision::{EndGuard, Guard, Supervisor};
-use crate::verdict::{PendingReason, Quarantined, Verdict};
+use crate::verdict::{ItemId, PendingReason, Quarantined, Verdict};
 
 /// The end on which a submitter gets its verdict.
 pub(crate) type VerdictReceiver<P, C> =

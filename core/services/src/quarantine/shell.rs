@@ -13,11 +13,11 @@ use crate::clearance::shell::{Chain, Import};
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::machine::Machine;
 use crate::notice::Notice;
-use crate::quarantine::event::{Effect, Event, Item, ItemId, RequestId};
+use crate::quarantine::event::{Effect, Event, Item, RequestId};
 use crate::quarantine::machine::Quarantine;
 use crate::rewinder::{Answer, Job, Lane};
 use crate::supervision::{Loss, Steps};
-use crate::verdict::{PendingReason, Quarantined, Verdict};
+use crate::verdict::{ItemId, PendingReason, Quarantined, Verdict};
 
 /// What the Quarantine can be told. `V` is where a verdict goes, `Q` where the answer to
 /// [`Message::Pending`] does.

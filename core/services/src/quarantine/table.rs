@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::consensus::{Consensus, Slot};
 use crate::identified::{self, IdentifiedAttestation, IdentifiedBlock};
-use crate::quarantine::event::{Item, ItemId};
+use crate::quarantine::event::Item;
 use crate::rewinder::Job;
-use crate::verdict::{PendingReason, Quarantined};
+use crate::verdict::{ItemId, PendingReason, Quarantined};
 
 /// What tells two items apart. A block's signature is part of it: until it is verified, a forged
 /// copy must not stand for the honest block (hazard Q6).
