@@ -34,7 +34,8 @@
 //!   counted by two words.)
 //! - C4 Who claims has read `consumed` first, so it sees at most too little room: who waits looks
 //!   again when it is woken. Before a send is refused for want of room `consumed` is read again: if
-//!   it has not changed, the mailbox was full at the look at the word.
+//!   it has not changed, the mailbox was full at the look at the word. The look acquires, so the
+//!   second reading sees at least what had been consumed before the last claim that the look saw.
 //! - C5 Whatever is claimed: of the requests before it all but `capacity - 1` have been consumed, of
 //!   the replies all but `replies - 1`, and their consumption happens before the claim. For what a
 //!   claim has read of `consumed` it acquires, an evictor consumes before it claims, a permit is
@@ -350,10 +351,29 @@ impl<P: Primitives> Credits<P> {
         self.word.load(Relaxed)
     }
 
-    /// Returns whether no request would be accepted for want of room: a figure.
+    /// Returns the word, for a look at the room.
+    #[inline]
+    fn acquire(&self) -> u64 {
+        // ORDERING: pairs with the releasing exchanges, for who reads `consumed` again (C4).
+        self.word.load(Acquire)
+    }
+
+    /// Returns whether no request would be accepted for want of room, at one moment (C4): a figure.
     pub(super) fn is_full(&self) -> bool {
-        let consumed = self.consumed();
-        self.room(self.look(), consumed) == 0
+        let room = |consumed| match self.room(self.acquire(), consumed) {
+            0 => Err(Refusal::Full),
+            _ => Ok(()),
+        };
+        self.confirmed(room).is_err()
+    }
+
+    /// Returns how many items have been claimed beyond the first `count`, of both kinds, at most as
+    /// many as there are places: a figure.
+    pub(super) fn claimed_since(&self, count: u64) -> u64 {
+        let claimed = pending(position(self.look()), count as u32);
+        // Another thread's claim may not be seen yet, although its item is seen to be gone.
+        let claimed = if claimed > COUNT / 2 { 0 } else { claimed };
+        u64::from(claimed.min(self.returned.capacity + self.returned.slots))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -438,11 +458,12 @@ impl<P: Primitives> Credits<P> {
     /// refusal.
     #[inline]
     fn exchange<E>(&self, mut change: impl FnMut(u64) -> Result<u64, E>) -> Result<u64, E> {
-        let mut word = self.look();
+        let mut word = self.acquire();
         loop {
             let changed = change(word)?;
-            // ORDERING: success pairs with itself, from claim to claim (C5).
-            match self.word.compare_exchange(word, changed, AcqRel, Relaxed) {
+            // ORDERING: success pairs with itself, from claim to claim (C5); failure, as `acquire`,
+            // with success.
+            match self.word.compare_exchange(word, changed, AcqRel, Acquire) {
                 Ok(_) => return Ok(word),
                 Err(found) => word = found,
             }

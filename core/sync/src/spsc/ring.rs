@@ -411,11 +411,17 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     }
 
     /// Returns whether there is no room, as of the two indices: a figure.
+    /// Returns how many items there are: for an end, whose own index stands still, those of the
+    /// moment at which it reads the other's.
+    pub(super) fn len(&self) -> usize {
+        // ORDERING: none needed, a figure; an end reads its own index, and a place that a sender
+        // finds empty here is acquired in `room`.
+        let head = self.receiving.index.load(Relaxed);
+        self.distance(head, self.sending.index.load(Relaxed))
+    }
+
     pub(super) fn is_full(&self) -> bool {
-        // ORDERING: none needed, a figure; the sender reads its own index, and a place that it finds
-        // empty here is acquired in `room`.
-        let tail = self.sending.index.load(Relaxed);
-        self.distance(self.receiving.index.load(Relaxed), tail) >= self.capacity()
+        self.len() >= self.capacity()
     }
 
     pub(super) fn senders_are_gone(&self) -> bool {
