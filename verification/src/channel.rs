@@ -24,6 +24,14 @@ pub trait Closes: Send + Sized + 'static {
     fn is_closed(&self) -> bool;
     /// `is_disconnected`.
     fn is_disconnected(&self) -> bool;
+    /// `len`.
+    fn len(&self) -> usize;
+    /// `is_empty`.
+    fn is_empty(&self) -> bool;
+    /// `is_full`.
+    fn is_full(&self) -> bool;
+    /// `capacity`.
+    fn capacity(&self) -> usize;
 }
 
 /// A sender.
@@ -227,6 +235,18 @@ macro_rules! closes {
             }
             fn is_disconnected(&self) -> bool {
                 self.is_disconnected()
+            }
+            fn len(&self) -> usize {
+                self.len()
+            }
+            fn is_empty(&self) -> bool {
+                self.is_empty()
+            }
+            fn is_full(&self) -> bool {
+                self.is_full()
+            }
+            fn capacity(&self) -> usize {
+                self.capacity()
             }
         }
     };

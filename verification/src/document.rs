@@ -9,7 +9,7 @@ use blocksmith_models::hazard::{self, Hazard};
 
 use crate::catalogue::{Check, Expected};
 use crate::linearizability::Depth;
-use crate::linearizability::list::{Size, sizes};
+use crate::linearizability::{Size, list::sizes};
 use crate::scenarios::{Row, scenarios};
 use blocksmith_engines::scenario::Scenario;
 use blocksmith_engines::shuttle::ShuttleBounds;

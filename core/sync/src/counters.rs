@@ -56,6 +56,9 @@ impl Counts {
     pub(crate) fn evicted(&self) {
         self.evicted.fetch_add(1, Relaxed);
     }
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evicted.load(Relaxed)
+    }
     // ORDERING: as above.
     pub(crate) fn read(&self, received: u64, depth: u64, capacity: u64) -> Counters {
         let evicted = self.evicted.load(Relaxed);

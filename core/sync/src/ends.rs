@@ -62,42 +62,7 @@ macro_rules! ends {
                 shared.closing().until(move || shared.is_closed().then_some(()))
             }
 
-            /// Returns how many items are in the channel at this moment, while others send and
-            /// receive. Does not block.
-            #[must_use]
-            pub fn len(&self) -> usize {
-                self.shared.counters().depth as usize
-            }
-
-            /// Returns whether no item is in the channel at this moment. Does not block.
-            #[must_use]
-            pub fn is_empty(&self) -> bool {
-                self.len() == 0
-            }
-
-            /// Returns whether a send would find no room at this moment. Does not block.
-            #[must_use]
-            pub fn is_full(&self) -> bool {
-                self.shared.is_full()
-            }
-
-            /// Returns how many items the channel can hold (not counting reply slots).
-            #[must_use]
-            pub fn capacity(&self) -> usize {
-                self.shared.capacity()
-            }
-
-            /// Returns the figures of the channel. Does not block.
-            #[must_use]
-            pub fn counters(&self) -> $crate::Counters {
-                self.shared.counters()
-            }
-
-            /// Returns a meter, with which any thread can read the figures.
-            #[must_use]
-            pub fn meter(&self) -> Meter<P, T> {
-                Meter { shared: self.shared.clone() }
-            }
+            $crate::ends::figures!();
         }
 
         impl<P: Primitives, T: Send> Receiver<P, T> {
@@ -144,42 +109,7 @@ macro_rules! ends {
                 $crate::iter::TryIter(self)
             }
 
-            /// Returns how many items are in the channel at this moment, while others send and
-            /// receive. Does not block.
-            #[must_use]
-            pub fn len(&self) -> usize {
-                self.shared.counters().depth as usize
-            }
-
-            /// Returns whether no item is in the channel at this moment. Does not block.
-            #[must_use]
-            pub fn is_empty(&self) -> bool {
-                self.len() == 0
-            }
-
-            /// Returns whether a send would find no room at this moment. Does not block.
-            #[must_use]
-            pub fn is_full(&self) -> bool {
-                self.shared.is_full()
-            }
-
-            /// Returns how many items the channel can hold (not counting reply slots).
-            #[must_use]
-            pub fn capacity(&self) -> usize {
-                self.shared.capacity()
-            }
-
-            /// Returns the figures of the channel. Does not block.
-            #[must_use]
-            pub fn counters(&self) -> $crate::Counters {
-                self.shared.counters()
-            }
-
-            /// Returns a meter, with which any thread can read the figures.
-            #[must_use]
-            pub fn meter(&self) -> Meter<P, T> {
-                Meter { shared: self.shared.clone() }
-            }
+            $crate::ends::figures!();
         }
 
         /// Reads the figures of a channel without being one of its ends, from any thread. It keeps
@@ -249,6 +179,58 @@ macro_rules! ends {
     };
 }
 
+/// Defines what both ends tell of the channel.
+macro_rules! figures {
+    () => {
+        /// Returns how many items are in the channel, while others send and receive. Does not block
+        /// (beyond a lock that others hold for a few instructions).
+        ///
+        /// An item that is there during the whole call is counted, and none that is there at no
+        /// moment of it. Of a ring and of a pool's queue the figure is that of one moment of the
+        /// call. Of a mailbox, whose senders and receiver share no lock, it is that of a few
+        /// moments: what others receive meanwhile is still counted beside what they send meanwhile,
+        /// up to what the mailbox holds. (So 0 is that of one moment, too; but its figures order no
+        /// memory, so a weakly ordered processor may show a receive before a send that preceded it.)
+        #[must_use]
+        pub fn len(&self) -> usize {
+            self.shared.len()
+        }
+
+        /// Returns whether no item is in the channel, at one moment of the call. Does not block
+        /// (beyond a lock, as [`Self::len`]).
+        #[must_use]
+        pub fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
+
+        /// Returns whether a send would find no room, at one moment of the call, places that are
+        /// kept included; whether the channel is closed does not matter. Does not block (beyond a
+        /// lock, as [`Self::len`]).
+        #[must_use]
+        pub fn is_full(&self) -> bool {
+            self.shared.is_full()
+        }
+
+        /// Returns how many items the channel holds at most (reply slots not included).
+        #[must_use]
+        pub fn capacity(&self) -> usize {
+            self.shared.capacity()
+        }
+
+        /// Returns the figures of the channel. Does not block.
+        #[must_use]
+        pub fn counters(&self) -> $crate::Counters {
+            self.shared.counters()
+        }
+
+        /// Returns a meter, with which any thread can read the figures.
+        #[must_use]
+        pub fn meter(&self) -> Meter<P, T> {
+            Meter { shared: self.shared.clone() }
+        }
+    };
+}
+
 /// Implements `Debug` without showing the content. `End: Sync` means that its items are `Sync`,
 /// too.
 macro_rules! opaque_debug {
@@ -272,7 +254,7 @@ macro_rules! unwind_safe {
     )* };
 }
 
-pub(crate) use {ends, opaque_debug, unwind_safe};
+pub(crate) use {ends, figures, opaque_debug, unwind_safe};
 
 #[cfg(test)]
 mod tests {

@@ -235,11 +235,22 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.places.len()
     }
 
-    fn is_full(&self) -> bool {
+    /// Returns how many items there are, and for how many more room is kept: at the moment at which
+    /// `head` is read, for the senders' half stands still under its lock.
+    fn held(&self) -> (u64, u64) {
         let side = self.sending.side.lock();
         // ORDERING: none needed; a figure.
         let (tail, head) = (self.sending.word.load(Relaxed), self.receiving.word.load(Relaxed));
-        tail.wrapping_sub(head) / ITEM + side.reserved >= self.capacity() as u64
+        (tail.wrapping_sub(head) / ITEM, side.reserved)
+    }
+
+    fn len(&self) -> usize {
+        self.held().0 as usize
+    }
+
+    fn is_full(&self) -> bool {
+        let (items, reserved) = self.held();
+        items + reserved >= self.capacity() as u64
     }
 
     /// Returns how many items have been taken so far. It is a figure.

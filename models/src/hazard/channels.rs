@@ -37,6 +37,12 @@ super::hazards! {
         "A close wakes every blocked sender with its item";
     M15: "Items leave a channel in another order than that in which they were accepted",
         "The place in the order is claimed by the step that accepts";
+    M16: "A figure of a channel was true at no moment of the call: it counts an item that was \
+          received before, or leaves out one that is there all along",
+        "What was received is read before what was sent, or one side stands still under its lock";
+    M17: "A receiver of several channels takes an item from more than one and drops one, or takes \
+          the end of one for the end of all",
+        "A look takes from one source, and the end of each source is told by itself";
     B1: "A load that moves about a threshold makes the level flap",
         "A level begins at one threshold and ends at a lower one";
     B5: "A change of level is decided under a lock and told after it, so that subscribers hear of \

@@ -35,4 +35,7 @@ super::hazards! {
         "The panic of a waker is contained, and the operation that called it goes on";
     N14: "The cancelling of many waiting tasks takes quadratic time under the list's lock",
         "A task leaves the list in a number of steps that does not depend on its length";
+    N15: "A timed wait says that its time is over without a look at what is there, or drops what it \
+          has taken",
+        "The look comes before the deadline is judged, and what it has found is the answer";
 }

@@ -4,13 +4,14 @@
 //! change of it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
 use blocksmith_sync::{Atomic, Mutex, OnFull, Primitives};
 
 use super::program::{Call, Calls, End, Program};
 use super::spec::Response;
-use super::subjects::{Ends, Item, Subject};
+use super::subjects::{Ends, Item, Subject, deadline};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,14 @@ pub enum Fault {
     PlaceNotKept,
     /// A place that is given back stays counted.
     PlaceNotFreed,
+    /// An item that has been received is counted until the receiver's next call.
+    StillCounted,
+    /// The queue is full when it holds one item more than it can.
+    FullTooLate,
+    /// A call whose time has passed does not look.
+    LateWithoutALook,
+    /// A receiver that finds its time over when it has taken an item drops it.
+    LateWithAnItem,
 }
 
 /// What its ends can do.
@@ -42,11 +51,26 @@ pub const CALLS: Calls = Calls {
     other_sender: &[Call::Send, Call::Close],
     receiver: &[Call::TryRecv, Call::Close],
     allowed: |_| true,
+    alike: true,
 };
 
 /// The same, of senders that also keep places.
 pub const KEEPERS: Calls =
     Calls { other_sender: &[Call::Send, Call::SendKept, Call::DropKept, Call::Close], ..CALLS };
+
+/// The same of ends that look at figures.
+pub const FIGURES: Calls = Calls {
+    other_sender: &[Call::Send, Call::Len, Call::IsEmpty, Call::IsFull],
+    receiver: &[Call::TryRecv, Call::Len, Call::IsEmpty, Call::IsFull, Call::Capacity],
+    ..CALLS
+};
+
+/// The same of ends whose patience ends.
+pub const DEADLINES: Calls = Calls {
+    other_sender: &[Call::Send, Call::SendDeadline, Call::SendDue],
+    receiver: &[Call::TryRecv, Call::RecvDeadline, Call::RecvDue],
+    ..CALLS
+};
 
 /// A locked queue with a fault.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +82,11 @@ struct Line {
     /// Places that are promised.
     kept: usize,
     capacity: usize,
+    /// Items that were put in, and those of them that the receivers have counted as taken.
+    sent: usize,
+    received: usize,
+    /// Items that are taken and not counted, with [`Fault::StillCounted`].
+    uncounted: usize,
 }
 
 impl Line {
@@ -107,6 +136,7 @@ impl<P: Primitives> Shared<P> {
             return Response::Full;
         } else if full && let Some(oldest) = line.items.pop_front() {
             response = Response::Evicted(oldest.number);
+            line.received += 1;
         }
         if self.fault == Fault::LostOnEviction && full {
             drop(line);
@@ -123,6 +153,54 @@ impl<P: Primitives> Shared<P> {
         // ORDERING: none needed, all of it under the lock.
         self.told.store(u32::try_from(line.items.len()).unwrap_or(u32::MAX), Relaxed);
         line.items.push_back(item);
+        line.sent += 1;
+    }
+
+    /// Returns how many items there are.
+    fn len(&self) -> usize {
+        let line = self.line.lock();
+        line.sent.saturating_sub(line.received)
+    }
+
+    fn is_full(&self) -> bool {
+        let capacity = self.line.lock().capacity;
+        self.len() >= capacity + usize::from(self.fault == Fault::FullTooLate)
+    }
+
+    /// Returns the figure that the call is about, if it is about one.
+    fn figure(&self, call: Call) -> Option<Response> {
+        Some(match call {
+            Call::Len => Response::Count(self.len()),
+            Call::IsEmpty => Response::Flag(self.len() == 0),
+            Call::IsFull => Response::Flag(self.is_full()),
+            Call::Capacity => Response::Count(self.line.lock().capacity),
+            _ => return None,
+        })
+    }
+
+    /// As `receive`, until `deadline`: the time may pass whenever this would wait for an item.
+    fn receive_until(&self, deadline: Duration) -> Response {
+        if self.fault == Fault::LateWithoutALook && P::now() >= deadline {
+            return Response::Timeout;
+        }
+        match self.receive() {
+            Response::Empty => Response::Timeout,
+            Response::Item(_) if self.fault == Fault::LateWithAnItem && P::now() >= deadline => {
+                Response::Timeout
+            }
+            response => response,
+        }
+    }
+
+    /// As `send`, until `deadline`, likewise.
+    fn send_until(&self, item: Item, deadline: Duration) -> Response {
+        if self.fault == Fault::LateWithoutALook && P::now() >= deadline {
+            return Response::Timeout;
+        }
+        match self.send(item) {
+            Response::Full => Response::Timeout,
+            response => response,
+        }
     }
 
     /// Keeps a place, and then uses it for the item or gives it back.
@@ -170,6 +248,12 @@ impl<P: Primitives> Shared<P> {
             Fault::LastInFirstOut => line.items.pop_back(),
             _ => line.items.pop_front(),
         };
+        line.received += std::mem::take(&mut line.uncounted);
+        let taken = usize::from(item.is_some());
+        match self.fault {
+            Fault::StillCounted => line.uncounted += taken,
+            _ => line.received += taken,
+        }
         match item {
             Some(item) => Response::Item(item.number),
             // A place that is kept may still get its item.
@@ -199,6 +283,7 @@ impl<P: Primitives> Drop for Receiver<P> {
         if self.0.receivers.fetch_sub(1, Relaxed) == 1 {
             self.0.closed.store(1, Release);
             line.items.clear();
+            line.received = line.sent;
         }
     }
 }
@@ -210,7 +295,14 @@ impl Subject for Faulty {
     fn open<P: Primitives>(&self, program: &Program) -> Ends<Sender<P>, Receiver<P>> {
         let count = |end| u32::try_from(program.count(end)).unwrap_or(u32::MAX);
         let shared = P::arc(Shared {
-            line: Mutex::new(Line { items: VecDeque::new(), kept: 0, capacity: program.capacity }),
+            line: Mutex::new(Line {
+                items: VecDeque::new(),
+                kept: 0,
+                capacity: program.capacity,
+                sent: 0,
+                received: 0,
+                uncounted: 0,
+            }),
             closed: Atomic::new(0),
             told: Atomic::new(0),
             senders: Atomic::new(count(End::Sender)),
@@ -232,11 +324,14 @@ impl Subject for Faulty {
         match (sender, items.into_iter().next()) {
             (Some(sender), Some(item)) if call == Call::SendKept => sender.0.keep(Some(item)),
             (Some(sender), Some(_)) if call == Call::DropKept => sender.0.keep(None),
+            (Some(sender), Some(item)) if matches!(call, Call::SendDeadline | Call::SendDue) => {
+                sender.0.send_until(item, deadline::<P>(call))
+            }
             (Some(sender), Some(item)) => sender.0.send(item),
-            (Some(sender), None) => {
+            (Some(sender), None) => sender.0.figure(call).unwrap_or_else(|| {
                 sender.0.close();
                 Response::Done
-            }
+            }),
             (None, _) => Response::Closed,
         }
     }
@@ -244,10 +339,13 @@ impl Subject for Faulty {
     fn receive<P: Primitives>(&self, receiver: &mut Option<Receiver<P>>, call: Call) -> Response {
         match receiver {
             Some(receiver) if call == Call::TryRecv => receiver.0.receive(),
-            Some(receiver) => {
+            Some(receiver) if matches!(call, Call::RecvDeadline | Call::RecvDue) => {
+                receiver.0.receive_until(deadline::<P>(call))
+            }
+            Some(receiver) => receiver.0.figure(call).unwrap_or_else(|| {
                 receiver.0.close();
                 Response::Done
-            }
+            }),
             None => Response::Closed,
         }
     }

@@ -25,6 +25,7 @@ pub const CALLS: Calls = Calls {
     other_sender: &[],
     receiver: &[Call::TryRecv],
     allowed: |_| true,
+    alike: true,
 };
 
 /// A locked place with a fault.

@@ -12,8 +12,9 @@ use stateright::semantics::{
     ConsistencyTester, LinearizabilityTester, SequentialConsistencyTester,
 };
 
+use super::either;
 use super::program::{Call, Program};
-use super::spec::{BoundedFifo, Granularity, Response, Step, points};
+use super::spec::{Channels, Granularity, Response, Step};
 
 /// A call, or the return from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -138,10 +139,10 @@ impl Judge {
     }
 
     fn allows(&self, history: &History) -> bool {
-        let channel = BoundedFifo::new(&self.program, self.granularity);
+        let channels = Channels::new(&self.program, self.granularity);
         match self.order {
-            Order::RealTime => self.replay(history, LinearizabilityTester::new(channel)),
-            Order::Program => self.replay(history, SequentialConsistencyTester::new(channel)),
+            Order::RealTime => self.replay(history, LinearizabilityTester::new(channels)),
+            Order::Program => self.replay(history, SequentialConsistencyTester::new(channels)),
         }
     }
 
@@ -149,7 +150,7 @@ impl Judge {
     /// its own there, since those of a call overlap; the specification keeps them in order.
     fn replay<T>(&self, history: &History, mut tester: T) -> bool
     where
-        T: ConsistencyTester<(usize, usize), BoundedFifo>,
+        T: ConsistencyTester<(usize, usize), Channels>,
     {
         let mut steps = vec![0; self.program.threads.len()];
         let mut open: Vec<Vec<(usize, usize)>> = vec![Vec::new(); self.program.threads.len()];
@@ -179,13 +180,11 @@ impl Judge {
         let Some(Event { what: What::Return { response, gone }, .. }) = later.nth(1) else {
             return Vec::new();
         };
-        let Program { threads, .. } = &self.program;
-        let item = self.program.item(thread, call);
-        let (call, end) = (threads[thread].calls[call], threads[thread].end);
-        let groups = points(call, item, end, response, *gone, self.granularity);
-        let numbered = groups.into_iter().map(|points| {
+        let groups =
+            either::points(&self.program, (thread, call), response, *gone, self.granularity);
+        let numbered = groups.into_iter().map(|(lane, points)| {
             *number += 1;
-            Step { thread, number: *number - 1, points }
+            Step { thread, number: *number - 1, lane, points }
         });
         numbered.collect()
     }
@@ -225,6 +224,8 @@ fn describe(call: Call, response: &Response) -> String {
         Response::Evicted(item) => format!("Evicted({item})"),
         Response::Item(item) => format!("{item}"),
         Response::Items(items) => format!("{items:?}"),
+        Response::Count(count) => format!("{count}"),
+        Response::Flag(flag) => format!("{flag}"),
         Response::Done if call == Call::Drop => "gone".to_owned(),
         _ => format!("{response:?}"),
     }

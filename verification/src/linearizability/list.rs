@@ -1,103 +1,26 @@
 //! The families of client programs, as checks of the catalogue.
 
-use blocksmith_engines::verdict::Engine;
-use blocksmith_models::catalogue::{Breaks, Check, Expected};
-use blocksmith_models::hazard::{self, Hazard};
+use blocksmith_models::catalogue::{Check, Expected};
 use blocksmith_sync::OnFull;
 
 use super::depth::Depth;
-use super::faulty::{self, Fault, Faulty};
-use super::faulty_watch::{self, Fault as WatchFault, FaultyWatch};
+use super::entry::{
+    BLOCK, Entry, Head, ONE, ONE_AND_TWO, Size, pair, told, two_receivers, two_senders,
+};
+use super::faults;
 use super::program::{Calls, Shape};
-use super::spec::Granularity::{self, AtOnce, InSteps, Latest};
-use super::subjects::{KEEPERS, Keeping, ONE_SHOT, OneShot, Subject, TASKS, THREADS, WATCH, Watch};
-use super::{Family, LINEARIZABLE, Runner, check};
+use super::select::PoolAndRing;
+use super::spec::Granularity::{self, AtOnce, Either, InSteps, Latest};
+use super::subjects::{
+    DEADLINES, DEADLINES_OF_ONE, DEADLINES_OF_READERS, FIGURES, FIGURES_OF_KEEPERS, KEEPERS,
+    Keeping, ONE_SHOT, ONLOOKERS, OneShot, SELECT, Subject, TASKS, THREADS, WATCH, Watch,
+};
+use super::{Family, Runner};
 use crate::channel::{Mailbox, Mpmc, Spsc};
 
-const BLOCK: &[OnFull] = &[OnFull::Block];
 const REFUSE: &[OnFull] = &[OnFull::Refuse];
-const EVICT: &[OnFull] = &[OnFull::EvictOldest];
 const BACKPRESSURE: &[OnFull] = &[OnFull::Block, OnFull::Refuse];
 const EVERY_POLICY: &[OnFull] = &[OnFull::Block, OnFull::Refuse, OnFull::EvictOldest];
-const ONE: &[usize] = &[1];
-const ONE_AND_TWO: &[usize] = &[1, 2];
-
-/// One sender and one receiver.
-const fn pair(calls: usize, in_all: usize) -> Shape {
-    Shape { senders: 1, receivers: 1, calls, in_all, signal: false }
-}
-
-const fn told(shape: Shape) -> Shape {
-    Shape { signal: true, ..shape }
-}
-
-/// Two senders and a receiver.
-const fn two_senders(calls: usize, in_all: usize) -> Shape {
-    Shape { senders: 2, ..pair(calls, in_all) }
-}
-
-/// A sender and two receivers.
-const fn two_receivers(calls: usize, in_all: usize) -> Shape {
-    Shape { receivers: 2, ..pair(calls, in_all) }
-}
-
-/// What a faulty channel must break.
-const NOT_LINEARIZABLE: Expected = Expected::Violated(&[Breaks::Property(LINEARIZABLE)]);
-
-/// What a check says besides its family.
-#[derive(Clone, Copy)]
-struct Head {
-    name: &'static str,
-    claim: &'static str,
-    hazard: Option<&'static Hazard>,
-    expected: Expected,
-}
-
-/// A check, and what it enumerates.
-struct Entry {
-    check: Check,
-    size: Box<dyn Fn() -> Size>,
-}
-
-/// What a family enumerates, in words.
-pub struct Size {
-    /// The check's id.
-    pub id: String,
-    /// Threads and calls.
-    pub clients: String,
-    /// Capacities, then policies.
-    pub channels: String,
-    /// Client programs.
-    pub programs: usize,
-}
-
-impl Head {
-    fn check<S: Subject>(self, family: Family<S>) -> Entry {
-        let engine = match family.runner {
-            Runner::Shuttle(_) => Engine::Shuttle,
-            Runner::Loom(_) | Runner::LoomSpurious(_) => Engine::Loom,
-        };
-        let id = format!("linearizability.{}.{engine}", self.name);
-        let (sized, name) = (family.clone(), id.clone());
-        let size = move || Size {
-            id: name.clone(),
-            clients: sized.clients(),
-            channels: format!("{:?}, {:?}", sized.capacities, sized.policies),
-            programs: sized.programs().len(),
-        };
-        let check = Check {
-            id,
-            claim: self.claim,
-            protocol: "linearizability",
-            hazard: self.hazard,
-            engine,
-            expected: self.expected,
-            states: None,
-            run: Box::new(move || check(&family)),
-        };
-        Entry { check, size: Box::new(size) }
-    }
-}
 
 /// The depths of one channel.
 struct Channel<S> {
@@ -237,21 +160,29 @@ fn entries(depth: Depth) -> Vec<Entry> {
     all.extend(tasks("spsc_tasks", Spsc, AtOnce, depth));
     all.extend(tasks("mpmc_tasks", Mpmc, AtOnce, depth));
     all.extend(tasks("mailbox_tasks", Mailbox, InSteps, depth));
-    all.extend(faults());
-    all.extend(faults_of_keepers());
-    all.extend(faults_of_watches());
+    all.extend(all_figures(depth));
+    all.extend(deadlines("spsc_deadlines", Spsc, DEADLINES, AtOnce, ONE_AND_TWO, depth));
+    all.extend(deadlines("mpmc_deadlines", Mpmc, DEADLINES, AtOnce, ONE_AND_TWO, depth));
+    all.extend(deadlines("mailbox_deadlines", Mailbox, DEADLINES, InSteps, ONE_AND_TWO, depth));
+    all.extend(deadlines("oneshot_deadlines", OneShot, DEADLINES_OF_ONE, AtOnce, ONE, depth));
+    all.extend(deadlines("watch_deadlines", Watch, DEADLINES_OF_READERS, Latest, ONE, depth));
+    all.extend(selects(depth));
+    all.extend(faults::entries());
     all
 }
 
-/// Further calls of a channel: samples at two capacities, and two threads of a call each under loom
-/// with signals.
+/// Further calls of a channel: samples, and small programs under loom in which the first sleep may
+/// end for nothing.
 struct Further<S> {
     subject: S,
     calls: Calls,
     granularity: Granularity,
     policies: &'static [OnFull],
+    capacities: &'static [usize],
     /// Programs for shuttle, in CI and deep.
     sampled: [Vec<Shape>; 2],
+    /// Programs for loom.
+    explored: Vec<Shape>,
 }
 
 impl<S: Subject> Further<S> {
@@ -262,7 +193,7 @@ impl<S: Subject> Further<S> {
             Depth::Ci => (0, 40, 1),
             Depth::Deep => (1, 100, 2),
         };
-        let Self { subject, calls, granularity, policies, sampled } = self;
+        let Self { subject, calls, granularity, policies, capacities, sampled, explored } = self;
         let family = |shapes, capacities, policies, runner| Family {
             subject,
             calls,
@@ -272,10 +203,9 @@ impl<S: Subject> Further<S> {
             policies,
             runner,
         };
-        let [explored, sampled] = [vec![pair(1, 2)], sampled[place].clone()];
-        let runner = Runner::LoomSpurious(preemptions);
+        let (sampled, runner) = (sampled[place].clone(), Runner::LoomSpurious(preemptions));
         [
-            head.check(family(sampled, ONE_AND_TWO, policies, Runner::Shuttle(schedules))),
+            head.check(family(sampled, capacities, policies, Runner::Shuttle(schedules))),
             head.check(family(explored, ONE, BLOCK, runner)),
         ]
     }
@@ -291,7 +221,9 @@ fn keepers<S: Subject>(
 ) -> [Entry; 2] {
     let sampled = [vec![pair(2, 4), two_senders(1, 3)], vec![pair(3, 5), two_senders(2, 4)]];
     let claim = "the same for places that are kept, and used or given back";
-    Further { subject, calls: KEEPERS, granularity, policies, sampled }.checks(name, claim, depth)
+    let (calls, capacities, explored) = (KEEPERS, ONE_AND_TWO, vec![pair(1, 2)]);
+    Further { subject, calls, granularity, policies, capacities, sampled, explored }
+        .checks(name, claim, depth)
 }
 
 /// The calls of tasks and of batches.
@@ -303,139 +235,102 @@ fn tasks<S: Subject>(
 ) -> [Entry; 2] {
     let (policies, sampled) = (BLOCK, [vec![pair(2, 4)], vec![pair(3, 5)]]);
     let claim = "the same for the calls of tasks, awaited and dropped, and for batches";
-    Further { subject, calls: TASKS, granularity, policies, sampled }.checks(name, claim, depth)
+    let (calls, capacities, explored) = (TASKS, ONE_AND_TWO, vec![pair(1, 2)]);
+    Further { subject, calls, granularity, policies, capacities, sampled, explored }
+        .checks(name, claim, depth)
 }
 
-/// The channel of which the faulty ones are variants.
-const FAULTLESS: Head = Head {
-    name: "a_locked_queue",
-    claim: "the queue of which the faulty ones are variants",
-    hazard: None,
-    expected: Expected::Verified,
-};
-
-const SAMPLE: Runner = Runner::Shuttle(200);
-
-const fn twin(name: &'static str, claim: &'static str, hazard: Option<&'static Hazard>) -> Head {
-    Head { name, claim, hazard, expected: NOT_LINEARIZABLE }
+/// The calls of threads that look at figures.
+fn figures<S: Subject>(
+    name: &'static str,
+    subject: S,
+    calls: Calls,
+    granularity: Granularity,
+    policies: &'static [OnFull],
+    sampled: [Vec<Shape>; 2],
+    depth: Depth,
+) -> [Entry; 2] {
+    let claim = match granularity {
+        InSteps => "the same for len, a count that takes a while, is_empty, is_full and capacity",
+        _ => "the same for len, is_empty, is_full and capacity, each the figure of one moment",
+    };
+    let (capacities, explored) = (ONE_AND_TWO, vec![pair(1, 2), told(pair(1, 2))]);
+    Further { subject, calls, granularity, policies, capacities, sampled, explored }
+        .checks(name, claim, depth)
 }
 
-/// The harness itself: a channel without a fault passes, every fault is refuted.
-fn faults() -> Vec<Entry> {
-    let faulty = |head: Head, fault, shape, policies, runner| {
-        let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
-        let (subject, calls) = (Faulty(fault), faulty::CALLS);
-        head.check(Family { subject, calls, granularity, shapes, capacities, policies, runner })
-    };
-    let lifo = twin("last_in_first_out", "the newest item is received first", Some(&hazard::M15));
-    let late = twin(
-        "accepted_after_close",
-        "an item is accepted after the end was seen",
-        Some(&hazard::M5),
-    );
-    let stale = twin("stale_empty", "empty, though a send has returned", Some(&hazard::M3));
-    let more = twin("one_too_many", "two senders find the same room", Some(&hazard::M7));
-    let twice = twin("received_twice", "two receivers take the same item", Some(&hazard::M6));
-    let lost =
-        twin("lost_on_eviction", "an item that evicted another is dropped", Some(&hazard::M7));
-    let strict = twin(
-        "mailbox_at_once",
-        "the mailbox, if its calls are to happen at once: why they happen in steps",
-        Some(&hazard::M3),
-    );
-    let mailbox = Family {
-        subject: Mailbox,
-        calls: THREADS,
-        granularity: AtOnce,
-        shapes: vec![two_senders(1, 3)],
-        capacities: ONE,
-        policies: BLOCK,
-        runner: Runner::Shuttle(400),
-    };
-    vec![
-        faulty(FAULTLESS, Fault::None, two_senders(1, 3), EVICT, SAMPLE),
-        faulty(FAULTLESS, Fault::None, pair(1, 2), REFUSE, Runner::Loom(2)),
-        faulty(lifo, Fault::LastInFirstOut, pair(2, 4), REFUSE, SAMPLE),
-        faulty(lifo, Fault::LastInFirstOut, pair(2, 3), REFUSE, Runner::Loom(2)),
-        faulty(late, Fault::AcceptedAfterClose, pair(2, 4), REFUSE, SAMPLE),
-        faulty(late, Fault::AcceptedAfterClose, pair(2, 3), REFUSE, Runner::Loom(2)),
-        faulty(stale, Fault::StaleEmpty, pair(2, 3), REFUSE, SAMPLE),
-        faulty(stale, Fault::StaleEmpty, told(pair(1, 2)), REFUSE, Runner::Loom(2)),
-        faulty(more, Fault::OneTooMany, two_senders(1, 3), REFUSE, SAMPLE),
-        faulty(twice, Fault::ReceivedTwice, two_receivers(1, 3), REFUSE, SAMPLE),
-        faulty(lost, Fault::LostOnEviction, two_senders(2, 4), EVICT, SAMPLE),
-        strict.check(mailbox),
+/// The same, of each channel.
+fn all_figures(depth: Depth) -> Vec<Entry> {
+    let two = [vec![pair(2, 4)], vec![pair(3, 5)]];
+    let three = [vec![pair(2, 4), two_senders(1, 3)], vec![pair(3, 5), two_senders(2, 4)]];
+    let kept = FIGURES_OF_KEEPERS;
+    let (mpmc, mailbox) = (Keeping(Mpmc), Keeping(Mailbox));
+    [
+        figures("spsc_figures", Spsc, FIGURES, AtOnce, BACKPRESSURE, two, depth),
+        figures("mpmc_figures", Mpmc, FIGURES, AtOnce, BACKPRESSURE, three.clone(), depth),
+        figures("mailbox_figures", Mailbox, FIGURES, InSteps, EVERY_POLICY, three.clone(), depth),
+        figures("mpmc_permit_figures", mpmc, kept, AtOnce, REFUSE, three.clone(), depth),
+        figures("mailbox_permit_figures", mailbox, kept, InSteps, REFUSE, three, depth),
     ]
+    .into_iter()
+    .flatten()
+    .chain([
+        onlookers("mpmc_onlookers", Mpmc, AtOnce, depth),
+        onlookers("mailbox_onlookers", Mailbox, InSteps, depth),
+    ])
+    .collect()
 }
 
-/// The same for places that are kept.
-fn faults_of_keepers() -> Vec<Entry> {
-    let keeping = |head: Head, fault, shape, runner| {
-        let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
-        let (subject, calls, policies) = (Faulty(fault), faulty::KEEPERS, REFUSE);
-        head.check(Family { subject, calls, granularity, shapes, capacities, policies, runner })
+/// A sender looks at figures while another sends, and the receiver receives: what is read of one side
+/// may be older than what is read of the other.
+fn onlookers<S: Subject>(
+    name: &'static str,
+    subject: S,
+    granularity: Granularity,
+    depth: Depth,
+) -> Entry {
+    let claim =
+        "the same for the figures that are seen by who neither sends nor receives meanwhile";
+    let schedules = match depth {
+        Depth::Quick => 50,
+        Depth::Ci => 300,
+        Depth::Deep => 3_000,
     };
-    let none = Head { name: "a_locked_queue_keeps", ..FAULTLESS };
-    let unkept =
-        twin("a_place_is_not_kept", "another item takes a place that was kept", Some(&hazard::M7));
-    let unfreed = twin(
-        "a_place_is_not_freed",
-        "full, though the place that was kept is given back",
-        Some(&hazard::M7),
-    );
-    vec![
-        keeping(none, Fault::None, two_senders(1, 3), SAMPLE),
-        keeping(none, Fault::None, pair(1, 2), Runner::Loom(2)),
-        keeping(unkept, Fault::PlaceNotKept, two_senders(1, 3), SAMPLE),
-        keeping(unkept, Fault::PlaceNotKept, two_senders(1, 2), Runner::Loom(2)),
-        keeping(unfreed, Fault::PlaceNotFreed, pair(2, 3), SAMPLE),
-        keeping(unfreed, Fault::PlaceNotFreed, pair(2, 3), Runner::Loom(2)),
-    ]
+    Head { name, claim, hazard: None, expected: Expected::Verified }.check(Family {
+        subject,
+        calls: ONLOOKERS,
+        granularity,
+        shapes: vec![two_senders(2, 5)],
+        capacities: &[2],
+        policies: REFUSE,
+        runner: Runner::Shuttle(schedules),
+    })
 }
 
-/// The same for a place whose value is replaced.
-fn faults_of_watches() -> Vec<Entry> {
-    let watching = |head: Head, fault, shape, runner| {
-        let (granularity, shapes, capacities, policies) = (Latest, vec![shape], ONE, BLOCK);
-        let (subject, calls) = (FaultyWatch(fault), faulty_watch::CALLS);
-        head.check(Family { subject, calls, granularity, shapes, capacities, policies, runner })
-    };
-    let none = Head {
-        name: "a_locked_place",
-        claim: "the watch of which the faulty ones are variants",
-        ..FAULTLESS
-    };
-    let seen = twin(
-        "seen_by_all",
-        "what one reader of a watch has seen is not told to the other",
-        Some(&hazard::A11),
-    );
-    let seen_late = twin(
-        "seen_too_late",
-        "a value that comes while a reader reads counts as seen",
-        Some(&hazard::A11),
-    );
-    let queued = twin(
-        "watch_in_line",
-        "the watch, if each of its values were to be read: why a later one replaces an earlier",
-        Some(&hazard::A11),
-    );
-    let watch = Family {
-        subject: Watch,
-        calls: WATCH,
-        granularity: AtOnce,
-        shapes: vec![pair(2, 3)],
-        capacities: ONE_AND_TWO,
-        policies: BLOCK,
-        runner: Runner::Shuttle(100),
-    };
-    vec![
-        watching(none, WatchFault::None, two_receivers(1, 3), SAMPLE),
-        watching(none, WatchFault::None, pair(2, 3), Runner::Loom(2)),
-        watching(seen, WatchFault::SeenByAll, two_receivers(1, 3), SAMPLE),
-        watching(seen, WatchFault::SeenByAll, two_receivers(1, 3), Runner::Loom(1)),
-        watching(seen_late, WatchFault::SeenTooLate, pair(2, 4), SAMPLE),
-        watching(seen_late, WatchFault::SeenTooLate, pair(2, 4), Runner::Loom(3)),
-        queued.check(watch),
-    ]
+/// The calls of threads whose patience ends at a time, or has ended.
+fn deadlines<S: Subject>(
+    name: &'static str,
+    subject: S,
+    calls: Calls,
+    granularity: Granularity,
+    capacities: &'static [usize],
+    depth: Depth,
+) -> [Entry; 2] {
+    let claim = "a wait with a deadline, passed or not, ends with Timeout at or after it, and after a \
+                 moment at which there was nothing for it";
+    let sampled = [vec![pair(2, 4)], vec![pair(3, 5)]];
+    let (policies, explored) = (BLOCK, vec![pair(1, 2), told(pair(1, 2))]);
+    Further { subject, calls, granularity, policies, capacities, sampled, explored }
+        .checks(name, claim, depth)
+}
+
+/// The calls of a thread or a task that selects.
+fn selects(depth: Depth) -> [Entry; 2] {
+    let claim = "a select over two channels receives what a receive from one of them would, by \
+                 priority, and the end of each once";
+    let sampled = [vec![two_senders(2, 4)], vec![two_senders(3, 5)]];
+    let (subject, calls, granularity) = (PoolAndRing, SELECT, Either);
+    let (policies, capacities, explored) = (BLOCK, ONE_AND_TWO, vec![two_senders(1, 2)]);
+    Further { subject, calls, granularity, policies, capacities, sampled, explored }
+        .checks("select", claim, depth)
 }

@@ -22,11 +22,13 @@
 //! gone wake the others. None is left out, and a deadlock is a violation. Items are distinct, and
 //! each must be dropped once.
 //!
-//! Beside the calls of threads there is a family of the calls of tasks and of batches for each
-//! channel: awaited, polled once and dropped, in batches. Not enumerated: permits, the waits for
-//! the closing alone, several readers of a watch, two tasks of one thread, more than two items in a
-//! batch, a batch under [`OnFull::EvictOldest`], and notifiers that are shared; scenarios are about
-//! these.
+//! Beside the calls of threads there are families of further calls for each channel: those of tasks
+//! and of batches (awaited, polled once and dropped, in batches), of threads that keep places, that
+//! look at figures (`len` and its kin), and whose patience ends at a time, which may have passed
+//! before the call. A select is one over two channels ([`either`]). Not enumerated: the waits for
+//! the closing alone, two tasks of one thread, more than two items in a batch, a batch under
+//! [`OnFull::EvictOldest`], the figures of a meter, selects of more inputs or whose budgets are
+//! spent, and notifiers that channels share otherwise; scenarios are about these.
 //!
 //! A watch with one reader is such a channel for one item, whose send replaces what is there
 //! ([`spec::Granularity::Latest`]).
@@ -40,20 +42,28 @@
 //! still empty for another, and an item waits for the one before it, which the receiver does not
 //! wait for in `drain` and in timed waits); room is free again a moment after the item was taken;
 //! and a batch is received item by item, until a look finds no more, its room free at its end
-//! (`recv_batch` is a `recv`, and then that): an evictor may come between. Its calls happen in
-//! steps, each at one moment within the call ([`spec::Granularity`]). That it is not linearizable
-//! in one step is a twin.
+//! (`recv_batch` is a `recv`, and then that): an evictor may come between. Its `len` counts for a
+//! while, what is there all that while and nothing that is there at no moment of it, since its
+//! figures are read one after the other. Its calls happen in steps, each at one moment within the
+//! call ([`spec::Granularity`]). That it is not linearizable in one step is a twin, for its items
+//! and for its figures.
 
 mod depth;
+pub mod either;
+mod entry;
+mod faults;
 pub mod faulty;
+pub mod faulty_select;
 pub mod faulty_watch;
 pub mod history;
 pub mod list;
 pub mod program;
+pub mod select;
 pub mod spec;
 pub mod subjects;
 
 pub use depth::Depth;
+pub use entry::Size;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -44,6 +44,22 @@ pub enum Call {
     DropKept,
     /// `recv_batch_async`, at most [`BATCH`] items, awaited.
     RecvBatchAsync,
+    /// `send_deadline`, to a time that is still to come: as `SendTimeout`.
+    SendDeadline,
+    /// `send_deadline`, to a time that has passed.
+    SendDue,
+    /// `recv_deadline`, to a time that is still to come: as `RecvTimeout`.
+    RecvDeadline,
+    /// `recv_deadline`, to a time that has passed.
+    RecvDue,
+    /// `len`.
+    Len,
+    /// `is_empty`; of a watch, `!has_changed`.
+    IsEmpty,
+    /// `is_full`.
+    IsFull,
+    /// `capacity`.
+    Capacity,
     /// `close`, by either end.
     Close,
     /// The drop of the thread's end: the last call of every thread.
@@ -63,7 +79,7 @@ impl Call {
     pub fn carries(self) -> usize {
         match self {
             Self::TrySend | Self::Send | Self::SendTimeout | Self::SendAsync | Self::PollSend => 1,
-            Self::SendKept | Self::DropKept => 1,
+            Self::SendKept | Self::DropKept | Self::SendDeadline | Self::SendDue => 1,
             Self::SendBatch | Self::TrySendBatch | Self::SendBatchAsync => BATCH,
             _ => 0,
         }
@@ -97,6 +113,14 @@ impl Call {
             Self::RecvBatchAsync => "recv_batch_async",
             Self::SendKept => "reserve and send",
             Self::DropKept => "reserve and drop",
+            Self::SendDeadline => "send_deadline",
+            Self::SendDue => "send_deadline, due",
+            Self::RecvDeadline => "recv_deadline",
+            Self::RecvDue => "recv_deadline, due",
+            Self::Len => "len",
+            Self::IsEmpty => "is_empty",
+            Self::IsFull => "is_full",
+            Self::Capacity => "capacity",
             Self::Close => "close",
             Self::Drop => "drop",
             Self::Signal => "signal",
@@ -164,6 +188,16 @@ impl Program {
         u8::try_from(before + sends(&self.threads[thread].calls[..call])).unwrap_or(u8::MAX)
     }
 
+    /// Returns the thread that sends an item.
+    ///
+    /// # Panics
+    /// If none does.
+    #[must_use]
+    pub fn sender_of(&self, item: u8) -> usize {
+        let begins = |thread: &usize| self.item(*thread, 0) <= item;
+        (0..self.threads.len()).rfind(begins).expect("the first thread begins with item 0")
+    }
+
     /// Returns the name of a thread, for tables.
     #[must_use]
     pub fn thread_name(&self, thread: usize) -> String {
@@ -215,11 +249,13 @@ pub struct Calls {
     pub receiver: &'static [Call],
     /// Whether a thread may make these calls in this order.
     pub allowed: fn(&[Call]) -> bool,
+    /// Whether it does not matter which of the threads of one end makes which calls.
+    pub alike: bool,
 }
 
 /// Returns every program of a shape, one of each set that differs only in the numbering of equal
-/// threads and of items: items are numbered by place, and threads of one end stand in ascending
-/// order.
+/// threads and of items: items are numbered by place, and threads of one end, if they are alike,
+/// stand in ascending order.
 #[must_use]
 pub fn programs(calls: &Calls, shape: Shape, capacity: usize, on_full: OnFull) -> Vec<Program> {
     let sender = if on_full == OnFull::Block { calls.blocking_sender } else { calls.other_sender };
@@ -229,8 +265,9 @@ pub fn programs(calls: &Calls, shape: Shape, capacity: usize, on_full: OnFull) -
             .filter(|calls_of| (calls.allowed)(calls_of));
         all.map(|calls| Thread { end, calls }).collect()
     };
-    let senders = ascending(&list(End::Sender, sender), shape.senders);
-    let receivers = ascending(&list(End::Receiver, calls.receiver), shape.receivers);
+    let choose = if calls.alike { ascending } else { any };
+    let senders = choose(&list(End::Sender, sender), shape.senders);
+    let receivers = choose(&list(End::Receiver, calls.receiver), shape.receivers);
     let mut found = Vec::new();
     for senders in &senders {
         for receivers in &receivers {
@@ -283,6 +320,17 @@ fn ascending(threads: &[Thread], count: usize) -> Vec<Vec<Thread>> {
         }
     }
     all
+}
+
+/// Returns every way to choose `count` of `threads`, one after the other, repeats allowed.
+fn any(threads: &[Thread], count: usize) -> Vec<Vec<Thread>> {
+    (0..count).fold(vec![Vec::new()], |chosen, _| {
+        let further = |before: &Vec<Thread>| {
+            let before = before.clone();
+            threads.iter().map(move |next| [before.as_slice(), std::slice::from_ref(next)].concat())
+        };
+        chosen.iter().flat_map(further).collect()
+    })
 }
 
 /// Returns every variant in which a thread signals after one of its calls, and another looks before

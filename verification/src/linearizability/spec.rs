@@ -27,6 +27,17 @@ pub enum Granularity {
     /// All at once, and an item that is accepted replaces what is there; each receiver takes it once,
     /// and it stays: of a watch. The receivers' going closes nothing.
     Latest,
+    /// Two channels, each with a sender, and a receiver that selects: all that happens in one of them
+    /// at once, but the receiver looks at one after the other.
+    Either,
+}
+
+impl Granularity {
+    /// Returns how many channels there are.
+    #[must_use]
+    pub fn lanes(self) -> usize {
+        if self == Self::Either { 2 } else { 1 }
+    }
 }
 
 /// What a call was answered.
@@ -59,6 +70,12 @@ pub enum Response {
     Items(Vec<u8>),
     /// Nothing at the moment.
     Empty,
+    /// So many.
+    Count(usize),
+    /// Yes, or no.
+    Flag(bool),
+    /// The end of this input of a select.
+    Ended(usize),
     /// The signal is there.
     Told,
     /// It is not there, or not seen.
@@ -109,6 +126,22 @@ pub enum Point {
     NothingToTake,
     /// The channel is closed, and nothing is on its way.
     Finished,
+    /// A count of the items begins.
+    CountFrom,
+    /// It ends with so many: all that have been in line since it began, none that has not.
+    Counted(usize),
+    /// Whether nothing is in line.
+    IsEmpty(bool),
+    /// Whether there is no room.
+    IsFull(bool),
+    /// The channel has so many places.
+    Holds(usize),
+    /// The receiver is told that the channel is finished; that is told once.
+    TellEnd,
+    /// It has been told.
+    EndTold,
+    /// Nothing can be taken now, and no end is to be told.
+    Idle,
     /// No item is accepted from here on.
     Close,
     /// One sender fewer; the last one closes.
@@ -130,13 +163,48 @@ pub struct Step {
     pub thread: usize,
     /// How many steps it has taken before.
     pub number: usize,
+    /// Where: a channel of a program that has several.
+    pub lane: usize,
     /// What happens.
     pub points: Vec<Point>,
 }
 
-/// A bounded FIFO with close. [`SequentialSpec::invoke`] returns whether the step may happen now.
+/// The channels of a program, mostly one. [`SequentialSpec::invoke`] returns whether the step may
+/// happen now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BoundedFifo {
+pub struct Channels {
+    lanes: Vec<BoundedFifo>,
+    /// Steps that each thread has taken.
+    steps: Vec<usize>,
+}
+
+impl Channels {
+    /// Returns the channels that the program begins with: empty, open, with an end for each thread
+    /// that has one.
+    #[must_use]
+    pub fn new(program: &Program, granularity: Granularity) -> Self {
+        let lanes = granularity.lanes();
+        let senders = program.count(End::Sender) / lanes;
+        let lane = BoundedFifo { senders, ..BoundedFifo::new(program, granularity) };
+        Self { lanes: vec![lane; lanes], steps: vec![0; program.threads.len()] }
+    }
+}
+
+impl SequentialSpec for Channels {
+    type Op = Step;
+    type Ret = bool;
+
+    fn invoke(&mut self, step: &Step) -> bool {
+        let due = self.steps[step.thread] == step.number;
+        self.steps[step.thread] += 1;
+        let lane = &mut self.lanes[step.lane];
+        due && step.points.iter().all(|point| lane.happens(point, step.thread))
+    }
+}
+
+/// A bounded FIFO with close.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct BoundedFifo {
     capacity: usize,
     /// Items in line, and whether each can be seen.
     line: VecDeque<(u8, bool)>,
@@ -154,14 +222,16 @@ pub struct BoundedFifo {
     /// there.
     latest: bool,
     seen: Vec<bool>,
-    /// Steps that each thread has taken.
-    steps: Vec<usize>,
+    /// For each thread that counts, how many of the items in line were there when it began, and how
+    /// many have been there since.
+    counts: Vec<Option<(usize, usize)>>,
+    /// Whether the end has been told ([`Point::TellEnd`]).
+    end_told: bool,
 }
 
 impl BoundedFifo {
     /// Returns the channel that the program begins with: empty, open, one end for each thread.
-    #[must_use]
-    pub fn new(program: &Program, granularity: Granularity) -> Self {
+    fn new(program: &Program, granularity: Granularity) -> Self {
         Self {
             capacity: program.capacity,
             line: VecDeque::new(),
@@ -174,7 +244,8 @@ impl BoundedFifo {
             told: false,
             latest: granularity == Granularity::Latest,
             seen: vec![false; program.threads.len()],
-            steps: vec![0; program.threads.len()],
+            counts: vec![None; program.threads.len()],
+            end_told: false,
         }
     }
 
@@ -188,7 +259,26 @@ impl BoundedFifo {
 
     /// Takes the oldest item, if it is this one and can be seen.
     fn take(&mut self, item: u8) -> bool {
+        for (before, _) in self.counts.iter_mut().flatten() {
+            *before = before.saturating_sub(1); // the oldest were there before
+        }
         self.line.pop_front() == Some((item, true))
+    }
+
+    /// Puts an item in line.
+    fn put(&mut self, item: u8) {
+        for (_, since) in self.counts.iter_mut().flatten() {
+            *since += 1;
+        }
+        self.line.push_back((item, false));
+    }
+
+    /// Ends a count: returns whether it may come to `count`.
+    fn counted(&mut self, count: usize, thread: usize) -> bool {
+        let Some((before, since)) = self.counts[thread].take() else { return false };
+        // The last receiver drops what is left one by one.
+        let least = if self.receivers == 0 { 0 } else { before };
+        (least..=since.min(self.capacity)).contains(&count)
     }
 
     /// As `take` by this thread, of what stays.
@@ -245,7 +335,7 @@ impl BoundedFifo {
             }
             Point::Line(item) => {
                 self.admitted -= 1;
-                self.line.push_back((*item, false));
+                self.put(*item);
                 true
             }
             Point::Show(item) => {
@@ -269,6 +359,20 @@ impl BoundedFifo {
                 !self.line.front().is_some_and(|place| place.1) && !self.is_finished()
             }
             Point::Finished => self.is_finished(),
+            Point::CountFrom => {
+                self.counts[thread] = Some((self.line.len(), self.line.len()));
+                true
+            }
+            Point::Counted(count) => self.counted(*count, thread),
+            Point::IsEmpty(flag) => self.is_empty(thread) == *flag,
+            Point::IsFull(flag) => self.is_full() == *flag,
+            Point::Holds(places) => self.capacity == *places,
+            Point::TellEnd => self.is_finished() && !std::mem::replace(&mut self.end_told, true),
+            Point::EndTold => self.end_told,
+            Point::Idle => {
+                let is_due = self.is_finished() && !self.end_told;
+                !self.line.front().is_some_and(|place| place.1) && !is_due
+            }
             Point::Close => {
                 self.closed = true;
                 true
@@ -297,17 +401,6 @@ impl BoundedFifo {
             }
             Point::Told => self.told,
         }
-    }
-}
-
-impl SequentialSpec for BoundedFifo {
-    type Op = Step;
-    type Ret = bool;
-
-    fn invoke(&mut self, step: &Step) -> bool {
-        let due = self.steps[step.thread] == step.number;
-        self.steps[step.thread] += 1;
-        due && step.points.iter().all(|point| self.happens(point, step.thread))
     }
 }
 
@@ -354,21 +447,28 @@ pub fn points(
         Response::Item(item) => {
             vec![vec![Point::Take { items: vec![*item], all: false }, Point::Release(1)]]
         }
+        Response::Count(count) if call == Call::Len => {
+            vec![vec![Point::CountFrom, Point::Counted(*count)]]
+        }
         _ => look(call, response).into_iter().map(|point| vec![point]).collect(),
     };
+    let end_of_thread = end;
     let mut end = match end {
         _ if !gone => vec![],
         End::Sender => vec![Point::SenderGoes],
         End::Receiver if granularity == Granularity::Latest => vec![],
-        End::Receiver => vec![Point::ReceiverGoes, Point::Clear],
+        End::Receiver => vec![Point::ReceiverGoes],
     };
     match groups.last_mut() {
         Some(last) => last.append(&mut end),
         None if !end.is_empty() => groups.push(end),
         None => {}
     }
+    if gone && end_of_thread == End::Receiver && granularity != Granularity::Latest {
+        groups.push(vec![Point::Clear]); // one by one, as `counted` knows
+    }
     match granularity {
-        Granularity::AtOnce | Granularity::Latest => groups,
+        Granularity::AtOnce | Granularity::Latest | Granularity::Either => groups,
         Granularity::InSteps => groups.into_iter().flat_map(in_steps).collect(),
     }
 }
@@ -391,10 +491,6 @@ fn taken(call: Call, items: &[u8], granularity: Granularity) -> Vec<Vec<Point>> 
     let release = Point::Release(items.len());
     let all = items.len() < BATCH;
     match granularity {
-        Granularity::AtOnce | Granularity::Latest if all && !items.is_empty() => {
-            vec![vec![Point::Only(items.len())], vec![take(items, false), release]]
-        }
-        Granularity::AtOnce | Granularity::Latest => vec![vec![take(items, all), release]],
         // One by one, then a look that finds no more; a batch that waits begins with a `recv`.
         Granularity::InSteps => {
             let mut points: Vec<_> = items.iter().map(|item| take(&[*item], false)).collect();
@@ -407,6 +503,10 @@ fn taken(call: Call, items: &[u8], granularity: Granularity) -> Vec<Vec<Point>> 
             }
             vec![points]
         }
+        _ if all && !items.is_empty() => {
+            vec![vec![Point::Only(items.len())], vec![take(items, false), release]]
+        }
+        _ => vec![vec![take(items, all), release]],
     }
 }
 
@@ -421,6 +521,9 @@ fn look(call: Call, response: &Response) -> Option<Point> {
         Response::Empty if call == Call::PollRecv => Some(Point::NothingToTake),
         Response::Empty => Some(Point::Empty),
         Response::Told => Some(Point::Told),
+        Response::Count(places) => Some(Point::Holds(*places)),
+        Response::Flag(flag) if call == Call::IsFull => Some(Point::IsFull(*flag)),
+        Response::Flag(flag) => Some(Point::IsEmpty(*flag)),
         Response::Done if call == Call::Close => Some(Point::Close),
         Response::Done if call == Call::Signal => Some(Point::Signal),
         _ => None,

@@ -103,6 +103,7 @@ pub const THREADS: Calls = Calls {
         Call::Close,
     ],
     allowed: |_| true,
+    alike: true,
 };
 
 /// The calls of tasks, and of batches.
@@ -117,6 +118,7 @@ pub const TASKS: Calls = Calls {
     other_sender: &[],
     receiver: &[Call::TryRecv, Call::RecvAsync, Call::PollRecv, Call::RecvBatchAsync],
     allowed: |_| true,
+    alike: true,
 };
 
 /// The calls of threads that keep places.
@@ -125,6 +127,52 @@ pub const KEEPERS: Calls = Calls {
     other_sender: &[Call::Send, Call::SendKept, Call::DropKept, Call::Close],
     receiver: &[Call::TryRecv, Call::Recv, Call::Close],
     allowed: |_| true,
+    alike: true,
+};
+
+/// The calls of threads that look at figures.
+pub const FIGURES: Calls = Calls {
+    blocking_sender: &[Call::Send, Call::Len, Call::IsEmpty, Call::IsFull],
+    other_sender: &[Call::Send, Call::Len, Call::IsEmpty, Call::IsFull],
+    receiver: &[Call::TryRecv, Call::Len, Call::IsEmpty, Call::IsFull, Call::Capacity],
+    allowed: |_| true,
+    alike: true,
+};
+
+/// The same of a sender that looks on while others send and receive. The receiver has a call that
+/// takes nothing, so that what it leaves is there for a while.
+pub const ONLOOKERS: Calls =
+    Calls { other_sender: &[Call::Send, Call::Len], receiver: &[Call::TryRecv], ..FIGURES };
+
+/// The same of threads that keep places.
+pub const FIGURES_OF_KEEPERS: Calls = Calls {
+    blocking_sender: &[Call::SendKept, Call::DropKept, Call::Len, Call::IsFull],
+    other_sender: &[Call::SendKept, Call::DropKept, Call::Len, Call::IsFull],
+    ..FIGURES
+};
+
+/// The calls of threads whose patience ends at a time, or has ended.
+pub const DEADLINES: Calls = Calls {
+    blocking_sender: &[Call::TrySend, Call::SendDeadline, Call::SendDue],
+    other_sender: &[],
+    receiver: &[Call::TryRecv, Call::RecvDeadline, Call::RecvDue],
+    allowed: |_| true,
+    alike: true,
+};
+
+/// The same of a one-shot.
+pub const DEADLINES_OF_ONE: Calls = Calls { receiver: DEADLINES.receiver, ..ONE_SHOT };
+
+/// The same of a watch, whose senders do not wait.
+pub const DEADLINES_OF_READERS: Calls = Calls { receiver: DEADLINES.receiver, ..WATCH };
+
+/// The calls of threads that select, and of those that send to them.
+pub const SELECT: Calls = Calls {
+    blocking_sender: &[Call::Send, Call::Close],
+    other_sender: &[],
+    receiver: &[Call::TryRecv, Call::Recv, Call::RecvDeadline, Call::RecvAsync, Call::PollRecv],
+    allowed: |_| true,
+    alike: false,
 };
 
 /// The calls of a one-shot, whose `send` and `recv` use the end up.
@@ -136,6 +184,7 @@ pub const ONE_SHOT: Calls = Calls {
         let last = calls.len().saturating_sub(1);
         !calls[..last].iter().any(|call| matches!(call, Call::Send | Call::Recv))
     },
+    alike: true,
 };
 
 /// The calls of a watch: `send`, and the reader's `changed` and its kin.
@@ -144,6 +193,7 @@ pub const WATCH: Calls = Calls {
     other_sender: &[],
     receiver: &[Call::TryRecv, Call::Recv, Call::RecvTimeout, Call::RecvAsync, Call::PollRecv],
     allowed: |_| true,
+    alike: true,
 };
 
 /// The response to a send; what comes back must be what was sent.
@@ -183,6 +233,17 @@ fn appended(result: Result<usize, Closed>, items: &[Item]) -> Response {
     }
 }
 
+/// Returns the figure that the call is about, if it is about one.
+fn figure(end: &impl Closes, call: Call) -> Option<Response> {
+    Some(match call {
+        Call::Len => Response::Count(end.len()),
+        Call::IsEmpty => Response::Flag(end.is_empty()),
+        Call::IsFull => Response::Flag(end.is_full()),
+        Call::Capacity => Response::Count(end.capacity()),
+        _ => return None,
+    })
+}
+
 fn try_recv(result: Result<Item, TryRecvError>) -> Response {
     received(result, |error| match error {
         TryRecvError::Empty => Response::Empty,
@@ -195,6 +256,24 @@ fn recv_timeout(result: Result<Item, RecvTimeoutError>) -> Response {
         RecvTimeoutError::Timeout => Response::Timeout,
         RecvTimeoutError::Closed => Response::Closed,
     })
+}
+
+/// Returns when a call gives up: soon, or before it has begun.
+pub(super) fn deadline<P: Primitives>(call: Call) -> Duration {
+    match call {
+        Call::SendDue | Call::RecvDue => Duration::ZERO,
+        _ => P::now() + TIMEOUT,
+    }
+}
+
+/// Returns the response to a wait until `deadline`.
+///
+/// # Panics
+/// If the wait has ended for want of time before that.
+fn not_before<P: Primitives>(deadline: Duration, response: Response) -> Response {
+    let is_over = response != Response::Timeout || P::now() >= deadline;
+    assert!(is_over, "a wait ended before its deadline");
+    response
 }
 
 impl<C: Channel> Subject for C {
@@ -215,8 +294,10 @@ impl<C: Channel> Subject for C {
     ) -> Response {
         let Some(sender) = sender else { return Response::Closed };
         let Some(number) = items.first().map(|item| item.number) else {
-            sender.close();
-            return Response::Done;
+            return figure(sender, call).unwrap_or_else(|| {
+                sender.close();
+                Response::Done
+            });
         };
         if call.carries() == BATCH {
             let result = match call {
@@ -230,6 +311,10 @@ impl<C: Channel> Subject for C {
         match call {
             Call::TrySend => sent(sender.try_send(item), number),
             Call::SendTimeout => sent(sender.send_timeout(item, TIMEOUT), number),
+            Call::SendDeadline | Call::SendDue => {
+                let deadline = deadline::<P>(call);
+                not_before::<P>(deadline, sent(sender.send_deadline(item, deadline), number))
+            }
             Call::SendAsync => sent(block_on::<P, _>(sender.send_async(item)), number),
             Call::PollSend => match poll_once::<P, _>(pin!(sender.send_async(item))) {
                 Poll::Ready(result) => sent(result, number),
@@ -251,6 +336,10 @@ impl<C: Channel> Subject for C {
             Call::TryRecv => try_recv(receiver.try_recv()),
             Call::Recv => received(receiver.recv(), closed),
             Call::RecvTimeout => recv_timeout(receiver.recv_timeout(TIMEOUT)),
+            Call::RecvDeadline | Call::RecvDue => {
+                let deadline = deadline::<P>(call);
+                not_before::<P>(deadline, recv_timeout(receiver.recv_deadline(deadline)))
+            }
             Call::RecvAsync => received(block_on::<P, _>(receiver.recv_async()), closed),
             Call::PollRecv => match poll_once::<P, _>(pin!(receiver.recv_async())) {
                 Poll::Ready(result) => received(result, closed),
@@ -262,10 +351,10 @@ impl<C: Channel> Subject for C {
                 let result = block_on::<P, _>(receiver.recv_batch_async(&mut items, BATCH));
                 appended(result, &items)
             }
-            _ => {
+            _ => figure(receiver, call).unwrap_or_else(|| {
                 receiver.close();
                 Response::Done
-            }
+            }),
         }
     }
 }
@@ -352,6 +441,10 @@ impl Subject for OneShot {
             Call::Recv => return received(end.recv(), |_| Response::Closed),
             Call::TryRecv => try_recv(end.try_recv()),
             Call::RecvTimeout => recv_timeout(end.recv_timeout(TIMEOUT)),
+            Call::RecvDeadline | Call::RecvDue => {
+                let deadline = deadline::<P>(call);
+                not_before::<P>(deadline, recv_timeout(end.recv_deadline(deadline)))
+            }
             _ => {
                 end.close();
                 Response::Done
@@ -418,12 +511,17 @@ impl Subject for Watch {
     ) -> Response {
         let Some(reader) = receiver else { return Response::Closed };
         let closed = |_| Response::Closed;
+        let late = |error| match error {
+            RecvTimeoutError::Timeout => Response::Timeout,
+            RecvTimeoutError::Closed => Response::Closed,
+        };
         match call {
             Call::Recv => changed(reader.changed(), closed),
-            Call::RecvTimeout => changed(reader.changed_timeout(TIMEOUT), |error| match error {
-                RecvTimeoutError::Timeout => Response::Timeout,
-                RecvTimeoutError::Closed => Response::Closed,
-            }),
+            Call::RecvTimeout => changed(reader.changed_timeout(TIMEOUT), late),
+            Call::RecvDeadline | Call::RecvDue => {
+                let deadline = deadline::<P>(call);
+                not_before::<P>(deadline, changed(reader.changed_deadline(deadline), late))
+            }
             Call::RecvAsync => changed(block_on::<P, _>(reader.changed_async()), closed),
             Call::PollRecv => match poll_once::<P, _>(pin!(reader.changed_async())) {
                 Poll::Ready(result) => changed(result, closed),

@@ -20,6 +20,7 @@ use super::services::smallest;
 use super::{Row, preemptions, restless, restless_states};
 use crate::row;
 use blocksmith_engines::shuttle::ShuttleBounds;
+use blocksmith_engines::stepped::A_LONG_TIME;
 
 /// Panics that are borne where none is to escalate.
 const MANY: usize = 100;
@@ -168,9 +169,10 @@ pub fn a_stop_with_queued_work<P: Primitives>() {
     assert!(words.iter().all(|word| ["ok", "fault", "shutdown"].contains(word)), "{words:?}");
 }
 
-/// A worker is held up over a block, and will be until the stop has returned: the stop returns by
+/// A worker is held up over a block, and will be until the stop has returned: the stop returns at
 /// its deadline all the same, and names that worker. Then the worker goes on, and all answers come.
-pub fn a_deadline_passes<P: Primitives>() {
+/// Returns when the stop began, and when it had returned.
+fn stop_a_worker_that_is_held_up<P: Primitives>(deadline: Duration) -> (Duration, Duration) {
     let gate = Gate::<P>::new();
     let stall = Fault::Stall(gate.clone());
     let services = start::<P>(MANY, ServiceName::Rewinder, When::At(1), stall);
@@ -178,12 +180,34 @@ pub fn a_deadline_passes<P: Primitives>() {
     let orphan = client.submit_block(ToyBlock::new(9, 8, 3), 0, 1);
     let block = client.submit_block(ToyBlock::new(1, 0, 1), 0, 1);
     gate.wait_for_arrival();
-    let report = services.stop_within(Duration::from_millis(2));
+    let began = P::now();
+    let report = services.stop_within(deadline);
+    let ended = P::now();
     assert!(report.late.iter().any(|name| name.starts_with("rewinder")), "not late: {report}");
+    assert!(report.late.len() > 1, "who is late keeps nobody: {report}");
     assert_eq!(report.joined + report.late.len(), 4, "{report}");
     gate.open();
     assert_eq!(orphan.wait().reason(), "shutdown");
     assert!(["ok", "shutdown"].contains(&block.wait().reason()));
+    (began, ended)
+}
+
+/// A stop has a deadline that passes while it waits, or has passed when it begins.
+pub fn a_deadline_passes<P: Primitives>() {
+    for deadline in [Duration::from_millis(2), Duration::ZERO] {
+        let (began, ended) = stop_a_worker_that_is_held_up::<P>(deadline);
+        assert!(ended >= began + deadline, "the stop returned before its deadline");
+    }
+}
+
+/// A stop has a deadline so far away that the clock comes there only when the stop's own wait ends
+/// with it: several threads are late, and the stop waits for the deadline once, not for each.
+pub fn a_deadline_is_one_for_all_threads<P: Primitives>() {
+    let deadline = A_LONG_TIME * 1_000;
+    let (began, ended) = stop_a_worker_that_is_held_up::<P>(deadline);
+    assert!(ended >= began + deadline, "the stop returned before its deadline");
+    let jumps = A_LONG_TIME * 500; // of the clock: a reading in eight, of some hundreds
+    assert!(ended < began + deadline + jumps, "the stop returned long after its deadline");
 }
 
 /// A thread comes to a gate after a relaxed store, and goes on once it is open, which is after
@@ -265,6 +289,11 @@ pub(super) fn list() -> Vec<Row> {
             "a stop returns though a worker is held up, names that worker, and loses no answer",
             Some(&hazard::L3),
             threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        row! {
+            lifecycle::a_deadline_is_one_for_all_threads,
+            "a stop returns at its deadline, however many threads are late", Some(&hazard::L3),
+            threads: 5, loom: None, shuttle: SAMPLE, stepped: None, std: None,
         },
         row! {
             lifecycle::a_gate_orders_both_sides,

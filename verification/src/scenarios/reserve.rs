@@ -81,6 +81,20 @@ pub fn the_end_waits_for_permits<P: Primitives, C: Reserves>() {
     join(dropping);
 }
 
+/// Every receiver waits for the end, which comes with the last permit.
+pub fn the_end_of_a_permit_wakes_every_receiver<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
+    let permit = C::reserve(&sender);
+    drop(sender);
+    let waiting = C::receivers(receiver, 2)
+        .into_iter()
+        .map(|receiver| P::spawn("receiver", move || (receiver.recv(), receiver)));
+    let waiting: Vec<_> = waiting.collect();
+    drop(permit);
+    let heard: Vec<_> = waiting.into_iter().map(join).collect(); // nobody goes before all have heard
+    assert!(heard.iter().all(|(item, _)| *item == Err(Closed)));
+}
+
 /// A question with a one-shot inside is sent by a permit while the receiver goes; the sender stays.
 pub fn a_permit_meets_the_receivers_end<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, oneshot::Sender<P, u32>>(1, OnFull::Refuse);
@@ -162,6 +176,42 @@ pub fn a_place_kept_by_another_hides_no_item<P: Primitives, C: Reserves>() {
     assert_eq!(early + receiver.iter().map(|item| *item).sum::<u32>(), 1);
 }
 
+/// Two places, of which one thread never fills more than one: another keeps the other, or is told
+/// that there is room, whatever it reads first and last.
+pub fn a_place_is_not_refused_in_vain<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(2, OnFull::Block);
+    let mut senders = C::senders(sender, 2);
+    let (Some(sender), Some(other)) = (senders.pop(), senders.pop()) else {
+        panic!("a channel with several senders")
+    };
+    let thread = P::spawn("keeper", move || {
+        assert!(!other.is_full(), "full, with one item of two");
+        assert!(C::try_reserve(&other).is_ok(), "refused, with one item of two");
+    });
+    assert_eq!(sender.try_send(1), Ok(None));
+    assert_eq!(receiver.try_recv(), Ok(1));
+    assert_eq!(sender.try_send(2), Ok(None));
+    join(thread);
+}
+
+/// One item at least is there from the beginning to the end, though not the same one: who looks on
+/// counts it.
+pub fn what_is_there_is_counted<P: Primitives, C: Reserves>() {
+    let (sender, receiver) = C::open::<P, u32>(3, OnFull::Block);
+    let mut senders = C::senders(sender, 2);
+    let (Some(sender), Some(other)) = (senders.pop(), senders.pop()) else {
+        panic!("a channel with several senders")
+    };
+    assert_eq!(sender.try_send(1), Ok(None));
+    let thread = P::spawn("onlooker", move || {
+        assert!((1..=2).contains(&other.len()), "an item is there, and never more than two");
+        other
+    });
+    assert_eq!(sender.try_send(2), Ok(None));
+    assert_eq!(receiver.try_recv(), Ok(1));
+    drop((join(thread), receiver));
+}
+
 /// Returns the value for this channel.
 fn of<C: Reserves, V>(mailbox: V, mpmc: V) -> V {
     if C::NAME == "mailbox" { mailbox } else { mpmc }
@@ -201,6 +251,12 @@ pub(super) fn list<C: Reserves>() -> Vec<Row> {
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
         },
         row! {
+            reserve::the_end_of_a_permit_wakes_every_receiver for C,
+            "the end that comes with the last permit wakes all who wait for it", Some(&hazard::M10),
+            threads: 3, loom: restless(of::<C, _>(2, 1)), shuttle: SAMPLE, stepped: TOO_LARGE,
+            std: RUNS,
+        },
+        row! {
             reserve::a_permit_meets_the_receivers_end for C,
             "what a permit sends while the receiver goes comes back or is dropped", Some(&hazard::M10),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
@@ -222,6 +278,18 @@ pub(super) fn list<C: Reserves>() -> Vec<Row> {
             "an item that a receiver finds by a later permit is whole, and in order", Some(&hazard::M1),
             threads: 2, loom: preemptions(of::<C, _>(2, 3)), shuttle: SAMPLE, stepped: states(400_000),
             std: RUNS,
+        },
+        row! {
+            reserve::a_place_is_not_refused_in_vain for C,
+            "who is refused a place for want of room has found none at a moment", Some(&hazard::M16),
+            threads: 2, loom: preemptions(3), shuttle: SAMPLE, stepped: states(400_000), std: RUNS,
+        },
+        row! {
+            reserve::what_is_there_is_counted for C,
+            "len counts what is there during the whole call", Some(&hazard::M16),
+            // The figures of a mailbox are no steps for a checker of weak memory.
+            threads: 2, loom: of::<C, _>(None, preemptions(3)), shuttle: SAMPLE,
+            stepped: states(400_000), std: RUNS,
         },
         row! {
             reserve::a_place_kept_by_another_hides_no_item for C,

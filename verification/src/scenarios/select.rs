@@ -158,6 +158,23 @@ pub fn a_pool_and_a_stop<P: Primitives>() {
     assert_eq!(inputs.iter().sum::<u32>(), 30);
 }
 
+/// A rival may take the first of two items, for which the select has been woken: it is woken for the
+/// second as well.
+pub fn a_rival_takes_the_first_item<P: Primitives>() {
+    let (tasks, pool) = mpmc::<P, u32>(2, Backpressure::Block);
+    let rival = pool.clone();
+    let thread = P::spawn("owner", move || {
+        assert_eq!(tasks.send(1), Ok(()));
+        let taken = rival.try_recv();
+        assert_eq!(tasks.send(2), Ok(()));
+        (taken, tasks, rival)
+    });
+    let mut inputs = Select::new().source(1, pool, |item| item.unwrap_or(9));
+    let received = inputs.recv();
+    let (taken, ..) = join(thread);
+    assert!(received == Ok(2) || received == Ok(1) && taken != Ok(1), "{received:?}, {taken:?}");
+}
+
 /// A reply and an input of its own notifier; the sender of the reply may go without one.
 fn a_reply_and_an_input<P: Primitives>(replies: bool) {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
@@ -299,6 +316,12 @@ pub(super) fn list() -> Vec<Row> {
             "a select misses neither items nor ends of sources that share no notifier with it",
             Some(&hazard::Q8),
             threads: 2, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        row! {
+            select::a_rival_takes_the_first_item,
+            "a select that was woken for an item that another takes is woken for the next",
+            Some(&hazard::N7),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
         },
         row! {
             select::a_reply_among_inputs,

@@ -56,6 +56,46 @@ pub fn every_reader_sees_it<P: Primitives>() {
     assert_eq!(readers.map(join), [1, 1]);
 }
 
+/// Two readers wait for one value, and nobody goes meanwhile: only the value can wake them.
+pub fn a_value_wakes_every_reader<P: Primitives>() {
+    let (sender, reader) = watch::<P, u32>(0);
+    let readers = [reader.clone(), reader].map(|mut reader| {
+        P::spawn("reader", move || (reader.changed().map(|value| *value), reader))
+    });
+    assert!(sender.send(1).is_ok());
+    let seen = readers.map(join);
+    assert!(seen.iter().all(|(value, _)| *value == Ok(1)));
+    drop(sender);
+}
+
+/// A reader takes the value and marks it as seen, while a value comes: either it has taken that one,
+/// or it still learns of it.
+pub fn what_is_marked_was_read<P: Primitives>() {
+    let (sender, mut reader) = watch::<P, u32>(0);
+    let thread = P::spawn("sender", move || {
+        assert!(sender.send(1).is_ok());
+        sender
+    });
+    if *reader.get_and_mark() == 0 {
+        assert_eq!(reader.changed().map(|value| *value), Ok(1));
+    }
+    assert!(!reader.has_changed());
+    drop(join(thread));
+}
+
+/// A sender waits until nobody reads; another closes, and the reader stays.
+pub fn a_sender_that_waits_hears_of_a_close<P: Primitives>() {
+    let (sender, reader) = watch::<P, u32>(0);
+    let other = sender.clone();
+    let thread = P::spawn("sender", move || {
+        other.close();
+        other
+    });
+    sender.closed();
+    assert!(sender.is_closed() && !sender.is_disconnected());
+    drop((join(thread), reader));
+}
+
 /// Two senders end in threads of their own, each after a relaxed store, one of them with a value.
 /// The reader looks once at a time, without the notifier's fences.
 pub fn closed_comes_after_the_senders<P: Primitives>() {
@@ -112,12 +152,14 @@ pub fn a_task_reads<P: Primitives>() {
     join(thread);
 }
 
-/// Two senders add one each to what is there.
+/// Two senders add one each to what is there; one of them reads the watch while it decides, so no
+/// lock may be held then.
 pub fn updates_add_up<P: Primitives>() {
     let (sender, reader) = watch::<P, u32>(0);
     let other = sender.clone();
     let thread = P::spawn("sender", move || other.update(|value| Some(value + 1)));
-    assert_eq!(sender.update(|value| Some(value + 1)), Ok(true));
+    let later = |value: &u32| (*reader.get() >= *value).then_some(value + 1);
+    assert_eq!(sender.update(later), Ok(true));
     assert_eq!(join(thread), Ok(true));
     drop(sender);
     assert_eq!((*reader.get(), follow(reader)), (2, 2));
@@ -173,6 +215,24 @@ pub(super) fn list() -> Vec<Row> {
             watch::every_reader_sees_it,
             "one value and the end reach every reader", Some(&hazard::A11),
             threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        row! {
+            watch::a_value_wakes_every_reader,
+            "one value wakes every reader that waits for it", Some(&hazard::A11),
+            threads: 3, loom: restless(1), shuttle: SAMPLE, stepped: TOO_LARGE, std: RUNS,
+        },
+        row! {
+            watch::what_is_marked_was_read,
+            "a reader that marks a value as seen while another comes has read it or learns of it",
+            Some(&hazard::A11),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(400_000),
+            std: RUNS,
+        },
+        row! {
+            watch::a_sender_that_waits_hears_of_a_close,
+            "a sender that waits until nobody reads is woken by a close", Some(&hazard::M14),
+            threads: 2, loom: restless(3), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
         },
         row! {
             watch::closed_comes_after_the_senders,

@@ -76,7 +76,8 @@ pub fn a_select_keeps_a_wake_up<P: Primitives>() {
 }
 
 /// N7: a select is registered with its sources before it looks first, and not again once it has
-/// been chosen: the second item wakes nobody. The counterpart is `select::a_pool_and_a_stop`.
+/// been chosen: the second item wakes nobody. The counterpart is
+/// `select::a_rival_takes_the_first_item`.
 pub fn a_registration_is_not_renewed<P: Primitives>() {
     let (tasks, pool) = mpmc::<P, u32>(2, Backpressure::Block);
     let rival = pool.clone();

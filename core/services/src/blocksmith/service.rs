@@ -339,9 +339,8 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         self.client.broker.stop();
         self.supervisor.stop();
         for mut thread in std::mem::take(&mut self.threads) {
-            let left = until.map(|until| until.saturating_sub(P::now()));
-            let ended = left.is_none_or(|left| {
-                thread.ended.recv_timeout(left) != Err(RecvTimeoutError::Timeout)
+            let ended = until.is_none_or(|until| {
+                thread.ended.recv_deadline(until) != Err(RecvTimeoutError::Timeout)
             });
             if ended {
                 report.join(thread);

@@ -37,7 +37,8 @@
 //! - C4 A sender that claims has read `consumed` first, so it may see too little room, but never
 //!   too much. A sender that waits looks again when it is woken. Before a send is refused for want
 //!   of room, `consumed` is read again: if it has not changed, the mailbox was full when the word
-//!   was read.
+//!   was read. That read of the word acquires, so the second reading of `consumed` sees at least
+//!   what had been consumed before the last claim that the word shows.
 //! - C5 When a position is claimed, all but `capacity - 1` of the requests before it and all but
 //!   `replies - 1` of the replies before it have been consumed, and their consumption happens
 //!   before the claim. This holds for four reasons. A claim acquires what it has read of
@@ -360,10 +361,30 @@ impl<P: Primitives> Credits<P> {
         self.word.load(Relaxed)
     }
 
-    /// Returns whether a request would be refused for want of room. It is a figure.
+    /// Returns the word, for a look at the room.
+    #[inline]
+    fn acquire(&self) -> u64 {
+        // ORDERING: pairs with the releasing exchanges, for callers that read `consumed` again (C4).
+        self.word.load(Acquire)
+    }
+
+    /// Returns whether a request would be refused for want of room, at one moment (C4). It is a
+    /// figure.
     pub(super) fn is_full(&self) -> bool {
-        let consumed = self.consumed();
-        self.room(self.look(), consumed) == 0
+        let room = |consumed| match self.room(self.acquire(), consumed) {
+            0 => Err(Refusal::Full),
+            _ => Ok(()),
+        };
+        self.confirmed(room).is_err()
+    }
+
+    /// Returns how many items have been claimed beyond the first `count`, of both kinds, at most as
+    /// many as there are places: a figure.
+    pub(super) fn claimed_since(&self, count: u64) -> u64 {
+        let claimed = pending(position(self.look()), count as u32);
+        // Another thread's claim may not be seen yet, although its item is seen to be gone.
+        let claimed = if claimed > COUNT / 2 { 0 } else { claimed };
+        u64::from(claimed.min(self.returned.capacity + self.returned.slots))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -449,11 +470,12 @@ impl<P: Primitives> Credits<P> {
     /// refusal.
     #[inline]
     fn exchange<E>(&self, mut change: impl FnMut(u64) -> Result<u64, E>) -> Result<u64, E> {
-        let mut word = self.look();
+        let mut word = self.acquire();
         loop {
             let changed = change(word)?;
-            // ORDERING: success pairs with itself, from claim to claim (C5).
-            match self.word.compare_exchange(word, changed, AcqRel, Relaxed) {
+            // ORDERING: success pairs with itself, from claim to claim (C5); failure, as `acquire`,
+            // with success.
+            match self.word.compare_exchange(word, changed, AcqRel, Acquire) {
                 Ok(_) => return Ok(word),
                 Err(found) => word = found,
             }

@@ -70,7 +70,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         held.requests += u32::from(!reply);
         held.replies += u32::from(reply);
         hand.set(held);
-        self.queue.taken().received.add(1);
+        self.queue.received().add(1);
     }
 
     /// Takes the items that are written, at most `max`, and returns their credits.
@@ -117,7 +117,6 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     /// woken.
     fn return_credits(&self, hand: &Cell<Hand>) -> u32 {
         let Hand { requests, replies, returned } = hand.get();
-        self.queue.taken().released.add(u64::from(requests + replies));
         self.credits.release(requests, replies);
         let returned = returned + requests;
         hand.set(Hand { requests: 0, replies: 0, returned });

@@ -362,13 +362,22 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 
 impl<P: Primitives, T: Send> Shared<P, T> {
     fn counters(&self) -> Counters {
-        let (requests, replies) = self.credits.queued();
-        let received = self.queue.taken().received.get();
-        let mut counters = self.counts.read(received, 0, self.credits.capacity() as u64);
-        let withheld = received.saturating_sub(self.queue.taken().released.get());
-        counters.depth = u64::from(requests + replies).saturating_sub(withheld);
-        counters.sent += counters.depth;
-        counters
+        let (received, evicted) = self.gone();
+        let depth = self.credits.claimed_since(received.wrapping_add(evicted));
+        self.counts.read(received, depth, self.credits.capacity() as u64)
+    }
+
+    /// Returns how many items are accepted and not received: those that are received after this has
+    /// begun are counted, too.
+    fn len(&self) -> usize {
+        let (received, evicted) = self.gone();
+        self.credits.claimed_since(received.wrapping_add(evicted)) as usize
+    }
+
+    /// Returns how many items have been received, and evicted: figures, to be read before what was
+    /// claimed.
+    fn gone(&self) -> (u64, u64) {
+        (self.queue.received().get(), self.counts.evictions())
     }
 }
 
@@ -411,7 +420,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
         let shared = &*self.shared;
         let ready = self.pace.paced::<P, _>(
             shared.capacity(),
-            || shared.queue.taken().received.get(),
+            || shared.queue.received().get(),
             || self.ready(),
         );
         let front = self.shared.not_empty.wait_until(ready)?;

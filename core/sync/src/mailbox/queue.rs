@@ -119,16 +119,8 @@ pub(super) struct Queue<P: Primitives, T> {
 /// What the consumer writes, on one cache line.
 struct Side<P: Primitives, T> {
     own: P::Cell<Consumer<P, T>>,
-    figures: Taken,
-}
-
-/// Figures of the receiver.
-#[derive(Default)]
-pub(super) struct Taken {
     /// Items received.
-    pub(super) received: Figure,
-    /// Items received whose credits have been returned.
-    pub(super) released: Figure,
+    received: Figure,
 }
 
 // SAFETY: `consumer` and the items are accessed by the consumer, whose calls are ordered (contract,
@@ -157,7 +149,7 @@ impl<P: Primitives, T> Queue<P, T> {
             shift,
             consumer: CachePadded::new(Side {
                 own: Cell::new(Consumer { position: 0, block: ptr::null_mut(), ahead: 0 }),
-                figures: Taken::default(),
+                received: Figure::default(),
             }),
         }
     }
@@ -332,10 +324,10 @@ impl<P: Primitives, T> Queue<P, T> {
         }
     }
 
-    /// Returns the receiver's figures, which only the receiver writes.
+    /// Returns how many items have been received: a figure, which the receiver alone writes.
     #[inline]
-    pub(super) fn taken(&self) -> &Taken {
-        &self.consumer.figures
+    pub(super) fn received(&self) -> &Figure {
+        &self.consumer.received
     }
 
     /// Returns the next position to be consumed. Consumer only.

@@ -327,7 +327,9 @@ fn counts_wrap() {
         let (sender, receiver) = mailbox::<Std, [u32; 70]>(5, 3, OnFull::Refuse);
         let shared = &sender.shared;
         shared.credits.set_passed(requests, replies);
-        shared.queue.set_position(u64::from(requests) + u64::from(replies));
+        let passed = u64::from(requests) + u64::from(replies);
+        shared.queue.set_position(passed);
+        shared.queue.received().add(passed);
         for round in 0..100 {
             let permits: Vec<_> = std::iter::from_fn(|| receiver.permit()).collect();
             assert_eq!(permits.len(), 3);

@@ -255,3 +255,17 @@ fn a_batch_reserves_for_what_is_there() {
     assert_eq!(receiver.recv_batch(&mut items, usize::MAX), Ok(5));
     assert!(items.capacity() < 64 && items.into_iter().eq(1..=9));
 }
+
+/// Two permits of a closed queue: the one that is used gives back no more than its own room, and the
+/// end waits for the other.
+#[test]
+fn a_permit_that_is_used_is_one() {
+    let (sender, receiver) = mpmc::<Std, u32>(2, Backpressure::Refuse);
+    let (one, other) = (sender.reserve().unwrap(), sender.reserve().unwrap());
+    assert_eq!(one.send(1), Ok(()));
+    assert_eq!(sender.send(9), Err(SendError::Full(9)));
+    sender.close();
+    assert_eq!((receiver.recv(), receiver.try_recv()), (Ok(1), Err(TryRecvError::Empty)));
+    assert_eq!(other.send(2), Ok(()));
+    assert_eq!((receiver.recv(), receiver.recv()), (Ok(2), Err(Closed)));
+}

@@ -101,16 +101,19 @@ fn sources_that_share_nothing_wake_the_select() {
     assert_eq!(inputs.recv(), Err(Closed)); // for the one-shot, its value was the end
 }
 
+/// A waker that remembers that it was woken.
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// One task waits for a queue and a mailbox, another only for the queue. The first is chosen for an
 /// item, and receives from the mailbox, or is dropped: the second is woken.
 #[test]
 fn a_wake_up_for_another_goes_on() {
-    struct Flag(AtomicBool);
-    impl Wake for Flag {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Relaxed);
-        }
-    }
     for receives in [false, true] {
         let notifier = notifier();
         let (sender, receiver) = ends(&notifier);
@@ -157,4 +160,124 @@ fn a_deadline_is_told_once() {
     assert_eq!(inputs.recv_deadline(later), Err(RecvTimeoutError::Timeout));
     drop(sender);
     assert_eq!((inputs.recv(), inputs.recv()), (Ok(9), Err(Closed)));
+}
+
+/// Of two deadlines, and of a deadline and the limit of a wait, the earlier one ends the wait.
+#[test]
+fn the_earlier_deadline_ends_the_wait() {
+    let (soon, later) =
+        (Std::now() + Duration::from_millis(1), Std::now() + Duration::from_secs(9));
+    let mut inputs =
+        Select::<Std, _>::new().source(1, deadline(later), |_| 9).source(1, deadline(soon), |_| 1);
+    assert_eq!(inputs.recv(), Ok(1));
+    let limit = Std::now() + Duration::from_millis(1);
+    assert_eq!(inputs.recv_deadline(limit), Err(RecvTimeoutError::Timeout));
+    assert!(Std::now() < later, "it waited for the later one");
+}
+
+/// A look that finds nothing ends the turn: what a source had left of its budget does not count.
+#[test]
+fn a_turn_ends_with_a_look_that_finds_nothing() {
+    let notifier = notifier();
+    let ((urgent, first), (usual, second)) = (ends(&notifier), ends(&notifier));
+    let mut inputs = Select::on(notifier).source(2, first, |_| 'u').source(1, second, |_| '-');
+    urgent.send(1).unwrap();
+    assert_eq!(inputs.try_recv(), Ok('u'));
+    assert_eq!(inputs.try_recv(), Err(TryRecvError::Empty));
+    for item in 0..2 {
+        urgent.send(item).unwrap();
+        usual.send(item).unwrap();
+    }
+    let received: String = (0..4).filter_map(|_| inputs.try_recv().ok()).collect();
+    assert_eq!(received, "uu--");
+}
+
+/// A source that has had its budget is looked at again if no other has anything.
+#[test]
+fn a_budget_that_is_spent_hides_nothing() {
+    let notifier = notifier();
+    let ((urgent, first), (usual, second)) = (ends(&notifier), ends(&notifier));
+    let mut inputs = Select::on(notifier).source(1, first, |_| 'u').source(1, second, |_| '-');
+    (0..2).for_each(|item| assert!(urgent.send(item).is_ok()));
+    assert_eq!([(); 2].map(|()| inputs.try_recv()), [Ok('u'); 2]);
+    drop((urgent, usual));
+}
+
+/// A source without a notifier that uses its waker up with each message, and does not look at the
+/// clock: it has to be told.
+#[derive(Default)]
+struct Plain {
+    /// Items, and the waker.
+    shared: Arc<std::sync::Mutex<(Vec<u32>, Option<Waker>)>>,
+    at: Option<Duration>,
+    has_passed: bool,
+}
+
+impl Source<Std> for Plain {
+    type Item = u32;
+
+    fn look(&mut self) -> Option<Result<u32, Closed>> {
+        let late = self.has_passed.then(|| self.at.take()).flatten();
+        self.shared.lock().unwrap().0.pop().or(late.map(|_| 0)).map(Ok)
+    }
+    fn notifier(&self) -> Option<&EventNotifier<Std>> {
+        None
+    }
+    fn register(&mut self, waker: &Waker) {
+        self.shared.lock().unwrap().1 = Some(waker.clone());
+    }
+    fn deadline(&self) -> Option<Duration> {
+        self.at
+    }
+    fn expire(&mut self, now: Duration) {
+        self.has_passed |= self.at.is_some_and(|at| at <= now);
+    }
+}
+
+/// Such a source is given the waker in each wait anew.
+#[test]
+fn a_waker_that_is_used_up_is_given_again() {
+    let source = Plain::default();
+    let shared = source.shared.clone();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut inputs = Select::<Std, _>::new().source(1, source, |item| item.unwrap_or(9));
+    for item in 1..3 {
+        let mut next = pin!(inputs.recv_async());
+        assert!(next.as_mut().poll(&mut context).is_pending());
+        let waker = shared.lock().unwrap().1.take();
+        shared.lock().unwrap().0.push(item);
+        waker.expect("it has been given a waker").wake();
+        assert_eq!(next.poll(&mut context), Poll::Ready(Ok(item)));
+    }
+}
+
+/// Such a source is told when its time has come, also where the wait ends at that time.
+#[test]
+fn a_source_is_told_the_time() {
+    for limit in [Duration::ZERO, Duration::from_secs(9)] {
+        let at = Std::now() + Duration::from_millis(1);
+        let source = Plain { at: Some(at), ..Plain::default() };
+        let mut inputs = Select::<Std, _>::new().source(1, source, |item| item.unwrap_or(9));
+        assert_eq!(inputs.recv_deadline(at + limit), Ok(0));
+        assert!(Std::now() >= at);
+    }
+}
+
+/// The same, where the queue that has chosen the select is not the last of its sources.
+#[test]
+fn every_source_passes_its_wake_up_on() {
+    let (tasks, pool) = mpmc::<Std, u32>(4, Backpressure::Block);
+    let (others, other) = mpmc::<Std, u32>(4, Backpressure::Block);
+    let mut inputs = Select::<Std, _>::new().source(1, &pool, |_| 1).source(1, &other, |_| 2);
+    let mut first = Box::pin(inputs.recv_async());
+    assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let flag = Arc::new(Flag(AtomicBool::new(false)));
+    let waker = Waker::from(flag.clone());
+    let mut second = pin!(pool.recv_async());
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    tasks.send(1).unwrap();
+    assert!(!flag.0.load(Relaxed), "the first has been chosen");
+    drop(first);
+    assert!(flag.0.load(Relaxed), "the notification goes on");
+    drop(others);
 }

@@ -415,12 +415,18 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.end.load(Relaxed) != OPEN
     }
 
+    /// Returns how many items there are according to the two indices. An end, whose own index stands
+    /// still, gets the number at the moment at which it reads the other's.
+    pub(super) fn len(&self) -> usize {
+        // ORDERING: none needed; it is a figure. An end reads its own index, and a place that a
+        // sender finds empty here is acquired in `room`.
+        let head = self.receiving.index.load(Relaxed);
+        self.distance(head, self.sending.index.load(Relaxed))
+    }
+
     /// Returns whether there is no room according to the two indices. It is a figure.
     pub(super) fn is_full(&self) -> bool {
-        // ORDERING: none needed; it is a figure. The sender reads its own index, and a place that
-        // it finds empty here is acquired in `room`.
-        let tail = self.sending.index.load(Relaxed);
-        self.distance(self.receiving.index.load(Relaxed), tail) >= self.capacity()
+        self.len() >= self.capacity()
     }
 
     pub(super) fn senders_are_gone(&self) -> bool {

@@ -111,6 +111,8 @@ fn a_value_may_use_the_watch_as_it_is_dropped() {
     reader.with(|value| assert_eq!(value.0, 3));
     drop(kept);
     assert_eq!(*heard.get(), 3);
+    sender.send(nosy(4)).unwrap();
+    assert_eq!(*heard.get(), 4); // dropped by the send that replaced it
 }
 
 /// The drop of the last reader wakes a thread and a task that wait for it; a new reader may come.

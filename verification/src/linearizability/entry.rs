@@ -1,0 +1,91 @@
+//! What a check of a family of client programs is made of.
+
+use blocksmith_engines::verdict::Engine;
+use blocksmith_models::catalogue::{Breaks, Check, Expected};
+use blocksmith_models::hazard::Hazard;
+use blocksmith_sync::OnFull;
+
+use super::program::Shape;
+use super::subjects::Subject;
+use super::{Family, LINEARIZABLE, Runner, check};
+
+pub(super) const BLOCK: &[OnFull] = &[OnFull::Block];
+pub(super) const ONE: &[usize] = &[1];
+pub(super) const ONE_AND_TWO: &[usize] = &[1, 2];
+
+/// One sender and one receiver.
+pub(super) const fn pair(calls: usize, in_all: usize) -> Shape {
+    Shape { senders: 1, receivers: 1, calls, in_all, signal: false }
+}
+
+pub(super) const fn told(shape: Shape) -> Shape {
+    Shape { signal: true, ..shape }
+}
+
+/// Two senders and a receiver.
+pub(super) const fn two_senders(calls: usize, in_all: usize) -> Shape {
+    Shape { senders: 2, ..pair(calls, in_all) }
+}
+
+/// A sender and two receivers.
+pub(super) const fn two_receivers(calls: usize, in_all: usize) -> Shape {
+    Shape { receivers: 2, ..pair(calls, in_all) }
+}
+
+/// What a faulty channel must break.
+pub(super) const NOT_LINEARIZABLE: Expected = Expected::Violated(&[Breaks::Property(LINEARIZABLE)]);
+
+/// What a check says besides its family.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    pub(super) name: &'static str,
+    pub(super) claim: &'static str,
+    pub(super) hazard: Option<&'static Hazard>,
+    pub(super) expected: Expected,
+}
+
+/// A check, and what it enumerates.
+pub(super) struct Entry {
+    pub(super) check: Check,
+    pub(super) size: Box<dyn Fn() -> Size>,
+}
+
+/// What a family enumerates, in words.
+pub struct Size {
+    /// The check's id.
+    pub id: String,
+    /// Threads and calls.
+    pub clients: String,
+    /// Capacities, then policies.
+    pub channels: String,
+    /// Client programs.
+    pub programs: usize,
+}
+
+impl Head {
+    pub(super) fn check<S: Subject>(self, family: Family<S>) -> Entry {
+        let engine = match family.runner {
+            Runner::Shuttle(_) => Engine::Shuttle,
+            Runner::Loom(_) | Runner::LoomSpurious(_) => Engine::Loom,
+        };
+        let id = format!("linearizability.{}.{engine}", self.name);
+        let (sized, name) = (family.clone(), id.clone());
+        let size = move || Size {
+            id: name.clone(),
+            clients: sized.clients(),
+            channels: format!("{:?}, {:?}", sized.capacities, sized.policies),
+            programs: sized.programs().len(),
+        };
+        let check = Check {
+            id,
+            claim: self.claim,
+            protocol: "linearizability",
+            hazard: self.hazard,
+            engine,
+            expected: self.expected,
+            states: None,
+            run: Box::new(move || check(&family)),
+        };
+        Entry { check, size: Box::new(size) }
+    }
+}
