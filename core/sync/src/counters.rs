@@ -57,6 +57,7 @@ impl Counts {
         self.evicted.fetch_add(1, Relaxed);
     }
     pub(crate) fn evictions(&self) -> u64 {
+        // ORDERING: as above.
         self.evicted.load(Relaxed)
     }
     // ORDERING: as above.

@@ -101,7 +101,7 @@ mod tests {
             numbers.collect::<Vec<u32>>()
         };
         for (letter, last) in
-            [("N", 14), ("M", 15), ("L", 6), ("R", 14), ("Q", 11), ("V", 10), ("C", 15), ("A", 14)]
+            [("N", 15), ("M", 17), ("L", 6), ("R", 14), ("Q", 11), ("V", 10), ("C", 15), ("A", 14)]
         {
             assert_eq!(of(letter), (1..=last).collect::<Vec<_>>(), "{letter}");
         }

@@ -475,6 +475,9 @@ impl<P: Primitives> Credits<P> {
             let changed = change(word)?;
             // ORDERING: success pairs with itself, from claim to claim (C5); failure, as `acquire`,
             // with success.
+            // ORDERING(survives): `word` was read with acquire. Success acquires again because the
+            // word may have left this value and come back to it meanwhile, which takes a reservation
+            // and its end, or 2^26 claims.
             match self.word.compare_exchange(word, changed, AcqRel, Acquire) {
                 Ok(_) => return Ok(word),
                 Err(found) => word = found,
