@@ -1,5 +1,7 @@
-//! What the shells talk to in the composition: every end leads into a mailbox of the model, a lane,
-//! or to an observer. Nothing waits here: a send without room marks the step as impossible.
+//! The ends that the shells talk to in the composition.
+//!
+//! Every end leads into a mailbox of the model, into a lane, or to an observer. No end ever waits:
+//! a send that finds no room marks the step as impossible.
 
 use std::convert::Infallible;
 
@@ -24,9 +26,9 @@ use super::scenario::Fault;
 pub(super) struct Ends<'a> {
     pub(super) model: &'a Pipeline,
     pub(super) wires: &'a mut Wires,
-    /// Whether something had no room: the step is not possible now.
+    /// Whether a send found no room, in which case the step is not possible now.
     pub(super) blocked: bool,
-    /// A block whose verdict was "valid".
+    /// The block whose verdict was "valid" in this step, if there was one.
     pub(super) accepted: Option<ToyRoot>,
 }
 
@@ -46,7 +48,8 @@ impl<'a> Ends<'a> {
         self.wires.hot_db.push_back(message);
     }
 
-    /// A reply has a slot of its own, unless that is the fault.
+    /// Sends a reply to Quarantine. The reply has a slot of its own, unless the fault takes it
+    /// away.
     fn reply_to_quarantine(&mut self, message: ToQuarantine) {
         let mailbox = &mut self.wires.quarantine.mailbox;
         let shared = self.model.has(Fault::NoReservedSlots);
@@ -213,9 +216,9 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
 pub(super) struct WorkerEnds<'a> {
     pub(super) ends: Ends<'a>,
     pub(super) worker: usize,
-    /// The trail that came with the task: only with the fault R3.
+    /// The trail that came with the task. Only the fault R3 sets it.
     pub(super) lent: Option<TrailReply<Toy>>,
-    /// Whether all tasks in hand have their answers: only with the fault R6.
+    /// Whether every task in hand has its answer. It matters only with the fault R6.
     pub(super) answered: bool,
 }
 
@@ -237,7 +240,8 @@ impl rewinder::shell::Ports<Toy> for WorkerEnds<'_> {
         state: StateAt<Toy>,
     ) -> Option<WorkerEvent<Toy>> {
         if self.ends.model.has(Fault::VerdictBeforeCommit) && !self.answered {
-            // The worker is told at once, and answers; the commit goes off after that.
+            // The worker is told at once that the block is committed, and it answers. The commit
+            // itself is sent after that.
             let late = WorkerEffect::Commit { block, state };
             self.ends.wires.workers[self.worker].late = Some(late);
             return Some(WorkerEvent::Committed(CommitReply::Committed));

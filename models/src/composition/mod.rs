@@ -2,13 +2,16 @@
 //! bounded mailboxes, explored in every interleaving.
 //!
 //! **Contract.** A process is one of the services' pure machines with its mailbox and the effects
-//! that it has yet to carry out. A step is one process taking one message, or carrying out one
-//! effect; a send into a full mailbox is not possible, so the process waits. Items of the network
-//! come in any order, the clock ticks at any moment, and a stop comes at any moment if the scenario
-//! has one. What is done with a message, and how an effect is carried out, is core's own code (the
-//! `shell` of each service), which threads run as well. Here it talks to mailboxes of the model
-//! (`ends.rs`): who gets what is not written twice. What threads have besides (their loops, and
-//! where they wait) is checked on the running services, by the engines that run threads.
+//! that it has yet to carry out. In one step, one process takes one message or carries out one
+//! effect. A step that would send into a full mailbox is not possible, so the process waits. The
+//! network submits its items in any order, the clock ticks at any moment, and a stop comes at any
+//! moment if the scenario has one.
+//!
+//! Core's own code (the `shell` of each service) decides what is done with a message and how an
+//! effect is carried out. The production threads run the same code. In the model the shells talk to
+//! the model's mailboxes (`ends.rs`), so the routing of messages is not written twice. The threads
+//! also have loops and places where they wait. Those are checked on the running services, by the
+//! engines that run threads.
 //!
 //! ```text
 //!  network ─┐ bounded      blocks        bounded
@@ -34,13 +37,14 @@
 //! | bounded queues | mailboxes, reserved slots and lanes stay within their bounds; nothing is refused |
 //! | head committed | head, justified and finalised block are in the HotDB |
 //!
-//! **Bounds.** A handful of items, one or two workers, two attestations verified together,
-//! mailboxes of one or two places; crashes, lost messages and duties are not modelled. Workers
-//! without a task are interchangeable, so the first of them pulls. Answers of machines are
-//! deterministic, so one run per interleaving is all runs.
+//! **Bounds.** A scenario has a handful of items, one or two workers, at most two attestations that
+//! are verified together, and mailboxes of one or two places. Crashes, lost messages and duties are
+//! not modelled. Workers without a task are interchangeable, so only the first of them pulls. The
+//! machines are deterministic, so one run per interleaving covers all runs.
 //!
-//! **Twins.** A [`Fault`] changes where an end leads or when, never a machine or a shell, and must be
-//! refuted in the scenario that [`TWINS`] names.
+//! **Twins.** A must-fail twin is a scenario with a [`Fault`] in its wiring. The fault changes
+//! where an end leads, or when; it never changes a machine or a shell. It must be refuted in the
+//! scenario that [`TWINS`] names.
 
 mod check;
 mod ends;

@@ -1,4 +1,5 @@
-//! The processes of the composition: what they are told, and what they have yet to carry out.
+//! The processes of the composition: the messages that they take, and the work that they have yet
+//! to carry out.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -12,20 +13,20 @@ use blocksmith::rewinder::{Answer, WorkerEffect, WorkerEvent};
 use blocksmith::toy::{Toy, ToyRoot};
 use blocksmith::verdict::Quarantined;
 
-/// What Quarantine is told: core's own message. Nobody asks it what is pending.
+/// A message to Quarantine, of core's own type. No process asks it what is pending.
 pub(super) type ToQuarantine = quarantine::shell::Message<Toy, (), Infallible>;
 /// What Quarantine has yet to do.
 pub(super) type QuarantineWork = quarantine::shell::Work<Toy>;
-/// What Clearance is told: core's own message. The receipt is the number of the request, or none
-/// for a tick. Nobody asks for views.
+/// A message to Clearance, of core's own type. The receipt is the number of the request, or none
+/// for a tick. No process asks for views.
 pub(super) type ToClearance =
     clearance::shell::Message<Toy, Option<RequestId>, Infallible, Infallible>;
 /// What Clearance has yet to do.
 pub(super) type ClearanceWork = clearance::shell::Work<Toy, Option<RequestId>>;
-/// What the HotDB is told: core's own message.
+/// A message to the HotDB, of core's own type.
 pub(super) type ToHotDb = hot_db::shell::Message<Toy, TrailTo, AckTo>;
 
-/// Where a trail goes: to a worker, who asked for this state.
+/// The destination of a trail: the worker that asked for this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TrailTo {
     pub(super) worker: usize,
@@ -33,14 +34,14 @@ pub(super) struct TrailTo {
     pub(super) slot: Slot,
 }
 
-/// Where the acknowledgement of a block goes; to nobody with the fault R6.
+/// The destination of a block's acknowledgement. With the fault R6 it can be nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AckTo {
     pub(super) worker: Option<usize>,
     pub(super) root: ToyRoot,
 }
 
-/// What the HotDB has answered in a turn, for the model to deliver.
+/// The answers that the HotDB gave in one turn, for the model to deliver.
 #[derive(Default)]
 pub(super) struct HotDbReplies {
     pub(super) trail: Option<(TrailTo, TrailReply<Toy>)>,
@@ -66,7 +67,7 @@ pub(super) enum Requester {
     Quarantine(RequestId),
     Clearance(Checkpoint<ToyRoot>),
     Query(usize),
-    /// Only with the fault R3. The HotDB brings the trail along.
+    /// The HotDB, which brings the trail along. Only the fault R3 makes it a requester.
     HotDb(Box<Trail<Toy>>),
 }
 
@@ -79,7 +80,7 @@ pub(super) struct Machines {
     pub(super) workers: Vec<Hands<Toy, Requester>>,
 }
 
-/// Messages for a service, and what it has yet to do about the last one that it took.
+/// The messages for a service, and the work that it has yet to do for the last one that it took.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Line<M, W> {
     pub(super) mailbox: VecDeque<M>,
@@ -97,19 +98,19 @@ impl<M, W> Line<M, W> {
     }
 }
 
-/// Everything between the machines, and what an observer has seen.
+/// Everything between the machines, and everything that an observer has seen.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wires {
     pub(super) quarantine: Line<ToQuarantine, QuarantineWork>,
-    /// Slots of Quarantine's mailbox that are kept for answers, or hold one.
+    /// Slots of Quarantine's mailbox that are reserved for answers or already hold one.
     pub(super) reserved: usize,
     /// The second table of the faults Q1 and Q4; empty otherwise.
     pub(super) orphans: Orphans,
     pub(super) clearance: Line<ToClearance, ClearanceWork>,
-    /// Requests for balances under way: each has a reserved slot.
+    /// Requests for balances under way. Each of them has a reserved slot.
     pub(super) asked: usize,
     pub(super) hot_db: VecDeque<ToHotDb>,
-    /// The worker whose trail has to wait for a state of the Rewinder: only with the fault R3.
+    /// The worker whose trail has to wait for a state of the Rewinder. Only the fault R3 sets it.
     pub(super) waits_for: Option<Lending>,
     pub(super) lanes: Lanes<Toy, Requester>,
     pub(super) workers: Vec<WorkerLine>,
@@ -118,7 +119,7 @@ pub(super) struct Wires {
     pub(super) query_answers: Vec<usize>,
     /// Every root that was ever committed.
     pub(super) committed: BTreeSet<ToyRoot>,
-    /// Blocks that were checked, cleared or imported before they might.
+    /// Blocks that were checked, cleared or imported before they were allowed to be.
     pub(super) too_early: BTreeSet<ToyRoot>,
     /// Blocks that were handed to the Rewinder, by root and signature, and those handed over again.
     pub(super) checked: BTreeSet<(ToyRoot, bool)>,
@@ -129,7 +130,7 @@ pub(super) struct Wires {
     pub(super) refused: usize,
 }
 
-/// A table of parked blocks beside the machine's own: the fault that one owner rules out.
+/// A table of parked blocks beside the machine's own. A table with one owner rules this fault out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Orphans {
     /// Looked up (the parent was unknown), not yet parked.

@@ -1,4 +1,4 @@
-//! The steps of the composition: what threads do in a loop, one piece at a time.
+//! The steps of the composition. Each step is one piece of what a thread does in its loop.
 
 use blocksmith::clearance;
 use blocksmith::hot_db::{self, CommitReply, TrailReply};
@@ -20,8 +20,8 @@ use super::scenario::{Fault, query};
 impl Pipeline {
     // ---- who may have something to do
 
-    /// Lists the steps of everyone who has something to do. Whether there is room for it turns out
-    /// when it is done: such a step without room leads to no state.
+    /// Lists the steps of every process that has something to do. Whether there is room for a step
+    /// turns out when it is taken: a step without room leads to no state.
     pub(super) fn steps(&self, state: &State, actions: &mut Vec<Action>) {
         if !state.stopped {
             if self.network_has_room(state) {
@@ -52,7 +52,7 @@ impl Pipeline {
         if given.unwrap_or(!wires.hot_db.is_empty()) {
             actions.push(Action::HotDb);
         }
-        // Workers without a task are alike: the first of them pulls.
+        // Workers without a task are interchangeable, so only the first of them pulls.
         let first_free = (0..wires.workers.len()).find(|worker| state.is_free(*worker));
         let busy =
             |worker: &usize| !wires.workers[*worker].is_quiet() || first_free == Some(*worker);
@@ -66,7 +66,7 @@ impl Pipeline {
         taken.count() < self.scenario.capacity
     }
 
-    /// Takes a step. `None` if there is no room for it.
+    /// Takes a step and returns the next state, or `None` if there is no room for the step.
     pub(super) fn step(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
@@ -123,7 +123,7 @@ impl Pipeline {
             }
             self.quarantine_turn(state, message);
         }
-        // What nobody else can see happens together with the step before it.
+        // An effect that no other process can see happens together with the step before it.
         while let Some(QuarantineWork::Effect(
             quarantine::Effect::Verdict { .. }
             | quarantine::Effect::Parked { .. }
@@ -232,7 +232,8 @@ impl Pipeline {
                 return None;
             }
         }
-        // Notices go to observers, who change nothing here: they leave with the step before them.
+        // Notices go to observers, which change nothing here, so a notice leaves together with the
+        // step before it.
         while work.front().is_some_and(is_notice) {
             let piece = work.pop_front()?;
             let mut ends = Ends::new(self, wires);
