@@ -1,10 +1,10 @@
-//! A select over two channels: which points a call comes to, and in which of them.
+//! A select over two channels: the points that a call amounts to, and the channel of each point.
 //!
-//! The program's first sender sends to the first channel, the second to the second; the receiver has
-//! a receiver of each, and looks at them in this order, with budgets that are never spent. So a
-//! receive is that of one of the channels, at a moment after one at which those before it had
-//! nothing to receive and no end to tell; and one that finds nothing has seen that of each of them,
-//! at moments of their own.
+//! The program's first sender sends to the first channel, and its second sender to the second. The
+//! receiver has a receiver of each channel and looks at them in this order, with budgets that are
+//! never spent. A receive is therefore that of one of the channels, at a moment after one at which
+//! those before it had nothing to receive and no end to tell. A receive that finds nothing has seen
+//! so in each of them, each at a moment of its own.
 
 use super::program::{End, Program};
 use super::spec::Response;

@@ -1,4 +1,4 @@
-//! What a check of a family of client programs is made of.
+//! The parts from which a check of a family of client programs is made.
 
 use blocksmith_engines::verdict::Engine;
 use blocksmith_models::catalogue::{Breaks, Check, Expected};

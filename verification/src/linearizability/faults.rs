@@ -1,4 +1,5 @@
-//! Faults that the harness must refute, each beside the same channel without one.
+//! The checks of faulty channels, which the harness must refute, and of the same channels without a
+//! fault, which must pass.
 
 use blocksmith_models::hazard::{self, Hazard};
 use blocksmith_sync::OnFull;

@@ -1,8 +1,8 @@
-//! What the threads of one execution called, and what they were answered, in order.
+//! The calls that the threads of one execution made, and the answers that they got, in order.
 //!
-//! Events are recorded in memory of std that no checker sees: they run the threads of an execution
-//! one at a time, so that the order is that of the execution, and the recording adds no
-//! synchronisation that could hide a fault.
+//! Events are recorded with the standard library's memory, which no checker sees. The checkers run
+//! the threads of an execution one at a time, so the recorded order is that of the execution. The
+//! recording adds no synchronisation that could hide a fault.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

@@ -11,42 +11,50 @@
 //! | shuttle | a sample: half random, half PCT | real time: linearizability |
 //! | loom | all within its bounds, weak memory included | each thread's order, and every signal that was seen: sequential consistency |
 //!
-//! Under weak memory "returned before" has no meaning that threads could agree on, so there a
-//! program may hold one *signal*: one thread tells another (release, acquire) what it has done, at
-//! every place of the program. What happened before the signal must come first then. Those programs
-//! run once more with the first sleep of each execution ending for nothing. Under both engines a
-//! timed wait may expire whenever it would block.
+//! Under weak memory "returned before" has no meaning that threads could agree on. A program may
+//! therefore hold one *signal* there: one thread tells another (release, acquire) what it has done,
+//! at every place of the program. Calls that happened before the signal must then come first. Those
+//! programs run once more with the first sleep of each execution ending in a spurious wake-up.
+//! Under both engines a timed wait may expire whenever it would block.
 //!
-//! **Programs.** Each thread owns one end, makes calls on it and drops it. So no program can wait
-//! for ever if the channel is right: a channel is not full and empty at once, and ends that are
-//! gone wake the others. None is left out, and a deadlock is a violation. Items are distinct, and
-//! each must be dropped once.
+//! **Programs.** Each thread owns one end, makes calls on it and drops it. No program can therefore
+//! wait for ever if the channel is right: a channel is not full and empty at once, and an end that
+//! goes wakes the others. No program is left out, and a deadlock is a violation. Items are
+//! distinct, and each of them must be dropped once.
 //!
-//! Beside the calls of threads there are families of further calls for each channel: those of tasks
-//! and of batches (awaited, polled once and dropped, in batches), of threads that keep places, that
-//! look at figures (`len` and its kin), and whose patience ends at a time, which may have passed
-//! before the call. A select is one over two channels ([`either`]). Not enumerated: the waits for
-//! the closing alone, two tasks of one thread, more than two items in a batch, a batch under
-//! [`OnFull::EvictOldest`], the figures of a meter, selects of more inputs or whose budgets are
-//! spent, and notifiers that channels share otherwise; scenarios are about these.
+//! Beside the calls of threads, each channel has families of further calls: the calls of tasks and
+//! of batches (awaited, polled once and dropped, in batches), of threads that keep places, of
+//! threads that look at figures (`len` and its kin), and of threads that wait until a deadline,
+//! which may have passed before the call. A select is one over two channels ([`either`]).
+//!
+//! The families do not enumerate waits for the closing alone, two tasks of one thread, more than
+//! two items in a batch, a batch under [`OnFull::EvictOldest`], the figures of a meter, selects of
+//! more inputs or whose budgets are spent, or notifiers that channels share otherwise. Scenarios
+//! are about these.
 //!
 //! A watch with one reader is such a channel for one item, whose send replaces what is there
 //! ([`spec::Granularity::Latest`]).
 //!
 //! **Where a channel is weaker.** `spsc`, `mpmc`, `oneshot` and `watch` are linearizable, call by
-//! call; a batch is as much as its items, one after the other, and one that is received short of
-//! what was asked for has seen at a moment that no more was there, and taken what was there, and
-//! freed the places, at a later one (a check of longer programs found that these are two moments).
-//! The mailbox is not linearizable at three places, of which its contract speaks: a send is
-//! *accepted*, then linked in line, then *visible* (so a mailbox can be full for one thread and
-//! still empty for another, and an item waits for the one before it, which the receiver does not
-//! wait for in `drain` and in timed waits); room is free again a moment after the item was taken;
-//! and a batch is received item by item, until a look finds no more, its room free at its end
-//! (`recv_batch` is a `recv`, and then that): an evictor may come between. Its `len` counts for a
-//! while, what is there all that while and nothing that is there at no moment of it, since its
-//! figures are read one after the other. Its calls happen in steps, each at one moment within the
-//! call ([`spec::Granularity`]). That it is not linearizable in one step is a twin, for its items
-//! and for its figures.
+//! call. A batch of theirs counts as its items, one after the other. A batch that is received short
+//! of what was asked for happens at two moments: at the first, the receiver sees that no more is
+//! there; at a later one, it takes what was there and frees the places (a check of longer programs
+//! found that these are two moments).
+//!
+//! The mailbox is not linearizable at three places, which its contract names:
+//!
+//! - A send is *accepted*, then linked in line, then *visible*. A mailbox can therefore be full for
+//!   one thread and still empty for another. An item also waits for the one before it, and the
+//!   receiver does not wait for that one in `drain` and in timed waits.
+//! - Room is free again a moment after the item was taken.
+//! - A batch is received item by item until a look finds no more, and its room is free at its end.
+//!   `recv_batch` is a `recv`, followed by that. An evictor may come between.
+//!
+//! The mailbox's `len` counts for a while, since it reads its figures one after the other. It
+//! counts everything that is there during all of that while, and nothing that is there at no moment
+//! of it. The calls of a mailbox happen in steps, each at one moment within the call
+//! ([`spec::Granularity`]). A must-fail twin shows that the mailbox is not linearizable in one
+//! step, for its items and for its figures.
 
 mod depth;
 pub mod either;

@@ -1,9 +1,10 @@
 //! The specification: a bounded FIFO with close, one step at a time.
 //!
-//! A call and its answer come to a few *points*, each of which happens at once. Of most channels
-//! all the points of a call happen at once (they are linearizable in the plain sense); of the
-//! mailbox they may happen one after the other within the call, see [`Granularity`]. A watch is, for
-//! each receiver, such a FIFO of one item, which a later one replaces.
+//! A call and its answer amount to a few *points*, each of which happens at one moment. In most
+//! channels all the points of a call happen at the same moment, so these channels are linearizable
+//! in the plain sense. In the mailbox the points may happen one after the other within the call
+//! (see [`Granularity`]). To each receiver, a watch is such a FIFO of one item, which a later item
+//! replaces.
 //!
 //! ```text
 //!   admitted ──> in line ──> visible ──> taken ──> released

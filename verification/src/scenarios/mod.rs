@@ -1,9 +1,10 @@
 //! The scenarios: small programs over core, each generic over the primitives, run by all engines.
 //!
 //! **Contract.** A scenario is a `fn name<P: Primitives>()` that spawns its threads, asserts what
-//! must hold, and joins them. It is deterministic but for the schedule, holds no state outside, and
-//! ends under every schedule: a deadlock is a violation. [`scenarios`] is the one list; a row says
-//! what the scenario shows and how far each engine goes (`None`: that engine has no use for it).
+//! must hold, and joins them. It is deterministic except for the schedule. It holds no state
+//! outside itself. It ends under every schedule, so a deadlock is a violation. [`scenarios`] is the
+//! only list of them. A row says what the scenario shows and how far each engine explores it
+//! (`None` means that the engine has no use for it).
 
 pub mod broker;
 pub mod channel;
@@ -72,15 +73,15 @@ macro_rules! protocol {
     };
 }
 
-/// Any number of preemptions, and again with the first sleep ending for nothing.
+/// Any number of preemptions, and again with the first sleep ending in a spurious wake-up.
 const UNBOUNDED: Option<LoomBounds> = Some(LoomBounds { spurious: 1, ..LoomBounds::unbounded() });
 
 const fn preemptions(bound: usize) -> Option<LoomBounds> {
     Some(LoomBounds::preemptions(bound))
 }
 
-/// As `preemptions`, and again, with one fewer from two on, with the first sleep of each execution
-/// ending for nothing.
+/// As `preemptions`, and again with the first sleep of each execution ending in a spurious wake-up.
+/// The second run has one preemption fewer if there are two or more.
 const fn restless(bound: usize) -> Option<LoomBounds> {
     let spurious_preemptions = Some(if bound > 1 { bound - 1 } else { bound });
     Some(LoomBounds { spurious: 1, spurious_preemptions, ..LoomBounds::preemptions(bound) })
@@ -94,7 +95,8 @@ const EIGHT: Option<ShuttleBounds> =
 /// Runs of a scenario on real threads.
 const RUNS: Option<usize> = Some(500);
 
-/// Not run on the stepped engine: several million states. A smaller relative in the list is.
+/// The scenario is not run on the stepped engine, since it has several million states. A smaller
+/// relative of it in the list is.
 const TOO_LARGE: Option<Limits> = None;
 
 /// Bounds for the stepped engine: complete or truncated, never silently cut.
@@ -102,7 +104,7 @@ const fn states(max_states: usize) -> Option<Limits> {
     Some(Limits { max_states, ..Limits::DEFAULT })
 }
 
-/// As `states`, with one sleep of each execution that may end for nothing, at any moment.
+/// As `states`, but one sleep of each execution may end in a spurious wake-up, at any moment.
 const fn restless_states(max_states: usize) -> Option<Limits> {
     Some(Limits { max_states, spurious_wakeups: 1, ..Limits::DEFAULT })
 }

@@ -1,10 +1,10 @@
 //! Must-fail twins: small programs that carry a fault, each refuted by the engines that can see it.
 //!
-//! **Contract.** A twin is generic like a scenario. Where it stands for a whole protocol, it is
-//! written here, small; where core carries the fault by itself once a fence is dropped, it is the
-//! real scenario on a mutant. [`twins`] is the list: a twin that passes is a defect of the suite.
-//! The counterpart that must pass stands beside it, in this list where it exists only for the
-//! comparison, in the scenarios where it is core.
+//! **Contract.** A twin is generic like a scenario. Where it stands for a whole protocol, it is a
+//! small program written here. Where core itself carries the fault once a fence is dropped, the
+//! twin is the real scenario on a mutant. [`twins`] is the list: a twin that passes is a defect of
+//! the suite. The counterpart that must pass is in this list where it exists only for the
+//! comparison, and among the scenarios where it is core.
 
 pub mod broker;
 pub mod engine;
@@ -64,7 +64,7 @@ impl Twin {
         LoomBounds { spurious: self.spurious(), ..LoomBounds::preemptions(self.preemptions) }
     }
 
-    /// Returns how many wake-ups for nothing the fault needs.
+    /// Returns how many spurious wake-ups the fault needs.
     fn spurious(&self) -> u32 {
         u32::from(*self.hazard == hazard::N9)
     }
@@ -78,7 +78,7 @@ impl Twin {
     /// Returns the bounds for the stepped engine.
     #[must_use]
     pub fn stepped_limits(&self) -> Limits {
-        // What is measured by the clock needs one that does not jump.
+        // A fault that is measured by the clock needs a clock that does not jump.
         let jumps = u32::from(*self.hazard != hazard::N10);
         let spurious_wakeups = self.spurious();
         Limits { max_states: 1_000_000, spurious_wakeups, jumps, ..Limits::default() }
@@ -112,7 +112,7 @@ macro_rules! twin {
     };
 }
 
-/// Returns all twins, but for N2, which is the real notifier on a mutant (see the catalogue).
+/// Returns all twins except N2, which is the real notifier on a mutant (see the catalogue).
 #[must_use]
 pub fn twins() -> Vec<Twin> {
     vec![
