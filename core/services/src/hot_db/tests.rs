@@ -115,6 +115,15 @@ fn the_byte_bound_evicts_advanced_states_first_then_the_oldest_and_never_a_pinne
 }
 
 #[test]
+fn an_advanced_state_goes_before_an_older_one_of_a_block_itself() {
+    // Room for three states: the anchor's, block 1's own, and one more.
+    let mut db = Db::with_room_for(3).chain(1);
+    db.post(1, 4);
+    assert_eq!(db.commit(2, 1, 5), CommitReply::Committed);
+    assert_eq!([db.trail(1, 1), db.trail(1, 4)], [(1, 1, 0); 2]);
+}
+
+#[test]
 fn states_between_checkpoints_go_before_those_at_one() {
     // A checkpoint every two slots, room for the anchor and three more: 1 and 3 go.
     let limits = Limits { checkpoint_slots: 2, state_bytes: 4 * cost(), ..Limits::default() };
