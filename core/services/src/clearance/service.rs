@@ -208,8 +208,8 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
 }
 
 impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
-    /// Sends a message. Blocks while the mailbox is full; Clearance waits for nobody who waits for
-    /// the caller. If Clearance is gone, the message is dropped.
+    /// Sends a message. Blocks while the mailbox is full; Clearance waits for no thread that waits
+    /// for the caller. If Clearance is gone, the message is dropped.
     pub(crate) fn send(&self, message: ClearanceMessage<P, C>) {
         self.0.send(message);
     }

@@ -23,8 +23,8 @@
 //! - I3 The base of the DAG has a cached state, so every committed block has a trail.
 //! - I4 Blocks, state bytes and remembered pruned roots are bounded by [`Limits`]; states of the
 //!   finalised, justified and head blocks are never evicted (hazard R10).
-//! - I5 Pruning drops the blocks that do not descend from the finalised block, and nothing else
-//!   (hazard R12).
+//! - I5 Pruning drops only blocks that do not descend from the finalised block (hazard R12). It
+//!   drops all of them if the finalised block's own state is cached.
 //! - I6 There is one mailbox, so a trail that is asked for after a commit was acknowledged sees
 //!   that commit.
 //!

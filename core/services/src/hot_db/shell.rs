@@ -66,7 +66,7 @@ pub trait Replies<C: Consensus> {
     fn ack(&mut self, to: Self::Ack, reply: CommitReply);
 }
 
-/// Who waits for the answer to an event.
+/// The requester that waits for the answer to an event, if any.
 enum Waiting<T, K> {
     Trail(T),
     Ack(K),

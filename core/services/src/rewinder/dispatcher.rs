@@ -57,7 +57,7 @@ struct Queued<R, T> {
 /// state is being loaded by another worker is passed over until that worker reports, and finds the
 /// state cached then (hazard R11).
 ///
-/// - D1: a pull takes one task. If that is an attestation, the pull also takes those behind it that
+/// - D1: A pull takes one task. If that is an attestation, the pull also takes those behind it that
 ///   need the same state, in their order, to be verified together. It takes at most `batch` in all,
 ///   and no more than this worker's share of them if idle workers divide them among themselves.
 ///   Tasks of other lanes and states keep their places.

@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_worker_s_panics_are_counted_apart_or_not_at_all() {
-        // Without a budget of their own a hundred are borne, and leave the services' budget
+        // Without a budget of their own a hundred are tolerated, and leave the services' budget
         // untouched; with one, the third of them stops all.
         let worker = Event::Panicked {
             service: ServiceName::Rewinder,

@@ -127,7 +127,7 @@ fn the_requester_of_a_lost_message_is_told_and_the_report_names_it() {
         resumes: true,
     };
     assert!(told.contains(&expected), "{told:?}");
-    // Who waits for the block is told that it is needed: at first, and when it has failed.
+    // A notice says that the block is needed: at first, and when it has failed.
     let needed = told.iter().filter(|notice| **notice == Notice::Need { root: 1 }).count();
     assert_eq!(needed, 2);
 }
