@@ -1,5 +1,5 @@
-//! A node around the services: it starts them, feeds them what the network would bring, awaits
-//! verdicts from tokio, follows the head, serves metrics, and stops in order.
+//! A node around the services. It starts them, feeds them what the network would bring, awaits
+//! verdicts from tokio, follows the head, serves metrics, and stops the services in order.
 //!
 //! `cargo run --release -p blocksmith --example node`
 
@@ -19,7 +19,7 @@ use blocksmith_sync::Std;
 
 type Protocol = Phase0<Minimal>;
 
-/// The peer that an item came from: quotas count by it.
+/// The peer that every item comes from; quotas count by peer.
 const PEER: u64 = 7;
 
 #[tokio::main(flavor = "current_thread")]
@@ -28,15 +28,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/chain");
     let recording = Recording::load(&Folder(folder))?;
 
-    // Start: the anchor is a state that the node trusts, here the genesis.
+    // Start the services. The anchor is a state that the node trusts, here the genesis.
     let state = BeaconState::<Minimal>::from_ssz_bytes(&recording.genesis)?;
     let anchor = Anchor { root: recording.genesis_block_root, slot: 0, state };
     let protocol = Arc::new(Protocol::new(ChainConfig::minimal()));
     let (node, notices) = Blocksmith::<Std, _>::start(Config::default(), protocol, anchor)?;
     let client = node.client().clone();
 
-    // The figures of every queue and the times to verdicts, for Prometheus. Port 0: the system
-    // chooses one.
+    // Serve the figures of every queue and the times to verdicts, for Prometheus. With port 0 the
+    // system chooses a port.
     let times = VerdictTimes::default();
     let broker = client.broker().clone();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -45,8 +45,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let heads = thread::spawn(move || follow_the_head(&notices));
 
-    // Feed: each submission is a future, and gets its verdict exactly once. What waits for a parent
-    // or for a later slot gets it then, so nobody awaits one item before handing in the next.
+    // Feed the services. Each submission is a future and gets its verdict exactly once. An item
+    // that waits for a parent or for a later slot gets its verdict then, so the node does not await
+    // one item before it hands in the next.
     let mut tasks = Vec::new();
     for event in &recording.events {
         let (timer, submission) = match &event.arrival {
@@ -70,7 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let view = client.view().ok_or("the services have stopped")?;
 
-    // Stop: what waits still is answered, and every thread is joined.
+    // Stop the services. Items that still wait are answered, and every thread is joined.
     drop(client);
     let report = node.stop();
     let mut valid = 0;

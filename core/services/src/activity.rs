@@ -4,10 +4,10 @@
 //! handling set off has been sent in turn. So the count of live `Busy`s falls to zero exactly when
 //! every mailbox is empty and every service waits. Items that wait inside a machine (for a parent,
 //! for a slot) do not count: nothing will happen to them by itself. Nor does an epoch that a worker
-//! prepares: nothing follows from it.
+//! prepares, as nothing follows from it.
 //!
-//! **Memory order.** The last drop releases, [`Activity::rest`] acquires: who returns from `rest`
-//! sees what every handler did. Increments in between continue the release sequence.
+//! **Memory order.** The last drop releases and [`Activity::rest`] acquires: a thread that returns
+//! from `rest` sees what every handler did. Increments in between continue the release sequence.
 
 use blocksmith_sync::mailbox::{self, Counters, Meter};
 use blocksmith_sync::notifier::EventNotifier;
@@ -25,7 +25,7 @@ impl<P: Primitives> Activity<P> {
         P::arc(Self { busy: P::AtomicUsize::new(0), idle: EventNotifier::new() })
     }
 
-    /// Blocks until no message is under way; the handler of the last one wakes it.
+    /// Blocks until no message is under way; the handler of the last one wakes the caller.
     pub fn rest(&self) {
         // ORDERING: pairs with the release in `Busy::drop`.
         self.idle.wait_until(|| (self.busy.load(Ordering::Acquire) == 0).then_some(()));
@@ -39,7 +39,7 @@ impl<P: Primitives> Busy<P> {
     /// Counts one more message as under way, until the drop.
     #[must_use]
     pub fn new(activity: &P::Arc<Activity<P>>) -> Self {
-        // ORDERING: relaxed; whoever creates one holds another, or has not called `rest` yet.
+        // ORDERING: relaxed; a thread that creates one holds another, or has not called `rest` yet.
         activity.busy.fetch_add(1, Ordering::Relaxed);
         Self(activity.clone())
     }
@@ -66,7 +66,7 @@ impl<P: Primitives, M> Mail<P, M> {
     }
 }
 
-/// The sending end of a service's mailbox: whatever goes through counts as under way.
+/// The sending end of a service's mailbox: every message that goes through it counts as under way.
 pub(crate) struct Post<P: Primitives, M: Send> {
     mailbox: mailbox::Sender<P, Mail<P, M>>,
     activity: P::Arc<Activity<P>>,
@@ -86,13 +86,14 @@ impl<P: Primitives, M: Send> Post<P, M> {
         Self { mailbox, activity: activity.clone() }
     }
 
-    /// Blocks while the mailbox is full. If the service is gone, the message is dropped, and with it
-    /// the means to answer it, which is an answer.
+    /// Sends a message; blocks while the mailbox is full. If the service is gone, the message is
+    /// dropped together with its reply end, and that drop is the answer.
     pub(crate) fn send(&self, message: M) {
         drop(self.mailbox.send(Mail::new(&self.activity, message)));
     }
 
-    /// As [`Post::send`], for a task: it awaits room. Dropped before it is done, it has sent nothing.
+    /// As [`Post::send`], for an async task: it awaits room. A future that is dropped before it is
+    /// done has sent nothing.
     pub(crate) async fn send_async(&self, message: M) {
         drop(self.mailbox.send_async(Mail::new(&self.activity, message)).await);
     }
@@ -113,7 +114,7 @@ impl<P: Primitives, M: Send> Post<P, M> {
 }
 
 /// Receives until the mailbox is closed and empty, or a turn says that the service does not go on.
-/// What a turn sets off has been sent when its message stops to count as under way.
+/// What a turn sets off has been sent by the time its message no longer counts as under way.
 pub(crate) fn serve<P: Primitives, S, M: Send>(
     service: &mut S,
     mailbox: fn(&S) -> &mailbox::Receiver<P, Mail<P, M>>,

@@ -2,12 +2,13 @@
 //!
 //! Services know blocks by their identity and states by what can be done with them; what a block
 //! means is the business of an implementation of [`Consensus`]. `blocksmith-consensus` implements
-//! it for phase0, [`crate::toy`] with a handful of roots for the models, a node may bring its own.
+//! it for phase0, and [`crate::toy`] implements it with a handful of roots for the models. A node
+//! may bring its own.
 //!
-//! **Contract.** Every function is pure: same arguments, same answer, no I/O, no waiting. None may
-//! panic on data that came from a peer: what is wrong with the data is an [`Invalid`], what is
-//! wrong with us is a `Fault`, and the two are different types, so that a fault of ours never
-//! becomes a rejection of theirs.
+//! **Contract.** Every function is pure: the same arguments give the same answer, and it does no
+//! I/O and does not wait. None may panic on data that came from a peer. What is wrong with the data
+//! is an [`Invalid`]; what goes wrong on our side is a `Fault`. The two are different types, so
+//! that a fault of ours never becomes a rejection of a peer's data.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -151,7 +152,7 @@ pub enum Failure<I, F> {
     Fault(F),
 }
 
-/// Who voted with an attestation, ascending; or the first check that fails.
+/// The validators that voted with an attestation, ascending, or the first check that fails.
 pub type AttestationOutcome<C> =
     Result<Vec<ValidatorIndex>, Failure<<C as Consensus>::Invalid, <C as Consensus>::Fault>>;
 
@@ -238,9 +239,10 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         target_state: &Self::State,
         attestation: &Self::Attestation,
     ) -> AttestationOutcome<Self>;
-    /// Verifies attestations of one target, of which `target_state` is the state: one outcome for
-    /// each, in their order, and the same that [`Consensus::verify_attestation`] gives of it alone.
-    /// An implementation may verify signatures together; an invalid one spoils no other's outcome.
+    /// Verifies attestations of one target, whose state is `target_state`. Returns one outcome for
+    /// each, in their order: the outcome that [`Consensus::verify_attestation`] gives of it alone.
+    /// An implementation may verify signatures together; an invalid one spoils no other
+    /// attestation's outcome.
     fn verify_attestations(
         &self,
         target_state: &Self::State,
@@ -251,15 +253,17 @@ pub trait Consensus: Send + Sync + Sized + 'static {
             .map(|attestation| self.verify_attestation(target_state, attestation))
             .collect()
     }
-    /// Computes ahead what the state's epoch will ask for, and keeps it where the state's clones
-    /// and descendants find it. No answer depends on whether it has been called; what is known
-    /// already costs nothing. By default there is nothing to prepare.
+    /// Computes in advance what the state's epoch will ask for, and keeps it where the state's
+    /// clones and descendants find it. No answer depends on whether it has been called. What is
+    /// known already costs nothing. By default there is nothing to prepare.
     ///
     /// A worker of the Rewinder calls it, when nothing waits, for the state of a committed block
-    /// that is the first of its epoch on its branch; it takes no task before that returns.
+    /// that is the first of its epoch on its branch. The worker takes no task before the call
+    /// returns.
     ///
     /// # Errors
-    /// If the computation fails: a fault, as the state is ours. It is logged, and that is all.
+    /// If the computation fails: a fault, as the state is ours. The fault is logged, and that is
+    /// all.
     fn prepare_epoch(&self, _state: &Self::State) -> Result<(), Self::Fault> {
         Ok(())
     }
@@ -273,7 +277,7 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     fn epoch_at(&self, slot: Slot) -> Epoch {
         slot / self.slots_per_epoch()
     }
-    /// Returns the first slot of an epoch (the last slot there is, if that overflows).
+    /// Returns the first slot of an epoch (the largest slot number, if that overflows).
     fn start_slot(&self, epoch: Epoch) -> Slot {
         epoch.saturating_mul(self.slots_per_epoch())
     }

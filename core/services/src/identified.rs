@@ -1,8 +1,8 @@
-//! Items with what identifies them.
+//! Items together with what identifies them.
 //!
-//! **Contract.** [`Consensus::header`] and [`Consensus::vote`] are asked once for an item: when the
-//! Quarantine first looks at it. From there on the answer goes wherever the item goes. A clone costs
-//! one reference count.
+//! **Contract.** [`Consensus::header`] and [`Consensus::vote`] are called once for an item, when
+//! the Quarantine first looks at it. From then on the answer goes wherever the item goes. A clone
+//! costs one reference count.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::consensus::{Consensus, Header, Vote};
 
-/// An item and its identity. It is compared and hashed by the item alone: the identity is a
-/// function of it.
+/// An item and its identity. The pair is compared and hashed by the item alone, as the identity is
+/// a function of the item.
 pub struct Identified<T, I>(Arc<(T, I)>);
 
 /// A signed block with its [`Header`].
@@ -23,13 +23,13 @@ pub type IdentifiedBlock<C> = Identified<
 pub type IdentifiedAttestation<C> =
     Identified<<C as Consensus>::Attestation, Vote<<C as Consensus>::Root>>;
 
-/// Looks at a block for the first time.
+/// Asks the protocol for a block's header and keeps the two together.
 pub fn block<C: Consensus>(consensus: &C, block: C::Block) -> IdentifiedBlock<C> {
     let header = consensus.header(&block);
     Identified(Arc::new((block, header)))
 }
 
-/// Looks at an attestation for the first time.
+/// Asks the protocol for an attestation's vote and keeps the two together.
 pub fn attestation<C: Consensus>(
     consensus: &C,
     attestation: C::Attestation,

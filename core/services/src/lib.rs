@@ -1,11 +1,12 @@
-//! Services of a consensus client, generic over the consensus protocol ([`consensus::Consensus`])
-//! and over the synchronisation primitives ([`blocksmith_sync::Primitives`]).
+//! The services of a consensus client, generic over the consensus protocol
+//! ([`consensus::Consensus`]) and over the synchronisation primitives
+//! ([`blocksmith_sync::Primitives`]).
 //!
-//! A service is a pure state machine (`machine.rs`: events in, effects out, no clock, no thread)
-//! and a thin shell (`service.rs`: mailbox, thread, effects). The machines are what the models
-//! explore as communicating processes; the shells run under the concurrency checkers over a protocol
-//! that is a toy. That protocol and the injection of faults are behind the feature `testing`, which
-//! is off by default.
+//! A service has two parts. Its pure state machine (`machine.rs`) takes events and returns effects;
+//! it has no clock and no thread. Its thin shell (`service.rs`) has the mailbox and the thread, and
+//! carries the effects out. The models explore the machines as communicating processes. The
+//! concurrency checkers run the shells over a toy protocol. That protocol and the injection of
+//! faults are behind the feature `testing`, which is off by default.
 #![forbid(unsafe_code)]
 
 pub mod activity;

@@ -1,4 +1,4 @@
-//! What the services tell whoever listens. Listening never slows them down.
+//! Notices: what the services tell a node that listens. Listening never slows the services down.
 
 use blocksmith_sync::broker::{Change, Level};
 
@@ -14,10 +14,10 @@ pub enum Notice<R> {
     Parked {
         /// The submission.
         id: ItemId,
-        /// What for.
+        /// What it waits for.
         why: PendingReason,
     },
-    /// Somebody waits for this block: the network may ask its peers for it.
+    /// An item waits for this block: the network may ask its peers for it.
     Need {
         /// Root of the block.
         root: R,
@@ -28,8 +28,8 @@ pub enum Notice<R> {
         old: R,
         /// The head now.
         new: R,
-        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the
-        /// old.
+        /// Number of blocks of the old chain that the new head does not descend from; 0 if it
+        /// extends the old chain.
         reorg_depth: u64,
     },
     /// The justified checkpoint moved.
@@ -55,15 +55,15 @@ pub enum Notice<R> {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
     },
-    /// A cleared block did not get into the fork choice, by a fault of ours; its submitter was told
-    /// so.
+    /// A cleared block did not get into the fork choice because of a fault of ours. Its submitter
+    /// was told so.
     NotImported {
         /// Root of the block.
         root: R,
         /// Why.
         refusal: Refusal,
     },
-    /// The broker's level changed: what `to` asks for is to be done, and what `from` asked for
+    /// The broker's load level changed. What `to` asks for is to be done, and what `from` asked for
     /// besides is no longer wanted (see [`Level::asks`]).
     Load {
         /// The level before.
@@ -71,20 +71,22 @@ pub enum Notice<R> {
         /// The level now.
         to: Level,
     },
-    /// Slashable offences are looked for no more, or again. Protection is not touched.
+    /// Clearance no longer looks for slashable offences, or looks for them again. Protection is not
+    /// touched.
     SlashingDetection {
         /// Whether they are looked for.
         on: bool,
         /// Blocks and votes that have not been looked at, since the start.
         skipped: u64,
     },
-    /// A service panicked over a message. Its requester was told of a fault, the message is lost.
+    /// A service panicked over a message. Its requester was told of a fault, and the message is
+    /// lost.
     Panicked {
         /// The service.
         service: ServiceName,
         /// What kind of message it was.
         message: &'static str,
-        /// What the panic said.
+        /// The text of the panic.
         text: String,
         /// Whether a successor serves what is queued.
         resumes: bool,

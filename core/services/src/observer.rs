@@ -1,4 +1,4 @@
-//! The services' side of the notices: a mailbox that evicts its oldest when nobody reads it.
+//! The services' side of the notices: a mailbox that evicts its oldest notice when it is full.
 
 use blocksmith_sync::Primitives;
 use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
@@ -6,7 +6,7 @@ use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
 use crate::consensus::Consensus;
 use crate::notice::Notice;
 
-/// Tells whoever listens, or nobody; never blocks.
+/// Sends notices to the node, whether or not it listens; never blocks.
 pub(crate) struct Observer<P: Primitives, C: Consensus> {
     mailbox: mailbox::Sender<P, Notice<C::Root>>,
 }
@@ -18,14 +18,15 @@ impl<P: Primitives, C: Consensus> Clone for Observer<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> Observer<P, C> {
-    /// Returns an observer and the end to read from. Beyond `capacity` unread notices, the oldest
-    /// is evicted and counted.
+    /// Returns an observer and the receiver of its notices. Beyond `capacity` unread notices, the
+    /// oldest is evicted and counted.
     pub(crate) fn new(capacity: usize) -> (Self, mailbox::Receiver<P, Notice<C::Root>>) {
         let (mailbox, receiver) = mailbox::mailbox(capacity, 0, OnFull::EvictOldest);
         (Self { mailbox }, receiver)
     }
 
-    /// An evicted notice is counted by the mailbox; a closed one means that nobody listens.
+    /// Sends a notice. The mailbox counts a notice that it evicts; a closed mailbox means that
+    /// nobody listens.
     pub(crate) fn tell(&self, notice: Notice<C::Root>) {
         drop(self.mailbox.send(notice));
     }
@@ -34,7 +35,7 @@ impl<P: Primitives, C: Consensus> Observer<P, C> {
         self.mailbox.counters()
     }
 
-    /// Returns what reads the figures of the unread notices.
+    /// Returns the meter of the unread notices.
     pub(crate) fn meter(&self) -> Meter<P, Notice<C::Root>> {
         self.mailbox.meter()
     }

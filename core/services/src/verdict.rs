@@ -7,7 +7,7 @@
 use crate::consensus::{BlockEffects, Consensus, IndexedVote, Invalid};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
 
-/// Identifies a submitted item; the caller's numbers, never reused.
+/// Identifies a submitted item. The numbers are the caller's and are never reused.
 pub type ItemId = u64;
 
 /// An item as the network gave it: nothing about it has been checked.
@@ -34,7 +34,7 @@ impl<T> Quarantined<T> {
         &self.item
     }
 
-    /// Returns the peer that sent it; any number that tells peers apart.
+    /// Returns the peer that sent it: any number that tells peers apart.
     #[must_use]
     pub fn peer(&self) -> u64 {
         self.peer
@@ -47,7 +47,7 @@ impl<T> Quarantined<T> {
     }
 }
 
-/// An item that passed, with the proof: what the full check yielded.
+/// An item that passed, with the proof that it did: what the full check yielded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cleared<T, E> {
     item: T,
@@ -116,7 +116,7 @@ impl<I: Invalid> RejectReason<I> {
         }
     }
 
-    /// Returns whether finality is the reason: the root says so, and it will not change.
+    /// Returns whether finality is the reason. That depends on the root, and it will not change.
     pub fn is_finality(&self) -> bool {
         matches!(self, Self::NotAfterFinalizedSlot | Self::NotDescendantOfFinalized)
     }
@@ -158,7 +158,7 @@ pub enum DropReason {
     QuarantineFull,
     /// It waited longest when room was needed.
     Evicted,
-    /// Its peer has its share of waiting items already.
+    /// As many submissions of its peer are held as are allowed.
     PeerQuota,
     /// Finality passed it while it waited.
     Finalized,
@@ -168,7 +168,7 @@ pub enum DropReason {
     RewinderFull,
     /// It lies further after its parent, or its target, than the HotDB lets a state be advanced.
     TooFar,
-    /// The services stop.
+    /// The services are stopping.
     Shutdown,
     /// We failed.
     Fault,

@@ -1,4 +1,4 @@
-//! What a node does with running services, from any thread.
+//! The handle through which a node uses running services, from any thread.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,7 +22,8 @@ use crate::quarantine::{Item, ItemId, QuarantineHandle, QuarantineMessage, Verdi
 use crate::rewinder::{Answer, Job, Lane, ReplyTo, RewinderHandle};
 use crate::verdict::{DropReason, PendingReason, Quarantined, Verdict};
 
-/// A submitted item; the verdict comes exactly once. A thread waits, a task awaits it.
+/// A submitted item, whose verdict comes exactly once. A thread waits for the verdict; an async
+/// task awaits it.
 #[must_use = "the verdict comes here"]
 pub struct Submission<P: Primitives, C: Consensus> {
     id: ItemId,
@@ -35,8 +36,8 @@ impl<P: Primitives, C: Consensus> Submission<P, C> {
         self.id
     }
 
-    /// Blocks until the verdict is there. An item whose parent never comes waits until the services
-    /// stop. If the Quarantine is gone, the verdict is `Dropped(Fault)`.
+    /// Blocks until the verdict is there and returns it. An item whose parent never comes waits
+    /// until the services stop. If the Quarantine is gone, the verdict is `Dropped(Fault)`.
     pub fn wait(self) -> Verdict<C::Root, C::Invalid> {
         self.verdict.recv().unwrap_or(Verdict::Dropped(DropReason::Fault))
     }
@@ -51,8 +52,8 @@ impl<P: Primitives, C: Consensus> Submission<P, C> {
     }
 }
 
-/// Waits for the verdict like [`Submission::wait`], without a thread. Dropping it gives up waiting;
-/// the item is judged all the same.
+/// Waits for the verdict like [`Submission::wait`], without blocking a thread. Dropping the
+/// submission gives up waiting; the item is judged all the same.
 impl<P: Primitives, C: Consensus> Future for Submission<P, C> {
     type Output = Verdict<C::Root, C::Invalid>;
 
@@ -62,7 +63,7 @@ impl<P: Primitives, C: Consensus> Future for Submission<P, C> {
     }
 }
 
-/// Why a state cannot be had.
+/// Why the services cannot give a state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StateError {
     /// The HotDB does not have the block.
@@ -77,7 +78,7 @@ pub enum StateError {
     /// The lane is full.
     #[error("the Rewinder has as many requests of this lane as it may")]
     Busy,
-    /// The services stop.
+    /// The services are stopping.
     #[error("the Rewinder takes no more requests")]
     Refused,
     /// We failed.
@@ -147,7 +148,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     /// Decodes a block's wire form and submits it.
     ///
     /// # Errors
-    /// If the bytes are not exactly one encoded block: the verdict is there at once.
+    /// Returns the reason if the bytes are not exactly one encoded block. It is the verdict:
+    /// nothing has been submitted.
     pub fn submit_block_bytes(
         &self,
         bytes: &[u8],
@@ -159,7 +161,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     /// Decodes an attestation's wire form and submits it.
     ///
     /// # Errors
-    /// If the bytes are not exactly one encoded attestation: the verdict is there at once.
+    /// Returns the reason if the bytes are not exactly one encoded attestation. It is the verdict:
+    /// nothing has been submitted.
     pub fn submit_attestation_bytes(
         &self,
         bytes: &[u8],
@@ -173,8 +176,9 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         Submission { id, verdict }
     }
 
-    /// As [`Client::submit_block`], for a task: it awaits room in the Quarantine's mailbox, and the
-    /// submission that it returns is a future as well. Dropped before, it has submitted nothing.
+    /// As [`Client::submit_block`], for an async task: it awaits room in the Quarantine's mailbox,
+    /// and the submission that it returns is a future as well. If the call is dropped before it
+    /// completes, nothing has been submitted.
     pub async fn submit_block_async(
         &self,
         block: C::Block,
@@ -184,7 +188,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         self.submit_async(Item::Block(block), peer, bytes).await
     }
 
-    /// As [`Client::submit_attestation`], for a task; see [`Client::submit_block_async`].
+    /// As [`Client::submit_attestation`], for an async task; see [`Client::submit_block_async`].
     pub async fn submit_attestation_async(
         &self,
         attestation: C::Attestation,
@@ -200,64 +204,68 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         Submission { id, verdict }
     }
 
-    /// Tells the services the time, as the time since the slot began. Blocks while the Quarantine's
-    /// mailbox is full.
+    /// Tells the services the time: the current slot, and how long ago it began. Blocks while the
+    /// Quarantine's mailbox is full.
     pub fn tick(&self, slot: Slot, into_slot: Duration) {
         self.quarantine.post().send(tick(slot, into_slot));
     }
 
-    /// As [`Client::tick`], for a task: it awaits room.
+    /// As [`Client::tick`], for an async task: it awaits room in the mailbox.
     pub async fn tick_async(&self, slot: Slot, into_slot: Duration) {
         self.quarantine.post().send_async(tick(slot, into_slot)).await;
     }
 
     /// Blocks until nothing is queued and nothing is being handled in any service. Items that wait
-    /// for a parent or a slot do not count. Other threads that go on submitting can keep it
+    /// for a parent or a slot do not count. Other threads that go on submitting can keep the caller
     /// waiting.
     pub fn rest(&self) {
         self.activity.rest();
     }
 
-    /// Returns head, justified and finalised checkpoint. Blocks for Clearance's reply; `None` if it
-    /// is gone.
+    /// Returns the head and the justified and finalised checkpoints. Blocks until Clearance
+    /// replies. Returns `None` if Clearance is gone or has lost the question by a panic.
     pub fn view(&self) -> Option<ChainView<C::Root>> {
         let (reply, answer) = oneshot::channel();
         self.clearance.post().send(ClearanceMessage::View(reply));
         answer.recv().ok()
     }
 
-    /// As [`Client::view`], for a task.
+    /// As [`Client::view`], for an async task.
     pub async fn view_async(&self) -> Option<ChainView<C::Root>> {
         let (reply, answer) = oneshot::channel();
         self.clearance.post().send_async(ClearanceMessage::View(reply)).await;
         answer.await.ok()
     }
 
-    /// Returns every submission without a verdict and what it waits for. Blocks for the
-    /// Quarantine's reply; `None` if it is gone.
+    /// Returns every submission without a verdict and what it waits for. Blocks until the
+    /// Quarantine replies. Returns `None` if the Quarantine is gone or has lost the question by a
+    /// panic.
     pub fn pending(&self) -> Option<Vec<(ItemId, PendingReason)>> {
         let (reply, answer) = oneshot::channel();
         self.quarantine.post().send(QuarantineMessage::Pending(reply));
         answer.recv().ok()
     }
 
-    /// As [`Client::pending`], for a task.
+    /// As [`Client::pending`], for an async task.
     pub async fn pending_async(&self) -> Option<Vec<(ItemId, PendingReason)>> {
         let (reply, answer) = oneshot::channel();
         self.quarantine.post().send_async(QuarantineMessage::Pending(reply)).await;
         answer.await.ok()
     }
 
-    /// Returns the state of block `root` advanced to `slot`. Blocks for a Rewinder worker; on
-    /// [`Lane::Duties`] one is reserved.
+    /// Returns the state of block `root` advanced to `slot`. Blocks until a Rewinder worker has
+    /// answered. For [`Lane::Duties`] a worker can be reserved (see
+    /// [`super::Config::reserved_worker`]).
     ///
     /// # Errors
-    /// If the block is unknown, or the Rewinder takes no requests, or fails.
+    /// Returns a [`StateError`] if the block is unknown, the slot lies before the block's or too
+    /// far after it, the lane is full, or the Rewinder takes no more requests or fails.
     pub fn state_at(&self, root: C::Root, slot: Slot, lane: Lane) -> Result<C::State, StateError> {
         state_of(self.request_state(root, slot, lane).recv().ok())
     }
 
-    /// As [`Client::state_at`], for a task. Dropped before, it gives up waiting; the Rewinder goes on.
+    /// As [`Client::state_at`], for an async task. If the call is dropped before it completes, it
+    /// gives up waiting; the Rewinder goes on.
     ///
     /// # Errors
     /// As [`Client::state_at`].
@@ -270,7 +278,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         state_of(self.request_state(root, slot, lane).await.ok())
     }
 
-    /// Asks the Rewinder for a state; does not block.
+    /// Asks the Rewinder for a state and returns the receiver of its answer. Does not block.
     fn request_state(
         &self,
         root: C::Root,
@@ -297,15 +305,15 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         }
     }
 
-    /// Returns the broker: figures, rates and ages of all mailboxes, and the load level. A mailbox
-    /// of the node's own can be watched by it, too.
+    /// Returns the broker, which knows the figures, rates and ages of all mailboxes and the load
+    /// level. It can watch a mailbox of the node's own, too.
     pub fn broker(&self) -> &Broker<P> {
         &self.broker
     }
 
-    /// Takes a sample of all mailboxes; a change of the level is told as a notice. For a node that
-    /// starts the services with [`super::Config::observe_every`] unset; else a thread does it. Does
-    /// not block.
+    /// Takes a sample of all mailboxes, and sends a notice if the load level changes. This is for a
+    /// node that starts the services with [`super::Config::observe_every`] unset; otherwise a
+    /// thread does it. Does not block.
     pub fn observe(&self) -> Option<Change> {
         let change = self.broker.observe();
         change.inspect(|change| self.observer.tell(Notice::load(*change)))
@@ -321,7 +329,7 @@ fn tick<P: Primitives, C: Consensus>(slot: Slot, into_slot: Duration) -> Quarant
     QuarantineMessage::Tick { slot, seconds_into_slot: into_slot.as_secs() }
 }
 
-/// Returns the state in an answer of the Rewinder's, if there is one.
+/// Returns the state in an answer of the Rewinder, if there is one.
 fn state_of<C: Consensus>(answer: Option<Answer<C>>) -> Result<C::State, StateError> {
     match answer {
         Some(Answer::State(at)) => Ok(at.state),

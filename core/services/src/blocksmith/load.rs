@@ -5,7 +5,7 @@
 //! | `quarantine`, `clearance`, `hot_db` | messages to the service | depth, age |
 //! | `quarantine.items` | submissions without a verdict, which may wait for a parent or a slot | depth |
 //! | `rewinder.duties`, `.blocks`, `.attestations`, `.queries` | tasks for a worker, by lane | depth, age |
-//! | `notices` | what nobody has read yet: full for good if nobody listens | no |
+//! | `notices` | unread notices: the queue stays full if nobody listens | no |
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::consensus::Consensus;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
 
-/// A queue of fewer places is full with a few items, which says nothing about the load.
+/// A queue with fewer places is full with a few items, which says nothing about the load.
 const FEW: u64 = 16;
 
 impl<P: Primitives, C: Consensus> Client<P, C> {
-    /// Has the broker watch every queue of the services.
+    /// Makes the broker watch every queue of the services.
     pub(super) fn register(&self) {
         let notices = self.observer.meter();
         self.watch("notices", Weight::Shown, move || notices.counters());
@@ -47,7 +47,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         watched.expect("the broker is new, and the names are distinct");
     }
 
-    /// Returns the body of the thread that samples, until the broker is told to stop.
+    /// Returns the body of the thread that takes the samples. It runs until the broker is told to
+    /// stop.
     pub(super) fn sampler(&self, every: Duration) -> impl FnOnce() + Send + 'static {
         let (broker, observer): (Broker<P>, _) = (self.broker.clone(), self.observer.clone());
         move || broker.serve(every, |change| observer.tell(Notice::load(change)))

@@ -24,7 +24,7 @@ use crate::rewinder::shell::lane_capacity;
 use crate::rewinder::{RewinderService, Role};
 use crate::supervision::{Cause, Guard, Injection, Intensity, Probes, ServiceName, Supervisor};
 
-/// The end on which notices are read.
+/// The receiver of the notices.
 pub type NoticeReceiver<P, C> = mailbox::Receiver<P, Notice<<C as Consensus>::Root>>;
 
 /// Sizes of everything that is bounded.
@@ -39,15 +39,16 @@ pub struct Config {
     pub mailbox_capacity: usize,
     /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1.
     pub queries: usize,
-    /// Most attestations of one target that a worker takes and verifies at once, at least 1. Blocks
-    /// and duties that come meanwhile wait no longer than that takes.
+    /// The largest number of attestations of one target that a worker takes and verifies at once,
+    /// at least 1. Blocks and duties that come meanwhile wait no longer than that takes.
     pub attestation_batch: usize,
-    /// Notices kept unread, at least 1.
+    /// Unread notices that are kept, at least 1.
     pub notices: usize,
-    /// How many panics of services are borne before all services stop.
+    /// How many panics of services are tolerated before all services stop.
     pub restarts: Intensity,
-    /// The same for panics of Rewinder workers. `None`: any number, as each costs one item, which
-    /// its submitter is told, and which items are handled is up to the peers.
+    /// The same for panics of Rewinder workers. `None` tolerates any number: a panic costs the
+    /// items of one task or one batch, their submitters are told, and which items are handled is up
+    /// to the peers.
     pub worker_restarts: Option<Intensity>,
     /// Bounds of the Quarantine.
     pub quarantine: quarantine::Limits,
@@ -55,9 +56,9 @@ pub struct Config {
     pub hot_db: hot_db::Limits,
     /// How the broker judges the load.
     pub broker: broker::Limits,
-    /// How often a thread of its own has the broker look at the mailboxes, at least a millisecond.
-    /// `None`: there is no such thread, and the level stays where it is until [`Client::observe`]
-    /// is called.
+    /// How often a dedicated thread has the broker look at the mailboxes, at least a millisecond.
+    /// With `None` there is no such thread, and the load level stays where it is until
+    /// [`Client::observe`] is called.
     pub observe_every: Option<Duration>,
     /// `PROPOSER_SCORE_BOOST`, in percent.
     pub proposer_score_boost_percent: u64,
@@ -110,18 +111,18 @@ pub enum StartError {
         field: &'static str,
         /// Its value.
         size: usize,
-        /// The slots that it needs, with the other sizes as they are.
+        /// The reply slots that it needs, with the other sizes as they are.
         slots: usize,
     },
     /// The broker's limits make no sense.
     #[error("broker: {0}")]
     Broker(#[from] broker::LimitsError),
-    /// The anchor's state is of no use.
+    /// The anchor's state cannot be used.
     #[error("anchor state: {0}")]
     Anchor(String),
 }
 
-/// What a service had before it when it was told to stop.
+/// What was queued for a service, when the stop was asked for or at the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// The service.
@@ -135,18 +136,18 @@ pub struct Pending {
 pub struct StopReport {
     /// Threads that were joined.
     pub joined: usize,
-    /// Names of those that had panicked, outside of a turn that could be replaced.
+    /// Names of the threads that had panicked outside of a turn from which a service recovers.
     pub panicked: Vec<String>,
-    /// Names of those that had not ended by the deadline. They are left to themselves, and end when
+    /// Names of the threads that had not ended by the deadline. They are left running, and end when
     /// what they wait for lets them.
     pub late: Vec<String>,
     /// What was queued when the stop was asked for, from the top down.
     pub pending: Vec<Pending>,
     /// What was queued at the deadline, if some thread was late.
     pub pending_at_deadline: Vec<Pending>,
-    /// Submissions that had no verdict when the Quarantine came to the stop; each got one.
+    /// Submissions that had no verdict when the Quarantine came to handle the stop; each got one.
     pub submissions: usize,
-    /// Panics that successors made good.
+    /// Panics after which a successor went on.
     pub panics: u64,
     /// Why the services stopped by themselves, if they did.
     pub cause: Option<Cause>,
@@ -163,16 +164,16 @@ struct Thread<P: Primitives> {
 pub struct Blocksmith<P: Primitives, C: Consensus> {
     client: Client<P, C>,
     supervisor: P::Arc<Supervisor<P, C>>,
-    /// In the order in which they end.
+    /// The threads, in the order in which they end.
     threads: Vec<Thread<P>>,
 }
 
 impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
-    /// Starts the services and returns them with the end on which notices are read.
+    /// Starts the services and returns them with the receiver of their notices.
     ///
     /// # Errors
-    /// If a size is zero, or the anchor's balances cannot be computed. Nothing has been started
-    /// then.
+    /// Returns an error if a size is zero or too large, if the broker's limits make no sense, or if
+    /// the anchor's balances cannot be computed. Nothing has been started then.
     ///
     /// # Panics
     /// If the operating system refuses a thread.
@@ -283,13 +284,13 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             activity,
         };
         client.register();
-        // Every mailbox exists (I1); now the threads, from the bottom up.
+        // Every mailbox exists (I1). Now the threads start, from the bottom up.
         let mut threads = vec![spawn("hot_db", |ended| move || hot_db_service.run(ended))];
         let worker = |role| {
             let service = &rewinder_service;
             move |ended| service.worker(role, ended)
         };
-        // The first that is started is the last to end.
+        // The first worker that is started is the last to end.
         for number in (0..config.workers).rev() {
             threads.push(spawn(&format!("rewinder_{number}"), worker(Role::General)));
         }
@@ -317,15 +318,15 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         &self.client
     }
 
-    /// Stops the services in reverse order and joins every thread, however long that takes. What is
-    /// in flight is judged first; what waits is answered `Dropped(Shutdown)`.
+    /// Stops the services in reverse order and joins every thread, however long that takes. Items
+    /// in flight are judged first. Items that wait are answered `Dropped(Shutdown)`.
     pub fn stop(mut self) -> StopReport {
         self.shut_down(None)
     }
 
     /// Stops like [`Blocksmith::stop`], and returns after about `deadline` at the latest. Threads
-    /// that have not ended by then are named in the report and left to themselves; what they hold
-    /// is answered when they end.
+    /// that have not ended by then are named in the report and left running. What they hold is
+    /// answered when they end.
     pub fn stop_within(mut self, deadline: Duration) -> StopReport {
         self.shut_down(Some(deadline))
     }
@@ -356,7 +357,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         report
     }
 
-    /// What each service has before it, without blocking.
+    /// Returns what is queued for each service, without blocking.
     fn pending(&self) -> Vec<Pending> {
         let counters = self.client.counters();
         let queued = |service| match service {
@@ -442,7 +443,7 @@ impl Config {
     }
 }
 
-/// Starts a thread. `body` gets what is to be dropped when it ends.
+/// Starts a thread. `body` gets the sender that it drops when it ends.
 fn spawn<P: Primitives, B: FnOnce() + Send + 'static>(
     name: &str,
     body: impl FnOnce(oneshot::Sender<P, ()>) -> B,

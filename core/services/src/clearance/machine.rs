@@ -34,7 +34,7 @@ pub enum Event<C: Consensus> {
         /// tick.
         balances: Option<Balances>,
     },
-    /// The load asks that slashable offences be looked for no more, or again.
+    /// The load asks that slashable offences no longer be looked for, or be looked for again.
     Detection {
         /// Whether they are looked for.
         on: bool,
@@ -54,8 +54,8 @@ pub enum Effect<C: Consensus> {
         old: C::Root,
         /// The head now.
         new: C::Root,
-        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the
-        /// old.
+        /// Number of blocks of the old chain that the new head does not descend from; 0 if it
+        /// extends the old chain.
         reorg_depth: u64,
     },
     /// The justified checkpoint moved.
@@ -81,7 +81,7 @@ pub enum Effect<C: Consensus> {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
     },
-    /// Slashable offences are looked for no more, or again.
+    /// Slashable offences are no longer looked for, or are looked for again.
     Detection {
         /// Whether they are looked for.
         on: bool,
@@ -89,7 +89,7 @@ pub enum Effect<C: Consensus> {
         skipped: u64,
     },
     /// The fork choice did not take a cleared block, and neither finality nor an earlier copy of it
-    /// is the reason: the block is in the HotDB and not here. A fault of ours.
+    /// is the reason: the block is in the HotDB and not here. This is a fault of ours.
     NotImported {
         /// Root of the block.
         root: C::Root,
@@ -118,9 +118,10 @@ pub struct Clearance<C: Consensus> {
     detects: bool,
     skipped: u64,
     kept: ChainView<C::Root>,
-    /// Asked for, not yet answered.
+    /// The checkpoint whose balances have been asked for and are not there yet.
     asked: Option<Checkpoint<C::Root>>,
-    /// To be asked for at the next tick, because it failed.
+    /// The checkpoint whose balances are asked for again at the next tick, because a request
+    /// failed.
     failed: Option<Checkpoint<C::Root>>,
 }
 
@@ -143,7 +144,7 @@ impl<C: Consensus> Clearance<C> {
         Self { fork_choice, detector, detects: true, skipped: 0, kept, asked: None, failed: None }
     }
 
-    /// Returns head, justified and finalised checkpoint.
+    /// Returns the head and the justified and finalised checkpoints.
     #[must_use]
     pub fn view(&self) -> ChainView<C::Root> {
         ChainView {
@@ -192,12 +193,13 @@ impl<C: Consensus> Clearance<C> {
 
     fn vote(&mut self, vote: IndexedVote<C::Root>, from_block: bool, effects: &mut Vec<Effect<C>>) {
         self.detect(slashing::Event::Attestation(vote.clone()), effects);
-        // One that is refused is for a pruned block, say: it has no weight, and that is all.
+        // A vote that is refused is for a pruned block, for example. It has no weight, and that is
+        // all.
         self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
     }
 
-    /// Shows the detector a block or a vote, unless the load forbids; finality always, which lets
-    /// it forget.
+    /// Shows the detector a block or a vote, unless the load forbids it. Finality is always shown,
+    /// as it lets the detector forget.
     fn detect(&mut self, event: slashing::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
         if !self.detects && !matches!(event, slashing::Event::Finalized { .. }) {
             self.skipped += 1;
@@ -214,7 +216,7 @@ impl<C: Consensus> Clearance<C> {
         }));
     }
 
-    /// Hands the fork choice an event; returns why it did not take it, if so.
+    /// Hands the fork choice an event. Returns the reason if the fork choice refuses it.
     fn apply(
         &mut self,
         event: fork_choice::Event<C::Root>,
@@ -284,8 +286,8 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                 match balances {
                     Some(balances) => {
                         let event = fork_choice::Event::JustifiedBalances { checkpoint, balances };
-                        // Refused if another checkpoint is justified by now: its own are on the
-                        // way.
+                        // The event is refused if another checkpoint is justified by now; that
+                        // one's balances are on the way.
                         self.apply(event, &mut effects);
                     }
                     None => self.failed = Some(checkpoint),
@@ -303,8 +305,8 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
     }
 }
 
-/// Whether a cleared block that the fork choice does not take is of no use to it: it is there
-/// already, or finality has passed it while it was being checked, and with it perhaps its parent.
+/// Returns whether a cleared block that the fork choice refuses is of no use to it: the block is
+/// there already, or finality has passed it (and perhaps its parent) while it was being checked.
 fn is_harmless(refusal: Refusal) -> bool {
     matches!(
         refusal,

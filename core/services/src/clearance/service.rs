@@ -19,8 +19,8 @@ use crate::supervision::{EndGuard, Guard, Loss};
 
 type Tell<C> = Box<dyn FnOnce(Option<Checkpoint<<C as Consensus>::Root>>) + Send>;
 
-/// Where Clearance says that it has taken an import in. Dropped without that, it says that the
-/// import is lost.
+/// The end on which Clearance says that it has taken an import in. If it is dropped without that,
+/// it says that the import is lost.
 pub(crate) struct Receipt<C: Consensus>(Option<Tell<C>>);
 
 impl<C: Consensus> Receipt<C> {
@@ -106,8 +106,8 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         (service, handle)
     }
 
-    /// Serves until the mailbox is closed, empty, and no request for balances is under way; then
-    /// lets the Rewinder end. `ended` is dropped last.
+    /// Serves until the mailbox is closed and empty and no request for balances is under way. Then
+    /// it lets the Rewinder end. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
         let below = self.rewinder.clone();
         let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
@@ -139,7 +139,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
     }
 }
 
-/// What Clearance talks to where the services are threads.
+/// Clearance's connections where the services are threads.
 struct Threads<'a, P: Primitives, C: Consensus> {
     mailbox: &'a mailbox::Receiver<P, Mail<P, ClearanceMessage<P, C>>>,
     consensus: &'a Arc<C>,
@@ -188,7 +188,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
         let reply = ReplyTo::new(move |answer| {
             // This runs in a worker's thread, outside of its step.
             let message = Message::balances(&*consensus, checkpoint, answer);
-            // Refused only if Clearance is gone, and then nobody needs them.
+            // The send is refused only if Clearance is gone, and then nobody needs the balances.
             drop(slot.send(Mail::new(&activity, message)));
         });
         self.rewinder.submit(lane, job, reply);
@@ -208,8 +208,8 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
 }
 
 impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
-    /// Blocks while the mailbox is full; Clearance waits for nobody who waits for the caller. If it
-    /// is gone the message is dropped.
+    /// Sends a message. Blocks while the mailbox is full; Clearance waits for no thread that waits
+    /// for the caller. If Clearance is gone, the message is dropped.
     pub(crate) fn send(&self, message: ClearanceMessage<P, C>) {
         self.0.send(message);
     }
@@ -222,7 +222,7 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
         answer.recv().ok()
     }
 
-    /// Returns what a message goes through: its figures, and its close.
+    /// Returns the sending end of the mailbox, which has its figures and its close.
     pub(crate) fn post(&self) -> &Post<P, ClearanceMessage<P, C>> {
         &self.0
     }

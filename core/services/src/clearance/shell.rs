@@ -1,10 +1,11 @@
-//! What Clearance does with a message, once for all that run it: threads over mailboxes, the
-//! processes of a model, and twins with a fault.
+//! What Clearance does with a message. It is written once for everything that runs it: threads over
+//! mailboxes, the processes of a model, and twins (variants with a deliberate fault, which a check
+//! must catch).
 //!
 //! **Contract.** [`turn`] hands one message to the machine and returns what is to be done;
-//! [`carry_out`] does one piece of it, through [`Ports`]. Whoever runs Clearance carries out every
-//! piece, in order, before the next turn. A [`Receipt`](Ports::Receipt) is given back exactly once,
-//! by [`Ports::taken`] or by [`Ports::lost`], and after everything else that its message set off. A
+//! [`carry_out`] does one piece of it, through [`Ports`]. The caller carries out every piece, in
+//! order, before the next turn. A [`Receipt`](Ports::Receipt) is given back exactly once, by
+//! [`Ports::taken`] or by [`Ports::lost`], and after everything else that its message set off. A
 //! turn that loses its message by a panic drops the receipt.
 
 use crate::clearance::machine::{ChainView, Clearance, Effect, Event};
@@ -16,8 +17,8 @@ use crate::rewinder::{Answer, Job, Lane};
 use crate::supervision::{Loss, Steps, contain};
 use crate::verdict::{ClearedAttestation, ClearedBlock};
 
-/// Requests for balances that may be under way at once: one for the checkpoint that is justified,
-/// one for its predecessor that is not answered yet.
+/// How many requests for balances may be under way at once: one for the justified checkpoint, and
+/// one for its predecessor if that is not answered yet.
 pub const BALANCE_REQUESTS: usize = 2;
 
 /// The finalised checkpoint; root, parent and slot of every block of the fork choice.
@@ -48,9 +49,9 @@ pub enum Import<C: Consensus> {
 pub enum Message<C: Consensus, R, V, K> {
     /// The Quarantine passes something on.
     Import {
-        /// What.
+        /// The item or the tick.
         import: Import<C>,
-        /// Where Clearance says what has become of it.
+        /// The end on which Clearance reports what has become of it.
         reply: R,
     },
     /// The balances that Clearance has asked for.
@@ -85,8 +86,8 @@ impl<C: Consensus, R, V, K> Message<C, R, V, K> {
         matches!(self, Self::Balances { .. })
     }
 
-    /// Turns the Rewinder's answer to a request for balances into a message. It runs the protocol's
-    /// code outside of any step, so a panic of that is contained here.
+    /// Turns the Rewinder's answer to a request for balances into a message. This runs the
+    /// protocol's code outside of any step, so a panic of that code is contained here.
     pub fn balances(consensus: &C, checkpoint: Checkpoint<C::Root>, answer: Answer<C>) -> Self {
         let balances = match answer {
             Answer::State(at) => contain(|| consensus.balances(&at.state).ok()).ok().flatten(),
@@ -96,9 +97,9 @@ impl<C: Consensus, R, V, K> Message<C, R, V, K> {
     }
 }
 
-/// What Clearance talks to.
+/// Clearance's connections to the other services, to requesters and to observers.
 pub trait Ports<C: Consensus> {
-    /// Where Clearance says what has become of an import.
+    /// The end on which Clearance reports what has become of an import.
     type Receipt;
     /// The reply end of [`Message::View`].
     type View;
@@ -107,11 +108,11 @@ pub trait Ports<C: Consensus> {
     /// A slot that is kept for the answer to a request for balances.
     type Slot;
 
-    /// Returns whether the load allows that slashable offences are looked for.
+    /// Returns whether the load allows looking for slashable offences.
     fn wants_detection(&self) -> bool;
-    /// Answers a question.
+    /// Answers a [`Message::View`].
     fn view(&mut self, to: Self::View, view: ChainView<C::Root>);
-    /// Answers a question.
+    /// Answers a [`Message::Chain`].
     fn chain(&mut self, to: Self::Chain, chain: Chain<C::Root>);
     /// Tells the HotDB what to keep. May wait for room.
     fn prune(&mut self, keep: Prune<C::Root>);
@@ -125,7 +126,7 @@ pub trait Ports<C: Consensus> {
         lane: Lane,
         job: Job<C>,
     );
-    /// Tells observers.
+    /// Sends a notice to the observers.
     fn tell(&mut self, notice: Notice<C::Root>);
     /// Says that an import has been taken in, and what is finalised after it.
     fn taken(&mut self, to: Self::Receipt, finalized: Checkpoint<C::Root>);
@@ -138,16 +139,16 @@ pub trait Ports<C: Consensus> {
 pub enum Work<C: Consensus, R> {
     /// What its machine asks for.
     Effect(Effect<C>),
-    /// It has to say that an import has been taken in.
+    /// Clearance has to say that an import has been taken in.
     Taken(R),
-    /// It has to say that an import has been lost.
+    /// Clearance has to say that an import has been lost.
     Lost(R),
 }
 
 /// Handles a message: first what the load asks, then the message itself.
 ///
 /// # Errors
-/// What is lost. If it is [`Loss::Machine`], nothing may be done with the machine any more.
+/// Returns what is lost. If that is [`Loss::Machine`], the machine must not be used any more.
 pub fn turn<C: Consensus, P: Ports<C>>(
     machine: &mut Clearance<C>,
     consensus: &C,
@@ -197,8 +198,9 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     Ok(work)
 }
 
-/// What the machine is told if a message is lost: the balances that it waits for cannot be had now;
-/// or the time, which is all that a tick carries and which the Quarantine has, too.
+/// Returns what the machine is told if a message is lost. For balances, it is that they cannot be
+/// had now. For a tick, it is the time, which is all that a tick carries and which the Quarantine
+/// has, too.
 fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
     match event {
         Event::Balances { checkpoint, .. } => {

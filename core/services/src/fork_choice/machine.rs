@@ -76,7 +76,7 @@ pub enum Event<R> {
     },
 }
 
-/// What the machine says.
+/// What the machine reports and asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect<R> {
     /// The head is another block.
@@ -85,13 +85,13 @@ pub enum Effect<R> {
         old: R,
         /// The head now.
         new: R,
-        /// Blocks of the old chain that the new head does not descend from; 0 if it extends the old
-        /// head.
+        /// Number of blocks of the old chain that the new head does not descend from; 0 if it
+        /// extends the old head.
         reorg_depth: u64,
     },
-    /// The justified checkpoint is another.
+    /// The justified checkpoint has changed.
     Justified(Checkpoint<R>),
-    /// The finalised checkpoint is another; what does not descend from it is pruned.
+    /// The finalised checkpoint has changed; what does not descend from it is pruned.
     Finalized(Checkpoint<R>),
     /// Answer with [`Event::JustifiedBalances`] for this checkpoint.
     NeedBalances(Checkpoint<R>),
@@ -369,8 +369,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         Ok(())
     }
 
-    /// `validate_on_attestation`, but for the last line, that the slot is past, which the callers
-    /// see to.
+    /// `validate_on_attestation`, except for its last line, which demands that the slot is past.
+    /// The callers see to that.
     fn validate_attestation(
         &self,
         indexed: &IndexedVote<R>,
@@ -461,7 +461,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         }
     }
 
-    /// The boosted block and `get_proposer_score`.
+    /// Returns the boosted block and `get_proposer_score`.
     fn boost(&self) -> Option<(R, Weight)> {
         let committee_weight = self.balances.total_active / self.config.slots_per_epoch;
         let percent = Weight::from(self.config.proposer_score_boost_percent);
@@ -486,8 +486,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
     type Event = Event<R>;
     type Effect = Effect<R>;
 
-    /// Takes one event; returns what follows from it. Costs one visit per block of the tree, and
-    /// one per validator when balances arrive.
+    /// Takes one event and returns what follows from it. It costs one visit per block of the tree,
+    /// and one per validator when balances arrive.
     fn handle(&mut self, (): &(), event: Event<R>) -> Vec<Effect<R>> {
         let (justified, finalized, old_head) = (self.justified, self.finalized, self.head);
         let outcome = match event {
@@ -524,7 +524,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
             effects.push(Effect::HeadChanged { old: old_head, new: self.head, reorg_depth });
         }
         if self.finalized != finalized || self.justified != justified {
-            // After the depth of the reorganisation is known: the old head may be among what goes.
+            // This comes after the depth of the reorganisation is known, as the old head may be
+            // among what goes.
             let needed = [self.justified, self.unrealized_justified, self.unrealized_finalized];
             self.tree.prune(&self.viability(), &needed.map(|checkpoint| checkpoint.root));
         }

@@ -518,7 +518,7 @@ impl Pair {
         let epoch = slot / SLOTS_PER_EPOCH;
         let back = |bits: u8| epoch.saturating_sub(u64::from(bits & 3));
         let max = |a: Checkpoint<Root>, b: Checkpoint<Root>| if b.epoch > a.epoch { b } else { a };
-        // As in any state: finalised <= justified, realised <= pulled up.
+        // This holds in any state: finalised <= justified, realised <= pulled up.
         let finalized = later(before.finalized, back(justify | 2));
         let justified = max(finalized, later(before.justified, back(justify | 1)));
         let unrealized_finalized =

@@ -12,7 +12,7 @@ use crate::machine::Machine;
 /// Bounds of a HotDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Blocks kept since finality, at least 2. A commit beyond it is refused.
+    /// Blocks kept since finality, at least 2. A commit beyond that is refused.
     pub blocks: usize,
     /// Bytes that cached states may cost by [`Consensus::state_bytes`]. Pinned states stay even if
     /// they alone cost more.
@@ -39,8 +39,8 @@ impl Default for Limits {
     }
 }
 
-/// A state with the place it belongs to. Compared and hashed by the place alone: the state is
-/// a function of it.
+/// A state with the place it belongs to. It is compared and hashed by the place alone, as the state
+/// is a function of the place.
 pub struct StateAt<C: Consensus> {
     /// Root of the last block in the state.
     pub root: C::Root,
@@ -76,7 +76,7 @@ impl<C: Consensus> fmt::Debug for StateAt<C> {
     }
 }
 
-/// How to reach a state: start from `start`, apply `blocks` in order.
+/// How to reach a state: start from `start` and apply `blocks` in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Trail<C: Consensus> {
     /// The closest cached state.
@@ -85,7 +85,7 @@ pub struct Trail<C: Consensus> {
     pub blocks: Vec<IdentifiedBlock<C>>,
     /// Slot of the block whose root was asked for.
     pub block_slot: Slot,
-    /// Roots among `blocks` whose state the HotDB would like posted back. Nobody waits for it.
+    /// Roots among `blocks` whose state the HotDB would like posted back. Nobody waits for them.
     pub wanted: Vec<C::Root>,
     /// Whether the HotDB would like the state at the wanted slot posted back.
     pub want_target: bool,
@@ -117,7 +117,7 @@ pub enum TrailReply<C: Consensus> {
 pub enum CommitReply {
     /// The block is in the HotDB: trails to it are answered from now on.
     Committed,
-    /// It was before.
+    /// The block was in the HotDB already.
     AlreadyCommitted,
     /// Its parent is not in the HotDB.
     UnknownParent,
@@ -144,7 +144,7 @@ pub enum Event<C: Consensus> {
         /// The state after it.
         state: StateAt<C>,
     },
-    /// A worker passes by a state that a trail had asked for.
+    /// A worker posts back a state that a trail had asked for.
     PostState(StateAt<C>),
     /// Clearance says what to keep.
     Prune(Prune<C::Root>),
@@ -247,7 +247,8 @@ impl<C: Consensus> HotDb<C> {
         let mut blocks = Vec::new();
         let mut wanted = Vec::new();
         let (mut at, mut until) = (root, slot);
-        // Bounded by the number of nodes: every step goes to a parent, and the anchor has a state.
+        // The loop is bounded by the number of nodes: every step goes to a parent, and the anchor
+        // has a state.
         loop {
             if let Some((_, start)) = self.states.range((at, 0)..=(at, until)).next_back() {
                 blocks.reverse();
@@ -342,7 +343,8 @@ impl<C: Consensus> HotDb<C> {
         gone.len()
     }
 
-    /// The block itself or its closest ancestor whose own state is cached; the anchor has one.
+    /// Returns the block itself or its closest ancestor whose own state is cached. The anchor has
+    /// one.
     fn closest_with_state(&self, root: C::Root) -> C::Root {
         let mut at = root;
         while at != self.root {
@@ -385,8 +387,8 @@ impl<C: Consensus> HotDb<C> {
         }
     }
 
-    /// The state to evict: advanced ones first, then those between checkpoints, then the oldest.
-    /// Never a pinned one, nor the newest.
+    /// Returns the state to evict: advanced ones first, then those between checkpoints, then the
+    /// oldest. It is never a pinned one, nor the newest.
     fn victim(&self, newest: (C::Root, Slot)) -> Option<(C::Root, Slot)> {
         let spacing = self.limits.checkpoint_slots;
         self.states
@@ -399,7 +401,8 @@ impl<C: Consensus> HotDb<C> {
             .copied()
     }
 
-    /// A pinned block's own state, and the anchor's whatever its slot, are never evicted.
+    /// Returns whether a state is never evicted: a pinned block's own state, and the anchor's,
+    /// whatever its slot.
     fn keeps(&self, (root, slot): &(C::Root, Slot)) -> bool {
         *root == self.root
             || self.pinned.contains(root)

@@ -1,14 +1,14 @@
-//! HotDB: the DAG of committed blocks since finality, and the states that make it cheap to reach
-//! any.
+//! HotDB: the DAG of committed blocks since finality, and the cached states that make any of them
+//! cheap to reach.
 //!
-//! **Contract.** Answers `trail(root, slot)` and `commit(block, state)`, each with exactly one
-//! reply, in the order in which they arrive, and never waits for another service.
+//! **Contract.** The HotDB answers `trail(root, slot)` and `commit(block, state)`, each with
+//! exactly one reply, in the order in which they arrive. It never waits for another service.
 //!
 //! | event | reply |
 //! |---|---|
-//! | `Trail { root, slot }` | `Trail`, `UnknownParent`, `Pruned` or `BeforeBlock` |
+//! | `Trail { root, slot }` | `Trail`, `UnknownParent`, `Pruned`, `TooFar` or `BeforeBlock` |
 //! | `Commit { block, state }` | `Committed`, `AlreadyCommitted`, `UnknownParent`, `Pruned` or `Full` |
-//! | `PostState(state)` | none: a gift, dropped if of no use |
+//! | `PostState(state)` | none: the state is dropped if it is of no use |
 //! | `Prune { finalized, justified, head }` | none |
 //!
 //! ```text
@@ -17,17 +17,19 @@
 //! ```
 //!
 //! **Invariants.**
-//! - I1 Every reply is total: an unknown parent is an answer, not a wait (hazards R4, R5).
-//! - I2 HotDB never asks anything of anyone. States it would like are named in the trail, and
-//!   workers post them back when they pass by (hazard R3).
+//! - I1 Replies are total: an unknown parent is an answer, not a wait (hazards R4, R5).
+//! - I2 The HotDB never asks anything of anyone. The trail names the states that it would like, and
+//!   workers post them back when they pass by them (hazard R3).
 //! - I3 The base of the DAG has a cached state, so every committed block has a trail.
 //! - I4 Blocks, state bytes and remembered pruned roots are bounded by [`Limits`]; states of the
 //!   finalised, justified and head blocks are never evicted (hazard R10).
-//! - I5 Pruning drops what does not descend from the finalised block, nothing else (hazard R12).
-//! - I6 One mailbox: a trail that is asked for after a commit was acknowledged sees that commit.
+//! - I5 Pruning drops only blocks that do not descend from the finalised block (hazard R12). It
+//!   drops all of them if the finalised block's own state is cached.
+//! - I6 There is one mailbox, so a trail that is asked for after a commit was acknowledged sees
+//!   that commit.
 //!
-//! **Blocking.** Below everything but the ColdDB: workers and Clearance may wait for it, it for
-//! nobody.
+//! **Blocking.** In the blocking order the HotDB is below everything but the ColdDB. Workers and
+//! Clearance may wait for it; it waits for nobody.
 
 mod machine;
 mod service;

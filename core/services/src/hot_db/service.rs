@@ -72,8 +72,8 @@ impl<P: Primitives, C: Consensus> HotDbService<P, C> {
         serve(&mut self, |service| &service.mailbox, Self::turn);
     }
 
-    /// Handles a message. Returns whether the service goes on: not if its machine is torn, as the
-    /// blocks are nowhere else.
+    /// Handles a message. Returns whether the service goes on. It does not if its machine is torn,
+    /// as the blocks are nowhere else.
     fn turn(&mut self, message: HotDbMessage<P, C>) -> bool {
         let Self { machine, consensus, guard, .. } = self;
         let mut replies = OneShots(PhantomData);
@@ -82,7 +82,7 @@ impl<P: Primitives, C: Consensus> HotDbService<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
-    /// Asks for a trail and blocks for the reply. `None` if the HotDB is gone, or lost the
+    /// Asks for a trail and blocks for the reply. Returns `None` if the HotDB is gone or lost the
     /// question.
     pub(crate) fn trail(&self, root: C::Root, slot: Slot) -> Option<TrailReply<C>> {
         let (reply, answer) = oneshot::channel();
@@ -90,7 +90,8 @@ impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
         answer.recv().ok()
     }
 
-    /// Commits a block and blocks for the acknowledgement. `None` if the HotDB is gone, or lost it.
+    /// Commits a block and blocks for the acknowledgement. Returns `None` if the HotDB is gone or
+    /// lost the commit.
     pub(crate) fn commit(
         &self,
         block: IdentifiedBlock<C>,
@@ -117,7 +118,7 @@ impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
         self.0.send(message);
     }
 
-    /// Returns what the message goes through: its figures, and its close.
+    /// Returns the sending end of the mailbox, which has its figures and its close.
     pub(crate) fn post(&self) -> &Post<P, HotDbMessage<P, C>> {
         &self.0
     }

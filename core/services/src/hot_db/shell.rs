@@ -1,11 +1,12 @@
-//! What the HotDB does with a message, once for all that run it: threads over mailboxes, the
-//! processes of a model, and twins with a fault.
+//! What the HotDB does with a message. It is written once for everything that runs it: threads over
+//! mailboxes, the processes of a model, and twins (variants with a deliberate fault, which a check
+//! must catch).
 //!
 //! **Contract.** [`turn`] hands one message to the machine and gives the answer to [`Replies`]:
-//! exactly one for each [`Message::Trail`] and [`Message::Commit`], in the same turn, none for the
-//! rest. Each of those that run it chooses the types of the two reply ends: the sender of a one-shot,
-//! or the number of a process. A turn that loses its message by a panic drops the reply end. If that
-//! is a one-shot's sender, its receiver learns of the loss.
+//! exactly one for each [`Message::Trail`] and [`Message::Commit`], in the same turn, and none for
+//! the other messages. The caller chooses the types of the two reply ends: the sender of a
+//! one-shot, or the number of a process. A turn that loses its message by a panic drops the reply
+//! end. If that is a one-shot's sender, its receiver learns of the loss.
 
 use crate::consensus::{Consensus, Slot};
 use crate::hot_db::machine::{CommitReply, Effect, Event, HotDb, Prune, StateAt, TrailReply};
@@ -22,7 +23,7 @@ pub enum Message<C: Consensus, T, K> {
         root: C::Root,
         /// The slot that its state is to be advanced to.
         slot: Slot,
-        /// Where the trail goes.
+        /// The end on which the trail is sent.
         reply: T,
     },
     /// A worker has verified a block.
@@ -31,10 +32,10 @@ pub enum Message<C: Consensus, T, K> {
         block: IdentifiedBlock<C>,
         /// The state after it.
         state: StateAt<C>,
-        /// Where the acknowledgement goes.
+        /// The end on which the acknowledgement is sent.
         reply: K,
     },
-    /// A worker passes by a state that a trail had asked for.
+    /// A worker posts back a state that a trail had asked for.
     PostState(StateAt<C>),
     /// Clearance says what to keep.
     Prune(Prune<C::Root>),
@@ -53,7 +54,7 @@ impl<C: Consensus, T, K> Message<C, T, K> {
     }
 }
 
-/// How replies leave. Nothing here may block: the HotDB waits for nobody.
+/// How replies are sent. Nothing here may block: the HotDB waits for nobody.
 pub trait Replies<C: Consensus> {
     /// The reply end of a trail.
     type Trail;
@@ -65,7 +66,7 @@ pub trait Replies<C: Consensus> {
     fn ack(&mut self, to: Self::Ack, reply: CommitReply);
 }
 
-/// Who waits for the answer to an event.
+/// The requester that waits for the answer to an event, if any.
 enum Waiting<T, K> {
     Trail(T),
     Ack(K),
@@ -75,7 +76,7 @@ enum Waiting<T, K> {
 /// Handles a message.
 ///
 /// # Errors
-/// What a panic of the step took along.
+/// Returns the [`Loss`] if the step panics.
 pub fn turn<C: Consensus, R: Replies<C>>(
     machine: &mut HotDb<C>,
     consensus: &C,

@@ -55,7 +55,7 @@ impl Db {
         assert_eq!(self.0.handle(&Toy::default(), keep), []);
     }
 
-    /// Start and number of blocks of the trail to a state.
+    /// Returns the start and the number of blocks of the trail to a state.
     fn trail(&self, root: u8, slot: u64) -> (u8, u64, usize) {
         match self.0.trail(root, slot) {
             TrailReply::Trail(trail) => (trail.start.root, trail.start.slot, trail.blocks.len()),

@@ -6,7 +6,8 @@ use crate::verdict::{
     ClearedAttestation, ClearedBlock, ItemId, PendingReason, Quarantined, Verdict,
 };
 
-/// Identifies a request to the Rewinder; a verdict carries it, so that none is taken for another's.
+/// Identifies a request to the Rewinder. An answer carries it, so that no answer is taken for that
+/// of another request.
 pub type RequestId = u64;
 
 /// Bounds of a Quarantine.
@@ -14,20 +15,20 @@ pub type RequestId = u64;
 pub struct Limits {
     /// Requests to the Rewinder under way at once, at least 1.
     pub window: usize,
-    /// Submissions held in all: of items that wait, are ready or in flight, at least 1. At the bound,
-    /// the item that has waited longest is evicted; if none waits, the new one is dropped. A copy of a
-    /// held item is ignored as a duplicate then.
+    /// Submissions held in all, of items that wait, are ready or are in flight; at least 1. At the
+    /// bound, the item that has waited longest is evicted. If none waits, the new one is dropped. A
+    /// copy of a held item is then ignored as a duplicate.
     pub items: usize,
-    /// Bytes held in all; the same policy.
+    /// Bytes held in all. The policy at the bound is the same.
     pub bytes: usize,
-    /// Submissions held of one peer, copies of items that others brought included. A further one is
-    /// dropped.
+    /// Submissions held of one peer, including copies of items that other peers brought. A further
+    /// one is dropped.
     pub items_per_peer: usize,
     /// Submissions that may share one held item (same root and signature). A further one is
     /// ignored as a duplicate.
     pub followers: usize,
-    /// Roots remembered as invalid, as pruned, items remembered as refused, and attestations
-    /// remembered as seen (each).
+    /// How much is remembered of each kind: roots as invalid, roots as pruned, items as refused,
+    /// and attestations as seen.
     pub remembered: usize,
 }
 
@@ -130,10 +131,10 @@ pub enum Effect<C: Consensus> {
     Parked {
         /// The submission.
         id: ItemId,
-        /// What for.
+        /// What it waits for.
         why: PendingReason,
     },
-    /// A hint to the network: somebody waits for this block.
+    /// A hint to the network: an item waits for this block.
     Need {
         /// Root of the block.
         root: C::Root,

@@ -17,7 +17,8 @@ use crate::verdict::{
     Verdict,
 };
 
-/// A third of the slot: a block that is judged earlier is timely (`INTERVALS_PER_SLOT`).
+/// The number of intervals in a slot. A block that is judged in the first of them is timely
+/// (`INTERVALS_PER_SLOT`).
 const INTERVALS_PER_SLOT: u64 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,10 +36,11 @@ pub struct Quarantine<C: Consensus> {
     finalized: Checkpoint<C::Root>,
     known: BTreeMap<C::Root, Known<C::Root>>,
     pruned: BoundedSet<C::Root>,
-    /// Refused by finality: never committed, and nothing below them can be.
+    /// Roots that finality refused: they were never committed, and nothing below them can be.
     dead: BoundedSet<C::Root>,
     unviable: BoundedSet<C::Root>,
-    /// Items that failed the Rewinder's check, and why: by their keys, which tell all of their bytes.
+    /// Items that failed the Rewinder's check, with the reason. They are found by their keys, which
+    /// tell all of their bytes.
     refused: BoundedMap<Key<C>, RejectReason<C::Invalid>>,
     seen: BoundedSet<C::Root>,
     table: Table<C>,
@@ -90,9 +92,9 @@ impl<C: Consensus> Quarantine<C> {
 
     /// Returns a machine that takes the place of this one, which may have been left in the middle
     /// of a step: only plain values are taken over (bounds, clock, the next number, whether it
-    /// stops). `chain` is what Clearance has: root, parent and slot of each block; the finalised
-    /// block among them. Nothing is held, and what was refused before is not remembered: it is
-    /// judged anew.
+    /// stops). `chain` is what Clearance has: root, parent and slot of each block, the finalised
+    /// block among them. The new machine holds nothing. It does not remember what was refused
+    /// before, so that is judged anew.
     #[must_use]
     pub fn successor(
         &self,
@@ -175,7 +177,7 @@ impl<C: Consensus> Quarantine<C> {
         self.judge_all(consensus, vec![number], effects);
     }
 
-    /// Another copy of a held item: it gets its verdict with the first.
+    /// Adds another copy of a held item: it gets its verdict with the first.
     fn follow(&mut self, number: Number, id: ItemId, peer: u64, effects: &mut Vec<Effect<C>>) {
         let Some(entry) = self.table.get(number) else { return };
         let (copies, why) = (entry.submissions.len(), entry.why);
@@ -249,9 +251,9 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// A block that is valid and committed goes on to Clearance; its verdict, and its children,
-    /// wait until it is there. While it was checked, its copy may have come first, or finality may
-    /// have passed its parent.
+    /// Passes a block that is valid and committed on to Clearance. Its verdict and its children
+    /// wait until it is there. While it was checked, a copy of it may have come first, or finality
+    /// may have passed its parent.
     fn valid_block(
         &mut self,
         consensus: &C,
@@ -286,14 +288,15 @@ impl<C: Consensus> Quarantine<C> {
         self.requests.insert(request, number);
     }
 
-    /// Returns the item of a request that is on the way into Clearance. It is so no longer.
+    /// Takes the item of a request that was on the way into Clearance, and returns it.
     fn take_import(&mut self, request: RequestId) -> Option<Number> {
         let number = *self.requests.get(&request)?;
         let Place::Importing { .. } = self.table.get(number)?.place else { return None };
         self.requests.remove(&request)
     }
 
-    /// Gives an item up for a fault of ours. What waits for it goes on waiting: it may come again.
+    /// Gives an item up for a fault of ours. Items that wait for it go on waiting, as it may come
+    /// again.
     fn fail(&mut self, number: Number, effects: &mut Vec<Effect<C>>) {
         let root = self.table.item(number).and_then(HeldItem::block_root);
         self.finish(number, &Verdict::Dropped(DropReason::Fault), effects);
@@ -313,8 +316,8 @@ impl<C: Consensus> Quarantine<C> {
         self.judge_all(consensus, released, effects);
     }
 
-    /// Gives the verdict and remembers the root, if the reason is in the root. Returns what waited
-    /// for it: to be judged, as nothing else will ever release it.
+    /// Gives the verdict, and remembers the root if the root covers the reason. Returns the items
+    /// that waited for it. They are to be judged, as nothing else will ever release them.
     fn decide_against(
         &mut self,
         number: Number,
@@ -336,8 +339,8 @@ impl<C: Consensus> Quarantine<C> {
         self.table.take_waiting_for(root)
     }
 
-    /// Judges items that are in no queue, and whatever that releases: depth first, in the order of
-    /// arrival. Bounded by the number of items held, as each is judged at most once.
+    /// Judges items that are in no queue, and whatever that releases, depth first and in the order
+    /// of arrival. The work is bounded by the number of items held, as each is judged at most once.
     fn judge_all(&mut self, consensus: &C, items: Vec<Number>, effects: &mut Vec<Effect<C>>) {
         let mut stack: Vec<_> = items.into_iter().rev().collect();
         while let Some(number) = stack.pop() {
@@ -369,8 +372,8 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Sends ready items off while the window has room, blocks first, each judged once more: what
-    /// was decided since it became ready counts.
+    /// Sends ready items off while the window has room, blocks first. Each is judged once more,
+    /// because what was decided since it became ready counts.
     fn fill_window(&mut self, consensus: &C, effects: &mut Vec<Effect<C>>) {
         while self.in_flight < self.limits.window {
             let next =
@@ -403,8 +406,8 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// An item is in Clearance: it is known, then finality moves, then its verdict is given and
-    /// what waited for it is judged.
+    /// Takes note that an item is in Clearance. First the item is known, then finality moves, then
+    /// its verdict is given and what waited for it is judged.
     fn imported(
         &mut self,
         consensus: &C,
@@ -425,8 +428,8 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Notes that an item is in Clearance, and returns its verdict. If finality has passed a block
-    /// on the way, it is valid and already of no use.
+    /// Notes that an item is in Clearance, and returns its verdict. A block that finality has
+    /// passed on the way is valid and already of no use.
     fn learn(&mut self, number: Number) -> Option<Verdict<C::Root, C::Invalid>> {
         let entry = self.table.get(number)?;
         let Place::Importing { post_state_root } = entry.place else { return None };
@@ -456,8 +459,8 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Takes the item out and answers everyone who submitted it: the first gets the verdict, the
-    /// others what they would have got had they come right after it.
+    /// Takes the item out and answers everyone who submitted it: the first gets the verdict, and
+    /// the others get what they would have got had they come right after it.
     fn finish(
         &mut self,
         number: Number,

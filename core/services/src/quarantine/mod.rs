@@ -1,9 +1,9 @@
 //! Quarantine: the firewall between network data and consensus state.
 //!
-//! **Contract.** Tainted blocks and attestations go in; each submission gets exactly one
-//! [`crate::verdict::Verdict`] out. What passes goes on to Clearance as a
-//! [`crate::verdict::Cleared`] item, after the Rewinder has committed it and answered; its verdict
-//! leaves, and its children are judged, once Clearance has taken it in.
+//! **Contract.** Unverified ("tainted") blocks and attestations go in, and each submission gets
+//! exactly one [`crate::verdict::Verdict`]. An item that passes goes on to Clearance as a
+//! [`crate::verdict::Cleared`] item, after the Rewinder has answered (and, for a block, has
+//! committed it). Once Clearance has taken it in, its verdict is sent and its children are judged.
 //!
 //! ```text
 //!                    unknown parent or block, future slot
@@ -16,36 +16,39 @@
 //!         verdict <───────── invalid, dropped, or valid ──> importing ──(in Clearance)──> verdict
 //! ```
 //!
-//! The order of judgement of a block is that of `on_block`, after duplicates and bad ancestors:
-//! duplicate, known invalid, invalid ancestor, unknown parent, future slot, not after the finalised
-//! slot, not a descendant of the finalised block; then the Rewinder's checks.
+//! A block is judged in the order of `on_block`, after duplicates and bad ancestors: duplicate,
+//! known invalid, invalid ancestor, unknown parent, future slot, not after the finalised slot, not
+//! a descendant of the finalised block; then the Rewinder's checks.
 //!
 //! **Invariants.**
-//! - I1 Each submission gets exactly one verdict: also on eviction, on a fault, and when the
+//! - I1 Each submission gets exactly one verdict, also on eviction, on a fault, and when the
 //!   services stop (hazard Q10).
-//! - I2 One owner of known, in flight, waiting and unviable: an item is judged and parked in one
-//!   step, so no decision falls between the two (Q1).
-//! - I3 An item waits only for a block that is not decided or a slot that has not come. Deciding a
-//!   block judges all that waits for it; a rejected root takes its descendants along (Q4), and so
-//!   does a root that finality has passed.
-//! - I4 Items are told apart by root *and* signature; a root becomes unviable only for reasons that
+//! - I2 What is known, in flight, waiting and unviable has one owner. An item is judged and parked
+//!   in one step, so no decision falls between the two (Q1).
+//! - I3 An item waits only for a block that is not decided or a slot that has not come. When a
+//!   block is decided, every item that waits for it is judged. A rejected root takes its
+//!   descendants along (Q4); so does a root that finality has passed.
+//! - I4 Items are told apart by root *and* signature. A root becomes unviable only for reasons that
 //!   the root covers. A badly signed copy shadows nothing (Q6).
-//! - I5 An answer counts for the request whose number it carries, once (Q2).
-//! - I6 Submissions in all and by peer, bytes, followers, requests in flight and what is remembered
-//!   are bounded by [`Limits`], where the policy at each bound stands (Q5, Q7, Q11). A copy of a held
-//!   item counts for the peer that sends it.
-//! - I7 The clock may step back; nothing that was released is parked again by that (Q11).
+//! - I5 An answer counts once, for the request whose number it carries (Q2).
+//! - I6 [`Limits`] bounds the submissions in all and by peer, the bytes, the followers (submissions
+//!   that share a held item), the requests in flight and what is remembered. Its fields state the
+//!   policy at each bound (Q5, Q7, Q11). A copy of a held item counts for the peer that sends it.
+//! - I7 The clock may step back. That parks no released item again (Q11).
 //! - I8 A block is known once Clearance has it. If Clearance loses it, that is a fault of ours: the
-//!   submitter is told `Dropped(Fault)`, nothing below it is judged, and it may come again (L5).
+//!   submitter is told `Dropped(Fault)`, nothing below the block is judged, and the block may come
+//!   again (L5).
 //! - I9 An item that failed the Rewinder's check is remembered with the reason, so a copy of it is
 //!   refused without another check (Q5).
-//! - I10 To take an item out costs a number of steps logarithmic in what is held, however many wait
-//!   for the same root or slot.
+//! - I10 The number of steps to take an item out is logarithmic in what is held, however many items
+//!   wait for the same root or slot.
 //!
-//! [`shell`] is what is done with a message; threads, models and twins run it alike.
+//! [`shell`] holds what is done with a message. Threads, models and twins (variants with a
+//! deliberate fault, which a check must catch) all run it.
 //!
-//! **Blocking.** May wait for Clearance (a full mailbox; its chain, when the machine has to be
-//! rebuilt), never for the network, the Rewinder's answer or the caller.
+//! **Blocking.** The Quarantine may wait for Clearance: for room in its mailbox, and for its chain
+//! when the machine has to be rebuilt. It never waits for the network, the Rewinder's answer or the
+//! caller.
 
 mod event;
 mod machine;

@@ -42,11 +42,11 @@ pub(crate) struct QuarantineService<P: Primitives, C: Consensus> {
     guard: Guard<P, C>,
 }
 
-/// What the Quarantine talks to where the services are threads.
+/// The Quarantine's connections where the services are threads.
 struct Threads<P: Primitives, C: Consensus> {
     mailbox: mailbox::Receiver<P, Mailbox<P, C>>,
     verdicts: BTreeMap<ItemId, VerdictSender<P, C>>,
-    /// What comes into `verdicts` and leaves it.
+    /// Counts what comes into `verdicts` and leaves it.
     held: Arc<Gauge>,
     rewinder: RewinderHandle<P, C>,
     clearance: ClearanceHandle<P, C>,
@@ -71,7 +71,7 @@ impl<P: Primitives, C: Consensus> Clone for QuarantineHandle<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
-    /// Returns the service and the way to it; `guard`'s supervisor is given the way to stop it.
+    /// Returns the service and its handle, and tells `guard`'s supervisor how to stop the service.
     #[expect(clippy::too_many_arguments, reason = "everything that the service talks to, once")]
     pub(crate) fn new(
         consensus: Arc<C>,
@@ -83,7 +83,7 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         activity: &P::Arc<Activity<P>>,
         guard: Guard<P, C>,
     ) -> (Self, QuarantineHandle<P, C>) {
-        // One more slot for the stop, which may come from anywhere and must not wait.
+        // There is one more slot for the stop, which may come from anywhere and must not wait.
         let (sender, mailbox) = mailbox::mailbox(slots.network, slots.replies + 1, OnFull::Block);
         let (permit, last, counted) = (mailbox.permit(), sender.clone(), activity.clone());
         guard.supervisor().stop_by(move || {
@@ -112,8 +112,8 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         (Self { machine, consensus, ports, guard }, handle)
     }
 
-    /// Serves until the mailbox is closed, empty, and every answer has come; then lets Clearance
-    /// end. `ended` is dropped last.
+    /// Serves until the mailbox is closed and empty and every answer has come. Then it lets
+    /// Clearance end. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
         let below = self.ports.clearance.clone();
         let _end = EndGuard::new(self.guard.shared(), ended, move || below.post().close());
@@ -124,11 +124,11 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         );
     }
 
-    /// Handles a message. `None` if the service does not go on.
+    /// Handles a message. Returns `None` if the service does not go on.
     fn turn(&mut self, message: QuarantineMessage<P, C>) -> Option<()> {
         let Self { machine, consensus, ports, guard } = self;
         let mut work = VecDeque::from(shell::turn(machine, consensus, guard, ports, message)?);
-        // Bounded: an event that follows gives one item up.
+        // The loop is bounded, as an event that follows gives one item up.
         while let Some(piece) = work.pop_front() {
             work.extend(shell::carry_out(machine, consensus, guard, ports, piece)?);
         }
@@ -153,7 +153,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
     fn verdict(&mut self, id: ItemId, verdict: Verdict<C::Root, C::Invalid>) {
         if let Some(sender) = self.verdicts.remove(&id) {
             self.held.received(1);
-            // Who gave up waiting has dropped its end.
+            // A submitter that gave up waiting has dropped the receiver.
             let _ = sender.send(verdict);
         }
     }
@@ -184,7 +184,8 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
         let activity = self.activity.clone();
         let reply = ReplyTo::new(move |answer| {
             let message = Message::Answered { request, answer };
-            // Refused only if the Quarantine is gone, and its submitters were told by that.
+            // The send is refused only if the Quarantine is gone, and its submitters were told by
+            // that.
             drop(slot.send(Mail::new(&activity, message)));
         });
         self.rewinder.submit(lane, job, reply);
@@ -210,15 +211,15 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> QuarantineHandle<P, C> {
-    /// Submits an item; blocks while the mailbox is full. If the Quarantine is gone the verdict's
-    /// end says so.
+    /// Submits an item; blocks while the mailbox is full. If the Quarantine is gone, the receiver
+    /// of the verdict says so.
     pub(crate) fn submit(&self, item: Quarantined<Item<C>>) -> (ItemId, VerdictReceiver<P, C>) {
         let (id, message, receiver) = self.submission(item);
         self.post.send(message);
         (id, receiver)
     }
 
-    /// As [`QuarantineHandle::submit`], for a task: it awaits room.
+    /// As [`QuarantineHandle::submit`], for an async task: it awaits room.
     pub(crate) async fn submit_async(
         &self,
         item: Quarantined<Item<C>>,
@@ -233,12 +234,12 @@ impl<P: Primitives, C: Consensus> QuarantineHandle<P, C> {
         item: Quarantined<Item<C>>,
     ) -> (ItemId, QuarantineMessage<P, C>, VerdictReceiver<P, C>) {
         let (verdict, receiver) = oneshot::channel();
-        // ORDERING: relaxed; the number is unique, nothing else hangs on it.
+        // ORDERING: relaxed; the number is unique, and nothing else depends on it.
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         (id, QuarantineMessage::Submit { id, item, verdict }, receiver)
     }
 
-    /// Returns what a message goes through: its figures, and its close.
+    /// Returns the sending end of the mailbox, which has its figures and its close.
     pub(crate) fn post(&self) -> &Post<P, QuarantineMessage<P, C>> {
         &self.post
     }

@@ -1,13 +1,16 @@
-//! What the Quarantine does with a message, once for all that run it: threads over mailboxes, the
-//! processes of a model, and twins with a fault.
+//! What the Quarantine does with a message. It is written once for everything that runs it: threads
+//! over mailboxes, the processes of a model, and twins (variants with a deliberate fault, which a
+//! check must catch).
 //!
-//! **Contract.** [`turn`] hands one message to the machine and returns what is to be done;
-//! [`carry_out`] does one piece of it, through [`Ports`], and returns what follows from that. Whoever
-//! runs the Quarantine carries out every piece, in order, before the next turn; what follows goes
-//! behind what is there. Clearance hears of a slot before it hears of what the slot releases.
+//! **Contract.** [`turn`] hands one message to the machine and returns what is to be done.
+//! [`carry_out`] does one piece of it, through [`Ports`], and returns what follows from that piece.
+//! The caller carries out every piece, in order, before the next turn; it puts what follows behind
+//! the pieces that are left. Clearance is told of a slot before it is told of what the slot
+//! releases.
 //!
-//! A message that is lost by a panic is answered all the same: the machine is told of the loss where
-//! it waits for the message, and a submitter's end is dropped.
+//! A message that is lost by a panic is answered all the same. If the machine waits for the
+//! message, the machine is told of the loss. If the message is a submission, the end on which its
+//! verdict would be sent is dropped.
 
 use crate::clearance::shell::{Chain, Import};
 use crate::consensus::{Checkpoint, Consensus, Slot};
@@ -19,8 +22,8 @@ use crate::rewinder::{Answer, Job, Lane};
 use crate::supervision::{Loss, Steps};
 use crate::verdict::{ItemId, PendingReason, Quarantined, Verdict};
 
-/// What the Quarantine can be told. `V` is where a verdict goes, `Q` where the answer to
-/// [`Message::Pending`] does.
+/// What the Quarantine can be told. `V` is the end on which a verdict is sent, `Q` the end on which
+/// the answer to [`Message::Pending`] is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message<C: Consensus, V, Q> {
     /// The network gives an item.
@@ -29,7 +32,7 @@ pub enum Message<C: Consensus, V, Q> {
         id: ItemId,
         /// The item.
         item: Quarantined<Item<C>>,
-        /// Where its verdict goes.
+        /// The end on which its verdict is sent.
         verdict: V,
     },
     /// The Rewinder answers a request.
@@ -89,8 +92,8 @@ impl<C: Consensus, V, Q> Message<C, V, Q> {
     }
 
     /// Turns what Clearance says of an import into a message: `request` is that of the item, `None`
-    /// for a tick; `finalized` is `None` if the import is lost. Nothing is to be said of a tick that
-    /// is lost, as the next one says the same.
+    /// for a tick; `finalized` is `None` if the import is lost. A lost tick needs no message, as
+    /// the next tick says the same.
     #[must_use]
     pub fn of_import(
         request: Option<RequestId>,
@@ -104,11 +107,11 @@ impl<C: Consensus, V, Q> Message<C, V, Q> {
     }
 }
 
-/// What the Quarantine talks to.
+/// The Quarantine's connections to the other services, to submitters and to observers.
 pub trait Ports<C: Consensus> {
-    /// Where a verdict goes. Its drop tells of a fault.
+    /// The end on which a verdict is sent. Its drop tells the submitter of a fault.
     type Verdict;
-    /// Where the answer to [`Message::Pending`] goes.
+    /// The end on which the answer to [`Message::Pending`] is sent.
     type Question;
     /// A slot that is kept for an answer.
     type Slot;
@@ -125,37 +128,39 @@ pub trait Ports<C: Consensus> {
     fn note_held(&mut self, held: usize);
     /// Answers a question.
     fn pending(&mut self, to: Self::Question, pending: Vec<(ItemId, PendingReason)>);
-    /// Takes a slot for an answer. There are as many as can be needed, see [`Slots`]; only a
-    /// successor, which does not count what the lost machine had asked, may find none.
+    /// Takes a slot for an answer. There are as many slots as can be needed; see [`Slots`]. Only a
+    /// successor may find none, as it does not count what the lost machine had asked.
     fn reserve(&mut self) -> Option<Self::Slot>;
     /// Has the Rewinder do a job; its answer comes as [`Message::Answered`] through the slot.
     fn check(&mut self, slot: Self::Slot, request: RequestId, lane: Lane, job: Job<C>);
-    /// Passes something on to Clearance, of which [`Message::of_import`] comes through the slot. May
-    /// wait for room.
+    /// Passes an import on to Clearance. The message that [`Message::of_import`] makes of
+    /// Clearance's answer comes through the slot. May wait for room.
     fn import(&mut self, slot: Self::Slot, request: Option<RequestId>, import: Import<C>);
     /// Asks Clearance for its blocks and waits for the answer; `None` if Clearance is gone.
     fn chain(&mut self) -> Option<Chain<C::Root>>;
-    /// Tells observers.
+    /// Sends a notice to the observers.
     fn tell(&mut self, notice: Notice<C::Root>);
 }
 
 /// Bounds of the Quarantine's mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slots {
-    /// Messages of the network and the clock; who finds them taken waits.
+    /// Slots for messages of the network and the clock. A sender that finds them taken waits.
     pub network: usize,
-    /// Reserved for answers of the Rewinder and of Clearance (hazard M8). The stop has one more.
+    /// Slots reserved for answers of the Rewinder and of Clearance (hazard M8). The stop has one
+    /// more.
     pub replies: usize,
 }
 
 impl Slots {
-    /// Returns slots that suffice whatever the schedule.
+    /// Returns numbers of slots that suffice whatever the schedule.
     ///
-    /// Checks: at most `window` are under way or answered and unread. Clearance's answers: those
-    /// not yet given are at most its mailbox, the message it handles and the one being sent
-    /// (`clearance + 2`). Those given and unread: while the oldest of them is unread, only messages
-    /// queued before it are handled, of which at most `network + window` (ticks and answered
-    /// checks) send one more each.
+    /// At most `window` checks are under way, or answered and unread. Clearance's answers that are
+    /// not given yet are at most one for each message in its mailbox, one for the message that it
+    /// handles and one for the message that is being sent (`clearance + 2`). As for its answers
+    /// that are given and unread: while the oldest of them is unread, only messages queued before
+    /// it are handled. At most `network + window` of these (ticks and answered checks) send one
+    /// more each.
     #[must_use]
     pub fn for_clearance(network: usize, window: usize, clearance: usize) -> Self {
         let sum = |sizes: [usize; 3]| sizes.into_iter().fold(0, usize::saturating_add);
@@ -171,12 +176,12 @@ pub enum Work<C: Consensus> {
     TellSlot(Slot),
     /// What its machine asks for.
     Effect(Effect<C>),
-    /// Something that the machine is to be told, and that no message brought.
+    /// An event that the machine is to be told, and that no message brought.
     Event(Event<C>),
 }
 
-/// Handles a message. `None` if the service does not go on: its machine is lost, and there is no
-/// successor.
+/// Handles a message and returns what is to be done. Returns `None` if the service does not go on:
+/// its machine is lost, and there is no successor.
 pub fn turn<C: Consensus, P: Ports<C>>(
     machine: &mut Quarantine<C>,
     consensus: &C,
@@ -185,8 +190,8 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     message: Message<C, P::Verdict, P::Question>,
 ) -> Option<Vec<Work<C>>> {
     let word = message.word();
-    // What is to be done besides the machine's step is kept outside of it, so that a panic there
-    // leaves it whole.
+    // What is to be done besides the machine's step is kept outside of the step, so that a panic in
+    // the step leaves it whole.
     let (mut submitter, mut slot) = (None, None);
     let (event, instead) = match message {
         Message::Submit { id, item, verdict } => {
@@ -200,8 +205,8 @@ pub fn turn<C: Consensus, P: Ports<C>>(
             let instead = fault(request, "the answer was lost");
             (Event::Answered { request, answer }, Some(instead))
         }
-        // Clearance has the item, but whoever submitted it is told that it failed: it may come
-        // again, and is found to be there.
+        // Clearance has the item, but its submitter is told that it failed. The item may come
+        // again, and is then found to be there.
         Message::Imported { request, finalized } => {
             let instead = request.map(|request| Event::NotImported { request });
             (Event::Imported { request, finalized }, instead)
@@ -234,7 +239,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
             }
             work.extend(effects.into_iter().map(Work::Effect));
         }
-        // A submitter learns of the fault by the drop of its end.
+        // A submitter learns of the fault by the drop of its verdict's end.
         Err(Loss::Message) => work.extend(instead.map(Work::Event)),
         Err(Loss::Machine) => {
             rebuild(machine, ports)?;
@@ -245,8 +250,8 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     Some(work)
 }
 
-/// Carries out one piece of work. Returns what follows from it; `None` if the service does not go
-/// on.
+/// Carries out one piece of work. Returns what follows from it, or `None` if the service does not
+/// go on.
 pub fn carry_out<C: Consensus, P: Ports<C>>(
     machine: &mut Quarantine<C>,
     consensus: &C,
@@ -311,8 +316,9 @@ fn fault<C: Consensus>(request: RequestId, text: &str) -> Event<C> {
     Event::Answered { request, answer: Answer::Fault(text.to_owned()) }
 }
 
-/// Replaces a machine that was cut short by one that knows what Clearance has. Everything that was
-/// held is answered by the drop of its end. `None` if there is no successor.
+/// Replaces a machine that was cut short by one that knows what Clearance has. Every submission
+/// that was held is answered by the drop of its verdict's end. Returns `None` if there is no
+/// successor.
 fn rebuild<C: Consensus, P: Ports<C>>(machine: &mut Quarantine<C>, ports: &mut P) -> Option<()> {
     ports.forget();
     let (finalized, chain) = ports.chain()?;

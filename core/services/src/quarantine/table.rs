@@ -1,9 +1,9 @@
-//! The items that the Quarantine holds: one owner of what is ready, in flight and waiting, so that
-//! no item is looked up in one place and parked in another (hazard Q1).
+//! The items that the Quarantine holds. What is ready, in flight and waiting has one owner here, so
+//! that no item is looked up in one place and parked in another (hazard Q1).
 //!
 //! **Invariants.**
 //! - T1 An entry is in `by_root` or `by_slot` exactly if its place is `WaitingForRoot` or
-//!   `WaitingForSlot`. The entries in one of them are those in `waiting`.
+//!   `WaitingForSlot`. The entries in either of them are those in `waiting`.
 //! - T2 `bytes`, `submissions` and `per_peer` are sums over the entries alone: an item costs its
 //!   bytes once, and each of its submissions counts for the peer that made it.
 //! - T3 `numbers` has the key of each entry, and no other key.

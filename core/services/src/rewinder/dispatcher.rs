@@ -38,7 +38,7 @@ impl Lane {
 pub enum Role {
     /// Every lane, in order.
     General,
-    /// Duties alone, so that one is never queued behind rewinds (hazard R2).
+    /// Duties alone, so that a duty is never queued behind rewinds (hazard R2).
     Reserved,
 }
 
@@ -57,10 +57,10 @@ struct Queued<R, T> {
 /// state is being loaded by another worker is passed over until that worker reports, and finds the
 /// state cached then (hazard R11).
 ///
-/// - D1: a pull takes one task; of attestations also those behind it that need the same state, in
-///   their order, to be verified together: at most `batch` in all, and no more than this worker's
-///   share of them if idle workers divide them among themselves. Tasks of other lanes and states
-///   keep their places.
+/// - D1: A pull takes one task. If that is an attestation, the pull also takes those behind it that
+///   need the same state, in their order, to be verified together. It takes at most `batch` in all,
+///   and no more than this worker's share of them if idle workers divide them among themselves.
+///   Tasks of other lanes and states keep their places.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dispatcher<R, T> {
     capacity: usize,
@@ -71,8 +71,8 @@ pub struct Dispatcher<R, T> {
 }
 
 impl<R: Copy + Ord, T> Dispatcher<R, T> {
-    /// Returns an empty queue of which each lane holds at most `capacity` tasks, and of whose
-    /// attestations at most `batch` are pulled at once.
+    /// Returns an empty queue. Each lane holds at most `capacity` tasks, and at most `batch`
+    /// attestations are pulled at once.
     ///
     /// # Panics
     /// If `capacity` or `batch` is 0.
@@ -87,7 +87,7 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
     /// Adds a task behind those of its lane.
     ///
     /// # Errors
-    /// The task, if the lane is full or the queue closed.
+    /// Returns the task if the lane is full or the queue is closed.
     pub fn submit(&mut self, lane: Lane, key: Option<StateKey<R>>, task: T) -> Result<(), T> {
         let queue = &mut self.lanes[lane as usize];
         if self.closed || queue.len() >= self.capacity {
@@ -97,9 +97,9 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         Ok(())
     }
 
-    /// Takes the next tasks for a worker of `role`, while `idle` other workers of every lane have
-    /// none, and marks their state as being loaded (D1). Empty if there is no task that may be
-    /// taken.
+    /// Takes the next tasks for a worker of `role` and marks their state as being loaded (D1).
+    /// `idle` is the number of other workers that serve every lane and have no task. Returns an
+    /// empty list if there is no task that may be taken.
     pub fn pull(&mut self, role: Role, idle: usize) -> Vec<T> {
         let lanes = match role {
             Role::General => &Lane::ALL[..],

@@ -17,8 +17,8 @@ use crate::supervision::{EndGuard, Guard, Steps};
 
 type Send1<C> = Box<dyn FnOnce(Answer<C>) + Send>;
 
-/// Where an answer goes. Dropped without one, it sends a fault: a queue that goes away leaves
-/// nobody waiting (I1).
+/// The end on which an answer is sent. If it is dropped without one, it sends a fault: a queue that
+/// goes away leaves nobody waiting (I1).
 pub(crate) struct ReplyTo<C: Consensus>(Option<Send1<C>>);
 
 impl<C: Consensus> ReplyTo<C> {
@@ -42,7 +42,7 @@ impl<C: Consensus> Drop for ReplyTo<C> {
     }
 }
 
-/// Where the answer to a task goes, and the proof that the task is under way.
+/// The end on which the answer to a task is sent, and the proof that the task is under way.
 struct Requester<P: Primitives, C: Consensus> {
     reply: ReplyTo<C>,
     busy: Busy<P>,
@@ -86,7 +86,7 @@ pub(crate) struct RewinderService<P: Primitives, C: Consensus> {
     guard: Guard<P, C>,
 }
 
-/// The way to the Rewinder.
+/// The handle of the Rewinder.
 pub(crate) struct RewinderHandle<P: Primitives, C: Consensus> {
     shared: P::Arc<Shared<P, C>>,
     consensus: Arc<C>,
@@ -104,8 +104,8 @@ impl<P: Primitives, C: Consensus> Clone for RewinderHandle<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> RewinderService<P, C> {
-    /// Returns the service and the way to it. `workers` general workers serve lanes of `capacity`,
-    /// and verify up to `batch` attestations at once.
+    /// Returns the service and its handle. `workers` general workers serve lanes of `capacity` and
+    /// verify up to `batch` attestations at once.
     pub(crate) fn new(
         consensus: Arc<C>,
         hot_db: HotDbHandle<P, C>,
@@ -134,9 +134,9 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
         (Self { shared, hot_db, consensus, guard }, handle)
     }
 
-    /// Returns the body of one worker's thread. It ends when the queue is closed and empty; the
-    /// last one lets the HotDB end. `ended` is dropped last. General workers are `workers`, and all
-    /// are made before one of them runs.
+    /// Returns the body of one worker's thread. The thread ends when the queue is closed and empty;
+    /// the last one lets the HotDB end. `ended` is dropped last. There are `workers` general
+    /// workers, and all are made before one of them runs.
     pub(crate) fn worker(
         &self,
         role: Role,
@@ -179,8 +179,9 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> Shared<P, C> {
-    /// Blocks for what to do next; a submission, a loaded state or the close wakes it. `entered`
-    /// says whether the worker has kept a state whose epoch is to be prepared.
+    /// Blocks until there is something to do and returns it. A submission, a loaded state or the
+    /// close wakes the worker. `entered` says whether the worker has kept a state whose epoch is to
+    /// be prepared.
     fn next(&self, role: Role, entered: bool) -> Turn<P, C> {
         let notifier = match role {
             Role::General => &self.general,
@@ -219,8 +220,9 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
         self.reserved.notify_all();
     }
 
-    /// Counts a worker out; returns whether it was the last. With the last general one, nobody is
-    /// left to serve: the queue closes, and what waits in it is answered by its drop (I1).
+    /// Counts a worker out and returns whether it was the last. After the last general worker
+    /// nobody is left to serve: the queue closes, and what waits in it is answered by its drop
+    /// (I1).
     fn worker_ends(&self, role: Role) -> bool {
         let (last, stranded) = {
             let mut inner = self.queue.lock();
@@ -243,7 +245,7 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
     }
 }
 
-/// What a worker talks to where it is a thread.
+/// A worker's connections where it is a thread.
 struct Threads<'a, P: Primitives, C: Consensus> {
     shared: &'a Shared<P, C>,
     hot_db: &'a HotDbHandle<P, C>,
@@ -284,8 +286,8 @@ impl<P: Primitives, C: Consensus> Requester<P, C> {
     }
 }
 
-/// Prepares the state's epoch. Nobody waits for it, so nobody is told of a fault (I8); a panic is
-/// one of the worker's.
+/// Prepares the state's epoch. Nobody waits for it, so nobody is told of a fault (I8); a panic
+/// counts as one of the worker's.
 fn prepare<P: Primitives, C: Consensus>(consensus: &C, guard: &Guard<P, C>, state: &C::State) {
     if let Ok(Err(fault)) = guard.follow_up("epoch", || consensus.prepare_epoch(state)) {
         tracing::warn!(%fault, "an epoch could not be prepared");
@@ -293,16 +295,16 @@ fn prepare<P: Primitives, C: Consensus>(consensus: &C, guard: &Guard<P, C>, stat
 }
 
 impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
-    /// Queues a job; never blocks. The answer is `Busy` if the lane is full, `Refused` if the queue is
-    /// closed.
+    /// Queues a job; never blocks. The answer is `Busy` if the lane is full, and `Refused` if the
+    /// queue is closed.
     pub(crate) fn submit(&self, lane: Lane, job: Job<C>, reply: ReplyTo<C>) {
         let requester = Requester { reply, busy: Busy::new(&self.activity) };
-        // On the requester's thread, outside of its step.
+        // This runs on the requester's thread, outside of its step.
         let outcome = Task::new(&*self.consensus, lane, job, requester).and_then(|task| {
             let gauge = &self.shared.gauges[lane as usize];
             let mut inner = self.shared.queue.lock();
             let outcome = task.submit(&mut inner.queue);
-            // Before a worker can count it out.
+            // The gauge counts the task before a worker can count it out.
             match &outcome {
                 Ok(()) => gauge.accepted(1),
                 Err(_) => gauge.refused(1),

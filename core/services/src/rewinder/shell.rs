@@ -1,10 +1,11 @@
-//! What a Rewinder worker does with its tasks, once for all that run one: threads, the processes of
-//! a model, and twins with a fault.
+//! What a Rewinder worker does with its tasks. It is written once for everything that runs a
+//! worker: threads, the processes of a model, and twins (variants with a deliberate fault, which a
+//! check must catch).
 //!
-//! **Contract.** [`Hands::start`] and [`Hands::handle`] hand one event to the machine and return its
-//! effects; [`Hands::carry_out`] carries out one of them, through [`Ports`]. Whoever runs the worker
-//! carries all of them out, in order, before the next event. A port that has the machine's next
-//! event at once returns it; else the event comes later, and comes once. [`Hands::finish`] ends the
+//! **Contract.** [`Hands::start`] and [`Hands::handle`] hand one event to the machine and return
+//! its effects; [`Hands::carry_out`] carries out one of them, through [`Ports`]. The caller carries
+//! all of them out, in order, before the next event. A port that has the machine's next event at
+//! once returns it. Otherwise the event comes later, and comes once. [`Hands::finish`] ends the
 //! tasks in hand: each task that has no answer by then gets one (I1).
 
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ use crate::rewinder::dispatcher::{Dispatcher, Lane, StateKey};
 use crate::rewinder::worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 use crate::supervision::{Loss, Steps, contain};
 
-/// A job that waits for a worker. `R` is where its answer goes.
+/// A job that waits for a worker. `R` is its reply end, on which the answer is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Task<C: Consensus, R> {
     /// Its lane.
@@ -26,12 +27,12 @@ pub struct Task<C: Consensus, R> {
     pub job: Job<C>,
     /// The state that has to be loaded first.
     pub key: Option<StateKey<C::Root>>,
-    /// Where the answer goes.
+    /// The end on which the answer is sent.
     pub reply: R,
 }
 
-/// Returns the places of each lane that suffice: for what the Quarantine has under way at once, and
-/// for `queries` other requests.
+/// Returns how many places suffice for each lane: for what the Quarantine has under way at once,
+/// and for `queries` other requests.
 #[must_use]
 pub fn lane_capacity(window: usize, queries: usize) -> usize {
     window.saturating_add(queries)
@@ -41,11 +42,11 @@ pub fn lane_capacity(window: usize, queries: usize) -> usize {
 pub type Lanes<C, R> = Dispatcher<<C as Consensus>::Root, Task<C, R>>;
 
 impl<C: Consensus, R> Task<C, R> {
-    /// Returns a task. It runs the protocol's code outside of any step, so a panic of that is
-    /// contained here.
+    /// Returns a task. This runs the protocol's code outside of any step, so a panic of that code
+    /// is contained here.
     ///
     /// # Errors
-    /// Where the answer goes, and the answer, if that code panics.
+    /// Returns the reply end and the answer if that code panics.
     pub fn new(consensus: &C, lane: Lane, job: Job<C>, reply: R) -> Result<Self, (R, Answer<C>)> {
         match contain(|| job.state_key(consensus)) {
             Ok(key) => Ok(Self { lane, job, key, reply }),
@@ -56,23 +57,24 @@ impl<C: Consensus, R> Task<C, R> {
     /// Puts the task behind those of its lane.
     ///
     /// # Errors
-    /// Where the answer goes, and the answer, if the lane is full or the queue closed.
+    /// Returns the reply end and the answer if the lane is full or the queue is closed.
     pub fn submit(self, lanes: &mut Lanes<C, R>) -> Result<(), (R, Answer<C>)> {
         let answer = if lanes.is_closed() { Answer::Refused } else { Answer::Busy };
         lanes.submit(self.lane, self.key, self).map_err(|task| (task.reply, answer))
     }
 }
 
-/// What a worker talks to. Each of the first two is a question to the HotDB.
+/// A worker's connections to the other services. Each of the first two methods asks the HotDB a
+/// question.
 pub trait Ports<C: Consensus> {
-    /// Where the answer to a task goes.
+    /// The end on which the answer to a task is sent.
     type Reply;
 
-    /// Asks for a trail. Returns [`WorkerEvent::Trail`], or [`WorkerEvent::HotDbGone`], if it has
-    /// waited for that.
+    /// Asks for a trail. If it waits for the reply, it returns [`WorkerEvent::Trail`] or
+    /// [`WorkerEvent::HotDbGone`].
     fn trail(&mut self, root: C::Root, slot: Slot) -> Option<WorkerEvent<C>>;
-    /// Commits a block. Returns [`WorkerEvent::Committed`], or [`WorkerEvent::HotDbGone`], if it has
-    /// waited for that.
+    /// Commits a block. If it waits for the reply, it returns [`WorkerEvent::Committed`] or
+    /// [`WorkerEvent::HotDbGone`].
     fn commit(&mut self, block: IdentifiedBlock<C>, state: StateAt<C>) -> Option<WorkerEvent<C>>;
     /// Gives the HotDB a state. May wait for room.
     fn post_state(&mut self, state: StateAt<C>);
@@ -88,7 +90,7 @@ pub struct Hands<C: Consensus, R> {
     machine: Worker<C>,
     /// The kind of job, for reports.
     word: &'static str,
-    /// Where the answers go of the tasks that have none yet, in their order.
+    /// The reply ends of the tasks that have no answer yet, in the order of the tasks.
     replies: VecDeque<R>,
     /// The state that other workers wait for.
     key: Option<StateKey<C::Root>>,
@@ -116,9 +118,9 @@ impl<C: Consensus, R> Default for Hands<C, R> {
 }
 
 impl<C: Consensus, R> Hands<C, R> {
-    /// Serves one task, or attestations of one target, from the first look to the last answer, where
-    /// the ports wait: each question to the HotDB returns its reply. A panic of the machine, which
-    /// runs the transition, ends the tasks, and the machine goes with them. Returns what
+    /// Serves one task, or attestations of one target, from the first event to the last answer. The
+    /// ports must wait: each question to the HotDB returns its reply. A panic of the machine, which
+    /// runs the transition, ends the tasks, and the machine is dropped with them. Returns what
     /// [`Hands::finish`] does.
     pub fn serve<P: Ports<C, Reply = R>>(
         mut self,
@@ -141,10 +143,10 @@ impl<C: Consensus, R> Hands<C, R> {
         self.finish(ports)
     }
 
-    /// Takes up one task, or attestations of one target. It must have none in hand.
+    /// Takes up one task, or attestations of one target. The worker must have none in hand.
     ///
     /// # Errors
-    /// What a panic of the step took along.
+    /// Returns the [`Loss`] if the step panics.
     pub fn start(
         &mut self,
         consensus: &C,
@@ -162,10 +164,10 @@ impl<C: Consensus, R> Hands<C, R> {
         steps.step(self.word, || machine.handle(consensus, WorkerEvent::Start(jobs)))
     }
 
-    /// Goes on with what one of the ports returned, or what came later.
+    /// Goes on with the event that one of the ports returned, or that came later.
     ///
     /// # Errors
-    /// What a panic of the step took along.
+    /// Returns the [`Loss`] if the step panics.
     pub fn handle(
         &mut self,
         consensus: &C,
@@ -184,7 +186,7 @@ impl<C: Consensus, R> Hands<C, R> {
         steps.follow_up(self.word, || machine.handle(consensus, event))
     }
 
-    /// Carries out an effect. Returns the machine's next event, if it is there.
+    /// Carries out an effect. Returns the machine's next event, if it is there already.
     pub fn carry_out<P: Ports<C, Reply = R>>(
         &mut self,
         consensus: &C,
@@ -215,9 +217,10 @@ impl<C: Consensus, R> Hands<C, R> {
         None
     }
 
-    /// Ends the tasks in hand, whose machine has nothing more to ask, or was cut short: the state is
-    /// free again, and each requester that has no answer is told of a fault. Returns the state of a
-    /// committed block that is the first of its epoch on its branch.
+    /// Ends the tasks in hand, once their machine has nothing more to ask or was cut short. The
+    /// state that other workers wait for is free again, and each requester that has no answer is
+    /// told of a fault. Returns the state of a committed block that is the first of its epoch on
+    /// its branch.
     pub fn finish<P: Ports<C, Reply = R>>(&mut self, ports: &mut P) -> Option<StateAt<C>> {
         let hands = std::mem::take(self);
         hands.key.into_iter().for_each(|key| ports.loaded(key));
@@ -233,7 +236,7 @@ impl<C: Consensus, R> Hands<C, R> {
         &self.machine
     }
 
-    /// Returns where the answers go of the tasks that have none yet, in their order.
+    /// Returns the reply ends of the tasks that have no answer yet, in the order of the tasks.
     pub fn replies(&self) -> impl ExactSizeIterator<Item = &R> {
         self.replies.iter()
     }

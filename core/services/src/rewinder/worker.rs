@@ -54,7 +54,7 @@ impl<C: Consensus> Job<C> {
         }
     }
 
-    /// The trail to ask for.
+    /// Returns the trail to ask for.
     fn origin(&self, consensus: &C) -> StateKey<C::Root> {
         match self {
             Self::Block(block) => {
@@ -91,13 +91,13 @@ pub enum Answer<C: Consensus> {
     Busy,
     /// The state lies further from its block than the HotDB lets a state be advanced.
     TooFar,
-    /// The services stop.
+    /// The services are stopping.
     Refused,
     /// We failed. The text is for the log.
     Fault(String),
 }
 
-// Derived, it would ask for a protocol that can be cloned.
+// A derived `Clone` would ask for a protocol that can be cloned.
 impl<C: Consensus> Clone for Answer<C> {
     fn clone(&self) -> Self {
         match self {
@@ -216,7 +216,7 @@ impl<C: Consensus> Worker<C> {
                 consensus.transition(&mut state, block.item(), flags).map_err(stop)?;
                 let evidence = consensus.block_effects(&state, block.item()).map_err(fault)?;
                 let state = StateAt { root: header.root, slot: header.slot, state };
-                // One for Clearance, and one for the HotDB.
+                // One copy is for Clearance, and one for the HotDB.
                 *self = Self::AwaitCommit(Box::new(Cleared::new(block.clone(), evidence)));
                 effects.push(WorkerEffect::Commit { block, state });
                 Ok(Next::Committed)
@@ -312,8 +312,8 @@ enum Next {
     Proceed,
 }
 
-/// The trail that jobs need: of a single one its own, of attestations that of their target. `None`
-/// if they do not go together.
+/// Returns the trail that the jobs need: a single job's own, or that of the attestations' target.
+/// `None` if the jobs do not go together.
 fn origin<C: Consensus>(consensus: &C, jobs: &[Job<C>]) -> Option<StateKey<C::Root>> {
     let (first, more) = jobs.split_first()?;
     let origin = first.origin(consensus);
@@ -404,13 +404,13 @@ fn fault_of<C: Consensus>(text: &str) -> Answer<C> {
     Answer::Fault(text.to_owned())
 }
 
-/// The same answer to each of `count` jobs.
+/// Gives the same answer to each of `count` jobs.
 fn answer_all<C: Consensus>(count: usize, answer: &Answer<C>) -> Effects<C> {
     (0..count).map(|_| WorkerEffect::Answer(answer.clone())).collect()
 }
 
 impl<C: Consensus> WorkerEvent<C> {
-    /// How many jobs the event brings.
+    /// Returns how many jobs the event brings.
     fn jobs(&self) -> usize {
         if let Self::Start(jobs) = self { jobs.len() } else { 0 }
     }

@@ -197,7 +197,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> SlashingDetector<R> {
         self.proposals = self.proposals.split_off(&(first_slot, 0));
     }
 
-    /// The oldest target epoch that is taken (I3).
+    /// Returns the oldest target epoch that is taken (I3).
     fn oldest_epoch(&self) -> Epoch {
         self.finalized_epoch.saturating_sub(self.limits.epochs_behind_finality)
     }
@@ -207,9 +207,9 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for SlashingDetector<R> {
     type Event = Event<R>;
     type Effect = Effect<R>;
 
-    /// Takes one event; returns the offences that it completes. Costs, for each validator that
-    /// voted, one visit per target epoch on record between the vote's source and target, and after
-    /// its target.
+    /// Takes one event and returns the offences that it completes. It costs, for each validator
+    /// that voted, one visit per target epoch on record between the vote's source and target, and
+    /// after its target.
     fn handle(&mut self, (): &(), event: Event<R>) -> Vec<Effect<R>> {
         match event {
             Event::Attestation(indexed) => self.on_attestation(indexed),
@@ -236,7 +236,7 @@ fn contradictions<R: Clone>(record: &Record<R>, vote: &Vote<R>) -> Vec<(Relation
     for known in record.get(&target).into_iter().flatten() {
         found.push((Relation::Double, Arc::clone(known)));
     }
-    // What is surrounded has its target after its source, and so after this source.
+    // A surrounded vote has its target after its source, and so after this source.
     for known in record.range(source..target).flat_map(|(_, votes)| votes) {
         if source < known.source.epoch {
             found.push((Relation::Surrounded, Arc::clone(known)));
@@ -251,8 +251,8 @@ fn contradictions<R: Clone>(record: &Record<R>, vote: &Vote<R>) -> Vec<(Relation
     found
 }
 
-/// Puts one group of validators with the same contradiction into words. The relation is that of the
-/// vote on record to the one that came.
+/// Returns the offence of one group of validators with the same contradiction. The relation is that
+/// of the vote on record to the one that came.
 fn offence<R: Clone>(
     (relation, known): (Relation, Arc<Vote<R>>),
     mut validators: Vec<ValidatorIndex>,

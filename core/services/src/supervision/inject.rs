@@ -14,9 +14,9 @@ use crate::supervision::machine::ServiceName;
 /// Which messages of a service are struck; they are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum When {
-    /// The nth, once; 0 is none.
+    /// The nth message, once; 0 is none.
     At(u64),
-    /// The nth, and every nth after it; 0 is none.
+    /// The nth message, and every nth after it; 0 is none.
     Every(u64),
 }
 
@@ -68,7 +68,7 @@ impl<P: Primitives> Clone for Injection<P> {
     }
 }
 
-/// Holds up who passes until it is opened, once and for all.
+/// Holds up every thread that passes until it is opened, once and for all.
 pub struct Gate<P: Primitives> {
     open: P::AtomicU32,
     opened: EventNotifier<P>,
@@ -85,7 +85,7 @@ impl<P: Primitives> Gate<P> {
         })
     }
 
-    /// Opens the gate and wakes who waits at it.
+    /// Opens the gate and wakes the threads that wait at it.
     pub fn open(&self) {
         // ORDERING: pairs with the acquiring load in `pass`.
         self.open.store(1, Ordering::Release);
@@ -128,14 +128,14 @@ impl<P: Primitives> Probe<P> {
     /// Counts a message, and holds it up as the rules say. Returns how it is to panic, if it is,
     /// and its number.
     pub(crate) fn strike(&self) -> Option<(Strike, u64)> {
-        // ORDERING: relaxed; numbers are unique, nothing else hangs on them.
+        // ORDERING: relaxed; numbers are unique, and nothing else depends on them.
         let number = self.messages.fetch_add(1, Ordering::Relaxed) + 1;
         let mut strike = None;
         for (_, fault) in self.rules.iter().filter(|(when, _)| when.strikes(number)) {
             match fault {
                 Fault::Panic => strike = strike.or(Some(Strike::Before)),
                 Fault::Tear => strike = Some(Strike::Middle),
-                // A notifier that nobody notifies: the wait ends with its time.
+                // Nobody notifies this notifier: the wait ends with its time.
                 Fault::Delay(time) => {
                     let silence = EventNotifier::<P>::new();
                     silence.wait_until_timeout(*time, || None::<()>);
@@ -155,7 +155,7 @@ impl<P: Primitives> Probes<P> {
         Self(injections)
     }
 
-    /// Returns the probe of a service; `None` if no rule is for it.
+    /// Returns the probe of a service; `None` if no rule names it.
     pub(crate) fn of(&self, service: ServiceName) -> Option<P::Arc<Probe<P>>> {
         let rules: Vec<_> = self
             .0

@@ -1,4 +1,4 @@
-//! The pure part of supervision: which panics are borne, and when all services stop; see
+//! The pure part of supervision: which panics are tolerated, and when all services stop; see
 //! [`crate::supervision`] for the contract.
 
 use std::collections::VecDeque;
@@ -42,12 +42,12 @@ impl fmt::Display for ServiceName {
     }
 }
 
-/// How many panics are borne.
+/// How many panics are tolerated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Intensity {
-    /// Panics that are borne within the window; 0: none.
+    /// Panics that are tolerated within the window; 0 tolerates none.
     pub max_restarts: usize,
-    /// The window. A panic that is older counts no more.
+    /// The window. A panic that is older no longer counts.
     pub window: Duration,
 }
 
@@ -63,9 +63,9 @@ impl Default for Intensity {
 pub enum Event {
     /// A service panicked over a message.
     Panicked {
-        /// Which.
+        /// The service.
         service: ServiceName,
-        /// When, since an arbitrary fixed moment.
+        /// When it panicked, counted from an arbitrary fixed moment.
         at: Duration,
         /// Whether a successor can be had: the machine is whole, or another can be built.
         replaceable: bool,
@@ -77,7 +77,7 @@ pub enum Event {
 /// Why the services stopped by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// More panics than are borne.
+    /// More panics than are tolerated.
     TooManyRestarts {
         /// The service that panicked last.
         service: ServiceName,
@@ -113,7 +113,7 @@ pub enum Effect {
     Resume,
     /// The service ends; what it has queued is answered by being dropped.
     End,
-    /// All services stop, from the top down; `None`: because somebody wanted it.
+    /// All services stop, from the top down; `None` means that somebody wanted it.
     StopAll(Option<Cause>),
 }
 
@@ -148,15 +148,15 @@ impl Budget {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Supervision {
     services: Budget,
-    /// Of the Rewinder's workers; `None` bears every panic.
+    /// The budget of the Rewinder's workers; `None` tolerates every panic.
     workers: Option<Budget>,
     stopping: bool,
 }
 
 impl Supervision {
     /// Returns a supervision that has seen no panic. `services` is the intensity of all services
-    /// but the Rewinder together, `workers` that of its workers; without one their panics are borne
-    /// without count.
+    /// but the Rewinder together, and `workers` that of its workers. Without one the workers'
+    /// panics are tolerated without count.
     #[must_use]
     pub fn new(services: Intensity, workers: Option<Intensity>) -> Self {
         Self { services: Budget::new(services), workers: workers.map(Budget::new), stopping: false }
@@ -168,7 +168,7 @@ impl Supervision {
         self.stopping
     }
 
-    /// Returns what counts the service's panics, if anything does.
+    /// Returns the budget that counts the service's panics, if there is one.
     fn budget(&mut self, service: ServiceName) -> Option<&mut Budget> {
         match service {
             _ if self.stopping => None,
@@ -189,8 +189,9 @@ impl Machine for Supervision {
     type Event = Event;
     type Effect = Effect;
 
-    /// Handles one event. `StopAll` is asked for once. While the services stop, panics are borne
-    /// without count: what is queued is finite by then, and the rest of it is still to be answered.
+    /// Handles one event. `StopAll` is asked for once. While the services stop, panics are
+    /// tolerated without count: what is queued is finite by then, and the rest of it is still to be
+    /// answered.
     fn handle(&mut self, (): &(), event: Event) -> Vec<Effect> {
         let (service, at, replaceable) = match event {
             Event::Stop => return self.stop(None),
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_worker_s_panics_are_counted_apart_or_not_at_all() {
-        // Without a budget of their own a hundred are borne, and leave the services' budget
+        // Without a budget of their own a hundred are tolerated, and leave the services' budget
         // untouched; with one, the third of them stops all.
         let worker = Event::Panicked {
             service: ServiceName::Rewinder,

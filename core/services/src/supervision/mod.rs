@@ -1,10 +1,11 @@
 //! Supervision: what becomes of a panic, and how the services end.
 //!
 //! **Contract.** A panic in a service or in a Rewinder worker costs the message that was being
-//! handled, and nothing else: its requester is answered with a fault, the panic is told as a
-//! [`crate::notice::Notice::Panicked`], and a successor serves what is queued. More than
-//! [`Intensity::max_restarts`] panics within [`Intensity::window`], or a machine that cannot be
-//! replaced, stop all services in order, and [`crate::blocksmith::StopReport`] says why.
+//! handled and, if it cut the machine's step short, what the table below says. The requester is
+//! answered with a fault, the panic is reported as a [`crate::notice::Notice::Panicked`], and a
+//! successor serves what is queued. More than [`Intensity::max_restarts`] panics within
+//! [`Intensity::window`], or a machine that cannot be replaced, stop all services in order, and
+//! [`crate::blocksmith::StopReport`] says why.
 //!
 //! ```text
 //!                     message        done                          every panic
@@ -23,40 +24,40 @@
 //! | HotDB | machine kept (reading a trail never touches it) | stop: it is the only one that has the blocks |
 //! | Rewinder worker | next task | next task: a worker's machine lives for one task, or one batch |
 //!
-//! A turn is: the message is split into what a machine handles (plain data) and what must be
+//! In a turn, the message is split into what a machine handles (plain data) and what must be
 //! answered (one-shots, permits, reserved slots). Only the machine's step, which is pure, runs
-//! inside `catch_unwind`; what must be answered stays outside, and so do the mailbox and the
+//! inside `catch_unwind`. What must be answered stays outside, and so do the mailbox and the
 //! effects. So no channel is ever touched while a thread unwinds. Effects are carried out after the
-//! step: they are sends, which do not panic. Should one do so all the same, the thread ends, the
+//! step: they are sends, which do not panic. Should a send panic all the same, the thread ends, the
 //! drop of its mailbox answers what is queued, the services stop, and the report names the thread.
 //!
 //! **Invariants.**
-//! - I1 Whoever asked is answered, also when the message is lost: by the drop of the one-shot or
-//!   permit that the message carried, after the unwinding (hazard L5).
-//! - I2 A lost message is not handled again, by nobody (L6). Where a machine waits for it, it is
-//!   told that the answer is a fault; that step takes nothing from the message but its number. A
-//!   tick that is lost while the machine is whole leaves the time behind: two services that go by
-//!   different clocks would refuse what the other has passed. Attestations that are verified
-//!   together are lost together, since nobody knows which of them struck: each is answered with the
-//!   fault.
+//! - I1 Every requester is answered, also when its message is lost: the one-shot or permit that the
+//!   message carried is dropped after the unwinding (hazard L5).
+//! - I2 Nobody handles a lost message again (L6). If a machine waits for the message, the machine
+//!   is told that the answer is a fault; that step takes nothing from the message but its number.
+//!   If a tick is lost while the machine is whole, the machine is still told the time, because two
+//!   services that go by different clocks would refuse what the other has passed. Attestations that
+//!   are verified together are lost together, since nobody knows which of them caused the panic.
+//!   Each is answered with the fault.
 //! - I3 A machine whose step was cut short is never used again. What replaces it knows only what
 //!   another service has verified, so nothing is cleared that did not pass a full transition.
 //! - I4 A panic is a fault of ours: it is answered `Dropped(Fault)` or `Fault`, never as a
 //!   rejection.
-//! - I5 The successor has its predecessor's mailbox, thread and number of messages; a thread is not
-//!   what fails, so none is replaced, and there are as many to join at the end as were started.
+//! - I5 The successor has its predecessor's mailbox, thread and message count. A thread is not what
+//!   fails, so no thread is replaced, and at the end there are as many to join as were started.
 //! - I6 The stop reaches the Quarantine through a slot that was reserved when the services were
-//!   built, so whoever sends it waits for nobody. A service that ends closes the mailbox of the one
-//!   below: the reverse of the order of starting, by construction (L4).
-//! - I7 The intensity is that of all services together, except for the Rewinder: what its workers
-//!   handle comes from peers and is not retried, so that without a budget of their own
+//!   built, so the thread that sends it waits for nobody. A service that ends closes the mailbox of
+//!   the one below. So services end in the reverse order of starting, by construction (L4).
+//! - I7 The intensity is that of all services together, except for the Rewinder. What its workers
+//!   handle comes from peers and is not retried. So without a budget of their own
 //!   ([`crate::blocksmith::Config::worker_restarts`]) no number of their panics stops the node. The
 //!   memory of a budget is bounded by `max_restarts`.
 //!
 //! **Blocking.** Reporting a panic and sending the stop never block.
 //!
-//! Faults can be injected with the feature `testing` (`Injection`). Without one a service pays a look
-//! at an `Option` per message.
+//! Faults can be injected with the feature `testing` (`Injection`). Without an injected fault a
+//! service pays for one check of an `Option` per message.
 //!
 //! The notion of restart intensity is that of Erlang/OTP's `supervisor`.
 

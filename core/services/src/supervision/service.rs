@@ -1,4 +1,4 @@
-//! Where panics are caught and told, and where threads end; see [`crate::supervision`].
+//! Where panics are caught and reported, and where threads end; see [`crate::supervision`].
 
 use std::any::Any;
 use std::cell::Cell;
@@ -18,14 +18,14 @@ type StopAll = Box<dyn FnOnce() + Send>;
 
 struct Inner {
     machine: Supervision,
-    /// Taken by whoever stops first.
+    /// Taken by the first stop.
     stop: Option<StopAll>,
     cause: Option<Cause>,
     panics: u64,
     held: usize,
 }
 
-/// What the services share in order to be watched.
+/// What the services share in order to be supervised.
 pub(crate) struct Supervisor<P: Primitives, C: Consensus> {
     inner: P::Mutex<Inner>,
     observer: Observer<P, C>,
@@ -96,15 +96,15 @@ impl<P: Primitives, C: Consensus> Supervisor<P, C> {
         self.inner.lock().held = held;
     }
 
-    /// Returns panics that were borne, submissions without verdict at the stop, and why the
-    /// services stopped by themselves, if they did.
+    /// Returns the number of panics that were tolerated, the number of submissions without a
+    /// verdict at the stop, and why the services stopped by themselves, if they did.
     pub(crate) fn summary(&self) -> (u64, usize, Option<Cause>) {
         let inner = self.inner.lock();
         (inner.panics, inner.held, inner.cause)
     }
 }
 
-/// What a panic took along.
+/// What is lost by a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// The message; the machine was not touched.
@@ -118,21 +118,21 @@ pub trait Steps {
     /// Runs a step over a message. `word` is the kind of message, for reports.
     ///
     /// # Errors
-    /// What a panic of the step took along.
+    /// Returns what is lost if the step panics.
     fn step<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss>;
-    /// As [`Steps::step`], for what only reads its machine: that stays whole.
+    /// As [`Steps::step`], for a step that only reads its machine: the machine stays whole.
     ///
     /// # Errors
-    /// What a panic took along: the message.
+    /// Returns what is lost by a panic: the message.
     fn look<T>(&self, word: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss>;
     /// As [`Steps::step`], for a step that no message brought: one that follows from another.
     ///
     /// # Errors
-    /// What a panic of the step took along.
+    /// Returns what is lost if the step panics.
     fn follow_up<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss>;
 }
 
-/// Steps as they are: a panic is the caller's. For models, which have none.
+/// Runs steps as they are: a panic is the caller's. It is for models, whose steps do not panic.
 #[derive(Clone, Copy, Debug)]
 pub struct Bare;
 
@@ -190,12 +190,13 @@ impl<P: Primitives, C: Consensus> Guard<P, C> {
         step: impl FnOnce() -> T,
     ) -> Result<T, Loss> {
         let touched = Cell::new(false);
-        // What unwinding may leave half done is the machine, and `touched` says so (I3).
+        // Unwinding may leave the machine half done, and `touched` says so (I3).
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if let Some((strike, number)) = strike {
                 touched.set(changes && strike == Strike::Middle);
                 let text = format!("injected at message {number}");
-                // Without the panic hook: it was ordered, so it is not printed as an accident.
+                // The panic hook does not run: the panic was ordered, so it is not printed as an
+                // accident.
                 resume_unwind(Box::new(text));
             }
             touched.set(changes);
@@ -210,7 +211,8 @@ impl<P: Primitives, C: Consensus> Guard<P, C> {
     }
 }
 
-/// A panic is told. Nothing that is captured may synchronise: it is dropped while the thread unwinds.
+/// A panic is reported. Nothing that a step captures may synchronise, as it is dropped while the
+/// thread unwinds.
 impl<P: Primitives, C: Consensus> Steps for Guard<P, C> {
     fn step<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
         let strike = self.probe.as_deref().and_then(Probe::strike);
@@ -230,7 +232,7 @@ impl<P: Primitives, C: Consensus> Steps for Guard<P, C> {
 /// Runs pure code of the consensus protocol outside of a step.
 ///
 /// # Errors
-/// The text of its panic.
+/// Returns the text of its panic.
 pub(crate) fn contain<T>(pure: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(pure)).map_err(|payload| text(&*payload))
 }
@@ -241,11 +243,12 @@ fn text(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without text".to_owned())
 }
 
-/// The end of a thread, however it comes: closes what is below (I6), then tells who waits for it.
+/// Marks the end of a thread, however it comes. It closes what is below (I6), then tells the thread
+/// that waits for the end.
 pub(crate) struct EndGuard<P: Primitives, C: Consensus, F: FnMut()> {
     supervisor: P::Arc<Supervisor<P, C>>,
     close_below: F,
-    /// Dropping it is the news.
+    /// Its drop is the news.
     _ended: oneshot::Sender<P, ()>,
 }
 

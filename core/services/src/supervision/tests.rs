@@ -14,7 +14,7 @@ use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
 type Services = (Blocksmith<Std, Toy>, NoticeReceiver<Std, Toy>);
 
-/// So many panics are borne that no test comes near.
+/// So many panics are tolerated that no test comes near the number.
 const MANY: Intensity = Intensity { max_restarts: 1000, window: Duration::from_secs(3600) };
 
 fn start(restarts: Intensity, faults: Vec<Injection<Std>>) -> Services {
@@ -63,7 +63,7 @@ fn chain(client: &Client<Std, Toy>, length: u8) -> usize {
     (1..=length).map(again).sum()
 }
 
-/// The head, asked until the question is not lost.
+/// Returns the head; asks until the question is not lost.
 fn head(client: &Client<Std, Toy>) -> u8 {
     let answer = (0..100).find_map(|_| client.view());
     answer.expect("Clearance answers").head
@@ -127,7 +127,7 @@ fn the_requester_of_a_lost_message_is_told_and_the_report_names_it() {
         resumes: true,
     };
     assert!(told.contains(&expected), "{told:?}");
-    // Who waits for the block is told that it is needed: at first, and when it has failed.
+    // A notice says that the block is needed: at first, and when it has failed.
     let needed = told.iter().filter(|notice| **notice == Notice::Need { root: 1 }).count();
     assert_eq!(needed, 2);
 }
@@ -147,7 +147,8 @@ fn a_poisoned_message_is_not_retried() {
 }
 
 /// Verdicts on five attestations of one target, the third of them invalid, that wait for the only
-/// worker while it stands at a gate; and the panics that were borne. `more` is injected besides.
+/// worker while it stands at a gate; and the panics that were tolerated. `more` is injected
+/// besides.
 fn judged_together(more: Vec<Injection<Std>>) -> (Vec<&'static str>, u64) {
     let gate = Gate::<Std>::new();
     let mut faults = inject(ServiceName::Rewinder, When::At(1), Fault::Stall(gate.clone()));
@@ -194,7 +195,7 @@ fn a_panic_over_attestations_that_were_pulled_together_is_answered_to_each_and_n
 
 #[test]
 fn too_many_panics_stop_everything_and_every_request_is_answered() {
-    // Two are borne. An orphan waits all the while; the third panic ends it all, by itself.
+    // Two are tolerated. An orphan waits all the while; the third panic ends it all, by itself.
     let few = Intensity { max_restarts: 2, window: Duration::from_secs(3600) };
     let faults = inject(ServiceName::Rewinder, When::Every(1), Fault::Panic);
     let (blocksmith, notices) = start(few, faults);
@@ -322,7 +323,7 @@ fn the_stop_reports_what_was_pending_and_answers_it() {
 
 #[test]
 fn a_delay_holds_a_message_up_and_loses_nothing() {
-    // Every message of the HotDB comes a little later.
+    // Every message of the HotDB is handled a little later.
     let late = Fault::Delay(Duration::from_millis(1));
     let (blocksmith, _notices) = start(MANY, inject(ServiceName::HotDb, When::Every(1), late));
     assert_eq!(chain(blocksmith.client(), 3), 0);

@@ -1,4 +1,5 @@
-//! What finality does to the Quarantine: what it passes is pruned or given up.
+//! What finality does to the Quarantine: blocks and items that finality has passed are pruned or
+//! given up.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! What is to become of an item, from what the Quarantine knows: no state is needed for it.
+//! Decides what is to become of an item from what the Quarantine knows; no state is needed for
+//! that.
 
 use super::Quarantine;
 use crate::consensus::{Consensus, Header, Slot, Vote};
@@ -97,7 +98,8 @@ impl<C: Consensus> Quarantine<C> {
     /// `get_ancestor`: the block of the branch at, or last before, `slot`.
     fn ancestor(&self, root: C::Root, slot: Slot) -> Option<C::Root> {
         let mut at = root;
-        // Bounded by the number of known blocks: slots fall along parents, the anchor is its own.
+        // The loop is bounded by the number of known blocks: slots fall along parents, and the
+        // anchor is its own parent.
         loop {
             let known = self.known.get(&at)?;
             if known.slot <= slot {

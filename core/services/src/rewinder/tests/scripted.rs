@@ -1,4 +1,4 @@
-//! The toy protocol, with what a test wants to see or to happen.
+//! The toy protocol, with hooks for what a test wants to see or to make happen.
 
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -27,7 +27,7 @@ type Load = Box<dyn Fn(Slot) + Send + Sync>;
 type Prepare = Box<dyn Fn(&ToyState) -> Result<(), ToyFault> + Send + Sync>;
 type Verify = Box<dyn Fn(&[ToyAttestation], usize) + Send + Sync>;
 
-/// The toy protocol that tells its calls, and gives way to its hooks.
+/// The toy protocol, which reports its calls and runs its hooks.
 pub(super) struct Scripted {
     toy: Toy,
     /// How often a block's header and an attestation's vote were asked for.
@@ -67,12 +67,13 @@ impl Scripted {
 pub(super) struct Calls(Receiver<Call>);
 
 impl Calls {
-    /// Blocks for the next call.
+    /// Blocks until the next call comes.
     pub(super) fn next(&self) -> Call {
         soon(&self.0)
     }
 
-    /// The calls that have been made and not been seen; once the services have stopped, all.
+    /// Returns the calls that have been made and not been seen; once the services have stopped,
+    /// these are all.
     pub(super) fn rest(&self) -> Vec<Call> {
         self.0.try_iter().collect()
     }

@@ -20,7 +20,7 @@ type Services = (Blocksmith<Std, Scripted>, NoticeReceiver<Std, Scripted>);
 type Asked = Submission<Std, Scripted>;
 
 /// Services with one worker, besides that for duties, batches of four and room for five blocks;
-/// panics of the worker are borne up to `restarts`.
+/// panics of the worker are tolerated up to `restarts`.
 fn start(protocol: Scripted, restarts: usize, faults: Vec<Injection<Std>>) -> Services {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     let window = Duration::from_secs(3600);
@@ -38,7 +38,7 @@ fn start(protocol: Scripted, restarts: usize, faults: Vec<Injection<Std>>) -> Se
     services
 }
 
-/// A gate at which the worker's first task stands.
+/// A gate at which the worker's first task is held up.
 fn gate() -> (Arc<Gate<Std>>, Vec<Injection<Std>>) {
     let gate = Gate::<Std>::new();
     let fault = Fault::Stall(gate.clone());
@@ -188,7 +188,7 @@ fn a_preparation_that_fails_or_panics_changes_no_answer() {
 
 #[test]
 fn a_preparation_that_panics_counts_against_the_workers_intensity() {
-    // None is borne: the services stop by themselves, with the block's verdict given.
+    // No panic is tolerated: the services stop by themselves, with the block's verdict given.
     let (mut protocol, _calls) = Scripted::new();
     protocol.prepare = Box::new(|_| resume_unwind(Box::new("in the preparation")));
     let (blocksmith, _notices) = start(protocol, 0, Vec::new());
@@ -223,7 +223,7 @@ fn strikes_at(verified: usize) -> (Scripted, Calls) {
 }
 
 /// Has a panic cost the first four of six attestations of one target, behind which another target's
-/// waits; one panic is borne. Returns how many were verified together, each time.
+/// waits; one panic is tolerated. Returns how many were verified together, each time.
 fn lost_batch(protocol: Scripted, calls: &Calls) -> Vec<usize> {
     let (gate, faults) = gate();
     let (blocksmith, notices) = start(protocol, 1, faults);
@@ -276,8 +276,8 @@ fn a_panic_while_the_state_of_attestations_is_loaded_leaves_it_free_for_others()
 
 #[test]
 fn a_panic_among_attestations_that_is_not_borne_leaves_nobody_without_an_answer() {
-    // No panic is borne: the batch is answered with the fault, whoever waits behind it with the
-    // stop or, since what is in flight is judged first, with its verdict.
+    // No panic is tolerated: the batch is answered with the fault, and what waits behind it with
+    // the stop or, since what is in flight is judged first, with its verdict.
     let (protocol, _calls) = strikes_at(2);
     let (gate, faults) = gate();
     let (blocksmith, _notices) = start(protocol, 0, faults);
