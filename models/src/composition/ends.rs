@@ -6,7 +6,8 @@
 use std::convert::Infallible;
 
 use blocksmith::clearance::ChainView;
-use blocksmith::clearance::shell::{BALANCE_REQUESTS, Chain, Import};
+use blocksmith::clearance::Import;
+use blocksmith::clearance::shell::{BALANCE_REQUESTS, Chain};
 use blocksmith::consensus::{Checkpoint, Slot};
 use blocksmith::hot_db::{CommitReply, Prune, StateAt, TrailReply};
 use blocksmith::identified::IdentifiedBlock;
@@ -118,10 +119,6 @@ impl quarantine::shell::Ports<Toy> for Ends<'_> {
 
     fn keep(&mut self, _: ItemId, (): ()) {}
 
-    fn kept(&self) -> usize {
-        0
-    }
-
     fn verdict(&mut self, id: ItemId, verdict: Verdict<ToyRoot, ToyInvalid>) {
         let index = id as usize;
         self.wires.answers[index].push(verdict.reason());
@@ -137,7 +134,7 @@ impl quarantine::shell::Ports<Toy> for Ends<'_> {
 
     fn forget(&mut self) {}
 
-    fn note_held(&mut self, _: usize) {}
+    fn note_held(&mut self) {}
 
     fn pending(&mut self, to: Infallible, _: Vec<(ItemId, PendingReason)>) {
         match to {}

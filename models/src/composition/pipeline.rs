@@ -120,7 +120,8 @@ impl Pipeline {
         let balances = self.toy.balances(&anchor).expect("the toy has balances");
         let config = fork_choice::Config::new(self.toy.slots_per_epoch);
         let mut clearance = Clearance::new(config, 0, 0, balances);
-        clearance.handle(&self.toy, clearance::Event::Tick { slot: scenario.first_slot });
+        let tick = clearance::Import::Tick { slot: scenario.first_slot };
+        clearance.handle(&self.toy, clearance::Event::Import(tick));
         let limits = hot_db::Limits {
             blocks: scenario.hot_db_blocks,
             pruned_roots: scenario.pruned_roots,

@@ -210,10 +210,8 @@ impl Pipeline {
         if work.is_empty() {
             let message = wires.clearance.mailbox.pop_front()?;
             wires.asked -= usize::from(message.is_reply());
-            if let ToClearance::Import {
-                import: clearance::shell::Import::Block { block, .. },
-                ..
-            } = &message
+            if let ToClearance::Import { import: clearance::Import::Block { block, .. }, .. } =
+                &message
             {
                 let root = block.item().identity().root;
                 if !wires.committed.contains(&root) {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use blocksmith::clearance;
-use blocksmith::clearance::shell::Import;
+use blocksmith::clearance::Import;
 use blocksmith::hot_db::{Prune, TrailReply};
 use blocksmith::quarantine::{Effect, Item};
 use blocksmith::rewinder::{Answer, Job, Role, Worker, WorkerEffect, WorkerEvent};

@@ -9,23 +9,30 @@ use crate::machine::Machine;
 use crate::slashing::{self, SlashingDetector};
 use crate::verdict::{ClearedAttestation, ClearedBlock};
 
-/// What happens to Clearance.
+/// What the Quarantine passes on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Event<C: Consensus> {
-    /// A block passed the firewall; it is in the HotDB.
+pub enum Import<C: Consensus> {
+    /// A block that passed the firewall. It is in the HotDB.
     Block {
         /// The block.
         block: Box<ClearedBlock<C>>,
         /// Whether it came in the first third of its own slot.
         timely: bool,
     },
-    /// An attestation passed the firewall.
+    /// An attestation that passed the firewall.
     Attestation(Box<ClearedAttestation<C>>),
     /// The clock.
     Tick {
         /// The current slot.
         slot: Slot,
     },
+}
+
+/// What happens to Clearance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event<C: Consensus> {
+    /// The Quarantine passes something on.
+    Import(Import<C>),
     /// The balances that were asked for.
     Balances {
         /// The checkpoint they belong to.
@@ -266,13 +273,13 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
     fn handle(&mut self, _consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
         let mut effects = Vec::new();
         match event {
-            Event::Block { block, timely } => {
+            Event::Import(Import::Block { block, timely }) => {
                 self.block(&block, timely, &mut effects);
             }
-            Event::Attestation(attestation) => {
+            Event::Import(Import::Attestation(attestation)) => {
                 self.vote(attestation.evidence().clone(), false, &mut effects);
             }
-            Event::Tick { slot } => {
+            Event::Import(Import::Tick { slot }) => {
                 self.apply(fork_choice::Event::Tick { slot }, &mut effects);
                 if let Some(checkpoint) = self.failed.take()
                     && checkpoint == self.fork_choice.justified()
@@ -321,7 +328,7 @@ fn is_harmless(refusal: Refusal) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Clearance, Effect, Event};
+    use super::{Clearance, Effect, Event, Import};
     use crate::consensus::{Balances, BlockEffects, Checkpoint, Checkpoints};
     use crate::fork_choice::{Config, Refusal};
     use crate::identified;
@@ -347,7 +354,7 @@ mod tests {
             identified::block(&Toy::default(), ToyBlock::new(root, parent, slot)),
             evidence,
         ));
-        Event::Block { block, timely: false }
+        Event::Import(Import::Block { block, timely: false })
     }
 
     #[test]
@@ -356,7 +363,7 @@ mod tests {
         let balances = Balances { effective: Arc::from([]), total_active: 1 };
         let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
         let mut handle = |event| machine.handle(&Toy::default(), event);
-        handle(Event::Tick { slot: 9 });
+        handle(Event::Import(Import::Tick { slot: 9 }));
         let found = |effects: &[Effect<Toy>]| {
             effects.iter().any(|effect| matches!(effect, Effect::Equivocation { .. }))
         };
@@ -375,7 +382,7 @@ mod tests {
         let balances = Balances { effective: Arc::from([]), total_active: 1 };
         let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
         let mut handle = |event| machine.handle(&Toy::default(), event);
-        handle(Event::Tick { slot: 3 });
+        handle(Event::Import(Import::Tick { slot: 3 }));
         let expected = Effect::NotImported { root: 1, refusal: Refusal::FutureSlot };
         assert_eq!(handle(cleared(1, 0, 4)), [expected]);
         assert_eq!(handle(cleared(1, 0, 3)).len(), 2, "a new head, and what to keep");

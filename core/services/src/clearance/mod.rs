@@ -36,5 +36,5 @@ mod machine;
 mod service;
 pub mod shell;
 
-pub use machine::{ChainView, Clearance, Effect, Event};
+pub use machine::{ChainView, Clearance, Effect, Event, Import};
 pub(crate) use service::{ClearanceHandle, ClearanceMessage, ClearanceService, Receipt};

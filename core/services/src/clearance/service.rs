@@ -55,14 +55,21 @@ pub(crate) type ClearanceMessage<P, C> = Message<
 /// A Clearance that has not been started.
 pub(crate) struct ClearanceService<P: Primitives, C: Consensus> {
     machine: Clearance<C>,
+    consensus: Arc<C>,
+    ports: Threads<P, C>,
+    guard: Guard<P, C>,
+}
+
+/// Clearance's connections where the services are threads.
+struct Threads<P: Primitives, C: Consensus> {
     mailbox: mailbox::Receiver<P, Mail<P, ClearanceMessage<P, C>>>,
+    /// For the answers to requests, which arrive on other threads.
     consensus: Arc<C>,
     rewinder: RewinderHandle<P, C>,
     hot_db: HotDbHandle<P, C>,
     observer: Observer<P, C>,
     broker: Broker<P>,
     activity: P::Arc<Activity<P>>,
-    guard: Guard<P, C>,
 }
 
 /// The handle of Clearance.
@@ -91,29 +98,26 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
     ) -> (Self, ClearanceHandle<P, C>) {
         let (sender, mailbox) = mailbox::mailbox(capacity, BALANCE_REQUESTS, OnFull::Block);
         let handle = ClearanceHandle(Post::new(sender, activity));
-        let activity = activity.clone();
-        let service = Self {
-            machine,
+        let ports = Threads {
             mailbox,
-            consensus,
+            consensus: consensus.clone(),
             rewinder,
             hot_db,
             observer,
             broker,
-            activity,
-            guard,
+            activity: activity.clone(),
         };
-        (service, handle)
+        (Self { machine, consensus, ports, guard }, handle)
     }
 
     /// Serves until the mailbox is closed and empty and no request for balances is under way. Then
     /// it lets the Rewinder end. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
-        let below = self.rewinder.clone();
+        let below = self.ports.rewinder.clone();
         let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
         serve(
             &mut self,
-            |service| &service.mailbox,
+            |service| &service.ports.mailbox,
             |service, message| service.turn(message).is_ok(),
         );
     }
@@ -121,36 +125,15 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
     /// Handles a message. An error ends the service: its machine is torn, and votes and balances are
     /// nowhere else.
     fn turn(&mut self, message: ClearanceMessage<P, C>) -> Result<(), Loss> {
-        let Self { machine, mailbox, consensus, rewinder, hot_db, observer, broker, .. } = self;
-        let mut ports = Threads {
-            mailbox,
-            consensus,
-            rewinder,
-            hot_db,
-            observer,
-            broker,
-            activity: &self.activity,
-        };
-        let (consensus, steps) = (&**consensus, &self.guard);
-        for work in shell::turn(machine, consensus, steps, &mut ports, message)? {
-            shell::carry_out(machine, consensus, steps, &mut ports, work)?;
+        let Self { machine, consensus, ports, guard } = self;
+        for work in shell::turn(machine, &**consensus, guard, ports, message)? {
+            shell::carry_out(machine, &**consensus, guard, ports, work)?;
         }
         Ok(())
     }
 }
 
-/// Clearance's connections where the services are threads.
-struct Threads<'a, P: Primitives, C: Consensus> {
-    mailbox: &'a mailbox::Receiver<P, Mail<P, ClearanceMessage<P, C>>>,
-    consensus: &'a Arc<C>,
-    rewinder: &'a RewinderHandle<P, C>,
-    hot_db: &'a HotDbHandle<P, C>,
-    observer: &'a Observer<P, C>,
-    broker: &'a Broker<P>,
-    activity: &'a P::Arc<Activity<P>>,
-}
-
-impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
+impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
     type Receipt = Receipt<C>;
     type View = oneshot::Sender<P, ChainView<C::Root>>;
     type Chain = oneshot::Sender<P, Chain<C::Root>>;

@@ -8,14 +8,13 @@
 //! [`Ports::taken`] or by [`Ports::lost`], and after everything else that its message set off. A
 //! turn that loses its message by a panic drops the receipt.
 
-use crate::clearance::machine::{ChainView, Clearance, Effect, Event};
+use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
 use crate::hot_db::Prune;
 use crate::machine::Machine;
 use crate::notice::Notice;
 use crate::rewinder::{Answer, Job, Lane};
 use crate::supervision::{Loss, Steps, contain};
-use crate::verdict::{ClearedAttestation, ClearedBlock};
 
 /// How many requests for balances may be under way at once: one for the justified checkpoint, and
 /// one for its predecessor if that is not answered yet.
@@ -23,25 +22,6 @@ pub const BALANCE_REQUESTS: usize = 2;
 
 /// The finalised checkpoint; root, parent and slot of every block of the fork choice.
 pub type Chain<R> = (Checkpoint<R>, Vec<(R, R, Slot)>);
-
-/// What the Quarantine passes on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Import<C: Consensus> {
-    /// A block that passed the firewall.
-    Block {
-        /// The block.
-        block: Box<ClearedBlock<C>>,
-        /// Whether it came in the first third of its own slot.
-        timely: bool,
-    },
-    /// An attestation that passed the firewall.
-    Attestation(Box<ClearedAttestation<C>>),
-    /// The clock.
-    Tick {
-        /// The current slot.
-        slot: Slot,
-    },
-}
 
 /// What Clearance can be told. `R` is the receipt of an import; `V` and `K` are the reply ends of
 /// the two questions.
@@ -166,7 +146,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     let word = message.word();
     // What must be answered is kept out of the step.
     let (event, receipt) = match message {
-        Message::Import { import, reply } => (import.into(), Some(reply)),
+        Message::Import { import, reply } => (Event::Import(import), Some(reply)),
         Message::Balances { checkpoint, balances } => {
             (Event::Balances { checkpoint, balances }, None)
         }
@@ -206,8 +186,8 @@ fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
         Event::Balances { checkpoint, .. } => {
             Some(Event::Balances { checkpoint: *checkpoint, balances: None })
         }
-        Event::Tick { slot } => Some(Event::Tick { slot: *slot }),
-        Event::Block { .. } | Event::Attestation(_) | Event::Detection { .. } => None,
+        Event::Import(Import::Tick { slot }) => Some(Event::Import(Import::Tick { slot: *slot })),
+        Event::Import(_) | Event::Detection { .. } => None,
     }
 }
 
@@ -266,14 +246,4 @@ pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<Notice<C::Root>> {
         Effect::SurroundVote { validators } => Notice::SurroundVote { validators },
         Effect::NotImported { root, refusal } => Notice::NotImported { root, refusal },
     })
-}
-
-impl<C: Consensus> From<Import<C>> for Event<C> {
-    fn from(import: Import<C>) -> Self {
-        match import {
-            Import::Block { block, timely } => Self::Block { block, timely },
-            Import::Attestation(attestation) => Self::Attestation(attestation),
-            Import::Tick { slot } => Self::Tick { slot },
-        }
-    }
 }

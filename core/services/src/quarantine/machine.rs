@@ -165,7 +165,8 @@ impl<C: Consensus> Quarantine<C> {
             effects.push(dropped(id, DropReason::PeerQuota));
             return;
         }
-        if let Some(number) = self.table.copy_of(item.item()) {
+        let key = item.item().key();
+        if let Some(number) = self.table.copy_of(&key) {
             self.follow(number, id, item.peer(), effects);
             return;
         }
@@ -173,7 +174,7 @@ impl<C: Consensus> Quarantine<C> {
             effects.push(dropped(id, DropReason::QuarantineFull));
             return;
         }
-        let number = self.table.insert(id, item);
+        let number = self.table.insert(key, id, item);
         self.judge_all(consensus, vec![number], effects);
     }
 
@@ -345,7 +346,7 @@ impl<C: Consensus> Quarantine<C> {
         let mut stack: Vec<_> = items.into_iter().rev().collect();
         while let Some(number) = stack.pop() {
             let Some(item) = self.table.item(number) else { continue };
-            match self.judge(consensus, item) {
+            match self.judge_anew(consensus, item) {
                 Judgement::Final(Verdict::Reject(reason)) => {
                     let released = self.decide_against(number, reason, effects);
                     stack.extend(released.into_iter().rev());

@@ -9,7 +9,8 @@ use blocksmith_sync::oneshot;
 use blocksmith_sync::{Atomic, Ordering, Primitives};
 
 use crate::activity::{Activity, Mail, Post, serve};
-use crate::clearance::shell::{Chain, Import};
+use crate::clearance::Import;
+use crate::clearance::shell::Chain;
 use crate::clearance::{ClearanceHandle, ClearanceMessage, Receipt};
 use crate::consensus::Consensus;
 use crate::notice::Notice;
@@ -146,10 +147,6 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
         self.held.accepted(1);
     }
 
-    fn kept(&self) -> usize {
-        self.verdicts.len()
-    }
-
     fn verdict(&mut self, id: ItemId, verdict: Verdict<C::Root, C::Invalid>) {
         if let Some(sender) = self.verdicts.remove(&id) {
             self.held.received(1);
@@ -164,8 +161,8 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
         self.rebuilt = true;
     }
 
-    fn note_held(&mut self, held: usize) {
-        self.supervisor.note_held(held);
+    fn note_held(&mut self) {
+        self.supervisor.note_held(self.verdicts.len());
     }
 
     fn pending(&mut self, to: Self::Question, pending: Vec<(ItemId, PendingReason)>) {

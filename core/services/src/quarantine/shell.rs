@@ -12,7 +12,8 @@
 //! message, the machine is told of the loss. If the message is a submission, the end on which its
 //! verdict would be sent is dropped.
 
-use crate::clearance::shell::{Chain, Import};
+use crate::clearance::Import;
+use crate::clearance::shell::Chain;
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::machine::Machine;
 use crate::notice::Notice;
@@ -118,14 +119,12 @@ pub trait Ports<C: Consensus> {
 
     /// Keeps the end on which a submission that the machine has taken gets its verdict.
     fn keep(&mut self, id: ItemId, verdict: Self::Verdict);
-    /// Returns how many ends are kept.
-    fn kept(&self) -> usize;
     /// Gives a submission its verdict.
     fn verdict(&mut self, id: ItemId, verdict: Verdict<C::Root, C::Invalid>);
     /// Drops every end that is kept: the machine was lost, and its successor holds nothing.
     fn forget(&mut self);
     /// Says how many submissions had no verdict when the stop came.
-    fn note_held(&mut self, held: usize);
+    fn note_held(&mut self);
     /// Answers a question.
     fn pending(&mut self, to: Self::Question, pending: Vec<(ItemId, PendingReason)>);
     /// Takes a slot for an answer. There are as many slots as can be needed; see [`Slots`]. Only a
@@ -220,7 +219,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
             (event(), Some(event()))
         }
         Message::Stop => {
-            ports.note_held(ports.kept());
+            ports.note_held();
             (Event::Stop, Some(Event::Stop))
         }
         Message::Pending(question) => {

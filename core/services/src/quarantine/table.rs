@@ -167,9 +167,9 @@ impl<C: Consensus> Table<C> {
         self.entries.get(&number)
     }
 
-    /// Returns the number of a copy of `item` that is held.
-    pub(crate) fn copy_of(&self, item: &HeldItem<C>) -> Option<Number> {
-        self.numbers.get(&item.key()).copied()
+    /// Returns the number of the item of this key that is held.
+    pub(crate) fn copy_of(&self, key: &Key<C>) -> Option<Number> {
+        self.numbers.get(key).copied()
     }
 
     /// Adds a submission of a held item.
@@ -194,11 +194,16 @@ impl<C: Consensus> Table<C> {
     }
 
     /// Adds an item of which no copy is held; it is in no queue yet. Returns its number.
-    pub(crate) fn insert(&mut self, id: ItemId, item: Quarantined<HeldItem<C>>) -> Number {
+    pub(crate) fn insert(
+        &mut self,
+        key: Key<C>,
+        id: ItemId,
+        item: Quarantined<HeldItem<C>>,
+    ) -> Number {
         self.bytes = self.bytes.saturating_add(item.bytes());
         let number = self.arrivals;
         self.arrivals += 1;
-        self.numbers.insert(item.item().key(), number);
+        self.numbers.insert(key, number);
         let (peer, why) = (item.peer(), PendingReason::BeingChecked);
         let entry = Entry { submissions: Vec::new(), place: Place::Judged, why, item };
         self.entries.insert(number, entry);

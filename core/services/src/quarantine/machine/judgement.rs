@@ -17,16 +17,22 @@ pub(super) enum Judgement<C: Consensus> {
 impl<C: Consensus> Quarantine<C> {
     /// Judges an item.
     pub(super) fn judge(&self, consensus: &C, item: &HeldItem<C>) -> Judgement<C> {
-        let judgement = match item {
+        match item {
             HeldItem::Block(block) => self.judge_block(consensus, block.identity()),
             HeldItem::Attestation(attestation) => {
                 self.judge_attestation(consensus, attestation.identity())
             }
-        };
-        match (judgement, self.refused.get(&item.key())) {
-            (Judgement::Check, Some(reason)) => Judgement::reject(reason.clone()),
-            (judgement, _) => judgement,
         }
+    }
+
+    /// Judges an item that is in no queue: what a copy of it was refused for counts as well (I9).
+    /// While it is held there is no other copy, so that is not asked again.
+    pub(super) fn judge_anew(&self, consensus: &C, item: &HeldItem<C>) -> Judgement<C> {
+        let judgement = self.judge(consensus, item);
+        if !matches!(judgement, Judgement::Check) {
+            return judgement;
+        }
+        self.refused.get(&item.key()).cloned().map_or(judgement, Judgement::reject)
     }
 
     /// The order is `on_block`'s, after duplicates and bad ancestors.
