@@ -160,6 +160,8 @@ pub enum DropReason {
     Evicted,
     /// As many submissions of its peer are held as are allowed.
     PeerQuota,
+    /// It waited longer than an item may.
+    Expired,
     /// Finality passed it while it waited.
     Finalized,
     /// The HotDB holds as many blocks as it may.
@@ -182,6 +184,7 @@ impl DropReason {
             Self::QuarantineFull => "quarantine_full",
             Self::Evicted => "evicted",
             Self::PeerQuota => "peer_quota",
+            Self::Expired => "expired",
             Self::Finalized => "finalized",
             Self::HotDbFull => "hot_db_full",
             Self::RewinderFull => "rewinder_full",

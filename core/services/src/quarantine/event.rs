@@ -1,6 +1,7 @@
 //! What the Quarantine is told, what it asks for, and its bounds; see [`crate::quarantine`].
 
 use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::quarantine::table::Kind;
 use crate::rewinder::{Answer, Job};
 use crate::verdict::{
     ClearedAttestation, ClearedBlock, ItemId, PendingReason, Quarantined, Verdict,
@@ -11,36 +12,70 @@ use crate::verdict::{
 pub type RequestId = u64;
 
 /// Bounds of a Quarantine.
+///
+/// Each kind of item has its own room (`items`, `bytes`) and its own part of the window, so that no
+/// kind takes another's. Where room is short, the peer that holds most gives way; what a peer holds
+/// counts eight times until the peer is proven, that is, until an item of it was accepted and none
+/// rejected since. So a peer that holds less than its share loses nothing to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Requests to the Rewinder under way at once, at least 1.
+    /// Requests to the Rewinder under way at once, at least 1. A quarter of them, rounded down, is
+    /// kept for each kind of item.
     pub window: usize,
-    /// Submissions held in all, of items that wait, are ready or are in flight; at least 1. At the
-    /// bound, the item that has waited longest is evicted. If none waits, the new one is dropped. A
-    /// copy of a held item is then ignored as a duplicate.
+    /// How many of the requests of each kind may be for peers that are not proven, at least 1. It
+    /// is what a proven peer's item finds ahead of it, so more than the number of workers is of
+    /// little use.
+    pub unproven: usize,
+    /// Items held of each kind that wait, are ready or are in flight; at least 1. At the bound, the
+    /// peer that holds most loses the item that has waited longest, or else the one that was made
+    /// ready last. What is in flight is never evicted.
     pub items: usize,
-    /// Bytes held in all. The policy at the bound is the same.
+    /// Bytes held of each kind. The policy at the bound is the same.
     pub bytes: usize,
     /// Submissions held of one peer, including copies of items that other peers brought. A further
-    /// one is dropped.
+    /// one is dropped. But a block that others wait for is taken, and the item of this peer that
+    /// has waited longest is dropped in its place.
     pub items_per_peer: usize,
     /// Submissions that may share one held item (same root and signature). A further one is
     /// ignored as a duplicate.
     pub followers: usize,
+    /// Submissions that share a held item, in all. A further one is ignored as a duplicate.
+    pub copies: usize,
     /// How much is remembered of each kind: roots as invalid, roots as pruned, items as refused,
     /// and attestations as seen.
     pub remembered: usize,
+    /// Peers whose standing is remembered. Those that are not proven are forgotten first.
+    pub peers: usize,
+    /// How many slots an item may wait for a block or a slot, at least 1. One that waits longer is
+    /// dropped.
+    pub patience: u64,
+    /// How many blocks that items wait for are asked for again at a tick. The others are asked for
+    /// at the next ticks.
+    pub needs: usize,
+}
+
+impl Limits {
+    /// Returns the largest number of submissions that can be held.
+    #[must_use]
+    pub fn submissions(&self) -> usize {
+        self.items.saturating_mul(Kind::ALL.len()).saturating_add(self.copies)
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             window: 64,
+            unproven: 2,
             items: 1 << 14,
-            bytes: 1 << 27,
+            bytes: 1 << 26,
             items_per_peer: 1 << 12,
             followers: 64,
+            copies: 1 << 14,
             remembered: 1 << 14,
+            peers: 1 << 10,
+            patience: 32,
+            needs: 64,
         }
     }
 }

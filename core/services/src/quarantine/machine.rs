@@ -2,15 +2,18 @@
 
 mod finality;
 mod judgement;
+mod shares;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::bounded::{BoundedMap, BoundedSet};
 use crate::consensus::{Checkpoint, Consensus, Header, Slot};
 use crate::machine::Machine;
 use crate::quarantine::event::{Effect, Event, Item, Limits, RequestId};
+use crate::quarantine::fair::FairQueue;
 use crate::quarantine::machine::judgement::Judgement;
-use crate::quarantine::table::{Entry, HeldItem, Key, Number, Place, Table};
+use crate::quarantine::standing::Standings;
+use crate::quarantine::table::{Entry, HeldItem, Key, Kind, Number, Place, Table};
 use crate::rewinder::Answer;
 use crate::verdict::{
     ClearedBlock, DropReason, IgnoreReason, ItemId, PendingReason, Quarantined, RejectReason,
@@ -25,6 +28,14 @@ const INTERVALS_PER_SLOT: u64 = 3;
 struct Known<R> {
     parent: R,
     slot: Slot,
+}
+
+/// How many items of a kind are at the Rewinder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Flights {
+    all: usize,
+    /// Those of peers that were not proven when they were sent off.
+    unproven: usize,
 }
 
 /// The firewall; see the module's text.
@@ -44,12 +55,13 @@ pub struct Quarantine<C: Consensus> {
     refused: BoundedMap<Key<C>, RejectReason<C::Invalid>>,
     seen: BoundedSet<C::Root>,
     table: Table<C>,
-    ready_blocks: VecDeque<Number>,
-    ready_attestations: VecDeque<Number>,
+    standings: Standings,
+    /// What is ready, by kind.
+    ready: [FairQueue; 2],
     /// Items at the Rewinder, and those on the way into Clearance: each item's place says which.
     requests: BTreeMap<RequestId, Number>,
-    /// How many of them are at the Rewinder.
-    in_flight: usize,
+    /// How many of them are at the Rewinder, by kind.
+    in_flight: [Flights; 2],
     next_request: RequestId,
     stopping: bool,
 }
@@ -64,10 +76,11 @@ impl<C: Consensus> Quarantine<C> {
     /// Returns a Quarantine that knows the anchor: a finalised block and its slot.
     ///
     /// # Panics
-    /// If `window` or `items` is 0.
+    /// If `window`, `unproven`, `items` or `patience` is 0.
     #[must_use]
     pub fn new(limits: Limits, finalized: Checkpoint<C::Root>, anchor_slot: Slot) -> Self {
-        assert!(limits.window >= 1 && limits.items >= 1, "bounds must not be zero");
+        let Limits { window, unproven, items, patience, .. } = limits;
+        assert!(window.min(unproven).min(items) >= 1 && patience >= 1, "bounds must not be zero");
         let anchor = Known { parent: finalized.root, slot: anchor_slot };
         Self {
             limits,
@@ -81,10 +94,10 @@ impl<C: Consensus> Quarantine<C> {
             refused: BoundedMap::new(limits.remembered),
             seen: BoundedSet::new(limits.remembered),
             table: Table::new(),
-            ready_blocks: VecDeque::new(),
-            ready_attestations: VecDeque::new(),
+            standings: Standings::new(limits.peers, anchor_slot),
+            ready: Kind::ALL.map(|_| FairQueue::new(limits.peers)),
             requests: BTreeMap::new(),
-            in_flight: 0,
+            in_flight: [Flights::default(); 2],
             next_request: 0,
             stopping: false,
         }
@@ -116,7 +129,7 @@ impl<C: Consensus> Quarantine<C> {
     /// Returns how many requests to the Rewinder are under way.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.in_flight.iter().map(|flights| flights.all).sum()
     }
 
     /// Returns how many items are held in all.
@@ -161,45 +174,18 @@ impl<C: Consensus> Quarantine<C> {
             return;
         }
         let item = quarantined.map(|item| HeldItem::of(consensus, item));
-        if self.table.of_peer(item.peer()) >= self.limits.items_per_peer {
-            effects.push(dropped(id, DropReason::PeerQuota));
-            return;
-        }
-        let key = item.item().key();
+        let (peer, key, kind) = (item.peer(), item.item().key(), item.item().kind());
         if let Some(number) = self.table.copy_of(&key) {
-            self.follow(number, id, item.peer(), effects);
+            self.follow(number, id, peer, effects);
             return;
         }
-        if !self.make_room(item.bytes(), effects) {
-            effects.push(dropped(id, DropReason::QuarantineFull));
-            return;
-        }
-        let number = self.table.insert(key, id, item);
+        let (proven, expires) =
+            (self.standings.is_proven(peer), self.slot.saturating_add(self.limits.patience));
+        let number = self.table.insert(key, id, item, proven, expires);
         self.judge_all(consensus, vec![number], effects);
-    }
-
-    /// Adds another copy of a held item: it gets its verdict with the first.
-    fn follow(&mut self, number: Number, id: ItemId, peer: u64, effects: &mut Vec<Effect<C>>) {
-        let Some(entry) = self.table.get(number) else { return };
-        let (copies, why) = (entry.submissions.len(), entry.why);
-        if copies > self.limits.followers || self.table.submissions() >= self.limits.items {
-            let verdict = Verdict::Ignore(IgnoreReason::Duplicate);
-            effects.push(Effect::Verdict { id, verdict });
-        } else {
-            self.table.follow(number, id, peer);
-            effects.push(Effect::Parked { id, why });
-        }
-    }
-
-    /// Evicts what has waited longest until one more item of `bytes` fits.
-    fn make_room(&mut self, bytes: usize, effects: &mut Vec<Effect<C>>) -> bool {
-        while self.table.submissions() >= self.limits.items
-            || self.table.bytes().saturating_add(bytes) > self.limits.bytes
-        {
-            let Some(oldest) = self.table.longest_waiting() else { return false };
-            self.finish(oldest, &Verdict::Dropped(DropReason::Evicted), effects);
-        }
-        true
+        // What is decided at once needs no room, and what others wait for lets them go: only what
+        // is left counts (A5).
+        self.make_room(number, peer, kind, effects);
     }
 
     fn answered(
@@ -212,10 +198,12 @@ impl<C: Consensus> Quarantine<C> {
         // An answer that nobody asked for, or a second one, changes nothing.
         let Some(&number) = self.requests.get(&request) else { return };
         let Some(entry) = self.table.get(number) else { return };
-        let Place::InFlight { timely } = entry.place else { return };
+        let Place::InFlight { timely, unproven } = entry.place else { return };
         let is_block = entry.item().block_root().is_some();
+        let flights = &mut self.in_flight[entry.item().kind() as usize];
+        flights.all -= 1;
+        flights.unproven -= usize::from(unproven);
         self.requests.remove(&request);
-        self.in_flight -= 1;
         match answer {
             Answer::Block(block) => {
                 self.valid_block(consensus, request, number, block, timely, effects);
@@ -353,7 +341,7 @@ impl<C: Consensus> Quarantine<C> {
                 }
                 Judgement::Final(verdict) => self.finish(number, &verdict, effects),
                 Judgement::AwaitRoot(root, why) => {
-                    if self.table.wait_for_root(number, root, why) {
+                    if self.table.wait_for_root(number, root, why, self.slot) {
                         effects.push(Effect::Need { root });
                     }
                     self.announce(number, effects);
@@ -362,25 +350,17 @@ impl<C: Consensus> Quarantine<C> {
                     self.table.wait_for_slot(number, slot);
                     self.announce(number, effects);
                 }
-                Judgement::Check => {
-                    match item {
-                        HeldItem::Block(_) => self.ready_blocks.push_back(number),
-                        HeldItem::Attestation(_) => self.ready_attestations.push_back(number),
-                    }
-                    self.table.set(number, Place::Ready);
-                }
+                Judgement::Check => self.make_ready(number),
             }
         }
     }
 
-    /// Sends ready items off while the window has room, blocks first. Each is judged once more,
-    /// because what was decided since it became ready counts.
+    /// Sends ready items off while the window has room. Each is judged once more, because what was
+    /// decided since it became ready counts.
     fn fill_window(&mut self, consensus: &C, effects: &mut Vec<Effect<C>>) {
-        while self.in_flight < self.limits.window {
-            let next =
-                self.ready_blocks.pop_front().or_else(|| self.ready_attestations.pop_front());
-            let Some(number) = next else { break };
-            let Some(item) = self.table.item(number) else { continue };
+        while let Some(number) = self.next_ready() {
+            let Some(entry) = self.table.get(number) else { continue };
+            let (item, owner, kind) = (entry.item(), entry.owner, entry.item().kind());
             // A clock that has stepped back since makes no item wait again (I7).
             let judgement = self.judge(consensus, item);
             if !matches!(judgement, Judgement::Check | Judgement::AwaitSlot(_)) {
@@ -388,11 +368,14 @@ impl<C: Consensus> Quarantine<C> {
                 continue;
             }
             let (job, timely) = (item.job(), self.is_timely(consensus, item));
-            self.table.set(number, Place::InFlight { timely });
+            let unproven = !self.standings.is_proven(owner);
+            self.table.set(number, Place::InFlight { timely, unproven });
             let request = self.next_request;
             self.next_request = self.next_request.wrapping_add(1);
             self.requests.insert(request, number);
-            self.in_flight += 1;
+            let flights = &mut self.in_flight[kind as usize];
+            flights.all += 1;
+            flights.unproven += usize::from(unproven);
             effects.push(Effect::Check { request, job });
         }
     }
@@ -453,8 +436,7 @@ impl<C: Consensus> Quarantine<C> {
 
     fn stop(&mut self, effects: &mut Vec<Effect<C>>) {
         self.stopping = true;
-        self.ready_blocks.clear();
-        self.ready_attestations.clear();
+        self.ready.iter_mut().for_each(FairQueue::clear);
         for number in self.table.not_in_flight() {
             self.finish(number, &Verdict::Dropped(DropReason::Shutdown), effects);
         }
@@ -468,8 +450,12 @@ impl<C: Consensus> Quarantine<C> {
         verdict: &Verdict<C::Root, C::Invalid>,
         effects: &mut Vec<Effect<C>>,
     ) {
-        let Some(Entry { submissions, .. }) = self.table.remove(number) else { return };
-        for (position, (id, _)) in submissions.into_iter().enumerate() {
+        let Some(entry) = self.table.remove(number) else { return };
+        if entry.place == Place::Ready {
+            self.ready[entry.item().kind() as usize].remove(entry.owner, number);
+        }
+        let Entry { submissions, .. } = entry;
+        for (position, (id, peer)) in submissions.into_iter().enumerate() {
             let verdict = match verdict {
                 Verdict::Accept { .. } if position > 0 => Verdict::Ignore(IgnoreReason::Duplicate),
                 Verdict::Reject(reason) if position > 0 && reason.condemns_root() => {
@@ -477,6 +463,7 @@ impl<C: Consensus> Quarantine<C> {
                 }
                 _ => verdict.clone(),
             };
+            self.rate(peer, &verdict);
             effects.push(Effect::Verdict { id, verdict });
         }
     }
@@ -511,8 +498,10 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
             }
             Event::Tick { slot, seconds_into_slot } => {
                 (self.slot, self.seconds_into_slot) = (slot, seconds_into_slot);
+                self.standings.tick(slot);
                 let due = self.table.take_slots_until(slot);
                 self.judge_all(consensus, due, &mut effects);
+                self.expire(&mut effects);
             }
             Event::Stop => self.stop(&mut effects),
         }

@@ -31,9 +31,10 @@
 //! - I4 Items are told apart by root *and* signature. A root becomes unviable only for reasons that
 //!   the root covers. A badly signed copy shadows nothing (Q6).
 //! - I5 An answer counts once, for the request whose number it carries (Q2).
-//! - I6 [`Limits`] bounds the submissions in all and by peer, the bytes, the followers (submissions
-//!   that share a held item), the requests in flight and what is remembered. Its fields state the
-//!   policy at each bound (Q5, Q7, Q11). A copy of a held item counts for the peer that sends it.
+//! - I6 [`Limits`] bounds the items and bytes of each kind, the submissions by peer, the followers
+//!   (submissions that share a held item), the requests in flight and what is remembered. Its fields
+//!   state the policy at each bound (Q5, Q7, Q11). A copy of a held item counts for the peer that
+//!   sends it.
 //! - I7 The clock may step back. That parks no released item again (Q11).
 //! - I8 A block is known once Clearance has it. If Clearance loses it, that is a fault of ours: the
 //!   submitter is told `Dropped(Fault)`, nothing below the block is judged, and the block may come
@@ -42,6 +43,14 @@
 //!   refused without another check (Q5).
 //! - I10 The number of steps to take an item out is logarithmic in what is held, however many items
 //!   wait for the same root or slot.
+//! - I11 Peers share what is checked: what is ready is served by a fair queue of each kind, and a
+//!   peer that is not proven (no item accepted, or one rejected since) has a small share and few
+//!   checks under way. So a peer without a key delays a proven peer's item by
+//!   [`Limits::unproven`] checks at most (A1).
+//! - I12 Peers share what is held: the largest holder gives way. Each kind has its own room and its
+//!   own part of the window, so no kind starves another (A2).
+//! - I13 What waits expires after [`Limits::patience`] slots. The network is asked again for what is
+//!   waited for, with a pause that doubles, until an item no longer waits for it (A5, A11).
 //!
 //! [`shell`] holds what is done with a message. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.
@@ -51,9 +60,13 @@
 //! caller.
 
 mod event;
+mod fair;
+mod holders;
 mod machine;
+mod needs;
 mod service;
 pub mod shell;
+mod standing;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -93,7 +93,7 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
             }
             last.close();
         });
-        let held = Arc::new(Gauge::new(machine.limits().items));
+        let held = Arc::new(Gauge::new(machine.limits().submissions()));
         let handle = QuarantineHandle {
             post: Post::new(sender, activity),
             next_id: P::arc(P::AtomicU64::new(0)),

@@ -4,12 +4,17 @@
 //! **Invariants.**
 //! - T1 An entry is in `by_root` or `by_slot` exactly if its place is `WaitingForRoot` or
 //!   `WaitingForSlot`. The entries in either of them are those in `waiting`.
-//! - T2 `bytes`, `submissions` and `per_peer` are sums over the entries alone: an item costs its
-//!   bytes once, and each of its submissions counts for the peer that made it.
+//! - T2 `holders`, `copies` and `per_peer` are sums over the entries alone: an item costs its place
+//!   and its bytes once, for its owner; each of its submissions counts for the peer that made it.
 //! - T3 `numbers` has the key of each entry, and no other key.
+//! - T4 `expiry` has each entry that waits, by the slot at whose begin it has waited too long.
+//! - T5 `needs` has each root in `by_root`, and no other root.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fair::Peer;
+use super::holders::{Holders, Scarce};
+use super::needs::Needs;
 use crate::consensus::{Consensus, Slot};
 use crate::identified::{self, IdentifiedAttestation, IdentifiedBlock};
 use crate::quarantine::event::Item;
@@ -31,6 +36,20 @@ pub(crate) type Key<C> = ItemKey<<C as Consensus>::Root, <C as Consensus>::Signa
 
 /// The number of a held item: its place in the order of arrival. It is never used again.
 pub(crate) type Number = u64;
+
+/// The kinds of item. Each has budgets of its own, so that none takes another's room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// Blocks.
+    Blocks,
+    /// Attestations.
+    Attestations,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are served.
+    pub(crate) const ALL: [Self; 2] = [Self::Blocks, Self::Attestations];
+}
 
 /// An item that has been looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +76,14 @@ impl<C: Consensus> HeldItem<C> {
         match self {
             Self::Block(block) => Job::Block(block.clone()),
             Self::Attestation(attestation) => Job::Attestation(attestation.clone()),
+        }
+    }
+
+    /// Returns the kind of item.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Block(_) => Kind::Blocks,
+            Self::Attestation(_) => Kind::Attestations,
         }
     }
 
@@ -91,6 +118,8 @@ pub(crate) enum Place<R> {
     InFlight {
         /// Whether it was sent off in the first third of its own slot.
         timely: bool,
+        /// Whether its owner was not proven then.
+        unproven: bool,
     },
     /// Valid, and on the way into Clearance.
     Importing {
@@ -112,6 +141,11 @@ pub(crate) struct Entry<C: Consensus> {
     pub(crate) place: Place<C::Root>,
     /// What its submitters are told it waits for.
     pub(crate) why: PendingReason,
+    /// The peer for whose share it counts: the one that brought it, or a proven one that brought a
+    /// copy.
+    pub(crate) owner: Peer,
+    /// The slot at whose begin it has waited too long.
+    expires: Slot,
     /// The item, with the peer and the size that quotas count.
     item: Quarantined<HeldItem<C>>,
 }
@@ -124,9 +158,11 @@ pub(crate) struct Table<C: Consensus> {
     by_root: BTreeMap<C::Root, BTreeSet<Number>>,
     by_slot: BTreeMap<Slot, BTreeSet<Number>>,
     waiting: BTreeSet<Number>,
-    per_peer: BTreeMap<u64, usize>,
-    submissions: usize,
-    bytes: usize,
+    expiry: BTreeSet<(Slot, Number)>,
+    needs: Needs<C::Root>,
+    holders: [Holders; 2],
+    per_peer: BTreeMap<Peer, usize>,
+    copies: usize,
     arrivals: u64,
 }
 
@@ -138,9 +174,11 @@ impl<C: Consensus> Table<C> {
             by_root: BTreeMap::new(),
             by_slot: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            expiry: BTreeSet::new(),
+            needs: Needs::new(),
+            holders: [Holders::default(), Holders::default()],
             per_peer: BTreeMap::new(),
-            submissions: 0,
-            bytes: 0,
+            copies: 0,
             arrivals: 0,
         }
     }
@@ -149,18 +187,43 @@ impl<C: Consensus> Table<C> {
         self.entries.len()
     }
 
-    /// Returns how many submissions have no verdict.
-    pub(crate) fn submissions(&self) -> usize {
-        self.submissions
+    /// Returns how many submissions share an item with an earlier one.
+    pub(crate) fn copies(&self) -> usize {
+        self.copies
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Returns how many of them are of this peer.
-    pub(crate) fn of_peer(&self, peer: u64) -> usize {
+    /// Returns how many submissions of a peer are held.
+    pub(crate) fn of_peer(&self, peer: Peer) -> usize {
         self.per_peer.get(&peer).copied().unwrap_or(0)
+    }
+
+    /// Returns who holds items of a kind.
+    pub(crate) fn holders(&self, kind: Kind) -> &Holders {
+        &self.holders[kind as usize]
+    }
+
+    /// Returns the item of `kind` that gives way, if the kind holds more than it may.
+    pub(crate) fn victim(&self, kind: Kind, items: usize, bytes: usize) -> Option<Number> {
+        let holders = self.holders(kind);
+        if holders.items() > items {
+            holders.victim(Scarce::Items)
+        } else if holders.bytes() > bytes {
+            holders.victim(Scarce::Bytes)
+        } else {
+            None
+        }
+    }
+
+    /// Returns the item of a peer that gives way to another one of the same peer: of the kind asked
+    /// for if there is one, and else of any.
+    pub(crate) fn victim_of(&self, peer: Peer, kind: Kind) -> Option<Number> {
+        let of = |kind| self.holders(kind).victim_of(peer);
+        of(kind).or_else(|| Kind::ALL.into_iter().find_map(of))
+    }
+
+    /// Notes whether a peer is proven.
+    pub(crate) fn classify(&mut self, peer: Peer, proven: bool) {
+        self.holders.iter_mut().for_each(|holders| holders.classify(peer, proven));
     }
 
     pub(crate) fn get(&self, number: Number) -> Option<&Entry<C>> {
@@ -173,12 +236,23 @@ impl<C: Consensus> Table<C> {
     }
 
     /// Adds a submission of a held item.
-    pub(crate) fn follow(&mut self, number: Number, id: ItemId, peer: u64) {
+    pub(crate) fn follow(&mut self, number: Number, id: ItemId, peer: Peer) {
         if let Some(entry) = self.entries.get_mut(&number) {
+            self.copies += usize::from(!entry.submissions.is_empty());
             entry.submissions.push((id, peer));
-            self.submissions += 1;
             *self.per_peer.entry(peer).or_default() += 1;
         }
+    }
+
+    /// Gives an item to another owner, a proven peer.
+    pub(crate) fn adopt(&mut self, number: Number, owner: Peer) {
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        let (before, bytes, place) = (entry.owner, entry.item.bytes(), entry.place);
+        entry.owner = owner;
+        let holders = &mut self.holders[entry.item.item().kind() as usize];
+        holders.remove(before, number, bytes);
+        holders.add(owner, true, bytes);
+        note(holders, owner, number, place);
     }
 
     pub(crate) fn item(&self, number: Number) -> Option<&HeldItem<C>> {
@@ -193,21 +267,25 @@ impl<C: Consensus> Table<C> {
         self.by_root.keys().copied().collect()
     }
 
-    /// Adds an item of which no copy is held; it is in no queue yet. Returns its number.
+    /// Adds an item of which no copy is held; it is in no queue yet. Returns its number. `proven`
+    /// tells of the peer. From slot `expires` on the item has waited too long.
     pub(crate) fn insert(
         &mut self,
         key: Key<C>,
         id: ItemId,
         item: Quarantined<HeldItem<C>>,
+        proven: bool,
+        expires: Slot,
     ) -> Number {
-        self.bytes = self.bytes.saturating_add(item.bytes());
         let number = self.arrivals;
         self.arrivals += 1;
         self.numbers.insert(key, number);
-        let (peer, why) = (item.peer(), PendingReason::BeingChecked);
-        let entry = Entry { submissions: Vec::new(), place: Place::Judged, why, item };
+        let (owner, why) = (item.peer(), PendingReason::BeingChecked);
+        self.holders[item.item().kind() as usize].add(owner, proven, item.bytes());
+        let place = Place::Judged;
+        let entry = Entry { submissions: Vec::new(), place, why, owner, expires, item };
         self.entries.insert(number, entry);
-        self.follow(number, id, peer);
+        self.follow(number, id, owner);
         number
     }
 
@@ -215,9 +293,11 @@ impl<C: Consensus> Table<C> {
     pub(crate) fn remove(&mut self, number: Number) -> Option<Entry<C>> {
         self.unpark(number);
         let entry = self.entries.remove(&number)?;
-        self.numbers.remove(&entry.item.item().key());
-        self.bytes = self.bytes.saturating_sub(entry.item.bytes());
-        self.submissions -= entry.submissions.len();
+        let item = entry.item.item();
+        self.numbers.remove(&item.key());
+        let holders = &mut self.holders[item.kind() as usize];
+        holders.remove(entry.owner, number, entry.item.bytes());
+        self.copies -= entry.submissions.len() - 1;
         for (_, peer) in &entry.submissions {
             if let Some(count) = self.per_peer.get_mut(peer) {
                 *count -= 1;
@@ -229,17 +309,23 @@ impl<C: Consensus> Table<C> {
         Some(entry)
     }
 
-    /// Parks an item until a block is decided. Returns whether it is the first to wait for it.
+    /// Parks an item until a block is decided. Returns whether it is the first to wait for it; the
+    /// network is then to be asked for the block, at slot `now`.
     pub(crate) fn wait_for_root(
         &mut self,
         number: Number,
         root: C::Root,
         why: PendingReason,
+        now: Slot,
     ) -> bool {
         self.park(number, Place::WaitingForRoot(root), why);
         let waiting = self.by_root.entry(root).or_default();
         waiting.insert(number);
-        waiting.len() == 1
+        let first = waiting.len() == 1;
+        if first {
+            self.needs.asked(root, now);
+        }
+        first
     }
 
     /// Parks an item until its slot.
@@ -249,16 +335,23 @@ impl<C: Consensus> Table<C> {
     }
 
     fn park(&mut self, number: Number, place: Place<C::Root>, why: PendingReason) {
-        if let Some(entry) = self.entries.get_mut(&number) {
-            (entry.place, entry.why) = (place, why);
+        self.place(number, place, why);
+        if let Some(entry) = self.entries.get(&number) {
             self.waiting.insert(number);
+            self.expiry.insert((entry.expires, number));
         }
     }
 
     /// Notes that an item is ready, at the Rewinder, or on the way into Clearance.
     pub(crate) fn set(&mut self, number: Number, place: Place<C::Root>) {
+        self.place(number, place, PendingReason::BeingChecked);
+    }
+
+    fn place(&mut self, number: Number, place: Place<C::Root>, why: PendingReason) {
         if let Some(entry) = self.entries.get_mut(&number) {
-            (entry.place, entry.why) = (place, PendingReason::BeingChecked);
+            (entry.place, entry.why) = (place, why);
+            let holders = &mut self.holders[entry.item.item().kind() as usize];
+            note(holders, entry.owner, number, place);
         }
     }
 
@@ -267,9 +360,15 @@ impl<C: Consensus> Table<C> {
         self.by_root.contains_key(root)
     }
 
+    /// Returns at most `limit` roots that the network is to be asked for again at slot `now`.
+    pub(crate) fn needs_again(&mut self, now: Slot, limit: usize) -> Vec<C::Root> {
+        self.needs.again(now, limit)
+    }
+
     /// Takes what waits for `root` out of its queue, in the order of arrival.
     pub(crate) fn take_waiting_for(&mut self, root: C::Root) -> Vec<Number> {
         let numbers = Vec::from_iter(self.by_root.remove(&root).unwrap_or_default());
+        self.needs.forget(&root);
         self.leave(&numbers);
         numbers
     }
@@ -289,24 +388,38 @@ impl<C: Consensus> Table<C> {
 
     fn leave(&mut self, numbers: &[Number]) {
         for number in numbers {
-            self.waiting.remove(number);
+            self.waits_no_more(*number);
             self.set(*number, Place::Judged);
+        }
+    }
+
+    fn waits_no_more(&mut self, number: Number) {
+        if self.waiting.remove(&number)
+            && let Some(entry) = self.entries.get(&number)
+        {
+            self.expiry.remove(&(entry.expires, number));
         }
     }
 
     fn unpark(&mut self, number: Number) {
         let Some(entry) = self.entries.get(&number) else { return };
-        self.waiting.remove(&number);
-        match entry.place {
-            Place::WaitingForRoot(root) => without(&mut self.by_root, &root, number),
+        let place = entry.place;
+        self.waits_no_more(number);
+        match place {
+            Place::WaitingForRoot(root) => {
+                without(&mut self.by_root, &root, number);
+                if !self.is_awaited(&root) {
+                    self.needs.forget(&root);
+                }
+            }
             Place::WaitingForSlot(slot) => without(&mut self.by_slot, &slot, number),
             Place::Judged | Place::Ready | Place::InFlight { .. } | Place::Importing { .. } => {}
         }
     }
 
-    /// Returns the waiting item that arrived first.
-    pub(crate) fn longest_waiting(&self) -> Option<Number> {
-        self.waiting.first().copied()
+    /// Returns the items that have waited too long at slot `now`, by the slot and then by arrival.
+    pub(crate) fn expired(&self, now: Slot) -> Vec<Number> {
+        self.expiry.iter().take_while(|(at, _)| *at <= now).map(|(_, number)| *number).collect()
     }
 
     /// Returns the waiting items for which `passed` holds.
@@ -329,6 +442,22 @@ impl<C: Consensus> Entry<C> {
     /// Returns the item.
     pub(crate) fn item(&self) -> &HeldItem<C> {
         self.item.item()
+    }
+
+    /// Returns the item's size, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.item.bytes()
+    }
+}
+
+/// Tells the holders where an item is.
+fn note<R>(holders: &mut Holders, owner: Peer, number: Number, place: Place<R>) {
+    match place {
+        Place::WaitingForRoot(_) | Place::WaitingForSlot(_) => holders.waits(owner, number),
+        Place::Ready => holders.is_ready(owner, number),
+        Place::Judged | Place::InFlight { .. } | Place::Importing { .. } => {
+            holders.is_busy(owner, number);
+        }
     }
 }
 

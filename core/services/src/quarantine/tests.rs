@@ -1,5 +1,7 @@
 //! The machine against a HotDB and a worker that answer at once, or only when the test says so.
 
+mod shares;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Effect, Event, Item, ItemId, Limits, Quarantine, RequestId};
@@ -267,27 +269,6 @@ fn the_window_bounds_checks_and_ready_items_follow_in_order() {
 }
 
 #[test]
-fn the_longest_waiting_item_is_evicted_and_told_so() {
-    // Two items fit; two orphans wait, a third comes.
-    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
-    for root in [11, 12, 13] {
-        node.submit(ToyBlock::new(root, root + 50, 5));
-    }
-    assert_eq!(node.answer_to(0), ("dropped", "evicted"));
-    assert_eq!(node.answer_to(2), ("pending", "unknown_parent"));
-}
-
-#[test]
-fn one_peer_cannot_take_more_than_its_share() {
-    // A quota of one: the second item of peer 7 is dropped, that of peer 8 is held.
-    let mut node = Node::new(Limits { items_per_peer: 1, ..Limits::default() });
-    let ids = [(1, 7), (2, 7), (3, 8)]
-        .map(|(root, peer)| node.hand_in(Item::Block(ToyBlock::new(root, root + 50, 5)), peer));
-    assert_eq!(node.answer_to(ids[1]), ("dropped", "peer_quota"));
-    assert_eq!(node.answer_to(ids[2]), ("pending", "unknown_parent"));
-}
-
-#[test]
 fn at_the_stop_every_submission_gets_exactly_one_verdict() {
     // One in flight, one ready, one waiting; the stop; then the answer to the first, and a late
     // one.
@@ -459,33 +440,6 @@ fn what_is_refused_is_forgotten_in_order_and_checked_again_then() {
         assert_eq!(node.checks.len(), 1);
         node.settle();
     }
-}
-
-#[test]
-fn copies_count_for_the_peer_that_sends_them() {
-    // A quota of two: peer 7 brings one block and a copy of another peer's; its third is dropped.
-    let mut node = Node::new(Limits { items_per_peer: 2, ..Limits::default() });
-    let ids = [(1, 8), (1, 7), (2, 7), (1, 7)]
-        .map(|(root, peer)| node.hand_in(Item::Block(ToyBlock::new(root, root + 50, 5)), peer));
-    assert_eq!(node.answer_to(ids[3]), ("dropped", "peer_quota"));
-    // The parent's verdict gives peer 7 its places back.
-    assert_eq!(node.judge(ToyBlock::new(51, 0, 1)), ("valid", "ok"));
-    assert_eq!(node.answer_to(ids[1]), ("ignored", "duplicate"));
-    let again = node.hand_in(Item::Block(ToyBlock::new(3, 53, 5)), 7);
-    assert_eq!(node.answer_to(again), ("pending", "unknown_parent"));
-}
-
-#[test]
-fn submissions_are_bounded_in_all_and_copies_evict_nobody() {
-    // Room for two: an item and its copy; a further copy is a duplicate, another item evicts both.
-    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
-    let [first, copy, third] =
-        [0, 1, 2].map(|peer| node.hand_in(Item::Block(ToyBlock::new(11, 61, 5)), peer));
-    assert_eq!(node.answer_to(third), ("ignored", "duplicate"));
-    assert_eq!(node.answer_to(copy), ("pending", "unknown_parent"));
-    let other = node.submit(ToyBlock::new(12, 62, 5));
-    assert_eq!([first, copy].map(|id| node.answer_to(id)), [("dropped", "evicted"); 2]);
-    assert_eq!(node.answer_to(other), ("pending", "unknown_parent"));
 }
 
 #[test]

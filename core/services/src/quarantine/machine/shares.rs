@@ -1,0 +1,129 @@
+//! Who is served next, and who gives way: the shares of peers and of kinds of items.
+
+use super::{Flights, Quarantine};
+use crate::consensus::Consensus;
+use crate::quarantine::event::Effect;
+use crate::quarantine::fair::Peer;
+use crate::quarantine::table::{HeldItem, Kind, Number, Place};
+use crate::verdict::{DropReason, IgnoreReason, ItemId, Verdict};
+
+/// An item costs its peer's share one, and one more for each of so many bytes.
+const BYTES_PER_COST: usize = 4096;
+
+impl<C: Consensus> Quarantine<C> {
+    /// Adds another copy of a held item: it gets its verdict with the first. A copy of a proven peer
+    /// makes that peer the item's owner, so that a peer without proof delays nothing by being first.
+    pub(super) fn follow(
+        &mut self,
+        number: Number,
+        id: ItemId,
+        peer: Peer,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        let Some(entry) = self.table.get(number) else { return };
+        let (copies, why, owner, place) =
+            (entry.submissions.len(), entry.why, entry.owner, entry.place);
+        let (kind, cost) = (entry.item().kind(), cost(entry.bytes()));
+        if self.table.of_peer(peer) >= self.limits.items_per_peer {
+            let verdict = Verdict::Dropped(DropReason::PeerQuota);
+            effects.push(Effect::Verdict { id, verdict });
+            return;
+        }
+        if copies > self.limits.followers || self.table.copies() >= self.limits.copies {
+            let verdict = Verdict::Ignore(IgnoreReason::Duplicate);
+            effects.push(Effect::Verdict { id, verdict });
+            return;
+        }
+        self.table.follow(number, id, peer);
+        effects.push(Effect::Parked { id, why });
+        if self.standings.is_proven(peer) && !self.standings.is_proven(owner) {
+            self.table.adopt(number, peer);
+            if place == Place::Ready {
+                let queue = &mut self.ready[kind as usize];
+                queue.remove(owner, number);
+                queue.push(peer, true, number, cost);
+            }
+        }
+    }
+
+    /// Evicts until the bounds hold. `newest` is the item that has just come. If its peer holds more
+    /// than one peer may, the newest goes; but if others wait for it, it stays, and the peer's item
+    /// that has waited longest goes. Of a chain that comes backwards that is the tip. Then items of
+    /// whoever holds most of the kind go.
+    pub(super) fn make_room(
+        &mut self,
+        newest: Number,
+        peer: Peer,
+        kind: Kind,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        if self.table.of_peer(peer) > self.limits.items_per_peer {
+            let root = self.table.item(newest).and_then(HeldItem::block_root);
+            let releases = root.is_some_and(|root| self.table.is_awaited(&root));
+            let other = if releases { self.table.victim_of(peer, kind) } else { None };
+            let victim = other.unwrap_or(newest);
+            self.finish(victim, &Verdict::Dropped(DropReason::PeerQuota), effects);
+        }
+        // Each turn of the loop takes one item out.
+        while let Some(victim) = self.table.victim(kind, self.limits.items, self.limits.bytes) {
+            let reason =
+                if victim == newest { DropReason::QuarantineFull } else { DropReason::Evicted };
+            self.finish(victim, &Verdict::Dropped(reason), effects);
+        }
+    }
+
+    /// Puts an item that has been judged into the queue of its kind.
+    pub(super) fn make_ready(&mut self, number: Number) {
+        self.table.set(number, Place::Ready);
+        if let Some(entry) = self.table.get(number) {
+            let proven = self.standings.is_proven(entry.owner);
+            let queue = &mut self.ready[entry.item().kind() as usize];
+            queue.push(entry.owner, proven, number, cost(entry.bytes()));
+        }
+    }
+
+    /// Takes the item that is to be sent off next, if the window has room for it: blocks first, as
+    /// far as the other kinds' part of the window is left free.
+    pub(super) fn next_ready(&mut self) -> Option<Number> {
+        let window = self.limits.window;
+        if self.in_flight() >= window {
+            return None;
+        }
+        let kept = (window / 4) * (Kind::ALL.len() - 1);
+        Kind::ALL.into_iter().find_map(|kind| {
+            let Flights { all, unproven } = self.in_flight[kind as usize];
+            if all >= window - kept {
+                return None;
+            }
+            let standings = &self.standings;
+            let others = unproven < self.limits.unproven;
+            self.ready[kind as usize].pop(others, |peer| standings.weight(peer))
+        })
+    }
+
+    /// Notes what a verdict says of the peer that sent the item.
+    pub(super) fn rate(&mut self, peer: Peer, verdict: &Verdict<C::Root, C::Invalid>) {
+        match verdict {
+            Verdict::Accept { .. } => self.standings.accepted(peer),
+            Verdict::Reject(_) => self.standings.rejected(peer),
+            Verdict::Ignore(_) | Verdict::Dropped(_) => return,
+        }
+        let proven = self.standings.is_proven(peer);
+        self.table.classify(peer, proven);
+        self.ready.iter_mut().for_each(|queue| queue.classify(peer, proven));
+    }
+
+    /// Drops what has waited too long, and asks again for what is still waited for.
+    pub(super) fn expire(&mut self, effects: &mut Vec<Effect<C>>) {
+        for number in self.table.expired(self.slot) {
+            self.finish(number, &Verdict::Dropped(DropReason::Expired), effects);
+        }
+        let needed = self.table.needs_again(self.slot, self.limits.needs);
+        effects.extend(needed.into_iter().map(|root| Effect::Need { root }));
+    }
+}
+
+/// Returns what an item of so many bytes costs its peer's share.
+fn cost(bytes: usize) -> u64 {
+    1 + (bytes / BYTES_PER_COST) as u64
+}

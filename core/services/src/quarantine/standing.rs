@@ -1,0 +1,170 @@
+//! What the Quarantine thinks of each peer, from the verdicts on what the peer sent. A peer's
+//! standing decides its share; it never decides a verdict.
+//!
+//! **Rules.**
+//! - P1 A peer that is not on record has standing 0. A peer is *proven* while its standing is above
+//!   0: it takes one accepted item to be proven.
+//! - P2 An accepted item is worth one point, up to [`BEST`]. A rejected one halves what is above 0
+//!   and costs [`JUNK`] points, down to [`WORST`]. So one rejected item undoes every proof: what is
+//!   left is below 0.
+//! - P3 A standing below 0 rises by one point in a slot. A clock that steps back changes nothing.
+//! - P4 At most `capacity` peers are on record. Room is made by forgetting a peer that is not
+//!   proven, the one that was changed first, and else the proven peer that was changed first. A
+//!   peer that is not proven is not taken on record in the place of a proven one. A forgotten peer
+//!   has standing 0, so a peer without proof never gains a share by a flood of names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::consensus::Slot;
+
+/// The best standing.
+pub(super) const BEST: i8 = 16;
+/// What a rejected item costs.
+pub(super) const JUNK: i8 = 8;
+/// The worst standing.
+pub(super) const WORST: i8 = -64;
+
+/// The share of a proven peer, in the units of [`Standings::weight`].
+pub(super) const FULL_WEIGHT: u64 = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Standing {
+    points: i8,
+    since: Slot,
+}
+
+/// The peers' standings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Standings {
+    capacity: usize,
+    slot: Slot,
+    peers: BTreeMap<u64, Standing>,
+    /// The same peers by whether they are proven, and by the slot of their last change.
+    order: BTreeSet<(bool, Slot, u64)>,
+}
+
+impl Standings {
+    /// Returns an empty record of at most `capacity` peers.
+    pub(super) fn new(capacity: usize, slot: Slot) -> Self {
+        Self { capacity, slot, peers: BTreeMap::new(), order: BTreeSet::new() }
+    }
+
+    /// Takes note of the time.
+    pub(super) fn tick(&mut self, slot: Slot) {
+        self.slot = self.slot.max(slot);
+    }
+
+    /// Returns the points of a peer.
+    pub(super) fn points(&self, peer: u64) -> i8 {
+        let Some(standing) = self.peers.get(&peer) else { return 0 };
+        if standing.points >= 0 {
+            return standing.points;
+        }
+        let risen = i64::from(standing.points)
+            .saturating_add_unsigned(self.slot.saturating_sub(standing.since));
+        i8::try_from(risen.min(0)).unwrap_or(0)
+    }
+
+    /// Returns whether a peer is proven (P1).
+    pub(super) fn is_proven(&self, peer: u64) -> bool {
+        self.points(peer) > 0
+    }
+
+    /// Returns the share of a peer: [`FULL_WEIGHT`] for a proven one, an eighth of that at standing
+    /// 0, and half of it less for each 16 points below 0.
+    pub(super) fn weight(&self, peer: u64) -> u64 {
+        match self.points(peer) {
+            1.. => FULL_WEIGHT,
+            points => (FULL_WEIGHT / 8) >> (points.unsigned_abs() / 16).min(3),
+        }
+    }
+
+    /// Notes that an item of the peer was accepted.
+    pub(super) fn accepted(&mut self, peer: u64) {
+        let points = self.points(peer);
+        self.set(peer, points.saturating_add(1).min(BEST));
+    }
+
+    /// Notes that an item of the peer was rejected.
+    pub(super) fn rejected(&mut self, peer: u64) {
+        let points = self.points(peer);
+        let kept = if points > 0 { points / 2 } else { points };
+        self.set(peer, kept.saturating_sub(JUNK).clamp(WORST, -1));
+    }
+
+    fn set(&mut self, peer: u64, points: i8) {
+        let proven = points > 0;
+        if let Some(old) = self.peers.remove(&peer) {
+            self.order.remove(&(old.points > 0, old.since, peer));
+        }
+        if self.peers.len() >= self.capacity {
+            let Some(&(other, since, forgotten)) = self.order.first() else { return };
+            if other && !proven {
+                return;
+            }
+            self.order.remove(&(other, since, forgotten));
+            self.peers.remove(&forgotten);
+        }
+        self.peers.insert(peer, Standing { points, since: self.slot });
+        self.order.insert((proven, self.slot, peer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BEST, FULL_WEIGHT, Standings, WORST};
+
+    #[test]
+    fn one_accepted_item_proves_a_peer_and_one_rejected_item_undoes_it() {
+        // The best standing there is falls below 0 by one rejected item.
+        let mut peers = Standings::new(4, 0);
+        assert!(!peers.is_proven(7));
+        for _ in 0..100 {
+            peers.accepted(7);
+        }
+        assert_eq!((peers.points(7), peers.weight(7)), (BEST, FULL_WEIGHT));
+        peers.rejected(7);
+        assert!(!peers.is_proven(7));
+        assert_eq!(peers.points(7), -1);
+    }
+
+    #[test]
+    fn a_standing_sinks_with_each_rejected_item_and_rises_with_the_slots() {
+        // To the worst, then half of it back in 32 slots; a clock that steps back gives nothing.
+        let mut peers = Standings::new(4, 10);
+        let mut weights = Vec::new();
+        for _ in 0..9 {
+            peers.rejected(7);
+            weights.push(peers.weight(7));
+        }
+        assert_eq!(weights, [8, 4, 4, 2, 2, 1, 1, 1, 1]);
+        assert_eq!(peers.points(7), WORST);
+        peers.tick(42);
+        assert_eq!(peers.points(7), WORST + 32);
+        peers.tick(9);
+        assert_eq!(peers.points(7), WORST + 32);
+        peers.tick(u64::MAX);
+        assert_eq!(peers.points(7), 0);
+    }
+
+    #[test]
+    fn a_flood_of_names_forgets_no_proven_peer() {
+        // Room for two: the proven one stays, whoever misbehaves; the older junk gives way.
+        let mut peers = Standings::new(2, 0);
+        peers.accepted(1);
+        for name in 100..200 {
+            peers.rejected(name);
+        }
+        assert!(peers.is_proven(1));
+        assert_eq!((peers.points(198), peers.points(199)), (0, -8));
+        // A second proof takes the place of the junk, and then nobody without proof gets in.
+        peers.accepted(2);
+        peers.rejected(3);
+        assert_eq!([1, 2, 3].map(|peer| peers.points(peer)), [1, 1, 0]);
+        // A third proof takes the place of the proof that is older.
+        peers.tick(1);
+        peers.accepted(1);
+        peers.accepted(4);
+        assert_eq!([1, 2, 4].map(|peer| peers.points(peer)), [2, 0, 1]);
+    }
+}

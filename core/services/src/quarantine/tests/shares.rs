@@ -1,0 +1,275 @@
+//! Shares of peers and kinds: who waits for whom, and who gives way.
+
+use super::{Item, Limits, Node, node};
+use crate::consensus::Checkpoint;
+use crate::quarantine::Event;
+use crate::rewinder::Job;
+use crate::toy::{ToyAttestation, ToyBlock};
+
+/// A block on the anchor, of slot 1.
+fn block(root: u8) -> Item<crate::toy::Toy> {
+    Item::Block(ToyBlock::new(root, 0, 1))
+}
+
+/// A block whose parent nobody has.
+fn orphan(root: u8) -> Item<crate::toy::Toy> {
+    Item::Block(ToyBlock::new(root, root + 100, 5))
+}
+
+fn vote(id: u8) -> Item<crate::toy::Toy> {
+    let target = Checkpoint { epoch: 2, root: 0 };
+    Item::Attestation(ToyAttestation { id, slot: 9, head: 0, target, validator: 0, valid: true })
+}
+
+impl Node {
+    /// Hands in a valid block of a peer, so that the peer is proven.
+    fn prove(&mut self, peer: u64, root: u8) {
+        let id = self.hand_in(block(root), peer);
+        self.settle();
+        assert_eq!(self.answer_to(id), ("valid", "ok"));
+    }
+
+    /// Returns the root of each block at the Rewinder, in the order in which they were sent off.
+    fn under_way(&self) -> Vec<u8> {
+        let block = |job: &Job<_>| match job {
+            Job::Block(block) => Some(block.identity().root),
+            _ => None,
+        };
+        self.checks.values().filter_map(block).collect()
+    }
+
+    fn tick(&mut self, slot: u64) {
+        self.event(Event::Tick { slot, seconds_into_slot: 0 });
+    }
+}
+
+#[test]
+fn the_longest_waiting_item_is_evicted_and_told_so() {
+    // Two items fit; two orphans wait, a third comes.
+    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    let ids = [11, 12, 13].map(|root| node.hand_in(orphan(root), 0));
+    assert_eq!(node.answer_to(ids[0]), ("dropped", "evicted"));
+    assert_eq!(node.answer_to(ids[2]), ("pending", "unknown_parent"));
+}
+
+#[test]
+fn at_its_quota_a_peer_gives_way_to_itself_alone() {
+    // A quota of one: the second item of peer 7 is dropped; what the first one waits for is taken
+    // in its place; peer 8 keeps its own.
+    let mut node = Node::new(Limits { items_per_peer: 1, ..Limits::default() });
+    let ids = [(1, 7), (3, 8), (2, 7)].map(|(root, peer)| node.hand_in(orphan(root), peer));
+    assert_eq!(node.answer_to(ids[2]), ("dropped", "peer_quota"));
+    assert_eq!([ids[0], ids[1]].map(|id| node.answer_to(id).0), ["pending"; 2]);
+    let parent = node.hand_in(Item::Block(ToyBlock::new(101, 90, 4)), 7);
+    assert_eq!(node.answer_to(ids[0]), ("dropped", "peer_quota"));
+    assert_eq!([ids[1], parent].map(|id| node.answer_to(id).0), ["pending"; 2]);
+}
+
+#[test]
+fn a_chain_that_comes_backwards_and_is_longer_than_the_quota_is_resolved() {
+    // Ten blocks from one peer, the tip first, with a quota of four: the block that connects them is
+    // taken, and releases what is held; the tips may come again.
+    let mut node = Node::new(Limits { items_per_peer: 4, ..Limits::default() });
+    let chain: Vec<_> = (1..=10).map(|n| ToyBlock::new(n, n - 1, u64::from(n))).collect();
+    let ids: Vec<_> = chain.iter().rev().map(|b| node.hand_in(Item::Block(*b), 7)).collect();
+    node.settle();
+    assert_eq!(node.answer_to(ids[9]), ("valid", "ok"));
+    assert_eq!(ids[..6].iter().filter(|id| node.answer_to(**id).1 == "peer_quota").count(), 6);
+    assert_eq!(node.cleared, [1, 2, 3, 4]);
+    for block in &chain[4..] {
+        node.hand_in(Item::Block(*block), 7);
+        node.settle();
+    }
+    assert_eq!((node.cleared.len(), node.machine.held()), (10, 0));
+}
+
+#[test]
+fn what_is_decided_at_once_evicts_nobody() {
+    // Room for one, which an orphan has: a copy of a known block and a known-invalid one need none.
+    let mut node = Node::new(Limits { items: 1, ..Limits::default() });
+    node.prove(0, 1);
+    assert_eq!(node.judge(ToyBlock::new(2, 0, 1).invalid()).0, "invalid");
+    let held = node.hand_in(orphan(3), 8);
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 1)), ("ignored", "duplicate"));
+    assert_eq!(node.judge(ToyBlock::new(2, 0, 1).invalid()), ("invalid", "known_invalid"));
+    assert_eq!(node.answer_to(held), ("pending", "unknown_parent"));
+}
+
+#[test]
+fn the_peer_that_holds_most_gives_way_and_a_small_holder_keeps_what_it_has() {
+    // Room for six: peer 9 holds one, peer 7 fills the rest and goes on.
+    let mut node = Node::new(Limits { items: 6, ..Limits::default() });
+    let honest = node.hand_in(orphan(1), 9);
+    let flood: Vec<_> = (10..40).map(|root| node.hand_in(orphan(root), 7)).collect();
+    assert_eq!(node.answer_to(honest), ("pending", "unknown_parent"));
+    let evicted = flood.iter().filter(|id| node.answer_to(**id) == ("dropped", "evicted")).count();
+    assert_eq!(evicted, 25);
+}
+
+#[test]
+fn a_peer_without_proof_gives_way_before_a_proven_one_that_holds_more() {
+    // Room for six: the proven peer holds four, each of two others one; then another comes.
+    let mut node = Node::new(Limits { items: 6, ..Limits::default() });
+    node.prove(9, 1);
+    let honest = [10, 11, 12, 13].map(|root| node.hand_in(orphan(root), 9));
+    let [first, second, third] =
+        [(20, 5), (21, 6), (22, 5)].map(|(root, peer)| node.hand_in(orphan(root), peer));
+    assert_eq!(honest.map(|id| node.answer_to(id).0), ["pending"; 4]);
+    assert_eq!(node.answer_to(first), ("dropped", "evicted"));
+    assert_eq!([second, third].map(|id| node.answer_to(id).0), ["pending"; 2]);
+}
+
+#[test]
+fn attestations_take_no_room_of_blocks() {
+    // Room for two of each kind: votes for an unknown block fill theirs and a block still fits.
+    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    let target = Checkpoint { epoch: 2, root: 0 };
+    for id in 50..60 {
+        let vote = ToyAttestation { id, slot: 9, head: 99, target, validator: 0, valid: true };
+        node.hand_in(Item::Attestation(vote), 7);
+    }
+    let blocks = [11, 12].map(|root| node.hand_in(orphan(root), 8));
+    assert_eq!(blocks.map(|id| node.answer_to(id).0), ["pending"; 2]);
+    assert_eq!(node.machine.held(), 4);
+}
+
+#[test]
+fn copies_count_for_the_peer_that_sends_them() {
+    // A quota of two: peer 7 brings one block and a copy of another peer's; its next copy is
+    // dropped, and its places come back with the verdict.
+    let mut node = Node::new(Limits { items_per_peer: 2, ..Limits::default() });
+    let ids = [(1, 8), (1, 7), (2, 7), (1, 7)]
+        .map(|(root, peer)| node.hand_in(Item::Block(ToyBlock::new(root, root + 50, 5)), peer));
+    assert_eq!(node.answer_to(ids[3]), ("dropped", "peer_quota"));
+    assert_eq!(node.judge(ToyBlock::new(51, 0, 1)), ("valid", "ok"));
+    assert_eq!(node.answer_to(ids[1]), ("ignored", "duplicate"));
+    let again = node.hand_in(orphan(3), 7);
+    assert_eq!(node.answer_to(ids[2]), ("pending", "unknown_parent"));
+    assert_eq!(node.answer_to(again), ("pending", "unknown_parent"));
+}
+
+#[test]
+fn copies_are_bounded_in_all_and_evict_nobody() {
+    // One copy may be held: a further one is a duplicate, and the items stay.
+    let mut node = Node::new(Limits { items: 2, copies: 1, ..Limits::default() });
+    let [first, copy, third] = [0, 1, 2].map(|peer| node.hand_in(orphan(11), peer));
+    assert_eq!(node.answer_to(third), ("ignored", "duplicate"));
+    let other = node.hand_in(orphan(12), 3);
+    assert_eq!([first, copy, other].map(|id| node.answer_to(id).0), ["pending"; 3]);
+}
+
+#[test]
+fn peers_without_proof_have_few_checks_under_way_and_a_proven_one_passes_them() {
+    // Two peers send ten blocks each; two are sent off. Then a proven peer's block comes.
+    let mut node = node();
+    node.prove(9, 1);
+    for root in 10..30 {
+        node.hand_in(block(root), u64::from(root % 2));
+    }
+    assert_eq!(node.under_way(), [10, 11]);
+    node.hand_in(block(2), 9);
+    assert_eq!(node.under_way(), [10, 11, 2]);
+}
+
+#[test]
+fn ready_items_of_many_peers_take_turns() {
+    // Peer 7 has five blocks ready when peer 8 brings one: it is next, or the one after.
+    let mut node = Node::new(Limits { window: 1, ..Limits::default() });
+    for root in 10..16 {
+        node.hand_in(block(root), 7);
+    }
+    node.hand_in(block(20), 8);
+    let mut order = Vec::new();
+    while let [root] = node.under_way()[..] {
+        order.push(root);
+        node.answer_one();
+    }
+    let place = order.iter().position(|root| *root == 20);
+    assert!(place.is_some_and(|place| place <= 2), "{order:?}");
+    assert_eq!(order.len(), 7);
+}
+
+#[test]
+fn a_peer_that_sends_junk_loses_its_share() {
+    // Peer 7 is refused four times; then it and peer 8, both without proof, have blocks ready.
+    let mut node = Node::new(Limits { window: 1, ..Limits::default() });
+    for root in 10..14 {
+        node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
+        node.settle();
+    }
+    node.hand_in(block(99), 6);
+    for root in 20..30 {
+        node.hand_in(block(root), 7);
+        node.hand_in(block(root + 20), 8);
+    }
+    let mut order = Vec::new();
+    while let [root] = node.under_way()[..] {
+        order.push(root);
+        // Nobody is proven by this.
+        let request = *node.checks.keys().next().expect("one is under way");
+        node.checks.clear();
+        let answer = crate::rewinder::Answer::Busy;
+        node.event(Event::Answered { request, answer });
+    }
+    let before = order.iter().take_while(|root| **root != 49).filter(|r| **r < 40).count();
+    assert!(before <= 4, "{order:?}");
+}
+
+#[test]
+fn a_proven_peers_copy_takes_an_item_out_of_the_backlog_of_a_peer_without_proof() {
+    // Peer 7 sends junk and then, behind it, the block that proven peer 9 brings as well.
+    let mut node = node();
+    node.prove(9, 1);
+    for root in 10..20 {
+        node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
+    }
+    node.hand_in(block(2), 7);
+    assert_eq!(node.under_way(), [10, 11]);
+    let copy = node.hand_in(block(2), 9);
+    assert_eq!(node.under_way(), [10, 11, 2]);
+    node.settle();
+    assert_eq!(node.answer_to(copy), ("ignored", "duplicate"));
+}
+
+#[test]
+fn a_quarter_of_the_window_is_kept_for_the_other_kind() {
+    // A window of four, and more of either kind than it holds: three of one and then one of the
+    // other, whichever comes first.
+    for (first, second) in [(block as fn(u8) -> _, vote as fn(u8) -> _), (vote, block)] {
+        let mut node = Node::new(Limits { window: 4, unproven: 4, ..Limits::default() });
+        for number in 10..15 {
+            node.hand_in(first(number), 7);
+        }
+        assert_eq!(node.checks.len(), 3);
+        for number in 20..25 {
+            node.hand_in(second(number), 7);
+        }
+        assert_eq!(node.checks.len(), 4);
+    }
+}
+
+#[test]
+fn what_waits_too_long_is_dropped_by_the_slot() {
+    // Patience of four slots from slot 10: at 13 it waits, at 14 it is dropped and its place free.
+    let mut node = Node::new(Limits { patience: 4, ..Limits::default() });
+    let ids = [node.hand_in(orphan(1), 7), node.hand_in(Item::Block(ToyBlock::new(2, 0, 90)), 7)];
+    node.tick(13);
+    assert_eq!(ids.map(|id| node.answer_to(id).0), ["pending"; 2]);
+    node.tick(14);
+    assert_eq!(ids.map(|id| node.answer_to(id)), [("dropped", "expired"); 2]);
+    assert_eq!((node.machine.held(), node.machine.awaited_roots().len()), (0, 0));
+}
+
+#[test]
+fn a_missing_block_is_asked_for_again_while_an_item_waits_for_it() {
+    // One orphan from slot 10; its parent comes at slot 18.
+    let mut node = node();
+    node.hand_in(orphan(1), 7);
+    for slot in 11..18 {
+        node.tick(slot);
+    }
+    assert_eq!(node.needed, [101; 4]);
+    assert_eq!(node.judge(ToyBlock::new(101, 0, 1)), ("valid", "ok"));
+    (18..60).for_each(|slot| node.tick(slot));
+    assert_eq!(node.needed, [101; 4]);
+}
