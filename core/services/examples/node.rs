@@ -9,13 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use blocksmith::notice::Notice;
+use blocksmith::clearance::ChainView;
 use blocksmith::verdict::Verdict;
-use blocksmith::{Anchor, Blocksmith, Config, NoticeReceiver};
-use blocksmith_consensus::{BeaconState, ChainConfig, Minimal, Phase0};
+use blocksmith::{Anchor, Blocksmith, Config};
+use blocksmith_consensus::{BeaconState, ChainConfig, Minimal, Phase0, Root};
 use blocksmith_node::metrics::{Kind, Metrics, VerdictTimes};
 use blocksmith_node::recording::{Arrival, Folder, Recording};
-use blocksmith_sync::Std;
+use blocksmith_sync::{Std, watch};
 
 type Protocol = Phase0<Minimal>;
 
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let state = BeaconState::<Minimal>::from_ssz_bytes(&recording.genesis)?;
     let anchor = Anchor { root: recording.genesis_block_root, slot: 0, state };
     let protocol = Arc::new(Protocol::new(ChainConfig::minimal()));
-    let (node, notices) = Blocksmith::<Std, _>::start(Config::default(), protocol, anchor)?;
+    let (node, _notices) = Blocksmith::<Std, _>::start(Config::default(), protocol, anchor)?;
     let client = node.client().clone();
 
     // Serve the figures of every queue and the times to verdicts, for Prometheus. With port 0 the
@@ -43,7 +43,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::serve(address, &times, move || Some(broker.snapshot()))?;
     println!("metrics at http://{}/metrics", metrics.address());
 
-    let heads = thread::spawn(move || follow_the_head(&notices));
+    let chain = client.watch_chain();
+    let heads = thread::spawn(move || follow_the_head(chain));
 
     // Feed the services. Each submission is a future and gets its verdict exactly once. An item
     // that waits for a parent or for a later slot gets its verdict then, so the node does not await
@@ -78,24 +79,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for task in &mut tasks {
         valid += usize::from(matches!(task.await?, Verdict::Accept { .. }));
     }
-    let heads = heads.join().map_err(|_| "the reader of notices panicked")?;
-    println!("{valid} of {} items are valid; the head changed {heads} times", tasks.len());
+    let heads = heads.join().map_err(|_| "the reader of the watch panicked")?;
+    println!("{valid} of {} items are valid; {heads} heads were seen", tasks.len());
     println!("head {}, finalized epoch {}", view.head, view.finalized.epoch);
     println!("{} threads joined", report.joined);
     assert_eq!(view.head, recording.final_head, "not the oracle's head");
     Ok(())
 }
 
-/// Prints each change of the head until the services have stopped; returns how many there were.
-fn follow_the_head(notices: &NoticeReceiver<Std, Protocol>) -> usize {
-    let mut changes = 0;
-    while let Ok(notice) = notices.recv() {
-        if let Notice::HeadChanged { new, reorg_depth, .. } = notice {
-            changes += 1;
-            if reorg_depth > 0 {
-                println!("head {new}, a re-org of {reorg_depth} blocks");
-            }
+/// Prints the head whenever it is another one, until the services have stopped. Returns how many
+/// it saw: a watch shows the latest head, and never loses the last.
+fn follow_the_head(mut chain: watch::Receiver<Std, ChainView<Root>>) -> usize {
+    let (mut heads, mut last) = (0, None);
+    while let Ok(view) = chain.changed() {
+        if last != Some(view.head) {
+            (heads, last) = (heads + 1, Some(view.head));
+            println!("head {}, justified epoch {}", view.head, view.justified.epoch);
         }
     }
-    changes
+    heads
 }

@@ -17,7 +17,8 @@ pub enum Notice<R> {
         /// What it waits for.
         why: PendingReason,
     },
-    /// An item waits for this block: the network may ask its peers for it.
+    /// An item waits for this block: the network may ask its peers for it. The notice comes again,
+    /// with a pause that doubles, for as long as an item waits.
     Need {
         /// Root of the block.
         root: R,
@@ -90,6 +91,12 @@ pub enum Notice<R> {
         text: String,
         /// Whether a successor serves what is queued.
         resumes: bool,
+    },
+    /// The reader fell behind, and notices were evicted before it read them. Those that it reads
+    /// next were sent after them.
+    Lost {
+        /// How many.
+        count: u64,
     },
     /// The services stop by themselves.
     Escalated {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use signal_hook::iterator::{Handle, Signals};
 
 use blocksmith::consensus::Consensus;
+use blocksmith::quarantine;
 use blocksmith::supervision::{Injection, Intensity};
 use blocksmith::{Anchor, Blocksmith, Config};
 use blocksmith_consensus::Root;
@@ -121,6 +122,8 @@ pub(super) fn round<C: Consensus<Root = Root>>(
         // evicted.
         notices: recording.events.len().saturating_mul(16).max(1024),
         observe_every: Some(OBSERVE_EVERY),
+        // The recording's items wait for as long as it takes.
+        quarantine: quarantine::Limits { patience: u64::MAX, ..quarantine::Limits::default() },
         ..Config::default()
     };
     if !options.faults.is_empty() {

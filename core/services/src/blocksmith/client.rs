@@ -9,7 +9,7 @@ use std::time::Duration;
 use blocksmith_sync::Primitives;
 use blocksmith_sync::broker::{Broker, Change};
 use blocksmith_sync::mailbox::Counters;
-use blocksmith_sync::oneshot;
+use blocksmith_sync::{oneshot, watch};
 use thiserror::Error;
 
 use crate::activity::Activity;
@@ -235,6 +235,13 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         let (reply, answer) = oneshot::channel();
         self.clearance.post().send_async(ClearanceMessage::View(reply)).await;
         answer.await.ok()
+    }
+
+    /// Returns a reader of the head and the justified and finalised checkpoints. A reader that is
+    /// slow skips views; it never misses the last one. The watch closes when Clearance ends. Does
+    /// not block.
+    pub fn watch_chain(&self) -> watch::Receiver<P, ChainView<C::Root>> {
+        self.clearance.watch()
     }
 
     /// Returns every submission without a verdict and what it waits for. Blocks until the

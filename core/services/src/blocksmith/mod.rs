@@ -36,4 +36,6 @@ mod service;
 mod tests;
 
 pub use client::{Client, ServiceCounters, StateError, Submission};
-pub use service::{Anchor, Blocksmith, Config, NoticeReceiver, Pending, StartError, StopReport};
+pub use service::{Anchor, Blocksmith, Config, Pending, StartError, StopReport};
+
+pub use crate::observer::NoticeReceiver;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blocksmith_sync::broker::{self, Broker};
-use blocksmith_sync::mailbox::{self, MAX_REPLIES};
+use blocksmith_sync::mailbox::MAX_REPLIES;
 use blocksmith_sync::oneshot::{self, RecvTimeoutError};
 use blocksmith_sync::{Join, Primitives};
 use thiserror::Error;
@@ -16,16 +16,12 @@ use crate::clearance::{Clearance, ClearanceService};
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::fork_choice;
 use crate::hot_db::{self, HotDb, HotDbService};
-use crate::notice::Notice;
-use crate::observer::Observer;
+use crate::observer::{NoticeReceiver, Observer};
 use crate::quarantine::shell::Slots;
 use crate::quarantine::{self, Quarantine, QuarantineService};
 use crate::rewinder::shell::lane_capacity;
 use crate::rewinder::{RewinderService, Role};
 use crate::supervision::{Cause, Guard, Injection, Intensity, Probes, ServiceName, Supervisor};
-
-/// The receiver of the notices.
-pub type NoticeReceiver<P, C> = mailbox::Receiver<P, Notice<<C as Consensus>::Root>>;
 
 /// Sizes of everything that is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -73,7 +73,7 @@ fn the_smallest_mailboxes_do_not_deadlock() {
 #[test]
 fn finality_prunes_and_is_told() {
     // Block 4 finalises block 4's parent chain at epoch 1; a dead branch is refused afterwards.
-    let (blocksmith, notices) = start(Config { workers: 2, ..Config::default() });
+    let (blocksmith, mut notices) = start(Config { workers: 2, ..Config::default() });
     let client = blocksmith.client();
     let finalizes = Some(Checkpoint { epoch: 1, root: 2 });
     let blocks = [
@@ -100,7 +100,7 @@ fn at_the_highest_level_detection_stops_and_clearing_goes_on() {
     // between.
     let mut config = Config { workers: 1, observe_every: None, ..Config::default() };
     config.broker.dwell = Duration::ZERO;
-    let (blocksmith, notices) = start(config);
+    let (blocksmith, mut notices) = start(config);
     let client = blocksmith.client();
     let full = Counters { depth: 64, sent: 64, capacity: 64, ..Counters::default() };
     assert_eq!(client.broker().watch("node.peers", Weight::Counts, move || full), Ok(()));

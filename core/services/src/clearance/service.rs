@@ -5,7 +5,7 @@ use std::sync::Arc;
 use blocksmith_sync::Primitives;
 use blocksmith_sync::broker::{Ask, Broker};
 use blocksmith_sync::mailbox::{self, OnFull};
-use blocksmith_sync::oneshot;
+use blocksmith_sync::{oneshot, watch};
 
 use crate::activity::{Activity, Mail, Post, serve};
 use crate::clearance::machine::{ChainView, Clearance};
@@ -69,15 +69,21 @@ struct Threads<P: Primitives, C: Consensus> {
     hot_db: HotDbHandle<P, C>,
     observer: Observer<P, C>,
     broker: Broker<P>,
+    view: watch::Sender<P, ChainView<C::Root>>,
+    /// What the watch shows.
+    told: ChainView<C::Root>,
     activity: P::Arc<Activity<P>>,
 }
 
 /// The handle of Clearance.
-pub(crate) struct ClearanceHandle<P: Primitives, C: Consensus>(Post<P, ClearanceMessage<P, C>>);
+pub(crate) struct ClearanceHandle<P: Primitives, C: Consensus> {
+    post: Post<P, ClearanceMessage<P, C>>,
+    view: watch::Sender<P, ChainView<C::Root>>,
+}
 
 impl<P: Primitives, C: Consensus> Clone for ClearanceHandle<P, C> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { post: self.post.clone(), view: self.view.clone() }
     }
 }
 
@@ -97,7 +103,8 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         guard: Guard<P, C>,
     ) -> (Self, ClearanceHandle<P, C>) {
         let (sender, mailbox) = mailbox::mailbox(capacity, BALANCE_REQUESTS, OnFull::Block);
-        let handle = ClearanceHandle(Post::new(sender, activity));
+        let (view, _) = watch::watch(machine.view());
+        let handle = ClearanceHandle { post: Post::new(sender, activity), view: view.clone() };
         let ports = Threads {
             mailbox,
             consensus: consensus.clone(),
@@ -105,6 +112,8 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
             hot_db,
             observer,
             broker,
+            view,
+            told: machine.view(),
             activity: activity.clone(),
         };
         (Self { machine, consensus, ports, guard }, handle)
@@ -113,8 +122,11 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
     /// Serves until the mailbox is closed and empty and no request for balances is under way. Then
     /// it lets the Rewinder end. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
-        let below = self.ports.rewinder.clone();
-        let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
+        let (below, view) = (self.ports.rewinder.clone(), self.ports.view.clone());
+        let _end = EndGuard::new(self.guard.shared(), ended, move || {
+            view.close();
+            below.close();
+        });
         serve(
             &mut self,
             |service| &service.ports.mailbox,
@@ -128,6 +140,12 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         let Self { machine, consensus, ports, guard } = self;
         for work in shell::turn(machine, &**consensus, guard, ports, message)? {
             shell::carry_out(machine, &**consensus, guard, ports, work)?;
+        }
+        let view = machine.view();
+        if view != ports.told {
+            ports.told = view;
+            // The watch is closed by this service alone.
+            drop(ports.view.send(view));
         }
         Ok(())
     }
@@ -194,7 +212,7 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
     /// Sends a message. Blocks while the mailbox is full; Clearance waits for no thread that waits
     /// for the caller. If Clearance is gone, the message is dropped.
     pub(crate) fn send(&self, message: ClearanceMessage<P, C>) {
-        self.0.send(message);
+        self.post.send(message);
     }
 
     /// Asks for the blocks of the fork choice and blocks for the reply. `None` if Clearance is
@@ -207,6 +225,11 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
 
     /// Returns the sending end of the mailbox, which has its figures and its close.
     pub(crate) fn post(&self) -> &Post<P, ClearanceMessage<P, C>> {
-        &self.0
+        &self.post
+    }
+
+    /// Returns a reader of the view of the chain. The watch closes when Clearance ends.
+    pub(crate) fn watch(&self) -> watch::Receiver<P, ChainView<C::Root>> {
+        self.view.subscribe()
     }
 }

@@ -231,6 +231,23 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_was_idle_has_saved_nothing_up() {
+        // Peer 0 is served a hundred items; then peer 1 brings ten at once: they take turns.
+        let mut queue = FairQueue::new(8);
+        for number in 0..200 {
+            queue.push(0, true, number, 1);
+        }
+        for _ in 0..100 {
+            queue.pop(true, FULL);
+        }
+        for number in 500..510 {
+            queue.push(1, true, number, 1);
+        }
+        let served = (0..10).filter_map(|_| queue.pop(true, FULL)).filter(|n| *n >= 500).count();
+        assert!((5..=6).contains(&served), "{served}");
+    }
+
+    #[test]
     fn the_proven_come_first_and_the_rest_only_where_it_may() {
         // One item of each; then the rest are allowed; then the second peer is proven.
         let mut queue = FairQueue::new(8);

@@ -4,9 +4,8 @@
 //! **Rules.**
 //! - P1 A peer that is not on record has standing 0. A peer is *proven* while its standing is above
 //!   0: it takes one accepted item to be proven.
-//! - P2 An accepted item is worth one point, up to [`BEST`]. A rejected one halves what is above 0
-//!   and costs [`JUNK`] points, down to [`WORST`]. So one rejected item undoes every proof: what is
-//!   left is below 0.
+//! - P2 An accepted item is worth one point, up to [`BEST`]. A rejected one takes all that is above
+//!   0 and [`JUNK`] points more, down to [`WORST`]. So one rejected item undoes every proof.
 //! - P3 A standing below 0 rises by one point in a slot. A clock that steps back changes nothing.
 //! - P4 At most `capacity` peers are on record. Room is made by forgetting a peer that is not
 //!   proven, the one that was changed first, and else the proven peer that was changed first. A
@@ -87,9 +86,8 @@ impl Standings {
 
     /// Notes that an item of the peer was rejected.
     pub(super) fn rejected(&mut self, peer: u64) {
-        let points = self.points(peer);
-        let kept = if points > 0 { points / 2 } else { points };
-        self.set(peer, kept.saturating_sub(JUNK).clamp(WORST, -1));
+        let points = self.points(peer).min(0);
+        self.set(peer, points.saturating_sub(JUNK).max(WORST));
     }
 
     fn set(&mut self, peer: u64, points: i8) {
@@ -125,7 +123,7 @@ mod tests {
         assert_eq!((peers.points(7), peers.weight(7)), (BEST, FULL_WEIGHT));
         peers.rejected(7);
         assert!(!peers.is_proven(7));
-        assert_eq!(peers.points(7), -1);
+        assert_eq!(peers.points(7), -8);
     }
 
     #[test]

@@ -75,7 +75,8 @@ fn a_panic_over_any_message_of_any_service_costs_that_message_alone() {
     for service in ServiceName::ALL {
         let mut struck = 0;
         for nth in 1..=12 {
-            let (blocksmith, notices) = start(MANY, inject(service, When::At(nth), Fault::Panic));
+            let (blocksmith, mut notices) =
+                start(MANY, inject(service, When::At(nth), Fault::Panic));
             chain(blocksmith.client(), 4);
             assert_eq!(head(blocksmith.client()), 4, "{service} {nth}");
             let report = blocksmith.stop();
@@ -109,7 +110,7 @@ fn a_panic_over_every_fifth_message_costs_nothing_but_time() {
 #[test]
 fn the_requester_of_a_lost_message_is_told_and_the_report_names_it() {
     // The worker's first task panics: the block fails, its child waits, the block comes again.
-    let (blocksmith, notices) =
+    let (blocksmith, mut notices) =
         start(MANY, inject(ServiceName::Rewinder, When::At(1), Fault::Panic));
     let client = blocksmith.client();
     client.tick(10, Duration::ZERO);
@@ -198,7 +199,7 @@ fn too_many_panics_stop_everything_and_every_request_is_answered() {
     // Two are tolerated. An orphan waits all the while; the third panic ends it all, by itself.
     let few = Intensity { max_restarts: 2, window: Duration::from_secs(3600) };
     let faults = inject(ServiceName::Rewinder, When::Every(1), Fault::Panic);
-    let (blocksmith, notices) = start(few, faults);
+    let (blocksmith, mut notices) = start(few, faults);
     let client = blocksmith.client().clone();
     client.tick(10, Duration::ZERO);
     let orphan = submit(&client, ToyBlock::new(9, 8, 3));

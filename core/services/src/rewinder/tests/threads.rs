@@ -167,7 +167,7 @@ fn a_preparation_that_fails_or_panics_changes_no_answer() {
         ..8 => Err(ToyFault::WrongState { block: state.block, slot: state.slot }),
         _ => resume_unwind(Box::new("in the preparation")),
     });
-    let (blocksmith, notices) = start(protocol, 1, Vec::new());
+    let (blocksmith, mut notices) = start(protocol, 1, Vec::new());
     let client = blocksmith.client();
     for (root, slot) in [(1, 4), (2, 8)] {
         assert_eq!(submit(client, root, root - 1, slot).wait().class(), "valid");
@@ -226,7 +226,7 @@ fn strikes_at(verified: usize) -> (Scripted, Calls) {
 /// waits; one panic is tolerated. Returns how many were verified together, each time.
 fn lost_batch(protocol: Scripted, calls: &Calls) -> Vec<usize> {
     let (gate, faults) = gate();
-    let (blocksmith, notices) = start(protocol, 1, faults);
+    let (blocksmith, mut notices) = start(protocol, 1, faults);
     let client = blocksmith.client();
     let block = submit(client, 1, 0, 1);
     gate.wait_for_arrival();
