@@ -110,6 +110,7 @@ impl Pipeline {
         let finalized = Checkpoint { epoch: 0, root: 0 };
         let limits = quarantine::Limits {
             window: scenario.window,
+            unproven: scenario.window,
             items: scenario.held,
             remembered: 8,
             ..quarantine::Limits::default()

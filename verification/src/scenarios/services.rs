@@ -46,6 +46,7 @@ pub(super) fn smallest() -> Config {
         ..Config::default()
     };
     config.quarantine.window = 1;
+    config.quarantine.unproven = 1;
     config.quarantine.items = 8;
     config.hot_db.blocks = 8;
     config
@@ -60,6 +61,7 @@ fn with_duties() -> Config {
 fn two_workers() -> Config {
     let mut config = Config { workers: 2, ..smallest() };
     config.quarantine.window = 2;
+    config.quarantine.unproven = 2;
     config
 }
 
@@ -310,6 +312,7 @@ pub fn attestations_wait_for_their_block<P: Primitives>() {
 pub fn attestations_are_judged_together<P: Primitives>() {
     let mut config = smallest();
     config.quarantine.window = 3;
+    config.quarantine.unproven = 3;
     let services = start_at_anchor::<P>(config);
     let client = services.0.client();
     client.tick(3, Duration::ZERO); // in the epoch of the attestations

@@ -138,6 +138,12 @@ impl<C: Consensus> Quarantine<C> {
         self.table.len()
     }
 
+    /// Returns how many numbers the ready queues have.
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        self.ready.iter().map(FairQueue::len).sum()
+    }
+
     /// Returns every submission that has no verdict yet, with what it waits for.
     #[must_use]
     pub fn pending(&self) -> Vec<(ItemId, PendingReason)> {

@@ -25,7 +25,10 @@ fn start_with(workers: usize, restarts: Intensity, faults: Vec<Injection<Std>>) 
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     let worker_restarts = Some(restarts);
     let observe_every = None;
-    let config = Config { workers, restarts, worker_restarts, observe_every, ..Config::default() };
+    let mut config =
+        Config { workers, restarts, worker_restarts, observe_every, ..Config::default() };
+    // Attestations of peers without proof are to be pulled together as well.
+    config.quarantine.unproven = config.quarantine.window;
     let toy = Arc::new(Toy::default());
     Blocksmith::start_with_faults(config, toy, anchor, faults).expect("the sizes are not zero")
 }

@@ -3,8 +3,9 @@
 use super::{Item, Limits, Node, node};
 use crate::consensus::Checkpoint;
 use crate::quarantine::Event;
-use crate::rewinder::Job;
+use crate::rewinder::{Answer, Job};
 use crate::toy::{ToyAttestation, ToyBlock};
+use crate::verdict::Quarantined;
 
 /// A block on the anchor, of slot 1.
 fn block(root: u8) -> Item<crate::toy::Toy> {
@@ -36,6 +37,18 @@ impl Node {
             _ => None,
         };
         self.checks.values().filter_map(block).collect()
+    }
+
+    /// Answers every check with a full lane, which proves nobody. Returns the roots of the blocks in
+    /// the order in which they were sent off, one at a time.
+    fn order_without_verdicts(&mut self) -> Vec<u8> {
+        let mut order = Vec::new();
+        while let [root] = self.under_way()[..] {
+            order.push(root);
+            let (request, _) = self.checks.pop_first().expect("one is under way");
+            self.event(Event::Answered { request, answer: Answer::Busy });
+        }
+        order
     }
 
     fn tick(&mut self, slot: u64) {
@@ -202,15 +215,7 @@ fn a_peer_that_sends_junk_loses_its_share() {
         node.hand_in(block(root), 7);
         node.hand_in(block(root + 20), 8);
     }
-    let mut order = Vec::new();
-    while let [root] = node.under_way()[..] {
-        order.push(root);
-        // Nobody is proven by this.
-        let request = *node.checks.keys().next().expect("one is under way");
-        node.checks.clear();
-        let answer = crate::rewinder::Answer::Busy;
-        node.event(Event::Answered { request, answer });
-    }
+    let order = node.order_without_verdicts();
     let before = order.iter().take_while(|root| **root != 49).filter(|r| **r < 40).count();
     assert!(before <= 4, "{order:?}");
 }
@@ -229,6 +234,102 @@ fn a_proven_peers_copy_takes_an_item_out_of_the_backlog_of_a_peer_without_proof(
     assert_eq!(node.under_way(), [10, 11, 2]);
     node.settle();
     assert_eq!(node.answer_to(copy), ("ignored", "duplicate"));
+}
+
+#[test]
+fn a_place_for_a_copy_comes_back_with_the_verdict() {
+    // Room for one copy: it is used by one block, and then by another.
+    let mut node = Node::new(Limits { copies: 1, ..Limits::default() });
+    for root in [1, 2] {
+        let [_, copy] = [7, 8].map(|peer| node.hand_in(block(root), peer));
+        assert_eq!(node.answer_to(copy), ("pending", "being_checked"));
+        node.settle();
+        assert_eq!(node.answer_to(copy), ("ignored", "duplicate"));
+    }
+}
+
+#[test]
+fn what_is_evicted_while_it_is_ready_leaves_its_queue() {
+    // A window of one that is never answered, room for three: the queue stays as small as the room.
+    let mut node = Node::new(Limits { window: 1, items: 3, ..Limits::default() });
+    (10..90).for_each(|root| {
+        node.hand_in(block(root), u64::from(root % 7));
+    });
+    assert_eq!((node.machine.held(), node.machine.queued()), (3, 2));
+}
+
+#[test]
+fn a_peer_is_forgiven_with_time() {
+    // Peer 7 is refused four times; 64 slots later it takes turns with peer 8.
+    let mut node = Node::new(Limits { window: 1, ..Limits::default() });
+    for root in 10..14 {
+        node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
+        node.settle();
+    }
+    node.tick(80);
+    node.hand_in(block(99), 6);
+    for root in 20..30 {
+        node.hand_in(block(root), 7);
+        node.hand_in(block(root + 20), 8);
+    }
+    let order = node.order_without_verdicts();
+    let before = order.iter().take_while(|root| **root != 49).filter(|r| **r < 40).count();
+    assert!(before >= 8, "{order:?}");
+}
+
+#[test]
+fn a_proven_peers_copy_keeps_an_item_in_the_room() {
+    // Room for two: peer 7, without proof, and then proven peer 9 bring one orphan; peer 6 fills up.
+    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    node.prove(9, 1);
+    let [first, copy] = [7, 9].map(|peer| node.hand_in(orphan(10), peer));
+    for root in 20..24 {
+        node.hand_in(orphan(root), 6);
+    }
+    assert_eq!([first, copy].map(|id| node.answer_to(id).0), ["pending"; 2]);
+}
+
+#[test]
+fn a_proof_counts_for_what_is_held_already() {
+    // Room for two: peer 9 holds an orphan when it is proven; then peer 5 brings two.
+    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    let held = node.hand_in(orphan(10), 9);
+    node.prove(9, 1);
+    let [second, third] = [11, 12].map(|root| node.hand_in(orphan(root), 5));
+    assert_eq!([held, third].map(|id| node.answer_to(id).0), ["pending"; 2]);
+    assert_eq!(node.answer_to(second), ("dropped", "evicted"));
+}
+
+#[test]
+fn a_proof_counts_for_what_is_ready_already() {
+    // One check without proof at a time: peer 9 has three blocks, peer 7 two. The second is sent off
+    // when the first is checked, and the third when the first is in Clearance and proves the peer.
+    let mut node = Node::new(Limits { unproven: 1, ..Limits::default() });
+    for root in [10, 11, 12] {
+        node.hand_in(block(root), 9);
+    }
+    [20, 21].iter().for_each(|root| {
+        node.hand_in(block(*root), 7);
+    });
+    assert_eq!(node.under_way(), [10]);
+    assert!(node.answer_one());
+    assert_eq!(node.under_way(), [11, 12]);
+}
+
+#[test]
+fn a_large_item_costs_its_peer_more() {
+    // Peer 7 sends blocks of 40 KiB, peer 8 small ones: eleven small ones go for a large one.
+    let mut node = Node::new(Limits { window: 1, ..Limits::default() });
+    node.hand_in(block(99), 6);
+    for (root, peer, bytes) in
+        (10..40).map(|n| (n, 7, 40 << 10)).chain((50..80).map(|n| (n, 8, 100)))
+    {
+        let item = Quarantined::new(block(root), peer, bytes);
+        node.event(Event::Submit { id: u64::from(root) + 1000, item });
+    }
+    let order = node.order_without_verdicts();
+    let large = order.iter().take_while(|root| **root != 79).filter(|r| **r < 40).count();
+    assert!((2..=4).contains(&large), "{order:?}");
 }
 
 #[test]
@@ -258,6 +359,10 @@ fn what_waits_too_long_is_dropped_by_the_slot() {
     node.tick(14);
     assert_eq!(ids.map(|id| node.answer_to(id)), [("dropped", "expired"); 2]);
     assert_eq!((node.machine.held(), node.machine.awaited_roots().len()), (0, 0));
+    // Nothing waits for the parent, so it is asked for no more.
+    let asked = node.needed.len();
+    (15..100).for_each(|slot| node.tick(slot));
+    assert_eq!(node.needed.len(), asked);
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn start(protocol: Scripted, restarts: usize, faults: Vec<Injection<Std>>) -> Se
         ..Config::default()
     };
     config.hot_db.blocks = 6;
+    config.quarantine.unproven = config.quarantine.window;
     let started = Blocksmith::start_with_faults(config, Arc::new(protocol), anchor, faults);
     let services = started.expect("the sizes are not zero");
     services.0.client().tick(12, Duration::ZERO);
