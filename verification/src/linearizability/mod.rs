@@ -93,7 +93,7 @@ use subjects::{Item, Ledger, Subject};
 pub enum Runner {
     /// shuttle runs each program under this many schedules.
     Shuttle(usize),
-    /// loom runs all executions of each program with at most this many preemptions.
+    /// loom runs all executions of each program up to this preemption bound.
     Loom(usize),
     /// As [`Runner::Loom`], and then again with a spurious wake-up that ends the first sleep of
     /// each execution.

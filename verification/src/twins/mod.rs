@@ -48,7 +48,7 @@ pub struct Twin {
     pub expected: Expected,
     /// The engines that must give that verdict.
     pub engines: &'static [Engine],
-    /// The number of preemptions for loom.
+    /// The preemption bound for loom.
     pub preemptions: usize,
     /// The instance for loom.
     pub loom: fn(),
