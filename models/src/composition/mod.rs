@@ -31,7 +31,7 @@
 //! | no deadlock | a state without steps is at rest: nothing is queued or under way, all are idle |
 //! | one verdict each | no submission and no query gets two answers; at rest each has one |
 //! | right verdicts | a submission gets no other answer than its scenario allows |
-//! | parent first | a block is checked after its parent's commit, and cleared and imported after its own |
+//! | parent first | a block is checked after its parent's commit, and cleared after its own |
 //! | checked once | no block is handed to the Rewinder twice with the same signature |
 //! | imported | a cleared block gets into the fork choice, unless finality has passed it |
 //! | nobody stranded | at rest no item waits for a decided root, or for any if all were submitted |
