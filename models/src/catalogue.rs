@@ -1,13 +1,13 @@
-//! What a check is, and every check of this crate as data.
+//! The type of a check, and every check of this crate as data.
 //!
-//! **Contract.** A [`Check`] says what is claimed, by which engine, and what must come of it.
-//! [`checks`] lists the scenarios of the compositions and of the ring, their twins, and the
-//! configurations of the TLA+ specifications. A check of which `violated` is expected is a
-//! must-fail twin: a run that verifies it is a defect of the suite; none may be `truncated`. The
-//! command, the tests and the reports read this list; figures are produced by running a check,
-//! never typed.
+//! **Contract.** A [`Check`] states a claim, the engine that judges it, and the expected verdict.
+//! [`checks`] lists the scenarios of the services, of their life cycle and of the ring, with their
+//! twins, and the configurations of the TLA+ specifications. A must-fail twin is the same check
+//! over a variant that carries a fault; its expected verdict is `violated`. A run that verifies a
+//! twin shows a defect of the suite. No check may end `truncated`. The command, the tests and the
+//! reports read this list. A run of a check produces the figures, so none is typed into a report.
 //!
-//! [`explore`] serves stateright's Explorer for one of [`explorable`].
+//! [`explore`] serves stateright's Explorer for one model. [`explorable`] lists the models' names.
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -24,36 +24,37 @@ use blocksmith_engines::verdict::{Engine, Verdict};
 
 pub use blocksmith_engines::verdict::{Breaks, Expected};
 
-/// One scenario, twin, model or specification under one engine; [`Check::run`] does it.
+/// One scenario, twin, model or specification under one engine. [`Check::run`] runs the check.
 pub struct Check {
-    /// Protocol, name and engine, separated by dots; unique.
+    /// Protocol, name and engine, separated by dots. No other check has the same id.
     pub id: String,
-    /// What is claimed of the code, or which fault must be found.
+    /// What is claimed of the code, or which fault the engine must find.
     pub claim: &'static str,
     /// The protocol: `notifier`, `mailbox`, `oneshot`, `lifecycle`, `quarantine`, `services`, ..;
-    /// or `engine`, for what tests the engines themselves.
+    /// or `engine`, for a check that tests the engines themselves.
     pub protocol: &'static str,
-    /// The hazard that it is about, if one.
+    /// The hazard that the check is about, if there is one.
     pub hazard: Option<&'static Hazard>,
-    /// Who looks.
+    /// The engine that judges the claim.
     pub engine: Engine,
-    /// What the answer must be.
+    /// The expected verdict.
     pub expected: Expected,
-    /// The distinct states that must be visited, where the number is pinned.
+    /// The number of distinct states that the engine must visit, where the check pins it.
     pub states: Option<u64>,
-    /// Does it. Blocks until done.
+    /// Runs the check. Blocks until the engine has its verdict.
     pub run: Box<dyn Fn() -> Verdict + Send + Sync>,
 }
 
 impl Check {
-    /// Returns whether a verdict is the expected one: the word, of a must-fail twin the property
-    /// that is broken, and the number of states where the check pins it.
+    /// Returns whether a verdict is the expected one. Its word must be the expected one. For a
+    /// must-fail twin, so must be the property that broke. Where the check pins the number of
+    /// states, so must be that number.
     #[must_use]
     pub fn is_as_expected(&self, verdict: &Verdict) -> bool {
         self.difference(verdict).is_none()
     }
 
-    /// Returns in what a verdict differs from the expected one, if it does.
+    /// Returns how a verdict differs from the expected one, or `None` if it is the expected one.
     #[must_use]
     pub fn difference(&self, verdict: &Verdict) -> Option<String> {
         let expected = self.expected;
@@ -186,18 +187,19 @@ fn twin_name(twin: &Twin) -> String {
     format!("services.{}_{}", twin.scenario, twin.hazard.id.to_lowercase())
 }
 
-/// Why the Explorer cannot be served.
+/// The reason why the Explorer cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ExploreError {
-    /// There is no model of that name.
+    /// No model has that name.
     #[error("no model is named {name:?}; there are {}", known.join(", "))]
     UnknownName {
-        /// The name asked for.
+        /// The name that was asked for.
         name: String,
-        /// The names there are.
+        /// The names of all models.
         known: Vec<String>,
     },
-    /// The Explorer has no access control: it is served on the loopback interface only.
+    /// The address is not a loopback address with a port. The Explorer has no access control, so it
+    /// is served on the loopback interface only.
     #[error("{0} is not a loopback address with a port")]
     NotLoopback(SocketAddr),
     /// The address cannot be bound.
@@ -205,7 +207,7 @@ pub enum ExploreError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's message.
         reason: String,
     },
 }
@@ -217,7 +219,7 @@ enum Explorable {
     Ring(Ring),
 }
 
-/// Returns the models that the Explorer can show, by name: scenarios, and scenarios with a fault.
+/// Returns the models that the Explorer can show, by name: first all scenarios, then all twins.
 fn models() -> Vec<(String, Explorable)> {
     let services = |scenario, fault| Explorable::Services(Pipeline::new(scenario, fault));
     let pipelines = SCENARIOS.iter().map(|make| (scenario_name(&make()), services(make(), None)));
@@ -246,23 +248,23 @@ fn models() -> Vec<(String, Explorable)> {
     real.chain(faulty).chain(faulty_lives).chain(faulty_rings).collect()
 }
 
-/// Returns the names that [`explore`] knows: scenarios, and scenarios with a fault.
+/// Returns the names of the models that [`explore`] can show: first all scenarios, then all twins.
 #[must_use]
 pub fn explorable() -> Vec<String> {
     models().into_iter().map(|(name, _)| name).collect()
 }
 
-/// Returns the model of a name, or the first of a protocol.
+/// Returns the model of that name. If the name is that of a protocol, returns its first model.
 fn model(name: &str) -> Option<Explorable> {
     let is_meant =
         |known: &str| known == name || known.split_once('.').is_some_and(|(p, _)| p == name);
     models().into_iter().find(|(known, _)| is_meant(known)).map(|(_, model)| model)
 }
 
-/// Checks that [`explore`] can begin, without beginning.
+/// Checks that [`explore`] could serve a model at an address. It serves nothing itself.
 ///
 /// # Errors
-/// As [`explore`].
+/// As those of [`explore`].
 pub fn check_explorable(name: &str, address: SocketAddr) -> Result<(), ExploreError> {
     if model(name).is_none() {
         return Err(ExploreError::UnknownName { name: name.to_owned(), known: explorable() });
@@ -276,11 +278,12 @@ pub fn check_explorable(name: &str, address: SocketAddr) -> Result<(), ExploreEr
     }
 }
 
-/// Serves stateright's Explorer for the model of that name at `http://address/`. Does not return
-/// while the server runs, which is until the process ends.
+/// Serves stateright's Explorer for the model of that name at `http://address/`. Blocks until the
+/// process ends, because the server runs as long as the process.
 ///
 /// # Errors
-/// If there is no such model, or the address is not a free one of the loopback interface.
+/// If no model has that name, if the address is not a loopback address with a port, or if the
+/// system does not let it be bound.
 pub fn explore(name: &str, address: SocketAddr) -> Result<(), ExploreError> {
     check_explorable(name, address)?;
     match model(name) {

@@ -1,5 +1,6 @@
-//! Models: the compositions of the services' state machines under stateright, the rows of hazards,
-//! and the gate for the TLA+ specifications.
+//! Models of the protocols under stateright: the services as communicating processes, their life
+//! cycle, and services in a ring. The crate also holds the list of hazards, the list of these
+//! checks, and the gate for the TLA+ specifications.
 
 pub mod catalogue;
 pub mod composition;

@@ -1,10 +1,10 @@
-//! The gate for the TLA+ specifications: runs the explicit-state checker over every configuration.
+//! The gate for the TLA+ specifications: it runs an explicit-state checker over each configuration.
 //!
 //! **Contract.** [`CONFIGURATIONS`] lists each specification with each of its configurations, the
-//! exact kind of result that the checker must give, and the exact number of distinct states. A
-//! must-fail configuration that fails for another reason than the named one is a defect of the
-//! gate, and so is one that does not fail. The checker's own limits are set far above what is
-//! needed, and hitting one is `Truncated`, never a pass.
+//! verdict that the checker must give, and the exact number of distinct states. A must-fail
+//! configuration switches on a fault of the specification. If the checker finds no violation in
+//! it, or another one than the one named, the gate fails. The checker's own limits lie far above
+//! what the specifications need. A run that reaches a limit is `Truncated`, never a pass.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,25 +16,26 @@ use tla_checker::load::prepare_from_path;
 use crate::hazard::{self, Hazard};
 use blocksmith_engines::verdict::{Breaks, Engine, Expected, Outcome, Verdict, Violation};
 
-/// Distinct states after which the checker gives up.
+/// The checker gives up after this many distinct states.
 const MAX_STATES: usize = 2_000_000;
-/// Length of a behaviour after which the checker gives up.
+/// The checker gives up when a behaviour has this many states.
 const MAX_DEPTH: usize = 1_000;
 
-/// One specification under one configuration, with what must come of it.
+/// One specification under one configuration, with the expected verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Configuration {
-    /// The protocol that it specifies.
+    /// The protocol that the specification describes.
     pub protocol: &'static str,
     /// Name of the module, without `.tla`.
     pub spec: &'static str,
     /// Name of the configuration, without `.cfg`.
     pub cfg: &'static str,
-    /// The answer that must be given.
+    /// The expected verdict.
     pub expected: Expected,
-    /// The number of distinct states that must be visited (until the violation, if there is one).
+    /// The exact number of distinct states that the checker must visit, up to the violation if
+    /// there is one.
     pub states: u64,
-    /// What is claimed, or which fault must be found.
+    /// What is claimed, or which fault the checker must find.
     pub claim: &'static str,
     /// The hazard that the fault is an instance of.
     pub hazard: Option<&'static Hazard>,
@@ -179,10 +180,10 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     },
 ];
 
-/// Why a specification could not be judged: a fault of ours, not a verdict.
+/// The reason why a specification could not be judged. It is a fault of ours, and no verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SpecError {
-    /// The files cannot be read or parsed, or the configuration does not fit.
+    /// The files cannot be read or parsed, or the configuration does not fit the specification.
     #[error("{path}: {reason}")]
     Load {
         /// The specification.
@@ -200,14 +201,14 @@ pub enum SpecError {
     },
 }
 
-/// What the checker said.
+/// The checker's result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The answer; a limit of states, depth or time is `Truncated`.
+    /// The outcome. If a limit on states, depth or time stopped the checker, it is `Truncated`.
     pub outcome: Outcome,
-    /// Distinct states visited.
+    /// Number of distinct states visited.
     pub states: usize,
-    /// Length of the longest behaviour followed.
+    /// Length of the longest behaviour that the checker followed.
     pub depth: usize,
 }
 
@@ -217,10 +218,11 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tla")
 }
 
-/// Runs the checker over a specification and a configuration. Blocks until it is done.
+/// Runs the checker over a specification and a configuration. Blocks until the checker ends.
 ///
 /// # Errors
-/// If the files cannot be used, or an expression in them cannot be evaluated.
+/// If the files cannot be read or parsed, if the configuration does not fit, or if an expression
+/// cannot be evaluated.
 pub fn run(spec: &Path, cfg: &Path) -> Result<Report, SpecError> {
     let path = spec.to_path_buf();
     let mut prepared = prepare_from_path(spec, Some(cfg), &[])
@@ -268,8 +270,8 @@ pub fn run(spec: &Path, cfg: &Path) -> Result<Report, SpecError> {
     }
 }
 
-/// Runs one configuration of [`folder`] and returns the verdict. A specification that cannot be
-/// judged is `Truncated`, with the reason: nothing was shown either way.
+/// Runs one configuration of [`folder`] and returns the verdict. If the specification cannot be
+/// judged, nothing is shown either way, so the verdict is `Truncated` with the reason.
 #[must_use]
 pub fn check_spec(spec: &str, cfg: &str) -> Verdict {
     let folder = folder();

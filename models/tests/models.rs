@@ -1,4 +1,4 @@
-//! Checks of the models: verdicts, counts of states, and twins that must be refuted.
+//! The tests of the models: verdicts, numbers of states, and twins that must be refuted.
 
 #[path = "models/catalogue.rs"]
 mod catalogue;
@@ -13,7 +13,7 @@ mod tla;
 
 use blocksmith_engines::verdict::{Outcome, Verdict};
 
-/// Asserts that each named scenario is verified, with its number of distinct states.
+/// Asserts that each named scenario is verified, and has the given number of distinct states.
 fn all_hold(results: impl Iterator<Item = (&'static str, u64, Verdict)>) {
     let mut wrong = Vec::new();
     for (name, states, verdict) in results {

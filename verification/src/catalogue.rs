@@ -1,7 +1,7 @@
-//! Every check that there is, as data: the command, the tests and the reports read this list.
+//! Every check, as data. The command, the tests and the reports read this list.
 //!
-//! An entry is one scenario, twin or model under one engine, with the answer that is expected. What
-//! is expected of a must-fail twin is `violated`; no entry may be `truncated`.
+//! An entry is one scenario, twin or model under one engine, with the expected verdict. A must-fail
+//! twin is expected to be `violated`. No check may end `truncated`.
 
 use blocksmith_engines::verdict::{Engine, Outcome, Verdict};
 use blocksmith_models::hazard;
@@ -15,13 +15,13 @@ use blocksmith_engines::loom::{Loom, LoomBounds};
 use blocksmith_engines::mutant::{self, Mutant, Weakening};
 use blocksmith_engines::{loom, shuttle, stepped};
 
-/// Returns all checks as CI runs them: scenarios and twins, then models and specifications.
+/// Returns all checks as CI runs them: first scenarios and twins, then models and specifications.
 #[must_use]
 pub fn catalogue() -> Vec<Check> {
     catalogue_at(Depth::default())
 }
 
-/// Returns all checks, at a depth.
+/// Returns all checks. `depth` says how far those of linearizability look.
 #[must_use]
 pub fn catalogue_at(depth: Depth) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -94,7 +94,8 @@ fn add_twin(checks: &mut Vec<Check>, twin: Twin) {
     }
 }
 
-/// N2: the real notifier with its first (0, in `prepare`) or second fence left out.
+/// Checks the real notifier with one of its fences left out (hazard N2). Fence 0 is the one in
+/// `prepare`, and fence 1 the one in `notify`.
 fn notifier_without_fence(index: usize) -> Verdict {
     let scenario = scenarios::notifier::relaxed_flag::<Mutant<Loom>>;
     let bounds = LoomBounds::preemptions(2);
@@ -120,8 +121,8 @@ mod tests {
 
     #[test]
     fn every_hazard_of_waiting_channels_and_life_cycle_has_a_twin_that_must_fail() {
-        // The families N, M, B and L; that the twins are refuted is each one's own check. M13 is
-        // refuted by the compiler: a documentation test of `primitives` that must not compile.
+        // Reads the families N, M, B and L. Each twin's own check sees that the twin is refuted.
+        // The compiler refutes M13: a documentation test of `primitives` must not compile.
         const WITHOUT: [&str; 1] = ["M13"];
         let checks = catalogue();
         let twins = checks.iter().filter(|check| check.expected.is_violated());
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn no_two_checks_have_one_id() {
-        // An id names a check on the command line, in reports, and in what was recorded of it.
+        // An id names a check on the command line, in reports, and in the recorded costs.
         let ids: Vec<_> = catalogue().into_iter().map(|check| check.id).collect();
         let mut seen = BTreeSet::new();
         let twice: Vec<_> = ids.iter().filter(|id| !seen.insert(*id)).collect();
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn every_twin_names_the_property_that_must_break() {
-        // A panic is named by a part of its message that says something.
+        // A panic is named by a part of its message that is long enough to tell it from others.
         for check in catalogue().iter().filter(|check| check.expected.is_violated()) {
             let breaks = check.expected.breaks();
             assert!(!breaks.is_empty(), "{}: any violation would do", check.id);
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_twin_that_breaks_another_property_is_not_as_expected() {
-        // A lost wake-up, which is a deadlock, against entries that name a panic and a data race.
+        // Compares a lost wake-up, which is a deadlock, with entries that name a panic and a data
+        // race.
         let id = "notifier.no_second_look.stepped";
         let mut check = catalogue().into_iter().find(|check| check.id == id).expect("it is there");
         let verdict = (check.run)();
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_depth_has_the_same_checks() {
-        // Depth changes how far a check looks, never which checks there are.
+        // The depth changes how far a check looks, and never which checks there are.
         let ids =
             |depth| -> Vec<_> { catalogue_at(depth).into_iter().map(|check| check.id).collect() };
         assert_eq!(ids(Depth::Quick), ids(Depth::Ci));

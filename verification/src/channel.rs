@@ -1,8 +1,8 @@
-//! The channels of core behind one vocabulary: what is asked of all of them is written once, over
-//! these traits, and instantiated for each.
+//! Traits over the channels of core. What every channel must pass is written once over these
+//! traits, and instantiated for each channel.
 //!
-//! **Contract.** The traits add nothing to the ends that they stand for; each method is the call of
-//! that name. A send answers with the item that it evicted, if the channel can do that.
+//! **Contract.** The traits add nothing to the ends that they stand for. Each method is the call of
+//! that name. If the channel can evict, a send returns the item that it evicted.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -13,104 +13,104 @@ use blocksmith_sync::{
     mailbox, mpmc, spsc,
 };
 
-/// What comes of a send.
+/// The result of a send: the item that it evicted, if it evicted one.
 pub type Sent<T> = Result<Option<T>, SendError<T>>;
 
-/// What both ends can do.
+/// The calls of both ends.
 pub trait Closes: Send + Sized + 'static {
-    /// `close`.
+    /// Calls `close`.
     fn close(&self);
-    /// `is_closed`.
+    /// Calls `is_closed`.
     fn is_closed(&self) -> bool;
-    /// `is_disconnected`.
+    /// Calls `is_disconnected`.
     fn is_disconnected(&self) -> bool;
-    /// `len`.
+    /// Calls `len`.
     fn len(&self) -> usize;
-    /// `is_empty`.
+    /// Calls `is_empty`.
     fn is_empty(&self) -> bool;
-    /// `is_full`.
+    /// Calls `is_full`.
     fn is_full(&self) -> bool;
-    /// `capacity`.
+    /// Calls `capacity`.
     fn capacity(&self) -> usize;
 }
 
-/// A sender.
+/// The calls of a sender.
 pub trait Sends<T>: Closes {
-    /// `send`.
+    /// Calls `send`.
     fn send(&self, item: T) -> Sent<T>;
-    /// `try_send`.
+    /// Calls `try_send`.
     fn try_send(&self, item: T) -> Sent<T>;
-    /// `send_timeout`.
+    /// Calls `send_timeout`.
     fn send_timeout(&self, item: T, timeout: Duration) -> Sent<T>;
-    /// `send_deadline`.
+    /// Calls `send_deadline`.
     fn send_deadline(&self, item: T, deadline: Duration) -> Sent<T>;
-    /// `send_async`.
+    /// Calls `send_async`.
     fn send_async(&mut self, item: T) -> impl Future<Output = Sent<T>>;
-    /// `send_batch`.
+    /// Calls `send_batch`.
     fn send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed>;
-    /// `try_send_batch`.
+    /// Calls `try_send_batch`.
     fn try_send_batch(&self, items: &mut Vec<T>) -> Result<usize, Closed>;
-    /// `send_batch_async`.
+    /// Calls `send_batch_async`.
     fn send_batch_async(
         &mut self,
         items: &mut Vec<T>,
     ) -> impl Future<Output = Result<usize, Closed>>;
-    /// `closed`.
+    /// Calls `closed`.
     fn closed(&self);
-    /// `closed_timeout`.
+    /// Calls `closed_timeout`.
     fn closed_timeout(&self, timeout: Duration) -> bool;
-    /// `closed_deadline`.
+    /// Calls `closed_deadline`.
     fn closed_deadline(&self, deadline: Duration) -> bool;
-    /// `closed_async`.
+    /// Calls `closed_async`.
     fn closed_async(&self) -> impl Future<Output = ()>;
-    /// `counters`.
+    /// Calls `counters`.
     fn counters(&self) -> Counters;
 }
 
-/// A receiver.
+/// The calls of a receiver.
 pub trait Receives<T>: Closes {
-    /// `recv`.
+    /// Calls `recv`.
     ///
     /// # Errors
-    /// When nothing more can come.
+    /// If no item can come any more.
     fn recv(&self) -> Result<T, Closed>;
-    /// `try_recv`.
+    /// Calls `try_recv`.
     ///
     /// # Errors
-    /// When nothing is there.
+    /// If no item is there.
     fn try_recv(&self) -> Result<T, TryRecvError>;
-    /// `recv_timeout`.
+    /// Calls `recv_timeout`.
     ///
     /// # Errors
-    /// When nothing came.
+    /// If no item came in time, or none can come any more.
     fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError>;
-    /// `recv_deadline`.
+    /// Calls `recv_deadline`.
     ///
     /// # Errors
-    /// When nothing came.
+    /// If no item came in time, or none can come any more.
     fn recv_deadline(&self, deadline: Duration) -> Result<T, RecvTimeoutError>;
-    /// `recv_async`.
+    /// Calls `recv_async`.
     fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>>;
-    /// `recv_batch`.
+    /// Calls `recv_batch`.
     ///
     /// # Errors
-    /// When nothing more can come.
+    /// If no item can come any more.
     fn recv_batch(&self, items: &mut Vec<T>, max: usize) -> Result<usize, Closed>;
-    /// `recv_batch_async`.
+    /// Calls `recv_batch_async`.
     fn recv_batch_async(
         &mut self,
         items: &mut Vec<T>,
         max: usize,
     ) -> impl Future<Output = Result<usize, Closed>>;
-    /// `drain`.
+    /// Calls `drain`.
     fn drain(&self, items: &mut Vec<T>, max: usize) -> usize;
-    /// `iter`.
+    /// Calls `iter`.
     fn iter(&self) -> impl Iterator<Item = T>;
 }
 
-/// A channel, by its ends.
+/// A channel, described by its ends.
 pub trait Channel: Copy + Debug + Send + Sync + 'static {
-    /// The protocol's name: that of its module.
+    /// The protocol's name, which is that of its module.
     const NAME: &'static str;
     /// The end that sends.
     type Sender<P: Primitives, T: Send + 'static>: Sends<T>;
@@ -123,13 +123,13 @@ pub trait Channel: Copy + Debug + Send + Sync + 'static {
         on_full: OnFull,
     ) -> (Self::Sender<P, T>, Self::Receiver<P, T>);
 
-    /// Returns at most `wanted` senders, of which `sender` is one: as many as the channel can have.
+    /// Returns `wanted` senders, or as many as the channel can have. `sender` is one of them.
     fn senders<P: Primitives, T: Send + 'static>(
         sender: Self::Sender<P, T>,
         wanted: usize,
     ) -> Vec<Self::Sender<P, T>>;
 
-    /// Returns at most `wanted` receivers likewise.
+    /// Returns `wanted` receivers, or as many as the channel can have. `receiver` is one of them.
     fn receivers<P: Primitives, T: Send + 'static>(
         receiver: Self::Receiver<P, T>,
         wanted: usize,
@@ -148,31 +148,31 @@ pub trait Shares: Channel {
 
 /// A channel whose senders can keep a place.
 pub trait Reserves: Channel {
-    /// A place that is kept.
+    /// The permit, which stands for a kept place.
     type Permit<P: Primitives, T: Send + 'static>: Send + 'static;
 
-    /// `reserve`.
+    /// Calls `reserve`.
     ///
     /// # Errors
-    /// When no place can be kept.
+    /// If no place can be kept.
     fn reserve<P: Primitives, T: Send + 'static>(
         sender: &Self::Sender<P, T>,
     ) -> Result<Self::Permit<P, T>, SendError<()>>;
-    /// `try_reserve`.
+    /// Calls `try_reserve`.
     ///
     /// # Errors
-    /// When no place can be kept now.
+    /// If no place can be kept at this moment.
     fn try_reserve<P: Primitives, T: Send + 'static>(
         sender: &Self::Sender<P, T>,
     ) -> Result<Self::Permit<P, T>, SendError<()>>;
-    /// `reserve_async`.
+    /// Calls `reserve_async`.
     fn reserve_async<P: Primitives, T: Send + 'static>(
         sender: &Self::Sender<P, T>,
     ) -> impl Future<Output = Result<Self::Permit<P, T>, SendError<()>>>;
-    /// The permit's `send`.
+    /// Calls the permit's `send`.
     ///
     /// # Errors
-    /// When no receiver is left.
+    /// If no receiver is left.
     fn send<P: Primitives, T: Send + 'static>(
         permit: Self::Permit<P, T>,
         item: T,
@@ -209,7 +209,7 @@ macro_rules! reserves {
     };
 }
 
-/// What a send answers when it has accepted.
+/// The value that a send returns when it has accepted the item.
 trait Accepted<T> {
     fn evicted(self) -> Option<T>;
 }
@@ -341,7 +341,7 @@ ends!(mailbox);
 ends!(spsc);
 ends!(mpmc);
 
-/// Returns the policy for a channel that cannot evict.
+/// Returns the policy, for a channel that cannot evict.
 fn backpressure(on_full: OnFull) -> Backpressure {
     Backpressure::try_from(on_full).expect("a policy of this channel")
 }
@@ -392,21 +392,21 @@ macro_rules! channel {
 }
 
 channel! {
-    /// The mailbox: many senders, one receiver. It reserves no replies here.
+    /// The mailbox, with many senders and one receiver. It has no slots for replies here.
     Mailbox, mailbox,
     open: |capacity, on_full| mailbox::mailbox(capacity, 0, on_full),
     senders: copies, receivers: |receiver, _| vec![receiver]
 }
 
 channel! {
-    /// The ring: one sender, one receiver.
+    /// The ring, with one sender and one receiver.
     Spsc, spsc,
     open: |capacity, on_full| spsc::spsc(capacity, backpressure(on_full)),
     senders: |sender, _| vec![sender], receivers: |receiver, _| vec![receiver]
 }
 
 channel! {
-    /// The pool's queue: many senders, many receivers.
+    /// The pool's queue, with many senders and many receivers.
     Mpmc, mpmc,
     open: |capacity, on_full| mpmc::mpmc(capacity, backpressure(on_full)),
     senders: copies, receivers: copies

@@ -1,6 +1,7 @@
-//! The catalogue as a document: what is checked, for whoever reads before running.
+//! The catalogue as a document, for readers who want to know what is checked before they run it.
 //!
-//! It states claims and engines, never results: those come with their bounds from a run.
+//! The document states claims and engines. It states no results: a run gives those, with their
+//! bounds.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -54,8 +55,9 @@ pub fn text(checks: &[Check]) -> String {
     text
 }
 
-/// Checks that differ in nothing but the engine, in the catalogue's order. One name may stand for
-/// several: what must fail under weak memory may have to hold without it.
+/// Returns the checks in the catalogue's order, where those that differ only in the engine are one
+/// entry. A name may have several entries: a check that must fail under weak memory may have to
+/// hold without it.
 fn entries(checks: &[Check]) -> Vec<Entry<'_>> {
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for check in checks {
@@ -76,7 +78,7 @@ fn entries(checks: &[Check]) -> Vec<Entry<'_>> {
     entries
 }
 
-/// How many checks of each engine have a twin, counted.
+/// Writes how many checks of each engine have a twin.
 fn twins(text: &mut String, checks: &[Check]) {
     text.push_str(
         "\n## What stands behind a check\n\nA check has a twin in its engine if a check of the same engine \
@@ -101,7 +103,7 @@ fn twins(text: &mut String, checks: &[Check]) {
     }
 }
 
-/// Every row of the hazards, with the checks that are about it.
+/// Writes every hazard, with the checks that are about it.
 fn hazards(text: &mut String, entries: &[Entry<'_>]) {
     text.push_str(
         "\n## By hazard\n\n\
@@ -155,15 +157,16 @@ fn protocols(text: &mut String, entries: &[Entry<'_>]) {
     }
 }
 
-/// How far each engine goes with each scenario.
+/// Writes the bounds of each scenario in each engine.
 fn bounds(text: &mut String) {
     text.push_str(
-        "\n## Bounds of the scenarios\n\nA verdict names all of its bounds. loom: switches away from a thread \
-         that could go on, below so many in full; + n: again, with n of them, with the first sleep ending for \
-         nothing. \
-         shuttle: schedules, half of them random, half PCT of this depth; one sleep in so many ends for \
-         nothing. stepped: states at most (a run that reaches the limit is truncated, which no check may be); \
-         sleeps that may end for nothing, and timed waits that may expire while others run, in one execution. \
+        "\n## Bounds of the scenarios\n\nA verdict names all of its bounds. loom: all executions with fewer \
+         than this many switches away from a thread that could go on; + n: then again with fewer than n, and \
+         with a spurious wake-up that ends the first sleep of each execution. \
+         shuttle: schedules, half of them random, half PCT of this depth; one sleep in so many ends with a \
+         spurious wake-up. stepped: the most states (a run that reaches this limit is truncated, which no \
+         check may be); then, in one execution, the most spurious wake-ups, and the most timed waits that \
+         expire while other threads run. \
          std: runs.\n\n| scenario | threads | loom | shuttle | stepped | std |\n|---|---|---|---|---|---|\n",
     );
     for Row { protocol, scenario, .. } in scenarios() {
@@ -191,7 +194,7 @@ fn bounds(text: &mut String) {
     }
 }
 
-/// What `linearizability` enumerates, in CI and deep.
+/// Writes what the checks of linearizability enumerate, in CI and deep.
 fn programs(text: &mut String) {
     text.push_str(
         "\n## Client programs of linearizability\n\nAll programs of these sizes, each thread's drop of its end \
@@ -220,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_document_is_what_the_catalogue_says() {
-        // The file beside the README, word for word.
+        // Compares the file beside the README with the text, word for word.
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../VERIFICATION.md");
         let file = std::fs::read_to_string(path).expect("VERIFICATION.md is there");
         let hint = "write it anew: cargo verify document VERIFICATION.md";
@@ -229,7 +232,7 @@ mod tests {
 
     #[test]
     fn every_check_is_in_the_document_with_its_engine() {
-        // As many engines as checks, each under its own name once.
+        // Each entry is in the text once, and the entries have as many engines as there are checks.
         let checks = catalogue();
         let entries = entries(&checks);
         assert_eq!(entries.iter().map(|entry| entry.engines.len()).sum::<usize>(), checks.len());
@@ -256,7 +259,8 @@ mod tests {
 
     #[test]
     fn every_hazard_is_in_the_document_once_with_its_sentence() {
-        // With the checks that are about it, or in the list of those that none is about.
+        // A hazard stands with the checks that are about it, or in the list of those without
+        // checks.
         let text = text(&catalogue());
         for Hazard { id, fault, .. } in hazard::all() {
             assert_eq!(text.matches(&format!("| {id} | {fault} | ")).count(), 1, "{id}");

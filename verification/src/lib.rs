@@ -1,5 +1,6 @@
-//! The checks of Blocksmith: scenarios, must-fail twins, linearizability, the sweep of orderings,
-//! and the `blocksmith-check` command that runs them.
+//! The checks of Blocksmith: scenarios, must-fail twins (the same checks over variants that carry a
+//! fault), linearizability, and the sweep of memory orderings. The command `blocksmith-check` runs
+//! them.
 
 pub mod catalogue;
 pub mod channel;

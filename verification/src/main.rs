@@ -1,4 +1,4 @@
-//! The `blocksmith-check` command; `blocksmith-check --help` tells what it does.
+//! The command `blocksmith-check`. `blocksmith-check --help` says what it does.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

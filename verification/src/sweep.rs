@@ -1,11 +1,12 @@
-//! The mutation sweep: every ordering of core's synchronisation is weakened, one at a time.
+//! The mutation sweep: it weakens every memory ordering of core's synchronisation, one at a time.
 //!
 //! **Contract.** [`Sweep::record`] records the sites that the loom scenarios visit. Each [`Job`]
-//! weakens one of them (an access to every weaker ordering, a fence by leaving it out) and runs the
-//! scenarios that visit it until one fails: the weakening is *killed*. What survives is either
-//! redundant, or weaker than the engine can see; the source says which, in a comment above the line
-//! that begins with `ORDERING(survives):`. A survivor without such a reason is a defect, and so is
-//! an ordering in the source that no scenario visits.
+//! makes one weakening: it gives an access a weaker ordering, or leaves a fence out. It runs the
+//! scenarios that visit the site until one fails, and then the weakening is *killed*. If none
+//! fails, the weakening survives: the ordering is redundant, or the engine cannot see the
+//! difference. The source must say which, in a comment above the line that begins with
+//! `ORDERING(survives):`. A survivor without such a reason is a defect. So is an ordering in the
+//! source that no scenario visits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,48 +20,48 @@ use blocksmith_engines::loom::{self, LoomBounds};
 use blocksmith_engines::mutant::{self, Site, Weakening};
 use blocksmith_engines::scenario::Scenario;
 
-/// What became of one weakening.
+/// The result of one weakening.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct SiteResult {
-    /// The source file, from the workspace's root.
+    /// The path of the source file, from the workspace's root.
     pub file: &'static str,
-    /// Its line, from 1.
+    /// The line, from 1.
     pub line: u32,
-    /// Its column, from 1.
+    /// The column, from 1.
     pub column: u32,
     /// The operation.
     pub operation: &'static str,
     /// The ordering in the source.
     pub ordering: &'static str,
-    /// What stood there instead.
+    /// The ordering that replaced it, or `nothing` for a fence that was left out.
     pub weakened_to: &'static str,
-    /// The scenario that failed; `None`: it survived.
+    /// The scenario that failed, or `None` if the weakening survived.
     pub killed_by: Option<&'static str>,
     /// The first line of the failure's counterexample.
     pub failure: Option<String>,
-    /// A limit that stopped a scenario that did not fail.
+    /// The limit that stopped a scenario, if one stopped and none failed.
     pub truncated: Option<String>,
-    /// The reason that the source gives for survival.
+    /// The reason that the source gives for the survival.
     pub reason: Option<String>,
-    /// Time spent on this weakening, in seconds.
+    /// The time spent on this weakening, in seconds.
     pub seconds: f64,
 }
 
 impl SiteResult {
-    /// Returns where it is, to sort by.
+    /// Returns the place of the weakening, by which results are sorted.
     #[must_use]
     pub fn place(&self) -> (&'static str, u32, u32, &'static str) {
         (self.file, self.line, self.column, self.weakened_to)
     }
 
-    /// Returns whether this is as it should be: killed, or explained.
+    /// Returns whether the weakening was killed, or the source explains why it survives.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.killed_by.is_some() || (self.reason.is_some() && self.truncated.is_none())
     }
 }
 
-/// The sources whose sites are weakened, by the end of their path.
+/// The sources whose sites are weakened: the end of the path, and the text.
 const SOURCES: [(&str, &str); 17] = [
     ("services/src/activity.rs", include_str!("../../core/services/src/activity.rs")),
     (
@@ -87,16 +88,18 @@ const SOURCES: [(&str, &str); 17] = [
     ),
 ];
 
-/// Preemptions with which sites are recorded, and, at most, those with which they are weakened.
+/// The preemption bound with which sites are recorded.
 const RECORDING: usize = 1;
+/// The largest preemption bound with which weakenings are run.
 const WEAKENED: usize = 2;
-/// Time for one scenario over one weakening, in seconds: several times what the longest takes here.
+/// The time limit for one scenario over one weakening, in seconds. It is several times what the
+/// longest scenario was seen to take.
 const PATIENCE: u64 = 120;
 
-/// An ordering in the source that no scenario visits: file and line.
+/// The file and the line of an ordering that no scenario visits.
 pub type Unvisited = (&'static str, u32);
 
-/// Every weakening that there is to run.
+/// All weakenings that are to be run.
 pub struct Sweep {
     /// The weakenings, in the order of the sources.
     pub jobs: Vec<Job>,
@@ -129,20 +132,21 @@ impl Sweep {
 }
 
 impl Job {
-    /// Runs the scenarios that visit the site, until one fails. Blocks until that is known.
+    /// Runs the scenarios that visit the site, until one fails. Blocks until one fails or all have
+    /// run.
     #[must_use]
     pub fn run(&self) -> SiteResult {
         weaken(&self.site, self.to, &self.visitors)
     }
 }
 
-/// Lines of a statement between the place that the compiler names and one of its orderings.
+/// The most lines between the place that the compiler names for a statement and an ordering in it.
 const REACH: u32 = 4;
 
 /// The sites of core, each with the scenarios that visit it.
 type Visits = BTreeMap<Site, Vec<Scenario>>;
 
-/// Returns the lines of code of a source, imports and unit tests apart, with their numbers.
+/// Returns the lines of code of a source, with their numbers. Imports and unit tests are left out.
 fn code(text: &str) -> impl Iterator<Item = (&str, u32)> {
     let before_tests = text.lines().take_while(|line| *line != "#[cfg(test)]");
     let lines = before_tests.zip(1..).map(|(line, number)| (line.trim(), number));
@@ -174,11 +178,12 @@ fn unvisited(visits: &Visits) -> Vec<Unvisited> {
     found
 }
 
-/// Returns the sites of core, each with the scenarios that visit it, the cheapest first.
+/// Returns the sites of core, each with the scenarios that visit it. The cheapest scenario comes
+/// first.
 fn visits() -> Visits {
     let mut costs = Vec::new();
-    // The running services, four threads and more, visit every site, far from the place where a
-    // fault would show.
+    // The running services have four threads or more. They visit every site, but far from the place
+    // where a fault would show.
     let runs_services =
         |row: &Row| matches!(row.protocol, "services" | "lifecycle") && row.scenario.threads > 4;
     let small = |row: &Row| row.scenario.loom.1.is_some() && !runs_services(row);
@@ -200,7 +205,7 @@ fn visits() -> Visits {
     visits
 }
 
-/// Returns what a site is weakened to.
+/// Returns the orderings to which a site is weakened. `None` leaves a fence out.
 fn weaker(site: &Site) -> &'static [Option<Ordering>] {
     match (site.operation, site.ordering) {
         ("fence", _) => &[None],
@@ -228,7 +233,7 @@ fn weaken(site: &Site, to: Option<Ordering>, visitors: &[Scenario]) -> SiteResul
     for scenario in visitors {
         let usual = scenario.loom.1.and_then(|bounds| bounds.preemptions).unwrap_or(WEAKENED);
         let bounds = LoomBounds::preemptions(usual.min(WEAKENED));
-        // Time has no ordering: a clock that jumps would only repeat what is explored.
+        // A clock that jumps shows nothing about orderings, and would only repeat executions.
         let bounds = LoomBounds { max_seconds: PATIENCE, jumps: 0, ..bounds };
         let verdict = mutant::weaken(weakening.clone(), || {
             loom::check(scenario.mutant, scenario.threads, bounds)
@@ -275,7 +280,7 @@ mod tests {
 
     use super::{SOURCES, code, is_strong};
 
-    /// Returns the Rust files of a folder, tests apart.
+    /// Returns the Rust files of a folder. Files of tests are left out.
     fn sources(folder: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for entry in fs::read_dir(folder).expect("a folder of core") {
@@ -293,8 +298,8 @@ mod tests {
 
     #[test]
     fn every_source_with_an_ordering_above_relaxed_is_swept() {
-        // The crates that are generic over the primitives. `std_backend.rs` is the primitives of
-        // production themselves, which no engine runs.
+        // Reads the crates that are generic over the primitives. `std_backend.rs` is left out: it
+        // is the primitives of production themselves, which no engine runs.
         let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core");
         let mut swept = 0;
         for path in ["sync/src", "services/src"].iter().flat_map(|krate| sources(&core.join(krate)))

@@ -1,4 +1,4 @@
-//! What loom says of the scenarios and the twins, each against what is expected.
+//! The checks under loom: the verdict on each scenario and each twin is the expected one.
 
 use blocksmith_engines::loom::{LoomBounds, check};
 use blocksmith_engines::verdict::{Engine, Outcome};
@@ -13,8 +13,8 @@ checks::tests! {
 
 #[test]
 fn every_ordering_of_sync_is_necessary_or_explained() {
-    // Weakens each ordering and fence of sync, one at a time: a scenario fails, or the source says
-    // why.
+    // Weakens each ordering and fence of sync, one at a time. A scenario fails, or the source says
+    // why none can.
     let Sweep { jobs, unvisited } = Sweep::record();
     assert!(!jobs.is_empty());
     assert!(unvisited.is_empty(), "no scenario visits {unvisited:?}");
@@ -25,7 +25,7 @@ fn every_ordering_of_sync_is_necessary_or_explained() {
 
 #[test]
 fn only_a_sleep_that_ends_for_nothing_refutes_its_twin() {
-    // The same executions without that choice find nothing wrong.
+    // Runs the same executions without spurious wake-ups: none of them fails.
     let twin = checks::twin("a_sleep_that_ends_is_a_message");
     let bounds = LoomBounds { spurious: 0, ..twin.loom_bounds() };
     assert_eq!(check(twin.loom, twin.threads, bounds).outcome, Outcome::Verified);

@@ -1,4 +1,4 @@
-//! What shuttle says of the scenarios and the twins, each against what is expected.
+//! The checks under shuttle: the verdict on each scenario and each twin is the expected one.
 
 use blocksmith_engines::shuttle::{ShuttleBounds, check};
 use blocksmith_engines::verdict::{Engine, Outcome};
@@ -12,7 +12,7 @@ checks::tests! {
 
 #[test]
 fn only_a_sleep_that_ends_for_nothing_refutes_its_twin() {
-    // As many schedules without that choice find nothing wrong.
+    // Runs as many schedules without spurious wake-ups: none of them fails.
     let twin = checks::twin("a_sleep_that_ends_is_a_message");
     let bounds = ShuttleBounds { spurious: 0, ..twin.shuttle_bounds() };
     assert_eq!(check(twin.shuttle, twin.threads, bounds).outcome, Outcome::Verified);

@@ -1,4 +1,4 @@
-//! Explores the composition.
+//! The exploration of the composition by stateright.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::pipeline::{Action, Pipeline, State};
 use super::properties;
 use super::scenario::{Fault, Scenario};
 
-/// Generated states (repeats included) after which a scenario is given up.
+/// A search that generates more states than this, repeats included, is truncated.
 const MAX_STATES: usize = 3_000_000;
 
-/// Explores a scenario, with a fault if one is given. Blocks until done.
+/// Explores a scenario, with or without a fault. Blocks until the search ends.
 #[must_use]
 pub fn check(scenario: Scenario, fault: Option<Fault>) -> Verdict {
     let bounds = BTreeMap::from([

@@ -28,12 +28,13 @@
 //!
 //! | property | says |
 //! |---|---|
-//! | no deadlock | a state without steps is at rest: nothing queued, nothing under way, everybody idle |
+//! | no deadlock | a state without steps is at rest: nothing is queued or under way, all are idle |
 //! | one verdict each | no submission and no query gets two answers; at rest each has one |
 //! | right verdicts | a submission gets no other answer than its scenario allows |
-//! | parent first | a block is checked, cleared and imported only after its parent, then itself, is committed |
+//! | parent first | a block is checked after its parent's commit, and cleared after its own |
+//! | checked once | no block is handed to the Rewinder twice with the same signature |
 //! | imported | a cleared block gets into the fork choice, unless finality has passed it |
-//! | nobody stranded | at rest nothing waits for a root that is decided, or for anything at all if all came |
+//! | nobody stranded | at rest no item waits for a decided root, or for any if all were submitted |
 //! | bounded queues | mailboxes, reserved slots and lanes stay within their bounds; nothing is refused |
 //! | head committed | head, justified and finalised block are in the HotDB |
 //!

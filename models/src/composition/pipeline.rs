@@ -1,4 +1,4 @@
-//! The composition in a scenario, and its states.
+//! The composition of the services in one scenario, and its states.
 
 use std::collections::BTreeSet;
 
@@ -16,23 +16,24 @@ use blocksmith::toy::{Toy, ToyState};
 use super::process::{Line, Machines, Orphans, Wires, WorkerLine};
 use super::scenario::{Fault, Scenario};
 
-/// Most attestations that a worker verifies together.
+/// The most attestations that a worker verifies in one batch.
 const BATCH: usize = 2;
 
-/// Who takes the next step.
+/// The next step, named by the process that takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// The network submits the item of that index.
     Submit(usize),
-    /// Somebody asks for the state of that index.
+    /// A client makes the query of that index.
     Query(usize),
     /// The clock ticks.
     Tick,
-    /// The stop is sent.
+    /// The owner sends the stop.
     Stop,
     /// Quarantine carries out an effect or takes a message.
     Quarantine,
-    /// The second half of an arrival (fault Q1).
+    /// Quarantine parks a block whose parent it looked up in an earlier step. Only the fault Q1
+    /// splits an arrival into two steps.
     Park,
     /// Clearance carries out an effect or takes a message.
     Clearance,
@@ -55,8 +56,9 @@ pub struct Pipeline {
 pub struct State {
     pub(super) machines: Machines,
     pub(super) wires: Wires,
-    /// Whether each item has been submitted, and each query made.
+    /// Whether each item has been submitted.
     pub(super) submitted: Vec<bool>,
+    /// Whether each query has been made.
     pub(super) queried: Vec<bool>,
     pub(super) slot: Slot,
     pub(super) stopped: bool,
@@ -104,7 +106,7 @@ impl Pipeline {
         }
     }
 
-    /// The machines at the anchor, in the first slot.
+    /// Returns the machines as they start. They know the anchor alone, in the first slot.
     fn machines(&self) -> Machines {
         let (scenario, anchor) = (&self.scenario, ToyState::anchor());
         let finalized = Checkpoint { epoch: 0, root: 0 };
@@ -133,7 +135,8 @@ impl Pipeline {
         Machines { quarantine, clearance, hot_db, workers }
     }
 
-    /// Places of a lane, as core has them: the queries' share is for clients and for Clearance.
+    /// Returns the capacity of a lane, by core's own formula. Its queries are those of clients and
+    /// those of Clearance.
     pub(super) fn lane_capacity(&self) -> usize {
         if self.has(Fault::NoReservedSlots) {
             1
@@ -163,7 +166,7 @@ impl State {
         self.machines.workers[worker].replies().len() == 0 && self.wires.workers[worker].is_quiet()
     }
 
-    /// Returns how many workers without a task there are beside the one that pulls.
+    /// Returns how many workers have no task, not counting the one that pulls.
     pub(super) fn others_free(&self) -> usize {
         let workers = 0..self.wires.workers.len();
         workers.filter(|worker| self.is_free(*worker)).count().saturating_sub(1)

@@ -15,13 +15,13 @@ use blocksmith::verdict::Quarantined;
 
 /// A message to Quarantine, of core's own type. No process asks it what is pending.
 pub(super) type ToQuarantine = quarantine::shell::Message<Toy, (), Infallible>;
-/// What Quarantine has yet to do.
+/// The work that Quarantine has yet to do.
 pub(super) type QuarantineWork = quarantine::shell::Work<Toy>;
 /// A message to Clearance, of core's own type. The receipt is the number of the request, or none
 /// for a tick. No process asks for views.
 pub(super) type ToClearance =
     clearance::shell::Message<Toy, Option<RequestId>, Infallible, Infallible>;
-/// What Clearance has yet to do.
+/// The work that Clearance has yet to do.
 pub(super) type ClearanceWork = clearance::shell::Work<Toy, Option<RequestId>>;
 /// A message to the HotDB, of core's own type.
 pub(super) type ToHotDb = hot_db::shell::Message<Toy, TrailTo, AckTo>;
@@ -61,7 +61,7 @@ impl hot_db::shell::Replies<Toy> for HotDbReplies {
     }
 }
 
-/// Who gets the answer to a task.
+/// The requester that gets the answer to a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Requester {
     Quarantine(RequestId),
@@ -133,9 +133,9 @@ pub(super) struct Wires {
 /// A table of parked blocks beside the machine's own. A table with one owner rules this fault out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Orphans {
-    /// Looked up (the parent was unknown), not yet parked.
+    /// The blocks whose parent was looked up and unknown, and that are not parked yet.
     pub(super) looked_up: VecDeque<(ItemId, Quarantined<Item<Toy>>)>,
-    /// Parked, by arrival.
+    /// The parked blocks, in the order of arrival.
     pub(super) parked: VecDeque<(ItemId, Quarantined<Item<Toy>>)>,
 }
 
@@ -146,14 +146,14 @@ pub(super) struct Lending {
     pub(super) given: Option<StateAt<Toy>>,
 }
 
-/// What a worker has yet to carry out, and the reply of the HotDB.
+/// The effects that a worker has yet to carry out, and the reply of the HotDB.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct WorkerLine {
     pub(super) work: VecDeque<WorkerEffect<Toy>>,
     pub(super) inbox: Option<WorkerEvent<Toy>>,
-    /// The commit that goes off after the answer: only with the fault R6.
+    /// The commit that is sent after the answer. Only the fault R6 sets it.
     pub(super) late: Option<WorkerEffect<Toy>>,
-    /// What the first of a batch was answered: only with the faults of batches.
+    /// The answer to the first of a batch. Only the faults of batches set it.
     pub(super) first_answer: Option<Answer<Toy>>,
 }
 

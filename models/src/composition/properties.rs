@@ -1,4 +1,4 @@
-//! What must hold in every state of the composition.
+//! The properties that hold in every state of the composition.
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -11,7 +11,7 @@ use stateright::Property;
 use super::pipeline::{Pipeline, State};
 use super::scenario::Scenario;
 
-/// Returns the properties; the module above says them in words.
+/// Returns the properties. The documentation of [`super`] states each of them in words.
 pub(super) fn all() -> Vec<Property<Pipeline>> {
     vec![
         Property::always("no deadlock", |model: &Pipeline, state: &State| {
@@ -94,7 +94,8 @@ fn bounded_queues(model: &Pipeline, state: &State) -> bool {
 }
 
 impl Pipeline {
-    /// Returns whether an item waits for a block that was given up, not judged: it may come again.
+    /// Returns whether an item waits for a block that was given up without being judged. The block
+    /// may come again, so the item may go on waiting.
     fn waits_for_one_given_up(&self, state: &State, index: usize) -> bool {
         const GIVEN_UP: [&str; 3] = ["evicted", "quarantine_full", "hot_db_full"];
         let awaited = match &self.scenario.items[index].0 {
@@ -115,8 +116,9 @@ impl Pipeline {
     }
 }
 
-/// Returns the words of the verdicts that each item gets in some interleaving or other. Blocks
-/// until every state is visited; a check that what a scenario allows does occur.
+/// Returns, for each item, the words of every verdict that it gets in some interleaving. A test
+/// thereby checks that each verdict that a scenario allows does occur. Blocks until every state is
+/// visited.
 #[must_use]
 pub fn verdicts_that_occur(scenario: Scenario) -> Vec<BTreeSet<&'static str>> {
     let model = Pipeline::new(scenario, None);

@@ -1,4 +1,4 @@
-//! The scenarios and the twins.
+//! The scenarios of the composition, and their must-fail twins.
 
 use blocksmith::consensus::{Checkpoint, Slot};
 use blocksmith::quarantine::Item;
@@ -11,25 +11,27 @@ use blocksmith_engines::verdict::Breaks;
 /// A fault in the wiring between the machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The HotDB has a Rewinder worker compute the state that a trail would like cached, and waits.
+    /// The HotDB has a Rewinder worker compute a state that it would like to cache, and holds the
+    /// trail back until it has that state.
     HotDbWaitsForRewinder,
     /// The HotDB does not answer a request for a trail that it does not have.
     NoErrorReply,
     /// The verdict leaves before the commit is acknowledged.
     VerdictBeforeCommit,
-    /// A block whose parent is unknown is looked up in one step and parked, elsewhere, in another.
+    /// Quarantine looks up a block's parent in one step, and parks the block in a second table in
+    /// another step.
     LookUpThenPark,
-    /// Blocks are parked elsewhere and released by a valid parent only.
+    /// Blocks are parked in a second table, and only a valid parent releases them.
     NoCascade,
-    /// Replies go through the same places as requests, and wait for one.
+    /// Replies have no reserved slots. They share the places of requests, and wait for one.
     NoReservedSlots,
-    /// Clearance is not told the time that the Quarantine goes by.
+    /// Quarantine does not tell Clearance the slot by which it judges.
     TwoClocks,
-    /// Of attestations that are verified together only the first is answered.
+    /// Of attestations that are verified together, only the first is answered.
     BatchAnswersFirst,
-    /// An invalid attestation gives its answer to those that are verified with it.
+    /// The answer to an invalid attestation is also given to those that are verified with it.
     BatchCondemned,
-    /// A copy of a block that is known goes to the Rewinder as well.
+    /// A copy of a known block goes to the Rewinder, too.
     CopiesAreChecked,
 }
 
@@ -38,54 +40,54 @@ pub enum Fault {
 pub struct Scenario {
     /// Its name.
     pub name: &'static str,
-    /// What it shows.
+    /// What holds if the scenario is verified.
     pub claim: &'static str,
-    /// What the network has, with the words for the verdicts that each item may get.
+    /// The items that the network submits, each with the words of the verdicts that it may get.
     pub items: Vec<(Item<Toy>, &'static [&'static str])>,
-    /// Requests for states that come from elsewhere, and must be answered.
+    /// The states that clients ask for. Each query must be answered.
     pub queries: Vec<(ToyRoot, Slot)>,
-    /// The slot at the beginning.
+    /// The slot in which the scenario begins.
     pub first_slot: Slot,
-    /// The slot until which the clock ticks.
+    /// The last slot to which the clock ticks.
     pub last_slot: Slot,
-    /// Whether a stop comes at some moment.
+    /// Whether a stop comes, which may be at any moment.
     pub stop: bool,
-    /// General workers.
+    /// Number of general workers.
     pub workers: usize,
-    /// Requests that Quarantine may have under way.
+    /// Number of requests that Quarantine may have under way.
     pub window: usize,
-    /// Places of each mailbox.
+    /// Number of messages that each mailbox holds.
     pub capacity: usize,
-    /// Items that Quarantine may hold.
+    /// Number of items that Quarantine may hold.
     pub held: usize,
-    /// Blocks that the HotDB may keep, the anchor included.
+    /// Number of blocks that the HotDB may keep, the anchor included.
     pub hot_db_blocks: usize,
-    /// Roots that the HotDB remembers as pruned.
+    /// Number of pruned roots that the HotDB remembers.
     pub pruned_roots: usize,
-    /// The distinct states that there are, without a fault.
+    /// The pinned number of distinct states, without a fault.
     pub states: u64,
 }
 
-/// A fault and the scenario in which it must be found.
+/// A fault, the scenario that shows it, and the properties that it may break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Twin {
     /// The fault.
     pub fault: Fault,
-    /// The hazard that it is.
+    /// The hazard of which the fault is an instance.
     pub hazard: &'static Hazard,
     /// What goes wrong.
     pub claim: &'static str,
     /// Name of the scenario.
     pub scenario: &'static str,
-    /// The properties of which one must be reported.
+    /// The properties, one of which must be reported as broken.
     pub violates: &'static [Breaks],
 }
 
 impl Twin {
-    /// Returns the scenario in which the fault must be found.
+    /// Returns the scenario that shows the fault.
     ///
     /// # Panics
-    /// If there is none of that name.
+    /// If no scenario has the name that the twin gives.
     #[must_use]
     pub fn scenario(&self) -> Scenario {
         scenario(self.scenario).unwrap_or_else(|| panic!("no scenario {}", self.scenario))
@@ -435,8 +437,9 @@ fn votes_and_finality() -> Scenario {
     };
     Scenario {
         name: "votes_and_finality",
-        // Found two faults: the vote waited for a block that finality had refused, and it was
-        // rejected when the block's answer came after finality had pruned its parent.
+        // This scenario has found two faults. The vote waited for a block that finality had
+        // refused. The vote was rejected when the block's answer came after finality had pruned
+        // the block's parent.
         claim: "a vote for a fork that finality prunes is answered, and not rejected",
         items: vec![
             (block(ToyBlock::new(1, 0, 4)), VALID),
@@ -501,8 +504,8 @@ fn forgotten_roots() -> Scenario {
     let finalizes = Some(Checkpoint { epoch: 1, root: 1 });
     Scenario {
         name: "forgotten_roots",
-        // The HotDB's memory of pruned roots is over: it answers that it never had the parent of
-        // the fork's block, which once was parked for it without end.
+        // The HotDB no longer remembers the pruned root, so it answers that it never had the parent
+        // of the fork's block. Quarantine once parked that block for ever.
         claim: "as finality, with a HotDB that remembers no pruned root",
         items: vec![
             (block(ToyBlock::new(1, 0, 4)), VALID),
@@ -525,14 +528,14 @@ fn stop() -> Scenario {
             (block(ToyBlock::new(2, 1, 2)), ANY),
             (block(ToyBlock::new(4, 9, 2)), &["shutdown"]),
         ],
-        // The stop has a slot of its own, as in core: it comes also where the network has no room.
+        // The stop has a slot of its own, as in core, so it also comes when the mailbox is full.
         stop: true,
         states: 1401,
         ..base()
     }
 }
 
-/// Returns the job of a query.
+/// Returns the job that answers a query.
 pub(super) fn query((root, slot): (ToyRoot, Slot)) -> Job<Toy> {
     Job::State { root, slot }
 }

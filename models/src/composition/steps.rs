@@ -18,7 +18,7 @@ use super::process::{
 use super::scenario::{Fault, query};
 
 impl Pipeline {
-    // ---- who may have something to do
+    // ---- the processes that may have something to do
 
     /// Lists the steps of every process that has something to do. Whether there is room for a step
     /// turns out when it is taken: a step without room leads to no state.
@@ -31,7 +31,7 @@ impl Pipeline {
                     actions.push(Action::Tick);
                 }
             }
-            // It has a slot of its own.
+            // The stop has a slot of its own, so it always has room.
             if self.scenario.stop {
                 actions.push(Action::Stop);
             }
@@ -136,7 +136,7 @@ impl Pipeline {
         Some(())
     }
 
-    /// The turn that a thread takes, too.
+    /// Runs a turn of Quarantine, as its thread does.
     fn quarantine_turn(&self, state: &mut State, message: ToQuarantine) {
         let State { machines, wires, .. } = state;
         let mut ends = Ends::new(self, wires);
@@ -269,7 +269,7 @@ impl Pipeline {
         Some(())
     }
 
-    /// The turn that a thread takes, too.
+    /// Runs a turn of the HotDB, as its thread does.
     fn hot_db_turn(&self, state: &mut State, message: ToHotDb) -> HotDbReplies {
         let mut replies = HotDbReplies::default();
         let machine = &mut state.machines.hot_db;
@@ -343,7 +343,7 @@ impl Pipeline {
     }
 }
 
-/// Whether a piece of work is for observers alone.
+/// Returns whether a piece of work is for observers alone.
 fn is_notice(work: &ClearanceWork) -> bool {
     use clearance::Effect::{Prune, RequestBalances};
     match work {

@@ -1,4 +1,4 @@
-//! Steps and states of the composition, in few words: for counterexamples and the Explorer.
+//! Steps and states of the composition in words: for counterexamples and the Explorer.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use super::process::{
 };
 
 impl Pipeline {
-    /// Returns a line for a step: actor, operation, object, value.
+    /// Returns a line for a step: actor, operation, object and value.
     pub(super) fn describe(&self, state: &State, action: Action) -> String {
         let (actor, does) = match action {
             Action::Submit(index) => {
@@ -235,7 +235,7 @@ fn worker_event(event: &WorkerEvent<Toy>) -> String {
 }
 
 impl fmt::Debug for State {
-    /// Lists every process with what it holds; the machines themselves are left out.
+    /// Lists every process with what it holds. The content of the machines is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, name: &str, parts: Vec<String>| {
             writeln!(f, "  {name:<11} {}", parts.join("; "))

@@ -33,7 +33,7 @@ pub use waiting::rows::*;
 /// Something that goes wrong, and what the design does instead.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Hazard {
-    /// A letter for the family and a number; unique.
+    /// A letter for the family and a number. No other hazard has the same id.
     pub id: &'static str,
     /// What goes wrong, as a sentence without its full stop.
     pub fault: &'static str,
@@ -41,7 +41,7 @@ pub struct Hazard {
     pub instead: &'static str,
 }
 
-/// One static for each row, and `ROWS` of them all.
+/// Defines one static for each row, and `ROWS`, which lists them all.
 macro_rules! hazards {
     ($($id:ident: $fault:literal, $instead:literal;)+) => {
         pub(super) mod rows {
@@ -59,14 +59,14 @@ macro_rules! hazards {
 
 use hazards;
 
-/// The hazard of the engines' own twins, which show that an engine sees what it is meant to see.
+/// The hazard of the engines' own twins. They show that an engine sees what it is meant to see.
 pub static ENGINE: Hazard = Hazard {
     id: "engine",
     fault: "An engine leaves out an order of events, or lets a broken property pass",
     instead: "Small programs that are wrong on purpose show that the engine finds the order",
 };
 
-/// Returns every row, by family, and within a family in the order of the numbers.
+/// Returns every row: family by family, and within a family in the order of the numbers.
 pub fn all() -> impl Iterator<Item = &'static Hazard> {
     let families = [waiting::ROWS, channels::ROWS, services::ROWS, duties::ROWS, clients::ROWS];
     families.into_iter().flatten().copied().chain([&ENGINE])
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn a_row_has_its_own_id_and_two_sentences() {
-        // Ids are unique; sentences begin with a capital letter, and leave the full stop to the
-        // code that prints the row.
+        // Reads every row. Ids are unique. Sentences begin with a capital letter, and leave the
+        // full stop to the code that prints the row.
         let mut ids = BTreeSet::new();
         for row in all() {
             assert!(ids.insert(row.id), "{} is there twice", row.id);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_numbers_of_a_family_have_no_gap() {
-        // The broker's numbers have gaps: its other numbers are faults of machines that have unit
+        // The broker's numbers have gaps: the other numbers are faults of machines, which have unit
         // tests.
         let of = |letter: &str| {
             let numbers = all().filter_map(|row| row.id.strip_prefix(letter)?.parse().ok());

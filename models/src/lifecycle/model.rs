@@ -155,7 +155,7 @@ pub(super) enum Answer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Message {
-    /// A request (upper), or the task that it is (lower).
+    /// A request (at the upper service), or the task made of it (at the lower service).
     Work(Request),
     /// The lower service's answer, in a reserved slot.
     Answered(Request, Answer),
@@ -167,7 +167,7 @@ pub(super) enum Message {
 pub(super) enum Phase {
     NotStarted,
     Serving,
-    /// It has crashed, and its successor has not begun yet.
+    /// The service has crashed, and its successor has not begun yet.
     Crashed,
     Ended,
 }
@@ -179,15 +179,16 @@ pub(super) struct Service {
     pub(super) closed: bool,
 }
 
-/// A state of the two; the module `words` says how it is shown.
+/// A state of the two services. The module `words` says how a state is shown.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct State {
     pub(super) policy: Supervision,
     pub(super) upper: Service,
     pub(super) lower: Service,
-    /// Taken by the upper service for a task, which the lower's mailbox has no room for yet.
+    /// The request that the upper service has taken, while the lower's mailbox has no room for its
+    /// task.
     pub(super) in_hand: Option<Request>,
-    /// At the lower service.
+    /// The requests that are at the lower service.
     pub(super) under_way: BTreeSet<Request>,
     /// Whether the upper service has come to the stop.
     pub(super) stopping: bool,
@@ -210,7 +211,7 @@ pub enum Action {
     Start(ServiceName),
     /// The owner asks for the stop.
     Stop,
-    /// A service takes a message, or ends, or its successor begins.
+    /// A service takes a message or ends, or its successor begins.
     Step(ServiceName),
 }
 
@@ -441,7 +442,7 @@ impl Model for Lifecycle {
         match (state.lower.phase, state.upper.phase) {
             (Phase::NotStarted, _) => actions.push(Action::Start(LOWER)),
             (_, Phase::NotStarted) => actions.push(Action::Start(UPPER)),
-            // The owner has the services that it started.
+            // Only an owner that has started both services can stop them.
             _ if !state.policy.is_stopping() => actions.push(Action::Stop),
             _ => {}
         }
@@ -514,7 +515,7 @@ impl Model for Lifecycle {
     }
 }
 
-/// Explores a scenario, with or without a fault. Blocks until done.
+/// Explores a scenario, with or without a fault. Blocks until the search ends.
 #[must_use]
 pub fn check(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
     let bounds = BTreeMap::from([

@@ -9,7 +9,7 @@ use super::model::{
 };
 
 impl Lifecycle {
-    /// Returns a line for a step: actor, operation, object.
+    /// Returns a line for a step: actor, operation and object.
     pub(super) fn describe(&self, state: &State, action: Action) -> String {
         let (actor, does) = match action {
             Action::Make(request) if state.upper.closed => {
@@ -51,7 +51,7 @@ impl Lifecycle {
     }
 }
 
-/// Says where a service stands in the order of the two; its own name is the supervision's.
+/// Returns `upper` or `lower`. The services' own names are those that supervision knows.
 fn word(name: ServiceName) -> &'static str {
     if name == UPPER { "upper" } else { "lower" }
 }
@@ -79,7 +79,7 @@ fn list(words: impl Iterator<Item = String>) -> String {
 }
 
 impl Service {
-    /// Says how far its life has come, and what is in its mailbox.
+    /// Says in which phase of its life the service is, and what is in its mailbox.
     fn parts(&self) -> Vec<String> {
         let phase = match self.phase {
             Phase::NotStarted => "not started",
@@ -95,7 +95,7 @@ impl Service {
 }
 
 impl State {
-    /// Says what became of a request so far.
+    /// Says what has become of a request so far.
     fn request(&self, request: Request) -> String {
         let mut parts = Vec::new();
         if !self.made[request] {
@@ -122,7 +122,7 @@ impl State {
 }
 
 impl fmt::Debug for State {
-    /// Lists the two services, the requests and the supervision, one a line.
+    /// Lists the two services, the requests and the supervision, one per line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line =
             |name: &str, parts: &[String]| writeln!(f, "  {name:<11} {}", parts.join("; "));
@@ -163,7 +163,7 @@ mod tests {
     use super::super::{Fault, SCENARIOS};
     use super::*;
 
-    /// Takes the steps one after another; returns each in words, and the last state.
+    /// Takes the steps one after another. Returns each step in words, and the last state.
     fn walk(model: &Lifecycle, steps: &[Action]) -> (Vec<String>, State) {
         let mut state = model.init_states().remove(0);
         let mut words = Vec::new();
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_state_is_a_line_for_each_service_each_request_and_the_supervision() {
-        // The upper panics over request 1, which is poisoned, has a successor, and takes request 0.
+        // The upper service panics over the poisoned request 1. Its successor takes request 0.
         let model = Lifecycle::new(SCENARIOS[0].clone(), None);
         let up = Action::Step(UPPER);
         let steps = [&BEGIN[..], &[up, up, up]].concat();
@@ -215,8 +215,8 @@ mod tests {
 
     #[test]
     fn the_stop_and_what_is_queued_are_told() {
-        // The stop comes while request 0 is at the lower service and request 1 is queued; a request
-        // made afterwards is handed back, and the lower answers what it has.
+        // The stop comes while request 0 is at the lower service and request 1 is queued. A request
+        // made afterwards is handed back. The lower service still answers what it has.
         let model = Lifecycle::new(SCENARIOS[2].clone(), None);
         let (up, low) = (Action::Step(UPPER), Action::Step(LOWER));
         let steps = [
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_a_fault_leaves_is_told_too() {
-        // A poisoned message that is tried again has been handled twice.
+        // A poisoned message that the successor tries again is handled twice.
         let model = Lifecycle::new(SCENARIOS[0].clone(), Some(Fault::PoisonIsRetried));
         let up = Action::Step(UPPER);
         let (_, state) = walk(&model, &[&BEGIN[..], &[up, up, up]].concat());

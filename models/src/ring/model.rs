@@ -166,7 +166,7 @@ pub struct Service {
     pub slots: VecDeque<usize>,
     /// Number of reserved slots: for answers that are outstanding or in a slot.
     pub reserved: usize,
-    /// The message that waits for room, and the service in whose mailbox.
+    /// The message that waits for room, and the service in whose mailbox it waits for room.
     pub in_hand: Option<(Message, usize)>,
     /// Requests made.
     pub made: usize,
@@ -174,7 +174,7 @@ pub struct Service {
     pub answers: Vec<u8>,
 }
 
-/// A state of all services; the module `words` says how it is shown.
+/// A state of all services. The module `words` says how a state is shown.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct State(pub Vec<Service>);
 
@@ -337,7 +337,7 @@ impl Model for Ring {
     }
 }
 
-/// Explores a scenario, with or without a fault. Blocks until done.
+/// Explores a scenario, with or without a fault. Blocks until the search ends.
 #[must_use]
 pub fn check(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
     let bounds = BTreeMap::from([

@@ -5,7 +5,7 @@ use std::fmt;
 use super::model::{Action, Message, Ring, Service, State};
 
 impl Ring {
-    /// Returns a line for a step: actor, operation, object.
+    /// Returns a line for a step: actor, operation and object.
     pub(super) fn describe(&self, state: &State, action: Action) -> String {
         let (actor, does) = match action {
             Action::Ask(service) => {
@@ -48,7 +48,7 @@ fn list<T: ToString>(words: impl Iterator<Item = T>) -> String {
 }
 
 impl Service {
-    /// Says what it has asked, what it holds and what it waits for.
+    /// Says what the service has asked, what it holds, and what it waits for.
     fn parts(&self) -> Vec<String> {
         let mut parts = Vec::new();
         if self.answers.is_empty() {
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn a_state_is_a_line_for_each_service() {
-        // Service 0 asks twice and sends both, service 1 takes the first and waits to pass it on;
-        // then the lowest answers it, into the slot.
+        // Service 0 asks twice and sends both requests. Service 1 takes the first and waits to pass
+        // it on. Then the lowest service answers it, into the slot.
         let model = Ring::new(SCENARIOS[2].clone(), None);
         let mut state = model.init_states().remove(0);
         let mut walk = |steps: &[Action]| {
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_counterexample_says_who_waits_for_whom() {
-        // Two services whose sends wait for each other's mailbox.
+        // Explores two services whose sends wait for each other's mailbox.
         let verdict = check(&SCENARIOS[0], Some(Fault::SendsRoundTheRing));
         let text = verdict.counterexample().expect("it is refuted");
         let end = text.lines().skip_while(|line| *line != "then").skip(1);

@@ -27,7 +27,7 @@ fn identifiers_are_unique_and_every_violation_that_is_expected_is_a_named_hazard
 
 #[test]
 fn checks_run_what_they_name() {
-    // One of each kind, the cheapest: the verdict is what the check expects.
+    // Runs the cheapest check of each kind: its verdict is the one that the check expects.
     for id in [
         "services.queries.stateright",
         "services.queries_r4.stateright",
@@ -42,8 +42,9 @@ fn checks_run_what_they_name() {
 
 #[test]
 fn a_twin_that_breaks_another_property_is_not_as_expected() {
-    // The verdict that leaves before the commit breaks the order of parents, and is compared with
-    // an entry that names another property, one that names a deadlock, and the right one.
+    // A worker's verdict that leaves before the commit breaks the property "parent first". The
+    // result is compared with the right entry, and with entries that name another property, a
+    // deadlock and a panic.
     let mut check = check("services.chain_r6.stateright");
     let verdict = (check.run)();
     assert_eq!(check.difference(&verdict), None);
@@ -61,7 +62,7 @@ fn a_twin_that_breaks_another_property_is_not_as_expected() {
 
 #[test]
 fn another_number_of_states_is_not_as_expected() {
-    // A ring of 37 states against an entry that pins 38, and one that pins none.
+    // Compares a ring of 37 states with an entry that pins 38 states, and with one that pins none.
     let mut check = check("ring.two_of_one.stateright");
     let verdict = (check.run)();
     assert_eq!((check.states, check.difference(&verdict)), (Some(37), None));
@@ -73,7 +74,7 @@ fn another_number_of_states_is_not_as_expected() {
 
 #[test]
 fn every_model_and_specification_that_holds_pins_its_number_of_states() {
-    // Reads the list; the checks compare the number with what they visit.
+    // Reads the list. A run of a check compares the number with the states that it visits.
     for check in checks().iter().filter(|check| !check.expected.is_violated()) {
         assert!(check.states.is_some(), "{}", check.id);
     }
@@ -81,7 +82,7 @@ fn every_model_and_specification_that_holds_pins_its_number_of_states() {
 
 #[test]
 fn the_explorer_is_served_on_loopback_for_known_names_only() {
-    // Nothing is bound: each request is refused before.
+    // No address is bound, because each request is refused first.
     let loopback: SocketAddr = ([127, 0, 0, 1], 1).into();
     let open: SocketAddr = ([0, 0, 0, 0], 3000).into();
     let error = explore("services.nothing", loopback).unwrap_err();

@@ -1,5 +1,5 @@
-//! The composition of the services: every scenario is verified with its number of states, every
-//! fault is refuted by a property that its twin names.
+//! The composition of the services: every scenario is verified with its number of states, and every
+//! twin is refuted by a property that it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::all_hold;
 
 #[test]
 fn every_scenario_holds_in_all_interleavings_and_has_its_number_of_states() {
-    // Explores each scenario without a fault, and compares the count of distinct states.
+    // Explores each scenario without a fault, and compares the number of distinct states.
     all_hold(SCENARIOS.iter().map(|make| {
         let scenario = make();
         (scenario.name, scenario.states, check(scenario, None))
@@ -32,7 +32,8 @@ fn every_fault_in_the_wiring_is_refuted_by_the_property_it_breaks() {
 
 #[test]
 fn a_counterexample_is_a_shortest_one_and_names_actor_operation_and_object() {
-    // The verdict that leaves before the commit: twelve steps, and the order of the two is seen.
+    // A worker's verdict leaves before the commit. The counterexample has twelve steps, and shows
+    // the order of the two.
     let twin = TWINS.iter().find(|twin| *twin.hazard == hazard::R6).unwrap();
     let verdict = check(twin.scenario(), Some(twin.fault));
     let text = verdict.counterexample().unwrap();
@@ -44,8 +45,8 @@ fn a_counterexample_is_a_shortest_one_and_names_actor_operation_and_object() {
 
 #[test]
 fn every_verdict_that_a_scenario_allows_occurs() {
-    // Visits the smaller scenarios again and collects the words; one that never occurs was not
-    // tested.
+    // Visits the smaller scenarios again, and collects the words of their verdicts. A word that
+    // never occurs was not tested.
     for make in SCENARIOS.iter().filter(|make| make().states < 50_000) {
         let allowed = make().items.into_iter().map(|(_, words)| words.iter().copied().collect());
         let allowed: Vec<BTreeSet<_>> = allowed.collect();
@@ -55,14 +56,14 @@ fn every_verdict_that_a_scenario_allows_occurs() {
 
 #[test]
 fn every_fault_has_a_twin() {
-    // The list of twins names each hazard that the composition stands against, once.
+    // The list of twins names each hazard of the composition once.
     let hazards: Vec<_> = TWINS.iter().map(|twin| twin.hazard.id).collect();
     assert_eq!(hazards, ["R3", "R4", "R6", "Q1", "Q4", "M8", "C5", "Q10", "Q2", "Q5"]);
 }
 
 #[test]
 fn a_search_that_is_stopped_is_truncated() {
-    // The chain with room for a hundred states.
+    // Explores the chain with a limit of a hundred states.
     let pipeline = Pipeline::new(scenario("chain").unwrap(), None);
     let verdict = judge(pipeline, |_, _| String::new(), BTreeMap::new(), 100);
     assert_eq!(verdict.word(), "truncated");

@@ -1,4 +1,4 @@
-//! The life cycle: every scenario is verified with its number of states, every fault is refuted.
+//! The life cycle: every scenario is verified with its number of states, every twin is refuted.
 
 use blocksmith_models::lifecycle::{SCENARIOS, TWINS, check};
 
@@ -6,7 +6,7 @@ use crate::all_hold;
 
 #[test]
 fn every_scenario_holds_in_all_interleavings_and_has_its_number_of_states() {
-    // Explores each scenario without a fault, and compares the count of distinct states.
+    // Explores each scenario without a fault, and compares the number of distinct states.
     all_hold(
         SCENARIOS.iter().map(|scenario| (scenario.name, scenario.states, check(scenario, None))),
     );

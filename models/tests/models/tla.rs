@@ -1,4 +1,4 @@
-//! The gate over every specification and configuration.
+//! The gate for the TLA+ specifications, run over every configuration.
 
 use std::fs;
 
@@ -8,7 +8,8 @@ use blocksmith_models::tla::{CONFIGURATIONS, check_spec, folder, run};
 
 #[test]
 fn every_configuration_gives_its_answer_with_its_number_of_states() {
-    // Runs the gate's checks: each compares the answer, the property that breaks, and the count.
+    // Runs each check of the gate, and compares its verdict, the property that broke, and the
+    // number of states with the expected ones.
     let checks = checks().into_iter().filter(|check| check.engine == Engine::Tla);
     let mut wrong = Vec::new();
     for check in checks {
@@ -22,7 +23,7 @@ fn every_configuration_gives_its_answer_with_its_number_of_states() {
 
 #[test]
 fn every_file_of_the_folder_is_in_the_list() {
-    // A configuration that nobody runs proves nothing.
+    // Reads the folder: a configuration that is not listed would never be run.
     let mut found = 0;
     for file in fs::read_dir(folder()).unwrap() {
         let path = file.unwrap().path();
@@ -39,7 +40,7 @@ fn every_file_of_the_folder_is_in_the_list() {
 
 #[test]
 fn every_specification_has_a_configuration_that_must_fail() {
-    // For each module: at least one that holds and one that does not.
+    // Each specification has at least one configuration that holds, and one that must fail.
     for entry in CONFIGURATIONS {
         let of_spec = || CONFIGURATIONS.iter().filter(|other| other.spec == entry.spec);
         assert!(of_spec().any(|other| !other.expected.is_violated()), "{}", entry.spec);
@@ -49,7 +50,7 @@ fn every_specification_has_a_configuration_that_must_fail() {
 
 #[test]
 fn a_specification_that_cannot_be_read_is_no_success() {
-    // A name without a file gives an error, and a verdict that is not "verified".
+    // A name without a file gives an error, and the verdict is not "verified".
     assert!(run(&folder().join("Absent.tla"), &folder().join("Absent.cfg")).is_err());
     let verdict = check_spec("Absent", "Absent");
     assert_eq!((verdict.engine, verdict.word()), (Engine::Tla, "truncated"));

@@ -1,8 +1,8 @@
-//! Unpacks the packed cases that ship with the project.
+//! Unpacks the test cases that ship with the project.
 //!
-//! An archive is a tar file under xz. Only folders and plain files are taken, none leads out of the
-//! target folder, and what is written is bounded in number and in bytes: an archive is input like
-//! any other.
+//! An archive is a tar file, compressed by xz. It is input like any other. So only folders and
+//! plain files are unpacked, no path may lead out of the target folder, and the number of files and
+//! of bytes is bounded.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,12 +11,13 @@ use std::path::{Component, Path, PathBuf};
 use thiserror::Error;
 use xz2::read::XzDecoder;
 
-/// Most files of an archive.
+/// The most files that an archive may hold.
 const MAX_FILES: usize = 100_000;
-/// Most bytes that an archive may unpack to.
+/// The most bytes that an archive may unpack to.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Why an archive was not unpacked to its end. What was written before stays in the target folder.
+/// The reason why an archive was not unpacked to its end. Files that were written before stay in
+/// the target folder.
 #[derive(Debug, Error)]
 pub(crate) enum UnpackError {
     /// Reading or writing failed, or the archive is damaged.
@@ -24,7 +25,7 @@ pub(crate) enum UnpackError {
     Io {
         /// The archive, or the file that was to be written.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// A path in the archive is absolute or climbs out of the folder.
@@ -38,8 +39,9 @@ pub(crate) enum UnpackError {
     TooLarge,
 }
 
-/// Unpacks the files of a `.tar.xz` whose path starts with one of `prefixes` (all, if none is
-/// given) into the folder `target`, which has to exist. Returns the number of files written.
+/// Unpacks a `.tar.xz` into the folder `target`, which must exist. Takes the files whose path
+/// starts with one of `prefixes`, or all files if there are none. Returns the number of files
+/// written.
 ///
 /// # Errors
 /// If the archive is damaged, leads out of the folder, exceeds the bounds, or writing fails.
@@ -95,8 +97,8 @@ mod tests {
 
     use super::*;
 
-    /// Makes an archive of (path, kind, content); paths are written raw, as `tar` would refuse
-    /// some.
+    /// Makes an archive of entries (path, kind, content). The paths are written raw, because the
+    /// `tar` crate would refuse some of them.
     fn archive(entries: &[(&str, tar::EntryType, &[u8])]) -> tempfile::NamedTempFile {
         let mut builder = tar::Builder::new(Vec::new());
         for (path, kind, content) in entries {
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn only_what_the_prefixes_name_is_written() {
-        // Two files, one of them below the prefix.
+        // Unpacks an archive of two files, one of them below the prefix.
         let file = tar::EntryType::Regular;
         let archive = archive(&[("a/b/c", file, b"1"), ("ab/c", file, b"2")]);
         let target = tempfile::tempdir().unwrap();
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_path_that_leads_out_of_the_folder_is_refused() {
-        // A parent folder, and an absolute path.
+        // The archive holds a path through the parent folder, and then an absolute path.
         let file = tar::EntryType::Regular;
         for path in ["a/../../escaped", "/escaped"] {
             let archive = archive(&[(path, file, b"1")]);
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_link_is_refused() {
-        // A symbolic link, which could be written through later.
+        // The archive holds a symbolic link, through which a later entry could write.
         let archive = archive(&[("a", tar::EntryType::Symlink, b"")]);
         let target = tempfile::tempdir().unwrap();
         let outcome = unpack(archive.path(), &[], target.path());
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_damaged_archive_is_an_error() {
-        // Bytes that are no xz stream.
+        // The bytes are no xz stream.
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"not an archive").unwrap();
         let target = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
-//! Which crate may depend on which (ARCHITECTURE.md).
+//! The rules of ARCHITECTURE.md on which crate may depend on which.
 
 use std::process::Command;
 
 use crate::workspace;
 
-/// The crates that a node links, and the command that is one.
+/// The crates that a node links, and the crate of the command `blocksmith`.
 const CORE: [&str; 7] = [
     "blocksmith-sync",
     "blocksmith",
@@ -14,7 +14,7 @@ const CORE: [&str; 7] = [
     "blocksmith-terminal",
     "blocksmith-cli",
 ];
-/// What none of them may pull in: the checkers, and the crates that use them.
+/// The crates on which none of them may depend: the checkers, and the crates that use them.
 const CHECKERS: [&str; 9] = [
     "loom",
     "shuttle",
@@ -27,15 +27,16 @@ const CHECKERS: [&str; 9] = [
     "blocksmith-tests",
 ];
 
-/// What a newcomer builds before the first replayed block, at most.
+/// The most crates that a newcomer builds before the first block is replayed.
 const MAX_CRATES: usize = 90;
 
-/// Returns the names of all crates that `package` is linked from, itself included.
+/// Returns the names of all crates that are linked into `package`, itself included.
 fn normal_dependencies(package: &str) -> Vec<String> {
     tree(package, "normal")
 }
 
-/// Returns the names of all crates in the tree of `package`, itself first, along such edges.
+/// Returns the names of all crates in the tree of `package` along the given kinds of edges. The
+/// first is `package` itself.
 fn tree(package: &str, edges: &str) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--edges", edges, "--prefix", "none", "--package", package])
@@ -61,7 +62,7 @@ fn core_knows_no_checker() {
 
 #[test]
 fn dependencies_point_one_way() {
-    // sync <- services <- consensus, and no BLS or SSZ below consensus.
+    // sync depends on no crate of ours, and services on sync alone. Neither needs BLS or SSZ.
     let sync = normal_dependencies("blocksmith-sync");
     assert!(!sync.iter().skip(1).any(|name| name.starts_with("blocksmith")), "{sync:?}");
     let services = normal_dependencies("blocksmith");
@@ -75,7 +76,7 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn the_engines_stand_on_sync_alone() {
-    // Whoever checks code of his own takes no service, no consensus and no model along.
+    // Asks cargo: a user who checks code of their own needs no service, no consensus and no model.
     let engines = normal_dependencies("blocksmith-engines");
     let ours: Vec<&String> = engines.iter().filter(|name| name.starts_with("blocksmith")).collect();
     assert_eq!(ours, ["blocksmith-engines", "blocksmith-sync"]);
@@ -83,8 +84,8 @@ fn the_engines_stand_on_sync_alone() {
 
 #[test]
 fn the_first_command_builds_from_few_crates() {
-    // What README's first command compiles: every crate of its tree but the system's own libraries,
-    // build scripts' and macros' included.
+    // Counts what README's first command compiles: every crate of its tree, those of build scripts
+    // and macros included.
     let crates: std::collections::BTreeSet<_> =
         tree("blocksmith-cli", "normal,build").into_iter().collect();
     assert!(crates.len() <= MAX_CRATES, "{} crates: {crates:?}", crates.len());

@@ -1,5 +1,5 @@
-//! Tests of the whole: official vectors, the recorded chain, malformed input, what depends on what,
-//! and what a reader would tire of checking.
+//! Tests of the whole workspace: official vectors, the recorded chain, malformed input,
+//! dependencies between crates, and rules that a reader would tire of checking.
 
 mod archive;
 mod dependencies;

@@ -1,7 +1,8 @@
-//! Whatever the bytes are: an error or a value, never a panic; and a value has one encoding only.
+//! Malformed input: whatever the bytes are, decoding gives an error or a value, and never panics. A
+//! value has only one encoding.
 //!
-//! The inputs are the recorded chain's files with a few random edits, which reach far deeper than
-//! random bytes do.
+//! The inputs are the recorded chain's files with a few random edits. They get much further into
+//! the code than random bytes do.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -15,7 +16,7 @@ use quickcheck::{Arbitrary, Gen, QuickCheck};
 
 use crate::here;
 
-/// A change to a byte string. Positions are taken modulo its length.
+/// A change to a byte string. Positions are taken modulo the length of the string.
 #[derive(Clone, Debug)]
 enum Edit {
     Truncate(usize),
@@ -23,7 +24,7 @@ enum Edit {
     Insert(usize, u8),
     Remove(usize),
     Set(usize, u8),
-    /// Overwrites four bytes with a number as an offset would be.
+    /// Overwrites four bytes with a number, as if they were an offset.
     Offset(usize, u32),
     /// Overwrites eight bytes.
     Number(usize, u64),
@@ -76,7 +77,7 @@ fn edit(mut bytes: Vec<u8>, edits: &[Edit]) -> Vec<u8> {
     bytes
 }
 
-/// At most this many edits, so that some inputs still decode.
+/// The most edits of an input. There are few, so that some inputs still decode.
 const MAX_EDITS: usize = 3;
 
 fn check(tests: u64, property: fn(usize, Vec<Edit>) -> bool) {
@@ -97,14 +98,14 @@ static ATTESTATIONS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| files("attestatio
 static SLASHINGS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| files("slashings"));
 static STATES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| files("states"));
 
-/// Decoding gives an error, or a value that encodes to the very same bytes.
+/// Returns whether decoding gives an error, or a value that encodes to the very same bytes.
 fn one_encoding<T: Wire>(bytes: &[u8]) -> bool {
     decode_exact::<T>(bytes).map_or(true, |value| value.encode() == bytes)
 }
 
 #[test]
 fn edited_blocks_decode_to_one_encoding_or_to_an_error() {
-    // Recorded blocks (some malformed already) with up to three edits.
+    // Edits recorded blocks, of which some are malformed already.
     check(2_000, |which, edits| {
         one_encoding::<SignedBeaconBlock>(&edit(BLOCKS[which % BLOCKS.len()].clone(), &edits))
     });
@@ -112,7 +113,7 @@ fn edited_blocks_decode_to_one_encoding_or_to_an_error() {
 
 #[test]
 fn edited_attestations_and_slashings_decode_to_one_encoding_or_to_an_error() {
-    // Each input is tried as each type: the wrong type is malformed input too.
+    // Decodes each input as each type, because input of the wrong type is malformed, too.
     check(2_000, |which, edits| {
         let source = if which % 2 == 0 { &ATTESTATIONS } else { &SLASHINGS };
         let bytes = edit(source[which / 2 % source.len()].clone(), &edits);
@@ -124,7 +125,7 @@ fn edited_attestations_and_slashings_decode_to_one_encoding_or_to_an_error() {
 
 #[test]
 fn edited_states_decode_to_one_encoding_and_survive_an_epoch_or_are_errors() {
-    // What decodes is run into the next epoch: the numbers in it may be anything.
+    // Advances each state that decodes into the next epoch. The numbers in it may be anything.
     check(300, |which, edits| {
         let bytes = edit(STATES[which % STATES.len()].clone(), &edits);
         let Ok(mut state) = BeaconState::<Minimal>::from_ssz_bytes(&bytes) else { return true };
@@ -137,7 +138,7 @@ fn edited_states_decode_to_one_encoding_and_survive_an_epoch_or_are_errors() {
 
 #[test]
 fn edited_blocks_on_a_state_are_judged_without_a_panic() {
-    // Signatures are taken as valid, so that the edit is met as deep inside as it can be.
+    // Takes signatures as valid, so that an edit gets as far into the transition as it can.
     static PARENTS: LazyLock<Vec<BeaconState<Minimal>>> = LazyLock::new(|| {
         STATES.iter().filter_map(|bytes| BeaconState::from_ssz_bytes(bytes).ok()).collect()
     });
@@ -147,7 +148,7 @@ fn edited_blocks_on_a_state_are_judged_without_a_panic() {
         let Ok(block) = node.decode_block(&bytes) else { return true };
         for flags in [UpdateFlags::replay(), UpdateFlags::default()] {
             let mut state = PARENTS[which % PARENTS.len()].clone();
-            // Far slots are for the caller to refuse.
+            // The caller of the transition has to refuse far slots.
             if node.header(&block).slot <= state.slot.saturating_add(64) {
                 let _ = node.transition(&mut state, &block, flags);
             }
@@ -158,7 +159,7 @@ fn edited_blocks_on_a_state_are_judged_without_a_panic() {
 
 #[test]
 fn edited_attestations_on_a_state_are_judged_without_a_panic() {
-    // Committee, bits and signature of anything that decodes.
+    // Checks committee, bits and signature of each attestation that decodes.
     check(400, |which, edits| {
         let node = Phase0::<Minimal>::new(ChainConfig::minimal());
         let bytes = edit(ATTESTATIONS[which % ATTESTATIONS.len()].clone(), &edits);

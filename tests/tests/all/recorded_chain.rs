@@ -1,6 +1,5 @@
-//! The recorded chain through the fork choice and the slashing detector alone: the same items in
-//! the same order as the oracle's, without threads, and after every event the oracle's view under
-//! v1.5.0.
+//! The recorded chain through the fork choice and the slashing detector alone, without threads. The
+//! items come in the oracle's order. After every event, the view must be the oracle's under v1.5.0.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +18,7 @@ use crate::here;
 
 type Node = Phase0<Minimal>;
 
-/// Seconds of a slot before attesters vote.
+/// The seconds from the start of a slot until attesters vote.
 const ATTESTING_INTERVAL_SECONDS: u64 = 2;
 
 fn file(name: &Value) -> Vec<u8> {
@@ -40,7 +39,7 @@ fn view(value: &Value) -> (Root, Checkpoint<Root>, Checkpoint<Root>) {
     (root(&value["head"]), checkpoint(&value["justified"]), checkpoint(&value["finalized"]))
 }
 
-/// The oracle's node, with the project's parts.
+/// The node that the oracle simulated, made of the project's parts.
 struct Replay {
     node: Node,
     states: BTreeMap<Root, BeaconState<Minimal>>,
@@ -71,7 +70,7 @@ impl Replay {
         }
     }
 
-    /// Tells the fork choice, and gives it the balances that it asks for.
+    /// Tells the fork choice of an event, and gives it the balances that it asks for.
     fn tell(&mut self, event: fork_choice::Event<Root>) -> Result<(), Refusal> {
         for effect in self.fork_choice.handle(&(), event) {
             match effect {
@@ -106,7 +105,8 @@ impl Replay {
         let into_slot = (number(&event["time"]) - 1_600_000_000) % 6;
         self.timely = into_slot < ATTESTING_INTERVAL_SECONDS;
         self.tell(fork_choice::Event::Tick { slot }).expect("ticks are not refused");
-        // What could not be verified when it came, as its block was not there.
+        // These attestations could not be verified when they came, because their block was not
+        // there.
         for attestation in std::mem::take(&mut self.waiting) {
             self.attestation(attestation);
         }
@@ -126,7 +126,7 @@ impl Replay {
         self.tell(fork_choice::Event::Attestation { vote, from_block: false }).expect("admitted");
     }
 
-    /// Applies a block that the oracle found valid; returns the root of its state.
+    /// Applies a block that the oracle found valid. Returns the root of the state after it.
     fn block(&mut self, event: &Value) -> Root {
         let block = self.node.decode_block(&file(&event["file"])).expect("a block");
         let header = self.node.header(&block);
@@ -147,7 +147,7 @@ impl Replay {
         .expect("a block that the fork choice admits");
         for vote in effects.votes {
             self.detect(slashing::Event::Attestation(vote.clone()));
-            // Votes for what is pruned by now are refused, as they may be.
+            // A vote for a block that has been pruned meanwhile may be refused.
             let _ = self.tell(fork_choice::Event::Attestation { vote, from_block: true });
         }
         self.tell(fork_choice::Event::AttesterSlashing { indices: effects.equivocating })
@@ -194,7 +194,8 @@ fn replay() -> (Replay, Value) {
 
 #[test]
 fn the_recorded_chain_gives_the_oracles_view_after_every_event_and_its_offences() {
-    // Ticks, valid blocks and attestations in recorded order; head, justified, finalised each time.
+    // Replays ticks, valid blocks and attestations in recorded order, and compares head, justified
+    // and finalised checkpoints after each event.
     let (replay, manifest) = replay();
     assert_eq!(replay.fork_choice.head(), root(&manifest["final_head"]));
     assert!(replay.waiting.is_empty());

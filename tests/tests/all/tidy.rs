@@ -1,18 +1,18 @@
-//! What a reader would tire of checking, checked (reasons beside what is subtle, nothing
-//! unfinished).
+//! Rules that a reader would tire of checking: what is subtle has its reason beside it, and nothing
+//! is unfinished.
 //!
-//! The rules are textual. What stands behind `//` is comment, the rest is code; a reason counts as
-//! beside a line if it stands in it or in the few lines above.
+//! The rules are textual. The text after `//` is comment, and the rest of a line is code. A reason
+//! counts as beside a line if it stands in that line or in the few lines above.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::workspace;
 
-/// Lines above an `unsafe` in which its reason may stand.
+/// The number of lines above an `unsafe` in which its reason may stand.
 const SAFETY_WITHIN: usize = 8;
-/// Lines above an ordering in which its reason may stand; one reason may serve a whole small
-/// function.
+/// The number of lines above an ordering in which its reason may stand. One reason may serve a
+/// whole small function.
 const ORDERING_WITHIN: usize = 15;
 
 const CRATES: [&str; 10] = [
@@ -28,13 +28,13 @@ const CRATES: [&str; 10] = [
     "tests",
 ];
 
-/// A source file, by lines. Its path is that within the workspace, wherever the workspace lies.
+/// A source file, split into lines. Its path is relative to the workspace.
 struct Source {
     path: PathBuf,
     lines: Vec<String>,
 }
 
-/// Splits a line into what is code and what is comment.
+/// Splits a line into code and comment.
 fn split(line: &str) -> (&str, &str) {
     line.find("//").map_or((line, ""), |at| line.split_at(at))
 }
@@ -44,14 +44,15 @@ impl Source {
         self.lines.iter().enumerate().map(|(at, line)| (at, split(line).0))
     }
 
-    /// Whether `reason` stands in a comment in line `at` or in the `within` lines above.
+    /// Returns whether one of `reasons` stands in a comment, in line `at` or in the `within` lines
+    /// above it.
     fn has_reason(&self, at: usize, within: usize, reasons: &[&str]) -> bool {
         self.lines[at.saturating_sub(within)..=at]
             .iter()
             .any(|line| reasons.iter().any(|reason| split(line).1.contains(reason)))
     }
 
-    /// Where the unit tests begin, if the file has any.
+    /// Returns the line at which the unit tests begin, or the end of the file if it has none.
     fn tests_begin(&self) -> usize {
         let marker = self.lines.iter().position(|line| line.trim() == "#[cfg(test)]");
         marker.unwrap_or(self.lines.len())
@@ -62,7 +63,8 @@ impl Source {
     }
 }
 
-/// Returns the Rust files of a crate, this one apart, whose needles would find themselves.
+/// Returns the Rust files of a crate. This file is left out, because its needles would find
+/// themselves.
 fn sources(krate: &str) -> Vec<Source> {
     let mut found = Vec::new();
     let mut folders = vec![workspace(krate)];
@@ -85,7 +87,7 @@ fn sources(krate: &str) -> Vec<Source> {
     found
 }
 
-/// Whether `word` stands in `code` on its own.
+/// Returns whether `word` stands in `code` as a whole word.
 fn has_word(code: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word)
@@ -98,7 +100,7 @@ fn none(what: &str, places: &[String]) {
 
 #[test]
 fn every_unsafe_has_its_reason() {
-    // `SAFETY:` beside each block and impl, or a section `# Safety` above a function.
+    // Looks for `SAFETY:` beside each block and impl, or a section `# Safety` above a function.
     let mut places = Vec::new();
     for source in CRATES.iter().flat_map(|krate| sources(krate)) {
         for (at, code) in source.code() {
@@ -113,7 +115,7 @@ fn every_unsafe_has_its_reason() {
 
 #[test]
 fn only_sync_has_unsafe_in_core() {
-    // The other crates forbid it, at the top of their root.
+    // The root of every other crate forbids unsafe code.
     for krate in [
         "core/services",
         "core/consensus",
@@ -129,7 +131,8 @@ fn only_sync_has_unsafe_in_core() {
 
 #[test]
 fn unsafe_outside_core_is_the_engines() {
-    // Backends implement cells, guards and coroutines; what is written against them needs none.
+    // Backends implement cells, guards and coroutines. Code that is written against them needs no
+    // unsafe code.
     let engines = ["verification/engines"];
     let mut places = Vec::new();
     for source in ["models", "verification"].into_iter().flat_map(sources) {
@@ -145,7 +148,8 @@ fn unsafe_outside_core_is_the_engines() {
 
 #[test]
 fn every_ordering_in_sync_has_its_reason() {
-    // `ORDERING:` beside each use outside the unit tests; imports and plain names are not uses.
+    // Looks for `ORDERING:` beside each use outside the unit tests. Imports and plain names are not
+    // uses.
     let orderings = ["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"];
     let (mut places, mut uses) = (Vec::new(), 0);
     for source in sources("core/sync/src").iter().filter(|source| !is_test_file(&source.path)) {
@@ -160,14 +164,15 @@ fn every_ordering_in_sync_has_its_reason() {
             }
         }
     }
-    // The rule once passed over every file, as the path to the workspace went through this crate.
+    // This test once passed over every file, because the path to the workspace leads through this
+    // crate.
     assert!(uses > 100, "{uses} uses in all of sync");
     none("no ORDERING beside", &places);
 }
 
 #[test]
 fn seq_cst_is_for_fences_only() {
-    // An access that is SeqCst is judged as AcqRel by one of the checkers, so there is none.
+    // No access is SeqCst, because one of the checkers judges such an access as AcqRel.
     let mut places = Vec::new();
     for source in sources("core/sync") {
         for (at, code) in source.code() {
@@ -182,7 +187,7 @@ fn seq_cst_is_for_fences_only() {
 
 #[test]
 fn nothing_is_unfinished() {
-    // No placeholder, no ignored test, no left-over debugging, in any crate.
+    // No crate has a placeholder, an ignored test or left-over debugging.
     let needles = ["todo!", "unimplemented!", "dbg!", "#[ignore"];
     let mut places = Vec::new();
     for source in CRATES.iter().flat_map(|krate| sources(krate)) {
@@ -197,8 +202,8 @@ fn nothing_is_unfinished() {
 
 #[test]
 fn core_does_not_sleep() {
-    // Waiting in core is parking on a notifier, which can be interrupted (hazard N10). A bench may
-    // pause between what it measures.
+    // A thread of core waits by parking on a notifier, which can be interrupted (hazard N10). A
+    // bench may pause between measurements.
     let mut places = Vec::new();
     let is_bench =
         |source: &Source| source.path.components().any(|part| part.as_os_str() == "benches");

@@ -1,14 +1,15 @@
-//! The packed official cases, a test for each group, so that a test runner can spread them.
+//! The official test cases that ship with the project. Each group has a test of its own, so that a
+//! test runner can run groups side by side.
 //!
-//! Each test unpacks its group into a temporary folder and runs it with the library behind
-//! `blocksmith vectors`. The numbers are those of the archives: a case that is lost is a failure.
+//! A test unpacks its group into a temporary folder, and runs it with the library behind
+//! `blocksmith vectors`. The numbers are those of the archives, so a case that is lost is a failure.
 
 use blocksmith_conformance::vectors::{CaseResult, Report, run};
 
 use crate::archive::unpack;
 use crate::here;
 
-/// Runs the cases below `prefix`; wants `expected` of them, none failed.
+/// Runs the cases below `prefix`. Asserts that there are `expected` of them and that none fails.
 fn run_group(archive: &str, prefix: &str, expected: usize) -> Report {
     let folder = tempfile::tempdir().expect("a temporary folder");
     unpack(&here("vectors").join(archive), &[prefix], folder.path()).expect("an archive");
@@ -24,7 +25,7 @@ macro_rules! groups {
     ($($name:ident: $archive:literal, $prefix:literal, $cases:literal;)*) => {$(
         #[test]
         fn $name() {
-            // Every case of the group passes, none is skipped.
+            // Runs the group: every case passes, and none is skipped.
             let report = run_group($archive, $prefix, $cases);
             assert_eq!((report.passed, report.skipped), ($cases, 0));
         }
@@ -53,7 +54,7 @@ groups! {
 
 #[test]
 fn minimal_fork_choice_passes_but_for_the_cases_whose_rules_changed() {
-    // Of twelve cases of v1.1.10, these three have another answer under v1.5.0.
+    // Runs twelve cases of v1.1.10, of which three have another answer under v1.5.0.
     let report = run_group("minimal.tar.xz", "minimal/phase0/fork_choice", 12);
     let skipped: Vec<&str> = report
         .cases

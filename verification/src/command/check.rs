@@ -1,4 +1,4 @@
-//! `blocksmith-check check`.
+//! The sub-command `check`: it runs checks and reports their verdicts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ pub(super) struct Arguments {
     /// The same as the command `mutants`.
     #[arg(long, conflicts_with_all = ["protocol", "engine", "id", "depth", "list", "junit"])]
     mutants: bool,
-    /// Checks that run at the same time, 1 to 64; as many as there are processors if not given.
+    /// Number of checks that run at the same time, 1 to 64; without it, one for each processor.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: Option<u8>,
     /// List the checks without running them.
     #[arg(long)]
     list: bool,
-    /// Print each verdict whole, with all its bounds.
+    /// Print each verdict with all its bounds.
     #[arg(long, short)]
     verbose: bool,
     /// Print the counterexample of every refuted check, twins included.
@@ -37,15 +37,16 @@ pub(super) struct Arguments {
     /// Write the results as JSON to this file; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the results as JUnit XML to this file; what is not as expected is a failure there.
+    /// Write the results as JUnit XML to this file; a verdict that is not as expected is a failure.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write what each check took to this file: what `--shard` and the time left go by.
+    /// Write the time that each check took to this file, from which `--shard` and the progress line
+    /// estimate times.
     #[arg(long, value_name = "FILE", hide = true)]
     record: Option<PathBuf>,
 }
 
-/// Where results go when the run has ended.
+/// The files into which the results are written when the run has ended.
 struct Reports {
     json: Option<Report>,
     junit: Option<Report>,
@@ -81,7 +82,7 @@ impl Reports {
     }
 }
 
-/// What is done, by its place in the selection.
+/// The results so far, by the check's place in the selection.
 #[derive(Default)]
 struct Results(BTreeMap<usize, (Row, TestCase)>);
 

@@ -1,13 +1,13 @@
-//! What each check took when that was last recorded.
+//! The recorded time of each check.
 //!
-//! The figures are one machine's; only their ratios matter. `check --record verification/costs.tsv`
-//! writes them anew.
+//! The times are those of one machine, and only their ratios matter. `check --record
+//! verification/costs.tsv` writes them anew.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-/// A line a check: its id, a tab, seconds.
+/// The recorded times. Each line is a check's id, a tab, and the seconds that it took.
 const RECORDED: &str = include_str!("../../costs.tsv");
 
 static SECONDS: LazyLock<HashMap<&str, f64>> = LazyLock::new(|| {
@@ -18,19 +18,19 @@ static SECONDS: LazyLock<HashMap<&str, f64>> = LazyLock::new(|| {
     RECORDED.lines().filter_map(line).collect()
 });
 
-/// A check of which nothing is recorded.
+/// The seconds that are assumed for a check without a recorded time.
 const UNKNOWN: f64 = 0.5;
 
-/// Returns about how many seconds a check takes.
+/// Returns the estimated seconds that a check takes.
 pub(super) fn seconds(id: &str) -> f64 {
     SECONDS.get(id).copied().unwrap_or(UNKNOWN)
 }
 
-/// Returns the text of the file for what some checks took.
+/// Returns the text of the file for these checks and their seconds.
 pub(super) fn text<'a>(costs: impl Iterator<Item = (&'a str, f64)>) -> String {
     let mut text = String::new();
     for (id, seconds) in costs {
-        // A string takes any text.
+        // Writing to a string does not fail.
         let _ = writeln!(text, "{id}\t{:.2}", seconds.max(0.01));
     }
     text
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn what_is_recorded_is_read_again() {
-        // Every line of the file, and of one that is written anew.
+        // Reads every line of the file, and of one that is written anew.
         assert_eq!(SECONDS.len(), RECORDED.lines().count(), "a line is not understood, or twice");
         let costs = SECONDS.iter().map(|(id, seconds)| (*id, *seconds));
         let again = text(costs);

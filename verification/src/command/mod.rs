@@ -1,9 +1,9 @@
-//! The `blocksmith-check` command.
+//! The command `blocksmith-check`.
 //!
-//! **Contract.** Results go to stdout, a line a check, as they come; on stderr is a progress line
-//! where that is a terminal, and nothing else. The first SIGINT or SIGTERM ends a run in order: what
-//! is done is in the reports, what is not done is counted, the exit code is 128 and the signal's
-//! number. Exit codes otherwise: see `blocksmith_terminal`.
+//! **Contract.** Results go to stdout as they come, one line per check. stderr has a progress line
+//! if it is a terminal, and nothing else. The first SIGINT or SIGTERM ends a run in order: the
+//! reports have the checks that are done, the output names those that are not, and the exit code is
+//! 128 plus the signal's number. `blocksmith_terminal` lists the other exit codes.
 
 mod check;
 mod costs;
@@ -23,16 +23,17 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::catalogue::catalogue;
 use crate::document;
 
-/// Checks Blocksmith's protocols: the real code under loom, shuttle and a stepper, its machines
-/// under stateright, its specifications in TLA+; and, for each, variants with a fault that the same
-/// engine must refute.
+/// Checks Blocksmith's protocols: the real code under loom, shuttle and Stepped, its machines under
+/// stateright, and its specifications in TLA+. It also checks variants with a fault, which the same
+/// engines must refute.
 ///
-/// Exit codes: 0 all as expected; 1 something is not; 2 wrong usage or input; 3 a check was
-/// truncated; 4 a fault of ours, or a full disk; 128 and a signal's number: ended by it, in order.
+/// Exit codes: 0 if all is as expected; 1 if something differs; 2 on wrong usage or input; 3 if a
+/// check was truncated; 4 on a fault of its own or a full disk; 128 plus the signal's number after
+/// a signal.
 #[derive(Parser)]
 #[command(name = "blocksmith-check", version, max_term_width = 100)]
 struct Arguments {
-    /// When to colour what is printed; NO_COLOR is heeded, too.
+    /// When to colour the output; NO_COLOR is respected.
     #[arg(long, value_enum, default_value = "auto", global = true, value_name = "WHEN")]
     color: Color,
     #[command(subcommand)]
@@ -43,11 +44,11 @@ struct Arguments {
 enum Command {
     /// Run the checks of the protocols and their must-fail twins.
     Check(Box<check::Arguments>),
-    /// Weaken every ordering and fence of core, one at a time; list the killed and the survivors.
+    /// Weaken every ordering and fence of core, one at a time; list which were killed and survived.
     Mutants(mutants::Arguments),
     /// Open stateright's Explorer for a model on the loopback interface.
     Explore(ExploreArguments),
-    /// Write what is checked, by hazard and by protocol, as Markdown; run nothing.
+    /// Write the list of checks, by hazard and by protocol, as Markdown; run nothing.
     Document {
         /// The file; `-` is stdout.
         file: PathBuf,
@@ -58,18 +59,18 @@ enum Command {
 
 #[derive(clap::Args)]
 struct ExploreArguments {
-    /// Which model; without it, the names are listed.
+    /// The name of the model; without it, the names are listed.
     model: Option<String>,
-    /// Port on 127.0.0.1.
+    /// The port on 127.0.0.1.
     #[arg(long, default_value_t = 3000)]
     port: u16,
 }
 
-/// Runs the command with the process's arguments.
+/// Runs the command with the process's arguments. Returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // What the code under test logs is expected: faults are what is looked for.
+    // The code under test logs faults, which are expected here; they are shown only if asked for.
     log_if_asked(arguments.color);
     end(run(arguments))
 }
@@ -99,7 +100,7 @@ fn explore(arguments: &ExploreArguments, out: Output) -> Result<u8, Failure> {
     Ok(EXIT_OK)
 }
 
-/// Returns how many threads run checks: so many, or one for each processor.
+/// Returns how many threads run checks: the given number, or one for each processor.
 fn workers(jobs: Option<u8>) -> usize {
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     jobs.map_or_else(processors, usize::from)

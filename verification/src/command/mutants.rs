@@ -1,4 +1,4 @@
-//! `blocksmith-check mutants`.
+//! The sub-command `mutants`: it runs the sweep of orderings.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::sweep::{SiteResult, Sweep};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Only the Ith of N parts of the weakenings, as I/N: every Nth, from the Ith on.
+    /// Run only the Ith of N parts of the weakenings, as I/N: every Nth, from the Ith on.
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<Shard>,
-    /// Weakenings that run at the same time, 1 to 64; as many as there are processors if not given.
+    /// Number of weakenings that run at the same time, 1 to 64; without it, one for each processor.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: Option<u8>,
     /// Write the results as JSON to this file; `-` is stdout.
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     sweep(workers(arguments.jobs), arguments.shard, json, out)
 }
 
-/// Weakens every ordering, or those of a part, and prints what became of each.
+/// Runs every weakening, or those of a part, and prints the result of each.
 pub(super) fn sweep(
     workers: usize,
     shard: Option<Shard>,

@@ -1,4 +1,4 @@
-//! Threads that do jobs, and one that hears of each.
+//! A pool of threads that do jobs. The calling thread is told of each job.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
@@ -7,31 +7,33 @@ use std::time::{Duration, Instant};
 
 use blocksmith_terminal::{Failure, Interrupt};
 
-/// Between two looks at the signals, and two drawings of what shows the progress.
+/// The time between two looks at the signals, and between two drawings of the progress line.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What a run comes to.
+/// How a run ended.
 pub(super) enum End {
     /// Every job is done.
     Done,
-    /// A signal came first, which asks for this exit code; what was under way is left behind.
+    /// A signal ended the run, and asks for this exit code. The jobs that were under way are
+    /// abandoned.
     Interrupted(u8),
 }
 
-/// What is told of the jobs.
+/// What the calling thread is told.
 pub(super) enum News<R> {
     /// The job of this number has begun.
     Begun(usize),
-    /// The job of this number is done; its result, and the seconds that it took.
+    /// The job of this number is done, with this result, and took these seconds.
     Done(usize, R, f64),
-    /// Time passes.
+    /// A tick has passed without news.
     Tick,
 }
 
-/// Does each job on one of `workers` threads, in order, and tells `each` of it on this one.
+/// Does each job on one of `workers` threads, in order. Calls `each` with the news on the calling
+/// thread. Blocks until all jobs are done or a signal has come.
 ///
 /// # Errors
-/// What `each` fails with, at once: what is under way is left behind.
+/// If `each` fails, with its error, at once. The jobs that are under way are abandoned.
 pub(super) fn run<J, R>(
     jobs: &Arc<Vec<J>>,
     workers: usize,
@@ -71,7 +73,7 @@ where
         each(event)?;
         if let Some(code) = interrupt.exit_code() {
             stop.store(true, Relaxed);
-            // What came just now counts as done.
+            // Jobs that ended meanwhile count as done.
             news.try_iter().try_for_each(&mut each)?;
             return Ok(End::Interrupted(code));
         }

@@ -7,8 +7,8 @@ use blocksmith_engines::meter;
 use blocksmith_terminal::{Failure, Hush};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What shuttle prints of each execution that fails, whatever it is told: failures are what is looked
-/// for, and the results say what they are.
+/// The beginnings of the lines that shuttle prints for each execution that fails. They are kept off
+/// stderr: twins are meant to fail, and the results say how they did.
 const EXPECTED: &[&str] = &[
     "Task failed, serializing schedule",
     "Test deadlocked, and ",
@@ -17,19 +17,18 @@ const EXPECTED: &[&str] = &[
     "test panicked while dropping the tasks ",
 ];
 
-/// A line on stderr that says how far a run is; nothing where stderr is no terminal.
+/// A line on stderr that says how far a run is. If stderr is no terminal, there is no line.
 pub(super) struct Progress {
     bar: ProgressBar,
     _hush: Hush,
     start: Instant,
-    /// Recorded seconds of all jobs, and of those that are done.
+    /// The recorded seconds of all jobs. The next field is those of the jobs that are done.
     all: f64,
     done: f64,
 }
 
 impl Progress {
-    /// Begins a line for so many jobs, which took so many seconds, one after the other, when that
-    /// was recorded.
+    /// Begins a line for this many jobs. `recorded_seconds` is the sum of their recorded times.
     ///
     /// # Errors
     /// If the system refuses a pipe.
@@ -42,7 +41,7 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(Some(jobs as u64), target);
-        // The bar takes what the message leaves.
+        // The message takes the width that the bar leaves.
         if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}") {
             bar.set_style(style);
         }
@@ -50,13 +49,13 @@ impl Progress {
         Ok(Self { bar, _hush: hush, start, all: recorded_seconds, done: 0.0 })
     }
 
-    /// A job is done that took so many seconds when that was recorded.
+    /// Counts a job as done. `recorded_seconds` is its recorded time.
     pub(super) fn done(&mut self, recorded_seconds: f64) {
         self.done += recorded_seconds;
         self.bar.inc(1);
     }
 
-    /// Draws the line anew. `running`: what is under way.
+    /// Draws the line anew. `running` names the jobs that are under way.
     pub(super) fn draw(&self, running: &[String]) {
         let elapsed = self.start.elapsed().as_secs_f64();
         let rate = meter::looked_at() as f64 / elapsed.max(0.001);
@@ -67,7 +66,7 @@ impl Progress {
         self.bar.set_message(format!("{left} left, {}/s: {}", short(rate), running.join(", ")));
     }
 
-    /// Runs what prints, with the line out of the way.
+    /// Runs `print` while the line is hidden.
     pub(super) fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
         self.bar.suspend(print)
     }
@@ -79,7 +78,7 @@ impl Drop for Progress {
     }
 }
 
-/// Returns the terminal that stderr is.
+/// Returns the draw target for the terminal behind stderr.
 #[cfg(unix)]
 fn target(hush: &Hush) -> io::Result<ProgressDrawTarget> {
     let terminal = console::Term::read_write_pair(io::stdin(), hush.stderr()?);
@@ -93,7 +92,7 @@ fn target(_: &Hush) -> io::Result<ProgressDrawTarget> {
 
 const DRAWS_A_SECOND: u8 = 10;
 
-/// A number in three or four characters.
+/// Returns a number in three or four characters.
 fn short(number: f64) -> String {
     match number {
         n if n >= 1e6 => format!("{:.1}M", n / 1e6),
@@ -102,7 +101,7 @@ fn short(number: f64) -> String {
     }
 }
 
-/// A time that is left, in minutes and seconds.
+/// Returns a time in minutes and seconds.
 fn words(seconds: f64) -> String {
     let seconds = seconds.max(0.0).round() as u64;
     match seconds / 60 {
@@ -117,7 +116,7 @@ mod tests {
 
     #[test]
     fn figures_are_short() {
-        // One of each size.
+        // Formats one number and one time of each size.
         let rates = [0.4, 999.0, 1_500.0, 2_340_000.0].map(short);
         assert_eq!(rates, ["0", "999", "2k", "2.3M"]);
         assert_eq!([0.2, 59.0, 61.0, 600.0].map(words), ["0 s", "59 s", "1 min 1 s", "10 min 0 s"]);

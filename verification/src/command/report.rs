@@ -1,4 +1,5 @@
-//! What is said of a check: a line for a person, a row of the JSON report, a case of JUnit's.
+//! The results of a check in three forms: a line for a person, a row of the JSON report, and a case
+//! of the JUnit report.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,20 +11,20 @@ use serde::Serialize;
 
 use crate::catalogue::Check;
 
-/// A result as the JSON report has it.
+/// The result of a check, as a row of the JSON report.
 #[derive(Serialize)]
 pub(super) struct Row {
     id: String,
     protocol: &'static str,
     engine: Engine,
     expected: &'static str,
-    /// The properties of which one must break; none for a check that must hold.
+    /// The properties, one of which must break. A check that must hold has none.
     expected_violations: Vec<String>,
-    /// The number of states that must be visited, where it is pinned.
+    /// The number of states that the check must visit, where it is pinned.
     expected_states: Option<u64>,
     verdict: &'static str,
     violation: Option<String>,
-    /// In what the verdict differs from the expected one.
+    /// How the verdict differs from the expected one, if it does.
     difference: Option<String>,
     bounds: BTreeMap<&'static str, String>,
     states: Option<u64>,
@@ -63,26 +64,26 @@ impl Row {
     }
 }
 
-/// How much is printed of a check.
+/// How much is printed for a check.
 #[derive(Clone, Copy)]
 pub(super) struct Detail {
-    /// The whole verdict with all its bounds.
+    /// Whether the verdict is printed with all its bounds.
     pub(super) verbose: bool,
-    /// What refutes each twin.
+    /// Whether the counterexample is printed.
     pub(super) counterexamples: bool,
 }
 
-/// Widths of the columns: the line has 100 with the spaces between them.
+/// The widths of the columns. With the spaces between them, a line has at most 100 characters.
 const WORD: usize = 9;
 const ID: usize = 65;
 const LOOKED_AT: usize = 14;
 
-/// The columns' heads, in as many characters as the longest line has.
+/// Returns the heads of the columns, in as many characters as the longest line has.
 pub(super) fn head() -> String {
     format!("{:<WORD$} {:<ID$} {:>LOOKED_AT$} {:>8}", "result", "check", "looked at", "seconds")
 }
 
-/// Prints a check's line, and more where that is asked for or something is not as expected.
+/// Prints a check's line. Prints more if that is asked for, or if the verdict is not as expected.
 pub(super) fn print(
     out: Output,
     check: &Check,
@@ -91,7 +92,7 @@ pub(super) fn print(
     detail: Detail,
 ) -> Result<(), Failure> {
     let difference = check.difference(verdict);
-    // "verified" is a word that goes with its bounds: the whole verdict has both.
+    // The word "verified" stands only where its bounds do, which is in the whole verdict.
     let word = match (&difference, &verdict.outcome) {
         (None, Outcome::Verified) => "holds",
         (None, _) => "refuted",
@@ -121,7 +122,7 @@ pub(super) fn print(
     Ok(())
 }
 
-/// The exit code that a verdict asks for.
+/// Returns the exit code that a verdict asks for.
 pub(super) fn exit_code(check: &Check, verdict: &Verdict) -> u8 {
     match verdict.outcome {
         _ if check.is_as_expected(verdict) => EXIT_OK,
@@ -130,8 +131,8 @@ pub(super) fn exit_code(check: &Check, verdict: &Verdict) -> u8 {
     }
 }
 
-/// A check as a test case: it passes if the verdict is the one expected. The verdict with its
-/// bounds is in the standard output of the case, and its counterexample, twins' included.
+/// Returns a check as a test case, which passes if the verdict is the expected one. The standard
+/// output of the case has the verdict with its bounds and, for twins as well, the counterexample.
 pub(super) fn test_case(check: &Check, verdict: &Verdict, seconds: f64) -> TestCase {
     let status = match check.difference(verdict) {
         None => TestCaseStatus::success(),
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_line_fits_a_hundred_columns() {
-        // The columns as they are, and the longest id.
+        // The heads fill the width of a line, and the longest id fits into its column.
         assert_eq!(head().len(), 99);
         let longest = catalogue().iter().map(|check| check.id.len()).max();
         assert!(longest <= Some(ID), "an id has {longest:?} characters");

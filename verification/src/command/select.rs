@@ -1,4 +1,4 @@
-//! Which checks a command line selects, and which of them are one machine's.
+//! The selection of checks by a command line, and its parts for several machines.
 
 use std::collections::BTreeSet;
 
@@ -43,9 +43,9 @@ impl EngineArgument {
 pub(super) enum DepthArgument {
     /// Fewer schedules of each client program.
     Quick,
-    /// What CI runs.
+    /// The depth that CI runs.
     Ci,
-    /// Longer client programs, more threads.
+    /// Longer client programs and more threads.
     Deep,
 }
 
@@ -61,35 +61,35 @@ impl DepthArgument {
 
 #[derive(clap::Args)]
 pub(super) struct Selection {
-    /// Only checks of this protocol.
+    /// Select only checks of this protocol.
     #[arg(long)]
     protocol: Option<String>,
-    /// Only checks by this engine.
+    /// Select only checks by this engine.
     #[arg(long, value_enum)]
     engine: Option<EngineArgument>,
-    /// Only checks whose id is this or begins with it and a dot; may be given several times.
+    /// Select only checks whose id is this or begins with it and a dot; may be given several times.
     #[arg(long, value_name = "ID")]
     id: Vec<String>,
-    /// Only the Ith of N parts of the selected checks, as I/N; the parts take about the same time,
-    /// by what each check took when that was last recorded.
+    /// Run only the Ith of N parts of the selected checks, as I/N; by the recorded times, the parts
+    /// take about equally long.
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<Shard>,
-    /// How far the checks of linearizability look; `ci` if not given.
+    /// How far the checks of linearizability look; without it, `ci`.
     #[arg(long, value_enum)]
     depth: Option<DepthArgument>,
 }
 
-/// A part of the work: the `part`th of `of`, counted from 1.
+/// A part of the work: number `part` of `of` parts, counted from 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shard {
     pub(super) part: usize,
     pub(super) of: usize,
 }
 
-/// The most parts: more than there are checks would leave some without any.
+/// The largest number of parts. With more parts than checks, some would be empty.
 const MAX_PARTS: usize = 1024;
 
-/// Reads `I/N`.
+/// Parses `I/N`.
 pub(super) fn shard(text: &str) -> Result<Shard, String> {
     let parts = text
         .split_once('/')
@@ -109,10 +109,10 @@ impl Selection {
         self.shard
     }
 
-    /// Returns the checks, in the catalogue's order.
+    /// Returns the selected checks, in the catalogue's order.
     ///
     /// # Errors
-    /// If there are none.
+    /// If no check matches.
     pub(super) fn checks(&self) -> Result<Vec<Check>, Failure> {
         let all = catalogue_at(self.depth.map_or(Depth::default(), DepthArgument::depth));
         let protocols: BTreeSet<_> = all.iter().map(|check| check.protocol).collect();
@@ -140,12 +140,13 @@ impl Selection {
     }
 }
 
-/// Whether the check's id is `id`, or begins with it and a dot.
+/// Returns whether the check's id is `id`, or begins with `id` and a dot.
 fn is_of(check: &Check, id: &str) -> bool {
     check.id.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Returns a part of the checks: the dearest first, each goes to the part that has least so far.
+/// Returns one part of the checks. They are dealt out from the longest to the shortest, each to the
+/// part that takes the least time so far.
 fn part(checks: Vec<Check>, shard: Shard) -> Vec<Check> {
     let seconds: Vec<_> = checks.iter().map(|check| costs::seconds(&check.id)).collect();
     let parts = parts(&seconds, shard.of);
@@ -153,7 +154,7 @@ fn part(checks: Vec<Check>, shard: Shard) -> Vec<Check> {
     mine.map(|(check, _)| check).collect()
 }
 
-/// Returns the part, from 0, that each of some jobs goes to.
+/// Returns the part, counted from 0, of each job.
 fn parts(seconds: &[f64], of: usize) -> Vec<usize> {
     let mut order: Vec<_> = (0..seconds.len()).collect();
     order.sort_by(|&a, &b| seconds[b].total_cmp(&seconds[a]).then(a.cmp(&b)));
@@ -173,8 +174,8 @@ mod tests {
 
     #[test]
     fn parts_take_about_the_same_time() {
-        // One long job against many short ones: no part is longer than the longest job or the mean
-        // and a job.
+        // Deals out one long job and many short ones. No part takes longer than the longest job, or
+        // than the mean plus one job.
         let seconds: Vec<f64> = (0..40).map(|job| if job == 7 { 20.0 } else { 1.0 }).collect();
         for of in 1..=5 {
             let parts = parts(&seconds, of);
@@ -188,8 +189,8 @@ mod tests {
 
     #[test]
     fn the_recorded_costs_balance_the_whole_catalogue() {
-        // In two and in four parts, the longest is at most a twentieth above the mean, unless a
-        // single check is.
+        // Deals all checks out into two and into four parts. The longest part is at most a
+        // twentieth above the mean, unless a single check is longer.
         let checks = catalogue_at(Depth::default());
         let seconds: Vec<_> = checks.iter().map(|check| costs::seconds(&check.id)).collect();
         let (sum, most) =

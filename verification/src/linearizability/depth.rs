@@ -1,13 +1,13 @@
-//! How far the checks of the channels go.
+//! The depth of the checks of linearizability.
 
-/// How many client programs are tried on each channel, and how large they are.
+/// How many client programs the checks try on each channel, and how large those are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// Seconds.
+    /// Fewer schedules and preemptions of the programs that CI runs; takes seconds.
     Quick,
-    /// What CI runs and the tests expect: a minute.
+    /// The programs that CI runs and the tests expect; takes a minute.
     #[default]
     Ci,
-    /// As far as an hour or so goes.
+    /// Longer programs and more threads; takes about an hour.
     Deep,
 }

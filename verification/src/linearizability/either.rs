@@ -2,16 +2,17 @@
 //!
 //! The program's first sender sends to the first channel, and its second sender to the second. The
 //! receiver has a receiver of each channel and looks at them in this order, with budgets that are
-//! never spent. A receive is therefore that of one of the channels, at a moment after one at which
-//! those before it had nothing to receive and no end to tell. A receive that finds nothing has seen
-//! so in each of them, each at a moment of its own.
+//! never spent. A receive is therefore a receive from one of the channels. At an earlier moment,
+//! the channels before that one had nothing to receive and no end to tell. A receive that finds
+//! nothing has seen that nothing is there in each channel, in each at a moment of its own.
 
 use super::program::{End, Program};
 use super::spec::Response;
 use super::spec::{self, Granularity, Point};
 
-/// Returns the points of a call, `(thread, number)`, that was answered so, those together that
-/// happen at once, and the channel in which they do. `gone`: the call used the thread's end up.
+/// Returns the points of the call `(thread, number)` with that answer. Points that happen at once
+/// are in one group, with the channel in which they happen. `gone` says whether the call used the
+/// thread's end up.
 #[must_use]
 pub fn points(
     program: &Program,

@@ -13,7 +13,7 @@ pub(super) const BLOCK: &[OnFull] = &[OnFull::Block];
 pub(super) const ONE: &[usize] = &[1];
 pub(super) const ONE_AND_TWO: &[usize] = &[1, 2];
 
-/// One sender and one receiver.
+/// The shape with one sender and one receiver.
 pub(super) const fn pair(calls: usize, in_all: usize) -> Shape {
     Shape { senders: 1, receivers: 1, calls, in_all, signal: false }
 }
@@ -22,20 +22,20 @@ pub(super) const fn told(shape: Shape) -> Shape {
     Shape { signal: true, ..shape }
 }
 
-/// Two senders and a receiver.
+/// The shape with two senders and one receiver.
 pub(super) const fn two_senders(calls: usize, in_all: usize) -> Shape {
     Shape { senders: 2, ..pair(calls, in_all) }
 }
 
-/// A sender and two receivers.
+/// The shape with one sender and two receivers.
 pub(super) const fn two_receivers(calls: usize, in_all: usize) -> Shape {
     Shape { receivers: 2, ..pair(calls, in_all) }
 }
 
-/// What a faulty channel must break.
+/// The expected verdict on a faulty channel.
 pub(super) const NOT_LINEARIZABLE: Expected = Expected::Violated(&[Breaks::Property(LINEARIZABLE)]);
 
-/// What a check says besides its family.
+/// The parts of a check that do not come from its family.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
     pub(super) name: &'static str,
@@ -44,21 +44,21 @@ pub(super) struct Head {
     pub(super) expected: Expected,
 }
 
-/// A check, and what it enumerates.
+/// A check, and the description of what it enumerates.
 pub(super) struct Entry {
     pub(super) check: Check,
     pub(super) size: Box<dyn Fn() -> Size>,
 }
 
-/// What a family enumerates, in words.
+/// A description of what a family enumerates, in words.
 pub struct Size {
     /// The check's id.
     pub id: String,
-    /// Threads and calls.
+    /// The threads and their numbers of calls.
     pub clients: String,
-    /// Capacities, then policies.
+    /// The capacities, then the policies.
     pub channels: String,
-    /// Client programs.
+    /// The number of client programs.
     pub programs: usize,
 }
 

@@ -19,7 +19,7 @@ use blocksmith_models::catalogue::Expected;
 const REFUSE: &[OnFull] = &[OnFull::Refuse];
 const EVICT: &[OnFull] = &[OnFull::EvictOldest];
 
-/// Returns the checks.
+/// Returns the checks of all faulty channels.
 pub(super) fn entries() -> Vec<Entry> {
     [faults(), faults_of_keepers(), faults_of_watches(), faults_of_figures(), faults_of_deadlines()]
         .into_iter()
@@ -42,7 +42,7 @@ const fn twin(name: &'static str, claim: &'static str, hazard: Option<&'static H
     Head { name, claim, hazard, expected: NOT_LINEARIZABLE }
 }
 
-/// The harness itself: a channel without a fault passes, every fault is refuted.
+/// Returns the checks of the queue: without a fault it passes, and each fault is refuted.
 fn faults() -> Vec<Entry> {
     let faulty = |head: Head, fault, shape, policies, runner| {
         let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
@@ -90,7 +90,7 @@ fn faults() -> Vec<Entry> {
     ]
 }
 
-/// The same for places that are kept.
+/// Returns the checks of the queue whose senders keep places.
 fn faults_of_keepers() -> Vec<Entry> {
     let keeping = |head: Head, fault, shape, runner| {
         let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
@@ -115,7 +115,7 @@ fn faults_of_keepers() -> Vec<Entry> {
     ]
 }
 
-/// The same for a place whose value is replaced.
+/// Returns the checks of the watch.
 fn faults_of_watches() -> Vec<Entry> {
     let watching = |head: Head, fault, shape, runner| {
         let (granularity, shapes, capacities, policies) = (Latest, vec![shape], ONE, BLOCK);
@@ -162,7 +162,7 @@ fn faults_of_watches() -> Vec<Entry> {
     ]
 }
 
-/// The same for what the ends tell of the channel.
+/// Returns the checks of the queue whose ends look at figures.
 fn faults_of_figures() -> Vec<Entry> {
     let counting = |head: Head, fault, shape, runner| {
         let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
@@ -202,7 +202,7 @@ fn faults_of_figures() -> Vec<Entry> {
     ]
 }
 
-/// The same for waits with a deadline.
+/// Returns the checks of the queue whose ends wait with a deadline.
 fn faults_of_deadlines() -> Vec<Entry> {
     let waiting = |head: Head, fault, shape, runner| {
         let (granularity, shapes, capacities) = (AtOnce, vec![shape], ONE_AND_TWO);
@@ -230,7 +230,7 @@ fn faults_of_deadlines() -> Vec<Entry> {
     ]
 }
 
-/// The same for a receiver of two queues.
+/// Returns the checks of the select over two queues.
 fn faults_of_selects() -> Vec<Entry> {
     let selecting = |head: Head, fault, shape, runner| {
         let (granularity, shapes, capacities) = (Either, vec![shape], ONE);

@@ -1,6 +1,6 @@
-//! Channels with a fault, which the harness must refute, and the same channel without one.
+//! A channel with a fault, which the harness must refute, and the same channel without a fault.
 //!
-//! The channel is a locked queue whose ends never wait, as simple as can be; each [`Fault`] is one
+//! The channel is a locked queue whose ends never wait, as simple as can be. Each [`Fault`] is one
 //! change of it.
 
 use std::collections::VecDeque;
@@ -13,25 +13,25 @@ use super::program::{Call, Calls, End, Program};
 use super::spec::Response;
 use super::subjects::{Ends, Item, Subject, deadline};
 
-/// What is wrong.
+/// The fault of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// The queue has no fault.
     None,
     /// The newest item is received first.
     LastInFirstOut,
-    /// Whether the channel is closed is looked at before the lock is taken.
+    /// A sender looks whether the channel is closed before it takes the lock.
     AcceptedAfterClose,
-    /// Whether there is room is looked at under a lock that is given up before the item is put in.
+    /// A sender looks for room under the lock, and releases the lock before it puts the item in.
     OneTooMany,
     /// The receiver looks at a figure that a sender raises only with its next item.
     StaleEmpty,
-    /// The oldest item is read under one lock, and removed under another.
+    /// A receiver reads the oldest item, releases the lock, and takes it again to remove the item.
     ReceivedTwice,
-    /// An evictor gives up the lock between taking and putting, and drops its item if there is no
-    /// room.
+    /// An evictor releases the lock between taking the old item and putting the new one, and drops
+    /// the new one if there is no room.
     LostOnEviction,
-    /// A place is promised, and not counted until its item comes.
+    /// A kept place is not counted until its item comes.
     PlaceNotKept,
     /// A place that is given back stays counted.
     PlaceNotFreed,
@@ -39,13 +39,13 @@ pub enum Fault {
     StillCounted,
     /// The queue is full when it holds one item more than it can.
     FullTooLate,
-    /// A call whose time has passed does not look.
+    /// A call whose deadline has passed does not look at the queue.
     LateWithoutALook,
-    /// A receiver that finds its time over when it has taken an item drops it.
+    /// A receiver takes an item, finds that its deadline has passed, and drops the item.
     LateWithAnItem,
 }
 
-/// What its ends can do.
+/// The calls that its ends can make.
 pub const CALLS: Calls = Calls {
     blocking_sender: &[],
     other_sender: &[Call::Send, Call::Close],
@@ -54,18 +54,18 @@ pub const CALLS: Calls = Calls {
     alike: true,
 };
 
-/// The same, of senders that also keep places.
+/// The calls of ends whose senders also keep places.
 pub const KEEPERS: Calls =
     Calls { other_sender: &[Call::Send, Call::SendKept, Call::DropKept, Call::Close], ..CALLS };
 
-/// The same of ends that look at figures.
+/// The calls of ends that look at figures.
 pub const FIGURES: Calls = Calls {
     other_sender: &[Call::Send, Call::Len, Call::IsEmpty, Call::IsFull],
     receiver: &[Call::TryRecv, Call::Len, Call::IsEmpty, Call::IsFull, Call::Capacity],
     ..CALLS
 };
 
-/// The same of ends whose patience ends.
+/// The calls of ends that wait with a deadline.
 pub const DEADLINES: Calls = Calls {
     other_sender: &[Call::Send, Call::SendDeadline, Call::SendDue],
     receiver: &[Call::TryRecv, Call::RecvDeadline, Call::RecvDue],
@@ -76,16 +76,17 @@ pub const DEADLINES: Calls = Calls {
 #[derive(Clone, Copy, Debug)]
 pub struct Faulty(pub Fault);
 
-/// What the lock protects.
+/// The state that the lock protects.
 struct Line {
     items: VecDeque<Item>,
-    /// Places that are promised.
+    /// The number of places that are kept.
     kept: usize,
     capacity: usize,
-    /// Items that were put in, and those of them that the receivers have counted as taken.
+    /// The number of items that were put in. The next field counts those of them that the receivers
+    /// have taken.
     sent: usize,
     received: usize,
-    /// Items that are taken and not counted, with [`Fault::StillCounted`].
+    /// The number of items that are taken but not counted as taken, with [`Fault::StillCounted`].
     uncounted: usize,
 }
 
@@ -95,11 +96,11 @@ impl Line {
     }
 }
 
-/// The channel.
+/// The channel that both ends share.
 pub struct Shared<P: Primitives> {
     line: P::Mutex<Line>,
     closed: P::AtomicU32,
-    /// As many items as the receiver may look for, with [`Fault::StaleEmpty`].
+    /// The number of items that the receiver knows of, with [`Fault::StaleEmpty`].
     told: P::AtomicU32,
     senders: P::AtomicU32,
     receivers: P::AtomicU32,
@@ -150,13 +151,13 @@ impl<P: Primitives> Shared<P> {
     }
 
     fn put(&self, line: &mut Line, item: Item) {
-        // ORDERING: none needed, all of it under the lock.
+        // ORDERING: none is needed, because all of this happens under the lock.
         self.told.store(u32::try_from(line.items.len()).unwrap_or(u32::MAX), Relaxed);
         line.items.push_back(item);
         line.sent += 1;
     }
 
-    /// Returns how many items there are.
+    /// Returns how many items the queue says that it holds.
     fn len(&self) -> usize {
         let line = self.line.lock();
         line.sent.saturating_sub(line.received)
@@ -178,7 +179,8 @@ impl<P: Primitives> Shared<P> {
         })
     }
 
-    /// As `receive`, until `deadline`: the time may pass whenever this would wait for an item.
+    /// Receives as `receive` does, until `deadline`. The time may pass whenever it would wait for
+    /// an item.
     fn receive_until(&self, deadline: Duration) -> Response {
         if self.fault == Fault::LateWithoutALook && P::now() >= deadline {
             return Response::Timeout;
@@ -192,7 +194,7 @@ impl<P: Primitives> Shared<P> {
         }
     }
 
-    /// As `send`, until `deadline`, likewise.
+    /// Sends as `send` does, until `deadline`. The time may pass whenever it would wait for room.
     fn send_until(&self, item: Item, deadline: Duration) -> Response {
         if self.fault == Fault::LateWithoutALook && P::now() >= deadline {
             return Response::Timeout;
@@ -203,7 +205,7 @@ impl<P: Primitives> Shared<P> {
         }
     }
 
-    /// Keeps a place, and then uses it for the item or gives it back.
+    /// Keeps a place. Then uses the place for the item, or gives it back if there is none.
     fn keep(&self, item: Option<Item>) -> Response {
         let mut line = self.line.lock();
         if self.is_closed() {
@@ -221,7 +223,8 @@ impl<P: Primitives> Shared<P> {
             return Response::Withdrawn;
         };
         line.kept -= usize::from(self.fault != Fault::PlaceNotKept);
-        // ORDERING: none needed, the count only falls, and the lock is held for its last fall.
+        // ORDERING: none is needed, because the count only falls, and its last fall is under the
+        // lock.
         if self.receivers.load(Relaxed) == 0 {
             return Response::Deserted;
         }
@@ -256,7 +259,7 @@ impl<P: Primitives> Shared<P> {
         }
         match item {
             Some(item) => Response::Item(item.number),
-            // A place that is kept may still get its item.
+            // A kept place may still get its item.
             None if self.is_closed() && line.kept == 0 => Response::Closed,
             None => Response::Empty,
         }

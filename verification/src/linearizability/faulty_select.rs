@@ -1,6 +1,6 @@
-//! A select with a fault, which the harness must refute, and the same one without.
+//! A select with a fault, which the harness must refute, and the same select without a fault.
 //!
-//! It is two locked queues, and a receiver of both that never waits.
+//! It consists of two locked queues, and of a receiver of both that never waits.
 
 use blocksmith_sync::Primitives;
 
@@ -9,10 +9,10 @@ use super::program::{Call, Calls, Program};
 use super::spec::Response;
 use super::subjects::{Ends, Item, Subject};
 
-/// What is wrong.
+/// The fault of a select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// The select has no fault.
     None,
     /// An item is taken from each queue, and one of the two is dropped.
     TakesFromBoth,
@@ -22,7 +22,7 @@ pub enum Fault {
     LastFirst,
 }
 
-/// What its ends can do.
+/// The calls that its ends can make.
 pub const CALLS: Calls = Calls {
     blocking_sender: &[Call::Send, Call::Close],
     other_sender: &[Call::Send, Call::Close],
@@ -35,7 +35,7 @@ pub const CALLS: Calls = Calls {
 #[derive(Clone, Copy, Debug)]
 pub struct FaultySelect(pub Fault);
 
-/// A receiver of both, and whether their ends have been told.
+/// A receiver of both queues. It knows of which queue the end has been told.
 pub struct Receiver<P: Primitives> {
     inputs: [Option<faulty::Receiver<P>>; 2],
     told: [bool; 2],
@@ -79,7 +79,7 @@ impl Subject for FaultySelect {
     fn open<P: Primitives>(&self, program: &Program) -> Ends<faulty::Sender<P>, Receiver<P>> {
         let (mut senders, mut inputs) = (Vec::new(), [None, None]);
         for input in &mut inputs {
-            // A queue has as many senders as the program; this one is the only one that stays.
+            // A queue opens with as many senders as the program has; only this one stays.
             let (mut ends, mut receivers) = QUEUE.open::<P>(program);
             senders.extend(ends.pop());
             *input = receivers.pop();

@@ -1,6 +1,6 @@
-//! A watch with a fault, which the harness must refute, and the same one without.
+//! A watch with a fault, which the harness must refute, and the same watch without a fault.
 //!
-//! It is a locked place for one value and a mark for each reader, as simple as can be.
+//! It is a lock over one value and a mark for each reader, as simple as can be.
 
 use blocksmith_sync::{Mutex, Primitives};
 
@@ -8,18 +8,18 @@ use super::program::{Call, Calls, End, Program};
 use super::spec::Response;
 use super::subjects::{Ends, Item, Subject};
 
-/// What is wrong.
+/// The fault of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// The watch has no fault.
     None,
-    /// What one reader saw counts as seen by all.
+    /// A value that one reader has seen counts as seen by all readers.
     SeenByAll,
     /// A reader reads the value under one lock, and marks it as seen under another.
     SeenTooLate,
 }
 
-/// What its ends can do.
+/// The calls that its ends can make.
 pub const CALLS: Calls = Calls {
     blocking_sender: &[Call::Send, Call::Close],
     other_sender: &[],
@@ -28,11 +28,11 @@ pub const CALLS: Calls = Calls {
     alike: true,
 };
 
-/// A locked place with a fault.
+/// A watch, with or without a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct FaultyWatch(pub Fault);
 
-/// What the lock protects.
+/// The state that the lock protects.
 pub struct Place {
     value: Option<Item>,
     /// For each reader, whether it has seen the value.
@@ -61,7 +61,7 @@ pub struct Receiver<P: Primitives> {
 
 impl<P: Primitives> Drop for Receiver<P> {
     fn drop(&mut self) {
-        // A reader that has gone is owed nothing.
+        // A reader that has gone need not see a value.
         self.place.lock().seen[self.number] = true;
     }
 }

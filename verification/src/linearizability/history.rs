@@ -19,13 +19,13 @@ use super::spec::{Channels, Granularity, Response, Step};
 /// A call, or the return from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum What {
-    /// It begins.
+    /// The call begins.
     Call,
-    /// It returns; `gone`: the end that it was made on is no more.
+    /// The call returns.
     Return {
         /// The answer.
         response: Response,
-        /// Whether the end was used up.
+        /// Whether the call used its end up.
         gone: bool,
     },
 }
@@ -35,27 +35,27 @@ pub enum What {
 pub struct Event {
     /// The thread.
     pub thread: usize,
-    /// Which of its calls.
+    /// The position of the call among those of its thread.
     pub call: usize,
-    /// What happened.
+    /// Whether the call begins or returns.
     pub what: What,
 }
 
 /// The events of an execution, in order.
 pub type History = Vec<Event>;
 
-/// Which order of calls the specification must keep to.
+/// The order of calls that the specification must keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// A call that returned before another began comes before it: linearizability.
     RealTime,
-    /// Only calls of one thread are ordered, and those that a signal orders: what threads can tell
-    /// under weak memory, where "before" has no other meaning.
+    /// The calls of one thread are ordered, and so are those that a signal orders. Under weak
+    /// memory threads can tell no other order, so "before" has no other meaning there.
     Program,
 }
 
 impl Order {
-    /// Returns the words for reports.
+    /// Returns the name of the order, for reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -86,7 +86,7 @@ impl Recorder {
     }
 }
 
-/// Judges the histories of one program; each distinct one once.
+/// Judges the histories of one program. It judges each distinct history once.
 #[derive(Debug)]
 pub struct Judge {
     program: Program,
@@ -97,7 +97,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Returns a judge who has seen nothing.
+    /// Returns a judge that has seen no history.
     #[must_use]
     pub fn new(program: Program, granularity: Granularity, order: Order) -> Self {
         let (allowed, refuted) = (Mutex::default(), Mutex::default());
@@ -113,7 +113,7 @@ impl Judge {
     /// Judges a complete history.
     ///
     /// # Panics
-    /// If the specification does not allow it: this is how checkers are told.
+    /// If the specification does not allow the history. The panic is how the checker learns of it.
     pub fn hear(&self, history: History) {
         if lock(&self.allowed).contains(&history) {
             return;
@@ -146,8 +146,9 @@ impl Judge {
         }
     }
 
-    /// Tells the tester the steps of every call as they began and ended. Each step has a thread of
-    /// its own there, since those of a call overlap; the specification keeps them in order.
+    /// Tells the tester the steps of every call, in the order in which the calls began and ended.
+    /// To the tester each step has a thread of its own, since the steps of one call overlap. The
+    /// specification keeps them in order.
     fn replay<T>(&self, history: &History, mut tester: T) -> bool
     where
         T: ConsistencyTester<(usize, usize), Channels>,
@@ -173,7 +174,8 @@ impl Judge {
         tester.is_consistent()
     }
 
-    /// Returns the steps of the call that begins at `place`; `number` is the next of its thread.
+    /// Returns the steps of the call that begins at `place`. `number` is that of the thread's next
+    /// step, and is counted up.
     fn steps(&self, history: &History, place: usize, number: &mut usize) -> Vec<Step> {
         let Event { thread, call, .. } = history[place];
         let mut later = history[place..].iter().filter(|e| (e.thread, e.call) == (thread, call));
@@ -190,7 +192,7 @@ impl Judge {
     }
 }
 
-/// Returns a history as a table: a line for each event, a column for each thread.
+/// Returns a history as a table, with a line for each event and a column for each thread.
 fn table(program: &Program, history: &History) -> String {
     const WIDTH: usize = 26;
     let mut text = String::new();

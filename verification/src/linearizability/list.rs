@@ -1,4 +1,4 @@
-//! The families of client programs, as checks of the catalogue.
+//! The families of client programs of core's channels, as checks of the catalogue.
 
 use blocksmith_models::catalogue::{Check, Expected};
 use blocksmith_sync::OnFull;
@@ -22,17 +22,18 @@ const REFUSE: &[OnFull] = &[OnFull::Refuse];
 const BACKPRESSURE: &[OnFull] = &[OnFull::Block, OnFull::Refuse];
 const EVERY_POLICY: &[OnFull] = &[OnFull::Block, OnFull::Refuse, OnFull::EvictOldest];
 
-/// The depths of one channel.
+/// The families of one channel, in CI and deep.
 struct Channel<S> {
     subject: S,
     calls: Calls,
     granularity: Granularity,
     policies: &'static [OnFull],
     capacities: &'static [usize],
-    /// Programs for shuttle, in CI and deep.
+    /// The sizes of the programs for shuttle, in CI and deep.
     sampled: [Vec<Shape>; 2],
-    /// Programs for loom, in CI and deep; those with a signal, in CI with one preemption less.
+    /// The sizes of the programs for loom, in CI and deep.
     explored: [Vec<Shape>; 2],
+    /// The sizes of the programs with a signal. In CI, loom runs them with one preemption less.
     told: [Vec<Shape>; 2],
 }
 
@@ -63,13 +64,13 @@ impl<S: Subject> Channel<S> {
     }
 }
 
-/// Returns the checks: channels, then faults.
+/// Returns the checks: first those of core's channels, then those of faulty channels.
 #[must_use]
 pub fn checks(depth: Depth) -> Vec<Check> {
     entries(depth).into_iter().map(|entry| entry.check).collect()
 }
 
-/// Returns what the checks that must hold enumerate.
+/// Returns what each check that must hold enumerates, in words.
 #[must_use]
 pub fn sizes(depth: Depth) -> Vec<Size> {
     let holds = |entry: &Entry| entry.check.expected == Expected::Verified;
@@ -171,17 +172,17 @@ fn entries(depth: Depth) -> Vec<Entry> {
     all
 }
 
-/// Further calls of a channel: samples, and small programs under loom in which the first sleep may
-/// end for nothing.
+/// Further calls of a channel. shuttle samples their programs. loom runs small ones, also with a
+/// spurious wake-up at the first sleep.
 struct Further<S> {
     subject: S,
     calls: Calls,
     granularity: Granularity,
     policies: &'static [OnFull],
     capacities: &'static [usize],
-    /// Programs for shuttle, in CI and deep.
+    /// The sizes of the programs for shuttle, in CI and deep.
     sampled: [Vec<Shape>; 2],
-    /// Programs for loom.
+    /// The sizes of the programs for loom.
     explored: Vec<Shape>,
 }
 
@@ -211,7 +212,7 @@ impl<S: Subject> Further<S> {
     }
 }
 
-/// The calls of threads that keep places.
+/// Returns the checks of the calls of threads that keep places.
 fn keepers<S: Subject>(
     name: &'static str,
     subject: S,
@@ -226,7 +227,7 @@ fn keepers<S: Subject>(
         .checks(name, claim, depth)
 }
 
-/// The calls of tasks and of batches.
+/// Returns the checks of the calls of tasks and of batches.
 fn tasks<S: Subject>(
     name: &'static str,
     subject: S,
@@ -240,7 +241,7 @@ fn tasks<S: Subject>(
         .checks(name, claim, depth)
 }
 
-/// The calls of threads that look at figures.
+/// Returns the checks of the calls of threads that look at figures.
 fn figures<S: Subject>(
     name: &'static str,
     subject: S,
@@ -259,7 +260,7 @@ fn figures<S: Subject>(
         .checks(name, claim, depth)
 }
 
-/// The same, of each channel.
+/// Returns the checks of the figures of every channel.
 fn all_figures(depth: Depth) -> Vec<Entry> {
     let two = [vec![pair(2, 4)], vec![pair(3, 5)]];
     let three = [vec![pair(2, 4), two_senders(1, 3)], vec![pair(3, 5), two_senders(2, 4)]];
@@ -281,8 +282,8 @@ fn all_figures(depth: Depth) -> Vec<Entry> {
     .collect()
 }
 
-/// A sender looks at figures while another sends, and the receiver receives: what is read of one side
-/// may be older than what is read of the other.
+/// Returns the checks in which a sender looks at figures while another sender sends and the
+/// receiver receives. What it reads of one side may be older than what it reads of the other.
 fn onlookers<S: Subject>(
     name: &'static str,
     subject: S,
@@ -307,7 +308,7 @@ fn onlookers<S: Subject>(
     })
 }
 
-/// The calls of threads whose patience ends at a time, or has ended.
+/// Returns the checks of threads that wait until a deadline, which may have passed already.
 fn deadlines<S: Subject>(
     name: &'static str,
     subject: S,
@@ -324,7 +325,7 @@ fn deadlines<S: Subject>(
         .checks(name, claim, depth)
 }
 
-/// The calls of a thread or a task that selects.
+/// Returns the checks of a thread or a task that selects.
 fn selects(depth: Depth) -> [Entry; 2] {
     let claim = "a select over two channels receives what a receive from one of them would, by \
                  priority, and the end of each once";

@@ -1,10 +1,11 @@
 //! Every channel against `bounded FIFO with close`, for all client programs up to a size.
 //!
 //! **Contract.** A [`Family`] is a channel, the sizes of its client programs, and an engine.
-//! [`check`] enumerates the programs ([`program`]), runs each under many schedules, records calls
-//! and answers ([`history`]), and asks stateright's testers whether some order of the calls is one
-//! that the specification ([`spec`]) allows. The first history that has none is the counterexample,
-//! a table with a column for each thread, followed by the engine's own trace.
+//! [`check`] enumerates the programs ([`program`]) and runs each under many schedules. It records
+//! the calls and their answers ([`history`]), and asks stateright's testers whether the
+//! specification ([`spec`]) allows some order of the calls. The first history without such an order
+//! is the counterexample: a table with a column for each thread, followed by the engine's own
+//! trace.
 //!
 //! | engine | schedules of a program | the order must keep to |
 //! |---|---|---|
@@ -27,19 +28,19 @@
 //! threads that look at figures (`len` and its kin), and of threads that wait until a deadline,
 //! which may have passed before the call. A select is one over two channels ([`either`]).
 //!
-//! The families do not enumerate waits for the closing alone, two tasks of one thread, more than
-//! two items in a batch, a batch under [`OnFull::EvictOldest`], the figures of a meter, selects of
-//! more inputs or whose budgets are spent, or notifiers that channels share otherwise. Scenarios
-//! are about these.
+//! The families do not enumerate everything. They leave out waits for the closing alone, two tasks
+//! of one thread, more than two items in a batch, a batch under [`OnFull::EvictOldest`], the
+//! figures of a meter, selects of more inputs, selects whose budgets are spent, and notifiers that
+//! channels share in other ways. The scenarios are about these.
 //!
-//! A watch with one reader is such a channel for one item, whose send replaces what is there
-//! ([`spec::Granularity::Latest`]).
+//! To each of its readers, a watch is such a channel for one item, whose send replaces the item
+//! that is there ([`spec::Granularity::Latest`]).
 //!
 //! **Where a channel is weaker.** `spsc`, `mpmc`, `oneshot` and `watch` are linearizable, call by
-//! call. A batch of theirs counts as its items, one after the other. A batch that is received short
-//! of what was asked for happens at two moments: at the first, the receiver sees that no more is
-//! there; at a later one, it takes what was there and frees the places (a check of longer programs
-//! found that these are two moments).
+//! call. A batch of theirs counts as its items, one after the other. A receive that gets fewer
+//! items than it asked for happens at two moments. At the first, the receiver sees that no more
+//! items are there. At the second, it takes those that were there and frees their places. (A check
+//! of longer programs found that these are two moments.)
 //!
 //! The mailbox is not linearizable at three places, which its contract names:
 //!
@@ -87,33 +88,34 @@ use program::{Call, Calls, Program, Shape, programs};
 use spec::{Granularity, Response};
 use subjects::{Item, Ledger, Subject};
 
-/// How the programs of a family are run.
+/// The engine that runs the programs of a family, and its bound.
 #[derive(Clone, Copy, Debug)]
 pub enum Runner {
-    /// So many schedules of each program under shuttle.
+    /// shuttle runs each program under this many schedules.
     Shuttle(usize),
-    /// All executions of each program under loom with so many preemptions.
+    /// loom runs all executions of each program up to this preemption bound.
     Loom(usize),
-    /// The same, and again with the first sleep of each execution ending for nothing.
+    /// As [`Runner::Loom`], and then again with a spurious wake-up that ends the first sleep of
+    /// each execution.
     LoomSpurious(usize),
 }
 
-/// A channel, its programs, and how they are run.
+/// A channel, the client programs over it, and the engine that runs them.
 #[derive(Clone, Debug)]
 pub struct Family<S> {
     /// The channel.
     pub subject: S,
-    /// What its ends can do.
+    /// The calls that its ends can make.
     pub calls: Calls,
-    /// How the points of a call happen.
+    /// When the points of a call happen.
     pub granularity: Granularity,
     /// The sizes of the programs.
     pub shapes: Vec<Shape>,
-    /// Capacities of the channel.
+    /// The capacities of the channel, each of which is tried.
     pub capacities: &'static [usize],
-    /// Policies of the channel.
+    /// The policies of the channel, each of which is tried.
     pub policies: &'static [OnFull],
-    /// How they are run.
+    /// The engine that runs the programs.
     pub runner: Runner,
 }
 
@@ -128,7 +130,8 @@ struct Client<S, P: Primitives> {
 }
 
 impl<S: Subject, P: Primitives> Client<S, P> {
-    /// Makes the thread's calls on its end, of which `used` makes one; drops the end at the last.
+    /// Makes the thread's calls on its end, and drops the end at the last call. `used` makes one
+    /// call.
     fn run<E>(&self, end: E, used: impl Fn(&mut Option<E>, Call, Vec<Item>) -> Response) {
         let mut end = Some(end);
         let program = self.judge.program();
@@ -167,7 +170,7 @@ impl<S: Subject, P: Primitives> Client<S, P> {
     }
 }
 
-/// Runs a program once: every thread but the last is spawned, the last is the caller.
+/// Runs a program once. It spawns every thread but the last, which is the caller.
 fn execute<S: Subject, P: Primitives>(subject: S, judge: &Arc<Judge>) {
     let program = judge.program();
     let ledger = Ledger::new(program.items());
@@ -263,11 +266,11 @@ impl<S: Subject> Family<S> {
     }
 }
 
-/// The property that a history breaks which is none of the specification's.
+/// The property that a history breaks if the specification does not allow it.
 const LINEARIZABLE: &str = "every history is one of a bounded FIFO with close";
 
-/// Runs every program of a family; the first that is refuted, or stopped by a limit, is the last.
-/// Blocks until done.
+/// Runs the programs of a family, and ends with the first that is refuted or stopped by a limit.
+/// Blocks until all programs have run or one has ended it.
 #[must_use]
 pub fn check<S: Subject>(family: &Family<S>) -> Verdict {
     let programs = family.programs();
@@ -324,8 +327,8 @@ fn bounds<S: Subject>(family: &Family<S>, programs: usize) -> BTreeMap<&'static 
     bounds
 }
 
-/// Returns the engine's counterexample with the program, and the history as a table if it is the
-/// history that was refuted.
+/// Returns the engine's counterexample together with the program. If the specification refuted a
+/// history, the history is in it as a table.
 fn explain(judge: &Judge, counterexample: &str) -> String {
     let (first, rest) = counterexample.split_once('\n').unwrap_or((counterexample, ""));
     let program = judge.program();

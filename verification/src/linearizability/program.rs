@@ -1,24 +1,25 @@
-//! Client programs: which threads there are, and which calls each of them makes; all of them, up to
-//! a size.
+//! Client programs: the threads of a program and the calls of each. The module enumerates all
+//! programs up to a size.
 
 use std::fmt;
 
 use blocksmith_sync::{Backpressure, OnFull};
 
-/// A call of a client. Calls that send carry an item of their own, numbered through the program.
+/// A call of a client. A call that sends carries items of its own. The items of a program are
+/// numbered in the order of its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     /// `try_send`.
     TrySend,
-    /// `send`: as the policy says.
+    /// `send`, which does what the policy says if the channel is full.
     Send,
-    /// `send_timeout`; it may expire whenever it would block.
+    /// `send_timeout`. It may expire whenever it would block.
     SendTimeout,
     /// `try_recv`.
     TryRecv,
     /// `recv`.
     Recv,
-    /// `recv_timeout`; it may expire whenever it would block.
+    /// `recv_timeout`. It may expire whenever it would block.
     RecvTimeout,
     /// `drain`, at most [`BATCH`] items.
     Drain,
@@ -38,23 +39,23 @@ pub enum Call {
     RecvAsync,
     /// `recv_async`, polled once and dropped.
     PollRecv,
-    /// `reserve`, and the `send` of the permit.
+    /// `reserve`, and then the permit's `send`.
     SendKept,
-    /// `reserve`, and the drop of the permit.
+    /// `reserve`, and then the drop of the permit.
     DropKept,
     /// `recv_batch_async`, at most [`BATCH`] items, awaited.
     RecvBatchAsync,
-    /// `send_deadline`, to a time that is still to come: as `SendTimeout`.
+    /// `send_deadline` with a deadline that is still to come. It expires as `SendTimeout` does.
     SendDeadline,
-    /// `send_deadline`, to a time that has passed.
+    /// `send_deadline` with a deadline that has passed.
     SendDue,
-    /// `recv_deadline`, to a time that is still to come: as `RecvTimeout`.
+    /// `recv_deadline` with a deadline that is still to come. It expires as `RecvTimeout` does.
     RecvDeadline,
-    /// `recv_deadline`, to a time that has passed.
+    /// `recv_deadline` with a deadline that has passed.
     RecvDue,
     /// `len`.
     Len,
-    /// `is_empty`; of a watch, `!has_changed`.
+    /// `is_empty`, or `!has_changed` of a watch.
     IsEmpty,
     /// `is_full`.
     IsFull,
@@ -62,15 +63,16 @@ pub enum Call {
     Capacity,
     /// `close`, by either end.
     Close,
-    /// The drop of the thread's end: the last call of every thread.
+    /// The drop of the thread's end, which is the last call of every thread.
     Drop,
-    /// Not a call of the channel: tells the thread that looks what happened before (a release).
+    /// A signal, by a release: it tells the thread that looks what has happened before. It is no
+    /// call of the channel.
     Signal,
-    /// Not a call of the channel: looks for the signal (an acquire), and does not wait for it.
+    /// A look for the signal, by an acquire. It does not wait, and is no call of the channel.
     Look,
 }
 
-/// Items of a batch that is sent, and the largest that is received.
+/// The number of items in a batch that is sent, and the most items that a batch receives.
 pub const BATCH: usize = 2;
 
 impl Call {
@@ -91,7 +93,7 @@ impl Call {
         self.carries() > 0
     }
 
-    /// Returns the call as a reader of a counterexample knows it.
+    /// Returns the name of the call, as counterexamples show it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -132,27 +134,27 @@ impl Call {
 /// Which end a thread holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum End {
-    /// A sender, its own.
+    /// A sender of its own.
     Sender,
-    /// A receiver, its own.
+    /// A receiver of its own.
     Receiver,
 }
 
 /// One thread of a program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Thread {
-    /// What it holds.
+    /// The end that the thread holds.
     pub end: End,
-    /// What it does with it, in order.
+    /// The calls that it makes on its end, in order.
     pub calls: Vec<Call>,
 }
 
 /// A program over one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Items that the channel holds.
+    /// The number of items that the channel holds.
     pub capacity: usize,
-    /// What its `send` does when it is full.
+    /// What the channel's `send` does when the channel is full.
     pub on_full: OnFull,
     /// The threads, senders first.
     pub threads: Vec<Thread>,
@@ -162,7 +164,8 @@ impl Program {
     /// Returns the policy for a channel that cannot evict.
     ///
     /// # Panics
-    /// If the program's policy is to evict: no such program is made for such a channel.
+    /// If the program's policy is to evict. The families have no such program for a channel that
+    /// cannot evict.
     #[must_use]
     pub fn backpressure(&self) -> Backpressure {
         Backpressure::try_from(self.on_full).expect("a policy of this channel")
@@ -180,7 +183,8 @@ impl Program {
         self.threads.iter().flat_map(|thread| &thread.calls).map(|call| call.carries()).sum()
     }
 
-    /// Returns the first item that a call carries: items are numbered by place.
+    /// Returns the first item that a call carries. An item's number follows from its place in the
+    /// program.
     #[must_use]
     pub fn item(&self, thread: usize, call: usize) -> u8 {
         let sends = |calls: &[Call]| calls.iter().map(|call| call.carries()).sum::<usize>();
@@ -191,7 +195,7 @@ impl Program {
     /// Returns the thread that sends an item.
     ///
     /// # Panics
-    /// If none does.
+    /// If no thread sends it.
     #[must_use]
     pub fn sender_of(&self, item: u8) -> usize {
         let begins = |thread: &usize| self.item(*thread, 0) <= item;
@@ -225,36 +229,38 @@ impl fmt::Display for Program {
 /// The programs of one size: how many threads hold each end, and how many calls they make.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Threads that hold a sender.
+    /// The number of threads that hold a sender.
     pub senders: usize,
-    /// Threads that hold a receiver.
+    /// The number of threads that hold a receiver.
     pub receivers: usize,
-    /// Calls of one thread, its final drop apart.
+    /// The most calls of one thread, not counting its final drop.
     pub calls: usize,
-    /// Calls of all threads together, their final drops apart.
+    /// The most calls of all threads together, not counting their final drops.
     pub in_all: usize,
-    /// Whether one thread signals to another, once: after each of its calls, before each of the
-    /// other's.
+    /// Whether one thread signals to another, once. The signal is tried after each call of the one
+    /// thread and before each call of the other.
     pub signal: bool,
 }
 
-/// What the ends of a channel can do, and how often.
+/// The calls that the ends of a channel can make, and in which order.
 #[derive(Clone, Copy, Debug)]
 pub struct Calls {
-    /// Calls of a sender, under a policy that waits.
+    /// The calls of a sender under a policy that waits.
     pub blocking_sender: &'static [Call],
-    /// Calls of a sender, under a policy that does not (where the three ways to send are one).
+    /// The calls of a sender under a policy that does not wait. There the three ways to send are
+    /// one.
     pub other_sender: &'static [Call],
-    /// Calls of a receiver.
+    /// The calls of a receiver.
     pub receiver: &'static [Call],
     /// Whether a thread may make these calls in this order.
     pub allowed: fn(&[Call]) -> bool,
-    /// Whether it does not matter which of the threads of one end makes which calls.
+    /// Whether the threads of one end are alike, so that it does not matter which of them makes
+    /// which calls.
     pub alike: bool,
 }
 
-/// Returns every program of a shape, one of each set that differs only in the numbering of equal
-/// threads and of items: items are numbered by place, and threads of one end, if they are alike,
+/// Returns every program of a shape. Of programs that differ only in the numbering of items and of
+/// threads that are alike, it returns one: items are numbered by place, and threads that are alike
 /// stand in ascending order.
 #[must_use]
 pub fn programs(calls: &Calls, shape: Shape, capacity: usize, on_full: OnFull) -> Vec<Program> {
@@ -308,7 +314,7 @@ fn sequences(alphabet: &[Call], length: usize) -> Vec<Vec<Call>> {
     all
 }
 
-/// Returns every way to choose `count` of `threads`, repeats allowed, in ascending order.
+/// Returns every way to choose `count` of `threads` in ascending order, with repeats allowed.
 fn ascending(threads: &[Thread], count: usize) -> Vec<Vec<Thread>> {
     if count == 0 {
         return vec![Vec::new()];
@@ -322,7 +328,7 @@ fn ascending(threads: &[Thread], count: usize) -> Vec<Vec<Thread>> {
     all
 }
 
-/// Returns every way to choose `count` of `threads`, one after the other, repeats allowed.
+/// Returns every way to choose `count` of `threads`, one after the other, with repeats allowed.
 fn any(threads: &[Thread], count: usize) -> Vec<Vec<Thread>> {
     (0..count).fold(vec![Vec::new()], |chosen, _| {
         let further = |before: &Vec<Thread>| {
@@ -333,8 +339,8 @@ fn any(threads: &[Thread], count: usize) -> Vec<Vec<Thread>> {
     })
 }
 
-/// Returns every variant in which a thread signals after one of its calls, and another looks before
-/// one of its own.
+/// Returns every variant of a program in which one thread signals after one of its calls, and
+/// another thread looks for the signal before one of its own.
 fn with_signals(program: &Program) -> Vec<Program> {
     let mut all = Vec::new();
     let threads = program.threads.len();

@@ -1,4 +1,4 @@
-//! A select over two channels, of which it shares a notifier with one and registers with the other.
+//! A select over two channels. It shares a notifier with one of them and registers with the other.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -14,25 +14,25 @@ use super::subjects::{Ends, Item, Subject, deadline};
 use crate::channel::{Channel, Mpmc, Shares, Spsc};
 use crate::scenarios::task::{block_on, poll_once};
 
-/// A pool's queue, then a ring.
+/// A select over a pool's queue and a ring, in this order.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolAndRing;
 
-/// The sender of one of the two.
+/// The sender of one of the two channels.
 pub enum Input<P: Primitives> {
-    /// It sends to the pool's queue.
+    /// The sender of the pool's queue.
     Pool(Option<mpmc::Sender<P, Item>>),
-    /// It sends to the ring.
+    /// The sender of the ring.
     Ring(Option<spsc::Sender<P, Item>>),
 }
 
-/// Makes the calls of a receiver, on a select that it owns.
+/// The receiver: a closure that makes a call on the select that it owns.
 type Receives = Box<dyn FnMut(Call) -> Response + Send>;
 
-/// More messages than any program has.
+/// A budget that is never spent: it is larger than the number of messages of any program.
 const BUDGET: u32 = 100;
 
-/// Returns what an item, or the end, of that input is to the harness.
+/// Returns the function that turns an item, or the end, of that input into the response.
 fn message(input: usize) -> impl Fn(Result<Item, Closed>) -> Response {
     move |item| item.map_or(Response::Ended(input), |item| Response::Item(item.number))
 }

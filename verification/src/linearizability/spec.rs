@@ -17,19 +17,20 @@ use stateright::semantics::SequentialSpec;
 
 use super::program::{BATCH, Call, End, Program};
 
-/// How the points of one call happen.
+/// When the points of one call happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Granularity {
-    /// All at once, between the call and its return.
+    /// The points happen all at once, between the call and its return.
     AtOnce,
-    /// In order, each at a moment of its own between the call and its return; but an item gets its
-    /// place in the line as it is accepted.
+    /// The points happen in order, each at a moment of its own between the call and its return.
+    /// Only an item's place in the line is given to it at the moment at which it is accepted.
     InSteps,
-    /// All at once, and an item that is accepted replaces what is there; each receiver takes it once,
-    /// and it stays: of a watch. The receivers' going closes nothing.
+    /// The channel is a watch. The points happen all at once. An accepted item replaces the one
+    /// that is there. Each receiver takes an item once, and the item stays. The drop of the
+    /// receivers closes nothing.
     Latest,
-    /// Two channels, each with a sender, and a receiver that selects: all that happens in one of them
-    /// at once, but the receiver looks at one after the other.
+    /// There are two channels, each with a sender, and a receiver that selects. The points in one
+    /// channel happen all at once. The receiver looks at one channel after the other.
     Either,
 }
 
@@ -41,85 +42,85 @@ impl Granularity {
     }
 }
 
-/// What a call was answered.
+/// The answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Response {
     /// The item was accepted.
     Accepted,
-    /// The item was accepted, and this one given back for it.
+    /// The item was accepted, and this older one was given back for it.
     Evicted(u8),
-    /// A place was kept, and given back.
+    /// A place was kept, and then given back.
     Withdrawn,
-    /// A place was kept; then the item came back, for there was no receiver.
+    /// A place was kept. Then the item came back, because no receiver was left.
     Deserted,
-    /// So many of a batch were accepted; `closed`: the end was in the way of the others.
+    /// The first items of a batch were accepted.
     Batch {
-        /// How many, from the first.
+        /// The number of accepted items.
         accepted: u8,
-        /// Whether the answer was that the channel is closed.
+        /// Whether the answer was that the channel is closed, so that the others came back.
         closed: bool,
     },
-    /// The item came back: no room.
+    /// The item came back, because the channel had no room.
     Full,
     /// The time was over.
     Timeout,
-    /// The item came back, or nothing will come: closed.
+    /// The channel is closed: the item came back, or nothing more will come.
     Closed,
-    /// An item.
+    /// This item was received.
     Item(u8),
-    /// A batch.
+    /// This batch was received.
     Items(Vec<u8>),
-    /// Nothing at the moment.
+    /// Nothing was there at that moment.
     Empty,
-    /// So many.
+    /// A figure.
     Count(usize),
-    /// Yes, or no.
+    /// Yes or no.
     Flag(bool),
-    /// The end of this input of a select.
+    /// This input of a select has ended.
     Ended(usize),
-    /// The signal is there.
+    /// The signal was seen.
     Told,
-    /// It is not there, or not seen.
+    /// The signal was not seen.
     NotTold,
-    /// A call without an answer has returned.
+    /// The call has no answer, and has returned.
     Done,
 }
 
-/// What happens at once.
+/// Something that happens at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Point {
     /// An item is accepted: there is room, and the channel is open.
     Admit,
     /// A place is kept: there is room, and the channel is open.
     Keep,
-    /// A place that is kept becomes an item's: there is a receiver.
+    /// A kept place becomes the place of an item: there is a receiver.
     Use,
-    /// A place that is kept is given back.
+    /// A kept place is given back.
     Withdraw,
-    /// There is no receiver.
+    /// No receiver is left.
     Deserted,
-    /// The oldest item, this one, gives its room to another; the channel is full and open.
+    /// This item, the oldest, gives its room to another: the channel is full and open.
     Evict(u8),
-    /// The channel is open, and this item stands where any other did.
+    /// The channel is open, and this item replaces the one that is there, if any.
     Replace(u8),
     /// The item gets its place in the line.
     Line(u8),
-    /// The item can be taken, once those before it can.
+    /// The item becomes visible: it can be taken once those before it can.
     Show(u8),
     /// There is no room, and the channel is open.
     Full,
     /// The channel is closed.
     Closed,
-    /// The oldest items are taken, these; `all`: no other could have been.
+    /// The oldest items are taken.
     Take {
         /// The items, in order.
         items: Vec<u8>,
-        /// Whether there was no further one.
+        /// Whether no further item could be taken.
         all: bool,
     },
-    /// The room of so many items is free again.
+    /// The room of this many items is free again.
     Release(usize),
-    /// So many items stand in line.
+    /// Exactly this many items stand in line.
     Only(usize),
     /// Nothing stands in line, but more may come.
     Empty,
@@ -129,59 +130,60 @@ pub enum Point {
     Finished,
     /// A count of the items begins.
     CountFrom,
-    /// It ends with so many: all that have been in line since it began, none that has not.
+    /// A count ends with this figure. It includes every item that has been in line since the count
+    /// began, and no item that was never in line meanwhile.
     Counted(usize),
     /// Whether nothing is in line.
     IsEmpty(bool),
     /// Whether there is no room.
     IsFull(bool),
-    /// The channel has so many places.
+    /// The channel has this many places.
     Holds(usize),
-    /// The receiver is told that the channel is finished; that is told once.
+    /// The receiver is told that the channel is finished, which it is told once.
     TellEnd,
-    /// It has been told.
+    /// The receiver has been told that the channel is finished.
     EndTold,
-    /// Nothing can be taken now, and no end is to be told.
+    /// Nothing can be taken now, and the receiver is not to be told of an end.
     Idle,
     /// No item is accepted from here on.
     Close,
-    /// One sender fewer; the last one closes.
+    /// A sender is dropped. The drop of the last one closes the channel.
     SenderGoes,
-    /// One receiver fewer; the last one closes.
+    /// A receiver is dropped. The drop of the last one closes the channel.
     ReceiverGoes,
-    /// If there is no receiver, what is left is dropped.
+    /// If no receiver is left, the items that are left are dropped.
     Clear,
-    /// What happened so far is told.
+    /// The signal is given: it tells what has happened so far.
     Signal,
-    /// It has been told.
+    /// The signal has been given.
     Told,
 }
 
-/// One or more points that happen at once, as a thread's step of that number.
+/// One or more points that happen at once: one step of a thread.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Step {
     /// The thread.
     pub thread: usize,
-    /// How many steps it has taken before.
+    /// The number of steps that the thread has taken before.
     pub number: usize,
-    /// Where: a channel of a program that has several.
+    /// The position of the channel, in a program with several channels.
     pub lane: usize,
-    /// What happens.
+    /// The points, in order.
     pub points: Vec<Point>,
 }
 
-/// The channels of a program, mostly one. [`SequentialSpec::invoke`] returns whether the step may
-/// happen now.
+/// The channels of a program; most programs have one. [`SequentialSpec::invoke`] returns whether a
+/// step may happen now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Channels {
     lanes: Vec<BoundedFifo>,
-    /// Steps that each thread has taken.
+    /// The number of steps that each thread has taken.
     steps: Vec<usize>,
 }
 
 impl Channels {
-    /// Returns the channels that the program begins with: empty, open, with an end for each thread
-    /// that has one.
+    /// Returns the channels that the program begins with. They are empty and open, and each thread
+    /// has its end.
     #[must_use]
     pub fn new(program: &Program, granularity: Granularity) -> Self {
         let lanes = granularity.lanes();
@@ -207,31 +209,32 @@ impl SequentialSpec for Channels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct BoundedFifo {
     capacity: usize,
-    /// Items in line, and whether each can be seen.
+    /// The items in line, and whether each is visible.
     line: VecDeque<(u8, bool)>,
-    /// Items admitted that are not in line yet.
+    /// The number of admitted items that are not in line yet.
     admitted: usize,
-    /// Places that are kept.
+    /// The number of places that are kept.
     kept: usize,
-    /// Items taken whose room is not free yet.
+    /// The number of taken items whose room is not free yet.
     taken: usize,
     closed: bool,
     senders: usize,
     receivers: usize,
     told: bool,
-    /// Whether items stay ([`Granularity::Latest`]), and which threads have taken the one that is
-    /// there.
+    /// Whether items stay ([`Granularity::Latest`]).
     latest: bool,
+    /// For each thread, whether it has taken the item that is there, where items stay.
     seen: Vec<bool>,
-    /// For each thread that counts, how many of the items in line were there when it began, and how
-    /// many have been there since.
+    /// For each thread that counts: how many of the items now in line were there when its count
+    /// began, and how many items have been there since.
     counts: Vec<Option<(usize, usize)>>,
     /// Whether the end has been told ([`Point::TellEnd`]).
     end_told: bool,
 }
 
 impl BoundedFifo {
-    /// Returns the channel that the program begins with: empty, open, one end for each thread.
+    /// Returns the channel that the program begins with. It is empty and open, and each thread has
+    /// its end.
     fn new(program: &Program, granularity: Granularity) -> Self {
         Self {
             capacity: program.capacity,
@@ -258,7 +261,7 @@ impl BoundedFifo {
         self.closed && self.line.is_empty() && self.admitted + self.kept == 0
     }
 
-    /// Takes the oldest item, if it is this one and can be seen.
+    /// Takes the oldest item, if it is this one and visible. Returns whether it did.
     fn take(&mut self, item: u8) -> bool {
         for (before, _) in self.counts.iter_mut().flatten() {
             *before = before.saturating_sub(1); // the oldest were there before
@@ -274,7 +277,7 @@ impl BoundedFifo {
         self.line.push_back((item, false));
     }
 
-    /// Ends a count: returns whether it may come to `count`.
+    /// Ends the count of a thread. Returns whether the result may be `count`.
     fn counted(&mut self, count: usize, thread: usize) -> bool {
         let Some((before, since)) = self.counts[thread].take() else { return false };
         // The last receiver drops what is left one by one.
@@ -282,7 +285,7 @@ impl BoundedFifo {
         (least..=since.min(self.capacity)).contains(&count)
     }
 
-    /// As `take` by this thread, of what stays.
+    /// Lets this thread take an item that stays. Returns whether it did, as `take` does.
     fn see(&mut self, item: u8, thread: usize) -> bool {
         let is_new = !std::mem::replace(&mut self.seen[thread], true);
         is_new && self.line.front() == Some(&(item, true))
@@ -405,11 +408,11 @@ impl BoundedFifo {
     }
 }
 
-/// Returns the points of a call that was answered so, those together that happen at once. `gone`:
-/// the call used the thread's end up.
+/// Returns the points of a call with that answer, grouped by the moment at which they happen.
+/// `gone` says whether the call used the thread's end up.
 ///
-/// A batch is no more than its items: each is accepted at a moment of its own, and a receiver that
-/// takes fewer than it might has seen, at a moment before it takes them, that no more are there.
+/// A batch is no more than its items: each of them is accepted at a moment of its own. A receiver
+/// that takes fewer items than it asked for has seen, at an earlier moment, that no more are there.
 #[must_use]
 pub fn points(
     call: Call,
@@ -424,7 +427,7 @@ pub fn points(
         Response::Accepted if granularity == Granularity::Latest => {
             vec![vec![Point::Replace(item)]]
         }
-        // Two calls in one.
+        // The answer is that of two calls, `reserve` and `send`.
         Response::Accepted if call == Call::SendKept => {
             vec![vec![Point::Keep], accepted(Point::Use, item)]
         }
@@ -474,7 +477,8 @@ pub fn points(
     }
 }
 
-/// Returns the points one by one; but an item gets its place in the line as it is accepted.
+/// Returns each point in a group of its own. Only an item's place in the line stays with the point
+/// at which the item is accepted.
 fn in_steps(group: Vec<Point>) -> Vec<Vec<Point>> {
     let mut steps: Vec<Vec<Point>> = Vec::new();
     for point in group {
@@ -492,7 +496,8 @@ fn taken(call: Call, items: &[u8], granularity: Granularity) -> Vec<Vec<Point>> 
     let release = Point::Release(items.len());
     let all = items.len() < BATCH;
     match granularity {
-        // One by one, then a look that finds no more; a batch that waits begins with a `recv`.
+        // The items are taken one by one, and then a look finds no more. A batch that waits begins
+        // with a `recv`.
         Granularity::InSteps => {
             let mut points: Vec<_> = items.iter().map(|item| take(&[*item], false)).collect();
             points.extend(all.then(|| take(&[], true)));

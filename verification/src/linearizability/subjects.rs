@@ -16,12 +16,12 @@ use super::spec::Response;
 use crate::channel::{Channel, Closes, Receives, Reserves, Sends, Sent};
 use crate::scenarios::task::{block_on, poll_once};
 
-/// How often each item of an execution was dropped, in memory that no checker sees.
+/// A ledger of how often each item of an execution was dropped, in memory that no checker sees.
 #[derive(Clone, Debug)]
 pub struct Ledger(Arc<Vec<AtomicU8>>);
 
 impl Ledger {
-    /// Returns a ledger for so many items.
+    /// Returns a ledger for this many items.
     #[must_use]
     pub fn new(items: usize) -> Self {
         Self(Arc::new((0..items).map(|_| AtomicU8::new(0)).collect()))
@@ -30,14 +30,14 @@ impl Ledger {
     /// Asserts that every item was dropped once.
     ///
     /// # Panics
-    /// If not.
+    /// If an item was not dropped, or was dropped more than once.
     pub fn settle(&self) {
         let drops: Vec<_> = self.0.iter().map(|drops| drops.load(Relaxed)).collect();
         assert!(drops.iter().all(|drops| *drops == 1), "drops of each item: {drops:?}");
     }
 }
 
-/// What travels: a number, and a ledger in which its end is written.
+/// The item that travels: a number, and the ledger into which its drop is written.
 #[derive(Debug)]
 pub struct Item {
     /// Its number in the program.
@@ -71,15 +71,15 @@ pub trait Subject: Copy + Send + Sync + 'static {
 
     /// Returns a new channel with as many ends as the program has threads for.
     fn open<P: Primitives>(&self, program: &Program) -> Ends<Self::Sender<P>, Self::Receiver<P>>;
-    /// Sends what there is, or closes if there is nothing. `None` is left where the call uses the
-    /// end up.
+    /// Makes a call of a sender with the items that it carries. Without items, the call is
+    /// `close` or asks for a figure. Leaves `None` in place of the end if the call uses it up.
     fn send<P: Primitives>(
         &self,
         sender: &mut Option<Self::Sender<P>>,
         call: Call,
         items: Vec<Item>,
     ) -> Response;
-    /// Receives, or closes.
+    /// Makes a call of a receiver. Leaves `None` in place of the end if the call uses it up.
     fn receive<P: Primitives>(
         &self,
         receiver: &mut Option<Self::Receiver<P>>,
@@ -87,10 +87,10 @@ pub trait Subject: Copy + Send + Sync + 'static {
     ) -> Response;
 }
 
-/// Any time at all: a checker lets it expire when it likes.
+/// A time limit. Its length does not matter, because a checker may let it expire at any moment.
 const TIMEOUT: Duration = Duration::from_millis(1);
 
-/// The calls of threads, of a channel with all of them.
+/// The calls of threads, for a channel that has them all.
 pub const THREADS: Calls = Calls {
     blocking_sender: &[Call::TrySend, Call::Send, Call::SendTimeout, Call::Close],
     other_sender: &[Call::Send, Call::Close],
@@ -139,19 +139,19 @@ pub const FIGURES: Calls = Calls {
     alike: true,
 };
 
-/// The same of a sender that looks on while others send and receive. The receiver has a call that
-/// takes nothing, so that what it leaves is there for a while.
+/// The calls of a sender that looks at figures while others send and receive. The receiver has a
+/// call that takes nothing, so that what it leaves is there for a while.
 pub const ONLOOKERS: Calls =
     Calls { other_sender: &[Call::Send, Call::Len], receiver: &[Call::TryRecv], ..FIGURES };
 
-/// The same of threads that keep places.
+/// The calls of threads that keep places and look at figures.
 pub const FIGURES_OF_KEEPERS: Calls = Calls {
     blocking_sender: &[Call::SendKept, Call::DropKept, Call::Len, Call::IsFull],
     other_sender: &[Call::SendKept, Call::DropKept, Call::Len, Call::IsFull],
     ..FIGURES
 };
 
-/// The calls of threads whose patience ends at a time, or has ended.
+/// The calls of threads that wait until a deadline, which may have passed already.
 pub const DEADLINES: Calls = Calls {
     blocking_sender: &[Call::TrySend, Call::SendDeadline, Call::SendDue],
     other_sender: &[],
@@ -160,10 +160,10 @@ pub const DEADLINES: Calls = Calls {
     alike: true,
 };
 
-/// The same of a one-shot.
+/// The calls with a deadline, of a one-shot.
 pub const DEADLINES_OF_ONE: Calls = Calls { receiver: DEADLINES.receiver, ..ONE_SHOT };
 
-/// The same of a watch, whose senders do not wait.
+/// The calls with a deadline, of a watch, whose senders do not wait.
 pub const DEADLINES_OF_READERS: Calls = Calls { receiver: DEADLINES.receiver, ..WATCH };
 
 /// The calls of threads that select, and of those that send to them.
@@ -196,7 +196,7 @@ pub const WATCH: Calls = Calls {
     alike: true,
 };
 
-/// The response to a send; what comes back must be what was sent.
+/// Returns the response to a send. Asserts that an item that comes back is the one that was sent.
 fn sent(result: Sent<Item>, number: u8) -> Response {
     let (item, response) = match result {
         Ok(None) => return Response::Accepted,
@@ -209,7 +209,7 @@ fn sent(result: Sent<Item>, number: u8) -> Response {
     response
 }
 
-/// The response to a batch, of which `left` came back.
+/// Returns the response to the send of a batch, of which `left` came back.
 fn sent_batch(result: Result<usize, Closed>, first: u8, left: &[Item]) -> Response {
     let accepted = BATCH - left.len();
     let rest = (first..).skip(accepted).take(left.len());
@@ -222,7 +222,7 @@ fn received<E>(result: Result<Item, E>, why: impl FnOnce(E) -> Response) -> Resp
     result.map_or_else(why, |item| Response::Item(item.number))
 }
 
-/// The response to a call that appends and counts.
+/// Returns the response to a receive that appends items and returns their number.
 fn appended(result: Result<usize, Closed>, items: &[Item]) -> Response {
     match result {
         Ok(count) => {
@@ -258,7 +258,7 @@ fn recv_timeout(result: Result<Item, RecvTimeoutError>) -> Response {
     })
 }
 
-/// Returns when a call gives up: soon, or before it has begun.
+/// Returns the deadline of a call. It lies shortly after the call, or has passed before the call.
 pub(super) fn deadline<P: Primitives>(call: Call) -> Duration {
     match call {
         Call::SendDue | Call::RecvDue => Duration::ZERO,
@@ -269,7 +269,7 @@ pub(super) fn deadline<P: Primitives>(call: Call) -> Duration {
 /// Returns the response to a wait until `deadline`.
 ///
 /// # Panics
-/// If the wait has ended for want of time before that.
+/// If the wait has ended with a time-out before that.
 fn not_before<P: Primitives>(deadline: Duration, response: Response) -> Response {
     let is_over = response != Response::Timeout || P::now() >= deadline;
     assert!(is_over, "a wait ended before its deadline");

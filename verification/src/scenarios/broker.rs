@@ -1,5 +1,5 @@
-//! Scenarios of the broker: what is shared between those who sample, those who subscribe, and a
-//! service that is restarted.
+//! Scenarios of the broker, which threads that sample, threads that subscribe and a restarted
+//! service share.
 
 use std::time::Duration;
 
@@ -13,19 +13,20 @@ use super::notifier::join;
 use super::{RUNS, Row, SAMPLE, UNBOUNDED, preemptions, states};
 use crate::row;
 
-/// A level ends with the first low sample, and no item is too old, however much time passes.
+/// Returns limits by which a level ends with the first low sample. No item is ever too old, however
+/// much time passes.
 pub(crate) fn at_once() -> Limits {
     let full_age = Duration::from_secs(1 << 30);
     Limits { dwell: Duration::ZERO, full_age, ..Limits::default() }
 }
 
-/// Figures of a mailbox of ten places that holds `depth` items.
+/// Returns the figures of a mailbox of ten places that holds `depth` items.
 pub(crate) fn holds(depth: u32) -> Counters {
     let depth = u64::from(depth);
     Counters { depth, sent: depth, capacity: 10, ..Counters::default() }
 }
 
-/// A broker of one mailbox, whose depth is what the returned number says.
+/// Returns a broker of one mailbox, and the number that stands for the mailbox's depth.
 fn watched<P: Primitives>(limits: Limits) -> (Broker<P>, P::Arc<P::AtomicU32>) {
     let depth = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let shown = depth.clone();
@@ -38,7 +39,7 @@ fn watched<P: Primitives>(limits: Limits) -> (Broker<P>, P::Arc<P::AtomicU32>) {
     (broker, depth)
 }
 
-/// Somebody subscribes while the level rises: it finds the new level, or is told of it.
+/// A thread subscribes while the level rises. It finds the new level, or is told of it.
 pub fn a_subscriber_misses_nothing<P: Primitives>() {
     let (broker, depth) = watched::<P>(at_once());
     depth.store(10, Relaxed);
@@ -53,7 +54,8 @@ pub fn a_subscriber_misses_nothing<P: Primitives>() {
     assert_eq!(changes.try_recv(), Err(TryRecvError::Empty), "told twice");
 }
 
-/// Two threads sample while the load comes and goes: the last change that is told is the level.
+/// Two threads sample while the load comes and goes. The last change that a subscriber is told of
+/// is the level.
 pub fn changes_are_told_in_order<P: Primitives>() {
     let (broker, depth) = watched::<P>(at_once());
     let Ok((level, changes)) = broker.subscribe() else { panic!("there is room") };
@@ -70,7 +72,7 @@ pub fn changes_are_told_in_order<P: Primitives>() {
     assert_eq!(last, broker.snapshot().level);
 }
 
-/// The load rises, moves between the thresholds while somebody samples, and ends: the level rises
+/// The load rises, moves between the thresholds while a thread samples, and ends. The level rises
 /// once, holds, and ends once.
 pub fn no_flapping<P: Primitives>() {
     let mut limits = at_once();
@@ -93,8 +95,8 @@ pub fn no_flapping<P: Primitives>() {
     assert_eq!(broker.observe().map(|change| change.to), Some(Level::Normal), "it ends");
 }
 
-/// A service ends after its first message while the second is being sent; its successor has that
-/// one.
+/// A service ends after its first message while the second is being sent. Its successor receives
+/// the second.
 pub fn a_mailbox_outlives_its_service<P: Primitives>() {
     let Ok(broker) = Broker::<P>::new(at_once()) else { panic!("the limits make sense") };
     let Ok((sender, lease)) = broker.open::<u32>("work", Weight::Counts, 2, 0, OnFull::Refuse)
@@ -110,7 +112,7 @@ pub fn a_mailbox_outlives_its_service<P: Primitives>() {
     assert_eq!(successor.recv(), Err(Closed));
 }
 
-/// A thread that samples every so often is told to end.
+/// A thread that samples at intervals is told to end.
 pub fn the_sampler_ends<P: Primitives>() {
     let (broker, depth) = watched::<P>(at_once());
     depth.store(10, Relaxed);

@@ -1,7 +1,7 @@
 //! Scenarios that every channel must pass, written once over [`Channel`] and listed for each.
 //!
-//! A channel that has several senders or receivers has those of `many` as well; what one channel
-//! alone can do is in its own module.
+//! A channel with several senders must pass those of `many` as well. The scenarios of what one
+//! channel alone can do are in its own module.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -20,7 +20,7 @@ use super::{
 use crate::channel::{Channel, Closes, Receives, Sends, Shares};
 use crate::row;
 
-/// Any time at all: a checker lets it expire when it likes.
+/// A time limit. Its length does not matter, because a checker may let it expire at any moment.
 pub(super) const SOON: Duration = Duration::from_millis(1);
 
 /// The ends of a channel of numbers.
@@ -36,7 +36,7 @@ fn open<P: Primitives, C: Channel>(capacity: usize, turned: u32) -> Ends<P, C> {
     (sender, receiver)
 }
 
-/// Counts its drops.
+/// An item that counts its drops.
 pub(super) struct Counted<P: Primitives>(pub(super) P::Arc<P::AtomicU32>);
 
 impl<P: Primitives> Drop for Counted<P> {
@@ -45,7 +45,7 @@ impl<P: Primitives> Drop for Counted<P> {
     }
 }
 
-/// The sender blocks on a capacity of one; what a ring counts runs over its end.
+/// The sender blocks on a channel of one place. The indices of a ring run over their end.
 pub fn in_order_through_one_place<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 1);
     let thread = P::spawn("sender", move || {
@@ -58,8 +58,8 @@ pub fn in_order_through_one_place<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// Two places, a ring's indices on the last of their four values, one item in: the second send
-/// fills the channel, the third blocks.
+/// The channel has two places and holds one item, and a ring's indices are at the last of their
+/// four values. The second send fills the channel, and the third blocks.
 pub fn in_order_through_two_places<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 3);
     assert_eq!(sender.try_send(1), Ok(None));
@@ -74,7 +74,7 @@ pub fn in_order_through_two_places<P: Primitives, C: Channel>() {
     drop(join(thread));
 }
 
-/// Three items in a batch through two places, received in batches.
+/// A batch of three items goes through two places, and is received in batches.
 pub fn batches_through_two_places<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 3);
     let thread = P::spawn("sender", move || {
@@ -89,8 +89,8 @@ pub fn batches_through_two_places<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// A batch of two is sent, without waiting, to a receiver that looks, and finds room for one or
-/// two.
+/// A batch of two is sent without waiting, while the receiver looks. It finds room for one item or
+/// for two.
 pub fn a_batch_meets_a_look<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 1);
     assert_eq!(sender.try_send(1), Ok(None));
@@ -107,7 +107,7 @@ pub fn a_batch_meets_a_look<P: Primitives, C: Channel>() {
     assert!([1, 2, 3].starts_with(&items) && items.len() >= 2, "{items:?}");
 }
 
-/// The receiver closes while one item is sent, and then receives what was accepted.
+/// The receiver closes while one item is sent. Then it receives the item if it was accepted.
 pub fn close_races_with_send<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 1);
     let thread = P::spawn("receiver", move || {
@@ -127,7 +127,7 @@ pub fn close_races_with_send<P: Primitives, C: Channel>() {
     assert_eq!(receiver.recv(), Err(Closed), "closed, and then an item");
 }
 
-/// Both ends close while the sender, who sends last before that, is a thread of its own.
+/// Both ends close, each in a thread of its own. The sender sends just before it closes.
 pub fn both_ends_close<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     let thread = P::spawn("sender", move || {
@@ -140,7 +140,8 @@ pub fn both_ends_close<P: Primitives, C: Channel>() {
     assert_eq!(received, usize::from(join(thread)), "accepted and received differ");
 }
 
-/// The receiver closes while a batch of two is sent: both are accepted, or both come back in order.
+/// The receiver closes while a batch of two is sent. Both items are accepted, or both come back in
+/// order.
 pub fn close_races_with_a_batch<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 1);
     let thread = P::spawn("receiver", move || {
@@ -153,8 +154,9 @@ pub fn close_races_with_a_batch<P: Primitives, C: Channel>() {
     assert_eq!(join(thread), if accepted { vec![1, 2] } else { vec![] });
 }
 
-/// A full channel, and senders blocked in `send`, two where there can be two. The receiver closes,
-/// stays, and receives nothing until they have ended: only the close can wake them.
+/// The channel is full, and senders block in `send`: two of them if the channel can have two. The
+/// receiver closes and stays, and receives nothing until they have ended. So only the close can
+/// wake them.
 pub fn a_close_wakes_blocked_senders<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     assert_eq!(sender.try_send(1), Ok(None));
@@ -171,7 +173,8 @@ pub fn a_close_wakes_blocked_senders<P: Primitives, C: Channel>() {
     assert_eq!([receiver.recv(), receiver.recv()], [Ok(1), Err(Closed)]);
 }
 
-/// The same for a task that waits in `send_async`.
+/// The channel is full, and a task waits in `send_async`. The receiver closes and stays, and
+/// receives nothing until the task has ended.
 pub fn a_close_wakes_a_sending_task<P: Primitives, C: Channel>() {
     let (mut sender, receiver) = open::<P, C>(1, 0);
     assert_eq!(sender.try_send(1), Ok(None));
@@ -183,8 +186,9 @@ pub fn a_close_wakes_a_sending_task<P: Primitives, C: Channel>() {
     assert_eq!([receiver.recv(), receiver.recv()], [Ok(1), Err(Closed)]);
 }
 
-/// The receiver goes while the sender sends twice into a capacity of one. The items are shared
-/// objects: loom reports one that is leaked, and the count at the end one that is dropped twice.
+/// The receiver goes while the sender sends twice into a channel of one place. The items are shared
+/// objects. loom reports an item that leaks, and the count at the end shows one that is dropped
+/// twice.
 pub fn the_receiver_goes<P: Primitives, C: Channel>() {
     let item = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let (sender, receiver) = C::open::<P, Counted<P>>(1, OnFull::Block);
@@ -198,7 +202,7 @@ pub fn the_receiver_goes<P: Primitives, C: Channel>() {
     assert_eq!(item.load(Relaxed), 2, "items dropped");
 }
 
-/// A question with a one-shot inside is accepted while the receiver goes; the sender stays alive.
+/// A question with a one-shot inside is accepted while the receiver goes. The sender stays.
 pub fn a_reply_inside_is_dropped<P: Primitives, C: Channel>() {
     let (sender, receiver) = C::open::<P, oneshot::Sender<P, u32>>(1, OnFull::Refuse);
     let thread = P::spawn("receiver", move || drop(receiver));
@@ -209,9 +213,9 @@ pub fn a_reply_inside_is_dropped<P: Primitives, C: Channel>() {
     drop(sender);
 }
 
-/// The senders, two where there can be two, end in threads of their own, each after a relaxed
-/// store. Nothing is sent, and the receiver looks once, without the notifier's fences: the end
-/// alone orders the stores.
+/// The senders (two if the channel can have two) end in threads of their own, each after a relaxed
+/// store. Nothing is sent. The receiver looks once, without the notifier's fences, so the end alone
+/// orders the stores.
 pub fn closed_comes_after_the_senders<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
@@ -233,7 +237,7 @@ pub fn closed_comes_after_the_senders<P: Primitives, C: Channel>() {
     threads.into_iter().for_each(join);
 }
 
-/// A sender with limited patience meets a receiver with limited patience.
+/// A sender with a time limit meets a receiver with a time limit.
 pub fn waits_may_expire<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     assert_eq!(sender.send(1), Ok(None));
@@ -249,7 +253,7 @@ pub fn waits_may_expire<P: Primitives, C: Channel>() {
     assert_eq!(early + receiver.iter().sum::<u32>(), sent);
 }
 
-/// A sender waits for the end alone, with limited patience and then without, while the receiver
+/// A sender waits for the end alone, with a time limit and then without one, while the receiver
 /// goes.
 pub fn a_sender_waits_for_the_end<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
@@ -264,7 +268,7 @@ pub fn a_sender_waits_for_the_end<P: Primitives, C: Channel>() {
     assert!(join(thread).is_disconnected());
 }
 
-/// A task waits for the end alone, looked at once before.
+/// A task waits for the end alone, after a wait that was polled once.
 pub fn a_task_waits_for_the_end<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     let thread = P::spawn("receiver", move || receiver.close());
@@ -274,7 +278,7 @@ pub fn a_task_waits_for_the_end<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// A task sends two items through one place, another receives them and learns of the end.
+/// A task sends two items through one place. Another receives them and learns of the end.
 pub fn between_tasks<P: Primitives, C: Channel>() {
     let (mut sender, mut receiver) = open::<P, C>(1, 0);
     let thread = P::spawn("sender", move || {
@@ -288,8 +292,8 @@ pub fn between_tasks<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// A task sends a batch of two through one place; another receives in batches, and one receive that
-/// is dropped after a look has taken nothing.
+/// A task sends a batch of two through one place. Another receives in batches. A receive that is
+/// dropped after one poll has taken nothing.
 pub fn batches_between_tasks<P: Primitives, C: Channel>() {
     let (mut sender, mut receiver) = open::<P, C>(1, 0);
     let thread = P::spawn("sender", move || {
@@ -304,7 +308,7 @@ pub fn batches_between_tasks<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// One thread writes to two channels; another waits for both through one notifier.
+/// One thread sends to two channels. Another waits for both through one notifier.
 pub fn two_inputs_one_thread<P: Primitives, C: Shares>() {
     let notifier = P::arc(EventNotifier::<P>::new());
     let (left, left_in) = C::open_on::<P, u32>(notifier.clone(), 1, OnFull::Refuse);
@@ -318,7 +322,7 @@ pub fn two_inputs_one_thread<P: Primitives, C: Shares>() {
     join(thread);
 }
 
-/// Two senders find the only place taken; the receiver makes room twice.
+/// Two senders find the only place taken. The receiver makes room twice.
 pub fn senders_block<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     assert_eq!(sender.send(0), Ok(None));
@@ -332,8 +336,8 @@ pub fn senders_block<P: Primitives, C: Channel>() {
     threads.into_iter().for_each(join);
 }
 
-/// One sender waits for the end alone, another for the only place: the place that becomes free
-/// wakes the one that wants it.
+/// One sender waits for the end alone, another for the only place. When the place becomes free, the
+/// one that wants it is woken.
 pub fn a_watcher_takes_no_wake_up<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(1, 0);
     assert_eq!(sender.send(1), Ok(None));
@@ -349,8 +353,8 @@ pub fn a_watcher_takes_no_wake_up<P: Primitives, C: Channel>() {
     join(watching);
 }
 
-/// Two senders with a batch each, more than there is room for: every item is received, in its
-/// batch's order.
+/// Two senders send a batch each, more than there is room for. Every item is received, in the order
+/// of its batch.
 pub fn two_senders_of_batches<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 0);
     let threads: Vec<_> = [10, 20]
@@ -371,9 +375,9 @@ pub fn two_senders_of_batches<P: Primitives, C: Channel>() {
     threads.into_iter().for_each(join);
 }
 
-/// Eight threads in all: three receivers where there can be several, one that waits for the end
-/// alone, as many senders as are left, of single items and of batches; and main, which closes when
-/// all is sent.
+/// Eight threads: three receivers if the channel can have several, a sender that waits for the end
+/// alone, and as many other senders as are left, of single items and of batches. The eighth is
+/// main, which closes when all is sent.
 pub fn eight_threads<P: Primitives, C: Channel>() {
     let (sender, receiver) = open::<P, C>(2, 0);
     let receivers = C::receivers(receiver, 3);
@@ -401,7 +405,7 @@ pub fn eight_threads<P: Primitives, C: Channel>() {
     assert_eq!(receiving.into_iter().map(join).sum::<u32>(), 111 * count);
 }
 
-/// Returns the value for this channel.
+/// Returns the value that is meant for this channel.
 pub(super) fn of<C: Channel, V>(mailbox: V, spsc: V, mpmc: V) -> V {
     match C::NAME {
         "mailbox" => mailbox,

@@ -1,12 +1,12 @@
-//! Scenarios of foreign code: wakers that throw, that use the channel again by which they are
-//! woken, that drop what they can reach, and that throw as they are dropped; in every place where a
-//! channel calls them. What may come of it is said by the channel: nothing is lost, nobody else
-//! stays asleep, no end is freed under somebody's feet.
+//! Scenarios of foreign code. Wakers throw, use the channel that wakes them, drop what they can
+//! reach, and throw as they are dropped, in every place where a channel calls them. The channel
+//! says what must hold all the same: no item is lost, no other thread stays asleep, and no end is
+//! freed while it is in use.
 //!
-//! A waker may be called on any thread, but can reach an end that is no thread's but one through a
-//! thread-local, which `behaving` sets. The checkers run all threads of a scenario on one thread of the
-//! operating system, so that a conduct is seen by all of them; where that matters, only one thread
-//! wakes.
+//! A waker may be called on any thread. An end that belongs to one thread can be reached only
+//! through a thread-local, which `behaving` sets. The checkers run all threads of a scenario on one
+//! thread of the operating system, so all of them see what one of them sets. Where that matters,
+//! only one thread wakes.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -31,11 +31,12 @@ use crate::channel::{Channel, Closes, Receives, Sends, Sent};
 use crate::row;
 
 thread_local! {
-    /// What foreign wakers do when this thread wakes them.
+    /// The conduct: what foreign wakers do when this thread wakes them.
     static CONDUCT: RefCell<Option<Rc<dyn Fn()>>> = const { RefCell::new(None) };
 }
 
-/// Takes the conduct away. While a checker reports, what the conduct holds must not be touched.
+/// Takes the conduct away when it is dropped. While a checker reports a failure, what the conduct
+/// holds must not be touched.
 struct Behaving;
 
 impl Drop for Behaving {
@@ -47,14 +48,14 @@ impl Drop for Behaving {
     }
 }
 
-/// Runs `body`; foreign wakers that this thread wakes meanwhile do what `conduct` does.
+/// Runs `body`. Foreign wakers that this thread wakes meanwhile call `conduct`.
 fn behaving<R>(conduct: impl Fn() + 'static, body: impl FnOnce() -> R) -> R {
     CONDUCT.set(Some(Rc::new(conduct)));
     let _end = Behaving;
     body()
 }
 
-/// A waker that does what the thread that wakes it has set; nothing, if that is nothing.
+/// A waker that calls the conduct of the thread that wakes it, if that thread has one.
 struct Foreign;
 
 impl Wake for Foreign {
@@ -66,7 +67,7 @@ impl Wake for Foreign {
     }
 }
 
-/// A waker that throws when it is woken, whoever does it.
+/// A waker that throws when it is woken.
 struct Throws;
 
 impl Wake for Throws {
@@ -75,7 +76,7 @@ impl Wake for Throws {
     }
 }
 
-/// A waker that throws as it is dropped, woken or not.
+/// A waker that throws as it is dropped, whether it has been woken or not.
 struct ThrowsAtTheEnd<P: Primitives>(Alarm<P>);
 
 impl<P: Primitives> Wake for ThrowsAtTheEnd<P> {
@@ -116,19 +117,19 @@ impl<P: Primitives, T: Send + 'static> Wake for Drops<P, T> {
     }
 }
 
-/// Polls once.
+/// Polls a future once.
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>, waker: Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&waker))
 }
 
-/// Has a future wait with `waker`, and forgets it: the waker stays where it is registered.
+/// Lets a future wait with `waker`, and forgets the future, so that the waker stays registered.
 fn forgotten(future: impl Future, waker: Waker) {
     let mut future = Box::pin(future);
     assert!(poll(future.as_mut(), waker).is_pending());
     std::mem::forget(future);
 }
 
-/// Returns the item if it was accepted, otherwise 0: it must have come back.
+/// Returns the item if it was accepted. Otherwise asserts that it came back, and returns 0.
 fn accepted(sent: Sent<u32>, item: u32) -> u32 {
     match sent {
         Ok(evicted) => {
@@ -158,7 +159,8 @@ pub fn a_waker_sends_again<P: Primitives, C: Channel>() {
     assert_eq!(received, join(thread), "accepted and received differ");
 }
 
-/// The same, woken by a batch.
+/// A receiving task's waker sends through the end that wakes it by a batch, while the receiver
+/// closes.
 pub fn a_waker_sends_after_a_batch<P: Primitives, C: Channel>() {
     let (sender, mut receiver) = C::open::<P, u32>(4, OnFull::Block);
     forgotten(receiver.recv_async(), Waker::from(Arc::new(Foreign)));
@@ -176,7 +178,7 @@ pub fn a_waker_sends_after_a_batch<P: Primitives, C: Channel>() {
     assert_eq!(received, join(thread), "accepted and received differ");
 }
 
-/// A sending task's waker receives through the end that wakes it; a thread sends meanwhile.
+/// A sending task's waker receives through the end that wakes it, while a thread sends.
 pub fn a_waker_receives_again<P: Primitives, C: Channel>() {
     let (mut sender, receiver) = C::open::<P, u32>(2, OnFull::Block);
     (1..=2).for_each(|item| assert_eq!(sender.try_send(item), Ok(None)));
@@ -196,7 +198,7 @@ pub fn a_waker_receives_again<P: Primitives, C: Channel>() {
     assert_eq!(received + rest, 3 + sent, "accepted and received differ");
 }
 
-/// A receiving task's waker throws at the send that wakes it: the send succeeds all the same.
+/// A receiving task's waker throws at the send that wakes it. The send succeeds all the same.
 pub fn a_waker_throws_at_a_send<P: Primitives, C: Channel>() {
     let (sender, mut receiver) = C::open::<P, u32>(1, OnFull::Block);
     let thread = P::spawn("sender", move || {
@@ -214,7 +216,7 @@ pub fn a_waker_throws_at_a_send<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// A sending task's waker throws at the receive that wakes it: the receive has its item.
+/// A sending task's waker throws at the receive that wakes it. The receive has its item.
 pub fn a_waker_throws_at_a_receive<P: Primitives, C: Channel>() {
     let (mut sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
     assert_eq!(sender.try_send(1), Ok(None));
@@ -234,7 +236,7 @@ pub fn a_waker_throws_at_a_receive<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// Two tasks wait for the end, and the waker of the first throws: the second is woken, whether the
+/// Two tasks wait for the end, and the waker of the first throws. The second is woken, whether the
 /// receiver closes or goes.
 pub fn a_waker_throws_at_the_end<P: Primitives, C: Channel, const GOES: bool>() {
     let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
@@ -249,18 +251,18 @@ pub fn a_waker_throws_at_the_end<P: Primitives, C: Channel, const GOES: bool>() 
     drop(join(thread));
 }
 
-/// The same where the receiver closes.
+/// The receiver closes while two tasks wait for the end, and the waker of the first throws.
 pub fn a_waker_throws_at_the_close<P: Primitives, C: Channel>() {
     a_waker_throws_at_the_end::<P, C, false>();
 }
 
-/// The same where the receiver goes.
+/// The receiver goes while two tasks wait for the end, and the waker of the first throws.
 pub fn a_waker_throws_at_the_drop<P: Primitives, C: Channel>() {
     a_waker_throws_at_the_end::<P, C, true>();
 }
 
-/// A receiving task's wakers throw as they are dropped: when a poll replaces one, and when the task
-/// has its item and leaves the list. The item is there.
+/// A receiving task's wakers throw as they are dropped. One is dropped when a poll replaces it, the
+/// other when the task has its item and leaves the list. The item arrives.
 pub fn a_waker_throws_as_it_goes<P: Primitives, C: Channel>() {
     let (sender, mut receiver) = C::open::<P, u32>(1, OnFull::Block);
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(None)));
@@ -279,8 +281,8 @@ pub fn a_waker_throws_as_it_goes<P: Primitives, C: Channel>() {
     join(thread);
 }
 
-/// A task that has been chosen, and finds room before it knows, passes the choice on to another
-/// sender, whose waker throws: the item that was accepted arrives.
+/// A chosen task finds room before it knows that it was chosen, and passes the choice on to another
+/// sender. That sender's waker throws. The accepted item arrives.
 pub fn a_chosen_sender_wakes_one_that_throws<P: Primitives, C: Channel>() {
     let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
     assert_eq!(sender.try_send(1), Ok(None));
@@ -302,8 +304,8 @@ pub fn a_chosen_sender_wakes_one_that_throws<P: Primitives, C: Channel>() {
     assert_eq!(join(thread), sent, "accepted and received differ");
 }
 
-/// The same, where the other sender's waker drops the receiver: it does not wait for an item that
-/// the thread that it runs on has accepted and not linked.
+/// A chosen task passes the choice on to another sender, whose waker drops the receiver. The drop
+/// must not wait for an item that the very thread on which it runs has accepted and not yet linked.
 pub fn a_chosen_sender_wakes_one_that_drops_the_receiver<P: Primitives, C: Channel>() {
     let (sender, receiver) = C::open::<P, Counted<P>>(1, OnFull::Block);
     let drops = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
@@ -321,7 +323,7 @@ pub fn a_chosen_sender_wakes_one_that_drops_the_receiver<P: Primitives, C: Chann
     let receiving = slot.clone();
     let thread = P::spawn("receiver", move || {
         let first = receiver.recv();
-        // From here on the receiver goes with whoever takes it.
+        // From here on, the thread that takes the receiver drops it.
         receiving.put(receiver);
         drop(first);
     });
@@ -332,8 +334,8 @@ pub fn a_chosen_sender_wakes_one_that_drops_the_receiver<P: Primitives, C: Chann
     assert_eq!(drops.load(Relaxed), 3, "items dropped");
 }
 
-/// Three tasks wait; one notification is for all of them. The first waker throws, the second
-/// notifies again: the third is woken.
+/// Three tasks wait, and one notification is for all of them. The first waker throws, and the
+/// second notifies again. The third is woken.
 pub fn a_notification_for_all<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let wakers = [Waker::from(Arc::new(Throws)), Waker::from(Arc::new(Foreign))];
@@ -352,7 +354,7 @@ pub fn a_notification_for_all<P: Primitives>() {
     join(thread);
 }
 
-/// The waker of a task that awaits a one-shot throws: the send succeeds, and the value is there.
+/// The waker of a task that awaits a one-shot throws. The send succeeds, and the value arrives.
 pub fn a_one_shots_waker_throws<P: Primitives>() {
     let (sender, mut receiver) = oneshot::channel::<P, u32>();
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
@@ -364,7 +366,7 @@ pub fn a_one_shots_waker_throws<P: Primitives>() {
     join(thread);
 }
 
-/// The waker of a task that awaits a one-shot drops the receiving end: the value is dropped once.
+/// The waker of a task that awaits a one-shot drops the receiving end. The value is dropped once.
 pub fn a_one_shots_waker_drops_its_receiver<P: Primitives>() {
     let drops = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let value = Counted::<P>(drops.clone());
@@ -388,8 +390,8 @@ impl<P: Primitives> Wake for Asks<P> {
     }
 }
 
-/// The waker of a subscriber asks the broker that wakes it; another subscriber has gone, and the
-/// task that waits where it waited asks, too.
+/// The waker of a subscriber asks the broker that wakes it. Another subscriber has gone, but a task
+/// still waits on its notifier; that task's waker asks the broker, too.
 pub fn a_subscribers_waker_asks_the_broker<P: Primitives>() {
     let Ok(broker) = Broker::<P>::new(at_once()) else { panic!("the limits make sense") };
     assert_eq!(broker.watch("work", Weight::Counts, || holds(10)), Ok(()));
@@ -479,7 +481,7 @@ pub(super) fn many<C: Channel>() -> Vec<Row> {
     ]
 }
 
-/// Returns the scenarios of what is no channel of items.
+/// Returns the scenarios of the notifier, the one-shot and the broker.
 pub(super) fn others() -> Vec<Row> {
     vec![
         row! {

@@ -1,9 +1,9 @@
 //! Scenarios of panics and stops, over the running services and the toy protocol.
 //!
-//! **What each shows.** Who asked is answered, also when the message is lost; what is queued is
-//! served by the successor; every thread ends. All threads are joined, so whoever waits for ever is
-//! a deadlock, which every engine reports. Panics are injected ([`blocksmith::supervision`]),
-//! before a machine is touched or as if in its middle.
+//! **What each shows.** Every requester is answered, even when its message is lost. The successor
+//! serves the messages that are queued. Every thread ends. The scenario joins all threads, so a
+//! thread that waits for ever is a deadlock, which every engine reports. Panics are injected
+//! ([`blocksmith::supervision`]), before the machine is touched or as if in its middle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::row;
 use blocksmith_engines::shuttle::ShuttleBounds;
 use blocksmith_engines::stepped::A_LONG_TIME;
 
-/// Panics that are borne where none is to escalate.
+/// The number of panics that are tolerated where none is to stop the services.
 const MANY: usize = 100;
 
-/// Starts four threads with a fault, and tells them slot 10.
+/// Starts the services, which are four threads, with an injected fault, and tells them slot 10.
 fn start<P: Primitives>(
     max_restarts: usize,
     service: ServiceName,
@@ -54,7 +54,7 @@ fn stop<P: Primitives>(services: Blocksmith<P, Toy>, panics: u64) {
     assert_eq!(*cause, None);
 }
 
-/// Submits a block until it has another answer than a fault of ours; returns that answer's class.
+/// Submits a block until its answer is no fault of ours. Returns the class of that answer.
 fn insist<P: Primitives>(client: &Client<P, Toy>, block: ToyBlock) -> &'static str {
     for _ in 0..3 {
         let verdict = client.submit_block(block, 0, 1).wait();
@@ -65,7 +65,7 @@ fn insist<P: Primitives>(client: &Client<P, Toy>, block: ToyBlock) -> &'static s
     panic!("one panic, and more than one lost message")
 }
 
-/// The worker panics over the parent while the child waits for it; the parent comes again.
+/// The worker panics over the parent while the child waits for it. Then the parent comes again.
 pub fn a_worker_panics_while_a_child_waits<P: Primitives>() {
     let services = start::<P>(MANY, ServiceName::Rewinder, When::At(1), Fault::Panic);
     let client = services.client();
@@ -77,7 +77,7 @@ pub fn a_worker_panics_while_a_child_waits<P: Primitives>() {
     stop(services, 1);
 }
 
-/// The worker panics over the only block there is: the smallest of them.
+/// The worker panics over the only block. This is the smallest of these scenarios.
 pub fn a_worker_panics<P: Primitives>() {
     let services = start::<P>(MANY, ServiceName::Rewinder, When::At(1), Fault::Panic);
     let block = services.client().submit_block(ToyBlock::new(1, 0, 1), 0, 1);
@@ -85,7 +85,7 @@ pub fn a_worker_panics<P: Primitives>() {
     stop(services, 1);
 }
 
-/// One message of a service is lost, whichever it is; two blocks are cleared all the same.
+/// A service loses one message, whichever it is. Two blocks are cleared all the same.
 fn one_panic<P: Primitives>(service: ServiceName, nth: u64) {
     let services = start::<P>(MANY, service, When::At(nth), Fault::Panic);
     let client = services.client();
@@ -100,17 +100,18 @@ pub fn the_quarantine_panics<P: Primitives>() {
     one_panic::<P>(ServiceName::Quarantine, 3);
 }
 
-/// Clearance panics over its second message: the first block, which is valid already.
+/// Clearance panics over its second message. It is the first block, which is valid already.
 pub fn clearance_panics<P: Primitives>() {
     one_panic::<P>(ServiceName::Clearance, 2);
 }
 
-/// The HotDB panics over its second message: the first commit.
+/// The HotDB panics over its second message, which is the first commit.
 pub fn the_hot_db_panics<P: Primitives>() {
     one_panic::<P>(ServiceName::HotDb, 2);
 }
 
-/// The Quarantine's machine is torn while an orphan waits and another block may be anywhere.
+/// The Quarantine panics in the middle of a step, which tears its machine. An orphan waits, and
+/// another block may be anywhere.
 pub fn a_torn_quarantine_is_rebuilt<P: Primitives>() {
     let services = start::<P>(MANY, ServiceName::Quarantine, When::At(5), Fault::Tear);
     let client = services.client();
@@ -124,7 +125,7 @@ pub fn a_torn_quarantine_is_rebuilt<P: Primitives>() {
     assert!(["fault", "shutdown"].contains(&orphan.wait().reason()));
 }
 
-/// The HotDB is torn: all services stop by themselves, whatever is queued.
+/// The HotDB's machine is torn. All services stop by themselves, whatever is queued.
 pub fn a_torn_hot_db_stops_everything<P: Primitives>() {
     let services = start::<P>(MANY, ServiceName::HotDb, When::At(2), Fault::Tear);
     let client = services.client().clone();
@@ -136,7 +137,7 @@ pub fn a_torn_hot_db_stops_everything<P: Primitives>() {
     assert!(report.cause.is_some());
 }
 
-/// No panic is borne: the first one stops all, while another client submits.
+/// No panic is tolerated. The first one stops all services, while another client submits.
 pub fn too_many_panics<P: Primitives>() {
     let services = start::<P>(0, ServiceName::Rewinder, When::Every(1), Fault::Panic);
     let client = services.client().clone();
@@ -154,7 +155,7 @@ pub fn too_many_panics<P: Primitives>() {
     assert!(report.cause.is_some());
 }
 
-/// A stop while a client submits, and while a worker panics over one of its blocks.
+/// The owner stops the services while a client submits and a worker panics over one of its blocks.
 pub fn a_stop_with_queued_work<P: Primitives>() {
     let services = start::<P>(MANY, ServiceName::Rewinder, When::At(1), Fault::Panic);
     let client = services.client().clone();
@@ -169,9 +170,9 @@ pub fn a_stop_with_queued_work<P: Primitives>() {
     assert!(words.iter().all(|word| ["ok", "fault", "shutdown"].contains(word)), "{words:?}");
 }
 
-/// A worker is held up over a block, and will be until the stop has returned: the stop returns at
-/// its deadline all the same, and names that worker. Then the worker goes on, and all answers come.
-/// Returns when the stop began, and when it had returned.
+/// Stops the services while a worker is held up over a block, until after the stop has returned.
+/// The stop returns at its deadline all the same, and names that worker. Then the worker goes on,
+/// and all answers come. Returns the times at which the stop began and at which it had returned.
 fn stop_a_worker_that_is_held_up<P: Primitives>(deadline: Duration) -> (Duration, Duration) {
     let gate = Gate::<P>::new();
     let stall = Fault::Stall(gate.clone());
@@ -192,7 +193,7 @@ fn stop_a_worker_that_is_held_up<P: Primitives>(deadline: Duration) -> (Duration
     (began, ended)
 }
 
-/// A stop has a deadline that passes while it waits, or has passed when it begins.
+/// The deadline of a stop passes while the stop waits, or has passed when it begins.
 pub fn a_deadline_passes<P: Primitives>() {
     for deadline in [Duration::from_millis(2), Duration::ZERO] {
         let (began, ended) = stop_a_worker_that_is_held_up::<P>(deadline);
@@ -200,18 +201,19 @@ pub fn a_deadline_passes<P: Primitives>() {
     }
 }
 
-/// A stop has a deadline so far away that the clock comes there only when the stop's own wait ends
-/// with it: several threads are late, and the stop waits for the deadline once, not for each.
+/// The deadline of a stop is so far away that the clock reaches it only at the end of the stop's
+/// own wait. Several threads are late. The stop waits for the deadline once, not once for each
+/// thread.
 pub fn a_deadline_is_one_for_all_threads<P: Primitives>() {
     let deadline = A_LONG_TIME * 1_000;
     let (began, ended) = stop_a_worker_that_is_held_up::<P>(deadline);
     assert!(ended >= began + deadline, "the stop returned before its deadline");
-    let jumps = A_LONG_TIME * 500; // of the clock: a reading in eight, of some hundreds
+    let jumps = A_LONG_TIME * 500; // the clock jumps at one reading in eight, of some hundreds
     assert!(ended < began + deadline + jumps, "the stop returned long after its deadline");
 }
 
-/// A thread comes to a gate after a relaxed store, and goes on once it is open, which is after
-/// another.
+/// A thread comes to a gate after a relaxed store. It goes on once the gate is open, which is after
+/// another relaxed store.
 pub fn a_gate_orders_both_sides<P: Primitives>() {
     let gate = Gate::<P>::new();
     let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
@@ -228,13 +230,13 @@ pub fn a_gate_orders_both_sides<P: Primitives>() {
     join(thread);
 }
 
-/// Schedules of one scenario under shuttle.
+/// The schedules of one scenario under shuttle.
 const SAMPLE: Option<ShuttleBounds> = Some(ShuttleBounds::iterations(3_000));
-/// Runs on real threads.
+/// The number of runs on real threads.
 const RUNS: Option<usize> = Some(100);
 
-/// Returns the scenarios of this module. Like those of the services they are not for the stepped
-/// engine; loom goes through the smallest.
+/// Returns the scenarios of this module. As with those of the services, the stepped engine does not
+/// run them. loom runs the smallest ones.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

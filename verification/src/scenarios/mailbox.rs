@@ -10,7 +10,7 @@ use super::notifier::join;
 use super::{RUNS, Row, SAMPLE, TOO_LARGE, restless, restless_states, states};
 use crate::row;
 
-/// Two senders, one item each, room for both; the mailbox stays open.
+/// Two senders send one item each. There is room for both, and the mailbox stays open.
 pub fn two_senders<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(2, 0, OnFull::Refuse);
     let threads = [1, 2].map(|item| {
@@ -21,7 +21,7 @@ pub fn two_senders<P: Primitives>() {
     threads.into_iter().for_each(join);
 }
 
-/// One sender may be between swap and link while the other has returned, and says so.
+/// One sender may be between its swap and its link when the other has returned, and says so.
 pub fn busy_is_not_empty<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(2, 0, OnFull::Refuse);
     let returned = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
@@ -38,7 +38,7 @@ pub fn busy_is_not_empty<P: Primitives>() {
     join(quick);
 }
 
-/// Two senders evict from a capacity of one; the receiver takes what is left.
+/// Two senders evict from a mailbox of one place. The receiver takes what is left.
 pub fn evictions_are_returned<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::EvictOldest);
     let threads = [(sender.clone(), 1), (sender, 2)].map(|(sender, item)| {
@@ -52,7 +52,7 @@ pub fn evictions_are_returned<P: Primitives>() {
     assert_eq!(received + evicted, 3);
 }
 
-/// The mailbox is full; one thread sends over it while the receiver takes.
+/// The mailbox is full. One thread sends and evicts while the receiver takes an item.
 pub fn an_eviction_races_with_a_receive<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::EvictOldest);
     assert_eq!(sender.send(1), Ok(None));
@@ -64,7 +64,7 @@ pub fn an_eviction_races_with_a_receive<P: Primitives>() {
     assert_eq!(received + join(thread), 3);
 }
 
-/// A permit is used while the mailbox is full, and closed by the loss of its only sender.
+/// A permit is used while the mailbox is full and, because its only sender has gone, closed.
 pub fn a_permit_delivers<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 1, OnFull::Block);
     let permit = receiver.permit();
@@ -90,8 +90,8 @@ pub fn a_dropped_permit_ends_the_stream<P: Primitives>() {
     join(thread);
 }
 
-/// A closed mailbox, and two permits that are dropped in threads of their own, each after a relaxed
-/// store. The receiver looks once, without the notifier's fences.
+/// The mailbox is closed. Two threads drop a permit each, after a relaxed store each. The receiver
+/// looks once, without the notifier's fences.
 pub fn closed_comes_after_the_replies<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 2, OnFull::Block);
     let permits = [0, 1].map(|index| (index, receiver.permit()));
@@ -110,7 +110,7 @@ pub fn closed_comes_after_the_replies<P: Primitives>() {
     threads.into_iter().for_each(join);
 }
 
-/// Two senders, each with its own mailbox; one thread waits for both.
+/// Two senders send to a mailbox each. One thread waits for both mailboxes.
 pub fn two_mailboxes_one_thread<P: Primitives>() {
     let notifier = P::arc(EventNotifier::<P>::new());
     let (left, left_in) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
@@ -122,8 +122,8 @@ pub fn two_mailboxes_one_thread<P: Primitives>() {
     threads.into_iter().for_each(join);
 }
 
-/// A mailbox of one place: what the sender sends next goes where the receiver has just taken an
-/// item. Nothing orders the two but the credit.
+/// The mailbox has one place, so the next item goes where the receiver has just taken one. Nothing
+/// orders the two but the credit.
 pub fn a_place_is_used_again<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
     assert_eq!(sender.try_send(1), Ok(None));
@@ -137,9 +137,9 @@ pub fn a_place_is_used_again<P: Primitives>() {
     assert_eq!(receiver.iter().count(), accepted, "an item was lost");
 }
 
-/// A place is kept while others send over and receive from a mailbox of two places, until each of
-/// its blocks has been used again. Each of them sends once, so that no notification comes between
-/// what it saw and its claim: it is the claims alone that tell who uses the kept place.
+/// A place of two is kept while other threads send and receive, until each block has been used
+/// again. Each item is sent by a thread of its own, so that no notification comes between what it
+/// saw and its claim. So only the claims tell the other threads that the kept place has been used.
 pub fn a_place_is_kept_for_long<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(2, 0, OnFull::Refuse);
     let Ok(kept) = sender.reserve() else { panic!("there is room") };
@@ -159,11 +159,11 @@ pub fn a_place_is_kept_for_long<P: Primitives>() {
     assert_eq!(sum + receiver.iter().sum::<u32>(), 110);
 }
 
-/// An item of which a block holds four.
+/// An item so large that a block holds four of them.
 type Large = [u64; 64];
 
-/// The receiver passes a block of four places, and moves it on to where the sender, which has room
-/// without that, sends next.
+/// The receiver passes a block of four places, and moves it on to where the sender sends next. The
+/// sender would have room without that.
 pub fn a_block_moves_ahead<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, Large>(8, 0, OnFull::Refuse);
     (0..4).for_each(|item| assert!(sender.try_send([item; 64]).is_ok()));
@@ -178,8 +178,8 @@ pub fn a_block_moves_ahead<P: Primitives>() {
     assert_eq!(receiver.recv(), Err(Closed));
 }
 
-/// The receiver passes the first block while two senders allocate for the second: one of the three
-/// is the first, and all use what it has put there.
+/// The receiver passes the first block while two senders allocate the second. One of the three is
+/// the first to put a block there, and all use that block.
 pub fn three_bring_a_block<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, Large>(8, 0, OnFull::Refuse);
     (0..4).for_each(|item| assert!(sender.try_send([item; 64]).is_ok()));
@@ -194,7 +194,7 @@ pub fn three_bring_a_block<P: Primitives>() {
     assert_eq!(receiver.iter().map(|item| item[63]).sum::<u64>(), 9);
 }
 
-/// The mailbox is full and a sender blocks; the receiver's credits come back in batches of two, and
+/// The mailbox is full and a sender blocks. The receiver returns its credits in batches of two, and
 /// the last one when it finds the mailbox empty.
 pub fn credits_return_in_batches<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(16, 0, OnFull::Block);
@@ -206,7 +206,8 @@ pub fn credits_return_in_batches<P: Primitives>() {
     join(thread);
 }
 
-/// A service loops over its mailbox; its owner sends work, closes, and joins.
+/// A service loops over its mailbox. Its owner sends work, closes the mailbox, and joins the
+/// service.
 pub fn stop_by_closing<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
     let service = P::spawn("service", move || receiver.iter().sum::<u32>());
@@ -216,7 +217,7 @@ pub fn stop_by_closing<P: Primitives>() {
     assert_eq!(join(service), 3);
 }
 
-/// Returns the list of the above, with their bounds.
+/// Returns the scenarios of this module, with their bounds.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

@@ -33,17 +33,18 @@ use crate::channel::{Mailbox, Mpmc, Spsc};
 /// A row of the list.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The protocol that it belongs to: the name of its module.
+    /// The protocol of the scenario, which is the name of its module.
     pub protocol: &'static str,
-    /// What holds if it is verified.
+    /// What holds if the scenario is verified.
     pub claim: &'static str,
-    /// The hazard that it is about, if one.
+    /// The hazard that the scenario is about, if there is one.
     pub hazard: Option<&'static Hazard>,
-    /// What runs.
+    /// The program, instantiated for each engine, and its bounds.
     pub scenario: Scenario,
 }
 
-/// Instantiates a generic function of a module for all engines; `for C`: and for that channel.
+/// Instantiates a generic function of a module for all engines. With `for C`, the function is
+/// instantiated for that channel.
 #[allow(clippy::crate_in_macro_def, reason = "for this crate, whose scenarios they are")]
 #[macro_export]
 macro_rules! row {
@@ -62,7 +63,7 @@ macro_rules! row {
     };
 }
 
-/// The name of a module, or of a channel.
+/// Returns the name of a module, or that of a channel.
 #[macro_export]
 macro_rules! protocol {
     ($module:ident) => {
@@ -73,38 +74,43 @@ macro_rules! protocol {
     };
 }
 
-/// Any number of preemptions, and again with the first sleep ending in a spurious wake-up.
+/// Bounds for loom: any number of preemptions, and then again with a spurious wake-up that ends the
+/// first sleep of each execution.
 const UNBOUNDED: Option<LoomBounds> = Some(LoomBounds { spurious: 1, ..LoomBounds::unbounded() });
 
 const fn preemptions(bound: usize) -> Option<LoomBounds> {
     Some(LoomBounds::preemptions(bound))
 }
 
-/// As `preemptions`, and again with the first sleep of each execution ending in a spurious wake-up.
-/// The second run has one preemption fewer if there are two or more.
+/// Returns the bounds of `preemptions`, with a second run in which a spurious wake-up ends the
+/// first sleep of each execution. The second run has one preemption fewer if `bound` is two or
+/// more.
 const fn restless(bound: usize) -> Option<LoomBounds> {
     let spurious_preemptions = Some(if bound > 1 { bound - 1 } else { bound });
     Some(LoomBounds { spurious: 1, spurious_preemptions, ..LoomBounds::preemptions(bound) })
 }
 
-/// Schedules of a scenario under shuttle.
+/// The schedules of a scenario under shuttle.
 const SAMPLE: Option<ShuttleBounds> = Some(ShuttleBounds::iterations(4_000));
-/// The same for eight threads: more schedules, and PCT ones with more changes of priority.
+/// The schedules of a scenario of eight threads: there are more of them, and those of PCT change
+/// priorities more often.
 const EIGHT: Option<ShuttleBounds> =
     Some(ShuttleBounds { depth: 6, ..ShuttleBounds::iterations(10_000) });
-/// Runs of a scenario on real threads.
+/// The number of runs of a scenario on real threads.
 const RUNS: Option<usize> = Some(500);
 
-/// The scenario is not run on the stepped engine, since it has several million states. A smaller
-/// relative of it in the list is.
+/// No bounds for the stepped engine: it does not run the scenario, which has several million
+/// states. It runs a smaller scenario of the list that is like it.
 const TOO_LARGE: Option<Limits> = None;
 
-/// Bounds for the stepped engine: complete or truncated, never silently cut.
+/// Returns the bounds for the stepped engine. A run that reaches them is truncated, and is not
+/// taken for a complete one.
 const fn states(max_states: usize) -> Option<Limits> {
     Some(Limits { max_states, ..Limits::DEFAULT })
 }
 
-/// As `states`, but one sleep of each execution may end in a spurious wake-up, at any moment.
+/// Returns the bounds of `states`, where in each execution a spurious wake-up may also end one
+/// sleep at any moment.
 const fn restless_states(max_states: usize) -> Option<Limits> {
     Some(Limits { max_states, spurious_wakeups: 1, ..Limits::DEFAULT })
 }

@@ -19,7 +19,7 @@ fn queue<P: Primitives>(capacity: usize, filled: u32) -> (Sender<P, u32>, Receiv
     (sender, receiver)
 }
 
-/// Two receivers wait, one item each.
+/// Two receivers wait for one item each.
 pub fn an_item_wakes_a_receiver<P: Primitives>() {
     let (sender, receiver) = queue::<P>(2, 0);
     let threads = [receiver.clone(), receiver]
@@ -29,7 +29,7 @@ pub fn an_item_wakes_a_receiver<P: Primitives>() {
     assert_eq!(threads.map(join).iter().sum::<u32>(), 3);
 }
 
-/// Two receivers share what one place lets through, and both learn that it is over.
+/// Two receivers share the items of a queue of one place, and both learn of the end.
 pub fn two_receivers_share<P: Primitives>() {
     let (sender, receiver) = queue::<P>(1, 1);
     let threads = [receiver.clone(), receiver]
@@ -54,8 +54,8 @@ pub fn a_batch_wakes_as_many_senders<P: Primitives>() {
     assert_eq!(items, [1, 2, 3, 4]);
 }
 
-/// Two receivers and the sender look once each, and no notifier helps; the second item may take the
-/// place of the first, and its receiver's look may have been for that.
+/// Two receivers and the sender look once each, without the notifier's fences. The second item may
+/// take the place of the first. A receiver that looked for the first may then find the second.
 pub fn looks_share_the_items<P: Primitives>() {
     let (sender, receiver) = mpmc::<P, u32>(1, Backpressure::Refuse);
     assert_eq!(sender.send(1), Ok(()));
@@ -69,7 +69,7 @@ pub fn looks_share_the_items<P: Primitives>() {
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
 }
 
-/// Two receivers go, in two threads, while a third sends twice into a capacity of one.
+/// Two threads drop a receiver each, while a third sends twice into a queue of one place.
 pub fn the_receivers_go<P: Primitives>() {
     let item = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let (sender, receiver) = mpmc::<P, Counted<P>>(1, Backpressure::Block);
@@ -86,7 +86,7 @@ pub fn the_receivers_go<P: Primitives>() {
     assert_eq!(item.load(Relaxed), 2, "items dropped");
 }
 
-/// Returns the list of the above, with their bounds.
+/// Returns the scenarios of this module, with their bounds.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

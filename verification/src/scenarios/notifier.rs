@@ -1,5 +1,5 @@
-//! Scenarios of the event notifier. The conditions are relaxed atomics: only the notifier orders
-//! them.
+//! Scenarios of the event notifier. The conditions are relaxed atomics, so that only the notifier
+//! orders what the threads do.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use blocksmith_sync::{Atomic, Join, Primitives};
 use super::{EIGHT, RUNS, Row, SAMPLE, TOO_LARGE, preemptions, restless, restless_states, states};
 use crate::row;
 
-/// A number that threads wait for.
+/// A number that threads wait for, and the notifier that tells of its changes.
 pub(crate) struct Shared<P: Primitives> {
     pub(crate) changed: EventNotifier<P>,
     pub(crate) count: P::AtomicU32,
@@ -22,7 +22,7 @@ impl<P: Primitives> Shared<P> {
         P::arc(Self { changed: EventNotifier::new(), count: Atomic::new(count) })
     }
 
-    /// Takes one of the permits that `count` stands for.
+    /// Takes one of the permits that `count` counts, if there is one.
     pub(crate) fn take(&self) -> Option<()> {
         let mut count = self.count.load(Relaxed);
         while count > 0 {
@@ -34,14 +34,14 @@ impl<P: Primitives> Shared<P> {
         None
     }
 
-    /// Adds a permit: publish, then notify.
+    /// Adds a permit: it publishes first and then notifies.
     pub(crate) fn put(&self) {
         self.count.fetch_add(1, Relaxed);
         self.changed.notify_one();
     }
 }
 
-/// Joins a thread that must not have panicked.
+/// Joins a thread, and asserts that it did not panic.
 pub(crate) fn join<T, J: Join<T>>(thread: J) -> T {
     match thread.join() {
         Ok(value) => value,
@@ -49,7 +49,7 @@ pub(crate) fn join<T, J: Join<T>>(thread: J) -> T {
     }
 }
 
-/// One publication, one waiter.
+/// One thread publishes, and another waits for it.
 pub fn relaxed_flag<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -61,7 +61,7 @@ pub fn relaxed_flag<P: Primitives>() {
     join(producer);
 }
 
-/// Two publications from two threads, one waiter that needs both.
+/// Two threads publish, and a waiter needs both publications.
 pub fn two_producers<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let producers = ["producer 1", "producer 2"].map(|name| {
@@ -72,8 +72,8 @@ pub fn two_producers<P: Primitives>() {
     producers.into_iter().for_each(join);
 }
 
-/// Two publications from one thread, one waiter that needs both: the second notification may find
-/// the wake of the first on its way.
+/// One thread publishes twice, and a waiter needs both publications. The second notification may
+/// find the wake of the first on its way.
 pub fn a_wake_for_two<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -85,8 +85,8 @@ pub fn a_wake_for_two<P: Primitives>() {
     join(producer);
 }
 
-/// Two publications, awaited one after the other: what was on its way for the first wait is no
-/// excuse in the second.
+/// One thread publishes twice, and a waiter waits for one publication after the other. A wake that
+/// was on its way for the first wait must not keep the second wait from being notified.
 pub fn one_wait_after_another<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -100,7 +100,7 @@ pub fn one_wait_after_another<P: Primitives>() {
     join(producer);
 }
 
-/// Two permits, put one after the other, for two waiters.
+/// One thread puts two permits one after the other, for two waiters.
 pub fn two_waiters<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let waiters = ["waiter 1", "waiter 2"].map(|name| {
@@ -113,8 +113,8 @@ pub fn two_waiters<P: Primitives>() {
     assert_eq!(shared.count.load(Relaxed), 0);
 }
 
-/// One permit. One waiter waits for a limited time and passes the permit on if it got it; the other
-/// waits without limit and must get it in the end.
+/// Two waiters want the only permit. One waits for a limited time, and passes the permit on if it
+/// gets it. The other waits without limit, and must get the permit in the end.
 pub fn a_waiter_gives_up<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let (first, second) = (shared.clone(), shared.clone());
@@ -130,16 +130,16 @@ pub fn a_waiter_gives_up<P: Primitives>() {
     join(patient);
 }
 
-/// Two permits. One waiter waits for a limited time, and its time may be over when a wake is on its
-/// way to it; the other waits without limit for one of them.
+/// Two waiters want one of two permits. One waits for a limited time, which may be over when a wake
+/// is on its way to it. The other waits without limit.
 pub fn a_claimed_waiter_gives_up<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let (first, second) = (shared.clone(), shared.clone());
     let impatient = P::spawn("impatient", move || {
         let soon = Duration::from_millis(1);
         let _ = first.changed.prepare().wait_timeout(soon);
-        // Whatever the outcome was: it looks no more, so it passes on what it may have been told
-        // (R2).
+        // Whatever the outcome, this thread looks no more. So it passes on the notification that it
+        // may have had (the notifier's rule R2).
         first.changed.notify_one();
     });
     let patient = P::spawn("patient", move || second.changed.wait_until(|| second.take()));
@@ -149,8 +149,8 @@ pub fn a_claimed_waiter_gives_up<P: Primitives>() {
     join(patient);
 }
 
-/// A waiter takes a permit before the wake that belongs to it, waits for another, and may then be
-/// found by that wake, which was meant for the other waiter.
+/// A waiter takes a permit before the wake that belongs to it, and waits for another permit. That
+/// wake, which is now meant for the other waiter, may then find it.
 pub fn a_wake_meets_a_latecomer<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let waiters = [("waiter of one", 1), ("waiter of two", 2)].map(|(name, permits)| {
@@ -164,8 +164,7 @@ pub fn a_wake_meets_a_latecomer<P: Primitives>() {
     assert_eq!(shared.count.load(Relaxed), 0);
 }
 
-/// One permit. One thread registers and cancels without ever sleeping; the other must get the
-/// permit.
+/// One thread registers and cancels without ever sleeping. The other must get the only permit.
 pub fn a_waiter_cancels<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let (first, second) = (shared.clone(), shared.clone());
@@ -176,8 +175,8 @@ pub fn a_waiter_cancels<P: Primitives>() {
     join(patient);
 }
 
-/// Eight threads in all: four waiters, one of them with limited patience, who passes its permit on
-/// if it got it, and four that put a permit each.
+/// Eight threads: four put a permit each, and four wait for one. One of the waiters waits for a
+/// limited time, and passes its permit on if it gets one.
 pub fn eight_threads<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let waiters = [(); 3].map(|()| {
@@ -202,7 +201,7 @@ pub fn eight_threads<P: Primitives>() {
     assert_eq!(shared.count.load(Relaxed), 1);
 }
 
-/// One publication that two waiters wait for.
+/// One thread publishes, and two waiters wait for it.
 pub fn notify_all<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let waiters = ["waiter 1", "waiter 2"].map(|name| {
@@ -216,7 +215,7 @@ pub fn notify_all<P: Primitives>() {
     waiters.into_iter().for_each(join);
 }
 
-/// Returns the list of the above, with their bounds.
+/// Returns the scenarios of this module, with their bounds.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

@@ -15,7 +15,7 @@ use super::task::{Alarm, block_on};
 use super::{RUNS, Row, SAMPLE, TOO_LARGE, UNBOUNDED, restless, restless_states};
 use crate::row;
 
-/// A send and a receive at the same time.
+/// One thread sends while another receives.
 pub fn the_value_arrives<P: Primitives>() {
     let (sender, receiver) = channel::<P, Box<u32>>();
     let thread = P::spawn("sender", move || assert!(sender.send(Box::new(7)).is_ok()));
@@ -23,7 +23,7 @@ pub fn the_value_arrives<P: Primitives>() {
     join(thread);
 }
 
-/// A receive, and the drop of the sender.
+/// One thread receives while another drops the sender.
 pub fn the_sender_goes<P: Primitives>() {
     let (sender, receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || drop(sender));
@@ -31,7 +31,7 @@ pub fn the_sender_goes<P: Primitives>() {
     join(thread);
 }
 
-/// A send, and a receiver that looks once and goes. The value counts its drops.
+/// One thread sends while the receiver looks once and goes. The value counts its drops.
 pub fn the_receiver_goes<P: Primitives>() {
     let drops = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let value = Counted::<P>(drops.clone());
@@ -43,7 +43,7 @@ pub fn the_receiver_goes<P: Primitives>() {
     assert_eq!(drops.load(Relaxed), 1);
 }
 
-/// A receive with limited patience, then one without.
+/// The receiver receives with a time limit, and then without one.
 pub fn the_wait_may_expire<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
@@ -55,7 +55,7 @@ pub fn the_wait_may_expire<P: Primitives>() {
     join(thread);
 }
 
-/// A task awaits; it may be polled before and after the value is there.
+/// A task awaits the value. It may be polled before the value is there, and after.
 pub fn a_task_awaits<P: Primitives>() {
     let (sender, receiver) = channel::<P, Box<u32>>();
     let thread = P::spawn("sender", move || assert!(sender.send(Box::new(7)).is_ok()));
@@ -63,7 +63,7 @@ pub fn a_task_awaits<P: Primitives>() {
     join(thread);
 }
 
-/// A task awaits a sender that goes.
+/// A task awaits the value of a sender that goes.
 pub fn a_task_awaits_nobody<P: Primitives>() {
     let (sender, receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || drop(sender));
@@ -71,7 +71,7 @@ pub fn a_task_awaits_nobody<P: Primitives>() {
     join(thread);
 }
 
-/// A task looks once, another takes over with a waker of its own.
+/// A task polls once. Another takes over with a waker of its own.
 pub fn a_task_hands_over<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
@@ -83,7 +83,7 @@ pub fn a_task_hands_over<P: Primitives>() {
     join(thread);
 }
 
-/// A task looks once and is dropped.
+/// A task polls once and is dropped.
 pub fn a_task_is_cancelled<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || {
@@ -96,7 +96,7 @@ pub fn a_task_is_cancelled<P: Primitives>() {
     join(thread);
 }
 
-/// A task looks once and then blocks its thread.
+/// A task polls once, and then its thread blocks in a receive.
 pub fn a_task_becomes_a_thread<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(())));
@@ -108,7 +108,7 @@ pub fn a_task_becomes_a_thread<P: Primitives>() {
     join(thread);
 }
 
-/// The first of two questions is given up after a while; the service answers both.
+/// The asker gives up the first of two questions after a while. The service answers both.
 pub fn an_abandoned_exchange<P: Primitives>() {
     let (first_reply, mut first_answer) = channel::<P, u32>();
     let (second_reply, second_answer) = channel::<P, u32>();
@@ -123,7 +123,7 @@ pub fn an_abandoned_exchange<P: Primitives>() {
     join(service);
 }
 
-/// A sender waits for the receiver to go, with limited patience and then without; the receiver has
+/// A sender waits for the receiver to go, with a time limit and then without one. The receiver has
 /// been polled.
 pub fn a_sender_waits_for_the_end<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
@@ -139,7 +139,7 @@ pub fn a_sender_waits_for_the_end<P: Primitives>() {
     join(thread);
 }
 
-/// The receiver closes while the value comes: it is received, or it comes back.
+/// The receiver closes while the value comes. The value is received, or it comes back.
 pub fn close_races_with_send<P: Primitives>() {
     let (sender, mut receiver) = channel::<P, u32>();
     let thread = P::spawn("sender", move || sender.send(7).is_ok());
@@ -149,7 +149,7 @@ pub fn close_races_with_send<P: Primitives>() {
     assert!(receiver.is_disconnected() && receiver.is_closed());
 }
 
-/// Two questions to a service that answers with the question; the first may be given up.
+/// A service answers two questions with their numbers. The asker may give up the first.
 pub fn one_reply_per_question<P: Primitives>() {
     let (questions, inbox) = mailbox::<P, (u32, oneshot::Sender<P, u32>)>(2, 0, OnFull::Refuse);
     let service = P::spawn("service", move || {
@@ -169,7 +169,7 @@ pub fn one_reply_per_question<P: Primitives>() {
     join(service);
 }
 
-/// Returns the list of the above, with their bounds.
+/// Returns the scenarios of this module, with their bounds.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

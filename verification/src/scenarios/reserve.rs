@@ -1,4 +1,4 @@
-//! Scenarios of the places that senders keep, for every channel that has them.
+//! Scenarios of permits, the places that senders keep, for every channel that has them.
 
 use blocksmith_models::hazard;
 use blocksmith_sync::Ordering::Relaxed;
@@ -10,13 +10,13 @@ use super::{RUNS, Row, SAMPLE, TOO_LARGE, preemptions, restless, restless_states
 use crate::channel::{Closes, Receives, Reserves, Sends};
 use crate::row;
 
-/// One place, which is kept; a sender blocks until it is given back.
+/// The only place is kept. A sender blocks until the place is given back.
 pub fn a_dropped_permit_wakes_a_sender<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
     let permit = C::reserve(&sender);
     let thread = P::spawn("sender", move || {
         assert_eq!(sender.send(7), Ok(None));
-        sender // the end would wake it too
+        sender // returned, because its drop would wake a waiter, too
     });
     drop(permit);
     let sender = join(thread);
@@ -24,7 +24,7 @@ pub fn a_dropped_permit_wakes_a_sender<P: Primitives, C: Reserves>() {
     drop(sender);
 }
 
-/// One place, which is kept; a task waits to keep it, and sends.
+/// The only place is kept. A task waits to keep it next, and sends.
 pub fn a_dropped_permit_wakes_a_task<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
     let permit = C::reserve(&sender);
@@ -39,7 +39,7 @@ pub fn a_dropped_permit_wakes_a_task<P: Primitives, C: Reserves>() {
     drop(sender);
 }
 
-/// One sends, another keeps a place and sends, through one place.
+/// A sender sends, and another keeps a place and sends, through the only place.
 pub fn a_send_and_a_permit_share_a_place<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
     let mut senders = C::senders(sender, 2);
@@ -68,8 +68,8 @@ pub fn a_permit_delivers_after_the_close<P: Primitives, C: Reserves>() {
     assert!(matches!(C::try_reserve(&sender), Err(SendError::Closed(()))));
 }
 
-/// Closed, with one permit out that is used and one that is dropped, by two threads, while the
-/// receiver waits for the end.
+/// The channel is closed and two permits are out. One thread uses a permit and another drops one,
+/// while the receiver waits for the end.
 pub fn the_end_waits_for_permits<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, u32>(2, OnFull::Block);
     let (used, dropped) = (C::reserve(&sender), C::reserve(&sender));
@@ -81,7 +81,7 @@ pub fn the_end_waits_for_permits<P: Primitives, C: Reserves>() {
     join(dropping);
 }
 
-/// Every receiver waits for the end, which comes with the last permit.
+/// Every receiver waits for the end, which comes when the last permit is dropped.
 pub fn the_end_of_a_permit_wakes_every_receiver<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
     let permit = C::reserve(&sender);
@@ -91,11 +91,11 @@ pub fn the_end_of_a_permit_wakes_every_receiver<P: Primitives, C: Reserves>() {
         .map(|receiver| P::spawn("receiver", move || (receiver.recv(), receiver)));
     let waiting: Vec<_> = waiting.collect();
     drop(permit);
-    let heard: Vec<_> = waiting.into_iter().map(join).collect(); // nobody goes before all have heard
+    let heard: Vec<_> = waiting.into_iter().map(join).collect(); // no receiver goes before that
     assert!(heard.iter().all(|(item, _)| *item == Err(Closed)));
 }
 
-/// A question with a one-shot inside is sent by a permit while the receiver goes; the sender stays.
+/// A permit sends a question with a one-shot inside while the receiver goes. The sender stays.
 pub fn a_permit_meets_the_receivers_end<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, oneshot::Sender<P, u32>>(1, OnFull::Refuse);
     let permit = C::reserve(&sender);
@@ -107,8 +107,8 @@ pub fn a_permit_meets_the_receivers_end<P: Primitives, C: Reserves>() {
     drop(sender);
 }
 
-/// The receiver goes while two permits are out: it waits for neither, and the one that is used
-/// meanwhile delivers to nobody or fails.
+/// The receiver goes while two permits are out, and waits for neither. If one is used meanwhile,
+/// its item is dropped or comes back.
 pub fn the_receiver_waits_for_no_permit<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, u32>(2, OnFull::Block);
     let (kept, used) = (C::reserve(&sender), C::reserve(&sender));
@@ -120,8 +120,8 @@ pub fn the_receiver_waits_for_no_permit<P: Primitives, C: Reserves>() {
     assert_eq!(sent, Ok(Err(SendError::Closed(7))));
 }
 
-/// A closed channel, and two permits that are dropped in threads of their own, each after a relaxed
-/// store. The receiver looks once, without the notifier's fences.
+/// The channel is closed. Two threads drop a permit each, after a relaxed store each. The receiver
+/// looks once, without the notifier's fences.
 pub fn closed_comes_after_the_permits<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, u32>(2, OnFull::Block);
     let permits = [0, 1].map(|index| (index, C::reserve(&sender)));
@@ -140,8 +140,8 @@ pub fn closed_comes_after_the_permits<P: Primitives, C: Reserves>() {
     threads.into_iter().for_each(join);
 }
 
-/// An item, and then a place that is kept, while the receiver looks once: what it finds by the later
-/// change is whole.
+/// A thread sends an item and then keeps a place, while the receiver looks once. An item that the
+/// receiver finds by the later change is whole.
 pub fn a_permit_hides_no_item<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, Box<u32>>(3, OnFull::Block);
     let thread = P::spawn("sender", move || {
@@ -157,8 +157,8 @@ pub fn a_permit_hides_no_item<P: Primitives, C: Reserves>() {
     assert_eq!(early + receiver.iter().map(|item| *item).sum::<u32>(), 3);
 }
 
-/// One thread sends, another keeps a place, without a fence of its own before, and the receiver
-/// looks once: it may find the item by what the second has changed.
+/// One thread sends, and another keeps a place without a fence of its own before. The receiver
+/// looks once. It may find the item by the second thread's change.
 pub fn a_place_kept_by_another_hides_no_item<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, Box<u32>>(3, OnFull::Block);
     let mut senders = C::senders(sender, 2);
@@ -176,8 +176,8 @@ pub fn a_place_kept_by_another_hides_no_item<P: Primitives, C: Reserves>() {
     assert_eq!(early + receiver.iter().map(|item| *item).sum::<u32>(), 1);
 }
 
-/// Two places, of which one thread never fills more than one: another keeps the other, or is told
-/// that there is room, whatever it reads first and last.
+/// There are two places, and one thread never fills more than one. Another thread is told that
+/// there is room, and can keep a place, in whatever order it reads the figures.
 pub fn a_place_is_not_refused_in_vain<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, u32>(2, OnFull::Block);
     let mut senders = C::senders(sender, 2);
@@ -194,8 +194,8 @@ pub fn a_place_is_not_refused_in_vain<P: Primitives, C: Reserves>() {
     join(thread);
 }
 
-/// One item at least is there from the beginning to the end, though not the same one: who looks on
-/// counts it.
+/// At least one item is there from the beginning to the end, though not always the same one. A
+/// thread that looks on counts at least one.
 pub fn what_is_there_is_counted<P: Primitives, C: Reserves>() {
     let (sender, receiver) = C::open::<P, u32>(3, OnFull::Block);
     let mut senders = C::senders(sender, 2);
@@ -212,12 +212,12 @@ pub fn what_is_there_is_counted<P: Primitives, C: Reserves>() {
     drop((join(thread), receiver));
 }
 
-/// Returns the value for this channel.
+/// Returns the value that is meant for this channel.
 fn of<C: Reserves, V>(mailbox: V, mpmc: V) -> V {
     if C::NAME == "mailbox" { mailbox } else { mpmc }
 }
 
-/// Returns the list of the above, with their bounds.
+/// Returns the scenarios of this module, with their bounds.
 pub(super) fn list<C: Reserves>() -> Vec<Row> {
     vec![
         row! {
@@ -287,7 +287,8 @@ pub(super) fn list<C: Reserves>() -> Vec<Row> {
         row! {
             reserve::what_is_there_is_counted for C,
             "len counts what is there during the whole call", Some(&hazard::M16),
-            // The figures of a mailbox are no steps for a checker of weak memory.
+            // Under weak memory a mailbox's figures need not be those of the call's duration, so
+            // loom does not run this on a mailbox.
             threads: 2, loom: of::<C, _>(None, preemptions(3)), shuttle: SAMPLE,
             stepped: states(400_000), std: RUNS,
         },

@@ -21,7 +21,7 @@ use crate::row;
 /// The ends of a mailbox.
 pub(crate) type Ends<P> = (Sender<P, u32>, Receiver<P, u32>);
 
-/// Returns two mailboxes of one place that wake one thread, and what it sleeps on.
+/// Returns the notifier that a thread sleeps on, and two mailboxes of one place that share it.
 pub(crate) fn two_mailboxes<P: Primitives>() -> (P::Arc<EventNotifier<P>>, Ends<P>, Ends<P>) {
     let notifier = P::arc(EventNotifier::<P>::new());
     let ends = || mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
@@ -29,7 +29,8 @@ pub(crate) fn two_mailboxes<P: Primitives>() -> (P::Arc<EventNotifier<P>>, Ends<
     (notifier, left, right)
 }
 
-/// A thread sends to the second of two mailboxes, then to the first, and goes; the other sums up.
+/// A thread sends to the second of two mailboxes, then to the first, and goes. The other sums up
+/// what it receives.
 pub fn two_inputs<P: Primitives>() {
     let (notifier, (left, left_in), (right, right_in)) = two_mailboxes::<P>();
     let thread = P::spawn("sender", move || {
@@ -46,7 +47,7 @@ pub fn two_inputs<P: Primitives>() {
     join(thread);
 }
 
-/// A task receives from both, and nobody goes meanwhile.
+/// A task receives from two mailboxes. No sender is dropped meanwhile.
 pub fn two_inputs_of_a_task<P: Primitives>() {
     let (notifier, (left, left_in), (right, right_in)) = two_mailboxes::<P>();
     let thread = P::spawn("sender", move || {
@@ -64,12 +65,13 @@ pub fn two_inputs_of_a_task<P: Primitives>() {
     drop(join(thread));
 }
 
-/// What a flood may do before a stop that has been sent is heard: its budget.
+/// The budget of the flood: so many of its items may be served before a stop that was sent is
+/// heard.
 pub(crate) const BUDGET: u32 = 2;
 
-/// Serves two mailboxes through `receive`, of which `flood`, served first, gets an item for each
-/// item that is taken out of it, and `stop` one from another thread. Asserts that the stop is heard
-/// in time.
+/// Serves two mailboxes through `receive`. `flood` is served first, and gets a new item for each
+/// one taken from it. `stop` gets one item from another thread. Asserts that the stop is heard
+/// within the budget.
 pub(crate) fn serve_a_flood<P: Primitives>(
     flood: &Sender<P, u32>,
     stop: Sender<P, u32>,
@@ -80,7 +82,7 @@ pub(crate) fn serve_a_flood<P: Primitives>(
     let thread = P::spawn("owner", move || {
         assert_eq!(stop.send(0), Ok(None));
         flag.store(1, Release);
-        stop // goes with the scenario, so that nobody hears of its end
+        stop // returned, so that the receiver does not hear of its end
     });
     assert_eq!(flood.send(1), Ok(None));
     let (mut late, mut served) = (0, 0);
@@ -88,7 +90,7 @@ pub(crate) fn serve_a_flood<P: Primitives>(
         let is_asked = asked.load(Acquire);
         late += is_asked;
         served += 1;
-        // More than enough for the assertion, and a bound for what is explored.
+        // This is more than the assertion needs, and bounds what is explored.
         if served <= 2 * BUDGET || is_asked == 1 {
             assert_eq!(flood.send(1), Ok(None));
         }
@@ -97,7 +99,7 @@ pub(crate) fn serve_a_flood<P: Primitives>(
     drop(join(thread));
 }
 
-/// An input that never ends, and a stop behind it.
+/// An input never runs dry, and a stop comes behind it.
 pub fn a_flood_does_not_starve<P: Primitives>() {
     let (notifier, (flood, flood_in), (stop, stop_in)) = two_mailboxes::<P>();
     let mut inputs = Select::on(notifier)
@@ -106,8 +108,9 @@ pub fn a_flood_does_not_starve<P: Primitives>() {
     serve_a_flood::<P>(&flood, stop, || inputs.recv().unwrap_or(9));
 }
 
-/// Two workers of a pool. One also hears a stop, which comes first, and goes after one message; the
-/// other waits for an item. Nothing closes meanwhile: a wake-up that is kept leaves it asleep.
+/// A pool has two workers. One also listens for a stop, which has priority, and goes after one
+/// message. The other waits for an item. No channel closes meanwhile, so a wake-up that the first
+/// keeps leaves the second asleep.
 pub fn a_stop_gives_the_item_to_another<P: Primitives>() {
     let notifier = P::arc(EventNotifier::<P>::new());
     let (stop, stopped) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
@@ -138,8 +141,8 @@ pub fn a_stop_gives_the_item_to_another<P: Primitives>() {
     drop((stop, stopped, tasks, pool, other));
 }
 
-/// A worker waits for a stop and for a pool's items, with a notifier of its own; an item and the
-/// stop come, and then the ends.
+/// A worker with a notifier of its own waits for a stop and for a pool's items. An item and the
+/// stop come, and then the ends of both.
 pub fn a_pool_and_a_stop<P: Primitives>() {
     let (stop, stopped) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
     let (tasks, pool) = mpmc::<P, u32>(1, Backpressure::Block);
@@ -158,8 +161,8 @@ pub fn a_pool_and_a_stop<P: Primitives>() {
     assert_eq!(inputs.iter().sum::<u32>(), 30);
 }
 
-/// A rival may take the first of two items, for which the select has been woken: it is woken for the
-/// second as well.
+/// A rival may take the first of two items, for which the select has been woken. The select is
+/// woken for the second as well.
 pub fn a_rival_takes_the_first_item<P: Primitives>() {
     let (tasks, pool) = mpmc::<P, u32>(2, Backpressure::Block);
     let rival = pool.clone();
@@ -175,7 +178,8 @@ pub fn a_rival_takes_the_first_item<P: Primitives>() {
     assert!(received == Ok(2) || received == Ok(1) && taken != Ok(1), "{received:?}, {taken:?}");
 }
 
-/// A reply and an input of its own notifier; the sender of the reply may go without one.
+/// Selects over a one-shot and an input with a notifier of its own. Without `replies`, the sender
+/// of the one-shot goes without a value.
 fn a_reply_and_an_input<P: Primitives>(replies: bool) {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
     let (reply, answer) = oneshot::channel::<P, u32>();
@@ -195,17 +199,17 @@ fn a_reply_and_an_input<P: Primitives>(replies: bool) {
     drop(join(thread));
 }
 
-/// A reply, and an item.
+/// A select receives a one-shot's value and an item.
 pub fn a_reply_among_inputs<P: Primitives>() {
     a_reply_and_an_input::<P>(true);
 }
 
-/// The sender of a reply goes, and an item.
+/// A select learns that a one-shot's sender has gone, and receives an item.
 pub fn no_reply_among_inputs<P: Primitives>() {
     a_reply_and_an_input::<P>(false);
 }
 
-/// A value of a watch, and an item, and nobody goes meanwhile.
+/// A select receives a value of a watch and an item. No end is dropped meanwhile.
 pub fn a_watch_among_inputs<P: Primitives>() {
     let notifier = P::arc(EventNotifier::<P>::new());
     let (sender, receiver) = mailbox_on::<P, u32>(notifier.clone(), 1, 0, OnFull::Refuse);
@@ -241,7 +245,7 @@ pub fn a_deadline_among_inputs<P: Primitives>() {
     drop(join(thread));
 }
 
-/// A deadline, and nothing else that ever comes.
+/// A deadline passes, and no item ever comes.
 pub fn a_deadline_passes<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
     let mut inputs = Select::new().source(1, receiver, |item| item.unwrap_or(10)).source(
@@ -254,8 +258,8 @@ pub fn a_deadline_passes<P: Primitives>() {
     assert_eq!((inputs.recv(), inputs.recv()), (Ok(10), Err(Closed)));
 }
 
-/// A task waits for a stop and for a pool's items, looks once, and is dropped; another waits for the
-/// item that may have chosen it.
+/// A task that waits for a stop and for a pool's items polls once and is dropped. Another task
+/// waits for the item for which the first may have been chosen.
 pub fn a_dropped_select_gives_the_item_to_another<P: Primitives>() {
     let (stop, stopped) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
     let (tasks, pool) = mpmc::<P, u32>(2, Backpressure::Block);
@@ -282,7 +286,7 @@ pub fn a_dropped_select_gives_the_item_to_another<P: Primitives>() {
     drop((stop, stopped, tasks, pool, other));
 }
 
-/// Returns the list of the above, with their bounds.
+/// Returns the scenarios of this module, with their bounds.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

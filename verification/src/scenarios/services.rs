@@ -1,12 +1,13 @@
 //! Scenarios of the running services: threads, mailboxes, machines, over the toy protocol.
 //!
-//! **What each shows.** Every submission has one verdict, a child is valid only after its parent,
-//! nobody is stranded: all threads are joined at the end, so whoever waits for ever is a deadlock,
-//! which every engine reports.
+//! **What each shows.** Every submission has one verdict. A child is valid only after its parent.
+//! Nobody is stranded: the scenario joins all threads at its end, so a thread that waits for ever
+//! is a deadlock, which every engine reports.
 //!
-//! **Sizes.** Mailboxes of one place, a window of one check, one unread notice: every wait for room
-//! that the code has is taken. `smallest` starts four threads, so the scenarios over it fit into
-//! loom's five; `with_duties` adds the worker that is reserved for duties.
+//! **Sizes.** A mailbox has one place, the window is one check, and one notice may be unread. So
+//! every wait for room that the code has occurs. `smallest` starts four threads, so the scenarios
+//! over it fit into loom's limit of five. `with_duties` adds the worker that is reserved for
+//! duties.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,7 @@ type Outcome = Verdict<ToyRoot, ToyInvalid>;
 /// The slot that [`start`] announces.
 const NOW: u64 = 10;
 
-/// One worker for everything, one place everywhere: four threads.
+/// Returns the configuration with one worker and one place everywhere. It has four threads.
 pub(super) fn smallest() -> Config {
     let mut config = Config {
         workers: 1,
@@ -41,7 +42,7 @@ pub(super) fn smallest() -> Config {
         mailbox_capacity: 1,
         queries: 1,
         notices: 1,
-        // A thread that wakes by the clock would never let an exploration end.
+        // With a thread that the clock wakes, an exploration would never end.
         observe_every: None,
         ..Config::default()
     };
@@ -52,12 +53,12 @@ pub(super) fn smallest() -> Config {
     config
 }
 
-/// The same with the reserved worker: five threads.
+/// Returns `smallest` with the worker that is reserved for duties. It has five threads.
 fn with_duties() -> Config {
     Config { reserved_worker: true, ..smallest() }
 }
 
-/// Two workers that share the work: five threads.
+/// Returns `smallest` with two workers that share the work. It has five threads.
 fn two_workers() -> Config {
     let mut config = Config { workers: 2, ..smallest() };
     config.quarantine.window = 2;
@@ -65,7 +66,7 @@ fn two_workers() -> Config {
     config
 }
 
-/// Starts the services; no slot has come yet.
+/// Starts the services, and tells them no slot.
 fn start_at_anchor<P: Primitives>(config: Config) -> Services<P> {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     match Blocksmith::start(config, Arc::new(Toy::default()), anchor) {
@@ -84,7 +85,7 @@ fn submit<P: Primitives>(client: &Client<P, Toy>, block: ToyBlock) -> Submission
     client.submit_block(block, 0, 1)
 }
 
-/// Stops, and checks that every thread ended of its own accord.
+/// Stops the services, and asserts that every thread ended without a panic.
 fn stop<P: Primitives>(services: Services<P>, threads: usize) {
     let (blocksmith, notices) = services;
     let StopReport { joined, panicked, panics, cause, .. } = blocksmith.stop();
@@ -96,7 +97,7 @@ fn head<P: Primitives>(client: &Client<P, Toy>) -> Option<ToyRoot> {
     client.view().map(|view| view.head)
 }
 
-/// Waits for the child's verdict; when it is valid, the parent's must be there, and valid.
+/// Waits for the child's verdict. If it is valid, the parent's verdict must be there, and valid.
 fn child_then_parent<P: Primitives>(
     child: Submission<P, Toy>,
     mut parent: Submission<P, Toy>,
@@ -112,8 +113,8 @@ fn child_then_parent<P: Primitives>(
     [child, parent]
 }
 
-/// Two messages are under way in threads of their own, each with a relaxed store by its handler:
-/// who finds that nothing is under way sees both stores.
+/// Two threads handle a message each, with a relaxed store each. A thread that finds that no
+/// message is under way sees both stores.
 pub fn rest_comes_after_every_handler<P: Primitives>() {
     let activity = Activity::<P>::new();
     let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
@@ -129,12 +130,12 @@ pub fn rest_comes_after_every_handler<P: Primitives>() {
     threads.into_iter().for_each(join);
 }
 
-/// Starts and stops.
+/// The owner starts the services and stops them.
 pub fn start_and_stop<P: Primitives>() {
     stop(start_at_anchor::<P>(smallest()), 4);
 }
 
-/// A block that waits for its parent when the services stop.
+/// A block waits for its parent when the services stop.
 pub fn an_orphan_at_the_stop<P: Primitives>() {
     let services = start_at_anchor::<P>(smallest());
     let orphan = submit(services.0.client(), ToyBlock::new(2, 1, 0));
@@ -142,14 +143,14 @@ pub fn an_orphan_at_the_stop<P: Primitives>() {
     assert_eq!(orphan.wait().reason(), "shutdown");
 }
 
-/// A tick and a valid block.
+/// A client sends a tick and submits a valid block.
 pub fn one_block<P: Primitives>() {
     let services = start::<P>(smallest());
     assert_eq!(submit(services.0.client(), ToyBlock::new(1, 0, 1)).wait().class(), "valid");
     stop(services, 4);
 }
 
-/// A tick and a block that the transition rejects.
+/// A client sends a tick and submits a block that the transition rejects.
 pub fn an_invalid_block<P: Primitives>() {
     let services = start::<P>(smallest());
     let verdict = submit(services.0.client(), ToyBlock::new(1, 0, 1).invalid()).wait();
@@ -157,7 +158,7 @@ pub fn an_invalid_block<P: Primitives>() {
     stop(services, 4);
 }
 
-/// The child comes first, then its parent.
+/// A child comes first, and then its parent.
 pub fn child_before_parent<P: Primitives>() {
     let services = start::<P>(with_duties());
     let client = services.0.client();
@@ -171,7 +172,8 @@ pub fn child_before_parent<P: Primitives>() {
     stop(services, 5);
 }
 
-/// A child before its parent, an invalid block, the stop: a whole life of the smallest instance.
+/// A child comes before its parent, then an invalid block, then the stop. This is a whole life of
+/// the smallest instance.
 pub fn a_short_life<P: Primitives>() {
     let services = start::<P>(smallest());
     let client = services.0.client();
@@ -196,7 +198,7 @@ pub fn invalid_parent_takes_child_along<P: Primitives>() {
     stop(services, 5);
 }
 
-/// A copy with a bad signature comes first, a child waits, the real block comes last.
+/// A copy with a bad signature comes first. A child waits. The real block comes last.
 pub fn forged_copy_does_not_shadow<P: Primitives>() {
     let services = start::<P>(with_duties());
     let client = services.0.client();
@@ -210,7 +212,8 @@ pub fn forged_copy_does_not_shadow<P: Primitives>() {
     stop(services, 5);
 }
 
-/// More blocks and ticks than all queues hold, a duplicate among them; nobody reads notices.
+/// A client sends more blocks and ticks than all queues hold, with a duplicate among them. Nobody
+/// reads the notices.
 pub fn smallest_mailboxes<P: Primitives>() {
     let services = start::<P>(smallest());
     let client = services.0.client();
@@ -220,15 +223,15 @@ pub fn smallest_mailboxes<P: Primitives>() {
     });
     let classes = submissions.map(|submission| submission.wait().class());
     client.rest();
-    // The second copy is a duplicate if the first is decided, else it follows the first.
+    // The second copy is a duplicate if the first is decided. Otherwise it has the first's verdict.
     assert_eq!(classes[..4], ["valid"; 4]);
     assert!(["valid", "ignored"].contains(&classes[4]), "{classes:?}");
     assert_eq!(head(client), Some(4));
     stop(services, 4);
 }
 
-/// The HotDB is held up over a commit, its second message. As long as it is, the block has no
-/// verdict, however often the Quarantine has turned meanwhile; afterwards the state is to be had.
+/// The HotDB is held up over a commit, which is its second message. Meanwhile the block has no
+/// verdict, however many turns the Quarantine has taken. Afterwards the state can be had.
 pub fn the_verdict_follows_the_commit<P: Primitives>() {
     let gate = Gate::<P>::new();
     let fault = Fault::<P>::Stall(gate.clone());
@@ -253,7 +256,7 @@ pub fn the_verdict_follows_the_commit<P: Primitives>() {
     stop(services, 4);
 }
 
-/// Two clients submit at the same time, one a valid block and one an invalid child of it.
+/// Two clients submit at the same time: one a valid block, the other an invalid child of it.
 pub fn two_clients<P: Primitives>() {
     let services = start::<P>(smallest());
     let client = services.0.client();
@@ -279,15 +282,15 @@ pub fn stop_answers_everything<P: Primitives>() {
     });
     stop(services, 4);
     let [child, parent, orphan] = join(other);
-    // `fault`: the Quarantine was gone already.
+    // The answer is `fault` if the Quarantine was gone already.
     assert!(["ok", "shutdown", "fault"].contains(&child), "{child}");
     assert!(["ok", "shutdown", "fault"].contains(&parent), "{parent}");
     assert!(["shutdown", "fault"].contains(&orphan), "{orphan}");
     assert!(child != "ok" || parent == "ok", "a child without its parent");
 }
 
-/// Two attestations need one state while two workers look for work; the block comes last. A worker
-/// may be passed over for the second one until the first has loaded the state.
+/// Two attestations need one state while two workers look for work. The block comes last. A worker
+/// may pass over the second attestation until the first has loaded the state.
 pub fn attestations_wait_for_their_block<P: Primitives>() {
     let services = start_at_anchor::<P>(two_workers());
     let client = services.0.client();
@@ -307,7 +310,7 @@ pub fn attestations_wait_for_their_block<P: Primitives>() {
     stop(services, 5);
 }
 
-/// Attestations of one target wait for their block, and for the only worker: it may take them
+/// Attestations of one target wait for their block and for the only worker, which may take them
 /// together.
 pub fn attestations_are_judged_together<P: Primitives>() {
     let mut config = smallest();
@@ -331,13 +334,13 @@ pub fn attestations_are_judged_together<P: Primitives>() {
     stop(services, 4);
 }
 
-/// Whether finality is the reason of the refusal.
+/// Returns whether finality is the reason for a refusal.
 fn is_passed(verdict: &Outcome) -> bool {
     ["not_after_finalized_slot", "not_descendant_of_finalized"].contains(&verdict.reason())
 }
 
-/// Finality moves: Clearance asks the Rewinder for balances and has the HotDB prune, meanwhile
-/// blocks of the live and of the dead branch arrive.
+/// Finality moves, so Clearance asks the Rewinder for balances and lets the HotDB prune. Meanwhile
+/// blocks of the live branch and of the dead branch arrive.
 pub fn finality_while_blocks_arrive<P: Primitives>() {
     let services = start::<P>(two_workers());
     let client = services.0.client();
@@ -365,17 +368,19 @@ pub fn finality_while_blocks_arrive<P: Primitives>() {
     stop(services, 5);
 }
 
-/// Schedules of one scenario under shuttle.
+/// The schedules of one scenario under shuttle.
 const SAMPLE: Option<ShuttleBounds> = Some(ShuttleBounds::iterations(3_000));
-/// Runs on real threads.
+/// The number of runs on real threads.
 const RUNS: Option<usize> = Some(200);
 
-/// Returns the scenarios of this module. The stepped engine has no part in them: there the machines
-/// are explored instead, as communicating processes. Loom's bounds are what it exhausts in less
-/// than a minute: one preemption while the services do little, none (but any order of going on
-/// wherever a thread blocks, and any value that a load may return) through a whole life. One
-/// preemption through a life of one block is more than 350,000 executions. What is left may be few:
-/// `an_invalid_block` has 48 executions, with shuttle's schedules beside them.
+/// Returns the scenarios of this module. The stepped engine does not run them: the models explore
+/// the machines as communicating processes instead.
+///
+/// loom's bounds are those that it exhausts in less than a minute. While the services do little, it
+/// has one preemption. Through a whole life it has none, but it still tries every order of the
+/// threads wherever one blocks, and every value that a load may return. With one preemption, the
+/// life of one block has more than 350,000 executions. Without one, few may be left:
+/// `an_invalid_block` has 48. shuttle's schedules come in addition.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

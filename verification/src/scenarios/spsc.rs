@@ -18,7 +18,7 @@ fn ring<P: Primitives>(capacity: usize, turned: u32) -> (Sender<P, u32>, Receive
     (sender, receiver)
 }
 
-/// The receiver looks once, and no notifier helps.
+/// The receiver looks once for an item, without the notifier's fences.
 pub fn a_look_finds_the_item<P: Primitives>() {
     let (sender, receiver) = ring::<P>(1, 0);
     let thread = P::spawn("sender", move || assert_eq!(sender.try_send(7), Ok(())));
@@ -28,7 +28,7 @@ pub fn a_look_finds_the_item<P: Primitives>() {
     join(thread);
 }
 
-/// The sender looks once for the place that the receiver frees; again no notifier helps.
+/// The sender looks once for the place that the receiver frees, without the notifier's fences.
 pub fn a_look_finds_the_place<P: Primitives>() {
     let (sender, receiver) = spsc::<P, u32>(1, Backpressure::Refuse);
     assert_eq!(sender.send(1), Ok(()));
@@ -41,7 +41,8 @@ pub fn a_look_finds_the_place<P: Primitives>() {
     assert_eq!(receiver.try_recv(), if sent { Ok(2) } else { Err(TryRecvError::Empty) });
 }
 
-/// Eight threads in a row, joined by rings of one and two places; the ends close one after another.
+/// Eight threads stand in a row, joined by rings of one and two places. The ends close one after
+/// another.
 pub fn a_row_of_eight<P: Primitives>() {
     let (sender, mut last) = ring::<P>(1, 0);
     let mut threads = Vec::new();
@@ -57,7 +58,7 @@ pub fn a_row_of_eight<P: Primitives>() {
     threads.into_iter().for_each(join);
 }
 
-/// Returns the list of the above, with their bounds.
+/// Returns the scenarios of this module, with their bounds.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

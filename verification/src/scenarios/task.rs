@@ -1,4 +1,5 @@
-//! Scenarios of tasks: futures that wait, each on a thread of its own that sleeps between polls.
+//! Scenarios of tasks. A task is a future that waits, on a thread of its own that sleeps between
+//! polls.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,7 +15,7 @@ use super::notifier::{Shared, join};
 use super::{RUNS, Row, SAMPLE, TOO_LARGE, restless, restless_states};
 use crate::row;
 
-/// What a task sleeps on; woken once, it stays awake.
+/// The word that a task sleeps on between polls. Once it is woken, it stays awake.
 pub(crate) struct Alarm<P: Primitives>(P::Futex);
 
 impl<P: Primitives> Alarm<P> {
@@ -22,12 +23,12 @@ impl<P: Primitives> Alarm<P> {
         Self(Atomic::new(0))
     }
 
-    /// Returns a waker that wakes nobody who sleeps.
+    /// Returns a waker on which no thread sleeps.
     pub(crate) fn waker() -> Waker {
         Waker::from(Arc::new(Self::new()))
     }
 
-    /// Wakes who sleeps on it.
+    /// Wakes the thread that sleeps on it, if there is one.
     pub(crate) fn ring(&self) {
         self.0.swap(1, Release);
         self.0.wake(1);
@@ -66,12 +67,12 @@ pub(crate) fn block_on<P: Primitives, F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Polls `future` once, with a waker that wakes nobody.
+/// Polls `future` once, with a waker on which no thread sleeps.
 pub(crate) fn poll_once<P: Primitives, F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&Alarm::<P>::waker()))
 }
 
-/// One publication, one task.
+/// A thread publishes, and a task waits for it.
 pub fn a_task_waits<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -84,7 +85,7 @@ pub fn a_task_waits<P: Primitives>() {
     join(producer);
 }
 
-/// Two publications from two threads, one task that needs both.
+/// Two threads publish, and a task needs both publications.
 pub fn two_producers<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let producers = ["producer 1", "producer 2"].map(|name| {
@@ -96,7 +97,7 @@ pub fn two_producers<P: Primitives>() {
     producers.into_iter().for_each(join);
 }
 
-/// Two permits, put one after the other, for two tasks.
+/// A thread puts two permits one after the other, for two tasks.
 pub fn two_tasks<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let tasks = ["task 1", "task 2"].map(|name| {
@@ -109,7 +110,8 @@ pub fn two_tasks<P: Primitives>() {
     assert_eq!(shared.count.load(Relaxed), 0);
 }
 
-/// One permit. A task looks once and is dropped, chosen or not; the other must get the permit.
+/// A task polls once and is dropped, whether it was chosen or not. Another must get the only
+/// permit.
 pub fn a_task_cancels<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let (first, second) = (shared.clone(), shared.clone());
@@ -127,7 +129,7 @@ pub fn a_task_cancels<P: Primitives>() {
     join(patient);
 }
 
-/// Two permits for a task and a thread that wait for the same.
+/// A task and a thread wait for the same condition, and there is a permit for each.
 pub fn a_task_and_a_thread<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let (first, second) = (shared.clone(), shared.clone());
@@ -141,7 +143,7 @@ pub fn a_task_and_a_thread<P: Primitives>() {
     join(thread);
 }
 
-/// A task is polled with one waker, then, without having been woken, with another.
+/// A task is polled with one waker. Then it is polled with another, without having been woken.
 pub fn a_task_hands_over<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -153,7 +155,7 @@ pub fn a_task_hands_over<P: Primitives>() {
     join(producer);
 }
 
-/// One publication that a task and a thread wait for, and a task that has gone.
+/// A task and a thread wait for one publication. The task has dropped an earlier wait.
 pub fn notify_all<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let (first, second) = (shared.clone(), shared.clone());
@@ -169,7 +171,7 @@ pub fn notify_all<P: Primitives>() {
     join(thread);
 }
 
-/// A thread sends through a mailbox and goes; a task receives, and learns of the end.
+/// A thread sends through a mailbox and goes. A task receives, and learns of the end.
 pub fn a_task_receives<P: Primitives>() {
     let (sender, mut receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(None)));
@@ -178,7 +180,7 @@ pub fn a_task_receives<P: Primitives>() {
     join(thread);
 }
 
-/// A task finds a mailbox full; a thread receives, or closes it.
+/// A task finds a mailbox full. A thread receives from it, and then closes it.
 pub fn a_task_waits_for_room<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
     assert_eq!(sender.send(1), Ok(None));
@@ -195,7 +197,7 @@ pub fn a_task_waits_for_room<P: Primitives>() {
     assert_eq!(join(thread), sent);
 }
 
-/// A task that receives looks once and is dropped; then its thread receives.
+/// A receiving task polls once and is dropped. Then its thread receives.
 pub fn a_cancelled_receive_takes_nothing<P: Primitives>() {
     let (sender, mut receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
     let thread = P::spawn("sender", move || assert_eq!(sender.send(7), Ok(None)));
@@ -209,7 +211,7 @@ pub fn a_cancelled_receive_takes_nothing<P: Primitives>() {
     join(thread);
 }
 
-/// Two senders wait for the only place: a task that is dropped after a look, and a thread.
+/// Two senders wait for the only place: a task that is dropped after one poll, and a thread.
 pub fn a_cancelled_send_passes_the_place_on<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
     assert_eq!(sender.send(1), Ok(None));
@@ -229,7 +231,7 @@ pub fn a_cancelled_send_passes_the_place_on<P: Primitives>() {
     join(patient);
 }
 
-/// Returns the list of the above, with their bounds.
+/// Returns the scenarios of this module, with their bounds.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

@@ -1,5 +1,5 @@
-//! Scenarios of time, which may pass between any two operations: a wait with a deadline ends at it,
-//! whatever others notify.
+//! Scenarios of time, which may pass between any two operations. A wait with a deadline ends at its
+//! deadline, however many notifications come.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{RUNS, Row, SAMPLE, restless, restless_states};
 use crate::channel::{Channel, Closes, Receives, Sends, Shares};
 use crate::row;
 
-/// Counts the looks that began after somebody had seen the clock past a deadline.
+/// Counts the looks that began after the waiter had seen the clock past its deadline.
 pub(crate) struct Looks {
     deadline: Duration,
     is_over: bool,
@@ -31,7 +31,7 @@ impl Looks {
         self.deadline
     }
 
-    /// Looks at nothing: it never holds.
+    /// Looks at a condition that never holds.
     pub(crate) fn look<P: Primitives>(&mut self) -> Option<()> {
         self.late += u32::from(self.is_over);
         assert!(self.late <= 1, "a second look after the deadline was seen to be over");
@@ -40,7 +40,7 @@ impl Looks {
     }
 }
 
-/// A thread notifies again and again, for nothing that the waiter waits for.
+/// A thread notifies again and again, though the waiter's condition never holds.
 pub fn a_stream_keeps_no_wait<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -55,7 +55,7 @@ pub fn a_stream_keeps_no_wait<P: Primitives>() {
     join(thread);
 }
 
-/// A thread notifies for as long as somebody waits with a limit.
+/// A thread notifies for as long as another waits with a time limit.
 pub fn a_flood_keeps_no_wait<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -70,8 +70,8 @@ pub fn a_flood_keeps_no_wait<P: Primitives>() {
     join(thread);
 }
 
-/// Two channels of one receiving thread: one is flooded for as long as the thread waits, with a
-/// limit, for an item of the other.
+/// A thread has two channels, and waits with a time limit for an item of one. The other channel is
+/// flooded for as long as it waits.
 pub fn a_flooded_neighbour_keeps_no_receive<P: Primitives, C: Shares>() {
     let notifier = P::arc(EventNotifier::<P>::new());
     let (sender, flooded) = C::open_on::<P, u32>(notifier.clone(), 1, OnFull::Refuse);
@@ -88,7 +88,7 @@ pub fn a_flooded_neighbour_keeps_no_receive<P: Primitives, C: Shares>() {
     drop(quiet);
 }
 
-/// A sender with limited patience finds the only place taken, again and again, by a rival.
+/// A sender with a time limit finds, again and again, that a rival has taken the only place.
 pub fn rivals_keep_no_send<P: Primitives, C: Channel>() {
     let (sender, receiver) = C::open::<P, u32>(1, OnFull::Block);
     let mut senders = C::senders(sender, 2);
@@ -112,7 +112,7 @@ pub fn rivals_keep_no_send<P: Primitives, C: Channel>() {
     join(receiving);
 }
 
-/// A one-shot is awaited with a limit; its value comes, or does not.
+/// A receiver waits for a one-shot with a time limit. The value comes in time, or does not.
 pub fn a_reply_that_is_late<P: Primitives>() {
     let (sender, mut receiver) = oneshot::channel::<P, u32>();
     let deadline = P::now() + SOON;
@@ -144,7 +144,7 @@ pub(super) fn many<C: Channel>() -> Vec<Row> {
     }]
 }
 
-/// Returns the others.
+/// Returns the other scenarios of this module.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

@@ -11,7 +11,7 @@ use super::task::{block_on, poll_once};
 use super::{RUNS, Row, SAMPLE, TOO_LARGE, preemptions, restless, restless_states, states};
 use crate::row;
 
-/// Reads until the end: each value is later than the one before. Returns the last.
+/// Reads until the end, and asserts that each value is later than the one before. Returns the last.
 fn follow<P: Primitives>(mut reader: Receiver<P, u32>) -> u32 {
     let mut last = 0;
     loop {
@@ -23,7 +23,7 @@ fn follow<P: Primitives>(mut reader: Receiver<P, u32>) -> u32 {
     }
 }
 
-/// Two values and the end, while a reader waits for each.
+/// A sender sends two values and goes, while a reader waits for each value and for the end.
 pub fn the_last_value_is_seen<P: Primitives>() {
     let (sender, reader) = watch::<P, u32>(0);
     let thread = P::spawn("sender", move || {
@@ -34,7 +34,7 @@ pub fn the_last_value_is_seen<P: Primitives>() {
     join(thread);
 }
 
-/// A value, which a reader waits for, and nobody goes meanwhile.
+/// A reader waits for a value. Neither end is dropped meanwhile.
 pub fn a_reader_waits<P: Primitives>() {
     let (sender, mut reader) = watch::<P, u32>(0);
     let thread = P::spawn("sender", move || {
@@ -56,7 +56,7 @@ pub fn every_reader_sees_it<P: Primitives>() {
     assert_eq!(readers.map(join), [1, 1]);
 }
 
-/// Two readers wait for one value, and nobody goes meanwhile: only the value can wake them.
+/// Two readers wait for one value. No end is dropped meanwhile, so only the value can wake them.
 pub fn a_value_wakes_every_reader<P: Primitives>() {
     let (sender, reader) = watch::<P, u32>(0);
     let readers = [reader.clone(), reader].map(|mut reader| {
@@ -68,8 +68,8 @@ pub fn a_value_wakes_every_reader<P: Primitives>() {
     drop(sender);
 }
 
-/// A reader takes the value and marks it as seen, while a value comes: either it has taken that one,
-/// or it still learns of it.
+/// A reader takes the value and marks it as seen, while another value comes. Either it has taken
+/// the new one, or it still learns of it.
 pub fn what_is_marked_was_read<P: Primitives>() {
     let (sender, mut reader) = watch::<P, u32>(0);
     let thread = P::spawn("sender", move || {
@@ -83,7 +83,7 @@ pub fn what_is_marked_was_read<P: Primitives>() {
     drop(join(thread));
 }
 
-/// A sender waits until nobody reads; another closes, and the reader stays.
+/// A sender waits until no reader is left. Another sender closes, and the reader stays.
 pub fn a_sender_that_waits_hears_of_a_close<P: Primitives>() {
     let (sender, reader) = watch::<P, u32>(0);
     let other = sender.clone();
@@ -96,8 +96,8 @@ pub fn a_sender_that_waits_hears_of_a_close<P: Primitives>() {
     drop((join(thread), reader));
 }
 
-/// Two senders end in threads of their own, each after a relaxed store, one of them with a value.
-/// The reader looks once at a time, without the notifier's fences.
+/// Two threads drop a sender each, after a relaxed store each. One of them sends a value before.
+/// The reader polls, without the notifier's fences.
 pub fn closed_comes_after_the_senders<P: Primitives>() {
     let (sender, mut reader) = watch::<P, u32>(0);
     let done = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
@@ -124,7 +124,7 @@ pub fn closed_comes_after_the_senders<P: Primitives>() {
     join(loud);
 }
 
-/// A reader with limited patience, then without.
+/// A reader waits with a time limit, and then without one.
 pub fn the_wait_may_expire<P: Primitives>() {
     let (sender, mut reader) = watch::<P, u32>(0);
     let thread = P::spawn("sender", move || {
@@ -139,7 +139,8 @@ pub fn the_wait_may_expire<P: Primitives>() {
     drop(join(thread));
 }
 
-/// A task: a look that is dropped marks nothing, then it awaits the value and the end.
+/// A task drops a wait after one poll, which marks nothing as seen. Then it awaits the value and
+/// the end.
 pub fn a_task_reads<P: Primitives>() {
     let (sender, mut reader) = watch::<P, u32>(0);
     let thread = P::spawn("sender", move || assert!(sender.send(1).is_ok()));
@@ -152,8 +153,8 @@ pub fn a_task_reads<P: Primitives>() {
     join(thread);
 }
 
-/// Two senders add one each to what is there; one of them reads the watch while it decides, so no
-/// lock may be held then.
+/// Two senders add one each to the value. One of them reads the watch in its closure, so no lock
+/// may be held meanwhile.
 pub fn updates_add_up<P: Primitives>() {
     let (sender, reader) = watch::<P, u32>(0);
     let other = sender.clone();
@@ -165,7 +166,7 @@ pub fn updates_add_up<P: Primitives>() {
     assert_eq!((*reader.get(), follow(reader)), (2, 2));
 }
 
-/// A sender waits until nobody reads; two readers go, one of them in a thread of its own.
+/// A sender waits until no reader is left. Two readers go, one of them in a thread of its own.
 pub fn a_sender_waits_for_the_readers<P: Primitives>() {
     let (sender, reader) = watch::<P, u32>(0);
     let other = sender.subscribe();
@@ -178,8 +179,8 @@ pub fn a_sender_waits_for_the_readers<P: Primitives>() {
     join(thread);
 }
 
-/// A value is replaced while a reader takes it and keeps it: each is dropped once, by the last that
-/// has it.
+/// A value is replaced while a reader takes it and keeps it. Each value is dropped once, by the
+/// last thread that has it.
 pub fn a_replaced_value_is_dropped_once<P: Primitives>() {
     let drops = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let (sender, reader) = watch::<P, Counted<P>>(Counted(drops.clone()));
@@ -196,7 +197,7 @@ pub fn a_replaced_value_is_dropped_once<P: Primitives>() {
     assert_eq!(drops.load(Relaxed), 3, "values dropped");
 }
 
-/// Returns the list of the above, with their bounds.
+/// Returns the scenarios of this module, with their bounds.
 pub(super) fn list() -> Vec<Row> {
     vec![
         row! {

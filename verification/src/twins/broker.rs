@@ -8,7 +8,7 @@ use blocksmith_sync::{Atomic, Mutex, Primitives};
 use crate::scenarios::broker::{at_once, holds};
 use crate::scenarios::notifier::join;
 
-/// A broker of one mailbox, whose depth is shown at each sample, and its subscribers.
+/// A broker of one mailbox, whose depth is given to it at each sample, and its subscribers.
 struct Told<P: Primitives> {
     machine: P::Mutex<Machine>,
     subscribers: P::Mutex<Vec<Sender<P, Change>>>,
@@ -28,7 +28,7 @@ impl<P: Primitives> Told<P> {
         receiver
     }
 
-    /// The fault of `told_after_the_lock`: the change is decided in one step and told in another.
+    /// The fault of `told_after_the_lock`: a change is decided in one step and told in another.
     fn observe(&self, depth: u32) {
         let change = self.machine.lock().observe(P::now(), [("work", holds(depth))]);
         if let Some(change) = change {
@@ -39,7 +39,7 @@ impl<P: Primitives> Told<P> {
     }
 }
 
-/// N1: looks at the level, then subscribes. The counterpart is
+/// N1: a thread looks at the level and then subscribes. The counterpart is
 /// `broker::a_subscriber_misses_nothing`.
 pub fn a_look_before_the_subscription<P: Primitives>() {
     let broker = Told::<P>::new();
@@ -54,8 +54,8 @@ pub fn a_look_before_the_subscription<P: Primitives>() {
     assert_eq!(level, Level::Critical, "the change was told before anybody listened");
 }
 
-/// B8: a subscriber is told under the lock, and asks for the level. The counterpart is
-/// `foreign::a_subscribers_waker_asks_the_broker`.
+/// B8: a subscriber is told under the lock, and asks for the level, which needs the lock. The
+/// counterpart is `foreign::a_subscribers_waker_asks_the_broker`.
 pub fn told_under_the_lock<P: Primitives>() {
     let broker = Told::<P>::new();
     let asks = broker.clone();
@@ -66,8 +66,8 @@ pub fn told_under_the_lock<P: Primitives>() {
     }
 }
 
-/// Two samplers tell of their changes in the other order. The counterpart is
-/// `broker::changes_are_told_in_order`.
+/// B5: two samplers tell of their changes in another order than that in which they decided them.
+/// The counterpart is `broker::changes_are_told_in_order`.
 pub fn told_after_the_lock<P: Primitives>() {
     let broker = Told::<P>::new();
     let changes = broker.subscribe();
@@ -79,7 +79,7 @@ pub fn told_after_the_lock<P: Primitives>() {
     assert_eq!(last, broker.machine.lock().level(), "an older change was told last");
 }
 
-/// A level that begins and ends at one threshold: more than half full. The counterpart is
+/// B1: a level begins and ends at one threshold: more than half full. The counterpart is
 /// `broker::no_flapping`.
 pub fn a_single_threshold<P: Primitives>() {
     let depth = P::arc(<P::AtomicU32 as Atomic<u32>>::new(9));

@@ -1,18 +1,18 @@
-//! Programs whose assertion fails in one order of events that a checker may overlook: they test the
+//! Programs whose assertion fails in one order of events that a checker may overlook. They test the
 //! engines, not core.
 //!
-//! loom's partial-order reduction remembers one access per atomic, the last. A load by the thread
-//! that is about to write, or by one whose load happens before the write, makes it forget an
-//! earlier load by another thread, and the order "write first" is never tried (loom's issues 166
-//! and 392). The Loom backend takes a turn before each access for this reason; without it the first
-//! two are `verified`.
+//! loom's partial-order reduction remembers only the last access of each atomic. It forgets an
+//! earlier load by another thread after a load by the thread that is about to write, or by a thread
+//! whose load happens before the write. Then it never tries the order "write first" (loom's issues
+//! 166 and 392). For this reason the Loom backend takes a turn before each access. Without it the
+//! first two programs are `verified`.
 
 use blocksmith_sync::Ordering::{Acquire, Relaxed, Release};
 use blocksmith_sync::{Atomic, Primitives};
 
 use crate::scenarios::notifier::join;
 
-/// Main looks once while the other thread loads and exchanges the same word.
+/// Main looks at a word once, while the other thread loads and exchanges it.
 pub fn a_look_before_the_change<P: Primitives>() {
     let word = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let other = word.clone();
@@ -24,7 +24,8 @@ pub fn a_look_before_the_change<P: Primitives>() {
     join(thread);
 }
 
-/// Main looks once; a second thread looks too and tells a third, which then stores.
+/// Main looks at a word once. A second thread looks at it, too, and tells a third, which then
+/// stores.
 pub fn a_look_of_somebody_else<P: Primitives>() {
     let words = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
     let (first, second) = (words.clone(), words.clone());
@@ -41,8 +42,8 @@ pub fn a_look_of_somebody_else<P: Primitives>() {
     [reader, writer].into_iter().for_each(join);
 }
 
-/// Two flags, each stored to by one thread that then looks at the other's: both may look too early,
-/// unless there is a fence.
+/// Each of two threads stores to a flag of its own and then looks at the other's. Without fences,
+/// both may look too early.
 pub fn two_late_stores<P: Primitives>() {
     let words = P::arc([0; 2].map(<P::AtomicU32 as Atomic<u32>>::new));
     let other = words.clone();

@@ -1,4 +1,5 @@
-//! Faults around foreign code: what an operation has begun when it calls a waker.
+//! Faults around foreign code: an operation calls a waker when it has begun something and not ended
+//! it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::scenarios::task::Alarm;
 const OPEN: u32 = u32::MAX;
 const CLOSING: u32 = OPEN - 1;
 
-/// A ring without its places: how many items it has accepted is all that counts.
+/// A ring without its places. It only counts the items that it has accepted.
 struct Indices<P: Primitives> {
     tail: P::AtomicU32,
     /// `OPEN`, `CLOSING`, or the index after the last item that is accepted.
@@ -23,8 +24,8 @@ struct Indices<P: Primitives> {
 }
 
 impl<P: Primitives> Indices<P> {
-    /// Sends; `own` is the sender's index. Returns whether the item is accepted. With `EARLY`, the
-    /// fault, the receiver's waker runs between the publication and the look at the end.
+    /// Sends an item. `own` is the sender's index. Returns whether the item is accepted. `EARLY` is
+    /// the fault: the receiver's waker runs between the publication and the look at the end.
     fn send<const EARLY: bool>(&self, own: &Cell<u32>, wake: &dyn Fn()) -> bool {
         if self.end.load(Relaxed) != OPEN {
             return false;
@@ -76,18 +77,18 @@ fn send_again<P: Primitives, const EARLY: bool>() {
     assert_eq!(join(sender), received, "what the ring accepted and what it ended with differ");
 }
 
-/// M11: the waker of the receiver sends again, in the middle of the send that wakes it. The
-/// counterpart in core is `spsc::a_waker_sends_again`.
+/// M11: the receiver's waker sends in the middle of the send that wakes it. The counterpart in core
+/// is `spsc::a_waker_sends_again`.
 pub fn a_wake_before_the_look<P: Primitives>() {
     send_again::<P, true>();
 }
 
-/// M11, as it must be.
+/// M11, as it must be: the receiver's waker runs after the look at the end.
 pub fn a_wake_after_the_look<P: Primitives>() {
     send_again::<P, false>();
 }
 
-/// A mailbox without items: how many are accepted, and how many are linked.
+/// A mailbox without its items. It only counts how many are accepted and how many are linked.
 struct Linking<P: Primitives> {
     accepted: P::AtomicU32,
     linked: P::AtomicU32,
@@ -95,7 +96,7 @@ struct Linking<P: Primitives> {
 }
 
 impl<P: Primitives> Linking<P> {
-    /// The drop of the receiver: it waits for what has been accepted.
+    /// Drops the receiver, which waits until every accepted item is linked.
     fn drop_receiver(&self) {
         self.not_empty.wait_until(|| {
             (self.accepted.load(Acquire) == self.linked.load(Acquire)).then_some(())
@@ -130,19 +131,20 @@ fn accept_and_link<P: Primitives, const EARLY: bool>() {
     join(rival);
 }
 
-/// M12: a waker that drops the receiver runs between accepting an item and linking it, on the
-/// thread that is to link. The counterpart in core is
+/// M12: a sender accepts an item, then runs a waker that drops the receiver, and would link the
+/// item afterwards. The counterpart in core is
 /// `mailbox::a_chosen_sender_wakes_one_that_drops_the_receiver`.
 pub fn a_waker_before_the_link<P: Primitives>() {
     accept_and_link::<P, true>();
 }
 
-/// M12, as it must be.
+/// M12, as it must be: the waker runs after the link.
 pub fn a_waker_after_the_link<P: Primitives>() {
     accept_and_link::<P, false>();
 }
 
-/// A level under a lock, of which a subscriber is told by its waker.
+/// Changes a level under a lock and wakes a subscriber, whose waker asks for the level. With
+/// `LOCKED`, the waker runs under the lock.
 fn tell<P: Primitives, const LOCKED: bool>() {
     let level = P::arc(P::Mutex::<u32>::new(0));
     let (other, asked) = (level.clone(), level.clone());
@@ -162,13 +164,13 @@ fn tell<P: Primitives, const LOCKED: bool>() {
     join(observer);
 }
 
-/// N12: a waker that asks for the level runs under the lock of the level. The counterpart in core
-/// is `foreign::a_subscribers_waker_asks_the_broker`.
+/// N12: a waker that asks for the level runs under the level's lock. The counterpart in core is
+/// `foreign::a_subscribers_waker_asks_the_broker`.
 pub fn told_under_the_lock<P: Primitives>() {
     tell::<P, true>();
 }
 
-/// N12, as it must be.
+/// N12, as it must be: the waker runs after the lock has been released.
 pub fn told_without_the_lock<P: Primitives>() {
     tell::<P, false>();
 }
@@ -196,13 +198,13 @@ fn wake_two<P: Primitives, const EACH: bool>() {
     join(notifier);
 }
 
-/// N13: the panic of the first waker ends the notification, the second is never called. The
+/// N13: the panic of the first waker ends the notification, so the second is never called. The
 /// counterpart in core is `foreign::a_notification_for_all`.
 pub fn a_throw_ends_the_notification<P: Primitives>() {
     wake_two::<P, false>();
 }
 
-/// N13, as it must be.
+/// N13, as it must be: each panic is contained, and the notification goes on.
 pub fn a_throw_is_contained<P: Primitives>() {
     wake_two::<P, true>();
 }

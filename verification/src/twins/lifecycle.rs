@@ -9,7 +9,8 @@ use blocksmith_sync::{Atomic, Mutex, Primitives, oneshot};
 
 use crate::scenarios::notifier::join;
 
-/// L1: `while !stop { recv }`. The counterpart is `mailbox::stop_by_closing`.
+/// L1: a service loops `while !stop { recv }`, and misses the stop while it blocks. The counterpart
+/// is `mailbox::stop_by_closing`.
 pub fn flag_beside_the_mailbox<P: Primitives>() {
     let stop = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
@@ -25,8 +26,8 @@ pub fn flag_beside_the_mailbox<P: Primitives>() {
     drop(sender);
 }
 
-/// L2: the service makes its mailbox itself; who started it may come too early. The counterpart is
-/// `services::start_and_stop`, whose mailboxes are there before the threads.
+/// L2: the service's thread makes its mailbox, and the thread that started it may use the mailbox
+/// too early. The counterpart is `services::start_and_stop`, where mailboxes exist before threads.
 pub fn mailbox_made_by_its_thread<P: Primitives>() {
     let place = P::arc(P::Mutex::new(None));
     let made = place.clone();
@@ -42,7 +43,8 @@ pub fn mailbox_made_by_its_thread<P: Primitives>() {
 }
 
 /// L3: replies come through a table that the teardown clears while a worker holds a place in it.
-/// The counterpart is `lifecycle::a_torn_hot_db_stops_everything`: a reply is owned by the request.
+/// The counterpart is `lifecycle::a_torn_hot_db_stops_everything`, where the request owns its
+/// reply.
 pub fn replies_freed_by_the_teardown<P: Primitives>() {
     let (tasks, inbox) = mailbox::<P, usize>(1, 0, OnFull::Block);
     let replies = P::arc(P::Mutex::new(vec![None::<u32>]));
@@ -54,13 +56,14 @@ pub fn replies_freed_by_the_teardown<P: Primitives>() {
         }
     });
     assert_eq!(tasks.send(0), Ok(None));
-    // The teardown: who asked has given up, so its replies are of no use.
+    // The teardown clears the replies, because their requester has given up.
     replies.lock().clear();
     drop(tasks);
     join(worker);
 }
 
-/// L4: the consumer is stopped first. The counterpart is `lifecycle::a_stop_with_queued_work`.
+/// L4: the consumer is stopped before its producer. The counterpart is
+/// `lifecycle::a_stop_with_queued_work`.
 pub fn the_consumer_stops_first<P: Primitives>() {
     let (sender, receiver) = mailbox::<P, u32>(2, 0, OnFull::Block);
     let stop = sender.clone();
@@ -73,10 +76,12 @@ pub fn the_consumer_stops_first<P: Primitives>() {
     join(producer);
 }
 
-/// What a worker keeps outside of its turn, and gives up or not when that panics.
+/// The reply end that a worker keeps outside of its turn. It drops the end, or does not, when the
+/// turn panics.
 type InHand<P> = Option<oneshot::Sender<P, u32>>;
 
-/// A worker whose first task panics; `answers`: whether it then gives up what it had in hand.
+/// Lets a worker panic over its first task. With `answers`, the worker then drops the reply end
+/// that it has in hand.
 fn a_worker_that_panics<P: Primitives>(answers: bool) {
     let (tasks, inbox) = mailbox::<P, oneshot::Sender<P, u32>>(1, 0, OnFull::Block);
     let worker = P::spawn("worker", move || {
@@ -98,18 +103,18 @@ fn a_worker_that_panics<P: Primitives>(answers: bool) {
     join(worker);
 }
 
-/// L5: the panic is contained, and nobody hears of it.
+/// L5: the panic is contained, and the requester does not hear of it.
 pub fn nobody_hears_of_the_panic<P: Primitives>() {
     a_worker_that_panics::<P>(false);
 }
 
-/// The counterpart: what was in hand is given up after the unwinding.
+/// L5, as it must be: the worker drops the reply end after the unwinding.
 pub fn the_requester_hears_of_the_panic<P: Primitives>() {
     a_worker_that_panics::<P>(true);
 }
 
-/// L6: the successor tries the poisoned message again, and so does its successor. The counterpart
-/// is `lifecycle::too_many_panics`.
+/// L6: each successor tries the poisoned message again. The counterpart is
+/// `lifecycle::too_many_panics`.
 pub fn poison_is_retried<P: Primitives>() {
     const BORNE: usize = 3;
     let (sender, receiver) = mailbox::<P, u32>(1, 0, OnFull::Block);
@@ -128,7 +133,8 @@ pub fn poison_is_retried<P: Primitives>() {
     join(service);
 }
 
-/// Stops a worker that is held up until the stop has returned.
+/// Stops a worker that is held up until the stop has returned. Without a deadline, the stop waits
+/// for the worker.
 fn stop_a_worker_held_up<P: Primitives>(deadline: Option<Duration>) {
     let (open, gate) = oneshot::channel::<P, ()>();
     let (ends, mut ended) = oneshot::channel::<P, ()>();
@@ -145,13 +151,13 @@ fn stop_a_worker_held_up<P: Primitives>(deadline: Option<Duration>) {
     join(worker);
 }
 
-/// L3: a stop that does not look at its deadline. The counterpart in core is
+/// L3: a stop does not look at its deadline. The counterpart in core is
 /// `lifecycle::a_deadline_passes`.
 pub fn a_stop_without_a_deadline<P: Primitives>() {
     stop_a_worker_held_up::<P>(None);
 }
 
-/// L3, as it must be: the stop returns, and knows who is late.
+/// L3, as it must be: the stop returns at its deadline, and knows which worker is late.
 pub fn a_stop_with_a_deadline<P: Primitives>() {
     stop_a_worker_held_up::<P>(Some(Duration::from_millis(1)));
 }

@@ -8,11 +8,12 @@ use blocksmith_sync::{Atomic, Ghost, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 
-/// A linked queue of at most eight nodes, numbered instead of allocated; node 0 is the dummy.
+/// A linked queue of at most eight nodes, which are numbered instead of allocated. Node 0 is the
+/// dummy.
 struct Linked<P: Primitives> {
     /// The node pushed last.
     tail: P::AtomicU32,
-    /// The successor of each node; 0 is none.
+    /// The successor of each node, or 0 if there is none.
     next: [P::AtomicU32; 8],
     not_empty: EventNotifier<P>,
 }
@@ -51,12 +52,12 @@ fn notify_early<P: Primitives>(senders: u32) {
     threads.into_iter().for_each(join);
 }
 
-/// M3: the counterpart is `mailbox::two_senders`.
+/// M3: a sender notifies before it links its node. The counterpart is `mailbox::two_senders`.
 pub fn notify_before_link<P: Primitives>() {
     notify_early::<P>(2);
 }
 
-/// M3, eight threads in all. The counterpart is `mailbox::eight_threads`.
+/// M3 with eight threads. The counterpart is `mailbox::eight_threads`.
 pub fn seven_notify_before_link<P: Primitives>() {
     notify_early::<P>(7);
 }
@@ -77,14 +78,15 @@ impl<P: Primitives> Flagged<P> {
         true
     }
 
-    /// Closes, and returns how many items are received until "closed and empty".
+    /// Closes, and returns how many items are received until the queue is closed and empty.
     fn close_and_drain(&self) -> usize {
         self.closed.store(1, Release);
         std::iter::from_fn(|| self.items.lock().pop_front()).count()
     }
 }
 
-/// M5: the counterpart is `mailbox::close_races_with_send`.
+/// M5: a send looks at the flag before it takes the lock. The counterpart is
+/// `mailbox::close_races_with_send`.
 pub fn close_beside_the_queue<P: Primitives>() {
     let mailbox =
         P::arc(Flagged::<P> { closed: Atomic::new(0), items: Mutex::new(VecDeque::new()) });
@@ -92,11 +94,11 @@ pub fn close_beside_the_queue<P: Primitives>() {
     let sender = P::spawn("sender", move || other.send(7));
     let received = mailbox.close_and_drain();
     assert_eq!(received, usize::from(join(sender)), "accepted and received differ");
-    // ORDERING: none needed, the thread has ended.
+    // ORDERING: none is needed, because the thread has ended.
     assert_eq!(mailbox.closed.load(Relaxed), 1);
 }
 
-/// An entry of a directory, and the place in the block that the receiver moves there.
+/// An entry of a directory, and a place in the block that the receiver moves to that entry.
 struct Moved<P: Primitives> {
     entry: P::AtomicU32,
     place: Ghost<P>,
@@ -115,13 +117,13 @@ fn move_ahead<P: Primitives>(find: Ordering) {
     join(receiver);
 }
 
-/// M1: the sender finds a block without seeing that the receiver is done with it. The counterpart in
-/// core is `mailbox::a_block_moves_ahead`.
+/// M1: the sender finds a block by a relaxed load, so it need not see that the receiver is done
+/// with the block. The counterpart in core is `mailbox::a_block_moves_ahead`.
 pub fn a_block_found_relaxed<P: Primitives>() {
     move_ahead::<P>(Relaxed);
 }
 
-/// M1, as it must be.
+/// M1, as it must be: the sender acquires the block as it finds it.
 pub fn a_block_found_with_acquire<P: Primitives>() {
     move_ahead::<P>(Acquire);
 }
@@ -131,7 +133,7 @@ struct Pair<P: Primitives> {
     claimed: P::AtomicU32,
     marks: [P::AtomicU32; 2],
     places: [Ghost<P>; 2],
-    /// Written by who frees the block.
+    /// The memory of the block, which the receiver writes when it frees the block.
     block: Ghost<P>,
 }
 
@@ -152,7 +154,7 @@ impl<P: Primitives> Pair<P> {
         self.marks[place].store(1, Release);
     }
 
-    /// Frees the block if all the places are written that `awaited` says.
+    /// Frees the block if all the places in `awaited` have been written.
     fn receive(&self, awaited: &[usize]) {
         if awaited.iter().all(|place| self.marks[*place].load(Acquire) == 1) {
             self.block.write();
@@ -167,19 +169,19 @@ fn free<P: Primitives>(awaited: &'static [usize]) {
     senders.into_iter().for_each(join);
 }
 
-/// M1: the receiver frees a block when its last place has been written, under a sender that is slow.
-/// The counterpart in core is `mailbox::three_bring_a_block`.
+/// M1: the receiver frees a block when its last place has been written, while a slow sender still
+/// writes the first. The counterpart in core is `mailbox::three_bring_a_block`.
 pub fn a_block_freed_under_a_sender<P: Primitives>() {
     free::<P>(&[1]);
 }
 
-/// M1, as it must be.
+/// M1, as it must be: the receiver frees a block when all its places have been written.
 pub fn a_block_freed_when_all_is_written<P: Primitives>() {
     free::<P>(&[0, 1]);
 }
 
-/// M1: the receiver takes an item that is claimed, and not yet written. The counterpart in core is
-/// `mailbox::busy_is_not_empty`.
+/// M1: the receiver takes an item from a place that is claimed and not yet written. The counterpart
+/// in core is `mailbox::busy_is_not_empty`.
 pub fn an_item_taken_when_claimed<P: Primitives>() {
     let pair = P::arc(Pair::<P>::new());
     let other = pair.clone();
@@ -203,8 +205,8 @@ fn take<P: Primitives>(count: &P::AtomicU32) -> Option<()> {
     (found > 0 && count.compare_exchange(found, found - 1, AcqRel, Relaxed).is_ok()).then_some(())
 }
 
-/// M8: the receiver returns credits two at a time, and keeps the odd one while it sleeps. The
-/// counterpart is `mailbox::credits_return_in_batches`.
+/// M8: the receiver returns credits in pairs, and keeps an odd one while it sleeps. The counterpart
+/// is `mailbox::credits_return_in_batches`.
 pub fn a_credit_kept_asleep<P: Primitives>() {
     let mailbox = P::arc(Withheld::<P> {
         free: Atomic::new(1),
@@ -226,7 +228,7 @@ pub fn a_credit_kept_asleep<P: Primitives>() {
     join(sender);
 }
 
-/// A mailbox of one place that is taken.
+/// A mailbox of one place, which is taken.
 struct Full<P: Primitives> {
     closed: P::AtomicU32,
     not_full: EventNotifier<P>,
@@ -259,13 +261,13 @@ fn close_a_full_mailbox<P: Primitives>(wake_senders: bool) {
     join(sender);
 }
 
-/// M14: the close wakes the receiver's side only. The counterpart in core is
-/// `channel::a_close_wakes_blocked_senders`.
+/// M14: the close wakes the receiver's side only. The counterparts in core are
+/// `a_close_wakes_blocked_senders` of every channel.
 pub fn a_close_that_wakes_no_sender<P: Primitives>() {
     close_a_full_mailbox::<P>(false);
 }
 
-/// M14, as it must be.
+/// M14, as it must be: the close wakes both sides.
 pub fn a_close_that_wakes_senders<P: Primitives>() {
     close_a_full_mailbox::<P>(true);
 }

@@ -1,10 +1,11 @@
-//! Must-fail twins: small programs that carry a fault, each refuted by the engines that can see it.
+//! Must-fail twins: small programs that carry a fault. The engines that can see the fault must
+//! refute them.
 //!
-//! **Contract.** A twin is generic like a scenario. Where it stands for a whole protocol, it is a
-//! small program written here. Where core itself carries the fault once a fence is dropped, the
-//! twin is the real scenario on a mutant. [`twins`] is the list: a twin that passes is a defect of
-//! the suite. The counterpart that must pass is in this list where it exists only for the
-//! comparison, and among the scenarios where it is core.
+//! **Contract.** A twin is generic, as a scenario is. Most twins are small programs written here.
+//! Where core itself carries the fault once a fence is left out, the twin is the real scenario on a
+//! mutant. [`twins`] lists them. A twin that passes is a defect of the suite. Each twin has a
+//! counterpart that must pass. A counterpart that exists only for the comparison is in this list,
+//! too; one that is core's own code is among the scenarios.
 
 pub mod broker;
 pub mod engine;
@@ -37,23 +38,23 @@ pub struct Twin {
     pub name: &'static str,
     /// The protocol whose fault it carries.
     pub protocol: &'static str,
-    /// What it does wrong (or right).
+    /// What the twin does wrong, or what a counterpart does right.
     pub claim: &'static str,
     /// The hazard.
     pub hazard: &'static Hazard,
-    /// Threads, the main one included.
+    /// The number of threads, the main one included.
     pub threads: usize,
-    /// What the engines below must say, and which property must break.
+    /// The verdict that the engines below must give, with the property that must break.
     pub expected: Expected,
-    /// The engines that must say so.
+    /// The engines that must give that verdict.
     pub engines: &'static [Engine],
-    /// Preemptions for loom.
+    /// The preemption bound for loom.
     pub preemptions: usize,
-    /// The instances.
+    /// The instance for loom.
     pub loom: fn(),
-    /// As above.
+    /// The instance for shuttle.
     pub shuttle: fn(),
-    /// As above.
+    /// The instance for the stepped engine.
     pub stepped: fn(),
 }
 
@@ -78,7 +79,7 @@ impl Twin {
     /// Returns the bounds for the stepped engine.
     #[must_use]
     pub fn stepped_limits(&self) -> Limits {
-        // A fault that is measured by the clock needs a clock that does not jump.
+        // The fault of N10 is measured by the clock, so the clock must not jump.
         let jumps = u32::from(*self.hazard != hazard::N10);
         let spurious_wakeups = self.spurious();
         Limits { max_states: 1_000_000, spurious_wakeups, jumps, ..Limits::default() }
@@ -112,7 +113,8 @@ macro_rules! twin {
     };
 }
 
-/// Returns all twins except N2, which is the real notifier on a mutant (see the catalogue).
+/// Returns all twins except those of N2. The catalogue adds these, which are the real notifier on a
+/// mutant.
 #[must_use]
 pub fn twins() -> Vec<Twin> {
     vec![

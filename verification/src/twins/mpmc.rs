@@ -8,8 +8,8 @@ use blocksmith_sync::{Atomic, Ghost, Mutex, Primitives};
 
 use crate::scenarios::notifier::join;
 
-/// The number of items is plain memory, changed under the lock. It is touched and not read: what
-/// matters is who touches it.
+/// A queue whose number of items is plain memory, changed under the lock. The memory is touched and
+/// not read, since it only matters which thread touches it.
 struct Counted<P: Primitives> {
     items: P::Mutex<VecDeque<u32>>,
     count: Ghost<P>,
@@ -22,7 +22,8 @@ impl<P: Primitives> Counted<P> {
         self.count.write();
     }
 
-    /// With `FIRST`, the fault: it looks at the count first, to save the lock.
+    /// Receives an item. `FIRST` is the fault: the receiver looks at the number first, without the
+    /// lock.
     fn try_recv<const FIRST: bool>(&self) -> Option<u32> {
         if FIRST {
             self.count.read();
@@ -43,17 +44,18 @@ fn send_and_look<P: Primitives, const FIRST: bool>() {
     assert_eq!(early.or_else(|| queue.try_recv::<FIRST>()), Some(7));
 }
 
-/// M4: is it empty? asked without the lock. The counterpart is `mpmc::looks_share_the_items`.
+/// M4: a receiver looks without the lock whether the queue is empty. The counterpart is
+/// `mpmc::looks_share_the_items`.
 pub fn an_unlocked_look<P: Primitives>() {
     send_and_look::<P, true>();
 }
 
-/// M4, with the question under the lock.
+/// M4, as it must be: the receiver looks under the lock.
 pub fn a_locked_look<P: Primitives>() {
     send_and_look::<P, false>();
 }
 
-/// Places, of which a sender keeps some.
+/// The places of a queue, of which a sender keeps some.
 struct Places<P: Primitives> {
     free: P::AtomicU32,
     not_full: EventNotifier<P>,
@@ -66,7 +68,7 @@ impl<P: Primitives> Places<P> {
             .then_some(())
     }
 
-    /// With `TELLS` somebody who waits for it is woken.
+    /// Gives a kept place back. With `TELLS`, it wakes a sender that waits for a place.
     fn give_back<const TELLS: bool>(&self) {
         self.free.fetch_add(1, Relaxed);
         if TELLS {
@@ -84,13 +86,13 @@ fn keep_and_give_back<P: Primitives, const TELLS: bool>() {
     join(sender);
 }
 
-/// N7: a permit that is dropped gives its place back and tells nobody. The counterpart is
+/// N7: a dropped permit gives its place back and wakes no sender. The counterpart is
 /// `reserve::a_dropped_permit_wakes_a_sender`.
 pub fn a_permit_that_wakes_nobody<P: Primitives>() {
     keep_and_give_back::<P, false>();
 }
 
-/// N7, with the wake-up.
+/// N7, as it must be: a dropped permit wakes a sender.
 pub fn a_permit_that_wakes_a_sender<P: Primitives>() {
     keep_and_give_back::<P, true>();
 }

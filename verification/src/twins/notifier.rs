@@ -1,8 +1,8 @@
 //! Faults of sleeping and waking.
 //!
-//! Futex words are written by exchanges here, not by stores: loom lets a read-modify-write (such as
-//! the comparison in a wait) miss a store that no happens-before edge orders, which no machine
-//! does.
+//! The programs write futex words by exchanges and not by stores. loom lets a read-modify-write,
+//! such as the comparison in a wait, miss a store that no happens-before edge orders. No machine
+//! does that.
 
 mod claims;
 
@@ -17,7 +17,7 @@ pub use claims::{a_wake_that_stays_counted, an_epoch_read_after_registering};
 
 use crate::scenarios::notifier::{Shared, join};
 
-/// N1: the real notifier, used without the second look. The counterpart is
+/// N1: a waiter uses the real notifier without the second look. The counterpart is
 /// `notifier::relaxed_flag`.
 pub fn no_second_look<P: Primitives>() {
     let shared = Shared::<P>::new(0);
@@ -54,7 +54,7 @@ impl<P: Primitives> AnotherWord<P> {
             if self.count.load(Relaxed) == count {
                 return;
             }
-            // The fault: a notification between the comparison and the clearing is wiped out.
+            // The fault: the clearing wipes out a notification that comes after the comparison.
             if self.epoch.load(Relaxed) == epoch {
                 self.word.swap(0, Relaxed);
                 self.word.wait(0);
@@ -63,7 +63,8 @@ impl<P: Primitives> AnotherWord<P> {
     }
 }
 
-/// N3: the counterpart is `notifier::two_producers`.
+/// N3: the futex compares a word that is not the epoch. The counterpart is
+/// `notifier::two_producers`.
 pub fn another_word<P: Primitives>() {
     let shared = P::arc(AnotherWord::<P> {
         epoch: Atomic::new(0),
@@ -78,9 +79,9 @@ pub fn another_word<P: Primitives>() {
     producers.into_iter().for_each(join);
 }
 
-/// The design notes' notifier: one consumer, many producers; and a queue, which is one place for
-/// each of two producers. With `FENCES`, those that mend it: between publishing and looking, and
-/// between resetting and looking.
+/// The design notes' notifier, for one consumer and many producers, with a queue that has one place
+/// for each of two producers. With `FENCES`, it has the two fences that mend it: one between
+/// publishing and looking, the other between resetting and looking.
 struct Seed<P: Primitives, const FENCES: bool> {
     phase: P::AtomicU32,
     signaled: P::AtomicU32,
@@ -111,7 +112,7 @@ impl<P: Primitives, const FENCES: bool> Seed<P, FENCES> {
             return;
         }
         self.signaled.store(1, Release);
-        // The phase is zero or one; its lowest bit counts, so adding flips it.
+        // The phase is zero or one. It is the lowest bit of the word, so adding one flips it.
         self.phase.fetch_add(1, Relaxed);
         self.futex.swap(1, Release);
         self.futex.wake(1);
@@ -153,17 +154,17 @@ fn seed<P: Primitives, const FENCES: bool>() {
     producers.into_iter().for_each(join);
 }
 
-/// N4: as the notes have it.
+/// N4: the notifier is that of the design notes.
 pub fn seed_notifier<P: Primitives>() {
     seed::<P, false>();
 }
 
-/// N4, mended. What core has instead is in `notifier::two_producers`.
+/// N4, mended by two fences. The counterpart in core is `notifier::two_producers`.
 pub fn seed_notifier_with_fences<P: Primitives>() {
     seed::<P, true>();
 }
 
-/// A condition variable, as far as one waiter needs it.
+/// The part of a condition variable that one waiter needs.
 trait Condition<P: Primitives>: Send + Sync {
     fn new() -> Self;
     /// Releases the guard and waits for a signal, in one step with regard to signals under the
@@ -172,7 +173,7 @@ trait Condition<P: Primitives>: Send + Sync {
     fn signal(&self);
 }
 
-/// A signal with no waiter does nothing.
+/// A condition variable on which a signal without a waiter does nothing.
 struct Real<P: Primitives>(P::Futex);
 
 impl<P: Primitives> Condition<P> for Real<P> {
@@ -192,7 +193,8 @@ impl<P: Primitives> Condition<P> for Real<P> {
     }
 }
 
-/// A signal with no waiter is kept for the next: what a flag that stays set describes.
+/// A condition variable that keeps a signal without a waiter for the next waiter. A model whose
+/// flag stays set describes this one.
 struct Sticky<P: Primitives>(P::Futex);
 
 impl<P: Primitives> Condition<P> for Sticky<P> {
@@ -211,7 +213,7 @@ impl<P: Primitives> Condition<P> for Sticky<P> {
     }
 }
 
-/// One waiter, who looks and waits under the lock, and one producer, who signals without it.
+/// A waiter that looks and waits under the lock, and a producer that signals without the lock.
 struct Signalled<P: Primitives, C: Condition<P>> {
     ready: P::AtomicU32,
     lock: P::Mutex<()>,
@@ -239,17 +241,18 @@ fn signal_without_lock<P: Primitives, C: Condition<P> + 'static>() {
     join(producer);
 }
 
-/// N5, one half: passes, because the signal is remembered.
+/// N5, the first half: it passes, because the signal is remembered.
 pub fn remembered_signal<P: Primitives>() {
     signal_without_lock::<P, Sticky<P>>();
 }
 
-/// N5, the other half: the signal falls between look and wait.
+/// N5, the second half: the signal comes between the look and the wait, and is lost.
 pub fn forgotten_signal<P: Primitives>() {
     signal_without_lock::<P, Real<P>>();
 }
 
-/// N6: the notification comes before what it tells of. The counterpart is `notifier::relaxed_flag`.
+/// N6: a thread notifies first and publishes afterwards. The counterpart is
+/// `notifier::relaxed_flag`.
 pub fn notify_before_publish<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -281,7 +284,7 @@ impl<P: Primitives, const BITS: u32> Narrow<P, BITS> {
         }
     }
 
-    /// The fault: as many waiters as the bits cannot tell from none are none.
+    /// The fault: if the bits overflow, the waiters look like none and are not woken.
     fn publish(&self) {
         self.ready.store(1, Relaxed);
         P::fence(SeqCst);
@@ -292,7 +295,8 @@ impl<P: Primitives, const BITS: u32> Narrow<P, BITS> {
     }
 }
 
-/// `waiters` wait for what each of `publishers`, of whom main is one, makes true.
+/// Lets `waiters` threads wait for a condition that each of `publishers` threads makes true. Main
+/// is one of the publishers.
 fn narrow<P: Primitives, const BITS: u32>(waiters: usize, publishers: usize) {
     let shared = P::arc(Narrow::<P, BITS> {
         epoch: Atomic::new(0),
@@ -309,29 +313,29 @@ fn narrow<P: Primitives, const BITS: u32>(waiters: usize, publishers: usize) {
     threads.into_iter().for_each(join);
 }
 
-/// N8: two waiters, counted in one bit. The real count has 31 and asserts; see also
-/// `notifier::notify_all`.
+/// N8: two waiters are counted in one bit. The real count is wider, and asserts its bound. The
+/// counterpart in core is `notifier::notify_all`.
 pub fn a_count_of_one_bit<P: Primitives>() {
     narrow::<P, 1>(2, 1);
 }
 
-/// N8: the same two waiters, counted in two bits.
+/// N8, as it must be: the same two waiters are counted in two bits.
 pub fn a_count_of_two_bits<P: Primitives>() {
     narrow::<P, 2>(2, 1);
 }
 
-/// N8, eight threads in all: four waiters in the same two bits, and as many publishers.
+/// N8 with eight threads: four waiters are counted in two bits, and there are four publishers.
 pub fn four_in_two_bits<P: Primitives>() {
     narrow::<P, 2>(4, 4);
 }
 
-/// Eight threads in all: four waiters in three bits.
+/// N8 with eight threads, as it must be: four waiters are counted in three bits.
 pub fn four_in_three_bits<P: Primitives>() {
     narrow::<P, 3>(4, 4);
 }
 
-/// N7: on one notifier one thread waits for a permit and another for the end. The counterpart in
-/// core, where the end has a notifier of its own, is `mailbox::a_watcher_takes_no_wake_up`.
+/// N7: one thread waits for a permit and another for the end, both on one notifier. In core the end
+/// has a notifier of its own; the counterpart is `mailbox::a_watcher_takes_no_wake_up`.
 pub fn two_kinds_of_waiters<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let over = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
@@ -347,8 +351,9 @@ pub fn two_kinds_of_waiters<P: Primitives>() {
     join(watcher);
 }
 
-/// N9: the end of a sleep is taken for a message. The counterparts wait in a loop:
-/// `mailbox::in_order_through_one_place`, `spsc::..`, `mpmc::..`.
+/// N9: the receiver takes the end of a sleep for a message. The counterparts in core wait in a
+/// loop:
+/// `in_order_through_one_place` of every channel.
 pub fn a_sleep_that_ends_is_a_message<P: Primitives>() {
     let word = P::arc(<P::Futex as Atomic<u32>>::new(0));
     let other = word.clone();
@@ -363,16 +368,16 @@ pub fn a_sleep_that_ends_is_a_message<P: Primitives>() {
     join(sender);
 }
 
-/// A receiver that waits for a limited time, and a sender that hands its item to a receiver that
-/// waits, or puts it in a queue.
+/// A receiver that waits with a time limit, and a sender. The sender hands its item to the receiver
+/// if that waits, and otherwise puts it in a queue.
 struct Handover<P: Primitives> {
-    /// 0, or 1: the receiver waits, or 2: an item was handed to it.
+    /// 1 if the receiver waits, 2 if an item was handed to it, otherwise 0.
     state: P::Futex,
     queued: P::AtomicU32,
 }
 
-/// `looks`: after its time is over the receiver looks whether it was handed an item at the last
-/// moment.
+/// Hands an item over. With `looks`, the receiver looks after its time is over, in case an item was
+/// handed to it at the last moment.
 fn hand_over<P: Primitives>(looks: bool) {
     let shared = P::arc(Handover::<P> { state: Atomic::new(0), queued: Atomic::new(0) });
     let other = shared.clone();
@@ -391,24 +396,24 @@ fn hand_over<P: Primitives>(looks: bool) {
     assert_eq!(received + shared.queued.load(Relaxed), 1, "an item is lost");
 }
 
-/// N7: the time is over, the item was handed over, and nobody has it. The counterparts in core are
-/// `waits_may_expire` of every channel.
+/// N7: the receiver's time is over just as the item is handed to it, and the item is lost. The
+/// counterparts in core are `waits_may_expire` of every channel.
 pub fn an_expiry_loses_the_item<P: Primitives>() {
     hand_over::<P>(false);
 }
 
-/// N7, with a look after the expiry.
+/// N7, as it must be: the receiver looks after its time is over.
 pub fn an_expiry_looks_again<P: Primitives>() {
     hand_over::<P>(true);
 }
 
-/// Somebody who waits in line, by name, and sleeps on a word.
+/// A waiter's place in the line: its name, and the word on which it sleeps.
 struct Place<P: Primitives> {
     name: &'static str,
     word: P::Arc<P::Futex>,
 }
 
-/// Permits, and those who wait for one, the oldest first.
+/// Permits, and the waiters in line for one, the oldest first.
 struct Lined<P: Primitives> {
     permits: P::AtomicU32,
     line: P::Mutex<VecDeque<Place<P>>>,
@@ -439,8 +444,8 @@ impl<P: Primitives> Lined<P> {
     }
 }
 
-/// N7: a waiter whose time is over leaves its place in the line behind, and the next permit is told
-/// to it. The counterpart is `notifier::a_waiter_gives_up`.
+/// N7: a waiter whose time is over stays in the line, and is then told of the next permit. The
+/// counterpart is `notifier::a_waiter_gives_up`.
 pub fn an_expiry_stays_in_line<P: Primitives>() {
     let (permits, line) = (Atomic::new(0), Mutex::new(VecDeque::new()));
     let shared = P::arc(Lined::<P> { permits, line });
@@ -463,7 +468,7 @@ pub fn an_expiry_stays_in_line<P: Primitives>() {
         shared.put();
     } else {
         word.wait_timeout(0, Duration::from_millis(1));
-        // The fault: if it has not been told, it should leave.
+        // The fault: a waiter that has not been told should leave the line.
         if word.load(Acquire) == 1 && shared.take() {
             shared.put();
         }
@@ -475,8 +480,8 @@ pub fn an_expiry_stays_in_line<P: Primitives>() {
 /// The longest nap of a service that looks for its end between naps.
 const NAP: Duration = Duration::from_secs(1);
 
-/// A service naps until it is closed. `interruptible`: the close ends a nap; otherwise each nap is
-/// twice as long as the one before.
+/// Lets a service nap until it is closed. With `interruptible`, the close ends a nap. Otherwise it
+/// does not, and each nap is twice as long as the one before.
 fn naps<P: Primitives>(interruptible: bool) {
     let closed = P::arc((<P::AtomicU32 as Atomic<u32>>::new(0), EventNotifier::<P>::new()));
     let other = closed.clone();
@@ -501,12 +506,12 @@ fn naps<P: Primitives>(interruptible: bool) {
     assert!(took <= NAP, "it ended {took:?} after it was told to");
 }
 
-/// N10: the naps double without bound, and nothing ends one early.
+/// N10: the naps double without a bound, and a close ends none of them.
 pub fn naps_that_double<P: Primitives>() {
     naps::<P>(false);
 }
 
-/// N10: the notifier ends a nap, and no nap is longer than the first.
+/// N10, as it must be: a close ends the nap, and no nap is longer than the first.
 pub fn naps_that_can_be_ended<P: Primitives>() {
     naps::<P>(true);
 }

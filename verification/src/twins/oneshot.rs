@@ -11,7 +11,7 @@ use blocksmith_sync::{Atomic, Futex, Ghost, Mutex, Primitives};
 use crate::scenarios::notifier::join;
 use crate::scenarios::task::block_on;
 
-/// M9: one channel for all answers. The counterpart is `oneshot::one_reply_per_question`.
+/// M9: all answers come through one channel. The counterpart is `oneshot::one_reply_per_question`.
 pub fn reused_reply_channel<P: Primitives>() {
     let (questions, inbox) = mailbox::<P, u32>(2, 0, OnFull::Refuse);
     let (replies, answers) = mailbox::<P, u32>(2, 0, OnFull::Refuse);
@@ -39,7 +39,8 @@ impl<P: Primitives> SilentSender<P> {
     }
 }
 
-/// M10: the service drops the question. The counterpart is `oneshot::the_sender_goes`.
+/// M10: the service drops the question, and the asker is not told. The counterpart is
+/// `oneshot::the_sender_goes`.
 pub fn silent_drop<P: Primitives>() {
     let word = P::arc(<P::Futex as Atomic<u32>>::new(0));
     let sender = SilentSender::<P>(word.clone());
@@ -57,7 +58,7 @@ pub fn silent_drop<P: Primitives>() {
     drop(busy);
 }
 
-/// A reply that a task awaits, whose waker is put down without a second look at the value.
+/// A reply that a task awaits. The task stores its waker, and does not look at the value again.
 struct NoSecondLook<P: Primitives> {
     sent: P::AtomicU32,
     waker: P::Mutex<Option<Waker>>,
@@ -80,7 +81,8 @@ impl<P: Primitives> NoSecondLook<P> {
     }
 }
 
-/// M10: a lost waker. The counterpart is `oneshot::a_task_awaits`.
+/// M10: the sender finds no waker yet, and the task does not look again. The counterpart is
+/// `oneshot::a_task_awaits`.
 pub fn waker_without_a_second_look<P: Primitives>() {
     let reply = P::arc(NoSecondLook::<P> { sent: Atomic::new(0), waker: Mutex::new(None) });
     let other = reply.clone();
@@ -89,15 +91,14 @@ pub fn waker_without_a_second_look<P: Primitives>() {
     join(thread);
 }
 
-/// A reply in memory that its receiver frees: `life` is read by each touch and written by the
-/// freeing.
+/// A reply in memory that its receiver frees. Each use reads `life`, and the freeing writes it.
 struct Freed<P: Primitives> {
     state: P::Futex,
     life: Ghost<P>,
 }
 
-/// L3: the receiver frees as soon as it reads that the sender has ended; the sender, which has
-/// found it asleep, has yet to wake it. The counterpart is `oneshot::the_value_arrives`.
+/// L3: the receiver frees the reply as soon as it reads that the sender has ended. The sender,
+/// which has found it asleep, has yet to wake it. The counterpart is `oneshot::the_value_arrives`.
 pub fn freed_under_the_waker<P: Primitives>() {
     const EMPTY: u32 = 0;
     const WAITING: u32 = 1;

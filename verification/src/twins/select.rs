@@ -13,21 +13,21 @@ use crate::scenarios::notifier::join;
 use crate::scenarios::select::{serve_a_flood, two_mailboxes};
 use crate::scenarios::task::{Alarm, block_on};
 
-/// Each mailbox has a notifier of its own, and the thread sleeps on the first. The counterpart is
-/// `select::two_inputs`.
+/// Q8: each mailbox has a notifier of its own, and the thread sleeps on that of the first. The
+/// counterpart is `select::two_inputs`.
 pub fn parks_on_one_source<P: Primitives>() {
     let (left, left_in) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
     let (right, right_in) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
     let thread = P::spawn("sender", move || {
         assert_eq!(right.send(2), Ok(None));
-        left // stays open
+        left // returned, so that it stays open
     });
     let either = left_in.try_recv().or_else(|_| right_in.try_recv());
     assert_eq!(either.or_else(|_| left_in.recv()), Ok(2));
     drop(join(thread));
 }
 
-/// Q8: the first source is looked at first, always. The counterpart is
+/// Q8: the thread always looks at the first source first, without a budget. The counterpart is
 /// `select::a_flood_does_not_starve`.
 pub fn no_budget<P: Primitives>() {
     let (notifier, (flood, flood_in), (stop, stop_in)) = two_mailboxes::<P>();
@@ -35,8 +35,8 @@ pub fn no_budget<P: Primitives>() {
     serve_a_flood::<P>(&flood, stop, || notifier.wait_until(either));
 }
 
-/// N7: a worker waits for a stop and for a pool's items, and has been woken for an item; it hears
-/// the stop, and goes without a word to the other worker. The counterpart is
+/// N7: a worker that waits for a stop and for a pool's items is woken for an item. It hears the
+/// stop and goes, without waking the other worker. The counterpart is
 /// `select::a_stop_gives_the_item_to_another`.
 pub fn a_select_keeps_a_wake_up<P: Primitives>() {
     let (stop, stopped) = mailbox::<P, u32>(1, 0, OnFull::Refuse);
@@ -75,8 +75,8 @@ pub fn a_select_keeps_a_wake_up<P: Primitives>() {
     drop((stop, stopped, tasks, pool, other));
 }
 
-/// N7: a select is registered with its sources before it looks first, and not again once it has
-/// been chosen: the second item wakes nobody. The counterpart is
+/// N7: a select registers with its sources before its first look, and does not register again once
+/// it has been chosen. So the second item wakes no thread. The counterpart is
 /// `select::a_rival_takes_the_first_item`.
 pub fn a_registration_is_not_renewed<P: Primitives>() {
     let (tasks, pool) = mpmc::<P, u32>(2, Backpressure::Block);
@@ -93,14 +93,14 @@ pub fn a_registration_is_not_renewed<P: Primitives>() {
     let early = item.as_mut().poll(&mut Context::from_waker(&hub));
     let received = match early {
         Poll::Ready(item) => item.unwrap_or(9),
-        // It looks by itself from here on, and is registered no more once it has been chosen.
+        // From here on it looks by itself, and is not registered once it has been chosen.
         Poll::Pending => notifier.wait_until(|| pool.try_recv().ok()),
     };
     let (taken, ..) = join(thread);
     assert!(received == 2 || taken.is_err());
 }
 
-/// Notifies what a select sleeps on.
+/// A waker that notifies the notifier on which a select sleeps.
 struct Hub<P: Primitives>(P::Arc<EventNotifier<P>>);
 
 impl<P: Primitives> Wake for Hub<P> {

@@ -1,6 +1,6 @@
 //! Faults in the wiring of the services, each in the smallest pair of services that shows it.
 //!
-//! The HotDB and the worker are core's own machines over the toy protocol; what is wrong is the
+//! The HotDB and the worker are core's own machines over the toy protocol. The fault is in the
 //! shell around them. The counterparts are the scenarios of the running services.
 
 use blocksmith::hot_db::{CommitReply, HotDb, Limits, StateAt, TrailReply, shell};
@@ -16,7 +16,7 @@ use blocksmith_sync::{Mutex, Primitives, oneshot};
 
 use crate::scenarios::notifier::join;
 
-/// What the HotDB is told: core's own message.
+/// A message to the HotDB, of core's own type.
 type Ask<P> =
     shell::Message<Toy, oneshot::Sender<P, TrailReply<Toy>>, oneshot::Sender<P, CommitReply>>;
 
@@ -32,14 +32,14 @@ enum Request<P: Primitives> {
     },
 }
 
-/// What is wrong with the pair.
+/// The fault of the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     /// R3: the HotDB waits for a state that the worker is to make.
     HotDbWaitsForTheWorker,
-    /// R4: the question for an unknown parent waits for that parent.
+    /// R4: the request for the trail to an unknown parent waits for that parent.
     NoErrorReply,
-    /// R6: the worker answers, then commits.
+    /// R6: the worker answers first and commits afterwards.
     VerdictBeforeCommit,
 }
 
@@ -48,22 +48,22 @@ fn tell<P: Primitives, T: Send>(mailbox: &Sender<P, T>, item: T) {
     assert!(mailbox.send(item).is_ok(), "the mailbox is closed");
 }
 
-/// Answers; a requester that is gone needs no reply.
+/// Answers a requester. One that is gone needs no answer.
 fn reply_to<P: Primitives, T: Send>(requester: oneshot::Sender<P, T>, answer: T) {
     let _ = requester.send(answer);
 }
 
-/// Where the HotDB's replies leave, with what is wrong about that.
+/// The ends through which the HotDB's replies leave, with the fault.
 struct Replies<'a, P: Primitives> {
     tasks: &'a Sender<P, Request<P>>,
     fault: Fault,
-    /// The block and the slot of the question that is being answered.
+    /// The block and the slot of the request that is being answered.
     asked: (ToyRoot, u64),
-    /// Questions that wait for their block.
+    /// The requests that wait for their block.
     parked: Vec<Parked<P>>,
 }
 
-/// A block, a slot, and who asked for the trail.
+/// A request for a trail that waits: the block, the slot, and the end for the reply.
 type Parked<P> = (ToyRoot, u64, oneshot::Sender<P, TrailReply<Toy>>);
 
 impl<P: Primitives> shell::Replies<Toy> for Replies<'_, P> {
@@ -88,7 +88,7 @@ impl<P: Primitives> shell::Replies<Toy> for Replies<'_, P> {
     }
 }
 
-/// The HotDB's thread: core's turn.
+/// Runs the HotDB's thread, whose turns are core's.
 fn hot_db<P: Primitives>(
     questions: &Receiver<P, Ask<P>>,
     tasks: &Sender<P, Request<P>>,
@@ -126,7 +126,7 @@ fn ask_trail<P: Primitives>(
     trail.recv().map_or(WorkerEvent::HotDbGone, WorkerEvent::Trail)
 }
 
-/// What the worker talks to, with what is wrong about that.
+/// The ends that the worker talks to, with the fault.
 struct Ends<'a, P: Primitives> {
     hot_db: &'a Sender<P, Ask<P>>,
     fault: Fault,
@@ -170,7 +170,7 @@ impl<P: Primitives> Ports<Toy> for Ends<'_, P> {
     }
 }
 
-/// One task of the worker: core's turns, and an answer that may leave too early.
+/// Runs one task of the worker, whose turns are core's. With a fault, the answer leaves too early.
 fn check<P: Primitives>(
     block: ToyBlock,
     reply: oneshot::Sender<P, Answer<Toy>>,
@@ -187,7 +187,8 @@ fn check<P: Primitives>(
     }
 }
 
-/// Has the pair check `blocks`, in this order; each answer is given to `then` with the HotDB.
+/// Lets the pair check `blocks` in this order. Gives each answer to `then`, with the HotDB's
+/// mailbox.
 fn pair<P: Primitives, const N: usize>(
     fault: Fault,
     blocks: [ToyBlock; N],
@@ -220,7 +221,7 @@ fn pair<P: Primitives, const N: usize>(
     join(database);
 }
 
-/// R3: the only worker waits for the trail, the HotDB for the worker.
+/// R3: the only worker waits for the trail, and the HotDB waits for the worker.
 pub fn hot_db_waits_for_the_worker<P: Primitives>() {
     pair::<P, 1>(Fault::HotDbWaitsForTheWorker, [ToyBlock::new(1, 0, 1)], |_, _| {});
 }
@@ -231,7 +232,8 @@ pub fn no_error_reply<P: Primitives>() {
     pair::<P, 2>(Fault::NoErrorReply, blocks, |_, _| {});
 }
 
-/// R6: whoever is told "valid" asks for the block, as a worker that got its child would.
+/// R6: a thread that is told "valid" asks for the block, as a worker with a child of it would. The
+/// block is not there yet.
 pub fn verdict_before_commit<P: Primitives>() {
     let blocks = [ToyBlock::new(1, 0, 1)];
     pair::<P, 1>(Fault::VerdictBeforeCommit, blocks, |answer, hot_db| {
@@ -243,7 +245,7 @@ pub fn verdict_before_commit<P: Primitives>() {
     });
 }
 
-/// M8: two services of one place each that send to each other and wait for room.
+/// M8: two services with mailboxes of one place send to each other and wait for room.
 pub fn send_cycle<P: Primitives>() {
     const TICKS: usize = 4;
     let (quarantine, inbox) = mailbox::<P, Option<u64>>(1, 0, OnFull::Block);
@@ -271,8 +273,8 @@ pub fn send_cycle<P: Primitives>() {
     join(lower);
 }
 
-/// The same pair with `replies` slots kept for answers, which then never wait. Each is reserved
-/// before its question is sent.
+/// Runs the same pair of services with `replies` slots for answers, which therefore never wait. A
+/// service reserves a slot before it sends its question.
 fn reserved_slots<P: Primitives>(replies: usize) {
     const TICKS: u64 = 10;
     let (quarantine, inbox) = mailbox::<P, Option<u64>>(1, replies, OnFull::Block);
@@ -298,19 +300,20 @@ fn reserved_slots<P: Primitives>(replies: usize) {
     join(lower);
 }
 
-/// M8, as it once stood in core: window + capacity + 1 slots, for a window of none here. Answers
-/// that were given and not read were forgotten.
+/// M8: there are window + capacity + 1 slots, as there once were in core; the window is zero here.
+/// That bound forgot the answers that were given and not yet read.
 pub fn too_few_reply_slots<P: Primitives>() {
     reserved_slots::<P>(2);
 }
 
-/// The counterpart, core's bound: Clearance's mailbox, what it handles, what is being sent; and of
-/// unread answers the oldest, and one more for each message before it.
+/// M8, as it must be: the bound is core's. It counts Clearance's mailbox, the message that
+/// Clearance handles, and the one that is being sent. It also counts the oldest unread answer, and
+/// one more for each message before that.
 pub fn enough_reply_slots<P: Primitives>() {
     reserved_slots::<P>(Slots::for_clearance(1, 0, 1).replies);
 }
 
-/// Q2: a service takes the requests of two clients together, and answers them crosswise. The
+/// Q2: a service takes the requests of two clients together, and gives each the other's answer. The
 /// counterpart is `services::two_clients`.
 pub fn crossed_verdicts<P: Primitives>() {
     let (requests, inbox) = mailbox::<P, (u32, oneshot::Sender<P, u32>)>(2, 0, OnFull::Block);
@@ -339,7 +342,8 @@ struct Pool<P: Primitives> {
     changed: EventNotifier<P>,
 }
 
-/// Two workers take a task each; both tasks need one state. The first loads it, and `reports` so.
+/// Lets two workers take a task each, where both tasks need one state. The first loads the state
+/// and, with `reports`, says so.
 fn two_tasks_for_one_state<P: Primitives>(reports: bool) {
     const STATE: (ToyRoot, u64) = (0, 0);
     let mut queue = Dispatcher::new(2, 1);
@@ -362,13 +366,13 @@ fn two_tasks_for_one_state<P: Primitives>(reports: bool) {
     assert_eq!(workers.map(join).iter().sum::<u32>(), 3);
 }
 
-/// R11: a worker that has loaded the state does not say so, and the task that was passed over stays.
-/// The counterpart is `services::attestations_wait_for_their_block`.
+/// R11: a worker that has loaded the state does not say so, and the task that was passed over is
+/// never taken. The counterpart is `services::attestations_wait_for_their_block`.
 pub fn a_state_that_nobody_reports<P: Primitives>() {
     two_tasks_for_one_state::<P>(false);
 }
 
-/// R11, as it must be.
+/// R11, as it must be: the worker says that it has loaded the state.
 pub fn a_state_that_is_reported<P: Primitives>() {
     two_tasks_for_one_state::<P>(true);
 }

@@ -1,11 +1,12 @@
-//! Faults of rings. Memory is a cell that is touched and not read: what matters is who touches it.
+//! Faults of rings. Memory is a cell that is touched and not read, since it only matters which
+//! thread touches it.
 
 use blocksmith_sync::Ordering::{self, Acquire, Relaxed, Release};
 use blocksmith_sync::{Atomic, Ghost, Primitives};
 
 use crate::scenarios::notifier::join;
 
-/// One place, and the index behind its item.
+/// A ring of one place, and the index behind its item.
 struct OnePlace<P: Primitives> {
     tail: P::AtomicU32,
     place: Ghost<P>,
@@ -24,17 +25,19 @@ fn publish_and_look<P: Primitives>(publication: Ordering) {
     join(sender);
 }
 
-/// M1: the index does not release the item.
+/// M1: the sender publishes the index by a relaxed store, which does not release the item.
 pub fn index_published_relaxed<P: Primitives>() {
     publish_and_look::<P>(Relaxed);
 }
 
-/// M1, as it must be; in core, `spsc::a_look_finds_the_item`.
+/// M1, as it must be: the index releases the item. The counterpart in core is
+/// `spsc::a_look_finds_the_item`.
 pub fn index_published_with_release<P: Primitives>() {
     publish_and_look::<P>(Release);
 }
 
-/// Indices that are places: equal is empty, so full must be one less than there is.
+/// A ring whose indices are places. Equal indices mean empty, so the ring is full when one place is
+/// still unused.
 struct Wasteful<P: Primitives> {
     head: P::AtomicU32,
     tail: P::AtomicU32,
@@ -53,7 +56,7 @@ impl<P: Primitives> Wasteful<P> {
     }
 }
 
-/// M2: a ring of one place takes no item. The counterpart is `spsc::in_order_through_one_place`.
+/// M2: a ring of one place accepts no item. The counterpart is `spsc::in_order_through_one_place`.
 pub fn a_wasted_place<P: Primitives>() {
     let ring = P::arc(Wasteful::<P> { head: Atomic::new(0), tail: Atomic::new(0), places: 1 });
     let other = ring.clone();
@@ -62,7 +65,7 @@ pub fn a_wasted_place<P: Primitives>() {
     drop(ring);
 }
 
-/// How many items were accepted, and how often one was dropped.
+/// A count of the items that were accepted, and of the drops of items.
 struct Ledger<P: Primitives> {
     gone: P::AtomicU32,
     tail: P::AtomicU32,
@@ -84,14 +87,14 @@ impl<P: Primitives> Ledger<P> {
         }
     }
 
-    /// The destructor: drops all the items that are there.
+    /// Drops all the items that are there, as a destructor does.
     fn drain(&self) {
         self.dropped.fetch_add(self.tail.load(Acquire), Relaxed);
     }
 }
 
-/// M6: nothing holds the sender back between its look and its publication, and the item that comes
-/// after the drain is nobody's. The counterpart is `spsc::the_receiver_goes`.
+/// M6: the receiver's drain may come between the sender's look and its publication, and no thread
+/// drops an item that comes after the drain. The counterpart is `spsc::the_receiver_goes`.
 pub fn an_item_after_the_drain<P: Primitives>() {
     let ledger = Ledger::<P>::new();
     let other = ledger.clone();
@@ -102,7 +105,8 @@ pub fn an_item_after_the_drain<P: Primitives>() {
     assert_eq!(ledger.dropped.load(Relaxed), 1, "the item is left behind");
 }
 
-/// M6: the receiver's destructor drains, and so does that of the last owner, who does not know.
+/// M6: the receiver's destructor drops the items, and so does that of the last owner, which does
+/// not know of the first.
 pub fn both_destructors_drain<P: Primitives>() {
     let ledger = Ledger::<P>::new();
     let other = ledger.clone();

@@ -1,5 +1,5 @@
-//! Faults of tasks that wait. Most of them use the real notifier wrongly: what is right about
-//! `until` is left out from outside.
+//! Faults of tasks that wait. Most of them use the real notifier wrongly: a closure around `until`
+//! takes away what `until` does right.
 
 use std::future::{Future, poll_fn};
 use std::mem;
@@ -14,7 +14,7 @@ use blocksmith_sync::{Atomic, Mutex, Primitives};
 use crate::scenarios::notifier::{Shared, join};
 use crate::scenarios::task::{Alarm, block_on, poll_once};
 
-/// N1: the look after the registration is blind. The counterpart is `task::a_task_waits`.
+/// N1: a task's look after the registration finds nothing. The counterpart is `task::a_task_waits`.
 pub fn no_second_look<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -27,7 +27,8 @@ pub fn no_second_look<P: Primitives>() {
     join(producer);
 }
 
-/// N6: the notification comes before what it tells of. The counterpart is `task::a_task_waits`.
+/// N6: a thread notifies a task first and publishes afterwards. The counterpart is
+/// `task::a_task_waits`.
 pub fn notify_before_publish<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();
@@ -39,7 +40,7 @@ pub fn notify_before_publish<P: Primitives>() {
     join(producer);
 }
 
-/// N7: a task that has been chosen is dropped, and tells nobody. The counterpart is
+/// N7: a chosen task is dropped, and does not pass the notification on. The counterpart is
 /// `task::a_task_cancels`.
 pub fn a_cancel_keeps_the_notification<P: Primitives>() {
     let shared = Shared::<P>::new(0);
@@ -62,7 +63,7 @@ pub fn a_cancel_keeps_the_notification<P: Primitives>() {
     join(patient);
 }
 
-/// N7: the first waker is kept, whatever the later polls bring. The counterpart is
+/// N7: the first waker is kept, though a later poll brings another. The counterpart is
 /// `task::a_task_hands_over`.
 pub fn the_first_waker_is_kept<P: Primitives>() {
     let shared = Shared::<P>::new(0);
@@ -99,12 +100,14 @@ pub fn a_receive_in_two_polls<P: Primitives>() {
     join(thread);
 }
 
-/// How many tasks are cancelled, and how many looks at the list one of them may take.
+/// The number of tasks that are cancelled.
 const TASKS: usize = 16;
+/// The number of looks at the list that one cancelled task may take, on average.
 const LOOKS: usize = 4;
 
-/// Two threads cancel every second task each, in the order of their numbers, from a list in which
-/// they stand the other way round; `find` says where one stands, and after how many looks.
+/// Lets two threads cancel every second task each, in the order of their numbers, from a list in
+/// which the tasks stand in the opposite order. `find` returns the place of a task, and the number
+/// of looks that it took to find it.
 fn cancel_all<P: Primitives>(find: fn(&[Option<usize>], usize) -> (usize, usize)) {
     let list: Vec<_> = (0..TASKS).rev().map(Some).collect();
     let list = P::arc(<P::Mutex<Vec<Option<usize>>> as Mutex<_>>::new(list));
@@ -124,8 +127,8 @@ fn cancel_all<P: Primitives>(find: fn(&[Option<usize>], usize) -> (usize, usize)
     assert!(looks <= LOOKS * TASKS, "looks at the list grow with its length");
 }
 
-/// N14: a task that is cancelled is looked for from the front. The counterpart in core is the list of
-/// the notifier, in which a task has a slot of its own, linked both ways.
+/// N14: a cancelled task is searched for from the front of the list. In the notifier's list in
+/// core, a task has a slot of its own, linked both ways.
 pub fn a_cancel_searches<P: Primitives>() {
     cancel_all::<P>(|list, task| {
         let found = list.iter().position(|entry| *entry == Some(task)).unwrap_or(0);
@@ -133,7 +136,7 @@ pub fn a_cancel_searches<P: Primitives>() {
     });
 }
 
-/// N14, as it must be: a task knows its place.
+/// N14, as it must be: a cancelled task knows its place.
 pub fn a_cancel_knows_its_place<P: Primitives>() {
     cancel_all::<P>(|list, task| (list.len() - 1 - task, 1));
 }

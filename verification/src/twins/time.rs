@@ -8,7 +8,7 @@ use blocksmith_sync::{Primitives, WaitOutcome};
 use crate::scenarios::notifier::{Shared, join};
 use crate::scenarios::time::Looks;
 
-/// Waits as core once did: it looks at the deadline only when a sleep has timed out.
+/// Waits as core once did. It looks at the deadline only when a sleep has timed out.
 fn wait<P: Primitives>(
     notifier: &EventNotifier<P>,
     deadline: Duration,
@@ -28,7 +28,8 @@ fn wait<P: Primitives>(
     }
 }
 
-/// N11: the counterpart in core is `time::a_stream_keeps_no_wait`.
+/// N11: a wait looks at its deadline only when a sleep has timed out. The counterpart in core is
+/// `time::a_stream_keeps_no_wait`.
 pub fn a_deadline_seen_at_an_expiry_alone<P: Primitives>() {
     let shared = Shared::<P>::new(0);
     let other = shared.clone();

@@ -1,4 +1,4 @@
-//! Faults of showing the latest value: what is read, and in which order.
+//! Faults of showing the latest value: a value and its version are touched in the wrong order.
 
 use blocksmith_sync::Ordering::{Acquire, Release};
 use blocksmith_sync::notifier::EventNotifier;
@@ -6,15 +6,15 @@ use blocksmith_sync::{Atomic, Primitives};
 
 use crate::scenarios::notifier::join;
 
-/// A value and its version, each in a word of its own, and nothing that binds them together but the
-/// order in which they are touched.
+/// A value and its version, each in a word of its own. Nothing binds them together but the order in
+/// which they are touched.
 struct Loose<P: Primitives> {
     value: P::AtomicU32,
     version: P::AtomicU32,
     changed: EventNotifier<P>,
 }
 
-/// What a loose watch does in which order.
+/// The order in which a thread touches the value and the version.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     ValueLast,
@@ -52,8 +52,8 @@ impl<P: Primitives> Loose<P> {
     }
 }
 
-/// Two values are sent, and a reader follows until it has seen the version of the second: the last
-/// value that it read must be that one.
+/// Sends two values, and lets a reader follow until it has seen the version of the second. The last
+/// value that it has read must be the second.
 fn follow<P: Primitives>(sends: Order, reads: Order) {
     let shared = P::arc(Loose::<P> {
         value: Atomic::new(0),
@@ -85,13 +85,13 @@ pub fn the_version_is_published_before_the_value<P: Primitives>() {
     follow::<P>(Order::ValueLast, Order::ValueLast);
 }
 
-/// A11, in the order that serves: the value is published first and read last.
+/// A11, as it must be: the value is published first and read last.
 pub fn the_value_is_published_first_and_read_last<P: Primitives>() {
     follow::<P>(Order::ValueFirst, Order::ValueLast);
 }
 
-/// A11: a send wakes one reader; the other has seen nothing, and nothing follows. The counterpart
-/// is `watch::every_reader_sees_it`.
+/// A11: a send wakes only one of two readers, and no other send follows. The counterpart is
+/// `watch::every_reader_sees_it`.
 pub fn a_value_wakes_one_reader<P: Primitives>() {
     let shared = P::arc((<P::AtomicU32 as Atomic<u32>>::new(0), EventNotifier::<P>::new()));
     let readers = ["reader 1", "reader 2"].map(|name| {

@@ -1,5 +1,5 @@
-//! The command `blocksmith-check` as a user runs it: selections, reports, what a terminal, a pipe, a
-//! full disk and a signal see.
+//! The command `blocksmith-check` as a user runs it: selections, reports, and what happens on a
+//! terminal, in a pipe, on a full disk and after a signal.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -23,7 +23,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn wrong_usage_is_told_with_exit_code_two() {
-    // No such protocol, no such id, and parts that are none; nothing is on stdout.
+    // Gives an unknown protocol, an unknown id, and parts that do not exist. stdout stays empty.
     let refused = |arguments: &[&str]| {
         let output = check(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -39,7 +39,7 @@ fn wrong_usage_is_told_with_exit_code_two() {
 
 #[test]
 fn the_parts_of_a_selection_are_the_whole() {
-    // Three shards of the list of one protocol, taken together and sorted.
+    // Lists three shards of one protocol: together and sorted they are the whole list.
     let list = |arguments: &[&str]| -> Vec<String> {
         let output = check(&[&["--list", "--protocol", "mailbox"], arguments].concat());
         assert_eq!(output.status.code(), Some(0));
@@ -56,7 +56,8 @@ fn the_parts_of_a_selection_are_the_whole() {
 
 #[test]
 fn junit_has_a_case_for_every_check_with_its_verdict() {
-    // The one-shot's checks under Stepped; a refuted twin passes, and its counterexample is there.
+    // Runs the one-shot's checks under Stepped. A refuted twin passes, and its counterexample is in
+    // the report.
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("junit.xml");
     let file = file.to_str().expect("a plain path");
@@ -73,7 +74,7 @@ fn junit_has_a_case_for_every_check_with_its_verdict() {
 
 #[test]
 fn the_gate_of_the_specifications_gives_every_expected_answer() {
-    // `check --engine tla`, as CI calls it; must-fail configurations included.
+    // Runs `check --engine tla`, as CI does, must-fail configurations included.
     let output = check(&["--engine", "tla", "--json", "-"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -84,7 +85,7 @@ fn the_gate_of_the_specifications_gives_every_expected_answer() {
 
 #[test]
 fn a_run_is_as_wide_as_it_says_and_silent_on_stderr() {
-    // Checks that hold, twins that are refuted, and what shuttle and loom would print of them.
+    // Runs checks that hold and twins that are refuted, of which shuttle and loom would print more.
     let output = check(&["--protocol", "time"]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "");
@@ -92,7 +93,7 @@ fn a_run_is_as_wide_as_it_says_and_silent_on_stderr() {
     let mut widths = stdout.lines().map(|line| line.chars().count());
     assert!(widths.all(|width| width <= 100), "{stdout}");
     assert!(stdout.contains("\nholds ") && stdout.contains("\nrefuted "), "{stdout}");
-    // The word that goes with bounds stands beside them only.
+    // The word "verified" stands only where its bounds do.
     assert!(!stdout.contains("verified"));
     let verbose = check(&["--id", "oneshot.the_receiver_goes.stepped", "--verbose"]);
     let verbose = text(&verbose.stdout);
@@ -101,7 +102,7 @@ fn a_run_is_as_wide_as_it_says_and_silent_on_stderr() {
 
 #[test]
 fn colours_are_as_asked() {
-    // Never in a pipe by itself, always if asked for.
+    // A pipe gets no colour by default, and gets it if asked for.
     let one = ["--id", "oneshot.the_receiver_goes.stepped"];
     let has_color = |arguments: &[&str]| {
         let output = check(&[&one, arguments].concat());
@@ -113,7 +114,7 @@ fn colours_are_as_asked() {
 
 #[test]
 fn a_report_on_stdout_is_alone_there() {
-    // The lines for a person are on stderr instead.
+    // The report takes stdout, so the lines for a person are on stderr.
     let output = check(&["--id", "oneshot.the_receiver_goes.stepped", "--json", "-"]);
     let rows: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
     assert_eq!(rows[0]["verdict"], "verified");
@@ -123,7 +124,8 @@ fn a_report_on_stdout_is_alone_there() {
 #[cfg(unix)]
 #[test]
 fn a_reader_that_goes_ends_it_quietly_and_a_full_disk_does_not() {
-    // A pipe that is closed after a line: as if by SIGPIPE. /dev/full: exit code 4, and why.
+    // A pipe that is closed after one line ends the command as SIGPIPE would. /dev/full gives exit
+    // code 4 and the reason.
     let mut child = command(&["check", "--protocol", "oneshot"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -151,7 +153,8 @@ fn a_reader_that_goes_ends_it_quietly_and_a_full_disk_does_not() {
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_it_in_order_with_what_was_done_in_the_report() {
-    // SIGTERM and SIGINT after the first line; the report has the checks that the lines name.
+    // Sends SIGTERM, and SIGINT, after the first line. The report has the checks that the lines
+    // name.
     for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
         let folder = tempfile::tempdir().expect("a folder");
         let report = folder.path().join("report.json");

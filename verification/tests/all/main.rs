@@ -1,11 +1,12 @@
-//! The command as a user runs it, and the engines that need no test binary of their own.
+//! The command as a user runs it, and the checks under the engines that need no test binary of
+//! their own.
 
 #[path = "../checks/mod.rs"]
 mod checks;
 mod command;
 
 mod stepped {
-    //! What the stepped engine says of the scenarios and the twins.
+    //! The checks under the stepped engine.
     use blocksmith_engines::stepped::{Limits, check};
     use blocksmith_engines::verdict::{Engine, Outcome};
 
@@ -13,8 +14,8 @@ mod stepped {
 
     #[test]
     fn only_a_sleep_that_ends_for_nothing_or_early_refutes_its_twins() {
-        // The same interleavings, but that no sleep ends spuriously, and a timed wait expires only
-        // when nothing else can happen: nothing is wrong.
+        // Explores the same interleavings without spurious wake-ups, where a timed wait expires
+        // only when nothing else can happen: none of them fails.
         for name in [
             "a_sleep_that_ends_is_a_message",
             "an_expiry_loses_the_item",
@@ -29,7 +30,7 @@ mod stepped {
 }
 
 mod threads {
-    //! The scenarios on real threads and futexes.
+    //! The scenarios on real threads and real futexes.
     use blocksmith_engines::verdict::Engine;
 
     crate::checks::tests! { Engine::Std; notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services }

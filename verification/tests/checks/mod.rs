@@ -1,4 +1,5 @@
-//! Runs the checks of one engine, each against what is expected of it; shared by the test binaries.
+//! Runs the checks of one engine, and compares each verdict with the expected one. The test
+//! binaries share this module.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -7,7 +8,8 @@ use blocksmith_engines::verdict::Engine;
 use blocksmith_verification::catalogue::catalogue;
 use blocksmith_verification::twins::{Twin, twins};
 
-/// Runs the checks of `engine` whose protocol is `protocol`, and compares each verdict.
+/// Runs the checks of `engine` whose protocol is `protocol`. Asserts that each verdict is the
+/// expected one.
 pub(crate) fn run(engine: Engine, protocol: &str) {
     let mut wrong = Vec::new();
     let checks = catalogue().into_iter().filter(|check| check.engine == engine);
@@ -30,7 +32,7 @@ pub(crate) fn twin(name: &str) -> Twin {
     twins().into_iter().find(|twin| twin.name == name).expect("there is such a twin")
 }
 
-/// Asserts that these are the protocols of which the engine has a check.
+/// Asserts that these are exactly the protocols of which the engine has a check.
 pub(crate) fn are_all(engine: Engine, protocols: &[&str]) {
     let checks = catalogue().into_iter().filter(|check| check.engine == engine);
     let known: BTreeSet<_> = checks.map(|check| check.protocol).collect();
@@ -41,7 +43,7 @@ pub(crate) fn are_all(engine: Engine, protocols: &[&str]) {
     );
 }
 
-/// A test for each protocol, and one that none is missing.
+/// Defines a test for each protocol, and a test that no protocol is missing.
 macro_rules! tests {
     ($engine:expr; $($protocol:ident)*) => {
         $(
@@ -53,7 +55,7 @@ macro_rules! tests {
 
         #[test]
         fn every_protocol_of_the_catalogue_is_run() {
-            // The list of this engine's tests, against the catalogue.
+            // Compares the list of this engine's tests with the catalogue.
             $crate::checks::are_all($engine, &[$(stringify!($protocol)),*]);
         }
     };

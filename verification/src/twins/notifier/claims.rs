@@ -5,19 +5,19 @@ use blocksmith_sync::{Atomic, Futex, Primitives};
 
 use crate::scenarios::notifier::join;
 
-/// How the notifier that counts the wakes on their way can go wrong.
+/// The faults of a notifier that counts the wakes on their way.
 mod fault {
-    /// Who goes takes no wake off the count.
+    /// A waiter that goes takes no wake off the count.
     pub(super) const KEEPS: u8 = 0;
-    /// The epoch is read after the registration.
+    /// A waiter reads the epoch after it has registered.
     pub(super) const REGISTERS_FIRST: u8 = 1;
 }
 
-/// An event count that counts the wakes on their way, as core's, with one fault of `fault`; and
-/// permits.
+/// An event count that counts the wakes on their way, as core's does, with one fault of `fault`. It
+/// guards a number of permits.
 struct Claims<P: Primitives, const FAULT: u8> {
     epoch: P::Futex,
-    /// Registrations in the upper half, wakes on their way in the lower.
+    /// The number of registrations in the upper half, and of wakes on their way in the lower half.
     waiters: P::AtomicU32,
     count: P::AtomicU32,
 }
@@ -30,7 +30,8 @@ impl<P: Primitives, const FAULT: u8> Claims<P, FAULT> {
         P::arc(Self { epoch: Atomic::new(0), waiters, count })
     }
 
-    /// Applies a change to the counts, unless it is `None`.
+    /// Applies a change to the counts. Returns whether there was one, that is, whether `change` did
+    /// not return `None`.
     fn change(&self, change: impl Fn(u32) -> Option<u32>) -> bool {
         let mut found = self.waiters.load(Relaxed);
         while let Some(after) = change(found) {
@@ -90,7 +91,7 @@ impl<P: Primitives, const FAULT: u8> Claims<P, FAULT> {
     }
 }
 
-/// One waiter, who needs two permits, at once or one after the other; two are put.
+/// Lets a producer put two permits, for one waiter that needs both, at once or one after the other.
 fn claims<P: Primitives, const FAULT: u8>(waits: &[u32]) {
     let shared = Claims::<P, FAULT>::new();
     let other = shared.clone();
@@ -99,12 +100,14 @@ fn claims<P: Primitives, const FAULT: u8>(waits: &[u32]) {
     join(producer);
 }
 
-/// N7: the counterpart is `notifier::one_wait_after_another`.
+/// N7: a waiter that goes takes no wake off the count. The counterpart is
+/// `notifier::one_wait_after_another`.
 pub fn a_wake_that_stays_counted<P: Primitives>() {
     claims::<P, { fault::KEEPS }>(&[1, 1]);
 }
 
-/// N7: the counterpart is `notifier::a_wake_for_two`.
+/// N7: a waiter reads the epoch after it has registered. The counterpart is
+/// `notifier::a_wake_for_two`.
 pub fn an_epoch_read_after_registering<P: Primitives>() {
     claims::<P, { fault::REGISTERS_FIRST }>(&[2]);
 }
