@@ -10,9 +10,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::consensus::{Consensus, Slot};
+use crate::consensus::{Consensus, Slot, ValidatorIndex};
+use crate::gossip::{GossipVote, IdentifiedOperation, IdentifiedVote, OperationKind, VoteTopic};
 use crate::identified::{self, IdentifiedAttestation, IdentifiedBlock};
-use crate::quarantine::event::Item;
+use crate::quarantine::event::{Effect, Item, RequestId};
 use crate::rewinder::Job;
 use crate::verdict::{ItemId, PendingReason, Quarantined};
 
@@ -24,6 +25,10 @@ pub(crate) enum ItemKey<R, S> {
     Block(R, S),
     /// An attestation's own root, which covers its signature.
     Attestation(R),
+    /// A gossip vote's own root, and its topic. On another subnet the same bytes are judged anew.
+    Vote(R, VoteTopic),
+    /// An operation's kind and its own root.
+    Operation(OperationKind, R),
 }
 
 /// The key of an item of `C`.
@@ -39,6 +44,10 @@ pub(crate) enum HeldItem<C: Consensus> {
     Block(IdentifiedBlock<C>),
     /// An attestation with its vote.
     Attestation(IdentifiedAttestation<C>),
+    /// A gossip vote with its header.
+    Vote(IdentifiedVote<C>),
+    /// An operation with its header.
+    Operation(IdentifiedOperation<C>),
 }
 
 impl<C: Consensus> HeldItem<C> {
@@ -49,22 +58,38 @@ impl<C: Consensus> HeldItem<C> {
             Item::Attestation(attestation) => {
                 Self::Attestation(identified::attestation(consensus, attestation))
             }
+            Item::Single { attestation, subnet } => {
+                let single = GossipVote::Single { attestation, subnet };
+                Self::Vote(identified::gossip_vote(consensus, single))
+            }
+            Item::Aggregate(aggregate) => {
+                let aggregate = GossipVote::Aggregate(aggregate);
+                Self::Vote(identified::gossip_vote(consensus, aggregate))
+            }
+            Item::Operation(operation) => {
+                Self::Operation(identified::operation(consensus, operation))
+            }
         }
     }
 
-    /// Returns the Rewinder's job for this item.
-    pub(crate) fn job(&self) -> Job<C> {
-        match self {
+    /// Returns what has the Rewinder check this item.
+    pub(crate) fn check(&self, request: RequestId) -> Effect<C> {
+        let job = match self {
             Self::Block(block) => Job::Block(block.clone()),
             Self::Attestation(attestation) => Job::Attestation(attestation.clone()),
-        }
+            Self::Vote(vote) => Job::Vote(vote.clone()),
+            Self::Operation(operation) => {
+                return Effect::CheckAtHead { request, operation: operation.clone() };
+            }
+        };
+        Effect::Check { request, job }
     }
 
     /// Returns the root, if this is a block.
     pub(crate) fn block_root(&self) -> Option<C::Root> {
         match self {
             Self::Block(block) => Some(block.identity().root),
-            Self::Attestation(_) => None,
+            Self::Attestation(_) | Self::Vote(_) | Self::Operation(_) => None,
         }
     }
 
@@ -76,6 +101,10 @@ impl<C: Consensus> HeldItem<C> {
                 ItemKey::Block(header.root, header.signature.clone())
             }
             Self::Attestation(attestation) => ItemKey::Attestation(attestation.identity().id),
+            Self::Vote(vote) => ItemKey::Vote(vote.identity().vote.id, vote.identity().topic),
+            Self::Operation(operation) => {
+                ItemKey::Operation(operation.item().kind(), operation.identity().id)
+            }
         }
     }
 }
@@ -96,6 +125,8 @@ pub(crate) enum Place<R> {
     Importing {
         /// For a block: the root that its verdict tells.
         post_state_root: Option<R>,
+        /// For a single attestation: who votes.
+        attester: Option<ValidatorIndex>,
     },
     /// Under `by_root`.
     WaitingForRoot(R),
