@@ -47,6 +47,7 @@ mod duties;
 mod elements;
 mod error;
 mod genesis;
+mod gossip;
 mod hash_tree;
 mod hashing;
 mod historical_batch;
@@ -87,6 +88,10 @@ pub use domains::{
 pub use duties::prepare_epoch;
 pub use error::{AsFault, Fault, Overflow, StateError, integer_squareroot};
 pub use genesis::{GenesisError, initialize_beacon_state_from_eth1, is_valid_genesis_state};
+pub use gossip::{
+    ATTESTATION_SUBNET_COUNT, GossipError, TARGET_AGGREGATORS_PER_COMMITTEE,
+    compute_subnet_for_attestation, is_aggregator,
+};
 pub use hash_tree::HashTree;
 pub use hashing::{hash_concat, hash_pairs};
 pub use historical_batch::HistoricalBatch;
@@ -94,7 +99,10 @@ pub use json::Json;
 pub use merkle::{DepositTree, is_valid_merkle_branch};
 pub use mutators::{decrease_balance, increase_balance, initiate_validator_exit, slash_validator};
 pub use operations::*;
-pub use phase0::{InvalidData, Phase0, Phase0Fault, Shared, SharedAttestation, SharedBlock};
+pub use phase0::{
+    InvalidData, Phase0, Phase0Fault, Shared, SharedAggregate, SharedAttestation,
+    SharedAttesterSlashing, SharedBlock, SharedProposerSlashing, SharedVoluntaryExit,
+};
 pub use preset::{Length, Mainnet, Minimal, Preset};
 pub use primitives::*;
 pub use rewards::{

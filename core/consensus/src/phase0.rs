@@ -14,17 +14,26 @@ use blocksmith::consensus::{
     AttestationOutcome, Balances, BlockEffects, Checkpoints, Consensus, Failure, Header,
     IndexedVote, Invalid, Vote,
 };
+use blocksmith::gossip::{
+    GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome, VoteTopic,
+};
 
 use crate::accessors::{
     active_balances, get_attesting_indices, get_beacon_committee, get_total_active_balance,
 };
 use crate::config::ChainConfig;
-use crate::containers::{Attestation, Checkpoint, SignedBeaconBlock};
+use crate::containers::{
+    Attestation, AttesterSlashing, Checkpoint, ProposerSlashing, SignedAggregateAndProof,
+    SignedBeaconBlock, SignedVoluntaryExit,
+};
 use crate::domains::compute_epoch_at_slot;
 use crate::duties::prepare_epoch;
 use crate::error::{AsFault, Fault, StateError};
+use crate::gossip::{GossipError, verify_votes};
 use crate::operations::{
-    AttestationError, IndexedAttestationError, is_valid_indexed_attestation, slashable_indices,
+    AttestationError, AttesterSlashingError, IndexedAttestationError, ProposerSlashingError,
+    VoluntaryExitError, is_valid_indexed_attestation, slashable_indices, verify_attester_slashing,
+    verify_proposer_slashing, verify_voluntary_exit,
 };
 use crate::preset::Preset;
 use crate::primitives::{Root, SignatureBytes, Slot, ValidatorIndex};
@@ -74,6 +83,15 @@ pub type SharedBlock = Shared<SignedBeaconBlock>;
 /// A shared attestation; its root covers all of it.
 pub type SharedAttestation = Shared<Attestation>;
 
+/// A shared aggregate; its root covers all of it. So do those of the three operations.
+pub type SharedAggregate = Shared<SignedAggregateAndProof>;
+/// A shared proposer slashing.
+pub type SharedProposerSlashing = Shared<ProposerSlashing>;
+/// A shared attester slashing.
+pub type SharedAttesterSlashing = Shared<AttesterSlashing>;
+/// A shared voluntary exit.
+pub type SharedVoluntaryExit = Shared<SignedVoluntaryExit>;
+
 impl<T> Shared<T> {
     /// The root that was computed when the value was wrapped.
     pub fn root(&self) -> Root {
@@ -112,11 +130,23 @@ impl From<SignedBeaconBlock> for SharedBlock {
     }
 }
 
-impl From<Attestation> for SharedAttestation {
-    fn from(attestation: Attestation) -> Self {
-        Self { inner: Arc::new((attestation.hash_tree_root(), attestation)) }
-    }
+/// Values whose root covers all of them.
+macro_rules! shared_whole {
+    ($($value:ty),+) => {$(
+        impl From<$value> for Shared<$value> {
+            fn from(value: $value) -> Self {
+                Self { inner: Arc::new((value.hash_tree_root(), value)) }
+            }
+        }
+    )+};
 }
+shared_whole!(
+    Attestation,
+    SignedAggregateAndProof,
+    ProposerSlashing,
+    AttesterSlashing,
+    SignedVoluntaryExit
+);
 
 /// What can be wrong with a peer's data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
@@ -130,6 +160,18 @@ pub enum InvalidData {
     /// An attestation breaks a rule.
     #[error(transparent)]
     Attestation(#[from] AttestationError),
+    /// A gossip vote breaks a rule of its topic.
+    #[error(transparent)]
+    Gossip(#[from] GossipError),
+    /// A proposer slashing breaks a rule.
+    #[error(transparent)]
+    ProposerSlashing(#[from] ProposerSlashingError),
+    /// An attester slashing breaks a rule.
+    #[error(transparent)]
+    AttesterSlashing(#[from] AttesterSlashingError),
+    /// A voluntary exit breaks a rule.
+    #[error(transparent)]
+    VoluntaryExit(#[from] VoluntaryExitError),
 }
 
 impl Invalid for InvalidData {
@@ -141,13 +183,20 @@ impl Invalid for InvalidData {
                 ..
             })) => "bad_signature",
             Self::Attestation(_) => "bad_attestation",
+            Self::Gossip(error) => error.reason(),
+            Self::ProposerSlashing(_) => "bad_proposer_slashing",
+            Self::AttesterSlashing(_) => "bad_attester_slashing",
+            Self::VoluntaryExit(_) => "bad_voluntary_exit",
         }
     }
 
     fn condemns_root(&self) -> bool {
         match self {
             Self::Malformed(_) | Self::Block(BlockError::ProposerSignature(_)) => false,
-            Self::Block(_) | Self::Attestation(_) => true,
+            Self::Block(_) | Self::Attestation(_) | Self::Gossip(_) => true,
+            Self::ProposerSlashing(error) => error.is_lasting(),
+            Self::AttesterSlashing(error) => error.is_lasting(),
+            Self::VoluntaryExit(error) => error.is_lasting(),
         }
     }
 }
@@ -180,6 +229,26 @@ fn vote_of(id: Root, attestation: &Attestation) -> Vote<Root> {
         beacon_block_root: data.beacon_block_root,
         source: checkpoint(data.source),
         target: checkpoint(data.target),
+    }
+}
+
+/// The validators that both attestations of a slashing name, ascending. The lists may be in any
+/// order, since nothing has been checked.
+fn common_attesters(slashing: &AttesterSlashing) -> Vec<ValidatorIndex> {
+    let [mut common, mut others] = [&slashing.attestation_1, &slashing.attestation_2]
+        .map(|attestation| attestation.attesting_indices.iter().copied().collect::<Vec<_>>());
+    common.sort_unstable();
+    common.dedup();
+    others.sort_unstable();
+    common.retain(|index| others.binary_search(index).is_ok());
+    common
+}
+
+/// Tells a fault of ours from an invalid operation.
+fn failure<E: AsFault + Into<InvalidData>>(error: E) -> BlockFailure {
+    match error.as_fault() {
+        Some(fault) => Failure::Fault(fault.clone().into()),
+        None => Failure::Invalid(error.into()),
     }
 }
 
@@ -218,6 +287,10 @@ impl<P: Preset> Consensus for Phase0<P> {
     type Signature = SignatureBytes;
     type Block = SharedBlock;
     type Attestation = SharedAttestation;
+    type Aggregate = SharedAggregate;
+    type ProposerSlashing = SharedProposerSlashing;
+    type AttesterSlashing = SharedAttesterSlashing;
+    type VoluntaryExit = SharedVoluntaryExit;
     type State = BeaconState<P>;
     type Invalid = InvalidData;
     type Fault = Phase0Fault;
@@ -238,6 +311,28 @@ impl<P: Preset> Consensus for Phase0<P> {
         Ok(decode_exact::<Attestation>(bytes)?.into())
     }
 
+    fn decode_aggregate(&self, bytes: &[u8]) -> Result<SharedAggregate, InvalidData> {
+        Ok(decode_exact::<SignedAggregateAndProof>(bytes)?.into())
+    }
+
+    fn decode_proposer_slashing(
+        &self,
+        bytes: &[u8],
+    ) -> Result<SharedProposerSlashing, InvalidData> {
+        Ok(decode_exact::<ProposerSlashing>(bytes)?.into())
+    }
+
+    fn decode_attester_slashing(
+        &self,
+        bytes: &[u8],
+    ) -> Result<SharedAttesterSlashing, InvalidData> {
+        Ok(decode_exact::<AttesterSlashing>(bytes)?.into())
+    }
+
+    fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<SharedVoluntaryExit, InvalidData> {
+        Ok(decode_exact::<SignedVoluntaryExit>(bytes)?.into())
+    }
+
     fn header(&self, block: &SharedBlock) -> Header<Root, SignatureBytes> {
         let SignedBeaconBlock { message, signature } = block.value();
         Header {
@@ -251,6 +346,42 @@ impl<P: Preset> Consensus for Phase0<P> {
 
     fn vote(&self, attestation: &SharedAttestation) -> Vote<Root> {
         vote_of(attestation.root(), attestation.value())
+    }
+
+    fn gossip_vote(&self, vote: &GossipVote<Self>) -> VoteHeader<Root> {
+        let (id, attestation, topic) = match vote {
+            GossipVote::Single { attestation, subnet } => {
+                (attestation.root(), attestation.value(), VoteTopic::Subnet(*subnet))
+            }
+            GossipVote::Aggregate(aggregate) => {
+                let message = &aggregate.value().message;
+                let topic = VoteTopic::Aggregate(message.aggregator_index);
+                (aggregate.root(), &message.aggregate, topic)
+            }
+        };
+        VoteHeader {
+            vote: vote_of(id, attestation),
+            data: attestation.data.hash_tree_root(),
+            committee: attestation.data.index,
+            bits: attestation.aggregation_bits.iter().map(|bit| *bit).collect(),
+            topic,
+        }
+    }
+
+    fn operation(&self, operation: &Operation<Self>) -> OperationHeader<Root> {
+        let (id, validators) = match operation {
+            Operation::ProposerSlashing(slashing) => {
+                let proposer = slashing.value().signed_header_1.message.proposer_index;
+                (slashing.root(), vec![proposer])
+            }
+            Operation::AttesterSlashing(slashing) => {
+                (slashing.root(), common_attesters(slashing.value()))
+            }
+            Operation::VoluntaryExit(exit) => {
+                (exit.root(), vec![exit.value().message.validator_index])
+            }
+        };
+        OperationHeader { id, validators }
     }
 
     fn state_slot(&self, state: &BeaconState<P>) -> Slot {
@@ -373,6 +504,37 @@ impl<P: Preset> Consensus for Phase0<P> {
             }
         }
         outcomes
+    }
+
+    fn verify_gossip_votes(
+        &self,
+        target_state: &BeaconState<P>,
+        votes: &[&GossipVote<Self>],
+    ) -> Vec<VoteOutcome<Self>> {
+        verify_votes(target_state, votes)
+    }
+
+    fn verify_operation(
+        &self,
+        state: &BeaconState<P>,
+        operation: &Operation<Self>,
+    ) -> AttestationOutcome<Self> {
+        let mut verify = Signatures::Verify;
+        match operation {
+            Operation::ProposerSlashing(slashing) => {
+                let proposer = verify_proposer_slashing(state, slashing.value(), &mut verify);
+                proposer.map(|index| vec![index]).map_err(failure)
+            }
+            Operation::AttesterSlashing(slashing) => {
+                let slashed = verify_attester_slashing(state, slashing.value(), &mut verify);
+                slashed.map(|_| common_attesters(slashing.value())).map_err(failure)
+            }
+            Operation::VoluntaryExit(exit) => {
+                let exits = verify_voluntary_exit(state, exit.value(), &mut verify, &self.config);
+                let index = exit.value().message.validator_index;
+                exits.map(|()| vec![index]).map_err(failure)
+            }
+        }
     }
 
     fn prepare_epoch(&self, state: &BeaconState<P>) -> Result<(), Phase0Fault> {

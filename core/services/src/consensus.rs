@@ -15,6 +15,8 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
+
 /// A slot number; slots are counted from genesis.
 pub type Slot = u64;
 /// An epoch number.
@@ -166,6 +168,14 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     type Block: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// An attestation. A clone costs a pointer.
     type Attestation: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// A signed aggregate with the proof that its aggregator was selected. A clone costs a pointer.
+    type Aggregate: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// A proposer slashing. A clone costs a pointer.
+    type ProposerSlashing: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// An attester slashing. A clone costs a pointer.
+    type AttesterSlashing: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// A signed voluntary exit. A clone costs a pointer.
+    type VoluntaryExit: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// A state. A clone costs a few pointers.
     type State: Clone + Send + Sync + 'static;
     /// What can be wrong with a peer's data.
@@ -190,10 +200,43 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// If the bytes are not exactly one encoded attestation.
     fn decode_attestation(&self, bytes: &[u8]) -> Result<Self::Attestation, Self::Invalid>;
 
+    /// Decodes a signed aggregate and proof from its wire form.
+    ///
+    /// # Errors
+    /// If the bytes are not exactly one encoded message. So for the three below.
+    fn decode_aggregate(&self, bytes: &[u8]) -> Result<Self::Aggregate, Self::Invalid>;
+    /// Decodes a proposer slashing; see [`Consensus::decode_aggregate`].
+    ///
+    /// # Errors
+    /// As there.
+    fn decode_proposer_slashing(
+        &self,
+        bytes: &[u8],
+    ) -> Result<Self::ProposerSlashing, Self::Invalid>;
+    /// Decodes an attester slashing; see [`Consensus::decode_aggregate`].
+    ///
+    /// # Errors
+    /// As there.
+    fn decode_attester_slashing(
+        &self,
+        bytes: &[u8],
+    ) -> Result<Self::AttesterSlashing, Self::Invalid>;
+    /// Decodes a signed voluntary exit; see [`Consensus::decode_aggregate`].
+    ///
+    /// # Errors
+    /// As there.
+    fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<Self::VoluntaryExit, Self::Invalid>;
+
     /// Returns what identifies a block.
     fn header(&self, block: &Self::Block) -> Header<Self::Root, Self::Signature>;
     /// Returns what an attestation votes for.
     fn vote(&self, attestation: &Self::Attestation) -> Vote<Self::Root>;
+
+    /// Returns what the gossip conditions ask of a vote without a state. The validators that an
+    /// index or a bit stands for are not known yet.
+    fn gossip_vote(&self, vote: &GossipVote<Self>) -> VoteHeader<Self::Root>;
+    /// Returns what the gossip conditions ask of an operation without a state.
+    fn operation(&self, operation: &Operation<Self>) -> OperationHeader<Self::Root>;
 
     /// Returns the slot of a state.
     fn state_slot(&self, state: &Self::State) -> Slot;
@@ -253,6 +296,30 @@ pub trait Consensus: Send + Sync + Sized + 'static {
             .map(|attestation| self.verify_attestation(target_state, attestation))
             .collect()
     }
+    /// Verifies gossip votes of one target, whose state is `target_state`, by the conditions of
+    /// their topics that need a state. Returns one outcome for each, in their order, whatever the
+    /// others are. An implementation may verify signatures together.
+    ///
+    /// For a single attestation: the committee's index, the subnet, one bit for each member, the
+    /// signature. For an aggregate: the committee's index, one bit for each member, that the
+    /// selection proof selects, that the aggregator is of the committee, then the signatures of the
+    /// selection proof, of the message and of the aggregate.
+    fn verify_gossip_votes(
+        &self,
+        target_state: &Self::State,
+        votes: &[&GossipVote<Self>],
+    ) -> Vec<VoteOutcome<Self>>;
+    /// Checks an operation as a block that follows `state` would, without changing the state.
+    /// Returns the validators that it is about, ascending: those that are slashed or exit, and for
+    /// an attester slashing all that both votes name.
+    ///
+    /// # Errors
+    /// The first check that fails, in the order of the specification.
+    fn verify_operation(
+        &self,
+        state: &Self::State,
+        operation: &Operation<Self>,
+    ) -> AttestationOutcome<Self>;
     /// Computes in advance what the state's epoch will ask for, and keeps it where the state's
     /// clones and descendants find it. No answer depends on whether it has been called. What is
     /// known already costs nothing. By default there is nothing to prepare.

@@ -1,7 +1,7 @@
 //! Items together with what identifies them.
 //!
-//! **Contract.** [`Consensus::header`] and [`Consensus::vote`] are called once for an item, when
-//! the Quarantine first looks at it. From then on the answer goes wherever the item goes. A clone
+//! **Contract.** [`Consensus::header`] (or [`Consensus::vote`], [`Consensus::gossip_vote`],
+//! [`Consensus::operation`]) is called once for an item, when the Quarantine first looks at it. From then on the answer goes wherever the item goes. A clone
 //! costs one reference count.
 
 use std::fmt;
@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::consensus::{Consensus, Header, Vote};
+use crate::gossip::{GossipVote, IdentifiedOperation, IdentifiedVote, Operation};
 
 /// An item and its identity. The pair is compared and hashed by the item alone, as the identity is
 /// a function of the item.
@@ -36,6 +37,18 @@ pub fn attestation<C: Consensus>(
 ) -> IdentifiedAttestation<C> {
     let vote = consensus.vote(&attestation);
     Identified(Arc::new((attestation, vote)))
+}
+
+/// Asks the protocol for what identifies a gossip vote and keeps the two together.
+pub fn gossip_vote<C: Consensus>(consensus: &C, vote: GossipVote<C>) -> IdentifiedVote<C> {
+    let header = consensus.gossip_vote(&vote);
+    Identified(Arc::new((vote, header)))
+}
+
+/// Asks the protocol for what identifies an operation and keeps the two together.
+pub fn operation<C: Consensus>(consensus: &C, operation: Operation<C>) -> IdentifiedOperation<C> {
+    let header = consensus.operation(&operation);
+    Identified(Arc::new((operation, header)))
 }
 
 impl<T, I> Identified<T, I> {

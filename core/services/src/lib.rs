@@ -16,6 +16,7 @@ mod bounded;
 pub mod clearance;
 pub mod consensus;
 pub mod fork_choice;
+pub mod gossip;
 pub mod hot_db;
 pub mod identified;
 pub mod machine;

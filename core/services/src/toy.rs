@@ -2,8 +2,8 @@
 //!
 //! Roots are small numbers that the scenario chooses. A block says of itself whether it is valid
 //! and whether its signature is; a state remembers the last block and the checkpoints that block
-//! announced. Everything else (one validator per attestation, equal weights, no committees) is as
-//! little as the services need in order to show every branch of their behaviour.
+//! announced. Everything else (one validator per attestation, equal weights, one committee of all
+//! validators) is as little as the services need in order to show every branch of their behaviour.
 
 use std::sync::Arc;
 
@@ -12,6 +12,9 @@ use thiserror::Error;
 use crate::consensus::{
     Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Failure, Header, Invalid, Slot,
     UpdateFlags, ValidatorIndex, Vote,
+};
+use crate::gossip::{
+    Bits, GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
 };
 
 /// A root; 0 is the anchor's.
@@ -86,6 +89,40 @@ pub struct ToyAttestation {
     pub valid: bool,
 }
 
+/// A signed aggregate with its proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ToyAggregate {
+    /// Its identity.
+    pub id: ToyRoot,
+    /// Root of what is voted for.
+    pub data: ToyRoot,
+    /// The slot attested to.
+    pub slot: Slot,
+    /// The block voted for.
+    pub head: ToyRoot,
+    /// The target voted for.
+    pub target: Checkpoint<ToyRoot>,
+    /// Who aggregated.
+    pub aggregator: ValidatorIndex,
+    /// Who votes: bit `i` is validator `i`.
+    pub voters: u8,
+    /// Whether it verifies.
+    pub valid: bool,
+}
+
+/// An operation of any kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ToyOperation {
+    /// Its identity.
+    pub id: ToyRoot,
+    /// Whom it is about: bit `i` is validator `i`.
+    pub validators: u8,
+    /// Whether its signatures verify.
+    pub signed: bool,
+    /// Whether every state allows it.
+    pub valid: bool,
+}
+
 /// A state: the block it follows, its slot, and its checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ToyState {
@@ -120,6 +157,15 @@ pub enum ToyInvalid {
     /// The attestation does not verify.
     #[error("the attestation says of itself that it is invalid")]
     Attestation,
+    /// A single attestation came on another validator's subnet.
+    #[error("the attestation is for another subnet")]
+    Subnet,
+    /// The operation's signatures do not verify.
+    #[error("the operation says of itself that it is badly signed")]
+    OperationSignature,
+    /// The state does not allow the operation.
+    #[error("the operation says of itself that it is invalid")]
+    Operation,
 }
 
 impl Invalid for ToyInvalid {
@@ -129,11 +175,14 @@ impl Invalid for ToyInvalid {
             Self::Signature => "bad_proposer_signature",
             Self::Block => "bad_state_root",
             Self::Attestation => "bad_signature",
+            Self::Subnet => "wrong_subnet",
+            Self::OperationSignature => "bad_operation_signature",
+            Self::Operation => "bad_operation",
         }
     }
 
     fn condemns_root(&self) -> bool {
-        matches!(self, Self::Block)
+        matches!(self, Self::Block | Self::OperationSignature)
     }
 }
 
@@ -156,11 +205,37 @@ impl ToyState {
     }
 }
 
+impl Toy {
+    /// Returns the bits of all validators, of which those that `set` holds for are set.
+    fn bits(&self, set: impl Fn(ValidatorIndex) -> bool) -> Bits {
+        (0..self.validators as ValidatorIndex).map(set).collect()
+    }
+}
+
+/// Returns the operation, whatever its kind.
+fn toy_operation(operation: &Operation<Toy>) -> &ToyOperation {
+    match operation {
+        Operation::ProposerSlashing(inner)
+        | Operation::AttesterSlashing(inner)
+        | Operation::VoluntaryExit(inner) => inner,
+    }
+}
+
+/// Returns the validators of a mask, ascending.
+fn members(mask: u8) -> Vec<ValidatorIndex> {
+    (0..8).filter(|index| mask >> index & 1 == 1).collect()
+}
+
+/// A single attestation's subnet is its validator. A validator that is not there sets no bit.
 impl Consensus for Toy {
     type Root = ToyRoot;
     type Signature = bool;
     type Block = ToyBlock;
     type Attestation = ToyAttestation;
+    type Aggregate = ToyAggregate;
+    type ProposerSlashing = ToyOperation;
+    type AttesterSlashing = ToyOperation;
+    type VoluntaryExit = ToyOperation;
     type State = ToyState;
     type Invalid = ToyInvalid;
     type Fault = ToyFault;
@@ -178,6 +253,22 @@ impl Consensus for Toy {
     }
 
     fn decode_attestation(&self, _bytes: &[u8]) -> Result<ToyAttestation, ToyInvalid> {
+        Err(ToyInvalid::Malformed)
+    }
+
+    fn decode_aggregate(&self, _bytes: &[u8]) -> Result<ToyAggregate, ToyInvalid> {
+        Err(ToyInvalid::Malformed)
+    }
+
+    fn decode_proposer_slashing(&self, _bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+        Err(ToyInvalid::Malformed)
+    }
+
+    fn decode_attester_slashing(&self, _bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+        Err(ToyInvalid::Malformed)
+    }
+
+    fn decode_voluntary_exit(&self, _bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
         Err(ToyInvalid::Malformed)
     }
 
@@ -199,6 +290,36 @@ impl Consensus for Toy {
             source: Checkpoint { epoch: 0, root: 0 },
             target: attestation.target,
         }
+    }
+
+    fn gossip_vote(&self, vote: &GossipVote<Self>) -> VoteHeader<ToyRoot> {
+        match vote {
+            GossipVote::Single { attestation, subnet } => VoteHeader {
+                vote: self.vote(attestation),
+                data: attestation.id,
+                committee: 0,
+                bits: self.bits(|index| index == attestation.validator),
+                topic: VoteTopic::Subnet(*subnet),
+            },
+            GossipVote::Aggregate(aggregate) => VoteHeader {
+                vote: Vote {
+                    id: aggregate.id,
+                    slot: aggregate.slot,
+                    beacon_block_root: aggregate.head,
+                    source: Checkpoint { epoch: 0, root: 0 },
+                    target: aggregate.target,
+                },
+                data: aggregate.data,
+                committee: 0,
+                bits: self.bits(|index| members(aggregate.voters).contains(&index)),
+                topic: VoteTopic::Aggregate(aggregate.aggregator),
+            },
+        }
+    }
+
+    fn operation(&self, operation: &Operation<Self>) -> OperationHeader<ToyRoot> {
+        let operation = toy_operation(operation);
+        OperationHeader { id: operation.id, validators: members(operation.validators) }
     }
 
     fn state_slot(&self, state: &ToyState) -> Slot {
@@ -270,6 +391,43 @@ impl Consensus for Toy {
             Ok(vec![attestation.validator])
         } else {
             Err(Failure::Invalid(ToyInvalid::Attestation))
+        }
+    }
+
+    fn verify_gossip_votes(
+        &self,
+        _target_state: &ToyState,
+        votes: &[&GossipVote<Self>],
+    ) -> Vec<VoteOutcome<Self>> {
+        let verify = |vote: &&GossipVote<Self>| match vote {
+            GossipVote::Single { attestation, subnet } if *subnet != attestation.validator => {
+                Err(Failure::Invalid(ToyInvalid::Subnet).into())
+            }
+            GossipVote::Single { attestation, .. } if attestation.valid => {
+                Ok(vec![attestation.validator])
+            }
+            GossipVote::Single { attestation, .. } => Err(VoteFailure {
+                failure: Failure::Invalid(ToyInvalid::Attestation),
+                attester: Some(attestation.validator),
+            }),
+            GossipVote::Aggregate(aggregate) if aggregate.valid => Ok(members(aggregate.voters)),
+            GossipVote::Aggregate(_) => Err(Failure::Invalid(ToyInvalid::Attestation).into()),
+        };
+        votes.iter().map(verify).collect()
+    }
+
+    fn verify_operation(
+        &self,
+        _state: &ToyState,
+        operation: &Operation<Self>,
+    ) -> Result<Vec<ValidatorIndex>, Failure<ToyInvalid, ToyFault>> {
+        let operation = toy_operation(operation);
+        match operation {
+            ToyOperation { valid: false, .. } => Err(Failure::Invalid(ToyInvalid::Operation)),
+            ToyOperation { signed: false, .. } => {
+                Err(Failure::Invalid(ToyInvalid::OperationSignature))
+            }
+            ToyOperation { validators, .. } => Ok(members(*validators)),
         }
     }
 

@@ -4,7 +4,8 @@
 //! [`Quarantined`] can be made by anyone. [`Cleared`] cannot: its one constructor is the Rewinder's
 //! and takes what only a full transition (or a full attestation check) yields.
 
-use crate::consensus::{BlockEffects, Consensus, IndexedVote, Invalid};
+use crate::consensus::{BlockEffects, Consensus, IndexedVote, Invalid, ValidatorIndex};
+use crate::gossip::{IdentifiedOperation, IdentifiedVote};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
 
 /// Identifies a submitted item. The numbers are the caller's and are never reused.
@@ -77,6 +78,11 @@ pub type ClearedBlock<C> = Cleared<IdentifiedBlock<C>, BlockEffects<<C as Consen
 pub type ClearedAttestation<C> =
     Cleared<IdentifiedAttestation<C>, IndexedVote<<C as Consensus>::Root>>;
 
+/// A gossip vote that met every condition which needs a state: who voted for what.
+pub type ClearedVote<C> = Cleared<IdentifiedVote<C>, IndexedVote<<C as Consensus>::Root>>;
+/// An operation that the head's state allows, with the validators that it is about, ascending.
+pub type ClearedOperation<C> = Cleared<IdentifiedOperation<C>, Vec<ValidatorIndex>>;
+
 /// Why an item is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RejectReason<I> {
@@ -84,8 +90,6 @@ pub enum RejectReason<I> {
     KnownInvalid,
     /// An ancestor (or the block or target attested to) is invalid.
     InvalidAncestor,
-    /// The block lies at or before the finalised slot.
-    NotAfterFinalizedSlot,
     /// The block's branch does not contain the finalised block.
     NotDescendantOfFinalized,
     /// The block's slot is not after its parent's.
@@ -96,6 +100,10 @@ pub enum RejectReason<I> {
     BadTargetRoot,
     /// An attestation votes for a block of a later slot.
     BlockAfterAttestation,
+    /// A single attestation has not exactly one bit set.
+    NotUnaggregated,
+    /// An aggregate has no bit set.
+    NoParticipants,
     /// The protocol's own check.
     Check(I),
 }
@@ -106,19 +114,20 @@ impl<I: Invalid> RejectReason<I> {
         match self {
             Self::KnownInvalid => "known_invalid",
             Self::InvalidAncestor => "invalid_ancestor",
-            Self::NotAfterFinalizedSlot => "not_after_finalized_slot",
             Self::NotDescendantOfFinalized => "not_descendant_of_finalized",
             Self::SlotNotAfterParent => "slot_not_after_parent",
             Self::BadTargetEpoch => "bad_target_epoch",
             Self::BadTargetRoot => "bad_target_root",
             Self::BlockAfterAttestation => "block_after_attestation",
+            Self::NotUnaggregated => "not_unaggregated",
+            Self::NoParticipants => "no_participants",
             Self::Check(invalid) => invalid.reason(),
         }
     }
 
     /// Returns whether finality is the reason. That depends on the root, and it will not change.
     pub fn is_finality(&self) -> bool {
-        matches!(self, Self::NotAfterFinalizedSlot | Self::NotDescendantOfFinalized)
+        matches!(self, Self::NotDescendantOfFinalized)
     }
 
     /// Returns whether every item with the same root is invalid for this reason, for ever.
@@ -136,8 +145,26 @@ impl<I: Invalid> RejectReason<I> {
 pub enum IgnoreReason {
     /// It is known already.
     Duplicate,
-    /// Its target epoch lies before the previous one.
+    /// Its target epoch lies before the previous one, or it is no longer propagated.
     TooOld,
+    /// It lies further in the future than an item may wait for.
+    FutureSlot,
+    /// The block lies at or before the finalised slot.
+    NotAfterFinalizedSlot,
+    /// As many blocks of its slot and proposer have been imported as are kept.
+    SecondProposal,
+    /// A vote of its validator for its target epoch has been accepted.
+    SecondVote,
+    /// An aggregate of the same data with all of its bits has been accepted.
+    SeenAggregate,
+    /// An aggregate of its aggregator for its target epoch has been accepted.
+    SecondAggregate,
+    /// An operation of its kind about the same validators has been accepted.
+    SeenOperation,
+    /// It votes for a block of a later slot, which has no weight.
+    BlockAfterAttestation,
+    /// It votes for a block that does not descend from the finalised one.
+    FinalizedNotAncestor,
 }
 
 impl IgnoreReason {
@@ -147,7 +174,22 @@ impl IgnoreReason {
         match self {
             Self::Duplicate => "duplicate",
             Self::TooOld => "too_old",
+            Self::FutureSlot => "future_slot",
+            Self::NotAfterFinalizedSlot => "not_after_finalized_slot",
+            Self::SecondProposal => "second_proposal",
+            Self::SecondVote => "second_vote",
+            Self::SeenAggregate => "seen_aggregate",
+            Self::SecondAggregate => "second_aggregate",
+            Self::SeenOperation => "seen_operation",
+            Self::BlockAfterAttestation => "block_after_attestation",
+            Self::FinalizedNotAncestor => "finalized_not_ancestor",
         }
+    }
+
+    /// Returns whether finality is the reason. That depends on the root, and it will not change.
+    #[must_use]
+    pub fn is_finality(self) -> bool {
+        matches!(self, Self::NotAfterFinalizedSlot)
     }
 }
 
@@ -200,8 +242,13 @@ impl DropReason {
 pub enum Verdict<R, I> {
     /// Valid. For a block: the root of the state after it.
     Accept {
-        /// `None` for an attestation.
+        /// `None` for anything but a block.
         post_state_root: Option<R>,
+        /// Whether the item is to be passed on to peers. The gossip conditions ask that a valid
+        /// item be ignored all the same if it is a second block of its slot and proposer. Such a
+        /// block is kept for the fork choice and for the slashing detector. An attestation that
+        /// came without a proof ([`crate::quarantine::Item::Attestation`]) is never passed on.
+        relay: bool,
     },
     /// Of no use.
     Ignore(IgnoreReason),

@@ -157,6 +157,11 @@ impl quarantine::shell::Ports<Toy> for Ends<'_> {
         }
     }
 
+    fn head(&mut self) -> Option<ToyRoot> {
+        // No scenario has an operation.
+        None
+    }
+
     fn chain(&mut self) -> Option<Chain<ToyRoot>> {
         None
     }

@@ -66,7 +66,7 @@ fn nobody_stranded(model: &Pipeline, state: &State) -> bool {
     let decided = |root| machine.knows(root) || machine.is_unviable(root);
     let in_orphans = state.wires.orphans.parked.iter().any(|(_, item)| match item.item() {
         Item::Block(block) => decided(block.parent),
-        Item::Attestation(_) => false,
+        _ => false,
     });
     let all_came = state.submitted.iter().all(|submitted| *submitted);
     !in_orphans
@@ -100,7 +100,10 @@ impl Pipeline {
         const GIVEN_UP: [&str; 3] = ["evicted", "quarantine_full", "hot_db_full"];
         let awaited = match &self.scenario.items[index].0 {
             Item::Block(block) => block.parent,
-            Item::Attestation(attestation) => attestation.head,
+            Item::Attestation(attestation) | Item::Single { attestation, .. } => attestation.head,
+            Item::Aggregate(aggregate) => aggregate.head,
+            // An operation waits for nothing.
+            Item::Operation(_) => return false,
         };
         let mut copies =
             self.scenario.items.iter().zip(&state.wires.answers).filter_map(|(item, words)| {

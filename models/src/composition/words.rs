@@ -92,6 +92,7 @@ fn item(item: &Item<Toy>) -> String {
     match item {
         Item::Block(inner) => block(inner),
         Item::Attestation(inner) => attestation(inner),
+        other => format!("{other:?}"),
     }
 }
 
@@ -100,6 +101,7 @@ fn job(job: &Job<Toy>) -> String {
         Job::Block(inner) => block(inner.item()),
         Job::Attestation(inner) => attestation(inner.item()),
         Job::State { root, slot } => format!("state of {root} at {slot}"),
+        other => format!("{other:?}"),
     }
 }
 
@@ -161,6 +163,7 @@ fn to_clearance(message: &ToClearance) -> String {
             Import::Block { block: cleared, .. } => block(cleared.item().item()),
             Import::Attestation(cleared) => attestation(cleared.item().item()),
             Import::Tick { slot } => format!("tick of slot {slot}"),
+            other => format!("{other:?}"),
         },
         ToClearance::View(never) | ToClearance::Chain(never) => match *never {},
         ToClearance::Balances { checkpoint, balances } => {
@@ -271,6 +274,9 @@ impl fmt::Debug for State {
                 }
                 Worker::Verify { attestations, .. } => {
                     format!("has {} attestations to verify", attestations.len())
+                }
+                Worker::Gossip { jobs: inner, .. } => {
+                    format!("has {} and its state", jobs(inner.iter()))
                 }
                 Worker::AwaitCommit(_) => "waits for the acknowledgement".to_owned(),
             });

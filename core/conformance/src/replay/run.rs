@@ -467,7 +467,7 @@ impl<C: Consensus<Root = Root>> Item<C> {
                 verdict: verdict.class(),
                 reason: verdict.reason(),
                 post_state_root: match verdict {
-                    Verdict::Accept { post_state_root } => *post_state_root,
+                    Verdict::Accept { post_state_root, .. } => *post_state_root,
                     _ => None,
                 },
             },

@@ -15,6 +15,7 @@
 //! | `genesis` | `initialize_beacon_state_from_eth1`, `is_valid_genesis_state` |
 //! | `bls` | sign, verify, aggregate and the two aggregate verifications |
 //! | `fork_choice` | blocks and attestations through the transition and the fork choice |
+//! | `networking` | messages of the gossip topics through the Quarantine |
 //!
 //! A case without `post` must be rejected. With `bls_setting: 2` in `meta.yaml` signatures are
 //! taken as valid; `config.yaml` replaces values of the preset's configuration.
@@ -33,6 +34,7 @@ mod fork_choice;
 mod fork_choice_v1_1_10;
 mod genesis;
 mod layout;
+mod networking;
 mod seeds;
 mod ssz_static;
 mod transition;
@@ -233,6 +235,7 @@ fn execute_with<P: Preset>(case: &Case, mut config: ChainConfig) -> Outcome {
         "genesis" => genesis::genesis::<P>(case, &files, &config),
         "ssz_static" => ssz_static::run::<P>(case, &files),
         "fork_choice" => fork_choice::run::<P>(case, &files, &config),
+        "networking" => networking::run::<P>(case, &files, &config),
         "bls" => bls::run(case),
         _ => Err(case.unknown("runner")),
     }

@@ -59,6 +59,17 @@ impl AsFault for AttesterSlashingError {
     }
 }
 
+impl AttesterSlashingError {
+    /// Whether the operation is invalid for this reason in every state.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::NotSlashable { .. } => true,
+            Self::Attestation { error, .. } => !matches!(error, IndexedAttestationError::State(_)),
+            Self::NobodySlashed { .. } | Self::State(_) => false,
+        }
+    }
+}
+
 /// The validators that signed both attestations, in ascending order. Both lists must be ascending.
 pub fn slashable_indices(slashing: &AttesterSlashing) -> Vec<ValidatorIndex> {
     let others = &slashing.attestation_2.attesting_indices;
@@ -76,6 +87,22 @@ pub fn process_attester_slashing<P: Preset>(
     signatures: &mut Signatures,
     config: &ChainConfig,
 ) -> Result<(), AttesterSlashingError> {
+    for index in verify_attester_slashing(state, slashing, signatures)? {
+        slash_validator(state, index, None, config)?;
+    }
+    Ok(())
+}
+
+/// Checks all conditions of an attester slashing; returns the validators that are slashed for it, at
+/// least one, in ascending order.
+///
+/// # Errors
+/// [`AttesterSlashingError`] names the first condition that fails.
+pub fn verify_attester_slashing<P: Preset>(
+    state: &BeaconState<P>,
+    slashing: &AttesterSlashing,
+    signatures: &mut Signatures,
+) -> Result<Vec<ValidatorIndex>, AttesterSlashingError> {
     let (first, second) = (&slashing.attestation_1, &slashing.attestation_2);
     if !is_slashable_attestation_data(&first.data, &second.data) {
         let [first, second] = [first, second]
@@ -93,17 +120,15 @@ pub fn process_attester_slashing<P: Preset>(
         .map_err(|error| AttesterSlashingError::Attestation { number, error })?;
     }
     let epoch = get_current_epoch(state);
-    let mut slashed_any = false;
     let common = slashable_indices(slashing);
+    let mut slashed = Vec::with_capacity(common.len());
     for index in common.iter().copied() {
         if is_slashable_validator(get_validator(state, index)?, epoch) {
-            slash_validator(state, index, None, config)?;
-            slashed_any = true;
+            slashed.push(index);
         }
     }
-    if slashed_any {
-        Ok(())
-    } else {
-        Err(AttesterSlashingError::NobodySlashed { common: common.len() })
+    if slashed.is_empty() {
+        return Err(AttesterSlashingError::NobodySlashed { common: common.len() });
     }
+    Ok(slashed)
 }

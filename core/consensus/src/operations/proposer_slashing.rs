@@ -81,6 +81,13 @@ pub enum ProposerSlashingError {
 
 fault_in_state!(ProposerSlashingError);
 
+impl ProposerSlashingError {
+    /// Whether the operation is invalid for this reason in every state.
+    pub fn is_lasting(&self) -> bool {
+        !matches!(self, Self::NotSlashable { .. } | Self::State(_))
+    }
+}
+
 /// Slashes a proposer that signed two headers for one slot.
 ///
 /// # Errors
@@ -91,6 +98,19 @@ pub fn process_proposer_slashing<P: Preset>(
     signatures: &mut Signatures,
     config: &ChainConfig,
 ) -> Result<(), ProposerSlashingError> {
+    let proposer_index = verify_proposer_slashing(state, slashing, signatures)?;
+    Ok(slash_validator(state, proposer_index, None, config)?)
+}
+
+/// Checks all conditions of a proposer slashing; returns the proposer.
+///
+/// # Errors
+/// [`ProposerSlashingError`] names the first condition that fails.
+pub fn verify_proposer_slashing<P: Preset>(
+    state: &BeaconState<P>,
+    slashing: &ProposerSlashing,
+    signatures: &mut Signatures,
+) -> Result<ValidatorIndex, ProposerSlashingError> {
     let signed_headers = [&slashing.signed_header_1, &slashing.signed_header_2];
     let [first, second] = signed_headers.map(|signed| &signed.message);
     if first.slot != second.slot {
@@ -128,5 +148,5 @@ pub fn process_proposer_slashing<P: Preset>(
             return Err(ProposerSlashingError::Signature { header: number, proposer });
         }
     }
-    Ok(slash_validator(state, proposer_index, None, config)?)
+    Ok(proposer_index)
 }

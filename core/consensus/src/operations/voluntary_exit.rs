@@ -73,6 +73,13 @@ pub enum VoluntaryExitError {
 
 fault_in_state!(VoluntaryExitError);
 
+impl VoluntaryExitError {
+    /// Whether the operation is invalid for this reason in every state.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Signature(_))
+    }
+}
+
 impl From<Overflow> for VoluntaryExitError {
     fn from(overflow: Overflow) -> Self {
         Self::State(overflow.into())
@@ -86,6 +93,20 @@ impl From<Overflow> for VoluntaryExitError {
 /// arithmetic overflows.
 pub fn process_voluntary_exit<P: Preset>(
     state: &mut BeaconState<P>,
+    signed_exit: &SignedVoluntaryExit,
+    signatures: &mut Signatures,
+    config: &ChainConfig,
+) -> Result<(), VoluntaryExitError> {
+    verify_voluntary_exit(state, signed_exit, signatures, config)?;
+    Ok(initiate_validator_exit(state, signed_exit.message.validator_index, config)?)
+}
+
+/// Checks all conditions of a voluntary exit.
+///
+/// # Errors
+/// [`VoluntaryExitError`] names the first condition that fails.
+pub fn verify_voluntary_exit<P: Preset>(
+    state: &BeaconState<P>,
     signed_exit: &SignedVoluntaryExit,
     signatures: &mut Signatures,
     config: &ChainConfig,
@@ -120,5 +141,5 @@ pub fn process_voluntary_exit<P: Preset>(
     if !accepted {
         return Err(VoluntaryExitError::Signature(index));
     }
-    Ok(initiate_validator_exit(state, index, config)?)
+    Ok(())
 }

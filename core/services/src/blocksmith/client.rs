@@ -171,7 +171,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         Ok(self.submit_attestation(self.consensus.decode_attestation(bytes)?, peer, bytes.len()))
     }
 
-    fn submit(&self, item: Item<C>, peer: u64, bytes: usize) -> Submission<P, C> {
+    pub(super) fn submit(&self, item: Item<C>, peer: u64, bytes: usize) -> Submission<P, C> {
         let (id, verdict) = self.quarantine.submit(Quarantined::new(item, peer, bytes));
         Submission { id, verdict }
     }
@@ -198,14 +198,22 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         self.submit_async(Item::Attestation(attestation), peer, bytes).await
     }
 
-    async fn submit_async(&self, item: Item<C>, peer: u64, bytes: usize) -> Submission<P, C> {
+    pub(super) async fn submit_async(
+        &self,
+        item: Item<C>,
+        peer: u64,
+        bytes: usize,
+    ) -> Submission<P, C> {
         let item = Quarantined::new(item, peer, bytes);
         let (id, verdict) = self.quarantine.submit_async(item).await;
         Submission { id, verdict }
     }
 
     /// Tells the services the time: the current slot, and how long ago it began. Blocks while the
-    /// Quarantine's mailbox is full.
+    /// Quarantine's mailbox is full. The services know no other time. A tick for each slot suffices
+    /// for what waits for a slot; one more, half a second before a slot begins, lets votes pass that
+    /// come early by that much
+    /// ([`crate::gossip::MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS`]).
     pub fn tick(&self, slot: Slot, into_slot: Duration) {
         self.quarantine.post().send(tick(slot, into_slot));
     }
@@ -333,7 +341,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
 }
 
 fn tick<P: Primitives, C: Consensus>(slot: Slot, into_slot: Duration) -> QuarantineMessage<P, C> {
-    QuarantineMessage::Tick { slot, seconds_into_slot: into_slot.as_secs() }
+    let millis_into_slot = u64::try_from(into_slot.as_millis()).unwrap_or(u64::MAX);
+    QuarantineMessage::Tick { slot, millis_into_slot }
 }
 
 /// Returns the state in an answer of the Rewinder, if there is one.
@@ -346,8 +355,6 @@ fn state_of<C: Consensus>(answer: Option<Answer<C>>) -> Result<C::State, StateEr
         Some(Answer::Busy) => Err(StateError::Busy),
         Some(Answer::Refused) => Err(StateError::Refused),
         Some(Answer::Fault(text)) => Err(StateError::Fault(text)),
-        Some(Answer::Block(_) | Answer::Attestation(_) | Answer::Full) | None => {
-            Err(StateError::Fault("the Rewinder gave no state".to_owned()))
-        }
+        _ => Err(StateError::Fault("the Rewinder gave no state".to_owned())),
     }
 }

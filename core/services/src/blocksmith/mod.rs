@@ -30,6 +30,7 @@
 //!   else a level asks for is left to the node.
 
 mod client;
+mod gossip;
 mod load;
 mod service;
 #[cfg(test)]

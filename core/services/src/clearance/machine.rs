@@ -4,10 +4,11 @@ use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
 use crate::fork_choice::{self, ForkChoice, Refusal};
+use crate::gossip::OperationKind;
 use crate::hot_db::Prune;
 use crate::machine::Machine;
 use crate::slashing::{self, SlashingDetector};
-use crate::verdict::{ClearedAttestation, ClearedBlock};
+use crate::verdict::{ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote};
 
 /// What the Quarantine passes on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +22,11 @@ pub enum Import<C: Consensus> {
     },
     /// An attestation that passed the firewall.
     Attestation(Box<ClearedAttestation<C>>),
+    /// A gossip vote that passed the firewall. It counts as an attestation does.
+    Vote(Box<ClearedVote<C>>),
+    /// An operation that passed the firewall. The validators of an attester slashing no longer count
+    /// in the fork choice.
+    Operation(Box<ClearedOperation<C>>),
     /// The clock.
     Tick {
         /// The current slot.
@@ -278,6 +284,15 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
             }
             Event::Import(Import::Attestation(attestation)) => {
                 self.vote(attestation.evidence().clone(), false, &mut effects);
+            }
+            Event::Import(Import::Vote(vote)) => {
+                self.vote(vote.evidence().clone(), false, &mut effects);
+            }
+            Event::Import(Import::Operation(operation)) => {
+                if operation.item().item().kind() == OperationKind::AttesterSlashing {
+                    let indices = operation.evidence().clone();
+                    self.apply(fork_choice::Event::AttesterSlashing { indices }, &mut effects);
+                }
             }
             Event::Import(Import::Tick { slot }) => {
                 self.apply(fork_choice::Event::Tick { slot }, &mut effects);

@@ -215,6 +215,14 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
         self.post.send(message);
     }
 
+    /// Asks for the view of the chain and blocks for the reply. `None` if Clearance is gone, or has
+    /// lost the question by a panic.
+    pub(crate) fn view(&self) -> Option<ChainView<C::Root>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(ClearanceMessage::View(reply));
+        answer.recv().ok()
+    }
+
     /// Asks for the blocks of the fork choice and blocks for the reply. `None` if Clearance is
     /// gone.
     pub(crate) fn chain(&self) -> Option<Chain<C::Root>> {

@@ -54,6 +54,8 @@ impl<C: Consensus, R, V, K> Message<C, R, V, K> {
         match self {
             Self::Import { import: Import::Block { .. }, .. } => "block",
             Self::Import { import: Import::Attestation(_), .. } => "attestation",
+            Self::Import { import: Import::Vote(_), .. } => "vote",
+            Self::Import { import: Import::Operation(_), .. } => "operation",
             Self::Import { import: Import::Tick { .. }, .. } => "tick",
             Self::Balances { .. } => "balances",
             Self::View(_) | Self::Chain(_) => "question",

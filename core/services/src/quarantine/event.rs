@@ -1,10 +1,12 @@
 //! What the Quarantine is told, what it asks for, and its bounds; see [`crate::quarantine`].
 
 use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::gossip::{IdentifiedOperation, Operation};
 use crate::quarantine::table::Kind;
 use crate::rewinder::{Answer, Job};
 use crate::verdict::{
-    ClearedAttestation, ClearedBlock, ItemId, PendingReason, Quarantined, Verdict,
+    ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote, ItemId, PendingReason,
+    Quarantined, Verdict,
 };
 
 /// Identifies a request to the Rewinder. An answer carries it, so that no answer is taken for that
@@ -19,8 +21,8 @@ pub type RequestId = u64;
 /// rejected since. So a peer that holds less than its share loses nothing to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Requests to the Rewinder under way at once, at least 1. A quarter of them, rounded down, is
-    /// kept for each kind of item.
+    /// Requests to the Rewinder under way at once, at least 1. An eighth of them, rounded down, is
+    /// kept for each kind of item (blocks; attestations and votes; operations).
     pub window: usize,
     /// How many of the requests of each kind may be for peers that are not proven, at least 1. It
     /// is what a proven peer's item finds ahead of it, so more than the number of workers is of
@@ -42,7 +44,7 @@ pub struct Limits {
     /// Submissions that share a held item, in all. A further one is ignored as a duplicate.
     pub copies: usize,
     /// How much is remembered of each kind: roots as invalid, roots as pruned, items as refused,
-    /// and attestations as seen.
+    /// attestations as seen, and the validators of each kind of operation that was accepted.
     pub remembered: usize,
     /// Peers whose standing is remembered. Those that are not proven are forgotten first.
     pub peers: usize,
@@ -52,6 +54,15 @@ pub struct Limits {
     /// How many blocks that items wait for are asked for again at a tick. The others are asked for
     /// at the next ticks.
     pub needs: usize,
+    /// Blocks of one slot and proposer that are imported, at least 1. The first is passed on to
+    /// peers. The others count for the fork choice and the slashing detector alone, so that one key
+    /// cannot fill anything. Once there are so many, a further one is ignored without a transition.
+    /// Blocks that are being checked at that moment are not counted: `window` bounds them.
+    pub equivocations: usize,
+    /// The same bound for a block that a held item waits for. It is larger, since such a block may be
+    /// on the chain that the others follow: a proposer that shows each node other blocks must not cut
+    /// a node off from it.
+    pub awaited_equivocations: usize,
 }
 
 impl Limits {
@@ -76,17 +87,31 @@ impl Default for Limits {
             peers: 1 << 10,
             patience: 32,
             needs: 64,
+            equivocations: 3,
+            awaited_equivocations: 48,
         }
     }
 }
 
-/// A block or an attestation.
+/// What the network gives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Item<C: Consensus> {
     /// A signed block.
     Block(C::Block),
-    /// An attestation.
+    /// An attestation that comes without a proof and may have many bits: from a recorded chain or
+    /// an API. The conditions of no topic hold for it, and it is never passed on to peers.
     Attestation(C::Attestation),
+    /// An attestation of one validator, from `beacon_attestation_{subnet}`.
+    Single {
+        /// The attestation.
+        attestation: C::Attestation,
+        /// The subnet that it came on.
+        subnet: u64,
+    },
+    /// A signed aggregate, from `beacon_aggregate_and_proof`.
+    Aggregate(C::Aggregate),
+    /// A slashing or an exit, from the topic of its kind.
+    Operation(Operation<C>),
 }
 
 /// What happens to the Quarantine.
@@ -122,8 +147,8 @@ pub enum Event<C: Consensus> {
     Tick {
         /// The current slot.
         slot: Slot,
-        /// Seconds since the slot began.
-        seconds_into_slot: u64,
+        /// Milliseconds since the slot began.
+        millis_into_slot: u64,
     },
     /// Judge nothing new: what is not in flight is given up.
     Stop,
@@ -138,6 +163,15 @@ pub enum Effect<C: Consensus> {
         request: RequestId,
         /// What to check.
         job: Job<C>,
+    },
+    /// Have the Rewinder check an operation by the state of the head, advanced to the slot that
+    /// [`crate::quarantine::Quarantine::slot_of_operations`] returns; `Answered` with this number
+    /// follows. Clearance knows the head.
+    CheckAtHead {
+        /// The number of the request.
+        request: RequestId,
+        /// The operation.
+        operation: IdentifiedOperation<C>,
     },
     /// Pass a block on to Clearance; `Imported` or `NotImported` with this number follows.
     ClearBlock {
@@ -154,6 +188,20 @@ pub enum Effect<C: Consensus> {
         request: RequestId,
         /// The attestation, cleared.
         attestation: Box<ClearedAttestation<C>>,
+    },
+    /// Pass a gossip vote on to Clearance; `Imported` or `NotImported` with this number follows.
+    ClearVote {
+        /// The number of the request that it was checked under.
+        request: RequestId,
+        /// The vote, cleared.
+        vote: Box<ClearedVote<C>>,
+    },
+    /// Pass an operation on to Clearance; `Imported` or `NotImported` with this number follows.
+    ClearOperation {
+        /// The number of the request that it was checked under.
+        request: RequestId,
+        /// The operation, cleared.
+        operation: Box<ClearedOperation<C>>,
     },
     /// The one answer to a submission.
     Verdict {

@@ -1,7 +1,9 @@
 //! The pure part of the Quarantine; see [`crate::quarantine`] for its contract.
 
 mod finality;
+mod gossip;
 mod judgement;
+mod seen;
 mod shares;
 
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use crate::machine::Machine;
 use crate::quarantine::event::{Effect, Event, Item, Limits, RequestId};
 use crate::quarantine::fair::FairQueue;
 use crate::quarantine::machine::judgement::Judgement;
+use crate::quarantine::machine::seen::Seen;
 use crate::quarantine::standing::Standings;
 use crate::quarantine::table::{Entry, HeldItem, Key, Kind, Number, Place, Table};
 use crate::rewinder::Answer;
@@ -43,7 +46,7 @@ struct Flights {
 pub struct Quarantine<C: Consensus> {
     limits: Limits,
     slot: Slot,
-    seconds_into_slot: u64,
+    millis_into_slot: u64,
     finalized: Checkpoint<C::Root>,
     known: BTreeMap<C::Root, Known<C::Root>>,
     pruned: BoundedSet<C::Root>,
@@ -54,14 +57,16 @@ pub struct Quarantine<C: Consensus> {
     /// tell all of their bytes.
     refused: BoundedMap<Key<C>, RejectReason<C::Invalid>>,
     seen: BoundedSet<C::Root>,
+    /// What has been accepted, as the conditions of the topics ask for it.
+    gossip: Seen<C::Root>,
     table: Table<C>,
     standings: Standings,
     /// What is ready, by kind.
-    ready: [FairQueue; 2],
+    ready: [FairQueue; 3],
     /// Items at the Rewinder, and those on the way into Clearance: each item's place says which.
     requests: BTreeMap<RequestId, Number>,
     /// How many of them are at the Rewinder, by kind.
-    in_flight: [Flights; 2],
+    in_flight: [Flights; 3],
     next_request: RequestId,
     stopping: bool,
 }
@@ -85,7 +90,7 @@ impl<C: Consensus> Quarantine<C> {
         Self {
             limits,
             slot: anchor_slot,
-            seconds_into_slot: 0,
+            millis_into_slot: 0,
             finalized,
             known: BTreeMap::from([(finalized.root, anchor)]),
             pruned: BoundedSet::new(limits.remembered),
@@ -93,11 +98,12 @@ impl<C: Consensus> Quarantine<C> {
             unviable: BoundedSet::new(limits.remembered),
             refused: BoundedMap::new(limits.remembered),
             seen: BoundedSet::new(limits.remembered),
+            gossip: Seen::new(limits.remembered),
             table: Table::new(),
             standings: Standings::new(limits.peers, anchor_slot),
             ready: Kind::ALL.map(|_| FairQueue::new(limits.peers)),
             requests: BTreeMap::new(),
-            in_flight: [Flights::default(); 2],
+            in_flight: [Flights::default(); 3],
             next_request: 0,
             stopping: false,
         }
@@ -106,8 +112,8 @@ impl<C: Consensus> Quarantine<C> {
     /// Returns a machine that takes the place of this one, which may have been left in the middle
     /// of a step: only plain values are taken over (bounds, clock, the next number, whether it
     /// stops). `chain` is what Clearance has: root, parent and slot of each block, the finalised
-    /// block among them. The new machine holds nothing. It does not remember what was refused
-    /// before, so that is judged anew.
+    /// block among them. The new machine holds nothing. It does not remember what was refused or
+    /// accepted before, so that is judged anew.
     #[must_use]
     pub fn successor(
         &self,
@@ -117,7 +123,7 @@ impl<C: Consensus> Quarantine<C> {
         let mut new = Self::new(self.limits, finalized, self.slot);
         new.known =
             chain.into_iter().map(|(root, parent, slot)| (root, Known { parent, slot })).collect();
-        (new.seconds_into_slot, new.stopping) = (self.seconds_into_slot, self.stopping);
+        (new.millis_into_slot, new.stopping) = (self.millis_into_slot, self.stopping);
         if new.known.contains_key(&finalized.root) {
             new.prune_known(finalized.root);
         }
@@ -218,6 +224,17 @@ impl<C: Consensus> Quarantine<C> {
                 self.import(request, number, None);
                 effects.push(Effect::ClearAttestation { request, attestation });
             }
+            Answer::Vote(vote) => self.valid_vote(request, number, vote, effects),
+            Answer::Operation(operation) => {
+                self.valid_operation(request, number, operation, effects);
+            }
+            Answer::InvalidVote { reason, attester } => {
+                self.invalid_vote(consensus, number, reason, attester, effects);
+            }
+            Answer::Invalid(RejectReason::SlotNotAfterParent) if !is_block => {
+                // The clock has stepped back to before the head's slot.
+                self.fail(number, effects);
+            }
             Answer::Invalid(reason) => {
                 self.remember(number, &reason);
                 self.reject(consensus, number, reason, effects);
@@ -270,16 +287,21 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     /// Remembers why an item was refused, if that is a property of its bytes: a copy of it then costs
-    /// a look-up (I9).
+    /// a look-up (I9). What is wrong with an operation may be the head's state alone.
     fn remember(&mut self, number: Number, reason: &RejectReason<C::Invalid>) {
-        if let (Some(item), RejectReason::Check(_)) = (self.table.item(number), reason) {
+        let Some(item) = self.table.item(number) else { return };
+        let lasts = match item {
+            HeldItem::Operation(_) => reason.condemns_root(),
+            _ => matches!(reason, RejectReason::Check(_)),
+        };
+        if lasts {
             self.refused.insert(item.key(), reason.clone());
         }
     }
 
     /// Notes that an item is valid and on the way into Clearance.
     fn import(&mut self, request: RequestId, number: Number, post_state_root: Option<C::Root>) {
-        self.table.set(number, Place::Importing { post_state_root });
+        self.table.set(number, Place::Importing { post_state_root, attester: None });
         self.requests.insert(request, number);
     }
 
@@ -307,7 +329,7 @@ impl<C: Consensus> Quarantine<C> {
         reason: RejectReason<C::Invalid>,
         effects: &mut Vec<Effect<C>>,
     ) {
-        let released = self.decide_against(number, reason, effects);
+        let released = self.decide_against(number, &Verdict::Reject(reason), effects);
         self.judge_all(consensus, released, effects);
     }
 
@@ -316,13 +338,16 @@ impl<C: Consensus> Quarantine<C> {
     fn decide_against(
         &mut self,
         number: Number,
-        reason: RejectReason<C::Invalid>,
+        verdict: &Verdict<C::Root, C::Invalid>,
         effects: &mut Vec<Effect<C>>,
     ) -> Vec<Number> {
-        let condemns = reason.condemns_root();
-        let passed = reason.is_finality();
+        let (condemns, passed) = match verdict {
+            Verdict::Reject(reason) => (reason.condemns_root(), reason.is_finality()),
+            Verdict::Ignore(reason) => (false, reason.is_finality()),
+            Verdict::Accept { .. } | Verdict::Dropped(_) => (false, false),
+        };
         let root = self.table.item(number).and_then(HeldItem::block_root);
-        self.finish(number, &Verdict::Reject(reason), effects);
+        self.finish(number, verdict, effects);
         let Some(root) = root else { return Vec::new() };
         if condemns {
             self.unviable.insert(root);
@@ -341,11 +366,10 @@ impl<C: Consensus> Quarantine<C> {
         while let Some(number) = stack.pop() {
             let Some(item) = self.table.item(number) else { continue };
             match self.judge_anew(consensus, item) {
-                Judgement::Final(Verdict::Reject(reason)) => {
-                    let released = self.decide_against(number, reason, effects);
+                Judgement::Final(verdict) => {
+                    let released = self.decide_against(number, &verdict, effects);
                     stack.extend(released.into_iter().rev());
                 }
-                Judgement::Final(verdict) => self.finish(number, &verdict, effects),
                 Judgement::AwaitRoot(root, why) => {
                     if self.table.wait_for_root(number, root, why, self.slot) {
                         effects.push(Effect::Need { root });
@@ -373,16 +397,16 @@ impl<C: Consensus> Quarantine<C> {
                 self.judge_all(consensus, vec![number], effects);
                 continue;
             }
-            let (job, timely) = (item.job(), self.is_timely(consensus, item));
             let unproven = !self.standings.is_proven(owner);
-            self.table.set(number, Place::InFlight { timely, unproven });
             let request = self.next_request;
+            let (check, timely) = (item.check(request), self.is_timely(consensus, item));
+            self.table.set(number, Place::InFlight { timely, unproven });
             self.next_request = self.next_request.wrapping_add(1);
             self.requests.insert(request, number);
             let flights = &mut self.in_flight[kind as usize];
             flights.all += 1;
             flights.unproven += usize::from(unproven);
-            effects.push(Effect::Check { request, job });
+            effects.push(check);
         }
     }
 
@@ -390,9 +414,9 @@ impl<C: Consensus> Quarantine<C> {
         match item {
             HeldItem::Block(block) => {
                 block.identity().slot == self.slot
-                    && self.seconds_into_slot < consensus.seconds_per_slot() / INTERVALS_PER_SLOT
+                    && self.millis_into_slot < Self::slot_ms(consensus) / INTERVALS_PER_SLOT
             }
-            HeldItem::Attestation(_) => false,
+            _ => false,
         }
     }
 
@@ -419,25 +443,43 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     /// Notes that an item is in Clearance, and returns its verdict. A block that finality has
-    /// passed on the way is valid and already of no use.
+    /// passed on the way is valid and already of no use. What the conditions of its topic call a
+    /// repetition is told here, too, as another item may have been accepted on the way.
     fn learn(&mut self, number: Number) -> Option<Verdict<C::Root, C::Invalid>> {
         let entry = self.table.get(number)?;
-        let Place::Importing { post_state_root } = entry.place else { return None };
-        match entry.item() {
+        let Place::Importing { post_state_root, attester } = entry.place else { return None };
+        let relay = match entry.item() {
             HeldItem::Block(block) => {
-                let Header { root, parent, slot, .. } = *block.identity();
+                let Header { root, parent, slot, proposer, .. } = *block.identity();
                 if self.known.contains_key(&root) {
                     return Some(Verdict::Ignore(IgnoreReason::Duplicate));
                 }
                 if self.known.contains_key(&parent) {
                     self.known.insert(root, Known { parent, slot });
+                    self.gossip.mark_proposal(slot, proposer)
                 } else {
                     self.pruned.insert(root);
+                    false
                 }
             }
-            HeldItem::Attestation(attestation) => self.seen.insert(attestation.identity().id),
-        }
-        Some(Verdict::Accept { post_state_root })
+            HeldItem::Attestation(attestation) => {
+                self.seen.insert(attestation.identity().id);
+                false
+            }
+            HeldItem::Vote(vote) => {
+                if let Some(reason) = self.gossip.accept_vote(vote.identity(), attester) {
+                    return Some(Verdict::Ignore(reason));
+                }
+                true
+            }
+            HeldItem::Operation(operation) => {
+                if !self.gossip.accept_operation(operation.item().kind(), operation.identity()) {
+                    return Some(Verdict::Ignore(IgnoreReason::SeenOperation));
+                }
+                true
+            }
+        };
+        Some(Verdict::Accept { post_state_root, relay })
     }
 
     fn stop(&mut self, effects: &mut Vec<Effect<C>>) {
@@ -502,9 +544,10 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
                     self.fail(number, &mut effects);
                 }
             }
-            Event::Tick { slot, seconds_into_slot } => {
-                (self.slot, self.seconds_into_slot) = (slot, seconds_into_slot);
+            Event::Tick { slot, millis_into_slot } => {
+                (self.slot, self.millis_into_slot) = (slot, millis_into_slot);
                 self.standings.tick(slot);
+                self.forget_old_votes(consensus);
                 let due = self.table.take_slots_until(slot);
                 self.judge_all(consensus, due, &mut effects);
                 self.expire(&mut effects);

@@ -198,6 +198,10 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
         self.clearance.send(ClearanceMessage::Import { import, reply });
     }
 
+    fn head(&mut self) -> Option<C::Root> {
+        self.clearance.view().map(|view| view.head)
+    }
+
     fn chain(&mut self) -> Option<Chain<C::Root>> {
         self.clearance.chain()
     }

@@ -59,8 +59,8 @@ pub enum Message<C: Consensus, V, Q> {
     Tick {
         /// The current slot.
         slot: Slot,
-        /// Seconds since it began.
-        seconds_into_slot: u64,
+        /// Milliseconds since it began.
+        millis_into_slot: u64,
     },
     /// Somebody asks what has no verdict yet.
     Pending(Q),
@@ -135,6 +135,9 @@ pub trait Ports<C: Consensus> {
     /// Passes an import on to Clearance. The message that [`Message::of_import`] makes of
     /// Clearance's answer comes through the slot. May wait for room.
     fn import(&mut self, slot: Self::Slot, request: Option<RequestId>, import: Import<C>);
+    /// Asks Clearance for the root of the head and waits for the answer; `None` if Clearance is gone
+    /// or has lost the question.
+    fn head(&mut self) -> Option<C::Root>;
     /// Asks Clearance for its blocks and waits for the answer; `None` if Clearance is gone.
     fn chain(&mut self) -> Option<Chain<C::Root>>;
     /// Sends a notice to the observers.
@@ -213,9 +216,9 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         Message::NotImported { request } => {
             (Event::NotImported { request }, Some(Event::NotImported { request }))
         }
-        Message::Tick { slot: now, seconds_into_slot } => {
+        Message::Tick { slot: now, millis_into_slot } => {
             slot = Some(now);
-            let event = || Event::Tick { slot: now, seconds_into_slot };
+            let event = || Event::Tick { slot: now, millis_into_slot };
             (event(), Some(event()))
         }
         Message::Stop => {
@@ -288,12 +291,17 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
         Effect::ClearAttestation { request, attestation } => {
             import(request, Import::Attestation(attestation))
         }
-        Effect::Check { request, job } => match ports.reserve() {
-            Some(kept) => {
-                ports.check(kept, request, job.lane(), job);
-                None
+        Effect::ClearVote { request, vote } => import(request, Import::Vote(vote)),
+        Effect::ClearOperation { request, operation } => {
+            import(request, Import::Operation(operation))
+        }
+        Effect::Check { request, job } => check(ports, request, job),
+        Effect::CheckAtHead { request, operation } => match ports.head() {
+            Some(root) => {
+                let slot = machine.slot_of_operations(consensus, root);
+                check(ports, request, Job::Operation { operation, root, slot })
             }
-            None => Some(fault(request, "no slot was reserved for the answer")),
+            None => Some(fault(request, "Clearance did not tell the head")),
         },
         Effect::Verdict { id, verdict } => {
             ports.verdict(id, verdict);
@@ -309,6 +317,19 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
         }
     };
     Some(follows.into_iter().map(Work::Event).collect())
+}
+
+/// Gives the Rewinder a job. Returns the machine's next event if there is no slot for the answer.
+fn check<C: Consensus, P: Ports<C>>(
+    ports: &mut P,
+    request: RequestId,
+    job: Job<C>,
+) -> Option<Event<C>> {
+    let Some(kept) = ports.reserve() else {
+        return Some(fault(request, "no slot was reserved for the answer"));
+    };
+    ports.check(kept, request, job.lane(), job);
+    None
 }
 
 fn fault<C: Consensus>(request: RequestId, text: &str) -> Event<C> {

@@ -15,9 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fair::Peer;
 use super::holders::{Holders, Scarce};
 use super::needs::Needs;
-use crate::consensus::{Consensus, Slot};
+use crate::consensus::{Consensus, Slot, ValidatorIndex};
+use crate::gossip::{GossipVote, IdentifiedOperation, IdentifiedVote, OperationKind, VoteTopic};
 use crate::identified::{self, IdentifiedAttestation, IdentifiedBlock};
-use crate::quarantine::event::Item;
+use crate::quarantine::event::{Effect, Item, RequestId};
 use crate::rewinder::Job;
 use crate::verdict::{ItemId, PendingReason, Quarantined};
 
@@ -29,6 +30,10 @@ pub(crate) enum ItemKey<R, S> {
     Block(R, S),
     /// An attestation's own root, which covers its signature.
     Attestation(R),
+    /// A gossip vote's own root, and its topic. On another subnet the same bytes are judged anew.
+    Vote(R, VoteTopic),
+    /// An operation's kind and its own root.
+    Operation(OperationKind, R),
 }
 
 /// The key of an item of `C`.
@@ -42,13 +47,15 @@ pub(crate) type Number = u64;
 pub(crate) enum Kind {
     /// Blocks.
     Blocks,
-    /// Attestations.
+    /// Attestations, and votes of the gossip topics.
     Attestations,
+    /// Operations of the gossip topics: slashings and voluntary exits.
+    Operations,
 }
 
 impl Kind {
     /// All kinds, in the order in which they are served.
-    pub(crate) const ALL: [Self; 2] = [Self::Blocks, Self::Attestations];
+    pub(crate) const ALL: [Self; 3] = [Self::Blocks, Self::Attestations, Self::Operations];
 }
 
 /// An item that has been looked at.
@@ -58,6 +65,10 @@ pub(crate) enum HeldItem<C: Consensus> {
     Block(IdentifiedBlock<C>),
     /// An attestation with its vote.
     Attestation(IdentifiedAttestation<C>),
+    /// A gossip vote with its header.
+    Vote(IdentifiedVote<C>),
+    /// An operation with its header.
+    Operation(IdentifiedOperation<C>),
 }
 
 impl<C: Consensus> HeldItem<C> {
@@ -68,22 +79,39 @@ impl<C: Consensus> HeldItem<C> {
             Item::Attestation(attestation) => {
                 Self::Attestation(identified::attestation(consensus, attestation))
             }
+            Item::Single { attestation, subnet } => {
+                let single = GossipVote::Single { attestation, subnet };
+                Self::Vote(identified::gossip_vote(consensus, single))
+            }
+            Item::Aggregate(aggregate) => {
+                let aggregate = GossipVote::Aggregate(aggregate);
+                Self::Vote(identified::gossip_vote(consensus, aggregate))
+            }
+            Item::Operation(operation) => {
+                Self::Operation(identified::operation(consensus, operation))
+            }
         }
     }
 
-    /// Returns the Rewinder's job for this item.
-    pub(crate) fn job(&self) -> Job<C> {
-        match self {
+    /// Returns what has the Rewinder check this item.
+    pub(crate) fn check(&self, request: RequestId) -> Effect<C> {
+        let job = match self {
             Self::Block(block) => Job::Block(block.clone()),
             Self::Attestation(attestation) => Job::Attestation(attestation.clone()),
-        }
+            Self::Vote(vote) => Job::Vote(vote.clone()),
+            Self::Operation(operation) => {
+                return Effect::CheckAtHead { request, operation: operation.clone() };
+            }
+        };
+        Effect::Check { request, job }
     }
 
     /// Returns the kind of item.
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Block(_) => Kind::Blocks,
-            Self::Attestation(_) => Kind::Attestations,
+            Self::Attestation(_) | Self::Vote(_) => Kind::Attestations,
+            Self::Operation(_) => Kind::Operations,
         }
     }
 
@@ -91,7 +119,7 @@ impl<C: Consensus> HeldItem<C> {
     pub(crate) fn block_root(&self) -> Option<C::Root> {
         match self {
             Self::Block(block) => Some(block.identity().root),
-            Self::Attestation(_) => None,
+            Self::Attestation(_) | Self::Vote(_) | Self::Operation(_) => None,
         }
     }
 
@@ -103,6 +131,10 @@ impl<C: Consensus> HeldItem<C> {
                 ItemKey::Block(header.root, header.signature.clone())
             }
             Self::Attestation(attestation) => ItemKey::Attestation(attestation.identity().id),
+            Self::Vote(vote) => ItemKey::Vote(vote.identity().vote.id, vote.identity().topic),
+            Self::Operation(operation) => {
+                ItemKey::Operation(operation.item().kind(), operation.identity().id)
+            }
         }
     }
 }
@@ -125,6 +157,8 @@ pub(crate) enum Place<R> {
     Importing {
         /// For a block: the root that its verdict tells.
         post_state_root: Option<R>,
+        /// For a single attestation: who votes.
+        attester: Option<ValidatorIndex>,
     },
     /// Under `by_root`.
     WaitingForRoot(R),
@@ -160,7 +194,7 @@ pub(crate) struct Table<C: Consensus> {
     waiting: BTreeSet<Number>,
     expiry: BTreeSet<(Slot, Number)>,
     needs: Needs<C::Root>,
-    holders: [Holders; 2],
+    holders: [Holders; 3],
     per_peer: BTreeMap<Peer, usize>,
     copies: usize,
     arrivals: u64,
@@ -176,7 +210,7 @@ impl<C: Consensus> Table<C> {
             waiting: BTreeSet::new(),
             expiry: BTreeSet::new(),
             needs: Needs::new(),
-            holders: [Holders::default(), Holders::default()],
+            holders: Kind::ALL.map(|_| Holders::default()),
             per_peer: BTreeMap::new(),
             copies: 0,
             arrivals: 0,

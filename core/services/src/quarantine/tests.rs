@@ -24,6 +24,8 @@ struct Node {
     parked: Vec<(ItemId, PendingReason)>,
     needed: Vec<u8>,
     cleared: Vec<u8>,
+    /// The head as Clearance would tell it.
+    head: u8,
     /// Items on the way into Clearance, which answers as soon as the event is through.
     imports: VecDeque<RequestId>,
     next: ItemId,
@@ -43,10 +45,11 @@ impl Node {
             parked: Vec::new(),
             needed: Vec::new(),
             cleared: Vec::new(),
+            head: 0,
             imports: VecDeque::new(),
             next: 0,
         };
-        node.event(Event::Tick { slot: 10, seconds_into_slot: 0 });
+        node.event(Event::Tick { slot: 10, millis_into_slot: 0 });
         node
     }
 
@@ -71,7 +74,15 @@ impl Node {
                     self.cleared.push(block.root);
                     self.imports.push_back(request);
                 }
-                Effect::ClearAttestation { request, .. } => self.imports.push_back(request),
+                Effect::CheckAtHead { request, operation } => {
+                    let slot = self.machine.slot_of_operations(&self.toy, self.head);
+                    let job = Job::Operation { operation, root: self.head, slot };
+                    assert!(self.checks.insert(request, job).is_none(), "a number is used once");
+                }
+                Effect::ClearAttestation { request, .. } | Effect::ClearVote { request, .. } => {
+                    self.imports.push_back(request);
+                }
+                Effect::ClearOperation { request, .. } => self.imports.push_back(request),
                 Effect::Verdict { id, verdict } => {
                     let words = (verdict.class(), verdict.reason());
                     self.verdicts.entry(id).or_default().push(words);
@@ -224,9 +235,9 @@ fn a_future_block_is_released_by_its_slot_and_a_clock_that_steps_back_does_no_ha
     // Slot 12 while the clock shows 10, then 9, then 12.
     let mut node = node();
     assert_eq!(node.judge(ToyBlock::new(1, 0, 12)), ("pending", "future_slot"));
-    node.event(Event::Tick { slot: 9, seconds_into_slot: 0 });
+    node.event(Event::Tick { slot: 9, millis_into_slot: 0 });
     assert_eq!(node.answer_to(0), ("pending", "future_slot"));
-    node.event(Event::Tick { slot: 12, seconds_into_slot: 0 });
+    node.event(Event::Tick { slot: 12, millis_into_slot: 0 });
     node.settle();
     assert_eq!(node.answer_to(0), ("valid", "ok"));
 }
@@ -250,7 +261,7 @@ fn finality_refuses_old_slots_and_dead_branches_and_gives_up_what_waits() {
     let orphan = node.submit(ToyBlock::new(9, 8, 4));
     node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
     assert_eq!(node.answer_to(orphan), ("dropped", "finalized"));
-    assert_eq!(node.judge(ToyBlock::new(6, 5, 4)), ("invalid", "not_after_finalized_slot"));
+    assert_eq!(node.judge(ToyBlock::new(6, 5, 4)), ("ignored", "not_after_finalized_slot"));
     assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
     assert_eq!(node.judge(ToyBlock::new(3, 2, 5)), ("valid", "ok"));
 }
@@ -403,7 +414,7 @@ fn a_released_block_does_not_wait_again_when_the_clock_steps_back() {
     node.submit(ToyBlock::new(1, 0, 1));
     let released = node.submit(ToyBlock::new(2, 0, 10));
     assert_eq!(node.answer_to(released), ("pending", "being_checked"));
-    node.event(Event::Tick { slot: 9, seconds_into_slot: 0 });
+    node.event(Event::Tick { slot: 9, millis_into_slot: 0 });
     node.settle();
     assert_eq!(node.answer_to(released), ("valid", "ok"));
 }
@@ -488,15 +499,16 @@ fn a_lane_that_is_full_and_a_state_that_is_too_far_are_named_and_the_block_may_c
 
 #[test]
 fn a_block_is_timely_in_the_first_third_of_its_own_slot_alone() {
-    // Slots of three seconds: the first second of the block's slot, the second, and another slot.
-    for (slot, seconds, timely) in [(10, 0, true), (10, 1, false), (11, 0, false)] {
+    // Slots of three seconds: the end of the first second of the block's slot, the second one, and
+    // another slot.
+    for (slot, millis, timely) in [(10, 999, true), (10, 1_000, false), (11, 0, false)] {
         let mut node = node();
-        node.event(Event::Tick { slot, seconds_into_slot: seconds });
+        node.event(Event::Tick { slot, millis_into_slot: millis });
         node.submit(ToyBlock::new(1, 0, 10));
         let (request, job) = node.checks.pop_first().expect("the block is checked");
         let answer = node.work(job);
         let effects = node.machine.handle(&node.toy, Event::Answered { request, answer });
         let [Effect::ClearBlock { timely: told, .. }] = effects[..] else { panic!("{effects:?}") };
-        assert_eq!(told, timely, "{slot} {seconds}");
+        assert_eq!(told, timely, "{slot} {millis}");
     }
 }

@@ -52,6 +52,7 @@
 //! Answers go through reserved slots and one-shots, so answering never blocks.
 
 mod dispatcher;
+mod gossip;
 mod service;
 pub mod shell;
 mod worker;

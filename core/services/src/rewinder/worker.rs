@@ -2,12 +2,18 @@
 
 use std::iter::once;
 
-use crate::consensus::{AttestationOutcome, Consensus, Failure, IndexedVote, Slot, UpdateFlags};
+use crate::consensus::{
+    AttestationOutcome, Consensus, Failure, IndexedVote, Slot, UpdateFlags, ValidatorIndex,
+};
+use crate::gossip::{IdentifiedOperation, IdentifiedVote};
 use crate::hot_db::{CommitReply, StateAt, Trail, TrailReply};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
 use crate::machine::Machine;
 use crate::rewinder::dispatcher::{Lane, StateKey};
-use crate::verdict::{Cleared, ClearedAttestation, ClearedBlock, RejectReason};
+use crate::rewinder::gossip;
+use crate::verdict::{
+    Cleared, ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote, RejectReason,
+};
 
 /// What a worker can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +22,17 @@ pub enum Job<C: Consensus> {
     Block(IdentifiedBlock<C>),
     /// Verify an attestation against the state of its target.
     Attestation(IdentifiedAttestation<C>),
+    /// Verify a gossip vote against the state of its target.
+    Vote(IdentifiedVote<C>),
+    /// Check an operation against the state of block `root` advanced to `slot`.
+    Operation {
+        /// The operation.
+        operation: IdentifiedOperation<C>,
+        /// Root of the head.
+        root: C::Root,
+        /// The slot to advance to, at least the head's.
+        slot: Slot,
+    },
     /// Return the state of block `root` advanced to `slot`.
     State {
         /// Root of the block.
@@ -31,7 +48,7 @@ impl<C: Consensus> Job<C> {
     pub fn state_key(&self, consensus: &C) -> Option<StateKey<C::Root>> {
         match self {
             Self::Block(_) => None,
-            Self::Attestation(_) | Self::State { .. } => Some(self.origin(consensus)),
+            _ => Some(self.origin(consensus)),
         }
     }
 
@@ -40,6 +57,8 @@ impl<C: Consensus> Job<C> {
         match self {
             Self::Block(_) => "block",
             Self::Attestation(_) => "attestation",
+            Self::Vote(_) => "vote",
+            Self::Operation { .. } => "operation",
             Self::State { .. } => "state",
         }
     }
@@ -49,8 +68,8 @@ impl<C: Consensus> Job<C> {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Block(_) => Lane::Blocks,
-            Self::Attestation(_) => Lane::Attestations,
-            Self::State { .. } => Lane::Queries,
+            Self::Attestation(_) | Self::Vote(_) => Lane::Attestations,
+            Self::Operation { .. } | Self::State { .. } => Lane::Queries,
         }
     }
 
@@ -65,7 +84,11 @@ impl<C: Consensus> Job<C> {
                 let target = attestation.identity().target;
                 (target.root, consensus.start_slot(target.epoch))
             }
-            Self::State { root, slot } => (*root, *slot),
+            Self::Vote(vote) => {
+                let target = vote.identity().vote.target;
+                (target.root, consensus.start_slot(target.epoch))
+            }
+            Self::Operation { root, slot, .. } | Self::State { root, slot } => (*root, *slot),
         }
     }
 }
@@ -77,10 +100,21 @@ pub enum Answer<C: Consensus> {
     Block(Box<ClearedBlock<C>>),
     /// The attestation is valid.
     Attestation(Box<ClearedAttestation<C>>),
+    /// The gossip vote is valid.
+    Vote(Box<ClearedVote<C>>),
+    /// The operation is valid.
+    Operation(Box<ClearedOperation<C>>),
     /// The state.
     State(StateAt<C>),
     /// The item is invalid.
     Invalid(RejectReason<C::Invalid>),
+    /// The gossip vote is invalid.
+    InvalidVote {
+        /// Why.
+        reason: RejectReason<C::Invalid>,
+        /// Who is said to vote; see [`crate::gossip::VoteFailure::attester`].
+        attester: Option<ValidatorIndex>,
+    },
     /// The HotDB does not have the block to start from.
     UnknownParent,
     /// The block to start from was pruned.
@@ -103,8 +137,13 @@ impl<C: Consensus> Clone for Answer<C> {
         match self {
             Self::Block(block) => Self::Block(block.clone()),
             Self::Attestation(attestation) => Self::Attestation(attestation.clone()),
+            Self::Vote(vote) => Self::Vote(vote.clone()),
+            Self::Operation(operation) => Self::Operation(operation.clone()),
             Self::State(state) => Self::State(state.clone()),
             Self::Invalid(reason) => Self::Invalid(reason.clone()),
+            Self::InvalidVote { reason, attester } => {
+                Self::InvalidVote { reason: reason.clone(), attester: *attester }
+            }
             Self::UnknownParent => Self::UnknownParent,
             Self::Pruned => Self::Pruned,
             Self::Full => Self::Full,
@@ -173,6 +212,14 @@ pub enum Worker<C: Consensus> {
         /// Attestations of that target, at least one.
         attestations: Vec<IdentifiedAttestation<C>>,
     },
+    /// It has a state, which others may load now, and does jobs among which are gossip votes of one
+    /// target, or an operation.
+    Gossip {
+        /// The state.
+        state: StateAt<C>,
+        /// The jobs, at least one.
+        jobs: Vec<Job<C>>,
+    },
     /// It waits for the acknowledgement of a commit, with the verdict in hand (hazard R6).
     AwaitCommit(Box<ClearedBlock<C>>),
 }
@@ -190,7 +237,7 @@ impl<C: Consensus> Worker<C> {
     fn unanswered(&self) -> usize {
         match self {
             Self::Idle => 0,
-            Self::AwaitTrail(jobs) => jobs.len(),
+            Self::AwaitTrail(jobs) | Self::Gossip { jobs, .. } => jobs.len(),
             Self::Verify { attestations, .. } => attestations.len(),
             Self::AwaitCommit(_) => 1,
         }
@@ -204,6 +251,13 @@ impl<C: Consensus> Worker<C> {
         trail: Trail<C>,
         effects: &mut Effects<C>,
     ) -> Result<Next, Stop<C>> {
+        if jobs.iter().any(|job| matches!(job, Job::Vote(_) | Job::Operation { .. }))
+            && let Some((root, slot)) = origin(consensus, &jobs)
+        {
+            let state = load(consensus, trail, slot, root, effects)?;
+            *self = Self::Gossip { state, jobs };
+            return Ok(Next::Proceed);
+        }
         let mut jobs = jobs.into_iter();
         match jobs.next() {
             Some(Job::Block(block)) => {
@@ -236,7 +290,7 @@ impl<C: Consensus> Worker<C> {
             Some(Job::State { root, slot }) => {
                 Err(Answer::State(load(consensus, trail, slot, root, effects)?))
             }
-            None => Err(fault_of("no job")),
+            Some(Job::Vote(_) | Job::Operation { .. }) | None => Err(fault_of("no job")),
         }
     }
 }
@@ -278,6 +332,9 @@ impl<C: Consensus> Machine<C> for Worker<C> {
             (Self::Verify { state, attestations }, WorkerEvent::Proceed) => {
                 verify(consensus, &state, attestations)
             }
+            (Self::Gossip { state, jobs }, WorkerEvent::Proceed) => {
+                gossip::verify(consensus, &state, jobs)
+            }
             (Self::AwaitTrail(jobs), WorkerEvent::HotDbGone) => {
                 let key = jobs.first().and_then(|job| job.state_key(consensus));
                 let answers = answer_all(jobs.len(), &fault_of("the HotDB gave no answer"));
@@ -318,8 +375,8 @@ fn origin<C: Consensus>(consensus: &C, jobs: &[Job<C>]) -> Option<StateKey<C::Ro
     let (first, more) = jobs.split_first()?;
     let origin = first.origin(consensus);
     let together = |job: &Job<C>| {
-        matches!((first, job), (Job::Attestation(_), Job::Attestation(_)))
-            && job.origin(consensus) == origin
+        let is_vote = |job: &Job<C>| matches!(job, Job::Attestation(_) | Job::Vote(_));
+        is_vote(first) && is_vote(job) && job.origin(consensus) == origin
     };
     more.iter().all(together).then_some(origin)
 }
@@ -389,7 +446,7 @@ fn load<C: Consensus>(
     Ok(at)
 }
 
-fn stop<C: Consensus>(failure: Failure<C::Invalid, C::Fault>) -> Stop<C> {
+pub(super) fn stop<C: Consensus>(failure: Failure<C::Invalid, C::Fault>) -> Stop<C> {
     match failure {
         Failure::Invalid(invalid) => Answer::Invalid(RejectReason::Check(invalid)),
         Failure::Fault(error) => fault(error),
@@ -400,7 +457,7 @@ fn fault<C: Consensus>(error: impl std::error::Error) -> Stop<C> {
     Answer::Fault(error.to_string())
 }
 
-fn fault_of<C: Consensus>(text: &str) -> Answer<C> {
+pub(super) fn fault_of<C: Consensus>(text: &str) -> Answer<C> {
     Answer::Fault(text.to_owned())
 }
 

@@ -22,12 +22,15 @@ impl<C: Consensus> Quarantine<C> {
         }
         self.finalized = finalized;
         self.prune_known(finalized.root);
+        self.gossip.forget_proposals_until(consensus.start_slot(finalized.epoch));
         let slot = consensus.start_slot(finalized.epoch);
         let passed = self.table.waiting_until(|item| match item {
             HeldItem::Block(block) => block.identity().slot <= slot,
             HeldItem::Attestation(attestation) => {
                 attestation.identity().target.epoch < finalized.epoch
             }
+            HeldItem::Vote(vote) => vote.identity().vote.target.epoch < finalized.epoch,
+            HeldItem::Operation(_) => false,
         });
         for number in passed {
             self.finish(number, &Verdict::Dropped(DropReason::Finalized), effects);

@@ -22,6 +22,10 @@ impl<C: Consensus> Quarantine<C> {
             HeldItem::Attestation(attestation) => {
                 self.judge_attestation(consensus, attestation.identity())
             }
+            HeldItem::Vote(vote) => self.judge_vote(consensus, vote.identity()),
+            HeldItem::Operation(operation) => {
+                self.judge_operation(operation.item().kind(), operation.identity())
+            }
         }
     }
 
@@ -35,17 +39,24 @@ impl<C: Consensus> Quarantine<C> {
         self.refused.get(&item.key()).cloned().map_or(judgement, Judgement::reject)
     }
 
-    /// The order is `on_block`'s, after duplicates and bad ancestors.
+    /// The order is that of the gossip conditions, after duplicates; but a block that may wait does
+    /// so for its parent first, and then for its slot.
     fn judge_block(&self, consensus: &C, header: &Header<C::Root, C::Signature>) -> Judgement<C> {
         use Judgement::{AwaitRoot, AwaitSlot, Check};
         if self.known.contains_key(&header.root) || self.pruned.contains(&header.root) {
             return Judgement::Final(Verdict::Ignore(IgnoreReason::Duplicate));
+        }
+        if header.slot <= consensus.start_slot(self.finalized.epoch) {
+            return Judgement::ignore(IgnoreReason::NotAfterFinalizedSlot);
         }
         if self.unviable.contains(&header.root) {
             return Judgement::reject(RejectReason::KnownInvalid);
         }
         if self.unviable.contains(&header.parent) {
             return Judgement::reject(RejectReason::InvalidAncestor);
+        }
+        if self.has_equivocated_enough(header) {
+            return Judgement::ignore(IgnoreReason::SecondProposal);
         }
         let parent_passed = self.is_passed(&header.parent);
         if !parent_passed && !self.known.contains_key(&header.parent) {
@@ -54,13 +65,20 @@ impl<C: Consensus> Quarantine<C> {
         if self.slot < header.slot {
             return AwaitSlot(header.slot);
         }
-        if header.slot <= consensus.start_slot(self.finalized.epoch) {
-            return Judgement::reject(RejectReason::NotAfterFinalizedSlot);
-        }
-        if parent_passed {
+        if parent_passed || !self.finalized_is_known() {
             return Judgement::reject(RejectReason::NotDescendantOfFinalized);
         }
         Check
+    }
+
+    /// Returns whether as many blocks of this slot and proposer are imported as are kept.
+    fn has_equivocated_enough(&self, header: &Header<C::Root, C::Signature>) -> bool {
+        let bound = if self.table.is_awaited(&header.root) {
+            self.limits.awaited_equivocations
+        } else {
+            self.limits.equivocations
+        };
+        self.gossip.proposals(header.slot, header.proposer) >= bound.max(1)
     }
 
     fn judge_attestation(&self, consensus: &C, vote: &Vote<C::Root>) -> Judgement<C> {
@@ -97,12 +115,12 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     /// Returns whether finality has passed a block: it was pruned, or refused for that.
-    fn is_passed(&self, root: &C::Root) -> bool {
+    pub(super) fn is_passed(&self, root: &C::Root) -> bool {
         self.pruned.contains(root) || self.dead.contains(root)
     }
 
     /// `get_ancestor`: the block of the branch at, or last before, `slot`.
-    fn ancestor(&self, root: C::Root, slot: Slot) -> Option<C::Root> {
+    pub(super) fn ancestor(&self, root: C::Root, slot: Slot) -> Option<C::Root> {
         let mut at = root;
         // The loop is bounded by the number of known blocks: slots fall along parents, and the
         // anchor is its own parent.
@@ -120,7 +138,11 @@ impl<C: Consensus> Quarantine<C> {
 }
 
 impl<C: Consensus> Judgement<C> {
-    fn reject(reason: RejectReason<C::Invalid>) -> Self {
+    pub(super) fn reject(reason: RejectReason<C::Invalid>) -> Self {
         Self::Final(Verdict::Reject(reason))
+    }
+
+    pub(super) fn ignore(reason: IgnoreReason) -> Self {
+        Self::Final(Verdict::Ignore(reason))
     }
 }

@@ -83,22 +83,23 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     /// Takes the item that is to be sent off next, if the window has room for it: blocks first, as
-    /// far as the other kinds' part of the window is left free.
+    /// far as the places that are kept for the other kinds are left free.
     pub(super) fn next_ready(&mut self) -> Option<Number> {
         let window = self.limits.window;
-        if self.in_flight() >= window {
-            return None;
-        }
-        let kept = (window / 4) * (Kind::ALL.len() - 1);
         Kind::ALL.into_iter().find_map(|kind| {
-            let Flights { all, unproven } = self.in_flight[kind as usize];
-            if all >= window - kept {
+            let others = Kind::ALL.into_iter().filter(|other| *other != kind);
+            let free = others.map(|other| (window / 8).saturating_sub(self.flights(other).all));
+            if self.in_flight() + free.sum::<usize>() >= window {
                 return None;
             }
             let standings = &self.standings;
-            let others = unproven < self.limits.unproven;
+            let others = self.flights(kind).unproven < self.limits.unproven;
             self.ready[kind as usize].pop(others, |peer| standings.weight(peer))
         })
+    }
+
+    fn flights(&self, kind: Kind) -> Flights {
+        self.in_flight[kind as usize]
     }
 
     /// Notes what a verdict says of the peer that sent the item.

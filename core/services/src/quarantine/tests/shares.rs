@@ -7,9 +7,9 @@ use crate::rewinder::{Answer, Job};
 use crate::toy::{ToyAttestation, ToyBlock};
 use crate::verdict::Quarantined;
 
-/// A block on the anchor, of slot 1.
+/// A block on the anchor, of one of the ten slots that have begun.
 fn block(root: u8) -> Item<crate::toy::Toy> {
-    Item::Block(ToyBlock::new(root, 0, 1))
+    Item::Block(ToyBlock::new(root, 0, 1 + u64::from(root % 10)))
 }
 
 /// A block whose parent nobody has.
@@ -52,7 +52,7 @@ impl Node {
     }
 
     fn tick(&mut self, slot: u64) {
-        self.event(Event::Tick { slot, seconds_into_slot: 0 });
+        self.event(Event::Tick { slot, millis_into_slot: 0 });
     }
 }
 
@@ -333,19 +333,19 @@ fn a_large_item_costs_its_peer_more() {
 }
 
 #[test]
-fn a_quarter_of_the_window_is_kept_for_the_other_kind() {
-    // A window of four, and more of either kind than it holds: three of one and then one of the
-    // other, whichever comes first.
+fn an_eighth_of_the_window_is_kept_for_each_other_kind() {
+    // A window of eight, and more of either kind than it holds: six of one and then one of the
+    // other, whichever comes first; the last place is for operations.
     for (first, second) in [(block as fn(u8) -> _, vote as fn(u8) -> _), (vote, block)] {
-        let mut node = Node::new(Limits { window: 4, unproven: 4, ..Limits::default() });
-        for number in 10..15 {
+        let mut node = Node::new(Limits { window: 8, unproven: 8, ..Limits::default() });
+        for number in 10..20 {
             node.hand_in(first(number), 7);
         }
-        assert_eq!(node.checks.len(), 3);
-        for number in 20..25 {
+        assert_eq!(node.checks.len(), 6);
+        for number in 20..30 {
             node.hand_in(second(number), 7);
         }
-        assert_eq!(node.checks.len(), 4);
+        assert_eq!(node.checks.len(), 7);
     }
 }
 

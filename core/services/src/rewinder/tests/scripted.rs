@@ -10,7 +10,11 @@ use std::time::Duration;
 use crate::consensus::{
     AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Header, Slot, UpdateFlags, Vote,
 };
-use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyFault, ToyInvalid, ToyRoot, ToyState};
+use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
+use crate::toy::{
+    Toy, ToyAggregate, ToyAttestation, ToyBlock, ToyFault, ToyInvalid, ToyOperation, ToyRoot,
+    ToyState,
+};
 
 /// What was asked of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +88,32 @@ pub(super) fn soon<T: Debug>(receiver: &Receiver<T>) -> T {
     receiver.recv_timeout(Duration::from_secs(20)).expect("it comes")
 }
 
+fn of_toy(vote: &GossipVote<Scripted>) -> GossipVote<Toy> {
+    match vote {
+        GossipVote::Single { attestation, subnet } => {
+            GossipVote::Single { attestation: *attestation, subnet: *subnet }
+        }
+        GossipVote::Aggregate(aggregate) => GossipVote::Aggregate(*aggregate),
+    }
+}
+
+fn operation_of_toy(operation: &Operation<Scripted>) -> Operation<Toy> {
+    match operation {
+        Operation::ProposerSlashing(inner) => Operation::ProposerSlashing(*inner),
+        Operation::AttesterSlashing(inner) => Operation::AttesterSlashing(*inner),
+        Operation::VoluntaryExit(inner) => Operation::VoluntaryExit(*inner),
+    }
+}
+
 impl Consensus for Scripted {
     type Root = ToyRoot;
     type Signature = bool;
     type Block = ToyBlock;
     type Attestation = ToyAttestation;
+    type Aggregate = ToyAggregate;
+    type ProposerSlashing = ToyOperation;
+    type AttesterSlashing = ToyOperation;
+    type VoluntaryExit = ToyOperation;
     type State = ToyState;
     type Invalid = ToyInvalid;
     type Fault = ToyFault;
@@ -109,6 +134,22 @@ impl Consensus for Scripted {
         self.toy.decode_attestation(bytes)
     }
 
+    fn decode_aggregate(&self, bytes: &[u8]) -> Result<ToyAggregate, ToyInvalid> {
+        self.toy.decode_aggregate(bytes)
+    }
+
+    fn decode_proposer_slashing(&self, bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+        self.toy.decode_proposer_slashing(bytes)
+    }
+
+    fn decode_attester_slashing(&self, bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+        self.toy.decode_attester_slashing(bytes)
+    }
+
+    fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+        self.toy.decode_voluntary_exit(bytes)
+    }
+
     fn header(&self, block: &ToyBlock) -> Header<ToyRoot, bool> {
         self.looks[0].fetch_add(1, Relaxed);
         self.toy.header(block)
@@ -117,6 +158,14 @@ impl Consensus for Scripted {
     fn vote(&self, attestation: &ToyAttestation) -> Vote<ToyRoot> {
         self.looks[1].fetch_add(1, Relaxed);
         self.toy.vote(attestation)
+    }
+
+    fn gossip_vote(&self, vote: &GossipVote<Self>) -> VoteHeader<ToyRoot> {
+        self.toy.gossip_vote(&of_toy(vote))
+    }
+
+    fn operation(&self, operation: &Operation<Self>) -> OperationHeader<ToyRoot> {
+        self.toy.operation(&operation_of_toy(operation))
     }
 
     fn state_slot(&self, state: &ToyState) -> Slot {
@@ -177,6 +226,23 @@ impl Consensus for Scripted {
         let outcomes = attestations.iter().enumerate().map(one).collect();
         (self.verify)(attestations, attestations.len());
         outcomes
+    }
+
+    fn verify_gossip_votes(
+        &self,
+        target_state: &ToyState,
+        votes: &[&GossipVote<Self>],
+    ) -> Vec<VoteOutcome<Self>> {
+        let votes: Vec<_> = votes.iter().map(|vote| of_toy(vote)).collect();
+        self.toy.verify_gossip_votes(target_state, &votes.iter().collect::<Vec<_>>())
+    }
+
+    fn verify_operation(
+        &self,
+        state: &ToyState,
+        operation: &Operation<Self>,
+    ) -> AttestationOutcome<Self> {
+        self.toy.verify_operation(state, &operation_of_toy(operation))
     }
 
     fn prepare_epoch(&self, state: &ToyState) -> Result<(), ToyFault> {

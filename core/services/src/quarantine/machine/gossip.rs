@@ -1,0 +1,192 @@
+//! Judges gossip votes and operations from what the Quarantine knows, and takes up what the
+//! Rewinder says of them.
+//!
+//! What needs no state comes first, and in the order of the gossip specification; then, at the
+//! Rewinder, what needs the committees, and the signatures. An item that fails conditions of both
+//! kinds therefore gets the class of the cheaper one. What the specification lets wait (a slot that
+//! has not begun, a block that is not known) is parked: on its topic it is ignored meanwhile.
+//!
+//! A vote may be a little early, as honest clocks differ. It is then checked at once. A block that
+//! is early waits for its slot, because the fork choice takes none before.
+//!
+//! Reference: consensus specification, `phase0/p2p-interface.md`.
+
+use super::Quarantine;
+use super::judgement::Judgement;
+use crate::consensus::{Consensus, Slot, ValidatorIndex};
+use crate::gossip::{
+    ATTESTATION_PROPAGATION_SLOT_RANGE, MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS, OperationHeader,
+    OperationKind, VoteHeader, VoteTopic,
+};
+use crate::quarantine::event::{Effect, RequestId};
+use crate::quarantine::table::{HeldItem, Number, Place};
+use crate::verdict::{
+    ClearedOperation, ClearedVote, IgnoreReason, PendingReason, RejectReason, Verdict,
+};
+
+impl<C: Consensus> Quarantine<C> {
+    /// Judges a gossip vote.
+    pub(super) fn judge_vote(&self, consensus: &C, header: &VoteHeader<C::Root>) -> Judgement<C> {
+        use Judgement::{AwaitRoot, AwaitSlot, Check};
+        let (vote, target) = (&header.vote, header.vote.target);
+        if vote.slot > self.slot.saturating_add(consensus.slots_per_epoch()) {
+            return Judgement::ignore(IgnoreReason::FutureSlot);
+        }
+        if !self.may_vote_of(consensus, vote.slot) {
+            return AwaitSlot(vote.slot);
+        }
+        if !self.is_propagated(vote.slot) || target.epoch < self.finalized.epoch {
+            return Judgement::ignore(IgnoreReason::TooOld);
+        }
+        if target.epoch != consensus.epoch_at(vote.slot) {
+            return Judgement::reject(RejectReason::BadTargetEpoch);
+        }
+        match (header.topic, header.bits.count_ones()) {
+            (VoteTopic::Subnet(_), count) if count != 1 => {
+                return Judgement::reject(RejectReason::NotUnaggregated);
+            }
+            (VoteTopic::Aggregate(_), 0) => {
+                return Judgement::reject(RejectReason::NoParticipants);
+            }
+            _ => {}
+        }
+        if let Some(reason) = self.gossip.repeats(header) {
+            return Judgement::ignore(reason);
+        }
+        let head = vote.beacon_block_root;
+        if self.unviable.contains(&head) || self.unviable.contains(&target.root) {
+            return Judgement::reject(RejectReason::InvalidAncestor);
+        }
+        if self.is_passed(&head) {
+            return Judgement::ignore(IgnoreReason::FinalizedNotAncestor);
+        }
+        let Some(block) = self.known.get(&head) else {
+            return AwaitRoot(head, PendingReason::UnknownBlock);
+        };
+        if self.ancestor(head, consensus.start_slot(target.epoch)) != Some(target.root) {
+            return Judgement::reject(RejectReason::BadTargetRoot);
+        }
+        if !self.finalized_is_known() {
+            return Judgement::ignore(IgnoreReason::FinalizedNotAncestor);
+        }
+        // The gossip conditions say nothing of this, so honest peers may pass it on. The fork choice
+        // has no use for it.
+        if block.slot > vote.slot {
+            return Judgement::ignore(IgnoreReason::BlockAfterAttestation);
+        }
+        Check
+    }
+
+    /// Judges an operation. All that it is about is in the head's state, but for what was accepted
+    /// before.
+    pub(super) fn judge_operation(
+        &self,
+        kind: OperationKind,
+        header: &OperationHeader<C::Root>,
+    ) -> Judgement<C> {
+        if self.gossip.repeats_operation(kind, header) {
+            return Judgement::ignore(IgnoreReason::SeenOperation);
+        }
+        Judgement::Check
+    }
+
+    /// Returns whether every known block descends from the finalised one. The finalised block is
+    /// then known: whatever does not descend from it is taken out when finality moves.
+    pub(super) fn finalized_is_known(&self) -> bool {
+        self.known.contains_key(&self.finalized.root)
+    }
+
+    /// Returns the length of a slot in milliseconds.
+    pub(super) fn slot_ms(consensus: &C) -> u64 {
+        consensus.seconds_per_slot().saturating_mul(1000)
+    }
+
+    /// Returns whether a vote of this slot may be there by now: its slot has begun on some honest
+    /// clock.
+    fn may_vote_of(&self, consensus: &C, slot: Slot) -> bool {
+        let ahead = self.millis_into_slot.saturating_add(MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS);
+        slot <= self.slot
+            || slot == self.slot.saturating_add(1) && ahead >= Self::slot_ms(consensus)
+    }
+
+    /// Returns whether a vote of this slot is still propagated on some honest clock.
+    fn is_propagated(&self, slot: Slot) -> bool {
+        let end = slot.saturating_add(ATTESTATION_PROPAGATION_SLOT_RANGE).saturating_add(1);
+        let late = self.millis_into_slot > MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS;
+        self.slot < end || self.slot == end && !late
+    }
+
+    /// Drops what was seen of epochs of which no vote is propagated any more.
+    pub(super) fn forget_old_votes(&mut self, consensus: &C) {
+        let range = ATTESTATION_PROPAGATION_SLOT_RANGE.saturating_add(1);
+        self.gossip.forget_votes_before(consensus.epoch_at(self.slot.saturating_sub(range)));
+    }
+
+    /// Returns the slot to which the state of the head, block `head`, is advanced to check an
+    /// operation: the first of the clock's epoch, or the block's own if that is later.
+    #[must_use]
+    pub fn slot_of_operations(&self, consensus: &C, head: C::Root) -> Slot {
+        // A block that Clearance has and the Quarantine has not been told of is of this slot or
+        // before.
+        let own = self.known.get(&head).map_or(self.slot, |known| known.slot);
+        own.max(consensus.start_slot(consensus.epoch_at(self.slot)))
+    }
+
+    /// Passes a valid vote on to Clearance, unless one of the same validator came first.
+    pub(super) fn valid_vote(
+        &mut self,
+        request: RequestId,
+        number: Number,
+        vote: Box<ClearedVote<C>>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        let header = vote.item().identity();
+        let epoch = header.vote.target.epoch;
+        let attester = match header.topic {
+            VoteTopic::Subnet(_) => vote.evidence().indices.first().copied(),
+            VoteTopic::Aggregate(_) => None,
+        };
+        if attester.is_some_and(|index| self.gossip.has_voted(epoch, index)) {
+            self.finish(number, &Verdict::Ignore(IgnoreReason::SecondVote), effects);
+            return;
+        }
+        self.table.set(number, Place::Importing { post_state_root: None, attester });
+        self.requests.insert(request, number);
+        effects.push(Effect::ClearVote { request, vote });
+    }
+
+    /// Refuses a vote. That another one of its validator was accepted comes before what is wrong
+    /// with its signature.
+    pub(super) fn invalid_vote(
+        &mut self,
+        consensus: &C,
+        number: Number,
+        reason: RejectReason<C::Invalid>,
+        attester: Option<ValidatorIndex>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        let epoch = match self.table.item(number) {
+            Some(HeldItem::Vote(vote)) => vote.identity().vote.target.epoch,
+            _ => return,
+        };
+        if attester.is_some_and(|index| self.gossip.has_voted(epoch, index)) {
+            self.finish(number, &Verdict::Ignore(IgnoreReason::SecondVote), effects);
+            return;
+        }
+        self.remember(number, &reason);
+        self.reject(consensus, number, reason, effects);
+    }
+
+    /// Passes a valid operation on to Clearance.
+    pub(super) fn valid_operation(
+        &mut self,
+        request: RequestId,
+        number: Number,
+        operation: Box<ClearedOperation<C>>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        self.table.set(number, Place::Importing { post_state_root: None, attester: None });
+        self.requests.insert(request, number);
+        effects.push(Effect::ClearOperation { request, operation });
+    }
+}

@@ -1,0 +1,196 @@
+//! What has been accepted before, as the gossip conditions ask for it.
+//!
+//! **Invariants.**
+//! - S1 An item is marked when it is accepted, and not before. Forged items mark nothing, so they
+//!   can shadow no honest one.
+//! - S2 Votes are kept by target epoch. An epoch is dropped once no vote of it is propagated any
+//!   more, so at most as many epochs are kept as the range of propagation touches. Within one,
+//!   there is at most one entry for each validator that has voted, and one for each that has
+//!   aggregated. An aggregate that another one covers is not kept.
+//! - S3 Blocks are counted by slot and proposer; there is one entry at most for each block that has
+//!   been imported. Entries up to the finalised slot are dropped, as blocks from there are ignored.
+//! - S4 Operations are kept by the validators that they are about, the newest `remembered` of each
+//!   kind, the oldest forgotten first. What is forgotten is checked again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::bounded::BoundedSet;
+use crate::consensus::{Epoch, Slot, ValidatorIndex};
+use crate::gossip::{Bits, OperationHeader, OperationKind, VoteHeader, VoteTopic};
+use crate::verdict::IgnoreReason;
+
+/// A member of a committee, told by its place. Two votes of one place and target are of the same
+/// validator, which is not known before the committee is.
+type Member<R> = (R, Slot, u64, usize);
+
+/// What has been accepted; see the module's text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Seen<R> {
+    epochs: BTreeMap<Epoch, Votes<R>>,
+    proposals: BTreeMap<(Slot, ValidatorIndex), usize>,
+    proposer_slashings: BoundedSet<ValidatorIndex>,
+    attester_slashings: BoundedSet<ValidatorIndex>,
+    voluntary_exits: BoundedSet<ValidatorIndex>,
+}
+
+/// The votes of one target epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Votes<R> {
+    members: BTreeSet<Member<R>>,
+    attesters: BTreeSet<ValidatorIndex>,
+    aggregators: BTreeSet<ValidatorIndex>,
+    /// By root of the attestation data; none of a row's bits are a subset of another's.
+    aggregates: BTreeMap<R, Vec<Bits>>,
+}
+
+impl<R> Default for Votes<R> {
+    fn default() -> Self {
+        Self {
+            members: BTreeSet::new(),
+            attesters: BTreeSet::new(),
+            aggregators: BTreeSet::new(),
+            aggregates: BTreeMap::new(),
+        }
+    }
+}
+
+impl<R: Copy + Ord> Seen<R> {
+    /// Returns an empty record that keeps `remembered` validators for each kind of operation.
+    pub(super) fn new(remembered: usize) -> Self {
+        Self {
+            epochs: BTreeMap::new(),
+            proposals: BTreeMap::new(),
+            proposer_slashings: BoundedSet::new(remembered),
+            attester_slashings: BoundedSet::new(remembered),
+            voluntary_exits: BoundedSet::new(remembered),
+        }
+    }
+
+    /// Returns why a vote is of no use after those that were accepted, as far as that can be told
+    /// without its committee.
+    pub(super) fn repeats(&self, header: &VoteHeader<R>) -> Option<IgnoreReason> {
+        let votes = self.epochs.get(&header.vote.target.epoch)?;
+        match header.topic {
+            VoteTopic::Subnet(_) => {
+                votes.members.contains(&member(header)?).then_some(IgnoreReason::SecondVote)
+            }
+            VoteTopic::Aggregate(aggregator) => {
+                let rows = votes.aggregates.get(&header.data);
+                let covers = |bits: &Bits| header.bits.is_subset_of(bits);
+                if rows.is_some_and(|rows| rows.iter().any(covers)) {
+                    return Some(IgnoreReason::SeenAggregate);
+                }
+                votes.aggregators.contains(&aggregator).then_some(IgnoreReason::SecondAggregate)
+            }
+        }
+    }
+
+    /// Returns whether a single attestation of this validator for this target epoch was accepted.
+    pub(super) fn has_voted(&self, epoch: Epoch, validator: ValidatorIndex) -> bool {
+        self.epochs.get(&epoch).is_some_and(|votes| votes.attesters.contains(&validator))
+    }
+
+    /// Marks a vote that is accepted; `attester` is who casts it, if it is a single attestation.
+    /// Returns the reason, and marks nothing, if it repeats another one.
+    pub(super) fn accept_vote(
+        &mut self,
+        header: &VoteHeader<R>,
+        attester: Option<ValidatorIndex>,
+    ) -> Option<IgnoreReason> {
+        let epoch = header.vote.target.epoch;
+        let voted = attester.is_some_and(|index| self.has_voted(epoch, index));
+        let repeats = self.repeats(header).or(voted.then_some(IgnoreReason::SecondVote));
+        if repeats.is_none() {
+            self.mark_vote(header, attester);
+        }
+        repeats
+    }
+
+    fn mark_vote(&mut self, header: &VoteHeader<R>, attester: Option<ValidatorIndex>) {
+        let votes = self.epochs.entry(header.vote.target.epoch).or_default();
+        match header.topic {
+            VoteTopic::Subnet(_) => {
+                votes.members.extend(member(header));
+                votes.attesters.extend(attester);
+            }
+            VoteTopic::Aggregate(aggregator) => {
+                votes.aggregators.insert(aggregator);
+                let row = votes.aggregates.entry(header.data).or_default();
+                row.retain(|bits| !bits.is_subset_of(&header.bits));
+                row.push(header.bits.clone());
+            }
+        }
+    }
+
+    /// Drops the votes of epochs before `epoch`.
+    pub(super) fn forget_votes_before(&mut self, epoch: Epoch) {
+        self.epochs = self.epochs.split_off(&epoch);
+    }
+
+    /// Returns how many blocks of this slot and proposer have been imported.
+    pub(super) fn proposals(&self, slot: Slot, proposer: ValidatorIndex) -> usize {
+        self.proposals.get(&(slot, proposer)).copied().unwrap_or(0)
+    }
+
+    /// Counts a block that has been imported. Returns whether it is the first of its slot and
+    /// proposer.
+    pub(super) fn mark_proposal(&mut self, slot: Slot, proposer: ValidatorIndex) -> bool {
+        let count = self.proposals.entry((slot, proposer)).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// Drops the counts of blocks up to `slot`.
+    pub(super) fn forget_proposals_until(&mut self, slot: Slot) {
+        self.proposals = self.proposals.split_off(&(slot.saturating_add(1), 0));
+    }
+
+    fn operations(&self, kind: OperationKind) -> &BoundedSet<ValidatorIndex> {
+        match kind {
+            OperationKind::ProposerSlashing => &self.proposer_slashings,
+            OperationKind::AttesterSlashing => &self.attester_slashings,
+            OperationKind::VoluntaryExit => &self.voluntary_exits,
+        }
+    }
+
+    /// Returns whether operations of this kind have been accepted about each of the validators:
+    /// always, if there is none (as with an attester slashing that nobody signed twice).
+    pub(super) fn repeats_operation(
+        &self,
+        kind: OperationKind,
+        header: &OperationHeader<R>,
+    ) -> bool {
+        header.validators.iter().all(|index| self.operations(kind).contains(index))
+    }
+
+    /// Marks an operation that is accepted. Returns `false`, and marks nothing, if it repeats
+    /// others.
+    pub(super) fn accept_operation(
+        &mut self,
+        kind: OperationKind,
+        header: &OperationHeader<R>,
+    ) -> bool {
+        if self.repeats_operation(kind, header) {
+            return false;
+        }
+        let seen = match kind {
+            OperationKind::ProposerSlashing => &mut self.proposer_slashings,
+            OperationKind::AttesterSlashing => &mut self.attester_slashings,
+            OperationKind::VoluntaryExit => &mut self.voluntary_exits,
+        };
+        header.validators.iter().for_each(|index| seen.insert(*index));
+        true
+    }
+
+    /// Returns how many epochs' votes, and how many slots' and proposers' blocks, are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> (usize, usize) {
+        (self.epochs.len(), self.proposals.len())
+    }
+}
+
+/// Returns the place of the one that votes, if any bit is set.
+fn member<R: Copy>(header: &VoteHeader<R>) -> Option<Member<R>> {
+    let vote = &header.vote;
+    Some((vote.target.root, vote.slot, header.committee, header.bits.first_one()?))
+}
