@@ -279,25 +279,26 @@ fn a_peer_is_forgiven_with_time() {
 
 #[test]
 fn a_proven_peers_copy_keeps_an_item_in_the_room() {
-    // Room for two: peer 7, without proof, and then proven peer 9 bring one orphan; peer 6 fills up.
-    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    // Room for one: peer 7, without proof, and then proven peer 9 bring one orphan, peer 6 another.
+    let mut node = Node::new(Limits { items: 1, ..Limits::default() });
     node.prove(9, 1);
     let [first, copy] = [7, 9].map(|peer| node.hand_in(orphan(10), peer));
-    for root in 20..24 {
-        node.hand_in(orphan(root), 6);
-    }
+    let other = node.hand_in(orphan(20), 6);
     assert_eq!([first, copy].map(|id| node.answer_to(id).0), ["pending"; 2]);
+    assert_eq!(node.answer_to(other), ("dropped", "quarantine_full"));
 }
 
 #[test]
 fn a_proof_counts_for_what_is_held_already() {
-    // Room for two: peer 9 holds an orphan when it is proven; then peer 5 brings two.
-    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    // Room for one of each kind: peer 9 holds an orphan when a vote proves it; then peer 5 comes.
+    let mut node = Node::new(Limits { items: 1, ..Limits::default() });
     let held = node.hand_in(orphan(10), 9);
-    node.prove(9, 1);
-    let [second, third] = [11, 12].map(|root| node.hand_in(orphan(root), 5));
-    assert_eq!([held, third].map(|id| node.answer_to(id).0), ["pending"; 2]);
-    assert_eq!(node.answer_to(second), ("dropped", "evicted"));
+    let vote = node.hand_in(vote(50), 9);
+    node.settle();
+    assert_eq!(node.answer_to(vote), ("valid", "ok"));
+    let other = node.hand_in(orphan(11), 5);
+    assert_eq!(node.answer_to(held), ("pending", "unknown_parent"));
+    assert_eq!(node.answer_to(other), ("dropped", "quarantine_full"));
 }
 
 #[test]
