@@ -218,7 +218,7 @@ impl<P: Preset> Node<P> {
     fn tick_ms(&mut self, at: u64) -> Outcome {
         let slot_ms = self.phase0.seconds_per_slot() * 1000;
         let since = at.saturating_sub(self.genesis_ms);
-        self.tell(Event::Tick { slot: since / slot_ms, millis_into_slot: since % slot_ms })
+        self.tell(Event::Tick { slot: since / slot_ms, into_slot_ms: since % slot_ms })
     }
 
     /// Submits an item. Returns the class that its topic has for the verdict, and the reason.

@@ -341,8 +341,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
 }
 
 fn tick<P: Primitives, C: Consensus>(slot: Slot, into_slot: Duration) -> QuarantineMessage<P, C> {
-    let millis_into_slot = u64::try_from(into_slot.as_millis()).unwrap_or(u64::MAX);
-    QuarantineMessage::Tick { slot, millis_into_slot }
+    let into_slot_ms = u64::try_from(into_slot.as_millis()).unwrap_or(u64::MAX);
+    QuarantineMessage::Tick { slot, into_slot_ms }
 }
 
 /// Returns the state in an answer of the Rewinder, if there is one.

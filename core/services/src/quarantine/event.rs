@@ -148,7 +148,7 @@ pub enum Event<C: Consensus> {
         /// The current slot.
         slot: Slot,
         /// Milliseconds since the slot began.
-        millis_into_slot: u64,
+        into_slot_ms: u64,
     },
     /// Judge nothing new: what is not in flight is given up.
     Stop,

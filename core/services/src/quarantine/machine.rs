@@ -46,7 +46,7 @@ struct Flights {
 pub struct Quarantine<C: Consensus> {
     limits: Limits,
     slot: Slot,
-    millis_into_slot: u64,
+    into_slot_ms: u64,
     finalized: Checkpoint<C::Root>,
     known: BTreeMap<C::Root, Known<C::Root>>,
     pruned: BoundedSet<C::Root>,
@@ -90,7 +90,7 @@ impl<C: Consensus> Quarantine<C> {
         Self {
             limits,
             slot: anchor_slot,
-            millis_into_slot: 0,
+            into_slot_ms: 0,
             finalized,
             known: BTreeMap::from([(finalized.root, anchor)]),
             pruned: BoundedSet::new(limits.remembered),
@@ -123,7 +123,7 @@ impl<C: Consensus> Quarantine<C> {
         let mut new = Self::new(self.limits, finalized, self.slot);
         new.known =
             chain.into_iter().map(|(root, parent, slot)| (root, Known { parent, slot })).collect();
-        (new.millis_into_slot, new.stopping) = (self.millis_into_slot, self.stopping);
+        (new.into_slot_ms, new.stopping) = (self.into_slot_ms, self.stopping);
         if new.known.contains_key(&finalized.root) {
             new.prune_known(finalized.root);
         }
@@ -414,7 +414,7 @@ impl<C: Consensus> Quarantine<C> {
         match item {
             HeldItem::Block(block) => {
                 block.identity().slot == self.slot
-                    && self.millis_into_slot < Self::slot_ms(consensus) / INTERVALS_PER_SLOT
+                    && self.into_slot_ms < Self::slot_ms(consensus) / INTERVALS_PER_SLOT
             }
             _ => false,
         }
@@ -544,8 +544,8 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
                     self.fail(number, &mut effects);
                 }
             }
-            Event::Tick { slot, millis_into_slot } => {
-                (self.slot, self.millis_into_slot) = (slot, millis_into_slot);
+            Event::Tick { slot, into_slot_ms } => {
+                (self.slot, self.into_slot_ms) = (slot, into_slot_ms);
                 self.standings.tick(slot);
                 self.forget_old_votes(consensus);
                 let due = self.table.take_slots_until(slot);

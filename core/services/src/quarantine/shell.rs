@@ -60,7 +60,7 @@ pub enum Message<C: Consensus, V, Q> {
         /// The current slot.
         slot: Slot,
         /// Milliseconds since it began.
-        millis_into_slot: u64,
+        into_slot_ms: u64,
     },
     /// Somebody asks what has no verdict yet.
     Pending(Q),
@@ -216,9 +216,9 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         Message::NotImported { request } => {
             (Event::NotImported { request }, Some(Event::NotImported { request }))
         }
-        Message::Tick { slot: now, millis_into_slot } => {
+        Message::Tick { slot: now, into_slot_ms } => {
             slot = Some(now);
-            let event = || Event::Tick { slot: now, millis_into_slot };
+            let event = || Event::Tick { slot: now, into_slot_ms };
             (event(), Some(event()))
         }
         Message::Stop => {

@@ -49,7 +49,7 @@ impl Node {
             imports: VecDeque::new(),
             next: 0,
         };
-        node.event(Event::Tick { slot: 10, millis_into_slot: 0 });
+        node.event(Event::Tick { slot: 10, into_slot_ms: 0 });
         node
     }
 
@@ -235,9 +235,9 @@ fn a_future_block_is_released_by_its_slot_and_a_clock_that_steps_back_does_no_ha
     // Slot 12 while the clock shows 10, then 9, then 12.
     let mut node = node();
     assert_eq!(node.judge(ToyBlock::new(1, 0, 12)), ("pending", "future_slot"));
-    node.event(Event::Tick { slot: 9, millis_into_slot: 0 });
+    node.event(Event::Tick { slot: 9, into_slot_ms: 0 });
     assert_eq!(node.answer_to(0), ("pending", "future_slot"));
-    node.event(Event::Tick { slot: 12, millis_into_slot: 0 });
+    node.event(Event::Tick { slot: 12, into_slot_ms: 0 });
     node.settle();
     assert_eq!(node.answer_to(0), ("valid", "ok"));
 }
@@ -414,7 +414,7 @@ fn a_released_block_does_not_wait_again_when_the_clock_steps_back() {
     node.submit(ToyBlock::new(1, 0, 1));
     let released = node.submit(ToyBlock::new(2, 0, 10));
     assert_eq!(node.answer_to(released), ("pending", "being_checked"));
-    node.event(Event::Tick { slot: 9, millis_into_slot: 0 });
+    node.event(Event::Tick { slot: 9, into_slot_ms: 0 });
     node.settle();
     assert_eq!(node.answer_to(released), ("valid", "ok"));
 }
@@ -503,7 +503,7 @@ fn a_block_is_timely_in_the_first_third_of_its_own_slot_alone() {
     // another slot.
     for (slot, millis, timely) in [(10, 999, true), (10, 1_000, false), (11, 0, false)] {
         let mut node = node();
-        node.event(Event::Tick { slot, millis_into_slot: millis });
+        node.event(Event::Tick { slot, into_slot_ms: millis });
         node.submit(ToyBlock::new(1, 0, 10));
         let (request, job) = node.checks.pop_first().expect("the block is checked");
         let answer = node.work(job);

@@ -104,7 +104,7 @@ impl<C: Consensus> Quarantine<C> {
     /// Returns whether a vote of this slot may be there by now: its slot has begun on some honest
     /// clock.
     fn may_vote_of(&self, consensus: &C, slot: Slot) -> bool {
-        let ahead = self.millis_into_slot.saturating_add(MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS);
+        let ahead = self.into_slot_ms.saturating_add(MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS);
         slot <= self.slot
             || slot == self.slot.saturating_add(1) && ahead >= Self::slot_ms(consensus)
     }
@@ -112,7 +112,7 @@ impl<C: Consensus> Quarantine<C> {
     /// Returns whether a vote of this slot is still propagated on some honest clock.
     fn is_propagated(&self, slot: Slot) -> bool {
         let end = slot.saturating_add(ATTESTATION_PROPAGATION_SLOT_RANGE).saturating_add(1);
-        let late = self.millis_into_slot > MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS;
+        let late = self.into_slot_ms > MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS;
         self.slot < end || self.slot == end && !late
     }
 

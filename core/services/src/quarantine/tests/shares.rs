@@ -52,7 +52,7 @@ impl Node {
     }
 
     fn tick(&mut self, slot: u64) {
-        self.event(Event::Tick { slot, millis_into_slot: 0 });
+        self.event(Event::Tick { slot, into_slot_ms: 0 });
     }
 }
 
