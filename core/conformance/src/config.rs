@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use blocksmith_consensus::{ChainConfig, ConfigError};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 /// The key that says which preset a configuration is for.
 const PRESET_BASE: &str = "PRESET_BASE";
@@ -37,9 +37,21 @@ impl ConfigText {
     /// Replaces the values that the text gives.
     ///
     /// # Errors
-    /// If a value does not parse as its key's type.
+    /// If a value does not parse as its key's type, or if the length of a slot is given in seconds
+    /// and in milliseconds and the two differ.
     pub fn apply(&self, config: &mut ChainConfig) -> Result<(), ConfigError> {
-        self.values.iter().try_for_each(|(key, value)| config.set(key, value))
+        self.values.iter().try_for_each(|(key, value)| config.set(key, value))?;
+        if let [Some(seconds), Some(milliseconds)] =
+            ["SECONDS_PER_SLOT", "SLOT_DURATION_MS"].map(|key| self.values.get(key))
+        {
+            let in_milliseconds = config.slot_duration_ms;
+            config.set("SECONDS_PER_SLOT", seconds)?;
+            if config.slot_duration_ms != in_milliseconds {
+                let (seconds, milliseconds) = (seconds.clone(), milliseconds.clone());
+                return Err(ConfigError::SlotDurations { seconds, milliseconds });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -63,9 +75,10 @@ impl<'de> Visitor<'de> for Mapping {
         while let Some(key) = map.next_key::<String>()? {
             // If it is read as text, a version stays as written and does not become a number.
             if ChainConfig::KEYS.contains(&key.as_str()) {
-                text.values.insert(key, map.next_value()?);
+                let value = named(&key, map.next_value())?;
+                text.values.insert(key, value);
             } else if key == PRESET_BASE {
-                text.preset = Some(map.next_value()?);
+                text.preset = Some(named(&key, map.next_value())?);
             } else {
                 map.next_value::<IgnoredAny>()?;
                 if !WITHOUT_EFFECT.contains(&key.as_str()) {
@@ -75,6 +88,11 @@ impl<'de> Visitor<'de> for Mapping {
         }
         Ok(text)
     }
+}
+
+/// Names the key in an error of its value.
+fn named<T, E: Error + fmt::Display>(key: &str, value: Result<T, E>) -> Result<T, E> {
+    value.map_err(|error| E::custom(format!("{key}: {error}")))
 }
 
 #[cfg(test)]
@@ -93,7 +111,7 @@ mod tests {
         // Numbers, quoted numbers, a version in hexadecimal.
         let text = "SECONDS_PER_SLOT: 3\nGENESIS_DELAY: '7'\nGENESIS_FORK_VERSION: 0x00000009\n";
         let config = config(text).unwrap();
-        assert_eq!((config.seconds_per_slot, config.genesis_delay), (3, 7));
+        assert_eq!((config.slot_duration_ms.get(), config.genesis_delay), (3_000, 7));
         assert_eq!(config.genesis_fork_version.as_bytes(), &[0, 0, 0, 9]);
         assert_eq!(config.churn_limit_quotient, ChainConfig::minimal().churn_limit_quotient);
     }
@@ -117,5 +135,17 @@ mod tests {
         assert!(config("GENESIS_DELAY: 18446744073709551616\n").is_err());
         assert!(config("GENESIS_FORK_VERSION: 0x000001\n").is_err());
         assert!(config("- 1\n").is_err());
+        let error = config("SLOT_DURATION_MS: [6000]\n").unwrap_err();
+        assert!(error.contains("SLOT_DURATION_MS"), "{error}");
+    }
+
+    #[test]
+    fn the_length_of_a_slot_may_be_given_twice_if_both_agree() {
+        // Current configurations give seconds and milliseconds, in either order.
+        let text = "SLOT_DURATION_MS: 4000\nSECONDS_PER_SLOT: 4\nATTESTATION_DUE_BPS: 2500\n";
+        let both = config(text).unwrap();
+        assert_eq!((both.slot_duration_ms.get(), both.attestation_due_ms()), (4_000, 1_000));
+        let error = config("SECONDS_PER_SLOT: 4\nSLOT_DURATION_MS: 4500\n").unwrap_err();
+        assert_eq!(error, "SECONDS_PER_SLOT 4 contradicts SLOT_DURATION_MS 4500");
     }
 }

@@ -115,7 +115,7 @@ impl Pipeline {
             ..quarantine::Limits::default()
         };
         let mut quarantine = Quarantine::new(limits, finalized, 0);
-        let first = quarantine::Event::Tick { slot: scenario.first_slot, seconds_into_slot: 0 };
+        let first = quarantine::Event::Tick { slot: scenario.first_slot, into_slot_ms: 0 };
         assert!(quarantine.handle(&self.toy, first).is_empty());
         let balances = self.toy.balances(&anchor).expect("the toy has balances");
         let config = fork_choice::Config::new(self.toy.slots_per_epoch);

@@ -85,7 +85,7 @@ impl Pipeline {
             }
             Action::Tick => {
                 state.slot += 1;
-                let message = ToQuarantine::Tick { slot: state.slot, seconds_into_slot: 0 };
+                let message = ToQuarantine::Tick { slot: state.slot, into_slot_ms: 0 };
                 state.wires.quarantine.mailbox.push_back(message);
             }
             Action::Stop => {

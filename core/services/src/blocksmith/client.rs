@@ -326,7 +326,9 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
 }
 
 fn tick<P: Primitives, C: Consensus>(slot: Slot, into_slot: Duration) -> QuarantineMessage<P, C> {
-    QuarantineMessage::Tick { slot, seconds_into_slot: into_slot.as_secs() }
+    // A clock that is more than half a billion years into a slot is late all the same.
+    let into_slot_ms = u64::try_from(into_slot.as_millis()).unwrap_or(u64::MAX);
+    QuarantineMessage::Tick { slot, into_slot_ms }
 }
 
 /// Returns the state in an answer of the Rewinder, if there is one.

@@ -16,11 +16,13 @@ pub enum Import<C: Consensus> {
     Block {
         /// The block.
         block: Box<ClearedBlock<C>>,
-        /// Whether it came in the first third of its own slot.
+        /// Whether it came in its own slot, before the attestation deadline.
         timely: bool,
     },
     /// An attestation that passed the firewall.
     Attestation(Box<ClearedAttestation<C>>),
+    /// The validators that a verified attester slashing proves to have equivocated.
+    AttesterSlashing(Vec<ValidatorIndex>),
     /// The clock.
     Tick {
         /// The current slot.
@@ -95,8 +97,8 @@ pub enum Effect<C: Consensus> {
         /// Blocks and votes that have not been looked at, since the beginning.
         skipped: u64,
     },
-    /// The fork choice did not take a cleared block, and neither finality nor an earlier copy of it
-    /// is the reason: the block is in the HotDB and not here. This is a fault of ours.
+    /// The fork choice did not take a cleared block, and finality is not the reason: the block is
+    /// in the HotDB and not here. This is a fault of ours.
     NotImported {
         /// Root of the block.
         root: C::Root,
@@ -167,42 +169,59 @@ impl<C: Consensus> Clearance<C> {
         self.fork_choice.blocks()
     }
 
+    /// Returns the block that a proposer of `slot` builds on: the head, or the head's parent
+    /// ([`ForkChoice::proposer_head`]).
+    #[must_use]
+    pub fn proposer_head(&self, slot: Slot, on_time: bool) -> C::Root {
+        self.fork_choice.proposer_head(slot, on_time)
+    }
+
     /// Returns whether slashable offences are looked for.
     #[must_use]
     pub fn detects(&self) -> bool {
         self.detects
     }
 
-    /// `on_block`, then the block's own attestations and slashings.
+    /// `on_block` with the block's own attestations and slashings, and then what the detector makes
+    /// of them.
     fn block(&mut self, block: &ClearedBlock<C>, timely: bool, effects: &mut Vec<Effect<C>>) {
-        let header = block.item().identity();
+        let Header { root, parent, slot, proposer, .. } = *block.item().identity();
         let evidence = block.evidence();
         let event = fork_choice::Event::Block {
-            root: header.root,
-            parent: header.parent,
-            slot: header.slot,
+            root,
+            parent,
+            slot,
+            proposer,
             checkpoints: evidence.checkpoints,
             timely,
+            votes: evidence.votes.clone(),
+            equivocating: evidence.equivocating.clone(),
         };
-        if let Some(refusal) = self.apply(event, effects).filter(|refusal| !is_harmless(*refusal)) {
-            effects.push(Effect::NotImported { root: header.root, refusal });
+        if let Some(refusal) = self.apply(event, effects) {
+            if !is_harmless(refusal) {
+                effects.push(Effect::NotImported { root, refusal });
+            }
+            // What the slashings prove is true, wherever the block stands.
+            self.attester_slashing(evidence.equivocating.clone(), effects);
         }
-        for vote in evidence.votes.iter().cloned() {
-            self.vote(vote, true, effects);
+        for vote in &evidence.votes {
+            self.detect(slashing::Event::Attestation(vote.clone()), effects);
         }
-        if !evidence.equivocating.is_empty() {
-            let indices = evidence.equivocating.clone();
-            self.apply(fork_choice::Event::AttesterSlashing { indices }, effects);
-        }
-        let Header { root, slot, proposer, .. } = *header;
         self.detect(slashing::Event::Proposal { slot, proposer, root }, effects);
     }
 
-    fn vote(&mut self, vote: IndexedVote<C::Root>, from_block: bool, effects: &mut Vec<Effect<C>>) {
+    fn attestation(&mut self, vote: IndexedVote<C::Root>, effects: &mut Vec<Effect<C>>) {
         self.detect(slashing::Event::Attestation(vote.clone()), effects);
         // A vote that is refused is for a pruned block, for example. It has no weight, and that is
         // all.
-        self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
+        self.apply(fork_choice::Event::Attestation { vote }, effects);
+    }
+
+    /// The validators' votes count no more. The fork choice never refuses this.
+    fn attester_slashing(&mut self, indices: Vec<ValidatorIndex>, effects: &mut Vec<Effect<C>>) {
+        if !indices.is_empty() {
+            self.apply(fork_choice::Event::AttesterSlashing { indices }, effects);
+        }
     }
 
     /// Shows the detector a block or a vote, unless the load forbids it. Finality is always shown,
@@ -277,7 +296,10 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                 self.block(&block, timely, &mut effects);
             }
             Event::Import(Import::Attestation(attestation)) => {
-                self.vote(attestation.evidence().clone(), false, &mut effects);
+                self.attestation(attestation.evidence().clone(), &mut effects);
+            }
+            Event::Import(Import::AttesterSlashing(indices)) => {
+                self.attester_slashing(indices, &mut effects);
             }
             Event::Import(Import::Tick { slot }) => {
                 self.apply(fork_choice::Event::Tick { slot }, &mut effects);
@@ -312,13 +334,12 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
     }
 }
 
-/// Returns whether a cleared block that the fork choice refuses is of no use to it: the block is
-/// there already, or finality has passed it (and perhaps its parent) while it was being checked.
+/// Returns whether a cleared block that the fork choice refuses is of no use to it: finality has
+/// passed it (and perhaps its parent) while it was being checked.
 fn is_harmless(refusal: Refusal) -> bool {
     matches!(
         refusal,
-        Refusal::KnownBlock
-            | Refusal::UnknownParent
+        Refusal::UnknownParent
             | Refusal::NotAfterFinalizedSlot
             | Refusal::NotDescendantOfFinalized
     )

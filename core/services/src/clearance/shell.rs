@@ -54,6 +54,7 @@ impl<C: Consensus, R, V, K> Message<C, R, V, K> {
         match self {
             Self::Import { import: Import::Block { .. }, .. } => "block",
             Self::Import { import: Import::Attestation(_), .. } => "attestation",
+            Self::Import { import: Import::AttesterSlashing(_), .. } => "attester slashing",
             Self::Import { import: Import::Tick { .. }, .. } => "tick",
             Self::Balances { .. } => "balances",
             Self::View(_) | Self::Chain(_) => "question",

@@ -87,8 +87,8 @@ pub enum Event<C: Consensus> {
     Tick {
         /// The current slot.
         slot: Slot,
-        /// Seconds since the slot began.
-        seconds_into_slot: u64,
+        /// Milliseconds since the slot began.
+        into_slot_ms: u64,
     },
     /// Judge nothing new: what is not in flight is given up.
     Stop,
@@ -110,7 +110,7 @@ pub enum Effect<C: Consensus> {
         request: RequestId,
         /// The block, cleared.
         block: Box<ClearedBlock<C>>,
-        /// Whether it was sent off in the first third of its own slot.
+        /// Whether it was sent off in its own slot, before the attestation deadline.
         timely: bool,
     },
     /// Pass an attestation on to Clearance; `Imported` or `NotImported` with this number follows.

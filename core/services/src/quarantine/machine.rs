@@ -17,10 +17,6 @@ use crate::verdict::{
     Verdict,
 };
 
-/// The number of intervals in a slot. A block that is judged in the first of them is timely
-/// (`INTERVALS_PER_SLOT`).
-const INTERVALS_PER_SLOT: u64 = 3;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Known<R> {
     parent: R,
@@ -32,7 +28,7 @@ struct Known<R> {
 pub struct Quarantine<C: Consensus> {
     limits: Limits,
     slot: Slot,
-    seconds_into_slot: u64,
+    into_slot_ms: u64,
     finalized: Checkpoint<C::Root>,
     known: BTreeMap<C::Root, Known<C::Root>>,
     pruned: BoundedSet<C::Root>,
@@ -72,7 +68,7 @@ impl<C: Consensus> Quarantine<C> {
         Self {
             limits,
             slot: anchor_slot,
-            seconds_into_slot: 0,
+            into_slot_ms: 0,
             finalized,
             known: BTreeMap::from([(finalized.root, anchor)]),
             pruned: BoundedSet::new(limits.remembered),
@@ -104,7 +100,7 @@ impl<C: Consensus> Quarantine<C> {
         let mut new = Self::new(self.limits, finalized, self.slot);
         new.known =
             chain.into_iter().map(|(root, parent, slot)| (root, Known { parent, slot })).collect();
-        (new.seconds_into_slot, new.stopping) = (self.seconds_into_slot, self.stopping);
+        (new.into_slot_ms, new.stopping) = (self.into_slot_ms, self.stopping);
         if new.known.contains_key(&finalized.root) {
             new.prune_known(finalized.root);
         }
@@ -401,7 +397,7 @@ impl<C: Consensus> Quarantine<C> {
         match item {
             HeldItem::Block(block) => {
                 block.identity().slot == self.slot
-                    && self.seconds_into_slot < consensus.seconds_per_slot() / INTERVALS_PER_SLOT
+                    && self.into_slot_ms < consensus.attestation_due_ms()
             }
             HeldItem::Attestation(_) => false,
         }
@@ -509,8 +505,8 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
                     self.fail(number, &mut effects);
                 }
             }
-            Event::Tick { slot, seconds_into_slot } => {
-                (self.slot, self.seconds_into_slot) = (slot, seconds_into_slot);
+            Event::Tick { slot, into_slot_ms } => {
+                (self.slot, self.into_slot_ms) = (slot, into_slot_ms);
                 let due = self.table.take_slots_until(slot);
                 self.judge_all(consensus, due, &mut effects);
             }

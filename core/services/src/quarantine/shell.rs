@@ -59,8 +59,8 @@ pub enum Message<C: Consensus, V, Q> {
     Tick {
         /// The current slot.
         slot: Slot,
-        /// Seconds since it began.
-        seconds_into_slot: u64,
+        /// Milliseconds since it began.
+        into_slot_ms: u64,
     },
     /// Somebody asks what has no verdict yet.
     Pending(Q),
@@ -213,9 +213,9 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         Message::NotImported { request } => {
             (Event::NotImported { request }, Some(Event::NotImported { request }))
         }
-        Message::Tick { slot: now, seconds_into_slot } => {
+        Message::Tick { slot: now, into_slot_ms } => {
             slot = Some(now);
-            let event = || Event::Tick { slot: now, seconds_into_slot };
+            let event = || Event::Tick { slot: now, into_slot_ms };
             (event(), Some(event()))
         }
         Message::Stop => {

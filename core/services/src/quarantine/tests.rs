@@ -44,7 +44,7 @@ impl Node {
             imports: VecDeque::new(),
             next: 0,
         };
-        node.event(Event::Tick { slot: 10, seconds_into_slot: 0 });
+        node.event(Event::Tick { slot: 10, into_slot_ms: 0 });
         node
     }
 
@@ -222,9 +222,9 @@ fn a_future_block_is_released_by_its_slot_and_a_clock_that_steps_back_does_no_ha
     // Slot 12 while the clock shows 10, then 9, then 12.
     let mut node = node();
     assert_eq!(node.judge(ToyBlock::new(1, 0, 12)), ("pending", "future_slot"));
-    node.event(Event::Tick { slot: 9, seconds_into_slot: 0 });
+    node.event(Event::Tick { slot: 9, into_slot_ms: 0 });
     assert_eq!(node.answer_to(0), ("pending", "future_slot"));
-    node.event(Event::Tick { slot: 12, seconds_into_slot: 0 });
+    node.event(Event::Tick { slot: 12, into_slot_ms: 0 });
     node.settle();
     assert_eq!(node.answer_to(0), ("valid", "ok"));
 }
@@ -422,7 +422,7 @@ fn a_released_block_does_not_wait_again_when_the_clock_steps_back() {
     node.submit(ToyBlock::new(1, 0, 1));
     let released = node.submit(ToyBlock::new(2, 0, 10));
     assert_eq!(node.answer_to(released), ("pending", "being_checked"));
-    node.event(Event::Tick { slot: 9, seconds_into_slot: 0 });
+    node.event(Event::Tick { slot: 9, into_slot_ms: 0 });
     node.settle();
     assert_eq!(node.answer_to(released), ("valid", "ok"));
 }
@@ -533,16 +533,17 @@ fn a_lane_that_is_full_and_a_state_that_is_too_far_are_named_and_the_block_may_c
 }
 
 #[test]
-fn a_block_is_timely_in_the_first_third_of_its_own_slot_alone() {
-    // Slots of three seconds: the first second of the block's slot, the second, and another slot.
-    for (slot, seconds, timely) in [(10, 0, true), (10, 1, false), (11, 0, false)] {
+fn a_block_is_timely_before_the_attestation_deadline_of_its_own_slot_alone() {
+    // Attesters vote after a second: the last millisecond before, the first after it, and another
+    // slot.
+    for (slot, into_slot_ms, timely) in [(10, 999, true), (10, 1_000, false), (11, 0, false)] {
         let mut node = node();
-        node.event(Event::Tick { slot, seconds_into_slot: seconds });
+        node.event(Event::Tick { slot, into_slot_ms });
         node.submit(ToyBlock::new(1, 0, 10));
         let (request, job) = node.checks.pop_first().expect("the block is checked");
         let answer = node.work(job);
         let effects = node.machine.handle(&node.toy, Event::Answered { request, answer });
         let [Effect::ClearBlock { timely: told, .. }] = effects[..] else { panic!("{effects:?}") };
-        assert_eq!(told, timely, "{slot} {seconds}");
+        assert_eq!(told, timely, "{slot} {into_slot_ms}");
     }
 }

@@ -1,0 +1,1 @@
+//! The proposer's head: each of its conditions alone.
