@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use blocksmith_consensus::{ChainConfig, ConfigError};
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// The key that says which preset a configuration is for.
 const PRESET_BASE: &str = "PRESET_BASE";
@@ -75,10 +75,9 @@ impl<'de> Visitor<'de> for Mapping {
         while let Some(key) = map.next_key::<String>()? {
             // If it is read as text, a version stays as written and does not become a number.
             if ChainConfig::KEYS.contains(&key.as_str()) {
-                let value = named(&key, map.next_value())?;
-                text.values.insert(key, value);
+                text.values.insert(key, map.next_value()?);
             } else if key == PRESET_BASE {
-                text.preset = Some(named(&key, map.next_value())?);
+                text.preset = Some(map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;
                 if !WITHOUT_EFFECT.contains(&key.as_str()) {
@@ -88,11 +87,6 @@ impl<'de> Visitor<'de> for Mapping {
         }
         Ok(text)
     }
-}
-
-/// Names the key in an error of its value.
-fn named<T, E: Error + fmt::Display>(key: &str, value: Result<T, E>) -> Result<T, E> {
-    value.map_err(|error| E::custom(format!("{key}: {error}")))
 }
 
 #[cfg(test)]

@@ -198,10 +198,8 @@ impl<'a, P: Preset> Node<'a, P> {
         if block.slot > self.slot() {
             return Ok((false, false));
         }
-        let flags = UpdateFlags {
-            skip_bls_validation: !self.verify_signatures,
-            ..UpdateFlags::default()
-        };
+        let flags =
+            UpdateFlags { skip_bls_validation: !self.verify_signatures, ..UpdateFlags::default() };
         let Ok(state) = apply_block(parent.clone(), &signed, flags, self.config)? else {
             return Ok((false, false));
         };
@@ -229,16 +227,8 @@ impl<'a, P: Preset> Node<'a, P> {
         }
         let slashings = block.body.attester_slashings.iter();
         let equivocating = slashings.flat_map(slashable_indices).collect();
-        let event = Event::Block {
-            root,
-            parent,
-            slot,
-            proposer,
-            checkpoints,
-            timely,
-            votes,
-            equivocating,
-        };
+        let event =
+            Event::Block { root, parent, slot, proposer, checkpoints, timely, votes, equivocating };
         // The machine does not know a block that it has pruned, and the specification never prunes.
         let current = self.tell(event)? || self.accepted.contains(&root);
         if current {
@@ -304,14 +294,8 @@ impl<'a, P: Preset> Node<'a, P> {
             && [first, second].into_iter().all(|vote| {
                 let (indices, signature) = (&vote.attesting_indices, &vote.signature);
                 let mut signatures = self.signatures();
-                is_valid_indexed_attestation(
-                    state,
-                    indices,
-                    &vote.data,
-                    signature,
-                    &mut signatures,
-                )
-                .is_ok()
+                is_valid_indexed_attestation(state, indices, &vote.data, signature, &mut signatures)
+                    .is_ok()
             });
         if valid {
             self.tell(Event::AttesterSlashing { indices: slashable_indices(slashing) })?;

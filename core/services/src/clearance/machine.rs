@@ -339,9 +339,7 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
 fn is_harmless(refusal: Refusal) -> bool {
     matches!(
         refusal,
-        Refusal::UnknownParent
-            | Refusal::NotAfterFinalizedSlot
-            | Refusal::NotDescendantOfFinalized
+        Refusal::UnknownParent | Refusal::NotAfterFinalizedSlot | Refusal::NotDescendantOfFinalized
     )
 }
 
@@ -350,15 +348,26 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Clearance, Effect, Event, Import};
-    use crate::consensus::{Balances, BlockEffects, Checkpoint, Checkpoints};
+    use crate::consensus::{Balances, BlockEffects, Checkpoint, Checkpoints, IndexedVote, Vote};
     use crate::fork_choice::{Config, Refusal};
     use crate::identified;
     use crate::machine::Machine;
     use crate::toy::{Toy, ToyBlock};
     use crate::verdict::Cleared;
 
-    /// Block `root` on the anchor at `slot`, cleared; the anchor is all that it justifies.
+    /// Block `root` on `parent` at `slot`, cleared; the anchor is all that it justifies.
     fn cleared(root: u8, parent: u8, slot: u64) -> Event<Toy> {
+        carrying(root, parent, slot, Vec::new(), Vec::new())
+    }
+
+    /// Like [`cleared`], with votes and the validators of slashings.
+    fn carrying(
+        root: u8,
+        parent: u8,
+        slot: u64,
+        votes: Vec<IndexedVote<u8>>,
+        equivocating: Vec<u64>,
+    ) -> Event<Toy> {
         let anchor = Checkpoint { epoch: 0, root: 0 };
         let evidence = BlockEffects {
             post_state_root: root,
@@ -368,14 +377,85 @@ mod tests {
                 unrealized_justified: anchor,
                 unrealized_finalized: anchor,
             },
-            votes: Vec::new(),
-            equivocating: Vec::new(),
+            votes,
+            equivocating,
         };
         let block = Box::new(Cleared::new(
             identified::block(&Toy::default(), ToyBlock::new(root, parent, slot)),
             evidence,
         ));
         Event::Import(Import::Block { block, timely: false })
+    }
+
+    /// A machine at slot 3 with two branches of one block, and validators of weight 1.
+    fn with_branches() -> Clearance<Toy> {
+        let balances = Balances { effective: Arc::from([1; 4]), total_active: 4 };
+        let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+        for event in [Event::Import(Import::Tick { slot: 3 }), cleared(1, 0, 1), cleared(2, 0, 1)] {
+            machine.handle(&Toy::default(), event);
+        }
+        machine
+    }
+
+    fn vote(validator: u64, block: u8) -> IndexedVote<u8> {
+        let anchor = Checkpoint { epoch: 0, root: 0 };
+        let vote =
+            Vote { id: block, slot: 1, beacon_block_root: block, source: anchor, target: anchor };
+        IndexedVote { vote, indices: vec![validator] }
+    }
+
+    fn heads(effects: &[Effect<Toy>]) -> Vec<(u8, u8)> {
+        let head = |effect: &Effect<Toy>| match effect {
+            Effect::HeadChanged { old, new, .. } => Some((*old, *new)),
+            _ => None,
+        };
+        effects.iter().filter_map(head).collect()
+    }
+
+    #[test]
+    fn the_votes_and_slashings_of_a_block_reach_the_fork_choice_at_once() {
+        // Block 3 on branch 2 carries two votes for branch 1, which becomes head without 3 having
+        // been head before. Block 4 carries a slashing of both voters.
+        let mut machine = with_branches();
+        let votes = vec![vote(0, 1), vote(1, 1)];
+        let effects = machine.handle(&Toy::default(), carrying(3, 2, 2, votes, Vec::new()));
+        assert_eq!(heads(&effects), [(2, 1)]);
+        let effects = machine.handle(&Toy::default(), carrying(4, 1, 2, Vec::new(), vec![0, 1]));
+        assert_eq!(heads(&effects), [(1, 3)]);
+    }
+
+    #[test]
+    fn an_attester_slashing_takes_the_weight_of_votes() {
+        // Branch 1 is head by one vote until its voter is known to have equivocated. The head that
+        // is to stay cached is told, too.
+        let mut machine = with_branches();
+        machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
+        assert_eq!(machine.view().head, 3);
+        let slashing = Event::Import(Import::AttesterSlashing(vec![0]));
+        let effects = machine.handle(&Toy::default(), slashing.clone());
+        assert_eq!(heads(&effects), [(3, 2)]);
+        assert!(matches!(effects[1], Effect::Prune(keep) if keep.head == 2), "{effects:?}");
+        assert_eq!(machine.handle(&Toy::default(), slashing), []);
+    }
+
+    #[test]
+    fn the_slashings_of_a_block_that_is_refused_count_all_the_same() {
+        // The block's parent is not in the fork choice.
+        let mut machine = with_branches();
+        machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
+        let refused = carrying(9, 8, 2, vec![vote(1, 1)], vec![0]);
+        assert_eq!(heads(&machine.handle(&Toy::default(), refused)), [(3, 2)]);
+    }
+
+    #[test]
+    fn the_votes_of_a_block_are_shown_to_the_detector() {
+        // The second block carries a vote of the same validator for another block.
+        let mut machine = with_branches();
+        machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
+        let effects =
+            machine.handle(&Toy::default(), carrying(4, 1, 3, vec![vote(0, 2)], Vec::new()));
+        let told = Effect::DoubleVote { validators: vec![0] };
+        assert!(effects.contains(&told), "{effects:?}");
     }
 
     #[test]

@@ -217,7 +217,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
     fn has_dependent_root_of_head(&self, parent: R) -> bool {
         let lookahead = self.epoch_at(self.slot).saturating_sub(MIN_SEED_LOOKAHEAD);
         let slot = self.start_slot(lookahead).saturating_sub(1);
-        parent == self.head || self.tree.ancestor(parent, slot) == self.tree.ancestor(self.head, slot)
+        parent == self.head
+            || self.tree.ancestor(parent, slot) == self.tree.ancestor(self.head, slot)
     }
 
     /// A checkpoint that would replace one of the store's must be on the block's own chain, or the
@@ -399,7 +400,16 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
                 self.on_tick(slot);
                 Ok(())
             }
-            Event::Block { root, parent, slot, proposer, checkpoints, timely, votes, equivocating } => {
+            Event::Block {
+                root,
+                parent,
+                slot,
+                proposer,
+                checkpoints,
+                timely,
+                votes,
+                equivocating,
+            } => {
                 let block = NewBlock {
                     root,
                     parent,

@@ -248,9 +248,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
     pub(super) fn viable_leaves(&self) -> Vec<(R, Weight)> {
         let Some(&start) = self.places.get(&self.rule.justified.root) else { return Vec::new() };
         let leaves = self.segments.viable_leaves(start).into_iter();
-        let with_weight = |place: usize| {
-            (self.nodes[place].root, self.segments.weight(place, &self.nodes))
-        };
+        let with_weight =
+            |place: usize| (self.nodes[place].root, self.segments.weight(place, &self.nodes));
         leaves.map(with_weight).collect()
     }
 

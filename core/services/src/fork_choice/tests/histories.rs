@@ -57,9 +57,7 @@ impl Arbitrary for Step {
                     },
                 }
             }
-            10..=13 => {
-                Self::Attestation(Ballot { voters: byte(), root: byte(), age: byte() })
-            }
+            10..=13 => Self::Attestation(Ballot { voters: byte(), root: byte(), age: byte() }),
             14 => Self::Slashing(byte()),
             _ => Self::Balances(byte()),
         }
@@ -273,8 +271,5 @@ fn agree(steps: Vec<Step>) -> bool {
 fn the_machine_says_what_the_specification_says_on_random_histories() {
     // Random ticks, blocks with votes and slashings, votes, slashings and balances, and the
     // specification beside the machine. The index is compared with one that is built anew.
-    QuickCheck::new()
-        .rng(Gen::new(120))
-        .tests(4_000)
-        .quickcheck(agree as fn(Vec<Step>) -> bool);
+    QuickCheck::new().rng(Gen::new(120)).tests(4_000).quickcheck(agree as fn(Vec<Step>) -> bool);
 }

@@ -5,6 +5,7 @@ mod histories;
 mod proposer;
 mod specification;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::event::{Config, Effect, Event, Refusal};
@@ -57,6 +58,18 @@ fn block_with(
 /// A block that came before the deadline of its slot and justifies nothing.
 fn timely(root: Root, parent: Root, slot: Slot) -> Event<Root> {
     block_with(root, parent, slot, all_at(checkpoint(0, 0)), true)
+}
+
+/// A block that carries votes and slashings.
+fn carrying(
+    mut event: Event<Root>,
+    carried: Vec<IndexedVote<Root>>,
+    slashed: Vec<u64>,
+) -> Event<Root> {
+    if let Event::Block { votes, equivocating, .. } = &mut event {
+        (*votes, *equivocating) = (carried, slashed);
+    }
+    event
 }
 
 fn block(root: Root, parent: Root, slot: Slot) -> Event<Root> {
@@ -120,8 +133,135 @@ fn only_the_first_timely_block_of_a_slot_is_boosted_and_only_in_that_slot() {
     assert_eq!(machine.weight(5), Some(80));
     run(&mut machine, vec![attestation(&[0], 7, 1), tick(2), timely(6, 5, 2)]);
     assert_eq!(machine.head(), 7, "a boost of 80 does not outweigh a vote of 100");
+    assert_eq!(machine.weight(5), Some(80), "the boost of a descendant");
     machine.handle(&(), tick(3));
-    assert_eq!(machine.proposer_boost_root(), None);
+    assert_eq!((machine.proposer_boost_root(), machine.weight(5)), (None, Some(0)));
+}
+
+#[test]
+fn a_late_block_of_the_current_slot_is_not_boosted() {
+    // Nothing but the deadline was missed. The block after it is the first timely one.
+    let mut machine = store();
+    run(&mut machine, vec![tick(1), block(5, 0, 1)]);
+    assert_eq!((machine.proposer_boost_root(), machine.weight(5)), (None, Some(0)));
+    machine.handle(&(), timely(6, 0, 1));
+    assert_eq!(machine.proposer_boost_root(), Some(6));
+}
+
+#[test]
+fn a_block_is_boosted_if_its_shuffling_is_that_of_the_head_before_it() {
+    // The shuffling of epoch 2 follows from the last block at or before slot 3. The head is 3, and
+    // the new block forks off before slot 3, right at it, or after it.
+    for (parent, boosted) in [(0, None), (1, Some(9)), (2, Some(9)), (3, Some(9))] {
+        let mut machine = store();
+        let chain = vec![tick(6), block(1, 0, 3), block(2, 1, 4), block(3, 2, 5)];
+        run(&mut machine, chain);
+        run(&mut machine, vec![attestation(&[0], 3, 5), tick(9)]);
+        assert_eq!(machine.head(), 3);
+        machine.handle(&(), timely(9, parent, 9));
+        assert_eq!(machine.proposer_boost_root(), boosted, "on {parent}");
+    }
+}
+
+#[test]
+fn a_shuffling_that_follows_from_what_is_pruned_is_the_same_for_all() {
+    // Block 8 finalises epoch 2, at slot 8; the shuffling of epoch 2 follows from slot 3, which is
+    // gone. The timely block is not a child of the head.
+    let mut machine = store();
+    run(&mut machine, vec![tick(9), block(4, 0, 4), block(8, 4, 8), block(5, 8, 9)]);
+    let finalizes = all_at(checkpoint(2, 8));
+    run(&mut machine, vec![tick(11), block_with(6, 8, 10, finalizes, false)]);
+    assert!(!machine.contains(4) && machine.head() == 6);
+    machine.handle(&(), timely(7, 5, 11));
+    assert_eq!(machine.proposer_boost_root(), Some(7));
+}
+
+#[test]
+fn a_known_block_is_admitted_silently_and_changes_nothing() {
+    // The copy is called timely and carries a vote and a slashing, which are not looked at again.
+    let mut machine = store();
+    run(&mut machine, vec![tick(1), block(5, 0, 1), tick(2)]);
+    let before = machine.clone();
+    let copy = carrying(timely(5, 0, 1), vec![vote(&[0], 5, 1, 0)], vec![1]);
+    assert_eq!(machine.handle(&(), copy), []);
+    assert_eq!(machine, before);
+}
+
+#[test]
+fn what_a_block_carries_counts_and_the_head_is_looked_for_once() {
+    // Block 7 would be head by its root. It carries votes for its sibling 5, one of an equivocator,
+    // and a vote for a block that nobody knows.
+    let mut machine = store();
+    run(&mut machine, vec![tick(1), block(5, 0, 1), tick(2)]);
+    let votes = vec![vote(&[0, 1], 5, 1, 0), vote(&[2], 99, 1, 0)];
+    let effects = machine.handle(&(), carrying(block(7, 0, 2), votes, vec![1]));
+    assert_eq!(effects, [], "the head is 5 before and after");
+    assert_eq!((machine.head(), machine.weight(5)), (5, Some(100)));
+    let later = vec![vote(&[1], 7, 2, 0)];
+    run(&mut machine, vec![tick(3), carrying(block(8, 7, 3), later, vec![])]);
+    assert_eq!(machine.weight(7), Some(0), "an equivocator's vote counts no more");
+}
+
+#[test]
+fn a_vote_that_a_block_carries_may_have_an_old_target() {
+    // The vote is of epoch 0 and the clock shows epoch 2: gossip is too late with it, a block not.
+    let mut machine = store();
+    run(&mut machine, vec![tick(8), block(5, 0, 1)]);
+    let effects = machine.handle(&(), attestation(&[0], 5, 1));
+    assert_eq!(effects, [Effect::Refused(Refusal::TargetEpochOutOfRange)]);
+    machine.handle(&(), carrying(block(6, 5, 8), vec![vote(&[0], 5, 1, 0)], vec![]));
+    assert_eq!(machine.weight(5), Some(100));
+}
+
+#[test]
+fn a_refused_block_brings_neither_votes_nor_slashings() {
+    // The parent is not known; what the block carries would count otherwise.
+    let mut machine = store();
+    run(&mut machine, vec![tick(1), block(5, 0, 1), tick(2)]);
+    let before = machine.clone();
+    let orphan = carrying(block(7, 6, 2), vec![vote(&[0], 5, 1, 0)], vec![1]);
+    assert_eq!(machine.handle(&(), orphan), [Effect::Refused(Refusal::UnknownParent)]);
+    assert_eq!(machine, before);
+}
+
+#[test]
+fn stores_are_equal_whatever_their_indices_have_been_through() {
+    // The same blocks and votes; in one store the head went back and forth, and the index was made
+    // in another order.
+    let blocks = || vec![tick(1), block(1, 0, 1), tick(2), block(2, 1, 2), block(3, 1, 2)];
+    let (mut one, mut other) = (store(), store());
+    run(&mut one, blocks());
+    run(&mut other, blocks());
+    run(&mut one, vec![tick(3), attestation(&[0], 2, 2), attestation(&[1, 2], 3, 2)]);
+    run(&mut other, vec![attestation(&[1, 2], 3, 2), tick(3), attestation(&[0], 2, 2)]);
+    let new_balances = |machine: &ForkChoice<Root>| Event::JustifiedBalances {
+        checkpoint: machine.justified(),
+        balances: balances(100),
+    };
+    let event = new_balances(&other);
+    other.handle(&(), event);
+    assert_eq!(one, other);
+    let hash = |machine: &ForkChoice<Root>| {
+        let mut hasher = DefaultHasher::new();
+        machine.hash(&mut hasher);
+        hasher.finish()
+    };
+    assert_eq!(hash(&one), hash(&other));
+    run(&mut other, vec![tick(4), attestation(&[3], 2, 3)]);
+    assert_ne!(one, other);
+}
+
+#[test]
+fn a_boost_weighs_what_the_new_balances_say() {
+    // Balances of a hundred, and then of seven: 40 % of a fourth of them.
+    let mut machine = store();
+    run(&mut machine, vec![tick(1), timely(5, 0, 1)]);
+    assert_eq!(machine.weight(5), Some(80));
+    let checkpoint = machine.justified();
+    machine.handle(&(), Event::JustifiedBalances { checkpoint, balances: balances(7) });
+    assert_eq!(machine.weight(5), Some(5));
+    machine.handle(&(), tick(2));
+    assert_eq!(machine.weight(5), Some(0));
 }
 
 #[test]

@@ -204,7 +204,13 @@ impl Spec {
         }
     }
 
-    pub(super) fn on_block(&mut self, root: Root, block: SpecBlock, states: &Checkpoints<Root>, timely: bool) {
+    pub(super) fn on_block(
+        &mut self,
+        root: Root,
+        block: SpecBlock,
+        states: &Checkpoints<Root>,
+        timely: bool,
+    ) {
         let start = self.finalized.epoch * SLOTS_PER_EPOCH;
         if block.slot > self.slot
             || block.slot <= start
