@@ -55,16 +55,18 @@
 //!   block's weight, which only the choice of a proposer reads, and only if its child is the head.
 //! - I8 Two stores that differ in nothing but the order in which their indices were made are equal.
 //!
-//! **Cost.** Let n be the number of blocks, f the number of places on the path from a block to the
-//! first at which branches part, k the largest number of children of a block, and v the number of
-//! validators that have voted. On a chain without forks f is 0, whatever its length.
+//! **Cost.** Let n be the number of blocks, l the number of leaves, f the number of places on the
+//! path from a block to the first at which branches part, k the largest number of children of a
+//! block, and v the number of validators that have voted. On a chain without forks f is 0, whatever
+//! its length. If every slot since finality has two blocks, f is their number.
 //!
 //! | event | cost, beside the look-up of roots in O(log n) and of validators in O(log v) |
 //! |---|---|
 //! | `Block` | O(f log k) for it, its boost and each block that its votes are for or were for; the blocks of two epochs for the dependent root, if its parent is not the head; once per fork the shorter half of what it parts |
 //! | `Attestation`, `AttesterSlashing` | O(f log k) for each block that the votes are for or were for, up to where the old and the new path meet; the blocks between the vote and its target |
-//! | `Tick` | O(f log k) for the boost that ends; O(n log k) in a new epoch |
-//! | a checkpoint that moves, `JustifiedBalances` | O(n log k + v log n) |
+//! | `Tick` | O(f log k) for the boost that ends; O(l log k) in a new epoch |
+//! | another justified checkpoint | O(l log k) |
+//! | another finalised checkpoint, `JustifiedBalances` | O(n log k + v log n) |
 //! | another head | the blocks between the old and the new head and their last common ancestor |
 //!
 //! **Blocking.** ForkChoice never blocks. It is a part of Clearance, which owns it.

@@ -67,8 +67,18 @@ pub(super) struct ProtoArray<R> {
     segments: Segments<R>,
     /// Changes of weight, by place, that [`Self::settle`] has yet to pass on. Empty between events.
     changes: BTreeMap<usize, Delta>,
-    /// Whether a change concerns so much that [`Self::settle`] has to build the index anew.
-    rebuild: bool,
+    /// What more [`Self::settle`] has to do. Nothing between events.
+    pending: Pending,
+}
+
+/// How much of the index a change concerns that is not one of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Pending {
+    Nothing,
+    /// Which leaves may be head.
+    Leaves,
+    /// All of it.
+    Everything,
 }
 
 // The index follows from the blocks, and the rule and the boost from what the store has beside the
@@ -102,7 +112,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
         };
         let (places, nodes) = (BTreeMap::from([(node.root, 0)]), vec![node]);
         let segments = Segments::build(&nodes, &rule, None);
-        Self { nodes, places, rule, segments, changes: BTreeMap::new(), rebuild: false }
+        Self { nodes, places, rule, segments, changes: BTreeMap::new(), pending: Pending::Nothing }
     }
 
     /// Returns the number of blocks.
@@ -194,7 +204,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
         for node in &mut self.nodes {
             node.own_weight = 0;
         }
-        self.rebuild = true;
+        self.pending = Pending::Everything;
     }
 
     /// Moves the boost: `score` counts for `root`, and for nothing if it is not in the tree.
@@ -212,19 +222,30 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
 
     /// Sets what decides which leaves may be head.
     pub(super) fn set_rule(&mut self, rule: Viability<R>) {
-        self.rebuild |= rule != self.rule;
+        let pending = if rule.finalized != self.rule.finalized {
+            Pending::Everything
+        } else if rule != self.rule {
+            Pending::Leaves
+        } else {
+            Pending::Nothing
+        };
+        self.pending = self.pending.max(pending);
         self.rule = rule;
     }
 
     /// Passes on what has changed since the last call.
     fn settle(&mut self) {
         let mut changes = std::mem::take(&mut self.changes);
-        if std::mem::take(&mut self.rebuild) {
+        let pending = std::mem::replace(&mut self.pending, Pending::Nothing);
+        if pending == Pending::Everything {
             self.segments = Segments::build(&self.nodes, &self.rule, self.segments.boost());
             return;
         }
         changes.retain(|_, delta| *delta != 0);
         self.segments.apply(changes, &self.nodes, &self.rule);
+        if pending == Pending::Leaves {
+            self.segments.review_leaves(&self.nodes, &self.rule);
+        }
     }
 
     /// Passes on what has changed, and returns the head (`get_head`) if it may be another than when
@@ -256,7 +277,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
     /// Drops what does not descend from the finalised checkpoint (I2), unless one of `needed` would
     /// be among it. Returns the number of blocks dropped. Everything has been passed on.
     pub(super) fn prune(&mut self, needed: &[R]) -> usize {
-        debug_assert!(self.changes.is_empty() && !self.rebuild, "the index is up to date");
+        debug_assert!(self.changes.is_empty() && self.pending == Pending::Nothing, "up to date");
         if !needed.iter().all(|root| self.descends_from_finalized(*root)) {
             return 0;
         }

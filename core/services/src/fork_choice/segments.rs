@@ -18,7 +18,8 @@
 //! | a block that parts a segment | as above, and the shorter of the segment's two halves |
 //! | a change of weight at one block | O(f log k), up to the first segment where the sum is 0 |
 //! | the head | O(f), and only if a best child or a leaf is another |
-//! | another justified or finalised checkpoint, epoch or balances; pruning | O(n log k) |
+//! | another justified checkpoint or epoch | O(l log k) for l leaves |
+//! | another finalised checkpoint or balances; pruning | O(n log k) |
 //!
 //! On a chain without forks f is 0 whatever its length is. A block with a sibling costs its proposer
 //! an equivocation or its predecessor a place in the chain, so f grows with what proposers do wrong.
@@ -165,6 +166,16 @@ impl<R: Copy + Ord + Debug> Segments<R> {
             segment.own = segment.own.saturating_add_signed(delta);
             *tops.entry(segment.top).or_default() += delta;
         }
+        self.spread(tops, nodes, rule);
+    }
+
+    /// Finds out again which leaves may be head, after the justified checkpoint or the epoch has
+    /// changed.
+    pub(super) fn review_leaves(&mut self, nodes: &[Node<R>], rule: &Viability<R>) {
+        // Where the head starts from may be another, too.
+        self.moved = true;
+        let leaves = self.segments.iter().filter(|segment| segment.children.is_empty());
+        let tops = leaves.map(|segment| (segment.top, 0)).collect();
         self.spread(tops, nodes, rule);
     }
 
