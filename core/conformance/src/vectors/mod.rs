@@ -241,4 +241,6 @@ fn execute_with<P: Preset>(case: &Case, mut config: ChainConfig) -> Outcome {
 }
 
 #[cfg(test)]
+mod fork_choice_tests;
+#[cfg(test)]
 mod tests;

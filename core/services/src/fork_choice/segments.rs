@@ -328,6 +328,9 @@ impl<R: Copy + Ord + Debug> Segments<R> {
 
     /// Adds changes of weight to the segments whose first blocks are given, and passes them up,
     /// together with changes of viability. Where both come to nothing, the way up ends.
+    ///
+    /// What becomes viable, or no longer is, moves the head too, but the callers know of that: it
+    /// takes a new block or a new rule.
     fn spread(
         &mut self,
         mut changes: BTreeMap<usize, Delta>,
@@ -346,7 +349,6 @@ impl<R: Copy + Ord + Debug> Segments<R> {
             if before == after {
                 continue;
             }
-            self.moved |= before.viable != after.viable;
             let Some(parent) = nodes[top].parent else { continue };
             let above = &mut self.segments[self.segment_of[parent]];
             let best = above.children.last().map(|child| child.top);
