@@ -160,6 +160,7 @@ fn to_clearance(message: &ToClearance) -> String {
         ToClearance::Import { import, .. } => match import {
             Import::Block { block: cleared, .. } => block(cleared.item().item()),
             Import::Attestation(cleared) => attestation(cleared.item().item()),
+            Import::AttesterSlashing(indices) => format!("slashing of validators {indices:?}"),
             Import::Tick { slot } => format!("tick of slot {slot}"),
         },
         ToClearance::View(never) | ToClearance::Chain(never) => match *never {},

@@ -177,7 +177,7 @@ impl<'a, P: Preset> Node<'a, P> {
         self.since_genesis_ms() / self.config.slot_duration_ms
     }
 
-    fn into_slot_ms(&self) -> u64 {
+    fn ms_into_slot(&self) -> u64 {
         self.since_genesis_ms() % self.config.slot_duration_ms
     }
 
@@ -203,7 +203,7 @@ impl<'a, P: Preset> Node<'a, P> {
         let Ok(state) = apply_block(parent.clone(), &signed, flags, self.config)? else {
             return Ok((false, false));
         };
-        let timely = self.into_slot_ms() < self.config.attestation_due_ms();
+        let timely = self.ms_into_slot() < self.config.attestation_due_ms();
         let checkpoints = checkpoints(&state)?;
         let (parent, slot, proposer) = (block.parent_root, block.slot, block.proposer_index);
         let former = self.former.store.on_block(
@@ -390,10 +390,10 @@ impl<'a, P: Preset> Node<'a, P> {
 
     /// Compares what v1.1.10 does not have. So a case that has such a check is not one of v1.1.10.
     fn check_current(&mut self, step: usize, checks: &Checks) {
-        let (slot, into_slot_ms) = (self.slot(), self.into_slot_ms());
+        let (slot, ms_into_slot) = (self.slot(), self.ms_into_slot());
         let Self { current, former, .. } = self;
         if let Some(expected) = &checks.get_proposer_head {
-            let on_time = into_slot_ms <= self.config.proposer_reorg_cutoff_ms();
+            let on_time = ms_into_slot <= self.config.proposer_reorg_cutoff_ms();
             let root = current.store.proposer_head(slot, on_time).to_string();
             current.compare(step, "the proposer's head", expected, &root);
             former.depart(step, "there is no proposer's head");

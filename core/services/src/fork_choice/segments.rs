@@ -368,19 +368,37 @@ impl<R: Copy> Segment<R> {
     }
 }
 
+/// What the index says of one block, whatever the numbers of segments are.
+#[cfg(test)]
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// First and last block of its segment.
+    segment: (usize, usize),
+    own: Weight,
+    weight: Weight,
+    viable: bool,
+    /// First blocks of the segment's children, in the order of preference.
+    children: Vec<usize>,
+    descends: bool,
+}
+
 #[cfg(test)]
 impl<R: Copy + Ord + Debug> Segments<R> {
-    /// Everything that S4 speaks of, by the blocks: for each the first and last block of its
-    /// segment, and of a segment what it weighs, whether it is viable, and its children.
-    pub(super) fn canonical(&self) -> Vec<(usize, usize, bool, [Weight; 2], Vec<usize>, bool)> {
-        let of = |(place, number): (usize, &usize)| {
+    /// Returns everything that S4 speaks of, block by block, and asserts S1.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let entry = |(number, descends): (&usize, &bool)| {
             let segment = &self.segments[*number];
             let children: Vec<usize> = segment.children.iter().map(|child| child.top).collect();
             assert_ne!(children.len(), 1, "S1");
-            let weights = [segment.own, segment.weight];
-            let descends = self.descends[place];
-            (segment.top, segment.end, segment.viable, weights, children, descends)
+            Entry {
+                segment: (segment.top, segment.end),
+                own: segment.own,
+                weight: segment.weight,
+                viable: segment.viable,
+                children,
+                descends: *descends,
+            }
         };
-        self.segment_of.iter().enumerate().map(of).collect()
+        self.segment_of.iter().zip(&self.descends).map(entry).collect()
     }
 }

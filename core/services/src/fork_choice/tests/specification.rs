@@ -152,7 +152,7 @@ impl Spec {
             return root;
         };
         let head_late = !self.timely[&root];
-        let shuffling_stable = slot % SLOTS_PER_EPOCH != 0;
+        let shuffling_stable = !slot.is_multiple_of(SLOTS_PER_EPOCH);
         let ffg_competitive = head.unrealized_justified == parent.unrealized_justified;
         let finalization_ok = slot / SLOTS_PER_EPOCH - self.finalized.epoch <= 2;
         let parent_slot_ok = parent.slot + 1 == head.slot;
