@@ -37,9 +37,21 @@ impl ConfigText {
     /// Replaces the values that the text gives.
     ///
     /// # Errors
-    /// If a value does not parse as its key's type.
+    /// If a value does not parse as its key's type, or if the length of a slot is given in seconds
+    /// and in milliseconds and the two differ.
     pub fn apply(&self, config: &mut ChainConfig) -> Result<(), ConfigError> {
-        self.values.iter().try_for_each(|(key, value)| config.set(key, value))
+        self.values.iter().try_for_each(|(key, value)| config.set(key, value))?;
+        if let [Some(seconds), Some(milliseconds)] =
+            ["SECONDS_PER_SLOT", "SLOT_DURATION_MS"].map(|key| self.values.get(key))
+        {
+            let in_milliseconds = config.slot_duration_ms;
+            config.set("SECONDS_PER_SLOT", seconds)?;
+            if config.slot_duration_ms != in_milliseconds {
+                let (seconds, milliseconds) = (seconds.clone(), milliseconds.clone());
+                return Err(ConfigError::SlotDurations { seconds, milliseconds });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -93,7 +105,7 @@ mod tests {
         // Numbers, quoted numbers, a version in hexadecimal.
         let text = "SECONDS_PER_SLOT: 3\nGENESIS_DELAY: '7'\nGENESIS_FORK_VERSION: 0x00000009\n";
         let config = config(text).unwrap();
-        assert_eq!((config.seconds_per_slot, config.genesis_delay), (3, 7));
+        assert_eq!((config.slot_duration_ms.get(), config.genesis_delay), (3_000, 7));
         assert_eq!(config.genesis_fork_version.as_bytes(), &[0, 0, 0, 9]);
         assert_eq!(config.churn_limit_quotient, ChainConfig::minimal().churn_limit_quotient);
     }
@@ -117,5 +129,17 @@ mod tests {
         assert!(config("GENESIS_DELAY: 18446744073709551616\n").is_err());
         assert!(config("GENESIS_FORK_VERSION: 0x000001\n").is_err());
         assert!(config("- 1\n").is_err());
+        let error = config("SLOT_DURATION_MS: [6000]\n").unwrap_err();
+        assert!(error.contains("SLOT_DURATION_MS"), "{error}");
+    }
+
+    #[test]
+    fn the_length_of_a_slot_may_be_given_twice_if_both_agree() {
+        // Current configurations give seconds and milliseconds, in either order.
+        let text = "SLOT_DURATION_MS: 4000\nSECONDS_PER_SLOT: 4\nATTESTATION_DUE_BPS: 2500\n";
+        let both = config(text).unwrap();
+        assert_eq!((both.slot_duration_ms.get(), both.attestation_due_ms()), (4_000, 1_000));
+        let error = config("SECONDS_PER_SLOT: 4\nSLOT_DURATION_MS: 4500\n").unwrap_err();
+        assert_eq!(error, "SECONDS_PER_SLOT 4 contradicts SLOT_DURATION_MS 4500");
     }
 }

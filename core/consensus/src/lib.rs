@@ -79,7 +79,7 @@ pub use accessors::{
     is_active_validator, is_eligible_for_activation, is_eligible_for_activation_queue,
     is_slashable_attestation_data, is_slashable_validator,
 };
-pub use config::{ChainConfig, ConfigError};
+pub use config::{BasisPoints, ChainConfig, ConfigError};
 pub use containers::*;
 pub use domains::{
     compute_activation_exit_epoch, compute_domain, compute_epoch_at_slot, compute_fork_data_root,

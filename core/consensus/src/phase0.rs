@@ -299,8 +299,12 @@ impl<P: Preset> Consensus for Phase0<P> {
         P::SLOTS_PER_EPOCH
     }
 
-    fn seconds_per_slot(&self) -> u64 {
-        self.config.seconds_per_slot.max(1)
+    fn slot_duration_ms(&self) -> u64 {
+        self.config.slot_duration_ms.get()
+    }
+
+    fn attestation_due_ms(&self) -> u64 {
+        self.config.attestation_due_ms()
     }
 
     fn decode_block(&self, bytes: &[u8]) -> Result<SharedBlock, InvalidData> {

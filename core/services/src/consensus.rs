@@ -185,8 +185,11 @@ pub trait Consensus: Send + Sync + Sized + 'static {
 
     /// Returns the number of slots of an epoch, at least 1.
     fn slots_per_epoch(&self) -> u64;
-    /// Returns the length of a slot in seconds, at least 1.
-    fn seconds_per_slot(&self) -> u64;
+    /// Returns the length of a slot in milliseconds, at least 1 (`SLOT_DURATION_MS`).
+    fn slot_duration_ms(&self) -> u64;
+    /// Returns how many milliseconds into a slot attesters vote (`ATTESTATION_DUE_BPS` of a slot).
+    /// A block that comes then or later is not timely.
+    fn attestation_due_ms(&self) -> u64;
 
     /// Decodes a signed block from its wire form.
     ///

@@ -244,8 +244,12 @@ impl Consensus for Toy {
         self.slots_per_epoch
     }
 
-    fn seconds_per_slot(&self) -> u64 {
-        3
+    fn slot_duration_ms(&self) -> u64 {
+        3_000
+    }
+
+    fn attestation_due_ms(&self) -> u64 {
+        1_000
     }
 
     fn decode_block(&self, _bytes: &[u8]) -> Result<ToyBlock, ToyInvalid> {

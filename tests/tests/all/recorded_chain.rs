@@ -123,7 +123,7 @@ impl Replay {
             self.node.verify_attestation(&state, &attestation).expect("a valid attestation");
         let vote = IndexedVote { vote, indices };
         self.detect(slashing::Event::Attestation(vote.clone()));
-        self.tell(fork_choice::Event::Attestation { vote, from_block: false }).expect("admitted");
+        self.tell(fork_choice::Event::Attestation { vote }).expect("admitted");
     }
 
     /// Applies a block that the oracle found valid. Returns the root of the state after it.
@@ -141,17 +141,16 @@ impl Replay {
             root: header.root,
             parent: header.parent,
             slot,
+            proposer,
             checkpoints: effects.checkpoints,
             timely: self.timely,
+            votes: effects.votes.clone(),
+            equivocating: effects.equivocating,
         })
         .expect("a block that the fork choice admits");
         for vote in effects.votes {
-            self.detect(slashing::Event::Attestation(vote.clone()));
-            // A vote for a block that has been pruned meanwhile may be refused.
-            let _ = self.tell(fork_choice::Event::Attestation { vote, from_block: true });
+            self.detect(slashing::Event::Attestation(vote));
         }
-        self.tell(fork_choice::Event::AttesterSlashing { indices: effects.equivocating })
-            .expect("slashings are not refused");
         effects.post_state_root
     }
 }

@@ -50,11 +50,12 @@ groups! {
     mainnet_finality_passes: "mainnet.tar.xz", "mainnet/phase0/finality", 2;
     mainnet_random_passes: "mainnet.tar.xz", "mainnet/phase0/random", 9;
     mainnet_fork_choice_passes: "mainnet.tar.xz", "mainnet/phase0/fork_choice", 7;
+    current_fork_choice_passes: "current.tar.xz", "minimal/phase0/fork_choice", 4;
 }
 
 #[test]
 fn minimal_fork_choice_passes_but_for_the_cases_whose_rules_changed() {
-    // Runs twelve cases of v1.1.10, of which three have another answer under v1.5.0.
+    // Of twelve cases of v1.1.10, these three have another answer under v1.7.0-alpha.13.
     let report = run_group("minimal.tar.xz", "minimal/phase0/fork_choice", 12);
     let skipped: Vec<&str> = report
         .cases

@@ -1,13 +1,14 @@
-//! Cases of the fork choice: ticks, blocks and attestations through the real transition and the
-//! real machine, with checks in between.
+//! Cases of the fork choice: ticks, blocks, attestations and attester slashings through the real
+//! transition and the real machine, with checks in between.
 //!
-//! The machine follows v1.5.0. A case passes if the machine meets every one of its checks. If it
-//! does not, the result of the rules of 1.1.10 ([`super::fork_choice_v1_1_10`]), which process the
-//! same steps, decides. If they meet every check, the case depends on what has changed between the
-//! versions, and is skipped, with the step and the two answers. If they do not either, the case has
-//! failed.
+//! The machine follows v1.7.0-alpha.13. A case passes if the machine meets every one of its checks.
+//! If it does not, the result of the rules of 1.1.10 ([`super::fork_choice_v1_1_10`]), which process
+//! the same steps, decides. If they meet every check, the case depends on what has changed between
+//! the versions, and is skipped, with the step and the two answers. If they do not either, the case
+//! has failed. A case whose checks hold, but for some that the runner does not know, is skipped, and
+//! they are named.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use blocksmith::consensus::{
     Balances, Checkpoint, Checkpoints, IndexedVote, Slot, UpdateFlags, Vote,
@@ -20,63 +21,18 @@ use blocksmith_consensus::{
     get_current_epoch, get_total_active_balance, is_active_validator,
     is_slashable_attestation_data, is_valid_indexed_attestation, process_slots, slashable_indices,
 };
-use serde::Deserialize;
 
 use super::error::{NotPassed, Outcome, ensure};
 use super::files::Files;
+use super::fork_choice_steps::{CheckpointText, Checks, Head, Step, ViableHead};
 use super::fork_choice_v1_1_10::{ActiveBalances, Block, Constants, Store};
 use super::layout::Case;
 use super::transition::{apply_block, check_distance};
 
-/// The number of parts into which a slot is divided; a block is timely in the first.
-const INTERVALS_PER_SLOT: u64 = 3;
-
-/// An entry of `steps.yaml`: one of the optional members, or one that the runner does not know.
-#[derive(Debug, Deserialize)]
-struct Step {
-    tick: Option<u64>,
-    block: Option<String>,
-    attestation: Option<String>,
-    attester_slashing: Option<String>,
-    checks: Option<Checks>,
-    #[serde(default = "yes")]
-    valid: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// What a `checks` step says; every member that is there is compared.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Checks {
-    time: Option<u64>,
-    genesis_time: Option<u64>,
-    head: Option<Head>,
-    justified_checkpoint: Option<CheckpointText>,
-    finalized_checkpoint: Option<CheckpointText>,
-    best_justified_checkpoint: Option<CheckpointText>,
-    proposer_boost_root: Option<String>,
-}
-
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-struct Head {
-    slot: Slot,
-    root: String,
-}
-
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-struct CheckpointText {
-    epoch: u64,
-    root: String,
-}
-
-impl From<Checkpoint<Root>> for CheckpointText {
-    fn from(checkpoint: Checkpoint<Root>) -> Self {
-        Self { epoch: checkpoint.epoch, root: checkpoint.root.to_string() }
-    }
-}
+/// Milliseconds of a second, in which steps give the time.
+const MILLISECONDS: u64 = 1_000;
+/// The rules that the machine follows.
+const CURRENT: &str = "v1.7.0-alpha.13";
 
 /// One set of rules, and the first check that it did not meet.
 struct Rules<T> {
@@ -97,9 +53,14 @@ impl<T> Rules<T> {
         expected: &V,
         computed: &V,
     ) {
-        if self.departed.is_none() && expected != computed {
-            self.departed = Some(format!("step {step}: {what} is {computed:?}, not {expected:?}"));
+        if expected != computed {
+            self.depart(step, &format!("{what} is {computed:?}, not {expected:?}"));
         }
+    }
+
+    /// Records why a step is not met, unless an earlier one was not met.
+    fn depart(&mut self, step: usize, why: &str) {
+        self.departed.get_or_insert_with(|| format!("step {step}: {why}"));
     }
 }
 
@@ -107,11 +68,17 @@ impl<T> Rules<T> {
 struct Node<'a, P: Preset> {
     files: &'a Files,
     config: &'a ChainConfig,
+    verify_signatures: bool,
     genesis_time: u64,
     time: u64,
+    /// The state after every block that either set of rules has accepted.
     states: BTreeMap<Root, BeaconState<P>>,
+    /// The blocks that the machine has accepted, pruned ones included.
+    accepted: BTreeSet<Root>,
     current: Rules<ForkChoice<Root>>,
     former: Rules<Store>,
+    /// Names of checks that have been passed over.
+    unknown: BTreeSet<String>,
 }
 
 /// Runs a case.
@@ -121,10 +88,15 @@ pub(super) fn run<P: Preset>(case: &Case, files: &Files, config: &ChainConfig) -
     for (index, step) in steps.iter().enumerate() {
         node.step(index, step)?;
     }
+    let unknown: Vec<String> = node.unknown.into_iter().collect();
     match (node.current.departed, node.former.departed) {
-        (None, _) => Ok(()),
+        (None, _) if unknown.is_empty() => Ok(()),
+        (None, _) => Err(NotPassed::Skipped(format!(
+            "the checks are met, but for {}, which the runner does not know",
+            unknown.join(", ")
+        ))),
         (Some(why), None) => Err(NotPassed::Skipped(format!(
-            "{} depends on rules that changed between v1.1.10 and v1.5.0; under v1.5.0, {why}",
+            "{} depends on rules that changed between v1.1.10 and {CURRENT}; under {CURRENT}, {why}",
             case.handler
         ))),
         (Some(why), Some(former)) => {
@@ -142,6 +114,9 @@ impl<'a, P: Preset> Node<'a, P> {
         let root = block.hash_tree_root();
         let settings = Config {
             proposer_score_boost_percent: config.proposer_score_boost,
+            reorg_head_weight_threshold_percent: config.reorg_head_weight_threshold,
+            reorg_parent_weight_threshold_percent: config.reorg_parent_weight_threshold,
+            reorg_max_epochs_since_finalization: config.reorg_max_epochs_since_finalization,
             ..Config::new(P::SLOTS_PER_EPOCH)
         };
         let constants = Constants {
@@ -155,15 +130,18 @@ impl<'a, P: Preset> Node<'a, P> {
             finalized: checkpoint(&state.finalized_checkpoint),
         };
         let machine = ForkChoice::new(settings, root, block.slot, balances(&state)?);
-        let since_genesis = state.slot.saturating_mul(config.seconds_per_slot);
+        let since_genesis = state.slot.saturating_mul(config.slot_duration_ms.get()) / MILLISECONDS;
         Ok(Self {
             files,
             config,
+            verify_signatures: files.meta()?.verify_signatures(),
             genesis_time: state.genesis_time,
             time: state.genesis_time.saturating_add(since_genesis),
             states: BTreeMap::from([(root, state)]),
+            accepted: BTreeSet::from([root]),
             current: Rules::new(machine),
             former: Rules::new(Store::new(constants, root, anchor)),
+            unknown: BTreeSet::new(),
         })
     }
 
@@ -176,7 +154,7 @@ impl<'a, P: Preset> Node<'a, P> {
             Step { block: Some(name), .. } => self.on_block(name)?,
             Step { attestation: Some(name), .. } => {
                 let attestation: Attestation = self.files.value(name)?;
-                self.on_attestation(&attestation, false)?
+                self.on_attestation(&attestation)?
             }
             Step { attester_slashing: Some(name), .. } => {
                 let slashing: AttesterSlashing = self.files.value(name)?;
@@ -191,8 +169,16 @@ impl<'a, P: Preset> Node<'a, P> {
         Ok(())
     }
 
+    fn since_genesis_ms(&self) -> u64 {
+        self.time.saturating_sub(self.genesis_time).saturating_mul(MILLISECONDS)
+    }
+
     fn slot(&self) -> Slot {
-        self.time.saturating_sub(self.genesis_time) / self.config.seconds_per_slot.max(1)
+        self.since_genesis_ms() / self.config.slot_duration_ms
+    }
+
+    fn ms_into_slot(&self) -> u64 {
+        self.since_genesis_ms() % self.config.slot_duration_ms
     }
 
     fn on_tick(&mut self, time: u64) -> Outcome {
@@ -212,58 +198,67 @@ impl<'a, P: Preset> Node<'a, P> {
         if block.slot > self.slot() {
             return Ok((false, false));
         }
-        let parent = parent.clone();
-        let Ok(state) = apply_block(parent, &signed, UpdateFlags::default(), self.config)? else {
+        let flags =
+            UpdateFlags { skip_bls_validation: !self.verify_signatures, ..UpdateFlags::default() };
+        let Ok(state) = apply_block(parent.clone(), &signed, flags, self.config)? else {
             return Ok((false, false));
         };
-        let into_slot = self.time.saturating_sub(self.genesis_time) % self.config.seconds_per_slot;
-        let timely = into_slot < self.config.seconds_per_slot / INTERVALS_PER_SLOT;
+        let timely = self.ms_into_slot() < self.config.attestation_due_ms();
         let checkpoints = checkpoints(&state)?;
+        let (parent, slot, proposer) = (block.parent_root, block.slot, block.proposer_index);
         let former = self.former.store.on_block(
             root,
             Block {
-                parent: block.parent_root,
-                slot: block.slot,
+                parent,
+                slot,
                 justified: checkpoints.justified,
                 finalized: checkpoints.finalized,
             },
             timely,
         );
-        self.states.insert(root, state);
-        let (parent, slot) = (block.parent_root, block.slot);
-        let current = self.tell(Event::Block { root, parent, slot, checkpoints, timely })?;
-        for attestation in block.body.attestations.iter() {
-            self.on_attestation(attestation, true)?;
+        let attestations = block.body.attestations.iter();
+        let votes = attestations
+            .filter_map(|attestation| self.indexed(attestation, Signatures::Skip).transpose())
+            .collect::<Result<Vec<_>, _>>()?;
+        if former {
+            votes.iter().for_each(|vote| {
+                self.former.store.on_attestation(vote, true);
+            });
         }
-        for slashing in block.body.attester_slashings.iter() {
-            self.tell(Event::AttesterSlashing { indices: slashable_indices(slashing) })?;
+        let slashings = block.body.attester_slashings.iter();
+        let equivocating = slashings.flat_map(slashable_indices).collect();
+        let event =
+            Event::Block { root, parent, slot, proposer, checkpoints, timely, votes, equivocating };
+        // The machine does not know a block that it has pruned, and the specification never prunes.
+        let current = self.tell(event)? || self.accepted.contains(&root);
+        if current {
+            self.accepted.insert(root);
+        }
+        if current || former {
+            self.states.insert(root, state);
         }
         Ok((current, former))
     }
 
-    /// Returns whether the current and the former rules accept the attestation.
-    fn on_attestation(
-        &mut self,
+    /// How signatures that are not a block's are treated.
+    fn signatures(&self) -> Signatures {
+        if self.verify_signatures { Signatures::Verify } else { Signatures::Skip }
+    }
+
+    /// Returns who votes for what, if the attestation's target is known and its committee, bits and
+    /// signature are right.
+    fn indexed(
+        &self,
         attestation: &Attestation,
-        from_block: bool,
-    ) -> Result<(bool, bool), NotPassed> {
+        mut signatures: Signatures,
+    ) -> Result<Option<IndexedVote<Root>>, NotPassed> {
         let data = &attestation.data;
-        // The machine would keep it until its slot; the specification requires that it be refused
-        // until then.
-        if data.slot >= self.slot() {
-            return Ok((false, false));
-        }
-        let Some(state) = self.target_state(checkpoint(&data.target))? else {
-            return Ok((false, false));
-        };
-        let Ok(indices) = attesting_indices(&state, attestation) else {
-            return Ok((false, false));
-        };
-        let mut signatures = if from_block { Signatures::Skip } else { Signatures::Verify };
+        let Some(state) = self.target_state(checkpoint(&data.target))? else { return Ok(None) };
+        let Ok(indices) = attesting_indices(&state, attestation) else { return Ok(None) };
         let signature = &attestation.signature;
         if is_valid_indexed_attestation(&state, &indices, data, signature, &mut signatures).is_err()
         {
-            return Ok((false, false));
+            return Ok(None);
         }
         let vote = Vote {
             id: attestation.hash_tree_root(),
@@ -272,9 +267,21 @@ impl<'a, P: Preset> Node<'a, P> {
             source: checkpoint(&data.source),
             target: checkpoint(&data.target),
         };
-        let vote = IndexedVote { vote, indices };
-        let former = self.former.store.on_attestation(&vote, from_block);
-        let current = self.tell(Event::Attestation { vote, from_block })?;
+        Ok(Some(IndexedVote { vote, indices }))
+    }
+
+    /// Returns whether the current and the former rules accept the attestation.
+    fn on_attestation(&mut self, attestation: &Attestation) -> Result<(bool, bool), NotPassed> {
+        // The machine would keep it until its slot; the specification requires that it be refused
+        // until then.
+        if attestation.data.slot >= self.slot() {
+            return Ok((false, false));
+        }
+        let Some(vote) = self.indexed(attestation, self.signatures())? else {
+            return Ok((false, false));
+        };
+        let former = self.former.store.on_attestation(&vote, false);
+        let current = self.tell(Event::Attestation { vote })?;
         Ok((current, former))
     }
 
@@ -286,8 +293,8 @@ impl<'a, P: Preset> Node<'a, P> {
         let valid = is_slashable_attestation_data(&first.data, &second.data)
             && [first, second].into_iter().all(|vote| {
                 let (indices, signature) = (&vote.attesting_indices, &vote.signature);
-                let mut verify = Signatures::Verify;
-                is_valid_indexed_attestation(state, indices, &vote.data, signature, &mut verify)
+                let mut signatures = self.signatures();
+                is_valid_indexed_attestation(state, indices, &vote.data, signature, &mut signatures)
                     .is_ok()
             });
         if valid {
@@ -332,39 +339,91 @@ impl<'a, P: Preset> Node<'a, P> {
     }
 
     fn check(&mut self, step: usize, checks: &Checks) -> Outcome {
-        let former_head = self.former_head()?;
-        let former_slot = self.former.store.slot_of(former_head).unwrap_or(0);
-        let Self { current, former, time, genesis_time, .. } = self;
+        let Self { time, genesis_time, .. } = self;
         if let Some(expected) = &checks.time {
             ensure(expected == time, || format!("step {step}: the time is {time}"))?;
         }
         if let Some(expected) = &checks.genesis_time {
             ensure(expected == genesis_time, || format!("genesis is at {genesis_time}"))?;
         }
-        if let Some(expected) = &checks.head {
-            let root = current.store.head();
-            let slot = current.store.slot_of(root).unwrap_or(0);
-            current.compare(step, "head", expected, &Head { slot, root: root.to_string() });
-            let computed = Head { slot: former_slot, root: former_head.to_string() };
-            former.compare(step, "head", expected, &computed);
+        self.unknown.extend(checks.unknown.keys().cloned());
+        self.check_checkpoints(step, checks);
+        self.check_current(step, checks);
+        self.check_heads(step, checks)
+    }
+
+    fn check_checkpoints(&mut self, step: usize, checks: &Checks) {
+        let Self { current, former, .. } = self;
+        let pairs = [
+            (
+                "justified",
+                &checks.justified_checkpoint,
+                &checks.justified_checkpoint_root,
+                [current.store.justified(), former.store.justified],
+            ),
+            (
+                "finalized",
+                &checks.finalized_checkpoint,
+                &checks.finalized_checkpoint_root,
+                [current.store.finalized(), former.store.finalized],
+            ),
+        ];
+        for (what, checkpoint, root, [now, before]) in pairs {
+            if let Some(expected) = checkpoint {
+                current.compare(step, what, expected, &CheckpointText::from(now));
+                former.compare(step, what, expected, &CheckpointText::from(before));
+            }
+            if let Some(expected) = root {
+                current.compare(step, what, expected, &now.root.to_string());
+                former.compare(step, what, expected, &before.root.to_string());
+            }
         }
-        if let Some(expected) = &checks.justified_checkpoint {
-            current.compare(step, "justified", expected, &current.store.justified().into());
-            former.compare(step, "justified", expected, &former.store.justified.into());
-        }
-        if let Some(expected) = &checks.finalized_checkpoint {
-            current.compare(step, "finalized", expected, &current.store.finalized().into());
-            former.compare(step, "finalized", expected, &former.store.finalized.into());
-        }
+        // The current rules have no best justified checkpoint.
+        let best = former.store.best_justified;
         if let Some(expected) = &checks.best_justified_checkpoint {
-            // v1.5.0 has no best justified checkpoint.
-            former.compare(step, "best justified", expected, &former.store.best_justified.into());
+            former.compare(step, "best justified", expected, &best.into());
+        }
+        if let Some(expected) = &checks.best_justified_checkpoint_root {
+            former.compare(step, "best justified", expected, &best.root.to_string());
+        }
+    }
+
+    /// Compares what v1.1.10 does not have. So a case that has such a check is not one of v1.1.10.
+    fn check_current(&mut self, step: usize, checks: &Checks) {
+        let (slot, ms_into_slot) = (self.slot(), self.ms_into_slot());
+        let Self { current, former, .. } = self;
+        if let Some(expected) = &checks.get_proposer_head {
+            let on_time = ms_into_slot <= self.config.proposer_reorg_cutoff_ms();
+            let root = current.store.proposer_head(slot, on_time).to_string();
+            current.compare(step, "the proposer's head", expected, &root);
+            former.depart(step, "there is no proposer's head");
+        }
+        if let Some(expected) = &checks.viable_for_head_roots_and_weights {
+            let sorted = |mut heads: Vec<ViableHead>| {
+                heads.sort();
+                heads
+            };
+            let computed = current.store.viable_heads().into_iter().map(ViableHead::new).collect();
+            let (expected, computed) = (sorted(expected.clone()), sorted(computed));
+            current.compare(step, "viable for head", &expected, &computed);
+            former.depart(step, "viable blocks are others");
+        }
+    }
+
+    fn check_heads(&mut self, step: usize, checks: &Checks) -> Outcome {
+        if let Some(expected) = &checks.head {
+            let root = self.current.store.head();
+            let slot = self.current.store.slot_of(root).unwrap_or(0);
+            self.current.compare(step, "head", expected, &Head { slot, root: root.to_string() });
+            let root = self.former_head()?;
+            let slot = self.former.store.slot_of(root).unwrap_or(0);
+            self.former.compare(step, "head", expected, &Head { slot, root: root.to_string() });
         }
         if let Some(expected) = &checks.proposer_boost_root {
-            let boosted = current.store.proposer_boost_root().unwrap_or_default();
-            current.compare(step, "proposer boost", expected, &boosted.to_string());
-            let boosted = former.store.proposer_boost_root.to_string();
-            former.compare(step, "proposer boost", expected, &boosted);
+            let boosted = self.current.store.proposer_boost_root().unwrap_or_default();
+            self.current.compare(step, "proposer boost", expected, &boosted.to_string());
+            let boosted = self.former.store.proposer_boost_root.to_string();
+            self.former.compare(step, "proposer boost", expected, &boosted);
         }
         Ok(())
     }

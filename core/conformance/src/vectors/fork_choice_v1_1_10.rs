@@ -1,13 +1,13 @@
 //! The fork-choice rules of version 1.1.10, for the cases that were made with them.
 //!
-//! The project follows v1.5.0. Where a case of 1.1.10 gets another answer from the project's
+//! The project follows v1.7.0-alpha.13. Where a case of 1.1.10 gets another answer from the project's
 //! machine, this store, which shares nothing with the machine, tells whether the case is sound
 //! under the old rules. Only then may the case be skipped because of the difference; otherwise it
 //! fails.
 //!
-//! | rule | v1.1.10 | v1.5.0 |
+//! | rule | v1.1.10 | v1.7.0-alpha.13 |
 //! |---|---|---|
-//! | proposer boost | 70 %, for the last timely block of the slot | 40 %, for the first |
+//! | proposer boost | 70 %, for the last timely block of the slot | 40 %, for the first, if its shuffling is the head's |
 //! | weight of slashed or equivocating validators | counts | does not count |
 //! | justified checkpoint | bouncing-attack rule; the best is kept for the next epoch | pulled-up tips |
 //! | viable leaf | its checkpoints are the store's | voting source not more than two epochs old |

@@ -14,15 +14,15 @@
 //! | `ssz_static` | decode, encode again, root |
 //! | `genesis` | `initialize_beacon_state_from_eth1`, `is_valid_genesis_state` |
 //! | `bls` | sign, verify, aggregate and the two aggregate verifications |
-//! | `fork_choice` | blocks and attestations through the transition and the fork choice |
+//! | `fork_choice` | blocks, attestations and slashings through the transition and the fork choice |
 //! | `networking` | messages of the gossip topics through the Quarantine |
 //!
 //! A case without `post` must be rejected. With `bls_setting: 2` in `meta.yaml` signatures are
 //! taken as valid; `config.yaml` replaces values of the preset's configuration.
 //!
 //! **Skipped** is reported with a reason, and only for cases of another fork, cases of an unknown
-//! preset, runner or handler, and fork-choice cases whose answer the rules of v1.5.0 changed (see
-//! `fork_choice.rs`).
+//! preset, runner or handler, cases of gossip, which have no runner yet, and fork-choice cases whose
+//! answer has changed since v1.1.10 or that have a check that is not known (see `fork_choice.rs`).
 //!
 //! **Bounds.** Files are read up to a stated size; a snappy block's claimed length is compared with
 //! what its input can expand to before anything is allocated.
@@ -31,6 +31,7 @@ mod bls;
 mod error;
 mod files;
 mod fork_choice;
+mod fork_choice_steps;
 mod fork_choice_v1_1_10;
 mod genesis;
 mod layout;
@@ -241,5 +242,7 @@ fn execute_with<P: Preset>(case: &Case, mut config: ChainConfig) -> Outcome {
     }
 }
 
+#[cfg(test)]
+mod fork_choice_tests;
 #[cfg(test)]
 mod tests;

@@ -150,7 +150,7 @@ impl<P: Preset> Node<P> {
         let (root, slot) = (header.hash_tree_root(), state.slot);
         let out_of_range = || NotPassed::failed("a time of the case exceeds 64 bits");
         let genesis_ms = state.genesis_time.checked_mul(1000).ok_or_else(out_of_range)?;
-        let since = slot.checked_mul(phase0.seconds_per_slot()).and_then(|s| s.checked_mul(1000));
+        let since = slot.checked_mul(phase0.slot_duration_ms());
         let begin_ms = since.and_then(|s| s.checked_add(genesis_ms)).ok_or_else(out_of_range)?;
         let finalized = Checkpoint { epoch: 0, root };
         let hot_db = HotDb::new(&phase0, hot_db::Limits::default(), root, slot, state);
@@ -183,7 +183,7 @@ impl<P: Preset> Node<P> {
         for (block, failed) in blocks.into_iter().skip(1) {
             let message = &block.value().message;
             let (root, parent, slot) = (block.root(), message.parent_root, message.slot);
-            self.tick_ms(self.genesis_ms + slot * self.phase0.seconds_per_slot() * 1000)?;
+            self.tick_ms(self.genesis_ms + slot * self.phase0.slot_duration_ms())?;
             self.fails = failed;
             let (class, reason) = self.judge(Item::Block(block))?;
             self.fails = false;
@@ -216,7 +216,7 @@ impl<P: Preset> Node<P> {
     }
 
     fn tick_ms(&mut self, at: u64) -> Outcome {
-        let slot_ms = self.phase0.seconds_per_slot() * 1000;
+        let slot_ms = self.phase0.slot_duration_ms();
         let since = at.saturating_sub(self.genesis_ms);
         self.tell(Event::Tick { slot: since / slot_ms, into_slot_ms: since % slot_ms })
     }

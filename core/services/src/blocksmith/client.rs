@@ -341,6 +341,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
 }
 
 fn tick<P: Primitives, C: Consensus>(slot: Slot, into_slot: Duration) -> QuarantineMessage<P, C> {
+    // A clock that is more than half a billion years into a slot is late all the same.
     let into_slot_ms = u64::try_from(into_slot.as_millis()).unwrap_or(u64::MAX);
     QuarantineMessage::Tick { slot, into_slot_ms }
 }

@@ -17,7 +17,7 @@ pub enum Import<C: Consensus> {
     Block {
         /// The block.
         block: Box<ClearedBlock<C>>,
-        /// Whether it came in the first third of its own slot.
+        /// Whether it came in its own slot, before the attestation deadline.
         timely: bool,
     },
     /// An attestation that passed the firewall.
@@ -101,8 +101,8 @@ pub enum Effect<C: Consensus> {
         /// Blocks and votes that have not been looked at, since the beginning.
         skipped: u64,
     },
-    /// The fork choice did not take a cleared block, and neither finality nor an earlier copy of it
-    /// is the reason: the block is in the HotDB and not here. This is a fault of ours.
+    /// The fork choice did not take a cleared block, and finality is not the reason: the block is
+    /// in the HotDB and not here. This is a fault of ours.
     NotImported {
         /// Root of the block.
         root: C::Root,
@@ -173,42 +173,59 @@ impl<C: Consensus> Clearance<C> {
         self.fork_choice.blocks()
     }
 
+    /// Returns the block that a proposer of `slot` builds on: the head, or the head's parent
+    /// ([`ForkChoice::proposer_head`]).
+    #[must_use]
+    pub fn proposer_head(&self, slot: Slot, on_time: bool) -> C::Root {
+        self.fork_choice.proposer_head(slot, on_time)
+    }
+
     /// Returns whether slashable offences are looked for.
     #[must_use]
     pub fn detects(&self) -> bool {
         self.detects
     }
 
-    /// `on_block`, then the block's own attestations and slashings.
+    /// `on_block` with the block's own attestations and slashings, and then what the detector makes
+    /// of them.
     fn block(&mut self, block: &ClearedBlock<C>, timely: bool, effects: &mut Vec<Effect<C>>) {
-        let header = block.item().identity();
+        let Header { root, parent, slot, proposer, .. } = *block.item().identity();
         let evidence = block.evidence();
         let event = fork_choice::Event::Block {
-            root: header.root,
-            parent: header.parent,
-            slot: header.slot,
+            root,
+            parent,
+            slot,
+            proposer,
             checkpoints: evidence.checkpoints,
             timely,
+            votes: evidence.votes.clone(),
+            equivocating: evidence.equivocating.clone(),
         };
-        if let Some(refusal) = self.apply(event, effects).filter(|refusal| !is_harmless(*refusal)) {
-            effects.push(Effect::NotImported { root: header.root, refusal });
+        if let Some(refusal) = self.apply(event, effects) {
+            if !is_harmless(refusal) {
+                effects.push(Effect::NotImported { root, refusal });
+            }
+            // What the slashings prove is true, wherever the block stands.
+            self.attester_slashing(evidence.equivocating.clone(), effects);
         }
-        for vote in evidence.votes.iter().cloned() {
-            self.vote(vote, true, effects);
+        for vote in &evidence.votes {
+            self.detect(slashing::Event::Attestation(vote.clone()), effects);
         }
-        if !evidence.equivocating.is_empty() {
-            let indices = evidence.equivocating.clone();
-            self.apply(fork_choice::Event::AttesterSlashing { indices }, effects);
-        }
-        let Header { root, slot, proposer, .. } = *header;
         self.detect(slashing::Event::Proposal { slot, proposer, root }, effects);
     }
 
-    fn vote(&mut self, vote: IndexedVote<C::Root>, from_block: bool, effects: &mut Vec<Effect<C>>) {
+    fn attestation(&mut self, vote: IndexedVote<C::Root>, effects: &mut Vec<Effect<C>>) {
         self.detect(slashing::Event::Attestation(vote.clone()), effects);
         // A vote that is refused is for a pruned block, for example. It has no weight, and that is
         // all.
-        self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
+        self.apply(fork_choice::Event::Attestation { vote }, effects);
+    }
+
+    /// The validators' votes count no more. The fork choice never refuses this.
+    fn attester_slashing(&mut self, indices: Vec<ValidatorIndex>, effects: &mut Vec<Effect<C>>) {
+        if !indices.is_empty() {
+            self.apply(fork_choice::Event::AttesterSlashing { indices }, effects);
+        }
     }
 
     /// Shows the detector a block or a vote, unless the load forbids it. Finality is always shown,
@@ -283,15 +300,14 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                 self.block(&block, timely, &mut effects);
             }
             Event::Import(Import::Attestation(attestation)) => {
-                self.vote(attestation.evidence().clone(), false, &mut effects);
+                self.attestation(attestation.evidence().clone(), &mut effects);
             }
             Event::Import(Import::Vote(vote)) => {
-                self.vote(vote.evidence().clone(), false, &mut effects);
+                self.attestation(vote.evidence().clone(), &mut effects);
             }
             Event::Import(Import::Operation(operation)) => {
                 if operation.item().item().kind() == OperationKind::AttesterSlashing {
-                    let indices = operation.evidence().clone();
-                    self.apply(fork_choice::Event::AttesterSlashing { indices }, &mut effects);
+                    self.attester_slashing(operation.evidence().clone(), &mut effects);
                 }
             }
             Event::Import(Import::Tick { slot }) => {
@@ -327,15 +343,12 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
     }
 }
 
-/// Returns whether a cleared block that the fork choice refuses is of no use to it: the block is
-/// there already, or finality has passed it (and perhaps its parent) while it was being checked.
+/// Returns whether a cleared block that the fork choice refuses is of no use to it: finality has
+/// passed it (and perhaps its parent) while it was being checked.
 fn is_harmless(refusal: Refusal) -> bool {
     matches!(
         refusal,
-        Refusal::KnownBlock
-            | Refusal::UnknownParent
-            | Refusal::NotAfterFinalizedSlot
-            | Refusal::NotDescendantOfFinalized
+        Refusal::UnknownParent | Refusal::NotAfterFinalizedSlot | Refusal::NotDescendantOfFinalized
     )
 }
 
@@ -344,15 +357,27 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Clearance, Effect, Event, Import};
-    use crate::consensus::{Balances, BlockEffects, Checkpoint, Checkpoints};
+    use crate::consensus::{Balances, BlockEffects, Checkpoint, Checkpoints, IndexedVote, Vote};
     use crate::fork_choice::{Config, Refusal};
+    use crate::gossip::Operation;
     use crate::identified;
     use crate::machine::Machine;
-    use crate::toy::{Toy, ToyBlock};
+    use crate::toy::{Toy, ToyBlock, ToyOperation};
     use crate::verdict::Cleared;
 
-    /// Block `root` on the anchor at `slot`, cleared; the anchor is all that it justifies.
+    /// Block `root` on `parent` at `slot`, cleared; the anchor is all that it justifies.
     fn cleared(root: u8, parent: u8, slot: u64) -> Event<Toy> {
+        carrying(root, parent, slot, Vec::new(), Vec::new())
+    }
+
+    /// Like [`cleared`], with votes and the validators of slashings.
+    fn carrying(
+        root: u8,
+        parent: u8,
+        slot: u64,
+        votes: Vec<IndexedVote<u8>>,
+        equivocating: Vec<u64>,
+    ) -> Event<Toy> {
         let anchor = Checkpoint { epoch: 0, root: 0 };
         let evidence = BlockEffects {
             post_state_root: root,
@@ -362,14 +387,93 @@ mod tests {
                 unrealized_justified: anchor,
                 unrealized_finalized: anchor,
             },
-            votes: Vec::new(),
-            equivocating: Vec::new(),
+            votes,
+            equivocating,
         };
         let block = Box::new(Cleared::new(
             identified::block(&Toy::default(), ToyBlock::new(root, parent, slot)),
             evidence,
         ));
         Event::Import(Import::Block { block, timely: false })
+    }
+
+    /// A machine at slot 3 with two branches of one block, and validators of weight 1.
+    fn with_branches() -> Clearance<Toy> {
+        let balances = Balances { effective: Arc::from([1; 4]), total_active: 4 };
+        let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+        for event in [Event::Import(Import::Tick { slot: 3 }), cleared(1, 0, 1), cleared(2, 0, 1)] {
+            machine.handle(&Toy::default(), event);
+        }
+        machine
+    }
+
+    fn vote(validator: u64, block: u8) -> IndexedVote<u8> {
+        let anchor = Checkpoint { epoch: 0, root: 0 };
+        let vote =
+            Vote { id: block, slot: 1, beacon_block_root: block, source: anchor, target: anchor };
+        IndexedVote { vote, indices: vec![validator] }
+    }
+
+    fn heads(effects: &[Effect<Toy>]) -> Vec<(u8, u8)> {
+        let head = |effect: &Effect<Toy>| match effect {
+            Effect::HeadChanged { old, new, .. } => Some((*old, *new)),
+            _ => None,
+        };
+        effects.iter().filter_map(head).collect()
+    }
+
+    #[test]
+    fn the_votes_and_slashings_of_a_block_reach_the_fork_choice_at_once() {
+        // Block 3 on branch 2 carries two votes for branch 1, which becomes head without 3 having
+        // been head before. Block 4 carries a slashing of both voters.
+        let mut machine = with_branches();
+        let votes = vec![vote(0, 1), vote(1, 1)];
+        let effects = machine.handle(&Toy::default(), carrying(3, 2, 2, votes, Vec::new()));
+        assert_eq!(heads(&effects), [(2, 1)]);
+        let effects = machine.handle(&Toy::default(), carrying(4, 1, 2, Vec::new(), vec![0, 1]));
+        assert_eq!(heads(&effects), [(1, 3)]);
+    }
+
+    #[test]
+    fn an_attester_slashing_takes_the_weight_of_votes() {
+        // Branch 1 is head by one vote until its voter is known to have equivocated. The head that
+        // is to stay cached is told, too.
+        let mut machine = with_branches();
+        machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
+        assert_eq!(machine.view().head, 3);
+        let operation = |of: fn(_) -> _| {
+            let slashing = ToyOperation { id: 50, validators: 1, signed: true, valid: true };
+            let operation = identified::operation(&Toy::default(), of(slashing));
+            Event::Import(Import::Operation(Box::new(Cleared::new(operation, vec![0]))))
+        };
+        // No other operation does.
+        let exit = operation(Operation::VoluntaryExit);
+        assert_eq!(machine.handle(&Toy::default(), exit), []);
+        let slashing = operation(Operation::AttesterSlashing);
+        let effects = machine.handle(&Toy::default(), slashing.clone());
+        assert_eq!(heads(&effects), [(3, 2)]);
+        assert!(matches!(effects[1], Effect::Prune(keep) if keep.head == 2), "{effects:?}");
+        assert_eq!(machine.handle(&Toy::default(), slashing), []);
+    }
+
+    #[test]
+    fn the_slashings_of_a_block_that_is_refused_count_all_the_same() {
+        // The block's parent is not in the fork choice.
+        let mut machine = with_branches();
+        machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
+        let refused = carrying(9, 8, 2, vec![vote(1, 1)], vec![0]);
+        assert_eq!(heads(&machine.handle(&Toy::default(), refused)), [(3, 2)]);
+    }
+
+    #[test]
+    fn the_votes_of_a_block_are_shown_to_the_detector() {
+        // The second block carries a vote of the same validator for another block.
+        let mut machine = with_branches();
+        machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
+        let effects =
+            machine.handle(&Toy::default(), carrying(4, 1, 3, vec![vote(0, 2)], Vec::new()));
+        let told = Effect::DoubleVote { validators: vec![0] };
+        assert!(effects.contains(&told), "{effects:?}");
     }
 
     #[test]

@@ -1,153 +1,22 @@
 //! The store of the fork choice and its handlers; the contract is in the module above.
 //!
-//! Reference: consensus-specs v1.5.0 `on_tick`, `on_block`, `on_attestation`,
+//! Reference: consensus-specs v1.7.0-alpha.13 `on_tick`, `on_block`, `on_attestation`,
 //! `on_attester_slashing`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use thiserror::Error;
-
-use super::proto_array::{ProtoArray, Viability, Weight};
+use super::event::{Config, Effect, Event, Refusal};
+use super::proto_array::{NewBlock, ProtoArray, Viability, Weight};
 use crate::consensus::{
     Balances, Checkpoint, Checkpoints, Epoch, IndexedVote, Slot, ValidatorIndex,
 };
 use crate::machine::Machine;
 
-/// Constants of the fork choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Config {
-    /// Slots of an epoch; 0 is read as 1.
-    pub slots_per_epoch: u64,
-    /// `PROPOSER_SCORE_BOOST`, in percent of a slot's committee weight.
-    pub proposer_score_boost_percent: u64,
-    /// Attestations that may wait for their slot; one more is refused.
-    pub max_queued_attestations: usize,
-}
-
-impl Config {
-    /// Returns the constants of v1.5.0: a boost of 40 %, and room for 65,536 waiting attestations.
-    #[must_use]
-    pub const fn new(slots_per_epoch: u64) -> Self {
-        Self { slots_per_epoch, proposer_score_boost_percent: 40, max_queued_attestations: 65_536 }
-    }
-}
-
-/// What the machine is told.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Event<R> {
-    /// The clock shows `slot`. Slots may be skipped; an earlier slot than the last changes nothing.
-    Tick {
-        /// The current slot.
-        slot: Slot,
-    },
-    /// A block passed its full transition.
-    Block {
-        /// Its root.
-        root: R,
-        /// Its parent's root.
-        parent: R,
-        /// Its slot.
-        slot: Slot,
-        /// Checkpoints of its post-state, realised and pulled up.
-        checkpoints: Checkpoints<R>,
-        /// Whether it arrived in its own slot, before the attesting interval.
-        timely: bool,
-    },
-    /// An attestation was verified.
-    Attestation {
-        /// Who voted for what.
-        vote: IndexedVote<R>,
-        /// Whether a block carried it; then its target may be of any epoch.
-        from_block: bool,
-    },
-    /// An attester slashing was verified.
-    AttesterSlashing {
-        /// The validators that signed both attestations.
-        indices: Vec<ValidatorIndex>,
-    },
-    /// The answer to [`Effect::NeedBalances`].
-    JustifiedBalances {
-        /// The checkpoint whose state the balances are from.
-        checkpoint: Checkpoint<R>,
-        /// The balances of the checkpoint's root, advanced to its epoch's first slot.
-        balances: Balances,
-    },
-}
-
-/// What the machine reports and asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Effect<R> {
-    /// The head is another block.
-    HeadChanged {
-        /// The head before.
-        old: R,
-        /// The head now.
-        new: R,
-        /// Number of blocks of the old chain that the new head does not descend from; 0 if it
-        /// extends the old head.
-        reorg_depth: u64,
-    },
-    /// The justified checkpoint has changed.
-    Justified(Checkpoint<R>),
-    /// The finalised checkpoint has changed; what does not descend from it is pruned.
-    Finalized(Checkpoint<R>),
-    /// Answer with [`Event::JustifiedBalances`] for this checkpoint.
-    NeedBalances(Checkpoint<R>),
-    /// The event was not admitted and changed nothing.
-    Refused(Refusal),
-}
-
-/// Why an event was not admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Error)]
-pub enum Refusal {
-    /// The block is in the tree already.
-    #[error("the block is known")]
-    KnownBlock,
-    /// The block's parent is not in the tree.
-    #[error("the parent is not in the tree")]
-    UnknownParent,
-    /// The item's slot has not come.
-    #[error("the slot has not come")]
-    FutureSlot,
-    /// The block's slot is not after its parent's.
-    #[error("the slot is not after the parent's")]
-    SlotNotAfterParent,
-    /// The block's slot is not after the finalised checkpoint's first slot.
-    #[error("the slot is not after the finalised slot")]
-    NotAfterFinalizedSlot,
-    /// The block's chain does not go through the finalised checkpoint.
-    #[error("the block does not descend from the finalised checkpoint")]
-    NotDescendantOfFinalized,
-    /// A checkpoint newer than the store's is not on the block's own chain.
-    #[error("a checkpoint of the post-state is not an ancestor of the block")]
-    CheckpointNotAncestor,
-    /// The attestation's target is neither of the current nor of the previous epoch.
-    #[error("the target epoch is neither current nor previous")]
-    TargetEpochOutOfRange,
-    /// The attestation's target epoch is not that of its slot.
-    #[error("the target epoch is not that of the slot")]
-    TargetEpochNotOfSlot,
-    /// The attestation's target is not in the tree.
-    #[error("the target block is not in the tree")]
-    UnknownTarget,
-    /// The attestation's block is not in the tree.
-    #[error("the attested block is not in the tree")]
-    UnknownBlock,
-    /// The attestation's block is newer than the attestation.
-    #[error("the attested block is newer than the attestation")]
-    BlockAfterAttestation,
-    /// The attestation's target is not the checkpoint of its block's chain.
-    #[error("the target is not the checkpoint of the attested block")]
-    TargetNotAncestor,
-    /// As many attestations as may wait for their slot are waiting.
-    #[error("too many attestations wait for their slot")]
-    QueueFull,
-    /// The balances are not those of the justified checkpoint.
-    #[error("the balances are of another checkpoint than the justified one")]
-    StaleBalances,
-}
+/// `MIN_SEED_LOOKAHEAD`, which all presets share: the shuffling of an epoch follows from what came
+/// before the epoch that precedes it.
+const MIN_SEED_LOOKAHEAD: Epoch = 1;
 
 /// The last vote of a validator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -159,19 +28,19 @@ struct LatestMessage<R> {
 /// The fork choice; see the module's text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ForkChoice<R> {
-    config: Config,
+    pub(super) config: Config,
     slot: Slot,
-    tree: ProtoArray<R>,
+    pub(super) tree: ProtoArray<R>,
     justified: Checkpoint<R>,
-    finalized: Checkpoint<R>,
+    pub(super) finalized: Checkpoint<R>,
     unrealized_justified: Checkpoint<R>,
     unrealized_finalized: Checkpoint<R>,
-    proposer_boost_root: Option<R>,
+    pub(super) proposer_boost_root: Option<R>,
     latest_messages: BTreeMap<ValidatorIndex, LatestMessage<R>>,
     equivocating: BTreeSet<ValidatorIndex>,
     queue: VecDeque<IndexedVote<R>>,
     balances: Balances,
-    head: R,
+    pub(super) head: R,
 }
 
 impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
@@ -183,10 +52,16 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         let config = Config { slots_per_epoch: config.slots_per_epoch.max(1), ..config };
         let epoch = anchor_slot / config.slots_per_epoch;
         let checkpoint = Checkpoint { epoch, root: anchor };
+        let rule = Viability {
+            justified: checkpoint,
+            finalized: checkpoint,
+            current_epoch: epoch,
+            slots_per_epoch: config.slots_per_epoch,
+        };
         Self {
             config,
             slot: anchor_slot,
-            tree: ProtoArray::new(anchor, anchor_slot, epoch),
+            tree: ProtoArray::new(anchor_slot, rule),
             justified: checkpoint,
             finalized: checkpoint,
             unrealized_justified: checkpoint,
@@ -206,7 +81,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         self.tree.blocks()
     }
 
-    /// Returns the head.
+    /// Returns the head. It is known when an event has been handled, so this costs nothing.
     pub fn head(&self) -> R {
         self.head
     }
@@ -249,7 +124,13 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
 
     /// Returns the votes, in Gwei, for `root` and its descendants, boost included (`get_weight`).
     pub fn weight(&self, root: R) -> Option<u128> {
-        self.tree.weight(root, self.boost())
+        self.tree.weight(root)
+    }
+
+    /// Returns the blocks that may be head, each with its weight in Gwei, in the order in which
+    /// they came: the leaves of `get_filtered_block_tree`.
+    pub fn viable_heads(&self) -> Vec<(R, u128)> {
+        self.tree.viable_leaves()
     }
 
     /// Returns the number of blocks in the tree.
@@ -268,7 +149,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         }
         let previous_epoch = self.epoch_at(self.slot);
         self.slot = slot;
-        self.proposer_boost_root = None;
+        self.boost(None);
         // However many epochs were skipped, pulling up once or once for each comes to the same.
         if self.epoch_at(slot) > previous_epoch {
             self.update_checkpoints(self.unrealized_justified, self.unrealized_finalized);
@@ -283,54 +164,61 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         }
     }
 
+    /// Returns whether the block is new; a known one is admitted and changes nothing.
     fn on_block(
         &mut self,
-        root: R,
-        parent: R,
-        slot: Slot,
+        block: NewBlock<R>,
         checkpoints: &Checkpoints<R>,
-        timely: bool,
-    ) -> Result<(), Refusal> {
-        if self.tree.node(root).is_some() {
-            return Err(Refusal::KnownBlock);
+    ) -> Result<bool, Refusal> {
+        if self.tree.node(block.root).is_some() {
+            return Ok(false);
         }
-        let parent_slot = self.tree.node(parent).ok_or(Refusal::UnknownParent)?.slot;
-        if slot > self.slot {
+        let parent_slot = self.tree.node(block.parent).ok_or(Refusal::UnknownParent)?.slot;
+        if block.slot > self.slot {
             return Err(Refusal::FutureSlot);
         }
-        if slot <= parent_slot {
+        if block.slot <= parent_slot {
             return Err(Refusal::SlotNotAfterParent);
         }
-        let finalized_slot = self.start_slot(self.finalized.epoch);
-        if slot <= finalized_slot {
+        if block.slot <= self.start_slot(self.finalized.epoch) {
             return Err(Refusal::NotAfterFinalizedSlot);
         }
-        if self.finalized.epoch > 0
-            && self.tree.ancestor(parent, finalized_slot) != Some(self.finalized.root)
-        {
+        if !self.tree.descends_from_finalized(block.parent) {
             return Err(Refusal::NotDescendantOfFinalized);
         }
-        self.check_checkpoints(parent, checkpoints)?;
-        self.tree.insert(
-            root,
-            parent,
-            slot,
-            checkpoints.justified.epoch,
-            checkpoints.unrealized_justified.epoch,
-        );
-        if timely && slot == self.slot && self.proposer_boost_root.is_none() {
-            self.proposer_boost_root = Some(root);
+        self.check_checkpoints(block.parent, checkpoints)?;
+        let timely = block.timely && block.slot == self.slot;
+        let boosted = timely
+            && self.proposer_boost_root.is_none()
+            && self.has_dependent_root_of_head(block.parent);
+        self.tree.insert(&NewBlock { timely, ..block });
+        if boosted {
+            self.boost(Some(block.root));
         }
         self.update_checkpoints(checkpoints.justified, checkpoints.finalized);
         newer(&mut self.unrealized_justified, checkpoints.unrealized_justified);
         newer(&mut self.unrealized_finalized, checkpoints.unrealized_finalized);
-        if self.epoch_at(slot) < self.epoch_at(self.slot) {
+        if self.epoch_at(block.slot) < self.epoch_at(self.slot) {
             self.update_checkpoints(
                 checkpoints.unrealized_justified,
                 checkpoints.unrealized_finalized,
             );
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether the shuffling of the current epoch follows from the same block on the chain of the
+    /// head and on that of `parent`, whose child is of the current slot
+    /// (`get_shuffling_dependent_root`). If not, the child's proposer may be another than the one
+    /// that the head's chain expects. Costs a visit for each block of two epochs.
+    ///
+    /// Both are `None` if the block is older than the tree. Then it is the same, as all chains
+    /// have the tree's first block in common.
+    fn has_dependent_root_of_head(&self, parent: R) -> bool {
+        let lookahead = self.epoch_at(self.slot).saturating_sub(MIN_SEED_LOOKAHEAD);
+        let slot = self.start_slot(lookahead).saturating_sub(1);
+        parent == self.head
+            || self.tree.ancestor(parent, slot) == self.tree.ancestor(self.head, slot)
     }
 
     /// A checkpoint that would replace one of the store's must be on the block's own chain, or the
@@ -352,9 +240,9 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         Ok(())
     }
 
-    fn on_attestation(&mut self, vote: IndexedVote<R>, from_block: bool) -> Result<(), Refusal> {
+    fn on_attestation(&mut self, vote: IndexedVote<R>) -> Result<(), Refusal> {
         if vote.vote.slot < self.slot {
-            self.validate_attestation(&vote, from_block)?;
+            self.validate_attestation(&vote, false)?;
             self.update_latest_messages(&vote);
             return Ok(());
         }
@@ -421,6 +309,16 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         }
     }
 
+    /// Counts the attestations of a block and the slashings that it carries.
+    fn on_block_body(&mut self, votes: &[IndexedVote<R>], equivocating: &[ValidatorIndex]) {
+        for vote in votes {
+            if vote.vote.slot < self.slot && self.validate_attestation(vote, true).is_ok() {
+                self.update_latest_messages(vote);
+            }
+        }
+        self.on_attester_slashing(equivocating);
+    }
+
     fn on_attester_slashing(&mut self, indices: &[ValidatorIndex]) {
         for &index in indices {
             if self.equivocating.insert(index)
@@ -444,6 +342,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         for (&index, message) in &self.latest_messages {
             self.tree.add_weight(message.root, balance_of(&self.balances, index));
         }
+        self.boost(self.proposer_boost_root);
         Ok(())
     }
 
@@ -461,19 +360,25 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         }
     }
 
-    /// Returns the boosted block and `get_proposer_score`.
-    fn boost(&self) -> Option<(R, Weight)> {
+    /// Moves the boost to a block, or ends it.
+    fn boost(&mut self, root: Option<R>) {
+        self.proposer_boost_root = root;
+        let score = self.committee_fraction(self.config.proposer_score_boost_percent);
+        self.tree.set_boost(root.map(|root| (root, score)));
+    }
+
+    /// Returns so many percent of the weight of a slot's committees, in Gwei
+    /// (`calculate_committee_fraction`).
+    pub(super) fn committee_fraction(&self, percent: u64) -> Weight {
         let committee_weight = self.balances.total_active / self.config.slots_per_epoch;
-        let percent = Weight::from(self.config.proposer_score_boost_percent);
-        let score = Weight::from(committee_weight) * percent / 100;
-        self.proposer_boost_root.map(|root| (root, score))
+        Weight::from(committee_weight) * Weight::from(percent) / 100
     }
 
     fn balance(&self, index: ValidatorIndex) -> u64 {
         balance_of(&self.balances, index)
     }
 
-    fn epoch_at(&self, slot: Slot) -> Epoch {
+    pub(super) fn epoch_at(&self, slot: Slot) -> Epoch {
         slot / self.config.slots_per_epoch
     }
 
@@ -486,8 +391,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
     type Event = Event<R>;
     type Effect = Effect<R>;
 
-    /// Takes one event and returns what follows from it. It costs one visit per block of the tree,
-    /// and one per validator when balances arrive.
+    /// Takes one event and returns what follows from it; the module's text gives the cost. The head
+    /// is looked for once, however many votes the event brings.
     fn handle(&mut self, (): &(), event: Event<R>) -> Vec<Effect<R>> {
         let (justified, finalized, old_head) = (self.justified, self.finalized, self.head);
         let outcome = match event {
@@ -495,10 +400,32 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
                 self.on_tick(slot);
                 Ok(())
             }
-            Event::Block { root, parent, slot, checkpoints, timely } => {
-                self.on_block(root, parent, slot, &checkpoints, timely)
+            Event::Block {
+                root,
+                parent,
+                slot,
+                proposer,
+                checkpoints,
+                timely,
+                votes,
+                equivocating,
+            } => {
+                let block = NewBlock {
+                    root,
+                    parent,
+                    slot,
+                    proposer,
+                    timely,
+                    justified_epoch: checkpoints.justified.epoch,
+                    unrealized_justified_epoch: checkpoints.unrealized_justified.epoch,
+                };
+                self.on_block(block, &checkpoints).map(|new| {
+                    if new {
+                        self.on_block_body(&votes, &equivocating);
+                    }
+                })
             }
-            Event::Attestation { vote, from_block } => self.on_attestation(vote, from_block),
+            Event::Attestation { vote } => self.on_attestation(vote),
             Event::AttesterSlashing { indices } => {
                 self.on_attester_slashing(&indices);
                 Ok(())
@@ -518,7 +445,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
         if self.finalized != finalized {
             effects.push(Effect::Finalized(self.finalized));
         }
-        self.head = self.tree.head(self.boost(), &self.viability());
+        self.tree.set_rule(self.viability());
+        self.head = self.tree.changed_head().unwrap_or(self.head);
         if self.head != old_head {
             let reorg_depth = self.tree.blocks_left(old_head, self.head).unwrap_or(0);
             effects.push(Effect::HeadChanged { old: old_head, new: self.head, reorg_depth });
@@ -527,7 +455,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
             // This comes after the depth of the reorganisation is known, as the old head may be
             // among what goes.
             let needed = [self.justified, self.unrealized_justified, self.unrealized_finalized];
-            self.tree.prune(&self.viability(), &needed.map(|checkpoint| checkpoint.root));
+            self.tree.prune(&needed.map(|checkpoint| checkpoint.root));
         }
         effects
     }

@@ -179,7 +179,7 @@ pub enum Effect<C: Consensus> {
         request: RequestId,
         /// The block, cleared.
         block: Box<ClearedBlock<C>>,
-        /// Whether it was sent off in the first third of its own slot.
+        /// Whether it was sent off in its own slot, before the attestation deadline.
         timely: bool,
     },
     /// Pass an attestation on to Clearance; `Imported` or `NotImported` with this number follows.

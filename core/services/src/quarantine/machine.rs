@@ -23,10 +23,6 @@ use crate::verdict::{
     Verdict,
 };
 
-/// The number of intervals in a slot. A block that is judged in the first of them is timely
-/// (`INTERVALS_PER_SLOT`).
-const INTERVALS_PER_SLOT: u64 = 3;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Known<R> {
     parent: R,
@@ -414,7 +410,7 @@ impl<C: Consensus> Quarantine<C> {
         match item {
             HeldItem::Block(block) => {
                 block.identity().slot == self.slot
-                    && self.into_slot_ms < Self::slot_ms(consensus) / INTERVALS_PER_SLOT
+                    && self.into_slot_ms < consensus.attestation_due_ms()
             }
             _ => false,
         }

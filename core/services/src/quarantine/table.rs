@@ -148,7 +148,7 @@ pub(crate) enum Place<R> {
     Ready,
     /// At the Rewinder.
     InFlight {
-        /// Whether it was sent off in the first third of its own slot.
+        /// Whether it was sent off in its own slot, before the attestation deadline.
         timely: bool,
         /// Whether its owner was not proven then.
         unproven: bool,

@@ -498,17 +498,17 @@ fn a_lane_that_is_full_and_a_state_that_is_too_far_are_named_and_the_block_may_c
 }
 
 #[test]
-fn a_block_is_timely_in_the_first_third_of_its_own_slot_alone() {
-    // Slots of three seconds: the end of the first second of the block's slot, the second one, and
-    // another slot.
-    for (slot, millis, timely) in [(10, 999, true), (10, 1_000, false), (11, 0, false)] {
+fn a_block_is_timely_before_the_attestation_deadline_of_its_own_slot_alone() {
+    // Attesters vote after a second: the last millisecond before, the first after it, and another
+    // slot.
+    for (slot, into_slot_ms, timely) in [(10, 999, true), (10, 1_000, false), (11, 0, false)] {
         let mut node = node();
-        node.event(Event::Tick { slot, into_slot_ms: millis });
+        node.event(Event::Tick { slot, into_slot_ms });
         node.submit(ToyBlock::new(1, 0, 10));
         let (request, job) = node.checks.pop_first().expect("the block is checked");
         let answer = node.work(job);
         let effects = node.machine.handle(&node.toy, Event::Answered { request, answer });
         let [Effect::ClearBlock { timely: told, .. }] = effects[..] else { panic!("{effects:?}") };
-        assert_eq!(told, timely, "{slot} {millis}");
+        assert_eq!(told, timely, "{slot} {into_slot_ms}");
     }
 }

@@ -96,17 +96,12 @@ impl<C: Consensus> Quarantine<C> {
         self.known.contains_key(&self.finalized.root)
     }
 
-    /// Returns the length of a slot in milliseconds.
-    pub(super) fn slot_ms(consensus: &C) -> u64 {
-        consensus.seconds_per_slot().saturating_mul(1000)
-    }
-
     /// Returns whether a vote of this slot may be there by now: its slot has begun on some honest
     /// clock.
     fn may_vote_of(&self, consensus: &C, slot: Slot) -> bool {
         let ahead = self.into_slot_ms.saturating_add(MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS);
         slot <= self.slot
-            || slot == self.slot.saturating_add(1) && ahead >= Self::slot_ms(consensus)
+            || slot == self.slot.saturating_add(1) && ahead >= consensus.slot_duration_ms()
     }
 
     /// Returns whether a vote of this slot is still propagated on some honest clock.

@@ -122,8 +122,12 @@ impl Consensus for Scripted {
         self.toy.slots_per_epoch()
     }
 
-    fn seconds_per_slot(&self) -> u64 {
-        self.toy.seconds_per_slot()
+    fn slot_duration_ms(&self) -> u64 {
+        self.toy.slot_duration_ms()
+    }
+
+    fn attestation_due_ms(&self) -> u64 {
+        self.toy.attestation_due_ms()
     }
 
     fn decode_block(&self, bytes: &[u8]) -> Result<ToyBlock, ToyInvalid> {
