@@ -46,6 +46,7 @@ mod domains;
 mod duties;
 mod elements;
 mod error;
+mod evidence;
 mod genesis;
 mod hash_tree;
 mod hashing;
@@ -94,7 +95,10 @@ pub use json::Json;
 pub use merkle::{DepositTree, is_valid_merkle_branch};
 pub use mutators::{decrease_balance, increase_balance, initiate_validator_exit, slash_validator};
 pub use operations::*;
-pub use phase0::{InvalidData, Phase0, Phase0Fault, Shared, SharedAttestation, SharedBlock};
+pub use phase0::{
+    InvalidData, Phase0, Phase0Fault, Shared, SharedAttestation, SharedAttesterSlashing,
+    SharedBlock,
+};
 pub use preset::{Length, Mainnet, Minimal, Preset};
 pub use primitives::*;
 pub use rewards::{

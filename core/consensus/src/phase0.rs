@@ -19,15 +19,19 @@ use crate::accessors::{
     active_balances, get_attesting_indices, get_beacon_committee, get_total_active_balance,
 };
 use crate::config::ChainConfig;
-use crate::containers::{Attestation, Checkpoint, SignedBeaconBlock};
+use crate::containers::{
+    Attestation, AttesterSlashing, Checkpoint, ProposerSlashing, SignedBeaconBlock,
+    SignedBeaconBlockHeader,
+};
 use crate::domains::compute_epoch_at_slot;
 use crate::duties::prepare_epoch;
 use crate::error::{AsFault, Fault, StateError};
+use crate::evidence;
 use crate::operations::{
     AttestationError, IndexedAttestationError, is_valid_indexed_attestation, slashable_indices,
 };
 use crate::preset::Preset;
-use crate::primitives::{Root, SignatureBytes, Slot, ValidatorIndex};
+use crate::primitives::{Gwei, Root, SignatureBytes, Slot, ValidatorIndex};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::state_transition::{
@@ -73,6 +77,8 @@ pub struct Shared<T> {
 pub type SharedBlock = Shared<SignedBeaconBlock>;
 /// A shared attestation; its root covers all of it.
 pub type SharedAttestation = Shared<Attestation>;
+/// A shared attester slashing; its root covers all of it.
+pub type SharedAttesterSlashing = Shared<AttesterSlashing>;
 
 impl<T> Shared<T> {
     /// The root that was computed when the value was wrapped.
@@ -115,6 +121,12 @@ impl From<SignedBeaconBlock> for SharedBlock {
 impl From<Attestation> for SharedAttestation {
     fn from(attestation: Attestation) -> Self {
         Self { inner: Arc::new((attestation.hash_tree_root(), attestation)) }
+    }
+}
+
+impl From<AttesterSlashing> for SharedAttesterSlashing {
+    fn from(slashing: AttesterSlashing) -> Self {
+        Self { inner: Arc::new((slashing.hash_tree_root(), slashing)) }
     }
 }
 
@@ -221,6 +233,9 @@ impl<P: Preset> Consensus for Phase0<P> {
     type State = BeaconState<P>;
     type Invalid = InvalidData;
     type Fault = Phase0Fault;
+    type SignedHeader = SignedBeaconBlockHeader;
+    type AttesterSlashing = SharedAttesterSlashing;
+    type ProposerSlashing = ProposerSlashing;
 
     fn slots_per_epoch(&self) -> u64 {
         P::SLOTS_PER_EPOCH
@@ -384,5 +399,37 @@ impl<P: Preset> Consensus for Phase0<P> {
             effective: active_balances(state).into(),
             total_active: get_total_active_balance(state)?,
         })
+    }
+
+    fn signed_header(&self, block: &SharedBlock) -> SignedBeaconBlockHeader {
+        evidence::signed_header(block.value())
+    }
+
+    fn attestations(&self, block: &SharedBlock) -> Vec<SharedAttestation> {
+        block.value().message.body.attestations.iter().cloned().map(Into::into).collect()
+    }
+
+    fn attester_slashing(
+        &self,
+        first: (&SharedAttestation, &[ValidatorIndex]),
+        second: (&SharedAttestation, &[ValidatorIndex]),
+    ) -> SharedAttesterSlashing {
+        evidence::attester_slashing(first, second).into()
+    }
+
+    fn proposer_slashing(
+        &self,
+        first: &SignedBeaconBlockHeader,
+        second: &SignedBeaconBlockHeader,
+    ) -> ProposerSlashing {
+        ProposerSlashing { signed_header_1: first.clone(), signed_header_2: second.clone() }
+    }
+
+    fn inclusion_weights(
+        &self,
+        state: &BeaconState<P>,
+        attestation: &SharedAttestation,
+    ) -> Option<Vec<Gwei>> {
+        evidence::inclusion_weights(state, attestation.value())
     }
 }

@@ -4,11 +4,11 @@ use blocksmith_sync::Primitives;
 use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
 
 use crate::consensus::Consensus;
-use crate::notice::Notice;
+use crate::notice::NoticeOf;
 
 /// Sends notices to the node, whether or not it listens; never blocks.
 pub(crate) struct Observer<P: Primitives, C: Consensus> {
-    mailbox: mailbox::Sender<P, Notice<C::Root>>,
+    mailbox: mailbox::Sender<P, NoticeOf<C>>,
 }
 
 impl<P: Primitives, C: Consensus> Clone for Observer<P, C> {
@@ -20,14 +20,14 @@ impl<P: Primitives, C: Consensus> Clone for Observer<P, C> {
 impl<P: Primitives, C: Consensus> Observer<P, C> {
     /// Returns an observer and the receiver of its notices. Beyond `capacity` unread notices, the
     /// oldest is evicted and counted.
-    pub(crate) fn new(capacity: usize) -> (Self, mailbox::Receiver<P, Notice<C::Root>>) {
+    pub(crate) fn new(capacity: usize) -> (Self, mailbox::Receiver<P, NoticeOf<C>>) {
         let (mailbox, receiver) = mailbox::mailbox(capacity, 0, OnFull::EvictOldest);
         (Self { mailbox }, receiver)
     }
 
     /// Sends a notice. The mailbox counts a notice that it evicts; a closed mailbox means that
     /// nobody listens.
-    pub(crate) fn tell(&self, notice: Notice<C::Root>) {
+    pub(crate) fn tell(&self, notice: NoticeOf<C>) {
         drop(self.mailbox.send(notice));
     }
 
@@ -36,7 +36,7 @@ impl<P: Primitives, C: Consensus> Observer<P, C> {
     }
 
     /// Returns the meter of the unread notices.
-    pub(crate) fn meter(&self) -> Meter<P, Notice<C::Root>> {
+    pub(crate) fn meter(&self) -> Meter<P, NoticeOf<C>> {
         self.mailbox.meter()
     }
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::attestation_pool::{Bits, PoolAttestation};
 use crate::consensus::{
-    Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Failure, Header, Invalid, Slot,
-    UpdateFlags, ValidatorIndex, Vote,
+    Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Failure, Gwei, Header, Invalid,
+    Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 
 /// A root; 0 is the anchor's.
@@ -156,8 +157,52 @@ impl ToyState {
     }
 }
 
+/// Two attestations and who cast each.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ToyAttesterSlashing {
+    /// The attestations; the surrounding one comes first.
+    pub attestations: [ToyAttestation; 2],
+    /// Who cast each.
+    pub indices: [Vec<ValidatorIndex>; 2],
+}
+
+/// A committee for each validator: the member's one bit, and data of its own for each attestation.
+impl PoolAttestation for ToyAttestation {
+    type DataRoot = ToyRoot;
+
+    fn data_root(&self) -> ToyRoot {
+        self.id
+    }
+
+    fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    fn committee(&self) -> u64 {
+        self.validator
+    }
+
+    fn bits(&self) -> Bits {
+        Bits::from_flags([true].into_iter())
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn aggregate(parts: &[Self]) -> Option<Self> {
+        match parts {
+            [only] => Some(*only),
+            _ => None,
+        }
+    }
+}
+
 impl Consensus for Toy {
     type Root = ToyRoot;
+    type SignedHeader = ToyBlock;
+    type AttesterSlashing = ToyAttesterSlashing;
+    type ProposerSlashing = [ToyBlock; 2];
     type Signature = bool;
     type Block = ToyBlock;
     type Attestation = ToyAttestation;
@@ -278,5 +323,37 @@ impl Consensus for Toy {
             effective: Arc::from(vec![1; self.validators]),
             total_active: self.validators as u64,
         })
+    }
+
+    fn signed_header(&self, block: &ToyBlock) -> ToyBlock {
+        *block
+    }
+
+    fn attestations(&self, _block: &ToyBlock) -> Vec<ToyAttestation> {
+        Vec::new()
+    }
+
+    fn attester_slashing(
+        &self,
+        first: (&ToyAttestation, &[ValidatorIndex]),
+        second: (&ToyAttestation, &[ValidatorIndex]),
+    ) -> ToyAttesterSlashing {
+        ToyAttesterSlashing {
+            attestations: [*first.0, *second.0],
+            indices: [first.1.to_vec(), second.1.to_vec()],
+        }
+    }
+
+    fn proposer_slashing(&self, first: &ToyBlock, second: &ToyBlock) -> [ToyBlock; 2] {
+        [*first, *second]
+    }
+
+    fn inclusion_weights(
+        &self,
+        state: &ToyState,
+        attestation: &ToyAttestation,
+    ) -> Option<Vec<Gwei>> {
+        let latest = attestation.slot.saturating_add(self.slots_per_epoch);
+        (attestation.slot < state.slot && state.slot <= latest).then(|| vec![1])
     }
 }

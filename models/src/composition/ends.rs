@@ -11,7 +11,7 @@ use blocksmith::clearance::shell::{BALANCE_REQUESTS, Chain};
 use blocksmith::consensus::{Checkpoint, Slot};
 use blocksmith::hot_db::{CommitReply, Prune, StateAt, TrailReply};
 use blocksmith::identified::IdentifiedBlock;
-use blocksmith::notice::Notice;
+use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::quarantine::{Item, ItemId, RequestId};
 use blocksmith::rewinder::shell::Task;
 use blocksmith::rewinder::{Answer, Job, Lane, StateKey, WorkerEffect, WorkerEvent};
@@ -161,7 +161,7 @@ impl quarantine::shell::Ports<Toy> for Ends<'_> {
         None
     }
 
-    fn tell(&mut self, _: Notice<ToyRoot>) {}
+    fn tell(&mut self, _: NoticeOf<Toy>) {}
 }
 
 impl clearance::shell::Ports<Toy> for Ends<'_> {
@@ -194,7 +194,7 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
         self.submit(lane, job, Requester::Clearance(checkpoint));
     }
 
-    fn tell(&mut self, notice: Notice<ToyRoot>) {
+    fn tell(&mut self, notice: NoticeOf<Toy>) {
         if let Notice::NotImported { root, .. } = notice {
             self.wires.missing.insert(root);
         }

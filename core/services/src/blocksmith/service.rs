@@ -16,7 +16,7 @@ use crate::clearance::{Clearance, ClearanceService};
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::fork_choice;
 use crate::hot_db::{self, HotDb, HotDbService};
-use crate::notice::Notice;
+use crate::notice::NoticeOf;
 use crate::observer::Observer;
 use crate::quarantine::shell::Slots;
 use crate::quarantine::{self, Quarantine, QuarantineService};
@@ -25,7 +25,7 @@ use crate::rewinder::{RewinderService, Role};
 use crate::supervision::{Cause, Guard, Injection, Intensity, Probes, ServiceName, Supervisor};
 
 /// The receiver of the notices.
-pub type NoticeReceiver<P, C> = mailbox::Receiver<P, Notice<<C as Consensus>::Root>>;
+pub type NoticeReceiver<P, C> = mailbox::Receiver<P, NoticeOf<C>>;
 
 /// Sizes of everything that is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

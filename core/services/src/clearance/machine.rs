@@ -77,16 +77,22 @@ pub enum Effect<C: Consensus> {
         slot: Slot,
         /// Roots of the two blocks, in the order of arrival.
         roots: [C::Root; 2],
+        /// The operation that proves it.
+        slashing: C::ProposerSlashing,
     },
     /// Validators voted twice for one target epoch.
     DoubleVote {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
+        /// The operation that proves it.
+        slashing: C::AttesterSlashing,
     },
     /// Validators' votes surround one another.
     SurroundVote {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
+        /// The operation that proves it.
+        slashing: C::AttesterSlashing,
     },
     /// Slashable offences are no longer looked for, or are looked for again.
     Detection {
@@ -120,7 +126,7 @@ pub struct ChainView<R> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Clearance<C: Consensus> {
     fork_choice: ForkChoice<C::Root>,
-    detector: SlashingDetector<C::Root>,
+    detector: SlashingDetector<C>,
     /// Whether the detector is shown blocks and votes, and how many it has not been shown.
     detects: bool,
     skipped: u64,
@@ -174,7 +180,13 @@ impl<C: Consensus> Clearance<C> {
     }
 
     /// `on_block`, then the block's own attestations and slashings.
-    fn block(&mut self, block: &ClearedBlock<C>, timely: bool, effects: &mut Vec<Effect<C>>) {
+    fn block(
+        &mut self,
+        consensus: &C,
+        block: &ClearedBlock<C>,
+        timely: bool,
+        effects: &mut Vec<Effect<C>>,
+    ) {
         let header = block.item().identity();
         let evidence = block.evidence();
         let event = fork_choice::Event::Block {
@@ -184,41 +196,71 @@ impl<C: Consensus> Clearance<C> {
             checkpoints: evidence.checkpoints,
             timely,
         };
-        if let Some(refusal) = self.apply(event, effects).filter(|refusal| !is_harmless(*refusal)) {
+        if let Some(refusal) =
+            self.apply(consensus, event, effects).filter(|refusal| !is_harmless(*refusal))
+        {
             effects.push(Effect::NotImported { root: header.root, refusal });
         }
+        let mut attestations = consensus.attestations(block.item().item()).into_iter();
         for vote in evidence.votes.iter().cloned() {
-            self.vote(vote, true, effects);
+            self.vote(consensus, vote, attestations.next(), true, effects);
         }
         if !evidence.equivocating.is_empty() {
             let indices = evidence.equivocating.clone();
-            self.apply(fork_choice::Event::AttesterSlashing { indices }, effects);
+            self.apply(consensus, fork_choice::Event::AttesterSlashing { indices }, effects);
         }
         let Header { root, slot, proposer, .. } = *header;
-        self.detect(slashing::Event::Proposal { slot, proposer, root }, effects);
+        let proposal = || {
+            let header = consensus.signed_header(block.item().item());
+            slashing::Event::Proposal { slot, proposer, root, header }
+        };
+        self.detect(consensus, proposal, effects);
     }
 
-    fn vote(&mut self, vote: IndexedVote<C::Root>, from_block: bool, effects: &mut Vec<Effect<C>>) {
-        self.detect(slashing::Event::Attestation(vote.clone()), effects);
+    fn vote(
+        &mut self,
+        consensus: &C,
+        vote: IndexedVote<C::Root>,
+        attestation: Option<C::Attestation>,
+        from_block: bool,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        if let Some(attestation) = attestation {
+            let event = || slashing::Event::Attestation { indexed: vote.clone(), attestation };
+            self.detect(consensus, event, effects);
+        }
         // A vote that is refused is for a pruned block, for example. It has no weight, and that is
         // all.
-        self.apply(fork_choice::Event::Attestation { vote, from_block }, effects);
+        self.apply(consensus, fork_choice::Event::Attestation { vote, from_block }, effects);
     }
 
     /// Shows the detector a block or a vote, unless the load forbids it. Finality is always shown,
-    /// as it lets the detector forget.
-    fn detect(&mut self, event: slashing::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
-        if !self.detects && !matches!(event, slashing::Event::Finalized { .. }) {
+    /// as it moves the detector's window.
+    fn detect(
+        &mut self,
+        consensus: &C,
+        event: impl FnOnce() -> slashing::Event<C>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        if !self.detects {
             self.skipped += 1;
             return;
         }
-        effects.extend(self.detector.handle(&(), event).into_iter().map(|offence| match offence {
-            slashing::Effect::DoubleProposal { proposer, slot, first, second } => {
-                Effect::Equivocation { proposer, slot, roots: [first, second] }
-            }
-            slashing::Effect::DoubleVote { validators, .. } => Effect::DoubleVote { validators },
-            slashing::Effect::SurroundVote { validators, .. } => {
-                Effect::SurroundVote { validators }
+        self.show(consensus, event(), effects);
+    }
+
+    fn show(&mut self, consensus: &C, event: slashing::Event<C>, effects: &mut Vec<Effect<C>>) {
+        effects.extend(self.detector.handle(consensus, event).into_iter().map(|offence| {
+            match offence {
+                slashing::Effect::DoubleProposal { proposer, slot, first, second, slashing } => {
+                    Effect::Equivocation { proposer, slot, roots: [first, second], slashing }
+                }
+                slashing::Effect::DoubleVote { validators, slashing, .. } => {
+                    Effect::DoubleVote { validators, slashing }
+                }
+                slashing::Effect::SurroundVote { validators, slashing, .. } => {
+                    Effect::SurroundVote { validators, slashing }
+                }
             }
         }));
     }
@@ -226,6 +268,7 @@ impl<C: Consensus> Clearance<C> {
     /// Hands the fork choice an event. Returns the reason if the fork choice refuses it.
     fn apply(
         &mut self,
+        consensus: &C,
         event: fork_choice::Event<C::Root>,
         effects: &mut Vec<Effect<C>>,
     ) -> Option<Refusal> {
@@ -241,7 +284,7 @@ impl<C: Consensus> Clearance<C> {
                 fork_choice::Effect::Finalized(checkpoint) => {
                     effects.push(Effect::Finalized(checkpoint));
                     let epoch = checkpoint.epoch;
-                    self.detect(slashing::Event::Finalized { epoch }, effects);
+                    self.show(consensus, slashing::Event::Finalized { epoch }, effects);
                 }
                 fork_choice::Effect::NeedBalances(checkpoint) => self.ask(checkpoint, effects),
                 fork_choice::Effect::Refused(refusal) => refused = Some(refusal),
@@ -270,17 +313,19 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
     type Event = Event<C>;
     type Effect = Effect<C>;
 
-    fn handle(&mut self, _consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
+    fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
         let mut effects = Vec::new();
         match event {
             Event::Import(Import::Block { block, timely }) => {
-                self.block(&block, timely, &mut effects);
+                self.block(consensus, &block, timely, &mut effects);
             }
             Event::Import(Import::Attestation(attestation)) => {
-                self.vote(attestation.evidence().clone(), false, &mut effects);
+                let vote = attestation.evidence().clone();
+                let attestation = attestation.item().item().clone();
+                self.vote(consensus, vote, Some(attestation), false, &mut effects);
             }
             Event::Import(Import::Tick { slot }) => {
-                self.apply(fork_choice::Event::Tick { slot }, &mut effects);
+                self.apply(consensus, fork_choice::Event::Tick { slot }, &mut effects);
                 if let Some(checkpoint) = self.failed.take()
                     && checkpoint == self.fork_choice.justified()
                     && self.asked.is_none()
@@ -295,7 +340,7 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                         let event = fork_choice::Event::JustifiedBalances { checkpoint, balances };
                         // The event is refused if another checkpoint is justified by now; that
                         // one's balances are on the way.
-                        self.apply(event, &mut effects);
+                        self.apply(consensus, event, &mut effects);
                     }
                     None => self.failed = Some(checkpoint),
                 }

@@ -12,7 +12,7 @@ use crate::clearance::machine::{ChainView, Clearance};
 use crate::clearance::shell::{self, BALANCE_REQUESTS, Chain, Message, Ports};
 use crate::consensus::{Checkpoint, Consensus};
 use crate::hot_db::{HotDbHandle, Prune};
-use crate::notice::Notice;
+use crate::notice::NoticeOf;
 use crate::observer::Observer;
 use crate::rewinder::{Job, Lane, ReplyTo, RewinderHandle};
 use crate::supervision::{EndGuard, Guard, Loss};
@@ -177,7 +177,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
         self.rewinder.submit(lane, job, reply);
     }
 
-    fn tell(&mut self, notice: Notice<C::Root>) {
+    fn tell(&mut self, notice: NoticeOf<C>) {
         self.observer.tell(notice);
     }
 

@@ -12,7 +12,7 @@ use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
 use crate::hot_db::Prune;
 use crate::machine::Machine;
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticeOf};
 use crate::rewinder::{Answer, Job, Lane};
 use crate::supervision::{Loss, Steps, contain};
 
@@ -107,7 +107,7 @@ pub trait Ports<C: Consensus> {
         job: Job<C>,
     );
     /// Sends a notice to the observers.
-    fn tell(&mut self, notice: Notice<C::Root>);
+    fn tell(&mut self, notice: NoticeOf<C>);
     /// Says that an import has been taken in, and what is finalised after it.
     fn taken(&mut self, to: Self::Receipt, finalized: Checkpoint<C::Root>);
     /// Says that an import has been lost.
@@ -230,7 +230,7 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
 }
 
 /// Returns what observers are told of an effect, if that is all that it is.
-pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<Notice<C::Root>> {
+pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<NoticeOf<C>> {
     Some(match effect {
         Effect::Prune(_) | Effect::RequestBalances(_) => return None,
         Effect::HeadChanged { old, new, reorg_depth } => {
@@ -238,12 +238,14 @@ pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<Notice<C::Root>> {
         }
         Effect::Justified(checkpoint) => Notice::Justified(checkpoint),
         Effect::Finalized(checkpoint) => Notice::Finalized(checkpoint),
-        Effect::Equivocation { proposer, slot, roots } => {
-            Notice::Equivocation { proposer, slot, roots }
+        Effect::Equivocation { proposer, slot, roots, slashing } => {
+            Notice::Equivocation { proposer, slot, roots, slashing }
         }
         Effect::Detection { on, skipped } => Notice::SlashingDetection { on, skipped },
-        Effect::DoubleVote { validators } => Notice::DoubleVote { validators },
-        Effect::SurroundVote { validators } => Notice::SurroundVote { validators },
+        Effect::DoubleVote { validators, slashing } => Notice::DoubleVote { validators, slashing },
+        Effect::SurroundVote { validators, slashing } => {
+            Notice::SurroundVote { validators, slashing }
+        }
         Effect::NotImported { root, refusal } => Notice::NotImported { root, refusal },
     })
 }

@@ -8,9 +8,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::consensus::{
-    AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Header, Slot, UpdateFlags, Vote,
+    AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Gwei, Header, Slot,
+    UpdateFlags, ValidatorIndex, Vote,
 };
-use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyFault, ToyInvalid, ToyRoot, ToyState};
+use crate::toy::{
+    Toy, ToyAttestation, ToyAttesterSlashing, ToyBlock, ToyFault, ToyInvalid, ToyRoot, ToyState,
+};
 
 /// What was asked of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +95,9 @@ impl Consensus for Scripted {
     type State = ToyState;
     type Invalid = ToyInvalid;
     type Fault = ToyFault;
+    type SignedHeader = ToyBlock;
+    type AttesterSlashing = ToyAttesterSlashing;
+    type ProposerSlashing = [ToyBlock; 2];
 
     fn slots_per_epoch(&self) -> u64 {
         self.toy.slots_per_epoch()
@@ -186,5 +192,33 @@ impl Consensus for Scripted {
 
     fn balances(&self, state: &ToyState) -> Result<Balances, ToyFault> {
         self.toy.balances(state)
+    }
+
+    fn signed_header(&self, block: &ToyBlock) -> ToyBlock {
+        self.toy.signed_header(block)
+    }
+
+    fn attestations(&self, block: &ToyBlock) -> Vec<ToyAttestation> {
+        self.toy.attestations(block)
+    }
+
+    fn attester_slashing(
+        &self,
+        first: (&ToyAttestation, &[ValidatorIndex]),
+        second: (&ToyAttestation, &[ValidatorIndex]),
+    ) -> ToyAttesterSlashing {
+        self.toy.attester_slashing(first, second)
+    }
+
+    fn proposer_slashing(&self, first: &ToyBlock, second: &ToyBlock) -> [ToyBlock; 2] {
+        self.toy.proposer_slashing(first, second)
+    }
+
+    fn inclusion_weights(
+        &self,
+        state: &ToyState,
+        attestation: &ToyAttestation,
+    ) -> Option<Vec<Gwei>> {
+        self.toy.inclusion_weights(state, attestation)
     }
 }
