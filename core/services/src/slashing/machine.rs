@@ -124,7 +124,7 @@ pub struct SlashingDetector<C: Consensus> {
     /// The window: the oldest and the newest epoch.
     start: Epoch,
     newest: Epoch,
-    record: Record<C>,
+    pub(super) record: Record<C>,
     /// A function of `record`.
     pub(super) spans: Spans,
     proposals: BTreeMap<(Slot, ValidatorIndex), Proposals<C>>,

@@ -242,6 +242,7 @@ fn a_window_that_has_moved_on_holds_nothing_of_the_past() {
     let mut fresh = Detector::new(Limits { epochs: 40, validators: 1_000, ..Limits::new(8) });
     fresh.handle(&TOY, Event::Finalized { epoch: 500 });
     assert_eq!(detector.bytes(), fresh.bytes());
+    assert!(!detector.record.has_source_before(500, 500), "no source of an entry that is gone");
 }
 
 #[test]
