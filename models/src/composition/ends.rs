@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 
+use blocksmith::attestation_pool::Candidates;
 use blocksmith::clearance::ChainView;
 use blocksmith::clearance::Import;
 use blocksmith::clearance::shell::{BALANCE_REQUESTS, Chain};
@@ -15,7 +16,7 @@ use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::quarantine::{Item, ItemId, RequestId};
 use blocksmith::rewinder::shell::Task;
 use blocksmith::rewinder::{Answer, Job, Lane, StateKey, WorkerEffect, WorkerEvent};
-use blocksmith::toy::{Toy, ToyInvalid, ToyRoot};
+use blocksmith::toy::{Toy, ToyAttestation, ToyInvalid, ToyRoot};
 use blocksmith::verdict::{PendingReason, Verdict};
 use blocksmith::{clearance, quarantine, rewinder};
 
@@ -168,6 +169,7 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
     type Receipt = Option<RequestId>;
     type View = Infallible;
     type Chain = Infallible;
+    type Candidates = Infallible;
     type Slot = ();
 
     fn wants_detection(&self) -> bool {
@@ -179,6 +181,10 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
     }
 
     fn chain(&mut self, to: Infallible, _: Chain<ToyRoot>) {
+        match to {}
+    }
+
+    fn candidates(&mut self, to: Infallible, _: Candidates<ToyAttestation>) {
         match to {}
     }
 

@@ -1,5 +1,6 @@
 //! The pure part of Clearance; see [`crate::clearance`] for its contract.
 
+use crate::attestation_pool::{self, AttestationPool, Candidates};
 use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
@@ -126,6 +127,9 @@ pub struct ChainView<R> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Clearance<C: Consensus> {
     fork_choice: ForkChoice<C::Root>,
+    pool: AttestationPool<C::Root, C::Attestation>,
+    /// Slots after its own in which an attestation may be included.
+    inclusion_slots: u64,
     detector: SlashingDetector<C>,
     /// Whether the detector is shown blocks and votes, and how many it has not been shown.
     detects: bool,
@@ -148,13 +152,25 @@ impl<C: Consensus> Clearance<C> {
         balances: Balances,
     ) -> Self {
         let detector = SlashingDetector::new(slashing::Limits::new(config.slots_per_epoch));
+        let inclusion_slots = config.slots_per_epoch;
+        let pool = AttestationPool::new(attestation_pool::Limits::new(inclusion_slots));
         let fork_choice = ForkChoice::new(config, anchor, anchor_slot, balances);
         let kept = ChainView {
             head: fork_choice.head(),
             justified: fork_choice.justified(),
             finalized: fork_choice.finalized(),
         };
-        Self { fork_choice, detector, detects: true, skipped: 0, kept, asked: None, failed: None }
+        Self {
+            fork_choice,
+            pool,
+            inclusion_slots,
+            detector,
+            detects: true,
+            skipped: 0,
+            kept,
+            asked: None,
+            failed: None,
+        }
     }
 
     /// Returns the head and the justified and finalised checkpoints.
@@ -171,6 +187,20 @@ impl<C: Consensus> Clearance<C> {
     #[must_use]
     pub fn blocks(&self) -> Vec<(C::Root, C::Root, Slot)> {
         self.fork_choice.blocks()
+    }
+
+    /// Returns what a block on `parent` can be packed from: the attestations of the pool, and the
+    /// votes that `parent` and its ancestors include already. It costs one step per ancestor of the
+    /// last [`attestation_pool::Limits::age`] slots, and a few pointers for each attestation.
+    #[must_use]
+    pub fn candidates(&self, parent: C::Root) -> Candidates<C::Attestation> {
+        let oldest = self.fork_choice.slot().saturating_sub(self.inclusion_slots);
+        let at = |root| Some((self.fork_choice.slot_of(root)?, root));
+        let before = |(slot, root): &(Slot, C::Root)| {
+            let before = slot.checked_sub(1).filter(|slot| *slot >= oldest)?;
+            at(self.fork_choice.ancestor(*root, before)?)
+        };
+        self.pool.candidates(std::iter::successors(at(parent), before))
     }
 
     /// Returns whether slashable offences are looked for.
@@ -201,10 +231,13 @@ impl<C: Consensus> Clearance<C> {
         {
             effects.push(Effect::NotImported { root: header.root, refusal });
         }
-        let mut attestations = consensus.attestations(block.item().item()).into_iter();
+        let attestations = consensus.attestations(block.item().item());
+        let mut included = attestations.iter().cloned();
         for vote in evidence.votes.iter().cloned() {
-            self.vote(consensus, vote, attestations.next(), true, effects);
+            self.vote(consensus, vote, included.next(), true, effects);
         }
+        let Header { root, slot, .. } = *header;
+        self.pool.handle(&(), attestation_pool::Event::Block { root, slot, attestations });
         if !evidence.equivocating.is_empty() {
             let indices = evidence.equivocating.clone();
             self.apply(consensus, fork_choice::Event::AttesterSlashing { indices }, effects);
@@ -322,10 +355,13 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
             Event::Import(Import::Attestation(attestation)) => {
                 let vote = attestation.evidence().clone();
                 let attestation = attestation.item().item().clone();
-                self.vote(consensus, vote, Some(attestation), false, &mut effects);
+                self.vote(consensus, vote, Some(attestation.clone()), false, &mut effects);
+                // The pool may have no use for it.
+                self.pool.handle(&(), attestation_pool::Event::Attestation(attestation));
             }
             Event::Import(Import::Tick { slot }) => {
                 self.apply(consensus, fork_choice::Event::Tick { slot }, &mut effects);
+                self.pool.handle(&(), attestation_pool::Event::Tick { slot });
                 if let Some(checkpoint) = self.failed.take()
                     && checkpoint == self.fork_choice.justified()
                     && self.asked.is_none()

@@ -213,6 +213,22 @@ fn memory_stays_below_its_bound_by_a_shorter_window() {
 }
 
 #[test]
+fn proposals_count_towards_the_bound_on_memory() {
+    // Proposals alone, over epochs and then within one.
+    let limits = Limits { bytes: 6_000, ..Limits::new(8) };
+    let mut detector = detector(limits);
+    for slot in 0..400 {
+        detector.handle(&TOY, propose(slot, 0, 1));
+        assert!(detector.bytes() <= limits.bytes, "{} at {slot}", detector.bytes());
+    }
+    assert!(detector.shortened() > 0 && detector.not_recorded() == 0);
+    for proposer in 1..100 {
+        detector.handle(&TOY, propose(399, proposer, 1));
+    }
+    assert!(detector.bytes() <= limits.bytes && detector.not_recorded() > 0);
+}
+
+#[test]
 fn what_does_not_fit_at_all_is_compared_and_counted() {
     // There is room for the votes of a few validators and then for none: the window is one epoch.
     let limits = Limits { bytes: 16_000, validators: 100_000, ..Limits::new(8) };
@@ -258,7 +274,9 @@ fn equal_records_are_equal_whatever_the_order_in_which_validators_voted() {
     });
     assert_eq!(orders[0], orders[1]);
     assert_eq!(hash(&orders[0]), hash(&orders[1]));
+    // As many votes, and one of them different.
     orders[0].handle(&TOY, cast(&[4], vote(4, 0, 1)));
+    orders[1].handle(&TOY, cast(&[4], vote(5, 0, 1)));
     assert_ne!(orders[0], orders[1]);
 }
 
