@@ -274,6 +274,9 @@ fn a_member_counts_once_among_different_data_of_its_committee() {
     let order: Vec<u8> =
         pool.candidates([]).pack(equal, 3).iter().map(|attestation| attestation.data).collect();
     assert_eq!(order, [1, 3, 2]);
+    // Of two data by the same members the second adds nothing.
+    let pool = holding(LIMITS, [by(&[0, 1]), Signed { data: 2, ..by(&[0, 1]) }]);
+    assert_eq!(packed(&pool), [[0, 1]]);
 }
 
 #[test]
