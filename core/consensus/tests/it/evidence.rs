@@ -75,8 +75,8 @@ fn apply(state: &State, block: &SignedBeaconBlock) -> State {
 
 #[test]
 fn single_votes_are_summed_into_an_attestation_that_a_block_carries() {
-    // Four single votes give one attestation of four, in a valid block. On that block nothing is
-    // left to include; on its parent all is.
+    // Four single votes give one attestation of four, in a valid block. On that block and on its
+    // child nothing is left to include; on its parent all is.
     let (services, _notices) = start();
     let client = services.client();
     let state = advanced(&genesis(), 2);
@@ -96,9 +96,13 @@ fn single_votes_are_summed_into_an_attestation_that_a_block_carries() {
     assert_eq!(packed, [signed(&state, &data, &all)], "the sum of the signatures is the same");
     let mut block = draft(&state);
     block.body.attestations = vec![packed[0].value().clone()].try_into().unwrap();
-    let block = submit(client, &complete(&state, block));
-    assert_eq!(pack(block.root(), 3), []);
+    let block = complete(&state, block);
+    let root = submit(client, &block).root();
+    assert_eq!(pack(root, 3), []);
     assert_eq!(pack(anchor_root(), 3), packed);
+    let next = advanced(&apply(&genesis(), &block), 3);
+    let child = submit(client, &complete(&next, draft(&next))).root();
+    assert_eq!(pack(child, 4), []);
     assert_eq!(services.stop().panicked, Vec::<String>::new());
 }
 

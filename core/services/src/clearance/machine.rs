@@ -410,11 +410,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Clearance, Effect, Event, Import};
-    use crate::consensus::{Balances, BlockEffects, Checkpoint, Checkpoints};
+    use crate::consensus::{
+        Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, IndexedVote,
+    };
     use crate::fork_choice::{Config, Refusal};
     use crate::identified;
     use crate::machine::Machine;
-    use crate::toy::{Toy, ToyBlock};
+    use crate::toy::{Toy, ToyAttestation, ToyBlock};
     use crate::verdict::Cleared;
 
     /// Block `root` on the anchor at `slot`, cleared; the anchor is all that it justifies.
@@ -455,6 +457,28 @@ mod tests {
         let on = Effect::Detection { on: true, skipped: 2 };
         assert_eq!(handle(Event::Detection { on: true }), [on]);
         assert_eq!(handle(Event::Detection { on: true }), []);
+    }
+
+    #[test]
+    fn a_cleared_attestation_is_a_candidate_until_no_block_may_include_it() {
+        // Of slot 3, with epochs of four slots: there in slot 7 and gone in slot 8.
+        let balances = Balances { effective: Arc::from([1]), total_active: 1 };
+        let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+        let toy = Toy::default();
+        let target = Checkpoint { epoch: 0, root: 0 };
+        let attestation =
+            ToyAttestation { id: 9, slot: 3, head: 0, target, validator: 0, valid: true };
+        let vote = toy.vote(&attestation);
+        let cleared = Cleared::new(
+            identified::attestation(&toy, attestation),
+            IndexedVote { vote, indices: vec![0] },
+        );
+        machine.handle(&toy, Event::Import(Import::Tick { slot: 4 }));
+        machine.handle(&toy, Event::Import(Import::Attestation(Box::new(cleared))));
+        for (slot, left) in [(7, vec![attestation]), (8, vec![])] {
+            machine.handle(&toy, Event::Import(Import::Tick { slot }));
+            assert_eq!(machine.candidates(0).pack(|_| Some(vec![1]), 9), left, "slot {slot}");
+        }
     }
 
     #[test]
