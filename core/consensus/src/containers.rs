@@ -213,6 +213,7 @@ wire_container! {
     }
 
     /// A block without its body.
+    #[derive(Hash)]
     pub struct BeaconBlockHeader {
         /// The block's slot.
         pub slot: Slot,
@@ -227,6 +228,7 @@ wire_container! {
     }
 
     /// A header and its proposer's signature.
+    #[derive(Hash)]
     pub struct SignedBeaconBlockHeader {
         /// The header.
         pub message: BeaconBlockHeader,
@@ -243,6 +245,7 @@ wire_container! {
     }
 
     /// Two headers that one proposer signed for one slot.
+    #[derive(Hash)]
     pub struct ProposerSlashing {
         /// One header.
         pub signed_header_1: SignedBeaconBlockHeader,

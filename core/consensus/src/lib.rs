@@ -46,6 +46,7 @@ mod domains;
 mod duties;
 mod elements;
 mod error;
+mod evidence;
 mod genesis;
 mod gossip;
 mod hash_tree;

@@ -24,11 +24,12 @@ use crate::accessors::{
 use crate::config::ChainConfig;
 use crate::containers::{
     Attestation, AttesterSlashing, Checkpoint, ProposerSlashing, SignedAggregateAndProof,
-    SignedBeaconBlock, SignedVoluntaryExit,
+    SignedBeaconBlock, SignedBeaconBlockHeader, SignedVoluntaryExit,
 };
 use crate::domains::compute_epoch_at_slot;
 use crate::duties::prepare_epoch;
 use crate::error::{AsFault, Fault, StateError};
+use crate::evidence;
 use crate::gossip::{GossipError, verify_votes};
 use crate::operations::{
     AttestationError, AttesterSlashingError, IndexedAttestationError, ProposerSlashingError,
@@ -36,7 +37,7 @@ use crate::operations::{
     verify_proposer_slashing, verify_voluntary_exit,
 };
 use crate::preset::Preset;
-use crate::primitives::{Root, SignatureBytes, Slot, ValidatorIndex};
+use crate::primitives::{Gwei, Root, SignatureBytes, Slot, ValidatorIndex};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::state_transition::{
@@ -82,7 +83,6 @@ pub struct Shared<T> {
 pub type SharedBlock = Shared<SignedBeaconBlock>;
 /// A shared attestation; its root covers all of it.
 pub type SharedAttestation = Shared<Attestation>;
-
 /// A shared aggregate; its root covers all of it. So do those of the three operations.
 pub type SharedAggregate = Shared<SignedAggregateAndProof>;
 /// A shared proposer slashing.
@@ -294,6 +294,7 @@ impl<P: Preset> Consensus for Phase0<P> {
     type State = BeaconState<P>;
     type Invalid = InvalidData;
     type Fault = Phase0Fault;
+    type SignedHeader = SignedBeaconBlockHeader;
 
     fn slots_per_epoch(&self) -> u64 {
         P::SLOTS_PER_EPOCH
@@ -550,5 +551,41 @@ impl<P: Preset> Consensus for Phase0<P> {
             effective: active_balances(state).into(),
             total_active: get_total_active_balance(state)?,
         })
+    }
+
+    fn signed_header(&self, block: &SharedBlock) -> SignedBeaconBlockHeader {
+        evidence::signed_header(block.value())
+    }
+
+    fn attestations(&self, block: &SharedBlock) -> Vec<SharedAttestation> {
+        block.value().message.body.attestations.iter().cloned().map(Into::into).collect()
+    }
+
+    fn aggregated(&self, aggregate: &SharedAggregate) -> SharedAttestation {
+        aggregate.value().message.aggregate.clone().into()
+    }
+
+    fn attester_slashing(
+        &self,
+        first: (&SharedAttestation, &[ValidatorIndex]),
+        second: (&SharedAttestation, &[ValidatorIndex]),
+    ) -> SharedAttesterSlashing {
+        evidence::attester_slashing(first, second).into()
+    }
+
+    fn proposer_slashing(
+        &self,
+        first: &SignedBeaconBlockHeader,
+        second: &SignedBeaconBlockHeader,
+    ) -> SharedProposerSlashing {
+        ProposerSlashing { signed_header_1: first.clone(), signed_header_2: second.clone() }.into()
+    }
+
+    fn inclusion_weights(
+        &self,
+        state: &BeaconState<P>,
+        attestation: &SharedAttestation,
+    ) -> Option<Vec<Gwei>> {
+        evidence::inclusion_weights(state, attestation.value())
     }
 }

@@ -15,6 +15,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use crate::attestation_pool::PoolAttestation;
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 
 /// A slot number; slots are counted from genesis.
@@ -167,13 +168,9 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// A signed block. A clone costs a pointer.
     type Block: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// An attestation. A clone costs a pointer.
-    type Attestation: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    type Attestation: PoolAttestation;
     /// A signed aggregate with the proof that its aggregator was selected. A clone costs a pointer.
     type Aggregate: Clone + Eq + Hash + Debug + Send + Sync + 'static;
-    /// A proposer slashing. A clone costs a pointer.
-    type ProposerSlashing: Clone + Eq + Hash + Debug + Send + Sync + 'static;
-    /// An attester slashing. A clone costs a pointer.
-    type AttesterSlashing: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// A signed voluntary exit. A clone costs a pointer.
     type VoluntaryExit: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// A state. A clone costs a few pointers.
@@ -240,6 +237,9 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     fn gossip_vote(&self, vote: &GossipVote<Self>) -> VoteHeader<Self::Root>;
     /// Returns what the gossip conditions ask of an operation without a state.
     fn operation(&self, operation: &Operation<Self>) -> OperationHeader<Self::Root>;
+
+    /// Returns the attestation in an aggregate.
+    fn aggregated(&self, aggregate: &Self::Aggregate) -> Self::Attestation;
 
     /// Returns the slot of a state.
     fn state_slot(&self, state: &Self::State) -> Slot;
@@ -342,6 +342,43 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// # Errors
     /// If sums overflow: a fault, as the state is ours.
     fn balances(&self, state: &Self::State) -> Result<Balances, Self::Fault>;
+
+    // What the slashing detector and the attestation pool need.
+
+    /// A block's header with its signature: what a proposer slashing is made of. It has no memory
+    /// beside itself.
+    type SignedHeader: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// Two attestations that prove an offence, ready to be included in a block.
+    type AttesterSlashing: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// Two headers that prove an offence, ready to be included in a block.
+    type ProposerSlashing: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+
+    /// Returns a block's header with its signature.
+    fn signed_header(&self, block: &Self::Block) -> Self::SignedHeader;
+    /// Returns the attestations that a block carries, in the order of [`BlockEffects::votes`].
+    fn attestations(&self, block: &Self::Block) -> Vec<Self::Attestation>;
+    /// Returns the operation made of two verified attestations, each with those who cast it,
+    /// ascending. If one vote surrounds the other, the first does.
+    fn attester_slashing(
+        &self,
+        first: (&Self::Attestation, &[ValidatorIndex]),
+        second: (&Self::Attestation, &[ValidatorIndex]),
+    ) -> Self::AttesterSlashing;
+    /// Returns the operation made of two headers of one slot and proposer, whose signatures were
+    /// verified.
+    fn proposer_slashing(
+        &self,
+        first: &Self::SignedHeader,
+        second: &Self::SignedHeader,
+    ) -> Self::ProposerSlashing;
+    /// Returns what each bit of a verified attestation is worth in a block on `state`, which has
+    /// been advanced to the block's slot: the effective balance of the member, or 0 if its vote earns
+    /// nothing. `None` if no such block may carry the attestation.
+    fn inclusion_weights(
+        &self,
+        state: &Self::State,
+        attestation: &Self::Attestation,
+    ) -> Option<Vec<Gwei>>;
 
     /// Returns the epoch of a slot.
     fn epoch_at(&self, slot: Slot) -> Epoch {

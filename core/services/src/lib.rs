@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activity;
+pub mod attestation_pool;
 pub mod blocksmith;
 mod bounded;
 pub mod clearance;

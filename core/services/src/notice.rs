@@ -2,14 +2,22 @@
 
 use blocksmith_sync::broker::{Change, Level};
 
-use crate::consensus::{Checkpoint, Slot, ValidatorIndex};
+use crate::consensus::{Checkpoint, Consensus, Slot, ValidatorIndex};
 use crate::fork_choice::Refusal;
 use crate::supervision::{Cause, ServiceName};
 use crate::verdict::{ItemId, PendingReason};
 
-/// Something a node may want to know.
+/// A notice of services that run the protocol `C`.
+pub type NoticeOf<C> = Notice<
+    <C as Consensus>::Root,
+    <C as Consensus>::AttesterSlashing,
+    <C as Consensus>::ProposerSlashing,
+>;
+
+/// Something a node may want to know. `R` is a root, `A` an attester slashing and `P` a proposer
+/// slashing; see [`NoticeOf`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Notice<R> {
+pub enum Notice<R, A, P> {
     /// A submission has to wait.
     Parked {
         /// The submission.
@@ -45,16 +53,22 @@ pub enum Notice<R> {
         slot: Slot,
         /// Roots of the two blocks, in the order of arrival.
         roots: [R; 2],
+        /// The operation that proves it, ready to be included in a block.
+        slashing: P,
     },
     /// Validators voted twice for one target epoch.
     DoubleVote {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
+        /// The operation that proves it, ready to be included in a block.
+        slashing: A,
     },
     /// Validators' votes surround one another.
     SurroundVote {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
+        /// The operation that proves it, ready to be included in a block.
+        slashing: A,
     },
     /// A cleared block did not get into the fork choice because of a fault of ours. Its submitter
     /// was told so.
@@ -105,7 +119,7 @@ pub enum Notice<R> {
     },
 }
 
-impl<R> Notice<R> {
+impl<R, A, P> Notice<R, A, P> {
     pub(crate) fn load(Change { from, to, .. }: Change) -> Self {
         Self::Load { from, to }
     }

@@ -7,11 +7,11 @@ use blocksmith_sync::mailbox::{self, Counters, Meter, OnFull};
 use blocksmith_sync::{Closed, Primitives, RecvTimeoutError, TryRecvError};
 
 use crate::consensus::Consensus;
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticeOf};
 
 /// Sends notices to the node, whether or not it listens; never blocks.
 pub(crate) struct Observer<P: Primitives, C: Consensus> {
-    mailbox: mailbox::Sender<P, Notice<C::Root>>,
+    mailbox: mailbox::Sender<P, NoticeOf<C>>,
 }
 
 impl<P: Primitives, C: Consensus> Clone for Observer<P, C> {
@@ -30,7 +30,7 @@ impl<P: Primitives, C: Consensus> Observer<P, C> {
 
     /// Sends a notice. The mailbox counts a notice that it evicts; a closed mailbox means that
     /// nobody listens.
-    pub(crate) fn tell(&self, notice: Notice<C::Root>) {
+    pub(crate) fn tell(&self, notice: NoticeOf<C>) {
         drop(self.mailbox.send(notice));
     }
 
@@ -39,7 +39,7 @@ impl<P: Primitives, C: Consensus> Observer<P, C> {
     }
 
     /// Returns the meter of the unread notices.
-    pub(crate) fn meter(&self) -> Meter<P, Notice<C::Root>> {
+    pub(crate) fn meter(&self) -> Meter<P, NoticeOf<C>> {
         self.mailbox.meter()
     }
 }
@@ -52,7 +52,7 @@ impl<P: Primitives, C: Consensus> Observer<P, C> {
 /// [`super::Client::watch_chain`], the load level by [`super::Client::broker`]. What an item waits
 /// for is told again (see [`Notice::Need`]).
 pub struct NoticeReceiver<P: Primitives, C: Consensus> {
-    mailbox: mailbox::Receiver<P, Notice<C::Root>>,
+    mailbox: mailbox::Receiver<P, NoticeOf<C>>,
     /// How many of the evicted notices the reader knows of.
     told: u64,
 }
@@ -62,7 +62,7 @@ impl<P: Primitives, C: Consensus> NoticeReceiver<P, C> {
     ///
     /// # Errors
     /// If the services have stopped and every notice was read.
-    pub fn recv(&mut self) -> Result<Notice<C::Root>, Closed> {
+    pub fn recv(&mut self) -> Result<NoticeOf<C>, Closed> {
         self.lost().map_or_else(|| self.mailbox.recv(), Ok)
     }
 
@@ -70,7 +70,7 @@ impl<P: Primitives, C: Consensus> NoticeReceiver<P, C> {
     ///
     /// # Errors
     /// If there is none, or if the services have stopped and every notice was read.
-    pub fn try_recv(&mut self) -> Result<Notice<C::Root>, TryRecvError> {
+    pub fn try_recv(&mut self) -> Result<NoticeOf<C>, TryRecvError> {
         self.lost().map_or_else(|| self.mailbox.try_recv(), Ok)
     }
 
@@ -78,7 +78,7 @@ impl<P: Primitives, C: Consensus> NoticeReceiver<P, C> {
     ///
     /// # Errors
     /// If there is none in time, or if the services have stopped and every notice was read.
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Notice<C::Root>, RecvTimeoutError> {
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<NoticeOf<C>, RecvTimeoutError> {
         self.lost().map_or_else(|| self.mailbox.recv_timeout(timeout), Ok)
     }
 
@@ -86,7 +86,7 @@ impl<P: Primitives, C: Consensus> NoticeReceiver<P, C> {
     ///
     /// # Errors
     /// As [`NoticeReceiver::recv`].
-    pub async fn recv_async(&mut self) -> Result<Notice<C::Root>, Closed> {
+    pub async fn recv_async(&mut self) -> Result<NoticeOf<C>, Closed> {
         match self.lost() {
             Some(notice) => Ok(notice),
             None => self.mailbox.recv_async().await,
@@ -95,7 +95,7 @@ impl<P: Primitives, C: Consensus> NoticeReceiver<P, C> {
 
     /// Returns the notices as they come; blocks between them. It ends when the services have
     /// stopped.
-    pub fn iter(&mut self) -> impl Iterator<Item = Notice<C::Root>> {
+    pub fn iter(&mut self) -> impl Iterator<Item = NoticeOf<C>> {
         from_fn(|| self.recv().ok())
     }
 
@@ -106,7 +106,7 @@ impl<P: Primitives, C: Consensus> NoticeReceiver<P, C> {
 
     /// Returns what is to be told of evicted notices. They were the oldest, so they are missing
     /// before the one that is read next.
-    fn lost(&mut self) -> Option<Notice<C::Root>> {
+    fn lost(&mut self) -> Option<NoticeOf<C>> {
         let evicted = self.mailbox.counters().evicted;
         let count = evicted.wrapping_sub(self.told);
         self.told = evicted;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::attestation_pool::{self, PoolAttestation};
 use crate::consensus::{
-    Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Failure, Header, Invalid, Slot,
-    UpdateFlags, ValidatorIndex, Vote,
+    Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Failure, Gwei, Header, Invalid,
+    Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{
     Bits, GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
@@ -212,12 +213,29 @@ impl Toy {
     }
 }
 
-/// Returns the operation, whatever its kind.
-fn toy_operation(operation: &Operation<Toy>) -> &ToyOperation {
+/// Returns what a slashing or an exit comes to, whatever its kind: a slashing has the number of its
+/// two parts combined, and is valid if they differ.
+fn toy_operation(operation: &Operation<Toy>) -> ToyOperation {
     match operation {
-        Operation::ProposerSlashing(inner)
-        | Operation::AttesterSlashing(inner)
-        | Operation::VoluntaryExit(inner) => inner,
+        Operation::ProposerSlashing([first, second]) => ToyOperation {
+            id: first.root ^ second.root,
+            validators: 1,
+            signed: first.signed && second.signed,
+            valid: first.slot == second.slot && first.root != second.root,
+        },
+        Operation::AttesterSlashing(ToyAttesterSlashing {
+            attestations: [first, second],
+            indices,
+        }) => {
+            let both = indices[0].iter().filter(|index| indices[1].contains(index));
+            ToyOperation {
+                id: first.id ^ second.id,
+                validators: both.filter(|index| **index < 8).fold(0, |mask, i| mask | 1 << i),
+                signed: first.valid && second.valid,
+                valid: first.id != second.id,
+            }
+        }
+        Operation::VoluntaryExit(exit) => *exit,
     }
 }
 
@@ -227,14 +245,56 @@ fn members(mask: u8) -> Vec<ValidatorIndex> {
 }
 
 /// A single attestation's subnet is its validator. A validator that is not there sets no bit.
+/// Two attestations and who cast each.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ToyAttesterSlashing {
+    /// The attestations; the surrounding one comes first.
+    pub attestations: [ToyAttestation; 2],
+    /// Who cast each.
+    pub indices: [Vec<ValidatorIndex>; 2],
+}
+
+/// A committee for each validator: the member's one bit, and data of its own for each attestation.
+impl PoolAttestation for ToyAttestation {
+    type DataRoot = ToyRoot;
+
+    fn data_root(&self) -> ToyRoot {
+        self.id
+    }
+
+    fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    fn committee(&self) -> u64 {
+        self.validator
+    }
+
+    fn bits(&self) -> attestation_pool::Bits {
+        attestation_pool::Bits::from_flags([true].into_iter())
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn aggregate(parts: &[Self]) -> Option<Self> {
+        match parts {
+            [only] => Some(*only),
+            _ => None,
+        }
+    }
+}
+
 impl Consensus for Toy {
     type Root = ToyRoot;
+    type SignedHeader = ToyBlock;
+    type AttesterSlashing = ToyAttesterSlashing;
+    type ProposerSlashing = [ToyBlock; 2];
     type Signature = bool;
     type Block = ToyBlock;
     type Attestation = ToyAttestation;
     type Aggregate = ToyAggregate;
-    type ProposerSlashing = ToyOperation;
-    type AttesterSlashing = ToyOperation;
     type VoluntaryExit = ToyOperation;
     type State = ToyState;
     type Invalid = ToyInvalid;
@@ -264,11 +324,11 @@ impl Consensus for Toy {
         Err(ToyInvalid::Malformed)
     }
 
-    fn decode_proposer_slashing(&self, _bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+    fn decode_proposer_slashing(&self, _bytes: &[u8]) -> Result<[ToyBlock; 2], ToyInvalid> {
         Err(ToyInvalid::Malformed)
     }
 
-    fn decode_attester_slashing(&self, _bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+    fn decode_attester_slashing(&self, _bytes: &[u8]) -> Result<ToyAttesterSlashing, ToyInvalid> {
         Err(ToyInvalid::Malformed)
     }
 
@@ -431,7 +491,7 @@ impl Consensus for Toy {
             ToyOperation { signed: false, .. } => {
                 Err(Failure::Invalid(ToyInvalid::OperationSignature))
             }
-            ToyOperation { validators, .. } => Ok(members(*validators)),
+            ToyOperation { validators, .. } => Ok(members(validators)),
         }
     }
 
@@ -440,5 +500,42 @@ impl Consensus for Toy {
             effective: Arc::from(vec![1; self.validators]),
             total_active: self.validators as u64,
         })
+    }
+
+    fn aggregated(&self, aggregate: &ToyAggregate) -> ToyAttestation {
+        let ToyAggregate { id, slot, head, target, aggregator, valid, .. } = *aggregate;
+        ToyAttestation { id, slot, head, target, validator: aggregator, valid }
+    }
+
+    fn signed_header(&self, block: &ToyBlock) -> ToyBlock {
+        *block
+    }
+
+    fn attestations(&self, _block: &ToyBlock) -> Vec<ToyAttestation> {
+        Vec::new()
+    }
+
+    fn attester_slashing(
+        &self,
+        first: (&ToyAttestation, &[ValidatorIndex]),
+        second: (&ToyAttestation, &[ValidatorIndex]),
+    ) -> ToyAttesterSlashing {
+        ToyAttesterSlashing {
+            attestations: [*first.0, *second.0],
+            indices: [first.1.to_vec(), second.1.to_vec()],
+        }
+    }
+
+    fn proposer_slashing(&self, first: &ToyBlock, second: &ToyBlock) -> [ToyBlock; 2] {
+        [*first, *second]
+    }
+
+    fn inclusion_weights(
+        &self,
+        state: &ToyState,
+        attestation: &ToyAttestation,
+    ) -> Option<Vec<Gwei>> {
+        let latest = attestation.slot.saturating_add(self.slots_per_epoch);
+        (attestation.slot < state.slot && state.slot <= latest).then(|| vec![1])
     }
 }

@@ -5,17 +5,18 @@
 
 use std::convert::Infallible;
 
+use blocksmith::attestation_pool::Candidates;
 use blocksmith::clearance::ChainView;
 use blocksmith::clearance::Import;
 use blocksmith::clearance::shell::{BALANCE_REQUESTS, Chain};
 use blocksmith::consensus::{Checkpoint, Slot};
 use blocksmith::hot_db::{CommitReply, Prune, StateAt, TrailReply};
 use blocksmith::identified::IdentifiedBlock;
-use blocksmith::notice::Notice;
+use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::quarantine::{Item, ItemId, RequestId};
 use blocksmith::rewinder::shell::Task;
 use blocksmith::rewinder::{Answer, Job, Lane, StateKey, WorkerEffect, WorkerEvent};
-use blocksmith::toy::{Toy, ToyInvalid, ToyRoot};
+use blocksmith::toy::{Toy, ToyAttestation, ToyInvalid, ToyRoot};
 use blocksmith::verdict::{PendingReason, Verdict};
 use blocksmith::{clearance, quarantine, rewinder};
 
@@ -166,13 +167,14 @@ impl quarantine::shell::Ports<Toy> for Ends<'_> {
         None
     }
 
-    fn tell(&mut self, _: Notice<ToyRoot>) {}
+    fn tell(&mut self, _: NoticeOf<Toy>) {}
 }
 
 impl clearance::shell::Ports<Toy> for Ends<'_> {
     type Receipt = Option<RequestId>;
     type View = Infallible;
     type Chain = Infallible;
+    type Candidates = Infallible;
     type Slot = ();
 
     fn wants_detection(&self) -> bool {
@@ -184,6 +186,10 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
     }
 
     fn chain(&mut self, to: Infallible, _: Chain<ToyRoot>) {
+        match to {}
+    }
+
+    fn candidates(&mut self, to: Infallible, _: Candidates<ToyAttestation>) {
         match to {}
     }
 
@@ -199,7 +205,7 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
         self.submit(lane, job, Requester::Clearance(checkpoint));
     }
 
-    fn tell(&mut self, notice: Notice<ToyRoot>) {
+    fn tell(&mut self, notice: NoticeOf<Toy>) {
         if let Notice::NotImported { root, .. } = notice {
             self.wires.missing.insert(root);
         }

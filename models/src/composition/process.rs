@@ -20,7 +20,7 @@ pub(super) type QuarantineWork = quarantine::shell::Work<Toy>;
 /// A message to Clearance, of core's own type. The receipt is the number of the request, or none
 /// for a tick. No process asks for views.
 pub(super) type ToClearance =
-    clearance::shell::Message<Toy, Option<RequestId>, Infallible, Infallible>;
+    clearance::shell::Message<Toy, Option<RequestId>, Infallible, Infallible, Infallible>;
 /// The work that Clearance has yet to do.
 pub(super) type ClearanceWork = clearance::shell::Work<Toy, Option<RequestId>>;
 /// A message to the HotDB, of core's own type.

@@ -165,7 +165,9 @@ fn to_clearance(message: &ToClearance) -> String {
             Import::Tick { slot } => format!("tick of slot {slot}"),
             other => format!("{other:?}"),
         },
-        ToClearance::View(never) | ToClearance::Chain(never) => match *never {},
+        ToClearance::View(never)
+        | ToClearance::Chain(never)
+        | ToClearance::Candidates { reply: never, .. } => match *never {},
         ToClearance::Balances { checkpoint, balances } => {
             let kind = if balances.is_some() { "balances" } else { "no balances" };
             format!("{kind} of checkpoint {}", checkpoint.root)

@@ -44,8 +44,8 @@ struct Replay {
     node: Node,
     states: BTreeMap<Root, BeaconState<Minimal>>,
     fork_choice: ForkChoice<Root>,
-    detector: SlashingDetector<Root>,
-    offences: Vec<slashing::Effect<Root>>,
+    detector: SlashingDetector<Node>,
+    offences: Vec<slashing::Effect<Node>>,
     waiting: Vec<SharedAttestation>,
     timely: bool,
 }
@@ -89,8 +89,8 @@ impl Replay {
         Ok(())
     }
 
-    fn detect(&mut self, event: slashing::Event<Root>) {
-        self.offences.extend(self.detector.handle(&(), event));
+    fn detect(&mut self, event: slashing::Event<Node>) {
+        self.offences.extend(self.detector.handle(&self.node, event));
     }
 
     fn target_state(&self, target: Checkpoint<Root>) -> Option<BeaconState<Minimal>> {
@@ -122,7 +122,7 @@ impl Replay {
         let indices =
             self.node.verify_attestation(&state, &attestation).expect("a valid attestation");
         let vote = IndexedVote { vote, indices };
-        self.detect(slashing::Event::Attestation(vote.clone()));
+        self.detect(slashing::Event::Attestation { indexed: vote.clone(), attestation });
         self.tell(fork_choice::Event::Attestation { vote }).expect("admitted");
     }
 
@@ -136,7 +136,13 @@ impl Replay {
         let effects = self.node.block_effects(&state, &block).expect("effects");
         self.states.insert(header.root, state);
         let (slot, proposer) = (header.slot, header.proposer);
-        self.detect(slashing::Event::Proposal { slot, proposer, root: header.root });
+        let signed = self.node.signed_header(&block);
+        self.detect(slashing::Event::Proposal {
+            slot,
+            proposer,
+            root: header.root,
+            header: signed,
+        });
         self.tell(fork_choice::Event::Block {
             root: header.root,
             parent: header.parent,
@@ -148,8 +154,9 @@ impl Replay {
             equivocating: effects.equivocating,
         })
         .expect("a block that the fork choice admits");
-        for vote in effects.votes {
-            self.detect(slashing::Event::Attestation(vote));
+        for (indexed, attestation) in effects.votes.into_iter().zip(self.node.attestations(&block))
+        {
+            self.detect(slashing::Event::Attestation { indexed, attestation });
         }
         effects.post_state_root
     }

@@ -353,8 +353,10 @@ impl<C: Consensus<Root = Root>> Run<C> {
             match notice {
                 Notice::HeadChanged { reorg_depth, .. } if reorg_depth > 0 => tally.reorgs += 1,
                 Notice::Equivocation { .. } => tally.equivocations += 1,
-                Notice::DoubleVote { validators } => tally.double_voters += validators.len(),
-                Notice::SurroundVote { validators } => tally.surround_voters += validators.len(),
+                Notice::DoubleVote { validators, .. } => tally.double_voters += validators.len(),
+                Notice::SurroundVote { validators, .. } => {
+                    tally.surround_voters += validators.len()
+                }
                 _ => {}
             }
         }

@@ -176,15 +176,15 @@ fn accept_attesters<P: Preset>(
     })
 }
 
-/// Includes an attestation: checks it, and keeps it for the rewards of its epoch.
+/// Checks all that `process_attestation` asks of an attestation but its attesters and signature.
+/// Returns the size of its committee.
 ///
 /// # Errors
-/// [`AttestationError`] names the first condition that fails. The state may have changed.
-pub fn process_attestation<P: Preset>(
-    state: &mut BeaconState<P>,
+/// [`AttestationError`] names the first condition that fails.
+pub(crate) fn check_inclusion<P: Preset>(
+    state: &BeaconState<P>,
     attestation: &Attestation,
-    signatures: &mut Signatures,
-) -> Result<(), AttestationError> {
+) -> Result<usize, AttestationError> {
     let data = &attestation.data;
     let current = get_current_epoch(state);
     let target = data.target.epoch;
@@ -218,6 +218,20 @@ pub fn process_attestation<P: Preset>(
     if data.source != *justified {
         return Err(AttestationError::Source { provided: data.source, expected: *justified });
     }
+    Ok(committee)
+}
+
+/// Includes an attestation: checks it, and keeps it for the rewards of its epoch.
+///
+/// # Errors
+/// [`AttestationError`] names the first condition that fails. The state may have changed.
+pub fn process_attestation<P: Preset>(
+    state: &mut BeaconState<P>,
+    attestation: &Attestation,
+    signatures: &mut Signatures,
+) -> Result<(), AttestationError> {
+    let committee = check_inclusion(state, attestation)?;
+    let data = &attestation.data;
     let pending = PendingAttestation {
         aggregation_bits: attestation.aggregation_bits.clone(),
         data: data.clone(),
@@ -237,7 +251,7 @@ pub fn process_attestation<P: Preset>(
     if !accept_attesters(state, &attesters, data, &attestation.signature, signatures) {
         return Err(IndexedAttestationError::Signature { attesters: attesters.len() }.into());
     }
-    let list = if target == current {
+    let list = if data.target.epoch == get_current_epoch(state) {
         &mut state.current_epoch_attestations
     } else {
         &mut state.previous_epoch_attestations

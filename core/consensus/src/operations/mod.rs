@@ -14,6 +14,7 @@ mod deposit;
 mod proposer_slashing;
 mod voluntary_exit;
 
+pub(crate) use attestation::check_inclusion;
 pub use attestation::{
     AttestationError, IndexedAttestationError, is_valid_indexed_attestation, process_attestation,
 };

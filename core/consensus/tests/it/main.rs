@@ -6,6 +6,7 @@
 mod allocation;
 mod bytes;
 mod conditions;
+mod evidence;
 mod samples;
 mod signatures;
 mod smoke;

@@ -13,6 +13,7 @@ use blocksmith_sync::{oneshot, watch};
 use thiserror::Error;
 
 use crate::activity::Activity;
+use crate::attestation_pool::Candidates;
 use crate::clearance::{ChainView, ClearanceHandle, ClearanceMessage};
 use crate::consensus::{Consensus, Slot};
 use crate::hot_db::HotDbHandle;
@@ -307,6 +308,45 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         });
         self.rewinder.submit(lane, Job::State { root, slot }, reply);
         receiver
+    }
+
+    /// Returns at most `max` attestations for a block on `parent`, the most valuable first: of those
+    /// accepted, those that `state` admits and that add votes which `parent` and its ancestors do not
+    /// include. `state` is that of `parent`, advanced to the block's slot (see
+    /// [`Client::state_at`]). Blocks until Clearance replies, then chooses and sums signatures on the
+    /// caller's thread. Returns `None` if Clearance is gone or has lost the question by a panic.
+    pub fn pack_attestations(
+        &self,
+        parent: C::Root,
+        state: &C::State,
+        max: usize,
+    ) -> Option<Vec<C::Attestation>> {
+        let (reply, answer) = oneshot::channel();
+        self.clearance.post().send(ClearanceMessage::Candidates { parent, reply });
+        Some(self.pack(&answer.recv().ok()?, state, max))
+    }
+
+    /// As [`Client::pack_attestations`], for an async task. The choice and the sums are made when
+    /// the task is polled, and take as long there.
+    pub async fn pack_attestations_async(
+        &self,
+        parent: C::Root,
+        state: &C::State,
+        max: usize,
+    ) -> Option<Vec<C::Attestation>> {
+        let (reply, answer) = oneshot::channel();
+        let question = ClearanceMessage::Candidates { parent, reply };
+        self.clearance.post().send_async(question).await;
+        Some(self.pack(&answer.await.ok()?, state, max))
+    }
+
+    fn pack(
+        &self,
+        candidates: &Candidates<C::Attestation>,
+        state: &C::State,
+        max: usize,
+    ) -> Vec<C::Attestation> {
+        candidates.pack(|attestation| self.consensus.inclusion_weights(state, attestation), max)
     }
 
     /// Returns depths and totals of the mailboxes, without blocking.

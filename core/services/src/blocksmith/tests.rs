@@ -13,7 +13,7 @@ use super::{
 use crate::consensus::Checkpoint;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
-use crate::toy::{Toy, ToyBlock, ToyState};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
 fn start(config: Config) -> (Blocksmith<Std, Toy>, NoticeReceiver<Std, Toy>) {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
@@ -41,6 +41,31 @@ fn a_chain_in_reverse_order_ends_up_cleared_with_its_tip_as_head() {
     let state = client.state_at(3, 9, Lane::Duties).expect("the block is known");
     assert_eq!((state.block, state.slot), (3, 9));
     assert_eq!(blocksmith.stop().panicked, Vec::<String>::new());
+}
+
+#[test]
+fn accepted_attestations_are_packed_for_a_block_and_others_are_not() {
+    // Of two for block 1 one is invalid; the other is there for a block in its next slot, and no
+    // longer for one past an epoch.
+    let (blocksmith, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = blocksmith.client();
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 9)).wait().class(), "valid");
+    let target = Checkpoint { epoch: 2, root: 0 };
+    let good = ToyAttestation { id: 1, slot: 9, head: 1, target, validator: 2, valid: true };
+    let bad = ToyAttestation { id: 2, validator: 3, valid: false, ..good };
+    let verdicts = [good, bad].map(|one| client.submit_attestation(one, 0, 1).wait().class());
+    assert_eq!(verdicts, ["valid", "invalid"]);
+    client.rest();
+    let pack = |slot, max| {
+        let state = client.state_at(1, slot, Lane::Duties).expect("the block is known");
+        client.pack_attestations(1, &state, max)
+    };
+    assert_eq!(pack(10, 128), Some(vec![good]));
+    assert_eq!([pack(10, 0), pack(14, 128)], [Some(vec![]), Some(vec![])]);
+    let client = client.clone();
+    let state = client.state_at(1, 10, Lane::Duties).expect("the block is known");
+    blocksmith.stop();
+    assert_eq!(client.pack_attestations(1, &state, 128), None);
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! The pure part of Clearance; see [`crate::clearance`] for its contract.
 
+#[cfg(test)]
+mod tests;
+
+use crate::attestation_pool::{self, AttestationPool, Candidates};
 use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
 use crate::fork_choice::{self, ForkChoice, Refusal};
-use crate::gossip::OperationKind;
+use crate::gossip::{GossipVote, OperationKind};
 use crate::hot_db::Prune;
 use crate::machine::Machine;
 use crate::slashing::{self, SlashingDetector};
@@ -83,16 +87,22 @@ pub enum Effect<C: Consensus> {
         slot: Slot,
         /// Roots of the two blocks, in the order of arrival.
         roots: [C::Root; 2],
+        /// The operation that proves it.
+        slashing: C::ProposerSlashing,
     },
     /// Validators voted twice for one target epoch.
     DoubleVote {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
+        /// The operation that proves it.
+        slashing: C::AttesterSlashing,
     },
     /// Validators' votes surround one another.
     SurroundVote {
         /// The validators, ascending.
         validators: Vec<ValidatorIndex>,
+        /// The operation that proves it.
+        slashing: C::AttesterSlashing,
     },
     /// Slashable offences are no longer looked for, or are looked for again.
     Detection {
@@ -126,7 +136,10 @@ pub struct ChainView<R> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Clearance<C: Consensus> {
     fork_choice: ForkChoice<C::Root>,
-    detector: SlashingDetector<C::Root>,
+    pool: AttestationPool<C::Root, C::Attestation>,
+    /// Slots after its own in which an attestation may be included.
+    inclusion_slots: u64,
+    detector: SlashingDetector<C>,
     /// Whether the detector is shown blocks and votes, and how many it has not been shown.
     detects: bool,
     skipped: u64,
@@ -148,13 +161,25 @@ impl<C: Consensus> Clearance<C> {
         balances: Balances,
     ) -> Self {
         let detector = SlashingDetector::new(slashing::Limits::new(config.slots_per_epoch));
+        let inclusion_slots = config.slots_per_epoch;
+        let pool = AttestationPool::new(attestation_pool::Limits::new(inclusion_slots));
         let fork_choice = ForkChoice::new(config, anchor, anchor_slot, balances);
         let kept = ChainView {
             head: fork_choice.head(),
             justified: fork_choice.justified(),
             finalized: fork_choice.finalized(),
         };
-        Self { fork_choice, detector, detects: true, skipped: 0, kept, asked: None, failed: None }
+        Self {
+            fork_choice,
+            pool,
+            inclusion_slots,
+            detector,
+            detects: true,
+            skipped: 0,
+            kept,
+            asked: None,
+            failed: None,
+        }
     }
 
     /// Returns the head and the justified and finalised checkpoints.
@@ -180,15 +205,35 @@ impl<C: Consensus> Clearance<C> {
         self.fork_choice.proposer_head(slot, on_time)
     }
 
+    /// Returns what a block on `parent` can be packed from: the attestations of the pool, and the
+    /// votes that `parent` and its ancestors include already. It costs one step per ancestor of the
+    /// last [`attestation_pool::Limits::age`] slots, and a few pointers for each attestation.
+    #[must_use]
+    pub fn candidates(&self, parent: C::Root) -> Candidates<C::Attestation> {
+        let oldest = self.fork_choice.slot().saturating_sub(self.inclusion_slots);
+        let at = |root| Some((self.fork_choice.slot_of(root)?, root));
+        let before = |(slot, root): &(Slot, C::Root)| {
+            let before = slot.checked_sub(1).filter(|slot| *slot >= oldest)?;
+            at(self.fork_choice.ancestor(*root, before)?)
+        };
+        self.pool.candidates(std::iter::successors(at(parent), before))
+    }
+
     /// Returns whether slashable offences are looked for.
     #[must_use]
     pub fn detects(&self) -> bool {
         self.detects
     }
 
-    /// `on_block` with the block's own attestations and slashings, and then what the detector makes
-    /// of them.
-    fn block(&mut self, block: &ClearedBlock<C>, timely: bool, effects: &mut Vec<Effect<C>>) {
+    /// `on_block` with the block's own attestations and slashings, and then what the detector and the
+    /// pool make of them.
+    fn block(
+        &mut self,
+        consensus: &C,
+        block: &ClearedBlock<C>,
+        timely: bool,
+        effects: &mut Vec<Effect<C>>,
+    ) {
         let Header { root, parent, slot, proposer, .. } = *block.item().identity();
         let evidence = block.evidence();
         let event = fork_choice::Event::Block {
@@ -201,47 +246,83 @@ impl<C: Consensus> Clearance<C> {
             votes: evidence.votes.clone(),
             equivocating: evidence.equivocating.clone(),
         };
-        if let Some(refusal) = self.apply(event, effects) {
+        if let Some(refusal) = self.apply(consensus, event, effects) {
             if !is_harmless(refusal) {
                 effects.push(Effect::NotImported { root, refusal });
             }
             // What the slashings prove is true, wherever the block stands.
-            self.attester_slashing(evidence.equivocating.clone(), effects);
+            self.attester_slashing(consensus, evidence.equivocating.clone(), effects);
         }
-        for vote in &evidence.votes {
-            self.detect(slashing::Event::Attestation(vote.clone()), effects);
+        let attestations = consensus.attestations(block.item().item());
+        for (vote, attestation) in evidence.votes.iter().zip(&attestations) {
+            let (indexed, attestation) = (vote.clone(), attestation.clone());
+            let event = || slashing::Event::Attestation { indexed, attestation };
+            self.detect(consensus, event, effects);
         }
-        self.detect(slashing::Event::Proposal { slot, proposer, root }, effects);
+        self.pool.handle(&(), attestation_pool::Event::Block { root, slot, attestations });
+        let proposal = || {
+            let header = consensus.signed_header(block.item().item());
+            slashing::Event::Proposal { slot, proposer, root, header }
+        };
+        self.detect(consensus, proposal, effects);
     }
 
-    fn attestation(&mut self, vote: IndexedVote<C::Root>, effects: &mut Vec<Effect<C>>) {
-        self.detect(slashing::Event::Attestation(vote.clone()), effects);
+    fn attestation(
+        &mut self,
+        consensus: &C,
+        vote: IndexedVote<C::Root>,
+        attestation: C::Attestation,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        let (indexed, shown) = (vote.clone(), attestation.clone());
+        let event = || slashing::Event::Attestation { indexed, attestation: shown };
+        self.detect(consensus, event, effects);
         // A vote that is refused is for a pruned block, for example. It has no weight, and that is
         // all.
-        self.apply(fork_choice::Event::Attestation { vote }, effects);
+        self.apply(consensus, fork_choice::Event::Attestation { vote }, effects);
+        // The pool may have no use for it.
+        self.pool.handle(&(), attestation_pool::Event::Attestation(attestation));
     }
 
     /// The validators' votes count no more. The fork choice never refuses this.
-    fn attester_slashing(&mut self, indices: Vec<ValidatorIndex>, effects: &mut Vec<Effect<C>>) {
+    fn attester_slashing(
+        &mut self,
+        consensus: &C,
+        indices: Vec<ValidatorIndex>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
         if !indices.is_empty() {
-            self.apply(fork_choice::Event::AttesterSlashing { indices }, effects);
+            self.apply(consensus, fork_choice::Event::AttesterSlashing { indices }, effects);
         }
     }
 
     /// Shows the detector a block or a vote, unless the load forbids it. Finality is always shown,
-    /// as it lets the detector forget.
-    fn detect(&mut self, event: slashing::Event<C::Root>, effects: &mut Vec<Effect<C>>) {
-        if !self.detects && !matches!(event, slashing::Event::Finalized { .. }) {
+    /// as it moves the detector's window.
+    fn detect(
+        &mut self,
+        consensus: &C,
+        event: impl FnOnce() -> slashing::Event<C>,
+        effects: &mut Vec<Effect<C>>,
+    ) {
+        if !self.detects {
             self.skipped += 1;
             return;
         }
-        effects.extend(self.detector.handle(&(), event).into_iter().map(|offence| match offence {
-            slashing::Effect::DoubleProposal { proposer, slot, first, second } => {
-                Effect::Equivocation { proposer, slot, roots: [first, second] }
-            }
-            slashing::Effect::DoubleVote { validators, .. } => Effect::DoubleVote { validators },
-            slashing::Effect::SurroundVote { validators, .. } => {
-                Effect::SurroundVote { validators }
+        self.show(consensus, event(), effects);
+    }
+
+    fn show(&mut self, consensus: &C, event: slashing::Event<C>, effects: &mut Vec<Effect<C>>) {
+        effects.extend(self.detector.handle(consensus, event).into_iter().map(|offence| {
+            match offence {
+                slashing::Effect::DoubleProposal { proposer, slot, first, second, slashing } => {
+                    Effect::Equivocation { proposer, slot, roots: [first, second], slashing }
+                }
+                slashing::Effect::DoubleVote { validators, slashing, .. } => {
+                    Effect::DoubleVote { validators, slashing }
+                }
+                slashing::Effect::SurroundVote { validators, slashing, .. } => {
+                    Effect::SurroundVote { validators, slashing }
+                }
             }
         }));
     }
@@ -249,6 +330,7 @@ impl<C: Consensus> Clearance<C> {
     /// Hands the fork choice an event. Returns the reason if the fork choice refuses it.
     fn apply(
         &mut self,
+        consensus: &C,
         event: fork_choice::Event<C::Root>,
         effects: &mut Vec<Effect<C>>,
     ) -> Option<Refusal> {
@@ -264,7 +346,7 @@ impl<C: Consensus> Clearance<C> {
                 fork_choice::Effect::Finalized(checkpoint) => {
                     effects.push(Effect::Finalized(checkpoint));
                     let epoch = checkpoint.epoch;
-                    self.detect(slashing::Event::Finalized { epoch }, effects);
+                    self.show(consensus, slashing::Event::Finalized { epoch }, effects);
                 }
                 fork_choice::Effect::NeedBalances(checkpoint) => self.ask(checkpoint, effects),
                 fork_choice::Effect::Refused(refusal) => refused = Some(refusal),
@@ -293,25 +375,33 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
     type Event = Event<C>;
     type Effect = Effect<C>;
 
-    fn handle(&mut self, _consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
+    fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
         let mut effects = Vec::new();
         match event {
             Event::Import(Import::Block { block, timely }) => {
-                self.block(&block, timely, &mut effects);
+                self.block(consensus, &block, timely, &mut effects);
             }
             Event::Import(Import::Attestation(attestation)) => {
-                self.attestation(attestation.evidence().clone(), &mut effects);
+                let vote = attestation.evidence().clone();
+                let attestation = attestation.item().item().clone();
+                self.attestation(consensus, vote, attestation, &mut effects);
             }
             Event::Import(Import::Vote(vote)) => {
-                self.attestation(vote.evidence().clone(), &mut effects);
+                let attestation = match vote.item().item() {
+                    GossipVote::Single { attestation, .. } => attestation.clone(),
+                    GossipVote::Aggregate(aggregate) => consensus.aggregated(aggregate),
+                };
+                self.attestation(consensus, vote.evidence().clone(), attestation, &mut effects);
             }
             Event::Import(Import::Operation(operation)) => {
                 if operation.item().item().kind() == OperationKind::AttesterSlashing {
-                    self.attester_slashing(operation.evidence().clone(), &mut effects);
+                    let indices = operation.evidence().clone();
+                    self.attester_slashing(consensus, indices, &mut effects);
                 }
             }
             Event::Import(Import::Tick { slot }) => {
-                self.apply(fork_choice::Event::Tick { slot }, &mut effects);
+                self.apply(consensus, fork_choice::Event::Tick { slot }, &mut effects);
+                self.pool.handle(&(), attestation_pool::Event::Tick { slot });
                 if let Some(checkpoint) = self.failed.take()
                     && checkpoint == self.fork_choice.justified()
                     && self.asked.is_none()
@@ -326,7 +416,7 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                         let event = fork_choice::Event::JustifiedBalances { checkpoint, balances };
                         // The event is refused if another checkpoint is justified by now; that
                         // one's balances are on the way.
-                        self.apply(event, &mut effects);
+                        self.apply(consensus, event, &mut effects);
                     }
                     None => self.failed = Some(checkpoint),
                 }
@@ -350,162 +440,4 @@ fn is_harmless(refusal: Refusal) -> bool {
         refusal,
         Refusal::UnknownParent | Refusal::NotAfterFinalizedSlot | Refusal::NotDescendantOfFinalized
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::{Clearance, Effect, Event, Import};
-    use crate::consensus::{Balances, BlockEffects, Checkpoint, Checkpoints, IndexedVote, Vote};
-    use crate::fork_choice::{Config, Refusal};
-    use crate::gossip::Operation;
-    use crate::identified;
-    use crate::machine::Machine;
-    use crate::toy::{Toy, ToyBlock, ToyOperation};
-    use crate::verdict::Cleared;
-
-    /// Block `root` on `parent` at `slot`, cleared; the anchor is all that it justifies.
-    fn cleared(root: u8, parent: u8, slot: u64) -> Event<Toy> {
-        carrying(root, parent, slot, Vec::new(), Vec::new())
-    }
-
-    /// Like [`cleared`], with votes and the validators of slashings.
-    fn carrying(
-        root: u8,
-        parent: u8,
-        slot: u64,
-        votes: Vec<IndexedVote<u8>>,
-        equivocating: Vec<u64>,
-    ) -> Event<Toy> {
-        let anchor = Checkpoint { epoch: 0, root: 0 };
-        let evidence = BlockEffects {
-            post_state_root: root,
-            checkpoints: Checkpoints {
-                justified: anchor,
-                finalized: anchor,
-                unrealized_justified: anchor,
-                unrealized_finalized: anchor,
-            },
-            votes,
-            equivocating,
-        };
-        let block = Box::new(Cleared::new(
-            identified::block(&Toy::default(), ToyBlock::new(root, parent, slot)),
-            evidence,
-        ));
-        Event::Import(Import::Block { block, timely: false })
-    }
-
-    /// A machine at slot 3 with two branches of one block, and validators of weight 1.
-    fn with_branches() -> Clearance<Toy> {
-        let balances = Balances { effective: Arc::from([1; 4]), total_active: 4 };
-        let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
-        for event in [Event::Import(Import::Tick { slot: 3 }), cleared(1, 0, 1), cleared(2, 0, 1)] {
-            machine.handle(&Toy::default(), event);
-        }
-        machine
-    }
-
-    fn vote(validator: u64, block: u8) -> IndexedVote<u8> {
-        let anchor = Checkpoint { epoch: 0, root: 0 };
-        let vote =
-            Vote { id: block, slot: 1, beacon_block_root: block, source: anchor, target: anchor };
-        IndexedVote { vote, indices: vec![validator] }
-    }
-
-    fn heads(effects: &[Effect<Toy>]) -> Vec<(u8, u8)> {
-        let head = |effect: &Effect<Toy>| match effect {
-            Effect::HeadChanged { old, new, .. } => Some((*old, *new)),
-            _ => None,
-        };
-        effects.iter().filter_map(head).collect()
-    }
-
-    #[test]
-    fn the_votes_and_slashings_of_a_block_reach_the_fork_choice_at_once() {
-        // Block 3 on branch 2 carries two votes for branch 1, which becomes head without 3 having
-        // been head before. Block 4 carries a slashing of both voters.
-        let mut machine = with_branches();
-        let votes = vec![vote(0, 1), vote(1, 1)];
-        let effects = machine.handle(&Toy::default(), carrying(3, 2, 2, votes, Vec::new()));
-        assert_eq!(heads(&effects), [(2, 1)]);
-        let effects = machine.handle(&Toy::default(), carrying(4, 1, 2, Vec::new(), vec![0, 1]));
-        assert_eq!(heads(&effects), [(1, 3)]);
-    }
-
-    #[test]
-    fn an_attester_slashing_takes_the_weight_of_votes() {
-        // Branch 1 is head by one vote until its voter is known to have equivocated. The head that
-        // is to stay cached is told, too.
-        let mut machine = with_branches();
-        machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
-        assert_eq!(machine.view().head, 3);
-        let operation = |of: fn(_) -> _| {
-            let slashing = ToyOperation { id: 50, validators: 1, signed: true, valid: true };
-            let operation = identified::operation(&Toy::default(), of(slashing));
-            Event::Import(Import::Operation(Box::new(Cleared::new(operation, vec![0]))))
-        };
-        // No other operation does.
-        let exit = operation(Operation::VoluntaryExit);
-        assert_eq!(machine.handle(&Toy::default(), exit), []);
-        let slashing = operation(Operation::AttesterSlashing);
-        let effects = machine.handle(&Toy::default(), slashing.clone());
-        assert_eq!(heads(&effects), [(3, 2)]);
-        assert!(matches!(effects[1], Effect::Prune(keep) if keep.head == 2), "{effects:?}");
-        assert_eq!(machine.handle(&Toy::default(), slashing), []);
-    }
-
-    #[test]
-    fn the_slashings_of_a_block_that_is_refused_count_all_the_same() {
-        // The block's parent is not in the fork choice.
-        let mut machine = with_branches();
-        machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
-        let refused = carrying(9, 8, 2, vec![vote(1, 1)], vec![0]);
-        assert_eq!(heads(&machine.handle(&Toy::default(), refused)), [(3, 2)]);
-    }
-
-    #[test]
-    fn the_votes_of_a_block_are_shown_to_the_detector() {
-        // The second block carries a vote of the same validator for another block.
-        let mut machine = with_branches();
-        machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
-        let effects =
-            machine.handle(&Toy::default(), carrying(4, 1, 3, vec![vote(0, 2)], Vec::new()));
-        let told = Effect::DoubleVote { validators: vec![0] };
-        assert!(effects.contains(&told), "{effects:?}");
-    }
-
-    #[test]
-    fn what_comes_while_detection_is_off_is_counted_and_not_looked_at() {
-        // Of two pairs of blocks for one slot, the pair that comes while it is off is not found.
-        let balances = Balances { effective: Arc::from([]), total_active: 1 };
-        let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
-        let mut handle = |event| machine.handle(&Toy::default(), event);
-        handle(Event::Import(Import::Tick { slot: 9 }));
-        let found = |effects: &[Effect<Toy>]| {
-            effects.iter().any(|effect| matches!(effect, Effect::Equivocation { .. }))
-        };
-        assert!(found(&[1, 2].map(|root| handle(cleared(root, 0, 1))).concat()));
-        let off = Effect::Detection { on: false, skipped: 0 };
-        assert_eq!(handle(Event::Detection { on: false }), [off]);
-        assert!(!found(&[3, 4].map(|root| handle(cleared(root, 0, 2))).concat()));
-        let on = Effect::Detection { on: true, skipped: 2 };
-        assert_eq!(handle(Event::Detection { on: true }), [on]);
-        assert_eq!(handle(Event::Detection { on: true }), []);
-    }
-
-    #[test]
-    fn a_cleared_block_that_the_fork_choice_refuses_is_told() {
-        // One of the future is our fault; a copy, and one whose parent is pruned, are harmless.
-        let balances = Balances { effective: Arc::from([]), total_active: 1 };
-        let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
-        let mut handle = |event| machine.handle(&Toy::default(), event);
-        handle(Event::Import(Import::Tick { slot: 3 }));
-        let expected = Effect::NotImported { root: 1, refusal: Refusal::FutureSlot };
-        assert_eq!(handle(cleared(1, 0, 4)), [expected]);
-        assert_eq!(handle(cleared(1, 0, 3)).len(), 2, "a new head, and what to keep");
-        assert_eq!(handle(cleared(1, 0, 3)), []);
-        assert_eq!(handle(cleared(9, 8, 2)), []);
-    }
 }

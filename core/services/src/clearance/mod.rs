@@ -1,16 +1,19 @@
-//! Clearance: the canonical chain. It owns the fork choice and tells the HotDB what to keep.
+//! Clearance: the canonical chain. It owns the fork choice, the slashing detector and the attestation
+//! pool, and tells the HotDB what to keep.
 //!
 //! **Contract.** Clearance takes cleared blocks, cleared attestations, the validators that verified
 //! attester slashings are about, and ticks of the clock, in one order. It yields the head and the justified and finalised checkpoints. Each of these
 //! messages is answered with the finalised checkpoint, or with the news that it was lost.
 //!
 //! ```text
-//!   cleared block ──────┐
-//!   cleared attestation ┤
-//!   attester slashing   ├──> fork choice ──> head, justified, finalised ──> notices
-//!   tick ───────────────┘        │ needs balances               └─────────> HotDB: keep and prune
-//!                                v
-//!                     Rewinder: state of the justified checkpoint ──> balances
+//!                            Rewinder: state of the justified checkpoint ──> balances
+//!                                ^
+//!   cleared block ──────┐        │ needs balances               ┌─────────> HotDB: keep and prune
+//!   cleared attestation ┼──> fork choice ──> head, justified, finalised ──> notices, watch
+//!   attester slashing   ┤
+//!   tick ───────────────┤
+//!                       ├──> slashing detector ──> offences with their operations ──> notices
+//!                       └──> attestation pool <── what a block can be packed from ──> Client
 //! ```
 //!
 //! **Invariants.**
@@ -24,6 +27,8 @@
 //! - I6 From the time Clearance is told that the load forbids detection until it is told that the
 //!   load allows it again, the detector is shown finality alone. Every block and vote that it is
 //!   not shown is counted.
+//! - I7 The pool gets every cleared attestation, the attestations of every cleared block, and every
+//!   tick. What it refuses or drops has no effect on anything else here.
 //!
 //! [`shell`] holds what is done with a message. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.

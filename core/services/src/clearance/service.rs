@@ -8,11 +8,12 @@ use blocksmith_sync::mailbox::{self, OnFull};
 use blocksmith_sync::{oneshot, watch};
 
 use crate::activity::{Activity, Mail, Post, serve};
+use crate::attestation_pool::Candidates;
 use crate::clearance::machine::{ChainView, Clearance};
 use crate::clearance::shell::{self, BALANCE_REQUESTS, Chain, Message, Ports};
 use crate::consensus::{Checkpoint, Consensus};
 use crate::hot_db::{HotDbHandle, Prune};
-use crate::notice::Notice;
+use crate::notice::NoticeOf;
 use crate::observer::Observer;
 use crate::rewinder::{Job, Lane, ReplyTo, RewinderHandle};
 use crate::supervision::{EndGuard, Guard, Loss};
@@ -50,6 +51,7 @@ pub(crate) type ClearanceMessage<P, C> = Message<
     Receipt<C>,
     oneshot::Sender<P, ChainView<<C as Consensus>::Root>>,
     oneshot::Sender<P, Chain<<C as Consensus>::Root>>,
+    oneshot::Sender<P, Candidates<<C as Consensus>::Attestation>>,
 >;
 
 /// A Clearance that has not been started.
@@ -155,6 +157,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
     type Receipt = Receipt<C>;
     type View = oneshot::Sender<P, ChainView<C::Root>>;
     type Chain = oneshot::Sender<P, Chain<C::Root>>;
+    type Candidates = oneshot::Sender<P, Candidates<C::Attestation>>;
     type Slot = mailbox::Permit<P, Mail<P, ClearanceMessage<P, C>>>;
 
     fn wants_detection(&self) -> bool {
@@ -168,6 +171,10 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
 
     fn chain(&mut self, to: Self::Chain, chain: Chain<C::Root>) {
         let _ = to.send(chain);
+    }
+
+    fn candidates(&mut self, to: Self::Candidates, candidates: Candidates<C::Attestation>) {
+        let _ = to.send(candidates);
     }
 
     fn prune(&mut self, keep: Prune<C::Root>) {
@@ -195,7 +202,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
         self.rewinder.submit(lane, job, reply);
     }
 
-    fn tell(&mut self, notice: Notice<C::Root>) {
+    fn tell(&mut self, notice: NoticeOf<C>) {
         self.observer.tell(notice);
     }
 

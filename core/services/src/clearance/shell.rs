@@ -8,11 +8,12 @@
 //! [`Ports::taken`] or by [`Ports::lost`], and after everything else that its message set off. A
 //! turn that loses its message by a panic drops the receipt.
 
+use crate::attestation_pool::Candidates;
 use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
 use crate::hot_db::Prune;
 use crate::machine::Machine;
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticeOf};
 use crate::rewinder::{Answer, Job, Lane};
 use crate::supervision::{Loss, Steps, contain};
 
@@ -23,10 +24,10 @@ pub const BALANCE_REQUESTS: usize = 2;
 /// The finalised checkpoint; root, parent and slot of every block of the fork choice.
 pub type Chain<R> = (Checkpoint<R>, Vec<(R, R, Slot)>);
 
-/// What Clearance can be told. `R` is the receipt of an import; `V` and `K` are the reply ends of
-/// the two questions.
+/// What Clearance can be told. `R` is the receipt of an import; `V`, `K` and `A` are the reply ends
+/// of the three questions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Message<C: Consensus, R, V, K> {
+pub enum Message<C: Consensus, R, V, K, A> {
     /// The Quarantine passes something on.
     Import {
         /// The item or the tick.
@@ -45,9 +46,16 @@ pub enum Message<C: Consensus, R, V, K> {
     View(V),
     /// The Quarantine asks for the blocks of the fork choice.
     Chain(K),
+    /// Somebody asks what a block on `parent` can be packed from.
+    Candidates {
+        /// Root of the parent.
+        parent: C::Root,
+        /// The reply end.
+        reply: A,
+    },
 }
 
-impl<C: Consensus, R, V, K> Message<C, R, V, K> {
+impl<C: Consensus, R, V, K, A> Message<C, R, V, K, A> {
     /// Returns the kind of message, for reports.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -58,7 +66,7 @@ impl<C: Consensus, R, V, K> Message<C, R, V, K> {
             Self::Import { import: Import::Operation(_), .. } => "operation",
             Self::Import { import: Import::Tick { .. }, .. } => "tick",
             Self::Balances { .. } => "balances",
-            Self::View(_) | Self::Chain(_) => "question",
+            Self::View(_) | Self::Chain(_) | Self::Candidates { .. } => "question",
         }
     }
 
@@ -87,6 +95,8 @@ pub trait Ports<C: Consensus> {
     type View;
     /// The reply end of [`Message::Chain`].
     type Chain;
+    /// The reply end of [`Message::Candidates`].
+    type Candidates;
     /// A slot that is kept for the answer to a request for balances.
     type Slot;
 
@@ -96,6 +106,8 @@ pub trait Ports<C: Consensus> {
     fn view(&mut self, to: Self::View, view: ChainView<C::Root>);
     /// Answers a [`Message::Chain`].
     fn chain(&mut self, to: Self::Chain, chain: Chain<C::Root>);
+    /// Answers a [`Message::Candidates`].
+    fn candidates(&mut self, to: Self::Candidates, candidates: Candidates<C::Attestation>);
     /// Tells the HotDB what to keep. May wait for room.
     fn prune(&mut self, keep: Prune<C::Root>);
     /// Takes one of [`BALANCE_REQUESTS`] slots, if one is free.
@@ -109,7 +121,7 @@ pub trait Ports<C: Consensus> {
         job: Job<C>,
     );
     /// Sends a notice to the observers.
-    fn tell(&mut self, notice: Notice<C::Root>);
+    fn tell(&mut self, notice: NoticeOf<C>);
     /// Says that an import has been taken in, and what is finalised after it.
     fn taken(&mut self, to: Self::Receipt, finalized: Checkpoint<C::Root>);
     /// Says that an import has been lost.
@@ -136,7 +148,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     consensus: &C,
     steps: &impl Steps,
     ports: &mut P,
-    message: Message<C, P::Receipt, P::View, P::Chain>,
+    message: Message<C, P::Receipt, P::View, P::Chain, P::Candidates>,
 ) -> Result<Vec<Work<C, P::Receipt>>, Loss> {
     let mut work = Vec::new();
     let on = ports.wants_detection();
@@ -162,6 +174,12 @@ pub fn turn<C: Consensus, P: Ports<C>>(
             let look = || (machine.view().finalized, machine.blocks());
             if let Ok(chain) = steps.look(word, look) {
                 ports.chain(reply, chain);
+            }
+            return Ok(work);
+        }
+        Message::Candidates { parent, reply } => {
+            if let Ok(candidates) = steps.look(word, || machine.candidates(parent)) {
+                ports.candidates(reply, candidates);
             }
             return Ok(work);
         }
@@ -232,7 +250,7 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
 }
 
 /// Returns what observers are told of an effect, if that is all that it is.
-pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<Notice<C::Root>> {
+pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<NoticeOf<C>> {
     Some(match effect {
         Effect::Prune(_) | Effect::RequestBalances(_) => return None,
         Effect::HeadChanged { old, new, reorg_depth } => {
@@ -240,12 +258,14 @@ pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<Notice<C::Root>> {
         }
         Effect::Justified(checkpoint) => Notice::Justified(checkpoint),
         Effect::Finalized(checkpoint) => Notice::Finalized(checkpoint),
-        Effect::Equivocation { proposer, slot, roots } => {
-            Notice::Equivocation { proposer, slot, roots }
+        Effect::Equivocation { proposer, slot, roots, slashing } => {
+            Notice::Equivocation { proposer, slot, roots, slashing }
         }
         Effect::Detection { on, skipped } => Notice::SlashingDetection { on, skipped },
-        Effect::DoubleVote { validators } => Notice::DoubleVote { validators },
-        Effect::SurroundVote { validators } => Notice::SurroundVote { validators },
+        Effect::DoubleVote { validators, slashing } => Notice::DoubleVote { validators, slashing },
+        Effect::SurroundVote { validators, slashing } => {
+            Notice::SurroundVote { validators, slashing }
+        }
         Effect::NotImported { root, refusal } => Notice::NotImported { root, refusal },
     })
 }

@@ -13,7 +13,7 @@ use crate::clearance::Import;
 use crate::clearance::shell::Chain;
 use crate::clearance::{ClearanceHandle, ClearanceMessage, Receipt};
 use crate::consensus::Consensus;
-use crate::notice::Notice;
+use crate::notice::NoticeOf;
 use crate::observer::Observer;
 use crate::quarantine::event::{Item, RequestId};
 use crate::quarantine::machine::Quarantine;
@@ -206,7 +206,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
         self.clearance.chain()
     }
 
-    fn tell(&mut self, notice: Notice<C::Root>) {
+    fn tell(&mut self, notice: NoticeOf<C>) {
         self.observer.tell(notice);
     }
 }

@@ -16,7 +16,7 @@ use crate::clearance::Import;
 use crate::clearance::shell::Chain;
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::machine::Machine;
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticeOf};
 use crate::quarantine::event::{Effect, Event, Item, RequestId};
 use crate::quarantine::machine::Quarantine;
 use crate::rewinder::{Answer, Job, Lane};
@@ -141,7 +141,7 @@ pub trait Ports<C: Consensus> {
     /// Asks Clearance for its blocks and waits for the answer; `None` if Clearance is gone.
     fn chain(&mut self) -> Option<Chain<C::Root>>;
     /// Sends a notice to the observers.
-    fn tell(&mut self, notice: Notice<C::Root>);
+    fn tell(&mut self, notice: NoticeOf<C>);
 }
 
 /// Bounds of the Quarantine's mailbox.

@@ -8,7 +8,7 @@ use blocksmith_sync::Std;
 use super::{Cause, Fault, Gate, Injection, Intensity, ServiceName, When};
 use crate::blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver, Submission};
 use crate::consensus::Checkpoint;
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticeOf};
 use crate::rewinder::Lane;
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
@@ -92,7 +92,7 @@ fn a_panic_over_any_message_of_any_service_costs_that_message_alone() {
     }
 }
 
-fn is_panic(notice: &Notice<u8>) -> bool {
+fn is_panic(notice: &NoticeOf<Toy>) -> bool {
     matches!(notice, Notice::Panicked { .. })
 }
 

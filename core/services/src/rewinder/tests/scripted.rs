@@ -8,12 +8,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::consensus::{
-    AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Header, Slot, UpdateFlags, Vote,
+    AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Gwei, Header, Slot,
+    UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 use crate::toy::{
-    Toy, ToyAggregate, ToyAttestation, ToyBlock, ToyFault, ToyInvalid, ToyOperation, ToyRoot,
-    ToyState,
+    Toy, ToyAggregate, ToyAttestation, ToyAttesterSlashing, ToyBlock, ToyFault, ToyInvalid,
+    ToyOperation, ToyRoot, ToyState,
 };
 
 /// What was asked of the protocol.
@@ -100,7 +101,7 @@ fn of_toy(vote: &GossipVote<Scripted>) -> GossipVote<Toy> {
 fn operation_of_toy(operation: &Operation<Scripted>) -> Operation<Toy> {
     match operation {
         Operation::ProposerSlashing(inner) => Operation::ProposerSlashing(*inner),
-        Operation::AttesterSlashing(inner) => Operation::AttesterSlashing(*inner),
+        Operation::AttesterSlashing(inner) => Operation::AttesterSlashing(inner.clone()),
         Operation::VoluntaryExit(inner) => Operation::VoluntaryExit(*inner),
     }
 }
@@ -111,12 +112,13 @@ impl Consensus for Scripted {
     type Block = ToyBlock;
     type Attestation = ToyAttestation;
     type Aggregate = ToyAggregate;
-    type ProposerSlashing = ToyOperation;
-    type AttesterSlashing = ToyOperation;
     type VoluntaryExit = ToyOperation;
     type State = ToyState;
     type Invalid = ToyInvalid;
     type Fault = ToyFault;
+    type SignedHeader = ToyBlock;
+    type AttesterSlashing = ToyAttesterSlashing;
+    type ProposerSlashing = [ToyBlock; 2];
 
     fn slots_per_epoch(&self) -> u64 {
         self.toy.slots_per_epoch()
@@ -142,11 +144,11 @@ impl Consensus for Scripted {
         self.toy.decode_aggregate(bytes)
     }
 
-    fn decode_proposer_slashing(&self, bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+    fn decode_proposer_slashing(&self, bytes: &[u8]) -> Result<[ToyBlock; 2], ToyInvalid> {
         self.toy.decode_proposer_slashing(bytes)
     }
 
-    fn decode_attester_slashing(&self, bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+    fn decode_attester_slashing(&self, bytes: &[u8]) -> Result<ToyAttesterSlashing, ToyInvalid> {
         self.toy.decode_attester_slashing(bytes)
     }
 
@@ -256,5 +258,37 @@ impl Consensus for Scripted {
 
     fn balances(&self, state: &ToyState) -> Result<Balances, ToyFault> {
         self.toy.balances(state)
+    }
+
+    fn aggregated(&self, aggregate: &ToyAggregate) -> ToyAttestation {
+        self.toy.aggregated(aggregate)
+    }
+
+    fn signed_header(&self, block: &ToyBlock) -> ToyBlock {
+        self.toy.signed_header(block)
+    }
+
+    fn attestations(&self, block: &ToyBlock) -> Vec<ToyAttestation> {
+        self.toy.attestations(block)
+    }
+
+    fn attester_slashing(
+        &self,
+        first: (&ToyAttestation, &[ValidatorIndex]),
+        second: (&ToyAttestation, &[ValidatorIndex]),
+    ) -> ToyAttesterSlashing {
+        self.toy.attester_slashing(first, second)
+    }
+
+    fn proposer_slashing(&self, first: &ToyBlock, second: &ToyBlock) -> [ToyBlock; 2] {
+        self.toy.proposer_slashing(first, second)
+    }
+
+    fn inclusion_weights(
+        &self,
+        state: &ToyState,
+        attestation: &ToyAttestation,
+    ) -> Option<Vec<Gwei>> {
+        self.toy.inclusion_weights(state, attestation)
     }
 }

@@ -1,0 +1,178 @@
+//! The machine alone, with what the toy clears.
+
+use std::sync::Arc;
+
+use super::{Clearance, Effect, Event, Import};
+use crate::consensus::{
+    Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, IndexedVote, Vote,
+};
+use crate::fork_choice::{Config, Refusal};
+use crate::gossip::Operation;
+use crate::identified;
+use crate::machine::Machine;
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation};
+use crate::verdict::Cleared;
+
+/// Block `root` on `parent` at `slot`, cleared; the anchor is all that it justifies.
+fn cleared(root: u8, parent: u8, slot: u64) -> Event<Toy> {
+    carrying(root, parent, slot, Vec::new(), Vec::new())
+}
+
+/// Like [`cleared`], with votes and the validators of slashings.
+fn carrying(
+    root: u8,
+    parent: u8,
+    slot: u64,
+    votes: Vec<IndexedVote<u8>>,
+    equivocating: Vec<u64>,
+) -> Event<Toy> {
+    let anchor = Checkpoint { epoch: 0, root: 0 };
+    let evidence = BlockEffects {
+        post_state_root: root,
+        checkpoints: Checkpoints {
+            justified: anchor,
+            finalized: anchor,
+            unrealized_justified: anchor,
+            unrealized_finalized: anchor,
+        },
+        votes,
+        equivocating,
+    };
+    let block = Box::new(Cleared::new(
+        identified::block(&Toy::default(), ToyBlock::new(root, parent, slot)),
+        evidence,
+    ));
+    Event::Import(Import::Block { block, timely: false })
+}
+
+/// A machine at slot 3 with two branches of one block, and validators of weight 1.
+fn with_branches() -> Clearance<Toy> {
+    let balances = Balances { effective: Arc::from([1; 4]), total_active: 4 };
+    let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+    for event in [Event::Import(Import::Tick { slot: 3 }), cleared(1, 0, 1), cleared(2, 0, 1)] {
+        machine.handle(&Toy::default(), event);
+    }
+    machine
+}
+
+fn vote(validator: u64, block: u8) -> IndexedVote<u8> {
+    let anchor = Checkpoint { epoch: 0, root: 0 };
+    let vote =
+        Vote { id: block, slot: 1, beacon_block_root: block, source: anchor, target: anchor };
+    IndexedVote { vote, indices: vec![validator] }
+}
+
+fn heads(effects: &[Effect<Toy>]) -> Vec<(u8, u8)> {
+    let head = |effect: &Effect<Toy>| match effect {
+        Effect::HeadChanged { old, new, .. } => Some((*old, *new)),
+        _ => None,
+    };
+    effects.iter().filter_map(head).collect()
+}
+
+#[test]
+fn the_votes_and_slashings_of_a_block_reach_the_fork_choice_at_once() {
+    // Block 3 on branch 2 carries two votes for branch 1, which becomes head without 3 having
+    // been head before. Block 4 carries a slashing of both voters.
+    let mut machine = with_branches();
+    let votes = vec![vote(0, 1), vote(1, 1)];
+    let effects = machine.handle(&Toy::default(), carrying(3, 2, 2, votes, Vec::new()));
+    assert_eq!(heads(&effects), [(2, 1)]);
+    let effects = machine.handle(&Toy::default(), carrying(4, 1, 2, Vec::new(), vec![0, 1]));
+    assert_eq!(heads(&effects), [(1, 3)]);
+}
+
+#[test]
+fn an_attester_slashing_takes_the_weight_of_votes() {
+    // Branch 1 is head by one vote until its voter is known to have equivocated. The head that
+    // is to stay cached is told, too.
+    let mut machine = with_branches();
+    machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
+    assert_eq!(machine.view().head, 3);
+    let operation = |operation| {
+        let operation = identified::operation(&Toy::default(), operation);
+        Event::Import(Import::Operation(Box::new(Cleared::new(operation, vec![0]))))
+    };
+    // No other operation does.
+    let exit = ToyOperation { id: 50, validators: 1, signed: true, valid: true };
+    let exit = operation(Operation::VoluntaryExit(exit));
+    assert_eq!(machine.handle(&Toy::default(), exit), []);
+    let target = Checkpoint { epoch: 0, root: 0 };
+    let [first, second] = [60, 61].map(|id| ToyAttestation {
+        id,
+        slot: 1,
+        head: 1,
+        target,
+        validator: 0,
+        valid: true,
+    });
+    let slashing = Toy::default().attester_slashing((&first, &[0]), (&second, &[0]));
+    let slashing = operation(Operation::AttesterSlashing(slashing));
+    let effects = machine.handle(&Toy::default(), slashing.clone());
+    assert_eq!(heads(&effects), [(3, 2)]);
+    assert!(matches!(effects[1], Effect::Prune(keep) if keep.head == 2), "{effects:?}");
+    assert_eq!(machine.handle(&Toy::default(), slashing), []);
+}
+
+#[test]
+fn the_slashings_of_a_block_that_is_refused_count_all_the_same() {
+    // The block's parent is not in the fork choice.
+    let mut machine = with_branches();
+    machine.handle(&Toy::default(), carrying(3, 1, 2, vec![vote(0, 1)], Vec::new()));
+    let refused = carrying(9, 8, 2, vec![vote(1, 1)], vec![0]);
+    assert_eq!(heads(&machine.handle(&Toy::default(), refused)), [(3, 2)]);
+}
+
+#[test]
+fn what_comes_while_detection_is_off_is_counted_and_not_looked_at() {
+    // Of two pairs of blocks for one slot, the pair that comes while it is off is not found.
+    let balances = Balances { effective: Arc::from([]), total_active: 1 };
+    let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+    let mut handle = |event| machine.handle(&Toy::default(), event);
+    handle(Event::Import(Import::Tick { slot: 9 }));
+    let found = |effects: &[Effect<Toy>]| {
+        effects.iter().any(|effect| matches!(effect, Effect::Equivocation { .. }))
+    };
+    assert!(found(&[1, 2].map(|root| handle(cleared(root, 0, 1))).concat()));
+    let off = Effect::Detection { on: false, skipped: 0 };
+    assert_eq!(handle(Event::Detection { on: false }), [off]);
+    assert!(!found(&[3, 4].map(|root| handle(cleared(root, 0, 2))).concat()));
+    let on = Effect::Detection { on: true, skipped: 2 };
+    assert_eq!(handle(Event::Detection { on: true }), [on]);
+    assert_eq!(handle(Event::Detection { on: true }), []);
+}
+
+#[test]
+fn a_cleared_attestation_is_a_candidate_until_no_block_may_include_it() {
+    // Of slot 3, with epochs of four slots: there in slot 7 and gone in slot 8.
+    let balances = Balances { effective: Arc::from([1]), total_active: 1 };
+    let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+    let toy = Toy::default();
+    let target = Checkpoint { epoch: 0, root: 0 };
+    let attestation = ToyAttestation { id: 9, slot: 3, head: 0, target, validator: 0, valid: true };
+    let vote = toy.vote(&attestation);
+    let cleared = Cleared::new(
+        identified::attestation(&toy, attestation),
+        IndexedVote { vote, indices: vec![0] },
+    );
+    machine.handle(&toy, Event::Import(Import::Tick { slot: 4 }));
+    machine.handle(&toy, Event::Import(Import::Attestation(Box::new(cleared))));
+    for (slot, left) in [(7, vec![attestation]), (8, vec![])] {
+        machine.handle(&toy, Event::Import(Import::Tick { slot }));
+        assert_eq!(machine.candidates(0).pack(|_| Some(vec![1]), 9), left, "slot {slot}");
+    }
+}
+
+#[test]
+fn a_cleared_block_that_the_fork_choice_refuses_is_told() {
+    // One of the future is our fault; a copy, and one whose parent is pruned, are harmless.
+    let balances = Balances { effective: Arc::from([]), total_active: 1 };
+    let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+    let mut handle = |event| machine.handle(&Toy::default(), event);
+    handle(Event::Import(Import::Tick { slot: 3 }));
+    let expected = Effect::NotImported { root: 1, refusal: Refusal::FutureSlot };
+    assert_eq!(handle(cleared(1, 0, 4)), [expected]);
+    assert_eq!(handle(cleared(1, 0, 3)).len(), 2, "a new head, and what to keep");
+    assert_eq!(handle(cleared(1, 0, 3)), []);
+    assert_eq!(handle(cleared(9, 8, 2)), []);
+}
