@@ -316,7 +316,7 @@ fn slots() -> Scenario {
         claim: "blocks of future slots are released by the clock, children included",
         items: vec![(block(ToyBlock::new(1, 0, 2)), VALID), (block(ToyBlock::new(2, 1, 3)), VALID)],
         first_slot: 1,
-        states: 2133,
+        states: 2177,
         ..base()
     }
 }
@@ -478,7 +478,7 @@ fn whole() -> Scenario {
             (Item::Attestation(vote), VALID),
         ],
         first_slot: 2,
-        states: 281_338,
+        states: 329_929,
         ..base()
     }
 }

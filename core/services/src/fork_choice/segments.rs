@@ -133,6 +133,7 @@ impl<R: Copy + Ord + Debug> Segments<R> {
         self.next.push(place);
         self.descends.push(self.is_descendant(place, node, rule));
         self.moved = true;
+        // Only the first block has no parent, and it is there from the beginning.
         let Some(parent) = node.parent else { return };
         let mut number = self.segment_of[parent];
         if self.segments[number].end != parent {
