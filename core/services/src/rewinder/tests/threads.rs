@@ -135,7 +135,7 @@ fn only_a_block_that_is_committed_has_its_epoch_prepared() {
     let expected = [Call::Block(1), Call::Attestations(1), Call::Block(2), Call::Prepare(2, 8)];
     assert_eq!(order, expected);
     for root in 3..=6 {
-        assert_eq!(submit(client, root, 2, 9).wait().class(), "valid");
+        assert_eq!(submit(client, root, 2, 9 + u64::from(root) % 3).wait().class(), "valid");
     }
     assert_eq!(submit(client, 7, 2, 12).wait().reason(), "hot_db_full");
     assert_eq!(vote(client, 21, 2).wait().class(), "valid");
