@@ -21,9 +21,7 @@ use crate::containers::{Attestation, SignedAggregateAndProof};
 use crate::domains::compute_epoch_at_slot;
 use crate::error::{AsFault, StateError};
 use crate::hash_tree::HashTree;
-use crate::operations::{
-    AttestationError, IndexedAttestationError, is_valid_indexed_attestation,
-};
+use crate::operations::{AttestationError, IndexedAttestationError, is_valid_indexed_attestation};
 use crate::phase0::{InvalidData, Phase0, Phase0Fault};
 use crate::preset::Preset;
 use crate::primitives::{
@@ -138,7 +136,8 @@ pub(crate) fn verify_votes<P: Preset>(
                 let first = invalid.partition_point(|at| *at < collected.start);
                 if let Some(at) = invalid.get(first).filter(|at| collected.contains(at)) {
                     let attesters = outcome.as_ref().map_or(0, Vec::len);
-                    let attester = outcome.as_ref().ok().and_then(|indices| indices.first().copied());
+                    let attester =
+                        outcome.as_ref().ok().and_then(|indices| indices.first().copied());
                     *outcome = Err(bad_signature(vote, at - collected.start, attesters, attester));
                 }
             }
@@ -159,8 +158,7 @@ fn bad_signature<P: Preset>(
     attesters: usize,
     attester: Option<ValidatorIndex>,
 ) -> VoteFailure<InvalidData, Phase0Fault> {
-    let of_attesters =
-        AttestationError::Indexed(IndexedAttestationError::Signature { attesters });
+    let of_attesters = AttestationError::Indexed(IndexedAttestationError::Signature { attesters });
     let (invalid, attester) = match vote {
         GossipVote::Single { .. } => (InvalidData::from(of_attesters), attester),
         GossipVote::Aggregate(aggregate) => {
@@ -255,10 +253,12 @@ fn check_single<P: Preset>(
     };
     let indices = who().map_err(|error| Failure::from(error))?;
     let attester = indices.first().copied();
-    is_valid_indexed_attestation(state, &indices, data, signature, signatures).map_err(|error| {
-        let failure = VoteError::from(error).into();
-        VoteFailure { failure, attester }
-    })?;
+    is_valid_indexed_attestation(state, &indices, data, signature, signatures).map_err(
+        |error| {
+            let failure = VoteError::from(error).into();
+            VoteFailure { failure, attester }
+        },
+    )?;
     Ok(indices)
 }
 

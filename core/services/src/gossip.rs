@@ -189,10 +189,8 @@ impl<I, F> From<Failure<I, F>> for VoteFailure<I, F> {
 }
 
 /// The validators that voted, ascending, or why the vote did not pass.
-pub type VoteOutcome<C> = Result<
-    Vec<ValidatorIndex>,
-    VoteFailure<<C as Consensus>::Invalid, <C as Consensus>::Fault>,
->;
+pub type VoteOutcome<C> =
+    Result<Vec<ValidatorIndex>, VoteFailure<<C as Consensus>::Invalid, <C as Consensus>::Fault>>;
 
 #[cfg(test)]
 mod tests {

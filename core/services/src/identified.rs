@@ -46,10 +46,7 @@ pub fn gossip_vote<C: Consensus>(consensus: &C, vote: GossipVote<C>) -> Identifi
 }
 
 /// Asks the protocol for what identifies an operation and keeps the two together.
-pub fn operation<C: Consensus>(
-    consensus: &C,
-    operation: Operation<C>,
-) -> IdentifiedOperation<C> {
+pub fn operation<C: Consensus>(consensus: &C, operation: Operation<C>) -> IdentifiedOperation<C> {
     let header = consensus.operation(&operation);
     Identified(Arc::new((operation, header)))
 }

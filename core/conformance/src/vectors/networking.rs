@@ -222,10 +222,7 @@ impl<P: Preset> Node<P> {
     }
 
     /// Submits an item. Returns the class that its topic has for the verdict, and the reason.
-    fn judge(
-        &mut self,
-        item: Item<Phase0<P>>,
-    ) -> Result<(&'static str, &'static str), NotPassed> {
+    fn judge(&mut self, item: Item<Phase0<P>>) -> Result<(&'static str, &'static str), NotPassed> {
         let id = self.submitted;
         self.submitted += 1;
         self.tell(Event::Submit { id, item: Quarantined::new(item, 0, 0) })?;
@@ -307,9 +304,7 @@ impl<P: Preset> Node<P> {
                         let commit = hot_db::Event::Commit { block, state };
                         let effects = self.hot_db.handle(&self.phase0, commit);
                         event = effects.into_iter().find_map(|effect| match effect {
-                            hot_db::Effect::Committed(reply) => {
-                                Some(WorkerEvent::Committed(reply))
-                            }
+                            hot_db::Effect::Committed(reply) => Some(WorkerEvent::Committed(reply)),
                             _ => None,
                         });
                     }

@@ -1,5 +1,7 @@
 //! The machine against a HotDB and a worker that answer at once, or only when the test says so.
 
+mod gossip;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Effect, Event, Item, ItemId, Limits, Quarantine, RequestId};

@@ -61,7 +61,10 @@ fn attestation_answer<C: Consensus>(
     }
 }
 
-fn vote_answer<C: Consensus>(vote: IdentifiedVote<C>, outcome: Option<VoteOutcome<C>>) -> Answer<C> {
+fn vote_answer<C: Consensus>(
+    vote: IdentifiedVote<C>,
+    outcome: Option<VoteOutcome<C>>,
+) -> Answer<C> {
     match outcome {
         Some(Ok(indices)) => {
             let evidence = IndexedVote { vote: vote.identity().vote.clone(), indices };

@@ -26,11 +26,7 @@ use crate::verdict::{
 
 impl<C: Consensus> Quarantine<C> {
     /// Judges a gossip vote.
-    pub(super) fn judge_vote(
-        &self,
-        consensus: &C,
-        header: &VoteHeader<C::Root>,
-    ) -> Judgement<C> {
+    pub(super) fn judge_vote(&self, consensus: &C, header: &VoteHeader<C::Root>) -> Judgement<C> {
         use Judgement::{AwaitRoot, AwaitSlot, Check};
         let (vote, target) = (&header.vote, header.vote.target);
         if vote.slot > self.slot.saturating_add(consensus.slots_per_epoch()) {

@@ -71,10 +71,9 @@ impl<R: Copy + Ord> Seen<R> {
     pub(super) fn repeats(&self, header: &VoteHeader<R>) -> Option<IgnoreReason> {
         let votes = self.epochs.get(&header.vote.target.epoch)?;
         match header.topic {
-            VoteTopic::Subnet(_) => votes
-                .members
-                .contains(&member(header)?)
-                .then_some(IgnoreReason::SecondVote),
+            VoteTopic::Subnet(_) => {
+                votes.members.contains(&member(header)?).then_some(IgnoreReason::SecondVote)
+            }
             VoteTopic::Aggregate(aggregator) => {
                 let rows = votes.aggregates.get(&header.data);
                 let covers = |bits: &Bits| header.bits.is_subset_of(bits);
@@ -181,12 +180,6 @@ impl<R: Copy + Ord> Seen<R> {
         };
         header.validators.iter().for_each(|index| seen.insert(*index));
         true
-    }
-
-    /// Returns how many epochs' votes, and how many slots' and proposers' blocks, are kept.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> (usize, usize) {
-        (self.epochs.len(), self.proposals.len())
     }
 }
 
