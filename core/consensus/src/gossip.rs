@@ -251,7 +251,7 @@ fn check_single<P: Preset>(
         members(state, attestation)?;
         Ok(get_attesting_indices(state, data, aggregation_bits)?)
     };
-    let indices = who().map_err(|error| Failure::from(error))?;
+    let indices = who().map_err(Failure::from)?;
     let attester = indices.first().copied();
     is_valid_indexed_attestation(state, &indices, data, signature, signatures).map_err(
         |error| {
@@ -285,14 +285,14 @@ fn check_aggregate<P: Preset>(
         let selects = signatures.accept(|| {
             let domain = get_domain(state, DOMAIN_SELECTION_PROOF, data.target.epoch);
             let root = data.slot.hash_root();
-            signature_set(key.clone(), root, domain, &message.selection_proof)
+            signature_set(key, root, domain, &message.selection_proof)
         });
         if !selects {
             return Err(VoteError::Gossip(GossipError::SelectionProof(index)));
         }
         let signs = signatures.accept(|| {
             let domain = get_domain(state, DOMAIN_AGGREGATE_AND_PROOF, data.target.epoch);
-            signature_set(key.clone(), message.hash_tree_root(), domain, &signed.signature)
+            signature_set(key, message.hash_tree_root(), domain, &signed.signature)
         });
         if !signs {
             return Err(VoteError::Gossip(GossipError::AggregatorSignature(index)));

@@ -217,16 +217,17 @@ impl Toy {
 /// two parts combined, and is valid if they differ.
 fn toy_operation(operation: &Operation<Toy>) -> ToyOperation {
     match operation {
-        Operation::ProposerSlashing([first, second]) => ToyOperation {
+        Operation::ProposerSlashing(ToySlashing::Given(inner))
+        | Operation::AttesterSlashing(ToySlashing::Given(inner))
+        | Operation::VoluntaryExit(inner) => *inner,
+        Operation::ProposerSlashing(ToySlashing::Of([first, second])) => ToyOperation {
             id: first.root ^ second.root,
             validators: 1,
             signed: first.signed && second.signed,
             valid: first.slot == second.slot && first.root != second.root,
         },
-        Operation::AttesterSlashing(ToyAttesterSlashing {
-            attestations: [first, second],
-            indices,
-        }) => {
+        Operation::AttesterSlashing(ToySlashing::Of(slashing)) => {
+            let ToyAttesterSlashing { attestations: [first, second], indices } = slashing;
             let both = indices[0].iter().filter(|index| indices[1].contains(index));
             ToyOperation {
                 id: first.id ^ second.id,
@@ -235,7 +236,6 @@ fn toy_operation(operation: &Operation<Toy>) -> ToyOperation {
                 valid: first.id != second.id,
             }
         }
-        Operation::VoluntaryExit(exit) => *exit,
     }
 }
 
@@ -245,6 +245,28 @@ fn members(mask: u8) -> Vec<ValidatorIndex> {
 }
 
 /// A single attestation's subnet is its validator. A validator that is not there sets no bit.
+/// A slashing: made of its evidence, or given by what it comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ToySlashing<E> {
+    /// Made of this.
+    Of(E),
+    /// Given.
+    Given(ToyOperation),
+}
+
+impl<E> ToySlashing<E> {
+    /// Returns what it was made of.
+    ///
+    /// # Panics
+    /// If it was given: a test has taken the wrong one.
+    pub fn evidence(&self) -> &E {
+        match self {
+            Self::Of(evidence) => evidence,
+            Self::Given(operation) => panic!("{operation:?} has no evidence"),
+        }
+    }
+}
+
 /// Two attestations and who cast each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ToyAttesterSlashing {
@@ -289,8 +311,8 @@ impl PoolAttestation for ToyAttestation {
 impl Consensus for Toy {
     type Root = ToyRoot;
     type SignedHeader = ToyBlock;
-    type AttesterSlashing = ToyAttesterSlashing;
-    type ProposerSlashing = [ToyBlock; 2];
+    type AttesterSlashing = ToySlashing<ToyAttesterSlashing>;
+    type ProposerSlashing = ToySlashing<[ToyBlock; 2]>;
     type Signature = bool;
     type Block = ToyBlock;
     type Attestation = ToyAttestation;
@@ -324,11 +346,17 @@ impl Consensus for Toy {
         Err(ToyInvalid::Malformed)
     }
 
-    fn decode_proposer_slashing(&self, _bytes: &[u8]) -> Result<[ToyBlock; 2], ToyInvalid> {
+    fn decode_proposer_slashing(
+        &self,
+        _bytes: &[u8],
+    ) -> Result<ToySlashing<[ToyBlock; 2]>, ToyInvalid> {
         Err(ToyInvalid::Malformed)
     }
 
-    fn decode_attester_slashing(&self, _bytes: &[u8]) -> Result<ToyAttesterSlashing, ToyInvalid> {
+    fn decode_attester_slashing(
+        &self,
+        _bytes: &[u8],
+    ) -> Result<ToySlashing<ToyAttesterSlashing>, ToyInvalid> {
         Err(ToyInvalid::Malformed)
     }
 
@@ -519,15 +547,15 @@ impl Consensus for Toy {
         &self,
         first: (&ToyAttestation, &[ValidatorIndex]),
         second: (&ToyAttestation, &[ValidatorIndex]),
-    ) -> ToyAttesterSlashing {
-        ToyAttesterSlashing {
+    ) -> ToySlashing<ToyAttesterSlashing> {
+        ToySlashing::Of(ToyAttesterSlashing {
             attestations: [*first.0, *second.0],
             indices: [first.1.to_vec(), second.1.to_vec()],
-        }
+        })
     }
 
-    fn proposer_slashing(&self, first: &ToyBlock, second: &ToyBlock) -> [ToyBlock; 2] {
-        [*first, *second]
+    fn proposer_slashing(&self, first: &ToyBlock, second: &ToyBlock) -> ToySlashing<[ToyBlock; 2]> {
+        ToySlashing::Of([*first, *second])
     }
 
     fn inclusion_weights(

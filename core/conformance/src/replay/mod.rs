@@ -24,6 +24,7 @@ mod inject;
 mod monitor;
 mod options;
 mod report;
+mod restated;
 mod run;
 mod soak;
 mod stage;

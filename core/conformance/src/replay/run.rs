@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::restated::restate;
 use blocksmith::clearance::ChainView;
 use blocksmith::consensus::{Checkpoint, Consensus, Invalid};
 use blocksmith::notice::Notice;
@@ -71,10 +72,13 @@ impl<C: Consensus<Root = Root>> Run<C> {
         client: Client<Std, C>,
         notices: NoticeReceiver<Std, C>,
         times: VerdictTimes,
-        recording: Arc<Recording>,
+        mut recording: Arc<Recording>,
         options: &Options,
         anchor_slot: u64,
     ) -> Self {
+        for event in &mut Arc::make_mut(&mut recording).events {
+            restate(&mut event.expected);
+        }
         Self {
             client,
             notices,

@@ -9,7 +9,7 @@ use quickcheck::{Arbitrary, Gen, quickcheck};
 use super::{Effect, Event, Limits, SlashingDetector};
 use crate::consensus::{Checkpoint, Epoch, IndexedVote, Slot, ValidatorIndex, Vote};
 use crate::machine::Machine;
-use crate::toy::{Toy, ToyAttestation, ToyBlock};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToySlashing};
 
 type Detector = SlashingDetector<Toy>;
 
@@ -64,8 +64,12 @@ fn a_double_vote_names_those_who_cast_both_and_only_once() {
     };
     assert_eq!(validators, &[1, 2]);
     assert_eq!((first, second), (&vote(7, 0, 1), &vote(9, 0, 1)));
-    assert_eq!(slashing.attestations, [attestation(7, 7, 1), attestation(9, 9, 1)]);
-    assert_eq!(slashing.indices, [vec![1, 2], vec![1, 2, 3]], "all who signed, as signed");
+    assert_eq!(slashing.evidence().attestations, [attestation(7, 7, 1), attestation(9, 9, 1)]);
+    assert_eq!(
+        slashing.evidence().indices,
+        [vec![1, 2], vec![1, 2, 3]],
+        "all who signed, as signed"
+    );
     let again = Vote { id: 77, ..vote(9, 0, 1) };
     assert_eq!(detector.handle(&TOY, cast(&[1, 2, 3], again)), vec![]);
 }
@@ -83,7 +87,7 @@ fn a_surround_vote_is_found_in_either_order_and_the_operation_has_the_surroundin
             panic!("{found:?}")
         };
         assert_eq!((&validators[..], surrounding, surrounded), (&[47][..], &outer, &inner));
-        assert_eq!(slashing.attestations, [attestation(1, 1, 5), attestation(2, 2, 4)]);
+        assert_eq!(slashing.evidence().attestations, [attestation(1, 1, 5), attestation(2, 2, 4)]);
     }
 }
 
@@ -112,9 +116,9 @@ fn two_blocks_of_one_slot_are_reported_once_for_each_pair() {
     let mut detector = detector(Limits::new(8));
     let mut found = |proposer, root| detector.handle(&TOY, propose(27, proposer, root));
     assert_eq!([found(42, 1).len(), found(42, 1).len(), found(43, 2).len()], [0, 0, 0]);
-    let headers = [1, 2].map(|root| ToyBlock::new(root, 0, 27));
+    let slashing = ToySlashing::Of([1, 2].map(|root| ToyBlock::new(root, 0, 27)));
     let (proposer, slot, first, second) = (42, 27, 1, 2);
-    let expected = Effect::DoubleProposal { proposer, slot, first, second, slashing: headers };
+    let expected = Effect::DoubleProposal { proposer, slot, first, second, slashing };
     assert_eq!(found(42, 2), vec![expected]);
     assert_eq!([found(42, 2).len(), found(42, 3).len()], [0, 2]);
 }
@@ -190,7 +194,10 @@ fn a_larger_attestation_takes_the_place_of_those_that_it_contains() {
     detector.handle(&TOY, cast(&all[..50], Vote { id: 201, ..vote(1, 0, 1) }));
     let found = detector.handle(&TOY, cast(&[3], vote(2, 0, 1)));
     let [Effect::DoubleVote { slashing, .. }] = &found[..] else { panic!("{found:?}") };
-    assert_eq!((slashing.attestations[0].id, &slashing.indices[0]), (200, &all));
+    assert_eq!(
+        (slashing.evidence().attestations[0].id, &slashing.evidence().indices[0]),
+        (200, &all)
+    );
 }
 
 #[test]
@@ -405,8 +412,9 @@ fn said(
             }
             Effect::DoubleProposal { .. } => return None,
         };
-        let by_both = slashing.indices.iter().all(|indices| indices.contains(&validator));
-        if slashing.attestations.map(|attestation| attestation.id) != ids || !by_both {
+        let by_both =
+            slashing.evidence().indices.iter().all(|indices| indices.contains(&validator));
+        if slashing.evidence().attestations.map(|attestation| attestation.id) != ids || !by_both {
             return None;
         }
     }
@@ -433,7 +441,7 @@ fn agrees(steps: &[Step], epochs: u64) -> bool {
                     .iter()
                     .map(|effect| match effect {
                         Effect::DoubleProposal { first, second, slashing, .. } => (second == root
-                            && slashing.map(|header| header.root) == [*first, *root])
+                            && slashing.evidence().map(|header| header.root) == [*first, *root])
                         .then_some(*first),
                         _ => None,
                     })

@@ -181,12 +181,6 @@ impl<R: Copy + Ord> Seen<R> {
         header.validators.iter().for_each(|index| seen.insert(*index));
         true
     }
-
-    /// Returns how many epochs' votes, and how many slots' and proposers' blocks, are kept.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> (usize, usize) {
-        (self.epochs.len(), self.proposals.len())
-    }
 }
 
 /// Returns the place of the one that votes, if any bit is set.

@@ -14,7 +14,7 @@ use crate::consensus::{
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 use crate::toy::{
     Toy, ToyAggregate, ToyAttestation, ToyAttesterSlashing, ToyBlock, ToyFault, ToyInvalid,
-    ToyOperation, ToyRoot, ToyState,
+    ToyOperation, ToyRoot, ToySlashing, ToyState,
 };
 
 /// What was asked of the protocol.
@@ -100,7 +100,7 @@ fn of_toy(vote: &GossipVote<Scripted>) -> GossipVote<Toy> {
 
 fn operation_of_toy(operation: &Operation<Scripted>) -> Operation<Toy> {
     match operation {
-        Operation::ProposerSlashing(inner) => Operation::ProposerSlashing(*inner),
+        Operation::ProposerSlashing(inner) => Operation::ProposerSlashing(inner.clone()),
         Operation::AttesterSlashing(inner) => Operation::AttesterSlashing(inner.clone()),
         Operation::VoluntaryExit(inner) => Operation::VoluntaryExit(*inner),
     }
@@ -117,8 +117,8 @@ impl Consensus for Scripted {
     type Invalid = ToyInvalid;
     type Fault = ToyFault;
     type SignedHeader = ToyBlock;
-    type AttesterSlashing = ToyAttesterSlashing;
-    type ProposerSlashing = [ToyBlock; 2];
+    type AttesterSlashing = ToySlashing<ToyAttesterSlashing>;
+    type ProposerSlashing = ToySlashing<[ToyBlock; 2]>;
 
     fn slots_per_epoch(&self) -> u64 {
         self.toy.slots_per_epoch()
@@ -144,11 +144,17 @@ impl Consensus for Scripted {
         self.toy.decode_aggregate(bytes)
     }
 
-    fn decode_proposer_slashing(&self, bytes: &[u8]) -> Result<[ToyBlock; 2], ToyInvalid> {
+    fn decode_proposer_slashing(
+        &self,
+        bytes: &[u8],
+    ) -> Result<ToySlashing<[ToyBlock; 2]>, ToyInvalid> {
         self.toy.decode_proposer_slashing(bytes)
     }
 
-    fn decode_attester_slashing(&self, bytes: &[u8]) -> Result<ToyAttesterSlashing, ToyInvalid> {
+    fn decode_attester_slashing(
+        &self,
+        bytes: &[u8],
+    ) -> Result<ToySlashing<ToyAttesterSlashing>, ToyInvalid> {
         self.toy.decode_attester_slashing(bytes)
     }
 
@@ -276,11 +282,11 @@ impl Consensus for Scripted {
         &self,
         first: (&ToyAttestation, &[ValidatorIndex]),
         second: (&ToyAttestation, &[ValidatorIndex]),
-    ) -> ToyAttesterSlashing {
+    ) -> ToySlashing<ToyAttesterSlashing> {
         self.toy.attester_slashing(first, second)
     }
 
-    fn proposer_slashing(&self, first: &ToyBlock, second: &ToyBlock) -> [ToyBlock; 2] {
+    fn proposer_slashing(&self, first: &ToyBlock, second: &ToyBlock) -> ToySlashing<[ToyBlock; 2]> {
         self.toy.proposer_slashing(first, second)
     }
 

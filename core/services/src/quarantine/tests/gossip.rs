@@ -1,0 +1,146 @@
+//! The conditions of the gossip topics.
+
+use super::{Node, node};
+use crate::consensus::Checkpoint;
+use crate::gossip::Operation;
+use crate::quarantine::{Event, Item, Limits};
+use crate::toy::{Toy, ToyAggregate, ToyAttestation, ToyBlock, ToyOperation, ToySlashing};
+
+/// A vote of validator 1 for block 1, which lies at slot 8.
+const VOTE: ToyAttestation = ToyAttestation {
+    id: 70,
+    slot: 9,
+    head: 1,
+    target: Checkpoint { epoch: 2, root: 1 },
+    validator: 1,
+    valid: true,
+};
+
+/// An aggregate of validators 0 and 1 for the same block.
+const AGGREGATE: ToyAggregate = ToyAggregate {
+    id: 80,
+    data: 90,
+    slot: 9,
+    head: 1,
+    target: VOTE.target,
+    aggregator: 2,
+    voters: 0b0011,
+    valid: true,
+};
+
+fn with_block() -> Node {
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 8)), ("valid", "ok"));
+    node
+}
+
+impl Node {
+    fn gossip(&mut self, item: Item<Toy>) -> (&'static str, &'static str) {
+        let id = self.hand_in(item, 0);
+        self.settle();
+        self.answer_to(id)
+    }
+
+    fn single(&mut self, attestation: ToyAttestation) -> (&'static str, &'static str) {
+        self.gossip(Item::Single { attestation, subnet: attestation.validator })
+    }
+}
+
+#[test]
+fn the_first_vote_of_a_validator_and_target_is_accepted_and_marked_then_alone() {
+    // A forged one marks nothing; then the vote, its copy, another one, and a forged other one.
+    let mut node = with_block();
+    assert_eq!(
+        node.single(ToyAttestation { id: 71, valid: false, ..VOTE }),
+        ("invalid", "bad_signature")
+    );
+    assert_eq!(node.single(VOTE), ("valid", "ok"));
+    for id in [70, 72] {
+        assert_eq!(node.single(ToyAttestation { id, ..VOTE }), ("ignored", "second_vote"));
+    }
+    let forged = ToyAttestation { id: 73, slot: 10, valid: false, ..VOTE };
+    assert_eq!(node.single(forged), ("ignored", "second_vote"));
+    assert_eq!(node.single(ToyAttestation { id: 74, slot: 10, ..VOTE }).1, "second_vote");
+}
+
+#[test]
+fn a_vote_is_rejected_for_what_its_bytes_show() {
+    // Another target epoch, no bit, another subnet, another target.
+    let mut node = with_block();
+    let target = Checkpoint { epoch: 1, root: 0 };
+    assert_eq!(node.single(ToyAttestation { id: 71, target, ..VOTE }).1, "bad_target_epoch");
+    assert_eq!(node.single(ToyAttestation { id: 72, validator: 9, ..VOTE }).1, "not_unaggregated");
+    let item = Item::Single { attestation: VOTE, subnet: 0 };
+    assert_eq!(node.gossip(item), ("invalid", "wrong_subnet"));
+    let target = Checkpoint { epoch: 2, root: 0 };
+    assert_eq!(node.single(ToyAttestation { id: 73, target, ..VOTE }).1, "bad_target_root");
+    assert_eq!(node.single(VOTE), ("valid", "ok"));
+}
+
+#[test]
+fn a_vote_is_propagated_from_half_a_second_before_its_slot_to_33_slots_later() {
+    // Slots of three seconds: the last millisecond that is too early, the first that is not, and
+    // the same at the other end.
+    for (slot, millis, expected) in [
+        (8, 2_499, ("pending", "future_slot")),
+        (8, 2_500, ("valid", "ok")),
+        (42, 500, ("valid", "ok")),
+        (42, 501, ("ignored", "too_old")),
+    ] {
+        let mut node = with_block();
+        node.event(Event::Tick { slot, into_slot_ms: millis });
+        assert_eq!(node.single(VOTE), expected, "{slot} {millis}");
+    }
+}
+
+#[test]
+fn an_aggregate_that_another_covers_and_a_second_of_its_aggregator_are_ignored() {
+    // No bit; the aggregate; a subset by another; a second by the same; another of both.
+    let mut node = with_block();
+    let mut judge = |aggregate| node.gossip(Item::Aggregate(aggregate));
+    assert_eq!(judge(ToyAggregate { id: 81, voters: 0, ..AGGREGATE }).1, "no_participants");
+    assert_eq!(judge(AGGREGATE), ("valid", "ok"));
+    let subset = ToyAggregate { id: 82, aggregator: 3, voters: 0b0001, ..AGGREGATE };
+    assert_eq!(judge(subset), ("ignored", "seen_aggregate"));
+    let second = ToyAggregate { id: 83, voters: 0b1100, ..AGGREGATE };
+    assert_eq!(judge(second), ("ignored", "second_aggregate"));
+    let other = ToyAggregate { id: 84, aggregator: 3, voters: 0b0110, ..AGGREGATE };
+    assert_eq!(judge(other), ("valid", "ok"));
+}
+
+#[test]
+fn an_operation_about_validators_that_are_all_seen_is_ignored() {
+    // For each kind: an invalid one marks nothing, then a valid one, another, and a larger one.
+    let kinds: [fn(ToyOperation) -> Operation<Toy>; 3] = [
+        |operation| Operation::ProposerSlashing(ToySlashing::Given(operation)),
+        |operation| Operation::AttesterSlashing(ToySlashing::Given(operation)),
+        Operation::VoluntaryExit,
+    ];
+    let mut node = node();
+    for kind in kinds {
+        let mut judge = |id, validators, valid| {
+            let operation = ToyOperation { id, validators, signed: true, valid };
+            node.gossip(Item::Operation(kind(operation)))
+        };
+        assert_eq!(judge(1, 0b0010, false), ("invalid", "bad_operation"));
+        assert_eq!(judge(2, 0b0010, true), ("valid", "ok"));
+        assert_eq!(judge(3, 0b0010, true), ("ignored", "seen_operation"));
+        assert_eq!(judge(4, 0b0110, true), ("valid", "ok"));
+    }
+}
+
+#[test]
+fn blocks_of_one_proposer_and_slot_are_bounded_but_for_those_that_are_awaited() {
+    // A bound of two, and of three for what is awaited.
+    let limits = Limits { equivocations: 2, awaited_equivocations: 3, ..Limits::default() };
+    let mut node = Node::new(limits);
+    for root in [1, 2] {
+        assert_eq!(node.judge(ToyBlock::new(root, 0, 1)), ("valid", "ok"));
+    }
+    assert_eq!(node.judge(ToyBlock::new(3, 0, 1)), ("ignored", "second_proposal"));
+    let child = node.submit(ToyBlock::new(5, 3, 2));
+    assert_eq!(node.judge(ToyBlock::new(3, 0, 1)), ("valid", "ok"));
+    assert_eq!(node.answer_to(child), ("valid", "ok"));
+    node.submit(ToyBlock::new(6, 4, 2));
+    assert_eq!(node.judge(ToyBlock::new(4, 0, 1)), ("ignored", "second_proposal"));
+}
