@@ -15,24 +15,24 @@ use blocksmith::consensus::{
     IndexedVote, Invalid, Vote,
 };
 
-use crate::accessors::{
-    active_balances, get_attesting_indices, get_beacon_committee, get_total_active_balance,
-};
+use crate::accessors::{active_balances, get_attesting_indices, get_total_active_balance};
 use crate::config::ChainConfig;
-use crate::containers::{Attestation, Checkpoint, SignedBeaconBlock};
+use crate::containers::{
+    Attestation, AttesterSlashing, Checkpoint, Deposit, IndexedAttestation, ProposerSlashing,
+    SignedBeaconBlock, SignedVoluntaryExit,
+};
 use crate::domains::compute_epoch_at_slot;
 use crate::duties::prepare_epoch;
+use crate::epoch_committees::EpochCommittees;
 use crate::error::{AsFault, Fault, StateError};
-use crate::operations::{
-    AttestationError, IndexedAttestationError, is_valid_indexed_attestation, slashable_indices,
-};
+use crate::operations::{AttestationError, IndexedAttestationError, slashable_indices};
 use crate::preset::Preset;
-use crate::primitives::{Root, SignatureBytes, Slot, ValidatorIndex};
+use crate::primitives::{Epoch, Root, SignatureBytes, Slot, ValidatorIndex};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::state_transition::{
     BlockError, SlotsError, TransitionError, UpdateFlags, compute_pulled_up_checkpoints,
-    process_slots, verify_and_process_block,
+    process_slots, verify_and_process_block, verify_proposer_early,
 };
 use crate::wire::{DecodeError, Wire, decode_exact};
 
@@ -161,6 +161,14 @@ pub enum Phase0Fault {
     /// One of our states does not support what was asked of it.
     #[error("our state: {0}")]
     State(#[from] StateError),
+    /// An attestation was to be verified with committees of another epoch.
+    #[error("committees of epoch {epoch}, asked for those of {asked}")]
+    Committees {
+        /// The epoch of the committees.
+        epoch: Epoch,
+        /// The attestation's epoch.
+        asked: Epoch,
+    },
     /// A state was to be brought back in time.
     #[error("our state: {0}")]
     Slots(#[from] SlotsError),
@@ -183,34 +191,25 @@ fn vote_of(id: Root, attestation: &Attestation) -> Vote<Root> {
     }
 }
 
-/// Checks an attestation against its target's state, and treats its signature as `signatures` says.
+/// What has gone wrong with an attestation: a fault of ours, or something about it.
+fn attestation_failure(error: AttestationError) -> BlockFailure {
+    match error.as_fault() {
+        Some(fault) => Failure::Fault(fault.clone().into()),
+        None => Failure::Invalid(error.into()),
+    }
+}
+
+/// Checks an attestation of the epoch of `committees`.
 fn check_attestation<P: Preset>(
-    target_state: &BeaconState<P>,
+    committees: &EpochCommittees<P>,
     attestation: &Attestation,
     signatures: &mut Signatures,
 ) -> Result<Vec<ValidatorIndex>, BlockFailure> {
-    let Attestation { aggregation_bits, data, signature } = attestation;
-    let mut check = || {
-        let (target, slot) = (data.target.epoch, data.slot);
-        let expected = compute_epoch_at_slot::<P>(slot);
-        if target != expected {
-            return Err(AttestationError::TargetSlot { target, expected, slot });
-        }
-        // Stricter than `on_attestation`, as the gossip rules require: there must be a bit for each
-        // member.
-        let committee = get_beacon_committee(target_state, slot, data.index)?.len();
-        let bits = aggregation_bits.len();
-        if bits != committee {
-            return Err(AttestationError::AggregationBits { bits, committee });
-        }
-        let indices = get_attesting_indices(target_state, data, aggregation_bits)?;
-        is_valid_indexed_attestation(target_state, &indices, data, signature, signatures)?;
-        Ok(indices)
-    };
-    check().map_err(|error| match error.as_fault() {
-        Some(fault) => Failure::Fault(fault.clone().into()),
-        None => Failure::Invalid(error.into()),
-    })
+    let (asked, epoch) = (attestation.data.target.epoch, committees.epoch());
+    if asked != epoch && asked == compute_epoch_at_slot::<P>(attestation.data.slot) {
+        return Err(Failure::Fault(Phase0Fault::Committees { epoch, asked }));
+    }
+    committees.check(attestation, signatures).map_err(attestation_failure)
 }
 
 impl<P: Preset> Consensus for Phase0<P> {
@@ -219,6 +218,7 @@ impl<P: Preset> Consensus for Phase0<P> {
     type Block = SharedBlock;
     type Attestation = SharedAttestation;
     type State = BeaconState<P>;
+    type Committees = EpochCommittees<P>;
     type Invalid = InvalidData;
     type Fault = Phase0Fault;
 
@@ -263,6 +263,41 @@ impl<P: Preset> Consensus for Phase0<P> {
 
     fn state_bytes(&self, state: &BeaconState<P>) -> usize {
         state.bytes_beside_neighbours()
+    }
+
+    fn block_bytes(&self, block: &SharedBlock) -> usize {
+        /// An allocation's own cost, and the bits of an attestation.
+        const HEAP: usize = 32;
+        let body = &block.value().message.body;
+        let indices = |list: &IndexedAttestation| {
+            HEAP + list.attesting_indices.len() * size_of::<ValidatorIndex>()
+        };
+        let slashings = body.attester_slashings.iter().map(|slashing| {
+            let both = [&slashing.attestation_1, &slashing.attestation_2].map(indices);
+            size_of::<AttesterSlashing>() + both.iter().sum::<usize>()
+        });
+        size_of::<(Root, SignedBeaconBlock)>()
+            + body.proposer_slashings.len() * size_of::<ProposerSlashing>()
+            + slashings.sum::<usize>()
+            + body.attestations.len() * (size_of::<Attestation>() + 2 * HEAP)
+            + body.deposits.len() * (size_of::<Deposit>() + HEAP)
+            + body.voluntary_exits.len() * size_of::<SignedVoluntaryExit>()
+    }
+
+    fn post_state_root(&self, block: &SharedBlock) -> Option<Root> {
+        Some(block.value().message.state_root)
+    }
+
+    fn verify_proposer(
+        &self,
+        state: &BeaconState<P>,
+        block: &SharedBlock,
+    ) -> Result<bool, BlockFailure> {
+        let verified = verify_proposer_early(state, block.value(), block.root());
+        verified.map_err(|error| match error {
+            TransitionError::Invalid(error) => Failure::Invalid(error.into()),
+            TransitionError::Fault(fault) => Failure::Fault(fault.into()),
+        })
     }
 
     fn advance(&self, state: &mut BeaconState<P>, slot: Slot) -> Result<(), Phase0Fault> {
@@ -333,27 +368,37 @@ impl<P: Preset> Consensus for Phase0<P> {
         })
     }
 
+    fn committees(
+        &self,
+        state: &BeaconState<P>,
+        epoch: Epoch,
+    ) -> Result<EpochCommittees<P>, Phase0Fault> {
+        Ok(EpochCommittees::of(state, epoch)?)
+    }
+
     fn verify_attestation(
         &self,
         target_state: &BeaconState<P>,
         attestation: &SharedAttestation,
     ) -> AttestationOutcome<Self> {
-        check_attestation(target_state, attestation.value(), &mut Signatures::Verify)
+        let epoch = compute_epoch_at_slot::<P>(attestation.value().data.slot);
+        let committees = EpochCommittees::of(target_state, epoch)
+            .map_err(|error| attestation_failure(error.into()))?;
+        check_attestation(&committees, attestation.value(), &mut Signatures::Verify)
     }
 
     /// Checks everything but the signatures one by one, then the signatures in one batch. Invalid
-    /// ones are found by halving; the outcomes of the others stand.
-    fn verify_attestations(
+    /// ones are found by halving, or one by one once a quarter has turned out invalid; the outcomes
+    /// of the others stand.
+    fn verify_attestations_with(
         &self,
-        target_state: &BeaconState<P>,
+        committees: &EpochCommittees<P>,
         attestations: &[SharedAttestation],
     ) -> Vec<AttestationOutcome<Self>> {
         let mut signatures = Signatures::Collect(Vec::with_capacity(attestations.len()));
         let mut outcomes: Vec<_> = attestations
             .iter()
-            .map(|attestation| {
-                check_attestation(target_state, attestation.value(), &mut signatures)
-            })
+            .map(|attestation| check_attestation(committees, attestation.value(), &mut signatures))
             .collect();
         // One signature was set aside for each attestation that has passed so far, in order.
         let mut open: Vec<_> = outcomes.iter_mut().filter(|outcome| outcome.is_ok()).collect();

@@ -119,6 +119,9 @@ pub struct UpdateFlags {
     pub skip_state_root_validation: bool,
     /// Do not compare the block's parent root with the state's latest header.
     pub skip_block_parent_root_validation: bool,
+    /// Do not verify the proposer's signature over the block, as [`Consensus::verify_proposer`] has
+    /// verified it. All other signatures are verified as ever.
+    pub skip_proposer_signature: bool,
 }
 
 impl UpdateFlags {
@@ -130,6 +133,7 @@ impl UpdateFlags {
             skip_bls_validation: true,
             skip_state_root_validation: true,
             skip_block_parent_root_validation: true,
+            skip_proposer_signature: true,
         }
     }
 }
@@ -168,6 +172,9 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     type Attestation: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// A state. A clone costs a few pointers.
     type State: Clone + Send + Sync + 'static;
+    /// What attestations of one epoch of one branch are verified with: committees, their members'
+    /// keys, and the domain. A clone costs a pointer.
+    type Committees: Clone + Send + Sync + 'static;
     /// What can be wrong with a peer's data.
     type Invalid: Invalid;
     /// What can go wrong on our side.
@@ -202,6 +209,16 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// Returns an estimate of the memory that keeping this state costs beside its neighbours.
     fn state_bytes(&self, state: &Self::State) -> usize;
 
+    /// Returns an estimate of the memory that keeping this block costs.
+    fn block_bytes(&self, _block: &Self::Block) -> usize {
+        size_of::<Self::Block>()
+    }
+    /// Returns the root that the block claims for the state after it, or `None` if blocks claim
+    /// none.
+    fn post_state_root(&self, _block: &Self::Block) -> Option<Self::Root> {
+        None
+    }
+
     /// Runs empty slots up to `slot` (`process_slots`). Does nothing if the state is there already.
     ///
     /// # Errors
@@ -220,6 +237,21 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         block: &Self::Block,
         flags: UpdateFlags,
     ) -> Result<(), Failure<Self::Invalid, Self::Fault>>;
+    /// Checks of a block, without its transition, as much as any state of its parent's branch
+    /// allows: the proposer's signature, then, if the state is of the block's epoch, whether the
+    /// proposer is the expected one. `state` may be of any ancestor, at any slot up to the block's.
+    /// Returns whether the signature has been verified; `Ok(false)` means that this state cannot
+    /// tell, and only the transition can. By default no state can.
+    ///
+    /// # Errors
+    /// The error that the transition would give: these are its first checks.
+    fn verify_proposer(
+        &self,
+        _state: &Self::State,
+        _block: &Self::Block,
+    ) -> Result<bool, Failure<Self::Invalid, Self::Fault>> {
+        Ok(false)
+    }
     /// Returns what a valid block says, given the state after it.
     ///
     /// # Errors
@@ -229,8 +261,41 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         post_state: &Self::State,
         block: &Self::Block,
     ) -> Result<BlockEffects<Self::Root>, Self::Fault>;
-    /// Verifies committee, bits and signature of an attestation; returns who voted, ascending.
-    /// `target_state` is the state of the target's root, advanced to the target epoch's first slot.
+    /// Returns the committees of `epoch` with all that attestations of that epoch are verified with.
+    /// `state` belongs to the branch, and to `epoch`, to the one before or to the one after it.
+    /// Within a branch every such state gives the same: committees are a function of the epoch and
+    /// of its dependent root, the last block before the start of the preceding epoch.
+    ///
+    /// # Errors
+    /// If the computation fails: a fault, as the state is ours.
+    fn committees(
+        &self,
+        state: &Self::State,
+        epoch: Epoch,
+    ) -> Result<Self::Committees, Self::Fault>;
+    /// Verifies committee, bits and signature of attestations whose target's epoch and branch are
+    /// those of `committees`. Returns one outcome for each, in their order: who voted, ascending,
+    /// or the first check that fails. An implementation may verify signatures together; an invalid
+    /// one spoils no other attestation's outcome.
+    fn verify_attestations_with(
+        &self,
+        committees: &Self::Committees,
+        attestations: &[Self::Attestation],
+    ) -> Vec<AttestationOutcome<Self>>;
+    /// Verifies attestations of one target, whose state, advanced to the first slot of the target's
+    /// epoch, is `target_state`. The outcomes are those of
+    /// [`Consensus::verify_attestations_with`].
+    fn verify_attestations(
+        &self,
+        target_state: &Self::State,
+        attestations: &[Self::Attestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        match self.committees(target_state, self.epoch_at(self.state_slot(target_state))) {
+            Ok(committees) => self.verify_attestations_with(&committees, attestations),
+            Err(fault) => attestations.iter().map(|_| Err(Failure::Fault(fault.clone()))).collect(),
+        }
+    }
+    /// Verifies one attestation, as [`Consensus::verify_attestations`] does.
     ///
     /// # Errors
     /// The first check that fails.
@@ -239,20 +304,6 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         target_state: &Self::State,
         attestation: &Self::Attestation,
     ) -> AttestationOutcome<Self>;
-    /// Verifies attestations of one target, whose state is `target_state`. Returns one outcome for
-    /// each, in their order: the outcome that [`Consensus::verify_attestation`] gives of it alone.
-    /// An implementation may verify signatures together; an invalid one spoils no other
-    /// attestation's outcome.
-    fn verify_attestations(
-        &self,
-        target_state: &Self::State,
-        attestations: &[Self::Attestation],
-    ) -> Vec<AttestationOutcome<Self>> {
-        attestations
-            .iter()
-            .map(|attestation| self.verify_attestation(target_state, attestation))
-            .collect()
-    }
     /// Computes in advance what the state's epoch will ask for, and keeps it where the state's
     /// clones and descendants find it. No answer depends on whether it has been called. What is
     /// known already costs nothing. By default there is nothing to prepare.

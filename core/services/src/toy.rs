@@ -10,8 +10,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::consensus::{
-    Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Failure, Header, Invalid, Slot,
-    UpdateFlags, ValidatorIndex, Vote,
+    AttestationOutcome, Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Epoch, Failure,
+    Header, Invalid, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 
 /// A root; 0 is the anchor's.
@@ -84,6 +84,17 @@ pub struct ToyAttestation {
     pub validator: ValidatorIndex,
     /// Whether it verifies.
     pub valid: bool,
+}
+
+impl ToyAttestation {
+    /// Returns who votes, if the attestation verifies.
+    fn outcome(&self) -> AttestationOutcome<Toy> {
+        if self.valid {
+            Ok(vec![self.validator])
+        } else {
+            Err(Failure::Invalid(ToyInvalid::Attestation))
+        }
+    }
 }
 
 /// A state: the block it follows, its slot, and its checkpoint.
@@ -162,6 +173,7 @@ impl Consensus for Toy {
     type Block = ToyBlock;
     type Attestation = ToyAttestation;
     type State = ToyState;
+    type Committees = ();
     type Invalid = ToyInvalid;
     type Fault = ToyFault;
 
@@ -213,6 +225,10 @@ impl Consensus for Toy {
         size_of::<ToyState>()
     }
 
+    fn post_state_root(&self, block: &ToyBlock) -> Option<ToyRoot> {
+        Some(block.root)
+    }
+
     fn advance(&self, state: &mut ToyState, slot: Slot) -> Result<(), ToyFault> {
         if slot < state.slot {
             return Err(state.wrong());
@@ -231,7 +247,8 @@ impl Consensus for Toy {
         if state.block != block.parent {
             return Err(Failure::Fault(state.wrong()));
         }
-        if !flags.skip_bls_validation && !block.signed {
+        let signature = !flags.skip_bls_validation && !flags.skip_proposer_signature;
+        if signature && !block.signed {
             return Err(Failure::Invalid(ToyInvalid::Signature));
         }
         if !flags.skip_state_root_validation && !block.valid {
@@ -261,16 +278,33 @@ impl Consensus for Toy {
         })
     }
 
+    fn verify_proposer(
+        &self,
+        _state: &ToyState,
+        block: &ToyBlock,
+    ) -> Result<bool, Failure<ToyInvalid, ToyFault>> {
+        if block.signed { Ok(true) } else { Err(Failure::Invalid(ToyInvalid::Signature)) }
+    }
+
+    fn committees(&self, _state: &ToyState, _epoch: Epoch) -> Result<(), ToyFault> {
+        Ok(())
+    }
+
+    fn verify_attestations_with(
+        &self,
+        (): &(),
+        attestations: &[ToyAttestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        let verify = |attestation: &ToyAttestation| attestation.outcome();
+        attestations.iter().map(verify).collect()
+    }
+
     fn verify_attestation(
         &self,
         _target_state: &ToyState,
         attestation: &ToyAttestation,
-    ) -> Result<Vec<ValidatorIndex>, Failure<ToyInvalid, ToyFault>> {
-        if attestation.valid {
-            Ok(vec![attestation.validator])
-        } else {
-            Err(Failure::Invalid(ToyInvalid::Attestation))
-        }
+    ) -> AttestationOutcome<Self> {
+        attestation.outcome()
     }
 
     fn balances(&self, _state: &ToyState) -> Result<Balances, ToyFault> {

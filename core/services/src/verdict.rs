@@ -136,7 +136,8 @@ impl<I: Invalid> RejectReason<I> {
 pub enum IgnoreReason {
     /// It is known already.
     Duplicate,
-    /// Its target epoch lies before the previous one.
+    /// Its target epoch lies before the previous one, or its target is a block on which every
+    /// branch has built before that.
     TooOld,
 }
 

@@ -339,7 +339,7 @@ fn state_of<C: Consensus>(answer: Option<Answer<C>>) -> Result<C::State, StateEr
         Some(Answer::Busy) => Err(StateError::Busy),
         Some(Answer::Refused) => Err(StateError::Refused),
         Some(Answer::Fault(text)) => Err(StateError::Fault(text)),
-        Some(Answer::Block(_) | Answer::Attestation(_) | Answer::Full) | None => {
+        Some(Answer::Block(_) | Answer::Attestation(_) | Answer::Full | Answer::Stale) | None => {
             Err(StateError::Fault("the Rewinder gave no state".to_owned()))
         }
     }

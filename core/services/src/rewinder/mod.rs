@@ -52,11 +52,13 @@
 //! Answers go through reserved slots and one-shots, so answering never blocks.
 
 mod dispatcher;
+mod load;
 mod service;
 pub mod shell;
 mod worker;
 
 pub use dispatcher::{Dispatcher, Lane, Role, StateKey};
+pub use load::Load;
 pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
 pub use worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 

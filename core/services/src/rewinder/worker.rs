@@ -1,12 +1,11 @@
 //! The pure part of a Rewinder worker; see [`crate::rewinder`] for its contract.
 
-use std::iter::once;
-
-use crate::consensus::{AttestationOutcome, Consensus, Failure, IndexedVote, Slot, UpdateFlags};
-use crate::hot_db::{CommitReply, StateAt, Trail, TrailReply};
+use crate::consensus::{AttestationOutcome, Checkpoint, Consensus, Failure, IndexedVote, Slot};
+use crate::hot_db::{CommitReply, CommitteesAt, StateAt, Trail, TrailReply};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
 use crate::machine::Machine;
 use crate::rewinder::dispatcher::{Lane, StateKey};
+use crate::rewinder::load::{Load, Loaded};
 use crate::verdict::{Cleared, ClearedAttestation, ClearedBlock, RejectReason};
 
 /// What a worker can be asked.
@@ -14,7 +13,7 @@ use crate::verdict::{Cleared, ClearedAttestation, ClearedBlock, RejectReason};
 pub enum Job<C: Consensus> {
     /// Run the full transition of a block and commit it.
     Block(IdentifiedBlock<C>),
-    /// Verify an attestation against the state of its target.
+    /// Verify an attestation with the committees of its target's epoch and branch.
     Attestation(IdentifiedAttestation<C>),
     /// Return the state of block `root` advanced to `slot`.
     State {
@@ -26,12 +25,17 @@ pub enum Job<C: Consensus> {
 }
 
 impl<C: Consensus> Job<C> {
-    /// Returns the state that has to be loaded first and is worth sharing. Blocks have none: each
-    /// continues from its parent's own state, which is cached when the parent is committed.
+    /// Returns what other tasks may need as well: a query's state, or an attestation's target.
+    /// Blocks have none: each continues from its parent's own state, which is cached when the
+    /// parent is committed. If it is not, the worker claims it (I9).
     pub fn state_key(&self, consensus: &C) -> Option<StateKey<C::Root>> {
         match self {
             Self::Block(_) => None,
-            Self::Attestation(_) | Self::State { .. } => Some(self.origin(consensus)),
+            Self::Attestation(attestation) => {
+                let target = attestation.identity().target;
+                Some((target.root, consensus.start_slot(target.epoch)))
+            }
+            Self::State { root, slot } => Some((*root, *slot)),
         }
     }
 
@@ -51,21 +55,6 @@ impl<C: Consensus> Job<C> {
             Self::Block(_) => Lane::Blocks,
             Self::Attestation(_) => Lane::Attestations,
             Self::State { .. } => Lane::Queries,
-        }
-    }
-
-    /// Returns the trail to ask for.
-    fn origin(&self, consensus: &C) -> StateKey<C::Root> {
-        match self {
-            Self::Block(block) => {
-                let header = block.identity();
-                (header.parent, header.slot)
-            }
-            Self::Attestation(attestation) => {
-                let target = attestation.identity().target;
-                (target.root, consensus.start_slot(target.epoch))
-            }
-            Self::State { root, slot } => (*root, *slot),
         }
     }
 }
@@ -89,6 +78,8 @@ pub enum Answer<C: Consensus> {
     Full,
     /// The lane is full.
     Busy,
+    /// The attestation's target is one that no live branch builds on.
+    Stale,
     /// The state lies further from its block than the HotDB lets a state be advanced.
     TooFar,
     /// The services are stopping.
@@ -109,6 +100,7 @@ impl<C: Consensus> Clone for Answer<C> {
             Self::Pruned => Self::Pruned,
             Self::Full => Self::Full,
             Self::Busy => Self::Busy,
+            Self::Stale => Self::Stale,
             Self::TooFar => Self::TooFar,
             Self::Refused => Self::Refused,
             Self::Fault(text) => Self::Fault(text.clone()),
@@ -121,10 +113,14 @@ impl<C: Consensus> Clone for Answer<C> {
 pub enum WorkerEvent<C: Consensus> {
     /// It pulled a job, or attestations of one target. Each is answered, in this order.
     Start(Vec<Job<C>>),
-    /// The HotDB answered its request for a trail.
+    /// The HotDB answered its request for a trail or for committees.
     Trail(TrailReply<C>),
+    /// It asked to claim a state, and no other worker had (`true`), or one had.
+    Claimed(bool),
     /// It asked to go on.
     Proceed,
+    /// It asked to go on, and is to give up instead: the services are stopping.
+    Stop,
     /// The HotDB acknowledged its commit.
     Committed(CommitReply),
     /// The HotDB is gone, or has lost the request.
@@ -141,6 +137,21 @@ pub enum WorkerEffect<C: Consensus> {
         /// Slot to reach.
         slot: Slot,
     },
+    /// Ask the HotDB for the committees of a target; the reply is the next event.
+    RequestCommittees {
+        /// The target.
+        target: Checkpoint<C::Root>,
+    },
+    /// Claim a state that is to be replayed; [`WorkerEvent::Claimed`] is the next event.
+    Claim(StateKey<C::Root>),
+    /// Put the jobs back at the head of their lane: another worker has claimed the state that they
+    /// need. They may be pulled once that worker reports. The worker is idle.
+    Requeue {
+        /// The claimed state.
+        after: StateKey<C::Root>,
+        /// All jobs in hand, in order.
+        jobs: Vec<Job<C>>,
+    },
     /// Commit a verified block; the acknowledgement is the next event.
     Commit {
         /// The block.
@@ -150,26 +161,36 @@ pub enum WorkerEffect<C: Consensus> {
     },
     /// Give the HotDB a state that a trail asked for.
     PostState(StateAt<C>),
+    /// Give the HotDB committees that a trail asked for.
+    PostCommittees(CommitteesAt<C>),
     /// Tell the dispatcher that the state is cached, or will not be.
     Loaded(StateKey<C::Root>),
-    /// Go on with the state in hand; [`WorkerEvent::Proceed`] is the next event.
+    /// Go on with what is in hand; [`WorkerEvent::Proceed`] is the next event.
     Proceed,
+    /// A bounded part of a long load is done: look for a stop, and for more urgent work.
+    /// [`WorkerEvent::Proceed`] or [`WorkerEvent::Stop`] is the next event.
+    GiveWay,
     /// Answer the requester of the first job that has no answer. After the last one the worker is
     /// idle.
     Answer(Answer<C>),
 }
 
-/// Where a worker is: `Idle -> AwaitTrail -> (AwaitCommit | Verify ->) Idle`.
+/// Where a worker is: `Idle -> AwaitTrail -> (AwaitClaim ->) (Load ->) (AwaitCommit | Verify ->)
+/// Idle`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Worker<C: Consensus> {
     /// It has no job.
     Idle,
-    /// It waits for a trail.
+    /// It waits for a trail, or for committees.
     AwaitTrail(Vec<Job<C>>),
-    /// It has the state of a target, which others may load now, and verifies attestations.
+    /// It has a trail, and asks whether another worker is replaying the same.
+    AwaitClaim(Box<Load<C>>),
+    /// It has replayed a part of the trail.
+    Load(Box<Load<C>>),
+    /// It has the committees of a target, which others may ask for now, and verifies attestations.
     Verify {
-        /// The state.
-        state: StateAt<C>,
+        /// The committees.
+        committees: CommitteesAt<C>,
         /// Attestations of that target, at least one.
         attestations: Vec<IdentifiedAttestation<C>>,
     },
@@ -177,8 +198,9 @@ pub enum Worker<C: Consensus> {
     AwaitCommit(Box<ClearedBlock<C>>),
 }
 
-type Effects<C> = Vec<WorkerEffect<C>>;
-type Stop<C> = Answer<C>;
+pub(super) type Effects<C> = Vec<WorkerEffect<C>>;
+/// The answer to every job in hand, when a load ends early.
+pub(super) type Stop<C> = Answer<C>;
 
 impl<C: Consensus> Worker<C> {
     /// Returns whether the worker can take a job.
@@ -191,53 +213,119 @@ impl<C: Consensus> Worker<C> {
         match self {
             Self::Idle => 0,
             Self::AwaitTrail(jobs) => jobs.len(),
+            Self::AwaitClaim(load) | Self::Load(load) => load.jobs().len(),
             Self::Verify { attestations, .. } => attestations.len(),
             Self::AwaitCommit(_) => 1,
         }
     }
 
-    /// Replays the trail and does the jobs. `Err` is the answer to each.
-    fn run(
-        &mut self,
-        consensus: &C,
-        jobs: Vec<Job<C>>,
-        trail: Trail<C>,
-        effects: &mut Effects<C>,
-    ) -> Result<Next, Stop<C>> {
-        let mut jobs = jobs.into_iter();
-        match jobs.next() {
-            Some(Job::Block(block)) => {
-                let header = block.identity();
-                if header.slot <= trail.block_slot {
-                    return Err(Answer::Invalid(RejectReason::SlotNotAfterParent));
-                }
-                let mut state = replay(consensus, trail, effects)?.state;
-                let flags = UpdateFlags::default();
-                consensus.transition(&mut state, block.item(), flags).map_err(stop)?;
-                let evidence = consensus.block_effects(&state, block.item()).map_err(fault)?;
-                let state = StateAt { root: header.root, slot: header.slot, state };
-                // One copy is for Clearance, and one for the HotDB.
-                *self = Self::AwaitCommit(Box::new(Cleared::new(block.clone(), evidence)));
-                effects.push(WorkerEffect::Commit { block, state });
-                Ok(Next::Committed)
+    fn start(&mut self, consensus: &C, jobs: Vec<Job<C>>) -> Effects<C> {
+        let Some(request) = request(consensus, &jobs) else {
+            return answer_all(jobs.len(), &fault_of("jobs that do not go together"));
+        };
+        *self = Self::AwaitTrail(jobs);
+        vec![request]
+    }
+
+    /// Takes in the HotDB's answer for `jobs`.
+    fn trail(&mut self, consensus: &C, jobs: Vec<Job<C>>, reply: TrailReply<C>) -> Effects<C> {
+        let key = jobs.first().and_then(|job| job.state_key(consensus));
+        let count = jobs.len();
+        let answer = match reply {
+            TrailReply::Trail(trail) => return self.check(consensus, jobs, *trail),
+            TrailReply::Committees(committees) => {
+                let effects = key.map(WorkerEffect::Loaded).into_iter().collect();
+                return self.verify_next(jobs, committees, effects);
             }
-            Some(Job::Attestation(first)) => {
-                let target = first.identity().target;
-                let slot = consensus.start_slot(target.epoch);
-                let state = load(consensus, trail, slot, target.root, effects)?;
-                let attestation = |job| match job {
-                    Job::Attestation(attestation) => Some(attestation),
-                    _ => None,
-                };
-                let attestations = once(first).chain(jobs.filter_map(attestation)).collect();
-                *self = Self::Verify { state, attestations };
-                Ok(Next::Proceed)
+            TrailReply::UnknownParent => Answer::UnknownParent,
+            TrailReply::Pruned => Answer::Pruned,
+            TrailReply::Stale => Answer::Stale,
+            TrailReply::TooFar { .. } => Answer::TooFar,
+            TrailReply::BeforeBlock { .. } => Answer::Invalid(RejectReason::SlotNotAfterParent),
+        };
+        key.map(WorkerEffect::Loaded).into_iter().chain(answer_all(count, &answer)).collect()
+    }
+
+    /// Checks what can be checked of a block before its parent's state is loaded. Then claims what
+    /// is to be replayed, or goes on at once if nothing is.
+    fn check(&mut self, consensus: &C, jobs: Vec<Job<C>>, trail: Trail<C>) -> Effects<C> {
+        let mut signature_verified = false;
+        if let [Job::Block(block)] = jobs.as_slice() {
+            if block.identity().slot <= trail.block_slot {
+                let answer = Answer::Invalid(RejectReason::SlotNotAfterParent);
+                return vec![WorkerEffect::Answer(answer)];
             }
-            Some(Job::State { root, slot }) => {
-                Err(Answer::State(load(consensus, trail, slot, root, effects)?))
+            match consensus.verify_proposer(&trail.start.state, block.item()) {
+                Ok(verified) => signature_verified = verified,
+                Err(failure) => return vec![WorkerEffect::Answer(stop(failure))],
             }
-            None => Err(fault_of("no job")),
         }
+        let load = Box::new(Load::new(consensus, jobs, trail, signature_verified));
+        match load.claim() {
+            Some(claim) => {
+                *self = Self::AwaitClaim(load);
+                vec![WorkerEffect::Claim(claim)]
+            }
+            None => self.load(consensus, load),
+        }
+    }
+
+    /// Does a bounded part of a load, and what follows the last one.
+    fn load(&mut self, consensus: &C, mut load: Box<Load<C>>) -> Effects<C> {
+        let mut effects = Vec::new();
+        let step = load.step(consensus, &mut effects);
+        if let Ok(false) = step {
+            effects.push(WorkerEffect::GiveWay);
+            *self = Self::Load(load);
+            return effects;
+        }
+        let free = if step.is_ok() { load.release() } else { Vec::new() };
+        if !free.is_empty() {
+            effects.extend(free.into_iter().map(WorkerEffect::Loaded));
+            effects.push(WorkerEffect::Proceed);
+            *self = Self::Load(load);
+            return effects;
+        }
+        let (count, keys) = (load.jobs().len(), load.keys().to_vec());
+        let loaded = step.and_then(|_| load.finish(consensus, &mut effects));
+        effects.extend(keys.into_iter().map(WorkerEffect::Loaded));
+        match loaded {
+            Ok(Loaded::Block(cleared, commit)) => {
+                *self = Self::AwaitCommit(cleared);
+                effects.push(commit);
+                effects
+            }
+            Ok(Loaded::Committees(jobs, committees)) => self.verify_next(jobs, committees, effects),
+            Ok(Loaded::State(at)) => {
+                effects.push(WorkerEffect::Answer(Answer::State(at)));
+                effects
+            }
+            Err(answer) => {
+                effects.extend(answer_all(count, &answer));
+                effects
+            }
+        }
+    }
+
+    fn verify_next(
+        &mut self,
+        jobs: Vec<Job<C>>,
+        committees: CommitteesAt<C>,
+        mut effects: Effects<C>,
+    ) -> Effects<C> {
+        let attestation = |job| match job {
+            Job::Attestation(attestation) => Some(attestation),
+            _ => None,
+        };
+        let count = jobs.len();
+        let attestations: Vec<_> = jobs.into_iter().filter_map(attestation).collect();
+        if attestations.len() < count {
+            effects.extend(answer_all(count, &fault_of("committees are for attestations")));
+            return effects;
+        }
+        *self = Self::Verify { committees, attestations };
+        effects.push(WorkerEffect::Proceed);
+        effects
     }
 }
 
@@ -248,35 +336,19 @@ impl<C: Consensus> Machine<C> for Worker<C> {
     /// An event that does not fit the state is a fault, and every job in hand is answered with it.
     fn handle(&mut self, consensus: &C, event: WorkerEvent<C>) -> Effects<C> {
         match (std::mem::replace(self, Self::Idle), event) {
-            (Self::Idle, WorkerEvent::Start(jobs)) => match origin(consensus, &jobs) {
-                Some((root, slot)) => {
-                    *self = Self::AwaitTrail(jobs);
-                    vec![WorkerEffect::RequestTrail { root, slot }]
-                }
-                None => answer_all(jobs.len(), &fault_of("jobs that do not go together")),
-            },
+            (Self::Idle, WorkerEvent::Start(jobs)) => self.start(consensus, jobs),
             (Self::AwaitTrail(jobs), WorkerEvent::Trail(reply)) => {
-                let (mut effects, count) = (Vec::new(), jobs.len());
-                let key = jobs.first().and_then(|job| job.state_key(consensus));
-                let answer = match reply {
-                    TrailReply::Trail(trail) => self.run(consensus, jobs, *trail, &mut effects),
-                    TrailReply::UnknownParent => Err(Answer::UnknownParent),
-                    TrailReply::Pruned => Err(Answer::Pruned),
-                    TrailReply::TooFar { .. } => Err(Answer::TooFar),
-                    TrailReply::BeforeBlock { .. } => {
-                        Err(Answer::Invalid(RejectReason::SlotNotAfterParent))
-                    }
-                };
-                effects.extend(key.map(WorkerEffect::Loaded));
-                match answer {
-                    Err(answer) => effects.extend(answer_all(count, &answer)),
-                    Ok(Next::Proceed) => effects.push(WorkerEffect::Proceed),
-                    Ok(Next::Committed) => {}
-                }
-                effects
+                self.trail(consensus, jobs, reply)
             }
-            (Self::Verify { state, attestations }, WorkerEvent::Proceed) => {
-                verify(consensus, &state, attestations)
+            (Self::AwaitClaim(load), WorkerEvent::Claimed(true)) => self.load(consensus, load),
+            (Self::AwaitClaim(load), WorkerEvent::Claimed(false)) => load.requeue(),
+            (Self::Load(load), WorkerEvent::Proceed) => self.load(consensus, load),
+            (Self::Load(load), WorkerEvent::Stop) => {
+                let answers = answer_all(load.jobs().len(), &Answer::Refused);
+                load.keys().iter().copied().map(WorkerEffect::Loaded).chain(answers).collect()
+            }
+            (Self::Verify { committees, attestations }, WorkerEvent::Proceed) => {
+                verify(consensus, &committees, attestations)
             }
             (Self::AwaitTrail(jobs), WorkerEvent::HotDbGone) => {
                 let key = jobs.first().and_then(|job| job.state_key(consensus));
@@ -304,34 +376,37 @@ impl<C: Consensus> Machine<C> for Worker<C> {
     }
 }
 
-/// What a worker does once it has replayed a trail and is not done.
-enum Next {
-    /// It has asked for a commit.
-    Committed,
-    /// It has the state, and asks to go on.
-    Proceed,
-}
-
-/// Returns the trail that the jobs need: a single job's own, or that of the attestations' target.
+/// Returns the question to the HotDB: a single job's own, or that of the attestations' target.
 /// `None` if the jobs do not go together.
-fn origin<C: Consensus>(consensus: &C, jobs: &[Job<C>]) -> Option<StateKey<C::Root>> {
-    let (first, more) = jobs.split_first()?;
-    let origin = first.origin(consensus);
-    let together = |job: &Job<C>| {
-        matches!((first, job), (Job::Attestation(_), Job::Attestation(_)))
-            && job.origin(consensus) == origin
-    };
-    more.iter().all(together).then_some(origin)
+fn request<C: Consensus>(consensus: &C, jobs: &[Job<C>]) -> Option<WorkerEffect<C>> {
+    match jobs {
+        [Job::Block(block)] => {
+            let header = block.identity();
+            Some(WorkerEffect::RequestTrail { root: header.parent, slot: header.slot })
+        }
+        [Job::State { root, slot }] => {
+            Some(WorkerEffect::RequestTrail { root: *root, slot: *slot })
+        }
+        [Job::Attestation(first), more @ ..] => {
+            let target = first.identity().target;
+            let key = jobs[0].state_key(consensus);
+            let together = |job: &Job<C>| {
+                matches!(job, Job::Attestation(_)) && job.state_key(consensus) == key
+            };
+            more.iter().all(together).then_some(WorkerEffect::RequestCommittees { target })
+        }
+        _ => None,
+    }
 }
 
 /// Verifies attestations of one target; answers each, in order.
 fn verify<C: Consensus>(
     consensus: &C,
-    target: &StateAt<C>,
+    committees: &CommitteesAt<C>,
     attestations: Vec<IdentifiedAttestation<C>>,
 ) -> Effects<C> {
     let items: Vec<_> = attestations.iter().map(|attestation| attestation.item().clone()).collect();
-    let outcomes = consensus.verify_attestations(&target.state, &items);
+    let outcomes = consensus.verify_attestations_with(&committees.committees, &items);
     if outcomes.len() != attestations.len() {
         let text = format!("{} outcomes of {} attestations", outcomes.len(), attestations.len());
         return answer_all(attestations.len(), &fault_of(&text));
@@ -348,59 +423,18 @@ fn verify<C: Consensus>(
     attestations.into_iter().zip(outcomes).map(answer).map(WorkerEffect::Answer).collect()
 }
 
-/// Replays the trail's blocks, which were verified before they were committed.
-fn replay<C: Consensus>(
-    consensus: &C,
-    trail: Trail<C>,
-    effects: &mut Effects<C>,
-) -> Result<StateAt<C>, Stop<C>> {
-    let mut at = trail.start;
-    for block in &trail.blocks {
-        let flags = UpdateFlags::replay();
-        let replayed = consensus.transition(&mut at.state, block.item(), flags);
-        replayed.map_err(|failure| match failure {
-            Failure::Invalid(invalid) => Answer::Fault(format!("committed block: {invalid}")),
-            Failure::Fault(error) => fault(error),
-        })?;
-        let header = block.identity();
-        (at.root, at.slot) = (header.root, header.slot);
-        if trail.wanted.contains(&at.root) {
-            effects.push(WorkerEffect::PostState(at.clone()));
-        }
-    }
-    Ok(at)
-}
-
-/// Replays, then advances to `slot`.
-fn load<C: Consensus>(
-    consensus: &C,
-    trail: Trail<C>,
-    slot: Slot,
-    root: C::Root,
-    effects: &mut Effects<C>,
-) -> Result<StateAt<C>, Stop<C>> {
-    let want_target = trail.want_target;
-    let mut at = replay(consensus, trail, effects)?;
-    consensus.advance(&mut at.state, slot).map_err(fault)?;
-    (at.root, at.slot) = (root, slot);
-    if want_target {
-        effects.push(WorkerEffect::PostState(at.clone()));
-    }
-    Ok(at)
-}
-
-fn stop<C: Consensus>(failure: Failure<C::Invalid, C::Fault>) -> Stop<C> {
+pub(super) fn stop<C: Consensus>(failure: Failure<C::Invalid, C::Fault>) -> Stop<C> {
     match failure {
         Failure::Invalid(invalid) => Answer::Invalid(RejectReason::Check(invalid)),
         Failure::Fault(error) => fault(error),
     }
 }
 
-fn fault<C: Consensus>(error: impl std::error::Error) -> Stop<C> {
+pub(super) fn fault<C: Consensus>(error: impl std::error::Error) -> Stop<C> {
     Answer::Fault(error.to_string())
 }
 
-fn fault_of<C: Consensus>(text: &str) -> Answer<C> {
+pub(super) fn fault_of<C: Consensus>(text: &str) -> Answer<C> {
     Answer::Fault(text.to_owned())
 }
 
@@ -420,7 +454,9 @@ impl<C: Consensus> WorkerEvent<C> {
             Self::Start(_) => "job",
             Self::Trail(_) => "trail",
             Self::Committed(_) => "acknowledgement",
+            Self::Claimed(_) => "answer to a claim",
             Self::Proceed => "word to go on",
+            Self::Stop => "word to stop",
             Self::HotDbGone => "loss of the HotDB",
         }
     }

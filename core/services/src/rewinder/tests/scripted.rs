@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::consensus::{
-    AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Header, Slot, UpdateFlags, Vote,
+    AttestationOutcome, Balances, BlockEffects, Consensus, Epoch, Failure, Header, Slot,
+    UpdateFlags, Vote,
 };
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyFault, ToyInvalid, ToyRoot, ToyState};
 
@@ -17,6 +18,8 @@ use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyFault, ToyInvalid, ToyRoot, T
 pub(super) enum Call {
     /// The full transition of this block.
     Block(ToyRoot),
+    /// The committees of this epoch.
+    Committees(Epoch),
     /// To verify so many attestations together.
     Attestations(usize),
     /// To prepare the epoch of the state of this block, at this slot.
@@ -90,6 +93,7 @@ impl Consensus for Scripted {
     type Block = ToyBlock;
     type Attestation = ToyAttestation;
     type State = ToyState;
+    type Committees = ();
     type Invalid = ToyInvalid;
     type Fault = ToyFault;
 
@@ -142,7 +146,7 @@ impl Consensus for Scripted {
         block: &ToyBlock,
         flags: UpdateFlags,
     ) -> Result<(), Failure<ToyInvalid, ToyFault>> {
-        if flags == UpdateFlags::default() {
+        if !flags.skip_state_root_validation {
             self.tell(Call::Block(block.root));
         }
         self.toy.transition(state, block, flags)
@@ -156,27 +160,40 @@ impl Consensus for Scripted {
         self.toy.block_effects(post_state, block)
     }
 
+    fn verify_proposer(
+        &self,
+        state: &ToyState,
+        block: &ToyBlock,
+    ) -> Result<bool, Failure<ToyInvalid, ToyFault>> {
+        self.toy.verify_proposer(state, block)
+    }
+
+    fn committees(&self, state: &ToyState, epoch: Epoch) -> Result<(), ToyFault> {
+        self.tell(Call::Committees(epoch));
+        self.toy.committees(state, epoch)
+    }
+
+    fn verify_attestations_with(
+        &self,
+        (): &(),
+        attestations: &[ToyAttestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        self.tell(Call::Attestations(attestations.len()));
+        let one = |(at, attestation)| {
+            (self.verify)(attestations, at);
+            self.verify_attestation(&ToyState::anchor(), attestation)
+        };
+        let outcomes = attestations.iter().enumerate().map(one).collect();
+        (self.verify)(attestations, attestations.len());
+        outcomes
+    }
+
     fn verify_attestation(
         &self,
         target_state: &ToyState,
         attestation: &ToyAttestation,
     ) -> AttestationOutcome<Self> {
         self.toy.verify_attestation(target_state, attestation)
-    }
-
-    fn verify_attestations(
-        &self,
-        target_state: &ToyState,
-        attestations: &[ToyAttestation],
-    ) -> Vec<AttestationOutcome<Self>> {
-        self.tell(Call::Attestations(attestations.len()));
-        let one = |(at, attestation)| {
-            (self.verify)(attestations, at);
-            self.verify_attestation(target_state, attestation)
-        };
-        let outcomes = attestations.iter().enumerate().map(one).collect();
-        (self.verify)(attestations, attestations.len());
-        outcomes
     }
 
     fn prepare_epoch(&self, state: &ToyState) -> Result<(), ToyFault> {
