@@ -225,6 +225,10 @@ impl Consensus for Toy {
         size_of::<ToyState>()
     }
 
+    fn block_bytes(&self, _block: &ToyBlock) -> usize {
+        1
+    }
+
     fn post_state_root(&self, block: &ToyBlock) -> Option<ToyRoot> {
         Some(block.root)
     }

@@ -12,9 +12,9 @@ pub struct Limits {
     /// Blocks kept since finality, at least 2. A commit beyond that is refused.
     pub blocks: usize,
     /// Bytes that blocks and cached states may cost together, by [`Consensus::block_bytes`] and
-    /// [`Consensus::state_bytes`]. States give way to blocks. A block that has no room beside the
-    /// other blocks and the pinned states is refused. Only pinned states can exceed the bound: a
-    /// state that is cached when it becomes pinned stays, whatever it costs.
+    /// [`Consensus::state_bytes`]. Blocks may take half of that, so that a state always finds room
+    /// and finality can move; a commit beyond is refused. States have the rest. Only pinned states
+    /// can exceed the bound: a state that is cached when it becomes pinned stays, whatever it costs.
     pub bytes: usize,
     /// Slots for which the state of every block is kept, at least 1. Older states thin out as
     /// powers of two with age (T1 in `thinning`). Also how many blocks a trail may replay before

@@ -229,10 +229,8 @@ impl<C: Consensus> HotDb<C> {
             return CommitReply::AlreadyCommitted;
         }
         let bytes = consensus.block_bytes(block.item());
-        // What cannot give way: the blocks, this one among them, and the pinned states.
-        let fixed = [self.block_bytes, bytes, self.pinned_bytes()];
-        let fixed = fixed.into_iter().fold(0, usize::saturating_add);
-        let full = self.nodes.len() >= self.limits.blocks || fixed > self.limits.bytes;
+        let full = self.nodes.len() >= self.limits.blocks
+            || self.block_bytes.saturating_add(bytes) > self.limits.bytes / 2;
         let Some(above) = self.nodes.get_mut(&parent) else {
             return match self.missing(parent) {
                 TrailReply::Pruned => CommitReply::Pruned,
@@ -271,9 +269,10 @@ impl<C: Consensus> HotDb<C> {
 
     /// Takes in a state, and lets states go until the bounds are kept.
     fn cache(&mut self, consensus: &C, state: StateAt<C>, expiry: Option<Slot>) {
+        let key = (state.root, state.slot);
         self.states.insert(consensus, state, expiry);
         self.states.thin(self.newest);
-        self.states.shrink(self.limits.bytes.saturating_sub(self.block_bytes));
+        self.states.shrink(self.limits.bytes.saturating_sub(self.block_bytes), Some(key));
     }
 
     /// Drops what does not descend from the finalised block, and pins its state, the justified one
@@ -297,7 +296,7 @@ impl<C: Consensus> HotDb<C> {
         let pinned = [own(justified), own(head), Some(finalized), Some(self.root)];
         self.states.pin(pinned.into_iter().flatten().collect());
         self.states.thin(self.newest);
-        self.states.shrink(self.limits.bytes.saturating_sub(self.block_bytes));
+        self.states.shrink(self.limits.bytes.saturating_sub(self.block_bytes), None);
         before - self.nodes.len()
     }
 

@@ -5,17 +5,20 @@
 //! it waits in line behind a few others and then goes.
 //!
 //! - T1 A block's level is the highest `j` for which a multiple of `2^j` lies after the parent's
-//!   slot and not after the block's own. Its checkpoint lasts for `spacing * 2^level` slots. So on
-//!   every branch, whatever slots are empty, the first block at or after each multiple of `2^j`
-//!   has at least level `j`.
-//! - T2 Gap: at an age of up to `spacing * 2^j` slots, the first blocks after the multiples of
-//!   `2^j` have their checkpoints. A replay from one to the next covers at most `2^j` slots of
-//!   boundaries, which is at most twice the age over `spacing`, and one gap of empty slots.
-//! - T3 Count: in a window of `spacing * 2^j` slots a branch has at most `spacing + 1` blocks of
-//!   exactly level `j`. So a branch of `n` slots has at most `(spacing + 1) * (log2(n) + 2)`
-//!   checkpoints.
+//!   slot and not after the block's own. Its checkpoint lasts for `spacing * 2^level` slots, in
+//!   terms of the newest block's slot. So on every branch, whatever slots are empty, the first
+//!   block at or after each multiple of `2^j` has at least level `j`.
+//! - T2 Gap: from a block whose slot is `age` slots before the newest, less than `2^j` slots lead
+//!   back to a checkpoint, or to the base, where `j` is the least with `(spacing - 1) * 2^j >=
+//!   age`. That is less than twice the age over `spacing - 1`. For the last multiple of `2^j`
+//!   before the block is less than `2^j` slots away, and the first block after it is not older than
+//!   its checkpoint lasts.
+//! - T3 Count: the blocks of a branch that have level `j` and checkpoints lie within `spacing * 2^j`
+//!   slots and pass a multiple of `2^j` each, so they are at most `spacing + 1`. A branch of `n`
+//!   slots thus has at most `(spacing + 1) * (log2(n) + 2)` checkpoints.
 //! - T4 Under a bound on bytes passing states go first, the oldest in line before the others; then
-//!   the checkpoints that would expire first. A pinned state never goes.
+//!   the checkpoints that would expire first; and last a passing state that has just come, as
+//!   others may wait for it. A pinned state never goes.
 //!
 //! What is next to go stands first in a queue or in an ordered set, so that an eviction costs
 //! O(log n) for n states.
@@ -161,10 +164,14 @@ impl<C: Consensus> StateCache<C> {
     }
 
     /// Evicts states until they cost no more than `bytes` (T4), or only pinned ones are left.
-    pub(super) fn shrink(&mut self, bytes: usize) {
+    /// `newest` has just come.
+    pub(super) fn shrink(&mut self, bytes: usize, newest: Option<Key<C::Root>>) {
         while self.bytes > bytes {
-            let first = self.checkpoints.first().map(|(_, key)| *key);
-            let Some(key) = self.passing.front().copied().or(first) else { break };
+            let waits = self.passing.front().copied();
+            let expires = self.checkpoints.first().map(|(_, key)| *key);
+            let Some(key) = waits.filter(|key| Some(*key) != newest).or(expires).or(waits) else {
+                break;
+            };
             self.remove(key);
         }
     }

@@ -91,8 +91,16 @@ impl<C: Consensus> Load<C> {
         }
     }
 
-    pub(super) fn jobs(&self) -> &[Job<C>] {
+    /// Returns the jobs that the load is for.
+    #[must_use]
+    pub fn jobs(&self) -> &[Job<C>] {
         &self.jobs
+    }
+
+    /// Returns the slot that the state has reached.
+    #[must_use]
+    pub fn slot_so_far(&self) -> Slot {
+        self.at.slot
     }
 
     /// Returns what other workers wait for while this goes on.

@@ -28,6 +28,7 @@ pub(super) enum Call {
 
 type Load = Box<dyn Fn(Slot) + Send + Sync>;
 type Prepare = Box<dyn Fn(&ToyState) -> Result<(), ToyFault> + Send + Sync>;
+type Claims = Box<dyn Fn(&ToyBlock) -> Option<ToyRoot> + Send + Sync>;
 type Verify = Box<dyn Fn(&[ToyAttestation], usize) + Send + Sync>;
 
 /// The toy protocol, which reports its calls and runs its hooks.
@@ -40,6 +41,8 @@ pub(super) struct Scripted {
     pub(super) load: Load,
     /// Runs when an epoch is prepared, after the call has been told.
     pub(super) prepare: Prepare,
+    /// The state root that a block claims.
+    pub(super) claims: Claims,
     /// Runs for a batch of attestations before each of them, and after the last: with how many have
     /// been verified.
     pub(super) verify: Verify,
@@ -55,6 +58,7 @@ impl Scripted {
             calls: Mutex::new(sender),
             load: Box::new(|_| {}),
             prepare: Box::new(|_| Ok(())),
+            claims: Box::new(|block| Some(block.root)),
             verify: Box::new(|_, _| {}),
         };
         (protocol, Calls(calls))
@@ -133,6 +137,10 @@ impl Consensus for Scripted {
 
     fn state_bytes(&self, state: &ToyState) -> usize {
         self.toy.state_bytes(state)
+    }
+
+    fn post_state_root(&self, block: &ToyBlock) -> Option<ToyRoot> {
+        (self.claims)(block)
     }
 
     fn advance(&self, state: &mut ToyState, slot: Slot) -> Result<(), ToyFault> {
