@@ -338,7 +338,7 @@ fn attestations() -> Scenario {
         ],
         first_slot: 4,
         last_slot: 4,
-        states: 1250,
+        states: 1374,
         ..base()
     }
 }
@@ -361,7 +361,7 @@ fn batch() -> Scenario {
         last_slot: 4,
         workers: 2,
         window: 3,
-        states: 8106,
+        states: 8374,
         ..base()
     }
 }
@@ -475,7 +475,7 @@ fn whole() -> Scenario {
             (Item::Attestation(vote), VALID),
         ],
         first_slot: 2,
-        states: 281_338,
+        states: 340_548,
         ..base()
     }
 }

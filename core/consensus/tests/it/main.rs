@@ -6,6 +6,7 @@
 mod allocation;
 mod bytes;
 mod conditions;
+mod forged;
 mod samples;
 mod signatures;
 mod smoke;
