@@ -114,7 +114,7 @@ impl<C: Consensus> Load<C> {
     }
 
     /// Gives up the jobs: another worker has claimed the state.
-    pub(super) fn requeue(mut self: Box<Self>) -> Effects<C> {
+    pub(super) fn requeue(mut self) -> Effects<C> {
         let Some(after) = self.keys.pop() else { return Vec::new() };
         let loaded = self.keys.into_iter().map(WorkerEffect::Loaded);
         loaded.chain([WorkerEffect::Requeue { after, jobs: self.jobs }]).collect()
@@ -185,7 +185,7 @@ impl<C: Consensus> Load<C> {
 
     /// Does what the state was loaded for.
     pub(super) fn finish(
-        mut self: Box<Self>,
+        mut self,
         consensus: &C,
         effects: &mut Effects<C>,
     ) -> Result<Loaded<C>, Stop<C>> {
