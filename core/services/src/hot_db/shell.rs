@@ -4,7 +4,8 @@
 //!
 //! **Contract.** [`turn`] hands one message to the machine and gives the answer to [`Replies`]:
 //! exactly one for each [`Message::Trail`], [`Message::Committees`] and [`Message::Commit`], in the
-//! same turn, and none for the other messages. The caller chooses the types of the two reply ends: the sender of a
+//! same turn, and none for the other messages. The caller chooses the types of the two reply ends:
+//! the sender of a
 //! one-shot, or the number of a process. A turn that loses its message by a panic drops the reply
 //! end. If that is a one-shot's sender, its receiver learns of the loss.
 

@@ -13,7 +13,8 @@
 //!   age`. That is less than twice the age over `spacing - 1`. For the last multiple of `2^j`
 //!   before the block is less than `2^j` slots away, and the first block after it is not older than
 //!   its checkpoint lasts.
-//! - T3 Count: the blocks of a branch that have level `j` and checkpoints lie within `spacing * 2^j`
+//! - T3 Count: the blocks of a branch that have level `j` and checkpoints lie within `spacing *
+//!   2^j`
 //!   slots and pass a multiple of `2^j` each, so they are at most `spacing + 1`. A branch of `n`
 //!   slots thus has at most `(spacing + 1) * (log2(n) + 2)` checkpoints.
 //! - T4 Under a bound on bytes passing states go first, the oldest in line before the others; then

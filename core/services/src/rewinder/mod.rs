@@ -2,7 +2,8 @@
 //!
 //! **Contract.** The Rewinder takes [`Job`]s and answers each exactly once. A block is run through
 //! the full transition and committed. An attestation is verified with the committees of its
-//! target's epoch and branch, which the HotDB keeps. A state is loaded. Workers are threads that pull from one queue of lanes; one more worker may
+//! target's epoch and branch, which the HotDB keeps. A state is loaded. Workers are threads that
+//! pull from one queue of lanes; one more worker may
 //! serve duties alone ([`crate::blocksmith::Config::reserved_worker`]). A worker that pulls an
 //! attestation takes along others that wait for the same target's state and verifies their
 //! signatures together.
@@ -55,7 +56,8 @@
 //!   the transition (A1, A9). The transition then leaves that one signature out. The reason is the
 //!   one that the transition would give. A block's root was computed when it was decoded, so the
 //!   check hashes no block, and none while a trail is under way.
-//! - I11 A load is done in parts of a bounded number of slots (`load`). Between two of them a worker
+//! - I11 A load is done in parts of a bounded number of slots (`load`). Between two of them a
+//!   worker
 //!   that serves every lane takes the duties that wait, and once the services are stopping, the
 //!   tasks that the load is for are answered `Refused` (A12).
 //! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
