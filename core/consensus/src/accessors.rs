@@ -320,9 +320,20 @@ pub(crate) fn get_committee_len<P: Preset>(
 pub fn get_beacon_proposer_index<P: Preset>(
     state: &BeaconState<P>,
 ) -> Result<ValidatorIndex, StateError> {
+    proposer_of_slot(state, state.slot)
+}
+
+/// The proposer of `slot`, which is in the state's epoch.
+///
+/// # Errors
+/// As [`get_beacon_proposer_index`].
+pub(crate) fn proposer_of_slot<P: Preset>(
+    state: &BeaconState<P>,
+    slot: Slot,
+) -> Result<ValidatorIndex, StateError> {
     let Some(context) = epoch_context(state) else {
         let indices = get_active_validator_indices(state, get_current_epoch(state));
-        return compute_proposer(state, state.slot, &indices);
+        return compute_proposer(state, slot, &indices);
     };
     let compute = || {
         // The seed, the active validators and their effective balances are fixed for the epoch
@@ -333,7 +344,7 @@ pub fn get_beacon_proposer_index<P: Preset>(
             .map(|slot| compute_proposer(state, first.safe_add(slot)?, &indices))
             .collect()
     };
-    Ok(get_or_try_init(&context.proposers, compute)?[(state.slot % P::SLOTS_PER_EPOCH) as usize])
+    Ok(get_or_try_init(&context.proposers, compute)?[(slot % P::SLOTS_PER_EPOCH) as usize])
 }
 
 /// The proposer of `slot`, which is in the state's epoch; `indices` are the active validators.

@@ -7,7 +7,7 @@
 //! - B3: [`verify_batch`] multiplies every signature by its own random scalar of 64 bits from the
 //!   operating system, so that invalid signatures cannot cancel each other out. A batch that fails
 //!   says nothing about its members: [`first_invalid`] and [`all_invalid`] halve it until the
-//!   invalid ones are isolated.
+//!   invalid ones are isolated, the latter only while few of them are invalid.
 //!
 //! For each signature a batch costs one hash to the curve, one Miller loop and one small
 //! multiplication of the key. The signatures themselves are summed with their scalars all at once
@@ -220,35 +220,60 @@ pub fn first_invalid(sets: &[SignatureSet]) -> Result<Option<usize>, Fault> {
     Ok(Some(from))
 }
 
-/// The positions of all invalid signatures, in ascending order, found by halving batches.
+/// The positions of all invalid signatures, in ascending order. They are found by halving batches;
+/// once a quarter of all has turned out invalid, the rest is verified one by one, as every half
+/// would fail (hazard A10).
 ///
 /// # Errors
 /// As [`verify_batch`].
 pub fn all_invalid(sets: &[SignatureSet]) -> Result<Vec<usize>, Fault> {
-    let mut invalid = Vec::new();
+    let mut search = Search { invalid: Vec::new(), limit: sets.len().div_ceil(4) };
     if !verify_batch(sets)? {
-        halve(sets, 0, &mut invalid)?;
+        search.halve(sets, 0)?;
     }
-    Ok(invalid)
+    Ok(search.invalid)
 }
 
-/// Adds the positions of the invalid signatures of `sets`, which has at least one; the first set is
-/// at position `from`. The recursion is as deep as the batch can be halved.
-fn halve(sets: &[SignatureSet], from: usize, invalid: &mut Vec<usize>) -> Result<(), Fault> {
-    if sets.len() <= 1 {
-        invalid.extend(sets.first().map(|_| from));
-        return Ok(());
+/// A search for invalid signatures.
+struct Search {
+    /// The positions that have been found, ascending.
+    invalid: Vec<usize>,
+    /// How many are found by halving.
+    limit: usize,
+}
+
+impl Search {
+    /// A batch of so few costs about as much as its members alone.
+    const SMALL: usize = 4;
+
+    /// Adds the positions of the invalid signatures of `sets`, which has at least one; the first
+    /// set is at position `from`. The recursion is as deep as the batch can be halved.
+    fn halve(&mut self, sets: &[SignatureSet], from: usize) -> Result<(), Fault> {
+        if sets.len() <= Self::SMALL || self.gives_up() {
+            self.one_by_one(sets, from);
+            return Ok(());
+        }
+        let (left, right) = sets.split_at(sets.len() / 2);
+        let left_holds = verify_batch(left)?;
+        if !left_holds {
+            self.halve(left, from)?;
+        }
+        // If the left half is valid, it is the right half that is not. Otherwise either is likely,
+        // and if the left half has used up the limit, the right one is not tried as a batch.
+        if left_holds || self.gives_up() || !verify_batch(right)? {
+            self.halve(right, from + left.len())?;
+        }
+        Ok(())
     }
-    let (left, right) = sets.split_at(sets.len() / 2);
-    let left_holds = verify_batch(left)?;
-    if !left_holds {
-        halve(left, from, invalid)?;
+
+    fn gives_up(&self) -> bool {
+        self.invalid.len() >= self.limit
     }
-    // If the left half is valid, it is the right half that is not.
-    if left_holds || !verify_batch(right)? {
-        halve(right, from + left.len(), invalid)?;
+
+    fn one_by_one(&mut self, sets: &[SignatureSet], from: usize) {
+        let at = (from..).zip(sets).filter(|(_, set)| !set.verify()).map(|(at, _)| at);
+        self.invalid.extend(at);
     }
-    Ok(())
 }
 
 /// A secret key, for signing in tests and by validators without a remote signer.

@@ -1,4 +1,4 @@
-//! The conditions of the gossip topics that need a state.
+//! The conditions of the gossip topics that need committees.
 //!
 //! The Quarantine has judged what needs none. Here, in the specification's order, is what needs the
 //! committees, and last the signatures. Those of a whole batch are verified together: each message
@@ -13,23 +13,15 @@ use std::ops::Range;
 use blocksmith::consensus::Failure;
 use blocksmith::gossip::{GossipVote, VoteFailure};
 
-use crate::accessors::{
-    get_attesting_indices, get_committee_count_per_slot, get_committees, get_domain, public_key,
-    signature_set,
-};
 use crate::containers::{Attestation, SignedAggregateAndProof};
-use crate::domains::compute_epoch_at_slot;
-use crate::error::{AsFault, StateError};
+use crate::epoch_committees::{EpochCommittees, Signed};
+use crate::error::AsFault;
 use crate::hash_tree::HashTree;
-use crate::operations::{AttestationError, IndexedAttestationError, is_valid_indexed_attestation};
+use crate::operations::{AttestationError, IndexedAttestationError};
 use crate::phase0::{InvalidData, Phase0, Phase0Fault};
 use crate::preset::Preset;
-use crate::primitives::{
-    CommitteeIndex, DOMAIN_AGGREGATE_AND_PROOF, DOMAIN_SELECTION_PROOF, SignatureBytes, Slot,
-    ValidatorIndex, hash,
-};
+use crate::primitives::{CommitteeIndex, SignatureBytes, Slot, ValidatorIndex, hash};
 use crate::signatures::Signatures;
-use crate::state::BeaconState;
 use crate::wire::Wire;
 
 /// Number of subnets on which single attestations travel.
@@ -108,10 +100,9 @@ pub fn is_aggregator(committee_len: usize, selection_proof: &SignatureBytes) -> 
 /// What `verify_gossip_votes` returns of one vote.
 type Outcome = Result<Vec<ValidatorIndex>, VoteFailure<InvalidData, Phase0Fault>>;
 
-/// Verifies votes of one target, whose state is `target_state`: first everything but the
-/// signatures, one by one, then the signatures of all in one batch.
+/// Verifies votes of the epoch and branch of `committees`: first everything but the signatures, one by one, then the signatures of all in one batch.
 pub(crate) fn verify_votes<P: Preset>(
-    target_state: &BeaconState<P>,
+    committees: &EpochCommittees<P>,
     votes: &[&GossipVote<Phase0<P>>],
 ) -> Vec<Outcome> {
     let mut signatures = Signatures::Collect(Vec::with_capacity(votes.len()));
@@ -121,10 +112,10 @@ pub(crate) fn verify_votes<P: Preset>(
             let start = signatures.collected();
             let outcome = match vote {
                 GossipVote::Single { attestation, subnet } => {
-                    check_single(target_state, attestation.value(), *subnet, &mut signatures)
+                    check_single(committees, attestation.value(), *subnet, &mut signatures)
                 }
                 GossipVote::Aggregate(aggregate) => {
-                    check_aggregate(target_state, aggregate.value(), &mut signatures)
+                    check_aggregate(committees, aggregate.value(), &mut signatures)
                 }
             };
             (outcome, start..signatures.collected())
@@ -199,71 +190,44 @@ impl From<VoteError> for Failure<InvalidData, Phase0Fault> {
     }
 }
 
-/// Checks the committee's index and that there is one bit for each member. Returns the committees
-/// in each slot.
+/// Checks the committee's index. Returns the committees in each slot.
 fn check_committee<P: Preset>(
-    state: &BeaconState<P>,
+    committees: &EpochCommittees<P>,
     attestation: &Attestation,
 ) -> Result<u64, AttestationError> {
-    let data = &attestation.data;
-    let count = get_committee_count_per_slot(state, data.target.epoch)?;
-    if data.index >= count {
-        return Err(AttestationError::Committee { index: data.index, count });
+    let (index, count) = (attestation.data.index, committees.committees_per_slot());
+    if index >= count {
+        return Err(AttestationError::Committee { index, count });
     }
     Ok(count)
 }
 
-fn members<P: Preset>(
-    state: &BeaconState<P>,
-    attestation: &Attestation,
-) -> Result<Vec<ValidatorIndex>, AttestationError> {
-    let data = &attestation.data;
-    let epoch = compute_epoch_at_slot::<P>(data.slot);
-    if data.target.epoch != epoch {
-        let (target, slot) = (data.target.epoch, data.slot);
-        return Err(AttestationError::TargetSlot { target, expected: epoch, slot });
-    }
-    let committees = get_committees(state, epoch)?;
-    let count = committees.committees_per_slot();
-    let members = committees
-        .committee(data.slot % P::SLOTS_PER_EPOCH, data.index)
-        .ok_or(StateError::UnknownCommittee { index: data.index, count })?;
-    let (bits, committee) = (attestation.aggregation_bits.len(), members.len());
-    if bits != committee {
-        return Err(AttestationError::AggregationBits { bits, committee });
-    }
-    Ok(members.to_vec())
-}
-
 fn check_single<P: Preset>(
-    state: &BeaconState<P>,
+    committees: &EpochCommittees<P>,
     attestation: &Attestation,
     subnet: u64,
     signatures: &mut Signatures,
 ) -> Outcome {
-    let Attestation { aggregation_bits, data, signature } = attestation;
+    let data = &attestation.data;
     let who = || -> Result<Vec<ValidatorIndex>, VoteError> {
-        let count = check_committee(state, attestation)?;
+        let count = check_committee(committees, attestation)?;
         let expected = compute_subnet_for_attestation::<P>(count, data.slot, data.index);
         if subnet != expected {
             return Err(VoteError::Gossip(GossipError::WrongSubnet { subnet, expected }));
         }
-        members(state, attestation)?;
-        Ok(get_attesting_indices(state, data, aggregation_bits)?)
+        Ok(committees.voters(attestation)?)
     };
     let indices = who().map_err(Failure::from)?;
     let attester = indices.first().copied();
-    is_valid_indexed_attestation(state, &indices, data, signature, signatures).map_err(
-        |error| {
-            let failure = VoteError::from(error).into();
-            VoteFailure { failure, attester }
-        },
-    )?;
+    committees.verify(&indices, attestation, signatures).map_err(|error| {
+        let failure = VoteError::from(error).into();
+        VoteFailure { failure, attester }
+    })?;
     Ok(indices)
 }
 
 fn check_aggregate<P: Preset>(
-    state: &BeaconState<P>,
+    committees: &EpochCommittees<P>,
     signed: &SignedAggregateAndProof,
     signatures: &mut Signatures,
 ) -> Outcome {
@@ -271,8 +235,8 @@ fn check_aggregate<P: Preset>(
     let (aggregate, index) = (&message.aggregate, message.aggregator_index);
     let data = &aggregate.data;
     let mut check = || -> Result<Vec<ValidatorIndex>, VoteError> {
-        check_committee(state, aggregate)?;
-        let committee = members(state, aggregate)?;
+        check_committee(committees, aggregate)?;
+        let committee = committees.members(aggregate)?;
         if !is_aggregator(committee.len(), &message.selection_proof) {
             return Err(VoteError::Gossip(GossipError::NotAggregator(index)));
         }
@@ -281,25 +245,16 @@ fn check_aggregate<P: Preset>(
             let error = GossipError::AggregatorNotInCommittee { index, committee };
             return Err(VoteError::Gossip(error));
         }
-        let key = public_key(state, index)?;
-        let selects = signatures.accept(|| {
-            let domain = get_domain(state, DOMAIN_SELECTION_PROOF, data.target.epoch);
-            let root = data.slot.hash_root();
-            signature_set(key, root, domain, &message.selection_proof)
-        });
-        if !selects {
+        let (slot, proof) = (data.slot.hash_root(), &message.selection_proof);
+        if !committees.signed_by(index, Signed::Selection, slot, proof, signatures) {
             return Err(VoteError::Gossip(GossipError::SelectionProof(index)));
         }
-        let signs = signatures.accept(|| {
-            let domain = get_domain(state, DOMAIN_AGGREGATE_AND_PROOF, data.target.epoch);
-            signature_set(key, message.hash_tree_root(), domain, &signed.signature)
-        });
-        if !signs {
+        let (root, signature) = (message.hash_tree_root(), &signed.signature);
+        if !committees.signed_by(index, Signed::Aggregate, root, signature, signatures) {
             return Err(VoteError::Gossip(GossipError::AggregatorSignature(index)));
         }
-        let indices = get_attesting_indices(state, data, &aggregate.aggregation_bits)?;
-        let signature = &aggregate.signature;
-        is_valid_indexed_attestation(state, &indices, data, signature, signatures)?;
+        let indices = committees.voters(aggregate)?;
+        committees.verify(&indices, aggregate, signatures)?;
         Ok(indices)
     };
     check().map_err(|error| Failure::from(error).into())

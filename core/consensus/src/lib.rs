@@ -45,6 +45,7 @@ mod containers;
 mod domains;
 mod duties;
 mod elements;
+mod epoch_committees;
 mod error;
 mod evidence;
 mod genesis;
@@ -87,6 +88,7 @@ pub use domains::{
     compute_signing_root, compute_start_slot_at_epoch,
 };
 pub use duties::prepare_epoch;
+pub use epoch_committees::EpochCommittees;
 pub use error::{AsFault, Fault, Overflow, StateError, integer_squareroot};
 pub use genesis::{GenesisError, initialize_beacon_state_from_eth1, is_valid_genesis_state};
 pub use gossip::{

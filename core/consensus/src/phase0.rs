@@ -18,31 +18,30 @@ use blocksmith::gossip::{
     GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome, VoteTopic,
 };
 
-use crate::accessors::{
-    active_balances, get_attesting_indices, get_beacon_committee, get_total_active_balance,
-};
+use crate::accessors::{active_balances, get_attesting_indices, get_total_active_balance};
 use crate::config::ChainConfig;
 use crate::containers::{
-    Attestation, AttesterSlashing, Checkpoint, ProposerSlashing, SignedAggregateAndProof,
-    SignedBeaconBlock, SignedBeaconBlockHeader, SignedVoluntaryExit,
+    Attestation, AttesterSlashing, Checkpoint, Deposit, IndexedAttestation, ProposerSlashing,
+    SignedAggregateAndProof, SignedBeaconBlock, SignedBeaconBlockHeader, SignedVoluntaryExit,
 };
 use crate::domains::compute_epoch_at_slot;
 use crate::duties::prepare_epoch;
+use crate::epoch_committees::EpochCommittees;
 use crate::error::{AsFault, Fault, StateError};
 use crate::evidence;
 use crate::gossip::{GossipError, verify_votes};
 use crate::operations::{
     AttestationError, AttesterSlashingError, IndexedAttestationError, ProposerSlashingError,
-    VoluntaryExitError, is_valid_indexed_attestation, slashable_indices, verify_attester_slashing,
-    verify_proposer_slashing, verify_voluntary_exit,
+    VoluntaryExitError, slashable_indices, verify_attester_slashing, verify_proposer_slashing,
+    verify_voluntary_exit,
 };
 use crate::preset::Preset;
-use crate::primitives::{Gwei, Root, SignatureBytes, Slot, ValidatorIndex};
+use crate::primitives::{Epoch, Gwei, Root, SignatureBytes, Slot, ValidatorIndex};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::state_transition::{
     BlockError, SlotsError, TransitionError, UpdateFlags, compute_pulled_up_checkpoints,
-    process_slots, verify_and_process_block,
+    process_slots, verify_and_process_block, verify_proposer_early,
 };
 use crate::wire::{DecodeError, Wire, decode_exact};
 
@@ -210,6 +209,14 @@ pub enum Phase0Fault {
     /// One of our states does not support what was asked of it.
     #[error("our state: {0}")]
     State(#[from] StateError),
+    /// An attestation was to be verified with committees of another epoch.
+    #[error("committees of epoch {epoch}, asked for those of {asked}")]
+    Committees {
+        /// The epoch of the committees.
+        epoch: Epoch,
+        /// The attestation's epoch.
+        asked: Epoch,
+    },
     /// A state was to be brought back in time.
     #[error("our state: {0}")]
     Slots(#[from] SlotsError),
@@ -244,7 +251,7 @@ fn common_attesters(slashing: &AttesterSlashing) -> Vec<ValidatorIndex> {
     common
 }
 
-/// Tells a fault of ours from an invalid operation.
+/// Tells a fault of ours from what is wrong with an item.
 fn failure<E: AsFault + Into<InvalidData>>(error: E) -> BlockFailure {
     match error.as_fault() {
         Some(fault) => Failure::Fault(fault.clone().into()),
@@ -252,34 +259,17 @@ fn failure<E: AsFault + Into<InvalidData>>(error: E) -> BlockFailure {
     }
 }
 
-/// Checks an attestation against its target's state, and treats its signature as `signatures` says.
+/// Checks an attestation of the epoch of `committees`.
 fn check_attestation<P: Preset>(
-    target_state: &BeaconState<P>,
+    committees: &EpochCommittees<P>,
     attestation: &Attestation,
     signatures: &mut Signatures,
 ) -> Result<Vec<ValidatorIndex>, BlockFailure> {
-    let Attestation { aggregation_bits, data, signature } = attestation;
-    let mut check = || {
-        let (target, slot) = (data.target.epoch, data.slot);
-        let expected = compute_epoch_at_slot::<P>(slot);
-        if target != expected {
-            return Err(AttestationError::TargetSlot { target, expected, slot });
-        }
-        // Stricter than `on_attestation`, as the gossip rules require: there must be a bit for each
-        // member.
-        let committee = get_beacon_committee(target_state, slot, data.index)?.len();
-        let bits = aggregation_bits.len();
-        if bits != committee {
-            return Err(AttestationError::AggregationBits { bits, committee });
-        }
-        let indices = get_attesting_indices(target_state, data, aggregation_bits)?;
-        is_valid_indexed_attestation(target_state, &indices, data, signature, signatures)?;
-        Ok(indices)
-    };
-    check().map_err(|error| match error.as_fault() {
-        Some(fault) => Failure::Fault(fault.clone().into()),
-        None => Failure::Invalid(error.into()),
-    })
+    let (asked, epoch) = (attestation.data.target.epoch, committees.epoch());
+    if asked != epoch && asked == compute_epoch_at_slot::<P>(attestation.data.slot) {
+        return Err(Failure::Fault(Phase0Fault::Committees { epoch, asked }));
+    }
+    committees.check(attestation, signatures).map_err(failure)
 }
 
 impl<P: Preset> Consensus for Phase0<P> {
@@ -292,6 +282,7 @@ impl<P: Preset> Consensus for Phase0<P> {
     type AttesterSlashing = SharedAttesterSlashing;
     type VoluntaryExit = SharedVoluntaryExit;
     type State = BeaconState<P>;
+    type Committees = EpochCommittees<P>;
     type Invalid = InvalidData;
     type Fault = Phase0Fault;
     type SignedHeader = SignedBeaconBlockHeader;
@@ -401,6 +392,41 @@ impl<P: Preset> Consensus for Phase0<P> {
         state.bytes_beside_neighbours()
     }
 
+    fn block_bytes(&self, block: &SharedBlock) -> usize {
+        /// An allocation's own cost, and the bits of an attestation.
+        const HEAP: usize = 32;
+        let body = &block.value().message.body;
+        let indices = |list: &IndexedAttestation| {
+            HEAP + list.attesting_indices.len() * size_of::<ValidatorIndex>()
+        };
+        let slashings = body.attester_slashings.iter().map(|slashing| {
+            let both = [&slashing.attestation_1, &slashing.attestation_2].map(indices);
+            size_of::<AttesterSlashing>() + both.iter().sum::<usize>()
+        });
+        size_of::<(Root, SignedBeaconBlock)>()
+            + body.proposer_slashings.len() * size_of::<ProposerSlashing>()
+            + slashings.sum::<usize>()
+            + body.attestations.len() * (size_of::<Attestation>() + 2 * HEAP)
+            + body.deposits.len() * (size_of::<Deposit>() + HEAP)
+            + body.voluntary_exits.len() * size_of::<SignedVoluntaryExit>()
+    }
+
+    fn post_state_root(&self, block: &SharedBlock) -> Option<Root> {
+        Some(block.value().message.state_root)
+    }
+
+    fn verify_proposer(
+        &self,
+        state: &BeaconState<P>,
+        block: &SharedBlock,
+    ) -> Result<bool, BlockFailure> {
+        let verified = verify_proposer_early(state, block.value(), block.root());
+        verified.map_err(|error| match error {
+            TransitionError::Invalid(error) => Failure::Invalid(error.into()),
+            TransitionError::Fault(fault) => Failure::Fault(fault.into()),
+        })
+    }
+
     fn advance(&self, state: &mut BeaconState<P>, slot: Slot) -> Result<(), Phase0Fault> {
         if state.slot == slot {
             return Ok(());
@@ -469,27 +495,37 @@ impl<P: Preset> Consensus for Phase0<P> {
         })
     }
 
+    fn committees(
+        &self,
+        state: &BeaconState<P>,
+        epoch: Epoch,
+    ) -> Result<EpochCommittees<P>, Phase0Fault> {
+        Ok(EpochCommittees::of(state, epoch)?)
+    }
+
     fn verify_attestation(
         &self,
         target_state: &BeaconState<P>,
         attestation: &SharedAttestation,
     ) -> AttestationOutcome<Self> {
-        check_attestation(target_state, attestation.value(), &mut Signatures::Verify)
+        let epoch = compute_epoch_at_slot::<P>(attestation.value().data.slot);
+        let committees = EpochCommittees::of(target_state, epoch)
+            .map_err(|error| failure(AttestationError::from(error)))?;
+        check_attestation(&committees, attestation.value(), &mut Signatures::Verify)
     }
 
     /// Checks everything but the signatures one by one, then the signatures in one batch. Invalid
-    /// ones are found by halving; the outcomes of the others stand.
-    fn verify_attestations(
+    /// ones are found by halving, or one by one once a quarter has turned out invalid; the outcomes
+    /// of the others stand.
+    fn verify_attestations_with(
         &self,
-        target_state: &BeaconState<P>,
+        committees: &EpochCommittees<P>,
         attestations: &[SharedAttestation],
     ) -> Vec<AttestationOutcome<Self>> {
         let mut signatures = Signatures::Collect(Vec::with_capacity(attestations.len()));
         let mut outcomes: Vec<_> = attestations
             .iter()
-            .map(|attestation| {
-                check_attestation(target_state, attestation.value(), &mut signatures)
-            })
+            .map(|attestation| check_attestation(committees, attestation.value(), &mut signatures))
             .collect();
         // One signature was set aside for each attestation that has passed so far, in order.
         let mut open: Vec<_> = outcomes.iter_mut().filter(|outcome| outcome.is_ok()).collect();
@@ -513,10 +549,10 @@ impl<P: Preset> Consensus for Phase0<P> {
 
     fn verify_gossip_votes(
         &self,
-        target_state: &BeaconState<P>,
+        committees: &EpochCommittees<P>,
         votes: &[&GossipVote<Self>],
     ) -> Vec<VoteOutcome<Self>> {
-        verify_votes(target_state, votes)
+        verify_votes(committees, votes)
     }
 
     fn verify_operation(

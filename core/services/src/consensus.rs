@@ -122,6 +122,9 @@ pub struct UpdateFlags {
     pub skip_state_root_validation: bool,
     /// Do not compare the block's parent root with the state's latest header.
     pub skip_block_parent_root_validation: bool,
+    /// Do not verify the proposer's signature over the block, as [`Consensus::verify_proposer`] has
+    /// verified it. All other signatures are verified as ever.
+    pub skip_proposer_signature: bool,
 }
 
 impl UpdateFlags {
@@ -133,6 +136,7 @@ impl UpdateFlags {
             skip_bls_validation: true,
             skip_state_root_validation: true,
             skip_block_parent_root_validation: true,
+            skip_proposer_signature: true,
         }
     }
 }
@@ -175,6 +179,9 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     type VoluntaryExit: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// A state. A clone costs a few pointers.
     type State: Clone + Send + Sync + 'static;
+    /// What attestations of one epoch of one branch are verified with: committees, their members'
+    /// keys, and the domain. A clone costs a pointer.
+    type Committees: Clone + Send + Sync + 'static;
     /// What can be wrong with a peer's data.
     type Invalid: Invalid;
     /// What can go wrong on our side.
@@ -248,6 +255,16 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// Returns an estimate of the memory that keeping this state costs beside its neighbours.
     fn state_bytes(&self, state: &Self::State) -> usize;
 
+    /// Returns an estimate of the memory that keeping this block costs.
+    fn block_bytes(&self, _block: &Self::Block) -> usize {
+        size_of::<Self::Block>()
+    }
+    /// Returns the root that the block claims for the state after it, or `None` if blocks claim
+    /// none.
+    fn post_state_root(&self, _block: &Self::Block) -> Option<Self::Root> {
+        None
+    }
+
     /// Runs empty slots up to `slot` (`process_slots`). Does nothing if the state is there already.
     ///
     /// # Errors
@@ -266,6 +283,21 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         block: &Self::Block,
         flags: UpdateFlags,
     ) -> Result<(), Failure<Self::Invalid, Self::Fault>>;
+    /// Checks of a block, without its transition, as much as any state of its parent's branch
+    /// allows: the proposer's signature, then, if the state is of the block's epoch, whether the
+    /// proposer is the expected one. `state` may be of any ancestor, at any slot up to the block's.
+    /// Returns whether the signature has been verified; `Ok(false)` means that this state cannot
+    /// tell, and only the transition can. By default no state can.
+    ///
+    /// # Errors
+    /// The error that the transition would give: these are its first checks.
+    fn verify_proposer(
+        &self,
+        _state: &Self::State,
+        _block: &Self::Block,
+    ) -> Result<bool, Failure<Self::Invalid, Self::Fault>> {
+        Ok(false)
+    }
     /// Returns what a valid block says, given the state after it.
     ///
     /// # Errors
@@ -275,8 +307,41 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         post_state: &Self::State,
         block: &Self::Block,
     ) -> Result<BlockEffects<Self::Root>, Self::Fault>;
-    /// Verifies committee, bits and signature of an attestation; returns who voted, ascending.
-    /// `target_state` is the state of the target's root, advanced to the target epoch's first slot.
+    /// Returns the committees of `epoch` with all that attestations of that epoch are verified with.
+    /// `state` belongs to the branch, and to `epoch`, to the one before or to the one after it.
+    /// Within a branch every such state gives the same: committees are a function of the epoch and
+    /// of its dependent root, the last block before the start of the preceding epoch.
+    ///
+    /// # Errors
+    /// If the computation fails: a fault, as the state is ours.
+    fn committees(
+        &self,
+        state: &Self::State,
+        epoch: Epoch,
+    ) -> Result<Self::Committees, Self::Fault>;
+    /// Verifies committee, bits and signature of attestations whose target's epoch and branch are
+    /// those of `committees`. Returns one outcome for each, in their order: who voted, ascending,
+    /// or the first check that fails. An implementation may verify signatures together; an invalid
+    /// one spoils no other attestation's outcome.
+    fn verify_attestations_with(
+        &self,
+        committees: &Self::Committees,
+        attestations: &[Self::Attestation],
+    ) -> Vec<AttestationOutcome<Self>>;
+    /// Verifies attestations of one target, whose state, advanced to the first slot of the target's
+    /// epoch, is `target_state`. The outcomes are those of
+    /// [`Consensus::verify_attestations_with`].
+    fn verify_attestations(
+        &self,
+        target_state: &Self::State,
+        attestations: &[Self::Attestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        match self.committees(target_state, self.epoch_at(self.state_slot(target_state))) {
+            Ok(committees) => self.verify_attestations_with(&committees, attestations),
+            Err(fault) => attestations.iter().map(|_| Err(Failure::Fault(fault.clone()))).collect(),
+        }
+    }
+    /// Verifies one attestation, as [`Consensus::verify_attestations`] does.
     ///
     /// # Errors
     /// The first check that fails.
@@ -285,23 +350,9 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         target_state: &Self::State,
         attestation: &Self::Attestation,
     ) -> AttestationOutcome<Self>;
-    /// Verifies attestations of one target, whose state is `target_state`. Returns one outcome for
-    /// each, in their order: the outcome that [`Consensus::verify_attestation`] gives of it alone.
-    /// An implementation may verify signatures together; an invalid one spoils no other
-    /// attestation's outcome.
-    fn verify_attestations(
-        &self,
-        target_state: &Self::State,
-        attestations: &[Self::Attestation],
-    ) -> Vec<AttestationOutcome<Self>> {
-        attestations
-            .iter()
-            .map(|attestation| self.verify_attestation(target_state, attestation))
-            .collect()
-    }
-    /// Verifies gossip votes of one target, whose state is `target_state`, by the conditions of
-    /// their topics that need a state. Returns one outcome for each, in their order, whatever the
-    /// others are. An implementation may verify signatures together.
+    /// Verifies gossip votes whose target's epoch and branch are those of `committees`, by the
+    /// conditions of their topics that need committees. Returns one outcome for each, in their
+    /// order, whatever the others are. An implementation may verify signatures together.
     ///
     /// For a single attestation: the committee's index, the subnet, one bit for each member, the
     /// signature. For an aggregate: the committee's index, one bit for each member, that the
@@ -309,7 +360,7 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// selection proof, of the message and of the aggregate.
     fn verify_gossip_votes(
         &self,
-        target_state: &Self::State,
+        committees: &Self::Committees,
         votes: &[&GossipVote<Self>],
     ) -> Vec<VoteOutcome<Self>>;
     /// Checks an operation as a block that follows `state` would, without changing the state.

@@ -11,8 +11,8 @@ use thiserror::Error;
 
 use crate::attestation_pool::{self, PoolAttestation};
 use crate::consensus::{
-    Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Failure, Gwei, Header, Invalid,
-    Slot, UpdateFlags, ValidatorIndex, Vote,
+    AttestationOutcome, Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Epoch, Failure,
+    Gwei, Header, Invalid, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{
     Bits, GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
@@ -122,6 +122,17 @@ pub struct ToyOperation {
     pub signed: bool,
     /// Whether every state allows it.
     pub valid: bool,
+}
+
+impl ToyAttestation {
+    /// Returns who votes, if the attestation verifies.
+    fn outcome(&self) -> AttestationOutcome<Toy> {
+        if self.valid {
+            Ok(vec![self.validator])
+        } else {
+            Err(Failure::Invalid(ToyInvalid::Attestation))
+        }
+    }
 }
 
 /// A state: the block it follows, its slot, and its checkpoint.
@@ -319,6 +330,7 @@ impl Consensus for Toy {
     type Aggregate = ToyAggregate;
     type VoluntaryExit = ToyOperation;
     type State = ToyState;
+    type Committees = ();
     type Invalid = ToyInvalid;
     type Fault = ToyFault;
 
@@ -426,6 +438,14 @@ impl Consensus for Toy {
         size_of::<ToyState>()
     }
 
+    fn block_bytes(&self, _block: &ToyBlock) -> usize {
+        1
+    }
+
+    fn post_state_root(&self, block: &ToyBlock) -> Option<ToyRoot> {
+        Some(block.root)
+    }
+
     fn advance(&self, state: &mut ToyState, slot: Slot) -> Result<(), ToyFault> {
         if slot < state.slot {
             return Err(state.wrong());
@@ -444,7 +464,8 @@ impl Consensus for Toy {
         if state.block != block.parent {
             return Err(Failure::Fault(state.wrong()));
         }
-        if !flags.skip_bls_validation && !block.signed {
+        let signature = !flags.skip_bls_validation && !flags.skip_proposer_signature;
+        if signature && !block.signed {
             return Err(Failure::Invalid(ToyInvalid::Signature));
         }
         if !flags.skip_state_root_validation && !block.valid {
@@ -474,23 +495,36 @@ impl Consensus for Toy {
         })
     }
 
+    fn verify_proposer(
+        &self,
+        _state: &ToyState,
+        block: &ToyBlock,
+    ) -> Result<bool, Failure<ToyInvalid, ToyFault>> {
+        if block.signed { Ok(true) } else { Err(Failure::Invalid(ToyInvalid::Signature)) }
+    }
+
+    fn committees(&self, _state: &ToyState, _epoch: Epoch) -> Result<(), ToyFault> {
+        Ok(())
+    }
+
+    fn verify_attestations_with(
+        &self,
+        (): &(),
+        attestations: &[ToyAttestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        let verify = |attestation: &ToyAttestation| attestation.outcome();
+        attestations.iter().map(verify).collect()
+    }
+
     fn verify_attestation(
         &self,
         _target_state: &ToyState,
         attestation: &ToyAttestation,
-    ) -> Result<Vec<ValidatorIndex>, Failure<ToyInvalid, ToyFault>> {
-        if attestation.valid {
-            Ok(vec![attestation.validator])
-        } else {
-            Err(Failure::Invalid(ToyInvalid::Attestation))
-        }
+    ) -> AttestationOutcome<Self> {
+        attestation.outcome()
     }
 
-    fn verify_gossip_votes(
-        &self,
-        _target_state: &ToyState,
-        votes: &[&GossipVote<Self>],
-    ) -> Vec<VoteOutcome<Self>> {
+    fn verify_gossip_votes(&self, (): &(), votes: &[&GossipVote<Self>]) -> Vec<VoteOutcome<Self>> {
         let verify = |vote: &&GossipVote<Self>| match vote {
             GossipVote::Single { attestation, subnet } if *subnet != attestation.validator => {
                 Err(Failure::Invalid(ToyInvalid::Subnet).into())

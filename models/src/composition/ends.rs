@@ -9,8 +9,8 @@ use blocksmith::attestation_pool::Candidates;
 use blocksmith::clearance::ChainView;
 use blocksmith::clearance::Import;
 use blocksmith::clearance::shell::{BALANCE_REQUESTS, Chain};
-use blocksmith::consensus::{Checkpoint, Slot};
-use blocksmith::hot_db::{CommitReply, Prune, StateAt, TrailReply};
+use blocksmith::consensus::{Checkpoint, Consensus, Slot};
+use blocksmith::hot_db::{CommitReply, CommitteesAt, Prune, StateAt, TrailReply};
 use blocksmith::identified::IdentifiedBlock;
 use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::quarantine::{Item, ItemId, RequestId};
@@ -242,6 +242,13 @@ impl rewinder::shell::Ports<Toy> for WorkerEnds<'_> {
         None
     }
 
+    fn committees(&mut self, target: Checkpoint<ToyRoot>) -> Option<WorkerEvent<Toy>> {
+        let slot = self.ends.model.toy.start_slot(target.epoch);
+        let reply = TrailTo { worker: self.worker, root: target.root, slot };
+        self.ends.send_hot_db(ToHotDb::Committees { target, reply });
+        None
+    }
+
     fn commit(
         &mut self,
         block: IdentifiedBlock<Toy>,
@@ -261,6 +268,23 @@ impl rewinder::shell::Ports<Toy> for WorkerEnds<'_> {
 
     fn post_state(&mut self, state: StateAt<Toy>) {
         self.ends.send_hot_db(ToHotDb::PostState(state));
+    }
+
+    fn post_committees(&mut self, at: CommitteesAt<Toy>) {
+        self.ends.send_hot_db(ToHotDb::PostCommittees(at));
+    }
+
+    fn claim(&mut self, key: StateKey<ToyRoot>) -> bool {
+        self.ends.wires.lanes.claim(key)
+    }
+
+    fn requeue(&mut self, tasks: Vec<Task<Toy, Requester>>, after: StateKey<ToyRoot>) {
+        Task::requeue(tasks, after, &mut self.ends.wires.lanes);
+    }
+
+    /// No load of a model is so long.
+    fn give_way(&mut self) -> bool {
+        true
     }
 
     fn loaded(&mut self, key: StateKey<ToyRoot>) {

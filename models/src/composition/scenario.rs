@@ -340,7 +340,7 @@ fn attestations() -> Scenario {
         ],
         first_slot: 4,
         last_slot: 4,
-        states: 1250,
+        states: 1374,
         ..base()
     }
 }
@@ -363,7 +363,7 @@ fn batch() -> Scenario {
         last_slot: 4,
         workers: 2,
         window: 3,
-        states: 8106,
+        states: 8374,
         ..base()
     }
 }
@@ -478,7 +478,7 @@ fn whole() -> Scenario {
             (Item::Attestation(vote), VALID),
         ],
         first_slot: 2,
-        states: 329_929,
+        states: 340_548,
         ..base()
     }
 }

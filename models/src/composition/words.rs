@@ -194,6 +194,10 @@ fn to_hot_db(message: &ToHotDb) -> String {
         ToHotDb::Trail { root, slot, reply } => {
             format!("request for the trail of {root} at {slot} by worker {}", reply.worker)
         }
+        ToHotDb::Committees { target, reply } => {
+            format!("committees of {target:?} for worker {}", reply.worker)
+        }
+        ToHotDb::PostCommittees(at) => format!("posted {at:?}"),
         ToHotDb::Commit { block: inner, .. } => format!("commit of {}", block(inner.item())),
         ToHotDb::PostState(at) => format!("posted {at:?}"),
         ToHotDb::Prune(Prune { finalized, head, .. }) => {
@@ -207,6 +211,15 @@ fn worker_effect(effect: &WorkerEffect<Toy>, requester: Option<&Requester>) -> S
         WorkerEffect::RequestTrail { root, slot } => {
             format!("asks hot_db for the trail of {root} at {slot}")
         }
+        WorkerEffect::RequestCommittees { target } => {
+            format!("asks hot_db for the committees of {target:?}")
+        }
+        WorkerEffect::Claim((root, slot)) => format!("claims the state of {root} at {slot}"),
+        WorkerEffect::Requeue { after: (root, slot), .. } => {
+            format!("puts its tasks back until the state of {root} at {slot} is loaded")
+        }
+        WorkerEffect::PostCommittees(at) => format!("posts {at:?} to hot_db"),
+        WorkerEffect::GiveWay => "gives way".to_owned(),
         WorkerEffect::Commit { block: inner, .. } => {
             format!("sends hot_db {}", block(inner.item()))
         }
@@ -234,7 +247,9 @@ fn worker_event(event: &WorkerEvent<Toy>) -> String {
         }
         WorkerEvent::Trail(reply) => format!("{reply:?}"),
         WorkerEvent::Committed(reply) => format!("{reply:?}"),
+        WorkerEvent::Claimed(claimed) => format!("its claim: {claimed}"),
         WorkerEvent::Proceed => "its word to go on".to_owned(),
+        WorkerEvent::Stop => "its word to stop".to_owned(),
         WorkerEvent::HotDbGone => "loss of the HotDB".to_owned(),
     }
 }
@@ -274,11 +289,10 @@ impl fmt::Debug for State {
                 Worker::AwaitTrail(inner) => {
                     format!("waits for the trail for {}", jobs(inner.iter()))
                 }
-                Worker::Verify { attestations, .. } => {
-                    format!("has {} attestations to verify", attestations.len())
-                }
-                Worker::Gossip { jobs: inner, .. } => {
-                    format!("has {} and its state", jobs(inner.iter()))
+                Worker::AwaitClaim(load) => format!("claims for {}", jobs(load.jobs().iter())),
+                Worker::Load(load) => format!("loads for {}", jobs(load.jobs().iter())),
+                Worker::Verify { jobs: inner, .. } => {
+                    format!("has {} attestations to verify", inner.len())
                 }
                 Worker::AwaitCommit(_) => "waits for the acknowledgement".to_owned(),
             });

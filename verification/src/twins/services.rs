@@ -3,7 +3,8 @@
 //! The HotDB and the worker are core's own machines over the toy protocol. The fault is in the
 //! shell around them. The counterparts are the scenarios of the running services.
 
-use blocksmith::hot_db::{CommitReply, HotDb, Limits, StateAt, TrailReply, shell};
+use blocksmith::consensus::Checkpoint;
+use blocksmith::hot_db::{CommitReply, CommitteesAt, HotDb, Limits, StateAt, TrailReply, shell};
 use blocksmith::identified::{self, IdentifiedBlock};
 use blocksmith::quarantine::shell::Slots;
 use blocksmith::rewinder::shell::{Hands, Ports, Task};
@@ -162,6 +163,22 @@ impl<P: Primitives> Ports<Toy> for Ends<'_, P> {
     }
 
     fn post_state(&mut self, _: StateAt<Toy>) {}
+
+    fn committees(&mut self, _: Checkpoint<ToyRoot>) -> Option<WorkerEvent<Toy>> {
+        Some(WorkerEvent::HotDbGone)
+    }
+
+    fn post_committees(&mut self, _: CommitteesAt<Toy>) {}
+
+    fn claim(&mut self, _: StateKey<ToyRoot>) -> bool {
+        true
+    }
+
+    fn requeue(&mut self, _: Vec<Task<Toy, Self::Reply>>, _: StateKey<ToyRoot>) {}
+
+    fn give_way(&mut self) -> bool {
+        true
+    }
 
     fn loaded(&mut self, _: StateKey<ToyRoot>) {}
 

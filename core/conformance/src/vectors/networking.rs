@@ -292,13 +292,21 @@ impl<P: Preset> Node<P> {
     fn work(&mut self, job: Job<Phase0<P>>) -> Result<Answer<Phase0<P>>, NotPassed> {
         let mut worker = Worker::Idle;
         let mut event = Some(WorkerEvent::Start(vec![job]));
-        // At most three rounds: the worker asks for a trail, then for a commit or to go on, then
-        // answers.
+        // The rounds are bounded: the worker asks for a trail, claims it, loads it in parts, asks for
+        // a commit or to go on, and answers.
         while let Some(next) = event.take() {
             for effect in worker.handle(&self.phase0, next) {
                 match effect {
                     WorkerEffect::RequestTrail { root, slot } => {
                         event = Some(WorkerEvent::Trail(self.hot_db.trail(root, slot)));
+                    }
+                    WorkerEffect::RequestCommittees { target } => {
+                        let reply = self.hot_db.committees(&self.phase0, target);
+                        event = Some(WorkerEvent::Trail(reply));
+                    }
+                    WorkerEffect::Claim(_) => event = Some(WorkerEvent::Claimed(true)),
+                    WorkerEffect::Requeue { .. } => {
+                        return Err(NotPassed::failed("every claim is granted"));
                     }
                     WorkerEffect::Commit { block, state } => {
                         let commit = hot_db::Event::Commit { block, state };
@@ -311,8 +319,12 @@ impl<P: Preset> Node<P> {
                     WorkerEffect::PostState(state) => {
                         self.hot_db.handle(&self.phase0, hot_db::Event::PostState(state));
                     }
+                    WorkerEffect::PostCommittees(committees) => {
+                        let post = hot_db::Event::PostCommittees(committees);
+                        self.hot_db.handle(&self.phase0, post);
+                    }
                     WorkerEffect::Loaded(_) => {}
-                    WorkerEffect::Proceed => event = Some(WorkerEvent::Proceed),
+                    WorkerEffect::Proceed | WorkerEffect::GiveWay => event = Some(WorkerEvent::Proceed),
                     WorkerEffect::Answer(answer) => return Ok(answer),
                 }
             }

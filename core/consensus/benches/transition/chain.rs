@@ -22,6 +22,7 @@ const SKIP: UpdateFlags = UpdateFlags {
     skip_bls_validation: true,
     skip_state_root_validation: true,
     skip_block_parent_root_validation: false,
+    skip_proposer_signature: true,
 };
 
 /// The inputs of the measurements.

@@ -80,6 +80,7 @@ const SKIP_BLS: UpdateFlags = UpdateFlags {
     skip_bls_validation: true,
     skip_state_root_validation: true,
     skip_block_parent_root_validation: true,
+    skip_proposer_signature: true,
 };
 
 fn decoded(bytes: &[u8]) -> State {

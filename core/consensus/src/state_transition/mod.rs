@@ -35,7 +35,8 @@ pub use epoch::{
 pub use slots::{SlotsError, process_slot, process_slots};
 
 use crate::accessors::{
-    get_beacon_proposer_index, get_current_epoch, get_domain, get_validator, signature_set,
+    get_beacon_proposer_index, get_current_epoch, get_domain, get_validator, proposer_of_slot,
+    signature_set,
 };
 use crate::bls::{BlsError, SignatureSet};
 use crate::config::ChainConfig;
@@ -44,7 +45,7 @@ use crate::domains::compute_epoch_at_slot;
 use crate::duties::proposer_key;
 use crate::error::{AsFault, Fault};
 use crate::preset::Preset;
-use crate::primitives::{DOMAIN_BEACON_PROPOSER, Root, Slot, ValidatorIndex};
+use crate::primitives::{DOMAIN_BEACON_PROPOSER, Epoch, Root, Slot, ValidatorIndex};
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::wire::Wire;
@@ -222,7 +223,9 @@ impl Stages {
             // check says so.
             let _ = get_beacon_proposer_index(state);
         }
-        if !signatures.accept(|| proposer_signature_set(state, signed_block)) {
+        if !flags.skip_proposer_signature
+            && !signatures.accept(|| proposer_signature_set(state, signed_block))
+        {
             let proposer = block.proposer_index;
             return Err(TransitionError::Invalid(BlockError::ProposerSignature(proposer)));
         }
@@ -236,7 +239,8 @@ impl Stages {
     }
 
     /// What the `at`-th signature that was set aside makes invalid. A stage that did not end has a
-    /// mark of zero; it can only be the last stage that set anything aside.
+    /// mark of zero; it can only be the last stage that set anything aside. So has the proposer's
+    /// if its signature was left out.
     fn blame<P: Preset>(&self, at: usize, block: &BeaconBlock) -> BlockError {
         let proposer = block.proposer_index;
         if at < self.after_proposer {
@@ -290,13 +294,62 @@ fn proposer_signature_set<P: Preset>(
     state: &BeaconState<P>,
     signed_block: &SignedBeaconBlock,
 ) -> Result<SignatureSet, BlsError> {
+    let root = signed_block.message.hash_tree_root();
+    signature_set_at(state, signed_block, root, get_current_epoch(state))
+}
+
+/// As [`proposer_signature_set`], for a block of `epoch` whose root is known.
+fn signature_set_at<P: Preset>(
+    state: &BeaconState<P>,
+    signed_block: &SignedBeaconBlock,
+    block_root: Root,
+    epoch: Epoch,
+) -> Result<SignatureSet, BlsError> {
     let block = &signed_block.message;
     // A validator that does not exist has no key that could have signed.
     let key = get_validator(state, block.proposer_index)
         .and_then(|_| proposer_key(state, block.proposer_index))
         .unwrap_or(Err(BlsError::Encoding));
-    let domain = get_domain(state, DOMAIN_BEACON_PROPOSER, get_current_epoch(state));
-    signature_set(key, block.hash_tree_root(), domain, &signed_block.signature)
+    let domain = get_domain(state, DOMAIN_BEACON_PROPOSER, epoch);
+    signature_set(key, block_root, domain, &signed_block.signature)
+}
+
+/// Runs the first checks of a block's transition by a state of any of its ancestors: the proposer's
+/// signature, and, if the state is of the block's epoch, whether the slot is the proposer's.
+/// `block_root` is the root of the message. Returns whether the signature was verified: a validator
+/// that this state does not know yet may be registered by the next block.
+///
+/// The outcome is that of the transition. A registered key never changes, in phase0 the fork does
+/// not either, and an epoch's proposers are fixed when it begins (`duties`).
+///
+/// # Errors
+/// [`TransitionError::Invalid`] with the first stage that fails.
+pub(crate) fn verify_proposer_early<P: Preset>(
+    state: &BeaconState<P>,
+    signed_block: &SignedBeaconBlock,
+    block_root: Root,
+) -> Result<bool, TransitionError> {
+    let block = &signed_block.message;
+    let provided = block.proposer_index;
+    if get_validator(state, provided).is_err() {
+        return Ok(false);
+    }
+    let epoch = compute_epoch_at_slot::<P>(block.slot);
+    let set = signature_set_at(state, signed_block, block_root, epoch);
+    if !set.is_ok_and(|set| set.verify()) {
+        return Err(TransitionError::Invalid(BlockError::ProposerSignature(provided)));
+    }
+    if epoch != get_current_epoch(state) {
+        return Ok(true);
+    }
+    match proposer_of_slot(state, block.slot) {
+        Ok(expected) if expected != provided => {
+            let error = HeaderError::Proposer { provided, expected };
+            Err(TransitionError::Invalid(error.into()))
+        }
+        // Without a proposer the header's check says what is wrong.
+        _ => Ok(true),
+    }
 }
 
 fn check_state_root<P: Preset>(

@@ -7,6 +7,7 @@ mod allocation;
 mod bytes;
 mod conditions;
 mod evidence;
+mod forged;
 mod samples;
 mod signatures;
 mod smoke;

@@ -1,174 +1,16 @@
 //! The pure part of the HotDB; see [`crate::hot_db`] for its contract.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::hash::{Hash, Hasher};
 
-use crate::bounded::BoundedSet;
+use crate::bounded::{BoundedMap, BoundedSet};
 use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::hot_db::event::{
+    CommitReply, CommitteesAt, CommitteesKey, Effect, Event, Limits, Prune, StateAt, Trail,
+    TrailReply,
+};
+use crate::hot_db::thinning::{Key, StateCache, expiry};
 use crate::identified::IdentifiedBlock;
 use crate::machine::Machine;
-
-/// Bounds of a HotDB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Limits {
-    /// Blocks kept since finality, at least 2. A commit beyond that is refused.
-    pub blocks: usize,
-    /// Bytes that cached states may cost by [`Consensus::state_bytes`]. Pinned states stay even if
-    /// they alone cost more.
-    pub state_bytes: usize,
-    /// Distance in slots between states that are evicted last, at least 1; also how many blocks
-    /// a trail may replay before the HotDB asks for a state in its middle.
-    pub checkpoint_slots: u64,
-    /// Roots of pruned blocks remembered, so that a request for one is answered `Pruned`.
-    pub pruned_roots: usize,
-    /// How many slots a state may be advanced after its block. A request for more is answered
-    /// `TooFar`: no task of a worker takes more empty slots than this.
-    pub distance: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            blocks: 1 << 16,
-            state_bytes: 1 << 30,
-            checkpoint_slots: 32,
-            pruned_roots: 1 << 12,
-            distance: 1 << 13,
-        }
-    }
-}
-
-/// A state with the place it belongs to. It is compared and hashed by the place alone, as the state
-/// is a function of the place.
-pub struct StateAt<C: Consensus> {
-    /// Root of the last block in the state.
-    pub root: C::Root,
-    /// Slot the state was advanced to, at least the block's.
-    pub slot: Slot,
-    /// The state.
-    pub state: C::State,
-}
-
-impl<C: Consensus> Clone for StateAt<C> {
-    fn clone(&self) -> Self {
-        Self { root: self.root, slot: self.slot, state: self.state.clone() }
-    }
-}
-
-impl<C: Consensus> PartialEq for StateAt<C> {
-    fn eq(&self, other: &Self) -> bool {
-        (self.root, self.slot) == (other.root, other.slot)
-    }
-}
-
-impl<C: Consensus> Eq for StateAt<C> {}
-
-impl<C: Consensus> Hash for StateAt<C> {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (self.root, self.slot).hash(hasher);
-    }
-}
-
-impl<C: Consensus> fmt::Debug for StateAt<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "state({:?} at {})", self.root, self.slot)
-    }
-}
-
-/// How to reach a state: start from `start` and apply `blocks` in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Trail<C: Consensus> {
-    /// The closest cached state.
-    pub start: StateAt<C>,
-    /// The blocks between it and the wanted one, oldest first. All were valid when committed.
-    pub blocks: Vec<IdentifiedBlock<C>>,
-    /// Slot of the block whose root was asked for.
-    pub block_slot: Slot,
-    /// Roots among `blocks` whose state the HotDB would like posted back. Nobody waits for them.
-    pub wanted: Vec<C::Root>,
-    /// Whether the HotDB would like the state at the wanted slot posted back.
-    pub want_target: bool,
-}
-
-/// The answer to a request for a trail. There is always one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum TrailReply<C: Consensus> {
-    /// The trail.
-    Trail(Box<Trail<C>>),
-    /// No such block was committed.
-    UnknownParent,
-    /// The block was pruned: it is not a descendant of the finalised block, or lies before it.
-    Pruned,
-    /// The wanted slot lies further after the block's own than [`Limits::distance`].
-    TooFar {
-        /// The block's slot.
-        block_slot: Slot,
-    },
-    /// The wanted slot lies before the block's own.
-    BeforeBlock {
-        /// The block's slot.
-        block_slot: Slot,
-    },
-}
-
-/// The answer to a commit. There is always one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CommitReply {
-    /// The block is in the HotDB: trails to it are answered from now on.
-    Committed,
-    /// The block was in the HotDB already.
-    AlreadyCommitted,
-    /// Its parent is not in the HotDB.
-    UnknownParent,
-    /// Its parent was pruned.
-    Pruned,
-    /// The bound on blocks is reached; try again after finality has moved.
-    Full,
-}
-
-/// What happens to the HotDB.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Event<C: Consensus> {
-    /// A worker wants to reach a state. This only reads: a panic leaves the HotDB whole.
-    Trail {
-        /// The block.
-        root: C::Root,
-        /// The slot that its state is to be advanced to.
-        slot: Slot,
-    },
-    /// A worker has verified a block.
-    Commit {
-        /// The block.
-        block: IdentifiedBlock<C>,
-        /// The state after it.
-        state: StateAt<C>,
-    },
-    /// A worker posts back a state that a trail had asked for.
-    PostState(StateAt<C>),
-    /// Clearance says what to keep.
-    Prune(Prune<C::Root>),
-}
-
-/// What is to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Prune<R> {
-    /// The finalised checkpoint: what does not descend from it may go.
-    pub finalized: Checkpoint<R>,
-    /// Root of the justified block, whose state stays cached.
-    pub justified: R,
-    /// Root of the head, whose state stays cached.
-    pub head: R,
-}
-
-/// What the HotDB asks for: that an answer be given.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Effect<C: Consensus> {
-    /// The one answer to [`Event::Trail`].
-    Trail(TrailReply<C>),
-    /// The one answer to [`Event::Commit`].
-    Committed(CommitReply),
-}
 
 /// A committed block.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -177,17 +19,26 @@ struct Node<C: Consensus> {
     block: Option<IdentifiedBlock<C>>,
     parent: C::Root,
     slot: Slot,
+    /// What [`Consensus::block_bytes`] says of the block.
+    bytes: usize,
+    /// Slots and roots of the committed blocks on top of it.
+    children: BTreeSet<(Slot, C::Root)>,
 }
 
-/// The DAG of committed blocks since finality, and a bounded cache of states.
+/// The DAG of committed blocks since finality, and bounded caches of states and committees.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HotDb<C: Consensus> {
     limits: Limits,
     nodes: BTreeMap<C::Root, Node<C>>,
-    states: BTreeMap<(C::Root, Slot), StateAt<C>>,
-    state_bytes: usize,
-    root: C::Root,
-    pinned: BTreeSet<C::Root>,
+    /// What the blocks cost together.
+    block_bytes: usize,
+    /// The highest slot of a committed block.
+    newest: Slot,
+    states: StateCache<C>,
+    committees: BoundedMap<CommitteesKey<C::Root>, CommitteesAt<C>>,
+    /// The base of the DAG, and the slot of its pinned state.
+    root: Key<C::Root>,
+    head: C::Root,
     pruned: BoundedSet<C::Root>,
 }
 
@@ -199,18 +50,23 @@ impl<C: Consensus> HotDb<C> {
     #[must_use]
     pub fn new(consensus: &C, limits: Limits, root: C::Root, slot: Slot, state: C::State) -> Self {
         assert!(limits.blocks >= 2 && limits.checkpoint_slots >= 1, "bounds must not be zero");
-        let mut db = Self {
-            limits,
-            nodes: BTreeMap::from([(root, Node { block: None, parent: root, slot })]),
-            states: BTreeMap::new(),
-            state_bytes: 0,
-            root,
-            pinned: BTreeSet::from([root]),
-            pruned: BoundedSet::new(limits.pruned_roots),
-        };
         let at = consensus.state_slot(&state);
-        db.cache(consensus, StateAt { root, slot: at, state });
-        db
+        let mut states = StateCache::new(limits.passing_states);
+        states.pin(BTreeSet::from([(root, at)]));
+        states.insert(consensus, StateAt { root, slot: at, state }, Some(Slot::MAX));
+        let anchor =
+            Node { block: None, parent: root, slot, bytes: 0, children: BTreeSet::default() };
+        Self {
+            limits,
+            nodes: BTreeMap::from([(root, anchor)]),
+            block_bytes: 0,
+            newest: slot,
+            states,
+            committees: BoundedMap::new(limits.committees),
+            root: (root, at),
+            head: root,
+            pruned: BoundedSet::new(limits.pruned_roots),
+        }
     }
 
     /// Returns how many blocks are kept, the anchor included.
@@ -225,6 +81,18 @@ impl<C: Consensus> HotDb<C> {
         self.states.len()
     }
 
+    /// Returns what the blocks and the cached states cost together, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.block_bytes.saturating_add(self.states.bytes())
+    }
+
+    /// Returns what the pinned states cost together, in bytes.
+    #[must_use]
+    pub fn pinned_bytes(&self) -> usize {
+        self.states.pinned_bytes()
+    }
+
     /// Returns whether a block is committed.
     #[must_use]
     pub fn contains(&self, root: C::Root) -> bool {
@@ -234,37 +102,115 @@ impl<C: Consensus> HotDb<C> {
     /// Returns how to reach the state of block `root` at `slot`.
     #[must_use]
     pub fn trail(&self, root: C::Root, slot: Slot) -> TrailReply<C> {
-        let Some(node) = self.nodes.get(&root) else {
-            return self.missing(root);
+        let block_slot = match self.reachable(root, slot) {
+            Ok(block_slot) => block_slot,
+            Err(reply) => return reply,
         };
-        let block_slot = node.slot;
-        if slot < block_slot {
-            return TrailReply::BeforeBlock { block_slot };
+        let Some(mut trail) = self.trail_to(root, slot) else { return TrailReply::Pruned };
+        trail.want_target =
+            slot > block_slot && (trail.start.root, trail.start.slot) != (root, slot);
+        TrailReply::Trail(Box::new(trail))
+    }
+
+    /// Returns the slot of a block whose state may be advanced to `slot`, or why it may not.
+    fn reachable(&self, root: C::Root, slot: Slot) -> Result<Slot, TrailReply<C>> {
+        let block_slot = match self.nodes.get(&root) {
+            Some(node) => node.slot,
+            None => return Err(self.missing(root)),
+        };
+        match slot.checked_sub(block_slot) {
+            None => Err(TrailReply::BeforeBlock { block_slot }),
+            Some(distance) if distance > self.limits.distance => {
+                Err(TrailReply::TooFar { block_slot })
+            }
+            Some(_) => Ok(block_slot),
         }
-        if slot - block_slot > self.limits.distance {
-            return TrailReply::TooFar { block_slot };
-        }
+    }
+
+    fn trail_to(&self, root: C::Root, slot: Slot) -> Option<Trail<C>> {
+        let block_slot = self.nodes.get(&root)?.slot;
         let mut blocks = Vec::new();
         let mut wanted = Vec::new();
         let (mut at, mut until) = (root, slot);
-        // The loop is bounded by the number of nodes: every step goes to a parent, and the anchor
+        // The loop is bounded by the number of nodes: every step goes to a parent, and the base
         // has a state.
-        loop {
-            if let Some((_, start)) = self.states.range((at, 0)..=(at, until)).next_back() {
-                blocks.reverse();
-                let want_target = slot > block_slot && (start.root, start.slot) != (root, slot);
-                let trail = Trail { start: start.clone(), blocks, block_slot, wanted, want_target };
-                return TrailReply::Trail(Box::new(trail));
+        let start = loop {
+            if let Some(start) = self.states.last(at, 0, until) {
+                break start.clone();
             }
-            let Some(node) = self.nodes.get(&at) else { return TrailReply::Pruned };
-            let Some(block) = &node.block else { return TrailReply::Pruned };
-            if (blocks.len() as u64 + 1).is_multiple_of(self.limits.checkpoint_slots) {
+            let node = self.nodes.get(&at)?;
+            let block = node.block.as_ref()?;
+            // Others may wait for the block's own state; those in between shorten a replay.
+            let far = (blocks.len() as u64 + 1).is_multiple_of(self.limits.checkpoint_slots);
+            if blocks.is_empty() || far {
                 wanted.push(at);
             }
             blocks.push(block.clone());
             at = node.parent;
             until = node.slot;
+        };
+        blocks.reverse();
+        let (want_target, committees) = (false, None);
+        Some(Trail { start, blocks, root, block_slot, slot, wanted, want_target, committees })
+    }
+
+    /// Returns the committees of a target's epoch on its branch, or how to reach a state that
+    /// gives them. They are the same for all targets of the epoch with one dependent root.
+    #[must_use]
+    pub fn committees(&self, consensus: &C, target: Checkpoint<C::Root>) -> TrailReply<C> {
+        let epoch = target.epoch;
+        let reachable = self.reachable(target.root, consensus.start_slot(epoch));
+        if let Err(reply) = reachable {
+            return reply;
         }
+        // Any state of the branch from the preceding epoch to the next one gives them.
+        let from = consensus.start_slot(epoch.saturating_sub(1));
+        let until = consensus.start_slot(epoch.saturating_add(2)).saturating_sub(1);
+        let (mut at, mut start) = (target.root, None);
+        // Slots fall along parents, and the target lies at most an epoch after `from`.
+        let slot = loop {
+            let Some(node) = self.nodes.get(&at) else { return TrailReply::Pruned };
+            start = start.or_else(|| self.states.last(at, from, until));
+            if node.slot < from || at == self.root.0 {
+                break node.slot;
+            }
+            at = node.parent;
+        };
+        let key = CommitteesKey { dependent_root: at, epoch };
+        if let Some(known) = self.committees.get(&key) {
+            return TrailReply::Committees(known.clone());
+        }
+        let trail = match start.cloned() {
+            Some(start) => {
+                let (root, slot) = (start.root, start.slot);
+                let block_slot = self.nodes.get(&root).map_or(slot, |node| node.slot);
+                let (blocks, wanted) = (Vec::new(), Vec::new());
+                let (want_target, committees) = (false, None);
+                Some(Trail {
+                    start,
+                    blocks,
+                    root,
+                    block_slot,
+                    slot,
+                    wanted,
+                    want_target,
+                    committees,
+                })
+            }
+            None if at == target.root && self.is_stale(at, from) => return TrailReply::Stale,
+            None => self.trail_to(at, from.max(slot)),
+        };
+        let Some(mut trail) = trail else { return TrailReply::Pruned };
+        trail.committees = Some(key);
+        TrailReply::Trail(Box::new(trail))
+    }
+
+    /// Returns whether no branch has the block as its last one before slot `from`: it is not the
+    /// head, and all that builds on it came earlier than that (I7).
+    fn is_stale(&self, root: C::Root, from: Slot) -> bool {
+        let last_child =
+            self.nodes.get(&root).and_then(|node| node.children.last()).map(|(slot, _)| *slot);
+        root != self.head && last_child.is_some_and(|slot| slot < from)
     }
 
     fn missing(&self, root: C::Root) -> TrailReply<C> {
@@ -278,29 +224,55 @@ impl<C: Consensus> HotDb<C> {
         state: StateAt<C>,
     ) -> CommitReply {
         let header = block.identity();
-        if self.nodes.contains_key(&header.root) {
+        let (root, parent, slot) = (header.root, header.parent, header.slot);
+        if self.nodes.contains_key(&root) {
             return CommitReply::AlreadyCommitted;
         }
-        if !self.nodes.contains_key(&header.parent) {
-            return match self.missing(header.parent) {
+        let bytes = consensus.block_bytes(block.item());
+        let full = self.nodes.len() >= self.limits.blocks
+            || self.block_bytes.saturating_add(bytes) > self.limits.bytes / 2;
+        let Some(above) = self.nodes.get_mut(&parent) else {
+            return match self.missing(parent) {
                 TrailReply::Pruned => CommitReply::Pruned,
                 _ => CommitReply::UnknownParent,
             };
-        }
-        if self.nodes.len() >= self.limits.blocks {
+        };
+        if full {
             return CommitReply::Full;
         }
-        let (root, parent, slot) = (header.root, header.parent, header.slot);
-        self.nodes.insert(root, Node { block: Some(block), parent, slot });
-        self.cache(consensus, StateAt { root, slot, state: state.state });
+        above.children.insert((slot, root));
+        let expiry = expiry(self.limits.checkpoint_slots, above.slot, slot);
+        let children = BTreeSet::default();
+        self.nodes.insert(root, Node { block: Some(block), parent, slot, bytes, children });
+        self.block_bytes += bytes;
+        self.newest = self.newest.max(slot);
+        // A late block's checkpoint may have expired, but its children come next.
+        let expiry = Some(expiry).filter(|expiry| *expiry >= self.newest);
+        self.cache(consensus, StateAt { root, slot, state: state.state }, expiry);
         CommitReply::Committed
     }
 
     /// Takes back a state that a trail asked for. States of unknown blocks are dropped.
     fn post_state(&mut self, consensus: &C, state: StateAt<C>) {
-        if self.nodes.get(&state.root).is_some_and(|node| node.slot <= state.slot) {
-            self.cache(consensus, state);
+        let Some(node) = self.nodes.get(&state.root) else { return };
+        if state.slot < node.slot {
+            return;
         }
+        // A block's own state is a checkpoint again, if that has not expired.
+        let own = (state.slot == node.slot).then(|| {
+            let above = self.nodes.get(&node.parent).map_or(node.slot, |parent| parent.slot);
+            expiry(self.limits.checkpoint_slots, above, node.slot)
+        });
+        let expiry = own.filter(|expiry| *expiry >= self.newest);
+        self.cache(consensus, state, expiry);
+    }
+
+    /// Takes in a state, and lets states go until the bounds are kept.
+    fn cache(&mut self, consensus: &C, state: StateAt<C>, expiry: Option<Slot>) {
+        let key = (state.root, state.slot);
+        self.states.insert(consensus, state, expiry);
+        self.states.thin(self.newest);
+        self.states.shrink(self.limits.bytes.saturating_sub(self.block_bytes), Some(key));
     }
 
     /// Drops what does not descend from the finalised block, and pins its state, the justified one
@@ -308,105 +280,59 @@ impl<C: Consensus> HotDb<C> {
     ///
     /// If the finalised block's own state is not cached, the blocks from the closest ancestor that
     /// has one are kept as well, so that every trail still has a start.
-    fn prune(
-        &mut self,
-        consensus: &C,
-        Prune { finalized, justified, head }: Prune<C::Root>,
-    ) -> usize {
-        if !self.nodes.contains_key(&finalized.root) {
-            return 0;
+    fn prune(&mut self, Prune { finalized, justified, head }: Prune<C::Root>) -> usize {
+        let Some(node) = self.nodes.get(&finalized.root) else { return 0 };
+        let finalized = (finalized.root, node.slot);
+        self.head = head;
+        let base = self.closest_with_state(finalized.0);
+        let moves = base != self.root.0;
+        let before = self.nodes.len();
+        if moves && let Some(node) = self.nodes.get(&base) {
+            let slot = node.slot;
+            self.drop_all_but(base);
+            self.root = (base, slot);
         }
-        self.pinned = BTreeSet::from([finalized.root, justified, head]);
-        let base = self.closest_with_state(finalized.root);
-        if base == self.root {
-            return 0;
-        }
-        let gone = self.not_descending_from(base);
-        for root in &gone {
-            self.nodes.remove(root);
-            self.pruned.insert(*root);
-        }
-        self.root = base;
-        if let Some(node) = self.nodes.get_mut(&base) {
-            node.block = None;
-            node.parent = base;
-        }
-        let dead: Vec<_> = self
-            .states
-            .keys()
-            .filter(|(root, _)| !self.nodes.contains_key(root))
-            .copied()
-            .collect();
-        for key in dead {
-            self.evict(consensus, key);
-        }
-        gone.len()
+        let own = |root| Some((root, self.nodes.get(&root)?.slot));
+        let pinned = [own(justified), own(head), Some(finalized), Some(self.root)];
+        self.states.pin(pinned.into_iter().flatten().collect());
+        self.states.thin(self.newest);
+        self.states.shrink(self.limits.bytes.saturating_sub(self.block_bytes), None);
+        before - self.nodes.len()
     }
 
     /// Returns the block itself or its closest ancestor whose own state is cached. The anchor has
     /// one.
     fn closest_with_state(&self, root: C::Root) -> C::Root {
         let mut at = root;
-        while at != self.root {
+        while at != self.root.0 {
             match self.nodes.get(&at) {
-                Some(node) if !self.states.contains_key(&(at, node.slot)) => at = node.parent,
+                Some(node) if !self.states.contains((at, node.slot)) => at = node.parent,
                 _ => break,
             }
         }
         at
     }
 
-    fn not_descending_from(&self, base: C::Root) -> Vec<C::Root> {
-        let mut kept = BTreeSet::from([base]);
-        let mut by_slot: Vec<_> = self.nodes.iter().map(|(r, n)| (n.slot, *r, n.parent)).collect();
-        by_slot.sort_unstable();
-        for (_, root, parent) in &by_slot {
-            if kept.contains(parent) {
-                kept.insert(*root);
-            }
+    /// Makes `base` the base of the DAG: drops every block that does not descend from it. The cost
+    /// is O(log n) for each block that goes; what stays is not looked at.
+    fn drop_all_but(&mut self, base: C::Root) {
+        let mut gone = vec![self.root.0];
+        let mut order = Vec::new();
+        while let Some(root) = gone.pop() {
+            let Some(node) = self.nodes.remove(&root) else { continue };
+            gone.extend(node.children.iter().map(|(_, child)| *child).filter(|c| *c != base));
+            order.push((node.slot, root));
+            self.block_bytes -= node.bytes;
+            self.states.remove_block(root);
         }
-        by_slot.iter().map(|(_, root, _)| *root).filter(|root| !kept.contains(root)).collect()
-    }
-
-    fn cache(&mut self, consensus: &C, state: StateAt<C>) {
-        let bytes = consensus.state_bytes(&state.state);
-        let newest = (state.root, state.slot);
-        if self.states.insert(newest, state).is_none() {
-            self.state_bytes = self.state_bytes.saturating_add(bytes);
+        // Of the pruned roots the latest are remembered longest.
+        order.sort_unstable();
+        order.into_iter().for_each(|(_, root)| self.pruned.insert(root));
+        if let Some(node) = self.nodes.get_mut(&base) {
+            self.block_bytes -= std::mem::take(&mut node.bytes);
+            node.block = None;
+            node.parent = base;
         }
-        while self.state_bytes > self.limits.state_bytes {
-            let Some(key) = self.victim(newest) else { break };
-            self.evict(consensus, key);
-        }
-    }
-
-    fn evict(&mut self, consensus: &C, key: (C::Root, Slot)) {
-        if let Some(out) = self.states.remove(&key) {
-            let freed = consensus.state_bytes(&out.state);
-            self.state_bytes = self.state_bytes.saturating_sub(freed);
-        }
-    }
-
-    /// Returns the state to evict: advanced ones first, then those between checkpoints, then the
-    /// oldest. It is never a pinned one, nor the newest.
-    fn victim(&self, newest: (C::Root, Slot)) -> Option<(C::Root, Slot)> {
-        let spacing = self.limits.checkpoint_slots;
-        self.states
-            .keys()
-            .filter(|key| **key != newest && !self.keeps(key))
-            .min_by_key(|(root, slot)| {
-                let own = self.nodes.get(root).is_some_and(|node| node.slot == *slot);
-                (own, slot.is_multiple_of(spacing), *slot, *root)
-            })
-            .copied()
-    }
-
-    /// Returns whether a state is never evicted: a pinned block's own state, and the anchor's,
-    /// whatever its slot.
-    fn keeps(&self, (root, slot): &(C::Root, Slot)) -> bool {
-        *root == self.root
-            || self.pinned.contains(root)
-                && self.nodes.get(root).is_some_and(|node| node.slot == *slot)
     }
 }
 
@@ -417,6 +343,9 @@ impl<C: Consensus> Machine<C> for HotDb<C> {
     fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
         match event {
             Event::Trail { root, slot } => vec![Effect::Trail(self.trail(root, slot))],
+            Event::Committees { target } => {
+                vec![Effect::Trail(self.committees(consensus, target))]
+            }
             Event::Commit { block, state } => {
                 vec![Effect::Committed(self.commit(consensus, block, state))]
             }
@@ -424,8 +353,12 @@ impl<C: Consensus> Machine<C> for HotDb<C> {
                 self.post_state(consensus, state);
                 Vec::new()
             }
+            Event::PostCommittees(at) => {
+                self.committees.insert(at.key, at);
+                Vec::new()
+            }
             Event::Prune(keep) => {
-                let pruned = self.prune(consensus, keep);
+                let pruned = self.prune(keep);
                 tracing::debug!(pruned, epoch = keep.finalized.epoch, "pruned");
                 Vec::new()
             }

@@ -8,8 +8,9 @@ use blocksmith_sync::mailbox::{self, OnFull};
 use blocksmith_sync::oneshot;
 
 use crate::activity::{Activity, Mail, Post, serve};
-use crate::consensus::{Consensus, Slot};
-use crate::hot_db::machine::{CommitReply, HotDb, Prune, StateAt, TrailReply};
+use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::hot_db::event::{CommitReply, CommitteesAt, Prune, StateAt, TrailReply};
+use crate::hot_db::machine::HotDb;
 use crate::hot_db::shell::{self, Message, Replies};
 use crate::identified::IdentifiedBlock;
 use crate::supervision::{EndGuard, Guard, Loss};
@@ -90,6 +91,14 @@ impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
         answer.recv().ok()
     }
 
+    /// Asks for the committees of a target and blocks for the reply. Returns `None` if the HotDB is
+    /// gone or lost the question.
+    pub(crate) fn committees(&self, target: Checkpoint<C::Root>) -> Option<TrailReply<C>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(HotDbMessage::Committees { target, reply });
+        answer.recv().ok()
+    }
+
     /// Commits a block and blocks for the acknowledgement. Returns `None` if the HotDB is gone or
     /// lost the commit.
     pub(crate) fn commit(
@@ -105,6 +114,11 @@ impl<P: Primitives, C: Consensus> HotDbHandle<P, C> {
     /// Gives the HotDB a state. Blocks while its mailbox is full.
     pub(crate) fn post_state(&self, state: StateAt<C>) {
         self.send(HotDbMessage::PostState(state));
+    }
+
+    /// Gives the HotDB committees. Blocks while its mailbox is full.
+    pub(crate) fn post_committees(&self, at: CommitteesAt<C>) {
+        self.send(HotDbMessage::PostCommittees(at));
     }
 
     /// Tells the HotDB what to keep. Blocks while its mailbox is full.

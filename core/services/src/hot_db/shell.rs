@@ -3,13 +3,15 @@
 //! must catch).
 //!
 //! **Contract.** [`turn`] hands one message to the machine and gives the answer to [`Replies`]:
-//! exactly one for each [`Message::Trail`] and [`Message::Commit`], in the same turn, and none for
-//! the other messages. The caller chooses the types of the two reply ends: the sender of a
+//! exactly one for each [`Message::Trail`], [`Message::Committees`] and [`Message::Commit`], in the
+//! same turn, and none for the other messages. The caller chooses the types of the two reply ends:
+//! the sender of a
 //! one-shot, or the number of a process. A turn that loses its message by a panic drops the reply
 //! end. If that is a one-shot's sender, its receiver learns of the loss.
 
-use crate::consensus::{Consensus, Slot};
-use crate::hot_db::machine::{CommitReply, Effect, Event, HotDb, Prune, StateAt, TrailReply};
+use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::hot_db::event::{CommitReply, CommitteesAt, Effect, Event, Prune, StateAt, TrailReply};
+use crate::hot_db::machine::HotDb;
 use crate::identified::IdentifiedBlock;
 use crate::machine::Machine;
 use crate::supervision::{Loss, Steps};
@@ -26,6 +28,13 @@ pub enum Message<C: Consensus, T, K> {
         /// The end on which the trail is sent.
         reply: T,
     },
+    /// A worker wants to verify attestations of a target.
+    Committees {
+        /// The target.
+        target: Checkpoint<C::Root>,
+        /// The end on which the committees, or the trail to them, are sent.
+        reply: T,
+    },
     /// A worker has verified a block.
     Commit {
         /// The block.
@@ -37,6 +46,8 @@ pub enum Message<C: Consensus, T, K> {
     },
     /// A worker posts back a state that a trail had asked for.
     PostState(StateAt<C>),
+    /// A worker posts back committees that a trail had asked for.
+    PostCommittees(CommitteesAt<C>),
     /// Clearance says what to keep.
     Prune(Prune<C::Root>),
 }
@@ -47,8 +58,10 @@ impl<C: Consensus, T, K> Message<C, T, K> {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Trail { .. } => "trail",
+            Self::Committees { .. } => "committees",
             Self::Commit { .. } => "commit",
             Self::PostState(_) => "state",
+            Self::PostCommittees(_) => "computed committees",
             Self::Prune(_) => "prune",
         }
     }
@@ -60,7 +73,7 @@ pub trait Replies<C: Consensus> {
     type Trail;
     /// The reply end of an acknowledgement.
     type Ack;
-    /// Takes the answer to a [`Message::Trail`]. A requester that is gone needs none.
+    /// Takes the answer to a [`Message::Trail`] or a [`Message::Committees`]. A requester that is gone needs none.
     fn trail(&mut self, to: Self::Trail, reply: TrailReply<C>);
     /// Takes the answer to a [`Message::Commit`].
     fn ack(&mut self, to: Self::Ack, reply: CommitReply);
@@ -89,13 +102,17 @@ pub fn turn<C: Consensus, R: Replies<C>>(
         Message::Trail { root, slot, reply } => {
             (Event::Trail { root, slot }, Waiting::Trail(reply))
         }
+        Message::Committees { target, reply } => {
+            (Event::Committees { target }, Waiting::Trail(reply))
+        }
         Message::Commit { block, state, reply } => {
             (Event::Commit { block, state }, Waiting::Ack(reply))
         }
         Message::PostState(state) => (Event::PostState(state), Waiting::Nobody),
+        Message::PostCommittees(at) => (Event::PostCommittees(at), Waiting::Nobody),
         Message::Prune(prune) => (Event::Prune(prune), Waiting::Nobody),
     };
-    let reads = matches!(event, Event::Trail { .. });
+    let reads = matches!(event, Event::Trail { .. } | Event::Committees { .. });
     let handle = || machine.handle(consensus, event);
     let effects = if reads { steps.look(word, handle) } else { steps.step(word, handle) }?;
     match (waiting, effects.into_iter().next()) {

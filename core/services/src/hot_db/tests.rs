@@ -1,5 +1,8 @@
 //! The HotDB's rules, one by one, over the toy protocol: a state costs the same everywhere.
 
+mod committees;
+mod properties;
+
 use super::{CommitReply, Effect, Event, HotDb, Limits, Prune, StateAt, TrailReply};
 use crate::consensus::{Checkpoint, Consensus};
 use crate::identified;
@@ -9,9 +12,10 @@ use crate::toy::{Toy, ToyBlock, ToyState};
 /// A HotDB over the anchor.
 struct Db(HotDb<Toy>);
 
-/// What one cached state costs.
-fn cost() -> usize {
-    Toy::default().state_bytes(&ToyState::anchor())
+/// What so many cached states and blocks cost together.
+fn cost(states: usize, blocks: usize) -> usize {
+    let (toy, block) = (Toy::default(), ToyBlock::new(1, 0, 1));
+    states * toy.state_bytes(&ToyState::anchor()) + blocks * toy.block_bytes(&block)
 }
 
 fn state(root: u8, slot: u64) -> StateAt<Toy> {
@@ -23,9 +27,9 @@ impl Db {
         Self(HotDb::new(&Toy::default(), limits, 0, 0, ToyState::anchor()))
     }
 
-    /// Room for so many states.
-    fn with_room_for(states: usize) -> Self {
-        Self::new(Limits { state_bytes: states * cost(), ..Limits::default() })
+    /// Room for so many states and blocks. The anchor's block costs nothing.
+    fn with_room_for(states: usize, blocks: usize) -> Self {
+        Self::new(Limits { bytes: cost(states, blocks), ..Limits::default() })
     }
 
     fn commit(&mut self, root: u8, parent: u8, slot: u64) -> CommitReply {
@@ -100,59 +104,132 @@ fn a_state_that_was_advanced_serves_later_slots_and_not_earlier_ones() {
 }
 
 #[test]
-fn the_byte_bound_evicts_advanced_states_first_then_the_oldest_and_never_a_pinned_one() {
-    // Room for four states; the anchor, block 1 and the head 3 are pinned.
-    let mut db = Db::with_room_for(4).chain(3);
+fn the_byte_bound_evicts_passing_states_first_then_what_expires_first_and_never_a_pinned_one() {
+    // Room for four states beside three blocks; the anchor, block 1 and the head 3 are pinned.
+    let mut db = Db::with_room_for(4, 3).chain(3);
     db.prune(0, 1, 3);
     db.post(2, 5);
     assert_eq!(db.0.states(), 4, "block 2's own state went, the newest stays");
-    assert_eq!(db.trail(2, 2), (1, 1, 1));
-    db.post(3, 6);
-    assert_eq!((db.trail(2, 5), db.trail(3, 7)), ((1, 1, 1), (3, 6, 0)));
-    // Three are pinned: the new one stays for a while, and is the next to go.
+    assert_eq!((db.trail(2, 2), db.trail(2, 5)), ((1, 1, 1), (2, 5, 0)));
+    // The passing state goes, and block 4 takes the room that its own state would need.
     assert_eq!(db.commit(4, 3, 4), CommitReply::Committed);
-    assert_eq!((db.trail(3, 7), db.trail(4, 4), db.0.states()), ((3, 3, 0), (4, 4, 0), 4));
+    let starts = [1, 2, 3, 4].map(|root| db.trail(root, u64::from(root)).0);
+    assert_eq!((starts, db.0.bytes()), ([1, 1, 3, 3], cost(3, 4)));
+}
+
+#[test]
+fn blocks_count_and_take_the_room_of_states_that_are_not_pinned() {
+    // Room for four states in all; the blocks may take the room of two.
+    let mut db = Db::with_room_for(4, 0);
+    let mut committed = 0;
+    while db.commit(committed + 1, committed, u64::from(committed) + 1) == CommitReply::Committed {
+        committed += 1;
+        assert!(db.0.bytes() <= cost(4, 0), "{committed}");
+    }
+    assert_eq!(usize::from(committed), cost(2, 0) / cost(0, 1));
+    assert_eq!((db.0.states(), db.0.bytes()), (2, cost(4, 0)));
+    // Finality makes room.
+    db.post(1, 1);
+    db.prune(1, 1, 1);
+    assert_eq!(db.0.bytes(), cost(1, usize::from(committed) - 1));
+    assert_eq!(db.commit(committed + 1, committed, 99), CommitReply::Committed);
 }
 
 #[test]
 fn an_advanced_state_goes_before_an_older_one_of_a_block_itself() {
     // Room for three states: the anchor's, block 1's own, and one more.
-    let mut db = Db::with_room_for(3).chain(1);
+    let mut db = Db::with_room_for(3, 2).chain(1);
     db.post(1, 4);
     assert_eq!(db.commit(2, 1, 5), CommitReply::Committed);
     assert_eq!([db.trail(1, 1), db.trail(1, 4)], [(1, 1, 0); 2]);
 }
 
 #[test]
-fn states_between_checkpoints_go_before_those_at_one() {
-    // A checkpoint every two slots, room for the anchor and three more: 1 and 3 go.
-    let limits = Limits { checkpoint_slots: 2, state_bytes: 4 * cost(), ..Limits::default() };
-    let db = Db::new(limits).chain(5);
-    let starts = [1, 2, 3, 4, 5].map(|root| db.trail(root, u64::from(root)).0);
-    assert_eq!(starts, [0, 2, 2, 4, 5]);
+fn of_passing_states_the_first_gives_way() {
+    // Room for two: of three advanced states of block 1, the first is gone.
+    let mut db = Db::new(Limits { passing_states: 2, ..Limits::default() }).chain(1);
+    [3, 5, 4].into_iter().for_each(|slot| db.post(1, slot));
+    assert_eq!([3, 4, 5].map(|slot| db.trail(1, slot).1), [1, 4, 5]);
 }
 
 #[test]
-fn a_long_trail_asks_for_a_state_in_its_middle() {
-    // A checkpoint every two slots, and no room for states: the trail to 5 passes by 4 and 2.
-    let limits = Limits { checkpoint_slots: 2, state_bytes: 0, ..Limits::default() };
-    let mut db = Db::new(limits).chain(5);
-    // The newest state is never evicted: another takes its place.
-    assert_eq!(db.commit(6, 0, 6), CommitReply::Committed);
+fn checkpoints_thin_as_powers_of_two() {
+    // Every state of the last two slots, and of the last 2 * 2^j slots those that pass a multiple
+    // of 2^j: of 1 to 20, block 16 passes one of 16, 8 of 8, 20 and 12 of 4, 18 of 2, 19 of 1.
+    let limits = Limits { checkpoint_slots: 2, passing_states: 0, ..Limits::default() };
+    let db = Db::new(limits).chain(20);
+    let kept: Vec<_> = (1..=20).filter(|root| db.trail(*root, u64::from(*root)).2 == 0).collect();
+    assert_eq!(kept, [8, 12, 16, 18, 19, 20]);
+}
+
+#[test]
+fn a_checkpoint_is_the_first_block_after_a_power_of_two_where_slots_are_empty() {
+    // Blocks 1, 2, 3 at slots 7, 9 and 20: 9 is the first after 8, and 20 the first after 16.
+    let limits = Limits { checkpoint_slots: 2, passing_states: 0, ..Limits::default() };
+    let mut db = Db::new(limits);
+    for (root, slot) in [(1, 7), (2, 9), (3, 20), (4, 25)] {
+        assert_eq!(db.commit(root, root - 1, slot), CommitReply::Committed);
+    }
+    let kept = [(1, 7), (2, 9), (3, 20), (4, 25)].map(|(root, slot)| db.trail(root, slot).2 == 0);
+    assert_eq!(kept, [false, true, true, true]);
+}
+
+#[test]
+fn a_late_block_leaves_its_state_for_its_children_though_its_checkpoint_has_expired() {
+    // Block 40 at slot 3 comes when block 20 at slot 20 is there.
+    let limits = Limits { checkpoint_slots: 2, passing_states: 1, ..Limits::default() };
+    let mut db = Db::new(limits).chain(20);
+    assert_eq!(db.commit(40, 1, 3), CommitReply::Committed);
+    assert_eq!(db.trail(40, 4), (40, 3, 0));
+}
+
+#[test]
+fn a_replayed_state_is_a_checkpoint_again_if_that_has_not_expired() {
+    // Room for three states: the finalised block's, 16, the head's, 20, and one more. At slot 20
+    // the checkpoint of 17 has expired, that of 18 lasts longer than that of 19.
+    let bytes = cost(3, 20);
+    let limits = Limits { checkpoint_slots: 2, passing_states: 1, bytes, ..Limits::default() };
+    let mut db = Db::new(limits).chain(20);
+    db.prune(16, 16, 20);
+    let kept = |db: &Db| [17, 18, 19].map(|root| db.trail(root, u64::from(root)).2 == 0);
+    db.post(17, 17);
+    assert_eq!(kept(&db), [true, false, false]);
+    db.post(18, 18);
+    assert_eq!(kept(&db), [false, true, false]);
+    db.post(19, 19);
+    assert_eq!(kept(&db), [false, true, false]);
+}
+
+#[test]
+fn a_long_trail_asks_for_its_end_and_for_states_in_its_middle() {
+    // A checkpoint every two slots, and room for blocks alone: the trail to 5 passes by 4 and 2.
+    let limits = Limits { checkpoint_slots: 2, bytes: cost(1, 5), ..Limits::default() };
+    let db = Db::new(limits).chain(5);
     let TrailReply::Trail(trail) = db.0.trail(5, 5) else { panic!("a trail") };
     let roots: Vec<_> = trail.blocks.iter().map(|block| block.identity().root).collect();
     assert_eq!((trail.start.root, roots), (0, vec![1, 2, 3, 4, 5]));
-    assert_eq!((trail.wanted, trail.want_target), (vec![4, 2], false));
+    assert_eq!((trail.wanted, trail.want_target), (vec![5, 4, 2], false));
+    let TrailReply::Trail(trail) = db.0.trail(5, 7) else { panic!("a trail") };
+    assert_eq!((trail.root, trail.block_slot, trail.slot, trail.want_target), (5, 5, 7, true));
 }
 
 #[test]
 fn pins_move_with_finality_and_the_head() {
     // Room for two states beside the anchor: after the move, 1 may go and 2 may not.
-    let mut db = Db::with_room_for(3).chain(2);
+    let mut db = Db::with_room_for(3, 3).chain(2);
     db.prune(0, 0, 1);
     db.prune(0, 0, 2);
     assert_eq!(db.commit(3, 2, 3), CommitReply::Committed);
     assert_eq!([1, 2, 3].map(|root| db.trail(root, u64::from(root)).0), [0, 2, 3]);
+}
+
+#[test]
+fn advanced_states_of_the_base_are_not_pinned() {
+    // Room for two states: the base's own, and one more.
+    let mut db = Db::with_room_for(2, 0);
+    (1..9).for_each(|slot| db.post(0, slot));
+    assert_eq!((db.0.states(), db.0.pinned_bytes()), (2, cost(1, 0)));
+    assert_eq!(db.trail(0, 0), (0, 0, 0));
 }
 
 #[test]
@@ -184,7 +261,7 @@ fn pruned_roots_are_forgotten_in_order() {
 #[test]
 fn every_block_has_a_trail_when_the_finalised_state_is_not_cached() {
     // No room: the finalised block's own state is gone, so what leads to it stays.
-    let mut db = Db::with_room_for(1).chain(4);
+    let mut db = Db::with_room_for(1, 4).chain(4);
     db.prune(2, 2, 4);
     for root in 2..=4 {
         assert!(matches!(db.0.trail(root, 9), TrailReply::Trail(_)), "{root}");

@@ -238,7 +238,7 @@ impl<C: Consensus> Quarantine<C> {
             Answer::Pruned if is_block => {
                 self.reject(consensus, number, RejectReason::NotDescendantOfFinalized, effects);
             }
-            Answer::Pruned => {
+            Answer::Pruned | Answer::Stale => {
                 self.finish(number, &Verdict::Ignore(IgnoreReason::TooOld), effects);
             }
             Answer::Full => self.finish(number, &Verdict::Dropped(DropReason::HotDbFull), effects),

@@ -87,7 +87,9 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         // There is one more slot for the stop, which may come from anywhere and must not wait.
         let (sender, mailbox) = mailbox::mailbox(slots.network, slots.replies + 1, OnFull::Block);
         let (permit, last, counted) = (mailbox.permit(), sender.clone(), activity.clone());
+        let workers = rewinder.clone();
         guard.supervisor().stop_by(move || {
+            workers.give_up_long_loads();
             if let Some(permit) = permit {
                 drop(permit.send(Mail::new(&counted, QuarantineMessage::Stop)));
             }

@@ -128,6 +128,12 @@ impl Node {
                     WorkerEffect::RequestTrail { root, slot } => {
                         next = Some(WorkerEvent::Trail(self.hot_db.trail(root, slot)));
                     }
+                    WorkerEffect::RequestCommittees { target } => {
+                        let reply = self.hot_db.committees(&self.toy, target);
+                        next = Some(WorkerEvent::Trail(reply));
+                    }
+                    WorkerEffect::Claim(_) => next = Some(WorkerEvent::Claimed(true)),
+                    WorkerEffect::Requeue { .. } => panic!("every claim is granted"),
                     WorkerEffect::Commit { block, state } => {
                         let commit = hot_db::Event::Commit { block, state };
                         let effects = self.hot_db.handle(&self.toy, commit);
@@ -139,8 +145,10 @@ impl Node {
                     WorkerEffect::PostState(state) => {
                         self.hot_db.handle(&self.toy, hot_db::Event::PostState(state));
                     }
-                    WorkerEffect::Loaded(_) => {}
-                    WorkerEffect::Proceed => next = Some(WorkerEvent::Proceed),
+                    WorkerEffect::Loaded(_) | WorkerEffect::PostCommittees(_) => {}
+                    WorkerEffect::Proceed | WorkerEffect::GiveWay => {
+                        next = Some(WorkerEvent::Proceed)
+                    }
                     WorkerEffect::Answer(answer) => return answer,
                 }
             }

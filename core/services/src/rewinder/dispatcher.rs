@@ -48,6 +48,8 @@ pub type StateKey<R> = (R, Slot);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Queued<R, T> {
     key: Option<StateKey<R>>,
+    /// A state that another worker had claimed when the task was put back.
+    after: Option<StateKey<R>>,
     task: T,
 }
 
@@ -55,12 +57,16 @@ struct Queued<R, T> {
 ///
 /// Workers pull; nothing is ever handed to a worker that did not ask (hazard R1). A task whose
 /// state is being loaded by another worker is passed over until that worker reports, and finds the
-/// state cached then (hazard R11).
+/// state cached then (hazard R11). Which state a block needs turns out only when the HotDB has
+/// answered: a worker that is to replay it claims it then, and puts the task back if another worker
+/// has claimed it.
 ///
 /// - D1: A pull takes one task. If that is an attestation, the pull also takes those behind it that
 ///   need the same state, in their order, to be verified together. It takes at most `batch` in all,
 ///   and no more than this worker's share of them if idle workers divide them among themselves.
 ///   Tasks of other lanes and states keep their places.
+/// - D2: Tasks that were put back stand before the others of their lane. A lane then holds more
+///   than its capacity, by no more than all workers have in hand.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dispatcher<R, T> {
     capacity: usize,
@@ -93,7 +99,7 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         if self.closed || queue.len() >= self.capacity {
             return Err(task);
         }
-        queue.push_back(Queued { key, task });
+        queue.push_back(Queued { key, after: None, task });
         Ok(())
     }
 
@@ -108,7 +114,8 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         for lane in lanes {
             let queue = &mut self.lanes[*lane as usize];
             let loading = &self.loading;
-            let free = |queued: &Queued<R, T>| queued.key.is_none_or(|key| !loading.contains(&key));
+            let loads = |key: Option<StateKey<R>>| key.is_some_and(|key| loading.contains(&key));
+            let free = |queued: &Queued<R, T>| !loads(queued.key) && !loads(queued.after);
             let Some(first) = queue.iter().position(free) else { continue };
             let key = queue[first].key;
             let mut take = 1;
@@ -120,6 +127,17 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
             return take_of(queue, first, key, take);
         }
         Vec::new()
+    }
+
+    /// Marks a state as being loaded. Returns whether it was not marked before.
+    pub fn claim(&mut self, key: StateKey<R>) -> bool {
+        self.loading.insert(key)
+    }
+
+    /// Puts a task back before those of its lane. It is passed over while `after` is being loaded.
+    /// It had its place before, so the capacity does not count, nor does the close.
+    pub fn requeue(&mut self, lane: Lane, key: Option<StateKey<R>>, after: StateKey<R>, task: T) {
+        self.lanes[lane as usize].push_front(Queued { key, after: Some(after), task });
     }
 
     /// Notes that the state is cached, or will never be: tasks that need it may be pulled.

@@ -1,19 +1,19 @@
-//! What a Rewinder worker does with gossip votes and operations; see [`crate::rewinder`].
+//! What a Rewinder worker does with attestations, gossip votes and operations; see
+//! [`crate::rewinder`].
 //!
 //! A batch may mix attestations that came without a proof with gossip votes of the same target,
-//! since both need the same state. Each job has its own answer, in the order of the jobs.
+//! since both need the same committees. Each job has its own answer, in the order of the jobs.
 
 use crate::consensus::{AttestationOutcome, Consensus, Failure, IndexedVote};
 use crate::gossip::{IdentifiedOperation, IdentifiedVote, VoteFailure, VoteOutcome};
-use crate::hot_db::StateAt;
 use crate::identified::IdentifiedAttestation;
 use crate::rewinder::worker::{Answer, Job, WorkerEffect, fault_of, stop};
 use crate::verdict::{Cleared, RejectReason};
 
-/// Does jobs that need the state that is loaded; answers each, in order.
+/// Verifies attestations and votes of one target; answers each, in order.
 pub(super) fn verify<C: Consensus>(
     consensus: &C,
-    at: &StateAt<C>,
+    committees: &C::Committees,
     jobs: Vec<Job<C>>,
 ) -> Vec<WorkerEffect<C>> {
     let (mut attestations, mut votes) = (Vec::new(), Vec::new());
@@ -26,24 +26,38 @@ pub(super) fn verify<C: Consensus>(
     }
     let mut of_attestations = match attestations.as_slice() {
         [] => Vec::new(),
-        some => consensus.verify_attestations(&at.state, some),
-    }
-    .into_iter();
+        some => consensus.verify_attestations_with(committees, some),
+    };
     let mut of_votes = match votes.as_slice() {
         [] => Vec::new(),
-        some => consensus.verify_gossip_votes(&at.state, some),
+        some => consensus.verify_gossip_votes(committees, some),
+    };
+    if (of_attestations.len(), of_votes.len()) != (attestations.len(), votes.len()) {
+        let found = of_attestations.len() + of_votes.len();
+        let answer = fault_of(&format!("{found} outcomes of {} attestations", jobs.len()));
+        return jobs.iter().map(|_| WorkerEffect::Answer(answer.clone())).collect();
     }
-    .into_iter();
+    let (mut of_attestations, mut of_votes) = (of_attestations.drain(..), of_votes.drain(..));
     let answer = |job| match job {
         Job::Attestation(attestation) => attestation_answer(attestation, of_attestations.next()),
         Job::Vote(vote) => vote_answer(vote, of_votes.next()),
-        Job::Operation { operation, .. } => {
-            let outcome = consensus.verify_operation(&at.state, operation.item());
-            operation_answer(operation, outcome)
+        Job::Block(_) | Job::State { .. } | Job::Operation { .. } => {
+            fault_of("jobs that do not go together")
         }
-        Job::Block(_) | Job::State { .. } => fault_of("jobs that do not go together"),
     };
     jobs.into_iter().map(answer).map(WorkerEffect::Answer).collect()
+}
+
+/// Checks an operation against the state that was loaded for it.
+pub(super) fn operation<C: Consensus>(
+    consensus: &C,
+    state: &C::State,
+    operation: &IdentifiedOperation<C>,
+) -> Answer<C> {
+    match consensus.verify_operation(state, operation.item()) {
+        Ok(validators) => Answer::Operation(Box::new(Cleared::new(operation.clone(), validators))),
+        Err(failure) => stop(failure),
+    }
 }
 
 fn attestation_answer<C: Consensus>(
@@ -75,15 +89,5 @@ fn vote_answer<C: Consensus>(
         }
         Some(Err(VoteFailure { failure, .. })) => stop(failure),
         None => fault_of("a vote without an outcome"),
-    }
-}
-
-fn operation_answer<C: Consensus>(
-    operation: IdentifiedOperation<C>,
-    outcome: AttestationOutcome<C>,
-) -> Answer<C> {
-    match outcome {
-        Ok(validators) => Answer::Operation(Box::new(Cleared::new(operation, validators))),
-        Err(failure) => stop(failure),
     }
 }

@@ -1,8 +1,9 @@
 //! Rewinder: the only caller of the state transition.
 //!
 //! **Contract.** The Rewinder takes [`Job`]s and answers each exactly once. A block is run through
-//! the full transition and committed. An attestation is verified against its target's state. A
-//! state is loaded. Workers are threads that pull from one queue of lanes; one more worker may
+//! the full transition and committed. An attestation is verified with the committees of its
+//! target's epoch and branch, which the HotDB keeps. A state is loaded. Workers are threads that
+//! pull from one queue of lanes; one more worker may
 //! serve duties alone ([`crate::blocksmith::Config::reserved_worker`]). A worker that pulls an
 //! attestation takes along others that wait for the same target's state and verifies their
 //! signatures together.
@@ -11,11 +12,14 @@
 //!   submit ──> lanes: duties > blocks > attestations > queries
 //!                 │ pull (no state of mine is being loaded by another)
 //!                 v
-//!               Idle ──RequestTrail──> AwaitTrail ──Commit──> AwaitCommit
-//!                 ^                     │  │ Answer                │ acknowledged: Answer
-//!                 ├─────────────────────│──┴───────────────────────┘
-//!                 │                     │ Loaded: others may load this state
-//!                 └──Answer to each── Verify
+//!               Idle ──RequestTrail──────> AwaitTrail ──Claim──> AwaitClaim ──Requeue──> Idle
+//!                 ^    RequestCommittees    │ │ Committees            │ claimed
+//!                 │                         │ │  nothing to replay    v
+//!                 │                         │ ├───────────────────> Load <─┐ GiveWay, part by part
+//!                 │                         │ │                     │  │ ─┘
+//!                 │                         │ v  Loaded: others may │  │ Commit
+//!                 ├──Answer to each────── Verify <──────────────────┘  v
+//!                 └──Answer, acknowledged────────────────────── AwaitCommit
 //! ```
 //!
 //! **Invariants.**
@@ -42,6 +46,21 @@
 //!   A panic counts as one of the worker's. A stop skips the preparation. States that attestations
 //!   ask for are not prepared: forged attestations could ask for any number of states, and blocks
 //!   cannot be forged.
+//! - I9 What has to be replayed is claimed first, by the key (root, slot) of the block's state, or
+//!   by (dependent root, epoch) of committees (R11). A worker that finds it claimed puts its tasks
+//!   back before the others of their lane, and they wait until the other worker reports. So an
+//!   uncached parent is replayed once for all blocks on top of it: its state is posted and reported
+//!   before the first of them is judged. A worker that waits holds no claim.
+//! - I10 A block's proposer's signature, and in the block's own epoch whether the slot is the
+//!   proposer's, are checked by the state that the trail starts from: before a claim, a replay and
+//!   the transition (A1, A9). The transition then leaves that one signature out. The reason is the
+//!   one that the transition would give. A block's root was computed when it was decoded, so the
+//!   check hashes no block, and none while a trail is under way.
+//! - I11 A load is done in parts of a bounded number of slots (`load`). Between two of them a
+//!   worker
+//!   that serves every lane takes the duties that wait, and once the services are stopping, the
+//!   tasks that the load is for are answered `Refused` (A12).
+//! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
 //!
 //! [`shell`] holds what a worker does with its tasks. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.
@@ -53,11 +72,13 @@
 
 mod dispatcher;
 mod gossip;
+mod load;
 mod service;
 pub mod shell;
 mod worker;
 
 pub use dispatcher::{Dispatcher, Lane, Role, StateKey};
+pub use load::Load;
 pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
 pub use worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 

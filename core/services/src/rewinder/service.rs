@@ -7,8 +7,8 @@ use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Mutex, Primitives, oneshot};
 
 use crate::activity::{Activity, Busy};
-use crate::consensus::{Consensus, Slot};
-use crate::hot_db::{HotDbHandle, StateAt};
+use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::hot_db::{CommitteesAt, HotDbHandle, StateAt};
 use crate::identified::IdentifiedBlock;
 use crate::rewinder::dispatcher::{Dispatcher, Lane, Role, StateKey};
 use crate::rewinder::shell::{self, Hands, Lanes, Ports};
@@ -76,6 +76,8 @@ struct Inner<P: Primitives, C: Consensus> {
     general_workers: usize,
     /// Workers that serve every lane and have no task.
     idle: usize,
+    /// Whether long loads are to be given up.
+    stopping: bool,
 }
 
 /// Workers that have not been started.
@@ -119,6 +121,7 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
             workers,
             general_workers: workers,
             idle: 0,
+            stopping: false,
         };
         let shared = P::arc(Shared {
             queue: P::Mutex::new(inner),
@@ -159,7 +162,13 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
             loop {
                 match shared.next(role, entered.is_some()) {
                     Turn::Serve(tasks) => {
-                        let mut ports = Threads { shared: &*shared, hot_db: &hot_db };
+                        let mut ports = Threads {
+                            shared: &*shared,
+                            hot_db: &hot_db,
+                            consensus: &*consensus,
+                            guard: &guard,
+                            takes_duties: role == Role::General,
+                        };
                         let hands = Hands::default();
                         let at = hands.serve(&*consensus, &guard, &mut ports, tasks);
                         if role == Role::General {
@@ -210,8 +219,30 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
 
     fn loaded(&self, key: StateKey<C::Root>) {
         self.queue.lock().queue.loaded(key);
-        // Any number of tasks may have waited for this state.
+        // Any number of tasks may have waited for this state, duties that were put back among them.
         self.general.notify_all();
+        self.reserved.notify_all();
+    }
+
+    fn requeue(&self, tasks: Vec<Task<P, C>>, after: StateKey<C::Root>) {
+        // This worker pulls next, so it need not wake another: if the state is there by then, it
+        // takes the tasks itself, and else whoever reports the state wakes all.
+        if let Some(first) = tasks.first() {
+            self.gauges[first.lane as usize].accepted(tasks.len() as u64);
+        }
+        Task::requeue(tasks, after, &mut self.queue.lock().queue);
+    }
+
+    /// Returns duties to be served between two parts of a load, or `None` if the services are
+    /// stopping.
+    fn between(&self, takes_duties: bool) -> Option<Vec<Task<P, C>>> {
+        let mut inner = self.queue.lock();
+        if inner.stopping {
+            return None;
+        }
+        let duties = if takes_duties { inner.queue.pull(Role::Reserved, 0) } else { Vec::new() };
+        self.gauges[Lane::Duties as usize].received(duties.len() as u64);
+        Some(duties)
     }
 
     fn close(&self) {
@@ -249,6 +280,11 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
 struct Threads<'a, P: Primitives, C: Consensus> {
     shared: &'a Shared<P, C>,
     hot_db: &'a HotDbHandle<P, C>,
+    consensus: &'a C,
+    guard: &'a Guard<P, C>,
+    /// Whether duties are taken between the parts of a load: not within a duty, and not by the
+    /// worker that serves nothing else.
+    takes_duties: bool,
 }
 
 impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
@@ -264,8 +300,35 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
         Some(reply.map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed))
     }
 
+    fn committees(&mut self, target: Checkpoint<C::Root>) -> Option<WorkerEvent<C>> {
+        let reply = self.hot_db.committees(target);
+        Some(reply.map_or(WorkerEvent::HotDbGone, WorkerEvent::Trail))
+    }
+
     fn post_state(&mut self, state: StateAt<C>) {
         self.hot_db.post_state(state);
+    }
+
+    fn post_committees(&mut self, at: CommitteesAt<C>) {
+        self.hot_db.post_committees(at);
+    }
+
+    fn claim(&mut self, key: StateKey<C::Root>) -> bool {
+        self.shared.queue.lock().queue.claim(key)
+    }
+
+    fn requeue(&mut self, tasks: Vec<Task<P, C>>, after: StateKey<C::Root>) {
+        self.shared.requeue(tasks, after);
+    }
+
+    fn give_way(&mut self) -> bool {
+        let Some(duties) = self.shared.between(self.takes_duties) else { return false };
+        if !duties.is_empty() {
+            let Self { shared, hot_db, consensus, guard, .. } = *self;
+            let mut ports = Threads { shared, hot_db, consensus, guard, takes_duties: false };
+            Hands::default().serve(consensus, guard, &mut ports, duties);
+        }
+        true
     }
 
     fn loaded(&mut self, key: StateKey<C::Root>) {
@@ -330,6 +393,12 @@ impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
     /// Returns how many tasks wait.
     pub(crate) fn waiting(&self) -> usize {
         self.shared.queue.lock().queue.waiting()
+    }
+
+    /// Has long loads be given up between two of their parts: what they are for is answered
+    /// `Refused`. Short tasks are not concerned.
+    pub(crate) fn give_up_long_loads(&self) {
+        self.shared.queue.lock().stopping = true;
     }
 
     /// Lets the workers end once they have served what is queued.

@@ -10,8 +10,8 @@
 
 use std::collections::VecDeque;
 
-use crate::consensus::{Consensus, Slot};
-use crate::hot_db::{CommitReply, StateAt, TrailReply};
+use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::hot_db::{CommitReply, CommitteesAt, StateAt, TrailReply};
 use crate::identified::IdentifiedBlock;
 use crate::machine::Machine;
 use crate::rewinder::dispatcher::{Dispatcher, Lane, StateKey};
@@ -62,9 +62,17 @@ impl<C: Consensus, R> Task<C, R> {
         let answer = if lanes.is_closed() { Answer::Refused } else { Answer::Busy };
         lanes.submit(self.lane, self.key, self).map_err(|task| (task.reply, answer))
     }
+
+    /// Puts tasks of one lane back before the others of their lane, in their order. They may be
+    /// pulled once `after` is loaded.
+    pub fn requeue(tasks: Vec<Self>, after: StateKey<C::Root>, lanes: &mut Lanes<C, R>) {
+        for task in tasks.into_iter().rev() {
+            lanes.requeue(task.lane, task.key, after, task);
+        }
+    }
 }
 
-/// A worker's connections to the other services. Each of the first two methods asks the HotDB a
+/// A worker's connections to the other services. Each of the first three methods asks the HotDB a
 /// question.
 pub trait Ports<C: Consensus> {
     /// The end on which the answer to a task is sent.
@@ -73,11 +81,23 @@ pub trait Ports<C: Consensus> {
     /// Asks for a trail. If it waits for the reply, it returns [`WorkerEvent::Trail`] or
     /// [`WorkerEvent::HotDbGone`].
     fn trail(&mut self, root: C::Root, slot: Slot) -> Option<WorkerEvent<C>>;
+    /// Asks for the committees of a target. If it waits for the reply, it returns what
+    /// [`Ports::trail`] does.
+    fn committees(&mut self, target: Checkpoint<C::Root>) -> Option<WorkerEvent<C>>;
     /// Commits a block. If it waits for the reply, it returns [`WorkerEvent::Committed`] or
     /// [`WorkerEvent::HotDbGone`].
     fn commit(&mut self, block: IdentifiedBlock<C>, state: StateAt<C>) -> Option<WorkerEvent<C>>;
     /// Gives the HotDB a state. May wait for room.
     fn post_state(&mut self, state: StateAt<C>);
+    /// Gives the HotDB committees. May wait for room.
+    fn post_committees(&mut self, at: CommitteesAt<C>);
+    /// Claims a state that is to be replayed. Returns whether no other worker has it.
+    fn claim(&mut self, key: StateKey<C::Root>) -> bool;
+    /// Puts tasks back in the queue, as [`Task::requeue`] does. Does not wait.
+    fn requeue(&mut self, tasks: Vec<Task<C, Self::Reply>>, after: StateKey<C::Root>);
+    /// Is called between two parts of a long load. May do more urgent work. Returns whether the
+    /// load is to go on; it is not, once the services are stopping.
+    fn give_way(&mut self) -> bool;
     /// Says that a state is cached, or will not be: other workers may load it.
     fn loaded(&mut self, key: StateKey<C::Root>);
     /// Answers a task. Does not wait.
@@ -90,10 +110,12 @@ pub struct Hands<C: Consensus, R> {
     machine: Worker<C>,
     /// The kind of job, for reports.
     word: &'static str,
+    /// The lane of the tasks in hand.
+    lane: Lane,
     /// The reply ends of the tasks that have no answer yet, in the order of the tasks.
     replies: VecDeque<R>,
-    /// The state that other workers wait for.
-    key: Option<StateKey<C::Root>>,
+    /// The states that other workers wait for, at most two: that of the tasks, and a claimed one.
+    keys: Vec<StateKey<C::Root>>,
     /// Slot of the block that the trail leads to, until the block is to be committed.
     parent_slot: Slot,
     /// The state of a block that is being committed, if the block is the first of its epoch on its
@@ -108,8 +130,9 @@ impl<C: Consensus, R> Default for Hands<C, R> {
         Self {
             machine: Worker::Idle,
             word: "",
+            lane: Lane::Queries,
             replies: VecDeque::new(),
-            key: None,
+            keys: Vec::new(),
             parent_slot: Slot::MAX,
             entering: None,
             entered: None,
@@ -130,8 +153,8 @@ impl<C: Consensus, R> Hands<C, R> {
         tasks: Vec<Task<C, R>>,
     ) -> Option<StateAt<C>> {
         let mut step = self.start(consensus, steps, tasks);
-        // At most three rounds: the machine asks for a trail, then for a commit or to go on, then
-        // answers.
+        // The machine asks for a trail, for a claim, to go on once for each bounded part of the
+        // trail, then for a commit or to go on, and answers.
         while let Ok(effects) = step {
             let mut event = None;
             for effect in effects {
@@ -154,7 +177,8 @@ impl<C: Consensus, R> Hands<C, R> {
         tasks: Vec<Task<C, R>>,
     ) -> Result<Vec<WorkerEffect<C>>, Loss> {
         let Some(first) = tasks.first() else { return Ok(Vec::new()) };
-        (self.word, self.key) = (first.job.word(), first.key);
+        (self.word, self.lane) = (first.job.word(), first.lane);
+        self.keys.extend(first.key);
         let mut jobs = Vec::with_capacity(tasks.len());
         for task in tasks {
             jobs.push(task.job);
@@ -195,6 +219,16 @@ impl<C: Consensus, R> Hands<C, R> {
     ) -> Option<WorkerEvent<C>> {
         match effect {
             WorkerEffect::RequestTrail { root, slot } => return ports.trail(root, slot),
+            WorkerEffect::RequestCommittees { target } => return ports.committees(target),
+            WorkerEffect::Claim(key) => {
+                let claimed = ports.claim(key);
+                self.keys.extend(claimed.then_some(key));
+                return Some(WorkerEvent::Claimed(claimed));
+            }
+            WorkerEffect::Requeue { after, jobs } => {
+                let tasks = self.tasks(consensus, jobs);
+                ports.requeue(tasks, after);
+            }
             WorkerEffect::Commit { block, state } => {
                 let parent_slot = std::mem::replace(&mut self.parent_slot, Slot::MAX);
                 let enters = consensus.epoch_at(parent_slot) < consensus.epoch_at(state.slot);
@@ -202,12 +236,15 @@ impl<C: Consensus, R> Hands<C, R> {
                 return ports.commit(block, state);
             }
             WorkerEffect::PostState(state) => ports.post_state(state),
+            WorkerEffect::PostCommittees(at) => ports.post_committees(at),
             WorkerEffect::Loaded(key) => {
                 // From now on another worker may be loading it.
-                self.key = None;
+                self.keys.retain(|other| *other != key);
                 ports.loaded(key);
             }
             WorkerEffect::Proceed => return Some(WorkerEvent::Proceed),
+            WorkerEffect::GiveWay if ports.give_way() => return Some(WorkerEvent::Proceed),
+            WorkerEffect::GiveWay => return Some(WorkerEvent::Stop),
             WorkerEffect::Answer(answer) => {
                 if let Some(reply) = self.replies.pop_front() {
                     ports.answer(reply, answer);
@@ -217,13 +254,23 @@ impl<C: Consensus, R> Hands<C, R> {
         None
     }
 
+    /// Joins jobs and their requesters to tasks again.
+    fn tasks(&mut self, consensus: &C, jobs: Vec<Job<C>>) -> Vec<Task<C, R>> {
+        let lane = self.lane;
+        let task = |(job, reply): (Job<C>, R)| {
+            let key = job.state_key(consensus);
+            Task { lane, job, key, reply }
+        };
+        jobs.into_iter().zip(self.replies.drain(..)).map(task).collect()
+    }
+
     /// Ends the tasks in hand, once their machine has nothing more to ask or was cut short. The
     /// state that other workers wait for is free again, and each requester that has no answer is
     /// told of a fault. Returns the state of a committed block that is the first of its epoch on
     /// its branch.
     pub fn finish<P: Ports<C, Reply = R>>(&mut self, ports: &mut P) -> Option<StateAt<C>> {
         let hands = std::mem::take(self);
-        hands.key.into_iter().for_each(|key| ports.loaded(key));
+        hands.keys.into_iter().for_each(|key| ports.loaded(key));
         for reply in hands.replies {
             ports.answer(reply, Answer::Fault("the worker panicked".to_owned()));
         }

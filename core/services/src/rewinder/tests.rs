@@ -1,11 +1,13 @@
-//! The worker's machine with several attestations in hand; what its threads do is in `threads`.
+//! The worker's machine with several attestations in hand. How it loads states is in `loads`, what
+//! its threads do in `threads`.
 
+mod loads;
 mod scripted;
 mod threads;
 
 use super::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 use crate::consensus::Checkpoint;
-use crate::hot_db::{HotDb, Limits, TrailReply};
+use crate::hot_db::{CommitteesAt, CommitteesKey, HotDb, Limits, TrailReply};
 use crate::identified;
 use crate::machine::Machine;
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyState};
@@ -18,17 +20,20 @@ fn vote(id: u8, epoch: u64, valid: bool) -> Job<Toy> {
     Job::Attestation(identified::attestation(&Toy::default(), vote))
 }
 
-fn trail() -> TrailReply<Toy> {
-    let machine = HotDb::new(&Toy::default(), Limits::default(), 0, 0, ToyState::anchor());
-    machine.trail(0, 4)
+fn db() -> HotDb<Toy> {
+    HotDb::new(&Toy::default(), Limits::default(), 0, 0, ToyState::anchor())
 }
 
-/// A worker that has asked for the trail of three attestations, the second of them invalid.
+fn target(epoch: u64) -> Checkpoint<u8> {
+    Checkpoint { epoch, root: 0 }
+}
+
+/// A worker that has asked for the committees of three attestations, the second of them invalid.
 fn with_three() -> Worker<Toy> {
     let mut worker = Worker::Idle;
     let jobs = vec![vote(1, 1, true), vote(2, 1, false), vote(3, 1, true)];
     let effects = worker.handle(&Toy::default(), WorkerEvent::Start(jobs));
-    assert_eq!(effects, [WorkerEffect::RequestTrail { root: 0, slot: 4 }]);
+    assert_eq!(effects, [WorkerEffect::RequestCommittees { target: target(1) }]);
     worker
 }
 
@@ -40,6 +45,7 @@ fn words(effects: Vec<WorkerEffect<Toy>>) -> Vec<&'static str> {
             "invalid"
         }
         WorkerEffect::Answer(Answer::Pruned) => "pruned",
+        WorkerEffect::Answer(Answer::Stale) => "stale",
         WorkerEffect::Answer(Answer::Fault(_)) => "fault",
         other => panic!("{other:?}"),
     };
@@ -47,14 +53,15 @@ fn words(effects: Vec<WorkerEffect<Toy>>) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_state_is_free_for_others_before_attestations_are_verified_with_it() {
-    // The trail comes: the state is reported as loaded, then the worker asks to go on, then it
-    // answers.
+fn committees_are_posted_and_free_for_others_before_attestations_are_verified_with_them() {
+    // The target is the dependent root itself, so there is nothing to claim beside it. The trail
+    // comes: the committees are posted, then reported, then the worker asks to go on, then answers.
     let mut worker = with_three();
-    let effects = worker.handle(&Toy::default(), WorkerEvent::Trail(trail()));
-    let [.., WorkerEffect::Loaded((0, 4)), WorkerEffect::Proceed] = effects.as_slice() else {
-        panic!("{effects:?}")
-    };
+    let reply = db().committees(&Toy::default(), target(1));
+    let effects = worker.handle(&Toy::default(), WorkerEvent::Trail(reply));
+    let key = CommitteesKey { dependent_root: 0, epoch: 1 };
+    let posted = WorkerEffect::PostCommittees(CommitteesAt { key, committees: () });
+    assert_eq!(effects, [posted, WorkerEffect::Loaded((0, 4)), WorkerEffect::Proceed]);
     assert!(!worker.is_idle());
     let answers = worker.handle(&Toy::default(), WorkerEvent::Proceed);
     assert_eq!(words(answers), ["valid", "invalid", "valid"]);
@@ -63,9 +70,10 @@ fn the_state_is_free_for_others_before_attestations_are_verified_with_it() {
 
 #[test]
 fn what_stops_the_load_is_answered_to_each() {
-    // The target is pruned; the HotDB is gone; an event comes that does not fit.
+    // The target is pruned, or stale; the HotDB is gone; an event comes that does not fit.
     for (event, word) in [
         (WorkerEvent::Trail(TrailReply::Pruned), "pruned"),
+        (WorkerEvent::Trail(TrailReply::Stale), "stale"),
         (WorkerEvent::HotDbGone, "fault"),
         (WorkerEvent::Proceed, "fault"),
     ] {

@@ -1,18 +1,15 @@
 //! The pure part of a Rewinder worker; see [`crate::rewinder`] for its contract.
 
-use std::iter::once;
-
-use crate::consensus::{
-    AttestationOutcome, Consensus, Failure, IndexedVote, Slot, UpdateFlags, ValidatorIndex,
-};
+use crate::consensus::{Checkpoint, Consensus, Failure, Slot, ValidatorIndex};
 use crate::gossip::{IdentifiedOperation, IdentifiedVote};
-use crate::hot_db::{CommitReply, StateAt, Trail, TrailReply};
+use crate::hot_db::{CommitReply, CommitteesAt, StateAt, Trail, TrailReply};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
 use crate::machine::Machine;
 use crate::rewinder::dispatcher::{Lane, StateKey};
 use crate::rewinder::gossip;
+use crate::rewinder::load::{Load, Loaded};
 use crate::verdict::{
-    Cleared, ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote, RejectReason,
+    ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote, RejectReason,
 };
 
 /// What a worker can be asked.
@@ -20,9 +17,9 @@ use crate::verdict::{
 pub enum Job<C: Consensus> {
     /// Run the full transition of a block and commit it.
     Block(IdentifiedBlock<C>),
-    /// Verify an attestation against the state of its target.
+    /// Verify an attestation with the committees of its target's epoch and branch.
     Attestation(IdentifiedAttestation<C>),
-    /// Verify a gossip vote against the state of its target.
+    /// Verify a gossip vote with the committees of its target's epoch and branch.
     Vote(IdentifiedVote<C>),
     /// Check an operation against the state of block `root` advanced to `slot`.
     Operation {
@@ -43,12 +40,27 @@ pub enum Job<C: Consensus> {
 }
 
 impl<C: Consensus> Job<C> {
-    /// Returns the state that has to be loaded first and is worth sharing. Blocks have none: each
-    /// continues from its parent's own state, which is cached when the parent is committed.
+    /// Returns what other tasks may need as well: the state of a query or an operation, or the target
+    /// of an attestation or a vote.
+    /// Blocks have none: each continues from its parent's own state, which is cached when the
+    /// parent is committed. If it is not, the worker claims it (I9).
     pub fn state_key(&self, consensus: &C) -> Option<StateKey<C::Root>> {
         match self {
             Self::Block(_) => None,
-            _ => Some(self.origin(consensus)),
+            Self::Attestation(_) | Self::Vote(_) => {
+                let target = self.target()?;
+                Some((target.root, consensus.start_slot(target.epoch)))
+            }
+            Self::Operation { root, slot, .. } | Self::State { root, slot } => Some((*root, *slot)),
+        }
+    }
+
+    /// Returns the target, if this is an attestation or a gossip vote.
+    pub(super) fn target(&self) -> Option<Checkpoint<C::Root>> {
+        match self {
+            Self::Attestation(attestation) => Some(attestation.identity().target),
+            Self::Vote(vote) => Some(vote.identity().vote.target),
+            Self::Block(_) | Self::Operation { .. } | Self::State { .. } => None,
         }
     }
 
@@ -70,25 +82,6 @@ impl<C: Consensus> Job<C> {
             Self::Block(_) => Lane::Blocks,
             Self::Attestation(_) | Self::Vote(_) => Lane::Attestations,
             Self::Operation { .. } | Self::State { .. } => Lane::Queries,
-        }
-    }
-
-    /// Returns the trail to ask for.
-    fn origin(&self, consensus: &C) -> StateKey<C::Root> {
-        match self {
-            Self::Block(block) => {
-                let header = block.identity();
-                (header.parent, header.slot)
-            }
-            Self::Attestation(attestation) => {
-                let target = attestation.identity().target;
-                (target.root, consensus.start_slot(target.epoch))
-            }
-            Self::Vote(vote) => {
-                let target = vote.identity().vote.target;
-                (target.root, consensus.start_slot(target.epoch))
-            }
-            Self::Operation { root, slot, .. } | Self::State { root, slot } => (*root, *slot),
         }
     }
 }
@@ -123,6 +116,8 @@ pub enum Answer<C: Consensus> {
     Full,
     /// The lane is full.
     Busy,
+    /// The attestation's target is one that no live branch builds on.
+    Stale,
     /// The state lies further from its block than the HotDB lets a state be advanced.
     TooFar,
     /// The services are stopping.
@@ -148,6 +143,7 @@ impl<C: Consensus> Clone for Answer<C> {
             Self::Pruned => Self::Pruned,
             Self::Full => Self::Full,
             Self::Busy => Self::Busy,
+            Self::Stale => Self::Stale,
             Self::TooFar => Self::TooFar,
             Self::Refused => Self::Refused,
             Self::Fault(text) => Self::Fault(text.clone()),
@@ -160,10 +156,14 @@ impl<C: Consensus> Clone for Answer<C> {
 pub enum WorkerEvent<C: Consensus> {
     /// It pulled a job, or attestations of one target. Each is answered, in this order.
     Start(Vec<Job<C>>),
-    /// The HotDB answered its request for a trail.
+    /// The HotDB answered its request for a trail or for committees.
     Trail(TrailReply<C>),
+    /// It asked to claim a state, and no other worker had (`true`), or one had.
+    Claimed(bool),
     /// It asked to go on.
     Proceed,
+    /// It asked to go on, and is to give up instead: the services are stopping.
+    Stop,
     /// The HotDB acknowledged its commit.
     Committed(CommitReply),
     /// The HotDB is gone, or has lost the request.
@@ -180,6 +180,21 @@ pub enum WorkerEffect<C: Consensus> {
         /// Slot to reach.
         slot: Slot,
     },
+    /// Ask the HotDB for the committees of a target; the reply is the next event.
+    RequestCommittees {
+        /// The target.
+        target: Checkpoint<C::Root>,
+    },
+    /// Claim a state that is to be replayed; [`WorkerEvent::Claimed`] is the next event.
+    Claim(StateKey<C::Root>),
+    /// Put the jobs back at the head of their lane: another worker has claimed the state that they
+    /// need. They may be pulled once that worker reports. The worker is idle.
+    Requeue {
+        /// The claimed state.
+        after: StateKey<C::Root>,
+        /// All jobs in hand, in order.
+        jobs: Vec<Job<C>>,
+    },
     /// Commit a verified block; the acknowledgement is the next event.
     Commit {
         /// The block.
@@ -189,43 +204,46 @@ pub enum WorkerEffect<C: Consensus> {
     },
     /// Give the HotDB a state that a trail asked for.
     PostState(StateAt<C>),
+    /// Give the HotDB committees that a trail asked for.
+    PostCommittees(CommitteesAt<C>),
     /// Tell the dispatcher that the state is cached, or will not be.
     Loaded(StateKey<C::Root>),
-    /// Go on with the state in hand; [`WorkerEvent::Proceed`] is the next event.
+    /// Go on with what is in hand; [`WorkerEvent::Proceed`] is the next event.
     Proceed,
+    /// A bounded part of a long load is done: look for a stop, and for more urgent work.
+    /// [`WorkerEvent::Proceed`] or [`WorkerEvent::Stop`] is the next event.
+    GiveWay,
     /// Answer the requester of the first job that has no answer. After the last one the worker is
     /// idle.
     Answer(Answer<C>),
 }
 
-/// Where a worker is: `Idle -> AwaitTrail -> (AwaitCommit | Verify ->) Idle`.
+/// Where a worker is: `Idle -> AwaitTrail -> (AwaitClaim ->) (Load ->) (AwaitCommit | Verify ->)
+/// Idle`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Worker<C: Consensus> {
     /// It has no job.
     Idle,
-    /// It waits for a trail.
+    /// It waits for a trail, or for committees.
     AwaitTrail(Vec<Job<C>>),
-    /// It has the state of a target, which others may load now, and verifies attestations.
+    /// It has a trail, and asks whether another worker is replaying the same.
+    AwaitClaim(Box<Load<C>>),
+    /// It has replayed a part of the trail.
+    Load(Box<Load<C>>),
+    /// It has the committees of a target, which others may ask for now, and verifies attestations.
     Verify {
-        /// The state.
-        state: StateAt<C>,
-        /// Attestations of that target, at least one.
-        attestations: Vec<IdentifiedAttestation<C>>,
-    },
-    /// It has a state, which others may load now, and does jobs among which are gossip votes of one
-    /// target, or an operation.
-    Gossip {
-        /// The state.
-        state: StateAt<C>,
-        /// The jobs, at least one.
+        /// The committees.
+        committees: CommitteesAt<C>,
+        /// Attestations and gossip votes of that target, at least one.
         jobs: Vec<Job<C>>,
     },
     /// It waits for the acknowledgement of a commit, with the verdict in hand (hazard R6).
     AwaitCommit(Box<ClearedBlock<C>>),
 }
 
-type Effects<C> = Vec<WorkerEffect<C>>;
-type Stop<C> = Answer<C>;
+pub(super) type Effects<C> = Vec<WorkerEffect<C>>;
+/// The answer to every job in hand, when a load ends early.
+pub(super) type Stop<C> = Answer<C>;
 
 impl<C: Consensus> Worker<C> {
     /// Returns whether the worker can take a job.
@@ -237,61 +255,114 @@ impl<C: Consensus> Worker<C> {
     fn unanswered(&self) -> usize {
         match self {
             Self::Idle => 0,
-            Self::AwaitTrail(jobs) | Self::Gossip { jobs, .. } => jobs.len(),
-            Self::Verify { attestations, .. } => attestations.len(),
+            Self::AwaitTrail(jobs) => jobs.len(),
+            Self::AwaitClaim(load) | Self::Load(load) => load.jobs().len(),
+            Self::Verify { jobs, .. } => jobs.len(),
             Self::AwaitCommit(_) => 1,
         }
     }
 
-    /// Replays the trail and does the jobs. `Err` is the answer to each.
-    fn run(
+    fn start(&mut self, jobs: Vec<Job<C>>) -> Effects<C> {
+        let Some(request) = request(&jobs) else {
+            return answer_all(jobs.len(), &fault_of("jobs that do not go together"));
+        };
+        *self = Self::AwaitTrail(jobs);
+        vec![request]
+    }
+
+    /// Takes in the HotDB's answer for `jobs`.
+    fn trail(&mut self, consensus: &C, jobs: Vec<Job<C>>, reply: TrailReply<C>) -> Effects<C> {
+        let key = jobs.first().and_then(|job| job.state_key(consensus));
+        let count = jobs.len();
+        let answer = match reply {
+            TrailReply::Trail(trail) => return self.check(consensus, jobs, *trail),
+            TrailReply::Committees(committees) => {
+                let effects = key.map(WorkerEffect::Loaded).into_iter().collect();
+                return self.verify_next(jobs, committees, effects);
+            }
+            TrailReply::UnknownParent => Answer::UnknownParent,
+            TrailReply::Pruned => Answer::Pruned,
+            TrailReply::Stale => Answer::Stale,
+            TrailReply::TooFar { .. } => Answer::TooFar,
+            TrailReply::BeforeBlock { .. } => Answer::Invalid(RejectReason::SlotNotAfterParent),
+        };
+        key.map(WorkerEffect::Loaded).into_iter().chain(answer_all(count, &answer)).collect()
+    }
+
+    /// Checks what can be checked of a block before its parent's state is loaded. Then claims what
+    /// is to be replayed, or goes on at once if nothing is.
+    fn check(&mut self, consensus: &C, jobs: Vec<Job<C>>, trail: Trail<C>) -> Effects<C> {
+        let mut signature_verified = false;
+        if let [Job::Block(block)] = jobs.as_slice() {
+            if block.identity().slot <= trail.block_slot {
+                let answer = Answer::Invalid(RejectReason::SlotNotAfterParent);
+                return vec![WorkerEffect::Answer(answer)];
+            }
+            match consensus.verify_proposer(&trail.start.state, block.item()) {
+                Ok(verified) => signature_verified = verified,
+                Err(failure) => return vec![WorkerEffect::Answer(stop(failure))],
+            }
+        }
+        let load = Box::new(Load::new(consensus, jobs, trail, signature_verified));
+        match load.claim() {
+            Some(claim) => {
+                *self = Self::AwaitClaim(load);
+                vec![WorkerEffect::Claim(claim)]
+            }
+            None => self.load(consensus, load),
+        }
+    }
+
+    /// Does a bounded part of a load, and what follows the last one.
+    fn load(&mut self, consensus: &C, mut load: Box<Load<C>>) -> Effects<C> {
+        let mut effects = Vec::new();
+        let step = load.step(consensus, &mut effects);
+        if let Ok(false) = step {
+            effects.push(WorkerEffect::GiveWay);
+            *self = Self::Load(load);
+            return effects;
+        }
+        let free = if step.is_ok() { load.release() } else { Vec::new() };
+        if !free.is_empty() {
+            effects.extend(free.into_iter().map(WorkerEffect::Loaded));
+            effects.push(WorkerEffect::Proceed);
+            *self = Self::Load(load);
+            return effects;
+        }
+        let (count, keys) = (load.jobs().len(), load.keys().to_vec());
+        let loaded = step.and_then(|_| load.finish(consensus, &mut effects));
+        effects.extend(keys.into_iter().map(WorkerEffect::Loaded));
+        match loaded {
+            Ok(Loaded::Block(cleared, commit)) => {
+                *self = Self::AwaitCommit(cleared);
+                effects.push(commit);
+                effects
+            }
+            Ok(Loaded::Committees(jobs, committees)) => self.verify_next(jobs, committees, effects),
+            Ok(Loaded::Answer(answer)) => {
+                effects.push(WorkerEffect::Answer(answer));
+                effects
+            }
+            Err(answer) => {
+                effects.extend(answer_all(count, &answer));
+                effects
+            }
+        }
+    }
+
+    fn verify_next(
         &mut self,
-        consensus: &C,
         jobs: Vec<Job<C>>,
-        trail: Trail<C>,
-        effects: &mut Effects<C>,
-    ) -> Result<Next, Stop<C>> {
-        if jobs.iter().any(|job| matches!(job, Job::Vote(_) | Job::Operation { .. }))
-            && let Some((root, slot)) = origin(consensus, &jobs)
-        {
-            let state = load(consensus, trail, slot, root, effects)?;
-            *self = Self::Gossip { state, jobs };
-            return Ok(Next::Proceed);
+        committees: CommitteesAt<C>,
+        mut effects: Effects<C>,
+    ) -> Effects<C> {
+        if jobs.iter().any(|job| job.target().is_none()) {
+            effects.extend(answer_all(jobs.len(), &fault_of("committees are for attestations")));
+            return effects;
         }
-        let mut jobs = jobs.into_iter();
-        match jobs.next() {
-            Some(Job::Block(block)) => {
-                let header = block.identity();
-                if header.slot <= trail.block_slot {
-                    return Err(Answer::Invalid(RejectReason::SlotNotAfterParent));
-                }
-                let mut state = replay(consensus, trail, effects)?.state;
-                let flags = UpdateFlags::default();
-                consensus.transition(&mut state, block.item(), flags).map_err(stop)?;
-                let evidence = consensus.block_effects(&state, block.item()).map_err(fault)?;
-                let state = StateAt { root: header.root, slot: header.slot, state };
-                // One copy is for Clearance, and one for the HotDB.
-                *self = Self::AwaitCommit(Box::new(Cleared::new(block.clone(), evidence)));
-                effects.push(WorkerEffect::Commit { block, state });
-                Ok(Next::Committed)
-            }
-            Some(Job::Attestation(first)) => {
-                let target = first.identity().target;
-                let slot = consensus.start_slot(target.epoch);
-                let state = load(consensus, trail, slot, target.root, effects)?;
-                let attestation = |job| match job {
-                    Job::Attestation(attestation) => Some(attestation),
-                    _ => None,
-                };
-                let attestations = once(first).chain(jobs.filter_map(attestation)).collect();
-                *self = Self::Verify { state, attestations };
-                Ok(Next::Proceed)
-            }
-            Some(Job::State { root, slot }) => {
-                Err(Answer::State(load(consensus, trail, slot, root, effects)?))
-            }
-            Some(Job::Vote(_) | Job::Operation { .. }) | None => Err(fault_of("no job")),
-        }
+        *self = Self::Verify { committees, jobs };
+        effects.push(WorkerEffect::Proceed);
+        effects
     }
 }
 
@@ -302,38 +373,19 @@ impl<C: Consensus> Machine<C> for Worker<C> {
     /// An event that does not fit the state is a fault, and every job in hand is answered with it.
     fn handle(&mut self, consensus: &C, event: WorkerEvent<C>) -> Effects<C> {
         match (std::mem::replace(self, Self::Idle), event) {
-            (Self::Idle, WorkerEvent::Start(jobs)) => match origin(consensus, &jobs) {
-                Some((root, slot)) => {
-                    *self = Self::AwaitTrail(jobs);
-                    vec![WorkerEffect::RequestTrail { root, slot }]
-                }
-                None => answer_all(jobs.len(), &fault_of("jobs that do not go together")),
-            },
+            (Self::Idle, WorkerEvent::Start(jobs)) => self.start(jobs),
             (Self::AwaitTrail(jobs), WorkerEvent::Trail(reply)) => {
-                let (mut effects, count) = (Vec::new(), jobs.len());
-                let key = jobs.first().and_then(|job| job.state_key(consensus));
-                let answer = match reply {
-                    TrailReply::Trail(trail) => self.run(consensus, jobs, *trail, &mut effects),
-                    TrailReply::UnknownParent => Err(Answer::UnknownParent),
-                    TrailReply::Pruned => Err(Answer::Pruned),
-                    TrailReply::TooFar { .. } => Err(Answer::TooFar),
-                    TrailReply::BeforeBlock { .. } => {
-                        Err(Answer::Invalid(RejectReason::SlotNotAfterParent))
-                    }
-                };
-                effects.extend(key.map(WorkerEffect::Loaded));
-                match answer {
-                    Err(answer) => effects.extend(answer_all(count, &answer)),
-                    Ok(Next::Proceed) => effects.push(WorkerEffect::Proceed),
-                    Ok(Next::Committed) => {}
-                }
-                effects
+                self.trail(consensus, jobs, reply)
             }
-            (Self::Verify { state, attestations }, WorkerEvent::Proceed) => {
-                verify(consensus, &state, attestations)
+            (Self::AwaitClaim(load), WorkerEvent::Claimed(true)) => self.load(consensus, load),
+            (Self::AwaitClaim(load), WorkerEvent::Claimed(false)) => load.requeue(),
+            (Self::Load(load), WorkerEvent::Proceed) => self.load(consensus, load),
+            (Self::Load(load), WorkerEvent::Stop) => {
+                let answers = answer_all(load.jobs().len(), &Answer::Refused);
+                load.keys().iter().copied().map(WorkerEffect::Loaded).chain(answers).collect()
             }
-            (Self::Gossip { state, jobs }, WorkerEvent::Proceed) => {
-                gossip::verify(consensus, &state, jobs)
+            (Self::Verify { committees, jobs }, WorkerEvent::Proceed) => {
+                gossip::verify(consensus, &committees.committees, jobs)
             }
             (Self::AwaitTrail(jobs), WorkerEvent::HotDbGone) => {
                 let key = jobs.first().and_then(|job| job.state_key(consensus));
@@ -361,89 +413,24 @@ impl<C: Consensus> Machine<C> for Worker<C> {
     }
 }
 
-/// What a worker does once it has replayed a trail and is not done.
-enum Next {
-    /// It has asked for a commit.
-    Committed,
-    /// It has the state, and asks to go on.
-    Proceed,
-}
-
-/// Returns the trail that the jobs need: a single job's own, or that of the attestations' target.
+/// Returns the question to the HotDB: a single job's own, or that of the attestations' target.
 /// `None` if the jobs do not go together.
-fn origin<C: Consensus>(consensus: &C, jobs: &[Job<C>]) -> Option<StateKey<C::Root>> {
-    let (first, more) = jobs.split_first()?;
-    let origin = first.origin(consensus);
-    let together = |job: &Job<C>| {
-        let is_vote = |job: &Job<C>| matches!(job, Job::Attestation(_) | Job::Vote(_));
-        is_vote(first) && is_vote(job) && job.origin(consensus) == origin
-    };
-    more.iter().all(together).then_some(origin)
-}
-
-/// Verifies attestations of one target; answers each, in order.
-fn verify<C: Consensus>(
-    consensus: &C,
-    target: &StateAt<C>,
-    attestations: Vec<IdentifiedAttestation<C>>,
-) -> Effects<C> {
-    let items: Vec<_> = attestations.iter().map(|attestation| attestation.item().clone()).collect();
-    let outcomes = consensus.verify_attestations(&target.state, &items);
-    if outcomes.len() != attestations.len() {
-        let text = format!("{} outcomes of {} attestations", outcomes.len(), attestations.len());
-        return answer_all(attestations.len(), &fault_of(&text));
-    }
-    let answer =
-        |(attestation, outcome): (IdentifiedAttestation<C>, AttestationOutcome<C>)| match outcome {
-            Ok(indices) => {
-                let vote = attestation.identity().clone();
-                let cleared = Cleared::new(attestation, IndexedVote { vote, indices });
-                Answer::Attestation(Box::new(cleared))
-            }
-            Err(failure) => stop(failure),
-        };
-    attestations.into_iter().zip(outcomes).map(answer).map(WorkerEffect::Answer).collect()
-}
-
-/// Replays the trail's blocks, which were verified before they were committed.
-fn replay<C: Consensus>(
-    consensus: &C,
-    trail: Trail<C>,
-    effects: &mut Effects<C>,
-) -> Result<StateAt<C>, Stop<C>> {
-    let mut at = trail.start;
-    for block in &trail.blocks {
-        let flags = UpdateFlags::replay();
-        let replayed = consensus.transition(&mut at.state, block.item(), flags);
-        replayed.map_err(|failure| match failure {
-            Failure::Invalid(invalid) => Answer::Fault(format!("committed block: {invalid}")),
-            Failure::Fault(error) => fault(error),
-        })?;
-        let header = block.identity();
-        (at.root, at.slot) = (header.root, header.slot);
-        if trail.wanted.contains(&at.root) {
-            effects.push(WorkerEffect::PostState(at.clone()));
+fn request<C: Consensus>(jobs: &[Job<C>]) -> Option<WorkerEffect<C>> {
+    match jobs {
+        [Job::Block(block)] => {
+            let header = block.identity();
+            Some(WorkerEffect::RequestTrail { root: header.parent, slot: header.slot })
         }
+        [Job::State { root, slot }] | [Job::Operation { root, slot, .. }] => {
+            Some(WorkerEffect::RequestTrail { root: *root, slot: *slot })
+        }
+        [first, more @ ..] => {
+            let target = first.target()?;
+            let together = |job: &Job<C>| job.target() == Some(target);
+            more.iter().all(together).then_some(WorkerEffect::RequestCommittees { target })
+        }
+        [] => None,
     }
-    Ok(at)
-}
-
-/// Replays, then advances to `slot`.
-fn load<C: Consensus>(
-    consensus: &C,
-    trail: Trail<C>,
-    slot: Slot,
-    root: C::Root,
-    effects: &mut Effects<C>,
-) -> Result<StateAt<C>, Stop<C>> {
-    let want_target = trail.want_target;
-    let mut at = replay(consensus, trail, effects)?;
-    consensus.advance(&mut at.state, slot).map_err(fault)?;
-    (at.root, at.slot) = (root, slot);
-    if want_target {
-        effects.push(WorkerEffect::PostState(at.clone()));
-    }
-    Ok(at)
 }
 
 pub(super) fn stop<C: Consensus>(failure: Failure<C::Invalid, C::Fault>) -> Stop<C> {
@@ -453,7 +440,7 @@ pub(super) fn stop<C: Consensus>(failure: Failure<C::Invalid, C::Fault>) -> Stop
     }
 }
 
-fn fault<C: Consensus>(error: impl std::error::Error) -> Stop<C> {
+pub(super) fn fault<C: Consensus>(error: impl std::error::Error) -> Stop<C> {
     Answer::Fault(error.to_string())
 }
 
@@ -477,7 +464,9 @@ impl<C: Consensus> WorkerEvent<C> {
             Self::Start(_) => "job",
             Self::Trail(_) => "trail",
             Self::Committed(_) => "acknowledgement",
+            Self::Claimed(_) => "answer to a claim",
             Self::Proceed => "word to go on",
+            Self::Stop => "word to stop",
             Self::HotDbGone => "loss of the HotDB",
         }
     }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::consensus::{
-    AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Gwei, Header, Slot,
+    AttestationOutcome, Balances, BlockEffects, Consensus, Epoch, Failure, Gwei, Header, Slot,
     UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
@@ -22,6 +22,8 @@ use crate::toy::{
 pub(super) enum Call {
     /// The full transition of this block.
     Block(ToyRoot),
+    /// The committees of this epoch.
+    Committees(Epoch),
     /// To verify so many attestations together.
     Attestations(usize),
     /// To prepare the epoch of the state of this block, at this slot.
@@ -30,6 +32,7 @@ pub(super) enum Call {
 
 type Load = Box<dyn Fn(Slot) + Send + Sync>;
 type Prepare = Box<dyn Fn(&ToyState) -> Result<(), ToyFault> + Send + Sync>;
+type Claims = Box<dyn Fn(&ToyBlock) -> Option<ToyRoot> + Send + Sync>;
 type Verify = Box<dyn Fn(&[ToyAttestation], usize) + Send + Sync>;
 
 /// The toy protocol, which reports its calls and runs its hooks.
@@ -42,6 +45,8 @@ pub(super) struct Scripted {
     pub(super) load: Load,
     /// Runs when an epoch is prepared, after the call has been told.
     pub(super) prepare: Prepare,
+    /// The state root that a block claims.
+    pub(super) claims: Claims,
     /// Runs for a batch of attestations before each of them, and after the last: with how many have
     /// been verified.
     pub(super) verify: Verify,
@@ -57,6 +62,7 @@ impl Scripted {
             calls: Mutex::new(sender),
             load: Box::new(|_| {}),
             prepare: Box::new(|_| Ok(())),
+            claims: Box::new(|block| Some(block.root)),
             verify: Box::new(|_, _| {}),
         };
         (protocol, Calls(calls))
@@ -114,6 +120,7 @@ impl Consensus for Scripted {
     type Aggregate = ToyAggregate;
     type VoluntaryExit = ToyOperation;
     type State = ToyState;
+    type Committees = ();
     type Invalid = ToyInvalid;
     type Fault = ToyFault;
     type SignedHeader = ToyBlock;
@@ -192,6 +199,10 @@ impl Consensus for Scripted {
         self.toy.state_bytes(state)
     }
 
+    fn post_state_root(&self, block: &ToyBlock) -> Option<ToyRoot> {
+        (self.claims)(block)
+    }
+
     fn advance(&self, state: &mut ToyState, slot: Slot) -> Result<(), ToyFault> {
         (self.load)(slot);
         self.toy.advance(state, slot)
@@ -203,7 +214,7 @@ impl Consensus for Scripted {
         block: &ToyBlock,
         flags: UpdateFlags,
     ) -> Result<(), Failure<ToyInvalid, ToyFault>> {
-        if flags == UpdateFlags::default() {
+        if !flags.skip_state_root_validation {
             self.tell(Call::Block(block.root));
         }
         self.toy.transition(state, block, flags)
@@ -217,6 +228,34 @@ impl Consensus for Scripted {
         self.toy.block_effects(post_state, block)
     }
 
+    fn verify_proposer(
+        &self,
+        state: &ToyState,
+        block: &ToyBlock,
+    ) -> Result<bool, Failure<ToyInvalid, ToyFault>> {
+        self.toy.verify_proposer(state, block)
+    }
+
+    fn committees(&self, state: &ToyState, epoch: Epoch) -> Result<(), ToyFault> {
+        self.tell(Call::Committees(epoch));
+        self.toy.committees(state, epoch)
+    }
+
+    fn verify_attestations_with(
+        &self,
+        (): &(),
+        attestations: &[ToyAttestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        self.tell(Call::Attestations(attestations.len()));
+        let one = |(at, attestation)| {
+            (self.verify)(attestations, at);
+            self.verify_attestation(&ToyState::anchor(), attestation)
+        };
+        let outcomes = attestations.iter().enumerate().map(one).collect();
+        (self.verify)(attestations, attestations.len());
+        outcomes
+    }
+
     fn verify_attestation(
         &self,
         target_state: &ToyState,
@@ -225,28 +264,13 @@ impl Consensus for Scripted {
         self.toy.verify_attestation(target_state, attestation)
     }
 
-    fn verify_attestations(
-        &self,
-        target_state: &ToyState,
-        attestations: &[ToyAttestation],
-    ) -> Vec<AttestationOutcome<Self>> {
-        self.tell(Call::Attestations(attestations.len()));
-        let one = |(at, attestation)| {
-            (self.verify)(attestations, at);
-            self.verify_attestation(target_state, attestation)
-        };
-        let outcomes = attestations.iter().enumerate().map(one).collect();
-        (self.verify)(attestations, attestations.len());
-        outcomes
-    }
-
     fn verify_gossip_votes(
         &self,
-        target_state: &ToyState,
+        committees: &(),
         votes: &[&GossipVote<Self>],
     ) -> Vec<VoteOutcome<Self>> {
         let votes: Vec<_> = votes.iter().map(|vote| of_toy(vote)).collect();
-        self.toy.verify_gossip_votes(target_state, &votes.iter().collect::<Vec<_>>())
+        self.toy.verify_gossip_votes(committees, &votes.iter().collect::<Vec<_>>())
     }
 
     fn verify_operation(

@@ -111,8 +111,14 @@ fn what_waits_goes_before_the_preparation() {
     assert!(asked.into_iter().all(|asked| asked.wait().class() == "valid"));
     let state = query.join().expect("it is answered").expect("the state");
     assert_eq!((state.block, state.slot), (0, 11));
-    let order: Vec<_> = (0..4).map(|_| calls.next()).collect();
-    let expected = [Call::Block(1), Call::Block(2), Call::Attestations(2), Call::Prepare(2, 8)];
+    let order: Vec<_> = (0..5).map(|_| calls.next()).collect();
+    let expected = [
+        Call::Block(1),
+        Call::Block(2),
+        Call::Committees(3),
+        Call::Attestations(2),
+        Call::Prepare(2, 8),
+    ];
     assert_eq!(order, expected);
     blocksmith.stop();
     assert_eq!(calls.rest(), []);
@@ -132,8 +138,14 @@ fn only_a_block_that_is_committed_has_its_epoch_prepared() {
         assert_eq!(client.state_at(0, 12, lane).map(|state| state.slot), Ok(12));
     }
     assert_eq!(submit(client, 2, 0, 8).wait().class(), "valid");
-    let order: Vec<_> = (0..4).map(|_| calls.next()).collect();
-    let expected = [Call::Block(1), Call::Attestations(1), Call::Block(2), Call::Prepare(2, 8)];
+    let order: Vec<_> = (0..5).map(|_| calls.next()).collect();
+    let expected = [
+        Call::Block(1),
+        Call::Committees(2),
+        Call::Attestations(1),
+        Call::Block(2),
+        Call::Prepare(2, 8),
+    ];
     assert_eq!(order, expected);
     for root in 3..=6 {
         assert_eq!(submit(client, root, 2, 9 + u64::from(root) % 3).wait().class(), "valid");
@@ -229,7 +241,8 @@ fn lost_batch(protocol: Scripted, calls: &Calls) -> Vec<usize> {
     let (gate, faults) = gate();
     let (blocksmith, mut notices) = start(protocol, 1, faults);
     let client = blocksmith.client();
-    let block = submit(client, 1, 0, 1);
+    // The targets are the last block before epochs 1 and 2.
+    let block = submit(client, 1, 0, 9);
     gate.wait_for_arrival();
     let mut votes: Vec<_> = (20..26).map(|id| vote(client, id, 3)).collect();
     votes.push(vote(client, 30, 2));
@@ -264,11 +277,11 @@ fn a_panic_among_attestations_is_one_panic_and_a_fault_to_each_of_them_alone() {
 
 #[test]
 fn a_panic_while_the_state_of_attestations_is_loaded_leaves_it_free_for_others() {
-    // The advance to the target's slot panics once: none of the four is verified, the next two are.
+    // The advance to the preceding epoch panics once: none of the four is verified, the next two are.
     let (mut protocol, calls) = Scripted::new();
     let once = Once::new();
     protocol.load = Box::new(move |slot| {
-        if slot == 12 && first_time(&once) {
+        if slot == 8 && first_time(&once) {
             resume_unwind(Box::new("while a state is loaded"));
         }
     });
@@ -283,7 +296,8 @@ fn a_panic_among_attestations_that_is_not_borne_leaves_nobody_without_an_answer(
     let (gate, faults) = gate();
     let (blocksmith, _notices) = start(protocol, 0, faults);
     let client = blocksmith.client();
-    let block = submit(client, 1, 0, 1);
+    // The targets are the last block before epochs 1 and 2.
+    let block = submit(client, 1, 0, 9);
     gate.wait_for_arrival();
     let votes: Vec<_> = (20..26).map(|id| vote(client, id, 3)).collect();
     wait_for_waiting(client, 6);

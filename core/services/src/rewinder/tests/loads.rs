@@ -1,0 +1,202 @@
+//! How the worker's machine checks a block's signature first, claims what it replays, loads in
+//! parts, and compares what it posts back.
+
+use super::scripted::Scripted;
+use crate::consensus::Consensus;
+use crate::hot_db::{StateAt, Trail, TrailReply};
+use crate::identified::{self, IdentifiedBlock};
+use crate::machine::Machine;
+use crate::rewinder::load::STEP_SLOTS;
+use crate::rewinder::{Answer, Dispatcher, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent};
+use crate::toy::{Toy, ToyBlock, ToyInvalid, ToyState};
+use crate::verdict::RejectReason;
+
+/// A trail from the anchor over blocks 1, 2, .. at these slots to the last of them, or beyond.
+fn trail(slots: &[u64], slot: u64, wanted: &[u8]) -> TrailReply<Toy> {
+    let mut blocks = Vec::new();
+    for (root, slot) in (1..).zip(slots) {
+        blocks.push(identified::block(&Toy::default(), ToyBlock::new(root, root - 1, *slot)));
+    }
+    let root = blocks.len() as u8;
+    TrailReply::Trail(Box::new(Trail {
+        start: StateAt { root: 0, slot: 0, state: ToyState::anchor() },
+        blocks,
+        root,
+        block_slot: slots.last().copied().unwrap_or(0),
+        slot,
+        wanted: wanted.to_vec(),
+        want_target: false,
+        committees: None,
+    }))
+}
+
+fn query(root: u8, slot: u64) -> Vec<Job<Toy>> {
+    vec![Job::State { root, slot }]
+}
+
+fn block(block: ToyBlock) -> Vec<Job<Toy>> {
+    vec![Job::Block(identified::block(&Toy::default(), block))]
+}
+
+/// Has a worker take up jobs, and gives it a trail.
+fn load(jobs: Vec<Job<Toy>>, trail: TrailReply<Toy>) -> (Worker<Toy>, Vec<WorkerEffect<Toy>>) {
+    let mut worker = Worker::Idle;
+    let asked = worker.handle(&Toy::default(), WorkerEvent::Start(jobs));
+    assert!(matches!(asked[..], [WorkerEffect::RequestTrail { .. }]), "{asked:?}");
+    let effects = worker.handle(&Toy::default(), WorkerEvent::Trail(trail));
+    (worker, effects)
+}
+
+#[test]
+fn a_bad_signature_is_answered_before_anything_is_claimed_or_replayed() {
+    // A block whose parent's state has to be replayed; the same, invalid otherwise, has that word.
+    let bad = ToyBlock::new(9, 3, 9).badly_signed();
+    for bad in [bad, bad.invalid()] {
+        let (worker, effects) = load(block(bad), trail(&[1, 2, 3], 9, &[3]));
+        let invalid = Answer::Invalid(RejectReason::Check(ToyInvalid::Signature));
+        assert_eq!(effects, [WorkerEffect::Answer(invalid)]);
+        assert!(worker.is_idle());
+    }
+    // A slot that is not after the parent's comes before that.
+    let (_, effects) =
+        load(block(ToyBlock::new(9, 3, 3).badly_signed()), trail(&[1, 2, 3], 3, &[]));
+    assert_eq!(effects, [WorkerEffect::Answer(Answer::Invalid(RejectReason::SlotNotAfterParent))]);
+}
+
+#[test]
+fn an_uncached_parent_is_claimed_posted_and_free_before_the_block_is_judged() {
+    // The parent is block 3 at slot 3: a sibling that comes meanwhile finds it cached.
+    let toy = Toy::default();
+    let (mut worker, effects) = load(block(ToyBlock::new(9, 3, 4)), trail(&[1, 2, 3], 4, &[3]));
+    assert_eq!(effects, [WorkerEffect::Claim((3, 3))]);
+    let effects = worker.handle(&toy, WorkerEvent::Claimed(true));
+    let state = ToyState { block: 3, slot: 3, ..ToyState::anchor() };
+    let posted = WorkerEffect::PostState(StateAt { root: 3, slot: 3, state });
+    assert_eq!(effects, [posted, WorkerEffect::Loaded((3, 3)), WorkerEffect::Proceed]);
+    let effects = worker.handle(&toy, WorkerEvent::Proceed);
+    assert!(matches!(effects[..], [WorkerEffect::Commit { .. }]), "{effects:?}");
+}
+
+#[test]
+fn a_block_on_a_cached_parent_claims_nothing() {
+    // The trail has no block.
+    let (_, effects) = load(block(ToyBlock::new(1, 0, 4)), trail(&[], 4, &[]));
+    assert!(matches!(effects[..], [WorkerEffect::Commit { .. }]), "{effects:?}");
+}
+
+#[test]
+fn what_another_worker_has_claimed_is_put_back_until_that_worker_reports() {
+    // Of two blocks on one uncached parent, the second goes back before those of its lane. A block
+    // that does not need the state is taken meanwhile.
+    let (mut worker, _) = load(block(ToyBlock::new(9, 3, 4)), trail(&[1, 2, 3], 4, &[3]));
+    let effects = worker.handle(&Toy::default(), WorkerEvent::Claimed(false));
+    let jobs = block(ToyBlock::new(9, 3, 4));
+    assert_eq!(effects, [WorkerEffect::Requeue { after: (3, 3), jobs }]);
+    assert!(worker.is_idle());
+
+    let mut queue = Dispatcher::new(1, 8);
+    assert!(queue.claim((3, 3)) && !queue.claim((3, 3)));
+    assert_eq!(queue.submit(Lane::Blocks, None, "other"), Ok(()));
+    queue.requeue(Lane::Blocks, None, (3, 3), "sibling");
+    assert_eq!(queue.waiting(), 2);
+    assert_eq!(queue.pull(Role::General, 0), ["other"]);
+    assert!(queue.pull(Role::General, 0).is_empty());
+    queue.loaded((3, 3));
+    assert_eq!(queue.pull(Role::General, 0), ["sibling"]);
+}
+
+#[test]
+fn a_task_that_is_put_back_stands_before_the_others_of_its_lane() {
+    // The state is there at once.
+    let mut queue = Dispatcher::<u8, _>::new(1, 8);
+    assert_eq!(queue.submit(Lane::Blocks, None, "later"), Ok(()));
+    queue.requeue(Lane::Blocks, None, (3, 3), "earlier");
+    assert_eq!(queue.pull(Role::General, 0), ["earlier"]);
+}
+
+/// Lets a load go on until it answers; returns the slots that each part ran.
+fn parts(toy: &Toy, worker: &mut Worker<Toy>, effects: Vec<WorkerEffect<Toy>>) -> Vec<u64> {
+    let (mut effects, mut parts, mut before) = (effects, Vec::new(), 0);
+    while let [WorkerEffect::GiveWay] = effects[..] {
+        let Worker::Load(load) = &worker else { panic!("{worker:?}") };
+        parts.push(load.slot_so_far() - before);
+        before = load.slot_so_far();
+        effects = worker.handle(toy, WorkerEvent::Proceed);
+    }
+    match &effects[..] {
+        [.., WorkerEffect::Answer(Answer::State(at))] => parts.push(at.slot - before),
+        [WorkerEffect::Commit { state, .. }] => parts.push(state.slot - before),
+        other => panic!("{other:?}"),
+    }
+    parts
+}
+
+#[test]
+fn a_long_load_is_done_in_parts_between_which_the_worker_gives_way() {
+    // Empty slots; a block in each slot; a gap before a block, and within one part blocks and slots.
+    let (step, toy) = (STEP_SLOTS, Toy::default());
+    let every: Vec<u64> = (1..=2 * step + 1).collect();
+    for (slots, slot, expected) in [
+        (&[][..], step, vec![step]),
+        (&[], 2 * step + 5, vec![step, step, 5]),
+        (&every, 2 * step + 1, vec![step, step, 1]),
+        (&[step + 7, step + 8], step + 9, vec![step, 9]),
+        (&[3, 2 * step], 2 * step + 1, vec![step, step, 1]),
+    ] {
+        let (mut worker, effects) = load(query(slots.len() as u8, slot), trail(slots, slot, &[]));
+        assert_eq!(parts(&toy, &mut worker, effects), expected, "{slots:?}");
+        assert!(worker.is_idle());
+    }
+}
+
+#[test]
+fn a_block_after_a_long_gap_is_approached_in_parts() {
+    // What is left to the transition is no more than a part.
+    let (step, toy) = (STEP_SLOTS, Toy::default());
+    let slot = 3 * step;
+    let (mut worker, effects) = load(block(ToyBlock::new(1, 0, slot)), trail(&[], slot, &[]));
+    assert_eq!(parts(&toy, &mut worker, effects), [step, 2 * step]);
+}
+
+#[test]
+fn a_stop_between_two_parts_is_answered_with_a_refusal() {
+    // A query, whose state others wait for.
+    let (mut worker, effects) = load(query(0, 9 * STEP_SLOTS), trail(&[], 9 * STEP_SLOTS, &[]));
+    assert_eq!(effects, [WorkerEffect::GiveWay]);
+    let effects = worker.handle(&Toy::default(), WorkerEvent::Stop);
+    let loaded = WorkerEffect::Loaded((0, 9 * STEP_SLOTS));
+    assert_eq!(effects, [loaded, WorkerEffect::Answer(Answer::Refused)]);
+    assert!(worker.is_idle());
+}
+
+#[test]
+fn a_replayed_state_that_is_not_the_blocks_is_a_fault_and_is_not_posted() {
+    // The protocol says that block 2 claims another state root.
+    let (mut protocol, _calls) = Scripted::new();
+    protocol.claims = Box::new(|block| Some(if block.root == 2 { 99 } else { block.root }));
+    let run = |root: u8, wanted: &[u8]| {
+        let TrailReply::Trail(from) = trail(&[1, 2][..usize::from(root)], 2, wanted) else {
+            panic!("a trail")
+        };
+        let mut worker = Worker::<Scripted>::Idle;
+        worker.handle(&protocol, WorkerEvent::Start(vec![Job::State { root, slot: 2 }]));
+        let again = |block: &IdentifiedBlock<Toy>| identified::block(&protocol, *block.item());
+        let start = StateAt { root: 0, slot: 0, state: from.start.state };
+        let Trail { root, block_slot, slot, want_target, .. } = *from;
+        let (blocks, wanted) = (from.blocks.iter().map(again).collect(), wanted.to_vec());
+        let committees = None;
+        let trail =
+            Trail { start, blocks, root, block_slot, slot, wanted, want_target, committees };
+        worker.handle(&protocol, WorkerEvent::Trail(TrailReply::Trail(Box::new(trail))))
+    };
+    assert!(protocol.post_state_root(&ToyBlock::new(2, 1, 2)) == Some(99));
+    let effects = run(2, &[2]);
+    let [WorkerEffect::Loaded((2, 2)), WorkerEffect::Answer(Answer::Fault(text))] = &effects[..]
+    else {
+        panic!("{} effects", effects.len())
+    };
+    assert!(text.contains("not the block's"), "{text}");
+    // What is not posted is not compared; what is right is posted.
+    assert!(matches!(run(2, &[])[..], [_, WorkerEffect::Answer(Answer::State(_))]));
+    assert!(matches!(run(1, &[1])[0], WorkerEffect::PostState(_)));
+}
