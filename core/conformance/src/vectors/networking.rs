@@ -324,7 +324,9 @@ impl<P: Preset> Node<P> {
                         self.hot_db.handle(&self.phase0, post);
                     }
                     WorkerEffect::Loaded(_) => {}
-                    WorkerEffect::Proceed | WorkerEffect::GiveWay => event = Some(WorkerEvent::Proceed),
+                    WorkerEffect::Proceed | WorkerEffect::GiveWay => {
+                        event = Some(WorkerEvent::Proceed)
+                    }
                     WorkerEffect::Answer(answer) => return Ok(answer),
                 }
             }

@@ -1,7 +1,9 @@
 //! Quarantine: the firewall between network data and consensus state.
 //!
-//! **Contract.** Unverified ("tainted") blocks and attestations go in, and each submission gets
-//! exactly one [`crate::verdict::Verdict`]. An item that passes goes on to Clearance as a
+//! **Contract.** Unverified ("tainted") items go in, and each submission gets exactly one
+//! [`crate::verdict::Verdict`]. The items are blocks; gossip votes (single attestations and
+//! aggregates); operations (slashings and voluntary exits); and attestations that come without a
+//! proof, which are never passed on to peers. An item that passes goes on to Clearance as a
 //! [`crate::verdict::Cleared`] item, after the Rewinder has answered (and, for a block, has
 //! committed it). Once Clearance has taken it in, its verdict is sent and its children are judged.
 //!
@@ -16,9 +18,11 @@
 //!         verdict <───────── invalid, dropped, or valid ──> importing ──(in Clearance)──> verdict
 //! ```
 //!
-//! A block is judged in the order of `on_block`, after duplicates and bad ancestors: duplicate,
-//! known invalid, invalid ancestor, unknown parent, future slot, not after the finalised slot, not
-//! a descendant of the finalised block; then the Rewinder's checks.
+//! A block is judged in this order: duplicate, not after the finalised slot, known invalid, invalid
+//! ancestor, one of too many of its slot and proposer, unknown parent, future slot, not a descendant
+//! of the finalised block; then the Rewinder's checks, of which the proposer's signature is the
+//! first. What needs no state comes first, and the classes are those of the gossip specification: a
+//! block that is merely late or superfluous is ignored, never rejected (A7).
 //!
 //! **Invariants.**
 //! - I1 Each submission gets exactly one verdict, also on eviction, on a fault, and when the

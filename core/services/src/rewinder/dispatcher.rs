@@ -42,6 +42,9 @@ pub enum Role {
     Reserved,
 }
 
+/// How many pulls in a row may pass a lane over though it has a task that may be taken.
+const TURNS: u8 = 4;
+
 /// A state that a task needs before anything else, and that others may need as well.
 pub type StateKey<R> = (R, Slot);
 
@@ -67,12 +70,16 @@ struct Queued<R, T> {
 ///   Tasks of other lanes and states keep their places.
 /// - D2: Tasks that were put back stand before the others of their lane. A lane then holds more
 ///   than its capacity, by no more than all workers have in hand.
+/// - D3: Duties come first. Of the other lanes, one that [`TURNS`] pulls in a row have passed over
+///   is next: so blocks come before attestations, and yet no flood of blocks starves them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dispatcher<R, T> {
     capacity: usize,
     batch: usize,
     lanes: [VecDeque<Queued<R, T>>; 4],
     loading: BTreeSet<StateKey<R>>,
+    /// How many pulls in a row have passed a lane over though it had a free task.
+    passed: [u8; 4],
     closed: bool,
 }
 
@@ -87,7 +94,7 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         assert!(capacity >= 1, "a lane holds at least one task");
         assert!(batch >= 1, "a pull takes at least one task");
         let lanes = [const { VecDeque::new() }; 4];
-        Self { capacity, batch, lanes, loading: BTreeSet::new(), closed: false }
+        Self { capacity, batch, lanes, loading: BTreeSet::new(), passed: [0; 4], closed: false }
     }
 
     /// Adds a task behind those of its lane.
@@ -111,22 +118,42 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
             Role::General => &Lane::ALL[..],
             Role::Reserved => &Lane::ALL[..1],
         };
-        for lane in lanes {
-            let queue = &mut self.lanes[*lane as usize];
-            let loading = &self.loading;
-            let loads = |key: Option<StateKey<R>>| key.is_some_and(|key| loading.contains(&key));
-            let free = |queued: &Queued<R, T>| !loads(queued.key) && !loads(queued.after);
-            let Some(first) = queue.iter().position(free) else { continue };
-            let key = queue[first].key;
-            let mut take = 1;
-            if *lane == Lane::Attestations && key.is_some() {
-                let same = queue.range(first..).filter(|queued| queued.key == key).count();
-                take = same.div_ceil(idle + 1).min(self.batch);
-            }
-            self.loading.extend(key);
-            return take_of(queue, first, key, take);
+        let free: Vec<_> =
+            lanes.iter().filter_map(|lane| Some((*lane, self.first_free(*lane)?))).collect();
+        let Some((lane, first)) = self.turn(&free) else { return Vec::new() };
+        let queue = &mut self.lanes[lane as usize];
+        let key = queue[first].key;
+        let mut take = 1;
+        if lane == Lane::Attestations && key.is_some() {
+            let same = queue.range(first..).filter(|queued| queued.key == key).count();
+            take = same.div_ceil(idle + 1).min(self.batch);
         }
-        Vec::new()
+        self.loading.extend(key);
+        take_of(queue, first, key, take)
+    }
+
+    /// Returns the place of the first task of a lane that no state is being loaded for.
+    fn first_free(&self, lane: Lane) -> Option<usize> {
+        let loads = |key: Option<StateKey<R>>| key.is_some_and(|key| self.loading.contains(&key));
+        let free = |queued: &Queued<R, T>| !loads(queued.key) && !loads(queued.after);
+        self.lanes[lane as usize].iter().position(free)
+    }
+
+    /// Chooses among lanes with a free task, in their order (D3).
+    fn turn(&mut self, free: &[(Lane, usize)]) -> Option<(Lane, usize)> {
+        let first = *free.first()?;
+        if first.0 == Lane::Duties {
+            return Some(first);
+        }
+        let passed = |lane: Lane| self.passed[lane as usize];
+        let overdue = free.iter().filter(|(lane, _)| passed(*lane) >= TURNS).copied();
+        let chosen = overdue.max_by_key(|(lane, _)| passed(*lane)).unwrap_or(first);
+        for lane in Lane::ALL {
+            let waits = lane != chosen.0 && free.iter().any(|(other, _)| *other == lane);
+            let count = &mut self.passed[lane as usize];
+            *count = if waits { count.saturating_add(1).min(TURNS + 2) } else { 0 };
+        }
+        Some(chosen)
     }
 
     /// Marks a state as being loaded. Returns whether it was not marked before.
@@ -207,6 +234,23 @@ mod tests {
         }
         let served: Vec<_> = (0..4).flat_map(|_| queue.pull(Role::General, 0)).collect();
         assert_eq!(served, ["duty", "first", "second", "query"]);
+    }
+
+    #[test]
+    fn a_flood_of_one_lane_starves_no_other_and_duties_come_first_all_the_same() {
+        // Blocks without end, beside attestations and a query; then a duty comes.
+        let mut queue = Dispatcher::<u8, &str>::new(64, 8);
+        for _ in 0..40 {
+            assert_eq!(queue.submit(Lane::Blocks, None, "block"), Ok(()));
+            assert_eq!(queue.submit(Lane::Attestations, None, "attestation"), Ok(()));
+        }
+        assert_eq!(queue.submit(Lane::Queries, None, "query"), Ok(()));
+        let served: Vec<_> = (0..12).flat_map(|_| queue.pull(Role::General, 0)).collect();
+        assert_eq!(&served[..4], ["block"; 4]);
+        let count = |word| served.iter().filter(|task| **task == word).count();
+        assert_eq!((count("block"), count("attestation"), count("query")), (9, 2, 1));
+        assert_eq!(queue.submit(Lane::Duties, None, "duty"), Ok(()));
+        assert_eq!(queue.pull(Role::General, 0), ["duty"]);
     }
 
     #[test]
