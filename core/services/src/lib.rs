@@ -14,6 +14,7 @@ pub mod activity;
 pub mod blocksmith;
 mod bounded;
 pub mod clearance;
+pub mod cold_db;
 pub mod consensus;
 pub mod fork_choice;
 pub mod hot_db;
@@ -24,12 +25,13 @@ mod observer;
 pub mod quarantine;
 pub mod rewinder;
 pub mod slashing;
+pub mod store;
 pub mod supervision;
 #[cfg(any(test, feature = "testing"))]
 pub mod toy;
 pub mod verdict;
 
 pub use blocksmith::{
-    Anchor, Blocksmith, Client, Config, NoticeReceiver, Pending, ServiceCounters, StartError,
-    StateError, StopReport, Submission,
+    Anchor, Blocksmith, Client, Config, NoticeReceiver, Pending, ReadError, ServiceCounters,
+    StartError, StateError, StopReport, Submission,
 };

@@ -31,9 +31,10 @@
 
 mod client;
 mod load;
+mod machines;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, ServiceCounters, StateError, Submission};
+pub use client::{Client, ReadError, ServiceCounters, StateError, Submission};
 pub use service::{Anchor, Blocksmith, Config, NoticeReceiver, Pending, StartError, StopReport};

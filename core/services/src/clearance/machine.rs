@@ -167,6 +167,12 @@ impl<C: Consensus> Clearance<C> {
         self.fork_choice.blocks()
     }
 
+    /// Returns whether the fork choice has a block.
+    #[must_use]
+    pub fn contains(&self, root: C::Root) -> bool {
+        self.fork_choice.contains(root)
+    }
+
     /// Returns whether slashable offences are looked for.
     #[must_use]
     pub fn detects(&self) -> bool {

@@ -10,6 +10,7 @@ use blocksmith_sync::oneshot;
 use crate::activity::{Activity, Mail, Post, serve};
 use crate::clearance::machine::{ChainView, Clearance};
 use crate::clearance::shell::{self, BALANCE_REQUESTS, Chain, Message, Ports};
+use crate::cold_db::{ColdDbHandle, Record};
 use crate::consensus::{Checkpoint, Consensus};
 use crate::hot_db::{HotDbHandle, Prune};
 use crate::notice::Notice;
@@ -67,6 +68,8 @@ struct Threads<P: Primitives, C: Consensus> {
     consensus: Arc<C>,
     rewinder: RewinderHandle<P, C>,
     hot_db: HotDbHandle<P, C>,
+    /// `None` if nothing is stored.
+    cold_db: Option<ColdDbHandle<P, C>>,
     observer: Observer<P, C>,
     broker: Broker<P>,
     activity: P::Arc<Activity<P>>,
@@ -91,6 +94,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         capacity: usize,
         rewinder: RewinderHandle<P, C>,
         hot_db: HotDbHandle<P, C>,
+        cold_db: Option<ColdDbHandle<P, C>>,
         observer: Observer<P, C>,
         broker: Broker<P>,
         activity: &P::Arc<Activity<P>>,
@@ -103,6 +107,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
             consensus: consensus.clone(),
             rewinder,
             hot_db,
+            cold_db,
             observer,
             broker,
             activity: activity.clone(),
@@ -111,10 +116,16 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
     }
 
     /// Serves until the mailbox is closed and empty and no request for balances is under way. Then
-    /// it lets the Rewinder end. `ended` is dropped last.
+    /// it lets the Rewinder and the ColdDB end. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
-        let below = self.ports.rewinder.clone();
-        let _end = EndGuard::new(self.guard.shared(), ended, move || below.close());
+        let (rewinder, cold_db) = (self.ports.rewinder.clone(), self.ports.cold_db.clone());
+        let below = move || {
+            rewinder.close();
+            if let Some(cold_db) = &cold_db {
+                cold_db.post().close();
+            }
+        };
+        let _end = EndGuard::new(self.guard.shared(), ended, below);
         serve(
             &mut self,
             |service| &service.ports.mailbox,
@@ -175,6 +186,22 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
             drop(slot.send(Mail::new(&activity, message)));
         });
         self.rewinder.submit(lane, job, reply);
+    }
+
+    fn keeps_records(&self) -> bool {
+        self.cold_db.is_some()
+    }
+
+    fn record(&mut self, record: Record<C>) {
+        if let Some(cold_db) = &self.cold_db {
+            cold_db.record(record);
+        }
+    }
+
+    fn finalized(&mut self, checkpoint: Checkpoint<C::Root>) {
+        if let Some(cold_db) = &self.cold_db {
+            cold_db.finalized(checkpoint);
+        }
     }
 
     fn tell(&mut self, notice: Notice<C::Root>) {

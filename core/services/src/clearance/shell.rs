@@ -9,6 +9,7 @@
 //! turn that loses its message by a panic drops the receipt.
 
 use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
+use crate::cold_db::Record;
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
 use crate::hot_db::Prune;
 use crate::machine::Machine;
@@ -106,6 +107,14 @@ pub trait Ports<C: Consensus> {
         lane: Lane,
         job: Job<C>,
     );
+    /// Returns whether there is a ColdDB. By default there is none.
+    fn keeps_records(&self) -> bool {
+        false
+    }
+    /// Gives the ColdDB what has been taken in. May wait for room.
+    fn record(&mut self, _record: Record<C>) {}
+    /// Tells the ColdDB that finality has moved. May wait for room.
+    fn finalized(&mut self, _checkpoint: Checkpoint<C::Root>) {}
     /// Sends a notice to the observers.
     fn tell(&mut self, notice: Notice<C::Root>);
     /// Says that an import has been taken in, and what is finalised after it.
@@ -117,6 +126,9 @@ pub trait Ports<C: Consensus> {
 /// What Clearance has yet to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Work<C: Consensus, R> {
+    /// The ColdDB has to be given what has been taken in. This comes before all that follows from
+    /// it.
+    Record(Record<C>),
     /// What its machine asks for.
     Effect(Effect<C>),
     /// Clearance has to say that an import has been taken in.
@@ -165,6 +177,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         }
     };
     let instead = instead_of(&event);
+    let record = ports.keeps_records().then(|| record_of(&event)).flatten();
     let effects = match (steps.step(word, || machine.handle(consensus, event)), instead) {
         (Err(Loss::Message), Some(event)) => {
             steps.follow_up(word, || machine.handle(consensus, event))
@@ -172,6 +185,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         (Err(Loss::Message), None) => return Ok(work),
         (step, _) => step,
     }?;
+    work.extend(record.filter(|record| is_in(machine, record)).map(Work::Record));
     let lost = effects.iter().any(|effect| matches!(effect, Effect::NotImported { .. }));
     work.extend(effects.into_iter().map(Work::Effect));
     work.extend(receipt.map(if lost { Work::Lost } else { Work::Taken }));
@@ -191,6 +205,30 @@ fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
     }
 }
 
+/// Returns what the ColdDB is to be given of an event.
+fn record_of<C: Consensus>(event: &Event<C>) -> Option<Record<C>> {
+    let Event::Import(import) = event else { return None };
+    Some(match import {
+        Import::Block { block, timely } => {
+            Record::Block { block: block.item().clone(), timely: *timely }
+        }
+        Import::Attestation(attestation) => Record::Attestation {
+            attestation: attestation.item().item().clone(),
+            indices: attestation.evidence().indices.clone(),
+        },
+        Import::Tick { slot } => Record::Tick { slot: *slot },
+    })
+}
+
+/// Returns whether the fork choice has taken in what a record says. Votes and ticks that change
+/// nothing change nothing after a restart either.
+fn is_in<C: Consensus>(machine: &Clearance<C>, record: &Record<C>) -> bool {
+    match record {
+        Record::Block { block, .. } => machine.contains(block.identity().root),
+        Record::Attestation { .. } | Record::Tick { .. } => true,
+    }
+}
+
 /// Carries out one piece of work.
 ///
 /// # Errors
@@ -203,6 +241,7 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
     work: Work<C, P::Receipt>,
 ) -> Result<(), Loss> {
     match work {
+        Work::Record(record) => ports.record(record),
         Work::Effect(Effect::Prune(keep)) => ports.prune(keep),
         Work::Effect(Effect::RequestBalances(checkpoint)) => {
             let Some(slot) = ports.reserve() else {
@@ -220,6 +259,9 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
         Work::Effect(effect) => {
             if let Effect::NotImported { root, refusal } = &effect {
                 tracing::error!(?root, %refusal, "a cleared block is not in the fork choice");
+            }
+            if let Effect::Finalized(checkpoint) = &effect {
+                ports.finalized(*checkpoint);
             }
             notice(effect).into_iter().for_each(|notice| ports.tell(notice));
         }
