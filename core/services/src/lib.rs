@@ -29,6 +29,8 @@ pub mod store;
 pub mod supervision;
 #[cfg(any(test, feature = "testing"))]
 pub mod toy;
+#[cfg(any(test, feature = "testing"))]
+mod toy_codec;
 pub mod verdict;
 
 pub use blocksmith::{

@@ -12,6 +12,7 @@
 //! | blocks | block root | signed block | blocks since finality, and the finalised chain |
 //! | journal | number | [`Entry`] | what Clearance took in since that block, in its order |
 //! | finalised | slot | block root | the finalised chain, for [`Store::by_range`] |
+//! | passed | number | block root | the newest blocks that finality has passed: a child of one is refused |
 //!
 //! [`MemoryStore`] keeps the tables in memory: for tests, and for a node that wants the finalised
 //! chain without a disk. An adapter that writes files needs [`Codec`], the encoding of a protocol's
@@ -153,10 +154,19 @@ pub enum Write<C: Consensus> {
         /// Its root.
         root: C::Root,
     },
+    /// Note that finality has passed a block. The number is that of the entry that named it.
+    Passed {
+        /// The number.
+        number: u64,
+        /// The block's root.
+        root: C::Root,
+    },
     /// Move the point from which a restart begins.
     Point(Point<C::Root>),
     /// Drop an entry of the journal, if it is there.
     ForgetEntry(u64),
+    /// Drop a note that finality has passed a block, if it is there.
+    ForgetPassed(u64),
     /// Drop a block, if it is there.
     ForgetBlock(C::Root),
     /// Drop a state, if it is there.
@@ -183,8 +193,10 @@ impl<C: Consensus> Clone for Write<C> {
             Self::State(state) => Self::State(state.clone()),
             Self::Entry { number, entry } => Self::Entry { number: *number, entry: entry.clone() },
             Self::Finalized { slot, root } => Self::Finalized { slot: *slot, root: *root },
+            Self::Passed { number, root } => Self::Passed { number: *number, root: *root },
             Self::Point(point) => Self::Point(*point),
             Self::ForgetEntry(number) => Self::ForgetEntry(*number),
+            Self::ForgetPassed(number) => Self::ForgetPassed(*number),
             Self::ForgetBlock(root) => Self::ForgetBlock(*root),
             Self::ForgetState(root) => Self::ForgetState(*root),
         }
@@ -202,6 +214,8 @@ pub struct Loaded<C: Consensus> {
     pub journal: BTreeMap<u64, Entry<C>>,
     /// Every block that the journal names.
     pub blocks: BTreeMap<C::Root, C::Block>,
+    /// Blocks that finality has passed, by the number of the entry that named them.
+    pub passed: BTreeMap<u64, C::Root>,
 }
 
 /// A finalised block with its place in the chain.
@@ -282,6 +296,7 @@ pub struct MemoryStore<C: Consensus> {
     blocks: BTreeMap<C::Root, C::Block>,
     journal: BTreeMap<u64, Entry<C>>,
     finalized: BTreeMap<Slot, C::Root>,
+    passed: BTreeMap<u64, C::Root>,
     max_finalized: usize,
 }
 
@@ -295,6 +310,7 @@ impl<C: Consensus> MemoryStore<C> {
             blocks: BTreeMap::new(),
             journal: BTreeMap::new(),
             finalized: BTreeMap::new(),
+            passed: BTreeMap::new(),
             max_finalized,
         }
     }
@@ -312,8 +328,10 @@ impl<C: Consensus> MemoryStore<C> {
                     self.blocks.remove(&oldest);
                 }
             }
+            Write::Passed { number, root } => drop(self.passed.insert(number, root)),
             Write::Point(point) => self.point = Some(point),
             Write::ForgetEntry(number) => drop(self.journal.remove(&number)),
+            Write::ForgetPassed(number) => drop(self.passed.remove(&number)),
             Write::ForgetBlock(root) => drop(self.blocks.remove(&root)),
             Write::ForgetState(root) => drop(self.states.remove(&root)),
         }
@@ -338,7 +356,8 @@ impl<C: Consensus> Store<C> for MemoryStore<C> {
             let block = block.ok_or_else(|| Self::damaged("blocks", format!("{root:?}")))?;
             blocks.insert(*root, block);
         }
-        Ok(Some(Loaded { point, state, journal: self.journal.clone(), blocks }))
+        let (journal, passed) = (self.journal.clone(), self.passed.clone());
+        Ok(Some(Loaded { point, state, journal, blocks, passed }))
     }
 
     fn commit(&mut self, writes: &[Write<C>]) -> Result<(), StoreError> {

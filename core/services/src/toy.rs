@@ -13,6 +13,7 @@ use crate::consensus::{
     Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Failure, Header, Invalid, Slot,
     UpdateFlags, ValidatorIndex, Vote,
 };
+use crate::toy_codec;
 
 /// A root; 0 is the anchor's.
 pub type ToyRoot = u8;
@@ -109,7 +110,7 @@ impl ToyState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum ToyInvalid {
     /// The encoding is wrong.
-    #[error("toy items have no wire form")]
+    #[error("the bytes are not the encoding of a toy item")]
     Malformed,
     /// The signature does not verify.
     #[error("the signature does not verify")]
@@ -173,12 +174,12 @@ impl Consensus for Toy {
         3
     }
 
-    fn decode_block(&self, _bytes: &[u8]) -> Result<ToyBlock, ToyInvalid> {
-        Err(ToyInvalid::Malformed)
+    fn decode_block(&self, bytes: &[u8]) -> Result<ToyBlock, ToyInvalid> {
+        toy_codec::decode_block(bytes).ok_or(ToyInvalid::Malformed)
     }
 
-    fn decode_attestation(&self, _bytes: &[u8]) -> Result<ToyAttestation, ToyInvalid> {
-        Err(ToyInvalid::Malformed)
+    fn decode_attestation(&self, bytes: &[u8]) -> Result<ToyAttestation, ToyInvalid> {
+        toy_codec::decode_attestation(bytes).ok_or(ToyInvalid::Malformed)
     }
 
     fn header(&self, block: &ToyBlock) -> Header<ToyRoot, bool> {

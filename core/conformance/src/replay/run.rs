@@ -57,8 +57,10 @@ pub(super) struct Run<C: Consensus> {
     entries: Vec<Entry>,
     mismatches: Vec<Mismatch>,
     compared: usize,
-    /// From where the services went on, and the first event that they had not passed.
+    /// From where the services went on, and the first tick that the clock had not passed.
     resumed: Option<Resumed<Root>>,
+    first_tick: usize,
+    /// The first event of the slot after that: from there on everything is compared.
     first_new: usize,
     store_failed: Option<StoreError>,
     slots: BTreeMap<Root, u64>,
@@ -82,14 +84,19 @@ impl<C: Consensus<Root = Root>> Run<C> {
         anchor_slot: u64,
         resumed: Option<Resumed<Root>>,
     ) -> Self {
-        let reached = |event: &Event| match (&event.arrival, resumed) {
-            (Arrival::Tick { slot, .. }, Some(resumed)) => *slot >= resumed.slot,
-            (_, resumed) => resumed.is_none(),
+        let first_from = |from: Option<u64>| {
+            let Some(from) = from else { return 0 };
+            let reached = |event: &Event| match event.arrival {
+                Arrival::Tick { slot, .. } => slot >= from,
+                _ => false,
+            };
+            recording.events.iter().position(reached).unwrap_or(recording.events.len())
         };
-        let first_new = recording.events.iter().position(reached);
+        let slot = resumed.map(|resumed| resumed.slot);
         Self {
             resumed,
-            first_new: first_new.unwrap_or(recording.events.len()),
+            first_tick: first_from(slot),
+            first_new: first_from(slot.map(|slot| slot.saturating_add(1))),
             store_failed: None,
             client,
             notices,
@@ -131,7 +138,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
         });
         match &event.arrival {
             // The clock had passed that slot.
-            Arrival::Tick { .. } if index < self.first_new => {}
+            Arrival::Tick { .. } if index < self.first_tick => {}
             Arrival::Tick { slot, into_slot } => {
                 if self.pace == Pace::Flood {
                     self.settle()?;
@@ -240,7 +247,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
                 self.entries[index].take(&answer);
             }
         }
-        if !matches!(event.arrival, Arrival::Tick { .. }) && !self.was_resumed() {
+        if !matches!(event.arrival, Arrival::Tick { .. }) && index >= self.first_new {
             let expected = &event.expected;
             let found = self.entries[index].clone();
             self.compare_words(index, "verdict", &expected.verdict, found.verdict);

@@ -55,6 +55,7 @@ const STATES: Bytes = TableDefinition::new("states");
 const BLOCKS: Bytes = TableDefinition::new("blocks");
 const JOURNAL: Numbered = TableDefinition::new("journal");
 const FINALIZED: Numbered = TableDefinition::new("finalized");
+const PASSED: Numbered = TableDefinition::new("passed");
 
 const POINT: &str = "point";
 
@@ -187,19 +188,26 @@ impl<C: Codec> RedbStore<C> {
         Ok(Some(bytes.to_vec()))
     }
 
-    fn journal(&self, read: &ReadTransaction) -> Result<BTreeMap<u64, Entry<C>>, StoreError> {
-        let at = self.at("journal", "all");
-        let table = read.open_table(JOURNAL).map_err(|error| at.damaged(error))?;
-        let mut journal = BTreeMap::new();
+    /// Reads a whole table that is keyed by numbers.
+    fn numbered<T>(
+        &self,
+        read: &ReadTransaction,
+        table: Numbered,
+        name: &'static str,
+        decode: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<BTreeMap<u64, T>, StoreError> {
+        let at = self.at(name, "all");
+        let table = read.open_table(table).map_err(|error| at.damaged(error))?;
+        let mut rows = BTreeMap::new();
         for row in table.iter().map_err(|error| at.damaged(error))? {
             let (number, sealed) = row.map_err(|error| at.damaged(error))?;
             let number = number.value();
-            let bytes = value::unseal("journal", &number.to_le_bytes(), sealed.value());
-            let entry = bytes.and_then(|bytes| value::decode_entry(&*self.codec, bytes));
-            let entry = entry.map_err(|why| self.at("journal", number).damaged(why))?;
-            journal.insert(number, entry);
+            let bytes = value::unseal(name, &number.to_le_bytes(), sealed.value());
+            let decoded = bytes.and_then(&decode);
+            let decoded = decoded.map_err(|why| self.at(name, number).damaged(why))?;
+            rows.insert(number, decoded);
         }
-        Ok(journal)
+        Ok(rows)
     }
 
     fn write(&self, writes: &[Write<C>]) -> Result<(), redb::Error> {
@@ -222,6 +230,7 @@ struct Tables<'a> {
     blocks: redb::Table<'a, &'static [u8], &'static [u8]>,
     journal: redb::Table<'a, u64, &'static [u8]>,
     finalized: redb::Table<'a, u64, &'static [u8]>,
+    passed: redb::Table<'a, u64, &'static [u8]>,
 }
 
 impl<'a> Tables<'a> {
@@ -232,6 +241,7 @@ impl<'a> Tables<'a> {
             blocks: transaction.open_table(BLOCKS)?,
             journal: transaction.open_table(JOURNAL)?,
             finalized: transaction.open_table(FINALIZED)?,
+            passed: transaction.open_table(PASSED)?,
         })
     }
 
@@ -257,12 +267,18 @@ impl<'a> Tables<'a> {
                 let sealed = value::seal("finalized", &slot.to_le_bytes(), bytes);
                 self.finalized.insert(slot, &*sealed)?;
             }
+            Write::Passed { number, root } => {
+                let bytes = codec.encode_root(root);
+                let sealed = value::seal("passed", &number.to_le_bytes(), bytes);
+                self.passed.insert(number, &*sealed)?;
+            }
             Write::Point(point) => {
                 let bytes = value::encode_point(codec, point);
                 let sealed = value::seal("meta", POINT.as_bytes(), bytes);
                 self.meta.insert(POINT, &*sealed)?;
             }
             Write::ForgetEntry(number) => drop(self.journal.remove(number)?),
+            Write::ForgetPassed(number) => drop(self.passed.remove(number)?),
             Write::ForgetBlock(root) => drop(self.blocks.remove(&*codec.encode_root(root))?),
             Write::ForgetState(root) => drop(self.states.remove(&*codec.encode_root(root))?),
         }
@@ -277,7 +293,11 @@ impl<C: Codec> Store<C> for RedbStore<C> {
             let Some(point) = self.point(&read)? else { return Ok(None) };
             let (root, slot) = (point.checkpoint.root, point.slot);
             let state = StateAt { root, slot, state: self.state(&read, &point)? };
-            let journal = self.journal(&read)?;
+            let codec = &*self.codec;
+            let entry = |bytes: &[u8]| value::decode_entry(codec, bytes);
+            let journal = self.numbered(&read, JOURNAL, "journal", entry)?;
+            let root = |bytes: &[u8]| value::root(codec, bytes);
+            let passed = self.numbered(&read, PASSED, "passed", root)?;
             let mut blocks = BTreeMap::new();
             for (number, entry) in &journal {
                 let Entry::Block { root, .. } = entry else { continue };
@@ -287,7 +307,7 @@ impl<C: Codec> Store<C> for RedbStore<C> {
                 };
                 blocks.insert(*root, self.block(&read, root)?.ok_or_else(missing)?);
             }
-            Ok(Some(Loaded { point, state, journal, blocks }))
+            Ok(Some(Loaded { point, state, journal, blocks, passed }))
         })
     }
 

@@ -167,10 +167,10 @@ impl<C: Consensus> Clearance<C> {
         self.fork_choice.blocks()
     }
 
-    /// Returns whether the fork choice has a block.
+    /// Returns the fork choice.
     #[must_use]
-    pub fn contains(&self, root: C::Root) -> bool {
-        self.fork_choice.contains(root)
+    pub fn fork_choice(&self) -> &ForkChoice<C::Root> {
+        &self.fork_choice
     }
 
     /// Returns whether slashable offences are looked for.

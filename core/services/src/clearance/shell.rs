@@ -224,7 +224,7 @@ fn record_of<C: Consensus>(event: &Event<C>) -> Option<Record<C>> {
 /// nothing change nothing after a restart either.
 fn is_in<C: Consensus>(machine: &Clearance<C>, record: &Record<C>) -> bool {
     match record {
-        Record::Block { block, .. } => machine.contains(block.identity().root),
+        Record::Block { block, .. } => machine.fork_choice().contains(block.identity().root),
         Record::Attestation { .. } | Record::Tick { .. } => true,
     }
 }

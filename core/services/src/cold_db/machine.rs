@@ -19,11 +19,14 @@ pub struct Limits {
     /// forgotten: if finality stands still for so long, a restart may miss the vote of a validator
     /// that has not voted since. The votes in blocks are kept with the blocks.
     pub attestations: usize,
+    /// Blocks that finality has passed and that are remembered by their roots. A child of a block
+    /// that was forgotten waits for its parent after a restart, instead of being refused.
+    pub passed: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch: 256, attestations: 1 << 17 }
+        Self { batch: 256, attestations: 1 << 17, passed: 1 << 12 }
     }
 }
 
@@ -116,6 +119,8 @@ pub struct ColdDb<C: Consensus> {
     hot: BTreeMap<C::Root, Hot<C::Root>>,
     journal: BTreeMap<u64, Kind<C::Root>>,
     attestations: BTreeSet<u64>,
+    /// Numbers of the passed blocks that are remembered.
+    passed: BTreeSet<u64>,
     next: u64,
     gathered: Vec<Write<C>>,
     /// The point of the batch that is being committed, if that moves it.
@@ -152,6 +157,7 @@ impl<C: Consensus> ColdDb<C> {
             hot: BTreeMap::new(),
             journal: BTreeMap::new(),
             attestations: BTreeSet::new(),
+            passed: BTreeSet::new(),
             next: point.number.saturating_add(1),
             gathered: Vec::new(),
             moving: None,
@@ -162,8 +168,8 @@ impl<C: Consensus> ColdDb<C> {
         }
     }
 
-    /// Returns a ColdDB for a store that has this point and this journal: each entry's number, and
-    /// for a block its parent and slot. What the journal has from before the point, or beside it,
+    /// Returns a ColdDB for a store that has this point, this journal (each entry's number, and for a
+    /// block its parent and slot) and these passed blocks. What the journal has from before the point, or beside it,
     /// is the first thing to be dropped.
     #[must_use]
     pub(super) fn resumed(
@@ -171,8 +177,10 @@ impl<C: Consensus> ColdDb<C> {
         limits: Limits,
         point: Point<C::Root>,
         journal: impl IntoIterator<Item = (u64, Listed<C::Root>)>,
+        passed: impl IntoIterator<Item = u64>,
     ) -> Self {
         let mut new = Self::at(limits, point);
+        new.passed = passed.into_iter().collect();
         for (number, listed) in journal {
             let kind = match listed {
                 Listed::Block { root, parent, slot } => {
@@ -328,6 +336,9 @@ impl<C: Consensus> ColdDb<C> {
         for (slot, root) in chain.iter().rev() {
             self.gathered.push(Write::Finalized { slot: *slot, root: *root });
         }
+        if root != old.checkpoint.root {
+            self.pass(old.number, old.checkpoint.root);
+        }
         self.point = Point { checkpoint, slot, number };
         self.gathered.push(Write::Point(self.point));
         self.moving = Some(checkpoint);
@@ -374,6 +385,9 @@ impl<C: Consensus> ColdDb<C> {
                         kept.insert(root);
                         continue;
                     }
+                    if root != self.point.checkpoint.root {
+                        self.pass(number, root);
+                    }
                     self.forget(number);
                     if !finalized.contains(&root) {
                         self.gathered.push(Write::ForgetBlock(root));
@@ -384,6 +398,16 @@ impl<C: Consensus> ColdDb<C> {
                 }
                 Kind::Attestation | Kind::Tick(_) => {}
             }
+        }
+    }
+
+    /// Remembers that finality has passed a block, and forgets the oldest beyond the bound.
+    fn pass(&mut self, number: u64, root: C::Root) {
+        self.passed.insert(number);
+        self.gathered.push(Write::Passed { number, root });
+        while self.passed.len() > self.limits.passed {
+            let Some(oldest) = self.passed.pop_first() else { break };
+            self.gathered.push(Write::ForgetPassed(oldest));
         }
     }
 

@@ -18,7 +18,7 @@
 //! |---|---|
 //! | block | the block, then the journal's entry that names it |
 //! | attestation, tick | the journal's entry |
-//! | state of the finalised block | the state; the finalised chain by slot; the point; then what these make useless is dropped: the old state, older entries, blocks beside the chain |
+//! | state of the finalised block | the state; the finalised chain by slot; the point; then what these make useless is dropped: the old state, older entries, blocks beside the chain, whose roots are noted before that |
 //!
 //! **Invariants.**
 //! - I1 The order of the writes is the order in which Clearance took the items in.
@@ -43,6 +43,8 @@ mod machine;
 mod recovery;
 mod service;
 pub mod shell;
+#[cfg(test)]
+mod tests;
 
 pub use machine::{ColdDb, Effect, Event, Limits, Record};
 pub use recovery::{Bounds, Recovered, Resumed, recover};

@@ -83,7 +83,7 @@ pub fn recover<C: Consensus>(
     bounds: &Bounds,
     loaded: Loaded<C>,
 ) -> Result<Recovered<C>, StoreError> {
-    let Loaded { point, state, journal, mut blocks } = loaded;
+    let Loaded { point, state, journal, mut blocks, passed } = loaded;
     let root = point.checkpoint.root;
     let what = || format!("state after {root:?}");
     if (state.root, consensus.state_slot(&state.state)) != (root, point.slot) {
@@ -133,8 +133,8 @@ pub fn recover<C: Consensus>(
         }
     }
     rebuilt.answer_balances();
-    let cold_db = ColdDb::resumed(consensus, bounds.cold_db, point, listed);
-    rebuilt.finish(bounds, point.checkpoint, cold_db)
+    let cold_db = ColdDb::resumed(consensus, bounds.cold_db, point, listed, passed.keys().copied());
+    rebuilt.finish(bounds, point.checkpoint, cold_db, passed.into_values())
 }
 
 fn refused(what: String, problem: impl ToString) -> StoreError {
@@ -269,10 +269,11 @@ impl<C: Consensus> Rebuilt<'_, C> {
 
     /// Makes the other machines follow Clearance.
     fn finish(
-        self,
+        mut self,
         bounds: &Bounds,
         point: Checkpoint<C::Root>,
         mut cold_db: ColdDb<C>,
+        passed: impl Iterator<Item = C::Root>,
     ) -> Result<Recovered<C>, StoreError> {
         let view = self.clearance.view();
         if view.finalized.epoch < point.epoch && view.finalized.root != point.root {
@@ -286,7 +287,12 @@ impl<C: Consensus> Rebuilt<'_, C> {
             let state = Some(self.state_of(root)?);
             cold_db.handle(self.consensus, machine::Event::State { root, state });
         }
-        let chain = self.clearance.blocks();
+        // A block without a parent in the chain is one that finality has passed.
+        let passed: Vec<_> =
+            passed.filter(|root| !self.clearance.fork_choice().contains(*root)).collect();
+        self.hot_db.remember_pruned(passed.iter().copied());
+        let passed = passed.into_iter().map(|root| (root, root, 0));
+        let chain = self.clearance.blocks().into_iter().chain(passed);
         let quarantine = Quarantine::new(bounds.quarantine, view.finalized, self.clock)
             .successor(view.finalized, chain);
         let resumed = Resumed {
