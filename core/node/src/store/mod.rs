@@ -20,6 +20,8 @@
 //! **Limits.** redb's checksums are verified by reading the whole file, so the time to open grows
 //! with the finalised chain. A file that was replaced by an older copy of itself is not noticed.
 
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::fs::{File, OpenOptions, TryLockError};

@@ -141,8 +141,22 @@ impl<C: Consensus> Clearance<C> {
         anchor_slot: Slot,
         balances: Balances,
     ) -> Self {
+        Self::of(config, ForkChoice::new(config, anchor, anchor_slot, balances))
+    }
+
+    /// Returns a Clearance whose chain is the block of a finalised checkpoint alone. The block's
+    /// slot may lie before the checkpoint's epoch.
+    pub(crate) fn from_checkpoint(
+        config: fork_choice::Config,
+        checkpoint: Checkpoint<C::Root>,
+        slot: Slot,
+        balances: Balances,
+    ) -> Self {
+        Self::of(config, ForkChoice::from_checkpoint(config, checkpoint, slot, balances))
+    }
+
+    fn of(config: fork_choice::Config, fork_choice: ForkChoice<C::Root>) -> Self {
         let detector = SlashingDetector::new(slashing::Limits::new(config.slots_per_epoch));
-        let fork_choice = ForkChoice::new(config, anchor, anchor_slot, balances);
         let kept = ChainView {
             head: fork_choice.head(),
             justified: fork_choice.justified(),

@@ -253,16 +253,20 @@ impl<C: Consensus> ColdDb<C> {
                 None
             }
             Record::Tick { slot } => {
-                let last = self.journal.last_key_value().map(|(number, kind)| (*number, *kind));
-                if let Some((number, Kind::Tick(before))) = last {
-                    if slot <= before {
-                        return None;
-                    }
-                    // Nothing happened at that slot: the later tick says as much.
+                let mut last = self.journal.iter().rev();
+                let ticks = [last.next(), last.next(), last.next()];
+                let [Some((newest, _)), _, _] = ticks else {
                     self.enter(Kind::Tick(slot), Entry::Tick { slot });
-                    self.forget(number);
-                } else {
-                    self.enter(Kind::Tick(slot), Entry::Tick { slot });
+                    return self.ask();
+                };
+                // The first two ticks after an item count the votes that waited for their slots. Of
+                // later ones, with nothing between, the last says all (I4).
+                let idle = ticks.iter().flatten().all(|(_, kind)| matches!(kind, Kind::Tick(_)));
+                let idle = idle && ticks.iter().all(Option::is_some);
+                let newest = *newest;
+                self.enter(Kind::Tick(slot), Entry::Tick { slot });
+                if idle {
+                    self.forget(newest);
                 }
                 self.ask()
             }
@@ -311,7 +315,11 @@ impl<C: Consensus> ColdDb<C> {
             return Vec::new();
         }
         self.asked = None;
-        let Some(state) = state else { return Vec::new() };
+        let Some(state) = state else {
+            // Finality that has moved on meanwhile may be the reason. Otherwise the next tick asks.
+            let moved_on = self.wanted.is_some_and(|wanted| wanted.root != root);
+            return if moved_on { self.ask().into_iter().collect() } else { Vec::new() };
+        };
         if let Some(checkpoint) = self.wanted.filter(|wanted| wanted.root == root) {
             self.wanted = None;
             self.move_point(consensus, checkpoint, state);

@@ -28,7 +28,7 @@
 //!   prefix of the *writes* is a store from which the services resume.
 //! - I4 The journal has what Clearance took in since the point's block, and the clock at that block.
 //!   It is bounded: blocks by the HotDB's bound, attestations by [`Limits::attestations`], ticks by
-//!   those two, since a tick replaces a tick that comes right before it.
+//!   those two, since of the ticks between two items the first two and the last are kept.
 //! - I5 After a failure of the store (a full disk, for instance) nothing more is written, because a
 //!   gap would be a wrong state after a restart. The services go on in memory; the node is told once
 //!   and decides.

@@ -11,9 +11,13 @@
 //! store got wrong in any way is refused, and never served.
 //!
 //! The fork choice begins with the point as its anchor, and it takes in the same blocks, votes and
-//! ticks as before the restart. So it ends with the same weights, for these reasons: what came
+//! ticks as before the restart. So it ends with the same weights, except perhaps that of the
+//! anchor, from which every head descends. The reasons are these: what came
 //! before the point's block cannot name that block or a descendant; what does not descend from it
 //! had been pruned; and the balances are those of the checkpoint that is justified in the end.
+//!
+//! **Limit.** If a validator voted twice in one epoch, which is slashable, and finality has excluded
+//! the block of its first vote, then its second vote counts after a restart and did not before.
 //!
 //! **Blocking.** It runs before any thread is started, and waits for nothing but the processor. Its
 //! cost is one transition for each block since finality.
@@ -95,7 +99,12 @@ pub fn recover<C: Consensus>(
     let mut rebuilt = Rebuilt {
         consensus,
         hot_db: HotDb::new(consensus, bounds.hot_db, root, point.slot, state.state),
-        clearance: Clearance::new(bounds.fork_choice, root, point.slot, balances),
+        clearance: Clearance::from_checkpoint(
+            bounds.fork_choice,
+            point.checkpoint,
+            point.slot,
+            balances,
+        ),
         clock: point.slot,
         asked: None,
         blocks: 0,
@@ -134,7 +143,7 @@ pub fn recover<C: Consensus>(
     }
     rebuilt.answer_balances();
     let cold_db = ColdDb::resumed(consensus, bounds.cold_db, point, listed, passed.keys().copied());
-    rebuilt.finish(bounds, point.checkpoint, cold_db, passed.into_values())
+    rebuilt.finish(bounds, cold_db, passed.into_values())
 }
 
 fn refused(what: String, problem: impl ToString) -> StoreError {
@@ -196,19 +205,9 @@ impl<C: Consensus> Rebuilt<'_, C> {
         self.import(Import::Attestation(Box::new(Cleared::new(item, evidence))));
     }
 
-    /// Moves the clock. Ticks between which nothing came were not kept, so the clock goes through
-    /// every slot of the first two epochs: by then every vote that waits for its slot has been
-    /// counted, and no more depends on the slots between.
     fn tick(&mut self, slot: Slot) {
-        let until = slot.min(self.clock.saturating_add(2 * self.consensus.slots_per_epoch()));
-        while self.clock < until {
-            self.clock += 1;
-            self.import(Import::Tick { slot: self.clock });
-        }
-        if slot > self.clock {
-            self.clock = slot;
-            self.import(Import::Tick { slot });
-        }
+        self.clock = self.clock.max(slot);
+        self.import(Import::Tick { slot });
     }
 
     fn import(&mut self, import: Import<C>) {
@@ -271,15 +270,10 @@ impl<C: Consensus> Rebuilt<'_, C> {
     fn finish(
         mut self,
         bounds: &Bounds,
-        point: Checkpoint<C::Root>,
         mut cold_db: ColdDb<C>,
         passed: impl Iterator<Item = C::Root>,
     ) -> Result<Recovered<C>, StoreError> {
         let view = self.clearance.view();
-        if view.finalized.epoch < point.epoch && view.finalized.root != point.root {
-            let problem = format!("the journal leads to epoch {} only", view.finalized.epoch);
-            return Err(refused(format!("finality at epoch {}", point.epoch), problem));
-        }
         // Finality may have moved once more, and the process ended before the point did.
         let finalized = machine::Event::Finalized(view.finalized);
         for effect in cold_db.handle(self.consensus, finalized) {

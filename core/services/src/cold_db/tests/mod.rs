@@ -4,6 +4,8 @@
 mod rules;
 mod world;
 
+use std::collections::BTreeSet;
+
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 
 use crate::consensus::{Checkpoint, Consensus, Slot};
@@ -21,6 +23,7 @@ impl Arbitrary for History {
         let mut inputs = Vec::new();
         let mut blocks: Vec<(ToyRoot, ToyRoot, Slot, u64)> = vec![(0, 0, 0, 0)];
         let (mut clock, mut votes) = (0, 0);
+        let mut voted = BTreeSet::new();
         for root in 1..=24_u8 {
             let among = blocks.len().min(4);
             let behind = usize::arbitrary(g) % among.max(1);
@@ -31,13 +34,12 @@ impl Arbitrary for History {
                 inputs.push(Input::Tick(clock));
             }
             let epoch = TOY.epoch_at(slot);
-            let finalizes = (epoch > finalized && bool::arbitrary(g)).then(|| {
+            // A state has no votes for a checkpoint that is its own block, or a later one.
+            let voted_on = epoch > finalized && slot > TOY.start_slot(epoch);
+            let finalizes = (voted_on && bool::arbitrary(g)).then(|| {
                 let root = ancestor(&blocks, parent, TOY.start_slot(epoch));
                 Checkpoint { epoch, root }
             });
-            // The checkpoint of its epoch that a block finalises is never the block itself.
-            let finalizes = finalizes
-                .filter(|checkpoint| blocks.iter().any(|(known, ..)| *known == checkpoint.root));
             inputs.push(Input::Block(ToyBlock { finalizes, ..ToyBlock::new(root, parent, slot) }));
             let finalized = finalizes.map_or(finalized, |checkpoint| checkpoint.epoch);
             blocks.push((root, parent, slot, finalized));
@@ -48,6 +50,10 @@ impl Arbitrary for History {
                 let target =
                     Checkpoint { epoch, root: ancestor(&blocks, head, TOY.start_slot(epoch)) };
                 let validator = u64::arbitrary(g) % TOY.validators as u64;
+                // Nobody votes twice in an epoch: see the limit that `recovery` states.
+                if !voted.insert((validator, epoch)) {
+                    continue;
+                }
                 let vote = ToyAttestation { id: votes, slot, head, target, validator, valid: true };
                 inputs.push(Input::Vote(vote));
                 votes += 1;

@@ -66,6 +66,8 @@ pub(super) struct World {
     pub(super) cold_db: ColdDb<Toy>,
     pub(super) quarantine: Quarantine<Toy>,
     pub(super) clock: Slot,
+    /// What came too early, or before the block that it names.
+    waiting: Vec<Input>,
     pub(super) outside: Outside,
 }
 
@@ -109,14 +111,28 @@ impl World {
             wanted_state: None,
             busy: false,
         };
-        let mut world = Self { clearance, hot_db, cold_db, quarantine, clock, outside };
+        let mut world =
+            Self { clearance, hot_db, cold_db, quarantine, clock, waiting: Vec::new(), outside };
         world.flush();
         Ok(world)
     }
 
-    /// Handles an input as the Quarantine and the Rewinder would: what is known, unknown or too
-    /// early has no effect. Ticks of the past are left out.
+    /// Handles an input as the Quarantine and the Rewinder would: what is known has no effect, and
+    /// what comes too early waits. Ticks of the past are left out.
     pub(super) fn take(&mut self, input: Input) {
+        self.take_one(input);
+        // What that has released may release more; each round releases at least one.
+        loop {
+            let waiting = std::mem::take(&mut self.waiting);
+            let before = waiting.len();
+            waiting.into_iter().for_each(|input| self.take_one(input));
+            if self.waiting.len() == before {
+                break;
+            }
+        }
+    }
+
+    fn take_one(&mut self, input: Input) {
         let import = match input {
             Input::Tick(slot) if slot <= self.clock => return,
             Input::Tick(slot) => {
@@ -126,8 +142,11 @@ impl World {
             Input::Block(block) => {
                 let known = self.hot_db.contains(block.root);
                 let parent = self.state_of(block.parent);
-                let Some(mut state) = parent.filter(|_| !known && block.slot <= self.clock) else {
+                if known {
                     return;
+                }
+                let Some(mut state) = parent.filter(|_| block.slot <= self.clock) else {
+                    return self.waiting.push(input);
                 };
                 TOY.transition(&mut state, &block, UpdateFlags::default()).expect("it is valid");
                 let effects = TOY.block_effects(&state, &block).expect("it was valid");
@@ -139,8 +158,10 @@ impl World {
                 Import::Block { block: Box::new(Cleared::new(item, effects)), timely }
             }
             Input::Vote(attestation) => {
-                if !self.clearance.fork_choice().contains(attestation.head) {
-                    return;
+                if !self.clearance.fork_choice().contains(attestation.head)
+                    || attestation.slot > self.clock
+                {
+                    return self.waiting.push(input);
                 }
                 let vote = TOY.vote(&attestation);
                 let evidence = IndexedVote { vote, indices: vec![attestation.validator] };
@@ -199,12 +220,15 @@ impl World {
         &mut self.outside.store
     }
 
-    /// Returns all that a node can tell of the chain: the view, the blocks, and each one's weight.
+    /// Returns all that a node can tell of the chain: the view, the blocks, and each one's weight but
+    /// that of the finalised block, from which every head descends.
     pub(super) fn chain(&self) -> (ChainView<ToyRoot>, Vec<(ToyRoot, Option<u128>)>, Slot) {
         let fork_choice = self.clearance.fork_choice();
         let mut blocks: Vec<_> = fork_choice.blocks().into_iter().map(|(root, ..)| root).collect();
         blocks.sort_unstable();
-        let weights = blocks.into_iter().map(|root| (root, fork_choice.weight(root))).collect();
+        let finalized = fork_choice.finalized().root;
+        let weight = |root| fork_choice.weight(root).filter(|_| root != finalized);
+        let weights = blocks.into_iter().map(|root| (root, weight(root))).collect();
         (self.clearance.view(), weights, fork_choice.slot())
     }
 }
