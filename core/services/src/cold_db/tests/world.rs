@@ -40,6 +40,9 @@ pub(super) fn bounds() -> Bounds {
     }
 }
 
+/// The view, the blocks with their weights, and the clock.
+type Told = (ChainView<ToyRoot>, Vec<(ToyRoot, Option<u128>)>, Slot);
+
 type ToMessage = Message<Toy, (), ()>;
 
 /// What the services are connected to.
@@ -222,7 +225,7 @@ impl World {
 
     /// Returns all that a node can tell of the chain: the view, the blocks, and each one's weight but
     /// that of the finalised block, from which every head descends.
-    pub(super) fn chain(&self) -> (ChainView<ToyRoot>, Vec<(ToyRoot, Option<u128>)>, Slot) {
+    pub(super) fn chain(&self) -> Told {
         let fork_choice = self.clearance.fork_choice();
         let mut blocks: Vec<_> = fork_choice.blocks().into_iter().map(|(root, ..)| root).collect();
         blocks.sort_unstable();
