@@ -31,6 +31,8 @@ pub enum Import<C: Consensus> {
     /// An operation that passed the firewall. The validators of an attester slashing no longer count
     /// in the fork choice.
     Operation(Box<ClearedOperation<C>>),
+    /// Validators that are known to have equivocated: from a store, after a restart.
+    Equivocating(Vec<ValidatorIndex>),
     /// The clock.
     Tick {
         /// The current slot.
@@ -160,10 +162,24 @@ impl<C: Consensus> Clearance<C> {
         anchor_slot: Slot,
         balances: Balances,
     ) -> Self {
+        Self::of(config, ForkChoice::new(config, anchor, anchor_slot, balances))
+    }
+
+    /// Returns a Clearance whose chain is the block of a finalised checkpoint alone. The block's
+    /// slot may lie before the checkpoint's epoch.
+    pub(crate) fn from_checkpoint(
+        config: fork_choice::Config,
+        checkpoint: Checkpoint<C::Root>,
+        slot: Slot,
+        balances: Balances,
+    ) -> Self {
+        Self::of(config, ForkChoice::from_checkpoint(config, checkpoint, slot, balances))
+    }
+
+    fn of(config: fork_choice::Config, fork_choice: ForkChoice<C::Root>) -> Self {
         let detector = SlashingDetector::new(slashing::Limits::new(config.slots_per_epoch));
         let inclusion_slots = config.slots_per_epoch;
         let pool = AttestationPool::new(attestation_pool::Limits::new(inclusion_slots));
-        let fork_choice = ForkChoice::new(config, anchor, anchor_slot, balances);
         let kept = ChainView {
             head: fork_choice.head(),
             justified: fork_choice.justified(),
@@ -217,6 +233,12 @@ impl<C: Consensus> Clearance<C> {
             at(self.fork_choice.ancestor(*root, before)?)
         };
         self.pool.candidates(std::iter::successors(at(parent), before))
+    }
+
+    /// Returns the fork choice.
+    #[must_use]
+    pub fn fork_choice(&self) -> &ForkChoice<C::Root> {
+        &self.fork_choice
     }
 
     /// Returns whether slashable offences are looked for.
@@ -398,6 +420,9 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                     let indices = operation.evidence().clone();
                     self.attester_slashing(consensus, indices, &mut effects);
                 }
+            }
+            Event::Import(Import::Equivocating(indices)) => {
+                self.attester_slashing(consensus, indices, &mut effects);
             }
             Event::Import(Import::Tick { slot }) => {
                 self.apply(consensus, fork_choice::Event::Tick { slot }, &mut effects);

@@ -75,6 +75,27 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         }
     }
 
+    /// Returns a store whose first block is that of a finalised checkpoint, at `slot`, which may lie
+    /// before the checkpoint's epoch. The checkpoint is justified and finalised.
+    pub(crate) fn from_checkpoint(
+        config: Config,
+        checkpoint: Checkpoint<R>,
+        slot: Slot,
+        balances: Balances,
+    ) -> Self {
+        let mut new = Self::new(config, checkpoint.root, slot, balances);
+        let rule = Viability {
+            justified: checkpoint,
+            finalized: checkpoint,
+            current_epoch: slot / new.config.slots_per_epoch,
+            slots_per_epoch: new.config.slots_per_epoch,
+        };
+        new.tree = ProtoArray::new(slot, rule);
+        (new.justified, new.finalized) = (checkpoint, checkpoint);
+        (new.unrealized_justified, new.unrealized_finalized) = (checkpoint, checkpoint);
+        new
+    }
+
     /// Returns root, parent and slot of every block of the tree, parents first; the first block is
     /// its own parent.
     pub fn blocks(&self) -> Vec<(R, R, Slot)> {
