@@ -10,6 +10,8 @@ use blocksmith_conformance::attack::{
 use blocksmith_terminal::{EXIT_DIFFERS, EXIT_OK, Failure, Output, Report};
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// Numbers of peers.
+const PEERS: [u64; 3] = [1, 5, 64];
 /// Honest slots of a run may take so many seconds.
 const SECONDS: u64 = 20;
 /// The same with `--quick`.
@@ -35,12 +37,11 @@ pub(crate) struct Arguments {
     )]
     n: Vec<u64>,
     /// How many peers attack. Every number is a row where it makes a difference, as for A1; other
-    /// attacks are run with the first.
+    /// attacks are run with the first. The default is 1,5,64, and 1,5 with --quick.
     #[arg(
         long,
         value_name = "NUMBERS",
         value_delimiter = ',',
-        default_value = "1,5,64",
         value_parser = clap::value_parser!(u64).range(1..=65_536)
     )]
     peers: Vec<u64>,
@@ -62,7 +63,7 @@ pub(crate) struct Arguments {
         value_parser = clap::value_parser!(u64).range(0..=MAX_BRANCHES)
     )]
     branches: u64,
-    /// Run every attack at its smallest size only, by 1 and 5 peers: a minute or less.
+    /// Run every attack at its smallest size only, unless sizes are given: a minute or less.
     #[arg(long)]
     quick: bool,
     /// Write the rows as JSON to this file.
@@ -82,15 +83,16 @@ impl Arguments {
         let either = |given: Option<u64>, quick, full| {
             given.unwrap_or(if self.quick { quick } else { full })
         };
-        let several = self.attack.is_empty();
-        let mut peers = sorted(&self.peers);
-        if self.quick {
-            peers.truncate(2);
-        }
+        let peers: &[u64] = match (self.peers.as_slice(), self.quick) {
+            ([], true) => &PEERS[..2],
+            ([], false) => &PEERS,
+            (given, _) => given,
+        };
+        let all = self.attack.is_empty();
         Options {
-            attacks: if several { Attack::ALL.to_vec() } else { sorted(&self.attack) },
+            attacks: if all { Attack::ALL.to_vec() } else { sorted(&self.attack) },
             sizes: sorted(&self.n),
-            peers,
+            peers: sorted(peers),
             workers: self.workers.map_or_else(processors, usize::from),
             time: Duration::from_secs(either(self.seconds, QUICK_SECONDS, SECONDS)),
             chain: either(self.chain, QUICK_CHAIN, CHAIN),
@@ -139,9 +141,6 @@ pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
         draw(&rows, &options.attacks, folder)?;
     }
     out.text(&rows)?;
-    for attack in &options.attacks {
-        out.line(format_args!("  {attack:<8} n: {}", attack.title()))?;
-    }
     let as_expected = rows.is_as_expected();
     let lost: u64 = rows.rows.iter().map(|row| row.verdicts_lost).sum();
     out.line(out.painted(as_expected, format_args!("{lost} verdicts lost")))?;

@@ -71,7 +71,7 @@ pub struct Options {
     pub chain: u64,
     /// Its branches, at most [`MAX_BRANCHES`].
     pub branches: u64,
-    /// Whether every attack is run at its smallest size only.
+    /// Whether an attack that is not given a size is run at its own smallest one only.
     pub smallest: bool,
 }
 
@@ -102,8 +102,11 @@ pub fn run(
 ) -> Result<Report, AttackError> {
     let mut rows = Vec::new();
     for attack in &options.attacks {
-        let sizes = if options.sizes.is_empty() { attack.sizes() } else { &options.sizes[..] };
-        let sizes = if options.smallest { &sizes[..1] } else { sizes };
+        let sizes = match (options.sizes.as_slice(), options.smallest) {
+            ([], true) => &attack.sizes()[..1],
+            ([], false) => attack.sizes(),
+            (given, _) => given,
+        };
         let peers = if attack.is_by_peers() { &options.peers[..] } else { &options.peers[..1] };
         for n in sizes {
             rows.extend(peers.iter().map(|peers| (*attack, *n, *peers)));

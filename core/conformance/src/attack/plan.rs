@@ -70,6 +70,7 @@ impl Tally {
     }
 
     /// Returns how many answers have this reason.
+    #[cfg(test)]
     pub(super) fn reason(&self, reason: &str) -> u64 {
         self.0.iter().filter(|((_, of), _)| *of == reason).map(|(_, count)| count).sum()
     }

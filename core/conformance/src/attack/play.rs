@@ -13,7 +13,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -61,6 +60,10 @@ impl Bell {
     fn ring(&self) {
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.changed.notify_all();
+    }
+
+    fn count(&self) -> u64 {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) as u64
     }
 
     /// Blocks until the bell has rung `times`, or for `limit`.
@@ -129,7 +132,7 @@ struct Fired {
 struct Attacker {
     client: Client<Std, Protocol>,
     fired: Fired,
-    answered: Arc<AtomicU64>,
+    answered: Arc<Bell>,
 }
 
 impl Attacker {
@@ -149,7 +152,7 @@ impl Attacker {
                 // It is not joined: an answer that never comes is what the attack is about.
                 std::thread::spawn(move || {
                     let _ = client.state_at(root, slot, Lane::Queries);
-                    answered.fetch_add(1, Relaxed);
+                    answered.ring();
                 });
             }
         }
@@ -257,7 +260,7 @@ pub(super) fn play(scene: &Scene, plan: &Plan) -> Result<Played, AttackError> {
     run.heard = Heard::default();
     let (work, cpu) = (counts.work(), cpu_time());
     forget_peak();
-    let answered = Arc::new(AtomicU64::new(0));
+    let answered = Arc::new(Bell::default());
     let (fired, slots) = fight(&mut run, plan, &answered);
     run.rest();
     let mut played = Played {
@@ -272,7 +275,9 @@ pub(super) fn play(scene: &Scene, plan: &Plan) -> Result<Played, AttackError> {
     let stop = Instant::now();
     played.late = blocksmith.stop_within(STOP_WITHIN).late;
     played.stop = stop.elapsed();
-    played.queries = [fired.asked, answered.load(Relaxed)];
+    // What the stop answers may take a moment to arrive.
+    answered.wait(fired.asked as usize, deadline);
+    played.queries = [fired.asked, answered.count()];
     run.read_notices();
     played.heard = run.heard;
     for item in run.honest {
@@ -286,7 +291,7 @@ pub(super) fn play(scene: &Scene, plan: &Plan) -> Result<Played, AttackError> {
 }
 
 /// Plays the honest slots; returns what was fired and how many slots there was time for.
-fn fight(run: &mut Run<'_>, plan: &Plan, answered: &Arc<AtomicU64>) -> (Fired, u64) {
+fn fight(run: &mut Run<'_>, plan: &Plan, answered: &Arc<Bell>) -> (Fired, u64) {
     let chain = run.scene.chain.clone();
     let attacker = Attacker {
         client: run.client.clone(),
@@ -322,7 +327,7 @@ fn fight(run: &mut Run<'_>, plan: &Plan, answered: &Arc<AtomicU64>) -> (Fired, u
 fn aftermath(run: &mut Run<'_>, plan: &Plan) -> Fired {
     run.read_notices();
     let last = run.scene.chain.honest.last().map_or(0, |slot| slot.slot);
-    let answered = Arc::new(AtomicU64::new(0));
+    let answered = Arc::new(Bell::default());
     let mut attacker = Attacker { client: run.client.clone(), fired: Fired::default(), answered };
     for slot in last + 1..=last + plan.slots_after {
         run.client.tick(slot, Duration::ZERO);

@@ -44,7 +44,13 @@ pub struct Row {
     pub honest: Honest,
     /// Submissions without their one verdict at the end.
     pub verdicts_lost: u64,
-    /// What else there is to say; only people read it.
+    /// How long the services took to stop, in milliseconds.
+    #[serde(skip)]
+    pub stop_ms: f64,
+    /// Submissions that gave another verdict when they were asked again.
+    #[serde(skip)]
+    pub second_verdicts: u64,
+    /// What else there is to say; only people read it, as the two figures before.
     #[serde(skip)]
     pub notes: Vec<String>,
 }
@@ -203,42 +209,57 @@ impl fmt::Display for Report {
         for row in &self.rows {
             writeln!(f, "{row}")?;
         }
-        writeln!(f)?;
-        self.rows.iter().try_for_each(|row| notes(f, row))?;
-        let fits = self.fits();
-        if !fits.is_empty() {
-            writeln!(
-                f,
-                "\ngrowth with n: c n^k or a + b ln n by least squares, the closer of the two"
-            )?;
+        Attack::ALL.iter().try_for_each(|attack| self.details(f, *attack))?;
+        let again: u64 = self.rows.iter().map(|row| row.second_verdicts).sum();
+        if again > 0 {
+            writeln!(f, "\n{again} submissions gave another verdict when they were asked again")?;
         }
-        for Fit { attack, sizes, slots, blocks, cpu, factor } in fits {
-            let sizes: Vec<String> = sizes.iter().map(u64::to_string).collect();
-            writeln!(
-                f,
-                "  {attack:<8} over {}: slots {slots}, blocks {blocks},",
-                sizes.join(", ")
-            )?;
-            writeln!(f, "  {:<8} CPU {cpu}; slots and blocks at most {factor:.0} log2 n", "")?;
+        writeln!(
+            f,
+            "\nslots, blocks and CPU are what an attack adds; peak is the process's resident memory.\n\
+             growth is c n^k or a + b ln n by least squares, whichever is closer to the figures"
+        )
+    }
+}
+
+impl Report {
+    /// Writes what an attack's size counts, what came of each row, and how the cost grows.
+    fn details(&self, f: &mut fmt::Formatter<'_>, attack: Attack) -> fmt::Result {
+        let rows = || self.rows.iter().filter(|row| row.attack == attack.name());
+        if rows().next().is_none() {
+            return Ok(());
+        }
+        writeln!(f, "\n{attack}: n is {}", attack.title())?;
+        for row in rows() {
+            let peers =
+                if attack.is_by_peers() { format!(" by {}", row.peers) } else { String::new() };
+            let stop = format!("stop in {:.1} ms", row.stop_ms);
+            let all = row.notes.iter().chain(Some(&stop)).map(String::as_str);
+            let all: Vec<&str> = all.collect();
+            paragraph(f, &format!("  n {}{peers}:", row.n), &all.join("; "))?;
+        }
+        if let Some(Fit { slots, blocks, cpu, factor, .. }) = self.fit(attack) {
+            let text = format!(
+                "slots {slots}, blocks {blocks}, CPU {cpu}; slots and blocks are at most \
+                 {factor:.0} log2 n"
+            );
+            paragraph(f, "  growth:", &text)?;
         }
         Ok(())
     }
 }
 
-/// Writes a row's notes, broken at [`WIDTH`].
-fn notes(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
+/// Writes words after a head, broken at [`WIDTH`].
+fn paragraph(f: &mut fmt::Formatter<'_>, head: &str, text: &str) -> fmt::Result {
     const WIDTH: usize = 98;
-    for note in &row.notes {
-        let mut line = format!("  {} n {}:", row.attack, row.n);
-        for word in note.split_whitespace() {
-            if line.len() + 1 + word.len() > WIDTH {
-                writeln!(f, "{line}")?;
-                line = "     ".to_owned();
-            }
-            line.push(' ');
-            line.push_str(word);
+    let mut line = head.to_owned();
+    for word in text.split_whitespace() {
+        if line.len() + 1 + word.len() > WIDTH {
+            writeln!(f, "{line}")?;
+            line = "     ".to_owned();
         }
-        writeln!(f, "{line}")?;
+        line.push(' ');
+        line.push_str(word);
     }
-    Ok(())
+    writeln!(f, "{line}")
 }
