@@ -1,4 +1,5 @@
 //! The command `blocksmith` as a user runs it.
 
+mod attack;
 mod command;
 mod state;
