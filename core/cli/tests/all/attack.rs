@@ -33,9 +33,10 @@ fn two_attacks_at_two_sizes_give_a_table_a_report_and_curves() {
     assert_eq!(text(&output.stderr), "", "there is progress on no terminal");
     let rows: Value = serde_json::from_slice(&fs::read(&json).expect("a report")).expect("JSON");
     let rows = rows.as_array().expect("a list");
-    let seen: Vec<_> =
-        rows.iter().map(|row| (row["attack"].as_str(), row["n"].as_u64(), row["peers"].as_u64()));
-    let seen: Vec<_> = seen.collect();
+    let seen: Vec<(Option<&str>, _, _)> = rows
+        .iter()
+        .map(|row| (row["attack"].as_str(), row["n"].as_u64(), row["peers"].as_u64()))
+        .collect();
     let expected = [
         (Some("A1"), Some(4), Some(1)),
         (Some("A1"), Some(4), Some(2)),

@@ -109,6 +109,8 @@ pub(super) struct Played {
     pub(super) latencies: Vec<Duration>,
     /// Honest slots that there was time for.
     pub(super) slots: u64,
+    /// Whether the services came to rest afterwards. If they did not, `work` and `cpu` lack a part.
+    pub(super) rested: bool,
     /// Honest items that were dropped, or had no verdict by the deadline.
     pub(super) dropped: u64,
     /// The verdicts of honest items.

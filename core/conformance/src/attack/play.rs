@@ -8,8 +8,9 @@
 //! the time from its submission to the moment when its verdict is sent.
 //!
 //! **Bounds.** Honest slots end when [`Scene::time`] is over, and an item's deadline is the shorter
-//! of that and [`DEADLINE`]. The services get [`STOP_WITHIN`] for their stop. Threads that are late
-//! are reported and left behind.
+//! of that and [`DEADLINE`]; what is left of the attack then comes all the same. The services get
+//! [`REST_WITHIN`] to come to rest, and [`STOP_WITHIN`] for their stop. Threads that are late are
+//! reported and left behind.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -38,6 +39,8 @@ const HEAD_START: usize = 512;
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// Time for the services to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// Time for the services to come to rest after the honest slots.
+const REST_WITHIN: Duration = Duration::from_secs(60);
 /// The size that an item counts with, in bytes: that of a small block.
 const ITEM_BYTES: usize = 1 << 10;
 
@@ -230,14 +233,14 @@ impl Run<'_> {
         }
     }
 
-    /// Blocks until the services rest, or for the scene's time.
-    fn rest(&self) {
+    /// Blocks until the services rest, or for [`REST_WITHIN`]; returns whether they do.
+    fn rest(&self) -> bool {
         let (client, (done, rests)) = (self.client.clone(), mpsc::channel());
         std::thread::spawn(move || {
             client.rest();
             let _ = done.send(());
         });
-        let _ = rests.recv_timeout(self.scene.time.max(self.deadline));
+        rests.recv_timeout(REST_WITHIN).is_ok()
     }
 }
 
@@ -262,9 +265,10 @@ pub(super) fn play(scene: &Scene, plan: &Plan) -> Result<Played, AttackError> {
     forget_peak();
     let answered = Arc::new(Bell::default());
     let (fired, slots) = fight(&mut run, plan, &answered);
-    run.rest();
+    let rested = run.rest();
     let mut played = Played {
         slots,
+        rested,
         work: counts.work().since(work),
         cpu: cpu_time().saturating_sub(cpu),
         peak: peak_bytes(),
@@ -317,6 +321,13 @@ fn fight(run: &mut Run<'_>, plan: &Plan, answered: &Arc<Bell>) -> (Fired, u64) {
                 break;
             }
         }
+        // An attack is of its size even if there is no time for more honest items.
+        for at in played as usize..chain.honest.len() {
+            run.client.tick(chain.honest[at].slot, Duration::ZERO);
+            if go.send(at).is_err() || has_begun.recv().is_err() {
+                break;
+            }
+        }
         drop(go);
         // An attacker that panics is a fault of ours, and is passed on.
         (attacker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), played)
@@ -332,7 +343,9 @@ fn aftermath(run: &mut Run<'_>, plan: &Plan) -> Fired {
     for slot in last + 1..=last + plan.slots_after {
         run.client.tick(slot, Duration::ZERO);
         plan.again.iter().cloned().for_each(|shot| attacker.fire(shot));
-        run.rest();
+        if !run.rest() {
+            break;
+        }
         run.read_notices();
     }
     attacker.fired

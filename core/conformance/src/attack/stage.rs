@@ -270,6 +270,11 @@ fn row(attack: Attack, n: u64, peers: u64, quiet: &Played, played: &Played) -> R
     if played.honest.class("valid") != played.honest.all() {
         notes.push(format!("honest items: {}", played.honest));
     }
+    if !played.rested {
+        notes.push(
+            "the services did not come to rest: slots, blocks and CPU lack a part".to_owned(),
+        );
+    }
     if played.slots < quiet.slots {
         notes.push(format!("time for {} of {} honest slots", played.slots, quiet.slots));
     }
