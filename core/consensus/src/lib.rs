@@ -69,6 +69,8 @@ mod shufflings;
 mod signatures;
 mod state;
 mod state_transition;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tree;
 mod wire;
 
