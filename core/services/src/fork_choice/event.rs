@@ -128,7 +128,8 @@ pub enum Refusal {
     /// The block's chain does not go through the finalised checkpoint.
     #[error("the block does not descend from the finalised checkpoint")]
     NotDescendantOfFinalized,
-    /// A checkpoint newer than the store's is not on the block's own chain.
+    /// A checkpoint newer than the store's is not on the block's own chain, or its epoch starts at
+    /// the block's slot or later.
     #[error("a checkpoint of the post-state is not an ancestor of the block")]
     CheckpointNotAncestor,
     /// The attestation's target is neither of the current nor of the previous epoch.

@@ -207,7 +207,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         if !self.tree.descends_from_finalized(block.parent) {
             return Err(Refusal::NotDescendantOfFinalized);
         }
-        self.check_checkpoints(block.parent, checkpoints)?;
+        self.check_checkpoints(&block, checkpoints)?;
         let timely = block.timely && block.slot == self.slot;
         let boosted = timely
             && self.proposer_boost_root.is_none()
@@ -244,8 +244,13 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
 
     /// A checkpoint that would replace one of the store's must be on the block's own chain, or the
     /// justified and finalised roots might not be in the tree. It is never the block itself, whose
-    /// state holds no votes for it, so the parent's chain is the one to look at.
-    fn check_checkpoints(&self, parent: R, checkpoints: &Checkpoints<R>) -> Result<(), Refusal> {
+    /// state holds no votes for it, so the parent's chain is the one to look at. Its epoch starts
+    /// before the block's slot, or the block itself would be that epoch's checkpoint on its chain.
+    fn check_checkpoints(
+        &self,
+        block: &NewBlock<R>,
+        checkpoints: &Checkpoints<R>,
+    ) -> Result<(), Refusal> {
         let pairs = [
             (checkpoints.justified, self.justified),
             (checkpoints.unrealized_justified, self.unrealized_justified),
@@ -254,7 +259,9 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         ];
         for (new, known) in pairs {
             let start = self.start_slot(new.epoch);
-            if new.epoch > known.epoch && self.tree.ancestor(parent, start) != Some(new.root) {
+            let on_chain =
+                || start < block.slot && self.tree.ancestor(block.parent, start) == Some(new.root);
+            if new.epoch > known.epoch && !on_chain() {
                 return Err(Refusal::CheckpointNotAncestor);
             }
         }

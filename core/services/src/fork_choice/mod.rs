@@ -53,6 +53,7 @@
 //!   stands.
 //!   For the same reason votes for pruned children of the tree's first block are missing from that
 //!   block's weight, which only the choice of a proposer reads, and only if its child is the head.
+//!   `proposer_head` sees no equivocation whose other block is pruned, and no pruned parent.
 //! - I8 Two stores that differ in nothing but the order in which their indices were made are equal.
 //!
 //! **Cost.** Let n be the number of blocks, l the number of leaves, f the number of places on the

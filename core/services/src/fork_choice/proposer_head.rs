@@ -72,8 +72,9 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
     }
 }
 
-/// Whether the head justifies nothing that its parent does not. On one chain there is one
-/// checkpoint to an epoch, so the epochs tell.
+/// Whether the head justifies nothing that its parent does not. The specification compares
+/// checkpoints. On one chain there is one checkpoint to an epoch, so the epochs tell: a state
+/// justifies no epoch that starts at its block's slot or later, as it holds no votes of it.
 fn is_ffg_competitive<R>(head: &Node<R>, parent: &Node<R>) -> bool {
     head.unrealized_justified_epoch == parent.unrealized_justified_epoch
 }

@@ -383,6 +383,27 @@ fn a_checkpoint_that_is_not_an_ancestor_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_whose_epoch_starts_at_the_block_or_later_is_refused() {
+    // Block 4 is the first of epoch 1, so that epoch's checkpoint on its chain is block 4 itself,
+    // and no state of it holds votes of epoch 1. Its parent is not that checkpoint, nor is it that
+    // of an epoch to come. One slot later the same parent may be.
+    let justifies = |epoch| {
+        let unrealized_justified = checkpoint(epoch, 1);
+        Checkpoints { unrealized_justified, ..all_at(checkpoint(0, 0)) }
+    };
+    let mut machine = store();
+    run(&mut machine, vec![tick(5), block(1, 0, 2)]);
+    let before = machine.clone();
+    for (slot, epoch) in [(4, 1), (5, 2)] {
+        let effects = machine.handle(&(), block_with(4, 1, slot, justifies(epoch), false));
+        assert_eq!(effects, [Effect::Refused(Refusal::CheckpointNotAncestor)], "{slot} {epoch}");
+        assert_eq!(machine, before);
+    }
+    machine.handle(&(), block_with(4, 1, 5, justifies(1), false));
+    assert!(machine.contains(4));
+}
+
+#[test]
 fn extreme_numbers_are_refused_without_overflow() {
     // Slots, epochs and indices at the end of their range.
     let mut machine = store();
