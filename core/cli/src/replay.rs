@@ -11,13 +11,15 @@ use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use signal_hook::iterator::Signals;
 
-use blocksmith::Anchor;
+use blocksmith::store::{Store, StoreError};
+use blocksmith::{Anchor, StartError};
 use blocksmith_conformance::replay::{
     Inject, Monitor, Options, Outcome, Pace, ReplayError, Soak, Span, Stage, replay, soak,
 };
 use blocksmith_consensus::{BeaconState, ChainConfig, Mainnet, Minimal, Phase0, Preset};
 use blocksmith_node::metrics::Metrics;
 use blocksmith_node::recording::{Embedded, Files, Folder, PresetName, Recording};
+use blocksmith_node::store::RedbStore;
 
 use blocksmith_terminal::{
     EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_OK, Failure, Output, Report, SIGNALS, note,
@@ -47,7 +49,8 @@ pub(crate) struct Arguments {
     /// General Rewinder workers, 1 to 256; one more serves only duties.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
-    /// Inject a fault; may be repeated. SERVICE is quarantine, clearance, rewinder or hot_db;
+    /// Inject a fault; may be repeated. SERVICE is quarantine, clearance, rewinder, hot_db or
+    /// cold_db;
     /// SERVICE:panic@N panics at its Nth message, SERVICE:panic/N at every Nth, SERVICE:delay=MS
     /// delays every message by that many milliseconds. An item that a panic loses is handed in
     /// again, so the end is the same as without; no number of panics stops the services.
@@ -62,6 +65,11 @@ pub(crate) struct Arguments {
     /// is 1 if a round ends differently, or if a thread is left over.
     #[arg(long = "for", value_name = "DURATION")]
     time: Option<Span>,
+    /// Keep in this folder what a restart needs. If a replay of the same chain was interrupted
+    /// there, even by a power cut, go on from the last moment that is on the disk; the end is that
+    /// of an undisturbed replay. One process at a time may use the folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "time")]
+    data: Option<PathBuf>,
     /// Show the queues of the services live on stderr: bars on a terminal, elsewhere a line each
     /// second.
     #[arg(long)]
@@ -99,6 +107,7 @@ impl Arguments {
             inject: Vec::new(),
             deadline: 5000,
             time: None,
+            data: None,
             monitor: false,
             metrics: None,
             json: None,
@@ -139,6 +148,12 @@ fn run_preset<P: Preset>(
 ) -> Result<u8, Failure> {
     let consensus = Arc::new(Phase0::<P>::new(config));
     let anchor = anchor::<P>(recording, place)?;
+    let store = arguments
+        .data
+        .as_deref()
+        .map(|folder| RedbStore::open(folder, consensus.clone(), &anchor.root));
+    let store = store.transpose().map_err(of_store)?;
+    let store = store.map(|store| Box::new(store) as Box<dyn Store<Phase0<P>>>);
     let report = Report::maybe("--json", arguments.json.as_deref())?;
     let options = Options {
         pace: match arguments.pace {
@@ -176,7 +191,10 @@ fn run_preset<P: Preset>(
     let progress = move |index| position.set_position(index as u64 + 1);
     let mut soaked = None;
     let outcome = match arguments.time {
-        None => replay(recording, consensus, anchor, &options, Some(signals), &stage, progress),
+        None => {
+            let signals = Some(signals);
+            replay(recording, consensus, anchor, &options, store, signals, &stage, progress)
+        }
         Some(Span(time)) => {
             let rounds = bar.clone();
             let progress = move |round, index| {
@@ -221,6 +239,13 @@ fn anchor<P: Preset>(recording: &Recording, place: &str) -> Result<Anchor<Phase0
     Ok(Anchor { root: recording.genesis_block_root, slot: 0, state })
 }
 
+/// A folder that cannot be used is wrong input; a full disk is not.
+fn of_store(error: StoreError) -> Failure {
+    let full = matches!(error, StoreError::Full { .. });
+    let error = anyhow::Error::from(error).context("--data");
+    if full { Failure::fault(error) } else { Failure::input(error) }
+}
+
 /// Prints what a replay or a soak has found, and returns the exit code.
 fn print(
     outcome: Result<Outcome, ReplayError>,
@@ -238,6 +263,7 @@ fn print(
             out.text(report)?;
             return Ok(EXIT_INTERRUPTED.saturating_add(u8::try_from(signal).unwrap_or(0)));
         }
+        Err(ReplayError::Start(StartError::Store(error))) => return Err(of_store(error)),
         Err(ReplayError::Start(error)) => return Err(Failure::input(error)),
         Err(error) => return Err(Failure::fault(error)),
     };

@@ -102,6 +102,11 @@ macro_rules! chain_config {
             /// The names that [`Self::set`] knows.
             pub const KEYS: &[&str] = &[SECONDS_PER_SLOT, $($key),+];
 
+            /// Returns every name of [`Self::KEYS`] with its value.
+            pub fn values(&self) -> Vec<(&'static str, String)> {
+                vec![$(($key, self.$field.to_string())),+]
+            }
+
             /// Sets a value by its name in the specification's configuration files.
             /// `SECONDS_PER_SLOT`, the older name, sets `SLOT_DURATION_MS`.
             ///

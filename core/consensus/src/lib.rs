@@ -40,6 +40,7 @@
 mod accessors;
 pub mod bls;
 mod caches;
+mod codec;
 mod config;
 mod containers;
 mod domains;

@@ -15,6 +15,7 @@ pub mod attestation_pool;
 pub mod blocksmith;
 mod bounded;
 pub mod clearance;
+pub mod cold_db;
 pub mod consensus;
 pub mod fork_choice;
 pub mod gossip;
@@ -26,12 +27,15 @@ mod observer;
 pub mod quarantine;
 pub mod rewinder;
 pub mod slashing;
+pub mod store;
 pub mod supervision;
 #[cfg(any(test, feature = "testing"))]
 pub mod toy;
+#[cfg(any(test, feature = "testing"))]
+mod toy_codec;
 pub mod verdict;
 
 pub use blocksmith::{
-    Anchor, Blocksmith, Client, Config, NoticeReceiver, Pending, ServiceCounters, StartError,
-    StateError, StopReport, Submission,
+    Anchor, Blocksmith, Client, Config, NoticeReceiver, Pending, ReadError, ServiceCounters,
+    StartError, StateError, StopReport, Submission,
 };

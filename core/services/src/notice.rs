@@ -4,6 +4,7 @@ use blocksmith_sync::broker::{Change, Level};
 
 use crate::consensus::{Checkpoint, Consensus, Slot, ValidatorIndex};
 use crate::fork_choice::Refusal;
+use crate::store::StoreError;
 use crate::supervision::{Cause, ServiceName};
 use crate::verdict::{ItemId, PendingReason};
 
@@ -45,6 +46,11 @@ pub enum Notice<R, A, P> {
     Justified(Checkpoint<R>),
     /// The finalised checkpoint moved.
     Finalized(Checkpoint<R>),
+    /// Finality is in the store: a restart resumes from this checkpoint or a later one.
+    Durable(Checkpoint<R>),
+    /// The store has failed, for instance because its disk is full. Nothing more is written, the
+    /// services go on in memory, and a restart resumes from the last [`Notice::Durable`].
+    StoreFailed(StoreError),
     /// A proposer signed two blocks for one slot, both valid.
     Equivocation {
         /// The proposer.

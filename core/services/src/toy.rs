@@ -17,6 +17,7 @@ use crate::consensus::{
 use crate::gossip::{
     Bits, GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
 };
+use crate::toy_codec;
 
 /// A root; 0 is the anchor's.
 pub type ToyRoot = u8;
@@ -147,7 +148,7 @@ impl ToyState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum ToyInvalid {
     /// The encoding is wrong.
-    #[error("toy items have no wire form")]
+    #[error("the bytes are not the encoding of a toy item")]
     Malformed,
     /// The signature does not verify.
     #[error("the signature does not verify")]
@@ -334,12 +335,12 @@ impl Consensus for Toy {
         1_000
     }
 
-    fn decode_block(&self, _bytes: &[u8]) -> Result<ToyBlock, ToyInvalid> {
-        Err(ToyInvalid::Malformed)
+    fn decode_block(&self, bytes: &[u8]) -> Result<ToyBlock, ToyInvalid> {
+        toy_codec::decode_block(bytes).ok_or(ToyInvalid::Malformed)
     }
 
-    fn decode_attestation(&self, _bytes: &[u8]) -> Result<ToyAttestation, ToyInvalid> {
-        Err(ToyInvalid::Malformed)
+    fn decode_attestation(&self, bytes: &[u8]) -> Result<ToyAttestation, ToyInvalid> {
+        toy_codec::decode_attestation(bytes).ok_or(ToyInvalid::Malformed)
     }
 
     fn decode_aggregate(&self, _bytes: &[u8]) -> Result<ToyAggregate, ToyInvalid> {

@@ -348,6 +348,8 @@ fn is_notice(work: &ClearanceWork) -> bool {
     use clearance::Effect::{Prune, RequestBalances};
     match work {
         clearance::shell::Work::Effect(effect) => !matches!(effect, Prune(_) | RequestBalances(_)),
-        clearance::shell::Work::Taken(_) | clearance::shell::Work::Lost(_) => false,
+        clearance::shell::Work::Record(_)
+        | clearance::shell::Work::Taken(_)
+        | clearance::shell::Work::Lost(_) => false,
     }
 }

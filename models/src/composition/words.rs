@@ -177,6 +177,7 @@ fn to_clearance(message: &ToClearance) -> String {
 
 fn clearance_work(work: &ClearanceWork) -> String {
     match work {
+        ClearanceWork::Record(record) => format!("gives cold_db {record:?}"),
         ClearanceWork::Taken(_) => "replies to quarantine: imported".to_owned(),
         ClearanceWork::Lost(_) => "replies to quarantine: not imported".to_owned(),
         ClearanceWork::Effect(clearance::Effect::Prune(Prune { finalized, head, .. })) => {

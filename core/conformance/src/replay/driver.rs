@@ -9,6 +9,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use blocksmith::consensus::Consensus;
 use blocksmith::quarantine;
+use blocksmith::store::Store;
 use blocksmith::supervision::{Injection, Intensity};
 use blocksmith::{Anchor, Blocksmith, Config};
 use blocksmith_consensus::Root;
@@ -83,7 +84,9 @@ impl<C: Consensus> Drop for Driver<C> {
     }
 }
 
-/// Replays `recording` on real threads. `progress` is called with each event's number, in the
+#[expect(clippy::too_many_arguments, reason = "a replay and what it reports to")]
+/// Replays `recording` on real threads. With a `store` that holds something, the services go on
+/// from there; see [`super`]. `progress` is called with each event's number, in the
 /// thread that hands events in. Each of `signals` stops the services within the deadline of the
 /// options. While they run, their broker is on the `stage`, and each verdict is timed there.
 ///
@@ -98,20 +101,23 @@ pub fn replay<C: Consensus<Root = Root>>(
     consensus: Arc<C>,
     anchor: Anchor<C>,
     options: &Options,
+    store: Option<Box<dyn Store<C>>>,
     signals: Option<Signals>,
     stage: &Stage,
     progress: impl FnMut(usize) + Send + 'static,
 ) -> Result<Outcome, ReplayError> {
     let inbox = Inbox::new(signals);
-    round(recording, consensus, anchor, options, &inbox, stage, progress)
+    round(recording, consensus, anchor, options, store, &inbox, stage, progress)
 }
 
+#[expect(clippy::too_many_arguments, reason = "a replay and what it reports to")]
 /// Like [`replay`], but hears of signals through an inbox that several rounds share.
 pub(super) fn round<C: Consensus<Root = Root>>(
     recording: &Arc<Recording>,
     consensus: Arc<C>,
     anchor: Anchor<C>,
     options: &Options,
+    store: Option<Box<dyn Store<C>>>,
     inbox: &Inbox<C>,
     stage: &Stage,
     mut progress: impl FnMut(usize) + Send + 'static,
@@ -131,12 +137,18 @@ pub(super) fn round<C: Consensus<Root = Root>>(
     }
     let faults: Vec<Injection<Std>> = options.faults.iter().map(Inject::injection).collect();
     let anchor_slot = anchor.slot;
-    let (blocksmith, notices) =
-        Blocksmith::<Std, C>::start_with_faults(config, consensus, anchor, faults)?;
+    let (blocksmith, notices) = match store {
+        None => Blocksmith::<Std, C>::start_with_faults(config, consensus, anchor, faults)?,
+        Some(store) => Blocksmith::<Std, C>::start_durable_with_faults(
+            config, consensus, anchor, faults, store,
+        )?,
+    };
+    let resumed = blocksmith.resumed();
     let client = blocksmith.client().clone();
     let _on_stage = stage.enter(client.broker().clone());
     let times = stage.times().clone();
-    let mut run = Run::new(client, notices, times, recording.clone(), options, anchor_slot);
+    let recording_of_run = recording.clone();
+    let mut run = Run::new(client, notices, times, recording_of_run, options, anchor_slot, resumed);
     let handed_in = Arc::new(AtomicUsize::new(0));
     let (count, sender) = (handed_in.clone(), inbox.sender.clone());
     let driver = std::thread::spawn(move || {

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use blocksmith::store::StoreError;
 use blocksmith::{StartError, StateError, StopReport};
 
 use super::options::ATTEMPTS;
@@ -12,6 +13,9 @@ pub enum ReplayError {
     /// The services did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The store failed while the services ran.
+    #[error("store: {0}")]
+    Store(StoreError),
     /// A service ended before it was told to.
     #[error("{0} ended before it was told to")]
     Gone(&'static str),

@@ -34,7 +34,9 @@ pub enum InjectError {
     #[error("expected SERVICE:panic@N, SERVICE:panic/N or SERVICE:delay=MS")]
     Form,
     /// There is no such service.
-    #[error("there is no service {0:?}; there are quarantine, clearance, rewinder and hot_db")]
+    #[error(
+        "there is no service {0:?}; there are quarantine, clearance, rewinder, hot_db and cold_db"
+    )]
     Service(String),
     /// The number is not a number, or is out of bounds.
     #[error("{number:?} is no number from 1 to {max}")]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use blocksmith::cold_db::Resumed;
 use blocksmith_consensus::Root;
 use blocksmith_node::recording::{Offences, RecordedCheckpoint};
 
@@ -111,6 +112,8 @@ pub struct Outcome {
     pub panics: u64,
     /// How often an item was handed in again because a panic lost its verdict.
     pub resubmitted: usize,
+    /// From where the services went on, if a store held something.
+    pub resumed: Option<Resumed<Root>>,
 }
 
 #[derive(Serialize)]
@@ -156,6 +159,13 @@ impl fmt::Display for Outcome {
             self.workers,
             self.threads
         )?;
+        if let Some(resumed) = &self.resumed {
+            writeln!(
+                f,
+                "resumed at slot {}, finalised epoch {}, with {} blocks and {} attestations since",
+                resumed.slot, resumed.finalized.epoch, resumed.blocks, resumed.attestations
+            )?;
+        }
         writeln!(f)?;
         writeln!(f, "  {:<12} {:<9} {:<30} {:>6}", "item", "verdict", "reason", "count")?;
         for ((kind, verdict, reason), count) in &self.tally.items {

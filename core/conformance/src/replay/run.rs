@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::restated::restate;
 use blocksmith::clearance::ChainView;
+use blocksmith::cold_db::Resumed;
 use blocksmith::consensus::{Checkpoint, Consensus, Invalid};
 use blocksmith::notice::Notice;
 use blocksmith::rewinder::Lane;
+use blocksmith::store::StoreError;
 use blocksmith::verdict::{DropReason, Verdict};
 use blocksmith::{Client, NoticeReceiver, StopReport, Submission};
 use blocksmith_consensus::Root;
@@ -56,6 +58,12 @@ pub(super) struct Run<C: Consensus> {
     entries: Vec<Entry>,
     mismatches: Vec<Mismatch>,
     compared: usize,
+    /// From where the services went on, and the first tick that the clock had not passed.
+    resumed: Option<Resumed<Root>>,
+    first_tick: usize,
+    /// The first event of the slot after that: from there on everything is compared.
+    first_new: usize,
+    store_failed: Option<StoreError>,
     slots: BTreeMap<Root, u64>,
 }
 
@@ -75,11 +83,25 @@ impl<C: Consensus<Root = Root>> Run<C> {
         mut recording: Arc<Recording>,
         options: &Options,
         anchor_slot: u64,
+        resumed: Option<Resumed<Root>>,
     ) -> Self {
         for event in &mut Arc::make_mut(&mut recording).events {
             restate(&mut event.expected);
         }
+        let first_from = |from: Option<u64>| {
+            let Some(from) = from else { return 0 };
+            let reached = |event: &Event| match event.arrival {
+                Arrival::Tick { slot, .. } => slot >= from,
+                _ => false,
+            };
+            recording.events.iter().position(reached).unwrap_or(recording.events.len())
+        };
+        let slot = resumed.map(|resumed| resumed.slot);
         Self {
+            resumed,
+            first_tick: first_from(slot),
+            first_new: first_from(slot.map(|slot| slot.saturating_add(1))),
+            store_failed: None,
             client,
             notices,
             times,
@@ -119,6 +141,8 @@ impl<C: Consensus<Root = Root>> Run<C> {
             finalized: None,
         });
         match &event.arrival {
+            // The clock had passed that slot.
+            Arrival::Tick { .. } if index < self.first_tick => {}
             Arrival::Tick { slot, into_slot } => {
                 if self.pace == Pace::Flood {
                     self.settle()?;
@@ -161,6 +185,9 @@ impl<C: Consensus<Root = Root>> Run<C> {
         loop {
             self.client.rest();
             self.count_notices();
+            if let Some(error) = self.store_failed.take() {
+                return Err(ReplayError::Store(error));
+            }
             let mut failed = false;
             for handed in &mut self.handed {
                 let Item::Submitted { submission, answer, attempts } = &mut handed.item else {
@@ -223,6 +250,8 @@ impl<C: Consensus<Root = Root>> Run<C> {
                 let answer = handed.item.describe(&pending);
                 self.entries[index].take(&answer);
             }
+        }
+        if !matches!(event.arrival, Arrival::Tick { .. }) && index >= self.first_new {
             let expected = &event.expected;
             let found = self.entries[index].clone();
             self.compare_words(index, "verdict", &expected.verdict, found.verdict);
@@ -234,12 +263,21 @@ impl<C: Consensus<Root = Root>> Run<C> {
                 self.compare(Some(index), "post state root", root, found);
             }
         }
+        if index < self.first_new {
+            return Ok(());
+        }
         let view = self.view()?;
         self.entries[index].view(&view);
         if let Some(expected) = &event.expected.view {
             self.compare_view(Some(index), expected, &view);
         }
         Ok(())
+    }
+
+    /// Returns whether the services went on from a store. They do not remember then what they
+    /// refused before, so the words of their verdicts may differ.
+    fn was_resumed(&self) -> bool {
+        self.resumed.is_some()
     }
 
     fn pending(&self) -> Result<BTreeMap<u64, &'static str>, ReplayError> {
@@ -273,6 +311,9 @@ impl<C: Consensus<Root = Root>> Run<C> {
         stopped: &StopReport,
     ) -> Result<Outcome, ReplayError> {
         self.count_notices();
+        if let Some(error) = self.store_failed.take() {
+            return Err(ReplayError::Store(error));
+        }
         let evicted = self.client.counters().notices.evicted;
         if evicted > 0 {
             return Err(ReplayError::NoticesLost(evicted));
@@ -288,7 +329,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
             if self.pace != Pace::Lockstep {
                 self.entries[handed.index].take(&answer);
             }
-            if self.pace != Pace::Race {
+            if self.pace != Pace::Race && !self.was_resumed() {
                 self.compare_final(handed.index, &answer, handed.item.came_again());
             }
         }
@@ -314,6 +355,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
             faults: options.faults.clone(),
             panics: stopped.panics,
             resubmitted: self.resubmitted,
+            resumed: self.resumed,
         })
     }
 
@@ -358,6 +400,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
                 Notice::HeadChanged { reorg_depth, .. } if reorg_depth > 0 => tally.reorgs += 1,
                 Notice::Equivocation { .. } => tally.equivocations += 1,
                 Notice::DoubleVote { validators, .. } => tally.double_voters += validators.len(),
+                Notice::StoreFailed(error) => self.store_failed = Some(error),
                 Notice::SurroundVote { validators, .. } => {
                     tally.surround_voters += validators.len()
                 }

@@ -166,7 +166,7 @@ pub fn soak<C: Consensus<Root = Root>>(
         let Anchor { root, slot, state } = anchor;
         let anchor = Anchor { root: *root, slot: *slot, state: state.clone() };
         let tell = move |index| progress(number, index);
-        match round(recording, consensus.clone(), anchor, options, &inbox, stage, tell) {
+        match round(recording, consensus.clone(), anchor, options, None, &inbox, stage, tell) {
             Ok(outcome) => soak.take(outcome, recording.events.len(), stage.snapshot()),
             Err(error) => break Err(error),
         }

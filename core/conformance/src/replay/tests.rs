@@ -39,7 +39,8 @@ fn every_item_that_is_submitted_has_the_time_to_its_verdict_counted_once() {
         let options = Options { pace, workers: 2, faults, deadline: Duration::from_secs(5) };
         let anchor = Anchor { root: recording.genesis_block_root, slot: 0, state: state.clone() };
         let stage = Stage::default();
-        let outcome = replay(&recording, consensus.clone(), anchor, &options, None, &stage, |_| ());
+        let outcome =
+            replay(&recording, consensus.clone(), anchor, &options, None, None, &stage, |_| ());
         let outcome = outcome.expect("a whole replay");
         assert_eq!(outcome.resubmitted > 0, insists, "{pace}");
         let timed: u64 = Kind::ALL.iter().map(|kind| stage.times().count(*kind)).sum();

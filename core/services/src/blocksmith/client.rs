@@ -15,12 +15,14 @@ use thiserror::Error;
 use crate::activity::Activity;
 use crate::attestation_pool::Candidates;
 use crate::clearance::{ChainView, ClearanceHandle, ClearanceMessage};
+use crate::cold_db::ColdDbHandle;
 use crate::consensus::{Consensus, Slot};
 use crate::hot_db::HotDbHandle;
 use crate::notice::Notice;
 use crate::observer::Observer;
 use crate::quarantine::{Item, ItemId, QuarantineHandle, QuarantineMessage, VerdictReceiver};
 use crate::rewinder::{Answer, Job, Lane, ReplyTo, RewinderHandle};
+use crate::store::{FinalizedBlock, MAX_REQUEST_BLOCKS, StoreError};
 use crate::verdict::{DropReason, PendingReason, Quarantined, Verdict};
 
 /// A submitted item, whose verdict comes exactly once. A thread waits for the verdict; an async
@@ -87,6 +89,26 @@ pub enum StateError {
     Fault(String),
 }
 
+/// Why stored blocks cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ReadError {
+    /// The services were started without a store.
+    #[error("there is no store")]
+    NoStore,
+    /// More was asked for than one request may ask for.
+    #[error("{asked} were asked for, at most {MAX_REQUEST_BLOCKS} are allowed")]
+    TooMany {
+        /// How many.
+        asked: u64,
+    },
+    /// The ColdDB is gone or has lost the question by a panic.
+    #[error("the ColdDB is gone or has lost the question")]
+    Gone,
+    /// The store cannot read them.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Depths and totals of the mailboxes.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceCounters {
@@ -96,6 +118,8 @@ pub struct ServiceCounters {
     pub clearance: Counters,
     /// The HotDB's mailbox.
     pub hot_db: Counters,
+    /// The ColdDB's mailbox, if there is a store.
+    pub cold_db: Option<Counters>,
     /// Unread notices.
     pub notices: Counters,
     /// Tasks that wait for a Rewinder worker.
@@ -109,6 +133,7 @@ pub struct Client<P: Primitives, C: Consensus> {
     pub(crate) clearance: ClearanceHandle<P, C>,
     pub(crate) rewinder: RewinderHandle<P, C>,
     pub(crate) hot_db: HotDbHandle<P, C>,
+    pub(crate) cold_db: Option<ColdDbHandle<P, C>>,
     pub(crate) observer: Observer<P, C>,
     pub(crate) broker: Broker<P>,
     pub(crate) activity: P::Arc<Activity<P>>,
@@ -122,6 +147,7 @@ impl<P: Primitives, C: Consensus> Clone for Client<P, C> {
             clearance: self.clearance.clone(),
             rewinder: self.rewinder.clone(),
             hot_db: self.hot_db.clone(),
+            cold_db: self.cold_db.clone(),
             observer: self.observer.clone(),
             broker: self.broker.clone(),
             activity: self.activity.clone(),
@@ -294,6 +320,38 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         state_of(self.request_state(root, slot, lane).await.ok())
     }
 
+    /// Returns the finalised blocks of `count` slots from `start`, in the order of their slots
+    /// (`BeaconBlocksByRange`, as far as the chain is final). Blocks until the ColdDB has read them
+    /// from its store, and has written before that what was recorded earlier.
+    ///
+    /// # Errors
+    /// Returns a [`ReadError`]: there is no store, `count` is larger than [`MAX_REQUEST_BLOCKS`], or
+    /// the store fails.
+    pub fn blocks_by_range(
+        &self,
+        start: Slot,
+        count: u64,
+    ) -> Result<Vec<FinalizedBlock<C>>, ReadError> {
+        let cold_db = self.cold_db.as_ref().ok_or(ReadError::NoStore)?;
+        if count > MAX_REQUEST_BLOCKS as u64 {
+            return Err(ReadError::TooMany { asked: count });
+        }
+        Ok(cold_db.range(start, count).ok_or(ReadError::Gone)??)
+    }
+
+    /// Returns for each root its block, if the store has it, finalised or not
+    /// (`BeaconBlocksByRoot`). Blocks as [`Client::blocks_by_range`].
+    ///
+    /// # Errors
+    /// As [`Client::blocks_by_range`], for the number of roots.
+    pub fn blocks_by_root(&self, roots: &[C::Root]) -> Result<Vec<Option<C::Block>>, ReadError> {
+        let cold_db = self.cold_db.as_ref().ok_or(ReadError::NoStore)?;
+        if roots.len() > MAX_REQUEST_BLOCKS {
+            return Err(ReadError::TooMany { asked: roots.len() as u64 });
+        }
+        Ok(cold_db.roots(roots.to_vec()).ok_or(ReadError::Gone)??)
+    }
+
     /// Asks the Rewinder for a state and returns the receiver of its answer. Does not block.
     fn request_state(
         &self,
@@ -355,6 +413,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
             quarantine: self.quarantine.post().counters(),
             clearance: self.clearance.post().counters(),
             hot_db: self.hot_db.post().counters(),
+            cold_db: self.cold_db.as_ref().map(|cold_db| cold_db.post().counters()),
             notices: self.observer.counters(),
             rewinder_waiting: self.rewinder.waiting(),
         }

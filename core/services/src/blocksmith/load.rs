@@ -2,7 +2,7 @@
 //!
 //! | name | what waits there | counts by |
 //! |---|---|---|
-//! | `quarantine`, `clearance`, `hot_db` | messages to the service | depth, age |
+//! | `quarantine`, `clearance`, `hot_db`, and `cold_db` if there is a store | messages to the service | depth, age |
 //! | `quarantine.items` | submissions without a verdict, which may wait for a parent or a slot | depth |
 //! | `rewinder.duties`, `.blocks`, `.attestations`, `.queries` | tasks for a worker, by lane | depth, age |
 //! | `notices` | unread notices: the queue stays full if nobody listens | no |
@@ -34,6 +34,10 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         self.watch("clearance", Weight::Counts, move || clearance.counters());
         let hot_db = self.hot_db.post().meter();
         self.watch("hot_db", Weight::Counts, move || hot_db.counters());
+        if let Some(cold_db) = &self.cold_db {
+            let cold_db = cold_db.post().meter();
+            self.watch("cold_db", Weight::Counts, move || cold_db.counters());
+        }
         for lane in Lane::ALL {
             let gauge = self.rewinder.gauge(lane);
             let name = format!("rewinder.{}", lane.word());

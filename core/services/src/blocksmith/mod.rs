@@ -2,7 +2,8 @@
 //! every thread.
 //!
 //! **Contract.** [`Blocksmith::start`] creates every mailbox first. It then starts the threads from
-//! the bottom of the blocking order up: HotDB, Rewinder, Clearance, Quarantine. A [`Client`]
+//! the bottom of the blocking order up: ColdDB (if there is a store), HotDB, Rewinder, Clearance,
+//! Quarantine. A [`Client`]
 //! submits items and asks questions from any thread. [`Blocksmith::stop`] (or the drop) goes the
 //! other way and returns when every thread has ended. [`Blocksmith::stop_within`] returns by about
 //! a deadline and names the threads that have not ended.
@@ -32,11 +33,12 @@
 mod client;
 mod gossip;
 mod load;
+mod machines;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, ServiceCounters, StateError, Submission};
+pub use client::{Client, ReadError, ServiceCounters, StateError, Submission};
 pub use service::{Anchor, Blocksmith, Config, Pending, StartError, StopReport};
 
 pub use crate::observer::NoticeReceiver;

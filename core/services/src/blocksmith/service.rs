@@ -12,15 +12,17 @@ use thiserror::Error;
 
 use crate::activity::Activity;
 use crate::blocksmith::client::Client;
-use crate::clearance::{Clearance, ClearanceService};
-use crate::consensus::{Checkpoint, Consensus, Slot};
-use crate::fork_choice;
-use crate::hot_db::{self, HotDb, HotDbService};
+use crate::blocksmith::machines::Machines;
+use crate::clearance::ClearanceService;
+use crate::cold_db::{self, ColdDbService, Resumed};
+use crate::consensus::{Consensus, Slot};
+use crate::hot_db::{self, HotDbService};
 use crate::observer::{NoticeReceiver, Observer};
 use crate::quarantine::shell::Slots;
-use crate::quarantine::{self, Quarantine, QuarantineService};
+use crate::quarantine::{self, QuarantineService};
 use crate::rewinder::shell::lane_capacity;
 use crate::rewinder::{RewinderService, Role};
+use crate::store::{Store, StoreError};
 use crate::supervision::{Cause, Guard, Injection, Intensity, Probes, ServiceName, Supervisor};
 
 /// Sizes of everything that is bounded.
@@ -50,6 +52,8 @@ pub struct Config {
     pub quarantine: quarantine::Limits,
     /// Bounds of the HotDB.
     pub hot_db: hot_db::Limits,
+    /// Bounds of the ColdDB, if there is a store.
+    pub cold_db: cold_db::Limits,
     /// How the broker judges the load.
     pub broker: broker::Limits,
     /// How often a dedicated thread has the broker look at the mailboxes, at least a millisecond.
@@ -73,6 +77,7 @@ impl Default for Config {
             worker_restarts: None,
             quarantine: quarantine::Limits::default(),
             hot_db: hot_db::Limits::default(),
+            cold_db: cold_db::Limits::default(),
             broker: broker::Limits::default(),
             observe_every: Some(Duration::from_millis(250)),
             proposer_score_boost_percent: 40,
@@ -113,6 +118,9 @@ pub enum StartError {
     /// The broker's limits make no sense.
     #[error("broker: {0}")]
     Broker(#[from] broker::LimitsError),
+    /// The store cannot be used, or what it holds.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
     /// The anchor's state cannot be used.
     #[error("anchor state: {0}")]
     Anchor(String),
@@ -162,6 +170,7 @@ pub struct Blocksmith<P: Primitives, C: Consensus> {
     supervisor: P::Arc<Supervisor<P, C>>,
     /// The threads, in the order in which they end.
     threads: Vec<Thread<P>>,
+    resumed: Option<Resumed<C::Root>>,
 }
 
 impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
@@ -178,7 +187,27 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         consensus: Arc<C>,
         anchor: Anchor<C>,
     ) -> Result<(Self, NoticeReceiver<P, C>), StartError> {
-        Self::start_injected(config, consensus, anchor, Vec::new())
+        Self::start_injected(config, consensus, anchor, Vec::new(), None)
+    }
+
+    /// As [`Blocksmith::start`], with a store. If the store is empty, `anchor` is the first thing
+    /// that is written. Otherwise the services go on from what it holds, and `anchor` is of no
+    /// use. [`Blocksmith::resumed`] tells which it was. Blocks while the store is read, and while
+    /// every block since finality passes its transition once more.
+    ///
+    /// # Errors
+    /// As [`Blocksmith::start`]; and [`StartError::Store`] if the store cannot be read or written,
+    /// or if the protocol refuses what it holds.
+    ///
+    /// # Panics
+    /// As [`Blocksmith::start`].
+    pub fn start_durable(
+        config: Config,
+        consensus: Arc<C>,
+        anchor: Anchor<C>,
+        store: Box<dyn Store<C>>,
+    ) -> Result<(Self, NoticeReceiver<P, C>), StartError> {
+        Self::start_injected(config, consensus, anchor, Vec::new(), Some(store))
     }
 
     /// As [`Blocksmith::start`], with faults: for tests and demonstrations.
@@ -195,7 +224,25 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         anchor: Anchor<C>,
         faults: Vec<Injection<P>>,
     ) -> Result<(Self, NoticeReceiver<P, C>), StartError> {
-        Self::start_injected(config, consensus, anchor, faults)
+        Self::start_injected(config, consensus, anchor, faults, None)
+    }
+
+    /// As [`Blocksmith::start_durable`], with faults: for tests and demonstrations.
+    ///
+    /// # Errors
+    /// As [`Blocksmith::start_durable`].
+    ///
+    /// # Panics
+    /// As [`Blocksmith::start`].
+    #[cfg(any(test, feature = "testing"))]
+    pub fn start_durable_with_faults(
+        config: Config,
+        consensus: Arc<C>,
+        anchor: Anchor<C>,
+        faults: Vec<Injection<P>>,
+        store: Box<dyn Store<C>>,
+    ) -> Result<(Self, NoticeReceiver<P, C>), StartError> {
+        Self::start_injected(config, consensus, anchor, faults, Some(store))
     }
 
     fn start_injected(
@@ -203,11 +250,16 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         consensus: Arc<C>,
         anchor: Anchor<C>,
         faults: Vec<Injection<P>>,
+        mut store: Option<Box<dyn Store<C>>>,
     ) -> Result<(Self, NoticeReceiver<P, C>), StartError> {
         config.check()?;
-        let balances = consensus
-            .balances(&anchor.state)
-            .map_err(|error| StartError::Anchor(error.to_string()))?;
+        let Machines {
+            hot_db: hot_db_machine,
+            clearance: clearance_machine,
+            quarantine: quarantine_machine,
+            cold_db: cold_db_machine,
+            resumed,
+        } = Machines::new(&config, &*consensus, anchor, store.as_deref_mut())?;
         let activity = Activity::<P>::new();
         let (observer, notices) = Observer::new(config.notices);
         let broker = Broker::new(config.broker)?;
@@ -217,12 +269,10 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             Guard::new(service, replaceable, &supervisor, probes.of(service))
         };
 
-        let machine =
-            HotDb::new(&*consensus, config.hot_db, anchor.root, anchor.slot, anchor.state);
         let capacity = config.mailbox_capacity;
         let (hot_db_service, hot_db) = HotDbService::new(
             consensus.clone(),
-            machine,
+            hot_db_machine,
             capacity,
             &activity,
             guard(ServiceName::HotDb, false),
@@ -238,29 +288,39 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             guard(ServiceName::Rewinder, true),
         );
 
-        let fork_choice = fork_choice::Config {
-            proposer_score_boost_percent: config.proposer_score_boost_percent,
-            ..fork_choice::Config::new(consensus.slots_per_epoch())
-        };
-        let machine = Clearance::new(fork_choice, anchor.root, anchor.slot, balances);
+        let (cold_db_service, cold_db) = store
+            .zip(cold_db_machine)
+            .map(|(store, machine)| {
+                ColdDbService::new(
+                    consensus.clone(),
+                    machine,
+                    store,
+                    capacity,
+                    rewinder.clone(),
+                    observer.clone(),
+                    &activity,
+                    guard(ServiceName::ColdDb, false),
+                )
+            })
+            .unzip();
+
         let (clearance_service, clearance) = ClearanceService::new(
             consensus.clone(),
-            machine,
+            clearance_machine,
             capacity,
             rewinder.clone(),
             hot_db.clone(),
+            cold_db.clone(),
             observer.clone(),
             broker.clone(),
             &activity,
             guard(ServiceName::Clearance, false),
         );
 
-        let finalized = Checkpoint { epoch: consensus.epoch_at(anchor.slot), root: anchor.root };
-        let machine = Quarantine::new(config.quarantine, finalized, anchor.slot);
         let slots = Slots::for_clearance(capacity, config.quarantine.window, capacity);
         let (quarantine_service, quarantine) = QuarantineService::new(
             consensus.clone(),
-            machine,
+            quarantine_machine,
             slots,
             rewinder.clone(),
             clearance.clone(),
@@ -275,13 +335,18 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             clearance,
             rewinder,
             hot_db,
+            cold_db,
             observer,
             broker,
             activity,
         };
         client.register();
         // Every mailbox exists (I1). Now the threads start, from the bottom up.
-        let mut threads = vec![spawn("hot_db", |ended| move || hot_db_service.run(ended))];
+        let mut threads = Vec::new();
+        if let Some(service) = cold_db_service {
+            threads.push(spawn("cold_db", |ended| move || service.run(ended)));
+        }
+        threads.push(spawn("hot_db", |ended| move || hot_db_service.run(ended)));
         let worker = |role| {
             let service = &rewinder_service;
             move |ended| service.worker(role, ended)
@@ -306,7 +371,13 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             threads.push(spawn("broker", until_told));
         }
         threads.reverse();
-        Ok((Self { client, supervisor, threads }, notices))
+        Ok((Self { client, supervisor, threads, resumed }, notices))
+    }
+
+    /// Returns from where the services went on when they were started; `None` if they began with
+    /// the anchor.
+    pub fn resumed(&self) -> Option<Resumed<C::Root>> {
+        self.resumed
     }
 
     /// Returns a handle for submitting and asking.
@@ -361,6 +432,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             ServiceName::Clearance => counters.clearance.depth,
             ServiceName::Rewinder => counters.rewinder_waiting as u64,
             ServiceName::HotDb => counters.hot_db.depth,
+            ServiceName::ColdDb => counters.cold_db.map_or(0, |cold_db| cold_db.depth),
         };
         ServiceName::ALL.map(|service| Pending { service, queued: queued(service) }).to_vec()
     }
@@ -418,6 +490,8 @@ impl Config {
             ("notices", self.notices),
             ("quarantine.window", self.quarantine.window),
             ("quarantine.items", self.quarantine.items),
+            ("cold_db.batch", self.cold_db.batch),
+            ("cold_db.attestations", self.cold_db.attestations),
             ("hot_db.blocks - 1", self.hot_db.blocks.saturating_sub(1)),
             (
                 "observe_every",

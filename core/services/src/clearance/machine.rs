@@ -8,7 +8,7 @@ use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
 use crate::fork_choice::{self, ForkChoice, Refusal};
-use crate::gossip::{GossipVote, OperationKind};
+use crate::gossip::OperationKind;
 use crate::hot_db::Prune;
 use crate::machine::Machine;
 use crate::slashing::{self, SlashingDetector};
@@ -160,10 +160,24 @@ impl<C: Consensus> Clearance<C> {
         anchor_slot: Slot,
         balances: Balances,
     ) -> Self {
+        Self::of(config, ForkChoice::new(config, anchor, anchor_slot, balances))
+    }
+
+    /// Returns a Clearance whose chain is the block of a finalised checkpoint alone. The block's
+    /// slot may lie before the checkpoint's epoch.
+    pub(crate) fn from_checkpoint(
+        config: fork_choice::Config,
+        checkpoint: Checkpoint<C::Root>,
+        slot: Slot,
+        balances: Balances,
+    ) -> Self {
+        Self::of(config, ForkChoice::from_checkpoint(config, checkpoint, slot, balances))
+    }
+
+    fn of(config: fork_choice::Config, fork_choice: ForkChoice<C::Root>) -> Self {
         let detector = SlashingDetector::new(slashing::Limits::new(config.slots_per_epoch));
         let inclusion_slots = config.slots_per_epoch;
         let pool = AttestationPool::new(attestation_pool::Limits::new(inclusion_slots));
-        let fork_choice = ForkChoice::new(config, anchor, anchor_slot, balances);
         let kept = ChainView {
             head: fork_choice.head(),
             justified: fork_choice.justified(),
@@ -217,6 +231,12 @@ impl<C: Consensus> Clearance<C> {
             at(self.fork_choice.ancestor(*root, before)?)
         };
         self.pool.candidates(std::iter::successors(at(parent), before))
+    }
+
+    /// Returns the fork choice.
+    #[must_use]
+    pub fn fork_choice(&self) -> &ForkChoice<C::Root> {
+        &self.fork_choice
     }
 
     /// Returns whether slashable offences are looked for.
@@ -282,6 +302,18 @@ impl<C: Consensus> Clearance<C> {
         self.apply(consensus, fork_choice::Event::Attestation { vote }, effects);
         // The pool may have no use for it.
         self.pool.handle(&(), attestation_pool::Event::Attestation(attestation));
+    }
+
+    /// Takes in again, after a restart, that validators have equivocated.
+    pub(crate) fn resume_equivocation(
+        &mut self,
+        consensus: &C,
+        indices: Vec<ValidatorIndex>,
+    ) -> Vec<Effect<C>> {
+        let mut effects = Vec::new();
+        self.attester_slashing(consensus, indices, &mut effects);
+        self.keep(&mut effects);
+        effects
     }
 
     /// The validators' votes count no more. The fork choice never refuses this.
@@ -387,10 +419,7 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                 self.attestation(consensus, vote, attestation, &mut effects);
             }
             Event::Import(Import::Vote(vote)) => {
-                let attestation = match vote.item().item() {
-                    GossipVote::Single { attestation, .. } => attestation.clone(),
-                    GossipVote::Aggregate(aggregate) => consensus.aggregated(aggregate),
-                };
+                let attestation = vote.item().item().attestation(consensus);
                 self.attestation(consensus, vote.evidence().clone(), attestation, &mut effects);
             }
             Event::Import(Import::Operation(operation)) => {

@@ -11,6 +11,7 @@ use crate::activity::{Activity, Mail, Post, serve};
 use crate::attestation_pool::Candidates;
 use crate::clearance::machine::{ChainView, Clearance};
 use crate::clearance::shell::{self, BALANCE_REQUESTS, Chain, Message, Ports};
+use crate::cold_db::{ColdDbHandle, Record};
 use crate::consensus::{Checkpoint, Consensus};
 use crate::hot_db::{HotDbHandle, Prune};
 use crate::notice::NoticeOf;
@@ -69,6 +70,8 @@ struct Threads<P: Primitives, C: Consensus> {
     consensus: Arc<C>,
     rewinder: RewinderHandle<P, C>,
     hot_db: HotDbHandle<P, C>,
+    /// `None` if nothing is stored.
+    cold_db: Option<ColdDbHandle<P, C>>,
     observer: Observer<P, C>,
     broker: Broker<P>,
     view: watch::Sender<P, ChainView<C::Root>>,
@@ -99,6 +102,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         capacity: usize,
         rewinder: RewinderHandle<P, C>,
         hot_db: HotDbHandle<P, C>,
+        cold_db: Option<ColdDbHandle<P, C>>,
         observer: Observer<P, C>,
         broker: Broker<P>,
         activity: &P::Arc<Activity<P>>,
@@ -112,6 +116,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
             consensus: consensus.clone(),
             rewinder,
             hot_db,
+            cold_db,
             observer,
             broker,
             view,
@@ -122,13 +127,18 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
     }
 
     /// Serves until the mailbox is closed and empty and no request for balances is under way. Then
-    /// it lets the Rewinder end. `ended` is dropped last.
+    /// it lets the Rewinder and the ColdDB end. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
-        let (below, view) = (self.ports.rewinder.clone(), self.ports.view.clone());
-        let _end = EndGuard::new(self.guard.shared(), ended, move || {
+        let (rewinder, cold_db) = (self.ports.rewinder.clone(), self.ports.cold_db.clone());
+        let view = self.ports.view.clone();
+        let below = move || {
             view.close();
-            below.close();
-        });
+            rewinder.close();
+            if let Some(cold_db) = &cold_db {
+                cold_db.post().close();
+            }
+        };
+        let _end = EndGuard::new(self.guard.shared(), ended, below);
         serve(
             &mut self,
             |service| &service.ports.mailbox,
@@ -200,6 +210,22 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
             drop(slot.send(Mail::new(&activity, message)));
         });
         self.rewinder.submit(lane, job, reply);
+    }
+
+    fn keeps_records(&self) -> bool {
+        self.cold_db.is_some()
+    }
+
+    fn record(&mut self, record: Record<C>) {
+        if let Some(cold_db) = &self.cold_db {
+            cold_db.record(record);
+        }
+    }
+
+    fn finalized(&mut self, checkpoint: Checkpoint<C::Root>) {
+        if let Some(cold_db) = &self.cold_db {
+            cold_db.finalized(checkpoint);
+        }
     }
 
     fn tell(&mut self, notice: NoticeOf<C>) {

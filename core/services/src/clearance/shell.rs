@@ -10,7 +10,9 @@
 
 use crate::attestation_pool::Candidates;
 use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
+use crate::cold_db::Record;
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
+use crate::gossip::OperationKind;
 use crate::hot_db::Prune;
 use crate::machine::Machine;
 use crate::notice::{Notice, NoticeOf};
@@ -120,6 +122,14 @@ pub trait Ports<C: Consensus> {
         lane: Lane,
         job: Job<C>,
     );
+    /// Returns whether there is a ColdDB. By default there is none.
+    fn keeps_records(&self) -> bool {
+        false
+    }
+    /// Gives the ColdDB what has been taken in. May wait for room.
+    fn record(&mut self, _record: Record<C>) {}
+    /// Tells the ColdDB that finality has moved. May wait for room.
+    fn finalized(&mut self, _checkpoint: Checkpoint<C::Root>) {}
     /// Sends a notice to the observers.
     fn tell(&mut self, notice: NoticeOf<C>);
     /// Says that an import has been taken in, and what is finalised after it.
@@ -131,6 +141,9 @@ pub trait Ports<C: Consensus> {
 /// What Clearance has yet to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Work<C: Consensus, R> {
+    /// The ColdDB has to be given what has been taken in. This comes before all that follows from
+    /// it.
+    Record(Record<C>),
     /// What its machine asks for.
     Effect(Effect<C>),
     /// Clearance has to say that an import has been taken in.
@@ -185,6 +198,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         }
     };
     let instead = instead_of(&event);
+    let record = ports.keeps_records().then(|| record_of(consensus, &event)).flatten();
     let effects = match (steps.step(word, || machine.handle(consensus, event)), instead) {
         (Err(Loss::Message), Some(event)) => {
             steps.follow_up(word, || machine.handle(consensus, event))
@@ -192,6 +206,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         (Err(Loss::Message), None) => return Ok(work),
         (step, _) => step,
     }?;
+    work.extend(record.filter(|record| is_in(machine, record)).map(Work::Record));
     let lost = effects.iter().any(|effect| matches!(effect, Effect::NotImported { .. }));
     work.extend(effects.into_iter().map(Work::Effect));
     work.extend(receipt.map(if lost { Work::Lost } else { Work::Taken }));
@@ -211,6 +226,41 @@ fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
     }
 }
 
+/// Returns what the ColdDB is to be given of an event.
+fn record_of<C: Consensus>(consensus: &C, event: &Event<C>) -> Option<Record<C>> {
+    let Event::Import(import) = event else { return None };
+    Some(match import {
+        Import::Block { block, timely } => {
+            Record::Block { block: block.item().clone(), timely: *timely }
+        }
+        Import::Attestation(attestation) => Record::Attestation {
+            attestation: attestation.item().item().clone(),
+            indices: attestation.evidence().indices.clone(),
+        },
+        Import::Vote(vote) => Record::Attestation {
+            attestation: vote.item().item().attestation(consensus),
+            indices: vote.evidence().indices.clone(),
+        },
+        Import::Operation(operation) => match operation.item().item().kind() {
+            OperationKind::AttesterSlashing => {
+                Record::Equivocation { indices: operation.evidence().clone() }
+            }
+            // These change nothing in Clearance.
+            OperationKind::ProposerSlashing | OperationKind::VoluntaryExit => return None,
+        },
+        Import::Tick { slot } => Record::Tick { slot: *slot },
+    })
+}
+
+/// Returns whether the fork choice has taken in what a record says. Votes and ticks that change
+/// nothing change nothing after a restart either.
+fn is_in<C: Consensus>(machine: &Clearance<C>, record: &Record<C>) -> bool {
+    match record {
+        Record::Block { block, .. } => machine.fork_choice().contains(block.identity().root),
+        Record::Attestation { .. } | Record::Equivocation { .. } | Record::Tick { .. } => true,
+    }
+}
+
 /// Carries out one piece of work.
 ///
 /// # Errors
@@ -223,6 +273,7 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
     work: Work<C, P::Receipt>,
 ) -> Result<(), Loss> {
     match work {
+        Work::Record(record) => ports.record(record),
         Work::Effect(Effect::Prune(keep)) => ports.prune(keep),
         Work::Effect(Effect::RequestBalances(checkpoint)) => {
             let Some(slot) = ports.reserve() else {
@@ -240,6 +291,9 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
         Work::Effect(effect) => {
             if let Effect::NotImported { root, refusal } = &effect {
                 tracing::error!(?root, %refusal, "a cleared block is not in the fork choice");
+            }
+            if let Effect::Finalized(checkpoint) = &effect {
+                ports.finalized(*checkpoint);
             }
             notice(effect).into_iter().for_each(|notice| ports.tell(notice));
         }

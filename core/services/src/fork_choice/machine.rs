@@ -49,19 +49,30 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
     /// slot.
     #[must_use]
     pub fn new(config: Config, anchor: R, anchor_slot: Slot, balances: Balances) -> Self {
-        let config = Config { slots_per_epoch: config.slots_per_epoch.max(1), ..config };
-        let epoch = anchor_slot / config.slots_per_epoch;
+        let epoch = anchor_slot / config.slots_per_epoch.max(1);
         let checkpoint = Checkpoint { epoch, root: anchor };
+        Self::from_checkpoint(config, checkpoint, anchor_slot, balances)
+    }
+
+    /// Returns a store whose first block is that of a finalised checkpoint, at `slot`, which may lie
+    /// before the checkpoint's epoch. The checkpoint is justified and finalised.
+    pub(crate) fn from_checkpoint(
+        config: Config,
+        checkpoint: Checkpoint<R>,
+        slot: Slot,
+        balances: Balances,
+    ) -> Self {
+        let config = Config { slots_per_epoch: config.slots_per_epoch.max(1), ..config };
         let rule = Viability {
             justified: checkpoint,
             finalized: checkpoint,
-            current_epoch: epoch,
+            current_epoch: slot / config.slots_per_epoch,
             slots_per_epoch: config.slots_per_epoch,
         };
         Self {
             config,
-            slot: anchor_slot,
-            tree: ProtoArray::new(anchor_slot, rule),
+            slot,
+            tree: ProtoArray::new(slot, rule),
             justified: checkpoint,
             finalized: checkpoint,
             unrealized_justified: checkpoint,
@@ -71,7 +82,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
             equivocating: BTreeSet::new(),
             queue: VecDeque::new(),
             balances,
-            head: anchor,
+            head: checkpoint.root,
         }
     }
 

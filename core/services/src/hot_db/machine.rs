@@ -213,6 +213,11 @@ impl<C: Consensus> HotDb<C> {
         db
     }
 
+    /// Remembers blocks that were pruned before this HotDB was made, the oldest first.
+    pub(crate) fn remember_pruned(&mut self, roots: impl IntoIterator<Item = C::Root>) {
+        roots.into_iter().for_each(|root| self.pruned.insert(root));
+    }
+
     /// Returns how many blocks are kept, the anchor included.
     #[must_use]
     pub fn blocks(&self) -> usize {

@@ -18,11 +18,14 @@ pub enum ServiceName {
     Rewinder,
     /// Blocks and states since finality.
     HotDb,
+    /// The writer of the durable store.
+    ColdDb,
 }
 
 impl ServiceName {
     /// All services, in the order in which they stop.
-    pub const ALL: [Self; 4] = [Self::Quarantine, Self::Clearance, Self::Rewinder, Self::HotDb];
+    pub const ALL: [Self; 5] =
+        [Self::Quarantine, Self::Clearance, Self::Rewinder, Self::HotDb, Self::ColdDb];
 
     /// Returns the project's word for it.
     #[must_use]
@@ -32,6 +35,7 @@ impl ServiceName {
             Self::Clearance => "clearance",
             Self::Rewinder => "rewinder",
             Self::HotDb => "hot_db",
+            Self::ColdDb => "cold_db",
         }
     }
 }

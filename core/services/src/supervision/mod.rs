@@ -22,6 +22,7 @@
 //! | Quarantine | machine kept | rebuilt from Clearance's chain; what it held is answered `Dropped(Fault)` |
 //! | Clearance | machine kept | stop: votes and balances are nowhere else |
 //! | HotDB | machine kept (reading a trail never touches it) | stop: it is the only one that has the blocks |
+//! | ColdDB | machine kept, and nothing more is written, as there would be a gap | stop: what was gathered is lost |
 //! | Rewinder worker | next task | next task: a worker's machine lives for one task, or one batch |
 //!
 //! In a turn, the message is split into what a machine handles (plain data) and what must be

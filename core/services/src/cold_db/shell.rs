@@ -1,0 +1,184 @@
+//! What the ColdDB does with a message. It is written once for everything that runs it: threads over
+//! mailboxes, models, and twins (variants with a deliberate fault, which a check must catch).
+//!
+//! **Contract.** [`turn`] hands one message to the machine and carries the effects out through
+//! [`Ports`], commits included. [`flush`] commits what has been gathered; the caller calls it when
+//! nothing more is queued, before it waits or reports that it rests. Each question is answered once,
+//! in its turn, with what was recorded before it.
+
+use std::collections::VecDeque;
+
+use crate::cold_db::machine::{ColdDb, Effect, Event, Record};
+use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::machine::Machine;
+use crate::notice::{Notice, NoticeOf};
+use crate::store::{FinalizedBlock, MAX_REQUEST_BLOCKS, StoreError, Write};
+use crate::supervision::{Loss, Steps};
+
+/// How many requests for a state may be under way at once.
+pub const STATE_REQUESTS: usize = 1;
+
+/// The answer to a request for a range.
+pub type RangeReply<C> = Result<Vec<FinalizedBlock<C>>, StoreError>;
+/// The answer to a request by roots: for each root its block, if the store has it.
+pub type RootsReply<C> = Result<Vec<Option<<C as Consensus>::Block>>, StoreError>;
+
+/// What the ColdDB can be told. `R` is the reply end of a range, `B` that of blocks by root.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Message<C: Consensus, R, B> {
+    /// Clearance has taken something in.
+    Record(Record<C>),
+    /// Clearance says that finality has moved.
+    Finalized(Checkpoint<C::Root>),
+    /// The Rewinder's answer to a request for a state.
+    State {
+        /// Root of the block.
+        root: C::Root,
+        /// The state after it, if it could be had.
+        state: Option<crate::hot_db::StateAt<C>>,
+    },
+    /// Somebody asks for finalised blocks by slot.
+    Range {
+        /// The first slot.
+        start: Slot,
+        /// The number of slots. No more than [`MAX_REQUEST_BLOCKS`] blocks are returned.
+        count: u64,
+        /// The end on which the blocks are sent.
+        reply: R,
+    },
+    /// Somebody asks for blocks by root.
+    Roots {
+        /// The roots. Those beyond the first [`MAX_REQUEST_BLOCKS`] are left out.
+        roots: Vec<C::Root>,
+        /// The end on which the blocks are sent.
+        reply: B,
+    },
+}
+
+impl<C: Consensus, R, B> Message<C, R, B> {
+    /// Returns the kind of message, for reports.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Record(_) => "record",
+            Self::Finalized(_) => "finality",
+            Self::State { .. } => "state",
+            Self::Range { .. } | Self::Roots { .. } => "question",
+        }
+    }
+}
+
+/// The ColdDB's connections: the store, the Rewinder, requesters and observers.
+pub trait Ports<C: Consensus> {
+    /// The reply end of a range.
+    type Range;
+    /// The reply end of blocks by root.
+    type Roots;
+
+    /// Commits writes to the store. It may wait for the disk.
+    ///
+    /// # Errors
+    /// The store's.
+    fn commit(&mut self, writes: &[Write<C>]) -> Result<(), StoreError>;
+    /// Reads finalised blocks from the store. It may wait for the disk.
+    fn read_range(&mut self, start: Slot, end: Slot) -> RangeReply<C>;
+    /// Reads blocks from the store. It may wait for the disk.
+    fn read_roots(&mut self, roots: &[C::Root]) -> RootsReply<C>;
+    /// Has the Rewinder load a state; [`Message::State`] follows, through a slot that is kept for
+    /// it. Never blocks.
+    fn ask_state(&mut self, root: C::Root, slot: Slot);
+    /// Answers a [`Message::Range`].
+    fn range(&mut self, to: Self::Range, reply: RangeReply<C>);
+    /// Answers a [`Message::Roots`].
+    fn roots(&mut self, to: Self::Roots, reply: RootsReply<C>);
+    /// Sends a notice to the observers.
+    fn tell(&mut self, notice: NoticeOf<C>);
+}
+
+/// Handles a message, and commits if a batch is full. A message that is lost by a panic makes a gap:
+/// then nothing more is written.
+///
+/// # Errors
+/// [`Loss::Machine`] if the machine must not be used any more.
+pub fn turn<C: Consensus, P: Ports<C>>(
+    machine: &mut ColdDb<C>,
+    consensus: &C,
+    steps: &impl Steps,
+    ports: &mut P,
+    message: Message<C, P::Range, P::Roots>,
+) -> Result<(), Loss> {
+    let word = message.word();
+    let event = match message {
+        Message::Record(record) => Event::Record(record),
+        Message::Finalized(checkpoint) => Event::Finalized(checkpoint),
+        Message::State { root, state } => {
+            Event::State { root, state: state.map(|state| state.state) }
+        }
+        Message::Range { start, count, reply } => {
+            flush(machine, consensus, steps, ports)?;
+            let answer = ports.read_range(start, start.saturating_add(count));
+            ports.range(reply, answer);
+            return Ok(());
+        }
+        Message::Roots { mut roots, reply } => {
+            flush(machine, consensus, steps, ports)?;
+            roots.truncate(MAX_REQUEST_BLOCKS);
+            let answer = ports.read_roots(&roots);
+            ports.roots(reply, answer);
+            return Ok(());
+        }
+    };
+    let effects = match steps.step(word, || machine.handle(consensus, event)) {
+        Err(Loss::Message) => steps.follow_up(word, || machine.handle(consensus, Event::Lost)),
+        step => step,
+    };
+    let effects = effects.map_err(|_| Loss::Machine)?;
+    carry_out(machine, consensus, steps, ports, effects)?;
+    if machine.is_full() { flush(machine, consensus, steps, ports) } else { Ok(()) }
+}
+
+/// Commits what has been gathered.
+///
+/// # Errors
+/// As [`turn`].
+pub fn flush<C: Consensus, P: Ports<C>>(
+    machine: &mut ColdDb<C>,
+    consensus: &C,
+    steps: &impl Steps,
+    ports: &mut P,
+) -> Result<(), Loss> {
+    let step = || machine.handle(consensus, Event::Flush);
+    let effects = steps.follow_up("flush", step).map_err(|_| Loss::Machine)?;
+    carry_out(machine, consensus, steps, ports, effects)
+}
+
+/// Carries effects out. The loop is bounded: a commit is followed by a notice and nothing else.
+fn carry_out<C: Consensus, P: Ports<C>>(
+    machine: &mut ColdDb<C>,
+    consensus: &C,
+    steps: &impl Steps,
+    ports: &mut P,
+    effects: Vec<Effect<C>>,
+) -> Result<(), Loss> {
+    let mut work = VecDeque::from(effects);
+    while let Some(effect) = work.pop_front() {
+        match effect {
+            Effect::Commit(writes) => {
+                let outcome = ports.commit(&writes);
+                tracing::debug!(writes = writes.len(), whole = outcome.is_ok(), "committed");
+                let step = || machine.handle(consensus, Event::Committed(outcome));
+                work.extend(steps.follow_up("commit", step).map_err(|_| Loss::Machine)?);
+            }
+            Effect::AskState { root, slot } => ports.ask_state(root, slot),
+            Effect::Durable(checkpoint) => {
+                tracing::info!(epoch = checkpoint.epoch, root = ?checkpoint.root, "finality is durable");
+                ports.tell(Notice::Durable(checkpoint));
+            }
+            Effect::Failed(error) => {
+                tracing::error!(%error, "the store has failed, and nothing more is written");
+                ports.tell(Notice::StoreFailed(error));
+            }
+        }
+    }
+    Ok(())
+}
