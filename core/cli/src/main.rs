@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(rustdoc::invalid_html_tags, reason = "these texts are the command's help, which is plain")]
 
+mod attack;
 mod files;
 mod replay;
 mod state;
@@ -35,6 +36,8 @@ struct Arguments {
 enum Command {
     /// Drive a recorded chain through the services on real threads and compare every answer.
     Replay(Box<replay::Arguments>),
+    /// Attack the services, with honest traffic beside, and print what each attack costs.
+    Attack(attack::Arguments),
     /// Run test vectors in the official layout, <preset>/phase0/<runner>/<handler>/<suite>/<case>.
     Vectors(vectors::Arguments),
     /// Write the SSZ of test vectors as seeds for fuzzing, with a folder for each target.
@@ -63,6 +66,7 @@ impl Command {
     fn reports_on_stdout(&self) -> bool {
         match self {
             Self::Replay(arguments) => arguments.reports_on_stdout(),
+            Self::Attack(arguments) => arguments.reports_on_stdout(),
             Self::Vectors(arguments) => arguments.reports_on_stdout(),
             Self::Slots(arguments) => arguments.reports_on_stdout(),
             _ => false,
@@ -76,6 +80,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
     match arguments.command {
         None => replay::run(&replay::Arguments::embedded(), out),
         Some(Command::Replay(arguments)) => replay::run(&arguments, out),
+        Some(Command::Attack(arguments)) => attack::run(&arguments, out),
         Some(Command::Vectors(arguments)) => vectors::run(&arguments, out),
         Some(Command::Seeds(arguments)) => vectors::seeds(&arguments, out),
         Some(Command::Slots(arguments)) => state::slots(&arguments, out),

@@ -1,9 +1,12 @@
 //! Does Blocksmith do what the specification says? This crate runs test vectors in the official
 //! layout ([`vectors`]), and recorded chains through the services on real threads ([`replay`]), and
-//! compares each with the answers of an independent implementation.
+//! compares each with the answers of an independent implementation. It also attacks the services
+//! ([`attack`]), and measures what that costs.
 #![forbid(unsafe_code)]
 
+pub mod attack;
 pub mod config;
+mod process;
 pub mod replay;
 pub mod types;
 pub mod vectors;

@@ -68,6 +68,8 @@ mod shufflings;
 mod signatures;
 mod state;
 mod state_transition;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tree;
 mod wire;
 

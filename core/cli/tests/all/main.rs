@@ -1,5 +1,6 @@
 //! The command `blocksmith` as a user runs it.
 
+mod attack;
 mod command;
 mod durable;
 mod state;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +21,7 @@ use super::error::ReplayError;
 use super::options::{Options, Pace};
 use super::report::{FinalView, Outcome};
 use super::stage::Stage;
+use crate::process::status;
 
 /// A time as the command line writes it: a whole number and `ms`, `s`, `m` or `h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,13 +74,8 @@ pub struct Held {
 
 impl Held {
     fn now() -> Self {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.trim_start_matches(':').split_whitespace().next()?.parse::<u64>().ok()
-        };
-        let threads = field("Threads").and_then(|threads| usize::try_from(threads).ok());
-        Self { resident_kib: field("VmRSS"), threads }
+        let threads = status("Threads").and_then(|threads| usize::try_from(threads).ok());
+        Self { resident_kib: status("VmRSS"), threads }
     }
 }
 

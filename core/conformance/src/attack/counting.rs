@@ -1,0 +1,320 @@
+//! A protocol that counts what is asked of it.
+//!
+//! **Contract.** [`Counting`] answers what the protocol inside answers. Beside that it counts, over
+//! all threads: slots that states were advanced by, blocks that were applied again, blocks that
+//! were applied with their signatures verified, and attestations that were verified.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use blocksmith::consensus::{
+    AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Gwei, Header, Slot,
+    UpdateFlags, ValidatorIndex, Vote,
+};
+use blocksmith::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
+
+/// The counts; a clone is another handle to the same ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    slots: AtomicU64,
+    replayed: AtomicU64,
+    checked: AtomicU64,
+    verified: AtomicU64,
+}
+
+/// The counts at one moment, or between two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Work {
+    /// Slots that states were advanced by, those of blocks included.
+    pub(super) slots: u64,
+    /// Blocks that were applied without their signatures: they had been verified before.
+    pub(super) replayed: u64,
+    /// Blocks that were applied with their signatures, whatever came of it.
+    pub(super) checked: u64,
+    /// Attestations that were verified, whatever came of it.
+    pub(super) verified: u64,
+}
+
+impl Counts {
+    pub(super) fn work(&self) -> Work {
+        // ORDERING: relaxed; the counts are figures for a report, read while the services rest.
+        let counters = &self.0;
+        Work {
+            slots: counters.slots.load(Relaxed),
+            replayed: counters.replayed.load(Relaxed),
+            checked: counters.checked.load(Relaxed),
+            verified: counters.verified.load(Relaxed),
+        }
+    }
+}
+
+impl Work {
+    /// Returns what was done since `earlier`.
+    pub(super) fn since(self, earlier: Self) -> Self {
+        Self {
+            slots: self.slots.saturating_sub(earlier.slots),
+            replayed: self.replayed.saturating_sub(earlier.replayed),
+            checked: self.checked.saturating_sub(earlier.checked),
+            verified: self.verified.saturating_sub(earlier.verified),
+        }
+    }
+}
+
+/// A protocol with counts; see the module's text.
+#[derive(Debug)]
+pub(super) struct Counting<C> {
+    inner: C,
+    counts: Counts,
+}
+
+impl<C: Consensus> Counting<C> {
+    pub(super) fn new(inner: C) -> Self {
+        Self { inner, counts: Counts::default() }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    /// Runs `step` on the state, and counts the slots by which it moved.
+    fn moving<R>(&self, state: &mut C::State, step: impl FnOnce(&mut C::State) -> R) -> R {
+        let before = self.inner.state_slot(state);
+        let result = step(state);
+        let slots = self.inner.state_slot(state).saturating_sub(before);
+        self.counts.0.slots.fetch_add(slots, Relaxed);
+        result
+    }
+}
+
+impl<C: Consensus> Consensus for Counting<C> {
+    type Root = C::Root;
+    type Signature = C::Signature;
+    type Block = C::Block;
+    type Attestation = C::Attestation;
+    type Aggregate = C::Aggregate;
+    type VoluntaryExit = C::VoluntaryExit;
+    type SignedHeader = C::SignedHeader;
+    type AttesterSlashing = C::AttesterSlashing;
+    type ProposerSlashing = C::ProposerSlashing;
+    type State = C::State;
+    type Invalid = C::Invalid;
+    type Fault = C::Fault;
+
+    fn advance(&self, state: &mut C::State, slot: Slot) -> Result<(), C::Fault> {
+        self.moving(state, |state| self.inner.advance(state, slot))
+    }
+
+    fn transition(
+        &self,
+        state: &mut C::State,
+        block: &C::Block,
+        flags: UpdateFlags,
+    ) -> Result<(), Failure<C::Invalid, C::Fault>> {
+        let counters = &self.counts.0;
+        let kind = if flags.skip_bls_validation { &counters.replayed } else { &counters.checked };
+        kind.fetch_add(1, Relaxed);
+        self.moving(state, |state| self.inner.transition(state, block, flags))
+    }
+
+    fn verify_attestation(
+        &self,
+        target_state: &C::State,
+        attestation: &C::Attestation,
+    ) -> AttestationOutcome<Self> {
+        self.counts.0.verified.fetch_add(1, Relaxed);
+        self.inner.verify_attestation(target_state, attestation)
+    }
+
+    fn verify_attestations(
+        &self,
+        target_state: &C::State,
+        attestations: &[C::Attestation],
+    ) -> Vec<AttestationOutcome<Self>> {
+        self.counts.0.verified.fetch_add(attestations.len() as u64, Relaxed);
+        self.inner.verify_attestations(target_state, attestations)
+    }
+
+    fn slots_per_epoch(&self) -> u64 {
+        self.inner.slots_per_epoch()
+    }
+
+    fn slot_duration_ms(&self) -> u64 {
+        self.inner.slot_duration_ms()
+    }
+
+    fn attestation_due_ms(&self) -> u64 {
+        self.inner.attestation_due_ms()
+    }
+
+    fn decode_block(&self, bytes: &[u8]) -> Result<C::Block, C::Invalid> {
+        self.inner.decode_block(bytes)
+    }
+
+    fn decode_attestation(&self, bytes: &[u8]) -> Result<C::Attestation, C::Invalid> {
+        self.inner.decode_attestation(bytes)
+    }
+
+    fn decode_aggregate(&self, bytes: &[u8]) -> Result<C::Aggregate, C::Invalid> {
+        self.inner.decode_aggregate(bytes)
+    }
+
+    fn decode_proposer_slashing(&self, bytes: &[u8]) -> Result<C::ProposerSlashing, C::Invalid> {
+        self.inner.decode_proposer_slashing(bytes)
+    }
+
+    fn decode_attester_slashing(&self, bytes: &[u8]) -> Result<C::AttesterSlashing, C::Invalid> {
+        self.inner.decode_attester_slashing(bytes)
+    }
+
+    fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<C::VoluntaryExit, C::Invalid> {
+        self.inner.decode_voluntary_exit(bytes)
+    }
+
+    fn gossip_vote(&self, vote: &GossipVote<Self>) -> VoteHeader<C::Root> {
+        self.inner.gossip_vote(&inner_vote(vote))
+    }
+
+    fn operation(&self, operation: &Operation<Self>) -> OperationHeader<C::Root> {
+        self.inner.operation(&inner_operation(operation))
+    }
+
+    fn aggregated(&self, aggregate: &C::Aggregate) -> C::Attestation {
+        self.inner.aggregated(aggregate)
+    }
+
+    fn verify_gossip_votes(
+        &self,
+        target_state: &C::State,
+        votes: &[&GossipVote<Self>],
+    ) -> Vec<VoteOutcome<Self>> {
+        self.counts.0.verified.fetch_add(votes.len() as u64, Relaxed);
+        let votes: Vec<_> = votes.iter().map(|vote| inner_vote(vote)).collect();
+        self.inner.verify_gossip_votes(target_state, &votes.iter().collect::<Vec<_>>())
+    }
+
+    fn verify_operation(
+        &self,
+        state: &C::State,
+        operation: &Operation<Self>,
+    ) -> AttestationOutcome<Self> {
+        self.inner.verify_operation(state, &inner_operation(operation))
+    }
+
+    fn signed_header(&self, block: &C::Block) -> C::SignedHeader {
+        self.inner.signed_header(block)
+    }
+
+    fn attestations(&self, block: &C::Block) -> Vec<C::Attestation> {
+        self.inner.attestations(block)
+    }
+
+    fn attester_slashing(
+        &self,
+        first: (&C::Attestation, &[ValidatorIndex]),
+        second: (&C::Attestation, &[ValidatorIndex]),
+    ) -> C::AttesterSlashing {
+        self.inner.attester_slashing(first, second)
+    }
+
+    fn proposer_slashing(
+        &self,
+        first: &C::SignedHeader,
+        second: &C::SignedHeader,
+    ) -> C::ProposerSlashing {
+        self.inner.proposer_slashing(first, second)
+    }
+
+    fn inclusion_weights(
+        &self,
+        state: &C::State,
+        attestation: &C::Attestation,
+    ) -> Option<Vec<Gwei>> {
+        self.inner.inclusion_weights(state, attestation)
+    }
+
+    fn header(&self, block: &C::Block) -> Header<C::Root, C::Signature> {
+        self.inner.header(block)
+    }
+
+    fn vote(&self, attestation: &C::Attestation) -> Vote<C::Root> {
+        self.inner.vote(attestation)
+    }
+
+    fn state_slot(&self, state: &C::State) -> Slot {
+        self.inner.state_slot(state)
+    }
+
+    fn state_root(&self, state: &C::State) -> C::Root {
+        self.inner.state_root(state)
+    }
+
+    fn state_bytes(&self, state: &C::State) -> usize {
+        self.inner.state_bytes(state)
+    }
+
+    fn block_effects(
+        &self,
+        post_state: &C::State,
+        block: &C::Block,
+    ) -> Result<BlockEffects<C::Root>, C::Fault> {
+        self.inner.block_effects(post_state, block)
+    }
+
+    fn prepare_epoch(&self, state: &C::State) -> Result<(), C::Fault> {
+        self.inner.prepare_epoch(state)
+    }
+
+    fn balances(&self, state: &C::State) -> Result<Balances, C::Fault> {
+        self.inner.balances(state)
+    }
+}
+
+/// Returns the vote as the protocol inside knows it.
+fn inner_vote<C: Consensus>(vote: &GossipVote<Counting<C>>) -> GossipVote<C> {
+    match vote {
+        GossipVote::Single { attestation, subnet } => {
+            GossipVote::Single { attestation: attestation.clone(), subnet: *subnet }
+        }
+        GossipVote::Aggregate(aggregate) => GossipVote::Aggregate(aggregate.clone()),
+    }
+}
+
+/// Returns the operation as the protocol inside knows it.
+fn inner_operation<C: Consensus>(operation: &Operation<Counting<C>>) -> Operation<C> {
+    match operation {
+        Operation::ProposerSlashing(slashing) => Operation::ProposerSlashing(slashing.clone()),
+        Operation::AttesterSlashing(slashing) => Operation::AttesterSlashing(slashing.clone()),
+        Operation::VoluntaryExit(exit) => Operation::VoluntaryExit(exit.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use blocksmith_consensus::{ChainConfig, Minimal, Phase0};
+
+    use super::super::chain::{Chain, Shape};
+    use super::*;
+
+    #[test]
+    fn slots_and_blocks_are_counted_by_what_was_asked() {
+        // A block is applied once with its signature and once again without, over three empty
+        // slots each; then a state is advanced by five.
+        let chain = Chain::build(Shape { history: 3, empty: 3, ..Shape::fresh(1) });
+        let counting = Counting::new(Phase0::<Minimal>::new(ChainConfig::minimal()));
+        let block = &chain.honest[0].block;
+        for flags in [UpdateFlags::default(), UpdateFlags::replay()] {
+            counting.transition(&mut chain.genesis.clone(), block, flags).expect("a valid block");
+        }
+        let before = counting.counts().work();
+        assert_eq!(before, Work { slots: 8, replayed: 1, checked: 1, verified: 0 });
+        counting.advance(&mut chain.genesis.clone(), 5).expect("ahead of the state");
+        counting.verify_attestations(&chain.genesis, &[]);
+        let vote = &chain.honest[0].votes[0];
+        counting.verify_attestation(&chain.honest[0].state, vote).expect("a valid vote");
+        let work = counting.counts().work().since(before);
+        assert_eq!(work, Work { slots: 5, replayed: 0, checked: 0, verified: 1 });
+    }
+}

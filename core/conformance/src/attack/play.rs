@@ -1,0 +1,386 @@
+//! One run: honest traffic through services of its own, with an attacker beside it or without.
+//!
+//! **Contract.** The history is handed in first, and every block of it has to be valid. In each
+//! honest slot the clock ticks, the attacker's burst begins, and the honest peer submits its block
+//! and, once that has its verdict, the votes. The attacker is a thread of its own. The honest peer
+//! waits only for the first [`HEAD_START`] submissions of a burst, and goes on to the next slot once
+//! its own items have their verdicts, or after the deadline. So the latency of an honest item is
+//! the time from its submission to the moment when its verdict is sent.
+//!
+//! **Bounds.** Honest slots end when [`Scene::time`] is over, and an item's deadline is the shorter
+//! of that and [`DEADLINE`]; what is left of the attack then comes all the same. The services get
+//! [`REST_WITHIN`] to come to rest, and [`STOP_WITHIN`] for their stop. Threads that are late are
+//! reported and left behind.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use blocksmith::notice::Notice;
+use blocksmith::rewinder::Lane;
+use blocksmith::verdict::{DropReason, PendingReason, Verdict};
+use blocksmith::{Blocksmith, Client, Config, NoticeReceiver, Submission};
+use blocksmith_consensus::{InvalidData, Phase0, Root};
+use blocksmith_sync::Std;
+
+use super::AttackError;
+use super::chain::{Chain, HonestSlot, Protocol};
+use super::counting::Counting;
+use super::plan::{HONEST, Heard, Plan, Played, Shot};
+use crate::process::{cpu_time, forget_peak, peak_bytes};
+
+type Answer = Verdict<Root, InvalidData>;
+
+/// Submissions of a burst that come before the honest block of the slot.
+const HEAD_START: usize = 512;
+/// An honest item without a verdict by then counts as dropped.
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+/// Time for the services to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// Time for the services to come to rest after the honest slots.
+const REST_WITHIN: Duration = Duration::from_secs(60);
+/// The size that an item counts with, in bytes: that of a small block.
+const ITEM_BYTES: usize = 1 << 10;
+
+/// Where an attack takes place.
+pub(super) struct Scene {
+    pub(super) chain: Arc<Chain>,
+    pub(super) config: Config,
+    /// How long the honest slots may take.
+    pub(super) time: Duration,
+}
+
+/// Rings once for each verdict of a group of items.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.changed.notify_all();
+    }
+
+    fn count(&self) -> u64 {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) as u64
+    }
+
+    /// Blocks until the bell has rung `times`, or for `limit`.
+    fn wait(&self, times: usize, limit: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.changed.wait_timeout_while(rung, limit, |rung| *rung < times);
+    }
+}
+
+/// The moment at which a verdict was sent.
+struct Arrival {
+    bell: Arc<Bell>,
+    at: OnceLock<Instant>,
+}
+
+impl Wake for Arrival {
+    fn wake(self: Arc<Self>) {
+        if self.at.set(Instant::now()).is_ok() {
+            self.bell.ring();
+        }
+    }
+}
+
+/// A submission, and when its verdict came.
+struct Watched {
+    submission: Submission<Std, Protocol>,
+    start: Instant,
+    arrival: Arc<Arrival>,
+    answer: Option<Answer>,
+}
+
+impl Watched {
+    fn new(start: Instant, mut submission: Submission<Std, Protocol>, bell: &Arc<Bell>) -> Self {
+        let arrival = Arc::new(Arrival { bell: bell.clone(), at: OnceLock::new() });
+        let waker = Waker::from(arrival.clone());
+        let answer = match Pin::new(&mut submission).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(answer) => {
+                waker.wake();
+                Some(answer)
+            }
+            Poll::Pending => None,
+        };
+        Self { submission, start, arrival, answer }
+    }
+
+    /// Returns the time to the verdict, as far as it came before the deadline.
+    fn latency(&self, deadline: Duration) -> Option<Duration> {
+        let at = self.arrival.at.get()?;
+        Some(at.duration_since(self.start)).filter(|latency| *latency <= deadline)
+    }
+
+    /// Returns the verdict, if there is one after the services have stopped.
+    fn take(&mut self) -> Option<Answer> {
+        self.answer.take().or_else(|| self.submission.try_wait())
+    }
+}
+
+/// What the attacker's thread yields.
+#[derive(Default)]
+struct Fired {
+    submissions: Vec<Submission<Std, Protocol>>,
+    asked: u64,
+}
+
+/// Sends shots.
+struct Attacker {
+    client: Client<Std, Protocol>,
+    fired: Fired,
+    answered: Arc<Bell>,
+}
+
+impl Attacker {
+    fn fire(&mut self, shot: Shot) {
+        match shot {
+            Shot::Block(block, peer) => {
+                self.fired.submissions.push(self.client.submit_block(block, peer, ITEM_BYTES));
+            }
+            Shot::Attestation(attestation, peer) => {
+                let submission = self.client.submit_attestation(attestation, peer, ITEM_BYTES);
+                self.fired.submissions.push(submission);
+            }
+            Shot::Tick(slot) => self.client.tick(slot, Duration::ZERO),
+            Shot::Query(root, slot) => {
+                self.fired.asked += 1;
+                let (client, answered) = (self.client.clone(), self.answered.clone());
+                // It is not joined: an answer that never comes is what the attack is about.
+                std::thread::spawn(move || {
+                    let _ = client.state_at(root, slot, Lane::Queries);
+                    answered.ring();
+                });
+            }
+        }
+    }
+
+    /// Sends a burst for each slot number that comes, and says when it has begun.
+    fn run(
+        mut self,
+        plan: &Plan,
+        slots: &mpsc::Receiver<usize>,
+        begun: &mpsc::Sender<()>,
+    ) -> Fired {
+        for at in slots {
+            let burst = plan.bursts.get(at).map_or(&[][..], Vec::as_slice);
+            let (head, rest) = burst.split_at(burst.len().min(HEAD_START));
+            head.iter().cloned().for_each(|shot| self.fire(shot));
+            // The honest peer may have given up.
+            let _ = begun.send(());
+            rest.iter().cloned().for_each(|shot| self.fire(shot));
+        }
+        self.fired
+    }
+}
+
+/// A run that is under way.
+struct Run<'a> {
+    scene: &'a Scene,
+    client: Client<Std, Protocol>,
+    notices: NoticeReceiver<Std, Protocol>,
+    honest: Vec<Watched>,
+    heard: Heard,
+    deadline: Duration,
+}
+
+impl Run<'_> {
+    fn import_history(&self) -> Result<(), AttackError> {
+        for block in &self.scene.chain.history {
+            let slot = block.value().message.slot;
+            self.client.tick(slot, Duration::ZERO);
+            match self.client.submit_block(block.clone(), HONEST, ITEM_BYTES).wait() {
+                Verdict::Accept { .. } => {}
+                answer => return Err(AttackError::History { slot, answer: answer.reason() }),
+            }
+        }
+        self.client.rest();
+        Ok(())
+    }
+
+    fn honest_slot(&mut self, slot: &HonestSlot) {
+        let bell = Arc::new(Bell::default());
+        let start = Instant::now();
+        let block = self.client.submit_block(slot.block.clone(), HONEST, ITEM_BYTES);
+        self.honest.push(Watched::new(start, block, &bell));
+        bell.wait(1, self.deadline.saturating_sub(start.elapsed()));
+        let bell = Arc::new(Bell::default());
+        let votes = Instant::now();
+        for vote in &slot.votes {
+            let start = Instant::now();
+            let vote = self.client.submit_attestation(vote.clone(), HONEST, ITEM_BYTES);
+            self.honest.push(Watched::new(start, vote, &bell));
+        }
+        bell.wait(slot.votes.len(), self.deadline.saturating_sub(votes.elapsed()));
+    }
+
+    fn read_notices(&mut self) {
+        while let Ok(notice) = self.notices.try_recv() {
+            match notice {
+                Notice::Need { root, .. } => drop(self.heard.needs.insert(root)),
+                Notice::Parked { id, why: PendingReason::FutureSlot } => {
+                    *self.heard.parked.entry(id).or_default() += 1;
+                }
+                Notice::HeadChanged { .. } => self.heard.heads += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Blocks until the services rest, or for [`REST_WITHIN`]; returns whether they do.
+    fn rest(&self) -> bool {
+        let (client, (done, rests)) = (self.client.clone(), mpsc::channel());
+        std::thread::spawn(move || {
+            client.rest();
+            let _ = done.send(());
+        });
+        rests.recv_timeout(REST_WITHIN).is_ok()
+    }
+}
+
+/// Plays the honest slots of a scene, with an attacker's plan beside them.
+///
+/// # Errors
+/// If the services do not start or do not take the history.
+pub(super) fn play(scene: &Scene, plan: &Plan) -> Result<Played, AttackError> {
+    let chain = &scene.chain;
+    let protocol = Counting::new(Phase0::new(chain.config.clone()));
+    let counts = protocol.counts();
+    let (blocksmith, notices) =
+        Blocksmith::<Std, Protocol>::start(scene.config, Arc::new(protocol), chain.anchor())?;
+    let client = blocksmith.client().clone();
+    let (honest, heard) = (Vec::new(), Heard::default());
+    let deadline = DEADLINE.min(scene.time);
+    let mut run = Run { scene, client: client.clone(), notices, honest, heard, deadline };
+    run.import_history()?;
+    run.read_notices();
+    run.heard = Heard::default();
+    let (work, cpu) = (counts.work(), cpu_time());
+    forget_peak();
+    let answered = Arc::new(Bell::default());
+    let (fired, slots) = fight(&mut run, plan, &answered);
+    let rested = run.rest();
+    let mut played = Played {
+        slots,
+        rested,
+        work: counts.work().since(work),
+        cpu: cpu_time().saturating_sub(cpu),
+        peak: peak_bytes(),
+        ..Played::default()
+    };
+    let again = aftermath(&mut run, plan);
+    played.held = client.pending().map_or(0, |pending| pending.len() as u64);
+    let stop = Instant::now();
+    played.late = blocksmith.stop_within(STOP_WITHIN).late;
+    played.stop = stop.elapsed();
+    // What the stop answers may take a moment to arrive.
+    answered.wait(fired.asked as usize, deadline);
+    played.queries = [fired.asked, answered.count()];
+    run.read_notices();
+    played.heard = run.heard;
+    for item in run.honest {
+        played.take_honest(item, deadline);
+    }
+    for submission in fired.submissions.into_iter().chain(again.submissions) {
+        played.take(submission);
+    }
+    played.latencies.sort_unstable();
+    Ok(played)
+}
+
+/// Plays the honest slots; returns what was fired and how many slots there was time for.
+fn fight(run: &mut Run<'_>, plan: &Plan, answered: &Arc<Bell>) -> (Fired, u64) {
+    let chain = run.scene.chain.clone();
+    let attacker = Attacker {
+        client: run.client.clone(),
+        fired: Fired::default(),
+        answered: answered.clone(),
+    };
+    let ((go, slots), (begun, has_begun)) = (mpsc::channel(), mpsc::channel());
+    std::thread::scope(|scope| {
+        let attacker = scope.spawn(move || attacker.run(plan, &slots, &begun));
+        let begin = Instant::now();
+        let mut played = 0;
+        for (at, slot) in chain.honest.iter().enumerate() {
+            run.client.tick(slot.slot, Duration::ZERO);
+            if go.send(at).is_err() || has_begun.recv().is_err() {
+                break;
+            }
+            run.honest_slot(slot);
+            if !plan.reader_pauses {
+                run.read_notices();
+            }
+            played += 1;
+            if begin.elapsed() >= run.scene.time {
+                break;
+            }
+        }
+        // An attack is of its size even if there is no time for more honest items.
+        for at in played as usize..chain.honest.len() {
+            run.client.tick(chain.honest[at].slot, Duration::ZERO);
+            if go.send(at).is_err() || has_begun.recv().is_err() {
+                break;
+            }
+        }
+        drop(go);
+        // An attacker that panics is a fault of ours, and is passed on.
+        (attacker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), played)
+    })
+}
+
+/// Lets the slots after the honest ones pass.
+fn aftermath(run: &mut Run<'_>, plan: &Plan) -> Fired {
+    run.read_notices();
+    let last = run.scene.chain.honest.last().map_or(0, |slot| slot.slot);
+    let answered = Arc::new(Bell::default());
+    let mut attacker = Attacker { client: run.client.clone(), fired: Fired::default(), answered };
+    for slot in last + 1..=last + plan.slots_after {
+        run.client.tick(slot, Duration::ZERO);
+        plan.again.iter().cloned().for_each(|shot| attacker.fire(shot));
+        if !run.rest() {
+            break;
+        }
+        run.read_notices();
+    }
+    attacker.fired
+}
+
+impl Played {
+    fn take_honest(&mut self, mut item: Watched, deadline: Duration) {
+        let latency = item.latency(deadline);
+        self.latencies.push(latency.unwrap_or(deadline));
+        let answer = item.take();
+        let dropped = matches!(answer, Some(Verdict::Dropped(_)));
+        self.dropped += u64::from(latency.is_none() || dropped);
+        match answer {
+            Some(answer) => {
+                self.lost += u64::from(is_lost(&answer));
+                self.honest.add(&answer);
+            }
+            None => self.lost += 1,
+        }
+    }
+
+    fn take(&mut self, mut submission: Submission<Std, Protocol>) {
+        match submission.try_wait() {
+            Some(answer) => {
+                self.lost += u64::from(is_lost(&answer));
+                self.answers.add(&answer);
+                self.second += u64::from(submission.try_wait().is_some_and(|next| next != answer));
+            }
+            None => self.lost += 1,
+        }
+    }
+}
+
+/// Returns whether a verdict is the one that stands for a verdict that was lost. Nothing here makes
+/// the services fail, so there is no other reason for it.
+fn is_lost(answer: &Answer) -> bool {
+    matches!(answer, Verdict::Dropped(DropReason::Fault))
+}
