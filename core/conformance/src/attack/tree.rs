@@ -86,19 +86,23 @@ impl Tree {
         time
     }
 
-    /// A vote of one validator for the head, which no block carries.
+    /// A vote of one validator for the head, which no block carries. The clock moves first: until
+    /// its slot is over, a vote only waits.
     fn vote(&mut self) -> Duration {
-        let epoch = self.slot / SLOTS_PER_EPOCH;
+        let slot = self.slot;
+        self.slot += 1;
+        self.take(Event::Tick { slot: self.slot });
+        let epoch = slot / SLOTS_PER_EPOCH;
         let start = epoch * SLOTS_PER_EPOCH;
         let target = self.machine.ancestor(self.head, start).expect("the head is in the tree");
         let vote = Vote {
             id: self.next_root,
-            slot: self.slot,
+            slot,
             beacon_block_root: self.head,
             source: Checkpoint { epoch: 0, root: ANCHOR },
             target: Checkpoint { epoch, root: target },
         };
-        let indices = vec![self.slot % VALIDATORS];
+        let indices = vec![slot % VALIDATORS];
         self.take(Event::Attestation { vote: IndexedVote { vote, indices } })
     }
 }

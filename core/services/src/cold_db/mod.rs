@@ -17,7 +17,7 @@
 //! | event | writes, in this order |
 //! |---|---|
 //! | block | the block, then the journal's entry that names it |
-//! | attestation, tick | the journal's entry |
+//! | attestation, gossip vote, attester slashing, tick | the journal's entry |
 //! | state of the finalised block | the state; the finalised chain by slot; the point; then what these make useless is dropped: the old state, older entries, blocks beside the chain, whose roots are noted before that |
 //!
 //! **Invariants.**
