@@ -29,6 +29,16 @@ pub enum GossipVote<C: Consensus> {
     Aggregate(C::Aggregate),
 }
 
+impl<C: Consensus> GossipVote<C> {
+    /// Returns the attestation, without what its topic adds.
+    pub fn attestation(&self, consensus: &C) -> C::Attestation {
+        match self {
+            Self::Single { attestation, .. } => attestation.clone(),
+            Self::Aggregate(aggregate) => consensus.aggregated(aggregate),
+        }
+    }
+}
+
 /// An operation as it travels on its topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Operation<C: Consensus> {

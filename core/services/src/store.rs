@@ -121,9 +121,8 @@ pub enum Entry<C: Consensus> {
         /// Who voted, ascending.
         indices: Vec<ValidatorIndex>,
     },
-    /// Validators that an attester slashing of the gossip topic proves to have equivocated. The entry
-    /// goes with those of its time: after finality has passed it, it is the states that tell.
-    Equivocating {
+    /// Validators have equivocated, as an attester slashing proved that was not part of a block.
+    Equivocation {
         /// The validators, ascending.
         indices: Vec<ValidatorIndex>,
     },
@@ -187,7 +186,7 @@ impl<C: Consensus> Clone for Entry<C> {
             Self::Attestation { attestation, indices } => {
                 Self::Attestation { attestation: attestation.clone(), indices: indices.clone() }
             }
-            Self::Equivocating { indices } => Self::Equivocating { indices: indices.clone() },
+            Self::Equivocation { indices } => Self::Equivocation { indices: indices.clone() },
             Self::Tick { slot } => Self::Tick { slot: *slot },
         }
     }

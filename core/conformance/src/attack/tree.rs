@@ -86,7 +86,8 @@ impl Tree {
         time
     }
 
-    /// A vote of one validator for the head, in the slot after the head's, when it counts.
+    /// A vote of one validator for the head, which no block carries. The clock moves first: until
+    /// its slot is over, a vote only waits.
     fn vote(&mut self) -> Duration {
         let slot = self.slot;
         self.slot += 1;

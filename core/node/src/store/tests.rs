@@ -42,6 +42,7 @@ fn writes() -> Vec<Write<Toy>> {
         Write::Entry { number: 2, entry: Entry::Tick { slot: 4 } },
         Write::Entry { number: 3, entry: Entry::Block { root: 2, timely: true } },
         Write::Entry { number: 4, entry: Entry::Attestation { attestation, indices: vec![3, 9] } },
+        Write::Entry { number: 5, entry: Entry::Equivocation { indices: vec![2, 4] } },
         Write::Finalized { slot: 3, root: 1 },
         Write::Passed { number: 0, root: 0 },
         Write::Point(Point { checkpoint: ROOT, slot: 3, number: 1 }),

@@ -14,7 +14,7 @@ const CHECKSUM: usize = 8;
 const TICK: u8 = 0;
 const BLOCK: u8 = 1;
 const ATTESTATION: u8 = 2;
-const EQUIVOCATING: u8 = 3;
+const EQUIVOCATION: u8 = 3;
 
 fn checksum(table: &str, key: &[u8], value: &[u8]) -> [u8; CHECKSUM] {
     let mut hasher = Sha256::new();
@@ -70,16 +70,13 @@ impl<'a> Reader<'a> {
         Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    /// Reads a list of validators, behind its length.
-    fn indices(&mut self) -> Result<Vec<u64>, String> {
-        let count = self.number()?;
-        let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(8));
-        let mut numbers = Reader(self.take(length.ok_or("too many validators")?)?);
-        let mut indices = Vec::new();
-        while !numbers.0.is_empty() {
-            indices.push(numbers.number()?);
+    /// Reads numbers up to the end.
+    fn numbers(&mut self) -> Result<Vec<u64>, String> {
+        let mut numbers = Vec::with_capacity(self.0.len() / 8);
+        while !self.0.is_empty() {
+            numbers.push(self.number()?);
         }
-        Ok(indices)
+        Ok(numbers)
     }
 
     fn rest(self) -> &'a [u8] {
@@ -141,6 +138,11 @@ pub(super) fn encode_entry<C: Codec>(codec: &C, entry: &Entry<C>) -> Vec<u8> {
             bytes.extend(codec.encode_attestation(attestation));
             bytes
         }
+        Entry::Equivocation { indices } => {
+            let mut bytes = vec![EQUIVOCATION];
+            indices.iter().for_each(|index| bytes.extend_from_slice(&index.to_le_bytes()));
+            bytes
+        }
     }
 }
 
@@ -167,11 +169,15 @@ pub(super) fn decode_entry<C: Codec>(codec: &C, bytes: &[u8]) -> Result<Entry<C>
             Ok(Entry::Equivocating { indices })
         }
         ATTESTATION => {
-            let indices = reader.indices()?;
+            let count = reader.number()?;
+            let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(8));
+            let mut numbers = Reader(reader.take(length.ok_or("too many voters")?)?);
+            let indices = numbers.numbers()?;
             let attestation = codec.decode_attestation(reader.rest());
             let attestation = attestation.map_err(|error| error.to_string())?;
             Ok(Entry::Attestation { attestation, indices })
         }
+        EQUIVOCATION => Ok(Entry::Equivocation { indices: reader.numbers()? }),
         other => Err(format!("{other} is no kind of entry")),
     }
 }

@@ -8,7 +8,7 @@ use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
 use crate::fork_choice::{self, ForkChoice, Refusal};
-use crate::gossip::{GossipVote, OperationKind};
+use crate::gossip::OperationKind;
 use crate::hot_db::Prune;
 use crate::machine::Machine;
 use crate::slashing::{self, SlashingDetector};
@@ -306,6 +306,18 @@ impl<C: Consensus> Clearance<C> {
         self.pool.handle(&(), attestation_pool::Event::Attestation(attestation));
     }
 
+    /// Takes in again, after a restart, that validators have equivocated.
+    pub(crate) fn resume_equivocation(
+        &mut self,
+        consensus: &C,
+        indices: Vec<ValidatorIndex>,
+    ) -> Vec<Effect<C>> {
+        let mut effects = Vec::new();
+        self.attester_slashing(consensus, indices, &mut effects);
+        self.keep(&mut effects);
+        effects
+    }
+
     /// The validators' votes count no more. The fork choice never refuses this.
     fn attester_slashing(
         &mut self,
@@ -409,10 +421,7 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                 self.attestation(consensus, vote, attestation, &mut effects);
             }
             Event::Import(Import::Vote(vote)) => {
-                let attestation = match vote.item().item() {
-                    GossipVote::Single { attestation, .. } => attestation.clone(),
-                    GossipVote::Aggregate(aggregate) => consensus.aggregated(aggregate),
-                };
+                let attestation = vote.item().item().attestation(consensus);
                 self.attestation(consensus, vote.evidence().clone(), attestation, &mut effects);
             }
             Event::Import(Import::Operation(operation)) => {

@@ -129,8 +129,8 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
     /// Serves until the mailbox is closed and empty and no request for balances is under way. Then
     /// it lets the Rewinder and the ColdDB end. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
-        let (rewinder, cold_db, view) =
-            (self.ports.rewinder.clone(), self.ports.cold_db.clone(), self.ports.view.clone());
+        let (rewinder, cold_db) = (self.ports.rewinder.clone(), self.ports.cold_db.clone());
+        let view = self.ports.view.clone();
         let below = move || {
             view.close();
             rewinder.close();

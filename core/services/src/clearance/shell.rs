@@ -12,7 +12,7 @@ use crate::attestation_pool::Candidates;
 use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
 use crate::cold_db::Record;
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
-use crate::gossip::{GossipVote, OperationKind};
+use crate::gossip::OperationKind;
 use crate::hot_db::Prune;
 use crate::machine::Machine;
 use crate::notice::{Notice, NoticeOf};
@@ -239,19 +239,16 @@ fn record_of<C: Consensus>(consensus: &C, event: &Event<C>) -> Option<Record<C>>
             indices: attestation.evidence().indices.clone(),
         },
         Import::Vote(vote) => Record::Attestation {
-            attestation: match vote.item().item() {
-                GossipVote::Single { attestation, .. } => attestation.clone(),
-                GossipVote::Aggregate(aggregate) => consensus.aggregated(aggregate),
-            },
+            attestation: vote.item().item().attestation(consensus),
             indices: vote.evidence().indices.clone(),
         },
-        Import::Operation(operation) => {
-            if operation.item().item().kind() != OperationKind::AttesterSlashing {
-                return None;
+        Import::Operation(operation) => match operation.item().item().kind() {
+            OperationKind::AttesterSlashing => {
+                Record::Equivocation { indices: operation.evidence().clone() }
             }
-            Record::Equivocating { indices: operation.evidence().clone() }
-        }
-        Import::Equivocating(indices) => Record::Equivocating { indices: indices.clone() },
+            // These change nothing in Clearance.
+            OperationKind::ProposerSlashing | OperationKind::VoluntaryExit => return None,
+        },
         Import::Tick { slot } => Record::Tick { slot: *slot },
     })
 }
@@ -261,7 +258,7 @@ fn record_of<C: Consensus>(consensus: &C, event: &Event<C>) -> Option<Record<C>>
 fn is_in<C: Consensus>(machine: &Clearance<C>, record: &Record<C>) -> bool {
     match record {
         Record::Block { block, .. } => machine.fork_choice().contains(block.identity().root),
-        Record::Attestation { .. } | Record::Equivocating { .. } | Record::Tick { .. } => true,
+        Record::Attestation { .. } | Record::Equivocation { .. } | Record::Tick { .. } => true,
     }
 }
 

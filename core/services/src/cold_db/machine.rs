@@ -19,6 +19,10 @@ pub struct Limits {
     /// forgotten: if finality stands still for so long, a restart may miss the vote of a validator
     /// that has not voted since. The votes in blocks are kept with the blocks.
     pub attestations: usize,
+    /// Attester slashings kept in the journal that were not part of a block; finality does not
+    /// release them. Beyond that the oldest is forgotten, and a restart counts its validators' votes
+    /// again, unless a block has slashed them since.
+    pub equivocations: usize,
     /// Blocks that finality has passed and that are remembered by their roots. A child of a block
     /// that was forgotten waits for its parent after a restart, instead of being refused.
     pub passed: usize,
@@ -26,7 +30,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch: 256, attestations: 1 << 17, passed: 1 << 12 }
+        Self { batch: 256, attestations: 1 << 17, equivocations: 1 << 12, passed: 1 << 12 }
     }
 }
 
@@ -47,8 +51,8 @@ pub enum Record<C: Consensus> {
         /// Who voted, ascending.
         indices: Vec<ValidatorIndex>,
     },
-    /// Validators that a verified attester slashing proves to have equivocated.
-    Equivocating {
+    /// Validators have equivocated, as an attester slashing proved that was not part of a block.
+    Equivocation {
         /// The validators, ascending.
         indices: Vec<ValidatorIndex>,
     },
@@ -113,6 +117,7 @@ struct Hot<R> {
 enum Kind<R> {
     Block(R),
     Attestation,
+    Equivocation,
     Tick(Slot),
 }
 
@@ -124,6 +129,7 @@ pub struct ColdDb<C: Consensus> {
     hot: BTreeMap<C::Root, Hot<C::Root>>,
     journal: BTreeMap<u64, Kind<C::Root>>,
     attestations: BTreeSet<u64>,
+    equivocations: BTreeSet<u64>,
     /// Numbers of the passed blocks that are remembered.
     passed: BTreeSet<u64>,
     next: u64,
@@ -162,6 +168,7 @@ impl<C: Consensus> ColdDb<C> {
             hot: BTreeMap::new(),
             journal: BTreeMap::new(),
             attestations: BTreeSet::new(),
+            equivocations: BTreeSet::new(),
             passed: BTreeSet::new(),
             next: point.number.saturating_add(1),
             gathered: Vec::new(),
@@ -195,6 +202,10 @@ impl<C: Consensus> ColdDb<C> {
                 Listed::Attestation => {
                     new.attestations.insert(number);
                     Kind::Attestation
+                }
+                Listed::Equivocation => {
+                    new.equivocations.insert(number);
+                    Kind::Equivocation
                 }
                 Listed::Tick(slot) => Kind::Tick(slot),
             };
@@ -264,6 +275,16 @@ impl<C: Consensus> ColdDb<C> {
                 }
                 None
             }
+            Record::Equivocation { indices } => {
+                self.equivocations.insert(self.next);
+                self.enter(Kind::Equivocation, Entry::Equivocation { indices });
+                if self.equivocations.len() > self.limits.equivocations
+                    && let Some(oldest) = self.equivocations.first().copied()
+                {
+                    self.forget(oldest);
+                }
+                None
+            }
             Record::Tick { slot } => {
                 let mut last = self.journal.iter().rev();
                 let ticks = [last.next(), last.next(), last.next()];
@@ -299,6 +320,7 @@ impl<C: Consensus> ColdDb<C> {
         match kind {
             Kind::Block(root) => drop(self.hot.remove(&root)),
             Kind::Attestation => drop(self.attestations.remove(&number)),
+            Kind::Equivocation => drop(self.equivocations.remove(&number)),
             Kind::Tick(_) => {}
         }
     }
@@ -416,7 +438,8 @@ impl<C: Consensus> ColdDb<C> {
                 Kind::Attestation | Kind::Tick(_) if passed && clock != Some(number) => {
                     self.forget(number);
                 }
-                Kind::Attestation | Kind::Tick(_) => {}
+                // Finality does not make a validator honest, so its equivocation stays.
+                Kind::Attestation | Kind::Equivocation | Kind::Tick(_) => {}
             }
         }
     }
@@ -458,6 +481,7 @@ impl<C: Consensus> ColdDb<C> {
 pub(super) enum Listed<R> {
     Block { root: R, parent: R, slot: Slot },
     Attestation,
+    Equivocation,
     Tick(Slot),
 }
 

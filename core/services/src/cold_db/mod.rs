@@ -17,7 +17,7 @@
 //! | event | writes, in this order |
 //! |---|---|
 //! | block | the block, then the journal's entry that names it |
-//! | attestation, tick | the journal's entry |
+//! | attestation, gossip vote, attester slashing, tick | the journal's entry |
 //! | state of the finalised block | the state; the finalised chain by slot; the point; then what these make useless is dropped: the old state, older entries, blocks beside the chain, whose roots are noted before that |
 //!
 //! **Invariants.**
@@ -27,13 +27,16 @@
 //!   dropped that the old point needs. So not only every prefix of the transactions, but every
 //!   prefix of the *writes* is a store from which the services resume.
 //! - I4 The journal has what Clearance took in since the point's block, and the clock at that block.
-//!   It is bounded: blocks by the HotDB's bound, attestations by [`Limits::attestations`], ticks by
+//!   It is bounded: blocks by the HotDB's bound, attestations by [`Limits::attestations`], attester
+//!   slashings by [`Limits::equivocations`] (these outlast finality, I7), ticks by
 //!   those two, since of the ticks between two items the first two and the last are kept.
 //! - I5 After a failure of the store (a full disk, for instance) nothing more is written, because a
 //!   gap would be a wrong state after a restart. The services go on in memory; the node is told once
 //!   and decides.
 //! - I6 At most one state is asked for at a time. If it cannot be had, it is asked for again when
 //!   the clock next moves, and the point stays where it was meanwhile.
+//! - I7 An attester slashing that no block carried stays in the journal when finality passes it: the
+//!   fork choice never counts its validators again.
 //!
 //! **Blocking.** The ColdDB waits for its disk alone. It asks the Rewinder for a state and has a slot
 //! reserved for the answer. Clearance waits for room in the ColdDB's mailbox if the disk is slower

@@ -24,7 +24,9 @@
 
 use crate::clearance::{Clearance, Effect as ClearanceEffect, Event as ClearanceEvent, Import};
 use crate::cold_db::machine::{self, ColdDb, Listed};
-use crate::consensus::{Balances, Checkpoint, Consensus, Failure, Slot, UpdateFlags};
+use crate::consensus::{
+    Balances, Checkpoint, Consensus, Failure, Slot, UpdateFlags, ValidatorIndex,
+};
 use crate::fork_choice;
 use crate::hot_db::TrailReply;
 use crate::hot_db::{self, CommitReply, Effect as HotEffect, Event as HotEvent, HotDb, StateAt};
@@ -134,11 +136,10 @@ pub fn recover<C: Consensus>(
                     rebuilt.attestation(attestation, indices);
                 }
             }
-            Entry::Equivocating { indices } => {
-                listed.push((number, Listed::Attestation));
-                if counts {
-                    rebuilt.import(Import::Equivocating(indices));
-                }
+            Entry::Equivocation { indices } => {
+                listed.push((number, Listed::Equivocation));
+                // It counts from wherever it was recorded.
+                rebuilt.equivocation(indices);
             }
             Entry::Tick { slot } => {
                 listed.push((number, Listed::Tick(slot)));
@@ -211,14 +212,23 @@ impl<C: Consensus> Rebuilt<'_, C> {
         self.import(Import::Attestation(Box::new(Cleared::new(item, evidence))));
     }
 
+    fn equivocation(&mut self, indices: Vec<ValidatorIndex>) {
+        let effects = self.clearance.resume_equivocation(self.consensus, indices);
+        self.follow(effects);
+    }
+
     fn tick(&mut self, slot: Slot) {
         self.clock = self.clock.max(slot);
         self.import(Import::Tick { slot });
     }
 
     fn import(&mut self, import: Import<C>) {
-        let event = ClearanceEvent::Import(import);
-        for effect in self.clearance.handle(self.consensus, event) {
+        let effects = self.clearance.handle(self.consensus, ClearanceEvent::Import(import));
+        self.follow(effects);
+    }
+
+    fn follow(&mut self, effects: Vec<ClearanceEffect<C>>) {
+        for effect in effects {
             match effect {
                 ClearanceEffect::Prune(keep) => {
                     self.hot_db.handle(self.consensus, HotEvent::Prune(keep));

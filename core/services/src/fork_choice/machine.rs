@@ -49,30 +49,9 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
     /// slot.
     #[must_use]
     pub fn new(config: Config, anchor: R, anchor_slot: Slot, balances: Balances) -> Self {
-        let config = Config { slots_per_epoch: config.slots_per_epoch.max(1), ..config };
-        let epoch = anchor_slot / config.slots_per_epoch;
+        let epoch = anchor_slot / config.slots_per_epoch.max(1);
         let checkpoint = Checkpoint { epoch, root: anchor };
-        let rule = Viability {
-            justified: checkpoint,
-            finalized: checkpoint,
-            current_epoch: epoch,
-            slots_per_epoch: config.slots_per_epoch,
-        };
-        Self {
-            config,
-            slot: anchor_slot,
-            tree: ProtoArray::new(anchor_slot, rule),
-            justified: checkpoint,
-            finalized: checkpoint,
-            unrealized_justified: checkpoint,
-            unrealized_finalized: checkpoint,
-            proposer_boost_root: None,
-            latest_messages: BTreeMap::new(),
-            equivocating: BTreeSet::new(),
-            queue: VecDeque::new(),
-            balances,
-            head: anchor,
-        }
+        Self::from_checkpoint(config, checkpoint, anchor_slot, balances)
     }
 
     /// Returns a store whose first block is that of a finalised checkpoint, at `slot`, which may lie
@@ -83,17 +62,28 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         slot: Slot,
         balances: Balances,
     ) -> Self {
-        let mut new = Self::new(config, checkpoint.root, slot, balances);
+        let config = Config { slots_per_epoch: config.slots_per_epoch.max(1), ..config };
         let rule = Viability {
             justified: checkpoint,
             finalized: checkpoint,
-            current_epoch: slot / new.config.slots_per_epoch,
-            slots_per_epoch: new.config.slots_per_epoch,
+            current_epoch: slot / config.slots_per_epoch,
+            slots_per_epoch: config.slots_per_epoch,
         };
-        new.tree = ProtoArray::new(slot, rule);
-        (new.justified, new.finalized) = (checkpoint, checkpoint);
-        (new.unrealized_justified, new.unrealized_finalized) = (checkpoint, checkpoint);
-        new
+        Self {
+            config,
+            slot,
+            tree: ProtoArray::new(slot, rule),
+            justified: checkpoint,
+            finalized: checkpoint,
+            unrealized_justified: checkpoint,
+            unrealized_finalized: checkpoint,
+            proposer_boost_root: None,
+            latest_messages: BTreeMap::new(),
+            equivocating: BTreeSet::new(),
+            queue: VecDeque::new(),
+            balances,
+            head: checkpoint.root,
+        }
     }
 
     /// Returns root, parent and slot of every block of the tree, parents first; the first block is

@@ -15,7 +15,8 @@ use crate::toy::{ToyAttestation, ToyBlock, ToyRoot};
 
 use world::{Input, TOY, World};
 
-/// A random history: a DAG of blocks that finalise now and then, votes and ticks.
+/// A random history: a DAG of blocks that finalise now and then, votes, attester slashings and
+/// ticks.
 #[derive(Clone, Debug)]
 struct History(Vec<Input>);
 
@@ -44,6 +45,9 @@ impl Arbitrary for History {
             inputs.push(Input::Block(ToyBlock { finalizes, ..ToyBlock::new(root, parent, slot) }));
             let finalized = finalizes.map_or(finalized, |checkpoint| checkpoint.epoch);
             blocks.push((root, parent, slot, finalized));
+            if u8::arbitrary(g).is_multiple_of(16) {
+                inputs.push(Input::Slashing(1 << (u8::arbitrary(g) % 5)));
+            }
             for _ in 0..u8::arbitrary(g) % 3 {
                 let (head, _, head_slot, _) = blocks[usize::arbitrary(g) % blocks.len()];
                 let slot = clock.max(head_slot);

@@ -9,7 +9,7 @@ use crate::hot_db::StateAt;
 use crate::identified;
 use crate::machine::Machine;
 use crate::store::{Entry, MemoryStore, Store, StoreError, Write};
-use crate::toy::{Toy, ToyBlock, ToyState};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
 const FIRST: Checkpoint<u8> = Checkpoint { epoch: 1, root: 1 };
 
@@ -203,7 +203,7 @@ fn the_journal_is_bounded() {
     }
     assert_eq!(machine.entries(), 3);
     for id in 0..100 {
-        let attestation = crate::toy::ToyAttestation {
+        let attestation = ToyAttestation {
             id,
             slot: 1,
             head: 0,
@@ -233,6 +233,42 @@ fn a_block_is_recorded_once_and_after_its_parent() {
     machine.handle(&TOY, block(1, 0, 1));
     machine.handle(&TOY, block(9, 8, 1));
     assert_eq!(machine.entries(), 1);
+}
+
+#[test]
+fn a_slashing_by_gossip_outlasts_finality_and_a_restart() {
+    // Validator 2 is slashed before finality moves, and votes for block 4 afterwards. So does
+    // validator 3, whose vote counts.
+    let mut inputs = history();
+    inputs.insert(4, Input::Slashing(1 << 2));
+    let target = Checkpoint { epoch: 2, root: 4 };
+    for validator in [2, 3] {
+        let (id, slot, head, valid) = (validator as u8, 6, 4, true);
+        inputs.push(Input::Vote(ToyAttestation { id, slot, head, target, validator, valid }));
+    }
+    let world = run(World::start(empty()).expect("an empty store"), &inputs, 1);
+    let mut store = empty();
+    world.outside.log.concat().iter().for_each(|write| store.apply(write));
+    let again = World::start(store).expect("what was stored");
+    assert_eq!(again.cold_db.point().checkpoint, FIRST);
+    assert_eq!(again.chain(), world.chain());
+    let each = world.clearance.fork_choice().weight(4);
+    let fork_choice = again.clearance.fork_choice();
+    assert_eq!((fork_choice.weight(4), each.is_some_and(|weight| weight > 0)), (each, true));
+}
+
+#[test]
+fn as_many_slashings_are_kept_as_the_bound_says() {
+    // Two fit; the first of three is forgotten.
+    let mut cold_db = new(Limits { equivocations: 2, ..Limits::default() });
+    for validator in 0..3 {
+        let record = Record::Equivocation { indices: vec![validator] };
+        cold_db.handle(&TOY, Event::Record(record));
+    }
+    assert_eq!(cold_db.entries(), 2);
+    let effects = cold_db.handle(&TOY, Event::Flush);
+    let [Effect::Commit(writes)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(writes.last(), Some(&Write::ForgetEntry(1)));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::cold_db::shell::{self, Message, RangeReply, RootsReply};
 use crate::cold_db::{Bounds, ColdDb, Limits, Record, recover};
 use crate::consensus::{Checkpoint, Consensus, IndexedVote, Slot, UpdateFlags};
 use crate::fork_choice;
+use crate::gossip::Operation;
 use crate::hot_db::{self, Event as HotEvent, HotDb, Prune, StateAt, TrailReply};
 use crate::identified;
 use crate::machine::Machine;
@@ -18,7 +19,7 @@ use crate::quarantine::{self, Quarantine};
 use crate::rewinder::{Job, Lane};
 use crate::store::{MemoryStore, Store, StoreError, Write};
 use crate::supervision::Bare;
-use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot, ToyState};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation, ToyRoot, ToySlashing, ToyState};
 use crate::verdict::Cleared;
 
 /// The protocol of all tests.
@@ -30,6 +31,8 @@ pub(super) enum Input {
     Tick(Slot),
     Block(ToyBlock),
     Vote(ToyAttestation),
+    /// An attester slashing by gossip; bit `i` is validator `i`.
+    Slashing(u8),
 }
 
 pub(super) fn bounds() -> Bounds {
@@ -171,6 +174,13 @@ impl World {
                 let evidence = IndexedVote { vote, indices: vec![attestation.validator] };
                 let item = identified::attestation(&TOY, attestation);
                 Import::Attestation(Box::new(Cleared::new(item, evidence)))
+            }
+            Input::Slashing(validators) => {
+                let indices = (0..8).filter(|index| validators >> index & 1 == 1).collect();
+                let given = ToyOperation { id: 1, validators, signed: true, valid: true };
+                let operation = Operation::AttesterSlashing(ToySlashing::Given(given));
+                let item = identified::operation(&TOY, operation);
+                Import::Operation(Box::new(Cleared::new(item, indices)))
             }
         };
         self.turn(clearance_shell::Message::Import { import, reply: () });
