@@ -255,7 +255,7 @@ fn siblings() -> Scenario {
         first_slot: 4,
         last_slot: 4,
         workers: 1,
-        states: 71_193,
+        states: 94_973,
         ..base()
     }
 }
@@ -271,7 +271,7 @@ fn tree() -> Scenario {
             (block(ToyBlock::new(4, 3, 3)), &["invalid_ancestor"]),
         ],
         capacity: 2,
-        states: 8601,
+        states: 8644,
         ..base()
     }
 }
@@ -288,7 +288,7 @@ fn invalid() -> Scenario {
         ],
         window: 1,
         workers: 1,
-        states: 3342,
+        states: 3590,
         ..base()
     }
 }
@@ -305,7 +305,7 @@ fn forged_copy() -> Scenario {
             ),
             (block(ToyBlock::new(2, 1, 2)), VALID),
         ],
-        states: 2820,
+        states: 2895,
         ..base()
     }
 }
@@ -316,7 +316,7 @@ fn slots() -> Scenario {
         claim: "blocks of future slots are released by the clock, children included",
         items: vec![(block(ToyBlock::new(1, 0, 2)), VALID), (block(ToyBlock::new(2, 1, 3)), VALID)],
         first_slot: 1,
-        states: 2177,
+        states: 5411,
         ..base()
     }
 }
@@ -340,7 +340,7 @@ fn attestations() -> Scenario {
         ],
         first_slot: 4,
         last_slot: 4,
-        states: 1374,
+        states: 1385,
         ..base()
     }
 }
@@ -363,7 +363,7 @@ fn batch() -> Scenario {
         last_slot: 4,
         workers: 2,
         window: 3,
-        states: 8374,
+        states: 9418,
         ..base()
     }
 }
@@ -374,7 +374,7 @@ fn queries() -> Scenario {
         claim: "requests for unknown roots are answered and leave the workers to the block",
         items: vec![(block(ToyBlock::new(1, 0, 1)), VALID)],
         queries: vec![(8, 3), (9, 3)],
-        states: 1382,
+        states: 1520,
         ..base()
     }
 }
@@ -404,7 +404,7 @@ fn eviction() -> Scenario {
             (block(ToyBlock::new(3, 0, 3)), &["ok", "quarantine_full"]),
         ],
         held: 1,
-        states: 738,
+        states: 789,
         ..base()
     }
 }
@@ -420,7 +420,7 @@ fn full_hot_db() -> Scenario {
             (block(ToyBlock::new(3, 0, 3)), EITHER),
         ],
         hot_db_blocks: 2,
-        states: 18_823,
+        states: 21_163,
         ..base()
     }
 }
@@ -451,7 +451,7 @@ fn votes_and_finality() -> Scenario {
         window: 1,
         first_slot: 5,
         last_slot: 5,
-        states: 28_602,
+        states: 31_137,
         ..base()
     }
 }
@@ -478,7 +478,7 @@ fn whole() -> Scenario {
             (Item::Attestation(vote), VALID),
         ],
         first_slot: 2,
-        states: 340_548,
+        states: 1_068_698,
         ..base()
     }
 }
@@ -495,7 +495,7 @@ fn finality() -> Scenario {
         ],
         first_slot: 5,
         last_slot: 5,
-        states: 14_528,
+        states: 15_413,
         ..base()
     }
 }
@@ -513,7 +513,7 @@ fn forgotten_roots() -> Scenario {
             (block(ToyBlock::new(3, 0, 5)), &["ok", "not_descendant_of_finalized", "fault"]),
         ],
         pruned_roots: 0,
-        states: 14_528,
+        states: 15_399,
         ..finality()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use blocksmith::consensus::{
-    AttestationOutcome, Balances, BlockEffects, Consensus, Failure, Gwei, Header, Slot,
+    AttestationOutcome, Balances, BlockEffects, Consensus, Epoch, Failure, Gwei, Header, Slot,
     UpdateFlags, ValidatorIndex, Vote,
 };
 use blocksmith::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
@@ -99,6 +99,7 @@ impl<C: Consensus> Consensus for Counting<C> {
     type SignedHeader = C::SignedHeader;
     type AttesterSlashing = C::AttesterSlashing;
     type ProposerSlashing = C::ProposerSlashing;
+    type Committees = C::Committees;
     type State = C::State;
     type Invalid = C::Invalid;
     type Fault = C::Fault;
@@ -255,84 +256,6 @@ impl<C: Consensus> Consensus for Counting<C> {
         self.inner.decode_attestation(bytes)
     }
 
-    fn decode_aggregate(&self, bytes: &[u8]) -> Result<C::Aggregate, C::Invalid> {
-        self.inner.decode_aggregate(bytes)
-    }
-
-    fn decode_proposer_slashing(&self, bytes: &[u8]) -> Result<C::ProposerSlashing, C::Invalid> {
-        self.inner.decode_proposer_slashing(bytes)
-    }
-
-    fn decode_attester_slashing(&self, bytes: &[u8]) -> Result<C::AttesterSlashing, C::Invalid> {
-        self.inner.decode_attester_slashing(bytes)
-    }
-
-    fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<C::VoluntaryExit, C::Invalid> {
-        self.inner.decode_voluntary_exit(bytes)
-    }
-
-    fn gossip_vote(&self, vote: &GossipVote<Self>) -> VoteHeader<C::Root> {
-        self.inner.gossip_vote(&inner_vote(vote))
-    }
-
-    fn operation(&self, operation: &Operation<Self>) -> OperationHeader<C::Root> {
-        self.inner.operation(&inner_operation(operation))
-    }
-
-    fn aggregated(&self, aggregate: &C::Aggregate) -> C::Attestation {
-        self.inner.aggregated(aggregate)
-    }
-
-    fn verify_gossip_votes(
-        &self,
-        target_state: &C::State,
-        votes: &[&GossipVote<Self>],
-    ) -> Vec<VoteOutcome<Self>> {
-        self.counts.0.verified.fetch_add(votes.len() as u64, Relaxed);
-        let votes: Vec<_> = votes.iter().map(|vote| inner_vote(vote)).collect();
-        self.inner.verify_gossip_votes(target_state, &votes.iter().collect::<Vec<_>>())
-    }
-
-    fn verify_operation(
-        &self,
-        state: &C::State,
-        operation: &Operation<Self>,
-    ) -> AttestationOutcome<Self> {
-        self.inner.verify_operation(state, &inner_operation(operation))
-    }
-
-    fn signed_header(&self, block: &C::Block) -> C::SignedHeader {
-        self.inner.signed_header(block)
-    }
-
-    fn attestations(&self, block: &C::Block) -> Vec<C::Attestation> {
-        self.inner.attestations(block)
-    }
-
-    fn attester_slashing(
-        &self,
-        first: (&C::Attestation, &[ValidatorIndex]),
-        second: (&C::Attestation, &[ValidatorIndex]),
-    ) -> C::AttesterSlashing {
-        self.inner.attester_slashing(first, second)
-    }
-
-    fn proposer_slashing(
-        &self,
-        first: &C::SignedHeader,
-        second: &C::SignedHeader,
-    ) -> C::ProposerSlashing {
-        self.inner.proposer_slashing(first, second)
-    }
-
-    fn inclusion_weights(
-        &self,
-        state: &C::State,
-        attestation: &C::Attestation,
-    ) -> Option<Vec<Gwei>> {
-        self.inner.inclusion_weights(state, attestation)
-    }
-
     fn header(&self, block: &C::Block) -> Header<C::Root, C::Signature> {
         self.inner.header(block)
     }
@@ -370,7 +293,7 @@ impl<C: Consensus> Consensus for Counting<C> {
     }
 }
 
-/// Returns the vote as the protocol inside knows it.
+/// Returns the vote as one of the protocol inside; that costs a pointer.
 fn inner_vote<C: Consensus>(vote: &GossipVote<Counting<C>>) -> GossipVote<C> {
     match vote {
         GossipVote::Single { attestation, subnet } => {
@@ -380,7 +303,7 @@ fn inner_vote<C: Consensus>(vote: &GossipVote<Counting<C>>) -> GossipVote<C> {
     }
 }
 
-/// Returns the operation as the protocol inside knows it.
+/// Returns the operation as one of the protocol inside; that costs a pointer.
 fn inner_operation<C: Consensus>(operation: &Operation<Counting<C>>) -> Operation<C> {
     match operation {
         Operation::ProposerSlashing(slashing) => Operation::ProposerSlashing(slashing.clone()),

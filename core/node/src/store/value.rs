@@ -111,14 +111,6 @@ pub(super) fn decode_point<C: Codec>(codec: &C, bytes: &[u8]) -> Result<Point<C:
     Ok(Point { checkpoint: Checkpoint { epoch, root }, slot, number })
 }
 
-/// Returns the kind and a list of validators, behind its length.
-fn with_indices(kind: u8, indices: &[u64]) -> Vec<u8> {
-    let mut bytes = vec![kind];
-    bytes.extend_from_slice(&(indices.len() as u64).to_le_bytes());
-    indices.iter().for_each(|index| bytes.extend_from_slice(&index.to_le_bytes()));
-    bytes
-}
-
 /// Encodes an entry of the journal.
 pub(super) fn encode_entry<C: Codec>(codec: &C, entry: &Entry<C>) -> Vec<u8> {
     match entry {
@@ -132,9 +124,12 @@ pub(super) fn encode_entry<C: Codec>(codec: &C, entry: &Entry<C>) -> Vec<u8> {
             bytes.extend(codec.encode_root(root));
             bytes
         }
-        Entry::Equivocating { indices } => with_indices(EQUIVOCATING, indices),
         Entry::Attestation { attestation, indices } => {
-            let mut bytes = with_indices(ATTESTATION, indices);
+            let mut bytes = vec![ATTESTATION];
+            bytes.extend_from_slice(&(indices.len() as u64).to_le_bytes());
+            for index in indices {
+                bytes.extend_from_slice(&index.to_le_bytes());
+            }
             bytes.extend(codec.encode_attestation(attestation));
             bytes
         }
@@ -162,11 +157,6 @@ pub(super) fn decode_entry<C: Codec>(codec: &C, bytes: &[u8]) -> Result<Entry<C>
                 other => return Err(format!("{other} is not a boolean")),
             };
             Ok(Entry::Block { root: root(codec, reader.rest())?, timely })
-        }
-        EQUIVOCATING => {
-            let indices = reader.indices()?;
-            reader.end()?;
-            Ok(Entry::Equivocating { indices })
         }
         ATTESTATION => {
             let count = reader.number()?;

@@ -31,8 +31,6 @@ pub enum Import<C: Consensus> {
     /// An operation that passed the firewall. The validators of an attester slashing no longer count
     /// in the fork choice.
     Operation(Box<ClearedOperation<C>>),
-    /// Validators that are known to have equivocated: from a store, after a restart.
-    Equivocating(Vec<ValidatorIndex>),
     /// The clock.
     Tick {
         /// The current slot.
@@ -429,9 +427,6 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                     let indices = operation.evidence().clone();
                     self.attester_slashing(consensus, indices, &mut effects);
                 }
-            }
-            Event::Import(Import::Equivocating(indices)) => {
-                self.attester_slashing(consensus, indices, &mut effects);
             }
             Event::Import(Import::Tick { slot }) => {
                 self.apply(consensus, fork_choice::Event::Tick { slot }, &mut effects);

@@ -66,7 +66,6 @@ impl<C: Consensus, R, V, K, A> Message<C, R, V, K, A> {
             Self::Import { import: Import::Attestation(_), .. } => "attestation",
             Self::Import { import: Import::Vote(_), .. } => "vote",
             Self::Import { import: Import::Operation(_), .. } => "operation",
-            Self::Import { import: Import::Equivocating(_), .. } => "equivocation",
             Self::Import { import: Import::Tick { .. }, .. } => "tick",
             Self::Balances { .. } => "balances",
             Self::View(_) | Self::Chain(_) | Self::Candidates { .. } => "question",

@@ -258,16 +258,9 @@ impl<C: Consensus> ColdDb<C> {
                 self.enter(Kind::Block(root), Entry::Block { root, timely });
                 None
             }
-            Record::Attestation { .. } | Record::Equivocating { .. } => {
-                let entry = match record {
-                    Record::Attestation { attestation, indices } => {
-                        Entry::Attestation { attestation, indices }
-                    }
-                    Record::Equivocating { indices } => Entry::Equivocating { indices },
-                    Record::Block { .. } | Record::Tick { .. } => return None,
-                };
+            Record::Attestation { attestation, indices } => {
                 self.attestations.insert(self.next);
-                self.enter(Kind::Attestation, entry);
+                self.enter(Kind::Attestation, Entry::Attestation { attestation, indices });
                 if self.attestations.len() > self.limits.attestations
                     && let Some(oldest) = self.attestations.first().copied()
                 {
