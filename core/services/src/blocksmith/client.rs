@@ -31,9 +31,15 @@ use crate::verdict::{DropReason, PendingReason, Quarantined, Verdict};
 pub struct Submission<P: Primitives, C: Consensus> {
     id: ItemId,
     verdict: VerdictReceiver<P, C>,
+    /// The verdict, once it was taken.
+    known: Option<Box<Verdict<C::Root, C::Invalid>>>,
 }
 
 impl<P: Primitives, C: Consensus> Submission<P, C> {
+    fn new((id, verdict): (ItemId, VerdictReceiver<P, C>)) -> Self {
+        Self { id, verdict, known: None }
+    }
+
     /// Returns the item's number, which notices and [`Client::pending`] use.
     pub fn id(&self) -> ItemId {
         self.id
@@ -42,16 +48,24 @@ impl<P: Primitives, C: Consensus> Submission<P, C> {
     /// Blocks until the verdict is there and returns it. An item whose parent never comes waits
     /// until the services stop. If the Quarantine is gone, the verdict is `Dropped(Fault)`.
     pub fn wait(self) -> Verdict<C::Root, C::Invalid> {
+        if let Some(known) = self.known {
+            return *known;
+        }
         self.verdict.recv().unwrap_or(Verdict::Dropped(DropReason::Fault))
     }
 
-    /// Returns the verdict if it is there, without blocking.
+    /// Returns the verdict if it is there, without blocking. Whoever asks again, in whatever way,
+    /// gets the same verdict.
     pub fn try_wait(&mut self) -> Option<Verdict<C::Root, C::Invalid>> {
-        match self.verdict.try_recv() {
-            Ok(verdict) => Some(verdict),
-            Err(oneshot::TryRecvError::Empty) => None,
-            Err(oneshot::TryRecvError::Closed) => Some(Verdict::Dropped(DropReason::Fault)),
+        if self.known.is_none() {
+            let verdict = match self.verdict.try_recv() {
+                Ok(verdict) => verdict,
+                Err(oneshot::TryRecvError::Empty) => return None,
+                Err(oneshot::TryRecvError::Closed) => Verdict::Dropped(DropReason::Fault),
+            };
+            self.known = Some(Box::new(verdict));
         }
+        self.known.as_deref().cloned()
     }
 }
 
@@ -61,8 +75,14 @@ impl<P: Primitives, C: Consensus> Future for Submission<P, C> {
     type Output = Verdict<C::Root, C::Invalid>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let verdict = Pin::new(&mut self.verdict).poll(context);
-        verdict.map(|verdict| verdict.unwrap_or(Verdict::Dropped(DropReason::Fault)))
+        if self.known.is_none() {
+            let Poll::Ready(verdict) = Pin::new(&mut self.verdict).poll(context) else {
+                return Poll::Pending;
+            };
+            let verdict = verdict.unwrap_or(Verdict::Dropped(DropReason::Fault));
+            self.known = Some(Box::new(verdict));
+        }
+        self.known.as_deref().cloned().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -199,8 +219,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     }
 
     pub(super) fn submit(&self, item: Item<C>, peer: u64, bytes: usize) -> Submission<P, C> {
-        let (id, verdict) = self.quarantine.submit(Quarantined::new(item, peer, bytes));
-        Submission { id, verdict }
+        Submission::new(self.quarantine.submit(Quarantined::new(item, peer, bytes)))
     }
 
     /// As [`Client::submit_block`], for an async task: it awaits room in the Quarantine's mailbox,
@@ -232,8 +251,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         bytes: usize,
     ) -> Submission<P, C> {
         let item = Quarantined::new(item, peer, bytes);
-        let (id, verdict) = self.quarantine.submit_async(item).await;
-        Submission { id, verdict }
+        Submission::new(self.quarantine.submit_async(item).await)
     }
 
     /// Tells the services the time: the current slot, and how long ago it began. Blocks while the

@@ -44,6 +44,19 @@ fn a_chain_in_reverse_order_ends_up_cleared_with_its_tip_as_head() {
 }
 
 #[test]
+fn who_asks_again_gets_the_same_verdict() {
+    // Asked twice without waiting, then by waiting: also when the services have gone meanwhile.
+    let (blocksmith, _notices) = start(Config { workers: 1, ..Config::default() });
+    let mut submission = submit(blocksmith.client(), ToyBlock::new(1, 0, 1).invalid());
+    blocksmith.client().rest();
+    let first = submission.try_wait().expect("it is judged");
+    blocksmith.stop();
+    assert_eq!(first.class(), "invalid");
+    assert_eq!(submission.try_wait().as_ref(), Some(&first));
+    assert_eq!(submission.wait(), first);
+}
+
+#[test]
 fn accepted_attestations_are_packed_for_a_block_and_others_are_not() {
     // Of two for block 1 one is invalid; the other is there for a block in its next slot, and no
     // longer for one past an epoch.
