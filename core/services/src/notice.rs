@@ -50,7 +50,7 @@ pub enum Notice<R, A, P> {
     Durable(Checkpoint<R>),
     /// The store has failed, for instance because its disk is full. Nothing more is written, the
     /// services go on in memory, and a restart resumes from the last [`Notice::Durable`].
-    StoreFailed(StoreError),
+    StoreFailed(Box<StoreError>),
     /// A proposer signed two blocks for one slot, both valid.
     Equivocation {
         /// The proposer.

@@ -232,14 +232,17 @@ fn toy_operation(operation: &Operation<Toy>) -> ToyOperation {
         Operation::ProposerSlashing(ToySlashing::Given(inner))
         | Operation::AttesterSlashing(ToySlashing::Given(inner))
         | Operation::VoluntaryExit(inner) => *inner,
-        Operation::ProposerSlashing(ToySlashing::Of([first, second])) => ToyOperation {
-            id: first.root ^ second.root,
-            validators: 1,
-            signed: first.signed && second.signed,
-            valid: first.slot == second.slot && first.root != second.root,
-        },
+        Operation::ProposerSlashing(ToySlashing::Of(blocks)) => {
+            let [first, second] = **blocks;
+            ToyOperation {
+                id: first.root ^ second.root,
+                validators: 1,
+                signed: first.signed && second.signed,
+                valid: first.slot == second.slot && first.root != second.root,
+            }
+        }
         Operation::AttesterSlashing(ToySlashing::Of(slashing)) => {
-            let ToyAttesterSlashing { attestations: [first, second], indices } = slashing;
+            let ToyAttesterSlashing { attestations: [first, second], indices } = &**slashing;
             let both = indices[0].iter().filter(|index| indices[1].contains(index));
             ToyOperation {
                 id: first.id ^ second.id,
@@ -256,12 +259,11 @@ fn members(mask: u8) -> Vec<ValidatorIndex> {
     (0..8).filter(|index| mask >> index & 1 == 1).collect()
 }
 
-/// A single attestation's subnet is its validator. A validator that is not there sets no bit.
-/// A slashing: made of its evidence, or given by what it comes to.
+/// A slashing: made of its evidence, or given by what it comes to. A clone costs a pointer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ToySlashing<E> {
     /// Made of this.
-    Of(E),
+    Of(Arc<E>),
     /// Given.
     Given(ToyOperation),
 }
@@ -320,6 +322,7 @@ impl PoolAttestation for ToyAttestation {
     }
 }
 
+/// A single attestation's subnet is its validator. A validator that is not there sets no bit.
 impl Consensus for Toy {
     type Root = ToyRoot;
     type SignedHeader = ToyBlock;
@@ -583,14 +586,14 @@ impl Consensus for Toy {
         first: (&ToyAttestation, &[ValidatorIndex]),
         second: (&ToyAttestation, &[ValidatorIndex]),
     ) -> ToySlashing<ToyAttesterSlashing> {
-        ToySlashing::Of(ToyAttesterSlashing {
+        ToySlashing::Of(Arc::new(ToyAttesterSlashing {
             attestations: [*first.0, *second.0],
             indices: [first.1.to_vec(), second.1.to_vec()],
-        })
+        }))
     }
 
     fn proposer_slashing(&self, first: &ToyBlock, second: &ToyBlock) -> ToySlashing<[ToyBlock; 2]> {
-        ToySlashing::Of([*first, *second])
+        ToySlashing::Of(Arc::new([*first, *second]))
     }
 
     fn inclusion_weights(

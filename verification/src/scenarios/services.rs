@@ -138,7 +138,7 @@ pub fn start_and_stop<P: Primitives>() {
 /// A block waits for its parent when the services stop.
 pub fn an_orphan_at_the_stop<P: Primitives>() {
     let services = start_at_anchor::<P>(smallest());
-    let orphan = submit(services.0.client(), ToyBlock::new(2, 1, 0));
+    let orphan = submit(services.0.client(), ToyBlock::new(2, 1, 1));
     stop(services, 4);
     assert_eq!(orphan.wait().reason(), "shutdown");
 }

@@ -97,7 +97,10 @@ fn in_lockstep_every_event_has_the_oracles_answer() {
     {
         if expected["type"] == "block" {
             blocks += 1;
-            assert_eq!(found["verdict"], expected["verdict"], "{expected}");
+            // The one expectation that the gossip rules of today change.
+            let late = expected["reason"] == "not_after_finalized_slot";
+            let verdict = if late { Some("ignored") } else { expected["verdict"].as_str() };
+            assert_eq!(found["verdict"].as_str(), verdict, "{expected}");
             assert_eq!(found["reason"], expected["reason"], "{expected}");
         }
         if expected["verdict"] == "valid" {

@@ -400,7 +400,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
                 Notice::HeadChanged { reorg_depth, .. } if reorg_depth > 0 => tally.reorgs += 1,
                 Notice::Equivocation { .. } => tally.equivocations += 1,
                 Notice::DoubleVote { validators, .. } => tally.double_voters += validators.len(),
-                Notice::StoreFailed(error) => self.store_failed = Some(error),
+                Notice::StoreFailed(error) => self.store_failed = Some(*error),
                 Notice::SurroundVote { validators, .. } => {
                     tally.surround_voters += validators.len();
                 }

@@ -176,7 +176,7 @@ fn carry_out<C: Consensus, P: Ports<C>>(
             }
             Effect::Failed(error) => {
                 tracing::error!(%error, "the store has failed, and nothing more is written");
-                ports.tell(Notice::StoreFailed(error));
+                ports.tell(Notice::StoreFailed(Box::new(error)));
             }
         }
     }

@@ -116,7 +116,7 @@ fn two_blocks_of_one_slot_are_reported_once_for_each_pair() {
     let mut detector = detector(Limits::new(8));
     let mut found = |proposer, root| detector.handle(&TOY, propose(27, proposer, root));
     assert_eq!([found(42, 1).len(), found(42, 1).len(), found(43, 2).len()], [0, 0, 0]);
-    let slashing = ToySlashing::Of([1, 2].map(|root| ToyBlock::new(root, 0, 27)));
+    let slashing = ToySlashing::Of([1, 2].map(|root| ToyBlock::new(root, 0, 27)).into());
     let (proposer, slot, first, second) = (42, 27, 1, 2);
     let expected = Effect::DoubleProposal { proposer, slot, first, second, slashing };
     assert_eq!(found(42, 2), vec![expected]);

@@ -121,7 +121,7 @@ fn a_record_that_a_panic_takes_ends_the_writing_and_is_told() {
     submit(&first);
     assert_eq!(first.client().view().map(|view| view.head), Some(4));
     let told: Vec<_> = std::iter::from_fn(|| notices.try_recv().ok()).collect();
-    assert!(told.contains(&Notice::StoreFailed(StoreError::Gap)), "{told:?}");
+    assert!(told.contains(&Notice::StoreFailed(Box::new(StoreError::Gap))), "{told:?}");
     first.stop();
     let (second, _notices) = start(&store, Vec::new());
     assert_eq!(second.resumed().map(|resumed| resumed.head), Some(1));

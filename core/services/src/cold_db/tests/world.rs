@@ -327,7 +327,7 @@ impl shell::Ports<Toy> for Outside {
     fn tell(&mut self, notice: NoticeOf<Toy>) {
         match notice {
             Notice::Durable(checkpoint) => self.durable.push((self.log.len(), checkpoint)),
-            Notice::StoreFailed(error) => self.failed.push(error),
+            Notice::StoreFailed(error) => self.failed.push(*error),
             _ => {}
         }
     }
