@@ -41,6 +41,9 @@ use loom::sync::MutexGuard;
 use crate::atomics::{Turn, futex, integer, mutex, pointer};
 use crate::trace::{self, Panic};
 
+/// Words of a spawned thread's stack, four times what loom gives it: services have deep calls.
+const STACK: usize = 0x4000;
+
 /// How far loom looks.
 #[derive(Clone, Copy, Debug)]
 pub struct LoomBounds {
@@ -279,7 +282,7 @@ loom::lazy_static! {
 /// each closure.
 #[track_caller]
 fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> LoomJoin<T> {
-    let spawned = loom::thread::Builder::new().name(name.to_owned()).spawn(body);
+    let spawned = loom::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(body);
     LoomJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
 }
 

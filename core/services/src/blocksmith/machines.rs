@@ -10,11 +10,12 @@ use crate::machine::Machine;
 use crate::quarantine::Quarantine;
 use crate::store::{Store, StoreError};
 
-/// One machine for each service but the Rewinder, whose workers make theirs.
+/// One machine for each service but the Rewinder, whose workers make theirs. They are boxed: they
+/// are handed on a few times, and a checker's stacks are small.
 pub(super) struct Machines<C: Consensus> {
-    pub(super) hot_db: HotDb<C>,
-    pub(super) clearance: Clearance<C>,
-    pub(super) quarantine: Quarantine<C>,
+    pub(super) hot_db: Box<HotDb<C>>,
+    pub(super) clearance: Box<Clearance<C>>,
+    pub(super) quarantine: Box<Quarantine<C>>,
     /// `None` without a store.
     pub(super) cold_db: Option<ColdDb<C>>,
     /// From where they go on, if the store was not empty.
@@ -45,7 +46,8 @@ impl<C: Consensus> Machines<C> {
                 let recovered = recover(consensus, &bounds, loaded)?;
                 let Recovered { hot_db, clearance, quarantine, cold_db, resumed } = recovered;
                 let (cold_db, resumed) = (Some(cold_db), Some(resumed));
-                Self { hot_db, clearance, quarantine, cold_db, resumed }
+                let (hot_db, clearance) = (Box::new(hot_db), Box::new(clearance));
+                Self { hot_db, clearance, quarantine: Box::new(quarantine), cold_db, resumed }
             }
             None => {
                 let (root, slot, state) = (anchor.root, anchor.slot, anchor.state.clone());
@@ -61,15 +63,16 @@ impl<C: Consensus> Machines<C> {
         Ok(machines)
     }
 
+    #[inline(never)]
     fn of_anchor(bounds: &Bounds, consensus: &C, anchor: Anchor<C>) -> Result<Self, StartError> {
         let balances = consensus.balances(&anchor.state);
         let balances = balances.map_err(|error| StartError::Anchor(error.to_string()))?;
         let Anchor { root, slot, state } = anchor;
         let finalized = Checkpoint { epoch: consensus.epoch_at(slot), root };
         Ok(Self {
-            hot_db: HotDb::new(consensus, bounds.hot_db, root, slot, state),
-            clearance: Clearance::new(bounds.fork_choice, root, slot, balances),
-            quarantine: Quarantine::new(bounds.quarantine, finalized, slot),
+            hot_db: Box::new(HotDb::new(consensus, bounds.hot_db, root, slot, state)),
+            clearance: Box::new(Clearance::new(bounds.fork_choice, root, slot, balances)),
+            quarantine: Box::new(Quarantine::new(bounds.quarantine, finalized, slot)),
             cold_db: None,
             resumed: None,
         })

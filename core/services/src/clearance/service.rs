@@ -57,7 +57,7 @@ pub(crate) type ClearanceMessage<P, C> = Message<
 
 /// A Clearance that has not been started.
 pub(crate) struct ClearanceService<P: Primitives, C: Consensus> {
-    machine: Clearance<C>,
+    machine: Box<Clearance<C>>,
     consensus: Arc<C>,
     ports: Threads<P, C>,
     guard: Guard<P, C>,
@@ -98,7 +98,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
     #[expect(clippy::too_many_arguments, reason = "everything that the service talks to, once")]
     pub(crate) fn new(
         consensus: Arc<C>,
-        machine: Clearance<C>,
+        machine: Box<Clearance<C>>,
         capacity: usize,
         rewinder: RewinderHandle<P, C>,
         hot_db: HotDbHandle<P, C>,

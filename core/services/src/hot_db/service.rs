@@ -21,7 +21,7 @@ pub(crate) type HotDbMessage<P, C> =
 
 /// A HotDB that has not been started.
 pub(crate) struct HotDbService<P: Primitives, C: Consensus> {
-    machine: HotDb<C>,
+    machine: Box<HotDb<C>>,
     mailbox: mailbox::Receiver<P, Mail<P, HotDbMessage<P, C>>>,
     consensus: Arc<C>,
     guard: Guard<P, C>,
@@ -57,7 +57,7 @@ impl<P: Primitives, C: Consensus> HotDbService<P, C> {
     /// waits.
     pub(crate) fn new(
         consensus: Arc<C>,
-        machine: HotDb<C>,
+        machine: Box<HotDb<C>>,
         capacity: usize,
         activity: &P::Arc<Activity<P>>,
         guard: Guard<P, C>,

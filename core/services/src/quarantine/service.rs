@@ -37,7 +37,7 @@ type Mailbox<P, C> = Mail<P, QuarantineMessage<P, C>>;
 
 /// A Quarantine that has not been started.
 pub(crate) struct QuarantineService<P: Primitives, C: Consensus> {
-    machine: Quarantine<C>,
+    machine: Box<Quarantine<C>>,
     consensus: Arc<C>,
     ports: Threads<P, C>,
     guard: Guard<P, C>,
@@ -76,7 +76,7 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
     #[expect(clippy::too_many_arguments, reason = "everything that the service talks to, once")]
     pub(crate) fn new(
         consensus: Arc<C>,
-        machine: Quarantine<C>,
+        machine: Box<Quarantine<C>>,
         slots: Slots,
         rewinder: RewinderHandle<P, C>,
         clearance: ClearanceHandle<P, C>,
