@@ -70,7 +70,7 @@ struct Queued<R, T> {
 ///   Tasks of other lanes and states keep their places.
 /// - D2: Tasks that were put back stand before the others of their lane. A lane then holds more
 ///   than its capacity, by no more than all workers have in hand.
-/// - D3: Duties come first. Of the other lanes, one that [`TURNS`] pulls in a row have passed over
+/// - D3: Duties come first. Of the other lanes, one that four pulls in a row have passed over
 ///   is next: so blocks come before attestations, and yet no flood of blocks starves them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dispatcher<R, T> {
