@@ -5,9 +5,9 @@
 
 use std::convert::Infallible;
 
-use blocksmith::attestation_pool::Candidates;
 use blocksmith::clearance::ChainView;
 use blocksmith::clearance::Import;
+use blocksmith::clearance::Material;
 use blocksmith::clearance::shell::{BALANCE_REQUESTS, Chain};
 use blocksmith::consensus::{Checkpoint, Consensus, Slot};
 use blocksmith::hot_db::{CommitReply, CommitteesAt, Prune, StateAt, TrailReply};
@@ -189,7 +189,7 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
         match to {}
     }
 
-    fn candidates(&mut self, to: Infallible, _: Candidates<ToyAttestation>) {
+    fn candidates(&mut self, to: Infallible, _: Material<Toy>) {
         match to {}
     }
 
