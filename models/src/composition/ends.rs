@@ -16,7 +16,7 @@ use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::quarantine::{Item, ItemId, RequestId};
 use blocksmith::rewinder::shell::Task;
 use blocksmith::rewinder::{Answer, Job, Lane, StateKey, WorkerEffect, WorkerEvent};
-use blocksmith::toy::{Toy, ToyAttestation, ToyInvalid, ToyRoot};
+use blocksmith::toy::{Toy, ToyInvalid, ToyRoot};
 use blocksmith::verdict::{PendingReason, Verdict};
 use blocksmith::{clearance, quarantine, rewinder};
 
