@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::attestation_pool::{self, PoolAttestation};
 use crate::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Checkpoint, Checkpoints,
     Consensus, Epoch, Failure, Gwei, Header, Invalid, Slot, UpdateFlags, ValidatorIndex, Vote,
@@ -290,38 +289,6 @@ pub struct ToyAttesterSlashing {
     pub attestations: [ToyAttestation; 2],
     /// Who cast each.
     pub indices: [Vec<ValidatorIndex>; 2],
-}
-
-/// A committee for each validator: the member's one bit, and data of its own for each attestation.
-impl PoolAttestation for ToyAttestation {
-    type DataRoot = ToyRoot;
-
-    fn data_root(&self) -> ToyRoot {
-        self.id
-    }
-
-    fn slot(&self) -> Slot {
-        self.slot
-    }
-
-    fn committee(&self) -> u64 {
-        self.validator
-    }
-
-    fn bits(&self) -> attestation_pool::Bits {
-        attestation_pool::Bits::from_flags([true].into_iter())
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>()
-    }
-
-    fn aggregate(parts: &[Self]) -> Option<Self> {
-        match parts {
-            [only] => Some(*only),
-            _ => None,
-        }
-    }
 }
 
 /// A single attestation's subnet is its validator. A validator that is not there sets no bit.

@@ -1,8 +1,9 @@
-//! How the toy protocol produces a block.
+//! How the toy protocol's attestations are packed, and how it produces a block.
 
 use std::sync::Arc;
 
-use crate::consensus::{BlockLimits, BlockParts, Consensus, Failure, UpdateFlags};
+use crate::attestation_pool::{self, PoolAttestation};
+use crate::consensus::{BlockLimits, BlockParts, Consensus, Failure, Slot, UpdateFlags};
 use crate::gossip::Operation;
 use crate::toy::{
     Toy, ToyAttestation, ToyBlock, ToyFault, ToyInvalid, ToyOperation, ToyRoot, ToyState,
@@ -15,6 +16,38 @@ pub(crate) const LIMITS: BlockLimits = BlockLimits {
     attester_slashings: 1,
     voluntary_exits: 2,
 };
+
+/// A committee for each validator: the member's one bit, and data of its own for each attestation.
+impl PoolAttestation for ToyAttestation {
+    type DataRoot = ToyRoot;
+
+    fn data_root(&self) -> ToyRoot {
+        self.id
+    }
+
+    fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    fn committee(&self) -> u64 {
+        self.validator
+    }
+
+    fn bits(&self) -> attestation_pool::Bits {
+        attestation_pool::Bits::from_flags([true].into_iter())
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn aggregate(parts: &[Self]) -> Option<Self> {
+        match parts {
+            [only] => Some(*only),
+            _ => None,
+        }
+    }
+}
 
 /// A block without a signature. Toy blocks carry nothing, so what was packed stands beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
