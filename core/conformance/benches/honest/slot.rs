@@ -5,7 +5,6 @@
 //! honest case.
 
 use blocksmith::Anchor;
-use blocksmith_consensus::bls::PublicKey;
 use blocksmith_consensus::testing::{
     attest, attestation_data, block, genesis, latest_block_root, sign,
 };
@@ -17,6 +16,7 @@ use blocksmith_consensus::{
     compute_subnet_for_attestation, get_attesting_indices, get_beacon_committee,
     get_committee_count_per_slot, get_domain, is_aggregator, process_slots,
 };
+use blst::min_pk::PublicKey;
 
 pub(crate) type State = BeaconState<Mainnet>;
 
@@ -115,7 +115,7 @@ impl Gossip {
 
 fn key(state: &State, index: ValidatorIndex) -> PublicKey {
     let validator = state.validators.get(index as usize).expect("a member is registered");
-    PublicKey::from_bytes(&validator.pubkey).expect("a valid key")
+    PublicKey::from_bytes(validator.pubkey.as_ref()).expect("a valid key")
 }
 
 fn by_one(
