@@ -2,7 +2,7 @@
 //!
 //! Services know blocks by their identity and states by what can be done with them; what a block
 //! means is the business of an implementation of [`Consensus`]. `blocksmith-consensus` implements
-//! it for phase0, and [`crate::toy`] implements it with a handful of roots for the models. A node
+//! it for phase0, and `crate::toy` (feature `testing`) implements it with a handful of roots for the models. A node
 //! may bring its own.
 //!
 //! **Contract.** Every function is pure: the same arguments give the same answer, and it does no

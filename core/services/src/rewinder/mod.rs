@@ -60,9 +60,9 @@
 //!   worker
 //!   that serves every lane takes the duties that wait, and once the services are stopping, the
 //!   tasks that the load is for are answered `Refused` (A12).
+//! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
 //! - I13 A block is produced as a duty (`production`). The last part of its load is followed by one
 //!   step, which runs the block. What is in hand between two parts gives way to it.
-//! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
 //!
 //! [`shell`] holds what a worker does with its tasks. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.
