@@ -79,7 +79,7 @@ impl<'a> Batches<'a> {
     }
 
     /// Returns the CPU time of reading every signature, summing keys, and verifying all batches.
-    fn from_bytes(&self, threads: usize) -> Duration {
+    fn whole(&self, threads: usize) -> Duration {
         self.each(threads, |batch| {
             let sets: Vec<_> = batch.iter().map(|signed| set(signed)).collect();
             verify_batch(&sets)
@@ -136,5 +136,5 @@ pub(crate) fn run<'a>(gossip: &'a Gossip, batch: usize, threads: usize) -> [Part
         singles: time(&singles, threads),
         aggregates: time(&aggregates, threads),
     };
-    [times(Batches::from_bytes), times(Batches::pairings)]
+    [times(Batches::whole), times(Batches::pairings)]
 }

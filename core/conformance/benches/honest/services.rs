@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use blocksmith::verdict::Verdict;
@@ -65,7 +65,7 @@ impl Sent {
     fn new(start: Instant, mut item: Submission<Std, Phase0<Mainnet>>, bell: &Arc<Bell>) -> Self {
         let arrival = Arc::new(Arrival { bell: bell.clone(), at: OnceLock::new() });
         let waker = Waker::from(arrival.clone());
-        if let Poll::Ready(_) = Pin::new(&mut item).poll(&mut Context::from_waker(&waker)) {
+        if Pin::new(&mut item).poll(&mut Context::from_waker(&waker)).is_ready() {
             waker.wake();
         }
         Self { start, submission: item, arrival }
