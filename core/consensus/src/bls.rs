@@ -12,10 +12,10 @@
 //!   `e(a, m) e(b, m) = e(a + b, m)`. It is the same product, so B3 holds as before. A sum that is
 //!   the point at infinity makes the batch fail; for that a scalar has to be guessed.
 //!
-//! For each message a batch costs one hash to the curve and one Miller loop, and for each signature
-//! one small multiplication of the key. The signatures themselves are summed with their scalars all at once
-//! (Pippenger), and the final exponentiation is shared. The keys of an aggregate are summed as
-//! affine points with shared inversions.
+//! For each message a batch costs one hash to the curve and one Miller loop, and for each
+//! signature one small multiplication of the key. The signatures themselves are summed with their
+//! scalars all at once (Pippenger), and the final exponentiation is shared. The keys of an
+//! aggregate are summed as affine points with shared inversions.
 //!
 //! Reference: IETF draft `irtf-cfrg-bls-signature-04`; consensus specification,
 //! `phase0/beacon-chain.md`, "BLS signatures".

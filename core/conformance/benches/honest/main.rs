@@ -4,10 +4,10 @@
 //! `cargo bench -p blocksmith-conformance --bench honest -- [VALIDATORS]`; 500,000 by default.
 //!
 //! **What is compared.** The services take a block with the votes of two slots, the single
-//! attestations of four subnets, and the aggregates with proof, from their bytes, on
-//! [`WORKERS`] workers. The floor verifies the same signatures in batches of the size that a worker
-//! takes at most, on as many threads: it reads each signature's bytes, sums the keys of its signers,
-//! and verifies the batch by one pairing product. A second floor has read and summed before, and
+//! attestations of four subnets, and the aggregates with proof, from their bytes, on [`WORKERS`]
+//! workers. The floor verifies the same signatures in batches of the size that a worker takes at
+//! most, on as many threads: it reads each signature's bytes, sums the keys of its signers, and
+//! verifies the batch by one pairing product. A second floor has read and summed before, and
 //! verifies only. Figures are CPU times of the process. Both take turns, after a run that is not
 //! counted: it leaves the keys decompressed and the committees known, as they are in a node that
 //! follows the chain. The figure of a row is the median of [`ROUNDS`].
