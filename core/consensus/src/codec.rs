@@ -2,9 +2,10 @@
 
 use blocksmith::store::Codec;
 
-use crate::phase0::{Phase0, SharedAttestation, SharedBlock};
+use crate::phase0::Phase0;
 use crate::preset::Preset;
 use crate::primitives::Root;
+use crate::shared::{SharedAttestation, SharedBlock};
 use crate::state::BeaconState;
 use crate::wire::Wire;
 

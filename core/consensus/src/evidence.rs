@@ -14,9 +14,9 @@ use crate::containers::{
     SignedBeaconBlock, SignedBeaconBlockHeader,
 };
 use crate::operations::check_inclusion;
-use crate::phase0::SharedAttestation;
 use crate::preset::Preset;
 use crate::primitives::{Gwei, Root, SignatureBytes, Slot, ValidatorIndex};
+use crate::shared::SharedAttestation;
 use crate::state::BeaconState;
 use crate::wire::Wire;
 

@@ -18,9 +18,10 @@ use crate::epoch_committees::{EpochCommittees, Signed};
 use crate::error::AsFault;
 use crate::hash_tree::HashTree;
 use crate::operations::{AttestationError, IndexedAttestationError};
-use crate::phase0::{InvalidData, Phase0, Phase0Fault};
+use crate::phase0::Phase0;
 use crate::preset::Preset;
 use crate::primitives::{CommitteeIndex, SignatureBytes, Slot, ValidatorIndex, hash};
+use crate::shared::{InvalidData, Phase0Fault};
 use crate::signatures::Signatures;
 use crate::wire::Wire;
 

@@ -62,8 +62,10 @@ mod operations;
 mod phase0;
 mod preset;
 mod primitives;
+mod production;
 mod registry;
 mod rewards;
+mod shared;
 mod shuffling;
 mod shufflings;
 mod signatures;
@@ -105,16 +107,18 @@ pub use json::Json;
 pub use merkle::{DepositTree, is_valid_merkle_branch};
 pub use mutators::{decrease_balance, increase_balance, initiate_validator_exit, slash_validator};
 pub use operations::*;
-pub use phase0::{
-    InvalidData, Phase0, Phase0Fault, Shared, SharedAggregate, SharedAttestation,
-    SharedAttesterSlashing, SharedBlock, SharedProposerSlashing, SharedVoluntaryExit,
-};
+pub use phase0::Phase0;
 pub use preset::{Length, Mainnet, Minimal, Preset};
 pub use primitives::*;
+pub use production::ProposerInputs;
 pub use rewards::{
     Deltas, get_attestation_deltas, get_finality_delay, get_head_deltas,
     get_inactivity_penalty_deltas, get_inclusion_delay_deltas, get_source_deltas,
     get_target_deltas,
+};
+pub use shared::{
+    InvalidData, Phase0Fault, Shared, SharedAggregate, SharedAttestation, SharedAttesterSlashing,
+    SharedBlock, SharedProposerSlashing, SharedUnsignedBlock, SharedVoluntaryExit,
 };
 pub use shuffling::{IndexOutOfRange, compute_shuffled_index, shuffle_list};
 pub use shufflings::Committees;

@@ -2,7 +2,7 @@
 //!
 //! Services know blocks by their identity and states by what can be done with them; what a block
 //! means is the business of an implementation of [`Consensus`]. `blocksmith-consensus` implements
-//! it for phase0, and [`crate::toy`] implements it with a handful of roots for the models. A node
+//! it for phase0, and `crate::toy` (feature `testing`) implements it with a handful of roots for the models. A node
 //! may bring its own.
 //!
 //! **Contract.** Every function is pure: the same arguments give the same answer, and it does no
@@ -162,6 +162,48 @@ pub enum Failure<I, F> {
 /// The validators that voted with an attestation, ascending, or the first check that fails.
 pub type AttestationOutcome<C> =
     Result<Vec<ValidatorIndex>, Failure<<C as Consensus>::Invalid, <C as Consensus>::Fault>>;
+
+/// How much of each kind a block may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockLimits {
+    /// Attestations.
+    pub attestations: usize,
+    /// Proposer slashings.
+    pub proposer_slashings: usize,
+    /// Attester slashings.
+    pub attester_slashings: usize,
+    /// Voluntary exits.
+    pub voluntary_exits: usize,
+}
+
+/// What the services put into a block.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BlockParts<C: Consensus> {
+    /// Root of the parent.
+    pub parent: C::Root,
+    /// Attestations.
+    pub attestations: Vec<C::Attestation>,
+    /// Proposer slashings.
+    pub proposer_slashings: Vec<C::ProposerSlashing>,
+    /// Attester slashings.
+    pub attester_slashings: Vec<C::AttesterSlashing>,
+    /// Voluntary exits.
+    pub voluntary_exits: Vec<C::VoluntaryExit>,
+}
+
+impl<C: Consensus> BlockParts<C> {
+    /// Returns the parts of an empty block.
+    #[must_use]
+    pub fn new(parent: C::Root) -> Self {
+        Self {
+            parent,
+            attestations: Vec::new(),
+            proposer_slashings: Vec::new(),
+            attester_slashings: Vec::new(),
+            voluntary_exits: Vec::new(),
+        }
+    }
+}
 
 /// A consensus protocol; see the module's text.
 pub trait Consensus: Send + Sync + Sized + 'static {
@@ -430,6 +472,30 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         state: &Self::State,
         attestation: &Self::Attestation,
     ) -> Option<Vec<Gwei>>;
+
+    // What a proposer needs.
+
+    /// What the proposer itself puts into a block: in phase0 its RANDAO reveal, graffiti, vote on
+    /// the deposit contract and deposits.
+    type BlockInputs: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// A block that is complete but for its proposer's signature. A clone costs a pointer.
+    type UnsignedBlock: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+
+    /// Returns how much of each kind a block may carry.
+    fn block_limits(&self) -> BlockLimits;
+    /// Returns the block that `state`'s proposer can sign: at the state's slot, on the parent of
+    /// `parts`, whose state `state` is, advanced. The block's transition is run on `state` for its
+    /// state root, with every check but those of the proposer's signature and the state root.
+    ///
+    /// # Errors
+    /// The first check that fails, in the order of the specification. Here that is no peer's
+    /// doing: an input or a part is at fault.
+    fn produce(
+        &self,
+        state: Self::State,
+        parts: BlockParts<Self>,
+        inputs: &Self::BlockInputs,
+    ) -> Result<Self::UnsignedBlock, Failure<Self::Invalid, Self::Fault>>;
 
     /// Returns the epoch of a slot.
     fn epoch_at(&self, slot: Slot) -> Epoch {

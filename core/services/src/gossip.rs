@@ -39,8 +39,8 @@ impl<C: Consensus> GossipVote<C> {
     }
 }
 
-/// An operation as it travels on its topic.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// An operation as it travels on its topic. A clone costs a pointer.
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub enum Operation<C: Consensus> {
     /// Two headers that one proposer signed for one slot.
     ProposerSlashing(C::ProposerSlashing),
@@ -48,6 +48,17 @@ pub enum Operation<C: Consensus> {
     AttesterSlashing(C::AttesterSlashing),
     /// A validator's wish to stop.
     VoluntaryExit(C::VoluntaryExit),
+}
+
+// A derived `Clone` would ask for a protocol that can be cloned.
+impl<C: Consensus> Clone for Operation<C> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::ProposerSlashing(slashing) => Self::ProposerSlashing(slashing.clone()),
+            Self::AttesterSlashing(slashing) => Self::AttesterSlashing(slashing.clone()),
+            Self::VoluntaryExit(exit) => Self::VoluntaryExit(exit.clone()),
+        }
+    }
 }
 
 /// The topic of an operation.

@@ -24,6 +24,7 @@ pub mod identified;
 pub mod machine;
 pub mod notice;
 mod observer;
+pub mod operation_pool;
 pub mod quarantine;
 pub mod rewinder;
 pub mod slashing;
@@ -33,9 +34,11 @@ pub mod supervision;
 pub mod toy;
 #[cfg(any(test, feature = "testing"))]
 mod toy_codec;
+#[cfg(any(test, feature = "testing"))]
+mod toy_production;
 pub mod verdict;
 
 pub use blocksmith::{
-    Anchor, Blocksmith, Client, Config, NoticeReceiver, Pending, ReadError, ServiceCounters,
-    StartError, StateError, StopReport, Submission,
+    Anchor, Blocksmith, Client, Config, NoticeReceiver, Pending, ProduceError, ReadError,
+    ServiceCounters, StartError, StateError, StopReport, Submission,
 };

@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::attestation_pool::{self, PoolAttestation};
 use crate::consensus::{
-    AttestationOutcome, Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, Epoch, Failure,
-    Gwei, Header, Invalid, Slot, UpdateFlags, ValidatorIndex, Vote,
+    AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Checkpoint, Checkpoints,
+    Consensus, Epoch, Failure, Gwei, Header, Invalid, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{
     Bits, GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
 };
 use crate::toy_codec;
+use crate::toy_production;
+pub use crate::toy_production::ToyUnsigned;
 
 /// A root; 0 is the anchor's.
 pub type ToyRoot = u8;
@@ -227,7 +228,7 @@ impl Toy {
 
 /// Returns what a slashing or an exit comes to, whatever its kind: a slashing has the number of its
 /// two parts combined, and is valid if they differ.
-fn toy_operation(operation: &Operation<Toy>) -> ToyOperation {
+pub(crate) fn toy_operation(operation: &Operation<Toy>) -> ToyOperation {
     match operation {
         Operation::ProposerSlashing(ToySlashing::Given(inner))
         | Operation::AttesterSlashing(ToySlashing::Given(inner))
@@ -288,38 +289,6 @@ pub struct ToyAttesterSlashing {
     pub attestations: [ToyAttestation; 2],
     /// Who cast each.
     pub indices: [Vec<ValidatorIndex>; 2],
-}
-
-/// A committee for each validator: the member's one bit, and data of its own for each attestation.
-impl PoolAttestation for ToyAttestation {
-    type DataRoot = ToyRoot;
-
-    fn data_root(&self) -> ToyRoot {
-        self.id
-    }
-
-    fn slot(&self) -> Slot {
-        self.slot
-    }
-
-    fn committee(&self) -> u64 {
-        self.validator
-    }
-
-    fn bits(&self) -> attestation_pool::Bits {
-        attestation_pool::Bits::from_flags([true].into_iter())
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>()
-    }
-
-    fn aggregate(parts: &[Self]) -> Option<Self> {
-        match parts {
-            [only] => Some(*only),
-            _ => None,
-        }
-    }
 }
 
 /// A single attestation's subnet is its validator. A validator that is not there sets no bit.
@@ -603,5 +572,21 @@ impl Consensus for Toy {
     ) -> Option<Vec<Gwei>> {
         let latest = attestation.slot.saturating_add(self.slots_per_epoch);
         (attestation.slot < state.slot && state.slot <= latest).then(|| vec![1])
+    }
+
+    type BlockInputs = ToyRoot;
+    type UnsignedBlock = ToyUnsigned;
+
+    fn block_limits(&self) -> BlockLimits {
+        toy_production::LIMITS
+    }
+
+    fn produce(
+        &self,
+        state: ToyState,
+        parts: BlockParts<Self>,
+        inputs: &ToyRoot,
+    ) -> Result<ToyUnsigned, Failure<ToyInvalid, ToyFault>> {
+        toy_production::produce(self, state, parts, *inputs)
     }
 }

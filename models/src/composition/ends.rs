@@ -5,9 +5,9 @@
 
 use std::convert::Infallible;
 
-use blocksmith::attestation_pool::Candidates;
 use blocksmith::clearance::ChainView;
 use blocksmith::clearance::Import;
+use blocksmith::clearance::Material;
 use blocksmith::clearance::shell::{BALANCE_REQUESTS, Chain};
 use blocksmith::consensus::{Checkpoint, Consensus, Slot};
 use blocksmith::hot_db::{CommitReply, CommitteesAt, Prune, StateAt, TrailReply};
@@ -16,7 +16,7 @@ use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::quarantine::{Item, ItemId, RequestId};
 use blocksmith::rewinder::shell::Task;
 use blocksmith::rewinder::{Answer, Job, Lane, StateKey, WorkerEffect, WorkerEvent};
-use blocksmith::toy::{Toy, ToyAttestation, ToyInvalid, ToyRoot};
+use blocksmith::toy::{Toy, ToyInvalid, ToyRoot};
 use blocksmith::verdict::{PendingReason, Verdict};
 use blocksmith::{clearance, quarantine, rewinder};
 
@@ -189,7 +189,7 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
         match to {}
     }
 
-    fn candidates(&mut self, to: Infallible, _: Candidates<ToyAttestation>) {
+    fn candidates(&mut self, to: Infallible, _: Material<Toy>) {
         match to {}
     }
 

@@ -167,7 +167,7 @@ fn to_clearance(message: &ToClearance) -> String {
         },
         ToClearance::View(never)
         | ToClearance::Chain(never)
-        | ToClearance::Candidates { reply: never, .. } => match *never {},
+        | ToClearance::Material { reply: never, .. } => match *never {},
         ToClearance::Balances { checkpoint, balances } => {
             let kind = if balances.is_some() { "balances" } else { "no balances" };
             format!("{kind} of checkpoint {}", checkpoint.root)

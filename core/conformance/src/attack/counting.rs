@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use blocksmith::consensus::{
-    AttestationOutcome, Balances, BlockEffects, Consensus, Epoch, Failure, Gwei, Header, Slot,
-    UpdateFlags, ValidatorIndex, Vote,
+    AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Consensus, Epoch, Failure,
+    Gwei, Header, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use blocksmith::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 
@@ -103,6 +103,29 @@ impl<C: Consensus> Consensus for Counting<C> {
     type State = C::State;
     type Invalid = C::Invalid;
     type Fault = C::Fault;
+
+    type BlockInputs = C::BlockInputs;
+    type UnsignedBlock = C::UnsignedBlock;
+
+    fn block_limits(&self) -> BlockLimits {
+        self.inner.block_limits()
+    }
+
+    fn produce(
+        &self,
+        state: C::State,
+        parts: BlockParts<Self>,
+        inputs: &C::BlockInputs,
+    ) -> Result<C::UnsignedBlock, Failure<C::Invalid, C::Fault>> {
+        let parts = BlockParts {
+            parent: parts.parent,
+            attestations: parts.attestations,
+            proposer_slashings: parts.proposer_slashings,
+            attester_slashings: parts.attester_slashings,
+            voluntary_exits: parts.voluntary_exits,
+        };
+        self.inner.produce(state, parts, inputs)
+    }
 
     fn advance(&self, state: &mut C::State, slot: Slot) -> Result<(), C::Fault> {
         self.moving(state, |state| self.inner.advance(state, slot))

@@ -8,6 +8,7 @@ mod bytes;
 mod conditions;
 mod evidence;
 mod forged;
+mod production;
 mod samples;
 mod signatures;
 mod smoke;

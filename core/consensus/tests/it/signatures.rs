@@ -41,6 +41,26 @@ fn faults_that_cancel_in_the_sum_do_not_cancel_in_a_batch() {
 }
 
 #[test]
+fn signatures_of_one_message_do_not_cancel_in_a_batch_either() {
+    // Three keys sign one message, and two of them another, in turns. Two signatures of one message
+    // are swapped, which leaves every sum of keys and signatures unchanged.
+    let message = |at: u64| Root::new([at as u8 % 2; 32]);
+    let signature = |at: u64| key(at).sign(message(at).as_ref());
+    let honest: Vec<_> = (0..5).map(|at| set(at, message(at), signature(at))).collect();
+    assert!(bls::verify_batch(&honest).unwrap());
+    let mut swapped = honest.clone();
+    swapped[0].signature = honest[4].signature;
+    swapped[4].signature = honest[0].signature;
+    assert!(!bls::verify_batch(&swapped).unwrap());
+    assert_eq!(bls::all_invalid(&swapped).unwrap(), [0, 4]);
+    // One message alone, and a key twice.
+    let [first, second] = [0, 2].map(|at| honest[at].clone());
+    assert!(bls::verify_batch(&[first.clone(), first.clone(), second.clone()]).unwrap());
+    let stranger = set(7, message(0), signature(0));
+    assert_eq!(bls::all_invalid(&[first, stranger, second]).unwrap(), [1]);
+}
+
+#[test]
 fn invalid_members_of_a_batch_are_found_by_halving() {
     // Spoils members of a batch of eleven: none, the first, the last, several, all. Three are more
     // than a quarter, so that the rest is verified one by one.

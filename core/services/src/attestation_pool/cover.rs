@@ -16,19 +16,26 @@ use crate::consensus::Gwei;
 type Weight = u128;
 
 /// The aggregates of equal data.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Data<A> {
     pub(super) seat: Seat,
     pub(super) aggregates: Vec<Aggregate<A>>,
 }
 
 /// What a proposer chooses from; see [`super::AttestationPool::candidates`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Candidates<A> {
     /// Older slots first.
     pub(super) data: Vec<Data<A>>,
     /// The votes that the chain includes already.
     pub(super) covered: BTreeMap<Seat, Bits>,
+}
+
+/// There is nothing to choose from.
+impl<A> Default for Candidates<A> {
+    fn default() -> Self {
+        Self { data: Vec::new(), covered: BTreeMap::new() }
+    }
 }
 
 /// An aggregate whose data are eligible.

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::activity::Activity;
 use crate::attestation_pool::Candidates;
-use crate::clearance::{ChainView, ClearanceHandle, ClearanceMessage};
+use crate::clearance::{BuildOn, ChainView, ClearanceHandle, ClearanceMessage};
 use crate::cold_db::ColdDbHandle;
 use crate::consensus::{Consensus, Slot};
 use crate::hot_db::HotDbHandle;
@@ -398,8 +398,9 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         max: usize,
     ) -> Option<Vec<C::Attestation>> {
         let (reply, answer) = oneshot::channel();
-        self.clearance.post().send(ClearanceMessage::Candidates { parent, reply });
-        Some(self.pack(&answer.recv().ok()?, state, max))
+        let on = BuildOn::Block(parent);
+        self.clearance.post().send(ClearanceMessage::Material { on, pack: true, reply });
+        Some(self.pack(&answer.recv().ok()?.attestations, state, max))
     }
 
     /// As [`Client::pack_attestations`], for an async task. The choice and the sums are made when
@@ -411,9 +412,10 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         max: usize,
     ) -> Option<Vec<C::Attestation>> {
         let (reply, answer) = oneshot::channel();
-        let question = ClearanceMessage::Candidates { parent, reply };
+        let on = BuildOn::Block(parent);
+        let question = ClearanceMessage::Material { on, pack: true, reply };
         self.clearance.post().send_async(question).await;
-        Some(self.pack(&answer.await.ok()?, state, max))
+        Some(self.pack(&answer.await.ok()?.attestations, state, max))
     }
 
     fn pack(

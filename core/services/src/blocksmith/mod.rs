@@ -34,11 +34,13 @@ mod client;
 mod gossip;
 mod load;
 mod machines;
+mod production;
 mod service;
 #[cfg(test)]
 mod tests;
 
 pub use client::{Client, ReadError, ServiceCounters, StateError, Submission};
+pub use production::{ProduceError, ProducedBlock};
 pub use service::{Anchor, Blocksmith, Config, Pending, StartError, StopReport};
 
 pub use crate::observer::NoticeReceiver;

@@ -4,13 +4,15 @@
 mod tests;
 
 use crate::attestation_pool::{self, AttestationPool, Candidates};
+use crate::clearance::material::{BuildOn, Material};
 use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
 use crate::fork_choice::{self, ForkChoice, Refusal};
-use crate::gossip::OperationKind;
+use crate::gossip::{Operation, OperationKind};
 use crate::hot_db::Prune;
 use crate::machine::Machine;
+use crate::operation_pool::OperationPool;
 use crate::slashing::{self, SlashingDetector};
 use crate::verdict::{ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote};
 
@@ -139,6 +141,7 @@ pub struct Clearance<C: Consensus> {
     pool: AttestationPool<C::Root, C::Attestation>,
     /// Slots after its own in which an attestation may be included.
     inclusion_slots: u64,
+    operations: OperationPool<C>,
     detector: SlashingDetector<C>,
     /// Whether the detector is shown blocks and votes, and how many it has not been shown.
     detects: bool,
@@ -186,6 +189,7 @@ impl<C: Consensus> Clearance<C> {
         Self {
             fork_choice,
             pool,
+            operations: OperationPool::default(),
             inclusion_slots,
             detector,
             detects: true,
@@ -231,6 +235,22 @@ impl<C: Consensus> Clearance<C> {
             at(self.fork_choice.ancestor(*root, before)?)
         };
         self.pool.candidates(std::iter::successors(at(parent), before))
+    }
+
+    /// Returns the block to build on, and what a block there can be made of. With `pack` unset there
+    /// is nothing to make it of, and it costs no more than to find the block.
+    #[must_use]
+    pub fn material(&self, on: BuildOn<C::Root>, pack: bool) -> Material<C> {
+        let parent = match on {
+            BuildOn::Block(root) => root,
+            BuildOn::ProposerHead { slot, on_time } => self.proposer_head(slot, on_time),
+        };
+        let (attestations, operations) = if pack {
+            (self.candidates(parent), self.operations.held())
+        } else {
+            (Candidates::default(), Vec::new())
+        };
+        Material { parent, attestations, operations }
     }
 
     /// Returns the fork choice.
@@ -344,8 +364,9 @@ impl<C: Consensus> Clearance<C> {
     }
 
     fn show(&mut self, consensus: &C, event: slashing::Event<C>, effects: &mut Vec<Effect<C>>) {
-        effects.extend(self.detector.handle(consensus, event).into_iter().map(|offence| {
-            match offence {
+        for offence in self.detector.handle(consensus, event) {
+            self.keep_ready(&offence);
+            effects.push(match offence {
                 slashing::Effect::DoubleProposal { proposer, slot, first, second, slashing } => {
                     Effect::Equivocation { proposer, slot, roots: [first, second], slashing }
                 }
@@ -355,8 +376,22 @@ impl<C: Consensus> Clearance<C> {
                 slashing::Effect::SurroundVote { validators, slashing, .. } => {
                     Effect::SurroundVote { validators, slashing }
                 }
+            });
+        }
+    }
+
+    /// Holds the operation that proves an offence for the next block.
+    fn keep_ready(&mut self, offence: &slashing::Effect<C>) {
+        let (operation, validators) = match offence {
+            slashing::Effect::DoubleProposal { proposer, slashing, .. } => {
+                (Operation::ProposerSlashing(slashing.clone()), vec![*proposer])
             }
-        }));
+            slashing::Effect::DoubleVote { validators, slashing, .. }
+            | slashing::Effect::SurroundVote { validators, slashing, .. } => {
+                (Operation::AttesterSlashing(slashing.clone()), validators.clone())
+            }
+        };
+        self.operations.insert(operation, validators);
     }
 
     /// Hands the fork choice an event. Returns the reason if the fork choice refuses it.
@@ -423,8 +458,11 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                 self.attestation(consensus, vote.evidence().clone(), attestation, &mut effects);
             }
             Event::Import(Import::Operation(operation)) => {
-                if operation.item().item().kind() == OperationKind::AttesterSlashing {
-                    let indices = operation.evidence().clone();
+                let (indices, operation) =
+                    (operation.evidence().clone(), operation.item().item().clone());
+                let kind = operation.kind();
+                self.operations.insert(operation, indices.clone());
+                if kind == OperationKind::AttesterSlashing {
                     self.attester_slashing(consensus, indices, &mut effects);
                 }
             }

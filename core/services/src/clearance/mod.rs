@@ -38,8 +38,10 @@
 //! have reserved slots, too).
 
 mod machine;
+mod material;
 mod service;
 pub mod shell;
 
 pub use machine::{ChainView, Clearance, Effect, Event, Import};
+pub use material::{BuildOn, Material};
 pub(crate) use service::{ClearanceHandle, ClearanceMessage, ClearanceService, Receipt};

@@ -8,8 +8,8 @@ use blocksmith_sync::mailbox::{self, OnFull};
 use blocksmith_sync::{oneshot, watch};
 
 use crate::activity::{Activity, Mail, Post, serve};
-use crate::attestation_pool::Candidates;
 use crate::clearance::machine::{ChainView, Clearance};
+use crate::clearance::material::Material;
 use crate::clearance::shell::{self, BALANCE_REQUESTS, Chain, Message, Ports};
 use crate::cold_db::{ColdDbHandle, Record};
 use crate::consensus::{Checkpoint, Consensus};
@@ -52,7 +52,7 @@ pub(crate) type ClearanceMessage<P, C> = Message<
     Receipt<C>,
     oneshot::Sender<P, ChainView<<C as Consensus>::Root>>,
     oneshot::Sender<P, Chain<<C as Consensus>::Root>>,
-    oneshot::Sender<P, Candidates<<C as Consensus>::Attestation>>,
+    oneshot::Sender<P, Material<C>>,
 >;
 
 /// A Clearance that has not been started.
@@ -167,7 +167,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
     type Receipt = Receipt<C>;
     type View = oneshot::Sender<P, ChainView<C::Root>>;
     type Chain = oneshot::Sender<P, Chain<C::Root>>;
-    type Candidates = oneshot::Sender<P, Candidates<C::Attestation>>;
+    type Candidates = oneshot::Sender<P, Material<C>>;
     type Slot = mailbox::Permit<P, Mail<P, ClearanceMessage<P, C>>>;
 
     fn wants_detection(&self) -> bool {
@@ -183,8 +183,8 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
         let _ = to.send(chain);
     }
 
-    fn candidates(&mut self, to: Self::Candidates, candidates: Candidates<C::Attestation>) {
-        let _ = to.send(candidates);
+    fn candidates(&mut self, to: Self::Candidates, material: Material<C>) {
+        let _ = to.send(material);
     }
 
     fn prune(&mut self, keep: Prune<C::Root>) {

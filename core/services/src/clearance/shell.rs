@@ -8,8 +8,8 @@
 //! [`Ports::taken`] or by [`Ports::lost`], and after everything else that its message set off. A
 //! turn that loses its message by a panic drops the receipt.
 
-use crate::attestation_pool::Candidates;
 use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
+use crate::clearance::material::{BuildOn, Material};
 use crate::cold_db::Record;
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
 use crate::gossip::OperationKind;
@@ -48,10 +48,12 @@ pub enum Message<C: Consensus, R, V, K, A> {
     View(V),
     /// The Quarantine asks for the blocks of the fork choice.
     Chain(K),
-    /// Somebody asks what a block on `parent` can be packed from.
-    Candidates {
-        /// Root of the parent.
-        parent: C::Root,
+    /// Somebody asks which block to build on, and what a block there can be made of.
+    Material {
+        /// The block to build on.
+        on: BuildOn<C::Root>,
+        /// Whether a block is to be made.
+        pack: bool,
         /// The reply end.
         reply: A,
     },
@@ -68,7 +70,7 @@ impl<C: Consensus, R, V, K, A> Message<C, R, V, K, A> {
             Self::Import { import: Import::Operation(_), .. } => "operation",
             Self::Import { import: Import::Tick { .. }, .. } => "tick",
             Self::Balances { .. } => "balances",
-            Self::View(_) | Self::Chain(_) | Self::Candidates { .. } => "question",
+            Self::View(_) | Self::Chain(_) | Self::Material { .. } => "question",
         }
     }
 
@@ -97,7 +99,7 @@ pub trait Ports<C: Consensus> {
     type View;
     /// The reply end of [`Message::Chain`].
     type Chain;
-    /// The reply end of [`Message::Candidates`].
+    /// The reply end of [`Message::Material`].
     type Candidates;
     /// A slot that is kept for the answer to a request for balances.
     type Slot;
@@ -108,8 +110,8 @@ pub trait Ports<C: Consensus> {
     fn view(&mut self, to: Self::View, view: ChainView<C::Root>);
     /// Answers a [`Message::Chain`].
     fn chain(&mut self, to: Self::Chain, chain: Chain<C::Root>);
-    /// Answers a [`Message::Candidates`].
-    fn candidates(&mut self, to: Self::Candidates, candidates: Candidates<C::Attestation>);
+    /// Answers a [`Message::Material`].
+    fn candidates(&mut self, to: Self::Candidates, material: Material<C>);
     /// Tells the HotDB what to keep. May wait for room.
     fn prune(&mut self, keep: Prune<C::Root>);
     /// Takes one of [`BALANCE_REQUESTS`] slots, if one is free.
@@ -190,9 +192,9 @@ pub fn turn<C: Consensus, P: Ports<C>>(
             }
             return Ok(work);
         }
-        Message::Candidates { parent, reply } => {
-            if let Ok(candidates) = steps.look(word, || machine.candidates(parent)) {
-                ports.candidates(reply, candidates);
+        Message::Material { on, pack, reply } => {
+            if let Ok(material) = steps.look(word, || machine.material(on, pack)) {
+                ports.candidates(reply, material);
             }
             return Ok(work);
         }

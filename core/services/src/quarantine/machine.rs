@@ -253,7 +253,7 @@ impl<C: Consensus> Quarantine<C> {
             }
             // The HotDB loses nothing but what finality passes, and remembers that for a while:
             // what it no longer knows may have been pruned long ago, or the fault is ours.
-            Answer::UnknownParent | Answer::State(_) | Answer::Fault(_) => {
+            Answer::UnknownParent | Answer::State(_) | Answer::Produced(_) | Answer::Fault(_) => {
                 self.fail(number, effects);
             }
         }

@@ -21,7 +21,7 @@ pub(super) fn verify<C: Consensus>(
         match job {
             Job::Attestation(attestation) => attestations.push(attestation.item().clone()),
             Job::Vote(vote) => votes.push(vote.item()),
-            Job::Block(_) | Job::State { .. } | Job::Operation { .. } => {}
+            Job::Block(_) | Job::State { .. } | Job::Operation { .. } | Job::Produce { .. } => {}
         }
     }
     let mut of_attestations = match attestations.as_slice() {
@@ -41,7 +41,7 @@ pub(super) fn verify<C: Consensus>(
     let answer = |job| match job {
         Job::Attestation(attestation) => attestation_answer(attestation, of_attestations.next()),
         Job::Vote(vote) => vote_answer(vote, of_votes.next()),
-        Job::Block(_) | Job::State { .. } | Job::Operation { .. } => {
+        Job::Block(_) | Job::State { .. } | Job::Operation { .. } | Job::Produce { .. } => {
             fault_of("jobs that do not go together")
         }
     };

@@ -15,6 +15,7 @@ use crate::hot_db::{CommitteesAt, CommitteesKey, StateAt, Trail};
 use crate::identified::IdentifiedBlock;
 use crate::rewinder::dispatcher::StateKey;
 use crate::rewinder::gossip;
+use crate::rewinder::production;
 use crate::rewinder::worker::{Answer, Effects, Job, Stop, WorkerEffect, fault, fault_of, stop};
 use crate::verdict::{Cleared, ClearedBlock};
 
@@ -24,7 +25,7 @@ pub(super) const STEP_SLOTS: u64 = 32;
 /// A load that is under way, with the jobs that it is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Load<C: Consensus> {
-    /// A block, a query, an operation, or attestations and votes of one target.
+    /// A block, a query, an operation, a production, or attestations and votes of one target.
     jobs: Vec<Job<C>>,
     /// The state so far.
     at: StateAt<C>,
@@ -207,6 +208,10 @@ impl<C: Consensus> Load<C> {
             (None, Some(Job::State { .. })) => Ok(Loaded::Answer(Answer::State(self.at))),
             (None, Some(Job::Operation { operation, .. })) => {
                 Ok(Loaded::Answer(gossip::operation(consensus, &self.at.state, operation)))
+            }
+            (None, Some(Job::Produce { production, .. })) => {
+                production::produce(consensus, self.root, self.at.state, production)
+                    .map(Loaded::Answer)
             }
             (None, _) => Err(fault_of("a trail that the jobs have not asked for")),
         }

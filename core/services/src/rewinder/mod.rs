@@ -61,6 +61,8 @@
 //!   that serves every lane takes the duties that wait, and once the services are stopping, the
 //!   tasks that the load is for are answered `Refused` (A12).
 //! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
+//! - I13 A block is produced as a duty (`production`). The last part of its load is followed by one
+//!   step, which runs the block. What is in hand between two parts gives way to it.
 //!
 //! [`shell`] holds what a worker does with its tasks. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.
@@ -73,12 +75,14 @@
 mod dispatcher;
 mod gossip;
 mod load;
+mod production;
 mod service;
 pub mod shell;
 mod worker;
 
 pub use dispatcher::{Dispatcher, Lane, Role, StateKey};
 pub use load::Load;
+pub use production::Production;
 pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
 pub use worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 

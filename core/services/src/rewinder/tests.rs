@@ -2,6 +2,7 @@
 //! its threads do in `threads`.
 
 mod loads;
+mod production;
 mod scripted;
 mod threads;
 

@@ -1,5 +1,7 @@
 //! The pure part of a Rewinder worker; see [`crate::rewinder`] for its contract.
 
+use std::sync::Arc;
+
 use crate::consensus::{Checkpoint, Consensus, Failure, Slot, ValidatorIndex};
 use crate::gossip::{IdentifiedOperation, IdentifiedVote};
 use crate::hot_db::{CommitReply, CommitteesAt, StateAt, Trail, TrailReply};
@@ -8,6 +10,7 @@ use crate::machine::Machine;
 use crate::rewinder::dispatcher::{Lane, StateKey};
 use crate::rewinder::gossip;
 use crate::rewinder::load::{Load, Loaded};
+use crate::rewinder::production::Production;
 use crate::verdict::{
     ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote, RejectReason,
 };
@@ -37,6 +40,15 @@ pub enum Job<C: Consensus> {
         /// The slot to advance to, at least the block's.
         slot: Slot,
     },
+    /// Produce an unsigned block of `slot` on block `root`.
+    Produce {
+        /// Root of the parent.
+        root: C::Root,
+        /// The block's slot, after the parent's.
+        slot: Slot,
+        /// What the block is made of.
+        production: Arc<Production<C>>,
+    },
 }
 
 impl<C: Consensus> Job<C> {
@@ -51,7 +63,9 @@ impl<C: Consensus> Job<C> {
                 let target = self.target()?;
                 Some((target.root, consensus.start_slot(target.epoch)))
             }
-            Self::Operation { root, slot, .. } | Self::State { root, slot } => Some((*root, *slot)),
+            Self::Operation { root, slot, .. }
+            | Self::State { root, slot }
+            | Self::Produce { root, slot, .. } => Some((*root, *slot)),
         }
     }
 
@@ -60,7 +74,9 @@ impl<C: Consensus> Job<C> {
         match self {
             Self::Attestation(attestation) => Some(attestation.identity().target),
             Self::Vote(vote) => Some(vote.identity().vote.target),
-            Self::Block(_) | Self::Operation { .. } | Self::State { .. } => None,
+            Self::Block(_) | Self::Operation { .. } | Self::State { .. } | Self::Produce { .. } => {
+                None
+            }
         }
     }
 
@@ -72,6 +88,7 @@ impl<C: Consensus> Job<C> {
             Self::Vote(_) => "vote",
             Self::Operation { .. } => "operation",
             Self::State { .. } => "state",
+            Self::Produce { .. } => "production",
         }
     }
 
@@ -82,6 +99,7 @@ impl<C: Consensus> Job<C> {
             Self::Block(_) => Lane::Blocks,
             Self::Attestation(_) | Self::Vote(_) => Lane::Attestations,
             Self::Operation { .. } | Self::State { .. } => Lane::Queries,
+            Self::Produce { .. } => Lane::Duties,
         }
     }
 }
@@ -99,6 +117,8 @@ pub enum Answer<C: Consensus> {
     Operation(Box<ClearedOperation<C>>),
     /// The state.
     State(StateAt<C>),
+    /// The block, which only its proposer's signature is missing from.
+    Produced(C::UnsignedBlock),
     /// The item is invalid.
     Invalid(RejectReason<C::Invalid>),
     /// The gossip vote is invalid.
@@ -135,6 +155,7 @@ impl<C: Consensus> Clone for Answer<C> {
             Self::Vote(vote) => Self::Vote(vote.clone()),
             Self::Operation(operation) => Self::Operation(operation.clone()),
             Self::State(state) => Self::State(state.clone()),
+            Self::Produced(block) => Self::Produced(block.clone()),
             Self::Invalid(reason) => Self::Invalid(reason.clone()),
             Self::InvalidVote { reason, attester } => {
                 Self::InvalidVote { reason: reason.clone(), attester: *attester }
@@ -303,6 +324,12 @@ impl<C: Consensus> Worker<C> {
                 Err(failure) => return vec![WorkerEffect::Answer(stop(failure))],
             }
         }
+        if let [Job::Produce { root, slot, .. }] = jobs.as_slice()
+            && *slot <= trail.block_slot
+        {
+            let answer = Answer::Invalid(RejectReason::SlotNotAfterParent);
+            return vec![WorkerEffect::Loaded((*root, *slot)), WorkerEffect::Answer(answer)];
+        }
         let load = Box::new(Load::new(consensus, jobs, trail, signature_verified));
         match load.claim() {
             Some(claim) => {
@@ -421,9 +448,11 @@ fn request<C: Consensus>(jobs: &[Job<C>]) -> Option<WorkerEffect<C>> {
             let header = block.identity();
             Some(WorkerEffect::RequestTrail { root: header.parent, slot: header.slot })
         }
-        [Job::State { root, slot }] | [Job::Operation { root, slot, .. }] => {
-            Some(WorkerEffect::RequestTrail { root: *root, slot: *slot })
-        }
+        [
+            Job::State { root, slot }
+            | Job::Operation { root, slot, .. }
+            | Job::Produce { root, slot, .. },
+        ] => Some(WorkerEffect::RequestTrail { root: *root, slot: *slot }),
         [first, more @ ..] => {
             let target = first.target()?;
             let together = |job: &Job<C>| job.target() == Some(target);

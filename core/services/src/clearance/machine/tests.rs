@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Clearance, Effect, Event, Import};
+use crate::clearance::BuildOn;
 use crate::consensus::{
     Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, IndexedVote, Vote,
 };
@@ -10,7 +11,7 @@ use crate::fork_choice::{Config, Refusal};
 use crate::gossip::Operation;
 use crate::identified;
 use crate::machine::Machine;
-use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation, ToySlashing};
 use crate::verdict::Cleared;
 
 /// Block `root` on `parent` at `slot`, cleared; the anchor is all that it justifies.
@@ -112,6 +113,28 @@ fn an_attester_slashing_takes_the_weight_of_votes() {
     assert_eq!(heads(&effects), [(3, 2)]);
     assert!(matches!(effects[1], Effect::Prune(keep) if keep.head == 2), "{effects:?}");
     assert_eq!(machine.handle(&Toy::default(), slashing), []);
+}
+
+#[test]
+fn every_operation_that_clears_is_there_for_a_block() {
+    // The detector has found the slashing of the proposer of both branches. One of each kind comes
+    // by gossip, twice. Whoever does not pack gets none.
+    let mut machine = with_branches();
+    let given = |id, validators| ToyOperation { id, validators, signed: true, valid: true };
+    let all = [
+        (Operation::ProposerSlashing(ToySlashing::Given(given(50, 0b100))), vec![2]),
+        (Operation::AttesterSlashing(ToySlashing::Given(given(51, 0b110))), vec![1, 2]),
+        (Operation::VoluntaryExit(given(52, 0b1000)), vec![3]),
+    ];
+    for (operation, about) in all.iter().chain(&all) {
+        let operation = identified::operation(&Toy::default(), operation.clone());
+        let cleared = Box::new(Cleared::new(operation, about.clone()));
+        machine.handle(&Toy::default(), Event::Import(Import::Operation(cleared)));
+    }
+    let held = machine.material(BuildOn::Block(1), true).operations;
+    assert!(matches!(held[0], Operation::ProposerSlashing(ToySlashing::Of(_))), "{held:?}");
+    assert_eq!(held[1..], all.map(|(operation, _)| operation));
+    assert_eq!(machine.material(BuildOn::Block(1), false).operations, []);
 }
 
 #[test]

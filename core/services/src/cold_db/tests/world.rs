@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::attestation_pool::Candidates;
+use crate::clearance::Material;
 use crate::clearance::shell::{self as clearance_shell, Chain};
 use crate::clearance::{ChainView, Clearance, Import};
 use crate::cold_db::shell::{self, Message, RangeReply, RootsReply};
@@ -262,7 +262,7 @@ impl clearance_shell::Ports<Toy> for Outside {
 
     fn chain(&mut self, (): (), _: Chain<ToyRoot>) {}
 
-    fn candidates(&mut self, (): (), _: Candidates<ToyAttestation>) {}
+    fn candidates(&mut self, (): (), _: Material<Toy>) {}
 
     fn prune(&mut self, keep: Prune<ToyRoot>) {
         self.to_hot.push(keep);

@@ -8,13 +8,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::consensus::{
-    AttestationOutcome, Balances, BlockEffects, Consensus, Epoch, Failure, Gwei, Header, Slot,
-    UpdateFlags, ValidatorIndex, Vote,
+    AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Consensus, Epoch, Failure,
+    Gwei, Header, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 use crate::toy::{
     Toy, ToyAggregate, ToyAttestation, ToyAttesterSlashing, ToyBlock, ToyFault, ToyInvalid,
-    ToyOperation, ToyRoot, ToySlashing, ToyState,
+    ToyOperation, ToyRoot, ToySlashing, ToyState, ToyUnsigned,
 };
 
 /// What was asked of the protocol.
@@ -126,6 +126,29 @@ impl Consensus for Scripted {
     type SignedHeader = ToyBlock;
     type AttesterSlashing = ToySlashing<ToyAttesterSlashing>;
     type ProposerSlashing = ToySlashing<[ToyBlock; 2]>;
+
+    type BlockInputs = ToyRoot;
+    type UnsignedBlock = ToyUnsigned;
+
+    fn block_limits(&self) -> BlockLimits {
+        self.toy.block_limits()
+    }
+
+    fn produce(
+        &self,
+        state: ToyState,
+        parts: BlockParts<Self>,
+        inputs: &ToyRoot,
+    ) -> Result<ToyUnsigned, Failure<ToyInvalid, ToyFault>> {
+        let parts = BlockParts {
+            parent: parts.parent,
+            attestations: parts.attestations,
+            proposer_slashings: parts.proposer_slashings,
+            attester_slashings: parts.attester_slashings,
+            voluntary_exits: parts.voluntary_exits,
+        };
+        self.toy.produce(state, parts, inputs)
+    }
 
     fn slots_per_epoch(&self) -> u64 {
         self.toy.slots_per_epoch()

@@ -1,0 +1,110 @@
+//! OperationPool: verified slashings and exits that a block may yet include.
+//!
+//! **Contract.** A pure structure: [`OperationPool::insert`] takes an operation with the validators
+//! that it is about, and [`OperationPool::held`] copies out what a proposer chooses from. Whether a
+//! block may carry an operation is a question to that block's state, and is asked when a block is
+//! produced ([`crate::rewinder::Production`]). So an operation that a block of one branch includes
+//! is there for a block of another, and a re-org loses nothing.
+//!
+//! **Invariants.**
+//! - I1 Of each kind there are at most [`LIMIT`]. Beyond that the oldest goes: it is the one most
+//!   likely to be included.
+//! - I2 An operation that is about no validator beyond those of one that is held, of its kind, is
+//!   not taken.
+//!
+//! Every operation that comes in has been verified, so only the holder of a validator's key can put
+//! one there.
+//!
+//! **Blocking.** The pool never blocks.
+
+use std::collections::VecDeque;
+
+use crate::consensus::{Consensus, ValidatorIndex};
+use crate::gossip::Operation;
+
+/// Operations of a kind that are held: four times what a block carries at most in phase0.
+pub const LIMIT: usize = 64;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Held<C: Consensus> {
+    operation: Operation<C>,
+    /// Ascending.
+    validators: Vec<ValidatorIndex>,
+}
+
+/// The pool; see the module's text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OperationPool<C: Consensus> {
+    /// By kind, oldest first.
+    kinds: [VecDeque<Held<C>>; 3],
+}
+
+impl<C: Consensus> Default for OperationPool<C> {
+    fn default() -> Self {
+        Self { kinds: [const { VecDeque::new() }; 3] }
+    }
+}
+
+impl<C: Consensus> OperationPool<C> {
+    /// Takes a verified operation about `validators`, which ascend. Returns whether it is held now.
+    pub fn insert(&mut self, operation: Operation<C>, validators: Vec<ValidatorIndex>) -> bool {
+        let held = &mut self.kinds[operation.kind() as usize];
+        let known = |other: &Held<C>| {
+            validators.iter().all(|index| other.validators.binary_search(index).is_ok())
+        };
+        if held.iter().any(known) {
+            return false;
+        }
+        while held.len() >= LIMIT {
+            held.pop_front();
+        }
+        held.push_back(Held { operation, validators });
+        true
+    }
+
+    /// Returns what is held: proposer slashings, attester slashings, exits; of each the oldest
+    /// first. It costs a pointer for each.
+    #[must_use]
+    pub fn held(&self) -> Vec<Operation<C>> {
+        self.kinds.iter().flatten().map(|held| held.operation.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LIMIT, OperationPool};
+    use crate::gossip::Operation;
+    use crate::toy::{Toy, ToyOperation, ToySlashing};
+
+    fn exit(id: u8) -> Operation<Toy> {
+        Operation::VoluntaryExit(ToyOperation { id, validators: 0, signed: true, valid: true })
+    }
+
+    #[test]
+    fn beyond_the_limit_the_oldest_of_the_kind_goes_and_no_other_kind() {
+        // A slashing, and then one exit more than may be.
+        let mut pool = OperationPool::default();
+        let slashing = ToyOperation { id: 200, validators: 1, signed: true, valid: true };
+        let slashing = Operation::ProposerSlashing(ToySlashing::Given(slashing));
+        assert!(pool.insert(slashing.clone(), vec![0]));
+        for id in 0..=LIMIT as u8 {
+            assert!(pool.insert(exit(id), vec![u64::from(id)]));
+        }
+        let held = pool.held();
+        assert_eq!(held.len(), LIMIT + 1);
+        assert_eq!(held[..2], [slashing, exit(1)]);
+        assert_eq!(held.last(), Some(&exit(LIMIT as u8)));
+    }
+
+    #[test]
+    fn an_operation_about_nobody_new_is_not_taken() {
+        // Validators 1 and 2, then 2 alone, then 2 and 3.
+        let mut pool = OperationPool::default();
+        let taken = [vec![1, 2], vec![2], vec![2, 3]]
+            .into_iter()
+            .zip(0..)
+            .map(|(validators, id)| pool.insert(exit(id), validators));
+        assert_eq!(taken.collect::<Vec<_>>(), [true, false, true]);
+        assert_eq!(pool.held(), [exit(0), exit(2)]);
+    }
+}
