@@ -13,6 +13,7 @@
 //!   has a fair cycle if and only if each process has a step inside `K` or is disabled in a state
 //!   of `K`. A part of `K` has fewer such steps and states, so only whole components are judged.
 //! - L3 A behaviour may also stop. A state in which no process is enabled is a cycle without steps.
+//!   Each process is disabled in such a state, so the rule of L2 finds it without a further case.
 //! - L4 A search that meets more than `max_states` distinct states is [`Found::Truncated`]. It says
 //!   nothing about starvation then.
 //!
@@ -241,10 +242,6 @@ impl<S: Clone + Eq + Hash, A: Clone> Graph<S, A> {
 
     /// Returns a lasso whose cycle lies in a component and is fair, if there is one (L2, L3).
     fn fair_cycle(&self, part: &BTreeSet<usize>) -> Option<Lasso<S, A>> {
-        let idle = |state: &&usize| self.edges[**state].iter().all(|edge| edge.process.is_none());
-        if let Some(&state) = part.iter().find(idle) {
-            return Some(self.lasso(state, &[]));
-        }
         let inside = |state: usize| {
             let edges = self.edges[state].iter().enumerate();
             edges.filter(|(_, edge)| part.contains(&edge.to))
