@@ -10,10 +10,12 @@
 //!
 //! "Stepped" means that the code runs one operation at a time. [`scenario!`] instantiates a
 //! function for all four engines. [`mutant`] weakens one memory ordering of the code under test at
-//! a time; [`explore`] runs a stateright model and returns the same kind of verdict.
+//! a time; [`explore`] runs a stateright model and returns the same kind of verdict, and [`lasso`]
+//! looks for starvation in one.
 
 mod atomics;
 pub mod explore;
+pub mod lasso;
 pub mod loom;
 pub mod meter;
 pub mod mutant;
