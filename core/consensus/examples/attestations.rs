@@ -43,7 +43,13 @@ fn main() {
 fn flood(state: &State, root: Root, votes: &[SharedAttestation], batch: usize) -> Duration {
     let consensus = Arc::new(Phase0::<Minimal>::new(config()));
     let anchor = Anchor { root, slot: 0, state: state.clone() };
-    let config = Config { attestation_batch: batch, observe_every: None, ..Config::default() };
+    let mailbox_per_peer = usize::MAX;
+    let config = Config {
+        attestation_batch: batch,
+        mailbox_per_peer,
+        observe_every: None,
+        ..Config::default()
+    };
     let (services, _notices) =
         Blocksmith::<Std, _>::start(config, consensus, anchor).expect("the sizes are not zero");
     let client = services.client();

@@ -203,6 +203,11 @@ pub enum DropReason {
     Evicted,
     /// As many submissions of its peer are held as are allowed.
     PeerQuota,
+    /// Its peer has as many messages in the Quarantine's mailbox as it may.
+    PeerBusy,
+    /// So many blocks that wait would hang together with it as one chain may not. A node gets a gap
+    /// that long by range, from its begin.
+    TooDeep,
     /// It waited longer than an item may.
     Expired,
     /// Finality passed it while it waited.
@@ -227,6 +232,8 @@ impl DropReason {
             Self::QuarantineFull => "quarantine_full",
             Self::Evicted => "evicted",
             Self::PeerQuota => "peer_quota",
+            Self::PeerBusy => "peer_busy",
+            Self::TooDeep => "too_deep",
             Self::Expired => "expired",
             Self::Finalized => "finalized",
             Self::HotDbFull => "hot_db_full",

@@ -129,7 +129,13 @@ pub(super) fn round<C: Consensus<Root = Root>>(
         notices: recording.events.len().saturating_mul(16).max(1024),
         observe_every: Some(OBSERVE_EVERY),
         // The recording's items wait for as long as it takes.
-        quarantine: quarantine::Limits { patience: u64::MAX, ..quarantine::Limits::default() },
+        quarantine: quarantine::Limits {
+            patience: u64::MAX,
+            depth: usize::MAX,
+            ..quarantine::Limits::default()
+        },
+        // They all come from one source, which waits for room.
+        mailbox_per_peer: usize::MAX,
         ..Config::default()
     };
     if !options.faults.is_empty() {

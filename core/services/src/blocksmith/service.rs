@@ -35,6 +35,11 @@ pub struct Config {
     pub reserved_worker: bool,
     /// Messages that each service's mailbox holds, at least 1, besides reserved slots for replies.
     pub mailbox_capacity: usize,
+    /// Messages of one peer that the Quarantine's mailbox takes however full it is, at least 1. A
+    /// peer may have more there while less than a quarter of the mailbox is taken. A further item is
+    /// answered `Dropped(PeerBusy)` at once. From `mailbox_capacity` on, no item is answered so, and
+    /// a full mailbox makes every caller wait: that is for a node with one source of items.
+    pub mailbox_per_peer: usize,
     /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1.
     pub queries: usize,
     /// The largest number of attestations of one target that a worker takes and verifies at once,
@@ -70,6 +75,7 @@ impl Default for Config {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             reserved_worker: true,
             mailbox_capacity: 1024,
+            mailbox_per_peer: 8,
             queries: 64,
             attestation_batch: 64,
             notices: 1 << 14,
@@ -322,6 +328,7 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             consensus.clone(),
             quarantine_machine,
             slots,
+            config.mailbox_per_peer,
             rewinder.clone(),
             clearance.clone(),
             observer.clone(),
@@ -485,11 +492,15 @@ impl Config {
         let sizes = [
             ("workers", self.workers),
             ("mailbox_capacity", self.mailbox_capacity),
+            ("mailbox_per_peer", self.mailbox_per_peer),
             ("queries", self.queries),
             ("attestation_batch", self.attestation_batch),
             ("notices", self.notices),
             ("quarantine.window", self.quarantine.window),
+            ("quarantine.unproven", self.quarantine.unproven),
             ("quarantine.items", self.quarantine.items),
+            ("quarantine.patience", usize::from(self.quarantine.patience > 0)),
+            ("quarantine.depth", self.quarantine.depth),
             ("cold_db.batch", self.cold_db.batch),
             ("cold_db.attestations", self.cold_db.attestations),
             ("hot_db.blocks - 1", self.hot_db.blocks.saturating_sub(1)),

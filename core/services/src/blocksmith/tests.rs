@@ -13,6 +13,7 @@ use super::{
 use crate::consensus::Checkpoint;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
+use crate::supervision::{Fault, Gate, Injection, ServiceName, When};
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
 fn start(config: Config) -> (Blocksmith<Std, Toy>, NoticeReceiver<Std, Toy>) {
@@ -106,6 +107,41 @@ fn the_smallest_mailboxes_do_not_deadlock() {
     let classes: Vec<_> = submissions.into_iter().map(|s| s.wait().class()).collect();
     assert_eq!(classes.iter().filter(|class| **class == "valid").count(), 10);
     assert_eq!(classes.len(), 200);
+}
+
+#[test]
+fn a_peer_that_fills_the_mailbox_is_answered_at_once_and_others_find_room() {
+    // The Quarantine is held up at its first submission, so nothing leaves its mailbox of 64. Peer 1
+    // gets a quarter of it. Then each other peer gets its share of 2 (unless two peers share a
+    // cell). Once the Quarantine goes on, peer 1 has credit again.
+    let gate = Gate::<Std>::new();
+    let (service, fault) = (ServiceName::Quarantine, Fault::Stall(gate.clone()));
+    let stall = vec![Injection { service, when: When::At(1), fault }];
+    let config =
+        Config { workers: 1, mailbox_capacity: 64, mailbox_per_peer: 2, ..Config::default() };
+    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+    let started = Blocksmith::<Std, Toy>::start_with_faults(config, Arc::default(), anchor, stall);
+    let (blocksmith, _notices) = started.expect("the sizes are not zero");
+    let client = blocksmith.client();
+    let send = |peer, root| client.submit_block(ToyBlock::new(root, 0, 1), peer, 1);
+    let refused = |submissions: &mut [Submission<Std, Toy>]| {
+        let answers = submissions.iter_mut().filter_map(Submission::try_wait);
+        answers.filter(|verdict| verdict.reason() == "peer_busy").count()
+    };
+    let held_up = send(1, 1);
+    gate.wait_for_arrival();
+    let mut flood: Vec<_> = (0..40).map(|root| send(1, root)).collect();
+    assert_eq!(refused(&mut flood), 40 - 16);
+    let shares = (2..10).filter(|peer| {
+        let mut three = [1, 2, 3].map(|root| send(*peer, root));
+        refused(&mut three) == 1
+    });
+    assert!(shares.count() >= 4);
+    gate.open();
+    client.rest();
+    assert_ne!(held_up.wait().reason(), "peer_busy");
+    assert_ne!(send(1, 1).wait().reason(), "peer_busy");
+    blocksmith.stop();
 }
 
 #[test]

@@ -51,6 +51,12 @@ pub struct Limits {
     /// How many slots an item may wait for a block or a slot, at least 1. One that waits longer is
     /// dropped.
     pub patience: u64,
+    /// How many blocks that wait may form one chain, at least 1. One more is dropped. Peers' quotas
+    /// bound what one peer holds; this bounds what many peers build together, and the walk along it.
+    /// The default is twice `patience`: as many slots of gossip as are waited for, and as many
+    /// ancestors that the node has asked for by root. A node that is further behind asks by range,
+    /// and the blocks it gets so have a known parent.
+    pub depth: usize,
     /// How many blocks that items wait for are asked for again at a tick. The others are asked for
     /// at the next ticks.
     pub needs: usize,
@@ -86,6 +92,7 @@ impl Default for Limits {
             remembered: 1 << 14,
             peers: 1 << 10,
             patience: 32,
+            depth: 64,
             needs: 64,
             equivocations: 3,
             awaited_equivocations: 48,

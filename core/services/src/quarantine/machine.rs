@@ -367,6 +367,9 @@ impl<C: Consensus> Quarantine<C> {
                     stack.extend(released.into_iter().rev());
                 }
                 Judgement::AwaitRoot(root, why) => {
+                    if !self.shorten_chain(number, root, effects) {
+                        continue;
+                    }
                     if self.table.wait_for_root(number, root, why, self.slot) {
                         effects.push(Effect::Need { root });
                     }

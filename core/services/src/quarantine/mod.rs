@@ -56,16 +56,24 @@
 //! - I13 What waits expires after [`Limits::patience`] slots. The network is asked again for what is
 //!   waited for, with a pause that doubles, until an item no longer waits for it (A5, A11).
 //!
+//! - I14 Waiting blocks form no chain longer than [`Limits::depth`]. Where one would, its tip goes,
+//!   as the block that has come may be what releases the others; if it is the tip itself, it goes.
+//!
 //! [`shell`] holds what is done with a message. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.
+//!
+//! The mailbox is shared by peers as well: a peer that has more messages there than it may is
+//! answered `Dropped(PeerBusy)` at once, so that it makes no other peer's caller wait (`intake.rs`).
 //!
 //! **Blocking.** The Quarantine may wait for Clearance: for room in its mailbox, and for its chain
 //! when the machine has to be rebuilt. It never waits for the network, the Rewinder's answer or the
 //! caller.
 
+mod chains;
 mod event;
 mod fair;
 mod holders;
+mod intake;
 mod machine;
 mod needs;
 mod service;

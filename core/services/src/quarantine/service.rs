@@ -16,11 +16,12 @@ use crate::consensus::Consensus;
 use crate::notice::NoticeOf;
 use crate::observer::Observer;
 use crate::quarantine::event::{Item, RequestId};
+use crate::quarantine::intake::{Credit, Intake};
 use crate::quarantine::machine::Quarantine;
 use crate::quarantine::shell::{self, Message, Ports, Slots};
 use crate::rewinder::{Job, Lane, ReplyTo, RewinderHandle};
 use crate::supervision::{EndGuard, Guard, Supervisor};
-use crate::verdict::{ItemId, PendingReason, Quarantined, Verdict};
+use crate::verdict::{DropReason, ItemId, PendingReason, Quarantined, Verdict};
 
 /// The end on which a submitter gets its verdict.
 pub(crate) type VerdictReceiver<P, C> =
@@ -28,10 +29,25 @@ pub(crate) type VerdictReceiver<P, C> =
 type VerdictSender<P, C> =
     oneshot::Sender<P, Verdict<<C as Consensus>::Root, <C as Consensus>::Invalid>>;
 
+/// What travels with a submission: the end on which its verdict is sent, and its peer's place in the
+/// mailbox.
+pub(crate) struct ReplyEnd<P: Primitives, C: Consensus> {
+    verdict: VerdictSender<P, C>,
+    credit: Option<Credit<P>>,
+}
+
+/// A submission that is ready to be sent.
+struct Envelope<P: Primitives, C: Consensus> {
+    id: ItemId,
+    /// `None` if its peer has too many messages in the mailbox: the verdict says so already.
+    message: Option<QuarantineMessage<P, C>>,
+    receiver: VerdictReceiver<P, C>,
+}
+
 type PendingSender<P> = oneshot::Sender<P, Vec<(ItemId, PendingReason)>>;
 
 /// What a thread tells the Quarantine: replies come by one-shots.
-pub(crate) type QuarantineMessage<P, C> = Message<C, VerdictSender<P, C>, PendingSender<P>>;
+pub(crate) type QuarantineMessage<P, C> = Message<C, ReplyEnd<P, C>, PendingSender<P>>;
 
 type Mailbox<P, C> = Mail<P, QuarantineMessage<P, C>>;
 
@@ -62,22 +78,30 @@ struct Threads<P: Primitives, C: Consensus> {
 pub(crate) struct QuarantineHandle<P: Primitives, C: Consensus> {
     post: Post<P, QuarantineMessage<P, C>>,
     next_id: P::Arc<P::AtomicU64>,
+    intake: Intake<P>,
     held: Arc<Gauge>,
 }
 
 impl<P: Primitives, C: Consensus> Clone for QuarantineHandle<P, C> {
     fn clone(&self) -> Self {
-        Self { post: self.post.clone(), next_id: self.next_id.clone(), held: self.held.clone() }
+        Self {
+            post: self.post.clone(),
+            next_id: self.next_id.clone(),
+            intake: self.intake.clone(),
+            held: self.held.clone(),
+        }
     }
 }
 
 impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
     /// Returns the service and its handle, and tells `guard`'s supervisor how to stop the service.
+    /// `per_peer` is how many messages of one peer the mailbox takes however full it is.
     #[expect(clippy::too_many_arguments, reason = "everything that the service talks to, once")]
     pub(crate) fn new(
         consensus: Arc<C>,
         machine: Box<Quarantine<C>>,
         slots: Slots,
+        per_peer: usize,
         rewinder: RewinderHandle<P, C>,
         clearance: ClearanceHandle<P, C>,
         observer: Observer<P, C>,
@@ -99,6 +123,7 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         let handle = QuarantineHandle {
             post: Post::new(sender, activity),
             next_id: P::arc(P::AtomicU64::new(0)),
+            intake: Intake::new(slots.network, per_peer),
             held: held.clone(),
         };
         let ports = Threads {
@@ -128,7 +153,11 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
     }
 
     /// Handles a message. Returns `None` if the service does not go on.
-    fn turn(&mut self, message: QuarantineMessage<P, C>) -> Option<()> {
+    fn turn(&mut self, mut message: QuarantineMessage<P, C>) -> Option<()> {
+        if let Message::Submit { verdict, .. } = &mut message {
+            // The message is out of the mailbox.
+            verdict.credit = None;
+        }
         let Self { machine, consensus, ports, guard } = self;
         let mut work = VecDeque::from(shell::turn(machine, consensus, guard, ports, message)?);
         // The loop is bounded, as an event that follows gives one item up.
@@ -140,12 +169,12 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
-    type Verdict = VerdictSender<P, C>;
+    type Verdict = ReplyEnd<P, C>;
     type Question = PendingSender<P>;
     type Slot = mailbox::Permit<P, Mailbox<P, C>>;
 
     fn keep(&mut self, id: ItemId, verdict: Self::Verdict) {
-        self.verdicts.insert(id, verdict);
+        self.verdicts.insert(id, verdict.verdict);
         self.held.accepted(1);
     }
 
@@ -214,11 +243,14 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
 }
 
 impl<P: Primitives, C: Consensus> QuarantineHandle<P, C> {
-    /// Submits an item; blocks while the mailbox is full. If the Quarantine is gone, the receiver
-    /// of the verdict says so.
+    /// Submits an item; blocks while the mailbox is full. If the item's peer has as many messages
+    /// there as it may, the verdict is `Dropped(PeerBusy)` at once. If the Quarantine is gone, the
+    /// receiver of the verdict says so.
     pub(crate) fn submit(&self, item: Quarantined<Item<C>>) -> (ItemId, VerdictReceiver<P, C>) {
-        let (id, message, receiver) = self.submission(item);
-        self.post.send(message);
+        let Envelope { id, message, receiver } = self.submission(item);
+        if let Some(message) = message {
+            self.post.send(message);
+        }
         (id, receiver)
     }
 
@@ -227,19 +259,29 @@ impl<P: Primitives, C: Consensus> QuarantineHandle<P, C> {
         &self,
         item: Quarantined<Item<C>>,
     ) -> (ItemId, VerdictReceiver<P, C>) {
-        let (id, message, receiver) = self.submission(item);
-        self.post.send_async(message).await;
+        let Envelope { id, message, receiver } = self.submission(item);
+        if let Some(message) = message {
+            self.post.send_async(message).await;
+        }
         (id, receiver)
     }
 
-    fn submission(
-        &self,
-        item: Quarantined<Item<C>>,
-    ) -> (ItemId, QuarantineMessage<P, C>, VerdictReceiver<P, C>) {
+    fn submission(&self, item: Quarantined<Item<C>>) -> Envelope<P, C> {
         let (verdict, receiver) = oneshot::channel();
         // ORDERING: relaxed; the number is unique, and nothing else depends on it.
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        (id, QuarantineMessage::Submit { id, item, verdict }, receiver)
+        let message = match self.intake.credit(item.peer()) {
+            Some(credit) => {
+                let verdict = ReplyEnd { verdict, credit: Some(credit) };
+                Some(Message::Submit { id, item, verdict })
+            }
+            None => {
+                // The receiver is at hand, so the send is not refused.
+                let _ = verdict.send(Verdict::Dropped(DropReason::PeerBusy));
+                None
+            }
+        };
+        Envelope { id, message, receiver }
     }
 
     /// Returns the sending end of the mailbox, which has its figures and its close.

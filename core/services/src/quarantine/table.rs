@@ -9,9 +9,11 @@
 //! - T3 `numbers` has the key of each entry, and no other key.
 //! - T4 `expiry` has each entry that waits, by the slot at whose begin it has waited too long.
 //! - T5 `needs` has each root in `by_root`, and no other root.
+//! - T6 `chains` has each block that waits for its parent, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chains::Chains;
 use super::fair::Peer;
 use super::holders::{Holders, Scarce};
 use super::needs::Needs;
@@ -194,6 +196,7 @@ pub(crate) struct Table<C: Consensus> {
     waiting: BTreeSet<Number>,
     expiry: BTreeSet<(Slot, Number)>,
     needs: Needs<C::Root>,
+    chains: Chains<C::Root>,
     holders: [Holders; 3],
     per_peer: BTreeMap<Peer, usize>,
     copies: usize,
@@ -210,6 +213,7 @@ impl<C: Consensus> Table<C> {
             waiting: BTreeSet::new(),
             expiry: BTreeSet::new(),
             needs: Needs::new(),
+            chains: Chains::new(),
             holders: Kind::ALL.map(|_| Holders::default()),
             per_peer: BTreeMap::new(),
             copies: 0,
@@ -353,6 +357,9 @@ impl<C: Consensus> Table<C> {
         now: Slot,
     ) -> bool {
         self.park(number, Place::WaitingForRoot(root), why);
+        if let Some(block) = self.item(number).and_then(HeldItem::block_root) {
+            self.chains.add(number, block, root);
+        }
         let waiting = self.by_root.entry(root).or_default();
         waiting.insert(number);
         let first = waiting.len() == 1;
@@ -360,6 +367,18 @@ impl<C: Consensus> Table<C> {
             self.needs.asked(root, now);
         }
         first
+    }
+
+    /// Returns whether a chain of more than `depth` blocks would wait if this item waited for `root`.
+    pub(crate) fn is_too_deep(&self, number: Number, root: C::Root, depth: usize) -> bool {
+        let block = self.item(number).and_then(HeldItem::block_root);
+        block.is_some_and(|block| self.chains.is_too_deep(block, root, depth))
+    }
+
+    /// Returns the copies of the tip of the longest chain that waits for this item.
+    pub(crate) fn tip_below(&self, number: Number) -> Vec<Number> {
+        let block = self.item(number).and_then(HeldItem::block_root);
+        block.map(|block| self.chains.tip(block)).unwrap_or_default()
     }
 
     /// Parks an item until its slot.
@@ -432,6 +451,11 @@ impl<C: Consensus> Table<C> {
             && let Some(entry) = self.entries.get(&number)
         {
             self.expiry.remove(&(entry.expires, number));
+            if let (Place::WaitingForRoot(_), Some(block)) =
+                (entry.place, entry.item().block_root())
+            {
+                self.chains.remove(number, block);
+            }
         }
     }
 

@@ -72,6 +72,27 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
+    /// Makes room in the chains of waiting blocks for an item that is to wait for `root`. Returns
+    /// whether the item is still there.
+    pub(super) fn shorten_chain(
+        &mut self,
+        number: Number,
+        root: C::Root,
+        effects: &mut Vec<Effect<C>>,
+    ) -> bool {
+        let verdict = Verdict::Dropped(DropReason::TooDeep);
+        // Each turn takes a block out.
+        while self.table.is_too_deep(number, root, self.limits.depth) {
+            let tip = self.table.tip_below(number);
+            if tip.is_empty() {
+                self.finish(number, &verdict, effects);
+                return false;
+            }
+            tip.into_iter().for_each(|copy| self.finish(copy, &verdict, effects));
+        }
+        true
+    }
+
     /// Puts an item that has been judged into the queue of its kind.
     pub(super) fn make_ready(&mut self, number: Number) {
         self.table.set(number, Place::Ready);

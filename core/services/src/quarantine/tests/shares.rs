@@ -379,3 +379,33 @@ fn a_missing_block_is_asked_for_again_while_an_item_waits_for_it() {
     (18..60).for_each(|slot| node.tick(slot));
     assert_eq!(node.needed, [101; 4]);
 }
+
+#[test]
+fn a_chain_that_comes_backwards_loses_its_tips_and_resolves_when_its_parent_comes() {
+    // A depth of 3 and blocks 6 to 1 backwards: the three tips go, and block 1 releases 2 and 3.
+    let mut node = Node::new(Limits { depth: 3, ..Limits::default() });
+    let of = |n: u8| Item::Block(ToyBlock::new(n, n - 1, u64::from(n)));
+    let ids = [6, 5, 4, 3, 2].map(|n| node.hand_in(of(n), u64::from(n)));
+    assert_eq!(
+        ids[..2].iter().map(|id| node.answer_to(*id).1).collect::<Vec<_>>(),
+        ["too_deep"; 2]
+    );
+    assert_eq!(node.machine.held(), 3);
+    node.hand_in(of(1), 9);
+    node.settle();
+    assert_eq!(node.cleared, [1, 2, 3, 4]);
+    assert_eq!(node.machine.held(), 0);
+}
+
+#[test]
+fn a_chain_that_comes_forwards_takes_no_block_beyond_its_depth() {
+    // Block 1 is missing. Of 2 to 5, each by another peer, the last is one too many; then a branch
+    // of the same depth is not.
+    let mut node = Node::new(Limits { depth: 3, ..Limits::default() });
+    let ids = [(2, 1), (3, 2), (4, 3), (5, 4), (8, 3)].map(|(root, parent)| {
+        node.hand_in(Item::Block(ToyBlock::new(root, parent, u64::from(root))), u64::from(root))
+    });
+    let reasons = ids.map(|id| node.answer_to(id).1);
+    assert_eq!(&reasons[..3], ["unknown_parent"; 3]);
+    assert_eq!(&reasons[3..], ["too_deep", "unknown_parent"]);
+}
