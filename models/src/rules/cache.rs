@@ -221,6 +221,9 @@ impl Model for Cache {
                 let blocks = state.db.blocks() * model.toy.block_bytes(&ToyBlock::new(1, 0, 1));
                 bytes <= model.budget() || bytes <= state.db.pinned_bytes() + blocks
             }),
+            Property::always("live blocks stay", |_: &Self, state: &State| {
+                state.live.iter().all(|root| state.db.contains(*root))
+            }),
             Property::always("pins are kept", |_: &Self, state: &State| {
                 state.pinned.iter().all(|(root, slot)| match state.db.trail(*root, *slot) {
                     TrailReply::Trail(trail) => {
@@ -228,9 +231,6 @@ impl Model for Cache {
                     }
                     _ => !state.live.contains(root),
                 })
-            }),
-            Property::always("live blocks stay", |_: &Self, state: &State| {
-                state.live.iter().all(|root| state.db.contains(*root))
             }),
             Property::always("a kept state is its block's", |_: &Self, state: &State| {
                 Self::trails(state).all(|(_, reply)| match reply {

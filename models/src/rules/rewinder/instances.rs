@@ -144,13 +144,23 @@ fn prune_race(fault: Option<Fault>) -> Box<dyn Instance> {
 }
 
 fn edges(fault: Option<Fault>) -> Box<dyn Instance> {
-    let last = u64::MAX / 4;
     Box::new(Rewinder {
         tasks: vec![
             state(0, 0, VALID),
             state(1, Slot::MAX, &["too_far"]),
             block(8, 1, 0, &["invalid"]),
             block(9, 1, Slot::MAX, &["too_far"]),
+        ],
+        committed: chain(1, 1),
+        workers: 1,
+        ..base(fault)
+    })
+}
+
+fn edges_of_votes(fault: Option<Fault>) -> Box<dyn Instance> {
+    let last = u64::MAX / 4;
+    Box::new(Rewinder {
+        tasks: vec![
             (Lane::Attestations, Ask::Vote(vote(11, 0, 0, true)), VALID),
             (Lane::Attestations, Ask::Vote(vote(12, 1, last, true)), &["too_far"]),
             (Lane::Attestations, Ask::Vote(vote(13, 1, u64::MAX, true)), &["too_far"]),
@@ -248,6 +258,14 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         model: || uncached(None),
         twins: &[
             twin!(
+                "no_second_look",
+                R11,
+                uncached,
+                NoSecondLook,
+                "a state is replayed once",
+                "a worker claims what another has reported since its trail, and replays it again"
+            ),
+            twin!(
                 "replay_each",
                 R11,
                 uncached,
@@ -285,14 +303,24 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 at most",
         states: 0,
         model: || long_and_duty(None),
-        twins: &[twin!(
-            "duty_behind_a_long_load",
-            R2,
-            long_and_duty,
-            NeverLooks,
-            "a duty waits for one part",
-            "a worker looks for duties only between two tasks"
-        )],
+        twins: &[
+            twin!(
+                "one_duty_at_a_time",
+                R2,
+                long_and_duty,
+                OneDutyAtATime,
+                "a duty waits for one part",
+                "of two duties that wait, a load serves one between two of its parts"
+            ),
+            twin!(
+                "duty_behind_a_long_load",
+                R2,
+                long_and_duty,
+                NeverLooks,
+                "a duty waits for one part",
+                "a worker looks for duties only between two tasks"
+            ),
+        ],
     },
     Rule {
         name: "long_load_and_stop",
@@ -363,11 +391,33 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         )],
     },
     Rule {
+        name: "edges_of_epochs",
+        claim: "votes of the first and of the last epoch are answered, and no start of an epoch wraps",
+        states: 0,
+        model: || edges_of_votes(None),
+        twins: &[twin!(
+            "epoch_wraps",
+            R14,
+            edges_of_votes,
+            EpochWraps,
+            "right answers",
+            "the start of an epoch is computed without a check, and wraps at the last"
+        )],
+    },
+    Rule {
         name: "forged_votes",
         claim: "forged votes of one epoch for old heads of one branch load one state together",
         states: 0,
         model: || forged(None),
         twins: &[
+            twin!(
+                "no_second_look_at_committees",
+                R13,
+                forged,
+                NoSecondLook,
+                "one load for a branch and epoch",
+                "a worker claims committees that another has posted since, and computes them again"
+            ),
             twin!(
                 "committees_miss",
                 R13,

@@ -55,14 +55,21 @@ enum Fault {
     KeepsThePreState,
     /// The workers do not say what they load.
     ClaimsNothing,
+    /// A worker that has claimed goes on with the trail that it has, though another may have
+    /// reported the state since.
+    NoSecondLook,
     /// Committees are never found.
     CommitteesMiss,
     /// A vote asks for the state of its target.
     StateForEachTarget,
     /// The slot before is asked for, and wraps at zero.
     SlotWraps,
+    /// The start of an epoch is computed without a check.
+    EpochWraps,
     /// A load never looks at what else there is.
     NeverLooks,
+    /// A load looks at what else there is, and serves only one of the duties that wait.
+    OneDutyAtATime,
     /// A state may be advanced to any slot.
     AnyDistance,
     /// A task for which its lane has no room is not answered.

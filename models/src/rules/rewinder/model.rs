@@ -94,6 +94,8 @@ pub(super) struct Log {
     pub(super) duty_waits: u64,
     /// A commit that is to come after its verdict. Only a fault puts one here.
     pub(super) late: Vec<HotEvent<Toy>>,
+    /// What a worker saw when it first asked. Only a fault keeps it.
+    pub(super) seen: BTreeMap<usize, WorkerEvent<Toy>>,
 }
 
 /// A state of the instance.
@@ -294,6 +296,7 @@ impl Rewinder {
                 let (role, others) = (self.role(worker), self.others_idle(state, worker));
                 self.pull(&mut state.lanes, &mut state.log, role, others)
             };
+            state.log.seen.remove(&worker);
             let process = &mut state.workers[worker];
             let Some(first) = tasks.first() else { return };
             (process.busy, process.lane, process.ran) = (true, Some(first.lane), 0);

@@ -34,6 +34,21 @@ impl Ends<'_> {
         })
     }
 
+    /// Returns the reply to a worker's question for what it is to load. With a fault, the second
+    /// look sees what the first one saw.
+    fn look(&mut self, event: HotEvent<Toy>) -> Option<WorkerEvent<Toy>> {
+        if !self.model.has(Fault::NoSecondLook) {
+            return self.ask(event);
+        }
+        let seen = self.state.log.seen.remove(&self.worker);
+        if seen.is_some() {
+            return seen;
+        }
+        let reply = self.ask(event)?;
+        self.state.log.seen.insert(self.worker, reply.clone());
+        Some(reply)
+    }
+
     /// Returns the state before a block, as if it were the state after it.
     fn pre_state(&self, block: &IdentifiedBlock<Toy>, after: StateAt<Toy>) -> StateAt<Toy> {
         let parent = block.identity().parent;
@@ -50,7 +65,7 @@ impl Ports<Toy> for Ends<'_> {
 
     fn trail(&mut self, root: ToyRoot, slot: Slot) -> Option<WorkerEvent<Toy>> {
         let slot = if self.model.has(Fault::SlotWraps) { slot.wrapping_sub(1) } else { slot };
-        let reply = self.ask(HotEvent::Trail { root, slot });
+        let reply = self.look(HotEvent::Trail { root, slot });
         let pruned = reply == Some(WorkerEvent::Trail(TrailReply::Pruned));
         if pruned && self.model.has(Fault::PrunedInSilence) {
             self.waits = true;
@@ -60,8 +75,12 @@ impl Ports<Toy> for Ends<'_> {
     }
 
     fn committees(&mut self, target: Checkpoint<ToyRoot>) -> Option<WorkerEvent<Toy>> {
+        if self.model.has(Fault::EpochWraps) {
+            let slot = target.epoch.wrapping_mul(self.model.toy.slots_per_epoch);
+            return self.ask(HotEvent::Trail { root: target.root, slot });
+        }
         if !self.model.has(Fault::StateForEachTarget) {
-            return self.ask(HotEvent::Committees { target });
+            return self.look(HotEvent::Committees { target });
         }
         let slot = self.model.toy.start_slot(target.epoch);
         let reply = self.ask(HotEvent::Trail { root: target.root, slot });
@@ -126,17 +145,23 @@ impl Ports<Toy> for Ends<'_> {
         if self.model.has(Fault::NeverLooks) {
             return true;
         }
-        if self.state.stopping {
-            return false;
-        }
-        if self.worker < self.model.workers {
+        while !self.state.stopping {
             let State { lanes, log, .. } = &mut *self.state;
-            let duties = self.model.pull(lanes, log, Role::Reserved, 0);
-            if !duties.is_empty() {
-                Hands::default().serve(&self.model.toy, &Bare, self, duties);
+            let serves_all = self.worker < self.model.workers;
+            let duties = if serves_all {
+                self.model.pull(lanes, log, Role::Reserved, 0)
+            } else {
+                Vec::new()
+            };
+            if duties.is_empty() {
+                return true;
+            }
+            Hands::default().serve(&self.model.toy, &Bare, self, duties);
+            if self.model.has(Fault::OneDutyAtATime) {
+                return true;
             }
         }
-        true
+        false
     }
 
     fn loaded(&mut self, key: StateKey<ToyRoot>) {

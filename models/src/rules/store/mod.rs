@@ -110,7 +110,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
             "goes_on_after_a_gap",
             S5,
             GoesOn,
-            "every restart resumes",
+            "finality is not older than acknowledged",
             "the writes after a failed commit are written"
         ),
     ],
