@@ -1,8 +1,8 @@
 //! The type of a check, and every check of this crate as data.
 //!
 //! **Contract.** A [`Check`] states a claim, the engine that judges it, and the expected verdict.
-//! [`checks`] lists the scenarios of the services, of their life cycle and of the ring, with their
-//! twins, and the configurations of the TLA+ specifications. A must-fail twin is the same check
+//! [`checks`] lists the scenarios of the services, of their life cycle and of the ring and the rules
+//! of the machines, with their twins, and the configurations of the TLA+ specifications. A must-fail twin is the same check
 //! over a variant that carries a fault; its expected verdict is `violated`. A run that verifies a
 //! twin shows a defect of the suite. No check may end `truncated`. The command, the tests and the
 //! reports read this list. A run of a check produces the figures, so none is typed into a report.
@@ -19,6 +19,7 @@ use crate::composition::{self, Pipeline, SCENARIOS, Scenario, TWINS, Twin};
 use crate::hazard::Hazard;
 use crate::lifecycle::{self, Lifecycle};
 use crate::ring::{self, Ring};
+use crate::rules;
 use crate::tla::{self, CONFIGURATIONS};
 use blocksmith_engines::verdict::{Engine, Verdict};
 
@@ -121,6 +122,7 @@ pub fn checks() -> Vec<Check> {
         .chain(twins)
         .chain(lifecycle_checks())
         .chain(ring_checks())
+        .chain(rules::checks())
         .chain(specifications)
         .collect()
 }
@@ -217,9 +219,10 @@ enum Explorable {
     Services(Pipeline),
     Lifecycle(Lifecycle),
     Ring(Ring),
+    Rule(Box<dyn rules::Instance>),
 }
 
-/// Returns the models that the Explorer can show, by name: first all scenarios, then all twins.
+/// Returns the models that the Explorer can show, by name: scenarios, their twins, rules and theirs.
 fn models() -> Vec<(String, Explorable)> {
     let services = |scenario, fault| Explorable::Services(Pipeline::new(scenario, fault));
     let pipelines = SCENARIOS.iter().map(|make| (scenario_name(&make()), services(make(), None)));
@@ -245,10 +248,12 @@ fn models() -> Vec<(String, Explorable)> {
         (format!("ring.{}", twin.name), Explorable::Ring(Ring::new(scenario, Some(twin.fault))))
     });
     let real = pipelines.chain(lives).chain(rings);
-    real.chain(faulty).chain(faulty_lives).chain(faulty_rings).collect()
+    let of_rules = rules::models().map(|(name, model)| (name, Explorable::Rule(model)));
+    real.chain(faulty).chain(faulty_lives).chain(faulty_rings).chain(of_rules).collect()
 }
 
-/// Returns the names of the models that [`explore`] can show: first all scenarios, then all twins.
+/// Returns the names of the models that [`explore`] can show: scenarios, their twins, rules and
+/// theirs.
 #[must_use]
 pub fn explorable() -> Vec<String> {
     models().into_iter().map(|(name, _)| name).collect()
@@ -290,6 +295,7 @@ pub fn explore(name: &str, address: SocketAddr) -> Result<(), ExploreError> {
         Some(Explorable::Services(model)) => drop(model.checker().serve(address)),
         Some(Explorable::Lifecycle(model)) => drop(model.checker().serve(address)),
         Some(Explorable::Ring(model)) => drop(model.checker().serve(address)),
+        Some(Explorable::Rule(model)) => model.serve(address),
         None => {}
     }
     Ok(())

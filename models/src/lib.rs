@@ -1,5 +1,5 @@
 //! Models of the protocols under stateright: the services as communicating processes, their life
-//! cycle, and services in a ring. The crate also holds the list of hazards, the list of these
+//! cycle, services in a ring, and one small model for each rule of a machine. The crate also holds the list of hazards, the list of these
 //! checks, and the gate for the TLA+ specifications.
 
 pub mod catalogue;
@@ -7,4 +7,5 @@ pub mod composition;
 pub mod hazard;
 pub mod lifecycle;
 pub mod ring;
+pub mod rules;
 pub mod tla;

@@ -8,6 +8,8 @@ mod composition;
 mod lifecycle;
 #[path = "models/ring.rs"]
 mod ring;
+#[path = "models/rules.rs"]
+mod rules;
 #[path = "models/tla.rs"]
 mod tla;
 

@@ -291,6 +291,7 @@ impl fmt::Debug for State {
                     format!("waits for the trail for {}", jobs(inner.iter()))
                 }
                 Worker::AwaitClaim(load) => format!("claims for {}", jobs(load.jobs().iter())),
+                Worker::AwaitAgain(load) => format!("looks again for {}", jobs(load.jobs().iter())),
                 Worker::Load(load) => format!("loads for {}", jobs(load.jobs().iter())),
                 Worker::Verify { jobs: inner, .. } => {
                     format!("has {} attestations to verify", inner.len())

@@ -99,6 +99,11 @@ impl<C: Consensus> Load<C> {
         &self.jobs
     }
 
+    /// Gives back the jobs, and whether a block's proposer has been found to have signed it.
+    pub(super) fn into_jobs(self) -> (Vec<Job<C>>, bool) {
+        (self.jobs, self.signature_verified)
+    }
+
     /// Returns the slot that the state has reached.
     #[must_use]
     pub fn slot_so_far(&self) -> Slot {

@@ -13,7 +13,7 @@
 //!                 │ pull (no state of mine is being loaded by another)
 //!                 v
 //!               Idle ──RequestTrail──────> AwaitTrail ──Claim──> AwaitClaim ──Requeue──> Idle
-//!                 ^    RequestCommittees    │ │ Committees            │ claimed
+//!                 ^    RequestCommittees    │ │ Committees            │ claimed, and asked again
 //!                 │                         │ │  nothing to replay    v
 //!                 │                         │ ├───────────────────> Load <─┐ GiveWay, part by part
 //!                 │                         │ │                     │  │ ─┘
@@ -50,7 +50,8 @@
 //!   by (dependent root, epoch) of committees (R11). A worker that finds it claimed puts its tasks
 //!   back before the others of their lane, and they wait until the other worker reports. So an
 //!   uncached parent is replayed once for all blocks on top of it: its state is posted and reported
-//!   before the first of them is judged. A worker that waits holds no claim.
+//!   before the first of them is judged. A worker that has claimed asks the HotDB once more: another
+//!   may have reported the state between the trail and the claim. A worker that waits holds no claim.
 //! - I10 A block's proposer's signature, and in the block's own epoch whether the slot is the
 //!   proposer's, are checked by the state that the trail starts from: before a claim, a replay and
 //!   the transition (A1, A9). The transition then leaves that one signature out. The reason is the
@@ -58,7 +59,7 @@
 //!   check hashes no block, and none while a trail is under way.
 //! - I11 A load is done in parts of a bounded number of slots (`load`). Between two of them a
 //!   worker
-//!   that serves every lane takes the duties that wait, and once the services are stopping, the
+//!   that serves every lane takes all duties that wait, and once the services are stopping, the
 //!   tasks that the load is for are answered `Refused` (A12).
 //! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
 //! - I13 A block is produced as a duty (`production`). The last part of its load is followed by one

@@ -321,14 +321,17 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
         self.shared.requeue(tasks, after);
     }
 
+    /// Every duty that waits is served, so that none of them waits for another part of the load.
     fn give_way(&mut self) -> bool {
-        let Some(duties) = self.shared.between(self.takes_duties) else { return false };
-        if !duties.is_empty() {
+        while let Some(duties) = self.shared.between(self.takes_duties) {
+            if duties.is_empty() {
+                return true;
+            }
             let Self { shared, hot_db, consensus, guard, .. } = *self;
             let mut ports = Threads { shared, hot_db, consensus, guard, takes_duties: false };
             Hands::default().serve(consensus, guard, &mut ports, duties);
         }
-        true
+        false
     }
 
     fn loaded(&mut self, key: StateKey<C::Root>) {

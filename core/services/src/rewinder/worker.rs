@@ -239,8 +239,8 @@ pub enum WorkerEffect<C: Consensus> {
     Answer(Answer<C>),
 }
 
-/// Where a worker is: `Idle -> AwaitTrail -> (AwaitClaim ->) (Load ->) (AwaitCommit | Verify ->)
-/// Idle`.
+/// Where a worker is: `Idle -> AwaitTrail -> (AwaitClaim -> AwaitAgain ->) (Load ->) (AwaitCommit |
+/// Verify ->) Idle`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Worker<C: Consensus> {
     /// It has no job.
@@ -249,6 +249,9 @@ pub enum Worker<C: Consensus> {
     AwaitTrail(Vec<Job<C>>),
     /// It has a trail, and asks whether another worker is replaying the same.
     AwaitClaim(Box<Load<C>>),
+    /// It has claimed what is to be replayed, and asks once more: another worker may have reported
+    /// it between the trail and the claim.
+    AwaitAgain(Box<Load<C>>),
     /// It has replayed a part of the trail.
     Load(Box<Load<C>>),
     /// It has the committees of a target, which others may ask for now, and verifies attestations.
@@ -277,7 +280,7 @@ impl<C: Consensus> Worker<C> {
         match self {
             Self::Idle => 0,
             Self::AwaitTrail(jobs) => jobs.len(),
-            Self::AwaitClaim(load) | Self::Load(load) => load.jobs().len(),
+            Self::AwaitClaim(load) | Self::AwaitAgain(load) | Self::Load(load) => load.jobs().len(),
             Self::Verify { jobs, .. } => jobs.len(),
             Self::AwaitCommit(_) => 1,
         }
@@ -338,6 +341,41 @@ impl<C: Consensus> Worker<C> {
             }
             None => self.load(consensus, load),
         }
+    }
+
+    /// Asks the HotDB once more for what was claimed.
+    fn look_again(&mut self, load: Box<Load<C>>) -> Effects<C> {
+        let Some(request) = request(load.jobs()) else {
+            return answer_all(load.jobs().len(), &fault_of("jobs that do not go together"));
+        };
+        *self = Self::AwaitAgain(load);
+        vec![request]
+    }
+
+    /// Takes in the HotDB's answer to a worker that has claimed what it is about to replay.
+    fn trail_again(&mut self, consensus: &C, load: Load<C>, reply: TrailReply<C>) -> Effects<C> {
+        let claimed = load.claim();
+        let (jobs, signature_verified) = load.into_jobs();
+        let mut effects: Effects<C> = Vec::new();
+        let TrailReply::Trail(trail) = reply else {
+            effects.extend(claimed.map(WorkerEffect::Loaded));
+            effects.extend(self.trail(consensus, jobs, reply));
+            return effects;
+        };
+        let load = Box::new(Load::new(consensus, jobs, *trail, signature_verified));
+        if load.claim() == claimed {
+            return self.load(consensus, load);
+        }
+        // The state is there now; or finality has moved, and what is to be claimed is another.
+        effects.extend(claimed.map(WorkerEffect::Loaded));
+        match load.claim() {
+            Some(claim) => {
+                *self = Self::AwaitClaim(load);
+                effects.push(WorkerEffect::Claim(claim));
+            }
+            None => effects.extend(self.load(consensus, load)),
+        }
+        effects
     }
 
     /// Does a bounded part of a load, and what follows the last one.
@@ -404,8 +442,15 @@ impl<C: Consensus> Machine<C> for Worker<C> {
             (Self::AwaitTrail(jobs), WorkerEvent::Trail(reply)) => {
                 self.trail(consensus, jobs, reply)
             }
-            (Self::AwaitClaim(load), WorkerEvent::Claimed(true)) => self.load(consensus, load),
+            (Self::AwaitClaim(load), WorkerEvent::Claimed(true)) => self.look_again(load),
             (Self::AwaitClaim(load), WorkerEvent::Claimed(false)) => load.requeue(),
+            (Self::AwaitAgain(load), WorkerEvent::Trail(reply)) => {
+                self.trail_again(consensus, *load, reply)
+            }
+            (Self::AwaitAgain(load), WorkerEvent::HotDbGone) => {
+                let answers = answer_all(load.jobs().len(), &fault_of("the HotDB gave no answer"));
+                load.keys().iter().copied().map(WorkerEffect::Loaded).chain(answers).collect()
+            }
             (Self::Load(load), WorkerEvent::Proceed) => self.load(consensus, load),
             (Self::Load(load), WorkerEvent::Stop) => {
                 let answers = answer_all(load.jobs().len(), &Answer::Refused);

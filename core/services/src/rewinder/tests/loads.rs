@@ -70,11 +70,43 @@ fn an_uncached_parent_is_claimed_posted_and_free_before_the_block_is_judged() {
     let (mut worker, effects) = load(block(ToyBlock::new(9, 3, 4)), trail(&[1, 2, 3], 4, &[3]));
     assert_eq!(effects, [WorkerEffect::Claim((3, 3))]);
     let effects = worker.handle(&toy, WorkerEvent::Claimed(true));
+    assert_eq!(effects, [WorkerEffect::RequestTrail { root: 3, slot: 4 }]);
+    let effects = worker.handle(&toy, WorkerEvent::Trail(trail(&[1, 2, 3], 4, &[3])));
     let state = ToyState { block: 3, slot: 3, ..ToyState::anchor() };
     let posted = WorkerEffect::PostState(StateAt { root: 3, slot: 3, state });
     assert_eq!(effects, [posted, WorkerEffect::Loaded((3, 3)), WorkerEffect::Proceed]);
     let effects = worker.handle(&toy, WorkerEvent::Proceed);
     assert!(matches!(effects[..], [WorkerEffect::Commit { .. }]), "{effects:?}");
+}
+
+#[test]
+fn what_another_worker_has_reported_since_the_trail_is_not_replayed_again() {
+    // The claim succeeds because the other worker has reported. The second look finds the state, or
+    // finds that the parent was pruned meanwhile, or nobody to ask.
+    let toy = Toy::default();
+    let claimed = || {
+        let (mut worker, effects) = load(block(ToyBlock::new(9, 3, 4)), trail(&[1, 2, 3], 4, &[3]));
+        assert_eq!(effects, [WorkerEffect::Claim((3, 3))]);
+        worker.handle(&toy, WorkerEvent::Claimed(true));
+        worker
+    };
+    let state = ToyState { block: 3, slot: 3, ..ToyState::anchor() };
+    let TrailReply::Trail(mut cached) = trail(&[], 4, &[]) else { panic!("a trail") };
+    (cached.start, cached.root, cached.block_slot) = (StateAt { root: 3, slot: 3, state }, 3, 3);
+    let mut worker = claimed();
+    let effects = worker.handle(&toy, WorkerEvent::Trail(TrailReply::Trail(cached)));
+    let [WorkerEffect::Loaded((3, 3)), WorkerEffect::Commit { .. }] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    for (event, answer) in [
+        (WorkerEvent::Trail(TrailReply::Pruned), Answer::Pruned),
+        (WorkerEvent::HotDbGone, Answer::Fault("the HotDB gave no answer".to_owned())),
+    ] {
+        let mut worker = claimed();
+        let effects = worker.handle(&toy, event);
+        assert_eq!(effects, [WorkerEffect::Loaded((3, 3)), WorkerEffect::Answer(answer)]);
+        assert!(worker.is_idle());
+    }
 }
 
 #[test]

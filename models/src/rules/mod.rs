@@ -1,0 +1,145 @@
+//! One small model for each rule of the Rewinder, of the stores and of the fork choice, and for the
+//! faults of real clients that the rules exclude.
+//!
+//! **Contract.** A [`Rule`] is an instance of a model with a claim. Its model runs core's own
+//! machines and shells over the toy protocol; what the services do not decide (what arrives and
+//! when, which worker goes next, finality, a crash) is an action. The properties are statements of
+//! safety. A must-fail twin is the same instance with a fault at a port of a machine: the fault
+//! rewrites an event or an effect, and changes no machine. It must be refuted by the property that
+//! it names.
+//!
+//! | module | runs | rows |
+//! |---|---|---|
+//! | `rewinder` | dispatcher, workers, HotDB, Clearance | R1 R2 R5 R7 R9 R11 R13 R14, A4 A12, C3 C4 C8 C9 C11 |
+//! | `cache` | HotDB near its bound on bytes | R9 R10 R12, C12 |
+//! | `ages` | HotDB as a chain grows old | R10 |
+//! | `store` | Clearance, HotDB, ColdDB, recovery; a crash between any two writes | S1 to S5 |
+//! | `costs` | fork choice over roots that count their comparisons | A13 |
+//! | `waits` | none: locks and mailboxes in the abstract | C6 C7 Q9 |
+//!
+//! **Bounds.** The instances are those of the lists below: a handful of blocks and tasks, at most
+//! three workers, at most one crash. A search of more than [`MAX_STATES`] states is truncated,
+//! which is not a success.
+
+mod ages;
+mod cache;
+mod costs;
+mod rewinder;
+mod store;
+mod waits;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::net::SocketAddr;
+
+use stateright::Model;
+
+use crate::catalogue::{Check, Expected};
+use crate::hazard::Hazard;
+use blocksmith_engines::explore::judge;
+use blocksmith_engines::verdict::{Breaks, Engine, Verdict};
+
+/// A search that generates more states than this, repeats included, is truncated.
+const MAX_STATES: usize = 500_000;
+
+/// An instance of a model, and what holds in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its name, which no other rule has.
+    pub name: &'static str,
+    /// What holds if the instance is verified.
+    pub claim: &'static str,
+    /// The pinned number of distinct states.
+    pub states: u64,
+    /// The instance.
+    pub model: fn() -> Box<dyn Instance>,
+    /// The same instance with a fault, once for each fault that it shows.
+    pub twins: &'static [Twin],
+}
+
+/// An instance with a fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Twin {
+    /// Its name, which no other twin and no rule has.
+    pub name: &'static str,
+    /// The hazard of which the fault is an instance.
+    pub hazard: &'static Hazard,
+    /// What goes wrong.
+    pub claim: &'static str,
+    /// The instance with the fault.
+    pub model: fn() -> Box<dyn Instance>,
+    /// The property that must be reported as broken.
+    pub breaks: &'static [Breaks],
+}
+
+/// A model whose bounds are known.
+pub trait Instance {
+    /// Explores the model. Blocks until the search ends.
+    fn check(self: Box<Self>) -> Verdict;
+    /// Serves stateright's Explorer at an address. Blocks as long as the server runs.
+    fn serve(self: Box<Self>, address: SocketAddr);
+}
+
+/// What a model of this module says of itself.
+trait Bounded {
+    /// Returns what the instance is bounded by, in words.
+    fn bounds(&self) -> BTreeMap<&'static str, String>;
+}
+
+impl<M> Instance for M
+where
+    M: Model + Bounded + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+    M::Action: Clone + Debug + PartialEq + Send + Sync + 'static,
+{
+    fn check(self: Box<Self>) -> Verdict {
+        let bounds = self.bounds();
+        judge(*self, |_, action| format!("{action:?}"), bounds, MAX_STATES)
+    }
+
+    fn serve(self: Box<Self>, address: SocketAddr) {
+        drop(self.checker().serve(address));
+    }
+}
+
+/// Returns every rule.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    let lists =
+        [rewinder::RULES, cache::RULES, ages::RULES, store::RULES, costs::RULES, waits::RULES];
+    lists.into_iter().flatten()
+}
+
+/// Returns a check for each rule and each twin.
+pub(crate) fn checks() -> impl Iterator<Item = Check> {
+    rules().flat_map(|rule| {
+        let real = Check {
+            id: format!("rules.{}.stateright", rule.name),
+            claim: rule.claim,
+            protocol: "rules",
+            hazard: None,
+            engine: Engine::Stateright,
+            expected: Expected::Verified,
+            states: Some(rule.states),
+            run: Box::new(|| (rule.model)().check()),
+        };
+        let twins = rule.twins.iter().map(|twin| Check {
+            id: format!("rules.{}.stateright", twin.name),
+            claim: twin.claim,
+            protocol: "rules",
+            hazard: Some(twin.hazard),
+            engine: Engine::Stateright,
+            expected: Expected::Violated(twin.breaks),
+            states: None,
+            run: Box::new(|| (twin.model)().check()),
+        });
+        std::iter::once(real).chain(twins)
+    })
+}
+
+/// Returns the models by their names, for the Explorer: first all rules, then all twins.
+pub(crate) fn models() -> impl Iterator<Item = (String, Box<dyn Instance>)> {
+    let real = rules().map(|rule| (format!("rules.{}", rule.name), (rule.model)()));
+    let twins = rules().flat_map(|rule| rule.twins);
+    real.chain(twins.map(|twin| (format!("rules.{}", twin.name), (twin.model)())))
+}

@@ -1,0 +1,332 @@
+//! Waits in the abstract: locks that are taken again or held across a question, and a mailbox that
+//! two purposes share.
+//!
+//! No code of core runs here. The services share no lock and hold none while they wait, so there is
+//! nothing to run: the instances that hold are the design in a few steps, and the twins are what
+//! real clients have shipped instead.
+//!
+//! A thread is a list of steps. A lock admits one writer or any number of readers; its policy says
+//! whom it admits while others wait. A message is sent to one place and received from it once.
+//!
+//! | property | meaning |
+//! |---|---|
+//! | no deadlock | a state without further steps is one in which every thread has ended |
+//! | nothing of a peer comes first | from the time it is sent, a request for protection waits for no message of a peer |
+
+use std::collections::BTreeMap;
+
+use stateright::{Model, Property};
+
+use super::{Bounded, Instance, Rule, Twin};
+use crate::hazard;
+use blocksmith_engines::verdict::Breaks;
+
+/// One step of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    /// Joins the line for reading.
+    AskRead,
+    /// Joins the line for writing.
+    AskWrite,
+    /// Goes on once the lock admits it.
+    Enter,
+    /// Gives back what it took last.
+    Leave,
+    /// Sends a message to a place.
+    Send(usize),
+    /// Waits for the message of a place.
+    Receive(usize),
+}
+
+use Step::{AskRead, AskWrite, Enter, Leave, Receive, Send};
+
+/// Whom a lock admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Policy {
+    /// A reader, whenever nobody writes.
+    ReadersFirst,
+    /// No reader while a writer waits.
+    WritersFirst,
+    /// The one who has waited longest.
+    Fair,
+}
+
+const POLICIES: &[Policy] = &[Policy::ReadersFirst, Policy::WritersFirst, Policy::Fair];
+
+/// Threads that share one lock.
+#[derive(Clone, Debug)]
+struct Locks {
+    threads: &'static [&'static [Step]],
+    policies: &'static [Policy],
+}
+
+/// What the threads have done, and who waits for the lock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct LockState {
+    policy: Policy,
+    /// Steps that each thread has taken.
+    at: Vec<usize>,
+    /// The threads that wait for the lock, the first first, and whether each is to write.
+    line: Vec<(usize, bool)>,
+    /// The threads inside, once for each time, and whether each writes.
+    inside: Vec<(usize, bool)>,
+    sent: Vec<bool>,
+}
+
+impl Locks {
+    fn admits(state: &LockState, thread: usize) -> bool {
+        let Some(place) = state.line.iter().position(|(who, _)| *who == thread) else {
+            return false;
+        };
+        let writes = state.line[place].1;
+        let free = if writes {
+            state.inside.is_empty()
+        } else {
+            state.inside.iter().all(|(_, writes)| !writes)
+        };
+        let turn = match state.policy {
+            Policy::ReadersFirst => true,
+            Policy::WritersFirst => writes || state.line.iter().all(|(_, writes)| !writes),
+            Policy::Fair => place == 0,
+        };
+        free && turn
+    }
+
+    fn may_step(&self, state: &LockState, thread: usize) -> bool {
+        match self.threads[thread].get(state.at[thread]) {
+            None => false,
+            Some(Enter) => Self::admits(state, thread),
+            Some(Receive(place)) => state.sent[*place],
+            Some(AskRead | AskWrite | Leave | Send(_)) => true,
+        }
+    }
+}
+
+impl Bounded for Locks {
+    fn bounds(&self) -> BTreeMap<&'static str, String> {
+        let policies: Vec<_> = self.policies.iter().map(|policy| format!("{policy:?}")).collect();
+        BTreeMap::from([
+            ("threads", self.threads.len().to_string()),
+            ("policies", policies.join(", ")),
+        ])
+    }
+}
+
+impl Model for Locks {
+    type State = LockState;
+    type Action = usize;
+
+    fn init_states(&self) -> Vec<LockState> {
+        let start = |policy: &Policy| LockState {
+            policy: *policy,
+            at: vec![0; self.threads.len()],
+            line: Vec::new(),
+            inside: Vec::new(),
+            sent: vec![false; 2],
+        };
+        self.policies.iter().map(start).collect()
+    }
+
+    fn actions(&self, state: &LockState, actions: &mut Vec<usize>) {
+        actions.extend((0..self.threads.len()).filter(|thread| self.may_step(state, *thread)));
+    }
+
+    fn next_state(&self, last: &LockState, thread: usize) -> Option<LockState> {
+        let mut state = last.clone();
+        match *self.threads[thread].get(state.at[thread])? {
+            AskRead => state.line.push((thread, false)),
+            AskWrite => state.line.push((thread, true)),
+            Enter => {
+                let place = state.line.iter().position(|(who, _)| *who == thread)?;
+                let entry = state.line.remove(place);
+                state.inside.push(entry);
+            }
+            Leave => {
+                let place = state.inside.iter().rposition(|(who, _)| *who == thread)?;
+                state.inside.remove(place);
+            }
+            Send(place) => state.sent[place] = true,
+            Receive(place) => state.sent[place] = false,
+        }
+        state.at[thread] += 1;
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![Property::always("no deadlock", |model: &Self, state: &LockState| {
+            let mut threads = 0..model.threads.len();
+            let ended = |thread: usize| state.at[thread] == model.threads[thread].len();
+            threads.clone().any(|thread| model.may_step(state, thread)) || threads.all(ended)
+        })]
+    }
+}
+
+const READER: &[Step] = &[AskRead, Enter, Leave];
+const WRITER: &[Step] = &[AskWrite, Enter, Leave];
+const READS_AGAIN: &[Step] = &[AskRead, Enter, AskRead, Enter, Leave, Leave];
+/// Gives the lock back before it asks for a state, and takes it again with the answer.
+const ASKS_OUTSIDE: &[Step] =
+    &[AskWrite, Enter, Leave, Send(0), Receive(1), AskWrite, Enter, Leave];
+const ASKS_INSIDE: &[Step] = &[AskWrite, Enter, Send(0), Receive(1), Leave];
+/// Makes the state, for which it looks at what the lock protects.
+const MAKES: &[Step] = &[Receive(0), AskWrite, Enter, Leave, Send(1)];
+
+fn locks(threads: &'static [&'static [Step]], policies: &'static [Policy]) -> Box<dyn Instance> {
+    Box::new(Locks { threads, policies })
+}
+
+/// A mailbox of detection, to which peers send, and requests for protection, in the same mailbox
+/// or in one of their own.
+#[derive(Clone, Copy, Debug)]
+struct Protection {
+    /// Messages of peers.
+    of_peers: usize,
+    shares: bool,
+}
+
+/// What waits in the two mailboxes; with the fault, everything waits in the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct ProtectionState {
+    /// Whether each message of the first mailbox is a request for protection.
+    detection: Vec<bool>,
+    protection: usize,
+    sent: usize,
+    asked: bool,
+    /// Messages of peers that were handled while a request for protection waited for its service.
+    waited_for: usize,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum ProtectionStep {
+    /// A peer sends what is to be looked at for an offence.
+    Peer,
+    /// A duty asks whether it may sign.
+    Ask,
+    /// The service of detection takes its oldest message.
+    Detect,
+    /// The service of protection answers its oldest request.
+    Protect,
+}
+
+impl Bounded for Protection {
+    fn bounds(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("messages_of_peers", self.of_peers.to_string()),
+            ("requests", "1".to_owned()),
+        ])
+    }
+}
+
+impl Model for Protection {
+    type State = ProtectionState;
+    type Action = ProtectionStep;
+
+    fn init_states(&self) -> Vec<ProtectionState> {
+        vec![ProtectionState::default()]
+    }
+
+    fn actions(&self, state: &ProtectionState, actions: &mut Vec<ProtectionStep>) {
+        actions.extend((state.sent < self.of_peers).then_some(ProtectionStep::Peer));
+        actions.extend((!state.asked).then_some(ProtectionStep::Ask));
+        actions.extend((!state.detection.is_empty()).then_some(ProtectionStep::Detect));
+        actions.extend((state.protection > 0).then_some(ProtectionStep::Protect));
+    }
+
+    fn next_state(&self, last: &ProtectionState, step: ProtectionStep) -> Option<ProtectionState> {
+        let mut state = last.clone();
+        match step {
+            ProtectionStep::Peer => {
+                state.sent += 1;
+                state.detection.push(false);
+            }
+            ProtectionStep::Ask => {
+                state.asked = true;
+                if self.shares {
+                    state.detection.push(true);
+                } else {
+                    state.protection += 1;
+                }
+            }
+            ProtectionStep::Detect => {
+                let of_peer = !state.detection.remove(0);
+                // In a mailbox of its own a request waits for no other service.
+                let waits = state.detection.contains(&true);
+                state.waited_for += usize::from(of_peer && waits);
+            }
+            ProtectionStep::Protect => state.protection -= 1,
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![Property::always(
+            "nothing of a peer comes first",
+            |_: &Self, state: &ProtectionState| state.waited_for == 0,
+        )]
+    }
+}
+
+const NO_DEADLOCK: &[Breaks] = &[Breaks::Property("no deadlock")];
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "read_once",
+        claim: "a read lock that is taken once at a time, beside a writer: no deadlock under any \
+                policy of the lock",
+        states: 0,
+        model: || locks(&[READER, READER, WRITER], POLICIES),
+        twins: &[
+            Twin {
+                name: "read_again_writers_first",
+                hazard: &hazard::C6,
+                claim: "a read lock is taken again while a writer waits, and writers come first",
+                model: || locks(&[READS_AGAIN, WRITER], &[Policy::WritersFirst]),
+                breaks: NO_DEADLOCK,
+            },
+            Twin {
+                name: "read_again_fair",
+                hazard: &hazard::C6,
+                claim: "a read lock is taken again while a writer waits, and the lock is fair",
+                model: || locks(&[READS_AGAIN, WRITER], &[Policy::Fair]),
+                breaks: NO_DEADLOCK,
+            },
+        ],
+    },
+    Rule {
+        name: "read_again_readers_first",
+        claim: "where readers come first, a read lock that is taken again does not deadlock: so \
+                tests over such a lock do not show the fault",
+        states: 0,
+        model: || locks(&[READS_AGAIN, WRITER], &[Policy::ReadersFirst]),
+        twins: &[],
+    },
+    Rule {
+        name: "state_outside_the_lock",
+        claim: "a state that is asked for outside the lock is made, and the lock is free for its \
+                maker",
+        states: 0,
+        model: || locks(&[ASKS_OUTSIDE, MAKES, WRITER], POLICIES),
+        twins: &[Twin {
+            name: "state_under_the_lock",
+            hazard: &hazard::C7,
+            claim: "a state is asked for under the lock that its maker takes",
+            model: || locks(&[ASKS_INSIDE, MAKES, WRITER], POLICIES),
+            breaks: NO_DEADLOCK,
+        }],
+    },
+    Rule {
+        name: "protection_alone",
+        claim: "a request for protection has a mailbox of its own and waits for no message of a peer",
+        states: 0,
+        model: || Box::new(Protection { of_peers: 3, shares: false }),
+        twins: &[Twin {
+            name: "protection_behind_detection",
+            hazard: &hazard::Q9,
+            claim: "a request for protection waits in the mailbox of detection, behind what peers \
+                    have sent",
+            model: || Box::new(Protection { of_peers: 3, shares: true }),
+            breaks: &[Breaks::Property("nothing of a peer comes first")],
+        }],
+    },
+];

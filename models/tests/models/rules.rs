@@ -1,0 +1,43 @@
+//! The rules of the machines: every instance is verified with its number of states, and every twin
+//! is refuted.
+
+use std::collections::BTreeSet;
+
+use blocksmith_models::rules::rules;
+
+use crate::all_hold;
+
+#[test]
+fn every_rule_holds_of_the_machines() {
+    // Explores each instance without a fault, and compares the number of distinct states.
+    all_hold(rules().map(|rule| (rule.name, rule.states, (rule.model)().check())));
+}
+
+#[test]
+fn every_fault_at_a_port_is_refuted_by_the_property_it_breaks() {
+    // Explores each instance with each of its faults.
+    let mut wrong = Vec::new();
+    for twin in rules().flat_map(|rule| rule.twins) {
+        let verdict = (twin.model)().check();
+        println!("{}: {verdict}", twin.name);
+        let found = verdict.violation();
+        if !found.is_some_and(|found| twin.breaks.iter().any(|breaks| breaks.is(found))) {
+            wrong.push(format!("{}: {verdict}\n{:?}", twin.name, verdict.counterexample()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_rule_has_a_twin_for_each_of_its_properties_that_matter() {
+    // Reads the lists. Names are unique; a rule without a twin is only there for its twins' sake.
+    let mut names = BTreeSet::new();
+    for rule in rules() {
+        assert!(names.insert(rule.name), "{} is there twice", rule.name);
+        for twin in rule.twins {
+            assert!(names.insert(twin.name), "{} is there twice", twin.name);
+        }
+    }
+    let without: Vec<_> = rules().filter(|rule| rule.twins.is_empty()).map(|r| r.name).collect();
+    assert_eq!(without, ["read_again_readers_first"]);
+}
