@@ -340,7 +340,7 @@ fn attestations() -> Scenario {
         ],
         first_slot: 4,
         last_slot: 4,
-        states: 1385,
+        states: 1445,
         ..base()
     }
 }

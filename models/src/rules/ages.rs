@@ -156,7 +156,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     name: "thinning",
     claim: "forty blocks with a gap and a fork anywhere: O(log n) states for each branch of n \
             slots, and a trail no longer than in proportion to its block's age",
-    states: 0,
+    states: 20_545,
     model: || ages(None),
     twins: &[
         Twin {

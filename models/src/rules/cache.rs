@@ -261,7 +261,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     name: "byte_budget",
     claim: "room for four states: commits, posted states and finality in any order keep the budget, \
             the pins, and for every live block a trail that leads to its state",
-    states: 0,
+    states: 871,
     model: || cache(None),
     twins: &[
         Twin {

@@ -201,7 +201,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     name: "cost_of_an_event",
     claim: "chains and forks of up to 192 blocks: a block or a vote costs the fork choice some \
             look-ups and the forks on its path, and no visit of every block",
-    states: 0,
+    states: 1448,
     model: || Box::new(Costs { looks_at_all: false }) as Box<dyn Instance>,
     twins: &[Twin {
         name: "head_over_all_blocks",

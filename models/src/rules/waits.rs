@@ -274,7 +274,7 @@ pub(super) const RULES: &[Rule] = &[
         name: "read_once",
         claim: "a read lock that is taken once at a time, beside a writer: no deadlock under any \
                 policy of the lock",
-        states: 0,
+        states: 222,
         model: || locks(&[READER, READER, WRITER], POLICIES),
         twins: &[
             Twin {
@@ -297,7 +297,7 @@ pub(super) const RULES: &[Rule] = &[
         name: "read_again_readers_first",
         claim: "where readers come first, a read lock that is taken again does not deadlock: so \
                 tests over such a lock do not show the fault",
-        states: 0,
+        states: 26,
         model: || locks(&[READS_AGAIN, WRITER], &[Policy::ReadersFirst]),
         twins: &[],
     },
@@ -305,7 +305,7 @@ pub(super) const RULES: &[Rule] = &[
         name: "state_outside_the_lock",
         claim: "a state that is asked for outside the lock is made, and the lock is free for its \
                 maker",
-        states: 0,
+        states: 168,
         model: || locks(&[ASKS_OUTSIDE, MAKES, WRITER], POLICIES),
         twins: &[Twin {
             name: "state_under_the_lock",
@@ -318,7 +318,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "protection_alone",
         claim: "a request for protection has a mailbox of its own and waits for no message of a peer",
-        states: 0,
+        states: 30,
         model: || Box::new(Protection { of_peers: 3, shares: false }),
         twins: &[Twin {
             name: "protection_behind_detection",

@@ -221,7 +221,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "shared_queue",
         claim: "two workers pull from the lanes: whoever is idle gets what waits, and a state that \
                 two tasks need is loaded by one worker, once",
-        states: 0,
+        states: 2060,
         model: || shared(None),
         twins: &[
             twin!(
@@ -245,7 +245,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 C3,
                 shared,
                 NoConsumer,
-                "no deadlock",
+                "an idle worker gets what waits",
                 "no worker serves the lanes of blocks, votes and queries"
             ),
         ],
@@ -254,7 +254,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "uncached_parent",
         claim: "two blocks on a parent whose state is gone: one worker replays it, the other puts \
                 its task back and waits for nobody",
-        states: 0,
+        states: 1305,
         model: || uncached(None),
         twins: &[
             twin!(
@@ -270,23 +270,15 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 R11,
                 uncached,
                 ClaimsNothing,
-                "a state is replayed once",
+                "a state is loaded by one",
                 "two workers replay the parent of two blocks"
-            ),
-            twin!(
-                "pool_waits_for_itself",
-                C8,
-                uncached,
-                WaitsForThePool,
-                "no deadlock",
-                "every worker waits for a load that it has given to the pool of these workers"
             ),
         ],
     },
     Rule {
         name: "reserved_worker",
         claim: "with a reserved worker a duty waits for other duties alone",
-        states: 0,
+        states: 5782,
         model: || reserved(None),
         twins: &[twin!(
             "one_lane",
@@ -301,7 +293,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "long_load_and_duty",
         claim: "one worker, a load of 100 slots and duties at any moment: a duty waits for 32 slots \
                 at most",
-        states: 0,
+        states: 1133,
         model: || long_and_duty(None),
         twins: &[
             twin!(
@@ -326,7 +318,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "long_load_and_stop",
         claim: "two workers, loads of 100 slots and a stop at any moment: a load runs 32 slots at \
                 most after the stop, and is refused",
-        states: 0,
+        states: 3740,
         model: || long_and_stop(None),
         twins: &[twin!(
             "stop_behind_a_long_load",
@@ -340,7 +332,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "far_slot",
         claim: "a state of a far slot is refused, and no load runs more slots than the bound",
-        states: 0,
+        states: 25,
         model: || far(None),
         twins: &[twin!(
             "any_distance",
@@ -355,7 +347,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "prune_race",
         claim: "finality prunes a branch at any moment, also while a trail of it is out: each task \
                 is answered, with what it asked for or with the word that it was pruned",
-        states: 0,
+        states: 8556,
         model: || prune_race(None),
         twins: &[
             twin!(
@@ -379,7 +371,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "edges_of_slots",
         claim: "slots and epochs at 0 and at the largest number are answered, and nothing wraps",
-        states: 0,
+        states: 436,
         model: || edges(None),
         twins: &[twin!(
             "slot_wraps",
@@ -393,7 +385,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "edges_of_epochs",
         claim: "votes of the first and of the last epoch are answered, and no start of an epoch wraps",
-        states: 0,
+        states: 78,
         model: || edges_of_votes(None),
         twins: &[twin!(
             "epoch_wraps",
@@ -407,7 +399,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "forged_votes",
         claim: "forged votes of one epoch for old heads of one branch load one state together",
-        states: 0,
+        states: 10_142,
         model: || forged(None),
         twins: &[
             twin!(
@@ -439,7 +431,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "full_lane",
         claim: "a task for which its lane has no room is answered at once",
-        states: 0,
+        states: 109,
         model: || full_lane(None),
         twins: &[twin!(
             "refused_in_silence",
@@ -454,7 +446,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "panicking_worker",
         claim: "a worker panics between any two events: its task is answered, and a state that \
                 another waits for is free",
-        states: 0,
+        states: 378,
         model: || panics(None),
         twins: &[twin!(
             "promise_forgotten",
@@ -469,7 +461,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "import_after_commit",
         claim: "blocks and a copy by two workers: each is imported once, after the HotDB has it, \
                 and what is kept is its own state",
-        states: 0,
+        states: 463,
         model: || import(None),
         twins: &[
             twin!(

@@ -142,11 +142,6 @@ impl Rewinder {
         self.fault == Some(fault)
     }
 
-    /// Returns the number that answers to a worker's own task go to. Only a fault makes such tasks.
-    pub(super) fn own_task(&self, worker: usize) -> usize {
-        self.tasks.len() + worker
-    }
-
     fn role(&self, worker: usize) -> Role {
         let reserved = worker >= self.workers || self.has(Fault::NoConsumer);
         if reserved { Role::Reserved } else { Role::General }

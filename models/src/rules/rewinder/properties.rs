@@ -24,6 +24,7 @@ pub(super) fn word(answer: &Answer<Toy>) -> &'static str {
         Answer::Stale => "stale",
         Answer::TooFar => "too_far",
         Answer::Refused => "refused",
+        Answer::Produced(_) => "produced",
         Answer::Fault(_) => "fault",
     }
 }

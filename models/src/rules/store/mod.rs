@@ -61,7 +61,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     name: "crash_and_recovery",
     claim: "a crash between any two writes and a full disk: the restart resumes, from no older \
             finality than was acknowledged, and ends as a run without them does",
-    states: 0,
+    states: 9097,
     model: || durable(None),
     twins: &[
         twin!(

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use blocksmith::attestation_pool::Candidates;
 use blocksmith::clearance::shell::{self as clearance_shell, Chain};
-use blocksmith::clearance::{ChainView, Clearance, Import};
+use blocksmith::clearance::{ChainView, Clearance, Import, Material};
 use blocksmith::cold_db::shell::{self as cold_shell, RangeReply, RootsReply};
 use blocksmith::cold_db::{ColdDb, Record};
 use blocksmith::consensus::{Checkpoint, Consensus, Epoch, Slot, UpdateFlags};
@@ -19,7 +18,7 @@ use blocksmith::rewinder::shell::{Hands, Ports, Task};
 use blocksmith::rewinder::{Answer, Job, Lane, StateKey, WorkerEvent};
 use blocksmith::store::{StoreError, Write};
 use blocksmith::supervision::Bare;
-use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot, ToyState};
+use blocksmith::toy::{Toy, ToyBlock, ToyRoot, ToyState};
 use blocksmith::verdict::ClearedBlock;
 
 use super::model::Durable;
@@ -147,7 +146,7 @@ impl clearance_shell::Ports<Toy> for Ends<'_> {
 
     fn chain(&mut self, (): (), _: Chain<ToyRoot>) {}
 
-    fn candidates(&mut self, (): (), _: Candidates<ToyAttestation>) {}
+    fn candidates(&mut self, (): (), _: Material<Toy>) {}
 
     fn prune(&mut self, keep: Prune<ToyRoot>) {
         self.to_hot.push(keep);
