@@ -138,6 +138,7 @@ fn a_peer_that_fills_the_mailbox_is_answered_at_once_and_others_find_room() {
     });
     assert!(shares.count() >= 4);
     gate.open();
+    client.tick(1, Duration::ZERO);
     client.rest();
     assert_ne!(held_up.wait().reason(), "peer_busy");
     assert_ne!(send(1, 1).wait().reason(), "peer_busy");
