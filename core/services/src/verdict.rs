@@ -49,6 +49,18 @@ impl<T> Quarantined<T> {
 }
 
 /// An item that passed, with the proof that it did: what the full check yielded.
+///
+/// Nobody but the Rewinder can make one (hazard R8): the constructor is not public,
+///
+/// ```compile_fail,E0624
+/// let cleared = blocksmith::verdict::Cleared::new((), ());
+/// ```
+///
+/// nor are the fields.
+///
+/// ```compile_fail,E0451
+/// let cleared = blocksmith::verdict::Cleared { item: (), evidence: () };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cleared<T, E> {
     item: T,
