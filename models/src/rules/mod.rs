@@ -10,7 +10,7 @@
 //!
 //! | module | runs | rows |
 //! |---|---|---|
-//! | `rewinder` | dispatcher, workers, HotDB, Clearance | R1 R2 R5 R7 R9 R11 R13 R14, A4 A12, C3 C4 C9 C11 |
+//! | `rewinder` | dispatcher, workers, HotDB, Clearance | R1 R2 R5 R7 R9 R11 R13 R14, A4 A12, C3 C4 C8 C9 C11 |
 //! | `cache` | HotDB near its bound on bytes | R9 R10 R12, C12 |
 //! | `ages` | HotDB as a chain grows old | R10 |
 //! | `store` | Clearance, HotDB, ColdDB, recovery; a crash between any two writes | S1 to S5 |

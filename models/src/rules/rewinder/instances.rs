@@ -273,6 +273,14 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 "a state is loaded by one",
                 "two workers replay the parent of two blocks"
             ),
+            twin!(
+                "pool_waits_for_itself",
+                C8,
+                uncached,
+                WaitsForThePool,
+                "no deadlock",
+                "every worker waits for a load that it has given to the pool of these workers"
+            ),
         ],
     },
     Rule {

@@ -74,6 +74,8 @@ enum Fault {
     AnyDistance,
     /// A task for which its lane has no room is not answered.
     RefusedInSilence,
+    /// A worker gives the load of a parent to its own pool and waits.
+    WaitsForThePool,
     /// A worker whose machine panics drops what it had promised.
     PromiseForgotten,
     /// The verdict, and with it the import, comes before the HotDB has the block.

@@ -142,6 +142,11 @@ impl Rewinder {
         self.fault == Some(fault)
     }
 
+    /// Returns the number that answers to a worker's own task go to. Only a fault makes such tasks.
+    pub(super) fn own_task(&self, worker: usize) -> usize {
+        self.tasks.len() + worker
+    }
+
     fn role(&self, worker: usize) -> Role {
         let reserved = worker >= self.workers || self.has(Fault::NoConsumer);
         if reserved { Role::Reserved } else { Role::General }
@@ -305,7 +310,9 @@ impl Rewinder {
             let event = process.hands.carry_out(&self.toy, &mut ends, effect);
             process.next = process.next.or(event);
         }
-        if process.next.is_none() && !ends.waits {
+        if ends.waits {
+            process.next = None;
+        } else if process.next.is_none() {
             process.hands.finish(&mut ends);
             process = Process { given: process.given, ..Process::default() };
         }

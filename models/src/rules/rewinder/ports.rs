@@ -8,7 +8,7 @@ use blocksmith::hot_db::{
 use blocksmith::identified::IdentifiedBlock;
 use blocksmith::machine::Machine;
 use blocksmith::rewinder::shell::{Hands, Ports, Task};
-use blocksmith::rewinder::{Answer, Role, StateKey, WorkerEvent};
+use blocksmith::rewinder::{Answer, Job, Lane, Role, StateKey, WorkerEvent};
 use blocksmith::supervision::Bare;
 use blocksmith::toy::{Toy, ToyRoot};
 
@@ -120,6 +120,12 @@ impl Ports<Toy> for Ends<'_> {
 
     fn claim(&mut self, key: StateKey<ToyRoot>) -> bool {
         let (model, state) = (self.model, &mut *self.state);
+        if model.has(Fault::WaitsForThePool) {
+            let job = Job::State { root: key.0, slot: key.1 };
+            model.queue(state, Lane::Queries, job, model.own_task(self.worker));
+            self.waits = true;
+            return true;
+        }
         let claimed = state.lanes.claim(key) || model.has(Fault::ClaimsNothing);
         state.log.loading.extend(claimed.then_some(key));
         claimed
