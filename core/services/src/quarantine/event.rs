@@ -60,10 +60,11 @@ pub struct Limits {
     /// How many blocks that items wait for are asked for again at a tick. The others are asked for
     /// at the next ticks.
     pub needs: usize,
-    /// Blocks of one slot and proposer that are imported, at least 1. The first is passed on to
+    /// Blocks of one slot and proposer that are imported or on the way there, at least 1. The first is passed on to
     /// peers. The others count for the fork choice and the slashing detector alone, so that one key
     /// cannot fill anything. Once there are so many, a further one is ignored without a transition.
-    /// Blocks that are being checked at that moment are not counted: `window` bounds them.
+    /// Blocks that are being checked at that moment are not counted: `window` bounds them. So at most
+    /// `equivocations + window - 1` are imported.
     pub equivocations: usize,
     /// The same bound for a block that a held item waits for. It is larger, since such a block may be
     /// on the chain that the others follow: a proposer that shows each node other blocks must not cut

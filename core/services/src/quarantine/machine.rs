@@ -235,9 +235,7 @@ impl<C: Consensus> Quarantine<C> {
                 self.remember(number, &reason);
                 self.reject(consensus, number, reason, effects);
             }
-            Answer::Pruned if is_block => {
-                self.reject(consensus, number, RejectReason::NotDescendantOfFinalized, effects);
-            }
+            Answer::Pruned if is_block => self.passed(consensus, number, effects),
             Answer::Pruned | Answer::Stale => {
                 self.finish(number, &Verdict::Ignore(IgnoreReason::TooOld), effects);
             }
@@ -275,8 +273,9 @@ impl<C: Consensus> Quarantine<C> {
         if self.known.contains_key(&header.root) {
             self.finish(number, &Verdict::Ignore(IgnoreReason::Duplicate), effects);
         } else if !self.known.contains_key(&header.parent) {
-            self.reject(consensus, number, RejectReason::NotDescendantOfFinalized, effects);
+            self.passed(consensus, number, effects);
         } else {
+            self.gossip.count_proposal(header.slot, header.proposer);
             self.import(request, number, Some(block.evidence().post_state_root));
             effects.push(Effect::ClearBlock { request, block, timely });
         }
@@ -308,6 +307,14 @@ impl<C: Consensus> Quarantine<C> {
         self.requests.remove(&request)
     }
 
+    /// Takes back the count of a block that Clearance has lost.
+    fn discount(&mut self, number: Number) {
+        if let Some(HeldItem::Block(block)) = self.table.item(number) {
+            let Header { slot, proposer, .. } = *block.identity();
+            self.gossip.discount_proposal(slot, proposer);
+        }
+    }
+
     /// Gives an item up for a fault of ours. Items that wait for it go on waiting, as it may come
     /// again.
     fn fail(&mut self, number: Number, effects: &mut Vec<Effect<C>>) {
@@ -316,6 +323,20 @@ impl<C: Consensus> Quarantine<C> {
         if let Some(root) = root.filter(|root| self.table.is_awaited(root)) {
             effects.push(Effect::Need { root });
         }
+    }
+
+    /// Decides against a block whose parent finality has passed while the block was checked. If
+    /// finality has passed its slot as well, it is merely late (A7).
+    fn passed(&mut self, consensus: &C, number: Number, effects: &mut Vec<Effect<C>>) {
+        let Some(HeldItem::Block(block)) = self.table.item(number) else { return };
+        let is_late = block.identity().slot <= consensus.start_slot(self.finalized.epoch);
+        let verdict = if is_late {
+            Verdict::Ignore(IgnoreReason::NotAfterFinalizedSlot)
+        } else {
+            Verdict::Reject(RejectReason::NotDescendantOfFinalized)
+        };
+        let released = self.decide_against(number, &verdict, effects);
+        self.judge_all(consensus, released, effects);
     }
 
     fn reject(
@@ -540,6 +561,7 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
             }
             Event::NotImported { request } => {
                 if let Some(number) = self.take_import(request) {
+                    self.discount(number);
                     self.fail(number, &mut effects);
                 }
             }

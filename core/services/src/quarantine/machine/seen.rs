@@ -7,8 +7,9 @@
 //!   more, so at most as many epochs are kept as the range of propagation touches. Within one,
 //!   there is at most one entry for each validator that has voted, and one for each that has
 //!   aggregated. An aggregate that another one covers is not kept.
-//! - S3 Blocks are counted by slot and proposer; there is one entry at most for each block that has
-//!   been imported. Entries up to the finalised slot are dropped, as blocks from there are ignored.
+//! - S3 Blocks are counted by slot and proposer from the time they are passed on to Clearance; there
+//!   is one entry at most for each block that Clearance has or is to have. Entries up to the finalised
+//!   slot are dropped, as blocks from there are ignored.
 //! - S4 Operations are kept by the validators that they are about, the newest `remembered` of each
 //!   kind, the oldest forgotten first. What is forgotten is checked again.
 
@@ -27,10 +28,19 @@ type Member<R> = (R, Slot, u64, usize);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Seen<R> {
     epochs: BTreeMap<Epoch, Votes<R>>,
-    proposals: BTreeMap<(Slot, ValidatorIndex), usize>,
+    proposals: BTreeMap<(Slot, ValidatorIndex), Proposals>,
     proposer_slashings: BoundedSet<ValidatorIndex>,
     attester_slashings: BoundedSet<ValidatorIndex>,
     voluntary_exits: BoundedSet<ValidatorIndex>,
+}
+
+/// The blocks of one slot and proposer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Proposals {
+    /// How many Clearance has or is to have.
+    count: usize,
+    /// Whether the first of them was accepted, which is passed on to peers.
+    accepted: bool,
 }
 
 /// The votes of one target epoch.
@@ -127,17 +137,30 @@ impl<R: Copy + Ord> Seen<R> {
         self.epochs = self.epochs.split_off(&epoch);
     }
 
-    /// Returns how many blocks of this slot and proposer have been imported.
+    /// Returns how many blocks of this slot and proposer Clearance has or is to have.
     pub(super) fn proposals(&self, slot: Slot, proposer: ValidatorIndex) -> usize {
-        self.proposals.get(&(slot, proposer)).copied().unwrap_or(0)
+        self.proposals.get(&(slot, proposer)).map_or(0, |proposals| proposals.count)
     }
 
-    /// Counts a block that has been imported. Returns whether it is the first of its slot and
-    /// proposer.
+    /// Counts a block that is passed on to Clearance.
+    pub(super) fn count_proposal(&mut self, slot: Slot, proposer: ValidatorIndex) {
+        self.proposals.entry((slot, proposer)).or_default().count += 1;
+    }
+
+    /// Takes back the count of a block that Clearance has lost.
+    pub(super) fn discount_proposal(&mut self, slot: Slot, proposer: ValidatorIndex) {
+        if let Some(proposals) = self.proposals.get_mut(&(slot, proposer)) {
+            proposals.count = proposals.count.saturating_sub(1);
+            if proposals.count == 0 {
+                self.proposals.remove(&(slot, proposer));
+            }
+        }
+    }
+
+    /// Marks a block that is accepted. Returns whether it is the first of its slot and proposer.
     pub(super) fn mark_proposal(&mut self, slot: Slot, proposer: ValidatorIndex) -> bool {
-        let count = self.proposals.entry((slot, proposer)).or_default();
-        *count += 1;
-        *count == 1
+        let proposals = self.proposals.entry((slot, proposer)).or_default();
+        !std::mem::replace(&mut proposals.accepted, true)
     }
 
     /// Drops the counts of blocks up to `slot`.

@@ -4,6 +4,7 @@ use super::{Node, node};
 use crate::consensus::Checkpoint;
 use crate::gossip::Operation;
 use crate::quarantine::{Event, Item, Limits};
+use crate::rewinder::Answer;
 use crate::toy::{Toy, ToyAggregate, ToyAttestation, ToyBlock, ToyOperation, ToySlashing};
 
 /// A vote of validator 1 for block 1, which lies at slot 8.
@@ -154,4 +155,49 @@ fn blocks_of_one_proposer_and_slot_are_bounded_but_for_those_that_are_awaited() 
     assert_eq!(node.answer_to(child), ("valid", "ok"));
     node.submit(ToyBlock::new(6, 4, 2));
     assert_eq!(node.judge(ToyBlock::new(4, 0, 1)), ("ignored", "second_proposal"));
+}
+
+#[test]
+fn blocks_on_the_way_into_clearance_count_against_the_bound_and_lost_ones_do_not() {
+    // A bound and a window of one, three blocks, and a Clearance that loses the first: while it is
+    // on the way nothing is checked, and afterwards one is.
+    let limits = Limits { equivocations: 1, window: 1, ..Limits::default() };
+    for is_lost in [false, true] {
+        let mut node = Node::new(limits);
+        let ids = [1, 2].map(|root| node.submit(ToyBlock::new(root, 0, 1)));
+        let (request, job) = node.checks.pop_first().expect("the first is checked");
+        let answer = node.work(job);
+        node.step(Event::Answered { request, answer });
+        assert_eq!((node.checks.len(), node.answer_to(ids[1]).1), (0, "second_proposal"));
+        let import = node.imports.pop_front().expect("the first is on the way");
+        if is_lost {
+            node.step(Event::NotImported { request: import });
+        } else {
+            node.step(Event::Imported {
+                request: Some(import),
+                finalized: Checkpoint { epoch: 0, root: 0 },
+            });
+        }
+        let expected = if is_lost { ("valid", "ok") } else { ("ignored", "second_proposal") };
+        assert_eq!(node.judge(ToyBlock::new(3, 0, 1)), expected);
+    }
+}
+
+#[test]
+fn a_block_that_finality_passes_while_it_is_checked_is_late_and_not_invalid() {
+    // Slot 4 becomes final while blocks of slots 3 and 5 are checked, both on the anchor; the
+    // Rewinder finds them valid, or their parent pruned.
+    for is_pruned in [false, true] {
+        let mut node = node();
+        assert_eq!(node.judge(ToyBlock::new(1, 0, 4)), ("valid", "ok"));
+        let ids = [3, 5].map(|slot| node.submit(ToyBlock::new(10 + slot as u8, 0, slot)));
+        let finalized = Checkpoint { epoch: 1, root: 1 };
+        node.event(Event::Imported { request: None, finalized });
+        while let Some((request, job)) = node.checks.pop_first() {
+            let answer = if is_pruned { Answer::Pruned } else { node.work(job) };
+            node.event(Event::Answered { request, answer });
+        }
+        assert_eq!(node.answer_to(ids[0]), ("ignored", "not_after_finalized_slot"));
+        assert_eq!(node.answer_to(ids[1]), ("invalid", "not_descendant_of_finalized"));
+    }
 }
