@@ -1,5 +1,5 @@
-//! One small model for each rule of the Rewinder, of the stores and of the fork choice, and for the
-//! faults of real clients that the rules exclude.
+//! One small model for each rule of the Quarantine, of the Rewinder, of the stores and of the fork
+//! choice, and for the faults of real clients that the rules exclude.
 //!
 //! **Contract.** A [`Rule`] is an instance of a model with a claim. Its model runs core's own
 //! machines and shells over the toy protocol; what the services do not decide (what arrives and
@@ -16,6 +16,7 @@
 //! | `store` | Clearance, HotDB, ColdDB, recovery; a crash between any two writes | S1 to S5 |
 //! | `costs` | fork choice over roots that count their comparisons | A13 |
 //! | `waits` | none: locks and mailboxes in the abstract | C6 C7 Q9 |
+//! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14, C1 C2 C10 C13 C14 C15 |
 //!
 //! **Bounds.** The instances are those of the lists below: a handful of blocks and tasks, at most
 //! three workers, at most one crash. A search of more than 500,000 states is truncated,
@@ -24,6 +25,7 @@
 mod ages;
 mod cache;
 mod costs;
+mod quarantine;
 mod rewinder;
 mod store;
 mod waits;
@@ -105,8 +107,15 @@ where
 
 /// Returns every rule.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let lists =
-        [rewinder::RULES, cache::RULES, ages::RULES, store::RULES, costs::RULES, waits::RULES];
+    let lists = [
+        quarantine::RULES,
+        rewinder::RULES,
+        cache::RULES,
+        ages::RULES,
+        store::RULES,
+        costs::RULES,
+        waits::RULES,
+    ];
     lists.into_iter().flatten()
 }
 

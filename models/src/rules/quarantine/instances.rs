@@ -1,0 +1,308 @@
+//! The instances: what the peers hand in, and within which bounds.
+
+use blocksmith::consensus::{Checkpoint, Slot};
+use blocksmith::quarantine::{Item, Limits};
+use blocksmith::toy::{Toy, ToyAggregate, ToyAttestation, ToyBlock, ToyRoot};
+
+use super::Fault;
+use super::model::{Counts, Firewall, Handed};
+use crate::rules::Instance;
+
+/// The peers: two that are hostile, and one that holds less than its share.
+const MALLORY: u64 = 7;
+const OSCAR: u64 = 8;
+const ALICE: u64 = 9;
+
+/// The slot at which most instances begin.
+const START: Slot = 10;
+
+fn base(fault: Option<Fault>) -> Firewall {
+    let limits = Limits { window: 2, unproven: 2, ..Limits::default() };
+    Firewall {
+        fault,
+        limits,
+        counts: Counts {
+            overtaken: usize::MAX,
+            imports: usize::MAX,
+            window: limits.window,
+            held: usize::MAX,
+            patience: u64::MAX,
+        },
+        before: Vec::new(),
+        palette: Vec::new(),
+        start: START,
+        clock: Vec::new(),
+        finality: None,
+        slow_imports: false,
+        toy: Toy::default(),
+    }
+}
+
+/// What a hostile peer hands in.
+fn hostile(item: Item<Toy>, peer: u64) -> Handed {
+    Handed { item, peer, valid: false, in_share: false }
+}
+
+/// What a hostile peer hands in though nothing is wrong with it.
+fn valid(item: Item<Toy>, peer: u64) -> Handed {
+    Handed { valid: true, ..hostile(item, peer) }
+}
+
+/// What the peer below its share hands in.
+fn honest(item: Item<Toy>) -> Handed {
+    Handed { item, peer: ALICE, valid: true, in_share: true }
+}
+
+fn block(root: ToyRoot, parent: ToyRoot, slot: Slot) -> Item<Toy> {
+    Item::Block(ToyBlock::new(root, parent, slot))
+}
+
+fn forged(root: ToyRoot, parent: ToyRoot, slot: Slot) -> Item<Toy> {
+    Item::Block(ToyBlock::new(root, parent, slot).badly_signed())
+}
+
+/// A block whose parent nobody has.
+fn orphan(root: ToyRoot) -> Item<Toy> {
+    block(root, root + 100, 5)
+}
+
+/// A vote of slot 9 for block 1 of slot 8, which is its target.
+fn single(id: ToyRoot, validator: u64) -> Item<Toy> {
+    let target = Checkpoint { epoch: 2, root: 1 };
+    let attestation = ToyAttestation { id, slot: 9, head: 1, target, validator, valid: true };
+    Item::Single { attestation, subnet: validator }
+}
+
+fn aggregate(id: ToyRoot, aggregator: u64, voters: u8) -> Item<Toy> {
+    let target = Checkpoint { epoch: 2, root: 1 };
+    let valid = true;
+    let head = 1;
+    Item::Aggregate(ToyAggregate { id, data: 90, slot: 9, head, target, aggregator, voters, valid })
+}
+
+/// An attestation to a block that nobody has.
+fn adrift(id: ToyRoot) -> Item<Toy> {
+    let target = Checkpoint { epoch: 2, root: 0 };
+    let (head, validator, valid) = (id + 100, 0, true);
+    Item::Attestation(ToyAttestation { id, slot: 9, head, target, validator, valid })
+}
+
+/// Alice is proven; the others keep sending blocks that are badly signed.
+pub(super) fn turns(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits = Limits { window: 1, unproven: 1, ..model.limits };
+    model.counts = Counts { window: 1, overtaken: 2, ..model.counts };
+    model.before = vec![honest(block(1, 0, 1))];
+    model.palette = [junk(MALLORY, 3), junk(OSCAR, 2), vec![honest(block(2, 1, 2))]].concat();
+    Box::new(model)
+}
+
+fn junk(peer: u64, count: u8) -> Vec<Handed> {
+    let root = |n: u8| peer as u8 * 10 + n;
+    (0..count).map(|n| hostile(forged(root(n), 0, 1), peer)).collect()
+}
+
+/// Nobody is proven; the others keep sending blocks that are badly signed.
+pub(super) fn strangers(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits = Limits { window: 1, unproven: 1, ..model.limits };
+    model.counts = Counts { window: 1, overtaken: 2, ..model.counts };
+    model.palette = [junk(MALLORY, 3), junk(OSCAR, 2), vec![honest(block(1, 0, 1))]].concat();
+    Box::new(model)
+}
+
+/// Attestations to blocks that nobody has, beside blocks.
+pub(super) fn kinds(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits.items = 2;
+    model.palette = vec![
+        hostile(adrift(50), MALLORY),
+        hostile(adrift(51), MALLORY),
+        hostile(adrift(52), OSCAR),
+        hostile(adrift(53), OSCAR),
+        honest(block(2, 1, 2)),
+        honest(block(1, 0, 1)),
+    ];
+    Box::new(model)
+}
+
+/// Five blocks of one slot and proposer, from two peers.
+pub(super) fn equivocations(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.slow_imports = true;
+    model.limits.equivocations = 1;
+    model.counts.imports = model.limits.equivocations + model.limits.window - 1;
+    if model.has(Fault::AnyProposals) {
+        model.limits.equivocations = usize::MAX;
+    }
+    let peers = [MALLORY, OSCAR, MALLORY, OSCAR, MALLORY];
+    let blocks = peers.into_iter().zip(1..).map(|(peer, root)| valid(block(root, 0, 1), peer));
+    model.palette = blocks.collect();
+    Box::new(model)
+}
+
+/// A chain that comes backwards, longer than what its peer may hold, and one orphan of another peer.
+pub(super) fn reverse_chain(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits = Limits { items_per_peer: 2, patience: 4, ..model.limits };
+    model.counts.patience = model.limits.patience;
+    if model.has(Fault::EndlessPatience) {
+        model.limits.patience = u64::MAX;
+    }
+    let chain = (1..=4).rev().map(|root| valid(block(root, root - 1, root.into()), MALLORY));
+    model.palette = chain.chain([valid(orphan(9), OSCAR)]).collect();
+    model.clock = (START + 1..=START + 4).collect();
+    Box::new(model)
+}
+
+/// Blocks at and before the slot that becomes final at any time.
+pub(super) fn late(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.slow_imports = true;
+    model.before = vec![honest(block(1, 0, 4))];
+    model.finality = Some(Checkpoint { epoch: 1, root: 1 });
+    model.palette = vec![
+        valid(block(2, 0, 3), MALLORY),
+        valid(block(3, 0, 4), OSCAR),
+        valid(block(4, 2, 4), OSCAR),
+        valid(block(5, 1, 5), ALICE),
+    ];
+    Box::new(model)
+}
+
+/// Valid items beyond every limit.
+pub(super) fn limits(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits =
+        Limits { items: 3, items_per_peer: 2, depth: 2, equivocations: 1, ..model.limits };
+    model.limits.patience = 2;
+    model.palette = vec![
+        valid(block(1, 0, 1), MALLORY),
+        valid(block(2, 0, 1), MALLORY),
+        valid(block(6, 5, 6), OSCAR),
+        valid(block(5, 4, 5), OSCAR),
+        valid(block(4, 3, 4), OSCAR),
+        valid(orphan(30), ALICE),
+        valid(orphan(31), ALICE),
+    ];
+    model.clock = vec![12];
+    Box::new(model)
+}
+
+/// Votes of one validator, and sums of the same votes, which are checked at the same time.
+pub(super) fn votes(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.slow_imports = true;
+    model.before = vec![honest(block(1, 0, 8))];
+    model.palette = vec![
+        valid(single(70, 1), MALLORY),
+        valid(aggregate(80, 2, 0b0011), MALLORY),
+        valid(single(71, 1), OSCAR),
+        valid(aggregate(81, 3, 0b0001), OSCAR),
+    ];
+    Box::new(model)
+}
+
+/// The same invalid items from two peers, again and again, and a valid block that both bring.
+pub(super) fn copies(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.slow_imports = true;
+    let (first, second) = (forged(1, 0, 1), forged(2, 0, 2));
+    model.palette = vec![
+        hostile(first.clone(), MALLORY),
+        hostile(second.clone(), MALLORY),
+        hostile(first.clone(), OSCAR),
+        hostile(second, OSCAR),
+        hostile(first, OSCAR),
+        valid(block(3, 0, 3), MALLORY),
+        honest(block(3, 0, 3)),
+    ];
+    Box::new(model)
+}
+
+/// A block, a copy of it under another signature from a hostile peer, and its child.
+pub(super) fn forged_copy(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.slow_imports = true;
+    model.palette = vec![
+        hostile(forged(1, 0, 1), MALLORY),
+        hostile(forged(1, 0, 1), OSCAR),
+        hostile(forged(2, 1, 2), OSCAR),
+        honest(block(1, 0, 1)),
+        honest(block(2, 1, 2)),
+    ];
+    Box::new(model)
+}
+
+/// Blocks whose parents are missing; one parent comes, or never does.
+pub(super) fn missing(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.palette =
+        vec![valid(block(5, 4, 5), MALLORY), valid(block(6, 4, 6), OSCAR), honest(block(4, 0, 4))];
+    model.clock = (START + 1..=START + 4).collect();
+    Box::new(model)
+}
+
+/// Blocks of this slot and the next ones, while the clock steps back and forth.
+pub(super) fn clock(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.start = 9;
+    model.limits = Limits { window: 1, unproven: 1, items: 2, ..model.limits };
+    model.counts.window = 1;
+    // What is in flight is never evicted, and the last that came may be one too many.
+    model.counts.held = model.limits.items + model.limits.window;
+    if model.has(Fault::AnyNumber) {
+        model.limits.items = usize::MAX;
+    }
+    model.palette = vec![
+        valid(block(1, 0, 10), MALLORY),
+        valid(block(2, 0, 10), MALLORY),
+        valid(block(3, 0, 12), MALLORY),
+        valid(block(4, 0, 12), OSCAR),
+    ];
+    model.clock = vec![10, 9, 10, 12];
+    Box::new(model)
+}
+
+/// Orphans of two peers that hold as many as they can, and one of a peer below its share.
+pub(super) fn orphans(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits.items = 3;
+    model.counts.held = 3;
+    let of = |peer: u64| {
+        (0..3).map(move |n| valid(orphan(10 * peer as u8 + n), peer)).collect::<Vec<_>>()
+    };
+    model.palette = [of(MALLORY), of(OSCAR), vec![honest(orphan(30))]].concat();
+    Box::new(model)
+}
+
+/// Votes for a block that comes at any time.
+pub(super) fn votes_wait(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.slow_imports = true;
+    model.palette = vec![
+        valid(single(70, 1), MALLORY),
+        valid(single(71, 2), MALLORY),
+        valid(aggregate(80, 3, 0b0011), OSCAR),
+        honest(block(1, 0, 8)),
+    ];
+    model.clock = vec![11];
+    Box::new(model)
+}
+
+/// More than the window takes, of blocks and votes.
+pub(super) fn window(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.before = vec![honest(block(1, 0, 8))];
+    if model.has(Fault::AnyWindow) {
+        model.limits = Limits { window: 64, unproven: 64, ..model.limits };
+    }
+    model.palette = vec![
+        valid(single(70, 1), MALLORY),
+        valid(block(2, 1, 9), MALLORY),
+        hostile(forged(3, 1, 9), OSCAR),
+        valid(single(71, 2), OSCAR),
+        honest(block(4, 1, 10)),
+    ];
+    Box::new(model)
+}

@@ -1,0 +1,154 @@
+//! What must hold in every state.
+
+use std::collections::BTreeMap;
+
+use blocksmith::quarantine::{Item, ItemId};
+use blocksmith::toy::ToyAggregate;
+use blocksmith::verdict::{IgnoreReason, PendingReason};
+use stateright::Property;
+
+use super::model::{Firewall, History, State};
+
+pub(super) fn all() -> Vec<Property<Firewall>> {
+    let always = Property::<Firewall>::always;
+    vec![
+        always("one verdict each", |_, state| {
+            state.log.items.iter().all(|item| item.verdicts.len() <= 1)
+        }),
+        always("nothing is lost", nothing_is_lost),
+        always("a peer waits for few of others", |model, state| {
+            let items = model.palette.iter().zip(&state.log.items);
+            let mut of_peers = items.filter(|(handed, _)| handed.in_share);
+            of_peers.all(|(_, item)| item.overtaken <= model.counts.overtaken)
+        }),
+        always("a peer below its share finds room", |model, state| {
+            let full = ["quarantine_full", "evicted", "peer_quota"];
+            let items = model.palette.iter().zip(&state.log.items);
+            let mut of_peers = items.filter(|(handed, _)| handed.in_share);
+            of_peers.all(|(_, item)| item.verdicts.iter().all(|word| !full.contains(&word.reason)))
+        }),
+        always("checks under way fit the window", |model, state| {
+            state.checks.len() <= model.counts.window
+        }),
+        always("what is held is bounded", |model, state| {
+            state.log.items.iter().filter(|item| is_pending(item)).count() <= model.counts.held
+        }),
+        always("few blocks of one proposer are imported", few_imports),
+        always("one block of a proposer is passed on", one_is_passed_on),
+        always("what others wait for is let in", |_, state| !state.log.refused_what_is_awaited),
+        always("nothing waits beyond its patience", patience_ends),
+        always("no valid item is rejected", |model, state| {
+            let items = model.palette.iter().zip(&state.log.items);
+            let mut valid = items.filter(|(handed, _)| handed.valid);
+            valid.all(|(_, item)| item.verdicts.iter().all(|word| word.class != "invalid"))
+        }),
+        always("one vote of a validator is accepted", one_vote),
+        always("no part of an aggregate is accepted after it", no_part),
+        always("an item is checked once", |_, state| {
+            state.log.items.iter().all(|item| item.checks <= 1)
+        }),
+        always("a forged copy takes nothing from a block", nothing_is_shadowed),
+        always("what is missing is asked for again", |_, state| {
+            state.log.asked.values().all(|(first, count)| {
+                *count > state.slot.saturating_sub(*first).saturating_add(1).ilog2()
+            })
+        }),
+        always("what was released is not parked again", |_, state| !state.log.parked_again),
+        always("nothing waits for a slot that has come", no_slot_is_missed),
+        always("nothing waits for a block that is there", |_, state| {
+            let in_front = state.front.parked.iter().map(|(root, _)| *root);
+            let mut awaited = state.machine.awaited_roots().into_iter().chain(in_front);
+            awaited.all(|root| !state.log.imported.contains(&root))
+        }),
+    ]
+}
+
+fn is_pending(item: &History) -> bool {
+    item.sent.is_some() && item.verdicts.is_empty()
+}
+
+/// Returns what waits, by its place in the palette, and for what.
+fn waiting(model: &Firewall, state: &State) -> Vec<(usize, PendingReason)> {
+    let pending = state.machine.pending().into_iter();
+    let waits = pending.filter(|(_, why)| *why != PendingReason::BeingChecked);
+    let numbers = waits.map(|(id, why)| (id as usize, why));
+    numbers.filter(|(number, _)| *number < model.palette.len()).collect()
+}
+
+fn nothing_is_lost(_: &Firewall, state: &State) -> bool {
+    let pending = state.machine.pending();
+    state.log.items.iter().enumerate().filter(|(_, item)| is_pending(item)).all(|(number, _)| {
+        pending.iter().any(|(id, _)| *id == number as ItemId)
+            || state.front.looked_up == Some(number)
+            || state.front.parked.iter().any(|(_, parked)| *parked == number)
+    })
+}
+
+fn few_imports(model: &Firewall, state: &State) -> bool {
+    // The proposer of a toy block is its slot.
+    let mut counts = BTreeMap::new();
+    for block in &state.log.cleared {
+        *counts.entry(block.slot).or_insert(0) += 1;
+    }
+    counts.into_values().all(|count: usize| count <= model.counts.imports)
+}
+
+fn one_is_passed_on(model: &Firewall, state: &State) -> bool {
+    let mut counts = BTreeMap::new();
+    for (handed, item) in model.palette.iter().zip(&state.log.items) {
+        let is_passed_on = item.verdicts.iter().any(|word| word.relay);
+        if let (Some(block), true) = (handed.block(), is_passed_on) {
+            *counts.entry(block.slot).or_insert(0) += 1;
+        }
+    }
+    counts.into_values().all(|count: usize| count <= 1)
+}
+
+fn patience_ends(model: &Firewall, state: &State) -> bool {
+    waiting(model, state).into_iter().all(|(number, _)| {
+        let sent = state.log.items[number].sent;
+        sent.is_some_and(|(slot, _)| state.slot.saturating_sub(slot) < model.counts.patience)
+    })
+}
+
+fn one_vote(model: &Firewall, state: &State) -> bool {
+    let votes = state.log.accepted.iter().filter_map(|number| match &model.palette[*number].item {
+        Item::Single { attestation, .. } => Some((attestation.validator, attestation.target.epoch)),
+        _ => None,
+    });
+    let mut votes: Vec<_> = votes.collect();
+    let all = votes.len();
+    votes.sort_unstable();
+    votes.dedup();
+    votes.len() == all
+}
+
+fn no_part(model: &Firewall, state: &State) -> bool {
+    let aggregates = state.log.accepted.iter().filter_map(|number| {
+        let Item::Aggregate(aggregate) = model.palette[*number].item else { return None };
+        Some(aggregate)
+    });
+    let aggregates: Vec<ToyAggregate> = aggregates.collect();
+    aggregates.iter().enumerate().all(|(place, later)| {
+        let mut earlier = aggregates[..place].iter().filter(|other| other.data == later.data);
+        earlier.all(|earlier| later.voters & !earlier.voters != 0)
+    })
+}
+
+fn nothing_is_shadowed(model: &Firewall, state: &State) -> bool {
+    let items = model.palette.iter().zip(&state.log.items);
+    items.filter(|(handed, _)| handed.valid).all(|(handed, item)| {
+        let Some(block) = handed.block() else { return true };
+        let duplicate = IgnoreReason::Duplicate.word();
+        let is_duplicate = item.verdicts.iter().any(|word| word.reason == duplicate);
+        !is_duplicate || state.log.imported.contains(&block.root)
+    })
+}
+
+fn no_slot_is_missed(model: &Firewall, state: &State) -> bool {
+    let mut waits = waiting(model, state).into_iter();
+    waits.all(|(number, why)| {
+        let block = model.palette[number].block();
+        why != PendingReason::FutureSlot || block.is_none_or(|block| block.slot > state.slot)
+    })
+}
