@@ -91,7 +91,8 @@ fn adrift(id: ToyRoot) -> Item<Toy> {
 pub(super) fn turns(fault: Option<Fault>) -> Box<dyn Instance> {
     let mut model = base(fault);
     model.limits = Limits { window: 1, unproven: 1, ..model.limits };
-    model.counts = Counts { window: 1, overtaken: 2, ..model.counts };
+    // One check may be under way when the block comes. None that starts later comes before it.
+    model.counts = Counts { window: 1, overtaken: 0, ..model.counts };
     model.before = vec![honest(block(1, 0, 1))];
     model.palette = [junk(MALLORY, 3), junk(OSCAR, 2), vec![honest(block(2, 1, 2))]].concat();
     Box::new(model)
@@ -171,7 +172,7 @@ pub(super) fn late(fault: Option<Fault>) -> Box<dyn Instance> {
 }
 
 /// Valid items beyond every limit.
-pub(super) fn limits(fault: Option<Fault>) -> Box<dyn Instance> {
+pub(super) fn limits(fault: Option<Fault>) -> Firewall {
     let mut model = base(fault);
     model.limits =
         Limits { items: 3, items_per_peer: 2, depth: 2, equivocations: 1, ..model.limits };
@@ -183,10 +184,10 @@ pub(super) fn limits(fault: Option<Fault>) -> Box<dyn Instance> {
         valid(block(5, 4, 5), OSCAR),
         valid(block(4, 3, 4), OSCAR),
         valid(orphan(30), ALICE),
-        valid(orphan(31), ALICE),
+        valid(orphan(31), OSCAR),
     ];
     model.clock = vec![12];
-    Box::new(model)
+    model
 }
 
 /// Votes of one validator, and sums of the same votes, which are checked at the same time.
@@ -305,4 +306,39 @@ pub(super) fn window(fault: Option<Fault>) -> Box<dyn Instance> {
         honest(block(4, 1, 10)),
     ];
     Box::new(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use stateright::Model;
+
+    use super::limits;
+    use crate::rules::quarantine::model::Firewall;
+
+    /// Returns every reason of a verdict that any run of the instance gives.
+    fn reasons(model: &Firewall) -> BTreeSet<&'static str> {
+        let (mut states, mut reasons) = (model.init_states(), BTreeSet::new());
+        let mut seen: HashSet<_> = states.iter().cloned().collect();
+        while let Some(state) = states.pop() {
+            let verdicts = state.log.items.iter().flat_map(|item| &item.verdicts);
+            reasons.extend(verdicts.map(|word| word.reason));
+            let mut actions = Vec::new();
+            model.actions(&state, &mut actions);
+            let next = actions.into_iter().filter_map(|action| model.next_state(&state, action));
+            states.extend(next.filter(|next| seen.insert(next.clone())));
+        }
+        reasons
+    }
+
+    #[test]
+    fn each_limit_of_the_instance_about_limits_turns_something_away() {
+        // Explores the instance and collects the reasons, so that what holds of them is not empty.
+        let reasons = reasons(&limits(None));
+        for limit in ["quarantine_full", "evicted", "peer_quota", "too_deep", "expired"] {
+            assert!(reasons.contains(limit), "{limit} is not among {reasons:?}");
+        }
+        assert!(reasons.contains("second_proposal"), "{reasons:?}");
+    }
 }

@@ -25,7 +25,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "peers_take_turns",
         claim: "two peers without a key send five bad blocks: a proven peer's block that is ready waits \
-                for two checks of others at most",
+                for the check under way and no other",
         states: 8409,
         model: || turns(None),
         twins: &[twin!(
@@ -135,16 +135,15 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "limits_punish_nobody",
         claim: "valid items beyond the bounds on items, peers, depth, time and proposals: none is \
                 rejected",
-        states: 29618,
-        model: || limits(None),
-        twins: &[twin!(
-            "beyond_a_limit_is_invalid",
-            C15,
-            limits,
-            RejectsBeyondLimits,
-            "no valid item is rejected",
-            "an item that a limit of ours turns away is rejected"
-        )],
+        states: 18593,
+        model: || Box::new(limits(None)),
+        twins: &[Twin {
+            name: "beyond_a_limit_is_invalid",
+            hazard: &hazard::C15,
+            claim: "an item that a limit of ours turns away is rejected",
+            model: || Box::new(limits(Some(Fault::RejectsBeyondLimits))),
+            breaks: &[Breaks::Property("no valid item is rejected")],
+        }],
     },
     Rule {
         name: "first_votes",

@@ -55,11 +55,7 @@ pub(super) fn all() -> Vec<Property<Firewall>> {
         }),
         always("what was released is not parked again", |_, state| !state.log.parked_again),
         always("nothing waits for a slot that has come", no_slot_is_missed),
-        always("nothing waits for a block that is there", |_, state| {
-            let in_front = state.front.parked.iter().map(|(root, _)| *root);
-            let mut awaited = state.machine.awaited_roots().into_iter().chain(in_front);
-            awaited.all(|root| !state.log.imported.contains(&root))
-        }),
+        always("nothing waits for a block that is there", no_block_is_missed),
     ]
 }
 
@@ -151,4 +147,18 @@ fn no_slot_is_missed(model: &Firewall, state: &State) -> bool {
         let block = model.palette[number].block();
         why != PendingReason::FutureSlot || block.is_none_or(|block| block.slot > state.slot)
     })
+}
+
+fn no_block_is_missed(model: &Firewall, state: &State) -> bool {
+    let in_front = state.front.parked.iter().map(|(root, _)| *root);
+    let in_machine = waiting(model, state).into_iter().filter_map(|(number, why)| {
+        let block = match &model.palette[number].item {
+            Item::Block(block) => block.parent,
+            Item::Single { attestation, .. } | Item::Attestation(attestation) => attestation.head,
+            Item::Aggregate(aggregate) => aggregate.head,
+            Item::Operation(_) => return None,
+        };
+        (why != PendingReason::FutureSlot).then_some(block)
+    });
+    in_machine.chain(in_front).all(|root| !state.log.imported.contains(&root))
 }
