@@ -9,6 +9,7 @@
 //! |---|---|
 //! | one verdict each | no submission has two verdicts |
 //! | nothing is lost | a submission without a verdict is held |
+//! | what is ready goes off | if no check and no import is under way, no item is said to be checked |
 //! | a peer waits for few of others | of the checks that start while a ready item of a peer below its share has not started, at most `overtaken` are of others |
 //! | a peer below its share finds room | its items are never dropped for want of room |
 //! | checks under way fit the window | at most `window` checks are under way |

@@ -27,6 +27,13 @@ pub(super) struct Front {
     stepped_back: bool,
 }
 
+impl Front {
+    /// Returns whether no check and no import waits here.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.withheld.is_empty() && self.early.is_empty()
+    }
+}
+
 impl Firewall {
     /// A peer hands an item in.
     pub(super) fn submit(&self, state: &mut State, number: usize) {

@@ -16,6 +16,7 @@ pub(super) fn all() -> Vec<Property<Firewall>> {
             state.log.items.iter().all(|item| item.verdicts.len() <= 1)
         }),
         always("nothing is lost", nothing_is_lost),
+        always("what is ready goes off", what_is_ready_goes_off),
         always("a peer waits for few of others", |model, state| {
             let items = model.palette.iter().zip(&state.log.items);
             let mut of_peers = items.filter(|(handed, _)| handed.in_share);
@@ -78,6 +79,12 @@ fn nothing_is_lost(_: &Firewall, state: &State) -> bool {
             || state.front.looked_up == Some(number)
             || state.front.parked.iter().any(|(_, parked)| *parked == number)
     })
+}
+
+fn what_is_ready_goes_off(_: &Firewall, state: &State) -> bool {
+    let is_quiet = state.checks.is_empty() && state.importing.is_empty() && state.front.is_quiet();
+    let pending = state.machine.pending();
+    !is_quiet || pending.iter().all(|(_, why)| *why != PendingReason::BeingChecked)
 }
 
 fn few_imports(model: &Firewall, state: &State) -> bool {
