@@ -2,8 +2,8 @@
 //!
 //! Services know blocks by their identity and states by what can be done with them; what a block
 //! means is the business of an implementation of [`Consensus`]. `blocksmith-consensus` implements
-//! it for phase0, and `crate::toy` (feature `testing`) implements it with a handful of roots for the models. A node
-//! may bring its own.
+//! it for phase0, and `crate::toy` (feature `testing`) implements it with a handful of roots for the
+//! models. A node may bring its own.
 //!
 //! **Contract.** Every function is pure: the same arguments give the same answer, and it does no
 //! I/O and does not wait. None may panic on data that came from a peer. What is wrong with the data

@@ -334,7 +334,7 @@ fn relayed() -> Note {
     Box::new(|played| {
         let valid = played.answers.class("valid");
         format!(
-            "{valid} of {} valid, so a node would relay them; {}",
+            "{valid} of {} valid, none relayed, as none has a proof; {}",
             played.answers.all(),
             played.answers
         )

@@ -67,8 +67,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     /// and exits that it admits, oldest first; see [`crate::rewinder::Production`].
     ///
     /// Blocks until Clearance has replied and a Rewinder worker has produced the block, as a duty:
-    /// before all else that waits, and behind no more than one bounded step of what a worker has in
-    /// hand. A deadline is the caller's, who then uses [`Client::produce_block_async`].
+    /// before all else that waits. What a worker has in hand goes first: a part of a load, or a batch
+    /// of attestations; and if another worker loads exactly this state, all of that load. A deadline is the caller's, who then uses [`Client::produce_block_async`].
     ///
     /// # Errors
     /// Returns a [`ProduceError`].

@@ -51,7 +51,8 @@ pub struct Limits {
     /// How many slots an item may wait for a block or a slot, at least 1. One that waits longer is
     /// dropped.
     pub patience: u64,
-    /// How many blocks that wait may form one chain, at least 1. One more is dropped. Peers' quotas
+    /// How many blocks that wait may form one chain, at least 1. Where there would be more, the tip of
+    /// the chain is dropped, so that what would release it stays. Peers' quotas
     /// bound what one peer holds; this bounds what many peers build together, and the walk along it.
     /// The default is twice `patience`: as many slots of gossip as are waited for, and as many
     /// ancestors that the node has asked for by root. A node that is further behind asks by range,
@@ -60,8 +61,8 @@ pub struct Limits {
     /// How many blocks that items wait for are asked for again at a tick. The others are asked for
     /// at the next ticks.
     pub needs: usize,
-    /// Blocks of one slot and proposer that are imported or on the way there, at least 1. The first is passed on to
-    /// peers. The others count for the fork choice and the slashing detector alone, so that one key
+    /// Blocks of one slot and proposer that are imported or on the way there, at least 1. The first is
+    /// passed on to peers. The others count for the fork choice and the slashing detector alone, so that one key
     /// cannot fill anything. Once there are so many, a further one is ignored without a transition.
     /// Blocks that are being checked at that moment are not counted: `window` bounds them. So at most
     /// `equivocations + window - 1` are imported.

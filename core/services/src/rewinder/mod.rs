@@ -57,13 +57,13 @@
 //!   the transition (A1, A9). The transition then leaves that one signature out. The reason is the
 //!   one that the transition would give. A block's root was computed when it was decoded, so the
 //!   check hashes no block, and none while a trail is under way.
-//! - I11 A load is done in parts of a bounded number of slots (`load`). Between two of them a
-//!   worker
+//! - I11 A load is done in parts of a bounded number of slots (`load`). Between two of them a worker
 //!   that serves every lane takes all duties that wait, and once the services are stopping, the
 //!   tasks that the load is for are answered `Refused` (A12).
 //! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
 //! - I13 A block is produced as a duty (`production`). The last part of its load is followed by one
-//!   step, which runs the block. What is in hand between two parts gives way to it.
+//!   step, which runs the block. A load that is in hand gives way to it between two parts; a batch
+//!   of attestations does not. Where another worker loads exactly its state, it waits for that.
 //!
 //! [`shell`] holds what a worker does with its tasks. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.

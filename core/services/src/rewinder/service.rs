@@ -321,7 +321,8 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
         self.shared.requeue(tasks, after);
     }
 
-    /// Every duty that waits is served, so that none of them waits for another part of the load.
+    /// Every duty that waits is served, so that none of them waits for another part of the load. The
+    /// loop ends when none waits: duties are the node's own, not a peer's.
     fn give_way(&mut self) -> bool {
         while let Some(duties) = self.shared.between(self.takes_duties) {
             if duties.is_empty() {
