@@ -28,6 +28,7 @@ pub mod operation_pool;
 pub mod quarantine;
 pub mod rewinder;
 pub mod slashing;
+pub mod slashing_protection;
 pub mod store;
 pub mod supervision;
 #[cfg(any(test, feature = "testing"))]

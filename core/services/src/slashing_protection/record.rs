@@ -1,0 +1,85 @@
+//! What is known of a key: records and watermarks, and the forgetting of records (invariants I4 to
+//! I6 of the module).
+
+use crate::consensus::{Epoch, Slot};
+
+/// The root of what is signed: an object and its domain.
+pub type SigningRoot = [u8; 32];
+
+/// The largest slot or epoch that is ever recorded. Stores keep signed numbers of 64 bits.
+pub const MAX_NUMBER: u64 = i64::MAX as u64;
+
+/// A block that was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Block {
+    /// Its slot.
+    pub slot: Slot,
+    /// What was signed. `None` if that is not known, or if there was more than one.
+    pub signing_root: Option<SigningRoot>,
+}
+
+/// An attestation that was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Vote {
+    /// The epoch of its source.
+    pub source: Epoch,
+    /// The epoch of its target.
+    pub target: Epoch,
+    /// What was signed. `None` if that is not known, or if there was more than one.
+    pub signing_root: Option<SigningRoot>,
+}
+
+/// Bounds below which nothing is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Watermarks {
+    /// No block at or below this slot is signed, but those on record.
+    pub slot: Option<Slot>,
+    /// No attestation with a source below the first number is signed, nor one with a target at or
+    /// below the second, but those on record.
+    pub vote: Option<(Epoch, Epoch)>,
+}
+
+impl Watermarks {
+    /// Raises the slot; it never goes down (I3).
+    pub(super) fn raise_slot(&mut self, slot: Slot) {
+        self.slot = Some(self.slot.map_or(slot, |old| old.max(slot)));
+    }
+
+    /// Raises source and target; they never go down (I3).
+    pub(super) fn raise_vote(&mut self, source: Epoch, target: Epoch) {
+        let (old_source, old_target) = self.vote.unwrap_or((source, target));
+        self.vote = Some((old_source.max(source), old_target.max(target)));
+    }
+}
+
+/// The messages of one key, as a file of EIP-3076 has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// The blocks, in any order.
+    pub blocks: Vec<Block>,
+    /// The attestations, in any order.
+    pub attestations: Vec<Vote>,
+}
+
+impl Records {
+    /// Returns the watermarks that refuse everything up to the newest of these messages.
+    pub(super) fn newest(&self) -> Watermarks {
+        let mut newest = Watermarks::default();
+        self.blocks.iter().for_each(|block| newest.raise_slot(block.slot));
+        self.attestations.iter().for_each(|vote| newest.raise_vote(vote.source, vote.target));
+        newest
+    }
+
+    /// Returns the least numbers of these messages: EIP-3076's bounds for what may follow them.
+    pub(super) fn least(&self) -> Watermarks {
+        let slot = self.blocks.iter().map(|block| block.slot).min();
+        let source = self.attestations.iter().map(|vote| vote.source).min();
+        let target = self.attestations.iter().map(|vote| vote.target).min();
+        Watermarks { slot, vote: source.zip(target) }
+    }
+}
+
+/// Joins what two sources say of the same message: a root stands only if both agree (I7).
+pub(super) fn agreed(one: Option<SigningRoot>, other: Option<SigningRoot>) -> Option<SigningRoot> {
+    one.filter(|_| one == other)
+}
