@@ -95,7 +95,10 @@ pub use domains::{
 pub use duties::{get_proposer_duties, prepare_epoch};
 pub use epoch_committees::EpochCommittees;
 pub use error::{AsFault, Fault, Overflow, StateError, integer_squareroot};
-pub use genesis::{GenesisError, initialize_beacon_state_from_eth1, is_valid_genesis_state};
+pub use genesis::{
+    GenesisError, initialize_beacon_state_from_deposits, initialize_beacon_state_from_eth1,
+    is_valid_genesis_state,
+};
 pub use gossip::{
     ATTESTATION_SUBNET_COUNT, GossipError, TARGET_AGGREGATORS_PER_COMMITTEE,
     compute_subnet_for_attestation, is_aggregator,
