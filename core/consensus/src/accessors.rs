@@ -200,6 +200,25 @@ pub fn get_attester_dependent_root<P: Preset>(
     epoch: Epoch,
 ) -> Result<Root, StateError> {
     let slot = compute_start_slot_at_epoch::<P>(epoch.saturating_sub(1))?.saturating_sub(1);
+    last_block_root(state, slot)
+}
+
+/// The root of the block that the proposers of `epoch` depend on: the last block before its start,
+/// or the genesis block for the first epoch. The beacon API calls it the dependent root of proposer
+/// duties.
+///
+/// # Errors
+/// As [`get_attester_dependent_root`], for epochs up to the state's own.
+pub fn get_proposer_dependent_root<P: Preset>(
+    state: &BeaconState<P>,
+    epoch: Epoch,
+) -> Result<Root, StateError> {
+    last_block_root(state, compute_start_slot_at_epoch::<P>(epoch)?.saturating_sub(1))
+}
+
+/// The root of the last block at or before `slot`; of the genesis block, if the state is that of
+/// genesis.
+fn last_block_root<P: Preset>(state: &BeaconState<P>, slot: Slot) -> Result<Root, StateError> {
     if slot > 0 || state.slot > 0 {
         return get_block_root_at_slot(state, slot);
     }

@@ -60,6 +60,14 @@ macro_rules! wire_container {
             }
         }
 
+        #[cfg(feature = "json")]
+        impl crate::json::FromJson for $name {
+            fn from_json(value: &serde_json::Value) -> Result<Self, crate::json::JsonError> {
+                let object = crate::json::object(value)?;
+                Ok(Self { $($field: crate::json::json_field(object, stringify!($field))?,)+ })
+            }
+        }
+
         impl HashTree for $name {
             fn hash_root(&self) -> Root {
                 container_root(&[$(HashTree::hash_root(&self.$field)),+])

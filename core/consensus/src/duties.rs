@@ -17,12 +17,13 @@
 
 use crate::accessors::{
     epoch_context, get_beacon_proposer_index, get_committees, get_current_epoch, get_or_try_init,
-    get_previous_epoch, get_total_active_balance, public_key,
+    get_previous_epoch, get_total_active_balance, proposer_of_slot, public_key,
 };
 use crate::bls::{BlsError, PublicKey};
+use crate::domains::compute_start_slot_at_epoch;
 use crate::error::{SafeMath, StateError};
 use crate::preset::Preset;
-use crate::primitives::ValidatorIndex;
+use crate::primitives::{Slot, ValidatorIndex};
 use crate::state::BeaconState;
 
 /// Computes what the state's epoch will need: committees of the epochs around it, proposers and
@@ -53,6 +54,23 @@ pub fn prepare_epoch<P: Preset>(state: &BeaconState<P>) -> Result<(), StateError
     // A registered key that is not valid is a problem of the block, not of the epoch.
     let _ = proposer_key(state, proposer)?;
     Ok(())
+}
+
+/// The proposer of every slot of the state's epoch, in the order of the slots.
+///
+/// # Errors
+/// [`StateError::NoActiveValidators`] if no validator can be chosen; [`StateError::Overflow`] if a
+/// slot number does not fit.
+pub fn get_proposer_duties<P: Preset>(
+    state: &BeaconState<P>,
+) -> Result<Vec<(Slot, ValidatorIndex)>, StateError> {
+    let first = compute_start_slot_at_epoch::<P>(get_current_epoch(state))?;
+    (0..P::SLOTS_PER_EPOCH)
+        .map(|at| {
+            let slot = first.safe_add(at)?;
+            Ok((slot, proposer_of_slot(state, slot)?))
+        })
+        .collect()
 }
 
 /// The decompressed key of validator `index`, which is said to propose in the state's slot. If it
@@ -129,6 +147,8 @@ mod tests {
         let mut state = genesis();
         process_slots(&mut state, 19, &config).unwrap();
         let known = proposers(&state);
+        let duties = get_proposer_duties(&state).unwrap();
+        assert_eq!(duties, (16..).zip(known.iter().copied()).collect::<Vec<_>>());
         for proposer in &known {
             slash_validator(&mut state, *proposer, None, &config).unwrap();
         }

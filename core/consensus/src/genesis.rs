@@ -5,11 +5,13 @@
 use crate::accessors::is_active_validator;
 use crate::caches::Caches;
 use crate::config::ChainConfig;
-use crate::containers::{BeaconBlockBody, BeaconBlockHeader, Checkpoint, Deposit, Eth1Data, Fork};
+use crate::containers::{
+    BeaconBlockBody, BeaconBlockHeader, Checkpoint, Deposit, DepositData, Eth1Data, Fork,
+};
 use crate::error::{Overflow, SafeMath, StateError};
 use crate::merkle::DepositTree;
 use crate::mutators::get_validator_mut;
-use crate::operations::{DepositError, effective_balance, process_deposit};
+use crate::operations::{DepositError, apply_deposit, effective_balance, process_deposit};
 use crate::preset::Preset;
 use crate::primitives::{GENESIS_EPOCH, GENESIS_SLOT, Root, ValidatorIndex};
 use crate::state::BeaconState;
@@ -65,9 +67,44 @@ pub fn initialize_beacon_state_from_eth1<P: Preset>(
             .map_err(|error| GenesisError::Deposit { index, error })?;
     }
 
+    activate(&mut state)?;
+    Ok(state)
+}
+
+/// The state of a chain that begins at `genesis_time`, in seconds since the Unix epoch, with
+/// deposits that need no proof: for development networks. What a node of such a network must agree
+/// on follows from the arguments alone.
+///
+/// # Errors
+/// [`GenesisError`] if there are too many deposits, or on overflow. A deposit whose signature is
+/// invalid makes no validator, as ever.
+pub fn initialize_beacon_state_from_deposits<P: Preset>(
+    eth1_block_hash: Root,
+    genesis_time: u64,
+    deposits: &[DepositData],
+    config: &ChainConfig,
+) -> Result<BeaconState<P>, GenesisError> {
+    let mut state = empty_state::<P>(genesis_time, eth1_block_hash, config);
+    let mut tree = DepositTree::default();
+    for (index, data) in deposits.iter().enumerate() {
+        if !tree.push(data.hash_tree_root()) {
+            return Err(GenesisError::TreeFull);
+        }
+        apply_deposit(&mut state, data, config)
+            .map_err(|error| GenesisError::Deposit { index, error })?;
+    }
+    state.eth1_deposit_index = deposits.len() as u64;
+    state.eth1_data.deposit_count = deposits.len() as u64;
+    state.eth1_data.deposit_root = tree.root();
+    activate(&mut state)?;
+    Ok(state)
+}
+
+/// Activates whoever has deposited enough, and closes the registry of genesis.
+fn activate<P: Preset>(state: &mut BeaconState<P>) -> Result<(), GenesisError> {
     let balances = state.balances.to_vec();
     for (index, balance) in (0 as ValidatorIndex..).zip(balances) {
-        let validator = get_validator_mut(&mut state, index)?;
+        let validator = get_validator_mut(state, index)?;
         validator.effective_balance = effective_balance::<P>(balance);
         if validator.effective_balance == P::MAX_EFFECTIVE_BALANCE {
             validator.activation_eligibility_epoch = GENESIS_EPOCH;
@@ -76,7 +113,7 @@ pub fn initialize_beacon_state_from_eth1<P: Preset>(
     }
     state.genesis_validators_root = state.validators.hash_tree_root();
     state.caches.start_epoch(GENESIS_EPOCH);
-    Ok(state)
+    Ok(())
 }
 
 /// Whether the chain may start from `state`: whether it is late enough, with enough validators.

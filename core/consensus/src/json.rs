@@ -4,6 +4,9 @@
 //! Reference: beacon-APIs, "types"; consensus specification, `ssz/simple-serialize.md`, "JSON
 //! mapping".
 
+#[cfg(feature = "json")]
+mod read;
+
 use std::fmt::Write;
 
 use ssz_rs::{Bitlist, List, Serialize, SimpleSerialize, Vector};
@@ -11,6 +14,11 @@ use ssz_rs::{Bitlist, List, Serialize, SimpleSerialize, Vector};
 use crate::preset::Length;
 use crate::primitives::FixedBytes;
 use crate::tree::{Element, PersistentList, PersistentVector};
+
+#[cfg(feature = "json")]
+pub(crate) use read::object;
+#[cfg(feature = "json")]
+pub use read::{FromJson, JsonError, json_field};
 
 /// A value that has a form in the beacon API.
 ///

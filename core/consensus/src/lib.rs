@@ -8,7 +8,7 @@
 //! | pass empty slots | [`process_slots`] |
 //! | run one step or one operation | [`process_epoch`], [`process_attestation`] and similar functions |
 //! | make a genesis state | [`initialize_beacon_state_from_eth1`] |
-//! | show a value as the beacon API does | [`Json`] |
+//! | show a value as the beacon API does | [`Json`]; with the feature `json`, `FromJson` reads it |
 //! | run it under the services | [`Phase0`] |
 //!
 //! **Contract.** No input makes this crate panic or allocate beyond a small multiple of the input's
@@ -81,10 +81,10 @@ pub use accessors::{
     get_attester_dependent_root, get_attesting_indices, get_beacon_committee,
     get_beacon_proposer_index, get_block_root, get_block_root_at_slot,
     get_committee_count_per_slot, get_committees, get_current_epoch, get_domain,
-    get_indexed_attestation, get_previous_epoch, get_randao_mix, get_seed,
-    get_total_active_balance, get_total_balance, get_validator, get_validator_churn_limit,
-    is_active_validator, is_eligible_for_activation, is_eligible_for_activation_queue,
-    is_slashable_attestation_data, is_slashable_validator,
+    get_indexed_attestation, get_previous_epoch, get_proposer_dependent_root, get_randao_mix,
+    get_seed, get_total_active_balance, get_total_balance, get_validator,
+    get_validator_churn_limit, is_active_validator, is_eligible_for_activation,
+    is_eligible_for_activation_queue, is_slashable_attestation_data, is_slashable_validator,
 };
 pub use config::{BasisPoints, ChainConfig, ConfigError};
 pub use containers::*;
@@ -92,10 +92,13 @@ pub use domains::{
     compute_activation_exit_epoch, compute_domain, compute_epoch_at_slot, compute_fork_data_root,
     compute_signing_root, compute_start_slot_at_epoch,
 };
-pub use duties::prepare_epoch;
+pub use duties::{get_proposer_duties, prepare_epoch};
 pub use epoch_committees::EpochCommittees;
 pub use error::{AsFault, Fault, Overflow, StateError, integer_squareroot};
-pub use genesis::{GenesisError, initialize_beacon_state_from_eth1, is_valid_genesis_state};
+pub use genesis::{
+    GenesisError, initialize_beacon_state_from_deposits, initialize_beacon_state_from_eth1,
+    is_valid_genesis_state,
+};
 pub use gossip::{
     ATTESTATION_SUBNET_COUNT, GossipError, TARGET_AGGREGATORS_PER_COMMITTEE,
     compute_subnet_for_attestation, is_aggregator,
@@ -104,6 +107,8 @@ pub use hash_tree::HashTree;
 pub use hashing::{hash_concat, hash_pairs};
 pub use historical_batch::HistoricalBatch;
 pub use json::Json;
+#[cfg(feature = "json")]
+pub use json::{FromJson, JsonError, json_field};
 pub use merkle::{DepositTree, is_valid_merkle_branch};
 pub use mutators::{decrease_balance, increase_balance, initiate_validator_exit, slash_validator};
 pub use operations::*;

@@ -5,6 +5,9 @@
 //! and [`metrics`], which serves the broker's figures.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "api")]
+pub mod api;
+pub mod interop;
 pub mod metrics;
 pub mod recording;
 pub mod store;

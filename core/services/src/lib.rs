@@ -40,6 +40,6 @@ mod toy_production;
 pub mod verdict;
 
 pub use blocksmith::{
-    Anchor, Blocksmith, Client, Config, NoticeReceiver, Pending, ProduceError, ReadError,
+    Anchor, Blocksmith, Client, Config, Gone, NoticeReceiver, Pending, ProduceError, ReadError,
     ServiceCounters, StartError, StateError, StopReport, Submission,
 };

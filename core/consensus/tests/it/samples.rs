@@ -6,10 +6,10 @@ use std::fmt::Debug;
 use blocksmith_consensus::{
     AggregateAndProof, AggregationBits, Attestation, AttestationData, AttesterSlashing,
     BeaconBlock, BeaconBlockBody, BeaconBlockHeader, Checkpoint, Deposit, DepositData,
-    DepositMessage, Eth1Block, Eth1Data, FixedBytes, Fork, ForkData, HashTree, IndexedAttestation,
-    Json, PendingAttestation, ProposerSlashing, Root, SignedAggregateAndProof, SignedBeaconBlock,
-    SignedBeaconBlockHeader, SignedVoluntaryExit, SigningData, Validator, VoluntaryExit, Wire,
-    decode_exact,
+    DepositMessage, Eth1Block, Eth1Data, FixedBytes, Fork, ForkData, FromJson, HashTree,
+    IndexedAttestation, Json, PendingAttestation, ProposerSlashing, Root, SignedAggregateAndProof,
+    SignedBeaconBlock, SignedBeaconBlockHeader, SignedVoluntaryExit, SigningData, Validator,
+    VoluntaryExit, Wire, decode_exact,
 };
 use quickcheck::{Arbitrary, Gen};
 use ssz_rs::{List, SimpleSerialize, Vector};
@@ -133,6 +133,25 @@ macro_rules! containers {
             let mut g = Gen::new(64);
             for _ in 0..2 {
                 $(crate::allocation::check(stringify!($name), &$name::sample(&mut g));)+
+            }
+        }
+
+        #[test]
+        fn every_container_is_read_back_from_its_json_and_only_if_it_is_whole() {
+            // Makes values of every type, reads what is written, and leaves out each field once.
+            let mut g = Gen::new(64);
+            for _ in 0..20 {
+                $(
+                    let value = $name::sample(&mut g);
+                    let text = value.to_json();
+                    assert_eq!($name::from_json_text(text.as_bytes()).as_ref(), Ok(&value));
+                    $(
+                        let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+                        json.as_object_mut().unwrap().remove(stringify!($field));
+                        let error = $name::from_json(&json).unwrap_err().to_string();
+                        assert_eq!(error, concat!(stringify!($field), ": is missing"));
+                    )+
+                )+
             }
         }
 

@@ -57,6 +57,15 @@ impl<A: PoolAttestation> Choice<'_, A> {
 }
 
 impl<A: PoolAttestation> Candidates<A> {
+    /// Returns the sum of the aggregate with the most members, of equal ones the first. `None` if
+    /// there is none.
+    #[must_use]
+    pub fn largest(&self) -> Option<A> {
+        let all = self.data.iter().flat_map(|data| &data.aggregates);
+        let largest = all.rev().max_by_key(|aggregate| aggregate.bits.count())?;
+        A::aggregate(&largest.parts)
+    }
+
     /// Returns at most `max` attestations for a block, the most valuable first. `weights` says what
     /// each place of an attestation's committee is worth, or `None` if the attestation is not
     /// eligible; it is asked once for equal data (see

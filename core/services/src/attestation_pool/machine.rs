@@ -193,6 +193,17 @@ impl<R: Copy + Ord + Hash + Debug, A: PoolAttestation> AttestationPool<R, A> {
         Candidates { data: data.collect(), covered }
     }
 
+    /// Returns the aggregates of one data alone, and no votes that a chain includes. It costs a
+    /// pointer or two for each of their parts.
+    pub fn of_data(&self, slot: Slot, root: A::DataRoot) -> Candidates<A> {
+        let aggregates = self.slots.get(&slot).and_then(|of_slot| of_slot.data.get(&root));
+        let data = aggregates.and_then(|aggregates| {
+            let committee = aggregates.first()?.parts.first()?.committee();
+            Some(Data { seat: (slot, committee), aggregates: aggregates.clone() })
+        });
+        Candidates { data: data.into_iter().collect(), covered: BTreeMap::new() }
+    }
+
     /// Returns the first slot whose attestations may still be included (I5).
     fn oldest(&self) -> Slot {
         self.now.saturating_sub(self.limits.age)

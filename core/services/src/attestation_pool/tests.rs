@@ -100,6 +100,23 @@ fn block(root: u8, slot: Slot, attestations: Vec<Signed>) -> Event<u8, Signed> {
 const LIMITS: Limits = Limits::new(8);
 
 #[test]
+fn an_aggregator_gets_the_largest_sum_of_its_own_data_whatever_blocks_include() {
+    // Overlapping aggregates of one data, larger ones of other data and of another slot, and a
+    // block that includes all of it.
+    let other = |slot, data| Signed { slot, data, ..by(&[0, 1, 2, 3, 4]) };
+    let mut pool = holding(LIMITS, [by(&[0, 1]), by(&[1, 2]), by(&[3]), by(&[1, 2, 4, 5])]);
+    for attestation in [other(10, 2), other(11, 1)] {
+        assert_eq!(insert(&mut pool, attestation), []);
+    }
+    pool.handle(&(), block(7, 11, vec![by(&[0, 1, 3])]));
+    let largest = |slot, data| pool.of_data(slot, data).largest().map(|sum| sum.members);
+    assert_eq!(largest(10, 1), Some(vec![1, 2, 4, 5]));
+    assert_eq!(largest(10, 2), Some(vec![0, 1, 2, 3, 4]));
+    assert_eq!(largest(10, 3), None);
+    assert_eq!(largest(12, 1), None);
+}
+
+#[test]
 fn disjoint_attestations_are_summed_and_overlapping_ones_are_not() {
     // Three disjoint ones, and one that shares a member with each of two.
     let mut pool = holding(LIMITS, [by(&[0]), by(&[1, 2]), by(&[3])]);

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::activity::Activity;
 use crate::attestation_pool::Candidates;
-use crate::clearance::{BuildOn, ChainView, ClearanceHandle, ClearanceMessage};
+use crate::clearance::{BuildOn, ChainView, ClearanceHandle, ClearanceMessage, Wanted};
 use crate::cold_db::ColdDbHandle;
 use crate::consensus::{Consensus, Slot};
 use crate::hot_db::HotDbHandle;
@@ -399,7 +399,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     ) -> Option<Vec<C::Attestation>> {
         let (reply, answer) = oneshot::channel();
         let on = BuildOn::Block(parent);
-        self.clearance.post().send(ClearanceMessage::Material { on, pack: true, reply });
+        self.clearance.post().send(ClearanceMessage::Material { on, wanted: Wanted::Block, reply });
         Some(self.pack(&answer.recv().ok()?.attestations, state, max))
     }
 
@@ -413,7 +413,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     ) -> Option<Vec<C::Attestation>> {
         let (reply, answer) = oneshot::channel();
         let on = BuildOn::Block(parent);
-        let question = ClearanceMessage::Material { on, pack: true, reply };
+        let question = ClearanceMessage::Material { on, wanted: Wanted::Block, reply };
         self.clearance.post().send_async(question).await;
         Some(self.pack(&answer.await.ok()?.attestations, state, max))
     }

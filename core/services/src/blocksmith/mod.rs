@@ -40,7 +40,7 @@ mod service;
 mod tests;
 
 pub use client::{Client, ReadError, ServiceCounters, StateError, Submission};
-pub use production::{ProduceError, ProducedBlock};
+pub use production::{Gone, ProduceError, ProducedBlock};
 pub use service::{Anchor, Blocksmith, Config, Pending, StartError, StopReport};
 
 pub use crate::observer::NoticeReceiver;

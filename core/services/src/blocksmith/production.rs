@@ -6,7 +6,8 @@ use blocksmith_sync::{Primitives, oneshot};
 use thiserror::Error;
 
 use super::client::Client;
-use crate::clearance::{BuildOn, ClearanceMessage, Material};
+use crate::attestation_pool::PoolAttestation;
+use crate::clearance::{BuildOn, ClearanceMessage, Material, Wanted, WantedOf};
 use crate::consensus::{Consensus, Slot};
 use crate::rewinder::{Answer, Job, Lane, Production, ReplyTo};
 use crate::verdict::RejectReason;
@@ -40,6 +41,11 @@ pub enum ProduceError<I> {
     Fault(String),
 }
 
+/// Clearance has not answered: it has ended, or has lost the question by a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("Clearance is gone or has lost the question")]
+pub struct Gone;
+
 /// The unsigned block, or why there is none.
 pub type ProducedBlock<C> =
     Result<<C as Consensus>::UnsignedBlock, ProduceError<<C as Consensus>::Invalid>>;
@@ -50,16 +56,36 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     /// proposer is not later into the slot than `PROPOSER_REORG_CUTOFF_BPS`. Blocks until Clearance
     /// replies. Returns `None` if Clearance is gone or has lost the question by a panic.
     pub fn proposer_head(&self, slot: Slot, on_time: bool) -> Option<C::Root> {
-        let (question, answer) = question(BuildOn::ProposerHead { slot, on_time }, false);
+        let (question, answer) = question(BuildOn::ProposerHead { slot, on_time }, Wanted::Parent);
         self.clearance.post().send(question);
         Some(answer.recv().ok()?.parent)
     }
 
     /// As [`Client::proposer_head`], for an async task.
     pub async fn proposer_head_async(&self, slot: Slot, on_time: bool) -> Option<C::Root> {
-        let (question, answer) = question(BuildOn::ProposerHead { slot, on_time }, false);
+        let (question, answer) = question(BuildOn::ProposerHead { slot, on_time }, Wanted::Parent);
         self.clearance.post().send_async(question).await;
         Some(answer.await.ok()?.parent)
+    }
+
+    /// Returns the largest aggregate of the verified attestations whose data are of `slot` and have
+    /// this root; `None` if the pool holds none. Awaits Clearance's reply, then sums signatures on
+    /// the caller's thread: see [`crate::attestation_pool::Limits::per_slot`] for how many there can
+    /// be.
+    ///
+    /// # Errors
+    /// [`Gone`] if Clearance is gone or has lost the question by a panic.
+    pub async fn aggregate_async(
+        &self,
+        slot: Slot,
+        root: <C::Attestation as PoolAttestation>::DataRoot,
+    ) -> Result<Option<C::Attestation>, Gone> {
+        // No head is of the slot before slot 0, so that no weight is looked up for an answer that
+        // is not used.
+        let on = BuildOn::ProposerHead { slot: 0, on_time: false };
+        let (question, answer) = question(on, Wanted::Data { slot, root });
+        self.clearance.post().send_async(question).await;
+        Ok(answer.await.map_err(|_| Gone)?.attestations.largest())
     }
 
     /// Returns an unsigned block of `slot`, with its state root, on the block that `on` says. It
@@ -78,7 +104,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         slot: Slot,
         inputs: C::BlockInputs,
     ) -> ProducedBlock<C> {
-        let (question, material) = question(on, true);
+        let (question, material) = question(on, Wanted::Block);
         self.clearance.post().send(question);
         let material = material.recv().map_err(|_| gone())?;
         block_of(self.request_block(slot, inputs, material).recv().ok())
@@ -95,7 +121,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         slot: Slot,
         inputs: C::BlockInputs,
     ) -> ProducedBlock<C> {
-        let (question, material) = question(on, true);
+        let (question, material) = question(on, Wanted::Block);
         self.clearance.post().send_async(question).await;
         let material = material.await.map_err(|_| gone())?;
         block_of(self.request_block(slot, inputs, material).await.ok())
@@ -123,10 +149,10 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
 
 fn question<P: Primitives, C: Consensus>(
     on: BuildOn<C::Root>,
-    pack: bool,
+    wanted: WantedOf<C>,
 ) -> (ClearanceMessage<P, C>, oneshot::Receiver<P, Material<C>>) {
     let (reply, answer) = oneshot::channel();
-    (ClearanceMessage::Material { on, pack, reply }, answer)
+    (ClearanceMessage::Material { on, wanted, reply }, answer)
 }
 
 fn gone<I>() -> ProduceError<I> {

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::attestation_pool::{self, AttestationPool, Candidates};
-use crate::clearance::material::{BuildOn, Material};
+use crate::clearance::material::{BuildOn, Material, Wanted, WantedOf};
 use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
@@ -237,18 +237,17 @@ impl<C: Consensus> Clearance<C> {
         self.pool.candidates(std::iter::successors(at(parent), before))
     }
 
-    /// Returns the block to build on, and what a block there can be made of. With `pack` unset there
-    /// is nothing to make it of, and it costs no more than to find the block.
+    /// Returns the block to build on, and what is wanted beside it.
     #[must_use]
-    pub fn material(&self, on: BuildOn<C::Root>, pack: bool) -> Material<C> {
+    pub fn material(&self, on: BuildOn<C::Root>, wanted: WantedOf<C>) -> Material<C> {
         let parent = match on {
             BuildOn::Block(root) => root,
             BuildOn::ProposerHead { slot, on_time } => self.proposer_head(slot, on_time),
         };
-        let (attestations, operations) = if pack {
-            (self.candidates(parent), self.operations.held())
-        } else {
-            (Candidates::default(), Vec::new())
+        let (attestations, operations) = match wanted {
+            Wanted::Parent => (Candidates::default(), Vec::new()),
+            Wanted::Block => (self.candidates(parent), self.operations.held()),
+            Wanted::Data { slot, root } => (self.pool.of_data(slot, root), Vec::new()),
         };
         Material { parent, attestations, operations }
     }

@@ -1,6 +1,6 @@
 //! What a proposer builds on, and what there is to build with.
 
-use crate::attestation_pool::Candidates;
+use crate::attestation_pool::{Candidates, PoolAttestation};
 use crate::consensus::{Consensus, Slot};
 use crate::gossip::Operation;
 
@@ -18,6 +18,26 @@ pub enum BuildOn<R> {
         on_time: bool,
     },
 }
+
+/// What is wanted beside the block to build on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted<D> {
+    /// Nothing: it costs no more than to find the block.
+    Parent,
+    /// What a block can be built with.
+    Block,
+    /// The aggregates of one data, for an aggregator: no operations, and no votes that the chain
+    /// includes.
+    Data {
+        /// The slot attested to.
+        slot: Slot,
+        /// What identifies the data.
+        root: D,
+    },
+}
+
+/// What a requester wants of a protocol's Clearance.
+pub type WantedOf<C> = Wanted<<<C as Consensus>::Attestation as PoolAttestation>::DataRoot>;
 
 /// What a block can be built with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -43,5 +43,5 @@ mod service;
 pub mod shell;
 
 pub use machine::{ChainView, Clearance, Effect, Event, Import};
-pub use material::{BuildOn, Material};
+pub use material::{BuildOn, Material, Wanted, WantedOf};
 pub(crate) use service::{ClearanceHandle, ClearanceMessage, ClearanceService, Receipt};

@@ -9,7 +9,7 @@
 //! turn that loses its message by a panic drops the receipt.
 
 use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
-use crate::clearance::material::{BuildOn, Material};
+use crate::clearance::material::{BuildOn, Material, WantedOf};
 use crate::cold_db::Record;
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
 use crate::gossip::OperationKind;
@@ -52,8 +52,8 @@ pub enum Message<C: Consensus, R, V, K, A> {
     Material {
         /// The block to build on.
         on: BuildOn<C::Root>,
-        /// Whether a block is to be made.
-        pack: bool,
+        /// What is wanted beside it.
+        wanted: WantedOf<C>,
         /// The reply end.
         reply: A,
     },
@@ -192,8 +192,8 @@ pub fn turn<C: Consensus, P: Ports<C>>(
             }
             return Ok(work);
         }
-        Message::Material { on, pack, reply } => {
-            if let Ok(material) = steps.look(word, || machine.material(on, pack)) {
+        Message::Material { on, wanted, reply } => {
+            if let Ok(material) = steps.look(word, || machine.material(on, wanted)) {
                 ports.candidates(reply, material);
             }
             return Ok(work);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{Clearance, Effect, Event, Import};
-use crate::clearance::BuildOn;
+use crate::attestation_pool::PoolAttestation;
+use crate::clearance::{BuildOn, Wanted};
 use crate::consensus::{
     Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, IndexedVote, Vote,
 };
@@ -131,10 +132,10 @@ fn every_operation_that_clears_is_there_for_a_block() {
         let cleared = Box::new(Cleared::new(operation, about.clone()));
         machine.handle(&Toy::default(), Event::Import(Import::Operation(cleared)));
     }
-    let held = machine.material(BuildOn::Block(1), true).operations;
+    let held = machine.material(BuildOn::Block(1), Wanted::Block).operations;
     assert!(matches!(held[0], Operation::ProposerSlashing(ToySlashing::Of(_))), "{held:?}");
     assert_eq!(held[1..], all.map(|(operation, _)| operation));
-    assert_eq!(machine.material(BuildOn::Block(1), false).operations, []);
+    assert_eq!(machine.material(BuildOn::Block(1), Wanted::Parent).operations, []);
 }
 
 #[test]
@@ -183,6 +184,9 @@ fn a_cleared_attestation_is_a_candidate_until_no_block_may_include_it() {
     for (slot, left) in [(7, vec![attestation]), (8, vec![])] {
         machine.handle(&toy, Event::Import(Import::Tick { slot }));
         assert_eq!(machine.candidates(0).pack(|_| Some(vec![1]), 9), left, "slot {slot}");
+        let (slot, root) = (attestation.slot, attestation.data_root());
+        let material = machine.material(BuildOn::Block(0), Wanted::Data { slot, root });
+        assert_eq!(material.attestations.largest(), left.first().copied());
     }
 }
 
