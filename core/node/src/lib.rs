@@ -10,4 +10,6 @@ pub mod api;
 pub mod interop;
 pub mod metrics;
 pub mod recording;
+#[cfg(feature = "signer")]
+pub mod signer;
 pub mod store;

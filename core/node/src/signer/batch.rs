@@ -1,0 +1,268 @@
+//! One thread has the slashing protection, and takes all requests that wait as one transaction.
+//!
+//! **Contract.** [`Protector::ask`] is answered after the transaction that has the request's record
+//! was committed, or with an error. While one transaction is committed, the next batch gathers: many
+//! requests share a sync, and a lone one waits for nobody. A batch has at most [`MAX_BATCH`] requests.
+//! At most [`MAX_WAITING`] wait; the next one waits for room.
+//!
+//! **Invariants.**
+//! - I1 The first error of the store is the last thing that happens to it: nobody knows what is on
+//!   the disk, so nothing is signed any more until a restart has read it. The thread ends, and every
+//!   later request is answered with [`Failed`].
+//! - I2 A request whose asker is gone is recorded all the same. To ask again is harmless.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+
+use blocksmith::slashing_protection::{
+    Limits, Outcome, ProtectionStore, Request, check_and_record,
+};
+use blocksmith::store::StoreError;
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests of a transaction, at most.
+pub const MAX_BATCH: usize = 1024;
+/// Requests that wait for a transaction, at most.
+pub const MAX_WAITING: usize = 1024;
+
+/// The store has failed, and nothing is signed until a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the slashing protection has failed, and nothing is signed until a restart")]
+pub struct Failed;
+
+struct Job {
+    request: Request,
+    reply: oneshot::Sender<Outcome>,
+}
+
+/// What a [`Protector`] has done.
+#[derive(Debug, Default)]
+pub struct Counters {
+    requests: AtomicU64,
+    transactions: AtomicU64,
+}
+
+impl Counters {
+    /// Returns the number of requests that were answered.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        // ORDERING: pairs with nothing; a figure for people.
+        self.requests.load(Relaxed)
+    }
+
+    /// Returns the number of transactions that answered them.
+    #[must_use]
+    pub fn transactions(&self) -> u64 {
+        // ORDERING: as above.
+        self.transactions.load(Relaxed)
+    }
+}
+
+/// The way to the thread that has the slashing protection. When the last one is dropped, the thread
+/// answers what waits, and ends.
+#[derive(Clone)]
+pub struct Protector {
+    jobs: mpsc::Sender<Job>,
+    counters: Arc<Counters>,
+}
+
+impl Protector {
+    /// Starts the thread. `on_failure` is called in it if the store fails. The handle returns the
+    /// store.
+    ///
+    /// # Errors
+    /// If the system has no thread.
+    pub fn start<S: ProtectionStore + Send + 'static>(
+        store: S,
+        limits: Limits,
+        on_failure: impl FnOnce(StoreError) + Send + 'static,
+    ) -> std::io::Result<(Self, JoinHandle<S>)> {
+        let (jobs, receiver) = mpsc::channel(MAX_WAITING);
+        let counters = Arc::new(Counters::default());
+        let figures = counters.clone();
+        let body = move || run(store, limits, receiver, &figures, on_failure);
+        let thread = std::thread::Builder::new().name("protection".to_owned()).spawn(body)?;
+        Ok((Self { jobs, counters }, thread))
+    }
+
+    /// Asks whether a message may be signed, and has it recorded. Waits for a commit.
+    ///
+    /// # Errors
+    /// [`Failed`] if the store has failed; then the message must not be signed.
+    pub async fn ask(&self, request: Request) -> Result<Outcome, Failed> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job { request, reply }).await.map_err(|_| Failed)?;
+        answer.await.map_err(|_| Failed)
+    }
+
+    /// Returns whether the store has failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.jobs.is_closed()
+    }
+
+    /// Returns what was done so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+/// Answers until nobody can ask any more, or the store fails.
+fn run<S: ProtectionStore>(
+    mut store: S,
+    limits: Limits,
+    mut jobs: mpsc::Receiver<Job>,
+    counters: &Counters,
+    on_failure: impl FnOnce(StoreError),
+) -> S {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < MAX_BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        }
+        let requests: Vec<Request> = batch.iter().map(|job| job.request).collect();
+        match check_and_record(&mut store, &limits, &requests) {
+            Ok(outcomes) => {
+                // ORDERING: pairs with nothing; figures for people.
+                counters.requests.fetch_add(requests.len() as u64, Relaxed);
+                counters.transactions.fetch_add(1, Relaxed);
+                for (job, outcome) in batch.into_iter().zip(outcomes) {
+                    // The asker may be gone (I2).
+                    let _ = job.reply.send(outcome);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "slashing protection has failed: nothing is signed");
+                // Whoever sees the channel closed must find it so for good (I1).
+                drop((batch, jobs));
+                on_failure(error);
+                return store;
+            }
+        }
+    }
+    store
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc as gate;
+
+    use blocksmith::slashing_protection::{
+        GenesisRoot, History, Key, MemoryStore, MemoryTransaction, Statement, Transaction, Write,
+    };
+
+    use super::*;
+
+    /// A store whose commits wait for leave, and fail if there is none.
+    struct Gated {
+        inner: MemoryStore,
+        begun: gate::Sender<()>,
+        leave: gate::Receiver<bool>,
+    }
+
+    struct GatedTransaction<'a> {
+        inner: MemoryTransaction<'a>,
+        begun: &'a gate::Sender<()>,
+        leave: &'a gate::Receiver<bool>,
+    }
+
+    impl ProtectionStore for Gated {
+        type Transaction<'a> = GatedTransaction<'a>;
+
+        fn begin(&mut self) -> Result<GatedTransaction<'_>, StoreError> {
+            let inner = self.inner.begin()?;
+            Ok(GatedTransaction { inner, begun: &self.begun, leave: &self.leave })
+        }
+    }
+
+    impl Transaction for GatedTransaction<'_> {
+        fn genesis(&mut self) -> Result<Option<GenesisRoot>, StoreError> {
+            self.inner.genesis()
+        }
+
+        fn bind(&mut self, genesis: &GenesisRoot) -> Result<(), StoreError> {
+            self.inner.bind(genesis)
+        }
+
+        fn keys(&mut self) -> Result<Vec<Key>, StoreError> {
+            self.inner.keys()
+        }
+
+        fn history(&mut self, key: &Key) -> Result<History, StoreError> {
+            self.inner.history(key)
+        }
+
+        fn write(&mut self, key: &Key, write: &Write) -> Result<(), StoreError> {
+            self.inner.write(key, write)
+        }
+
+        fn commit(self) -> Result<(), StoreError> {
+            self.begun.send(()).expect("the test listens");
+            let io = StoreError::Gap;
+            if self.leave.recv().expect("the test answers") { self.inner.commit() } else { Err(io) }
+        }
+    }
+
+    fn request(key: u8) -> Request {
+        let statement = Statement::Block { slot: 1, signing_root: [key; 32] };
+        Request { genesis: [0; 32], key: [key; 48], statement }
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime")
+    }
+
+    #[test]
+    fn requests_that_come_during_a_commit_share_the_next_one() {
+        // The first commit is held until twenty others wait.
+        let ((begun, has_begun), (leave, leaves)) = (gate::channel(), gate::channel());
+        let store = Gated { inner: MemoryStore::default(), begun, leave: leaves };
+        let limits = Limits::default();
+        let (protector, thread) = Protector::start(store, limits, |_| ()).expect("a thread");
+        let runtime = runtime();
+        let ask = |key| {
+            let protector = protector.clone();
+            runtime.spawn(async move { protector.ask(request(key)).await })
+        };
+        let first = ask(0);
+        has_begun.recv().expect("a commit");
+        let others: Vec<_> = (1..=20).map(ask).collect();
+        while protector.jobs.max_capacity() - protector.jobs.capacity() < 20 {
+            std::thread::yield_now();
+        }
+        for _ in 0..2 {
+            leave.send(true).expect("the store listens");
+        }
+        for answer in std::iter::once(first).chain(others) {
+            let answer = runtime.block_on(answer).expect("no panic");
+            assert_eq!(answer, Ok(Outcome::Recorded));
+        }
+        assert_eq!((protector.counters().requests(), protector.counters().transactions()), (21, 2));
+        drop(protector);
+        thread.join().expect("the thread ends with the last protector");
+    }
+
+    #[test]
+    fn after_a_failed_commit_nothing_is_signed() {
+        // The batch's own request, and one that comes later.
+        let ((begun, _has_begun), (leave, leaves)) = (gate::channel(), gate::channel());
+        let store = Gated { inner: MemoryStore::default(), begun, leave: leaves };
+        let (failed, failure) = gate::channel();
+        let tell = move |error| failed.send(error).expect("the test listens");
+        let (protector, thread) =
+            Protector::start(store, Limits::default(), tell).expect("a thread");
+        leave.send(false).expect("the store listens");
+        leave.send(true).expect("the store listens");
+        let runtime = runtime();
+        assert_eq!(runtime.block_on(protector.ask(request(1))), Err(Failed));
+        assert_eq!(failure.recv(), Ok(StoreError::Gap));
+        assert_eq!(runtime.block_on(protector.ask(request(2))), Err(Failed));
+        assert!(protector.has_failed());
+        let store = thread.join().expect("no panic");
+        assert_eq!(store.inner, MemoryStore::default());
+    }
+}

@@ -1,0 +1,192 @@
+//! The signer: secret keys in a process of their own, behind the remote-signing API.
+//!
+//! **Contract.** [`Signer::start`] serves on an address of the loopback interface until it is stopped
+//! or dropped. It signs what slashing protection allows, and computes by itself what it signs.
+//!
+//! ```text
+//!  HTTP ──> server ──> signing      what is signed: root and statement, from the object
+//!              │
+//!              ├─────> batch        one thread with the store: many requests, one commit
+//!              │         └─ protection (SQLite)
+//!              └─────> signature    after the commit (hazard V1)
+//! ```
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`keystore`] | decrypts EIP-2335 files and locks them |
+//! | [`protection`] | the store of `blocksmith::slashing_protection` in SQLite |
+//! | [`interchange`] | EIP-3076 files |
+//! | [`signing`] | reads a request and computes its signing root |
+//! | [`batch`] | gathers requests for one transaction |
+//! | [`server`] | HTTP, with its bounds |
+//!
+//! **Invariants.**
+//! - I1 A signature over a block or an attestation is made after its record was committed.
+//! - I2 What is signed is computed from the request's object. A root that the request states is
+//!   compared with it, and never used.
+//! - I3 One signer at a time has a database, and one has a keystore; both are locked.
+//! - I4 Once the database has failed, no block and no attestation is signed until a restart.
+//! - I5 The stop takes at most twice [`STOP_PATIENCE`], and the time of one commit.
+//!
+//! **Blocking.** Requests wait for the thread that has the store, and it waits for its disk alone.
+
+pub mod batch;
+pub mod interchange;
+pub mod keystore;
+pub mod protection;
+pub mod server;
+pub mod signing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use blocksmith::slashing_protection::{Limits, ProtectionStore};
+use blocksmith::store::StoreError;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, watch};
+
+use batch::{Counters, Protector};
+use keystore::LockedKey;
+
+/// Time that requests have to be finished once the signer stops.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the signer does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// The address can be reached from elsewhere, and nobody has to identify himself.
+    #[error("{0}: not an address of the loopback interface")]
+    NotLoopback(SocketAddr),
+    /// The system refuses.
+    #[error("{address}: {error}")]
+    Io {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// An epoch has no slots.
+    #[error("an epoch has at least one slot")]
+    NoSlots,
+}
+
+/// How a signer is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Whether `listen` may be an address that others reach. Whoever reaches it can have anything
+    /// signed that slashing protection allows.
+    pub beyond_loopback: bool,
+    /// Slots of an epoch: 32 in the mainnet preset, 8 in the minimal one.
+    pub slots_per_epoch: u64,
+    /// Records of a key.
+    pub limits: Limits,
+}
+
+/// A signer that serves.
+pub struct Signer {
+    address: SocketAddr,
+    protector: Option<Protector>,
+    stop: watch::Sender<bool>,
+    server: Option<tokio::task::JoinHandle<()>>,
+    runtime: Option<Runtime>,
+    /// Ends once nobody can ask any more.
+    protection: Option<Box<dyn FnOnce() + Send + Sync>>,
+    /// The locks on the keystores.
+    _keys: Vec<LockedKey>,
+}
+
+impl Signer {
+    /// Serves `keys`, guarded by `store`. `on_failure` is called, in another thread, if the store
+    /// fails; the signer ought to be stopped then.
+    ///
+    /// # Errors
+    /// [`SignerError`] if the address is not allowed or cannot be bound.
+    pub fn start<S: ProtectionStore + Send + 'static>(
+        config: Config,
+        keys: Vec<LockedKey>,
+        store: S,
+        on_failure: impl FnOnce(StoreError) + Send + 'static,
+    ) -> Result<Self, SignerError> {
+        if !config.listen.ip().is_loopback() && !config.beyond_loopback {
+            return Err(SignerError::NotLoopback(config.listen));
+        }
+        if config.slots_per_epoch == 0 {
+            return Err(SignerError::NoSlots);
+        }
+        let failed = |error| SignerError::Io { address: config.listen, error };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(processors)
+            .thread_name("signer")
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let listener =
+            runtime.block_on(tokio::net::TcpListener::bind(config.listen)).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (protector, thread): (_, JoinHandle<S>) =
+            Protector::start(store, config.limits, on_failure).map_err(failed)?;
+        let by_key = keys.iter().map(|key| (key.public_key, key.secret.clone()));
+        let shared = server::Shared {
+            keys: by_key.collect::<BTreeMap<_, _>>(),
+            protector: protector.clone(),
+            slots_per_epoch: config.slots_per_epoch,
+            requests: Arc::new(Semaphore::new(server::MAX_REQUESTS)),
+        };
+        let (stop, stopping) = watch::channel(false);
+        let serving = server::serve(listener, Arc::new(shared), stopping, STOP_PATIENCE);
+        let server = runtime.spawn(serving);
+        let protection = Box::new(move || match thread.join() {
+            Ok(store) => drop(store),
+            Err(_) => tracing::error!("the thread of the slashing protection had panicked"),
+        });
+        Ok(Self {
+            address,
+            protector: Some(protector),
+            stop,
+            server: Some(server),
+            runtime: Some(runtime),
+            protection: Some(protection),
+            _keys: keys,
+        })
+    }
+
+    /// Returns the address on which it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns what slashing protection has done.
+    #[must_use]
+    pub fn counters(&self) -> Option<&Counters> {
+        self.protector.as_ref().map(Protector::counters)
+    }
+}
+
+/// Stops: no connection is accepted any more, what was begun is finished, and the store is closed.
+/// Blocks as I5 says.
+impl Drop for Signer {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let (Some(runtime), Some(server)) = (self.runtime.take(), self.server.take()) {
+            if runtime.block_on(server).is_err() {
+                tracing::error!("the server of the signer had panicked");
+            }
+            runtime.shutdown_timeout(STOP_PATIENCE);
+        }
+        drop(self.protector.take());
+        if let Some(join) = self.protection.take() {
+            join();
+        }
+    }
+}
