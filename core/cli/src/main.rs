@@ -4,6 +4,7 @@
 
 mod attack;
 mod files;
+mod node;
 mod replay;
 mod state;
 mod vectors;
@@ -50,6 +51,8 @@ enum Command {
     Root(state::Show),
     /// Print an SSZ file in the form of the beacon API.
     Decode(state::Show),
+    /// Run a node of a development network: services, a clock, and the beacon API.
+    Node(Box<node::Arguments>),
     /// Belongs to the other command.
     #[command(hide = true, aliases = ["mutants", "explore", "document"])]
     Check {
@@ -87,6 +90,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         Some(Command::Transition(arguments)) => state::transition(&arguments, out),
         Some(Command::Root(arguments)) => state::root(&arguments, out),
         Some(Command::Decode(arguments)) => state::decode(&arguments, out),
+        Some(Command::Node(arguments)) => node::run(&arguments, out),
         Some(Command::Check { .. }) => Err(Failure::input(anyhow::anyhow!(
             "the checks are a command of their own, blocksmith-check: `cargo verify check`"
         ))),

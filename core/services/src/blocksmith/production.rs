@@ -6,7 +6,7 @@ use blocksmith_sync::{Primitives, oneshot};
 use thiserror::Error;
 
 use super::client::Client;
-use crate::attestation_pool::PoolAttestation;
+use crate::attestation_pool::{Candidates, PoolAttestation};
 use crate::clearance::{BuildOn, ClearanceMessage, Material, Wanted, WantedOf};
 use crate::consensus::{Consensus, Slot};
 use crate::rewinder::{Answer, Job, Lane, Production, ReplyTo};
@@ -68,24 +68,23 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         Some(answer.await.ok()?.parent)
     }
 
-    /// Returns the largest aggregate of the verified attestations whose data are of `slot` and have
-    /// this root; `None` if the pool holds none. Awaits Clearance's reply, then sums signatures on
-    /// the caller's thread: see [`crate::attestation_pool::Limits::per_slot`] for how many there can
-    /// be.
+    /// Returns the aggregates of the verified attestations whose data are of `slot` and have this
+    /// root. [`Candidates::largest`] sums the signatures of what an aggregator sends, on the caller's
+    /// thread. Awaits Clearance's reply.
     ///
     /// # Errors
     /// [`Gone`] if Clearance is gone or has lost the question by a panic.
-    pub async fn aggregate_async(
+    pub async fn aggregates_async(
         &self,
         slot: Slot,
         root: <C::Attestation as PoolAttestation>::DataRoot,
-    ) -> Result<Option<C::Attestation>, Gone> {
+    ) -> Result<Candidates<C::Attestation>, Gone> {
         // No head is of the slot before slot 0, so that no weight is looked up for an answer that
         // is not used.
         let on = BuildOn::ProposerHead { slot: 0, on_time: false };
         let (question, answer) = question(on, Wanted::Data { slot, root });
         self.clearance.post().send_async(question).await;
-        Ok(answer.await.map_err(|_| Gone)?.attestations.largest())
+        Ok(answer.await.map_err(|_| Gone)?.attestations)
     }
 
     /// Returns an unsigned block of `slot`, with its state root, on the block that `on` says. It

@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Debug;
+use std::hash::Hash;
+
 use crate::attestation_pool::{self, AttestationPool, Candidates};
 use crate::clearance::material::{BuildOn, Material, Wanted, WantedOf};
 use crate::consensus::{
@@ -128,10 +131,23 @@ pub enum Effect<C: Consensus> {
 pub struct ChainView<R> {
     /// Root of the head block.
     pub head: R,
+    /// Slot of the head block.
+    pub head_slot: Slot,
     /// The justified checkpoint.
     pub justified: Checkpoint<R>,
     /// The finalised checkpoint.
     pub finalized: Checkpoint<R>,
+}
+
+fn view_of<R: Copy + Ord + Hash + Debug>(fork_choice: &ForkChoice<R>) -> ChainView<R> {
+    let head = fork_choice.head();
+    ChainView {
+        head,
+        // The head is a block of the fork choice.
+        head_slot: fork_choice.slot_of(head).unwrap_or_default(),
+        justified: fork_choice.justified(),
+        finalized: fork_choice.finalized(),
+    }
 }
 
 /// The canonical chain; see the module's text.
@@ -181,11 +197,7 @@ impl<C: Consensus> Clearance<C> {
         let detector = SlashingDetector::new(slashing::Limits::new(config.slots_per_epoch));
         let inclusion_slots = config.slots_per_epoch;
         let pool = AttestationPool::new(attestation_pool::Limits::new(inclusion_slots));
-        let kept = ChainView {
-            head: fork_choice.head(),
-            justified: fork_choice.justified(),
-            finalized: fork_choice.finalized(),
-        };
+        let kept = view_of(&fork_choice);
         Self {
             fork_choice,
             pool,
@@ -203,11 +215,7 @@ impl<C: Consensus> Clearance<C> {
     /// Returns the head and the justified and finalised checkpoints.
     #[must_use]
     pub fn view(&self) -> ChainView<C::Root> {
-        ChainView {
-            head: self.fork_choice.head(),
-            justified: self.fork_choice.justified(),
-            finalized: self.fork_choice.finalized(),
-        }
+        view_of(&self.fork_choice)
     }
 
     /// Returns root, parent and slot of every block of the fork choice, parents first.
@@ -431,7 +439,7 @@ impl<C: Consensus> Clearance<C> {
         let view = self.view();
         if view != self.kept {
             self.kept = view;
-            let ChainView { head, justified, finalized } = view;
+            let ChainView { head, justified, finalized, .. } = view;
             effects.push(Effect::Prune(Prune { finalized, justified: justified.root, head }));
         }
     }

@@ -1,0 +1,146 @@
+//! `blocksmith node`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use blocksmith_terminal::{Failure, Output};
+
+/// When the chain begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// At once.
+    Now,
+    /// So many seconds after the Unix epoch.
+    At(u64),
+}
+
+impl FromStr for Begin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "now" {
+            return Ok(Self::Now);
+        }
+        let seconds = text.parse();
+        seconds
+            .map(Self::At)
+            .map_err(|_| "expected now, or seconds since the Unix epoch".to_owned())
+    }
+}
+
+#[derive(clap::Args)]
+#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "read with the feature alone"))]
+pub(crate) struct Arguments {
+    /// Validators at genesis. Their keys are those of the interop convention: EVERYBODY KNOWS THEM.
+    #[arg(long, value_name = "N", default_value_t = 8,
+        value_parser = clap::value_parser!(u64).range(1..=65536))]
+    interop: u64,
+    /// When the chain begins: now, or in seconds since the Unix epoch. It belongs to the chain's
+    /// identity, so a restart with --data gives it as a number.
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    genesis_time: Begin,
+    /// Length of a slot.
+    #[arg(long, value_name = "S", default_value_t = 6,
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds_per_slot: u64,
+    /// Where the beacon API is served; port 0 takes a free one. The address is printed on stdout.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5052")]
+    listen: SocketAddr,
+    /// Keep in this folder what a restart needs. One process at a time may use the folder.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Write blocks that were produced or submitted to this folder, as SSZ: the first 4096.
+    #[arg(long, value_name = "DIR")]
+    ssz_dump: Option<PathBuf>,
+    /// On SIGINT or SIGTERM, stop within about this many milliseconds and exit with 128 plus the
+    /// signal's number (130, 143).
+    #[arg(long, value_name = "MS", default_value_t = 5000)]
+    deadline: u64,
+}
+
+/// Says how to get a command that has it.
+#[cfg(not(feature = "node"))]
+pub(crate) fn run(_: &Arguments, _: Output) -> Result<u8, Failure> {
+    Err(Failure::input(anyhow::anyhow!(
+        "this build has no node: build it with `cargo build --release --features node`"
+    )))
+}
+
+#[cfg(feature = "node")]
+pub(crate) use serving::run;
+
+#[cfg(feature = "node")]
+mod serving {
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use blocksmith::Config;
+    use blocksmith::store::StoreError;
+    use blocksmith_consensus::{ChainConfig, Minimal};
+    use blocksmith_node::api::{Loopback, Node, NodeError, Options, Time};
+    use blocksmith_terminal::{EXIT_FAULT, Interrupt, note};
+
+    use super::{Arguments, Begin, Failure, Output};
+
+    /// How often the command looks for a signal.
+    const LOOK: Duration = Duration::from_millis(50);
+
+    fn options(arguments: &Arguments) -> Result<Options, Failure> {
+        let mut config = ChainConfig::minimal();
+        let seconds = arguments.seconds_per_slot.to_string();
+        config.set("SECONDS_PER_SLOT", &seconds).map_err(Failure::input)?;
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let genesis_time = match arguments.genesis_time {
+            Begin::Now => now(),
+            Begin::At(seconds) => seconds,
+        };
+        Ok(Options {
+            config,
+            validators: arguments.interop,
+            genesis_time,
+            listen: arguments.listen,
+            data: arguments.data.clone(),
+            ssz_dump: arguments.ssz_dump.clone(),
+            services: Config::default(),
+        })
+    }
+
+    /// Tells wrong input from a fault of the machine.
+    fn failure(error: NodeError) -> Failure {
+        match error {
+            NodeError::Store(StoreError::Full { .. } | StoreError::Io { .. })
+            | NodeError::Genesis(_) => Failure::fault(error),
+            error => Failure::input(error),
+        }
+    }
+
+    /// Runs a node until a signal comes, or until the services stop by themselves.
+    pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
+        let interrupt = Interrupt::listen().map_err(Failure::fault)?;
+        let options = options(arguments)?;
+        let genesis_time = options.genesis_time;
+        if !options.listen.ip().is_loopback() {
+            note(format_args!(
+                "warning: the API can be reached from elsewhere, and trusts everybody"
+            ));
+        }
+        let node = Node::<Minimal>::start(options, Time::System, Arc::new(Loopback));
+        let node = node.map_err(failure)?;
+        out.line(format_args!("beacon API at http://{}", node.address()))?;
+        out.line(format_args!("genesis {} at {genesis_time}", node.genesis_root()))?;
+        let mut chain = node.client().watch_chain();
+        while interrupt.signal().is_none() && !node.is_stopped() {
+            // Either the chain has moved, or it is time to look again.
+            let _ = chain.changed_timeout(LOOK);
+        }
+        let report = node.stop(Duration::from_millis(arguments.deadline));
+        if !report.late.is_empty() {
+            note(format_args!("threads that had not ended: {}", report.late.join(", ")));
+        }
+        if let Some(cause) = report.cause {
+            note(format_args!("error: the services stopped by themselves: {cause:?}"));
+        }
+        Ok(interrupt.exit_code().unwrap_or(EXIT_FAULT))
+    }
+}

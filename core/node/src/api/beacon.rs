@@ -1,0 +1,375 @@
+//! What every handler works with: the services, the clock, and the way from an identifier to a state
+//! or a block.
+//!
+//! **Invariants.**
+//! - B1 What an answer says of a state or block (`finalized`, `execution_optimistic`) comes from the
+//!   view of the chain by which the state or block was found.
+//! - B2 No handler blocks a thread of the runtime: services are asked by their async forms. What
+//!   reads the store or takes long to compute runs on threads of its own, at most as many as there
+//!   are permits.
+//! - B3 A phase0 chain has no execution payload, so nothing is optimistic.
+
+use std::sync::Arc;
+
+use blocksmith::clearance::ChainView;
+use blocksmith::rewinder::Lane;
+use blocksmith::{Client, ReadError};
+use blocksmith_consensus::{
+    BeaconBlock, BeaconState, ChainConfig, Epoch, FromJson, Phase0, Preset, Root, SharedBlock,
+    SignedBeaconBlock, Slot, Wire, compute_epoch_at_slot, compute_start_slot_at_epoch,
+    get_block_root_at_slot,
+};
+use blocksmith_sync::{Std, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::broadcast::Broadcast;
+use super::clock::SlotClock;
+use super::dump::Dump;
+use super::error::ApiError;
+use super::events::Hub;
+use super::recent::Recent;
+use super::request::{Asked, parse};
+use super::validator::VoteCache;
+use crate::metrics::VerdictTimes;
+
+/// Computations at a time, beside those of the services.
+const COMPUTATIONS: usize = 4;
+/// KiB of large bodies that are held at a time.
+const BODIES: usize = 64 << 10;
+/// Bytes of a body that is parsed at once, on the runtime's thread.
+const AT_ONCE: usize = 16 << 10;
+
+/// How the chain begins.
+pub(super) struct Genesis<P: Preset> {
+    pub(super) state: BeaconState<P>,
+    pub(super) state_root: Root,
+    pub(super) block: SharedBlock,
+}
+
+impl<P: Preset> Genesis<P> {
+    pub(super) fn new(state: BeaconState<P>) -> Self {
+        let state_root = state.hash_tree_root();
+        let message = BeaconBlock { state_root, ..BeaconBlock::default() };
+        let block = SignedBeaconBlock { message, ..SignedBeaconBlock::default() };
+        Self { state, state_root, block: block.into() }
+    }
+
+    /// Returns the root of the genesis block.
+    pub(super) fn root(&self) -> Root {
+        self.block.root()
+    }
+}
+
+/// What every handler works with; see the module's text.
+pub(super) struct Beacon<P: Preset> {
+    pub(super) client: Client<Std, Phase0<P>>,
+    pub(super) chain: watch::Receiver<Std, ChainView<Root>>,
+    pub(super) genesis: Genesis<P>,
+    pub(super) clock: SlotClock,
+    pub(super) network: Arc<dyn Broadcast>,
+    pub(super) events: Hub,
+    pub(super) recent: Recent,
+    pub(super) votes: VoteCache,
+    pub(super) times: VerdictTimes,
+    pub(super) dump: Option<Dump>,
+    computations: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+}
+
+/// A state, and what is said of it.
+pub(super) struct Found<P: Preset> {
+    pub(super) state: BeaconState<P>,
+    pub(super) finalized: bool,
+}
+
+/// A block, and what is said of it.
+pub(super) struct FoundBlock {
+    pub(super) block: SharedBlock,
+    pub(super) finalized: bool,
+    /// Whether it is on the chain of the head.
+    pub(super) canonical: bool,
+}
+
+impl<P: Preset> Beacon<P> {
+    pub(super) fn new(
+        client: Client<Std, Phase0<P>>,
+        genesis: Genesis<P>,
+        clock: SlotClock,
+        network: Arc<dyn Broadcast>,
+        dump: Option<Dump>,
+    ) -> Self {
+        Self {
+            chain: client.watch_chain(),
+            client,
+            genesis,
+            clock,
+            network,
+            events: Hub::default(),
+            recent: Recent::default(),
+            votes: VoteCache::default(),
+            times: VerdictTimes::default(),
+            dump,
+            computations: Arc::new(Semaphore::new(COMPUTATIONS)),
+            bodies: Arc::new(Semaphore::new(BODIES)),
+        }
+    }
+
+    pub(super) fn config(&self) -> &ChainConfig {
+        self.client.consensus().config()
+    }
+
+    /// Returns the latest view of the chain.
+    pub(super) fn view(&self) -> ChainView<Root> {
+        *self.chain.get()
+    }
+
+    /// Returns the epoch of the clock.
+    pub(super) fn epoch(&self) -> Epoch {
+        compute_epoch_at_slot::<P>(self.clock.slot())
+    }
+
+    /// # Errors
+    /// 503 while the node still fetches the chain.
+    pub(super) fn synced(&self) -> Result<(), ApiError> {
+        if self.network.is_syncing() {
+            return Err(ApiError::unavailable("the node is syncing"));
+        }
+        Ok(())
+    }
+
+    /// Runs a computation on a thread of its own (B2).
+    pub(super) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let stopping = |_| ApiError::unavailable("the node is stopping");
+        let permit = self.computations.clone().acquire_owned().await.map_err(stopping)?;
+        let work = move || {
+            let result = work();
+            drop(permit);
+            result
+        };
+        // The other error is that the work has panicked, or that the runtime ends.
+        let lost = |_| ApiError::fault("the computation was lost");
+        tokio::task::spawn_blocking(work).await.map_err(lost)
+    }
+
+    /// Awaits room for a large body.
+    pub(super) async fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+        let stopping = |_| ApiError::unavailable("the node is stopping");
+        let kib = u32::try_from(bytes.div_ceil(1024).min(BODIES)).unwrap_or(u32::MAX);
+        self.bodies.clone().acquire_many_owned(kib).await.map_err(stopping)
+    }
+
+    /// Returns the value of a JSON body. A large one is parsed on a thread of its own.
+    pub(super) async fn read<T: FromJson + Send + 'static>(
+        &self,
+        asked: &Asked,
+    ) -> Result<T, ApiError> {
+        if asked.body.len() <= AT_ONCE {
+            return asked.json();
+        }
+        let body = asked.body.clone();
+        let parse = move || T::from_json_text(&body);
+        self.compute(parse).await?.map_err(|error| ApiError::bad_request(error.to_string()))
+    }
+
+    /// Returns the state of a block, advanced to `slot`.
+    pub(super) async fn state_at(
+        &self,
+        root: Root,
+        slot: Slot,
+        lane: Lane,
+    ) -> Result<BeaconState<P>, ApiError> {
+        if (root, slot) == (self.genesis.root(), 0) {
+            return Ok(self.genesis.state.clone());
+        }
+        Ok(self.client.state_at_async(root, slot, lane).await?)
+    }
+
+    /// Returns the state of the head's block.
+    pub(super) async fn head_state(
+        &self,
+        view: &ChainView<Root>,
+    ) -> Result<BeaconState<P>, ApiError> {
+        self.state_at(view.head, view.head_slot, Lane::Queries).await
+    }
+
+    /// Returns whether a slot of the canonical chain is finalised.
+    pub(super) fn is_final(&self, view: &ChainView<Root>, slot: Slot) -> bool {
+        let start = compute_start_slot_at_epoch::<P>(view.finalized.epoch);
+        start.is_ok_and(|start| slot <= start)
+    }
+
+    /// Returns the root of the last block at or before `slot` on the head's chain.
+    pub(super) async fn canonical(
+        &self,
+        view: &ChainView<Root>,
+        slot: Slot,
+    ) -> Result<Option<Root>, ApiError> {
+        if slot >= view.head_slot {
+            return Ok(Some(view.head));
+        }
+        if slot == 0 {
+            return Ok(Some(self.genesis.root()));
+        }
+        if let Some(root) = self.recent.ancestor(view.head, slot) {
+            return Ok(Some(root));
+        }
+        if slot + P::SLOTS_PER_HISTORICAL_ROOT >= view.head_slot {
+            let state = self.head_state(view).await?;
+            return Ok(get_block_root_at_slot(&state, slot).ok());
+        }
+        // Further back there is the finalised chain alone, by the exact slot.
+        let client = self.client.clone();
+        match self.compute(move || client.blocks_by_range(slot, 1)).await? {
+            Ok(blocks) => Ok(blocks.first().map(|block| block.root)),
+            Err(ReadError::NoStore) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns a block, if the node has it.
+    pub(super) async fn block(&self, root: Root) -> Result<Option<SharedBlock>, ApiError> {
+        if root == self.genesis.root() {
+            return Ok(Some(self.genesis.block.clone()));
+        }
+        if let Some(block) = self.recent.get(&root) {
+            return Ok(Some(block));
+        }
+        let client = self.client.clone();
+        match self.compute(move || client.blocks_by_root(&[root])).await? {
+            Ok(blocks) => Ok(blocks.into_iter().next().flatten()),
+            Err(ReadError::NoStore) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the slot of a block of the fork choice.
+    async fn slot_of(&self, root: Root, epoch: Epoch) -> Result<Slot, ApiError> {
+        if let Some(block) = self.block(root).await? {
+            return Ok(block.value().message.slot);
+        }
+        // The state at the checkpoint tells of its last block.
+        let slot = compute_start_slot_at_epoch::<P>(epoch)?;
+        Ok(self.state_at(root, slot, Lane::Queries).await?.latest_block_header.slot)
+    }
+
+    /// Returns the state that an identifier names: `head`, `genesis`, `justified`, `finalized`, a
+    /// slot, or a state's root. A state of a slot is that of the slot's last block, advanced.
+    ///
+    /// # Errors
+    /// 400 for anything else; 404 if the node does not have the state (any more).
+    pub(super) async fn state(&self, id: &str) -> Result<Found<P>, ApiError> {
+        let view = self.view();
+        let (root, slot) = match id {
+            "head" => (view.head, view.head_slot),
+            "genesis" => (self.genesis.root(), 0),
+            "justified" | "finalized" => {
+                let checkpoint = if id == "finalized" { view.finalized } else { view.justified };
+                (checkpoint.root, self.slot_of(checkpoint.root, checkpoint.epoch).await?)
+            }
+            root if root.starts_with("0x") => {
+                self.place_of_state(&view, parse(root, "state_id")?).await?
+            }
+            slot => {
+                let slot = parse(slot, "state_id")?;
+                if slot > self.clock.slot().max(view.head_slot) {
+                    return Err(ApiError::not_found("the slot has not come yet"));
+                }
+                let root = self.canonical(&view, slot).await?;
+                let root = root.ok_or_else(|| ApiError::not_found("the slot is not known"))?;
+                (root, slot)
+            }
+        };
+        let state = self.state_at(root, slot, Lane::Queries).await?;
+        let finalized = self.is_final(&view, slot)
+            && (slot == 0 || self.canonical(&view, slot).await? == Some(root));
+        Ok(Found { finalized, state })
+    }
+
+    /// Finds a state by its root: that of genesis, of a recent block, or one that the head's state
+    /// remembers.
+    async fn place_of_state(
+        &self,
+        view: &ChainView<Root>,
+        state_root: Root,
+    ) -> Result<(Root, Slot), ApiError> {
+        if state_root == self.genesis.state_root {
+            return Ok((self.genesis.root(), 0));
+        }
+        if let Some(place) = self.recent.of_state(&state_root) {
+            return Ok(place);
+        }
+        let unknown = || ApiError::not_found("the state is not known");
+        let head = self.head_state(view).await?;
+        if head.hash_tree_root() == state_root {
+            return Ok((view.head, view.head_slot));
+        }
+        let length = P::SLOTS_PER_HISTORICAL_ROOT;
+        let at = |slot: &Slot| head.state_roots.get((slot % length) as usize) == Some(&state_root);
+        let mut slots = head.slot.saturating_sub(length)..head.slot;
+        let slot = slots.find(at).ok_or_else(unknown)?;
+        let root = self.canonical(view, slot).await?;
+        root.map(|root| (root, slot)).ok_or_else(unknown)
+    }
+
+    /// Returns the block that an identifier names: `head`, `genesis`, `justified`, `finalized`, a
+    /// slot, or a block's root.
+    ///
+    /// # Errors
+    /// 400 for anything else; 404 if the node does not have the block, or if the slot has none.
+    pub(super) async fn block_of(&self, id: &str) -> Result<FoundBlock, ApiError> {
+        let view = self.view();
+        let unknown = || ApiError::not_found("the block is not known");
+        let (root, exact) = match id {
+            "head" => (view.head, None),
+            "genesis" => (self.genesis.root(), None),
+            "justified" => (view.justified.root, None),
+            "finalized" => (view.finalized.root, None),
+            root if root.starts_with("0x") => (parse(root, "block_id")?, None),
+            slot => {
+                let slot = parse(slot, "block_id")?;
+                if slot > view.head_slot {
+                    return Err(unknown());
+                }
+                (self.canonical(&view, slot).await?.ok_or_else(unknown)?, Some(slot))
+            }
+        };
+        let block = self.block(root).await?.ok_or_else(unknown)?;
+        let slot = block.value().message.slot;
+        if exact.is_some_and(|exact| exact != slot) {
+            return Err(ApiError::not_found("the slot has no block"));
+        }
+        let canonical = self.canonical(&view, slot).await? == Some(root);
+        Ok(FoundBlock { finalized: canonical && self.is_final(&view, slot), canonical, block })
+    }
+
+    /// Returns a state of the head's chain at the beginning of `epoch`, or the head's own if that is
+    /// of the epoch.
+    ///
+    /// # Errors
+    /// 400 if the epoch lies after the next one; 404 if the state is not there any more.
+    pub(super) async fn state_of_epoch(
+        &self,
+        view: &ChainView<Root>,
+        epoch: Epoch,
+    ) -> Result<BeaconState<P>, ApiError> {
+        let head_epoch = compute_epoch_at_slot::<P>(view.head_slot);
+        if epoch > self.epoch().max(head_epoch).saturating_add(1) {
+            return Err(ApiError::bad_request("the epoch lies after the next one"));
+        }
+        let start = compute_start_slot_at_epoch::<P>(epoch)?;
+        if epoch == head_epoch {
+            return self.state_at(view.head, view.head_slot, Lane::Duties).await;
+        }
+        let root = self.canonical(view, start).await?;
+        let root = root.ok_or_else(|| ApiError::not_found("the epoch is not known any more"))?;
+        self.state_at(root, start, Lane::Duties).await
+    }
+
+    /// Returns the root of a block's body: what its header holds.
+    pub(super) fn body_root(block: &SharedBlock) -> Root {
+        block.value().message.body.hash_tree_root()
+    }
+}

@@ -1,0 +1,293 @@
+//! A node of a development network: services, a clock, and the server; see [`super`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use blocksmith::gossip::MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS;
+use blocksmith::notice::Notice;
+use blocksmith::store::{Store, StoreError};
+use blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, StopReport};
+use blocksmith_consensus::{ChainConfig, GenesisError, Phase0, Preset, Root};
+use blocksmith_sync::Std;
+use thiserror::Error;
+
+use super::beacon::{Beacon, Genesis};
+use super::broadcast::Broadcast;
+use super::clock::{SlotClock, Time};
+use super::dump::Dump;
+use super::follower::follow;
+use super::routes::router;
+use super::server::Server;
+use crate::interop;
+use crate::store::RedbStore;
+
+/// The longest that the clock's thread sleeps before it looks at the time again: a clock that steps
+/// is followed after that.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a node is to be.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The chain's configuration.
+    pub config: ChainConfig,
+    /// Validators at genesis, whose keys everybody knows (see [`crate::interop`]); at least 1.
+    pub validators: u64,
+    /// When the chain begins, in seconds since the Unix epoch.
+    pub genesis_time: u64,
+    /// Where the API is served. With port 0 the operating system chooses one.
+    pub listen: SocketAddr,
+    /// Where what a restart needs is kept; without it, the chain is kept in memory alone, and
+    /// finalised blocks are had only as long as they are among the last ones.
+    pub data: Option<PathBuf>,
+    /// Where blocks are dumped.
+    pub ssz_dump: Option<PathBuf>,
+    /// Sizes of the services.
+    pub services: Config,
+}
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// Nobody could make a block.
+    #[error("there must be at least one validator")]
+    NoValidators,
+    /// There is no genesis.
+    #[error("genesis: {0}")]
+    Genesis(#[from] GenesisError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The services do not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The address cannot be served.
+    #[error("{address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The folder of the dump cannot be made.
+    #[error("{path}: {error}")]
+    Dump {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+}
+
+/// A thread that runs until it is told to stop.
+struct Ticker {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// A running node. To drop it stops it, however long the services take.
+pub struct Node<P: Preset> {
+    services: Option<Blocksmith<Std, Phase0<P>>>,
+    server: Option<Server>,
+    ticker: Option<Ticker>,
+    /// The follower of the chain and the reader of notices: they end with the services.
+    readers: Vec<JoinHandle<()>>,
+    beacon: Arc<Beacon<P>>,
+}
+
+impl<P: Preset> Node<P> {
+    /// Starts a node. Blocks while genesis is made, and while a store is read.
+    ///
+    /// # Errors
+    /// [`NodeError`]; then nothing runs.
+    pub fn start(
+        options: Options,
+        time: Time,
+        network: Arc<dyn Broadcast>,
+    ) -> Result<Self, NodeError> {
+        if options.validators == 0 {
+            return Err(NodeError::NoValidators);
+        }
+        let config = options.config;
+        let state = interop::genesis::<P>(options.validators, options.genesis_time, &config)?;
+        let genesis = Genesis::new(state.clone());
+        let dump = options
+            .ssz_dump
+            .map(|path| Dump::new(path.clone()).map_err(|error| NodeError::Dump { path, error }));
+        let dump = dump.transpose()?;
+        let clock =
+            SlotClock::new(time.clone(), options.genesis_time, config.slot_duration_ms.get());
+        let protocol = Arc::new(Phase0::<P>::new(config));
+        let anchor = Anchor { root: genesis.root(), slot: 0, state };
+        // Validators' items all come from one source, whose calls wait for room.
+        let services =
+            Config { mailbox_per_peer: options.services.mailbox_capacity, ..options.services };
+        let (services, notices) = match options.data {
+            Some(folder) => {
+                let store = RedbStore::open(&folder, protocol.clone(), &genesis.root())?;
+                let store: Box<dyn Store<Phase0<P>>> = Box::new(store);
+                Blocksmith::start_durable(services, protocol, anchor, store)?
+            }
+            None => Blocksmith::start(services, protocol, anchor)?,
+        };
+        let client = services.client().clone();
+        tick(&client, &clock);
+        let beacon = Arc::new(Beacon::new(client.clone(), genesis, clock.clone(), network, dump));
+        let mut node = Self {
+            services: Some(services),
+            server: None,
+            ticker: None,
+            readers: vec![std::thread::spawn(move || report(notices))],
+            beacon: beacon.clone(),
+        };
+        let followed = beacon.clone();
+        node.readers.push(std::thread::spawn(move || follow(&followed)));
+        if matches!(time, Time::System) {
+            node.ticker = Some(Ticker::start(client, clock));
+        }
+        let address = options.listen;
+        let server = Server::serve(address, router(&beacon));
+        node.server = Some(server.map_err(|error| NodeError::Listen { address, error })?);
+        Ok(node)
+    }
+
+    /// Returns where the API is served.
+    ///
+    /// # Panics
+    /// Never: a node that has started has a server.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.as_ref().expect("it has started").address()
+    }
+
+    /// Returns the services' handle.
+    #[must_use]
+    pub fn client(&self) -> &Client<Std, Phase0<P>> {
+        &self.beacon.client
+    }
+
+    /// Returns the clock.
+    #[must_use]
+    pub fn clock(&self) -> &SlotClock {
+        &self.beacon.clock
+    }
+
+    /// Returns the root of the genesis block.
+    #[must_use]
+    pub fn genesis_root(&self) -> Root {
+        self.beacon.genesis.root()
+    }
+
+    /// Tells the services the time. A node with the system's time does so by itself.
+    pub fn tick(&self) {
+        tick(self.client(), self.clock());
+    }
+
+    /// Returns whether the services have stopped by themselves.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.beacon.chain.is_closed()
+    }
+
+    /// Stops the server, then the clock, then the services, and returns after about `deadline` and
+    /// [`super::STOP`] at the latest.
+    pub fn stop(mut self, deadline: Duration) -> StopReport {
+        self.shut_down(Some(deadline))
+    }
+
+    fn shut_down(&mut self, deadline: Option<Duration>) -> StopReport {
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
+        if let Some(Ticker { stop, thread }) = self.ticker.take() {
+            // It is gone if it has panicked.
+            let _ = stop.send(());
+            join(thread);
+        }
+        let report = match (self.services.take(), deadline) {
+            (Some(services), Some(deadline)) => services.stop_within(deadline),
+            (Some(services), None) => services.stop(),
+            (None, _) => StopReport::default(),
+        };
+        if report.late.is_empty() {
+            self.readers.drain(..).for_each(join);
+        }
+        report
+    }
+}
+
+impl<P: Preset> Drop for Node<P> {
+    fn drop(&mut self) {
+        if self.services.is_some() {
+            self.shut_down(None);
+        }
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread of the node had panicked");
+    }
+}
+
+fn tick<P: Preset>(client: &Client<Std, Phase0<P>>, clock: &SlotClock) {
+    if let Some((slot, into)) = clock.now() {
+        client.tick(slot, into);
+    }
+}
+
+impl Ticker {
+    fn start<P: Preset>(client: Client<Std, Phase0<P>>, clock: SlotClock) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let early = Duration::from_millis(MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS);
+        let body = move || {
+            let mut told = None;
+            loop {
+                let until = clock.until_tick(early);
+                match stopped.recv_timeout(until.min(LOOK)) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                }
+                // Between ticks, a look changes nothing; after a step of the clock it is a tick.
+                let now = clock.now().map(|(slot, _)| slot);
+                if until <= LOOK || now != told {
+                    tick(&client, &clock);
+                    told = now;
+                }
+            }
+        };
+        Self { stop, thread: std::thread::spawn(body) }
+    }
+}
+
+/// Logs what the services tell, until they end.
+fn report<P: Preset>(mut notices: NoticeReceiver<Std, Phase0<P>>) {
+    for notice in notices.iter() {
+        match notice {
+            Notice::HeadChanged { new, reorg_depth, .. } => {
+                tracing::info!(head = %new, reorg_depth, "head");
+            }
+            Notice::Justified(checkpoint) => tracing::info!(epoch = checkpoint.epoch, "justified"),
+            Notice::Finalized(checkpoint) => tracing::info!(epoch = checkpoint.epoch, "finalized"),
+            Notice::Equivocation { proposer, slot, .. } => {
+                tracing::warn!(proposer, slot, "a proposer signed two blocks");
+            }
+            Notice::DoubleVote { validators, .. } => {
+                tracing::warn!(?validators, "validators voted twice");
+            }
+            Notice::SurroundVote { validators, .. } => {
+                tracing::warn!(?validators, "validators' votes surround one another");
+            }
+            Notice::StoreFailed(error) => tracing::error!(%error, "the store has failed"),
+            Notice::Panicked { service, message, text, .. } => {
+                tracing::error!(?service, message, text, "a service panicked");
+            }
+            Notice::Escalated { cause } => tracing::error!(?cause, "the services stop"),
+            notice => tracing::debug!(?notice, "notice"),
+        }
+    }
+}
