@@ -248,7 +248,10 @@ mod tests {
             for count in 0..=kept + 5 {
                 assert_eq!(changed.root(count), fresh.root(count), "{kept} kept, {count}");
             }
-            assert_eq!(changed.deposits(0, kept + 5, kept + 5), fresh.deposits(0, kept + 5, kept + 5));
+            assert_eq!(
+                changed.deposits(0, kept + 5, kept + 5),
+                fresh.deposits(0, kept + 5, kept + 5)
+            );
         }
     }
 
