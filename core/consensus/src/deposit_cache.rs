@@ -23,9 +23,14 @@
 //! Reference: consensus specification, `phase0/validator.md`, "Deposits"; deposit contract,
 //! `get_deposit_root`.
 
-use crate::containers::{DEPOSIT_PROOF_LENGTH, Deposit, DepositData};
+use blocksmith::eth1::{DepositContract, ProposalError, VotingState};
+
+use crate::config::ChainConfig;
+use crate::containers::{DEPOSIT_PROOF_LENGTH, Deposit, DepositData, Eth1Data};
 use crate::hashing::{hash_concat, uint_leaf, zero};
-use crate::primitives::{DEPOSIT_CONTRACT_TREE_DEPTH, Root};
+use crate::preset::Preset;
+use crate::primitives::{DEPOSIT_CONTRACT_TREE_DEPTH, Root, Slot};
+use crate::state::BeaconState;
 use crate::wire::Wire;
 
 /// What is wrong with a request to a [`DepositCache`].
@@ -186,9 +191,71 @@ impl DepositCache {
     }
 }
 
+impl DepositContract for DepositCache {
+    type Hash = Root;
+    type Deposit = DepositData;
+    type View = Eth1Data;
+    type Proven = Deposit;
+
+    fn append(&mut self, deposits: Vec<DepositData>) -> bool {
+        deposits.into_iter().all(|deposit| self.push(deposit).is_ok())
+    }
+
+    fn truncate(&mut self, count: u64) {
+        Self::truncate(self, count);
+    }
+
+    fn view(&self, count: u64, hash: Root) -> Option<Eth1Data> {
+        let deposit_root = self.root(count).ok()?;
+        Some(Eth1Data { deposit_root, deposit_count: count, block_hash: hash })
+    }
+
+    fn count(view: &Eth1Data) -> u64 {
+        view.deposit_count
+    }
+
+    fn prove(&self, from: u64, to: u64, view: &Eth1Data) -> Result<Vec<Deposit>, ProposalError> {
+        let count = view.deposit_count;
+        let root = self.root(count).map_err(|_| ProposalError::Missing)?;
+        if root != view.deposit_root {
+            return Err(ProposalError::Contradicted);
+        }
+        self.deposits(from, to, count).map_err(|_| ProposalError::Missing)
+    }
+}
+
+/// Returns the values that the vote of a proposer of `slot` depends on. `state` is of the block's
+/// parent, at its own slot or later, not after `slot`. What empty slots would change of these values
+/// is taken into account, so the state need not be advanced: a voting period begins without votes.
+#[must_use]
+pub fn voting_state<P: Preset>(
+    state: &BeaconState<P>,
+    slot: Slot,
+    config: &ChainConfig,
+) -> VotingState<Eth1Data> {
+    let period = slots_per_eth1_voting_period::<P>();
+    let first = slot - slot % period;
+    let same_period = state.slot / period == slot / period;
+    let seconds =
+        u64::try_from(u128::from(first) * u128::from(config.slot_duration_ms.get()) / 1_000);
+    VotingState {
+        period_start: state.genesis_time.saturating_add(seconds.unwrap_or(u64::MAX)),
+        eth1_data: state.eth1_data.clone(),
+        deposit_count: state.eth1_data.deposit_count,
+        votes: if same_period { state.eth1_data_votes.to_vec() } else { Vec::new() },
+    }
+}
+
+/// Returns `EPOCHS_PER_ETH1_VOTING_PERIOD * SLOTS_PER_EPOCH`.
+#[must_use]
+pub const fn slots_per_eth1_voting_period<P: Preset>() -> u64 {
+    P::EPOCHS_PER_ETH1_VOTING_PERIOD * P::SLOTS_PER_EPOCH
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::genesis::initialize_beacon_state_from_eth1;
     use crate::merkle::{DepositTree, merkle_branch_root};
     use crate::primitives::{PublicKeyBytes, SignatureBytes};
 
@@ -253,6 +320,36 @@ mod tests {
                 fresh.deposits(0, kept + 5, kept + 5)
             );
         }
+    }
+
+    #[test]
+    fn a_view_with_another_root_is_contradicted_and_one_with_more_deposits_is_missing() {
+        // The cache's own view proves; the same with another root, and a longer one, do not.
+        let cache = cache(3);
+        let view = cache.view(2, Root::new([5; 32])).unwrap();
+        assert_eq!(view.deposit_root, cache.root(2).unwrap());
+        assert_eq!(cache.prove(0, 2, &view).map(|deposits| deposits.len()), Ok(2));
+        let other = Eth1Data { deposit_root: Root::ZERO, ..view.clone() };
+        assert_eq!(cache.prove(0, 2, &other), Err(ProposalError::Contradicted));
+        let longer = Eth1Data { deposit_count: 4, ..view };
+        assert_eq!(cache.prove(0, 2, &longer), Err(ProposalError::Missing));
+        assert_eq!(cache.view(4, Root::ZERO), None);
+    }
+
+    #[test]
+    fn a_voting_period_begins_without_votes_at_its_first_slot() {
+        // The minimal preset has 32 slots a period, of 6 s. A vote counts to the period's end.
+        let config = ChainConfig::minimal();
+        let mut state: BeaconState<crate::preset::Minimal> =
+            initialize_beacon_state_from_eth1(Root::ZERO, 1_600_000_000, &[], &config).unwrap();
+        state.slot = 40;
+        state.eth1_data_votes.push(Eth1Data::default()).unwrap();
+        for (slot, votes, start) in [(40, 1, 32), (63, 1, 32), (64, 0, 64), (200, 0, 192)] {
+            let voting = voting_state(&state, slot, &config);
+            assert_eq!(voting.votes.len(), votes, "slot {slot}");
+            assert_eq!(voting.period_start, state.genesis_time + 6 * start, "slot {slot}");
+        }
+        assert!(voting_state(&state, u64::MAX, &config).votes.is_empty());
     }
 
     #[test]

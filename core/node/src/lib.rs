@@ -5,6 +5,8 @@
 //! and [`metrics`], which serves the broker's figures.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "execution")]
+pub mod execution;
 pub mod metrics;
 pub mod recording;
 pub mod store;

@@ -115,7 +115,7 @@ fn started(panics: usize) -> (Monitor, mpsc::Receiver<()>, mpsc::Receiver<Failur
         slots_per_period: 4,
         max_deposits: 3,
     };
-    let failed = move |failure| drop(told.send(failure));
+    let failed = move |failure| told.send(failure).expect("the test listens");
     let monitor =
         Monitor::start(limits(), rules, node, Contract(Vec::new()), failed).expect("limits");
     (0..2 + panics).for_each(|_| polls.recv().expect("the monitor polls"));
