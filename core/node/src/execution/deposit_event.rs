@@ -55,13 +55,11 @@ pub fn decode_deposit_event(data: &[u8]) -> Result<(DepositData, u64), DepositEv
     }
     let mut values = [&data[..0]; VALUES.len()];
     for (place, (name, offset, length)) in VALUES.into_iter().enumerate() {
-        let word = |at: usize| &data[at..at + WORD];
+        let is = |at: usize, number: usize| data[at..at + WORD] == word(number);
         let padding = length.next_multiple_of(WORD) - length;
         let start = offset + WORD;
         let padded = &data[start + length..start + length + padding];
-        if !is_number(word(place * WORD), offset)
-            || !is_number(word(offset), length)
-            || padded.iter().any(|byte| *byte != 0)
+        if !is(place * WORD, offset) || !is(offset, length) || padded.iter().any(|byte| *byte != 0)
         {
             return Err(DepositEventError::Layout(name));
         }
@@ -78,10 +76,33 @@ pub fn decode_deposit_event(data: &[u8]) -> Result<(DepositData, u64), DepositEv
     Ok((deposit, number(index)))
 }
 
-/// Whether a word is this number, big endian.
-fn is_number(word: &[u8], number: usize) -> bool {
-    let (high, low) = word.split_at(WORD - size_of::<u64>());
-    high.iter().all(|byte| *byte == 0) && low == (number as u64).to_be_bytes()
+/// Returns the event's data for a deposit: for development chains and tests, where something else
+/// than the deposit contract writes the log.
+#[must_use]
+pub fn encode_deposit_event(deposit: &DepositData, index: u64) -> Vec<u8> {
+    let (amount, index) = (deposit.amount.to_le_bytes(), index.to_le_bytes());
+    let values: [&[u8]; VALUES.len()] = [
+        deposit.pubkey.as_ref(),
+        deposit.withdrawal_credentials.as_ref(),
+        &amount,
+        deposit.signature.as_ref(),
+        &index,
+    ];
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    for value in values {
+        head.extend(word(values.len() * WORD + tail.len()));
+        tail.extend(word(value.len()));
+        tail.extend(value);
+        tail.resize(tail.len().next_multiple_of(WORD), 0);
+    }
+    [head, tail].concat()
+}
+
+/// Returns the word that is this number, big endian.
+fn word(number: usize) -> [u8; WORD] {
+    let mut word = [0; WORD];
+    word[WORD - size_of::<u64>()..].copy_from_slice(&(number as u64).to_be_bytes());
+    word
 }
 
 #[cfg(test)]
@@ -89,34 +110,6 @@ pub(super) mod tests {
     use quickcheck::quickcheck;
 
     use super::*;
-
-    /// Encodes a deposit as the contract does.
-    pub(in crate::execution) fn encode(deposit: &DepositData, index: u64) -> Vec<u8> {
-        let amount = deposit.amount.to_le_bytes();
-        let index = index.to_le_bytes();
-        let values: [&[u8]; 5] = [
-            deposit.pubkey.as_ref(),
-            deposit.withdrawal_credentials.as_ref(),
-            &amount,
-            deposit.signature.as_ref(),
-            &index,
-        ];
-        let word = |number: usize| {
-            let mut word = [0; WORD];
-            word[WORD - 8..].copy_from_slice(&(number as u64).to_be_bytes());
-            word
-        };
-        let mut offset = values.len() * WORD;
-        let (mut head, mut tail) = (Vec::new(), Vec::new());
-        for value in values {
-            head.extend(word(offset));
-            tail.extend(word(value.len()));
-            tail.extend(value);
-            tail.resize(tail.len().next_multiple_of(WORD), 0);
-            offset = values.len() * WORD + tail.len();
-        }
-        [head, tail].concat()
-    }
 
     pub(in crate::execution) fn deposit(number: u8) -> DepositData {
         DepositData {
@@ -130,14 +123,14 @@ pub(super) mod tests {
     #[test]
     fn an_event_decodes_to_the_deposit_and_its_index() {
         // The encoding is made by the rules of the ABI, not by the table above.
-        let data = encode(&deposit(7), 0x0102_0304_0506_0708);
+        let data = encode_deposit_event(&deposit(7), 0x0102_0304_0506_0708);
         assert_eq!(decode_deposit_event(&data), Ok((deposit(7), 0x0102_0304_0506_0708)));
     }
 
     #[test]
     fn every_byte_is_a_value_or_is_compared() {
         // Changes one byte at a time: the event decodes to something else, or is an error.
-        let data = encode(&deposit(7), 3);
+        let data = encode_deposit_event(&deposit(7), 3);
         for place in 0..data.len() {
             let mut changed = data.clone();
             changed[place] ^= 0x80;

@@ -23,7 +23,9 @@ use blocksmith_consensus::{DepositData, Root};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-pub use deposit_event::{DEPOSIT_EVENT_TOPIC, DepositEventError, decode_deposit_event};
+pub use deposit_event::{
+    DEPOSIT_EVENT_TOPIC, DepositEventError, decode_deposit_event, encode_deposit_event,
+};
 
 /// Bytes of an error message of the node that are kept.
 const MAX_MESSAGE: usize = 200;

@@ -9,8 +9,8 @@ use blocksmith::eth1::ExecutionNode;
 use blocksmith_consensus::Root;
 use serde_json::{Value, json};
 
-use super::deposit_event::tests::{deposit, encode};
-use super::{DEPOSIT_EVENT_TOPIC, ExecutionError, JsonRpc, Options};
+use super::deposit_event::tests::deposit;
+use super::{DEPOSIT_EVENT_TOPIC, ExecutionError, JsonRpc, Options, encode_deposit_event};
 
 const CONTRACT: &str = "0x00000000219ab540356cBB839Cbe05303d7705Fa";
 
@@ -84,7 +84,7 @@ fn block() -> Value {
 fn log(number: u8) -> Value {
     json!({
         "address": CONTRACT.to_lowercase(), "topics": [DEPOSIT_EVENT_TOPIC], "removed": false,
-        "data": format!("0x{}", hex::encode(encode(&deposit(number), number.into()))),
+        "data": format!("0x{}", hex::encode(encode_deposit_event(&deposit(number), number.into()))),
         "blockNumber": "0x5", "blockHash": Root::new([3; 32]).to_string(), "logIndex": "0x0",
     })
 }
