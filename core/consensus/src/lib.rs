@@ -43,6 +43,7 @@ mod caches;
 mod codec;
 mod config;
 mod containers;
+mod deposit_cache;
 mod domains;
 mod duties;
 mod elements;
@@ -88,6 +89,9 @@ pub use accessors::{
 };
 pub use config::{BasisPoints, ChainConfig, ConfigError};
 pub use containers::*;
+pub use deposit_cache::{
+    DepositCache, DepositCacheError, slots_per_eth1_voting_period, voting_state,
+};
 pub use domains::{
     compute_activation_exit_epoch, compute_domain, compute_epoch_at_slot, compute_fork_data_root,
     compute_signing_root, compute_start_slot_at_epoch,

@@ -17,6 +17,7 @@ mod bounded;
 pub mod clearance;
 pub mod cold_db;
 pub mod consensus;
+pub mod eth1;
 pub mod fork_choice;
 pub mod gossip;
 pub mod hot_db;
