@@ -12,6 +12,7 @@
 
 pub mod activity;
 pub mod attestation_pool;
+pub mod beacon_validator;
 pub mod blocksmith;
 mod bounded;
 pub mod clearance;
