@@ -75,6 +75,7 @@ mod state_transition;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tree;
+mod validator;
 mod wire;
 
 pub use accessors::{
@@ -135,4 +136,5 @@ pub use signatures::Signatures;
 pub use state::BeaconState;
 pub use state_transition::*;
 pub use tree::{Element, Iter, ListFull, PersistentList, PersistentVector, RootJob};
+pub use validator::Phase0Duties;
 pub use wire::{DecodeError, Layout, Wire, decode_exact};

@@ -19,6 +19,8 @@ pub mod recording;
 #[cfg(feature = "client")]
 pub mod remote_signer;
 pub mod store;
+#[cfg(feature = "client")]
+pub mod validator;
 
 #[cfg(feature = "client")]
 pub use http_client::HttpError;
