@@ -43,6 +43,7 @@ mod caches;
 mod codec;
 mod config;
 mod containers;
+mod deposit_cache;
 mod domains;
 mod duties;
 mod elements;
@@ -74,6 +75,7 @@ mod state_transition;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tree;
+mod validator;
 mod wire;
 
 pub use accessors::{
@@ -88,6 +90,9 @@ pub use accessors::{
 };
 pub use config::{BasisPoints, ChainConfig, ConfigError};
 pub use containers::*;
+pub use deposit_cache::{
+    DepositCache, DepositCacheError, slots_per_eth1_voting_period, voting_state,
+};
 pub use domains::{
     compute_activation_exit_epoch, compute_domain, compute_epoch_at_slot, compute_fork_data_root,
     compute_signing_root, compute_start_slot_at_epoch,
@@ -131,4 +136,5 @@ pub use signatures::Signatures;
 pub use state::BeaconState;
 pub use state_transition::*;
 pub use tree::{Element, Iter, ListFull, PersistentList, PersistentVector, RootJob};
+pub use validator::Phase0Duties;
 pub use wire::{DecodeError, Layout, Wire, decode_exact};

@@ -7,9 +7,22 @@
 
 #[cfg(feature = "api")]
 pub mod api;
+#[cfg(feature = "client")]
+pub mod beacon_client;
+#[cfg(feature = "execution")]
+pub mod execution;
+#[cfg(feature = "client")]
+mod http_client;
 pub mod interop;
 pub mod metrics;
 pub mod recording;
+#[cfg(feature = "client")]
+pub mod remote_signer;
 #[cfg(feature = "signer")]
 pub mod signer;
 pub mod store;
+#[cfg(feature = "client")]
+pub mod validator;
+
+#[cfg(feature = "client")]
+pub use http_client::HttpError;

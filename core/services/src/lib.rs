@@ -12,11 +12,13 @@
 
 pub mod activity;
 pub mod attestation_pool;
+pub mod beacon_validator;
 pub mod blocksmith;
 mod bounded;
 pub mod clearance;
 pub mod cold_db;
 pub mod consensus;
+pub mod eth1;
 pub mod fork_choice;
 pub mod gossip;
 pub mod hot_db;

@@ -1,0 +1,504 @@
+//! A client of a beacon node's API: what a validator client asks for.
+//!
+//! **Contract.** Each call blocks until the node has answered, at most for the time that it is
+//! given. Every value of an answer is checked for its form; a value of another form is an error that
+//! names the field. Unknown fields are ignored. Nothing is retried here: a caller with several nodes
+//! asks the next one.
+//!
+//! Reference: Ethereum beacon-APIs, "Validator required API".
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
+use std::time::Duration;
+
+use blocksmith_consensus::{
+    Attestation, AttestationData, BeaconBlock, CommitteeIndex, Epoch, FromJson, Json, JsonError,
+    PublicKeyBytes, Root, SignatureBytes, SignedAggregateAndProof, SignedBeaconBlock, Slot,
+    ValidatorIndex, Version, json_field,
+};
+use serde_json::{Map, Value};
+
+use crate::http_client::{HttpClient, HttpError, answer};
+
+/// Bytes of a line of the event stream, at most.
+const MAX_EVENT: u64 = 64 << 10;
+
+/// The node's answer to `GET /eth/v1/beacon/genesis`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// Seconds since the Unix epoch.
+    pub genesis_time: u64,
+    /// `genesis_validators_root`.
+    pub genesis_validators_root: Root,
+    /// The fork's version at genesis.
+    pub genesis_fork_version: Version,
+}
+
+/// A validator that the node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownValidator {
+    /// Its index.
+    pub index: ValidatorIndex,
+    /// Its key.
+    pub pubkey: PublicKeyBytes,
+    /// Whether its status begins with `active`.
+    pub active: bool,
+}
+
+/// A list of duties, with the root that it depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duties<T> {
+    /// The root that came with the list.
+    pub dependent_root: Root,
+    /// The list.
+    pub duties: Vec<T>,
+}
+
+/// A proposer's duty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProposerDuty {
+    /// The key.
+    pub pubkey: PublicKeyBytes,
+    /// The index.
+    pub validator_index: ValidatorIndex,
+    /// The slot.
+    pub slot: Slot,
+}
+
+/// An attester's duty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttesterDuty {
+    /// The key.
+    pub pubkey: PublicKeyBytes,
+    /// The index.
+    pub validator_index: ValidatorIndex,
+    /// The slot.
+    pub slot: Slot,
+    /// The committee.
+    pub committee_index: CommitteeIndex,
+    /// Members of the committee.
+    pub committee_length: u64,
+    /// Committees of the slot.
+    pub committees_at_slot: u64,
+    /// The validator's place in the committee.
+    pub validator_committee_index: u64,
+}
+
+/// What `POST /eth/v1/validator/beacon_committee_subscriptions` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The duty that is coming.
+    pub duty: AttesterDuty,
+    /// Whether the validator aggregates.
+    pub is_aggregator: bool,
+}
+
+/// The event `head`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadEvent {
+    /// The head's slot.
+    pub slot: Slot,
+    /// The head's root.
+    pub block: Root,
+    /// The root that attesters of the head's epoch depend on.
+    pub previous_duty_dependent_root: Root,
+    /// The root that attesters of the next epoch and proposers of the head's depend on.
+    pub current_duty_dependent_root: Root,
+}
+
+/// The node's answer to `GET /eth/v1/node/syncing`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syncing {
+    /// The slot of its head.
+    pub head_slot: Slot,
+    /// How many slots it is behind.
+    pub sync_distance: u64,
+    /// Whether it is syncing.
+    pub is_syncing: bool,
+    /// Whether its head's payload has not been verified.
+    pub is_optimistic: bool,
+}
+
+/// A client of one beacon node. A clone shares its connections.
+#[derive(Clone, Debug)]
+pub struct BeaconClient {
+    http: HttpClient,
+}
+
+impl BeaconClient {
+    /// Returns a client of the node at `http://host:port`. Does not connect yet.
+    ///
+    /// # Errors
+    /// [`HttpError::Url`].
+    pub fn new(url: &str) -> Result<Self, HttpError> {
+        Ok(Self { http: HttpClient::new(url)? })
+    }
+
+    /// Returns the node's address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.http.url()
+    }
+
+    /// Returns the genesis.
+    ///
+    /// # Errors
+    /// An [`HttpError`]; status 404 before the node knows it. So for all calls below.
+    pub fn genesis(&self, timeout: Duration) -> Result<Genesis, HttpError> {
+        const PATH: &str = "/eth/v1/beacon/genesis";
+        data(PATH, &self.http.get(PATH, timeout)?, |data| {
+            Ok(Genesis {
+                genesis_time: json_field(data, "genesis_time")?,
+                genesis_validators_root: json_field(data, "genesis_validators_root")?,
+                genesis_fork_version: json_field(data, "genesis_fork_version")?,
+            })
+        })
+    }
+
+    /// Returns the names and values of the node's configuration and preset that are texts.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn spec(&self, timeout: Duration) -> Result<Vec<(String, String)>, HttpError> {
+        const PATH: &str = "/eth/v1/config/spec";
+        data(PATH, &self.http.get(PATH, timeout)?, |data| {
+            let text = |(name, value): (&String, &Value)| {
+                value.as_str().map(|value| (name.clone(), value.to_owned()))
+            };
+            Ok(data.iter().filter_map(text).collect())
+        })
+    }
+
+    /// Returns whether the node is syncing.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn syncing(&self, timeout: Duration) -> Result<Syncing, HttpError> {
+        const PATH: &str = "/eth/v1/node/syncing";
+        data(PATH, &self.http.get(PATH, timeout)?, |data| {
+            // Older nodes do not say whether they are optimistic.
+            let is_optimistic = match data.contains_key("is_optimistic") {
+                true => json_field(data, "is_optimistic")?,
+                false => false,
+            };
+            Ok(Syncing {
+                head_slot: json_field(data, "head_slot")?,
+                sync_distance: json_field(data, "sync_distance")?,
+                is_syncing: json_field(data, "is_syncing")?,
+                is_optimistic,
+            })
+        })
+    }
+
+    /// Returns those of the validators with these keys that the head's state knows.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn validators(
+        &self,
+        keys: &[PublicKeyBytes],
+        timeout: Duration,
+    ) -> Result<Vec<KnownValidator>, HttpError> {
+        // Each key takes 102 characters, and a server may bound its request line to 8 KiB.
+        const AT_ONCE: usize = 64;
+        const PATH: &str = "/eth/v1/beacon/states/head/validators";
+        let mut known = Vec::new();
+        for keys in keys.chunks(AT_ONCE) {
+            let ids: Vec<String> = keys.iter().map(|key| format!("id={key}")).collect();
+            let path = format!("{PATH}?{}", ids.join("&"));
+            known.extend(list(PATH, &self.http.get(&path, timeout)?, |entry| {
+                let validator = entry.get("validator").and_then(Value::as_object);
+                let validator =
+                    validator.ok_or_else(|| JsonError::new("is missing").in_field("validator"))?;
+                let status = entry.get("status").and_then(Value::as_str).unwrap_or_default();
+                Ok(KnownValidator {
+                    index: json_field(entry, "index")?,
+                    pubkey: json_field(validator, "pubkey")?,
+                    active: status.starts_with("active"),
+                })
+            })?);
+        }
+        Ok(known)
+    }
+
+    /// Returns the proposers of an epoch: this one or the next.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn proposer_duties(
+        &self,
+        epoch: Epoch,
+        timeout: Duration,
+    ) -> Result<Duties<ProposerDuty>, HttpError> {
+        let path = format!("/eth/v1/validator/duties/proposer/{epoch}");
+        let value = self.http.get(&path, timeout)?;
+        duties(&path, &value, |duty| {
+            Ok(ProposerDuty {
+                pubkey: json_field(duty, "pubkey")?,
+                validator_index: json_field(duty, "validator_index")?,
+                slot: json_field(duty, "slot")?,
+            })
+        })
+    }
+
+    /// Returns when and where these validators attest in an epoch: this one or the next.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn attester_duties(
+        &self,
+        epoch: Epoch,
+        validators: &[ValidatorIndex],
+        timeout: Duration,
+    ) -> Result<Duties<AttesterDuty>, HttpError> {
+        let path = format!("/eth/v1/validator/duties/attester/{epoch}");
+        let value = self.http.post(&path, &array(validators), timeout)?;
+        duties(&path, &value, |duty| {
+            Ok(AttesterDuty {
+                pubkey: json_field(duty, "pubkey")?,
+                validator_index: json_field(duty, "validator_index")?,
+                slot: json_field(duty, "slot")?,
+                committee_index: json_field(duty, "committee_index")?,
+                committee_length: json_field(duty, "committee_length")?,
+                committees_at_slot: json_field(duty, "committees_at_slot")?,
+                validator_committee_index: json_field(duty, "validator_committee_index")?,
+            })
+        })
+    }
+
+    /// Tells the node which committees to expect votes in.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn subscribe(
+        &self,
+        subscriptions: &[Subscription],
+        timeout: Duration,
+    ) -> Result<(), HttpError> {
+        const PATH: &str = "/eth/v1/validator/beacon_committee_subscriptions";
+        let mut body = String::from("[");
+        for (at, Subscription { duty, is_aggregator }) in subscriptions.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            // Writing to a string cannot fail.
+            let _ = write!(
+                body,
+                "{comma}{{\"validator_index\":\"{}\",\"committee_index\":\"{}\",\
+                 \"committees_at_slot\":\"{}\",\"slot\":\"{}\",\"is_aggregator\":{is_aggregator}}}",
+                duty.validator_index, duty.committee_index, duty.committees_at_slot, duty.slot,
+            );
+        }
+        body.push(']');
+        self.http.post(PATH, &body, timeout).map(drop)
+    }
+
+    /// Returns an unsigned block of a slot. An empty `graffiti` leaves it to the node.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`]; 503 while the node is syncing.
+    pub fn produce_block(
+        &self,
+        slot: Slot,
+        randao_reveal: &SignatureBytes,
+        graffiti: Option<&Root>,
+        timeout: Duration,
+    ) -> Result<BeaconBlock, HttpError> {
+        let graffiti = graffiti.map(|text| format!("&graffiti={text}")).unwrap_or_default();
+        let path =
+            format!("/eth/v2/validator/blocks/{slot}?randao_reveal={randao_reveal}{graffiti}");
+        one("/eth/v2/validator/blocks", &self.http.get(&path, timeout)?)
+    }
+
+    /// Returns what a committee of a slot attests to.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn attestation_data(
+        &self,
+        slot: Slot,
+        committee: CommitteeIndex,
+        timeout: Duration,
+    ) -> Result<AttestationData, HttpError> {
+        const PATH: &str = "/eth/v1/validator/attestation_data";
+        let path = format!("{PATH}?slot={slot}&committee_index={committee}");
+        one(PATH, &self.http.get(&path, timeout)?)
+    }
+
+    /// Returns the best aggregate that the node has of attestations with this data.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`]; 404 if it has none.
+    pub fn aggregate_attestation(
+        &self,
+        slot: Slot,
+        data_root: &Root,
+        timeout: Duration,
+    ) -> Result<Attestation, HttpError> {
+        const PATH: &str = "/eth/v1/validator/aggregate_attestation";
+        let path = format!("{PATH}?attestation_data_root={data_root}&slot={slot}");
+        one(PATH, &self.http.get(&path, timeout)?)
+    }
+
+    /// Publishes a block. Status 202 counts as published: the node has passed it on, and it may be
+    /// invalid.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`]; 400 if the node refuses it.
+    pub fn publish_block(
+        &self,
+        block: &SignedBeaconBlock,
+        timeout: Duration,
+    ) -> Result<(), HttpError> {
+        self.http.post("/eth/v1/beacon/blocks", &block.to_json(), timeout).map(drop)
+    }
+
+    /// Publishes attestations.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`]; 400 names those that are refused (`failures`), and the others
+    /// are published.
+    pub fn publish_attestations(
+        &self,
+        attestations: &[Attestation],
+        timeout: Duration,
+    ) -> Result<(), HttpError> {
+        let body = array(attestations);
+        self.http.post("/eth/v1/beacon/pool/attestations", &body, timeout).map(drop)
+    }
+
+    /// Publishes aggregates with their proofs.
+    ///
+    /// # Errors
+    /// As [`BeaconClient::publish_attestations`].
+    pub fn publish_aggregates(
+        &self,
+        aggregates: &[SignedAggregateAndProof],
+        timeout: Duration,
+    ) -> Result<(), HttpError> {
+        let body = array(aggregates);
+        self.http.post("/eth/v1/validator/aggregate_and_proofs", &body, timeout).map(drop)
+    }
+
+    /// Opens the stream of the events `head`, which ends after `lifetime` at the latest, also in the
+    /// middle of a read: a stream that has died in silence is not waited for. The caller opens it
+    /// again.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn heads(&self, lifetime: Duration) -> Result<Heads<impl BufRead + use<>>, HttpError> {
+        let reader = self.http.events("/eth/v1/events?topics=head", lifetime)?;
+        Ok(Heads { reader: BufReader::new(reader) })
+    }
+}
+
+/// The events `head` of a node, as they come.
+#[derive(Debug)]
+pub struct Heads<R> {
+    reader: R,
+}
+
+impl<R: BufRead> Heads<R> {
+    /// Returns the events of a text in the form of an event stream.
+    pub fn new(reader: R) -> Self {
+        Self { reader }
+    }
+}
+
+/// Ends when the stream ends or fails, or sends a line of more than 64 KiB. What is no head event is
+/// passed over, among it comments that keep the connection alive.
+impl<R: BufRead> Iterator for Heads<R> {
+    type Item = HeadEvent;
+
+    fn next(&mut self) -> Option<HeadEvent> {
+        let mut topic = String::new();
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut self.reader).take(MAX_EVENT).read_until(b'\n', &mut line).ok()?;
+            if read == 0 || line.pop() != Some(b'\n') {
+                return None;
+            }
+            let Ok(line) = std::str::from_utf8(&line) else { continue };
+            let line = line.trim_end_matches('\r');
+            if line.is_empty() {
+                topic.clear();
+            } else if let Some(name) = line.strip_prefix("event:") {
+                name.trim().clone_into(&mut topic);
+            } else if let Some(text) = line.strip_prefix("data:").filter(|_| topic == "head")
+                && let Ok(event) = HeadEvent::from_json_text(text.as_bytes())
+            {
+                return Some(event);
+            }
+        }
+    }
+}
+
+impl FromJson for HeadEvent {
+    fn from_json(value: &Value) -> Result<Self, JsonError> {
+        let data = object(value)?;
+        Ok(Self {
+            slot: json_field(data, "slot")?,
+            block: json_field(data, "block")?,
+            previous_duty_dependent_root: json_field(data, "previous_duty_dependent_root")?,
+            current_duty_dependent_root: json_field(data, "current_duty_dependent_root")?,
+        })
+    }
+}
+
+fn object(value: &Value) -> Result<&Map<String, Value>, JsonError> {
+    value.as_object().ok_or_else(|| JsonError::new("expected an object"))
+}
+
+/// Reads the object under `data`.
+fn data<T>(
+    path: &str,
+    value: &Value,
+    read: impl FnOnce(&Map<String, Value>) -> Result<T, JsonError>,
+) -> Result<T, HttpError> {
+    let read = object(&value["data"]).and_then(read);
+    read.map_err(|error| answer(path, error.in_field("data")))
+}
+
+/// Reads the value under `data`.
+fn one<T: FromJson>(path: &str, value: &Value) -> Result<T, HttpError> {
+    T::from_json(&value["data"]).map_err(|error| answer(path, error.in_field("data")))
+}
+
+/// Reads the list of objects under `data`.
+fn list<T>(
+    path: &str,
+    value: &Value,
+    read: impl Fn(&Map<String, Value>) -> Result<T, JsonError>,
+) -> Result<Vec<T>, HttpError> {
+    let entries = value["data"].as_array().ok_or_else(|| answer(path, "data: expected a list"))?;
+    let read = |(at, entry)| {
+        let read = object(entry).and_then(&read);
+        read.map_err(|error| answer(path, error.in_element(at).in_field("data")))
+    };
+    entries.iter().enumerate().map(read).collect()
+}
+
+/// Reads a list of duties and the root that it depends on.
+fn duties<T>(
+    path: &str,
+    value: &Value,
+    read: impl Fn(&Map<String, Value>) -> Result<T, JsonError>,
+) -> Result<Duties<T>, HttpError> {
+    let root = object(value).and_then(|answer| json_field(answer, "dependent_root"));
+    let dependent_root = root.map_err(|error| answer(path, error))?;
+    Ok(Duties { dependent_root, duties: list(path, value, read)? })
+}
+
+/// Returns a list as JSON.
+fn array<T: Json>(values: &[T]) -> String {
+    let mut text = String::from("[");
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        value.write_json(&mut text);
+    }
+    text.push(']');
+    text
+}
+
+#[cfg(test)]
+mod tests;

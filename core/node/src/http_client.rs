@@ -1,0 +1,282 @@
+//! One server over HTTP and JSON: what the clients of the beacon API and of a remote signer share.
+//!
+//! **Contract.** A call ends within the time that its caller gives, reads at most
+//! [`MAX_RESPONSE`] bytes, follows no redirect, and returns either a JSON value or an
+//! [`HttpError`]. A status other than 2xx is an error that carries the server's own words, so a
+//! caller can tell a refusal from a failure.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use thiserror::Error;
+
+/// Bytes of an answer that are read: a list of 100,000 validators has about 40 MB.
+pub(crate) const MAX_RESPONSE: u64 = 64 << 20;
+/// Characters of a server's message that are kept.
+const MAX_MESSAGE: usize = 200;
+
+/// Why a call gave no value.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// The address is not of the form that is served.
+    #[error("{url:?} is not an address of the form http://host:port")]
+    Url {
+        /// What was given.
+        url: String,
+    },
+    /// No connection, no answer in time, or one that is too long.
+    #[error("{path}: {error}")]
+    Transport {
+        /// The path that was called.
+        path: String,
+        /// What went wrong.
+        error: Box<ureq::Error>,
+    },
+    /// The server refuses.
+    #[error("{path}: status {status}: {message}")]
+    Status {
+        /// The path that was called.
+        path: String,
+        /// The status.
+        status: u16,
+        /// The beginning of the server's message.
+        message: String,
+        /// The elements of a list that it refuses (`failures`), by their index.
+        failures: Vec<usize>,
+    },
+    /// The answer is not what was asked for.
+    #[error("{path}: {problem}")]
+    Answer {
+        /// The path that was called.
+        path: String,
+        /// The field, and what is wrong with it.
+        problem: String,
+    },
+}
+
+impl HttpError {
+    /// Returns the status, if the server refused with one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+/// One server. A clone shares its connections.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpClient {
+    agent: ureq::Agent,
+    url: String,
+}
+
+impl HttpClient {
+    /// Returns a client of a server at `http://host:port`, with a path or without. Does not connect
+    /// yet.
+    ///
+    /// # Errors
+    /// [`HttpError::Url`].
+    pub(crate) fn new(url: &str) -> Result<Self, HttpError> {
+        let base = url.trim_end_matches('/');
+        let host = base.strip_prefix("http://").filter(|host| !host.is_empty());
+        if host.is_none() || base.contains(['?', '#', '@', ' ']) {
+            return Err(HttpError::Url { url: url.to_owned() });
+        }
+        let config =
+            ureq::Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
+        Ok(Self { agent: config.into(), url: base.to_owned() })
+    }
+
+    /// Returns the server's address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn get(&self, path: &str, timeout: Duration) -> Result<Value, HttpError> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let request = request.config().timeout_global(Some(timeout)).build();
+        read(path, request.header("Accept", "application/json").call())
+    }
+
+    /// Sends a JSON text. An answer without a body is `null`.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        body: &str,
+        timeout: Duration,
+    ) -> Result<Value, HttpError> {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        let request = request.config().timeout_global(Some(timeout)).build();
+        let request = request.header("Accept", "application/json").content_type("application/json");
+        read(path, request.send(body.as_bytes()))
+    }
+
+    /// Opens a stream of events, which ends after `lifetime` at the latest: reading fails then.
+    pub(crate) fn events(
+        &self,
+        path: &str,
+        lifetime: Duration,
+    ) -> Result<ureq::BodyReader<'static>, HttpError> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let request = request.config().timeout_global(Some(lifetime)).build();
+        let response = request.header("Accept", "text/event-stream").call();
+        let mut response = response.map_err(|error| transport(path, error))?;
+        if response.status() != 200 {
+            return Err(refusal(path, response.status().as_u16(), &mut response));
+        }
+        Ok(response.into_body().into_with_config().limit(u64::MAX).reader())
+    }
+}
+
+fn transport(path: &str, error: ureq::Error) -> HttpError {
+    HttpError::Transport { path: path.to_owned(), error: Box::new(error) }
+}
+
+/// Returns an error about an answer.
+pub(crate) fn answer(path: &str, problem: impl ToString) -> HttpError {
+    HttpError::Answer { path: path.to_owned(), problem: problem.to_string() }
+}
+
+fn read(
+    path: &str,
+    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<Value, HttpError> {
+    let mut response = response.map_err(|error| transport(path, error))?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(refusal(path, status.as_u16(), &mut response));
+    }
+    let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec();
+    let body = body.map_err(|error| transport(path, error))?;
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&body).map_err(|error| answer(path, error))
+}
+
+/// Reads what a server says of its refusal: `{code, message}`, with the `failures` of a list or
+/// without.
+fn refusal(path: &str, status: u16, response: &mut ureq::http::Response<ureq::Body>) -> HttpError {
+    let body = response.body_mut().with_config().limit(1 << 20).read_to_vec();
+    let value: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
+    let message = value["message"].as_str().unwrap_or_default();
+    let message = message.chars().take(MAX_MESSAGE).collect();
+    let failures = value["failures"].as_array().map_or(&[][..], Vec::as_slice);
+    let index = |failure: &Value| match &failure["index"] {
+        Value::String(text) => text.parse().ok(),
+        number => number.as_u64().and_then(|number| usize::try_from(number).ok()),
+    };
+    let failures = failures.iter().filter_map(index).collect();
+    HttpError::Status { path: path.to_owned(), status, message, failures }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// A request as the server saw it: method and path, and the body.
+    type Seen = (String, String);
+
+    /// Serves a reply for each request, with its status and body. Returns the address.
+    pub(crate) fn serve(replies: Vec<(u16, String)>) -> (String, JoinHandle<Vec<Seen>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let server = std::thread::spawn(move || {
+            let reply = |(status, body): (u16, String)| {
+                let (stream, _) = listener.accept().expect("a client");
+                let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}", body.len());
+                answer(stream, &format!("{head}\r\nConnection: close\r\n\r\n{body}"))
+            };
+            replies.into_iter().map(reply).collect()
+        });
+        (url, server)
+    }
+
+    fn answer(mut stream: TcpStream, reply: &str) -> Seen {
+        let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
+        let (mut first, mut length) = (String::new(), 0);
+        reader.read_line(&mut first).expect("a request line");
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).expect("a head");
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a number");
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("a body");
+        stream.write_all(reply.as_bytes()).expect("the client reads");
+        let path = first.rsplit_once(' ').expect("three words").0.to_owned();
+        (path, String::from_utf8(body).expect("a text"))
+    }
+
+    #[test]
+    fn a_refusal_carries_the_servers_words_and_the_places_in_the_list() {
+        // Indices as numbers and in quotes; a message that is too long; a body that is no JSON.
+        let failures = r#"{"code":400,"message":"some","failures":[{"index":2},{"index":"5"},{}]}"#;
+        let long = format!("{{\"message\":\"{}\"}}", "x".repeat(300));
+        let replies = vec![(400, failures.to_owned()), (500, long), (302, "<html>".to_owned())];
+        let (url, server) = serve(replies);
+        let client = HttpClient::new(&format!("{url}/")).unwrap();
+        let call = || client.get("/path", Duration::from_secs(60)).unwrap_err();
+        match call() {
+            HttpError::Status { status, message, failures, .. } => {
+                assert_eq!((status, message.as_str(), failures), (400, "some", vec![2, 5]));
+            }
+            other => panic!("{other}"),
+        }
+        match call() {
+            HttpError::Status { message, .. } => assert_eq!(message.len(), MAX_MESSAGE),
+            other => panic!("{other}"),
+        }
+        assert_eq!(call().status(), Some(302), "redirects are not followed");
+        assert_eq!(server.join().unwrap()[0].0, "GET /path");
+    }
+
+    #[test]
+    fn a_server_that_hangs_costs_the_time_that_the_caller_gave() {
+        // The server accepts and says nothing.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let client =
+            HttpClient::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let error = client.get("/", Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(error, HttpError::Transport { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_stream_that_falls_silent_ends_with_its_lifetime() {
+        // The server sends a head and one comment, and then nothing, without closing.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let client =
+            HttpClient::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n: here\n").expect("the client reads");
+            // Until the client has closed its end.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let mut stream = client.events("/", Duration::from_millis(200)).unwrap();
+        let mut text = Vec::new();
+        assert!(stream.read_to_end(&mut text).is_err());
+        assert_eq!(text, b": here\n");
+        drop(stream);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_asked_are_refused() {
+        // Another scheme, no host, a user, a query.
+        for url in ["https://a", "a:1", "http://", "http://u@a", "http://a?b", "http://a b", ""] {
+            assert!(matches!(HttpClient::new(url), Err(HttpError::Url { .. })), "{url}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The monitor's threads, with a node that the test holds.
+
+use std::sync::{Arc, Mutex, mpsc};
+
+use blocksmith_sync::Std;
+
+use super::super::{
+    BlockHeader, Candidates, DepositContract, Eth1Rules, Eth1Service, ExecutionNode, Failure,
+    ProposalError, VotingState,
+};
+use super::chain::{Chain, limits};
+use super::{Answer, Log, Question};
+
+/// What a chain says of the contract: how many deposits, at which block.
+type View = (u64, u64);
+
+/// A list of deposits whose proofs are their numbers. A view of block 999 has another root.
+struct Contract(Vec<u64>);
+
+impl DepositContract for Contract {
+    type Hash = u64;
+    type Deposit = u64;
+    type View = View;
+    type Proven = u64;
+
+    fn append(&mut self, deposits: Vec<u64>) -> bool {
+        self.0.extend(deposits);
+        true
+    }
+
+    fn truncate(&mut self, count: u64) {
+        self.0.truncate(count as usize);
+    }
+
+    fn view(&self, count: u64, hash: u64) -> Option<View> {
+        (count <= self.0.len() as u64).then_some((count, hash))
+    }
+
+    fn count(view: &View) -> u64 {
+        view.0
+    }
+
+    fn prove(&self, from: u64, to: u64, view: &View) -> Result<Vec<u64>, ProposalError> {
+        if view.1 == 999 {
+            return Err(ProposalError::Contradicted);
+        }
+        let deposits = self.0.get(from as usize..to as usize);
+        deposits.map(<[u64]>::to_vec).ok_or(ProposalError::Missing)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no answer")]
+struct NoAnswer;
+
+/// A node whose chain the test may change, and which panics while `panics` is set.
+struct Node {
+    chain: Arc<Mutex<Chain>>,
+    /// Where it says that it was asked for the latest block; the test takes one for each poll.
+    polled: mpsc::SyncSender<()>,
+    panics: usize,
+}
+
+impl Node {
+    fn ask(&mut self, question: Question) -> Answer<u64, u64> {
+        if self.panics > 0 {
+            self.panics -= 1;
+            panic!("the node's adapter panics");
+        }
+        self.chain.lock().unwrap().answer(question)
+    }
+}
+
+impl ExecutionNode for Node {
+    type Hash = u64;
+    type Deposit = u64;
+    type Error = NoAnswer;
+
+    fn latest(&mut self) -> Result<u64, NoAnswer> {
+        // The test may have stopped to listen.
+        let _ = self.polled.send(());
+        match self.ask(Question::Latest) {
+            Answer::Latest(number) => Ok(number),
+            _ => Err(NoAnswer),
+        }
+    }
+
+    fn header(&mut self, number: u64) -> Result<BlockHeader<u64>, NoAnswer> {
+        match self.ask(Question::Header(number)) {
+            Answer::Header(header) => Ok(header),
+            _ => Err(NoAnswer),
+        }
+    }
+
+    fn deposits(&mut self, from: u64, to: u64) -> Result<Vec<Log>, NoAnswer> {
+        match self.ask(Question::Deposits { from, to }) {
+            Answer::Deposits(logs) => Ok(logs),
+            _ => Err(NoAnswer),
+        }
+    }
+}
+
+type Monitor = Eth1Service<Std, Node, Contract>;
+
+/// Starts a monitor of a chain of 21 blocks with a deposit each but the first, and waits until it
+/// has followed it: the poll after the first is made when all has been taken in.
+fn started(panics: usize) -> (Monitor, mpsc::Receiver<()>, mpsc::Receiver<Failure>) {
+    let mut chain = Chain::new();
+    (0..20).for_each(|_| chain.grow(1));
+    let (polled, polls) = mpsc::sync_channel(0);
+    let (told, failures) = mpsc::channel();
+    let node = Node { chain: Arc::new(Mutex::new(chain)), polled, panics };
+    let rules = Eth1Rules {
+        candidates: Candidates { distance_seconds: 4 * 14 },
+        slots_per_period: 4,
+        max_deposits: 3,
+    };
+    let failed = move |failure| told.send(failure).expect("the test listens");
+    let monitor =
+        Monitor::start(limits(), rules, node, Contract(Vec::new()), failed).expect("limits");
+    (0..2 + panics).for_each(|_| polls.recv().expect("the monitor polls"));
+    (monitor, polls, failures)
+}
+
+fn state(deposit_count: u64, votes: Vec<View>) -> VotingState<View> {
+    VotingState { period_start: 14 * 20, eth1_data: (deposit_count, 1), deposit_count, votes }
+}
+
+#[test]
+fn a_proposer_gets_the_last_candidate_and_the_deposits_that_are_due() {
+    // Block 16 is the last candidate: it has hash 17 and 16 deposits. Two deposits are due, then
+    // more than a block may have.
+    let (monitor, _polls, failures) = started(0);
+    let proposal = monitor.handle().proposal(state(5, vec![]), 3).unwrap();
+    assert_eq!(proposal.eth1_data, (16, 17));
+    assert_eq!(proposal.deposits, [500, 600]);
+    let proposal = monitor.handle().proposal(state(12, vec![]), 3).unwrap();
+    assert_eq!(proposal.deposits, [500, 600, 700]);
+    monitor.stop();
+    assert_eq!(failures.iter().count(), 0);
+}
+
+#[test]
+fn a_vote_that_decides_the_period_counts_for_the_deposits_of_its_own_block() {
+    // Two of four votes are for block 15; the third decides, and makes its deposits due.
+    let (monitor, _polls, _failures) = started(0);
+    let decided = state(5, vec![(15, 16), (15, 16)]);
+    let proposal = monitor.handle().proposal(decided, 5).unwrap();
+    assert_eq!(proposal.eth1_data, (15, 16));
+    assert_eq!(proposal.deposits, [700, 800, 900]);
+    let undecided = state(5, vec![(15, 16)]);
+    assert_eq!(monitor.handle().proposal(undecided, 5).unwrap().deposits, []);
+}
+
+#[test]
+fn deposits_that_are_not_there_or_are_contradicted_are_errors() {
+    // The chain has voted for 40 deposits; then for a root that nobody has, which makes the monitor
+    // start anew; after the next polls it has everything again.
+    let (monitor, polls, failures) = started(0);
+    let handle = monitor.handle();
+    assert_eq!(handle.proposal(state(40, vec![]), 38), Err(ProposalError::Missing));
+    let contradicted = VotingState { eth1_data: (5, 999), ..state(5, vec![]) };
+    assert_eq!(handle.proposal(contradicted, 3), Err(ProposalError::Contradicted));
+    (0..2).for_each(|_| polls.recv().unwrap());
+    assert_eq!(failures.recv(), Ok(Failure::StartedAnew));
+    polls.recv().unwrap();
+    assert_eq!(handle.proposal(state(5, vec![]), 3).unwrap().eth1_data, (16, 17));
+}
+
+#[test]
+fn a_node_that_panics_costs_freshness_and_a_monitor_that_stopped_says_so() {
+    // Two calls panic; the third is answered.
+    let (monitor, _polls, failures) = started(2);
+    let handle = monitor.handle();
+    assert_eq!(handle.proposal(state(5, vec![]), 5).unwrap().eth1_data, (16, 17));
+    monitor.stop();
+    assert_eq!(failures.iter().collect::<Vec<_>>(), [Failure::NoAnswer; 2]);
+    assert_eq!(handle.proposal(state(5, vec![]), 5), Err(ProposalError::Stopped));
+}
