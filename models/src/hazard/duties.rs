@@ -1,4 +1,4 @@
-//! Validator duties.
+//! Validator duties, and the lists that they stand in.
 
 super::hazards! {
     V1: "The check for slashable messages overlaps the signing, or its record is written after the \
@@ -23,4 +23,17 @@ super::hazards! {
         "Fail-over is hedged within the deadline, and an answer without a block tries the next node";
     V10: "Two votes on payload timeliness are signed for one slot and validator",
         "A guard that lasts through a restart admits one";
+    D1: "A validator whose index is learnt after the lists were never gets that epoch's duties",
+        "A validator that is new has the lists asked for again";
+    D2: "Two requests for one list straddle a re-organisation, and the duties of one branch stay \
+         for an epoch",
+        "A list is kept under the root that came with it, and is asked for again while it differs \
+         from the head's";
+    D3: "Duties are read when they are due without comparing their root with that of the head that \
+         the data are for",
+        "A message is signed only if its head's branch has the root of the list of the duty";
+    D4: "Duties of coming epochs are cached and never compared again",
+        "Lists of this and the next epoch are asked for once a slot";
+    D5: "One root an epoch is assumed, and a branch that is not canonical has another",
+        "The root is that of the head that a message builds on";
 }

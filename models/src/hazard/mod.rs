@@ -15,6 +15,7 @@
 //! | Q | Quarantine |
 //! | S | durable store |
 //! | V | validator duties |
+//! | D | lists of validator duties |
 //! | C | faults that real clients have shipped |
 //! | A | attacks |
 //! | `engine` | what an engine must see |
@@ -103,7 +104,8 @@ mod tests {
             let numbers = all().filter_map(|row| row.id.strip_prefix(letter)?.parse().ok());
             numbers.collect::<Vec<u32>>()
         };
-        let families = [("N", 15), ("M", 17), ("L", 6), ("R", 14), ("Q", 11), ("S", 5), ("V", 10)];
+        let families =
+            [("N", 15), ("M", 17), ("L", 6), ("R", 14), ("Q", 11), ("S", 5), ("V", 10), ("D", 5)];
         for (letter, last) in families.into_iter().chain([("C", 15), ("A", 14)]) {
             assert_eq!(of(letter), (1..=last).collect::<Vec<_>>(), "{letter}");
         }

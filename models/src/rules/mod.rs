@@ -1,5 +1,5 @@
-//! One small model for each rule of the Quarantine, of the Rewinder, of the stores and of the fork
-//! choice, and for the faults of real clients that the rules exclude.
+//! One small model for each rule of the Quarantine, of the Rewinder, of the stores, of the fork
+//! choice and of the validators' duties, and for the faults of real clients that the rules exclude.
 //!
 //! **Contract.** A [`Rule`] is an instance of a model with a claim. Its model runs core's own
 //! machines and shells over the toy protocol; what the services do not decide (what arrives and
@@ -17,6 +17,7 @@
 //! | `costs` | fork choice over roots that count their comparisons | A13 |
 //! | `waits` | none: locks and mailboxes in the abstract | C6 C7 Q9 |
 //! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14, C1 C2 C10 C13 C14 C15 |
+//! | `validator` | BeaconValidator, in one process or two | V1 V2 V3 V4 V5 V6 V8, D3 |
 //!
 //! **Bounds.** The instances are those of the lists below: a handful of blocks and tasks, at most
 //! three workers, at most one crash. A search of more than 500,000 states is truncated,
@@ -28,6 +29,7 @@ mod costs;
 mod quarantine;
 mod rewinder;
 mod store;
+mod validator;
 mod waits;
 
 use std::collections::BTreeMap;
@@ -115,6 +117,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         store::RULES,
         costs::RULES,
         waits::RULES,
+        validator::RULES,
     ];
     lists.into_iter().flatten()
 }

@@ -1,0 +1,268 @@
+//! The instances, what holds in each, and what its twins break.
+
+use blocksmith::beacon_validator::toy::ToyDuties;
+use blocksmith::beacon_validator::{Head, Listed, Message, Place, Request};
+
+use super::Fault;
+use super::model::{Branch, Validators};
+use crate::hazard;
+use crate::rules::{Instance, Rule, Twin};
+use blocksmith_engines::verdict::Breaks;
+
+fn proposer(slot: u64, key: u8) -> Listed<u8> {
+    Listed { key, validator: key.into(), slot, place: None }
+}
+
+fn attester(slot: u64, key: u8, committee: u64) -> Listed<u8> {
+    let position = u64::from(key);
+    let place = Place { committee, committee_length: 8, committees_at_slot: 2, position };
+    Listed { place: Some(place), ..proposer(slot, key) }
+}
+
+/// A branch whose last two epochs' blocks are its own.
+fn branch(number: u8, proposers: &[Listed<u8>], attesters: &[Listed<u8>]) -> Branch {
+    let dependent = number * 10;
+    Branch {
+        head: Head {
+            root: dependent + 3,
+            slot: 3,
+            current_dependent: dependent,
+            previous_dependent: dependent,
+        },
+        proposers: proposers.to_vec(),
+        attesters: attesters.to_vec(),
+    }
+}
+
+fn base(fault: Option<Fault>, branches: Vec<Branch>) -> Validators {
+    Validators {
+        fault,
+        branches,
+        starts_on: vec![0],
+        keys: vec![1],
+        dead: Vec::new(),
+        clock: vec![52, 54, 60],
+        slow: |_| false,
+        restarts: 0,
+        failures: 0,
+        repeats: 0,
+        switches: 0,
+    }
+}
+
+/// Whether a request is about a block or an attestation that is signed.
+fn is_of_signing(request: &Request<ToyDuties>) -> bool {
+    match request {
+        Request::Protect(_) => true,
+        Request::Sign { message, .. } => message.is_protected(),
+        _ => false,
+    }
+}
+
+fn is_sign(request: &Request<ToyDuties>) -> bool {
+    matches!(request, Request::Sign { message, .. } if !matches!(message, Message::Selection(_)))
+}
+
+/// Two processes with one key and one database, each with a node on its own branch.
+fn processes(fault: Option<Fault>) -> Box<dyn Instance> {
+    let lists = |number| branch(number, &[proposer(4, 1)], &[attester(4, 1, 0)]);
+    let mut model = base(fault, vec![lists(0), lists(1)]);
+    model.starts_on = vec![0, 1];
+    model.slow = is_of_signing;
+    model.restarts = 1;
+    Box::new(model)
+}
+
+/// A process that restarts, and whose node changes its branch.
+fn restarts(fault: Option<Fault>) -> Box<dyn Instance> {
+    let lists = |number| branch(number, &[proposer(5, 1)], &[attester(4, 1, 0)]);
+    let mut model = base(fault, vec![lists(0), lists(1)]);
+    model.slow = is_of_signing;
+    model.clock = vec![52, 60, 64, 72];
+    model.restarts = 2;
+    model.switches = 2;
+    Box::new(model)
+}
+
+/// Two keys whose signers answer late, twice, or fail; one of them proposes and attests.
+fn signers(fault: Option<Fault>) -> Box<dyn Instance> {
+    let lists = branch(0, &[proposer(4, 1)], &[attester(4, 1, 0), attester(4, 3, 0)]);
+    let mut model = base(fault, vec![lists]);
+    model.keys = vec![1, 3];
+    model.slow = is_sign;
+    model.clock = vec![52, 56, 60];
+    model.failures = 1;
+    model.repeats = 1;
+    Box::new(model)
+}
+
+/// Three keys, and a signer of one of them that never answers.
+fn dead_signer(fault: Option<Fault>) -> Box<dyn Instance> {
+    let attesters = [attester(4, 1, 0), attester(4, 2, 0), attester(4, 3, 1)];
+    let lists = branch(0, &[proposer(4, 1)], &attesters);
+    let mut model = base(fault, vec![lists]);
+    model.keys = vec![1, 2, 3];
+    model.dead = vec![2];
+    model.clock = vec![52, 54, 56, 58, 60];
+    Box::new(model)
+}
+
+/// Two branches with other duties; lists, blocks and data come at any time.
+fn branches(fault: Option<Fault>) -> Box<dyn Instance> {
+    let first = branch(0, &[proposer(4, 1)], &[attester(4, 1, 0)]);
+    let second = branch(1, &[proposer(5, 1)], &[attester(5, 1, 1)]);
+    let mut model = base(fault, vec![first, second]);
+    model.slow = |request| {
+        let of_epoch_1 = matches!(request, Request::Duties { epoch: 1, .. });
+        let of_node = matches!(request, Request::Produce { .. } | Request::Data { .. });
+        of_epoch_1 || of_node
+    };
+    model.clock = vec![52, 60, 64];
+    model.switches = 2;
+    Box::new(model)
+}
+
+/// A clock that steps back and wakes late.
+fn clock(fault: Option<Fault>) -> Box<dyn Instance> {
+    let attesters = [attester(4, 1, 0), attester(5, 3, 0), attester(6, 5, 0)];
+    let lists = branch(0, &[proposer(5, 1)], &attesters);
+    let mut model = base(fault, vec![lists]);
+    model.keys = vec![1, 3, 5];
+    model.slow = is_of_signing;
+    model.clock = vec![52, 60, 52, 64, 80, 66, 84];
+    Box::new(model)
+}
+
+macro_rules! twin {
+    ($name:literal, $row:ident, $instance:ident, $fault:ident, $breaks:literal, $claim:literal) => {
+        Twin {
+            name: $name,
+            hazard: &hazard::$row,
+            claim: $claim,
+            model: || $instance(Some(Fault::$fault)),
+            breaks: &[Breaks::Property($breaks)],
+        }
+    };
+}
+
+pub(in crate::rules) const RULES: &[Rule] = &[
+    Rule {
+        name: "two_processes_one_database",
+        claim: "two processes with one key on two branches, and a restart: no slashable pair leaves",
+        states: 9472,
+        model: || processes(None),
+        twins: &[
+            twin!(
+                "check_and_record_apart",
+                V2,
+                processes,
+                ChecksThenRecords,
+                "no slashable pair leaves",
+                "two processes check, and then both record"
+            ),
+            twin!(
+                "signed_before_and_goes_on",
+                V5,
+                processes,
+                SignsAgain,
+                "no slashable pair leaves",
+                "that another message of the slot was signed is logged, and the duty goes on"
+            ),
+        ],
+    },
+    Rule {
+        name: "restart_at_any_step",
+        claim: "a process restarts twice, its node changes branches, and what it had asked for is \
+                carried out later or not: no slashable pair leaves, and what is signed is of its \
+                head's branch",
+        states: 16450,
+        model: || restarts(None),
+        twins: &[twin!(
+            "record_after_release",
+            V1,
+            restarts,
+            RecordsLate,
+            "no slashable pair leaves",
+            "a signature leaves, and the process ends before its record is written"
+        )],
+    },
+    Rule {
+        name: "late_and_doubled_answers",
+        claim: "signers of two keys answer late, twice or not at all: each duty ends once by its \
+                deadline, and no signature is used for another duty",
+        states: 7788,
+        model: || signers(None),
+        twins: &[
+            twin!(
+                "stale_signature_is_taken",
+                V3,
+                signers,
+                KeepsTheStale,
+                "no signature is used for another duty",
+                "a signature that came too late is taken for the next that was asked for"
+            ),
+            twin!(
+                "signatures_by_position",
+                V4,
+                signers,
+                ByPosition,
+                "no signature is used for another duty",
+                "each signature is given to the first request that waits"
+            ),
+        ],
+    },
+    Rule {
+        name: "dead_signer",
+        claim: "a signer of one of three keys never answers: all duties of the others are sent",
+        states: 6,
+        model: || dead_signer(None),
+        twins: &[twin!(
+            "wait_without_deadline",
+            V6,
+            dead_signer,
+            NoDeadline,
+            "a dead signer costs its own keys alone",
+            "nothing happens while a signer is waited for"
+        )],
+    },
+    Rule {
+        name: "duties_of_two_branches",
+        claim: "a node changes branches twice between lists, blocks and data: what is signed is a \
+                duty on its head's branch",
+        states: 59156,
+        model: || branches(None),
+        twins: &[
+            twin!(
+                "list_under_another_root",
+                V8,
+                branches,
+                RootOfAnother,
+                "what is signed is of the head's branch",
+                "a list of one branch is stored under the root of the other"
+            ),
+            twin!(
+                "duties_without_comparison",
+                D3,
+                branches,
+                HeadsAgree,
+                "what is signed is of the head's branch",
+                "heads say nothing of what duties depend on, so that a duty is done on any branch"
+            ),
+        ],
+    },
+    Rule {
+        name: "clock_steps_and_late_wakes",
+        claim: "the clock steps back into a slot that is over and skips another: each duty ends \
+                once by its deadline",
+        states: 322,
+        model: || clock(None),
+        twins: &[twin!(
+            "clock_waits_for_signers",
+            V6,
+            clock,
+            NoDeadline,
+            "each duty ends by its deadline",
+            "the clock is not read while a signer is waited for"
+        )],
+    },
+];
