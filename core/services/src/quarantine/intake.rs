@@ -118,7 +118,7 @@ mod tests {
         let intake = Intake::<Std>::new(1024, 8);
         let taken: Vec<_> = (1..=90).flat_map(|peer| flood(&intake, peer)).collect();
         assert!((256..=256 + 90 * 8).contains(&taken.len()), "{}", taken.len());
-        let free_cell = (1000..).find_map(|peer| {
+        let free_cell = (1000..2000).find_map(|peer| {
             let credits = flood(&intake, peer);
             (credits.len() == 8).then_some(credits)
         });
@@ -145,6 +145,18 @@ mod tests {
         let credits = flood(&intake, 7);
         drop(credits.into_iter().next());
         assert!(intake.credit(7).is_some());
+    }
+
+    #[test]
+    fn a_share_comes_back_though_others_have_the_quarter() {
+        // Peer 7 has what is lent; another peer's credits end: it may have its share again.
+        let intake = Intake::<Std>::new(64, 2);
+        let _lent = flood(&intake, 7);
+        let other = (8..1000).find(|peer| flood(&intake, *peer).len() == 2);
+        let other = other.expect("there are other cells");
+        for _ in 0..3 {
+            assert_eq!(flood(&intake, other).len(), 2);
+        }
     }
 
     #[test]
