@@ -55,6 +55,7 @@
 use core::any::Any;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use core::sync::atomic::Ordering;
@@ -281,6 +282,13 @@ pub unsafe trait Primitives: Sized + Send + Sync + 'static {
     fn step_aside() -> bool {
         false
     }
+    /// Returns a number that nobody outside the process can guess, another one with each call: the
+    /// key of a table whose entries outsiders name. In a checker it is the same in each execution,
+    /// so that executions can be repeated.
+    fn secret() -> u64 {
+        RandomState::new().hash_one(0)
+    }
+
     /// Returns whether the backend is reporting a violation, by a panic of its own. Its primitives
     /// must not be touched then, so destructors that would synchronise return at once. In
     /// production this is never the case.

@@ -258,6 +258,9 @@ unsafe impl<B: Checker> Primitives for Mutant<B> {
     fn contain(foreign: impl FnOnce()) {
         B::contain(foreign);
     }
+    fn secret() -> u64 {
+        B::secret()
+    }
     fn reporting() -> bool {
         B::reporting()
     }

@@ -243,6 +243,10 @@ unsafe impl Primitives for Shuttle {
         thrown::contain(foreign);
     }
 
+    fn secret() -> u64 {
+        0
+    }
+
     fn reporting() -> bool {
         std::thread::panicking()
     }

@@ -270,6 +270,62 @@ pub fn two_clients<P: Primitives>() {
     stop(services, 4);
 }
 
+/// Returns services whose Quarantine is held up over the first block of peer 1, until the gate is
+/// opened, and that block. Its mailbox has two places, of which a peer has `per_peer`.
+fn held_up<P: Primitives>(per_peer: usize) -> (Services<P>, P::Arc<Gate<P>>, Submission<P, Toy>) {
+    let gate = Gate::<P>::new();
+    let (service, fault) = (ServiceName::Quarantine, Fault::<P>::Stall(gate.clone()));
+    let faults = vec![Injection { service, when: When::At(1), fault }];
+    let config = Config { mailbox_capacity: 2, mailbox_per_peer: per_peer, ..smallest() };
+    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+    let Ok(services) = Blocksmith::start_with_faults(config, Arc::default(), anchor, faults) else {
+        panic!("the sizes are not zero")
+    };
+    let first = services.0.client().submit_block(ToyBlock::new(1, 0, 0), 1, 1);
+    gate.wait_for_arrival();
+    (services, gate, first)
+}
+
+/// Nothing leaves the Quarantine's mailbox while peer 1 submits two more blocks. Of `per_peer` = 1
+/// the second has the peer's place; the third is refused at once. Afterwards the peer has its place
+/// again.
+pub(crate) fn share_of_the_mailbox<P: Primitives>(per_peer: usize) {
+    let (services, gate, first) = held_up::<P>(per_peer);
+    let client = services.0.client();
+    let [mut second, mut third] =
+        [2, 3].map(|root| client.submit_block(ToyBlock::new(root, 0, 0), 1, 1));
+    assert!(second.try_wait().is_none(), "the peer's own place was refused");
+    let refused = third.try_wait().map(|verdict| verdict.reason());
+    assert_eq!(refused, Some("peer_busy"), "the peer has another's place");
+    gate.open();
+    assert_ne!([first, second].map(|block| block.wait().reason())[1], "peer_busy");
+    let again = client.submit_block(ToyBlock::new(3, 0, 0), 1, 1);
+    assert_ne!(again.wait().reason(), "peer_busy", "the place did not come back");
+    stop(services, 4);
+}
+
+/// A peer submits more than its share of the Quarantine's mailbox.
+pub fn a_peer_has_its_share_of_the_mailbox<P: Primitives>() {
+    share_of_the_mailbox::<P>(1);
+}
+
+/// Nothing leaves the Quarantine's mailbox while two threads submit a block of peer 1 each: one of
+/// them has the peer's place, whatever the schedule, and the other is refused at once.
+pub fn two_threads_ask_for_one_place<P: Primitives>() {
+    let (services, gate, first) = held_up::<P>(1);
+    let submit = |client: &Client<P, Toy>, root| {
+        let mut block = client.submit_block(ToyBlock::new(root, 0, 0), 1, 1);
+        u32::from(block.try_wait().is_some_and(|verdict| verdict.reason() == "peer_busy"))
+    };
+    let client = services.0.client().clone();
+    let other = P::spawn("client", move || submit(&client, 2));
+    let refused = submit(services.0.client(), 3) + join(other);
+    assert_eq!(refused, 1);
+    gate.open();
+    assert_ne!(first.wait().reason(), "peer_busy");
+    stop(services, 4);
+}
+
 /// A second client submits a chain and an orphan while the services stop.
 pub fn stop_answers_everything<P: Primitives>() {
     let services = start::<P>(smallest());
@@ -443,6 +499,18 @@ pub(super) fn list() -> Vec<Row> {
             services::two_clients,
             "two clients that submit at once get their own verdicts, not each other's",
             Some(&hazard::Q2),
+            threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        row! {
+            services::a_peer_has_its_share_of_the_mailbox,
+            "a peer with more messages than its share is refused at once, and later has its share",
+            Some(&hazard::A1),
+            threads: 5, loom: preemptions(0), shuttle: SAMPLE, stepped: None, std: RUNS,
+        },
+        row! {
+            services::two_threads_ask_for_one_place,
+            "of two threads that ask for a peer's last place in the mailbox, one gets it",
+            Some(&hazard::A1),
             threads: 6, loom: None, shuttle: SAMPLE, stepped: None, std: RUNS,
         },
         row! {

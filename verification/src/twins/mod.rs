@@ -501,8 +501,13 @@ pub fn twins() -> Vec<Twin> {
             threads: 2, preemptions: 2, expected: Verified, by: ALL,
         },
         twin! {
-            services::crossed_verdicts, &hazard::Q2,
-            "two clients are answered crosswise",
+            services::a_share_of_the_whole_mailbox, &hazard::A1,
+            "a peer may fill the Quarantine's mailbox, so the callers of the others wait",
+            threads: 5, preemptions: 0,
+            expected: Violated(&[Panic("the peer has another's place")]), by: SHUTTLE,
+        },
+        twin! {
+            services::crossed_verdicts, &hazard::Q2, "two clients are answered crosswise",
             threads: 3, preemptions: 2,
             expected: Violated(&[Panic("the other client's verdict")]), by: SEQUENTIAL,
         },
@@ -527,8 +532,7 @@ pub fn twins() -> Vec<Twin> {
             threads: 3, preemptions: 2, expected: Violated(&[Deadlock]), by: SHUTTLE,
         },
         twin! {
-            services::verdict_before_commit, &hazard::R6,
-            "the worker answers, then commits",
+            services::verdict_before_commit, &hazard::R6, "the worker answers, then commits",
             threads: 3, preemptions: 2,
             expected: Violated(&[Panic("a valid block is not in the HotDB")]), by: SHUTTLE,
         },
@@ -555,8 +559,7 @@ pub fn twins() -> Vec<Twin> {
             expected: Violated(&[Panic("what the ring accepted and what it ended with differ")]), by: ALL,
         },
         twin! {
-            foreign::a_wake_after_the_look, &hazard::M11,
-            "the receiver's waker runs after the look at the end",
+            foreign::a_wake_after_the_look, &hazard::M11, "the receiver's waker runs after the look",
             threads: 2, preemptions: 2, expected: Verified, by: ALL,
         },
         twin! {

@@ -16,6 +16,7 @@ use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Mutex, Primitives, oneshot};
 
 use crate::scenarios::notifier::join;
+use crate::scenarios::services::share_of_the_mailbox;
 
 /// A message to the HotDB, of core's own type.
 type Ask<P> =
@@ -328,6 +329,12 @@ pub fn too_few_reply_slots<P: Primitives>() {
 /// one more for each message before that.
 pub fn enough_reply_slots<P: Primitives>() {
     reserved_slots::<P>(Slots::for_clearance(1, 0, 1).replies);
+}
+
+/// A1: nobody counts what a peer has in the Quarantine's mailbox, as the share is all of it. The
+/// counterpart is `services::a_peer_has_its_share_of_the_mailbox`.
+pub fn a_share_of_the_whole_mailbox<P: Primitives>() {
+    share_of_the_mailbox::<P>(2);
 }
 
 /// Q2: a service takes the requests of two clients together, and gives each the other's answer. The

@@ -1,6 +1,7 @@
 //! The machines of the services as they are when the threads start: new, or rebuilt from a store.
 
-use crate::blocksmith::service::{Anchor, Config, StartError};
+use crate::blocksmith::config::Config;
+use crate::blocksmith::service::{Anchor, StartError};
 use crate::clearance::Clearance;
 use crate::cold_db::{Bounds, ColdDb, Effect, Event, Recovered, Resumed, recover};
 use crate::consensus::{Checkpoint, Consensus};

@@ -31,6 +31,7 @@
 //!   else a level asks for is left to the node.
 
 mod client;
+mod config;
 mod gossip;
 mod load;
 mod machines;
@@ -40,7 +41,8 @@ mod service;
 mod tests;
 
 pub use client::{Client, ReadError, ServiceCounters, StateError, Submission};
+pub use config::Config;
 pub use production::{Gone, ProduceError, ProducedBlock};
-pub use service::{Anchor, Blocksmith, Config, Pending, StartError, StopReport};
+pub use service::{Anchor, Blocksmith, Pending, StartError, StopReport};
 
 pub use crate::observer::NoticeReceiver;

@@ -12,84 +12,19 @@ use thiserror::Error;
 
 use crate::activity::Activity;
 use crate::blocksmith::client::Client;
+use crate::blocksmith::config::Config;
 use crate::blocksmith::machines::Machines;
 use crate::clearance::ClearanceService;
-use crate::cold_db::{self, ColdDbService, Resumed};
+use crate::cold_db::{ColdDbService, Resumed};
 use crate::consensus::{Consensus, Slot};
-use crate::hot_db::{self, HotDbService};
+use crate::hot_db::HotDbService;
 use crate::observer::{NoticeReceiver, Observer};
+use crate::quarantine::QuarantineService;
 use crate::quarantine::shell::Slots;
-use crate::quarantine::{self, QuarantineService};
 use crate::rewinder::shell::lane_capacity;
 use crate::rewinder::{RewinderService, Role};
 use crate::store::{Store, StoreError};
-use crate::supervision::{Cause, Guard, Injection, Intensity, Probes, ServiceName, Supervisor};
-
-/// Sizes of everything that is bounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// General Rewinder workers, at least 1.
-    pub workers: usize,
-    /// Whether one more worker serves duties alone. Without it duties still come first, but may
-    /// find every worker busy (hazard R2).
-    pub reserved_worker: bool,
-    /// Messages that each service's mailbox holds, at least 1, besides reserved slots for replies.
-    pub mailbox_capacity: usize,
-    /// Messages of one peer that the Quarantine's mailbox takes however full it is, at least 1. A
-    /// peer may have more there while less than a quarter of the mailbox is taken. A further item is
-    /// answered `Dropped(PeerBusy)` at once. From `mailbox_capacity` on, no item is answered so, and
-    /// a full mailbox makes every caller wait: that is for a node with one source of items.
-    pub mailbox_per_peer: usize,
-    /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1.
-    pub queries: usize,
-    /// The largest number of attestations of one target that a worker takes and verifies at once,
-    /// at least 1. Blocks and duties that come meanwhile wait no longer than that takes.
-    pub attestation_batch: usize,
-    /// Unread notices that are kept, at least 1.
-    pub notices: usize,
-    /// How many panics of services are tolerated before all services stop.
-    pub restarts: Intensity,
-    /// The same for panics of Rewinder workers. `None` tolerates any number: a panic costs the
-    /// items of one task or one batch, their submitters are told, and which items are handled is up
-    /// to the peers.
-    pub worker_restarts: Option<Intensity>,
-    /// Bounds of the Quarantine.
-    pub quarantine: quarantine::Limits,
-    /// Bounds of the HotDB.
-    pub hot_db: hot_db::Limits,
-    /// Bounds of the ColdDB, if there is a store.
-    pub cold_db: cold_db::Limits,
-    /// How the broker judges the load.
-    pub broker: broker::Limits,
-    /// How often a dedicated thread has the broker look at the mailboxes, at least a millisecond.
-    /// With `None` there is no such thread, and the load level stays where it is until
-    /// [`Client::observe`] is called.
-    pub observe_every: Option<Duration>,
-    /// `PROPOSER_SCORE_BOOST`, in percent.
-    pub proposer_score_boost_percent: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            reserved_worker: true,
-            mailbox_capacity: 1024,
-            mailbox_per_peer: 8,
-            queries: 64,
-            attestation_batch: 64,
-            notices: 1 << 14,
-            restarts: Intensity::default(),
-            worker_restarts: None,
-            quarantine: quarantine::Limits::default(),
-            hot_db: hot_db::Limits::default(),
-            cold_db: cold_db::Limits::default(),
-            broker: broker::Limits::default(),
-            observe_every: Some(Duration::from_millis(250)),
-            proposer_score_boost_percent: 40,
-        }
-    }
-}
+use crate::supervision::{Cause, Guard, Injection, Probes, ServiceName, Supervisor};
 
 /// A finalised block to start from.
 #[derive(Clone, Debug)]
@@ -482,43 +417,6 @@ impl fmt::Display for StopReport {
         if !self.late.is_empty() {
             write!(f, "\nnot ended by the deadline: {}; still pending", self.late.join(", "))?;
             list(f, &self.pending_at_deadline)?;
-        }
-        Ok(())
-    }
-}
-
-impl Config {
-    fn check(&self) -> Result<(), StartError> {
-        let sizes = [
-            ("workers", self.workers),
-            ("mailbox_capacity", self.mailbox_capacity),
-            ("mailbox_per_peer", self.mailbox_per_peer),
-            ("queries", self.queries),
-            ("attestation_batch", self.attestation_batch),
-            ("notices", self.notices),
-            ("quarantine.window", self.quarantine.window),
-            ("quarantine.unproven", self.quarantine.unproven),
-            ("quarantine.items", self.quarantine.items),
-            ("quarantine.patience", usize::from(self.quarantine.patience > 0)),
-            ("quarantine.depth", self.quarantine.depth),
-            ("cold_db.batch", self.cold_db.batch),
-            ("cold_db.attestations", self.cold_db.attestations),
-            ("hot_db.blocks - 1", self.hot_db.blocks.saturating_sub(1)),
-            (
-                "observe_every",
-                self.observe_every.map_or(1, |every| every.as_millis().min(1) as usize),
-            ),
-            ("hot_db.checkpoint_slots", usize::from(self.hot_db.checkpoint_slots > 0)),
-        ];
-        if let Some((field, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(StartError::Zero { field });
-        }
-        let (capacity, window) = (self.mailbox_capacity, self.quarantine.window);
-        let slots = Slots::for_clearance(capacity, window, capacity).replies.saturating_add(1);
-        if slots > MAX_REPLIES {
-            let sizes = [("mailbox_capacity", capacity), ("quarantine.window", window)];
-            let (field, size) = sizes[usize::from(window > capacity)];
-            return Err(StartError::TooLarge { field, size, slots });
         }
         Ok(())
     }

@@ -80,7 +80,8 @@ pub enum Event<C: Consensus> {
     },
     /// Nothing more is queued: what has been gathered is to be committed.
     Flush,
-    /// A message was lost by a panic, so the journal would have a gap.
+    /// A message was lost by a panic, so the journal would have a gap. What was recorded before it
+    /// has been flushed.
     Lost,
     /// The answer to [`Effect::Commit`].
     Committed(Result<(), StoreError>),

@@ -32,7 +32,8 @@
 //!   those two, since of the ticks between two items the first two and the last are kept.
 //! - I5 After a failure of the store (a full disk, for instance) nothing more is written, because a
 //!   gap would be a wrong state after a restart. The services go on in memory; the node is told once
-//!   and decides.
+//!   and decides. The same holds after a message that is lost by a panic; what came before it is
+//!   whole, and is written.
 //! - I6 At most one state is asked for at a time. If it cannot be had, it is asked for again when
 //!   the clock next moves, and the point stays where it was meanwhile.
 //! - I7 An attester slashing that no block carried stays in the journal when finality passes it: the

@@ -96,7 +96,7 @@ pub trait Ports<C: Consensus> {
 }
 
 /// Handles a message, and commits if a batch is full. A message that is lost by a panic makes a gap:
-/// then nothing more is written.
+/// what was gathered before it is committed, and then nothing more is written.
 ///
 /// # Errors
 /// [`Loss::Machine`] if the machine must not be used any more.
@@ -129,7 +129,10 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         }
     };
     let effects = match steps.step(word, || machine.handle(consensus, event)) {
-        Err(Loss::Message) => steps.follow_up(word, || machine.handle(consensus, Event::Lost)),
+        Err(Loss::Message) => {
+            flush(machine, consensus, steps, ports)?;
+            steps.follow_up(word, || machine.handle(consensus, Event::Lost))
+        }
         step => step,
     };
     let effects = effects.map_err(|_| Loss::Machine)?;

@@ -32,10 +32,10 @@ pub struct Limits {
     /// peer that holds most loses the item that has waited longest, or else the one that was made
     /// ready last. What is in flight is never evicted.
     pub items: usize,
-    /// Bytes held of each kind. The policy at the bound is the same.
+    /// Bytes held of each kind, at least 1. The policy at the bound is the same.
     pub bytes: usize,
-    /// Submissions held of one peer, including copies of items that other peers brought. A further
-    /// one is dropped. But a block that others wait for is taken, and the item of this peer that
+    /// Submissions held of one peer, including copies of items that other peers brought; at least 1.
+    /// A further one is dropped. But a block that others wait for is taken, and the item of this peer that
     /// has waited longest is dropped in its place.
     pub items_per_peer: usize,
     /// Submissions that may share one held item (same root and signature). A further one is
@@ -58,8 +58,8 @@ pub struct Limits {
     /// ancestors that the node has asked for by root. A node that is further behind asks by range,
     /// and the blocks it gets so have a known parent.
     pub depth: usize,
-    /// How many blocks that items wait for are asked for again at a tick. The others are asked for
-    /// at the next ticks.
+    /// How many blocks that items wait for are asked for again at a tick, at least 1. The others are
+    /// asked for at the next ticks.
     pub needs: usize,
     /// Blocks of one slot and proposer that are imported or on the way there, at least 1. The first is
     /// passed on to peers. The others count for the fork choice and the slashing detector alone, so that one key
@@ -67,7 +67,7 @@ pub struct Limits {
     /// Blocks that are being checked at that moment are not counted: `window` bounds them. So at most
     /// `equivocations + window - 1` are imported.
     pub equivocations: usize,
-    /// The same bound for a block that a held item waits for. It is larger, since such a block may be
+    /// The same bound for a block that a held item waits for, at least 1. It is larger, since such a block may be
     /// on the chain that the others follow: a proposer that shows each node other blocks must not cut
     /// a node off from it.
     pub awaited_equivocations: usize,

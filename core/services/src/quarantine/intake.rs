@@ -14,8 +14,9 @@
 //!   node, are few, and are not counted.)
 //! - C3 The counts are those of the live credits, plus at most one for each thread that is asking.
 //!   What is counted too much refuses nobody within its share, if each peer asks from one thread.
-//! - C4 Peers are told apart by one of [`CELLS`] cells, under a key that no peer knows. Peers of one
-//!   cell share one share, so a peer can take another's share only by chance.
+//! - C4 Peers are told apart by one of at most [`CELLS`] cells, under a key that no peer knows. Peers
+//!   of one cell share one share, so a peer can take another's share only by chance. There are eight
+//!   cells for each message, as far as that is less.
 //!
 //! If a share is as large as the mailbox, there is nothing to share: no credit is counted, and a
 //! full mailbox makes every caller wait. That is for a node whose items all come from one source.
@@ -23,7 +24,7 @@
 //! **Memory order.** Relaxed throughout: the counts guard no data. The mailbox hands the message
 //! over.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use blocksmith_sync::{Atomic, Ordering, Primitives};
 
@@ -41,7 +42,7 @@ struct Counts<P: Primitives> {
     /// Messages that may be there before a peer is held to its share.
     open: usize,
     per_peer: usize,
-    key: RandomState,
+    key: u64,
     all: P::AtomicUsize,
     cells: Box<[P::AtomicUsize]>,
 }
@@ -62,12 +63,13 @@ impl<P: Primitives> Intake<P> {
     /// `per_peer` however full it is.
     pub(super) fn new(capacity: usize, per_peer: usize) -> Self {
         let shared = (per_peer < capacity).then(|| {
+            let cells = capacity.saturating_mul(8).min(CELLS);
             P::arc(Counts {
                 open: capacity / 4,
                 per_peer,
-                key: RandomState::new(),
+                key: P::secret(),
                 all: P::AtomicUsize::new(0),
-                cells: (0..CELLS).map(|_| P::AtomicUsize::new(0)).collect(),
+                cells: (0..cells).map(|_| P::AtomicUsize::new(0)).collect(),
             })
         });
         Self { shared }
@@ -76,8 +78,9 @@ impl<P: Primitives> Intake<P> {
     /// Takes a place for a message of `peer`; `None` if it has as many as it may. Does not block.
     pub(super) fn credit(&self, peer: u64) -> Option<Credit<P>> {
         let Some(counts) = &self.shared else { return Some(Credit { counted: None }) };
-        // Under the key, cells are even: the remainder of a 64-bit hash by a power of two.
-        let cell = (counts.key.hash_one(peer) % CELLS as u64) as usize;
+        let mut hasher = DefaultHasher::new();
+        (counts.key, peer).hash(&mut hasher);
+        let cell = (hasher.finish() % counts.cells.len() as u64) as usize;
         // ORDERING: relaxed, see the module's text.
         let own = counts.cells[cell].fetch_add(1, Ordering::Relaxed);
         let all = counts.all.fetch_add(1, Ordering::Relaxed);
@@ -115,7 +118,7 @@ mod tests {
         let intake = Intake::<Std>::new(1024, 8);
         let taken: Vec<_> = (1..=90).flat_map(|peer| flood(&intake, peer)).collect();
         assert!((256..=256 + 90 * 8).contains(&taken.len()), "{}", taken.len());
-        let free_cell = (1000..).find_map(|peer| {
+        let free_cell = (1000..2000).find_map(|peer| {
             let credits = flood(&intake, peer);
             (credits.len() == 8).then_some(credits)
         });
@@ -142,6 +145,25 @@ mod tests {
         let credits = flood(&intake, 7);
         drop(credits.into_iter().next());
         assert!(intake.credit(7).is_some());
+    }
+
+    #[test]
+    fn a_share_comes_back_though_others_have_the_quarter() {
+        // Peer 7 has what is lent; another peer's credits end: it may have its share again.
+        let intake = Intake::<Std>::new(64, 2);
+        let _lent = flood(&intake, 7);
+        let other = (8..1000).find(|peer| flood(&intake, *peer).len() == 2);
+        let other = other.expect("there are other cells");
+        for _ in 0..3 {
+            assert_eq!(flood(&intake, other).len(), 2);
+        }
+    }
+
+    #[test]
+    fn two_mailboxes_keep_their_counts_under_different_keys() {
+        // A peer that has found its cell-mates in one node knows nothing of another's cells.
+        let key = || Intake::<Std>::new(64, 2).shared.map(|counts| counts.key);
+        assert_ne!(key(), key());
     }
 
     #[test]

@@ -3,12 +3,14 @@
 
 use super::world::{Input, TOY, World, bounds};
 use super::{empty, goes_on, run};
+use crate::cold_db::shell::{self, Message};
 use crate::cold_db::{ColdDb, Effect, Event, Limits, Record};
 use crate::consensus::Checkpoint;
 use crate::hot_db::StateAt;
 use crate::identified;
 use crate::machine::Machine;
 use crate::store::{Entry, MemoryStore, Store, StoreError, Write};
+use crate::supervision::{Loss, Steps};
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
 const FIRST: Checkpoint<u8> = Checkpoint { epoch: 1, root: 1 };
@@ -158,6 +160,50 @@ fn a_lost_record_ends_the_writing() {
     machine.handle(&TOY, block(1, 0, 1));
     assert_eq!(machine.handle(&TOY, Event::Flush), []);
     assert_eq!(machine.failure(), Some(1));
+}
+
+/// Loses each message of one kind, as a panic before its step does.
+struct Losing(&'static str);
+
+impl Steps for Losing {
+    fn step<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        if word == self.0 { Err(Loss::Message) } else { Ok(step()) }
+    }
+
+    fn look<T>(&self, word: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss> {
+        self.step(word, look)
+    }
+
+    fn follow_up<T>(&self, _: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        Ok(step())
+    }
+}
+
+#[test]
+fn what_was_gathered_before_a_lost_message_is_written() {
+    // Two records of one batch, then finality that is lost, then a record after the gap. With a full
+    // disk the failure that is told is the disk's, once.
+    let record = |root| match block(root, root - 1, u64::from(root)) {
+        Event::Record(record) => Message::Record(record),
+        _ => unreachable!("a block is a record"),
+    };
+    for (room, failure) in [(usize::MAX, "gap"), (1, "full")] {
+        let mut world = World::start(empty()).expect("an empty store");
+        world.outside.room = room;
+        let World { cold_db, outside, .. } = &mut world;
+        for message in [record(1), record(2), Message::Finalized(FIRST), record(3)] {
+            let turn = shell::turn(cold_db, &TOY, &Losing("finality"), outside, message);
+            assert!(turn.is_ok());
+        }
+        let flushed = shell::flush(cold_db, &TOY, &Losing("finality"), outside);
+        assert!(flushed.is_ok());
+        let written = outside.log.concat();
+        let has =
+            |root| written.iter().any(|w| matches!(w, Write::Block { root: r, .. } if *r == root));
+        let is_gap = outside.failed == [StoreError::Gap];
+        assert_eq!((outside.failed.len(), is_gap), (1, failure == "gap"));
+        assert_eq!([1, 2, 3].map(has), [failure == "gap", failure == "gap", false]);
+    }
 }
 
 #[test]
