@@ -15,7 +15,7 @@ use blocksmith::identified::IdentifiedBlock;
 use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::quarantine::{Item, ItemId, RequestId};
 use blocksmith::rewinder::shell::Task;
-use blocksmith::rewinder::{Answer, Job, Lane, StateKey, WorkerEffect, WorkerEvent};
+use blocksmith::rewinder::{Answer, GoesFirst, Job, Lane, StateKey, WorkerEffect, WorkerEvent};
 use blocksmith::toy::{Toy, ToyInvalid, ToyRoot};
 use blocksmith::verdict::{PendingReason, Verdict};
 use blocksmith::{clearance, quarantine, rewinder};
@@ -282,8 +282,8 @@ impl rewinder::shell::Ports<Toy> for WorkerEnds<'_> {
         Task::requeue(tasks, after, &mut self.ends.wires.lanes);
     }
 
-    /// No load of a model is so long.
-    fn give_way(&mut self) -> bool {
+    /// No load of a model is so long, and no batch so large.
+    fn give_way(&mut self, _: GoesFirst) -> bool {
         true
     }
 

@@ -220,7 +220,7 @@ fn worker_effect(effect: &WorkerEffect<Toy>, requester: Option<&Requester>) -> S
             format!("puts its tasks back until the state of {root} at {slot} is loaded")
         }
         WorkerEffect::PostCommittees(at) => format!("posts {at:?} to hot_db"),
-        WorkerEffect::GiveWay => "gives way".to_owned(),
+        WorkerEffect::GiveWay(_) => "gives way".to_owned(),
         WorkerEffect::Commit { block: inner, .. } => {
             format!("sends hot_db {}", block(inner.item()))
         }
@@ -293,9 +293,7 @@ impl fmt::Debug for State {
                 Worker::AwaitClaim(load) => format!("claims for {}", jobs(load.jobs().iter())),
                 Worker::AwaitAgain(load) => format!("looks again for {}", jobs(load.jobs().iter())),
                 Worker::Load(load) => format!("loads for {}", jobs(load.jobs().iter())),
-                Worker::Verify { jobs: inner, .. } => {
-                    format!("has {} attestations to verify", inner.len())
-                }
+                Worker::Verify(batch) => format!("has {} attestations to verify", batch.left()),
                 Worker::AwaitCommit(_) => "waits for the acknowledgement".to_owned(),
             });
             list(f, &format!("worker {index}"), parts)?;

@@ -8,7 +8,7 @@ use blocksmith::hot_db::{CommitReply, CommitteesAt, HotDb, Limits, StateAt, Trai
 use blocksmith::identified::{self, IdentifiedBlock};
 use blocksmith::quarantine::shell::Slots;
 use blocksmith::rewinder::shell::{Hands, Ports, Task};
-use blocksmith::rewinder::{Answer, Dispatcher, Job, Lane, Role, StateKey, WorkerEvent};
+use blocksmith::rewinder::{Answer, Dispatcher, GoesFirst, Job, Lane, Role, StateKey, WorkerEvent};
 use blocksmith::supervision::Bare;
 use blocksmith::toy::{Toy, ToyBlock, ToyRoot, ToyState};
 use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox};
@@ -177,7 +177,7 @@ impl<P: Primitives> Ports<Toy> for Ends<'_, P> {
 
     fn requeue(&mut self, _: Vec<Task<Toy, Self::Reply>>, _: StateKey<ToyRoot>) {}
 
-    fn give_way(&mut self) -> bool {
+    fn give_way(&mut self, _: GoesFirst) -> bool {
         true
     }
 

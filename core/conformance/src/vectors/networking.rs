@@ -324,7 +324,7 @@ impl<P: Preset> Node<P> {
                         self.hot_db.handle(&self.phase0, post);
                     }
                     WorkerEffect::Loaded(_) => {}
-                    WorkerEffect::Proceed | WorkerEffect::GiveWay => {
+                    WorkerEffect::Proceed | WorkerEffect::GiveWay(_) => {
                         event = Some(WorkerEvent::Proceed)
                     }
                     WorkerEffect::Answer(answer) => return Ok(answer),

@@ -96,7 +96,7 @@ fn judge(db: &mut Db, job: Job<Phase0<Minimal>>, cost: &mut Cost) -> &'static st
                     next = Some(WorkerEvent::Claimed(true));
                     continue;
                 }
-                WorkerEffect::Proceed | WorkerEffect::GiveWay => {
+                WorkerEffect::Proceed | WorkerEffect::GiveWay(_) => {
                     next = Some(WorkerEvent::Proceed);
                     continue;
                 }

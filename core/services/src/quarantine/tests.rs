@@ -146,7 +146,7 @@ impl Node {
                         self.hot_db.handle(&self.toy, hot_db::Event::PostState(state));
                     }
                     WorkerEffect::Loaded(_) | WorkerEffect::PostCommittees(_) => {}
-                    WorkerEffect::Proceed | WorkerEffect::GiveWay => {
+                    WorkerEffect::Proceed | WorkerEffect::GiveWay(_) => {
                         next = Some(WorkerEvent::Proceed)
                     }
                     WorkerEffect::Answer(answer) => return answer,

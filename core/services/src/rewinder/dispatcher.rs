@@ -121,6 +121,7 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         let free: Vec<_> =
             lanes.iter().filter_map(|lane| Some((*lane, self.first_free(*lane)?))).collect();
         let Some((lane, first)) = self.turn(&free) else { return Vec::new() };
+        self.pass(lane, &free);
         let queue = &mut self.lanes[lane as usize];
         let key = queue[first].key;
         let mut take = 1;
@@ -132,6 +133,19 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         take_of(queue, first, key, take)
     }
 
+    /// Takes the first task that may be taken of the first of `lanes` that has one, for a worker that
+    /// interrupts its work for it, and marks its state as being loaded. The other lanes' turn comes
+    /// nearer by this as by any pull (D3).
+    pub fn pull_first(&mut self, lanes: &[Lane]) -> Option<T> {
+        let first = |lane: &Lane| Some((*lane, self.first_free(*lane)?));
+        let (lane, place) = lanes.iter().find_map(first)?;
+        let free: Vec<_> = Lane::ALL.iter().filter_map(first).collect();
+        self.pass(lane, &free);
+        let taken = self.lanes[lane as usize].remove(place)?;
+        self.loading.extend(taken.key);
+        Some(taken.task)
+    }
+
     /// Returns the place of the first task of a lane that no state is being loaded for.
     fn first_free(&self, lane: Lane) -> Option<usize> {
         let loads = |key: Option<StateKey<R>>| key.is_some_and(|key| self.loading.contains(&key));
@@ -140,20 +154,27 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
     }
 
     /// Chooses among lanes with a free task, in their order (D3).
-    fn turn(&mut self, free: &[(Lane, usize)]) -> Option<(Lane, usize)> {
+    fn turn(&self, free: &[(Lane, usize)]) -> Option<(Lane, usize)> {
         let first = *free.first()?;
         if first.0 == Lane::Duties {
             return Some(first);
         }
         let passed = |lane: Lane| self.passed[lane as usize];
         let overdue = free.iter().filter(|(lane, _)| passed(*lane) >= TURNS).copied();
-        let chosen = overdue.max_by_key(|(lane, _)| passed(*lane)).unwrap_or(first);
+        Some(overdue.max_by_key(|(lane, _)| passed(*lane)).unwrap_or(first))
+    }
+
+    /// Notes that `chosen` is served, and which lanes with a free task it is served before. Duties
+    /// take no other lane's turn.
+    fn pass(&mut self, chosen: Lane, free: &[(Lane, usize)]) {
+        if chosen == Lane::Duties {
+            return;
+        }
         for lane in Lane::ALL {
-            let waits = lane != chosen.0 && free.iter().any(|(other, _)| *other == lane);
+            let waits = lane != chosen && free.iter().any(|(other, _)| *other == lane);
             let count = &mut self.passed[lane as usize];
             *count = if waits { count.saturating_add(1).min(TURNS + 2) } else { 0 };
         }
-        Some(chosen)
     }
 
     /// Marks a state as being loaded. Returns whether it was not marked before.

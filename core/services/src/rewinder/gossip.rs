@@ -7,15 +7,15 @@
 use crate::consensus::{AttestationOutcome, Consensus, Failure, IndexedVote};
 use crate::gossip::{IdentifiedOperation, IdentifiedVote, VoteFailure, VoteOutcome};
 use crate::identified::IdentifiedAttestation;
-use crate::rewinder::worker::{Answer, Job, WorkerEffect, fault_of, stop};
+use crate::rewinder::worker::{Answer, Job, fault_of, stop};
 use crate::verdict::{Cleared, RejectReason};
 
-/// Verifies attestations and votes of one target; answers each, in order.
+/// Verifies attestations and votes of one target together; returns the answer to each, in order.
 pub(super) fn verify<C: Consensus>(
     consensus: &C,
     committees: &C::Committees,
     jobs: Vec<Job<C>>,
-) -> Vec<WorkerEffect<C>> {
+) -> Vec<Answer<C>> {
     let (mut attestations, mut votes) = (Vec::new(), Vec::new());
     for job in &jobs {
         match job {
@@ -35,7 +35,7 @@ pub(super) fn verify<C: Consensus>(
     if (of_attestations.len(), of_votes.len()) != (attestations.len(), votes.len()) {
         let found = of_attestations.len() + of_votes.len();
         let answer = fault_of(&format!("{found} outcomes of {} attestations", jobs.len()));
-        return jobs.iter().map(|_| WorkerEffect::Answer(answer.clone())).collect();
+        return vec![answer; jobs.len()];
     }
     let (mut of_attestations, mut of_votes) = (of_attestations.drain(..), of_votes.drain(..));
     let answer = |job| match job {
@@ -45,7 +45,7 @@ pub(super) fn verify<C: Consensus>(
             fault_of("jobs that do not go together")
         }
     };
-    jobs.into_iter().map(answer).map(WorkerEffect::Answer).collect()
+    jobs.into_iter().map(answer).collect()
 }
 
 /// Checks an operation against the state that was loaded for it.

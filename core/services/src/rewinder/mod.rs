@@ -73,16 +73,20 @@
 //! ends. The worker that is reserved for duties prepares nothing (R2). Submitting never blocks.
 //! Answers go through reserved slots and one-shots, so answering never blocks.
 
+mod batch;
 mod dispatcher;
 mod gossip;
 mod load;
+mod precedence;
 mod production;
 mod service;
 pub mod shell;
 mod worker;
 
+pub use batch::Batch;
 pub use dispatcher::{Dispatcher, Lane, Role, StateKey};
 pub use load::Load;
+pub use precedence::{GoesFirst, Pause};
 pub use production::Production;
 pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
 pub use worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};

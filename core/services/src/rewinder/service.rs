@@ -11,6 +11,7 @@ use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::hot_db::{CommitteesAt, HotDbHandle, StateAt};
 use crate::identified::IdentifiedBlock;
 use crate::rewinder::dispatcher::{Dispatcher, Lane, Role, StateKey};
+use crate::rewinder::precedence::{GoesFirst, Pause};
 use crate::rewinder::shell::{self, Hands, Lanes, Ports};
 use crate::rewinder::worker::{Answer, Job, WorkerEvent};
 use crate::supervision::{EndGuard, Guard, Steps};
@@ -76,7 +77,7 @@ struct Inner<P: Primitives, C: Consensus> {
     general_workers: usize,
     /// Workers that serve every lane and have no task.
     idle: usize,
-    /// Whether long loads are to be given up.
+    /// Whether long loads and batches are to be given up.
     stopping: bool,
 }
 
@@ -167,12 +168,12 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
                             hot_db: &hot_db,
                             consensus: &*consensus,
                             guard: &guard,
-                            takes_duties: role == Role::General,
+                            allowed: GoesFirst::of_role(role),
+                            entered: None,
                         };
-                        let hands = Hands::default();
-                        let at = hands.serve(&*consensus, &guard, &mut ports, tasks);
+                        ports.serve(tasks);
                         if role == Role::General {
-                            entered = at.map(|at| at.state).or(entered);
+                            entered = ports.entered.map(|at| at.state).or(entered);
                         }
                     }
                     Turn::Prepare => {
@@ -233,16 +234,18 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
         Task::requeue(tasks, after, &mut self.queue.lock().queue);
     }
 
-    /// Returns duties to be served between two parts of a load, or `None` if the services are
+    /// Returns what is to be served next in a pause of other work, or `None` if the services are
     /// stopping.
-    fn between(&self, takes_duties: bool) -> Option<Vec<Task<P, C>>> {
+    fn next_in(&self, pause: &mut Pause) -> Option<Option<(Task<P, C>, GoesFirst)>> {
         let mut inner = self.queue.lock();
         if inner.stopping {
             return None;
         }
-        let duties = if takes_duties { inner.queue.pull(Role::Reserved, 0) } else { Vec::new() };
-        self.gauges[Lane::Duties as usize].received(duties.len() as u64);
-        Some(duties)
+        let next = pause.next(&mut inner.queue);
+        if let Some((task, _)) = &next {
+            self.gauges[task.lane as usize].received(1);
+        }
+        Some(next)
     }
 
     fn close(&self) {
@@ -282,9 +285,18 @@ struct Threads<'a, P: Primitives, C: Consensus> {
     hot_db: &'a HotDbHandle<P, C>,
     consensus: &'a C,
     guard: &'a Guard<P, C>,
-    /// Whether duties are taken between the parts of a load: not within a duty, and not by the
-    /// worker that serves nothing else.
-    takes_duties: bool,
+    /// What may interrupt the tasks in hand.
+    allowed: GoesFirst,
+    /// The newest state of an epoch's first block that was committed through these ends (I8).
+    entered: Option<StateAt<C>>,
+}
+
+impl<P: Primitives, C: Consensus> Threads<'_, P, C> {
+    fn serve(&mut self, tasks: Vec<Task<P, C>>) {
+        let (consensus, guard) = (self.consensus, self.guard);
+        let entered = Hands::default().serve(consensus, guard, self, tasks);
+        self.entered = entered.or(self.entered.take());
+    }
 }
 
 impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
@@ -321,16 +333,14 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
         self.shared.requeue(tasks, after);
     }
 
-    /// Every duty that waits is served, so that none of them waits for another part of the load. The
-    /// loop ends when none waits: duties are the node's own, not a peer's.
-    fn give_way(&mut self) -> bool {
-        while let Some(duties) = self.shared.between(self.takes_duties) {
-            if duties.is_empty() {
-                return true;
-            }
-            let Self { shared, hot_db, consensus, guard, .. } = *self;
-            let mut ports = Threads { shared, hot_db, consensus, guard, takes_duties: false };
-            Hands::default().serve(consensus, guard, &mut ports, duties);
+    /// The loop ends: blocks are counted, and duties are the node's own, not a peer's.
+    fn give_way(&mut self, place: GoesFirst) -> bool {
+        let mut pause = Pause::new(place, self.allowed);
+        while let Some(next) = self.shared.next_in(&mut pause) {
+            let Some((task, allowed)) = next else { return true };
+            let outer = std::mem::replace(&mut self.allowed, allowed);
+            self.serve(vec![task]);
+            self.allowed = outer;
         }
         false
     }
@@ -399,8 +409,8 @@ impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
         self.shared.queue.lock().queue.waiting()
     }
 
-    /// Has long loads be given up between two of their parts: what they are for is answered
-    /// `Refused`. Short tasks are not concerned.
+    /// Has long loads and batches be given up between two of their parts: what is left of them is
+    /// answered `Refused`. Short tasks are not concerned.
     pub(crate) fn give_up_long_loads(&self) {
         self.shared.queue.lock().stopping = true;
     }

@@ -15,6 +15,7 @@ use crate::hot_db::{CommitReply, CommitteesAt, StateAt, TrailReply};
 use crate::identified::IdentifiedBlock;
 use crate::machine::Machine;
 use crate::rewinder::dispatcher::{Dispatcher, Lane, StateKey};
+use crate::rewinder::precedence::GoesFirst;
 use crate::rewinder::worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 use crate::supervision::{Loss, Steps, contain};
 
@@ -95,9 +96,10 @@ pub trait Ports<C: Consensus> {
     fn claim(&mut self, key: StateKey<C::Root>) -> bool;
     /// Puts tasks back in the queue, as [`Task::requeue`] does. Does not wait.
     fn requeue(&mut self, tasks: Vec<Task<C, Self::Reply>>, after: StateKey<C::Root>);
-    /// Is called between two parts of a long load. May do more urgent work. Returns whether the
-    /// load is to go on; it is not, once the services are stopping.
-    fn give_way(&mut self) -> bool;
+    /// Is called between two parts of a load and between two steps of a batch. Serves what goes
+    /// first, as a [`crate::rewinder::Pause`] says; `place` is what may go first here at most.
+    /// Returns whether the work in hand is to go on; it is not, once the services are stopping.
+    fn give_way(&mut self, place: GoesFirst) -> bool;
     /// Says that a state is cached, or will not be: other workers may load it.
     fn loaded(&mut self, key: StateKey<C::Root>);
     /// Answers a task. Does not wait.
@@ -154,7 +156,7 @@ impl<C: Consensus, R> Hands<C, R> {
     ) -> Option<StateAt<C>> {
         let mut step = self.start(consensus, steps, tasks);
         // The machine asks for a trail, for a claim, to go on once for each bounded part of the
-        // trail, then for a commit or to go on, and answers.
+        // trail, then for a commit or to go on once for each step of a batch, and answers.
         while let Ok(effects) = step {
             let mut event = None;
             for effect in effects {
@@ -243,8 +245,10 @@ impl<C: Consensus, R> Hands<C, R> {
                 ports.loaded(key);
             }
             WorkerEffect::Proceed => return Some(WorkerEvent::Proceed),
-            WorkerEffect::GiveWay if ports.give_way() => return Some(WorkerEvent::Proceed),
-            WorkerEffect::GiveWay => return Some(WorkerEvent::Stop),
+            WorkerEffect::GiveWay(place) => {
+                let goes_on = ports.give_way(place);
+                return Some(if goes_on { WorkerEvent::Proceed } else { WorkerEvent::Stop });
+            }
             WorkerEffect::Answer(answer) => {
                 if let Some(reply) = self.replies.pop_front() {
                     ports.answer(reply, answer);

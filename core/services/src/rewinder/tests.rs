@@ -1,12 +1,14 @@
-//! The worker's machine with several attestations in hand. How it loads states is in `loads`, what
-//! its threads do in `threads`.
+//! The worker's machine with several attestations in hand. How it loads states is in `loads`, how it
+//! verifies a batch step by step and what goes first between two steps in `steps`, what its threads
+//! do in `threads`.
 
 mod loads;
 mod production;
 mod scripted;
+mod steps;
 mod threads;
 
-use super::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
+use super::{Answer, GoesFirst, Job, Worker, WorkerEffect, WorkerEvent};
 use crate::consensus::Checkpoint;
 use crate::hot_db::{CommitteesAt, CommitteesKey, HotDb, Limits, TrailReply};
 use crate::identified;
@@ -38,7 +40,7 @@ fn with_three() -> Worker<Toy> {
     worker
 }
 
-/// The words of answers, in order; nothing else is among the effects.
+/// The words of answers, in order, and of a pause after them; nothing else is among the effects.
 fn words(effects: Vec<WorkerEffect<Toy>>) -> Vec<&'static str> {
     let word = |effect| match effect {
         WorkerEffect::Answer(Answer::Attestation(_)) => "valid",
@@ -47,7 +49,9 @@ fn words(effects: Vec<WorkerEffect<Toy>>) -> Vec<&'static str> {
         }
         WorkerEffect::Answer(Answer::Pruned) => "pruned",
         WorkerEffect::Answer(Answer::Stale) => "stale",
+        WorkerEffect::Answer(Answer::Refused) => "refused",
         WorkerEffect::Answer(Answer::Fault(_)) => "fault",
+        WorkerEffect::GiveWay(GoesFirst::Blocks) => "gives way",
         other => panic!("{other:?}"),
     };
     effects.into_iter().map(word).collect()

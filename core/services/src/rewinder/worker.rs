@@ -7,9 +7,10 @@ use crate::gossip::{IdentifiedOperation, IdentifiedVote};
 use crate::hot_db::{CommitReply, CommitteesAt, StateAt, Trail, TrailReply};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
 use crate::machine::Machine;
+use crate::rewinder::batch::Batch;
 use crate::rewinder::dispatcher::{Lane, StateKey};
-use crate::rewinder::gossip;
 use crate::rewinder::load::{Load, Loaded};
+use crate::rewinder::precedence::GoesFirst;
 use crate::rewinder::production::Production;
 use crate::verdict::{
     ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote, RejectReason,
@@ -231,9 +232,9 @@ pub enum WorkerEffect<C: Consensus> {
     Loaded(StateKey<C::Root>),
     /// Go on with what is in hand; [`WorkerEvent::Proceed`] is the next event.
     Proceed,
-    /// A bounded part of a long load is done: look for a stop, and for more urgent work.
-    /// [`WorkerEvent::Proceed`] or [`WorkerEvent::Stop`] is the next event.
-    GiveWay,
+    /// A bounded part of a load, or a step of a batch, is done: look for a stop, and for work that
+    /// goes first here. [`WorkerEvent::Proceed`] or [`WorkerEvent::Stop`] is the next event.
+    GiveWay(GoesFirst),
     /// Answer the requester of the first job that has no answer. After the last one the worker is
     /// idle.
     Answer(Answer<C>),
@@ -254,13 +255,9 @@ pub enum Worker<C: Consensus> {
     AwaitAgain(Box<Load<C>>),
     /// It has replayed a part of the trail.
     Load(Box<Load<C>>),
-    /// It has the committees of a target, which others may ask for now, and verifies attestations.
-    Verify {
-        /// The committees.
-        committees: CommitteesAt<C>,
-        /// Attestations and gossip votes of that target, at least one.
-        jobs: Vec<Job<C>>,
-    },
+    /// It has the committees of a target, which others may ask for now, and verifies attestations
+    /// and gossip votes of that target, step by step.
+    Verify(Box<Batch<C>>),
     /// It waits for the acknowledgement of a commit, with the verdict in hand (hazard R6).
     AwaitCommit(Box<ClearedBlock<C>>),
 }
@@ -281,7 +278,7 @@ impl<C: Consensus> Worker<C> {
             Self::Idle => 0,
             Self::AwaitTrail(jobs) => jobs.len(),
             Self::AwaitClaim(load) | Self::AwaitAgain(load) | Self::Load(load) => load.jobs().len(),
-            Self::Verify { jobs, .. } => jobs.len(),
+            Self::Verify(batch) => batch.left(),
             Self::AwaitCommit(_) => 1,
         }
     }
@@ -383,7 +380,7 @@ impl<C: Consensus> Worker<C> {
         let mut effects = Vec::new();
         let step = load.step(consensus, &mut effects);
         if let Ok(false) = step {
-            effects.push(WorkerEffect::GiveWay);
+            effects.push(WorkerEffect::GiveWay(GoesFirst::Duties));
             *self = Self::Load(load);
             return effects;
         }
@@ -425,8 +422,19 @@ impl<C: Consensus> Worker<C> {
             effects.extend(answer_all(jobs.len(), &fault_of("committees are for attestations")));
             return effects;
         }
-        *self = Self::Verify { committees, jobs };
+        *self = Self::Verify(Box::new(Batch::new(committees, jobs)));
         effects.push(WorkerEffect::Proceed);
+        effects
+    }
+
+    /// Does a step of a batch. It holds no claim, so what goes first after it may need anything.
+    fn verify(&mut self, consensus: &C, mut batch: Box<Batch<C>>) -> Effects<C> {
+        let answers = batch.step(consensus);
+        let mut effects: Effects<C> = answers.into_iter().map(WorkerEffect::Answer).collect();
+        if batch.left() > 0 {
+            effects.push(WorkerEffect::GiveWay(GoesFirst::Blocks));
+            *self = Self::Verify(batch);
+        }
         effects
     }
 }
@@ -456,9 +464,8 @@ impl<C: Consensus> Machine<C> for Worker<C> {
                 let answers = answer_all(load.jobs().len(), &Answer::Refused);
                 load.keys().iter().copied().map(WorkerEffect::Loaded).chain(answers).collect()
             }
-            (Self::Verify { committees, jobs }, WorkerEvent::Proceed) => {
-                gossip::verify(consensus, &committees.committees, jobs)
-            }
+            (Self::Verify(batch), WorkerEvent::Proceed) => self.verify(consensus, batch),
+            (Self::Verify(batch), WorkerEvent::Stop) => answer_all(batch.left(), &Answer::Refused),
             (Self::AwaitTrail(jobs), WorkerEvent::HotDbGone) => {
                 let key = jobs.first().and_then(|job| job.state_key(consensus));
                 let answers = answer_all(jobs.len(), &fault_of("the HotDB gave no answer"));

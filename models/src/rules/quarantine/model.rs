@@ -231,7 +231,9 @@ pub(super) fn work(toy: &Toy, hot_db: &mut HotDb<Toy>, job: Job<Toy>) -> Answer<
                 | WorkerEffect::PostCommittees(_)
                 | WorkerEffect::Loaded(_)
                 | WorkerEffect::Requeue { .. } => {}
-                WorkerEffect::Proceed | WorkerEffect::GiveWay => next = Some(WorkerEvent::Proceed),
+                WorkerEffect::Proceed | WorkerEffect::GiveWay(_) => {
+                    next = Some(WorkerEvent::Proceed)
+                }
                 WorkerEffect::Answer(answer) => return answer,
             }
         }

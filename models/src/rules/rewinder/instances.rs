@@ -17,6 +17,7 @@ fn base(fault: Option<Fault>) -> Rewinder {
     Rewinder {
         fault,
         tasks: Vec::new(),
+        prepared: 0,
         committed: Vec::new(),
         limits: Limits::default(),
         workers: 2,
@@ -182,6 +183,41 @@ fn forged(fault: Option<Fault>) -> Box<dyn Instance> {
         committed: chain(4, 4),
         ..base(fault)
     })
+}
+
+/// A worker with a batch of votes of two targets, each longer than two steps, one of them with many
+/// forged votes. Blocks and a duty come at any moment: one of the blocks on a parent whose state is
+/// gone, and one that asks for what the batch has asked for.
+fn batch(fault: Option<Fault>, allowed: &'static [&'static str]) -> Rewinder {
+    let vote = |id: u8| {
+        let vote = vote(id, 5, 3, id % 3 != 0 || id < 60);
+        (Lane::Attestations, Ask::Vote(vote), allowed)
+    };
+    let mut committed = chain(1, 3);
+    committed.extend([ToyBlock::new(4, 3, 4), ToyBlock::new(5, 4, 9)]);
+    Rewinder {
+        tasks: (50..50 + BATCH as u8).map(vote).collect(),
+        prepared: BATCH,
+        committed,
+        limits: Limits { checkpoint_slots: 1, passing_states: 4, ..Limits::default() },
+        workers: 1,
+        capacity: BATCH,
+        batch: BATCH,
+        ..base(fault)
+    }
+}
+
+/// Votes of a batch that is longer than two steps.
+const BATCH: usize = 28;
+
+fn batch_and_blocks(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut batch = batch(fault, &["ok", "invalid"]);
+    batch.tasks.extend([block(6, 3, 10, VALID), block(7, 5, 12, VALID), duty(5, 12)]);
+    Box::new(batch)
+}
+
+fn batch_and_stop(fault: Option<Fault>) -> Box<dyn Instance> {
+    Box::new(Rewinder { stop: true, ..batch(fault, &["ok", "invalid", "refused"]) })
 }
 
 fn full_lane(fault: Option<Fault>) -> Box<dyn Instance> {
@@ -435,6 +471,46 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 "a state is loaded for each old head that forged votes name"
             ),
         ],
+    },
+    Rule {
+        name: "batch_and_blocks",
+        claim: "one worker, a batch of 28 votes and blocks and a duty at any moment: each of them \
+                waits for one step of at most 16 votes, also a block whose parent is replayed first",
+        states: 1836,
+        model: || batch_and_blocks(None),
+        twins: &[
+            twin!(
+                "block_behind_a_batch",
+                A2,
+                batch_and_blocks,
+                NoBlockFirst,
+                "a block waits for one step",
+                "a batch of votes gives way to duties alone"
+            ),
+            twin!(
+                "duty_behind_a_batch",
+                R2,
+                batch_and_blocks,
+                NeverLooks,
+                "a block waits for one step",
+                "a worker looks for duties and blocks only between two tasks"
+            ),
+        ],
+    },
+    Rule {
+        name: "batch_and_stop",
+        claim: "one worker, a batch of 28 votes and a stop at any moment: at most 16 votes are \
+                verified after the stop, and the rest is refused",
+        states: 21,
+        model: || batch_and_stop(None),
+        twins: &[twin!(
+            "stop_behind_a_batch",
+            A12,
+            batch_and_stop,
+            NeverLooks,
+            "a stop waits for one step",
+            "a worker looks for the stop only between two tasks"
+        )],
     },
     Rule {
         name: "full_lane",

@@ -18,7 +18,9 @@
 //! | nothing waits for a busy worker | no task has been given to a worker that is busy |
 //! | duties wait for duties alone | while a duty waits, the reserved worker serves a duty, or would get this one |
 //! | a duty waits for one part | while a duty waits, a worker that serves every lane runs no more slots than one part has |
+//! | a block waits for one step | while a block or a duty waits, a worker verifies no more votes than one step has |
 //! | a stop waits for one part | after the stop, a load runs no more slots than one part has |
+//! | a stop waits for one step | after the stop, no more votes are verified than one step has |
 //! | the distance is bounded | no load runs more slots than the HotDB lets a state be advanced |
 //! | a state is loaded by one | no state is being loaded by two workers |
 //! | a state is replayed once | no state is posted twice |
@@ -36,6 +38,9 @@ pub(super) use instances::RULES;
 
 /// Slots that a worker runs between two looks at what else there is: an epoch of mainnet.
 const PART_SLOTS: u64 = 32;
+
+/// Votes that a worker verifies at most between two looks at what else there is.
+const STEP_VOTES: u64 = 16;
 
 /// A fault at a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,10 +71,12 @@ enum Fault {
     SlotWraps,
     /// The start of an epoch is computed without a check.
     EpochWraps,
-    /// A load never looks at what else there is.
+    /// A load or a batch never looks at what else there is.
     NeverLooks,
     /// A load looks at what else there is, and serves only one of the duties that wait.
     OneDutyAtATime,
+    /// A batch looks for duties alone, as a load does.
+    NoBlockFirst,
     /// A state may be advanced to any slot.
     AnyDistance,
     /// A task for which its lane has no room is not answered.

@@ -9,7 +9,9 @@ use blocksmith::hot_db::{Event as HotEvent, HotDb, Limits, Prune, StateAt};
 use blocksmith::identified;
 use blocksmith::machine::Machine;
 use blocksmith::rewinder::shell::{Hands, Task};
-use blocksmith::rewinder::{Dispatcher, Job, Lane, Role, StateKey, Worker, WorkerEvent};
+use blocksmith::rewinder::{
+    Answer, Dispatcher, GoesFirst, Job, Lane, Role, StateKey, Worker, WorkerEvent,
+};
 use blocksmith::supervision::Bare;
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot, ToyState};
 use blocksmith::verdict::ClearedBlock;
@@ -33,6 +35,8 @@ pub(super) struct Rewinder {
     pub(super) fault: Option<Fault>,
     /// Tasks, each with its lane and the answers that it may get.
     pub(super) tasks: Vec<(Lane, Ask, &'static [&'static str])>,
+    /// How many of the tasks, from the first on, wait from the beginning.
+    pub(super) prepared: usize,
     /// Blocks that are in the HotDB from the beginning, parents first.
     pub(super) committed: Vec<ToyBlock>,
     pub(super) limits: Limits,
@@ -92,6 +96,11 @@ pub(super) struct Log {
     /// Most slots that a worker ran while a duty waited, and those since the present one came.
     pub(super) duty_waited: u64,
     pub(super) duty_waits: u64,
+    /// Most votes that were verified while a block or a duty waited, and those since the present one
+    /// came; and those since the stop.
+    pub(super) votes_first_most: u64,
+    pub(super) votes_first: u64,
+    pub(super) votes_after_stop: u64,
     /// A commit that is to come after its verdict. Only a fault puts one here.
     pub(super) late: Vec<HotEvent<Toy>>,
     /// What a worker saw when it first asked. Only a fault keeps it.
@@ -183,7 +192,7 @@ impl Rewinder {
         let mut clearance = Clearance::new(config, 0, 0, balances);
         clearance.handle(&self.toy, Import::Import(Item::Tick { slot: 16 }));
         let answers = vec![Vec::new(); self.tasks.len()];
-        State {
+        let mut state = State {
             lanes: Dispatcher::new(self.capacity, self.batch),
             workers: vec![Process::default(); self.workers + usize::from(self.reserved)],
             hot_db,
@@ -194,7 +203,9 @@ impl Rewinder {
             stopping: false,
             panicked: false,
             log: Log { answers, ..Log::default() },
-        }
+        };
+        (0..self.prepared).for_each(|task| self.submit(&mut state, task));
+        state
     }
 
     /// Returns how many workers of all lanes are idle, one worker aside.
@@ -257,16 +268,9 @@ impl Rewinder {
         }
     }
 
-    /// Pulls for a worker.
-    pub(super) fn pull(
-        &self,
-        lanes: &mut Dispatcher<ToyRoot, Task<Toy, usize>>,
-        log: &mut Log,
-        role: Role,
-        others: usize,
-    ) -> Vec<Task<Toy, usize>> {
-        let tasks = lanes.pull(role, others);
-        for task in &tasks {
+    /// Notes that tasks of one key have been pulled.
+    pub(super) fn note_pulled(&self, log: &mut Log, tasks: &[Task<Toy, usize>]) {
+        for task in tasks {
             log.waiting.retain(|waits| waits.task != task.reply);
         }
         log.loading.extend(tasks.first().and_then(|task| task.key));
@@ -274,7 +278,27 @@ impl Rewinder {
         if !log.waiting.iter().any(duty) {
             log.duty_waits = 0;
         }
-        tasks
+        if !log.waiting.iter().any(|waits| self.is_urgent(waits.task)) {
+            log.votes_first = 0;
+        }
+    }
+
+    /// Notes, for an instance with a batch, that a vote has been answered.
+    pub(super) fn note_vote(&self, state: &mut State, answer: &Answer<Toy>) {
+        if self.prepared == 0 || matches!(answer, Answer::Refused) {
+            return;
+        }
+        let log = &mut state.log;
+        log.votes_after_stop += u64::from(state.stopping);
+        if log.waiting.iter().any(|waits| self.is_urgent(waits.task)) {
+            log.votes_first += 1;
+            log.votes_first_most = log.votes_first_most.max(log.votes_first);
+        }
+    }
+
+    fn is_urgent(&self, task: usize) -> bool {
+        let urgent = |(lane, ..): &(Lane, _, _)| matches!(lane, Lane::Duties | Lane::Blocks);
+        self.tasks.get(task).is_some_and(urgent)
     }
 
     pub(super) fn is_duty(&self, task: usize) -> bool {
@@ -294,7 +318,9 @@ impl Rewinder {
                 process.given.pop_front().unwrap_or_default()
             } else {
                 let (role, others) = (self.role(worker), self.others_idle(state, worker));
-                self.pull(&mut state.lanes, &mut state.log, role, others)
+                let tasks = state.lanes.pull(role, others);
+                self.note_pulled(&mut state.log, &tasks);
+                tasks
             };
             state.log.seen.remove(&worker);
             let process = &mut state.workers[worker];
@@ -305,7 +331,7 @@ impl Rewinder {
         let effects = effects.expect("nothing panics here");
         self.count_slots(state, worker, duty_waits);
         let mut process = std::mem::take(&mut state.workers[worker]);
-        let mut ends = Ends { model: self, state, worker, waits: false };
+        let mut ends = self.ends(state, worker);
         for effect in effects {
             let event = process.hands.carry_out(&self.toy, &mut ends, effect);
             process.next = process.next.or(event);
@@ -317,6 +343,11 @@ impl Rewinder {
             process = Process { given: process.given, ..Process::default() };
         }
         state.workers[worker] = process;
+    }
+
+    fn ends<'a>(&'a self, state: &'a mut State, worker: usize) -> Ends<'a> {
+        let allowed = GoesFirst::of_role(self.role(worker));
+        Ends { model: self, state, worker, waits: false, allowed }
     }
 
     /// Notes how many slots a part of a load has run.
@@ -353,7 +384,7 @@ impl Rewinder {
         state.panicked = true;
         let mut process = std::mem::take(&mut state.workers[worker]);
         if !self.has(Fault::PromiseForgotten) {
-            process.hands.finish(&mut Ends { model: self, state, worker, waits: false });
+            process.hands.finish(&mut self.ends(state, worker));
         }
     }
 }
@@ -408,7 +439,8 @@ impl Model for Rewinder {
             Action::Work(worker) => self.work(&mut state, worker),
             Action::Give(worker) => {
                 let State { lanes, log, .. } = &mut state;
-                let tasks = self.pull(lanes, log, Role::General, 0);
+                let tasks = lanes.pull(Role::General, 0);
+                self.note_pulled(log, &tasks);
                 state.workers[worker].given.push_back(tasks);
             }
             Action::LateCommit => {

@@ -8,12 +8,12 @@ use blocksmith::hot_db::{
 use blocksmith::identified::IdentifiedBlock;
 use blocksmith::machine::Machine;
 use blocksmith::rewinder::shell::{Hands, Ports, Task};
-use blocksmith::rewinder::{Answer, Job, Lane, Role, StateKey, WorkerEvent};
+use blocksmith::rewinder::{Answer, GoesFirst, Job, Lane, Pause, StateKey, WorkerEvent};
 use blocksmith::supervision::Bare;
 use blocksmith::toy::{Toy, ToyRoot};
 
 use super::Fault;
-use super::model::{Rewinder, State, Waiting};
+use super::model::{Ask, Rewinder, State, Waiting};
 use super::properties::word;
 
 /// The ends of one step of a worker.
@@ -23,6 +23,8 @@ pub(super) struct Ends<'a> {
     pub(super) worker: usize,
     /// Whether the worker waits for something that comes later. Only faults set it.
     pub(super) waits: bool,
+    /// What may interrupt the tasks in hand.
+    pub(super) allowed: GoesFirst,
 }
 
 impl Ends<'_> {
@@ -141,22 +143,21 @@ impl Ports<Toy> for Ends<'_> {
         Task::requeue(tasks, after, &mut self.state.lanes);
     }
 
-    fn give_way(&mut self) -> bool {
+    fn give_way(&mut self, place: GoesFirst) -> bool {
         if self.model.has(Fault::NeverLooks) {
             return true;
         }
+        let no_block = self.model.has(Fault::NoBlockFirst);
+        let place = if no_block { place.min(GoesFirst::Duties) } else { place };
+        let mut pause = Pause::new(place, self.allowed);
         while !self.state.stopping {
             let State { lanes, log, .. } = &mut *self.state;
-            let serves_all = self.worker < self.model.workers;
-            let duties = if serves_all {
-                self.model.pull(lanes, log, Role::Reserved, 0)
-            } else {
-                Vec::new()
-            };
-            if duties.is_empty() {
-                return true;
-            }
-            Hands::default().serve(&self.model.toy, &Bare, self, duties);
+            let Some((task, allowed)) = pause.next(lanes) else { return true };
+            let task = vec![task];
+            self.model.note_pulled(log, &task);
+            let outer = std::mem::replace(&mut self.allowed, allowed);
+            Hands::default().serve(&self.model.toy, &Bare, self, task);
+            self.allowed = outer;
             if self.model.has(Fault::OneDutyAtATime) {
                 return true;
             }
@@ -174,6 +175,9 @@ impl Ports<Toy> for Ends<'_> {
 
     fn answer(&mut self, to: usize, answer: Answer<Toy>) {
         // A worker's own task has no place among the answers; only a fault makes one.
+        if let Some(Ask::Vote(_)) = self.model.tasks.get(to).map(|(_, ask, _)| ask) {
+            self.model.note_vote(self.state, &answer);
+        }
         if let Some(answers) = self.state.log.answers.get_mut(to) {
             answers.push(word(&answer));
         } else if let Some(process) = self.state.workers.get_mut(to - self.model.tasks.len()) {

@@ -5,8 +5,8 @@ use blocksmith::rewinder::{Answer, Lane};
 use blocksmith::toy::Toy;
 use stateright::Property;
 
-use super::PART_SLOTS;
 use super::model::{Rewinder, State, loaded_twice};
+use super::{PART_SLOTS, STEP_VOTES};
 
 /// Returns the word for an answer.
 pub(super) fn word(answer: &Answer<Toy>) -> &'static str {
@@ -54,9 +54,11 @@ pub(super) fn all() -> Vec<Property<Rewinder>> {
         }),
         always("duties wait for duties alone", duties_wait_for_duties),
         always("a duty waits for one part", |_, state| state.log.duty_waited <= PART_SLOTS),
+        always("a block waits for one step", |_, state| state.log.votes_first_most <= STEP_VOTES),
         always("a stop waits for one part", |_, state| {
             state.workers.iter().all(|process| process.after_stop <= PART_SLOTS)
         }),
+        always("a stop waits for one step", |_, state| state.log.votes_after_stop <= STEP_VOTES),
         always("the distance is bounded", |model, state| {
             state.workers.iter().all(|process| process.ran <= model.limits.distance)
         }),

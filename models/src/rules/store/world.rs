@@ -15,7 +15,7 @@ use blocksmith::identified::{self, IdentifiedBlock};
 use blocksmith::machine::Machine;
 use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::rewinder::shell::{Hands, Ports, Task};
-use blocksmith::rewinder::{Answer, Job, Lane, StateKey, WorkerEvent};
+use blocksmith::rewinder::{Answer, GoesFirst, Job, Lane, StateKey, WorkerEvent};
 use blocksmith::store::{StoreError, Write};
 use blocksmith::supervision::Bare;
 use blocksmith::toy::{Toy, ToyBlock, ToyRoot, ToyState};
@@ -267,7 +267,7 @@ impl Ports<Toy> for WorkerEnds<'_> {
 
     fn requeue(&mut self, _: Vec<Task<Toy, ()>>, _: StateKey<ToyRoot>) {}
 
-    fn give_way(&mut self) -> bool {
+    fn give_way(&mut self, _: GoesFirst) -> bool {
         true
     }
 

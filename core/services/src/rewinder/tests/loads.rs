@@ -7,7 +7,9 @@ use crate::hot_db::{StateAt, Trail, TrailReply};
 use crate::identified::{self, IdentifiedBlock};
 use crate::machine::Machine;
 use crate::rewinder::load::STEP_SLOTS;
-use crate::rewinder::{Answer, Dispatcher, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent};
+use crate::rewinder::{
+    Answer, Dispatcher, GoesFirst, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent,
+};
 use crate::toy::{Toy, ToyBlock, ToyInvalid, ToyState};
 use crate::verdict::RejectReason;
 
@@ -149,7 +151,7 @@ fn a_task_that_is_put_back_stands_before_the_others_of_its_lane() {
 /// Lets a load go on until it answers; returns the slots that each part ran.
 fn parts(toy: &Toy, worker: &mut Worker<Toy>, effects: Vec<WorkerEffect<Toy>>) -> Vec<u64> {
     let (mut effects, mut parts, mut before) = (effects, Vec::new(), 0);
-    while let [WorkerEffect::GiveWay] = effects[..] {
+    while let [WorkerEffect::GiveWay(GoesFirst::Duties)] = effects[..] {
         let Worker::Load(load) = &worker else { panic!("{worker:?}") };
         parts.push(load.slot_so_far() - before);
         before = load.slot_so_far();
@@ -194,7 +196,7 @@ fn a_block_after_a_long_gap_is_approached_in_parts() {
 fn a_stop_between_two_parts_is_answered_with_a_refusal() {
     // A query, whose state others wait for.
     let (mut worker, effects) = load(query(0, 9 * STEP_SLOTS), trail(&[], 9 * STEP_SLOTS, &[]));
-    assert_eq!(effects, [WorkerEffect::GiveWay]);
+    assert_eq!(effects, [WorkerEffect::GiveWay(GoesFirst::Duties)]);
     let effects = worker.handle(&Toy::default(), WorkerEvent::Stop);
     let loaded = WorkerEffect::Loaded((0, 9 * STEP_SLOTS));
     assert_eq!(effects, [loaded, WorkerEffect::Answer(Answer::Refused)]);

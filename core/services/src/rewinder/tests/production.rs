@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::rewinder::load::STEP_SLOTS;
 use crate::rewinder::shell::{Lanes, Task};
 use crate::rewinder::{
-    Answer, Dispatcher, Job, Lane, Production, Role, Worker, WorkerEffect, WorkerEvent,
+    Answer, Dispatcher, GoesFirst, Job, Lane, Production, Role, Worker, WorkerEffect, WorkerEvent,
 };
 use crate::toy::{
     Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyOperation, ToySlashing, ToyState, ToyUnsigned,
@@ -157,7 +157,7 @@ fn a_production_over_many_slots_gives_way_after_each_part() {
     worker.handle(&Toy::default(), WorkerEvent::Start(vec![job(slot, production(Vec::new()))]));
     let mut effects = worker.handle(&Toy::default(), anchor_trail(0, slot));
     for _ in 0..2 {
-        assert_eq!(effects, [WorkerEffect::GiveWay]);
+        assert_eq!(effects, [WorkerEffect::GiveWay(GoesFirst::Duties)]);
         effects = worker.handle(&Toy::default(), WorkerEvent::Proceed);
     }
     assert!(matches!(effects[..], [_, WorkerEffect::Answer(Answer::Produced(_))]), "{effects:?}");
@@ -187,7 +187,10 @@ fn a_flood_of_all_other_lanes_delays_a_production_by_no_more_than_one_part() {
     let far = 1_000 * STEP_SLOTS;
     let mut worker = Worker::Idle;
     worker.handle(&toy, WorkerEvent::Start(vec![Job::State { root: 0, slot: far }]));
-    assert_eq!(worker.handle(&toy, anchor_trail(0, far)), [WorkerEffect::GiveWay]);
+    assert_eq!(
+        worker.handle(&toy, anchor_trail(0, far)),
+        [WorkerEffect::GiveWay(GoesFirst::Duties)]
+    );
     // The duty comes now. It is there at the end of the part that is in hand, and after that a
     // worker without a load takes it first, too.
     for role in [Role::Reserved, Role::General] {
@@ -195,7 +198,10 @@ fn a_flood_of_all_other_lanes_delays_a_production_by_no_more_than_one_part() {
         assert_eq!(duty.lane(), Lane::Duties);
         let task = Task::new(&toy, duty.lane(), duty, 1).expect("no panic");
         assert!(task.submit(&mut lanes).is_ok());
-        assert_eq!(worker.handle(&toy, WorkerEvent::Proceed), [WorkerEffect::GiveWay]);
+        assert_eq!(
+            worker.handle(&toy, WorkerEvent::Proceed),
+            [WorkerEffect::GiveWay(GoesFirst::Duties)]
+        );
         let pulled = lanes.pull(role, 0);
         assert_eq!(pulled.iter().map(|task| task.reply).collect::<Vec<_>>(), [1]);
         lanes.loaded((0, 3));

@@ -16,17 +16,27 @@ use crate::rewinder::Lane;
 use crate::supervision::{Cause, Fault, Gate, Injection, Intensity, ServiceName, When};
 use crate::toy::{ToyAttestation, ToyBlock, ToyFault, ToyState};
 
-type Services = (Blocksmith<Std, Scripted>, NoticeReceiver<Std, Scripted>);
-type Asked = Submission<Std, Scripted>;
+pub(super) type Services = (Blocksmith<Std, Scripted>, NoticeReceiver<Std, Scripted>);
+pub(super) type Asked = Submission<Std, Scripted>;
 
 /// Services with one worker, besides that for duties, batches of four and room for five blocks;
 /// panics of the worker are tolerated up to `restarts`.
-fn start(protocol: Scripted, restarts: usize, faults: Vec<Injection<Std>>) -> Services {
+pub(super) fn start(protocol: Scripted, restarts: usize, faults: Vec<Injection<Std>>) -> Services {
+    start_with(protocol, 4, restarts, faults)
+}
+
+/// The same with batches of this size.
+pub(super) fn start_with(
+    protocol: Scripted,
+    batch: usize,
+    restarts: usize,
+    faults: Vec<Injection<Std>>,
+) -> Services {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     let window = Duration::from_secs(3600);
     let mut config = Config {
         workers: 1,
-        attestation_batch: 4,
+        attestation_batch: batch,
         worker_restarts: Some(Intensity { max_restarts: restarts, window }),
         observe_every: None,
         ..Config::default()
@@ -40,25 +50,25 @@ fn start(protocol: Scripted, restarts: usize, faults: Vec<Injection<Std>>) -> Se
 }
 
 /// A gate at which the worker's first task is held up.
-fn gate() -> (Arc<Gate<Std>>, Vec<Injection<Std>>) {
+pub(super) fn gate() -> (Arc<Gate<Std>>, Vec<Injection<Std>>) {
     let gate = Gate::<Std>::new();
     let fault = Fault::Stall(gate.clone());
     (gate, vec![Injection { service: ServiceName::Rewinder, when: When::At(1), fault }])
 }
 
-fn submit(client: &Client<Std, Scripted>, root: u8, parent: u8, slot: u64) -> Asked {
+pub(super) fn submit(client: &Client<Std, Scripted>, root: u8, parent: u8, slot: u64) -> Asked {
     client.submit_block(ToyBlock::new(root, parent, slot), 0, 1)
 }
 
 /// An attestation to the anchor as the target of `epoch`.
-fn vote(client: &Client<Std, Scripted>, id: u8, epoch: u64) -> Asked {
+pub(super) fn vote(client: &Client<Std, Scripted>, id: u8, epoch: u64) -> Asked {
     let target = Checkpoint { epoch, root: 0 };
     let validator = u64::from(id);
     let vote = ToyAttestation { id, slot: 4 * epoch, head: 0, target, validator, valid: true };
     client.submit_attestation(vote, 0, 1)
 }
 
-fn wait_for_waiting(client: &Client<Std, Scripted>, tasks: usize) {
+pub(super) fn wait_for_waiting(client: &Client<Std, Scripted>, tasks: usize) {
     while client.counters().rewinder_waiting < tasks {
         std::thread::yield_now();
     }
