@@ -116,6 +116,56 @@ fn failures_make_pauses_longer_up_to_the_longest_and_a_success_ends_that() {
     assert_eq!(pauses, [20, 40, 80, 100, 100]);
     follower.settle(&chain);
     assert_eq!(follower.pause_ms, 10);
+    let (request, _) = follower.poll().expect("the machine rests");
+    assert_eq!(follower.answer(request, Answer::Failed), None);
+    let (request, _) = follower.poll().expect("the machine rests");
+    assert_eq!(follower.answer(request, chain.answer(Question::Latest)), None, "nothing is new");
+    assert_eq!(follower.pause_ms, 10);
+}
+
+#[test]
+fn a_re_organisation_within_a_batch_costs_the_blocks_of_the_batch_that_are_gone() {
+    // Block 4 is replaced after it was taken into a batch: block 5 has another parent, and block 4
+    // alone is asked for again.
+    let mut chain = Chain::new();
+    (0..12).for_each(|_| chain.grow(1));
+    let mut follower = Follower::new(limits());
+    let mut question = follower.poll();
+    let mut after = Vec::new();
+    while let Some((request, asked)) = question {
+        if asked == Question::Header(5) && follower.failures.is_empty() {
+            chain.replace(9, &[1; 9]);
+        }
+        question = follower.answer(request, chain.answer(asked));
+        if !follower.failures.is_empty() {
+            after.extend(question.map(|(_, asked)| asked));
+        }
+    }
+    assert_eq!(after[..2], [Question::Header(4), Question::Header(5)]);
+    assert_eq!(follower.failures, [Failure::Reorganised]);
+    follower.is_consistent_with(&chain);
+}
+
+#[test]
+fn deposits_that_are_out_of_order_or_of_other_blocks_do_not_fit() {
+    // Before the window there are no headers to compare with: the numbers of the blocks must ascend
+    // and lie in the range that was asked for.
+    let log = |number, index| DepositLog { number, hash: 1, index, deposit: index };
+    for (logs, fit) in [
+        (vec![log(0, 0), log(2, 1), log(2, 2), log(4, 3)], true),
+        (vec![log(2, 0), log(1, 1)], false),
+        (vec![log(5, 0)], false),
+        (vec![log(0, 0), log(1, 2)], false),
+        (vec![log(0, 1)], false),
+    ] {
+        let mut follower = Follower::new(limits());
+        let (request, _) = follower.poll().unwrap();
+        let (request, asked) = follower.answer(request, Answer::Latest(24)).unwrap();
+        assert_eq!(asked, Question::Deposits { from: 0, to: 4 });
+        follower.answer(request, Answer::Deposits(logs.clone()));
+        assert_eq!(follower.failures.is_empty(), fit, "{logs:?}");
+        assert_eq!(follower.deposits.len(), if fit { logs.len() } else { 0 });
+    }
 }
 
 #[test]
@@ -131,6 +181,8 @@ fn an_answer_of_another_kind_number_or_request_changes_nothing() {
     let (header, asked) = follower.answer(request, Answer::Latest(9)).unwrap();
     assert_eq!(asked, Question::Header(0));
     assert_eq!(follower.answer(request, Answer::Latest(7)), None, "twice");
+    assert_eq!(follower.failures.len(), 1, "an answer that was given before is no failure");
+    assert_eq!(follower.poll(), None, "a pause that ends twice asks nothing while a request waits");
     assert_eq!(follower.answer(header, chain.answer(Question::Header(1))), None, "another number");
     assert_eq!(follower.failures.len(), 2);
     follower.settle(&chain);

@@ -1,6 +1,7 @@
 //! The monitor's threads, with a node that the test holds.
 
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use blocksmith_sync::Std;
 
@@ -102,6 +103,12 @@ impl ExecutionNode for Node {
 
 type Monitor = Eth1Service<Std, Node, Contract>;
 
+/// Waits for so many polls. A monitor that polls no more fails the test instead of hanging it.
+fn wait(polls: &mpsc::Receiver<()>, count: usize) {
+    let patience = Duration::from_secs(60);
+    (0..count).for_each(|_| polls.recv_timeout(patience).expect("the monitor polls"));
+}
+
 /// Starts a monitor of a chain of 21 blocks with a deposit each but the first, and waits until it
 /// has followed it: the poll after the first is made when all has been taken in.
 fn started(panics: usize) -> (Monitor, mpsc::Receiver<()>, mpsc::Receiver<Failure>) {
@@ -118,21 +125,21 @@ fn started(panics: usize) -> (Monitor, mpsc::Receiver<()>, mpsc::Receiver<Failur
     let failed = move |failure| told.send(failure).expect("the test listens");
     let monitor =
         Monitor::start(limits(), rules, node, Contract(Vec::new()), failed).expect("limits");
-    (0..2 + panics).for_each(|_| polls.recv().expect("the monitor polls"));
+    wait(&polls, 2 + panics);
     (monitor, polls, failures)
 }
 
 fn state(deposit_count: u64, votes: Vec<View>) -> VotingState<View> {
-    VotingState { period_start: 14 * 20, eth1_data: (deposit_count, 1), deposit_count, votes }
+    VotingState { period_start: 14 * 19, eth1_data: (deposit_count, 1), deposit_count, votes }
 }
 
 #[test]
 fn a_proposer_gets_the_last_candidate_and_the_deposits_that_are_due() {
-    // Block 16 is the last candidate: it has hash 17 and 16 deposits. Two deposits are due, then
-    // more than a block may have.
+    // Block 16 is followed, but is too young: block 15 is the last candidate. It has hash 16 and 15
+    // deposits. Two deposits are due, then more than a block may have.
     let (monitor, _polls, failures) = started(0);
     let proposal = monitor.handle().proposal(state(5, vec![]), 3).unwrap();
-    assert_eq!(proposal.eth1_data, (16, 17));
+    assert_eq!(proposal.eth1_data, (15, 16));
     assert_eq!(proposal.deposits, [500, 600]);
     let proposal = monitor.handle().proposal(state(12, vec![]), 3).unwrap();
     assert_eq!(proposal.deposits, [500, 600, 700]);
@@ -142,13 +149,13 @@ fn a_proposer_gets_the_last_candidate_and_the_deposits_that_are_due() {
 
 #[test]
 fn a_vote_that_decides_the_period_counts_for_the_deposits_of_its_own_block() {
-    // Two of four votes are for block 15; the third decides, and makes its deposits due.
+    // Two of four votes are for block 14; the third decides, and makes its deposits due.
     let (monitor, _polls, _failures) = started(0);
-    let decided = state(5, vec![(15, 16), (15, 16)]);
+    let decided = state(5, vec![(14, 15), (14, 15)]);
     let proposal = monitor.handle().proposal(decided, 5).unwrap();
-    assert_eq!(proposal.eth1_data, (15, 16));
+    assert_eq!(proposal.eth1_data, (14, 15));
     assert_eq!(proposal.deposits, [700, 800, 900]);
-    let undecided = state(5, vec![(15, 16)]);
+    let undecided = state(5, vec![(14, 15)]);
     assert_eq!(monitor.handle().proposal(undecided, 5).unwrap().deposits, []);
 }
 
@@ -161,10 +168,10 @@ fn deposits_that_are_not_there_or_are_contradicted_are_errors() {
     assert_eq!(handle.proposal(state(40, vec![]), 38), Err(ProposalError::Missing));
     let contradicted = VotingState { eth1_data: (5, 999), ..state(5, vec![]) };
     assert_eq!(handle.proposal(contradicted, 3), Err(ProposalError::Contradicted));
-    (0..2).for_each(|_| polls.recv().unwrap());
-    assert_eq!(failures.recv(), Ok(Failure::StartedAnew));
-    polls.recv().unwrap();
-    assert_eq!(handle.proposal(state(5, vec![]), 3).unwrap().eth1_data, (16, 17));
+    wait(&polls, 2);
+    assert_eq!(failures.recv_timeout(Duration::from_secs(60)), Ok(Failure::StartedAnew));
+    wait(&polls, 1);
+    assert_eq!(handle.proposal(state(5, vec![]), 3).unwrap().eth1_data, (15, 16));
 }
 
 #[test]
@@ -172,7 +179,7 @@ fn a_node_that_panics_costs_freshness_and_a_monitor_that_stopped_says_so() {
     // Two calls panic; the third is answered.
     let (monitor, _polls, failures) = started(2);
     let handle = monitor.handle();
-    assert_eq!(handle.proposal(state(5, vec![]), 5).unwrap().eth1_data, (16, 17));
+    assert_eq!(handle.proposal(state(5, vec![]), 5).unwrap().eth1_data, (15, 16));
     monitor.stop();
     assert_eq!(failures.iter().collect::<Vec<_>>(), [Failure::NoAnswer; 2]);
     assert_eq!(handle.proposal(state(5, vec![]), 5), Err(ProposalError::Stopped));
