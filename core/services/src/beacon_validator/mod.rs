@@ -50,7 +50,7 @@
 //!
 //! A signer is trusted to sign what it was asked to: the machine does not verify signatures.
 //!
-//! **Blocking.** The machine never waits. The service waits for its mailbox and the
+//! **Blocking.** The machine never waits. The service ([`service`]) waits for its mailbox and the
 //! clock alone: its ports start a request and return.
 //!
 //! Sources: the phase0 `validator.md` of the consensus specifications; EIP-3076; the beacon and
@@ -59,6 +59,7 @@
 mod event;
 mod machine;
 mod protocol;
+pub mod service;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "testing"))]

@@ -4,6 +4,7 @@ mod attestations;
 mod lists;
 mod proposals;
 mod random;
+mod service;
 mod time;
 
 use std::collections::BTreeMap;

@@ -247,7 +247,7 @@ fn whatever_comes_a_duty_ends_once_by_its_slot_and_its_signature_is_its_own() {
         true
     }
     let generator = Gen::new(300);
-    QuickCheck::new().r#gen(generator).tests(400).quickcheck(property as fn(Vec<Step>) -> bool);
+    QuickCheck::new().rng(generator).tests(400).quickcheck(property as fn(Vec<Step>) -> bool);
 }
 
 #[test]
