@@ -5,6 +5,7 @@
 mod attack;
 mod files;
 mod replay;
+mod signer;
 mod state;
 mod vectors;
 
@@ -50,6 +51,8 @@ enum Command {
     Root(state::Show),
     /// Print an SSZ file in the form of the beacon API.
     Decode(state::Show),
+    /// Sign for validators: keys, slashing protection, and the remote-signing API.
+    Signer(Box<signer::Arguments>),
     /// Belongs to the other command.
     #[command(hide = true, aliases = ["mutants", "explore", "document"])]
     Check {
@@ -87,6 +90,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         Some(Command::Transition(arguments)) => state::transition(&arguments, out),
         Some(Command::Root(arguments)) => state::root(&arguments, out),
         Some(Command::Decode(arguments)) => state::decode(&arguments, out),
+        Some(Command::Signer(arguments)) => signer::run(&arguments, out),
         Some(Command::Check { .. }) => Err(Failure::input(anyhow::anyhow!(
             "the checks are a command of their own, blocksmith-check: `cargo verify check`"
         ))),
