@@ -6,6 +6,7 @@ mod attack;
 mod files;
 mod node;
 mod replay;
+mod signer;
 mod state;
 mod vectors;
 
@@ -53,6 +54,8 @@ enum Command {
     Decode(state::Show),
     /// Run a node of a development network: services, a clock, and the beacon API.
     Node(Box<node::Arguments>),
+    /// Sign for validators: keys, slashing protection, and the remote-signing API.
+    Signer(Box<signer::Arguments>),
     /// Belongs to the other command.
     #[command(hide = true, aliases = ["mutants", "explore", "document"])]
     Check {
@@ -91,6 +94,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         Some(Command::Root(arguments)) => state::root(&arguments, out),
         Some(Command::Decode(arguments)) => state::decode(&arguments, out),
         Some(Command::Node(arguments)) => node::run(&arguments, out),
+        Some(Command::Signer(arguments)) => signer::run(&arguments, out),
         Some(Command::Check { .. }) => Err(Failure::input(anyhow::anyhow!(
             "the checks are a command of their own, blocksmith-check: `cargo verify check`"
         ))),
