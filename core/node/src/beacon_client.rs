@@ -221,6 +221,21 @@ impl BeaconClient {
         Ok(known)
     }
 
+    /// Returns the slot of a block.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`]; 404 if the node does not have the block.
+    pub fn block_slot(&self, root: &Root, timeout: Duration) -> Result<Slot, HttpError> {
+        const PATH: &str = "/eth/v1/beacon/headers";
+        data(PATH, &self.http.get(&format!("{PATH}/{root}"), timeout)?, |data| {
+            let message = data.get("header").and_then(|header| header.get("message"));
+            let message = message.and_then(Value::as_object);
+            let message =
+                message.ok_or_else(|| JsonError::new("is missing").in_field("header.message"))?;
+            json_field(message, "slot")
+        })
+    }
+
     /// Returns the proposers of an epoch: this one or the next.
     ///
     /// # Errors

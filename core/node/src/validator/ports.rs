@@ -1,0 +1,197 @@
+//! Threads that carry requests out, behind ports that do not block.
+//!
+//! **Contract.** A port puts a request into a queue and returns; a thread of its pool takes it from
+//! there, and performs it with what is left of its time. A request that finds the queue full, or
+//! whose time is over when its turn comes, fails. Node and signer have pools of their own, so a
+//! signer that hangs keeps no list and no block from being asked for.
+//!
+//! **Invariants.**
+//! - I1 The heads that a node's answer builds on are told before the answer. If the stream of events
+//!   has not told one, the node is asked about it.
+//! - I2 At most [`QUEUE`] requests wait for a pool. The roots that were told are remembered up to
+//!   [`HEADS`].
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use blocksmith::beacon_validator::{
+    Answer, BeaconNode, BeaconValidatorHandle, Clock, Head, Listed, Port, Reading, Reply, Request,
+};
+use blocksmith::consensus::{Epoch, Slot};
+use blocksmith_consensus::{Phase0Duties, PublicKeyBytes, Root};
+use blocksmith_sync::mpmc::{self, Backpressure};
+use blocksmith_sync::{Primitives, Std};
+
+use super::WallClock;
+use super::requests::{Guard, Requests};
+use crate::beacon_client::{AttesterDuty, BeaconClient, HeadEvent, Subscription};
+
+/// Requests that wait for a pool of threads, at most: the attestations of a slot of 10,000
+/// validators, and what else there is.
+const QUEUE: usize = 1 << 10;
+/// Roots of heads that are remembered as told, at most.
+const HEADS: usize = 64;
+/// How long a call that no duty waits for may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+type Told = BeaconValidatorHandle<Std, Phase0Duties>;
+
+/// Tells heads, each once.
+pub(super) struct Heads {
+    slots_per_epoch: u64,
+    told: Mutex<VecDeque<Root>>,
+    handle: Mutex<Option<Told>>,
+}
+
+impl Heads {
+    pub(super) fn new(slots_per_epoch: u64) -> Self {
+        Self { slots_per_epoch, told: Mutex::default(), handle: Mutex::default() }
+    }
+
+    /// Says whom to tell.
+    pub(super) fn tell_to(&self, handle: Told) {
+        *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    }
+
+    fn is_told(&self, root: &Root) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(root)
+    }
+
+    /// Tells a head. Every head is told, also one that was told before: the chain may have come back
+    /// to it. Waits while the mailbox of the duties is full.
+    pub(super) fn tell(&self, event: &HeadEvent) {
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(handle) = handle else { return };
+        handle.head(Head {
+            root: event.block,
+            slot: event.slot,
+            current_dependent: event.current_duty_dependent_root,
+            previous_dependent: event.previous_duty_dependent_root,
+        });
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.contains(&event.block) {
+            if told.len() == HEADS {
+                told.pop_front();
+            }
+            told.push_back(event.block);
+        }
+    }
+
+    /// Tells the head `root`, unless it was told, by what the node says of it (I1). The lists of its
+    /// epoch carry the roots that the event would have carried.
+    fn ensure(&self, node: &BeaconClient, root: &Root) {
+        if self.is_told(root) {
+            return;
+        }
+        let roots = |slot: Slot| {
+            let epoch: Epoch = slot / self.slots_per_epoch;
+            let current = node.proposer_duties(epoch, PATIENCE)?.dependent_root;
+            let previous = node.attester_duties(epoch, &[], PATIENCE)?.dependent_root;
+            Ok(HeadEvent {
+                slot,
+                block: *root,
+                previous_duty_dependent_root: previous,
+                current_duty_dependent_root: current,
+            })
+        };
+        match node.block_slot(root, PATIENCE).and_then(roots) {
+            Ok(event) => self.tell(&event),
+            Err(error) => tracing::warn!(%error, %root, "nothing is known of a head"),
+        }
+    }
+}
+
+/// What a pool's thread does next.
+pub(super) enum Job {
+    /// Performs a request and gives the answer.
+    Request { request: Request<Phase0Duties>, by_ms: u64, answer: Answer<Std, Phase0Duties> },
+    /// Tells the node which attesters to expect.
+    Subscribe(Vec<Listed<PublicKeyBytes>>),
+}
+
+/// A port whose requests a pool of threads performs.
+pub(super) struct Pool(mpmc::Sender<Std, Job>);
+
+impl Pool {
+    /// Starts the threads. They end when the port is gone and the queue is empty, each after the
+    /// call that it has in hand.
+    pub(super) fn start<G: Guard + 'static>(
+        name: &str,
+        threads: usize,
+        requests: &Arc<Requests<G>>,
+        heads: &Arc<Heads>,
+        clock: WallClock,
+    ) -> Self {
+        let (sender, jobs) = mpmc::mpmc(QUEUE, Backpressure::Block);
+        for number in 0..threads {
+            let (jobs, requests, heads) = (jobs.clone(), requests.clone(), heads.clone());
+            // The handle is dropped: a thread ends by itself.
+            drop(Std::spawn(&format!("{name}_{number}"), move || {
+                while let Ok(job) = jobs.recv() {
+                    perform(job, &requests, &heads, clock);
+                }
+            }));
+        }
+        Self(sender)
+    }
+}
+
+impl Port<Std, Phase0Duties> for Pool {
+    fn start(
+        &mut self,
+        request: Request<Phase0Duties>,
+        by_ms: u64,
+        answer: Answer<Std, Phase0Duties>,
+    ) {
+        // A full queue drops the answer, which says that the request failed.
+        drop(self.0.try_send(Job::Request { request, by_ms, answer }));
+    }
+}
+
+impl BeaconNode<Std, Phase0Duties> for Pool {
+    fn subscribe(&mut self, attesters: Vec<Listed<PublicKeyBytes>>) {
+        drop(self.0.try_send(Job::Subscribe(attesters)));
+    }
+}
+
+fn perform<G: Guard>(job: Job, requests: &Requests<G>, heads: &Heads, clock: WallClock) {
+    match job {
+        Job::Request { request, by_ms, answer } => {
+            let Reading::SinceGenesis(now) = clock.read() else { return };
+            let rest = by_ms.saturating_sub(now);
+            if rest == 0 {
+                return;
+            }
+            let reply = requests.answer(request, Duration::from_millis(rest));
+            match &reply {
+                Reply::Block(block) => heads.ensure(requests.node(), &block.value().parent_root),
+                Reply::Data(data) => heads.ensure(requests.node(), &data.beacon_block_root),
+                _ => {}
+            }
+            answer.give(reply);
+        }
+        Job::Subscribe(attesters) => {
+            let subscriptions: Vec<Subscription> =
+                attesters.iter().filter_map(subscription).collect();
+            if let Err(error) = requests.node().subscribe(&subscriptions, PATIENCE) {
+                tracing::warn!(%error, "the node was not told which attesters to expect");
+            }
+        }
+    }
+}
+
+fn subscription(listed: &Listed<PublicKeyBytes>) -> Option<Subscription> {
+    let place = listed.place?;
+    let duty = AttesterDuty {
+        pubkey: listed.key,
+        validator_index: listed.validator,
+        slot: listed.slot,
+        committee_index: place.committee,
+        committee_length: place.committee_length,
+        committees_at_slot: place.committees_at_slot,
+        validator_committee_index: place.position,
+    };
+    // Who aggregates is known in the slot; a committee of up to 16 aggregates as a whole.
+    Some(Subscription { duty, is_aggregator: true })
+}
