@@ -193,8 +193,8 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
         (service, BeaconValidatorHandle(sender))
     }
 
-    /// Serves until [`BeaconValidatorHandle::stop`], or until every handle is gone and no request is
-    /// under way.
+    /// Serves until [`BeaconValidatorHandle::stop`], or until every handle is gone and no request
+    /// is under way.
     pub fn run(mut self) {
         loop {
             self.read_clock(false);
