@@ -214,7 +214,8 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
             (Some(at), Some(Reading::SinceGenesis(now))) => {
                 Duration::from_millis(at.saturating_sub(now)).min(slot)
             }
-            _ => slot,
+            // Genesis is noticed soon after it has come.
+            _ => slot / 12,
         }
     }
 
