@@ -296,6 +296,8 @@ mod tests {
         assert_eq!(machine.standing(7), Some(Standing::Listening { since: 8, heard: 8 }));
         assert_eq!(machine.handle(&(), silent(late)), []);
         let poll = polled(&mut machine, 10);
+        assert_eq!(machine.handle(&(), silent(late)), []);
+        assert_eq!(machine.standing(7), Some(Standing::Listening { since: 8, heard: 8 }));
         let twice = Some(vec![(7, false), (7, false)]);
         assert_eq!(machine.handle(&(), Answer { poll, live: twice }), []);
         assert_eq!(machine.handle(&(), silent(poll)), []);
