@@ -190,12 +190,12 @@ fn a_stop_does_not_wait_for_answers_and_nothing_is_published_after_it() {
 fn a_request_for_which_there_is_no_room_is_made_later() {
     // There is room for one, and the machine asks for three lists.
     let running = start_with(1);
-    let is_list = |request: &Request<ToyDuties>| matches!(request, Request::Duties { .. });
-    let (_, first) = running.next(is_list);
+    let proposers = |request: &Request<ToyDuties>| asks_list(1, DutyList::Proposers)(request);
+    let attesters = |request: &Request<ToyDuties>| asks_list(1, DutyList::Attesters)(request);
+    let (_, first) = running.next(proposers);
+    first.give(Reply::Duties { dependent_root: HEAD.root, listed: Vec::new() });
     running.set(49);
-    first.give(Reply::Failed);
-    running.set(50);
-    let (_, second) = running.next(is_list);
+    let (_, second) = running.next(attesters);
     drop(second);
     running.handle.stop();
     assert!(running.thread.join().is_ok());
