@@ -27,6 +27,7 @@ pub mod machine;
 pub mod notice;
 mod observer;
 pub mod operation_pool;
+pub mod peer_pool;
 pub mod quarantine;
 pub mod rewinder;
 pub mod slashing;

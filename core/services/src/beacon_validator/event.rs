@@ -307,7 +307,8 @@ pub enum Reply<V: DutyProtocol> {
 /// What happens to the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event<V: DutyProtocol> {
-    /// The clock was read. Its shell reads it at the latest when [`super::BeaconValidator::wake_at`] says.
+    /// The clock was read. The shell reads it by the time that
+    /// [`super::BeaconValidator::wake_at`] returns.
     Clock(Reading),
     /// Our validators, all of them.
     Validators(Vec<Validator<V::Key>>),

@@ -43,7 +43,7 @@ impl Default for Limits {
             validators: 16_384,
             heads: 16,
             asks_per_slot: 4,
-            attempts: 4,
+            attempts: 16,
             node_ms: 1500,
             retry_ms: 200,
             hold_ms: 50,

@@ -56,6 +56,7 @@
 //! Sources: the phase0 `validator.md` of the consensus specifications; EIP-3076; the beacon and
 //! remote-signing APIs.
 
+pub mod doppelganger;
 mod event;
 mod machine;
 mod protocol;

@@ -193,8 +193,8 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
         (service, BeaconValidatorHandle(sender))
     }
 
-    /// Serves until [`BeaconValidatorHandle::stop`], or until every handle is gone and no request is
-    /// under way.
+    /// Serves until [`BeaconValidatorHandle::stop`], or until every handle is gone and no request
+    /// is under way.
     pub fn run(mut self) {
         loop {
             self.read_clock(false);
@@ -214,7 +214,8 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
             (Some(at), Some(Reading::SinceGenesis(now))) => {
                 Duration::from_millis(at.saturating_sub(now)).min(slot)
             }
-            _ => slot,
+            // Genesis is noticed soon after it has come.
+            _ => slot / 12,
         }
     }
 

@@ -148,7 +148,8 @@ macro_rules! twin {
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "two_processes_one_database",
-        claim: "two processes with one key on two branches, and a restart: no slashable pair leaves",
+        claim: "two processes with one key on two branches, and a restart: no slashable pair \
+                leaves",
         states: 9472,
         model: || processes(None),
         twins: &[

@@ -3,9 +3,7 @@ use super::*;
 const LIST: fn(&Request<ToyDuties>) -> bool = |request| matches!(request, Request::Duties { .. });
 
 fn list(world: &World, epoch: Epoch, which: DutyList) -> RequestId {
-    world.find(|request| {
-        matches!(request, Request::Duties { epoch: of, list, .. } if (*of, *list) == (epoch, which))
-    })
+    world.find(asks_list(epoch, which))
 }
 
 #[test]

@@ -145,9 +145,7 @@ impl World {
         dependent_root: u8,
         listed: &[Listed<u8>],
     ) {
-        let id = self.find(|request| {
-            matches!(request, Request::Duties { epoch: of, list, .. } if (*of, *list) == (epoch, which))
-        });
+        let id = self.find(asks_list(epoch, which));
         self.reply(id, Reply::Duties { dependent_root, listed: listed.to_vec() });
     }
 
@@ -228,6 +226,14 @@ pub(super) fn is_produce(request: &Request<ToyDuties>) -> bool {
 
 pub(super) fn is_merge(request: &Request<ToyDuties>) -> bool {
     matches!(request, Request::Aggregate { .. })
+}
+
+/// Returns whether a request is for a list.
+pub(super) fn asks_list(epoch: Epoch, which: DutyList) -> impl Fn(&Request<ToyDuties>) -> bool {
+    move |request| match request {
+        Request::Duties { epoch: of, list, .. } => (*of, *list) == (epoch, which),
+        _ => false,
+    }
 }
 
 /// Returns whether a request is for the signature of a duty.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use blocksmith_sync::{Primitives, Std};
 
@@ -63,6 +64,9 @@ struct Running {
 const SLOW: ToyDuties = ToyDuties { timing: Timing::phase0(4, 12_000_000) };
 const MS: u64 = 1_000_000;
 
+/// A test that waits longer than this has failed.
+const LONG: Duration = Duration::from_secs(30);
+
 fn start() -> Running {
     start_with(8)
 }
@@ -91,7 +95,7 @@ fn start_with(room: usize) -> Running {
 impl Running {
     /// Returns the next request, and fails if it does not fit.
     fn next(&self, fits: impl Fn(&Request<ToyDuties>) -> bool) -> Started {
-        let (request, answer) = self.requests.recv().expect("the service runs");
+        let (request, answer) = self.requests.recv_timeout(LONG).expect("it is asked");
         assert!(fits(&request), "{request:?}");
         (request, answer)
     }
@@ -135,9 +139,9 @@ fn requests_overlap_and_a_signer_that_hangs_holds_nobody_up() {
     running.set(54);
     let (request, answer) = running.next(is_publish);
     answer.give(honest(&request));
-    running.ended.recv().expect("the first has ended");
+    running.ended.recv_timeout(LONG).expect("the first has ended");
     running.set(60);
-    running.ended.recv().expect("the second has ended");
+    running.ended.recv_timeout(LONG).expect("the second has ended");
     let outcomes = running.outcomes.lock().expect("no holder panics").clone();
     assert_eq!(outcomes[0], (duty(4, Kind::Attestation, 1), Outcome::Sent));
     let late = Outcome::Missed(Reason::SignerLate);
@@ -179,19 +183,19 @@ fn a_stop_does_not_wait_for_answers_and_nothing_is_published_after_it() {
     for (request, answer) in signs {
         answer.give(honest(&request));
     }
-    assert!(running.requests.recv().is_err(), "the service is gone");
+    assert!(running.requests.try_recv().is_err(), "the service is gone");
 }
 
 #[test]
 fn a_request_for_which_there_is_no_room_is_made_later() {
     // There is room for one, and the machine asks for three lists.
     let running = start_with(1);
-    let is_list = |request: &Request<ToyDuties>| matches!(request, Request::Duties { .. });
-    let (_, first) = running.next(is_list);
+    let proposers = |request: &Request<ToyDuties>| asks_list(1, DutyList::Proposers)(request);
+    let attesters = |request: &Request<ToyDuties>| asks_list(1, DutyList::Attesters)(request);
+    let (_, first) = running.next(proposers);
+    first.give(Reply::Duties { dependent_root: HEAD.root, listed: Vec::new() });
     running.set(49);
-    first.give(Reply::Failed);
-    running.set(50);
-    let (_, second) = running.next(is_list);
+    let (_, second) = running.next(attesters);
     drop(second);
     running.handle.stop();
     assert!(running.thread.join().is_ok());
