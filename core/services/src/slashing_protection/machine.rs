@@ -169,7 +169,7 @@ pub enum Effect {
 }
 
 /// What is known of one key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct History {
     blocks: BTreeMap<Slot, Option<SigningRoot>>,
     /// By target: the source, and what was signed.

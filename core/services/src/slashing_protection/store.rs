@@ -8,6 +8,7 @@
 //! | the call returns | all was recorded; what is not signed now can be asked for again |
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::machine::{Effect, Event, History, Limits, Merge, Outcome, Refusal, Statement, Write};
 use super::record::{MAX_NUMBER, Records};
@@ -107,10 +108,10 @@ pub fn check_and_record<S: ProtectionStore>(
             outcomes.push(Outcome::Refused(Refusal::OtherChain));
             continue;
         }
-        if !histories.contains_key(&request.key) {
-            histories.insert(request.key, transaction.history(&request.key)?);
-        }
-        let history = histories.entry(request.key).or_default();
+        let history = match histories.entry(request.key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(transaction.history(&request.key)?),
+        };
         for effect in history.handle(limits, Event::Sign(request.statement)) {
             match effect {
                 Effect::Write(write) => {
@@ -220,7 +221,7 @@ pub fn export<S: ProtectionStore>(
 
 /// A store in memory: for tests, models, and keys that nobody else has. It forgets everything with
 /// the process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MemoryStore {
     genesis: Option<GenesisRoot>,
     histories: BTreeMap<Key, History>,
