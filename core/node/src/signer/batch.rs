@@ -237,6 +237,8 @@ mod tests {
         for _ in 0..2 {
             leave.send(true).expect("the store listens");
         }
+        // A third commit would fail.
+        drop(leave);
         for answer in std::iter::once(first).chain(others) {
             let answer = runtime.block_on(answer).expect("no panic");
             assert_eq!(answer, Ok(Outcome::Recorded));
