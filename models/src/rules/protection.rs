@@ -1,10 +1,10 @@
-//! Slashing protection: two workers that check, record and sign, over core's own store and rules, and
-//! crashes between any two steps.
+//! Slashing protection: two workers that check, record and sign, over core's own store and rules,
+//! and crashes between any two steps.
 //!
 //! A worker asks for a batch, which is one transaction; then the signatures leave, one by one. A
-//! crash takes what the workers were about to do with it, and leaves what was committed. Every worker
-//! may ask for every batch of a short list, so that two ask for the same message, for messages that
-//! contradict each other, and for what was signed already.
+//! crash takes what the workers were about to do with it, and leaves what was committed. Every
+//! worker may ask for every batch of a short list, so that two ask for the same message, for
+//! messages that contradict each other, and for what was signed already.
 //!
 //! | property | meaning |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! The store of what was signed, and the three things that are done with it as one transaction each:
-//! a batch of requests, an import, an export.
+//! The store of what was signed, and the three things that are done with it as one transaction
+//! each: a batch of requests, an import, an export.
 //!
 //! | step of a batch | if it fails, or the process ends there |
 //! |---|---|
@@ -151,8 +151,8 @@ pub enum ImportError {
 /// one. Returns the number of keys of which more is known now. Blocks for at most one commit.
 ///
 /// # Errors
-/// [`ImportError::OtherChain`] if the store belongs to another chain, [`ImportError::OutOfRange`] if
-/// a number cannot be stored, [`ImportError::Store`] if the store fails.
+/// [`ImportError::OtherChain`] if the store belongs to another chain, [`ImportError::OutOfRange`]
+/// if a number cannot be stored, [`ImportError::Store`] if the store fails.
 pub fn import<S: ProtectionStore>(
     store: &mut S,
     limits: &Limits,
@@ -200,8 +200,8 @@ pub struct Export {
     pub entries: Vec<(Key, Records)>,
 }
 
-/// Returns what is known of all keys: everything, or, if `minimal`, one block and one attestation of
-/// each. `None` if the store belongs to no chain yet: then nothing was signed. Only reads.
+/// Returns what is known of all keys: everything, or, if `minimal`, one block and one attestation
+/// of each. `None` if the store belongs to no chain yet: then nothing was signed. Only reads.
 ///
 /// # Errors
 /// If the store cannot be read.
