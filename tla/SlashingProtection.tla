@@ -1,133 +1,106 @@
 -------------------------- MODULE SlashingProtection --------------------------
-(* Slashing protection: processes with one key and one durable database.       *)
-(*                                                                             *)
-(* A process wants to sign a message of one slot: any message, as its beacon   *)
-(* node may be on any branch. In one step it checks that no other message of   *)
-(* the slot is on record and records its own. Only then it signs, and the      *)
-(* signature leaves. A process may crash at any step. It forgets everything    *)
-(* but the database, and may want another message afterwards.                  *)
-(*                                                                             *)
-(* Only must-fail configurations change these constants:                       *)
-(*   OneStep       the check and the record are one step                       *)
-(*   RecordFirst   the record is written before the signature leaves           *)
+(* Workers have messages of one key signed. A worker asks for a message:      *)
+(*   the check and the record are one transaction of the store                *)
+(*   what contradicts a record is refused; what is on record may be repeated  *)
+(*   after the transaction, and not before, the signature leaves              *)
+(* A crash stops all workers. What is recorded and what has left stays.       *)
+(*                                                                            *)
+(* Only must-fail configurations change these constants:                      *)
+(*   OneTransaction   no worker checks between another's check and record     *)
+(*   RecordFirst      the signature leaves after the record                   *)
+(*   Heeds            a refused message is not signed                         *)
 EXTENDS Naturals, FiniteSets
 
-CONSTANTS Processes, Messages, MaxCrashes, OneStep, RecordFirst
+CONSTANTS Workers, MostCrashes, OneTransaction, RecordFirst, Heeds
+
+(* Two blocks of one slot, and a block of the next one.                       *)
+Messages == {"one", "other", "next"}
+
+Slot(m) ==
+  CASE m = "one"   -> 1
+    [] m = "other" -> 1
+    [] m = "next"  -> 2
+
+Slashable(m, n) == m # n /\ Slot(m) = Slot(n)
 
 VARIABLES
-  stage,     \* where each process is
-  wants,     \* the message that each process wants to sign, or 0
-  record,    \* messages in the database
-  left,      \* messages whose signature has left
-  crashes
+  recorded,   \* what the store holds
+  signed,     \* the messages whose signatures have left
+  wants,      \* what each worker was asked for
+  place,      \* where each worker is with it
+  crashes     \* how many crashes there were
 
-vars == <<stage, wants, record, left, crashes>>
-
-(* idle: wants nothing yet; wants: has a message; checked: has found no other   *)
-(* on record; recorded: may sign; released: the signature has left, and the     *)
-(* record is still to be written (only without RecordFirst); done; refused.     *)
-Stages == {"idle", "wants", "checked", "recorded", "released", "done", "refused"}
-Over == {"done", "refused"}
+vars == <<recorded, signed, wants, place, crashes>>
 
 TypeOK ==
-  /\ \A p \in Processes : stage[p] \in Stages
-  /\ \A p \in Processes : wants[p] \in Messages \cup {0}
-  /\ record \subseteq Messages
-  /\ left \subseteq Messages
-  /\ crashes \in 0..MaxCrashes
+  /\ recorded \subseteq Messages
+  /\ signed \subseteq Messages
+  /\ \A w \in Workers : wants[w] \in Messages
+  /\ \A w \in Workers : place[w] \in {"idle", "checked", "allowed", "late"}
+  /\ crashes \in 0..MostCrashes
 
 Init ==
-  /\ stage = [p \in Processes |-> "idle"]
-  /\ wants = [p \in Processes |-> 0]
-  /\ record = {}
-  /\ left = {}
+  /\ recorded = {}
+  /\ signed = {}
+  /\ wants = [w \in Workers |-> "one"]
+  /\ place = [w \in Workers |-> "idle"]
   /\ crashes = 0
 
-Want(p, m) ==
-  /\ stage[p] = "idle"
-  /\ stage' = [stage EXCEPT ![p] = "wants"]
-  /\ wants' = [wants EXCEPT ![p] = m]
-  /\ UNCHANGED <<record, left, crashes>>
+MayBeSigned(m) == \A n \in recorded : ~Slashable(m, n)
 
-\* The same message may be signed again.
-IsFree(p) == record \subseteq {wants[p]}
+(* ------------------------------------------------------------------ steps *)
 
-CheckAndRecord(p) ==
-  /\ OneStep /\ RecordFirst
-  /\ stage[p] = "wants"
-  /\ IsFree(p)
-  /\ record' = record \cup {wants[p]}
-  /\ stage' = [stage EXCEPT ![p] = "recorded"]
-  /\ UNCHANGED <<wants, left, crashes>>
-
-Check(p) ==
-  /\ ~(OneStep /\ RecordFirst)
-  /\ stage[p] = "wants"
-  /\ IsFree(p)
-  /\ stage' = [stage EXCEPT ![p] = "checked"]
-  /\ UNCHANGED <<wants, record, left, crashes>>
-
-Refuse(p) ==
-  /\ stage[p] = "wants"
-  /\ ~IsFree(p)
-  /\ stage' = [stage EXCEPT ![p] = "refused"]
-  /\ UNCHANGED <<wants, record, left, crashes>>
-
-\* The second half of a check and record that are two steps.
-Record(p) ==
+(* As it is: one transaction. *)
+CheckAndRecord(w, m) ==
+  /\ OneTransaction
   /\ RecordFirst
-  /\ stage[p] = "checked"
-  /\ record' = record \cup {wants[p]}
-  /\ stage' = [stage EXCEPT ![p] = "recorded"]
-  /\ UNCHANGED <<wants, left, crashes>>
+  /\ recorded' = IF MayBeSigned(m) THEN recorded \cup {m} ELSE recorded
+  /\ place' = [place EXCEPT ![w] = IF MayBeSigned(m) \/ ~Heeds THEN "allowed" ELSE "idle"]
 
-Sign(p) ==
-  /\ stage[p] = IF RecordFirst THEN "recorded" ELSE "checked"
-  /\ left' = left \cup {wants[p]}
-  /\ stage' = [stage EXCEPT ![p] = IF RecordFirst THEN "done" ELSE "released"]
-  /\ UNCHANGED <<wants, record, crashes>>
+(* With a fault: a look alone. *)
+Check(w, m) ==
+  /\ ~(OneTransaction /\ RecordFirst)
+  /\ UNCHANGED recorded
+  /\ place' = [place EXCEPT ![w] =
+       IF ~MayBeSigned(m) THEN "idle" ELSE IF RecordFirst THEN "checked" ELSE "allowed"]
 
-\* The fault: the record follows the signature.
-RecordLate(p) ==
-  /\ stage[p] = "released"
-  /\ record' = record \cup {wants[p]}
-  /\ stage' = [stage EXCEPT ![p] = "done"]
-  /\ UNCHANGED <<wants, left, crashes>>
+Ask(w, m) ==
+  /\ place[w] = "idle"
+  /\ wants' = [wants EXCEPT ![w] = m]
+  /\ (CheckAndRecord(w, m) \/ Check(w, m))
+  /\ UNCHANGED <<signed, crashes>>
 
-Crash(p) ==
-  /\ crashes < MaxCrashes
-  /\ stage[p] # "idle"
+Record(w) ==
+  /\ place[w] \in {"checked", "late"}
+  /\ recorded' = recorded \cup {wants[w]}
+  /\ place' = [place EXCEPT ![w] = IF place[w] = "checked" THEN "allowed" ELSE "idle"]
+  /\ UNCHANGED <<signed, wants, crashes>>
+
+Sign(w) ==
+  /\ place[w] = "allowed"
+  /\ signed' = signed \cup {wants[w]}
+  /\ place' = [place EXCEPT ![w] = IF RecordFirst THEN "idle" ELSE "late"]
+  /\ UNCHANGED <<recorded, wants, crashes>>
+
+Crash ==
+  /\ crashes < MostCrashes
   /\ crashes' = crashes + 1
-  /\ stage' = [stage EXCEPT ![p] = "idle"]
-  /\ wants' = [wants EXCEPT ![p] = 0]
-  /\ UNCHANGED <<record, left>>
+  /\ place' = [w \in Workers |-> "idle"]
+  /\ UNCHANGED <<recorded, signed, wants>>
 
-Finished ==
-  /\ \A p \in Processes : stage[p] \in Over
-  /\ UNCHANGED vars
-
-Step(p) ==
-  \/ \E m \in Messages : Want(p, m)
-  \/ CheckAndRecord(p)
-  \/ Check(p)
-  \/ Refuse(p)
-  \/ Record(p)
-  \/ Sign(p)
-  \/ RecordLate(p)
+Work == \E w \in Workers : Record(w) \/ Sign(w)
 
 Next ==
-  \/ \E p \in Processes : Step(p)
-  \/ \E p \in Processes : Crash(p)
-  \/ Finished
+  \/ \E w \in Workers, m \in Messages : Ask(w, m)
+  \/ Work
+  \/ Crash
 
-Spec == Init /\ [][Next]_vars /\ \A p \in Processes : WF_vars(Step(p))
+Spec == Init /\ [][Next]_vars
 
-NoSlashablePair == Cardinality(left) <= 1
+(* ------------------------------------------------------------- properties *)
 
-RecordedFirst == left \subseteq record
+NoTwoAreSlashable == \A m \in signed, n \in signed : ~Slashable(m, n)
 
-OneOnRecord == Cardinality(record) <= 1
+SignedIsRecorded == signed \subseteq recorded
 
-EveryProcessEnds == \A p \in Processes : (stage[p] \notin Over) ~> (stage[p] \in Over)
-
-==============================================================================
+===============================================================================

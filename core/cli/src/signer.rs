@@ -195,7 +195,7 @@ mod with_feature {
         let mut store = SqliteStore::open(path).map_err(of_store)?;
         if is_new {
             note(format_args!(
-                "{}: a new database; what these keys have signed elsewhere has to be imported first",
+                "{}: a new database; what was signed elsewhere has to be imported first",
                 path.display()
             ));
         }

@@ -1,5 +1,6 @@
 //! One small model for each rule of the Quarantine, of the Rewinder, of the stores, of the fork
-//! choice and of the validators' duties, and for the faults of real clients that the rules exclude.
+//! choice, of slashing protection and of the validators' duties, and for the faults of real clients
+//! that the rules exclude.
 //!
 //! **Contract.** A [`Rule`] is an instance of a model with a claim. Its model runs core's own
 //! machines and shells over the toy protocol; what the services do not decide (what arrives and
@@ -15,6 +16,7 @@
 //! | `ages` | HotDB as a chain grows old | R10 |
 //! | `store` | Clearance, HotDB, ColdDB, recovery; a crash between any two writes | S1 to S5 |
 //! | `costs` | fork choice over roots that count their comparisons | A13 |
+//! | `protection` | slashing protection: rules and store; a crash between any two steps | V1 V2 V5 |
 //! | `waits` | none: locks and mailboxes in the abstract | C6 C7 Q9 |
 //! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14, C1 C2 C10 C13 C14 C15 |
 //! | `validator` | BeaconValidator, in one process or two | V1 V2 V3 V4 V5 V6 V8, D3 |
@@ -26,6 +28,7 @@
 mod ages;
 mod cache;
 mod costs;
+mod protection;
 mod quarantine;
 mod rewinder;
 mod store;
@@ -118,6 +121,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         costs::RULES,
         waits::RULES,
         validator::RULES,
+        protection::RULES,
     ];
     lists.into_iter().flatten()
 }

@@ -1,14 +1,14 @@
 //! One thread has the slashing protection, and takes all requests that wait as one transaction.
 //!
 //! **Contract.** [`Protector::ask`] is answered after the transaction that has the request's record
-//! was committed, or with an error. While one transaction is committed, the next batch gathers: many
-//! requests share a sync, and a lone one waits for nobody. A batch has at most [`MAX_BATCH`] requests.
-//! At most [`MAX_WAITING`] wait; the next one waits for room.
+//! was committed, or with an error. While one transaction is committed, the next batch gathers:
+//! many requests share a sync, and a lone one waits for nobody. A batch has at most [`MAX_BATCH`]
+//! requests. At most [`MAX_WAITING`] wait; the next one waits for room.
 //!
 //! **Invariants.**
 //! - I1 The first error of the store is the last thing that happens to it: nobody knows what is on
-//!   the disk, so nothing is signed any more until a restart has read it. The thread ends, and every
-//!   later request is answered with [`Failed`].
+//!   the disk, so nothing is signed any more until a restart has read it. The thread ends, and
+//!   every later request is answered with [`Failed`].
 //! - I2 A request whose asker is gone is recorded all the same. To ask again is harmless.
 
 use std::sync::Arc;
@@ -237,6 +237,8 @@ mod tests {
         for _ in 0..2 {
             leave.send(true).expect("the store listens");
         }
+        // A third commit would fail.
+        drop(leave);
         for answer in std::iter::once(first).chain(others) {
             let answer = runtime.block_on(answer).expect("no panic");
             assert_eq!(answer, Ok(Outcome::Recorded));

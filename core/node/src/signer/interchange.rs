@@ -1,8 +1,8 @@
 //! Files of EIP-3076: what was signed, from one signer to another.
 //!
-//! **Contract.** [`read`] takes the bytes of a file and returns all of it or an error that names the
-//! field. It allocates at most a small multiple of the file's size. [`write`] writes what [`read`]
-//! reads.
+//! **Contract.** [`read`] takes the bytes of a file and returns all of it or an error that names
+//! the field. It allocates at most a small multiple of the file's size. [`write()`] writes what
+//! [`read`] reads.
 //!
 //! | version | read | written | why |
 //! |---|---|---|---|

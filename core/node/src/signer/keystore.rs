@@ -5,8 +5,8 @@
 //! each until the keys are dropped, so that two signers on one machine never have the same key.
 //!
 //! **Bounds.** A keystore says what it costs to decrypt. One that asks for more than [`MAX_MEMORY`]
-//! bytes, or for more than [`MAX_ROUNDS`] rounds, is refused before any memory is taken. A file is at
-//! most [`MAX_FILE`] bytes long, and a folder has at most [`MAX_KEYS`] keystores.
+//! bytes, or for more than [`MAX_ROUNDS`] rounds, is refused before any memory is taken. A file is
+//! at most [`MAX_FILE`] bytes long, and a folder has at most [`MAX_KEYS`] keystores.
 //!
 //! The password is normalised as the EIP demands: NFKD, and control codes are left out.
 //!

@@ -1,7 +1,8 @@
 //! The signer: secret keys in a process of their own, behind the remote-signing API.
 //!
-//! **Contract.** [`Signer::start`] serves on an address of the loopback interface until it is stopped
-//! or dropped. It signs what slashing protection allows, and computes by itself what it signs.
+//! **Contract.** [`Signer::start`] serves on an address of the loopback interface until it is
+//! stopped or dropped. It signs what slashing protection allows, and computes by itself what it
+//! signs.
 //!
 //! ```text
 //!  HTTP ──> server ──> signing      what is signed: root and statement, from the object

@@ -1,8 +1,8 @@
 //! Slashing protection in an SQLite file.
 //!
 //! **Contract.** [`SqliteStore::open`] opens a file, or makes it, and has it alone until it is
-//! dropped: a second process, or a second handle, is told [`StoreError::InUse`]. The file's marks and
-//! its integrity are checked before anything of its content is used. A transaction of a
+//! dropped: a second process, or a second handle, is told [`StoreError::InUse`]. The file's marks
+//! and its integrity are checked before anything of its content is used. A transaction of a
 //! [`ProtectionStore`] is one of SQLite's.
 //!
 //! | setting | value | why |

@@ -9,10 +9,10 @@
 //!
 //! Errors are `{"code", "message"}`.
 //!
-//! **Bounds.** There are at most [`MAX_CONNECTIONS`] connections; others wait in the listener's queue.
-//! A head has to come within [`HEAD_PATIENCE`], and a body within [`BODY_PATIENCE`]. At most
-//! [`MAX_REQUESTS`] are signed at once. Computing roots and signing happens on as many threads as the
-//! machine has processors, and never on those that serve connections.
+//! **Bounds.** There are at most [`MAX_CONNECTIONS`] connections; others wait in the listener's
+//! queue. A head has to come within [`HEAD_PATIENCE`], and a body within [`BODY_PATIENCE`]. At most
+//! [`MAX_REQUESTS`] are signed at once. Computing roots and signing happens on as many threads as
+//! the machine has processors, and never on those that serve connections.
 //!
 //! A request that was begun is finished, also if its client has gone: so a client that connects and
 //! leaves cannot have more work queued than its share of [`MAX_REQUESTS`].

@@ -1,9 +1,9 @@
 //! Requests of the remote-signing API: what is to be signed, computed from the object itself.
 //!
-//! **Contract.** [`read`] takes a body and returns the signing root of its object, and the statement
-//! that slashing protection has to judge, if the object can be slashable. It believes nothing that
-//! it can compute: a `signingRoot` that differs is an error. What is allocated is at most a small
-//! multiple of the body.
+//! **Contract.** [`read`] takes a body and returns the signing root of its object, and the
+//! statement that slashing protection has to judge, if the object can be slashable. It believes
+//! nothing that it can compute: a `signingRoot` that differs is an error. What is allocated is at
+//! most a small multiple of the body.
 //!
 //! | type | object | domain | epoch of the domain |
 //! |---|---|---|---|
@@ -17,9 +17,9 @@
 //! | `VOLUNTARY_EXIT` | `voluntary_exit` | voluntary exit | of the exit |
 //! | `DEPOSIT` | `deposit` | deposit | none: its own fork version |
 //!
-//! The fork version is `fork_info.fork`'s previous one before `fork_info.fork.epoch`, and its current
-//! one from there on. Some clients send the epoch of the signed slot there instead of the fork's; the
-//! version is the right one with either.
+//! The fork version is `fork_info.fork`'s previous one before `fork_info.fork.epoch`, and its
+//! current one from there on. Some clients send the epoch of the signed slot there instead of the
+//! fork's; the version is the right one with either.
 //!
 //! Reference: remote-signing-api, `signing.yaml`; consensus specification, `phase0/validator.md`.
 

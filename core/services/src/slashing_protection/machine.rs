@@ -1,8 +1,8 @@
 //! The rules of EIP-3076 for one key, as a pure machine.
 //!
-//! An event is a message that somebody wants to have signed, or an import. The effects are the writes
-//! that keep the store equal to this history, and then the answer. Nothing is written for a message
-//! that is refused, or that is on record already.
+//! An event is a message that somebody wants to have signed, or an import. The effects are the
+//! writes that keep the store equal to this history, and then the answer. Nothing is written for a
+//! message that is refused, or that is on record already.
 
 use std::collections::BTreeMap;
 
@@ -169,7 +169,7 @@ pub enum Effect {
 }
 
 /// What is known of one key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct History {
     blocks: BTreeMap<Slot, Option<SigningRoot>>,
     /// By target: the source, and what was signed.
@@ -258,8 +258,8 @@ impl History {
         }
     }
 
-    /// Returns what may be told to another signer: all records, with one more of each kind where the
-    /// watermarks are above what the records alone would give.
+    /// Returns what may be told to another signer: all records, with one more of each kind where
+    /// the watermarks are above what the records alone would give.
     #[must_use]
     pub fn complete(&self) -> Records {
         let mut records = Records {

@@ -1,10 +1,10 @@
 //! SlashingProtection: says for each of our own keys whether a message may be signed.
 //!
-//! **Contract.** [`check_and_record`] takes a batch of requests. It compares each with what is known
-//! of its key, writes down what may be signed, and commits everything as one durable transaction of
-//! a [`ProtectionStore`]. A caller signs only after the call has returned, and only the items whose
-//! outcome [allows](Outcome::allows) it. Each item has an outcome of its own, in the order of the
-//! requests. An error means that none of them may be signed.
+//! **Contract.** [`check_and_record`] takes a batch of requests. It compares each with what is
+//! known of its key, writes down what may be signed, and commits everything as one durable
+//! transaction of a [`ProtectionStore`]. A caller signs only after the call has returned, and only
+//! the items whose outcome [allows](Outcome::allows) it. Each item has an outcome of its own, in
+//! the order of the requests. An error means that none of them may be signed.
 //!
 //! | outcome | when | sign? |
 //! |---|---|---|
@@ -27,12 +27,12 @@
 //! | attestation | its source is after its target; another attestation of its target is on record; its source is below, or its target at or below the watermark; it surrounds one on record, or one on record surrounds it |
 //!
 //! **Invariants.**
-//! - I1 Durable first: an outcome that allows a signature is returned after the transaction that has
-//!   the record was committed (hazards V1, V2).
+//! - I1 Durable first: an outcome that allows a signature is returned after the transaction that
+//!   has the record was committed (hazards V1, V2).
 //! - I2 Any two messages that were allowed for one key are no slashable pair.
 //! - I3 Watermarks never go down. The first record of a kind sets them.
-//! - I4 No record is below a watermark: each block's slot is at least the slot's, each attestation's
-//!   source and target are at least the votes'.
+//! - I4 No record is below a watermark: each block's slot is at least the slot's, each
+//!   attestation's source and target are at least the votes'.
 //! - I5 A record that is forgotten raises the watermarks to itself. Whatever could contradict it is
 //!   refused from then on. If that puts other records below the watermarks, those are forgotten,
 //!   too.
@@ -49,8 +49,8 @@
 //! **Importing.** EIP-3076 reads a file as all that its writer knows. That is wrong for a minimal
 //! file: the two numbers of a key that it holds stand for everything below them. On a key of which
 //! nothing is known, both readings give the same watermarks. On other keys [`Merge::Raise`] refuses
-//! everything up to the file's newest messages, and [`Merge::Complete`] only what the file names. The
-//! latter is safe for complete files alone.
+//! everything up to the file's newest messages, and [`Merge::Complete`] only what the file names.
+//! The latter is safe for complete files alone.
 //!
 //! **Blocking.** [`check_and_record`] blocks for the store: for one commit, if anything was
 //! recorded. The machine never blocks.

@@ -1,5 +1,5 @@
-//! The store of what was signed, and the three things that are done with it as one transaction each:
-//! a batch of requests, an import, an export.
+//! The store of what was signed, and the three things that are done with it as one transaction
+//! each: a batch of requests, an import, an export.
 //!
 //! | step of a batch | if it fails, or the process ends there |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | the call returns | all was recorded; what is not signed now can be asked for again |
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::machine::{Effect, Event, History, Limits, Merge, Outcome, Refusal, Statement, Write};
 use super::record::{MAX_NUMBER, Records};
@@ -107,10 +108,10 @@ pub fn check_and_record<S: ProtectionStore>(
             outcomes.push(Outcome::Refused(Refusal::OtherChain));
             continue;
         }
-        if !histories.contains_key(&request.key) {
-            histories.insert(request.key, transaction.history(&request.key)?);
-        }
-        let history = histories.entry(request.key).or_default();
+        let history = match histories.entry(request.key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(transaction.history(&request.key)?),
+        };
         for effect in history.handle(limits, Event::Sign(request.statement)) {
             match effect {
                 Effect::Write(write) => {
@@ -150,8 +151,8 @@ pub enum ImportError {
 /// one. Returns the number of keys of which more is known now. Blocks for at most one commit.
 ///
 /// # Errors
-/// [`ImportError::OtherChain`] if the store belongs to another chain, [`ImportError::OutOfRange`] if
-/// a number cannot be stored, [`ImportError::Store`] if the store fails.
+/// [`ImportError::OtherChain`] if the store belongs to another chain, [`ImportError::OutOfRange`]
+/// if a number cannot be stored, [`ImportError::Store`] if the store fails.
 pub fn import<S: ProtectionStore>(
     store: &mut S,
     limits: &Limits,
@@ -199,8 +200,8 @@ pub struct Export {
     pub entries: Vec<(Key, Records)>,
 }
 
-/// Returns what is known of all keys: everything, or, if `minimal`, one block and one attestation of
-/// each. `None` if the store belongs to no chain yet: then nothing was signed. Only reads.
+/// Returns what is known of all keys: everything, or, if `minimal`, one block and one attestation
+/// of each. `None` if the store belongs to no chain yet: then nothing was signed. Only reads.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -220,7 +221,7 @@ pub fn export<S: ProtectionStore>(
 
 /// A store in memory: for tests, models, and keys that nobody else has. It forgets everything with
 /// the process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MemoryStore {
     genesis: Option<GenesisRoot>,
     histories: BTreeMap<Key, History>,

@@ -1,8 +1,8 @@
 //! The runner of EIP-3076's interchange tests, over the project's own cases and, where a folder is
 //! given, over the published ones.
 //!
-//! A case is a file: a name, the chain, and steps. Each step imports a file of EIP-3076, and then has
-//! blocks and attestations signed.
+//! A case is a file: a name, the chain, and steps. Each step imports a file of EIP-3076, and then
+//! has blocks and attestations signed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,8 @@ fn message(object: &Object, genesis: Root, is_block: bool) -> Message {
     Message { request, minimal, complete: complete.unwrap_or(minimal) }
 }
 
-/// Runs a case with one reading of imports; panics where it differs. Returns the number of messages.
+/// Runs a case with one reading of imports; panics where it differs. Returns the number of
+/// messages.
 fn run(case: &Object, merge: Merge) -> usize {
     let name = case["name"].as_str().expect("a name");
     let genesis: Root = field(case, "genesis_validators_root");

@@ -48,7 +48,8 @@ fn public_key(secret: &SecretKey) -> String {
 
 #[test]
 fn the_vectors_of_the_eip_are_decrypted() {
-    // Both derivations, with the EIP's own costs; the key is compared with the secret that it names.
+    // Both derivations, with the EIP's own costs; the key is compared with the secret that it
+    // names.
     let expected: [u8; 32] = hex::decode(SECRET).unwrap().try_into().unwrap();
     let expected = SecretKey::from_bytes(&expected).unwrap();
     assert_eq!(public_key(&expected), PUBLIC_KEY);
