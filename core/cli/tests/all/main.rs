@@ -3,4 +3,5 @@
 mod attack;
 mod command;
 mod durable;
+mod node;
 mod state;

@@ -60,7 +60,7 @@ fn head<P: Preset>(beacon: &Beacon<P>, view: &ChainView<Root>, state: &BeaconSta
     else {
         return;
     };
-    let transition = state.latest_block_header.slot % P::SLOTS_PER_EPOCH == 0;
+    let transition = view.head_slot.is_multiple_of(P::SLOTS_PER_EPOCH);
     let data = format!(
         concat!(
             r#"{{"slot":"{}","block":"{}","state":"{}","epoch_transition":{},"#,

@@ -124,7 +124,9 @@ fn outcome(verdict: &Verdict<Root, InvalidData>) -> Result<(), ApiError> {
     match verdict {
         Verdict::Accept { .. }
         | Verdict::Ignore(
+            // A vote whose answer was lost comes again as the second one of its validator.
             IgnoreReason::Duplicate
+            | IgnoreReason::SecondVote
             | IgnoreReason::SeenAggregate
             | IgnoreReason::SecondAggregate
             | IgnoreReason::SeenOperation,

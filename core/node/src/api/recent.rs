@@ -63,11 +63,10 @@ impl Recent {
     /// Returns root and slot of the block whose state has this root.
     pub(super) fn of_state(&self, state_root: &Root) -> Option<(Root, Slot)> {
         let held = self.held();
-        let found = held.order.iter().rev().find_map(|root| {
+        held.order.iter().rev().find_map(|root| {
             let message = &held.blocks.get(root)?.value().message;
             (message.state_root == *state_root).then_some((*root, message.slot))
-        });
-        found
+        })
     }
 }
 
