@@ -1,8 +1,8 @@
 //! Tells the listeners of events what becomes of the chain.
 //!
 //! **Contract.** A thread watches the view of the chain until the services end. A slow follower
-//! skips views and never misses the last one, so the last `head` event names the head. Where the new
-//! head does not descend from the old one, `chain_reorg` comes before `head`.
+//! skips views and never misses the last one, so the last `head` event names the head. Where the
+//! new head does not descend from the old one, `chain_reorg` comes before `head`.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The blocks that came last: what is asked for most.
 //!
-//! **Invariant.** R1 At most [`CAPACITY`] blocks are held; the one that came first goes. What is not
-//! here may be in the store.
+//! **Invariant.** R1 At most [`CAPACITY`] blocks are held; the one that came first goes. What is
+//! not here may be in the store.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

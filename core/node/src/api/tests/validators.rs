@@ -1,5 +1,5 @@
-//! What a validator client asks and submits at its duties: every kind of request that a real one was
-//! recorded to make.
+//! What a validator client asks and submits at its duties: every kind of request that a real one
+//! was recorded to make.
 
 use std::collections::BTreeSet;
 

@@ -136,7 +136,8 @@ impl World {
         block.message.hash_tree_root()
     }
 
-    /// Returns the attester duties of a slot: validator, committee, its length, and the place there.
+    /// Returns the attester duties of a slot: validator, committee, its length, and the place
+    /// there.
     pub(super) fn attesters(&self, slot: u64) -> Vec<[u64; 4]> {
         let all: Vec<String> = (0..VALIDATORS).map(|index| format!("\"{index}\"")).collect();
         let target = format!("/eth/v1/validator/duties/attester/{}", slot / 8);
