@@ -1,8 +1,8 @@
 //! The genesis of a development network, by the field's convention: no files, and keys that
 //! everybody knows.
 //!
-//! **Contract.** The secret key of validator `i` is `sha256(i)` as a number, modulo the order of the
-//! group, with `i` in 32 bytes; all numbers are little-endian. Each validator deposits
+//! **Contract.** The secret key of validator `i` is `sha256(i)` as a number, modulo the order of
+//! the group, with `i` in 32 bytes; all numbers are little-endian. Each validator deposits
 //! `MAX_EFFECTIVE_BALANCE`, with the hash of its own key as withdrawal credentials. The deposit
 //! contract has seen as many deposits as there are validators, and its last block is
 //! [`ETH1_BLOCK_HASH`]. So two clients that are given the same number of validators and the same
@@ -71,8 +71,8 @@ fn deposit<P: Preset>(index: u64, config: &ChainConfig) -> DepositData {
     DepositData { pubkey, withdrawal_credentials, amount: message.amount, signature }
 }
 
-/// Returns the genesis state of `validators` validators at `genesis_time`, in seconds since the Unix
-/// epoch. Signs and verifies a deposit for each, which takes about two milliseconds.
+/// Returns the genesis state of `validators` validators at `genesis_time`, in seconds since the
+/// Unix epoch. Signs and verifies a deposit for each, which takes about two milliseconds.
 ///
 /// # Errors
 /// [`GenesisError`] if there are more validators than the registry holds.

@@ -1,8 +1,9 @@
 //! Adapters between the services and the outside.
 //!
-//! Services own no clock, thread, socket or file; what they need of those comes from here. So far
-//! there are [`recording`], which reads a recorded chain from a folder or from the program itself,
-//! and [`metrics`], which serves the broker's figures.
+//! Services own no clock, thread, socket or file; what they need of those comes from here:
+//! [`recording`] reads a recorded chain from a folder or from the program itself, [`store`] is the
+//! durable store, [`metrics`] serves the broker's figures, and [`interop`] makes the genesis of a
+//! development network. With the feature `api` there is a node that serves the beacon API.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "api")]

@@ -4,4 +4,5 @@ mod attack;
 mod command;
 mod durable;
 mod signer;
+mod node;
 mod state;

@@ -1,9 +1,9 @@
-//! What every handler works with: the services, the clock, and the way from an identifier to a state
-//! or a block.
+//! What every handler works with: the services, the clock, and the way from an identifier to a
+//! state or a block.
 //!
 //! **Invariants.**
-//! - B1 What an answer says of a state or block (`finalized`, `execution_optimistic`) comes from the
-//!   view of the chain by which the state or block was found.
+//! - B1 What an answer says of a state or block (`finalized`, `execution_optimistic`) comes from
+//!   the view of the chain by which the state or block was found.
 //! - B2 No handler blocks a thread of the runtime: services are asked by their async forms. What
 //!   reads the store or takes long to compute runs on threads of its own, at most as many as there
 //!   are permits.
@@ -345,8 +345,8 @@ impl<P: Preset> Beacon<P> {
         Ok(FoundBlock { finalized: canonical && self.is_final(&view, slot), canonical, block })
     }
 
-    /// Returns a state of the head's chain at the beginning of `epoch`, or the head's own if that is
-    /// of the epoch.
+    /// Returns a state of the head's chain at the beginning of `epoch`, or the head's own if that
+    /// is of the epoch.
     ///
     /// # Errors
     /// 400 if the epoch lies after the next one; 404 if the state is not there any more.

@@ -39,8 +39,8 @@ pub(super) async fn header<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> A
     Ok(json(super::states::flagged(found.finalized, &header_of::<P>(&found))))
 }
 
-/// `GET /eth/v1/beacon/headers?slot=..&parent_root=..`: of the canonical chain; without a slot, that
-/// of the head.
+/// `GET /eth/v1/beacon/headers?slot=..&parent_root=..`: of the canonical chain; without a slot,
+/// that of the head.
 pub(super) async fn headers<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> Answer {
     let (slot, parent) = (asked.optional::<u64>("slot")?, asked.optional::<Root>("parent_root")?);
     let id = slot.map_or_else(|| "head".to_owned(), |slot| slot.to_string());

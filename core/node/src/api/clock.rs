@@ -1,7 +1,8 @@
 //! The clock of the slots.
 //!
-//! **Contract.** A [`SlotClock`] says which slot it is and how long ago that began. It asks a source
-//! of time each time, so that a clock that steps is followed. Before genesis there is no slot.
+//! **Contract.** A [`SlotClock`] says which slot it is and how long ago that began. It asks a
+//! source of time each time, so that a clock that steps is followed. Before genesis there is no
+//! slot.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

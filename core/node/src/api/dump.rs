@@ -1,5 +1,5 @@
-//! Blocks as SSZ files, for whoever looks for a fault: those that were produced here, and those that
-//! were submitted, by what became of them.
+//! Blocks as SSZ files, for whoever looks for a fault: those that were produced here, and those
+//! that were submitted, by what became of them.
 //!
 //! **Bound.** At most [`FILES`] files are written in the life of a node; then nothing more is, and
 //! the log says so once. A file that cannot be written is logged and changes nothing else.

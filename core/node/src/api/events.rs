@@ -4,8 +4,8 @@
 //! order, as server-sent events, without a gap.
 //!
 //! **Invariants.**
-//! - E1 The hub holds [`HELD`] events. A subscriber that is further behind loses its stream; the hub
-//!   and the other subscribers do not notice.
+//! - E1 The hub holds [`HELD`] events. A subscriber that is further behind loses its stream; the
+//!   hub and the other subscribers do not notice.
 //! - E2 There are at most [`STREAMS`] streams; a further one is refused.
 //! - E3 A stream whose client is gone ends at the next event or heartbeat. A client that does not
 //!   read is cut off by the server's limit on writing, too.

@@ -1,8 +1,8 @@
 //! Tells the listeners of events what becomes of the chain.
 //!
 //! **Contract.** A thread watches the view of the chain until the services end. A slow follower
-//! skips views and never misses the last one, so the last `head` event names the head. Where the new
-//! head does not descend from the old one, `chain_reorg` comes before `head`.
+//! skips views and never misses the last one, so the last `head` event names the head. Where the
+//! new head does not descend from the old one, `chain_reorg` comes before `head`.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ fn head<P: Preset>(beacon: &Beacon<P>, view: &ChainView<Root>, state: &BeaconSta
     else {
         return;
     };
-    let transition = state.latest_block_header.slot % P::SLOTS_PER_EPOCH == 0;
+    let transition = view.head_slot.is_multiple_of(P::SLOTS_PER_EPOCH);
     let data = format!(
         concat!(
             r#"{{"slot":"{}","block":"{}","state":"{}","epoch_transition":{},"#,

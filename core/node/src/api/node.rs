@@ -8,12 +8,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use blocksmith::clearance::ChainView;
 use blocksmith::gossip::MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS;
-use blocksmith::notice::Notice;
+use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::store::{Store, StoreError};
 use blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, StopReport};
 use blocksmith_consensus::{ChainConfig, GenesisError, Phase0, Preset, Root};
-use blocksmith_sync::Std;
+use blocksmith_sync::{RecvTimeoutError as RecvTimeout, Std, watch};
 use thiserror::Error;
 
 use super::beacon::{Beacon, Genesis};
@@ -29,6 +30,9 @@ use crate::store::RedbStore;
 /// The longest that the clock's thread sleeps before it looks at the time again: a clock that steps
 /// is followed after that.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How often the reader of notices looks whether the services have ended, if they tell nothing.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// What a node is to be.
 #[derive(Clone, Debug)]
@@ -137,11 +141,12 @@ impl<P: Preset> Node<P> {
         let client = services.client().clone();
         tick(&client, &clock);
         let beacon = Arc::new(Beacon::new(client.clone(), genesis, clock.clone(), network, dump));
+        let chain = client.watch_chain();
         let mut node = Self {
             services: Some(services),
             server: None,
             ticker: None,
-            readers: vec![std::thread::spawn(move || report(notices))],
+            readers: vec![std::thread::spawn(move || report(notices, &chain))],
             beacon: beacon.clone(),
         };
         let followed = beacon.clone();
@@ -180,6 +185,11 @@ impl<P: Preset> Node<P> {
     #[must_use]
     pub fn genesis_root(&self) -> Root {
         self.beacon.genesis.root()
+    }
+
+    #[cfg(test)]
+    pub(super) fn beacon(&self) -> &Beacon<P> {
+        &self.beacon
     }
 
     /// Tells the services the time. A node with the system's time does so by itself.
@@ -264,30 +274,42 @@ impl Ticker {
     }
 }
 
-/// Logs what the services tell, until they end.
-fn report<P: Preset>(mut notices: NoticeReceiver<Std, Phase0<P>>) {
-    for notice in notices.iter() {
-        match notice {
-            Notice::HeadChanged { new, reorg_depth, .. } => {
-                tracing::info!(head = %new, reorg_depth, "head");
-            }
-            Notice::Justified(checkpoint) => tracing::info!(epoch = checkpoint.epoch, "justified"),
-            Notice::Finalized(checkpoint) => tracing::info!(epoch = checkpoint.epoch, "finalized"),
-            Notice::Equivocation { proposer, slot, .. } => {
-                tracing::warn!(proposer, slot, "a proposer signed two blocks");
-            }
-            Notice::DoubleVote { validators, .. } => {
-                tracing::warn!(?validators, "validators voted twice");
-            }
-            Notice::SurroundVote { validators, .. } => {
-                tracing::warn!(?validators, "validators' votes surround one another");
-            }
-            Notice::StoreFailed(error) => tracing::error!(%error, "the store has failed"),
-            Notice::Panicked { service, message, text, .. } => {
-                tracing::error!(?service, message, text, "a service panicked");
-            }
-            Notice::Escalated { cause } => tracing::error!(?cause, "the services stop"),
-            notice => tracing::debug!(?notice, "notice"),
+/// Logs what the services tell, until they end. The handles of the services are senders of notices
+/// as well, and outlive the services, so that it is the chain that tells of the end.
+fn report<P: Preset>(
+    mut notices: NoticeReceiver<Std, Phase0<P>>,
+    chain: &watch::Receiver<Std, ChainView<Root>>,
+) {
+    loop {
+        match notices.recv_timeout(QUIET) {
+            Ok(notice) => log::<P>(notice),
+            Err(RecvTimeout::Timeout) if !chain.is_closed() => {}
+            Err(_) => return,
         }
+    }
+}
+
+fn log<P: Preset>(notice: NoticeOf<Phase0<P>>) {
+    match notice {
+        Notice::HeadChanged { new, reorg_depth, .. } => {
+            tracing::info!(head = %new, reorg_depth, "head");
+        }
+        Notice::Justified(checkpoint) => tracing::info!(epoch = checkpoint.epoch, "justified"),
+        Notice::Finalized(checkpoint) => tracing::info!(epoch = checkpoint.epoch, "finalized"),
+        Notice::Equivocation { proposer, slot, .. } => {
+            tracing::warn!(proposer, slot, "a proposer signed two blocks");
+        }
+        Notice::DoubleVote { validators, .. } => {
+            tracing::warn!(?validators, "validators voted twice");
+        }
+        Notice::SurroundVote { validators, .. } => {
+            tracing::warn!(?validators, "validators' votes surround one another");
+        }
+        Notice::StoreFailed(error) => tracing::error!(%error, "the store has failed"),
+        Notice::Panicked { service, message, text, .. } => {
+            tracing::error!(?service, message, text, "a service panicked");
+        }
+        Notice::Escalated { cause } => tracing::error!(?cause, "the services stop"),
+        notice => tracing::debug!(?notice, "notice"),
     }
 }

@@ -1,12 +1,13 @@
 //! What validators submit beside blocks: attestations, aggregates, slashings and exits.
 //!
-//! **Contract.** Each is submitted to our own services on the topic on which the network would bring
-//! it, so the same checks hold. What is accepted is told to the listeners of events and handed to
-//! [`Broadcast`](super::Broadcast). What was known before counts as accepted: a client that has lost
-//! an answer asks again.
+//! **Contract.** Each is submitted to our own services on the topic on which the network would
+//! bring it, so the same checks hold. What is accepted is told to the listeners of events and
+//! handed to [`Broadcast`](super::Broadcast). What was known before counts as accepted: a client
+//! that has lost an answer asks again.
 //!
 //! **Invariants.**
-//! - S1 Of a list, each item is judged by itself; an answer names those that failed by their places.
+//! - S1 Of a list, each item is judged by itself; an answer names those that failed by their
+//!   places.
 //! - S2 Of one request, at most [`WINDOW`] items are on the way to the services.
 //! - S3 An item that waits for its block longer than [`PATIENCE`] counts as taken: the services go
 //!   on waiting.
@@ -124,7 +125,9 @@ fn outcome(verdict: &Verdict<Root, InvalidData>) -> Result<(), ApiError> {
     match verdict {
         Verdict::Accept { .. }
         | Verdict::Ignore(
+            // A vote whose answer was lost comes again as the second one of its validator.
             IgnoreReason::Duplicate
+            | IgnoreReason::SecondVote
             | IgnoreReason::SeenAggregate
             | IgnoreReason::SecondAggregate
             | IgnoreReason::SeenOperation,

@@ -1,7 +1,7 @@
 //! The blocks that came last: what is asked for most.
 //!
-//! **Invariant.** R1 At most [`CAPACITY`] blocks are held; the one that came first goes. What is not
-//! here may be in the store.
+//! **Invariant.** R1 At most [`CAPACITY`] blocks are held; the one that came first goes. What is
+//! not here may be in the store.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -63,11 +63,10 @@ impl Recent {
     /// Returns root and slot of the block whose state has this root.
     pub(super) fn of_state(&self, state_root: &Root) -> Option<(Root, Slot)> {
         let held = self.held();
-        let found = held.order.iter().rev().find_map(|root| {
+        held.order.iter().rev().find_map(|root| {
             let message = &held.blocks.get(root)?.value().message;
             (message.state_root == *state_root).then_some((*root, message.slot))
-        });
-        found
+        })
     }
 }
 

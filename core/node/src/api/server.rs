@@ -1,8 +1,8 @@
 //! The server: connections, and what a client may take of them.
 //!
 //! **Invariants.**
-//! - W1 There are at most [`CONNECTIONS`] connections, and at most [`PER_ADDRESS`] of one address. A
-//!   further one is answered 503 and closed. A connection has one request at a time.
+//! - W1 There are at most [`CONNECTIONS`] connections, and at most [`PER_ADDRESS`] of one address.
+//!   A further one is answered 503 and closed. A connection has one request at a time.
 //! - W2 A request's head comes within [`HEAD`] and fits into [`MAX_HEAD`] bytes; the body and the
 //!   answer have limits of their own (`routes`).
 //! - W3 A client that takes nothing of its answer for [`WRITE`] loses its connection, be it a whole

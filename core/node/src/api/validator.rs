@@ -75,7 +75,9 @@ fn refusal(error: ProduceError<InvalidData>) -> ApiError {
 
 /// `GET /eth/v1/validator/blocks/{slot}?randao_reveal=..&graffiti=..`, as older clients ask.
 pub(super) async fn block_v1<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> Answer {
-    Ok(data(&produce(&beacon, &asked).await?.value().to_json()))
+    let block = produce(&beacon, &asked).await?.value().to_json();
+    // A client of 2023 wants the value of the payload here, and ends without.
+    Ok(json(format!(r#"{{"data":{block},"block_value":"0"}}"#)))
 }
 
 /// `GET /eth/v2/validator/blocks/{slot}`, in JSON or SSZ.

@@ -1,0 +1,210 @@
+//! What a client asks of the chain and of the node.
+
+use blocksmith_consensus::{
+    BeaconState, FromJson, Json, Minimal, Root, SignedBeaconBlock, Wire, decode_exact,
+};
+use serde_json::json;
+
+use super::http::{get_ssz, post};
+use super::world::{GENESIS_TIME, VALIDATORS, World, number};
+
+#[test]
+fn genesis_and_configuration_are_those_that_a_real_client_was_given() {
+    // The recorded answers: the registry's root, and the values that a client compares.
+    let world = World::new();
+    let genesis = world.data("/eth/v1/beacon/genesis");
+    let root = genesis["genesis_validators_root"].as_str().unwrap();
+    assert!(root.starts_with("0x270d43e74ce3"), "{root}");
+    assert_eq!(genesis["genesis_fork_version"], "0x00000001");
+    assert_eq!(number(&genesis["genesis_time"]), GENESIS_TIME);
+    let spec = world.data("/eth/v1/config/spec");
+    for (name, value) in [
+        ("PRESET_BASE", "minimal"),
+        ("CONFIG_NAME", "minimal"),
+        ("SECONDS_PER_SLOT", "6"),
+        ("SLOTS_PER_EPOCH", "8"),
+        ("MIN_GENESIS_TIME", "1578009600"),
+        ("EJECTION_BALANCE", "16000000000"),
+        ("SHUFFLE_ROUND_COUNT", "10"),
+        ("EPOCHS_PER_HISTORICAL_VECTOR", "64"),
+        ("HISTORICAL_ROOTS_LIMIT", "16777216"),
+        ("VALIDATOR_REGISTRY_LIMIT", "1099511627776"),
+        ("FAR_FUTURE_EPOCH", "18446744073709551615"),
+        ("INACTIVITY_PENALTY_QUOTIENT", "33554432"),
+        ("DOMAIN_AGGREGATE_AND_PROOF", "0x06000000"),
+        ("MAX_DEPOSITS", "16"),
+    ] {
+        assert_eq!(spec[name], value, "{name}");
+    }
+    assert_eq!(world.data("/eth/v1/config/fork_schedule")[0]["epoch"], "0");
+    assert_eq!(world.data("/eth/v1/config/deposit_contract")["chain_id"], "5");
+}
+
+#[test]
+fn validators_are_found_by_index_key_and_status() {
+    // By query and by body, all and some, known and unknown.
+    let world = World::new();
+    let target = "/eth/v1/beacon/states/head/validators";
+    let all = world.data(target);
+    assert_eq!(all.as_array().map(Vec::len), Some(VALIDATORS as usize));
+    let first = &all[0];
+    assert_eq!(first["status"], "active_ongoing");
+    assert_eq!(
+        (first["index"].clone(), first["balance"].clone()),
+        (json!("0"), json!("32000000000"))
+    );
+    let keys: Vec<&str> =
+        (0..3).map(|at| all[at]["validator"]["pubkey"].as_str().unwrap()).collect();
+    let indices = |list: &serde_json::Value| -> Vec<u64> {
+        list.as_array().unwrap().iter().map(|one| number(&one["index"])).collect()
+    };
+    let by_query = world.data(&format!("{target}?id={},{}&id=7&id=99", keys[2], keys[0]));
+    assert_eq!(indices(&by_query), [0, 2, 7]);
+    let body = json!({"ids": [keys[1], "4"], "statuses": ["active"]}).to_string();
+    assert_eq!(indices(&post(world.address(), target, &body).data()), [1, 4]);
+    let body = json!({"ids": null, "statuses": ["exited_slashed"]}).to_string();
+    assert_eq!(post(world.address(), target, &body).data(), json!([]));
+    assert_eq!(
+        indices(&world.data(&format!("{target}?status=active_exiting,active_ongoing"))).len(),
+        8
+    );
+    assert_eq!(world.data(&format!("{target}/{}", keys[2]))["index"], "2");
+    for (wrong, status) in [("/99", 404), ("/0xab", 400), ("?status=asleep", 400), ("?id=-1", 400)]
+    {
+        let answer = world.get(&format!("{target}{wrong}"));
+        answer.error();
+        assert_eq!(answer.status, status, "{wrong}");
+    }
+}
+
+#[test]
+fn states_and_blocks_are_found_by_every_name_and_in_both_forms() {
+    // A chain with an empty slot. The state's root is the one that the block claims.
+    let world = World::new();
+    let roots = world.run(1..=2);
+    world.begin(4);
+    let head = world.propose(4);
+    let block = world.data("/eth/v2/beacon/blocks/head");
+    let signed = SignedBeaconBlock::from_json(&block).unwrap();
+    assert_eq!(signed.message.hash_tree_root(), head);
+    let state_root = signed.message.state_root.to_string();
+    for id in ["head", "4", &state_root] {
+        let root = world.data(&format!("/eth/v1/beacon/states/{id}/root"));
+        assert_eq!(root["root"], state_root, "{id}");
+    }
+    let ssz = get_ssz(world.address(), "/eth/v2/debug/beacon/states/head");
+    assert!(ssz.head.to_lowercase().contains("eth-consensus-version: phase0"));
+    let state = BeaconState::<Minimal>::from_ssz_bytes(&ssz.body).unwrap();
+    assert_eq!(state.hash_tree_root().to_string(), state_root);
+    let json = world.get("/eth/v2/debug/beacon/states/head").json();
+    assert_eq!(json["data"].to_string().len(), state.to_json().len());
+    assert_eq!(json["version"], "phase0");
+    // The empty slot has a state, which is that of the block before, advanced, and no block.
+    let advanced = get_ssz(world.address(), "/eth/v2/debug/beacon/states/3");
+    let advanced = BeaconState::<Minimal>::from_ssz_bytes(&advanced.body).unwrap();
+    assert_eq!((advanced.slot, advanced.latest_block_header.slot), (3, 2));
+    assert_eq!(world.get("/eth/v2/beacon/blocks/3").status, 404);
+    let ssz = get_ssz(world.address(), &format!("/eth/v2/beacon/blocks/{head}"));
+    assert_eq!(decode_exact::<SignedBeaconBlock>(&ssz.body).unwrap(), signed);
+    assert_eq!(world.data("/eth/v1/beacon/blocks/2/root")["root"], roots[&2].to_string());
+    let header = world.data("/eth/v1/beacon/headers/1");
+    assert_eq!(
+        (&header["root"], &header["canonical"]),
+        (&json!(roots[&1].to_string()), &json!(true))
+    );
+    assert_eq!(header["header"]["message"]["slot"], "1");
+    assert_eq!(world.data("/eth/v1/beacon/headers")[0]["root"], head.to_string());
+    assert_eq!(world.data("/eth/v1/beacon/headers?slot=3"), json!([]));
+    let attestations = world.data("/eth/v1/beacon/blocks/2/attestations");
+    assert_eq!(attestations.as_array().map(Vec::len), Some(1));
+    // Genesis has a block by the root of its state.
+    let genesis = world.data("/eth/v1/beacon/headers/genesis");
+    assert_eq!(genesis["root"], world.node.genesis_root().to_string());
+    assert_eq!(
+        world.data("/eth/v1/beacon/headers/1")["header"]["message"]["parent_root"],
+        genesis["root"]
+    );
+    assert_eq!(world.get("/eth/v1/beacon/states/genesis/root").json()["finalized"], true);
+    assert_eq!(world.get("/eth/v1/beacon/states/head/root").json()["finalized"], false);
+}
+
+#[test]
+fn what_is_not_there_is_404_and_what_cannot_be_is_400() {
+    // Roots of nothing, slots to come, and names of no form.
+    let world = World::new();
+    let nothing = Root::new([7; 32]);
+    for (target, status) in [
+        (format!("/eth/v1/beacon/states/{nothing}/root"), 404),
+        (format!("/eth/v2/beacon/blocks/{nothing}"), 404),
+        ("/eth/v1/beacon/states/99/fork".to_owned(), 404),
+        ("/eth/v2/beacon/blocks/99".to_owned(), 404),
+        ("/eth/v1/beacon/states/middle/fork".to_owned(), 400),
+        ("/eth/v1/beacon/states/0x12/fork".to_owned(), 400),
+        ("/eth/v1/beacon/states/-1/fork".to_owned(), 400),
+        ("/eth/v1/beacon/states/head/committees?slot=99".to_owned(), 400),
+        ("/eth/v1/beacon/states/head/committees?epoch=9".to_owned(), 400),
+        ("/eth/v1/validator/duties/proposer/9".to_owned(), 400),
+        ("/eth/v1/validator/duties/proposer/18446744073709551615".to_owned(), 400),
+        ("/eth/v1/validator/attestation_data?slot=9&committee_index=0".to_owned(), 400),
+        ("/eth/v1/validator/attestation_data?slot=0&committee_index=4".to_owned(), 400),
+        ("/eth/v1/validator/attestation_data?slot=0".to_owned(), 400),
+        (
+            format!(
+                "/eth/v1/validator/aggregate_attestation?slot=0&attestation_data_root={nothing}"
+            ),
+            404,
+        ),
+        ("/eth/v1/validator/blocks/0?randao_reveal=0x00".to_owned(), 400),
+        ("/eth/v1/events?topics=weather".to_owned(), 400),
+        ("/eth/v1/events".to_owned(), 400),
+        ("/eth/v1/beacon".to_owned(), 404),
+        ("/".to_owned(), 404),
+    ] {
+        let answer = world.get(&target);
+        assert_eq!(answer.status, status, "{target}: {}", answer.error());
+        assert!(!answer.error().is_empty());
+    }
+    let wrong_method = post(world.address(), "/eth/v1/beacon/genesis", "");
+    assert_eq!((wrong_method.status, wrong_method.error().as_str()), (405, "Method Not Allowed"));
+}
+
+#[test]
+fn the_node_tells_of_itself_and_of_nothing_to_validators_while_it_syncs() {
+    // Health, version, peers and metrics; then the network says that the node is syncing.
+    let world = World::new();
+    assert_eq!(world.get("/eth/v1/node/health").status, 200);
+    assert!(
+        world.data("/eth/v1/node/version")["version"].as_str().unwrap().starts_with("Blocksmith/v")
+    );
+    assert_eq!(world.data("/eth/v1/node/peer_count")["connected"], "0");
+    assert_eq!(world.data("/eth/v1/node/identity")["peer_id"], "");
+    assert_eq!(world.get("/eth/v1/node/peers").json()["meta"]["count"], 0);
+    let metrics = String::from_utf8(world.get("/metrics").body).unwrap();
+    assert!(metrics.contains("blocksmith_mailbox_depth{mailbox=\"quarantine\"} 0"), "{metrics}");
+    assert!(metrics.contains("blocksmith_head_slot 0"));
+    world.begin(5);
+    world.network.syncing.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(world.get("/eth/v1/node/health").status, 206);
+    assert_eq!(world.get("/eth/v1/node/health?syncing_status=299").status, 299);
+    assert_eq!(world.get("/eth/v1/node/health?syncing_status=600").status, 400);
+    let syncing = world.data("/eth/v1/node/syncing");
+    assert_eq!(
+        (syncing["is_syncing"].clone(), number(&syncing["sync_distance"])),
+        (json!(true), 5)
+    );
+    for target in [
+        "/eth/v1/validator/duties/proposer/0",
+        "/eth/v1/validator/attestation_data?slot=5&committee_index=0",
+        "/eth/v1/validator/blocks/5",
+    ] {
+        assert_eq!(
+            (world.get(target).status, world.get(target).error().as_str()),
+            (503, "the node is syncing")
+        );
+    }
+    for target in ["/eth/v1/validator/duties/attester/0", "/eth/v1/beacon/pool/attestations"] {
+        assert_eq!(post(world.address(), target, "[]").status, 503);
+    }
+    // What is no duty is answered all the same.
+    assert_eq!(world.get("/eth/v1/beacon/states/head/root").status, 200);
+}
