@@ -10,11 +10,13 @@ use blocksmith_sync::mailbox::Counters;
 use super::{
     Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, StateError, Submission,
 };
+use crate::blocksmith::ProduceError;
+use crate::clearance::BuildOn;
 use crate::consensus::Checkpoint;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
 use crate::supervision::{Fault, Gate, Injection, ServiceName, When};
-use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyState};
 
 fn start(config: Config) -> (Blocksmith<Std, Toy>, NoticeReceiver<Std, Toy>) {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
@@ -293,20 +295,46 @@ fn sizes_that_need_more_reply_slots_than_a_mailbox_has_are_refused() {
     }
 }
 
+/// Polls a future with a waker that does nothing, while the services run on threads of their own.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_task_has_a_block_produced_and_learns_why_there_is_none() {
+    // On a given block and on the proposer's head; then on an unknown block, before the parent's
+    // slot, too far ahead, an invalid one, and after the services have gone.
+    let (node, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = node.client().clone();
+    assert_eq!(submit(&client, ToyBlock::new(1, 0, 9)).wait().class(), "valid");
+    let produce = |parent, slot, root| {
+        block_on(client.produce_block_async(BuildOn::Block(parent), slot, root))
+    };
+    let unsigned = produce(1, 11, 2).expect("the parent is known").block;
+    assert_eq!((unsigned.root, unsigned.parent, unsigned.slot), (2, 1, 11));
+    assert_eq!(client.produce_block(BuildOn::Block(1), 11, 2), produce(1, 11, 2));
+    let head = BuildOn::ProposerHead { slot: 11, on_time: true };
+    let on_head = block_on(client.produce_block_async(head, 11, 3)).expect("there is a head");
+    assert_eq!(Some(on_head.block.parent), block_on(client.proposer_head_async(11, true)));
+    let why = |parent, slot, root| produce(parent, slot, root).expect_err("there is no block");
+    assert_eq!(why(77, 11, 3), ProduceError::UnknownParent);
+    assert_eq!(why(1, 9, 3), ProduceError::NotAfterParent);
+    assert_eq!(why(1, 1_000_000, 3), ProduceError::TooFar);
+    assert_eq!(why(1, 11, 1), ProduceError::Invalid(ToyInvalid::Block));
+    assert_eq!(node.stop().panicked, Vec::<String>::new());
+    assert!(matches!(why(1, 11, 2), ProduceError::Fault(_)));
+}
+
 #[test]
 fn a_task_does_what_a_thread_can() {
-    // The same chain as a thread hands in; every call is polled by a waker that does nothing, while
-    // the services run on threads of their own.
-    fn block_on<F: Future>(future: F) -> F::Output {
-        let mut future = std::pin::pin!(future);
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        loop {
-            if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return output;
-            }
-            std::thread::yield_now();
-        }
-    }
+    // The same chain as a thread hands in.
     let (node, _notices) = start(Config { workers: 1, ..Config::default() });
     let client = node.client().clone();
     block_on(client.tick_async(11, Duration::ZERO));
