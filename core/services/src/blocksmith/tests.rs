@@ -13,10 +13,11 @@ use super::{
 use crate::blocksmith::ProduceError;
 use crate::clearance::BuildOn;
 use crate::consensus::Checkpoint;
+use crate::gossip::Operation;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
 use crate::supervision::{Fault, Gate, Injection, ServiceName, When};
-use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyState};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyOperation, ToyState};
 
 fn start(config: Config) -> (Blocksmith<Std, Toy>, NoticeReceiver<Std, Toy>) {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
@@ -82,6 +83,29 @@ fn accepted_attestations_are_packed_for_a_block_and_others_are_not() {
     let state = client.state_at(1, 10, Lane::Duties).expect("the block is known");
     blocksmith.stop();
     assert_eq!(client.pack_attestations(1, &state, 128), None);
+}
+
+#[test]
+fn the_pools_have_the_limits_of_the_configuration() {
+    // Room for one attestation and one exit: of two of each, one is there for a block.
+    let mut config = Config { workers: 1, ..Config::default() };
+    (config.clearance.attestations, config.clearance.operations) = (1, 1);
+    let (blocksmith, _notices) = start(config);
+    let client = blocksmith.client();
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 9)).wait().class(), "valid");
+    let target = Checkpoint { epoch: 2, root: 0 };
+    for validator in [2, 3] {
+        let id = 10 + validator as u8;
+        let vote = ToyAttestation { id, slot: 9, head: 1, target, validator, valid: true };
+        assert_eq!(client.submit_attestation(vote, 0, 1).wait().class(), "valid");
+        let exit = ToyOperation { id, validators: 1 << validator, signed: true, valid: true };
+        let exit = client.submit_operation(Operation::VoluntaryExit(exit), 0, 1).wait();
+        assert_eq!(exit.class(), "valid");
+    }
+    let unsigned = client.produce_block(BuildOn::Block(1), 11, 2).expect("the parent is known");
+    assert_eq!((unsigned.attestations.len(), unsigned.operations.len()), (1, 1));
+    assert_eq!(unsigned.operations[0].id, 13, "the newer exit");
+    blocksmith.stop();
 }
 
 #[test]
@@ -256,6 +280,15 @@ const ZEROS: &[Zero] = &[
     ("quarantine.needs", |config| config.quarantine.needs = 0),
     ("quarantine.equivocations", |config| config.quarantine.equivocations = 0),
     ("quarantine.awaited_equivocations", |config| config.quarantine.awaited_equivocations = 0),
+    ("clearance.aggregates", |config| config.clearance.aggregates = 0),
+    ("clearance.attestations_per_slot", |config| config.clearance.attestations_per_slot = 0),
+    ("clearance.attestations", |config| config.clearance.attestations = 0),
+    ("clearance.attestation_bytes", |config| config.clearance.attestation_bytes = 0),
+    ("clearance.operations", |config| config.clearance.operations = 0),
+    ("clearance.detection_epochs", |config| config.clearance.detection_epochs = 0),
+    ("clearance.detection_bytes", |config| config.clearance.detection_bytes = 0),
+    ("clearance.detection_items", |config| config.clearance.detection_items = 0),
+    ("clearance.detection_validators", |config| config.clearance.detection_validators = 0),
     ("hot_db.blocks - 1", |config| config.hot_db.blocks = 1),
     ("hot_db.bytes", |config| config.hot_db.bytes = 0),
     ("hot_db.checkpoint_slots", |config| config.hot_db.checkpoint_slots = 0),
