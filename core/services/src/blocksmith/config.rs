@@ -50,7 +50,7 @@ pub struct Config {
     pub broker: broker::Limits,
     /// How often a dedicated thread has the broker look at the mailboxes, at least a millisecond.
     /// With `None` there is no such thread, and the load level stays where it is until
-    /// [`Client::observe`] is called.
+    /// [`crate::Client::observe`] is called.
     pub observe_every: Option<Duration>,
     /// `PROPOSER_SCORE_BOOST`, in percent.
     pub proposer_score_boost_percent: u64,
