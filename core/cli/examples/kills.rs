@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use blocksmith::cold_db::{Bounds, Limits, recover};
 use blocksmith::store::Store;
-use blocksmith::{fork_choice, hot_db, quarantine};
+use blocksmith::{clearance, fork_choice, hot_db, quarantine};
 use blocksmith_consensus::{ChainConfig, Minimal, Phase0, Root};
 use blocksmith_node::store::RedbStore;
 
@@ -77,6 +77,7 @@ fn open(data: &Path, genesis: &Root) -> anyhow::Result<(Duration, u64)> {
         hot_db: hot_db::Limits::default(),
         cold_db: Limits::default(),
         quarantine: quarantine::Limits::default(),
+        clearance: clearance::Limits::default(),
         fork_choice: fork_choice::Config::new(8),
     };
     let recovered = recover(&*phase0, &bounds, loaded)?;

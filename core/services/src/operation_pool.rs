@@ -7,7 +7,8 @@
 //! is there for a block of another, and a re-org loses nothing.
 //!
 //! **Invariants.**
-//! - I1 Of each kind there are at most [`LIMIT`]. Beyond that the oldest goes: it is the one most
+//! - I1 Of each kind there are at most as many as the limit says
+//!   ([`crate::clearance::Limits::operations`]). Beyond that the oldest goes: it is the one most
 //!   likely to be included.
 //! - I2 An operation that is about no validator beyond those of one that is held, of its kind, is
 //!   not taken.
@@ -22,9 +23,6 @@ use std::collections::VecDeque;
 use crate::consensus::{Consensus, ValidatorIndex};
 use crate::gossip::Operation;
 
-/// Operations of a kind that are held: four times what a block carries at most in phase0.
-pub const LIMIT: usize = 64;
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Held<C: Consensus> {
     operation: Operation<C>,
@@ -35,17 +33,19 @@ struct Held<C: Consensus> {
 /// The pool; see the module's text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OperationPool<C: Consensus> {
+    /// Operations of a kind that are held, at least 1.
+    limit: usize,
     /// By kind, oldest first.
     kinds: [VecDeque<Held<C>>; 3],
 }
 
-impl<C: Consensus> Default for OperationPool<C> {
-    fn default() -> Self {
-        Self { kinds: [const { VecDeque::new() }; 3] }
-    }
-}
-
 impl<C: Consensus> OperationPool<C> {
+    /// Returns an empty pool that holds at most `limit` operations of each kind; 0 is read as 1.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), kinds: [const { VecDeque::new() }; 3] }
+    }
+
     /// Takes a verified operation about `validators`, which ascend. Returns whether it is held now.
     pub fn insert(&mut self, operation: Operation<C>, validators: Vec<ValidatorIndex>) -> bool {
         let held = &mut self.kinds[operation.kind() as usize];
@@ -55,7 +55,7 @@ impl<C: Consensus> OperationPool<C> {
         if held.iter().any(known) {
             return false;
         }
-        while held.len() >= LIMIT {
+        while held.len() >= self.limit {
             held.pop_front();
         }
         held.push_back(Held { operation, validators });
@@ -72,7 +72,7 @@ impl<C: Consensus> OperationPool<C> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LIMIT, OperationPool};
+    use super::OperationPool;
     use crate::gossip::Operation;
     use crate::toy::{Toy, ToyOperation, ToySlashing};
 
@@ -82,24 +82,24 @@ mod tests {
 
     #[test]
     fn beyond_the_limit_the_oldest_of_the_kind_goes_and_no_other_kind() {
-        // A slashing, and then one exit more than may be.
-        let mut pool = OperationPool::default();
+        // Room for three: a slashing, and then four exits.
+        let mut pool = OperationPool::new(3);
         let slashing = ToyOperation { id: 200, validators: 1, signed: true, valid: true };
         let slashing = Operation::ProposerSlashing(ToySlashing::Given(slashing));
         assert!(pool.insert(slashing.clone(), vec![0]));
-        for id in 0..=LIMIT as u8 {
+        for id in 0..4 {
             assert!(pool.insert(exit(id), vec![u64::from(id)]));
         }
         let held = pool.held();
-        assert_eq!(held.len(), LIMIT + 1);
+        assert_eq!(held.len(), 4);
         assert_eq!(held[..2], [slashing, exit(1)]);
-        assert_eq!(held.last(), Some(&exit(LIMIT as u8)));
+        assert_eq!(held.last(), Some(&exit(3)));
     }
 
     #[test]
     fn an_operation_about_nobody_new_is_not_taken() {
         // Validators 1 and 2, then 2 alone, then 2 and 3.
-        let mut pool = OperationPool::default();
+        let mut pool = OperationPool::new(64);
         let taken = [vec![1, 2], vec![2], vec![2, 3]]
             .into_iter()
             .zip(0..)

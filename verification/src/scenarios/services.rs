@@ -30,6 +30,8 @@ use blocksmith_engines::shuttle::ShuttleBounds;
 
 type Services<P> = (Blocksmith<P, Toy>, NoticeReceiver<P, Toy>);
 type Outcome = Verdict<ToyRoot, ToyInvalid>;
+/// Services that are held up, the gate that lets them go on, and the block that waits there.
+type HeldUp<P> = (Services<P>, <P as Primitives>::Arc<Gate<P>>, Submission<P, Toy>);
 
 /// The slot that [`start`] announces.
 const NOW: u64 = 10;
@@ -272,7 +274,7 @@ pub fn two_clients<P: Primitives>() {
 
 /// Returns services whose Quarantine is held up over the first block of peer 1, until the gate is
 /// opened, and that block. Its mailbox has two places, of which a peer has `per_peer`.
-fn held_up<P: Primitives>(per_peer: usize) -> (Services<P>, P::Arc<Gate<P>>, Submission<P, Toy>) {
+fn held_up<P: Primitives>(per_peer: usize) -> HeldUp<P> {
     let gate = Gate::<P>::new();
     let (service, fault) = (ServiceName::Quarantine, Fault::<P>::Stall(gate.clone()));
     let faults = vec![Injection { service, when: When::At(1), fault }];

@@ -8,7 +8,7 @@ use blocksmith_sync::mailbox::MAX_REPLIES;
 use crate::blocksmith::service::StartError;
 use crate::quarantine::shell::Slots;
 use crate::supervision::Intensity;
-use crate::{cold_db, hot_db, quarantine};
+use crate::{clearance, cold_db, hot_db, quarantine};
 
 /// Sizes of everything that is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Config {
     pub worker_restarts: Option<Intensity>,
     /// Bounds of the Quarantine.
     pub quarantine: quarantine::Limits,
+    /// Bounds of Clearance: of its pools, and of the slashing detector.
+    pub clearance: clearance::Limits,
     /// Bounds of the HotDB.
     pub hot_db: hot_db::Limits,
     /// Bounds of the ColdDB, if there is a store.
@@ -48,7 +50,7 @@ pub struct Config {
     pub broker: broker::Limits,
     /// How often a dedicated thread has the broker look at the mailboxes, at least a millisecond.
     /// With `None` there is no such thread, and the load level stays where it is until
-    /// [`Client::observe`] is called.
+    /// [`crate::Client::observe`] is called.
     pub observe_every: Option<Duration>,
     /// `PROPOSER_SCORE_BOOST`, in percent.
     pub proposer_score_boost_percent: u64,
@@ -67,6 +69,7 @@ impl Default for Config {
             restarts: Intensity::default(),
             worker_restarts: None,
             quarantine: quarantine::Limits::default(),
+            clearance: clearance::Limits::default(),
             hot_db: hot_db::Limits::default(),
             cold_db: cold_db::Limits::default(),
             broker: broker::Limits::default(),
@@ -79,7 +82,7 @@ impl Default for Config {
 impl Config {
     /// Returns every size that must not be 0, by the name of its field.
     pub(super) fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let Self { quarantine, hot_db, cold_db, .. } = self;
+        let Self { quarantine, clearance, hot_db, cold_db, .. } = self;
         let some = |size: u64| usize::from(size > 0);
         let sampled = |every: Duration| usize::from(every >= Duration::from_millis(1));
         vec![
@@ -100,6 +103,15 @@ impl Config {
             ("quarantine.needs", quarantine.needs),
             ("quarantine.equivocations", quarantine.equivocations),
             ("quarantine.awaited_equivocations", quarantine.awaited_equivocations),
+            ("clearance.aggregates", clearance.aggregates),
+            ("clearance.attestations_per_slot", clearance.attestations_per_slot),
+            ("clearance.attestations", clearance.attestations),
+            ("clearance.attestation_bytes", clearance.attestation_bytes),
+            ("clearance.operations", clearance.operations),
+            ("clearance.detection_epochs", some(clearance.detection_epochs)),
+            ("clearance.detection_bytes", clearance.detection_bytes),
+            ("clearance.detection_items", clearance.detection_items),
+            ("clearance.detection_validators", some(clearance.detection_validators)),
             ("hot_db.blocks - 1", hot_db.blocks.saturating_sub(1)),
             ("hot_db.bytes", hot_db.bytes),
             ("hot_db.checkpoint_slots", some(hot_db.checkpoint_slots)),

@@ -36,6 +36,7 @@ impl<C: Consensus> Machines<C> {
             hot_db: config.hot_db,
             cold_db: config.cold_db,
             quarantine: config.quarantine,
+            clearance: config.clearance,
             fork_choice: fork_choice::Config {
                 proposer_score_boost_percent: config.proposer_score_boost_percent,
                 ..fork_choice::Config::new(consensus.slots_per_epoch())
@@ -72,7 +73,13 @@ impl<C: Consensus> Machines<C> {
         let finalized = Checkpoint { epoch: consensus.epoch_at(slot), root };
         Ok(Self {
             hot_db: Box::new(HotDb::new(consensus, bounds.hot_db, root, slot, state)),
-            clearance: Box::new(Clearance::new(bounds.fork_choice, root, slot, balances)),
+            clearance: Box::new(Clearance::with_limits(
+                bounds.fork_choice,
+                bounds.clearance,
+                root,
+                slot,
+                balances,
+            )),
             quarantine: Box::new(Quarantine::new(bounds.quarantine, finalized, slot)),
             cold_db: None,
             resumed: None,

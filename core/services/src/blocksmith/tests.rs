@@ -10,11 +10,14 @@ use blocksmith_sync::mailbox::Counters;
 use super::{
     Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, StateError, Submission,
 };
+use crate::blocksmith::ProduceError;
+use crate::clearance::BuildOn;
 use crate::consensus::Checkpoint;
+use crate::gossip::Operation;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
 use crate::supervision::{Fault, Gate, Injection, ServiceName, When};
-use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyOperation, ToyState};
 
 fn start(config: Config) -> (Blocksmith<Std, Toy>, NoticeReceiver<Std, Toy>) {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
@@ -80,6 +83,29 @@ fn accepted_attestations_are_packed_for_a_block_and_others_are_not() {
     let state = client.state_at(1, 10, Lane::Duties).expect("the block is known");
     blocksmith.stop();
     assert_eq!(client.pack_attestations(1, &state, 128), None);
+}
+
+#[test]
+fn the_pools_have_the_limits_of_the_configuration() {
+    // Room for one attestation and one exit: of two of each, one is there for a block.
+    let mut config = Config { workers: 1, ..Config::default() };
+    (config.clearance.attestations, config.clearance.operations) = (1, 1);
+    let (blocksmith, _notices) = start(config);
+    let client = blocksmith.client();
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 9)).wait().class(), "valid");
+    let target = Checkpoint { epoch: 2, root: 0 };
+    for validator in [2, 3] {
+        let id = 10 + validator as u8;
+        let vote = ToyAttestation { id, slot: 9, head: 1, target, validator, valid: true };
+        assert_eq!(client.submit_attestation(vote, 0, 1).wait().class(), "valid");
+        let exit = ToyOperation { id, validators: 1 << validator, signed: true, valid: true };
+        let exit = client.submit_operation(Operation::VoluntaryExit(exit), 0, 1).wait();
+        assert_eq!(exit.class(), "valid");
+    }
+    let unsigned = client.produce_block(BuildOn::Block(1), 11, 2).expect("the parent is known");
+    assert_eq!((unsigned.attestations.len(), unsigned.operations.len()), (1, 1));
+    assert_eq!(unsigned.operations[0].id, 13, "the newer exit");
+    blocksmith.stop();
 }
 
 #[test]
@@ -254,6 +280,15 @@ const ZEROS: &[Zero] = &[
     ("quarantine.needs", |config| config.quarantine.needs = 0),
     ("quarantine.equivocations", |config| config.quarantine.equivocations = 0),
     ("quarantine.awaited_equivocations", |config| config.quarantine.awaited_equivocations = 0),
+    ("clearance.aggregates", |config| config.clearance.aggregates = 0),
+    ("clearance.attestations_per_slot", |config| config.clearance.attestations_per_slot = 0),
+    ("clearance.attestations", |config| config.clearance.attestations = 0),
+    ("clearance.attestation_bytes", |config| config.clearance.attestation_bytes = 0),
+    ("clearance.operations", |config| config.clearance.operations = 0),
+    ("clearance.detection_epochs", |config| config.clearance.detection_epochs = 0),
+    ("clearance.detection_bytes", |config| config.clearance.detection_bytes = 0),
+    ("clearance.detection_items", |config| config.clearance.detection_items = 0),
+    ("clearance.detection_validators", |config| config.clearance.detection_validators = 0),
     ("hot_db.blocks - 1", |config| config.hot_db.blocks = 1),
     ("hot_db.bytes", |config| config.hot_db.bytes = 0),
     ("hot_db.checkpoint_slots", |config| config.hot_db.checkpoint_slots = 0),
@@ -293,20 +328,46 @@ fn sizes_that_need_more_reply_slots_than_a_mailbox_has_are_refused() {
     }
 }
 
+/// Polls a future with a waker that does nothing, while the services run on threads of their own.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_task_has_a_block_produced_and_learns_why_there_is_none() {
+    // On a given block and on the proposer's head; then on an unknown block, before the parent's
+    // slot, too far ahead, an invalid one, and after the services have gone.
+    let (node, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = node.client().clone();
+    assert_eq!(submit(&client, ToyBlock::new(1, 0, 9)).wait().class(), "valid");
+    let produce = |parent, slot, root| {
+        block_on(client.produce_block_async(BuildOn::Block(parent), slot, root))
+    };
+    let unsigned = produce(1, 11, 2).expect("the parent is known").block;
+    assert_eq!((unsigned.root, unsigned.parent, unsigned.slot), (2, 1, 11));
+    assert_eq!(client.produce_block(BuildOn::Block(1), 11, 2), produce(1, 11, 2));
+    let head = BuildOn::ProposerHead { slot: 11, on_time: true };
+    let on_head = block_on(client.produce_block_async(head, 11, 3)).expect("there is a head");
+    assert_eq!(Some(on_head.block.parent), block_on(client.proposer_head_async(11, true)));
+    let why = |parent, slot, root| produce(parent, slot, root).expect_err("there is no block");
+    assert_eq!(why(77, 11, 3), ProduceError::UnknownParent);
+    assert_eq!(why(1, 9, 3), ProduceError::NotAfterParent);
+    assert_eq!(why(1, 1_000_000, 3), ProduceError::TooFar);
+    assert_eq!(why(1, 11, 1), ProduceError::Invalid(ToyInvalid::Block));
+    assert_eq!(node.stop().panicked, Vec::<String>::new());
+    assert!(matches!(why(1, 11, 2), ProduceError::Fault(_)));
+}
+
 #[test]
 fn a_task_does_what_a_thread_can() {
-    // The same chain as a thread hands in; every call is polled by a waker that does nothing, while
-    // the services run on threads of their own.
-    fn block_on<F: Future>(future: F) -> F::Output {
-        let mut future = std::pin::pin!(future);
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        loop {
-            if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return output;
-            }
-            std::thread::yield_now();
-        }
-    }
+    // The same chain as a thread hands in.
     let (node, _notices) = start(Config { workers: 1, ..Config::default() });
     let client = node.client().clone();
     block_on(client.tick_async(11, Duration::ZERO));

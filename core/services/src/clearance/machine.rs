@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use crate::attestation_pool::{self, AttestationPool, Candidates};
+use crate::clearance::limits::Limits;
 use crate::clearance::material::{BuildOn, Material, Wanted, WantedOf};
 use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
@@ -171,7 +172,8 @@ pub struct Clearance<C: Consensus> {
 }
 
 impl<C: Consensus> Clearance<C> {
-    /// Returns a Clearance whose chain is the anchor alone; `balances` are those of its state.
+    /// Returns a Clearance whose chain is the anchor alone, with the default limits; `balances` are
+    /// those of its state.
     #[must_use]
     pub fn new(
         config: fork_choice::Config,
@@ -179,29 +181,42 @@ impl<C: Consensus> Clearance<C> {
         anchor_slot: Slot,
         balances: Balances,
     ) -> Self {
-        Self::of(config, ForkChoice::new(config, anchor, anchor_slot, balances))
+        Self::with_limits(config, Limits::default(), anchor, anchor_slot, balances)
+    }
+
+    /// As [`Clearance::new`], with limits.
+    #[must_use]
+    pub fn with_limits(
+        config: fork_choice::Config,
+        limits: Limits,
+        anchor: C::Root,
+        anchor_slot: Slot,
+        balances: Balances,
+    ) -> Self {
+        Self::of(config, limits, ForkChoice::new(config, anchor, anchor_slot, balances))
     }
 
     /// Returns a Clearance whose chain is the block of a finalised checkpoint alone. The block's
     /// slot may lie before the checkpoint's epoch.
     pub(crate) fn from_checkpoint(
         config: fork_choice::Config,
+        limits: Limits,
         checkpoint: Checkpoint<C::Root>,
         slot: Slot,
         balances: Balances,
     ) -> Self {
-        Self::of(config, ForkChoice::from_checkpoint(config, checkpoint, slot, balances))
+        Self::of(config, limits, ForkChoice::from_checkpoint(config, checkpoint, slot, balances))
     }
 
-    fn of(config: fork_choice::Config, fork_choice: ForkChoice<C::Root>) -> Self {
-        let detector = SlashingDetector::new(slashing::Limits::new(config.slots_per_epoch));
+    fn of(config: fork_choice::Config, limits: Limits, fork_choice: ForkChoice<C::Root>) -> Self {
         let inclusion_slots = config.slots_per_epoch;
-        let pool = AttestationPool::new(attestation_pool::Limits::new(inclusion_slots));
+        let detector = SlashingDetector::new(limits.detector(inclusion_slots));
+        let pool = AttestationPool::new(limits.pool(inclusion_slots));
         let kept = view_of(&fork_choice);
         Self {
             fork_choice,
             pool,
-            operations: OperationPool::default(),
+            operations: OperationPool::new(limits.operations),
             inclusion_slots,
             detector,
             detects: true,

@@ -37,11 +37,13 @@
 //! Rewinder (the balances come as a message into a reserved slot) nor for Quarantine (its replies
 //! have reserved slots, too).
 
+mod limits;
 mod machine;
 mod material;
 mod service;
 pub mod shell;
 
+pub use limits::Limits;
 pub use machine::{ChainView, Clearance, Effect, Event, Import};
 pub use material::{BuildOn, Material, Wanted, WantedOf};
 pub(crate) use service::{ClearanceHandle, ClearanceMessage, ClearanceService, Receipt};

@@ -22,7 +22,9 @@
 //! **Blocking.** It runs before any thread is started, and waits for nothing but the processor. Its
 //! cost is one transition for each block since finality.
 
-use crate::clearance::{Clearance, Effect as ClearanceEffect, Event as ClearanceEvent, Import};
+use crate::clearance::{
+    self, Clearance, Effect as ClearanceEffect, Event as ClearanceEvent, Import,
+};
 use crate::cold_db::machine::{self, ColdDb, Listed};
 use crate::consensus::{
     Balances, Checkpoint, Consensus, Failure, Slot, UpdateFlags, ValidatorIndex,
@@ -45,6 +47,8 @@ pub struct Bounds {
     pub cold_db: machine::Limits,
     /// Bounds of the Quarantine.
     pub quarantine: quarantine::Limits,
+    /// Bounds of Clearance.
+    pub clearance: clearance::Limits,
     /// Constants of the fork choice.
     pub fork_choice: fork_choice::Config,
 }
@@ -103,6 +107,7 @@ pub fn recover<C: Consensus>(
         hot_db: HotDb::new(consensus, bounds.hot_db, root, point.slot, state.state),
         clearance: Clearance::from_checkpoint(
             bounds.fork_choice,
+            bounds.clearance,
             point.checkpoint,
             point.slot,
             balances,

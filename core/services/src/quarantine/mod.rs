@@ -81,7 +81,7 @@ pub mod shell;
 mod standing;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::verdict::ItemId;
 pub use event::{Effect, Event, Item, Limits, RequestId};

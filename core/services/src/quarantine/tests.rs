@@ -119,41 +119,7 @@ impl Node {
     }
 
     fn work(&mut self, job: Job<Toy>) -> Answer<Toy> {
-        let mut worker = Worker::Idle;
-        let mut event = WorkerEvent::Start(vec![job]);
-        loop {
-            let mut next = None;
-            for effect in worker.handle(&self.toy, event.clone()) {
-                match effect {
-                    WorkerEffect::RequestTrail { root, slot } => {
-                        next = Some(WorkerEvent::Trail(self.hot_db.trail(root, slot)));
-                    }
-                    WorkerEffect::RequestCommittees { target } => {
-                        let reply = self.hot_db.committees(&self.toy, target);
-                        next = Some(WorkerEvent::Trail(reply));
-                    }
-                    WorkerEffect::Claim(_) => next = Some(WorkerEvent::Claimed(true)),
-                    WorkerEffect::Requeue { .. } => panic!("every claim is granted"),
-                    WorkerEffect::Commit { block, state } => {
-                        let commit = hot_db::Event::Commit { block, state };
-                        let effects = self.hot_db.handle(&self.toy, commit);
-                        let [hot_db::Effect::Committed(reply)] = effects[..] else {
-                            panic!("{effects:?}")
-                        };
-                        next = Some(WorkerEvent::Committed(reply));
-                    }
-                    WorkerEffect::PostState(state) => {
-                        self.hot_db.handle(&self.toy, hot_db::Event::PostState(state));
-                    }
-                    WorkerEffect::Loaded(_) | WorkerEffect::PostCommittees(_) => {}
-                    WorkerEffect::Proceed | WorkerEffect::GiveWay(_) => {
-                        next = Some(WorkerEvent::Proceed)
-                    }
-                    WorkerEffect::Answer(answer) => return answer,
-                }
-            }
-            event = next.expect("a worker asks or answers");
-        }
+        work(&self.toy, &mut self.hot_db, job)
     }
 
     /// Submits, answers every check, returns the verdict or what the item waits for.
@@ -173,6 +139,43 @@ impl Node {
                 ("pending", why.expect("an item without a verdict is held"))
             }
         }
+    }
+}
+
+/// Does a job as a worker that has the HotDB to itself, and returns its answer.
+pub(crate) fn work(toy: &Toy, hot_db: &mut HotDb<Toy>, job: Job<Toy>) -> Answer<Toy> {
+    let mut worker = Worker::Idle;
+    let mut event = WorkerEvent::Start(vec![job]);
+    loop {
+        let mut next = None;
+        for effect in worker.handle(toy, event.clone()) {
+            match effect {
+                WorkerEffect::RequestTrail { root, slot } => {
+                    next = Some(WorkerEvent::Trail(hot_db.trail(root, slot)));
+                }
+                WorkerEffect::RequestCommittees { target } => {
+                    let reply = hot_db.committees(toy, target);
+                    next = Some(WorkerEvent::Trail(reply));
+                }
+                WorkerEffect::Claim(_) => next = Some(WorkerEvent::Claimed(true)),
+                WorkerEffect::Requeue { .. } => panic!("every claim is granted"),
+                WorkerEffect::Commit { block, state } => {
+                    let commit = hot_db::Event::Commit { block, state };
+                    let effects = hot_db.handle(toy, commit);
+                    let [hot_db::Effect::Committed(reply)] = effects[..] else {
+                        panic!("{effects:?}")
+                    };
+                    next = Some(WorkerEvent::Committed(reply));
+                }
+                WorkerEffect::PostState(state) => {
+                    hot_db.handle(toy, hot_db::Event::PostState(state));
+                }
+                WorkerEffect::Loaded(_) | WorkerEffect::PostCommittees(_) => {}
+                WorkerEffect::Proceed | WorkerEffect::GiveWay(_) => next = Some(WorkerEvent::Proceed),
+                WorkerEffect::Answer(answer) => return answer,
+            }
+        }
+        event = next.expect("a worker asks or answers");
     }
 }
 

@@ -10,7 +10,7 @@
 //!   the check of the proposer's signature, which is not there yet, and of the state root. So a
 //!   block that the transition would refuse is answered as an error.
 //!
-//! It is one step of a worker: at most [`operation_pool::LIMIT`](crate::operation_pool::LIMIT)
+//! It is one step of a worker: at most [`operations`](crate::clearance::Limits::operations)
 //! operations of each kind are checked, and one block is run.
 
 use crate::attestation_pool::Candidates;

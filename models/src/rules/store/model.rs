@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use blocksmith::clearance::{ChainView, Clearance, Import};
+use blocksmith::clearance::{self, ChainView, Clearance, Import};
 use blocksmith::cold_db::{self, Bounds, ColdDb, Effect, Event, recover};
 use blocksmith::consensus::{Checkpoint, Consensus, Slot};
 use blocksmith::fork_choice;
@@ -166,6 +166,7 @@ impl Durable {
             hot_db: hot_db::Limits::default(),
             cold_db: cold_db::Limits { batch: 64, ..cold_db::Limits::default() },
             quarantine: quarantine::Limits::default(),
+            clearance: clearance::Limits::default(),
             fork_choice: fork_choice::Config::new(self.toy.slots_per_epoch),
         }
     }

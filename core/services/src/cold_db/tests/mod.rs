@@ -1,6 +1,7 @@
 //! The ColdDB over the toy protocol: every prefix of what it writes is a store from which the
 //! services go on, and each rule has a test that fails without it.
 
+mod independence;
 mod rules;
 mod threads;
 mod world;
@@ -85,6 +86,13 @@ fn ancestor(blocks: &[(ToyRoot, ToyRoot, Slot, u64)], root: ToyRoot, slot: Slot)
         at = of(at.1);
     }
     at.0
+}
+
+/// As [`ancestor`], for blocks by root, parent and slot.
+fn ancestor_of(blocks: &[(ToyRoot, ToyRoot, Slot)], root: ToyRoot, slot: Slot) -> ToyRoot {
+    let blocks: Vec<_> =
+        blocks.iter().map(|(root, parent, slot)| (*root, *parent, *slot, 0)).collect();
+    ancestor(&blocks, root, slot)
 }
 
 fn empty() -> MemoryStore<crate::toy::Toy> {

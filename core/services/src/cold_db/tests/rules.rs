@@ -5,7 +5,7 @@ use super::world::{Input, TOY, World, bounds};
 use super::{empty, goes_on, run};
 use crate::cold_db::shell::{self, Message};
 use crate::cold_db::{ColdDb, Effect, Event, Limits, Record};
-use crate::consensus::Checkpoint;
+use crate::consensus::{Checkpoint, Consensus};
 use crate::hot_db::StateAt;
 use crate::identified;
 use crate::machine::Machine;
@@ -345,6 +345,27 @@ fn what_the_protocol_refuses_is_an_error_and_not_a_state() {
     assert!(matches!(World::start(bad), Err(StoreError::Refused { .. })));
     store.apply(&Write::ForgetBlock(4));
     assert!(matches!(World::start(store), Err(StoreError::Damaged { table: "blocks", .. })));
+}
+
+#[test]
+fn a_restart_keeps_to_the_limits_of_the_pools() {
+    // Two votes are in the journal, and the pool has room for one.
+    let pools = crate::clearance::Limits { attestations: 1, ..Default::default() };
+    let bounds = crate::cold_db::Bounds { clearance: pools, ..bounds() };
+    let target = Checkpoint { epoch: 1, root: 1 };
+    let vote = |id, validator| {
+        Input::Vote(ToyAttestation { id, slot: 3, head: 1, target, validator, valid: true })
+    };
+    let inputs = [Input::Tick(3), Input::Block(ToyBlock::new(1, 0, 2)), vote(1, 1), vote(2, 2)];
+    let mut world = run(World::start(empty()).expect("an empty store"), &inputs, 1);
+    let state = ToyState { block: 1, slot: 4, checkpoint: Checkpoint { epoch: 0, root: 0 } };
+    let packed = |world: &World| {
+        let candidates = world.clearance.candidates(1);
+        candidates.pack(|vote| TOY.inclusion_weights(&state, vote), 9).len()
+    };
+    assert_eq!(packed(&world), 2);
+    let again = World::start_with(world.store().clone(), bounds).expect("the store is whole");
+    assert_eq!(packed(&again), 1);
 }
 
 fn new(limits: Limits) -> ColdDb<Toy> {

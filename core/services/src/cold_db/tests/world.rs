@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::clearance::Material;
 use crate::clearance::shell::{self as clearance_shell, Chain};
-use crate::clearance::{ChainView, Clearance, Import};
+use crate::clearance::{self, ChainView, Clearance, Import};
 use crate::cold_db::shell::{self, Message, RangeReply, RootsReply};
 use crate::cold_db::{Bounds, ColdDb, Limits, Record, recover};
 use crate::consensus::{Checkpoint, Consensus, IndexedVote, Slot, UpdateFlags};
@@ -40,6 +40,7 @@ pub(super) fn bounds() -> Bounds {
         hot_db: hot_db::Limits::default(),
         cold_db: Limits { batch: 8, ..Limits::default() },
         quarantine: quarantine::Limits::default(),
+        clearance: clearance::Limits::default(),
         fork_choice: fork_choice::Config::new(TOY.slots_per_epoch),
     }
 }
@@ -99,7 +100,7 @@ impl World {
                 let balances = TOY.balances(&state).map_err(|_| StoreError::Gap)?;
                 (
                     HotDb::new(&TOY, bounds.hot_db, 0, 0, state),
-                    Clearance::new(bounds.fork_choice, 0, 0, balances),
+                    Clearance::with_limits(bounds.fork_choice, bounds.clearance, 0, 0, balances),
                     Quarantine::new(bounds.quarantine, anchor, 0),
                     ColdDb::new(bounds.cold_db, anchor, StateAt { root: 0, slot: 0, state }),
                     0,
