@@ -476,7 +476,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "batch_and_blocks",
         claim: "one worker, a batch of 28 votes and blocks and a duty at any moment: each of them \
                 waits for one step of at most 16 votes, also a block whose parent is replayed first",
-        states: 0,
+        states: 1836,
         model: || batch_and_blocks(None),
         twins: &[
             twin!(
@@ -501,7 +501,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "batch_and_stop",
         claim: "one worker, a batch of 28 votes and a stop at any moment: at most 16 votes are \
                 verified after the stop, and the rest is refused",
-        states: 0,
+        states: 21,
         model: || batch_and_stop(None),
         twins: &[twin!(
             "stop_behind_a_batch",

@@ -283,9 +283,9 @@ impl Rewinder {
         }
     }
 
-    /// Notes that a vote has been answered, after whatever else was.
+    /// Notes, for an instance with a batch, that a vote has been answered.
     pub(super) fn note_vote(&self, state: &mut State, answer: &Answer<Toy>) {
-        if matches!(answer, Answer::Refused) {
+        if self.prepared == 0 || matches!(answer, Answer::Refused) {
             return;
         }
         let log = &mut state.log;
