@@ -222,17 +222,17 @@ mod tests {
         for len in LENGTHS {
             let count = search(len, len, |_| false);
             let most = match len {
-                1 => 0,
-                ..=8 => 1,
-                ..=16 => 2,
-                ..=64 => 4,
+                0 | 1 => 0,
+                2..=8 => 1,
+                9..=16 => 2,
+                17..=64 => 4,
                 _ => 5,
             };
             assert!(count.alone <= 1 && count.products <= most, "{len}: {count:?}");
             let percent = match len {
                 ..8 => 100,
-                ..16 => 58,
-                ..48 => 52,
+                8..16 => 58,
+                16..48 => 52,
                 _ => 49,
             };
             assert!(count.percent(len) <= percent, "{len}: {count:?}");
