@@ -3,6 +3,6 @@
 mod attack;
 mod command;
 mod durable;
-mod signer;
 mod node;
+mod signer;
 mod state;

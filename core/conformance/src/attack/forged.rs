@@ -1,12 +1,14 @@
 //! Attacks with forged signatures, and with votes of others.
 
-use blocksmith_consensus::testing::{attest, secret_key};
+use blocksmith_consensus::testing::{attest, secret_key, sign};
 use blocksmith_consensus::{
-    Attestation, AttestationData, Checkpoint, Minimal, Preset, Root, SharedAttestation,
-    SharedBlock, SignatureBytes, SignedBeaconBlock, compute_epoch_at_slot,
+    AggregateAndProof, Attestation, AttestationData, Checkpoint, DOMAIN_AGGREGATE_AND_PROOF,
+    DOMAIN_SELECTION_PROOF, Minimal, Preset, Root, SharedAttestation, SharedBlock, SignatureBytes,
+    SignedAggregateAndProof, SignedBeaconBlock, Wire, compute_epoch_at_slot,
+    compute_subnet_for_attestation, get_beacon_committee, get_domain,
 };
 
-use super::chain::{Chain, number_root};
+use super::chain::{Chain, State, committees, number_root};
 use super::plan::{Plan, Shot};
 
 /// The key of nobody: the registries of the chains are far shorter.
@@ -89,27 +91,64 @@ pub(super) fn old_heads(chain: &Chain, n: u64, junk: &mut Junk) -> Plan {
 }
 
 /// A8. Every combination of two and more of the four votes of a committee is a valid attestation.
-/// Every twelfth is a second vote of one validator, with its key, for another head.
+/// Every twelfth is a second vote of one validator, with its key, for another head. They come in
+/// three ways by turns: without a proof, as the single vote of a member on its subnet, and as an
+/// aggregate with the proof of a member, whose key the attacker has.
 pub(super) fn sums_of_votes(chain: &Chain, n: u64) -> Plan {
-    const SUMS: [u32; 11] =
-        [0b11, 0b101, 0b110, 0b1001, 0b1010, 0b1100, 0b111, 0b1011, 0b1101, 0b1110, 0b1111];
     Plan::spread(n, chain.honest.len(), |number, at| {
         let at = at.saturating_sub(1);
-        let (kind, committee) = (number as usize % 12, number as usize / 12);
+        let (way, number) = (number % 3, number as usize / 3);
+        let (kind, committee) = (number % 12, number / 12);
         let HonestVotes { state, data, parent } = votes_of(chain, at, committee);
-        let vote = match SUMS.get(kind) {
-            Some(sum) => attest(state, data, |member| sum >> member & 1 == 1),
-            None => {
-                let data = AttestationData { beacon_block_root: parent, ..data };
-                attest(state, data, |member| member == committee % 4)
+        let member = number % 4;
+        let is_second = kind == SUMS.len();
+        let second = AttestationData { beacon_block_root: parent, ..data.clone() };
+        let data = if is_second { second } else { data };
+        match way {
+            0 => Shot::Attestation(sum(state, data, kind, committee % 4).into(), 1),
+            1 => {
+                let subnet = compute_subnet_for_attestation::<Minimal>(
+                    committees(state, data.slot),
+                    data.slot,
+                    data.index,
+                );
+                Shot::Single(attest(state, data, |position| position == member).into(), subnet, 1)
             }
-        };
-        Shot::Attestation(vote.into(), 1)
+            _ => {
+                let vote = sum(state, data, kind, committee % 4);
+                Shot::Aggregate(with_proof(state, vote, member).into(), 1)
+            }
+        }
     })
 }
 
+/// The combinations of two and more of four votes, by their bits.
+const SUMS: [u32; 11] =
+    [0b11, 0b101, 0b110, 0b1001, 0b1010, 0b1100, 0b111, 0b1011, 0b1101, 0b1110, 0b1111];
+
+/// Returns the sum of that kind, or the vote of `member` if there is none.
+fn sum(state: &State, data: AttestationData, kind: usize, member: usize) -> Attestation {
+    let bits = SUMS.get(kind).copied().unwrap_or(1 << member);
+    attest(state, data, |position| bits >> position & 1 == 1)
+}
+
+/// Returns the aggregate that the member of its committee at `position` sends. Committees are so
+/// small that every member is selected.
+fn with_proof(state: &State, aggregate: Attestation, position: usize) -> SignedAggregateAndProof {
+    let AttestationData { slot, index, target, .. } = aggregate.data;
+    let members = get_beacon_committee(state, slot, index).expect("a known committee");
+    let aggregator_index = members[position % members.len()];
+    let [selection, outer] = [DOMAIN_SELECTION_PROOF, DOMAIN_AGGREGATE_AND_PROOF]
+        .map(|domain| get_domain(state, domain, target.epoch));
+    let key = aggregator_index + 1;
+    let selection_proof = sign(key, slot.hash_tree_root(), selection);
+    let message = AggregateAndProof { aggregator_index, aggregate, selection_proof };
+    let signature = sign(key, message.hash_tree_root(), outer);
+    SignedAggregateAndProof { message, signature }
+}
+
 struct HonestVotes<'a> {
-    state: &'a super::chain::State,
+    state: &'a State,
     data: AttestationData,
     parent: Root,
 }

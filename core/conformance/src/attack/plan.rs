@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use blocksmith::verdict::{ItemId, Verdict};
-use blocksmith_consensus::{InvalidData, Root, SharedAttestation, SharedBlock, Slot};
+use blocksmith_consensus::{
+    InvalidData, Root, SharedAggregate, SharedAttestation, SharedBlock, Slot,
+};
 
 use super::counting::Work;
 
@@ -18,6 +20,10 @@ pub(super) enum Shot {
     Block(SharedBlock, u64),
     /// A peer sends an attestation.
     Attestation(SharedAttestation, u64),
+    /// A peer sends an attestation of one validator on a subnet, which is the second number.
+    Single(SharedAttestation, u64, u64),
+    /// A peer sends an aggregate with its proof.
+    Aggregate(SharedAggregate, u64),
     /// The clock shows a slot.
     Tick(Slot),
     /// Somebody asks for the state of a block at a slot, and waits for it in a thread.

@@ -148,6 +148,16 @@ impl Attacker {
                 let submission = self.client.submit_attestation(attestation, peer, ITEM_BYTES);
                 self.fired.submissions.push(submission);
             }
+            Shot::Single(attestation, subnet, peer) => {
+                let client = &self.client;
+                let submission =
+                    client.submit_single_attestation(attestation, subnet, peer, ITEM_BYTES);
+                self.fired.submissions.push(submission);
+            }
+            Shot::Aggregate(aggregate, peer) => {
+                let submission = self.client.submit_aggregate(aggregate, peer, ITEM_BYTES);
+                self.fired.submissions.push(submission);
+            }
             Shot::Tick(slot) => self.client.tick(slot, Duration::ZERO),
             Shot::Query(root, slot) => {
                 self.fired.asked += 1;

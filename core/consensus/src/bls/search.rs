@@ -7,9 +7,8 @@
 //!   messages costs. If it fails, the first [`SAMPLE`] signatures are verified one by one.
 //! - S2 A search can spare so much that, if it is lost and everything that is undecided is verified
 //!   one by one, all costs at most [`MOST_PERCENT`] of one by one. So what products have saved is at
-//!   the disposal of later ones. Any product but the probe is as long as half of that allows, and as
-//!   all of it allows if that is less than [`SAMPLE`]: the other half is for finding what made it
-//!   fail.
+//!   the disposal of later ones. Any product but the probe is as long as two fifths of that allow, and
+//!   as all of it allows if that is less than [`SAMPLE`]: the rest is for finding what made it fail.
 //! - S3 If a product fails, its first half is tried, and so on while S2 allows, down to [`SAMPLE`]
 //!   signatures, which are verified one by one.
 //! - S4 Once a quarter of what has been decided is invalid, the rest is verified one by one.
@@ -139,7 +138,7 @@ impl<H: FnMut(Range<usize>) -> Result<bool, Fault>> Search<'_, H> {
 
     /// Returns the end of the next product (S2).
     fn next_product(&self, from: usize) -> usize {
-        let to = self.longest(from, self.spare() / 2);
+        let to = self.longest(from, self.spare() * 2 / 5);
         if to < from + SAMPLE { self.longest(from, self.spare()) } else { to }
     }
 
@@ -223,18 +222,18 @@ mod tests {
         for len in LENGTHS {
             let count = search(len, len, |_| false);
             let most = match len {
-                1 => 0,
-                ..=8 => 1,
-                ..=16 => 2,
-                ..=64 => 3,
+                0 | 1 => 0,
+                2..=8 => 1,
+                9..=16 => 2,
+                17..=64 => 4,
                 _ => 5,
             };
             assert!(count.alone <= 1 && count.products <= most, "{len}: {count:?}");
             let percent = match len {
                 ..8 => 100,
-                ..16 => 58,
-                ..48 => 52,
-                _ => 48,
+                8..16 => 58,
+                16..48 => 52,
+                _ => 49,
             };
             assert!(count.percent(len) <= percent, "{len}: {count:?}");
         }

@@ -5,10 +5,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use blocksmith::beacon_validator::{
-    BeaconValidatorHandle, BeaconValidatorService, Clock, DutyProtocol, Journal, Limits, Ports,
-    Reading, Validator,
+use blocksmith::beacon_validator::service::{
+    BeaconValidatorHandle, BeaconValidatorService, Journal, Ports,
 };
+use blocksmith::beacon_validator::{DutyProtocol, Limits, Validator};
 use blocksmith::slashing_protection;
 use blocksmith_consensus::{
     ChainConfig, ConfigError, Mainnet, Minimal, Phase0Duties, PublicKeyBytes, Root,
@@ -20,7 +20,7 @@ use super::WallClock;
 use super::guard::MemoryGuard;
 use super::ports::{Heads, Pool};
 use super::requests::Requests;
-use crate::beacon_client::{BeaconClient, Genesis, KnownValidator};
+use crate::beacon_client::{BeaconClient, KnownValidator};
 use crate::http_client::HttpError;
 use crate::remote_signer::RemoteSigner;
 
@@ -241,6 +241,9 @@ fn is_over(stopped: &mpsc::Receiver<()>, pause: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use blocksmith::beacon_validator::Reading;
+    use blocksmith::beacon_validator::service::Clock;
+
     use super::*;
 
     #[test]

@@ -22,7 +22,8 @@ mod tests;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use blocksmith::beacon_validator::{Clock, Reading};
+use blocksmith::beacon_validator::Reading;
+use blocksmith::beacon_validator::service::Clock;
 
 pub use client::{ClientError, Options, ValidatorClient};
 pub use guard::MemoryGuard;

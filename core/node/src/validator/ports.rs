@@ -15,13 +15,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use blocksmith::beacon_validator::{
-    Answer, BeaconNode, BeaconValidatorHandle, Clock, Head, Listed, Port, Reading, Reply, Request,
+use blocksmith::beacon_validator::service::{
+    Answer, BeaconNode, BeaconValidatorHandle, Clock, Port,
 };
+use blocksmith::beacon_validator::{Head, Listed, Reading, Reply, Request};
 use blocksmith::consensus::{Epoch, Slot};
 use blocksmith_consensus::{Phase0Duties, PublicKeyBytes, Root};
-use blocksmith_sync::mpmc::{self, Backpressure};
-use blocksmith_sync::{Primitives, Std};
+use blocksmith_sync::{Backpressure, Primitives, Std, mpmc};
 
 use super::WallClock;
 use super::requests::{Guard, Requests};

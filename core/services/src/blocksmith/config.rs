@@ -27,8 +27,8 @@ pub struct Config {
     pub mailbox_per_peer: usize,
     /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1.
     pub queries: usize,
-    /// The largest number of attestations of one target that a worker takes and verifies at once,
-    /// at least 1. Blocks and duties that come meanwhile wait no longer than that takes.
+    /// The largest number of attestations of one target that a worker takes at once, at least 1. It
+    /// verifies at most 16 of them together; then duties and blocks that have come go first.
     pub attestation_batch: usize,
     /// Unread notices that are kept, at least 1.
     pub notices: usize,

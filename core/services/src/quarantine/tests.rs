@@ -171,7 +171,9 @@ pub(crate) fn work(toy: &Toy, hot_db: &mut HotDb<Toy>, job: Job<Toy>) -> Answer<
                     hot_db.handle(toy, hot_db::Event::PostState(state));
                 }
                 WorkerEffect::Loaded(_) | WorkerEffect::PostCommittees(_) => {}
-                WorkerEffect::Proceed | WorkerEffect::GiveWay(_) => next = Some(WorkerEvent::Proceed),
+                WorkerEffect::Proceed | WorkerEffect::GiveWay(_) => {
+                    next = Some(WorkerEvent::Proceed)
+                }
                 WorkerEffect::Answer(answer) => return answer,
             }
         }

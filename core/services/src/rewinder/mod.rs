@@ -19,6 +19,8 @@
 //!                 │                         │ │                     │  │ ─┘
 //!                 │                         │ v  Loaded: others may │  │ Commit
 //!                 ├──Answer to each────── Verify <──────────────────┘  v
+//!                 │                       │  ^ GiveWay, step by step  │
+//!                 │                       └──┘                        │
 //!                 └──Answer, acknowledged────────────────────── AwaitCommit
 //! ```
 //!
@@ -36,11 +38,12 @@
 //! - I6 A fault of ours is answered as `Fault`, never as a rejection.
 //! - I7 Attestations that are pulled together are answered in their order, each with its own
 //!   outcome: an invalid one condemns none of the others. At most
-//!   [`crate::blocksmith::Config::attestation_batch`] are pulled together, so a block or a duty
-//!   waits for no more than that. After a panic each of them that has no answer is answered
-//!   `Fault`, and none is retried.
+//!   [`crate::blocksmith::Config::attestation_batch`] are pulled together. They are verified in steps
+//!   of at most 16, and of 4, each alone, once a quarter has failed (`batch`). Answers leave with
+//!   their step. After a panic each of them that has no answer is answered `Fault`, and none is
+//!   retried.
 //! - I8 A general worker that has committed the first block of an epoch on its branch keeps the
-//!   state. It keeps at most one such state, the newest. Once nothing waits in any lane, it has the
+//!   state, also if that block went first within other work. It keeps at most one such state, the newest. Once nothing waits in any lane, it has the
 //!   protocol prepare that epoch ([`crate::consensus::Consensus::prepare_epoch`]). The worker has
 //!   given all its answers by then, and a fault or a panic of the preparation changes none of them.
 //!   A panic counts as one of the worker's. A stop skips the preparation. States that attestations
@@ -57,13 +60,16 @@
 //!   the transition (A1, A9). The transition then leaves that one signature out. The reason is the
 //!   one that the transition would give. A block's root was computed when it was decoded, so the
 //!   check hashes no block, and none while a trail is under way.
-//! - I11 A load is done in parts of a bounded number of slots (`load`). Between two of them a worker
-//!   that serves every lane takes all duties that wait, and once the services are stopping, the
-//!   tasks that the load is for are answered `Refused` (A12).
+//! - I11 A load is done in parts of a bounded number of slots (`load`), and a batch in steps of a
+//!   bounded number of votes. Between two parts a worker that serves every lane takes all duties that
+//!   wait. Between two steps it takes all duties and at most four blocks (A2). What goes first is
+//!   itself interrupted only for lanes before its own, and waits for nothing that it interrupts
+//!   (`precedence`). Once the services are stopping, what has no answer is answered `Refused` (A12).
 //! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
 //! - I13 A block is produced as a duty (`production`). The last part of its load is followed by one
-//!   step, which runs the block. A load that is in hand gives way to it between two parts; a batch
-//!   of attestations does not. Where another worker loads exactly its state, it waits for that.
+//!   step, which runs the block. A load that is in hand gives way to it between two parts, and a
+//!   batch of attestations between two steps. Where another worker loads exactly its state, it waits
+//!   for that.
 //!
 //! [`shell`] holds what a worker does with its tasks. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.

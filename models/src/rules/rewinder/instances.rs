@@ -190,7 +190,7 @@ fn forged(fault: Option<Fault>) -> Box<dyn Instance> {
 /// gone, and one that asks for what the batch has asked for.
 fn batch(fault: Option<Fault>, allowed: &'static [&'static str]) -> Rewinder {
     let vote = |id: u8| {
-        let vote = vote(id, 5, 3, id % 3 != 0 || id < 60);
+        let vote = vote(id, 5, 3, id < 60 || !id.is_multiple_of(3));
         (Lane::Attestations, Ask::Vote(vote), allowed)
     };
     let mut committed = chain(1, 3);

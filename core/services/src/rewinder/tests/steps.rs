@@ -3,7 +3,7 @@
 
 use std::panic::resume_unwind;
 use std::sync::Mutex;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use blocksmith_sync::Std;
 
@@ -214,65 +214,79 @@ fn what_goes_first_and_waits_for_a_claim_of_the_interrupted_load_is_left_where_i
     assert_eq!(queue.pull_first(GoesFirst::Blocks.lanes()), Some("block"));
 }
 
-/// Services whose one worker is within the first step of a batch of 24 votes and held there until
-/// told to go on. Block 1, of slot 1, is there.
+/// Services whose one worker is within the first step of a batch of 40 votes, and held there and in
+/// each of the next two until told to go on. Block 1, of slot 8, is there: the target of the votes is
+/// the last block before that epoch, whatever the head is by then.
 fn within_a_batch(restarts: usize, faults: Vec<Injection<Std>>) -> Held {
     let (mut protocol, calls) = Scripted::new();
     let (go_on, held) = channel();
     let (arrive, arrived) = channel();
     let (held, arrive) = (Mutex::new(held), Mutex::new(arrive));
-    protocol.verify = Box::new(move |votes, at| {
-        if votes.len() == 8 && at == 0 {
+    protocol.verify = Box::new(move |_, at| {
+        if at == 0 {
             arrive.lock().expect("one worker").send(()).expect("the test waits");
             soon(&held.lock().expect("one worker"));
         }
     });
     let (gate, mut all) = threads::gate();
     all.extend(faults);
-    let services = threads::start_with(protocol, 24, restarts, all);
+    let services = threads::start_with(protocol, 40, restarts, all);
     let client = services.0.client();
-    let block = threads::submit(client, 1, 0, 1);
+    let block = threads::submit(client, 1, 0, 8);
     gate.wait_for_arrival();
-    let votes = (20..44).map(|id| threads::vote(client, id, 3)).collect();
-    threads::wait_for_waiting(client, 24);
+    let votes = (20..60).map(|id| threads::vote(client, id, 3)).collect();
+    threads::wait_for_waiting(client, 40);
     gate.open();
     assert_eq!(block.wait().class(), "valid");
     soon(&arrived);
-    Held { services, votes, go_on, calls }
+    Held { services, votes, go_on, arrived, calls }
 }
 
 struct Held {
     services: Services,
     votes: Vec<Asked>,
     go_on: Sender<()>,
+    arrived: Receiver<()>,
     calls: Calls,
 }
 
 impl Held {
-    /// Lets the worker go on; returns the reasons of the votes.
-    fn reasons(&mut self) -> Vec<String> {
+    /// Lets the worker go on to the next step.
+    fn step(&self) {
         self.go_on.send(()).expect("the worker waits");
+        soon(&self.arrived);
+    }
+
+    /// Lets the worker go on to the end; returns the reasons of the votes.
+    fn reasons(&mut self) -> Vec<String> {
+        (0..3).for_each(|_| self.go_on.send(()).expect("the worker waits"));
         self.votes.drain(..).map(|vote| vote.wait().reason().to_owned()).collect()
     }
 }
 
 #[test]
 fn a_block_that_comes_within_a_batch_is_judged_after_the_step_in_hand() {
-    // It is the first of its epoch, which is prepared once nothing waits. The committees are asked
-    // for once.
+    // One comes within each of two steps. The first of them enters an epoch, which is prepared once
+    // nothing waits. The committees are asked for once.
     let mut held = within_a_batch(0, Vec::new());
-    let client = held.services.0.client();
-    let block = threads::submit(client, 2, 1, 5);
-    threads::wait_for_waiting(client, 1);
-    assert_eq!(held.reasons(), ["ok"; 24]);
-    assert_eq!(block.wait().class(), "valid");
+    let client = held.services.0.client().clone();
+    let first = threads::submit(&client, 2, 1, 12);
+    threads::wait_for_waiting(&client, 1);
+    held.step();
+    assert_eq!(first.wait().class(), "valid");
+    let second = threads::submit(&client, 3, 1, 11);
+    threads::wait_for_waiting(&client, 1);
+    assert_eq!(held.reasons(), ["ok"; 40]);
+    assert_eq!(second.wait().class(), "valid");
     let expected = [
         Call::Block(1),
         Call::Committees(3),
         Call::Attestations(8),
         Call::Block(2),
         Call::Attestations(16),
-        Call::Prepare(2, 5),
+        Call::Block(3),
+        Call::Attestations(16),
+        Call::Prepare(2, 12),
     ];
     let calls: Vec<_> = (0..expected.len()).map(|_| held.calls.next()).collect();
     assert_eq!(calls, expected);
@@ -286,7 +300,7 @@ fn a_stop_within_a_batch_refuses_what_the_step_in_hand_leaves() {
     held.services.0.client().rewinder.give_up_long_loads();
     let reasons = held.reasons();
     assert_eq!(reasons[..8], ["ok"; 8]);
-    assert_eq!(reasons[8..], ["shutdown"; 16]);
+    assert_eq!(reasons[8..], ["shutdown"; 32]);
     held.services.0.stop();
 }
 
@@ -297,9 +311,9 @@ fn a_block_that_goes_first_and_panics_costs_the_batch_nothing() {
     let panics = Injection { service: ServiceName::Rewinder, when: at, fault: Fault::Panic };
     let mut held = within_a_batch(1, vec![panics]);
     let client = held.services.0.client();
-    let block = threads::submit(client, 2, 1, 5);
+    let block = threads::submit(client, 2, 1, 12);
     threads::wait_for_waiting(client, 1);
-    assert_eq!(held.reasons(), ["ok"; 24]);
+    assert_eq!(held.reasons(), ["ok"; 40]);
     assert_eq!(block.wait().reason(), "fault");
     let report = held.services.0.stop();
     assert_eq!((report.panics, report.cause), (1, None));
@@ -317,7 +331,7 @@ fn a_panic_within_a_step_is_a_fault_to_what_has_no_verdict() {
     let (gate, faults) = threads::gate();
     let (blocksmith, _notices) = threads::start_with(protocol, 16, 1, faults);
     let client = blocksmith.client();
-    let block = threads::submit(client, 1, 0, 1);
+    let block = threads::submit(client, 1, 0, 8);
     gate.wait_for_arrival();
     let votes: Vec<_> = (20..31).map(|id| threads::vote(client, id, 3)).collect();
     threads::wait_for_waiting(client, 11);
