@@ -18,7 +18,7 @@ mod tests;
 
 use std::time::Duration;
 
-use blocksmith::eth1::{BlockHeader, DepositLog, ExecutionNode};
+use blocksmith::eth1::{BlockHeader, DepositLog, ExecutionNode, LogsOf};
 use blocksmith_consensus::{DepositData, Root};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -122,7 +122,7 @@ impl JsonRpc {
     /// # Errors
     /// [`ExecutionError::Url`], [`ExecutionError::Contract`].
     pub fn new(options: Options) -> Result<Self, ExecutionError> {
-        if !options.url.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) {
+        if options.url.strip_prefix("http://").is_none_or(str::is_empty) {
             return Err(ExecutionError::Url { url: options.url });
         }
         let digits = options.deposit_contract.strip_prefix("0x");
@@ -217,11 +217,7 @@ impl ExecutionNode for JsonRpc {
         self.block(&format!("{number:#x}"))
     }
 
-    fn deposits(
-        &mut self,
-        from: u64,
-        to: u64,
-    ) -> Result<Vec<DepositLog<Root, DepositData>>, ExecutionError> {
+    fn deposits(&mut self, from: u64, to: u64) -> Result<LogsOf<Self>, ExecutionError> {
         let filter = json!([{
             "address": self.options.deposit_contract,
             "topics": [DEPOSIT_EVENT_TOPIC],

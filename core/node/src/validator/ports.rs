@@ -102,10 +102,17 @@ impl Heads {
     }
 }
 
+/// A request, until when it is of use, and whom to answer.
+pub(super) struct Errand {
+    request: Request<Phase0Duties>,
+    by_ms: u64,
+    answer: Answer<Std, Phase0Duties>,
+}
+
 /// What a pool's thread does next.
 pub(super) enum Job {
     /// Performs a request and gives the answer.
-    Request { request: Request<Phase0Duties>, by_ms: u64, answer: Answer<Std, Phase0Duties> },
+    Request(Box<Errand>),
     /// Tells the node which attesters to expect.
     Subscribe(Vec<Listed<PublicKeyBytes>>),
 }
@@ -145,7 +152,7 @@ impl Port<Std, Phase0Duties> for Pool {
         answer: Answer<Std, Phase0Duties>,
     ) {
         // A full queue drops the answer, which says that the request failed.
-        drop(self.0.try_send(Job::Request { request, by_ms, answer }));
+        drop(self.0.try_send(Job::Request(Box::new(Errand { request, by_ms, answer }))));
     }
 }
 
@@ -157,7 +164,8 @@ impl BeaconNode<Std, Phase0Duties> for Pool {
 
 fn perform<G: Guard>(job: Job, requests: &Requests<G>, heads: &Heads, clock: WallClock) {
     match job {
-        Job::Request { request, by_ms, answer } => {
+        Job::Request(errand) => {
+            let Errand { request, by_ms, answer } = *errand;
             let Reading::SinceGenesis(now) = clock.read() else { return };
             let rest = by_ms.saturating_sub(now);
             if rest == 0 {

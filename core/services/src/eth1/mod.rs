@@ -44,6 +44,7 @@ pub use machine::{
     LimitsError, Question,
 };
 pub use service::{
-    DepositContract, Eth1Handle, Eth1Rules, Eth1Service, ExecutionNode, Proposal, ProposalError,
+    DepositContract, Eth1Handle, Eth1Rules, Eth1Service, ExecutionNode, LogsOf, Proposal,
+    ProposalError,
 };
 pub use vote::{Candidates, VotingState, get_eth1_vote};

@@ -46,12 +46,11 @@ pub trait ExecutionNode: Send + 'static {
     ///
     /// # Errors
     /// As above.
-    fn deposits(
-        &mut self,
-        from: u64,
-        to: u64,
-    ) -> Result<Vec<DepositLog<Self::Hash, Self::Deposit>>, Self::Error>;
+    fn deposits(&mut self, from: u64, to: u64) -> Result<LogsOf<Self>, Self::Error>;
 }
+
+/// The deposits that a node has logged.
+pub type LogsOf<N> = Vec<DepositLog<<N as ExecutionNode>::Hash, <N as ExecutionNode>::Deposit>>;
 
 /// The contract's deposits, with proofs: what the monitor fills.
 pub trait DepositContract: Send + 'static {
