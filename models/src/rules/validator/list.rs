@@ -154,7 +154,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         model: || processes(None),
         twins: &[
             twin!(
-                "check_and_record_apart",
+                "two_processes_check_and_record_apart",
                 V2,
                 processes,
                 ChecksThenRecords,
