@@ -3,6 +3,7 @@
 #![allow(rustdoc::invalid_html_tags, reason = "these texts are the command's help, which is plain")]
 
 mod attack;
+mod devnet;
 mod files;
 mod node;
 mod replay;
@@ -31,6 +32,9 @@ struct Arguments {
     /// When to colour what is printed; NO_COLOR is heeded, too.
     #[arg(long, value_enum, default_value = "auto", global = true, value_name = "WHEN")]
     color: Color,
+    /// End in order once standard input ends: for a process that another one starts.
+    #[arg(long, global = true, hide = true)]
+    while_stdin_is_open: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -59,6 +63,8 @@ enum Command {
     Signer(Box<signer::Arguments>),
     /// Do the duties of validators: ask beacon nodes, have a signer sign, and publish.
     Validator(Box<validator::Arguments>),
+    /// Run a whole network on loopback: a node, a signer and a validator, each a process.
+    Devnet(Box<devnet::Arguments>),
     /// Belongs to the other command.
     #[command(hide = true, aliases = ["mutants", "explore", "document"])]
     Check {
@@ -78,6 +84,7 @@ impl Command {
             Self::Attack(arguments) => arguments.reports_on_stdout(),
             Self::Vectors(arguments) => arguments.reports_on_stdout(),
             Self::Slots(arguments) => arguments.reports_on_stdout(),
+            Self::Devnet(arguments) => arguments.reports_on_stdout(),
             _ => false,
         }
     }
@@ -99,6 +106,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         Some(Command::Node(arguments)) => node::run(&arguments, out),
         Some(Command::Signer(arguments)) => signer::run(&arguments, out),
         Some(Command::Validator(arguments)) => validator::run(&arguments, out),
+        Some(Command::Devnet(arguments)) => devnet::run(&arguments, out),
         Some(Command::Check { .. }) => Err(Failure::input(anyhow::anyhow!(
             "the checks are a command of their own, blocksmith-check: `cargo verify check`"
         ))),
@@ -107,8 +115,20 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
     }
 }
 
+/// Ends the process in order, as a signal would, once standard input ends.
+fn end_with_stdin() {
+    // An error is an end as well.
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    if let Err(error) = signal_hook::low_level::raise(signal_hook::consts::SIGTERM) {
+        blocksmith_terminal::note(format_args!("error: the process does not end: {error}"));
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr(arguments.color);
+    if arguments.while_stdin_is_open {
+        std::thread::spawn(end_with_stdin);
+    }
     end(run(arguments))
 }

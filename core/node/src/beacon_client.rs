@@ -323,6 +323,15 @@ impl BeaconClient {
         })
     }
 
+    /// Returns the node's figures, in the text exposition format of Prometheus. Not every node serves
+    /// them on the address of its API.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn metrics(&self, timeout: Duration) -> Result<String, HttpError> {
+        self.http.text("/metrics", timeout)
+    }
+
     /// Tells the node which committees to expect votes in.
     ///
     /// # Errors

@@ -100,6 +100,14 @@ impl HttpClient {
         read(path, request.header("Accept", "application/json").call())
     }
 
+    /// Returns an answer that is a text.
+    pub(crate) fn text(&self, path: &str, timeout: Duration) -> Result<String, HttpError> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let response = request.config().timeout_global(Some(timeout)).build().call();
+        let body = body(path, response)?;
+        String::from_utf8(body).map_err(|error| answer(path, error))
+    }
+
     /// Sends a JSON text. An answer without a body is `null`.
     pub(crate) fn post(
         &self,
@@ -143,17 +151,25 @@ fn read(
     path: &str,
     response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
 ) -> Result<Value, HttpError> {
+    let body = body(path, response)?;
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&body).map_err(|error| answer(path, error))
+}
+
+/// Returns the body of an answer that is no refusal.
+fn body(
+    path: &str,
+    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<Vec<u8>, HttpError> {
     let mut response = response.map_err(|error| transport(path, error))?;
     let status = response.status();
     if !status.is_success() {
         return Err(refusal(path, status.as_u16(), &mut response));
     }
     let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec();
-    let body = body.map_err(|error| transport(path, error))?;
-    if body.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_slice(&body).map_err(|error| answer(path, error))
+    body.map_err(|error| transport(path, error))
 }
 
 /// Reads what a server says of its refusal: `{code, message}`, with the `failures` of a list or

@@ -10,6 +10,7 @@
 //! - B3 A phase0 chain has no execution payload, so nothing is optimistic.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use blocksmith::clearance::ChainView;
 use blocksmith::rewinder::Lane;
@@ -71,9 +72,18 @@ pub(super) struct Beacon<P: Preset> {
     pub(super) recent: Recent,
     pub(super) votes: VoteCache,
     pub(super) times: VerdictTimes,
+    pub(super) offences: Offences,
     pub(super) dump: Option<Dump>,
     computations: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
+}
+
+/// How often validators were seen to commit a slashable offence.
+#[derive(Debug, Default)]
+pub(super) struct Offences {
+    pub(super) double_blocks: AtomicU64,
+    pub(super) double_votes: AtomicU64,
+    pub(super) surround_votes: AtomicU64,
 }
 
 /// A state, and what is said of it.
@@ -108,6 +118,7 @@ impl<P: Preset> Beacon<P> {
             recent: Recent::default(),
             votes: VoteCache::default(),
             times: VerdictTimes::default(),
+            offences: Offences::default(),
             dump,
             computations: Arc::new(Semaphore::new(COMPUTATIONS)),
             bodies: Arc::new(Semaphore::new(BODIES)),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -197,6 +198,18 @@ pub(super) async fn metrics<P: Preset>(beacon: Arc<Beacon<P>>, _: Asked) -> Answ
             "# HELP blocksmith_{name} {help}\n# TYPE blocksmith_{name} gauge\n\
              blocksmith_{name} {value}"
         );
+    }
+    let name = "blocksmith_offences_total";
+    let help = "Validators seen to commit a slashable offence, once a notice.";
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+    let offences = &beacon.offences;
+    for (kind, count) in [
+        ("double_block", &offences.double_blocks),
+        ("double_vote", &offences.double_votes),
+        ("surround_vote", &offences.surround_votes),
+    ] {
+        // ORDERING: pairs with nothing; nothing but the number is handed over.
+        let _ = writeln!(text, "{name}{{kind=\"{kind}\"}} {}", count.load(Ordering::Relaxed));
     }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

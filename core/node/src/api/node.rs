@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use blocksmith_consensus::{ChainConfig, GenesisError, Phase0, Preset, Root};
 use blocksmith_sync::{RecvTimeoutError as RecvTimeout, Std, watch};
 use thiserror::Error;
 
-use super::beacon::{Beacon, Genesis};
+use super::beacon::{Beacon, Genesis, Offences};
 use super::broadcast::Broadcast;
 use super::clock::{SlotClock, Time};
 use super::dump::Dump;
@@ -146,9 +147,11 @@ impl<P: Preset> Node<P> {
             services: Some(services),
             server: None,
             ticker: None,
-            readers: vec![std::thread::spawn(move || report(notices, &chain))],
+            readers: vec![],
             beacon: beacon.clone(),
         };
+        let counted = beacon.clone();
+        node.readers.push(std::thread::spawn(move || report(notices, &chain, &counted.offences)));
         let followed = beacon.clone();
         node.readers.push(std::thread::spawn(move || follow(&followed)));
         if matches!(time, Time::System) {
@@ -279,14 +282,29 @@ impl Ticker {
 fn report<P: Preset>(
     mut notices: NoticeReceiver<Std, Phase0<P>>,
     chain: &watch::Receiver<Std, ChainView<Root>>,
+    offences: &Offences,
 ) {
     loop {
         match notices.recv_timeout(QUIET) {
-            Ok(notice) => log::<P>(notice),
+            Ok(notice) => {
+                count::<P>(&notice, offences);
+                log::<P>(notice);
+            }
             Err(RecvTimeout::Timeout) if !chain.is_closed() => {}
             Err(_) => return,
         }
     }
+}
+
+fn count<P: Preset>(notice: &NoticeOf<Phase0<P>>, offences: &Offences) {
+    let (counter, validators) = match notice {
+        Notice::Equivocation { .. } => (&offences.double_blocks, 1),
+        Notice::DoubleVote { validators, .. } => (&offences.double_votes, validators.len()),
+        Notice::SurroundVote { validators, .. } => (&offences.surround_votes, validators.len()),
+        _ => return,
+    };
+    // ORDERING: pairs with nothing; nothing but the number is handed over.
+    counter.fetch_add(validators as u64, Ordering::Relaxed);
 }
 
 fn log<P: Preset>(notice: NoticeOf<Phase0<P>>) {

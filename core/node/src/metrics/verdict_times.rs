@@ -16,7 +16,7 @@
 use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
@@ -50,32 +50,48 @@ impl Kind {
 
 /// The histograms, one a kind; a clone is another handle to the same ones.
 #[derive(Clone, Debug, Default)]
-pub struct VerdictTimes(Arc<[Histogram; Kind::ALL.len()]>);
+pub struct VerdictTimes(Arc<[OfKind; Kind::ALL.len()]>);
+
+#[derive(Debug, Default)]
+struct OfKind {
+    times: Histogram,
+    submitted: AtomicU64,
+}
 
 impl VerdictTimes {
     /// Starts the time of an item that is about to be submitted.
     #[must_use = "the time is observed through it"]
     pub fn start(&self, kind: Kind) -> Timer {
+        // ORDERING: pairs with nothing; nothing but the number is handed over.
+        self.of(kind).submitted.fetch_add(1, Ordering::Relaxed);
         Timer { times: self.clone(), kind, start: Instant::now() }
     }
 
     /// Returns how many verdicts of a kind were timed so far.
     #[must_use]
     pub fn count(&self, kind: Kind) -> u64 {
-        self.of(kind).count()
+        self.of(kind).times.count()
     }
 
-    fn of(&self, kind: Kind) -> &Histogram {
+    fn of(&self, kind: Kind) -> &OfKind {
         &self.0[kind as usize]
     }
 
-    /// Appends the family in the text exposition format.
+    /// Appends the families in the text exposition format.
     pub(super) fn write(&self, text: &mut String) {
-        let help = "Time from an item's submission to its verdict.";
+        let name = "blocksmith_submitted_total";
+        let help = "Items whose time to a verdict has begun.";
         // Writing to a string does not fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+        for kind in Kind::ALL {
+            // ORDERING: as in `start`.
+            let submitted = self.of(kind).submitted.load(Ordering::Relaxed);
+            let _ = writeln!(text, "{name}{{kind=\"{}\"}} {submitted}", kind.word());
+        }
+        let help = "Time from an item's submission to its verdict.";
         let _ = writeln!(text, "# HELP {NAME} {help}\n# TYPE {NAME} histogram");
         for kind in Kind::ALL {
-            self.of(kind).write(NAME, &format!("kind=\"{}\"", kind.word()), text);
+            self.of(kind).times.write(NAME, &format!("kind=\"{}\"", kind.word()), text);
         }
     }
 }
@@ -91,7 +107,7 @@ pub struct Timer {
 
 impl Timer {
     fn observe(&self) {
-        self.times.of(self.kind).observe(self.start.elapsed());
+        self.times.of(self.kind).times.observe(self.start.elapsed());
     }
 
     /// Awaits the verdict, and observes the time once it is there. A future that is dropped before
@@ -238,5 +254,6 @@ mod tests {
         assert!(text.contains(&format!("{}0\n", bucket("0.0025"))), "{text}");
         assert!(text.contains(&format!("{}1\n", bucket("+Inf"))), "{text}");
         assert!(text.contains(&format!("\n{NAME}_count{{kind=\"attestation\"}} 0\n")), "{text}");
+        assert!(text.contains("\nblocksmith_submitted_total{kind=\"block\"} 1\n"), "{text}");
     }
 }

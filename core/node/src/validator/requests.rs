@@ -106,6 +106,8 @@ impl<G: Guard> Requests<G> {
                     listed: list
                         .duties
                         .into_iter()
+                        // The genesis block is given: nobody proposes in its slot.
+                        .filter(|duty| duty.slot > 0)
                         .map(|duty| Listed {
                             key: duty.pubkey,
                             validator: duty.validator_index,

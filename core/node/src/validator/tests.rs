@@ -248,3 +248,22 @@ fn blocks_data_and_aggregates_are_asked_for_with_what_identifies_them() {
     assert!(seen[2].0.contains(&data().hash_tree_root().to_string()));
     assert!(seen[1].0.ends_with("slot=9&committee_index=2"));
 }
+
+#[test]
+fn nobody_proposes_in_the_slot_of_genesis() {
+    // A node lists proposers of the first epoch, the slot of genesis among them.
+    let entry =
+        |slot: u64| format!(r#"{{"pubkey":"{}","validator_index":"4","slot":"{slot}"}}"#, key(4));
+    let list = [entry(0), entry(1)].join(",");
+    let root = Root::new([7; 32]);
+    let (url, server) =
+        serve(vec![(200, format!(r#"{{"dependent_root":"{root}","data":[{list}]}}"#))]);
+    let script = script(vec![]);
+    let list = blocksmith::beacon_validator::DutyList::Proposers;
+    let request = Request::Duties { epoch: 0, list, validators: vec![4] };
+    let Reply::Duties { listed, .. } = requests(&url, &script).answer(request, TIMEOUT) else {
+        panic!("a list was answered");
+    };
+    assert_eq!(listed.iter().map(|duty| duty.slot).collect::<Vec<_>>(), [1]);
+    server.join().unwrap();
+}

@@ -1,0 +1,112 @@
+//! `blocksmith devnet`: a node, a signer and a validator, each a process of its own, on loopback.
+//!
+//! ```text
+//!              devnet (this process): clock, kills and hangs, the table
+//!                 │ starts           │ starts             │ starts
+//!                 v                  v                    v
+//!   slashing   signer <──sign── validator ──duties──>   node ──> store
+//!   protection    │                  │ steps of duties    │ blocks, figures
+//!   (SQLite)      └──────────────────┴────────> devnet <──┘
+//! ```
+//!
+//! **What is counted.** A duty is planned if the node lists it, or if the validator begins it; it is
+//! sent if the validator says so, else missed. Participation is what the chain's blocks include of
+//! the votes that the committees owe, over the slots that at least an epoch has followed. What is
+//! slashable is counted twice: by the node's detector, which sees every message that is verified,
+//! and by comparing the votes and blocks of the chain pairwise, as EIP-3076 puts it.
+
+#[cfg(feature = "node")]
+mod ledger;
+#[cfg(feature = "node")]
+mod processes;
+#[cfg(feature = "node")]
+mod report;
+#[cfg(feature = "node")]
+mod run;
+#[cfg(feature = "node")]
+mod votes;
+
+use std::path::PathBuf;
+
+use blocksmith_terminal::Report;
+#[cfg(not(feature = "node"))]
+use blocksmith_terminal::{Failure, Output};
+
+/// A process of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// The one with the keys.
+    Signer,
+    /// The one that does the duties.
+    Validator,
+    /// The one with the chain.
+    Node,
+}
+
+#[cfg(feature = "node")]
+impl Role {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Signer => "signer",
+            Self::Validator => "validator",
+            Self::Node => "node",
+        }
+    }
+}
+
+#[derive(clap::Args)]
+#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "read with the feature alone"))]
+pub(crate) struct Arguments {
+    /// Stop after so many slots.
+    #[arg(long, value_name = "N", default_value_t = 64,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    slots: u64,
+    /// Length of a slot.
+    #[arg(long, value_name = "MS", default_value_t = 1000,
+        value_parser = clap::value_parser!(u64).range(200..=60_000))]
+    slot_ms: u64,
+    /// Validators, with the keys of the interop convention: EVERYBODY KNOWS THEM.
+    #[arg(long, value_name = "N", default_value_t = 16,
+        value_parser = clap::value_parser!(u64).range(8..=4096))]
+    validators: u64,
+    /// Kill this process (SIGKILL) every few slots, at a random moment, and start it again.
+    #[arg(long, value_name = "PROCESS", value_delimiter = ',')]
+    kill: Vec<Role>,
+    /// Stop this process (SIGSTOP) every few slots, at a random moment, for a slot and a half: it
+    /// hangs, and nobody is told. Without a name, the signer.
+    #[arg(long, value_name = "PROCESS", value_delimiter = ',', num_args = 0..,
+        default_missing_value = "signer")]
+    hang: Vec<Role>,
+    /// How many slots lie between two kills or hangs.
+    #[arg(long, value_name = "N", default_value_t = 8,
+        value_parser = clap::value_parser!(u64).range(2..=10_000))]
+    every: u64,
+    /// Chooses the moments.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// Keep the chain, slashing protection and logs in this folder; run again with it, the network
+    /// goes on. Without it they are in a temporary folder, which is removed in the end.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Write the figures as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(crate) fn reports_on_stdout(&self) -> bool {
+        Report::goes_to_stdout(self.json.as_deref())
+    }
+}
+
+/// Says which feature the command needs.
+#[cfg(not(feature = "node"))]
+pub(crate) fn run(_: &Arguments, _: Output) -> Result<u8, Failure> {
+    Err(Failure::input(anyhow::anyhow!(
+        "this program was built without the feature `node`, which the network needs: \
+         `cargo run --release --features blocksmith-cli/node -- devnet`"
+    )))
+}
+
+#[cfg(feature = "node")]
+pub(crate) use run::run;

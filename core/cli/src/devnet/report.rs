@@ -1,0 +1,145 @@
+//! The table and the JSON of a run.
+
+use std::collections::BTreeMap;
+
+use blocksmith_terminal::{Failure, Output};
+use serde::Serialize;
+
+use super::Role;
+use super::ledger::{Kind, Ledger, Missed};
+
+/// With fewer slots than this, nothing needs to be final yet: in the minimal preset, a quiet chain
+/// finalises an epoch in slot 32.
+const MUST_FINALISE: u64 = 64;
+
+/// What became of the duties.
+#[derive(Debug, Serialize)]
+pub(super) struct Duties {
+    pub(super) planned: u64,
+    pub(super) sent: u64,
+    pub(super) missed: Vec<Missed>,
+}
+
+/// The figures of a run.
+#[derive(Debug, Serialize)]
+pub(super) struct Figures {
+    pub(super) slots: u64,
+    pub(super) justified_epoch: u64,
+    pub(super) finalized_epoch: u64,
+    /// 0 to 1, of the slots that an epoch has followed; `null` if there is none.
+    pub(super) participation: Option<f64>,
+    pub(super) duties: Duties,
+    pub(super) slashable: u64,
+    pub(super) verdicts_lost: u64,
+    /// Blocks of the chain, without genesis.
+    pub(super) blocks: u64,
+    /// How often each process was killed or hung.
+    pub(super) disturbances: Vec<Disturbances>,
+    /// What was final when the run began.
+    #[serde(skip)]
+    pub(super) finalized_before: u64,
+}
+
+/// How often a process was disturbed.
+#[derive(Debug, Serialize)]
+pub(super) struct Disturbances {
+    pub(super) process: &'static str,
+    pub(super) kills: u64,
+    pub(super) hangs: u64,
+}
+
+impl Disturbances {
+    pub(super) fn of(role: Role, (kills, hangs): (u64, u64)) -> Self {
+        Self { process: role.word(), kills, hangs }
+    }
+}
+
+impl Figures {
+    /// Returns what is not as it should be.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.slashable > 0 {
+            faults.push(format!("{} slashable messages were signed", self.slashable));
+        }
+        if self.verdicts_lost > 0 {
+            faults.push(format!("{} items got no verdict", self.verdicts_lost));
+        }
+        if self.slots >= MUST_FINALISE && self.finalized_epoch <= self.finalized_before {
+            faults.push(format!("nothing was finalised in {} slots", self.slots));
+        }
+        faults
+    }
+
+    /// Prints the table.
+    pub(super) fn print(&self, ledger: &Ledger, out: Output) -> Result<(), Failure> {
+        let Self { slots, justified_epoch, finalized_epoch, blocks, .. } = self;
+        out.line(format_args!("slots          {slots}"))?;
+        out.line(format_args!("blocks         {blocks}"))?;
+        let participation = self.participation.map(|part| format!("{:.1} %", part * 100.0));
+        out.line(format_args!("participation  {}", participation.unwrap_or("-".into())))?;
+        out.line(format_args!("justified      epoch {justified_epoch}"))?;
+        out.line(format_args!("finalised      epoch {finalized_epoch}"))?;
+        for Disturbances { process, kills, hangs } in &self.disturbances {
+            out.line(format_args!("{process:14} killed {kills} times, hung {hangs} times"))?;
+        }
+        out.line(format_args!("{:14} {:>8} {:>8} {:>8}", "duties", "planned", "sent", "missed"))?;
+        for kind in Kind::ALL {
+            let (planned, sent) = ledger.counts(kind);
+            let (word, missed) = (kind.word(), planned - sent);
+            out.line(format_args!("{word:14} {planned:>8} {sent:>8} {missed:>8}"))?;
+        }
+        let mut whys = BTreeMap::<_, u64>::new();
+        for Missed { kind, why, .. } in &self.duties.missed {
+            *whys.entry((*kind, why.as_str())).or_default() += 1;
+        }
+        for ((kind, why), count) in whys {
+            out.line(format_args!("  {} missed: {why} {count}", kind.word()))?;
+        }
+        let line = |name: &str, count: u64| out.painted(count == 0, format!("{name:14} {count}"));
+        out.line(line("slashable", self.slashable))?;
+        out.line(line("verdicts lost", self.verdicts_lost))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(slots: u64, finalized_epoch: u64, slashable: u64, verdicts_lost: u64) -> Figures {
+        let missed = vec![Missed { slot: 3, kind: Kind::Proposal, why: "signer_late".into() }];
+        Figures {
+            slots,
+            justified_epoch: finalized_epoch + 1,
+            finalized_epoch,
+            participation: Some(0.5),
+            duties: Duties { planned: 9, sent: 8, missed },
+            slashable,
+            verdicts_lost,
+            blocks: 2,
+            disturbances: vec![],
+            finalized_before: 1,
+        }
+    }
+
+    #[test]
+    fn a_run_is_good_only_if_it_finalises_and_nothing_slashable_was_signed_or_lost() {
+        // Each fault by itself; a short run need not finalise.
+        assert_eq!(figures(64, 2, 0, 0).faults(), [""; 0]);
+        assert_eq!(figures(63, 1, 0, 0).faults(), [""; 0]);
+        for bad in [figures(64, 1, 0, 0), figures(64, 2, 1, 0), figures(8, 2, 0, 1)] {
+            assert_eq!(bad.faults().len(), 1, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_json_has_the_names_that_are_documented() {
+        // One missed duty.
+        let value = serde_json::to_value(figures(64, 2, 0, 0)).unwrap();
+        assert_eq!(value["duties"]["missed"][0]["why"], "signer_late");
+        assert_eq!(value["duties"]["missed"][0]["kind"], "proposal");
+        for name in ["slots", "justified_epoch", "finalized_epoch", "slashable", "verdicts_lost"] {
+            assert!(value[name].is_u64(), "{name}");
+        }
+        assert!(value["participation"].is_f64() && value["duties"]["planned"].is_u64());
+    }
+}
