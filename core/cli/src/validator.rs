@@ -66,7 +66,7 @@ mod with_feature {
     use blocksmith::beacon_validator::{DutyId, Kind, Outcome};
     use blocksmith_consensus::Root;
     use blocksmith_node::metrics::Metrics;
-    use blocksmith_node::validator::{ClientError, DutyFigures, Options, ValidatorClient};
+    use blocksmith_node::validator::{DutyFigures, Options, ValidatorClient};
     use blocksmith_terminal::{EXIT_FAULT, Interrupt, note};
 
     use super::*;
@@ -149,7 +149,6 @@ mod with_feature {
                     }
                     std::thread::sleep(AGAIN);
                 }
-                Err(error @ ClientError::Http(_)) => return Err(Failure::fault(error)),
                 Err(error) => return Err(Failure::input(error)),
             }
         }

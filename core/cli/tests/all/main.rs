@@ -2,6 +2,7 @@
 
 mod attack;
 mod command;
+mod devnet;
 mod durable;
 mod node;
 mod signer;

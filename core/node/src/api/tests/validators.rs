@@ -42,6 +42,27 @@ fn a_chain_whose_validators_know_only_the_api_is_finalised() {
 }
 
 #[test]
+fn a_second_block_of_a_proposer_is_counted_as_an_offence() {
+    // Two blocks of slot 1, which differ in their graffiti; the counter is a thread's, so it is read
+    // until it has changed.
+    let world = World::new();
+    world.begin(1);
+    let counted = |count: u64| {
+        let line = format!("blocksmith_offences_total{{kind=\"double_block\"}} {count}\n");
+        String::from_utf8(world.get("/metrics").body).unwrap().contains(&line)
+    };
+    assert!(counted(0));
+    let blocks = ["0x", "0x01"].map(|start| world.signed(1, &format!("{start:0<66}")));
+    assert_ne!(blocks[0].message.hash_tree_root(), blocks[1].message.hash_tree_root());
+    for block in &blocks {
+        world.post("/eth/v1/beacon/blocks", &block.to_json());
+    }
+    while !counted(1) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn duties_of_an_epoch_are_those_of_its_blocks_and_name_what_they_depend_on() {
     // The next epoch's duties, before and after it has begun.
     let world = World::new();
