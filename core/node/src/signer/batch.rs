@@ -10,13 +10,16 @@
 //!   the disk, so nothing is signed any more until a restart has read it. The thread ends, and
 //!   every later request is answered with [`Failed`].
 //! - I2 A request whose asker is gone is recorded all the same. To ask again is harmless.
+//! - I3 What can never be slashable is for the chain of the records as well, and is compared without
+//!   a wait for the store. If the store belongs to no chain yet, such a message binds it, too.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use blocksmith::slashing_protection::{
-    Limits, Outcome, ProtectionStore, Request, check_and_record,
+    GenesisRoot, ImportError, Limits, Merge, Outcome, ProtectionStore, Request, Transaction,
+    check_and_record, import,
 };
 use blocksmith::store::StoreError;
 use tokio::sync::{mpsc, oneshot};
@@ -31,9 +34,11 @@ pub const MAX_WAITING: usize = 1024;
 #[error("the slashing protection has failed, and nothing is signed until a restart")]
 pub struct Failed;
 
-struct Job {
-    request: Request,
-    reply: oneshot::Sender<Outcome>,
+enum Job {
+    /// A message that can be slashable.
+    Judge(Request, oneshot::Sender<Outcome>),
+    /// The chain of a message that cannot; the answer is whether it is that of the records.
+    Bind(GenesisRoot, oneshot::Sender<bool>),
 }
 
 /// What a [`Protector`] has done.
@@ -64,6 +69,8 @@ impl Counters {
 #[derive(Clone)]
 pub struct Protector {
     jobs: mpsc::Sender<Job>,
+    /// The chain of the records, once the thread has seen it. It never changes.
+    chain: Arc<OnceLock<GenesisRoot>>,
     counters: Arc<Counters>,
 }
 
@@ -79,11 +86,18 @@ impl Protector {
         on_failure: impl FnOnce(StoreError) + Send + 'static,
     ) -> std::io::Result<(Self, JoinHandle<S>)> {
         let (jobs, receiver) = mpsc::channel(MAX_WAITING);
-        let counters = Arc::new(Counters::default());
-        let figures = counters.clone();
-        let body = move || run(store, limits, receiver, &figures, on_failure);
+        let protector = Self { jobs, chain: Arc::default(), counters: Arc::default() };
+        let (chain, counters) = (protector.chain.clone(), protector.counters.clone());
+        let body = move || {
+            let mut guarded = Guarded { store, limits, chain, counters };
+            if let Err(error) = guarded.run(receiver) {
+                tracing::error!(%error, "slashing protection has failed: nothing is signed");
+                on_failure(error);
+            }
+            guarded.store
+        };
         let thread = std::thread::Builder::new().name("protection".to_owned()).spawn(body)?;
-        Ok((Self { jobs, counters }, thread))
+        Ok((protector, thread))
     }
 
     /// Asks whether a message may be signed, and has it recorded. Waits for a commit.
@@ -92,7 +106,21 @@ impl Protector {
     /// [`Failed`] if the store has failed; then the message must not be signed.
     pub async fn ask(&self, request: Request) -> Result<Outcome, Failed> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job { request, reply }).await.map_err(|_| Failed)?;
+        self.jobs.send(Job::Judge(request, reply)).await.map_err(|_| Failed)?;
+        answer.await.map_err(|_| Failed)
+    }
+
+    /// Asks whether a message that cannot be slashable is for the chain of the records (I3). Waits
+    /// for a commit only if the records belong to no chain yet.
+    ///
+    /// # Errors
+    /// [`Failed`] if the store has failed before the chain was known.
+    pub async fn is_of_chain(&self, genesis: GenesisRoot) -> Result<bool, Failed> {
+        if let Some(chain) = self.chain.get() {
+            return Ok(*chain == genesis);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Bind(genesis, reply)).await.map_err(|_| Failed)?;
         answer.await.map_err(|_| Failed)
     }
 
@@ -109,42 +137,82 @@ impl Protector {
     }
 }
 
-/// Answers until nobody can ask any more, or the store fails.
-fn run<S: ProtectionStore>(
-    mut store: S,
+/// What the thread has.
+struct Guarded<S> {
+    store: S,
     limits: Limits,
-    mut jobs: mpsc::Receiver<Job>,
-    counters: &Counters,
-    on_failure: impl FnOnce(StoreError),
-) -> S {
-    while let Some(first) = jobs.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < MAX_BATCH
-            && let Ok(job) = jobs.try_recv()
-        {
-            batch.push(job);
-        }
-        let requests: Vec<Request> = batch.iter().map(|job| job.request).collect();
-        match check_and_record(&mut store, &limits, &requests) {
-            Ok(outcomes) => {
-                // ORDERING: pairs with nothing; figures for people.
-                counters.requests.fetch_add(requests.len() as u64, Relaxed);
-                counters.transactions.fetch_add(1, Relaxed);
-                for (job, outcome) in batch.into_iter().zip(outcomes) {
-                    // The asker may be gone (I2).
-                    let _ = job.reply.send(outcome);
-                }
+    chain: Arc<OnceLock<GenesisRoot>>,
+    counters: Arc<Counters>,
+}
+
+impl<S: ProtectionStore> Guarded<S> {
+    /// Answers until nobody can ask any more, or the store fails. Whoever sees the channel closed
+    /// must find it so for good (I1): it is closed when this returns, before anybody is told.
+    fn run(&mut self, mut jobs: mpsc::Receiver<Job>) -> Result<(), StoreError> {
+        self.look_for_chain()?;
+        while let Some(first) = jobs.blocking_recv() {
+            let mut batch = vec![first];
+            while batch.len() < MAX_BATCH
+                && let Ok(job) = jobs.try_recv()
+            {
+                batch.push(job);
             }
-            Err(error) => {
-                tracing::error!(%error, "slashing protection has failed: nothing is signed");
-                // Whoever sees the channel closed must find it so for good (I1).
-                drop((batch, jobs));
-                on_failure(error);
-                return store;
-            }
+            self.answer(batch)?;
         }
+        Ok(())
     }
-    store
+
+    fn look_for_chain(&mut self) -> Result<(), StoreError> {
+        if self.chain.get().is_none()
+            && let Some(genesis) = self.store.begin()?.genesis()?
+        {
+            self.chain.get_or_init(|| genesis);
+        }
+        Ok(())
+    }
+
+    /// Answers a batch: one transaction for what can be slashable.
+    fn answer(&mut self, batch: Vec<Job>) -> Result<(), StoreError> {
+        let (mut requests, mut replies, mut chains) = (Vec::new(), Vec::new(), Vec::new());
+        for job in batch {
+            match job {
+                Job::Judge(request, reply) => {
+                    requests.push(request);
+                    replies.push(reply);
+                }
+                Job::Bind(genesis, reply) => chains.push((genesis, reply)),
+            }
+        }
+        if !requests.is_empty() {
+            let outcomes = check_and_record(&mut self.store, &self.limits, &requests)?;
+            self.look_for_chain()?;
+            // ORDERING: pairs with nothing; figures for people.
+            self.counters.requests.fetch_add(requests.len() as u64, Relaxed);
+            self.counters.transactions.fetch_add(1, Relaxed);
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                // The asker may be gone (I2).
+                let _ = reply.send(outcome);
+            }
+        }
+        for (genesis, reply) in chains {
+            // The asker may be gone here as well.
+            let _ = reply.send(self.bind(&genesis)?);
+        }
+        Ok(())
+    }
+
+    /// Returns whether the records are of that chain. Records of no chain are bound to it.
+    fn bind(&mut self, genesis: &GenesisRoot) -> Result<bool, StoreError> {
+        if self.chain.get().is_none() {
+            // A file that names no key says which chain it is, and nothing else.
+            match import(&mut self.store, &self.limits, genesis, [], Merge::Raise) {
+                Ok(_) | Err(ImportError::OtherChain | ImportError::OutOfRange(_)) => {}
+                Err(ImportError::Store(error)) => return Err(error),
+            }
+            self.look_for_chain()?;
+        }
+        Ok(self.chain.get() == Some(genesis))
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +220,7 @@ mod tests {
     use std::sync::mpsc as gate;
 
     use blocksmith::slashing_protection::{
-        GenesisRoot, History, Key, MemoryStore, MemoryTransaction, Statement, Transaction, Write,
+        History, Key, MemoryStore, MemoryTransaction, Refusal, Statement, Write,
     };
 
     use super::*;
@@ -246,6 +314,28 @@ mod tests {
         assert_eq!((protector.counters().requests(), protector.counters().transactions()), (21, 2));
         drop(protector);
         thread.join().expect("the thread ends with the last protector");
+    }
+
+    #[test]
+    fn the_chain_of_harmless_messages_is_compared_without_the_store() {
+        // The first one binds the store with a commit; a second commit would fail.
+        let ((begun, has_begun), (leave, leaves)) = (gate::channel(), gate::channel());
+        let store = Gated { inner: MemoryStore::default(), begun, leave: leaves };
+        let (protector, thread) =
+            Protector::start(store, Limits::default(), |_| ()).expect("a thread");
+        leave.send(true).expect("the store listens");
+        drop(leave);
+        let runtime = runtime();
+        for (genesis, is_same) in [(7, true), (7, true), (8, false), (7, true)] {
+            let asked = runtime.block_on(protector.is_of_chain([genesis; 32]));
+            assert_eq!(asked, Ok(is_same), "{genesis}");
+        }
+        assert_eq!(has_begun.try_iter().count(), 1);
+        let of_another = Outcome::Refused(Refusal::OtherChain);
+        assert_eq!(runtime.block_on(protector.ask(request(1))), Ok(of_another));
+        drop(protector);
+        let mut store = thread.join().expect("no panic");
+        assert_eq!(store.inner.begin().and_then(|mut it| it.genesis()), Ok(Some([7; 32])));
     }
 
     #[test]

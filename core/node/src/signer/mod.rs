@@ -19,6 +19,7 @@
 //! | [`interchange`] | EIP-3076 files |
 //! | [`signing`] | reads a request and computes its signing root |
 //! | [`batch`] | gathers requests for one transaction |
+//! | [`figures`] | counts what was signed, refused, and why |
 //! | [`server`] | HTTP, with its bounds |
 //!
 //! **Invariants.**
@@ -27,11 +28,14 @@
 //!   compared with it, and never used.
 //! - I3 One signer at a time has a database, and one has a keystore; both are locked.
 //! - I4 Once the database has failed, no block and no attestation is signed until a restart.
-//! - I5 The stop takes at most twice [`STOP_PATIENCE`], and the time of one commit.
+//! - I5 What is signed is for the chain of the records, whether it can be slashable or not. Only a
+//!   deposit is for none.
+//! - I6 The stop takes at most twice [`STOP_PATIENCE`], and the time of one commit.
 //!
 //! **Blocking.** Requests wait for the thread that has the store, and it waits for its disk alone.
 
 pub mod batch;
+pub mod figures;
 pub mod interchange;
 pub mod keystore;
 pub mod protection;
@@ -50,9 +54,10 @@ use std::time::Duration;
 use blocksmith::slashing_protection::{Limits, ProtectionStore};
 use blocksmith::store::StoreError;
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use batch::{Counters, Protector};
+use figures::Figures;
 use keystore::LockedKey;
 
 /// Time that requests have to be finished once the signer stops.
@@ -95,6 +100,7 @@ pub struct Config {
 pub struct Signer {
     address: SocketAddr,
     protector: Option<Protector>,
+    figures: Arc<Figures>,
     stop: watch::Sender<bool>,
     server: Option<tokio::task::JoinHandle<()>>,
     runtime: Option<Runtime>,
@@ -112,6 +118,17 @@ impl Signer {
     /// [`SignerError`] if the address is not allowed or cannot be bound.
     pub fn start<S: ProtectionStore + Send + 'static>(
         config: Config,
+        keys: Vec<LockedKey>,
+        store: S,
+        on_failure: impl FnOnce(StoreError) + Send + 'static,
+    ) -> Result<Self, SignerError> {
+        Self::bounded(config, server::Bounds::default(), keys, store, on_failure)
+    }
+
+    /// As [`Self::start`], with other bounds.
+    fn bounded<S: ProtectionStore + Send + 'static>(
+        config: Config,
+        bounds: server::Bounds,
         keys: Vec<LockedKey>,
         store: S,
         on_failure: impl FnOnce(StoreError) + Send + 'static,
@@ -137,12 +154,10 @@ impl Signer {
         let (protector, thread): (_, JoinHandle<S>) =
             Protector::start(store, config.limits, on_failure).map_err(failed)?;
         let by_key = keys.iter().map(|key| (key.public_key, key.secret.clone()));
-        let shared = server::Shared {
-            keys: by_key.collect::<BTreeMap<_, _>>(),
-            protector: protector.clone(),
-            slots_per_epoch: config.slots_per_epoch,
-            requests: Arc::new(Semaphore::new(server::MAX_REQUESTS)),
-        };
+        let by_key: BTreeMap<_, _> = by_key.collect();
+        let figures = Arc::new(Figures::default());
+        let (asked, slots) = (protector.clone(), config.slots_per_epoch);
+        let shared = server::Shared::new(by_key, asked, figures.clone(), slots, bounds);
         let (stop, stopping) = watch::channel(false);
         let serving = server::serve(listener, Arc::new(shared), stopping, STOP_PATIENCE);
         let server = runtime.spawn(serving);
@@ -153,6 +168,7 @@ impl Signer {
         Ok(Self {
             address,
             protector: Some(protector),
+            figures,
             stop,
             server: Some(server),
             runtime: Some(runtime),
@@ -167,6 +183,12 @@ impl Signer {
         self.address
     }
 
+    /// Returns what was signed and refused.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
     /// Returns what slashing protection has done.
     #[must_use]
     pub fn counters(&self) -> Option<&Counters> {
@@ -175,7 +197,7 @@ impl Signer {
 }
 
 /// Stops: no connection is accepted any more, what was begun is finished, and the store is closed.
-/// Blocks as I5 says.
+/// Blocks as I6 says.
 impl Drop for Signer {
     fn drop(&mut self) {
         self.stop.send_replace(true);

@@ -2,51 +2,66 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /api/v1/eth2/sign/{0x key}` | 200 `{"signature"}`; 400 a malformed request, or another signing root; 404 an unknown key; 408 a body that does not come; 412 refused by slashing protection; 413 a body beyond [`MAX_BODY`]; 500 slashing protection has failed; 503 too many requests at once |
+//! | `POST /api/v1/eth2/sign/{0x key}` | 200 `{"signature"}`; 400 a malformed request, or another signing root; 403 a page of a browser; 404 an unknown key; 408 a body that does not come; 412 refused by slashing protection, or for another chain than the records; 413 a body beyond [`MAX_BODY`]; 500 slashing protection has failed; 503 too many requests at once |
 //! | `GET /api/v1/eth2/publicKeys` | 200 and a list of keys |
 //! | `GET /upcheck` | 200 `OK` |
 //! | `GET /healthcheck` | 200 `{"status":"UP"}`; 503 once slashing protection has failed |
+//! | `GET /metrics` | 200 and the figures of [`Figures`] |
 //!
 //! Errors are `{"code", "message"}`.
 //!
-//! **Bounds.** There are at most [`MAX_CONNECTIONS`] connections; others wait in the listener's
-//! queue. A head has to come within [`HEAD_PATIENCE`], and a body within [`BODY_PATIENCE`]. At most
-//! [`MAX_REQUESTS`] are signed at once. Computing roots and signing happens on as many threads as
-//! the machine has processors, and never on those that serve connections.
+//! **Bounds.** They are those of [`Bounds`]. There are at most [`MAX_CONNECTIONS`] connections;
+//! others wait in the listener's queue. A head has to come within [`HEAD_PATIENCE`], and a body
+//! within [`BODY_PATIENCE`]. A request takes one of [`MAX_REQUESTS`] permits when its body is
+//! complete, so slow bodies keep nobody else from signing. Bodies beyond [`SHORT_BODY`] share
+//! [`MAX_LONG_BODIES`] places, so bodies take at most 48 MiB of memory together. Computing roots and
+//! signing happens on as many threads as the machine has processors, and never on those that serve
+//! connections.
 //!
-//! A request that was begun is finished, also if its client has gone: so a client that connects and
-//! leaves cannot have more work queued than its share of [`MAX_REQUESTS`].
+//! A request whose body is complete is finished, also if its client has gone: so a client that
+//! connects and leaves cannot have more work queued than its share of [`MAX_REQUESTS`].
+//!
+//! **Pages of browsers.** A page of any site may have its reader's browser send requests to
+//! loopback. It cannot read the answer, but a single vote of a far epoch would keep a key from
+//! voting for good. Browsers say where such a request comes from (`Origin`, `Sec-Fetch-Site`); a
+//! request that says so is refused, since no validator client does.
 //!
 //! Reference: remote-signing-api.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::header::{CONTENT_TYPE, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use blocksmith::slashing_protection::{Outcome, Request};
+use blocksmith::slashing_protection::{Outcome, Refusal, Request};
 use blocksmith_consensus::bls::SecretKey;
 use blocksmith_consensus::{PublicKeyBytes, Root};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::batch::Protector;
+use super::batch::{Failed, Protector};
+use super::figures::{Answered, Figures};
 use super::signing::{self, Signable};
 
 /// Bytes of a body, at most. A full block of phase0 takes about a quarter of a MiB in JSON.
 pub const MAX_BODY: usize = 2 << 20;
+/// Bytes of a body that needs no place among the long ones: more than any object but a block and
+/// an aggregate of many validators takes.
+pub const SHORT_BODY: usize = 16 << 10;
+/// Bodies beyond [`SHORT_BODY`] that are read or parsed at once, at most.
+pub const MAX_LONG_BODIES: usize = 16;
 /// Connections at once, at most.
 pub const MAX_CONNECTIONS: usize = 1024;
 /// Requests that are signed at once, at most.
@@ -61,23 +76,83 @@ const MAX_FAILURES: u32 = 1000;
 
 const SIGN: &str = "/api/v1/eth2/sign/";
 
+/// The times and numbers that bound what clients can do. Tests make them smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) head: Duration,
+    pub(super) body: Duration,
+    pub(super) connections: usize,
+    pub(super) requests: usize,
+    pub(super) long_bodies: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            head: HEAD_PATIENCE,
+            body: BODY_PATIENCE,
+            connections: MAX_CONNECTIONS,
+            requests: MAX_REQUESTS,
+            long_bodies: MAX_LONG_BODIES,
+        }
+    }
+}
+
 /// What all requests share.
 pub(super) struct Shared {
-    pub(super) keys: BTreeMap<PublicKeyBytes, SecretKey>,
-    pub(super) protector: Protector,
-    pub(super) slots_per_epoch: u64,
-    pub(super) requests: Arc<Semaphore>,
+    keys: BTreeMap<PublicKeyBytes, SecretKey>,
+    protector: Protector,
+    figures: Arc<Figures>,
+    slots_per_epoch: u64,
+    bounds: Bounds,
+    requests: Arc<Semaphore>,
+    long_bodies: Arc<Semaphore>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        keys: BTreeMap<PublicKeyBytes, SecretKey>,
+        protector: Protector,
+        figures: Arc<Figures>,
+        slots_per_epoch: u64,
+        bounds: Bounds,
+    ) -> Self {
+        let requests = Arc::new(Semaphore::new(bounds.requests));
+        let long_bodies = Arc::new(Semaphore::new(bounds.long_bodies));
+        Self { keys, protector, figures, slots_per_epoch, bounds, requests, long_bodies }
+    }
 }
 
 /// An answer that is no signature.
-struct Refused(StatusCode, String);
+struct Refused {
+    status: StatusCode,
+    answered: Answered,
+    message: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, answered: Answered, message: impl ToString) -> Self {
+        Self { status, answered, message: message.to_string() }
+    }
+
+    fn malformed(message: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Answered::Malformed, message)
+    }
+
+    fn failed(message: impl ToString) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Answered::Failed, message)
+    }
+}
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let Self(status, message) = self;
-        let body = serde_json::json!({ "code": status.as_u16(), "message": message });
-        json(status, body.to_string())
+        problem(self.status, &self.message)
     }
+}
+
+fn problem(status: StatusCode, message: &str) -> Response {
+    let body = serde_json::json!({ "code": status.as_u16(), "message": message });
+    json(status, body.to_string())
 }
 
 fn json(status: StatusCode, body: String) -> Response {
@@ -90,21 +165,27 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/upcheck", get(async || "OK"))
         .route("/healthcheck", get(health))
+        .route("/metrics", get(metrics))
         .route("/api/v1/eth2/publicKeys", get(public_keys))
         .route(&format!("{SIGN}{{key}}"), post(sign))
-        .fallback(async || Refused(StatusCode::NOT_FOUND, "no such path".to_owned()))
+        .fallback(async || problem(StatusCode::NOT_FOUND, "no such path"))
         .method_not_allowed_fallback(async || {
-            Refused(StatusCode::METHOD_NOT_ALLOWED, "no such method here".to_owned())
+            problem(StatusCode::METHOD_NOT_ALLOWED, "no such method here")
         })
         .with_state(shared)
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
     if shared.protector.has_failed() {
-        let message = super::batch::Failed.to_string();
-        return Refused(StatusCode::SERVICE_UNAVAILABLE, message).into_response();
+        return problem(StatusCode::SERVICE_UNAVAILABLE, &Failed.to_string());
     }
     json(StatusCode::OK, r#"{"status":"UP"}"#.to_owned())
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let text = shared.figures.exposition(shared.keys.len(), shared.protector.counters());
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(CONTENT_TYPE, kind)], text).into_response()
 }
 
 async fn public_keys(State(shared): State<Arc<Shared>>) -> Response {
@@ -112,59 +193,151 @@ async fn public_keys(State(shared): State<Arc<Shared>>) -> Response {
     json(StatusCode::OK, serde_json::json!(keys).to_string())
 }
 
-async fn sign(State(shared): State<Arc<Shared>>, uri: Uri, body: Body) -> Response {
-    let Ok(permit) = shared.requests.clone().try_acquire_owned() else {
-        let message = "too many requests at once".to_owned();
-        return Refused(StatusCode::SERVICE_UNAVAILABLE, message).into_response();
+async fn sign(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let asked = match ask(&shared, &uri, &headers, body).await {
+        Ok(asked) => asked,
+        Err(refused) => {
+            shared.figures.answered(None, refused.answered);
+            let (why, message) = (refused.answered.word(), &refused.message);
+            tracing::debug!(why, message, "a request to sign was refused");
+            return refused.into_response();
+        }
     };
-    // A task of its own is finished also if the connection ends, and holds the permit until then.
+    // A task of its own is finished also if the connection ends, and holds the permits until then.
     let task = tokio::spawn(async move {
-        let signed = signature(&shared, &uri, body).await;
-        drop(permit);
+        let mut kind = None;
+        let signed = signature(&shared, asked, &mut kind).await;
+        let answered = signed.as_ref().map_or_else(|refused| refused.answered, |it| it.0);
+        shared.figures.answered(kind, answered);
         signed
     });
     match task.await {
-        Ok(Ok(body)) => json(StatusCode::OK, body),
+        Ok(Ok((_, body))) => json(StatusCode::OK, body),
         Ok(Err(refused)) => refused.into_response(),
-        Err(_) => Refused(StatusCode::INTERNAL_SERVER_ERROR, "a fault".to_owned()).into_response(),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "a fault"),
     }
 }
 
-async fn signature(shared: &Arc<Shared>, uri: &Uri, body: Body) -> Result<String, Refused> {
-    let bytes = read_body(body).await?;
-    let text = uri.path().strip_prefix(SIGN).unwrap_or_default();
-    let text = if text.starts_with("0x") { text.to_owned() } else { format!("0x{text}") };
-    let key: PublicKeyBytes = text
-        .parse()
-        .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("public key: {error}")))?;
-    let unknown = || Refused(StatusCode::NOT_FOUND, format!("{key}: no such key"));
-    let secret = shared.keys.get(&key).cloned().ok_or_else(unknown)?;
-
-    let slots_per_epoch = shared.slots_per_epoch;
-    let signable = blocking(move || signing::read(&bytes, slots_per_epoch)).await?;
-    let signable = signable.map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))?;
-    allowed(shared, &key, &signable).await?;
-    let signing_root = signable.signing_root;
-    let signature = blocking(move || secret.sign(signing_root.as_bytes())).await?;
-    Ok(format!(r#"{{"signature":"{signature}"}}"#))
+/// A complete request of somebody who may ask, for a key that the signer has.
+struct Asked {
+    key: PublicKeyBytes,
+    secret: SecretKey,
+    body: LongBody,
+    /// Given back when the request was answered.
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Asks slashing protection, if the object can be slashable.
+/// A body, and its place among the long ones if it is one.
+struct LongBody {
+    bytes: Vec<u8>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+async fn ask(
+    shared: &Shared,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Asked, Refused> {
+    if headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site") {
+        let message = "a page of a browser cannot have anything signed";
+        return Err(Refused::new(StatusCode::FORBIDDEN, Answered::Page, message));
+    }
+    let text = uri.path().strip_prefix(SIGN).unwrap_or_default();
+    let text = if text.starts_with("0x") { text.to_owned() } else { format!("0x{text}") };
+    let key: PublicKeyBytes =
+        text.parse().map_err(|error| Refused::malformed(format!("public key: {error}")))?;
+    let unknown =
+        || Refused::new(StatusCode::NOT_FOUND, Answered::UnknownKey, format!("{key}: no such key"));
+    let secret = shared.keys.get(&key).cloned().ok_or_else(unknown)?;
+    let late = |_| {
+        let message = "the body did not come";
+        Refused::new(StatusCode::REQUEST_TIMEOUT, Answered::Unread, message)
+    };
+    let body = timeout(shared.bounds.body, read(shared, body)).await.map_err(late)??;
+    let busy = |_| {
+        let message = "too many requests at once";
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, Answered::Busy, message)
+    };
+    let permit = shared.requests.clone().try_acquire_owned().map_err(busy)?;
+    Ok(Asked { key, secret, body, _permit: permit })
+}
+
+async fn read(shared: &Shared, mut body: Body) -> Result<LongBody, Refused> {
+    let (mut bytes, mut place) = (Vec::new(), None);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(Refused::malformed)?;
+        let Some(data) = frame.data_ref() else { continue };
+        let length = bytes.len() + data.len();
+        if length > MAX_BODY {
+            let message = format!("more than {MAX_BODY} bytes");
+            return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, Answered::Unread, message));
+        }
+        if length > SHORT_BODY && place.is_none() {
+            let free = shared.long_bodies.clone().acquire_owned().await;
+            place = Some(free.map_err(Refused::failed)?);
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(LongBody { bytes, place })
+}
+
+/// Signs what may be signed. Writes the request's type to `kind` as soon as it is known.
+async fn signature(
+    shared: &Arc<Shared>,
+    asked: Asked,
+    kind: &mut Option<&'static str>,
+) -> Result<(Answered, String), Refused> {
+    let start = Instant::now();
+    let Asked { key, secret, body, _permit } = asked;
+    let slots_per_epoch = shared.slots_per_epoch;
+    let read = blocking(move || {
+        let LongBody { bytes, place } = body;
+        let signable = signing::read(&bytes, slots_per_epoch);
+        drop((bytes, place));
+        signable
+    });
+    let signable = read.await?.map_err(Refused::malformed)?;
+    *kind = Some(signable.kind);
+    let answered = allowed(shared, &key, &signable).await?;
+    let signing_root = signable.signing_root;
+    let signature = blocking(move || secret.sign(signing_root.as_bytes())).await?;
+    shared.figures.signed_within(start.elapsed());
+    tracing::debug!(%key, kind = signable.kind, %signing_root, result = answered.word(), "signed");
+    Ok((answered, format!(r#"{{"signature":"{signature}"}}"#)))
+}
+
+/// Asks slashing protection. Of what cannot be slashable, only the chain is compared.
 async fn allowed(
     shared: &Shared,
     key: &PublicKeyBytes,
     signable: &Signable,
-) -> Result<(), Refused> {
-    let Some(statement) = signable.statement else { return Ok(()) };
-    let genesis = signable.genesis.unwrap_or(Root::ZERO).to_bytes();
-    let request = Request { genesis, key: key.to_bytes(), statement };
-    match shared.protector.ask(request).await {
-        Ok(Outcome::Refused(refusal)) => {
-            tracing::warn!(%key, %refusal, "slashing protection refuses a signature");
-            Err(Refused(StatusCode::PRECONDITION_FAILED, refusal.to_string()))
+) -> Result<Answered, Refused> {
+    // A deposit is for any chain of its fork version.
+    let Some(genesis) = signable.genesis.map(Root::to_bytes) else { return Ok(Answered::Signed) };
+    let outcome = match signable.statement {
+        Some(statement) => {
+            shared.protector.ask(Request { genesis, key: key.to_bytes(), statement }).await
         }
-        Ok(Outcome::Recorded | Outcome::AlreadySigned) => Ok(()),
-        Err(failed) => Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, failed.to_string())),
+        None => shared.protector.is_of_chain(genesis).await.map(|is_same| match is_same {
+            true => Outcome::Recorded,
+            false => Outcome::Refused(Refusal::OtherChain),
+        }),
+    };
+    match outcome.map_err(Refused::failed)? {
+        Outcome::Recorded => Ok(Answered::Signed),
+        Outcome::AlreadySigned => Ok(Answered::Repeated),
+        Outcome::Refused(refusal) => {
+            shared.figures.refused(&refusal);
+            let kind = signable.kind;
+            tracing::warn!(%key, kind, %refusal, "slashing protection refuses a signature");
+            Err(Refused::new(StatusCode::PRECONDITION_FAILED, Answered::Refused, refusal))
+        }
     }
 }
 
@@ -172,20 +345,7 @@ async fn allowed(
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Refused> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Refused(StatusCode::INTERNAL_SERVER_ERROR, "a fault".to_owned()))
-}
-
-async fn read_body(body: Body) -> Result<Vec<u8>, Refused> {
-    match timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_bytes().into()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = format!("more than {MAX_BODY} bytes");
-            Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, message))
-        }
-        Ok(Err(error)) => Err(Refused(StatusCode::BAD_REQUEST, error.to_string())),
-        Err(_) => Err(Refused(StatusCode::REQUEST_TIMEOUT, "the body did not come".to_owned())),
-    }
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refused::failed("a fault"))
 }
 
 /// Serves until `stop` changes; then finishes what was begun, for at most `patience`.
@@ -195,8 +355,9 @@ pub(super) async fn serve(
     stop: watch::Receiver<bool>,
     patience: Duration,
 ) {
+    let bounds = shared.bounds;
     let service = router(shared);
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(bounds.connections));
     let (mut connections, mut failures) = (JoinSet::new(), 0);
     let mut stopping = stop.clone();
     while failures < MAX_FAILURES {
@@ -214,7 +375,7 @@ pub(super) async fn serve(
                     failures = 0;
                     let (service, stop) = (service.clone(), stop.clone());
                     connections.spawn(async move {
-                        connection(stream, service, stop).await;
+                        connection(stream, service, bounds.head, stop).await;
                         drop(permit);
                     });
                 }
@@ -238,11 +399,16 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn connection(stream: TcpStream, service: Router, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    service: Router,
+    patience: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
     // Answers are small, and somebody waits for them.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(64 << 10);
+    builder.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(64 << 10);
     let connection =
         builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);

@@ -15,13 +15,15 @@
 //! | `AGGREGATE_AND_PROOF` | `aggregate_and_proof` | aggregate and proof | of the aggregate's slot |
 //! | `AGGREGATE_AND_PROOF_V2` | `aggregate_and_proof.data`, before Electra | aggregate and proof | of the aggregate's slot |
 //! | `VOLUNTARY_EXIT` | `voluntary_exit` | voluntary exit | of the exit |
+//! | `PAYLOAD_ATTESTATION_MESSAGE` | the data in `payload_attestation_message`, plain or as `{"version", "data"}` | PTC attester | of the data's slot |
 //! | `DEPOSIT` | `deposit` | deposit | none: its own fork version |
 //!
 //! The fork version is `fork_info.fork`'s previous one before `fork_info.fork.epoch`, and its
 //! current one from there on. Some clients send the epoch of the signed slot there instead of the
 //! fork's; the version is the right one with either.
 //!
-//! Reference: remote-signing-api, `signing.yaml`; consensus specification, `phase0/validator.md`.
+//! Reference: remote-signing-api, `signing.yaml`; consensus specification, `phase0/validator.md` and
+//! `gloas/validator.md`.
 
 use blocksmith::slashing_protection::Statement;
 use blocksmith_consensus::{
@@ -29,13 +31,15 @@ use blocksmith_consensus::{
     DOMAIN_BEACON_ATTESTER, DOMAIN_BEACON_PROPOSER, DOMAIN_DEPOSIT, DOMAIN_RANDAO,
     DOMAIN_SELECTION_PROOF, DOMAIN_VOLUNTARY_EXIT, DepositMessage, DomainType, Epoch, Fork,
     FromJson, JsonError, Root, Slot, Version, VoluntaryExit, Wire, compute_domain,
-    compute_signing_root, json_field,
+    compute_signing_root, hash_concat, json_field,
 };
 use serde_json::{Map, Value};
 
 /// What a request asks to have signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signable {
+    /// The request's type: one of [`KINDS`].
+    pub kind: &'static str,
     /// What is signed.
     pub signing_root: Root,
     /// The chain it is for; none for a deposit.
@@ -65,6 +69,23 @@ pub enum RequestError {
         computed: Root,
     },
 }
+
+/// The types that are signed, in the order of the module's table.
+pub const KINDS: [&str; 10] = [
+    "RANDAO_REVEAL",
+    "BLOCK",
+    "BLOCK_V2",
+    "ATTESTATION",
+    "AGGREGATION_SLOT",
+    "AGGREGATE_AND_PROOF",
+    "AGGREGATE_AND_PROOF_V2",
+    "VOLUNTARY_EXIT",
+    "PAYLOAD_ATTESTATION_MESSAGE",
+    "DEPOSIT",
+];
+
+/// Domain of votes of the payload-timeliness committee.
+const DOMAIN_PTC_ATTESTER: DomainType = [12, 0, 0, 0];
 
 type Object = Map<String, Value>;
 
@@ -109,7 +130,9 @@ pub fn read(body: &[u8], slots_per_epoch: u64) -> Result<Signable, RequestError>
     let value: Value =
         serde_json::from_slice(body).map_err(|error| JsonError::new(error.to_string()))?;
     let request = value.as_object().ok_or_else(|| JsonError::new("expected an object"))?;
-    let kind = request.get("type").and_then(Value::as_str).unwrap_or_default();
+    let stated = request.get("type").and_then(Value::as_str).unwrap_or_default();
+    let known = KINDS.into_iter().find(|kind| *kind == stated);
+    let kind = known.ok_or_else(|| RequestError::Type(stated.chars().take(64).collect()))?;
     let signable = if kind == "DEPOSIT" {
         deposit(request)?
     } else {
@@ -134,7 +157,11 @@ fn number(epoch: u64) -> Root {
     Root::new(bytes)
 }
 
-fn of_chain(kind: &str, request: &Object, slots_per_epoch: u64) -> Result<Signable, RequestError> {
+fn of_chain(
+    kind: &'static str,
+    request: &Object,
+    slots_per_epoch: u64,
+) -> Result<Signable, RequestError> {
     let of_slot = |slot: Slot| slot / slots_per_epoch;
     let unsigned = match kind {
         "RANDAO_REVEAL" => {
@@ -165,6 +192,10 @@ fn of_chain(kind: &str, request: &Object, slots_per_epoch: u64) -> Result<Signab
             let (domain, epoch) = (DOMAIN_BEACON_PROPOSER, of_slot(slot));
             Unsigned { root, domain, epoch, slashable: Some(Slashable::Block(slot)) }
         }
+        "PAYLOAD_ATTESTATION_MESSAGE" => {
+            let (root, slot) = payload_attestation(request)?;
+            Unsigned::harmless(root, DOMAIN_PTC_ATTESTER, of_slot(slot))
+        }
         other => return Err(RequestError::Type(other.to_owned())),
     };
     let info = ForkInfo::read(request)?;
@@ -174,7 +205,7 @@ fn of_chain(kind: &str, request: &Object, slots_per_epoch: u64) -> Result<Signab
         Slashable::Block(slot) => Statement::Block { slot, signing_root },
         Slashable::Vote(source, target) => Statement::Attestation { source, target, signing_root },
     });
-    Ok(Signable { signing_root: root, genesis: Some(info.genesis), statement })
+    Ok(Signable { kind, signing_root: root, genesis: Some(info.genesis), statement })
 }
 
 /// An object of which the fork is not known yet.
@@ -206,9 +237,10 @@ fn nested(parent: &Object, outer: &str, inner: &str) -> Result<u64, JsonError> {
     json_field(object(parent, outer)?, inner).map_err(|error| error.in_field(outer))
 }
 
-/// The version of an object, in capitals.
+/// The version of an object, in capitals; of a word that is too long for one, its beginning.
 fn version(object: &Object) -> String {
-    object.get("version").and_then(Value::as_str).unwrap_or_default().to_ascii_uppercase()
+    let word = object.get("version").and_then(Value::as_str).unwrap_or_default();
+    word.chars().take(64).collect::<String>().to_ascii_uppercase()
 }
 
 /// Returns the root of a block and its slot.
@@ -244,11 +276,29 @@ fn aggregate(kind: &str, request: &Object) -> Result<AggregateAndProof, RequestE
     Ok(json_field(outer, "data").map_err(inside)?)
 }
 
+/// Returns the root of the data of a vote of the payload-timeliness committee, and their slot. Some
+/// clients put the data into an object that names the fork, and others do not.
+fn payload_attestation(request: &Object) -> Result<(Root, Slot), JsonError> {
+    const NAME: &str = "payload_attestation_message";
+    let inside = |error: JsonError| error.in_field(NAME);
+    let outer = object(request, NAME)?;
+    let data =
+        if outer.contains_key("data") { object(outer, "data").map_err(inside)? } else { outer };
+    let block: Root = json_field(data, "beacon_block_root").map_err(inside)?;
+    let slot: Slot = json_field(data, "slot").map_err(inside)?;
+    let is_present: bool = json_field(data, "payload_present").map_err(inside)?;
+    let is_available: bool = json_field(data, "blob_data_available").map_err(inside)?;
+    // A container of four fields is a tree of two levels.
+    let first = hash_concat(&block, &number(slot));
+    let second = hash_concat(&number(is_present.into()), &number(is_available.into()));
+    Ok((hash_concat(&first, &second), slot))
+}
+
 fn deposit(request: &Object) -> Result<Signable, RequestError> {
     let message: DepositMessage = json_field(request, "deposit")?;
     let version: Version = json_field(object(request, "deposit")?, "genesis_fork_version")
         .map_err(|error: JsonError| error.in_field("deposit"))?;
     let domain = compute_domain(DOMAIN_DEPOSIT, version, Root::ZERO);
     let signing_root = compute_signing_root(message.hash_tree_root(), domain);
-    Ok(Signable { signing_root, genesis: None, statement: None })
+    Ok(Signable { kind: "DEPOSIT", signing_root, genesis: None, statement: None })
 }

@@ -8,7 +8,7 @@ use blocksmith_consensus::bls;
 use blocksmith_consensus::{
     AggregateAndProof, BeaconBlockHeader, DOMAIN_AGGREGATE_AND_PROOF, DOMAIN_BEACON_ATTESTER,
     DOMAIN_BEACON_PROPOSER, DOMAIN_DEPOSIT, DOMAIN_RANDAO, DOMAIN_SELECTION_PROOF,
-    DOMAIN_VOLUNTARY_EXIT, DepositMessage, Epoch, Fork, SignatureBytes, VoluntaryExit,
+    DOMAIN_VOLUNTARY_EXIT, DepositMessage, Epoch, Fork, VoluntaryExit,
 };
 use serde_json::Value;
 
@@ -16,21 +16,6 @@ use super::*;
 use crate::signer::SignerError;
 use crate::signer::server::MAX_BODY;
 use crate::signer::signing::{self, RequestError};
-
-/// Returns the signature of an answer.
-fn signature(answer: &(u16, String)) -> SignatureBytes {
-    assert_eq!(answer.0, 200, "{}", answer.1);
-    let value: Value = serde_json::from_str(&answer.1).expect("JSON");
-    value["signature"].as_str().expect("a signature").parse().expect("0x and digits")
-}
-
-/// Returns the message of an error, whose code has to be that of the status.
-fn refused(answer: &(u16, String), status: u16) -> String {
-    assert_eq!(answer.0, status, "{}", answer.1);
-    let value: Value = serde_json::from_str(&answer.1).expect("JSON");
-    assert_eq!(value["code"], status, "{}", answer.1);
-    value["message"].as_str().expect("a message").to_owned()
-}
 
 fn number(number: u64) -> Root {
     let mut bytes = [0; 32];
@@ -63,7 +48,11 @@ fn every_type() -> Vec<(&'static str, String, Root)> {
     let randao = root_of(6, DOMAIN_RANDAO);
     let selection = root_of(51, DOMAIN_SELECTION_PROOF);
     let of_aggregate = signing_root(&aggregate, DOMAIN_AGGREGATE_AND_PROOF);
+    let (payload, root) = payload_vote();
+    let wrapped = format!(r#"{{"version":"GLOAS","data":{payload}}}"#);
+    let of_payload = compute_signing_root(root, domain([12, 0, 0, 0]));
     let of = |kind, name, object: &str, root| (kind, request(kind, name, object, ""), root);
+    let ptc = ["PAYLOAD_ATTESTATION_MESSAGE", "payload_attestation_message"];
     vec![
         of("RANDAO_REVEAL", "randao_reveal", epoch, randao),
         of("AGGREGATION_SLOT", "aggregation_slot", slot, selection),
@@ -83,8 +72,22 @@ fn every_type() -> Vec<(&'static str, String, Root)> {
             &exit.to_json(),
             signing_root(&exit, DOMAIN_VOLUNTARY_EXIT),
         ),
+        of(ptc[0], ptc[1], &payload, of_payload),
+        of(ptc[0], ptc[1], &wrapped, of_payload),
         deposit(),
     ]
+}
+
+/// A vote of the payload-timeliness committee, and the root of its data. The root and the numbers
+/// are those of a case of the specification's tests (`ssz_static`, `PayloadAttestationData`).
+fn payload_vote() -> (String, Root) {
+    let block = "0x251a892fa742e49ade5df33b106d3076492902b020883e415a82e2e5e1352b74";
+    let slot = u64::from_le_bytes([0x4e, 0x53, 0x8c, 0xae, 0xa9, 0x21, 0xda, 0x09]);
+    let data = format!(
+        r#"{{"beacon_block_root":"{block}","slot":"{slot}","payload_present":true,"blob_data_available":true}}"#
+    );
+    let root = "0x95394c47c7c375c0d3cd19ccfed0c0c4be89ee16c4f7bf0e9bdee0028f5d814d";
+    (data, root.parse().expect("a root"))
 }
 
 fn deposit() -> (&'static str, String, Root) {
@@ -101,9 +104,68 @@ fn deposit() -> (&'static str, String, Root) {
 fn every_type_of_object_is_signed() {
     // The signature is verified over a root that the test computes.
     let running = Running::start();
-    for (kind, body, root) in every_type() {
-        let signature = signature(&running.sign(1, &body));
+    let every_type = every_type();
+    for (kind, body, root) in &every_type {
+        let signature = signature(&running.sign(1, body));
         assert!(bls::verify(&public_key(1), root.as_bytes(), &signature), "{kind}");
+    }
+    for kind in signing::KINDS {
+        let asked = every_type.iter().filter(|it| it.0 == kind).count() as u64;
+        assert!(asked > 0, "{kind}");
+        assert_eq!(running.count(Some(kind), Answered::Signed), asked, "{kind}");
+    }
+}
+
+#[test]
+fn a_payload_vote_has_the_signature_that_the_specification_computes() {
+    // A case of the specification's gossip tests: key 62 signs for validator 61, on a chain of its
+    // own.
+    let data = r#"{"beacon_block_root":"0x29874e204fad82a30293db7910390d39dc70d4e7c5a7302cfbc10a1b8f17dcf4","slot":"1","payload_present":true,"blob_data_available":true}"#;
+    let body = request("PAYLOAD_ATTESTATION_MESSAGE", "payload_attestation_message", data, "");
+    let mut body: Value = serde_json::from_str(&body).expect("JSON");
+    let genesis = "0xf5a04d65ca33493c985006efcea80acca627d0cf0c8707fc898dfe63ec8d14d7";
+    body["fork_info"]["genesis_validators_root"] = Value::from(genesis);
+    body["fork_info"]["fork"]["previous_version"] = Value::from("0x06000001");
+    body["fork_info"]["fork"]["current_version"] = Value::from("0x07000001");
+    body["fork_info"]["fork"]["epoch"] = Value::from("0");
+    let read = signing::read(body.to_string().as_bytes(), 8).expect("a request");
+    let mut secret = [0; 32];
+    secret[31] = 62;
+    let secret = bls::SecretKey::from_bytes(&secret).expect("a key");
+    let expected = "0x9370d10752a27cafbabcde4370f755832d5e26ac4852220dc5044309539524ef\
+                    219e2c77ff81b3d4c43a39398e083d0f14ebdf87e51090cda910bbf06116640946\
+                    ad113137c75f592a5e44d1db3755dcab432e19c9fed1b5f6aecf01831a4747";
+    assert_eq!(secret.sign(read.signing_root.as_bytes()).to_string(), expected);
+    assert_eq!(read.statement, None);
+}
+
+#[test]
+fn what_cannot_be_slashable_is_for_the_chain_of_the_records_as_well() {
+    // The first message binds the database, of whatever type; afterwards each type is refused on
+    // another chain. A deposit is for none.
+    let (_, randao, _) = every_type().swap_remove(0);
+    let elsewhere = |body: &str| body.replace(&GENESIS.to_string(), &Root::ZERO.to_string());
+    for first in [randao, vote_request(1, 2, 3)] {
+        let running = Running::start();
+        signature(&running.sign(0, &first));
+        for (kind, body, _) in every_type() {
+            if kind == "DEPOSIT" {
+                signature(&running.sign(2, &body));
+                continue;
+            }
+            let message = refused(&running.sign(2, &elsewhere(&body)), 412);
+            assert!(message.contains("another genesis validators root"), "{kind}: {message}");
+            assert!(running.count(Some(kind), Answered::Refused) > 0, "{kind}");
+            signature(&running.sign(2, &body));
+        }
+        // The binding outlives the signer.
+        let Running { signer, folder } = running;
+        drop(signer);
+        let running = Running { signer: Running::over(&folder), folder };
+        for (kind, body, _) in every_type() {
+            let status = if kind == "DEPOSIT" { 200 } else { 412 };
+            assert_eq!(running.sign(2, &elsewhere(&body)).0, status, "{kind}");
+        }
     }
 }
 

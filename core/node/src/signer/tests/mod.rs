@@ -2,6 +2,7 @@
 
 mod api;
 mod database;
+mod hostile;
 mod interchange;
 mod keystores;
 
@@ -11,12 +12,15 @@ use std::net::{SocketAddr, TcpStream};
 use blocksmith::slashing_protection::{GenesisRoot, Limits};
 use blocksmith_consensus::{
     AttestationData, BeaconBlock, Checkpoint, Domain, DomainType, Json, PublicKeyBytes, Root,
-    Version, Wire, compute_domain, compute_signing_root,
+    SignatureBytes, Version, Wire, compute_domain, compute_signing_root,
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::figures::Answered;
 use super::keystore::LockedKey;
 use super::protection::SqliteStore;
+use super::server::Bounds;
 use super::{Config, Signer};
 use crate::interop;
 
@@ -53,15 +57,37 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
+        Self::within(Bounds::default())
+    }
+
+    fn within(bounds: Bounds) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let signer = Self::over(&folder);
+        let signer = Self::bounded(&folder, bounds);
         Self { signer, folder }
     }
 
     fn over(folder: &TempDir) -> Signer {
+        Self::bounded(folder, Bounds::default())
+    }
+
+    fn bounded(folder: &TempDir, bounds: Bounds) -> Signer {
         let store = SqliteStore::open(&folder.path().join("protection.sqlite"));
         let fail = |error| panic!("the store failed: {error}");
-        Signer::start(config(), keys(4), store.expect("a store"), fail).expect("a signer")
+        let signer = Signer::bounded(config(), bounds, keys(4), store.expect("a store"), fail);
+        signer.expect("a signer")
+    }
+
+    /// How many requests of a type had a result.
+    fn count(&self, kind: Option<&str>, answered: Answered) -> u64 {
+        self.signer.figures().count(kind, answered)
+    }
+
+    /// Connects, and waits at most half a minute for what it reads later.
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.signer.address()).expect("the signer listens");
+        let patience = std::time::Duration::from_secs(30);
+        stream.set_read_timeout(Some(patience)).expect("a time-out");
+        stream
     }
 
     fn get(&self, path: &str) -> (u16, String) {
@@ -87,6 +113,21 @@ fn exchange(address: SocketAddr, line: &str, body: &str) -> (u16, String) {
     // A body that is too long is answered before it has been read.
     let _ = stream.write_all(body.as_bytes());
     answer(&mut stream)
+}
+
+/// Returns the signature of an answer.
+fn signature(answer: &(u16, String)) -> SignatureBytes {
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    let value: Value = serde_json::from_str(&answer.1).expect("JSON");
+    value["signature"].as_str().expect("a signature").parse().expect("0x and digits")
+}
+
+/// Returns the message of an error, whose code has to be that of the status.
+fn refused(answer: &(u16, String), status: u16) -> String {
+    assert_eq!(answer.0, status, "{}", answer.1);
+    let value: Value = serde_json::from_str(&answer.1).expect("JSON");
+    assert_eq!(value["code"], status, "{}", answer.1);
+    value["message"].as_str().expect("a message").to_owned()
 }
 
 fn answer(stream: &mut TcpStream) -> (u16, String) {

@@ -95,8 +95,8 @@ impl Transaction for Crash<'_> {
 enum Step {
     /// A batch is asked for, and the process ends at an operation, or (0) does not.
     Sign { batch: Vec<(bool, Statement)>, crash: u8, reached: bool },
-    /// A file that says something of a key comes.
-    Import { bob: bool, records: Records, complete: bool },
+    /// A file that says something of a key comes; the process ends as it may in a batch.
+    Import { bob: bool, records: Records, complete: bool, crash: u8, reached: bool },
 }
 
 fn statement(g: &mut Gen) -> Statement {
@@ -125,14 +125,16 @@ fn records(g: &mut Gen) -> Records {
 
 impl Arbitrary for Step {
     fn arbitrary(g: &mut Gen) -> Self {
+        let crash = if bool::arbitrary(g) { 0 } else { u8::arbitrary(g) % 16 };
+        let reached = bool::arbitrary(g);
         if u8::arbitrary(g) % 4 == 0 {
             let (bob, complete) = (bool::arbitrary(g), bool::arbitrary(g));
-            return Self::Import { bob, records: records(g), complete };
+            // An import has few operations.
+            return Self::Import { bob, records: records(g), complete, crash: crash % 6, reached };
         }
         let count = 1 + u8::arbitrary(g) % 4;
         let batch = (0..count).map(|_| (bool::arbitrary(g), statement(g))).collect();
-        let crash = if bool::arbitrary(g) { 0 } else { u8::arbitrary(g) % 16 };
-        Self::Sign { batch, crash, reached: bool::arbitrary(g) }
+        Self::Sign { batch, crash, reached }
     }
 }
 
@@ -148,6 +150,8 @@ struct Run {
     claims: Vec<(bool, Statement)>,
     /// Whether something was put on record that contradicts what a file had said before.
     contradicted: bool,
+    /// Whether an import that was cut short has left a part of itself.
+    halved: bool,
 }
 
 /// The messages of a file; a root that is not known is one that nobody asks for.
@@ -169,15 +173,18 @@ fn claims(bob: bool, records: &Records) -> impl Iterator<Item = (bool, Statement
 const LIMITS: Limits = Limits { blocks: 2, attestations: 3 };
 
 fn run(steps: &[Step]) -> Run {
-    let store = MemoryStore::default();
-    let mut run = Run { store, messages: Vec::new(), claims: Vec::new(), contradicted: false };
+    let mut run = Run {
+        store: MemoryStore::default(),
+        messages: Vec::new(),
+        claims: Vec::new(),
+        contradicted: false,
+        halved: false,
+    };
     for step in steps {
         match step {
-            Step::Import { bob, records, complete } => {
+            Step::Import { bob, records, complete, crash, reached } => {
                 let merge = if *complete { Merge::Complete } else { Merge::Raise };
-                let entries = [(key(*bob), records.clone())];
-                import(&mut run.store, &LIMITS, &GENESIS, entries, merge).expect("small numbers");
-                run.claims.extend(claims(*bob, records));
+                run.import(*bob, records, merge, *crash, *reached);
             }
             Step::Sign { batch, crash, reached } => run.sign(batch, *crash, *reached),
         }
@@ -186,10 +193,29 @@ fn run(steps: &[Step]) -> Run {
 }
 
 impl Run {
-    fn sign(&mut self, batch: &[(bool, Statement)], crash: u8, reached: bool) {
+    /// Returns the store, which fails as the numbers say; 0 stands for never.
+    fn crashing(&mut self, crash: u8, reached: bool) -> Crashing {
         let left = Cell::new(if crash == 0 { u32::MAX } else { u32::from(crash) });
-        let store = std::mem::take(&mut self.store);
-        let mut crashing = Crashing { store, left, reached };
+        Crashing { store: std::mem::take(&mut self.store), left, reached }
+    }
+
+    fn import(&mut self, bob: bool, records: &Records, merge: Merge, crash: u8, reached: bool) {
+        let entries = || [(key(bob), records.clone())];
+        let (before, mut whole) = (self.store.clone(), self.store.clone());
+        import(&mut whole, &LIMITS, &GENESIS, entries(), merge).expect("small numbers");
+        let mut crashing = self.crashing(crash, reached);
+        let imported = import(&mut crashing, &LIMITS, &GENESIS, entries(), merge);
+        self.store = crashing.store;
+        if imported.is_ok() {
+            self.halved |= self.store != whole;
+            self.claims.extend(claims(bob, records));
+        } else {
+            self.halved |= self.store != before && self.store != whole;
+        }
+    }
+
+    fn sign(&mut self, batch: &[(bool, Statement)], crash: u8, reached: bool) {
+        let mut crashing = self.crashing(crash, reached);
         let requests: Vec<_> = batch.iter().map(|(bob, what)| of(key(*bob), *what)).collect();
         let outcomes = check_and_record(&mut crashing, &LIMITS, &requests);
         self.store = crashing.store;
@@ -216,7 +242,7 @@ fn whatever_is_asked_imported_or_cut_short_no_two_signatures_are_slashable() {
         let holds = |(one, two): (&(bool, Statement), &(bool, Statement))| {
             one.0 != two.0 || !slashable(one.1, two.1)
         };
-        !run.contradicted && pairs.into_iter().all(holds)
+        !run.contradicted && !run.halved && pairs.into_iter().all(holds)
     }
     QuickCheck::new().tests(20_000).quickcheck(property as fn(Vec<Step>) -> bool);
 }
@@ -242,6 +268,12 @@ fn refuses_as_much(original: &History, importer: &History) -> bool {
     })
 }
 
+/// Whether `importer`, which had nothing of its own, signs only what `original` signs as well: also
+/// what it takes for a repetition.
+fn signs_no_more(original: &History, importer: &History) -> bool {
+    all().all(|message| original.judge(message).allows() || !importer.judge(message).allows())
+}
+
 #[test]
 fn an_export_that_is_imported_elsewhere_refuses_all_that_its_origin_refuses() {
     // Complete and minimal files into an empty store, both ways of reading them, and with
@@ -263,11 +295,14 @@ fn an_export_that_is_imported_elsewhere_refuses_all_that_its_origin_refuses() {
             }
             for mut store in stores {
                 let before = store.clone();
+                let is_empty = before == MemoryStore::default();
                 let entries = file.entries.clone();
                 import(&mut store, &LIMITS, &file.genesis, entries, merge).expect("one chain");
                 for key in [ALICE, BOB] {
                     let now = history(&mut store, &key);
-                    holds &= refuses_as_much(&history(&mut origin, &key), &now);
+                    let original = history(&mut origin, &key);
+                    holds &= refuses_as_much(&original, &now);
+                    holds &= !is_empty || signs_no_more(&original, &now);
                     holds &= refuses_as_much(&history(&mut before.clone(), &key), &now);
                 }
             }

@@ -235,3 +235,15 @@ fn an_imported_vote_that_contradicts_the_record_is_not_signed_again() {
         assert_eq!(sign(&mut store, vote(own.0, own.1, 1)), Outcome::AlreadySigned);
     }
 }
+
+#[test]
+fn an_import_of_a_vote_below_the_watermarks_raises_them() {
+    // The vote is not put on record, since its target is covered; what surrounds it must be refused
+    // all the same, and what contradicts neither is signed.
+    let mut store = MemoryStore::default();
+    assert_eq!(sign(&mut store, vote(1, 5, 1)), Outcome::Recorded);
+    take(&mut store, votes(&[(3, 4, Some(2))]), Merge::Complete);
+    let old = Refusal::OldSource { epoch: 2, watermark: 3 };
+    assert_eq!(refusal(&mut store, vote(2, 6, 1)), old);
+    assert_eq!(sign(&mut store, vote(3, 6, 1)), Outcome::Recorded);
+}
