@@ -190,49 +190,22 @@ fn refusal(path: &str, status: u16, response: &mut ureq::http::Response<ureq::Bo
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
     use std::thread::JoinHandle;
 
     use super::*;
-
-    /// A request as the server saw it: method and path, and the body.
-    type Seen = (String, String);
+    use crate::test_server::{self, Seen};
 
     /// Serves a reply for each request, with its status and body. Returns the address.
-    pub(crate) fn serve(replies: Vec<(u16, String)>) -> (String, JoinHandle<Vec<Seen>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
-        let server = std::thread::spawn(move || {
-            let reply = |(status, body): (u16, String)| {
-                let (stream, _) = listener.accept().expect("a client");
-                let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}", body.len());
-                answer(stream, &format!("{head}\r\nConnection: close\r\n\r\n{body}"))
-            };
-            replies.into_iter().map(reply).collect()
-        });
-        (url, server)
-    }
-
-    fn answer(mut stream: TcpStream, reply: &str) -> Seen {
-        let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
-        let (mut first, mut length) = (String::new(), 0);
-        reader.read_line(&mut first).expect("a request line");
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).expect("a head");
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().expect("a number");
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).expect("a body");
-        stream.write_all(reply.as_bytes()).expect("the client reads");
-        let path = first.rsplit_once(' ').expect("three words").0.to_owned();
-        (path, String::from_utf8(body).expect("a text"))
+    pub(crate) fn serve(
+        replies: Vec<(u16, String)>,
+    ) -> (String, JoinHandle<Vec<(String, String)>>) {
+        let reply = |reply| move |_: &Seen| Some(reply);
+        let (url, server) = test_server::serve(replies.into_iter().map(reply).collect());
+        let seen = |seen: Seen| (seen.path, seen.body);
+        let requests = move || server.join().expect("the server").into_iter().map(seen).collect();
+        (url, std::thread::spawn(requests))
     }
 
     #[test]

@@ -57,7 +57,8 @@ fn subtract(number: &mut [u8; 32], other: &[u8; 32]) {
 }
 
 /// Returns the deposit of validator `index`.
-fn deposit<P: Preset>(index: u64, config: &ChainConfig) -> DepositData {
+#[must_use]
+pub fn deposit<P: Preset>(index: u64, config: &ChainConfig) -> DepositData {
     let key = secret_key(index);
     let pubkey = key.public_key().to_bytes();
     let mut credentials = hash(pubkey.as_bytes()).to_bytes();

@@ -24,6 +24,8 @@ pub mod remote_signer;
 #[cfg(feature = "signer")]
 pub mod signer;
 pub mod store;
+#[cfg(all(test, any(feature = "client", feature = "execution")))]
+mod test_server;
 #[cfg(feature = "client")]
 pub mod validator;
 

@@ -9,8 +9,8 @@
 //!   are permits.
 //! - B3 A phase0 chain has no execution payload, so nothing is optimistic.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use blocksmith::clearance::ChainView;
 use blocksmith::rewinder::Lane;
@@ -27,9 +27,13 @@ use super::broadcast::Broadcast;
 use super::clock::SlotClock;
 use super::dump::Dump;
 use super::error::ApiError;
+use super::eth1::Eth1Votes;
 use super::events::Hub;
+use super::node::Parts;
 use super::recent::Recent;
 use super::request::{Asked, parse};
+use super::requests::Requests;
+use super::server::Limits;
 use super::validator::VoteCache;
 use crate::metrics::VerdictTimes;
 
@@ -73,6 +77,12 @@ pub(super) struct Beacon<P: Preset> {
     pub(super) votes: VoteCache,
     pub(super) times: VerdictTimes,
     pub(super) offences: Offences,
+    pub(super) requests: Requests,
+    pub(super) limits: Limits,
+    pub(super) eth1: Option<Arc<dyn Eth1Votes>>,
+    /// The state of the head that was asked for last, so that questions about the head need not go
+    /// through the services.
+    latest: Mutex<Option<(Root, BeaconState<P>)>>,
     pub(super) dump: Option<Dump>,
     computations: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
@@ -107,6 +117,7 @@ impl<P: Preset> Beacon<P> {
         clock: SlotClock,
         network: Arc<dyn Broadcast>,
         dump: Option<Dump>,
+        parts: Parts,
     ) -> Self {
         Self {
             chain: client.watch_chain(),
@@ -119,6 +130,10 @@ impl<P: Preset> Beacon<P> {
             votes: VoteCache::default(),
             times: VerdictTimes::default(),
             offences: Offences::default(),
+            requests: Requests::default(),
+            limits: parts.limits,
+            eth1: parts.eth1,
+            latest: Mutex::default(),
             dump,
             computations: Arc::new(Semaphore::new(COMPUTATIONS)),
             bodies: Arc::new(Semaphore::new(BODIES)),
@@ -165,6 +180,13 @@ impl<P: Preset> Beacon<P> {
         tokio::task::spawn_blocking(work).await.map_err(lost)
     }
 
+    /// Takes all threads for computations, for as long as what is returned lives.
+    #[cfg(test)]
+    pub(super) fn take_computations(&self) -> OwnedSemaphorePermit {
+        let permits = u32::try_from(COMPUTATIONS).expect("a small number");
+        self.computations.clone().try_acquire_many_owned(permits).expect("nobody has one")
+    }
+
     /// Awaits room for a large body.
     pub(super) async fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         let stopping = |_| ApiError::unavailable("the node is stopping");
@@ -195,7 +217,21 @@ impl<P: Preset> Beacon<P> {
         if (root, slot) == (self.genesis.root(), 0) {
             return Ok(self.genesis.state.clone());
         }
-        Ok(self.client.state_at_async(root, slot, lane).await?)
+        let known = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, state)) = known.filter(|(of, state)| (*of, state.slot) == (root, slot)) {
+            return Ok(state);
+        }
+        let state = self.client.state_at_async(root, slot, lane).await?;
+        let view = self.view();
+        if (root, slot) == (view.head, view.head_slot) {
+            self.keep(root, state.clone());
+        }
+        Ok(state)
+    }
+
+    /// Keeps the state of the head, in the place of the one before.
+    pub(super) fn keep(&self, head: Root, state: BeaconState<P>) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, state));
     }
 
     /// Returns the state of the head's block.
@@ -272,7 +308,15 @@ impl<P: Preset> Beacon<P> {
     /// # Errors
     /// 400 for anything else; 404 if the node does not have the state (any more).
     pub(super) async fn state(&self, id: &str) -> Result<Found<P>, ApiError> {
-        let view = self.view();
+        self.state_in(self.view(), id).await
+    }
+
+    /// As [`Beacon::state`], in a view of the chain (B1).
+    pub(super) async fn state_in(
+        &self,
+        view: ChainView<Root>,
+        id: &str,
+    ) -> Result<Found<P>, ApiError> {
         let (root, slot) = match id {
             "head" => (view.head, view.head_slot),
             "genesis" => (self.genesis.root(), 0),
@@ -331,7 +375,15 @@ impl<P: Preset> Beacon<P> {
     /// # Errors
     /// 400 for anything else; 404 if the node does not have the block, or if the slot has none.
     pub(super) async fn block_of(&self, id: &str) -> Result<FoundBlock, ApiError> {
-        let view = self.view();
+        self.block_in(self.view(), id).await
+    }
+
+    /// As [`Beacon::block_of`], in a view of the chain (B1).
+    pub(super) async fn block_in(
+        &self,
+        view: ChainView<Root>,
+        id: &str,
+    ) -> Result<FoundBlock, ApiError> {
         let unknown = || ApiError::not_found("the block is not known");
         let (root, exact) = match id {
             "head" => (view.head, None),

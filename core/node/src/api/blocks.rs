@@ -78,11 +78,22 @@ pub(super) async fn block<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> An
     Ok(([(VERSION, PHASE0)], json(text)).into_response())
 }
 
-/// `GET /eth/v1/beacon/blocks/{block_id}/attestations` and its second version.
+/// `GET /eth/v1/beacon/blocks/{block_id}/attestations`.
 pub(super) async fn attestations<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> Answer {
     let found = beacon.block_of(asked.part(0)).await?;
     let list = found.block.value().message.body.attestations.to_json();
     Ok(json(super::states::flagged(found.finalized, &list)))
+}
+
+/// `GET /eth/v2/beacon/blocks/{block_id}/attestations`, with the fork.
+pub(super) async fn attestations_v2<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> Answer {
+    let found = beacon.block_of(asked.part(0)).await?;
+    let (finalized, list) =
+        (found.finalized, found.block.value().message.body.attestations.to_json());
+    let text = format!(
+        r#"{{"version":"{PHASE0}","execution_optimistic":false,"finalized":{finalized},"data":{list}}}"#
+    );
+    Ok(([(VERSION, PHASE0)], json(text)).into_response())
 }
 
 /// `POST /eth/v1/beacon/blocks` and its second version, in JSON or SSZ.

@@ -49,6 +49,9 @@ fn state_of<P: Preset>(beacon: &Beacon<P>, view: &ChainView<Root>) -> Option<Bea
         return Some(beacon.genesis.state.clone());
     }
     let state = beacon.client.state_at(view.head, view.head_slot, Lane::Queries);
+    if let Ok(state) = &state {
+        beacon.keep(view.head, state.clone());
+    }
     state.inspect_err(|error| tracing::warn!(%error, "an event about the head is left out")).ok()
 }
 

@@ -183,6 +183,7 @@ pub(super) async fn peer_count<P: Preset>(beacon: Arc<Beacon<P>>, _: Asked) -> A
 pub(super) async fn metrics<P: Preset>(beacon: Arc<Beacon<P>>, _: Asked) -> Answer {
     let snapshot = beacon.client.broker().snapshot();
     let mut text = exposition(&snapshot, &beacon.times);
+    beacon.requests.write(&mut text);
     let view = beacon.view();
     let gauges = [
         ("head_slot", "Slot of the head.", view.head_slot),

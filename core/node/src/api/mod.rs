@@ -26,7 +26,7 @@
 //! |---|---|
 //! | 400 | malformed, or cannot be; a list names its failures |
 //! | 404 | the node does not have it; no such path |
-//! | 405, 406, 408, 413, 415 | as HTTP says; 408 after [`PATIENCE`], 413 beyond [`MAX_BODY`] |
+//! | 405, 406, 408, 413, 415 | as HTTP says; 408 by [`Limits`], 413 beyond [`MAX_BODY`] |
 //! | 500 | a fault of ours |
 //! | 503 | syncing, stopping, or too much to do |
 //!
@@ -48,6 +48,7 @@ mod clock;
 mod dump;
 mod duties;
 mod error;
+mod eth1;
 mod events;
 mod follower;
 mod info;
@@ -55,6 +56,7 @@ mod node;
 mod pool;
 mod recent;
 mod request;
+mod requests;
 mod routes;
 mod server;
 mod states;
@@ -66,7 +68,8 @@ pub use broadcast::{Broadcast, Loopback, Published};
 pub use clock::{SlotClock, Time};
 pub use dump::FILES;
 pub use error::ApiError;
+pub use eth1::Eth1Votes;
 pub use events::{HELD, STREAMS, Topic};
-pub use node::{Node, NodeError, Options};
-pub use routes::{MAX_BODY, PATIENCE};
-pub use server::{CONNECTIONS, HEAD, MAX_HEAD, PER_ADDRESS, STOP, WRITE};
+pub use node::{Node, NodeError, Options, Parts};
+pub use routes::MAX_BODY;
+pub use server::{Limits, MAX_HEAD, STOP};

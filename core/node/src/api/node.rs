@@ -22,9 +22,10 @@ use super::beacon::{Beacon, Genesis, Offences};
 use super::broadcast::Broadcast;
 use super::clock::{SlotClock, Time};
 use super::dump::Dump;
+use super::eth1::Eth1Votes;
 use super::follower::follow;
 use super::routes::router;
-use super::server::Server;
+use super::server::{Limits, Server};
 use crate::interop;
 use crate::store::RedbStore;
 
@@ -53,6 +54,15 @@ pub struct Options {
     pub ssz_dump: Option<PathBuf>,
     /// Sizes of the services.
     pub services: Config,
+}
+
+/// What a node may have besides; by default it has no execution layer, and the usual limits.
+#[derive(Clone, Default)]
+pub struct Parts {
+    /// What clients may take.
+    pub limits: Limits,
+    /// Where the votes and deposits of blocks come from.
+    pub eth1: Option<Arc<dyn Eth1Votes>>,
 }
 
 /// Why a node does not start.
@@ -114,6 +124,19 @@ impl<P: Preset> Node<P> {
         time: Time,
         network: Arc<dyn Broadcast>,
     ) -> Result<Self, NodeError> {
+        Self::start_with(options, time, network, Parts::default())
+    }
+
+    /// As [`Node::start`], with parts of one's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with(
+        options: Options,
+        time: Time,
+        network: Arc<dyn Broadcast>,
+        parts: Parts,
+    ) -> Result<Self, NodeError> {
         if options.validators == 0 {
             return Err(NodeError::NoValidators);
         }
@@ -141,7 +164,9 @@ impl<P: Preset> Node<P> {
         };
         let client = services.client().clone();
         tick(&client, &clock);
-        let beacon = Arc::new(Beacon::new(client.clone(), genesis, clock.clone(), network, dump));
+        let limits = parts.limits;
+        let beacon = Beacon::new(client.clone(), genesis, clock.clone(), network, dump, parts);
+        let beacon = Arc::new(beacon);
         let chain = client.watch_chain();
         let mut node = Self {
             services: Some(services),
@@ -158,7 +183,7 @@ impl<P: Preset> Node<P> {
             node.ticker = Some(Ticker::start(client, clock));
         }
         let address = options.listen;
-        let server = Server::serve(address, router(&beacon));
+        let server = Server::serve(address, router(&beacon), limits);
         node.server = Some(server.map_err(|error| NodeError::Listen { address, error })?);
         Ok(node)
     }
@@ -170,6 +195,12 @@ impl<P: Preset> Node<P> {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.as_ref().expect("it has started").address()
+    }
+
+    /// Returns how many connections clients have.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.server.as_ref().map_or(0, Server::connections)
     }
 
     /// Returns the services' handle.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{HttpBody, to_bytes};
@@ -16,36 +16,46 @@ use tokio::time::timeout;
 use super::beacon::Beacon;
 use super::error::ApiError;
 use super::request::{Answer, Asked, query_of};
+use super::requests::NO_ROUTE;
 use super::{blocks, duties, info, pool, states, validator};
 
 /// Bytes of a body, at most. The largest block in JSON takes about a tenth of it.
 pub const MAX_BODY: usize = 4 << 20;
 /// Bytes of a body that needs no room among the large ones.
 const SMALL_BODY: usize = 64 << 10;
-/// Time for a request, from its head to its answer's.
-pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Makes a route of a handler.
-fn route<P, F, R>(beacon: &Arc<Beacon<P>>, filter: MethodFilter, handler: F) -> MethodRouter
+/// Makes a route of a handler, whose requests are counted under `name`.
+fn route<P, F, R>(
+    beacon: &Arc<Beacon<P>>,
+    filter: MethodFilter,
+    name: (&'static str, &'static str),
+    handler: F,
+) -> MethodRouter
 where
     P: Preset,
     F: Fn(Arc<Beacon<P>>, Asked) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Answer> + Send,
 {
-    let beacon = beacon.clone();
+    let (beacon, figures) = (beacon.clone(), beacon.requests.route(name));
     let serve = move |params: RawPathParams, request: Request| async move {
+        let start = Instant::now();
         let path = params.iter().map(|(_, value)| value.to_owned()).collect();
+        let patience = beacon.limits.request;
         let answer = async {
             let asked = asked(&beacon, path, request).await?;
             handler(beacon, asked).await
         };
         let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the request took too long");
-        timeout(PATIENCE, answer).await.map_err(late).and_then(|answer| answer).into_response()
+        let answer = timeout(patience, answer).await.map_err(late).and_then(|answer| answer);
+        let answer = answer.into_response();
+        figures.observe(answer.status().as_u16(), start.elapsed());
+        answer
     };
     on(filter, serve)
 }
 
 /// Reads a request. A large body, or one of unknown length, waits for room among the large ones.
+/// The client has a time for its body, which begins when there is room.
 async fn asked<P: Preset>(
     beacon: &Beacon<P>,
     path: Vec<String>,
@@ -60,7 +70,9 @@ async fn asked<P: Preset>(
         let message = format!("the body is cut off, or has more than {MAX_BODY} bytes");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     };
-    let body = to_bytes(body, MAX_BODY).await.map_err(too_large)?;
+    let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
+    let body = timeout(beacon.limits.body, to_bytes(body, MAX_BODY)).await.map_err(late)?;
+    let body = body.map_err(too_large)?;
     Ok(Asked { path, query, headers: parts.headers, body, _room: room })
 }
 
@@ -82,7 +94,7 @@ pub(super) fn router<P: Preset>(beacon: &Arc<Beacon<P>>) -> Router {
         ($($method:ident $path:literal $handler:path;)+) => {
             Router::new()$(.route(
                 $path,
-                route(beacon, MethodFilter::$method, $handler),
+                route(beacon, MethodFilter::$method, (stringify!($method), $path), $handler),
             ))+
         };
     }
@@ -112,6 +124,7 @@ pub(super) fn router<P: Preset>(beacon: &Arc<Beacon<P>>) -> Router {
         GET "/eth/v2/beacon/blocks/{block_id}" blocks::block::<P>;
         GET "/eth/v1/beacon/blocks/{block_id}/root" blocks::root::<P>;
         GET "/eth/v1/beacon/blocks/{block_id}/attestations" blocks::attestations::<P>;
+        GET "/eth/v2/beacon/blocks/{block_id}/attestations" blocks::attestations_v2::<P>;
         POST "/eth/v1/beacon/blocks" blocks::publish::<P>;
         POST "/eth/v2/beacon/blocks" blocks::publish::<P>;
         POST "/eth/v1/beacon/pool/attestations" pool::attestations::<P>;
@@ -134,5 +147,14 @@ pub(super) fn router<P: Preset>(beacon: &Arc<Beacon<P>>) -> Router {
         POST "/eth/v1/validator/aggregate_and_proofs" pool::aggregates::<P>;
         POST "/eth/v2/validator/aggregate_and_proofs" pool::aggregates::<P>;
     };
-    table.layer(axum::middleware::map_response(in_form))
+    let figures = beacon.requests.route(NO_ROUTE);
+    let none = move |status: StatusCode| {
+        figures.observe(status.as_u16(), Duration::ZERO);
+        std::future::ready(status)
+    };
+    let other = none.clone();
+    table
+        .fallback(move || none(StatusCode::NOT_FOUND))
+        .method_not_allowed_fallback(move || other(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(axum::middleware::map_response(in_form))
 }

@@ -1,12 +1,14 @@
 //! The server: connections, and what a client may take of them.
 //!
 //! **Invariants.**
-//! - W1 There are at most [`CONNECTIONS`] connections, and at most [`PER_ADDRESS`] of one address.
-//!   A further one is answered 503 and closed. A connection has one request at a time.
-//! - W2 A request's head comes within [`HEAD`] and fits into [`MAX_HEAD`] bytes; the body and the
-//!   answer have limits of their own (`routes`).
-//! - W3 A client that takes nothing of its answer for [`WRITE`] loses its connection, be it a whole
-//!   state or a stream of events.
+//! - W1 There are at most [`Limits::connections`] connections, and at most [`Limits::per_address`]
+//!   of one address. A further one is answered 503 and closed. A connection has one request at a
+//!   time.
+//! - W2 A request's head comes within [`Limits::head`] and fits into [`MAX_HEAD`] bytes. A head that
+//!   is not complete by then is answered 408; a connection without a request is closed. The body
+//!   and the answer have limits of their own (`routes`).
+//! - W3 A client that takes nothing of its answer for [`Limits::write`] loses its connection, be it
+//!   a whole state or a stream of events.
 //! - W4 [`Server::stop`] returns within about [`STOP`], whatever clients do.
 
 use std::collections::HashMap;
@@ -26,41 +28,72 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-/// Connections, at most.
-pub const CONNECTIONS: usize = 512;
-/// Connections of one address, at most.
-pub const PER_ADDRESS: usize = 256;
-/// Time for a request's head; a connection without a request is closed after it, too.
-pub const HEAD: Duration = Duration::from_secs(30);
 /// Bytes of a request's head, at most.
 pub const MAX_HEAD: usize = 64 << 10;
-/// Time in which a client takes something of its answer.
-pub const WRITE: Duration = Duration::from_secs(10);
 /// Time in which what is being computed for clients may end.
 pub const STOP: Duration = Duration::from_secs(2);
 /// Threads of the runtime: handlers only pass things on.
 const THREADS: usize = 2;
 
+/// What clients may take of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections, at most.
+    pub connections: usize,
+    /// Connections of one address, at most.
+    pub per_address: usize,
+    /// Time for a request's head; a connection without a request is closed after it, too.
+    pub head: Duration,
+    /// Time for a request's body, from the end of its head.
+    pub body: Duration,
+    /// Time for a request, from the end of its head to the beginning of its answer.
+    pub request: Duration,
+    /// Time in which a client takes something of its answer.
+    pub write: Duration,
+}
+
+impl Default for Limits {
+    /// 512 connections, half of them for one address; 30 s for a head, 10 s for a body, 15 s for a
+    /// request, 10 s for a write.
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            per_address: 256,
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(10),
+            request: Duration::from_secs(15),
+            write: Duration::from_secs(10),
+        }
+    }
+}
+
 /// A server; it serves until it is stopped or dropped.
 pub(super) struct Server {
     address: SocketAddr,
     runtime: Option<Runtime>,
+    doors: Doors,
 }
 
 impl Server {
     /// Binds an address and serves. With port 0 the operating system chooses one.
-    pub(super) fn serve(address: SocketAddr, router: Router) -> io::Result<Self> {
+    pub(super) fn serve(address: SocketAddr, router: Router, limits: Limits) -> io::Result<Self> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let builder = builder.worker_threads(THREADS).thread_name("api").enable_all();
         let runtime = builder.build()?;
         let listener = runtime.block_on(TcpListener::bind(address))?;
         let address = listener.local_addr()?;
-        runtime.spawn(accept(listener, router));
-        Ok(Self { address, runtime: Some(runtime) })
+        let doors = Doors::new(limits);
+        runtime.spawn(accept(listener, router, doors.clone()));
+        Ok(Self { address, runtime: Some(runtime), doors })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns how many connections there are.
+    pub(super) fn connections(&self) -> usize {
+        self.doors.open().values().sum()
     }
 
     /// Ends every connection (W4).
@@ -80,8 +113,11 @@ impl Drop for Server {
 }
 
 /// Who has how many connections.
-#[derive(Clone, Default)]
-struct Doors(Arc<Mutex<HashMap<IpAddr, usize>>>);
+#[derive(Clone)]
+struct Doors {
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    limits: Limits,
+}
 
 /// A connection's place.
 struct Place {
@@ -90,20 +126,23 @@ struct Place {
 }
 
 impl Doors {
+    fn new(limits: Limits) -> Self {
+        Self { open: Arc::default(), limits }
+    }
+
     fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn admit(&self, address: IpAddr) -> Option<Place> {
         let mut open = self.open();
-        if open.values().sum::<usize>() >= CONNECTIONS {
+        let of_address = open.get(&address).copied().unwrap_or_default();
+        if open.values().sum::<usize>() >= self.limits.connections
+            || of_address >= self.limits.per_address
+        {
             return None;
         }
-        let count = open.entry(address).or_default();
-        if *count >= PER_ADDRESS {
-            return None;
-        }
-        *count += 1;
+        open.insert(address, of_address + 1);
         Some(Place { doors: self.clone(), address })
     }
 }
@@ -120,10 +159,9 @@ impl Drop for Place {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router) {
+async fn accept(listener: TcpListener, router: Router, doors: Doors) {
     /// A pause after the operating system had no connection to give, such as for want of handles.
     const PAUSE: Duration = Duration::from_millis(20);
-    let doors = Doors::default();
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -137,9 +175,9 @@ async fn accept(listener: TcpListener, router: Router) {
             tokio::spawn(refuse(stream));
             continue;
         };
-        let router = router.clone();
+        let (router, limits) = (router.clone(), doors.limits);
         tokio::spawn(async move {
-            serve(stream, router).await;
+            serve(stream, router, limits).await;
             drop(place);
         });
     }
@@ -147,40 +185,60 @@ async fn accept(listener: TcpListener, router: Router) {
 
 /// Tells a client that there are too many connections.
 async fn refuse(mut stream: TcpStream) {
-    const BODY: &str = r#"{"code":503,"message":"there are too many connections"}"#;
+    tell(&mut stream, "503 Service Unavailable", "there are too many connections").await;
+}
+
+/// Answers a client of which there is no request, and whose connection is closed then.
+async fn tell(stream: &mut TcpStream, status: &str, message: &str) {
     const PATIENCE: Duration = Duration::from_millis(200);
+    let code = status.split(' ').next().unwrap_or_default();
+    let body = format!(r#"{{"code":{code},"message":"{message}"}}"#);
     let text = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{BODY}",
-        BODY.len()
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
     );
     // Whether the client hears of it is its own affair.
     let _ = timeout(PATIENCE, stream.write_all(text.as_bytes())).await;
 }
 
-async fn serve(stream: TcpStream, router: Router) {
+async fn serve(stream: TcpStream, router: Router, limits: Limits) {
     // Small answers are not held back.
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(Patient::new(stream));
+    let stream = TokioIo::new(Patient::new(stream, limits.write));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD);
-    let served = builder.serve_connection(stream, TowerToHyperService::new(router)).await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_HEAD);
+    let mut connection = builder.serve_connection(stream, TowerToHyperService::new(router));
+    let Err(error) = (&mut connection).await else { return };
+    tracing::debug!(%error, "a connection ended early");
+    let parts = connection.into_parts();
+    let Patient { mut stream, gave_up, .. } = parts.io.into_inner();
+    // What is left in the buffer is the beginning of a head, unless an answer was cut off.
+    if error.is_timeout() && !gave_up && !parts.read_buf.is_empty() {
+        tell(&mut stream, "408 Request Timeout", "the head took too long").await;
     }
 }
 
-/// A stream whose writes fail if the other end takes nothing for [`WRITE`] (W3).
+/// A stream whose writes fail if the other end takes nothing for a while (W3).
 struct Patient {
     stream: TcpStream,
+    patience: Duration,
     deadline: Pin<Box<Sleep>>,
     /// Whether a write is waiting, for which the deadline holds.
     waiting: bool,
+    /// Whether a write has waited too long.
+    gave_up: bool,
 }
 
 impl Patient {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, deadline: Box::pin(sleep(WRITE)), waiting: false }
+    fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self {
+            stream,
+            patience,
+            deadline: Box::pin(sleep(patience)),
+            waiting: false,
+            gave_up: false,
+        }
     }
 
     /// Passes on what a write came to, unless it has waited too long.
@@ -195,10 +253,13 @@ impl Patient {
         }
         if !self.waiting {
             self.waiting = true;
-            self.deadline.as_mut().reset(Instant::now() + WRITE);
+            self.deadline.as_mut().reset(Instant::now() + self.patience);
         }
         match self.deadline.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(()) => {
+                self.gave_up = true;
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
@@ -231,5 +292,28 @@ impl AsyncWrite for Patient {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_and_all_addresses_together_have_so_many_places() {
+        // Two for one address, three in all; a place that is given back is free.
+        let limits = Limits { connections: 3, per_address: 2, ..Limits::default() };
+        let doors = Doors::new(limits);
+        let [a, b, c] = [1, 2, 3].map(|last| IpAddr::from([127, 0, 0, last]));
+        let first = doors.admit(a).expect("there is room");
+        let second = doors.admit(a).expect("there is room");
+        assert!(doors.admit(a).is_none(), "a third one of an address");
+        let third = doors.admit(b).expect("there is room");
+        assert!(doors.admit(c).is_none(), "a fourth one");
+        assert!(!doors.open().contains_key(&c), "who was refused takes no memory");
+        drop(first);
+        let fourth = doors.admit(c).expect("there is room again");
+        drop((second, third, fourth));
+        assert!(doors.open().is_empty());
     }
 }

@@ -4,18 +4,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderName, StatusCode};
 use axum::response::IntoResponse;
-use blocksmith::ProduceError;
 use blocksmith::clearance::{BuildOn, ChainView};
+use blocksmith::eth1::Proposal;
 use blocksmith::gossip::ATTESTATION_PROPAGATION_SLOT_RANGE;
 use blocksmith::rewinder::Lane;
+use blocksmith::{Gone, ProduceError};
 use blocksmith_consensus::{
-    AttestationData, Checkpoint, InvalidData, Json, Preset, ProposerInputs, Root,
-    SharedUnsignedBlock, SignatureBytes, Slot, Wire, compute_epoch_at_slot,
-    compute_start_slot_at_epoch, get_block_root_at_slot,
+    AttestationData, Checkpoint, Deposit, Eth1Data, InvalidData, Json, Preset, ProposerInputs,
+    Root, SharedUnsignedBlock, SignatureBytes, Slot, Wire, compute_epoch_at_slot,
+    compute_start_slot_at_epoch, get_block_root_at_slot, voting_state,
 };
 
 use super::beacon::Beacon;
 use super::error::ApiError;
+use super::eth1::Eth1Votes;
 use super::request::{self, Answer, Asked, PHASE0, VERSION, data, json, parse};
 
 /// The last data that were attested to, by slot and head.
@@ -48,8 +50,15 @@ async fn produce<P: Preset>(
     }
     let cutoff = u128::from(beacon.config().proposer_reorg_cutoff_ms());
     let on_time = slot > now || (slot == now && into_slot.as_millis() <= cutoff);
-    let inputs = ProposerInputs { randao_reveal, graffiti, ..ProposerInputs::default() };
-    let on = BuildOn::ProposerHead { slot, on_time };
+    let mut inputs = ProposerInputs { randao_reveal, graffiti, ..ProposerInputs::default() };
+    let mut on = BuildOn::ProposerHead { slot, on_time };
+    if let Some(eth1) = beacon.eth1.clone() {
+        let parent = beacon.client.proposer_head_async(slot, on_time).await.ok_or(Gone)?;
+        let proposal = eth1_proposal(beacon, eth1, parent, slot).await?;
+        (inputs.eth1_data, inputs.deposits) = (Some(proposal.eth1_data), proposal.deposits);
+        // The deposits are those that are due after this block, and no other.
+        on = BuildOn::Block(parent);
+    }
     let block = beacon.client.produce_block_async(on, slot, inputs).await.map_err(refusal)?;
     if let Some(dump) = beacon.dump.clone() {
         let block = block.clone();
@@ -57,6 +66,27 @@ async fn produce<P: Preset>(
         beacon.compute(write).await?;
     }
     Ok(block)
+}
+
+/// Returns what a block of `slot` on `parent` says of the execution layer.
+async fn eth1_proposal<P: Preset>(
+    beacon: &Arc<Beacon<P>>,
+    eth1: Arc<dyn Eth1Votes>,
+    parent: Root,
+    slot: Slot,
+) -> Result<Proposal<Eth1Data, Deposit>, ApiError> {
+    let view = beacon.view();
+    let at = if parent == view.head {
+        view.head_slot
+    } else {
+        let block = beacon.block(parent).await?;
+        block.map_or(slot, |block| block.value().message.slot)
+    };
+    let state = beacon.state_at(parent, at, Lane::Duties).await?;
+    let voting = voting_state(&state, slot, beacon.config());
+    let index = state.eth1_deposit_index;
+    let proposal = beacon.compute(move || eth1.proposal(voting, index)).await?;
+    proposal.map_err(|error| ApiError::unavailable(error.to_string()))
 }
 
 /// Says why there is no block.

@@ -18,8 +18,14 @@ mod tests;
 
 use std::time::Duration;
 
-use blocksmith::eth1::{BlockHeader, DepositLog, ExecutionNode, LogsOf};
-use blocksmith_consensus::{DepositData, Root};
+use blocksmith::eth1::{
+    BlockHeader, Candidates, DepositLog, Eth1Rules, Eth1Service, ExecutionNode, Limits, LogsOf,
+};
+use blocksmith_consensus::{
+    ChainConfig, DepositCache, DepositData, MAX_DEPOSITS, Preset, Root,
+    slots_per_eth1_voting_period,
+};
+use blocksmith_sync::Std;
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -103,6 +109,53 @@ pub enum ExecutionError {
     /// A log is not a deposit.
     #[error("eth_getLogs: {0}")]
     Event(#[from] DepositEventError),
+}
+
+/// A monitor that follows an execution node over JSON-RPC.
+pub type Monitor = Eth1Service<Std, JsonRpc, DepositCache>;
+
+/// Starts a monitor by a chain's configuration. `first_block` is the first that may have a deposit.
+/// It keeps the blocks that a voting period may vote for, looks for new ones twice in the time of a
+/// block, and logs its failures. Does not wait for the node.
+///
+/// # Errors
+/// [`ExecutionError::Url`], [`ExecutionError::Contract`].
+///
+/// # Panics
+/// Never: no limit is zero.
+pub fn follow<P: Preset>(
+    options: Options,
+    config: &ChainConfig,
+    first_block: u64,
+) -> Result<Monitor, ExecutionError> {
+    /// Blocks that are kept, at most.
+    const WINDOW: u64 = 1 << 16;
+    let node = JsonRpc::new(options)?;
+    let seconds = config.seconds_per_eth1_block.max(1);
+    let distance = config.eth1_follow_distance;
+    let slots_per_period = slots_per_eth1_voting_period::<P>();
+    let period = slots_per_period.saturating_mul(config.slot_duration_ms.get()) / 1000;
+    // Candidates are up to two distances older than the beginning of the period.
+    let window = distance.saturating_mul(2).saturating_add(period / seconds).clamp(1, WINDOW);
+    let pause_ms = seconds.saturating_mul(500);
+    let limits = Limits {
+        start: first_block,
+        distance,
+        window: window as usize,
+        batch: 32,
+        range: 1_000,
+        pause_ms,
+        longest_pause_ms: pause_ms.max(60_000),
+    };
+    let distance_seconds = seconds.saturating_mul(distance);
+    let rules = Eth1Rules {
+        candidates: Candidates { distance_seconds },
+        slots_per_period,
+        max_deposits: MAX_DEPOSITS as u64,
+    };
+    let failed = |failure| tracing::warn!(?failure, "the execution layer is not followed");
+    let monitor = Eth1Service::start(limits, rules, node, DepositCache::default(), failed);
+    Ok(monitor.expect("no limit is zero"))
 }
 
 /// A client of one execution node. It keeps its connection between calls.

@@ -1,7 +1,5 @@
 //! The client against a server on loopback that answers what a test says.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::deposit_event::tests::deposit;
 use super::{DEPOSIT_EVENT_TOPIC, ExecutionError, JsonRpc, Options, encode_deposit_event};
+use crate::test_server::{self, Seen};
 
 const CONTRACT: &str = "0x00000000219ab540356cBB839Cbe05303d7705Fa";
 
@@ -31,47 +30,27 @@ fn serve(replies: Vec<Reply>) -> (JsonRpc, JoinHandle<Vec<Value>>) {
 }
 
 fn serve_within(timeout: Duration, replies: Vec<Reply>) -> (JsonRpc, JoinHandle<Vec<Value>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let server = std::thread::spawn(move || {
-        replies.into_iter().map(|reply| answer(&listener, &reply)).collect()
-    });
-    let mut options = Options::new(format!("http://{address}"), CONTRACT);
-    options.timeout = timeout;
-    options.max_response_bytes = 8 << 10;
-    (JsonRpc::new(options).expect("an address and a contract"), server)
-}
-
-fn answer(listener: &TcpListener, reply: &Reply) -> Value {
-    let (mut stream, _) = listener.accept().expect("a client");
-    let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).expect("a head");
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().expect("a number");
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("a body");
-    let request: Value = serde_json::from_slice(&body).expect("JSON");
-    let body = match reply {
-        Reply::Result(result) => json!({"id": request["id"], "result": result}).to_string(),
-        Reply::Body(body) => (*body).to_owned(),
-        Reply::Hang => {
-            // Until the client has closed its end.
-            let _ = reader.read(&mut [0]);
-            return request;
+    let reply = |reply: Reply| {
+        move |seen: &Seen| match reply {
+            Reply::Result(result) => {
+                let id = &request(seen)["id"];
+                Some((200, json!({"id": id, "result": result}).to_string()))
+            }
+            Reply::Body(body) => Some((200, body.to_owned())),
+            Reply::Hang => None,
         }
     };
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close", body.len());
-    // A client that was told too much may be gone.
-    let _ = write!(stream, "{head}\r\n\r\n{body}");
-    request
+    let (url, server) = test_server::serve(replies.into_iter().map(reply).collect());
+    let mut options = Options::new(url, CONTRACT);
+    options.timeout = timeout;
+    options.max_response_bytes = 8 << 10;
+    let requests = move || server.join().expect("the server").iter().map(request).collect();
+    let node = JsonRpc::new(options).expect("an address and a contract");
+    (node, std::thread::spawn(requests))
+}
+
+fn request(seen: &Seen) -> Value {
+    serde_json::from_str(&seen.body).expect("JSON")
 }
 
 fn block() -> Value {

@@ -129,7 +129,7 @@ fn clients_that_are_slow_keep_nobody_waiting() {
     let start = Instant::now();
     world.begin(1);
     world.propose(1);
-    assert!(start.elapsed() < crate::api::PATIENCE, "{:?}", start.elapsed());
+    assert!(start.elapsed() < crate::api::Limits::default().request, "{:?}", start.elapsed());
     // They are still there, and get what they ask for once they go on.
     slow[0].write_all(b"st\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -141,7 +141,8 @@ fn clients_that_are_slow_keep_nobody_waiting() {
 fn one_address_has_so_many_connections_and_the_stop_waits_for_none() {
     // All that it may have, all silent; a further one is told; then the node stops.
     let world = World::new();
-    let silent: Vec<_> = (0..crate::api::PER_ADDRESS).map(|_| connect(world.address())).collect();
+    let silent: Vec<_> =
+        (0..crate::api::Limits::default().per_address).map(|_| connect(world.address())).collect();
     let refused = super::http::answer(connect(world.address()));
     assert_eq!((refused.status, refused.error().as_str()), (503, "there are too many connections"));
     let start = Instant::now();

@@ -117,6 +117,8 @@ fn states_and_blocks_are_found_by_every_name_and_in_both_forms() {
     assert_eq!(world.data("/eth/v1/beacon/headers?slot=3"), json!([]));
     let attestations = world.data("/eth/v1/beacon/blocks/2/attestations");
     assert_eq!(attestations.as_array().map(Vec::len), Some(1));
+    let second = world.get("/eth/v2/beacon/blocks/2/attestations").json();
+    assert_eq!((&second["version"], &second["data"]), (&json!("phase0"), &attestations));
     // Genesis has a block by the root of its state.
     let genesis = world.data("/eth/v1/beacon/headers/genesis");
     assert_eq!(genesis["root"], world.node.genesis_root().to_string());
@@ -207,4 +209,70 @@ fn the_node_tells_of_itself_and_of_nothing_to_validators_while_it_syncs() {
     }
     // What is no duty is answered all the same.
     assert_eq!(world.get("/eth/v1/beacon/states/head/root").status, 200);
+}
+
+#[test]
+fn what_is_said_of_a_state_or_block_is_of_the_view_by_which_it_was_found() {
+    // The view of before finality, used after it: nothing but genesis is final by it.
+    let world = World::new();
+    let roots = world.run(1..=31);
+    let before = world.node.client().view().expect("the services run");
+    world.run(32..=34);
+    let beacon = world.node.beacon();
+    let after = world.node.client().view().expect("the services run");
+    assert_eq!((before.finalized.epoch, after.finalized.epoch), (0, 2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let root = roots[&16].to_string();
+    for (view, finalized) in [(before, false), (after, true)] {
+        let state = runtime.block_on(beacon.state_in(view, "16")).unwrap();
+        assert_eq!(state.finalized, finalized, "the state, {view:?}");
+        for id in ["16", &root] {
+            let block = runtime.block_on(beacon.block_in(view, id)).unwrap();
+            assert_eq!(block.finalized, finalized, "the block {id}, {view:?}");
+        }
+        let head = runtime.block_on(beacon.state_in(view, "head")).unwrap();
+        assert_eq!(head.state.slot, view.head_slot, "the head of the view, not the latest");
+        assert!(!head.finalized);
+    }
+}
+
+#[test]
+fn a_question_about_the_head_is_about_the_head_of_now() {
+    // The head's state is kept for the next question; after a block it is another one.
+    let world = World::new();
+    let root = || world.data("/eth/v1/beacon/states/head/root")["root"].clone();
+    let mut seen = Vec::new();
+    for slot in 1..=3 {
+        world.begin(slot);
+        world.propose(slot);
+        let block = world.data("/eth/v1/beacon/headers/head");
+        assert_eq!(root(), block["header"]["message"]["state_root"], "slot {slot}");
+        assert_eq!(root(), block["header"]["message"]["state_root"], "slot {slot}, again");
+        seen.push(root());
+    }
+    // A state before the head is still its own.
+    assert_eq!(world.data("/eth/v1/beacon/states/2/root")["root"], seen[1]);
+}
+
+#[test]
+fn requests_are_counted_by_route_and_status() {
+    // Two answers of one route, a method that is not served, and a path that is none.
+    let world = World::new();
+    for target in ["head", "head", "99"] {
+        world.get(&format!("/eth/v1/beacon/states/{target}/fork"));
+    }
+    world.get("/nowhere");
+    post(world.address(), "/eth/v1/beacon/genesis", "");
+    let metrics = String::from_utf8(world.get("/metrics").body).unwrap();
+    let route = "method=\"GET\",route=\"/eth/v1/beacon/states/{state_id}/fork\"";
+    let none = "method=\"\",route=\"none\"";
+    for line in [
+        format!("blocksmith_http_requests_total{{{route},status=\"200\"}} 2"),
+        format!("blocksmith_http_requests_total{{{route},status=\"404\"}} 1"),
+        format!("blocksmith_http_request_duration_seconds_count{{{route}}} 3"),
+        format!("blocksmith_http_requests_total{{{none},status=\"404\"}} 1"),
+        format!("blocksmith_http_requests_total{{{none},status=\"405\"}} 1"),
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "{line} is not in\n{metrics}");
+    }
 }

@@ -18,7 +18,7 @@ use blocksmith_consensus::{
 use serde_json::Value;
 
 use super::http::{Answer, get, post};
-use crate::api::{Broadcast, Node, Options, Published, Time};
+use crate::api::{Broadcast, Limits, Node, Options, Parts, Published, Time};
 use crate::interop;
 
 pub(super) const VALIDATORS: u64 = 8;
@@ -66,9 +66,19 @@ impl World {
     }
 
     pub(super) fn of(options: Options, slot: u64) -> Self {
+        Self::with(options, slot, Parts::default())
+    }
+
+    /// A world whose clients may take so much.
+    pub(super) fn limited(limits: Limits) -> Self {
+        Self::with(options(None), 0, Parts { limits, ..Parts::default() })
+    }
+
+    pub(super) fn with(options: Options, slot: u64, parts: Parts) -> Self {
         let now_ms = Arc::new(AtomicU64::new(GENESIS_TIME * 1000 + slot * SLOT_MS));
         let network = Arc::new(Network::default());
-        let node = Node::start(options, Time::Manual(now_ms.clone()), network.clone());
+        let time = Time::Manual(now_ms.clone());
+        let node = Node::start_with(options, time, network.clone(), parts);
         Self { node: node.expect("a node"), network, now_ms }
     }
 
