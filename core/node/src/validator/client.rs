@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use blocksmith::beacon_validator::service::{
-    BeaconValidatorHandle, BeaconValidatorService, Journal, Ports,
+    BeaconValidatorHandle, BeaconValidatorService, Ending, Journal, Ports,
 };
 use blocksmith::beacon_validator::{DutyProtocol, Limits, Validator};
 use blocksmith::slashing_protection;
@@ -68,7 +68,7 @@ pub enum ClientError {
 /// A validator client whose threads run. Dropping it stops it.
 pub struct ValidatorClient {
     handle: BeaconValidatorHandle<Std, Phase0Duties>,
-    duties: Option<JoinHandle<()>>,
+    duties: Option<JoinHandle<Ending>>,
     /// Their drop ends the threads that follow the node.
     stops: Vec<mpsc::Sender<()>>,
     validators: usize,
