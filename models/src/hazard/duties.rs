@@ -1,4 +1,4 @@
-//! Validator duties, and the lists that they stand in.
+//! Validator duties, the lists that they stand in, and when their messages leave.
 
 super::hazards! {
     V1: "The check for slashable messages overlaps the signing, or its record is written after the \
@@ -23,6 +23,8 @@ super::hazards! {
         "Fail-over is hedged within the deadline, and an answer without a block tries the next node";
     V10: "Two votes on payload timeliness are signed for one slot and validator",
         "A guard that lasts through a restart admits one";
+    V11: "A beacon node that lies has a message of another slot, proposer or target epoch signed",
+        "A message is signed only if it is of its duty's slot, committee, proposer and epoch";
     D1: "A validator whose index is learnt after the lists were never gets that epoch's duties",
         "A validator that is new has the lists asked for again";
     D2: "Two requests for one list straddle a re-organisation, and the duties of one branch stay \
@@ -36,4 +38,11 @@ super::hazards! {
         "Lists of this and the next epoch are asked for once a slot";
     D5: "One root an epoch is assumed, and a branch that is not canonical has another",
         "The root is that of the head that a message builds on";
+    P4: "A message is sent again after its answer was lost, and that it is known by then is taken \
+         for a failure",
+        "A refusal after a publication that may have arrived is a success";
+    P5: "A late wake-up votes for a slot that is over",
+        "The clock is read after every wait, and no duty of an earlier slot is done";
+    P7: "A duty is marked as done before its message has left, and is not tried again",
+        "A duty is sent once a beacon node has confirmed it";
 }

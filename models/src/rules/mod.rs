@@ -19,7 +19,7 @@
 //! | `protection` | slashing protection: rules and store; a crash between any two steps | V1 V2 V5 |
 //! | `waits` | none: locks and mailboxes in the abstract | C6 C7 Q9 |
 //! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14, C1 C2 C10 C13 C14 C15 |
-//! | `validator` | BeaconValidator, in one process or two | V1 V2 V3 V4 V5 V6 V8, D3 |
+//! | `validator` | BeaconValidator, in one process or two, and its successors | V1 to V8 V11, D1 to D5, P4 P5 P7, L5 L6, M9 |
 //!
 //! **Bounds.** The instances are those of the lists below: a handful of blocks and tasks, at most
 //! three workers, at most one crash. A search of more than 500,000 states is truncated,

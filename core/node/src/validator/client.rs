@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use blocksmith::beacon_validator::service::{
-    BeaconValidatorHandle, BeaconValidatorService, Journal, Ports,
+    BeaconValidatorHandle, BeaconValidatorService, Ending, Journal, Ports,
 };
 use blocksmith::beacon_validator::{DutyProtocol, Limits};
 use blocksmith::slashing_protection;
@@ -84,7 +84,7 @@ impl ClientError {
 /// A validator client whose threads run. Dropping it stops it.
 pub struct ValidatorClient {
     handle: BeaconValidatorHandle<Std, Phase0Duties>,
-    duties: Option<JoinHandle<()>>,
+    duties: Option<JoinHandle<Ending>>,
     /// Their drop ends the threads that follow the node.
     stops: Vec<mpsc::Sender<()>>,
     validators: usize,

@@ -88,6 +88,8 @@ pub enum Reason {
     Reassigned,
     /// The clock stepped back by more than an epoch.
     ClockStepped,
+    /// The machine panicked over an event, which may have been another duty's. A fault of ours.
+    Fault,
 }
 
 impl Reason {
@@ -113,6 +115,7 @@ impl Reason {
             Self::MayNotSign => "may_not_sign",
             Self::Reassigned => "reassigned",
             Self::ClockStepped => "clock_stepped",
+            Self::Fault => "fault",
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct BeaconValidator<V: DutyProtocol> {
     now_ms: Option<u64>,
     /// The slot whose duties are done: the latest that the clock has read.
     slot: Option<Slot>,
+    /// Duties of this slot and of earlier ones are a predecessor's.
+    done: Option<Slot>,
     validators: BTreeMap<ValidatorIndex, Validator<V::Key>>,
     /// The latest heads, the newest last.
     heads: VecDeque<Head<V::Root>>,
@@ -123,6 +125,7 @@ impl<V: DutyProtocol> BeaconValidator<V> {
             has_read: false,
             now_ms: None,
             slot: None,
+            done: None,
             validators: BTreeMap::new(),
             heads: VecDeque::new(),
             lists: BTreeMap::new(),
@@ -132,6 +135,16 @@ impl<V: DutyProtocol> BeaconValidator<V> {
             next_request: 0,
             counters: Counters::default(),
         }
+    }
+
+    /// Returns the successor of a machine that began duties of slot `done` and of no later one. It
+    /// begins none of these slots' duties, until the clock steps back by more than an epoch.
+    ///
+    /// # Panics
+    /// As [`BeaconValidator::new`].
+    #[must_use]
+    pub fn after(protocol: &V, limits: Limits, done: Option<Slot>) -> Self {
+        Self { slot: done, done, ..Self::new(protocol, limits) }
     }
 
     /// Returns what was counted.
@@ -260,7 +273,7 @@ impl<V: DutyProtocol> BeaconValidator<V> {
         self.data.clear();
         self.lists.clear();
         self.requests.clear();
-        self.slot = None;
+        (self.slot, self.done) = (None, None);
     }
 
     /// A slot has begun: what is left of earlier ones is missed.

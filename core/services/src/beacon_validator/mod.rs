@@ -61,6 +61,7 @@ mod event;
 mod machine;
 mod protocol;
 pub mod service;
+mod succession;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "testing"))]

@@ -7,8 +7,12 @@
 //! | call | blocks | woken by |
 //! |---|---|---|
 //! | [`BeaconValidatorService::run`] | until a message comes, or the machine's next time | its mailbox, the clock |
-//! | [`BeaconValidatorHandle::head`], `validators`, `tick`, `stop` | while the mailbox is full | the thread |
+//! | [`BeaconValidatorHandle::head`], `validators`, `tick` | while the mailbox is full | the thread |
+//! | [`BeaconValidatorHandle::stop`] | no: its slot in the mailbox is reserved | - |
 //! | [`Answer::give`], the drop of an [`Answer`] | no: its slot in the mailbox is reserved | - |
+//!
+//! A port, and the journal, may call what does not block. They run in the service's own thread: a
+//! call of theirs that waits for room in the mailbox waits for itself.
 //!
 //! **Invariants.**
 //! - I1 Every request that is started is answered once: an [`Answer`] that is dropped says
@@ -20,21 +24,32 @@
 //!   so that no signature leaves after the stop.
 //! - I5 No more requests are under way than the service was given room for. One more fails at once,
 //!   and the machine tries it again at the next reading of the clock.
+//! - I6 A panic of a port costs what the port was called for: a request whose answer the port drops
+//!   has failed (I1), and a clock that panics was not read. The port is called again the next time.
+//! - I7 A machine whose step was cut short by a panic is never used again (hazard L5). Its duties
+//!   under way are missed with [`Reason::Fault`], once each. The successor knows the validators and
+//!   the heads that were taken before, never the lost event (L6), and begins no duty of a slot in
+//!   which its predecessor has begun one. So no duty ends twice, and no message of a slot has two
+//!   requests for signatures under way.
+//! - I8 An answer to a request of a predecessor is dropped, whatever its number (M9).
+//! - I9 More panics of the machine than [`Intensity`] tolerates end the service, and
+//!   [`BeaconValidatorService::run`] says so.
 
 use std::time::Duration;
 
 use blocksmith_sync::mailbox::{self, OnFull};
-use blocksmith_sync::{Primitives, RecvTimeoutError};
+use blocksmith_sync::{Mutex, Primitives, RecvTimeoutError};
 
 use crate::beacon_validator::event::{
     DutyId, Effect, Event, Listed, Outcome, Reply, Request, RequestId, Validator,
 };
-use crate::beacon_validator::machine::{BeaconValidator, Limits};
+use crate::beacon_validator::machine::Limits;
 use crate::beacon_validator::protocol::{DutyProtocol, Head, Reading};
-use crate::machine::Machine;
+use crate::beacon_validator::succession::{Succession, TooManyPanics};
+use crate::supervision::Intensity;
 
 /// How many requests may be under way at once, at most. A validator needs three in its slot.
-pub const MAX_REQUESTS: usize = 32_767;
+pub const MAX_REQUESTS: usize = 32_766;
 
 /// Messages that may wait, apart from answers.
 const CAPACITY: usize = 64;
@@ -43,6 +58,11 @@ const CAPACITY: usize = 64;
 pub trait Clock: Send {
     /// Returns the time now. It may step back. Does not block.
     fn read(&self) -> Reading;
+    /// Returns whether every move of the clock is told by [`BeaconValidatorHandle::tick`], as it is
+    /// where a test sets the clock. The service then does not wake by itself.
+    fn is_told(&self) -> bool {
+        false
+    }
 }
 
 /// Something that carries requests out: beacon nodes, signers, slashing protection.
@@ -104,12 +124,26 @@ enum Message<V: DutyProtocol> {
     Tick,
     Head(Head<V::Root>),
     Validators(Vec<Validator<V::Key>>),
-    Reply { request: RequestId, reply: Reply<V> },
+    Reply { machine: u64, request: RequestId, reply: Reply<V> },
     Stop,
+}
+
+/// The slot that is reserved for the stop, until it is used.
+type StopSlot<P, V> = <P as Primitives>::Mutex<Option<mailbox::Permit<P, Message<V>>>>;
+
+/// How a service has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// It was stopped, or nobody could reach it any more.
+    Stopped,
+    /// Its machine panicked more often than is tolerated.
+    TooManyPanics,
 }
 
 /// The means to answer one request. Its drop answers that the request failed.
 pub struct Answer<P: Primitives, V: DutyProtocol> {
+    /// The number of the machine that asks.
+    machine: u64,
     request: RequestId,
     slot: Option<mailbox::Permit<P, Message<V>>>,
 }
@@ -123,7 +157,8 @@ impl<P: Primitives, V: DutyProtocol> Answer<P, V> {
     fn send(&mut self, reply: Reply<V>) {
         if let Some(slot) = self.slot.take() {
             // The send is refused only if the service is gone.
-            drop(slot.send(Message::Reply { request: self.request, reply }));
+            let Self { machine, request, .. } = *self;
+            drop(slot.send(Message::Reply { machine, request, reply }));
         }
     }
 }
@@ -136,8 +171,7 @@ impl<P: Primitives, V: DutyProtocol> Drop for Answer<P, V> {
 
 /// A BeaconValidator that has not been started.
 pub struct BeaconValidatorService<P: Primitives, V: DutyProtocol> {
-    protocol: V,
-    machine: BeaconValidator<V>,
+    machine: Succession<V>,
     ports: Ports<P, V>,
     mailbox: mailbox::Receiver<P, Message<V>>,
     /// The time that the machine knows.
@@ -145,33 +179,40 @@ pub struct BeaconValidatorService<P: Primitives, V: DutyProtocol> {
 }
 
 /// The handle of a BeaconValidator.
-pub struct BeaconValidatorHandle<P: Primitives, V: DutyProtocol>(mailbox::Sender<P, Message<V>>);
+pub struct BeaconValidatorHandle<P: Primitives, V: DutyProtocol> {
+    mailbox: mailbox::Sender<P, Message<V>>,
+    stop: P::Arc<StopSlot<P, V>>,
+}
 
 impl<P: Primitives, V: DutyProtocol> Clone for BeaconValidatorHandle<P, V> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { mailbox: self.mailbox.clone(), stop: self.stop.clone() }
     }
 }
 
 impl<P: Primitives, V: DutyProtocol> BeaconValidatorHandle<P, V> {
     /// Tells of a node's new head. If the service is gone, nothing happens.
     pub fn head(&self, head: Head<V::Root>) {
-        drop(self.0.send(Message::Head(head)));
+        drop(self.mailbox.send(Message::Head(head)));
     }
 
     /// Tells which validators are ours from now on.
     pub fn validators(&self, validators: Vec<Validator<V::Key>>) {
-        drop(self.0.send(Message::Validators(validators)));
+        drop(self.mailbox.send(Message::Validators(validators)));
     }
 
     /// Has the clock read now, after it was set for example.
     pub fn tick(&self) {
-        drop(self.0.send(Message::Tick));
+        drop(self.mailbox.send(Message::Tick));
     }
 
-    /// Ends the service. What is under way is given up.
+    /// Ends the service. What is under way is given up. Does not block; a second call does nothing.
     pub fn stop(&self) {
-        drop(self.0.send(Message::Stop));
+        let slot = self.stop.lock().take();
+        if let Some(slot) = slot {
+            // The send is refused only if the service is gone.
+            drop(slot.send(Message::Stop));
+        }
     }
 }
 
@@ -179,7 +220,8 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
     /// Returns the service and its handle. At most `requests` are under way at once.
     ///
     /// # Panics
-    /// As [`BeaconValidator::new`], and if `requests` is beyond [`MAX_REQUESTS`].
+    /// As [`crate::beacon_validator::BeaconValidator::new`], and if `requests` is beyond
+    /// [`MAX_REQUESTS`].
     #[must_use]
     pub fn new(
         protocol: V,
@@ -187,30 +229,65 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
         requests: usize,
         ports: Ports<P, V>,
     ) -> (Self, BeaconValidatorHandle<P, V>) {
-        let (sender, mailbox) = mailbox::mailbox(CAPACITY, requests, OnFull::Block);
-        let machine = BeaconValidator::new(&protocol, limits);
-        let service = Self { protocol, machine, ports, mailbox, told: None };
-        (service, BeaconValidatorHandle(sender))
+        Self::with_intensity(protocol, limits, requests, ports, Intensity::default())
     }
 
-    /// Serves until [`BeaconValidatorHandle::stop`], or until every handle is gone and no request
-    /// is under way.
-    pub fn run(mut self) {
-        loop {
-            self.read_clock(false);
-            match self.mailbox.recv_timeout(self.until_next()) {
-                Ok(Message::Stop) | Err(RecvTimeoutError::Closed) => break,
-                Ok(message) => self.turn(message),
-                Err(RecvTimeoutError::Timeout) => self.read_clock(true),
+    /// As [`BeaconValidatorService::new`], where `intensity` says how many panics of the machine are
+    /// tolerated.
+    ///
+    /// # Panics
+    /// As [`BeaconValidatorService::new`].
+    #[must_use]
+    pub fn with_intensity(
+        protocol: V,
+        limits: Limits,
+        requests: usize,
+        ports: Ports<P, V>,
+        intensity: Intensity,
+    ) -> (Self, BeaconValidatorHandle<P, V>) {
+        assert!(requests <= MAX_REQUESTS, "{requests} requests are more than a mailbox can hold");
+        let (sender, mailbox) = mailbox::mailbox(CAPACITY, requests + 1, OnFull::Block);
+        let stop = P::arc(P::Mutex::new(mailbox.permit()));
+        let machine = Succession::new(protocol, limits, intensity);
+        let service = Self { machine, ports, mailbox, told: None };
+        (service, BeaconValidatorHandle { mailbox: sender, stop })
+    }
+
+    /// Serves until [`BeaconValidatorHandle::stop`], until every handle is gone and no request is
+    /// under way, or until the machine has panicked too often. Returns which it was.
+    pub fn run(mut self) -> Ending {
+        match self.serve() {
+            Ok(()) => {
+                tracing::debug!(requests = self.machine.get().requests(), "the duties end");
+                Ending::Stopped
+            }
+            Err(TooManyPanics) => {
+                tracing::error!("the duties end: more panics than are tolerated");
+                Ending::TooManyPanics
             }
         }
-        tracing::debug!(requests = self.machine.requests(), "the validators' duties end");
+    }
+
+    fn serve(&mut self) -> Result<(), TooManyPanics> {
+        loop {
+            self.read_clock(false)?;
+            let message = if self.ports.clock.is_told() {
+                self.mailbox.recv().map_err(|_| RecvTimeoutError::Closed)
+            } else {
+                self.mailbox.recv_timeout(self.until_next())
+            };
+            match message {
+                Ok(Message::Stop) | Err(RecvTimeoutError::Closed) => return Ok(()),
+                Ok(message) => self.turn(message)?,
+                Err(RecvTimeoutError::Timeout) => self.read_clock(true)?,
+            }
+        }
     }
 
     /// Returns how long nothing is to be done unless a message comes.
     fn until_next(&self) -> Duration {
-        let slot = Duration::from_millis(self.protocol.timing().slot_ms);
-        match (self.machine.wake_at(), self.told) {
+        let slot = Duration::from_millis(self.machine.protocol().timing().slot_ms);
+        match (self.machine.get().wake_at(), self.told) {
             (Some(at), Some(Reading::SinceGenesis(now))) => {
                 Duration::from_millis(at.saturating_sub(now)).min(slot)
             }
@@ -219,22 +296,28 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
         }
     }
 
-    fn turn(&mut self, message: Message<V>) {
+    fn turn(&mut self, message: Message<V>) -> Result<(), TooManyPanics> {
         let is_tick = matches!(message, Message::Tick);
-        self.read_clock(is_tick);
+        self.read_clock(is_tick)?;
         let event = match message {
             Message::Head(head) => Event::Head(head),
             Message::Validators(validators) => Event::Validators(validators),
-            Message::Reply { request, reply } => Event::Reply { request, reply },
-            Message::Tick | Message::Stop => return,
+            Message::Reply { machine, request, reply } if machine == self.machine.number() => {
+                Event::Reply { request, reply }
+            }
+            // An answer to a predecessor (I8).
+            Message::Reply { .. } => return Ok(()),
+            Message::Tick | Message::Stop => return Ok(()),
         };
-        self.handle(event);
+        self.handle(event)
     }
 
     /// Reads the clock, and tells the machine if it is due, if the time stepped back, or if `now`.
-    fn read_clock(&mut self, now: bool) {
-        let reading = self.ports.clock.read();
-        let is_due = match (self.told, reading, self.machine.wake_at()) {
+    fn read_clock(&mut self, now: bool) -> Result<(), TooManyPanics> {
+        let mut reading = None;
+        P::contain(|| reading = Some(self.ports.clock.read()));
+        let Some(reading) = reading else { return Ok(()) };
+        let is_due = match (self.told, reading, self.machine.get().wake_at()) {
             (Some(Reading::SinceGenesis(told)), Reading::SinceGenesis(ms), Some(at)) => {
                 ms >= at || ms < told
             }
@@ -242,36 +325,59 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
         };
         if is_due || now {
             self.told = Some(reading);
-            self.handle(Event::Clock(reading));
+            self.handle(Event::Clock(reading))?;
         }
+        Ok(())
     }
 
-    fn handle(&mut self, event: Event<V>) {
-        let mut refused = self.handle_one(event);
+    fn handle(&mut self, event: Event<V>) -> Result<(), TooManyPanics> {
+        let mut refused = self.handle_one(event)?;
         // A failure makes its duty rest, so that this ends.
-        while let Some(request) = refused.pop() {
-            let event = Event::Reply { request, reply: Reply::Failed };
-            refused.extend(self.handle_one(event));
-        }
-    }
-
-    /// Has the machine handle an event. Returns the requests for which there is no room.
-    fn handle_one(&mut self, event: Event<V>) -> Vec<RequestId> {
-        let mut refused = Vec::new();
-        for effect in self.machine.handle(&self.protocol, event) {
-            match effect {
-                Effect::Ask { id, by_ms, request } => {
-                    refused.extend(self.ask(id, by_ms, request).err());
-                }
-                Effect::Subscribe(attesters) => self.ports.node.subscribe(attesters),
-                Effect::Began(duty) => self.ports.journal.began(duty),
-                Effect::Ended { duty, outcome } => {
-                    note_end(duty, outcome);
-                    self.ports.journal.ended(duty, outcome);
-                }
+        while let Some((machine, request)) = refused.pop() {
+            if machine == self.machine.number() {
+                refused.extend(self.handle_one(Event::Reply { request, reply: Reply::Failed })?);
             }
         }
-        refused
+        Ok(())
+    }
+
+    /// Has the machine handle an event. Returns the requests for which there is no room, each with
+    /// the number of the machine that asks.
+    fn handle_one(&mut self, event: Event<V>) -> Result<Vec<(u64, RequestId)>, TooManyPanics> {
+        let effects = match self.machine.step(event) {
+            Ok(effects) => effects,
+            Err(text) => return self.replace(&text).map(|()| Vec::new()),
+        };
+        let mut refused = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Ask { id, by_ms, request } => {
+                    let refusal = self.ask(id, by_ms, request).err();
+                    refused.extend(refusal.map(|id| (self.machine.number(), id)));
+                }
+                Effect::Subscribe(attesters) => P::contain(|| self.ports.node.subscribe(attesters)),
+                Effect::Began(duty) => P::contain(|| self.ports.journal.began(duty)),
+                Effect::Ended { duty, outcome } => self.tell_end(duty, outcome),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Puts a successor in the place of a machine that has panicked (I7).
+    fn replace(&mut self, text: &str) -> Result<(), TooManyPanics> {
+        tracing::error!(text, "the machine of the validators' duties panicked");
+        let (lost, succeeds) = self.machine.replace(P::now());
+        for (duty, outcome) in lost {
+            self.tell_end(duty, outcome);
+        }
+        // The successor has not been told the time.
+        self.told = None;
+        succeeds
+    }
+
+    fn tell_end(&mut self, duty: DutyId, outcome: Outcome) {
+        note_end(duty, outcome);
+        P::contain(|| self.ports.journal.ended(duty, outcome));
     }
 
     /// Starts a request. Returns its identity as an error if there is no room for it.
@@ -280,13 +386,14 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
             tracing::warn!(id, "too many requests are under way");
             return Err(id);
         };
-        let answer = Answer { request: id, slot: Some(slot) };
+        let answer = Answer { machine: self.machine.number(), request: id, slot: Some(slot) };
         let Ports { node, signer, protection, .. } = &mut self.ports;
-        match &request {
+        // The drop of an answer answers it, also while the port unwinds (I6).
+        P::contain(|| match &request {
             Request::Sign { .. } => signer.start(request, by_ms, answer),
             Request::Protect(_) => protection.start(request, by_ms, answer),
             _ => node.start(request, by_ms, answer),
-        }
+        });
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! A protocol of duties for tests and models: signatures that say whose they are and of what.
 
+use std::panic::resume_unwind;
+
 use crate::beacon_validator::event::Message;
 use crate::beacon_validator::protocol::{BlockClaims, DataClaims, DutyProtocol, Timing};
 use crate::consensus::{Epoch, Slot, ValidatorIndex};
@@ -10,6 +12,10 @@ pub struct ToyDuties {
     /// The times of its slots.
     pub timing: Timing,
 }
+
+/// A head over whose data the toy panics, against its contract: for tests of what becomes of a
+/// panic in the machine's step.
+pub const POISON: u8 = u8::MAX;
 
 /// An unsigned block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,6 +125,10 @@ impl DutyProtocol for ToyDuties {
 
     fn data_claims(&self, data: &ToyData) -> DataClaims<u8> {
         let ToyData { slot, committee, head, source, target } = *data;
+        if head == POISON {
+            // The panic hook does not run: the panic is ordered, and no accident.
+            resume_unwind(Box::new("the data are poisoned"));
+        }
         DataClaims { slot, committee, head, source, target }
     }
 

@@ -123,19 +123,20 @@ pub enum Effect {
 
 /// Panics within a window.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Budget {
+pub(crate) struct Budget {
     intensity: Intensity,
     /// When the last panics happened, oldest first; at most `max_restarts`.
     recent: VecDeque<Duration>,
 }
 
 impl Budget {
-    fn new(intensity: Intensity) -> Self {
+    /// Returns a budget of which nothing is spent.
+    pub(crate) fn new(intensity: Intensity) -> Self {
         Self { intensity, recent: VecDeque::new() }
     }
 
     /// Counts a panic; returns whether it is within the intensity.
-    fn bears(&mut self, at: Duration) -> bool {
+    pub(crate) fn bears(&mut self, at: Duration) -> bool {
         let window = self.intensity.window;
         while self.recent.front().is_some_and(|old| at.saturating_sub(*old) >= window) {
             self.recent.pop_front();

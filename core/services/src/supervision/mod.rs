@@ -77,6 +77,7 @@ pub(crate) use inject::Injection;
 pub(crate) use inject::Probes;
 #[cfg(any(test, feature = "testing"))]
 pub use inject::{Fault, Gate, Injection, When};
+pub(crate) use machine::Budget;
 pub use machine::{Cause, Effect, Event, Intensity, ServiceName, Supervision};
 pub use service::{Bare, Loss, Steps};
 pub(crate) use service::{EndGuard, Guard, Supervisor, contain};

@@ -5,6 +5,7 @@ use blocksmith::beacon_validator::{Head, Listed, Message, Place, Request};
 
 use super::Fault;
 use super::model::{Branch, Validators};
+use super::node::Lie;
 use crate::hazard;
 use crate::rules::{Instance, Rule, Twin};
 use blocksmith_engines::verdict::Breaks;
@@ -47,6 +48,11 @@ fn base(fault: Option<Fault>, branches: Vec<Branch>) -> Validators {
         failures: 0,
         repeats: 0,
         switches: 0,
+        lies: 0,
+        losses: 0,
+        holds: 0,
+        panics: 0,
+        learns: None,
     }
 }
 
@@ -130,6 +136,63 @@ fn clock(fault: Option<Fault>) -> Box<dyn Instance> {
     model.keys = vec![1, 3, 5];
     model.slow = is_of_signing;
     model.clock = vec![52, 60, 52, 64, 80, 66, 84];
+    Box::new(model)
+}
+
+/// A node with two branches that lies twice, about lists, blocks and data.
+fn lying(fault: Option<Fault>) -> Box<dyn Instance> {
+    let first = branch(0, &[proposer(4, 1)], &[attester(4, 1, 0)]);
+    let second = branch(1, &[proposer(5, 1)], &[attester(5, 1, 1)]);
+    let mut model = base(fault, vec![first, second]);
+    model.slow = |request| !Lie::about(request).is_empty();
+    model.clock = vec![52, 60, 64];
+    model.lies = 2;
+    Box::new(model)
+}
+
+/// Two branches that list other validators for a slot, and lists that are held up while the node
+/// changes branches.
+fn straddled(fault: Option<Fault>) -> Box<dyn Instance> {
+    let first = branch(0, &[], &[attester(5, 1, 0), attester(6, 5, 0)]);
+    let second = branch(1, &[], &[attester(5, 3, 0), attester(6, 7, 0)]);
+    let mut model = base(fault, vec![first, second]);
+    model.keys = vec![1, 3, 5, 7];
+    model.clock = vec![54, 60, 64, 72, 76, 84];
+    model.holds = 2;
+    model.switches = 3;
+    Box::new(model)
+}
+
+/// A validator that is learnt at any moment.
+fn learnt(fault: Option<Fault>) -> Box<dyn Instance> {
+    let attesters = [attester(4, 1, 0), attester(5, 3, 0), attester(6, 5, 0)];
+    let mut model = base(fault, vec![branch(0, &[], &attesters)]);
+    model.keys = vec![1, 3, 5];
+    model.learns = Some(5);
+    model.clock = vec![52, 60, 64, 72, 76, 84];
+    Box::new(model)
+}
+
+/// A node whose answer to a publication is lost.
+fn lossy(fault: Option<Fault>) -> Box<dyn Instance> {
+    let lists = branch(0, &[proposer(4, 1)], &[attester(4, 1, 0), attester(4, 3, 0)]);
+    let mut model = base(fault, vec![lists]);
+    model.keys = vec![1, 3];
+    model.slow = |request| matches!(request, Request::Publish(_));
+    model.clock = vec![52, 54, 56, 60];
+    model.losses = 1;
+    Box::new(model)
+}
+
+/// A machine that panics at any step, and whose successors go on.
+fn panics(fault: Option<Fault>) -> Box<dyn Instance> {
+    let attesters = [attester(4, 1, 0), attester(5, 3, 0), attester(6, 5, 0)];
+    let mut model = base(fault, vec![branch(0, &[], &attesters)]);
+    model.keys = vec![1, 3, 5];
+    model.slow = is_of_signing;
+    model.clock = vec![52, 60, 64, 72, 76];
+    model.panics = 2;
+    model.repeats = 1;
     Box::new(model)
 }
 
@@ -217,14 +280,24 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         claim: "a signer of one of three keys never answers: all duties of the others are sent",
         states: 6,
         model: || dead_signer(None),
-        twins: &[twin!(
-            "wait_without_deadline",
-            V6,
-            dead_signer,
-            NoDeadline,
-            "a dead signer costs its own keys alone",
-            "nothing happens while a signer is waited for"
-        )],
+        twins: &[
+            twin!(
+                "wait_without_deadline",
+                V6,
+                dead_signer,
+                NoDeadline,
+                "a dead signer costs its own keys alone",
+                "nothing happens while a signer is waited for"
+            ),
+            twin!(
+                "published_after_the_slowest",
+                V7,
+                dead_signer,
+                WaitsForAll,
+                "a dead signer costs its own keys alone",
+                "what is signed waits for the last signature of the slot"
+            ),
+        ],
     },
     Rule {
         name: "duties_of_two_branches",
@@ -249,6 +322,14 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 "what is signed is of the head's branch",
                 "heads say nothing of what duties depend on, so that a duty is done on any branch"
             ),
+            twin!(
+                "one_root_an_epoch",
+                D5,
+                branches,
+                OneRoot,
+                "what is signed is of the head's branch",
+                "the roots of an epoch's first head are taken for those of every head"
+            ),
         ],
     },
     Rule {
@@ -265,5 +346,127 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "each duty ends by its deadline",
             "the clock is not read while a signer is waited for"
         )],
+    },
+    Rule {
+        name: "lying_node",
+        claim: "a beacon node lies twice about lists, blocks and data: no slashable pair leaves, \
+                and what is signed is of the duty's slot, proposer and epoch",
+        states: 6893,
+        model: || lying(None),
+        twins: &[twin!(
+            "what_the_node_sent_is_signed",
+            V11,
+            lying,
+            TrustsTheNode,
+            "what is signed is the duty's own",
+            "the signer is given what the node sent, and not what the machine has judged"
+        )],
+    },
+    Rule {
+        name: "lists_straddle_a_change_of_branch",
+        claim: "a node changes branches three times while lists are held up: what the branch lists \
+                for a later slot is sent",
+        states: 695,
+        model: || straddled(None),
+        twins: &[
+            twin!(
+                "list_and_root_of_two_requests",
+                D2,
+                straddled,
+                KeepsUnderAnotherRoot,
+                "what is signed is of the head's branch",
+                "a list is kept under a root that was asked for after it"
+            ),
+            twin!(
+                "look_ahead_is_kept",
+                D4,
+                straddled,
+                KeepsTheFirstList,
+                "the branch's duties are done",
+                "the first list of an epoch is kept, whatever root the head has"
+            ),
+        ],
+    },
+    Rule {
+        name: "validator_learnt_late",
+        claim: "a validator is learnt at any moment: its duties of later slots are sent",
+        states: 35,
+        model: || learnt(None),
+        twins: &[
+            twin!(
+                "list_asked_for_by_root_alone",
+                D1,
+                learnt,
+                KeepsByRoot,
+                "the branch's duties are done",
+                "a list is asked for again only if its root has changed"
+            ),
+            twin!(
+                "late_wake_with_an_old_reading",
+                P5,
+                learnt,
+                ReadsBeforeWaiting,
+                "nothing is signed for a slot that is over",
+                "the machine is told of the time at which a wait began"
+            ),
+        ],
+    },
+    Rule {
+        name: "lost_confirmations",
+        claim: "the answer to a publication is lost: what a node has taken is told as sent, and \
+                nothing else is",
+        states: 79,
+        model: || lossy(None),
+        twins: &[
+            twin!(
+                "loss_taken_for_a_refusal",
+                P4,
+                lossy,
+                TakesALossForARefusal,
+                "what has arrived is told as sent",
+                "that no answer came is taken for a refusal"
+            ),
+            twin!(
+                "voted_before_the_vote_has_left",
+                P7,
+                lossy,
+                ConfirmsFirst,
+                "what is told as sent has arrived",
+                "a duty is marked as done before its message has left"
+            ),
+        ],
+    },
+    Rule {
+        name: "panic_at_any_step",
+        claim: "the machine panics twice: each duty ends once by its deadline, and no answer to a \
+                machine is taken by its successor",
+        states: 5330,
+        model: || panics(None),
+        twins: &[
+            twin!(
+                "duties_of_a_lost_machine_have_no_end",
+                L5,
+                panics,
+                EndsNothing,
+                "each duty has one outcome",
+                "nobody ends what a machine that has panicked had begun"
+            ),
+            twin!(
+                "successor_begins_again",
+                L6,
+                panics,
+                SuccessorBeginsAgain,
+                "each duty has one outcome",
+                "a successor does the duties of a slot that its predecessor has begun"
+            ),
+            twin!(
+                "answer_for_a_predecessor",
+                M9,
+                panics,
+                AnswersTheSuccessor,
+                "no signature is used for another duty",
+                "an answer is taken by the successor's request of the same number"
+            ),
+        ],
     },
 ];

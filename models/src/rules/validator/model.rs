@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use blocksmith::beacon_validator::toy::{Signed, ToyDuties, ToySignature};
 use blocksmith::beacon_validator::{
-    BeaconValidator, DutyId, Event, Head, Kind, Limits, Listed, Message, Outcome, Reading, Reply,
-    Request, RequestId, Timing,
+    BeaconValidator, DutyId, DutyList, Event, Head, Kind, Limits, Listed, Message, Outcome,
+    Reading, Reason, Reply, Request, RequestId, Timing,
 };
 use blocksmith::machine::Machine;
 use stateright::{Model, Property};
 
 use super::Fault;
+use super::node::Lie;
 use crate::rules::Bounded;
 
 /// Slots of 12 ms, epochs of four slots.
@@ -47,6 +48,14 @@ pub(super) struct Validators {
     pub(super) failures: usize,
     pub(super) repeats: usize,
     pub(super) switches: usize,
+    /// How often a node may lie, an answer be lost after its request was carried out, a list of
+    /// attesters be held up, and a machine panic; in all.
+    pub(super) lies: usize,
+    pub(super) losses: usize,
+    pub(super) holds: usize,
+    pub(super) panics: usize,
+    /// A key whose validator is learnt at any moment, and not at the start.
+    pub(super) learns: Option<u8>,
 }
 
 /// A request, and the branch of the node when it was made.
@@ -55,6 +64,7 @@ pub(super) struct Asked {
     pub(super) request: Request<ToyDuties>,
     pub(super) branch: usize,
     pub(super) by_ms: u64,
+    pub(super) is_held: bool,
 }
 
 /// A process with its beacon node.
@@ -68,6 +78,12 @@ pub(super) struct Process {
     pub(super) given: BTreeMap<RequestId, Reply<ToyDuties>>,
     /// Duties that have begun since the last restart, and their outcomes.
     pub(super) duties: BTreeMap<DutyId, Vec<Outcome>>,
+    /// When the node has changed its branch last.
+    pub(super) since_ms: u64,
+    /// When the validator that is learnt late was learnt.
+    pub(super) learnt_ms: Option<u64>,
+    /// With a fault: lists that are kept, by epoch, kind and root.
+    pub(super) kept: BTreeMap<(u64, DutyList, u8), Reply<ToyDuties>>,
 }
 
 /// Processes, signers, nodes and the protection database.
@@ -86,12 +102,18 @@ pub(super) struct State {
     pub(super) checked: BTreeMap<(usize, RequestId), Reply<ToyDuties>>,
     /// With a fault: signatures that lie in a key's channel.
     pub(super) stale: BTreeMap<u8, ToySignature>,
+    /// With a fault: what a node has sent in the place of what the machine was told, by duty's slot.
+    pub(super) sent_instead: BTreeMap<u64, Signed>,
+    /// Duties whose message a node has taken, where answers can be lost.
+    pub(super) arrived: BTreeSet<DutyId>,
     pub(super) now: u64,
     /// Readings that have come.
     pub(super) ticks: usize,
     pub(super) spent: Spent,
     pub(super) is_misused: bool,
     pub(super) is_off_branch: bool,
+    pub(super) is_foreign: bool,
+    pub(super) is_late: bool,
 }
 
 /// How often what is bounded has happened.
@@ -101,6 +123,10 @@ pub(super) struct Spent {
     pub(super) failures: usize,
     pub(super) repeats: usize,
     pub(super) switches: usize,
+    pub(super) lies: usize,
+    pub(super) losses: usize,
+    pub(super) holds: usize,
+    pub(super) panics: usize,
 }
 
 /// What happens next. The first number is that of the process.
@@ -112,6 +138,14 @@ pub(super) enum Action {
     Fail(usize, RequestId),
     /// An answer comes a second time.
     Repeat(usize, RequestId),
+    /// A node answers with a lie.
+    Lie(usize, RequestId, Lie),
+    /// A request is carried out, and its answer is lost.
+    Lose(usize, RequestId),
+    /// The validator that is learnt late is learnt.
+    Learn(usize),
+    /// The machine panics over an event that does not exist, and has a successor.
+    Panic(usize),
     /// The clock is read by all processes.
     Tick,
     /// The node has the head of the other branch.
@@ -144,6 +178,9 @@ impl Validators {
             asked: BTreeMap::new(),
             given: BTreeMap::new(),
             duties: BTreeMap::new(),
+            since_ms: 0,
+            learnt_ms: None,
+            kept: BTreeMap::new(),
         };
         let mut state = State {
             processes: self.starts_on.iter().map(process).collect(),
@@ -153,11 +190,15 @@ impl Validators {
             unrecorded: Vec::new(),
             checked: BTreeMap::new(),
             stale: BTreeMap::new(),
+            sent_instead: BTreeMap::new(),
+            arrived: BTreeSet::new(),
             now: START,
             ticks: 0,
             spent: Spent::default(),
             is_misused: false,
             is_off_branch: false,
+            is_foreign: false,
+            is_late: false,
         };
         for process in 0..self.starts_on.len() {
             self.start(&mut state, process);
@@ -166,9 +207,11 @@ impl Validators {
     }
 
     fn tick(&self, state: &mut State) {
+        let before = state.now;
         state.now = self.clock[state.ticks];
         state.ticks += 1;
-        let reading = Reading::SinceGenesis(state.now);
+        let read = if self.has(Fault::ReadsBeforeWaiting) { before } else { state.now };
+        let reading = Reading::SinceGenesis(read);
         for number in 0..state.processes.len() {
             let waits = |asked: &Asked| matches!(asked.request, Request::Sign { .. });
             let is_held = state.processes[number].asked.values().any(waits);
@@ -187,9 +230,36 @@ impl Validators {
         state.orphans.extend(lasting);
         process.given.clear();
         process.duties.clear();
+        process.learnt_ms = None;
         process.machine = BeaconValidator::new(&TOY, Self::limits());
         state.unrecorded.retain(|(of, ..)| *of != number);
         state.checked.retain(|(of, _), _| *of != number);
+        self.start(state, number);
+    }
+
+    /// The machine is replaced, as `blocksmith::beacon_validator::service` does it.
+    fn panic(&self, state: &mut State, number: usize) {
+        let process = &mut state.processes[number];
+        let under_way: Vec<_> = process.machine.under_way().collect();
+        let begun = process.duties.keys().map(|duty| duty.slot).max();
+        for duty in under_way {
+            if !self.has(Fault::EndsNothing) {
+                process.duties.entry(duty).or_default().push(Outcome::Missed(Reason::Fault));
+            }
+        }
+        let asked = std::mem::take(&mut process.asked);
+        process.given.clear();
+        if self.has(Fault::AnswersTheSuccessor) {
+            let late =
+                asked.iter().filter_map(|(id, asked)| Some((*id, signature(&asked.request)?)));
+            process.given.extend(late);
+        }
+        let asked = asked.into_values().map(|asked| asked.request);
+        let lasting =
+            asked.filter(|request| matches!(request, Request::Sign { .. } | Request::Protect(_)));
+        state.orphans.extend(lasting);
+        let begun = begun.filter(|_| !self.has(Fault::SuccessorBeginsAgain));
+        process.machine = BeaconValidator::after(&TOY, Self::limits(), begun);
         self.start(state, number);
     }
 }
@@ -205,6 +275,10 @@ impl Bounded for Validators {
             ("failures", self.failures.to_string()),
             ("repeats", self.repeats.to_string()),
             ("switches", self.switches.to_string()),
+            ("lies", self.lies.to_string()),
+            ("losses", self.losses.to_string()),
+            ("holds", self.holds.to_string()),
+            ("panics", self.panics.to_string()),
         ])
     }
 }
@@ -230,6 +304,13 @@ impl Model for Validators {
                 actions.push(Action::Answer(number, *id));
                 let can_fail = state.spent.failures < self.failures;
                 actions.extend(can_fail.then_some(Action::Fail(number, *id)));
+                if state.spent.lies < self.lies {
+                    let lies = Lie::about(&asked.request).iter();
+                    actions.extend(lies.map(|lie| Action::Lie(number, *id, *lie)));
+                }
+                let can_lose = state.spent.losses < self.losses
+                    && matches!(asked.request, Request::Publish(_));
+                actions.extend(can_lose.then_some(Action::Lose(number, *id)));
             }
             if state.spent.repeats < self.repeats {
                 actions.extend(process.given.keys().map(|id| Action::Repeat(number, *id)));
@@ -238,6 +319,10 @@ impl Model for Validators {
             actions.extend(can_switch.then_some(Action::Switch(number)));
             let can_restart = state.spent.restarts < self.restarts;
             actions.extend(can_restart.then_some(Action::Restart(number)));
+            let can_panic = state.spent.panics < self.panics;
+            actions.extend(can_panic.then_some(Action::Panic(number)));
+            let can_learn = self.learns.is_some() && process.learnt_ms.is_none();
+            actions.extend(can_learn.then_some(Action::Learn(number)));
         }
         actions.extend((0..state.orphans.len()).map(Action::CarryOut));
         actions.extend((!state.unrecorded.is_empty()).then_some(Action::RecordLate));
@@ -257,9 +342,28 @@ impl Model for Validators {
                 let reply = state.processes[number].given.remove(&id)?;
                 self.deliver(&mut state, number, Event::Reply { request: id, reply });
             }
+            Action::Lie(number, id, lie) => {
+                state.spent.lies += 1;
+                self.lie(&mut state, number, id, lie);
+            }
+            Action::Lose(number, id) => {
+                state.spent.losses += 1;
+                self.lose(&mut state, number, id);
+            }
+            Action::Learn(number) => {
+                state.processes[number].learnt_ms = Some(state.now);
+                self.tell_validators(&mut state, number);
+            }
+            Action::Panic(number) => {
+                state.spent.panics += 1;
+                self.panic(&mut state, number);
+            }
             Action::Tick => self.tick(&mut state),
             Action::Switch(number) => {
                 state.spent.switches += 1;
+                if self.holds > 0 {
+                    state.processes[number].since_ms = state.now;
+                }
                 let branch = (state.processes[number].branch + 1) % self.branches.len();
                 state.processes[number].branch = branch;
                 self.tell_head(&mut state, number);
@@ -308,11 +412,60 @@ impl Model for Validators {
                 under_way.all(|duty| (duty.slot + 1) * 12 > state.now)
             }),
             always("one request a key, kind and slot", one_request),
+            always("what is signed is the duty's own", |_, state| !state.is_foreign),
+            always("nothing is signed for a slot that is over", |_, state| !state.is_late),
+            always("the branch's duties are done", |model, state| model.are_done(state)),
+            always("what has arrived is told as sent", |model, state| {
+                let failed = Outcome::Missed(Reason::PublishFailed);
+                model.losses == 0 || ends(state, failed).all(|duty| !state.arrived.contains(&duty))
+            }),
+            always("what is told as sent has arrived", |model, state| {
+                model.losses == 0
+                    || ends(state, Outcome::Sent).all(|duty| state.arrived.contains(&duty))
+            }),
         ]
     }
 }
 
+/// Returns the signature that a request asks for.
+fn signature(request: &Request<ToyDuties>) -> Option<Reply<ToyDuties>> {
+    let Request::Sign { key, message, .. } = request else { return None };
+    Some(Reply::Signature(ToySignature { key: *key, of: Signed::of(message) }))
+}
+
+/// Returns the duties that ended in this way.
+fn ends(state: &State, how: Outcome) -> impl Iterator<Item = DutyId> {
+    let duties = state.processes.iter().flat_map(|process| &process.duties);
+    duties.filter(move |(_, outcomes)| outcomes.contains(&how)).map(|(duty, _)| *duty)
+}
+
 impl Validators {
+    /// In an instance in which lists are held up, or a validator is learnt late, everything else is
+    /// answered at once: so whatever the branch lists is sent, if there was a slot's time for it.
+    fn are_done(&self, state: &State) -> bool {
+        if self.holds == 0 && self.learns.is_none() {
+            return true;
+        }
+        state.processes.iter().all(|process| {
+            let known = |entry: &Listed<u8>| match process.learnt_ms {
+                Some(at) => Some(at),
+                None => (self.learns != Some(entry.key)).then_some(0),
+            };
+            self.branches[process.branch].attesters.iter().all(|entry| {
+                let begins = entry.slot * 12;
+                let is_over = begins + 12 <= state.now;
+                let is_in_time = process.since_ms < begins
+                    && begins > START
+                    && known(entry).is_some_and(|at| at < begins);
+                let validator = entry.validator;
+                let id = DutyId { slot: entry.slot, kind: Kind::Attestation, validator };
+                let is_sent =
+                    || process.duties.get(&id).is_some_and(|ends| *ends == [Outcome::Sent]);
+                !(is_over && is_in_time) || is_sent()
+            })
+        })
+    }
+
     /// In an instance with a dead signer everybody else answers at once.
     fn only_dead(&self, state: &State) -> bool {
         let gathered = START + TOY.timing.attestation_gather_ms;

@@ -1,13 +1,14 @@
-//! The ports of a machine: its node, its signers, the protection database. Faults are here alone.
+//! The ports of a machine: its signers, the protection database, and what the shell does between
+//! them and the machine.
 
-use blocksmith::beacon_validator::toy::{Signed, ToyData, ToyDuties, ToyProposal, ToySignature};
+use blocksmith::beacon_validator::toy::{Signed, ToyDuties, ToySignature};
 use blocksmith::beacon_validator::{
-    DutyList, Effect, Event, Message, Protection, Reading, Reply, Request, RequestId, SignedDuty,
-    Validator,
+    DutyId, DutyList, Effect, Event, Message, Protection, Reading, Reply, Request, RequestId,
+    SignedDuty, Validator,
 };
 
 use super::Fault;
-use super::model::{Asked, State, Validators, handle};
+use super::model::{Asked, Process, State, Validators, handle};
 
 /// How long a late answer may still come after its request was given up, in milliseconds.
 const LATE_MS: u64 = 12;
@@ -16,16 +17,23 @@ impl Validators {
     /// Tells a process what it needs to begin: the head, its validators and the time.
     pub(super) fn start(&self, state: &mut State, number: usize) {
         self.tell_head(state, number);
-        let of = |key: &u8| Validator { index: u64::from(*key), key: *key, may_sign: true };
-        let validators = self.keys.iter().map(of).collect();
-        self.deliver(state, number, Event::Validators(validators));
+        self.tell_validators(state, number);
         self.deliver(state, number, Event::Clock(Reading::SinceGenesis(state.now)));
+    }
+
+    pub(super) fn tell_validators(&self, state: &mut State, number: usize) {
+        let is_learnt = state.processes[number].learnt_ms.is_some();
+        let known = self.keys.iter().filter(|key| is_learnt || self.learns != Some(**key));
+        let of = |key: &u8| Validator { index: u64::from(*key), key: *key, may_sign: true };
+        let validators = known.map(of).collect();
+        self.deliver(state, number, Event::Validators(validators));
     }
 
     pub(super) fn tell_head(&self, state: &mut State, number: usize) {
         let mut head = self.branches[state.processes[number].branch].head;
-        if self.has(Fault::HeadsAgree) {
-            let first = self.branches[0].head;
+        if self.has(Fault::HeadsAgree) || self.has(Fault::OneRoot) {
+            let first = if self.has(Fault::OneRoot) { self.starts_on[number] } else { 0 };
+            let first = self.branches[first].head;
             head.current_dependent = first.current_dependent;
             head.previous_dependent = first.previous_dependent;
         }
@@ -46,7 +54,12 @@ impl Validators {
             }
             let asked = &state.processes[number].asked;
             let at_once = asked.iter().find(|(id, asked)| {
-                let is_slow = (self.slow)(&asked.request) || self.is_dead(&asked.request);
+                let waits =
+                    self.has(Fault::WaitsForAll) && awaits_signature(&state.processes[number]);
+                let is_slow = (self.slow)(&asked.request)
+                    || asked.is_held
+                    || self.is_dead(&asked.request)
+                    || waits && matches!(asked.request, Request::Publish(_));
                 !is_slow && !state.checked.contains_key(&(number, **id))
             });
             let Some(id) = at_once.map(|(id, _)| *id) else { continue };
@@ -61,10 +74,22 @@ impl Validators {
         match effect {
             Effect::Ask { id, by_ms, request } => {
                 if let Request::Sign { message, duty, .. } = &request {
-                    state.is_off_branch |= !self.is_listed(message, duty.validator);
+                    // A node that lies about lists has duties of any branch done.
+                    let knows = self.lies == 0;
+                    state.is_off_branch |= knows && !self.is_listed(message, duty.validator);
+                    state.is_late |= state.now >= (duty.slot + 1) * 12;
+                    let instead = state.sent_instead.get(&duty.slot).copied();
+                    let signed = instead.unwrap_or(Signed::of(message));
+                    state.is_foreign |= message.is_protected() && !is_of_duty(signed, *duty);
                 }
                 let branch = state.processes[number].branch;
-                let asked = Asked { request, branch, by_ms };
+                let is_held = self.holds > state.spent.holds
+                    && matches!(
+                        request,
+                        Request::Duties { epoch: 1, list: DutyList::Attesters, .. }
+                    );
+                state.spent.holds += usize::from(is_held);
+                let asked = Asked { request, branch, by_ms, is_held };
                 state.processes[number].asked.insert(id, asked);
             }
             Effect::Subscribe(_) => {}
@@ -203,58 +228,6 @@ impl Validators {
         Some(self.ask_node(state, number, asked))
     }
 
-    /// What a beacon node answers: a list of the branch that it had when it was asked, and anything
-    /// else of the branch that it has now.
-    fn ask_node(&self, state: &mut State, number: usize, asked: &Asked) -> Reply<ToyDuties> {
-        let branch = &self.branches[state.processes[number].branch];
-        match &asked.request {
-            Request::Duties { epoch, list, .. } => self.list(state, number, asked, *epoch, *list),
-            Request::Produce { slot, reveal } => {
-                let parent = branch.head.root;
-                let reveal = (reveal.key, slot / 4);
-                let proposer = u64::from(reveal.0);
-                Reply::Block(ToyProposal { slot: *slot, proposer, parent, reveal })
-            }
-            Request::Data { slot, committee } => {
-                let (head, committee) = (branch.head.root, *committee);
-                let target = slot / 4;
-                Reply::Data(ToyData { slot: *slot, committee, head, source: 0, target })
-            }
-            Request::Aggregate { data, .. } => Reply::Aggregate(*data),
-            Request::Publish(batch) => {
-                state.is_misused |= !batch.iter().all(is_own);
-                Reply::Published { refused: Vec::new() }
-            }
-            Request::Protect(_) | Request::Sign { .. } => Reply::Failed,
-        }
-    }
-
-    fn list(
-        &self,
-        state: &State,
-        number: usize,
-        asked: &Asked,
-        epoch: u64,
-        list: DutyList,
-    ) -> Reply<ToyDuties> {
-        let branch = &self.branches[asked.branch];
-        let of_epoch_1 = match list {
-            DutyList::Proposers => &branch.proposers,
-            DutyList::Attesters => &branch.attesters,
-        };
-        let listed = if epoch == 1 { of_epoch_1.clone() } else { Vec::new() };
-        let rooted = if self.has(Fault::RootOfAnother) {
-            &self.branches[state.processes[number].branch]
-        } else {
-            branch
-        };
-        let timing = super::model::TOY.timing;
-        match rooted.head.dependent_root(&timing, list, epoch) {
-            Some(dependent_root) => Reply::Duties { dependent_root, listed },
-            None => Reply::Failed,
-        }
-    }
-
     /// Checks messages and, if `records`, records those that may be signed, in one transaction.
     fn check(
         &self,
@@ -281,8 +254,21 @@ impl Validators {
     }
 }
 
+/// Returns whether a block or an attestation is of a duty's slot, proposer and epoch.
+fn is_of_duty(signed: Signed, duty: DutyId) -> bool {
+    match signed {
+        Signed::Block(block) => (block.slot, block.proposer) == (duty.slot, duty.validator),
+        Signed::Attestation(data) => (data.slot, data.target) == (duty.slot, duty.slot / 4),
+        Signed::Randao(_) | Signed::Selection(_) | Signed::Aggregate(..) => true,
+    }
+}
+
+fn awaits_signature(process: &Process) -> bool {
+    process.asked.values().any(|asked| matches!(asked.request, Request::Sign { .. }))
+}
+
 /// Returns whether what is published carries its own key's signature of its own message.
-fn is_own(signed: &SignedDuty<ToyDuties>) -> bool {
+pub(super) fn is_own(signed: &SignedDuty<ToyDuties>) -> bool {
     let key = signed.duty.validator as u8;
     signed.signature == ToySignature { key, of: Signed::of(&signed.message) }
 }

@@ -8,7 +8,7 @@ use crate::beacon_validator::event::{
     DutyId, Effect, Kind, Listed, Outcome, Reason, Request, Validator,
 };
 use crate::beacon_validator::protocol::{DutyList, DutyProtocol, Head};
-use crate::consensus::{Epoch, Slot};
+use crate::consensus::Epoch;
 
 /// What is known of a list of duties.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -253,8 +253,9 @@ impl<V: DutyProtocol> BeaconValidator<V> {
         root: V::Root,
         effects: &mut Effects<V>,
     ) -> bool {
-        let is_over = |slot: Slot| self.slot.is_some_and(|now| slot < now);
-        if is_over(id.slot) {
+        let is_over = self.slot.is_some_and(|now| id.slot < now);
+        let is_done = self.done.is_some_and(|done| id.slot <= done);
+        if is_over || is_done {
             return false;
         }
         let first = if id.kind == Kind::Proposal { Step::Reveal } else { Step::Data };

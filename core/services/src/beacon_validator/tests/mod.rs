@@ -2,6 +2,7 @@
 
 mod attestations;
 mod lists;
+mod panics;
 mod proposals;
 mod random;
 mod service;

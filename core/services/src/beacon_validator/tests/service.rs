@@ -8,8 +8,8 @@ use std::time::Duration;
 use blocksmith_sync::{Primitives, Std};
 
 use super::super::service::{
-    Answer, BeaconNode, BeaconValidatorHandle, BeaconValidatorService, Clock, Journal, Port, Ports,
-    SignerProtects,
+    Answer, BeaconNode, BeaconValidatorHandle, BeaconValidatorService, Clock, Ending, Journal,
+    Port, Ports, SignerProtects,
 };
 use super::*;
 
@@ -57,7 +57,7 @@ struct Running {
     requests: mpsc::Receiver<Started>,
     outcomes: Arc<Mutex<Vec<(DutyId, Outcome)>>>,
     ended: mpsc::Receiver<()>,
-    thread: <Std as Primitives>::JoinHandle<()>,
+    thread: <Std as Primitives>::JoinHandle<Ending>,
 }
 
 /// Slots that are long enough that no time of theirs comes by itself during a test.
