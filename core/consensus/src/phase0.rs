@@ -431,6 +431,21 @@ impl<P: Preset> Consensus for Phase0<P> {
         }
     }
 
+    fn is_spent(&self, state: &BeaconState<P>, operation: &Operation<Self>) -> bool {
+        match operation {
+            Operation::ProposerSlashing(slashing) => {
+                let proposer = slashing.value().signed_header_1.message.proposer_index;
+                evidence::cannot_be_slashed(state, &[proposer])
+            }
+            Operation::AttesterSlashing(slashing) => {
+                evidence::cannot_be_slashed(state, &slashable_indices(slashing.value()))
+            }
+            Operation::VoluntaryExit(exit) => {
+                evidence::exits(state, exit.value().message.validator_index)
+            }
+        }
+    }
+
     fn prepare_epoch(&self, state: &BeaconState<P>) -> Result<(), Phase0Fault> {
         Ok(prepare_epoch(state)?)
     }

@@ -416,6 +416,11 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         state: &Self::State,
         operation: &Operation<Self>,
     ) -> AttestationOutcome<Self>;
+    /// Returns whether no block on `state`, or on a descendant of it, can ever carry the operation:
+    /// whom a slashing is about is slashed or can withdraw already, and whom an exit is about exits
+    /// already. An operation about a validator that the state does not know is not spent. Once true
+    /// on a chain, it stays true.
+    fn is_spent(&self, state: &Self::State, operation: &Operation<Self>) -> bool;
     /// Computes in advance what the state's epoch will ask for, and keeps it where the state's
     /// clones and descendants find it. No answer depends on whether it has been called. What is
     /// known already costs nothing. By default there is nothing to prepare.

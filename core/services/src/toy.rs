@@ -530,6 +530,11 @@ impl Consensus for Toy {
         }
     }
 
+    /// The block whose root is an operation's identity is the one that carries it.
+    fn is_spent(&self, state: &ToyState, operation: &Operation<Self>) -> bool {
+        toy_operation(operation).id == state.block
+    }
+
     fn balances(&self, _state: &ToyState) -> Result<Balances, ToyFault> {
         Ok(Balances {
             effective: Arc::from(vec![1; self.validators]),

@@ -172,6 +172,7 @@ fn to_clearance(message: &ToClearance) -> String {
             let kind = if balances.is_some() { "balances" } else { "no balances" };
             format!("{kind} of checkpoint {}", checkpoint.root)
         }
+        ToClearance::Spent(operations) => format!("{} spent operations", operations.len()),
     }
 }
 

@@ -179,6 +179,10 @@ impl<C: Consensus> Consensus for Counting<C> {
         self.inner.verify_operation(state, &inner_operation::<C>(operation))
     }
 
+    fn is_spent(&self, state: &C::State, operation: &Operation<Self>) -> bool {
+        self.inner.is_spent(state, &inner_operation::<C>(operation))
+    }
+
     fn committees(&self, state: &C::State, epoch: Epoch) -> Result<C::Committees, C::Fault> {
         self.inner.committees(state, epoch)
     }

@@ -304,6 +304,10 @@ impl Consensus for Scripted {
         self.toy.verify_operation(state, &operation_of_toy(operation))
     }
 
+    fn is_spent(&self, state: &ToyState, operation: &Operation<Self>) -> bool {
+        self.toy.is_spent(state, &operation_of_toy(operation))
+    }
+
     fn prepare_epoch(&self, state: &ToyState) -> Result<(), ToyFault> {
         self.tell(Call::Prepare(state.block, state.slot));
         (self.prepare)(state)
