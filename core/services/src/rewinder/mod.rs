@@ -69,7 +69,8 @@
 //! - I13 A block is produced as a duty (`production`). The last part of its load is followed by one
 //!   step, which runs the block. A load that is in hand gives way to it between two parts, and a
 //!   batch of attestations between two steps. Where another worker loads exactly its state, it waits
-//!   for that.
+//!   for that load, and not for what the state was loaded for: the state is posted and reported
+//!   before an operation is checked in it, or a block is produced or judged on it.
 //!
 //! [`shell`] holds what a worker does with its tasks. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.

@@ -384,10 +384,10 @@ impl<C: Consensus> Worker<C> {
             *self = Self::Load(load);
             return effects;
         }
-        let free = if step.is_ok() { load.release() } else { Vec::new() };
+        let free = if step.is_ok() { load.release(&mut effects) } else { Vec::new() };
         if !free.is_empty() {
             effects.extend(free.into_iter().map(WorkerEffect::Loaded));
-            effects.push(WorkerEffect::Proceed);
+            effects.push(load.goes_on());
             *self = Self::Load(load);
             return effects;
         }

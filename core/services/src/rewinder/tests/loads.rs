@@ -3,6 +3,7 @@
 
 use super::scripted::Scripted;
 use crate::consensus::Consensus;
+use crate::gossip::Operation;
 use crate::hot_db::{StateAt, Trail, TrailReply};
 use crate::identified::{self, IdentifiedBlock};
 use crate::machine::Machine;
@@ -10,7 +11,7 @@ use crate::rewinder::load::STEP_SLOTS;
 use crate::rewinder::{
     Answer, Dispatcher, GoesFirst, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent,
 };
-use crate::toy::{Toy, ToyBlock, ToyInvalid, ToyState};
+use crate::toy::{Toy, ToyBlock, ToyInvalid, ToyOperation, ToyState};
 use crate::verdict::RejectReason;
 
 /// A trail from the anchor over blocks 1, 2, .. at these slots to the last of them, or beyond.
@@ -109,6 +110,26 @@ fn what_another_worker_has_reported_since_the_trail_is_not_replayed_again() {
         assert_eq!(effects, [WorkerEffect::Loaded((3, 3)), WorkerEffect::Answer(answer)]);
         assert!(worker.is_idle());
     }
+}
+
+#[test]
+fn a_state_is_posted_and_free_before_an_operation_is_checked_in_it() {
+    // The HotDB would like the state. Duties that wait for it go before the check; the state is posted
+    // once.
+    let toy = Toy::default();
+    let exit = ToyOperation { id: 9, validators: 1, signed: true, valid: true };
+    let operation = identified::operation(&toy, Operation::VoluntaryExit(exit));
+    let TrailReply::Trail(mut wanted) = trail(&[], 4, &[]) else { panic!("a trail") };
+    wanted.want_target = true;
+    let job = Job::Operation { operation, root: 0, slot: 4 };
+    let (mut worker, effects) = load(vec![job], TrailReply::Trail(wanted));
+    let state = ToyState { slot: 4, ..ToyState::anchor() };
+    let posted = WorkerEffect::PostState(StateAt { root: 0, slot: 4, state });
+    let gives_way = WorkerEffect::GiveWay(GoesFirst::Duties);
+    assert_eq!(effects, [posted, WorkerEffect::Loaded((0, 4)), gives_way]);
+    let effects = worker.handle(&toy, WorkerEvent::Proceed);
+    assert!(matches!(effects[..], [WorkerEffect::Answer(Answer::Operation(_))]), "{effects:?}");
+    assert!(worker.is_idle());
 }
 
 #[test]

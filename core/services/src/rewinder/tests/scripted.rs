@@ -50,6 +50,8 @@ pub(super) struct Scripted {
     /// Runs for a batch of attestations before each of them, and after the last: with how many have
     /// been verified.
     pub(super) verify: Verify,
+    /// Runs before an operation is checked.
+    pub(super) operate: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Scripted {
@@ -64,6 +66,7 @@ impl Scripted {
             prepare: Box::new(|_| Ok(())),
             claims: Box::new(|block| Some(block.root)),
             verify: Box::new(|_, _| {}),
+            operate: Box::new(|| {}),
         };
         (protocol, Calls(calls))
     }
@@ -301,6 +304,7 @@ impl Consensus for Scripted {
         state: &ToyState,
         operation: &Operation<Self>,
     ) -> AttestationOutcome<Self> {
+        (self.operate)();
         self.toy.verify_operation(state, &operation_of_toy(operation))
     }
 
