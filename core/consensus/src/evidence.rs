@@ -107,7 +107,7 @@ impl PoolAttestation for SharedAttestation {
 
     fn bits(&self) -> Bits {
         let bits = &self.value().aggregation_bits;
-        Bits::from_flags((0..bits.len()).map(|place| bits[place]))
+        bits.iter().map(|bit| *bit).collect()
     }
 
     fn bytes(&self) -> usize {

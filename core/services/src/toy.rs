@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::bits::Bits;
 use crate::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Checkpoint, Checkpoints,
     Consensus, Epoch, Failure, Gwei, Header, Invalid, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{
-    Bits, GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
+    GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
 };
 use crate::toy_codec;
 use crate::toy_production;
