@@ -166,6 +166,9 @@ pub enum ToyInvalid {
     /// The signature does not verify.
     #[error("the signature does not verify")]
     Signature,
+    /// The block claims another proposer than the expected one.
+    #[error("the block is of another proposer's slot")]
+    Proposer,
     /// The transition rejects the block.
     #[error("the block says of itself that it is invalid")]
     Block,
@@ -188,6 +191,7 @@ impl Invalid for ToyInvalid {
         match self {
             Self::Malformed => "malformed_ssz",
             Self::Signature => "bad_proposer_signature",
+            Self::Proposer => "bad_block_header",
             Self::Block => "bad_state_root",
             Self::Attestation => "bad_signature",
             Self::Subnet => "wrong_subnet",
@@ -197,7 +201,7 @@ impl Invalid for ToyInvalid {
     }
 
     fn condemns_root(&self) -> bool {
-        matches!(self, Self::Block | Self::OperationSignature)
+        matches!(self, Self::Proposer | Self::Block | Self::OperationSignature)
     }
 }
 
@@ -475,6 +479,10 @@ impl Consensus for Toy {
         block: &ToyBlock,
     ) -> Result<bool, Failure<ToyInvalid, ToyFault>> {
         if block.signed { Ok(true) } else { Err(Failure::Invalid(ToyInvalid::Signature)) }
+    }
+
+    fn check_proposer(&self, block: &ToyBlock, expected: ValidatorIndex) -> Result<(), ToyInvalid> {
+        if self.header(block).proposer == expected { Ok(()) } else { Err(ToyInvalid::Proposer) }
     }
 
     fn committees(&self, _state: &ToyState, _epoch: Epoch) -> Result<(), ToyFault> {

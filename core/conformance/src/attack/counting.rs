@@ -187,6 +187,14 @@ impl<C: Consensus> Consensus for Counting<C> {
         self.inner.committees(state, epoch)
     }
 
+    fn proposers(&self, state: &C::State) -> Option<Vec<ValidatorIndex>> {
+        self.inner.proposers(state)
+    }
+
+    fn check_proposer(&self, block: &C::Block, expected: ValidatorIndex) -> Result<(), C::Invalid> {
+        self.inner.check_proposer(block, expected)
+    }
+
     fn verify_proposer(
         &self,
         state: &C::State,

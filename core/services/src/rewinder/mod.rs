@@ -55,7 +55,8 @@
 //!   uncached parent is replayed once for all blocks on top of it: its state is posted and reported
 //!   before the first of them is judged. A worker that has claimed asks the HotDB once more: another
 //!   may have reported the state between the trail and the claim. A worker that waits holds no claim.
-//! - I10 A block's proposer's signature, and in the block's own epoch whether the slot is the
+//! - I10 Whether the slot is the proposer's is checked first, if the proposers of the epoch are known
+//!   on the branch: that needs neither a signature nor a state of the epoch. A block's proposer's signature, and in the block's own epoch whether the slot is the
 //!   proposer's, are checked by the state that the trail starts from: before a claim, a replay and
 //!   the transition (A1, A9). The transition then leaves that one signature out. The reason is the
 //!   one that the transition would give. A block's root was computed when it was decoded, so the

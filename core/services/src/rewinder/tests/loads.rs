@@ -1,10 +1,14 @@
 //! How the worker's machine checks a block's signature first, claims what it replays, loads in
 //! parts, and compares what it posts back.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::scripted::Scripted;
 use crate::consensus::Consensus;
 use crate::gossip::Operation;
-use crate::hot_db::{StateAt, Trail, TrailReply};
+use crate::hot_db::{Effect, Event, HotDb, Limits, StateAt, Trail, TrailReply};
 use crate::identified::{self, IdentifiedBlock};
 use crate::machine::Machine;
 use crate::rewinder::load::STEP_SLOTS;
@@ -29,6 +33,7 @@ fn trail(slots: &[u64], slot: u64, wanted: &[u8]) -> TrailReply<Toy> {
         slot,
         wanted: wanted.to_vec(),
         want_target: false,
+        expected_proposer: None,
         committees: None,
     }))
 }
@@ -64,6 +69,46 @@ fn a_bad_signature_is_answered_before_anything_is_claimed_or_replayed() {
     let (_, effects) =
         load(block(ToyBlock::new(9, 3, 3).badly_signed()), trail(&[1, 2, 3], 3, &[]));
     assert_eq!(effects, [WorkerEffect::Answer(Answer::Invalid(RejectReason::SlotNotAfterParent))]);
+}
+
+#[test]
+fn a_block_of_another_than_the_expected_proposer_is_refused_before_its_signature() {
+    // Blocks 1, 2 and 3 on the anchor enter epoch 2, whose proposers are asked for once, and say that
+    // slot 10 is another validator's. A badly signed block of that slot needs no state for that, on the
+    // anchor, whose only state is of slot 0, and on block 3. Its slot in epoch 3 is anybody's.
+    let (mut protocol, _calls) = Scripted::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    protocol.proposers = Box::new(move |state| {
+        counter.fetch_add(1, Relaxed);
+        (state.slot / 4 == 2).then(|| vec![8, 9, 77, 11])
+    });
+    let mut db = HotDb::new(&protocol, Limits::default(), 0, 0, ToyState::anchor());
+    for (root, parent, slot) in [(1, 0, 8), (2, 1, 9), (3, 0, 9)] {
+        let state =
+            StateAt { root, slot, state: ToyState { block: root, slot, ..ToyState::anchor() } };
+        let block = identified::block(&protocol, ToyBlock::new(root, parent, slot));
+        db.handle(&protocol, Event::Commit { block, state });
+    }
+    assert_eq!(asked.load(Relaxed), 1);
+    let mut judge = |parent, slot| {
+        let bad = ToyBlock::new(9, parent, slot).badly_signed();
+        let mut worker = Worker::<Scripted>::Idle;
+        let job = Job::Block(identified::block(&protocol, bad));
+        worker.handle(&protocol, WorkerEvent::Start(vec![job]));
+        let mut replies = db.handle(&protocol, Event::Trail { root: parent, slot });
+        let Some(Effect::Trail(reply)) = replies.pop() else { panic!("a trail") };
+        match worker.handle(&protocol, WorkerEvent::Trail(reply)).pop() {
+            Some(WorkerEffect::Answer(Answer::Invalid(RejectReason::Check(invalid)))) => invalid,
+            _ => panic!("an invalid block"),
+        }
+    };
+    for parent in [0, 2, 3] {
+        assert_eq!(judge(parent, 10), ToyInvalid::Proposer);
+        assert_eq!(judge(parent, 11), ToyInvalid::Signature);
+        assert_eq!(judge(parent, 14), ToyInvalid::Signature);
+    }
+    assert_eq!(asked.load(Relaxed), 1);
 }
 
 #[test]
@@ -239,9 +284,18 @@ fn a_replayed_state_that_is_not_the_blocks_is_a_fault_and_is_not_posted() {
         let start = StateAt { root: 0, slot: 0, state: from.start.state };
         let Trail { root, block_slot, slot, want_target, .. } = *from;
         let (blocks, wanted) = (from.blocks.iter().map(again).collect(), wanted.to_vec());
-        let committees = None;
-        let trail =
-            Trail { start, blocks, root, block_slot, slot, wanted, want_target, committees };
+        let (expected_proposer, committees) = (None, None);
+        let trail = Trail {
+            start,
+            blocks,
+            root,
+            block_slot,
+            slot,
+            wanted,
+            want_target,
+            expected_proposer,
+            committees,
+        };
         worker.handle(&protocol, WorkerEvent::Trail(TrailReply::Trail(Box::new(trail))))
     };
     assert!(protocol.post_state_root(&ToyBlock::new(2, 1, 2)) == Some(99));

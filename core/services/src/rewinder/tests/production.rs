@@ -38,6 +38,7 @@ fn anchor_trail(block_slot: u64, slot: u64) -> WorkerEvent<Toy> {
         slot,
         wanted: Vec::new(),
         want_target: false,
+        expected_proposer: None,
         committees: None,
     })))
 }

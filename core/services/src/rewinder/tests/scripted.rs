@@ -50,6 +50,8 @@ pub(super) struct Scripted {
     /// Runs for a batch of attestations before each of them, and after the last: with how many have
     /// been verified.
     pub(super) verify: Verify,
+    /// The proposers of the epoch of a state.
+    pub(super) proposers: Box<dyn Fn(&ToyState) -> Option<Vec<ValidatorIndex>> + Send + Sync>,
     /// Runs before an operation is checked.
     pub(super) operate: Box<dyn Fn() + Send + Sync>,
 }
@@ -66,6 +68,7 @@ impl Scripted {
             prepare: Box::new(|_| Ok(())),
             claims: Box::new(|block| Some(block.root)),
             verify: Box::new(|_, _| {}),
+            proposers: Box::new(|_| None),
             operate: Box::new(|| {}),
         };
         (protocol, Calls(calls))
@@ -252,6 +255,14 @@ impl Consensus for Scripted {
         block: &ToyBlock,
     ) -> Result<BlockEffects<ToyRoot>, ToyFault> {
         self.toy.block_effects(post_state, block)
+    }
+
+    fn proposers(&self, state: &ToyState) -> Option<Vec<ValidatorIndex>> {
+        (self.proposers)(state)
+    }
+
+    fn check_proposer(&self, block: &ToyBlock, expected: ValidatorIndex) -> Result<(), ToyInvalid> {
+        self.toy.check_proposer(block, expected)
     }
 
     fn verify_proposer(
