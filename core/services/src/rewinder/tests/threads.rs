@@ -36,7 +36,8 @@ pub(super) fn start_with(
     start_as(protocol, config(batch, restarts), faults)
 }
 
-fn config(batch: usize, restarts: usize) -> Config {
+/// A configuration with one worker, besides that for duties.
+pub(super) fn config(batch: usize, restarts: usize) -> Config {
     let window = Duration::from_secs(3600);
     let mut config = Config {
         workers: 1,
@@ -51,7 +52,11 @@ fn config(batch: usize, restarts: usize) -> Config {
 }
 
 /// Services as a configuration says, at slot 12.
-fn start_as(protocol: Scripted, config: Config, faults: Vec<Injection<Std>>) -> Services {
+pub(super) fn start_as(
+    protocol: Scripted,
+    config: Config,
+    faults: Vec<Injection<Std>>,
+) -> Services {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     let started = Blocksmith::start_with_faults(config, Arc::new(protocol), anchor, faults);
     let services = started.expect("the sizes are not zero");
@@ -72,9 +77,18 @@ pub(super) fn submit(client: &Client<Std, Scripted>, root: u8, parent: u8, slot:
 
 /// An attestation to the anchor as the target of `epoch`.
 pub(super) fn vote(client: &Client<Std, Scripted>, id: u8, epoch: u64) -> Asked {
+    vote_or_forgery(client, id, epoch, true)
+}
+
+pub(super) fn vote_or_forgery(
+    client: &Client<Std, Scripted>,
+    id: u8,
+    epoch: u64,
+    valid: bool,
+) -> Asked {
     let target = Checkpoint { epoch, root: 0 };
     let validator = u64::from(id);
-    let vote = ToyAttestation { id, slot: 4 * epoch, head: 0, target, validator, valid: true };
+    let vote = ToyAttestation { id, slot: 4 * epoch, head: 0, target, validator, valid };
     client.submit_attestation(vote, 0, 1)
 }
 
