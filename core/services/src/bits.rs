@@ -1,9 +1,9 @@
-//! Sets of members of one committee: what a gossip vote says of its voters, and what the attestation
-//! pool adds up.
+//! Sets of members of one committee: what a gossip vote says of its voters, and what the
+//! attestation pool adds up.
 //!
-//! Two sets can be of committees of different sizes, if a peer's data says so. The gossip conditions
-//! compare only sets of one size ([`Bits::is_covered_by`]). The pool refuses data whose sizes differ
-//! and compares places alone ([`Bits::is_subset`]).
+//! Two sets can be of committees of different sizes, if a peer's data says so. The gossip
+//! conditions compare only sets of one size ([`Bits::is_covered_by`]). The pool refuses data whose
+//! sizes differ and compares places alone ([`Bits::is_subset`]).
 
 /// Which members of a committee attested: a set of places below the committee's size.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

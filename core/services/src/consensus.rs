@@ -340,9 +340,9 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     ) -> Result<bool, Failure<Self::Invalid, Self::Fault>> {
         Ok(false)
     }
-    /// Returns the proposers of the slots of the state's epoch, in order, if they are at hand. Within a
-    /// branch every state of the epoch gives the same: they are a function of the epoch and of the
-    /// last block before its start. By default they are not at hand.
+    /// Returns the proposers of the slots of the state's epoch, in order, if they are at hand.
+    /// Within a branch every state of the epoch gives the same: they are a function of the epoch
+    /// and of the last block before its start. By default they are not at hand.
     fn proposers(&self, _state: &Self::State) -> Option<Vec<ValidatorIndex>> {
         None
     }

@@ -270,9 +270,10 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
 
     /// Gives a peer a weight, from 1 to [`crate::quarantine::MAX_WEIGHT`]; beyond these the bound
     /// counts. While peers have more than can be checked, a peer's share is multiplied by its
-    /// weight: of two peers whose items have been judged alike, one of weight 2 gets twice the share
-    /// of one of weight 1, which every peer has at first. A weight excuses nothing: a peer that sends
-    /// invalid items loses its share all the same. It does not count in what a peer may hold.
+    /// weight: of two peers whose items have been judged alike, one of weight 2 gets twice the
+    /// share of one of weight 1, which every peer has at first. A weight excuses nothing: a peer
+    /// that sends invalid items loses its share all the same. It does not count in what a peer may
+    /// hold.
     ///
     /// At most [`crate::quarantine::Limits::peers`] weights above 1 are kept. Beyond that, and when
     /// the Quarantine is rebuilt after a panic, weights are forgotten; whoever keeps scores gives

@@ -74,8 +74,8 @@ pub enum Effect<C: Consensus> {
     Prune(Prune<C::Root>),
     /// Have the Rewinder load the checkpoint's state; `Balances` follows.
     RequestBalances(Checkpoint<C::Root>),
-    /// Have the Rewinder load the finalised checkpoint's state, and ask it which of these operations
-    /// are spent ([`Consensus::is_spent`]); `Spent` follows.
+    /// Have the Rewinder load the finalised checkpoint's state, and ask it which of these
+    /// operations are spent ([`Consensus::is_spent`]); `Spent` follows.
     RequestSpent {
         /// The checkpoint.
         checkpoint: Checkpoint<C::Root>,

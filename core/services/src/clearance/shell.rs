@@ -93,8 +93,8 @@ impl<C: Consensus, R, V, K, A> Message<C, R, V, K, A> {
         matches!(self, Self::Balances { .. } | Self::Spent(_))
     }
 
-    /// Turns the Rewinder's answer to a request into a message. This runs the protocol's code outside
-    /// of any step, so a panic of that code is contained here.
+    /// Turns the Rewinder's answer to a request into a message. This runs the protocol's code
+    /// outside of any step, so a panic of that code is contained here.
     pub fn reply(consensus: &C, request: Request<C>, answer: Answer<C>) -> Self {
         let state = match answer {
             Answer::State(at) => Some(at.state),
@@ -236,8 +236,8 @@ pub fn turn<C: Consensus, P: Ports<C>>(
 }
 
 /// Returns what the machine is told if a message is lost. For balances, it is that they cannot be
-/// had now; for spent operations, that none is. For a tick, it is the time, which is all that a tick carries and which the Quarantine
-/// has, too.
+/// had now; for spent operations, that none is. For a tick, it is the time, which is all that a
+/// tick carries and which the Quarantine has, too.
 fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
     match event {
         Event::Balances { checkpoint, .. } => {
@@ -378,7 +378,8 @@ mod tests {
 
     #[test]
     fn a_state_answers_which_operations_are_spent_in_it() {
-        // Of exits 7 and 8 the state of block 7 has taken in the first. Without a state none is spent.
+        // Of exits 7 and 8 the state of block 7 has taken in the first. Without a state none is
+        // spent.
         let exits = [7, 8].map(|id| {
             Operation::VoluntaryExit(ToyOperation { id, validators: 1, signed: true, valid: true })
         });

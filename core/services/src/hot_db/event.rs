@@ -23,8 +23,8 @@ pub struct Limits {
     /// States that are kept though they are no checkpoints: advanced ones, and those that were
     /// replayed between checkpoints. The one that came first gives way.
     pub passing_states: usize,
-    /// Committees that are kept, of one epoch and branch each. Those that came first give way. So for
-    /// the lists of an epoch's proposers.
+    /// Committees that are kept, of one epoch and branch each. Those that came first give way. So
+    /// for the lists of an epoch's proposers.
     pub committees: usize,
     /// Roots of pruned blocks remembered, so that a request for one is answered `Pruned`.
     pub pruned_roots: usize,

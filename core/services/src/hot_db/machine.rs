@@ -222,8 +222,8 @@ impl<C: Consensus> HotDb<C> {
         TrailReply::Trail(Box::new(trail))
     }
 
-    /// Returns the proposer of `slot` on the branch of block `root`, which is of that slot or before
-    /// it, if the proposers of the slot's epoch are known there (I8).
+    /// Returns the proposer of `slot` on the branch of block `root`, which is of that slot or
+    /// before it, if the proposers of the slot's epoch are known there (I8).
     #[must_use]
     pub fn expected_proposer(
         &self,
@@ -237,8 +237,8 @@ impl<C: Consensus> HotDb<C> {
         self.proposers.get(&key)?.get(place).copied()
     }
 
-    /// Returns the last block of a branch before an epoch, or the base of the DAG. The walk is bounded
-    /// by the slots of the epoch: slots fall along parents.
+    /// Returns the last block of a branch before an epoch, or the base of the DAG. The walk is
+    /// bounded by the slots of the epoch: slots fall along parents.
     fn last_before(&self, consensus: &C, root: C::Root, epoch: Epoch) -> Option<C::Root> {
         let start = consensus.start_slot(epoch);
         let mut at = root;
@@ -251,7 +251,8 @@ impl<C: Consensus> HotDb<C> {
         }
     }
 
-    /// Keeps the proposers of the epoch of a state that has come, unless they are kept already (I8).
+    /// Keeps the proposers of the epoch of a state that has come, unless they are kept already
+    /// (I8).
     fn keep_proposers(&mut self, consensus: &C, state: &StateAt<C>) {
         let epoch = consensus.epoch_at(state.slot);
         let Some(before) = self.last_before(consensus, state.root, epoch) else { return };

@@ -10,8 +10,8 @@
 //!   leave in the order of their numbers.
 //! - F2 While two peers have a backlog, what each is served, divided by its share, differs by at
 //!   most the cost of one item of each. So a peer waits for at most one item of each other peer of
-//!   its share, however much they send. Of two peers with equal standings, one that the node has given
-//!   weight 2 is served twice as much as one of weight 1.
+//!   its share, however much they send. Of two peers with equal standings, one that the node has
+//!   given weight 2 is served twice as much as one of weight 1.
 //! - F3 A peer whose backlog is empty keeps its tag while that lies ahead of the virtual time. It
 //!   gains nothing by sending one item at a time. At most `capacity` such tags are kept; the lowest
 //!   are forgotten. When nothing is queued, all are forgotten, and the virtual time is 0 again.

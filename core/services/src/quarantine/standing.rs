@@ -11,9 +11,9 @@
 //!   proven, the one that was changed first, and else the proven peer that was changed first. A
 //!   peer that is not proven is not taken on record in the place of a proven one. A forgotten peer
 //!   has standing 0, so a peer without proof never gains a share by a flood of names.
-//! - P5 The node may give a peer a weight from 1 to [`MAX_WEIGHT`], by which its share is multiplied;
-//!   a peer without one has weight 1. At most `capacity` weights are kept; beyond that the one that
-//!   was given first is forgotten. A weight proves nobody, and no verdict changes it.
+//! - P5 The node may give a peer a weight from 1 to [`MAX_WEIGHT`], by which its share is
+//!   multiplied; a peer without one has weight 1. At most `capacity` weights are kept; beyond that
+//!   the one that was given first is forgotten. A weight proves nobody, and no verdict changes it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -80,9 +80,9 @@ impl Standings {
         self.points(peer) > 0
     }
 
-    /// Returns the share of a peer: [`FULL_SHARE`] for a proven one, an eighth of that at standing 0,
-    /// and half of it less for each 16 points below 0; all this times the weight that the node has
-    /// given the peer (P5).
+    /// Returns the share of a peer: [`FULL_SHARE`] for a proven one, an eighth of that at standing
+    /// 0, and half of it less for each 16 points below 0; all this times the weight that the node
+    /// has given the peer (P5).
     pub(super) fn share(&self, peer: u64) -> u64 {
         let share = match self.points(peer) {
             1.. => FULL_SHARE,
@@ -91,8 +91,8 @@ impl Standings {
         share * u64::from(self.weights.get(&peer).copied().unwrap_or(1))
     }
 
-    /// Gives a peer a weight; one outside of the bounds is read as the bound (P5). The cost is linear
-    /// in the number of weights that are kept.
+    /// Gives a peer a weight; one outside of the bounds is read as the bound (P5). The cost is
+    /// linear in the number of weights that are kept.
     pub(super) fn weigh(&mut self, peer: u64, weight: u8) {
         let weight = weight.clamp(1, MAX_WEIGHT);
         if self.weights.remove(&peer).is_some() {
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn a_weight_multiplies_the_share_and_is_bounded_by_value_and_by_number() {
-        // Room for two weights. Below 1 and above the largest, the bound counts; the weight that was
-        // given first gives way to a third, and one that is given anew is the newest.
+        // Room for two weights. Below 1 and above the largest, the bound counts; the weight that
+        // was given first gives way to a third, and one that is given anew is the newest.
         let mut peers = Standings::new(2, 0);
         peers.accepted(1);
         for (weight, share) in [(2, 2), (0, 1), (3, 3), (u8::MAX, u64::from(MAX_WEIGHT))] {

@@ -55,12 +55,13 @@
 //!   uncached parent is replayed once for all blocks on top of it: its state is posted and reported
 //!   before the first of them is judged. A worker that has claimed asks the HotDB once more: another
 //!   may have reported the state between the trail and the claim. A worker that waits holds no claim.
-//! - I10 Whether the slot is the proposer's is checked first, if the proposers of the epoch are known
-//!   on the branch: that needs neither a signature nor a state of the epoch. A block's proposer's signature, and in the block's own epoch whether the slot is the
-//!   proposer's, are checked by the state that the trail starts from: before a claim, a replay and
-//!   the transition (A1, A9). The transition then leaves that one signature out. The reason is the
-//!   one that the transition would give. A block's root was computed when it was decoded, so the
-//!   check hashes no block, and none while a trail is under way.
+//! - I10 Whether the slot is the proposer's is checked first, if the proposers of the epoch are
+//!   known on the branch: that needs neither a signature nor a state of the epoch. A block's
+//!   proposer's signature, and in the block's own epoch whether the slot is the proposer's, are
+//!   checked by the state that the trail starts from: before a claim, a replay and the transition
+//!   (A1, A9). The transition then leaves that one signature out. The reason is the one that the
+//!   transition would give. A block's root was computed when it was decoded, so the check hashes no
+//!   block, and none while a trail is under way.
 //! - I11 A load is done in parts of a bounded number of slots (`load`), and a batch in steps of a
 //!   bounded number of votes. Between two parts a worker that serves every lane takes all duties that
 //!   wait. Between two steps it takes all duties and at most four blocks (A2). What goes first is

@@ -61,7 +61,8 @@ type NodeOperation = Operation<Phase0<Minimal>>;
 #[test]
 fn an_operation_is_spent_once_no_later_block_can_carry_it() {
     // Each operation against the state that it is made for, and after each change. A slashing of
-    // three is not spent while one of them can be slashed. The exit of a slashed validator is spent.
+    // three is not spent while one of them can be slashed. The exit of a slashed validator is
+    // spent.
     let node = Phase0::<Minimal>::new(config());
     let fresh = advanced(&genesis(), 9);
     let after = |change: &dyn Fn(&mut State)| {

@@ -465,8 +465,8 @@ fn of_two_branches_the_longer_one_loses_its_tip() {
 
 #[test]
 fn a_peer_of_weight_two_gets_twice_the_share_of_one_of_weight_one() {
-    // One check at a time. Both peers bring a backlog, and neither is proven while it is served. Then
-    // a peer of weight 1 is one like any other.
+    // One check at a time. Both peers bring a backlog, and neither is proven while it is served.
+    // Then a peer of weight 1 is one like any other.
     let limits = Limits { window: 1, unproven: 1, ..Limits::default() };
     for (weight, first) in [(2, 10), (4, 12), (1, 7)] {
         let mut node = Node::new(limits);

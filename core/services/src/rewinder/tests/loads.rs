@@ -73,9 +73,10 @@ fn a_bad_signature_is_answered_before_anything_is_claimed_or_replayed() {
 
 #[test]
 fn a_block_of_another_than_the_expected_proposer_is_refused_before_its_signature() {
-    // Blocks 1, 2 and 3 on the anchor enter epoch 2, whose proposers are asked for once, and say that
-    // slot 10 is another validator's. A badly signed block of that slot needs no state for that, on the
-    // anchor, whose only state is of slot 0, and on block 3. Its slot in epoch 3 is anybody's.
+    // Blocks 1, 2 and 3 on the anchor enter epoch 2, whose proposers are asked for once, and say
+    // that slot 10 is another validator's. A badly signed block of that slot needs no state for
+    // that, on the anchor, whose only state is of slot 0, and on block 3. Its slot in epoch 3 is
+    // anybody's.
     let (mut protocol, _calls) = Scripted::new();
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
@@ -159,8 +160,8 @@ fn what_another_worker_has_reported_since_the_trail_is_not_replayed_again() {
 
 #[test]
 fn a_state_is_posted_and_free_before_an_operation_is_checked_in_it() {
-    // The HotDB would like the state. Duties that wait for it go before the check; the state is posted
-    // once.
+    // The HotDB would like the state. Duties that wait for it go before the check; the state is
+    // posted once.
     let toy = Toy::default();
     let exit = ToyOperation { id: 9, validators: 1, signed: true, valid: true };
     let operation = identified::operation(&toy, Operation::VoluntaryExit(exit));

@@ -302,8 +302,8 @@ fn a_block_that_comes_within_a_batch_is_judged_after_the_step_in_hand() {
 
 #[test]
 fn a_production_beside_a_flood_of_forged_votes_waits_for_the_step_in_hand_alone() {
-    // No worker is reserved. The proposal is asked for within the first step of 40 forged votes, and
-    // the worker is held within the second step when it is there.
+    // No worker is reserved. The proposal is asked for within the first step of 40 forged votes,
+    // and the worker is held within the second step when it is there.
     let config = Config { reserved_worker: false, ..threads::config(40, 0) };
     let held = hold(config, false, Vec::new());
     let client = held.services.0.client().clone();

@@ -357,8 +357,8 @@ fn ask_state(client: &Client<Std, Scripted>, slot: u64, lane: Lane) -> Receiver<
 
 #[test]
 fn a_duty_does_not_wait_for_the_check_of_an_operation_that_has_loaded_its_state() {
-    // The one general worker is held within the check, of the state at slot 12, when the duty comes,
-    // which the reserved worker takes.
+    // The one general worker is held within the check, of the state at slot 12, when the duty
+    // comes, which the reserved worker takes.
     let (mut protocol, _calls) = Scripted::new();
     let ((go_on, held), (arrive, arrived)) = (channel(), channel());
     let (held, arrive) = (Mutex::new(held), Mutex::new(arrive));
@@ -419,8 +419,8 @@ fn a_worker_within_a_long_load_serves_every_duty_that_waits_between_two_parts() 
 #[test]
 fn an_item_is_asked_once_what_identifies_it() {
     // A block that waits for its parent and is replayed for a query later, its parent, and a vote:
-    // each goes through every service. The vote comes before there is another block than its target:
-    // no branch is without it then, and later it may be stale.
+    // each goes through every service. The vote comes before there is another block than its
+    // target: no branch is without it then, and later it may be stale.
     let (blocksmith, _notices) = start(Scripted::new().0, 0, Vec::new());
     let client = blocksmith.client();
     assert_eq!(vote(client, 7, 2).wait().class(), "valid");
