@@ -366,6 +366,12 @@ pub(crate) fn proposer_of_slot<P: Preset>(
     Ok(get_or_try_init(&context.proposers, compute)?[(slot % P::SLOTS_PER_EPOCH) as usize])
 }
 
+/// The proposers of the slots of the state's epoch, in order, if some state of that epoch and
+/// branch has computed them. Nothing is computed.
+pub(crate) fn known_proposers<P: Preset>(state: &BeaconState<P>) -> Option<Vec<ValidatorIndex>> {
+    epoch_context(state)?.proposers.get().map(|proposers| proposers.to_vec())
+}
+
 /// The proposer of `slot`, which is in the state's epoch; `indices` are the active validators.
 fn compute_proposer<P: Preset>(
     state: &BeaconState<P>,

@@ -7,7 +7,7 @@
 
 use blocksmith::attestation_pool::{Bits, PoolAttestation};
 
-use crate::accessors::{get_beacon_committee, get_block_root, get_validator};
+use crate::accessors::{get_beacon_committee, get_block_root, get_current_epoch, get_validator};
 use crate::bls;
 use crate::containers::{
     AggregationBits, Attestation, AttesterSlashing, BeaconBlockHeader, IndexedAttestation,
@@ -15,7 +15,7 @@ use crate::containers::{
 };
 use crate::operations::check_inclusion;
 use crate::preset::Preset;
-use crate::primitives::{Gwei, Root, SignatureBytes, Slot, ValidatorIndex};
+use crate::primitives::{FAR_FUTURE_EPOCH, Gwei, Root, SignatureBytes, Slot, ValidatorIndex};
 use crate::shared::SharedAttestation;
 use crate::state::BeaconState;
 use crate::wire::Wire;
@@ -50,6 +50,24 @@ pub(crate) fn attester_slashing(
         }
     };
     AttesterSlashing { attestation_1: indexed(first), attestation_2: indexed(second) }
+}
+
+/// Returns whether each of the validators is slashed, or can withdraw: none can be slashed on this
+/// chain any more. One that the state does not know may be slashed yet.
+pub(crate) fn cannot_be_slashed<P: Preset>(
+    state: &BeaconState<P>,
+    indices: &[ValidatorIndex],
+) -> bool {
+    let epoch = get_current_epoch(state);
+    indices.iter().all(|index| {
+        get_validator(state, *index)
+            .is_ok_and(|validator| validator.slashed || validator.withdrawable_epoch <= epoch)
+    })
+}
+
+/// Returns whether the validator has begun to exit, of its own will or because it was slashed.
+pub(crate) fn exits<P: Preset>(state: &BeaconState<P>, index: ValidatorIndex) -> bool {
+    get_validator(state, index).is_ok_and(|validator| validator.exit_epoch != FAR_FUTURE_EPOCH)
 }
 
 /// Returns what each member's vote is worth in a block at the state's slot: its effective balance,
@@ -89,7 +107,7 @@ impl PoolAttestation for SharedAttestation {
 
     fn bits(&self) -> Bits {
         let bits = &self.value().aggregation_bits;
-        Bits::from_flags((0..bits.len()).map(|place| bits[place]))
+        bits.iter().map(|bit| *bit).collect()
     }
 
     fn bytes(&self) -> usize {

@@ -17,7 +17,9 @@ use blocksmith::gossip::{
     GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome, VoteTopic,
 };
 
-use crate::accessors::{active_balances, get_attesting_indices, get_total_active_balance};
+use crate::accessors::{
+    active_balances, get_attesting_indices, get_total_active_balance, known_proposers,
+};
 use crate::config::ChainConfig;
 use crate::containers::{
     Attestation, AttesterSlashing, Checkpoint, Deposit, IndexedAttestation, ProposerSlashing,
@@ -43,8 +45,8 @@ use crate::shared::{
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
 use crate::state_transition::{
-    BlockError, TransitionError, UpdateFlags, compute_pulled_up_checkpoints, process_slots,
-    verify_and_process_block, verify_proposer_early,
+    BlockError, HeaderError, TransitionError, UpdateFlags, compute_pulled_up_checkpoints,
+    process_slots, verify_and_process_block, verify_proposer_early,
 };
 use crate::wire::{Wire, decode_exact};
 
@@ -268,6 +270,23 @@ impl<P: Preset> Consensus for Phase0<P> {
         Some(block.value().message.state_root)
     }
 
+    fn proposers(&self, state: &BeaconState<P>) -> Option<Vec<ValidatorIndex>> {
+        known_proposers(state)
+    }
+
+    fn check_proposer(
+        &self,
+        block: &SharedBlock,
+        expected: ValidatorIndex,
+    ) -> Result<(), InvalidData> {
+        let provided = block.value().message.proposer_index;
+        if provided == expected {
+            return Ok(());
+        }
+        let error = HeaderError::Proposer { provided, expected };
+        Err(BlockError::from(error).into())
+    }
+
     fn verify_proposer(
         &self,
         state: &BeaconState<P>,
@@ -427,6 +446,21 @@ impl<P: Preset> Consensus for Phase0<P> {
                 let exits = verify_voluntary_exit(state, exit.value(), &mut verify, &self.config);
                 let index = exit.value().message.validator_index;
                 exits.map(|()| vec![index]).map_err(failure)
+            }
+        }
+    }
+
+    fn is_spent(&self, state: &BeaconState<P>, operation: &Operation<Self>) -> bool {
+        match operation {
+            Operation::ProposerSlashing(slashing) => {
+                let proposer = slashing.value().signed_header_1.message.proposer_index;
+                evidence::cannot_be_slashed(state, &[proposer])
+            }
+            Operation::AttesterSlashing(slashing) => {
+                evidence::cannot_be_slashed(state, &slashable_indices(slashing.value()))
+            }
+            Operation::VoluntaryExit(exit) => {
+                evidence::exits(state, exit.value().message.validator_index)
             }
         }
     }

@@ -340,6 +340,24 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     ) -> Result<bool, Failure<Self::Invalid, Self::Fault>> {
         Ok(false)
     }
+    /// Returns the proposers of the slots of the state's epoch, in order, if they are at hand.
+    /// Within a branch every state of the epoch gives the same: they are a function of the epoch
+    /// and of the last block before its start. By default they are not at hand.
+    fn proposers(&self, _state: &Self::State) -> Option<Vec<ValidatorIndex>> {
+        None
+    }
+    /// Checks that a block claims the proposer that is expected at its slot. It needs no state and
+    /// verifies no signature. By default every proposer passes.
+    ///
+    /// # Errors
+    /// The error that the transition would give, if it got that far.
+    fn check_proposer(
+        &self,
+        _block: &Self::Block,
+        _expected: ValidatorIndex,
+    ) -> Result<(), Self::Invalid> {
+        Ok(())
+    }
     /// Returns what a valid block says, given the state after it.
     ///
     /// # Errors
@@ -416,6 +434,11 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         state: &Self::State,
         operation: &Operation<Self>,
     ) -> AttestationOutcome<Self>;
+    /// Returns whether no block on `state`, or on a descendant of it, can ever carry the operation:
+    /// whom a slashing is about is slashed or can withdraw already, and whom an exit is about exits
+    /// already. An operation about a validator that the state does not know is not spent. Once true
+    /// on a chain, it stays true.
+    fn is_spent(&self, state: &Self::State, operation: &Operation<Self>) -> bool;
     /// Computes in advance what the state's epoch will ask for, and keeps it where the state's
     /// clones and descendants find it. No answer depends on whether it has been called. What is
     /// known already costs nothing. By default there is nothing to prepare.

@@ -7,6 +7,7 @@
 //!
 //! Reference: consensus specification, `phase0/p2p-interface.md`, "Topics and messages".
 
+pub use crate::bits::Bits;
 use crate::consensus::{Consensus, Failure, ValidatorIndex, Vote};
 use crate::identified::Identified;
 
@@ -95,64 +96,6 @@ impl<C: Consensus> Operation<C> {
     }
 }
 
-/// A list of bits: one for each member of a committee.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Bits {
-    len: usize,
-    /// Bit `i` is bit `i % 64` of word `i / 64`. Bits from `len` on are 0.
-    words: Box<[u64]>,
-}
-
-impl FromIterator<bool> for Bits {
-    fn from_iter<I: IntoIterator<Item = bool>>(bits: I) -> Self {
-        let (mut len, mut words) = (0, Vec::new());
-        for bit in bits {
-            if len % 64 == 0 {
-                words.push(0);
-            }
-            if let Some(last) = words.last_mut() {
-                *last |= u64::from(bit) << (len % 64);
-            }
-            len += 1;
-        }
-        Self { len, words: words.into() }
-    }
-}
-
-impl Bits {
-    /// Returns how many bits there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Returns whether there are no bits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Returns how many bits are set.
-    #[must_use]
-    pub fn count_ones(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    /// Returns the position of the first bit that is set.
-    #[must_use]
-    pub fn first_one(&self) -> Option<usize> {
-        let at = self.words.iter().position(|word| *word != 0)?;
-        Some(at * 64 + self.words[at].trailing_zeros() as usize)
-    }
-
-    /// Returns whether `other` has as many bits, and every bit that is set here.
-    #[must_use]
-    pub fn is_subset_of(&self, other: &Self) -> bool {
-        let mut words = self.words.iter().zip(&other.words);
-        self.len == other.len && words.all(|(here, there)| here & !there == 0)
-    }
-}
-
 /// Which topic a vote came on, with what the topic adds to the attestation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum VoteTopic {
@@ -212,34 +155,3 @@ impl<I, F> From<Failure<I, F>> for VoteFailure<I, F> {
 /// The validators that voted, ascending, or why the vote did not pass.
 pub type VoteOutcome<C> =
     Result<Vec<ValidatorIndex>, VoteFailure<<C as Consensus>::Invalid, <C as Consensus>::Fault>>;
-
-#[cfg(test)]
-mod tests {
-    use super::Bits;
-
-    fn bits(text: &str) -> Bits {
-        text.chars().map(|bit| bit == '1').collect()
-    }
-
-    #[test]
-    fn bits_are_counted_and_found_across_words() {
-        // Nothing, one bit at each end of two words, and all of 130.
-        assert_eq!((bits("").count_ones(), bits("").first_one()), (0, None));
-        assert!(bits("").is_empty() && !bits("0").is_empty());
-        for at in [0, 63, 64, 127] {
-            let one: Bits = (0..128).map(|bit| bit == at).collect();
-            assert_eq!((one.len(), one.count_ones(), one.first_one()), (128, 1, Some(at)));
-        }
-        assert_eq!((0..130).map(|_| true).collect::<Bits>().count_ones(), 130);
-    }
-
-    #[test]
-    fn a_subset_has_the_same_length_and_no_bit_of_its_own() {
-        // Subset, superset, incomparable, equal, and another length.
-        assert!(bits("0100").is_subset_of(&bits("0110")));
-        assert!(!bits("0110").is_subset_of(&bits("0100")));
-        assert!(!bits("1000").is_subset_of(&bits("0110")));
-        assert!(bits("0110").is_subset_of(&bits("0110")));
-        assert!(!bits("010").is_subset_of(&bits("0110")));
-    }
-}

@@ -13,6 +13,7 @@
 pub mod activity;
 pub mod attestation_pool;
 pub mod beacon_validator;
+pub mod bits;
 pub mod blocksmith;
 mod bounded;
 pub mod clearance;

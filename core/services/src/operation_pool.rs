@@ -4,7 +4,8 @@
 //! that it is about, and [`OperationPool::held`] copies out what a proposer chooses from. Whether a
 //! block may carry an operation is a question to that block's state, and is asked when a block is
 //! produced ([`crate::rewinder::Production`]). So an operation that a block of one branch includes
-//! is there for a block of another, and a re-org loses nothing.
+//! is there for a block of another, and a re-org loses nothing. What finality has made pointless is
+//! dropped: [`OperationPool::remove`].
 //!
 //! **Invariants.**
 //! - I1 Of each kind there are at most as many as the limit says
@@ -12,6 +13,7 @@
 //!   likely to be included.
 //! - I2 An operation that is about no validator beyond those of one that is held, of its kind, is
 //!   not taken.
+//! - I3 What is removed is gone; an operation about the same validators may come in again.
 //!
 //! Every operation that comes in has been verified, so only the holder of a validator's key can put
 //! one there.
@@ -62,11 +64,36 @@ impl<C: Consensus> OperationPool<C> {
         true
     }
 
+    /// Drops these operations; one that is not held changes nothing. It costs a comparison of each
+    /// with each that is held of its kind.
+    pub fn remove(&mut self, operations: &[Operation<C>]) {
+        for operation in operations {
+            let held = &mut self.kinds[operation.kind() as usize];
+            held.retain(|other| !is_same(&other.operation, operation));
+        }
+    }
+
+    /// Returns whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kinds.iter().all(VecDeque::is_empty)
+    }
+
     /// Returns what is held: proposer slashings, attester slashings, exits; of each the oldest
     /// first. It costs a pointer for each.
     #[must_use]
     pub fn held(&self) -> Vec<Operation<C>> {
         self.kinds.iter().flatten().map(|held| held.operation.clone()).collect()
+    }
+}
+
+/// A derived comparison would ask for a protocol that can be compared.
+fn is_same<C: Consensus>(one: &Operation<C>, other: &Operation<C>) -> bool {
+    match (one, other) {
+        (Operation::ProposerSlashing(one), Operation::ProposerSlashing(other)) => one == other,
+        (Operation::AttesterSlashing(one), Operation::AttesterSlashing(other)) => one == other,
+        (Operation::VoluntaryExit(one), Operation::VoluntaryExit(other)) => one == other,
+        _ => false,
     }
 }
 
@@ -94,6 +121,20 @@ mod tests {
         assert_eq!(held.len(), 4);
         assert_eq!(held[..2], [slashing, exit(1)]);
         assert_eq!(held.last(), Some(&exit(3)));
+    }
+
+    #[test]
+    fn what_is_removed_goes_alone_and_may_come_again() {
+        // Two exits, of which one is removed, twice, and comes again.
+        let mut pool = OperationPool::new(64);
+        assert!(pool.is_empty());
+        assert!(pool.insert(exit(1), vec![1]) && pool.insert(exit(2), vec![2]));
+        pool.remove(&[exit(1)]);
+        pool.remove(&[exit(1)]);
+        assert_eq!(pool.held(), [exit(2)]);
+        assert!(pool.insert(exit(1), vec![1]));
+        pool.remove(&[exit(2), exit(1)]);
+        assert!(pool.is_empty());
     }
 
     #[test]

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::bits::Bits;
 use crate::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Checkpoint, Checkpoints,
     Consensus, Epoch, Failure, Gwei, Header, Invalid, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{
-    Bits, GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
+    GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
 };
 use crate::toy_codec;
 use crate::toy_production;
@@ -165,6 +166,9 @@ pub enum ToyInvalid {
     /// The signature does not verify.
     #[error("the signature does not verify")]
     Signature,
+    /// The block claims another proposer than the expected one.
+    #[error("the block is of another proposer's slot")]
+    Proposer,
     /// The transition rejects the block.
     #[error("the block says of itself that it is invalid")]
     Block,
@@ -187,6 +191,7 @@ impl Invalid for ToyInvalid {
         match self {
             Self::Malformed => "malformed_ssz",
             Self::Signature => "bad_proposer_signature",
+            Self::Proposer => "bad_block_header",
             Self::Block => "bad_state_root",
             Self::Attestation => "bad_signature",
             Self::Subnet => "wrong_subnet",
@@ -196,7 +201,7 @@ impl Invalid for ToyInvalid {
     }
 
     fn condemns_root(&self) -> bool {
-        matches!(self, Self::Block | Self::OperationSignature)
+        matches!(self, Self::Proposer | Self::Block | Self::OperationSignature)
     }
 }
 
@@ -476,6 +481,10 @@ impl Consensus for Toy {
         if block.signed { Ok(true) } else { Err(Failure::Invalid(ToyInvalid::Signature)) }
     }
 
+    fn check_proposer(&self, block: &ToyBlock, expected: ValidatorIndex) -> Result<(), ToyInvalid> {
+        if self.header(block).proposer == expected { Ok(()) } else { Err(ToyInvalid::Proposer) }
+    }
+
     fn committees(&self, _state: &ToyState, _epoch: Epoch) -> Result<(), ToyFault> {
         Ok(())
     }
@@ -528,6 +537,11 @@ impl Consensus for Toy {
             }
             ToyOperation { validators, .. } => Ok(members(validators)),
         }
+    }
+
+    /// The block whose root is an operation's identity is the one that carries it.
+    fn is_spent(&self, state: &ToyState, operation: &Operation<Self>) -> bool {
+        toy_operation(operation).id == state.block
     }
 
     fn balances(&self, _state: &ToyState) -> Result<Balances, ToyFault> {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::attestation_pool::{self, PoolAttestation};
+use crate::attestation_pool::PoolAttestation;
+use crate::bits::Bits;
 use crate::consensus::{BlockLimits, BlockParts, Consensus, Failure, Slot, UpdateFlags};
 use crate::gossip::Operation;
 use crate::toy::{
@@ -33,8 +34,8 @@ impl PoolAttestation for ToyAttestation {
         self.validator
     }
 
-    fn bits(&self) -> attestation_pool::Bits {
-        attestation_pool::Bits::from_flags([true].into_iter())
+    fn bits(&self) -> Bits {
+        Bits::from_iter([true])
     }
 
     fn bytes(&self) -> usize {

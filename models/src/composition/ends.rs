@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use blocksmith::clearance::ChainView;
 use blocksmith::clearance::Import;
 use blocksmith::clearance::Material;
-use blocksmith::clearance::shell::{BALANCE_REQUESTS, Chain};
+use blocksmith::clearance::shell::{Chain, Request, STATE_REQUESTS};
 use blocksmith::consensus::{Checkpoint, Consensus, Slot};
 use blocksmith::hot_db::{CommitReply, CommitteesAt, Prune, StateAt, TrailReply};
 use blocksmith::identified::IdentifiedBlock;
@@ -95,7 +95,8 @@ impl<'a> Ends<'a> {
                 self.reply_to_quarantine(ToQuarantine::Answered { request, answer });
             }
             Requester::Clearance(checkpoint) => {
-                let message = ToClearance::balances(&self.model.toy, checkpoint, answer);
+                let request = Request::Balances(checkpoint);
+                let message = ToClearance::reply(&self.model.toy, request, answer);
                 self.wires.clearance.mailbox.push_back(message);
             }
             Requester::Query(index) => self.wires.query_answers[index] += 1,
@@ -198,11 +199,14 @@ impl clearance::shell::Ports<Toy> for Ends<'_> {
     }
 
     fn reserve(&mut self) -> Option<()> {
-        (self.wires.asked < BALANCE_REQUESTS).then(|| self.wires.asked += 1)
+        (self.wires.asked < STATE_REQUESTS).then(|| self.wires.asked += 1)
     }
 
-    fn request(&mut self, (): (), checkpoint: Checkpoint<ToyRoot>, lane: Lane, job: Job<Toy>) {
-        self.submit(lane, job, Requester::Clearance(checkpoint));
+    fn request(&mut self, (): (), request: Request<Toy>, lane: Lane, job: Job<Toy>) {
+        // No scenario has an operation, so none is asked about.
+        if let Request::Balances(checkpoint) = request {
+            self.submit(lane, job, Requester::Clearance(checkpoint));
+        }
     }
 
     fn tell(&mut self, notice: NoticeOf<Toy>) {

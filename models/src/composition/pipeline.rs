@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use blocksmith::clearance::shell::BALANCE_REQUESTS;
+use blocksmith::clearance::shell::STATE_REQUESTS;
 use blocksmith::clearance::{self, Clearance};
 use blocksmith::consensus::{Checkpoint, Consensus, Slot};
 use blocksmith::fork_choice;
@@ -141,7 +141,7 @@ impl Pipeline {
         if self.has(Fault::NoReservedSlots) {
             1
         } else {
-            let queries = self.scenario.queries.len() + BALANCE_REQUESTS;
+            let queries = self.scenario.queries.len() + STATE_REQUESTS;
             lane_capacity(self.scenario.window, queries)
         }
     }

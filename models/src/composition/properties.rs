@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-use blocksmith::clearance::shell::BALANCE_REQUESTS;
+use blocksmith::clearance::shell::STATE_REQUESTS;
 use blocksmith::quarantine::Item;
 use blocksmith::quarantine::shell::Slots;
 use stateright::Property;
@@ -88,7 +88,7 @@ fn bounded_queues(model: &Pipeline, state: &State) -> bool {
         && wires.reserved <= slots.replies
         && state.machines.quarantine.in_flight() <= window
         && of_quarantine.count() <= capacity
-        && wires.asked <= BALANCE_REQUESTS
+        && wires.asked <= STATE_REQUESTS
         && wires.hot_db.len() <= capacity
         && wires.refused == 0
 }

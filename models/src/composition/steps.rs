@@ -345,9 +345,11 @@ impl Pipeline {
 
 /// Returns whether a piece of work is for observers alone.
 fn is_notice(work: &ClearanceWork) -> bool {
-    use clearance::Effect::{Prune, RequestBalances};
+    use clearance::Effect::{Prune, RequestBalances, RequestSpent};
     match work {
-        clearance::shell::Work::Effect(effect) => !matches!(effect, Prune(_) | RequestBalances(_)),
+        clearance::shell::Work::Effect(effect) => {
+            !matches!(effect, Prune(_) | RequestBalances(_) | RequestSpent { .. })
+        }
         clearance::shell::Work::Record(_)
         | clearance::shell::Work::Taken(_)
         | clearance::shell::Work::Lost(_) => false,

@@ -125,6 +125,7 @@ fn to_quarantine(message: &ToQuarantine) -> String {
             format!("item {id}, {}", item(inner.item()))
         }
         ToQuarantine::Tick { slot, .. } => format!("tick of slot {slot}"),
+        ToQuarantine::Weigh { peer, weight } => format!("weight {weight} of peer {peer}"),
         ToQuarantine::Stop => "stop".to_owned(),
         ToQuarantine::Answered { request, answer: inner } => {
             format!("answer to request {request}: {}", answer(inner))
@@ -172,6 +173,7 @@ fn to_clearance(message: &ToClearance) -> String {
             let kind = if balances.is_some() { "balances" } else { "no balances" };
             format!("{kind} of checkpoint {}", checkpoint.root)
         }
+        ToClearance::Spent(operations) => format!("{} spent operations", operations.len()),
     }
 }
 

@@ -179,8 +179,20 @@ impl<C: Consensus> Consensus for Counting<C> {
         self.inner.verify_operation(state, &inner_operation::<C>(operation))
     }
 
+    fn is_spent(&self, state: &C::State, operation: &Operation<Self>) -> bool {
+        self.inner.is_spent(state, &inner_operation::<C>(operation))
+    }
+
     fn committees(&self, state: &C::State, epoch: Epoch) -> Result<C::Committees, C::Fault> {
         self.inner.committees(state, epoch)
+    }
+
+    fn proposers(&self, state: &C::State) -> Option<Vec<ValidatorIndex>> {
+        self.inner.proposers(state)
+    }
+
+    fn check_proposer(&self, block: &C::Block, expected: ValidatorIndex) -> Result<(), C::Invalid> {
+        self.inner.check_proposer(block, expected)
     }
 
     fn verify_proposer(

@@ -231,7 +231,7 @@ fn attestations_that_share_a_member_or_differ_in_data_have_no_sum() {
         [&[0][..], &[1, 2], &[2, 3]].map(|places| signed(&state, &votes[0].data, places));
     let sum = SharedAttestation::aggregate(&[first.clone(), second.clone()]).unwrap();
     assert_eq!(sum.bits().iter().collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!(sum.bits(), Bits::from_flags([true, true, true, false].into_iter()));
+    assert_eq!(sum.bits(), Bits::from_iter([true, true, true, false]));
     assert_eq!(SharedAttestation::aggregate(&[second, third]), None);
     let other = signed(&state, &votes[1].data, &[1]);
     assert_eq!(SharedAttestation::aggregate(&[first.clone(), other]), None);

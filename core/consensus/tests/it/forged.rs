@@ -191,6 +191,29 @@ fn what_branches_cost_does_not_grow_with_the_number_of_forged_attestations() {
     assert_eq!(costs[1..], [Cost::default(); 2]);
 }
 
+#[test]
+fn the_proposers_of_an_epoch_are_known_by_its_first_block_and_refuse_others_without_a_state() {
+    // An epoch's first block is of slot 17. The next slot's block, by another proposer.
+    let (phase0, state) = (phase0(), advanced(&genesis(), 17));
+    let block = complete(&state, draft(&state));
+    let mut post = state.clone();
+    phase0.transition(&mut post, &block.clone().into(), UpdateFlags::default()).unwrap();
+    let proposers = phase0.proposers(&post).expect("the block's own has been checked");
+    assert_eq!((proposers.len(), proposers[1]), (8, block.message.proposer_index));
+    let later = draft(&advanced(&post, 18));
+    assert_eq!(proposers[2], later.proposer_index);
+    let expected = proposers[2];
+    let checked = |proposer_index| {
+        let mut message = later.clone();
+        message.proposer_index = proposer_index;
+        let signature = SignatureBytes::ZERO;
+        let block = SharedBlock::from(SignedBeaconBlock { message, signature });
+        phase0.check_proposer(&block, expected).map_err(|invalid| invalid.reason())
+    };
+    assert_eq!(checked(expected), Ok(()));
+    assert_eq!(checked((expected + 1) % 64), Err("bad_block_header"));
+}
+
 /// The reasons of a block by its first checks alone, and by its transition.
 fn reasons(state: &State, block: &SignedBeaconBlock) -> [Option<&'static str>; 2] {
     let (phase0, block) = (phase0(), SharedBlock::from(block.clone()));

@@ -47,15 +47,14 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
+pub use crate::bits::Bits;
 use crate::consensus::Slot;
 
-mod bits;
 mod cover;
 mod machine;
 #[cfg(test)]
 mod tests;
 
-pub use bits::Bits;
 pub use cover::Candidates;
 pub use machine::{AttestationPool, Effect, Event, Limits, Refusal};
 

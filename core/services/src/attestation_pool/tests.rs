@@ -39,7 +39,7 @@ impl PoolAttestation for Signed {
     }
 
     fn bits(&self) -> Bits {
-        Bits::from_flags((0..self.size).map(|place| self.members.contains(&place)))
+        (0..self.size).map(|place| self.members.contains(&place)).collect()
     }
 
     fn bytes(&self) -> usize {

@@ -268,6 +268,25 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         self.quarantine.post().send_async(tick(slot, into_slot)).await;
     }
 
+    /// Gives a peer a weight, from 1 to [`crate::quarantine::MAX_WEIGHT`]; beyond these the bound
+    /// counts. While peers have more than can be checked, a peer's share is multiplied by its
+    /// weight: of two peers whose items have been judged alike, one of weight 2 gets twice the
+    /// share of one of weight 1, which every peer has at first. A weight excuses nothing: a peer
+    /// that sends invalid items loses its share all the same. It does not count in what a peer may
+    /// hold.
+    ///
+    /// At most [`crate::quarantine::Limits::peers`] weights above 1 are kept. Beyond that, and when
+    /// the Quarantine is rebuilt after a panic, weights are forgotten; whoever keeps scores gives
+    /// them again. Blocks while the Quarantine's mailbox is full.
+    pub fn weigh(&self, peer: u64, weight: u8) {
+        self.quarantine.post().send(QuarantineMessage::Weigh { peer, weight });
+    }
+
+    /// As [`Client::weigh`], for an async task: it awaits room in the mailbox.
+    pub async fn weigh_async(&self, peer: u64, weight: u8) {
+        self.quarantine.post().send_async(QuarantineMessage::Weigh { peer, weight }).await;
+    }
+
     /// Blocks until nothing is queued and nothing is being handled in any service. Items that wait
     /// for a parent or a slot do not count. Other threads that go on submitting can keep the caller
     /// waiting.

@@ -86,6 +86,30 @@ fn accepted_attestations_are_packed_for_a_block_and_others_are_not() {
 }
 
 #[test]
+fn an_operation_that_the_finalised_chain_has_taken_in_is_there_for_no_block() {
+    // Exits 12 and 13; in the toy, block 13 is the one that carries exit 13. It becomes final.
+    let (blocksmith, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = blocksmith.client();
+    for (id, validator) in [(12, 2), (13, 3)] {
+        let exit = ToyOperation { id, validators: 1 << validator, signed: true, valid: true };
+        let exit = client.submit_operation(Operation::VoluntaryExit(exit), 0, 1).wait();
+        assert_eq!(exit.class(), "valid");
+    }
+    let exits = |parent| {
+        let block = client.produce_block(BuildOn::Block(parent), 11, 2).expect("it is known");
+        block.operations.iter().map(|operation| operation.id).collect::<Vec<_>>()
+    };
+    assert_eq!(submit(client, ToyBlock::new(13, 0, 4)).wait().class(), "valid");
+    assert_eq!(exits(13), [12, 13]);
+    let finalizes = Some(Checkpoint { epoch: 1, root: 13 });
+    let block = ToyBlock { finalizes, ..ToyBlock::new(14, 13, 8) };
+    assert_eq!(submit(client, block).wait().class(), "valid");
+    client.rest();
+    assert_eq!(exits(14), [12]);
+    blocksmith.stop();
+}
+
+#[test]
 fn the_pools_have_the_limits_of_the_configuration() {
     // Room for one attestation and one exit: of two of each, one is there for a block.
     let mut config = Config { workers: 1, ..Config::default() };

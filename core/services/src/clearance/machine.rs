@@ -57,6 +57,9 @@ pub enum Event<C: Consensus> {
         /// tick.
         balances: Option<Balances>,
     },
+    /// What has been found of the operations that were asked about: these are spent. Empty if the
+    /// state could not be had; the next finality asks again.
+    Spent(Vec<Operation<C>>),
     /// The load asks that slashable offences no longer be looked for, or be looked for again.
     Detection {
         /// Whether they are looked for.
@@ -71,6 +74,14 @@ pub enum Effect<C: Consensus> {
     Prune(Prune<C::Root>),
     /// Have the Rewinder load the checkpoint's state; `Balances` follows.
     RequestBalances(Checkpoint<C::Root>),
+    /// Have the Rewinder load the finalised checkpoint's state, and ask it which of these
+    /// operations are spent ([`Consensus::is_spent`]); `Spent` follows.
+    RequestSpent {
+        /// The checkpoint.
+        checkpoint: Checkpoint<C::Root>,
+        /// All operations that are held, at least one.
+        operations: Vec<Operation<C>>,
+    },
     /// The head is another block.
     HeadChanged {
         /// The head before.
@@ -159,6 +170,8 @@ pub struct Clearance<C: Consensus> {
     /// Slots after its own in which an attestation may be included.
     inclusion_slots: u64,
     operations: OperationPool<C>,
+    /// Whether it is being found out which operations are spent.
+    sorting: bool,
     detector: SlashingDetector<C>,
     /// Whether the detector is shown blocks and votes, and how many it has not been shown.
     detects: bool,
@@ -217,6 +230,7 @@ impl<C: Consensus> Clearance<C> {
             fork_choice,
             pool,
             operations: OperationPool::new(limits.operations),
+            sorting: false,
             inclusion_slots,
             detector,
             detects: true,
@@ -436,6 +450,7 @@ impl<C: Consensus> Clearance<C> {
                     effects.push(Effect::Finalized(checkpoint));
                     let epoch = checkpoint.epoch;
                     self.show(consensus, slashing::Event::Finalized { epoch }, effects);
+                    self.sort_out(checkpoint, effects);
                 }
                 fork_choice::Effect::NeedBalances(checkpoint) => self.ask(checkpoint, effects),
                 fork_choice::Effect::Refused(refusal) => refused = Some(refusal),
@@ -447,6 +462,15 @@ impl<C: Consensus> Clearance<C> {
     fn ask(&mut self, checkpoint: Checkpoint<C::Root>, effects: &mut Vec<Effect<C>>) {
         self.asked = Some(checkpoint);
         effects.push(Effect::RequestBalances(checkpoint));
+    }
+
+    /// Asks which operations finality has made pointless, unless that is being found out (I8).
+    fn sort_out(&mut self, checkpoint: Checkpoint<C::Root>, effects: &mut Vec<Effect<C>>) {
+        if !self.sorting && !self.operations.is_empty() {
+            self.sorting = true;
+            let operations = self.operations.held();
+            effects.push(Effect::RequestSpent { checkpoint, operations });
+        }
     }
 
     /// Tells the HotDB once per event what is to stay cached, if that has changed.
@@ -509,6 +533,10 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                     }
                     None => self.failed = Some(checkpoint),
                 }
+            }
+            Event::Spent(operations) => {
+                self.sorting = false;
+                self.operations.remove(&operations);
             }
             Event::Detection { on } => {
                 if on != self.detects {

@@ -6,8 +6,8 @@
 //! messages is answered with the finalised checkpoint, or with the news that it was lost.
 //!
 //! ```text
-//!                            Rewinder: state of the justified checkpoint ──> balances
-//!                                ^
+//!                            Rewinder: state of the justified checkpoint ──> balances,
+//!                                ^               of the finalised one ──> spent operations
 //!   cleared block ──────┐        │ needs balances               ┌─────────> HotDB: keep and prune
 //!   cleared attestation ┼──> fork choice ──> head, justified, finalised ──> notices, watch
 //!   attester slashing   ┤
@@ -29,6 +29,9 @@
 //!   not shown is counted.
 //! - I7 The pool gets every cleared attestation, the attestations of every cleared block, and every
 //!   tick. What it refuses or drops has no effect on anything else here.
+//! - I8 When finality moves and operations are held, the finalised checkpoint's state is asked
+//!   which of them no later block can carry, and these are dropped. One such request is under way
+//!   at most; if it fails, or finality moves meanwhile, the next finality asks again.
 //!
 //! [`shell`] holds what is done with a message. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.

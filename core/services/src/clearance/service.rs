@@ -10,7 +10,7 @@ use blocksmith_sync::{oneshot, watch};
 use crate::activity::{Activity, Mail, Post, serve};
 use crate::clearance::machine::{ChainView, Clearance};
 use crate::clearance::material::Material;
-use crate::clearance::shell::{self, BALANCE_REQUESTS, Chain, Message, Ports};
+use crate::clearance::shell::{self, Chain, Message, Ports, Request, STATE_REQUESTS};
 use crate::cold_db::{ColdDbHandle, Record};
 use crate::consensus::{Checkpoint, Consensus};
 use crate::hot_db::{HotDbHandle, Prune};
@@ -108,7 +108,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         activity: &P::Arc<Activity<P>>,
         guard: Guard<P, C>,
     ) -> (Self, ClearanceHandle<P, C>) {
-        let (sender, mailbox) = mailbox::mailbox(capacity, BALANCE_REQUESTS, OnFull::Block);
+        let (sender, mailbox) = mailbox::mailbox(capacity, STATE_REQUESTS, OnFull::Block);
         let (view, _) = watch::watch(machine.view());
         let handle = ClearanceHandle { post: Post::new(sender, activity), view: view.clone() };
         let ports = Threads {
@@ -126,7 +126,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         (Self { machine, consensus, ports, guard }, handle)
     }
 
-    /// Serves until the mailbox is closed and empty and no request for balances is under way. Then
+    /// Serves until the mailbox is closed and empty and no request for a state is under way. Then
     /// it lets the Rewinder and the ColdDB end. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
         let (rewinder, cold_db) = (self.ports.rewinder.clone(), self.ports.cold_db.clone());
@@ -195,18 +195,12 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
         self.mailbox.permit()
     }
 
-    fn request(
-        &mut self,
-        slot: Self::Slot,
-        checkpoint: Checkpoint<C::Root>,
-        lane: Lane,
-        job: Job<C>,
-    ) {
+    fn request(&mut self, slot: Self::Slot, request: Request<C>, lane: Lane, job: Job<C>) {
         let (consensus, activity) = (self.consensus.clone(), self.activity.clone());
         let reply = ReplyTo::new(move |answer| {
             // This runs in a worker's thread, outside of its step.
-            let message = Message::balances(&*consensus, checkpoint, answer);
-            // The send is refused only if Clearance is gone, and then nobody needs the balances.
+            let message = Message::reply(&*consensus, request, answer);
+            // The send is refused only if Clearance is gone, and then nobody needs the reply.
             drop(slot.send(Mail::new(&activity, message)));
         });
         self.rewinder.submit(lane, job, reply);

@@ -12,16 +12,26 @@ use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
 use crate::clearance::material::{BuildOn, Material, WantedOf};
 use crate::cold_db::Record;
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
-use crate::gossip::OperationKind;
+use crate::gossip::{Operation, OperationKind};
 use crate::hot_db::Prune;
 use crate::machine::Machine;
 use crate::notice::{Notice, NoticeOf};
 use crate::rewinder::{Answer, Job, Lane};
 use crate::supervision::{Loss, Steps, contain};
 
-/// How many requests for balances may be under way at once: one for the justified checkpoint, and
-/// one for its predecessor if that is not answered yet.
-pub const BALANCE_REQUESTS: usize = 2;
+/// How many requests for states may be under way at once: one for the balances of the justified
+/// checkpoint, one for those of its predecessor if that is not answered yet, and one that asks the
+/// finalised checkpoint's state which operations are spent.
+pub const STATE_REQUESTS: usize = 3;
+
+/// What Clearance asks of a state that the Rewinder loads for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Request<C: Consensus> {
+    /// The weights of votes.
+    Balances(Checkpoint<C::Root>),
+    /// Which of these operations are spent.
+    Spent(Vec<Operation<C>>),
+}
 
 /// The finalised checkpoint; root, parent and slot of every block of the fork choice.
 pub type Chain<R> = (Checkpoint<R>, Vec<(R, R, Slot)>);
@@ -44,6 +54,8 @@ pub enum Message<C: Consensus, R, V, K, A> {
         /// The balances; `None` if they could not be had.
         balances: Option<Balances>,
     },
+    /// The operations that are spent, of those that Clearance has asked about.
+    Spent(Vec<Operation<C>>),
     /// Somebody asks for the view of the chain.
     View(V),
     /// The Quarantine asks for the blocks of the fork choice.
@@ -70,6 +82,7 @@ impl<C: Consensus, R, V, K, A> Message<C, R, V, K, A> {
             Self::Import { import: Import::Operation(_), .. } => "operation",
             Self::Import { import: Import::Tick { .. }, .. } => "tick",
             Self::Balances { .. } => "balances",
+            Self::Spent(_) => "operations",
             Self::View(_) | Self::Chain(_) | Self::Material { .. } => "question",
         }
     }
@@ -77,17 +90,29 @@ impl<C: Consensus, R, V, K, A> Message<C, R, V, K, A> {
     /// Returns whether the message comes through a reserved slot.
     #[must_use]
     pub fn is_reply(&self) -> bool {
-        matches!(self, Self::Balances { .. })
+        matches!(self, Self::Balances { .. } | Self::Spent(_))
     }
 
-    /// Turns the Rewinder's answer to a request for balances into a message. This runs the
-    /// protocol's code outside of any step, so a panic of that code is contained here.
-    pub fn balances(consensus: &C, checkpoint: Checkpoint<C::Root>, answer: Answer<C>) -> Self {
-        let balances = match answer {
-            Answer::State(at) => contain(|| consensus.balances(&at.state).ok()).ok().flatten(),
+    /// Turns the Rewinder's answer to a request into a message. This runs the protocol's code
+    /// outside of any step, so a panic of that code is contained here.
+    pub fn reply(consensus: &C, request: Request<C>, answer: Answer<C>) -> Self {
+        let state = match answer {
+            Answer::State(at) => Some(at.state),
             _ => None,
         };
-        Self::Balances { checkpoint, balances }
+        match request {
+            Request::Balances(checkpoint) => {
+                let balances = |state| contain(|| consensus.balances(state).ok()).ok().flatten();
+                Self::Balances { checkpoint, balances: state.as_ref().and_then(balances) }
+            }
+            Request::Spent(mut operations) => {
+                operations.retain(|operation| {
+                    let spent = |state| contain(|| consensus.is_spent(state, operation));
+                    state.as_ref().is_some_and(|state| spent(state).unwrap_or(false))
+                });
+                Self::Spent(operations)
+            }
+        }
     }
 }
 
@@ -101,7 +126,7 @@ pub trait Ports<C: Consensus> {
     type Chain;
     /// The reply end of [`Message::Material`].
     type Candidates;
-    /// A slot that is kept for the answer to a request for balances.
+    /// A slot that is kept for the answer to a request for a state.
     type Slot;
 
     /// Returns whether the load allows looking for slashable offences.
@@ -114,16 +139,10 @@ pub trait Ports<C: Consensus> {
     fn candidates(&mut self, to: Self::Candidates, material: Material<C>);
     /// Tells the HotDB what to keep. May wait for room.
     fn prune(&mut self, keep: Prune<C::Root>);
-    /// Takes one of [`BALANCE_REQUESTS`] slots, if one is free.
+    /// Takes one of [`STATE_REQUESTS`] slots, if one is free.
     fn reserve(&mut self) -> Option<Self::Slot>;
-    /// Has the Rewinder do a job; [`Message::balances`] makes its answer a message for the slot.
-    fn request(
-        &mut self,
-        slot: Self::Slot,
-        checkpoint: Checkpoint<C::Root>,
-        lane: Lane,
-        job: Job<C>,
-    );
+    /// Has the Rewinder do a job; [`Message::reply`] makes its answer a message for the slot.
+    fn request(&mut self, slot: Self::Slot, request: Request<C>, lane: Lane, job: Job<C>);
     /// Returns whether there is a ColdDB. By default there is none.
     fn keeps_records(&self) -> bool {
         false
@@ -179,6 +198,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         Message::Balances { checkpoint, balances } => {
             (Event::Balances { checkpoint, balances }, None)
         }
+        Message::Spent(operations) => (Event::Spent(operations), None),
         Message::View(reply) => {
             if let Ok(view) = steps.look(word, || machine.view()) {
                 ports.view(reply, view);
@@ -216,14 +236,15 @@ pub fn turn<C: Consensus, P: Ports<C>>(
 }
 
 /// Returns what the machine is told if a message is lost. For balances, it is that they cannot be
-/// had now. For a tick, it is the time, which is all that a tick carries and which the Quarantine
-/// has, too.
+/// had now; for spent operations, that none is. For a tick, it is the time, which is all that a
+/// tick carries and which the Quarantine has, too.
 fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
     match event {
         Event::Balances { checkpoint, .. } => {
             Some(Event::Balances { checkpoint: *checkpoint, balances: None })
         }
         Event::Import(Import::Tick { slot }) => Some(Event::Import(Import::Tick { slot: *slot })),
+        Event::Spent(_) => Some(Event::Spent(Vec::new())),
         Event::Import(_) | Event::Detection { .. } => None,
     }
 }
@@ -278,17 +299,14 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
         Work::Record(record) => ports.record(record),
         Work::Effect(Effect::Prune(keep)) => ports.prune(keep),
         Work::Effect(Effect::RequestBalances(checkpoint)) => {
-            let Some(slot) = ports.reserve() else {
-                // All requests are under way; this one is repeated at the next tick.
-                let event = Event::Balances { checkpoint, balances: None };
-                let step = || machine.handle(consensus, event);
-                let effects = steps.follow_up("balances", step).map_err(|_| Loss::Machine)?;
-                debug_assert!(effects.is_empty(), "it asks for nothing");
-                return Ok(());
-            };
-            let at = consensus.start_slot(checkpoint.epoch);
-            let job = Job::State { root: checkpoint.root, slot: at };
-            ports.request(slot, checkpoint, Lane::Queries, job);
+            // If all requests are under way, this one is repeated at the next tick.
+            let none = Event::Balances { checkpoint, balances: None };
+            let request = Request::Balances(checkpoint);
+            return ask(machine, consensus, steps, ports, (checkpoint, request), none);
+        }
+        Work::Effect(Effect::RequestSpent { checkpoint, operations }) => {
+            let (request, none) = (Request::Spent(operations), Event::Spent(Vec::new()));
+            return ask(machine, consensus, steps, ports, (checkpoint, request), none);
         }
         Work::Effect(effect) => {
             if let Effect::NotImported { root, refusal } = &effect {
@@ -305,10 +323,32 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
     Ok(())
 }
 
+/// Has the Rewinder load a checkpoint's state for a request. If all requests are under way, the
+/// machine is told `none`.
+fn ask<C: Consensus, P: Ports<C>>(
+    machine: &mut Clearance<C>,
+    consensus: &C,
+    steps: &impl Steps,
+    ports: &mut P,
+    (checkpoint, request): (Checkpoint<C::Root>, Request<C>),
+    none: Event<C>,
+) -> Result<(), Loss> {
+    if let Some(slot) = ports.reserve() {
+        let at = consensus.start_slot(checkpoint.epoch);
+        let job = Job::State { root: checkpoint.root, slot: at };
+        ports.request(slot, request, Lane::Queries, job);
+    } else {
+        let step = || machine.handle(consensus, none);
+        let effects = steps.follow_up("balances", step).map_err(|_| Loss::Machine)?;
+        debug_assert!(effects.is_empty(), "it asks for nothing");
+    }
+    Ok(())
+}
+
 /// Returns what observers are told of an effect, if that is all that it is.
 pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<NoticeOf<C>> {
     Some(match effect {
-        Effect::Prune(_) | Effect::RequestBalances(_) => return None,
+        Effect::Prune(_) | Effect::RequestBalances(_) | Effect::RequestSpent { .. } => return None,
         Effect::HeadChanged { old, new, reorg_depth } => {
             Notice::HeadChanged { old, new, reorg_depth }
         }
@@ -324,4 +364,29 @@ pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<NoticeOf<C>> {
         }
         Effect::NotImported { root, refusal } => Notice::NotImported { root, refusal },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Message, Request};
+    use crate::gossip::Operation;
+    use crate::hot_db::StateAt;
+    use crate::rewinder::Answer;
+    use crate::toy::{Toy, ToyOperation, ToyState};
+
+    type Told = Message<Toy, (), (), (), ()>;
+
+    #[test]
+    fn a_state_answers_which_operations_are_spent_in_it() {
+        // Of exits 7 and 8 the state of block 7 has taken in the first. Without a state none is
+        // spent.
+        let exits = [7, 8].map(|id| {
+            Operation::VoluntaryExit(ToyOperation { id, validators: 1, signed: true, valid: true })
+        });
+        let ask = |answer| Told::reply(&Toy::default(), Request::Spent(exits.to_vec()), answer);
+        let state = ToyState { block: 7, ..ToyState::anchor() };
+        let at = StateAt { root: 7, slot: 0, state };
+        assert_eq!(ask(Answer::State(at)), Told::Spent(vec![exits[0].clone()]));
+        assert_eq!(ask(Answer::Busy), Told::Spent(Vec::new()));
+    }
 }

@@ -239,6 +239,11 @@ impl<C: Consensus> Rebuilt<'_, C> {
                     self.hot_db.handle(self.consensus, HotEvent::Prune(keep));
                 }
                 ClearanceEffect::RequestBalances(checkpoint) => self.asked = Some(checkpoint),
+                // The next finality asks again.
+                ClearanceEffect::RequestSpent { .. } => {
+                    let none = ClearanceEvent::Spent(Vec::new());
+                    self.clearance.handle(self.consensus, none);
+                }
                 // The observers were told before the restart.
                 _ => {}
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use crate::consensus::{Checkpoint, Consensus, Epoch, Slot};
+use crate::consensus::{Checkpoint, Consensus, Epoch, Slot, ValidatorIndex};
 use crate::identified::IdentifiedBlock;
 
 /// Bounds of a HotDB.
@@ -23,7 +23,8 @@ pub struct Limits {
     /// States that are kept though they are no checkpoints: advanced ones, and those that were
     /// replayed between checkpoints. The one that came first gives way.
     pub passing_states: usize,
-    /// Committees that are kept, of one epoch and branch each. Those that came first give way.
+    /// Committees that are kept, of one epoch and branch each. Those that came first give way. So
+    /// for the lists of an epoch's proposers.
     pub committees: usize,
     /// Roots of pruned blocks remembered, so that a request for one is answered `Pruned`.
     pub pruned_roots: usize,
@@ -146,6 +147,8 @@ pub struct Trail<C: Consensus> {
     pub wanted: Vec<C::Root>,
     /// Whether the HotDB would like the state at `slot` posted back.
     pub want_target: bool,
+    /// The proposer of `slot` on this branch, if it is known (I8).
+    pub expected_proposer: Option<ValidatorIndex>,
     /// The committees that the state is to give, if the trail was asked for because of them. The
     /// HotDB would like them posted back.
     pub committees: Option<CommitteesKey<C::Root>>,

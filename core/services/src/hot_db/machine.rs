@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bounded::{BoundedMap, BoundedSet};
-use crate::consensus::{Checkpoint, Consensus, Slot};
+use crate::consensus::{Checkpoint, Consensus, Epoch, Slot, ValidatorIndex};
 use crate::hot_db::event::{
     CommitReply, CommitteesAt, CommitteesKey, Effect, Event, Limits, Prune, StateAt, Trail,
     TrailReply,
@@ -36,6 +36,8 @@ pub struct HotDb<C: Consensus> {
     newest: Slot,
     states: StateCache<C>,
     committees: BoundedMap<CommitteesKey<C::Root>, CommitteesAt<C>>,
+    /// The proposers of the slots of an epoch, by the last block before its start.
+    proposers: BoundedMap<(C::Root, Epoch), Vec<ValidatorIndex>>,
     /// The base of the DAG, and the slot of its pinned state.
     root: Key<C::Root>,
     head: C::Root,
@@ -63,6 +65,7 @@ impl<C: Consensus> HotDb<C> {
             newest: slot,
             states,
             committees: BoundedMap::new(limits.committees),
+            proposers: BoundedMap::new(limits.committees),
             root: (root, at),
             head: root,
             pruned: BoundedSet::new(limits.pruned_roots),
@@ -155,8 +158,17 @@ impl<C: Consensus> HotDb<C> {
             until = node.slot;
         };
         blocks.reverse();
-        let (want_target, committees) = (false, None);
-        Some(Trail { start, blocks, root, block_slot, slot, wanted, want_target, committees })
+        Some(Trail {
+            start,
+            blocks,
+            root,
+            block_slot,
+            slot,
+            wanted,
+            want_target: false,
+            expected_proposer: None,
+            committees: None,
+        })
     }
 
     /// Returns the committees of a target's epoch on its branch, or how to reach a state that
@@ -190,7 +202,6 @@ impl<C: Consensus> HotDb<C> {
                 let (root, slot) = (start.root, start.slot);
                 let block_slot = self.nodes.get(&root).map_or(slot, |node| node.slot);
                 let (blocks, wanted) = (Vec::new(), Vec::new());
-                let (want_target, committees) = (false, None);
                 Some(Trail {
                     start,
                     blocks,
@@ -198,8 +209,9 @@ impl<C: Consensus> HotDb<C> {
                     block_slot,
                     slot,
                     wanted,
-                    want_target,
-                    committees,
+                    want_target: false,
+                    expected_proposer: None,
+                    committees: None,
                 })
             }
             None if at == target.root && self.is_stale(at, from) => return TrailReply::Stale,
@@ -208,6 +220,48 @@ impl<C: Consensus> HotDb<C> {
         let Some(mut trail) = trail else { return TrailReply::Pruned };
         trail.committees = Some(key);
         TrailReply::Trail(Box::new(trail))
+    }
+
+    /// Returns the proposer of `slot` on the branch of block `root`, which is of that slot or
+    /// before it, if the proposers of the slot's epoch are known there (I8).
+    #[must_use]
+    pub fn expected_proposer(
+        &self,
+        consensus: &C,
+        root: C::Root,
+        slot: Slot,
+    ) -> Option<ValidatorIndex> {
+        let epoch = consensus.epoch_at(slot);
+        let key = (self.last_before(consensus, root, epoch)?, epoch);
+        let place = usize::try_from(slot - consensus.start_slot(epoch)).ok()?;
+        self.proposers.get(&key)?.get(place).copied()
+    }
+
+    /// Returns the last block of a branch before an epoch, or the base of the DAG. The walk is
+    /// bounded by the slots of the epoch: slots fall along parents.
+    fn last_before(&self, consensus: &C, root: C::Root, epoch: Epoch) -> Option<C::Root> {
+        let start = consensus.start_slot(epoch);
+        let mut at = root;
+        loop {
+            let node = self.nodes.get(&at)?;
+            if node.slot < start || at == self.root.0 {
+                return Some(at);
+            }
+            at = node.parent;
+        }
+    }
+
+    /// Keeps the proposers of the epoch of a state that has come, unless they are kept already
+    /// (I8).
+    fn keep_proposers(&mut self, consensus: &C, state: &StateAt<C>) {
+        let epoch = consensus.epoch_at(state.slot);
+        let Some(before) = self.last_before(consensus, state.root, epoch) else { return };
+        let key = (before, epoch);
+        if self.proposers.get(&key).is_none()
+            && let Some(proposers) = consensus.proposers(&state.state)
+        {
+            self.proposers.insert(key, proposers);
+        }
     }
 
     /// Returns whether no branch has the block as its last one before slot `from`: it is not the
@@ -274,6 +328,7 @@ impl<C: Consensus> HotDb<C> {
 
     /// Takes in a state, and lets states go until the bounds are kept.
     fn cache(&mut self, consensus: &C, state: StateAt<C>, expiry: Option<Slot>) {
+        self.keep_proposers(consensus, &state);
         let key = (state.root, state.slot);
         self.states.insert(consensus, state, expiry);
         self.states.thin(self.newest);
@@ -347,7 +402,13 @@ impl<C: Consensus> Machine<C> for HotDb<C> {
 
     fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
         match event {
-            Event::Trail { root, slot } => vec![Effect::Trail(self.trail(root, slot))],
+            Event::Trail { root, slot } => {
+                let mut reply = self.trail(root, slot);
+                if let TrailReply::Trail(trail) = &mut reply {
+                    trail.expected_proposer = self.expected_proposer(consensus, root, slot);
+                }
+                vec![Effect::Trail(reply)]
+            }
             Event::Committees { target } => {
                 vec![Effect::Trail(self.committees(consensus, target))]
             }

@@ -38,6 +38,10 @@
 //!   target costs a look-up, unless the committees are there anyhow. So n forged attestations cost
 //!   at most one trail for each live branch and epoch. An honest validator votes for such a target
 //!   only if it has missed more than a whole epoch of blocks.
+//! - I8 The proposers of an epoch are a function of the epoch and of the last block before its
+//!   start (its dependent root). They are kept by the two, from the first state of the epoch that
+//!   comes and has them, as many lists as committees. A trail says who is expected to propose at
+//!   its slot, so a block of another proposer costs a look-up.
 //!
 //! The committees' cache is the HotDB's, as nobody else knows a target's dependent root, and one
 //! owner needs no lock. Workers compute; the one that does so claims the key (I9 of the Rewinder).

@@ -46,7 +46,8 @@ pub struct Limits {
     /// How much is remembered of each kind: roots as invalid, roots as pruned, items as refused,
     /// attestations as seen, and the validators of each kind of operation that was accepted.
     pub remembered: usize,
-    /// Peers whose standing is remembered. Those that are not proven are forgotten first.
+    /// Peers whose standing is remembered. Those that are not proven are forgotten first. As many
+    /// weights that the node has given are kept; the one that was given first is forgotten first.
     pub peers: usize,
     /// How many slots an item may wait for a block or a slot, at least 1. One that waits longer is
     /// dropped.
@@ -159,6 +160,13 @@ pub enum Event<C: Consensus> {
         /// Milliseconds since the slot began.
         into_slot_ms: u64,
     },
+    /// The node gives a peer a weight: its share of what is checked is multiplied by it.
+    Weigh {
+        /// The peer.
+        peer: u64,
+        /// From 1, which every peer has at first, to [`crate::quarantine::MAX_WEIGHT`].
+        weight: u8,
+    },
     /// Judge nothing new: what is not in flight is given up.
     Stop,
 }
@@ -242,6 +250,7 @@ impl<C: Consensus> Event<C> {
             Self::Imported { .. } => "import",
             Self::NotImported { .. } => "failed import",
             Self::Tick { .. } => "tick",
+            Self::Weigh { .. } => "weight",
             Self::Stop => "stop",
         }
     }

@@ -3,28 +3,33 @@
 //! It is a fair queue by start tags (Goyal, Vin, Cheng: "Start-time Fair Queueing", 1996), which
 //! has the fairness of a deficit round robin and finds the next item in logarithmic time. Each
 //! backlog has a tag in virtual time: when its next item may start. The lowest tag is served first.
-//! A served item moves its peer's tag on by the item's cost over the peer's weight.
+//! A served item moves its peer's tag on by the item's cost over the peer's share.
 //!
 //! **Invariants.**
 //! - F1 A backlog is in `heads` exactly once, by its tag, and it is never empty. A peer's items
 //!   leave in the order of their numbers.
-//! - F2 While two peers have a backlog, what each is served, divided by its weight, differs by at
+//! - F2 While two peers have a backlog, what each is served, divided by its share, differs by at
 //!   most the cost of one item of each. So a peer waits for at most one item of each other peer of
-//!   its weight, however much they send.
+//!   its share, however much they send. Of two peers with equal standings, one that the node has
+//!   given weight 2 is served twice as much as one of weight 1.
 //! - F3 A peer whose backlog is empty keeps its tag while that lies ahead of the virtual time. It
 //!   gains nothing by sending one item at a time. At most `capacity` such tags are kept; the lowest
 //!   are forgotten. When nothing is queued, all are forgotten, and the virtual time is 0 again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::standing::FULL_WEIGHT;
+use super::standing::FULL_SHARE;
 use super::table::Number;
 
 /// A peer, by the number that tells peers apart.
 pub(super) type Peer = u64;
 
-/// Virtual time: cost of a peer of full weight.
+/// Virtual time: an item of cost 1 takes [`UNIT`] over its peer's share.
 type Tag = u64;
+
+/// Divisible by every share of a proven peer: a power of two times the least common multiple of the
+/// weights that a node can give. So no peer gains by rounding.
+const UNIT: u64 = FULL_SHARE * 840;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Backlog {
@@ -102,8 +107,8 @@ impl FairQueue {
     }
 
     /// Takes the next item. Only proven peers are served unless `others` says that the rest may be.
-    /// Between equal tags a proven peer comes first. `weight` tells a peer's share.
-    pub(super) fn pop(&mut self, others: bool, weight: impl Fn(Peer) -> u64) -> Option<Number> {
+    /// Between equal tags a proven peer comes first. `share` tells a peer's share, at least 1.
+    pub(super) fn pop(&mut self, others: bool, share: impl Fn(Peer) -> u64) -> Option<Number> {
         let proven = self.heads[0].first().copied();
         let rest = self.heads[1].first().copied().filter(|_| others);
         let (_, _, peer) = match (proven, rest) {
@@ -115,8 +120,7 @@ impl FairQueue {
         let (number, cost) = backlog.items.pop_first()?;
         self.len -= 1;
         self.now = self.now.max(backlog.tag);
-        let share = weight(peer).clamp(1, FULL_WEIGHT);
-        let moved = cost.saturating_mul(FULL_WEIGHT) / share;
+        let moved = cost.saturating_mul(UNIT) / share(peer).max(1);
         backlog.tag = backlog.tag.saturating_add(moved);
         self.put(peer, backlog);
         Some(number)
@@ -167,9 +171,9 @@ mod tests {
     use quickcheck::{QuickCheck, TestResult};
 
     use super::{FairQueue, Peer};
-    use crate::quarantine::standing::FULL_WEIGHT;
+    use crate::quarantine::standing::{FULL_SHARE, MAX_WEIGHT};
 
-    const FULL: fn(Peer) -> u64 = |_| FULL_WEIGHT;
+    const FULL: fn(Peer) -> u64 = |_| FULL_SHARE;
 
     #[test]
     fn a_peer_with_one_item_waits_for_one_of_each_other_peer() {
@@ -187,16 +191,32 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_served_by_its_weight() {
-        // Peer 1 has an eighth of the weight of peer 0: it gets one item in nine.
+    fn a_peer_is_served_by_its_share() {
+        // Peer 1 has an eighth of the share of peer 0: it gets one item in nine.
         let mut queue = FairQueue::new(8);
         for number in 0..90 {
             queue.push(0, true, number, 1);
             queue.push(1, true, 100 + number, 1);
         }
-        let weight = |peer| if peer == 0 { FULL_WEIGHT } else { FULL_WEIGHT / 8 };
-        let served = (0..90).filter_map(|_| queue.pop(true, weight)).filter(|n| *n >= 100).count();
+        let share = |peer| if peer == 0 { FULL_SHARE } else { FULL_SHARE / 8 };
+        let served = (0..90).filter_map(|_| queue.pop(true, share)).filter(|n| *n >= 100).count();
         assert_eq!(served, 10);
+    }
+
+    #[test]
+    fn two_backlogs_are_served_in_the_ratio_of_their_weights() {
+        // Every pair of weights, over a whole number of rounds; items of any cost.
+        for (a, b) in (1..=u64::from(MAX_WEIGHT)).flat_map(|a| (1..=a).map(move |b| (a, b))) {
+            let mut queue = FairQueue::new(8);
+            for number in 0..200 {
+                queue.push(0, true, number, 1 + (a + b) % 3);
+                queue.push(1, true, 1000 + number, 1 + (a + b) % 3);
+            }
+            let share = |peer| FULL_SHARE * if peer == 0 { a } else { b };
+            let served: Vec<_> = (0..10 * (a + b)).filter_map(|_| queue.pop(true, share)).collect();
+            let of_first = served.iter().filter(|number| **number < 1000).count() as u64;
+            assert_eq!(of_first, 10 * a, "weights {a} and {b}");
+        }
     }
 
     #[test]
@@ -218,11 +238,11 @@ mod tests {
         for number in 0..90 {
             queue.push(0, true, number, 1);
         }
-        let weight = |peer| if peer == 0 { FULL_WEIGHT } else { FULL_WEIGHT / 8 };
+        let share = |peer| if peer == 0 { FULL_SHARE } else { FULL_SHARE / 8 };
         let (mut served, mut next) = (0, 1000);
         queue.push(1, true, next, 1);
         for _ in 0..90 {
-            if queue.pop(true, weight) == Some(next) {
+            if queue.pop(true, share) == Some(next) {
                 (served, next) = (served + 1, next + 1);
                 queue.push(1, true, next, 1);
             }
@@ -292,9 +312,9 @@ mod tests {
             queue.push(0, true, number, 1);
             queue.push(1 + number, true, 1000 + number, 1);
         }
-        let weight = |peer| if peer == 0 { FULL_WEIGHT } else { 1 };
+        let share = |peer| if peer == 0 { FULL_SHARE } else { 1 };
         for _ in 0..150 {
-            queue.pop(true, weight);
+            queue.pop(true, share);
         }
         assert!(queue.ahead.len() <= 4 && queue.ahead.len() == queue.ahead_order.len());
     }

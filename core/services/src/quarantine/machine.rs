@@ -573,6 +573,7 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
                 self.judge_all(consensus, due, &mut effects);
                 self.expire(&mut effects);
             }
+            Event::Weigh { peer, weight } => self.standings.weigh(peer, weight),
             Event::Stop => self.stop(&mut effects),
         }
         self.fill_window(consensus, &mut effects);

@@ -62,6 +62,13 @@ pub enum Message<C: Consensus, V, Q> {
         /// Milliseconds since it began.
         into_slot_ms: u64,
     },
+    /// The node gives a peer a weight.
+    Weigh {
+        /// The peer.
+        peer: u64,
+        /// The weight.
+        weight: u8,
+    },
     /// Somebody asks what has no verdict yet.
     Pending(Q),
     /// The services stop.
@@ -78,6 +85,7 @@ impl<C: Consensus, V, Q> Message<C, V, Q> {
             Self::Imported { .. } => "import",
             Self::NotImported { .. } => "failed import",
             Self::Tick { .. } => "tick",
+            Self::Weigh { .. } => "weight",
             Self::Pending(_) => "question",
             Self::Stop => "stop",
         }
@@ -219,6 +227,10 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         Message::Tick { slot: now, into_slot_ms } => {
             slot = Some(now);
             let event = || Event::Tick { slot: now, into_slot_ms };
+            (event(), Some(event()))
+        }
+        Message::Weigh { peer, weight } => {
+            let event = || Event::Weigh { peer, weight };
             (event(), Some(event()))
         }
         Message::Stop => {

@@ -11,8 +11,11 @@
 //!   proven, the one that was changed first, and else the proven peer that was changed first. A
 //!   peer that is not proven is not taken on record in the place of a proven one. A forgotten peer
 //!   has standing 0, so a peer without proof never gains a share by a flood of names.
+//! - P5 The node may give a peer a weight from 1 to [`MAX_WEIGHT`], by which its share is
+//!   multiplied; a peer without one has weight 1. At most `capacity` weights are kept; beyond that
+//!   the one that was given first is forgotten. A weight proves nobody, and no verdict changes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::consensus::Slot;
 
@@ -23,8 +26,10 @@ pub(super) const JUNK: i8 = 8;
 /// The worst standing.
 pub(super) const WORST: i8 = -64;
 
-/// The share of a proven peer, in the units of [`Standings::weight`].
-pub(super) const FULL_WEIGHT: u64 = 64;
+/// The share of a proven peer of weight 1, in the units of [`Standings::share`].
+pub(super) const FULL_SHARE: u64 = 64;
+/// The largest weight that a node gives a peer.
+pub const MAX_WEIGHT: u8 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Standing {
@@ -40,12 +45,18 @@ pub(super) struct Standings {
     peers: BTreeMap<u64, Standing>,
     /// The same peers by whether they are proven, and by the slot of their last change.
     order: BTreeSet<(bool, Slot, u64)>,
+    /// The weights above 1 that the node has given, and their peers in the order in which they were
+    /// given (P5).
+    weights: BTreeMap<u64, u8>,
+    weighed: VecDeque<u64>,
 }
 
 impl Standings {
     /// Returns an empty record of at most `capacity` peers.
     pub(super) fn new(capacity: usize, slot: Slot) -> Self {
-        Self { capacity, slot, peers: BTreeMap::new(), order: BTreeSet::new() }
+        let (peers, order) = (BTreeMap::new(), BTreeSet::new());
+        let (weights, weighed) = (BTreeMap::new(), VecDeque::new());
+        Self { capacity, slot, peers, order, weights, weighed }
     }
 
     /// Takes note of the time.
@@ -69,12 +80,33 @@ impl Standings {
         self.points(peer) > 0
     }
 
-    /// Returns the share of a peer: [`FULL_WEIGHT`] for a proven one, an eighth of that at standing
-    /// 0, and half of it less for each 16 points below 0.
-    pub(super) fn weight(&self, peer: u64) -> u64 {
-        match self.points(peer) {
-            1.. => FULL_WEIGHT,
-            points => (FULL_WEIGHT / 8) >> (points.unsigned_abs() / 16).min(3),
+    /// Returns the share of a peer: [`FULL_SHARE`] for a proven one, an eighth of that at standing
+    /// 0, and half of it less for each 16 points below 0; all this times the weight that the node
+    /// has given the peer (P5).
+    pub(super) fn share(&self, peer: u64) -> u64 {
+        let share = match self.points(peer) {
+            1.. => FULL_SHARE,
+            points => (FULL_SHARE / 8) >> (points.unsigned_abs() / 16).min(3),
+        };
+        share * u64::from(self.weights.get(&peer).copied().unwrap_or(1))
+    }
+
+    /// Gives a peer a weight; one outside of the bounds is read as the bound (P5). The cost is
+    /// linear in the number of weights that are kept.
+    pub(super) fn weigh(&mut self, peer: u64, weight: u8) {
+        let weight = weight.clamp(1, MAX_WEIGHT);
+        if self.weights.remove(&peer).is_some() {
+            self.weighed.retain(|other| *other != peer);
+        }
+        if weight == 1 {
+            return;
+        }
+        self.weights.insert(peer, weight);
+        self.weighed.push_back(peer);
+        if self.weighed.len() > self.capacity
+            && let Some(first) = self.weighed.pop_front()
+        {
+            self.weights.remove(&first);
         }
     }
 
@@ -110,7 +142,7 @@ impl Standings {
 
 #[cfg(test)]
 mod tests {
-    use super::{BEST, FULL_WEIGHT, Standings, WORST};
+    use super::{BEST, FULL_SHARE, MAX_WEIGHT, Standings, WORST};
 
     #[test]
     fn one_accepted_item_proves_a_peer_and_one_rejected_item_undoes_it() {
@@ -120,7 +152,7 @@ mod tests {
         for _ in 0..100 {
             peers.accepted(7);
         }
-        assert_eq!((peers.points(7), peers.weight(7)), (BEST, FULL_WEIGHT));
+        assert_eq!((peers.points(7), peers.share(7)), (BEST, FULL_SHARE));
         peers.rejected(7);
         assert!(!peers.is_proven(7));
         assert_eq!(peers.points(7), -8);
@@ -130,12 +162,12 @@ mod tests {
     fn a_standing_sinks_with_each_rejected_item_and_rises_with_the_slots() {
         // To the worst, then half of it back in 32 slots; a clock that steps back gives nothing.
         let mut peers = Standings::new(4, 10);
-        let mut weights = Vec::new();
+        let mut shares = Vec::new();
         for _ in 0..9 {
             peers.rejected(7);
-            weights.push(peers.weight(7));
+            shares.push(peers.share(7));
         }
-        assert_eq!(weights, [8, 4, 4, 2, 2, 1, 1, 1, 1]);
+        assert_eq!(shares, [8, 4, 4, 2, 2, 1, 1, 1, 1]);
         assert_eq!(peers.points(7), WORST);
         peers.tick(42);
         assert_eq!(peers.points(7), WORST + 32);
@@ -164,5 +196,27 @@ mod tests {
         peers.accepted(1);
         peers.accepted(4);
         assert_eq!([1, 2, 4].map(|peer| peers.points(peer)), [2, 0, 1]);
+    }
+
+    #[test]
+    fn a_weight_multiplies_the_share_and_is_bounded_by_value_and_by_number() {
+        // Room for two weights. Below 1 and above the largest, the bound counts; the weight that
+        // was given first gives way to a third, and one that is given anew is the newest.
+        let mut peers = Standings::new(2, 0);
+        peers.accepted(1);
+        for (weight, share) in [(2, 2), (0, 1), (3, 3), (u8::MAX, u64::from(MAX_WEIGHT))] {
+            peers.weigh(1, weight);
+            assert_eq!(peers.share(1), share * FULL_SHARE);
+        }
+        assert!(peers.is_proven(1));
+        peers.weigh(2, 4);
+        assert_eq!((peers.share(2), peers.is_proven(2)), (4 * FULL_SHARE / 8, false));
+        peers.weigh(1, 5);
+        peers.weigh(3, 6);
+        assert_eq!([1, 2, 3].map(|peer| peers.share(peer)), [5 * 64, 8, 6 * 8]);
+        // A weight of 1 is none, so it takes no room.
+        peers.weigh(1, 1);
+        peers.weigh(2, 7);
+        assert_eq!([1, 2, 3].map(|peer| peers.share(peer)), [64, 7 * 8, 6 * 8]);
     }
 }

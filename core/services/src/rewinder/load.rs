@@ -7,6 +7,8 @@
 //! - P2 What is left to a block's transition is at most [`STEP_SLOTS`] empty slots and the block.
 //! - P3 A block's own state is posted back only if its root is the one that the block claims
 //!   (hazard R9).
+//! - P4 A state that others wait for is posted and reported before the last step of the job that it
+//!   was loaded for, if that step takes time. A block's parent, too.
 
 use std::collections::VecDeque;
 
@@ -15,6 +17,7 @@ use crate::hot_db::{CommitteesAt, CommitteesKey, StateAt, Trail};
 use crate::identified::IdentifiedBlock;
 use crate::rewinder::dispatcher::StateKey;
 use crate::rewinder::gossip;
+use crate::rewinder::precedence::GoesFirst;
 use crate::rewinder::production;
 use crate::rewinder::worker::{Answer, Effects, Job, Stop, WorkerEffect, fault, fault_of, stop};
 use crate::verdict::{Cleared, ClearedBlock};
@@ -150,12 +153,31 @@ impl<C: Consensus> Load<C> {
         Ok(gap <= left)
     }
 
-    /// Takes what other workers wait for out of the load, if that is there now and a block's own
-    /// transition is left.
-    pub(super) fn release(&mut self) -> Vec<StateKey<C::Root>> {
+    /// Takes what other workers wait for out of the load, if that is there now and more than an
+    /// answer is left: the transition of a block, the check of an operation, or a production. A
+    /// state that the HotDB would like is posted first, so that whoever waits finds it (P4).
+    pub(super) fn release(&mut self, effects: &mut Effects<C>) -> Vec<StateKey<C::Root>> {
         match self.jobs.as_slice() {
-            [Job::Block(_)] => std::mem::take(&mut self.keys),
-            _ => Vec::new(),
+            [Job::Block(_)] => {}
+            [Job::Operation { .. } | Job::Produce { .. }] => self.post_target(effects),
+            _ => return Vec::new(),
+        }
+        std::mem::take(&mut self.keys)
+    }
+
+    /// Returns how a load goes on that has been told of: an operation's check lets duties that have
+    /// waited for its state go first.
+    pub(super) fn goes_on(&self) -> WorkerEffect<C> {
+        match self.jobs.as_slice() {
+            [Job::Operation { .. }] => WorkerEffect::GiveWay(GoesFirst::Duties),
+            _ => WorkerEffect::Proceed,
+        }
+    }
+
+    fn post_target(&mut self, effects: &mut Effects<C>) {
+        self.at.root = self.root;
+        if std::mem::take(&mut self.want_target) {
+            effects.push(WorkerEffect::PostState(self.at.clone()));
         }
     }
 
@@ -196,13 +218,10 @@ impl<C: Consensus> Load<C> {
         consensus: &C,
         effects: &mut Effects<C>,
     ) -> Result<Loaded<C>, Stop<C>> {
-        self.at.root = self.root;
         if let [Job::Block(block)] = self.jobs.as_slice() {
             return transition(consensus, block, self.at, self.signature_verified);
         }
-        if self.want_target {
-            effects.push(WorkerEffect::PostState(self.at.clone()));
-        }
+        self.post_target(effects);
         match (self.committees, self.jobs.first()) {
             (Some(key), _) => {
                 let committees = consensus.committees(&self.at.state, key.epoch).map_err(fault)?;

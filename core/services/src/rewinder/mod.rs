@@ -55,11 +55,13 @@
 //!   uncached parent is replayed once for all blocks on top of it: its state is posted and reported
 //!   before the first of them is judged. A worker that has claimed asks the HotDB once more: another
 //!   may have reported the state between the trail and the claim. A worker that waits holds no claim.
-//! - I10 A block's proposer's signature, and in the block's own epoch whether the slot is the
-//!   proposer's, are checked by the state that the trail starts from: before a claim, a replay and
-//!   the transition (A1, A9). The transition then leaves that one signature out. The reason is the
-//!   one that the transition would give. A block's root was computed when it was decoded, so the
-//!   check hashes no block, and none while a trail is under way.
+//! - I10 Whether the slot is the proposer's is checked first, if the proposers of the epoch are
+//!   known on the branch: that needs neither a signature nor a state of the epoch. A block's
+//!   proposer's signature, and in the block's own epoch whether the slot is the proposer's, are
+//!   checked by the state that the trail starts from: before a claim, a replay and the transition
+//!   (A1, A9). The transition then leaves that one signature out. The reason is the one that the
+//!   transition would give. A block's root was computed when it was decoded, so the check hashes no
+//!   block, and none while a trail is under way.
 //! - I11 A load is done in parts of a bounded number of slots (`load`), and a batch in steps of a
 //!   bounded number of votes. Between two parts a worker that serves every lane takes all duties that
 //!   wait. Between two steps it takes all duties and at most four blocks (A2). What goes first is
@@ -69,7 +71,8 @@
 //! - I13 A block is produced as a duty (`production`). The last part of its load is followed by one
 //!   step, which runs the block. A load that is in hand gives way to it between two parts, and a
 //!   batch of attestations between two steps. Where another worker loads exactly its state, it waits
-//!   for that.
+//!   for that load, and not for what the state was loaded for: the state is posted and reported
+//!   before an operation is checked in it, or a block is produced or judged on it.
 //!
 //! [`shell`] holds what a worker does with its tasks. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.

@@ -319,6 +319,11 @@ impl<C: Consensus> Worker<C> {
                 let answer = Answer::Invalid(RejectReason::SlotNotAfterParent);
                 return vec![WorkerEffect::Answer(answer)];
             }
+            if let Some(expected) = trail.expected_proposer
+                && let Err(invalid) = consensus.check_proposer(block.item(), expected)
+            {
+                return vec![WorkerEffect::Answer(Answer::Invalid(RejectReason::Check(invalid)))];
+            }
             match consensus.verify_proposer(&trail.start.state, block.item()) {
                 Ok(verified) => signature_verified = verified,
                 Err(failure) => return vec![WorkerEffect::Answer(stop(failure))],
@@ -384,10 +389,10 @@ impl<C: Consensus> Worker<C> {
             *self = Self::Load(load);
             return effects;
         }
-        let free = if step.is_ok() { load.release() } else { Vec::new() };
+        let free = if step.is_ok() { load.release(&mut effects) } else { Vec::new() };
         if !free.is_empty() {
             effects.extend(free.into_iter().map(WorkerEffect::Loaded));
-            effects.push(WorkerEffect::Proceed);
+            effects.push(load.goes_on());
             *self = Self::Load(load);
             return effects;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use blocksmith::clearance::shell::{self as clearance_shell, Chain};
+use blocksmith::clearance::shell::{self as clearance_shell, Chain, Request};
 use blocksmith::clearance::{ChainView, Clearance, Import, Material};
 use blocksmith::cold_db::shell::{self as cold_shell, RangeReply, RootsReply};
 use blocksmith::cold_db::{ColdDb, Record};
@@ -156,8 +156,11 @@ impl clearance_shell::Ports<Toy> for Ends<'_> {
         Some(())
     }
 
-    fn request(&mut self, (): (), checkpoint: Checkpoint<ToyRoot>, _: Lane, _: Job<Toy>) {
-        self.balances = Some(checkpoint);
+    fn request(&mut self, (): (), request: Request<Toy>, _: Lane, _: Job<Toy>) {
+        // Nothing here is an operation, so none is asked about.
+        if let Request::Balances(checkpoint) = request {
+            self.balances = Some(checkpoint);
+        }
     }
 
     fn keeps_records(&self) -> bool {

@@ -1,13 +1,16 @@
 //! Tests of the conditions of each operation.
 
+use blocksmith::consensus::Consensus;
+use blocksmith::gossip::Operation;
 use blocksmith_consensus::{
     Attestation, AttestationData, AttestationError, AttesterSlashing, AttesterSlashingError,
     BeaconBlockHeader, ChainConfig, Checkpoint, DOMAIN_BEACON_ATTESTER, DOMAIN_BEACON_PROPOSER,
     DOMAIN_VOLUNTARY_EXIT, Deposit, DepositError, DepositTree, IndexedAttestation,
-    IndexedAttestationError, Overflow, PendingAttestation, ProposerSlashing, ProposerSlashingError,
-    Root, Signatures, SignedBeaconBlockHeader, SignedVoluntaryExit, StateError, VoluntaryExit,
-    VoluntaryExitError, Wire, get_domain, hash_concat, process_attestation,
-    process_attester_slashing, process_deposit, process_proposer_slashing, process_voluntary_exit,
+    IndexedAttestationError, Minimal, Overflow, PendingAttestation, Phase0, ProposerSlashing,
+    ProposerSlashingError, Root, Signatures, SignedBeaconBlockHeader, SignedVoluntaryExit,
+    StateError, VoluntaryExit, VoluntaryExitError, Wire, get_domain, hash_concat,
+    process_attestation, process_attester_slashing, process_deposit, process_proposer_slashing,
+    process_voluntary_exit,
 };
 
 use super::{Case, Spoil, judge, signed_by, validator, wrong};
@@ -51,6 +54,34 @@ pub(super) fn voluntary_exit(state: &State) -> SignedVoluntaryExit {
     let domain = get_domain(state, DOMAIN_VOLUNTARY_EXIT, 0);
     let signature = sign(11, message.hash_tree_root(), domain);
     SignedVoluntaryExit { message, signature }
+}
+
+type NodeOperation = Operation<Phase0<Minimal>>;
+
+#[test]
+fn an_operation_is_spent_once_no_later_block_can_carry_it() {
+    // Each operation against the state that it is made for, and after each change. A slashing of
+    // three is not spent while one of them can be slashed. The exit of a slashed validator is
+    // spent.
+    let node = Phase0::<Minimal>::new(config());
+    let fresh = advanced(&genesis(), 9);
+    let after = |change: &dyn Fn(&mut State)| {
+        let mut state = fresh.clone();
+        change(&mut state);
+        let proposer = NodeOperation::ProposerSlashing(proposer_slashing(&fresh).into());
+        let attester = NodeOperation::AttesterSlashing(attester_slashing(&fresh).into());
+        let exit = NodeOperation::VoluntaryExit(voluntary_exit(&fresh).into());
+        [proposer, attester, exit].map(|operation| node.is_spent(&state, &operation))
+    };
+    assert_eq!(after(&|_| {}), [false; 3]);
+    assert_eq!(after(&|state| validator(state, 5).slashed = true), [true, false, false]);
+    assert_eq!(after(&|state| validator(state, 5).withdrawable_epoch = 1), [true, false, false]);
+    assert_eq!(after(&|state| validator(state, 5).withdrawable_epoch = 2), [false; 3]);
+    assert_eq!(after(&|state| validator(state, 5).activation_epoch = 9), [false; 3]);
+    let slash = |state: &mut State, to| (7..to).for_each(|at| validator(state, at).slashed = true);
+    assert_eq!(after(&|state| slash(state, 9)), [false; 3]);
+    assert_eq!(after(&|state| slash(state, 10)), [false, true, false]);
+    assert_eq!(after(&|state| validator(state, 11).exit_epoch = 900), [false, false, true]);
 }
 
 /// A configuration that lets validators exit after an epoch.

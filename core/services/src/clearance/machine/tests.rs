@@ -138,6 +138,64 @@ fn every_operation_that_clears_is_there_for_a_block() {
     assert_eq!(machine.material(BuildOn::Block(1), Wanted::Parent).operations, []);
 }
 
+/// Block `root` on `parent` at `slot`, which finalises the checkpoint of `epoch` and `parent`.
+fn finalizing(root: u8, parent: u8, slot: u64, epoch: u64) -> Event<Toy> {
+    let checkpoint = Checkpoint { epoch, root: parent };
+    let evidence = BlockEffects {
+        post_state_root: root,
+        checkpoints: Checkpoints {
+            justified: checkpoint,
+            finalized: checkpoint,
+            unrealized_justified: checkpoint,
+            unrealized_finalized: checkpoint,
+        },
+        votes: Vec::new(),
+        equivocating: Vec::new(),
+    };
+    let block = identified::block(&Toy::default(), ToyBlock::new(root, parent, slot));
+    let block = Box::new(Cleared::new(block, evidence));
+    Event::Import(Import::Block { block, timely: false })
+}
+
+fn asked(effects: &[Effect<Toy>]) -> Vec<(u64, Vec<Operation<Toy>>)> {
+    let asked = |effect: &Effect<Toy>| match effect {
+        Effect::RequestSpent { checkpoint, operations } => {
+            Some((checkpoint.epoch, operations.clone()))
+        }
+        _ => None,
+    };
+    effects.iter().filter_map(asked).collect()
+}
+
+#[test]
+fn finality_asks_which_operations_are_spent_and_those_are_dropped() {
+    // Blocks 1 to 4 in epochs 1 to 4; each finalises its parent. There is no operation at the first
+    // finality, two exits at the second, and at the third the answer is still under way.
+    let balances = Balances { effective: Arc::from([1; 4]), total_active: 4 };
+    let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+    let mut handle = |event| machine.handle(&Toy::default(), event);
+    handle(Event::Import(Import::Tick { slot: 30 }));
+    handle(cleared(1, 0, 4));
+    assert_eq!(asked(&handle(finalizing(2, 1, 8, 1))), []);
+    let exits = [(50, 1), (51, 2)].map(|(id, validator)| {
+        let operation = ToyOperation { id, validators: 1 << validator, signed: true, valid: true };
+        let operation = Operation::VoluntaryExit(operation);
+        let identified = identified::operation(&Toy::default(), operation.clone());
+        let cleared = Box::new(Cleared::new(identified, vec![validator]));
+        handle(Event::Import(Import::Operation(cleared)));
+        operation
+    });
+    assert_eq!(asked(&handle(finalizing(3, 2, 12, 2))), [(2, exits.to_vec())]);
+    assert_eq!(asked(&handle(finalizing(4, 3, 16, 3))), [], "one request at a time");
+    assert_eq!(handle(Event::Spent(vec![exits[0].clone()])), []);
+    assert_eq!(asked(&handle(finalizing(5, 4, 20, 4))), [(4, vec![exits[1].clone()])]);
+    // A request that failed drops nothing, and the next finality asks again.
+    handle(Event::Spent(Vec::new()));
+    assert_eq!(asked(&handle(finalizing(6, 5, 24, 5))), [(5, vec![exits[1].clone()])]);
+    let held = machine.material(BuildOn::Block(6), Wanted::Block).operations;
+    assert_eq!(held, [exits[1].clone()]);
+}
+
 #[test]
 fn the_slashings_of_a_block_that_is_refused_count_all_the_same() {
     // The block's parent is not in the fork choice.

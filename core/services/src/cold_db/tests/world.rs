@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::clearance::Material;
-use crate::clearance::shell::{self as clearance_shell, Chain};
+use crate::clearance::shell::{self as clearance_shell, Chain, Request};
 use crate::clearance::{self, ChainView, Clearance, Import};
 use crate::cold_db::shell::{self, Message, RangeReply, RootsReply};
 use crate::cold_db::{Bounds, ColdDb, Limits, Record, recover};
@@ -16,7 +16,7 @@ use crate::identified;
 use crate::machine::Machine;
 use crate::notice::{Notice, NoticeOf};
 use crate::quarantine::{self, Quarantine};
-use crate::rewinder::{Job, Lane};
+use crate::rewinder::{Answer, Job, Lane};
 use crate::store::{MemoryStore, Store, StoreError, Write};
 use crate::supervision::Bare;
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation, ToyRoot, ToySlashing, ToyState};
@@ -62,7 +62,8 @@ pub(super) struct Outside {
     pub(super) room: usize,
     to_cold: VecDeque<ToMessage>,
     to_hot: Vec<Prune<ToyRoot>>,
-    wanted_balances: Option<Checkpoint<ToyRoot>>,
+    /// What Clearance asks of the states of these blocks.
+    requests: Vec<(ToyRoot, Request<Toy>)>,
     wanted_state: Option<(ToyRoot, Slot)>,
     /// Whether requests for a state fail.
     pub(super) busy: bool,
@@ -115,7 +116,7 @@ impl World {
             room: usize::MAX,
             to_cold: VecDeque::new(),
             to_hot: Vec::new(),
-            wanted_balances: None,
+            requests: Vec::new(),
             wanted_state: None,
             busy: false,
         };
@@ -196,10 +197,11 @@ impl World {
         for keep in std::mem::take(&mut self.outside.to_hot) {
             self.hot_db.handle(&TOY, HotEvent::Prune(keep));
         }
-        if let Some(checkpoint) = self.outside.wanted_balances.take() {
-            let state = self.state_of(checkpoint.root).expect("a justified block is in the HotDB");
-            let balances = TOY.balances(&state).ok();
-            self.turn(clearance_shell::Message::Balances { checkpoint, balances });
+        for (root, request) in std::mem::take(&mut self.outside.requests) {
+            let state = self.state_of(root).expect("the block of a checkpoint is in the HotDB");
+            let at = StateAt { root, slot: TOY.state_slot(&state), state };
+            let answer = Answer::State(at);
+            self.turn(clearance_shell::Message::reply(&TOY, request, answer));
         }
     }
 
@@ -273,8 +275,10 @@ impl clearance_shell::Ports<Toy> for Outside {
         Some(())
     }
 
-    fn request(&mut self, (): (), checkpoint: Checkpoint<ToyRoot>, _: Lane, _: Job<Toy>) {
-        self.wanted_balances = Some(checkpoint);
+    fn request(&mut self, (): (), request: Request<Toy>, _: Lane, job: Job<Toy>) {
+        if let Job::State { root, .. } = job {
+            self.requests.push((root, request));
+        }
     }
 
     fn keeps_records(&self) -> bool {

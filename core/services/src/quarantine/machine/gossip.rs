@@ -41,7 +41,7 @@ impl<C: Consensus> Quarantine<C> {
         if target.epoch != consensus.epoch_at(vote.slot) {
             return Judgement::reject(RejectReason::BadTargetEpoch);
         }
-        match (header.topic, header.bits.count_ones()) {
+        match (header.topic, header.bits.count()) {
             (VoteTopic::Subnet(_), count) if count != 1 => {
                 return Judgement::reject(RejectReason::NotUnaggregated);
             }

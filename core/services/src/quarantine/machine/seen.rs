@@ -15,9 +15,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::bits::Bits;
 use crate::bounded::BoundedSet;
 use crate::consensus::{Epoch, Slot, ValidatorIndex};
-use crate::gossip::{Bits, OperationHeader, OperationKind, VoteHeader, VoteTopic};
+use crate::gossip::{OperationHeader, OperationKind, VoteHeader, VoteTopic};
 use crate::verdict::IgnoreReason;
 
 /// A member of a committee, told by its place. Two votes of one place and target are of the same
@@ -86,7 +87,7 @@ impl<R: Copy + Ord> Seen<R> {
             }
             VoteTopic::Aggregate(aggregator) => {
                 let rows = votes.aggregates.get(&header.data);
-                let covers = |bits: &Bits| header.bits.is_subset_of(bits);
+                let covers = |bits: &Bits| header.bits.is_covered_by(bits);
                 if rows.is_some_and(|rows| rows.iter().any(covers)) {
                     return Some(IgnoreReason::SeenAggregate);
                 }
@@ -126,7 +127,7 @@ impl<R: Copy + Ord> Seen<R> {
             VoteTopic::Aggregate(aggregator) => {
                 votes.aggregators.insert(aggregator);
                 let row = votes.aggregates.entry(header.data).or_default();
-                row.retain(|bits| !bits.is_subset_of(&header.bits));
+                row.retain(|bits| !bits.is_covered_by(&header.bits));
                 row.push(header.bits.clone());
             }
         }
@@ -209,5 +210,5 @@ impl<R: Copy + Ord> Seen<R> {
 /// Returns the place of the one that votes, if any bit is set.
 fn member<R: Copy>(header: &VoteHeader<R>) -> Option<Member<R>> {
     let vote = &header.vote;
-    Some((vote.target.root, vote.slot, header.committee, header.bits.first_one()?))
+    Some((vote.target.root, vote.slot, header.committee, header.bits.first()?))
 }

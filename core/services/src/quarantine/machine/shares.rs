@@ -115,7 +115,7 @@ impl<C: Consensus> Quarantine<C> {
             }
             let standings = &self.standings;
             let others = self.flights(kind).unproven < self.limits.unproven;
-            self.ready[kind as usize].pop(others, |peer| standings.weight(peer))
+            self.ready[kind as usize].pop(others, |peer| standings.share(peer))
         })
     }
 

@@ -462,3 +462,23 @@ fn of_two_branches_the_longer_one_loses_its_tip() {
     let reasons = ids.map(|id| node.answer_to(id).1);
     assert_eq!(reasons, ["too_deep", "unknown_parent", "unknown_parent", "unknown_parent"]);
 }
+
+#[test]
+fn a_peer_of_weight_two_gets_twice_the_share_of_one_of_weight_one() {
+    // One check at a time. Both peers bring a backlog, and neither is proven while it is served.
+    // Then a peer of weight 1 is one like any other.
+    let limits = Limits { window: 1, unproven: 1, ..Limits::default() };
+    for (weight, first) in [(2, 10), (4, 12), (1, 7)] {
+        let mut node = Node::new(limits);
+        node.event(Event::Weigh { peer: 7, weight: 9 });
+        node.event(Event::Weigh { peer: 7, weight });
+        for root in 1..=60 {
+            node.hand_in(block(root), 7);
+            node.hand_in(block(root + 100), 8);
+        }
+        let order = node.order_without_verdicts();
+        let served = order[..15].iter().filter(|root| **root <= 60).count();
+        assert!((first..=first + 1).contains(&served), "{weight}: {order:?}");
+        assert_eq!(order.len(), 120);
+    }
+}

@@ -1,16 +1,21 @@
 //! How the worker's machine checks a block's signature first, claims what it replays, loads in
 //! parts, and compares what it posts back.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::scripted::Scripted;
 use crate::consensus::Consensus;
-use crate::hot_db::{StateAt, Trail, TrailReply};
+use crate::gossip::Operation;
+use crate::hot_db::{Effect, Event, HotDb, Limits, StateAt, Trail, TrailReply};
 use crate::identified::{self, IdentifiedBlock};
 use crate::machine::Machine;
 use crate::rewinder::load::STEP_SLOTS;
 use crate::rewinder::{
     Answer, Dispatcher, GoesFirst, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent,
 };
-use crate::toy::{Toy, ToyBlock, ToyInvalid, ToyState};
+use crate::toy::{Toy, ToyBlock, ToyInvalid, ToyOperation, ToyState};
 use crate::verdict::RejectReason;
 
 /// A trail from the anchor over blocks 1, 2, .. at these slots to the last of them, or beyond.
@@ -28,6 +33,7 @@ fn trail(slots: &[u64], slot: u64, wanted: &[u8]) -> TrailReply<Toy> {
         slot,
         wanted: wanted.to_vec(),
         want_target: false,
+        expected_proposer: None,
         committees: None,
     }))
 }
@@ -63,6 +69,47 @@ fn a_bad_signature_is_answered_before_anything_is_claimed_or_replayed() {
     let (_, effects) =
         load(block(ToyBlock::new(9, 3, 3).badly_signed()), trail(&[1, 2, 3], 3, &[]));
     assert_eq!(effects, [WorkerEffect::Answer(Answer::Invalid(RejectReason::SlotNotAfterParent))]);
+}
+
+#[test]
+fn a_block_of_another_than_the_expected_proposer_is_refused_before_its_signature() {
+    // Blocks 1, 2 and 3 on the anchor enter epoch 2, whose proposers are asked for once, and say
+    // that slot 10 is another validator's. A badly signed block of that slot needs no state for
+    // that, on the anchor, whose only state is of slot 0, and on block 3. Its slot in epoch 3 is
+    // anybody's.
+    let (mut protocol, _calls) = Scripted::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    protocol.proposers = Box::new(move |state| {
+        counter.fetch_add(1, Relaxed);
+        (state.slot / 4 == 2).then(|| vec![8, 9, 77, 11])
+    });
+    let mut db = HotDb::new(&protocol, Limits::default(), 0, 0, ToyState::anchor());
+    for (root, parent, slot) in [(1, 0, 8), (2, 1, 9), (3, 0, 9)] {
+        let state =
+            StateAt { root, slot, state: ToyState { block: root, slot, ..ToyState::anchor() } };
+        let block = identified::block(&protocol, ToyBlock::new(root, parent, slot));
+        db.handle(&protocol, Event::Commit { block, state });
+    }
+    assert_eq!(asked.load(Relaxed), 1);
+    let mut judge = |parent, slot| {
+        let bad = ToyBlock::new(9, parent, slot).badly_signed();
+        let mut worker = Worker::<Scripted>::Idle;
+        let job = Job::Block(identified::block(&protocol, bad));
+        worker.handle(&protocol, WorkerEvent::Start(vec![job]));
+        let mut replies = db.handle(&protocol, Event::Trail { root: parent, slot });
+        let Some(Effect::Trail(reply)) = replies.pop() else { panic!("a trail") };
+        match worker.handle(&protocol, WorkerEvent::Trail(reply)).pop() {
+            Some(WorkerEffect::Answer(Answer::Invalid(RejectReason::Check(invalid)))) => invalid,
+            _ => panic!("an invalid block"),
+        }
+    };
+    for parent in [0, 2, 3] {
+        assert_eq!(judge(parent, 10), ToyInvalid::Proposer);
+        assert_eq!(judge(parent, 11), ToyInvalid::Signature);
+        assert_eq!(judge(parent, 14), ToyInvalid::Signature);
+    }
+    assert_eq!(asked.load(Relaxed), 1);
 }
 
 #[test]
@@ -109,6 +156,26 @@ fn what_another_worker_has_reported_since_the_trail_is_not_replayed_again() {
         assert_eq!(effects, [WorkerEffect::Loaded((3, 3)), WorkerEffect::Answer(answer)]);
         assert!(worker.is_idle());
     }
+}
+
+#[test]
+fn a_state_is_posted_and_free_before_an_operation_is_checked_in_it() {
+    // The HotDB would like the state. Duties that wait for it go before the check; the state is
+    // posted once.
+    let toy = Toy::default();
+    let exit = ToyOperation { id: 9, validators: 1, signed: true, valid: true };
+    let operation = identified::operation(&toy, Operation::VoluntaryExit(exit));
+    let TrailReply::Trail(mut wanted) = trail(&[], 4, &[]) else { panic!("a trail") };
+    wanted.want_target = true;
+    let job = Job::Operation { operation, root: 0, slot: 4 };
+    let (mut worker, effects) = load(vec![job], TrailReply::Trail(wanted));
+    let state = ToyState { slot: 4, ..ToyState::anchor() };
+    let posted = WorkerEffect::PostState(StateAt { root: 0, slot: 4, state });
+    let gives_way = WorkerEffect::GiveWay(GoesFirst::Duties);
+    assert_eq!(effects, [posted, WorkerEffect::Loaded((0, 4)), gives_way]);
+    let effects = worker.handle(&toy, WorkerEvent::Proceed);
+    assert!(matches!(effects[..], [WorkerEffect::Answer(Answer::Operation(_))]), "{effects:?}");
+    assert!(worker.is_idle());
 }
 
 #[test]
@@ -218,9 +285,18 @@ fn a_replayed_state_that_is_not_the_blocks_is_a_fault_and_is_not_posted() {
         let start = StateAt { root: 0, slot: 0, state: from.start.state };
         let Trail { root, block_slot, slot, want_target, .. } = *from;
         let (blocks, wanted) = (from.blocks.iter().map(again).collect(), wanted.to_vec());
-        let committees = None;
-        let trail =
-            Trail { start, blocks, root, block_slot, slot, wanted, want_target, committees };
+        let (expected_proposer, committees) = (None, None);
+        let trail = Trail {
+            start,
+            blocks,
+            root,
+            block_slot,
+            slot,
+            wanted,
+            want_target,
+            expected_proposer,
+            committees,
+        };
         worker.handle(&protocol, WorkerEvent::Trail(TrailReply::Trail(Box::new(trail))))
     };
     assert!(protocol.post_state_root(&ToyBlock::new(2, 1, 2)) == Some(99));

@@ -38,6 +38,7 @@ fn anchor_trail(block_slot: u64, slot: u64) -> WorkerEvent<Toy> {
         slot,
         wanted: Vec::new(),
         want_target: false,
+        expected_proposer: None,
         committees: None,
     })))
 }
@@ -47,9 +48,10 @@ fn produced(slot: u64, production: Production<Toy>) -> Answer<Toy> {
     let mut worker = Worker::Idle;
     let asked = worker.handle(&Toy::default(), WorkerEvent::Start(vec![job(slot, production)]));
     assert_eq!(asked, [WorkerEffect::RequestTrail { root: 0, slot }]);
-    let mut effects = worker.handle(&Toy::default(), anchor_trail(0, slot));
+    let effects = worker.handle(&Toy::default(), anchor_trail(0, slot));
+    assert_eq!(effects, [WorkerEffect::Loaded((0, slot)), WorkerEffect::Proceed]);
+    let mut effects = worker.handle(&Toy::default(), WorkerEvent::Proceed);
     assert!(worker.is_idle());
-    assert_eq!(effects.remove(0), WorkerEffect::Loaded((0, slot)));
     match effects.pop() {
         Some(WorkerEffect::Answer(answer)) if effects.is_empty() => answer,
         other => panic!("{other:?}"),
@@ -160,7 +162,9 @@ fn a_production_over_many_slots_gives_way_after_each_part() {
         assert_eq!(effects, [WorkerEffect::GiveWay(GoesFirst::Duties)]);
         effects = worker.handle(&Toy::default(), WorkerEvent::Proceed);
     }
-    assert!(matches!(effects[..], [_, WorkerEffect::Answer(Answer::Produced(_))]), "{effects:?}");
+    assert_eq!(effects, [WorkerEffect::Loaded((0, slot)), WorkerEffect::Proceed]);
+    let effects = worker.handle(&Toy::default(), WorkerEvent::Proceed);
+    assert!(matches!(effects[..], [WorkerEffect::Answer(Answer::Produced(_))]), "{effects:?}");
 }
 
 /// Fills the lanes of all but duties.

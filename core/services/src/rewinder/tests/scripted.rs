@@ -50,6 +50,10 @@ pub(super) struct Scripted {
     /// Runs for a batch of attestations before each of them, and after the last: with how many have
     /// been verified.
     pub(super) verify: Verify,
+    /// The proposers of the epoch of a state.
+    pub(super) proposers: Box<dyn Fn(&ToyState) -> Option<Vec<ValidatorIndex>> + Send + Sync>,
+    /// Runs before an operation is checked.
+    pub(super) operate: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Scripted {
@@ -64,6 +68,8 @@ impl Scripted {
             prepare: Box::new(|_| Ok(())),
             claims: Box::new(|block| Some(block.root)),
             verify: Box::new(|_, _| {}),
+            proposers: Box::new(|_| None),
+            operate: Box::new(|| {}),
         };
         (protocol, Calls(calls))
     }
@@ -251,6 +257,14 @@ impl Consensus for Scripted {
         self.toy.block_effects(post_state, block)
     }
 
+    fn proposers(&self, state: &ToyState) -> Option<Vec<ValidatorIndex>> {
+        (self.proposers)(state)
+    }
+
+    fn check_proposer(&self, block: &ToyBlock, expected: ValidatorIndex) -> Result<(), ToyInvalid> {
+        self.toy.check_proposer(block, expected)
+    }
+
     fn verify_proposer(
         &self,
         state: &ToyState,
@@ -301,7 +315,12 @@ impl Consensus for Scripted {
         state: &ToyState,
         operation: &Operation<Self>,
     ) -> AttestationOutcome<Self> {
+        (self.operate)();
         self.toy.verify_operation(state, &operation_of_toy(operation))
+    }
+
+    fn is_spent(&self, state: &ToyState, operation: &Operation<Self>) -> bool {
+        self.toy.is_spent(state, &operation_of_toy(operation))
     }
 
     fn prepare_epoch(&self, state: &ToyState) -> Result<(), ToyFault> {

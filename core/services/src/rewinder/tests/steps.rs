@@ -10,6 +10,8 @@ use blocksmith_sync::Std;
 use super::scripted::{Call, Calls, Scripted, soon};
 use super::threads::{self, Asked, Services};
 use super::{db, target, vote, words};
+use crate::blocksmith::Config;
+use crate::clearance::BuildOn;
 use crate::hot_db::{CommitteesAt, CommitteesKey, TrailReply};
 use crate::identified;
 use crate::machine::Machine;
@@ -218,6 +220,11 @@ fn what_goes_first_and_waits_for_a_claim_of_the_interrupted_load_is_left_where_i
 /// each of the next two until told to go on. Block 1, of slot 8, is there: the target of the votes is
 /// the last block before that epoch, whatever the head is by then.
 fn within_a_batch(restarts: usize, faults: Vec<Injection<Std>>) -> Held {
+    hold(threads::config(40, restarts), true, faults)
+}
+
+/// The same with a configuration, and with votes that verify or do not.
+fn hold(config: Config, valid: bool, faults: Vec<Injection<Std>>) -> Held {
     let (mut protocol, calls) = Scripted::new();
     let (go_on, held) = channel();
     let (arrive, arrived) = channel();
@@ -230,11 +237,11 @@ fn within_a_batch(restarts: usize, faults: Vec<Injection<Std>>) -> Held {
     });
     let (gate, mut all) = threads::gate();
     all.extend(faults);
-    let services = threads::start_with(protocol, 40, restarts, all);
+    let services = threads::start_as(protocol, config, all);
     let client = services.0.client();
     let block = threads::submit(client, 1, 0, 8);
     gate.wait_for_arrival();
-    let votes = (20..60).map(|id| threads::vote(client, id, 3)).collect();
+    let votes = (20..60).map(|id| threads::vote_or_forgery(client, id, 3, valid)).collect();
     threads::wait_for_waiting(client, 40);
     gate.open();
     assert_eq!(block.wait().class(), "valid");
@@ -291,6 +298,29 @@ fn a_block_that_comes_within_a_batch_is_judged_after_the_step_in_hand() {
     let calls: Vec<_> = (0..expected.len()).map(|_| held.calls.next()).collect();
     assert_eq!(calls, expected);
     assert_eq!(held.services.0.stop().panics, 0);
+}
+
+#[test]
+fn a_production_beside_a_flood_of_forged_votes_waits_for_the_step_in_hand_alone() {
+    // No worker is reserved. The proposal is asked for within the first step of 40 forged votes,
+    // and the worker is held within the second step when it is there.
+    let config = Config { reserved_worker: false, ..threads::config(40, 0) };
+    let held = hold(config, false, Vec::new());
+    let client = held.services.0.client().clone();
+    let (answer, produced) = channel();
+    std::thread::spawn({
+        let client = client.clone();
+        move || answer.send(client.produce_block(BuildOn::Block(1), 12, 9))
+    });
+    threads::wait_for_waiting(&client, 1);
+    held.step();
+    let block = soon(&produced).expect("the parent is known");
+    assert_eq!((block.block.root, block.block.parent, block.block.slot), (9, 1, 12));
+    // Eight votes have been verified together; each of the others is verified alone.
+    (0..32).for_each(|_| held.go_on.send(()).expect("the worker waits"));
+    let reasons: Vec<_> = held.votes.into_iter().map(|vote| vote.wait().reason()).collect();
+    assert_eq!(reasons, ["bad_signature"; 40]);
+    held.services.0.stop();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use blocksmith_sync::Std;
 use super::scripted::{Call, Calls, Scripted, soon};
 use crate::blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver, Submission};
 use crate::consensus::Checkpoint;
+use crate::gossip::Operation;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
 use crate::supervision::{Cause, Fault, Gate, Injection, Intensity, ServiceName, When};
-use crate::toy::{ToyAttestation, ToyBlock, ToyFault, ToyState};
+use crate::toy::{ToyAttestation, ToyBlock, ToyFault, ToyOperation, ToyState};
 
 pub(super) type Services = (Blocksmith<Std, Scripted>, NoticeReceiver<Std, Scripted>);
 pub(super) type Asked = Submission<Std, Scripted>;
@@ -32,7 +33,11 @@ pub(super) fn start_with(
     restarts: usize,
     faults: Vec<Injection<Std>>,
 ) -> Services {
-    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+    start_as(protocol, config(batch, restarts), faults)
+}
+
+/// A configuration with one worker, besides that for duties.
+pub(super) fn config(batch: usize, restarts: usize) -> Config {
     let window = Duration::from_secs(3600);
     let mut config = Config {
         workers: 1,
@@ -43,6 +48,16 @@ pub(super) fn start_with(
     };
     config.hot_db.blocks = 6;
     config.quarantine.unproven = config.quarantine.window;
+    config
+}
+
+/// Services as a configuration says, at slot 12.
+pub(super) fn start_as(
+    protocol: Scripted,
+    config: Config,
+    faults: Vec<Injection<Std>>,
+) -> Services {
+    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
     let started = Blocksmith::start_with_faults(config, Arc::new(protocol), anchor, faults);
     let services = started.expect("the sizes are not zero");
     services.0.client().tick(12, Duration::ZERO);
@@ -62,9 +77,18 @@ pub(super) fn submit(client: &Client<Std, Scripted>, root: u8, parent: u8, slot:
 
 /// An attestation to the anchor as the target of `epoch`.
 pub(super) fn vote(client: &Client<Std, Scripted>, id: u8, epoch: u64) -> Asked {
+    vote_or_forgery(client, id, epoch, true)
+}
+
+pub(super) fn vote_or_forgery(
+    client: &Client<Std, Scripted>,
+    id: u8,
+    epoch: u64,
+    valid: bool,
+) -> Asked {
     let target = Checkpoint { epoch, root: 0 };
     let validator = u64::from(id);
-    let vote = ToyAttestation { id, slot: 4 * epoch, head: 0, target, validator, valid: true };
+    let vote = ToyAttestation { id, slot: 4 * epoch, head: 0, target, validator, valid };
     client.submit_attestation(vote, 0, 1)
 }
 
@@ -321,16 +345,88 @@ fn a_panic_among_attestations_that_is_not_borne_leaves_nobody_without_an_answer(
     assert!(matches!(report.cause, Some(Cause::TooManyRestarts { .. })), "{report}");
 }
 
+/// Asks for the state of the anchor at `slot`, on a thread of its own.
+fn ask_state(client: &Client<Std, Scripted>, slot: u64, lane: Lane) -> Receiver<u64> {
+    let (client, (answer, answered)) = (client.clone(), channel());
+    std::thread::spawn(move || {
+        let state = client.state_at(0, slot, lane).expect("the state");
+        answer.send(state.slot).expect("the test waits");
+    });
+    answered
+}
+
+#[test]
+fn a_duty_does_not_wait_for_the_check_of_an_operation_that_has_loaded_its_state() {
+    // The one general worker is held within the check, of the state at slot 12, when the duty
+    // comes, which the reserved worker takes.
+    let (mut protocol, _calls) = Scripted::new();
+    let ((go_on, held), (arrive, arrived)) = (channel(), channel());
+    let (held, arrive) = (Mutex::new(held), Mutex::new(arrive));
+    protocol.operate = Box::new(move || {
+        arrive.lock().expect("one worker").send(()).expect("the test waits");
+        soon(&held.lock().expect("one worker"));
+    });
+    let (blocksmith, _notices) = start(protocol, 0, Vec::new());
+    let client = blocksmith.client();
+    let exit = ToyOperation { id: 9, validators: 1, signed: true, valid: true };
+    let exit = client.submit_operation(Operation::VoluntaryExit(exit), 0, 1);
+    soon(&arrived);
+    assert_eq!(soon(&ask_state(client, 12, Lane::Duties)), 12);
+    go_on.send(()).expect("the worker waits");
+    assert_eq!(exit.wait().class(), "valid");
+    blocksmith.stop();
+}
+
+#[test]
+fn a_worker_within_a_long_load_serves_every_duty_that_waits_between_two_parts() {
+    // No worker is reserved. Two duties and a vote come within the first part of a query, and one
+    // duty within the second part. The vote waits for the end.
+    let (mut protocol, calls) = Scripted::new();
+    let ((go_on, held), (arrive, arrived)) = (channel(), channel());
+    let (held, arrive) = (Mutex::new(held), Mutex::new(arrive));
+    protocol.load = Box::new(move |slot| {
+        arrive.lock().expect("one worker").send(slot).expect("the test waits");
+        if [32, 64].contains(&slot) {
+            soon(&held.lock().expect("one worker"));
+        }
+    });
+    let config = Config { reserved_worker: false, ..config(4, 0) };
+    let (blocksmith, _notices) = start_as(protocol, config, Vec::new());
+    let client = blocksmith.client();
+    let query = ask_state(client, 100, Lane::Queries);
+    assert_eq!(soon(&arrived), 32);
+    let first = [5, 6].map(|slot| ask_state(client, slot, Lane::Duties));
+    let vote = vote(client, 20, 2);
+    wait_for_waiting(client, 3);
+    go_on.send(()).expect("the worker waits");
+    let mut both = [soon(&arrived), soon(&arrived)];
+    both.sort_unstable();
+    assert_eq!(both, [5, 6]);
+    assert_eq!(soon(&arrived), 64);
+    assert_eq!(first.map(|duty| soon(&duty)), [5, 6]);
+    let second = ask_state(client, 7, Lane::Duties);
+    wait_for_waiting(client, 2);
+    assert_eq!(calls.rest(), []);
+    go_on.send(()).expect("the worker waits");
+    let rest: Vec<u64> = (0..3).map(|_| soon(&arrived)).collect();
+    // The state of slot 6 is closest to the duty's.
+    assert_eq!(rest, [7, 96, 100]);
+    assert_eq!((soon(&second), soon(&query)), (7, 100));
+    assert_eq!(vote.wait().class(), "valid");
+    blocksmith.stop();
+}
+
 #[test]
 fn an_item_is_asked_once_what_identifies_it() {
     // A block that waits for its parent and is replayed for a query later, its parent, and a vote:
-    // each goes through every service.
+    // each goes through every service. The vote comes before there is another block than its
+    // target: no branch is without it then, and later it may be stale.
     let (blocksmith, _notices) = start(Scripted::new().0, 0, Vec::new());
     let client = blocksmith.client();
+    assert_eq!(vote(client, 7, 2).wait().class(), "valid");
     let child = submit(client, 2, 1, 2);
     let parent = submit(client, 1, 0, 1);
-    let vote = vote(client, 7, 2);
-    for asked in [parent, child, vote] {
+    for asked in [parent, child] {
         assert_eq!(asked.wait().class(), "valid");
     }
     assert!(client.state_at(2, 9, Lane::Queries).is_ok());
