@@ -45,6 +45,56 @@ fn refuse_returns_the_item() {
     assert_eq!(sender.counters().refused, 1);
 }
 
+/// An evicted request is not counted any more, and a reply that an evictor has moved aside is.
+#[test]
+fn len_counts_neither_what_was_evicted_nor_what_was_received() {
+    let (sender, receiver) = numbers(2, OnFull::EvictOldest);
+    receiver.permit().unwrap().send(100).unwrap();
+    let evicted = [1, 2, 3].map(|item| sender.send(item).unwrap());
+    assert_eq!((evicted, receiver.len()), ([None, None, Some(1)], 3));
+    assert_eq!((receiver.recv(), sender.len()), (Ok(100), 2));
+    assert!(receiver.try_iter().eq([2, 3]) && sender.is_empty());
+}
+
+/// What was received is read before what was claimed. So a count that is ahead of the claims means
+/// that the claims are seen late, and one that lies far behind means that more was claimed
+/// meanwhile than the mailbox holds.
+#[test]
+fn len_is_neither_negative_nor_above_what_the_mailbox_holds() {
+    let (sender, receiver) = mailbox::<Std, u32>(2, 1, OnFull::Refuse);
+    let credits = &sender.shared.credits;
+    assert_eq!(credits.claimed_since(0), 0);
+    assert_eq!(credits.claimed_since(1), 0, "one was received whose claim is not seen");
+    for item in 0..9 {
+        assert_eq!((sender.send(item), receiver.recv()), (Ok(None), Ok(item)));
+    }
+    assert_eq!(credits.claimed_since(8), 1);
+    assert_eq!(credits.claimed_since(10), 0, "as above");
+    assert_eq!(credits.claimed_since(1), 3, "two requests and a reply");
+}
+
+/// Another thread sends an item before it receives the one before, over and over: at each moment
+/// one or two are there.
+#[test]
+fn len_counts_an_item_that_is_there_all_the_time() {
+    let (sender, receiver) = numbers(3, OnFull::Refuse);
+    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    assert_eq!(sender.send(0), Ok(None));
+    let (other, stop) = (sender.clone(), Arc::clone(&is_over));
+    let traffic = std::thread::spawn(move || {
+        let mut item = 0;
+        while !stop.load(Relaxed) {
+            assert_eq!(other.send(item + 1), Ok(None));
+            assert_eq!(receiver.recv(), Ok(item));
+            item += 1;
+        }
+    });
+    let lens: Vec<_> = (0..1_000_000).map(|_| sender.len()).filter(|len| *len == 0).collect();
+    is_over.store(true, Relaxed);
+    traffic.join().unwrap();
+    assert_eq!(lens, Vec::<usize>::new(), "an item was there during each of the calls");
+}
+
 /// A reply lies in front of the oldest request: it is kept, and received first.
 #[test]
 fn eviction_returns_the_oldest_request_and_keeps_replies() {
@@ -383,6 +433,44 @@ fn blocked_senders_are_woken_by_the_batch() {
         }
         assert_eq!(wakes(&waiter), 1, "of {capacity}, after {woken_after}");
     }
+}
+
+thread_local! {
+    /// What [`Reentering`] uses.
+    static ENDS: std::cell::RefCell<Option<Ends>> = const { std::cell::RefCell::new(None) };
+}
+type Ends = (Sender<Std, u32>, std::rc::Rc<Receiver<Std, u32>>);
+
+/// A waker of a sending task that sends, and receives, through the ends of the thread that wakes it.
+struct Reentering;
+
+impl std::task::Wake for Reentering {
+    fn wake(self: Arc<Self>) {
+        if let Some((sender, receiver)) = ENDS.take() {
+            assert_eq!((sender.send(100), receiver.try_recv()), (Ok(None), Ok(1)));
+        }
+    }
+}
+
+/// Two sending tasks wait. The waker of the first fills the place that has become free, and takes
+/// another item: its place wakes the second task before the call returns.
+#[test]
+fn credits_that_a_waker_takes_are_returned_with_the_others() {
+    let (sender, receiver) = numbers(16, OnFull::Block);
+    (0..16).for_each(|item| assert_eq!(sender.send(item), Ok(None)));
+    let receiver = std::rc::Rc::new(receiver);
+    ENDS.set(Some((sender.clone(), receiver.clone())));
+    let waiter = Arc::new(Counting::default());
+    let wakers = [Waker::from(Arc::new(Reentering)), Waker::from(waiter.clone())];
+    let mut blocked = wakers.map(|waker| {
+        let mut blocked = Box::pin(sender.send_async(101));
+        assert!(blocked.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        blocked
+    });
+    assert_eq!(receiver.drain(&mut Vec::new(), 1), 1);
+    assert_eq!(waiter.0.load(Relaxed), 1, "there is room, and the second task knows");
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(blocked[1].as_mut().poll(&mut context).is_ready());
 }
 
 /// Counts how often it was woken.
