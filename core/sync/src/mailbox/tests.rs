@@ -42,7 +42,8 @@ fn refuse_returns_the_item() {
     assert_eq!(sender.send(2), Err(SendError::Full(2)));
     assert_eq!(receiver.try_recv(), Ok(1));
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
-    assert_eq!(sender.counters().refused, 1);
+    let counters = sender.counters();
+    assert_eq!((counters.refused, counters.high_water, counters.depth), (1, 1, 0));
 }
 
 /// An evicted request is not counted any more, and a reply that an evictor has moved aside is.
@@ -63,36 +64,31 @@ fn len_counts_neither_what_was_evicted_nor_what_was_received() {
 fn len_is_neither_negative_nor_above_what_the_mailbox_holds() {
     let (sender, receiver) = mailbox::<Std, u32>(2, 1, OnFull::Refuse);
     let credits = &sender.shared.credits;
-    assert_eq!(credits.claimed_since(0), 0);
-    assert_eq!(credits.claimed_since(1), 0, "one was received whose claim is not seen");
+    assert_eq!(credits.claimed_since(|| 0), 0);
+    assert_eq!(credits.claimed_since(|| 1), 0, "one was received whose claim is not seen");
     for item in 0..9 {
         assert_eq!((sender.send(item), receiver.recv()), (Ok(None), Ok(item)));
     }
-    assert_eq!(credits.claimed_since(8), 1);
-    assert_eq!(credits.claimed_since(10), 0, "as above");
-    assert_eq!(credits.claimed_since(1), 3, "two requests and a reply");
+    assert_eq!(credits.claimed_since(|| 8), 1);
+    assert_eq!(credits.claimed_since(|| 10), 0, "as above");
+    assert_eq!(credits.claimed_since(|| 1), 3, "two requests and a reply");
 }
 
-/// Another thread sends an item before it receives the one before, over and over: at each moment
-/// one or two are there.
+/// While `len` counts, just after it has read how many were received, another item is sent and the
+/// only one that was there is received: one item was there at each moment, so 0 is wrong. In the
+/// other order it would be 0.
 #[test]
-fn len_counts_an_item_that_is_there_all_the_time() {
+fn len_reads_what_was_received_before_what_was_claimed() {
     let (sender, receiver) = numbers(3, OnFull::Refuse);
-    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    assert_eq!(sender.send(0), Ok(None));
-    let (other, stop) = (sender.clone(), Arc::clone(&is_over));
-    let traffic = std::thread::spawn(move || {
-        let mut item = 0;
-        while !stop.load(Relaxed) {
-            assert_eq!(other.send(item + 1), Ok(None));
-            assert_eq!(receiver.recv(), Ok(item));
-            item += 1;
-        }
-    });
-    let lens: Vec<_> = (0..1_000_000).map(|_| sender.len()).filter(|len| *len == 0).collect();
-    is_over.store(true, Relaxed);
-    traffic.join().unwrap();
-    assert_eq!(lens, Vec::<usize>::new(), "an item was there during each of the calls");
+    assert_eq!(sender.send(1), Ok(None));
+    let exchange = || assert_eq!((sender.send(2), receiver.recv()), (Ok(None), Ok(1)));
+    let received_first = || {
+        let received = receiver.counters().received;
+        exchange();
+        received
+    };
+    assert_eq!(sender.shared.credits.claimed_since(received_first), 2);
+    assert_eq!(sender.len(), 1);
 }
 
 /// A reply lies in front of the oldest request: it is kept, and received first.
@@ -110,6 +106,17 @@ fn eviction_returns_the_oldest_request_and_keeps_replies() {
     assert_eq!(items, [100, 2, 3]);
     let counters = receiver.counters();
     assert_eq!((counters.sent, counters.received, counters.evicted), (4, 3, 1));
+}
+
+/// Two replies lie in front of the oldest request: they keep their order.
+#[test]
+fn replies_that_are_moved_aside_keep_their_order() {
+    let (sender, receiver) = mailbox::<Std, u32>(1, 2, OnFull::EvictOldest);
+    for (permit, item) in [receiver.permit(), receiver.permit()].into_iter().zip([100, 101]) {
+        assert_eq!(permit.map(|permit| permit.send(item)), Some(Ok(())));
+    }
+    assert_eq!((sender.send(1), sender.send(2)), (Ok(None), Ok(Some(1))));
+    assert!(receiver.try_iter().eq([100, 101, 2]));
 }
 
 /// Nobody receives: the call returns the item.
@@ -149,6 +156,15 @@ fn a_permit_delivers_after_close_and_its_slot_comes_back() {
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
     drop(receiver.permit().unwrap());
     assert!(receiver.permit().is_some());
+}
+
+/// A mailbox of sixteen returns credits in batches of two, but a permit does not wait for a batch.
+#[test]
+fn a_slot_whose_credit_is_withheld_is_there_for_the_next_permit() {
+    let (_sender, receiver) = numbers(16, OnFull::Block);
+    assert_eq!(receiver.permit().map(|permit| permit.send(1)), Some(Ok(())));
+    assert_eq!(receiver.recv(), Ok(1));
+    assert_eq!(receiver.permit().map(|permit| permit.send(2)), Some(Ok(())));
 }
 
 /// The receiver blocks while the only thing that can still come is a permit's item.
@@ -255,6 +271,19 @@ fn a_sender_waits_for_the_end() {
     assert!(sender.closed_timeout(Duration::ZERO) && sender.is_disconnected());
     assert!(permit.is_disconnected());
     assert_eq!(permit.send(2), Err(SendError::Closed(2)));
+}
+
+/// A task waits for the closing; the receiver closes, and stays.
+#[test]
+fn the_closing_wakes_a_task_that_waits_for_it() {
+    let (sender, receiver) = numbers(1, OnFull::Block);
+    let waiter = Arc::new(Counting::default());
+    let waker = Waker::from(waiter.clone());
+    let mut closed = Box::pin(sender.closed_async());
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    receiver.close();
+    assert_eq!(waiter.0.load(Relaxed), 1);
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
 }
 
 /// A sender could still send, then only a permit, then nobody.
