@@ -128,19 +128,21 @@ impl<P: Primitives, T> Shared<P, T> {
         shared
     }
 
-    /// Frees the allocation; returns what is in the cells. No foreign code runs.
+    /// Frees the allocation; returns the value if it is in its cell. Wakers that are left, in the
+    /// cell or with a forgotten future in `closing`, are dropped as the last step, and take nothing
+    /// with them if they panic.
     ///
     /// # Safety
     /// The caller is the last end (I5), and does not touch the allocation again.
     #[inline]
-    unsafe fn free(shared: NonNull<Self>) -> (Option<T>, Option<Waker>) {
+    unsafe fn free(shared: NonNull<Self>) -> Option<T> {
         // SAFETY: the pointer came from a `Box` in `channel`, and the caller promises the rest.
         let shared = unsafe { Box::from_raw(shared.as_ptr()) };
         shared.life.write();
         // SAFETY: the other end has left (I5).
         let value = shared.value.with_mut(|cell| unsafe { (*cell).take() });
-        // SAFETY: as above.
-        (value, shared.waker.with_mut(|cell| unsafe { (*cell).take() }))
+        P::contain(|| drop(shared));
+        value
     }
 }
 
@@ -282,7 +284,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     fn take_back(&self, before: u32) -> Option<T> {
         if before == RECEIVER_GONE {
             // SAFETY: I5, the receiver has left.
-            return unsafe { Shared::free(self.shared) }.0;
+            return unsafe { Shared::free(self.shared) };
         }
         // SAFETY: I1, the swap returned `CLOSED`.
         let value = self.shared().value.with_mut(|cell| unsafe { (*cell).take() });
@@ -493,8 +495,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
             Own::Quiet => {
                 self.shared = None;
                 // SAFETY: I5, the sender has left by its first swap.
-                let (value, waker) = unsafe { Shared::free(allocation) };
-                P::contain(|| drop(waker));
+                let value = unsafe { Shared::free(allocation) };
                 value.ok_or(TryRecvError::Closed)
             }
             Own::Announced => {

@@ -292,6 +292,20 @@ fn names_are_checked_and_unique() {
 }
 
 #[test]
+fn a_mailbox_that_is_forgotten_is_no_load() {
+    // A full mailbox is watched, and then forgotten: the next sample neither shows nor counts it.
+    let broker = Broker::<Std>::new(by_depth()).expect("limits that make sense");
+    assert_eq!(broker.watch("full", Weight::Counts, || counters(CAPACITY, 0)), Ok(()));
+    broker.observe_at(SECOND);
+    let before = broker.snapshot();
+    assert!(before.load > 0 && before.mailboxes.len() == 1, "{before:?}");
+    assert!(broker.forget("full") && !broker.forget("full"));
+    broker.observe_at(2 * SECOND);
+    let after = broker.snapshot();
+    assert!(after.load == 0 && after.mailboxes.is_empty(), "{after:?}");
+}
+
+#[test]
 fn a_mailbox_comes_back_with_what_is_pending_and_can_be_ended() {
     // A mailbox is lent, claimed as the wrong type, claimed, and ended; then its senders learn that
     // it is closed.

@@ -379,9 +379,11 @@ impl<P: Primitives> Credits<P> {
     }
 
     /// Returns how many items have been claimed beyond the first `count`, of both kinds, at most as
-    /// many as there are places: a figure.
-    pub(super) fn claimed_since(&self, count: u64) -> u64 {
-        let claimed = pending(position(self.look()), count as u32);
+    /// many as there are places: a figure. `count` is read before the claims: what is claimed and
+    /// gone in between is counted, and what is there all the time is not left out.
+    pub(super) fn claimed_since(&self, count: impl FnOnce() -> u64) -> u64 {
+        let count = count() as u32;
+        let claimed = pending(position(self.look()), count);
         // Another thread's claim may not be seen yet, although its item is seen to be gone.
         let claimed = if claimed > COUNT / 2 { 0 } else { claimed };
         u64::from(claimed.min(self.returned.capacity + self.returned.slots))

@@ -105,9 +105,10 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         }
     }
 
-    /// Returns all withheld credits, and wakes the senders that wait for them (I4).
+    /// Returns all withheld credits, and wakes the senders that wait for them (I4). It looks again
+    /// after that, for a waker may have received through the same end.
     pub(super) fn release(&self, hand: &Cell<Hand>) {
-        if hand.get() != Hand::default() {
+        while hand.get() != Hand::default() {
             self.return_credits(hand);
             self.wake_senders(hand);
         }

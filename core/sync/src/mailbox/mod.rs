@@ -362,22 +362,19 @@ impl<P: Primitives, T: Send> Sender<P, T> {
 
 impl<P: Primitives, T: Send> Shared<P, T> {
     fn counters(&self) -> Counters {
-        let (received, evicted) = self.gone();
-        let depth = self.credits.claimed_since(received.wrapping_add(evicted));
+        let mut received = 0;
+        let depth = self.credits.claimed_since(|| {
+            received = self.queue.received().get();
+            received.wrapping_add(self.counts.evictions())
+        });
         self.counts.read(received, depth, self.credits.capacity() as u64)
     }
 
     /// Returns how many items are accepted and not received: those that are received after this has
     /// begun are counted, too.
     fn len(&self) -> usize {
-        let (received, evicted) = self.gone();
-        self.credits.claimed_since(received.wrapping_add(evicted)) as usize
-    }
-
-    /// Returns how many items have been received, and evicted: figures, to be read before what was
-    /// claimed.
-    fn gone(&self) -> (u64, u64) {
-        (self.queue.received().get(), self.counts.evictions())
+        let gone = || self.queue.received().get().wrapping_add(self.counts.evictions());
+        self.credits.claimed_since(gone) as usize
     }
 }
 

@@ -42,7 +42,53 @@ fn refuse_returns_the_item() {
     assert_eq!(sender.send(2), Err(SendError::Full(2)));
     assert_eq!(receiver.try_recv(), Ok(1));
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
-    assert_eq!(sender.counters().refused, 1);
+    let counters = sender.counters();
+    assert_eq!((counters.refused, counters.high_water, counters.depth), (1, 1, 0));
+}
+
+/// An evicted request is not counted any more, and a reply that an evictor has moved aside is.
+#[test]
+fn len_counts_neither_what_was_evicted_nor_what_was_received() {
+    let (sender, receiver) = numbers(2, OnFull::EvictOldest);
+    receiver.permit().unwrap().send(100).unwrap();
+    let evicted = [1, 2, 3].map(|item| sender.send(item).unwrap());
+    assert_eq!((evicted, receiver.len()), ([None, None, Some(1)], 3));
+    assert_eq!((receiver.recv(), sender.len()), (Ok(100), 2));
+    assert!(receiver.try_iter().eq([2, 3]) && sender.is_empty());
+}
+
+/// What was received is read before what was claimed. So a count that is ahead of the claims means
+/// that the claims are seen late, and one that lies far behind means that more was claimed
+/// meanwhile than the mailbox holds.
+#[test]
+fn len_is_neither_negative_nor_above_what_the_mailbox_holds() {
+    let (sender, receiver) = mailbox::<Std, u32>(2, 1, OnFull::Refuse);
+    let credits = &sender.shared.credits;
+    assert_eq!(credits.claimed_since(|| 0), 0);
+    assert_eq!(credits.claimed_since(|| 1), 0, "one was received whose claim is not seen");
+    for item in 0..9 {
+        assert_eq!((sender.send(item), receiver.recv()), (Ok(None), Ok(item)));
+    }
+    assert_eq!(credits.claimed_since(|| 8), 1);
+    assert_eq!(credits.claimed_since(|| 10), 0, "as above");
+    assert_eq!(credits.claimed_since(|| 1), 3, "two requests and a reply");
+}
+
+/// While `len` counts, just after it has read how many were received, another item is sent and the
+/// only one that was there is received: one item was there at each moment, so 0 is wrong. In the
+/// other order it would be 0.
+#[test]
+fn len_reads_what_was_received_before_what_was_claimed() {
+    let (sender, receiver) = numbers(3, OnFull::Refuse);
+    assert_eq!(sender.send(1), Ok(None));
+    let exchange = || assert_eq!((sender.send(2), receiver.recv()), (Ok(None), Ok(1)));
+    let received_first = || {
+        let received = receiver.counters().received;
+        exchange();
+        received
+    };
+    assert_eq!(sender.shared.credits.claimed_since(received_first), 2);
+    assert_eq!(sender.len(), 1);
 }
 
 /// A reply lies in front of the oldest request: it is kept, and received first.
@@ -60,6 +106,17 @@ fn eviction_returns_the_oldest_request_and_keeps_replies() {
     assert_eq!(items, [100, 2, 3]);
     let counters = receiver.counters();
     assert_eq!((counters.sent, counters.received, counters.evicted), (4, 3, 1));
+}
+
+/// Two replies lie in front of the oldest request: they keep their order.
+#[test]
+fn replies_that_are_moved_aside_keep_their_order() {
+    let (sender, receiver) = mailbox::<Std, u32>(1, 2, OnFull::EvictOldest);
+    for (permit, item) in [receiver.permit(), receiver.permit()].into_iter().zip([100, 101]) {
+        assert_eq!(permit.map(|permit| permit.send(item)), Some(Ok(())));
+    }
+    assert_eq!((sender.send(1), sender.send(2)), (Ok(None), Ok(Some(1))));
+    assert!(receiver.try_iter().eq([100, 101, 2]));
 }
 
 /// Nobody receives: the call returns the item.
@@ -99,6 +156,15 @@ fn a_permit_delivers_after_close_and_its_slot_comes_back() {
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
     drop(receiver.permit().unwrap());
     assert!(receiver.permit().is_some());
+}
+
+/// A mailbox of sixteen returns credits in batches of two, but a permit does not wait for a batch.
+#[test]
+fn a_slot_whose_credit_is_withheld_is_there_for_the_next_permit() {
+    let (_sender, receiver) = numbers(16, OnFull::Block);
+    assert_eq!(receiver.permit().map(|permit| permit.send(1)), Some(Ok(())));
+    assert_eq!(receiver.recv(), Ok(1));
+    assert_eq!(receiver.permit().map(|permit| permit.send(2)), Some(Ok(())));
 }
 
 /// The receiver blocks while the only thing that can still come is a permit's item.
@@ -205,6 +271,19 @@ fn a_sender_waits_for_the_end() {
     assert!(sender.closed_timeout(Duration::ZERO) && sender.is_disconnected());
     assert!(permit.is_disconnected());
     assert_eq!(permit.send(2), Err(SendError::Closed(2)));
+}
+
+/// A task waits for the closing; the receiver closes, and stays.
+#[test]
+fn the_closing_wakes_a_task_that_waits_for_it() {
+    let (sender, receiver) = numbers(1, OnFull::Block);
+    let waiter = Arc::new(Counting::default());
+    let waker = Waker::from(waiter.clone());
+    let mut closed = Box::pin(sender.closed_async());
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    receiver.close();
+    assert_eq!(waiter.0.load(Relaxed), 1);
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
 }
 
 /// A sender could still send, then only a permit, then nobody.
@@ -383,6 +462,44 @@ fn blocked_senders_are_woken_by_the_batch() {
         }
         assert_eq!(wakes(&waiter), 1, "of {capacity}, after {woken_after}");
     }
+}
+
+thread_local! {
+    /// What [`Reentering`] uses.
+    static ENDS: std::cell::RefCell<Option<Ends>> = const { std::cell::RefCell::new(None) };
+}
+type Ends = (Sender<Std, u32>, std::rc::Rc<Receiver<Std, u32>>);
+
+/// A waker of a sending task that sends, and receives, through the ends of the thread that wakes it.
+struct Reentering;
+
+impl std::task::Wake for Reentering {
+    fn wake(self: Arc<Self>) {
+        if let Some((sender, receiver)) = ENDS.take() {
+            assert_eq!((sender.send(100), receiver.try_recv()), (Ok(None), Ok(1)));
+        }
+    }
+}
+
+/// Two sending tasks wait. The waker of the first fills the place that has become free, and takes
+/// another item: its place wakes the second task before the call returns.
+#[test]
+fn credits_that_a_waker_takes_are_returned_with_the_others() {
+    let (sender, receiver) = numbers(16, OnFull::Block);
+    (0..16).for_each(|item| assert_eq!(sender.send(item), Ok(None)));
+    let receiver = std::rc::Rc::new(receiver);
+    ENDS.set(Some((sender.clone(), receiver.clone())));
+    let waiter = Arc::new(Counting::default());
+    let wakers = [Waker::from(Arc::new(Reentering)), Waker::from(waiter.clone())];
+    let mut blocked = wakers.map(|waker| {
+        let mut blocked = Box::pin(sender.send_async(101));
+        assert!(blocked.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        blocked
+    });
+    assert_eq!(receiver.drain(&mut Vec::new(), 1), 1);
+    assert_eq!(waiter.0.load(Relaxed), 1, "there is room, and the second task knows");
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(blocked[1].as_mut().poll(&mut context).is_ready());
 }
 
 /// Counts how often it was woken.

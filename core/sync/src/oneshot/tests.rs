@@ -96,6 +96,46 @@ fn a_task_may_become_a_thread_or_leave() {
     assert!(flag.0.load(Relaxed) <= 1 && Arc::strong_count(&flag) == 1);
 }
 
+/// A waker that panics when it is dropped.
+struct Bomb;
+
+impl std::task::Wake for Bomb {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a waker panics when it is dropped");
+    }
+}
+
+/// The receiver is polled, waits as a thread, and goes: the waker that it leaves behind is dropped
+/// by the sender, which still gets its value back.
+#[test]
+fn a_waker_left_behind_takes_no_refused_value_with_it() {
+    let (tx, mut rx) = channel::<Std, u32>();
+    let bomb = Waker::from(Arc::new(Bomb));
+    assert!(Pin::new(&mut rx).poll(&mut Context::from_waker(&bomb)).is_pending());
+    drop(bomb); // the clone in the one-shot is the last
+    assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    drop(rx);
+    assert_eq!(tx.send(7), Err(SendError::Closed(7)));
+}
+
+/// A sender awaits the closing and forgets that future, whose waker then stays in the notifier: the
+/// receiver frees it, and still gets the value.
+#[test]
+fn a_forgotten_waker_takes_no_value_with_it() {
+    let (tx, rx) = channel::<Std, u32>();
+    let bomb = Waker::from(Arc::new(Bomb));
+    let mut closed = Box::pin(tx.closed_async());
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&bomb)).is_pending());
+    std::mem::forget(closed);
+    drop(bomb); // the clone in the notifier is the last
+    assert_eq!(tx.send(8), Ok(()));
+    assert_eq!(rx.recv(), Ok(8));
+}
+
 /// Counts the owners of a value that is sent and never received.
 #[test]
 fn an_unreceived_value_is_dropped_once() {

@@ -35,6 +35,20 @@ fn every_reader_sees_the_last_value() {
     }
 }
 
+/// A reader is cloned after it has seen a value: the clone does not see it again, and each of the
+/// two sees the next one.
+#[test]
+fn a_clone_has_seen_what_its_reader_has() {
+    let (sender, mut reader) = watch::<Std, u32>(0);
+    sender.send(1).unwrap();
+    assert_eq!(reader.changed().map(|value| *value), Ok(1));
+    let mut other = reader.clone();
+    assert_eq!(other.try_changed(), Err(TryRecvError::Empty));
+    sender.send(2).unwrap();
+    assert_eq!(other.try_changed().map(|value| *value), Ok(2));
+    assert_eq!(reader.try_changed().map(|value| *value), Ok(2));
+}
+
 /// What counts as seen, and for whom.
 #[test]
 fn each_reader_remembers_what_it_has_seen() {
