@@ -112,6 +112,7 @@ pub(super) fn router<P: Preset>(beacon: &Arc<Beacon<P>>) -> Router {
         GET "/eth/v2/beacon/blocks/{block_id}" blocks::block::<P>;
         GET "/eth/v1/beacon/blocks/{block_id}/root" blocks::root::<P>;
         GET "/eth/v1/beacon/blocks/{block_id}/attestations" blocks::attestations::<P>;
+        GET "/eth/v2/beacon/blocks/{block_id}/attestations" blocks::attestations_v2::<P>;
         POST "/eth/v1/beacon/blocks" blocks::publish::<P>;
         POST "/eth/v2/beacon/blocks" blocks::publish::<P>;
         POST "/eth/v1/beacon/pool/attestations" pool::attestations::<P>;
