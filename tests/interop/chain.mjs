@@ -1,0 +1,126 @@
+// Waits for a chain to grow, reads it from its node, and says what became of it.
+//
+//   chain.mjs URL SLOTS [--validators URL] [--least-finalized EPOCH]
+//
+// `--validators` is the metrics page of Lodestar's validator client; what it has counted stands in
+// the table beside what the chain holds. The exit code is 0 if the chain is finalised up to EPOCH
+// (two epochs before that of SLOTS, unless it is given), and if at least nine of ten slots have a
+// block and nine of ten votes are on the chain.
+import { parseArgs } from "node:util";
+import { setTimeout as pause } from "node:timers/promises";
+
+import { bits, blocks, get } from "./read.mjs";
+
+/** Of the blocks and votes that there should be, how many there are at least. */
+const LEAST = 0.9;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { validators: { type: "string" }, "least-finalized": { type: "string" } },
+});
+const [url, slots] = [positionals[0], Number(positionals[1])];
+
+/** Waits until the head has reached the slot, a minute longer than that should take. */
+async function grown(genesis, seconds) {
+  const end = Number(genesis.genesis_time) + slots * seconds + 60;
+  for (;;) {
+    const head = Number((await get(url, "/eth/v1/node/syncing")).data.head_slot);
+    if (head >= slots) return;
+    if (Date.now() / 1000 > end) throw new Error(`the head is still at slot ${head}`);
+    await pause(500);
+  }
+}
+
+/** Returns the root of the canonical block at a slot or before it. */
+function rootAt(chain, genesis, slot) {
+  for (let at = slot; at > 0; at--) if (chain.has(at)) return chain.get(at).root;
+  return genesis;
+}
+
+/** Counts the votes of the slots whose votes can be on the chain, and what they say. */
+function count(chain, genesis, perEpoch) {
+  const votes = new Map();
+  let attestations = 0;
+  for (const [slot, { body }] of chain) {
+    for (const { data, aggregation_bits } of body.attestations) {
+      attestations++;
+      for (const bit of bits(aggregation_bits)) {
+        const vote = `${data.slot}/${data.index}/${bit}`;
+        const boundary = Math.floor(Number(data.slot) / perEpoch) * perEpoch;
+        const of = {
+          slot: Number(data.slot),
+          distance: slot - Number(data.slot),
+          head: data.beacon_block_root === rootAt(chain, genesis, Number(data.slot)),
+          target: data.target.root === rootAt(chain, genesis, boundary),
+        };
+        if (!votes.has(vote)) votes.set(vote, of);
+      }
+    }
+  }
+  return { attestations, votes: [...votes.values()] };
+}
+
+/** Returns the sums of the counters of a metrics page, by name. */
+async function counters(page) {
+  const text = await (await fetch(page, { signal: AbortSignal.timeout(10_000) })).text();
+  const sums = {};
+  for (const line of text.split("\n")) {
+    const match = /^(\w+)(?:\{[^}]*\})? ([0-9.e+-]+)/.exec(line);
+    if (match) sums[match[1]] = (sums[match[1]] ?? 0) + Number(match[2]);
+  }
+  return sums;
+}
+
+function row(name, node, validators = "-") {
+  console.log(`${name.padEnd(38)}${String(node).padStart(12)}${String(validators).padStart(14)}`);
+}
+
+const percent = (part, whole) => `${((100 * part) / whole).toFixed(1)} %`;
+
+const genesis = (await get(url, "/eth/v1/beacon/genesis")).data;
+const spec = (await get(url, "/eth/v1/config/spec")).data;
+const perEpoch = Number(spec.SLOTS_PER_EPOCH);
+await grown(genesis, Number(spec.SECONDS_PER_SLOT));
+const chain = await blocks(url, slots);
+const validators = (await get(url, "/eth/v1/beacon/states/head/validators")).data.length;
+const { data: checkpoints } = await get(url, "/eth/v1/beacon/states/head/finality_checkpoints");
+const genesisRoot = (await get(url, "/eth/v1/beacon/headers/0"))?.data.root ?? chain.get(1)?.parent;
+const { attestations, votes } = count(chain, genesisRoot, perEpoch);
+// Each validator votes once in an epoch. A first epoch begins before the validators are ready, and
+// the votes of the last slot are on the chain with the next block only.
+const whole = Math.floor(slots / perEpoch);
+const counted = votes.filter(({ slot }) => slot >= perEpoch && slot < whole * perEpoch);
+const due = validators * (whole - 1);
+const justified = Number(checkpoints.current_justified.epoch);
+const finalized = Number(checkpoints.finalized.epoch);
+
+let said = {};
+let failures = "-";
+if (values.validators) {
+  said = await counters(values.validators);
+  const wrong = Object.keys(said).filter((name) => /^vc_.*errors(_total)?$/.test(name));
+  const names = wrong.filter((name) => said[name] > 0);
+  failures = names.length ? names.map((name) => `${name} ${said[name]}`).join(", ") : 0;
+}
+row("", "node's API", "validators'");
+row(`blocks, of ${slots} slots`, chain.size, said.vc_block_published_total);
+row("attestations in blocks, published", attestations, said.vc_published_attestations_total);
+row("aggregates published", "-", said.vc_published_aggregates_total);
+row(`votes of epochs 1 to ${whole - 1}, of ${due}`, counted.length);
+row("participation", percent(counted.length, due));
+row("  with the right target", percent(counted.filter((vote) => vote.target).length, due));
+row("  with the right head", percent(counted.filter((vote) => vote.head).length, due));
+row("  in the next slot", percent(counted.filter((vote) => vote.distance === 1).length, due));
+row("justified epoch", justified);
+row("finalized epoch", finalized);
+row("errors counted", "-", failures);
+
+const least = Number(values["least-finalized"] ?? whole - 2);
+const checks = [
+  [finalized >= least, `finalised up to epoch ${least}`],
+  [chain.size >= LEAST * slots, `blocks in ${LEAST * 100} % of the slots`],
+  [counted.length >= LEAST * due, `${LEAST * 100} % of the votes on the chain`],
+  [failures === "-" || failures === 0, "no errors counted"],
+];
+for (const [, what] of checks.filter(([held]) => !held)) console.log(`does not hold: ${what}`);
+process.exitCode = checks.every(([held]) => held) ? 0 : 1;
