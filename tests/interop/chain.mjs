@@ -1,23 +1,26 @@
 // Waits for a chain to grow, reads it from its node, and says what became of it.
 //
-//   chain.mjs URL SLOTS [--validators URL] [--least-finalized EPOCH]
+//   chain.mjs URL SLOTS [--validators URL] [--least-finalized EPOCH] [--least PART]
 //
 // `--validators` is the metrics page of Lodestar's validator client; what it has counted stands in
 // the table beside what the chain holds. The exit code is 0 if the chain is finalised up to EPOCH
-// (two epochs before that of SLOTS, unless it is given), and if at least nine of ten slots have a
-// block and nine of ten votes are on the chain.
+// (two epochs before that of SLOTS, unless it is given), if at least PART (0.9, unless it is given) of
+// the slots have a block and of the votes are on the chain, and if nobody was slashed.
 import { parseArgs } from "node:util";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { bits, blocks, get } from "./read.mjs";
 
-/** Of the blocks and votes that there should be, how many there are at least. */
-const LEAST = 0.9;
-
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { validators: { type: "string" }, "least-finalized": { type: "string" } },
+  options: {
+    validators: { type: "string" },
+    "least-finalized": { type: "string" },
+    least: { type: "string", default: "0.9" },
+  },
 });
+/** Of the blocks and votes that there should be, how many there are at least. */
+const least = Number(values.least);
 const [url, slots] = [positionals[0], Number(positionals[1])];
 
 /** Waits until the head has reached the slot, a minute longer than that should take. */
@@ -94,6 +97,9 @@ const due = validators * (whole - 1);
 const justified = Number(checkpoints.current_justified.epoch);
 const finalized = Number(checkpoints.finalized.epoch);
 
+const lists = [...chain.values()].map(({ body }) => [body.proposer_slashings, body.attester_slashings]);
+const slashings = lists.flat().reduce((sum, list) => sum + list.length, 0);
+
 let said = {};
 let failures = "-";
 if (values.validators) {
@@ -111,15 +117,17 @@ row("participation", percent(counted.length, due));
 row("  with the right target", percent(counted.filter((vote) => vote.target).length, due));
 row("  with the right head", percent(counted.filter((vote) => vote.head).length, due));
 row("  in the next slot", percent(counted.filter((vote) => vote.distance === 1).length, due));
+row("slashings in blocks", slashings);
 row("justified epoch", justified);
 row("finalized epoch", finalized);
 row("errors counted", "-", failures);
 
-const least = Number(values["least-finalized"] ?? whole - 2);
+const epoch = Number(values["least-finalized"] ?? whole - 2);
 const checks = [
-  [finalized >= least, `finalised up to epoch ${least}`],
-  [chain.size >= LEAST * slots, `blocks in ${LEAST * 100} % of the slots`],
-  [counted.length >= LEAST * due, `${LEAST * 100} % of the votes on the chain`],
+  [finalized >= epoch, `finalised up to epoch ${epoch}`],
+  [chain.size >= least * slots, `blocks in ${least * 100} % of the slots`],
+  [counted.length >= least * due, `${least * 100} % of the votes on the chain`],
+  [slashings === 0, "nobody slashed"],
   [failures === "-" || failures === 0, "no errors counted"],
 ];
 for (const [, what] of checks.filter(([held]) => !held)) console.log(`does not hold: ${what}`);
