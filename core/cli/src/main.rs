@@ -8,6 +8,7 @@ mod node;
 mod replay;
 mod signer;
 mod state;
+mod validator;
 mod vectors;
 
 use std::process::ExitCode;
@@ -56,6 +57,8 @@ enum Command {
     Node(Box<node::Arguments>),
     /// Sign for validators: keys, slashing protection, and the remote-signing API.
     Signer(Box<signer::Arguments>),
+    /// Do the duties of validators: ask beacon nodes, have a signer sign, and publish.
+    Validator(Box<validator::Arguments>),
     /// Belongs to the other command.
     #[command(hide = true, aliases = ["mutants", "explore", "document"])]
     Check {
@@ -95,6 +98,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         Some(Command::Decode(arguments)) => state::decode(&arguments, out),
         Some(Command::Node(arguments)) => node::run(&arguments, out),
         Some(Command::Signer(arguments)) => signer::run(&arguments, out),
+        Some(Command::Validator(arguments)) => validator::run(&arguments, out),
         Some(Command::Check { .. }) => Err(Failure::input(anyhow::anyhow!(
             "the checks are a command of their own, blocksmith-check: `cargo verify check`"
         ))),

@@ -44,6 +44,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "S", default_value_t = 6,
         value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds_per_slot: u64,
+    /// Length of a slot in milliseconds, where whole seconds do not do.
+    #[arg(long, value_name = "MS", conflicts_with = "seconds_per_slot",
+        value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    slot_ms: Option<u64>,
     /// Where the beacon API is served; port 0 takes a free one. The address is printed on stdout.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5052")]
     listen: SocketAddr,
@@ -88,8 +92,8 @@ mod serving {
 
     fn options(arguments: &Arguments) -> Result<Options, Failure> {
         let mut config = ChainConfig::minimal();
-        let seconds = arguments.seconds_per_slot.to_string();
-        config.set("SECONDS_PER_SLOT", &seconds).map_err(Failure::input)?;
+        let slot_ms = arguments.slot_ms.unwrap_or(arguments.seconds_per_slot * 1000);
+        config.set("SLOT_DURATION_MS", &slot_ms.to_string()).map_err(Failure::input)?;
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let genesis_time = match arguments.genesis_time {
             Begin::Now => now(),

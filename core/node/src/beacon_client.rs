@@ -281,6 +281,48 @@ impl BeaconClient {
         })
     }
 
+    /// Returns which of these validators the node has seen a message of in an epoch: the present one
+    /// or the one before. A validator that the node leaves out is left out here as well.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`]; 400 for another epoch.
+    pub fn liveness(
+        &self,
+        epoch: Epoch,
+        validators: &[ValidatorIndex],
+        timeout: Duration,
+    ) -> Result<Vec<(ValidatorIndex, bool)>, HttpError> {
+        let path = format!("/eth/v1/validator/liveness/{epoch}");
+        let value = self.http.post(&path, &array(validators), timeout)?;
+        list(&path, &value, |entry| {
+            Ok((json_field(entry, "index")?, json_field(entry, "is_live")?))
+        })
+    }
+
+    /// Returns a block by its slot, or `head`.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`]; 404 if the chain of the head has none in this slot.
+    pub fn block(&self, id: &str, timeout: Duration) -> Result<SignedBeaconBlock, HttpError> {
+        const PATH: &str = "/eth/v2/beacon/blocks";
+        one(PATH, &self.http.get(&format!("{PATH}/{id}"), timeout)?)
+    }
+
+    /// Returns the justified and the finalised epoch of the head's state.
+    ///
+    /// # Errors
+    /// See [`BeaconClient::genesis`].
+    pub fn finality(&self, timeout: Duration) -> Result<(Epoch, Epoch), HttpError> {
+        const PATH: &str = "/eth/v1/beacon/states/head/finality_checkpoints";
+        data(PATH, &self.http.get(PATH, timeout)?, |data| {
+            let epoch = |name: &str| match data.get(name).and_then(Value::as_object) {
+                Some(checkpoint) => json_field(checkpoint, "epoch"),
+                None => Err(JsonError::new("is missing").in_field(name)),
+            };
+            Ok((epoch("current_justified")?, epoch("finalized")?))
+        })
+    }
+
     /// Tells the node which committees to expect votes in.
     ///
     /// # Errors

@@ -10,6 +10,8 @@
 pub mod api;
 #[cfg(feature = "client")]
 pub mod beacon_client;
+#[cfg(feature = "client")]
+pub mod beacon_nodes;
 #[cfg(feature = "execution")]
 pub mod execution;
 #[cfg(feature = "client")]

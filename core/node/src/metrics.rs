@@ -109,6 +109,19 @@ impl Metrics {
         times: &VerdictTimes,
         source: impl Fn() -> Option<Snapshot> + Send + 'static,
     ) -> Result<Self, MetricsError> {
+        let times = times.clone();
+        Self::serve_text(address, move || source().map(|snapshot| exposition(&snapshot, &times)))
+    }
+
+    /// Serves what `figures` returns, a text in the exposition format; `None` stands for "nothing
+    /// runs". Otherwise as [`Metrics::serve`], whose page shows queues alone.
+    ///
+    /// # Errors
+    /// As [`Metrics::serve`].
+    pub fn serve_text(
+        address: SocketAddr,
+        figures: impl Fn() -> Option<String> + Send + 'static,
+    ) -> Result<Self, MetricsError> {
         if !address.ip().is_loopback() {
             return Err(MetricsError::NotLoopback(address));
         }
@@ -117,8 +130,6 @@ impl Metrics {
         let address = listener.local_addr().map_err(bind)?;
         let shared = Arc::new(Shared::default());
         let (server, builder) = (shared.clone(), std::thread::Builder::new());
-        let times = times.clone();
-        let figures = move || source().map(|snapshot| exposition(&snapshot, &times));
         let body = move || accept(&listener, &server, &figures);
         let thread = builder.name("metrics".to_owned()).spawn(body).map_err(bind)?;
         Ok(Self { address, shared, thread: Some(thread) })

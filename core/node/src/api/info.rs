@@ -37,7 +37,10 @@ fn spec<P: Preset>(beacon: &Beacon<P>) -> Vec<(&'static str, String)> {
     let config = beacon.config();
     let mut values = config.values();
     let mut put = |name: &'static str, value: u64| values.push((name, value.to_string()));
-    put("SECONDS_PER_SLOT", config.slot_duration_ms.get() / 1000);
+    // The older name counts whole seconds.
+    if config.slot_duration_ms.get().is_multiple_of(1000) {
+        put("SECONDS_PER_SLOT", config.slot_duration_ms.get() / 1000);
+    }
     put("SLOTS_PER_EPOCH", P::SLOTS_PER_EPOCH);
     put("MAX_COMMITTEES_PER_SLOT", P::MAX_COMMITTEES_PER_SLOT);
     put("TARGET_COMMITTEE_SIZE", P::TARGET_COMMITTEE_SIZE);

@@ -203,3 +203,20 @@ fn a_stream_of_events_is_read_from_a_node() {
     });
     assert_eq!(seen[0].0, "GET /eth/v1/events?topics=head");
 }
+
+#[test]
+fn liveness_blocks_and_finality_are_read_from_their_fields() {
+    // One validator of two is named; a block comes back as it was; the epochs of two checkpoints.
+    let live = r#"{"data":[{"index":"4","is_live":true}]}"#.to_owned();
+    let block = SignedBeaconBlock::default();
+    let finality = r#"{"data":{"previous_justified":{"epoch":"1"},
+        "current_justified":{"epoch":"3"},"finalized":{"epoch":"2"}}}"#;
+    let answers = vec![live, format!(r#"{{"data":{}}}"#, block.to_json()), finality.to_owned()];
+    let seen = asks(answers, |node| {
+        assert_eq!(node.liveness(5, &[4, 6], TIMEOUT).unwrap(), [(4, true)]);
+        assert_eq!(node.block("17", TIMEOUT).unwrap(), block);
+        assert_eq!(node.finality(TIMEOUT).unwrap(), (3, 2));
+    });
+    assert_eq!(seen[0], ("POST /eth/v1/validator/liveness/5".into(), r#"["4","6"]"#.into()));
+    assert_eq!(seen[1].0, "GET /eth/v2/beacon/blocks/17");
+}

@@ -1,26 +1,25 @@
-//! A validator client: the machine of the duties, between a beacon node and a signer.
+//! A validator client: the machine of the duties, between beacon nodes and a signer.
 
-use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use blocksmith::beacon_validator::service::{
     BeaconValidatorHandle, BeaconValidatorService, Journal, Ports,
 };
-use blocksmith::beacon_validator::{DutyProtocol, Limits, Validator};
+use blocksmith::beacon_validator::{DutyProtocol, Limits};
 use blocksmith::slashing_protection;
-use blocksmith_consensus::{
-    ChainConfig, ConfigError, Mainnet, Minimal, Phase0Duties, PublicKeyBytes, Root,
-};
+use blocksmith_consensus::{ChainConfig, ConfigError, Mainnet, Minimal, Phase0Duties, Root};
 use blocksmith_sync::Std;
 use thiserror::Error;
 
 use super::WallClock;
+use super::figures::{DutyFigures, Figured};
+use super::followers::{Keys, follow_heads, follow_keys};
 use super::guard::MemoryGuard;
 use super::ports::{Heads, Pool};
 use super::requests::Requests;
-use crate::beacon_client::{BeaconClient, KnownValidator};
+use crate::beacon_nodes::BeaconNodes;
 use crate::http_client::HttpError;
 use crate::remote_signer::RemoteSigner;
 
@@ -31,18 +30,21 @@ const SIGNER_THREADS: usize = 32;
 const REQUESTS: usize = 4096;
 /// How long a call that no duty waits for may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The pause before a stream of events that has ended is opened again.
-const REOPEN: Duration = Duration::from_millis(500);
 
 /// What a validator client is to be.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The beacon node's address, `http://host:port`.
-    pub beacon_node: String,
+    /// The beacon nodes' addresses, `http://host:port`, in the order in which they are preferred.
+    pub beacon_nodes: Vec<String>,
     /// The signer's address.
     pub signer: String,
     /// The text of its blocks; `None` leaves it to the node.
     pub graffiti: Option<Root>,
+    /// How many whole epochs a key that is new here listens before it signs (see
+    /// [`blocksmith::beacon_validator::doppelganger`]); 0 leaves the protection out.
+    pub doppelganger_epochs: u64,
+    /// Counts what becomes of the duties.
+    pub figures: DutyFigures,
 }
 
 /// Why a validator client does not start.
@@ -65,6 +67,20 @@ pub enum ClientError {
     Keys(usize, usize),
 }
 
+impl ClientError {
+    /// Returns whether it is worth while to try again later: somebody does not answer yet.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Http(HttpError::Transport { .. }) => true,
+            Self::Http(error) => {
+                error.status().is_some_and(|status| status == 404 || status >= 500)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A validator client whose threads run. Dropping it stops it.
 pub struct ValidatorClient {
     handle: BeaconValidatorHandle<Std, Phase0Duties>,
@@ -75,16 +91,16 @@ pub struct ValidatorClient {
 }
 
 impl ValidatorClient {
-    /// Asks the node for its chain and the signer for its keys, and starts. Blocks for a few calls.
+    /// Asks a node for its chain and the signer for its keys, and starts. Blocks for a few calls.
     /// `journal` hears how each duty goes; it is called on the duties' thread and must not block.
     ///
     /// # Errors
     /// A [`ClientError`].
     pub fn start(options: &Options, journal: impl Journal + 'static) -> Result<Self, ClientError> {
-        let node = BeaconClient::new(&options.beacon_node)?;
+        let nodes = BeaconNodes::new(&options.beacon_nodes)?;
         let signer = RemoteSigner::new(&options.signer)?;
-        let genesis = node.genesis(PATIENCE)?;
-        let protocol = protocol(&node.spec(PATIENCE)?)?;
+        let genesis = nodes.ask(PATIENCE, |node, time| node.genesis(time))?;
+        let protocol = protocol(&nodes.ask(PATIENCE, |node, time| node.spec(time))?)?;
         let timing = protocol.timing();
         let keys = signer.public_keys(PATIENCE)?;
         let limits = Limits::default();
@@ -97,10 +113,12 @@ impl ValidatorClient {
             slashing_protection::Limits::default(),
         );
         let epoch = timing.slots_per_epoch;
-        let (client, graffiti) = (node.clone(), options.graffiti);
-        let requests = Arc::new(Requests::new(client, signer, genesis, graffiti, epoch, guard));
-        let heads = Arc::new(Heads::new(epoch));
+        let requests = Requests::new(nodes.clone(), signer, genesis, epoch, guard)
+            .with_graffiti(options.graffiti)
+            .with_figures(options.figures.clone());
+        let (requests, heads) = (Arc::new(requests), Arc::new(Heads::new(epoch)));
         let pool = |name, threads| Box::new(Pool::start(name, threads, &requests, &heads, clock));
+        let journal = Figured { figures: options.figures.clone(), clock, timing, journal };
         let ports = Ports {
             clock: Box::new(clock),
             node: pool("validator_node", NODE_THREADS),
@@ -113,11 +131,13 @@ impl ValidatorClient {
         heads.tell_to(handle.clone());
         let duties = std::thread::spawn(move || service.run());
         let slot = Duration::from_millis(timing.slot_ms);
-        let stops = vec![
-            follow_heads(node.clone(), heads, slot),
-            follow_keys(node, keys.clone(), handle.clone(), slot),
-        ];
-        Ok(Self { handle, duties: Some(duties), stops, validators: keys.len() })
+        let of_node = |node| follow_heads(node, heads.clone(), slot);
+        let mut stops: Vec<_> = nodes.clients().cloned().map(of_node).collect();
+        let validators = keys.len();
+        let epochs = options.doppelganger_epochs;
+        let keys = Keys::new(keys, epochs, limits.validators);
+        stops.push(follow_keys(nodes, keys, handle.clone(), clock, timing));
+        Ok(Self { handle, duties: Some(duties), stops, validators })
     }
 
     /// Returns how many keys the signer has.
@@ -154,9 +174,12 @@ fn protocol(spec: &[(String, String)]) -> Result<Phase0Duties, ClientError> {
         other => return Err(ClientError::Preset(other.unwrap_or_default().to_owned())),
     };
     let mut config = if minimal { ChainConfig::minimal() } else { ChainConfig::mainnet() };
-    // The newer name of the length of a slot has the last word.
-    for name in ["SECONDS_PER_SLOT", "SLOT_DURATION_MS", "ATTESTATION_DUE_BPS", "AGGREGATE_DUE_BPS"]
-    {
+    // The newer name of the length of a slot is the exact one: the older one counts whole seconds.
+    let length = match of("SLOT_DURATION_MS") {
+        Some(_) => "SLOT_DURATION_MS",
+        None => "SECONDS_PER_SLOT",
+    };
+    for name in [length, "ATTESTATION_DUE_BPS", "AGGREGATE_DUE_BPS"] {
         if let Some(value) = of(name) {
             config.set(name, value)?;
         }
@@ -166,77 +189,6 @@ fn protocol(spec: &[(String, String)]) -> Result<Phase0Duties, ClientError> {
         false => Phase0Duties::new::<Mainnet>(&config),
     };
     duties.timing().check().then_some(duties).ok_or(ClientError::Timing)
-}
-
-/// Starts the thread that tells the node's heads. A stream lasts for sixteen slots at most.
-fn follow_heads(node: BeaconClient, heads: Arc<Heads>, slot: Duration) -> mpsc::Sender<()> {
-    let (stop, stopped) = mpsc::channel::<()>();
-    std::thread::spawn(move || {
-        loop {
-            match node.heads(slot.saturating_mul(16)) {
-                Ok(stream) => {
-                    for event in stream {
-                        heads.tell(&event);
-                        if is_over(&stopped, Duration::ZERO) {
-                            return;
-                        }
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "no stream of heads"),
-            }
-            // A stream that ends at once must not be opened in a circle.
-            if is_over(&stopped, REOPEN.min(slot)) {
-                return;
-            }
-        }
-    });
-    stop
-}
-
-/// Starts the thread that learns the indices of the keys. Keys that are not known yet are asked for
-/// in every slot (hazard D1).
-fn follow_keys(
-    node: BeaconClient,
-    keys: Vec<PublicKeyBytes>,
-    handle: BeaconValidatorHandle<Std, Phase0Duties>,
-    slot: Duration,
-) -> mpsc::Sender<()> {
-    let (stop, stopped) = mpsc::channel::<()>();
-    std::thread::spawn(move || {
-        let mut known: Vec<KnownValidator> = Vec::new();
-        loop {
-            let missing: Vec<PublicKeyBytes> = keys
-                .iter()
-                .filter(|key| !known.iter().any(|known| known.pubkey == **key))
-                .copied()
-                .collect();
-            if missing.is_empty() {
-                return;
-            }
-            match node.validators(&missing, PATIENCE) {
-                Ok(found) if !found.is_empty() => {
-                    known.extend(found);
-                    let ours = |known: &KnownValidator| Validator {
-                        index: known.index,
-                        key: known.pubkey,
-                        may_sign: true,
-                    };
-                    handle.validators(known.iter().map(ours).collect());
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "the keys' validators are not known"),
-            }
-            if is_over(&stopped, slot) {
-                return;
-            }
-        }
-    });
-    stop
-}
-
-/// Waits for a stop, at most for `pause`, and returns whether it has come.
-fn is_over(stopped: &mpsc::Receiver<()>, pause: Duration) -> bool {
-    stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout)
 }
 
 #[cfg(test)]
@@ -256,7 +208,7 @@ mod tests {
         let minimal = ("PRESET_BASE", "minimal");
         let timing = spec(&[minimal, ("SECONDS_PER_SLOT", "2")]).unwrap().timing();
         assert_eq!((timing.slot_ms, timing.slots_per_epoch), (2_000, 8));
-        let newer = [minimal, ("SLOT_DURATION_MS", "500"), ("SECONDS_PER_SLOT", "2")];
+        let newer = [minimal, ("SLOT_DURATION_MS", "500"), ("SECONDS_PER_SLOT", "0")];
         assert_eq!(spec(&newer).unwrap().timing().slot_ms, 500);
         assert!(matches!(spec(&[]), Err(ClientError::Preset(_))));
         let zero = spec(&[minimal, ("SECONDS_PER_SLOT", "0")]);

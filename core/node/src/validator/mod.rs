@@ -8,12 +8,14 @@
 //!                                                                         └──> signer
 //! ```
 //!
-//! **Contract.** [`ValidatorClient::start`] needs one node and one signer of the standard APIs, no
+//! **Contract.** [`ValidatorClient::start`] needs a node and one signer of the standard APIs, no
 //! matter whose. What is signed, and when, is decided by
 //! [`blocksmith::beacon_validator`]. The signer's slashing protection is the one that is durable;
 //! a [`MemoryGuard`] stands before it.
 
 mod client;
+mod figures;
+mod followers;
 mod guard;
 mod ports;
 mod requests;
@@ -26,6 +28,7 @@ use blocksmith::beacon_validator::Reading;
 use blocksmith::beacon_validator::service::Clock;
 
 pub use client::{ClientError, Options, ValidatorClient};
+pub use figures::DutyFigures;
 pub use guard::MemoryGuard;
 pub use requests::{Guard, GuardedMessage, Requests};
 

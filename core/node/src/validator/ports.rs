@@ -25,7 +25,8 @@ use blocksmith_sync::{Backpressure, Primitives, Std, mpmc};
 
 use super::WallClock;
 use super::requests::{Guard, Requests};
-use crate::beacon_client::{AttesterDuty, BeaconClient, HeadEvent, Subscription};
+use crate::beacon_client::{AttesterDuty, HeadEvent, Subscription};
+use crate::beacon_nodes::BeaconNodes;
 
 /// Requests that wait for a pool of threads, at most: the attestations of a slot of 10,000
 /// validators, and what else there is.
@@ -80,22 +81,24 @@ impl Heads {
 
     /// Tells the head `root`, unless it was told, by what the node says of it (I1). The lists of its
     /// epoch carry the roots that the event would have carried.
-    fn ensure(&self, node: &BeaconClient, root: &Root) {
+    fn ensure(&self, nodes: &BeaconNodes, root: &Root) {
         if self.is_told(root) {
             return;
         }
-        let roots = |slot: Slot| {
+        // One node says all of it, so that it is of one branch.
+        let known = nodes.ask(PATIENCE, |node, time| {
+            let slot: Slot = node.block_slot(root, time)?;
             let epoch: Epoch = slot / self.slots_per_epoch;
-            let current = node.proposer_duties(epoch, PATIENCE)?.dependent_root;
-            let previous = node.attester_duties(epoch, &[], PATIENCE)?.dependent_root;
             Ok(HeadEvent {
                 slot,
                 block: *root,
-                previous_duty_dependent_root: previous,
-                current_duty_dependent_root: current,
+                previous_duty_dependent_root: node
+                    .attester_duties(epoch, &[], time)?
+                    .dependent_root,
+                current_duty_dependent_root: node.proposer_duties(epoch, time)?.dependent_root,
             })
-        };
-        match node.block_slot(root, PATIENCE).and_then(roots) {
+        });
+        match known {
             Ok(event) => self.tell(&event),
             Err(error) => tracing::warn!(%error, %root, "nothing is known of a head"),
         }
@@ -173,8 +176,8 @@ fn perform<G: Guard>(job: Job, requests: &Requests<G>, heads: &Heads, clock: Wal
             }
             let reply = requests.answer(request, Duration::from_millis(rest));
             match &reply {
-                Reply::Block(block) => heads.ensure(requests.node(), &block.value().parent_root),
-                Reply::Data(data) => heads.ensure(requests.node(), &data.beacon_block_root),
+                Reply::Block(block) => heads.ensure(requests.nodes(), &block.value().parent_root),
+                Reply::Data(data) => heads.ensure(requests.nodes(), &data.beacon_block_root),
                 _ => {}
             }
             answer.give(reply);
@@ -182,7 +185,10 @@ fn perform<G: Guard>(job: Job, requests: &Requests<G>, heads: &Heads, clock: Wal
         Job::Subscribe(attesters) => {
             let subscriptions: Vec<Subscription> =
                 attesters.iter().filter_map(subscription).collect();
-            if let Err(error) = requests.node().subscribe(&subscriptions, PATIENCE) {
+            let told = requests
+                .nodes()
+                .submit(PATIENCE, |node, time| node.subscribe(&subscriptions, time));
+            if let Err(error) = told {
                 tracing::warn!(%error, "the node was not told which attesters to expect");
             }
         }

@@ -17,7 +17,9 @@ use blocksmith_consensus::{
     SignedAggregateAndProof, SignedBeaconBlock, Wire, compute_domain, compute_signing_root,
 };
 
+use super::figures::DutyFigures;
 use crate::beacon_client::{AttesterDuty, BeaconClient, Genesis};
+use crate::beacon_nodes::BeaconNodes;
 use crate::http_client::HttpError;
 use crate::remote_signer::{RemoteSigner, SignError, SigningObject};
 
@@ -52,40 +54,54 @@ pub enum GuardedMessage {
     },
 }
 
-/// Performs requests with one beacon node and one signer. A clone shares the connections.
+/// Performs requests with beacon nodes and one signer. A clone shares the connections.
 #[derive(Clone, Debug)]
 pub struct Requests<G> {
-    node: BeaconClient,
+    nodes: BeaconNodes,
     signer: RemoteSigner,
     genesis: Genesis,
     graffiti: Option<Root>,
     slots_per_epoch: u64,
     guard: G,
+    figures: DutyFigures,
 }
 
 impl<G: Guard> Requests<G> {
     /// Returns what performs requests on the chain with this genesis.
     pub fn new(
-        node: BeaconClient,
+        nodes: BeaconNodes,
         signer: RemoteSigner,
         genesis: Genesis,
-        graffiti: Option<Root>,
         slots_per_epoch: u64,
         guard: G,
     ) -> Self {
-        Self { node, signer, genesis, graffiti, slots_per_epoch, guard }
+        let figures = DutyFigures::default();
+        Self { nodes, signer, genesis, graffiti: None, slots_per_epoch, guard, figures }
     }
 
-    /// Returns the client of the beacon node.
-    pub fn node(&self) -> &BeaconClient {
-        &self.node
+    /// Sets the text of our blocks; without one, the node has its own.
+    #[must_use]
+    pub fn with_graffiti(self, graffiti: Option<Root>) -> Self {
+        Self { graffiti, ..self }
+    }
+
+    /// Has signatures counted here.
+    #[must_use]
+    pub fn with_figures(self, figures: DutyFigures) -> Self {
+        Self { figures, ..self }
+    }
+
+    /// Returns the beacon nodes.
+    pub fn nodes(&self) -> &BeaconNodes {
+        &self.nodes
     }
 
     /// Performs a request.
     pub fn answer(&self, request: Request<Phase0Duties>, timeout: Duration) -> Reply<Phase0Duties> {
         match request {
             Request::Duties { epoch, list: DutyList::Proposers, .. } => {
-                reply(self.node.proposer_duties(epoch, timeout), |list| Reply::Duties {
+                let answer = self.ask(timeout, |node, time| node.proposer_duties(epoch, time));
+                reply(answer, |list| Reply::Duties {
                     dependent_root: list.dependent_root,
                     listed: list
                         .duties
@@ -100,28 +116,48 @@ impl<G: Guard> Requests<G> {
                 })
             }
             Request::Duties { epoch, list: DutyList::Attesters, validators } => {
-                let answer = self.node.attester_duties(epoch, &validators, timeout);
+                let answer =
+                    self.ask(timeout, |node, time| node.attester_duties(epoch, &validators, time));
                 reply(answer, |list| Reply::Duties {
                     dependent_root: list.dependent_root,
                     listed: list.duties.iter().filter_map(attester).collect(),
                 })
             }
             Request::Produce { slot, reveal } => {
-                let block = self.node.produce_block(slot, &reveal, self.graffiti.as_ref(), timeout);
+                let graffiti = self.graffiti.as_ref();
+                let block = self
+                    .ask(timeout, |node, time| node.produce_block(slot, &reveal, graffiti, time));
                 reply(block, |block| Reply::Block(block.into()))
             }
             Request::Data { slot, committee } => {
-                reply(self.node.attestation_data(slot, committee, timeout), Reply::Data)
+                let data =
+                    self.ask(timeout, |node, time| node.attestation_data(slot, committee, time));
+                reply(data, Reply::Data)
             }
             Request::Protect(messages) => self.protect(&messages),
-            Request::Sign { key, message, .. } => self.sign(&key, &message, timeout),
+            Request::Sign { duty, key, message } => {
+                let reply = self.sign(&key, &message, timeout);
+                if matches!(reply, Reply::Signature(_)) {
+                    self.figures.signed(duty.kind);
+                }
+                reply
+            }
             Request::Aggregate { slot, data } => {
                 let root = data.hash_tree_root();
-                let aggregate = self.node.aggregate_attestation(slot, &root, timeout);
+                let aggregate =
+                    self.ask(timeout, |node, time| node.aggregate_attestation(slot, &root, time));
                 reply(aggregate, |aggregate| Reply::Aggregate(aggregate.into()))
             }
             Request::Publish(signed) => self.publish(signed, timeout),
         }
+    }
+
+    fn ask<T>(
+        &self,
+        timeout: Duration,
+        ask: impl FnMut(&BeaconClient, Duration) -> Result<T, HttpError>,
+    ) -> Result<T, HttpError> {
+        self.nodes.ask(timeout, ask)
     }
 
     /// Returns the domain of a type: there is one fork.
@@ -223,7 +259,7 @@ impl<G: Guard> Requests<G> {
                 Message::Block(block) => {
                     let block = SignedBeaconBlock { message: block.value().clone(), signature };
                     let rest = end.saturating_duration_since(Instant::now());
-                    match self.node.publish_block(&block, rest) {
+                    match self.nodes.submit(rest, |node, time| node.publish_block(&block, time)) {
                         Ok(()) => {}
                         Err(error) if error.status() == Some(400) => refused.push(duty),
                         Err(error) => return failed(&error),
@@ -248,9 +284,13 @@ impl<G: Guard> Requests<G> {
         }
         let rest = || end.saturating_duration_since(Instant::now());
         let sent = attestations
-            .send(&mut refused, |list| self.node.publish_attestations(list, rest()))
+            .send(&mut refused, |list| {
+                self.nodes.submit(rest(), |node, time| node.publish_attestations(list, time))
+            })
             .and_then(|()| {
-                aggregates.send(&mut refused, |list| self.node.publish_aggregates(list, rest()))
+                aggregates.send(&mut refused, |list| {
+                    self.nodes.submit(rest(), |node, time| node.publish_aggregates(list, time))
+                })
             });
         match sent {
             Ok(()) => Reply::Published { refused },

@@ -14,7 +14,8 @@ use blocksmith_consensus::{
 use serde_json::Value;
 
 use super::{Guard, GuardedMessage, Requests};
-use crate::beacon_client::{BeaconClient, Genesis};
+use crate::beacon_client::Genesis;
+use crate::beacon_nodes::BeaconNodes;
 use crate::http_client::tests::serve;
 use crate::remote_signer::RemoteSigner;
 
@@ -43,8 +44,8 @@ fn script(said: Vec<Protection>) -> Script {
 }
 
 fn requests<'a>(url: &str, script: &'a Script) -> Requests<&'a Script> {
-    let (node, signer) = (BeaconClient::new(url).unwrap(), RemoteSigner::new(url).unwrap());
-    Requests::new(node, signer, genesis(), None, 8, script)
+    let (nodes, signer) = (BeaconNodes::new(&[url]).unwrap(), RemoteSigner::new(url).unwrap());
+    Requests::new(nodes, signer, genesis(), 8, script)
 }
 
 fn signing_root(object: Root, domain: [u8; 4]) -> Root {

@@ -1,0 +1,227 @@
+//! `blocksmith validator`: the duties of validators between beacon nodes and a signer.
+
+use std::net::SocketAddr;
+
+use blocksmith_terminal::{Failure, Output};
+
+/// The text of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "read with the feature alone"))]
+pub(crate) struct Graffiti([u8; 32]);
+
+fn graffiti(text: &str) -> Result<Graffiti, String> {
+    let mut bytes = [0; 32];
+    let into = bytes.get_mut(..text.len()).ok_or("a block has room for 32 bytes")?;
+    into.copy_from_slice(text.as_bytes());
+    Ok(Graffiti(bytes))
+}
+
+#[derive(clap::Args)]
+#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "read with the feature alone"))]
+pub(crate) struct Arguments {
+    /// Beacon nodes, in the order in which they are preferred. One that fails is asked last for ten
+    /// seconds.
+    #[arg(long, value_name = "URL", value_delimiter = ',', required = true)]
+    beacon_node: Vec<String>,
+    /// The signer: a server of the remote-signing API, which has the keys and slashing protection.
+    #[arg(long, value_name = "URL")]
+    signer: String,
+    /// The text of our blocks, 32 bytes at most. Without it, the node has its own.
+    #[arg(long, value_name = "TEXT", value_parser = graffiti)]
+    graffiti: Option<Graffiti>,
+    /// Sign with a key only after nobody else was heard to sign with it for so many whole epochs.
+    /// That is per start: 0 signs at once.
+    #[arg(long, value_name = "EPOCHS", default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(..=64))]
+    doppelganger: u64,
+    /// Serve figures of the duties for Prometheus on this address of the loopback interface.
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
+    /// Print a JSON line for each duty that begins or ends, instead of a line for each that is
+    /// missed.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says which feature the command needs.
+#[cfg(not(feature = "node"))]
+pub(crate) fn run(_: &Arguments, _: Output) -> Result<u8, Failure> {
+    Err(Failure::input(anyhow::anyhow!(
+        "this program was built without the feature `node`, which validators need: \
+         `cargo run -p blocksmith-cli --features node -- validator`"
+    )))
+}
+
+#[cfg(feature = "node")]
+pub(crate) use with_feature::run;
+
+#[cfg(feature = "node")]
+mod with_feature {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+    use std::time::Duration;
+
+    use blocksmith::beacon_validator::service::Journal;
+    use blocksmith::beacon_validator::{DutyId, Kind, Outcome};
+    use blocksmith_consensus::Root;
+    use blocksmith_node::metrics::Metrics;
+    use blocksmith_node::validator::{ClientError, DutyFigures, Options, ValidatorClient};
+    use blocksmith_terminal::{EXIT_FAULT, Interrupt, note};
+
+    use super::*;
+
+    /// How often the command looks for a signal.
+    const LOOK: Duration = Duration::from_millis(50);
+    /// How often a node or a signer that does not answer is asked at the start.
+    const AGAIN: Duration = Duration::from_millis(250);
+    /// Lines that wait to be printed, at most: a reader that is slower than the duties loses some.
+    const LINES: usize = 1 << 14;
+
+    /// What becomes of a duty: `None` when it begins.
+    type Step = (DutyId, Option<Outcome>);
+
+    /// Hands the steps of the duties to the thread that prints.
+    #[derive(Clone)]
+    struct Steps {
+        lines: SyncSender<Step>,
+        ends_alone: bool,
+        /// Lines for which there was no room.
+        lost: Arc<AtomicU64>,
+    }
+
+    impl Journal for Steps {
+        fn began(&mut self, duty: DutyId) {
+            if !self.ends_alone {
+                self.send((duty, None));
+            }
+        }
+
+        fn ended(&mut self, duty: DutyId, outcome: Outcome) {
+            self.send((duty, Some(outcome)));
+        }
+    }
+
+    impl Steps {
+        fn send(&self, step: Step) {
+            if self.lines.try_send(step).is_err() {
+                // ORDERING: pairs with nothing; nothing but the number is handed over.
+                self.lost.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    fn line((duty, outcome): Step, json: bool) -> Option<String> {
+        let DutyId { slot, kind, validator } = duty;
+        let kind = kind.word();
+        Some(match (outcome, json) {
+            (None, false) | (Some(Outcome::Sent), false) => return None,
+            (Some(Outcome::Missed(why)), false) => {
+                format!("slot {slot}: {kind} of validator {validator} missed: {}", why.word())
+            }
+            (outcome, true) => {
+                let (step, why) = match outcome {
+                    None => ("planned", None),
+                    Some(Outcome::Sent) => ("sent", None),
+                    Some(Outcome::Missed(why)) => ("missed", Some(why.word())),
+                };
+                let why = why.map(|why| format!(r#","why":"{why}""#)).unwrap_or_default();
+                format!(
+                    r#"{{"slot":{slot},"kind":"{kind}","validator":{validator},"step":"{step}"{why}}}"#
+                )
+            }
+        })
+    }
+
+    /// Starts the client once the node and the signer answer; `None` if a signal came before.
+    fn start(
+        options: &Options,
+        steps: &Steps,
+        interrupt: &Interrupt,
+    ) -> Result<Option<ValidatorClient>, Failure> {
+        let mut told = false;
+        while interrupt.signal().is_none() {
+            match ValidatorClient::start(options, steps.clone()) {
+                Ok(client) => return Ok(Some(client)),
+                Err(error) if error.is_transient() => {
+                    if !std::mem::replace(&mut told, true) {
+                        note(format_args!("waiting: {error}"));
+                    }
+                    std::thread::sleep(AGAIN);
+                }
+                Err(error @ ClientError::Http(_)) => return Err(Failure::fault(error)),
+                Err(error) => return Err(Failure::input(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Prints what becomes of the duties until a signal comes. Returns whether the duties' thread
+    /// has ended by itself.
+    fn print(
+        steps: &Receiver<Step>,
+        json: bool,
+        interrupt: &Interrupt,
+        out: Output,
+    ) -> Result<bool, Failure> {
+        while interrupt.signal().is_none() {
+            match steps.recv_timeout(LOOK) {
+                Ok(step) => line(step, json).map_or(Ok(()), |text| out.line(text))?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
+        let interrupt = Interrupt::listen().map_err(Failure::fault)?;
+        let figures = DutyFigures::default();
+        let options = Options {
+            beacon_nodes: arguments.beacon_node.clone(),
+            signer: arguments.signer.clone(),
+            graffiti: arguments.graffiti.map(|Graffiti(text)| Root::new(text)),
+            doppelganger_epochs: arguments.doppelganger,
+            figures: figures.clone(),
+        };
+        let counted = figures.clone();
+        let metrics = arguments.metrics.map(|address| {
+            Metrics::serve_text(address, move || Some(counted.exposition())).map_err(Failure::input)
+        });
+        let metrics = metrics.transpose()?;
+        let (lines, steps) = sync_channel(LINES);
+        let lost = Arc::new(AtomicU64::new(0));
+        let sender = Steps { lines, ends_alone: !arguments.json, lost: lost.clone() };
+        let Some(client) = start(&options, &sender, &interrupt)? else {
+            return Ok(interrupt.exit_code().unwrap_or(EXIT_FAULT));
+        };
+        // The duties' thread alone may hold the way to the lines: its end ends them.
+        drop(sender);
+        if let Some(metrics) = &metrics {
+            note(format_args!("figures at http://{}/metrics", metrics.address()));
+        }
+        if !arguments.json {
+            out.line(format_args!("duties of {} keys begin", client.keys()))?;
+        }
+        let has_ended = print(&steps, arguments.json, &interrupt, out)?;
+        client.stop();
+        // What has ended before the stop is told.
+        while let Ok(step) = steps.try_recv() {
+            line(step, arguments.json).map_or(Ok(()), |text| out.line(text))?;
+        }
+        if !arguments.json {
+            for kind in [Kind::Proposal, Kind::Attestation, Kind::Aggregation] {
+                out.line(format_args!("{}s sent: {}", kind.word(), figures.sent(kind)))?;
+            }
+        }
+        // ORDERING: pairs with nothing; the duties' thread has been joined.
+        match lost.load(Relaxed) {
+            0 => {}
+            lost => note(format_args!("{lost} lines about duties found no reader")),
+        }
+        if has_ended {
+            note("error: the duties have ended by themselves");
+        }
+        Ok(interrupt.exit_code().unwrap_or(EXIT_FAULT))
+    }
+}
