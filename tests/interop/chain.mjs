@@ -2,8 +2,8 @@
 //
 //   chain.mjs URL SLOTS [--validators URL] [--least-finalized EPOCH] [--least PART]
 //
-// `--validators` is the metrics page of Lodestar's validator client; what it has counted stands in
-// the table beside what the chain holds. The exit code is 0 if the chain is finalised up to EPOCH
+// `--validators` is the metrics page of the validator client, Lodestar's or ours; what it has counted
+// stands in the table beside what the chain holds. The exit code is 0 if the chain is finalised up to EPOCH
 // (two epochs before that of SLOTS, unless it is given), if at least PART (0.9, unless it is given) of
 // the slots have a block and of the votes are on the chain, and if nobody was slashed.
 import { parseArgs } from "node:util";
@@ -68,8 +68,13 @@ async function counters(page) {
   const text = await (await fetch(page, { signal: AbortSignal.timeout(10_000) })).text();
   const sums = {};
   for (const line of text.split("\n")) {
-    const match = /^(\w+)(?:\{[^}]*\})? ([0-9.e+-]+)/.exec(line);
-    if (match) sums[match[1]] = (sums[match[1]] ?? 0) + Number(match[2]);
+    const match = /^(\w+)(\{[^}]*\})? ([0-9.e+-]+)/.exec(line);
+    if (!match) continue;
+    const [, name, labels, value] = match;
+    sums[name] = (sums[name] ?? 0) + Number(value);
+    // Ours are told apart by the kind of the duty.
+    const kind = /kind="(\w+)"/.exec(labels ?? "")?.[1];
+    if (kind) sums[`${name}/${kind}`] = (sums[`${name}/${kind}`] ?? 0) + Number(value);
   }
   return sums;
 }
@@ -101,9 +106,15 @@ const lists = [...chain.values()].map(({ body }) => [body.proposer_slashings, bo
 const slashings = lists.flat().reduce((sum, list) => sum + list.length, 0);
 
 let said = {};
+let missed = "-";
 let failures = "-";
 if (values.validators) {
   said = await counters(values.validators);
+  const sent = (kind) => said[`blocksmith_duties_sent_total/${kind}`];
+  said.vc_block_published_total ??= sent("proposal");
+  said.vc_published_attestations_total ??= sent("attestation");
+  said.vc_published_aggregates_total ??= sent("aggregation");
+  missed = said.blocksmith_duties_missed_total ?? missed;
   const wrong = Object.keys(said).filter((name) => /^vc_.*errors(_total)?$/.test(name));
   const names = wrong.filter((name) => said[name] > 0);
   failures = names.length ? names.map((name) => `${name} ${said[name]}`).join(", ") : 0;
@@ -121,6 +132,7 @@ row("slashings in blocks", slashings);
 row("justified epoch", justified);
 row("finalized epoch", finalized);
 row("errors counted", "-", failures);
+row("duties missed", "-", missed);
 
 const epoch = Number(values["least-finalized"] ?? whole - 2);
 const checks = [
