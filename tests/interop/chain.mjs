@@ -2,10 +2,11 @@
 //
 //   chain.mjs URL SLOTS [--validators URL] [--least-finalized EPOCH] [--least PART]
 //
-// `--validators` is the metrics page of the validator client, Lodestar's or ours; what it has counted
-// stands in the table beside what the chain holds. The exit code is 0 if the chain is finalised up to EPOCH
-// (two epochs before that of SLOTS, unless it is given), if at least PART (0.9, unless it is given) of
-// the slots have a block and of the votes are on the chain, and if nobody was slashed.
+// `--validators` is the metrics page of the validator client, Lodestar's or ours; what it has
+// counted stands in the table beside what the chain holds. The exit code is 0 if the chain is
+// finalised up to EPOCH (two epochs before that of SLOTS, unless it is given), if at least PART
+// (0.9, unless it is given) of the slots have a block and of the votes are on the chain, and if
+// nobody was slashed.
 import { parseArgs } from "node:util";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -102,7 +103,10 @@ const due = validators * (whole - 1);
 const justified = Number(checkpoints.current_justified.epoch);
 const finalized = Number(checkpoints.finalized.epoch);
 
-const lists = [...chain.values()].map(({ body }) => [body.proposer_slashings, body.attester_slashings]);
+const lists = [...chain.values()].map(({ body }) => [
+  body.proposer_slashings,
+  body.attester_slashings,
+]);
 const slashings = lists.flat().reduce((sum, list) => sum + list.length, 0);
 
 let said = {};

@@ -1,6 +1,6 @@
 // Compares what two interchange files of EIP-3076 say: compare.mjs FILE FILE
 //
-// The exit code is 0 if both have the same messages, with the same signing roots, of the same chain.
+// The exit code is 0 if both have the same messages, with the same signing roots, of one chain.
 import { readFileSync } from "node:fs";
 
 const files = process.argv.slice(2).map((name) => JSON.parse(readFileSync(name, "utf8")));

@@ -1,7 +1,7 @@
 # What the runs have in common: packages, processes, ports. `run` reads this file.
 #
-# A process that a run starts is ended when the run ends, whichever way that is. Its output is in the
-# run's folder, in a file of its name.
+# A process that a run starts is ended when the run ends, whichever way that is. Its output is in
+# the run's folder, in a file of its name.
 
 # Slots of two seconds keep a run short, and leave a validator client of 2023 time for its duties.
 seconds=2

@@ -59,7 +59,8 @@ export class Ledger {
   print() {
     const columns = (...texts) =>
       console.log(
-        [42, 6, 6, 7, 7].map((width, at) => String(texts[at])[at ? "padStart" : "padEnd"](width))
+        [42, 6, 6, 7, 7]
+          .map((width, at) => String(texts[at])[at ? "padStart" : "padEnd"](width))
           .concat(`  ${texts[5]}`)
           .join(""),
       );

@@ -21,7 +21,10 @@ export class Validators {
     const { genesisForkVersion, genesisValidatorsRoot } = this.genesis;
     const version = toHex(genesisForkVersion);
     const fork = { previous_version: version, current_version: version, epoch: "0" };
-    const body = { type, fork_info: { fork, genesis_validators_root: toHex(genesisValidatorsRoot) } };
+    const body = {
+      type,
+      fork_info: { fork, genesis_validators_root: toHex(genesisValidatorsRoot) },
+    };
     const response = await fetch(`${this.signer}/api/v1/eth2/sign/${this.keys.get(index)}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -36,29 +39,38 @@ export class Validators {
     if (this.lists.has(epoch)) return this.lists.get(epoch);
     const { validator, beacon } = this.api;
     const proposers = await this.ledger.check(
-      "getProposerDuties", "one for each slot, of known keys", validator.getProposerDuties({ epoch }),
+      "getProposerDuties",
+      "one for each slot, of known keys",
+      validator.getProposerDuties({ epoch }),
       (list) => {
         const slots = list.map(({ slot }) => slot);
         const all = [...Array(PER_EPOCH).keys()].map((at) => epoch * PER_EPOCH + at);
         // The genesis slot has no proposer.
         equal(slots, epoch === 0 && slots.length < PER_EPOCH ? all.slice(1) : all);
         for (const duty of list) equal(toHex(duty.pubkey), this.keys.get(duty.validatorIndex));
-      });
+      },
+    );
     const committees = await this.ledger.check(
-      "getEpochCommittees", "every validator once", beacon.getEpochCommittees({ stateId: "head", epoch }),
-      (list) => equal(list.flatMap(({ validators }) => validators).sort(), this.indices));
+      "getEpochCommittees",
+      "every validator once",
+      beacon.getEpochCommittees({ stateId: "head", epoch }),
+      (list) => equal(list.flatMap(({ validators }) => validators).sort(), this.indices),
+    );
     const attesters = await this.ledger.check(
-      "getAttesterDuties", "the state's committees",
+      "getAttesterDuties",
+      "the state's committees",
       validator.getAttesterDuties({ epoch, indices: this.indices }),
       (list) => {
         equal(list.map((duty) => duty.validatorIndex).sort(), this.indices);
         for (const duty of list) {
           const committee = committees.find(
-            ({ slot, index }) => slot === duty.slot && index === duty.committeeIndex);
+            ({ slot, index }) => slot === duty.slot && index === duty.committeeIndex,
+          );
           equal(committee.validators[duty.validatorCommitteeIndex], duty.validatorIndex);
           equal(committee.validators.length, duty.committeeLength);
         }
-      });
+      },
+    );
     const subscriptions = attesters.map((duty) => ({
       validatorIndex: duty.validatorIndex,
       committeeIndex: duty.committeeIndex,
@@ -66,8 +78,11 @@ export class Validators {
       slot: duty.slot,
       isAggregator: true,
     }));
-    await this.ledger.check("prepareBeaconCommitteeSubnet", "accepted",
-      validator.prepareBeaconCommitteeSubnet({ subscriptions }));
+    await this.ledger.check(
+      "prepareBeaconCommitteeSubnet",
+      "accepted",
+      validator.prepareBeaconCommitteeSubnet({ subscriptions }),
+    );
     this.lists.set(epoch, { proposers, attesters });
     return this.lists.get(epoch);
   }
@@ -82,9 +97,12 @@ export class Validators {
     const produced = {};
     for (const responseWireFormat of FORMS) {
       const answer = await this.ledger.check(
-        "produceBlockV3", "slot, proposer, head, fork; JSON with SSZ",
-        this.api.validator.produceBlockV3({ slot, randaoReveal, graffiti: "interop" },
-          { responseWireFormat }),
+        "produceBlockV3",
+        "slot, proposer, head, fork; JSON with SSZ",
+        this.api.validator.produceBlockV3(
+          { slot, randaoReveal, graffiti: "interop" },
+          { responseWireFormat },
+        ),
         ({ block }, meta) => {
           equal([block.slot, block.proposerIndex], [slot, proposer]);
           equal(toHex(block.parentRoot), parent);
@@ -92,15 +110,24 @@ export class Validators {
           equal(Buffer.from(block.body.graffiti).toString().replace(/\0+$/, ""), "interop");
           const before = produced.json ?? block;
           equal(ssz.phase0.BeaconBlock.toJson(block), ssz.phase0.BeaconBlock.toJson(before));
-        });
+        },
+      );
       produced[responseWireFormat] = answer?.block;
     }
     const message = produced[form];
     const block = ssz.phase0.BeaconBlock.toJson(message);
-    const signature = await this.sign(proposer, "BLOCK_V2", { beacon_block: { version: "PHASE0", block } });
+    const signature = await this.sign(proposer, "BLOCK_V2", {
+      beacon_block: { version: "PHASE0", block },
+    });
     const signed = { message, signature };
-    await this.ledger.check(`publishBlockV2, sent as ${form}`, "accepted",
-      this.api.beacon.publishBlockV2({ signedBlockContents: { signedBlock: signed } }, { requestWireFormat: form }));
+    await this.ledger.check(
+      `publishBlockV2, sent as ${form}`,
+      "accepted",
+      this.api.beacon.publishBlockV2(
+        { signedBlockContents: { signedBlock: signed } },
+        { requestWireFormat: form },
+      ),
+    );
     this.published.set(slot, signed);
     return signed;
   }
@@ -112,20 +139,35 @@ export class Validators {
     const votes = [];
     for (const duty of duties) {
       const data = await this.ledger.check(
-        "produceAttestationData", "slot, head, target",
+        "produceAttestationData",
+        "slot, head, target",
         this.api.validator.produceAttestationData({ slot, committeeIndex: duty.committeeIndex }),
         (data) => {
           equal([data.slot, data.index], [slot, duty.committeeIndex]);
           equal([toHex(data.beaconBlockRoot), toHex(data.target.root)], [root, target]);
           equal(data.target.epoch, Math.floor(slot / PER_EPOCH));
-        });
+        },
+      );
       const attestation = ssz.phase0.AttestationData.toJson(data);
       const signature = await this.sign(duty.validatorIndex, "ATTESTATION", { attestation });
-      const bits = Array.from(Array(duty.committeeLength), (_, at) => at === duty.validatorCommitteeIndex);
-      votes.push({ aggregationBits: ssz.phase0.CommitteeBits.fromJson(bitlist(bits)), data, signature });
+      const bits = Array.from(
+        Array(duty.committeeLength),
+        (_, at) => at === duty.validatorCommitteeIndex,
+      );
+      votes.push({
+        aggregationBits: ssz.phase0.CommitteeBits.fromJson(bitlist(bits)),
+        data,
+        signature,
+      });
     }
-    await this.ledger.check(`submitPoolAttestationsV2, sent as ${form}`, "accepted",
-      this.api.beacon.submitPoolAttestationsV2({ signedAttestations: votes }, { requestWireFormat: form }));
+    await this.ledger.check(
+      `submitPoolAttestationsV2, sent as ${form}`,
+      "accepted",
+      this.api.beacon.submitPoolAttestationsV2(
+        { signedAttestations: votes },
+        { requestWireFormat: form },
+      ),
+    );
     return { duties, votes };
   }
 
@@ -136,25 +178,39 @@ export class Validators {
       const { data } = votes[at];
       const root = ssz.phase0.AttestationData.hashTreeRoot(data);
       const aggregate = await this.ledger.check(
-        "getAggregatedAttestationV2", "the data; every vote of the committee",
-        this.api.validator.getAggregatedAttestationV2(
-          { attestationDataRoot: root, slot, committeeIndex: duty.committeeIndex }),
+        "getAggregatedAttestationV2",
+        "the data; every vote of the committee",
+        this.api.validator.getAggregatedAttestationV2({
+          attestationDataRoot: root,
+          slot,
+          committeeIndex: duty.committeeIndex,
+        }),
         (aggregate, { version }) => {
           equal(version, "phase0");
-          equal(ssz.phase0.AttestationData.toJson(aggregate.data), ssz.phase0.AttestationData.toJson(data));
+          equal(
+            ssz.phase0.AttestationData.toJson(aggregate.data),
+            ssz.phase0.AttestationData.toJson(data),
+          );
           equal(aggregate.aggregationBits.getTrueBitIndexes().length, duty.committeeLength);
-        });
+        },
+      );
       const selection = { aggregation_slot: { slot: String(slot) } };
       const selectionProof = await this.sign(duty.validatorIndex, "AGGREGATION_SLOT", selection);
       const message = { aggregatorIndex: duty.validatorIndex, aggregate, selectionProof };
       const json = ssz.phase0.AggregateAndProof.toJson(message);
-      const signature = await this.sign(duty.validatorIndex, "AGGREGATE_AND_PROOF_V2",
-        { aggregate_and_proof: { version: "PHASE0", data: json } });
+      const signature = await this.sign(duty.validatorIndex, "AGGREGATE_AND_PROOF_V2", {
+        aggregate_and_proof: { version: "PHASE0", data: json },
+      });
       signed.push({ message, signature });
     }
-    await this.ledger.check(`publishAggregateAndProofsV2, sent as ${form}`, "accepted",
-      this.api.validator.publishAggregateAndProofsV2({ signedAggregateAndProofs: signed },
-        { requestWireFormat: form }));
+    await this.ledger.check(
+      `publishAggregateAndProofsV2, sent as ${form}`,
+      "accepted",
+      this.api.validator.publishAggregateAndProofsV2(
+        { signedAggregateAndProofs: signed },
+        { requestWireFormat: form },
+      ),
+    );
   }
 }
 

@@ -2,8 +2,8 @@
 //
 // FILE is the record as an interchange file, DATABASE the folder of Lodestar's slashing protection,
 // and SIGNER our signer's address. For each key of the file, both are asked for messages that
-// contradict what was signed, and for messages that come after it. The exit code is 0 if both refuse
-// all of the former and none of the latter.
+// contradict what was signed, and for messages that come after it. The exit code is 0 if both
+// refuse all of the former and none of the latter.
 import { readFileSync } from "node:fs";
 
 import { LevelDbController } from "@lodestar/db";
@@ -21,7 +21,8 @@ function questions({ pubkey, signed_blocks: blocks, signed_attestations: votes }
   const [source, target] = pairs.sort((one, other) => one[1] - other[1]).at(-1) ?? [0, 0];
   const list = [];
   const block = (what, refuse, slot) => list.push({ pubkey, what, refuse, slot });
-  const vote = (what, refuse, from, to) => list.push({ pubkey, what, refuse, source: from, target: to });
+  const vote = (what, refuse, from, to) =>
+    list.push({ pubkey, what, refuse, source: from, target: to });
   if (slots.length > 0) {
     slots.forEach((slot) => block("another block of a signed slot", true, slot));
     if (Math.min(...slots) > 0) block("a block before all", true, Math.min(...slots) - 1);
@@ -64,8 +65,14 @@ async function signed({ pubkey, slot, source, target }) {
   const vote = { slot: String((target ?? 0) * 8), index: "0", beacon_block_root: root };
   const object =
     slot !== undefined
-      ? { type: "BLOCK_V2", beacon_block: { version: "PHASE0", block_header: { ...header, slot: String(slot) } } }
-      : { type: "ATTESTATION", attestation: { ...vote, source: checkpoint(source), target: checkpoint(target) } };
+      ? {
+          type: "BLOCK_V2",
+          beacon_block: { version: "PHASE0", block_header: { ...header, slot: String(slot) } },
+        }
+      : {
+          type: "ATTESTATION",
+          attestation: { ...vote, source: checkpoint(source), target: checkpoint(target) },
+        };
   const response = await fetch(`${signer}/api/v1/eth2/sign/${pubkey}`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -82,7 +89,12 @@ await controller.start();
 const protection = new SlashingProtection({ controller });
 const rows = new Map();
 for (const question of data.flatMap(questions)) {
-  const row = rows.get(question.what) ?? { refuse: question.refuse, asked: 0, lodestar: 0, ours: 0 };
+  const row = rows.get(question.what) ?? {
+    refuse: question.refuse,
+    asked: 0,
+    lodestar: 0,
+    ours: 0,
+  };
   rows.set(question.what, row);
   row.asked++;
   if (!(await allowed(protection, question))) row.lodestar++;
@@ -95,6 +107,10 @@ for (const [what, { refuse, asked, lodestar, ours }] of rows) {
   const expected = refuse ? asked : 0;
   right &&= lodestar === expected && ours === expected;
   console.log(
-    what.padEnd(36) + String(asked).padStart(5) + String(lodestar).padStart(21) + String(ours).padStart(9));
+    what.padEnd(36) +
+      String(asked).padStart(5) +
+      String(lodestar).padStart(21) +
+      String(ours).padStart(9),
+  );
 }
 process.exit(right ? 0 : 1);
