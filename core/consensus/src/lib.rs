@@ -137,4 +137,4 @@ pub use state::BeaconState;
 pub use state_transition::*;
 pub use tree::{Element, Iter, ListFull, PersistentList, PersistentVector, RootJob};
 pub use validator::Phase0Duties;
-pub use wire::{DecodeError, Layout, Wire, decode_exact};
+pub use wire::{DecodeError, Layout, Wire, decode_exact, decode_list};

@@ -135,6 +135,27 @@ pub fn decode_exact<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
     T::deserialize(bytes).map_err(|error| DecodeError::Value(error.to_string()))
 }
 
+/// Decodes a list of at most `LIMIT` values, which must fill `bytes` exactly.
+///
+/// # Errors
+/// As [`decode_exact`].
+///
+/// # Examples
+/// ```
+/// use blocksmith_consensus::{Checkpoint, Wire, decode_list};
+/// let checkpoint = Checkpoint { epoch: 3, ..Checkpoint::default() };
+/// let bytes = [checkpoint.encode(), checkpoint.encode()].concat();
+/// assert_eq!(decode_list::<Checkpoint, 2>(&bytes).unwrap(), [checkpoint.clone(), checkpoint]);
+/// assert!(decode_list::<Checkpoint, 1>(&bytes).is_err());
+/// ```
+pub fn decode_list<T, const LIMIT: usize>(bytes: &[u8]) -> Result<Vec<T>, DecodeError>
+where
+    List<T, LIMIT>: Wire,
+    T: SimpleSerialize + Clone,
+{
+    decode_exact::<List<T, LIMIT>>(bytes).map(|list| list.iter().cloned().collect())
+}
+
 fn exact(bytes: &[u8], expected: usize) -> Result<(), DecodeError> {
     if bytes.len() == expected {
         Ok(())

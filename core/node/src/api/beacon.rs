@@ -17,7 +17,7 @@ use blocksmith::rewinder::Lane;
 use blocksmith::{Client, ReadError};
 use blocksmith_consensus::{
     BeaconBlock, BeaconState, ChainConfig, Epoch, FromJson, Phase0, Preset, Root, SharedBlock,
-    SignedBeaconBlock, Slot, Wire, compute_epoch_at_slot, compute_start_slot_at_epoch,
+    SignedBeaconBlock, Slot, Wire, compute_epoch_at_slot, compute_start_slot_at_epoch, decode_list,
     get_block_root_at_slot,
 };
 use blocksmith_sync::{Std, watch};
@@ -43,6 +43,8 @@ const COMPUTATIONS: usize = 4;
 const BODIES: usize = 64 << 10;
 /// Bytes of a body that is parsed at once, on the runtime's thread.
 const AT_ONCE: usize = 16 << 10;
+/// Elements of a list in SSZ. The body's limit admits fewer of any kind that is read.
+const MAX_LIST: usize = 1 << 16;
 
 /// How the chain begins.
 pub(super) struct Genesis<P: Preset> {
@@ -199,12 +201,29 @@ impl<P: Preset> Beacon<P> {
         &self,
         asked: &Asked,
     ) -> Result<T, ApiError> {
+        asked.not_ssz()?;
         if asked.body.len() <= AT_ONCE {
             return asked.json();
         }
         let body = asked.body.clone();
         let parse = move || T::from_json_text(&body);
         self.compute(parse).await?.map_err(|error| ApiError::bad_request(error.to_string()))
+    }
+
+    /// Returns the list in a body of JSON or SSZ, with at most [`MAX_LIST`] elements in SSZ.
+    pub(super) async fn read_list<T>(&self, asked: &Asked) -> Result<Vec<T>, ApiError>
+    where
+        T: FromJson + Wire + Send + 'static,
+    {
+        if !asked.is_ssz()? {
+            return self.read(asked).await;
+        }
+        let body = asked.body.clone();
+        let list = move || {
+            let list = decode_list::<T, MAX_LIST>(&body);
+            list.map_err(|error| ApiError::bad_request(format!("malformed SSZ: {error}")))
+        };
+        if asked.body.len() <= AT_ONCE { list() } else { self.compute(list).await? }
     }
 
     /// Returns the state of a block, advanced to `slot`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use blocksmith::verdict::{DropReason, IgnoreReason, Verdict};
 use blocksmith_consensus::{
     BeaconBlockHeader, InvalidData, Json, Preset, Root, SharedBlock, SignedBeaconBlock,
@@ -71,11 +71,15 @@ pub(super) async fn block<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> An
     if as_ssz {
         return Ok(request::ssz(found.block.value().encode()));
     }
-    let (finalized, block) = (found.finalized, found.block.value().to_json());
+    Ok(of_fork(found.finalized, &found.block.value().to_json()))
+}
+
+/// Answers with what is said of every block beside its data, and the fork.
+fn of_fork(finalized: bool, data: &str) -> Response {
     let text = format!(
-        r#"{{"version":"{PHASE0}","execution_optimistic":false,"finalized":{finalized},"data":{block}}}"#
+        r#"{{"version":"{PHASE0}","execution_optimistic":false,"finalized":{finalized},"data":{data}}}"#
     );
-    Ok(([(VERSION, PHASE0)], json(text)).into_response())
+    ([(VERSION, PHASE0)], json(text)).into_response()
 }
 
 /// `GET /eth/v1/beacon/blocks/{block_id}/attestations`.
@@ -88,12 +92,8 @@ pub(super) async fn attestations<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked
 /// `GET /eth/v2/beacon/blocks/{block_id}/attestations`, with the fork.
 pub(super) async fn attestations_v2<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> Answer {
     let found = beacon.block_of(asked.part(0)).await?;
-    let (finalized, list) =
-        (found.finalized, found.block.value().message.body.attestations.to_json());
-    let text = format!(
-        r#"{{"version":"{PHASE0}","execution_optimistic":false,"finalized":{finalized},"data":{list}}}"#
-    );
-    Ok(([(VERSION, PHASE0)], json(text)).into_response())
+    let list = found.block.value().message.body.attestations.to_json();
+    Ok(of_fork(found.finalized, &list))
 }
 
 /// `POST /eth/v1/beacon/blocks` and its second version, in JSON or SSZ.

@@ -158,11 +158,12 @@ pub(super) async fn syncing<P: Preset>(beacon: Arc<Beacon<P>>, _: Asked) -> Answ
     )))
 }
 
-/// `GET /eth/v1/node/identity`: a node without a network has no name in it.
+/// `GET /eth/v1/node/identity`: a node without a network has no name in it. Today's clients expect
+/// the metadata of Altair, whose sync committees are not known here.
 pub(super) async fn identity<P: Preset>(_: Arc<Beacon<P>>, _: Asked) -> Answer {
     Ok(data(concat!(
         r#"{"peer_id":"","enr":"","p2p_addresses":[],"discovery_addresses":[],"#,
-        r#""metadata":{"seq_number":"0","attnets":"0x0000000000000000"}}"#
+        r#""metadata":{"seq_number":"0","attnets":"0x0000000000000000","syncnets":"0x00"}}"#
     )))
 }
 

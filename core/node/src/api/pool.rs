@@ -189,11 +189,11 @@ fn subnet<P: Preset>(state: &BeaconState<P>, attestation: &Attestation) -> Resul
     Ok(compute_subnet_for_attestation::<P>(count, data.slot, data.index))
 }
 
-/// `POST /eth/v1/beacon/pool/attestations` and its second version: attestations of one validator
-/// each.
+/// `POST /eth/v1/beacon/pool/attestations` and its second version, in JSON or SSZ: attestations of
+/// one validator each.
 pub(super) async fn attestations<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> Answer {
     beacon.synced()?;
-    let list: Vec<Attestation> = beacon.read(&asked).await?;
+    let list: Vec<Attestation> = beacon.read_list(&asked).await?;
     let view = beacon.view();
     // Committees are known up to the epoch after the state's own.
     let start = compute_start_slot_at_epoch::<P>(beacon.epoch())?;
@@ -211,10 +211,10 @@ pub(super) async fn attestations<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked
     settle_all(beacon, items).await
 }
 
-/// `POST /eth/v1/validator/aggregate_and_proofs` and its second version.
+/// `POST /eth/v1/validator/aggregate_and_proofs` and its second version, in JSON or SSZ.
 pub(super) async fn aggregates<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> Answer {
     beacon.synced()?;
-    let list: Vec<SignedAggregateAndProof> = beacon.read(&asked).await?;
+    let list: Vec<SignedAggregateAndProof> = beacon.read_list(&asked).await?;
     let item = |aggregate: SignedAggregateAndProof| {
         let bytes = aggregate.encode().len();
         (Ok(Submitted::Aggregate(aggregate.into())), bytes)

@@ -102,17 +102,39 @@ impl Asked {
 
     /// Returns the body's value, which is JSON or SSZ by its content type.
     pub(super) fn value<T: FromJson + Wire>(&self) -> Result<T, ApiError> {
-        let kind = self.headers.get(header::CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or(JSON);
-        match kind.split(';').next().unwrap_or_default().trim() {
-            SSZ => decode_exact(&self.body)
-                .map_err(|error| ApiError::bad_request(format!("malformed SSZ: {error}"))),
-            JSON => self.json(),
+        if !self.is_ssz()? {
+            return self.json();
+        }
+        decode_exact(&self.body)
+            .map_err(|error| ApiError::bad_request(format!("malformed SSZ: {error}")))
+    }
+
+    /// Returns whether the body is SSZ; a type that is neither that nor JSON is refused.
+    pub(super) fn is_ssz(&self) -> Result<bool, ApiError> {
+        match self.content_type() {
+            SSZ => Ok(true),
+            JSON => Ok(false),
             kind => {
                 let message = format!("{kind} is neither {JSON} nor {SSZ}");
                 Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
             }
         }
+    }
+
+    /// Refuses a body of SSZ where JSON alone is read. Clients ask again in JSON then.
+    pub(super) fn not_ssz(&self) -> Result<(), ApiError> {
+        if self.content_type() == SSZ {
+            let message = format!("only {JSON} is read here");
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+        Ok(())
+    }
+
+    /// Returns the body's type without its parameters; JSON if the client does not say.
+    fn content_type(&self) -> &str {
+        let kind = self.headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or(JSON);
+        kind.split(';').next().unwrap_or_default().trim()
     }
 
     /// Returns whether the client likes SSZ better than JSON.

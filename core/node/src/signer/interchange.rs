@@ -11,14 +11,16 @@
 //! | another | no | no | its meaning is not known |
 //!
 //! A file of the older version 4 proper has other fields: it is refused because `signed_blocks` or
-//! `signed_attestations` is missing.
+//! `signed_attestations` is missing. Lodestar 1.5.1 also lists the names of other rows of its
+//! database as if they were keys, with nothing signed; an entry that is no key and has no message is
+//! passed over.
 //!
 //! Reference: EIP-3076, "JSON Schema" and "Requirements".
 
 use blocksmith::slashing_protection::{
     Block, Export, GenesisRoot, Key, MAX_NUMBER, Records, SigningRoot, Vote,
 };
-use blocksmith_consensus::FixedBytes;
+use blocksmith_consensus::{FixedBytes, ParseHexError};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The versions that are read; the first is written.
@@ -33,9 +35,23 @@ pub enum InterchangeError {
     /// It is of another version.
     #[error("metadata.interchange_format_version: expected \"5\" or \"4\", found {0:?}")]
     Version(String),
+    /// Something was signed with what is no key.
+    #[error("pubkey {pubkey:?}: {error}")]
+    Key {
+        /// What stands for the key.
+        pubkey: String,
+        /// What is wrong with it.
+        error: ParseHexError,
+    },
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
+struct ReadFile {
+    metadata: Metadata,
+    data: Vec<ReadEntry>,
+}
+
+#[derive(Serialize)]
 struct File {
     metadata: Metadata,
     data: Vec<Entry>,
@@ -47,11 +63,32 @@ struct Metadata {
     genesis_validators_root: Hex<32>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Entry {
     pubkey: Hex<48>,
     signed_blocks: Vec<SignedBlock>,
     signed_attestations: Vec<SignedAttestation>,
+}
+
+/// An entry whose key has still to be parsed.
+#[derive(Deserialize)]
+struct ReadEntry {
+    pubkey: String,
+    signed_blocks: Vec<SignedBlock>,
+    signed_attestations: Vec<SignedAttestation>,
+}
+
+impl ReadEntry {
+    /// Returns the key; `None` if it is none, and nothing was signed with it.
+    fn key(&self) -> Result<Option<Key>, InterchangeError> {
+        match self.pubkey.parse::<FixedBytes<48>>() {
+            Ok(key) => Ok(Some(key.to_bytes())),
+            Err(_) if self.signed_blocks.is_empty() && self.signed_attestations.is_empty() => {
+                Ok(None)
+            }
+            Err(error) => Err(InterchangeError::Key { pubkey: self.pubkey.clone(), error }),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,14 +151,16 @@ fn root(hex: Option<Hex<32>>) -> Option<SigningRoot> {
 /// Reads a file. Entries of one key may come more than once, and are returned as they come.
 ///
 /// # Errors
-/// [`InterchangeError`] names the first place that is not of the right form, or the version.
+/// [`InterchangeError`] names the first place that is not of the right form, the version, or a key.
 pub fn read(bytes: &[u8]) -> Result<(GenesisRoot, Vec<(Key, Records)>), InterchangeError> {
-    let file: File = serde_json::from_slice(bytes)?;
+    let file: ReadFile = serde_json::from_slice(bytes)?;
     let version = file.metadata.interchange_format_version;
     if !VERSIONS.contains(&version.as_str()) {
         return Err(InterchangeError::Version(version));
     }
-    let entries = file.data.into_iter().map(|entry| {
+    let mut entries = Vec::new();
+    for entry in file.data {
+        let Some(key) = entry.key()? else { continue };
         let blocks = entry
             .signed_blocks
             .into_iter()
@@ -132,9 +171,9 @@ pub fn read(bytes: &[u8]) -> Result<(GenesisRoot, Vec<(Key, Records)>), Intercha
             signing_root: root(vote.signing_root),
         });
         let records = Records { blocks: blocks.collect(), attestations: votes.collect() };
-        (entry.pubkey.0, records)
-    });
-    Ok((file.metadata.genesis_validators_root.0, entries.collect()))
+        entries.push((key, records));
+    }
+    Ok((file.metadata.genesis_validators_root.0, entries))
 }
 
 /// Writes a file of version 5.

@@ -179,7 +179,11 @@ fn the_node_tells_of_itself_and_of_nothing_to_validators_while_it_syncs() {
         world.data("/eth/v1/node/version")["version"].as_str().unwrap().starts_with("Blocksmith/v")
     );
     assert_eq!(world.data("/eth/v1/node/peer_count")["connected"], "0");
-    assert_eq!(world.data("/eth/v1/node/identity")["peer_id"], "");
+    let identity = world.data("/eth/v1/node/identity");
+    assert_eq!(
+        (&identity["peer_id"], &identity["metadata"]["syncnets"]),
+        (&json!(""), &json!("0x00"))
+    );
     assert_eq!(world.get("/eth/v1/node/peers").json()["meta"]["count"], 0);
     let metrics = String::from_utf8(world.get("/metrics").body).unwrap();
     assert!(metrics.contains("blocksmith_mailbox_depth{mailbox=\"quarantine\"} 0"), "{metrics}");

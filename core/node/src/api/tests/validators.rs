@@ -222,6 +222,48 @@ fn votes_are_submitted_aggregated_and_included() {
         included["message"]["body"]["attestations"][0]["signature"],
         json!(votes[0].1.signature.to_string())
     );
+    let list = world.get("/eth/v2/beacon/blocks/head/attestations").json();
+    assert_eq!(list["version"], "phase0");
+    assert_eq!(list["data"], included["message"]["body"]["attestations"]);
+    assert_eq!(list["data"], world.data("/eth/v1/beacon/blocks/head/attestations"));
+}
+
+#[test]
+fn lists_of_votes_and_aggregates_are_read_as_ssz_and_other_lists_are_not() {
+    // The list's encoding by hand: offsets, then the elements. A cut one; and JSON alone elsewhere.
+    let world = World::new();
+    world.begin(1);
+    world.propose(1);
+    let octets =
+        [("Content-Type", "application/octet-stream"), ("Eth-Consensus-Version", "phase0")];
+    let post = |target: &str, bytes: &[u8]| ask(world.address(), "POST", target, &octets, bytes);
+    let list = |elements: &[Vec<u8>]| {
+        let mut at = 4 * elements.len();
+        let mut bytes = Vec::new();
+        for element in elements {
+            bytes.extend(u32::try_from(at).unwrap().to_le_bytes());
+            at += element.len();
+        }
+        bytes.extend(elements.concat());
+        bytes
+    };
+    let votes = world.votes(1);
+    let (voter, vote) = votes[0].clone();
+    let forged = Attestation {
+        signature: world.sign(0, Root::ZERO, DOMAIN_BEACON_PROPOSER),
+        ..vote.clone()
+    };
+    let pool = "/eth/v2/beacon/pool/attestations";
+    let answer = post(pool, &list(&[vote.encode(), forged.encode()]));
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()["failures"][0]["index"], 1, "{}", answer.error());
+    assert_eq!(post(pool, &list(&[vote.encode()])).status, 200);
+    assert_eq!(post(pool, &list(&[vote.encode()])[1..]).status, 400);
+    let aggregate = world.aggregate_and_proof(voter, vote);
+    let aggregates = "/eth/v2/validator/aggregate_and_proofs";
+    assert_eq!(post(aggregates, &list(&[aggregate.encode()])).status, 200);
+    assert_eq!(post("/eth/v1/validator/duties/attester/0", &[0; 8]).status, 415);
+    assert_eq!(post("/eth/v1/beacon/pool/voluntary_exits", &[0; 112]).status, 415);
 }
 
 #[test]
