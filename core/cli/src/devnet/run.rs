@@ -23,6 +23,8 @@ const EPOCH: u64 = <Minimal as Preset>::SLOTS_PER_EPOCH;
 const UNTIL_GENESIS: u64 = 4;
 /// How often the run looks at the clock.
 const LOOK: Duration = Duration::from_millis(10);
+/// A chain that rested for longer does not go on: nodes replay at most 8192 empty slots.
+const MAX_REST_SLOTS: u64 = 8000;
 /// How long the node may take to answer.
 const PATIENCE: Duration = Duration::from_millis(400);
 /// How long the verdicts under way may take once nobody submits any more.
@@ -272,9 +274,8 @@ impl Run {
     }
 }
 
-/// Prepares a run: the folder's chain, the signer, the node, the validator.
-fn begin(arguments: &Arguments, folder: &Folder) -> anyhow::Result<Run> {
-    let chain = folder.chain(arguments.slot_ms, arguments.validators)?;
+/// Prepares a run: the signer, the node, the validator.
+fn begin(arguments: &Arguments, chain: Chain, folder: &Folder) -> anyhow::Result<Run> {
     let Chain { genesis_time, slot_ms, validators } = chain;
     let setting = Setting { folder: folder.path.clone(), genesis_time, slot_ms, validators };
     let (mut processes, lines) = Processes::new(setting)?;
@@ -377,8 +378,16 @@ pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
     let interrupt = Interrupt::listen().map_err(Failure::fault)?;
     let report = Report::maybe("--json", arguments.json.as_deref())?;
     let folder = Folder::new(arguments.data.as_deref()).map_err(Failure::input)?;
-    let mut run = begin(arguments, &folder).map_err(Failure::fault)?;
+    let chain = folder.chain(arguments.slot_ms, arguments.validators).map_err(Failure::input)?;
+    let mut run = begin(arguments, chain, &folder).map_err(Failure::fault)?;
     let before = run.client.finality(SETTLE).map_err(Failure::fault)?.1;
+    let head = run.client.syncing(SETTLE).map_err(Failure::fault)?.head_slot;
+    if run.slot() > head + MAX_REST_SLOTS {
+        return Err(Failure::input(anyhow::anyhow!(
+            "{}: the chain has rested since slot {head}, for more than {MAX_REST_SLOTS} slots",
+            folder.path.display()
+        )));
+    }
     let watched = watch(&mut run, &interrupt).map_err(Failure::fault)?;
     if watched.is_none() {
         return Ok(interrupt.exit_code().unwrap_or(EXIT_OK));

@@ -108,3 +108,20 @@ fn a_network_is_killed_and_hung_and_goes_on_in_its_folder() {
     }
     assert!(last > 0, "a network that goes on has duties");
 }
+
+#[cfg(feature = "node")]
+#[test]
+fn a_chain_that_has_rested_too_long_is_told_and_not_begun_again() {
+    // A chain that began at the epoch of the clock; and a folder with another length of slots.
+    let folder = tempfile::tempdir().expect("a folder");
+    let chain = r#"{"genesis_time":5,"slot_ms":1000,"validators":16}"#;
+    std::fs::write(folder.path().join("devnet.json"), chain).expect("a file");
+    let data = folder.path().to_str().expect("text");
+    let (code, error) = ended(&["devnet", "--slots", "2", "--data", data]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("has rested since slot 0"), "{error}");
+    let other = ["devnet", "--slots", "2", "--slot-ms", "500", "--data", data];
+    let (code, error) = ended(&other);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("devnet.json: is of 16 validators and slots of 1000 ms"), "{error}");
+}
