@@ -7,9 +7,9 @@
 //! - P3 A killed process has been waited for before it is started again, so that it holds no lock.
 
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ impl Processes {
     /// before the validator.
     pub(super) fn start(&mut self, role: Role) -> anyhow::Result<()> {
         let mut command = self.command(role)?;
-        let log = self.setting.folder.join(format!("{}.log", role.word()));
+        let log = self.log(role);
         let opened = OpenOptions::new().create(true).append(true).open(&log);
         let log = opened.with_context(|| log.display().to_string())?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
@@ -78,14 +78,17 @@ impl Processes {
             return Ok(());
         }
         let address = address(output).with_context(|| {
-            let log = self.setting.folder.join(format!("{}.log", role.word()));
-            format!("the {} does not start: see {}", role.word(), log.display())
+            format!("the {} does not start: {}", role.word(), last_line(&self.log(role)))
         })?;
         match role {
             Role::Signer => self.signer = Some(address),
             _ => self.node = Some(address),
         }
         Ok(())
+    }
+
+    fn log(&self, role: Role) -> PathBuf {
+        self.setting.folder.join(format!("{}.log", role.word()))
     }
 
     fn command(&self, role: Role) -> anyhow::Result<Command> {
@@ -124,7 +127,8 @@ impl Processes {
     pub(super) fn ended(&mut self) -> Option<String> {
         self.running.iter_mut().find_map(|(role, child)| {
             let status = child.try_wait().ok().flatten()?;
-            Some(format!("the {} has ended: {status}", role.word()))
+            let log = self.setting.folder.join(format!("{}.log", role.word()));
+            Some(format!("the {} has ended: {status}: {}", role.word(), last_line(&log)))
         })
     }
 
@@ -175,6 +179,22 @@ impl Drop for Processes {
     }
 }
 
+/// Returns the last line of a log, which may be gone with its folder when somebody reads this.
+fn last_line(log: &Path) -> String {
+    /// Bytes that are looked at.
+    const TAIL: u64 = 4096;
+    let read = || {
+        let mut file = std::fs::File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut tail = Vec::new();
+        file.take(TAIL).read_to_end(&mut tail)?;
+        Ok::<_, std::io::Error>(tail)
+    };
+    let tail = read().unwrap_or_default();
+    String::from_utf8_lossy(&tail).lines().last().unwrap_or("it says nothing").to_owned()
+}
+
 /// Hands the validator's lines on until it ends, or nobody takes them.
 fn forward(output: impl BufRead, lines: &SyncSender<Line>) {
     for line in output.lines().map_while(Result::ok) {
@@ -219,6 +239,17 @@ mod tests {
         assert!(read("beacon API at http://somewhere\n").is_err());
         assert!(read("beacon API\n").is_err());
         assert!(read("").unwrap_err().to_string().contains("has ended"));
+    }
+
+    #[test]
+    fn the_last_line_of_a_log_is_found_however_long_it_is() {
+        // A log that begins with far more than is looked at; and none.
+        let log = std::env::temp_dir().join(format!("blocksmith-log-{}", std::process::id()));
+        std::fs::write(&log, format!("{}\nerror: the address is taken\n", "x".repeat(9_000)))
+            .unwrap();
+        assert_eq!(last_line(&log), "error: the address is taken");
+        std::fs::remove_file(&log).unwrap();
+        assert_eq!(last_line(&log), "it says nothing");
     }
 
     #[test]
