@@ -5,11 +5,16 @@
 //! names the field. Unknown fields are ignored. Nothing is retried here: a caller with several nodes
 //! asks the next one.
 //!
+//! Of a route with several versions, the newest is asked for. A node that does not know it is asked
+//! by the version before, then and from then on.
+//!
 //! Reference: Ethereum beacon-APIs, "Validator required API".
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use blocksmith_consensus::{
     Attestation, AttestationData, BeaconBlock, CommitteeIndex, Epoch, FromJson, Json, JsonError,
@@ -119,10 +124,50 @@ pub struct Syncing {
     pub is_optimistic: bool,
 }
 
-/// A client of one beacon node. A clone shares its connections.
+/// A client of one beacon node. A clone shares its connections, and what is known of its routes.
 #[derive(Clone, Debug)]
 pub struct BeaconClient {
     http: HttpClient,
+    versions: Arc<Versions>,
+}
+
+/// For each route of several versions, whether the node has only the older one.
+#[derive(Debug, Default)]
+struct Versions {
+    production: AtomicBool,
+    publication: AtomicBool,
+    votes: AtomicBool,
+    aggregate: AtomicBool,
+    aggregates: AtomicBool,
+}
+
+/// Says that the node does not know a route, which may also mean that it has no such thing.
+fn is_unknown<T>(answer: &Result<T, HttpError>) -> bool {
+    matches!(answer.as_ref().map_err(HttpError::status), Err(Some(404 | 405 | 501)))
+}
+
+/// Asks by the version of a route that answered last, and by the other one if the node does not know
+/// that. Both together take at most `timeout`. If neither is known, the first answer is returned.
+fn either<T>(
+    older: &AtomicBool,
+    timeout: Duration,
+    mut ask: impl FnMut(bool, Duration) -> Result<T, HttpError>,
+) -> Result<T, HttpError> {
+    let end = Instant::now() + timeout;
+    // ORDERING: pairs with nothing; any value leads to the right answer, one to it at once.
+    let first = older.load(Relaxed);
+    let answer = ask(first, timeout);
+    let rest = end.saturating_duration_since(Instant::now());
+    if !is_unknown(&answer) || rest.is_zero() {
+        return answer;
+    }
+    let other = ask(!first, rest);
+    if is_unknown(&other) {
+        return answer;
+    }
+    // ORDERING: pairs with nothing, as the load.
+    older.store(!first, Relaxed);
+    other
 }
 
 impl BeaconClient {
@@ -131,7 +176,7 @@ impl BeaconClient {
     /// # Errors
     /// [`HttpError::Url`].
     pub fn new(url: &str) -> Result<Self, HttpError> {
-        Ok(Self { http: HttpClient::new(url)? })
+        Ok(Self { http: HttpClient::new(url)?, versions: Arc::default() })
     }
 
     /// Returns the node's address.
@@ -369,9 +414,12 @@ impl BeaconClient {
         timeout: Duration,
     ) -> Result<BeaconBlock, HttpError> {
         let graffiti = graffiti.map(|text| format!("&graffiti={text}")).unwrap_or_default();
-        let path =
-            format!("/eth/v2/validator/blocks/{slot}?randao_reveal={randao_reveal}{graffiti}");
-        one("/eth/v2/validator/blocks", &self.http.get(&path, timeout)?)
+        either(&self.versions.production, timeout, |older, timeout| {
+            let version = if older { "v2" } else { "v3" };
+            let route = format!("/eth/{version}/validator/blocks");
+            let path = format!("{route}/{slot}?randao_reveal={randao_reveal}{graffiti}");
+            one(&route, &self.http.get(&path, timeout)?)
+        })
     }
 
     /// Returns what a committee of a slot attests to.
@@ -396,12 +444,19 @@ impl BeaconClient {
     pub fn aggregate_attestation(
         &self,
         slot: Slot,
+        committee: CommitteeIndex,
         data_root: &Root,
         timeout: Duration,
     ) -> Result<Attestation, HttpError> {
-        const PATH: &str = "/eth/v1/validator/aggregate_attestation";
-        let path = format!("{PATH}?attestation_data_root={data_root}&slot={slot}");
-        one(PATH, &self.http.get(&path, timeout)?)
+        either(&self.versions.aggregate, timeout, |older, timeout| {
+            let version = if older { "v1" } else { "v2" };
+            let route = format!("/eth/{version}/validator/aggregate_attestation");
+            let query = format!("attestation_data_root={data_root}&slot={slot}");
+            // The root names the committee as well, but the second version asks for it.
+            let committee = format!("&committee_index={committee}");
+            let committee = if older { "" } else { &committee };
+            one(&route, &self.http.get(&format!("{route}?{query}{committee}"), timeout)?)
+        })
     }
 
     /// Publishes a block. Status 202 counts as published: the node has passed it on, and it may be
@@ -414,7 +469,8 @@ impl BeaconClient {
         block: &SignedBeaconBlock,
         timeout: Duration,
     ) -> Result<(), HttpError> {
-        self.http.post("/eth/v1/beacon/blocks", &block.to_json(), timeout).map(drop)
+        let body = block.to_json();
+        self.publish(&self.versions.publication, "beacon/blocks", &body, timeout)
     }
 
     /// Publishes attestations.
@@ -428,7 +484,7 @@ impl BeaconClient {
         timeout: Duration,
     ) -> Result<(), HttpError> {
         let body = array(attestations);
-        self.http.post("/eth/v1/beacon/pool/attestations", &body, timeout).map(drop)
+        self.publish(&self.versions.votes, "beacon/pool/attestations", &body, timeout)
     }
 
     /// Publishes aggregates with their proofs.
@@ -441,7 +497,25 @@ impl BeaconClient {
         timeout: Duration,
     ) -> Result<(), HttpError> {
         let body = array(aggregates);
-        self.http.post("/eth/v1/validator/aggregate_and_proofs", &body, timeout).map(drop)
+        let route = "validator/aggregate_and_proofs";
+        self.publish(&self.versions.aggregates, route, &body, timeout)
+    }
+
+    /// Publishes by the second version of a route, which names the fork, or by the first.
+    fn publish(
+        &self,
+        older: &AtomicBool,
+        route: &str,
+        body: &str,
+        timeout: Duration,
+    ) -> Result<(), HttpError> {
+        const FORK: [(&str, &str); 1] = [("Eth-Consensus-Version", "phase0")];
+        either(older, timeout, |older, timeout| {
+            let headers: &[(&str, &str)] = if older { &[] } else { &FORK };
+            let version = if older { "v1" } else { "v2" };
+            let path = format!("/eth/{version}/{route}");
+            self.http.post_with(&path, body, headers, timeout).map(drop)
+        })
     }
 
     /// Opens the stream of the events `head`, which ends after `lifetime` at the latest, also in the

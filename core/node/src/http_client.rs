@@ -115,10 +115,24 @@ impl HttpClient {
         body: &str,
         timeout: Duration,
     ) -> Result<Value, HttpError> {
+        self.post_with(path, body, &[], timeout)
+    }
+
+    /// Sends a JSON text with more headers: their names and values.
+    pub(crate) fn post_with(
+        &self,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<Value, HttpError> {
         let request = self.agent.post(format!("{}{path}", self.url));
         let request = request.config().timeout_global(Some(timeout)).build();
         let request = request.header("Accept", "application/json").content_type("application/json");
-        read(path, request.send(body.as_bytes()))
+        let with = |request: ureq::RequestBuilder<_>, (name, value): &(&str, &str)| {
+            request.header(*name, *value)
+        };
+        read(path, headers.iter().fold(request, with).send(body.as_bytes()))
     }
 
     /// Opens a stream of events, which ends after `lifetime` at the latest: reading fails then.

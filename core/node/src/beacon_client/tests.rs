@@ -117,15 +117,21 @@ fn what_is_signed_is_asked_for_and_published_in_the_form_of_the_api() {
     let seen = asks(answers, |node| {
         assert_eq!(node.produce_block(5, &reveal, Some(&root(1)), TIMEOUT).unwrap(), block);
         assert_eq!(node.attestation_data(6, 1, TIMEOUT).unwrap(), data);
-        assert_eq!(node.aggregate_attestation(6, &root(2), TIMEOUT).unwrap(), attestation);
+        assert_eq!(node.aggregate_attestation(6, 1, &root(2), TIMEOUT).unwrap(), attestation);
         node.publish_block(&SignedBeaconBlock::default(), TIMEOUT).unwrap();
         node.publish_attestations(&[attestation.clone(), attestation], TIMEOUT).unwrap();
         node.publish_aggregates(&[SignedAggregateAndProof::default()], TIMEOUT).unwrap();
     });
     let expected =
-        format!("GET /eth/v2/validator/blocks/5?randao_reveal={reveal}&graffiti={}", root(1));
+        format!("GET /eth/v3/validator/blocks/5?randao_reveal={reveal}&graffiti={}", root(1));
     assert_eq!(seen[0].0, expected);
     assert_eq!(seen[1].0, "GET /eth/v1/validator/attestation_data?slot=6&committee_index=1");
+    let aggregate = "GET /eth/v2/validator/aggregate_attestation";
+    let query = format!("attestation_data_root={}&slot=6&committee_index=1", root(2));
+    assert_eq!(seen[2].0, format!("{aggregate}?{query}"));
+    assert_eq!(seen[3].0, "POST /eth/v2/beacon/blocks");
+    assert_eq!(seen[4].0, "POST /eth/v2/beacon/pool/attestations");
+    assert_eq!(seen[5].0, "POST /eth/v2/validator/aggregate_and_proofs");
     let published: Value = serde_json::from_str(&seen[4].1).unwrap();
     assert_eq!(published.as_array().map(Vec::len), Some(2));
 }
@@ -219,4 +225,39 @@ fn liveness_blocks_and_finality_are_read_from_their_fields() {
     });
     assert_eq!(seen[0], ("POST /eth/v1/validator/liveness/5".into(), r#"["4","6"]"#.into()));
     assert_eq!(seen[1].0, "GET /eth/v2/beacon/blocks/17");
+}
+
+#[test]
+fn an_older_node_is_asked_by_its_own_version_and_that_is_found_out_once() {
+    // The newer route is unknown in three ways; the second question goes to the older one at once.
+    // Then the node is upgraded; and one that knows neither is told with its first answer.
+    let block = BeaconBlock { slot: 5, ..BeaconBlock::default() };
+    let found = || (200, format!(r#"{{"data":{}}}"#, block.to_json()));
+    let status = |status| (status, r#"{"message":"no"}"#.to_owned());
+    let replies = vec![
+        status(404),
+        found(),
+        found(),
+        status(405),
+        status(200),
+        status(501),
+        found(),
+        status(404),
+        status(405),
+        status(503),
+    ];
+    let (url, server) = serve(replies);
+    let node = BeaconClient::new(&url).unwrap();
+    let reveal = SignatureBytes::new([7; 96]);
+    let produce = |node: &BeaconClient| node.produce_block(5, &reveal, None, TIMEOUT);
+    assert_eq!(produce(&node).unwrap(), block);
+    assert_eq!(produce(&node.clone()).unwrap(), block, "a clone knows as well");
+    node.publish_attestations(&[Attestation::default()], TIMEOUT).unwrap();
+    assert_eq!(produce(&node).unwrap(), block);
+    assert_eq!(produce(&node).unwrap_err().status(), Some(404));
+    assert_eq!(produce(&node).unwrap_err().status(), Some(503), "a failure is no unknown route");
+    let paths: Vec<String> = server.join().unwrap().into_iter().map(|(path, _)| path).collect();
+    let versions = paths.iter().map(|path| path.split('/').nth(2).unwrap());
+    let expected = ["v3", "v2", "v2", "v2", "v1", "v2", "v3", "v3", "v2", "v3"];
+    assert_eq!(versions.collect::<Vec<_>>(), expected);
 }

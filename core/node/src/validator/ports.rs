@@ -25,8 +25,9 @@ use blocksmith_sync::{Backpressure, Primitives, Std, mpmc};
 
 use super::WallClock;
 use super::requests::{Guard, Requests};
-use crate::beacon_client::{AttesterDuty, HeadEvent, Subscription};
+use crate::beacon_client::{AttesterDuty, BeaconClient, HeadEvent, Subscription};
 use crate::beacon_nodes::BeaconNodes;
+use crate::http_client::HttpError;
 
 /// Requests that wait for a pool of threads, at most: the attestations of a slot of 10,000
 /// validators, and what else there is.
@@ -85,24 +86,34 @@ impl Heads {
         if self.is_told(root) {
             return;
         }
-        // One node says all of it, so that it is of one branch.
-        let known = nodes.ask(PATIENCE, |node, time| {
-            let slot: Slot = node.block_slot(root, time)?;
-            let epoch: Epoch = slot / self.slots_per_epoch;
-            Ok(HeadEvent {
-                slot,
-                block: *root,
-                previous_duty_dependent_root: node
-                    .attester_duties(epoch, &[], time)?
-                    .dependent_root,
-                current_duty_dependent_root: node.proposer_duties(epoch, time)?.dependent_root,
-            })
-        });
+        let known =
+            nodes.ask(PATIENCE, |node, time| ask_head(node, root, self.slots_per_epoch, time));
         match known {
             Ok(event) => self.tell(&event),
             Err(error) => tracing::warn!(%error, %root, "nothing is known of a head"),
         }
     }
+}
+
+/// Asks one node for what its event of a head would have said. As one node says all of it, it is of
+/// one branch.
+fn ask_head(
+    node: &BeaconClient,
+    root: &Root,
+    slots_per_epoch: u64,
+    timeout: Duration,
+) -> Result<HeadEvent, HttpError> {
+    let slot: Slot = node.block_slot(root, timeout)?;
+    let epoch: Epoch = slot / slots_per_epoch;
+    // Some nodes refuse a list of nobody; every chain has a validator 0.
+    let previous = node.attester_duties(epoch, &[0], timeout)?.dependent_root;
+    let current = node.proposer_duties(epoch, timeout)?.dependent_root;
+    Ok(HeadEvent {
+        slot,
+        block: *root,
+        previous_duty_dependent_root: previous,
+        current_duty_dependent_root: current,
+    })
 }
 
 /// A request, until when it is of use, and whom to answer.
@@ -208,4 +219,36 @@ fn subscription(listed: &Listed<PublicKeyBytes>) -> Option<Subscription> {
     };
     // Who aggregates is known in the slot; a committee of up to 16 aggregates as a whole.
     Some(Subscription { duty, is_aggregator: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http_client::tests::serve;
+
+    #[test]
+    fn a_head_without_an_event_is_asked_for_with_the_roots_that_its_duties_depend_on() {
+        // The header, then both lists of its epoch. No list is asked for nobody, which is refused
+        // by some nodes.
+        let list = |byte| {
+            let root = Root::new([byte; 32]);
+            (200, format!(r#"{{"dependent_root":"{root}","data":[]}}"#))
+        };
+        let header = r#"{"data":{"header":{"message":{"slot":"19"}}}}"#.to_owned();
+        let (url, server) = serve(vec![(200, header), list(1), list(2)]);
+        let node = BeaconClient::new(&url).unwrap();
+        let root = Root::new([7; 32]);
+        let event = ask_head(&node, &root, 8, Duration::from_secs(60)).unwrap();
+        let expected = HeadEvent {
+            slot: 19,
+            block: root,
+            previous_duty_dependent_root: Root::new([1; 32]),
+            current_duty_dependent_root: Root::new([2; 32]),
+        };
+        assert_eq!(event, expected);
+        let seen = server.join().unwrap();
+        let attesters = "POST /eth/v1/validator/duties/attester/2";
+        assert_eq!(seen[1], (attesters.to_owned(), r#"["0"]"#.to_owned()));
+        assert_eq!(seen[2].0, "GET /eth/v1/validator/duties/proposer/2");
+    }
 }

@@ -146,8 +146,9 @@ impl<G: Guard> Requests<G> {
             }
             Request::Aggregate { slot, data } => {
                 let root = data.hash_tree_root();
-                let aggregate =
-                    self.ask(timeout, |node, time| node.aggregate_attestation(slot, &root, time));
+                let aggregate = self.ask(timeout, |node, time| {
+                    node.aggregate_attestation(slot, data.index, &root, time)
+                });
                 reply(aggregate, |aggregate| Reply::Aggregate(aggregate.into()))
             }
             Request::Publish(signed) => self.publish(signed, timeout),

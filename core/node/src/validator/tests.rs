@@ -170,7 +170,7 @@ fn attestations_go_out_as_one_list_and_those_that_the_node_names_are_refused() {
     let refused = vec![duty(Kind::Attestation, 10), duty(Kind::Attestation, 11)];
     assert_eq!(all, Reply::Published { refused }, "a refusal that names nobody");
     let seen = server.join().unwrap();
-    assert_eq!(seen[0].0, "POST /eth/v1/beacon/pool/attestations");
+    assert_eq!(seen[0].0, "POST /eth/v2/beacon/pool/attestations");
     let sent: Value = serde_json::from_str(&seen[0].1).unwrap();
     // Bits 0, 2 and 1 of three, each below the delimiter.
     let bits: Vec<&Value> =
