@@ -111,6 +111,7 @@ pub(crate) use with_feature::run;
 
 #[cfg(feature = "node")]
 mod with_feature {
+    use std::collections::BTreeSet;
     use std::fs::{self, File};
     use std::io::{Read, Write};
     use std::path::Path;
@@ -171,9 +172,14 @@ mod with_feature {
         }
         if let Some(indices) = arguments.interop {
             note("insecure: the interop keys are known to everybody");
-            keys.extend((indices.first..indices.end).map(|index| {
-                LockedKey::without_file(interop::secret_key(index), "an interop key")
-            }));
+            let known: BTreeSet<_> = keys.iter().map(|key: &LockedKey| key.public_key).collect();
+            for index in indices.first..indices.end {
+                let key = LockedKey::without_file(interop::secret_key(index), "an interop key");
+                // A keystore may hold an interop key.
+                if !known.contains(&key.public_key) {
+                    keys.push(key);
+                }
+            }
         }
         if keys.is_empty() {
             return Err(Failure::input(anyhow!("no keys: give --keystores or --interop")));
