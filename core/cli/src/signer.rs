@@ -46,6 +46,10 @@ pub(crate) struct Arguments {
     /// Keys N to M - 1 of the interop convention. INSECURE: EVERYBODY KNOWS THEM.
     #[arg(long, value_name = "N..M")]
     interop: Option<Indices>,
+    /// Append a JSON line to this file for each block and attestation that is signed, before its
+    /// signature leaves. One signer at a time has the file.
+    #[arg(long, value_name = "FILE")]
+    log_signatures: Option<PathBuf>,
     /// The chain that is signed for. Without it, the first message or file decides.
     #[arg(long, value_name = "ROOT", value_parser = root)]
     genesis_validators_root: Option<Root>,
@@ -111,6 +115,7 @@ pub(crate) use with_feature::run;
 
 #[cfg(feature = "node")]
 mod with_feature {
+    use std::collections::BTreeSet;
     use std::fs::{self, File};
     use std::io::{Read, Write};
     use std::path::Path;
@@ -122,6 +127,7 @@ mod with_feature {
     use blocksmith_consensus::{Mainnet, Minimal};
     use blocksmith_node::interop;
     use blocksmith_node::signer::keystore::{LockedKey, load};
+    use blocksmith_node::signer::log::SignatureLog;
     use blocksmith_node::signer::protection::SqliteStore;
     use blocksmith_node::signer::{Config, Signer, SignerError, interchange};
     use blocksmith_terminal::{EXIT_INTERRUPTED, EXIT_OK, SIGNALS, note};
@@ -171,9 +177,14 @@ mod with_feature {
         }
         if let Some(indices) = arguments.interop {
             note("insecure: the interop keys are known to everybody");
-            keys.extend((indices.first..indices.end).map(|index| {
-                LockedKey::without_file(interop::secret_key(index), "an interop key")
-            }));
+            let known: BTreeSet<_> = keys.iter().map(|key: &LockedKey| key.public_key).collect();
+            for index in indices.first..indices.end {
+                let key = LockedKey::without_file(interop::secret_key(index), "an interop key");
+                // A keystore may hold an interop key.
+                if !known.contains(&key.public_key) {
+                    keys.push(key);
+                }
+            }
         }
         if keys.is_empty() {
             return Err(Failure::input(anyhow!("no keys: give --keystores or --interop")));
@@ -203,6 +214,8 @@ mod with_feature {
             let root = root.to_bytes();
             import(&mut store, &config.limits, &root, [], Merge::Raise).map_err(of_import)?;
         }
+        let log = arguments.log_signatures.as_deref().map(SignatureLog::open);
+        let log = log.transpose().map_err(of_store)?;
         let keys = keys(arguments)?;
         let count = keys.len();
         // The signals are heard before anybody is told that the signer runs.
@@ -211,10 +224,11 @@ mod with_feature {
         let failed = end.clone();
         // If nobody listens any more, the signer stops already.
         let tell = move |error| drop(failed.send(End::Failure(error)));
-        let signer = Signer::start(config, keys, store, tell).map_err(|error| match error {
-            SignerError::Io { .. } => Failure::fault(error),
-            error => Failure::input(error),
-        })?;
+        let signer =
+            Signer::start(config, keys, store, log, tell).map_err(|error| match error {
+                SignerError::Io { .. } => Failure::fault(error),
+                error => Failure::input(error),
+            })?;
         let handle = signals.handle();
         std::thread::spawn(move || {
             for signal in signals.forever() {

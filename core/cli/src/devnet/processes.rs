@@ -87,6 +87,11 @@ impl Processes {
         Ok(())
     }
 
+    /// Returns where the signer logs what it signs. A run that goes on in its folder goes on there.
+    pub(super) fn signatures(&self) -> PathBuf {
+        self.setting.folder.join("signatures.jsonl")
+    }
+
     fn log(&self, role: Role) -> PathBuf {
         self.setting.folder.join(format!("{}.log", role.word()))
     }
@@ -99,6 +104,7 @@ impl Processes {
         match role {
             Role::Signer => {
                 command.arg("--db").arg(folder.join("protection.sqlite"));
+                command.arg("--log-signatures").arg(self.signatures());
                 command.args(["--preset", "minimal", "--interop", &format!("0..{validators}")]);
                 command.args(["--listen", &self.signer.unwrap_or(free).to_string()]);
             }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::ledger::{Kind, Ledger, Line};
 use super::processes::{Processes, Setting};
 use super::report::{Disturbances, Duties, Figures};
+use super::signatures::Signatures;
 use super::votes::Votes;
 use super::{Arguments, Role};
 
@@ -354,19 +355,21 @@ fn settle(run: &mut Run, slots: u64, finalized_before: u64) -> anyhow::Result<Fi
     let (justified_epoch, finalized_epoch) = run.client.finality(SETTLE)?;
     run.processes.end(Role::Node)?;
     run.processes.end(Role::Signer)?;
+    let signatures = Signatures::read(&run.processes.signatures())?;
     let counts: Vec<_> = Kind::ALL.map(|kind| run.ledger.counts(kind)).to_vec();
+    let sent: u64 = counts.iter().map(|(_, sent)| sent).sum();
+    anyhow::ensure!(sent == 0 || !signatures.is_empty(), "the signer has logged no signature");
     let missed = run.ledger.missed(run.last, |slot| run.down.get(&slot).copied());
     Ok(Figures {
         slots,
         justified_epoch,
         finalized_epoch,
         participation: run.votes.participation(run.first, run.last.saturating_sub(EPOCH)),
-        duties: Duties {
-            planned: counts.iter().map(|(planned, _)| planned).sum(),
-            sent: counts.iter().map(|(_, sent)| sent).sum(),
-            missed,
-        },
-        slashable: run.votes.slashable() + run.offences_before + run.counted.offences,
+        duties: Duties { planned: counts.iter().map(|(planned, _)| planned).sum(), sent, missed },
+        slashable: run.votes.slashable()
+            + run.offences_before
+            + run.counted.offences
+            + signatures.slashable(),
         verdicts_lost,
         blocks: run.votes.blocks(),
         disturbances: run.disturbed.iter().map(|(role, of)| Disturbances::of(*role, *of)).collect(),

@@ -6,4 +6,5 @@ mod devnet;
 mod durable;
 mod node;
 mod signer;
+mod signer_kills;
 mod state;

@@ -65,6 +65,8 @@ mod with_feature {
                 .args(["signer", "--interop", "0..2", "--preset", "minimal"])
                 .args(["--listen", "127.0.0.1:0", "--db"])
                 .arg(folder.join("protection.sqlite"))
+                .arg("--log-signatures")
+                .arg(folder.join("signatures"))
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
@@ -163,6 +165,33 @@ mod with_feature {
             let again = Running::start(folder.path());
             assert_eq!((again.vote(target, 2), again.vote(target, 1)), (412, 200));
         }
+    }
+
+    #[test]
+    fn what_was_signed_is_logged_over_a_kill() {
+        // Three signatures and a refusal, with a kill and half a line between them; then a folder
+        // instead of a log.
+        let folder = TempDir::new().expect("a temporary folder");
+        let log = folder.path().join("signatures");
+        let running = Running::start(folder.path());
+        assert_eq!((running.vote(2, 1), running.vote(2, 2), running.vote(3, 1)), (200, 412, 200));
+        drop(running);
+        let mut text = fs::read_to_string(&log).expect("a log");
+        text.push_str(r#"{"key":"0xa99a"#);
+        fs::write(&log, text).expect("a file");
+        assert_eq!(Running::start(folder.path()).vote(2, 1), 200);
+        let text = fs::read_to_string(&log).expect("a log");
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let targets: Vec<_> = lines.iter().map(|line| line["target"].as_u64()).collect();
+        assert_eq!(targets, [Some(2), Some(3), Some(2)]);
+        assert_eq!((&lines[0]["type"], &lines[0]), (&Value::from("ATTESTATION"), &lines[2]));
+        assert_ne!(lines[0]["signing_root"], lines[1]["signing_root"]);
+        let (db, no_log) = (path(&folder, "protection.sqlite"), path(&folder, ""));
+        let start = ["--interop", "0..2", "--listen", "127.0.0.1:0", "--db", &db];
+        let refused = signer(&[&start[..], &["--log-signatures", &no_log]].concat());
+        assert_eq!(refused.status.code(), Some(2), "{}", error(&refused));
+        assert!(error(&refused).contains(&no_log), "{}", error(&refused));
     }
 
     #[test]

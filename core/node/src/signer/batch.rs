@@ -12,6 +12,8 @@
 //! - I2 A request whose asker is gone is recorded all the same. To ask again is harmless.
 //! - I3 What can never be slashable is for the chain of the records as well, and is compared without
 //!   a wait for the store. If the store belongs to no chain yet, such a message binds it, too.
+//! - I4 What may be signed is in the log of signatures, if there is one, before its asker is told.
+//!   An error of the log is one of the store (I1).
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -23,6 +25,8 @@ use blocksmith::slashing_protection::{
 };
 use blocksmith::store::StoreError;
 use tokio::sync::{mpsc, oneshot};
+
+use super::log::SignatureLog;
 
 /// Requests of a transaction, at most.
 pub const MAX_BATCH: usize = 1024;
@@ -75,21 +79,22 @@ pub struct Protector {
 }
 
 impl Protector {
-    /// Starts the thread. `on_failure` is called in it if the store fails. The handle returns the
-    /// store.
+    /// Starts the thread. `on_failure` is called in it if the store or the log fails. The handle
+    /// returns the store.
     ///
     /// # Errors
     /// If the system has no thread.
     pub fn start<S: ProtectionStore + Send + 'static>(
         store: S,
         limits: Limits,
+        log: Option<SignatureLog>,
         on_failure: impl FnOnce(StoreError) + Send + 'static,
     ) -> std::io::Result<(Self, JoinHandle<S>)> {
         let (jobs, receiver) = mpsc::channel(MAX_WAITING);
         let protector = Self { jobs, chain: Arc::default(), counters: Arc::default() };
         let (chain, counters) = (protector.chain.clone(), protector.counters.clone());
         let body = move || {
-            let mut guarded = Guarded { store, limits, chain, counters };
+            let mut guarded = Guarded { store, limits, log, chain, counters };
             if let Err(error) = guarded.run(receiver) {
                 tracing::error!(%error, "slashing protection has failed: nothing is signed");
                 on_failure(error);
@@ -141,6 +146,7 @@ impl Protector {
 struct Guarded<S> {
     store: S,
     limits: Limits,
+    log: Option<SignatureLog>,
     chain: Arc<OnceLock<GenesisRoot>>,
     counters: Arc<Counters>,
 }
@@ -185,6 +191,7 @@ impl<S: ProtectionStore> Guarded<S> {
         }
         if !requests.is_empty() {
             let outcomes = check_and_record(&mut self.store, &self.limits, &requests)?;
+            self.log(&requests, &outcomes)?;
             self.look_for_chain()?;
             // ORDERING: pairs with nothing; figures for people.
             self.counters.requests.fetch_add(requests.len() as u64, Relaxed);
@@ -199,6 +206,14 @@ impl<S: ProtectionStore> Guarded<S> {
             let _ = reply.send(self.bind(&genesis)?);
         }
         Ok(())
+    }
+
+    /// Logs what may be signed (I4).
+    fn log(&mut self, requests: &[Request], outcomes: &[Outcome]) -> Result<(), StoreError> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let judged = requests.iter().zip(outcomes);
+        let allowed = judged.filter(|(_, outcome)| !matches!(outcome, Outcome::Refused(_)));
+        log.append(allowed.map(|(request, _)| (&request.key, &request.statement)))
     }
 
     /// Returns whether the records are of that chain. Records of no chain are bound to it.
@@ -290,7 +305,7 @@ mod tests {
         let ((begun, has_begun), (leave, leaves)) = (gate::channel(), gate::channel());
         let store = Gated { inner: MemoryStore::default(), begun, leave: leaves };
         let limits = Limits::default();
-        let (protector, thread) = Protector::start(store, limits, |_| ()).expect("a thread");
+        let (protector, thread) = Protector::start(store, limits, None, |_| ()).expect("a thread");
         let runtime = runtime();
         let ask = |key| {
             let protector = protector.clone();
@@ -322,7 +337,7 @@ mod tests {
         let ((begun, has_begun), (leave, leaves)) = (gate::channel(), gate::channel());
         let store = Gated { inner: MemoryStore::default(), begun, leave: leaves };
         let (protector, thread) =
-            Protector::start(store, Limits::default(), |_| ()).expect("a thread");
+            Protector::start(store, Limits::default(), None, |_| ()).expect("a thread");
         leave.send(true).expect("the store listens");
         drop(leave);
         let runtime = runtime();
@@ -346,7 +361,7 @@ mod tests {
         let (failed, failure) = gate::channel();
         let tell = move |error| failed.send(error).expect("the test listens");
         let (protector, thread) =
-            Protector::start(store, Limits::default(), tell).expect("a thread");
+            Protector::start(store, Limits::default(), None, tell).expect("a thread");
         leave.send(false).expect("the store listens");
         leave.send(true).expect("the store listens");
         let runtime = runtime();
@@ -356,5 +371,46 @@ mod tests {
         assert!(protector.has_failed());
         let store = thread.join().expect("no panic");
         assert_eq!(store.inner, MemoryStore::default());
+    }
+
+    #[test]
+    fn what_may_be_signed_is_logged_and_nothing_else() {
+        // A block, the same again, and one that contradicts it.
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("log");
+        let log = SignatureLog::open(&path).expect("a new log");
+        let (store, limits) = (MemoryStore::default(), Limits::default());
+        let (protector, thread) =
+            Protector::start(store, limits, Some(log), |_| ()).expect("a thread");
+        let runtime = runtime();
+        let other = Statement::Block { slot: 1, signing_root: [9; 32] };
+        let other = Request { statement: other, ..request(1) };
+        for (asked, lines) in [(request(1), 1), (request(1), 2), (other, 2)] {
+            let outcome = runtime.block_on(protector.ask(asked)).expect("it runs");
+            assert_eq!(matches!(outcome, Outcome::Refused(_)), asked == other, "{outcome:?}");
+            let text = std::fs::read_to_string(&path).expect("text");
+            assert_eq!(text.lines().filter(|line| line.ends_with("01\"}")).count(), lines);
+            assert_eq!(text.lines().count(), lines);
+        }
+        drop(protector);
+        thread.join().expect("no panic");
+    }
+
+    #[test]
+    fn what_cannot_be_logged_is_not_signed() {
+        // A log that is open to read alone.
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let log = SignatureLog::read_only(&folder.path().join("log"));
+        let (failed, failure) = gate::channel();
+        let tell = move |error| failed.send(error).expect("the test listens");
+        let (store, limits) = (MemoryStore::default(), Limits::default());
+        let (protector, thread) =
+            Protector::start(store, limits, Some(log), tell).expect("a thread");
+        let runtime = runtime();
+        assert_eq!(runtime.block_on(protector.ask(request(1))), Err(Failed));
+        let error = failure.recv().expect("it is told");
+        assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
+        assert_eq!(runtime.block_on(protector.ask(request(1))), Err(Failed));
+        thread.join().expect("no panic");
     }
 }

@@ -19,6 +19,7 @@
 //! | [`interchange`] | EIP-3076 files |
 //! | [`signing`] | reads a request and computes its signing root |
 //! | [`batch`] | gathers requests for one transaction |
+//! | [`log`] | a line for each signature that can be slashable, if that is wanted |
 //! | [`figures`] | counts what was signed, refused, and why |
 //! | [`server`] | HTTP, with its bounds |
 //!
@@ -38,6 +39,7 @@ pub mod batch;
 pub mod figures;
 pub mod interchange;
 pub mod keystore;
+pub mod log;
 pub mod protection;
 pub mod server;
 pub mod signing;
@@ -59,6 +61,7 @@ use tokio::sync::watch;
 use batch::{Counters, Protector};
 use figures::Figures;
 use keystore::LockedKey;
+use log::SignatureLog;
 
 /// Time that requests have to be finished once the signer stops.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -111,7 +114,8 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Serves `keys`, guarded by `store`. `on_failure` is called, in another thread, if the store
+    /// Serves `keys`, guarded by `store`. A block or an attestation is in the `log`, if there is
+    /// one, before it is signed. `on_failure` is called, in another thread, if the store or the log
     /// fails; the signer ought to be stopped then.
     ///
     /// # Errors
@@ -120,9 +124,10 @@ impl Signer {
         config: Config,
         keys: Vec<LockedKey>,
         store: S,
+        log: Option<SignatureLog>,
         on_failure: impl FnOnce(StoreError) + Send + 'static,
     ) -> Result<Self, SignerError> {
-        Self::bounded(config, server::Bounds::default(), keys, store, on_failure)
+        Self::bounded(config, server::Bounds::default(), keys, store, log, on_failure)
     }
 
     /// As [`Self::start`], with other bounds.
@@ -131,6 +136,7 @@ impl Signer {
         bounds: server::Bounds,
         keys: Vec<LockedKey>,
         store: S,
+        log: Option<SignatureLog>,
         on_failure: impl FnOnce(StoreError) + Send + 'static,
     ) -> Result<Self, SignerError> {
         if !config.listen.ip().is_loopback() && !config.beyond_loopback {
@@ -152,7 +158,7 @@ impl Signer {
             runtime.block_on(tokio::net::TcpListener::bind(config.listen)).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (protector, thread): (_, JoinHandle<S>) =
-            Protector::start(store, config.limits, on_failure).map_err(failed)?;
+            Protector::start(store, config.limits, log, on_failure).map_err(failed)?;
         let by_key = keys.iter().map(|key| (key.public_key, key.secret.clone()));
         let by_key: BTreeMap<_, _> = by_key.collect();
         let figures = Arc::new(Figures::default());

@@ -73,7 +73,8 @@ impl Running {
     fn bounded(folder: &TempDir, bounds: Bounds) -> Signer {
         let store = SqliteStore::open(&folder.path().join("protection.sqlite"));
         let fail = |error| panic!("the store failed: {error}");
-        let signer = Signer::bounded(config(), bounds, keys(4), store.expect("a store"), fail);
+        let signer =
+            Signer::bounded(config(), bounds, keys(4), store.expect("a store"), None, fail);
         signer.expect("a signer")
     }
 
