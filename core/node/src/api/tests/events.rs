@@ -1,11 +1,14 @@
 //! The stream of events.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
+use blocksmith_consensus::Root;
 use serde_json::{Value, json};
 
-use super::http::{connect, get, head};
+use super::http::{LIMIT, connect, get, head};
 use super::world::World;
 use crate::api::{HELD, STREAMS};
 
@@ -22,10 +25,11 @@ fn open(world: &World, topics: &str) -> BufReader<TcpStream> {
     reader
 }
 
-/// Reads the next event: its topic and its data.
+/// Reads the next event: its topic and its data. Returns `None` at the end of the stream, and if no
+/// event comes for [`LIMIT`]: a heartbeat is none, although it ends a read.
 fn next(reader: &mut impl BufRead) -> Option<(String, Value)> {
-    let mut topic = None;
-    loop {
+    let (start, mut topic) = (Instant::now(), None);
+    while start.elapsed() < LIMIT {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
             return None;
@@ -37,11 +41,36 @@ fn next(reader: &mut impl BufRead) -> Option<(String, Value)> {
             return Some((topic?, serde_json::from_str(data).ok()?));
         }
     }
+    None
+}
+
+/// Reads up to the first event of a topic with this value in a field; returns its data. There are
+/// few events before it.
+fn find(reader: &mut impl BufRead, topic: &str, field: &str, value: &str) -> Value {
+    /// Events before it, at most.
+    const BEFORE: usize = 64;
+    let mut events = std::iter::from_fn(|| next(reader)).take(BEFORE);
+    let found = events.find(|(name, data)| name == topic && data[field] == value);
+    found.unwrap_or_else(|| panic!("no {topic} whose {field} is {value}")).1
+}
+
+/// Does the duties of some slots. A slot begins once the event of the head before it was read: the
+/// follower may skip a head that is not the last one. Returns the roots, and the events by slot.
+fn run(
+    world: &World,
+    heads: &mut impl BufRead,
+    slots: std::ops::RangeInclusive<u64>,
+) -> (BTreeMap<u64, Root>, BTreeMap<u64, Value>) {
+    let one = |slot| {
+        let root = world.run(slot..=slot)[&slot];
+        ((slot, root), (slot, find(heads, "head", "block", &root.to_string())))
+    };
+    slots.map(one).unzip()
 }
 
 #[test]
 fn a_listener_hears_of_blocks_heads_votes_and_finality_in_their_order() {
-    // Five epochs; the stream is read afterwards, and holds nothing of other topics.
+    // Five epochs. A stream holds nothing of other topics.
     let world = World::new();
     let mut blocks = open(&world, "block,head");
     let mut finality = open(&world, "finalized_checkpoint&topics=attestation");
@@ -61,35 +90,27 @@ fn a_listener_hears_of_blocks_heads_votes_and_finality_in_their_order() {
     assert_eq!(head.1["state"], state["root"]);
     let (topic, vote) = next(&mut finality).unwrap();
     assert_eq!((topic.as_str(), &vote["data"]["slot"]), ("attestation", &json!("1")));
-    let roots = world.run(2..=34);
-    let finalized = std::iter::from_fn(|| next(&mut finality))
-        .find(|(topic, _)| topic == "finalized_checkpoint");
-    let (_, finalized) = finalized.unwrap();
-    assert_eq!(
-        (&finalized["epoch"], &finalized["block"]),
-        (&json!("2"), &json!(roots[&16].to_string()))
-    );
+    let (roots, heads) = run(&world, &mut blocks, 2..=34);
+    let finalized = find(&mut finality, "finalized_checkpoint", "epoch", "2");
+    assert_eq!(finalized["block"], roots[&16].to_string());
     let header = world.data("/eth/v1/beacon/headers/16");
     assert_eq!(finalized["state"], header["header"]["message"]["state_root"]);
-    let eighth = std::iter::from_fn(|| next(&mut blocks))
-        .find(|(topic, data)| topic == "head" && data["slot"] == "17");
-    let (_, head) = eighth.unwrap();
-    assert_eq!(head["current_duty_dependent_root"], roots[&15].to_string());
-    assert_eq!(head["previous_duty_dependent_root"], roots[&7].to_string());
+    assert_eq!(heads[&17]["current_duty_dependent_root"], roots[&15].to_string());
+    assert_eq!(heads[&17]["previous_duty_dependent_root"], roots[&7].to_string());
 }
 
 #[test]
 fn a_listener_hears_of_a_reorg_before_the_head_that_made_it() {
     // A block without votes loses to its sibling, for which the slot's committee votes.
     let world = World::new();
-    world.run(1..=1);
+    let mut stream = open(&world, "chain_reorg,head");
+    run(&world, &mut stream, 1..=1);
     world.begin(2);
     let (first, second) = (world.signed(2, "a"), world.signed(3, "b"));
     let submit = |block: &blocksmith_consensus::SignedBeaconBlock| {
         use blocksmith_consensus::Json;
         world.post("/eth/v1/beacon/blocks", &block.to_json()).status
     };
-    let mut stream = open(&world, "chain_reorg,head");
     assert_eq!(submit(&first), 200);
     let (topic, old) = next(&mut stream).unwrap();
     assert_eq!((topic.as_str(), &old["slot"]), ("head", &json!("2")));
@@ -119,7 +140,7 @@ fn a_reader_that_does_not_read_loses_its_stream_and_nobody_else_notices() {
         assert!(next(&mut quick).is_some(), "event {at}");
     }
     // The slow reader finds what was on the way, and then the end.
-    let found = std::iter::from_fn(|| next(&mut slow)).count();
+    let found = std::iter::from_fn(|| next(&mut slow)).take(events).count();
     assert!(found < events, "{found} of {events}");
     assert_eq!(world.get("/eth/v1/node/health").status, 200);
 }
@@ -132,8 +153,9 @@ fn there_are_so_many_streams_and_one_that_ends_makes_room() {
     let refused = get(world.address(), "/eth/v1/events?topics=head");
     assert_eq!((refused.status, refused.error().as_str()), (503, "there are too many streams"));
     drop(streams.pop());
-    let hub = &world.node.beacon().events;
+    let (hub, start) = (&world.node.beacon().events, Instant::now());
     while hub.streams() == STREAMS {
+        assert!(start.elapsed() < LIMIT, "the stream that has ended keeps its place");
         hub.send(crate::api::Topic::Head, "{}");
         std::thread::yield_now();
     }
