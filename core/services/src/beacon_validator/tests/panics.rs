@@ -292,3 +292,96 @@ fn a_stop_does_not_wait_for_room_in_the_mailbox() {
     drop(release);
     assert_eq!(thread.join().expect("it ends"), Ending::Stopped);
 }
+
+/// A node whose data for slot 4 are poisoned; a signer that hands everything to the test; and a
+/// journal that tells of every duty.
+#[derive(Clone)]
+struct Poisons {
+    clock: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    errands: mpsc::Sender<Answer<Std, ToyDuties>>,
+    told: mpsc::Sender<(DutyId, Option<Outcome>)>,
+}
+
+impl Clock for Poisons {
+    fn read(&self) -> Reading {
+        Reading::SinceGenesis(self.clock.load(std::sync::atomic::Ordering::Relaxed))
+    }
+
+    fn is_told(&self) -> bool {
+        true
+    }
+}
+
+impl Port<Std, ToyDuties> for Poisons {
+    fn start(&mut self, request: Request<ToyDuties>, _: u64, answer: Answer<Std, ToyDuties>) {
+        match request {
+            Request::Duties { epoch, list, .. } => {
+                let dependent_root = HEAD.dependent_root(&TOY.timing, list, epoch).expect("known");
+                let in_4 = [1, 5, 7, 9].map(|validator| attester(4, validator, 0));
+                let listed = match (epoch, list) {
+                    (1, DutyList::Attesters) => [&in_4[..], &[attester(5, 3, 0)]].concat(),
+                    _ => Vec::new(),
+                };
+                answer.give(Reply::Duties { dependent_root, listed });
+            }
+            Request::Data { slot: 4, .. } => {
+                answer.give(Reply::Data(ToyData { head: POISON, ..data(4, 0) }));
+            }
+            // The test may have ended.
+            _ => drop(self.errands.send(answer)),
+        }
+    }
+}
+
+impl BeaconNode<Std, ToyDuties> for Poisons {
+    fn subscribe(&mut self, _: Vec<Listed<u8>>) {}
+}
+
+impl Journal for Poisons {
+    fn began(&mut self, duty: DutyId) {
+        self.told.send((duty, None)).expect("the test waits");
+    }
+
+    fn ended(&mut self, duty: DutyId, outcome: Outcome) {
+        self.told.send((duty, Some(outcome))).expect("the test waits");
+    }
+}
+
+#[test]
+fn an_answer_to_a_predecessor_is_dropped_though_a_request_has_its_number() {
+    // The first machine leaves four selection proofs under way, numbered 4 to 7. The successor asks
+    // for the one of slot 5 under number 7. The old ones make their validator an aggregator.
+    let (errands, asked) = mpsc::channel();
+    let (told, journal) = mpsc::channel();
+    let foreign = Poisons { clock: std::sync::Arc::new(52.into()), errands, told };
+    let ports = Ports {
+        clock: Box::new(foreign.clone()),
+        node: Box::new(foreign.clone()),
+        signer: Box::new(foreign.clone()),
+        protection: Box::new(SignerProtects),
+        journal: Box::new(foreign.clone()),
+    };
+    let (service, handle) = BeaconValidatorService::new(TOY, limits(), 32, ports);
+    let thread = Std::spawn("validators", || service.run());
+    let next = || asked.recv_timeout(Duration::from_secs(30)).expect("it is asked");
+    let tells = || journal.recv_timeout(Duration::from_secs(30)).expect("it is told");
+    handle.head(HEAD);
+    let ours = [1, 3, 5, 7, 9].map(|index| Validator { index, key: index as u8, may_sign: true });
+    handle.validators(ours.to_vec());
+    let old: Vec<_> = (0..4).map(|_| next()).collect();
+    let lost = (0..8).map(|_| tells()).filter(|(_, ended)| ended.is_some());
+    assert!(lost.into_iter().all(|(_, ended)| ended == Some(Outcome::Missed(Reason::Fault))));
+    foreign.clock.store(64, std::sync::atomic::Ordering::Relaxed);
+    handle.tick();
+    // The data of slot 5 and the selection proof are asked for.
+    let under_way = [next(), next()];
+    assert_eq!(tells(), (FIVE, None));
+    for answer in old {
+        let proof = ToySignature { key: 2, of: Signed::Selection(4) };
+        answer.give(Reply::Signature(proof));
+    }
+    handle.stop();
+    assert_eq!(thread.join().expect("it ends"), Ending::Stopped);
+    drop(under_way);
+    assert_eq!(journal.try_recv(), Err(mpsc::TryRecvError::Empty), "a duty of another's proof");
+}
