@@ -57,6 +57,17 @@ pub(crate) struct Arguments {
     /// Write blocks that were produced or submitted to this folder, as SSZ: the first 4096.
     #[arg(long, value_name = "DIR")]
     ssz_dump: Option<PathBuf>,
+    /// Take votes on the deposit contract, and deposits, from this node of the execution layer, over
+    /// JSON-RPC: http://HOST:PORT/PATH. Without it, blocks repeat the vote of genesis.
+    #[arg(long, value_name = "URL", requires = "deposit_contract")]
+    execution: Option<String>,
+    /// The deposit contract's address on the execution layer. The chain's genesis counts the interop
+    /// validators' deposits as its first ones.
+    #[arg(long, value_name = "ADDRESS", requires = "execution")]
+    deposit_contract: Option<String>,
+    /// The first block of the execution layer that may have a deposit.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "execution")]
+    deposit_block: u64,
     /// On SIGINT or SIGTERM, stop within about this many milliseconds and exit with 128 plus the
     /// signal's number (130, 143).
     #[arg(long, value_name = "MS", default_value_t = 5000)]
@@ -76,13 +87,15 @@ pub(crate) use serving::run;
 
 #[cfg(feature = "node")]
 mod serving {
+    use std::mem::ManuallyDrop;
     use std::sync::Arc;
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use blocksmith::Config;
     use blocksmith::store::StoreError;
     use blocksmith_consensus::{ChainConfig, Minimal};
-    use blocksmith_node::api::{Loopback, Node, NodeError, Options, Time};
+    use blocksmith_node::api::{Eth1Votes, Loopback, Node, NodeError, Options, Parts, Time};
+    use blocksmith_node::execution::{self, Monitor};
     use blocksmith_terminal::{EXIT_FAULT, Interrupt, note};
 
     use super::{Arguments, Begin, Failure, Output};
@@ -110,6 +123,18 @@ mod serving {
         })
     }
 
+    /// Starts the monitor of the execution layer, if there is one.
+    fn monitor(arguments: &Arguments, config: &ChainConfig) -> Result<Option<Monitor>, Failure> {
+        let Some((url, contract)) =
+            arguments.execution.as_ref().zip(arguments.deposit_contract.as_ref())
+        else {
+            return Ok(None);
+        };
+        let options = execution::Options::new(url, contract);
+        let monitor = execution::follow::<Minimal>(options, config, arguments.deposit_block);
+        monitor.map(Some).map_err(Failure::input)
+    }
+
     /// Tells wrong input from a fault of the machine.
     fn failure(error: NodeError) -> Failure {
         match error {
@@ -129,7 +154,12 @@ mod serving {
                 "warning: the API can be reached from elsewhere, and trusts everybody"
             ));
         }
-        let node = Node::<Minimal>::start(options, Time::System, Arc::new(Loopback));
+        // It ends with the process. To stop it would be to wait for the call that is under way, which
+        // may take longer than the deadline, and nothing is lost with it.
+        let monitor = monitor(arguments, &options.config)?.map(ManuallyDrop::new);
+        let eth1 = monitor.as_ref().map(|monitor| Arc::new(monitor.handle()) as Arc<dyn Eth1Votes>);
+        let parts = Parts { eth1, ..Parts::default() };
+        let node = Node::<Minimal>::start_with(options, Time::System, Arc::new(Loopback), parts);
         let node = node.map_err(failure)?;
         out.line(format_args!("beacon API at http://{}", node.address()))?;
         out.line(format_args!("genesis {} at {genesis_time}", node.genesis_root()))?;

@@ -74,12 +74,7 @@ pub static ENGINE: Hazard = Hazard {
 /// Returns every row: family by family, and within a family in the order of the numbers.
 pub fn all() -> impl Iterator<Item = &'static Hazard> {
     let families = [waiting::ROWS, channels::ROWS, services::ROWS, store::ROWS];
-    families
-        .into_iter()
-        .chain([duties::ROWS, clients::ROWS])
-        .flatten()
-        .copied()
-        .chain([&ENGINE])
+    families.into_iter().chain([duties::ROWS, clients::ROWS]).flatten().copied().chain([&ENGINE])
 }
 
 #[cfg(test)]

@@ -300,8 +300,13 @@ impl<P: Preset> Beacon<P> {
         if root == self.genesis.root() {
             return Ok(Some(self.genesis.block.clone()));
         }
-        if let Some(block) = self.recent.get(&root) {
-            return Ok(Some(block));
+        let recent = if root == self.view().head {
+            self.recent.settled(&root).await
+        } else {
+            self.recent.get(&root)
+        };
+        if recent.is_some() {
+            return Ok(recent);
         }
         let client = self.client.clone();
         match self.compute(move || client.blocks_by_root(&[root])).await? {

@@ -16,6 +16,7 @@ use super::broadcast::Published;
 use super::error::ApiError;
 use super::events::Topic;
 use super::pool::{LOCAL, PATIENCE};
+use super::recent::Arrival;
 use super::request::{self, Answer, Asked, PHASE0, VERSION, json};
 use crate::metrics::Kind;
 
@@ -115,9 +116,10 @@ pub(super) async fn publish<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> 
     let block: SignedBeaconBlock = asked.value()?;
     let block = SharedBlock::from(block);
     let (bytes, timer) = (asked.body.len(), beacon.times.start(Kind::Block));
+    let arrival = beacon.recent.arrive(block.root());
     let submission = beacon.client.submit_block_async(block.clone(), LOCAL, bytes).await;
     // The block may be imported long after the client has its answer, or has gone.
-    let settled = tokio::spawn(settle(beacon, block, timer.time(submission)));
+    let settled = tokio::spawn(settle(beacon, block, arrival, timer.time(submission)));
     let verdict = match timeout(PATIENCE, settled).await {
         Ok(verdict) => Some(verdict.map_err(|_| ApiError::fault("the block was lost"))?),
         Err(_) => None,
@@ -129,11 +131,15 @@ pub(super) async fn publish<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> 
 async fn settle<P: Preset>(
     beacon: Arc<Beacon<P>>,
     block: SharedBlock,
+    arrival: Arrival,
     verdict: impl Future<Output = Verdict<Root, InvalidData>>,
 ) -> Verdict<Root, InvalidData> {
     let verdict = verdict.await;
-    if let Verdict::Accept { relay, .. } = verdict {
+    if matches!(verdict, Verdict::Accept { .. }) {
         beacon.recent.insert(block.clone());
+    }
+    drop(arrival);
+    if let Verdict::Accept { relay, .. } = verdict {
         let (slot, root) = (block.value().message.slot, block.root());
         let data = format!(r#"{{"slot":"{slot}","block":"{root}","execution_optimistic":false}}"#);
         beacon.events.send(Topic::Block, &data);

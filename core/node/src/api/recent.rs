@@ -1,12 +1,16 @@
 //! The blocks that came last: what is asked for most.
 //!
-//! **Invariant.** R1 At most [`CAPACITY`] blocks are held; the one that came first goes. What is
-//! not here may be in the store.
+//! **Invariants.**
+//! - R1 At most [`CAPACITY`] blocks are held; the one that came first goes. What is not here may be
+//!   in the store.
+//! - R2 The chain may name a block as its head before the verdict on it has come back. Who asks for
+//!   the head waits meanwhile ([`Recent::settled`]), and is never told that there is no such block.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use blocksmith_consensus::{Root, SharedBlock, Slot};
+use tokio::sync::Notify;
 
 /// Blocks that are held: 128 epochs of the minimal preset.
 pub(super) const CAPACITY: usize = 1024;
@@ -15,15 +19,67 @@ pub(super) const CAPACITY: usize = 1024;
 struct Held {
     blocks: HashMap<Root, SharedBlock>,
     order: VecDeque<Root>,
+    /// How many submissions of a block have no verdict yet. The services bound them.
+    arriving: HashMap<Root, usize>,
+}
+
+#[derive(Default)]
+struct Shared {
+    held: Mutex<Held>,
+    /// A submission has ended.
+    ended: Notify,
 }
 
 /// The blocks that came last, in the order in which they came.
-#[derive(Default)]
-pub(super) struct Recent(Mutex<Held>);
+#[derive(Clone, Default)]
+pub(super) struct Recent(Arc<Shared>);
+
+/// A submission of a block. Its end is told when it is dropped.
+pub(super) struct Arrival {
+    recent: Recent,
+    root: Root,
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        let mut held = self.recent.held();
+        if let Some(count) = held.arriving.get_mut(&self.root) {
+            *count -= 1;
+            if *count == 0 {
+                held.arriving.remove(&self.root);
+            }
+        }
+        drop(held);
+        self.recent.0.ended.notify_waiters();
+    }
+}
 
 impl Recent {
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a block is being submitted, until what is returned is dropped.
+    pub(super) fn arrive(&self, root: Root) -> Arrival {
+        *self.held().arriving.entry(root).or_default() += 1;
+        Arrival { recent: self.clone(), root }
+    }
+
+    /// Returns a block; waits while it is not held but being submitted (R2). The caller bounds the
+    /// wait.
+    pub(super) async fn settled(&self, root: &Root) -> Option<SharedBlock> {
+        loop {
+            // Made before the look, so that an end after the look is noticed.
+            let ended = self.0.ended.notified();
+            {
+                let held = self.held();
+                let block = held.blocks.get(root).cloned();
+                if block.is_some() || !held.arriving.contains_key(root) {
+                    return block;
+                }
+            }
+            ended.await;
+        }
     }
 
     /// Holds a block.

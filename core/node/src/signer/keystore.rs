@@ -310,8 +310,9 @@ fn read_limited(path: &Path) -> Result<Vec<u8>, KeystoreProblem> {
     Ok(bytes)
 }
 
+/// Locks the file beside a keystore: beside the keystore itself, if `path` is a link to it.
 fn lock(path: &Path) -> Result<File, KeystoreProblem> {
-    let name = path.with_extension("json.lock");
+    let name = fs::canonicalize(path)?.with_extension("json.lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

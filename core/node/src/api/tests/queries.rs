@@ -1,7 +1,11 @@
 //! What a client asks of the chain and of the node.
 
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use blocksmith::verdict::Verdict;
 use blocksmith_consensus::{
-    BeaconState, FromJson, Json, Minimal, Root, SignedBeaconBlock, Wire, decode_exact,
+    BeaconState, FromJson, Json, Minimal, Root, SharedBlock, SignedBeaconBlock, Wire, decode_exact,
 };
 use serde_json::json;
 
@@ -256,6 +260,31 @@ fn a_question_about_the_head_is_about_the_head_of_now() {
     }
     // A state before the head is still its own.
     assert_eq!(world.data("/eth/v1/beacon/states/2/root")["root"], seen[1]);
+}
+
+#[test]
+fn who_asks_for_the_head_waits_for_the_verdict_that_the_chain_was_ahead_of() {
+    // The block is the head, and a submission of it has not ended. It ends without a verdict, then
+    // with one.
+    let world = World::new();
+    world.begin(1);
+    let block = SharedBlock::from(world.signed(1, ""));
+    let (client, beacon) = (world.node.client(), world.node.beacon());
+    let verdict = client.submit_block(block.clone(), 0, block.value().encode().len()).wait();
+    assert!(matches!(verdict, Verdict::Accept { .. }), "{verdict:?}");
+    let view = client.view().expect("the services run");
+    assert_eq!(view.head, block.root());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    for accepted in [false, true] {
+        let arrival = beacon.recent.arrive(block.root());
+        let mut asked = pin!(beacon.block_in(view, "head"));
+        assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        if accepted {
+            beacon.recent.insert(block.clone());
+        }
+        drop(arrival);
+        assert_eq!(runtime.block_on(asked).is_ok(), accepted);
+    }
 }
 
 #[test]

@@ -141,3 +141,20 @@ fn a_folder_is_loaded_once_at_a_time_and_without_copies() {
     let long = load(folder.path(), &passwords.join("one.txt")).unwrap_err();
     assert!(long.to_string().contains("two.json: file: longer than 65536 bytes"), "{long}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_keystore_that_is_reached_through_a_link_has_the_same_lock() {
+    // Two folders; the second has a link to the first one's keystore.
+    let (folder, linked) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let password = folder.path().join("password");
+    fs::write(&password, PASSWORD).unwrap();
+    let path = folder.path().join("one.json");
+    fs::write(&path, pbkdf2()).unwrap();
+    std::os::unix::fs::symlink(&path, linked.path().join("other.json")).unwrap();
+    let keys = load(folder.path(), &password).unwrap();
+    let second = load(linked.path(), &password).unwrap_err();
+    assert!(matches!(second.problem, KeystoreProblem::InUse(_)), "{second}");
+    drop(keys);
+    assert_eq!(load(linked.path(), &password).unwrap().len(), 1);
+}
