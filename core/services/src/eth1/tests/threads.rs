@@ -137,12 +137,14 @@ fn state(deposit_count: u64, votes: Vec<View>) -> VotingState<View> {
 fn a_proposer_gets_the_last_candidate_and_the_deposits_that_are_due() {
     // Block 16 is followed, but is too young: block 15 is the last candidate. It has hash 16 and 15
     // deposits. Two deposits are due, then more than a block may have.
-    let (monitor, _polls, failures) = started(0);
+    let (monitor, polls, failures) = started(0);
     let proposal = monitor.handle().proposal(state(5, vec![]), 3).unwrap();
     assert_eq!(proposal.eth1_data, (15, 16));
     assert_eq!(proposal.deposits, [500, 600]);
     let proposal = monitor.handle().proposal(state(12, vec![]), 3).unwrap();
     assert_eq!(proposal.deposits, [500, 600, 700]);
+    // A poll that nobody takes would wait, and the stop with it.
+    drop(polls);
     monitor.stop();
     assert_eq!(failures.iter().count(), 0);
 }
@@ -177,9 +179,10 @@ fn deposits_that_are_not_there_or_are_contradicted_are_errors() {
 #[test]
 fn a_node_that_panics_costs_freshness_and_a_monitor_that_stopped_says_so() {
     // Two calls panic; the third is answered.
-    let (monitor, _polls, failures) = started(2);
+    let (monitor, polls, failures) = started(2);
     let handle = monitor.handle();
     assert_eq!(handle.proposal(state(5, vec![]), 5).unwrap().eth1_data, (15, 16));
+    drop(polls);
     monitor.stop();
     assert_eq!(failures.iter().collect::<Vec<_>>(), [Failure::NoAnswer; 2]);
     assert_eq!(handle.proposal(state(5, vec![]), 5), Err(ProposalError::Stopped));
