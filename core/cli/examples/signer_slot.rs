@@ -108,7 +108,9 @@ impl Ground {
             let parts = keys.chunks(OF_SLOT.div_ceil(threads));
             let threads: Vec<_> = parts
                 .map(|part| {
-                    let sign = move || part.iter().map(|key| key.sign(root.as_bytes())).last();
+                    // Every key signs; the last signature stands for all, so that none is left out.
+                    let signed = |_, key: &&SecretKey| Some(key.sign(root.as_bytes()));
+                    let sign = move || part.iter().fold(None, signed);
                     scope.spawn(sign)
                 })
                 .collect();

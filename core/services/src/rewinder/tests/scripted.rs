@@ -34,6 +34,7 @@ type Load = Box<dyn Fn(Slot) + Send + Sync>;
 type Prepare = Box<dyn Fn(&ToyState) -> Result<(), ToyFault> + Send + Sync>;
 type Claims = Box<dyn Fn(&ToyBlock) -> Option<ToyRoot> + Send + Sync>;
 type Verify = Box<dyn Fn(&[ToyAttestation], usize) + Send + Sync>;
+type Proposers = Box<dyn Fn(&ToyState) -> Option<Vec<ValidatorIndex>> + Send + Sync>;
 
 /// The toy protocol, which reports its calls and runs its hooks.
 pub(super) struct Scripted {
@@ -51,7 +52,7 @@ pub(super) struct Scripted {
     /// been verified.
     pub(super) verify: Verify,
     /// The proposers of the epoch of a state.
-    pub(super) proposers: Box<dyn Fn(&ToyState) -> Option<Vec<ValidatorIndex>> + Send + Sync>,
+    pub(super) proposers: Proposers,
     /// Runs before an operation is checked.
     pub(super) operate: Box<dyn Fn() + Send + Sync>,
 }
