@@ -1,7 +1,7 @@
 //! The execution layer's node over JSON-RPC: blocks, and the logs of the deposit contract.
 //!
 //! **Contract.** [`JsonRpc`] is an [`ExecutionNode`] for
-//! [`Eth1Service`](blocksmith::eth1::Eth1Service). It calls `eth_getBlockByNumber` and `eth_getLogs`
+//! [`Eth1Service`]. It calls `eth_getBlockByNumber` and `eth_getLogs`
 //! by HTTP. Each call ends within [`Options::timeout`], and reads at most
 //! [`Options::max_response_bytes`]. An answer that is not what was asked for is an error that names
 //! the field; nothing of it is used. Redirects are not followed.

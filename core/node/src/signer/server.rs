@@ -10,7 +10,7 @@
 //!
 //! Errors are `{"code", "message"}`.
 //!
-//! **Bounds.** They are those of [`Bounds`]. There are at most [`MAX_CONNECTIONS`] connections;
+//! **Bounds.** They are those of `Bounds`. There are at most [`MAX_CONNECTIONS`] connections;
 //! others wait in the listener's queue. A head has to come within [`HEAD_PATIENCE`], and a body
 //! within [`BODY_PATIENCE`]. A request takes one of [`MAX_REQUESTS`] permits when its body is
 //! complete, so slow bodies keep nobody else from signing. Bodies beyond [`SHORT_BODY`] share

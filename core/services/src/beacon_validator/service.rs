@@ -27,7 +27,7 @@
 //! - I6 A panic of a port costs what the port was called for: a request whose answer the port drops
 //!   has failed (I1), and a clock that panics was not read. The port is called again the next time.
 //! - I7 A machine whose step was cut short by a panic is never used again (hazard L5). Its duties
-//!   under way are missed with [`Reason::Fault`], once each. The successor knows the validators and
+//!   under way are missed with `Reason::Fault`, once each. The successor knows the validators and
 //!   the heads that were taken before, never the lost event (L6), and begins no duty of a slot in
 //!   which its predecessor has begun one. So no duty ends twice, and no message of a slot has two
 //!   requests for signatures under way.
