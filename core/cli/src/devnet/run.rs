@@ -186,6 +186,13 @@ impl Run {
         }
     }
 
+    /// Waits for a line of the validator, until the clock is to be looked at again.
+    fn await_line(&mut self) {
+        if let Ok(line) = self.lines.recv_timeout(LOOK) {
+            self.ledger.line(line);
+        }
+    }
+
     /// Kills and hangs what is due, and has go on what has hung long enough.
     fn disturb(&mut self) -> anyhow::Result<()> {
         let ms = self.ms();
@@ -336,7 +343,7 @@ fn watch(run: &mut Run, interrupt: &Interrupt) -> anyhow::Result<Option<()>> {
             bar.set_message(format!("{chain}, duties missed {missed}"));
         }
         bar.set_position((slot + 1).saturating_sub(run.first));
-        std::thread::sleep(LOOK);
+        run.await_line();
     }
     bar.finish_and_clear();
     if let Some((role, _)) = run.hanging.take() {
