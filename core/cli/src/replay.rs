@@ -16,7 +16,8 @@ use blocksmith::{Anchor, StartError};
 use blocksmith_conformance::replay::{
     Inject, Monitor, Options, Outcome, Pace, ReplayError, Soak, Span, Stage, replay, soak,
 };
-use blocksmith_consensus::{BeaconState, ChainConfig, Mainnet, Minimal, Phase0, Preset};
+use blocksmith_conformance::{Protocol, State};
+use blocksmith_consensus::ChainConfig;
 use blocksmith_node::metrics::Metrics;
 use blocksmith_node::recording::{Embedded, Files, Folder, PresetName, Recording};
 use blocksmith_node::store::RedbStore;
@@ -127,33 +128,28 @@ pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
         .map_or_else(|| "the embedded chain".to_owned(), |folder| folder.display().to_string());
     let recording =
         Recording::load(&*files).with_context(|| place.clone()).map_err(Failure::input)?;
-    let recording = Arc::new(recording);
-    match recording.preset {
-        PresetName::Minimal => {
-            run_preset::<Minimal>(&recording, &place, ChainConfig::minimal(), arguments, out)
-        }
-        PresetName::Mainnet => {
-            run_preset::<Mainnet>(&recording, &place, ChainConfig::mainnet(), arguments, out)
-        }
-    }
+    run_loaded(&Arc::new(recording), &place, arguments, out)
 }
 
 /// Checks the rest of the input, replays, reports.
-fn run_preset<P: Preset>(
+fn run_loaded(
     recording: &Arc<Recording>,
     place: &str,
-    config: ChainConfig,
     arguments: &Arguments,
     out: Output,
 ) -> Result<u8, Failure> {
-    let consensus = Arc::new(Phase0::<P>::new(config));
-    let anchor = anchor::<P>(recording, place)?;
+    let config = match recording.preset {
+        PresetName::Minimal => ChainConfig::minimal(),
+        PresetName::Mainnet => ChainConfig::mainnet(),
+    };
+    let consensus = Arc::new(Protocol::new(recording.preset, config));
+    let anchor = anchor(recording, place)?;
     let store = arguments
         .data
         .as_deref()
         .map(|folder| RedbStore::open(folder, consensus.clone(), &anchor.root));
     let store = store.transpose().map_err(of_store)?;
-    let store = store.map(|store| Box::new(store) as Box<dyn Store<Phase0<P>>>);
+    let store = store.map(|store| Box::new(store) as Box<dyn Store<Protocol>>);
     let report = Report::maybe("--json", arguments.json.as_deref())?;
     let options = Options {
         pace: match arguments.pace {
@@ -193,14 +189,24 @@ fn run_preset<P: Preset>(
     let outcome = match arguments.time {
         None => {
             let signals = Some(signals);
-            replay(recording, consensus, anchor, &options, store, signals, &stage, progress)
+            replay(
+                recording,
+                consensus,
+                anchor,
+                &options,
+                store,
+                signals,
+                &stage,
+                Box::new(progress),
+            )
         }
         Some(Span(time)) => {
             let rounds = bar.clone();
-            let progress = move |round, index| {
-                rounds.set_message(format!("round {}", round + 1));
-                progress(index);
-            };
+            let progress: Arc<dyn Fn(usize, usize) + Send + Sync> =
+                Arc::new(move |round, index| {
+                    rounds.set_message(format!("round {}", round + 1));
+                    progress(index);
+                });
             let (mut soak, result) = soak(
                 recording,
                 &consensus,
@@ -209,7 +215,7 @@ fn run_preset<P: Preset>(
                 time,
                 Some(signals),
                 &stage,
-                progress,
+                &progress,
             );
             let last = soak.last.take();
             soaked = Some(soak);
@@ -224,9 +230,9 @@ fn run_preset<P: Preset>(
 }
 
 /// Returns the recording's genesis, once its root is what the manifest says.
-fn anchor<P: Preset>(recording: &Recording, place: &str) -> Result<Anchor<Phase0<P>>, Failure> {
+fn anchor(recording: &Recording, place: &str) -> Result<Anchor<Protocol>, Failure> {
     let input = |problem: String| Failure::input(anyhow::anyhow!("{place}: {problem}"));
-    let state = BeaconState::<P>::from_ssz_bytes(&recording.genesis).map_err(|error| {
+    let state = State::from_ssz_bytes(recording.preset, &recording.genesis).map_err(|error| {
         input(format!("genesis.ssz: not a state of the {} preset: {error}", recording.preset))
     })?;
     let root = state.hash_tree_root();

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, anyhow, ensure};
-use blocksmith_conformance::types;
+use blocksmith_conformance::{State, types};
 use blocksmith_consensus::{
-    BeaconState, ChainConfig, Mainnet, Minimal, Preset, Root, RootJob, SignedBeaconBlock, Slot,
-    SlotsError, TransitionError, UpdateFlags, decode_exact, process_slots, state_transition,
+    ChainConfig, Mainnet, Minimal, Preset, Root, RootJob, SignedBeaconBlock, Slot, SlotsError,
+    TransitionError, UpdateFlags, decode_exact,
 };
+use blocksmith_node::recording;
 use blocksmith_terminal::{EXIT_DIFFERS, EXIT_OK, Failure, Output, Report};
 use serde::Serialize;
 
@@ -37,27 +38,35 @@ enum PresetName {
     Mainnet,
 }
 
-impl Chain {
-    fn config(&self) -> Result<ChainConfig, Failure> {
-        let (name, config) = match self.preset {
-            PresetName::Minimal => (Minimal::NAME, ChainConfig::minimal()),
-            PresetName::Mainnet => (Mainnet::NAME, ChainConfig::mainnet()),
-        };
-        let Some(path) = &self.config else { return Ok(config) };
-        read_config(path)
-            .and_then(|text| apply_config(path, &text, name, config))
-            .map_err(Failure::input)
+impl PresetName {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Minimal => Minimal::NAME,
+            Self::Mainnet => Mainnet::NAME,
+        }
     }
 }
 
-/// Runs a function of the preset that was chosen.
-macro_rules! in_preset {
-    ($chain:expr, $function:ident($($argument:expr),*)) => {
-        match $chain.preset {
-            PresetName::Minimal => $function::<Minimal>($($argument),*),
-            PresetName::Mainnet => $function::<Mainnet>($($argument),*),
+impl From<PresetName> for recording::PresetName {
+    fn from(name: PresetName) -> Self {
+        match name {
+            PresetName::Minimal => Self::Minimal,
+            PresetName::Mainnet => Self::Mainnet,
         }
-    };
+    }
+}
+
+impl Chain {
+    fn config(&self) -> Result<ChainConfig, Failure> {
+        let config = match self.preset {
+            PresetName::Minimal => ChainConfig::minimal(),
+            PresetName::Mainnet => ChainConfig::mainnet(),
+        };
+        let Some(path) = &self.config else { return Ok(config) };
+        read_config(path)
+            .and_then(|text| apply_config(path, &text, self.preset.name(), config))
+            .map_err(Failure::input)
+    }
 }
 
 /// Print the state root at the beginning of each given slot, without blocks.
@@ -91,7 +100,7 @@ struct SlotRoots {
 pub(crate) fn slots(arguments: &Slots, out: Output) -> Result<u8, Failure> {
     let config = arguments.chain.config()?;
     let report = Report::maybe("--json", arguments.json.as_deref())?;
-    let roots = in_preset!(arguments.chain, slot_roots(arguments, &config))?;
+    let roots = slot_roots(arguments, &config)?;
     for (slot, root) in &roots {
         out.line(format_args!("{slot} {root}"))?;
     }
@@ -102,26 +111,23 @@ pub(crate) fn slots(arguments: &Slots, out: Output) -> Result<u8, Failure> {
     Ok(EXIT_OK)
 }
 
-fn slot_roots<P: Preset>(
-    arguments: &Slots,
-    config: &ChainConfig,
-) -> Result<BTreeMap<Slot, Root>, Failure> {
-    let mut state = read_state::<P>(&arguments.state)?;
+fn slot_roots(arguments: &Slots, config: &ChainConfig) -> Result<BTreeMap<Slot, Root>, Failure> {
+    let mut state = read_state(arguments.chain.preset, &arguments.state)?;
     let mut roots = BTreeMap::new();
     for slot in &arguments.to {
+        let at = state.slot();
         let check = || {
-            ensure!(*slot >= state.slot, "--to {slot}: the state is at slot {}", state.slot);
-            let distance = *slot - state.slot;
+            ensure!(*slot >= at, "--to {slot}: the state is at slot {at}");
+            let distance = *slot - at;
             ensure!(
                 distance <= MAX_EMPTY_SLOTS,
-                "--to {slot}: {distance} slots from {}, at most {MAX_EMPTY_SLOTS} are run",
-                state.slot
+                "--to {slot}: {distance} slots from {at}, at most {MAX_EMPTY_SLOTS} are run"
             );
             Ok(())
         };
         check().map_err(Failure::input)?;
-        if *slot > state.slot {
-            process_slots(&mut state, *slot, config).map_err(|error| match error {
+        if *slot > at {
+            state.process_slots(*slot, config).map_err(|error| match error {
                 SlotsError::Epoch(error) => Failure::input(anyhow!("--state: {error}")),
                 other @ SlotsError::NotAfterState { .. } => Failure::fault(other),
             })?;
@@ -149,29 +155,25 @@ pub(crate) struct Transition {
 
 pub(crate) fn transition(arguments: &Transition, out: Output) -> Result<u8, Failure> {
     let config = arguments.chain.config()?;
-    in_preset!(arguments.chain, apply(arguments, &config, out))
+    apply(arguments, &config, out)
 }
 
-fn apply<P: Preset>(
-    arguments: &Transition,
-    config: &ChainConfig,
-    out: Output,
-) -> Result<u8, Failure> {
-    let mut state = read_state::<P>(&arguments.state)?;
+fn apply(arguments: &Transition, config: &ChainConfig, out: Output) -> Result<u8, Failure> {
+    let mut state = read_state(arguments.chain.preset, &arguments.state)?;
     let bytes = read_ssz(&arguments.block).map_err(Failure::input)?;
     let block: SignedBeaconBlock = decode_exact(&bytes)
         .with_context(|| arguments.block.display().to_string())
         .map_err(Failure::input)?;
     let slot = block.message.slot;
-    if slot.saturating_sub(state.slot) > MAX_EMPTY_SLOTS {
+    if slot.saturating_sub(state.slot()) > MAX_EMPTY_SLOTS {
         return Err(Failure::input(anyhow!(
             "{}: slot {slot} is more than {MAX_EMPTY_SLOTS} from the state's {}",
             arguments.block.display(),
-            state.slot
+            state.slot()
         )));
     }
     let flags = UpdateFlags { skip_bls_validation: arguments.no_bls, ..UpdateFlags::default() };
-    match state_transition(&mut state, &block, flags, config) {
+    match state.apply(&block, flags, config) {
         Ok(()) => {
             out.line(format_args!("valid {}", state.hash_tree_root()))?;
             Ok(EXIT_OK)
@@ -186,17 +188,19 @@ fn apply<P: Preset>(
 
 /// Reads a state, and hashes it with the help of idle cores: whatever is done with it begins with
 /// its root.
-fn read_state<P: Preset>(path: &Path) -> Result<BeaconState<P>, Failure> {
+fn read_state(preset: PresetName, path: &Path) -> Result<State, Failure> {
     let bytes = read_ssz(path).map_err(Failure::input)?;
-    let state = BeaconState::from_ssz_bytes(&bytes)
-        .with_context(|| format!("{}: not a BeaconState of preset {}", path.display(), P::NAME))
+    let state = State::from_ssz_bytes(preset.into(), &bytes)
+        .with_context(|| {
+            format!("{}: not a BeaconState of preset {}", path.display(), preset.name())
+        })
         .map_err(Failure::input)?;
     hash_on_all_cores(&state);
     Ok(state)
 }
 
 /// Computes the state's hashes, which it keeps.
-fn hash_on_all_cores<P: Preset>(state: &BeaconState<P>) {
+fn hash_on_all_cores(state: &State) {
     /// More threads than this would wait for memory.
     const MAX_THREADS: usize = 8;
     let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
@@ -244,10 +248,8 @@ pub(crate) fn decode(arguments: &Show, out: Output) -> Result<u8, Failure> {
 }
 
 fn read_value(arguments: &Show) -> Result<Box<dyn types::Value>, Failure> {
-    fn decoder<P: Preset>(name: &str) -> Option<types::Decode> {
-        types::decoder::<P>(name)
-    }
-    let decode = in_preset!(arguments.chain, decoder(&arguments.name)).ok_or_else(|| {
+    let preset = arguments.chain.preset.into();
+    let decode = types::decoder(preset, &arguments.name).ok_or_else(|| {
         let known = types::names().join(", ");
         Failure::input(anyhow!("--type {}: phase0 has {known}", arguments.name))
     })?;

@@ -7,6 +7,9 @@
 pub mod attack;
 pub mod config;
 mod process;
+mod protocol;
 pub mod replay;
 pub mod types;
 pub mod vectors;
+
+pub use protocol::{Committees, PerPreset, Protocol, State};

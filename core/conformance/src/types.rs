@@ -4,10 +4,11 @@ use blocksmith_consensus::{
     AggregateAndProof, Attestation, AttestationData, AttesterSlashing, BeaconBlock,
     BeaconBlockBody, BeaconBlockHeader, BeaconState, Checkpoint, DecodeError, Deposit, DepositData,
     DepositMessage, Eth1Block, Eth1Data, Fork, ForkData, HistoricalBatch, IndexedAttestation, Json,
-    PendingAttestation, Preset, ProposerSlashing, Root, SignedAggregateAndProof, SignedBeaconBlock,
-    SignedBeaconBlockHeader, SignedVoluntaryExit, SigningData, Validator, VoluntaryExit, Wire,
-    decode_exact,
+    Mainnet, Minimal, PendingAttestation, Preset, ProposerSlashing, Root, SignedAggregateAndProof,
+    SignedBeaconBlock, SignedBeaconBlockHeader, SignedVoluntaryExit, SigningData, Validator,
+    VoluntaryExit, Wire, decode_exact,
 };
+use blocksmith_node::recording::PresetName;
 
 /// A decoded value.
 pub trait Value {
@@ -103,15 +104,20 @@ fn of_preset<P: Preset>() -> [(&'static str, Decode); 2] {
     ]
 }
 
-/// Returns the decoder of the type of that name, if phase0 has it.
-pub fn decoder<P: Preset>(name: &str) -> Option<Decode> {
+/// Returns the decoder of a preset's type of that name, if phase0 has it.
+#[must_use]
+pub fn decoder(preset: PresetName, name: &str) -> Option<Decode> {
+    let of_preset = match preset {
+        PresetName::Minimal => of_preset::<Minimal>(),
+        PresetName::Mainnet => of_preset::<Mainnet>(),
+    };
     let found = |(known, decode): &(&str, Decode)| (*known == name).then_some(*decode);
-    ON_WIRE.iter().find_map(found).or_else(|| of_preset::<P>().iter().find_map(found))
+    ON_WIRE.iter().find_map(found).or_else(|| of_preset.iter().find_map(found))
 }
 
 /// Returns the names of all types, sorted.
 pub fn names() -> Vec<&'static str> {
-    let of_preset = of_preset::<blocksmith_consensus::Minimal>();
+    let of_preset = of_preset::<Minimal>();
     let mut names: Vec<_> = ON_WIRE.iter().chain(&of_preset).map(|(name, _)| *name).collect();
     names.sort_unstable();
     names

@@ -15,11 +15,11 @@
 use blocksmith::Anchor;
 use blocksmith_consensus::testing::{attest, attestation_data, block, genesis, latest_block_root};
 use blocksmith_consensus::{
-    BeaconState, ChainConfig, Minimal, Phase0, Root, SharedAttestation, SharedBlock, Slot,
+    BeaconState, ChainConfig, Minimal, Root, SharedAttestation, SharedBlock, Slot,
     compute_epoch_at_slot, get_beacon_committee, get_committee_count_per_slot, process_slots,
 };
 
-use super::counting::Counting;
+use crate::protocol::{PerPreset, Protocol};
 
 /// Validators of every chain: two committees of four in a slot.
 const VALIDATORS: u64 = 64;
@@ -28,8 +28,6 @@ pub const MAX_SLOTS: u64 = 16_384;
 /// The most branches of a history.
 pub const MAX_BRANCHES: u64 = 64;
 
-/// The protocol that the attacks are run over.
-pub(super) type Protocol = Counting<Phase0<Minimal>>;
 pub(super) type State = BeaconState<Minimal>;
 
 /// What a chain looks like.
@@ -103,7 +101,7 @@ impl Chain {
 
     /// Returns what the services start from.
     pub(super) fn anchor(&self) -> Anchor<Protocol> {
-        Anchor { root: self.genesis_root, slot: 0, state: self.genesis.clone() }
+        Anchor { root: self.genesis_root, slot: 0, state: PerPreset::Minimal(self.genesis.clone()) }
     }
 
     /// Returns the parent of honest slot `at`: what its block builds on.

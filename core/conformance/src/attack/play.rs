@@ -22,14 +22,15 @@ use blocksmith::notice::Notice;
 use blocksmith::rewinder::Lane;
 use blocksmith::verdict::{DropReason, PendingReason, Verdict};
 use blocksmith::{Blocksmith, Client, Config, NoticeReceiver, Submission};
-use blocksmith_consensus::{InvalidData, Phase0, Root};
+use blocksmith_consensus::{InvalidData, Root};
+use blocksmith_node::recording::PresetName;
 use blocksmith_sync::Std;
 
 use super::AttackError;
-use super::chain::{Chain, HonestSlot, Protocol};
-use super::counting::Counting;
+use super::chain::{Chain, HonestSlot};
 use super::plan::{HONEST, Heard, Plan, Played, Shot};
 use crate::process::{cpu_time, forget_peak, peak_bytes};
+use crate::protocol::Protocol;
 
 type Answer = Verdict<Root, InvalidData>;
 
@@ -260,7 +261,7 @@ impl Run<'_> {
 /// If the services do not start or do not take the history.
 pub(super) fn play(scene: &Scene, plan: &Plan) -> Result<Played, AttackError> {
     let chain = &scene.chain;
-    let protocol = Counting::new(Phase0::new(chain.config.clone()));
+    let protocol = Protocol::new(PresetName::Minimal, chain.config.clone());
     let counts = protocol.counts();
     let (blocksmith, notices) =
         Blocksmith::<Std, Protocol>::start(scene.config, Arc::new(protocol), chain.anchor())?;

@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use signal_hook::iterator::{Handle, Signals};
 
-use blocksmith::consensus::Consensus;
 use blocksmith::quarantine;
 use blocksmith::store::Store;
 use blocksmith::supervision::{Injection, Intensity};
 use blocksmith::{Anchor, Blocksmith, Config};
-use blocksmith_consensus::Root;
 use blocksmith_node::recording::Recording;
 use blocksmith_sync::Std;
 
@@ -22,6 +20,7 @@ use super::options::Options;
 use super::report::Outcome;
 use super::run::{End, Run};
 use super::stage::Stage;
+use crate::protocol::Protocol;
 
 /// Panics that are borne while faults are injected: they are the point.
 const BORNE: usize = 1 << 20;
@@ -30,20 +29,20 @@ const BORNE: usize = 1 << 20;
 const OBSERVE_EVERY: Duration = Duration::from_millis(100);
 
 /// What ends the wait of the thread that started a replay.
-enum News<C: Consensus> {
-    Done(Box<Result<(Run<C>, End), ReplayError>>),
+enum News {
+    Done(Box<Result<(Run, End), ReplayError>>),
     Panicked,
     Signal(i32),
 }
 
 /// Where one replay, or several in a row, hear of their end and of signals.
-pub(super) struct Inbox<C: Consensus> {
-    sender: mpsc::Sender<News<C>>,
-    news: mpsc::Receiver<News<C>>,
+pub(super) struct Inbox {
+    sender: mpsc::Sender<News>,
+    news: mpsc::Receiver<News>,
     listener: Option<(Handle, JoinHandle<()>)>,
 }
 
-impl<C: Consensus> Inbox<C> {
+impl Inbox {
     /// Listens to signals, if any, until it is dropped.
     pub(super) fn new(signals: Option<Signals>) -> Self {
         let (sender, news) = mpsc::channel();
@@ -62,7 +61,7 @@ impl<C: Consensus> Inbox<C> {
     }
 }
 
-impl<C: Consensus> Drop for Inbox<C> {
+impl Drop for Inbox {
     fn drop(&mut self) {
         if let Some((handle, listener)) = self.listener.take() {
             handle.close();
@@ -73,9 +72,9 @@ impl<C: Consensus> Drop for Inbox<C> {
 }
 
 /// Reports if the thread that drives the replay panics.
-struct Driver<C: Consensus>(mpsc::Sender<News<C>>);
+struct Driver(mpsc::Sender<News>);
 
-impl<C: Consensus> Drop for Driver<C> {
+impl Drop for Driver {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // If the replay was interrupted, nobody listens.
@@ -96,15 +95,15 @@ impl<C: Consensus> Drop for Driver<C> {
 ///
 /// # Panics
 /// If the operating system refuses to start a thread.
-pub fn replay<C: Consensus<Root = Root>>(
+pub fn replay(
     recording: &Arc<Recording>,
-    consensus: Arc<C>,
-    anchor: Anchor<C>,
+    consensus: Arc<Protocol>,
+    anchor: Anchor<Protocol>,
     options: &Options,
-    store: Option<Box<dyn Store<C>>>,
+    store: Option<Box<dyn Store<Protocol>>>,
     signals: Option<Signals>,
     stage: &Stage,
-    progress: impl FnMut(usize) + Send + 'static,
+    progress: Box<dyn FnMut(usize) + Send>,
 ) -> Result<Outcome, ReplayError> {
     let inbox = Inbox::new(signals);
     round(recording, consensus, anchor, options, store, &inbox, stage, progress)
@@ -112,15 +111,15 @@ pub fn replay<C: Consensus<Root = Root>>(
 
 #[expect(clippy::too_many_arguments, reason = "a replay and what it reports to")]
 /// Like [`replay`], but hears of signals through an inbox that several rounds share.
-pub(super) fn round<C: Consensus<Root = Root>>(
+pub(super) fn round(
     recording: &Arc<Recording>,
-    consensus: Arc<C>,
-    anchor: Anchor<C>,
+    consensus: Arc<Protocol>,
+    anchor: Anchor<Protocol>,
     options: &Options,
-    store: Option<Box<dyn Store<C>>>,
-    inbox: &Inbox<C>,
+    store: Option<Box<dyn Store<Protocol>>>,
+    inbox: &Inbox,
     stage: &Stage,
-    mut progress: impl FnMut(usize) + Send + 'static,
+    mut progress: Box<dyn FnMut(usize) + Send>,
 ) -> Result<Outcome, ReplayError> {
     let mut config = Config {
         workers: options.workers,
@@ -144,8 +143,8 @@ pub(super) fn round<C: Consensus<Root = Root>>(
     let faults: Vec<Injection<Std>> = options.faults.iter().map(Inject::injection).collect();
     let anchor_slot = anchor.slot;
     let (blocksmith, notices) = match store {
-        None => Blocksmith::<Std, C>::start_with_faults(config, consensus, anchor, faults)?,
-        Some(store) => Blocksmith::<Std, C>::start_durable_with_faults(
+        None => Blocksmith::<Std, Protocol>::start_with_faults(config, consensus, anchor, faults)?,
+        Some(store) => Blocksmith::<Std, Protocol>::start_durable_with_faults(
             config, consensus, anchor, faults, store,
         )?,
     };
@@ -159,7 +158,7 @@ pub(super) fn round<C: Consensus<Root = Root>>(
     let (count, sender) = (handed_in.clone(), inbox.sender.clone());
     let driver = std::thread::spawn(move || {
         let driver = Driver(sender);
-        let result = run.all(|index| {
+        let result = run.all(&mut |index| {
             // Relaxed: it is a figure for a report.
             count.store(index + 1, Ordering::Relaxed);
             progress(index);

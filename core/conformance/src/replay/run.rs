@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::restated::restate;
 use blocksmith::clearance::ChainView;
 use blocksmith::cold_db::Resumed;
 use blocksmith::consensus::{Checkpoint, Consensus, Invalid};
@@ -12,7 +11,7 @@ use blocksmith::rewinder::Lane;
 use blocksmith::store::StoreError;
 use blocksmith::verdict::{DropReason, Verdict};
 use blocksmith::{Client, NoticeReceiver, StopReport, Submission};
-use blocksmith_consensus::Root;
+use blocksmith_consensus::{InvalidData, Root};
 use blocksmith_node::metrics::{Kind, VerdictTimes};
 use blocksmith_node::recording::{Arrival, Event, RecordedCheckpoint, RecordedView, Recording};
 use blocksmith_sync::Std;
@@ -22,31 +21,33 @@ use super::options::{ATTEMPTS, Options, Pace};
 use super::report::{
     Entry, FinalView, Mismatch, Outcome, Tally, checkpoint, show_checkpoint, show_root,
 };
+use super::restated::restate;
+use crate::protocol::Protocol;
 
-type Answer<C> = Verdict<Root, <C as Consensus>::Invalid>;
+type Answer = Verdict<Root, InvalidData>;
 
 /// An item that was handed in.
-enum Item<C: Consensus> {
+enum Item {
     /// Its bytes did not decode, so the verdict came at once.
     Refused(&'static str),
     /// The Quarantine has it, or has answered; `attempts` counts how often the item was handed in.
-    Submitted { submission: Submission<Std, C>, answer: Option<Answer<C>>, attempts: usize },
+    Submitted { submission: Submission<Std, Protocol>, answer: Option<Answer>, attempts: usize },
 }
 
-struct Handed<C: Consensus> {
+struct Handed {
     index: usize,
     kind: Kind,
-    item: Item<C>,
+    item: Item,
 }
 
 /// What drives services through the chain, and what it has found.
-pub(super) struct Run<C: Consensus> {
-    client: Client<Std, C>,
-    notices: NoticeReceiver<Std, C>,
+pub(super) struct Run {
+    client: Client<Std, Protocol>,
+    notices: NoticeReceiver<Std, Protocol>,
     times: VerdictTimes,
     recording: Arc<Recording>,
     pace: Pace,
-    handed: Vec<Handed<C>>,
+    handed: Vec<Handed>,
     /// Whether items that failed on our side are handed in again, which is the case if faults are
     /// injected.
     insists: bool,
@@ -74,11 +75,11 @@ pub(super) struct End {
     pending: BTreeMap<u64, &'static str>,
 }
 
-impl<C: Consensus<Root = Root>> Run<C> {
+impl Run {
     /// Returns a run that has not begun. The anchor is the recording's genesis, at `anchor_slot`.
     pub(super) fn new(
-        client: Client<Std, C>,
-        notices: NoticeReceiver<Std, C>,
+        client: Client<Std, Protocol>,
+        notices: NoticeReceiver<Std, Protocol>,
         times: VerdictTimes,
         mut recording: Arc<Recording>,
         options: &Options,
@@ -121,7 +122,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
 
     /// Hands every event in and reads the end off the services. `progress` is called after each
     /// event.
-    pub(super) fn all(&mut self, mut progress: impl FnMut(usize)) -> Result<End, ReplayError> {
+    pub(super) fn all(&mut self, progress: &mut dyn FnMut(usize)) -> Result<End, ReplayError> {
         let recording = self.recording.clone();
         for (index, event) in recording.events.iter().enumerate() {
             self.event(index, event)?;
@@ -233,7 +234,7 @@ impl<C: Consensus<Root = Root>> Run<C> {
     fn ask<T>(
         &self,
         what: &'static str,
-        mut question: impl FnMut(&Client<Std, C>) -> Option<T>,
+        mut question: impl FnMut(&Client<Std, Protocol>) -> Option<T>,
     ) -> Result<T, ReplayError> {
         (0..ATTEMPTS).find_map(|_| question(&self.client)).ok_or(ReplayError::Gone(what))
     }
@@ -494,7 +495,7 @@ impl Described {
     }
 }
 
-impl<C: Consensus<Root = Root>> Item<C> {
+impl Item {
     /// Takes the verdict if it has come, and describes it in the report's words: an item that was
     /// given up at the stop is still pending, for the reason for which it waited.
     fn describe(&mut self, pending: &BTreeMap<u64, &'static str>) -> Described {
@@ -550,21 +551,21 @@ impl Entry {
 }
 
 /// A submission, and its verdict if that was there at once.
-type Timed<C> = (Submission<Std, C>, Option<Answer<C>>);
+type Timed = (Submission<Std, Protocol>, Option<Answer>);
 
 /// Submits an item, and has the time to its verdict observed when that is sent.
-fn timed<C: Consensus<Root = Root>>(
+fn timed(
     times: &VerdictTimes,
     kind: Kind,
-    submit: impl FnOnce() -> Submission<Std, C>,
-) -> Timed<C> {
+    submit: impl FnOnce() -> Submission<Std, Protocol>,
+) -> Timed {
     let timer = times.start(kind);
     let mut submission = submit();
     let answer = timer.watch(&mut submission);
     (submission, answer)
 }
 
-fn submitted<C: Consensus<Root = Root>>((submission, answer): Timed<C>) -> Item<C> {
+fn submitted((submission, answer): Timed) -> Item {
     Item::Submitted { submission, answer, attempts: 1 }
 }
 

@@ -11,8 +11,6 @@ use signal_hook::iterator::Signals;
 use thiserror::Error;
 
 use blocksmith::Anchor;
-use blocksmith::consensus::Consensus;
-use blocksmith_consensus::Root;
 use blocksmith_node::recording::Recording;
 use blocksmith_sync::broker::{Level, Snapshot};
 
@@ -22,6 +20,7 @@ use super::options::{Options, Pace};
 use super::report::{FinalView, Outcome};
 use super::stage::Stage;
 use crate::process::status;
+use crate::protocol::Protocol;
 
 /// A time as the command line writes it: a whole number and `ms`, `s`, `m` or `h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,24 +142,24 @@ pub struct Soak {
 /// # Panics
 /// As [`super::replay`].
 #[expect(clippy::too_many_arguments, reason = "those of a replay, and for how long")]
-pub fn soak<C: Consensus<Root = Root>>(
+pub fn soak(
     recording: &Arc<Recording>,
-    consensus: &Arc<C>,
-    anchor: &Anchor<C>,
+    consensus: &Arc<Protocol>,
+    anchor: &Anchor<Protocol>,
     options: &Options,
     time: Duration,
     signals: Option<Signals>,
     stage: &Stage,
-    mut progress: impl FnMut(usize, usize) + Send + Clone + 'static,
+    progress: &Arc<dyn Fn(usize, usize) + Send + Sync>,
 ) -> (Soak, Result<(), ReplayError>) {
     let inbox = Inbox::new(signals);
     let start = Instant::now();
     let mut soak = Soak::new(options.pace);
     let result = loop {
-        let (number, mut progress) = (soak.rounds, progress.clone());
+        let (number, progress) = (soak.rounds, progress.clone());
         let Anchor { root, slot, state } = anchor;
         let anchor = Anchor { root: *root, slot: *slot, state: state.clone() };
-        let tell = move |index| progress(number, index);
+        let tell = Box::new(move |index| progress(number, index));
         match round(recording, consensus.clone(), anchor, options, None, &inbox, stage, tell) {
             Ok(outcome) => soak.take(outcome, recording.events.len(), stage.snapshot()),
             Err(error) => break Err(error),

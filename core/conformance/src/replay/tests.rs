@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use blocksmith::Anchor;
 use blocksmith::consensus::Consensus;
-use blocksmith_consensus::{BeaconState, ChainConfig, Minimal, Phase0};
+use blocksmith_consensus::ChainConfig;
 use blocksmith_node::metrics::Kind;
 use blocksmith_node::recording::{Arrival, Folder, Recording};
 
 use super::{Options, Pace, Stage, replay};
+use crate::protocol::{Protocol, State};
 
 #[test]
 fn every_item_that_is_submitted_has_the_time_to_its_verdict_counted_once() {
@@ -19,8 +20,8 @@ fn every_item_that_is_submitted_has_the_time_to_its_verdict_counted_once() {
     // stop.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/chain");
     let recording = Arc::new(Recording::load(&Folder(folder)).expect("the recorded chain"));
-    let consensus = Arc::new(Phase0::<Minimal>::new(ChainConfig::minimal()));
-    let state = BeaconState::from_ssz_bytes(&recording.genesis).expect("a state");
+    let consensus = Arc::new(Protocol::new(recording.preset, ChainConfig::minimal()));
+    let state = State::from_ssz_bytes(recording.preset, &recording.genesis).expect("a state");
     let decodes = |arrival: &Arrival| match arrival {
         Arrival::Block(bytes) => consensus.decode_block(bytes).is_ok(),
         Arrival::Attestation(bytes) => consensus.decode_attestation(bytes).is_ok(),
@@ -39,8 +40,16 @@ fn every_item_that_is_submitted_has_the_time_to_its_verdict_counted_once() {
         let options = Options { pace, workers: 2, faults, deadline: Duration::from_secs(5) };
         let anchor = Anchor { root: recording.genesis_block_root, slot: 0, state: state.clone() };
         let stage = Stage::default();
-        let outcome =
-            replay(&recording, consensus.clone(), anchor, &options, None, None, &stage, |_| ());
+        let outcome = replay(
+            &recording,
+            consensus.clone(),
+            anchor,
+            &options,
+            None,
+            None,
+            &stage,
+            Box::new(|_| ()),
+        );
         let outcome = outcome.expect("a whole replay");
         assert_eq!(outcome.resubmitted > 0, insists, "{pace}");
         let timed: u64 = Kind::ALL.iter().map(|kind| stage.times().count(*kind)).sum();

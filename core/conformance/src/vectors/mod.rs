@@ -45,7 +45,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use blocksmith_consensus::{ChainConfig, Mainnet, Minimal, Preset};
+use blocksmith_consensus::{BeaconState, ChainConfig, Preset};
+use blocksmith_node::recording::PresetName;
 use serde::Serialize;
 
 pub use error::VectorsError;
@@ -55,6 +56,8 @@ pub use seeds::{Seeds, seeds};
 use error::{NotPassed, Outcome};
 use files::Files;
 use layout::{Case, Entry};
+
+use crate::protocol::State;
 
 /// Threads that execute cases.
 const THREADS: usize = 2;
@@ -217,13 +220,22 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 fn execute(case: &Case, configs: &Configs) -> Outcome {
     match case.preset.as_str() {
-        "minimal" => execute_with::<Minimal>(case, configs.minimal.clone()),
-        "mainnet" => execute_with::<Mainnet>(case, configs.mainnet.clone()),
+        "minimal" => {
+            execute_with(case, PresetName::Minimal, configs.minimal.clone(), State::Minimal)
+        }
+        "mainnet" => {
+            execute_with(case, PresetName::Mainnet, configs.mainnet.clone(), State::Mainnet)
+        }
         _ => bls::run(case),
     }
 }
 
-fn execute_with<P: Preset>(case: &Case, mut config: ChainConfig) -> Outcome {
+fn execute_with<P: Preset>(
+    case: &Case,
+    preset: PresetName,
+    mut config: ChainConfig,
+    of_preset: fn(BeaconState<P>) -> State,
+) -> Outcome {
     let files = Files::new(&case.directory);
     files.override_config(&mut config)?;
     match case.runner.as_str() {
@@ -234,9 +246,9 @@ fn execute_with<P: Preset>(case: &Case, mut config: ChainConfig) -> Outcome {
         "rewards" => transition::rewards::<P>(case, &files),
         "shuffling" => genesis::shuffling::<P>(case, &files),
         "genesis" => genesis::genesis::<P>(case, &files, &config),
-        "ssz_static" => ssz_static::run::<P>(case, &files),
+        "ssz_static" => ssz_static::run(case, preset, &files),
         "fork_choice" => fork_choice::run::<P>(case, &files, &config),
-        "networking" => networking::run::<P>(case, &files, &config),
+        "networking" => networking::run(case, &files, &config, of_preset),
         "bls" => bls::run(case),
         _ => Err(case.unknown("runner")),
     }

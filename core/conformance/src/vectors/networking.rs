@@ -20,14 +20,14 @@ use blocksmith::quarantine::{Effect, Event, Item, ItemId, Limits, Quarantine};
 use blocksmith::rewinder::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 use blocksmith::verdict::{Quarantined, RejectReason, Verdict};
 use blocksmith_consensus::{
-    BeaconState, ChainConfig, InvalidData, Phase0, Preset, Root, SharedBlock, SignedBeaconBlock,
-    Wire,
+    BeaconState, ChainConfig, InvalidData, Preset, Root, SharedBlock, SignedBeaconBlock, Wire,
 };
 use serde::Deserialize;
 
 use super::error::{NotPassed, Outcome, ensure};
 use super::files::Files;
 use super::layout::Case;
+use crate::protocol::{Protocol, State};
 
 /// `meta.yaml` of a case.
 #[derive(Debug, Deserialize)]
@@ -70,13 +70,18 @@ struct Message {
 }
 
 /// Runs a case.
-pub(super) fn run<P: Preset>(case: &Case, files: &Files, config: &ChainConfig) -> Outcome {
+pub(super) fn run<P: Preset>(
+    case: &Case,
+    files: &Files,
+    config: &ChainConfig,
+    of_preset: fn(BeaconState<P>) -> State,
+) -> Outcome {
     let meta: Meta = files.required_yaml("meta")?;
     let state = files.required_state::<P>("state")?;
-    let mut node = Node::<P>::new(state, config)?;
+    let mut node = Node::new(state, of_preset, config)?;
     node.take_in(files, &meta)?;
     for (index, message) in meta.messages.iter().enumerate() {
-        let item = item::<P>(&node.phase0, files, &meta.topic, message)
+        let item = item(&node.phase0, files, &meta.topic, message)
             .ok_or_else(|| case.unknown("topic"))??;
         let at = meta.current_time_ms.map_or(node.begin_ms, |now| now + message.offset_ms);
         node.tick_ms(at)?;
@@ -90,14 +95,14 @@ pub(super) fn run<P: Preset>(case: &Case, files: &Files, config: &ChainConfig) -
 }
 
 /// Decodes a message by the topic's wire form. `None` for a topic that phase0 does not have.
-fn item<P: Preset>(
-    phase0: &Phase0<P>,
+fn item(
+    phase0: &Protocol,
     files: &Files,
     topic: &str,
     message: &Message,
-) -> Option<Result<Item<Phase0<P>>, NotPassed>> {
+) -> Option<Result<Item<Protocol>, NotPassed>> {
     let subnet = message.subnet_id;
-    let decode = |bytes: &[u8]| -> Option<Result<Item<Phase0<P>>, InvalidData>> {
+    let decode = |bytes: &[u8]| -> Option<Result<Item<Protocol>, InvalidData>> {
         Some(match topic {
             "beacon_block" => phase0.decode_block(bytes).map(Item::Block),
             "beacon_attestation" => phase0
@@ -123,10 +128,10 @@ fn item<P: Preset>(
 }
 
 /// The Quarantine and what is beneath it.
-struct Node<P: Preset> {
-    phase0: Phase0<P>,
-    quarantine: Quarantine<Phase0<P>>,
-    hot_db: HotDb<Phase0<P>>,
+struct Node {
+    phase0: Protocol,
+    quarantine: Quarantine<Protocol>,
+    hot_db: HotDb<Protocol>,
     /// Time of genesis, and of the state's slot.
     genesis_ms: u64,
     begin_ms: u64,
@@ -139,10 +144,13 @@ struct Node<P: Preset> {
     fails: bool,
 }
 
-impl<P: Preset> Node<P> {
+impl Node {
     /// Returns a node whose anchor is the block that the state follows.
-    fn new(state: BeaconState<P>, config: &ChainConfig) -> Result<Self, NotPassed> {
-        let phase0 = Phase0::new(config.clone());
+    fn new<P: Preset>(
+        state: BeaconState<P>,
+        of_preset: fn(BeaconState<P>) -> State,
+        config: &ChainConfig,
+    ) -> Result<Self, NotPassed> {
         let mut header = state.latest_block_header.clone();
         if header.state_root == Root::ZERO {
             header.state_root = state.hash_tree_root();
@@ -150,6 +158,8 @@ impl<P: Preset> Node<P> {
         let (root, slot) = (header.hash_tree_root(), state.slot);
         let out_of_range = || NotPassed::failed("a time of the case exceeds 64 bits");
         let genesis_ms = state.genesis_time.checked_mul(1000).ok_or_else(out_of_range)?;
+        let state = of_preset(state);
+        let phase0 = Protocol::new(state.preset(), config.clone());
         let since = slot.checked_mul(phase0.slot_duration_ms());
         let begin_ms = since.and_then(|s| s.checked_add(genesis_ms)).ok_or_else(out_of_range)?;
         let finalized = Checkpoint { epoch: 0, root };
@@ -222,7 +232,7 @@ impl<P: Preset> Node<P> {
     }
 
     /// Submits an item. Returns the class that its topic has for the verdict, and the reason.
-    fn judge(&mut self, item: Item<Phase0<P>>) -> Result<(&'static str, &'static str), NotPassed> {
+    fn judge(&mut self, item: Item<Protocol>) -> Result<(&'static str, &'static str), NotPassed> {
         let id = self.submitted;
         self.submitted += 1;
         self.tell(Event::Submit { id, item: Quarantined::new(item, 0, 0) })?;
@@ -244,7 +254,7 @@ impl<P: Preset> Node<P> {
     }
 
     /// Passes an event to the Quarantine, and whatever follows from it, until nothing does.
-    fn tell(&mut self, event: Event<Phase0<P>>) -> Outcome {
+    fn tell(&mut self, event: Event<Protocol>) -> Outcome {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             for effect in self.quarantine.handle(&self.phase0, event) {
@@ -256,8 +266,8 @@ impl<P: Preset> Node<P> {
 
     fn carry_out(
         &mut self,
-        effect: Effect<Phase0<P>>,
-    ) -> Result<Option<Event<Phase0<P>>>, NotPassed> {
+        effect: Effect<Protocol>,
+    ) -> Result<Option<Event<Protocol>>, NotPassed> {
         let (request, job) = match effect {
             Effect::Check { request, job } => (request, job),
             Effect::CheckAtHead { request, operation } => {
@@ -289,7 +299,7 @@ impl<P: Preset> Node<P> {
     }
 
     /// Does a job as a worker of the Rewinder does.
-    fn work(&mut self, job: Job<Phase0<P>>) -> Result<Answer<Phase0<P>>, NotPassed> {
+    fn work(&mut self, job: Job<Protocol>) -> Result<Answer<Protocol>, NotPassed> {
         let mut worker = Worker::Idle;
         let mut event = Some(WorkerEvent::Start(vec![job]));
         // The rounds are bounded: the worker asks for a trail, claims it, loads it in parts, asks for

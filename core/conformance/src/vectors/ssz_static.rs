@@ -1,6 +1,6 @@
 //! Cases of the encoding: a decoded value must encode to the same bytes and have the stated root.
 
-use blocksmith_consensus::Preset;
+use blocksmith_node::recording::PresetName;
 use serde::Deserialize;
 
 use super::error::{NotPassed, Outcome, ensure};
@@ -15,9 +15,9 @@ struct Roots {
 }
 
 /// Decodes `serialized` as the type that the handler names.
-pub(super) fn run<P: Preset>(case: &Case, files: &Files) -> Outcome {
+pub(super) fn run(case: &Case, preset: PresetName, files: &Files) -> Outcome {
     let bytes = files.required_ssz("serialized")?;
-    let decode = types::decoder::<P>(&case.handler).ok_or_else(|| case.unknown("handler"))?;
+    let decode = types::decoder(preset, &case.handler).ok_or_else(|| case.unknown("handler"))?;
     let value = decode(&bytes).map_err(NotPassed::failed)?;
     let (encoded, root) = (value.encoding(), value.root());
     ensure(encoded == bytes, || {
