@@ -17,8 +17,9 @@ pub type RequestId = u64;
 ///
 /// Each kind of item has its own room (`items`, `bytes`) and its own part of the window, so that no
 /// kind takes another's. Where room is short, the peer that holds most gives way; what a peer holds
-/// counts eight times until the peer is proven, that is, until an item of it was accepted and none
-/// rejected since. So a peer that holds less than its share loses nothing to others.
+/// counts eight times until the peer is proven, that is, until an item of it was accepted to be
+/// passed on, and none rejected since. So a peer that holds less than its share loses nothing to
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Requests to the Rewinder under way at once, at least 1. An eighth of them, rounded down, is

@@ -3,8 +3,8 @@
 //!
 //! **Rules.**
 //! - P1 A peer that is not on record has standing 0. A peer is *proven* while its standing is above
-//!   0: it takes one accepted item to be proven.
-//! - P2 An accepted item is worth one point, up to [`BEST`]. A rejected one takes all that is above
+//!   0: it takes one item that was accepted and is to be passed on.
+//! - P2 Such an item is worth one point, up to [`BEST`]. A rejected one takes all that is above
 //!   0 and [`JUNK`] points more, down to [`WORST`]. So one rejected item undoes every proof.
 //! - P3 A standing below 0 rises by one point in a slot. A clock that steps back changes nothing.
 //! - P4 At most `capacity` peers are on record. Room is made by forgetting a peer that is not
@@ -110,7 +110,7 @@ impl Standings {
         }
     }
 
-    /// Notes that an item of the peer was accepted.
+    /// Notes that an item of the peer was accepted to be passed on.
     pub(super) fn accepted(&mut self, peer: u64) {
         let points = self.points(peer);
         self.set(peer, points.saturating_add(1).min(BEST));

@@ -123,12 +123,16 @@ impl<C: Consensus> Quarantine<C> {
         self.in_flight[kind as usize]
     }
 
-    /// Notes what a verdict says of the peer that sent the item.
+    /// Notes what a verdict says of the peer that sent the item. What is valid and yet not to be
+    /// passed on says nothing: copies of one vote in every combination, or any number of blocks of
+    /// one proposer, prove no peer.
     pub(super) fn rate(&mut self, peer: Peer, verdict: &Verdict<C::Root, C::Invalid>) {
         match verdict {
-            Verdict::Accept { .. } => self.standings.accepted(peer),
+            Verdict::Accept { relay: true, .. } => self.standings.accepted(peer),
             Verdict::Reject(_) => self.standings.rejected(peer),
-            Verdict::Ignore(_) | Verdict::Dropped(_) => return,
+            Verdict::Accept { relay: false, .. } | Verdict::Ignore(_) | Verdict::Dropped(_) => {
+                return;
+            }
         }
         let proven = self.standings.is_proven(peer);
         self.table.classify(peer, proven);

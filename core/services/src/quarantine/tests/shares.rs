@@ -185,6 +185,28 @@ fn peers_without_proof_have_few_checks_under_way_and_a_proven_one_passes_them() 
 }
 
 #[test]
+fn what_is_valid_and_not_passed_on_proves_no_peer() {
+    // Peer 7 brings a vote without a proof, and a second block of a slot and proposer. Then it
+    // brings ten blocks, and once some of them were passed on, ten more.
+    let mut node = node();
+    node.prove(9, 1);
+    for item in [vote(1), block(11)] {
+        let id = node.hand_in(item, 7);
+        node.settle();
+        assert_eq!(node.answer_to(id), ("valid", "ok"));
+    }
+    for root in 30..40 {
+        node.hand_in(block(root), 7);
+    }
+    assert_eq!(node.under_way(), [30, 31]);
+    node.settle();
+    for root in 40..50 {
+        node.hand_in(block(root), 7);
+    }
+    assert!(node.under_way().len() > 2, "{:?}", node.under_way());
+}
+
+#[test]
 fn ready_items_of_many_peers_take_turns() {
     // Peer 7 has five blocks ready when peer 8 brings one: it is next, or the one after.
     let mut node = Node::new(Limits { window: 1, ..Limits::default() });
@@ -290,10 +312,13 @@ fn a_proven_peers_copy_keeps_an_item_in_the_room() {
 
 #[test]
 fn a_proof_counts_for_what_is_held_already() {
-    // Room for one of each kind: peer 9 holds an orphan when a vote proves it; then peer 5 comes.
+    // Room for one of each kind: peer 9 holds an orphan when its vote on a subnet proves it; then
+    // peer 5 comes.
     let mut node = Node::new(Limits { items: 1, ..Limits::default() });
     let held = node.hand_in(orphan(10), 9);
-    let vote = node.hand_in(vote(50), 9);
+    let target = Checkpoint { epoch: 2, root: 0 };
+    let vote = ToyAttestation { id: 50, slot: 9, head: 0, target, validator: 1, valid: true };
+    let vote = node.hand_in(Item::Single { attestation: vote, subnet: 1 }, 9);
     node.settle();
     assert_eq!(node.answer_to(vote), ("valid", "ok"));
     let other = node.hand_in(orphan(11), 5);
