@@ -62,7 +62,7 @@ mod with_feature {
     use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
     use std::time::Duration;
 
-    use blocksmith::beacon_validator::service::Journal;
+    use blocksmith::beacon_validator::service::{Ending, Journal};
     use blocksmith::beacon_validator::{DutyId, Kind, Outcome};
     use blocksmith_consensus::Root;
     use blocksmith_node::metrics::Metrics;
@@ -155,22 +155,22 @@ mod with_feature {
         Ok(None)
     }
 
-    /// Prints what becomes of the duties until a signal comes. Returns whether the duties' thread
-    /// has ended by itself.
+    /// Prints what becomes of the duties until a signal comes, or until the duties' thread has ended
+    /// by itself.
     fn print(
         steps: &Receiver<Step>,
         json: bool,
         interrupt: &Interrupt,
         out: Output,
-    ) -> Result<bool, Failure> {
+    ) -> Result<(), Failure> {
         while interrupt.signal().is_none() {
             match steps.recv_timeout(LOOK) {
                 Ok(step) => line(step, json).map_or(Ok(()), |text| out.line(text))?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(true),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
@@ -194,7 +194,7 @@ mod with_feature {
         let Some(client) = start(&options, &sender, &interrupt)? else {
             return Ok(interrupt.exit_code().unwrap_or(EXIT_FAULT));
         };
-        // The duties' thread alone may hold the way to the lines: its end ends them.
+        // The duties' thread alone may hold the sender of the lines: its end ends them.
         drop(sender);
         if let Some(metrics) = &metrics {
             note(format_args!("figures at http://{}/metrics", metrics.address()));
@@ -202,8 +202,8 @@ mod with_feature {
         if !arguments.json {
             out.line(format_args!("duties of {} keys begin", client.keys()))?;
         }
-        let has_ended = print(&steps, arguments.json, &interrupt, out)?;
-        client.stop();
+        print(&steps, arguments.json, &interrupt, out)?;
+        let ending = client.stop();
         // What has ended before the stop is told.
         while let Ok(step) = steps.try_recv() {
             line(step, arguments.json).map_or(Ok(()), |text| out.line(text))?;
@@ -218,9 +218,49 @@ mod with_feature {
             0 => {}
             lost => note(format_args!("{lost} lines about duties found no reader")),
         }
-        if has_ended {
-            note("error: the duties have ended by themselves");
+        if ending == Ending::TooManyPanics {
+            note(
+                "error: the duties have ended by themselves, after more panics than are tolerated",
+            );
         }
-        Ok(interrupt.exit_code().unwrap_or(EXIT_FAULT))
+        Ok(exit_code(ending, interrupt.exit_code()))
+    }
+
+    /// Returns the exit code of a client whose duties have ended like this, after the signal with
+    /// that code. Duties that ended by themselves are a fault, also if a signal came then.
+    fn exit_code(ending: Ending, signal: Option<u8>) -> u8 {
+        match ending {
+            Ending::Stopped => signal.unwrap_or(EXIT_FAULT),
+            Ending::TooManyPanics => EXIT_FAULT,
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use blocksmith_terminal::Color;
+
+        use super::*;
+
+        #[test]
+        fn duties_that_end_by_themselves_are_a_fault_also_if_a_signal_comes() {
+            // Without a signal, and after SIGTERM.
+            assert_eq!(exit_code(Ending::TooManyPanics, None), EXIT_FAULT);
+            assert_eq!(exit_code(Ending::TooManyPanics, Some(143)), EXIT_FAULT);
+            assert_eq!(exit_code(Ending::Stopped, Some(143)), 143);
+        }
+
+        #[test]
+        fn the_lines_end_with_the_journal() {
+            // The journal is dropped after one duty that was missed.
+            let (lines, steps) = sync_channel(LINES);
+            let mut journal = Steps { lines, ends_alone: true, lost: Arc::default() };
+            let duty = DutyId { slot: 1, kind: Kind::Attestation, validator: 1 };
+            journal.ended(duty, Outcome::Missed(blocksmith::beacon_validator::Reason::Fault));
+            drop(journal);
+            let interrupt = Interrupt::listen().expect("signals can be heard");
+            let out = Output::new(Color::Never, true);
+            print(&steps, false, &interrupt, out).expect("it ends");
+            assert!(steps.try_recv().is_err(), "the line was taken");
+        }
     }
 }

@@ -17,6 +17,7 @@
 //! | V | validator duties |
 //! | D | lists of validator duties |
 //! | P | when a validator's messages leave |
+//! | E | the execution layer's chain |
 //! | C | faults that real clients have shipped |
 //! | A | attacks |
 //! | `engine` | what an engine must see |
@@ -24,6 +25,7 @@
 mod channels;
 mod clients;
 mod duties;
+mod eth1;
 mod services;
 mod store;
 mod waiting;
@@ -31,6 +33,7 @@ mod waiting;
 pub use channels::rows::*;
 pub use clients::rows::*;
 pub use duties::rows::*;
+pub use eth1::rows::*;
 pub use services::rows::*;
 pub use store::rows::*;
 pub use waiting::rows::*;
@@ -74,7 +77,12 @@ pub static ENGINE: Hazard = Hazard {
 /// Returns every row: family by family, and within a family in the order of the numbers.
 pub fn all() -> impl Iterator<Item = &'static Hazard> {
     let families = [waiting::ROWS, channels::ROWS, services::ROWS, store::ROWS];
-    families.into_iter().chain([duties::ROWS, clients::ROWS]).flatten().copied().chain([&ENGINE])
+    families
+        .into_iter()
+        .chain([duties::ROWS, eth1::ROWS, clients::ROWS])
+        .flatten()
+        .copied()
+        .chain([&ENGINE])
 }
 
 #[cfg(test)]
@@ -108,7 +116,7 @@ mod tests {
         };
         let families =
             [("N", 15), ("M", 17), ("L", 6), ("R", 14), ("Q", 11), ("S", 5), ("V", 11), ("D", 5)];
-        for (letter, last) in families.into_iter().chain([("C", 15), ("A", 14)]) {
+        for (letter, last) in families.into_iter().chain([("E", 5), ("C", 15), ("A", 14)]) {
             assert_eq!(of(letter), (1..=last).collect::<Vec<_>>(), "{letter}");
         }
     }

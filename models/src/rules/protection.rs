@@ -1,15 +1,16 @@
-//! Slashing protection: two workers that check, record and sign, over core's own store and rules,
-//! and crashes between any two steps.
+//! Slashing protection: two processes that check, record and sign, over one database of core's own
+//! rules, and crashes between any two steps.
 //!
-//! A worker asks for a batch, which is one transaction; then the signatures leave, one by one. A
-//! crash takes what the workers were about to do with it, and leaves what was committed. Every
-//! worker may ask for every batch of a short list, so that two ask for the same message, for
-//! messages that contradict each other, and for what was signed already.
+//! A process asks for a batch, which is one transaction; then the signatures leave, one by one. A
+//! process that crashes forgets what it was about to do, while the other goes on; what was committed
+//! stays. Both crash if one does after the other. Every process may ask for every batch of a short
+//! list, so that two ask for the same message, for messages that contradict each other, and for what
+//! was signed already.
 //!
 //! | property | meaning |
 //! |---|---|
 //! | no two signatures are slashable | of one key: no two blocks of a slot, no two votes of a target, no vote around another |
-//! | what is signed is on record | the store says of every signature that has left that it was signed |
+//! | no crash loses the record of a signature | the store says of every signature that has left that it was signed, unless a process that has not crashed is about to record it |
 
 use std::collections::BTreeMap;
 
@@ -41,13 +42,13 @@ const BATCHES: [&[Statement]; 5] = [
     &[vote(1, 2, 2), block(1, 1)],
     &[vote(0, 3, 1)],
 ];
-const WORKERS: usize = 2;
+const PROCESSES: usize = 2;
 /// Batches that are asked for in a run, at most.
 const ASKED: usize = 4;
-/// Crashes of a run, at most.
-const CRASHES: usize = 1;
+/// Crashes of a run, at most: each process may crash once, or one of them twice.
+const CRASHES: usize = 2;
 
-/// A fault of a worker.
+/// A fault of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fault {
     /// The signatures leave before the record is written.
@@ -58,9 +59,9 @@ enum Fault {
     IgnoresRefusals,
 }
 
-/// What a worker is about to do.
+/// What a process is about to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Worker {
+struct Process {
     /// Messages that were checked and are to be recorded.
     to_record: Vec<Statement>,
     /// Messages whose signatures are to leave.
@@ -70,7 +71,7 @@ struct Worker {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct State {
     store: MemoryStore,
-    workers: [Worker; WORKERS],
+    processes: [Process; PROCESSES],
     /// The messages whose signatures have left, in order, each once.
     signed: Vec<Statement>,
     asked: usize,
@@ -82,7 +83,7 @@ enum Action {
     Ask(usize, usize),
     Record(usize),
     Sign(usize),
-    Crash,
+    Crash(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ fn allowed(batch: &[Statement], outcomes: &[Outcome]) -> Vec<Statement> {
 }
 
 impl Protection {
-    fn ask(&self, state: &mut State, worker: usize, batch: &[Statement]) {
+    fn ask(&self, state: &mut State, process: usize, batch: &[Statement]) {
         state.asked += 1;
         let look = |state: &State| {
             let outcomes: Vec<_> = batch.iter().map(|it| judge(&state.store, *it)).collect();
@@ -121,34 +122,34 @@ impl Protection {
         match self.fault {
             None => {
                 let outcomes = record(&mut state.store, batch);
-                state.workers[worker].to_sign = allowed(batch, &outcomes);
+                state.processes[process].to_sign = allowed(batch, &outcomes);
             }
             Some(Fault::IgnoresRefusals) => {
                 record(&mut state.store, batch);
-                state.workers[worker].to_sign = batch.to_vec();
+                state.processes[process].to_sign = batch.to_vec();
             }
-            Some(Fault::SignsFirst) => state.workers[worker].to_sign = look(state),
-            Some(Fault::TwoTransactions) => state.workers[worker].to_record = look(state),
+            Some(Fault::SignsFirst) => state.processes[process].to_sign = look(state),
+            Some(Fault::TwoTransactions) => state.processes[process].to_record = look(state),
         }
     }
 
-    fn record(&self, state: &mut State, worker: usize) {
-        let batch = std::mem::take(&mut state.workers[worker].to_record);
+    fn record(&self, state: &mut State, process: usize) {
+        let batch = std::mem::take(&mut state.processes[process].to_record);
         record(&mut state.store, &batch);
         if self.fault == Some(Fault::TwoTransactions) {
-            state.workers[worker].to_sign = batch;
+            state.processes[process].to_sign = batch;
         }
     }
 
-    fn sign(&self, state: &mut State, worker: usize) {
-        let statement = state.workers[worker].to_sign.remove(0);
+    fn sign(&self, state: &mut State, process: usize) {
+        let statement = state.processes[process].to_sign.remove(0);
         if !state.signed.contains(&statement) {
             state.signed.push(statement);
             // The order in which signatures have left makes no state of its own.
             state.signed.sort_unstable_by_key(number);
         }
         if self.fault == Some(Fault::SignsFirst) {
-            state.workers[worker].to_record.push(statement);
+            state.processes[process].to_record.push(statement);
         }
     }
 }
@@ -173,7 +174,7 @@ fn slashable(one: &Statement, other: &Statement) -> bool {
 impl Bounded for Protection {
     fn bounds(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
-            ("workers", WORKERS.to_string()),
+            ("processes", PROCESSES.to_string()),
             ("batches asked for", ASKED.to_string()),
             ("crashes", CRASHES.to_string()),
         ])
@@ -189,28 +190,28 @@ impl Model for Protection {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        for (at, worker) in state.workers.iter().enumerate() {
-            if !worker.to_sign.is_empty() {
+        for (at, process) in state.processes.iter().enumerate() {
+            if !process.to_sign.is_empty() {
                 actions.push(Action::Sign(at));
-            } else if !worker.to_record.is_empty() {
+            } else if !process.to_record.is_empty() {
                 actions.push(Action::Record(at));
             } else if state.asked < ASKED {
                 actions.extend((0..BATCHES.len()).map(|batch| Action::Ask(at, batch)));
             }
-        }
-        if state.crashes < CRASHES && state.workers.iter().any(|it| *it != Worker::default()) {
-            actions.push(Action::Crash);
+            if state.crashes < CRASHES && *process != Process::default() {
+                actions.push(Action::Crash(at));
+            }
         }
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            Action::Ask(worker, batch) => self.ask(&mut state, worker, BATCHES[batch]),
-            Action::Record(worker) => self.record(&mut state, worker),
-            Action::Sign(worker) => self.sign(&mut state, worker),
-            Action::Crash => {
-                state.workers = Default::default();
+            Action::Ask(process, batch) => self.ask(&mut state, process, BATCHES[batch]),
+            Action::Record(process) => self.record(&mut state, process),
+            Action::Sign(process) => self.sign(&mut state, process),
+            Action::Crash(process) => {
+                state.processes[process] = Process::default();
                 state.crashes += 1;
             }
         }
@@ -225,8 +226,11 @@ impl Model for Protection {
                 });
                 !pairs.any(|(one, other)| slashable(one, other))
             }),
-            Property::always("what is signed is on record", |_, state: &State| {
-                state.signed.iter().all(|it| judge(&state.store, *it) != Outcome::Recorded)
+            Property::always(LOST, |_, state: &State| {
+                let about_to =
+                    |it: &Statement| state.processes.iter().any(|one| one.to_record.contains(it));
+                let recorded = |it: &Statement| judge(&state.store, *it) != Outcome::Recorded;
+                state.signed.iter().all(|it| recorded(it) || about_to(it))
             }),
         ]
     }
@@ -236,33 +240,34 @@ fn protection(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(Protection { fault })
 }
 
+const LOST: &str = "no crash loses the record of a signature";
 const SLASHABLE: &[Breaks] = &[Breaks::Property("no two signatures are slashable")];
 
 pub(super) const RULES: &[Rule] = &[Rule {
     name: "record_before_signature",
-    claim: "two workers and a crash: no two signatures are slashable, and each that has left is on \
-            record",
-    states: 932,
+    claim: "two processes on one database, each of which may crash alone: no two signatures are \
+            slashable, and each that has left is on record",
+    states: 1172,
     model: || protection(None),
     twins: &[
         Twin {
             name: "signature_before_record",
             hazard: &hazard::V1,
-            claim: "a crash comes between the signature and its record",
+            claim: "a process crashes between the signature and its record, and the other goes on",
             model: || protection(Some(Fault::SignsFirst)),
-            breaks: &[Breaks::Property("what is signed is on record")],
+            breaks: &[Breaks::Property(LOST)],
         },
         Twin {
             name: "check_and_record_apart",
             hazard: &hazard::V2,
-            claim: "two workers check before either has recorded",
+            claim: "two processes check before either has recorded",
             model: || protection(Some(Fault::TwoTransactions)),
             breaks: SLASHABLE,
         },
         Twin {
             name: "refusal_taken_for_success",
             hazard: &hazard::V5,
-            claim: "a worker signs whatever it has asked for",
+            claim: "a process signs whatever it has asked for",
             model: || protection(Some(Fault::IgnoresRefusals)),
             breaks: SLASHABLE,
         },

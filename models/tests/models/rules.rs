@@ -71,3 +71,9 @@ fn every_hazard_of_signing_has_a_twin_at_a_port_of_the_machine() {
     all_have_twins(&["V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V11"]);
     all_have_twins(&["D1", "D2", "D3", "D4", "D5", "P4", "P5", "P7"]);
 }
+
+#[test]
+fn every_hazard_of_the_execution_layer_has_a_twin() {
+    // Reads the lists.
+    all_have_twins(&["E1", "E2", "E3", "E4", "E5"]);
+}

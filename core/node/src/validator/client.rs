@@ -148,20 +148,25 @@ impl ValidatorClient {
 
     /// Stops: no message is sent from now on, except by a call that is under way. Blocks until the
     /// duties' thread has ended. Threads that wait for the node or the signer end by themselves,
-    /// once their calls do.
-    pub fn stop(self) {
-        drop(self);
+    /// once their calls do. Returns how the duties have ended: [`Ending::TooManyPanics`] if they
+    /// ended by themselves, at which the journal was dropped.
+    pub fn stop(mut self) -> Ending {
+        self.end()
+    }
+
+    fn end(&mut self) -> Ending {
+        self.stops.clear();
+        self.handle.stop();
+        // The thread contains the panics of all that it calls. One that gets through has been
+        // reported, and is one too many.
+        let ended = self.duties.take().map(JoinHandle::join);
+        ended.map_or(Ending::Stopped, |ended| ended.unwrap_or(Ending::TooManyPanics))
     }
 }
 
 impl Drop for ValidatorClient {
     fn drop(&mut self) {
-        self.stops.clear();
-        self.handle.stop();
-        if let Some(duties) = self.duties.take() {
-            // A panic of the duties' thread has been reported.
-            let _ = duties.join();
-        }
+        self.end();
     }
 }
 
@@ -193,10 +198,55 @@ fn protocol(spec: &[(String, String)]) -> Result<Phase0Duties, ClientError> {
 
 #[cfg(test)]
 mod tests {
-    use blocksmith::beacon_validator::Reading;
-    use blocksmith::beacon_validator::service::Clock;
+    use blocksmith::beacon_validator::service::{Answer, BeaconNode, Clock, Port, SignerProtects};
+    use blocksmith::beacon_validator::{DutyId, Listed, Outcome, Reading, Request};
 
     use super::*;
+
+    type Key = <Phase0Duties as DutyProtocol>::Key;
+
+    /// A node that answers nothing, and a journal that keeps nothing.
+    struct Nobody;
+
+    impl Port<Std, Phase0Duties> for Nobody {
+        fn start(&mut self, _: Request<Phase0Duties>, _: u64, _: Answer<Std, Phase0Duties>) {}
+    }
+
+    impl BeaconNode<Std, Phase0Duties> for Nobody {
+        fn subscribe(&mut self, _: Vec<Listed<Key>>) {}
+    }
+
+    impl Journal for Nobody {
+        fn began(&mut self, _: DutyId) {}
+        fn ended(&mut self, _: DutyId, _: Outcome) {}
+    }
+
+    /// Returns a client without keys, whose service is run by `run` on the duties' thread.
+    fn client(
+        run: impl FnOnce(BeaconValidatorService<Std, Phase0Duties>) -> Ending + Send + 'static,
+    ) -> ValidatorClient {
+        let ports = Ports {
+            clock: Box::new(WallClock { genesis_time: u64::MAX }),
+            node: Box::new(Nobody),
+            signer: Box::new(SignerProtects),
+            protection: Box::new(SignerProtects),
+            journal: Box::new(Nobody),
+        };
+        let protocol = Phase0Duties::new::<Minimal>(&ChainConfig::minimal());
+        let (service, handle) = BeaconValidatorService::new(protocol, Limits::default(), 1, ports);
+        let duties = Some(std::thread::spawn(move || run(service)));
+        ValidatorClient { handle, duties, stops: Vec::new(), validators: 0 }
+    }
+
+    #[test]
+    fn a_stop_tells_how_the_duties_have_ended() {
+        // The service is stopped; has ended after too many panics; or a panic came through it.
+        assert_eq!(client(BeaconValidatorService::run).stop(), Ending::Stopped);
+        assert_eq!(client(|_| Ending::TooManyPanics).stop(), Ending::TooManyPanics);
+        // Without the panic hook, as it is meant.
+        let panics = client(|_| std::panic::resume_unwind(Box::new("meant")));
+        assert_eq!(panics.stop(), Ending::TooManyPanics);
+    }
 
     #[test]
     fn the_times_come_from_the_nodes_configuration() {

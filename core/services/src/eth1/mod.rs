@@ -27,6 +27,8 @@
 //! - I4 A block that is no longer of the node's chain takes its deposits with it.
 //! - I5 One request is under way at most. An answer to any other request is dropped.
 //! - I6 Window, batch and pause are bounded ([`Limits`]).
+//! - I7 No panic of the node or of the [`DepositContract`] ends a thread. No proposal is made from
+//!   deposits that a change which was cut short has left; they are read anew.
 //!
 //! **Blocking.** A proposer waits for the monitor's thread, which waits for nobody. A second thread
 //! calls the node; no lock is held and no mailbox is full while it waits for an answer.

@@ -53,6 +53,9 @@ pub trait ExecutionNode: Send + 'static {
 pub type LogsOf<N> = Vec<DepositLog<<N as ExecutionNode>::Hash, <N as ExecutionNode>::Deposit>>;
 
 /// The contract's deposits, with proofs: what the monitor fills.
+///
+/// A panic over a proposal costs that proposal ([`ProposalError::Fault`]). A panic over a change
+/// leaves the contents in doubt: the monitor truncates them to nothing and reads them again.
 pub trait DepositContract: Send + 'static {
     /// A block's hash.
     type Hash: Copy;
@@ -97,6 +100,9 @@ pub enum ProposalError {
     /// The monitor has stopped.
     #[error("the monitor of the execution layer has stopped")]
     Stopped,
+    /// A fault of ours: what keeps the deposits has panicked. The panic was reported.
+    #[error("the deposits that were read could not be looked at: a panic was contained")]
+    Fault,
 }
 
 /// What a proposer asks for.
@@ -179,7 +185,8 @@ where
         let machine = Eth1Monitor::new(limits)?;
         let (sender, receiver) = mailbox::mailbox(QUESTIONS, 1, OnFull::Block);
         let (errands, asked) = mailbox::mailbox(1, 0, OnFull::Block);
-        let service = Monitor { machine, rules, contract, mailbox: receiver, errands, failed };
+        let (mailbox, doubtful) = (receiver, false);
+        let service = Monitor { machine, rules, contract, doubtful, mailbox, errands, failed };
         let threads = vec![
             P::spawn("eth1_node", move || ask_node(node, &asked)),
             P::spawn("eth1", move || service.run()),
@@ -237,6 +244,9 @@ struct Monitor<P: Primitives, N: ExecutionNode, K: DepositContract, F> {
     machine: Eth1Monitor<N::Hash>,
     rules: Eth1Rules,
     contract: K,
+    /// Whether a change of the contract was cut short by a panic, and no truncation to nothing has
+    /// succeeded since.
+    doubtful: bool,
     mailbox: mailbox::Receiver<P, Message<P, N, K>>,
     errands: mailbox::Sender<P, Errand<P, N, K>>,
     failed: F,
@@ -261,7 +271,8 @@ where
                     poll = self.step(Event::Answered { request, answer });
                 }
                 Ok(Message::Proposal { ask, reply }) => {
-                    let answer = self.proposal(&ask);
+                    let mut answer = Err(ProposalError::Fault);
+                    P::contain(|| answer = self.proposal(&ask));
                     if answer.as_ref().is_err_and(|error| *error == ProposalError::Contradicted) {
                         poll = self.step(Event::Contradicted).or(poll);
                     }
@@ -275,23 +286,54 @@ where
     }
 
     /// Hands an event over and carries the effects out. Returns when to poll, if the machine rests.
+    ///
+    /// A change of the contract that is cut short makes the machine start anew. What the machine asks
+    /// of the contract next is then to forget everything, or to take the first deposits, so there are
+    /// two more steps at most.
     fn step(&mut self, event: Event<N::Hash, N::Deposit>) -> Option<Duration> {
-        let mut poll = None;
+        let (mut poll, is_whole) = self.carry_out(event);
+        if !is_whole {
+            poll = self.step(Event::Contradicted).or(poll);
+        }
+        poll
+    }
+
+    /// As [`Self::step`]; returns as well whether no change of the contract was cut short.
+    fn carry_out(&mut self, event: Event<N::Hash, N::Deposit>) -> (Option<Duration>, bool) {
+        let (mut poll, mut is_whole) = (None, true);
         for effect in self.machine.handle(&PhantomData, event) {
             match effect {
                 Effect::Ask { request, question } => self.ask(request, question),
                 Effect::Rest { pause_ms } => {
                     poll = Some(P::now().saturating_add(Duration::from_millis(pause_ms)));
                 }
-                Effect::Truncate(count) => self.contract.truncate(count),
+                Effect::Truncate(count) => is_whole &= self.change(|all| all.truncate(count)),
                 Effect::Append(deposits) => {
-                    let room = self.contract.append(deposits);
-                    debug_assert!(room, "the contract itself takes no more");
+                    let mut has_room = true;
+                    is_whole &= self.change(|all| has_room = all.append(deposits));
+                    debug_assert!(has_room, "the contract itself takes no more");
                 }
                 Effect::Failed(failure) => P::contain(|| (self.failed)(failure)),
             }
         }
-        poll
+        (poll, is_whole)
+    }
+
+    /// Changes the contract, which is emptied before if its contents are in doubt. Returns whether
+    /// nothing panicked.
+    fn change(&mut self, change: impl FnOnce(&mut K)) -> bool {
+        let contract = &mut self.contract;
+        let was_doubtful = std::mem::replace(&mut self.doubtful, true);
+        let mut is_whole = false;
+        P::contain(|| {
+            if was_doubtful {
+                contract.truncate(0);
+            }
+            change(contract);
+            is_whole = true;
+        });
+        self.doubtful = !is_whole;
+        is_whole
     }
 
     fn ask(&mut self, request: u64, question: Question) {
@@ -305,6 +347,14 @@ where
 
     fn proposal(&self, ask: &Ask<K::View>) -> Reply<K> {
         let Ask { state, deposit_index } = ask;
+        if self.doubtful {
+            // The monitor has no deposit that it can rely on, so the vote is the state's own.
+            if K::count(&state.eth1_data) > *deposit_index {
+                return Err(ProposalError::Missing);
+            }
+            let eth1_data = state.eth1_data.clone();
+            return Ok(Proposal { eth1_data, deposits: Vec::new() });
+        }
         let admitted =
             self.machine.followed().filter(|block| self.rules.candidates.admit(block, state));
         let views = admitted.filter_map(|at| self.contract.view(at.deposits, at.header.hash));

@@ -80,13 +80,18 @@ fn a_vote_of_the_execution_layer_is_in_every_block_and_its_deposit_once_it_is_de
 
 #[test]
 fn without_the_deposits_that_are_due_there_is_no_block_but_an_error() {
-    // The execution layer does not have them yet, contradicts, or has stopped; then it is back.
+    // The monitor does not have them yet, is contradicted, has stopped, or panics; then it is back.
     let eth1 = chosen();
     let back = eth1.answer.lock().unwrap().clone();
     let world =
         World::with(options(None), 0, Parts { eth1: Some(eth1.clone()), ..Parts::default() });
     world.begin(1);
-    for error in [ProposalError::Missing, ProposalError::Contradicted, ProposalError::Stopped] {
+    for error in [
+        ProposalError::Missing,
+        ProposalError::Contradicted,
+        ProposalError::Stopped,
+        ProposalError::Fault,
+    ] {
         *eth1.answer.lock().unwrap() = Err(error);
         let answer = world.unsigned("v3", 1, "");
         assert_eq!((answer.status, answer.error()), (503, error.to_string()));

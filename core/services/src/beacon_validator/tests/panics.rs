@@ -6,7 +6,8 @@ use std::time::Duration;
 use blocksmith_sync::{Primitives, Std};
 
 use super::super::service::{
-    Answer, BeaconNode, BeaconValidatorService, Clock, Ending, Journal, Port, Ports, SignerProtects,
+    Answer, BeaconNode, BeaconValidatorHandle, BeaconValidatorService, Clock, Ending, Journal,
+    Port, Ports, SignerProtects,
 };
 use super::super::succession::{Succession, TooManyPanics};
 use super::super::toy::POISON;
@@ -347,31 +348,60 @@ impl Journal for Poisons {
     }
 }
 
-#[test]
-fn an_answer_to_a_predecessor_is_dropped_though_a_request_has_its_number() {
-    // The first machine leaves four selection proofs under way, numbered 4 to 7. The successor asks
-    // for the one of slot 5 under number 7. The old ones make their validator an aggregator.
+/// A service of validators 1, 3, 5, 7 and 9 at slot 4, and the ends of its channels.
+struct Poisoned {
+    clock: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    asked: mpsc::Receiver<Answer<Std, ToyDuties>>,
+    journal: mpsc::Receiver<(DutyId, Option<Outcome>)>,
+    handle: BeaconValidatorHandle<Std, ToyDuties>,
+    thread: <Std as Primitives>::JoinHandle<Ending>,
+}
+
+fn poisoned(intensity: Intensity) -> Poisoned {
     let (errands, asked) = mpsc::channel();
     let (told, journal) = mpsc::channel();
-    let foreign = Poisons { clock: std::sync::Arc::new(52.into()), errands, told };
+    let clock = std::sync::Arc::new(52.into());
+    let foreign = Poisons { clock: std::sync::Arc::clone(&clock), errands, told };
     let ports = Ports {
         clock: Box::new(foreign.clone()),
         node: Box::new(foreign.clone()),
         signer: Box::new(foreign.clone()),
         protection: Box::new(SignerProtects),
-        journal: Box::new(foreign.clone()),
+        journal: Box::new(foreign),
     };
-    let (service, handle) = BeaconValidatorService::new(TOY, limits(), 32, ports);
+    let (service, handle) =
+        BeaconValidatorService::with_intensity(TOY, limits(), 32, ports, intensity);
     let thread = Std::spawn("validators", || service.run());
-    let next = || asked.recv_timeout(Duration::from_secs(30)).expect("it is asked");
-    let tells = || journal.recv_timeout(Duration::from_secs(30)).expect("it is told");
     handle.head(HEAD);
     let ours = [1, 3, 5, 7, 9].map(|index| Validator { index, key: index as u8, may_sign: true });
     handle.validators(ours.to_vec());
+    Poisoned { clock, asked, journal, handle, thread }
+}
+
+#[test]
+fn too_many_panics_end_the_thread_and_drop_the_journal() {
+    // No panic is tolerated. The four duties of slot 4 are told as missed before the end.
+    let none = Intensity { max_restarts: 0, ..ONE };
+    let Poisoned { journal, thread, asked, handle, .. } = poisoned(none);
+    assert_eq!(thread.join().expect("it ends"), Ending::TooManyPanics);
+    let steps: Vec<_> = journal.try_iter().collect();
+    let missed = Some(Outcome::Missed(Reason::Fault));
+    assert_eq!(steps.iter().filter(|(_, ended)| *ended == missed).count(), 4, "{steps:?}");
+    assert_eq!(journal.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    drop((asked, handle));
+}
+
+#[test]
+fn an_answer_to_a_predecessor_is_dropped_though_a_request_has_its_number() {
+    // The first machine leaves four selection proofs under way, numbered 4 to 7. The successor asks
+    // for the one of slot 5 under number 7. The old ones make their validator an aggregator.
+    let Poisoned { clock, asked, journal, handle, thread } = poisoned(ONE);
+    let next = || asked.recv_timeout(Duration::from_secs(30)).expect("it is asked");
+    let tells = || journal.recv_timeout(Duration::from_secs(30)).expect("it is told");
     let old: Vec<_> = (0..4).map(|_| next()).collect();
     let lost = (0..8).map(|_| tells()).filter(|(_, ended)| ended.is_some());
     assert!(lost.into_iter().all(|(_, ended)| ended == Some(Outcome::Missed(Reason::Fault))));
-    foreign.clock.store(64, std::sync::atomic::Ordering::Relaxed);
+    clock.store(64, std::sync::atomic::Ordering::Relaxed);
     handle.tick();
     // The data of slot 5 and the selection proof are asked for.
     let under_way = [next(), next()];
@@ -383,5 +413,5 @@ fn an_answer_to_a_predecessor_is_dropped_though_a_request_has_its_number() {
     handle.stop();
     assert_eq!(thread.join().expect("it ends"), Ending::Stopped);
     drop(under_way);
-    assert_eq!(journal.try_recv(), Err(mpsc::TryRecvError::Empty), "a duty of another's proof");
+    assert_eq!(journal.try_iter().next(), None, "a duty of another's proof");
 }

@@ -15,8 +15,28 @@ use super::{Answer, Log, Question};
 /// What a chain says of the contract: how many deposits, at which block.
 type View = (u64, u64);
 
+/// Which calls of the contract panic, one entry a call, the next one first.
+#[derive(Clone, Default)]
+struct Orders(Arc<Mutex<Vec<&'static str>>>);
+
+impl Orders {
+    fn strike(&self, call: &'static str) {
+        let mut orders = self.0.lock().unwrap();
+        if orders.first() == Some(&call) {
+            orders.remove(0);
+            drop(orders);
+            // Without the panic hook, as it is ordered.
+            std::panic::resume_unwind(Box::new("ordered"));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.0.lock().unwrap().is_empty()
+    }
+}
+
 /// A list of deposits whose proofs are their numbers. A view of block 999 has another root.
-struct Contract(Vec<u64>);
+struct Contract(Vec<u64>, Orders);
 
 impl DepositContract for Contract {
     type Hash = u64;
@@ -25,15 +45,20 @@ impl DepositContract for Contract {
     type Proven = u64;
 
     fn append(&mut self, deposits: Vec<u64>) -> bool {
-        self.0.extend(deposits);
+        // A change that is cut short has been made in part.
+        self.0.extend(deposits.first());
+        self.1.strike("append");
+        self.0.extend(deposits.iter().skip(1));
         true
     }
 
     fn truncate(&mut self, count: u64) {
+        self.1.strike("truncate");
         self.0.truncate(count as usize);
     }
 
     fn view(&self, count: u64, hash: u64) -> Option<View> {
+        self.1.strike("view");
         (count <= self.0.len() as u64).then_some((count, hash))
     }
 
@@ -42,6 +67,7 @@ impl DepositContract for Contract {
     }
 
     fn prove(&self, from: u64, to: u64, view: &View) -> Result<Vec<u64>, ProposalError> {
+        self.1.strike("prove");
         if view.1 == 999 {
             return Err(ProposalError::Contradicted);
         }
@@ -112,6 +138,16 @@ fn wait(polls: &mpsc::Receiver<()>, count: usize) {
 /// Starts a monitor of a chain of 21 blocks with a deposit each but the first, and waits until it
 /// has followed it: the poll after the first is made when all has been taken in.
 fn started(panics: usize) -> (Monitor, mpsc::Receiver<()>, mpsc::Receiver<Failure>) {
+    let (monitor, polls, failures) = ordered(panics, &Orders::default());
+    wait(&polls, 2 + panics);
+    (monitor, polls, failures)
+}
+
+/// Starts such a monitor, whose contract panics as it is ordered to, and waits for no poll.
+fn ordered(
+    panics: usize,
+    orders: &Orders,
+) -> (Monitor, mpsc::Receiver<()>, mpsc::Receiver<Failure>) {
     let mut chain = Chain::new();
     (0..20).for_each(|_| chain.grow(1));
     let (polled, polls) = mpsc::sync_channel(0);
@@ -123,10 +159,15 @@ fn started(panics: usize) -> (Monitor, mpsc::Receiver<()>, mpsc::Receiver<Failur
         max_deposits: 3,
     };
     let failed = move |failure| told.send(failure).expect("the test listens");
-    let monitor =
-        Monitor::start(limits(), rules, node, Contract(Vec::new()), failed).expect("limits");
-    wait(&polls, 2 + panics);
+    let contract = Contract(Vec::new(), orders.clone());
+    let monitor = Monitor::start(limits(), rules, node, contract, failed).expect("limits");
     (monitor, polls, failures)
+}
+
+/// Stops a monitor. A node that says that it is polled must not wait for the test then.
+fn end(monitor: Monitor, polls: mpsc::Receiver<()>) {
+    drop(polls);
+    monitor.stop();
 }
 
 fn state(deposit_count: u64, votes: Vec<View>) -> VotingState<View> {
@@ -143,9 +184,7 @@ fn a_proposer_gets_the_last_candidate_and_the_deposits_that_are_due() {
     assert_eq!(proposal.deposits, [500, 600]);
     let proposal = monitor.handle().proposal(state(12, vec![]), 3).unwrap();
     assert_eq!(proposal.deposits, [500, 600, 700]);
-    // A poll that nobody takes would wait, and the stop with it.
-    drop(polls);
-    monitor.stop();
+    end(monitor, polls);
     assert_eq!(failures.iter().count(), 0);
 }
 
@@ -182,8 +221,56 @@ fn a_node_that_panics_costs_freshness_and_a_monitor_that_stopped_says_so() {
     let (monitor, polls, failures) = started(2);
     let handle = monitor.handle();
     assert_eq!(handle.proposal(state(5, vec![]), 5).unwrap().eth1_data, (15, 16));
-    drop(polls);
-    monitor.stop();
+    end(monitor, polls);
     assert_eq!(failures.iter().collect::<Vec<_>>(), [Failure::NoAnswer; 2]);
     assert_eq!(handle.proposal(state(5, vec![]), 5), Err(ProposalError::Stopped));
+}
+
+#[test]
+fn a_panic_over_a_proposal_costs_that_proposal_alone() {
+    // Two deposits are due. The look at a candidate panics, then a proof, then nothing does.
+    let orders = Orders::default();
+    let (monitor, polls, failures) = ordered(0, &orders);
+    wait(&polls, 2);
+    orders.0.lock().unwrap().extend(["view", "prove"]);
+    let handle = monitor.handle();
+    for _ in 0..2 {
+        assert_eq!(handle.proposal(state(5, vec![]), 3), Err(ProposalError::Fault));
+    }
+    assert_eq!(handle.proposal(state(5, vec![]), 3).unwrap().deposits, [500, 600]);
+    end(monitor, polls);
+    assert_eq!(failures.iter().count(), 0);
+}
+
+#[test]
+fn deposits_that_a_panic_has_left_are_read_anew() {
+    // The first change is cut short after one deposit, and so is the truncation that is to mend it.
+    let orders = Orders::default();
+    orders.0.lock().unwrap().extend(["append", "truncate"]);
+    let (monitor, polls, failures) = ordered(0, &orders);
+    // The first poll panics, the second reads everything, and the third shows that it is done.
+    wait(&polls, 3);
+    assert!(orders.is_done());
+    let proposal = monitor.handle().proposal(state(5, vec![]), 3).unwrap();
+    assert_eq!((proposal.eth1_data, proposal.deposits), ((15, 16), vec![500, 600]));
+    end(monitor, polls);
+    assert!(failures.iter().all(|failure| failure == Failure::StartedAnew));
+}
+
+#[test]
+fn no_proposal_is_made_from_deposits_in_doubt() {
+    // All has been read. The chain contradicts it, and no truncation succeeds, so the doubt stays.
+    let orders = Orders::default();
+    let (monitor, polls, _failures) = ordered(0, &orders);
+    wait(&polls, 2);
+    orders.0.lock().unwrap().extend(["truncate"; 1000]);
+    let handle = monitor.handle();
+    let contradicted = VotingState { eth1_data: (5, 999), ..state(5, vec![]) };
+    assert_eq!(handle.proposal(contradicted, 3), Err(ProposalError::Contradicted));
+    wait(&polls, 3);
+    assert_eq!(handle.proposal(state(5, vec![]), 3), Err(ProposalError::Missing));
+    let proposal = handle.proposal(state(5, vec![]), 5).unwrap();
+    assert_eq!((proposal.eth1_data, proposal.deposits), ((5, 1), vec![]));
+    assert!(!orders.is_done());
+    end(monitor, polls);
 }
