@@ -2,8 +2,8 @@
 //!
 //! **Contract.** Each request to sign counts once in `blocksmith_signer_requests_total`, under the
 //! type of its object and the result that its answer tells. A type that was not read, because the
-//! request was refused before, is `none`. What slashing protection refuses counts in
-//! `blocksmith_signer_refused_total` as well, under the rule that refuses it. The time of what was
+//! request was refused before, is `none`. What slashing protection or the clock
+//! refuses counts in `blocksmith_signer_refused_total` as well, under the rule that refuses it. The time of what was
 //! signed is from the complete body to the signature. A request whose client leaves before its body
 //! is complete counts nowhere.
 //!
@@ -26,7 +26,7 @@ pub enum Answered {
     Signed,
     /// It was signed before, and the same signature was returned.
     Repeated,
-    /// Slashing protection has refused it.
+    /// Slashing protection or the clock has refused it.
     Refused,
     /// It is not well-formed, of an unknown type, or states another signing root.
     Malformed,
@@ -63,8 +63,8 @@ impl Answered {
     }
 }
 
-/// The words for the rules, in the order of [`Refusal`].
-const RULES: [&str; 10] = [
+/// The words for the rules: those of [`Refusal`] in their order, and that of the clock.
+const RULES: [&str; 11] = [
     "out_of_range",
     "double_block",
     "old_block",
@@ -75,7 +75,10 @@ const RULES: [&str; 10] = [
     "surrounds",
     "surrounded",
     "other_chain",
+    "too_far_ahead",
 ];
+/// The place of the clock's rule in [`RULES`].
+const TOO_FAR_AHEAD: usize = 10;
 
 /// Returns the place of a rule in [`RULES`].
 fn rule(refusal: &Refusal) -> usize {
@@ -120,6 +123,12 @@ impl Figures {
         self.refused[rule(refusal)].fetch_add(1, Relaxed);
     }
 
+    /// Counts a message that lies too far ahead of the clock.
+    pub fn too_far_ahead(&self) {
+        // ORDERING: as above.
+        self.refused[TOO_FAR_AHEAD].fetch_add(1, Relaxed);
+    }
+
     /// Counts the time to a signature.
     pub fn signed_within(&self, time: Duration) {
         self.times.observe(time);
@@ -161,7 +170,7 @@ impl Figures {
             (format!("{{rule=\"{word}\"}}"), count.load(Relaxed))
         });
         let refused: Vec<_> = refused.filter(|(_, count)| *count > 0).collect();
-        let help = "Requests that slashing protection has refused, by rule.";
+        let help = "Requests that slashing protection or the clock has refused, by rule.";
         family("refused_total", "counter", help, &refused);
         let help = "Transactions of slashing protection.";
         family("transactions_total", "counter", help, &plain(counters.transactions()));

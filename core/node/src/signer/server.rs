@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /api/v1/eth2/sign/{0x key}` | 200 `{"signature"}`; 400 a malformed request, or another signing root; 403 a page of a browser; 404 an unknown key; 408 a body that does not come; 412 refused by slashing protection, or for another chain than the records; 413 a body beyond [`MAX_BODY`]; 500 slashing protection has failed; 503 too many requests at once |
+//! | `POST /api/v1/eth2/sign/{0x key}` | 200 `{"signature"}`; 400 a malformed request, or another signing root; 403 a page of a browser; 404 an unknown key; 408 a body that does not come; 412 refused by slashing protection, for another chain than the records, or too far ahead of the clock; 413 a body beyond [`MAX_BODY`]; 500 slashing protection has failed; 503 too many requests at once |
 //! | `GET /api/v1/eth2/publicKeys` | 200 and a list of keys |
 //! | `GET /upcheck` | 200 `OK` |
 //! | `GET /healthcheck` | 200 `{"status":"UP"}`; 503 once slashing protection has failed |
@@ -24,7 +24,8 @@
 //! **Pages of browsers.** A page of any site may have its reader's browser send requests to
 //! loopback. It cannot read the answer, but a single vote of a far epoch would keep a key from
 //! voting for good. Browsers say where such a request comes from (`Origin`, `Sec-Fetch-Site`); a
-//! request that says so is refused, since no validator client does.
+//! request that says so is refused, since no validator client does. A process on the same machine
+//! says what it likes; against that, there is the clock ([`Horizon`]).
 //!
 //! Reference: remote-signing-api.
 
@@ -53,6 +54,7 @@ use tokio::time::timeout;
 
 use super::batch::{Failed, Protector};
 use super::figures::{Answered, Figures};
+use super::horizon::Horizon;
 use super::signing::{self, Signable};
 
 /// Bytes of a body, at most. A full block of phase0 takes about a quarter of a MiB in JSON.
@@ -102,6 +104,7 @@ impl Default for Bounds {
 pub(super) struct Shared {
     keys: BTreeMap<PublicKeyBytes, SecretKey>,
     protector: Protector,
+    horizon: Option<Horizon>,
     figures: Arc<Figures>,
     slots_per_epoch: u64,
     bounds: Bounds,
@@ -113,13 +116,14 @@ impl Shared {
     pub(super) fn new(
         keys: BTreeMap<PublicKeyBytes, SecretKey>,
         protector: Protector,
+        horizon: Option<Horizon>,
         figures: Arc<Figures>,
         slots_per_epoch: u64,
         bounds: Bounds,
     ) -> Self {
         let requests = Arc::new(Semaphore::new(bounds.requests));
         let long_bodies = Arc::new(Semaphore::new(bounds.long_bodies));
-        Self { keys, protector, figures, slots_per_epoch, bounds, requests, long_bodies }
+        Self { keys, protector, horizon, figures, slots_per_epoch, bounds, requests, long_bodies }
     }
 }
 
@@ -312,7 +316,7 @@ async fn signature(
     Ok((answered, format!(r#"{{"signature":"{signature}"}}"#)))
 }
 
-/// Asks slashing protection. Of what cannot be slashable, only the chain is compared.
+/// Asks the clock, if there is one, and slashing protection. Of what cannot be slashable, only the chain is compared.
 async fn allowed(
     shared: &Shared,
     key: &PublicKeyBytes,
@@ -320,6 +324,14 @@ async fn allowed(
 ) -> Result<Answered, Refused> {
     // A deposit is for any chain of its fork version.
     let Some(genesis) = signable.genesis.map(Root::to_bytes) else { return Ok(Answered::Signed) };
+    if let (Some(horizon), Some(statement)) = (&shared.horizon, &signable.statement)
+        && let Err(far) = horizon.admits(statement, shared.slots_per_epoch)
+    {
+        shared.figures.too_far_ahead();
+        let kind = signable.kind;
+        tracing::warn!(%key, kind, %far, "what lies too far ahead is not signed");
+        return Err(Refused::new(StatusCode::PRECONDITION_FAILED, Answered::Refused, far));
+    }
     let outcome = match signable.statement {
         Some(statement) => {
             shared.protector.ask(Request { genesis, key: key.to_bytes(), statement }).await

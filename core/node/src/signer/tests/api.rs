@@ -348,7 +348,8 @@ fn it_listens_on_loopback_alone_unless_told_otherwise() {
     let listen = SocketAddr::from(([0, 0, 0, 0], 0));
     let start = |config| {
         let store = blocksmith::slashing_protection::MemoryStore::default();
-        Signer::start(config, keys(1), store, None, |_| ()).map(|signer| signer.address())
+        Signer::start(config, keys(1), store, Parts::default(), |_| ())
+            .map(|signer| signer.address())
     };
     let beyond = start(Config { listen, ..config() });
     assert!(matches!(beyond, Err(SignerError::NotLoopback(_))), "{beyond:?}");

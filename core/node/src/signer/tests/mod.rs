@@ -1,5 +1,6 @@
 //! The signer as its clients see it, and the files that it reads and writes.
 
+mod ahead;
 mod api;
 mod database;
 mod hostile;
@@ -21,7 +22,7 @@ use super::figures::Answered;
 use super::keystore::LockedKey;
 use super::protection::SqliteStore;
 use super::server::Bounds;
-use super::{Config, Signer};
+use super::{Config, Parts, Signer};
 use crate::interop;
 
 /// The chain of the tests.
@@ -62,19 +63,25 @@ impl Running {
 
     fn within(bounds: Bounds) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let signer = Self::bounded(&folder, bounds);
+        let signer = Self::bounded(&folder, bounds, Parts::default());
+        Self { signer, folder }
+    }
+
+    fn with(parts: Parts) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let signer = Self::bounded(&folder, Bounds::default(), parts);
         Self { signer, folder }
     }
 
     fn over(folder: &TempDir) -> Signer {
-        Self::bounded(folder, Bounds::default())
+        Self::bounded(folder, Bounds::default(), Parts::default())
     }
 
-    fn bounded(folder: &TempDir, bounds: Bounds) -> Signer {
+    fn bounded(folder: &TempDir, bounds: Bounds, parts: Parts) -> Signer {
         let store = SqliteStore::open(&folder.path().join("protection.sqlite"));
         let fail = |error| panic!("the store failed: {error}");
         let signer =
-            Signer::bounded(config(), bounds, keys(4), store.expect("a store"), None, fail);
+            Signer::bounded(config(), bounds, keys(4), store.expect("a store"), parts, fail);
         signer.expect("a signer")
     }
 
