@@ -185,3 +185,40 @@ impl Figures {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_has_a_count_of_its_own() {
+        // One refusal by each rule, counted one time more than the one before.
+        let refusals = [
+            (Refusal::OutOfRange(1), "out_of_range"),
+            (Refusal::DoubleBlock(1), "double_block"),
+            (Refusal::OldBlock { slot: 1, watermark: 2 }, "old_block"),
+            (
+                Refusal::SourceAfterTarget { source_epoch: 2, target_epoch: 1 },
+                "source_after_target",
+            ),
+            (Refusal::DoubleVote(1), "double_vote"),
+            (Refusal::OldSource { epoch: 1, watermark: 2 }, "old_source"),
+            (Refusal::OldTarget { epoch: 1, watermark: 2 }, "old_target"),
+            (Refusal::Surrounds(1, 2), "surrounds"),
+            (Refusal::Surrounded(1, 2), "surrounded"),
+            (Refusal::OtherChain, "other_chain"),
+        ];
+        let figures = Figures::default();
+        for (times, (refusal, _)) in (1..).zip(&refusals) {
+            (0..times).for_each(|_| figures.refused(refusal));
+        }
+        (0..11).for_each(|_| figures.too_far_ahead());
+        let text = figures.exposition(0, &Counters::default());
+        assert!(!text.contains("_requests_total{"), "nothing was answered: {text}");
+        let words = refusals.iter().map(|(_, word)| *word).chain(["too_far_ahead"]);
+        for (times, word) in (1..).zip(words) {
+            let line = format!("blocksmith_signer_refused_total{{rule=\"{word}\"}} {times}");
+            assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
+        }
+    }
+}

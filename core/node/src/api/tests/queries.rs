@@ -8,8 +8,9 @@ use blocksmith_consensus::{
     BeaconState, FromJson, Json, Minimal, Root, SharedBlock, SignedBeaconBlock, Wire, decode_exact,
 };
 use serde_json::json;
+use tokio::time::timeout;
 
-use super::http::{get_ssz, post};
+use super::http::{LIMIT, get_ssz, post};
 use super::world::{GENESIS_TIME, VALIDATORS, World, number};
 use crate::api::error::ApiError;
 
@@ -306,12 +307,18 @@ fn a_block_below_the_head_whose_verdict_is_under_way_is_waited_for() {
     let second = import(&world, 2);
     let beacon = world.node.beacon();
     beacon.recent.insert(second);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
     for id in ["1".to_owned(), first.root().to_string()] {
         let arrivals = [beacon.recent.arrive(&first), beacon.recent.arrive(&other)];
         let mut asked = pin!(beacon.block_of(&id));
         assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "{id}");
-        let unknown = runtime.block_on(beacon.block_of(&other.root().to_string()));
+        let other = other.root().to_string();
+        let unknown = async { timeout(LIMIT, beacon.block_of(&other)).await };
+        let unknown = runtime.block_on(unknown).expect("nobody waits for a block of no chain");
         assert_eq!(unknown.err().map(|error| error.status().as_u16()), Some(404));
         beacon.recent.insert(first.clone());
         drop(arrivals);

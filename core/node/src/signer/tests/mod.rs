@@ -90,12 +90,8 @@ impl Running {
         self.signer.figures().count(kind, answered)
     }
 
-    /// Connects, and waits at most half a minute for what it reads later.
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.signer.address()).expect("the signer listens");
-        let patience = std::time::Duration::from_secs(30);
-        stream.set_read_timeout(Some(patience)).expect("a time-out");
-        stream
+        connect(self.signer.address())
     }
 
     fn get(&self, path: &str) -> (u16, String) {
@@ -111,9 +107,16 @@ impl Running {
     }
 }
 
+/// Connects, and waits at most half a minute for what is read later.
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the signer listens");
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("a time-out");
+    stream
+}
+
 /// Sends one request on a connection of its own; returns the status and the body of the answer.
 fn exchange(address: SocketAddr, line: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("the signer listens");
+    let mut stream = connect(address);
     let length = body.len();
     let head =
         format!("{line}Host: signer\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
