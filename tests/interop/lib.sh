@@ -13,6 +13,8 @@ started=
 
 # Ends the processes of this shell, the newest first: a client before its node.
 end_all() {
+  # Nothing cuts this short.
+  trap '' INT TERM HUP
   local pid at tries
   for ((at = ${#pids[@]} - 1; at >= 0; at--)); do end "${pids[at]}"; done
   for pid in "${pids[@]:-}"; do
@@ -66,19 +68,27 @@ address() { sed -n "s|.*$2.*\(http://[0-9.:]*\).*|\1|p" "$logs/$1.log" 2>/dev/nu
 has_address() { [ -n "$(address "$1" "$2")" ]; }
 answers() { curl -sf -o /dev/null --max-time 2 "$1"; }
 
+# Versions that were published later are not taken, so that what the packages themselves ask for is
+# always the same.
+packages_before=2026-11-01
+
 # Installs the packages and builds the command, unless they are there.
 prepare() {
-  local name
+  local name wanted
   mkdir -p "$dir/runs"
   dir=$(cd "$dir" && pwd)
   for name in lodestar api; do
     mkdir -p "$dir/$name"
-    if ! cmp -s "$here/$name/package.json" "$dir/$name/package.json" \
-      || [ ! -d "$dir/$name/node_modules" ]; then
+    wanted="$packages_before $(cat "$here/$name/package.json")"
+    # It is written when all packages are there: an installation that was cut off begins again.
+    if [ "$(cat "$dir/$name/installed" 2>/dev/null)" != "$wanted" ]; then
       echo "installing the packages of $name"
+      rm -rf "$dir/$name"
+      mkdir -p "$dir/$name"
       cp "$here/$name/package.json" "$dir/$name/"
-      (cd "$dir/$name" && npm install --no-audit --no-fund --silent) || {
-        rm -f "$dir/$name/package.json"; return 1; }
+      (cd "$dir/$name" && npm install --no-audit --no-fund --silent --before "$packages_before") || {
+        echo "npm cannot install the packages of $name" >&2; return 1; }
+      printf '%s' "$wanted" >"$dir/$name/installed"
     fi
   done
   cp "$here"/lodestar/*.cjs "$here"/lodestar/*.mjs "$dir/lodestar/"

@@ -24,7 +24,7 @@ use blocksmith_consensus::{
 use blocksmith_node::interop;
 use blocksmith_node::signer::keystore::LockedKey;
 use blocksmith_node::signer::protection::SqliteStore;
-use blocksmith_node::signer::{Config, Signer};
+use blocksmith_node::signer::{Config, Parts, Signer};
 
 const VALIDATORS: u64 = 10_000;
 /// Validators of a slot: a 32nd of all.
@@ -224,7 +224,8 @@ fn measure(ground: &Ground, processors: usize) -> Result<(Vec<Row>, f64), Failur
         limits: Limits::default(),
     };
     let keys = ground.keys.iter().map(|key| LockedKey::without_file(key.clone(), "an interop key"));
-    let signer = Signer::start(config, keys.collect(), store, None, |error| panic!("{error}"))?;
+    let signer =
+        Signer::start(config, keys.collect(), store, Parts::default(), |error| panic!("{error}"))?;
     for _ in 0..RUNS {
         let time = over_http(ground, next()?, signer.address())?;
         rows.last_mut().ok_or("no rows")?.times.push(time);

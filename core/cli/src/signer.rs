@@ -56,6 +56,15 @@ pub(crate) struct Arguments {
     /// Preset of the chain: how many slots an epoch has.
     #[arg(long, value_name = "P", value_enum, default_value_t = Preset::Mainnet)]
     preset: Preset,
+    /// When the chain begins, in seconds since the Unix epoch. With it, nothing is signed that lies
+    /// more than an epoch ahead of the clock; without it, whoever reaches the signer can bar a key
+    /// by a vote for a far epoch.
+    #[arg(long, value_name = "SECONDS", requires = "slot_ms")]
+    genesis_time: Option<u64>,
+    /// Length of a slot in milliseconds.
+    #[arg(long, value_name = "MS", requires = "genesis_time",
+        value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    slot_ms: Option<u64>,
     /// Where the remote-signing API is served; port 0 takes a free one. The address is printed on
     /// stdout.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9701")]
@@ -126,10 +135,11 @@ mod with_feature {
     use blocksmith::store::StoreError;
     use blocksmith_consensus::{Mainnet, Minimal};
     use blocksmith_node::interop;
+    use blocksmith_node::signer::horizon::{Horizon, SystemClock};
     use blocksmith_node::signer::keystore::{LockedKey, load};
     use blocksmith_node::signer::log::SignatureLog;
     use blocksmith_node::signer::protection::SqliteStore;
-    use blocksmith_node::signer::{Config, Signer, SignerError, interchange};
+    use blocksmith_node::signer::{Config, Parts, Signer, SignerError, interchange};
     use blocksmith_terminal::{EXIT_INTERRUPTED, EXIT_OK, SIGNALS, note};
     use signal_hook::iterator::Signals;
 
@@ -216,6 +226,15 @@ mod with_feature {
         }
         let log = arguments.log_signatures.as_deref().map(SignatureLog::open);
         let log = log.transpose().map_err(of_store)?;
+        let horizon = arguments.genesis_time.zip(arguments.slot_ms).map(|(genesis, slot_ms)| {
+            Horizon::new(Box::new(SystemClock::default()), genesis, slot_ms)
+        });
+        if horizon.is_none() {
+            note(
+                "without --genesis-time, a vote for a far epoch is signed, and bars its key until then",
+            );
+        }
+        let parts = Parts { log, horizon };
         let keys = keys(arguments)?;
         let count = keys.len();
         // The signals are heard before anybody is told that the signer runs.
@@ -225,7 +244,7 @@ mod with_feature {
         // If nobody listens any more, the signer stops already.
         let tell = move |error| drop(failed.send(End::Failure(error)));
         let signer =
-            Signer::start(config, keys, store, log, tell).map_err(|error| match error {
+            Signer::start(config, keys, store, parts, tell).map_err(|error| match error {
                 SignerError::Io { .. } => Failure::fault(error),
                 error => Failure::input(error),
             })?;

@@ -18,6 +18,8 @@ pub mod execution;
 mod http_client;
 pub mod interop;
 pub mod metrics;
+#[cfg(any(feature = "api", feature = "signer"))]
+mod patient;
 pub mod recording;
 #[cfg(feature = "client")]
 pub mod remote_signer;

@@ -106,6 +106,8 @@ impl Processes {
                 command.arg("--db").arg(folder.join("protection.sqlite"));
                 command.arg("--log-signatures").arg(self.signatures());
                 command.args(["--preset", "minimal", "--interop", &format!("0..{validators}")]);
+                command.args(["--genesis-time", &genesis_time.to_string()]);
+                command.args(["--slot-ms", &slot_ms.to_string()]);
                 command.args(["--listen", &self.signer.unwrap_or(free).to_string()]);
             }
             Role::Node => {

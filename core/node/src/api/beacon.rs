@@ -8,11 +8,15 @@
 //!   reads the store or takes long to compute runs on threads of its own, at most as many as there
 //!   are permits.
 //! - B3 A phase0 chain has no execution payload, so nothing is optimistic.
+//! - B4 What a view names may be dropped as soon as the chain has moved on. So a name is looked up
+//!   again, in the view of then, before it is answered that there is nothing of that name.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::http::StatusCode;
 use blocksmith::clearance::ChainView;
+use blocksmith::consensus::Checkpoint;
 use blocksmith::rewinder::Lane;
 use blocksmith::{Client, ReadError};
 use blocksmith_consensus::{
@@ -37,6 +41,8 @@ use super::server::Limits;
 use super::validator::VoteCache;
 use crate::metrics::VerdictTimes;
 
+/// Views in which one name is looked up, at most (B4).
+const VIEWS: usize = 3;
 /// Computations at a time, beside those of the services.
 const COMPUTATIONS: usize = 4;
 /// KiB of large bodies that are held at a time.
@@ -295,18 +301,17 @@ impl<P: Preset> Beacon<P> {
         }
     }
 
-    /// Returns a block, if the node has it.
-    pub(super) async fn block(&self, root: Root) -> Result<Option<SharedBlock>, ApiError> {
+    /// Returns a block, if the node has it. One that the view's chain has is waited for.
+    pub(super) async fn block(
+        &self,
+        view: &ChainView<Root>,
+        root: Root,
+    ) -> Result<Option<SharedBlock>, ApiError> {
         if root == self.genesis.root() {
             return Ok(Some(self.genesis.block.clone()));
         }
-        let recent = if root == self.view().head {
-            self.recent.settled(&root).await
-        } else {
-            self.recent.get(&root)
-        };
-        if recent.is_some() {
-            return Ok(recent);
+        if let Some(block) = self.recent.settled(&root, view.head).await {
+            return Ok(Some(block));
         }
         let client = self.client.clone();
         match self.compute(move || client.blocks_by_root(&[root])).await? {
@@ -317,8 +322,12 @@ impl<P: Preset> Beacon<P> {
     }
 
     /// Returns the slot of a block of the fork choice.
-    async fn slot_of(&self, root: Root, epoch: Epoch) -> Result<Slot, ApiError> {
-        if let Some(block) = self.block(root).await? {
+    async fn slot_of(
+        &self,
+        view: &ChainView<Root>,
+        Checkpoint { root, epoch }: Checkpoint<Root>,
+    ) -> Result<Slot, ApiError> {
+        if let Some(block) = self.block(view, root).await? {
             return Ok(block.value().message.slot);
         }
         // The state at the checkpoint tells of its last block.
@@ -332,7 +341,27 @@ impl<P: Preset> Beacon<P> {
     /// # Errors
     /// 400 for anything else; 404 if the node does not have the state (any more).
     pub(super) async fn state(&self, id: &str) -> Result<Found<P>, ApiError> {
-        self.state_in(self.view(), id).await
+        self.state_from(self.view(), id).await
+    }
+
+    /// As [`Beacon::state`], in this view or one that has taken its place (B4).
+    pub(super) async fn state_from(
+        &self,
+        mut view: ChainView<Root>,
+        id: &str,
+    ) -> Result<Found<P>, ApiError> {
+        for _ in 1..VIEWS {
+            match self.state_in(view, id).await {
+                Err(error) if self.is_out_of_date(&view, &error) => view = self.view(),
+                answer => return answer,
+            }
+        }
+        self.state_in(view, id).await
+    }
+
+    /// Returns whether an answer may say that something is not there because the chain has moved.
+    fn is_out_of_date(&self, view: &ChainView<Root>, error: &ApiError) -> bool {
+        error.status() == StatusCode::NOT_FOUND && self.view() != *view
     }
 
     /// As [`Beacon::state`], in a view of the chain (B1).
@@ -346,7 +375,7 @@ impl<P: Preset> Beacon<P> {
             "genesis" => (self.genesis.root(), 0),
             "justified" | "finalized" => {
                 let checkpoint = if id == "finalized" { view.finalized } else { view.justified };
-                (checkpoint.root, self.slot_of(checkpoint.root, checkpoint.epoch).await?)
+                (checkpoint.root, self.slot_of(&view, checkpoint).await?)
             }
             root if root.starts_with("0x") => {
                 self.place_of_state(&view, parse(root, "state_id")?).await?
@@ -399,7 +428,22 @@ impl<P: Preset> Beacon<P> {
     /// # Errors
     /// 400 for anything else; 404 if the node does not have the block, or if the slot has none.
     pub(super) async fn block_of(&self, id: &str) -> Result<FoundBlock, ApiError> {
-        self.block_in(self.view(), id).await
+        self.block_from(self.view(), id).await
+    }
+
+    /// As [`Beacon::block_of`], in this view or one that has taken its place (B4).
+    pub(super) async fn block_from(
+        &self,
+        mut view: ChainView<Root>,
+        id: &str,
+    ) -> Result<FoundBlock, ApiError> {
+        for _ in 1..VIEWS {
+            match self.block_in(view, id).await {
+                Err(error) if self.is_out_of_date(&view, &error) => view = self.view(),
+                answer => return answer,
+            }
+        }
+        self.block_in(view, id).await
     }
 
     /// As [`Beacon::block_of`], in a view of the chain (B1).
@@ -423,7 +467,7 @@ impl<P: Preset> Beacon<P> {
                 (self.canonical(&view, slot).await?.ok_or_else(unknown)?, Some(slot))
             }
         };
-        let block = self.block(root).await?.ok_or_else(unknown)?;
+        let block = self.block(&view, root).await?.ok_or_else(unknown)?;
         let slot = block.value().message.slot;
         if exact.is_some_and(|exact| exact != slot) {
             return Err(ApiError::not_found("the slot has no block"));

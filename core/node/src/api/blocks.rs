@@ -116,7 +116,7 @@ pub(super) async fn publish<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> 
     let block: SignedBeaconBlock = asked.value()?;
     let block = SharedBlock::from(block);
     let (bytes, timer) = (asked.body.len(), beacon.times.start(Kind::Block));
-    let arrival = beacon.recent.arrive(block.root());
+    let arrival = beacon.recent.arrive(&block);
     let submission = beacon.client.submit_block_async(block.clone(), LOCAL, bytes).await;
     // The block may be imported long after the client has its answer, or has gone.
     let settled = tokio::spawn(settle(beacon, block, arrival, timer.time(submission)));

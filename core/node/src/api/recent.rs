@@ -3,8 +3,10 @@
 //! **Invariants.**
 //! - R1 At most [`CAPACITY`] blocks are held; the one that came first goes. What is not here may be
 //!   in the store.
-//! - R2 The chain may name a block as its head before the verdict on it has come back. Who asks for
-//!   the head waits meanwhile ([`Recent::settled`]), and is never told that there is no such block.
+//! - R2 The chain may have a block, as its head or below it, before the verdict on it has come back.
+//!   Who asks for a block of the head's chain waits meanwhile ([`Recent::settled`]), and is never told
+//!   that there is no such block. Nobody waits for a block that the chain does not have: such a one
+//!   may wait long for its parent.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +21,40 @@ pub(super) const CAPACITY: usize = 1024;
 struct Held {
     blocks: HashMap<Root, SharedBlock>,
     order: VecDeque<Root>,
-    /// How many submissions of a block have no verdict yet. The services bound them.
-    arriving: HashMap<Root, usize>,
+    /// Blocks of which submissions have no verdict yet. The services bound them.
+    arriving: HashMap<Root, Arriving>,
+}
+
+/// A block that is being submitted. Its root stands for what is here, whoever submits it.
+struct Arriving {
+    slot: Slot,
+    parent: Root,
+    submissions: usize,
+}
+
+impl Held {
+    /// Returns slot and parent of a block that is held or being submitted.
+    fn place(&self, root: &Root) -> Option<(Slot, Root)> {
+        let held = self.blocks.get(root).map(|block| {
+            let message = &block.value().message;
+            (message.slot, message.parent_root)
+        });
+        held.or_else(|| self.arriving.get(root).map(|block| (block.slot, block.parent)))
+    }
+
+    /// As [`Recent::ancestor`].
+    fn ancestor(&self, head: Root, slot: Slot) -> Option<Root> {
+        let mut root = head;
+        // A root is that of one parent, so no step leads back, and by R1 and the bound of the
+        // services there are few.
+        loop {
+            let (at, parent) = self.place(&root)?;
+            if at <= slot {
+                return Some(root);
+            }
+            root = parent;
+        }
+    }
 }
 
 #[derive(Default)]
@@ -43,9 +77,9 @@ pub(super) struct Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         let mut held = self.recent.held();
-        if let Some(count) = held.arriving.get_mut(&self.root) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(block) = held.arriving.get_mut(&self.root) {
+            block.submissions -= 1;
+            if block.submissions == 0 {
                 held.arriving.remove(&self.root);
             }
         }
@@ -60,21 +94,25 @@ impl Recent {
     }
 
     /// Notes that a block is being submitted, until what is returned is dropped.
-    pub(super) fn arrive(&self, root: Root) -> Arrival {
-        *self.held().arriving.entry(root).or_default() += 1;
+    pub(super) fn arrive(&self, block: &SharedBlock) -> Arrival {
+        let (root, message) = (block.root(), &block.value().message);
+        let new = || Arriving { slot: message.slot, parent: message.parent_root, submissions: 0 };
+        self.held().arriving.entry(root).or_insert_with(new).submissions += 1;
         Arrival { recent: self.clone(), root }
     }
 
-    /// Returns a block; waits while it is not held but being submitted (R2). The caller bounds the
-    /// wait.
-    pub(super) async fn settled(&self, root: &Root) -> Option<SharedBlock> {
+    /// Returns a block; waits while it is not held but being submitted, if it is on the chain that
+    /// ends in `head` (R2). The caller bounds the wait.
+    pub(super) async fn settled(&self, root: &Root, head: Root) -> Option<SharedBlock> {
         loop {
             // Made before the look, so that an end after the look is noticed.
             let ended = self.0.ended.notified();
             {
                 let held = self.held();
                 let block = held.blocks.get(root).cloned();
-                if block.is_some() || !held.arriving.contains_key(root) {
+                let slot = held.arriving.get(root).map(|block| block.slot);
+                let on_chain = slot.is_some_and(|slot| held.ancestor(head, slot) == Some(*root));
+                if block.is_some() || !on_chain {
                     return block;
                 }
             }
@@ -96,24 +134,23 @@ impl Recent {
         }
     }
 
+    /// Forgets a block.
+    #[cfg(test)]
+    pub(super) fn remove(&self, root: &Root) {
+        let mut held = self.held();
+        held.blocks.remove(root);
+        held.order.retain(|one| one != root);
+    }
+
     /// Returns a block.
     pub(super) fn get(&self, root: &Root) -> Option<SharedBlock> {
         self.held().blocks.get(root).cloned()
     }
 
     /// Returns the root of the last block at or before `slot` on the chain that ends in `head`, if
-    /// all blocks of the chain from there are held.
+    /// all blocks of the chain from there are held or being submitted.
     pub(super) fn ancestor(&self, head: Root, slot: Slot) -> Option<Root> {
-        let held = self.held();
-        let mut root = head;
-        // Each step goes to a block that is held and came before: by R1 there are few.
-        loop {
-            let message = &held.blocks.get(&root)?.value().message;
-            if message.slot <= slot {
-                return Some(root);
-            }
-            root = message.parent_root;
-        }
+        self.held().ancestor(head, slot)
     }
 
     /// Returns root and slot of the block whose state has this root.

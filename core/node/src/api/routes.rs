@@ -2,16 +2,18 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{RawPathParams, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use blocksmith_consensus::Preset;
-use tokio::time::timeout;
+use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::beacon::Beacon;
 use super::error::ApiError;
@@ -54,8 +56,7 @@ where
     on(filter, serve)
 }
 
-/// Reads a request. A large body, or one of unknown length, waits for room among the large ones.
-/// The client has a time for its body, which begins when there is room.
+/// Reads a request.
 async fn asked<P: Preset>(
     beacon: &Beacon<P>,
     path: Vec<String>,
@@ -63,17 +64,44 @@ async fn asked<P: Preset>(
 ) -> Result<Asked, ApiError> {
     let query = query_of(request.uri().query().unwrap_or_default())?;
     let (parts, body) = request.into_parts();
-    let upper = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
-    let bytes = upper.unwrap_or(MAX_BODY).min(MAX_BODY);
-    let room = if bytes > SMALL_BODY { Some(beacon.room_for(bytes).await?) } else { None };
-    let too_large = |_| {
-        let message = format!("the body is cut off, or has more than {MAX_BODY} bytes");
+    let (body, room) = read(beacon, body).await?;
+    Ok(Asked { path, query, headers: parts.headers, body, _room: room })
+}
+
+/// Reads a body. One that says that it is too long is refused at once. One of which more than [`SMALL_BODY`] bytes have come waits for room among the
+/// large ones, so that what does not come takes no room. The client has a time for its body, which
+/// begins again when there is room.
+async fn read<P: Preset>(
+    beacon: &Beacon<P>,
+    mut body: Body,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
+    let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
+    let cut_off = |_| ApiError::bad_request("the body is cut off");
+    let too_large = || {
+        let message = format!("the body has more than {MAX_BODY} bytes");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     };
-    let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
-    let body = timeout(beacon.limits.body, to_bytes(body, MAX_BODY)).await.map_err(late)?;
-    let body = body.map_err(too_large)?;
-    Ok(Asked { path, query, headers: parts.headers, body, _room: room })
+    let whole = match body.size_hint().upper().map(usize::try_from) {
+        Some(Ok(bytes)) if bytes <= MAX_BODY => bytes,
+        Some(_) => return Err(too_large()),
+        None => MAX_BODY,
+    };
+    let (mut bytes, mut room) = (Vec::new(), None);
+    let mut deadline = Instant::now() + beacon.limits.body;
+    while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(late)? {
+        let frame = frame.map_err(cut_off)?;
+        let Some(data) = frame.data_ref() else { continue };
+        let length = bytes.len() + data.len();
+        if length > MAX_BODY {
+            return Err(too_large());
+        }
+        if length > SMALL_BODY && room.is_none() {
+            room = Some(beacon.room_for(whole.max(length)).await?);
+            deadline = Instant::now() + beacon.limits.body;
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok((bytes.into(), room))
 }
 
 /// Gives every error its form: also those of the router.

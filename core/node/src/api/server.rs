@@ -14,19 +14,19 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
+
+use crate::patient::Patient;
 
 /// Bytes of a request's head, at most.
 pub const MAX_HEAD: usize = 64 << 10;
@@ -216,82 +216,6 @@ async fn serve(stream: TcpStream, router: Router, limits: Limits) {
     // What is left in the buffer is the beginning of a head, unless an answer was cut off.
     if error.is_timeout() && !gave_up && !parts.read_buf.is_empty() {
         tell(&mut stream, "408 Request Timeout", "the head took too long").await;
-    }
-}
-
-/// A stream whose writes fail if the other end takes nothing for a while (W3).
-struct Patient {
-    stream: TcpStream,
-    patience: Duration,
-    deadline: Pin<Box<Sleep>>,
-    /// Whether a write is waiting, for which the deadline holds.
-    waiting: bool,
-    /// Whether a write has waited too long.
-    gave_up: bool,
-}
-
-impl Patient {
-    fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self {
-            stream,
-            patience,
-            deadline: Box::pin(sleep(patience)),
-            waiting: false,
-            gave_up: false,
-        }
-    }
-
-    /// Passes on what a write came to, unless it has waited too long.
-    fn within<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.waiting = false;
-            return written;
-        }
-        if !self.waiting {
-            self.waiting = true;
-            self.deadline.as_mut().reset(Instant::now() + self.patience);
-        }
-        match self.deadline.as_mut().poll(context) {
-            Poll::Ready(()) => {
-                self.gave_up = true;
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl AsyncRead for Patient {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Patient {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.within(context, written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.within(context, flushed)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

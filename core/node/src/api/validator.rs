@@ -79,7 +79,7 @@ async fn eth1_proposal<P: Preset>(
     let at = if parent == view.head {
         view.head_slot
     } else {
-        let block = beacon.block(parent).await?;
+        let block = beacon.block(&view, parent).await?;
         block.map_or(slot, |block| block.value().message.slot)
     };
     let state = beacon.state_at(parent, at, Lane::Duties).await?;

@@ -231,8 +231,10 @@ impl<S: ProtectionStore> Guarded<S> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::pin::pin;
     use std::sync::mpsc as gate;
+    use std::task::{Context, Poll, Waker};
 
     use blocksmith::slashing_protection::{
         History, Key, MemoryStore, MemoryTransaction, Refusal, Statement, Write,
@@ -241,13 +243,13 @@ mod tests {
     use super::*;
 
     /// A store whose commits wait for leave, and fail if there is none.
-    struct Gated {
-        inner: MemoryStore,
-        begun: gate::Sender<()>,
-        leave: gate::Receiver<bool>,
+    pub(in crate::signer) struct Gated {
+        pub(in crate::signer) inner: MemoryStore,
+        pub(in crate::signer) begun: gate::Sender<()>,
+        pub(in crate::signer) leave: gate::Receiver<bool>,
     }
 
-    struct GatedTransaction<'a> {
+    pub(in crate::signer) struct GatedTransaction<'a> {
         inner: MemoryTransaction<'a>,
         begun: &'a gate::Sender<()>,
         leave: &'a gate::Receiver<bool>,
@@ -354,6 +356,40 @@ mod tests {
     }
 
     #[test]
+    fn a_harmless_message_waits_for_no_commit_once_the_chain_is_known() {
+        // It is known from a request that was recorded, or from a store of before. Then a commit is
+        // held, and each question is answered when it is asked.
+        let limits = Limits::default();
+        let mut bound = MemoryStore::default();
+        import(&mut bound, &limits, &[0; 32], [], Merge::Raise).expect("memory");
+        for (inner, recorded) in [(MemoryStore::default(), 1), (bound, 0)] {
+            let ((begun, has_begun), (leave, leaves)) = (gate::channel(), gate::channel());
+            let store = Gated { inner, begun, leave: leaves };
+            let (protector, thread) =
+                Protector::start(store, limits, None, |_| ()).expect("a thread");
+            let runtime = runtime();
+            for key in 0..recorded {
+                leave.send(true).expect("the store listens");
+                let asked = runtime.block_on(protector.ask(request(key)));
+                assert_eq!(asked, Ok(Outcome::Recorded));
+                has_begun.recv().expect("a commit");
+            }
+            let asking = protector.clone();
+            let held = runtime.spawn(async move { asking.ask(request(9)).await });
+            has_begun.recv().expect("a commit");
+            for (genesis, is_same) in [(0, true), (8, false)] {
+                let mut asked = pin!(protector.is_of_chain([genesis; 32]));
+                let answer = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                assert_eq!(answer, Poll::Ready(Ok(is_same)), "{genesis}, {recorded} recorded");
+            }
+            leave.send(true).expect("the store listens");
+            assert_eq!(runtime.block_on(held).expect("no panic"), Ok(Outcome::Recorded));
+            drop(protector);
+            thread.join().expect("no panic");
+        }
+    }
+
+    #[test]
     fn after_a_failed_commit_nothing_is_signed() {
         // The batch's own request, and one that comes later.
         let ((begun, _has_begun), (leave, leaves)) = (gate::channel(), gate::channel());
@@ -371,6 +407,22 @@ mod tests {
         assert!(protector.has_failed());
         let store = thread.join().expect("no panic");
         assert_eq!(store.inner, MemoryStore::default());
+    }
+
+    #[test]
+    fn after_a_chain_that_could_not_be_recorded_nothing_is_signed() {
+        // The commit that would bind the store to a chain fails; then the chain is asked for again.
+        let ((begun, _has_begun), (leave, leaves)) = (gate::channel(), gate::channel());
+        let store = Gated { inner: MemoryStore::default(), begun, leave: leaves };
+        let (protector, thread) =
+            Protector::start(store, Limits::default(), None, |_| ()).expect("a thread");
+        leave.send(false).expect("the store listens");
+        let runtime = runtime();
+        for _ in 0..2 {
+            assert_eq!(runtime.block_on(protector.is_of_chain([7; 32])), Err(Failed));
+        }
+        assert!(protector.has_failed());
+        thread.join().expect("no panic");
     }
 
     #[test]

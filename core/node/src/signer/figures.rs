@@ -2,8 +2,8 @@
 //!
 //! **Contract.** Each request to sign counts once in `blocksmith_signer_requests_total`, under the
 //! type of its object and the result that its answer tells. A type that was not read, because the
-//! request was refused before, is `none`. What slashing protection refuses counts in
-//! `blocksmith_signer_refused_total` as well, under the rule that refuses it. The time of what was
+//! request was refused before, is `none`. What slashing protection or the clock
+//! refuses counts in `blocksmith_signer_refused_total` as well, under the rule that refuses it. The time of what was
 //! signed is from the complete body to the signature. A request whose client leaves before its body
 //! is complete counts nowhere.
 //!
@@ -26,7 +26,7 @@ pub enum Answered {
     Signed,
     /// It was signed before, and the same signature was returned.
     Repeated,
-    /// Slashing protection has refused it.
+    /// Slashing protection or the clock has refused it.
     Refused,
     /// It is not well-formed, of an unknown type, or states another signing root.
     Malformed,
@@ -63,8 +63,8 @@ impl Answered {
     }
 }
 
-/// The words for the rules, in the order of [`Refusal`].
-const RULES: [&str; 10] = [
+/// The words for the rules: those of [`Refusal`] in their order, and that of the clock.
+const RULES: [&str; 11] = [
     "out_of_range",
     "double_block",
     "old_block",
@@ -75,7 +75,10 @@ const RULES: [&str; 10] = [
     "surrounds",
     "surrounded",
     "other_chain",
+    "too_far_ahead",
 ];
+/// The place of the clock's rule in [`RULES`].
+const TOO_FAR_AHEAD: usize = 10;
 
 /// Returns the place of a rule in [`RULES`].
 fn rule(refusal: &Refusal) -> usize {
@@ -120,6 +123,12 @@ impl Figures {
         self.refused[rule(refusal)].fetch_add(1, Relaxed);
     }
 
+    /// Counts a message that lies too far ahead of the clock.
+    pub fn too_far_ahead(&self) {
+        // ORDERING: as above.
+        self.refused[TOO_FAR_AHEAD].fetch_add(1, Relaxed);
+    }
+
     /// Counts the time to a signature.
     pub fn signed_within(&self, time: Duration) {
         self.times.observe(time);
@@ -161,7 +170,7 @@ impl Figures {
             (format!("{{rule=\"{word}\"}}"), count.load(Relaxed))
         });
         let refused: Vec<_> = refused.filter(|(_, count)| *count > 0).collect();
-        let help = "Requests that slashing protection has refused, by rule.";
+        let help = "Requests that slashing protection or the clock has refused, by rule.";
         family("refused_total", "counter", help, &refused);
         let help = "Transactions of slashing protection.";
         family("transactions_total", "counter", help, &plain(counters.transactions()));
@@ -174,5 +183,42 @@ impl Figures {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
         self.times.write(name, "result=\"signed\"", &mut text);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_has_a_count_of_its_own() {
+        // One refusal by each rule, counted one time more than the one before.
+        let refusals = [
+            (Refusal::OutOfRange(1), "out_of_range"),
+            (Refusal::DoubleBlock(1), "double_block"),
+            (Refusal::OldBlock { slot: 1, watermark: 2 }, "old_block"),
+            (
+                Refusal::SourceAfterTarget { source_epoch: 2, target_epoch: 1 },
+                "source_after_target",
+            ),
+            (Refusal::DoubleVote(1), "double_vote"),
+            (Refusal::OldSource { epoch: 1, watermark: 2 }, "old_source"),
+            (Refusal::OldTarget { epoch: 1, watermark: 2 }, "old_target"),
+            (Refusal::Surrounds(1, 2), "surrounds"),
+            (Refusal::Surrounded(1, 2), "surrounded"),
+            (Refusal::OtherChain, "other_chain"),
+        ];
+        let figures = Figures::default();
+        for (times, (refusal, _)) in (1..).zip(&refusals) {
+            (0..times).for_each(|_| figures.refused(refusal));
+        }
+        (0..11).for_each(|_| figures.too_far_ahead());
+        let text = figures.exposition(0, &Counters::default());
+        assert!(!text.contains("_requests_total{"), "nothing was answered: {text}");
+        let words = refusals.iter().map(|(_, word)| *word).chain(["too_far_ahead"]);
+        for (times, word) in (1..).zip(words) {
+            let line = format!("blocksmith_signer_refused_total{{rule=\"{word}\"}} {times}");
+            assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
+        }
     }
 }

@@ -19,6 +19,7 @@
 //! | [`interchange`] | EIP-3076 files |
 //! | [`signing`] | reads a request and computes its signing root |
 //! | [`batch`] | gathers requests for one transaction |
+//! | [`horizon`] | refuses what lies too far ahead of the clock, if the signer has one |
 //! | [`log`] | a line for each signature that can be slashable, if that is wanted |
 //! | [`figures`] | counts what was signed, refused, and why |
 //! | [`server`] | HTTP, with its bounds |
@@ -31,12 +32,15 @@
 //! - I4 Once the database has failed, no block and no attestation is signed until a restart.
 //! - I5 What is signed is for the chain of the records, whether it can be slashable or not. Only a
 //!   deposit is for none.
-//! - I6 The stop takes at most twice [`STOP_PATIENCE`], and the time of one commit.
+//! - I6 With a clock, what lies more than an epoch ahead is refused before it is recorded. Without one,
+//!   whoever reaches the signer can bar a key by a vote for a far epoch.
+//! - I7 The stop takes at most twice [`STOP_PATIENCE`], and the time of one commit.
 //!
 //! **Blocking.** Requests wait for the thread that has the store, and it waits for its disk alone.
 
 pub mod batch;
 pub mod figures;
+pub mod horizon;
 pub mod interchange;
 pub mod keystore;
 pub mod log;
@@ -60,6 +64,7 @@ use tokio::sync::watch;
 
 use batch::{Counters, Protector};
 use figures::Figures;
+use horizon::Horizon;
 use keystore::LockedKey;
 use log::SignatureLog;
 
@@ -99,6 +104,15 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// What a signer may have besides; by default it has neither.
+#[derive(Default)]
+pub struct Parts {
+    /// Where each block and attestation is logged before it is signed.
+    pub log: Option<SignatureLog>,
+    /// How far ahead of the clock what is signed may lie (I6).
+    pub horizon: Option<Horizon>,
+}
+
 /// A signer that serves.
 pub struct Signer {
     address: SocketAddr,
@@ -114,9 +128,8 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Serves `keys`, guarded by `store`. A block or an attestation is in the `log`, if there is
-    /// one, before it is signed. `on_failure` is called, in another thread, if the store or the log
-    /// fails; the signer ought to be stopped then.
+    /// Serves `keys`, guarded by `store` and by what `parts` there are. `on_failure` is called, in
+    /// another thread, if the store or the log fails; the signer ought to be stopped then.
     ///
     /// # Errors
     /// [`SignerError`] if the address is not allowed or cannot be bound.
@@ -124,10 +137,10 @@ impl Signer {
         config: Config,
         keys: Vec<LockedKey>,
         store: S,
-        log: Option<SignatureLog>,
+        parts: Parts,
         on_failure: impl FnOnce(StoreError) + Send + 'static,
     ) -> Result<Self, SignerError> {
-        Self::bounded(config, server::Bounds::default(), keys, store, log, on_failure)
+        Self::bounded(config, server::Bounds::default(), keys, store, parts, on_failure)
     }
 
     /// As [`Self::start`], with other bounds.
@@ -136,7 +149,7 @@ impl Signer {
         bounds: server::Bounds,
         keys: Vec<LockedKey>,
         store: S,
-        log: Option<SignatureLog>,
+        parts: Parts,
         on_failure: impl FnOnce(StoreError) + Send + 'static,
     ) -> Result<Self, SignerError> {
         if !config.listen.ip().is_loopback() && !config.beyond_loopback {
@@ -158,12 +171,18 @@ impl Signer {
             runtime.block_on(tokio::net::TcpListener::bind(config.listen)).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (protector, thread): (_, JoinHandle<S>) =
-            Protector::start(store, config.limits, log, on_failure).map_err(failed)?;
+            Protector::start(store, config.limits, parts.log, on_failure).map_err(failed)?;
         let by_key = keys.iter().map(|key| (key.public_key, key.secret.clone()));
         let by_key: BTreeMap<_, _> = by_key.collect();
         let figures = Arc::new(Figures::default());
-        let (asked, slots) = (protector.clone(), config.slots_per_epoch);
-        let shared = server::Shared::new(by_key, asked, figures.clone(), slots, bounds);
+        let shared = server::Shared::new(
+            by_key,
+            protector.clone(),
+            parts.horizon,
+            figures.clone(),
+            config.slots_per_epoch,
+            bounds,
+        );
         let (stop, stopping) = watch::channel(false);
         let serving = server::serve(listener, Arc::new(shared), stopping, STOP_PATIENCE);
         let server = runtime.spawn(serving);
@@ -203,7 +222,7 @@ impl Signer {
 }
 
 /// Stops: no connection is accepted any more, what was begun is finished, and the store is closed.
-/// Blocks as I6 says.
+/// Blocks as I7 says.
 impl Drop for Signer {
     fn drop(&mut self) {
         self.stop.send_replace(true);

@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /api/v1/eth2/sign/{0x key}` | 200 `{"signature"}`; 400 a malformed request, or another signing root; 403 a page of a browser; 404 an unknown key; 408 a body that does not come; 412 refused by slashing protection, or for another chain than the records; 413 a body beyond [`MAX_BODY`]; 500 slashing protection has failed; 503 too many requests at once |
+//! | `POST /api/v1/eth2/sign/{0x key}` | 200 `{"signature"}`; 400 a malformed request, or another signing root; 403 a page of a browser; 404 an unknown key; 408 a body that does not come; 412 refused by slashing protection, for another chain than the records, or too far ahead of the clock; 413 a body beyond [`MAX_BODY`]; 500 slashing protection has failed; 503 too many requests at once |
 //! | `GET /api/v1/eth2/publicKeys` | 200 and a list of keys |
 //! | `GET /upcheck` | 200 `OK` |
 //! | `GET /healthcheck` | 200 `{"status":"UP"}`; 503 once slashing protection has failed |
@@ -12,7 +12,8 @@
 //!
 //! **Bounds.** They are those of `Bounds`. There are at most [`MAX_CONNECTIONS`] connections;
 //! others wait in the listener's queue. A head has to come within [`HEAD_PATIENCE`], and a body
-//! within [`BODY_PATIENCE`]. A request takes one of [`MAX_REQUESTS`] permits when its body is
+//! within [`BODY_PATIENCE`]. A client that takes nothing of its answers for [`WRITE_PATIENCE`] loses
+//! its connection. A request takes one of [`MAX_REQUESTS`] permits when its body is
 //! complete, so slow bodies keep nobody else from signing. Bodies beyond [`SHORT_BODY`] share
 //! [`MAX_LONG_BODIES`] places, so bodies take at most 48 MiB of memory together. Computing roots and
 //! signing happens on as many threads as the machine has processors, and never on those that serve
@@ -24,7 +25,8 @@
 //! **Pages of browsers.** A page of any site may have its reader's browser send requests to
 //! loopback. It cannot read the answer, but a single vote of a far epoch would keep a key from
 //! voting for good. Browsers say where such a request comes from (`Origin`, `Sec-Fetch-Site`); a
-//! request that says so is refused, since no validator client does.
+//! request that says so is refused, since no validator client does. A process on the same machine
+//! says what it likes; against that, there is the clock ([`Horizon`]).
 //!
 //! Reference: remote-signing-api.
 
@@ -53,7 +55,9 @@ use tokio::time::timeout;
 
 use super::batch::{Failed, Protector};
 use super::figures::{Answered, Figures};
+use super::horizon::Horizon;
 use super::signing::{self, Signable};
+use crate::patient::Patient;
 
 /// Bytes of a body, at most. A full block of phase0 takes about a quarter of a MiB in JSON.
 pub const MAX_BODY: usize = 2 << 20;
@@ -71,6 +75,8 @@ pub const MAX_REQUESTS: usize = 1024;
 pub const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// Time for a body.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(5);
+/// Time in which a client takes something of its answers.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// Connections that the system may fail to accept in a row before the server gives up.
 const MAX_FAILURES: u32 = 1000;
 
@@ -81,6 +87,7 @@ const SIGN: &str = "/api/v1/eth2/sign/";
 pub(super) struct Bounds {
     pub(super) head: Duration,
     pub(super) body: Duration,
+    pub(super) write: Duration,
     pub(super) connections: usize,
     pub(super) requests: usize,
     pub(super) long_bodies: usize,
@@ -91,6 +98,7 @@ impl Default for Bounds {
         Self {
             head: HEAD_PATIENCE,
             body: BODY_PATIENCE,
+            write: WRITE_PATIENCE,
             connections: MAX_CONNECTIONS,
             requests: MAX_REQUESTS,
             long_bodies: MAX_LONG_BODIES,
@@ -102,6 +110,7 @@ impl Default for Bounds {
 pub(super) struct Shared {
     keys: BTreeMap<PublicKeyBytes, SecretKey>,
     protector: Protector,
+    horizon: Option<Horizon>,
     figures: Arc<Figures>,
     slots_per_epoch: u64,
     bounds: Bounds,
@@ -113,13 +122,14 @@ impl Shared {
     pub(super) fn new(
         keys: BTreeMap<PublicKeyBytes, SecretKey>,
         protector: Protector,
+        horizon: Option<Horizon>,
         figures: Arc<Figures>,
         slots_per_epoch: u64,
         bounds: Bounds,
     ) -> Self {
         let requests = Arc::new(Semaphore::new(bounds.requests));
         let long_bodies = Arc::new(Semaphore::new(bounds.long_bodies));
-        Self { keys, protector, figures, slots_per_epoch, bounds, requests, long_bodies }
+        Self { keys, protector, horizon, figures, slots_per_epoch, bounds, requests, long_bodies }
     }
 }
 
@@ -312,7 +322,7 @@ async fn signature(
     Ok((answered, format!(r#"{{"signature":"{signature}"}}"#)))
 }
 
-/// Asks slashing protection. Of what cannot be slashable, only the chain is compared.
+/// Asks the clock, if there is one, and slashing protection. Of what cannot be slashable, only the chain is compared.
 async fn allowed(
     shared: &Shared,
     key: &PublicKeyBytes,
@@ -320,6 +330,14 @@ async fn allowed(
 ) -> Result<Answered, Refused> {
     // A deposit is for any chain of its fork version.
     let Some(genesis) = signable.genesis.map(Root::to_bytes) else { return Ok(Answered::Signed) };
+    if let (Some(horizon), Some(statement)) = (&shared.horizon, &signable.statement)
+        && let Err(far) = horizon.admits(statement, shared.slots_per_epoch)
+    {
+        shared.figures.too_far_ahead();
+        let kind = signable.kind;
+        tracing::warn!(%key, kind, %far, "what lies too far ahead is not signed");
+        return Err(Refused::new(StatusCode::PRECONDITION_FAILED, Answered::Refused, far));
+    }
     let outcome = match signable.statement {
         Some(statement) => {
             shared.protector.ask(Request { genesis, key: key.to_bytes(), statement }).await
@@ -375,7 +393,7 @@ pub(super) async fn serve(
                     failures = 0;
                     let (service, stop) = (service.clone(), stop.clone());
                     connections.spawn(async move {
-                        connection(stream, service, bounds.head, stop).await;
+                        connection(stream, service, bounds, stop).await;
                         drop(permit);
                     });
                 }
@@ -402,13 +420,14 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 async fn connection(
     stream: TcpStream,
     service: Router,
-    patience: Duration,
+    bounds: Bounds,
     mut stop: watch::Receiver<bool>,
 ) {
     // Answers are small, and somebody waits for them.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(64 << 10);
+    builder.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(64 << 10);
+    let stream = Patient::new(stream, bounds.write);
     let connection =
         builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
@@ -421,5 +440,32 @@ async fn connection(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection has ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use blocksmith::slashing_protection::{Limits, MemoryStore};
+
+    use super::*;
+
+    #[test]
+    fn a_long_body_has_its_place_until_it_was_parsed() {
+        // The longest body that needs none, and one that is a byte longer.
+        let (protector, thread) =
+            Protector::start(MemoryStore::default(), Limits::default(), None, |_| ())
+                .expect("a thread");
+        let bounds = Bounds { long_bodies: 1, ..Bounds::default() };
+        let keys = BTreeMap::new();
+        let shared = Shared::new(keys, protector, None, Arc::default(), 8, bounds);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let read = |length| runtime.block_on(read(&shared, Body::from(vec![b' '; length])));
+        assert!(read(SHORT_BODY).is_ok_and(|body| body.place.is_none()));
+        let long = read(SHORT_BODY + 1).ok().expect("there is a place");
+        assert_eq!(shared.long_bodies.available_permits(), 0);
+        drop(long);
+        assert_eq!(shared.long_bodies.available_permits(), 1);
+        drop(shared);
+        thread.join().expect("no panic");
     }
 }

@@ -8,9 +8,11 @@ use blocksmith_consensus::{
     BeaconState, FromJson, Json, Minimal, Root, SharedBlock, SignedBeaconBlock, Wire, decode_exact,
 };
 use serde_json::json;
+use tokio::time::timeout;
 
-use super::http::{get_ssz, post};
+use super::http::{LIMIT, get_ssz, post};
 use super::world::{GENESIS_TIME, VALIDATORS, World, number};
+use crate::api::error::ApiError;
 
 #[test]
 fn genesis_and_configuration_are_those_that_a_real_client_was_given() {
@@ -267,16 +269,13 @@ fn who_asks_for_the_head_waits_for_the_verdict_that_the_chain_was_ahead_of() {
     // The block is the head, and a submission of it has not ended. It ends without a verdict, then
     // with one.
     let world = World::new();
-    world.begin(1);
-    let block = SharedBlock::from(world.signed(1, ""));
-    let (client, beacon) = (world.node.client(), world.node.beacon());
-    let verdict = client.submit_block(block.clone(), 0, block.value().encode().len()).wait();
-    assert!(matches!(verdict, Verdict::Accept { .. }), "{verdict:?}");
-    let view = client.view().expect("the services run");
+    let block = import(&world, 1);
+    let beacon = world.node.beacon();
+    let view = world.node.client().view().expect("the services run");
     assert_eq!(view.head, block.root());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     for accepted in [false, true] {
-        let arrival = beacon.recent.arrive(block.root());
+        let arrival = beacon.recent.arrive(&block);
         let mut asked = pin!(beacon.block_in(view, "head"));
         assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         if accepted {
@@ -285,6 +284,93 @@ fn who_asks_for_the_head_waits_for_the_verdict_that_the_chain_was_ahead_of() {
         drop(arrival);
         assert_eq!(runtime.block_on(asked).is_ok(), accepted);
     }
+}
+
+/// Submits the block of a slot to the services alone, as if the API had not yet had its verdict.
+fn import(world: &World, slot: u64) -> SharedBlock {
+    world.begin(slot);
+    let block = SharedBlock::from(world.signed(slot, ""));
+    let client = world.node.client();
+    let verdict = client.submit_block(block.clone(), 0, block.value().encode().len()).wait();
+    assert!(matches!(verdict, Verdict::Accept { .. }), "{verdict:?}");
+    block
+}
+
+#[test]
+fn a_block_below_the_head_whose_verdict_is_under_way_is_waited_for() {
+    // The second block is the head and held; the submission of the first one has not ended. Another
+    // block on genesis, which the chain does not have, is submitted as well.
+    let world = World::new();
+    world.begin(1);
+    let other = SharedBlock::from(world.signed(1, "other"));
+    let first = import(&world, 1);
+    let second = import(&world, 2);
+    let beacon = world.node.beacon();
+    beacon.recent.insert(second);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
+    for id in ["1".to_owned(), first.root().to_string()] {
+        let arrivals = [beacon.recent.arrive(&first), beacon.recent.arrive(&other)];
+        let mut asked = pin!(beacon.block_of(&id));
+        assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "{id}");
+        let other = other.root().to_string();
+        let unknown = async { timeout(LIMIT, beacon.block_of(&other)).await };
+        let unknown = runtime.block_on(unknown).expect("nobody waits for a block of no chain");
+        assert_eq!(unknown.err().map(|error| error.status().as_u16()), Some(404));
+        beacon.recent.insert(first.clone());
+        drop(arrivals);
+        let found = runtime.block_on(asked).expect("a block of the chain");
+        assert_eq!((found.block.root(), found.canonical), (first.root(), true));
+        beacon.recent.remove(&first.root());
+    }
+}
+
+#[test]
+fn states_are_answered_while_no_verdict_on_their_blocks_is_there() {
+    // Of the head and of the block below it nothing is held, and both submissions are under way: a
+    // state comes from the services, which had it before the chain named its block.
+    let world = World::new();
+    let blocks = [1, 2].map(|slot| import(&world, slot));
+    let beacon = world.node.beacon();
+    let arrivals = blocks.each_ref().map(|block| beacon.recent.arrive(block));
+    let [first, second] =
+        blocks.each_ref().map(|block| block.value().message.state_root.to_string());
+    for (id, state_root) in
+        [("head", &second), ("2", &second), (&*second, &second), ("1", &first), (&*first, &first)]
+    {
+        let root = world.data(&format!("/eth/v1/beacon/states/{id}/root"));
+        assert_eq!(root["root"], **state_root, "{id}");
+        let whole = get_ssz(world.address(), &format!("/eth/v2/debug/beacon/states/{id}"));
+        let whole = BeaconState::<Minimal>::from_ssz_bytes(&whole.body).expect("a state");
+        assert_eq!(whole.hash_tree_root().to_string(), **state_root, "{id}");
+    }
+    drop(arrivals);
+}
+
+#[test]
+fn a_name_whose_block_was_dropped_meanwhile_is_looked_up_in_the_view_of_now() {
+    // The view of an earlier finality, whose checkpoint the node has dropped.
+    let world = World::new();
+    world.run(1..=34);
+    let before = world.node.client().view().expect("the services run");
+    world.run(35..=50);
+    let after = world.node.client().view().expect("the services run");
+    assert_eq!((before.finalized.epoch, after.finalized.epoch), (2, 4));
+    let beacon = world.node.beacon();
+    beacon.recent.remove(&before.finalized.root);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let status = |error: ApiError| error.status().as_u16();
+    let gone = runtime.block_on(beacon.state_in(before, "finalized")).err().map(status);
+    assert_eq!(gone, Some(404));
+    let state = runtime.block_on(beacon.state_from(before, "finalized")).expect("there is one");
+    assert_eq!(state.state.slot, 32);
+    let gone = runtime.block_on(beacon.block_in(before, "finalized")).err().map(status);
+    assert_eq!(gone, Some(404));
+    let block = runtime.block_on(beacon.block_from(before, "finalized")).expect("there is one");
+    assert_eq!(block.block.root(), after.finalized.root);
 }
 
 #[test]

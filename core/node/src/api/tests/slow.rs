@@ -58,18 +58,50 @@ fn a_connection_without_a_request_is_closed_without_an_answer() {
 
 #[test]
 fn a_body_that_does_not_come_is_answered_408_and_gives_its_room_back() {
-    // A small one, and large ones that take more room together than there is.
+    // A small one, and large ones that take more room together than there is: what has come of each
+    // is more than a small one has.
     let world = World::limited(Limits { body: SHORT, ..patient() });
-    let body = |length: usize| {
+    let body = |length: usize, come: usize| {
         let head = "POST /eth/v1/beacon/blocks HTTP/1.1\r\nHost: test\r\nConnection: close\r\n";
-        send(&world, format!("{head}Content-Length: {length}\r\n\r\n{{").as_bytes())
+        let text = format!("{head}Content-Length: {length}\r\n\r\n{}", " ".repeat(come));
+        send(&world, text.as_bytes())
     };
-    let small = answer(body(60_000));
+    let small = answer(body(60_000, 1));
     assert_eq!((small.status, small.error().as_str()), (408, "the body took too long"));
-    let large: Vec<_> = (0..40).map(|_| body(crate::api::MAX_BODY)).collect();
+    let large: Vec<_> = (0..40).map(|_| body(crate::api::MAX_BODY, 70_000)).collect();
     for slow in large {
         assert_eq!(answer(slow).status, 408);
     }
+}
+
+#[test]
+fn a_body_that_says_that_it_is_too_long_is_not_waited_for() {
+    // Nobody's time is over, and nothing of the bodies comes.
+    let world = World::limited(patient());
+    for length in [crate::api::MAX_BODY as u64 + 1, u64::MAX / 2] {
+        let head = "POST /eth/v1/beacon/blocks HTTP/1.1\r\nHost: test\r\nConnection: close\r\n";
+        let text = format!("{head}Content-Length: {length}\r\n\r\n");
+        assert_eq!(answer(send(&world, text.as_bytes())).status, 413, "{length}");
+    }
+}
+
+#[test]
+fn bodies_that_do_not_come_take_no_room_from_others() {
+    // Nobody's time is over. Large bodies, and some of unknown length, have hardly begun; together
+    // they would take more room than there is.
+    let world = World::limited(patient());
+    let head = "POST /eth/v1/beacon/blocks HTTP/1.1\r\nHost: test\r\n";
+    let length = format!("{head}Content-Length: {}\r\n\r\n{{", crate::api::MAX_BODY);
+    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n");
+    let slow: Vec<_> = [length, chunked]
+        .iter()
+        .flat_map(|text| (0..20).map(|_| send(&world, text.as_bytes())))
+        .collect();
+    until("they are not all there", || world.node.connections() == slow.len());
+    world.begin(1);
+    let block = world.signed(1, "").to_json() + &" ".repeat(100_000);
+    assert_eq!(world.post("/eth/v1/beacon/blocks", &block).status, 200);
+    drop(slow);
 }
 
 #[test]

@@ -348,7 +348,8 @@ fn it_listens_on_loopback_alone_unless_told_otherwise() {
     let listen = SocketAddr::from(([0, 0, 0, 0], 0));
     let start = |config| {
         let store = blocksmith::slashing_protection::MemoryStore::default();
-        Signer::start(config, keys(1), store, None, |_| ()).map(|signer| signer.address())
+        Signer::start(config, keys(1), store, Parts::default(), |_| ())
+            .map(|signer| signer.address())
     };
     let beyond = start(Config { listen, ..config() });
     assert!(matches!(beyond, Err(SignerError::NotLoopback(_))), "{beyond:?}");
@@ -384,6 +385,21 @@ fn the_fork_is_that_of_the_signed_epoch() {
     body["fork_info"]["fork"] = serde_json::from_str(&fork.to_json()).expect("JSON");
     let read = |slots| signing::read(body.to_string().as_bytes(), slots).expect("a request");
     assert_ne!(read(8).signing_root, read(32).signing_root);
+    // A vote of the payload-timeliness committee is of its slot's epoch: 9, then 10.
+    for (slot, version) in [(79, before), (80, after)] {
+        let data = format!(
+            r#"{{"beacon_block_root":"{GENESIS}","slot":"{slot}","payload_present":true,"blob_data_available":true}}"#
+        );
+        let name = "payload_attestation_message";
+        let body = request("PAYLOAD_ATTESTATION_MESSAGE", name, &data, "");
+        let mut body: Value = serde_json::from_str(&body).expect("JSON");
+        let mut root_under = |fork: &Fork| {
+            body["fork_info"]["fork"] = serde_json::from_str(&fork.to_json()).expect("JSON");
+            signing::read(body.to_string().as_bytes(), 8).expect("a request").signing_root
+        };
+        let only = Fork { previous_version: version, current_version: version, epoch: 0 };
+        assert_eq!(root_under(&fork), root_under(&only), "{slot}");
+    }
     let error = signing::read(b"{\"type\":\"SYNC_COMMITTEE_MESSAGE\"}", 8);
     assert_eq!(error, Err(RequestError::Type("SYNC_COMMITTEE_MESSAGE".to_owned())));
 }

@@ -1,12 +1,14 @@
 //! Clients that are slow, malformed, or set upon harm.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, mpsc as gate};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use blocksmith::slashing_protection::MemoryStore;
 use blocksmith_consensus::{DOMAIN_BEACON_ATTESTER, bls};
 
 use super::*;
+use crate::signer::batch::tests::Gated;
 use crate::signer::server::{MAX_BODY, SHORT_BODY};
 
 const VOTE: Option<&str> = Some("ATTESTATION");
@@ -86,6 +88,46 @@ fn long_bodies_have_few_places_and_short_ones_need_none() {
     }
 }
 
+/// A signer whose commits tell that they have begun, and wait for leave.
+fn gated(bounds: Bounds) -> (Signer, gate::Receiver<()>, gate::Sender<bool>) {
+    let ((begun, has_begun), (leave, leaves)) = (gate::channel(), gate::channel());
+    let store = Gated { inner: MemoryStore::default(), begun, leave: leaves };
+    let signer = Signer::bounded(config(), bounds, keys(1), store, Parts::default(), |_| ());
+    (signer.expect("a signer"), has_begun, leave)
+}
+
+#[test]
+fn once_slashing_protection_has_failed_the_health_says_so() {
+    // A commit fails. The process still answers.
+    let (signer, _has_begun, leave) = gated(Bounds::default());
+    leave.send(false).expect("the store listens");
+    let path = format!("POST /api/v1/eth2/sign/{} HTTP/1.1\r\n", public_key(0));
+    refused(&exchange(signer.address(), &path, &vote_request(1, 2, 1)), 500);
+    let get = |path: &str| exchange(signer.address(), &format!("GET {path} HTTP/1.1\r\n"), "");
+    refused(&get("/healthcheck"), 503);
+    assert_eq!(get("/upcheck").0, 200);
+}
+
+#[test]
+fn a_request_whose_client_has_gone_is_finished() {
+    // One place. Its client leaves while its record is committed; when the place is free, the
+    // signer has noticed that.
+    let (signer, has_begun, leave) = gated(Bounds { connections: 1, ..Bounds::default() });
+    let body = vote_request(1, 2, 1);
+    let mut gone = connect(signer.address());
+    gone.write_all((head(body.len()) + &body).as_bytes()).expect("a request");
+    has_begun.recv().expect("a commit");
+    drop(gone);
+    assert_eq!(exchange(signer.address(), "GET /upcheck HTTP/1.1\r\n", "").0, 200);
+    assert_eq!(signer.figures().count(VOTE, Answered::Signed), 0);
+    leave.send(true).expect("the store listens");
+    let end = Instant::now() + Duration::from_secs(30);
+    while signer.figures().count(VOTE, Answered::Signed) == 0 {
+        assert!(Instant::now() < end, "the request was given up");
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn beyond_the_bound_requests_are_answered_with_503() {
     // Nothing may be signed at once.
@@ -111,6 +153,25 @@ fn a_connection_beyond_the_bound_waits_until_another_ends() {
     assert!(start.elapsed() > patience / 2, "{:?}", start.elapsed());
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).expect("closed");
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_its_answers_loses_its_connection() {
+    // One place. Its client asks for more answers than fit on the way, and reads none of them.
+    let write = Duration::from_millis(100);
+    let running = Running::within(Bounds { connections: 1, write, ..Bounds::default() });
+    let greedy = running.connect();
+    let mut writer = greedy.try_clone().expect("another handle");
+    let requests = "GET /metrics HTTP/1.1\r\nHost: s\r\n\r\n".repeat(1000);
+    // The signer stops reading as well; then the rest of the requests goes nowhere.
+    let asking = thread::spawn(move || while writer.write_all(requests.as_bytes()).is_ok() {});
+    let mut next = running.connect();
+    let body = vote_request(1, 2, 1);
+    let head = head(body.len()).replace("Host: s", "Host: s\r\nConnection: close");
+    next.write_all((head + &body).as_bytes()).expect("a request");
+    signature(&answer(&mut next));
+    drop(greedy);
+    asking.join().expect("no panic");
 }
 
 #[test]

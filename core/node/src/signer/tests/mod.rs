@@ -1,5 +1,6 @@
 //! The signer as its clients see it, and the files that it reads and writes.
 
+mod ahead;
 mod api;
 mod database;
 mod hostile;
@@ -21,7 +22,7 @@ use super::figures::Answered;
 use super::keystore::LockedKey;
 use super::protection::SqliteStore;
 use super::server::Bounds;
-use super::{Config, Signer};
+use super::{Config, Parts, Signer};
 use crate::interop;
 
 /// The chain of the tests.
@@ -62,19 +63,25 @@ impl Running {
 
     fn within(bounds: Bounds) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let signer = Self::bounded(&folder, bounds);
+        let signer = Self::bounded(&folder, bounds, Parts::default());
+        Self { signer, folder }
+    }
+
+    fn with(parts: Parts) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let signer = Self::bounded(&folder, Bounds::default(), parts);
         Self { signer, folder }
     }
 
     fn over(folder: &TempDir) -> Signer {
-        Self::bounded(folder, Bounds::default())
+        Self::bounded(folder, Bounds::default(), Parts::default())
     }
 
-    fn bounded(folder: &TempDir, bounds: Bounds) -> Signer {
+    fn bounded(folder: &TempDir, bounds: Bounds, parts: Parts) -> Signer {
         let store = SqliteStore::open(&folder.path().join("protection.sqlite"));
         let fail = |error| panic!("the store failed: {error}");
         let signer =
-            Signer::bounded(config(), bounds, keys(4), store.expect("a store"), None, fail);
+            Signer::bounded(config(), bounds, keys(4), store.expect("a store"), parts, fail);
         signer.expect("a signer")
     }
 
@@ -83,12 +90,8 @@ impl Running {
         self.signer.figures().count(kind, answered)
     }
 
-    /// Connects, and waits at most half a minute for what it reads later.
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.signer.address()).expect("the signer listens");
-        let patience = std::time::Duration::from_secs(30);
-        stream.set_read_timeout(Some(patience)).expect("a time-out");
-        stream
+        connect(self.signer.address())
     }
 
     fn get(&self, path: &str) -> (u16, String) {
@@ -104,9 +107,16 @@ impl Running {
     }
 }
 
+/// Connects, and waits at most half a minute for what is read later.
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the signer listens");
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("a time-out");
+    stream
+}
+
 /// Sends one request on a connection of its own; returns the status and the body of the answer.
 fn exchange(address: SocketAddr, line: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("the signer listens");
+    let mut stream = connect(address);
     let length = body.len();
     let head =
         format!("{line}Host: signer\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
