@@ -68,9 +68,9 @@ async fn asked<P: Preset>(
     Ok(Asked { path, query, headers: parts.headers, body, _room: room })
 }
 
-/// Reads a body. One that says that it is too long is refused at once. One of which more than [`SMALL_BODY`] bytes have come waits for room among the
-/// large ones, so that what does not come takes no room. The client has a time for its body, which
-/// begins again when there is room.
+/// Reads a body. One that says that it is too long is refused at once. One of which more than
+/// [`SMALL_BODY`] bytes have come waits for room among the large ones, so that what does not come
+/// takes no room. The client has a time for its body, which begins again when there is room.
 async fn read<P: Preset>(
     beacon: &Beacon<P>,
     mut body: Body,

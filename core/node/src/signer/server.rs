@@ -322,7 +322,8 @@ async fn signature(
     Ok((answered, format!(r#"{{"signature":"{signature}"}}"#)))
 }
 
-/// Asks the clock, if there is one, and slashing protection. Of what cannot be slashable, only the chain is compared.
+/// Asks the clock, if there is one, and slashing protection. Of what cannot be slashable, only the
+/// chain is compared.
 async fn allowed(
     shared: &Shared,
     key: &PublicKeyBytes,
