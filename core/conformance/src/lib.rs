@@ -6,6 +6,7 @@
 
 pub mod attack;
 pub mod config;
+pub mod counting;
 mod process;
 pub mod replay;
 pub mod types;

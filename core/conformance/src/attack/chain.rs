@@ -19,7 +19,7 @@ use blocksmith_consensus::{
     compute_epoch_at_slot, get_beacon_committee, get_committee_count_per_slot, process_slots,
 };
 
-use super::counting::Counting;
+use crate::counting::Counting;
 
 /// Validators of every chain: two committees of four in a slot.
 const VALIDATORS: u64 = 64;

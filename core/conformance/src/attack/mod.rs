@@ -11,7 +11,6 @@
 //! |---|---|
 //! | [`Attack`] | the attacks by name |
 //! | `chain` | chains with histories, branches and honest slots |
-//! | `counting` | the protocol that counts slots and blocks |
 //! | `plan`, `play` | what an attacker does; one run, and what came of it |
 //! | `forged`, `held`, `clock` | the attacks' plans |
 //! | `tree`, `pipeline` | the rows without an attacker |
@@ -24,7 +23,6 @@
 mod catalogue;
 mod chain;
 mod clock;
-mod counting;
 mod fit;
 mod forged;
 mod held;

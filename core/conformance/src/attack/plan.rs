@@ -8,7 +8,7 @@ use blocksmith_consensus::{
     InvalidData, Root, SharedAggregate, SharedAttestation, SharedBlock, Slot,
 };
 
-use super::counting::Work;
+use crate::counting::Work;
 
 /// The peer that the honest items come from; those of attackers are numbered from 1.
 pub(super) const HONEST: u64 = 0;

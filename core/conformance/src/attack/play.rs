@@ -27,8 +27,8 @@ use blocksmith_sync::Std;
 
 use super::AttackError;
 use super::chain::{Chain, HonestSlot, Protocol};
-use super::counting::Counting;
 use super::plan::{HONEST, Heard, Plan, Played, Shot};
+use crate::counting::Counting;
 use crate::process::{cpu_time, forget_peak, peak_bytes};
 
 type Answer = Verdict<Root, InvalidData>;

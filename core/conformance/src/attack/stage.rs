@@ -6,12 +6,12 @@ use blocksmith::{Config, hot_db, quarantine};
 
 use super::catalogue::Attack;
 use super::chain::{Chain, Shape};
-use super::counting::Work;
 use super::forged::Junk;
 use super::plan::{Plan, Played, percentile};
 use super::play::{Scene, play};
 use super::report::{Honest, Row};
 use super::{AttackError, Options, clock, forged, held, pipeline, tree};
+use crate::counting::Work;
 
 /// Honest slots beside an attack: two epochs, none of which gets finalised.
 const SLOTS: u64 = 16;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use blocksmith::Config;
 use blocksmith::consensus::{Consensus, UpdateFlags};
-use blocksmith_consensus::{Minimal, Phase0, Preset, SharedAttestation, SharedBlock};
+use blocksmith_consensus::{ChainConfig, Minimal, Phase0, Preset, SharedAttestation, SharedBlock};
 use serde_json::Value;
 
 use super::chain::{Chain, Shape};
@@ -14,6 +14,7 @@ use super::forged::Junk;
 use super::plan::{Plan, Played, Shot};
 use super::play::{Scene, play};
 use super::*;
+use crate::counting::{Counting, Moments, Work};
 
 /// A size at which every part of every attack has its turn.
 const N: u64 = 24;
@@ -432,4 +433,27 @@ fn curves_are_well_formed_and_show_every_point() {
         let y: f64 = part.split('\'').next().expect("a value").parse().expect("a number");
         assert!((0.0..=400.0).contains(&y), "{y}");
     }
+}
+
+#[test]
+fn slots_and_blocks_are_counted_by_what_was_asked() {
+    // A block is applied once with its signature and once again without, over three empty
+    // slots each; then a state is advanced by five.
+    let chain = Chain::build(Shape { history: 3, empty: 3, ..Shape::fresh(1) });
+    let counting = Counting::new(Phase0::<Minimal>::new(ChainConfig::minimal()));
+    let block = &chain.honest[0].block;
+    for flags in [UpdateFlags::default(), UpdateFlags::replay()] {
+        counting.transition(&mut chain.genesis.clone(), block, flags).expect("a valid block");
+    }
+    let (start, end) = counting.counts().take_moments().transition.expect("a block with one");
+    assert!(start < end);
+    assert_eq!(counting.counts().take_moments(), Moments::default(), "it was taken");
+    let before = counting.counts().work();
+    assert_eq!(before, Work { slots: 8, replayed: 1, checked: 1, verified: 0 });
+    counting.advance(&mut chain.genesis.clone(), 5).expect("ahead of the state");
+    counting.verify_attestations(&chain.genesis, &[]);
+    let vote = &chain.honest[0].votes[0];
+    counting.verify_attestation(&chain.honest[0].state, vote).expect("a valid vote");
+    let work = counting.counts().work().since(before);
+    assert_eq!(work, Work { slots: 5, replayed: 0, checked: 0, verified: 1 });
 }

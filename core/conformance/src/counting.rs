@@ -1,11 +1,13 @@
-//! A protocol that counts what is asked of it.
+//! A protocol that counts what is asked of it, and notes when.
 //!
 //! **Contract.** [`Counting`] answers what the protocol inside answers. Beside that it counts, over
 //! all threads: slots that states were advanced by, blocks that were applied again, blocks that
-//! were applied with their signatures verified, and attestations that were verified.
+//! were applied with their signatures verified, and attestations that were verified. It notes when
+//! the last block was produced and applied ([`Moments`]).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use blocksmith::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Consensus, Epoch, Failure,
@@ -13,9 +15,9 @@ use blocksmith::consensus::{
 };
 use blocksmith::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 
-/// The counts; a clone is another handle to the same ones.
+/// The counts and moments; a clone is another handle to the same ones.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Counts(Arc<Counters>);
+pub struct Counts(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -23,23 +25,46 @@ struct Counters {
     replayed: AtomicU64,
     checked: AtomicU64,
     verified: AtomicU64,
+    moments: Mutex<Moments>,
+}
+
+/// When the steps of a proposal were done, since [`Counts::take_moments`] was called last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moments {
+    /// The first attestation was weighed for a block.
+    pub packing: Option<Instant>,
+    /// The last block began to be produced from what was packed, and was there.
+    pub production: Option<(Instant, Instant)>,
+    /// The last block with its signatures began to be applied, and was.
+    pub transition: Option<(Instant, Instant)>,
 }
 
 /// The counts at one moment, or between two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Work {
+pub struct Work {
     /// Slots that states were advanced by, those of blocks included.
-    pub(super) slots: u64,
+    pub slots: u64,
     /// Blocks that were applied without their signatures: they had been verified before.
-    pub(super) replayed: u64,
+    pub replayed: u64,
     /// Blocks that were applied with their signatures, whatever came of it.
-    pub(super) checked: u64,
+    pub checked: u64,
     /// Attestations that were verified, whatever came of it.
-    pub(super) verified: u64,
+    pub verified: u64,
 }
 
 impl Counts {
-    pub(super) fn work(&self) -> Work {
+    fn moments(&self) -> MutexGuard<'_, Moments> {
+        self.0.moments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what was noted, and forgets it.
+    pub fn take_moments(&self) -> Moments {
+        std::mem::take(&mut *self.moments())
+    }
+
+    /// Returns the counts so far.
+    #[must_use]
+    pub fn work(&self) -> Work {
         // ORDERING: relaxed; the counts are figures for a report, read while the services rest.
         let counters = &self.0;
         Work {
@@ -53,7 +78,8 @@ impl Counts {
 
 impl Work {
     /// Returns what was done since `earlier`.
-    pub(super) fn since(self, earlier: Self) -> Self {
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
         Self {
             slots: self.slots.saturating_sub(earlier.slots),
             replayed: self.replayed.saturating_sub(earlier.replayed),
@@ -65,17 +91,21 @@ impl Work {
 
 /// A protocol with counts; see the module's text.
 #[derive(Debug)]
-pub(super) struct Counting<C> {
+pub struct Counting<C> {
     inner: C,
     counts: Counts,
 }
 
 impl<C: Consensus> Counting<C> {
-    pub(super) fn new(inner: C) -> Self {
+    /// Counts what is asked of `inner`.
+    #[must_use]
+    pub fn new(inner: C) -> Self {
         Self { inner, counts: Counts::default() }
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    /// Returns a handle to the counts.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
         self.counts.clone()
     }
 
@@ -124,7 +154,10 @@ impl<C: Consensus> Consensus for Counting<C> {
             attester_slashings: parts.attester_slashings,
             voluntary_exits: parts.voluntary_exits,
         };
-        self.inner.produce(state, parts, inputs)
+        let start = Instant::now();
+        let block = self.inner.produce(state, parts, inputs);
+        self.counts.moments().production = Some((start, Instant::now()));
+        block
     }
 
     fn advance(&self, state: &mut C::State, slot: Slot) -> Result<(), C::Fault> {
@@ -140,7 +173,12 @@ impl<C: Consensus> Consensus for Counting<C> {
         let counters = &self.counts.0;
         let kind = if flags.skip_bls_validation { &counters.replayed } else { &counters.checked };
         kind.fetch_add(1, Relaxed);
-        self.moving(state, |state| self.inner.transition(state, block, flags))
+        let start = Instant::now();
+        let applied = self.moving(state, |state| self.inner.transition(state, block, flags));
+        if !flags.skip_bls_validation {
+            self.counts.moments().transition = Some((start, Instant::now()));
+        }
+        applied
     }
 
     fn verify_attestation(
@@ -268,6 +306,7 @@ impl<C: Consensus> Consensus for Counting<C> {
         state: &C::State,
         attestation: &C::Attestation,
     ) -> Option<Vec<Gwei>> {
+        self.counts.moments().packing.get_or_insert_with(Instant::now);
         self.inner.inclusion_weights(state, attestation)
     }
 
@@ -344,33 +383,5 @@ fn inner_operation<C: Consensus>(operation: &Operation<Counting<C>>) -> Operatio
         Operation::ProposerSlashing(slashing) => Operation::ProposerSlashing(slashing.clone()),
         Operation::AttesterSlashing(slashing) => Operation::AttesterSlashing(slashing.clone()),
         Operation::VoluntaryExit(exit) => Operation::VoluntaryExit(exit.clone()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use blocksmith_consensus::{ChainConfig, Minimal, Phase0};
-
-    use super::super::chain::{Chain, Shape};
-    use super::*;
-
-    #[test]
-    fn slots_and_blocks_are_counted_by_what_was_asked() {
-        // A block is applied once with its signature and once again without, over three empty
-        // slots each; then a state is advanced by five.
-        let chain = Chain::build(Shape { history: 3, empty: 3, ..Shape::fresh(1) });
-        let counting = Counting::new(Phase0::<Minimal>::new(ChainConfig::minimal()));
-        let block = &chain.honest[0].block;
-        for flags in [UpdateFlags::default(), UpdateFlags::replay()] {
-            counting.transition(&mut chain.genesis.clone(), block, flags).expect("a valid block");
-        }
-        let before = counting.counts().work();
-        assert_eq!(before, Work { slots: 8, replayed: 1, checked: 1, verified: 0 });
-        counting.advance(&mut chain.genesis.clone(), 5).expect("ahead of the state");
-        counting.verify_attestations(&chain.genesis, &[]);
-        let vote = &chain.honest[0].votes[0];
-        counting.verify_attestation(&chain.honest[0].state, vote).expect("a valid vote");
-        let work = counting.counts().work().since(before);
-        assert_eq!(work, Work { slots: 5, replayed: 0, checked: 0, verified: 1 });
     }
 }
