@@ -12,4 +12,4 @@ pub mod replay;
 pub mod types;
 pub mod vectors;
 
-pub use protocol::{Committees, PerPreset, Protocol, State};
+pub use protocol::{Committees, Counts, Moments, PerPreset, Protocol, State, Work};

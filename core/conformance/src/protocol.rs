@@ -8,10 +8,11 @@
 //!
 //! Beside that a protocol counts, over all threads: slots that states were advanced by, blocks that
 //! were applied again, blocks that were applied with their signatures verified, and attestations
-//! that were verified.
+//! that were verified. It notes when the last block was produced and applied ([`Moments`]).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use blocksmith::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Consensus, Epoch, Failure,
@@ -138,9 +139,9 @@ macro_rules! by_preset {
     };
 }
 
-/// The counts; a clone is another handle to the same ones.
+/// The counts and moments; a clone is another handle to the same ones.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counts(Arc<Counters>);
+pub struct Counts(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -148,23 +149,46 @@ struct Counters {
     replayed: AtomicU64,
     checked: AtomicU64,
     verified: AtomicU64,
+    moments: Mutex<Moments>,
+}
+
+/// When the steps of a proposal were done, since [`Counts::take_moments`] was called last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moments {
+    /// The first attestation was weighed for a block.
+    pub packing: Option<Instant>,
+    /// The last block began to be produced from what was packed, and was there.
+    pub production: Option<(Instant, Instant)>,
+    /// The last block with its signatures began to be applied, and was.
+    pub transition: Option<(Instant, Instant)>,
 }
 
 /// The counts at one moment, or between two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Work {
+pub struct Work {
     /// Slots that states were advanced by, those of blocks included.
-    pub(crate) slots: u64,
+    pub slots: u64,
     /// Blocks that were applied without their signatures: they had been verified before.
-    pub(crate) replayed: u64,
+    pub replayed: u64,
     /// Blocks that were applied with their signatures, whatever came of it.
-    pub(crate) checked: u64,
+    pub checked: u64,
     /// Attestations that were verified, whatever came of it.
-    pub(crate) verified: u64,
+    pub verified: u64,
 }
 
 impl Counts {
-    pub(crate) fn work(&self) -> Work {
+    fn moments(&self) -> MutexGuard<'_, Moments> {
+        self.0.moments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what was noted, and forgets it.
+    pub fn take_moments(&self) -> Moments {
+        std::mem::take(&mut *self.moments())
+    }
+
+    /// Returns the counts so far.
+    #[must_use]
+    pub fn work(&self) -> Work {
         // ORDERING: relaxed; the counts are figures for a report, read while the services rest.
         let counters = &self.0;
         Work {
@@ -178,7 +202,8 @@ impl Counts {
 
 impl Work {
     /// Returns what was done since `earlier`.
-    pub(crate) fn since(self, earlier: Self) -> Self {
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
         Self {
             slots: self.slots.saturating_sub(earlier.slots),
             replayed: self.replayed.saturating_sub(earlier.replayed),
@@ -207,7 +232,9 @@ impl Protocol {
         Self { preset, minimal, mainnet, counts: Counts::default() }
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    /// Returns a handle to the counts.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
         self.counts.clone()
     }
 
@@ -254,7 +281,12 @@ impl Consensus for Protocol {
         parts: BlockParts<Self>,
         inputs: &ProposerInputs,
     ) -> Result<SharedUnsignedBlock, BlockFailure> {
-        by_preset!(self, state, |phase0, state| phase0.produce(state, inner_parts(parts), inputs))
+        let start = Instant::now();
+        let block = by_preset!(self, state, |phase0, state| {
+            phase0.produce(state, inner_parts(parts), inputs)
+        });
+        self.counts.moments().production = Some((start, Instant::now()));
+        block
     }
 
     fn advance(&self, state: &mut State, slot: Slot) -> Result<(), Phase0Fault> {
@@ -272,9 +304,14 @@ impl Consensus for Protocol {
         let counters = &self.counts.0;
         let kind = if flags.skip_bls_validation { &counters.replayed } else { &counters.checked };
         kind.fetch_add(1, Relaxed);
-        self.moving(state, |state| {
+        let start = Instant::now();
+        let applied = self.moving(state, |state| {
             by_preset!(self, state, |phase0, state| phase0.transition(state, block, flags))
-        })
+        });
+        if !flags.skip_bls_validation {
+            self.counts.moments().transition = Some((start, Instant::now()));
+        }
+        applied
     }
 
     fn verify_attestation(
@@ -342,6 +379,7 @@ impl Consensus for Protocol {
         state: &State,
         attestation: &SharedAttestation,
     ) -> Option<Vec<Gwei>> {
+        self.counts.moments().packing.get_or_insert_with(Instant::now);
         by_preset!(self, state, |phase0, state| phase0.inclusion_weights(state, attestation))
     }
 

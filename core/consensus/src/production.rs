@@ -1,5 +1,9 @@
 //! Block production: the body of a block, and its state root.
 //!
+//! The block is run through the transition without its signatures. Each signature of what is packed
+//! was verified before it came into a pool, and verified ones are summed to valid ones; they are all
+//! verified again when the signed block comes in. The reveal comes from outside, and is checked.
+//!
 //! Reference: consensus specification, `phase0/validator.md`, "Block proposal".
 
 use std::hash::{Hash, Hasher};
@@ -17,8 +21,11 @@ use crate::phase0::{BlockFailure, Phase0};
 use crate::preset::Preset;
 use crate::primitives::{Root, SignatureBytes};
 use crate::shared::{Phase0Fault, Shared, SharedUnsignedBlock};
+use crate::signatures::Signatures;
 use crate::state::BeaconState;
-use crate::state_transition::{TransitionError, UpdateFlags, verify_and_process_block};
+use crate::state_transition::{
+    TransitionError, UpdateFlags, check_randao, verify_and_process_block,
+};
 
 /// How much of each kind a block may carry.
 pub(crate) const LIMITS: BlockLimits = BlockLimits {
@@ -70,18 +77,20 @@ pub(crate) fn produce<P: Preset>(
             voluntary_exits: list(parts.voluntary_exits.iter().map(Shared::value))?,
         },
     };
+    let refused = |error| match error {
+        TransitionError::Invalid(error) => Failure::Invalid(error.into()),
+        TransitionError::Fault(fault) => Failure::Fault(fault.into()),
+    };
+    check_randao(&state, &message.body, &mut Signatures::Verify)
+        .map_err(|error| refused(error.into()))?;
     let flags = UpdateFlags {
+        skip_bls_validation: true,
         skip_proposer_signature: true,
         skip_state_root_validation: true,
         ..UpdateFlags::default()
     };
     let unsigned = SignedBeaconBlock { message: message.clone(), signature: SignatureBytes::ZERO };
-    verify_and_process_block(&mut state, &unsigned, flags, config).map_err(
-        |error| match error {
-            TransitionError::Invalid(error) => Failure::Invalid(error.into()),
-            TransitionError::Fault(fault) => Failure::Fault(fault.into()),
-        },
-    )?;
+    verify_and_process_block(&mut state, &unsigned, flags, config).map_err(refused)?;
     message.state_root = state.hash_tree_root();
     Ok(message.into())
 }

@@ -73,8 +73,10 @@ impl Report {
     /// Tests whether a file can be created where there is none.
     fn probe_folder(&self) -> io::Result<()> {
         // If a link leads nowhere yet, its target is created at the end.
-        let target = self.target.read_link().unwrap_or_else(|_| self.target.clone());
-        let target = self.target.parent().unwrap_or(Path::new("")).join(target);
+        let target = match self.target.read_link() {
+            Ok(link) => self.target.parent().unwrap_or(Path::new("")).join(link),
+            Err(_) => self.target.clone(),
+        };
         let folder = match target.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
@@ -124,6 +126,16 @@ mod tests {
         report.finish("{}").unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "{}\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_report_may_be_in_a_folder_that_is_named_from_here() {
+        // A folder below the one in which the test runs, named without the way to it.
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let name = folder.path().file_name().unwrap();
+        let target = Path::new(name).join("report.json");
+        Report::open("--json", &target).unwrap().finish("{}").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "{}\n");
     }
 
     #[test]

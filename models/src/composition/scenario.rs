@@ -340,7 +340,7 @@ fn attestations() -> Scenario {
         ],
         first_slot: 4,
         last_slot: 4,
-        states: 1445,
+        states: 1444,
         ..base()
     }
 }
@@ -363,7 +363,7 @@ fn batch() -> Scenario {
         last_slot: 4,
         workers: 2,
         window: 3,
-        states: 9418,
+        states: 8374,
         ..base()
     }
 }
@@ -478,7 +478,7 @@ fn whole() -> Scenario {
             (Item::Attestation(vote), VALID),
         ],
         first_slot: 2,
-        states: 1_068_698,
+        states: 1_070_104,
         ..base()
     }
 }

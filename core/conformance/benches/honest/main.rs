@@ -1,7 +1,8 @@
 //! Honest load: one slot's gossip at mainnet size through the services, against the floor of its
 //! signatures alone.
 //!
-//! `cargo bench -p blocksmith-conformance --bench honest -- [VALIDATORS]`; 500,000 by default.
+//! `cargo bench -p blocksmith-conformance --bench honest -- [VALIDATORS]`; 500,000 by default. With
+//! the word `proposals` before the number, proposals are measured instead; see `proposals.rs`.
 //!
 //! **What is compared.** The services take a block with the votes of two slots, the single
 //! attestations of four subnets, and the aggregates with proof, from their bytes, on [`WORKERS`]
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod floor;
+mod proposals;
 mod services;
 mod slot;
 
@@ -112,6 +114,9 @@ fn report(played: &[Played], floors: &[[Parts; 2]]) {
 fn main() {
     let validators = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
     let validators = validators.unwrap_or(VALIDATORS);
+    if std::env::args().any(|argument| argument == "proposals") {
+        return proposals::run(validators);
+    }
     let gossip = Gossip::build(validators, PEERS);
     let config = Config { workers: WORKERS, ..Config::default() };
     let (signatures, keys) = gossip.signatures();

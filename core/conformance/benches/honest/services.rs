@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use blocksmith::consensus::Consensus;
 use blocksmith::verdict::Verdict;
 use blocksmith::{Blocksmith, Client, Config, Submission};
 use blocksmith_consensus::{Mainnet, Phase0};
@@ -14,8 +15,6 @@ use blocksmith_sync::Std;
 use crate::cpu_time;
 use crate::floor::Parts;
 use crate::slot::{Gossip, Item, SLOT};
-
-type Services = Client<Std, Phase0<Mainnet>>;
 
 /// A verdict that is not there by then never comes.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -55,14 +54,14 @@ impl Wake for Arrival {
 }
 
 /// A submission on its way.
-struct Sent {
+struct Sent<C: Consensus> {
     start: Instant,
-    submission: Submission<Std, Phase0<Mainnet>>,
+    submission: Submission<Std, C>,
     arrival: Arc<Arrival>,
 }
 
-impl Sent {
-    fn new(start: Instant, mut item: Submission<Std, Phase0<Mainnet>>, bell: &Arc<Bell>) -> Self {
+impl<C: Consensus> Sent<C> {
+    fn new(start: Instant, mut item: Submission<Std, C>, bell: &Arc<Bell>) -> Self {
         let arrival = Arc::new(Arrival { bell: bell.clone(), at: OnceLock::new() });
         let waker = Waker::from(arrival.clone());
         if Pin::new(&mut item).poll(&mut Context::from_waker(&waker)).is_ready() {
@@ -82,7 +81,11 @@ impl Sent {
     }
 }
 
-fn submit(client: &Services, item: &Item, peer: u64) -> Submission<Std, Phase0<Mainnet>> {
+pub(crate) fn submit<C: Consensus>(
+    client: &Client<Std, C>,
+    item: &Item,
+    peer: u64,
+) -> Submission<Std, C> {
     let submitted = match item {
         Item::Single(bytes, subnet) => client.submit_single_attestation_bytes(bytes, *subnet, peer),
         Item::Aggregate(bytes) => client.submit_aggregate_bytes(bytes, peer),
@@ -91,7 +94,11 @@ fn submit(client: &Services, item: &Item, peer: u64) -> Submission<Std, Phase0<M
 }
 
 /// Sends items as fast as the services take them, and returns the time to each verdict, ascending.
-fn burst(client: &Services, items: &[Item], peers: usize) -> Vec<Duration> {
+pub(crate) fn burst<C: Consensus>(
+    client: &Client<Std, C>,
+    items: &[Item],
+    peers: usize,
+) -> Vec<Duration> {
     let bell = Arc::new(Bell::default());
     let each = items.iter().enumerate().map(|(at, item)| {
         let start = Instant::now();
@@ -105,7 +112,7 @@ fn burst(client: &Services, items: &[Item], peers: usize) -> Vec<Duration> {
     latencies
 }
 
-fn block(client: &Services, bytes: &[u8]) -> Duration {
+fn block<C: Consensus>(client: &Client<Std, C>, bytes: &[u8]) -> Duration {
     let start = Instant::now();
     let verdict = client.submit_block_bytes(bytes, 0).expect("an honest block").wait();
     assert!(matches!(verdict, Verdict::Accept { relay: true, .. }), "{verdict:?}");
@@ -113,7 +120,7 @@ fn block(client: &Services, bytes: &[u8]) -> Duration {
 }
 
 /// Returns the CPU time until the services rest, and what `step` returns.
-fn cpu_of<R>(client: &Services, step: impl FnOnce() -> R) -> (Duration, R) {
+fn cpu_of<C: Consensus, R>(client: &Client<Std, C>, step: impl FnOnce() -> R) -> (Duration, R) {
     let before = cpu_time();
     let result = step();
     client.rest();

@@ -12,7 +12,7 @@ use blocksmith_consensus::{
     AggregateAndProof, Attestation, AttestationData, BeaconState, ChainConfig,
     DOMAIN_AGGREGATE_AND_PROOF, DOMAIN_BEACON_ATTESTER, DOMAIN_BEACON_PROPOSER, DOMAIN_RANDAO,
     DOMAIN_SELECTION_PROOF, Domain, Mainnet, Phase0, Root, SignatureBytes, SignedAggregateAndProof,
-    SignedBeaconBlock, Slot, ValidatorIndex, Wire, compute_signing_root,
+    SignedBeaconBlock, Slot, ValidatorIndex, Wire, compute_epoch_at_slot, compute_signing_root,
     compute_subnet_for_attestation, get_attesting_indices, get_beacon_committee,
     get_committee_count_per_slot, get_domain, is_aggregator, process_slots,
 };
@@ -92,7 +92,7 @@ impl Gossip {
             block_signed: of_block(&state, &signed),
             introductions: introductions.take(peers).collect(),
             singles: singles(&state, SLOT, 0..SUBNETS),
-            aggregates: aggregates(&state),
+            aggregates: aggregates(&state, SLOT, AGGREGATES),
             config,
             genesis,
             before,
@@ -153,9 +153,10 @@ fn of_block(state: &State, signed: &SignedBeaconBlock) -> Vec<Signed> {
 }
 
 /// Returns the votes of every member of committees of a slot.
-fn singles(state: &State, slot: Slot, committees: std::ops::Range<u64>) -> Votes {
-    let count = get_committee_count_per_slot(state, 0).expect("known committees");
-    let domain = get_domain(state, DOMAIN_BEACON_ATTESTER, 0);
+pub(crate) fn singles(state: &State, slot: Slot, committees: std::ops::Range<u64>) -> Votes {
+    let epoch = compute_epoch_at_slot::<Mainnet>(slot);
+    let count = get_committee_count_per_slot(state, epoch).expect("known committees");
+    let domain = get_domain(state, DOMAIN_BEACON_ATTESTER, epoch);
     let mut votes = Votes::default();
     for index in committees.start..committees.end.min(count) {
         let subnet = compute_subnet_for_attestation::<Mainnet>(count, slot, index);
@@ -173,20 +174,22 @@ fn committee(state: &State, data: &AttestationData) -> Vec<ValidatorIndex> {
     get_beacon_committee(state, data.slot, data.index).expect("a known committee").to_vec()
 }
 
-/// Returns an aggregate by each member whose selection proof selects it, up to [`AGGREGATES`].
-fn aggregates(state: &State) -> Votes {
-    let count = get_committee_count_per_slot(state, 0).expect("known committees");
-    let selection = get_domain(state, DOMAIN_SELECTION_PROOF, 0);
+/// Returns aggregates of a slot by members whose selection proofs select them: in all at most
+/// `most`, of each committee as many. The state is past the slot.
+pub(crate) fn aggregates(state: &State, slot: Slot, most: usize) -> Votes {
+    let epoch = compute_epoch_at_slot::<Mainnet>(slot);
+    let count = get_committee_count_per_slot(state, epoch).expect("known committees");
+    let selection = get_domain(state, DOMAIN_SELECTION_PROOF, epoch);
     let mut votes = Votes::default();
     for index in 0..count {
-        let data = attestation_data(state, SLOT, index);
+        let data = attestation_data(state, slot, index);
         let committee = committee(state, &data);
         let proofs = committee
             .iter()
-            .map(|member| (*member, sign(member + 1, SLOT.hash_tree_root(), selection)));
+            .map(|member| (*member, sign(member + 1, slot.hash_tree_root(), selection)));
         let selected = proofs.filter(|(_, proof)| is_aggregator(committee.len(), proof));
-        let room = AGGREGATES - votes.items.len();
-        for (number, (member, proof)) in selected.take(room.min(LEFT_OUT)).enumerate() {
+        let room = (most - votes.items.len()).min(LEFT_OUT).min(most.div_ceil(count as usize));
+        for (number, (member, proof)) in selected.take(room).enumerate() {
             let vote = attest(state, data.clone(), |position| position % LEFT_OUT != number);
             votes.push_aggregate(state, member, proof, vote);
         }
@@ -204,14 +207,15 @@ impl Votes {
     ) {
         let [selection, outer, attester] =
             [DOMAIN_SELECTION_PROOF, DOMAIN_AGGREGATE_AND_PROOF, DOMAIN_BEACON_ATTESTER]
-                .map(|domain| get_domain(state, domain, 0));
+                .map(|domain| get_domain(state, domain, vote.data.target.epoch));
+        let slot = vote.data.slot;
         let of_vote = of_attestation(state, &vote, attester);
         let message =
             AggregateAndProof { aggregator_index: member, aggregate: vote, selection_proof: proof };
         let root = message.hash_tree_root();
         let signature = sign(member + 1, root, outer);
         self.signed.push(vec![
-            by_one(state, member, SLOT.hash_tree_root(), selection, proof),
+            by_one(state, member, slot.hash_tree_root(), selection, proof),
             by_one(state, member, root, outer, signature),
             of_vote,
         ]);

@@ -15,7 +15,7 @@ use super::forged::Junk;
 use super::plan::{Plan, Played, Shot};
 use super::play::{Scene, play};
 use super::*;
-use crate::protocol::{PerPreset, Protocol, Work};
+use crate::protocol::{Moments, PerPreset, Protocol, Work};
 
 /// A size at which every part of every attack has its turn.
 const N: u64 = 24;
@@ -447,6 +447,9 @@ fn slots_and_blocks_are_counted_by_what_was_asked() {
     for flags in [UpdateFlags::default(), UpdateFlags::replay()] {
         protocol.transition(&mut genesis(), block, flags).expect("a valid block");
     }
+    let (start, end) = protocol.counts().take_moments().transition.expect("a block with one");
+    assert!(start < end);
+    assert_eq!(protocol.counts().take_moments(), Moments::default(), "it was taken");
     let before = protocol.counts().work();
     assert_eq!(before, Work { slots: 8, replayed: 1, checked: 1, verified: 0 });
     protocol.advance(&mut genesis(), 5).expect("ahead of the state");

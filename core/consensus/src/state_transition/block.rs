@@ -251,12 +251,12 @@ pub fn process_block_header<P: Preset>(
     Ok(())
 }
 
-/// Checks the RANDAO reveal and mixes it into the epoch's randomness.
+/// Checks that the RANDAO reveal is the proposer's signature over the epoch.
 ///
 /// # Errors
-/// [`RandaoError::Signature`] if the reveal is not the proposer's signature over the epoch.
-pub fn process_randao<P: Preset>(
-    state: &mut BeaconState<P>,
+/// [`RandaoError::Signature`] if it is not.
+pub(crate) fn check_randao<P: Preset>(
+    state: &BeaconState<P>,
     body: &BeaconBlockBody,
     signatures: &mut Signatures,
 ) -> Result<(), RandaoError> {
@@ -268,9 +268,20 @@ pub fn process_randao<P: Preset>(
         let domain = get_domain(state, DOMAIN_RANDAO, epoch);
         signature_set(key, uint_leaf(epoch), domain, &body.randao_reveal)
     });
-    if !accepted {
-        return Err(RandaoError::Signature { proposer, epoch });
-    }
+    if accepted { Ok(()) } else { Err(RandaoError::Signature { proposer, epoch }) }
+}
+
+/// Checks the RANDAO reveal and mixes it into the epoch's randomness.
+///
+/// # Errors
+/// [`RandaoError::Signature`] if the reveal is not the proposer's signature over the epoch.
+pub fn process_randao<P: Preset>(
+    state: &mut BeaconState<P>,
+    body: &BeaconBlockBody,
+    signatures: &mut Signatures,
+) -> Result<(), RandaoError> {
+    check_randao(state, body, signatures)?;
+    let epoch = get_current_epoch(state);
     let mut mix = get_randao_mix(state, epoch).to_bytes();
     for (byte, other) in mix.iter_mut().zip(hash(body.randao_reveal.as_ref()).as_bytes()) {
         *byte ^= other;

@@ -20,6 +20,7 @@ mod block;
 mod epoch;
 mod slots;
 
+pub(crate) use block::check_randao;
 pub use block::{
     Eth1DataError, HeaderError, OperationsError, RandaoError, process_block_header,
     process_eth1_data, process_operations, process_randao,

@@ -76,8 +76,9 @@ impl<A: PoolAttestation> Candidates<A> {
     /// more for each that is taken, and the sums of signatures.
     pub fn pack(&self, weights: impl Fn(&A) -> Option<Vec<Gwei>>, max: usize) -> Vec<A> {
         let first = |data: &Data<A>| Some(data.aggregates.first()?.parts.first()?.clone());
+        let news = self.data.iter().filter(|data| self.has_news(data));
         let eligible: Vec<(&Data<A>, Vec<Gwei>)> =
-            self.data.iter().filter_map(|data| Some((data, weights(&first(data)?)?))).collect();
+            news.filter_map(|data| Some((data, weights(&first(data)?)?))).collect();
         let choices: Vec<Choice<'_, A>> = eligible
             .iter()
             .flat_map(|(data, weights)| {
@@ -109,5 +110,13 @@ impl<A: PoolAttestation> Candidates<A> {
             packed.push(sum);
         }
         packed
+    }
+
+    /// Returns whether some aggregate has a vote that the chain does not include. Most of the pool
+    /// has none: it is of slots whose votes are in blocks already.
+    fn has_news(&self, data: &Data<A>) -> bool {
+        let covered = self.covered.get(&data.seat);
+        let is_news = |bits: &Bits| covered.is_none_or(|covered| !bits.is_subset(covered));
+        data.aggregates.iter().any(|aggregate| is_news(&aggregate.bits))
     }
 }

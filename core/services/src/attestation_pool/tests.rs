@@ -1,7 +1,7 @@
 //! Tests of the pool: each rule by itself, random histories against the bounds, and the choice
 //! against all choices.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use quickcheck::quickcheck;
@@ -247,6 +247,22 @@ fn votes_that_the_chain_includes_count_nothing_and_those_of_another_branch_count
     assert_eq!(first(&[]), [4, 3]);
     assert_eq!(first(&[(9, 1)]), [3, 4], "two votes are left of the four");
     assert_eq!(first(&[(9, 2), (9, 1)]), [3], "none is left");
+}
+
+#[test]
+fn data_of_which_the_chain_includes_every_vote_are_not_asked_for() {
+    // Block 1 includes the first data's votes, in two parts; of the second it includes one of two.
+    let next = Signed { committee: 1, data: 2, ..by(&[4, 5]) };
+    let mut pool = holding(LIMITS, [by(&[0, 1, 2]), next]);
+    let part = Signed { committee: 1, data: 2, ..by(&[4]) };
+    pool.handle(&(), block(1, 9, vec![by(&[0, 1]), by(&[2]), part]));
+    let asked = RefCell::new(Vec::new());
+    let weights = |attestation: &Signed| {
+        asked.borrow_mut().push(attestation.data);
+        Some(vec![1; SIZE])
+    };
+    let packed = pool.candidates([(9, 1)]).pack(weights, usize::MAX);
+    assert_eq!((packed.len(), asked.into_inner()), (1, vec![2]));
 }
 
 #[test]

@@ -120,7 +120,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "late_blocks",
         claim: "blocks at and before the slot that becomes final at any time: none that is valid is \
                 rejected",
-        states: 11092,
+        states: 10996,
         model: || late(None),
         twins: &[twin!(
             "late_is_invalid",
@@ -135,7 +135,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "limits_punish_nobody",
         claim: "valid items beyond the bounds on items, peers, depth, time and proposals: none is \
                 rejected",
-        states: 18593,
+        states: 18157,
         model: || Box::new(limits(None)),
         twins: &[Twin {
             name: "beyond_a_limit_is_invalid",
@@ -228,7 +228,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "clock_steps_back",
         claim: "blocks of this slot and later ones while the clock steps back: they are bounded, \
                 released by ticks, and what was released is not parked again",
-        states: 4259,
+        states: 4154,
         model: || clock(None),
         twins: &[
             twin!(
