@@ -182,10 +182,12 @@ fn unvisited(visits: &Visits) -> Vec<Unvisited> {
 /// first.
 fn visits() -> Visits {
     let mut costs = Vec::new();
-    // The running services have four threads or more. They visit every site, but far from the place
-    // where a fault would show.
-    let runs_services =
-        |row: &Row| matches!(row.protocol, "services" | "lifecycle") && row.scenario.threads > 4;
+    // The running services have four threads or more, or a machine of many steps. They visit every
+    // site, but far from the place where a fault would show.
+    let runs_services = |row: &Row| match row.protocol {
+        "services" | "lifecycle" => row.scenario.threads > 4,
+        protocol => protocol == "validator",
+    };
     let small = |row: &Row| row.scenario.loom.1.is_some() && !runs_services(row);
     for Row { scenario, .. } in scenarios().into_iter().filter(small) {
         let start = Instant::now();

@@ -20,6 +20,7 @@ pub mod services;
 pub mod spsc;
 pub mod task;
 pub mod time;
+pub mod validator;
 pub mod watch;
 
 use blocksmith_engines::loom::LoomBounds;
@@ -150,6 +151,7 @@ pub fn scenarios() -> Vec<Row> {
         broker::list(),
         services::list(),
         lifecycle::list(),
+        validator::list(),
     ]
     .concat()
 }

@@ -217,6 +217,18 @@ impl BeaconNode<Std, ToyDuties> for Panics<Tells> {
     }
 }
 
+/// A signer that tells the test when its first call has ended, with a panic or without.
+struct TellsTheEnd(Box<Panics<Tells>>, Option<mpsc::Sender<()>>);
+
+impl Port<Std, ToyDuties> for TellsTheEnd {
+    fn start(&mut self, request: Request<ToyDuties>, by_ms: u64, answer: Answer<Std, ToyDuties>) {
+        let Self(inner, end) = self;
+        // The test's receiver is disconnected when this goes, which is after the answer has gone.
+        let _end = end.take();
+        inner.start(request, by_ms, answer);
+    }
+}
+
 impl Journal for Panics<mpsc::Sender<DutyId>> {
     fn began(&mut self, duty: DutyId) {
         self.inner.send(duty).expect("the test waits");
@@ -232,10 +244,11 @@ fn a_port_a_clock_and_a_journal_that_panic_cost_that_call_alone() {
     // hand and whenever it is told of attesters, and the journal over the first duty.
     let (tell, requests) = mpsc::channel();
     let (began, begun) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
     let ports = Ports {
         clock: Panics::once(Fixed),
         node: Panics::once(Tells(tell.clone())),
-        signer: Panics::once(Tells(tell)),
+        signer: Box::new(TellsTheEnd(Panics::once(Tells(tell)), Some(end))),
         protection: Box::new(SignerProtects),
         journal: Panics::once(began),
     };
@@ -248,6 +261,9 @@ fn a_port_a_clock_and_a_journal_that_panic_cost_that_call_alone() {
     let lists: Vec<_> = (0..3).map(|_| next()).collect();
     assert!(lists.iter().any(|request| asks_list(1, DutyList::Proposers)(request)), "{lists:?}");
     assert_eq!(begun.recv_timeout(Duration::from_secs(30)), Ok(FOUR));
+    // The failure of the first selection proof is in the mailbox before the clock is read.
+    let disconnected = Err(mpsc::RecvTimeoutError::Disconnected);
+    assert_eq!(ended.recv_timeout(Duration::from_secs(30)), disconnected);
     handle.tick();
     assert!(is_selection(&next()), "the signer is asked again");
     handle.stop();
