@@ -68,7 +68,8 @@ fn select(
 }
 
 /// Chooses the committee of `slot` from the members of the slot's beacon committees, by the
-/// balances that they have in `state`. For the committee that counts see [`get_ptc`](super::get_ptc).
+/// balances that they have in `state`. For the committee that counts see
+/// [`get_ptc`](super::get_ptc).
 ///
 /// # Errors
 /// [`StateError::NoActiveValidators`] if the slot's committees are empty; [`StateError::Overflow`]

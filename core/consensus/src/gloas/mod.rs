@@ -11,6 +11,7 @@
 //! | find duties | [`get_ptc_assignment`], [`get_ptc_dependent_root`] |
 //! | check what a block carries | [`process_payload_attestation`] |
 //! | count votes for the fork choice | [`PayloadVotes`] |
+//! | judge what comes by gossip | [`validate_payload_attestation_message`] |
 //!
 //! **Contract.** There is no state of Gloas here. Every function takes what it needs of one in two
 //! parts: a [`BeaconState`](crate::BeaconState), of which it reads the slot, the fork, the latest
@@ -29,6 +30,7 @@
 mod bit_vector;
 mod committee;
 mod containers;
+mod gossip;
 mod operation;
 mod progressive;
 mod votes;
@@ -39,6 +41,9 @@ pub use committee::{compute_balance_weighted_selection, compute_ptc};
 pub use containers::{
     IndexedPayloadAttestation, PayloadAttestation, PayloadAttestationData,
     PayloadAttestationMessage,
+};
+pub use gossip::{
+    GossipClass, GossipClock, PayloadGossipError, VotedBlock, validate_payload_attestation_message,
 };
 pub use operation::{
     PayloadAttestationError, get_indexed_payload_attestation, is_valid_indexed_payload_attestation,

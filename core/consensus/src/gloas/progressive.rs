@@ -1,9 +1,9 @@
-//! Roots of progressive containers: those of their fields in a tree that grows to the left, and
+//! Roots of progressive containers: those of their fields in a tree that grows to the right, and
 //! which fields there are.
 //!
 //! A progressive tree holds its first chunk in a subtree of one leaf, the next four in one of four,
-//! the next sixteen in one of sixteen, and so on. The right child of each node of its spine is such
-//! a subtree, the left child is the rest; the rest of nothing is the zero chunk.
+//! the next sixteen in one of sixteen, and so on. The left child of each node of its spine is such
+//! a subtree, the right child is the rest; the rest of nothing is the zero chunk.
 //!
 //! Reference: consensus specification, `ssz/simple-serialize.md`, "Merkleization"; EIP-7916 and
 //! EIP-7495.
@@ -21,7 +21,7 @@ fn merkleize_progressive(chunks: &[Root]) -> Root {
         subtrees.push(merkleize(first, depth_of(leaves as u64)));
         (rest, leaves) = (behind, leaves.saturating_mul(4));
     }
-    subtrees.iter().rfold(Root::ZERO, |rest, subtree| hash_concat(&rest, subtree))
+    subtrees.iter().rfold(Root::ZERO, |rest, subtree| hash_concat(subtree, &rest))
 }
 
 /// The root of a progressive container all of whose fields are active, by its fields' roots.
@@ -50,7 +50,7 @@ mod tests {
         while level.len() > 1 {
             level = level.chunks(2).map(pair).collect();
         }
-        pair(&[recursive(rest, leaves * 4), level[0]])
+        pair(&[level[0], recursive(rest, leaves * 4)])
     }
 
     fn pair(roots: &[Root]) -> Root {
@@ -64,6 +64,16 @@ mod tests {
             let chunks: Vec<Root> = (0..count).map(|at| hash(&[at])).collect();
             assert_eq!(merkleize_progressive(&chunks), recursive(&chunks, 1), "{count} chunks");
         }
+    }
+
+    #[test]
+    fn the_first_chunk_is_on_the_left() {
+        // Two chunks: the second is alone in a subtree of four, and nothing follows it.
+        let [first, second] = [1, 2].map(|at| Root::new([at; 32]));
+        let (zero, zeros) = (Root::ZERO, pair(&[Root::ZERO, Root::ZERO]));
+        let four = pair(&[pair(&[second, zero]), zeros]);
+        let expected = pair(&[first, pair(&[four, zero])]);
+        assert_eq!(merkleize_progressive(&[first, second]), expected);
     }
 
     #[test]

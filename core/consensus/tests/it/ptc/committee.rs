@@ -56,7 +56,8 @@ quickcheck! {
         let ether: Vec<u16> = ether.into_iter().take(20).map(|ether| ether.max(16)).collect();
         let count = ether.len().max(1);
         let state = with_balances(if ether.is_empty() { &[2_048] } else { &ether });
-        let mut candidates: Vec<u64> = order.iter().map(|at| u64::from(*at) % count as u64).collect();
+        let in_range = |at: &u8| u64::from(*at) % count as u64;
+        let mut candidates: Vec<u64> = order.iter().map(in_range).collect();
         candidates.push(0);
         let seed = hash(&seed.to_le_bytes());
         [1, 16, 512].into_iter().all(|size| {
