@@ -22,7 +22,9 @@ fn message() -> PayloadAttestationMessage {
 
 fn aggregate<P: Preset>() -> PayloadAttestation<P> {
     let mut aggregation_bits = BitVector::default();
-    [0, 5, P::PTC_SIZE - 1].map(|place| aggregation_bits.set(place, true));
+    for place in [0, 5, P::PTC_SIZE - 1] {
+        assert!(aggregation_bits.set(place, true));
+    }
     let PayloadAttestationMessage { data, signature, .. } = message();
     PayloadAttestation { aggregation_bits, data, signature }
 }
