@@ -13,8 +13,8 @@ use crate::files::{apply_config, read_config};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder that holds <preset>/phase0/<runner>/<handler>/<suite>/<case>; its files are in snappy
-    /// block format.
+    /// Folder that holds <preset>/<fork>/<runner>/<handler>/<suite>/<case>, the fork phase0 or gloas;
+    /// its files are in snappy block format.
     dir: PathBuf,
     /// Run only cases whose path contains this text.
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
     for case in &report.cases {
         let parts: Vec<_> = case.path.split('/').collect();
         let name = match parts.as_slice() {
-            [preset, _, runner, ..] => format!("{preset} {runner}"),
+            [preset, "phase0", runner, ..] => format!("{preset} {runner}"),
+            [preset, fork, runner, ..] => format!("{preset} {fork} {runner}"),
             _ => case.path.clone(),
         };
         groups.entry(name).or_default()[case.result as usize] += 1;

@@ -1,5 +1,9 @@
-//! The types of phase0 by name, with their decoders.
+//! The types of phase0 by name, with their decoders; apart from them those of Gloas that there are.
 
+use blocksmith_consensus::gloas::{
+    IndexedPayloadAttestation, PayloadAttestation, PayloadAttestationData,
+    PayloadAttestationMessage,
+};
 use blocksmith_consensus::{
     AggregateAndProof, Attestation, AttestationData, AttesterSlashing, BeaconBlock,
     BeaconBlockBody, BeaconBlockHeader, BeaconState, Checkpoint, DecodeError, Deposit, DepositData,
@@ -39,7 +43,8 @@ impl<T: Wire + Json> Value for OnWire<T> {
     }
 }
 
-macro_rules! of_state {
+/// For types that depend on the preset.
+macro_rules! with_preset {
     ($($type:ident),+) => {$(
         impl<P: Preset> Value for $type<P> {
             fn encoding(&self) -> Vec<u8> {
@@ -57,7 +62,7 @@ macro_rules! of_state {
     )+};
 }
 
-of_state!(BeaconState, HistoricalBatch);
+with_preset!(BeaconState, HistoricalBatch, IndexedPayloadAttestation, PayloadAttestation);
 
 macro_rules! on_wire {
     ($($type:ident),+ $(,)?) => {
@@ -115,7 +120,26 @@ pub fn decoder(preset: PresetName, name: &str) -> Option<Decode> {
     ON_WIRE.iter().find_map(found).or_else(|| of_preset.iter().find_map(found))
 }
 
-/// Returns the names of all types, sorted.
+/// Returns the decoder of the type of that name, if it is one of Gloas that there is.
+pub fn gloas_decoder<P: Preset>(name: &str) -> Option<Decode> {
+    Some(match name {
+        "PayloadAttestationData" => {
+            |bytes| Ok(Box::new(OnWire(decode_exact::<PayloadAttestationData>(bytes)?)))
+        }
+        "PayloadAttestationMessage" => {
+            |bytes| Ok(Box::new(OnWire(decode_exact::<PayloadAttestationMessage>(bytes)?)))
+        }
+        "PayloadAttestation" => {
+            |bytes| Ok(Box::new(PayloadAttestation::<P>::from_ssz_bytes(bytes)?))
+        }
+        "IndexedPayloadAttestation" => {
+            |bytes| Ok(Box::new(IndexedPayloadAttestation::<P>::from_ssz_bytes(bytes)?))
+        }
+        _ => return None,
+    })
+}
+
+/// Returns the names of all types of phase0, sorted.
 pub fn names() -> Vec<&'static str> {
     let of_preset = of_preset::<Minimal>();
     let mut names: Vec<_> = ON_WIRE.iter().chain(&of_preset).map(|(name, _)| *name).collect();

@@ -84,6 +84,8 @@ macro_rules! wire_container {
     )+};
 }
 
+pub(crate) use wire_container;
+
 wire_container! {
     /// The fork that a chain is on and the one it came from.
     pub struct Fork {

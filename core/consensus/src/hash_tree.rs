@@ -106,7 +106,7 @@ impl<const N: usize> HashTree for FixedBytes<N> {
 }
 
 /// The root of a byte string with room for `limit` bytes.
-fn bytes_root(bytes: &[u8], limit: usize) -> Root {
+pub(crate) fn bytes_root(bytes: &[u8], limit: usize) -> Root {
     /// Enough for a signature and for the bits of any committee.
     const LEAVES: usize = 8;
     let count = bytes.len().div_ceil(ROOT_LEN);

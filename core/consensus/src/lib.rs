@@ -10,6 +10,7 @@
 //! | make a genesis state | [`initialize_beacon_state_from_eth1`] |
 //! | show a value as the beacon API does | [`Json`]; with the feature `json`, `FromJson` reads it |
 //! | run it under the services | [`Phase0`] |
+//! | judge votes of a payload-timeliness committee | [`gloas`] |
 //!
 //! **Contract.** No input makes this crate panic or allocate beyond a small multiple of the input's
 //! own size. An invalid input yields an error that names the failed condition; a failure of ours
@@ -51,6 +52,7 @@ mod epoch_committees;
 mod error;
 mod evidence;
 mod genesis;
+pub mod gloas;
 mod gossip;
 mod hash_tree;
 mod hashing;

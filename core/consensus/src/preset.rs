@@ -3,11 +3,14 @@
 //! What may change without a new build (churn limit, fork version, timing) is in
 //! [`crate::ChainConfig`] instead.
 //!
-//! Reference: consensus specification, `presets/{minimal,mainnet}/phase0.yaml`.
+//! Reference: consensus specification, `presets/{minimal,mainnet}/phase0.yaml`; for the
+//! payload-timeliness committee `gloas.yaml` beside it.
 
 use std::fmt::Debug;
 
-use typenum::{U32, U64, U1024, U2048, U4096, U8192, U65536, U16777216, U1099511627776, Unsigned};
+use typenum::{
+    U16, U32, U64, U512, U1024, U2048, U4096, U8192, U65536, U16777216, U1099511627776, Unsigned,
+};
 
 use crate::primitives::{Epoch, Gwei, Slot};
 
@@ -35,6 +38,8 @@ pub trait Preset: Copy + Debug + Default + Eq + Send + Sync + 'static {
     type SlotsPerEth1VotingPeriod: Length;
     /// Limit of each list of pending attestations.
     type MaxPendingAttestations: Length;
+    /// Places in a payload-timeliness committee.
+    type PtcSize: Length;
 
     /// Slots in an epoch.
     const SLOTS_PER_EPOCH: Slot;
@@ -88,6 +93,8 @@ pub trait Preset: Copy + Debug + Default + Eq + Send + Sync + 'static {
     const EPOCHS_PER_HISTORICAL_VECTOR: u64 = Self::EpochsPerHistoricalVector::U64;
     /// Length of `slashings` as a number.
     const EPOCHS_PER_SLASHINGS_VECTOR: u64 = Self::EpochsPerSlashingsVector::U64;
+    /// Places in a payload-timeliness committee as a number.
+    const PTC_SIZE: usize = Self::PtcSize::USIZE;
 }
 
 /// The preset that tests use: short epochs, small committees.
@@ -104,6 +111,7 @@ impl Preset for Minimal {
     type ValidatorRegistryLimit = U1099511627776;
     type SlotsPerEth1VotingPeriod = U32;
     type MaxPendingAttestations = U1024;
+    type PtcSize = U16;
 
     const SLOTS_PER_EPOCH: Slot = 8;
     const MAX_COMMITTEES_PER_SLOT: u64 = 4;
@@ -130,6 +138,7 @@ impl Preset for Mainnet {
     type ValidatorRegistryLimit = U1099511627776;
     type SlotsPerEth1VotingPeriod = U2048;
     type MaxPendingAttestations = U4096;
+    type PtcSize = U512;
 
     const SLOTS_PER_EPOCH: Slot = 32;
     const MAX_COMMITTEES_PER_SLOT: u64 = 64;

@@ -29,6 +29,7 @@ pub mod notice;
 mod observer;
 pub mod operation_pool;
 pub mod peer_pool;
+pub mod ptc_duties;
 pub mod quarantine;
 pub mod rewinder;
 pub mod slashing;

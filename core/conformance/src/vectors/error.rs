@@ -17,8 +17,8 @@ pub enum VectorsError {
     },
     /// The folder holds nothing in the official layout.
     #[error(
-        "{0} is not in the layout <preset>/phase0/<runner>/<handler>/<suite>/<case>, \
-         with a preset of minimal, mainnet or general"
+        "{0} is not in the layout <preset>/<fork>/<runner>/<handler>/<suite>/<case>, \
+         with a preset of minimal, mainnet or general and the fork phase0 or gloas"
     )]
     NotInLayout(PathBuf),
     /// The filter left nothing to run.

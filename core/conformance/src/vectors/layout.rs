@@ -15,13 +15,18 @@ use super::error::{NotPassed, VectorsError};
 /// Presets that are executed.
 const PRESETS: [&str; 3] = ["general", "mainnet", "minimal"];
 /// The fork that is executed.
-const FORK: &str = "phase0";
+const PHASE0: &str = "phase0";
+/// The fork of which the payload-timeliness committee is executed.
+const GLOAS: &str = "gloas";
+/// Forks whose cases are looked at.
+const FORKS: [&str; 2] = [GLOAS, PHASE0];
 
 /// A case to execute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Case {
     pub(super) path: String,
     pub(super) preset: String,
+    fork: &'static str,
     pub(super) runner: String,
     pub(super) handler: String,
     pub(super) directory: PathBuf,
@@ -30,7 +35,13 @@ pub(super) struct Case {
 impl Case {
     /// Returns that this case's runner or handler is unknown.
     pub(super) fn unknown(&self, what: &str) -> NotPassed {
-        NotPassed::Skipped(format!("no such {what} in phase0: {}/{}", self.runner, self.handler))
+        let Self { fork, runner, handler, .. } = self;
+        NotPassed::Skipped(format!("no such {what} in {fork}: {runner}/{handler}"))
+    }
+
+    /// Returns whether it is a case of Gloas rather than of phase0.
+    pub(super) fn is_of_gloas(&self) -> bool {
+        self.fork == GLOAS
     }
 }
 
@@ -69,11 +80,12 @@ pub(super) fn walk(root: &Path) -> Result<Vec<Entry>, VectorsError> {
             continue;
         }
         for fork in directories(&root.join(&preset))? {
-            if fork == FORK {
-                walk_fork(root, &preset, &mut entries)?;
+            if let Some(fork) = FORKS.into_iter().find(|known| *known == fork) {
+                walk_fork(root, &preset, fork, &mut entries)?;
             } else {
                 let path = format!("{preset}/{fork}");
-                entries.push(Entry::Foreign { path, why: format!("not of {FORK}") });
+                let why = format!("not of {}", FORKS.join(" or "));
+                entries.push(Entry::Foreign { path, why });
             }
         }
     }
@@ -84,17 +96,23 @@ pub(super) fn walk(root: &Path) -> Result<Vec<Entry>, VectorsError> {
     }
 }
 
-fn walk_fork(root: &Path, preset: &str, entries: &mut Vec<Entry>) -> Result<(), VectorsError> {
-    let fork = root.join(preset).join(FORK);
-    for runner in directories(&fork)? {
-        for handler in directories(&fork.join(&runner))? {
-            let directory = fork.join(&runner).join(&handler);
+fn walk_fork(
+    root: &Path,
+    preset: &str,
+    fork: &'static str,
+    entries: &mut Vec<Entry>,
+) -> Result<(), VectorsError> {
+    let of_fork = root.join(preset).join(fork);
+    for runner in directories(&of_fork)? {
+        for handler in directories(&of_fork.join(&runner))? {
+            let directory = of_fork.join(&runner).join(&handler);
             for suite in directories(&directory)? {
                 let suite_directory = directory.join(&suite);
                 for name in directories(&suite_directory)? {
                     entries.push(Entry::Case(Case {
-                        path: format!("{preset}/{FORK}/{runner}/{handler}/{suite}/{name}"),
+                        path: format!("{preset}/{fork}/{runner}/{handler}/{suite}/{name}"),
                         preset: preset.to_owned(),
+                        fork,
                         runner: runner.clone(),
                         handler: handler.clone(),
                         directory: suite_directory.join(name),

@@ -1,6 +1,6 @@
 //! Runs a folder of cases in the layout of the official consensus specification tests.
 //!
-//! **Contract.** [`run`] walks `<root>/<preset>/phase0/<runner>/<handler>/<suite>/<case>`, executes
+//! **Contract.** [`run`] walks `<root>/<preset>/<fork>/<runner>/<handler>/<suite>/<case>`, executes
 //! every case that the filter lets through on two threads, and returns one [`CaseReport`] for each,
 //! in the order of their paths. Nothing in a case can stop the run: a file that does not decode, a
 //! step that is wrongly refused, or even a panic fails that case and no other.
@@ -17,11 +17,13 @@
 //! | `fork_choice` | blocks, attestations and slashings through the transition and the fork choice |
 //! | `networking` | messages of the gossip topics through the Quarantine |
 //!
+//! Of Gloas, what concerns the payload-timeliness committee is executed: see `gloas/mod.rs`.
+//!
 //! A case without `post` must be rejected. With `bls_setting: 2` in `meta.yaml` signatures are
 //! taken as valid; `config.yaml` replaces values of the preset's configuration.
 //!
 //! **Skipped** is reported with a reason, and only for cases of another fork, cases of an unknown
-//! preset, runner or handler, cases of gossip, which have no runner yet, and fork-choice cases whose
+//! preset, runner or handler, cases that need a whole state of Gloas, and fork-choice cases whose
 //! answer has changed since v1.1.10 or that have a check that is not known (see `fork_choice.rs`).
 //!
 //! **Bounds.** Files are read up to a stated size; a snappy block's claimed length is compared with
@@ -34,6 +36,7 @@ mod fork_choice;
 mod fork_choice_steps;
 mod fork_choice_v1_1_10;
 mod genesis;
+mod gloas;
 mod layout;
 mod networking;
 mod seeds;
@@ -58,6 +61,7 @@ use files::Files;
 use layout::{Case, Entry};
 
 use crate::protocol::State;
+use crate::types;
 
 /// Threads that execute cases.
 const THREADS: usize = 2;
@@ -226,6 +230,7 @@ fn execute(case: &Case, configs: &Configs) -> Outcome {
         "mainnet" => {
             execute_with(case, PresetName::Mainnet, configs.mainnet.clone(), State::Mainnet)
         }
+        _ if case.is_of_gloas() => Err(case.unknown("runner")),
         _ => bls::run(case),
     }
 }
@@ -238,6 +243,9 @@ fn execute_with<P: Preset>(
 ) -> Outcome {
     let files = Files::new(&case.directory);
     files.override_config(&mut config)?;
+    if case.is_of_gloas() {
+        return gloas::run::<P>(case, &files, &config);
+    }
     match case.runner.as_str() {
         "operations" => transition::operation::<P>(case, &files, &config),
         "epoch_processing" => transition::epoch_processing::<P>(case, &files, &config),
@@ -246,7 +254,7 @@ fn execute_with<P: Preset>(
         "rewards" => transition::rewards::<P>(case, &files),
         "shuffling" => genesis::shuffling::<P>(case, &files),
         "genesis" => genesis::genesis::<P>(case, &files, &config),
-        "ssz_static" => ssz_static::run(case, preset, &files),
+        "ssz_static" => ssz_static::run(case, &files, types::decoder(preset, &case.handler)),
         "fork_choice" => fork_choice::run::<P>(case, &files, &config),
         "networking" => networking::run(case, &files, &config, of_preset),
         "bls" => bls::run(case),

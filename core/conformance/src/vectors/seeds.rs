@@ -23,7 +23,7 @@ pub type Seeds = BTreeMap<&'static str, usize>;
 
 /// Writes the seeds of every case below `root` to a folder of `out` for each fuzz target, each
 /// under the hash of its bytes, and returns how many there are. Existing files stay; files that do
-/// not decompress or are too long are ignored.
+/// not decompress or are too long are ignored, and so are cases of Gloas.
 ///
 /// # Errors
 /// If `root` cannot be read or is not in the official layout, or `out` cannot be written.
@@ -31,6 +31,9 @@ pub fn seeds(root: &Path, out: &Path) -> Result<Seeds, VectorsError> {
     let mut seeds: BTreeMap<&'static str, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
     for entry in layout::walk(root)? {
         let Entry::Case(case) = entry else { continue };
+        if case.is_of_gloas() {
+            continue;
+        }
         let files = Files::new(&case.directory);
         for name in packed(&case.directory)? {
             let Some(target) = target(&case, &name) else { continue };

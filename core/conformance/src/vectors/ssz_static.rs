@@ -1,12 +1,11 @@
 //! Cases of the encoding: a decoded value must encode to the same bytes and have the stated root.
 
-use blocksmith_node::recording::PresetName;
 use serde::Deserialize;
 
 use super::error::{NotPassed, Outcome, ensure};
 use super::files::Files;
 use super::layout::Case;
-use crate::types;
+use crate::types::Decode;
 
 /// `roots.yaml`.
 #[derive(Debug, Deserialize)]
@@ -14,10 +13,11 @@ struct Roots {
     root: String,
 }
 
-/// Decodes `serialized` as the type that the handler names.
-pub(super) fn run(case: &Case, preset: PresetName, files: &Files) -> Outcome {
+/// Decodes `serialized` as the type that the handler names; `decode` is its decoder, if there is
+/// one.
+pub(super) fn run(case: &Case, files: &Files, decode: Option<Decode>) -> Outcome {
+    let decode = decode.ok_or_else(|| case.unknown("handler"))?;
     let bytes = files.required_ssz("serialized")?;
-    let decode = types::decoder(preset, &case.handler).ok_or_else(|| case.unknown("handler"))?;
     let value = decode(&bytes).map_err(NotPassed::failed)?;
     let (encoded, root) = (value.encoding(), value.root());
     ensure(encoded == bytes, || {

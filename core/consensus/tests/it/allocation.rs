@@ -17,13 +17,13 @@ const PER_BYTE: u64 = 8;
 const AT_LEAST: u64 = 1 << 11;
 
 /// What decoding `bytes` allocates beyond its bound, or 0 if it is within it. The value is dropped.
-fn excess<T>(decode: impl Fn(&[u8]) -> T, bytes: &[u8]) -> u64 {
+pub(crate) fn excess<T>(decode: impl Fn(&[u8]) -> T, bytes: &[u8]) -> u64 {
     let allocated = measure(|| drop(decode(bytes))).bytes_total;
     allocated.saturating_sub(PER_BYTE * bytes.len() as u64 + AT_LEAST)
 }
 
 /// Passes to `visit` what a peer might send in place of `encoding`.
-fn hostile(encoding: &[u8], mut visit: impl FnMut(&[u8])) {
+pub(crate) fn hostile(encoding: &[u8], mut visit: impl FnMut(&[u8])) {
     const LONG: usize = 1 << 16;
     visit(encoding);
     for byte in [0x00, 0x01, 0x04, 0x80, 0xff] {

@@ -56,7 +56,7 @@ fn state_sound(bytes: &[u8]) -> bool {
 }
 
 /// Damages an encoding once: changes a byte, cuts out or doubles a stretch, or cuts off the end.
-fn damage(bytes: &[u8], (kind, at, value): (u8, usize, u8)) -> Vec<u8> {
+pub(crate) fn damage(bytes: &[u8], (kind, at, value): (u8, usize, u8)) -> Vec<u8> {
     let mut damaged = bytes.to_vec();
     let at = at % bytes.len();
     match kind % 6 {
@@ -144,7 +144,10 @@ fn a_damaged_state_is_an_error_or_the_encoding_of_its_value() {
 }
 
 /// Runs a property that captures its example; `quickcheck` itself takes functions only.
-fn check_closure<T: Arbitrary + Debug>(property: impl Fn(T) -> TestResult, tests: usize) {
+pub(crate) fn check_closure<T: Arbitrary + Debug>(
+    property: impl Fn(T) -> TestResult,
+    tests: usize,
+) {
     let mut generator = Gen::new(6);
     for _ in 0..tests {
         let input = T::arbitrary(&mut generator);

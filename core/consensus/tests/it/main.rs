@@ -9,6 +9,7 @@ mod conditions;
 mod evidence;
 mod forged;
 mod production;
+mod ptc;
 mod samples;
 mod signatures;
 mod smoke;
