@@ -32,6 +32,8 @@ fn wrong_arguments_are_refused() {
         &["--interop", "0..1000000"],
         &["--keystores", "somewhere"],
         &["--genesis-validators-root", "0x12"],
+        &["--genesis-time", "5"],
+        &["--slot-ms", "6000"],
         &["export"],
     ] {
         let output = signer(arguments);
@@ -46,6 +48,7 @@ mod with_feature {
     use std::net::TcpStream;
     use std::path::Path;
     use std::process::{Child, ChildStdout, Stdio};
+    use std::time::{SystemTime, UNIX_EPOCH};
 
     use serde_json::Value;
     use tempfile::TempDir;
@@ -61,12 +64,17 @@ mod with_feature {
 
     impl Running {
         fn start(folder: &Path) -> Self {
+            Self::with(folder, &[])
+        }
+
+        fn with(folder: &Path, arguments: &[&str]) -> Self {
             let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
                 .args(["signer", "--interop", "0..2", "--preset", "minimal"])
                 .args(["--listen", "127.0.0.1:0", "--db"])
                 .arg(folder.join("protection.sqlite"))
                 .arg("--log-signatures")
                 .arg(folder.join("signatures"))
+                .args(arguments)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
@@ -136,6 +144,17 @@ mod with_feature {
         let export = signer(&["export", "--db", &db, &path(&folder, "out.json")]);
         assert_eq!(export.status.code(), Some(2), "{}", error(&export));
         assert_eq!(running.vote(2, 1), 200);
+    }
+
+    #[test]
+    fn with_a_clock_nothing_is_signed_that_lies_far_ahead() {
+        // A chain that begins tomorrow, so that it is epoch 0 however slow the machine is.
+        let folder = TempDir::new().expect("a temporary folder");
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let tomorrow = (since.as_secs() + 86_400).to_string();
+        let clock = ["--genesis-time", &tomorrow, "--slot-ms", "6000"];
+        let running = Running::with(folder.path(), &clock);
+        assert_eq!((running.vote(2, 1), running.vote(1, 1)), (412, 200));
     }
 
     #[test]
