@@ -265,10 +265,7 @@ impl<K: Copy + Eq, R: Copy + Eq> PtcDuties<K, R> {
         };
         let (epoch, asked) = (*epoch, known.asked.take());
         let Some(Asked { validators, .. }) = asked else { return };
-        let Reply::Duties { dependent_root, duties } = reply else {
-            known.again = true;
-            return;
-        };
+        let Reply::Duties { dependent_root, duties } = reply else { return };
         // The small answer before, or a head since, may be of another branch.
         let is_other = known.root.is_some_and(|root| root != dependent_root);
         known.root = Some(dependent_root);
