@@ -2,10 +2,11 @@
 //!
 //! **Contract.** A [`Check`] states a claim, the engine that judges it, and the expected verdict.
 //! [`checks`] lists the scenarios of the services, of their life cycle and of the ring and the rules
-//! of the machines, with their twins, and the configurations of the TLA+ specifications. A must-fail twin is the same check
-//! over a variant that carries a fault; its expected verdict is `violated`. A run that verifies a
-//! twin shows a defect of the suite. No check may end `truncated`. The command, the tests and the
-//! reports read this list. A run of a check produces the figures, so none is typed into a report.
+//! of the machines, with their twins, and the configurations of the TLA+ specifications. A
+//! must-fail twin is the same check over a variant that carries a fault; its expected verdict is
+//! `violated`. A run that verifies a twin shows a defect of the suite. No check may end
+//! `truncated`. The command, the tests and the reports read this list. A run of a check produces
+//! the figures, so none is typed into a report.
 //!
 //! [`explore`] serves stateright's Explorer for one model. [`explorable`] lists the models' names.
 
@@ -222,7 +223,8 @@ enum Explorable {
     Rule(Box<dyn rules::Instance>),
 }
 
-/// Returns the models that the Explorer can show, by name: scenarios, their twins, rules and theirs.
+/// Returns the models that the Explorer can show, by name: scenarios, their twins, rules and
+/// theirs.
 fn models() -> Vec<(String, Explorable)> {
     let services = |scenario, fault| Explorable::Services(Pipeline::new(scenario, fault));
     let pipelines = SCENARIOS.iter().map(|make| (scenario_name(&make()), services(make(), None)));

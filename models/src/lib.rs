@@ -1,6 +1,6 @@
 //! Models of the protocols under stateright: the services as communicating processes, their life
-//! cycle, services in a ring, and one small model for each rule of a machine. The crate also holds the list of hazards, the list of these
-//! checks, and the gate for the TLA+ specifications.
+//! cycle, services in a ring, and one small model for each rule of a machine. The crate also holds
+//! the list of hazards, the list of these checks, and the gate for the TLA+ specifications.
 
 pub mod catalogue;
 pub mod composition;

@@ -66,8 +66,8 @@ fn finish(command: &Path, data: &Path, pace: &str) -> anyhow::Result<(String, Va
     Ok((text, report["final"].clone()))
 }
 
-/// Opens the store as a restart does, and rebuilds the machines. Returns the time and the epoch that
-/// is final.
+/// Opens the store as a restart does, and rebuilds the machines. Returns the time and the epoch
+/// that is final.
 fn open(data: &Path, genesis: &Root) -> anyhow::Result<(Duration, u64)> {
     let start = Instant::now();
     let phase0 = Arc::new(Phase0::<Minimal>::new(ChainConfig::minimal()));

@@ -3,8 +3,8 @@
 //! `cargo run --release -p blocksmith-cli --features node --example signer_slot` prints a table.
 //! Times are wall-clock times, the median of several runs, each with validators of its own. Every
 //! validator has a full history of records, so that each new record makes the oldest one be
-//! forgotten, as in a signer that has run for hours. The database is in a temporary folder: `TMPDIR`
-//! chooses the disk.
+//! forgotten, as in a signer that has run for hours. The database is in a temporary folder:
+//! `TMPDIR` chooses the disk.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;

@@ -57,12 +57,12 @@ pub(crate) struct Arguments {
     /// Write blocks that were produced or submitted to this folder, as SSZ: the first 4096.
     #[arg(long, value_name = "DIR")]
     ssz_dump: Option<PathBuf>,
-    /// Take votes on the deposit contract, and deposits, from this node of the execution layer, over
-    /// JSON-RPC: http://HOST:PORT/PATH. Without it, blocks repeat the vote of genesis.
+    /// Take votes on the deposit contract, and deposits, from this node of the execution layer,
+    /// over JSON-RPC: http://HOST:PORT/PATH. Without it, blocks repeat the vote of genesis.
     #[arg(long, value_name = "URL", requires = "deposit_contract")]
     execution: Option<String>,
-    /// The deposit contract's address on the execution layer. The chain's genesis counts the interop
-    /// validators' deposits as its first ones.
+    /// The deposit contract's address on the execution layer. The chain's genesis counts the
+    /// interop validators' deposits as its first ones.
     #[arg(long, value_name = "ADDRESS", requires = "execution")]
     deposit_contract: Option<String>,
     /// The first block of the execution layer that may have a deposit.
@@ -154,8 +154,8 @@ mod serving {
                 "warning: the API can be reached from elsewhere, and trusts everybody"
             ));
         }
-        // It ends with the process. To stop it would be to wait for the call that is under way, which
-        // may take longer than the deadline, and nothing is lost with it.
+        // It ends with the process. To stop it would be to wait for the call that is under way,
+        // which may take longer than the deadline, and nothing is lost with it.
         let monitor = monitor(arguments, &options.config)?.map(ManuallyDrop::new);
         let eth1 = monitor.as_ref().map(|monitor| Arc::new(monitor.handle()) as Arc<dyn Eth1Votes>);
         let parts = Parts { eth1, ..Parts::default() };

@@ -77,8 +77,8 @@ pub(crate) struct Arguments {
     monitor: bool,
     /// While replaying, serve the same figures: drawn live on a page at http://ADDR/, as Prometheus
     /// text at http://ADDR/metrics, with histograms of the time to a verdict. ADDR is a host and a
-    /// port, as in localhost:9100; only on loopback; port 0 takes a free one. The address is printed
-    /// on stderr.
+    /// port, as in localhost:9100; only on loopback; port 0 takes a free one. The address is
+    /// printed on stderr.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     metrics: Option<SocketAddr>,
     /// Write the answer to every event as JSON to this file; with --for, the answers of the last

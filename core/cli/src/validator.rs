@@ -155,8 +155,8 @@ mod with_feature {
         Ok(None)
     }
 
-    /// Prints what becomes of the duties until a signal comes, or until the duties' thread has ended
-    /// by itself.
+    /// Prints what becomes of the duties until a signal comes, or until the duties' thread has
+    /// ended by itself.
     fn print(
         steps: &Receiver<Step>,
         json: bool,

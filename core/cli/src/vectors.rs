@@ -13,8 +13,8 @@ use crate::files::{apply_config, read_config};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder that holds <preset>/<fork>/<runner>/<handler>/<suite>/<case>, the fork phase0 or gloas;
-    /// its files are in snappy block format.
+    /// Folder that holds <preset>/<fork>/<runner>/<handler>/<suite>/<case>, the fork phase0 or
+    /// gloas; its files are in snappy block format.
     dir: PathBuf,
     /// Run only cases whose path contains this text.
     #[arg(long, value_name = "TEXT", default_value = "")]

@@ -236,8 +236,8 @@ pub fn first_invalid(sets: &[SignatureSet]) -> Result<Option<usize>, Fault> {
 }
 
 /// The positions of all invalid signatures, in ascending order. That costs at most 1.25 times what
-/// verifying one by one costs, or one product of eight more than that, whichever are invalid (hazard
-/// A10); far less if few are.
+/// verifying one by one costs, or one product of eight more than that, whichever are invalid
+/// (hazard A10); far less if few are.
 ///
 /// # Errors
 /// As [`verify_batch`].

@@ -17,8 +17,8 @@
 //! - I2 A node of a subtree that is complete at `count` is the same at every later count. So a root
 //!   or a proof at an earlier count needs at most one partial node on each level.
 //!
-//! **Bounds.** A root, a proof and an append take at most [`DEPOSIT_CONTRACT_TREE_DEPTH`] steps. The
-//! cache holds at most [`DepositCache::CAPACITY`] deposits.
+//! **Bounds.** A root, a proof and an append take at most [`DEPOSIT_CONTRACT_TREE_DEPTH`] steps.
+//! The cache holds at most [`DepositCache::CAPACITY`] deposits.
 //!
 //! Reference: consensus specification, `phase0/validator.md`, "Deposits"; deposit contract,
 //! `get_deposit_root`.
@@ -225,8 +225,9 @@ impl DepositContract for DepositCache {
 }
 
 /// Returns the values that the vote of a proposer of `slot` depends on. `state` is of the block's
-/// parent, at its own slot or later, not after `slot`. What empty slots would change of these values
-/// is taken into account, so the state need not be advanced: a voting period begins without votes.
+/// parent, at its own slot or later, not after `slot`. What empty slots would change of these
+/// values is taken into account, so the state need not be advanced: a voting period begins without
+/// votes.
 #[must_use]
 pub fn voting_state<P: Preset>(
     state: &BeaconState<P>,
@@ -276,7 +277,8 @@ mod tests {
 
     #[test]
     fn each_root_is_that_of_the_contract_at_the_time() {
-        // Compares the roots at each count, asked for at the end, with the contract's own algorithm.
+        // Compares the roots at each count, asked for at the end, with the contract's own
+        // algorithm.
         let (cache, mut tree) = (cache(19), DepositTree::default());
         for count in 0..19 {
             assert_eq!(cache.root(count), Ok(tree.root()), "{count} deposits");

@@ -40,7 +40,8 @@ pub(crate) enum Signed {
     Aggregate,
 }
 
-/// Committees of an epoch on one branch, the keys of their members, and the domains of what they sign.
+/// Committees of an epoch on one branch, the keys of their members, and the domains of what they
+/// sign.
 ///
 /// # Examples
 /// ```

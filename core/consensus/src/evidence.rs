@@ -1,5 +1,5 @@
-//! What is kept of verified blocks and attestations for later: the operations that prove an offence,
-//! sums of attestations, and what an attestation is worth in a block.
+//! What is kept of verified blocks and attestations for later: the operations that prove an
+//! offence, sums of attestations, and what an attestation is worth in a block.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "ProposerSlashing" and
 //! "AttesterSlashing"; `phase0/validator.md`, "Attestations" of a block proposal and "Construct

@@ -101,7 +101,8 @@ pub fn is_aggregator(committee_len: usize, selection_proof: &SignatureBytes) -> 
 /// What `verify_gossip_votes` returns of one vote.
 type Outcome = Result<Vec<ValidatorIndex>, VoteFailure<InvalidData, Phase0Fault>>;
 
-/// Verifies votes of the epoch and branch of `committees`: first everything but the signatures, one by one, then the signatures of all in one batch.
+/// Verifies votes of the epoch and branch of `committees`: first everything but the signatures, one
+/// by one, then the signatures of all in one batch.
 pub(crate) fn verify_votes<P: Preset>(
     committees: &EpochCommittees<P>,
     votes: &[&GossipVote<Phase0<P>>],

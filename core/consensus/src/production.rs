@@ -1,8 +1,9 @@
 //! Block production: the body of a block, and its state root.
 //!
 //! The block is run through the transition without its signatures. Each signature of what is packed
-//! was verified before it came into a pool, and verified ones are summed to valid ones; they are all
-//! verified again when the signed block comes in. The reveal comes from outside, and is checked.
+//! was verified before it came into a pool, and verified ones are summed to valid ones; they are
+//! all verified again when the signed block comes in. The reveal comes from outside, and is
+//! checked.
 //!
 //! Reference: consensus specification, `phase0/validator.md`, "Block proposal".
 

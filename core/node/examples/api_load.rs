@@ -6,7 +6,8 @@
 //! while the node's validators propose through the same API and forged blocks come from five peers.
 //! It prints how many answers came in a second, and their latency from the moment at which each
 //! request was due, so that a late answer delays no later one's count. Then it prints the times of
-//! the proposals, from the beginning of the slot to the network. It exits with 1 if a request fails.
+//! the proposals, from the beginning of the slot to the network. It exits with 1 if a request
+//! fails.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

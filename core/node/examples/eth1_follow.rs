@@ -4,8 +4,8 @@
 //! `evm_snapshot` and `evm_revert` (ganache has). The example deploys a contract that logs what it
 //! is sent under the deposit contract's topic, sends deposits, and lets the monitor follow. At each
 //! stage a state with the monitor's vote takes every deposit, so each proof is verified. Then the
-//! chain goes back to a snapshot, and other deposits follow. It prints a table and exits with 0 only
-//! if the monitor has exactly the deposits of the chain at each stage.
+//! chain goes back to a snapshot, and other deposits follow. It prints a table and exits with 0
+//! only if the monitor has exactly the deposits of the chain at each stage.
 
 use std::error::Error;
 use std::sync::mpsc::{self, Receiver};

@@ -1,9 +1,9 @@
 //! A client of a beacon node's API: what a validator client asks for.
 //!
 //! **Contract.** Each call blocks until the node has answered, at most for the time that it is
-//! given. Every value of an answer is checked for its form; a value of another form is an error that
-//! names the field. Unknown fields are ignored. Nothing is retried here: a caller with several nodes
-//! asks the next one.
+//! given. Every value of an answer is checked for its form; a value of another form is an error
+//! that names the field. Unknown fields are ignored. Nothing is retried here: a caller with several
+//! nodes asks the next one.
 //!
 //! Of a route with several versions, the newest is asked for. A node that does not know it is asked
 //! by the version before, then and from then on.
@@ -146,8 +146,9 @@ fn is_unknown<T>(answer: &Result<T, HttpError>) -> bool {
     matches!(answer.as_ref().map_err(HttpError::status), Err(Some(404 | 405 | 501)))
 }
 
-/// Asks by the version of a route that answered last, and by the other one if the node does not know
-/// that. Both together take at most `timeout`. If neither is known, the first answer is returned.
+/// Asks by the version of a route that answered last, and by the other one if the node does not
+/// know that. Both together take at most `timeout`. If neither is known, the first answer is
+/// returned.
 fn either<T>(
     older: &AtomicBool,
     timeout: Duration,
@@ -326,8 +327,8 @@ impl BeaconClient {
         })
     }
 
-    /// Returns which of these validators the node has seen a message of in an epoch: the present one
-    /// or the one before. A validator that the node leaves out is left out here as well.
+    /// Returns which of these validators the node has seen a message of in an epoch: the present
+    /// one or the one before. A validator that the node leaves out is left out here as well.
     ///
     /// # Errors
     /// See [`BeaconClient::genesis`]; 400 for another epoch.
@@ -368,8 +369,8 @@ impl BeaconClient {
         })
     }
 
-    /// Returns the node's figures, in the text exposition format of Prometheus. Not every node serves
-    /// them on the address of its API.
+    /// Returns the node's figures, in the text exposition format of Prometheus. Not every node
+    /// serves them on the address of its API.
     ///
     /// # Errors
     /// See [`BeaconClient::genesis`].
@@ -518,9 +519,9 @@ impl BeaconClient {
         })
     }
 
-    /// Opens the stream of the events `head`, which ends after `lifetime` at the latest, also in the
-    /// middle of a read: a stream that has died in silence is not waited for. The caller opens it
-    /// again.
+    /// Opens the stream of the events `head`, which ends after `lifetime` at the latest, also in
+    /// the middle of a read: a stream that has died in silence is not waited for. The caller opens
+    /// it again.
     ///
     /// # Errors
     /// See [`BeaconClient::genesis`].
@@ -543,8 +544,8 @@ impl<R: BufRead> Heads<R> {
     }
 }
 
-/// Ends when the stream ends or fails, or sends a line of more than 64 KiB. What is no head event is
-/// passed over, among it comments that keep the connection alive.
+/// Ends when the stream ends or fails, or sends a line of more than 64 KiB. What is no head event
+/// is passed over, among it comments that keep the connection alive.
 impl<R: BufRead> Iterator for Heads<R> {
     type Item = HeadEvent;
 

@@ -1,9 +1,9 @@
 //! Several beacon nodes, of which one answers.
 //!
-//! **Contract.** [`BeaconNodes::ask`] asks one node after the other, in the order in which they were
-//! given, until one gives what was asked for. A node that fails is asked last for a while, so that a
-//! dead one does not cost each duty its time-out. The time is shared: with k nodes left, the next
-//! one has a k-th of what remains, and the last one has all of it.
+//! **Contract.** [`BeaconNodes::ask`] asks one node after the other, in the order in which they
+//! were given, until one gives what was asked for. A node that fails is asked last for a while, so
+//! that a dead one does not cost each duty its time-out. The time is shared: with k nodes left, the
+//! next one has a k-th of what remains, and the last one has all of it.
 //!
 //! | answer | what follows |
 //! |---|---|

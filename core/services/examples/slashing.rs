@@ -1,5 +1,5 @@
-//! Shows the slashing detector honest validators' votes, aggregated as committees do, and prints the
-//! time for a vote, the memory for a vote, and how long the window is under the default bound.
+//! Shows the slashing detector honest validators' votes, aggregated as committees do, and prints
+//! the time for a vote, the memory for a vote, and how long the window is under the default bound.
 //!
 //! `cargo run --release -p blocksmith --example slashing [VALIDATORS] [EPOCHS]`
 

@@ -2,8 +2,8 @@
 //!
 //! Services know blocks by their identity and states by what can be done with them; what a block
 //! means is the business of an implementation of [`Consensus`]. `blocksmith-consensus` implements
-//! it for phase0, and `crate::toy` (feature `testing`) implements it with a handful of roots for the
-//! models. A node may bring its own.
+//! it for phase0, and `crate::toy` (feature `testing`) implements it with a handful of roots for
+//! the models. A node may bring its own.
 //!
 //! **Contract.** Every function is pure: the same arguments give the same answer, and it does no
 //! I/O and does not wait. None may panic on data that came from a peer. What is wrong with the data
@@ -367,10 +367,10 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         post_state: &Self::State,
         block: &Self::Block,
     ) -> Result<BlockEffects<Self::Root>, Self::Fault>;
-    /// Returns the committees of `epoch` with all that attestations of that epoch are verified with.
-    /// `state` belongs to the branch, and to `epoch`, to the one before or to the one after it.
-    /// Within a branch every such state gives the same: committees are a function of the epoch and
-    /// of its dependent root, the last block before the start of the preceding epoch.
+    /// Returns the committees of `epoch` with all that attestations of that epoch are verified
+    /// with. `state` belongs to the branch, and to `epoch`, to the one before or to the one after
+    /// it. Within a branch every such state gives the same: committees are a function of the epoch
+    /// and of its dependent root, the last block before the start of the preceding epoch.
     ///
     /// # Errors
     /// If the computation fails: a fault, as the state is ours.
@@ -488,8 +488,8 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         second: &Self::SignedHeader,
     ) -> Self::ProposerSlashing;
     /// Returns what each bit of a verified attestation is worth in a block on `state`, which has
-    /// been advanced to the block's slot: the effective balance of the member, or 0 if its vote earns
-    /// nothing. `None` if no such block may carry the attestation.
+    /// been advanced to the block's slot: the effective balance of the member, or 0 if its vote
+    /// earns nothing. `None` if no such block may carry the attestation.
     fn inclusion_weights(
         &self,
         state: &Self::State,

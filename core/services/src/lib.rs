@@ -2,12 +2,12 @@
 //! ([`consensus::Consensus`]) and over the synchronisation primitives
 //! ([`blocksmith_sync::Primitives`]).
 //!
-//! A service has three parts. Its pure state machine (`machine.rs`) takes events and returns effects;
-//! it has no clock and no thread. Its shell (`shell.rs`) turns messages into events and carries the
-//! effects out, generic over what the service talks to. `service.rs` has the mailbox and the thread.
-//! The models run machines and shells as communicating processes. The concurrency checkers run whole
-//! services over a toy protocol. That protocol and the injection of faults are behind the feature
-//! `testing`, which is off by default.
+//! A service has three parts. Its pure state machine (`machine.rs`) takes events and returns
+//! effects; it has no clock and no thread. Its shell (`shell.rs`) turns messages into events and
+//! carries the effects out, generic over what the service talks to. `service.rs` has the mailbox
+//! and the thread. The models run machines and shells as communicating processes. The concurrency
+//! checkers run whole services over a toy protocol. That protocol and the injection of faults are
+//! behind the feature `testing`, which is off by default.
 #![forbid(unsafe_code)]
 
 pub mod activity;

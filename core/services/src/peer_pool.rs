@@ -12,8 +12,8 @@
 //! | banned | refused until its ban ends; then its score is 0 |
 //!
 //! **Invariants.**
-//! - I1 At most [`Limits::connected`] peers are connected. A newcomer to a full pool takes the place
-//!   of the worst peer, if that one's score is below the newcomer's; otherwise it is refused.
+//! - I1 At most [`Limits::connected`] peers are connected. A newcomer to a full pool takes the
+//!   place of the worst peer, if that one's score is below the newcomer's; otherwise it is refused.
 //! - I2 At most [`Limits::remembered`] peers are remembered or banned. Beyond that the one nearest
 //!   to being forgotten goes: the score nearest to 0 of those that are not banned, else the ban
 //!   that ends first.

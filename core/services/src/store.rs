@@ -1,9 +1,10 @@
 //! What survives a restart: the interface of a durable store, and the records that go into it.
 //!
-//! **Contract.** A store is a set of typed tables. [`Store::commit`] applies a list of [`Write`]s in
-//! their order, all or none, and returns when they are durable. The list comes from the ColdDB's
-//! machine, which alone decides what is written and in which order (see [`crate::cold_db`]). A store
-//! has no rule of its own. It may wait for its disk; the only thread that calls it is the ColdDB's.
+//! **Contract.** A store is a set of typed tables. [`Store::commit`] applies a list of [`Write`]s
+//! in their order, all or none, and returns when they are durable. The list comes from the ColdDB's
+//! machine, which alone decides what is written and in which order (see [`crate::cold_db`]). A
+//! store has no rule of its own. It may wait for its disk; the only thread that calls it is the
+//! ColdDB's.
 //!
 //! | table | key | value | what for |
 //! |---|---|---|---|
@@ -241,7 +242,8 @@ pub trait Store<C: Consensus>: Send + 'static {
     /// and every block that it names; the finalised chain is not read.
     ///
     /// # Errors
-    /// A [`StoreError`] that names the place, if anything cannot be read or is not what was written.
+    /// A [`StoreError`] that names the place, if anything cannot be read or is not what was
+    /// written.
     fn load(&mut self) -> Result<Option<Loaded<C>>, StoreError>;
 
     /// Applies the writes in their order, all or none. They are durable when this returns.

@@ -157,8 +157,8 @@ impl<I: Invalid> RejectReason<I> {
 pub enum IgnoreReason {
     /// It is known already.
     Duplicate,
-    /// Its target epoch lies before the previous one, it is no longer propagated, or its target is a
-    /// block on which every branch has built before that.
+    /// Its target epoch lies before the previous one, it is no longer propagated, or its target is
+    /// a block on which every branch has built before that.
     TooOld,
     /// It lies further in the future than an item may wait for.
     FutureSlot,

@@ -190,7 +190,8 @@ macro_rules! figures {
         /// call. Of a mailbox, whose senders and receiver share no lock, it is that of a few
         /// moments: what others receive meanwhile is still counted beside what they send meanwhile,
         /// up to what the mailbox holds. (So 0 is that of one moment, too; but its figures order no
-        /// memory, so a weakly ordered processor may show a receive before a send that preceded it.)
+        /// memory, so a weakly ordered processor may show a receive before a send that preceded
+        /// it.)
         #[must_use]
         pub fn len(&self) -> usize {
             self.shared.len()

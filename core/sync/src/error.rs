@@ -61,7 +61,8 @@ pub enum TryRecvError {
 /// Why a `recv_timeout` returned no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecvTimeoutError {
-    /// Nothing came in time: the wait looked once more after its deadline had come, and found nothing.
+    /// Nothing came in time: the wait looked once more after its deadline had come, and found
+    /// nothing.
     #[error("nothing came in time")]
     Timeout,
     /// Nothing will ever come again; see [`Closed`].

@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn the_numbers_of_a_family_have_no_gap() {
         // The broker's numbers have gaps: the other numbers are faults of machines, which have unit
-        // tests. So have those of messages that leave: the others are of votes on payload timeliness
-        // alone, and of several beacon nodes.
+        // tests. So have those of messages that leave: the others are of votes on payload
+        // timeliness alone, and of several beacon nodes.
         let of = |letter: &str| {
             let numbers = all().filter_map(|row| row.id.strip_prefix(letter)?.parse().ok());
             numbers.collect::<Vec<u32>>()

@@ -1,8 +1,9 @@
 //! What an event costs the fork choice, counted in comparisons of roots.
 //!
 //! A tree grows as a chain, or as a chain with a sibling beside each block. At every size, a block
-//! on the head, a block beside the head, a vote for the head or a vote for the oldest block may come
-//! next, and ends the run. Every look-up of a root compares roots, so looking all blocks up shows.
+//! on the head, a block beside the head, a vote for the head or a vote for the oldest block may
+//! come next, and ends the run. Every look-up of a root compares roots, so looking all blocks up
+//! shows.
 //!
 //! **Limit.** What visits blocks by their places in the array compares no roots and is not counted:
 //! a fork choice that builds its whole index anew at each event passes. The example `fork_choice`
@@ -58,7 +59,8 @@ impl PartialOrd for Counted {
 
 #[derive(Clone, Debug)]
 struct Costs {
-    /// Whether every event looks at all blocks for the head, as the specification's `get_head` does.
+    /// Whether every event looks at all blocks for the head, as the specification's `get_head`
+    /// does.
     looks_at_all: bool,
 }
 

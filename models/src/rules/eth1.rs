@@ -1,11 +1,11 @@
 //! Eth1Monitor over a chain of the execution layer that grows and is re-organised, and a node that
 //! fails, answers twice, or lies.
 //!
-//! The chain has two branches that part at block [`FORK`]; every second block has a deposit. What is
-//! next is chosen freely: the machine polls, its question is answered, fails or is answered with a
-//! lie, the last answer comes again, the chain grows, or changes its branch, or a proposer finds that
-//! its state contradicts the deposits. A lie leaves the last deposit of an answer out, or gives it
-//! twice, or changes a header's parent, or says that the chain is longer than it is.
+//! The chain has two branches that part at block [`FORK`]; every second block has a deposit. What
+//! is next is chosen freely: the machine polls, its question is answered, fails or is answered with
+//! a lie, the last answer comes again, the chain grows, or changes its branch, or a proposer finds
+//! that its state contradicts the deposits. A lie leaves the last deposit of an answer out, or
+//! gives it twice, or changes a header's parent, or says that the chain is longer than it is.
 //!
 //! | property | meaning |
 //! |---|---|
@@ -324,8 +324,8 @@ fn is_up_to_date(state: &State) -> bool {
         && state.deposits == of_chain.collect::<Vec<_>>()
 }
 
-/// Whether the chain has another deposit than the monitor at some place: then the root that the chain
-/// has voted for is another than a proposer's.
+/// Whether the chain has another deposit than the monitor at some place: then the root that the
+/// chain has voted for is another than a proposer's.
 fn is_contradicted(state: &State) -> bool {
     let of_chain = state.chain.logs(0, state.chain.latest - DISTANCE);
     of_chain.iter().zip(&state.deposits).any(|(log, deposit)| log.deposit != *deposit)

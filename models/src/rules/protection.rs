@@ -2,10 +2,10 @@
 //! rules, and crashes between any two steps.
 //!
 //! A process asks for a batch, which is one transaction; then the signatures leave, one by one. A
-//! process that crashes forgets what it was about to do, while the other goes on; what was committed
-//! stays. Both crash if one does after the other. Every process may ask for every batch of a short
-//! list, so that two ask for the same message, for messages that contradict each other, and for what
-//! was signed already.
+//! process that crashes forgets what it was about to do, while the other goes on; what was
+//! committed stays. Both crash if one does after the other. Every process may ask for every batch
+//! of a short list, so that two ask for the same message, for messages that contradict each other,
+//! and for what was signed already.
 //!
 //! | property | meaning |
 //! |---|---|

@@ -2,7 +2,8 @@
 //! test runner can run groups side by side.
 //!
 //! A test unpacks its group into a temporary folder, and runs it with the library behind
-//! `blocksmith vectors`. The numbers are those of the archives, so a case that is lost is a failure.
+//! `blocksmith vectors`. The numbers are those of the archives, so a case that is lost is a
+//! failure.
 
 use blocksmith_conformance::vectors::{CaseResult, Report, run};
 

@@ -1,8 +1,8 @@
 //! Scenarios of the validators' thread: signers that answer from threads of their own, late or
 //! never; panics of the machine, of ports and of the journal; ports that enter the service again.
 //!
-//! **What each shows.** Every duty that has begun ends once, with the outcome that it must have, and
-//! the thread ends. The beacon node answers within the call that asks, through the slot that is
+//! **What each shows.** Every duty that has begun ends once, with the outcome that it must have,
+//! and the thread ends. The beacon node answers within the call that asks, through the slot that is
 //! reserved for the answer. The scenario sets the clock, and tells the service.
 
 use blocksmith::beacon_validator::service::{

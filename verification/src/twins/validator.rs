@@ -11,9 +11,9 @@ use crate::scenarios::notifier::join;
 /// A signature: the machine that has asked for it, the number of the request, and what it is of.
 type Signature = (u32, u32, &'static str);
 
-/// A machine has asked a signer, under number 0, and has panicked. Its successor asks under number 0
-/// again, and the signer answers both, in an order of its own. With `by_machine`, the successor looks
-/// whose answer it is.
+/// A machine has asked a signer, under number 0, and has panicked. Its successor asks under number
+/// 0 again, and the signer answers both, in an order of its own. With `by_machine`, the successor
+/// looks whose answer it is.
 fn two_machines_ask<P: Primitives>(by_machine: bool) {
     let (sender, receiver) = mailbox::<P, Signature>(1, 2, OnFull::Block);
     let [Some(first), Some(second)] = [receiver.permit(), receiver.permit()] else {
@@ -79,8 +79,8 @@ pub fn a_port_that_returns<P: Primitives>() {
     a_signer_keeps_the_request::<P>(false);
 }
 
-/// A journal that the service calls stops the service, while another message fills its mailbox. With
-/// `has_room`, the stop has a slot of its own.
+/// A journal that the service calls stops the service, while another message fills its mailbox.
+/// With `has_room`, the stop has a slot of its own.
 fn a_journal_stops_its_service<P: Primitives>(has_room: bool) {
     let (sender, receiver) = mailbox::<P, &str>(1, 1, OnFull::Block);
     let mut room: Option<Permit<P, &str>> = receiver.permit().filter(|_| has_room);

@@ -2,8 +2,9 @@
 //!
 //! **Contract.** A round starts `blocksmith signer` on the one database, lets all clients ask at
 //! once, kills it with SIGKILL after a random number of answers, and exports the database. Clients
-//! run on until their connections end, so a kill comes anywhere in what the signer does. The windows
-//! of slots and epochs of successive rounds overlap; within one, a key keeps all its records.
+//! run on until their connections end, so a kill comes anywhere in what the signer does. The
+//! windows of slots and epochs of successive rounds overlap; within one, a key keeps all its
+//! records.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -3,7 +3,8 @@
 //! **Invariants.**
 //! - L1 A duty that was planned is in the end either sent or missed with a reason.
 //! - L2 Sent outweighs missed: after a restart, a validator may begin a duty anew that it has done.
-//! - L3 A list replaces what an older one of the same epoch planned for the slots that have not begun.
+//! - L3 A list replaces what an older one of the same epoch planned for the slots that have not
+//!   begun.
 
 use std::collections::BTreeMap;
 

@@ -10,14 +10,14 @@
 //!                 └──────────────────┴────────> devnet <──┘
 //! ```
 //!
-//! **What is counted.** A duty is planned if the node lists it, or if the validator begins it; it is
-//! sent if the validator says so, else missed. Participation is what the chain's blocks include of
-//! the votes that the committees owe, over the slots that at least an epoch has followed. What is
-//! slashable is counted three times, and an offence that several counts find is counted by each: by
-//! the node's detector, which sees every message that is verified; by comparing the votes and blocks
-//! of the chain pairwise, as EIP-3076 puts it; and by comparing likewise what the signer has logged
-//! of each key, which includes signatures that nobody received. The log of a folder goes back to
-//! the chain's first slot.
+//! **What is counted.** A duty is planned if the node lists it, or if the validator begins it; it
+//! is sent if the validator says so, else missed. Participation is what the chain's blocks include
+//! of the votes that the committees owe, over the slots that at least an epoch has followed. What
+//! is slashable is counted three times, and an offence that several counts find is counted by each:
+//! by the node's detector, which sees every message that is verified; by comparing the votes and
+//! blocks of the chain pairwise, as EIP-3076 puts it; and by comparing likewise what the signer has
+//! logged of each key, which includes signatures that nobody received. The log of a folder goes
+//! back to the chain's first slot.
 
 #[cfg(feature = "node")]
 mod ledger;

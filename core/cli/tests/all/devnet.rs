@@ -76,9 +76,9 @@ fn a_validator_waits_for_its_node_and_ends_when_its_input_does() {
 #[cfg(feature = "node")]
 #[test]
 fn a_network_is_killed_and_hung_and_goes_on_in_its_folder() {
-    // A few slots with a kill of each process and a hang, then a few more on the same files. How many
-    // duties are in time depends on the machine; that each has an end, and that nothing is slashable
-    // or lost, does not.
+    // A few slots with a kill of each process and a hang, then a few more on the same files. How
+    // many duties are in time depends on the machine; that each has an end, and that nothing is
+    // slashable or lost, does not.
     let folder = tempfile::tempdir().expect("a folder");
     let (data, json) = (folder.path().join("net"), folder.path().join("figures.json"));
     let mut last = 0;

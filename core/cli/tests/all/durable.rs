@@ -14,8 +14,8 @@ fn replay(data: &Path, pace: &str) -> Command {
     command
 }
 
-/// Replays until the log has told of `commits` commits, and kills the process then. Returns the last
-/// finalised epoch that it had acknowledged.
+/// Replays until the log has told of `commits` commits, and kills the process then. Returns the
+/// last finalised epoch that it had acknowledged.
 fn kill_after(commits: usize, data: &Path, pace: &str) -> u64 {
     let mut child = replay(data, pace)
         .env("RUST_LOG", "blocksmith=debug")

@@ -4,8 +4,9 @@
 //! signed, a block is produced on the proposer's head as a duty, and signed; it comes in the same
 //! way as every block, and is broadcast once its verdict is there, by then committed and known to
 //! the fork choice. The pool holds two aggregates of each committee of the slot before, of which
-//! neither is within the other, so that a block packs 128 attestations. The clock is the wall's. The
-//! signer is a call of the library; `core/cli/examples/signer_slot.rs` measures the one of HTTP.
+//! neither is within the other, so that a block packs 128 attestations. The clock is the wall's.
+//! The signer is a call of the library; `core/cli/examples/signer_slot.rs` measures the one of
+//! HTTP.
 //!
 //! **The flood.** In every second proposal, [`PEERS`] peers without a key send forged items as fast
 //! as the services take them, from before the slot's start until the broadcast: votes of members

@@ -1,10 +1,10 @@
 //! How a figure grows with `n`.
 //!
 //! Two curves are fitted by least squares, each where it is a straight line: the power law
-//! `c n^k`, over the logarithms of both sides, and the logarithm `a + b ln n`, over the logarithm of
-//! `n`. The one whose predictions are closer stands: it has the smaller sum of squared differences,
-//! each relative to the figure. Two figures give an exponent, but cannot tell the curves apart.
-//! Figures below 1 count as 1, since a power law knows no zero.
+//! `c n^k`, over the logarithms of both sides, and the logarithm `a + b ln n`, over the logarithm
+//! of `n`. The one whose predictions are closer stands: it has the smaller sum of squared
+//! differences, each relative to the figure. Two figures give an exponent, but cannot tell the
+//! curves apart. Figures below 1 count as 1, since a power law knows no zero.
 
 use std::fmt;
 

@@ -45,7 +45,8 @@ pub(super) fn reverse_chain(chain: &Chain, n: u64) -> Plan {
     Plan { bursts: vec![reverse.collect()], slots_after: 8, again: vec![oldest], ..Plan::default() }
 }
 
-/// A6. Half of the orphans come first, so that finality passes them; the others wait until the stop.
+/// A6. Half of the orphans come first, so that finality passes them; the others wait until the
+/// stop.
 pub(super) fn orphans_of_one(chain: &Chain, n: u64, junk: &mut Junk) -> Plan {
     let slots = chain.honest.len();
     let early = slots.min(8);

@@ -3,9 +3,9 @@
 //! **Contract.** The history is handed in first, and every block of it has to be valid. In each
 //! honest slot the clock ticks, the attacker's burst begins, and the honest peer submits its block
 //! and, once that has its verdict, the votes. The attacker is a thread of its own. The honest peer
-//! waits only for the first [`HEAD_START`] submissions of a burst, and goes on to the next slot once
-//! its own items have their verdicts, or after the deadline. So the latency of an honest item is
-//! the time from its submission to the moment when its verdict is sent.
+//! waits only for the first [`HEAD_START`] submissions of a burst, and goes on to the next slot
+//! once its own items have their verdicts, or after the deadline. So the latency of an honest item
+//! is the time from its submission to the moment when its verdict is sent.
 //!
 //! **Bounds.** Honest slots end when [`Scene::time`] is over, and an item's deadline is the shorter
 //! of that and [`DEADLINE`]; what is left of the attack then comes all the same. The services get

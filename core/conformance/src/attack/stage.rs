@@ -72,8 +72,8 @@ impl<'a> Stages<'a> {
         Scene { chain: self.chain(shape), config, time: self.options.time }
     }
 
-    /// Plays the honest traffic alone, and then beside the attack. Both come one after the other, so
-    /// that a machine which is busy otherwise is so for both.
+    /// Plays the honest traffic alone, and then beside the attack. Both come one after the other,
+    /// so that a machine which is busy otherwise is so for both.
     fn both(&mut self, staged: &Staged) -> Result<(Played, Played), AttackError> {
         let scene = self.scene(staged.shape, staged.config);
         Ok((play(&scene, &Plan::default())?, play(&scene, &staged.plan)?))

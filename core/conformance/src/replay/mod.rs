@@ -13,10 +13,10 @@
 //! says what was pending.
 //!
 //! With a store the services keep what a restart needs. A replay that finds something there goes on
-//! from it: it hands in the same events again, but no tick of a slot that the clock had passed. What
-//! the services know already is ignored as a duplicate or as too old, and nothing is compared for
-//! it. From the first event of the slot that the clock had reached, the chain is compared after each
-//! event, and at the end it is that of an undisturbed replay.
+//! from it: it hands in the same events again, but no tick of a slot that the clock had passed.
+//! What the services know already is ignored as a duplicate or as too old, and nothing is compared
+//! for it. From the first event of the slot that the clock had reached, the chain is compared after
+//! each event, and at the end it is that of an undisturbed replay.
 //!
 //! A soak replays the chain again and again with fresh services, and reports what they left behind:
 //! memory, threads, items. [`Monitor`] shows the queues meanwhile.

@@ -2,11 +2,11 @@
 //! transition and the real machine, with checks in between.
 //!
 //! The machine follows v1.7.0-alpha.13. A case passes if the machine meets every one of its checks.
-//! If it does not, the result of the rules of 1.1.10 ([`super::fork_choice_v1_1_10`]), which process
-//! the same steps, decides. If they meet every check, the case depends on what has changed between
-//! the versions, and is skipped, with the step and the two answers. If they do not either, the case
-//! has failed. A case whose checks hold, but for some that the runner does not know, is skipped, and
-//! they are named.
+//! If it does not, the result of the rules of 1.1.10 ([`super::fork_choice_v1_1_10`]), which
+//! process the same steps, decides. If they meet every check, the case depends on what has changed
+//! between the versions, and is skipped, with the step and the two answers. If they do not either,
+//! the case has failed. A case whose checks hold, but for some that the runner does not know, is
+//! skipped, and they are named.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

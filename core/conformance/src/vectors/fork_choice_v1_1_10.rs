@@ -1,9 +1,9 @@
 //! The fork-choice rules of version 1.1.10, for the cases that were made with them.
 //!
-//! The project follows v1.7.0-alpha.13. Where a case of 1.1.10 gets another answer from the project's
-//! machine, this store, which shares nothing with the machine, tells whether the case is sound
-//! under the old rules. Only then may the case be skipped because of the difference; otherwise it
-//! fails.
+//! The project follows v1.7.0-alpha.13. Where a case of 1.1.10 gets another answer from the
+//! project's machine, this store, which shares nothing with the machine, tells whether the case is
+//! sound under the old rules. Only then may the case be skipped because of the difference;
+//! otherwise it fails.
 //!
 //! | rule | v1.1.10 | v1.7.0-alpha.13 |
 //! |---|---|---|

@@ -302,8 +302,8 @@ impl Node {
     fn work(&mut self, job: Job<Protocol>) -> Result<Answer<Protocol>, NotPassed> {
         let mut worker = Worker::Idle;
         let mut event = Some(WorkerEvent::Start(vec![job]));
-        // The rounds are bounded: the worker asks for a trail, claims it, loads it in parts, asks for
-        // a commit or to go on, and answers.
+        // The rounds are bounded: the worker asks for a trail, claims it, loads it in parts, asks
+        // for a commit or to go on, and answers.
         while let Some(next) = event.take() {
             for effect in worker.handle(&self.phase0, next) {
                 match effect {

@@ -6,9 +6,10 @@
 //! - S1 The first product, the probe, costs at most what one of [`SAMPLE`] signatures of different
 //!   messages costs. If it fails, the first [`SAMPLE`] signatures are verified one by one.
 //! - S2 A search can spare so much that, if it is lost and everything that is undecided is verified
-//!   one by one, all costs at most [`MOST_PERCENT`] of one by one. So what products have saved is at
-//!   the disposal of later ones. Any product but the probe is as long as two fifths of that allow, and
-//!   as all of it allows if that is less than [`SAMPLE`]: the rest is for finding what made it fail.
+//!   one by one, all costs at most [`MOST_PERCENT`] of one by one. So what products have saved is
+//!   at the disposal of later ones. Any product but the probe is as long as two fifths of that
+//!   allow, and as all of it allows if that is less than [`SAMPLE`]: the rest is for finding what
+//!   made it fail.
 //! - S3 If a product fails, its first half is tried, and so on while S2 allows, down to [`SAMPLE`]
 //!   signatures, which are verified one by one.
 //! - S4 Once a quarter of what has been decided is invalid, the rest is verified one by one.

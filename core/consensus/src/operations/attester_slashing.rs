@@ -93,8 +93,8 @@ pub fn process_attester_slashing<P: Preset>(
     Ok(())
 }
 
-/// Checks all conditions of an attester slashing; returns the validators that are slashed for it, at
-/// least one, in ascending order.
+/// Checks all conditions of an attester slashing; returns the validators that are slashed for it,
+/// at least one, in ascending order.
 ///
 /// # Errors
 /// [`AttesterSlashingError`] names the first condition that fails.

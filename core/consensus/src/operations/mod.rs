@@ -2,8 +2,9 @@
 //!
 //! Every `process_*` here follows the specification's function of the same name: conditions come in
 //! its order, each with its own error, and nothing is written before the last condition that the
-//! operation's own data can fail. Those of the operations that also travel alone are in a `verify_*`
-//! of their own, which changes no state. Reading a state that does not support the operation is a
+//! operation's own data can fail. Those of the operations that also travel alone are in a
+//! `verify_*` of their own, which changes no state. Reading a state that does not support the
+//! operation is a
 //! [`StateError`](crate::StateError) inside the operation's error.
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md`, "Operations".

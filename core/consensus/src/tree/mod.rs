@@ -26,8 +26,8 @@
 //! small part of a tree's hashes are inside its leaves. It happens on the thread that asks for the
 //! root, unless the caller distributes the work (`jobs`).
 //!
-//! Numbers and roots say in `element` how they lie in a leaf; a container says so where containers are
-//! known (`crate::elements`).
+//! Numbers and roots say in `element` how they lie in a leaf; a container says so where containers
+//! are known (`crate::elements`).
 //!
 //! | element | chunk | hashes within a leaf |
 //! |---|---|---|

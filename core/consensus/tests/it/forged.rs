@@ -150,8 +150,8 @@ fn forged_attestations_to_old_heads_cost_a_trail_for_each_branch_however_many_co
         curve.push(cost);
         assert!(once > 100 * n as u64, "the targets are old: {once}");
     }
-    // Nothing builds on them any more, but for those of the last two epochs. These share committees.
-    // The HotDB is asked before a claim and after it.
+    // Nothing builds on them any more, but for those of the last two epochs. These share
+    // committees. The HotDB is asked before a claim and after it.
     for cost in curve {
         assert!(cost.trails <= 2 && cost.slots + cost.blocks <= 8, "{cost:?}");
     }
@@ -183,8 +183,8 @@ fn what_branches_cost_does_not_grow_with_the_number_of_forged_attestations() {
         println!("{} forged to {} branches: {cost:?}", rounds * ends.len(), ends.len());
         costs.push(cost);
     }
-    // The branch that leaves in the last epochs is there without a slot. The HotDB is asked before a
-    // claim and after it.
+    // The branch that leaves in the last epochs is there without a slot. The HotDB is asked before
+    // a claim and after it.
     let branches = ends.len() as u64;
     assert!(costs[0].trails <= 2 * branches && costs[0].slots <= branches * SLOTS);
     assert!(costs[0].slots > 0);

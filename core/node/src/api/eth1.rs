@@ -1,9 +1,9 @@
-//! What a block says of the execution layer: the vote on the deposit contract, and the deposits that
-//! are due.
+//! What a block says of the execution layer: the vote on the deposit contract, and the deposits
+//! that are due.
 //!
-//! **Contract.** A proposer hands over the few values of a state that the answer depends on, not the
-//! state. Without a source, a block repeats the state's own vote; it is valid for as long as the
-//! state has taken in every deposit that it knows of.
+//! **Contract.** A proposer hands over the few values of a state that the answer depends on, not
+//! the state. Without a source, a block repeats the state's own vote; it is valid for as long as
+//! the state has taken in every deposit that it knows of.
 //!
 //! Reference: consensus specification, `phase0/validator.md`, "Eth1 Data" and "Deposits".
 

@@ -3,10 +3,10 @@
 //! **Invariants.**
 //! - R1 At most [`CAPACITY`] blocks are held; the one that came first goes. What is not here may be
 //!   in the store.
-//! - R2 The chain may have a block, as its head or below it, before the verdict on it has come back.
-//!   Who asks for a block of the head's chain waits meanwhile ([`Recent::settled`]), and is never told
-//!   that there is no such block. Nobody waits for a block that the chain does not have: such a one
-//!   may wait long for its parent.
+//! - R2 The chain may have a block, as its head or below it, before the verdict on it has come
+//!   back. Who asks for a block of the head's chain waits meanwhile ([`Recent::settled`]), and is
+//!   never told that there is no such block. Nobody waits for a block that the chain does not have:
+//!   such a one may wait long for its parent.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

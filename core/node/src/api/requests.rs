@@ -3,8 +3,9 @@
 //! **Contract.** A request is counted once, when its answer begins: a stream of events counts when
 //! it is opened. A request without a route counts under [`NO_ROUTE`]. Counting takes no lock.
 //!
-//! **Bound.** There are as many figures as there are routes, each with [`STATUSES`] and a histogram;
-//! what clients send makes none. A route that nobody has asked for is left out of the exposition.
+//! **Bound.** There are as many figures as there are routes, each with [`STATUSES`] and a
+//! histogram; what clients send makes none. A route that nobody has asked for is left out of the
+//! exposition.
 //!
 //! Reference: Prometheus, "Metric types", "Exposition formats".
 

@@ -4,9 +4,9 @@
 //! - W1 There are at most [`Limits::connections`] connections, and at most [`Limits::per_address`]
 //!   of one address. A further one is answered 503 and closed. A connection has one request at a
 //!   time.
-//! - W2 A request's head comes within [`Limits::head`] and fits into [`MAX_HEAD`] bytes. A head that
-//!   is not complete by then is answered 408; a connection without a request is closed. The body
-//!   and the answer have limits of their own (`routes`).
+//! - W2 A request's head comes within [`Limits::head`] and fits into [`MAX_HEAD`] bytes. A head
+//!   that is not complete by then is answered 408; a connection without a request is closed. The
+//!   body and the answer have limits of their own (`routes`).
 //! - W3 A client that takes nothing of its answer for [`Limits::write`] loses its connection, be it
 //!   a whole state or a stream of events.
 //! - W4 [`Server::stop`] returns within about [`STOP`], whatever clients do.

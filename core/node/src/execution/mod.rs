@@ -6,8 +6,8 @@
 //! [`Options::max_response_bytes`]. An answer that is not what was asked for is an error that names
 //! the field; nothing of it is used. Redirects are not followed.
 //!
-//! An `https` address is refused: the execution node is on the same machine or behind the operator's
-//! own proxy.
+//! An `https` address is refused: the execution node is on the same machine or behind the
+//! operator's own proxy.
 //!
 //! References: Ethereum JSON-RPC API (execution-apis); EIP-1474; deposit contract, `DepositEvent`;
 //! Solidity contract ABI specification.

@@ -144,7 +144,8 @@ fn a_log_that_is_no_deposit_of_the_contract_is_an_error() {
 
 #[test]
 fn an_error_of_the_node_a_hang_and_an_answer_without_end_are_errors() {
-    // The node's own error, another id, no JSON, too many bytes, nobody there, and no answer at all.
+    // The node's own error, another id, no JSON, too many bytes, nobody there, and no answer at
+    // all.
     let long: &'static str = "1".repeat(9 << 10).leak();
     let refused = r#"{"id": 1, "error": {"code": -32005, "message": "too many results"}}"#;
     let (mut node, server) = serve(vec![

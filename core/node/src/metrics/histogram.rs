@@ -6,8 +6,8 @@
 //! all that is below it, `_sum` in seconds, and `_count`.
 //!
 //! **Invariants.**
-//! - I1 Every time is in exactly one bucket of the memory: that of the least bound that is not below
-//!   it, or the last. The exposition adds them up, so its buckets never fall as `le` grows.
+//! - I1 Every time is in exactly one bucket of the memory: that of the least bound that is not
+//!   below it, or the last. The exposition adds them up, so its buckets never fall as `le` grows.
 //! - I2 `_count` and the bucket `+Inf` are one number: the sum of the buckets that were read.
 //! - I3 The figures only grow, for as long as the process lives.
 //!
@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn no_observation_is_lost_between_threads() {
-        // Four threads observe at once, and a fifth reads meanwhile: its buckets never fall, and its
-        // count is that of `+Inf`.
+        // Four threads observe at once, and a fifth reads meanwhile: its buckets never fall, and
+        // its count is that of `+Inf`.
         const EACH: u64 = 10_000;
         let histogram = Histogram::default();
         std::thread::scope(|scope| {

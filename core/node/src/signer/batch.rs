@@ -10,8 +10,9 @@
 //!   the disk, so nothing is signed any more until a restart has read it. The thread ends, and
 //!   every later request is answered with [`Failed`].
 //! - I2 A request whose asker is gone is recorded all the same. To ask again is harmless.
-//! - I3 What can never be slashable is for the chain of the records as well, and is compared without
-//!   a wait for the store. If the store belongs to no chain yet, such a message binds it, too.
+//! - I3 What can never be slashable is for the chain of the records as well, and is compared
+//!   without a wait for the store. If the store belongs to no chain yet, such a message binds it,
+//!   too.
 //! - I4 What may be signed is in the log of signatures, if there is one, before its asker is told.
 //!   An error of the log is one of the store (I1).
 

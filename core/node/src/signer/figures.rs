@@ -3,9 +3,9 @@
 //! **Contract.** Each request to sign counts once in `blocksmith_signer_requests_total`, under the
 //! type of its object and the result that its answer tells. A type that was not read, because the
 //! request was refused before, is `none`. What slashing protection or the clock
-//! refuses counts in `blocksmith_signer_refused_total` as well, under the rule that refuses it. The time of what was
-//! signed is from the complete body to the signature. A request whose client leaves before its body
-//! is complete counts nowhere.
+//! refuses counts in `blocksmith_signer_refused_total` as well, under the rule that refuses it. The
+//! time of what was signed is from the complete body to the signature. A request whose client
+//! leaves before its body is complete counts nowhere.
 //!
 //! Counting takes atomic additions alone; reading allocates one page of text.
 

@@ -1,11 +1,11 @@
 //! What lies too far ahead of the clock is not signed.
 //!
-//! **Contract.** [`Horizon::admits`] refuses a block or an attestation that lies more than one epoch
-//! ahead: a block whose slot is more than an epoch's slots after the slot of now, and a vote whose
-//! target is after the epoch that follows the one of now. Before genesis it is slot 0. Validators'
-//! own duties lie within that: they sign when a slot has begun. It refuses before anything is
-//! recorded, so that nobody can bar a key by a vote for a far epoch or a block of a far slot: such
-//! a record would refuse all that the key has to sign until then.
+//! **Contract.** [`Horizon::admits`] refuses a block or an attestation that lies more than one
+//! epoch ahead: a block whose slot is more than an epoch's slots after the slot of now, and a vote
+//! whose target is after the epoch that follows the one of now. Before genesis it is slot 0.
+//! Validators' own duties lie within that: they sign when a slot has begun. It refuses before
+//! anything is recorded, so that nobody can bar a key by a vote for a far epoch or a block of a far
+//! slot: such a record would refuse all that the key has to sign until then.
 //!
 //! **What it is not.** It does not refuse what is old; slashing protection does. It says nothing of
 //! what is never slashable, which is not recorded. And a signer without it signs and records any

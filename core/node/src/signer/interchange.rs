@@ -12,8 +12,8 @@
 //!
 //! A file of the older version 4 proper has other fields: it is refused because `signed_blocks` or
 //! `signed_attestations` is missing. Lodestar 1.5.1 also lists the names of other rows of its
-//! database as if they were keys, with nothing signed; an entry that is no key and has no message is
-//! passed over.
+//! database as if they were keys, with nothing signed; an entry that is no key and has no message
+//! is passed over.
 //!
 //! Reference: EIP-3076, "JSON Schema" and "Requirements".
 

@@ -32,8 +32,8 @@
 //! - I4 Once the database has failed, no block and no attestation is signed until a restart.
 //! - I5 What is signed is for the chain of the records, whether it can be slashable or not. Only a
 //!   deposit is for none.
-//! - I6 With a clock, what lies more than an epoch ahead is refused before it is recorded. Without one,
-//!   whoever reaches the signer can bar a key by a vote for a far epoch.
+//! - I6 With a clock, what lies more than an epoch ahead is refused before it is recorded. Without
+//!   one, whoever reaches the signer can bar a key by a vote for a far epoch.
 //! - I7 The stop takes at most twice [`STOP_PATIENCE`], and the time of one commit.
 //!
 //! **Blocking.** Requests wait for the thread that has the store, and it waits for its disk alone.

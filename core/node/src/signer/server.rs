@@ -12,9 +12,9 @@
 //!
 //! **Bounds.** They are those of `Bounds`. There are at most [`MAX_CONNECTIONS`] connections;
 //! others wait in the listener's queue. A head has to come within [`HEAD_PATIENCE`], and a body
-//! within [`BODY_PATIENCE`]. A client that takes nothing of its answers for [`WRITE_PATIENCE`] loses
-//! its connection. A request takes one of [`MAX_REQUESTS`] permits when its body is
-//! complete, so slow bodies keep nobody else from signing. Bodies beyond [`SHORT_BODY`] share
+//! within [`BODY_PATIENCE`]. A client that takes nothing of its answers for [`WRITE_PATIENCE`]
+//! loses its connection. A request takes one of [`MAX_REQUESTS`] permits when its body is complete,
+//! so slow bodies keep nobody else from signing. Bodies beyond [`SHORT_BODY`] share
 //! [`MAX_LONG_BODIES`] places, so bodies take at most 48 MiB of memory together. Computing roots and
 //! signing happens on as many threads as the machine has processors, and never on those that serve
 //! connections.

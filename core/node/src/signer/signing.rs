@@ -22,8 +22,8 @@
 //! current one from there on. Some clients send the epoch of the signed slot there instead of the
 //! fork's; the version is the right one with either.
 //!
-//! Reference: remote-signing-api, `signing.yaml`; consensus specification, `phase0/validator.md` and
-//! `gloas/validator.md`.
+//! Reference: remote-signing-api, `signing.yaml`; consensus specification, `phase0/validator.md`
+//! and `gloas/validator.md`.
 
 use blocksmith::slashing_protection::Statement;
 use blocksmith_consensus::{

@@ -411,7 +411,8 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Runs code of redb. A panic there means that the file is not what redb wrote; it becomes an error.
+/// Runs code of redb. A panic there means that the file is not what redb wrote; it becomes an
+/// error.
 fn contained<T>(
     path: &Path,
     body: impl FnOnce() -> Result<T, StoreError>,

@@ -22,8 +22,8 @@ use crate::metrics::Histogram;
 /// Every kind of duty.
 const KINDS: [Kind; 3] = [Kind::Proposal, Kind::Attestation, Kind::Aggregation];
 
-/// Counters of duties. A clone counts into the same ones. They are few, and each is changed in a few
-/// instructions, so one lock does.
+/// Counters of duties. A clone counts into the same ones. They are few, and each is changed in a
+/// few instructions, so one lock does.
 #[derive(Clone, Debug, Default)]
 pub struct DutyFigures(Arc<Shared>);
 

@@ -1,8 +1,8 @@
 //! Threads that follow the beacon nodes: their heads, and what they know of our keys.
 //!
 //! **Invariants.**
-//! - F1 A stream of heads that ends, or that cannot be opened, is opened again after a pause: an end
-//!   at once does not spin (hazard P6).
+//! - F1 A stream of heads that ends, or that cannot be opened, is opened again after a pause: an
+//!   end at once does not spin (hazard P6).
 //! - F2 A key whose index is not known is asked for in every slot (hazard D1).
 //! - F3 With Doppelganger protection a key signs only once the machine of
 //!   [`blocksmith::beacon_validator::doppelganger`] says so. A poll that fails is no silence.

@@ -6,8 +6,8 @@
 //! signer that hangs keeps no list and no block from being asked for.
 //!
 //! **Invariants.**
-//! - I1 The heads that a node's answer builds on are told before the answer. If the stream of events
-//!   has not told one, the node is asked about it.
+//! - I1 The heads that a node's answer builds on are told before the answer. If the stream of
+//!   events has not told one, the node is asked about it.
 //! - I2 At most [`QUEUE`] requests wait for a pool. The roots that were told are remembered up to
 //!   [`HEADS`].
 
@@ -60,8 +60,8 @@ impl Heads {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(root)
     }
 
-    /// Tells a head. Every head is told, also one that was told before: the chain may have come back
-    /// to it. Waits while the mailbox of the duties is full.
+    /// Tells a head. Every head is told, also one that was told before: the chain may have come
+    /// back to it. Waits while the mailbox of the duties is full.
     pub(super) fn tell(&self, event: &HeadEvent) {
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(handle) = handle else { return };
@@ -80,8 +80,8 @@ impl Heads {
         }
     }
 
-    /// Tells the head `root`, unless it was told, by what the node says of it (I1). The lists of its
-    /// epoch carry the roots that the event would have carried.
+    /// Tells the head `root`, unless it was told, by what the node says of it (I1). The lists of
+    /// its epoch carry the roots that the event would have carried.
     fn ensure(&self, nodes: &BeaconNodes, root: &Root) {
         if self.is_told(root) {
             return;

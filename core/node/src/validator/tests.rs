@@ -156,7 +156,8 @@ fn the_guard_sees_slots_epochs_and_roots_and_its_answers_are_by_duty() {
 
 #[test]
 fn attestations_go_out_as_one_list_and_those_that_the_node_names_are_refused() {
-    // Three attestations, of which the node refuses the last; one has a place that no committee has.
+    // Three attestations, of which the node refuses the last; one has a place that no committee
+    // has.
     let refusal = r#"{"code":400,"message":"","failures":[{"index":2,"message":""}]}"#;
     let (url, server) = serve(vec![(400, refusal.to_owned()), (400, "{}".to_owned())]);
     let script = script(vec![]);

@@ -72,8 +72,8 @@ impl<A: PoolAttestation> Candidates<A> {
     /// [`inclusion_weights`](crate::consensus::Consensus::inclusion_weights)).
     ///
     /// Attestations that add nothing are left out. Of equal ones, the one of the older slot comes
-    /// first, then that of the lesser data root. It costs one evaluation of each aggregate and a few
-    /// more for each that is taken, and the sums of signatures.
+    /// first, then that of the lesser data root. It costs one evaluation of each aggregate and a
+    /// few more for each that is taken, and the sums of signatures.
     pub fn pack(&self, weights: impl Fn(&A) -> Option<Vec<Gwei>>, max: usize) -> Vec<A> {
         let first = |data: &Data<A>| Some(data.aggregates.first()?.parts.first()?.clone());
         let news = self.data.iter().filter(|data| self.has_news(data));

@@ -177,8 +177,8 @@ impl<R: Copy + Ord + Hash + Debug, A: PoolAttestation> AttestationPool<R, A> {
     }
 
     /// Returns what a block can be packed from that extends `chain`: the slots and roots of its
-    /// ancestors, at least of the last [`Limits::age`] slots, in any order. It costs a pointer or two
-    /// for each attestation that is held.
+    /// ancestors, at least of the last [`Limits::age`] slots, in any order. It costs a pointer or
+    /// two for each attestation that is held.
     pub fn candidates(&self, chain: impl IntoIterator<Item = (Slot, R)>) -> Candidates<A> {
         let mut covered = BTreeMap::<Seat, Bits>::new();
         for (seat, bits) in chain.into_iter().filter_map(|key| self.blocks.get(&key)).flatten() {
@@ -250,8 +250,8 @@ impl<R: Copy + Ord + Hash + Debug, A: PoolAttestation> AttestationPool<R, A> {
         }
     }
 
-    /// Checks that an attestation is to be kept, and makes room for it. Nothing has changed if it is
-    /// not.
+    /// Checks that an attestation is to be kept, and makes room for it. Nothing has changed if it
+    /// is not.
     fn admit(&mut self, attestation: &A, bits: &Bits) -> Result<Vec<Effect>, Refusal> {
         let slot = attestation.slot();
         if slot < self.oldest() {

@@ -25,10 +25,10 @@
 //! - I3 A slot has at most [`Limits::per_slot`] parts, so that one slot cannot fill the pool: what
 //!   comes beyond is refused.
 //! - I4 The pool has at most [`Limits::items`] parts, and they cost at most [`Limits::bytes`]. What
-//!   is too much goes by data, from the oldest slot. If what comes is no newer than all the rest, it
-//!   is refused itself.
-//! - I5 Attestations more than [`Limits::age`] slots old go, and are not taken: no block may include
-//!   them. So do the attestations of blocks that old.
+//!   is too much goes by data, from the oldest slot. If what comes is no newer than all the rest,
+//!   it is refused itself.
+//! - I5 Attestations more than [`Limits::age`] slots old go, and are not taken: no block may
+//!   include them. So do the attestations of blocks that old.
 //! - I6 A member's vote that a block of the given chain includes counts nothing. What blocks of
 //!   other branches include still counts, so a re-org loses nothing.
 //! - I7 What is packed is eligible, each member's vote is counted once, also among attestations of

@@ -30,18 +30,18 @@
 //! - I2 An answer is taken by the request that it is for. An answer that is late, doubled or to
 //!   nothing is dropped and counted (hazard V3). An answer about several duties names each (V4).
 //! - I3 A duty has at most one request under way. So a key has at most one for each kind and slot.
-//! - I4 A block or an attestation is signed only after slashing protection said of this very message
-//!   that it is on record (V1). Every other answer ends the duty or is a failure (V5).
+//! - I4 A block or an attestation is signed only after slashing protection said of this very
+//!   message that it is on record (V1). Every other answer ends the duty or is a failure (V5).
 //! - I5 A message is signed only if it is of the duty's slot, committee, proposer and epoch, and
 //!   builds on a head whose branch has the dependent root of the list that the duty stands in. The
 //!   root of a list is that of the answer that carried the list (V8).
-//! - I6 No duty waits for the signature of another beyond a time of the slot: what is signed by then
-//!   is published (V6, V7).
+//! - I6 No duty waits for the signature of another beyond a time of the slot: what is signed by
+//!   then is published (V6, V7).
 //! - I7 No duty of a slot begins once the clock has read a later slot, even if the clock steps back
-//!   afterwards. A step back by more than an epoch is a restart: duties that are under way are missed,
-//!   and I1 holds from then on anew.
-//! - I8 Bounded: lists of two epochs; one attestation and one aggregation a validator and epoch, one
-//!   proposal a slot; one request a duty that has begun, one a committee, four for lists.
+//!   afterwards. A step back by more than an epoch is a restart: duties that are under way are
+//!   missed, and I1 holds from then on anew.
+//! - I8 Bounded: lists of two epochs; one attestation and one aggregation a validator and epoch,
+//!   one proposal a slot; one request a duty that has begun, one a committee, four for lists.
 //!
 //! What a beacon node that lies can do: keep duties from being done; have a validator sign one
 //! attestation and one block of a slot that are not slashable but worthless; choose the source

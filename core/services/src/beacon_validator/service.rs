@@ -232,8 +232,8 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
         Self::with_intensity(protocol, limits, requests, ports, Intensity::default())
     }
 
-    /// As [`BeaconValidatorService::new`], where `intensity` says how many panics of the machine are
-    /// tolerated.
+    /// As [`BeaconValidatorService::new`], where `intensity` says how many panics of the machine
+    /// are tolerated.
     ///
     /// # Panics
     /// As [`BeaconValidatorService::new`].

@@ -1,8 +1,8 @@
 //! The machine of a service, and its successors: what becomes of a panic in the machine's step.
 //!
-//! **Contract.** [`Succession::step`] runs the machine's step and contains its panic. A machine that
-//! was cut short is not used again: [`Succession::replace`] has to come next. It ends the duties that
-//! were under way, and starts a successor.
+//! **Contract.** [`Succession::step`] runs the machine's step and contains its panic. A machine
+//! that was cut short is not used again: [`Succession::replace`] has to come next. It ends the
+//! duties that were under way, and starts a successor.
 //!
 //! **Invariants.**
 //! - S1 The successor is told what its predecessors took without a panic: the validators and the

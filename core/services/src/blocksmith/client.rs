@@ -256,9 +256,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
 
     /// Tells the services the time: the current slot, and how long ago it began. Blocks while the
     /// Quarantine's mailbox is full. The services know no other time. A tick for each slot suffices
-    /// for what waits for a slot; one more, half a second before a slot begins, lets votes pass that
-    /// come early by that much
-    /// ([`crate::gossip::MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS`]).
+    /// for what waits for a slot; one more, half a second before a slot begins, lets votes pass
+    /// that come early by that much ([`crate::gossip::MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS`]).
     pub fn tick(&self, slot: Slot, into_slot: Duration) {
         self.quarantine.post().send(tick(slot, into_slot));
     }
@@ -362,8 +361,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     /// from its store, and has written before that what was recorded earlier.
     ///
     /// # Errors
-    /// Returns a [`ReadError`]: there is no store, `count` is larger than [`MAX_REQUEST_BLOCKS`], or
-    /// the store fails.
+    /// Returns a [`ReadError`]: there is no store, `count` is larger than [`MAX_REQUEST_BLOCKS`],
+    /// or the store fails.
     pub fn blocks_by_range(
         &self,
         start: Slot,
@@ -405,9 +404,9 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         receiver
     }
 
-    /// Returns at most `max` attestations for a block on `parent`, the most valuable first: of those
-    /// accepted, those that `state` admits and that add votes which `parent` and its ancestors do not
-    /// include. `state` is that of `parent`, advanced to the block's slot (see
+    /// Returns at most `max` attestations for a block on `parent`, the most valuable first: of
+    /// those accepted, those that `state` admits and that add votes which `parent` and its
+    /// ancestors do not include. `state` is that of `parent`, advanced to the block's slot (see
     /// [`Client::state_at`]). Blocks until Clearance replies, then chooses and sums signatures on the
     /// caller's thread. Returns `None` if Clearance is gone or has lost the question by a panic.
     pub fn pack_attestations(

@@ -21,9 +21,9 @@ pub struct Config {
     /// Messages that each service's mailbox holds, at least 1, besides reserved slots for replies.
     pub mailbox_capacity: usize,
     /// Messages of one peer that the Quarantine's mailbox takes however full it is, at least 1. A
-    /// peer may have more there while less than a quarter of the mailbox is taken. A further item is
-    /// answered `Dropped(PeerBusy)` at once. From `mailbox_capacity` on, no item is answered so, and
-    /// a full mailbox makes every caller wait: that is for a node with one source of items.
+    /// peer may have more there while less than a quarter of the mailbox is taken. A further item
+    /// is answered `Dropped(PeerBusy)` at once. From `mailbox_capacity` on, no item is answered so,
+    /// and a full mailbox makes every caller wait: that is for a node with one source of items.
     pub mailbox_per_peer: usize,
     /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1.
     pub queries: usize,

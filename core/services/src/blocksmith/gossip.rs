@@ -1,7 +1,8 @@
 //! How a node submits what comes on the gossip topics beside blocks.
 //!
-//! A decoded item can be submitted by a thread, which blocks while the Quarantine's mailbox is full,
-//! or by an async task, which awaits room. A wire form is decoded first. A node passes an item on to its peers exactly if the verdict is
+//! A decoded item can be submitted by a thread, which blocks while the Quarantine's mailbox is
+//! full, or by an async task, which awaits room. A wire form is decoded first. A node passes an
+//! item on to its peers exactly if the verdict is
 //! [`crate::verdict::Verdict::Accept`] with `relay`. It lowers a peer's score on `Reject`, never on
 //! `Ignore`. An item that is parked ([`crate::notice::Notice::Parked`]) has no verdict yet: on its
 //! topic it is ignored meanwhile.

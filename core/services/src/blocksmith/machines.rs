@@ -24,8 +24,8 @@ pub(super) struct Machines<C: Consensus> {
 }
 
 impl<C: Consensus> Machines<C> {
-    /// Returns the machines for `anchor`, or for what the store holds. What there is to be written at
-    /// once is written when this returns.
+    /// Returns the machines for `anchor`, or for what the store holds. What there is to be written
+    /// at once is written when this returns.
     pub(super) fn new(
         config: &Config,
         consensus: &C,

@@ -52,9 +52,9 @@ pub type ProducedBlock<C> =
 
 impl<P: Primitives, C: Consensus> Client<P, C> {
     /// Returns the block that a proposer of `slot` builds on
-    /// ([`proposer_head`](crate::fork_choice::ForkChoice::proposer_head)). `on_time` says whether the
-    /// proposer is not later into the slot than `PROPOSER_REORG_CUTOFF_BPS`. Blocks until Clearance
-    /// replies. Returns `None` if Clearance is gone or has lost the question by a panic.
+    /// ([`proposer_head`](crate::fork_choice::ForkChoice::proposer_head)). `on_time` says whether
+    /// the proposer is not later into the slot than `PROPOSER_REORG_CUTOFF_BPS`. Blocks until
+    /// Clearance replies. Returns `None` if Clearance is gone or has lost the question by a panic.
     pub fn proposer_head(&self, slot: Slot, on_time: bool) -> Option<C::Root> {
         let (question, answer) = question(BuildOn::ProposerHead { slot, on_time }, Wanted::Parent);
         self.clearance.post().send(question);
@@ -69,8 +69,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     }
 
     /// Returns the aggregates of the verified attestations whose data are of `slot` and have this
-    /// root. [`Candidates::largest`] sums the signatures of what an aggregator sends, on the caller's
-    /// thread. Awaits Clearance's reply.
+    /// root. [`Candidates::largest`] sums the signatures of what an aggregator sends, on the
+    /// caller's thread. Awaits Clearance's reply.
     ///
     /// # Errors
     /// [`Gone`] if Clearance is gone or has lost the question by a panic.
@@ -92,8 +92,9 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     /// and exits that it admits, oldest first; see [`crate::rewinder::Production`].
     ///
     /// Blocks until Clearance has replied and a Rewinder worker has produced the block, as a duty:
-    /// before all else that waits. What a worker has in hand goes first: a part of a load, or a batch
-    /// of attestations; and if another worker loads exactly this state, all of that load. A deadline is the caller's, who then uses [`Client::produce_block_async`].
+    /// before all else that waits. What a worker has in hand goes first: a part of a load, or a
+    /// batch of attestations; and if another worker loads exactly this state, all of that load. A
+    /// deadline is the caller's, who then uses [`Client::produce_block_async`].
     ///
     /// # Errors
     /// Returns a [`ProduceError`].

@@ -164,8 +164,8 @@ fn the_smallest_mailboxes_do_not_deadlock() {
 
 #[test]
 fn a_peer_that_fills_the_mailbox_is_answered_at_once_and_others_find_room() {
-    // The Quarantine is held up at its first submission, so nothing leaves its mailbox of 64. Peer 1
-    // gets a quarter of it. Then each other peer gets its share of 2 (unless two peers share a
+    // The Quarantine is held up at its first submission, so nothing leaves its mailbox of 64. Peer
+    // 1 gets a quarter of it. Then each other peer gets its share of 2 (unless two peers share a
     // cell). Once the Quarantine goes on, peer 1 has credit again.
     let gate = Gate::<Std>::new();
     let (service, fault) = (ServiceName::Quarantine, Fault::Stall(gate.clone()));

@@ -34,8 +34,8 @@ pub enum Import<C: Consensus> {
     Attestation(Box<ClearedAttestation<C>>),
     /// A gossip vote that passed the firewall. It counts as an attestation does.
     Vote(Box<ClearedVote<C>>),
-    /// An operation that passed the firewall. The validators of an attester slashing no longer count
-    /// in the fork choice.
+    /// An operation that passed the firewall. The validators of an attester slashing no longer
+    /// count in the fork choice.
     Operation(Box<ClearedOperation<C>>),
     /// The clock.
     Tick {
@@ -301,8 +301,8 @@ impl<C: Consensus> Clearance<C> {
         self.detects
     }
 
-    /// `on_block` with the block's own attestations and slashings, and then what the detector and the
-    /// pool make of them.
+    /// `on_block` with the block's own attestations and slashings, and then what the detector and
+    /// the pool make of them.
     fn block(
         &mut self,
         consensus: &C,

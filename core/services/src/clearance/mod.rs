@@ -1,9 +1,10 @@
-//! Clearance: the canonical chain. It owns the fork choice, the slashing detector and the attestation
-//! pool, and tells the HotDB what to keep.
+//! Clearance: the canonical chain. It owns the fork choice, the slashing detector and the
+//! attestation pool, and tells the HotDB what to keep.
 //!
 //! **Contract.** Clearance takes cleared blocks, cleared attestations, the validators that verified
-//! attester slashings are about, and ticks of the clock, in one order. It yields the head and the justified and finalised checkpoints. Each of these
-//! messages is answered with the finalised checkpoint, or with the news that it was lost.
+//! attester slashings are about, and ticks of the clock, in one order. It yields the head and the
+//! justified and finalised checkpoints. Each of these messages is answered with the finalised
+//! checkpoint, or with the news that it was lost.
 //!
 //! ```text
 //!                            Rewinder: state of the justified checkpoint ──> balances,
@@ -21,8 +22,8 @@
 //! - I2 A block is in the HotDB before it is here (R7).
 //! - I3 At most one request for balances per justified checkpoint is under way. While it is, the
 //!   last known balances count. A failed request is repeated at the next tick, not in a loop.
-//! - I4 If the fork choice refuses a block for a reason other than finality, Clearance reports that, and the message counts as lost. So no block is accepted and then
-//!   missing here.
+//! - I4 If the fork choice refuses a block for a reason other than finality, Clearance reports
+//!   that, and the message counts as lost. So no block is accepted and then missing here.
 //! - I5 The HotDB is told at most once per message.
 //! - I6 From the time Clearance is told that the load forbids detection until it is told that the
 //!   load allows it again, the detector is shown finality alone. Every block and vote that it is

@@ -146,8 +146,8 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
         );
     }
 
-    /// Handles a message. An error ends the service: its machine is torn, and votes and balances are
-    /// nowhere else.
+    /// Handles a message. An error ends the service: its machine is torn, and votes and balances
+    /// are nowhere else.
     fn turn(&mut self, message: ClearanceMessage<P, C>) -> Result<(), Loss> {
         let Self { machine, consensus, ports, guard } = self;
         for work in shell::turn(machine, &**consensus, guard, ports, message)? {

@@ -20,8 +20,8 @@ pub struct Limits {
     /// that has not voted since. The votes in blocks are kept with the blocks.
     pub attestations: usize,
     /// Attester slashings kept in the journal that were not part of a block; finality does not
-    /// release them. Beyond that the oldest is forgotten, and a restart counts its validators' votes
-    /// again, unless a block has slashed them since.
+    /// release them. Beyond that the oldest is forgotten, and a restart counts its validators'
+    /// votes again, unless a block has slashed them since.
     pub equivocations: usize,
     /// Blocks that finality has passed and that are remembered by their roots. A child of a block
     /// that was forgotten waits for its parent after a restart, instead of being refused.
@@ -181,9 +181,9 @@ impl<C: Consensus> ColdDb<C> {
         }
     }
 
-    /// Returns a ColdDB for a store that has this point, this journal (each entry's number, and for a
-    /// block its parent and slot) and these passed blocks. What the journal has from before the point, or beside it,
-    /// is the first thing to be dropped.
+    /// Returns a ColdDB for a store that has this point, this journal (each entry's number, and for
+    /// a block its parent and slot) and these passed blocks. What the journal has from before the
+    /// point, or beside it, is the first thing to be dropped.
     #[must_use]
     pub(super) fn resumed(
         consensus: &C,
@@ -397,9 +397,9 @@ impl<C: Consensus> ColdDb<C> {
         chain
     }
 
-    /// Drops the entries up to the point's, the blocks beside the finalised chain, and what does not
-    /// descend from the point. The last tick before the point's block stays: it is the clock at that
-    /// block (I4).
+    /// Drops the entries up to the point's, the blocks beside the finalised chain, and what does
+    /// not descend from the point. The last tick before the point's block stays: it is the clock at
+    /// that block (I4).
     fn forget_passed(&mut self, consensus: &C, chain: &[(Slot, C::Root)]) {
         let start = consensus.start_slot(self.point.checkpoint.epoch);
         let finalized: BTreeSet<_> = chain.iter().map(|(_, root)| *root).collect();

@@ -3,8 +3,8 @@
 //! **Contract.** The ColdDB takes what Clearance has taken in, in the same order, and finality. It
 //! writes behind: no verdict waits for the disk. A thread of its own gathers what is queued into a
 //! batch and commits each batch as one transaction, which is durable when the commit returns. After
-//! a crash at any moment, [`recover`] rebuilds the services from the store, and the same input leads
-//! to the same end. What it resumes from is a prefix of what Clearance had taken in, and its
+//! a crash at any moment, [`recover`] rebuilds the services from the store, and the same input
+//! leads to the same end. What it resumes from is a prefix of what Clearance had taken in, and its
 //! finality is at least the one of the last [`crate::notice::Notice::Durable`].
 //!
 //! ```text
@@ -23,25 +23,25 @@
 //! **Invariants.**
 //! - I1 The order of the writes is the order in which Clearance took the items in.
 //! - I2 A block is written before the entry that names it, and dropped after it.
-//! - I3 The point is written after the state and the chain that it refers to, and before anything is
-//!   dropped that the old point needs. So not only every prefix of the transactions, but every
+//! - I3 The point is written after the state and the chain that it refers to, and before anything
+//!   is dropped that the old point needs. So not only every prefix of the transactions, but every
 //!   prefix of the *writes* is a store from which the services resume.
-//! - I4 The journal has what Clearance took in since the point's block, and the clock at that block.
-//!   It is bounded: blocks by the HotDB's bound, attestations by [`Limits::attestations`], attester
-//!   slashings by [`Limits::equivocations`] (these outlast finality, I7), ticks by
-//!   those two, since of the ticks between two items the first two and the last are kept.
+//! - I4 The journal has what Clearance took in since the point's block, and the clock at that
+//!   block. It is bounded: blocks by the HotDB's bound, attestations by [`Limits::attestations`],
+//!   attester slashings by [`Limits::equivocations`] (these outlast finality, I7), ticks by those
+//!   two, since of the ticks between two items the first two and the last are kept.
 //! - I5 After a failure of the store (a full disk, for instance) nothing more is written, because a
-//!   gap would be a wrong state after a restart. The services go on in memory; the node is told once
-//!   and decides. The same holds after a message that is lost by a panic; what came before it is
-//!   whole, and is written.
+//!   gap would be a wrong state after a restart. The services go on in memory; the node is told
+//!   once and decides. The same holds after a message that is lost by a panic; what came before it
+//!   is whole, and is written.
 //! - I6 At most one state is asked for at a time. If it cannot be had, it is asked for again when
 //!   the clock next moves, and the point stays where it was meanwhile.
-//! - I7 An attester slashing that no block carried stays in the journal when finality passes it: the
-//!   fork choice never counts its validators again.
+//! - I7 An attester slashing that no block carried stays in the journal when finality passes it:
+//!   the fork choice never counts its validators again.
 //!
-//! **Blocking.** The ColdDB waits for its disk alone. It asks the Rewinder for a state and has a slot
-//! reserved for the answer. Clearance waits for room in the ColdDB's mailbox if the disk is slower
-//! than the chain for long: that is the only way in which a slow disk is felt.
+//! **Blocking.** The ColdDB waits for its disk alone. It asks the Rewinder for a state and has a
+//! slot reserved for the answer. Clearance waits for room in the ColdDB's mailbox if the disk is
+//! slower than the chain for long: that is the only way in which a slow disk is felt.
 
 mod machine;
 mod recovery;

@@ -3,8 +3,8 @@
 //! **Contract.** [`recover`] hands the journal, in its order, to new machines, as the services did
 //! before the restart. The result is what they were after the last entry: the fork choice with its
 //! blocks, votes and clock, the HotDB with its blocks, and the blocks that the Quarantine knows.
-//! What only the Quarantine knew (items that waited, roots that were refused) is not stored. Such an
-//! item is judged anew when it comes again.
+//! What only the Quarantine knew (items that waited, roots that were refused) is not stored. Such
+//! an item is judged anew when it comes again.
 //!
 //! Every block passes its transition once more. Signatures and the proofs of deposits were verified
 //! before the block was stored and are left out; the state root is compared. So a state that the
@@ -16,8 +16,9 @@
 //! before the point's block cannot name that block or a descendant; what does not descend from it
 //! had been pruned; and the balances are those of the checkpoint that is justified in the end.
 //!
-//! **Limit.** If a validator voted twice in one epoch, which is slashable, and finality has excluded
-//! the block of its first vote, then its second vote counts after a restart and did not before.
+//! **Limit.** If a validator voted twice in one epoch, which is slashable, and finality has
+//! excluded the block of its first vote, then its second vote counts after a restart and did not
+//! before.
 //!
 //! **Blocking.** It runs before any thread is started, and waits for nothing but the processor. Its
 //! cost is one transition for each block since finality.

@@ -1,10 +1,10 @@
-//! What the ColdDB does with a message. It is written once for everything that runs it: threads over
-//! mailboxes, models, and twins (variants with a deliberate fault, which a check must catch).
+//! What the ColdDB does with a message. It is written once for everything that runs it: threads
+//! over mailboxes, models, and twins (variants with a deliberate fault, which a check must catch).
 //!
 //! **Contract.** [`turn`] hands one message to the machine and carries the effects out through
 //! [`Ports`], commits included. [`flush`] commits what has been gathered; the caller calls it when
-//! nothing more is queued, before it waits or reports that it rests. Each question is answered once,
-//! in its turn, with what was recorded before it.
+//! nothing more is queued, before it waits or reports that it rests. Each question is answered
+//! once, in its turn, with what was recorded before it.
 
 use std::collections::VecDeque;
 
@@ -95,8 +95,8 @@ pub trait Ports<C: Consensus> {
     fn tell(&mut self, notice: NoticeOf<C>);
 }
 
-/// Handles a message, and commits if a batch is full. A message that is lost by a panic makes a gap:
-/// what was gathered before it is committed, and then nothing more is written.
+/// Handles a message, and commits if a batch is full. A message that is lost by a panic makes a
+/// gap: what was gathered before it is committed, and then nothing more is written.
 ///
 /// # Errors
 /// [`Loss::Machine`] if the machine must not be used any more.

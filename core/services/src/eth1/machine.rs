@@ -215,8 +215,8 @@ pub struct Eth1Monitor<H> {
     failures: u32,
     /// How often deposits did not fit up to block `misfit`: what is dropped next.
     misfits: u32,
-    /// The last block of the batch that did not fit. Misfits count until it has been taken in: after
-    /// the window was dropped, earlier batches fit again and say nothing of it.
+    /// The last block of the batch that did not fit. Misfits count until it has been taken in:
+    /// after the window was dropped, earlier batches fit again and say nothing of it.
     misfit: u64,
     /// Whether everything is to be forgotten once the request under way has its answer.
     contradicted: bool,

@@ -22,8 +22,8 @@
 //! **Invariants.**
 //! - I1 The blocks of the window have consecutive numbers, and each is the parent of the next.
 //! - I2 No block is followed that is less than [`Limits::distance`] behind the latest.
-//! - I3 The deposits taken in are numbered from 0 without a gap. Those of a block of the window came
-//!   with that block's hash.
+//! - I3 The deposits taken in are numbered from 0 without a gap. Those of a block of the window
+//!   came with that block's hash.
 //! - I4 A block that is no longer of the node's chain takes its deposits with it.
 //! - I5 One request is under way at most. An answer to any other request is dropped.
 //! - I6 Window, batch and pause are bounded ([`Limits`]).

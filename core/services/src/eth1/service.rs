@@ -287,9 +287,9 @@ where
 
     /// Hands an event over and carries the effects out. Returns when to poll, if the machine rests.
     ///
-    /// A change of the contract that is cut short makes the machine start anew. What the machine asks
-    /// of the contract next is then to forget everything, or to take the first deposits, so there are
-    /// two more steps at most.
+    /// A change of the contract that is cut short makes the machine start anew. What the machine
+    /// asks of the contract next is then to forget everything, or to take the first deposits, so
+    /// there are two more steps at most.
     fn step(&mut self, event: Event<N::Hash, N::Deposit>) -> Option<Duration> {
         let (mut poll, is_whole) = self.carry_out(event);
         if !is_whole {

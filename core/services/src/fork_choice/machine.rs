@@ -54,8 +54,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         Self::from_checkpoint(config, checkpoint, anchor_slot, balances)
     }
 
-    /// Returns a store whose first block is that of a finalised checkpoint, at `slot`, which may lie
-    /// before the checkpoint's epoch. The checkpoint is justified and finalised.
+    /// Returns a store whose first block is that of a finalised checkpoint, at `slot`, which may
+    /// lie before the checkpoint's epoch. The checkpoint is justified and finalised.
     pub(crate) fn from_checkpoint(
         config: Config,
         checkpoint: Checkpoint<R>,

@@ -21,8 +21,9 @@
 //! | another justified checkpoint or epoch | O(l log k) for l leaves |
 //! | another finalised checkpoint or balances; pruning | O(n log k) |
 //!
-//! On a chain without forks f is 0 whatever its length is. A block with a sibling costs its proposer
-//! an equivocation or its predecessor a place in the chain, so f grows with what proposers do wrong.
+//! On a chain without forks f is 0 whatever its length is. A block with a sibling costs its
+//! proposer an equivocation or its predecessor a place in the chain, so f grows with what proposers
+//! do wrong.
 //!
 //! **Invariants.**
 //! - S1 A segment has no children or at least two.

@@ -11,10 +11,12 @@ use crate::identified::IdentifiedBlock;
 pub struct Limits {
     /// Blocks kept since finality, at least 2. A commit beyond that is refused.
     pub blocks: usize,
-    /// Bytes that blocks and cached states may cost together, at least 1, by [`Consensus::block_bytes`] and
+    /// Bytes that blocks and cached states may cost together, at least 1, by
+    /// [`Consensus::block_bytes`] and
     /// [`Consensus::state_bytes`]. Blocks may take half of that, so that a state always finds room
     /// and finality can move; a commit beyond is refused. States have the rest. Only pinned states
-    /// can exceed the bound: a state that is cached when it becomes pinned stays, whatever it costs.
+    /// can exceed the bound: a state that is cached when it becomes pinned stays, whatever it
+    /// costs.
     pub bytes: usize,
     /// Slots for which the state of every block is kept, at least 1. Older states thin out as
     /// powers of two with age (T1 in `thinning`). Also how many blocks a trail may replay before
@@ -28,8 +30,8 @@ pub struct Limits {
     pub committees: usize,
     /// Roots of pruned blocks remembered, so that a request for one is answered `Pruned`.
     pub pruned_roots: usize,
-    /// How many slots a state may be advanced after its block, at least 1. A request for more is answered
-    /// `TooFar`: no task of a worker takes more empty slots than this.
+    /// How many slots a state may be advanced after its block, at least 1. A request for more is
+    /// answered `TooFar`: no task of a worker takes more empty slots than this.
     pub distance: u64,
 }
 

@@ -53,8 +53,8 @@ impl<P: Primitives, C: Consensus> Replies<C> for OneShots<P> {
 }
 
 impl<P: Primitives, C: Consensus> HotDbService<P, C> {
-    /// Returns the service and its handle. `capacity` bounds its mailbox; a sender that finds it full
-    /// waits.
+    /// Returns the service and its handle. `capacity` bounds its mailbox; a sender that finds it
+    /// full waits.
     pub(crate) fn new(
         consensus: Arc<C>,
         machine: Box<HotDb<C>>,

@@ -73,7 +73,8 @@ pub trait Replies<C: Consensus> {
     type Trail;
     /// The reply end of an acknowledgement.
     type Ack;
-    /// Takes the answer to a [`Message::Trail`] or a [`Message::Committees`]. A requester that is gone needs none.
+    /// Takes the answer to a [`Message::Trail`] or a [`Message::Committees`]. A requester that is
+    /// gone needs none.
     fn trail(&mut self, to: Self::Trail, reply: TrailReply<C>);
     /// Takes the answer to a [`Message::Commit`].
     fn ack(&mut self, to: Self::Ack, reply: CommitReply);

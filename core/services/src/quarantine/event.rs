@@ -35,9 +35,9 @@ pub struct Limits {
     pub items: usize,
     /// Bytes held of each kind, at least 1. The policy at the bound is the same.
     pub bytes: usize,
-    /// Submissions held of one peer, including copies of items that other peers brought; at least 1.
-    /// A further one is dropped. But a block that others wait for is taken, and the item of this peer that
-    /// has waited longest is dropped in its place.
+    /// Submissions held of one peer, including copies of items that other peers brought; at least
+    /// 1. A further one is dropped. But a block that others wait for is taken, and the item of this
+    /// peer that has waited longest is dropped in its place.
     pub items_per_peer: usize,
     /// Submissions that may share one held item (same root and signature). A further one is
     /// ignored as a duplicate.
@@ -53,25 +53,25 @@ pub struct Limits {
     /// How many slots an item may wait for a block or a slot, at least 1. One that waits longer is
     /// dropped.
     pub patience: u64,
-    /// How many blocks that wait may form one chain, at least 1. Where there would be more, the tip of
-    /// the chain is dropped, so that what would release it stays. Peers' quotas
-    /// bound what one peer holds; this bounds what many peers build together, and the walk along it.
-    /// The default is twice `patience`: as many slots of gossip as are waited for, and as many
-    /// ancestors that the node has asked for by root. A node that is further behind asks by range,
-    /// and the blocks it gets so have a known parent.
+    /// How many blocks that wait may form one chain, at least 1. Where there would be more, the tip
+    /// of the chain is dropped, so that what would release it stays. Peers' quotas bound what one
+    /// peer holds; this bounds what many peers build together, and the walk along it. The default
+    /// is twice `patience`: as many slots of gossip as are waited for, and as many ancestors that
+    /// the node has asked for by root. A node that is further behind asks by range, and the blocks
+    /// it gets so have a known parent.
     pub depth: usize,
-    /// How many blocks that items wait for are asked for again at a tick, at least 1. The others are
-    /// asked for at the next ticks.
+    /// How many blocks that items wait for are asked for again at a tick, at least 1. The others
+    /// are asked for at the next ticks.
     pub needs: usize,
-    /// Blocks of one slot and proposer that are imported or on the way there, at least 1. The first is
-    /// passed on to peers. The others count for the fork choice and the slashing detector alone, so that one key
-    /// cannot fill anything. Once there are so many, a further one is ignored without a transition.
-    /// Blocks that are being checked at that moment are not counted: `window` bounds them. So at most
-    /// `equivocations + window - 1` are imported.
+    /// Blocks of one slot and proposer that are imported or on the way there, at least 1. The first
+    /// is passed on to peers. The others count for the fork choice and the slashing detector alone,
+    /// so that one key cannot fill anything. Once there are so many, a further one is ignored
+    /// without a transition. Blocks that are being checked at that moment are not counted: `window`
+    /// bounds them. So at most `equivocations + window - 1` are imported.
     pub equivocations: usize,
-    /// The same bound for a block that a held item waits for, at least 1. It is larger, since such a block may be
-    /// on the chain that the others follow: a proposer that shows each node other blocks must not cut
-    /// a node off from it.
+    /// The same bound for a block that a held item waits for, at least 1. It is larger, since such
+    /// a block may be on the chain that the others follow: a proposer that shows each node other
+    /// blocks must not cut a node off from it.
     pub awaited_equivocations: usize,
 }
 

@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn one_item_at_a_time_gains_nothing() {
-        // Peer 1 of an eighth of the weight always has one item queued, never two, beside a backlog.
+        // Peer 1 of an eighth of the weight always has one item queued, never two, beside a
+        // backlog.
         let mut queue = FairQueue::new(8);
         for number in 0..90 {
             queue.push(0, true, number, 1);

@@ -5,9 +5,9 @@
 //! - H2 `waiting` and `ready` of a peer have its items that may be evicted. An item that is being
 //!   checked or on its way into Clearance is in neither.
 //! - H3 The peer that holds most gives way first, so a peer that holds less than an equal share
-//!   loses nothing to others. What a peer holds counts [`UNPROVEN`] times if the peer is not proven.
-//!   Of the peer's items the one that has waited longest goes, and else the one that was made ready
-//!   last.
+//!   loses nothing to others. What a peer holds counts [`UNPROVEN`] times if the peer is not
+//!   proven. Of the peer's items the one that has waited longest goes, and else the one that was
+//!   made ready last.
 
 use std::collections::{BTreeMap, BTreeSet};
 

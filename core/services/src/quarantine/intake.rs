@@ -1,10 +1,10 @@
 //! Who may put another message into the Quarantine's mailbox: credits by peer.
 //!
 //! **Contract.** A submission takes a [`Credit`] before it goes into the mailbox. The credit ends
-//! when the Quarantine takes the message out, and with the message wherever that ends otherwise (the
-//! mailbox is closed or dropped, or an async sender gives up). A peer without credit left gets no
-//! place: the submission is answered `Dropped(PeerBusy)` at once, and its caller does not wait. So
-//! no peer makes the callers of the others wait.
+//! when the Quarantine takes the message out, and with the message wherever that ends otherwise
+//! (the mailbox is closed or dropped, or an async sender gives up). A peer without credit left gets
+//! no place: the submission is answered `Dropped(PeerBusy)` at once, and its caller does not wait.
+//! So no peer makes the callers of the others wait.
 //!
 //! **Invariants.**
 //! - C1 A peer with fewer messages in the mailbox than its share (`per_peer`) is never refused.
@@ -14,9 +14,9 @@
 //!   node, are few, and are not counted.)
 //! - C3 The counts are those of the live credits, plus at most one for each thread that is asking.
 //!   What is counted too much refuses nobody within its share, if each peer asks from one thread.
-//! - C4 Peers are told apart by one of at most [`CELLS`] cells, under a key that no peer knows. Peers
-//!   of one cell share one share, so a peer can take another's share only by chance. There are eight
-//!   cells for each message, as far as that is less.
+//! - C4 Peers are told apart by one of at most [`CELLS`] cells, under a key that no peer knows.
+//!   Peers of one cell share one share, so a peer can take another's share only by chance. There
+//!   are eight cells for each message, as far as that is less.
 //!
 //! If a share is as large as the mailbox, there is nothing to share: no credit is counted, and a
 //! full mailbox makes every caller wait. That is for a node whose items all come from one source.

@@ -281,8 +281,8 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Remembers why an item was refused, if that is a property of its bytes: a copy of it then costs
-    /// a look-up (I9). What is wrong with an operation may be the head's state alone.
+    /// Remembers why an item was refused, if that is a property of its bytes: a copy of it then
+    /// costs a look-up (I9). What is wrong with an operation may be the head's state alone.
     fn remember(&mut self, number: Number, reason: &RejectReason<C::Invalid>) {
         let Some(item) = self.table.item(number) else { return };
         let lasts = match item {

@@ -19,10 +19,10 @@
 //! ```
 //!
 //! A block is judged in this order: duplicate, not after the finalised slot, known invalid, invalid
-//! ancestor, one of too many of its slot and proposer, unknown parent, future slot, not a descendant
-//! of the finalised block; then the Rewinder's checks, of which the proposer's signature is the
-//! first. What needs no state comes first, and the classes are those of the gossip specification: a
-//! block that is merely late or superfluous is ignored, never rejected (A7).
+//! ancestor, one of too many of its slot and proposer, unknown parent, future slot, not a
+//! descendant of the finalised block; then the Rewinder's checks, of which the proposer's signature
+//! is the first. What needs no state comes first, and the classes are those of the gossip
+//! specification: a block that is merely late or superfluous is ignored, never rejected (A7).
 //!
 //! **Invariants.**
 //! - I1 Each submission gets exactly one verdict, also on eviction, on a fault, and when the
@@ -36,9 +36,9 @@
 //!   the root covers. A badly signed copy shadows nothing (Q6).
 //! - I5 An answer counts once, for the request whose number it carries (Q2).
 //! - I6 [`Limits`] bounds the items and bytes of each kind, the submissions by peer, the followers
-//!   (submissions that share a held item), the requests in flight and what is remembered. Its fields
-//!   state the policy at each bound (Q5, Q7, Q11). A copy of a held item counts for the peer that
-//!   sends it.
+//!   (submissions that share a held item), the requests in flight and what is remembered. Its
+//!   fields state the policy at each bound (Q5, Q7, Q11). A copy of a held item counts for the peer
+//!   that sends it.
 //! - I7 The clock may step back. That parks no released item again (Q11).
 //! - I8 A block is known once Clearance has it. If Clearance loses it, that is a fault of ours: the
 //!   submitter is told `Dropped(Fault)`, nothing below the block is judged, and the block may come
@@ -53,8 +53,8 @@
 //!   delays a proven peer's item by [`Limits::unproven`] checks at most (A1).
 //! - I12 Peers share what is held: the largest holder gives way. Each kind has its own room and its
 //!   own part of the window, so no kind starves another (A2).
-//! - I13 What waits expires after [`Limits::patience`] slots. The network is asked again for what is
-//!   waited for, with a pause that doubles, until an item no longer waits for it (A5, A11).
+//! - I13 What waits expires after [`Limits::patience`] slots. The network is asked again for what
+//!   is waited for, with a pause that doubles, until an item no longer waits for it (A5, A11).
 //!
 //! - I14 Waiting blocks form no chain longer than [`Limits::depth`]. Where one would, its tip goes,
 //!   as the block that has come may be what releases the others; if it is the tip itself, it goes.
@@ -63,7 +63,8 @@
 //! deliberate fault, which a check must catch) all run it.
 //!
 //! The mailbox is shared by peers as well: a peer that has more messages there than it may is
-//! answered `Dropped(PeerBusy)` at once, so that it makes no other peer's caller wait (`intake.rs`).
+//! answered `Dropped(PeerBusy)` at once, so that it makes no other peer's caller wait
+//! (`intake.rs`).
 //!
 //! **Blocking.** The Quarantine may wait for Clearance: for room in its mailbox, and for its chain
 //! when the machine has to be rebuilt. It never waits for the network, the Rewinder's answer or the

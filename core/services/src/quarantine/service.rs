@@ -29,8 +29,8 @@ pub(crate) type VerdictReceiver<P, C> =
 type VerdictSender<P, C> =
     oneshot::Sender<P, Verdict<<C as Consensus>::Root, <C as Consensus>::Invalid>>;
 
-/// What travels with a submission: the end on which its verdict is sent, and its peer's place in the
-/// mailbox.
+/// What travels with a submission: the end on which its verdict is sent, and its peer's place in
+/// the mailbox.
 pub(crate) struct ReplyEnd<P: Primitives, C: Consensus> {
     verdict: VerdictSender<P, C>,
     credit: Option<Credit<P>>,

@@ -143,8 +143,8 @@ pub trait Ports<C: Consensus> {
     /// Passes an import on to Clearance. The message that [`Message::of_import`] makes of
     /// Clearance's answer comes through the slot. May wait for room.
     fn import(&mut self, slot: Self::Slot, request: Option<RequestId>, import: Import<C>);
-    /// Asks Clearance for the root of the head and waits for the answer; `None` if Clearance is gone
-    /// or has lost the question.
+    /// Asks Clearance for the root of the head and waits for the answer; `None` if Clearance is
+    /// gone or has lost the question.
     fn head(&mut self) -> Option<C::Root>;
     /// Asks Clearance for its blocks and waits for the answer; `None` if Clearance is gone.
     fn chain(&mut self) -> Option<Chain<C::Root>>;

@@ -369,7 +369,8 @@ impl<C: Consensus> Table<C> {
         first
     }
 
-    /// Returns whether a chain of more than `depth` blocks would wait if this item waited for `root`.
+    /// Returns whether a chain of more than `depth` blocks would wait if this item waited for
+    /// `root`.
     pub(crate) fn is_too_deep(&self, number: Number, root: C::Root, depth: usize) -> bool {
         let block = self.item(number).and_then(HeldItem::block_root);
         block.is_some_and(|block| self.chains.is_too_deep(block, root, depth))

@@ -480,8 +480,8 @@ fn what_is_in_flight_is_never_evicted() {
 
 #[test]
 fn bytes_are_bounded_and_come_back_with_the_verdict() {
-    // Room for three items of 100 bytes: the fourth evicts the first. Then room for two: a block and
-    // its child get their verdicts, and leave room for two others.
+    // Room for three items of 100 bytes: the fourth evicts the first. Then room for two: a block
+    // and its child get their verdicts, and leave room for two others.
     let mut node = Node::new(Limits { bytes: 300, ..Limits::default() });
     let ids = [11, 12, 13, 14].map(|root| node.submit(ToyBlock::new(root, root + 50, 5)));
     assert_eq!(node.answer_to(ids[0]), ("dropped", "evicted"));

@@ -1,13 +1,14 @@
 //! A batch: attestations and gossip votes of one target, verified in bounded steps with the
 //! committees of that target.
 //!
-//! No duty and no block waits for a whole batch: between two steps the worker gives way to them. And
-//! no batch costs much more than its members alone, however many of them are forged (hazard A10).
+//! No duty and no block waits for a whole batch: between two steps the worker gives way to them.
+//! And no batch costs much more than its members alone, however many of them are forged (hazard
+//! A10).
 //!
 //! - S1 The first step verifies at most [`FIRST_STEP`] jobs. The next one may be twice as large, up
 //!   to [`LARGEST_STEP`].
-//! - S2 Once a quarter of a step has failed, or a quarter of what has been verified of the batch, the
-//!   next step verifies at most [`SMALL_STEP`] jobs, each alone: a forged vote then spoils no
+//! - S2 Once a quarter of a step has failed, or a quarter of what has been verified of the batch,
+//!   the next step verifies at most [`SMALL_STEP`] jobs, each alone: a forged vote then spoils no
 //!   product of signatures. The step after that starts to grow again if neither holds any more.
 //! - S3 A job's answer leaves with its step. So what is left of a batch has no verdict, and a stop
 //!   can refuse it.

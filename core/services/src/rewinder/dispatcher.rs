@@ -133,9 +133,9 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         take_of(queue, first, key, take)
     }
 
-    /// Takes the first task that may be taken of the first of `lanes` that has one, for a worker that
-    /// interrupts its work for it, and marks its state as being loaded. The other lanes' turn comes
-    /// nearer by this as by any pull (D3).
+    /// Takes the first task that may be taken of the first of `lanes` that has one, for a worker
+    /// that interrupts its work for it, and marks its state as being loaded. The other lanes' turn
+    /// comes nearer by this as by any pull (D3).
     pub fn pull_first(&mut self, lanes: &[Lane]) -> Option<T> {
         let first = |lane: &Lane| Some((*lane, self.first_free(*lane)?));
         let (lane, place) = lanes.iter().find_map(first)?;

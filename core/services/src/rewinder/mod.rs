@@ -43,18 +43,19 @@
 //!   their step. After a panic each of them that has no answer is answered `Fault`, and none is
 //!   retried.
 //! - I8 A general worker that has committed the first block of an epoch on its branch keeps the
-//!   state, also if that block went first within other work. It keeps at most one such state, the newest. Once nothing waits in any lane, it has the
-//!   protocol prepare that epoch ([`crate::consensus::Consensus::prepare_epoch`]). The worker has
-//!   given all its answers by then, and a fault or a panic of the preparation changes none of them.
-//!   A panic counts as one of the worker's. A stop skips the preparation. States that attestations
-//!   ask for are not prepared: forged attestations could ask for any number of states, and blocks
-//!   cannot be forged.
+//!   state, also if that block went first within other work. It keeps at most one such state, the
+//!   newest. Once nothing waits in any lane, it has the protocol prepare that epoch
+//!   ([`crate::consensus::Consensus::prepare_epoch`]). The worker has given all its answers by
+//!   then, and a fault or a panic of the preparation changes none of them. A panic counts as one of
+//!   the worker's. A stop skips the preparation. States that attestations ask for are not prepared:
+//!   forged attestations could ask for any number of states, and blocks cannot be forged.
 //! - I9 What has to be replayed is claimed first, by the key (root, slot) of the block's state, or
 //!   by (dependent root, epoch) of committees (R11). A worker that finds it claimed puts its tasks
 //!   back before the others of their lane, and they wait until the other worker reports. So an
 //!   uncached parent is replayed once for all blocks on top of it: its state is posted and reported
-//!   before the first of them is judged. A worker that has claimed asks the HotDB once more: another
-//!   may have reported the state between the trail and the claim. A worker that waits holds no claim.
+//!   before the first of them is judged. A worker that has claimed asks the HotDB once more:
+//!   another may have reported the state between the trail and the claim. A worker that waits holds
+//!   no claim.
 //! - I10 Whether the slot is the proposer's is checked first, if the proposers of the epoch are
 //!   known on the branch: that needs neither a signature nor a state of the epoch. A block's
 //!   proposer's signature, and in the block's own epoch whether the slot is the proposer's, are
@@ -63,16 +64,17 @@
 //!   transition would give. A block's root was computed when it was decoded, so the check hashes no
 //!   block, and none while a trail is under way.
 //! - I11 A load is done in parts of a bounded number of slots (`load`), and a batch in steps of a
-//!   bounded number of votes. Between two parts a worker that serves every lane takes all duties that
-//!   wait. Between two steps it takes all duties and at most four blocks (A2). What goes first is
-//!   itself interrupted only for lanes before its own, and waits for nothing that it interrupts
-//!   (`precedence`). Once the services are stopping, what has no answer is answered `Refused` (A12).
+//!   bounded number of votes. Between two parts a worker that serves every lane takes all duties
+//!   that wait. Between two steps it takes all duties and at most four blocks (A2). What goes first
+//!   is itself interrupted only for lanes before its own, and waits for nothing that it interrupts
+//!   (`precedence`). Once the services are stopping, what has no answer is answered `Refused`
+//!   (A12).
 //! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
 //! - I13 A block is produced as a duty (`production`). The last part of its load is followed by one
 //!   step, which runs the block. A load that is in hand gives way to it between two parts, and a
-//!   batch of attestations between two steps. Where another worker loads exactly its state, it waits
-//!   for that load, and not for what the state was loaded for: the state is posted and reported
-//!   before an operation is checked in it, or a block is produced or judged on it.
+//!   batch of attestations between two steps. Where another worker loads exactly its state, it
+//!   waits for that load, and not for what the state was loaded for: the state is posted and
+//!   reported before an operation is checked in it, or a block is produced or judged on it.
 //!
 //! [`shell`] holds what a worker does with its tasks. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.

@@ -17,8 +17,8 @@ use crate::rewinder::shell::{Lanes, Task};
 /// Most blocks between two steps of a batch of votes.
 pub(super) const BLOCKS: usize = 4;
 
-/// The lanes that go first at some place: the first few of [`Lane::ALL`]. The smaller of two is what
-/// both allow.
+/// The lanes that go first at some place: the first few of [`Lane::ALL`]. The smaller of two is
+/// what both allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GoesFirst {
     /// No lane.

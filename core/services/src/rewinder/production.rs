@@ -6,10 +6,11 @@
 //!   state before the block, so none spoils another.
 //! - B3 A block has no more of a kind than the protocol lets it have. Attestations are chosen by
 //!   value (`attestation_pool`), operations by age.
-//! - B4 The block is run through the transition, which gives its state root. Left out are the checks
-//!   of the proposer's signature and of the state root, which are not there yet. A protocol may leave
-//!   out the signatures of attestations and operations, too: what is in a pool has been verified. So
-//!   a block that the transition would refuse for anything else is answered as an error.
+//! - B4 The block is run through the transition, which gives its state root. Left out are the
+//!   checks of the proposer's signature and of the state root, which are not there yet. A protocol
+//!   may leave out the signatures of attestations and operations, too: what is in a pool has been
+//!   verified. So a block that the transition would refuse for anything else is answered as an
+//!   error.
 //!
 //! It is one step of a worker: at most [`operations`](crate::clearance::Limits::operations)
 //! operations of each kind are checked, and one block is run.

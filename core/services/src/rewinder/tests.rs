@@ -1,6 +1,6 @@
-//! The worker's machine with several attestations in hand. How it loads states is in `loads`, how it
-//! verifies a batch step by step and what goes first between two steps in `steps`, what its threads
-//! do in `threads`.
+//! The worker's machine with several attestations in hand. How it loads states is in `loads`, how
+//! it verifies a batch step by step and what goes first between two steps in `steps`, what its
+//! threads do in `threads`.
 
 mod loads;
 mod production;

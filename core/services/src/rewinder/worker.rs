@@ -53,10 +53,10 @@ pub enum Job<C: Consensus> {
 }
 
 impl<C: Consensus> Job<C> {
-    /// Returns what other tasks may need as well: the state of a query or an operation, or the target
-    /// of an attestation or a vote.
-    /// Blocks have none: each continues from its parent's own state, which is cached when the
-    /// parent is committed. If it is not, the worker claims it (I9).
+    /// Returns what other tasks may need as well: the state of a query or an operation, or the
+    /// target of an attestation or a vote. Blocks have none: each continues from its parent's own
+    /// state, which is cached when the parent is committed. If it is not, the worker claims it
+    /// (I9).
     pub fn state_key(&self, consensus: &C) -> Option<StateKey<C::Root>> {
         match self {
             Self::Block(_) => None,

@@ -425,8 +425,9 @@ impl<C: Consensus> Machine<C> for SlashingDetector<C> {
     type Effect = Effect<C>;
 
     /// Takes one event and returns the offences that it completes. An attestation costs, for each
-    /// validator that cast it, a few look-ups and one visit per epoch whose spans change: one or two
-    /// if the validator votes from each epoch to the next, and never more than twice the window.
+    /// validator that cast it, a few look-ups and one visit per epoch whose spans change: one or
+    /// two if the validator votes from each epoch to the next, and never more than twice the
+    /// window.
     fn handle(&mut self, consensus: &C, event: Event<C>) -> Vec<Effect<C>> {
         match event {
             Event::Attestation { indexed, attestation } => {

@@ -25,16 +25,16 @@
 //! | `indices` | who cast an attestation, packed |
 //!
 //! **Invariants.**
-//! - I1 No false report: the two items of an offence are on record or have just come, were verified,
-//!   and have been compared with each other.
+//! - I1 No false report: the two items of an offence are on record or have just come, were
+//!   verified, and have been compared with each other.
 //! - I2 Complete: a vote that comes is compared with all votes on record of its validators. It is
 //!   reported with each that has the same target and different data. If it surrounds others, it is
 //!   reported with one of them, and if others surround it, with one of those. Where its source lies
 //!   doesn't matter. A block is reported with each other block of its slot and proposer. An item
 //!   that is on record already is not compared again.
 //! - I3 A validator has at most [`Limits::items_per_key`] different votes for one target on record,
-//!   or proposals for one slot. A further one adds nothing to what is known of that validator: it is
-//!   counted, not compared and not recorded.
+//!   or proposals for one slot. A further one adds nothing to what is known of that validator: it
+//!   is counted, not compared and not recorded.
 //! - I4 On record are votes by target, and proposals by slot, of the window: the
 //!   [`Limits::epochs`] epochs up to the newest that an item or finality has named. When the next
 //!   item could exceed [`Limits::bytes`], the oldest epoch is forgotten, and the window stays that

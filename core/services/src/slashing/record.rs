@@ -1,8 +1,8 @@
 //! The votes on record: for each target epoch and validator the attestations that it cast, and each
 //! attestation once.
 //!
-//! - V1 A place of a validator in an epoch holds the number of an entry of that epoch, in 32 bits. A
-//!   validator's further votes for the epoch, which are offences, are in a map beside it.
+//! - V1 A place of a validator in an epoch holds the number of an entry of that epoch, in 32 bits.
+//!   A validator's further votes for the epoch, which are offences, are in a map beside it.
 //! - V2 An entry goes when no place holds its number. So attestations that a larger one of the same
 //!   data has replaced for all its validators cost nothing.
 //! - V3 Two records are equal if the same validators cast the same attestations in the same order.

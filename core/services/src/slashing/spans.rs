@@ -19,9 +19,9 @@
 //!   maximum target counts only below itself: no vote from `e` ends before `e`.
 //! - S2 A target is stored as its distance from the epoch, in 16 bits, 0 for none. A window has at
 //!   most [`MAX_EPOCHS`] epochs, so every distance fits.
-//! - S3 Chunks of [`VALIDATORS`] by [`EPOCHS`] come into being when something is stored in them, and
-//!   go when the window has left them. The votes of a validator that always votes from one epoch to
-//!   the next change one minimum target each, and no maximum target.
+//! - S3 Chunks of [`VALIDATORS`] by [`EPOCHS`] come into being when something is stored in them,
+//!   and go when the window has left them. The votes of a validator that always votes from one
+//!   epoch to the next change one minimum target each, and no maximum target.
 //! - S4 The spans are a function of the votes on record. So they are no part of a detector's
 //!   identity.
 //!

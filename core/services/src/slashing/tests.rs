@@ -504,8 +504,8 @@ quickcheck! {
         agrees(&steps, u64::from(epochs % 20) + 1)
     }
 
-    /// Random votes of many validators under a small bound: it holds after every event, and what the
-    /// record says it costs is given back when the window leaves it.
+    /// Random votes of many validators under a small bound: it holds after every event, and what
+    /// the record says it costs is given back when the window leaves it.
     fn memory_is_bounded_under_random_votes(votes: Vec<(u16, u8, u8, u8)>) -> bool {
         let limits = Limits { bytes: 60_000, validators: 1_000, ..Limits::new(8) };
         let mut detector = detector(limits);

@@ -322,8 +322,8 @@ impl<P: Primitives> Credits<P> {
         })
     }
 
-    /// Turns a reserved place into a queued request and returns its claim, or `None` if the receiver
-    /// is gone: then the place is still reserved.
+    /// Turns a reserved place into a queued request and returns its claim, or `None` if the
+    /// receiver is gone: then the place is still reserved.
     pub(super) fn use_reserved(&self) -> Option<Claim> {
         let change = |word| with_requests(word - RESERVED, 1);
         let used =
@@ -364,7 +364,8 @@ impl<P: Primitives> Credits<P> {
     /// Returns the word, for a look at the room.
     #[inline]
     fn acquire(&self) -> u64 {
-        // ORDERING: pairs with the releasing exchanges, for callers that read `consumed` again (C4).
+        // ORDERING: pairs with the releasing exchanges, for callers that read `consumed` again
+        // (C4).
         self.word.load(Acquire)
     }
 
@@ -478,8 +479,8 @@ impl<P: Primitives> Credits<P> {
             // ORDERING: success pairs with itself, from claim to claim (C5); failure, as `acquire`,
             // with success.
             // ORDERING(survives): `word` was read with acquire. Success acquires again because the
-            // word may have left this value and come back to it meanwhile, which takes a reservation
-            // and its end, or 2^26 claims.
+            // word may have left this value and come back to it meanwhile, which takes a
+            // reservation and its end, or 2^26 claims.
             match self.word.compare_exchange(word, changed, AcqRel, Acquire) {
                 Ok(_) => return Ok(word),
                 Err(found) => word = found,

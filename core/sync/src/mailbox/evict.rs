@@ -86,7 +86,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
                     aside.replies.push_back(item);
                 }
             }
-            // The oldest request is accepted but not written: its sender is a few instructions away.
+            // The oldest request is accepted but not written: its sender is a few instructions
+            // away.
             P::yield_now();
             P::rewind(mark);
         }

@@ -281,7 +281,8 @@ impl<P: Primitives, T> Queue<P, T> {
         item
     }
 
-    /// Takes out the block that ends before the consumer's position, and moves it ahead or frees it.
+    /// Takes out the block that ends before the consumer's position, and moves it ahead or frees
+    /// it.
     #[inline(never)]
     fn pass(&self, claimed: u32) {
         // SAFETY: the cell is the consumer's.

@@ -470,7 +470,8 @@ thread_local! {
 }
 type Ends = (Sender<Std, u32>, std::rc::Rc<Receiver<Std, u32>>);
 
-/// A waker of a sending task that sends, and receives, through the ends of the thread that wakes it.
+/// A waker of a sending task that sends, and receives, through the ends of the thread that wakes
+/// it.
 struct Reentering;
 
 impl std::task::Wake for Reentering {

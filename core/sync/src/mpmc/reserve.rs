@@ -60,8 +60,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
 }
 
 impl<P: Primitives, T: Send> Sender<P, T> {
-    /// Keeps room for one item. Blocks only with [`Backpressure::Block`], until an item is received,
-    /// another permit is dropped, or the queue closes.
+    /// Keeps room for one item. Blocks only with [`Backpressure::Block`], until an item is
+    /// received, another permit is dropped, or the queue closes.
     ///
     /// # Errors
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].

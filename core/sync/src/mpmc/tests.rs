@@ -256,8 +256,8 @@ fn a_batch_reserves_for_what_is_there() {
     assert!(items.capacity() < 64 && items.into_iter().eq(1..=9));
 }
 
-/// Two permits of a closed queue: the one that is used gives back no more than its own room, and the
-/// end waits for the other.
+/// Two permits of a closed queue: the one that is used gives back no more than its own room, and
+/// the end waits for the other.
 #[test]
 fn a_permit_that_is_used_is_one() {
     let (sender, receiver) = mpmc::<Std, u32>(2, Backpressure::Refuse);

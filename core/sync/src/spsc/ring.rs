@@ -415,8 +415,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.end.load(Relaxed) != OPEN
     }
 
-    /// Returns how many items there are according to the two indices. An end, whose own index stands
-    /// still, gets the number at the moment at which it reads the other's.
+    /// Returns how many items there are according to the two indices. An end, whose own index
+    /// stands still, gets the number at the moment at which it reads the other's.
     pub(super) fn len(&self) -> usize {
         // ORDERING: none needed; it is a figure. An end reads its own index, and a place that a
         // sender finds empty here is acquired in `room`.

@@ -142,7 +142,8 @@ pub(super) fn equivocations(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(model)
 }
 
-/// A chain that comes backwards, longer than what its peer may hold, and one orphan of another peer.
+/// A chain that comes backwards, longer than what its peer may hold, and one orphan of another
+/// peer.
 pub(super) fn reverse_chain(fault: Option<Fault>) -> Box<dyn Instance> {
     let mut model = base(fault);
     model.limits = Limits { items_per_peer: 2, patience: 4, ..model.limits };

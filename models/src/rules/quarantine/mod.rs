@@ -1,9 +1,9 @@
 //! The Quarantine under an adversary.
 //!
 //! The state holds core's own Quarantine and HotDB. An adversary and the network choose what comes
-//! next: an item of some peer (each peer hands its items over in their order, and the peers in any),
-//! the answer to any check under way (a worker of core gives it), the import of any item that is
-//! cleared, the next reading of the clock, or finality. So time passes between any two of them.
+//! next: an item of some peer (each peer hands its items over in their order, and the peers in
+//! any), the answer to any check under way (a worker of core gives it), the import of any item that
+//! is cleared, the next reading of the clock, or finality. So time passes between any two of them.
 //!
 //! | property | meaning |
 //! |---|---|

@@ -1,10 +1,11 @@
 //! The Rewinder: the queue of lanes, the workers, and the HotDB that they ask; and Clearance, which
 //! takes in what they have cleared.
 //!
-//! Dispatcher, workers with their shell, HotDB and Clearance are core's. In one step a worker pulls,
-//! or handles the event that its last effects have led to, and carries the new effects out. So other
-//! steps come between two events of a worker, and not between two effects of one event. The HotDB
-//! answers at once: it waits for nobody, and a worker that waits for it does nothing else.
+//! Dispatcher, workers with their shell, HotDB and Clearance are core's. In one step a worker
+//! pulls, or handles the event that its last effects have led to, and carries the new effects out.
+//! So other steps come between two events of a worker, and not between two effects of one event.
+//! The HotDB answers at once: it waits for nobody, and a worker that waits for it does nothing
+//! else.
 //!
 //! Tasks come in any order and at any moment. So do, where the instance says so, finality that
 //! prunes a branch, the stop, and a panic that takes a worker's machine away.

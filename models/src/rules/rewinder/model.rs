@@ -96,8 +96,8 @@ pub(super) struct Log {
     /// Most slots that a worker ran while a duty waited, and those since the present one came.
     pub(super) duty_waited: u64,
     pub(super) duty_waits: u64,
-    /// Most votes that were verified while a block or a duty waited, and those since the present one
-    /// came; and those since the stop.
+    /// Most votes that were verified while a block or a duty waited, and those since the present
+    /// one came; and those since the stop.
     pub(super) votes_first_most: u64,
     pub(super) votes_first: u64,
     pub(super) votes_after_stop: u64,
@@ -134,7 +134,8 @@ pub(super) enum Action {
     Give(usize),
     /// A commit comes after its verdict. Only a fault does so.
     LateCommit,
-    /// Whether the oldest import that nobody has looked at is new is found out. Only a fault does so.
+    /// Whether the oldest import that nobody has looked at is new is found out. Only a fault does
+    /// so.
     Look,
     /// Clearance takes the oldest import.
     Import,

@@ -1,11 +1,11 @@
 //! The durable store: Clearance, HotDB and ColdDB with their shells, and a crash between any two
 //! writes.
 //!
-//! A history of ticks and blocks is taken in, in its order; one block finalises another, and a branch
-//! dies. At any moment the ColdDB commits what it has gathered, or gets the state that it has asked
-//! for, or the disk is full for one commit, or the process crashes: then the store has a prefix of
-//! the writes of the commit under way. The restart rebuilds the machines from the store by core's
-//! own recovery, and the whole history comes again.
+//! A history of ticks and blocks is taken in, in its order; one block finalises another, and a
+//! branch dies. At any moment the ColdDB commits what it has gathered, or gets the state that it
+//! has asked for, or the disk is full for one commit, or the process crashes: then the store has a
+//! prefix of the writes of the commit under way. The restart rebuilds the machines from the store
+//! by core's own recovery, and the whole history comes again.
 //!
 //! | property | meaning |
 //! |---|---|

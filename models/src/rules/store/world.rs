@@ -65,7 +65,8 @@ impl<'a> Ends<'a> {
 }
 
 impl Machines {
-    /// Has a worker check a block, as the Rewinder does, and commit it. Returns it if it is cleared.
+    /// Has a worker check a block, as the Rewinder does, and commit it. Returns it if it is
+    /// cleared.
     pub(super) fn clear(&mut self, toy: &Toy, block: ToyBlock) -> Option<Box<ClearedBlock<Toy>>> {
         if self.hot_db.contains(block.root) {
             return None;

@@ -1,12 +1,12 @@
 //! BeaconValidator with signers, slashing protection and beacon nodes.
 //!
-//! The state holds core's own machine, once for each process, and one protection database for all of
-//! them. What is next is chosen freely: a request is answered, fails, or is answered again or after
-//! the machine has given it up; the clock is read; the node has another head; a process restarts,
-//! and what it had asked for is carried out all the same, or not. In each instance some requests
-//! are answered at once, so that the search stays small. Where an instance allows it, a beacon node
-//! lies, an answer is lost after its request was carried out, a list is held up, a validator is
-//! learnt late, and the machine panics and has a successor.
+//! The state holds core's own machine, once for each process, and one protection database for all
+//! of them. What is next is chosen freely: a request is answered, fails, or is answered again or
+//! after the machine has given it up; the clock is read; the node has another head; a process
+//! restarts, and what it had asked for is carried out all the same, or not. In each instance some
+//! requests are answered at once, so that the search stays small. Where an instance allows it, a
+//! beacon node lies, an answer is lost after its request was carried out, a list is held up, a
+//! validator is learnt late, and the machine panics and has a successor.
 //!
 //! | property | meaning |
 //! |---|---|

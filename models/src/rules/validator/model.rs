@@ -102,7 +102,8 @@ pub(super) struct State {
     pub(super) checked: BTreeMap<(usize, RequestId), Reply<ToyDuties>>,
     /// With a fault: signatures that lie in a key's channel.
     pub(super) stale: BTreeMap<u8, ToySignature>,
-    /// With a fault: what a node has sent in the place of what the machine was told, by duty's slot.
+    /// With a fault: what a node has sent in the place of what the machine was told, by duty's
+    /// slot.
     pub(super) sent_instead: BTreeMap<u64, Signed>,
     /// Duties whose message a node has taken, where answers can be lost.
     pub(super) arrived: BTreeSet<DutyId>,

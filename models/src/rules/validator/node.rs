@@ -119,8 +119,8 @@ impl Validators {
         kept.entry((*epoch, *list, root)).or_insert(reply).clone()
     }
 
-    /// Returns the list of one branch under the root of another, or of the same. Attesters are those
-    /// that were asked about.
+    /// Returns the list of one branch under the root of another, or of the same. Attesters are
+    /// those that were asked about.
     fn listed(
         &self,
         request: &Request<ToyDuties>,

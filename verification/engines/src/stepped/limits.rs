@@ -22,8 +22,9 @@ pub struct Limits {
     pub idle_yields: u32,
     /// Whether a panic in a spawned thread is a result for its `join` rather than a violation.
     pub panics_end_threads: bool,
-    /// Whether giving up one of several handles of shared ownership is a step. [`check`](super::check) turns this
-    /// on by itself if a destructor of shared content performs an operation.
+    /// Whether giving up one of several handles of shared ownership is a step.
+    /// [`check`](super::check) turns this on by itself if a destructor of shared content performs
+    /// an operation.
     pub handle_steps: bool,
     /// Whether the hints of the code under test are believed.
     pub hints: bool,

@@ -43,8 +43,8 @@ fn a_chain_whose_validators_know_only_the_api_is_finalised() {
 
 #[test]
 fn a_second_block_of_a_proposer_is_counted_as_an_offence() {
-    // Two blocks of slot 1, which differ in their graffiti; the counter is a thread's, so it is read
-    // until it has changed.
+    // Two blocks of slot 1, which differ in their graffiti; the counter is a thread's, so it is
+    // read until it has changed.
     let world = World::new();
     world.begin(1);
     let counted = |count: u64| {

@@ -9,9 +9,9 @@
 //! then a slot at which all that still waits expires.
 //!
 //! The limits are so large that nothing is dropped for want of room. Nothing is finalised: what
-//! finality excludes depends on when it comes. Nor does anybody vote for a target that another block
-//! follows before the epoch begins: such a vote is too old once the HotDB does without the target's
-//! state, and that depends on what was loaded before.
+//! finality excludes depends on when it comes. Nor does anybody vote for a target that another
+//! block follows before the epoch begins: such a vote is too old once the HotDB does without the
+//! target's state, and that depends on what was loaded before.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -268,8 +268,8 @@ fn play(
             Verdict::Dropped(_) => verdict.reason(),
             _ => verdict.class(),
         });
-        // A vote for a block that is never decided waits until it expires; but if it comes after its
-        // target was found invalid, it is rejected. It is not cleared either way.
+        // A vote for a block that is never decided waits until it expires; but if it comes after
+        // its target was found invalid, it is rejected. It is not cleared either way.
         let undecided = matches!(input, Input::Vote(vote) if !node.is_decided(vote.head));
         outcome.insert(
             root,

@@ -181,8 +181,8 @@ impl Steps for Losing {
 
 #[test]
 fn what_was_gathered_before_a_lost_message_is_written() {
-    // Two records of one batch, then finality that is lost, then a record after the gap. With a full
-    // disk the failure that is told is the disk's, once.
+    // Two records of one batch, then finality that is lost, then a record after the gap. With a
+    // full disk the failure that is told is the disk's, once.
     let record = |root| match block(root, root - 1, u64::from(root)) {
         Event::Record(record) => Message::Record(record),
         _ => unreachable!("a block is a record"),

@@ -237,8 +237,8 @@ impl World {
         &mut self.outside.store
     }
 
-    /// Returns all that a node can tell of the chain: the view, the blocks, and each one's weight but
-    /// that of the finalised block, from which every head descends.
+    /// Returns all that a node can tell of the chain: the view, the blocks, and each one's weight
+    /// but that of the finalised block, from which every head descends.
     pub(super) fn chain(&self) -> Told {
         let fork_choice = self.clearance.fork_choice();
         let mut blocks: Vec<_> = fork_choice.blocks().into_iter().map(|(root, ..)| root).collect();

@@ -69,8 +69,8 @@ impl<C: Consensus> Quarantine<C> {
         if !self.finalized_is_known() {
             return Judgement::ignore(IgnoreReason::FinalizedNotAncestor);
         }
-        // The gossip conditions say nothing of this, so honest peers may pass it on. The fork choice
-        // has no use for it.
+        // The gossip conditions say nothing of this, so honest peers may pass it on. The fork
+        // choice has no use for it.
         if block.slot > vote.slot {
             return Judgement::ignore(IgnoreReason::BlockAfterAttestation);
         }

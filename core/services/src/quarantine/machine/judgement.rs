@@ -71,8 +71,8 @@ impl<C: Consensus> Quarantine<C> {
         Check
     }
 
-    /// Returns whether Clearance has, or is to have, as many blocks of this slot and proposer as are
-    /// kept.
+    /// Returns whether Clearance has, or is to have, as many blocks of this slot and proposer as
+    /// are kept.
     fn has_equivocated_enough(&self, header: &Header<C::Root, C::Signature>) -> bool {
         let bound = if self.table.is_awaited(&header.root) {
             self.limits.awaited_equivocations

@@ -7,9 +7,9 @@
 //!   more, so at most as many epochs are kept as the range of propagation touches. Within one,
 //!   there is at most one entry for each validator that has voted, and one for each that has
 //!   aggregated. An aggregate that another one covers is not kept.
-//! - S3 Blocks are counted by slot and proposer from the time they are passed on to Clearance; there
-//!   is one entry at most for each block that Clearance has or is to have. Entries up to the finalised
-//!   slot are dropped, as blocks from there are ignored.
+//! - S3 Blocks are counted by slot and proposer from the time they are passed on to Clearance;
+//!   there is one entry at most for each block that Clearance has or is to have. Entries up to the
+//!   finalised slot are dropped, as blocks from there are ignored.
 //! - S4 Operations are kept by the validators that they are about, the newest `remembered` of each
 //!   kind, the oldest forgotten first. What is forgotten is checked again.
 

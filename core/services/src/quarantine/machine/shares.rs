@@ -11,8 +11,9 @@ use crate::verdict::{DropReason, IgnoreReason, ItemId, Verdict};
 const BYTES_PER_COST: usize = 4096;
 
 impl<C: Consensus> Quarantine<C> {
-    /// Adds another copy of a held item: it gets its verdict with the first. A copy of a proven peer
-    /// makes that peer the item's owner, so that a peer without proof delays nothing by being first.
+    /// Adds another copy of a held item: it gets its verdict with the first. A copy of a proven
+    /// peer makes that peer the item's owner, so that a peer without proof delays nothing by being
+    /// first.
     pub(super) fn follow(
         &mut self,
         number: Number,
@@ -46,10 +47,10 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Evicts until the bounds hold. `newest` is the item that has just come. If its peer holds more
-    /// than one peer may, the newest goes; but if others wait for it, it stays, and the peer's item
-    /// that has waited longest goes. Of a chain that comes backwards that is the tip. Then items of
-    /// whoever holds most of the kind go.
+    /// Evicts until the bounds hold. `newest` is the item that has just come. If its peer holds
+    /// more than one peer may, the newest goes; but if others wait for it, it stays, and the peer's
+    /// item that has waited longest goes. Of a chain that comes backwards that is the tip. Then
+    /// items of whoever holds most of the kind go.
     pub(super) fn make_room(
         &mut self,
         newest: Number,

@@ -39,8 +39,8 @@ impl Node {
         self.checks.values().filter_map(block).collect()
     }
 
-    /// Answers every check with a full lane, which proves nobody. Returns the roots of the blocks in
-    /// the order in which they were sent off, one at a time.
+    /// Answers every check with a full lane, which proves nobody. Returns the roots of the blocks
+    /// in the order in which they were sent off, one at a time.
     fn order_without_verdicts(&mut self) -> Vec<u8> {
         let mut order = Vec::new();
         while let [root] = self.under_way()[..] {
@@ -80,8 +80,8 @@ fn at_its_quota_a_peer_gives_way_to_itself_alone() {
 
 #[test]
 fn a_chain_that_comes_backwards_and_is_longer_than_the_quota_is_resolved() {
-    // Ten blocks from one peer, the tip first, with a quota of four: the block that connects them is
-    // taken, and releases what is held; the tips may come again.
+    // Ten blocks from one peer, the tip first, with a quota of four: the block that connects them
+    // is taken, and releases what is held; the tips may come again.
     let mut node = Node::new(Limits { items_per_peer: 4, ..Limits::default() });
     let chain: Vec<_> = (1..=10).map(|n| ToyBlock::new(n, n - 1, u64::from(n))).collect();
     let ids: Vec<_> = chain.iter().rev().map(|b| node.hand_in(Item::Block(*b), 7)).collect();
@@ -328,8 +328,9 @@ fn a_proof_counts_for_what_is_held_already() {
 
 #[test]
 fn a_proof_counts_for_what_is_ready_already() {
-    // One check without proof at a time: peer 9 has three blocks, peer 7 two. The second is sent off
-    // when the first is checked, and the third when the first is in Clearance and proves the peer.
+    // One check without proof at a time: peer 9 has three blocks, peer 7 two. The second is sent
+    // off when the first is checked, and the third when the first is in Clearance and proves the
+    // peer.
     let mut node = Node::new(Limits { unproven: 1, ..Limits::default() });
     for root in [10, 11, 12] {
         node.hand_in(block(root), 9);
@@ -476,8 +477,8 @@ fn a_chain_that_has_lost_its_middle_is_as_long_as_what_is_left() {
 
 #[test]
 fn of_two_branches_the_longer_one_loses_its_tip() {
-    // A depth of 3: 4, 3 and 8 wait for 2, and then 2 for 1; so 2 to 4 are as many as may be. Block 1,
-    // whose parent nobody has, takes the place of 4, and the branch of 8 stays.
+    // A depth of 3: 4, 3 and 8 wait for 2, and then 2 for 1; so 2 to 4 are as many as may be. Block
+    // 1, whose parent nobody has, takes the place of 4, and the branch of 8 stays.
     let mut node = Node::new(Limits { depth: 3, ..Limits::default() });
     let of = |root: u8, parent: u8| Item::Block(ToyBlock::new(root, parent, u64::from(root)));
     let ids =

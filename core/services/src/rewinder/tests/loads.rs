@@ -234,7 +234,8 @@ fn parts(toy: &Toy, worker: &mut Worker<Toy>, effects: Vec<WorkerEffect<Toy>>) -
 
 #[test]
 fn a_long_load_is_done_in_parts_between_which_the_worker_gives_way() {
-    // Empty slots; a block in each slot; a gap before a block, and within one part blocks and slots.
+    // Empty slots; a block in each slot; a gap before a block, and within one part blocks and
+    // slots.
     let (step, toy) = (STEP_SLOTS, Toy::default());
     let every: Vec<u64> = (1..=2 * step + 1).collect();
     for (slots, slot, expected) in [

@@ -71,9 +71,9 @@ fn a_batch_is_verified_in_steps_that_grow_while_they_pass() {
 
 #[test]
 fn a_quarter_that_has_failed_makes_steps_small_until_neither_step_nor_batch_is_so_bad() {
-    // All are forged; every fourth is; a quarter of the first step; a quarter of a later step, which
-    // is much less than a quarter of the batch; the whole first step, which the batch makes up for
-    // after three times as many.
+    // All are forged; every fourth is; a quarter of the first step; a quarter of a later step,
+    // which is much less than a quarter of the batch; the whole first step, which the batch makes
+    // up for after three times as many.
     assert_eq!(sizes(20, |_| true), [8, 4, 4, 4]);
     assert_eq!(sizes(20, |at| at % 4 == 3), [8, 4, 4, 4]);
     assert_eq!(sizes(24, |at| at < 2), [8, 4, 8, 4]);
@@ -107,7 +107,8 @@ fn calls_for(forged: impl Fn(u8) -> bool) -> Vec<usize> {
 
 #[test]
 fn the_votes_of_a_small_step_are_verified_each_alone() {
-    // The protocol sees the first step together and, if a quarter of it is forged, the others alone.
+    // The protocol sees the first step together and, if a quarter of it is forged, the others
+    // alone.
     assert_eq!(calls_for(|_| false), [8, 8]);
     assert_eq!(calls_for(|id| id < 4), [8, 1, 1, 1, 1, 1, 1, 1, 1]);
 }
@@ -217,8 +218,8 @@ fn what_goes_first_and_waits_for_a_claim_of_the_interrupted_load_is_left_where_i
 }
 
 /// Services whose one worker is within the first step of a batch of 40 votes, and held there and in
-/// each of the next two until told to go on. Block 1, of slot 8, is there: the target of the votes is
-/// the last block before that epoch, whatever the head is by then.
+/// each of the next two until told to go on. Block 1, of slot 8, is there: the target of the votes
+/// is the last block before that epoch, whatever the head is by then.
 fn within_a_batch(restarts: usize, faults: Vec<Injection<Std>>) -> Held {
     hold(threads::config(40, restarts), true, faults)
 }

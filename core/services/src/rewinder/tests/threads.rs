@@ -311,7 +311,8 @@ fn a_panic_among_attestations_is_one_panic_and_a_fault_to_each_of_them_alone() {
 
 #[test]
 fn a_panic_while_the_state_of_attestations_is_loaded_leaves_it_free_for_others() {
-    // The advance to the preceding epoch panics once: none of the four is verified, the next two are.
+    // The advance to the preceding epoch panics once: none of the four is verified, the next two
+    // are.
     let (mut protocol, calls) = Scripted::new();
     let once = Once::new();
     protocol.load = Box::new(move |slot| {
