@@ -11,4 +11,6 @@ super::hazards! {
         "The candidates are those of the specification's rule";
     E5: "A call of the execution node that fails or hangs ends the following for good",
         "A failure is an answer, after which the monitor rests and asks again";
+    E6: "A block is followed that the chain may still take back",
+        "Each followed block is behind the latest one by the distance of the specification";
 }

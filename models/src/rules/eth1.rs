@@ -57,6 +57,8 @@ const BOUNDS: [(&str, usize); 4] = [
 ];
 /// Polls in which an honest node has to bring a monitor up to date.
 const POLLS: usize = 16;
+/// Questions after which a monitor has to rest: more than there are blocks.
+const QUESTIONS: usize = 64;
 
 /// A fault of the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +73,8 @@ enum Fault {
     VotesForAny,
     /// A call that fails is not answered.
     FailureIsSilent,
+    /// The latest block is told to be as far ahead as blocks have to be behind.
+    FollowsTheLatest,
 }
 
 /// A chain: what it is up to its latest block.
@@ -232,7 +236,10 @@ impl Follows {
 
     fn give(self, state: &mut State, request: u64, mut answer: Answer<u64, Deposit>) {
         match &mut answer {
-            Answer::Latest(latest) => state.told = state.told.max(*latest),
+            Answer::Latest(latest) => {
+                state.told = state.told.max(*latest);
+                *latest += if self.has(Fault::FollowsTheLatest) { DISTANCE } else { 0 };
+            }
             Answer::Deposits(logs) if self.has(Fault::NumbersThem) => {
                 let from = state.monitor.deposits();
                 logs.iter_mut().zip(from..).for_each(|(log, index)| log.index = index);
@@ -262,24 +269,28 @@ impl Follows {
         self.give(state, request, answer);
     }
 
-    /// Whether an honest node brings a monitor up to date. A deposit that was left out is noticed
-    /// by the number of the next one, so the chain grows by one with a deposit first.
-    fn catches_up(self, state: &State) -> bool {
-        let mut state = state.clone();
+    /// Whether an honest node brings a monitor up to date, from here on without the shell's fault.
+    /// A deposit that was left out is noticed by the number of the next one, so the chain grows by
+    /// one with a deposit first.
+    fn catches_up(state: &State) -> bool {
+        let (honest, mut state) = (Self { fault: None }, state.clone());
         state.chain.latest += DISTANCE + 2;
-        if self.is_brought_up(&mut state) {
+        if honest.is_brought_up(&mut state) {
             return true;
         }
         let is_contradicted = is_contradicted(&state);
-        self.handle(&mut state, Event::Contradicted);
-        is_contradicted && self.is_brought_up(&mut state)
+        honest.handle(&mut state, Event::Contradicted);
+        is_contradicted && honest.is_brought_up(&mut state)
     }
 
     /// Has an honest node answer. Returns whether the monitor is up to date then.
     fn is_brought_up(self, state: &mut State) -> bool {
         for _ in 0..POLLS {
-            while state.asked.is_some() {
+            for _ in 0..QUESTIONS {
                 self.answer(state, |question, chain| chain.answer(question));
+            }
+            if state.asked.is_some() {
+                return false;
             }
             if is_up_to_date(state) {
                 return true;
@@ -458,25 +469,13 @@ impl Model for Follows {
             Property::always("a vote is the specification's", |model, state| {
                 model.votes_as_specified(state)
             }),
-            Property::always("it always catches up", |model, state| model.catches_up(state)),
+            Property::always("it always catches up", |_, state| Self::catches_up(state)),
         ]
     }
 }
 
 fn follows(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(Follows { fault })
-}
-
-macro_rules! twin {
-    ($name:literal, $row:ident, $fault:ident, $breaks:literal, $claim:literal) => {
-        Twin {
-            name: $name,
-            hazard: &hazard::$row,
-            claim: $claim,
-            model: || follows(Some(Fault::$fault)),
-            breaks: &[Breaks::Property($breaks)],
-        }
-    };
 }
 
 pub(super) const RULES: &[Rule] = &[Rule {
@@ -489,6 +488,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "deposits_by_their_order",
             E1,
+            follows,
             NumbersThem,
             "deposits neither skip nor repeat",
             "deposits are numbered in the order in which they come, and one was left out"
@@ -496,6 +496,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "deposits_of_a_branch_that_is_gone",
             E2,
+            follows,
             KeepsThem,
             "deposits neither skip nor repeat",
             "deposits of blocks that are of the chain no more are kept"
@@ -503,6 +504,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "parents_are_not_compared",
             E3,
+            follows,
             TrustsParents,
             "the window is of one branch",
             "a block is followed whose parent is not the block before it"
@@ -510,6 +512,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "vote_for_any_followed_block",
             E4,
+            follows,
             VotesForAny,
             "a vote is the specification's",
             "a proposer votes for a block that is too young or too old for the period"
@@ -517,9 +520,18 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "failure_without_an_answer",
             E5,
+            follows,
             FailureIsSilent,
             "it always catches up",
             "a call that fails is not answered, and nothing is asked any more"
+        ),
+        twin!(
+            "blocks_up_to_the_latest",
+            E6,
+            follows,
+            FollowsTheLatest,
+            "no block is followed too early",
+            "blocks are followed up to the latest one"
         ),
     ],
 }];

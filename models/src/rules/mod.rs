@@ -20,11 +20,25 @@
 //! | `waits` | none: locks and mailboxes in the abstract | C6 C7 Q9 |
 //! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14, C1 C2 C10 C13 C14 C15 |
 //! | `validator` | BeaconValidator, in one process or two, and its successors | V1 to V8 V11, D1 to D5, P4 P5 P7, L5 L6, M9 |
-//! | `eth1` | Eth1Monitor | E1 to E5 |
+//! | `eth1` | Eth1Monitor | E1 to E6 |
 //!
 //! **Bounds.** The instances are those of the lists below: a handful of blocks and tasks, at most
-//! three workers, at most one crash. A search of more than 500,000 states is truncated,
+//! three workers, at most two crashes. A search of more than 500,000 states is truncated,
 //! which is not a success.
+
+/// A twin of an instance: the fault that the function `$instance` is given, and the property that
+/// it breaks.
+macro_rules! twin {
+    ($name:literal, $row:ident, $instance:ident, $fault:ident, $breaks:literal, $claim:literal) => {
+        Twin {
+            name: $name,
+            hazard: &hazard::$row,
+            claim: $claim,
+            model: || $instance(Some(Fault::$fault)),
+            breaks: &[Breaks::Property($breaks)],
+        }
+    };
+}
 
 mod ages;
 mod cache;

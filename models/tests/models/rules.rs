@@ -75,5 +75,5 @@ fn every_hazard_of_signing_has_a_twin_at_a_port_of_the_machine() {
 #[test]
 fn every_hazard_of_the_execution_layer_has_a_twin() {
     // Reads the lists.
-    all_have_twins(&["E1", "E2", "E3", "E4", "E5"]);
+    all_have_twins(&["E1", "E2", "E3", "E4", "E5", "E6"]);
 }

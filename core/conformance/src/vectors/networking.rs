@@ -42,10 +42,10 @@ struct Meta {
 
 /// A block that is known before the messages come.
 #[derive(Debug, Deserialize)]
-struct Block {
-    block: String,
+pub(super) struct Block {
+    pub(super) block: String,
     #[serde(default)]
-    failed: bool,
+    pub(super) failed: bool,
 }
 
 /// The finalised checkpoint, by root or by the name of a block.

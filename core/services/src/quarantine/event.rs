@@ -35,8 +35,8 @@ pub struct Limits {
     pub items: usize,
     /// Bytes held of each kind, at least 1. The policy at the bound is the same.
     pub bytes: usize,
-    /// Submissions held of one peer, including copies of items that other peers brought; at least
-    /// 1. A further one is dropped. But a block that others wait for is taken, and the item of this
+    /// Submissions held of one peer, at least 1, including copies of items that other peers brought.
+    /// A further one is dropped. But a block that others wait for is taken, and the item of this
     /// peer that has waited longest is dropped in its place.
     pub items_per_peer: usize,
     /// Submissions that may share one held item (same root and signature). A further one is

@@ -9,18 +9,6 @@ use crate::hazard;
 use crate::rules::{Rule, Twin};
 use blocksmith_engines::verdict::Breaks;
 
-macro_rules! twin {
-    ($name:literal, $row:ident, $instance:ident, $fault:ident, $breaks:literal, $claim:literal) => {
-        Twin {
-            name: $name,
-            hazard: &hazard::$row,
-            claim: $claim,
-            model: || $instance(Some(Fault::$fault)),
-            breaks: &[Breaks::Property($breaks)],
-        }
-    };
-}
-
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "peers_take_turns",

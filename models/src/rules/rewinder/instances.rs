@@ -240,18 +240,6 @@ fn import(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(Rewinder { tasks, ..base(fault) })
 }
 
-macro_rules! twin {
-    ($name:literal, $row:ident, $instance:ident, $fault:ident, $breaks:literal, $claim:literal) => {
-        Twin {
-            name: $name,
-            hazard: &hazard::$row,
-            claim: $claim,
-            model: || $instance(Some(Fault::$fault)),
-            breaks: &[Breaks::Property($breaks)],
-        }
-    };
-}
-
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "shared_queue",

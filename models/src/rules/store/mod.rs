@@ -45,18 +45,6 @@ fn durable(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(Durable::new(fault))
 }
 
-macro_rules! twin {
-    ($name:literal, $row:ident, $fault:ident, $breaks:literal, $claim:literal) => {
-        Twin {
-            name: $name,
-            hazard: &hazard::$row,
-            claim: $claim,
-            model: || durable(Some(Fault::$fault)),
-            breaks: &[Breaks::Property($breaks)],
-        }
-    };
-}
-
 pub(super) const RULES: &[Rule] = &[Rule {
     name: "crash_and_recovery",
     claim: "a crash between any two writes and a full disk: the restart resumes, from no older \
@@ -67,6 +55,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "entry_before_its_block",
             S1,
+            durable,
             EntryFirst,
             "every restart resumes",
             "an entry of the journal is durable and the block that it names is not"
@@ -74,6 +63,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "block_goes_before_its_entry",
             S1,
+            durable,
             BlockGoesFirst,
             "every restart resumes",
             "a block of a dead branch is dropped, and the entry that names it is not"
@@ -81,6 +71,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "point_before_its_state",
             S2,
+            durable,
             PointBeforeState,
             "every restart resumes",
             "the point is durable and the state after its block is not"
@@ -88,6 +79,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "chain_after_the_point",
             S2,
+            durable,
             ChainAfterPoint,
             "the same end",
             "the finalised chain is indexed after the point, and by nobody after a crash"
@@ -95,6 +87,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "state_goes_before_the_point",
             S3,
+            durable,
             StateGoesFirst,
             "every restart resumes",
             "the old state is dropped, and the point still refers to it"
@@ -102,6 +95,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "acknowledged_before_durable",
             S4,
+            durable,
             AcknowledgedFirst,
             "finality is not older than acknowledged",
             "finality is acknowledged when its writes are gathered"
@@ -109,6 +103,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
         twin!(
             "goes_on_after_a_gap",
             S5,
+            durable,
             GoesOn,
             "finality is not older than acknowledged",
             "the writes after a failed commit are written"

@@ -196,18 +196,6 @@ fn panics(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(model)
 }
 
-macro_rules! twin {
-    ($name:literal, $row:ident, $instance:ident, $fault:ident, $breaks:literal, $claim:literal) => {
-        Twin {
-            name: $name,
-            hazard: &hazard::$row,
-            claim: $claim,
-            model: || $instance(Some(Fault::$fault)),
-            breaks: &[Breaks::Property($breaks)],
-        }
-    };
-}
-
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "two_processes_one_database",

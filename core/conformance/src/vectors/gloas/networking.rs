@@ -20,6 +20,7 @@ use super::needs_state;
 use super::state::GloasState;
 use crate::vectors::error::{NotPassed, Outcome, ensure};
 use crate::vectors::files::Files;
+use crate::vectors::networking::Block;
 
 /// `meta.yaml` of a case.
 #[derive(Debug, Deserialize)]
@@ -27,14 +28,6 @@ struct Meta {
     #[serde(default)]
     blocks: Vec<Block>,
     messages: Vec<Message>,
-}
-
-/// A block that is known before the messages come.
-#[derive(Debug, Deserialize)]
-struct Block {
-    block: String,
-    #[serde(default)]
-    failed: bool,
 }
 
 /// A message, when it comes, and the class that is expected.
