@@ -293,6 +293,9 @@ fn import(world: &World, slot: u64) -> SharedBlock {
     let client = world.node.client();
     let verdict = client.submit_block(block.clone(), 0, block.value().encode().len()).wait();
     assert!(matches!(verdict, Verdict::Accept { .. }), "{verdict:?}");
+    // The verdict comes before the fork choice has the block; who asks here waits for that, as the
+    // route that publishes blocks does.
+    assert_eq!(client.view().map(|view| view.head), Some(block.root()));
     block
 }
 
