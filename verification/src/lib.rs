@@ -7,6 +7,7 @@ pub mod channel;
 pub mod command;
 pub mod document;
 pub mod linearizability;
+pub mod proofs;
 pub mod scenarios;
 pub mod sweep;
 pub mod twins;

@@ -10,6 +10,7 @@ mod costs;
 mod mutants;
 mod pool;
 mod progress;
+mod prove;
 mod report;
 mod select;
 
@@ -46,6 +47,8 @@ enum Command {
     Check(Box<check::Arguments>),
     /// Weaken every ordering and fence of core, one at a time; list which were killed and survived.
     Mutants(mutants::Arguments),
+    /// Have SMT solvers prove the relations of the protocols for any number of threads and items.
+    Prove(prove::Arguments),
     /// Open stateright's Explorer for a model on the loopback interface.
     Explore(ExploreArguments),
     /// Write the list of checks, by hazard and by protocol, as Markdown; run nothing.
@@ -79,6 +82,7 @@ fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
     match command {
         Command::Check(arguments) => check::run(&arguments, color),
         Command::Mutants(arguments) => mutants::run(&arguments, color),
+        Command::Prove(arguments) => prove::run(&arguments, color),
         Command::Explore(arguments) => explore(&arguments, Output::new(color, false)),
         Command::Document { file } => {
             Report::open("document", &file)?.finish(document::text(&catalogue()).trim_end())?;

@@ -12,18 +12,21 @@ use super::{EIGHT, RUNS, Row, SAMPLE, TOO_LARGE, preemptions, restless, restless
 use crate::row;
 
 /// A number that threads wait for, and the notifier that tells of its changes.
-pub(crate) struct Shared<P: Primitives> {
-    pub(crate) changed: EventNotifier<P>,
-    pub(crate) count: P::AtomicU32,
+pub struct Shared<P: Primitives> {
+    /// Tells of its changes.
+    pub changed: EventNotifier<P>,
+    /// The number.
+    pub count: P::AtomicU32,
 }
 
 impl<P: Primitives> Shared<P> {
-    pub(crate) fn new(count: u32) -> P::Arc<Self> {
+    /// Makes the number and its notifier.
+    pub fn new(count: u32) -> P::Arc<Self> {
         P::arc(Self { changed: EventNotifier::new(), count: Atomic::new(count) })
     }
 
     /// Takes one of the permits that `count` counts, if there is one.
-    pub(crate) fn take(&self) -> Option<()> {
+    pub fn take(&self) -> Option<()> {
         let mut count = self.count.load(Relaxed);
         while count > 0 {
             match self.count.compare_exchange(count, count - 1, Relaxed, Relaxed) {
@@ -35,14 +38,14 @@ impl<P: Primitives> Shared<P> {
     }
 
     /// Adds a permit: it publishes first and then notifies.
-    pub(crate) fn put(&self) {
+    pub fn put(&self) {
         self.count.fetch_add(1, Relaxed);
         self.changed.notify_one();
     }
 }
 
 /// Joins a thread, and asserts that it did not panic.
-pub(crate) fn join<T, J: Join<T>>(thread: J) -> T {
+pub fn join<T, J: Join<T>>(thread: J) -> T {
     match thread.join() {
         Ok(value) => value,
         Err(_) => panic!("a thread of the scenario panicked"),

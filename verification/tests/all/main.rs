@@ -4,6 +4,7 @@
 #[path = "../checks/mod.rs"]
 mod checks;
 mod command;
+mod proofs;
 
 mod stepped {
     //! The checks under the stepped engine.

@@ -39,7 +39,7 @@ mod world;
 
 pub use limits::{A_LONG_TIME, Limits};
 pub use memory::{Arc, Cell, Guard, Mutex};
-pub use model::{Action, Rest, State, SteppedModel, check, explore};
+pub use model::{Action, Rest, Stand, Standing, State, SteppedModel, check, explore};
 pub use operation::{Kind, Name, Operation, Verb};
 pub use primitives::{Atomic, AtomicPtr, Futex, JoinHandle, Stepped};
 pub use world::{Choice, Step};

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use stateright::{Model, Property};
 
 use super::limits::Limits;
-use super::operation::{Operation, mix};
+use super::operation::{Name, Operation, mix};
 use super::runtime::{Execution, file_name, with};
 use super::world::{Choice, Line, Status, Step};
 use crate::verdict::{Engine, Outcome, Verdict, Violation};
@@ -78,6 +78,49 @@ impl State {
     }
 }
 
+/// What a thread is about to do in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// It has been made, and has done nothing yet.
+    New,
+    /// It stands before this operation.
+    Before(Operation),
+    /// It sleeps on this word.
+    Asleep(Name),
+    /// It has ended.
+    Ended,
+}
+
+/// A state as others can compare it with a specification.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Each thread's label, and what it is about to do.
+    pub threads: Vec<(Arc<str>, Stand)>,
+    /// The objects that live, with their values: an integer's own, a digest for the rest.
+    pub values: BTreeMap<Name, u64>,
+}
+
+impl State {
+    /// Returns what each thread is about to do, and the values of the objects. Runs the schedule
+    /// again.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let execution = replay(self.scenario, self.limits, &self.schedule, false);
+        let standing = with(|world| {
+            let stand = |thread: &super::world::Thread| match (thread.status, thread.pending) {
+                (Status::Ended, _) => Stand::Ended,
+                (Status::Asleep { object, .. }, _) => Stand::Asleep(world.name(object)),
+                (_, Some((operation, _))) => Stand::Before(operation),
+                (_, None) => Stand::New,
+            };
+            let threads = world.threads.iter().map(|it| (it.label.clone(), stand(it))).collect();
+            Standing { threads, values: world.values() }
+        });
+        drop(execution);
+        standing
+    }
+}
+
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.key.hash(hasher);
@@ -89,6 +132,8 @@ impl PartialEq for State {
         self.key == other.key
     }
 }
+
+impl Eq for State {}
 
 impl fmt::Debug for State {
     /// Runs the schedule again and lists every thread with what it is about to do.

@@ -12,7 +12,7 @@ pub(super) fn mix(left: u64, right: u64) -> u64 {
 }
 
 /// The kind of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// An atomic integer.
     Atomic,
@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 /// The name of an object: the same in every execution that creates it at the same point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name {
     /// What it is.
     pub kind: Kind,

@@ -23,6 +23,7 @@
 //! - W3 The counters of objects, children and pointer writes are part of the identity, because the
 //!   hints `rewind` and `checkpoint` forget the history that implies them.
 
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -229,6 +230,12 @@ impl World {
 
     pub(super) fn name(&self, index: u32) -> Name {
         self.objects[index as usize].name
+    }
+
+    /// Returns the values of the live objects.
+    pub(super) fn values(&self) -> BTreeMap<Name, u64> {
+        let live = self.objects.iter().filter(|object| object.live);
+        live.map(|object| (object.name, object.value)).collect()
     }
 
     pub(super) fn value(&self, index: u32) -> u64 {
