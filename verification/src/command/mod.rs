@@ -7,6 +7,7 @@
 
 mod check;
 mod costs;
+mod litmus;
 mod mutants;
 mod pool;
 mod progress;
@@ -46,6 +47,9 @@ enum Command {
     Check(Box<check::Arguments>),
     /// Weaken every ordering and fence of core, one at a time; list which were killed and survived.
     Mutants(mutants::Arguments),
+    /// Judge the ordering arguments of core by the axioms of memory models (SC, x86-TSO, RC11, and
+    /// RC11 with load buffering), and run the same programs under loom.
+    Litmus(litmus::Arguments),
     /// Open stateright's Explorer for a model on the loopback interface.
     Explore(ExploreArguments),
     /// Write the list of checks, by hazard and by protocol, as Markdown; run nothing.
@@ -79,6 +83,7 @@ fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
     match command {
         Command::Check(arguments) => check::run(&arguments, color),
         Command::Mutants(arguments) => mutants::run(&arguments, color),
+        Command::Litmus(arguments) => litmus::run(&arguments, color),
         Command::Explore(arguments) => explore(&arguments, Output::new(color, false)),
         Command::Document { file } => {
             Report::open("document", &file)?.finish(document::text(&catalogue()).trim_end())?;

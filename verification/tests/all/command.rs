@@ -183,3 +183,39 @@ fn a_signal_ends_it_in_order_with_what_was_done_in_the_report() {
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
     }
 }
+
+#[test]
+fn the_litmus_programs_of_one_argument_are_judged_and_reported() {
+    // Judges the one-shot's arguments. The table has a row for each program, and the report says
+    // that nothing differs; a name that no argument has is refused.
+    let output = command(&["litmus", "--id", "oneshot", "--json", "-"]).output();
+    let output = output.expect("it was built beside this test");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let rows: Value = serde_json::from_str(&text(&output.stdout)).expect("JSON on stdout");
+    let rows = rows.as_array().expect("rows");
+    assert!(rows.len() > 10, "{} rows", rows.len());
+    for row in rows {
+        assert_eq!(row["difference"], Value::Null, "{row}");
+        assert_eq!(row["loom"], "agrees", "{row}");
+        let is_written = row["variant"] == "as written";
+        assert_eq!(row["answers"]["RC11"] == "forbidden", is_written, "{row}");
+        assert_eq!(row["witness"].is_null(), is_written, "{row}");
+    }
+    let refused = command(&["litmus", "--id", "teleport"]).output();
+    let refused = refused.expect("it was built beside this test");
+    assert_eq!((refused.status.code(), text(&refused.stdout)), (Some(2), String::new()));
+    assert!(text(&refused.stderr).contains("teleport"));
+}
+
+#[test]
+fn the_litmus_table_has_the_literature_if_it_is_asked_for() {
+    // Asks for one argument besides: the table has both, and says that all is as expected.
+    let arguments = ["litmus", "--literature", "--id", "spsc.close_tail", "--verbose"];
+    let output = command(&arguments).output().expect("it was built beside this test");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    for words in ["IRIW+f.sc", "spsc.close_tail: ", "redundant: ", "race: ", "0 not as expected"] {
+        assert!(table.contains(words), "{table}");
+    }
+    assert!(table.lines().all(|line| line.len() <= 100), "{table}");
+}

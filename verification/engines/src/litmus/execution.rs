@@ -2,8 +2,8 @@
 //! which order the writes to each location take effect (`co`).
 //!
 //! **How.** Every thread is run alone, each load returning each value that some write might store.
-//! That set of values is a fixed point, found in at most as many rounds as there are writes. One run
-//! of each thread together make a candidate; for each candidate, all `rf` that agree with the
+//! That set of values is a fixed point, found in at most as many rounds as there are writes. One
+//! run of each thread together make a candidate; for each candidate, all `rf` that agree with the
 //! values and all `co` are tried. A candidate in which a value depends on itself, through loads,
 //! dependencies and writes, is no execution in any model: nothing ever computed that value.
 

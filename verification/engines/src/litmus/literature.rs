@@ -19,8 +19,8 @@ use super::Answer;
 use super::operation::*;
 use super::program::{Condition, Program};
 
-/// The x86-TSO papers: S. Owens, S. Sarkar, P. Sewell (TPHOLs 2009); P. Sewell, S. Sarkar, S. Owens,
-/// F. Zappa Nardelli, M. O. Myreen (CACM 2010).
+/// The x86-TSO papers: S. Owens, S. Sarkar, P. Sewell (TPHOLs 2009); P. Sewell, S. Sarkar, S.
+/// Owens, F. Zappa Nardelli, M. O. Myreen (CACM 2010).
 const X86: &str = "Owens 2009, Sewell 2010";
 /// J. Alglave, L. Maranget, M. Tautschnig, *Herding Cats* (TOPLAS 2014).
 const CATS: &str = "Alglave 2014";

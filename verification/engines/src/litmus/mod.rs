@@ -1,5 +1,5 @@
-//! Litmus programs under axiomatic memory models: an opinion on orderings that shares no code and no
-//! method with loom.
+//! Litmus programs under axiomatic memory models: an opinion on orderings that shares no code and
+//! no method with loom.
 //!
 //! **Contract.** [`judge`] enumerates all executions of a small program (at most four threads and
 //! twelve events), keeps those that a model's axioms allow, and says whether the outcome that the

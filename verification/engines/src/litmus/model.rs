@@ -12,8 +12,9 @@
 //!
 //! **RC11** is the model of O. Lahav, V. Vafeiadis, J. Kang, C.-K. Hur and D. Dreyer, *Repairing
 //! Sequential Consistency in C/C++11* (PLDI 2017), with two differences. A read-modify-write is one
-//! event here, not two. And a release sequence is continued by read-modify-writes alone, as in C++20
-//! (and so in Rust); in the paper, as in C++11, later stores of the same thread continue it, too.
+//! event here, not two. And a release sequence is continued by read-modify-writes alone, as in
+//! C++20 (and so in Rust); in the paper, as in C++11, later stores of the same thread continue it,
+//! too.
 //!
 //! **Load buffering.** C++20 and Rust forbid values out of thin air in words, but no axiom for that
 //! is agreed on. RC11 forbids every cycle of `sb` and `rf`, hence load buffering, which compilers
@@ -22,9 +23,9 @@
 //! step by step, such as loom, cannot see.
 //!
 //! **TSO** is the model of S. Owens, S. Sarkar and P. Sewell, *A Better x86 Memory Model: x86-TSO*
-//! (TPHOLs 2009), in the axiomatic form of J. Alglave, L. Maranget and M. Tautschnig, *Herding Cats*
-//! (TOPLAS 2014). A SeqCst fence is `mfence`; other fences are nothing. A SeqCst store is an `xchg`.
-//! A read-modify-write is locked. It says nothing about what a compiler reorders.
+//! (TPHOLs 2009), in the axiomatic form of J. Alglave, L. Maranget and M. Tautschnig, *Herding
+//! Cats* (TOPLAS 2014). A SeqCst fence is `mfence`; other fences are nothing. A SeqCst store is an
+//! `xchg`. A read-modify-write is locked. It says nothing about what a compiler reorders.
 
 use super::execution::Execution;
 use super::operation::Mode;

@@ -49,8 +49,8 @@ fn each_model_allows_what_the_one_before_it_allows() {
 
 #[test]
 fn without_any_one_of_its_rules_a_model_gives_a_known_test_another_answer() {
-    // Takes each rule out. The row of the named test changes from forbidden to allowed; so the table
-    // above would not pass with that rule missing.
+    // Takes each rule out. The row of the named test changes from forbidden to allowed; so the
+    // table above would not pass with that rule missing.
     let rows = [
         (Rule::TotalOrder, SC, "SB+rlx"),
         (Rule::PerLocation, TSO, "CoWR"),
