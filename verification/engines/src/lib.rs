@@ -12,9 +12,10 @@
 //! function for all four engines. [`mutant`] weakens one memory ordering of the code under test at
 //! a time; [`explore`] runs a stateright model and returns the same kind of verdict, and [`lasso`]
 //! looks for starvation in one. [`litmus`] judges programs of a few operations by the axioms of a
-//! memory model.
+//! memory model. [`counterexample`] is the form in which a failing execution travels.
 
 mod atomics;
+pub mod counterexample;
 pub mod explore;
 pub mod lasso;
 pub mod litmus;
