@@ -141,8 +141,8 @@ fn finish(rows: &[Row], report: Option<Report>, out: Output) -> Result<u8, Failu
         (programs + 1, holding + usize::from(row.answers.values().all(|a| *a == Answer::Forbidden)))
     });
     out.line(format_args!(
-        "{} programs of the literature; of core {programs}: {holding} forbidden in every model, {} \
-         weakenings seen; {differ} not as expected",
+        "{} programs of the literature; {programs} of core: {holding} forbidden, {} not; {differ} \
+         not as expected",
         rows.len() - programs,
         programs - holding,
     ))?;

@@ -7,6 +7,7 @@
 
 mod check;
 mod costs;
+mod counterexample;
 mod litmus;
 mod mutants;
 mod pool;
@@ -47,6 +48,8 @@ enum Command {
     Check(Box<check::Arguments>),
     /// Weaken every ordering and fence of core, one at a time; list which were killed and survived.
     Mutants(mutants::Arguments),
+    /// Show a counterexample that `check --write-counterexamples` has written, or run it again.
+    Counterexample(counterexample::Arguments),
     /// Judge the ordering arguments of core by the axioms of memory models (SC, x86-TSO, RC11, and
     /// RC11 with load buffering), and run the same programs under loom.
     Litmus(litmus::Arguments),
@@ -83,6 +86,7 @@ fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
     match command {
         Command::Check(arguments) => check::run(&arguments, color),
         Command::Mutants(arguments) => mutants::run(&arguments, color),
+        Command::Counterexample(arguments) => counterexample::run(&arguments, color),
         Command::Litmus(arguments) => litmus::run(&arguments, color),
         Command::Explore(arguments) => explore(&arguments, Output::new(color, false)),
         Command::Document { file } => {
