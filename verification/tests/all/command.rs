@@ -219,3 +219,57 @@ fn the_litmus_table_has_the_literature_if_it_is_asked_for() {
     }
     assert!(table.lines().all(|line| line.len() <= 100), "{table}");
 }
+
+#[test]
+fn a_counterexample_is_written_shown_in_every_form_and_run_again() {
+    // Refutes the notifier without a second look under Stepped, in a folder that is not there yet.
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, id) = (folder.path().join("found"), "notifier.no_second_look.stepped");
+    let arguments =
+        ["--id", id, "--write-counterexamples", path.to_str().expect("a path in UTF-8")];
+    let output = check(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let file = path.join(format!("{id}.itf.json"));
+    let name = file.to_str().expect("a path in UTF-8");
+    let line = format!("    blocksmith-check counterexample {name} --replay");
+    assert!(text(&output.stdout).lines().any(|printed| printed == line));
+    let show = |more: &[&str]| {
+        let output = command(&[&["counterexample", name], more].concat()).output();
+        output.expect("it was built beside this test")
+    };
+    let table = text(&show(&[]).stdout);
+    for words in ["T0 main: sleeps on futex", "T1 producer: has ended", "notifier.rs:"] {
+        assert!(table.contains(words), "{table}");
+    }
+    for (format, words) in [
+        ("html", "<!DOCTYPE html>"),
+        ("mermaid", "sequenceDiagram"),
+        ("dot", "digraph counterexample"),
+        ("itf", "\"#meta\":{\"format\":\"ITF\""),
+        ("json", "\"violation\":\"deadlock\""),
+    ] {
+        let output = show(&["--format", format]);
+        assert_eq!(output.status.code(), Some(0), "{format}");
+        assert!(text(&output.stdout).contains(words), "{format}");
+    }
+    let replayed = show(&["--replay"]);
+    assert_eq!((replayed.status.code(), text(&replayed.stdout)), (Some(0), table.clone()));
+    let shrunk = show(&["--shrink"]);
+    assert_eq!(shrunk.status.code(), Some(0), "{}", text(&shrunk.stderr));
+    let steps = |table: &str| table.lines().take_while(|line| *line != "in the end").count();
+    assert!(steps(&text(&shrunk.stdout)) <= steps(&table) && steps(&table) > 5);
+    // As if the code had moved: the first step is another operation.
+    let recorded = fs::read_to_string(&file).expect("the file");
+    let moved = recorded.replacen("\"operation\":\"futex", "\"operation\":\"moved futex", 1);
+    assert_ne!(moved, recorded);
+    fs::write(&file, moved).expect("the file is ours");
+    let output = show(&["--replay"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("no longer fits at step"), "{}", text(&output.stdout));
+    for (damaged, why) in [("{}", "missing field"), ("no JSON", "expected")] {
+        fs::write(&file, damaged).expect("the file is ours");
+        let output = show(&[]);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    }
+}
