@@ -85,6 +85,27 @@ fn the_end_names_the_cycle_of_waits() {
     }
 }
 
+/// Main sleeps on a word, and the other thread ends without a wake.
+fn no_wake<P: Primitives>() {
+    let word = P::arc(<P::Futex as Atomic<u32>>::new(0));
+    let other = word.clone();
+    let thread = P::spawn("other", move || other.load(Relaxed));
+    word.wait(0);
+    thread.join().expect("it ends");
+}
+
+#[test]
+fn a_sleeper_that_nobody_is_left_to_wake_is_told_as_such() {
+    // The other thread has ended, so main is in no cycle.
+    let alone = found(no_wake::<Stepped>);
+    let ending = alone.ending().join("\n");
+    assert!(ending.contains("which holds 0; nobody is left to wake it ["), "{ending}");
+    assert!(ending.contains("T1 other: has ended"), "{ending}");
+    assert_eq!(alone.cycle(), None);
+    let crossed = found(crossed_locks::<Stepped>);
+    assert!(!crossed.ending().join("").contains("nobody"));
+}
+
 #[test]
 fn a_thread_that_another_can_let_go_is_in_no_cycle() {
     // T0 waits for T1, T1 for T0 or T2, and T2 can go on. Once T2 waits, too, there is a cycle.

@@ -162,7 +162,9 @@ impl Recorder {
             (Status::Ended, _) => ("has ended".to_owned(), Vec::new()),
             (Status::Asleep { object, deadline: None }, _) => {
                 let (name, value) = (world.name(object), world.value(object));
-                (format!("sleeps on {name}, which holds {value}"), others())
+                let wakers: Vec<_> = others();
+                let left = if wakers.is_empty() { "; nobody is left to wake it" } else { "" };
+                (format!("sleeps on {name}, which holds {value}{left}"), wakers)
             }
             (Status::Asleep { object, .. }, _) => {
                 (format!("sleeps on {}, with a deadline", world.name(object)), Vec::new())
