@@ -379,6 +379,14 @@ fn coherence() -> Vec<Test> {
         ),
         Test::new("2RMW", "FFFF", CPP11, [add(A), add(B)], [A.is(0), B.is(0)]),
         Test::new("RMW+W", "FFFF", CPP11, [add(A), vec![store(X, 5, RLX)]], [A.is(0), X.ends(1)]),
+        // It reads a write that comes after its own.
+        Test::new(
+            "RMW+W-later",
+            "FFFF",
+            BY_HAND,
+            [add(A), vec![store(X, 5, RLX)]],
+            [A.is(5), X.ends(5)],
+        ),
         Test::new(
             "CAS+CAS",
             "FFFF",
