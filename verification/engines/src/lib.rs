@@ -11,11 +11,14 @@
 //! "Stepped" means that the code runs one operation at a time. [`scenario!`] instantiates a
 //! function for all four engines. [`mutant`] weakens one memory ordering of the code under test at
 //! a time; [`explore`] runs a stateright model and returns the same kind of verdict, and [`lasso`]
-//! looks for starvation in one.
+//! looks for starvation in one. [`litmus`] judges programs of a few operations by the axioms of a
+//! memory model. [`counterexample`] is the form in which a failing execution travels.
 
 mod atomics;
+pub mod counterexample;
 pub mod explore;
 pub mod lasso;
+pub mod litmus;
 pub mod loom;
 pub mod meter;
 pub mod mutant;

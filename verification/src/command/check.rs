@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use blocksmith_engines::verdict::Verdict;
+use blocksmith_engines::counterexample::{self, Counterexample};
+use blocksmith_engines::verdict::{Engine, Verdict};
 use blocksmith_terminal::{Color, EXIT_OK, Failure, Output, Report};
 use quick_junit::{TestCase, TestSuite};
 
+use super::counterexample::Folder;
 use super::pool::{self, End, News};
 use super::progress::Progress;
 use super::report::{self, Detail, Row};
@@ -34,6 +36,10 @@ pub(super) struct Arguments {
     /// Print the counterexample of every refuted check, twins included.
     #[arg(long)]
     counterexamples: bool,
+    /// Write the counterexample of every check that Stepped refutes, twins included, to this folder,
+    /// as ID.itf.json; `counterexample` shows it and runs it again.
+    #[arg(long, value_name = "FOLDER")]
+    write_counterexamples: Option<PathBuf>,
     /// Write the results as JSON to this file; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -115,13 +121,41 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
         return Ok(EXIT_OK);
     }
     let reports = Reports::open(arguments)?;
-    run_all(checks, arguments, reports, out)
+    let folder = arguments.write_counterexamples.as_deref().map(Folder::open).transpose()?;
+    run_all(checks, arguments, reports, folder.as_ref(), out)
+}
+
+/// Runs a check. The counterexample is that of Stepped, if Stepped has refuted it.
+fn work(check: &Check) -> (Verdict, Option<Counterexample>) {
+    drop(counterexample::take());
+    let verdict = (check.run)();
+    let is_refuted = check.engine == Engine::Stepped && verdict.violation().is_some();
+    let found = counterexample::take().filter(|_| is_refuted);
+    (verdict, found.map(|found| Counterexample { check: check.id.clone(), ..found }))
+}
+
+/// Writes a counterexample, or says how to get one where a check differs.
+fn keep(
+    found: &Counterexample,
+    folder: Option<&Folder>,
+    differs: bool,
+    out: Output,
+) -> Result<(), Failure> {
+    match folder {
+        Some(folder) => out.line(format_args!("    {}", folder.write(found)?)),
+        None if differs => out.line(format_args!(
+            "    blocksmith-check check --id {} --write-counterexamples FOLDER",
+            found.check
+        )),
+        None => Ok(()),
+    }
 }
 
 fn run_all(
     checks: Vec<Check>,
     arguments: &Arguments,
     reports: Reports,
+    folder: Option<&Folder>,
     out: Output,
 ) -> Result<u8, Failure> {
     let detail = Detail { verbose: arguments.verbose, counterexamples: arguments.counterexamples };
@@ -131,17 +165,20 @@ fn run_all(
     let mut running: BTreeMap<usize, String> = BTreeMap::new();
     let (mut results, mut worst) = (Results::default(), EXIT_OK);
     out.line(report::head())?;
-    let work = |check: &Check| (check.run)();
     let end = pool::run(&checks, workers(arguments.jobs), work, |news| {
         match news {
             News::Begun(place) => drop(running.insert(place, checks[place].id.clone())),
-            News::Done(place, verdict, seconds) => {
+            News::Done(place, (verdict, found), seconds) => {
                 running.remove(&place);
                 progress.done(recorded(place));
                 let check = &checks[place];
                 worst = worst.max(report::exit_code(check, &verdict));
                 results.add(place, check, &verdict, seconds);
-                progress.suspend(|| report::print(out, check, &verdict, seconds, detail))?;
+                progress.suspend(|| {
+                    report::print(out, check, &verdict, seconds, detail)?;
+                    let differs = !check.is_as_expected(&verdict);
+                    found.iter().try_for_each(|found| keep(found, folder, differs, out))
+                })?;
             }
             News::Tick => {}
         }

@@ -7,6 +7,8 @@
 
 mod check;
 mod costs;
+mod counterexample;
+mod litmus;
 mod mutants;
 mod pool;
 mod progress;
@@ -49,6 +51,11 @@ enum Command {
     Mutants(mutants::Arguments),
     /// Have SMT solvers prove the relations of the protocols for any number of threads and items.
     Prove(prove::Arguments),
+    /// Show a counterexample that `check --write-counterexamples` has written, or run it again.
+    Counterexample(counterexample::Arguments),
+    /// Judge the ordering arguments of core by the axioms of memory models (SC, x86-TSO, RC11, and
+    /// RC11 with load buffering), and run the same programs under loom.
+    Litmus(litmus::Arguments),
     /// Open stateright's Explorer for a model on the loopback interface.
     Explore(ExploreArguments),
     /// Write the list of checks, by hazard and by protocol, as Markdown; run nothing.
@@ -83,6 +90,8 @@ fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
         Command::Check(arguments) => check::run(&arguments, color),
         Command::Mutants(arguments) => mutants::run(&arguments, color),
         Command::Prove(arguments) => prove::run(&arguments, color),
+        Command::Counterexample(arguments) => counterexample::run(&arguments, color),
+        Command::Litmus(arguments) => litmus::run(&arguments, color),
         Command::Explore(arguments) => explore(&arguments, Output::new(color, false)),
         Command::Document { file } => {
             Report::open("document", &file)?.finish(document::text(&catalogue()).trim_end())?;

@@ -183,3 +183,93 @@ fn a_signal_ends_it_in_order_with_what_was_done_in_the_report() {
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
     }
 }
+
+#[test]
+fn the_litmus_programs_of_one_argument_are_judged_and_reported() {
+    // Judges the one-shot's arguments. The table has a row for each program, and the report says
+    // that nothing differs; a name that no argument has is refused.
+    let output = command(&["litmus", "--id", "oneshot", "--json", "-"]).output();
+    let output = output.expect("it was built beside this test");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let rows: Value = serde_json::from_str(&text(&output.stdout)).expect("JSON on stdout");
+    let rows = rows.as_array().expect("rows");
+    assert!(rows.len() > 10, "{} rows", rows.len());
+    for row in rows {
+        assert_eq!(row["difference"], Value::Null, "{row}");
+        assert_eq!(row["loom"], "agrees", "{row}");
+        let is_written = row["variant"] == "as written";
+        assert_eq!(row["answers"]["RC11"] == "forbidden", is_written, "{row}");
+        assert_eq!(row["witness"].is_null(), is_written, "{row}");
+    }
+    let refused = command(&["litmus", "--id", "teleport"]).output();
+    let refused = refused.expect("it was built beside this test");
+    assert_eq!((refused.status.code(), text(&refused.stdout)), (Some(2), String::new()));
+    assert!(text(&refused.stderr).contains("teleport"));
+}
+
+#[test]
+fn the_litmus_table_has_the_literature_if_it_is_asked_for() {
+    // Asks for one argument besides: the table has both, and says that all is as expected.
+    let arguments = ["litmus", "--literature", "--id", "spsc.close_tail", "--verbose"];
+    let output = command(&arguments).output().expect("it was built beside this test");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    for words in ["IRIW+f.sc", "spsc.close_tail: ", "redundant: ", "race: ", "0 not as expected"] {
+        assert!(table.contains(words), "{table}");
+    }
+    assert!(table.lines().all(|line| line.len() <= 100), "{table}");
+}
+
+#[test]
+fn a_counterexample_is_written_shown_in_every_form_and_run_again() {
+    // Refutes the notifier without a second look under Stepped, in a folder that is not there yet.
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, id) = (folder.path().join("found"), "notifier.no_second_look.stepped");
+    let arguments =
+        ["--id", id, "--write-counterexamples", path.to_str().expect("a path in UTF-8")];
+    let output = check(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let file = path.join(format!("{id}.itf.json"));
+    let name = file.to_str().expect("a path in UTF-8");
+    let line = format!("    blocksmith-check counterexample {name} --replay");
+    assert!(text(&output.stdout).lines().any(|printed| printed == line));
+    let show = |more: &[&str]| {
+        let output = command(&[&["counterexample", name], more].concat()).output();
+        output.expect("it was built beside this test")
+    };
+    let table = text(&show(&[]).stdout);
+    for words in ["T0 main: sleeps on futex", "T1 producer: has ended", "notifier.rs:"] {
+        assert!(table.contains(words), "{table}");
+    }
+    for (format, words) in [
+        ("html", "<!DOCTYPE html>"),
+        ("mermaid", "sequenceDiagram"),
+        ("dot", "digraph counterexample"),
+        ("itf", "\"#meta\":{\"format\":\"ITF\""),
+        ("json", "\"violation\":\"deadlock\""),
+    ] {
+        let output = show(&["--format", format]);
+        assert_eq!(output.status.code(), Some(0), "{format}");
+        assert!(text(&output.stdout).contains(words), "{format}");
+    }
+    let replayed = show(&["--replay"]);
+    assert_eq!((replayed.status.code(), text(&replayed.stdout)), (Some(0), table.clone()));
+    let shrunk = show(&["--shrink"]);
+    assert_eq!(shrunk.status.code(), Some(0), "{}", text(&shrunk.stderr));
+    let steps = |table: &str| table.lines().take_while(|line| *line != "in the end").count();
+    assert!(steps(&text(&shrunk.stdout)) <= steps(&table) && steps(&table) > 5);
+    // As if the code had moved: the first step is another operation.
+    let recorded = fs::read_to_string(&file).expect("the file");
+    let moved = recorded.replacen("\"operation\":\"futex", "\"operation\":\"moved futex", 1);
+    assert_ne!(moved, recorded);
+    fs::write(&file, moved).expect("the file is ours");
+    let output = show(&["--replay"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("no longer fits at step"), "{}", text(&output.stdout));
+    for (damaged, why) in [("{}", "missing field"), ("no JSON", "expected")] {
+        fs::write(&file, damaged).expect("the file is ours");
+        let output = show(&[]);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    }
+}

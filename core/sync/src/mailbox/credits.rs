@@ -253,7 +253,9 @@ impl<P: Primitives> Credits<P> {
         let Ok(before) = self.exchange::<Infallible>(|word| Ok(with_requests(word, 1)));
         // ORDERING: pairs with the acquiring load in `consumed`. It comes after the claim, so a
         // thread that sees the room that it makes also sees that the room is taken.
-        // ORDERING(survives): loom lets no store pass an earlier one of its own thread.
+        // ORDERING(survives): each claim acquires from the earlier ones, so a sender that claims
+        // before the evictor has read `consumed` before this addition. The ordering is kept so that
+        // room does not depend on how claims are ordered.
         let consumed = self.returned.requests.fetch_add(1, Release).wrapping_add(1);
         self.claim(before, with_requests(before, 1), 1, consumed)
     }

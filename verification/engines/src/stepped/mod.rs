@@ -27,6 +27,10 @@
 //! once. The hints `mark`, `rewind` and `checkpoint` of the primitives are assertions by the author
 //! of the code, by which more states are merged. A wrong hint can hide behaviour, so small
 //! scenarios are run with and without them ([`Limits::hints`]).
+//!
+//! **Counterexamples.** [`check`] keeps the one it finds ([`crate::counterexample`]), and [`replay`]
+//! runs a recorded one again, up to the step at which it no longer fits the code. [`shrink`] takes
+//! away the steps and switches between threads that it does not need.
 
 mod limits;
 mod memory;
@@ -34,6 +38,7 @@ mod model;
 mod object;
 mod operation;
 mod primitives;
+mod recorded;
 mod runtime;
 mod world;
 
@@ -42,4 +47,5 @@ pub use memory::{Arc, Cell, Guard, Mutex};
 pub use model::{Action, Rest, Stand, Standing, State, SteppedModel, check, explore};
 pub use operation::{Kind, Name, Operation, Verb};
 pub use primitives::{Atomic, AtomicPtr, Futex, JoinHandle, Stepped};
+pub use recorded::{Misfit, replay, shrink};
 pub use world::{Choice, Step};

@@ -12,6 +12,7 @@ use stateright::{Model, Property};
 
 use super::limits::Limits;
 use super::operation::{Name, Operation, mix};
+use super::recorded::write_down;
 use super::runtime::{Execution, file_name, with};
 use super::world::{Choice, Line, Status, Step};
 use crate::verdict::{Engine, Outcome, Verdict, Violation};
@@ -280,7 +281,8 @@ const NO_DEADLOCK: &str = "no deadlock";
 const NO_PANIC: &str = "no panic";
 
 /// Explores a scenario and returns the verdict. `threads`, including the main one, is for the
-/// report, which says so if there were more. Blocks until done; uses one thread.
+/// report, which says so if there were more. A counterexample is also kept as data
+/// ([`crate::counterexample::take`]). Blocks until done; uses one thread.
 #[must_use]
 pub fn check(scenario: fn(), threads: usize, limits: Limits) -> Verdict {
     let model = SteppedModel::new(scenario, limits);
@@ -292,6 +294,8 @@ pub fn check(scenario: fn(), threads: usize, limits: Limits) -> Verdict {
             Rest::Panicked(panic) => Violation::Panic(panic.clone()),
             _ => Violation::Deadlock,
         };
+        let written = write_down(scenario, limits, &state.schedule, &violation);
+        crate::counterexample::keep(written);
         Outcome::Violated { violation, counterexample: counterexample(property, state) }
     } else if statistics.visible_destructor.load(Ordering::Relaxed) && !limits.handle_steps {
         return check(scenario, threads, Limits { handle_steps: true, ..limits });

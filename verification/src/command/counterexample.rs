@@ -1,0 +1,112 @@
+//! The sub-command `counterexample`: it shows a counterexample that a check has written to a file,
+//! and runs it again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use blocksmith_engines::counterexample::{self, Counterexample, Itf};
+use blocksmith_engines::stepped;
+use blocksmith_terminal::{Color, EXIT_DIFFERS, EXIT_OK, Failure, Output};
+
+use crate::catalogue::stepped_scenario;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The file, as `check --write-counterexamples` writes it.
+    file: PathBuf,
+    /// The form in which it is shown, on stdout.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Run the recorded schedule again in its engine, and show what it does now. If the code no
+    /// longer fits the schedule, say at which step, and exit with 1.
+    #[arg(long)]
+    replay: bool,
+    /// Run it again, and take away the steps and the switches between threads that the violation
+    /// does not need.
+    #[arg(long, conflicts_with = "replay")]
+    shrink: bool,
+}
+
+/// A form of a counterexample.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// A column for each thread, a row for each step.
+    Table,
+    /// One self-contained page.
+    Html,
+    /// A Mermaid sequence diagram.
+    Mermaid,
+    /// A graph for Graphviz.
+    Dot,
+    /// The Informal Trace Format of the TLA+ tools.
+    Itf,
+    /// The steps as plain JSON.
+    Json,
+}
+
+impl Format {
+    fn text(self, of: &Counterexample) -> Result<String, Failure> {
+        let text = match self {
+            Self::Table => counterexample::table(of),
+            Self::Html => counterexample::html(of),
+            Self::Mermaid => counterexample::mermaid(of),
+            Self::Dot => counterexample::dot(of),
+            Self::Itf => serde_json::to_string(&Itf::from(of)).map_err(Failure::fault)?,
+            Self::Json => serde_json::to_string(of).map_err(Failure::fault)?,
+        };
+        Ok(text)
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
+    let out = Output::new(color, false);
+    let mut shown = read(&arguments.file)?;
+    if arguments.replay || arguments.shrink {
+        let Some((scenario, limits)) = stepped_scenario(&shown.check) else {
+            let check = &shown.check;
+            return Err(Failure::input(anyhow::anyhow!("no check {check:?} can be replayed")));
+        };
+        let again = if arguments.shrink { stepped::shrink } else { stepped::replay };
+        match again(scenario, limits, &shown) {
+            Ok(now) => shown = now,
+            Err(misfit) => {
+                out.line(format_args!("{}: {misfit}", shown.check))?;
+                return Ok(EXIT_DIFFERS);
+            }
+        }
+    }
+    out.line(arguments.format.text(&shown)?.trim_end())?;
+    Ok(EXIT_OK)
+}
+
+fn read(file: &Path) -> Result<Counterexample, Failure> {
+    let read = || -> anyhow::Result<Counterexample> {
+        let itf: Itf = serde_json::from_str(&fs::read_to_string(file)?)?;
+        Ok(Counterexample::try_from(itf)?)
+    };
+    read().with_context(|| file.display().to_string()).map_err(Failure::input)
+}
+
+/// A folder into which a run writes counterexamples.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes the folder if it is not there.
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let made = fs::create_dir_all(path);
+        made.with_context(|| format!("--write-counterexamples {}", path.display()))
+            .map_err(Failure::input)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Writes the counterexample of a check. Returns the line that runs it again.
+    pub(super) fn write(&self, of: &Counterexample) -> Result<String, Failure> {
+        let file = self.0.join(format!("{}.itf.json", of.check));
+        let text = Format::Itf.text(of)?;
+        fs::write(&file, text + "\n")
+            .with_context(|| file.display().to_string())
+            .map_err(Failure::fault)?;
+        Ok(format!("blocksmith-check counterexample {} --replay", file.display()))
+    }
+}
