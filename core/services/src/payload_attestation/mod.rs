@@ -13,7 +13,7 @@
 //!                      │                 │            │            │
 //!   data:              one request, again until the deadline       │
 //!   signatures:            one request each, side by side ─────────┤
-//!   publication:           what is signed leaves ─ and once more ──┘
+//!   publication:           what is signed leaves ─ later ─── last ──┘
 //! ```
 //!
 //! | what | when |
@@ -21,8 +21,8 @@
 //! | data | when payload and blobs are told of; again at [`Timing::fetch_ms`] if the answer was no vote for both |
 //! | data, after "no block", a failure or a time-out | again after [`Limits::retry_ms`], until [`Timing::due_ms`] |
 //! | signatures | once the data, their head and its list of duties are known; given up at [`Timing::late_ms`] |
-//! | first batch | once all is signed; at [`Limits::gather_ms`] after the data, [`Timing::gather_ms`] or [`Timing::due_ms`], whichever comes first |
-//! | second batch | once the rest is signed; at [`Timing::late_ms`] |
+//! | first batch | once all is signed; at [`Limits::gather_ms`] after the data, or at the next of the following times |
+//! | later batches, of what is signed then | at [`Timing::gather_ms`], [`Timing::due_ms`] and [`Timing::late_ms`]; once the rest is signed |
 //! | a batch that failed | again after [`Limits::retry_ms`], until the slot ends |
 //!
 //! | state of a vote | what it means | who ends it |

@@ -233,8 +233,8 @@ impl<V: VoteProtocol> PayloadAttestation<V> {
             return;
         }
         round.publishes_again_ms = None;
-        // What is signed later leaves together.
-        round.leave_ms = timing.at(slot, timing.late_ms);
+        // What is signed later leaves at the next time of the slot (V7).
+        round.leave_ms = round.next_leave(&timing, now, u64::MAX);
         let batch = votes.iter().map(|vote| vote.validator).collect();
         let by_ms = self.node_by_ms(timing.at(slot.saturating_add(1), 0));
         self.ask(effects, Asked::Publish(batch), by_ms, Request::Publish { slot, votes });
