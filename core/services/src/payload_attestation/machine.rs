@@ -305,7 +305,8 @@ impl<V: VoteProtocol> PayloadAttestation<V> {
     fn end_round(&mut self, why: Option<Reason>, effects: &mut Effects<V>) {
         self.past = self.past();
         let is_asked = self.asks_data();
-        self.requests.retain(|_, pending| matches!(pending.asked, Asked::Duties(_)));
+        // What was asked is of this slot, lists as well.
+        self.requests.clear();
         let Some(round) = self.round.take() else { return };
         for (validator, vote) in round.votes.iter().filter(|(_, vote)| !vote.is_done()) {
             let why = why.unwrap_or_else(|| round.why_late(vote, is_asked, true));

@@ -22,7 +22,7 @@ fn one_request_for_data_and_one_publication_serve_every_validator() {
         assert!(line.batches().is_empty());
         line.sign(*validator);
     }
-    assert_eq!(line.batches(), [validators.clone()]);
+    assert_eq!(line.batches(), [&validators[..]]);
     line.until(SLOT, FETCH + 50);
     line.answer_publish(all_taken());
     let lead = (DUE - FETCH - 40).cast_signed();
@@ -54,6 +54,22 @@ fn what_is_signed_leaves_before_the_deadline_and_the_rest_once_more() {
     let late = DUE.cast_signed() - LATE.cast_signed();
     line.assert_ended(&[(1, sent(lead)), (3, missed(Reason::SignerLate)), (2, sent(late))]);
     assert_eq!(line.machine.requests(), 0, "nobody waits for the dead signer any more");
+}
+
+#[test]
+fn what_is_signed_after_the_first_batch_and_by_the_deadline_leaves_by_it() {
+    // Signed between the first time and the deadline; a dead signer keeps the batch open.
+    let mut line = fetched(&[1, 2, 3]);
+    line.sign(1);
+    line.until(SLOT, GATHER);
+    line.answer_publish(all_taken());
+    line.until(SLOT, DUE - 1);
+    line.sign(2);
+    assert!(line.batches().is_empty());
+    line.until(SLOT, DUE);
+    assert_eq!(line.batches(), [[2]]);
+    line.answer_publish(all_taken());
+    line.assert_ended(&[(1, sent(50)), (2, sent(0))]);
 }
 
 #[test]

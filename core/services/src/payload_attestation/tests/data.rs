@@ -149,14 +149,21 @@ fn data_wait_for_their_head_and_are_asked_for_again_meanwhile() {
         unreachable!("it was looked for")
     };
     assert_eq!((line.signers(), signed), (vec![1], data('a', SLOT)));
-    let unknown = Line::of(&[1]);
-    let mut line = unknown;
+    line.sign(1);
+    let (.., published) = line.take(|asked| matches!(asked, Request::Publish { .. }));
+    let Request::Publish { votes, .. } = published else { unreachable!("it was looked for") };
+    assert_eq!(votes[0].data, data('a', SLOT));
+
+    // A head that is never told. The data are asked for at each time to try again, and only then.
+    let mut line = Line::of(&[1]);
     line.until(SLOT, FETCH);
-    line.answer_data(Reply::Data(data('a', SLOT)));
-    line.until(SLOT, DUE - 1);
-    line.asked.clear();
+    for again in [0, 20] {
+        line.until(SLOT, FETCH + again);
+        line.answer_data(Reply::Data(data('a', SLOT)));
+        assert_eq!(line.data_requests(), 0);
+    }
     line.until(SLOT, DUE);
-    assert_eq!(line.ended.len(), 1);
+    line.assert_ended(&[(1, missed(Reason::UnknownHead))]);
 }
 
 #[test]
@@ -186,6 +193,8 @@ fn heads_and_payloads_that_repeat_make_no_requests_of_their_own() {
         if line.data_requests() == 1 {
             in_time += 1;
             line.answer_data(Reply::NoBlock);
+            line.tell(Event::Head(Head { root, ..head('a', SLOT) }));
+            assert_eq!(line.data_requests(), 0, "a head again is no news");
         }
     }
     assert_eq!(in_time, 4);

@@ -42,6 +42,46 @@ fn a_vote_on_a_branch_without_a_list_waits_for_the_list() {
 }
 
 #[test]
+fn the_list_of_the_datas_branch_is_asked_for_though_the_newest_head_is_on_another() {
+    // The node was on a when b's head was told. It is on b when the data are there.
+    let mut line = Line::of(&[1]);
+    line.lists.insert(2, vec![(1, SLOT)]);
+    line.tell(Event::Head(head('b', SLOT)));
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.root = Some(2);
+    line.answer_data(Reply::Data(data('b', SLOT)));
+    assert_eq!(line.signers(), [1]);
+}
+
+#[test]
+fn data_are_asked_for_if_a_list_of_another_branch_names_somebody() {
+    // The newest head is on b, whose list is not there; the data are of a.
+    let mut line = Line::of(&[1]);
+    line.root = None;
+    line.tell(Event::Head(head('a', SLOT)));
+    line.tell(Event::Head(head('b', SLOT)));
+    line.until(SLOT, FETCH);
+    assert_eq!(line.began, []);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    assert_eq!((line.signers(), line.began.clone()), (vec![1], vec![id(SLOT, 1)]));
+}
+
+#[test]
+fn a_vote_on_a_branch_whose_list_never_comes_is_missed() {
+    // The duty began on branch a. The data are of b, and no node answers for its list.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.root = None;
+    line.tell(Event::Head(head('b', SLOT)));
+    line.answer_data(Reply::Data(data('b', SLOT)));
+    line.until(SLOT, DUE);
+    assert_eq!(line.signers(), []);
+    line.assert_ended(&[(1, missed(Reason::NoList))]);
+}
+
+#[test]
 fn a_validator_that_is_learnt_in_the_slot_still_votes() {
     // D1: it is learnt after the data have come. It votes on the same data.
     let mut line = Line::of(&[1]);

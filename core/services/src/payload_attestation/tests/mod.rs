@@ -4,6 +4,9 @@ mod batches;
 mod clock;
 mod data;
 mod duties;
+mod panics;
+mod random;
+mod service;
 
 use std::collections::BTreeMap;
 
@@ -34,7 +37,7 @@ fn limits() -> Limits {
 /// The block of a slot on a branch, as a head. The branches `a` and `b` have other committees.
 fn head(branch: char, slot: Slot) -> Head<u8> {
     let dependent = if branch == 'a' { 1 } else { 2 };
-    let root = (slot as u8) * 10 + dependent;
+    let root = (slot % 20) as u8 * 10 + dependent;
     Head { root, slot, current_dependent: dependent, previous_dependent: dependent }
 }
 
