@@ -7,7 +7,7 @@
 //! last is signed.
 //!
 //! What stateright finds in it, each in surroundings in which nothing else can go wrong: D1, D2,
-//! D3, P1, P2, P3, V7 and V10. What the description leaves open is not modelled: what becomes of
+//! D3, D5, P1, P2, P3, V7 and V10. What the description leaves open is not modelled: what becomes of
 //! a publication that fails (P4, P7), and of streams (P6). Two hazards it does not have: it looks at
 //! the slot before a signature (P5), and its timer starts tasks and waits for none (P8).
 //!
@@ -274,7 +274,8 @@ impl Design {
 
     /// Returns whether every vote of the branch has left by the deadline, where nothing changes.
     fn have_left(&self, state: &State) -> bool {
-        let is_still = self.switches == 0 && self.restarts == 0 && !self.learns;
+        let is_still =
+            self.switches == 0 && self.restarts == 0 && !self.learns && !self.has_slow_lists;
         let has_block = self.nodes.iter().any(|node| node.sees && !node.hangs);
         !is_still
             || !has_block
@@ -408,6 +409,12 @@ fn straddles(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(Design { switches: 2, goes_back: true, has_slow_lists: true, ..Design::of(fault) })
 }
 
+/// Two nodes on two branches, of which either gives the list.
+fn differs(fault: Option<Fault>) -> Box<dyn Instance> {
+    let nodes = vec![GOOD, Node { branch: 1, ..GOOD }];
+    Box::new(Design { nodes, has_slow_lists: true, ..Design::of(fault) })
+}
+
 fn learns(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(Design { learns: true, ..Design::of(fault) })
 }
@@ -462,6 +469,20 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             AsDescribed,
             "what is signed is of the head's branch",
             "the duties of the second answer are kept under the root of the first"
+        )],
+    },
+    Rule {
+        name: "design_and_nodes_that_differ_mended",
+        claim: "lists come from either of two nodes on two branches: votes are in time, of their branch, and one of each",
+        states: 287,
+        model: || differs(None),
+        twins: &[twin!(
+            "design_and_nodes_that_differ",
+            D5,
+            differs,
+            AsDescribed,
+            "what is signed is of the head's branch",
+            "an epoch has one root and one list, though another node is on another branch"
         )],
     },
     Rule {
