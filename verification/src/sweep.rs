@@ -186,7 +186,7 @@ fn visits() -> Visits {
     // site, but far from the place where a fault would show.
     let runs_services = |row: &Row| match row.protocol {
         "services" | "lifecycle" => row.scenario.threads > 4,
-        protocol => protocol == "validator",
+        protocol => protocol == "validator" || protocol == "payload_attestation",
     };
     let small = |row: &Row| row.scenario.loom.1.is_some() && !runs_services(row);
     for Row { scenario, .. } in scenarios().into_iter().filter(small) {

@@ -22,7 +22,7 @@ super::hazards! {
          time",
         "Fail-over is hedged within the deadline, and an answer without a block tries the next node";
     V10: "Two votes on payload timeliness are signed for one slot and validator",
-        "A guard that lasts through a restart admits one";
+        "A process votes in no slot that had begun when it started, and in a slot on one set of data";
     V11: "A beacon node that lies has a message of another slot, proposer or target epoch signed",
         "A message is signed only if it is of its duty's slot, committee, proposer and epoch";
     D1: "A validator whose index is learnt after the lists were never gets that epoch's duties",
@@ -38,11 +38,21 @@ super::hazards! {
         "Lists of this and the next epoch are asked for once a slot";
     D5: "One root an epoch is assumed, and a branch that is not canonical has another",
         "The root is that of the head that a message builds on";
+    P1: "What has to be done by a time of the slot is begun at that time",
+        "The deadline is kept apart from the start, with time between them to sign and to publish";
+    P2: "A first beacon node that hangs uses up the time in which another would have answered",
+        "A request has a share of the time, and another node is asked when the share is used";
+    P3: "That a beacon node has seen no block is taken for the answer, though another node has it",
+        "No block ends nothing, and is asked again until the deadline";
     P4: "A message is sent again after its answer was lost, and that it is known by then is taken \
          for a failure",
         "A refusal after a publication that may have arrived is a success";
     P5: "A late wake-up votes for a slot that is over",
         "The clock is read after every wait, and no duty of an earlier slot is done";
+    P6: "A stream of events that has ended is ready at once, and the thread that waits for it spins",
+        "What has ended is left out, and an event that repeats leads to no request";
     P7: "A duty is marked as done before its message has left, and is not tried again",
         "A duty is sent once a beacon node has confirmed it";
+    P8: "The thread that keeps the time waits for an answer",
+        "A port starts a request and returns, and the answer comes as a message";
 }

@@ -67,9 +67,9 @@ fn all_have_twins(rows: &[&str]) {
 
 #[test]
 fn every_hazard_of_signing_has_a_twin_at_a_port_of_the_machine() {
-    // Reads the lists. V9 and V10 are of duties that phase0 does not have.
-    all_have_twins(&["V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V11"]);
-    all_have_twins(&["D1", "D2", "D3", "D4", "D5", "P4", "P5", "P7"]);
+    // Reads the lists. P6 is of streams, which a thread waits for: its twin is a thread.
+    all_have_twins(&["V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", "V11"]);
+    all_have_twins(&["D1", "D2", "D3", "D4", "D5", "P1", "P2", "P3", "P4", "P5", "P7", "P8"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod mailbox;
 pub mod mpmc;
 pub mod notifier;
 pub mod oneshot;
+pub mod payload_attestation;
 pub mod reserve;
 pub mod select;
 pub mod services;
@@ -152,6 +153,7 @@ pub fn scenarios() -> Vec<Row> {
         services::list(),
         lifecycle::list(),
         validator::list(),
+        payload_attestation::list(),
     ]
     .concat()
 }

@@ -9,8 +9,8 @@ use blocksmith_engines::verdict::Expected::{Verified, Violated};
 use blocksmith_models::hazard;
 
 use super::{
-    Twin, broker, engine, foreign, lifecycle, mailbox, mpmc, notifier, oneshot, select, services,
-    spsc, task, time, validator, watch,
+    Twin, broker, engine, foreign, lifecycle, mailbox, mpmc, notifier, oneshot,
+    payload_attestation, select, services, spsc, task, time, validator, watch,
 };
 
 const ALL: &[Engine] = &[Engine::Loom, Engine::Shuttle, Engine::Stepped];
@@ -516,6 +516,17 @@ pub(super) fn list() -> Vec<Twin> {
         twin! {
             validator::a_lost_machine_has_its_duties_ended, &hazard::L5,
             "the same; the successor's thread ends the duty as missed",
+            threads: 2, preemptions: 2, expected: Verified, by: ALL,
+        },
+        twin! {
+            payload_attestation::a_closed_stream_is_waited_for, &hazard::P6,
+            "a stream of payloads that has ended is waited for again, and is ready at once",
+            threads: 2, preemptions: 2,
+            expected: Violated(&[Panic("a stream that has ended is looked at again")]), by: ALL,
+        },
+        twin! {
+            payload_attestation::a_closed_stream_is_left_out, &hazard::P6,
+            "the same stream; the thread leaves out what has ended",
             threads: 2, preemptions: 2, expected: Verified, by: ALL,
         },
         twin! {

@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod mpmc;
 pub mod notifier;
 pub mod oneshot;
+pub mod payload_attestation;
 pub mod select;
 pub mod services;
 pub mod spsc;

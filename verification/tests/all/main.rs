@@ -11,7 +11,7 @@ mod stepped {
     use blocksmith_engines::stepped::{Limits, check};
     use blocksmith_engines::verdict::{Engine, Outcome};
 
-    crate::checks::tests! { Engine::Stepped; engine notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services validator }
+    crate::checks::tests! { Engine::Stepped; engine notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services validator payload_attestation }
 
     #[test]
     fn only_a_sleep_that_ends_for_nothing_or_early_refutes_its_twins() {
@@ -34,5 +34,5 @@ mod threads {
     //! The scenarios on real threads and real futexes.
     use blocksmith_engines::verdict::Engine;
 
-    crate::checks::tests! { Engine::Std; notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services validator }
+    crate::checks::tests! { Engine::Std; notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services validator payload_attestation }
 }

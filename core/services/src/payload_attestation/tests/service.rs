@@ -1,0 +1,224 @@
+//! The thread, with ports that hand every request to the test.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use blocksmith_sync::{Primitives, Std};
+
+use super::super::service::{Answer, Builder, Journal, PayloadAttestationHandle, Port, Ports};
+use super::*;
+use crate::beacon_validator::service::{Clock, Ending};
+
+/// A request with the means to answer it.
+type Started = (Request<ToyVotes>, Answer<Std, ToyVotes>);
+
+/// A test that waits longer than this has failed.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Slots that are long enough that no time of theirs comes by itself during a test.
+const SLOW: ToyVotes = ToyVotes { timing: Timing::gloas(4, 1200 * MS) };
+const MS: u64 = 100_000;
+
+/// Answers lists, and hands other requests to the test.
+struct ToTest(mpsc::Sender<Started>);
+
+impl Port<Std, ToyVotes> for ToTest {
+    fn start(&mut self, request: Request<ToyVotes>, _: u64, answer: Answer<Std, ToyVotes>) {
+        if let Request::Duties { epoch, validators } = &request {
+            let listed = validators.iter().filter(|_| *epoch == SLOT / 4);
+            let duty = |of: &u64| Listed { validator: *of, key: *of as u8, slot: SLOT };
+            let duties = listed.map(duty).collect();
+            answer.give(Reply::Duties { dependent_root: 1, duties });
+        } else {
+            // A test that has ended needs no more.
+            drop(self.0.send((request, answer)));
+        }
+    }
+}
+
+/// A clock that shows slot 4 when it is read first, and then what the test has set. Each reading is
+/// later than the one before by the last number.
+struct SetClock(Arc<AtomicU64>, Cell<u64>, u64);
+
+impl Clock for SetClock {
+    fn read(&self) -> Reading {
+        let readings = self.1.replace(self.1.get() + 1);
+        let now = self.0.load(Ordering::Relaxed) + readings * self.2;
+        Reading::SinceGenesis(if readings == 0 { 4 * 1200 * MS } else { now })
+    }
+}
+
+/// What the journal hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Began(DutyId),
+    Took(Step),
+    Ended(DutyId, Outcome),
+}
+
+struct Tells(mpsc::Sender<Heard>);
+
+impl Tells {
+    fn tell(&self, heard: Heard) {
+        // A test that has ended hears no more.
+        let _ = self.0.send(heard);
+    }
+}
+
+impl Journal for Tells {
+    fn began(&mut self, duty: DutyId) {
+        self.tell(Heard::Began(duty));
+    }
+
+    fn ended(&mut self, duty: DutyId, outcome: Outcome) {
+        self.tell(Heard::Ended(duty, outcome));
+    }
+
+    fn took(&mut self, _: Slot, step: Step, _: u64) {
+        self.tell(Heard::Took(step));
+    }
+}
+
+struct Running {
+    handle: PayloadAttestationHandle<Std, ToyVotes>,
+    now: Arc<AtomicU64>,
+    requests: mpsc::Receiver<Started>,
+    heard: mpsc::Receiver<Heard>,
+    thread: <Std as Primitives>::JoinHandle<Ending>,
+}
+
+/// Starts a service in slot 4, and lets the time for the data of `SLOT` come, in which the validators
+/// 1 and 2 vote. Each reading of the clock is later by `step` milliseconds.
+fn start(step: u64) -> Running {
+    let (to_test, requests) = mpsc::channel();
+    let (tell, heard) = mpsc::channel();
+    let now = Arc::new(AtomicU64::new((SLOT * 1200 + FETCH) * MS));
+    let ports = Ports {
+        clock: Box::new(SetClock(now.clone(), Cell::new(0), step)),
+        node: Box::new(ToTest(to_test.clone())),
+        signer: Box::new(ToTest(to_test)),
+        journal: Box::new(Tells(tell)),
+    };
+    let limits = Limits { node_ms: 60 * MS, retry_ms: 1, gather_ms: 1200 * MS, ..limits() };
+    let (service, handle) = Builder::new(SLOW).limits(limits).requests(8).build(ports);
+    let thread = Std::spawn("votes", || service.run());
+    handle.head(head('a', SLOT));
+    let of = |index: u64| Validator { index, key: index as u8, may_sign: true };
+    handle.validators([1, 2].map(of).to_vec());
+    Running { handle, now, requests, heard, thread }
+}
+
+impl Running {
+    fn next(&self) -> Started {
+        self.requests.recv_timeout(LONG).expect("it is asked")
+    }
+
+    /// Sets the clock, and tells the slot's head.
+    fn set(&self, slot: Slot, ms: u64) {
+        self.now.store((slot * 1200 + ms) * MS, Ordering::Relaxed);
+        self.handle.head(head('a', slot));
+    }
+
+    fn answer_data(&self) {
+        let (request, answer) = self.next();
+        assert_eq!(request, Request::Data { slot: SLOT });
+        answer.give(Reply::Data(data('a', SLOT)));
+    }
+
+    /// Signs what is asked for, and returns for whom it is.
+    fn sign(&self) -> ValidatorIndex {
+        match self.next() {
+            (Request::Sign { duty, key, data }, answer) => {
+                answer.give(Reply::Signature((key, data)));
+                duty.validator
+            }
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+
+    fn outcomes(&self, count: usize) -> Vec<(DutyId, Outcome)> {
+        let mut ends = Vec::new();
+        while ends.len() < count {
+            if let Heard::Ended(duty, outcome) = self.heard.recv_timeout(LONG).expect("it ends") {
+                ends.push((duty, outcome));
+            }
+        }
+        ends
+    }
+}
+
+#[test]
+fn a_slot_is_one_request_for_data_one_for_each_signature_and_one_publication() {
+    // Both signatures are asked for before either comes; the journal hears of every step.
+    let running = start(0);
+    running.answer_data();
+    let started = [running.next(), running.next()];
+    for (request, answer) in started {
+        let Request::Sign { key, data, .. } = request else { panic!("{request:?}") };
+        answer.give(Reply::Signature((key, data)));
+    }
+    let (request, answer) = running.next();
+    let Request::Publish { votes, .. } = request else { panic!("{request:?}") };
+    assert_eq!(votes.iter().map(|vote| vote.validator).collect::<Vec<_>>(), [1, 2]);
+    answer.give(Reply::Published { refused: Vec::new() });
+    let lead = sent(((DUE - FETCH) * MS).cast_signed());
+    assert_eq!(running.outcomes(2), [(id(SLOT, 1), lead), (id(SLOT, 2), lead)]);
+    running.handle.stop();
+    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+    assert!(running.requests.try_recv().is_err(), "nothing else was asked");
+}
+
+#[test]
+fn a_signer_that_hangs_holds_nobody_up_and_its_duty_ends_with_its_slot() {
+    // One signature never comes; the other one leaves by the deadline.
+    let running = start(0);
+    running.answer_data();
+    assert_eq!(running.sign(), 1);
+    let hangs = running.next();
+    // The signature is there before the first batch's time is read.
+    let hear = || running.heard.recv_timeout(LONG).expect("it is signed");
+    while hear() != Heard::Took(Step::Sign) {}
+    running.set(SLOT, GATHER);
+    let (_, answer) = running.next();
+    answer.give(Reply::Published { refused: Vec::new() });
+    let lead = sent(((DUE - GATHER) * MS).cast_signed());
+    assert_eq!(running.outcomes(1), [(id(SLOT, 1), lead)]);
+    running.set(SLOT + 1, 0);
+    assert_eq!(running.outcomes(1), [(id(SLOT, 2), missed(Reason::SignerLate))]);
+    drop(hangs);
+    running.handle.stop();
+    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+}
+
+#[test]
+fn an_answer_that_is_dropped_is_a_failure() {
+    // The node forgets the data, and the signer a signature: both are asked again when the clock
+    // has moved on.
+    let running = start(1);
+    drop(running.next());
+    running.answer_data();
+    drop(running.next());
+    assert_eq!(running.sign(), 2);
+    assert_eq!(running.sign(), 1);
+    running.handle.stop();
+    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_answers_and_nothing_is_published_after_it() {
+    // The signatures come after the stop.
+    let running = start(0);
+    running.answer_data();
+    let signs = [running.next(), running.next()];
+    running.handle.stop();
+    running.handle.stop();
+    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+    for (_, answer) in signs {
+        let of = data('a', SLOT);
+        answer.give(Reply::Signature((1, of)));
+    }
+    running.handle.head(head('b', SLOT));
+    assert!(running.requests.try_recv().is_err(), "the service is gone");
+}
