@@ -1,10 +1,9 @@
 // Today's client of the beacon API, by the routes of Gloas: payload.mjs NODE SIGNER SLOTS
 //
 // The node runs the test fork of phase0 with a payload-timeliness committee; payloads come apart from
-// their blocks. The script proposes the blocks, says that the payloads are there (in time, late, or
-// not before the next block waits for it), and votes for every member of the committees. Each answer
-// is decoded with the client's own types of Gloas and compared. The exit code is 0 if nothing is
-// wrong.
+// their blocks. The script proposes the blocks, says that the payloads are there, in time or late, and
+// votes for every member of the committees, twice. Each answer is decoded with the client's own types
+// of Gloas and compared. The exit code is 0 if nothing is wrong.
 import { setTimeout as pause } from "node:timers/promises";
 
 import { getClient, routes } from "@lodestar/api";
@@ -68,7 +67,7 @@ async function duties(epoch, indices, dependentRoot) {
     "slots of the epoch, known keys, the dependent root",
     validator.getPtcDuties({ epoch, indices }),
     (list, meta) => {
-      equal(toHex(meta.dependentRoot), dependentRoot);
+      equal(meta.dependentRoot, dependentRoot);
       equal(meta.executionOptimistic, false);
       for (const { slot, validatorIndex, pubkey } of list) {
         equal(Math.floor(slot / 8), epoch);
