@@ -107,8 +107,8 @@ lodestar() {
     "$dir/lodestar/node_modules/.bin/lodestar" "$@")
 }
 
-# start_node [SECONDS [ARGUMENTS..]]: starts our node on a chain of eight validators that begins in a
-# moment. Sets `url` and `genesis`.
+# start_node [SECONDS [ARGUMENTS..]]: starts our node on a chain of eight validators that begins in
+# a moment. Sets `url` and `genesis`.
 start_node() {
   genesis=$(($(date +%s) + ${1:-15}))
   start node "$blocksmith" node --interop 8 --genesis-time "$genesis" --seconds-per-slot $seconds \

@@ -5,14 +5,15 @@
 //! on the payloads of blocks, and the fork choice counts what they say.
 //!
 //! - F1 A block has no payload of its own. What stands for it is a word of the node that it is
-//!   there: with the block ([`Payloads::WithBlock`]), or apart from it ([`Payloads::Apart`]). Then a
-//!   block is built on its parent's payload, and waits for it.
-//! - F2 Blocks carry no votes: a phase0 block has no room for them, and a second container beside it
-//!   would be a format of our own. What the next block would carry is in the pool.
-//! - F3 The window is no part of the state's encoding. A state that is decoded, or of genesis, begins
-//!   a new one, as a state of Gloas does right after the fork: the committees of its own epoch and
-//!   the next follow from its own balances, and later ones are exactly those of Gloas. A node that
-//!   restarts from the finalised epoch votes two epochs later at the earliest, so it has those.
+//!   there: with the block ([`Payloads::WithBlock`]), or apart from it ([`Payloads::Apart`]). Then
+//!   a block is built on its parent's payload, and waits for it.
+//! - F2 Blocks carry no votes: a phase0 block has no room for them, and a second container beside
+//!   it would be a format of our own. What the next block would carry is in the pool.
+//! - F3 The window is no part of the state's encoding. A state that is decoded, or of genesis,
+//!   begins a new one, as a state of Gloas does right after the fork: the committees of its own
+//!   epoch and the next follow from its own balances, and later ones are exactly those of Gloas. A
+//!   node that restarts from the finalised epoch votes two epochs later at the earliest, so it has
+//!   those.
 //!
 //! The module is off unless [`Phase0::with_payload_committee`](crate::Phase0) is asked for it. Then
 //! nothing here is called.

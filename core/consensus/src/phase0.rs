@@ -78,8 +78,8 @@ impl<P: Preset> Phase0<P> {
         Self { config: Arc::new(config), payloads: None, preset: PhantomData }
     }
 
-    /// The test fork "phase0 with a payload-timeliness committee", which no network runs: blocks and
-    /// states are those of phase0, and committees vote on the payloads of blocks.
+    /// The test fork "phase0 with a payload-timeliness committee", which no network runs: blocks
+    /// and states are those of phase0, and committees vote on the payloads of blocks.
     pub fn with_payload_committee(config: ChainConfig, payloads: Payloads) -> Self {
         Self { payloads: Some(payloads), ..Self::new(config) }
     }

@@ -1,9 +1,9 @@
 // Today's client of the beacon API, by the routes of Gloas: payload.mjs NODE SIGNER SLOTS
 //
-// The node runs the test fork of phase0 with a payload-timeliness committee; payloads come apart from
-// their blocks. The script proposes the blocks, says that the payloads are there, in time or late, and
-// votes for every member of the committees, twice. Each answer is decoded with the client's own types
-// of Gloas and compared. The exit code is 0 if nothing is wrong.
+// The node runs the test fork of phase0 with a payload-timeliness committee; payloads come apart
+// from their blocks. The script proposes the blocks, says that the payloads are there, in time or
+// late, and votes for every member of the committees, twice. Each answer is decoded with the
+// client's own types of Gloas and compared. The exit code is 0 if nothing is wrong.
 import { setTimeout as pause } from "node:timers/promises";
 
 import { getClient, routes } from "@lodestar/api";

@@ -47,8 +47,8 @@ pub(super) struct Figures {
 #[derive(Debug, Serialize)]
 pub(super) struct PayloadVotes {
     pub(super) accepted: u64,
-    /// Second votes of a validator and slot. A client that has lost an answer sends them again; none
-    /// was counted.
+    /// Second votes of a validator and slot. A client that has lost an answer sends them again;
+    /// none was counted.
     pub(super) second: u64,
     /// Blocks that are not final and were voted on.
     pub(super) blocks: u64,

@@ -204,8 +204,8 @@ pub fn validate_payload_attestation_message<P: Preset>(
     verify_payload_attestation_message(state, window, message, signatures).map(|_| ())
 }
 
-/// Checks what needs a state: conditions 6 to 8 of the module's table, for a vote of the slot of the
-/// block whose state `state` is. Returns the places of the committee that the voter holds,
+/// Checks what needs a state: conditions 6 to 8 of the module's table, for a vote of the slot of
+/// the block whose state `state` is. Returns the places of the committee that the voter holds,
 /// ascending.
 ///
 /// # Errors

@@ -302,8 +302,8 @@ impl Ticker {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                 }
-                // Between ticks, a look changes nothing; after a step of the clock it is a tick, and
-                // so is the first look at which no honest clock shows the slot before any more.
+                // Between ticks, a look changes nothing; after a step of the clock it is a tick,
+                // and so is the first look at which no honest clock shows the slot before any more.
                 let now = clock.now().map(|(slot, into)| (slot, into > early));
                 if until <= LOOK || now != told {
                     tick(&client, &clock);

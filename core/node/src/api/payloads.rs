@@ -3,12 +3,12 @@
 //!
 //! **Contract.** It is there in the test fork alone
 //! ([`Phase0::with_payload_committee`](blocksmith_consensus::Phase0::with_payload_committee)); in
-//! phase0 every route of it answers 404. The names and containers are those of Gloas, so the version
-//! of what is sent and answered is `gloas`.
+//! phase0 every route of it answers 404. The names and containers are those of Gloas, so the
+//! version of what is sent and answered is `gloas`.
 //!
 //! **Invariants.**
-//! - Y1 A payload is told to the services and to the listeners of events once its block is known and
-//!   it is there itself, whichever comes first; to the listeners once.
+//! - Y1 A payload is told to the services and to the listeners of events once its block is known
+//!   and it is there itself, whichever comes first; to the listeners once.
 //! - Y2 What is remembered are the payloads of the last [`CAPACITY`] blocks, the oldest forgotten
 //!   first.
 //! - Y3 Whether a payload was there in time is told by the moment at which it came, and never
@@ -228,8 +228,8 @@ fn versioned(text: &str) -> Response {
     ([(VERSION, GLOAS)], json(text)).into_response()
 }
 
-/// `GET /eth/v1/validator/payload_attestation_data?slot=..`, and as older clients ask, with the slot
-/// in the path. 204 if no block of the slot was seen; in JSON or SSZ.
+/// `GET /eth/v1/validator/payload_attestation_data?slot=..`, and as older clients ask, with the
+/// slot in the path. 204 if no block of the slot was seen; in JSON or SSZ.
 pub(super) async fn data<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> Answer {
     payloads(&beacon)?;
     beacon.synced()?;

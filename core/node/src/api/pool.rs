@@ -1,5 +1,5 @@
-//! What validators submit beside blocks: attestations, aggregates, slashings, exits, and in the test
-//! fork votes on payloads.
+//! What validators submit beside blocks: attestations, aggregates, slashings, exits, and in the
+//! test fork votes on payloads.
 //!
 //! **Contract.** Each is submitted to our own services on the topic on which the network would
 //! bring it, so the same checks hold. What is accepted is told to the listeners of events and

@@ -287,9 +287,9 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     }
 
     /// Tells that the payload of block `root` is there and has been verified; the block need not be
-    /// known. Blocks that are built on it and wait for it ([`Consensus::needs_payload`]) are judged.
-    /// It may be told more than once, and is told again when [`Notice::NeedPayload`] asks. Blocks
-    /// while the Quarantine's mailbox is full.
+    /// known. Blocks that are built on it and wait for it ([`Consensus::needs_payload`]) are
+    /// judged. It may be told more than once, and is told again when [`Notice::NeedPayload`] asks.
+    /// Blocks while the Quarantine's mailbox is full.
     pub fn payload(&self, root: C::Root) {
         self.quarantine.post().send(QuarantineMessage::Payload { root });
     }

@@ -3,8 +3,8 @@
 //!
 //! **Invariants.**
 //! - T1 An entry is in `by_root`, `by_payload` or `by_slot` exactly if its place is
-//!   `WaitingForRoot`, `WaitingForPayload` or `WaitingForSlot`. The entries in any of them are those
-//!   in `waiting`.
+//!   `WaitingForRoot`, `WaitingForPayload` or `WaitingForSlot`. The entries in any of them are
+//!   those in `waiting`.
 //! - T2 `holders`, `copies` and `per_peer` are sums over the entries alone: an item costs its place
 //!   and its bytes once, for its owner; each of its submissions counts for the peer that made it.
 //! - T3 `numbers` has the key of each entry, and no other key.

@@ -156,8 +156,9 @@ impl<C: Consensus> Load<C> {
     }
 
     /// Takes what other workers wait for out of the load, if that is there now and more than an
-    /// answer is left: the transition of a block, the check of an operation or of a payload vote, or
-    /// a production. A state that the HotDB would like is posted first, so that whoever waits finds it (P4).
+    /// answer is left: the transition of a block, the check of an operation or of a payload vote,
+    /// or a production. A state that the HotDB would like is posted first, so that whoever waits
+    /// finds it (P4).
     pub(super) fn release(&mut self, effects: &mut Effects<C>) -> Vec<StateKey<C::Root>> {
         match self.jobs.as_slice() {
             [Job::Block(_) | Job::PayloadVote(_)] => {}
