@@ -23,6 +23,8 @@ pub(super) struct Front {
     pub(super) parked: Vec<(ToyRoot, usize)>,
     /// Checks that wait for their slot again.
     early: Vec<(RequestId, Job<Toy>)>,
+    /// Payloads of which the machine is not told yet.
+    payloads: Vec<ToyRoot>,
     /// Whether the last tick stepped back.
     stepped_back: bool,
 }
@@ -170,7 +172,11 @@ impl Firewall {
     /// The payload of a block comes.
     pub(super) fn payload(&self, state: &mut State, root: ToyRoot) {
         state.log.payloads.insert(root);
-        self.deliver(state, Event::Payload { root });
+        match self.fault {
+            Some(Fault::DropsEarlyPayloads) if !state.machine.knows(root) => {}
+            Some(Fault::PayloadsAtTick) => state.front.payloads.push(root),
+            _ => self.deliver(state, Event::Payload { root }),
+        }
     }
 
     /// The clock reads `slot`.
@@ -186,6 +192,9 @@ impl Firewall {
             self.deliver(state, Event::Tick { slot, into_slot_ms: 0 });
         }
         self.tell_withheld(state);
+        for root in std::mem::take(&mut state.front.payloads) {
+            self.deliver(state, Event::Payload { root });
+        }
         let early = std::mem::take(&mut state.front.early);
         for (request, job) in early {
             self.effect(state, Effect::Check { request, job }, true);
