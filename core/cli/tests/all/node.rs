@@ -30,6 +30,22 @@ fn a_node_answers_and_ends_in_order_by_a_signal() {
 
 #[cfg(feature = "node")]
 #[test]
+fn the_test_fork_is_there_if_it_is_asked_for() {
+    // Without it, with payloads that come with their blocks, and with such that come apart.
+    for (arguments, has_committee) in
+        [(&[][..], false), (&["--ptc"], true), (&["--ptc", "apart"], true)]
+    {
+        let node = running::Running::start(arguments);
+        let spec = node.get("/eth/v1/config/spec");
+        assert_eq!(spec.contains("\"PTC_SIZE\":\"16\""), has_committee, "{arguments:?}: {spec}");
+        let votes = node.get("/blocksmith/v1/payload_votes");
+        assert_eq!(votes.starts_with("HTTP/1.1 200"), has_committee, "{arguments:?}: {votes}");
+        assert_eq!(node.terminate(), Some(143));
+    }
+}
+
+#[cfg(feature = "node")]
+#[test]
 fn a_node_asks_the_execution_layer_and_does_not_wait_for_it_to_end() {
     // The execution layer takes the first question and never answers. A call may take ten seconds,
     // and the deadline of the stop is five: the command is back before the connection is closed by
@@ -137,6 +153,7 @@ fn what_cannot_be_is_told_with_exit_code_two() {
         (vec!["--execution", "http://127.0.0.1:1"], "--deposit-contract <ADDRESS>"),
         (vec!["--deposit-contract", &contract], "--execution <URL>"),
         (vec!["--deposit-block", "3"], "--execution <URL>"),
+        (vec!["--ptc", "sometimes"], "with-block, apart"),
         (layer("https://127.0.0.1:1", &contract), "http://host:port/path"),
         (layer("http://127.0.0.1:1", "0x12"), "0x and 40 hexadecimal digits"),
     ] {

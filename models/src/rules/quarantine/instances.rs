@@ -2,7 +2,7 @@
 
 use blocksmith::consensus::{Checkpoint, Slot};
 use blocksmith::quarantine::{Item, Limits};
-use blocksmith::toy::{Toy, ToyAggregate, ToyAttestation, ToyBlock, ToyRoot};
+use blocksmith::toy::{Toy, ToyAggregate, ToyAttestation, ToyBlock, ToyPayloadVote, ToyRoot};
 
 use super::Fault;
 use super::model::{Counts, Firewall, Handed};
@@ -32,6 +32,7 @@ fn base(fault: Option<Fault>) -> Firewall {
         palette: Vec::new(),
         start: START,
         clock: Vec::new(),
+        payloads: Vec::new(),
         finality: None,
         slow_imports: false,
         toy: Toy::default(),
@@ -288,6 +289,24 @@ pub(super) fn votes_wait(fault: Option<Fault>) -> Box<dyn Instance> {
         valid(aggregate(80, 3, 0b0011), OSCAR),
         honest(block(1, 0, 8)),
     ];
+    model.clock = vec![11];
+    Box::new(model)
+}
+
+/// A chain of three whose blocks are built on their parents' payloads, and a vote on the last one.
+pub(super) fn payloads(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.toy.payloads = true;
+    model.slow_imports = true;
+    let (id, present, available, valid) = (70, true, true, true);
+    let vote = ToyPayloadVote { id, slot: 10, block: 3, validator: 0, present, available, valid };
+    model.palette = vec![
+        honest(block(1, 0, 8)),
+        honest(block(2, 1, 9)),
+        hostile(block(3, 2, 10), MALLORY),
+        hostile(Item::PayloadVote(vote), OSCAR),
+    ];
+    model.payloads = vec![1, 2];
     model.clock = vec![11];
     Box::new(model)
 }

@@ -2,7 +2,7 @@
 
 use super::Fault;
 use super::instances::{
-    clock, copies, equivocations, forged_copy, kinds, late, limits, missing, orphans,
+    clock, copies, equivocations, forged_copy, kinds, late, limits, missing, orphans, payloads,
     reverse_chain, strangers, turns, votes, votes_wait, window,
 };
 use crate::hazard;
@@ -289,6 +289,31 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 LookUpThenPark,
                 "nothing waits for a block that is there",
                 "a vote's block is imported between the look-up and the parking"
+            ),
+        ],
+    },
+    Rule {
+        name: "children_wait_for_payloads",
+        claim: "blocks that are built on their parents' payloads, and a payload vote: each payload, \
+                at any time, releases what waits for it",
+        states: 5573,
+        model: || payloads(None),
+        twins: &[
+            twin!(
+                "early_payload_is_dropped",
+                Q1,
+                payloads,
+                DropsEarlyPayloads,
+                "nothing waits for a payload that is there",
+                "a payload that comes before its block is not told, and nothing tells it later"
+            ),
+            twin!(
+                "payload_told_by_a_tick",
+                C13,
+                payloads,
+                PayloadsAtTick,
+                "nothing waits for a payload that is there",
+                "what waits for a payload is released by the next tick"
             ),
         ],
     },

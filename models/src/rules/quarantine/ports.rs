@@ -23,6 +23,8 @@ pub(super) struct Front {
     pub(super) parked: Vec<(ToyRoot, usize)>,
     /// Checks that wait for their slot again.
     early: Vec<(RequestId, Job<Toy>)>,
+    /// Payloads of which the machine is not told yet.
+    payloads: Vec<ToyRoot>,
     /// Whether the last tick stepped back.
     stepped_back: bool,
 }
@@ -167,6 +169,16 @@ impl Firewall {
         withheld.into_iter().for_each(|request| self.tell_import(state, request));
     }
 
+    /// The payload of a block comes.
+    pub(super) fn payload(&self, state: &mut State, root: ToyRoot) {
+        state.log.payloads.insert(root);
+        match self.fault {
+            Some(Fault::DropsEarlyPayloads) if !state.machine.knows(root) => {}
+            Some(Fault::PayloadsAtTick) => state.front.payloads.push(root),
+            _ => self.deliver(state, Event::Payload { root }),
+        }
+    }
+
     /// The clock reads `slot`.
     pub(super) fn tick(&self, state: &mut State, slot: Slot) {
         let after_step_back = std::mem::replace(&mut state.front.stepped_back, slot < state.slot);
@@ -180,6 +192,9 @@ impl Firewall {
             self.deliver(state, Event::Tick { slot, into_slot_ms: 0 });
         }
         self.tell_withheld(state);
+        for root in std::mem::take(&mut state.front.payloads) {
+            self.deliver(state, Event::Payload { root });
+        }
         let early = std::mem::take(&mut state.front.early);
         for (request, job) in early {
             self.effect(state, Effect::Check { request, job }, true);
@@ -217,6 +232,9 @@ impl Firewall {
             Effect::ClearAttestation { request, .. } | Effect::ClearVote { request, .. } => {
                 state.importing.insert(request, None);
             }
+            Effect::ClearPayloadVote { request, .. } => {
+                state.importing.insert(request, None);
+            }
             Effect::CheckAtHead { .. } | Effect::ClearOperation { .. } => {
                 unreachable!("no palette has an operation")
             }
@@ -225,6 +243,8 @@ impl Firewall {
                 self.note_verdict(state, id, &verdict);
             }
             Effect::Parked { id, why } => self.note_parked(state, Some(id as usize), why),
+            // What the fork choice makes of a payload, and requests for one, are not looked at.
+            Effect::ClearPayload { .. } | Effect::NeedPayload { .. } => {}
             Effect::Need { root } => {
                 if !(of_tick && self.has(Fault::AsksOnce)) {
                     let slot = state.slot;

@@ -15,7 +15,7 @@ use crate::rewinder::load::STEP_SLOTS;
 use crate::rewinder::{
     Answer, Dispatcher, GoesFirst, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent,
 };
-use crate::toy::{Toy, ToyBlock, ToyInvalid, ToyOperation, ToyState};
+use crate::toy::{Toy, ToyBlock, ToyInvalid, ToyOperation, ToyPayloadVote, ToyState};
 use crate::verdict::RejectReason;
 
 /// A trail from the anchor over blocks 1, 2, .. at these slots to the last of them, or beyond.
@@ -175,6 +175,31 @@ fn a_state_is_posted_and_free_before_an_operation_is_checked_in_it() {
     assert_eq!(effects, [posted, WorkerEffect::Loaded((0, 4)), gives_way]);
     let effects = worker.handle(&toy, WorkerEvent::Proceed);
     assert!(matches!(effects[..], [WorkerEffect::Answer(Answer::Operation(_))]), "{effects:?}");
+    assert!(worker.is_idle());
+}
+
+#[test]
+fn an_uncached_state_is_claimed_posted_and_free_before_a_payload_vote_is_checked_in_it() {
+    // A vote for block 3 at slot 3. It waits for no state that has a key, so that no attestation
+    // of the same target is taken along.
+    let toy = Toy::default();
+    let (id, present, available, valid) = (70, true, true, true);
+    let vote = ToyPayloadVote { id, slot: 3, block: 3, validator: 1, present, available, valid };
+    let job = Job::PayloadVote(identified::payload_vote(&toy, vote));
+    assert_eq!((job.state_key(&toy), job.lane()), (None, Lane::Attestations));
+    let (mut worker, effects) = load(vec![job], trail(&[1, 2, 3], 3, &[3]));
+    assert_eq!(effects, [WorkerEffect::Claim((3, 3))]);
+    let effects = worker.handle(&toy, WorkerEvent::Claimed(true));
+    assert_eq!(effects, [WorkerEffect::RequestTrail { root: 3, slot: 3 }]);
+    let effects = worker.handle(&toy, WorkerEvent::Trail(trail(&[1, 2, 3], 3, &[3])));
+    let state = ToyState { block: 3, slot: 3, ..ToyState::anchor() };
+    let posted = WorkerEffect::PostState(StateAt { root: 3, slot: 3, state });
+    assert_eq!(effects, [posted, WorkerEffect::Loaded((3, 3)), WorkerEffect::Proceed]);
+    let effects = worker.handle(&toy, WorkerEvent::Proceed);
+    let [WorkerEffect::Answer(Answer::PayloadVote(cleared))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(cleared.evidence().held, [1]);
     assert!(worker.is_idle());
 }
 
