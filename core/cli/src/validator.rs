@@ -19,10 +19,13 @@ fn graffiti(text: &str) -> Result<Graffiti, String> {
 #[derive(clap::Args)]
 #[cfg_attr(not(feature = "node"), allow(dead_code, reason = "read with the feature alone"))]
 pub(crate) struct Arguments {
-    /// Beacon nodes, in the order in which they are preferred. One that fails is asked last for ten
-    /// seconds.
+    /// Beacon nodes, up to 16, in the order in which they are preferred. One that fails is asked
+    /// last for 24 seconds, and for longer each time that it fails again.
     #[arg(long, value_name = "URL", value_delimiter = ',', required = true)]
     beacon_node: Vec<String>,
+    /// Send votes and aggregates to all beacon nodes at once. Blocks are always sent to all.
+    #[arg(long)]
+    broadcast_votes: bool,
     /// The signer: a server of the remote-signing API, which has the keys and slashing protection.
     #[arg(long, value_name = "URL")]
     signer: String,
@@ -178,6 +181,7 @@ mod with_feature {
         let figures = DutyFigures::default();
         let options = Options {
             beacon_nodes: arguments.beacon_node.clone(),
+            broadcasts_votes: arguments.broadcast_votes,
             signer: arguments.signer.clone(),
             graffiti: arguments.graffiti.map(|Graffiti(text)| Root::new(text)),
             doppelganger_epochs: arguments.doppelganger,

@@ -44,6 +44,21 @@ pub enum HttpError {
         /// The elements of a list that it refuses (`failures`), by their index.
         failures: Vec<usize>,
     },
+    /// There are too few or too many beacon nodes.
+    #[error("{given} beacon nodes are given, where 1 to 16 can be asked")]
+    Nodes {
+        /// How many were given.
+        given: usize,
+    },
+    /// So many calls to a node are under way that it is not called.
+    #[error("{node} does not answer the calls that are under way")]
+    Busy {
+        /// The node's address.
+        node: String,
+    },
+    /// No node has answered in time.
+    #[error("no beacon node has answered in time")]
+    NoAnswer,
     /// The answer is not what was asked for.
     #[error("{path}: {problem}")]
     Answer {

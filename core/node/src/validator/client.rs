@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::WallClock;
 use super::figures::{DutyFigures, Figured};
-use super::followers::{Keys, follow_heads, follow_keys};
+use super::followers::{Keys, follow_heads, follow_health, follow_keys};
 use super::guard::MemoryGuard;
 use super::ports::{Heads, Pool};
 use super::requests::Requests;
@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Options {
     /// The beacon nodes' addresses, `http://host:port`, in the order in which they are preferred.
     pub beacon_nodes: Vec<String>,
+    /// Whether votes and aggregates are sent to all nodes at once, as blocks always are.
+    pub broadcasts_votes: bool,
     /// The signer's address.
     pub signer: String,
     /// The text of its blocks; `None` leaves it to the node.
@@ -72,7 +74,9 @@ impl ClientError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Http(HttpError::Transport { .. }) => true,
+            Self::Http(
+                HttpError::Transport { .. } | HttpError::Busy { .. } | HttpError::NoAnswer,
+            ) => true,
             Self::Http(error) => {
                 error.status().is_some_and(|status| status == 404 || status >= 500)
             }
@@ -115,6 +119,7 @@ impl ValidatorClient {
         let epoch = timing.slots_per_epoch;
         let requests = Requests::new(nodes.clone(), signer, genesis, epoch, guard)
             .with_graffiti(options.graffiti)
+            .with_broadcast_votes(options.broadcasts_votes)
             .with_figures(options.figures.clone());
         let (requests, heads) = (Arc::new(requests), Arc::new(Heads::new(epoch)));
         let pool = |name, threads| Box::new(Pool::start(name, threads, &requests, &heads, clock));
@@ -136,6 +141,9 @@ impl ValidatorClient {
         let validators = keys.len();
         let epochs = options.doppelganger_epochs;
         let keys = Keys::new(keys, epochs, limits.validators);
+        if options.beacon_nodes.len() > 1 {
+            stops.push(follow_health(nodes.clone(), clock, timing));
+        }
         stops.push(follow_keys(nodes, keys, handle.clone(), clock, timing));
         Ok(Self { handle, duties: Some(duties), stops, validators })
     }

@@ -6,6 +6,8 @@
 //! - F2 A key whose index is not known is asked for in every slot (hazard D1).
 //! - F3 With Doppelganger protection a key signs only once the machine of
 //!   [`blocksmith::beacon_validator::doppelganger`] says so. A poll that fails is no silence.
+//! - F4 The nodes are asked for their health once a slot, two seconds before the next one begins,
+//!   or a quarter of a slot if that is less. The answers have until the slot begins.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -177,7 +179,8 @@ fn look(nodes: &BeaconNodes, keys: &mut Keys, clock: &WallClock, timing: Timing)
     };
     let (mut changed, mut poll) = keys.protect(DoppelgangerEvent::Clock(epoch));
     if !keys.unknown.is_empty() {
-        match nodes.ask(PATIENCE, |node, time| node.validators(&keys.unknown, time)) {
+        let unknown = keys.unknown.clone();
+        match nodes.ask(PATIENCE, move |node, time| node.validators(&unknown, time)) {
             Ok(found) => {
                 if keys.learn(found) {
                     let ours = keys.known.keys().copied().collect();
@@ -190,12 +193,43 @@ fn look(nodes: &BeaconNodes, keys: &mut Keys, clock: &WallClock, timing: Timing)
         }
     }
     if let Some(Poll { id, epoch, validators }) = poll {
-        let live = nodes.ask(PATIENCE, |node, time| node.liveness(epoch, &validators, time));
+        let live = nodes.ask(PATIENCE, move |node, time| node.liveness(epoch, &validators, time));
         let live = live.inspect_err(|error| tracing::warn!(%error, "who was live is not known"));
         let answer = DoppelgangerEvent::Answer { poll: id, live: live.ok() };
         changed |= keys.protect(answer).0;
     }
     changed
+}
+
+/// How long before a slot the nodes' health is asked for, at most.
+const CHECK_LEAD_MS: u64 = 2_000;
+
+/// Starts the thread that has the nodes' health checked. Its end is the drop of what is returned.
+pub(super) fn follow_health(
+    nodes: BeaconNodes,
+    clock: WallClock,
+    timing: Timing,
+) -> mpsc::Sender<()> {
+    let (stop, stopped) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        while !is_over(&stopped, until_check(clock.read(), timing.slot_ms)) {
+            nodes.check(Duration::from_millis(check_lead_ms(timing.slot_ms)));
+        }
+    });
+    stop
+}
+
+fn check_lead_ms(slot_ms: u64) -> u64 {
+    CHECK_LEAD_MS.min(slot_ms / 4)
+}
+
+/// Returns how long it is until the health is asked for next, which is never now: a check that has
+/// begun is not begun again (F4). At most a slot, whatever the clock does.
+fn until_check(now: Reading, slot_ms: u64) -> Duration {
+    let Reading::SinceGenesis(ms) = now else { return Duration::from_millis(slot_ms) };
+    let (into_slot, at) = (ms % slot_ms.max(1), slot_ms - check_lead_ms(slot_ms));
+    let wait = if into_slot < at { at - into_slot } else { slot_ms - into_slot + at };
+    Duration::from_millis(wait)
 }
 
 /// Waits for a stop, at most for `pause`, and returns whether it has come.
@@ -217,6 +251,17 @@ mod tests {
 
     fn may_sign(keys: &Keys) -> Vec<(u64, bool)> {
         keys.validators().iter().map(|it| (it.index, it.may_sign)).collect()
+    }
+
+    #[test]
+    fn health_is_asked_for_two_seconds_before_a_slot_and_once() {
+        // Slots of 12 s: at their begin, a moment before the check, at it, and behind it.
+        let wait = |ms, slot| until_check(Reading::SinceGenesis(ms), slot).as_millis();
+        let waits = [120_000, 129_999, 130_000, 131_000].map(|ms| wait(ms, 12_000));
+        assert_eq!(waits, [10_000, 1, 12_000, 11_000]);
+        // Of a short slot a quarter; and before genesis the clock is looked at every slot.
+        assert_eq!((wait(0, 400), wait(300, 400)), (300, 400));
+        assert_eq!(until_check(Reading::BeforeGenesis, 400).as_millis(), 400);
     }
 
     #[test]

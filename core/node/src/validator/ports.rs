@@ -86,8 +86,9 @@ impl Heads {
         if self.is_told(root) {
             return;
         }
+        let (head, slots_per_epoch) = (*root, self.slots_per_epoch);
         let known =
-            nodes.ask(PATIENCE, |node, time| ask_head(node, root, self.slots_per_epoch, time));
+            nodes.ask(PATIENCE, move |node, time| ask_head(node, &head, slots_per_epoch, time));
         match known {
             Ok(event) => self.tell(&event),
             Err(error) => tracing::warn!(%error, %root, "nothing is known of a head"),
@@ -198,7 +199,7 @@ fn perform<G: Guard>(job: Job, requests: &Requests<G>, heads: &Heads, clock: Wal
                 attesters.iter().filter_map(subscription).collect();
             let told = requests
                 .nodes()
-                .submit(PATIENCE, |node, time| node.subscribe(&subscriptions, time));
+                .submit(PATIENCE, move |node, time| node.subscribe(&subscriptions, time));
             if let Err(error) = told {
                 tracing::warn!(%error, "the node was not told which attesters to expect");
             }
