@@ -28,6 +28,7 @@ pub mod machine;
 pub mod notice;
 mod observer;
 pub mod operation_pool;
+pub mod payload_attestation;
 pub mod peer_pool;
 pub mod ptc_duties;
 pub mod quarantine;

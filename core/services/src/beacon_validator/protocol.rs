@@ -164,12 +164,28 @@ impl<R: Copy> Head<R> {
     /// head's epoch is later than `epoch`, because then the event does not say it.
     #[must_use]
     pub fn dependent_root(&self, timing: &Timing, list: DutyList, epoch: Epoch) -> Option<R> {
-        let own = timing.epoch(self.slot);
+        match list {
+            DutyList::Attesters => self.shuffling_root(timing.slots_per_epoch, epoch),
+            DutyList::Proposers => match epoch.checked_sub(timing.epoch(self.slot))? {
+                0 => Some(self.current_dependent),
+                // The deciding slot has not come on this branch: its last block is the head.
+                _ => Some(self.root),
+            },
+        }
+    }
+
+    /// Returns the root that fixes the committees of an epoch on the branch of this head: those of
+    /// attesters, and those of votes on payloads. `None` if the head's epoch is later than `epoch`,
+    /// because then the event does not say it.
+    ///
+    /// # Panics
+    /// If an epoch has no slots.
+    #[must_use]
+    pub fn shuffling_root(&self, slots_per_epoch: u64, epoch: Epoch) -> Option<R> {
         // How many epochs the deciding block lies before the end of the head's own.
-        let ahead = epoch.checked_sub(own)?;
-        Some(match (list, ahead) {
-            (DutyList::Proposers, 0) | (DutyList::Attesters, 1) => self.current_dependent,
-            (DutyList::Attesters, 0) => self.previous_dependent,
+        Some(match epoch.checked_sub(self.slot / slots_per_epoch)? {
+            0 => self.previous_dependent,
+            1 => self.current_dependent,
             // The deciding slot has not come on this branch: its last block is the head.
             _ => self.root,
         })

@@ -117,6 +117,22 @@ struct List<K, R> {
     duties: BTreeMap<ValidatorIndex, Slot>,
 }
 
+impl<K: Copy + Eq, R> List<K, R> {
+    /// Returns the duties of a slot. A validator that is gone, or has another key, has none.
+    fn of_slot(
+        &self,
+        slot: Slot,
+        ours: &BTreeMap<ValidatorIndex, K>,
+    ) -> impl Iterator<Item = Listed<K>> {
+        let of_slot = self.duties.iter().filter(move |(_, at)| **at == slot);
+        of_slot.filter_map(move |(validator, _)| {
+            let key = self.covers.get(validator)?;
+            let is_ours = ours.get(validator) == Some(key);
+            is_ours.then_some(Listed { validator: *validator, key: *key, slot })
+        })
+    }
+}
+
 /// What is known of an epoch, and what is asked about it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Known<K, R> {
@@ -206,15 +222,15 @@ impl<K: Copy + Eq, R: Copy + Eq> PtcDuties<K, R> {
             return Err(NoDuties::Unknown);
         }
         let list = known.list(dependent_root).ok_or(NoDuties::OtherBranch)?;
-        let of_slot = list.duties.iter().filter(|(_, at)| **at == slot);
-        Ok(of_slot
-            .filter_map(|(validator, _)| {
-                // A validator that is gone, or has another key, has no duties of ours.
-                let key = list.covers.get(validator)?;
-                let is_ours = self.validators.get(validator) == Some(key);
-                is_ours.then_some(Listed { validator: *validator, key: *key, slot })
-            })
-            .collect())
+        Ok(list.of_slot(slot, &self.validators).collect())
+    }
+
+    /// Returns whether a list of any branch has a duty of our validators in `slot`.
+    #[must_use]
+    pub fn has_duties(&self, slot: Slot) -> bool {
+        let Some(known) = self.epochs.get(&(slot / self.slots_per_epoch)) else { return false };
+        let mut lists = known.lists.iter();
+        lists.any(|list| list.of_slot(slot, &self.validators).next().is_some())
     }
 
     fn set_slot(&mut self, slot: Slot) {

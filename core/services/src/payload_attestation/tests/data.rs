@@ -1,0 +1,192 @@
+//! The data: when they are asked for, and which are signed.
+
+use super::*;
+
+fn no_votes(slot: Slot) -> Reply<ToyVotes> {
+    Reply::Data(ToyVote { is_complete: false, ..data('a', slot) })
+}
+
+#[test]
+fn a_negative_vote_leaves_by_the_deadline() {
+    // P1: nothing is told of a payload. Data, signature and publication fit before the deadline.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH - 1);
+    assert_eq!((line.data_requests(), line.began.len()), (0, 0));
+    line.until(SLOT, FETCH);
+    line.answer_data(no_votes(SLOT));
+    line.until(SLOT, FETCH + 50);
+    line.sign(1);
+    line.answer_publish(all_taken());
+    line.assert_ended(&[(1, sent(100))]);
+}
+
+#[test]
+fn a_complete_payload_is_voted_for_as_soon_as_it_is_told_of() {
+    // Told twice, and for another slot: there is one request.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, 300);
+    line.tell(Event::Available { slot: SLOT + 1, block: 9 });
+    assert_eq!(line.data_requests(), 0);
+    for _ in 0..2 {
+        line.tell(Event::Available { slot: SLOT, block: head('a', SLOT).root });
+        assert_eq!(line.data_requests(), 1);
+    }
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    line.sign(1);
+    line.answer_publish(all_taken());
+    line.assert_ended(&[(1, sent(600))]);
+}
+
+#[test]
+fn an_early_answer_that_is_no_vote_for_all_of_it_is_asked_for_again_in_its_time() {
+    // The node that told of the payload is another one than the one that is asked.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, 300);
+    let available = Event::Available { slot: SLOT, block: head('a', SLOT).root };
+    line.tell(available.clone());
+    line.answer_data(no_votes(SLOT));
+    line.tell(available);
+    line.until(SLOT, FETCH - 1);
+    assert_eq!((line.data_requests(), line.signers().len()), (0, 0), "no vote against it so early");
+    line.until(SLOT, FETCH);
+    line.answer_data(no_votes(SLOT));
+    assert_eq!(line.signers(), [1]);
+}
+
+#[test]
+fn that_no_block_was_seen_is_asked_again_until_the_deadline() {
+    // P3: no block at first; then it is there, just in time.
+    let mut line = Line::of(&[1]);
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::NoBlock);
+    assert_eq!(line.data_requests(), 0, "it rests");
+    line.until(SLOT, FETCH + 20);
+    line.answer_data(Reply::NoBlock);
+    assert!(line.ended.is_empty());
+    // The block is told as a head: there is no need to rest.
+    line.until(SLOT, FETCH + 25);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    assert_eq!(line.signers(), [1]);
+}
+
+#[test]
+fn without_a_block_the_duty_ends_at_the_deadline_and_says_why() {
+    // No block ever; failures; a node that hangs; a node that is asked too late.
+    let mut line = Line::of(&[1]);
+    line.until(SLOT, FETCH);
+    while line.ended.is_empty() {
+        if line.data_requests() == 1 {
+            line.answer_data(Reply::NoBlock);
+        }
+        line.until(SLOT, line.now - SLOT * 1200 + 5);
+    }
+    assert_eq!(line.now, SLOT * 1200 + DUE);
+    line.assert_ended(&[(1, missed(Reason::NoBlock))]);
+
+    let mut line = Line::of(&[1]);
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Failed);
+    line.until(SLOT, FETCH + 20);
+    line.answer_data(Reply::Failed);
+    line.until(SLOT, DUE);
+    line.assert_ended(&[(1, missed(Reason::NodeLate))]);
+
+    let mut line = Line::of(&[1]);
+    line.now = SLOT * 1200 + DUE;
+    line.tell(Event::Wake);
+    line.assert_ended(&[(1, missed(Reason::DeadlineOver))]);
+    assert_eq!(line.data_requests(), 0);
+}
+
+#[test]
+fn a_node_that_hangs_is_asked_again_before_the_deadline() {
+    // P2: the first request gets a share of the time. The second is answered.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    let (hung, by_ms, _) = line.take(|asked| matches!(asked, Request::Data { .. }));
+    assert_eq!(by_ms, SLOT * 1200 + FETCH + 60);
+    line.until(SLOT, FETCH + 80);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    assert_eq!(line.signers(), [1]);
+    line.tell(Event::Reply { request: hung, reply: Reply::Data(data('b', SLOT)) });
+    assert_eq!((line.machine.counters().stray, line.signers().len()), (1, 1));
+}
+
+#[test]
+fn data_of_another_slot_or_of_another_slots_block_are_not_signed() {
+    // The block of the slot before, as a node serves it that has seen none of this slot.
+    let mut line = Line::of(&[1]);
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('a', SLOT - 1)));
+    line.until(SLOT, FETCH + 20);
+    line.answer_data(Reply::Data(ToyVote { slot: SLOT, ..data('a', SLOT - 1) }));
+    line.until(SLOT, DUE - 1);
+    assert_eq!(line.signers(), []);
+    line.asked.clear();
+    line.until(SLOT, DUE);
+    line.assert_ended(&[(1, missed(Reason::NodeLate))]);
+}
+
+#[test]
+fn data_wait_for_their_head_and_are_asked_for_again_meanwhile() {
+    // The head is told after the data, against the contract of the port.
+    let mut line = Line::of(&[1]);
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    assert_eq!((line.signers().len(), line.data_requests()), (0, 0));
+    line.until(SLOT, FETCH + 20);
+    assert_eq!(line.data_requests(), 1);
+    line.tell(Event::Head(head('a', SLOT)));
+    assert_eq!(line.signers(), [1]);
+    // The second answer changes nothing: what is signed is fixed.
+    line.answer_data(Reply::Data(ToyVote { is_complete: false, ..data('a', SLOT) }));
+    let (.., Request::Sign { data: signed, .. }) = line.look_sign(1) else {
+        unreachable!("it was looked for")
+    };
+    assert_eq!((line.signers(), signed), (vec![1], data('a', SLOT)));
+    let unknown = Line::of(&[1]);
+    let mut line = unknown;
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    line.until(SLOT, DUE - 1);
+    line.asked.clear();
+    line.until(SLOT, DUE);
+    assert_eq!(line.ended.len(), 1);
+}
+
+#[test]
+fn heads_and_payloads_that_repeat_make_no_requests_of_their_own() {
+    // P6: a stream that fires without end. A slot has four requests early and four in time.
+    let mut line = Line::of(&[1]);
+    let mut early = 0;
+    for block in 0..50 {
+        line.tell(Event::Available { slot: SLOT, block });
+        if line.data_requests() == 1 {
+            early += 1;
+            line.answer_data(Reply::NoBlock);
+        }
+        line.tell(Event::Available { slot: SLOT, block });
+        line.tell(Event::Head(head('a', SLOT)));
+        assert_eq!(line.data_requests(), 0);
+    }
+    assert_eq!(early, 4);
+    line.until(SLOT, FETCH);
+    let mut in_time = 0;
+    for root in 0..50 {
+        line.tell(Event::Head(Head { root, ..head('a', SLOT) }));
+        for _ in 0..10 {
+            line.tell(Event::Wake);
+            line.tell(Event::Head(Head { root, ..head('a', SLOT) }));
+        }
+        if line.data_requests() == 1 {
+            in_time += 1;
+            line.answer_data(Reply::NoBlock);
+        }
+    }
+    assert_eq!(in_time, 4);
+}

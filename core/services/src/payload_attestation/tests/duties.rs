@@ -1,0 +1,84 @@
+//! Who votes: the lists, and the branch that the data are of.
+
+use super::*;
+
+#[test]
+fn nobody_is_asked_in_a_slot_without_duties() {
+    // Two slots without, and one with a duty.
+    let mut line = Line::listed(&[(1, SLOT + 2)]);
+    line.until(SLOT + 1, DUE);
+    assert_eq!((line.data_requests(), line.began.len()), (0, 0));
+    line.until(SLOT + 2, FETCH);
+    assert_eq!((line.data_requests(), line.began.len()), (1, 1));
+}
+
+#[test]
+fn votes_are_signed_for_those_whom_the_branch_of_the_data_lists() {
+    // D3: the heads are of branch a, on which 1 and 2 vote. The data are of b: 2 and 3 do.
+    let mut line = Line::listed(&[(1, SLOT), (2, SLOT), (3, SLOT + 1)]);
+    line.lists.insert(2, vec![(1, SLOT + 1), (2, SLOT), (3, SLOT)]);
+    line.serve(2, Event::Head(head('b', 4)));
+    line.tell(Event::Head(head('b', SLOT)));
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('b', SLOT)));
+    assert_eq!(line.signers(), [2, 3]);
+    line.assert_ended(&[(1, missed(Reason::OtherBranch))]);
+}
+
+#[test]
+fn a_vote_on_a_branch_without_a_list_waits_for_the_list() {
+    // The data are of branch b, whose list comes later: the votes are signed then.
+    let mut line = Line::of(&[1]);
+    line.lists.insert(2, vec![(1, SLOT)]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.root = None;
+    line.tell(Event::Head(head('b', SLOT)));
+    line.answer_data(Reply::Data(data('b', SLOT)));
+    assert_eq!(line.signers(), []);
+    line.serve(2, Event::Wake);
+    assert_eq!(line.signers(), [1]);
+}
+
+#[test]
+fn a_validator_that_is_learnt_in_the_slot_still_votes() {
+    // D1: it is learnt after the data have come. It votes on the same data.
+    let mut line = Line::of(&[1]);
+    line.lists.insert(1, vec![(1, SLOT), (2, SLOT)]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    assert_eq!(line.signers(), [1]);
+    line.set_validators(&[1, 2]);
+    assert_eq!((line.signers(), line.data_requests()), (vec![1, 2], 0));
+    line.sign(1);
+    line.sign(2);
+    assert_eq!(line.batches(), [[1, 2]]);
+}
+
+#[test]
+fn a_validator_that_may_not_sign_does_not_vote() {
+    // Doppelganger protection listens for it.
+    let mut line = Line::of(&[1, 2]);
+    let of = |index: u64| Validator { index, key: index as u8, may_sign: index != 2 };
+    line.tell(Event::Validators([1, 2].map(of).to_vec()));
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    assert_eq!(line.signers(), [1]);
+    line.assert_ended(&[(2, missed(Reason::MayNotSign))]);
+}
+
+#[test]
+fn lists_that_are_not_there_are_asked_for_and_the_votes_then_begin() {
+    // Nothing is known of the slot's duties until after the time for the data.
+    let mut line = Line::at(SLOT * 1200 - 1200, &[]);
+    line.tell(Event::Head(head('a', 4)));
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH + 10);
+    assert_eq!(line.data_requests(), 0);
+    line.lists.insert(1, vec![(1, SLOT)]);
+    line.set_validators(&[1]);
+    assert_eq!((line.data_requests(), line.began.clone()), (1, vec![id(SLOT, 1)]));
+}
