@@ -41,7 +41,7 @@ pub(super) enum Worth {
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Ask this node.
     Ask(usize),
     /// Wait for an answer, until then at most.
@@ -52,7 +52,7 @@ pub(super) enum Step {
 
 /// A call. Nodes are numbers, times are since any moment.
 #[derive(Clone, Debug)]
-pub(super) struct Hedge {
+pub(crate) struct Hedge {
     /// The nodes in the order in which they are asked.
     order: Vec<usize>,
     end: Duration,
@@ -81,7 +81,7 @@ impl Hedge {
     }
 
     /// Returns what is to be done now. To be called again after each [`Step::Ask`].
-    pub(super) fn step(&mut self, now: Duration) -> Step {
+    pub(crate) fn step(&mut self, now: Duration) -> Step {
         let useful = self.answers.iter().find(|(_, worth)| *worth == Worth::Useful);
         if let Some((node, _)) = useful {
             // H3

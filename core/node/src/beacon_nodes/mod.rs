@@ -12,7 +12,8 @@
 //! | 204, 404 and other refusals | the next node: another one may have the block (hazard V9) |
 //! | 400 to a message that was submitted | the next node; it is returned if no other takes it |
 //!
-//! Which node is asked when is decided by `hedge`, and their rank by `standing`; both are pure.
+//! Which node is asked when is decided by `hedge`, their rank by `standing`, and what an answer is
+//! worth by `fleet`; all three are pure.
 //!
 //! **Threads.** A single node is called on the caller's thread. Of several, each has
 //! [`THREADS`] threads and a queue of [`QUEUE`] calls of its own, so a node that hangs keeps no call
@@ -25,6 +26,7 @@
 //!   call's end at the latest, and its answer is dropped.
 //! - I4 At most [`MAX_NODES`] nodes are asked, so at most `MAX_NODES * THREADS` threads run.
 
+mod fleet;
 mod hedge;
 mod standing;
 #[cfg(test)]
@@ -40,9 +42,9 @@ use blocksmith_sync::{Backpressure, Primitives, Std, mpmc};
 
 use crate::beacon_client::BeaconClient;
 use crate::http_client::HttpError;
-use hedge::{Hedge, Step, Worth};
+pub(crate) use fleet::{Fleet, Mode};
+pub(crate) use hedge::{Hedge, Step};
 pub use standing::Health;
-use standing::{Standing, order};
 
 /// Nodes, at most.
 pub const MAX_NODES: usize = 16;
@@ -50,9 +52,6 @@ pub const MAX_NODES: usize = 16;
 pub const THREADS: usize = 8;
 /// Calls that wait for a node's threads, at most.
 pub const QUEUE: usize = 64;
-/// A share that is shorter says nothing about a node that did not answer in it.
-const FAIR_SHARE: Duration = Duration::from_millis(50);
-
 /// A call to one node.
 type Job = Box<dyn FnOnce(&BeaconClient) + Send>;
 
@@ -68,7 +67,7 @@ struct Node {
 #[derive(Clone)]
 pub struct BeaconNodes {
     nodes: Arc<[Node]>,
-    standings: Arc<Mutex<Vec<Standing>>>,
+    fleet: Arc<Mutex<Fleet>>,
     start: Instant,
 }
 
@@ -76,14 +75,6 @@ impl std::fmt::Debug for BeaconNodes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.clients().map(BeaconClient::url)).finish()
     }
-}
-
-/// Whom a call goes to, and what a refusal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Ask,
-    Submit,
-    Broadcast,
 }
 
 impl BeaconNodes {
@@ -102,13 +93,13 @@ impl BeaconNodes {
             return Err(HttpError::Nodes { given: clients.len() });
         }
         let is_alone = clients.len() == 1;
-        let standings = Arc::new(Mutex::new(vec![Standing::default(); clients.len()]));
+        let fleet = Arc::new(Mutex::new(Fleet::new(clients.len())));
         let node = |(number, client)| {
             let jobs = (!is_alone).then(|| start_threads(number, &client));
             Node { client, jobs }
         };
         let nodes = clients.into_iter().enumerate().map(node).collect();
-        Ok(Self { nodes, standings, start: Instant::now() })
+        Ok(Self { nodes, fleet, start: Instant::now() })
     }
 
     /// Returns the clients of the nodes, in the order in which they were given.
@@ -119,7 +110,7 @@ impl BeaconNodes {
     /// Returns what was last known of the nodes' health, in the order in which they were given.
     #[must_use]
     pub fn health(&self) -> Vec<Health> {
-        self.standings().iter().map(Standing::health).collect()
+        self.fleet().health()
     }
 
     /// Asks for something. `ask` is called with a node and the time that it may take, on several
@@ -179,19 +170,9 @@ impl BeaconNodes {
         drop(sender);
         let mut health = vec![Health::Silent; self.nodes.len()];
         while let Ok((number, answer)) = answers.recv_timeout(self.until(end)) {
-            health[number] = match answer {
-                Ok(said) => Health::Answered {
-                    sync_distance: said.sync_distance,
-                    is_optimistic: said.is_optimistic,
-                },
-                // It lives, and does not have the route.
-                Err(error) if !is_fault(&error) => Health::Unknown,
-                Err(_) => Health::Silent,
-            };
+            health[number] = Health::of(&answer);
         }
-        for (standing, health) in self.standings().iter_mut().zip(health) {
-            standing.set_health(health);
-        }
+        self.fleet().set_health(&health);
     }
 
     fn call<T: Send + 'static>(
@@ -204,8 +185,7 @@ impl BeaconNodes {
             return ask(&only.client, timeout);
         }
         let end = self.now() + timeout;
-        let order = order(&self.standings(), self.now());
-        let mut hedge = Hedge::new(order, end, mode == Mode::Broadcast);
+        let mut hedge = self.fleet().begin(mode, self.now(), end);
         let mut answers: Vec<Option<Result<T, HttpError>>> = Vec::new();
         answers.resize_with(self.nodes.len(), || None);
         let (sender, answered) = mpsc::channel();
@@ -224,7 +204,8 @@ impl BeaconNodes {
                     });
                     if !begun {
                         let node = self.nodes[number].client.url().to_owned();
-                        self.take(&mut hedge, mode, number, &Err::<T, _>(HttpError::Busy { node }));
+                        let busy: Result<T, _> = Err(HttpError::Busy { node });
+                        self.fleet().take(&mut hedge, mode, number, &busy, self.now());
                     }
                     continue;
                 }
@@ -233,7 +214,11 @@ impl BeaconNodes {
             };
             match answered.recv_timeout(self.until(until)) {
                 Ok((number, answer)) => {
-                    self.take(&mut hedge, mode, number, &answer);
+                    if let Err(error) = &answer {
+                        let node = self.nodes[number].client.url();
+                        tracing::debug!(node, %error, "a beacon node does not have it");
+                    }
+                    self.fleet().take(&mut hedge, mode, number, &answer, self.now());
                     answers[number] = Some(answer);
                 }
                 // This thread has a sender: only the time ends the wait.
@@ -242,41 +227,9 @@ impl BeaconNodes {
         };
         // ORDERING: pairs with nothing, as the load. What goes to all goes on.
         over.store(mode != Mode::Broadcast, Relaxed);
-        self.note_late(&hedge, timeout);
+        self.fleet().end(&hedge, timeout, self.now());
         let told = ended.and_then(|number| answers[number].take());
         told.unwrap_or(Err(HttpError::NoAnswer))
-    }
-
-    /// Tells the call and the node's standing of an answer.
-    fn take<T>(&self, hedge: &mut Hedge, mode: Mode, number: usize, answer: &Result<T, HttpError>) {
-        let is_refusal = |error: &HttpError| mode != Mode::Ask && error.status() == Some(400);
-        let worth = match answer {
-            Ok(_) => Worth::Useful,
-            Err(error) if is_refusal(error) => Worth::Refused,
-            Err(error) if is_fault(error) => Worth::Failed,
-            Err(_) => Worth::Nothing,
-        };
-        hedge.answered(number, worth);
-        let now = self.now();
-        let standing = &mut self.standings()[number];
-        match answer {
-            Err(error) if worth == Worth::Failed => {
-                let node = self.nodes[number].client.url();
-                tracing::debug!(node, %error, "the next beacon node is asked");
-                standing.failed(now);
-            }
-            _ => standing.answered(),
-        }
-    }
-
-    /// Has the nodes rest that have used their share of a call without an answer.
-    fn note_late(&self, hedge: &Hedge, timeout: Duration) {
-        if timeout < FAIR_SHARE * u32::try_from(self.nodes.len()).unwrap_or(u32::MAX) {
-            return;
-        }
-        let now = self.now();
-        let mut standings = self.standings();
-        hedge.late(now).for_each(|number| standings[number].failed(now));
     }
 
     /// Puts a call into a node's queue. Returns whether there was room for it.
@@ -285,8 +238,8 @@ impl BeaconNodes {
         jobs.is_some_and(|jobs| jobs.try_send(Box::new(job)).is_ok())
     }
 
-    fn standings(&self) -> MutexGuard<'_, Vec<Standing>> {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Duration {
@@ -302,11 +255,6 @@ impl BeaconNodes {
         let start = self.start;
         move || end.saturating_sub(start.elapsed())
     }
-}
-
-/// Whether it is the node's fault that there is no answer, and not what it knows.
-fn is_fault(error: &HttpError) -> bool {
-    error.status().is_none_or(|status| status >= 500)
 }
 
 /// Starts a node's threads, which end when the queue is gone, each after the call in its hand.

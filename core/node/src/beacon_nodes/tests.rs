@@ -221,7 +221,7 @@ fn a_check_ranks_the_nodes_by_what_they_say_and_asks_them_all_at_once() {
     nodes.check(Duration::from_millis(300));
     let answered = |sync_distance| Health::Answered { sync_distance, is_optimistic: false };
     assert_eq!(nodes.health(), [answered(40), Health::Silent, answered(0)]);
-    assert_eq!(order(&nodes.standings(), nodes.now()), [2, 0, 1]);
+    assert_eq!(nodes.fleet().order(nodes.now()), [2, 0, 1]);
     second.join().unwrap();
     // What is not the form of an answer is no answer.
     nodes.check(Duration::from_secs(60));
