@@ -107,11 +107,12 @@ lodestar() {
     "$dir/lodestar/node_modules/.bin/lodestar" "$@")
 }
 
-# Starts our node on a chain of eight validators that begins in a moment. Sets `url` and `genesis`.
+# start_node [SECONDS [ARGUMENTS..]]: starts our node on a chain of eight validators that begins in a
+# moment. Sets `url` and `genesis`.
 start_node() {
   genesis=$(($(date +%s) + ${1:-15}))
   start node "$blocksmith" node --interop 8 --genesis-time "$genesis" --seconds-per-slot $seconds \
-    --listen 127.0.0.1:0
+    --listen 127.0.0.1:0 "${@:2}"
   until_true 30 "$started" has_address node 'beacon API'
   url=$(address node 'beacon API')
 }

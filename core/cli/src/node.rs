@@ -29,6 +29,15 @@ impl FromStr for Begin {
     }
 }
 
+/// When the payloads of the test fork are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Payloads {
+    /// With their blocks.
+    WithBlock,
+    /// When somebody says so.
+    Apart,
+}
+
 #[derive(clap::Args)]
 #[cfg_attr(not(feature = "node"), allow(dead_code, reason = "read with the feature alone"))]
 pub(crate) struct Arguments {
@@ -68,6 +77,11 @@ pub(crate) struct Arguments {
     /// The first block of the execution layer that may have a deposit.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "execution")]
     deposit_block: u64,
+    /// Run the test fork "phase0 with a payload-timeliness committee", which no network runs:
+    /// committees vote on payloads, over the routes of Gloas. Payloads are there with their blocks,
+    /// or apart from them, when POST /blocksmith/v1/payloads/{block_root} says so.
+    #[arg(long, value_name = "PAYLOADS", num_args = 0..=1, default_missing_value = "with-block")]
+    ptc: Option<Payloads>,
     /// On SIGINT or SIGTERM, stop within about this many milliseconds and exit with 128 plus the
     /// signal's number (130, 143).
     #[arg(long, value_name = "MS", default_value_t = 5000)]
@@ -98,7 +112,7 @@ mod serving {
     use blocksmith_node::execution::{self, Monitor};
     use blocksmith_terminal::{EXIT_FAULT, Interrupt, note};
 
-    use super::{Arguments, Begin, Failure, Output};
+    use super::{Arguments, Begin, Failure, Output, Payloads};
 
     /// How often the command looks for a signal.
     const LOOK: Duration = Duration::from_millis(50);
@@ -158,7 +172,11 @@ mod serving {
         // which may take longer than the deadline, and nothing is lost with it.
         let monitor = monitor(arguments, &options.config)?.map(ManuallyDrop::new);
         let eth1 = monitor.as_ref().map(|monitor| Arc::new(monitor.handle()) as Arc<dyn Eth1Votes>);
-        let parts = Parts { eth1, ..Parts::default() };
+        let payload_committee = arguments.ptc.map(|payloads| match payloads {
+            Payloads::WithBlock => blocksmith_consensus::Payloads::WithBlock,
+            Payloads::Apart => blocksmith_consensus::Payloads::Apart,
+        });
+        let parts = Parts { eth1, payload_committee, ..Parts::default() };
         let node = Node::<Minimal>::start_with(options, Time::System, Arc::new(Loopback), parts);
         let node = node.map_err(failure)?;
         out.line(format_args!("beacon API at http://{}", node.address()))?;

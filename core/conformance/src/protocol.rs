@@ -19,13 +19,14 @@ use blocksmith::consensus::{
     Gwei, Header, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use blocksmith::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
+use blocksmith::payload::{PayloadVoteHeader, Places};
 use blocksmith::store::Codec;
 use blocksmith_consensus::{
     BeaconState, ChainConfig, DecodeError, EpochCommittees, InvalidData, Mainnet, Minimal, Phase0,
     Phase0Fault, Preset, ProposerInputs, Root, RootJob, SharedAggregate, SharedAttestation,
-    SharedAttesterSlashing, SharedBlock, SharedProposerSlashing, SharedUnsignedBlock,
-    SharedVoluntaryExit, SignatureBytes, SignedBeaconBlock, SignedBeaconBlockHeader, SlotsError,
-    TransitionError, process_slots, state_transition,
+    SharedAttesterSlashing, SharedBlock, SharedPayloadVote, SharedProposerSlashing,
+    SharedUnsignedBlock, SharedVoluntaryExit, SignatureBytes, SignedBeaconBlock,
+    SignedBeaconBlockHeader, SlotsError, TransitionError, process_slots, state_transition,
 };
 use blocksmith_node::recording::PresetName;
 
@@ -255,6 +256,7 @@ impl Consensus for Protocol {
     type Attestation = SharedAttestation;
     type Aggregate = SharedAggregate;
     type VoluntaryExit = SharedVoluntaryExit;
+    type PayloadVote = SharedPayloadVote;
     type SignedHeader = SignedBeaconBlockHeader;
     type AttesterSlashing = SharedAttesterSlashing;
     type ProposerSlashing = SharedProposerSlashing;
@@ -355,6 +357,14 @@ impl Consensus for Protocol {
             .verify_operation(state, &inner_operation(operation)))
     }
 
+    fn verify_payload_vote(
+        &self,
+        state: &State,
+        vote: &SharedPayloadVote,
+    ) -> Result<Places, BlockFailure> {
+        by_preset!(self, state, |phase0, state| phase0.verify_payload_vote(state, vote))
+    }
+
     fn is_spent(&self, state: &State, operation: &Operation<Self>) -> bool {
         by_preset!(self, state, |phase0, state| phase0.is_spent(state, &inner_operation(operation)))
     }
@@ -453,6 +463,18 @@ impl Consensus for Protocol {
 
     fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<SharedVoluntaryExit, InvalidData> {
         self.minimal.decode_voluntary_exit(bytes)
+    }
+
+    fn decode_payload_vote(&self, bytes: &[u8]) -> Result<SharedPayloadVote, InvalidData> {
+        self.minimal.decode_payload_vote(bytes)
+    }
+
+    fn payload_vote(&self, vote: &SharedPayloadVote) -> PayloadVoteHeader<Root> {
+        self.minimal.payload_vote(vote)
+    }
+
+    fn needs_payload(&self, block: &SharedBlock) -> bool {
+        self.minimal.needs_payload(block)
     }
 
     fn header(&self, block: &SharedBlock) -> Header<Root, SignatureBytes> {

@@ -156,5 +156,6 @@ fn empty_state<P: Preset>(
         current_justified_checkpoint: Checkpoint::default(),
         finalized_checkpoint: Checkpoint::default(),
         caches: Caches::default(),
+        ptc_window: None,
     }
 }

@@ -62,6 +62,7 @@ mod known_roots;
 mod merkle;
 mod mutators;
 mod operations;
+mod payload_committee;
 mod phase0;
 mod preset;
 mod primitives;
@@ -119,6 +120,7 @@ pub use json::{FromJson, JsonError, json_field};
 pub use merkle::{DepositTree, is_valid_merkle_branch};
 pub use mutators::{decrease_balance, increase_balance, initiate_validator_exit, slash_validator};
 pub use operations::*;
+pub use payload_committee::{Payloads, aggregate_payload_votes};
 pub use phase0::Phase0;
 pub use preset::{Length, Mainnet, Minimal, Preset};
 pub use primitives::*;
@@ -130,7 +132,8 @@ pub use rewards::{
 };
 pub use shared::{
     InvalidData, Phase0Fault, Shared, SharedAggregate, SharedAttestation, SharedAttesterSlashing,
-    SharedBlock, SharedProposerSlashing, SharedUnsignedBlock, SharedVoluntaryExit,
+    SharedBlock, SharedPayloadVote, SharedProposerSlashing, SharedUnsignedBlock,
+    SharedVoluntaryExit,
 };
 pub use shuffling::{IndexOutOfRange, compute_shuffled_index, shuffle_list};
 pub use shufflings::Committees;

@@ -6,6 +6,7 @@
 //!
 //! Reference: consensus specification, `phase0/beacon-chain.md` and `phase0/fork-choice.md`.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use blocksmith::consensus::{
 use blocksmith::gossip::{
     GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome, VoteTopic,
 };
+use blocksmith::payload::{PayloadVoteHeader, Places};
 
 use crate::accessors::{
     active_balances, get_attesting_indices, get_total_active_balance, known_proposers,
@@ -30,17 +32,20 @@ use crate::duties::prepare_epoch;
 use crate::epoch_committees::EpochCommittees;
 use crate::error::{AsFault, StateError};
 use crate::evidence;
+use crate::gloas::{PayloadAttestationMessage, PtcWindow};
 use crate::gossip::verify_votes;
 use crate::operations::{
     AttestationError, IndexedAttestationError, slashable_indices, verify_attester_slashing,
     verify_proposer_slashing, verify_voluntary_exit,
 };
+use crate::payload_committee::{self, Payloads};
 use crate::preset::Preset;
 use crate::primitives::{Epoch, Gwei, Root, SignatureBytes, Slot, ValidatorIndex};
 use crate::production::{self, ProposerInputs};
 use crate::shared::{
     InvalidData, Phase0Fault, SharedAggregate, SharedAttestation, SharedAttesterSlashing,
-    SharedBlock, SharedProposerSlashing, SharedUnsignedBlock, SharedVoluntaryExit,
+    SharedBlock, SharedPayloadVote, SharedProposerSlashing, SharedUnsignedBlock,
+    SharedVoluntaryExit,
 };
 use crate::signatures::Signatures;
 use crate::state::BeaconState;
@@ -62,13 +67,46 @@ use crate::wire::{Wire, decode_exact};
 #[derive(Clone, Debug)]
 pub struct Phase0<P: Preset> {
     config: Arc<ChainConfig>,
+    /// Set in the test fork alone (`payload_committee`).
+    payloads: Option<Payloads>,
     preset: PhantomData<P>,
 }
 
 impl<P: Preset> Phase0<P> {
     /// The protocol under a configuration.
     pub fn new(config: ChainConfig) -> Self {
-        Self { config: Arc::new(config), preset: PhantomData }
+        Self { config: Arc::new(config), payloads: None, preset: PhantomData }
+    }
+
+    /// The test fork "phase0 with a payload-timeliness committee", which no network runs: blocks and
+    /// states are those of phase0, and committees vote on the payloads of blocks.
+    pub fn with_payload_committee(config: ChainConfig, payloads: Payloads) -> Self {
+        Self { payloads: Some(payloads), ..Self::new(config) }
+    }
+
+    /// When the payloads of blocks are there; `None` if there are none, as in phase0.
+    pub fn payloads(&self) -> Option<Payloads> {
+        self.payloads
+    }
+
+    /// The payload-timeliness committees around a state's epoch; `None` if there are none, as in
+    /// phase0.
+    ///
+    /// # Errors
+    /// If they cannot be computed: a fault, as the state is ours.
+    pub fn ptc_window<'a>(
+        &self,
+        state: &'a BeaconState<P>,
+    ) -> Result<Option<Cow<'a, PtcWindow<P>>>, StateError> {
+        self.payloads.map(|_| payload_committee::window(state)).transpose()
+    }
+
+    /// Has a state of the test fork begin its window.
+    fn begin_window(&self, state: &mut BeaconState<P>) -> Result<(), Phase0Fault> {
+        if self.payloads.is_some() {
+            payload_committee::begin_window(state)?;
+        }
+        Ok(())
     }
 
     /// The configuration.
@@ -107,7 +145,7 @@ fn common_attesters(slashing: &AttesterSlashing) -> Vec<ValidatorIndex> {
 }
 
 /// Tells a fault of ours from what is wrong with an item.
-fn failure<E: AsFault + Into<InvalidData>>(error: E) -> BlockFailure {
+pub(crate) fn failure<E: AsFault + Into<InvalidData>>(error: E) -> BlockFailure {
     match error.as_fault() {
         Some(fault) => Failure::Fault(fault.clone().into()),
         None => Failure::Invalid(error.into()),
@@ -136,6 +174,7 @@ impl<P: Preset> Consensus for Phase0<P> {
     type ProposerSlashing = SharedProposerSlashing;
     type AttesterSlashing = SharedAttesterSlashing;
     type VoluntaryExit = SharedVoluntaryExit;
+    type PayloadVote = SharedPayloadVote;
     type State = BeaconState<P>;
     type Committees = EpochCommittees<P>;
     type Invalid = InvalidData;
@@ -182,6 +221,29 @@ impl<P: Preset> Consensus for Phase0<P> {
 
     fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<SharedVoluntaryExit, InvalidData> {
         Ok(decode_exact::<SignedVoluntaryExit>(bytes)?.into())
+    }
+
+    fn decode_payload_vote(&self, bytes: &[u8]) -> Result<SharedPayloadVote, InvalidData> {
+        Ok(decode_exact::<PayloadAttestationMessage>(bytes)?.into())
+    }
+
+    fn payload_vote(&self, vote: &SharedPayloadVote) -> PayloadVoteHeader<Root> {
+        payload_committee::header(vote)
+    }
+
+    fn needs_payload(&self, _block: &SharedBlock) -> bool {
+        self.payloads == Some(Payloads::Apart)
+    }
+
+    fn verify_payload_vote(
+        &self,
+        state: &BeaconState<P>,
+        vote: &SharedPayloadVote,
+    ) -> Result<Places, BlockFailure> {
+        match self.payloads {
+            Some(_) => payload_committee::verify(state, vote.value()),
+            None => Err(Failure::Fault(Phase0Fault::NoPayloadCommittee)),
+        }
     }
 
     fn header(&self, block: &SharedBlock) -> Header<Root, SignatureBytes> {
@@ -303,6 +365,7 @@ impl<P: Preset> Consensus for Phase0<P> {
         if state.slot == slot {
             return Ok(());
         }
+        self.begin_window(state)?;
         Ok(process_slots(state, slot, &self.config)?)
     }
 
@@ -318,6 +381,7 @@ impl<P: Preset> Consensus for Phase0<P> {
             let error = BlockError::SlotNotAfterParent { slot: message.slot, parent_slot };
             return Err(Failure::Invalid(error.into()));
         }
+        self.begin_window(state).map_err(Failure::Fault)?;
         let outcome = if state.slot == message.slot {
             Ok(())
         } else {

@@ -13,6 +13,7 @@ use crate::containers::{
     SignedBeaconBlock, SignedVoluntaryExit,
 };
 use crate::error::{Fault, StateError};
+use crate::gloas::{PayloadAttestationMessage, PayloadGossipError};
 use crate::gossip::GossipError;
 use crate::operations::{
     AttestationError, AttesterSlashingError, IndexedAttestationError, ProposerSlashingError,
@@ -42,6 +43,9 @@ pub type SharedAttesterSlashing = Shared<AttesterSlashing>;
 pub type SharedUnsignedBlock = Shared<BeaconBlock>;
 /// A shared voluntary exit.
 pub type SharedVoluntaryExit = Shared<SignedVoluntaryExit>;
+
+/// A shared vote on a payload; its root covers all of it.
+pub type SharedPayloadVote = Shared<PayloadAttestationMessage>;
 
 impl<T> Shared<T> {
     /// The root that was computed when the value was wrapped.
@@ -97,7 +101,8 @@ shared_whole!(
     ProposerSlashing,
     AttesterSlashing,
     SignedVoluntaryExit,
-    BeaconBlock
+    BeaconBlock,
+    PayloadAttestationMessage
 );
 
 /// What can be wrong with a peer's data.
@@ -124,6 +129,9 @@ pub enum InvalidData {
     /// A voluntary exit breaks a rule.
     #[error(transparent)]
     VoluntaryExit(#[from] VoluntaryExitError),
+    /// A vote on a payload breaks a rule of its topic.
+    #[error(transparent)]
+    PayloadVote(#[from] PayloadGossipError),
 }
 
 impl Invalid for InvalidData {
@@ -139,13 +147,14 @@ impl Invalid for InvalidData {
             Self::ProposerSlashing(_) => "bad_proposer_slashing",
             Self::AttesterSlashing(_) => "bad_attester_slashing",
             Self::VoluntaryExit(_) => "bad_voluntary_exit",
+            Self::PayloadVote(error) => error.reason(),
         }
     }
 
     fn condemns_root(&self) -> bool {
         match self {
             Self::Malformed(_) | Self::Block(BlockError::ProposerSignature(_)) => false,
-            Self::Block(_) | Self::Attestation(_) | Self::Gossip(_) => true,
+            Self::Block(_) | Self::Attestation(_) | Self::Gossip(_) | Self::PayloadVote(_) => true,
             Self::ProposerSlashing(error) => error.is_lasting(),
             Self::AttesterSlashing(error) => error.is_lasting(),
             Self::VoluntaryExit(error) => error.is_lasting(),
@@ -170,6 +179,9 @@ pub enum Phase0Fault {
         /// The attestation's epoch.
         asked: Epoch,
     },
+    /// A vote on a payload was to be verified, and the protocol has no committee for that.
+    #[error("there is no payload-timeliness committee")]
+    NoPayloadCommittee,
     /// A state was to be brought back in time.
     #[error("our state: {0}")]
     Slots(#[from] SlotsError),

@@ -17,6 +17,7 @@ use crate::containers::{
     BeaconBlockHeader, Checkpoint, Eth1Data, Fork, PendingAttestation, Validator,
 };
 use crate::domains::compute_epoch_at_slot;
+use crate::gloas::PtcWindow;
 use crate::hashing::uint_leaf;
 use crate::json::{Json, write_object};
 use crate::known_roots::Known;
@@ -58,6 +59,8 @@ pub struct BeaconState<P: Preset> {
     pub current_justified_checkpoint: Checkpoint,
     pub finalized_checkpoint: Checkpoint,
     pub(crate) caches: Caches,
+    /// Beside the state; only of the test fork (`payload_committee`).
+    pub(crate) ptc_window: Option<PtcWindow<P>>,
 }
 
 /// Calls a macro with every field of the state in encoding order.
@@ -249,6 +252,7 @@ impl<P: Preset> BeaconState<P> {
                 Self {
                     $($field: StateField::decode(parts.next().unwrap_or_default())?,)+
                     caches: Caches::default(),
+                    ptc_window: None,
                 }
             };
         }

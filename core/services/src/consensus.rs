@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::attestation_pool::PoolAttestation;
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
+use crate::payload::{PayloadVoteHeader, Places};
 
 /// A slot number; slots are counted from genesis.
 pub type Slot = u64;
@@ -219,6 +220,8 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     type Aggregate: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// A signed voluntary exit. A clone costs a pointer.
     type VoluntaryExit: Clone + Eq + Hash + Debug + Send + Sync + 'static;
+    /// A vote of a member of a payload-timeliness committee. A clone costs a pointer, or the vote.
+    type PayloadVote: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// A state. A clone costs a few pointers.
     type State: Clone + Send + Sync + 'static;
     /// What attestations of one epoch of one branch are verified with: committees, their members'
@@ -276,6 +279,12 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// As there.
     fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<Self::VoluntaryExit, Self::Invalid>;
 
+    /// Decodes a payload vote; see [`Consensus::decode_aggregate`].
+    ///
+    /// # Errors
+    /// As there.
+    fn decode_payload_vote(&self, bytes: &[u8]) -> Result<Self::PayloadVote, Self::Invalid>;
+
     /// Returns what identifies a block.
     fn header(&self, block: &Self::Block) -> Header<Self::Root, Self::Signature>;
     /// Returns what an attestation votes for.
@@ -286,6 +295,14 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     fn gossip_vote(&self, vote: &GossipVote<Self>) -> VoteHeader<Self::Root>;
     /// Returns what the gossip conditions ask of an operation without a state.
     fn operation(&self, operation: &Operation<Self>) -> OperationHeader<Self::Root>;
+
+    /// Returns what the gossip conditions ask of a payload vote without a state.
+    fn payload_vote(&self, vote: &Self::PayloadVote) -> PayloadVoteHeader<Self::Root>;
+    /// Returns whether a block is built on the payload of its parent, so that it has to wait until
+    /// that payload is there. By default no block is.
+    fn needs_payload(&self, _block: &Self::Block) -> bool {
+        false
+    }
 
     /// Returns the attestation in an aggregate.
     fn aggregated(&self, aggregate: &Self::Aggregate) -> Self::Attestation;
@@ -434,6 +451,17 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         state: &Self::State,
         operation: &Operation<Self>,
     ) -> AttestationOutcome<Self>;
+    /// Checks a payload vote for the block whose state `state` is; the vote's slot is the block's.
+    /// In this order: the voter is registered, it holds a place of the slot's committee, it has
+    /// signed. Returns the places that it holds.
+    ///
+    /// # Errors
+    /// The first check that fails; a fault if the protocol has no such committee.
+    fn verify_payload_vote(
+        &self,
+        state: &Self::State,
+        vote: &Self::PayloadVote,
+    ) -> Result<Places, Failure<Self::Invalid, Self::Fault>>;
     /// Returns whether no block on `state`, or on a descendant of it, can ever carry the operation:
     /// whom a slashing is about is slashed or can withdraw already, and whom an exit is about exits
     /// already. An operation about a validator that the state does not know is not spent. Once true

@@ -1,8 +1,9 @@
 //! Items together with what identifies them.
 //!
 //! **Contract.** [`Consensus::header`] (or [`Consensus::vote`], [`Consensus::gossip_vote`],
-//! [`Consensus::operation`]) is called once for an item, when the Quarantine first looks at it. From then on the answer goes wherever the item goes. A clone
-//! costs one reference count.
+//! [`Consensus::operation`], [`Consensus::payload_vote`]) is called once for an item, when the
+//! Quarantine first looks at it. From then on the answer goes wherever the item goes. A clone costs
+//! one reference count.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use crate::consensus::{Consensus, Header, Vote};
 use crate::gossip::{GossipVote, IdentifiedOperation, IdentifiedVote, Operation};
+use crate::payload::IdentifiedPayloadVote;
 
 /// An item and its identity. The pair is compared and hashed by the item alone, as the identity is
 /// a function of the item.
@@ -49,6 +51,12 @@ pub fn gossip_vote<C: Consensus>(consensus: &C, vote: GossipVote<C>) -> Identifi
 pub fn operation<C: Consensus>(consensus: &C, operation: Operation<C>) -> IdentifiedOperation<C> {
     let header = consensus.operation(&operation);
     Identified(Arc::new((operation, header)))
+}
+
+/// Asks the protocol for what identifies a payload vote and keeps the two together.
+pub fn payload_vote<C: Consensus>(consensus: &C, vote: C::PayloadVote) -> IdentifiedPayloadVote<C> {
+    let header = consensus.payload_vote(&vote);
+    Identified(Arc::new((vote, header)))
 }
 
 impl<T, I> Identified<T, I> {

@@ -28,6 +28,7 @@ pub mod machine;
 pub mod notice;
 mod observer;
 pub mod operation_pool;
+pub mod payload;
 pub mod payload_attestation;
 pub mod peer_pool;
 pub mod ptc_duties;
@@ -41,6 +42,8 @@ pub mod supervision;
 pub mod toy;
 #[cfg(any(test, feature = "testing"))]
 mod toy_codec;
+#[cfg(any(test, feature = "testing"))]
+mod toy_payload;
 #[cfg(any(test, feature = "testing"))]
 mod toy_production;
 pub mod verdict;

@@ -32,6 +32,12 @@ pub enum Notice<R, A, P> {
         /// Root of the block.
         root: R,
     },
+    /// An item waits for the payload of this block, which is known. The notice comes again like
+    /// [`Notice::Need`].
+    NeedPayload {
+        /// Root of the block.
+        root: R,
+    },
     /// The head is another block.
     HeadChanged {
         /// The head before.

@@ -17,7 +17,9 @@ use crate::consensus::{
 use crate::gossip::{
     GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
 };
+use crate::payload::{PayloadVoteHeader, Places};
 use crate::toy_codec;
+pub use crate::toy_payload::ToyPayloadVote;
 use crate::toy_production;
 pub use crate::toy_production::ToyUnsigned;
 
@@ -31,11 +33,13 @@ pub struct Toy {
     pub slots_per_epoch: u64,
     /// Number of validators.
     pub validators: usize,
+    /// Whether each block is built on the payload of its parent.
+    pub payloads: bool,
 }
 
 impl Default for Toy {
     fn default() -> Self {
-        Self { slots_per_epoch: 4, validators: 4 }
+        Self { slots_per_epoch: 4, validators: 4, payloads: false }
     }
 }
 
@@ -181,6 +185,12 @@ pub enum ToyInvalid {
     /// The operation's signatures do not verify.
     #[error("the operation says of itself that it is badly signed")]
     OperationSignature,
+    /// The voter is in no payload-timeliness committee.
+    #[error("the voter holds no place of the committee")]
+    PayloadCommittee,
+    /// The payload vote's signature does not verify.
+    #[error("the payload vote says of itself that it is badly signed")]
+    PayloadSignature,
     /// The state does not allow the operation.
     #[error("the operation says of itself that it is invalid")]
     Operation,
@@ -196,6 +206,8 @@ impl Invalid for ToyInvalid {
             Self::Attestation => "bad_signature",
             Self::Subnet => "wrong_subnet",
             Self::OperationSignature => "bad_operation_signature",
+            Self::PayloadCommittee => "not_in_committee",
+            Self::PayloadSignature => "bad_signature",
             Self::Operation => "bad_operation",
         }
     }
@@ -307,6 +319,7 @@ impl Consensus for Toy {
     type Attestation = ToyAttestation;
     type Aggregate = ToyAggregate;
     type VoluntaryExit = ToyOperation;
+    type PayloadVote = ToyPayloadVote;
     type State = ToyState;
     type Committees = ();
     type Invalid = ToyInvalid;
@@ -351,6 +364,10 @@ impl Consensus for Toy {
     }
 
     fn decode_voluntary_exit(&self, _bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+        Err(ToyInvalid::Malformed)
+    }
+
+    fn decode_payload_vote(&self, _bytes: &[u8]) -> Result<ToyPayloadVote, ToyInvalid> {
         Err(ToyInvalid::Malformed)
     }
 
@@ -402,6 +419,22 @@ impl Consensus for Toy {
     fn operation(&self, operation: &Operation<Self>) -> OperationHeader<ToyRoot> {
         let operation = toy_operation(operation);
         OperationHeader { id: operation.id, validators: members(operation.validators) }
+    }
+
+    fn payload_vote(&self, vote: &ToyPayloadVote) -> PayloadVoteHeader<ToyRoot> {
+        vote.header()
+    }
+
+    fn needs_payload(&self, _block: &ToyBlock) -> bool {
+        self.payloads
+    }
+
+    fn verify_payload_vote(
+        &self,
+        _state: &ToyState,
+        vote: &ToyPayloadVote,
+    ) -> Result<Places, Failure<ToyInvalid, ToyFault>> {
+        vote.places(self.validators).map_err(Failure::Invalid)
     }
 
     fn state_slot(&self, state: &ToyState) -> Slot {

@@ -7,6 +7,7 @@
 use crate::consensus::{BlockEffects, Consensus, IndexedVote, Invalid, ValidatorIndex};
 use crate::gossip::{IdentifiedOperation, IdentifiedVote};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
+use crate::payload::{IdentifiedPayloadVote, Places};
 
 /// Identifies a submitted item. The numbers are the caller's and are never reused.
 pub type ItemId = u64;
@@ -94,6 +95,8 @@ pub type ClearedAttestation<C> =
 pub type ClearedVote<C> = Cleared<IdentifiedVote<C>, IndexedVote<<C as Consensus>::Root>>;
 /// An operation that the head's state allows, with the validators that it is about, ascending.
 pub type ClearedOperation<C> = Cleared<IdentifiedOperation<C>, Vec<ValidatorIndex>>;
+/// A payload vote that met every condition which needs a state, with the places that it counts at.
+pub type ClearedPayloadVote<C> = Cleared<IdentifiedPayloadVote<C>, Places>;
 
 /// Why an item is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -174,6 +177,10 @@ pub enum IgnoreReason {
     SecondAggregate,
     /// An operation of its kind about the same validators has been accepted.
     SeenOperation,
+    /// A payload vote is not of the current slot.
+    NotCurrentSlot,
+    /// A payload vote is for a block of another slot than its own.
+    BlockOfAnotherSlot,
     /// It votes for a block of a later slot, which has no weight.
     BlockAfterAttestation,
     /// It votes for a block that does not descend from the finalised one.
@@ -194,6 +201,8 @@ impl IgnoreReason {
             Self::SeenAggregate => "seen_aggregate",
             Self::SecondAggregate => "second_aggregate",
             Self::SeenOperation => "seen_operation",
+            Self::NotCurrentSlot => "not_current_slot",
+            Self::BlockOfAnotherSlot => "block_of_another_slot",
             Self::BlockAfterAttestation => "block_after_attestation",
             Self::FinalizedNotAncestor => "finalized_not_ancestor",
         }
@@ -307,6 +316,8 @@ pub enum PendingReason {
     UnknownParent,
     /// The block that an attestation votes for.
     UnknownBlock,
+    /// The payload of a block's parent.
+    UnknownPayload,
     /// The slot it belongs to.
     FutureSlot,
     /// The Rewinder's answer, or its turn.
@@ -320,6 +331,7 @@ impl PendingReason {
         match self {
             Self::UnknownParent => "unknown_parent",
             Self::UnknownBlock => "unknown_block",
+            Self::UnknownPayload => "unknown_payload",
             Self::FutureSlot => "future_slot",
             Self::BeingChecked => "being_checked",
         }

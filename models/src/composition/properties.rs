@@ -102,6 +102,7 @@ impl Pipeline {
             Item::Block(block) => block.parent,
             Item::Attestation(attestation) | Item::Single { attestation, .. } => attestation.head,
             Item::Aggregate(aggregate) => aggregate.head,
+            Item::PayloadVote(vote) => vote.block,
             // An operation waits for nothing.
             Item::Operation(_) => return false,
         };

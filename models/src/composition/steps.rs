@@ -127,7 +127,8 @@ impl Pipeline {
         while let Some(QuarantineWork::Effect(
             quarantine::Effect::Verdict { .. }
             | quarantine::Effect::Parked { .. }
-            | quarantine::Effect::Need { .. },
+            | quarantine::Effect::Need { .. }
+            | quarantine::Effect::NeedPayload { .. },
         )) = state.wires.quarantine.work.front()
         {
             let work = state.wires.quarantine.work.pop_front()?;

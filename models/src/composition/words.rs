@@ -126,6 +126,7 @@ fn to_quarantine(message: &ToQuarantine) -> String {
         }
         ToQuarantine::Tick { slot, .. } => format!("tick of slot {slot}"),
         ToQuarantine::Weigh { peer, weight } => format!("weight {weight} of peer {peer}"),
+        ToQuarantine::Payload { root } => format!("payload of block {root}"),
         ToQuarantine::Stop => "stop".to_owned(),
         ToQuarantine::Answered { request, answer: inner } => {
             format!("answer to request {request}: {}", answer(inner))

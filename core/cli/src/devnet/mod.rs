@@ -18,6 +18,10 @@
 //! blocks of the chain pairwise, as EIP-3076 puts it; and by comparing likewise what the signer has
 //! logged of each key, which includes signatures that nobody received. The log of a folder goes
 //! back to the chain's first slot.
+//!
+//! With `--ptc` votes on payloads are counted, too: how many the node has accepted, how many it has
+//! refused as second ones of a validator and slot, and at how many places its fork choice counts
+//! them, of the blocks that are not final.
 
 #[cfg(feature = "node")]
 mod ledger;
@@ -90,6 +94,10 @@ pub(crate) struct Arguments {
     /// Chooses the moments.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    /// Run the test fork "phase0 with a payload-timeliness committee", which no network runs:
+    /// committees vote on payloads, which are there with their blocks.
+    #[arg(long)]
+    ptc: bool,
     /// Keep the chain, slashing protection and logs in this folder; run again with it, the network
     /// goes on. Without it they are in a temporary folder, which is removed in the end.
     #[arg(long, value_name = "DIR")]

@@ -33,6 +33,8 @@ pub(super) struct Setting {
     pub(super) genesis_time: u64,
     pub(super) slot_ms: u64,
     pub(super) validators: u64,
+    /// Whether the chain is the test fork with a payload-timeliness committee.
+    pub(super) ptc: bool,
 }
 
 /// The processes.
@@ -97,7 +99,7 @@ impl Processes {
     }
 
     fn command(&self, role: Role) -> anyhow::Result<Command> {
-        let Setting { folder, genesis_time, slot_ms, validators } = &self.setting;
+        let Setting { folder, genesis_time, slot_ms, validators, ptc } = &self.setting;
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut command = Command::new(&self.program);
         command.args([role.word(), "--while-stdin-is-open"]);
@@ -116,6 +118,7 @@ impl Processes {
                 command.args(["--genesis-time", &genesis_time.to_string()]);
                 command.args(["--slot-ms", &slot_ms.to_string()]);
                 command.args(["--listen", &self.node.unwrap_or(free).to_string()]);
+                command.args(ptc.then_some("--ptc"));
             }
             Role::Validator => {
                 let signer = self.signer.context("the signer has not been started")?;

@@ -35,9 +35,27 @@ pub(super) struct Figures {
     pub(super) blocks: u64,
     /// How often each process was killed or hung.
     pub(super) disturbances: Vec<Disturbances>,
+    /// With `--ptc` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) payload_votes: Option<PayloadVotes>,
     /// What was final when the run began.
     #[serde(skip)]
     pub(super) finalized_before: u64,
+}
+
+/// What the node has counted of votes on payloads.
+#[derive(Debug, Serialize)]
+pub(super) struct PayloadVotes {
+    pub(super) accepted: u64,
+    /// Second votes of a validator and slot. A client that has lost an answer sends them again; none
+    /// was counted.
+    pub(super) second: u64,
+    /// Blocks that are not final and were voted on.
+    pub(super) blocks: u64,
+    /// Places of these blocks' committees that have voted.
+    pub(super) places: u64,
+    /// Of these blocks, those on which the whole committee has voted.
+    pub(super) full: u64,
 }
 
 /// How often a process was disturbed.
@@ -95,6 +113,12 @@ impl Figures {
         for ((kind, why), count) in whys {
             out.line(format_args!("  {} missed: {why} {count}", kind.word()))?;
         }
+        if let Some(PayloadVotes { accepted, second, blocks, places, full }) = &self.payload_votes {
+            out.line(format_args!(
+                "payload votes  {accepted} accepted, {second} second ones; of the last {blocks} \
+                 blocks {places} places have voted, and all of {full}"
+            ))?;
+        }
         let line = |name: &str, count: u64| out.painted(count == 0, format!("{name:14} {count}"));
         out.line(line("slashable", self.slashable))?;
         out.line(line("verdicts lost", self.verdicts_lost))
@@ -117,6 +141,7 @@ mod tests {
             verdicts_lost,
             blocks: 2,
             disturbances: vec![],
+            payload_votes: None,
             finalized_before: 1,
         }
     }
@@ -140,6 +165,14 @@ mod tests {
         for name in ["slots", "justified_epoch", "finalized_epoch", "slashable", "verdicts_lost"] {
             assert!(value[name].is_u64(), "{name}");
         }
+        assert_eq!(value.get("payload_votes"), None);
+        let counted = PayloadVotes { accepted: 9, second: 2, blocks: 3, places: 40, full: 2 };
+        let with = Figures { payload_votes: Some(counted), ..figures(64, 2, 0, 0) };
+        let with = serde_json::to_value(with).unwrap();
+        assert_eq!(
+            (&with["payload_votes"]["accepted"], &with["payload_votes"]["places"]),
+            (&9.into(), &40.into())
+        );
         assert!(value["participation"].is_f64() && value["duties"]["planned"].is_u64());
     }
 }

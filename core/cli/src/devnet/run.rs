@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{Kind, Ledger, Line};
 use super::processes::{Processes, Setting};
-use super::report::{Disturbances, Duties, Figures};
+use super::report::{Disturbances, Duties, Figures, PayloadVotes};
 use super::signatures::Signatures;
 use super::votes::Votes;
 use super::{Arguments, Role};
@@ -37,6 +37,9 @@ struct Chain {
     genesis_time: u64,
     slot_ms: u64,
     validators: u64,
+    /// Missing in folders of before: then it is phase0.
+    #[serde(default)]
+    ptc: bool,
 }
 
 fn now() -> Duration {
@@ -58,24 +61,26 @@ impl Folder {
     }
 
     /// Returns the chain that is kept here, or begins one.
-    fn chain(&self, slot_ms: u64, validators: u64) -> anyhow::Result<Chain> {
+    fn chain(&self, slot_ms: u64, validators: u64, ptc: bool) -> anyhow::Result<Chain> {
         let file = self.path.join("devnet.json");
         let name = || file.display().to_string();
         if file.exists() {
             let text = std::fs::read(&file).with_context(name)?;
             let chain: Chain = serde_json::from_slice(&text).with_context(name)?;
-            let wanted = Chain { genesis_time: chain.genesis_time, slot_ms, validators };
+            let wanted = Chain { genesis_time: chain.genesis_time, slot_ms, validators, ptc };
             anyhow::ensure!(
                 chain == wanted && chain.genesis_time <= now().as_secs() + UNTIL_GENESIS,
-                "{}: is of {} validators and slots of {} ms, from {} on",
+                "{}: is of {} validators and slots of {} ms, from {} on, {} --ptc",
                 name(),
                 chain.validators,
                 chain.slot_ms,
-                chain.genesis_time
+                chain.genesis_time,
+                if chain.ptc { "with" } else { "without" }
             );
             return Ok(chain);
         }
-        let chain = Chain { genesis_time: now().as_secs() + UNTIL_GENESIS, slot_ms, validators };
+        let genesis_time = now().as_secs() + UNTIL_GENESIS;
+        let chain = Chain { genesis_time, slot_ms, validators, ptc };
         std::fs::write(&file, serde_json::to_vec(&chain)?).with_context(name)?;
         Ok(chain)
     }
@@ -97,6 +102,13 @@ struct Counted {
     submitted: u64,
     verdicts: u64,
     offences: u64,
+    payload_votes: u64,
+    second_payload_votes: u64,
+    /// Blocks that were voted on and are not final, the places that have voted on them, and those
+    /// of the blocks on which a whole committee has.
+    payload_blocks: u64,
+    payload_places: u64,
+    full_payload_blocks: u64,
 }
 
 impl Counted {
@@ -114,6 +126,11 @@ impl Counted {
             submitted: sum("blocksmith_submitted_total"),
             verdicts: sum("blocksmith_verdict_duration_seconds_count"),
             offences: sum("blocksmith_offences_total"),
+            payload_votes: sum("blocksmith_payload_votes_total{outcome=\"accepted\"}"),
+            second_payload_votes: sum("blocksmith_payload_votes_total{outcome=\"second\"}"),
+            payload_blocks: sum("blocksmith_payload_blocks"),
+            payload_places: sum("blocksmith_payload_places"),
+            full_payload_blocks: sum("blocksmith_payload_full_blocks"),
         }
     }
 }
@@ -167,7 +184,7 @@ struct Run {
     votes: Votes,
     /// Of the node that runs, and of those before it.
     counted: Counted,
-    offences_before: u64,
+    before: Counted,
 }
 
 impl Run {
@@ -215,7 +232,10 @@ impl Run {
         }
         *kills += 1;
         if role == Role::Node {
-            self.offences_before += std::mem::take(&mut self.counted).offences;
+            let counted = std::mem::take(&mut self.counted);
+            self.before.offences += counted.offences;
+            self.before.payload_votes += counted.payload_votes;
+            self.before.second_payload_votes += counted.second_payload_votes;
         }
         self.processes.kill(role)?;
         self.processes.start(role)
@@ -269,6 +289,23 @@ impl Run {
         }
     }
 
+    /// Returns what the nodes of the run have counted of votes on payloads; `None` without `--ptc`.
+    fn payload_votes(&self) -> Option<PayloadVotes> {
+        let Counted {
+            payload_blocks: blocks,
+            payload_places: places,
+            full_payload_blocks: full,
+            ..
+        } = self.counted;
+        self.chain.ptc.then(|| PayloadVotes {
+            accepted: self.before.payload_votes + self.counted.payload_votes,
+            second: self.before.second_payload_votes + self.counted.second_payload_votes,
+            blocks,
+            places,
+            full,
+        })
+    }
+
     /// Reads the blocks of the run from the chain.
     fn read_blocks(&mut self) -> anyhow::Result<()> {
         for slot in self.first..=self.last {
@@ -284,8 +321,8 @@ impl Run {
 
 /// Prepares a run: the signer, the node, the validator.
 fn begin(arguments: &Arguments, chain: Chain, folder: &Folder) -> anyhow::Result<Run> {
-    let Chain { genesis_time, slot_ms, validators } = chain;
-    let setting = Setting { folder: folder.path.clone(), genesis_time, slot_ms, validators };
+    let Chain { genesis_time, slot_ms, validators, ptc } = chain;
+    let setting = Setting { folder: folder.path.clone(), genesis_time, slot_ms, validators, ptc };
     let (mut processes, lines) = Processes::new(setting)?;
     for role in [Role::Signer, Role::Node, Role::Validator] {
         processes.start(role)?;
@@ -305,7 +342,7 @@ fn begin(arguments: &Arguments, chain: Chain, folder: &Folder) -> anyhow::Result
         ledger: Ledger::new(0, 0),
         votes: Votes::default(),
         counted: Counted::default(),
-        offences_before: 0,
+        before: Counted::default(),
     };
     // A network that goes on has begun a slot already.
     let is_new = run.ms() == 0;
@@ -360,6 +397,7 @@ fn settle(run: &mut Run, slots: u64, finalized_before: u64) -> anyhow::Result<Fi
     let verdicts_lost = run.lost()?;
     run.read_blocks()?;
     let (justified_epoch, finalized_epoch) = run.client.finality(SETTLE)?;
+    let payload_votes = run.payload_votes();
     run.processes.end(Role::Node)?;
     run.processes.end(Role::Signer)?;
     let signatures = Signatures::read(&run.processes.signatures())?;
@@ -374,12 +412,13 @@ fn settle(run: &mut Run, slots: u64, finalized_before: u64) -> anyhow::Result<Fi
         participation: run.votes.participation(run.first, run.last.saturating_sub(EPOCH)),
         duties: Duties { planned: counts.iter().map(|(planned, _)| planned).sum(), sent, missed },
         slashable: run.votes.slashable()
-            + run.offences_before
+            + run.before.offences
             + run.counted.offences
             + signatures.slashable(),
         verdicts_lost,
         blocks: run.votes.blocks(),
         disturbances: run.disturbed.iter().map(|(role, of)| Disturbances::of(*role, *of)).collect(),
+        payload_votes,
         finalized_before,
     })
 }
@@ -388,7 +427,8 @@ pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
     let interrupt = Interrupt::listen().map_err(Failure::fault)?;
     let report = Report::maybe("--json", arguments.json.as_deref())?;
     let folder = Folder::new(arguments.data.as_deref()).map_err(Failure::input)?;
-    let chain = folder.chain(arguments.slot_ms, arguments.validators).map_err(Failure::input)?;
+    let chain = folder.chain(arguments.slot_ms, arguments.validators, arguments.ptc);
+    let chain = chain.map_err(Failure::input)?;
     let mut run = begin(arguments, chain, &folder).map_err(Failure::fault)?;
     let before = run.client.finality(SETTLE).map_err(Failure::fault)?.1;
     let head = run.client.syncing(SETTLE).map_err(Failure::fault)?.head_slot;
@@ -462,8 +502,23 @@ mod tests {
             blocksmith_submitted_total{kind=\"attestation\"} 4\n\
             blocksmith_submitted_total_more{kind=\"block\"} 9\n\
             blocksmith_verdict_duration_seconds_count{kind=\"block\"} 2\n\
-            blocksmith_offences_total{kind=\"double_vote\"} 1\n";
-        let counted = Counted { submitted: 7, verdicts: 2, offences: 1 };
+            blocksmith_offences_total{kind=\"double_vote\"} 1\n\
+            blocksmith_payload_votes_total{outcome=\"accepted\"} 5\n\
+            blocksmith_payload_votes_total{outcome=\"second\"} 6\n\
+            blocksmith_payload_votes_total{outcome=\"refused\"} 8\n\
+            blocksmith_payload_blocks 2\n\
+            blocksmith_payload_places 31\n\
+            blocksmith_payload_full_blocks 1\n";
+        let counted = Counted {
+            submitted: 7,
+            verdicts: 2,
+            offences: 1,
+            payload_votes: 5,
+            second_payload_votes: 6,
+            payload_blocks: 2,
+            payload_places: 31,
+            full_payload_blocks: 1,
+        };
         assert_eq!(Counted::read(text), counted);
         assert_eq!(Counted::read(""), Counted::default());
     }
@@ -472,11 +527,12 @@ mod tests {
     fn a_folder_goes_on_with_its_own_chain_alone() {
         // Begun with 16 validators; asked for again with 16, and with 8; then a damaged file.
         let folder = Folder::new(None).unwrap();
-        let chain = folder.chain(500, 16).unwrap();
-        assert_eq!(folder.chain(500, 16).unwrap(), chain);
-        assert!(folder.chain(500, 8).unwrap_err().to_string().contains("devnet.json"));
+        let chain = folder.chain(500, 16, false).unwrap();
+        assert_eq!(folder.chain(500, 16, false).unwrap(), chain);
+        assert!(folder.chain(500, 8, false).unwrap_err().to_string().contains("devnet.json"));
+        assert!(folder.chain(500, 16, true).unwrap_err().to_string().contains("without --ptc"));
         std::fs::write(folder.path.join("devnet.json"), "{").unwrap();
-        let error = folder.chain(500, 16).unwrap_err();
+        let error = folder.chain(500, 16, false).unwrap_err();
         assert!(error.to_string().contains("devnet.json"), "{error}");
         let path = folder.path.clone();
         drop(folder);

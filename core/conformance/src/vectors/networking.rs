@@ -278,7 +278,8 @@ impl Node {
             Effect::ClearBlock { request, .. }
             | Effect::ClearAttestation { request, .. }
             | Effect::ClearVote { request, .. }
-            | Effect::ClearOperation { request, .. } => {
+            | Effect::ClearOperation { request, .. }
+            | Effect::ClearPayloadVote { request, .. } => {
                 let finalized = self.finalized;
                 return Ok(Some(Event::Imported { request: Some(request), finalized }));
             }
@@ -286,7 +287,10 @@ impl Node {
                 let second = self.verdicts.insert(id, verdict).is_some();
                 return ensure(!second, || "a second verdict".to_owned()).map(|()| None);
             }
-            Effect::Parked { .. } | Effect::Need { .. } => return Ok(None),
+            Effect::Parked { .. }
+            | Effect::Need { .. }
+            | Effect::NeedPayload { .. }
+            | Effect::ClearPayload { .. } => return Ok(None),
         };
         let answer = match &job {
             Job::Block(_) if self.fails => Answer::Invalid(RejectReason::KnownInvalid),

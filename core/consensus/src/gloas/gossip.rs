@@ -201,12 +201,30 @@ pub fn validate_payload_attestation_message<P: Preset>(
     if state.slot != slot {
         return Err(PayloadGossipError::BlockSlot { slot, block: state.slot });
     }
-    let count = state.validators.len();
+    verify_payload_attestation_message(state, window, message, signatures).map(|_| ())
+}
+
+/// Checks what needs a state: conditions 6 to 8 of the module's table, for a vote of the slot of the
+/// block whose state `state` is. Returns the places of the committee that the voter holds,
+/// ascending.
+///
+/// # Errors
+/// [`PayloadGossipError`] names the first condition that fails.
+pub fn verify_payload_attestation_message<P: Preset>(
+    state: &BeaconState<P>,
+    window: &PtcWindow<P>,
+    message: &PayloadAttestationMessage,
+    signatures: &mut Signatures,
+) -> Result<Vec<usize>, PayloadGossipError> {
+    let (index, count) = (message.validator_index, state.validators.len());
     if index >= count as u64 {
         return Err(PayloadGossipError::UnknownValidator { index, count });
     }
-    if !get_ptc(state, window, slot)?.contains(&index) {
+    let ptc = get_ptc(state, window, message.data.slot)?.iter().enumerate();
+    let held: Vec<_> = ptc.filter(|(_, holder)| **holder == index).map(|(at, _)| at).collect();
+    if held.is_empty() {
         return Err(PayloadGossipError::NotInCommittee { index });
     }
-    Ok(verify_message(state, message, signatures)?)
+    verify_message(state, message, signatures)?;
+    Ok(held)
 }

@@ -12,6 +12,7 @@
 //! | check what a block carries | [`process_payload_attestation`] |
 //! | count votes for the fork choice | [`PayloadVotes`] |
 //! | judge what comes by gossip | [`validate_payload_attestation_message`] |
+//! | run all of it on a chain of phase0 | [`Phase0::with_payload_committee`](crate::Phase0) |
 //!
 //! **Contract.** There is no state of Gloas here. Every function takes what it needs of one in two
 //! parts: a [`BeaconState`](crate::BeaconState), of which it reads the slot, the fork, the latest
@@ -44,6 +45,7 @@ pub use containers::{
 };
 pub use gossip::{
     GossipClass, GossipClock, PayloadGossipError, VotedBlock, validate_payload_attestation_message,
+    verify_payload_attestation_message,
 };
 pub use operation::{
     PayloadAttestationError, get_indexed_payload_attestation, is_valid_indexed_payload_attestation,

@@ -9,6 +9,8 @@
 
 use std::marker::PhantomData;
 
+use blocksmith::payload::PlaceVotes;
+
 use super::containers::{IndexedPayloadAttestation, PayloadAttestation, PayloadAttestationMessage};
 use super::operation::{
     PayloadAttestationError, get_indexed_payload_attestation, is_valid_indexed_payload_attestation,
@@ -73,46 +75,37 @@ impl AsFault for PayloadVoteError {
 /// What every place of a committee last said of a block's payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayloadVotes<P: Preset> {
-    timely: Vec<Option<bool>>,
-    available: Vec<Option<bool>>,
+    votes: PlaceVotes,
     preset: PhantomData<P>,
 }
 
 impl<P: Preset> Default for PayloadVotes<P> {
     fn default() -> Self {
-        let nobody = vec![None; P::PTC_SIZE];
-        Self { timely: nobody.clone(), available: nobody, preset: PhantomData }
+        Self { votes: PlaceVotes::new(P::PTC_SIZE), preset: PhantomData }
     }
 }
 
 impl<P: Preset> PayloadVotes<P> {
-    /// How many equal votes are more than needed: a half of the places is not enough.
-    const THRESHOLD: usize = P::PTC_SIZE / 2;
-
     /// What every place said of whether the payload was there in time; `None` if nothing yet.
     pub fn timeliness_votes(&self) -> &[Option<bool>] {
-        &self.timely
+        self.votes.timely()
     }
 
     /// What every place said of whether the payload's blobs are available; `None` if nothing yet.
     pub fn availability_votes(&self) -> &[Option<bool>] {
-        &self.available
+        self.votes.available()
     }
 
     /// Whether more than half of the places say `timely` of the payload. Never, unless this node
     /// has verified the payload itself.
     pub fn payload_timeliness(&self, timely: bool, verified: bool) -> bool {
-        verified && Self::majority(&self.timely, timely)
+        verified && self.votes.is_timely(timely)
     }
 
     /// Whether more than half of the places say `available` of the payload's blobs. Never, unless
     /// this node has verified the payload itself.
     pub fn payload_data_availability(&self, available: bool, verified: bool) -> bool {
-        verified && Self::majority(&self.available, available)
-    }
-
-    fn majority(votes: &[Option<bool>], said: bool) -> bool {
-        votes.iter().filter(|vote| **vote == Some(said)).count() > Self::THRESHOLD
+        verified && self.votes.is_available(available)
     }
 
     /// Counts a vote at every place that the voter holds (P1); `state` is the block's state, and
@@ -135,8 +128,9 @@ impl<P: Preset> PayloadVotes<P> {
             return Ok(0);
         }
         let ptc = get_ptc(state, window, data.slot)?;
-        let places = || (0..).zip(ptc).filter(|(_, holder)| **holder == index).map(|(at, _)| at);
-        if places().next().is_none() {
+        let holds = |(_, holder): &(usize, &ValidatorIndex)| **holder == index;
+        let places: Vec<_> = (0..).zip(ptc).filter(holds).map(|(at, _)| at).collect();
+        if places.is_empty() {
             return Err(PayloadVoteError::NotInCommittee { index, slot: data.slot });
         }
         if let MessageSource::Wire { current_slot: current } = source {
@@ -145,11 +139,8 @@ impl<P: Preset> PayloadVotes<P> {
             }
             verify_message(state, message, signatures)?;
         }
-        for place in places() {
-            self.timely[place] = Some(data.payload_present);
-            self.available[place] = Some(data.blob_data_available);
-        }
-        Ok(places().count())
+        self.votes.set(&places, data.payload_present, data.blob_data_available);
+        Ok(places.len())
     }
 
     /// Counts votes that a block carries, for this block, its parent. The specification calls this

@@ -10,6 +10,7 @@ use crate::config::ChainConfig;
 use crate::containers::Checkpoint;
 use crate::domains::compute_activation_exit_epoch;
 use crate::error::{AsFault, Fault, SafeMath, StateError};
+use crate::gloas::process_ptc_window;
 use crate::historical_batch::HistoricalBatch;
 use crate::mutators::{decrease_balance, get_validator_mut, initiate_validator_exit};
 use crate::operations::effective_balance;
@@ -61,6 +62,8 @@ epoch_error! {
     RandaoMixesReset / "RandaoMixesReset",
     /// The accumulator of past roots.
     HistoricalRoots / "HistoricalRootsUpdate",
+    /// The committees of the epoch after the next, in the test fork alone.
+    PtcWindow / "PtcWindow",
 }
 
 /// Ends the state's epoch. The state's slot must be the epoch's last one.
@@ -90,6 +93,10 @@ pub fn process_epoch<P: Preset>(
     process_randao_mixes_reset(state).map_err(EpochError::RandaoMixesReset)?;
     process_historical_roots_update(state).map_err(EpochError::HistoricalRoots)?;
     process_participation_record_updates(state);
+    if let Some(mut window) = state.ptc_window.take() {
+        process_ptc_window(state, &mut window).map_err(EpochError::PtcWindow)?;
+        state.ptc_window = Some(window);
+    }
     Ok(())
 }
 

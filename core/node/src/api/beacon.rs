@@ -34,6 +34,7 @@ use super::error::ApiError;
 use super::eth1::Eth1Votes;
 use super::events::Hub;
 use super::node::Parts;
+use super::payloads::{Arrivals, PayloadFigures};
 use super::recent::Recent;
 use super::request::{Asked, parse};
 use super::requests::Requests;
@@ -86,6 +87,9 @@ pub(super) struct Beacon<P: Preset> {
     pub(super) times: VerdictTimes,
     pub(super) offences: Offences,
     pub(super) requests: Requests,
+    /// Used in the test fork alone.
+    pub(super) arrivals: Arrivals,
+    pub(super) payload_figures: PayloadFigures,
     pub(super) limits: Limits,
     pub(super) eth1: Option<Arc<dyn Eth1Votes>>,
     /// The state of the head that was asked for last, so that questions about the head need not go
@@ -139,6 +143,8 @@ impl<P: Preset> Beacon<P> {
             times: VerdictTimes::default(),
             offences: Offences::default(),
             requests: Requests::default(),
+            arrivals: Arrivals::default(),
+            payload_figures: PayloadFigures::default(),
             limits: parts.limits,
             eth1: parts.eth1,
             latest: Mutex::default(),

@@ -15,6 +15,7 @@ use super::beacon::{Beacon, FoundBlock};
 use super::broadcast::Published;
 use super::error::ApiError;
 use super::events::Topic;
+use super::payloads;
 use super::pool::{LOCAL, PATIENCE};
 use super::recent::Arrival;
 use super::request::{self, Answer, Asked, PHASE0, VERSION, json};
@@ -117,6 +118,7 @@ pub(super) async fn publish<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> 
     let block = SharedBlock::from(block);
     let (bytes, timer) = (asked.body.len(), beacon.times.start(Kind::Block));
     let arrival = beacon.recent.arrive(&block);
+    payloads::block_came(&beacon, block.root());
     let submission = beacon.client.submit_block_async(block.clone(), LOCAL, bytes).await;
     // The block may be imported long after the client has its answer, or has gone.
     let settled = tokio::spawn(settle(beacon, block, arrival, timer.time(submission)));
@@ -148,6 +150,7 @@ async fn settle<P: Preset>(
         }
         // The view of the chain follows the verdict: who asks next shall see the block.
         beacon.client.view_async().await;
+        payloads::block_accepted(&beacon, root, slot).await;
     }
     let what = if outcome(Some(&verdict)).is_ok() { "submitted" } else { "refused" };
     dump(&beacon, &block, what).await;

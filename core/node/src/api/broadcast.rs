@@ -5,7 +5,7 @@
 //! [`Broadcast`]. An implementation never blocks.
 
 use blocksmith_consensus::{
-    SharedAggregate, SharedAttestation, SharedAttesterSlashing, SharedBlock,
+    SharedAggregate, SharedAttestation, SharedAttesterSlashing, SharedBlock, SharedPayloadVote,
     SharedProposerSlashing, SharedVoluntaryExit,
 };
 
@@ -29,6 +29,8 @@ pub enum Published {
     AttesterSlashing(SharedAttesterSlashing),
     /// A voluntary exit.
     VoluntaryExit(SharedVoluntaryExit),
+    /// A vote on a payload, in the test fork alone.
+    PayloadVote(SharedPayloadVote),
 }
 
 /// A network, as the API sees it.

@@ -16,7 +16,8 @@ use super::beacon::Beacon;
 use super::error::ApiError;
 use super::request::{Answer, Asked, json};
 
-fn answer(dependent_root: impl std::fmt::Display, list: &[String]) -> String {
+/// Returns an answer of duties with what they depend on.
+pub(super) fn answer(dependent_root: impl std::fmt::Display, list: &[String]) -> String {
     let list = list.join(",");
     format!(
         r#"{{"dependent_root":"{dependent_root}","execution_optimistic":false,"data":[{list}]}}"#

@@ -49,16 +49,22 @@ pub enum Topic {
     FinalizedCheckpoint,
     /// The new head does not descend from the old one.
     ChainReorg,
+    /// The payload of a block is there, and may be voted on.
+    ExecutionPayloadAvailable,
+    /// A vote on a payload was accepted.
+    PayloadAttestationMessage,
 }
 
 impl Topic {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Head,
         Self::Block,
         Self::Attestation,
         Self::VoluntaryExit,
         Self::FinalizedCheckpoint,
         Self::ChainReorg,
+        Self::ExecutionPayloadAvailable,
+        Self::PayloadAttestationMessage,
     ];
 
     /// Returns the name of the topic.
@@ -71,6 +77,8 @@ impl Topic {
             Self::VoluntaryExit => "voluntary_exit",
             Self::FinalizedCheckpoint => "finalized_checkpoint",
             Self::ChainReorg => "chain_reorg",
+            Self::ExecutionPayloadAvailable => "execution_payload_available",
+            Self::PayloadAttestationMessage => "payload_attestation_message",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use blocksmith_consensus::gloas::{DOMAIN_PTC_ATTESTER, MAX_PAYLOAD_ATTESTATIONS};
 use blocksmith_consensus::{
     ATTESTATION_SUBNET_COUNT, BASE_REWARDS_PER_EPOCH, BLS_WITHDRAWAL_PREFIX,
     DEPOSIT_CONTRACT_TREE_DEPTH, DOMAIN_AGGREGATE_AND_PROOF, DOMAIN_BEACON_ATTESTER,
@@ -18,6 +19,7 @@ use blocksmith_consensus::{
 
 use super::beacon::Beacon;
 use super::error::ApiError;
+use super::payloads::{self, PAYLOAD_ATTESTATION_DUE_BPS, PAYLOAD_DUE_BPS};
 use super::request::{Answer, Asked, data, json};
 use crate::metrics::exposition;
 
@@ -94,10 +96,24 @@ fn spec<P: Preset>(beacon: &Beacon<P>) -> Vec<(&'static str, String)> {
     ];
     let domain = |(name, domain)| (name, FixedBytes::new(domain).to_string());
     values.extend(domains.map(domain));
+    if beacon.client.consensus().payloads().is_some() {
+        values.extend(payload_names::<P>());
+    }
     values.push(("BLS_WITHDRAWAL_PREFIX", format!("0x{BLS_WITHDRAWAL_PREFIX:02x}")));
     values.push(("PRESET_BASE", P::NAME.to_owned()));
     values.push(("CONFIG_NAME", P::NAME.to_owned()));
     values
+}
+
+/// The names of Gloas that the test fork knows.
+fn payload_names<P: Preset>() -> [(&'static str, String); 5] {
+    [
+        ("PTC_SIZE", P::PTC_SIZE.to_string()),
+        ("MAX_PAYLOAD_ATTESTATIONS", MAX_PAYLOAD_ATTESTATIONS.to_string()),
+        ("PAYLOAD_DUE_BPS", PAYLOAD_DUE_BPS.to_string()),
+        ("PAYLOAD_ATTESTATION_DUE_BPS", PAYLOAD_ATTESTATION_DUE_BPS.to_string()),
+        ("DOMAIN_PTC_ATTESTER", FixedBytes::new(DOMAIN_PTC_ATTESTER).to_string()),
+    ]
 }
 
 fn length<N: Length>() -> u64 {
@@ -213,6 +229,7 @@ pub(super) async fn metrics<P: Preset>(beacon: Arc<Beacon<P>>, _: Asked) -> Answ
         // ORDERING: pairs with nothing; nothing but the number is handed over.
         let _ = writeln!(text, "{name}{{kind=\"{kind}\"}} {}", count.load(Ordering::Relaxed));
     }
+    payloads::write_figures(&beacon, &mut text).await;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 

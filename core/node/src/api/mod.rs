@@ -21,6 +21,7 @@
 //! | duties, liveness, subscriptions | `duties` |
 //! | a block to sign, data to attest to, an aggregate | `validator` |
 //! | attestations, aggregates, slashings, exits | `pool` |
+//! | the payload-timeliness committee, in the test fork alone | `payloads` |
 //!
 //! | status | when |
 //! |---|---|
@@ -33,7 +34,7 @@
 //! Every error has the body `{"code", "message"}`, but for what is not HTTP.
 //!
 //! **Invariants.** Those of the modules: B1 to B3 in `beacon`, E1 to E3 in `events`, Q1 and Q2 in
-//! `request`, R1 in `recent`, S1 to S3 in `pool`, T1 in `duties`, W1 to W4 in `server`. And:
+//! `request`, R1 in `recent`, S1 to S3 in `pool`, Y1 to Y3 in `payloads`, T1 in `duties`, W1 to W4 in `server`. And:
 //! - N1 A handler holds no lock across an await. The services never wait for a handler.
 //! - N2 The clock tells the services each slot, and once more half a second before it, in the order
 //!   of time as the clock shows it.
@@ -53,6 +54,7 @@ mod events;
 mod follower;
 mod info;
 mod node;
+mod payloads;
 mod pool;
 mod recent;
 mod request;

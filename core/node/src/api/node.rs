@@ -14,7 +14,7 @@ use blocksmith::gossip::MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS;
 use blocksmith::notice::{Notice, NoticeOf};
 use blocksmith::store::{Store, StoreError};
 use blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver, StartError, StopReport};
-use blocksmith_consensus::{ChainConfig, GenesisError, Phase0, Preset, Root};
+use blocksmith_consensus::{ChainConfig, GenesisError, Payloads, Phase0, Preset, Root};
 use blocksmith_sync::{RecvTimeoutError as RecvTimeout, Std, watch};
 use thiserror::Error;
 
@@ -63,6 +63,9 @@ pub struct Parts {
     pub limits: Limits,
     /// Where the votes and deposits of blocks come from.
     pub eth1: Option<Arc<dyn Eth1Votes>>,
+    /// If it is set, the chain is the test fork "phase0 with a payload-timeliness committee", and
+    /// this says when payloads are there.
+    pub payload_committee: Option<Payloads>,
 }
 
 /// Why a node does not start.
@@ -149,7 +152,10 @@ impl<P: Preset> Node<P> {
         let dump = dump.transpose()?;
         let clock =
             SlotClock::new(time.clone(), options.genesis_time, config.slot_duration_ms.get());
-        let protocol = Arc::new(Phase0::<P>::new(config));
+        let protocol = Arc::new(match parts.payload_committee {
+            Some(payloads) => Phase0::<P>::with_payload_committee(config, payloads),
+            None => Phase0::<P>::new(config),
+        });
         let anchor = Anchor { root: genesis.root(), slot: 0, state };
         // Validators' items all come from one source, whose calls wait for room.
         let services =
@@ -176,7 +182,7 @@ impl<P: Preset> Node<P> {
             beacon: beacon.clone(),
         };
         let counted = beacon.clone();
-        node.readers.push(std::thread::spawn(move || report(notices, &chain, &counted.offences)));
+        node.readers.push(std::thread::spawn(move || report(notices, &chain, &counted)));
         let followed = beacon.clone();
         node.readers.push(std::thread::spawn(move || follow(&followed)));
         if matches!(time, Time::System) {
@@ -296,8 +302,9 @@ impl Ticker {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                 }
-                // Between ticks, a look changes nothing; after a step of the clock it is a tick.
-                let now = clock.now().map(|(slot, _)| slot);
+                // Between ticks, a look changes nothing; after a step of the clock it is a tick, and
+                // so is the first look at which no honest clock shows the slot before any more.
+                let now = clock.now().map(|(slot, into)| (slot, into > early));
                 if until <= LOOK || now != told {
                     tick(&client, &clock);
                     told = now;
@@ -313,12 +320,18 @@ impl Ticker {
 fn report<P: Preset>(
     mut notices: NoticeReceiver<Std, Phase0<P>>,
     chain: &watch::Receiver<Std, ChainView<Root>>,
-    offences: &Offences,
+    beacon: &Beacon<P>,
 ) {
     loop {
         match notices.recv_timeout(QUIET) {
             Ok(notice) => {
-                count::<P>(&notice, offences);
+                count::<P>(&notice, &beacon.offences);
+                // The Quarantine may have been rebuilt, and then knows of no payload.
+                if let Notice::NeedPayload { root } = &notice
+                    && beacon.arrivals.has(root)
+                {
+                    beacon.client.payload(*root);
+                }
                 log::<P>(notice);
             }
             Err(RecvTimeout::Timeout) if !chain.is_closed() => {}

@@ -1,4 +1,5 @@
-//! What validators submit beside blocks: attestations, aggregates, slashings and exits.
+//! What validators submit beside blocks: attestations, aggregates, slashings, exits, and in the test
+//! fork votes on payloads.
 //!
 //! **Contract.** Each is submitted to our own services on the topic on which the network would
 //! bring it, so the same checks hold. What is accepted is told to the listeners of events and
@@ -21,9 +22,9 @@ use blocksmith::verdict::{DropReason, IgnoreReason, Verdict};
 use blocksmith_consensus::{
     Attestation, AttesterSlashing, BeaconState, FromJson, InvalidData, Json, Phase0, Preset,
     ProposerSlashing, Root, SharedAggregate, SharedAttestation, SharedAttesterSlashing,
-    SharedProposerSlashing, SharedVoluntaryExit, SignedAggregateAndProof, SignedVoluntaryExit,
-    Wire, compute_epoch_at_slot, compute_start_slot_at_epoch, compute_subnet_for_attestation,
-    get_committee_count_per_slot, get_current_epoch,
+    SharedPayloadVote, SharedProposerSlashing, SharedVoluntaryExit, SignedAggregateAndProof,
+    SignedVoluntaryExit, Wire, compute_epoch_at_slot, compute_start_slot_at_epoch,
+    compute_subnet_for_attestation, get_committee_count_per_slot, get_current_epoch,
 };
 use blocksmith_sync::Std;
 use tokio::task::JoinSet;
@@ -45,10 +46,11 @@ const WINDOW: usize = 64;
 
 /// What a client may submit.
 #[derive(Clone)]
-enum Submitted<P: Preset> {
+pub(super) enum Submitted<P: Preset> {
     Single(SharedAttestation, u64),
     Aggregate(SharedAggregate),
     Operation(Operation<Phase0<P>>),
+    PayloadVote(SharedPayloadVote),
 }
 
 impl<P: Preset> Submitted<P> {
@@ -64,6 +66,7 @@ impl<P: Preset> Submitted<P> {
             Self::Operation(operation) => {
                 client.submit_operation_async(operation, LOCAL, bytes).await
             }
+            Self::PayloadVote(vote) => client.submit_payload_vote_async(vote, LOCAL, bytes).await,
         }
     }
 
@@ -81,6 +84,10 @@ impl<P: Preset> Submitted<P> {
                 beacon.events.send(Topic::VoluntaryExit, &exit.value().to_json());
             }
             Self::Operation(_) => {}
+            Self::PayloadVote(vote) => {
+                let data = format!(r#"{{"version":"gloas","data":{}}}"#, vote.value().to_json());
+                beacon.events.send(Topic::PayloadAttestationMessage, &data);
+            }
         }
         if relay {
             beacon.network.publish(match self {
@@ -93,6 +100,7 @@ impl<P: Preset> Submitted<P> {
                     Published::AttesterSlashing(one)
                 }
                 Self::Operation(Operation::VoluntaryExit(one)) => Published::VoluntaryExit(one),
+                Self::PayloadVote(vote) => Published::PayloadVote(vote),
             });
         }
     }
@@ -109,6 +117,9 @@ async fn settle<P: Preset>(
     // It may be accepted long after the client has its answer.
     let settled = tokio::spawn(async move {
         let verdict = timer.time(submission).await;
+        if let Submitted::PayloadVote(_) = &item {
+            beacon.payload_figures.count(&verdict);
+        }
         if let Verdict::Accept { relay, .. } = verdict {
             item.accepted(&beacon, relay);
         }
@@ -143,7 +154,7 @@ fn outcome(verdict: &Verdict<Root, InvalidData>) -> Result<(), ApiError> {
 }
 
 /// Submits a list and answers for all of it (S1, S2).
-async fn settle_all<P: Preset>(
+pub(super) async fn settle_all<P: Preset>(
     beacon: Arc<Beacon<P>>,
     items: Vec<(Result<Submitted<P>, String>, usize)>,
 ) -> Answer {

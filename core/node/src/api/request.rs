@@ -184,7 +184,12 @@ pub(super) fn data(text: &str) -> Response {
 
 /// Answers with SSZ of the only fork.
 pub(super) fn ssz(bytes: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, SSZ)], [(VERSION, PHASE0)], bytes).into_response()
+    ssz_of(PHASE0, bytes)
+}
+
+/// Answers with SSZ whose containers are those of a fork.
+pub(super) fn ssz_of(version: &'static str, bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, SSZ)], [(VERSION, version)], bytes).into_response()
 }
 
 /// Answers that all went well, without more.

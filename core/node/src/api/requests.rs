@@ -17,8 +17,8 @@ use std::time::Duration;
 use crate::metrics::Histogram;
 
 /// The statuses that are told apart; any other counts as 0.
-const STATUSES: [u16; 15] =
-    [0, 200, 202, 206, 400, 404, 405, 406, 408, 413, 414, 415, 431, 500, 503];
+const STATUSES: [u16; 16] =
+    [0, 200, 202, 204, 206, 400, 404, 405, 406, 408, 413, 414, 415, 431, 500, 503];
 /// The route of requests that have none.
 pub(super) const NO_ROUTE: (&str, &str) = ("", "none");
 

@@ -19,7 +19,7 @@ use super::beacon::Beacon;
 use super::error::ApiError;
 use super::request::{Answer, Asked, query_of};
 use super::requests::NO_ROUTE;
-use super::{blocks, duties, info, pool, states, validator};
+use super::{blocks, duties, info, payloads, pool, states, validator};
 
 /// Bytes of a body, at most. The largest block in JSON takes about a tenth of it.
 pub const MAX_BODY: usize = 4 << 20;
@@ -174,6 +174,13 @@ pub(super) fn router<P: Preset>(beacon: &Arc<Beacon<P>>) -> Router {
         GET "/eth/v2/validator/aggregate_attestation" validator::aggregate_v2::<P>;
         POST "/eth/v1/validator/aggregate_and_proofs" pool::aggregates::<P>;
         POST "/eth/v2/validator/aggregate_and_proofs" pool::aggregates::<P>;
+        POST "/eth/v1/validator/duties/ptc/{epoch}" payloads::duties::<P>;
+        GET "/eth/v1/validator/payload_attestation_data" payloads::data::<P>;
+        GET "/eth/v1/validator/payload_attestation_data/{slot}" payloads::data::<P>;
+        GET "/eth/v1/beacon/pool/payload_attestations" payloads::pool::<P>;
+        POST "/eth/v1/beacon/pool/payload_attestations" payloads::submit::<P>;
+        GET "/blocksmith/v1/payload_votes" payloads::counted::<P>;
+        POST "/blocksmith/v1/payloads/{block_root}" payloads::arrived::<P>;
     };
     let figures = beacon.requests.route(NO_ROUTE);
     let none = move |status: StatusCode| {

@@ -286,6 +286,19 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         self.quarantine.post().send_async(QuarantineMessage::Weigh { peer, weight }).await;
     }
 
+    /// Tells that the payload of block `root` is there and has been verified; the block need not be
+    /// known. Blocks that are built on it and wait for it ([`Consensus::needs_payload`]) are judged.
+    /// It may be told more than once, and is told again when [`Notice::NeedPayload`] asks. Blocks
+    /// while the Quarantine's mailbox is full.
+    pub fn payload(&self, root: C::Root) {
+        self.quarantine.post().send(QuarantineMessage::Payload { root });
+    }
+
+    /// As [`Client::payload`], for an async task: it awaits room in the mailbox.
+    pub async fn payload_async(&self, root: C::Root) {
+        self.quarantine.post().send_async(QuarantineMessage::Payload { root }).await;
+    }
+
     /// Blocks until nothing is queued and nothing is being handled in any service. Items that wait
     /// for a parent or a slot do not count. Other threads that go on submitting can keep the caller
     /// waiting.

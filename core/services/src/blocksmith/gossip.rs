@@ -111,6 +111,38 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         self.submit_async(Item::Operation(operation), peer, bytes).await
     }
 
+    /// Submits a decoded vote of a member of a payload-timeliness committee, which `peer` sent on
+    /// `payload_attestation_message`; see [`Client::submit_single_attestation`].
+    pub fn submit_payload_vote(
+        &self,
+        vote: C::PayloadVote,
+        peer: u64,
+        bytes: usize,
+    ) -> Submission<P, C> {
+        self.submit(Item::PayloadVote(vote), peer, bytes)
+    }
+
+    /// As [`Client::submit_payload_vote`], for an async task; see
+    /// [`Client::submit_single_attestation_async`].
+    pub async fn submit_payload_vote_async(
+        &self,
+        vote: C::PayloadVote,
+        peer: u64,
+        bytes: usize,
+    ) -> Submission<P, C> {
+        self.submit_async(Item::PayloadVote(vote), peer, bytes).await
+    }
+
+    /// Decodes the wire form of a payload vote and submits it; see
+    /// [`Client::submit_payload_vote`].
+    ///
+    /// # Errors
+    /// As [`Client::submit_single_attestation_bytes`].
+    pub fn submit_payload_vote_bytes(&self, bytes: &[u8], peer: u64) -> Submitted<P, C> {
+        let vote = self.consensus.decode_payload_vote(bytes)?;
+        Ok(self.submit_payload_vote(vote, peer, bytes.len()))
+    }
+
     /// Decodes the wire form of a proposer slashing and submits it; see
     /// [`Client::submit_operation`].
     ///

@@ -42,7 +42,7 @@ mod tests;
 
 pub use client::{Client, ReadError, ServiceCounters, StateError, Submission};
 pub use config::Config;
-pub use production::{Gone, ProduceError, ProducedBlock};
+pub use production::{Gone, PayloadVotes, ProduceError, ProducedBlock};
 pub use service::{Anchor, Blocksmith, Pending, StartError, StopReport};
 
 pub use crate::observer::NoticeReceiver;

@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use super::client::Client;
 use crate::attestation_pool::{Candidates, PoolAttestation};
-use crate::clearance::{BuildOn, ClearanceMessage, Material, Wanted, WantedOf};
+use crate::clearance::{BuildOn, ClearanceMessage, KnownPayload, Material, Wanted, WantedOf};
 use crate::consensus::{Consensus, Slot};
+use crate::payload::PayloadGroup;
 use crate::rewinder::{Answer, Job, Lane, Production, ReplyTo};
 use crate::verdict::RejectReason;
 
@@ -50,6 +51,9 @@ pub struct Gone;
 pub type ProducedBlock<C> =
     Result<<C as Consensus>::UnsignedBlock, ProduceError<<C as Consensus>::Invalid>>;
 
+/// The payload votes of the pool, and what the fork choice knows of payloads.
+pub type PayloadVotes<C> = (Vec<PayloadGroup<C>>, Vec<KnownPayload<<C as Consensus>::Root>>);
+
 impl<P: Primitives, C: Consensus> Client<P, C> {
     /// Returns the block that a proposer of `slot` builds on
     /// ([`proposer_head`](crate::fork_choice::ForkChoice::proposer_head)). `on_time` says whether
@@ -85,6 +89,19 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         let (question, answer) = question(on, Wanted::Data { slot, root });
         self.clearance.post().send_async(question).await;
         Ok(answer.await.map_err(|_| Gone)?.attestations)
+    }
+
+    /// Returns the payload votes of the pool, and what the fork choice has counted for each block.
+    /// Awaits Clearance's reply.
+    ///
+    /// # Errors
+    /// [`Gone`] if Clearance is gone or has lost the question by a panic.
+    pub async fn payload_votes_async(&self) -> Result<PayloadVotes<C>, Gone> {
+        let on = BuildOn::ProposerHead { slot: 0, on_time: false };
+        let (question, answer) = question(on, Wanted::PayloadVotes);
+        self.clearance.post().send_async(question).await;
+        let Material { payload_votes, payloads, .. } = answer.await.map_err(|_| Gone)?;
+        Ok((payload_votes, payloads))
     }
 
     /// Returns an unsigned block of `slot`, with its state root, on the block that `on` says. It
@@ -134,7 +151,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         inputs: C::BlockInputs,
         material: Material<C>,
     ) -> oneshot::Receiver<P, Answer<C>> {
-        let Material { parent, attestations, operations } = material;
+        let Material { parent, attestations, operations, .. } = material;
         let production = Arc::new(Production { inputs, attestations, operations });
         let (sender, receiver) = oneshot::channel::<P, _>();
         let reply = ReplyTo::new(move |answer| {

@@ -8,7 +8,7 @@ use std::hash::Hash;
 
 use crate::attestation_pool::{self, AttestationPool, Candidates};
 use crate::clearance::limits::Limits;
-use crate::clearance::material::{BuildOn, Material, Wanted, WantedOf};
+use crate::clearance::material::{BuildOn, Material, Wanted, WantedOf, known_payloads};
 use crate::consensus::{
     Balances, Checkpoint, Consensus, Header, IndexedVote, Slot, ValidatorIndex,
 };
@@ -17,8 +17,11 @@ use crate::gossip::{Operation, OperationKind};
 use crate::hot_db::Prune;
 use crate::machine::Machine;
 use crate::operation_pool::OperationPool;
+use crate::payload::PayloadPool;
 use crate::slashing::{self, SlashingDetector};
-use crate::verdict::{ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote};
+use crate::verdict::{
+    ClearedAttestation, ClearedBlock, ClearedOperation, ClearedPayloadVote, ClearedVote,
+};
 
 /// What the Quarantine passes on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +40,13 @@ pub enum Import<C: Consensus> {
     /// An operation that passed the firewall. The validators of an attester slashing no longer
     /// count in the fork choice.
     Operation(Box<ClearedOperation<C>>),
+    /// A payload vote that passed the firewall.
+    PayloadVote(Box<ClearedPayloadVote<C>>),
+    /// The payload of a block is there.
+    Payload {
+        /// Root of the block.
+        root: C::Root,
+    },
     /// The clock.
     Tick {
         /// The current slot.
@@ -170,6 +180,7 @@ pub struct Clearance<C: Consensus> {
     /// Slots after its own in which an attestation may be included.
     inclusion_slots: u64,
     operations: OperationPool<C>,
+    payload_votes: PayloadPool<C>,
     /// Whether it is being found out which operations are spent.
     sorting: bool,
     detector: SlashingDetector<C>,
@@ -230,6 +241,7 @@ impl<C: Consensus> Clearance<C> {
             fork_choice,
             pool,
             operations: OperationPool::new(limits.operations),
+            payload_votes: PayloadPool::default(),
             sorting: false,
             inclusion_slots,
             detector,
@@ -281,12 +293,20 @@ impl<C: Consensus> Clearance<C> {
             BuildOn::Block(root) => root,
             BuildOn::ProposerHead { slot, on_time } => self.proposer_head(slot, on_time),
         };
-        let (attestations, operations) = match wanted {
-            Wanted::Parent => (Candidates::default(), Vec::new()),
-            Wanted::Block => (self.candidates(parent), self.operations.held()),
-            Wanted::Data { slot, root } => (self.pool.of_data(slot, root), Vec::new()),
-        };
-        Material { parent, attestations, operations }
+        let mut material = Material::new(parent);
+        match wanted {
+            Wanted::Parent => {}
+            Wanted::Block => {
+                material.attestations = self.candidates(parent);
+                material.operations = self.operations.held();
+            }
+            Wanted::Data { slot, root } => material.attestations = self.pool.of_data(slot, root),
+            Wanted::PayloadVotes => {
+                material.payload_votes = self.payload_votes.held();
+                material.payloads = known_payloads(&self.fork_choice);
+            }
+        }
+        material
     }
 
     /// Returns the fork choice.
@@ -512,9 +532,22 @@ impl<C: Consensus> Machine<C> for Clearance<C> {
                     self.attester_slashing(consensus, indices, &mut effects);
                 }
             }
+            Event::Import(Import::PayloadVote(vote)) => {
+                let (data, places) = (vote.item().identity().data, vote.evidence().clone());
+                let event = fork_choice::Event::PayloadVote { data, places: places.clone() };
+                // A vote for a block that finality has passed is of no use to the pool either.
+                if self.apply(consensus, event, &mut effects).is_none() {
+                    self.payload_votes.insert(data, &places, vote.item().item());
+                }
+            }
+            Event::Import(Import::Payload { root }) => {
+                // It is refused if finality has passed the block.
+                self.apply(consensus, fork_choice::Event::Payload { root }, &mut effects);
+            }
             Event::Import(Import::Tick { slot }) => {
                 self.apply(consensus, fork_choice::Event::Tick { slot }, &mut effects);
                 self.pool.handle(&(), attestation_pool::Event::Tick { slot });
+                self.payload_votes.tick(self.fork_choice.slot());
                 if let Some(checkpoint) = self.failed.take()
                     && checkpoint == self.fork_choice.justified()
                     && self.asked.is_none()

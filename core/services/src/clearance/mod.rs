@@ -49,5 +49,5 @@ pub mod shell;
 
 pub use limits::Limits;
 pub use machine::{ChainView, Clearance, Effect, Event, Import};
-pub use material::{BuildOn, Material, Wanted, WantedOf};
+pub use material::{BuildOn, KnownPayload, Material, Wanted, WantedOf};
 pub(crate) use service::{ClearanceHandle, ClearanceMessage, ClearanceService, Receipt};

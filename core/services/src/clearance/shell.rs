@@ -80,6 +80,8 @@ impl<C: Consensus, R, V, K, A> Message<C, R, V, K, A> {
             Self::Import { import: Import::Attestation(_), .. } => "attestation",
             Self::Import { import: Import::Vote(_), .. } => "vote",
             Self::Import { import: Import::Operation(_), .. } => "operation",
+            Self::Import { import: Import::PayloadVote(_), .. } => "payload vote",
+            Self::Import { import: Import::Payload { .. }, .. } => "payload",
             Self::Import { import: Import::Tick { .. }, .. } => "tick",
             Self::Balances { .. } => "balances",
             Self::Spent(_) => "operations",
@@ -271,6 +273,9 @@ fn record_of<C: Consensus>(consensus: &C, event: &Event<C>) -> Option<Record<C>>
             // These change nothing in Clearance.
             OperationKind::ProposerSlashing | OperationKind::VoluntaryExit => return None,
         },
+        // They are of no use after a restart: votes count in their slot alone, and whoever has the
+        // payload tells it again.
+        Import::PayloadVote(_) | Import::Payload { .. } => return None,
         Import::Tick { slot } => Record::Tick { slot: *slot },
     })
 }

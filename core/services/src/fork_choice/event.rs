@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::consensus::{Balances, Checkpoint, Checkpoints, IndexedVote, Slot, ValidatorIndex};
+use crate::payload::{PayloadData, Places};
 
 /// Constants of the fork choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +78,18 @@ pub enum Event<R> {
     AttesterSlashing {
         /// The validators that signed both attestations.
         indices: Vec<ValidatorIndex>,
+    },
+    /// A payload vote that no block carried was verified.
+    PayloadVote {
+        /// What is said. If the block is of another slot, nothing changes.
+        data: PayloadData<R>,
+        /// The places of the voter.
+        places: Places,
+    },
+    /// The payload of a block was verified.
+    Payload {
+        /// Root of the block.
+        root: R,
     },
     /// The answer to [`Effect::NeedBalances`].
     JustifiedBalances {

@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use super::event::{Config, Effect, Event, Refusal};
+use super::payload::{self, Payloads};
 use super::proto_array::{NewBlock, ProtoArray, Viability, Weight};
 use crate::consensus::{
     Balances, Checkpoint, Checkpoints, Epoch, IndexedVote, Slot, ValidatorIndex,
@@ -40,6 +41,7 @@ pub struct ForkChoice<R> {
     equivocating: BTreeSet<ValidatorIndex>,
     queue: VecDeque<IndexedVote<R>>,
     balances: Balances,
+    pub(super) payloads: Payloads<R>,
     pub(super) head: R,
 }
 
@@ -82,6 +84,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
             equivocating: BTreeSet::new(),
             queue: VecDeque::new(),
             balances,
+            payloads: Payloads::new(),
             head: checkpoint.root,
         }
     }
@@ -448,6 +451,8 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
                 self.on_attester_slashing(&indices);
                 Ok(())
             }
+            Event::PayloadVote { data, places } => self.on_payload_vote(&data, &places),
+            Event::Payload { root } => self.on_payload(root),
             Event::JustifiedBalances { checkpoint, balances } => {
                 self.on_balances(checkpoint, balances)
             }
@@ -474,6 +479,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> Machine for ForkChoice<R> {
             // among what goes.
             let needed = [self.justified, self.unrealized_justified, self.unrealized_finalized];
             self.tree.prune(&needed.map(|checkpoint| checkpoint.root));
+            payload::prune(&mut self.payloads, &self.tree);
         }
         effects
     }

@@ -67,6 +67,7 @@
 //! | `Attestation`, `AttesterSlashing` | O(f log k) for each block that the votes are for or were for, up to where the old and the new path meet; the blocks between the vote and its target |
 //! | `Tick` | O(f log k) for the boost that ends; O(l log k) in a new epoch |
 //! | another justified checkpoint | O(l log k) |
+//! | `PayloadVote`, `Payload` | the look-up and the voter's places; the votes move no head (`payload`) |
 //! | another finalised checkpoint, `JustifiedBalances` | O(n log k + v log n) |
 //! | another head | the blocks between the old and the new head and their last common ancestor |
 //!
@@ -76,6 +77,7 @@
 
 mod event;
 mod machine;
+mod payload;
 mod proposer_head;
 mod proto_array;
 mod segments;
@@ -84,3 +86,4 @@ mod tests;
 
 pub use event::{Config, Effect, Event, Refusal};
 pub use machine::ForkChoice;
+pub use payload::BlockPayload;

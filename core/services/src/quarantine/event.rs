@@ -5,8 +5,8 @@ use crate::gossip::{IdentifiedOperation, Operation};
 use crate::quarantine::table::Kind;
 use crate::rewinder::{Answer, Job};
 use crate::verdict::{
-    ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote, ItemId, PendingReason,
-    Quarantined, Verdict,
+    ClearedAttestation, ClearedBlock, ClearedOperation, ClearedPayloadVote, ClearedVote, ItemId,
+    PendingReason, Quarantined, Verdict,
 };
 
 /// Identifies a request to the Rewinder. An answer carries it, so that no answer is taken for that
@@ -23,7 +23,7 @@ pub type RequestId = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Requests to the Rewinder under way at once, at least 1. An eighth of them, rounded down, is
-    /// kept for each kind of item (blocks; attestations and votes; operations).
+    /// kept for each kind of item (blocks; attestations and votes; operations; payload votes).
     pub window: usize,
     /// How many of the requests of each kind may be for peers that are not proven, at least 1. It
     /// is what a proven peer's item finds ahead of it, so more than the number of workers is of
@@ -123,6 +123,8 @@ pub enum Item<C: Consensus> {
     Aggregate(C::Aggregate),
     /// A slashing or an exit, from the topic of its kind.
     Operation(Operation<C>),
+    /// A vote of a member of a payload-timeliness committee, from `payload_attestation_message`.
+    PayloadVote(C::PayloadVote),
 }
 
 /// What happens to the Quarantine.
@@ -153,6 +155,11 @@ pub enum Event<C: Consensus> {
     NotImported {
         /// The request whose item it was.
         request: RequestId,
+    },
+    /// The payload of a block is there, and this node has verified it. The block need not be known.
+    Payload {
+        /// Root of the block.
+        root: C::Root,
     },
     /// The clock. It may step back.
     Tick {
@@ -221,6 +228,18 @@ pub enum Effect<C: Consensus> {
         /// The operation, cleared.
         operation: Box<ClearedOperation<C>>,
     },
+    /// Pass a payload vote on to Clearance; `Imported` or `NotImported` with this number follows.
+    ClearPayloadVote {
+        /// The number of the request that it was checked under.
+        request: RequestId,
+        /// The vote, cleared.
+        vote: Box<ClearedPayloadVote<C>>,
+    },
+    /// Tell Clearance that the payload of a block, which it has, is there.
+    ClearPayload {
+        /// Root of the block.
+        root: C::Root,
+    },
     /// The one answer to a submission.
     Verdict {
         /// The submission.
@@ -240,6 +259,11 @@ pub enum Effect<C: Consensus> {
         /// Root of the block.
         root: C::Root,
     },
+    /// A hint to the network: an item waits for the payload of this block, which is known.
+    NeedPayload {
+        /// Root of the block.
+        root: C::Root,
+    },
 }
 
 impl<C: Consensus> Event<C> {
@@ -250,6 +274,7 @@ impl<C: Consensus> Event<C> {
             Self::Answered { .. } => "answer",
             Self::Imported { .. } => "import",
             Self::NotImported { .. } => "failed import",
+            Self::Payload { .. } => "payload",
             Self::Tick { .. } => "tick",
             Self::Weigh { .. } => "weight",
             Self::Stop => "stop",

@@ -3,6 +3,7 @@
 mod finality;
 mod gossip;
 mod judgement;
+mod payload;
 mod seen;
 mod shares;
 
@@ -53,16 +54,19 @@ pub struct Quarantine<C: Consensus> {
     /// tell all of their bytes.
     refused: BoundedMap<Key<C>, RejectReason<C::Invalid>>,
     seen: BoundedSet<C::Root>,
+    /// Blocks whose payloads are there, known or not. A payload that is forgotten is asked for
+    /// again if something waits for it.
+    payloads: BoundedSet<C::Root>,
     /// What has been accepted, as the conditions of the topics ask for it.
     gossip: Seen<C::Root>,
     table: Table<C>,
     standings: Standings,
     /// What is ready, by kind.
-    ready: [FairQueue; 3],
+    ready: [FairQueue; Kind::COUNT],
     /// Items at the Rewinder, and those on the way into Clearance: each item's place says which.
     requests: BTreeMap<RequestId, Number>,
     /// How many of them are at the Rewinder, by kind.
-    in_flight: [Flights; 3],
+    in_flight: [Flights; Kind::COUNT],
     next_request: RequestId,
     stopping: bool,
 }
@@ -94,12 +98,13 @@ impl<C: Consensus> Quarantine<C> {
             unviable: BoundedSet::new(limits.remembered),
             refused: BoundedMap::new(limits.remembered),
             seen: BoundedSet::new(limits.remembered),
+            payloads: BoundedSet::new(limits.remembered),
             gossip: Seen::new(limits.remembered),
             table: Table::new(),
             standings: Standings::new(limits.peers, anchor_slot),
             ready: Kind::ALL.map(|_| FairQueue::new(limits.peers)),
             requests: BTreeMap::new(),
-            in_flight: [Flights::default(); 3],
+            in_flight: [Flights::default(); Kind::COUNT],
             next_request: 0,
             stopping: false,
         }
@@ -187,8 +192,7 @@ impl<C: Consensus> Quarantine<C> {
             self.follow(number, id, peer, effects);
             return;
         }
-        let (proven, expires) =
-            (self.standings.is_proven(peer), self.slot.saturating_add(self.limits.patience));
+        let (proven, expires) = (self.standings.is_proven(peer), self.expiry(item.item()));
         let number = self.table.insert(key, id, item, proven, expires);
         self.judge_all(consensus, vec![number], effects);
         // What is decided at once needs no room, and what others wait for lets them go: only what
@@ -223,6 +227,9 @@ impl<C: Consensus> Quarantine<C> {
             Answer::Vote(vote) => self.valid_vote(request, number, vote, effects),
             Answer::Operation(operation) => {
                 self.valid_operation(request, number, operation, effects);
+            }
+            Answer::PayloadVote(vote) => {
+                self.valid_payload_vote(request, number, vote, effects);
             }
             Answer::InvalidVote { reason, attester } => {
                 self.invalid_vote(consensus, number, reason, attester, effects);
@@ -307,14 +314,6 @@ impl<C: Consensus> Quarantine<C> {
         self.requests.remove(&request)
     }
 
-    /// Takes back the count of a block that Clearance has lost.
-    fn discount(&mut self, number: Number) {
-        if let Some(HeldItem::Block(block)) = self.table.item(number) {
-            let Header { slot, proposer, .. } = *block.identity();
-            self.gossip.discount_proposal(slot, proposer);
-        }
-    }
-
     /// Gives an item up for a fault of ours. Items that wait for it go on waiting, as it may come
     /// again.
     fn fail(&mut self, number: Number, effects: &mut Vec<Effect<C>>) {
@@ -396,6 +395,12 @@ impl<C: Consensus> Quarantine<C> {
                     }
                     self.announce(number, effects);
                 }
+                Judgement::AwaitPayload(root) => {
+                    if self.table.wait_for_payload(number, root, self.slot) {
+                        effects.push(Effect::NeedPayload { root });
+                    }
+                    self.announce(number, effects);
+                }
                 Judgement::AwaitSlot(slot) => {
                     self.table.wait_for_slot(number, slot);
                     self.announce(number, effects);
@@ -456,6 +461,9 @@ impl<C: Consensus> Quarantine<C> {
             let root = self.table.item(number).and_then(HeldItem::block_root);
             self.finish(number, &verdict, effects);
             if let Some(root) = root {
+                if self.known.contains_key(&root) && self.payloads.contains(&root) {
+                    effects.push(Effect::ClearPayload { root });
+                }
                 let released = self.table.take_waiting_for(root);
                 self.judge_all(consensus, released, effects);
             }
@@ -498,6 +506,7 @@ impl<C: Consensus> Quarantine<C> {
                 }
                 true
             }
+            HeldItem::PayloadVote(_) => true,
         };
         Some(Verdict::Accept { post_state_root, relay })
     }
@@ -565,6 +574,7 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
                     self.fail(number, &mut effects);
                 }
             }
+            Event::Payload { root } => self.payload(consensus, root, &mut effects),
             Event::Tick { slot, into_slot_ms } => {
                 (self.slot, self.into_slot_ms) = (slot, into_slot_ms);
                 self.standings.tick(slot);

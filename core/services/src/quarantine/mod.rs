@@ -2,8 +2,8 @@
 //!
 //! **Contract.** Unverified ("tainted") items go in, and each submission gets exactly one
 //! [`crate::verdict::Verdict`]. The items are blocks; gossip votes (single attestations and
-//! aggregates); operations (slashings and voluntary exits); and attestations that come without a
-//! proof, which are never passed on to peers. An item that passes goes on to Clearance as a
+//! aggregates); operations (slashings and voluntary exits); votes of payload-timeliness committees
+//! (`machine/payload.rs`); and attestations that come without a proof, which are never passed on to peers. An item that passes goes on to Clearance as a
 //! [`crate::verdict::Cleared`] item, after the Rewinder has answered (and, for a block, has
 //! committed it). Once Clearance has taken it in, its verdict is sent and its children are judged.
 //!
@@ -12,7 +12,7 @@
 //!            ┌───────────────────────────────────────────────┐
 //!            │                                               v
 //!   submit ─> judged ──────────> ready ──window──> in flight   waiting ──(parent or block decided,
-//!            │   ^                                  │           │   slot reached)──> judged
+//!            │   ^                                  │           │   payload or slot there)──> judged
 //!            │   └──────────────────────────────────│───────────┘
 //!            v                                      v
 //!         verdict <───────── invalid, dropped, or valid ──> importing ──(in Clearance)──> verdict
@@ -58,6 +58,11 @@
 //!
 //! - I14 Waiting blocks form no chain longer than [`Limits::depth`]. Where one would, its tip goes,
 //!   as the block that has come may be what releases the others; if it is the tip itself, it goes.
+//! - I15 A block that is built on its parent's payload
+//!   ([`crate::consensus::Consensus::needs_payload`]) waits for that payload when all else is there,
+//!   and the network is asked for it as for a block.
+//!   What waits for it is released by the payload, by finality that passes the parent, and by its
+//!   patience.
 //!
 //! [`shell`] holds what is done with a message. Threads, models and twins (variants with a
 //! deliberate fault, which a check must catch) all run it.

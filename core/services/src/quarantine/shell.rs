@@ -55,6 +55,11 @@ pub enum Message<C: Consensus, V, Q> {
         /// The request whose item it was.
         request: RequestId,
     },
+    /// The payload of a block is there.
+    Payload {
+        /// Root of the block.
+        root: C::Root,
+    },
     /// The clock.
     Tick {
         /// The current slot.
@@ -84,6 +89,7 @@ impl<C: Consensus, V, Q> Message<C, V, Q> {
             Self::Answered { .. } => "answer",
             Self::Imported { .. } => "import",
             Self::NotImported { .. } => "failed import",
+            Self::Payload { .. } => "payload",
             Self::Tick { .. } => "tick",
             Self::Weigh { .. } => "weight",
             Self::Pending(_) => "question",
@@ -224,6 +230,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         Message::NotImported { request } => {
             (Event::NotImported { request }, Some(Event::NotImported { request }))
         }
+        Message::Payload { root } => (Event::Payload { root }, Some(Event::Payload { root })),
         Message::Tick { slot: now, into_slot_ms } => {
             slot = Some(now);
             let event = || Event::Tick { slot: now, into_slot_ms };
@@ -307,6 +314,14 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
         Effect::ClearOperation { request, operation } => {
             import(request, Import::Operation(operation))
         }
+        Effect::ClearPayloadVote { request, vote } => import(request, Import::PayloadVote(vote)),
+        Effect::ClearPayload { root } => {
+            // If all slots are taken, the payload counts as verified once it is told again.
+            if let Some(kept) = ports.reserve() {
+                ports.import(kept, None, Import::Payload { root });
+            }
+            None
+        }
         Effect::Check { request, job } => check(ports, request, job),
         Effect::CheckAtHead { request, operation } => match ports.head() {
             Some(root) => {
@@ -325,6 +340,10 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
         }
         Effect::Need { root } => {
             ports.tell(Notice::Need { root });
+            None
+        }
+        Effect::NeedPayload { root } => {
+            ports.tell(Notice::NeedPayload { root });
             None
         }
     };

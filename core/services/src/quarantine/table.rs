@@ -2,13 +2,15 @@
 //! that no item is looked up in one place and parked in another (hazard Q1).
 //!
 //! **Invariants.**
-//! - T1 An entry is in `by_root` or `by_slot` exactly if its place is `WaitingForRoot` or
-//!   `WaitingForSlot`. The entries in either of them are those in `waiting`.
+//! - T1 An entry is in `by_root`, `by_payload` or `by_slot` exactly if its place is
+//!   `WaitingForRoot`, `WaitingForPayload` or `WaitingForSlot`. The entries in any of them are those
+//!   in `waiting`.
 //! - T2 `holders`, `copies` and `per_peer` are sums over the entries alone: an item costs its place
 //!   and its bytes once, for its owner; each of its submissions counts for the peer that made it.
 //! - T3 `numbers` has the key of each entry, and no other key.
 //! - T4 `expiry` has each entry that waits, by the slot at whose begin it has waited too long.
-//! - T5 `needs` has each root in `by_root`, and no other root.
+//! - T5 `needs` has each root in `by_root`, and no other root; so has `payload_needs` for
+//!   `by_payload`.
 //! - T6 `chains` has each block that waits for its parent, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +22,7 @@ use super::needs::Needs;
 use crate::consensus::{Consensus, Slot, ValidatorIndex};
 use crate::gossip::{GossipVote, IdentifiedOperation, IdentifiedVote, OperationKind, VoteTopic};
 use crate::identified::{self, IdentifiedAttestation, IdentifiedBlock};
+use crate::payload::IdentifiedPayloadVote;
 use crate::quarantine::event::{Effect, Item, RequestId};
 use crate::rewinder::Job;
 use crate::verdict::{ItemId, PendingReason, Quarantined};
@@ -36,6 +39,8 @@ pub(crate) enum ItemKey<R, S> {
     Vote(R, VoteTopic),
     /// An operation's kind and its own root.
     Operation(OperationKind, R),
+    /// A payload vote's own root, which covers its signature.
+    PayloadVote(R),
 }
 
 /// The key of an item of `C`.
@@ -53,11 +58,16 @@ pub(crate) enum Kind {
     Attestations,
     /// Operations of the gossip topics: slashings and voluntary exits.
     Operations,
+    /// Votes of payload-timeliness committees.
+    PayloadVotes,
 }
 
 impl Kind {
     /// All kinds, in the order in which they are served.
-    pub(crate) const ALL: [Self; 3] = [Self::Blocks, Self::Attestations, Self::Operations];
+    pub(crate) const ALL: [Self; Self::COUNT] =
+        [Self::Blocks, Self::Attestations, Self::Operations, Self::PayloadVotes];
+    /// How many there are.
+    pub(crate) const COUNT: usize = 4;
 }
 
 /// An item that has been looked at.
@@ -71,6 +81,8 @@ pub(crate) enum HeldItem<C: Consensus> {
     Vote(IdentifiedVote<C>),
     /// An operation with its header.
     Operation(IdentifiedOperation<C>),
+    /// A payload vote with its header.
+    PayloadVote(IdentifiedPayloadVote<C>),
 }
 
 impl<C: Consensus> HeldItem<C> {
@@ -92,6 +104,7 @@ impl<C: Consensus> HeldItem<C> {
             Item::Operation(operation) => {
                 Self::Operation(identified::operation(consensus, operation))
             }
+            Item::PayloadVote(vote) => Self::PayloadVote(identified::payload_vote(consensus, vote)),
         }
     }
 
@@ -101,6 +114,7 @@ impl<C: Consensus> HeldItem<C> {
             Self::Block(block) => Job::Block(block.clone()),
             Self::Attestation(attestation) => Job::Attestation(attestation.clone()),
             Self::Vote(vote) => Job::Vote(vote.clone()),
+            Self::PayloadVote(vote) => Job::PayloadVote(vote.clone()),
             Self::Operation(operation) => {
                 return Effect::CheckAtHead { request, operation: operation.clone() };
             }
@@ -114,6 +128,7 @@ impl<C: Consensus> HeldItem<C> {
             Self::Block(_) => Kind::Blocks,
             Self::Attestation(_) | Self::Vote(_) => Kind::Attestations,
             Self::Operation(_) => Kind::Operations,
+            Self::PayloadVote(_) => Kind::PayloadVotes,
         }
     }
 
@@ -121,7 +136,9 @@ impl<C: Consensus> HeldItem<C> {
     pub(crate) fn block_root(&self) -> Option<C::Root> {
         match self {
             Self::Block(block) => Some(block.identity().root),
-            Self::Attestation(_) | Self::Vote(_) | Self::Operation(_) => None,
+            Self::Attestation(_) | Self::Vote(_) | Self::Operation(_) | Self::PayloadVote(_) => {
+                None
+            }
         }
     }
 
@@ -137,6 +154,7 @@ impl<C: Consensus> HeldItem<C> {
             Self::Operation(operation) => {
                 ItemKey::Operation(operation.item().kind(), operation.identity().id)
             }
+            Self::PayloadVote(vote) => ItemKey::PayloadVote(vote.identity().id),
         }
     }
 }
@@ -164,6 +182,8 @@ pub(crate) enum Place<R> {
     },
     /// Under `by_root`.
     WaitingForRoot(R),
+    /// Under `by_payload`.
+    WaitingForPayload(R),
     /// Under `by_slot`.
     WaitingForSlot(Slot),
 }
@@ -192,12 +212,15 @@ pub(crate) struct Table<C: Consensus> {
     entries: BTreeMap<Number, Entry<C>>,
     numbers: BTreeMap<Key<C>, Number>,
     by_root: BTreeMap<C::Root, BTreeSet<Number>>,
+    /// Items that wait for the payload of a block that is known.
+    by_payload: BTreeMap<C::Root, BTreeSet<Number>>,
     by_slot: BTreeMap<Slot, BTreeSet<Number>>,
     waiting: BTreeSet<Number>,
     expiry: BTreeSet<(Slot, Number)>,
     needs: Needs<C::Root>,
+    payload_needs: Needs<C::Root>,
     chains: Chains<C::Root>,
-    holders: [Holders; 3],
+    holders: [Holders; Kind::COUNT],
     per_peer: BTreeMap<Peer, usize>,
     copies: usize,
     arrivals: u64,
@@ -209,10 +232,12 @@ impl<C: Consensus> Table<C> {
             entries: BTreeMap::new(),
             numbers: BTreeMap::new(),
             by_root: BTreeMap::new(),
+            by_payload: BTreeMap::new(),
             by_slot: BTreeMap::new(),
             waiting: BTreeSet::new(),
             expiry: BTreeSet::new(),
             needs: Needs::new(),
+            payload_needs: Needs::new(),
             chains: Chains::new(),
             holders: Kind::ALL.map(|_| Holders::default()),
             per_peer: BTreeMap::new(),
@@ -382,6 +407,24 @@ impl<C: Consensus> Table<C> {
         block.map(|block| self.chains.tip(block)).unwrap_or_default()
     }
 
+    /// Parks an item until the payload of a block is there. Returns what
+    /// [`Table::wait_for_root`] does.
+    pub(crate) fn wait_for_payload(&mut self, number: Number, root: C::Root, now: Slot) -> bool {
+        self.park(number, Place::WaitingForPayload(root), PendingReason::UnknownPayload);
+        let waiting = self.by_payload.entry(root).or_default();
+        waiting.insert(number);
+        let first = waiting.len() == 1;
+        if first {
+            self.payload_needs.asked(root, now);
+        }
+        first
+    }
+
+    /// Returns the blocks whose payloads items wait for.
+    pub(crate) fn awaited_payloads(&self) -> Vec<C::Root> {
+        self.by_payload.keys().copied().collect()
+    }
+
     /// Parks an item until its slot.
     pub(crate) fn wait_for_slot(&mut self, number: Number, slot: Slot) {
         self.park(number, Place::WaitingForSlot(slot), PendingReason::FutureSlot);
@@ -417,6 +460,19 @@ impl<C: Consensus> Table<C> {
     /// Returns at most `limit` roots that the network is to be asked for again at slot `now`.
     pub(crate) fn needs_again(&mut self, now: Slot, limit: usize) -> Vec<C::Root> {
         self.needs.again(now, limit)
+    }
+
+    /// As [`Table::needs_again`], for payloads.
+    pub(crate) fn payload_needs_again(&mut self, now: Slot, limit: usize) -> Vec<C::Root> {
+        self.payload_needs.again(now, limit)
+    }
+
+    /// Takes what waits for the payload of `root` out of its queue, in the order of arrival.
+    pub(crate) fn take_waiting_for_payload(&mut self, root: C::Root) -> Vec<Number> {
+        let numbers = Vec::from_iter(self.by_payload.remove(&root).unwrap_or_default());
+        self.payload_needs.forget(&root);
+        self.leave(&numbers);
+        numbers
     }
 
     /// Takes what waits for `root` out of its queue, in the order of arrival.
@@ -471,6 +527,12 @@ impl<C: Consensus> Table<C> {
                     self.needs.forget(&root);
                 }
             }
+            Place::WaitingForPayload(root) => {
+                without(&mut self.by_payload, &root, number);
+                if !self.by_payload.contains_key(&root) {
+                    self.payload_needs.forget(&root);
+                }
+            }
             Place::WaitingForSlot(slot) => without(&mut self.by_slot, &slot, number),
             Place::Judged | Place::Ready | Place::InFlight { .. } | Place::Importing { .. } => {}
         }
@@ -512,7 +574,9 @@ impl<C: Consensus> Entry<C> {
 /// Tells the holders where an item is.
 fn note<R>(holders: &mut Holders, owner: Peer, number: Number, place: Place<R>) {
     match place {
-        Place::WaitingForRoot(_) | Place::WaitingForSlot(_) => holders.waits(owner, number),
+        Place::WaitingForRoot(_) | Place::WaitingForPayload(_) | Place::WaitingForSlot(_) => {
+            holders.waits(owner, number);
+        }
         Place::Ready => holders.is_ready(owner, number),
         Place::Judged | Place::InFlight { .. } | Place::Importing { .. } => {
             holders.is_busy(owner, number);

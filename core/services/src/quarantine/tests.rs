@@ -1,6 +1,7 @@
 //! The machine against a HotDB and a worker that answer at once, or only when the test says so.
 
 mod gossip;
+mod payload;
 mod shares;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +25,9 @@ struct Node {
     verdicts: BTreeMap<ItemId, Vec<(&'static str, &'static str)>>,
     parked: Vec<(ItemId, PendingReason)>,
     needed: Vec<u8>,
+    needed_payloads: Vec<u8>,
+    /// Payloads that Clearance was told of.
+    payloads: Vec<u8>,
     cleared: Vec<u8>,
     /// The head as Clearance would tell it.
     head: u8,
@@ -45,6 +49,8 @@ impl Node {
             verdicts: BTreeMap::new(),
             parked: Vec::new(),
             needed: Vec::new(),
+            needed_payloads: Vec::new(),
+            payloads: Vec::new(),
             cleared: Vec::new(),
             head: 0,
             imports: VecDeque::new(),
@@ -83,7 +89,10 @@ impl Node {
                 Effect::ClearAttestation { request, .. } | Effect::ClearVote { request, .. } => {
                     self.imports.push_back(request);
                 }
-                Effect::ClearOperation { request, .. } => self.imports.push_back(request),
+                Effect::ClearOperation { request, .. }
+                | Effect::ClearPayloadVote { request, .. } => self.imports.push_back(request),
+                Effect::ClearPayload { root } => self.payloads.push(root),
+                Effect::NeedPayload { root } => self.needed_payloads.push(root),
                 Effect::Verdict { id, verdict } => {
                     let words = (verdict.class(), verdict.reason());
                     self.verdicts.entry(id).or_default().push(words);

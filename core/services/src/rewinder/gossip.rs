@@ -7,6 +7,7 @@
 use crate::consensus::{AttestationOutcome, Consensus, Failure, IndexedVote};
 use crate::gossip::{IdentifiedOperation, IdentifiedVote, VoteFailure, VoteOutcome};
 use crate::identified::IdentifiedAttestation;
+use crate::payload::IdentifiedPayloadVote;
 use crate::rewinder::worker::{Answer, Job, fault_of, stop};
 use crate::verdict::{Cleared, RejectReason};
 
@@ -21,7 +22,11 @@ pub(super) fn verify<C: Consensus>(
         match job {
             Job::Attestation(attestation) => attestations.push(attestation.item().clone()),
             Job::Vote(vote) => votes.push(vote.item()),
-            Job::Block(_) | Job::State { .. } | Job::Operation { .. } | Job::Produce { .. } => {}
+            Job::Block(_)
+            | Job::State { .. }
+            | Job::Operation { .. }
+            | Job::PayloadVote(_)
+            | Job::Produce { .. } => {}
         }
     }
     let mut of_attestations = match attestations.as_slice() {
@@ -41,9 +46,11 @@ pub(super) fn verify<C: Consensus>(
     let answer = |job| match job {
         Job::Attestation(attestation) => attestation_answer(attestation, of_attestations.next()),
         Job::Vote(vote) => vote_answer(vote, of_votes.next()),
-        Job::Block(_) | Job::State { .. } | Job::Operation { .. } | Job::Produce { .. } => {
-            fault_of("jobs that do not go together")
-        }
+        Job::Block(_)
+        | Job::State { .. }
+        | Job::Operation { .. }
+        | Job::PayloadVote(_)
+        | Job::Produce { .. } => fault_of("jobs that do not go together"),
     };
     jobs.into_iter().map(answer).collect()
 }
@@ -56,6 +63,18 @@ pub(super) fn operation<C: Consensus>(
 ) -> Answer<C> {
     match consensus.verify_operation(state, operation.item()) {
         Ok(validators) => Answer::Operation(Box::new(Cleared::new(operation.clone(), validators))),
+        Err(failure) => stop(failure),
+    }
+}
+
+/// Checks a payload vote against the state of its block.
+pub(super) fn payload_vote<C: Consensus>(
+    consensus: &C,
+    state: &C::State,
+    vote: &IdentifiedPayloadVote<C>,
+) -> Answer<C> {
+    match consensus.verify_payload_vote(state, vote.item()) {
+        Ok(places) => Answer::PayloadVote(Box::new(Cleared::new(vote.clone(), places))),
         Err(failure) => stop(failure),
     }
 }

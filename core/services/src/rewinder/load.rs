@@ -69,7 +69,9 @@ impl<C: Consensus> Load<C> {
         let shared = jobs.first().and_then(|job| job.state_key(consensus));
         // A query's state is shared by its key already, and committees are one for many targets.
         let claim = match jobs.first() {
-            Some(Job::Block(_)) if trail.replays() => Some((trail.root, trail.block_slot)),
+            Some(Job::Block(_) | Job::PayloadVote(_)) if trail.replays() => {
+                Some((trail.root, trail.block_slot))
+            }
             Some(Job::Attestation(_) | Job::Vote(_)) => {
                 trail.committees.map(|key| (key.dependent_root, consensus.start_slot(key.epoch)))
             }
@@ -154,11 +156,11 @@ impl<C: Consensus> Load<C> {
     }
 
     /// Takes what other workers wait for out of the load, if that is there now and more than an
-    /// answer is left: the transition of a block, the check of an operation, or a production. A
-    /// state that the HotDB would like is posted first, so that whoever waits finds it (P4).
+    /// answer is left: the transition of a block, the check of an operation or of a payload vote, or
+    /// a production. A state that the HotDB would like is posted first, so that whoever waits finds it (P4).
     pub(super) fn release(&mut self, effects: &mut Effects<C>) -> Vec<StateKey<C::Root>> {
         match self.jobs.as_slice() {
-            [Job::Block(_)] => {}
+            [Job::Block(_) | Job::PayloadVote(_)] => {}
             [Job::Operation { .. } | Job::Produce { .. }] => self.post_target(effects),
             _ => return Vec::new(),
         }
@@ -232,6 +234,9 @@ impl<C: Consensus> Load<C> {
             (None, Some(Job::State { .. })) => Ok(Loaded::Answer(Answer::State(self.at))),
             (None, Some(Job::Operation { operation, .. })) => {
                 Ok(Loaded::Answer(gossip::operation(consensus, &self.at.state, operation)))
+            }
+            (None, Some(Job::PayloadVote(vote))) => {
+                Ok(Loaded::Answer(gossip::payload_vote(consensus, &self.at.state, vote)))
             }
             (None, Some(Job::Produce { production, .. })) => {
                 production::produce(consensus, self.root, self.at.state, production)

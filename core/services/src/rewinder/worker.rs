@@ -7,13 +7,15 @@ use crate::gossip::{IdentifiedOperation, IdentifiedVote};
 use crate::hot_db::{CommitReply, CommitteesAt, StateAt, Trail, TrailReply};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
 use crate::machine::Machine;
+use crate::payload::IdentifiedPayloadVote;
 use crate::rewinder::batch::Batch;
 use crate::rewinder::dispatcher::{Lane, StateKey};
 use crate::rewinder::load::{Load, Loaded};
 use crate::rewinder::precedence::GoesFirst;
 use crate::rewinder::production::Production;
 use crate::verdict::{
-    ClearedAttestation, ClearedBlock, ClearedOperation, ClearedVote, RejectReason,
+    ClearedAttestation, ClearedBlock, ClearedOperation, ClearedPayloadVote, ClearedVote,
+    RejectReason,
 };
 
 /// What a worker can be asked.
@@ -34,6 +36,8 @@ pub enum Job<C: Consensus> {
         /// The slot to advance to, at least the head's.
         slot: Slot,
     },
+    /// Check a payload vote against the state of its block, which is of the vote's slot.
+    PayloadVote(IdentifiedPayloadVote<C>),
     /// Return the state of block `root` advanced to `slot`.
     State {
         /// Root of the block.
@@ -54,12 +58,12 @@ pub enum Job<C: Consensus> {
 
 impl<C: Consensus> Job<C> {
     /// Returns what other tasks may need as well: the state of a query or an operation, or the
-    /// target of an attestation or a vote. Blocks have none: each continues from its parent's own
-    /// state, which is cached when the parent is committed. If it is not, the worker claims it
-    /// (I9).
+    /// target of an attestation or a vote. Blocks and payload votes have none: each needs the own
+    /// state of a block, which is cached when that block is committed. If it is not, the worker
+    /// claims it (I9).
     pub fn state_key(&self, consensus: &C) -> Option<StateKey<C::Root>> {
         match self {
-            Self::Block(_) => None,
+            Self::Block(_) | Self::PayloadVote(_) => None,
             Self::Attestation(_) | Self::Vote(_) => {
                 let target = self.target()?;
                 Some((target.root, consensus.start_slot(target.epoch)))
@@ -75,9 +79,11 @@ impl<C: Consensus> Job<C> {
         match self {
             Self::Attestation(attestation) => Some(attestation.identity().target),
             Self::Vote(vote) => Some(vote.identity().vote.target),
-            Self::Block(_) | Self::Operation { .. } | Self::State { .. } | Self::Produce { .. } => {
-                None
-            }
+            Self::Block(_)
+            | Self::Operation { .. }
+            | Self::PayloadVote(_)
+            | Self::State { .. }
+            | Self::Produce { .. } => None,
         }
     }
 
@@ -88,6 +94,7 @@ impl<C: Consensus> Job<C> {
             Self::Attestation(_) => "attestation",
             Self::Vote(_) => "vote",
             Self::Operation { .. } => "operation",
+            Self::PayloadVote(_) => "payload vote",
             Self::State { .. } => "state",
             Self::Produce { .. } => "production",
         }
@@ -98,7 +105,7 @@ impl<C: Consensus> Job<C> {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Block(_) => Lane::Blocks,
-            Self::Attestation(_) | Self::Vote(_) => Lane::Attestations,
+            Self::Attestation(_) | Self::Vote(_) | Self::PayloadVote(_) => Lane::Attestations,
             Self::Operation { .. } | Self::State { .. } => Lane::Queries,
             Self::Produce { .. } => Lane::Duties,
         }
@@ -116,6 +123,8 @@ pub enum Answer<C: Consensus> {
     Vote(Box<ClearedVote<C>>),
     /// The operation is valid.
     Operation(Box<ClearedOperation<C>>),
+    /// The payload vote is valid.
+    PayloadVote(Box<ClearedPayloadVote<C>>),
     /// The state.
     State(StateAt<C>),
     /// The block, which only its proposer's signature is missing from.
@@ -155,6 +164,7 @@ impl<C: Consensus> Clone for Answer<C> {
             Self::Attestation(attestation) => Self::Attestation(attestation.clone()),
             Self::Vote(vote) => Self::Vote(vote.clone()),
             Self::Operation(operation) => Self::Operation(operation.clone()),
+            Self::PayloadVote(vote) => Self::PayloadVote(vote.clone()),
             Self::State(state) => Self::State(state.clone()),
             Self::Produced(block) => Self::Produced(block.clone()),
             Self::Invalid(reason) => Self::Invalid(reason.clone()),
@@ -504,6 +514,10 @@ fn request<C: Consensus>(jobs: &[Job<C>]) -> Option<WorkerEffect<C>> {
         [Job::Block(block)] => {
             let header = block.identity();
             Some(WorkerEffect::RequestTrail { root: header.parent, slot: header.slot })
+        }
+        [Job::PayloadVote(vote)] => {
+            let data = vote.identity().data;
+            Some(WorkerEffect::RequestTrail { root: data.block, slot: data.slot })
         }
         [
             Job::State { root, slot }

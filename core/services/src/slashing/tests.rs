@@ -13,7 +13,7 @@ use crate::toy::{Toy, ToyAttestation, ToyBlock, ToySlashing};
 
 type Detector = SlashingDetector<Toy>;
 
-const TOY: Toy = Toy { slots_per_epoch: 8, validators: 4 };
+const TOY: Toy = Toy { slots_per_epoch: 8, validators: 4, payloads: false };
 
 /// Attestation `id` for block `head`.
 fn attestation(id: u8, head: u8, target: Epoch) -> ToyAttestation {

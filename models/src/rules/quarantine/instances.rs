@@ -32,6 +32,7 @@ fn base(fault: Option<Fault>) -> Firewall {
         palette: Vec::new(),
         start: START,
         clock: Vec::new(),
+        payloads: Vec::new(),
         finality: None,
         slow_imports: false,
         toy: Toy::default(),

@@ -3,7 +3,7 @@
 //! The state holds core's own Quarantine and HotDB. An adversary and the network choose what comes
 //! next: an item of some peer (each peer hands its items over in their order, and the peers in
 //! any), the answer to any check under way (a worker of core gives it), the import of any item that
-//! is cleared, the next reading of the clock, or finality. So time passes between any two of them.
+//! is cleared, the next reading of the clock, the payload of any block, or finality. So time passes between any two of them.
 //!
 //! | property | meaning |
 //! |---|---|
@@ -27,6 +27,7 @@
 //! | what was released is not parked again | an item whose slot has come since it was handed in is not told to wait for it |
 //! | nothing waits for a slot that has come | nor does it go on waiting for it |
 //! | nothing waits for a block that is there | no item waits for a block that Clearance has |
+//! | nothing waits for a payload that is there | no item waits for a payload of which the node has told |
 
 mod instances;
 mod list;

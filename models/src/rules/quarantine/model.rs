@@ -61,6 +61,8 @@ pub(super) struct Firewall {
     pub(super) start: Slot,
     /// The readings of the clock that may come, in this order.
     pub(super) clock: Vec<Slot>,
+    /// The blocks whose payloads may come, at any time.
+    pub(super) payloads: Vec<ToyRoot>,
     /// What may become final, at any time.
     pub(super) finality: Option<Checkpoint<ToyRoot>>,
     /// Whether anything may come between an answer and its import.
@@ -98,6 +100,8 @@ pub(super) struct Log {
     pub(super) asked: BTreeMap<ToyRoot, (Slot, u32)>,
     /// Blocks that Clearance has.
     pub(super) imported: BTreeSet<ToyRoot>,
+    /// Blocks whose payloads have come.
+    pub(super) payloads: BTreeSet<ToyRoot>,
     /// Blocks that Clearance has or is to have.
     pub(super) cleared: Vec<ToyBlock>,
     pub(super) parked_again: bool,
@@ -132,6 +136,8 @@ pub(super) enum Action {
     Import(RequestId),
     /// The clock's next reading.
     Tick(Slot),
+    /// The payload of a block comes.
+    Payload(ToyRoot),
     /// Finality moves.
     Finalize,
     /// With a fault: the second step of what should be one.
@@ -154,6 +160,7 @@ impl Firewall {
                 vote.identity().vote.id == attestation.id
             }
             (Job::Vote(vote), Item::Aggregate(other)) => vote.identity().vote.id == other.id,
+            (Job::PayloadVote(vote), Item::PayloadVote(other)) => vote.item() == other,
             _ => false,
         })
     }
@@ -267,6 +274,8 @@ impl Model for Firewall {
         actions.extend(state.checks.keys().copied().map(Action::Answer));
         actions.extend(state.importing.keys().copied().map(Action::Import));
         actions.extend(self.clock.get(state.ticks).copied().map(Action::Tick));
+        let missing = self.payloads.iter().filter(|root| !state.log.payloads.contains(*root));
+        actions.extend(missing.copied().map(Action::Payload));
         let moves = self.finality.is_some_and(|next| {
             next != state.finalized && (next.root == 0 || state.log.imported.contains(&next.root))
         });
@@ -289,6 +298,7 @@ impl Model for Firewall {
                 let finalized = state.finalized;
                 self.deliver(&mut state, Event::Imported { request: None, finalized });
             }
+            Action::Payload(root) => self.payload(&mut state, root),
             Action::Park => self.park(&mut state),
         }
         if !self.slow_imports {

@@ -167,6 +167,12 @@ impl Firewall {
         withheld.into_iter().for_each(|request| self.tell_import(state, request));
     }
 
+    /// The payload of a block comes.
+    pub(super) fn payload(&self, state: &mut State, root: ToyRoot) {
+        state.log.payloads.insert(root);
+        self.deliver(state, Event::Payload { root });
+    }
+
     /// The clock reads `slot`.
     pub(super) fn tick(&self, state: &mut State, slot: Slot) {
         let after_step_back = std::mem::replace(&mut state.front.stepped_back, slot < state.slot);
@@ -217,6 +223,9 @@ impl Firewall {
             Effect::ClearAttestation { request, .. } | Effect::ClearVote { request, .. } => {
                 state.importing.insert(request, None);
             }
+            Effect::ClearPayloadVote { request, .. } => {
+                state.importing.insert(request, None);
+            }
             Effect::CheckAtHead { .. } | Effect::ClearOperation { .. } => {
                 unreachable!("no palette has an operation")
             }
@@ -225,6 +234,8 @@ impl Firewall {
                 self.note_verdict(state, id, &verdict);
             }
             Effect::Parked { id, why } => self.note_parked(state, Some(id as usize), why),
+            // What the fork choice makes of a payload, and requests for one, are not looked at.
+            Effect::ClearPayload { .. } | Effect::NeedPayload { .. } => {}
             Effect::Need { root } => {
                 if !(of_tick && self.has(Fault::AsksOnce)) {
                     let slot = state.slot;

@@ -57,6 +57,7 @@ pub(super) fn all() -> Vec<Property<Firewall>> {
         always("what was released is not parked again", |_, state| !state.log.parked_again),
         always("nothing waits for a slot that has come", no_slot_is_missed),
         always("nothing waits for a block that is there", no_block_is_missed),
+        always("nothing waits for a payload that is there", no_payload_is_missed),
     ]
 }
 
@@ -156,6 +157,14 @@ fn no_slot_is_missed(model: &Firewall, state: &State) -> bool {
     })
 }
 
+fn no_payload_is_missed(model: &Firewall, state: &State) -> bool {
+    waiting(model, state).into_iter().all(|(number, why)| {
+        let block = model.palette[number].block();
+        why != PendingReason::UnknownPayload
+            || block.is_none_or(|block| !state.log.payloads.contains(&block.parent))
+    })
+}
+
 fn no_block_is_missed(model: &Firewall, state: &State) -> bool {
     let in_front = state.front.parked.iter().map(|(root, _)| *root);
     let in_machine = waiting(model, state).into_iter().filter_map(|(number, why)| {
@@ -163,9 +172,11 @@ fn no_block_is_missed(model: &Firewall, state: &State) -> bool {
             Item::Block(block) => block.parent,
             Item::Single { attestation, .. } | Item::Attestation(attestation) => attestation.head,
             Item::Aggregate(aggregate) => aggregate.head,
+            Item::PayloadVote(vote) => vote.block,
             Item::Operation(_) => return None,
         };
-        (why != PendingReason::FutureSlot).then_some(block)
+        let waits = [PendingReason::UnknownParent, PendingReason::UnknownBlock].contains(&why);
+        waits.then_some(block)
     });
     in_machine.chain(in_front).all(|root| !state.log.imported.contains(&root))
 }

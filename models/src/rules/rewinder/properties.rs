@@ -15,6 +15,7 @@ pub(super) fn word(answer: &Answer<Toy>) -> &'static str {
         | Answer::Attestation(_)
         | Answer::Vote(_)
         | Answer::Operation(_)
+        | Answer::PayloadVote(_)
         | Answer::State(_) => "ok",
         Answer::Invalid(_) | Answer::InvalidVote { .. } => "invalid",
         Answer::UnknownParent => "unknown_parent",

@@ -88,7 +88,7 @@ pub(super) enum Action {
 
 impl Durable {
     pub(super) fn new(fault: Option<Fault>) -> Self {
-        let toy = Toy { slots_per_epoch: 3, validators: 5 };
+        let toy = Toy { slots_per_epoch: 3, validators: 5, payloads: false };
         let mut model = Self { fault: None, toy, end: None };
         let mut state = model.start();
         while state.taken < HISTORY.len() {

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod committee;
+mod fork;
 mod gossip;
 mod operation;
 mod votes;

@@ -13,7 +13,7 @@ use super::world::World;
 use crate::api::{HELD, STREAMS};
 
 /// Opens a stream of topics; returns once it is open.
-fn open(world: &World, topics: &str) -> BufReader<TcpStream> {
+pub(super) fn open(world: &World, topics: &str) -> BufReader<TcpStream> {
     let mut stream = connect(world.address());
     let request = format!(
         "GET /eth/v1/events?topics={topics} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
@@ -27,7 +27,7 @@ fn open(world: &World, topics: &str) -> BufReader<TcpStream> {
 
 /// Reads the next event: its topic and its data. Returns `None` at the end of the stream, and if no
 /// event comes for [`LIMIT`]: a heartbeat is none, although it ends a read.
-fn next(reader: &mut impl BufRead) -> Option<(String, Value)> {
+pub(super) fn next(reader: &mut impl BufRead) -> Option<(String, Value)> {
     let (start, mut topic) = (Instant::now(), None);
     while start.elapsed() < LIMIT {
         let mut line = String::new();
@@ -46,7 +46,7 @@ fn next(reader: &mut impl BufRead) -> Option<(String, Value)> {
 
 /// Reads up to the first event of a topic with this value in a field; returns its data. There are
 /// few events before it.
-fn find(reader: &mut impl BufRead, topic: &str, field: &str, value: &str) -> Value {
+pub(super) fn find(reader: &mut impl BufRead, topic: &str, field: &str, value: &str) -> Value {
     /// Events before it, at most.
     const BEFORE: usize = 64;
     let mut events = std::iter::from_fn(|| next(reader)).take(BEFORE);

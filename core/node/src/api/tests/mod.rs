@@ -5,6 +5,7 @@ mod eth1;
 mod events;
 mod hostile;
 mod http;
+mod payloads;
 mod queries;
 mod restart;
 mod slow;

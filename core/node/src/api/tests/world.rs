@@ -88,9 +88,14 @@ impl World {
 
     /// Sets the clock to the beginning of a slot.
     pub(super) fn begin(&self, slot: u64) {
-        self.now_ms.store(GENESIS_TIME * 1000 + slot * SLOT_MS, Relaxed);
+        self.set(slot, 0);
         self.node.tick();
         self.node.client().rest();
+    }
+
+    /// Sets the clock to so many milliseconds into a slot, and does not tell the services.
+    pub(super) fn set(&self, slot: u64, into_ms: u64) {
+        self.now_ms.store(GENESIS_TIME * 1000 + slot * SLOT_MS + into_ms, Relaxed);
     }
 
     pub(super) fn get(&self, target: &str) -> Answer {

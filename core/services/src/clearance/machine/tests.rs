@@ -12,7 +12,8 @@ use crate::fork_choice::{Config, Refusal};
 use crate::gossip::Operation;
 use crate::identified;
 use crate::machine::Machine;
-use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation, ToySlashing};
+use crate::payload::Places;
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation, ToyPayloadVote, ToySlashing};
 use crate::verdict::Cleared;
 
 /// Block `root` on `parent` at `slot`, cleared; the anchor is all that it justifies.
@@ -245,6 +246,39 @@ fn a_cleared_attestation_is_a_candidate_until_no_block_may_include_it() {
         let (slot, root) = (attestation.slot, attestation.data_root());
         let material = machine.material(BuildOn::Block(0), Wanted::Data { slot, root });
         assert_eq!(material.attestations.largest(), left.first().copied());
+    }
+}
+
+#[test]
+fn a_cleared_payload_vote_is_counted_and_held_until_no_block_may_carry_it() {
+    // Validator 0 has places 0 and 4 of five. One vote is for a block that is not there. Of slot 1:
+    // there in slot 2 and gone in slot 3.
+    let balances = Balances { effective: Arc::from([1; 4]), total_active: 4 };
+    let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances);
+    let toy = Toy::default();
+    machine.handle(&toy, Event::Import(Import::Tick { slot: 1 }));
+    machine.handle(&toy, cleared(1, 0, 1));
+    machine.handle(&toy, Event::Import(Import::Payload { root: 1 }));
+    for block in [1, 9] {
+        let (present, available) = (true, false);
+        let vote =
+            ToyPayloadVote { id: 8, slot: 1, block, validator: 0, present, available, valid: true };
+        let places = toy.verify_payload_vote(&crate::toy::ToyState::anchor(), &vote).unwrap();
+        assert_eq!(places, Places { committee: 5, held: vec![0, 4] });
+        let cleared = Box::new(Cleared::new(identified::payload_vote(&toy, vote), places));
+        machine.handle(&toy, Event::Import(Import::PayloadVote(cleared)));
+    }
+    let material = machine.material(BuildOn::Block(1), Wanted::PayloadVotes);
+    let [group] = &material.payload_votes[..] else { panic!("{:?}", material.payload_votes) };
+    let places: Vec<_> = group.votes.iter().map(|(place, _)| *place).collect();
+    assert_eq!((group.data.block, places), (1, vec![0, 4]));
+    let [known] = &material.payloads[..] else { panic!("{:?}", material.payloads) };
+    let counted = known.payload.votes.timely().iter().flatten().count();
+    assert_eq!((known.root, known.slot, known.payload.verified, counted), (1, 1, true, 2));
+    for (slot, held) in [(2, 1), (3, 0)] {
+        machine.handle(&toy, Event::Import(Import::Tick { slot }));
+        let material = machine.material(BuildOn::Block(1), Wanted::PayloadVotes);
+        assert_eq!(material.payload_votes.len(), held, "slot {slot}");
     }
 }
 

@@ -23,7 +23,7 @@ use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation, ToyRoot, ToySlashi
 use crate::verdict::Cleared;
 
 /// The protocol of all tests.
-pub(super) const TOY: Toy = Toy { slots_per_epoch: 3, validators: 5 };
+pub(super) const TOY: Toy = Toy { slots_per_epoch: 3, validators: 5, payloads: false };
 
 /// One thing that arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! in [`histories`], which compares the machine with [`specification`].
 
 mod histories;
+mod payload;
 mod proposer;
 mod specification;
 

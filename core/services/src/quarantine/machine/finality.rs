@@ -31,10 +31,12 @@ impl<C: Consensus> Quarantine<C> {
             }
             HeldItem::Vote(vote) => vote.identity().vote.target.epoch < finalized.epoch,
             HeldItem::Operation(_) => false,
+            HeldItem::PayloadVote(vote) => vote.identity().data.slot <= slot,
         });
         for number in passed {
             self.finish(number, &Verdict::Dropped(DropReason::Finalized), effects);
         }
+        self.leave_passed_payloads(consensus, effects);
     }
 
     /// Moves what does not descend from the finalised block from `known` to `pruned`.

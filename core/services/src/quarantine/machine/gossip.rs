@@ -13,7 +13,7 @@
 
 use super::Quarantine;
 use super::judgement::Judgement;
-use crate::consensus::{Consensus, Slot, ValidatorIndex};
+use crate::consensus::{Consensus, Header, Slot, ValidatorIndex};
 use crate::gossip::{
     ATTESTATION_PROPAGATION_SLOT_RANGE, MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS, OperationHeader,
     OperationKind, VoteHeader, VoteTopic,
@@ -98,7 +98,7 @@ impl<C: Consensus> Quarantine<C> {
 
     /// Returns whether a vote of this slot may be there by now: its slot has begun on some honest
     /// clock.
-    fn may_vote_of(&self, consensus: &C, slot: Slot) -> bool {
+    pub(super) fn may_vote_of(&self, consensus: &C, slot: Slot) -> bool {
         let ahead = self.into_slot_ms.saturating_add(MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS);
         slot <= self.slot
             || slot == self.slot.saturating_add(1) && ahead >= consensus.slot_duration_ms()
@@ -115,6 +115,7 @@ impl<C: Consensus> Quarantine<C> {
     pub(super) fn forget_old_votes(&mut self, consensus: &C) {
         let range = ATTESTATION_PROPAGATION_SLOT_RANGE.saturating_add(1);
         self.gossip.forget_votes_before(consensus.epoch_at(self.slot.saturating_sub(range)));
+        self.gossip.forget_payload_votes_before(self.slot.saturating_sub(1));
     }
 
     /// Returns the slot to which the state of the head, block `head`, is advanced to check an
@@ -170,6 +171,21 @@ impl<C: Consensus> Quarantine<C> {
         }
         self.remember(number, &reason);
         self.reject(consensus, number, reason, effects);
+    }
+
+    /// Takes back the count of a block, or the mark of a payload vote, that Clearance has lost.
+    pub(super) fn discount(&mut self, number: Number) {
+        match self.table.item(number) {
+            Some(HeldItem::Block(block)) => {
+                let Header { slot, proposer, .. } = *block.identity();
+                self.gossip.discount_proposal(slot, proposer);
+            }
+            Some(HeldItem::PayloadVote(vote)) => {
+                let (slot, validator) = (vote.identity().data.slot, vote.identity().validator);
+                self.gossip.unmark_payload_vote(slot, validator);
+            }
+            _ => {}
+        }
     }
 
     /// Passes a valid operation on to Clearance.

@@ -3,6 +3,7 @@
 
 use super::Quarantine;
 use crate::consensus::{Consensus, Header, Slot, Vote};
+use crate::identified::IdentifiedBlock;
 use crate::quarantine::table::HeldItem;
 use crate::verdict::{IgnoreReason, PendingReason, RejectReason, Verdict};
 
@@ -10,6 +11,7 @@ use crate::verdict::{IgnoreReason, PendingReason, RejectReason, Verdict};
 pub(super) enum Judgement<C: Consensus> {
     Final(Verdict<C::Root, C::Invalid>),
     AwaitRoot(C::Root, PendingReason),
+    AwaitPayload(C::Root),
     AwaitSlot(Slot),
     Check,
 }
@@ -18,7 +20,7 @@ impl<C: Consensus> Quarantine<C> {
     /// Judges an item.
     pub(super) fn judge(&self, consensus: &C, item: &HeldItem<C>) -> Judgement<C> {
         match item {
-            HeldItem::Block(block) => self.judge_block(consensus, block.identity()),
+            HeldItem::Block(block) => self.judge_block(consensus, block),
             HeldItem::Attestation(attestation) => {
                 self.judge_attestation(consensus, attestation.identity())
             }
@@ -26,6 +28,7 @@ impl<C: Consensus> Quarantine<C> {
             HeldItem::Operation(operation) => {
                 self.judge_operation(operation.item().kind(), operation.identity())
             }
+            HeldItem::PayloadVote(vote) => self.judge_payload_vote(consensus, vote.identity()),
         }
     }
 
@@ -40,9 +43,10 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     /// The order is that of the gossip conditions, after duplicates; but a block that may wait does
-    /// so for its parent first, and then for its slot.
-    fn judge_block(&self, consensus: &C, header: &Header<C::Root, C::Signature>) -> Judgement<C> {
-        use Judgement::{AwaitRoot, AwaitSlot, Check};
+    /// so for its parent first, then for its slot, and then for its parent's payload.
+    fn judge_block(&self, consensus: &C, block: &IdentifiedBlock<C>) -> Judgement<C> {
+        use Judgement::{AwaitPayload, AwaitRoot, AwaitSlot, Check};
+        let header = block.identity();
         if self.known.contains_key(&header.root) || self.pruned.contains(&header.root) {
             return Judgement::Final(Verdict::Ignore(IgnoreReason::Duplicate));
         }
@@ -67,6 +71,9 @@ impl<C: Consensus> Quarantine<C> {
         }
         if parent_passed || !self.finalized_is_known() {
             return Judgement::reject(RejectReason::NotDescendantOfFinalized);
+        }
+        if consensus.needs_payload(block.item()) && !self.has_payload(&header.parent) {
+            return AwaitPayload(header.parent);
         }
         Check
     }

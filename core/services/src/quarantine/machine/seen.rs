@@ -12,6 +12,9 @@
 //!   finalised slot are dropped, as blocks from there are ignored.
 //! - S4 Operations are kept by the validators that they are about, the newest `remembered` of each
 //!   kind, the oldest forgotten first. What is forgotten is checked again.
+//! - S5 A payload vote is marked when its signature has been verified. The mark is taken back if
+//!   Clearance loses the vote. Marks of slots before the last one are dropped; a slot has one for
+//!   each member of its committees at most.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +36,7 @@ pub(super) struct Seen<R> {
     proposer_slashings: BoundedSet<ValidatorIndex>,
     attester_slashings: BoundedSet<ValidatorIndex>,
     voluntary_exits: BoundedSet<ValidatorIndex>,
+    payload_votes: BTreeMap<Slot, BTreeSet<ValidatorIndex>>,
 }
 
 /// The blocks of one slot and proposer.
@@ -74,6 +78,7 @@ impl<R: Copy + Ord> Seen<R> {
             proposer_slashings: BoundedSet::new(remembered),
             attester_slashings: BoundedSet::new(remembered),
             voluntary_exits: BoundedSet::new(remembered),
+            payload_votes: BTreeMap::new(),
         }
     }
 
@@ -167,6 +172,31 @@ impl<R: Copy + Ord> Seen<R> {
     /// Drops the counts of blocks up to `slot`.
     pub(super) fn forget_proposals_until(&mut self, slot: Slot) {
         self.proposals = self.proposals.split_off(&(slot.saturating_add(1), 0));
+    }
+
+    /// Returns whether a payload vote of this slot and validator has been found valid.
+    pub(super) fn has_payload_vote(&self, slot: Slot, validator: ValidatorIndex) -> bool {
+        self.payload_votes.get(&slot).is_some_and(|voters| voters.contains(&validator))
+    }
+
+    /// Marks a payload vote that is valid. Returns `false` if one of its slot and validator is
+    /// marked.
+    pub(super) fn mark_payload_vote(&mut self, slot: Slot, validator: ValidatorIndex) -> bool {
+        self.payload_votes.entry(slot).or_default().insert(validator)
+    }
+
+    /// Takes back the mark of a payload vote that Clearance has lost.
+    pub(super) fn unmark_payload_vote(&mut self, slot: Slot, validator: ValidatorIndex) {
+        if let Some(voters) = self.payload_votes.get_mut(&slot) {
+            voters.remove(&validator);
+        }
+    }
+
+    /// Drops the marks of payload votes of slots before `slot`.
+    pub(super) fn forget_payload_votes_before(&mut self, slot: Slot) {
+        if self.payload_votes.first_key_value().is_some_and(|(first, _)| *first < slot) {
+            self.payload_votes = self.payload_votes.split_off(&slot);
+        }
     }
 
     fn operations(&self, kind: OperationKind) -> &BoundedSet<ValidatorIndex> {

@@ -147,6 +147,8 @@ impl<C: Consensus> Quarantine<C> {
         }
         let needed = self.table.needs_again(self.slot, self.limits.needs);
         effects.extend(needed.into_iter().map(|root| Effect::Need { root }));
+        let needed = self.table.payload_needs_again(self.slot, self.limits.needs);
+        effects.extend(needed.into_iter().map(|root| Effect::NeedPayload { root }));
     }
 }
 

@@ -361,18 +361,18 @@ fn a_large_item_costs_its_peer_more() {
 
 #[test]
 fn an_eighth_of_the_window_is_kept_for_each_other_kind() {
-    // A window of eight, and more of either kind than it holds: six of one and then one of the
-    // other, whichever comes first; the last place is for operations.
+    // A window of eight, and more of either kind than it holds: five of one and then one of the
+    // other, whichever comes first; the last places are for operations and for payload votes.
     for (first, second) in [(block as fn(u8) -> _, vote as fn(u8) -> _), (vote, block)] {
         let mut node = Node::new(Limits { window: 8, unproven: 8, ..Limits::default() });
         for number in 10..20 {
             node.hand_in(first(number), 7);
         }
-        assert_eq!(node.checks.len(), 6);
+        assert_eq!(node.checks.len(), 5);
         for number in 20..30 {
             node.hand_in(second(number), 7);
         }
-        assert_eq!(node.checks.len(), 7);
+        assert_eq!(node.checks.len(), 6);
     }
 }
 

@@ -12,9 +12,10 @@ use crate::consensus::{
     Gwei, Header, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
+use crate::payload::{PayloadVoteHeader, Places};
 use crate::toy::{
     Toy, ToyAggregate, ToyAttestation, ToyAttesterSlashing, ToyBlock, ToyFault, ToyInvalid,
-    ToyOperation, ToyRoot, ToySlashing, ToyState, ToyUnsigned,
+    ToyOperation, ToyPayloadVote, ToyRoot, ToySlashing, ToyState, ToyUnsigned,
 };
 
 /// What was asked of the protocol.
@@ -126,6 +127,7 @@ impl Consensus for Scripted {
     type Attestation = ToyAttestation;
     type Aggregate = ToyAggregate;
     type VoluntaryExit = ToyOperation;
+    type PayloadVote = ToyPayloadVote;
     type State = ToyState;
     type Committees = ();
     type Invalid = ToyInvalid;
@@ -197,6 +199,22 @@ impl Consensus for Scripted {
 
     fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
         self.toy.decode_voluntary_exit(bytes)
+    }
+
+    fn decode_payload_vote(&self, bytes: &[u8]) -> Result<ToyPayloadVote, ToyInvalid> {
+        self.toy.decode_payload_vote(bytes)
+    }
+
+    fn payload_vote(&self, vote: &ToyPayloadVote) -> PayloadVoteHeader<ToyRoot> {
+        self.toy.payload_vote(vote)
+    }
+
+    fn verify_payload_vote(
+        &self,
+        state: &ToyState,
+        vote: &ToyPayloadVote,
+    ) -> Result<Places, Failure<ToyInvalid, ToyFault>> {
+        self.toy.verify_payload_vote(state, vote)
     }
 
     fn header(&self, block: &ToyBlock) -> Header<ToyRoot, bool> {
