@@ -90,9 +90,12 @@ impl HttpError {
                 ureq::Error::Io(error) => error.kind() != std::io::ErrorKind::ConnectionRefused,
                 _ => true,
             },
-            Self::Status { status, .. } => *status >= 500 && *status != 503,
             Self::Answer { .. } => true,
-            Self::Url { .. } | Self::Nodes { .. } | Self::Busy { .. } | Self::NoAnswer => false,
+            Self::Status { .. }
+            | Self::Url { .. }
+            | Self::Nodes { .. }
+            | Self::Busy { .. }
+            | Self::NoAnswer => false,
         }
     }
 }

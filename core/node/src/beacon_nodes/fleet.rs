@@ -58,12 +58,12 @@ impl Fleet {
         }
     }
 
-    /// Ends a call that had `timeout`: nodes that have used their share of it without an answer
-    /// have failed, unless the share was too short to say so.
+    /// Ends a call that had `timeout`: nodes that were passed over without an answer have failed,
+    /// unless their share of the time was too short to say so.
     pub(crate) fn end(&mut self, hedge: &Hedge, timeout: Duration, now: Duration) {
         let nodes = u32::try_from(self.standings.len()).unwrap_or(u32::MAX);
         if timeout >= FAIR_SHARE.saturating_mul(nodes) {
-            hedge.late(now).for_each(|node| self.standings[node].failed(now));
+            hedge.late().for_each(|node| self.standings[node].failed(now));
         }
     }
 

@@ -102,11 +102,12 @@ impl Hedge {
         Step::Wait(if is_last { self.end } else { self.share_ends.min(self.end) })
     }
 
-    /// Returns the nodes that have not answered and whose share is used up.
-    pub(super) fn late(&self, now: Duration) -> impl Iterator<Item = usize> + '_ {
-        let used = if now >= self.share_ends { self.asked } else { self.asked.saturating_sub(1) };
-        let late = if self.all { 0 } else { used };
-        self.order[..late].iter().copied().filter(|node| self.worth(*node).is_none())
+    /// Returns the nodes that have not answered and that were passed over for it: another one was
+    /// asked after them. The node that was asked last is none of them. So if none answers in time,
+    /// the next call begins with another node than this one.
+    pub(super) fn late(&self) -> impl Iterator<Item = usize> + '_ {
+        let passed = if self.all { 0 } else { self.asked.saturating_sub(1) };
+        self.order[..passed].iter().copied().filter(|node| self.worth(*node).is_none())
     }
 
     /// Whether the node that was asked last has answered; the share is its own.
@@ -207,20 +208,20 @@ mod tests {
         let mut hedge = Hedge::new(vec![2, 0, 1], s(60), true);
         let steps: Vec<Step> = (0..4).map(|_| hedge.step(s(0))).collect();
         assert_eq!(steps, [Step::Ask(2), Step::Ask(0), Step::Ask(1), Step::Wait(s(60))]);
-        assert_eq!(hedge.late(s(60)).count(), 0);
+        assert_eq!(hedge.late().count(), 0);
     }
 
     #[test]
-    fn who_has_used_its_share_is_late_and_who_has_answered_is_not() {
-        // 2 hangs for its share, 0 answers, 1 was asked a moment ago.
+    fn who_was_passed_over_without_an_answer_is_late_and_who_was_asked_last_is_not() {
+        // 2 hangs for its share, 0 answers, 1 is asked last and hangs until the end.
         let mut hedge = hedge();
-        assert_eq!((hedge.step(s(0)), hedge.late(s(19)).count()), (Step::Ask(2), 0));
-        assert_eq!(hedge.late(s(20)).collect::<Vec<_>>(), [2]);
+        assert_eq!((hedge.step(s(0)), hedge.late().count()), (Step::Ask(2), 0));
         assert_eq!(hedge.step(s(20)), Step::Ask(0));
+        assert_eq!(hedge.late().collect::<Vec<_>>(), [2]);
         hedge.answered(0, Worth::Nothing);
         assert_eq!(hedge.step(s(21)), Step::Ask(1));
-        assert_eq!(hedge.late(s(21)).collect::<Vec<_>>(), [2]);
-        assert_eq!(hedge.late(s(60)).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(hedge.step(s(60)), Step::End(Some(0)));
+        assert_eq!(hedge.late().collect::<Vec<_>>(), [2]);
     }
 
     #[test]

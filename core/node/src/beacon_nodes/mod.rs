@@ -43,7 +43,9 @@ use blocksmith_sync::{Backpressure, Primitives, Std, mpmc};
 use crate::beacon_client::BeaconClient;
 use crate::http_client::HttpError;
 pub(crate) use fleet::{Fleet, Mode};
-pub(crate) use hedge::{Hedge, Step};
+#[cfg(test)]
+pub(crate) use hedge::Hedge;
+pub(crate) use hedge::Step;
 pub use standing::Health;
 
 /// Nodes, at most.

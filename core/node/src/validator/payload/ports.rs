@@ -17,7 +17,7 @@ use blocksmith_sync::Std;
 
 use super::super::WallClock;
 use super::super::ports::{Heads, Pool};
-use super::requests::PayloadRequests;
+use super::requests::{PayloadRequests, within};
 
 /// A request, until when it is of use, and whom to answer.
 struct Errand {
@@ -64,7 +64,8 @@ fn perform(errand: Errand, requests: &PayloadRequests, heads: &Heads, clock: Wal
     if rest().is_zero() {
         return;
     }
-    let reply = requests.answer(request, rest());
+    let time = within(&request, rest());
+    let reply = requests.answer(request, time);
     if let Reply::Data(data) = &reply {
         heads.ensure(requests.nodes(), &data.beacon_block_root, rest());
     }

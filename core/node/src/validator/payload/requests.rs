@@ -116,6 +116,16 @@ impl PayloadRequests {
     }
 }
 
+/// Returns how long a request may take that is given up after `rest`. A call to several nodes, of
+/// which one hangs, ends with its time and not before; what the others have said by then has to
+/// come before the request is given up.
+pub(super) fn within(request: &Request<PayloadVoteDuties>, rest: Duration) -> Duration {
+    match request {
+        Request::Sign { .. } => rest,
+        Request::Duties { .. } | Request::Data { .. } | Request::Publish { .. } => rest * 9 / 10,
+    }
+}
+
 /// Asks one node for a list of duties.
 pub(super) fn duties(
     node: &BeaconClient,

@@ -16,7 +16,7 @@ use blocksmith::payload_attestation::{
 };
 use blocksmith_consensus::{PayloadVoteDuties, Root, SignatureBytes};
 
-use super::super::requests::{Ballot, data, duties, told};
+use super::super::requests::{Ballot, data, duties, told, within};
 use super::stand_in::{ALL, BLOCK_MS, BRANCH, LATE_MS, OTHER, PAYLOAD_MS, SLOT, Stand, World};
 use super::stand_in::{client, key};
 use crate::beacon_client::{BeaconClient, HeadEvent};
@@ -127,7 +127,7 @@ const fn at(into_slot_ms: u64) -> u64 {
     SLOT * SLOT_MS + into_slot_ms
 }
 
-/// Runs the slot with these nodes, in the user's order.
+/// Runs the slot with these nodes, in the user's order. Nobody asks for their health.
 pub(super) fn run(stands: &[Stand]) -> Outcomes {
     let world = World::new(stands.len());
     let protocol = PayloadVoteDuties::new(Timing::gloas(8, SLOT_MS));
@@ -239,6 +239,8 @@ impl Simulation {
     }
 
     fn ask(&mut self, id: RequestId, by_ms: u64, request: Request<PayloadVoteDuties>) {
+        let rest = within(&request, ms(by_ms.saturating_sub(self.now_ms)));
+        let end_ms = self.now_ms + u64::try_from(rest.as_millis()).expect("a time of the slot");
         let (purpose, mode) = match request {
             Request::Duties { epoch, validators } => {
                 (Purpose::Duties { epoch, validators }, Mode::Ask)
@@ -262,7 +264,7 @@ impl Simulation {
                 return;
             }
         };
-        self.begin(id, purpose, mode, by_ms);
+        self.begin(id, purpose, mode, end_ms);
     }
 
     /// D3: what is signed is of a branch on which the validator has to vote.
