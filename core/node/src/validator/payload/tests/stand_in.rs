@@ -245,7 +245,7 @@ fn respond(
     }
     if path.starts_with("/eth/v1/validator/duties/ptc/") {
         world.lists[number] += 1;
-        let flips = stand == Stand::Flips && world.lists[number] % 2 == 0;
+        let flips = stand == Stand::Flips && world.lists[number].is_multiple_of(2);
         let is_other = flips || matches!(stand, Stand::WrongRoot | Stand::OtherBranch);
         let (_, depends, voters) = if is_other { OTHER } else { BRANCH };
         let epoch: u64 = path.rsplit('/').next().and_then(|it| it.parse().ok()).expect("an epoch");
