@@ -19,10 +19,13 @@ fn graffiti(text: &str) -> Result<Graffiti, String> {
 #[derive(clap::Args)]
 #[cfg_attr(not(feature = "node"), allow(dead_code, reason = "read with the feature alone"))]
 pub(crate) struct Arguments {
-    /// Beacon nodes, in the order in which they are preferred. One that fails is asked last for ten
-    /// seconds.
+    /// Beacon nodes, up to 16, in the order in which they are preferred. One that fails is asked
+    /// last for 24 seconds, and for longer each time that it fails again.
     #[arg(long, value_name = "URL", value_delimiter = ',', required = true)]
     beacon_node: Vec<String>,
+    /// Send votes and aggregates to all beacon nodes at once. Blocks are always sent to all.
+    #[arg(long)]
+    broadcast_votes: bool,
     /// The signer: a server of the remote-signing API, which has the keys and slashing protection.
     #[arg(long, value_name = "URL")]
     signer: String,
@@ -64,9 +67,10 @@ mod with_feature {
 
     use blocksmith::beacon_validator::service::{Ending, Journal};
     use blocksmith::beacon_validator::{DutyId, Kind, Outcome};
+    use blocksmith::payload_attestation as payload;
     use blocksmith_consensus::Root;
     use blocksmith_node::metrics::Metrics;
-    use blocksmith_node::validator::{DutyFigures, Options, ValidatorClient};
+    use blocksmith_node::validator::{DutyFigures, Options, PayloadFigures, ValidatorClient};
     use blocksmith_terminal::{EXIT_FAULT, Interrupt, note};
 
     use super::*;
@@ -79,7 +83,10 @@ mod with_feature {
     const LINES: usize = 1 << 14;
 
     /// What becomes of a duty: `None` when it begins.
-    type Step = (DutyId, Option<Outcome>);
+    enum Step {
+        Duty(DutyId, Option<Outcome>),
+        PayloadVote(payload::DutyId, Option<payload::Outcome>),
+    }
 
     /// Hands the steps of the duties to the thread that prints.
     #[derive(Clone)]
@@ -93,13 +100,27 @@ mod with_feature {
     impl Journal for Steps {
         fn began(&mut self, duty: DutyId) {
             if !self.ends_alone {
-                self.send((duty, None));
+                self.send(Step::Duty(duty, None));
             }
         }
 
         fn ended(&mut self, duty: DutyId, outcome: Outcome) {
-            self.send((duty, Some(outcome)));
+            self.send(Step::Duty(duty, Some(outcome)));
         }
+    }
+
+    impl payload::service::Journal for Steps {
+        fn began(&mut self, duty: payload::DutyId) {
+            if !self.ends_alone {
+                self.send(Step::PayloadVote(duty, None));
+            }
+        }
+
+        fn ended(&mut self, duty: payload::DutyId, outcome: payload::Outcome) {
+            self.send(Step::PayloadVote(duty, Some(outcome)));
+        }
+
+        fn took(&mut self, _: u64, _: payload::Step, _: u64) {}
     }
 
     impl Steps {
@@ -111,26 +132,49 @@ mod with_feature {
         }
     }
 
-    fn line((duty, outcome): Step, json: bool) -> Option<String> {
-        let DutyId { slot, kind, validator } = duty;
-        let kind = kind.word();
-        Some(match (outcome, json) {
-            (None, false) | (Some(Outcome::Sent), false) => return None,
-            (Some(Outcome::Missed(why)), false) => {
-                format!("slot {slot}: {kind} of validator {validator} missed: {}", why.word())
-            }
-            (outcome, true) => {
-                let (step, why) = match outcome {
-                    None => ("planned", None),
-                    Some(Outcome::Sent) => ("sent", None),
-                    Some(Outcome::Missed(why)) => ("missed", Some(why.word())),
+    /// Returns the line about a step, if there is one.
+    fn line(step: Step, json: bool) -> Option<String> {
+        let (slot, kind, validator, how) = match step {
+            Step::Duty(DutyId { slot, kind, validator }, outcome) => {
+                let how = match outcome {
+                    None => How::Planned,
+                    Some(Outcome::Sent) => How::Sent(None),
+                    Some(Outcome::Missed(why)) => How::Missed(why.word()),
                 };
-                let why = why.map(|why| format!(r#","why":"{why}""#)).unwrap_or_default();
-                format!(
-                    r#"{{"slot":{slot},"kind":"{kind}","validator":{validator},"step":"{step}"{why}}}"#
-                )
+                (slot, kind.word(), validator, how)
             }
-        })
+            Step::PayloadVote(payload::DutyId { slot, validator }, outcome) => {
+                let how = match outcome {
+                    None => How::Planned,
+                    Some(payload::Outcome::Sent { lead_ms }) => How::Sent(Some(lead_ms)),
+                    Some(payload::Outcome::Missed(why)) => How::Missed(why.word()),
+                };
+                (slot, "payload_attestation", validator, how)
+            }
+        };
+        if !json {
+            let How::Missed(why) = how else { return None };
+            return Some(format!("slot {slot}: {kind} of validator {validator} missed: {why}"));
+        }
+        let (step, more) = match how {
+            How::Planned => ("planned", String::new()),
+            How::Sent(lead) => {
+                let lead = lead.map(|ms| format!(r#","lead_ms":{ms}"#));
+                ("sent", lead.unwrap_or_default())
+            }
+            How::Missed(why) => ("missed", format!(r#","why":"{why}""#)),
+        };
+        Some(format!(
+            r#"{{"slot":{slot},"kind":"{kind}","validator":{validator},"step":"{step}"{more}}}"#
+        ))
+    }
+
+    /// How a duty stands.
+    enum How {
+        Planned,
+        /// With its lead over the deadline in milliseconds, where that is measured.
+        Sent(Option<i64>),
+        Missed(&'static str),
     }
 
     /// Starts the client once the node and the signer answer; `None` if a signal came before.
@@ -175,17 +219,20 @@ mod with_feature {
 
     pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
         let interrupt = Interrupt::listen().map_err(Failure::fault)?;
-        let figures = DutyFigures::default();
+        let (figures, payload_figures) = (DutyFigures::default(), PayloadFigures::default());
         let options = Options {
             beacon_nodes: arguments.beacon_node.clone(),
+            broadcasts_votes: arguments.broadcast_votes,
             signer: arguments.signer.clone(),
             graffiti: arguments.graffiti.map(|Graffiti(text)| Root::new(text)),
             doppelganger_epochs: arguments.doppelganger,
             figures: figures.clone(),
+            payload_figures: payload_figures.clone(),
         };
-        let counted = figures.clone();
+        let (counted, votes) = (figures.clone(), payload_figures.clone());
         let metrics = arguments.metrics.map(|address| {
-            Metrics::serve_text(address, move || Some(counted.exposition())).map_err(Failure::input)
+            let text = move || Some(counted.exposition() + &votes.exposition());
+            Metrics::serve_text(address, text).map_err(Failure::input)
         });
         let metrics = metrics.transpose()?;
         let (lines, steps) = sync_channel(LINES);
@@ -194,7 +241,7 @@ mod with_feature {
         let Some(client) = start(&options, &sender, &interrupt)? else {
             return Ok(interrupt.exit_code().unwrap_or(EXIT_FAULT));
         };
-        // The duties' thread alone may hold the sender of the lines: its end ends them.
+        // The duties' threads alone may hold the sender of the lines: their end ends them.
         drop(sender);
         if let Some(metrics) = &metrics {
             note(format_args!("figures at http://{}/metrics", metrics.address()));
@@ -203,6 +250,7 @@ mod with_feature {
             out.line(format_args!("duties of {} keys begin", client.keys()))?;
         }
         print(&steps, arguments.json, &interrupt, out)?;
+        let votes_on_payloads = client.votes_on_payloads();
         let ending = client.stop();
         // What has ended before the stop is told.
         while let Ok(step) = steps.try_recv() {
@@ -211,6 +259,9 @@ mod with_feature {
         if !arguments.json {
             for kind in [Kind::Proposal, Kind::Attestation, Kind::Aggregation] {
                 out.line(format_args!("{}s sent: {}", kind.word(), figures.sent(kind)))?;
+            }
+            if votes_on_payloads {
+                out.line(format_args!("payload attestations sent: {}", payload_figures.sent()))?;
             }
         }
         // ORDERING: pairs with nothing; the duties' thread has been joined.
@@ -255,7 +306,8 @@ mod with_feature {
             let (lines, steps) = sync_channel(LINES);
             let mut journal = Steps { lines, ends_alone: true, lost: Arc::default() };
             let duty = DutyId { slot: 1, kind: Kind::Attestation, validator: 1 };
-            journal.ended(duty, Outcome::Missed(blocksmith::beacon_validator::Reason::Fault));
+            let fault = Outcome::Missed(blocksmith::beacon_validator::Reason::Fault);
+            Journal::ended(&mut journal, duty, fault);
             drop(journal);
             let interrupt = Interrupt::listen().expect("signals can be heard");
             let out = Output::new(Color::Never, true);

@@ -141,5 +141,5 @@ pub use signatures::Signatures;
 pub use state::BeaconState;
 pub use state_transition::*;
 pub use tree::{Element, Iter, ListFull, PersistentList, PersistentVector, RootJob};
-pub use validator::Phase0Duties;
+pub use validator::{PayloadVoteDuties, Phase0Duties};
 pub use wire::{DecodeError, Layout, Wire, decode_exact, decode_list};

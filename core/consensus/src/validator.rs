@@ -1,11 +1,13 @@
-//! What the validators' duties sign in phase0.
+//! What the validators' duties sign in phase0, and the votes on payloads of Gloas.
 //!
-//! Reference: consensus specification, `phase0/validator.md`.
+//! Reference: consensus specification, `phase0/validator.md` and `gloas/validator.md`.
 
 use blocksmith::beacon_validator::{BlockClaims, DataClaims, DutyProtocol, Timing};
+use blocksmith::payload_attestation::{self, Claims, VoteProtocol};
 
 use crate::config::ChainConfig;
 use crate::containers::AttestationData;
+use crate::gloas::PayloadAttestationData;
 use crate::gossip::is_aggregator;
 use crate::preset::Preset;
 use crate::primitives::{PublicKeyBytes, Root, SignatureBytes};
@@ -36,6 +38,48 @@ impl Phase0Duties {
             ..Timing::phase0(P::SLOTS_PER_EPOCH, slot_ms)
         };
         Self { timing }
+    }
+}
+
+/// Votes of a payload-timeliness committee, as the machine of the votes looks at them.
+///
+/// # Examples
+/// ```
+/// use blocksmith::payload_attestation::{Timing, VoteProtocol};
+/// use blocksmith_consensus::PayloadVoteDuties;
+/// let votes = PayloadVoteDuties::new(Timing::gloas(32, 12_000));
+/// assert_eq!(votes.timing().due_ms, 9_000);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PayloadVoteDuties {
+    timing: payload_attestation::Timing,
+}
+
+impl PayloadVoteDuties {
+    /// Returns the votes of a chain with these times of a slot.
+    #[must_use]
+    pub const fn new(timing: payload_attestation::Timing) -> Self {
+        Self { timing }
+    }
+}
+
+impl VoteProtocol for PayloadVoteDuties {
+    type Key = PublicKeyBytes;
+    type Root = Root;
+    type Signature = SignatureBytes;
+    type Data = PayloadAttestationData;
+
+    fn timing(&self) -> payload_attestation::Timing {
+        self.timing
+    }
+
+    fn claims(&self, data: &PayloadAttestationData) -> Claims<Root> {
+        Claims {
+            slot: data.slot,
+            block: data.beacon_block_root,
+            payload_present: data.payload_present,
+            blob_data_available: data.blob_data_available,
+        }
     }
 }
 

@@ -10,8 +10,10 @@
 //!
 //! Reference: Ethereum beacon-APIs, "Validator required API".
 
+mod events;
+mod payload;
+
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -25,8 +27,8 @@ use serde_json::{Map, Value};
 
 use crate::http_client::{HttpClient, HttpError, answer};
 
-/// Bytes of a line of the event stream, at most.
-const MAX_EVENT: u64 = 64 << 10;
+pub use events::{Events, HeadEvent, NodeEvent};
+pub use payload::PtcDuty;
 
 /// The node's answer to `GET /eth/v1/beacon/genesis`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,19 +100,6 @@ pub struct Subscription {
     pub is_aggregator: bool,
 }
 
-/// The event `head`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadEvent {
-    /// The head's slot.
-    pub slot: Slot,
-    /// The head's root.
-    pub block: Root,
-    /// The root that attesters of the head's epoch depend on.
-    pub previous_duty_dependent_root: Root,
-    /// The root that attesters of the next epoch and proposers of the head's depend on.
-    pub current_duty_dependent_root: Root,
-}
-
 /// The node's answer to `GET /eth/v1/node/syncing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syncing {
@@ -139,6 +128,8 @@ struct Versions {
     votes: AtomicBool,
     aggregate: AtomicBool,
     aggregates: AtomicBool,
+    /// The form of `payload_attestation_data` that takes the slot in its path.
+    payload_data: AtomicBool,
 }
 
 /// Says that the node does not know a route, which may also mean that it has no such thing.
@@ -178,6 +169,12 @@ impl BeaconClient {
     /// [`HttpError::Url`].
     pub fn new(url: &str) -> Result<Self, HttpError> {
         Ok(Self { http: HttpClient::new(url)?, versions: Arc::default() })
+    }
+
+    /// Returns a client of a node whose answers a test gives.
+    #[cfg(test)]
+    pub(crate) fn scripted(url: &str, script: crate::http_client::Script) -> Self {
+        Self { http: HttpClient::scripted(url, script), versions: Arc::default() }
     }
 
     /// Returns the node's address.
@@ -267,18 +264,23 @@ impl BeaconClient {
         Ok(known)
     }
 
-    /// Returns the slot of a block.
+    /// Returns the slot of a block, and whether the block is on the chain of the node's head. A node
+    /// that does not say so is believed to have it there.
     ///
     /// # Errors
     /// See [`BeaconClient::genesis`]; 404 if the node does not have the block.
-    pub fn block_slot(&self, root: &Root, timeout: Duration) -> Result<Slot, HttpError> {
+    pub fn block_slot(&self, root: &Root, timeout: Duration) -> Result<(Slot, bool), HttpError> {
         const PATH: &str = "/eth/v1/beacon/headers";
         data(PATH, &self.http.get(&format!("{PATH}/{root}"), timeout)?, |data| {
             let message = data.get("header").and_then(|header| header.get("message"));
             let message = message.and_then(Value::as_object);
             let message =
                 message.ok_or_else(|| JsonError::new("is missing").in_field("header.message"))?;
-            json_field(message, "slot")
+            let is_canonical = match data.contains_key("canonical") {
+                true => json_field(data, "canonical")?,
+                false => true,
+            };
+            Ok((json_field(message, "slot")?, is_canonical))
         })
     }
 
@@ -516,70 +518,6 @@ impl BeaconClient {
             let version = if older { "v1" } else { "v2" };
             let path = format!("/eth/{version}/{route}");
             self.http.post_with(&path, body, headers, timeout).map(drop)
-        })
-    }
-
-    /// Opens the stream of the events `head`, which ends after `lifetime` at the latest, also in
-    /// the middle of a read: a stream that has died in silence is not waited for. The caller opens
-    /// it again.
-    ///
-    /// # Errors
-    /// See [`BeaconClient::genesis`].
-    pub fn heads(&self, lifetime: Duration) -> Result<Heads<impl BufRead + use<>>, HttpError> {
-        let reader = self.http.events("/eth/v1/events?topics=head", lifetime)?;
-        Ok(Heads { reader: BufReader::new(reader) })
-    }
-}
-
-/// The events `head` of a node, as they come.
-#[derive(Debug)]
-pub struct Heads<R> {
-    reader: R,
-}
-
-impl<R: BufRead> Heads<R> {
-    /// Returns the events of a text in the form of an event stream.
-    pub fn new(reader: R) -> Self {
-        Self { reader }
-    }
-}
-
-/// Ends when the stream ends or fails, or sends a line of more than 64 KiB. What is no head event
-/// is passed over, among it comments that keep the connection alive.
-impl<R: BufRead> Iterator for Heads<R> {
-    type Item = HeadEvent;
-
-    fn next(&mut self) -> Option<HeadEvent> {
-        let mut topic = String::new();
-        loop {
-            let mut line = Vec::new();
-            let read = (&mut self.reader).take(MAX_EVENT).read_until(b'\n', &mut line).ok()?;
-            if read == 0 || line.pop() != Some(b'\n') {
-                return None;
-            }
-            let Ok(line) = std::str::from_utf8(&line) else { continue };
-            let line = line.trim_end_matches('\r');
-            if line.is_empty() {
-                topic.clear();
-            } else if let Some(name) = line.strip_prefix("event:") {
-                name.trim().clone_into(&mut topic);
-            } else if let Some(text) = line.strip_prefix("data:").filter(|_| topic == "head")
-                && let Ok(event) = HeadEvent::from_json_text(text.as_bytes())
-            {
-                return Some(event);
-            }
-        }
-    }
-}
-
-impl FromJson for HeadEvent {
-    fn from_json(value: &Value) -> Result<Self, JsonError> {
-        let data = object(value)?;
-        Ok(Self {
-            slot: json_field(data, "slot")?,
-            block: json_field(data, "block")?,
-            previous_duty_dependent_root: json_field(data, "previous_duty_dependent_root")?,
-            current_duty_dependent_root: json_field(data, "current_duty_dependent_root")?,
         })
     }
 }

@@ -12,6 +12,8 @@ use thiserror::Error;
 
 /// Bytes of an answer that are read: a list of 100,000 validators has about 40 MB.
 pub(crate) const MAX_RESPONSE: u64 = 64 << 20;
+/// Bytes of a refusal that are read.
+const MAX_REFUSAL: u64 = 1 << 20;
 /// Characters of a server's message that are kept.
 const MAX_MESSAGE: usize = 200;
 
@@ -44,6 +46,21 @@ pub enum HttpError {
         /// The elements of a list that it refuses (`failures`), by their index.
         failures: Vec<usize>,
     },
+    /// There are too few or too many beacon nodes.
+    #[error("{given} beacon nodes are given, where 1 to 16 can be asked")]
+    Nodes {
+        /// How many were given.
+        given: usize,
+    },
+    /// So many calls to a node are under way that it is not called.
+    #[error("{node} does not answer the calls that are under way")]
+    Busy {
+        /// The node's address.
+        node: String,
+    },
+    /// No node has answered in time.
+    #[error("no beacon node has answered in time")]
+    NoAnswer,
     /// The answer is not what was asked for.
     #[error("{path}: {problem}")]
     Answer {
@@ -63,14 +80,85 @@ impl HttpError {
             _ => None,
         }
     }
+
+    /// Returns whether what was sent may have arrived: no connection was refused, and no answer
+    /// says that it was not taken.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Transport { error, .. } => match &**error {
+                ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => false,
+                ureq::Error::Io(error) => error.kind() != std::io::ErrorKind::ConnectionRefused,
+                _ => true,
+            },
+            Self::Answer { .. } => true,
+            Self::Status { .. }
+            | Self::Url { .. }
+            | Self::Nodes { .. }
+            | Self::Busy { .. }
+            | Self::NoAnswer => false,
+        }
+    }
+}
+
+/// What a server answers, in whatever form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// Whether the body is SSZ, by what the server says of it.
+    pub(crate) is_ssz: bool,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A call to a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) accept: &'a str,
+    /// What is sent, in JSON, if it is a POST.
+    pub(crate) body: Option<&'a str>,
+    /// Names and values of more headers.
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+}
+
+/// Answers of a test in the place of a server's.
+#[cfg(test)]
+pub(crate) type Script =
+    std::sync::Arc<dyn Fn(&Call<'_>) -> Result<Response, HttpError> + Send + Sync>;
+
+/// What carries calls.
+#[derive(Clone)]
+enum Transport {
+    Connections(ureq::Agent),
+    #[cfg(test)]
+    Script(Script),
+}
+
+impl Transport {
+    fn agent(&self) -> Option<&ureq::Agent> {
+        match self {
+            Self::Connections(agent) => Some(agent),
+            #[cfg(test)]
+            Self::Script(_) => None,
+        }
+    }
 }
 
 /// One server. A clone shares its connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct HttpClient {
-    agent: ureq::Agent,
+    transport: Transport,
     url: String,
 }
+
+impl std::fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("HttpClient").field(&self.url).finish()
+    }
+}
+
+const JSON: &str = "application/json";
+/// Says that SSZ is read as well as JSON.
+const EITHER: &str = "application/json, application/octet-stream;q=0.9";
 
 impl HttpClient {
     /// Returns a client of a server at `http://host:port`, with a path or without. Does not connect
@@ -86,7 +174,13 @@ impl HttpClient {
         }
         let config =
             ureq::Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
-        Ok(Self { agent: config.into(), url: base.to_owned() })
+        Ok(Self { transport: Transport::Connections(config.into()), url: base.to_owned() })
+    }
+
+    /// Returns a client whose answers a test gives.
+    #[cfg(test)]
+    pub(crate) fn scripted(url: &str, script: Script) -> Self {
+        Self { transport: Transport::Script(script), url: url.to_owned() }
     }
 
     /// Returns the server's address.
@@ -95,17 +189,19 @@ impl HttpClient {
     }
 
     pub(crate) fn get(&self, path: &str, timeout: Duration) -> Result<Value, HttpError> {
-        let request = self.agent.get(format!("{}{path}", self.url));
-        let request = request.config().timeout_global(Some(timeout)).build();
-        read(path, request.header("Accept", "application/json").call())
+        let call = Call { path, accept: JSON, body: None, headers: &[] };
+        json(path, &self.call(&call, timeout)?.body)
+    }
+
+    /// Returns an answer in JSON or in SSZ, whichever the server has.
+    pub(crate) fn get_either(&self, path: &str, timeout: Duration) -> Result<Response, HttpError> {
+        self.call(&Call { path, accept: EITHER, body: None, headers: &[] }, timeout)
     }
 
     /// Returns an answer that is a text.
     pub(crate) fn text(&self, path: &str, timeout: Duration) -> Result<String, HttpError> {
-        let request = self.agent.get(format!("{}{path}", self.url));
-        let response = request.config().timeout_global(Some(timeout)).build().call();
-        let body = body(path, response)?;
-        String::from_utf8(body).map_err(|error| answer(path, error))
+        let call = Call { path, accept: "*/*", body: None, headers: &[] };
+        String::from_utf8(self.call(&call, timeout)?.body).map_err(|error| answer(path, error))
     }
 
     /// Sends a JSON text. An answer without a body is `null`.
@@ -126,13 +222,21 @@ impl HttpClient {
         headers: &[(&str, &str)],
         timeout: Duration,
     ) -> Result<Value, HttpError> {
-        let request = self.agent.post(format!("{}{path}", self.url));
-        let request = request.config().timeout_global(Some(timeout)).build();
-        let request = request.header("Accept", "application/json").content_type("application/json");
-        let with = |request: ureq::RequestBuilder<_>, (name, value): &(&str, &str)| {
-            request.header(*name, *value)
+        let call = Call { path, accept: JSON, body: Some(body), headers };
+        json(path, &self.call(&call, timeout)?.body)
+    }
+
+    /// Performs a call. A status other than 2xx is an error.
+    fn call(&self, call: &Call<'_>, timeout: Duration) -> Result<Response, HttpError> {
+        let response = match &self.transport {
+            Transport::Connections(agent) => connect(agent, &self.url, call, timeout)?,
+            #[cfg(test)]
+            Transport::Script(script) => script(call)?,
         };
-        read(path, headers.iter().fold(request, with).send(body.as_bytes()))
+        match response.status {
+            200..300 => Ok(response),
+            status => Err(refusal(call.path, status, &response.body)),
+        }
     }
 
     /// Opens a stream of events, which ends after `lifetime` at the latest: reading fails then.
@@ -141,15 +245,58 @@ impl HttpClient {
         path: &str,
         lifetime: Duration,
     ) -> Result<ureq::BodyReader<'static>, HttpError> {
-        let request = self.agent.get(format!("{}{path}", self.url));
+        let agent = self.transport.agent().ok_or(HttpError::NoAnswer)?;
+        let request = agent.get(format!("{}{path}", self.url));
         let request = request.config().timeout_global(Some(lifetime)).build();
         let response = request.header("Accept", "text/event-stream").call();
-        let mut response = response.map_err(|error| transport(path, error))?;
-        if response.status() != 200 {
-            return Err(refusal(path, response.status().as_u16(), &mut response));
+        let response = response.map_err(|error| transport(path, error))?;
+        let status = response.status().as_u16();
+        let body = response.into_body();
+        if status != 200 {
+            let mut body = body;
+            let body = body.with_config().limit(MAX_REFUSAL).read_to_vec();
+            return Err(refusal(path, status, &body.unwrap_or_default()));
         }
-        Ok(response.into_body().into_with_config().limit(u64::MAX).reader())
+        Ok(body.into_with_config().limit(u64::MAX).reader())
     }
+}
+
+/// Performs a call over a connection.
+fn connect(
+    agent: &ureq::Agent,
+    url: &str,
+    call: &Call<'_>,
+    timeout: Duration,
+) -> Result<Response, HttpError> {
+    let Call { path, accept, body, headers } = *call;
+    let url = format!("{url}{path}");
+    let response = match body {
+        None => {
+            let request = agent.get(url).config().timeout_global(Some(timeout)).build();
+            request.header("Accept", accept).call()
+        }
+        Some(body) => {
+            let request = agent.post(url).config().timeout_global(Some(timeout)).build();
+            let request = request.header("Accept", accept).content_type(JSON);
+            let with = |request: ureq::RequestBuilder<_>, (name, value): &(&str, &str)| {
+                request.header(*name, *value)
+            };
+            headers.iter().fold(request, with).send(body.as_bytes())
+        }
+    };
+    let mut response = response.map_err(|error| transport(path, error))?;
+    let status = response.status();
+    let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+    let is_ssz = kind.is_some_and(|kind| kind.starts_with("application/octet-stream"));
+    let limit = if status.is_success() { MAX_RESPONSE } else { MAX_REFUSAL };
+    let body = response.body_mut().with_config().limit(limit).read_to_vec();
+    let body = match body {
+        Ok(body) => body,
+        // What a server says of its refusal may be cut off: the status is what counts.
+        Err(_) if !status.is_success() => Vec::new(),
+        Err(error) => return Err(transport(path, error)),
+    };
+    Ok(Response { status: status.as_u16(), is_ssz, body })
 }
 
 fn transport(path: &str, error: ureq::Error) -> HttpError {
@@ -161,36 +308,18 @@ pub(crate) fn answer(path: &str, problem: impl ToString) -> HttpError {
     HttpError::Answer { path: path.to_owned(), problem: problem.to_string() }
 }
 
-fn read(
-    path: &str,
-    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-) -> Result<Value, HttpError> {
-    let body = body(path, response)?;
+/// Reads a JSON text; an empty one is `null`.
+pub(crate) fn json(path: &str, body: &[u8]) -> Result<Value, HttpError> {
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(&body).map_err(|error| answer(path, error))
-}
-
-/// Returns the body of an answer that is no refusal.
-fn body(
-    path: &str,
-    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-) -> Result<Vec<u8>, HttpError> {
-    let mut response = response.map_err(|error| transport(path, error))?;
-    let status = response.status();
-    if !status.is_success() {
-        return Err(refusal(path, status.as_u16(), &mut response));
-    }
-    let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec();
-    body.map_err(|error| transport(path, error))
+    serde_json::from_slice(body).map_err(|error| answer(path, error))
 }
 
 /// Reads what a server says of its refusal: `{code, message}`, with the `failures` of a list or
 /// without.
-fn refusal(path: &str, status: u16, response: &mut ureq::http::Response<ureq::Body>) -> HttpError {
-    let body = response.body_mut().with_config().limit(1 << 20).read_to_vec();
-    let value: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
+fn refusal(path: &str, status: u16, body: &[u8]) -> HttpError {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
     let message = value["message"].as_str().unwrap_or_default();
     let message = message.chars().take(MAX_MESSAGE).collect();
     let failures = value["failures"].as_array().map_or(&[][..], Vec::as_slice);

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use blocksmith_consensus::gloas::PayloadAttestationData;
 use blocksmith_consensus::{
     AggregateAndProof, AttestationData, BeaconBlockHeader, Epoch, Fork, FromJson, Json,
     PublicKeyBytes, Root, SignatureBytes, Slot, VoluntaryExit,
@@ -34,6 +35,8 @@ pub enum SigningObject {
     AggregateAndProof(Box<AggregateAndProof>),
     /// A voluntary exit.
     VoluntaryExit(VoluntaryExit),
+    /// What a member of a payload-timeliness committee says.
+    PayloadAttestation(PayloadAttestationData),
 }
 
 impl SigningObject {
@@ -56,6 +59,11 @@ impl SigningObject {
                 ("AGGREGATE_AND_PROOF", "aggregate_and_proof", proof.to_json())
             }
             Self::VoluntaryExit(exit) => ("VOLUNTARY_EXIT", "voluntary_exit", exit.to_json()),
+            Self::PayloadAttestation(data) => {
+                // As the newest clients send it: with the fork that the data are of.
+                let data = format!("{{\"version\":\"GLOAS\",\"data\":{}}}", data.to_json());
+                ("PAYLOAD_ATTESTATION_MESSAGE", "payload_attestation_message", data)
+            }
         }
     }
 }
@@ -190,6 +198,15 @@ mod tests {
                 "VOLUNTARY_EXIT",
                 "/voluntary_exit/epoch",
                 "8",
+            ),
+            (
+                SigningObject::PayloadAttestation(PayloadAttestationData {
+                    slot: 10,
+                    ..Default::default()
+                }),
+                "PAYLOAD_ATTESTATION_MESSAGE",
+                "/payload_attestation_message/data/slot",
+                "10",
             ),
         ];
         let signature = SignatureBytes::new([5; 96]);

@@ -17,16 +17,20 @@ pub(super) enum Kind {
     Proposal,
     Attestation,
     Aggregation,
+    #[serde(rename = "payload_attestation")]
+    PayloadVote,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 3] = [Self::Proposal, Self::Attestation, Self::Aggregation];
+    pub(super) const ALL: [Self; 4] =
+        [Self::Proposal, Self::Attestation, Self::Aggregation, Self::PayloadVote];
 
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Proposal => "proposal",
             Self::Attestation => "attestation",
             Self::Aggregation => "aggregation",
+            Self::PayloadVote => "payload vote",
         }
     }
 }
@@ -40,6 +44,9 @@ pub(super) struct Line {
     step: Step,
     #[serde(default)]
     why: Option<String>,
+    /// How long before the deadline a vote on a payload left, in milliseconds.
+    #[serde(default)]
+    lead_ms: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -77,13 +84,17 @@ pub(super) struct Ledger {
     first: u64,
     last: u64,
     duties: BTreeMap<Duty, Standing>,
+    /// Of the votes on payloads that were sent.
+    leads_ms: Vec<i64>,
+    /// Votes on payloads that were sent again for the same duty.
+    doubled: u64,
 }
 
 impl Ledger {
     /// Returns a ledger of the slots `first` to `last`, which lie within 2^20 of each other; duties
     /// of other slots are not kept.
     pub(super) fn new(first: u64, last: u64) -> Self {
-        Self { first, last, duties: BTreeMap::new() }
+        Self { first, last, duties: BTreeMap::new(), leads_ms: Vec::new(), doubled: 0 }
     }
 
     fn covers(&self, slot: u64) -> bool {
@@ -102,9 +113,14 @@ impl Ledger {
     }
 
     /// Takes in a line of the validator.
-    pub(super) fn line(&mut self, Line { slot, kind, validator, step, why }: Line) {
+    pub(super) fn line(&mut self, Line { slot, kind, validator, step, why, lead_ms }: Line) {
         if !self.covers(slot) {
             return;
+        }
+        if let (Kind::PayloadVote, Step::Sent) = (kind, step) {
+            let before = self.duties.get(&(slot, kind, validator));
+            self.doubled += u64::from(before == Some(&Standing::Sent));
+            self.leads_ms.extend(lead_ms);
         }
         let standing = self.duties.entry((slot, kind, validator)).or_insert(Standing::Listed);
         let next = match step {
@@ -117,6 +133,14 @@ impl Ledger {
         if *standing != Standing::Sent && !undoes {
             *standing = next;
         }
+    }
+
+    /// Returns the leads of the votes on payloads over the deadline, ascending, in milliseconds, and
+    /// how many of these votes were sent for a duty that was done before.
+    pub(super) fn payload_votes(&self) -> (Vec<i64>, u64) {
+        let mut leads = self.leads_ms.clone();
+        leads.sort_unstable();
+        (leads, self.doubled)
     }
 
     /// Returns how many duties of a kind were planned, and how many of these were sent.
@@ -157,7 +181,7 @@ mod tests {
 
     fn line(slot: u64, step: Step, why: Option<&str>) -> Line {
         let why = why.map(str::to_owned);
-        Line { slot, kind: Kind::Attestation, validator: 7, step, why }
+        Line { slot, kind: Kind::Attestation, validator: 7, step, why, lead_ms: None }
     }
 
     #[test]
@@ -170,6 +194,25 @@ mod tests {
         let missed = line(9, Step::Missed, Some("signer_late"));
         assert_eq!(serde_json::from_str::<Line>(text).unwrap(), missed);
         assert!(serde_json::from_str::<Line>("duties of 16 keys begin").is_err());
+    }
+
+    #[test]
+    fn votes_on_payloads_have_leads_and_one_that_is_sent_twice_is_counted() {
+        // Two votes of different duties, and the first one again.
+        let vote = |slot, lead| {
+            let text = format!(
+                r#"{{"slot":{slot},"kind":"payload_attestation","validator":7,"step":"sent","lead_ms":{lead}}}"#
+            );
+            serde_json::from_str::<Line>(&text).unwrap()
+        };
+        let mut ledger = Ledger::new(1, 9);
+        for line in [vote(2, 50), vote(3, -4), vote(11, 1)] {
+            ledger.line(line);
+        }
+        assert_eq!(ledger.payload_votes(), (vec![-4, 50], 0));
+        ledger.line(vote(2, 40));
+        assert_eq!(ledger.payload_votes(), (vec![-4, 40, 50], 1));
+        assert_eq!(ledger.counts(Kind::PayloadVote), (2, 2));
     }
 
     #[test]

@@ -21,7 +21,8 @@
 //!
 //! With `--ptc` votes on payloads are counted, too: how many the node has accepted, how many it has
 //! refused as second ones of a validator and slot, and at how many places its fork choice counts
-//! them, of the blocks that are not final.
+//! them, of the blocks that are not final. Of the validator's side: how many votes were planned and
+//! sent, how long before the deadline they left, and how many duties were done twice (none may be).
 
 #[cfg(feature = "node")]
 mod ledger;
@@ -33,6 +34,8 @@ mod report;
 mod run;
 #[cfg(feature = "node")]
 mod signatures;
+#[cfg(feature = "node")]
+mod stand_ins;
 #[cfg(feature = "node")]
 mod votes;
 
@@ -62,6 +65,15 @@ impl Role {
             Self::Node => "node",
         }
     }
+}
+
+/// A beacon node that misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum StandIn {
+    /// It accepts connections and is silent.
+    Hangs,
+    /// It has not seen the block of a slot when it is asked for votes on its payload.
+    Lags,
 }
 
 #[derive(clap::Args)]
@@ -98,6 +110,9 @@ pub(crate) struct Arguments {
     /// committees vote on payloads, which are there with their blocks.
     #[arg(long)]
     ptc: bool,
+    /// Give the validator beacon nodes that misbehave, which it prefers to the node, in this order.
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    stand_ins: Vec<StandIn>,
     /// Keep the chain, slashing protection and logs in this folder; run again with it, the network
     /// goes on. Without it they are in a temporary folder, which is removed in the end.
     #[arg(long, value_name = "DIR")]

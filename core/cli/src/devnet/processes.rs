@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Role;
 use super::ledger::Line;
+use super::stand_ins;
+use super::{Role, StandIn};
 
 /// How long a process may take to say where it listens.
 const START: Duration = Duration::from_secs(30);
@@ -35,6 +36,8 @@ pub(super) struct Setting {
     pub(super) validators: u64,
     /// Whether the chain is the test fork with a payload-timeliness committee.
     pub(super) ptc: bool,
+    /// Beacon nodes that the validator prefers to the node.
+    pub(super) stand_ins: Vec<StandIn>,
 }
 
 /// The processes.
@@ -44,6 +47,8 @@ pub(super) struct Processes {
     running: Vec<(Role, Child)>,
     signer: Option<SocketAddr>,
     node: Option<SocketAddr>,
+    /// Where the stand-ins listen, once the node has been started.
+    stand_ins: Vec<SocketAddr>,
     lines: SyncSender<Line>,
 }
 
@@ -53,7 +58,8 @@ impl Processes {
         let program = std::env::current_exe().context("the path of this program")?;
         let (lines, received) = sync_channel(LINES);
         let running = Vec::new();
-        Ok((Self { setting, program, running, signer: None, node: None, lines }, received))
+        let (signer, node, stand_ins) = (None, None, Vec::new());
+        Ok((Self { setting, program, running, signer, node, stand_ins, lines }, received))
     }
 
     /// Returns where the node's API is.
@@ -84,6 +90,13 @@ impl Processes {
         })?;
         match role {
             Role::Signer => self.signer = Some(address),
+            _ if self.node.is_none() => {
+                let start = |kind: &StandIn| stand_ins::start(*kind, address);
+                let started: std::io::Result<_> =
+                    self.setting.stand_ins.iter().map(start).collect();
+                self.stand_ins = started.context("a beacon node that misbehaves")?;
+                self.node = Some(address);
+            }
             _ => self.node = Some(address),
         }
         Ok(())
@@ -99,7 +112,7 @@ impl Processes {
     }
 
     fn command(&self, role: Role) -> anyhow::Result<Command> {
-        let Setting { folder, genesis_time, slot_ms, validators, ptc } = &self.setting;
+        let Setting { folder, genesis_time, slot_ms, validators, ptc, .. } = &self.setting;
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut command = Command::new(&self.program);
         command.args([role.word(), "--while-stdin-is-open"]);
@@ -122,7 +135,9 @@ impl Processes {
             }
             Role::Validator => {
                 let signer = self.signer.context("the signer has not been started")?;
-                command.args(["--json", "--beacon-node", &self.node_url()?]);
+                let stand_ins = self.stand_ins.iter().map(|address| format!("http://{address}"));
+                let nodes: Vec<String> = stand_ins.chain([self.node_url()?]).collect();
+                command.args(["--json", "--beacon-node", &nodes.join(",")]);
                 command.args(["--signer", &format!("http://{signer}")]);
             }
         }

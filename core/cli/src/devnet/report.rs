@@ -38,6 +38,9 @@ pub(super) struct Figures {
     /// With `--ptc` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) payload_votes: Option<PayloadVotes>,
+    /// With `--ptc` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) payload_duties: Option<PayloadDuties>,
     /// What was final when the run began.
     #[serde(skip)]
     pub(super) finalized_before: u64,
@@ -56,6 +59,33 @@ pub(super) struct PayloadVotes {
     pub(super) places: u64,
     /// Of these blocks, those on which the whole committee has voted.
     pub(super) full: u64,
+}
+
+/// What the validator says of its votes on payloads.
+#[derive(Debug, Serialize)]
+pub(super) struct PayloadDuties {
+    pub(super) planned: u64,
+    pub(super) sent: u64,
+    /// Votes that left after the deadline.
+    pub(super) late: u64,
+    /// Votes that were sent for a duty that was done before.
+    pub(super) doubled: u64,
+    /// How long before the deadline votes left, in milliseconds: the least, the median and the
+    /// most. Negative if later. `null` if none was sent.
+    pub(super) lead_ms: Option<[i64; 3]>,
+}
+
+impl PayloadDuties {
+    /// Returns the figures of what a ledger has.
+    pub(super) fn of(ledger: &Ledger) -> Self {
+        let (planned, sent) = ledger.counts(Kind::PayloadVote);
+        let (leads, doubled) = ledger.payload_votes();
+        let late = leads.iter().filter(|lead| **lead < 0).count();
+        let at = |place: usize| leads.get(place).copied();
+        let lead_ms = at(0).zip(at(leads.len() / 2)).zip(leads.last().copied());
+        let lead_ms = lead_ms.map(|((least, median), most)| [least, median, most]);
+        Self { planned, sent, late: u64::try_from(late).unwrap_or(u64::MAX), doubled, lead_ms }
+    }
 }
 
 /// How often a process was disturbed.
@@ -78,6 +108,10 @@ impl Figures {
         let mut faults = Vec::new();
         if self.slashable > 0 {
             faults.push(format!("{} slashable messages were signed", self.slashable));
+        }
+        let doubled = self.payload_duties.as_ref().map_or(0, |duties| duties.doubled);
+        if doubled > 0 {
+            faults.push(format!("{doubled} votes on payloads were sent twice"));
         }
         if self.verdicts_lost > 0 {
             faults.push(format!("{} items got no verdict", self.verdicts_lost));
@@ -103,6 +137,9 @@ impl Figures {
         out.line(format_args!("{:14} {:>8} {:>8} {:>8}", "duties", "planned", "sent", "missed"))?;
         for kind in Kind::ALL {
             let (planned, sent) = ledger.counts(kind);
+            if kind == Kind::PayloadVote && planned == 0 {
+                continue;
+            }
             let (word, missed) = (kind.word(), planned - sent);
             out.line(format_args!("{word:14} {planned:>8} {sent:>8} {missed:>8}"))?;
         }
@@ -118,6 +155,12 @@ impl Figures {
                 "payload votes  {accepted} accepted, {second} second ones; of the last {blocks} \
                  blocks {places} places have voted, and all of {full}"
             ))?;
+        }
+        if let Some(PayloadDuties { late, doubled, lead_ms, .. }) = &self.payload_duties {
+            let lead = lead_ms.map_or("-".to_owned(), |[least, median, most]| {
+                format!("least {least} ms, median {median} ms, most {most} ms")
+            });
+            out.line(format_args!("payload lead   {lead}; {late} late, {doubled} doubled"))?;
         }
         let line = |name: &str, count: u64| out.painted(count == 0, format!("{name:14} {count}"));
         out.line(line("slashable", self.slashable))?;
@@ -142,6 +185,7 @@ mod tests {
             blocks: 2,
             disturbances: vec![],
             payload_votes: None,
+            payload_duties: None,
             finalized_before: 1,
         }
     }
@@ -165,7 +209,7 @@ mod tests {
         for name in ["slots", "justified_epoch", "finalized_epoch", "slashable", "verdicts_lost"] {
             assert!(value[name].is_u64(), "{name}");
         }
-        assert_eq!(value.get("payload_votes"), None);
+        assert_eq!((value.get("payload_votes"), value.get("payload_duties")), (None, None));
         let counted = PayloadVotes { accepted: 9, second: 2, blocks: 3, places: 40, full: 2 };
         let with = Figures { payload_votes: Some(counted), ..figures(64, 2, 0, 0) };
         let with = serde_json::to_value(with).unwrap();
@@ -174,5 +218,23 @@ mod tests {
             (&9.into(), &40.into())
         );
         assert!(value["participation"].is_f64() && value["duties"]["planned"].is_u64());
+    }
+
+    #[test]
+    fn a_vote_that_is_sent_twice_is_a_fault_and_leads_have_a_median() {
+        // Three votes, of which one is late and one is sent again.
+        let mut ledger = Ledger::new(1, 9);
+        for (slot, lead) in [(1, 30), (2, -2), (3, 10), (3, 9)] {
+            let text = format!(
+                r#"{{"slot":{slot},"kind":"payload_attestation","validator":7,"step":"sent","lead_ms":{lead}}}"#
+            );
+            ledger.line(serde_json::from_str(&text).unwrap());
+        }
+        let duties = PayloadDuties::of(&ledger);
+        assert_eq!((duties.sent, duties.late, duties.doubled), (3, 1, 1));
+        assert_eq!(duties.lead_ms, Some([-2, 10, 30]));
+        let faulty = Figures { payload_duties: Some(duties), ..figures(16, 0, 0, 0) };
+        assert_eq!(faulty.faults(), ["1 votes on payloads were sent twice"]);
+        assert_eq!(PayloadDuties::of(&Ledger::new(1, 9)).lead_ms, None);
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{Kind, Ledger, Line};
 use super::processes::{Processes, Setting};
-use super::report::{Disturbances, Duties, Figures, PayloadVotes};
+use super::report::{Disturbances, Duties, Figures, PayloadDuties, PayloadVotes};
 use super::signatures::Signatures;
 use super::votes::Votes;
 use super::{Arguments, Role};
@@ -259,6 +259,12 @@ impl Run {
         };
         let members: Vec<_> = attesters.iter().map(place).collect();
         self.votes.committees(from, to, &members);
+        if self.chain.ptc {
+            let voters = self.client.ptc_duties(epoch, &all, PATIENCE)?.duties;
+            let listed: Vec<_> =
+                voters.iter().map(|duty| (duty.slot, duty.validator_index)).collect();
+            self.ledger.list(Kind::PayloadVote, from, to, &listed);
+        }
         Ok(())
     }
 
@@ -322,7 +328,8 @@ impl Run {
 /// Prepares a run: the signer, the node, the validator.
 fn begin(arguments: &Arguments, chain: Chain, folder: &Folder) -> anyhow::Result<Run> {
     let Chain { genesis_time, slot_ms, validators, ptc } = chain;
-    let setting = Setting { folder: folder.path.clone(), genesis_time, slot_ms, validators, ptc };
+    let (folder, stand_ins) = (folder.path.clone(), arguments.stand_ins.clone());
+    let setting = Setting { folder, genesis_time, slot_ms, validators, ptc, stand_ins };
     let (mut processes, lines) = Processes::new(setting)?;
     for role in [Role::Signer, Role::Node, Role::Validator] {
         processes.start(role)?;
@@ -398,6 +405,7 @@ fn settle(run: &mut Run, slots: u64, finalized_before: u64) -> anyhow::Result<Fi
     run.read_blocks()?;
     let (justified_epoch, finalized_epoch) = run.client.finality(SETTLE)?;
     let payload_votes = run.payload_votes();
+    let payload_duties = run.chain.ptc.then(|| PayloadDuties::of(&run.ledger));
     run.processes.end(Role::Node)?;
     run.processes.end(Role::Signer)?;
     let signatures = Signatures::read(&run.processes.signatures())?;
@@ -419,6 +427,7 @@ fn settle(run: &mut Run, slots: u64, finalized_before: u64) -> anyhow::Result<Fi
         blocks: run.votes.blocks(),
         disturbances: run.disturbed.iter().map(|(role, of)| Disturbances::of(*role, *of)).collect(),
         payload_votes,
+        payload_duties,
         finalized_before,
     })
 }

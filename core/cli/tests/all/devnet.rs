@@ -111,6 +111,27 @@ fn a_network_is_killed_and_hung_and_goes_on_in_its_folder() {
 
 #[cfg(feature = "node")]
 #[test]
+fn a_network_votes_on_payloads_past_nodes_that_misbehave() {
+    // The validator prefers a node that hangs and one that lags to the honest one. How many votes
+    // are in time depends on the machine; that some are, and none twice, does not.
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = folder.path().join("figures.json");
+    let mut run = blocksmith(&["devnet", "--ptc", "--slots", "8", "--stand-ins", "hangs,lags"]);
+    let output = run.arg("--json").arg(&json).output().expect("the command was built");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    let text = std::fs::read(&json).expect("a report");
+    let figures: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let duties = &figures["payload_duties"];
+    let of = |name: &str| duties[name].as_u64().expect("a number");
+    assert!(of("sent") > 0 && of("planned") >= of("sent"), "{duties}");
+    assert_eq!(of("doubled"), 0, "{duties}");
+    let accepted = figures["payload_votes"]["accepted"].as_u64().expect("a number");
+    assert!(accepted >= of("sent"), "the node has every vote that was sent: {accepted} {duties}");
+}
+
+#[cfg(feature = "node")]
+#[test]
 fn a_chain_that_has_rested_too_long_is_told_and_not_begun_again() {
     // A chain that began at the epoch of the clock; and a folder with another length of slots.
     let folder = tempfile::tempdir().expect("a folder");

@@ -9,7 +9,7 @@ use blocksmith_consensus::{
 };
 use serde_json::Value;
 
-use super::{BeaconClient, HeadEvent, Heads, Subscription};
+use super::{BeaconClient, Events, HeadEvent, NodeEvent, Subscription};
 use crate::http_client::HttpError;
 use crate::http_client::tests::serve;
 
@@ -173,6 +173,29 @@ fn head(slot: u64) -> String {
     .replace('\n', "")
 }
 
+fn heads(events: impl Iterator<Item = NodeEvent>) -> Vec<HeadEvent> {
+    let head = |event| match event {
+        NodeEvent::Head(head) => Some(head),
+        NodeEvent::PayloadAvailable { .. } => None,
+    };
+    events.filter_map(head).collect()
+}
+
+#[test]
+fn complete_payloads_are_told_between_the_heads() {
+    // A payload, one without its block, and a head.
+    let stream = format!(
+        "event: execution_payload_available\ndata: {{\"slot\":\"3\",\"block_root\":\"{}\"}}\n\n\
+         event: execution_payload_available\ndata: {{\"slot\":\"4\"}}\n\nevent: head\ndata: {}\n\n",
+        root(7),
+        head(5),
+    );
+    let events: Vec<NodeEvent> = Events::new(Cursor::new(stream)).collect();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[0], NodeEvent::PayloadAvailable { slot: 3, block: root(7) });
+    assert!(matches!(events[1], NodeEvent::Head(HeadEvent { slot: 5, .. })));
+}
+
 #[test]
 fn only_whole_head_events_are_told() {
     // Comments, another topic, a damaged event, lines of both kinds, and a stream that breaks off.
@@ -185,7 +208,7 @@ fn only_whole_head_events_are_told() {
         head(4),
         head(5),
     );
-    let heads: Vec<HeadEvent> = Heads::new(Cursor::new(stream)).collect();
+    let heads = heads(Events::new(Cursor::new(stream)));
     assert_eq!(heads.iter().map(|head| head.slot).collect::<Vec<_>>(), [2, 4]);
     assert_eq!(heads[0].block, root(1));
     assert_eq!(heads[0].previous_duty_dependent_root, root(3));
@@ -196,14 +219,14 @@ fn only_whole_head_events_are_told() {
 fn a_line_without_end_ends_the_stream() {
     // 70,000 bytes and a good event behind them.
     let stream = format!("{}\nevent: head\ndata: {}\n", "x".repeat(70_000), head(1));
-    assert_eq!(Heads::new(Cursor::new(stream)).count(), 0);
+    assert_eq!(Events::new(Cursor::new(stream)).count(), 0);
 }
 
 #[test]
 fn a_stream_of_events_is_read_from_a_node() {
     // The node sends one event and closes.
     let seen = asks(vec![format!("event: head\ndata: {}\n\n", head(8))], |node| {
-        let heads: Vec<HeadEvent> = node.heads(TIMEOUT).unwrap().collect();
+        let heads = heads(node.events(false, TIMEOUT).unwrap());
         assert_eq!(heads.len(), 1);
         assert_eq!(heads[0].slot, 8);
     });

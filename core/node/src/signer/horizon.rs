@@ -3,12 +3,15 @@
 //! **Contract.** [`Horizon::admits`] refuses a block or an attestation that lies more than one
 //! epoch ahead: a block whose slot is more than an epoch's slots after the slot of now, and a vote
 //! whose target is after the epoch that follows the one of now. Before genesis it is slot 0.
+//! [`Horizon::admits_payload_vote`] refuses a vote on the payload of a slot that is more than an
+//! epoch's slots after the slot of now: nothing of it is recorded, but a signature that is made now
+//! could be shown then, and the one vote of that slot would be a stranger's choice.
 //! Validators' own duties lie within that: they sign when a slot has begun. It refuses before
 //! anything is recorded, so that nobody can bar a key by a vote for a far epoch or a block of a far
 //! slot: such a record would refuse all that the key has to sign until then.
 //!
 //! **What it is not.** It does not refuse what is old; slashing protection does. It says nothing of
-//! what is never slashable, which is not recorded. And a signer without it signs and records any
+//! what else is never slashable, which is not recorded. And a signer without it signs and records any
 //! slot and epoch: there, whoever reaches the signer can bar its keys.
 //!
 //! **A clock that steps.** The time of now is the later one of two: the system's time, and the
@@ -67,6 +70,17 @@ pub enum TooFarAhead {
         /// The slot of now.
         now: Slot,
     },
+    /// The slot whose payload is voted on has not come for long.
+    #[error(
+        "slot {slot} of the payload is more than an epoch ahead of the clock, by which it is \
+             slot {now}"
+    )]
+    PayloadVote {
+        /// The slot asked for.
+        slot: Slot,
+        /// The slot of now.
+        now: Slot,
+    },
     /// The vote's target has not come for long.
     #[error("target {target} is more than an epoch ahead of the clock, by which it is epoch {now}")]
     Vote {
@@ -115,7 +129,7 @@ impl Horizon {
         let now = self.now();
         match *statement {
             Statement::Block { slot, .. } => {
-                let last = now.saturating_add(AHEAD.saturating_mul(slots_per_epoch));
+                let last = last_slot(now, slots_per_epoch);
                 if slot > last { Err(TooFarAhead::Block { slot, now }) } else { Ok(()) }
             }
             Statement::Attestation { target, .. } => {
@@ -125,6 +139,21 @@ impl Horizon {
             }
         }
     }
+
+    /// Asks whether a vote on the payload of a slot may be signed now; see [`Horizon::admits`].
+    ///
+    /// # Errors
+    /// [`TooFarAhead`] if the slot lies more than an epoch ahead.
+    pub fn admits_payload_vote(&self, slot: Slot, slots_per_epoch: u64) -> Result<(), TooFarAhead> {
+        let now = self.now();
+        let is_near = slot <= last_slot(now, slots_per_epoch);
+        if is_near { Ok(()) } else { Err(TooFarAhead::PayloadVote { slot, now }) }
+    }
+}
+
+/// Returns the last slot that is admitted in slot `now`.
+fn last_slot(now: Slot, slots_per_epoch: u64) -> Slot {
+    now.saturating_add(AHEAD.saturating_mul(slots_per_epoch))
 }
 
 #[cfg(test)]
@@ -179,6 +208,10 @@ pub(super) mod tests {
             assert_eq!(vote(&horizon, 2), Ok(()));
             assert_eq!(vote(&horizon, 3), Err(TooFarAhead::Vote { target: 3, now: 1 }));
             assert_eq!((block(&horizon, 0), vote(&horizon, 0)), (Ok(()), Ok(())));
+            let payload = |slot| horizon.admits_payload_vote(slot, 8);
+            assert_eq!((payload(0), payload(20)), (Ok(()), Ok(())));
+            assert_eq!(payload(21), Err(TooFarAhead::PayloadVote { slot: 21, now: 12 }));
+            assert!(payload(u64::MAX).is_err());
         }
     }
 

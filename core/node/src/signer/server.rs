@@ -55,7 +55,7 @@ use tokio::time::timeout;
 
 use super::batch::{Failed, Protector};
 use super::figures::{Answered, Figures};
-use super::horizon::Horizon;
+use super::horizon::{Horizon, TooFarAhead};
 use super::signing::{self, Signable};
 use crate::patient::Patient;
 
@@ -322,6 +322,17 @@ async fn signature(
     Ok((answered, format!(r#"{{"signature":"{signature}"}}"#)))
 }
 
+/// Asks the clock about what has a time that it judges.
+fn near(horizon: &Horizon, signable: &Signable, slots_per_epoch: u64) -> Result<(), TooFarAhead> {
+    if let Some(statement) = &signable.statement {
+        horizon.admits(statement, slots_per_epoch)?;
+    }
+    match signable.payload_slot {
+        Some(slot) => horizon.admits_payload_vote(slot, slots_per_epoch),
+        None => Ok(()),
+    }
+}
+
 /// Asks the clock, if there is one, and slashing protection. Of what cannot be slashable, only the
 /// chain is compared.
 async fn allowed(
@@ -331,8 +342,8 @@ async fn allowed(
 ) -> Result<Answered, Refused> {
     // A deposit is for any chain of its fork version.
     let Some(genesis) = signable.genesis.map(Root::to_bytes) else { return Ok(Answered::Signed) };
-    if let (Some(horizon), Some(statement)) = (&shared.horizon, &signable.statement)
-        && let Err(far) = horizon.admits(statement, shared.slots_per_epoch)
+    if let Some(horizon) = &shared.horizon
+        && let Err(far) = near(horizon, signable, shared.slots_per_epoch)
     {
         shared.figures.too_far_ahead();
         let kind = signable.kind;

@@ -26,12 +26,13 @@
 //! and `gloas/validator.md`.
 
 use blocksmith::slashing_protection::Statement;
+use blocksmith_consensus::gloas::{DOMAIN_PTC_ATTESTER, PayloadAttestationData};
 use blocksmith_consensus::{
     AggregateAndProof, AttestationData, BeaconBlock, BeaconBlockHeader, DOMAIN_AGGREGATE_AND_PROOF,
     DOMAIN_BEACON_ATTESTER, DOMAIN_BEACON_PROPOSER, DOMAIN_DEPOSIT, DOMAIN_RANDAO,
     DOMAIN_SELECTION_PROOF, DOMAIN_VOLUNTARY_EXIT, DepositMessage, DomainType, Epoch, Fork,
     FromJson, JsonError, Root, Slot, Version, VoluntaryExit, Wire, compute_domain,
-    compute_signing_root, hash_concat, json_field,
+    compute_signing_root, json_field,
 };
 use serde_json::{Map, Value};
 
@@ -46,6 +47,8 @@ pub struct Signable {
     pub genesis: Option<Root>,
     /// What slashing protection has to judge. `None` if the object is never slashable.
     pub statement: Option<Statement>,
+    /// The slot of a vote on a payload. It is never slashable, and the clock has to judge it.
+    pub payload_slot: Option<Slot>,
 }
 
 /// Why a request is not signed.
@@ -83,9 +86,6 @@ pub const KINDS: [&str; 10] = [
     "PAYLOAD_ATTESTATION_MESSAGE",
     "DEPOSIT",
 ];
-
-/// Domain of votes of the payload-timeliness committee.
-const DOMAIN_PTC_ATTESTER: DomainType = [12, 0, 0, 0];
 
 type Object = Map<String, Value>;
 
@@ -184,28 +184,35 @@ fn of_chain(
         "ATTESTATION" => {
             let data: AttestationData = json_field(request, "attestation")?;
             let (domain, epoch) = (DOMAIN_BEACON_ATTESTER, data.target.epoch);
-            let slashable = Slashable::Vote(data.source.epoch, epoch);
-            Unsigned { root: data.hash_tree_root(), domain, epoch, slashable: Some(slashable) }
+            let judged = Judged::Vote(data.source.epoch, epoch);
+            Unsigned { root: data.hash_tree_root(), domain, epoch, judged }
         }
         "BLOCK" | "BLOCK_V2" => {
             let (root, slot) = block(kind, request)?;
             let (domain, epoch) = (DOMAIN_BEACON_PROPOSER, of_slot(slot));
-            Unsigned { root, domain, epoch, slashable: Some(Slashable::Block(slot)) }
+            Unsigned { root, domain, epoch, judged: Judged::Block(slot) }
         }
         "PAYLOAD_ATTESTATION_MESSAGE" => {
-            let (root, slot) = payload_attestation(request)?;
-            Unsigned::harmless(root, DOMAIN_PTC_ATTESTER, of_slot(slot))
+            let data = payload_attestation(request)?;
+            let (root, epoch) = (data.hash_tree_root(), of_slot(data.slot));
+            let judged = Judged::PayloadVote(data.slot);
+            Unsigned { root, domain: DOMAIN_PTC_ATTESTER, epoch, judged }
         }
         other => return Err(RequestError::Type(other.to_owned())),
     };
     let info = ForkInfo::read(request)?;
     let root = info.signing_root(unsigned.root, unsigned.domain, unsigned.epoch);
     let signing_root = root.to_bytes();
-    let statement = unsigned.slashable.map(|slashable| match slashable {
-        Slashable::Block(slot) => Statement::Block { slot, signing_root },
-        Slashable::Vote(source, target) => Statement::Attestation { source, target, signing_root },
-    });
-    Ok(Signable { kind, signing_root: root, genesis: Some(info.genesis), statement })
+    let (statement, payload_slot) = match unsigned.judged {
+        Judged::Block(slot) => (Some(Statement::Block { slot, signing_root }), None),
+        Judged::Vote(source, target) => {
+            (Some(Statement::Attestation { source, target, signing_root }), None)
+        }
+        Judged::PayloadVote(slot) => (None, Some(slot)),
+        Judged::Nothing => (None, None),
+    };
+    let genesis = Some(info.genesis);
+    Ok(Signable { kind, signing_root: root, genesis, statement, payload_slot })
 }
 
 /// An object of which the fork is not known yet.
@@ -213,17 +220,20 @@ struct Unsigned {
     root: Root,
     domain: DomainType,
     epoch: Epoch,
-    slashable: Option<Slashable>,
+    judged: Judged,
 }
 
-enum Slashable {
+/// What is judged of an object: by slashing protection and the clock, by the clock alone, or not.
+enum Judged {
     Block(Slot),
     Vote(Epoch, Epoch),
+    PayloadVote(Slot),
+    Nothing,
 }
 
 impl Unsigned {
     fn harmless(root: Root, domain: DomainType, epoch: Epoch) -> Self {
-        Self { root, domain, epoch, slashable: None }
+        Self { root, domain, epoch, judged: Judged::Nothing }
     }
 }
 
@@ -276,22 +286,16 @@ fn aggregate(kind: &str, request: &Object) -> Result<AggregateAndProof, RequestE
     Ok(json_field(outer, "data").map_err(inside)?)
 }
 
-/// Returns the root of the data of a vote of the payload-timeliness committee, and their slot. Some
-/// clients put the data into an object that names the fork, and others do not.
-fn payload_attestation(request: &Object) -> Result<(Root, Slot), JsonError> {
+/// Returns the data of a vote of the payload-timeliness committee. Some clients put them into an
+/// object that names the fork, and others do not.
+fn payload_attestation(request: &Object) -> Result<PayloadAttestationData, JsonError> {
     const NAME: &str = "payload_attestation_message";
-    let inside = |error: JsonError| error.in_field(NAME);
     let outer = object(request, NAME)?;
-    let data =
-        if outer.contains_key("data") { object(outer, "data").map_err(inside)? } else { outer };
-    let block: Root = json_field(data, "beacon_block_root").map_err(inside)?;
-    let slot: Slot = json_field(data, "slot").map_err(inside)?;
-    let is_present: bool = json_field(data, "payload_present").map_err(inside)?;
-    let is_available: bool = json_field(data, "blob_data_available").map_err(inside)?;
-    // A container of four fields is a tree of two levels.
-    let first = hash_concat(&block, &number(slot));
-    let second = hash_concat(&number(is_present.into()), &number(is_available.into()));
-    Ok((hash_concat(&first, &second), slot))
+    let data: Result<_, JsonError> = match outer.contains_key("data") {
+        true => json_field(outer, "data"),
+        false => return json_field(request, NAME),
+    };
+    data.map_err(|error| error.in_field(NAME))
 }
 
 fn deposit(request: &Object) -> Result<Signable, RequestError> {
@@ -300,5 +304,6 @@ fn deposit(request: &Object) -> Result<Signable, RequestError> {
         .map_err(|error: JsonError| error.in_field("deposit"))?;
     let domain = compute_domain(DOMAIN_DEPOSIT, version, Root::ZERO);
     let signing_root = compute_signing_root(message.hash_tree_root(), domain);
-    Ok(Signable { kind: "DEPOSIT", signing_root, genesis: None, statement: None })
+    let (genesis, statement, payload_slot) = (None, None, None);
+    Ok(Signable { kind: "DEPOSIT", signing_root, genesis, statement, payload_slot })
 }

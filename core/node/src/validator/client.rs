@@ -8,6 +8,7 @@ use blocksmith::beacon_validator::service::{
     BeaconValidatorHandle, BeaconValidatorService, Ending, Journal, Ports,
 };
 use blocksmith::beacon_validator::{DutyProtocol, Limits};
+use blocksmith::payload_attestation::service::Journal as PayloadJournal;
 use blocksmith::slashing_protection;
 use blocksmith_consensus::{ChainConfig, ConfigError, Mainnet, Minimal, Phase0Duties, Root};
 use blocksmith_sync::Std;
@@ -15,9 +16,10 @@ use thiserror::Error;
 
 use super::WallClock;
 use super::figures::{DutyFigures, Figured};
-use super::followers::{Keys, follow_heads, follow_keys};
+use super::followers::{Keys, OnPayload, follow_events, follow_health, follow_keys};
 use super::guard::MemoryGuard;
-use super::ports::{Heads, Pool};
+use super::payload::{PayloadFigures, PayloadRequests, Payloads, payload_timing};
+use super::ports::{Heads, Pool, perform};
 use super::requests::Requests;
 use crate::beacon_nodes::BeaconNodes;
 use crate::http_client::HttpError;
@@ -36,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Options {
     /// The beacon nodes' addresses, `http://host:port`, in the order in which they are preferred.
     pub beacon_nodes: Vec<String>,
+    /// Whether votes and aggregates are sent to all nodes at once, as blocks always are.
+    pub broadcasts_votes: bool,
     /// The signer's address.
     pub signer: String,
     /// The text of its blocks; `None` leaves it to the node.
@@ -45,6 +49,8 @@ pub struct Options {
     pub doppelganger_epochs: u64,
     /// Counts what becomes of the duties.
     pub figures: DutyFigures,
+    /// Counts what becomes of votes on payloads.
+    pub payload_figures: PayloadFigures,
 }
 
 /// Why a validator client does not start.
@@ -72,7 +78,9 @@ impl ClientError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Http(HttpError::Transport { .. }) => true,
+            Self::Http(
+                HttpError::Transport { .. } | HttpError::Busy { .. } | HttpError::NoAnswer,
+            ) => true,
             Self::Http(error) => {
                 error.status().is_some_and(|status| status == 404 || status >= 500)
             }
@@ -85,6 +93,8 @@ impl ClientError {
 pub struct ValidatorClient {
     handle: BeaconValidatorHandle<Std, Phase0Duties>,
     duties: Option<JoinHandle<Ending>>,
+    /// If the chain has votes on payloads.
+    payloads: Option<Payloads>,
     /// Their drop ends the threads that follow the node.
     stops: Vec<mpsc::Sender<()>>,
     validators: usize,
@@ -92,15 +102,21 @@ pub struct ValidatorClient {
 
 impl ValidatorClient {
     /// Asks a node for its chain and the signer for its keys, and starts. Blocks for a few calls.
-    /// `journal` hears how each duty goes; it is called on the duties' thread and must not block.
+    /// `journal` hears how each duty goes, and a clone of it how votes on payloads go, if the node's
+    /// configuration has them. Each is called on the thread of its duties and must not block. If
+    /// one of these threads ends by itself, the other is stopped.
     ///
     /// # Errors
     /// A [`ClientError`].
-    pub fn start(options: &Options, journal: impl Journal + 'static) -> Result<Self, ClientError> {
+    pub fn start<J>(options: &Options, journal: J) -> Result<Self, ClientError>
+    where
+        J: Journal + PayloadJournal + Clone + 'static,
+    {
         let nodes = BeaconNodes::new(&options.beacon_nodes)?;
         let signer = RemoteSigner::new(&options.signer)?;
         let genesis = nodes.ask(PATIENCE, |node, time| node.genesis(time))?;
-        let protocol = protocol(&nodes.ask(PATIENCE, |node, time| node.spec(time))?)?;
+        let spec = nodes.ask(PATIENCE, |node, time| node.spec(time))?;
+        let protocol = protocol(&spec)?;
         let timing = protocol.timing();
         let keys = signer.public_keys(PATIENCE)?;
         let limits = Limits::default();
@@ -113,31 +129,70 @@ impl ValidatorClient {
             slashing_protection::Limits::default(),
         );
         let epoch = timing.slots_per_epoch;
-        let requests = Requests::new(nodes.clone(), signer, genesis, epoch, guard)
+        let requests = Requests::new(nodes.clone(), signer.clone(), genesis, epoch, guard)
             .with_graffiti(options.graffiti)
+            .with_broadcast_votes(options.broadcasts_votes)
             .with_figures(options.figures.clone());
         let (requests, heads) = (Arc::new(requests), Arc::new(Heads::new(epoch)));
-        let pool = |name, threads| Box::new(Pool::start(name, threads, &requests, &heads, clock));
-        let journal = Figured { figures: options.figures.clone(), clock, timing, journal };
+        let pool = |name, threads| {
+            let (requests, heads) = (requests.clone(), heads.clone());
+            let perform = move |job| perform(job, &requests, &heads, clock);
+            Box::new(Pool::start(name, threads, perform))
+        };
+        let counted = options.figures.clone();
         let ports = Ports {
             clock: Box::new(clock),
             node: pool("validator_node", NODE_THREADS),
             signer: pool("validator_sign", SIGNER_THREADS),
             // One thread: the guard is in memory, and answers in the order in which it is asked.
             protection: pool("validator_guard", 1),
-            journal: Box::new(journal),
+            journal: Box::new(Figured {
+                figures: counted,
+                clock,
+                timing,
+                journal: journal.clone(),
+            }),
         };
         let (service, handle) = BeaconValidatorService::new(protocol, limits, REQUESTS, ports);
-        heads.tell_to(handle.clone());
-        let duties = std::thread::spawn(move || service.run());
+        let told = handle.clone();
+        heads.tell_to(move |head| told.head(head));
+        let payloads = payload_timing(&spec, epoch, timing.slot_ms).map(|times| {
+            let requests = PayloadRequests::new(nodes.clone(), signer, genesis, epoch)
+                .with_broadcast(options.broadcasts_votes);
+            let (figures, duties) = (options.payload_figures.clone(), handle.clone());
+            let ended = move || duties.stop();
+            Payloads::start(requests, &heads, clock, times, figures, journal, ended)
+        });
+        let votes = payloads.as_ref().map(|payloads| payloads.handle.clone());
+        let on_payload = votes.clone().map(|votes| {
+            heads.tell_to({
+                let votes = votes.clone();
+                move |head| votes.head(head)
+            });
+            Arc::new(move |slot, block| votes.available(slot, block)) as OnPayload
+        });
+        let ended = votes.clone();
+        let duties = std::thread::spawn(move || {
+            let ending = service.run();
+            ended.iter().for_each(|votes| votes.stop());
+            ending
+        });
         let slot = Duration::from_millis(timing.slot_ms);
-        let of_node = |node| follow_heads(node, heads.clone(), slot);
+        let of_node = |node| follow_events(node, heads.clone(), on_payload.clone(), slot);
         let mut stops: Vec<_> = nodes.clients().cloned().map(of_node).collect();
         let validators = keys.len();
         let epochs = options.doppelganger_epochs;
         let keys = Keys::new(keys, epochs, limits.validators);
-        stops.push(follow_keys(nodes, keys, handle.clone(), clock, timing));
-        Ok(Self { handle, duties: Some(duties), stops, validators })
+        if options.beacon_nodes.len() > 1 {
+            stops.push(follow_health(nodes.clone(), clock, timing));
+        }
+        let told = handle.clone();
+        let tell = move |validators: Vec<_>| {
+            votes.iter().for_each(|votes| votes.validators(validators.clone()));
+            told.validators(validators);
+        };
+        stops.push(follow_keys(nodes, keys, tell, clock, timing));
+        Ok(Self { handle, duties: Some(duties), payloads, stops, validators })
     }
 
     /// Returns how many keys the signer has.
@@ -160,7 +215,17 @@ impl ValidatorClient {
         // The thread contains the panics of all that it calls. One that gets through has been
         // reported, and is one too many.
         let ended = self.duties.take().map(JoinHandle::join);
-        ended.map_or(Ending::Stopped, |ended| ended.unwrap_or(Ending::TooManyPanics))
+        let ended = ended.map_or(Ending::Stopped, |it| it.unwrap_or(Ending::TooManyPanics));
+        match self.payloads.as_mut().map(Payloads::stop) {
+            Some(Ending::TooManyPanics) => Ending::TooManyPanics,
+            _ => ended,
+        }
+    }
+
+    /// Returns whether the node's configuration has votes on payloads.
+    #[must_use]
+    pub fn votes_on_payloads(&self) -> bool {
+        self.payloads.is_some()
     }
 }
 
@@ -235,7 +300,7 @@ mod tests {
         let protocol = Phase0Duties::new::<Minimal>(&ChainConfig::minimal());
         let (service, handle) = BeaconValidatorService::new(protocol, Limits::default(), 1, ports);
         let duties = Some(std::thread::spawn(move || run(service)));
-        ValidatorClient { handle, duties, stops: Vec::new(), validators: 0 }
+        ValidatorClient { handle, duties, payloads: None, stops: Vec::new(), validators: 0 }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Threads that follow the beacon nodes: their heads, and what they know of our keys.
 //!
 //! **Invariants.**
-//! - F1 A stream of heads that ends, or that cannot be opened, is opened again after a pause: an
+//! - F1 A stream of events that ends, or that cannot be opened, is opened again after a pause: an
 //!   end at once does not spin (hazard P6).
 //! - F2 A key whose index is not known is asked for in every slot (hazard D1).
 //! - F3 With Doppelganger protection a key signs only once the machine of
 //!   [`blocksmith::beacon_validator::doppelganger`] says so. A poll that fails is no silence.
+//! - F4 The nodes are asked for their health once a slot, two seconds before the next one begins,
+//!   or a quarter of a slot if that is less. The answers have until the slot begins.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,16 +17,15 @@ use std::time::Duration;
 use blocksmith::beacon_validator::doppelganger::{
     Doppelganger, DoppelgangerEffect, DoppelgangerEvent, Standing,
 };
-use blocksmith::beacon_validator::service::{BeaconValidatorHandle, Clock};
+use blocksmith::beacon_validator::service::Clock;
 use blocksmith::beacon_validator::{Reading, Timing, Validator};
-use blocksmith::consensus::{Epoch, ValidatorIndex};
+use blocksmith::consensus::{Epoch, Slot, ValidatorIndex};
 use blocksmith::machine::Machine;
-use blocksmith_consensus::{Phase0Duties, PublicKeyBytes};
-use blocksmith_sync::Std;
+use blocksmith_consensus::{PublicKeyBytes, Root};
 
 use super::WallClock;
 use super::ports::Heads;
-use crate::beacon_client::{BeaconClient, KnownValidator};
+use crate::beacon_client::{BeaconClient, KnownValidator, NodeEvent};
 use crate::beacon_nodes::BeaconNodes;
 
 /// How long a call that no duty waits for may take.
@@ -34,33 +35,61 @@ const REOPEN: Duration = Duration::from_millis(500);
 /// A stream of events is opened anew after so many slots.
 const LIFETIME_SLOTS: u32 = 16;
 
-/// Starts the thread that tells a node's heads. Its end is the drop of what is returned.
-pub(super) fn follow_heads(
+/// Hears of complete payloads: the slot and the block. It may wait.
+pub(super) type OnPayload = Arc<dyn Fn(Slot, Root) + Send + Sync>;
+
+/// Starts the thread that tells a node's heads, and its complete payloads if somebody hears of them.
+/// Its end is the drop of what is returned.
+pub(super) fn follow_events(
     node: BeaconClient,
     heads: Arc<Heads>,
+    payloads: Option<OnPayload>,
     slot: Duration,
 ) -> mpsc::Sender<()> {
     let (stop, stopped) = mpsc::channel::<()>();
     std::thread::spawn(move || {
-        loop {
-            match node.heads(slot.saturating_mul(LIFETIME_SLOTS)) {
-                Ok(stream) => {
-                    for event in stream {
-                        heads.tell(&event);
-                        if is_over(&stopped, Duration::ZERO) {
-                            return;
-                        }
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "no stream of heads"),
-            }
-            // F1
-            if is_over(&stopped, REOPEN.min(slot)) {
-                return;
-            }
-        }
+        let pause = |time| is_over(&stopped, time);
+        follow(&node, &heads, payloads.as_deref(), slot, pause);
     });
     stop
+}
+
+/// Follows a node's events until a stop. `pause` waits for a stop, at most for the time that it is
+/// given, and returns whether it has come.
+fn follow(
+    node: &BeaconClient,
+    heads: &Heads,
+    payloads: Option<&(dyn Fn(Slot, Root) + Send + Sync)>,
+    slot: Duration,
+    pause: impl Fn(Duration) -> bool,
+) {
+    // A node that does not know the event of payloads may refuse the stream because of it.
+    let mut wants_payloads = payloads.is_some();
+    loop {
+        match node.events(wants_payloads, slot.saturating_mul(LIFETIME_SLOTS)) {
+            Ok(stream) => {
+                for event in stream {
+                    match event {
+                        NodeEvent::Head(head) => heads.tell(&head),
+                        NodeEvent::PayloadAvailable { slot, block } => {
+                            payloads.iter().for_each(|tell| tell(slot, block));
+                        }
+                    }
+                    if pause(Duration::ZERO) {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no stream of events");
+                wants_payloads &= error.status() != Some(400);
+            }
+        }
+        // F1
+        if pause(REOPEN.min(slot)) {
+            return;
+        }
+    }
 }
 
 /// Our keys, and what is known of them.
@@ -144,12 +173,13 @@ struct Poll {
     validators: Vec<ValidatorIndex>,
 }
 
-/// Starts the thread that learns the indices of the keys and whether they may sign. Its end is the
+/// Starts the thread that learns the indices of the keys and whether they may sign, and tells what
+/// it has learnt. Its end is the
 /// drop of what is returned.
 pub(super) fn follow_keys(
     nodes: BeaconNodes,
     mut keys: Keys,
-    handle: BeaconValidatorHandle<Std, Phase0Duties>,
+    tell: impl Fn(Vec<Validator<PublicKeyBytes>>) + Send + 'static,
     clock: WallClock,
     timing: Timing,
 ) -> mpsc::Sender<()> {
@@ -158,7 +188,7 @@ pub(super) fn follow_keys(
     std::thread::spawn(move || {
         loop {
             if look(&nodes, &mut keys, &clock, timing) {
-                handle.validators(keys.validators());
+                tell(keys.validators());
             }
             if keys.is_settled() || is_over(&stopped, slot) {
                 return;
@@ -177,7 +207,8 @@ fn look(nodes: &BeaconNodes, keys: &mut Keys, clock: &WallClock, timing: Timing)
     };
     let (mut changed, mut poll) = keys.protect(DoppelgangerEvent::Clock(epoch));
     if !keys.unknown.is_empty() {
-        match nodes.ask(PATIENCE, |node, time| node.validators(&keys.unknown, time)) {
+        let unknown = keys.unknown.clone();
+        match nodes.ask(PATIENCE, move |node, time| node.validators(&unknown, time)) {
             Ok(found) => {
                 if keys.learn(found) {
                     let ours = keys.known.keys().copied().collect();
@@ -190,12 +221,43 @@ fn look(nodes: &BeaconNodes, keys: &mut Keys, clock: &WallClock, timing: Timing)
         }
     }
     if let Some(Poll { id, epoch, validators }) = poll {
-        let live = nodes.ask(PATIENCE, |node, time| node.liveness(epoch, &validators, time));
+        let live = nodes.ask(PATIENCE, move |node, time| node.liveness(epoch, &validators, time));
         let live = live.inspect_err(|error| tracing::warn!(%error, "who was live is not known"));
         let answer = DoppelgangerEvent::Answer { poll: id, live: live.ok() };
         changed |= keys.protect(answer).0;
     }
     changed
+}
+
+/// How long before a slot the nodes' health is asked for, at most.
+const CHECK_LEAD_MS: u64 = 2_000;
+
+/// Starts the thread that has the nodes' health checked. Its end is the drop of what is returned.
+pub(super) fn follow_health(
+    nodes: BeaconNodes,
+    clock: WallClock,
+    timing: Timing,
+) -> mpsc::Sender<()> {
+    let (stop, stopped) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        while !is_over(&stopped, until_check(clock.read(), timing.slot_ms)) {
+            nodes.check(Duration::from_millis(check_lead_ms(timing.slot_ms)));
+        }
+    });
+    stop
+}
+
+fn check_lead_ms(slot_ms: u64) -> u64 {
+    CHECK_LEAD_MS.min(slot_ms / 4)
+}
+
+/// Returns how long it is until the health is asked for next, which is never now: a check that has
+/// begun is not begun again (F4). At most a slot, whatever the clock does.
+fn until_check(now: Reading, slot_ms: u64) -> Duration {
+    let Reading::SinceGenesis(ms) = now else { return Duration::from_millis(slot_ms) };
+    let (into_slot, at) = (ms % slot_ms.max(1), slot_ms - check_lead_ms(slot_ms));
+    let wait = if into_slot < at { at - into_slot } else { slot_ms - into_slot + at };
+    Duration::from_millis(wait)
 }
 
 /// Waits for a stop, at most for `pause`, and returns whether it has come.
@@ -205,7 +267,10 @@ fn is_over(stopped: &mpsc::Receiver<()>, pause: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::http_client::tests::serve;
 
     fn key(byte: u8) -> PublicKeyBytes {
         PublicKeyBytes::new([byte; 48])
@@ -217,6 +282,51 @@ mod tests {
 
     fn may_sign(keys: &Keys) -> Vec<(u64, bool)> {
         keys.validators().iter().map(|it| (it.index, it.may_sign)).collect()
+    }
+
+    #[test]
+    fn a_stream_that_ends_is_opened_again_after_a_pause_and_without_an_event_it_does_not_know() {
+        // The first stream is refused, and the next ones end at once; the third pause is the stop.
+        let head = |byte: u8| {
+            let root = Root::new([byte; 32]);
+            let text = format!(
+                r#"{{"slot":"{byte}","block":"{root}","previous_duty_dependent_root":"{root}",
+                "current_duty_dependent_root":"{root}"}}"#
+            );
+            (200, format!("event: head\ndata: {}\n\n", text.replace('\n', "")))
+        };
+        let (url, server) = serve(vec![(400, String::new()), head(1), head(2)]);
+        let node = BeaconClient::new(&url).unwrap();
+        let (heads, told) = (Heads::new(8), Arc::new(Mutex::new(Vec::new())));
+        let heard = told.clone();
+        heads.tell_to(move |head| heard.lock().unwrap().push(head.slot));
+        let pauses = Mutex::new(Vec::new());
+        let pause = |time: Duration| {
+            let mut pauses = pauses.lock().unwrap();
+            pauses.push(time);
+            pauses.iter().filter(|time| !time.is_zero()).count() == 3
+        };
+        let payloads = |_, _| ();
+        follow(&node, &heads, Some(&payloads), Duration::from_secs(60), pause);
+        assert_eq!(*told.lock().unwrap(), [1, 2]);
+        let all = pauses.into_inner().unwrap();
+        assert_eq!(all.iter().filter(|time| **time == REOPEN).count(), 3, "one for each end");
+        let seen = server.join().unwrap();
+        let topics = ["head,execution_payload_available", "head", "head"];
+        for ((path, _), topics) in seen.iter().zip(topics) {
+            assert_eq!(*path, format!("GET /eth/v1/events?topics={topics}"));
+        }
+    }
+
+    #[test]
+    fn health_is_asked_for_two_seconds_before_a_slot_and_once() {
+        // Slots of 12 s: at their begin, a moment before the check, at it, and behind it.
+        let wait = |ms, slot| until_check(Reading::SinceGenesis(ms), slot).as_millis();
+        let waits = [120_000, 129_999, 130_000, 131_000].map(|ms| wait(ms, 12_000));
+        assert_eq!(waits, [10_000, 1, 12_000, 11_000]);
+        // Of a short slot a quarter; and before genesis the clock is looked at every slot.
+        assert_eq!((wait(0, 400), wait(300, 400)), (300, 400));
+        assert_eq!(until_check(Reading::BeforeGenesis, 400).as_millis(), 400);
     }
 
     #[test]

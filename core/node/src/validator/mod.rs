@@ -17,6 +17,7 @@ mod client;
 mod figures;
 mod followers;
 mod guard;
+mod payload;
 mod ports;
 mod requests;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use blocksmith::beacon_validator::service::Clock;
 pub use client::{ClientError, Options, ValidatorClient};
 pub use figures::DutyFigures;
 pub use guard::MemoryGuard;
+pub use payload::{PayloadFigures, PayloadRequests};
 pub use requests::{Guard, GuardedMessage, Requests};
 
 /// The machine's clock, read as time since genesis.

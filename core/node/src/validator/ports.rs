@@ -15,9 +15,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use blocksmith::beacon_validator::service::{
-    Answer, BeaconNode, BeaconValidatorHandle, Clock, Port,
-};
+use blocksmith::beacon_validator::service::{Answer, BeaconNode, Clock, Port};
 use blocksmith::beacon_validator::{Head, Listed, Reading, Reply, Request};
 use blocksmith::consensus::{Epoch, Slot};
 use blocksmith_consensus::{Phase0Duties, PublicKeyBytes, Root};
@@ -37,23 +35,25 @@ const HEADS: usize = 64;
 /// How long a call that no duty waits for may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-type Told = BeaconValidatorHandle<Std, Phase0Duties>;
+/// Hears of heads. It may wait, as [`Heads::tell`] says.
+type Listener = Arc<dyn Fn(Head<Root>) + Send + Sync>;
 
 /// Tells heads, each once.
 pub(super) struct Heads {
     slots_per_epoch: u64,
     told: Mutex<VecDeque<Root>>,
-    handle: Mutex<Option<Told>>,
+    listeners: Mutex<Vec<Listener>>,
 }
 
 impl Heads {
     pub(super) fn new(slots_per_epoch: u64) -> Self {
-        Self { slots_per_epoch, told: Mutex::default(), handle: Mutex::default() }
+        Self { slots_per_epoch, told: Mutex::default(), listeners: Mutex::default() }
     }
 
-    /// Says whom to tell.
-    pub(super) fn tell_to(&self, handle: Told) {
-        *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    /// Says whom to tell as well.
+    pub(super) fn tell_to(&self, listener: impl Fn(Head<Root>) + Send + Sync + 'static) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.push(Arc::new(listener));
     }
 
     fn is_told(&self, root: &Root) -> bool {
@@ -61,16 +61,16 @@ impl Heads {
     }
 
     /// Tells a head. Every head is told, also one that was told before: the chain may have come
-    /// back to it. Waits while the mailbox of the duties is full.
+    /// back to it. Waits while the mailbox of a listener is full.
     pub(super) fn tell(&self, event: &HeadEvent) {
-        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(handle) = handle else { return };
-        handle.head(Head {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let head = Head {
             root: event.block,
             slot: event.slot,
             current_dependent: event.current_duty_dependent_root,
             previous_dependent: event.previous_duty_dependent_root,
-        });
+        };
+        listeners.iter().for_each(|listener| listener(head));
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if !told.contains(&event.block) {
             if told.len() == HEADS {
@@ -82,12 +82,13 @@ impl Heads {
 
     /// Tells the head `root`, unless it was told, by what the node says of it (I1). The lists of
     /// its epoch carry the roots that the event would have carried.
-    fn ensure(&self, nodes: &BeaconNodes, root: &Root) {
+    pub(super) fn ensure(&self, nodes: &BeaconNodes, root: &Root, timeout: Duration) {
         if self.is_told(root) {
             return;
         }
+        let (head, slots_per_epoch) = (*root, self.slots_per_epoch);
         let known =
-            nodes.ask(PATIENCE, |node, time| ask_head(node, root, self.slots_per_epoch, time));
+            nodes.ask(timeout, move |node, time| ask_head(node, &head, slots_per_epoch, time));
         match known {
             Ok(event) => self.tell(&event),
             Err(error) => tracing::warn!(%error, %root, "nothing is known of a head"),
@@ -95,25 +96,41 @@ impl Heads {
     }
 }
 
-/// Asks one node for what its event of a head would have said. As one node says all of it, it is of
-/// one branch.
-fn ask_head(
+/// Asks one node for what its event of a head would have said. The lists are those of the node's
+/// own head. So the block has to be on the chain of that head before and after they are asked for:
+/// a node that is on another branch, or changes it, says nothing (hazard D2).
+pub(super) fn ask_head(
     node: &BeaconClient,
     root: &Root,
     slots_per_epoch: u64,
     timeout: Duration,
 ) -> Result<HeadEvent, HttpError> {
-    let slot: Slot = node.block_slot(root, timeout)?;
+    let slot = canonical_slot(node, root, timeout)?;
     let epoch: Epoch = slot / slots_per_epoch;
     // Some nodes refuse a list of nobody; every chain has a validator 0.
     let previous = node.attester_duties(epoch, &[0], timeout)?.dependent_root;
     let current = node.proposer_duties(epoch, timeout)?.dependent_root;
+    canonical_slot(node, root, timeout)?;
     Ok(HeadEvent {
         slot,
         block: *root,
         previous_duty_dependent_root: previous,
         current_duty_dependent_root: current,
     })
+}
+
+/// Returns the slot of a block that is on the chain of the node's head.
+fn canonical_slot(node: &BeaconClient, root: &Root, timeout: Duration) -> Result<Slot, HttpError> {
+    match node.block_slot(root, timeout)? {
+        (slot, true) => Ok(slot),
+        (_, false) => Err(HttpError::Status {
+            path: format!("/eth/v1/beacon/headers/{root}"),
+            // As if the node did not have it: the next one is asked.
+            status: 404,
+            message: "the block is on another branch than the node's head".to_owned(),
+            failures: Vec::new(),
+        }),
+    }
 }
 
 /// A request, until when it is of use, and whom to answer.
@@ -131,34 +148,38 @@ pub(super) enum Job {
     Subscribe(Vec<Listed<PublicKeyBytes>>),
 }
 
-/// A port whose requests a pool of threads performs.
-pub(super) struct Pool(mpmc::Sender<Std, Job>);
+/// A pool of threads that performs jobs in the order in which they come.
+pub(super) struct Pool<J: Send + 'static>(mpmc::Sender<Std, J>);
 
-impl Pool {
-    /// Starts the threads. They end when the port is gone and the queue is empty, each after the
-    /// call that it has in hand.
-    pub(super) fn start<G: Guard + 'static>(
+impl<J: Send + 'static> Pool<J> {
+    /// Starts the threads. They end when the pool is gone and the queue is empty, each after the
+    /// job that it has in hand.
+    pub(super) fn start(
         name: &str,
         threads: usize,
-        requests: &Arc<Requests<G>>,
-        heads: &Arc<Heads>,
-        clock: WallClock,
+        perform: impl Fn(J) + Send + Sync + 'static,
     ) -> Self {
         let (sender, jobs) = mpmc::mpmc(QUEUE, Backpressure::Block);
+        let perform = Arc::new(perform);
         for number in 0..threads {
-            let (jobs, requests, heads) = (jobs.clone(), requests.clone(), heads.clone());
+            let (jobs, perform) = (jobs.clone(), perform.clone());
             // The handle is dropped: a thread ends by itself.
             drop(Std::spawn(&format!("{name}_{number}"), move || {
                 while let Ok(job) = jobs.recv() {
-                    perform(job, &requests, &heads, clock);
+                    perform(job);
                 }
             }));
         }
         Self(sender)
     }
+
+    /// Puts a job into the queue, or drops it if the queue is full. Does not block.
+    pub(super) fn put(&self, job: J) {
+        drop(self.0.try_send(job));
+    }
 }
 
-impl Port<Std, Phase0Duties> for Pool {
+impl Port<Std, Phase0Duties> for Pool<Job> {
     fn start(
         &mut self,
         request: Request<Phase0Duties>,
@@ -166,17 +187,18 @@ impl Port<Std, Phase0Duties> for Pool {
         answer: Answer<Std, Phase0Duties>,
     ) {
         // A full queue drops the answer, which says that the request failed.
-        drop(self.0.try_send(Job::Request(Box::new(Errand { request, by_ms, answer }))));
+        self.put(Job::Request(Box::new(Errand { request, by_ms, answer })));
     }
 }
 
-impl BeaconNode<Std, Phase0Duties> for Pool {
+impl BeaconNode<Std, Phase0Duties> for Pool<Job> {
     fn subscribe(&mut self, attesters: Vec<Listed<PublicKeyBytes>>) {
-        drop(self.0.try_send(Job::Subscribe(attesters)));
+        self.put(Job::Subscribe(attesters));
     }
 }
 
-fn perform<G: Guard>(job: Job, requests: &Requests<G>, heads: &Heads, clock: WallClock) {
+/// Performs a job of the duties.
+pub(super) fn perform<G: Guard>(job: Job, requests: &Requests<G>, heads: &Heads, clock: WallClock) {
     match job {
         Job::Request(errand) => {
             let Errand { request, by_ms, answer } = *errand;
@@ -187,8 +209,12 @@ fn perform<G: Guard>(job: Job, requests: &Requests<G>, heads: &Heads, clock: Wal
             }
             let reply = requests.answer(request, Duration::from_millis(rest));
             match &reply {
-                Reply::Block(block) => heads.ensure(requests.nodes(), &block.value().parent_root),
-                Reply::Data(data) => heads.ensure(requests.nodes(), &data.beacon_block_root),
+                Reply::Block(block) => {
+                    heads.ensure(requests.nodes(), &block.value().parent_root, PATIENCE);
+                }
+                Reply::Data(data) => {
+                    heads.ensure(requests.nodes(), &data.beacon_block_root, PATIENCE);
+                }
                 _ => {}
             }
             answer.give(reply);
@@ -198,7 +224,7 @@ fn perform<G: Guard>(job: Job, requests: &Requests<G>, heads: &Heads, clock: Wal
                 attesters.iter().filter_map(subscription).collect();
             let told = requests
                 .nodes()
-                .submit(PATIENCE, |node, time| node.subscribe(&subscriptions, time));
+                .submit(PATIENCE, move |node, time| node.subscribe(&subscriptions, time));
             if let Err(error) = told {
                 tracing::warn!(%error, "the node was not told which attesters to expect");
             }
@@ -234,8 +260,8 @@ mod tests {
             let root = Root::new([byte; 32]);
             (200, format!(r#"{{"dependent_root":"{root}","data":[]}}"#))
         };
-        let header = r#"{"data":{"header":{"message":{"slot":"19"}}}}"#.to_owned();
-        let (url, server) = serve(vec![(200, header), list(1), list(2)]);
+        let header = (200, r#"{"data":{"header":{"message":{"slot":"19"}}}}"#.to_owned());
+        let (url, server) = serve(vec![header.clone(), list(1), list(2), header]);
         let node = BeaconClient::new(&url).unwrap();
         let root = Root::new([7; 32]);
         let event = ask_head(&node, &root, 8, Duration::from_secs(60)).unwrap();
@@ -250,5 +276,25 @@ mod tests {
         let attesters = "POST /eth/v1/validator/duties/attester/2";
         assert_eq!(seen[1], (attesters.to_owned(), r#"["0"]"#.to_owned()));
         assert_eq!(seen[2].0, "GET /eth/v1/validator/duties/proposer/2");
+    }
+
+    #[test]
+    fn the_lists_of_a_node_on_another_branch_are_not_taken_for_those_of_a_head() {
+        // The block is on another branch at once; or it is after the lists were answered.
+        let header = |canonical: bool| {
+            let text = format!(
+                r#"{{"data":{{"canonical":{canonical},"header":{{"message":{{"slot":"19"}}}}}}}}"#
+            );
+            (200, text)
+        };
+        let list = (200, format!(r#"{{"dependent_root":"{}","data":[]}}"#, Root::new([1; 32])));
+        let answers = vec![header(false), header(true), list.clone(), list, header(false)];
+        let (url, server) = serve(answers);
+        let node = BeaconClient::new(&url).unwrap();
+        for _ in 0..2 {
+            let said = ask_head(&node, &Root::new([7; 32]), 8, Duration::from_secs(60));
+            assert_eq!(said.unwrap_err().status(), Some(404));
+        }
+        assert_eq!(server.join().unwrap().len(), 5);
     }
 }

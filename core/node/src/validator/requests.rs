@@ -64,6 +64,7 @@ pub struct Requests<G> {
     slots_per_epoch: u64,
     guard: G,
     figures: DutyFigures,
+    broadcasts_votes: bool,
 }
 
 impl<G: Guard> Requests<G> {
@@ -76,7 +77,23 @@ impl<G: Guard> Requests<G> {
         guard: G,
     ) -> Self {
         let figures = DutyFigures::default();
-        Self { nodes, signer, genesis, graffiti: None, slots_per_epoch, guard, figures }
+        Self {
+            nodes,
+            signer,
+            genesis,
+            graffiti: None,
+            slots_per_epoch,
+            guard,
+            figures,
+            broadcasts_votes: false,
+        }
+    }
+
+    /// Has votes and aggregates sent to all nodes at once, instead of to the first that takes them.
+    /// Blocks are always sent to all.
+    #[must_use]
+    pub fn with_broadcast_votes(self, broadcasts_votes: bool) -> Self {
+        Self { broadcasts_votes, ..self }
     }
 
     /// Sets the text of our blocks; without one, the node has its own.
@@ -100,7 +117,7 @@ impl<G: Guard> Requests<G> {
     pub fn answer(&self, request: Request<Phase0Duties>, timeout: Duration) -> Reply<Phase0Duties> {
         match request {
             Request::Duties { epoch, list: DutyList::Proposers, .. } => {
-                let answer = self.ask(timeout, |node, time| node.proposer_duties(epoch, time));
+                let answer = self.ask(timeout, move |node, time| node.proposer_duties(epoch, time));
                 reply(answer, |list| Reply::Duties {
                     dependent_root: list.dependent_root,
                     listed: list
@@ -118,22 +135,23 @@ impl<G: Guard> Requests<G> {
                 })
             }
             Request::Duties { epoch, list: DutyList::Attesters, validators } => {
-                let answer =
-                    self.ask(timeout, |node, time| node.attester_duties(epoch, &validators, time));
+                let answer = self
+                    .ask(timeout, move |node, time| node.attester_duties(epoch, &validators, time));
                 reply(answer, |list| Reply::Duties {
                     dependent_root: list.dependent_root,
                     listed: list.duties.iter().filter_map(attester).collect(),
                 })
             }
             Request::Produce { slot, reveal } => {
-                let graffiti = self.graffiti.as_ref();
-                let block = self
-                    .ask(timeout, |node, time| node.produce_block(slot, &reveal, graffiti, time));
+                let graffiti = self.graffiti;
+                let block = self.ask(timeout, move |node, time| {
+                    node.produce_block(slot, &reveal, graffiti.as_ref(), time)
+                });
                 reply(block, |block| Reply::Block(block.into()))
             }
             Request::Data { slot, committee } => {
-                let data =
-                    self.ask(timeout, |node, time| node.attestation_data(slot, committee, time));
+                let data = self
+                    .ask(timeout, move |node, time| node.attestation_data(slot, committee, time));
                 reply(data, Reply::Data)
             }
             Request::Protect(messages) => self.protect(&messages),
@@ -145,9 +163,9 @@ impl<G: Guard> Requests<G> {
                 reply
             }
             Request::Aggregate { slot, data } => {
-                let root = data.hash_tree_root();
-                let aggregate = self.ask(timeout, |node, time| {
-                    node.aggregate_attestation(slot, data.index, &root, time)
+                let (root, committee) = (data.hash_tree_root(), data.index);
+                let aggregate = self.ask(timeout, move |node, time| {
+                    node.aggregate_attestation(slot, committee, &root, time)
                 });
                 reply(aggregate, |aggregate| Reply::Aggregate(aggregate.into()))
             }
@@ -155,12 +173,24 @@ impl<G: Guard> Requests<G> {
         }
     }
 
-    fn ask<T>(
+    fn ask<T: Send + 'static>(
         &self,
         timeout: Duration,
-        ask: impl FnMut(&BeaconClient, Duration) -> Result<T, HttpError>,
+        ask: impl Fn(&BeaconClient, Duration) -> Result<T, HttpError> + Send + Sync + 'static,
     ) -> Result<T, HttpError> {
         self.nodes.ask(timeout, ask)
+    }
+
+    /// Sends votes to the nodes that are to have them.
+    fn votes(
+        &self,
+        timeout: Duration,
+        send: impl Fn(&BeaconClient, Duration) -> Result<(), HttpError> + Send + Sync + 'static,
+    ) -> Result<(), HttpError> {
+        match self.broadcasts_votes {
+            true => self.nodes.broadcast(timeout, send),
+            false => self.nodes.submit(timeout, send),
+        }
     }
 
     /// Returns the domain of a type: there is one fork.
@@ -262,7 +292,8 @@ impl<G: Guard> Requests<G> {
                 Message::Block(block) => {
                     let block = SignedBeaconBlock { message: block.value().clone(), signature };
                     let rest = end.saturating_duration_since(Instant::now());
-                    match self.nodes.submit(rest, |node, time| node.publish_block(&block, time)) {
+                    let publish = move |node: &BeaconClient, time| node.publish_block(&block, time);
+                    match self.nodes.broadcast(rest, publish) {
                         Ok(()) => {}
                         Err(error) if error.status() == Some(400) => refused.push(duty),
                         Err(error) => return failed(&error),
@@ -288,11 +319,11 @@ impl<G: Guard> Requests<G> {
         let rest = || end.saturating_duration_since(Instant::now());
         let sent = attestations
             .send(&mut refused, |list| {
-                self.nodes.submit(rest(), |node, time| node.publish_attestations(list, time))
+                self.votes(rest(), move |node, time| node.publish_attestations(&list, time))
             })
             .and_then(|()| {
                 aggregates.send(&mut refused, |list| {
-                    self.nodes.submit(rest(), |node, time| node.publish_aggregates(list, time))
+                    self.votes(rest(), move |node, time| node.publish_aggregates(&list, time))
                 })
             });
         match sent {
@@ -322,14 +353,14 @@ impl<T> Sent<T> {
 
     /// Sends the messages, if there are any. Those that the node names were refused.
     fn send(
-        &self,
+        self,
         refused: &mut Vec<DutyId>,
-        send: impl FnOnce(&[T]) -> Result<(), HttpError>,
+        send: impl FnOnce(Vec<T>) -> Result<(), HttpError>,
     ) -> Result<(), HttpError> {
         if self.messages.is_empty() {
             return Ok(());
         }
-        match send(&self.messages) {
+        match send(self.messages) {
             Err(HttpError::Status { status: 400, failures, .. }) if !failures.is_empty() => {
                 refused.extend(failures.iter().filter_map(|place| self.duties.get(*place)));
                 Ok(())

@@ -63,6 +63,28 @@ fn what_can_never_be_slashable_is_signed_for_any_time() {
 }
 
 #[test]
+fn a_vote_on_a_payload_far_ahead_is_refused_and_one_of_now_is_signed_again() {
+    // In slot 12. It is never slashable: the same and another vote of a slot are signed.
+    let (running, _) = in_slot(12);
+    let vote = |slot: u64, present: bool| {
+        let data = format!(
+            r#"{{"beacon_block_root":"{}","slot":"{slot}","payload_present":{present},
+            "blob_data_available":false}}"#,
+            Root::new([4; 32])
+        );
+        request("PAYLOAD_ATTESTATION_MESSAGE", "payload_attestation_message", &data, "")
+    };
+    for (slot, present) in [(12, true), (12, true), (12, false), (20, true), (3, true)] {
+        signature(&running.sign(0, &vote(slot, present)));
+    }
+    let message = refused(&running.sign(0, &vote(21, true)), 412);
+    assert!(message.contains("slot 21 of the payload is more than an epoch ahead"), "{message}");
+    let kind = Some("PAYLOAD_ATTESTATION_MESSAGE");
+    assert_eq!(running.count(kind, Answered::Refused), 1);
+    assert_eq!(running.signer.counters().expect("running").requests(), 0, "nothing is recorded");
+}
+
+#[test]
 fn a_duty_is_signed_though_the_clock_has_stepped_back() {
     // The system's clock goes back by a hundred slots, and four more pass; then it is set right.
     let (running, clock) = in_slot(200);
