@@ -113,6 +113,16 @@ fn after(memory: Memory, thread: usize, before: &Standing, then: &Standing) -> M
     memory
 }
 
+/// What all threads remember after a step of one of them, which may have woken others.
+fn remember(memories: &mut [Memory], thread: usize, before: &Standing, then: &Standing) {
+    memories[thread] = after(memories[thread], thread, before, then);
+    let sleeps =
+        |standing: &Standing, thread: usize| matches!(standing.threads[thread].1, Stand::Asleep(_));
+    for (other, memory) in memories.iter_mut().enumerate() {
+        memory.has_waited |= sleeps(before, other) && !sleeps(then, other);
+    }
+}
+
 /// The counter of the relation that a thread is counted by, and how often.
 fn place(
     standing: &Standing,
@@ -214,17 +224,12 @@ fn of_the_code(relation: &Relation, scenario: fn(), batch: u64) -> Reached {
             let then = next.standing();
             assert_eq!(then.threads.len(), memories.len(), "all threads are there at first");
             let mut later = memories.clone();
-            later[thread] = after(later[thread], thread, &standing, &then);
-            for (other, memory) in later.iter_mut().enumerate() {
-                // Those whom a wake has taken out of their sleep.
-                let slept =
-                    |standing: &Standing| matches!(standing.threads[other].1, Stand::Asleep(_));
-                memory.has_waited |= slept(&standing) && !slept(&then);
+            let mut there = here.clone();
+            // At the end, the last thread drops the objects.
+            if !then.values.is_empty() {
+                remember(&mut later, thread, &standing, &then);
+                there = projected(relation, &then, &later, batch);
             }
-            // The last thread has dropped the objects.
-            let is_over = then.values.is_empty();
-            let there =
-                if is_over { here.clone() } else { projected(relation, &then, &later, batch) };
             if here != there {
                 reached.steps.insert((here.clone(), there.clone()));
             }
