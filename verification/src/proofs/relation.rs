@@ -102,6 +102,8 @@ pub struct Reached {
     pub states: BTreeSet<State>,
     /// The steps that change the state.
     pub steps: BTreeSet<(State, State)>,
+    /// The names of the steps that are possible somewhere.
+    pub names: BTreeSet<String>,
 }
 
 impl Relation {
@@ -211,6 +213,11 @@ impl Relation {
         self.twins.iter().map(twin).collect()
     }
 
+    /// Returns the names of the steps.
+    pub fn step_names(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(|step| step.name.as_str())
+    }
+
     /// Returns the names of the counters, in the order of a state.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.counters.iter().map(|counter| counter.name.as_str())
@@ -264,6 +271,7 @@ impl Relation {
                 return Err(Broken { what, path: path(&parents, state) });
             }
             for (step, next) in self.next(&state, most) {
+                reached.names.insert(step.to_owned());
                 if next == state {
                     continue;
                 }

@@ -392,6 +392,11 @@ impl<C: Consensus> Clearance<C> {
         effects
     }
 
+    /// As [`ForkChoice::resume_vote`].
+    pub(crate) fn resume_vote(&mut self, vote: &IndexedVote<C::Root>) -> bool {
+        self.fork_choice.resume_vote(vote)
+    }
+
     /// The validators' votes count no more. The fork choice never refuses this.
     fn attester_slashing(
         &mut self,

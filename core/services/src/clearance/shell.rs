@@ -222,7 +222,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         }
     };
     let instead = instead_of(&event);
-    let record = ports.keeps_records().then(|| record_of(consensus, &event)).flatten();
+    let record = ports.keeps_records().then(|| record_of(machine, consensus, &event)).flatten();
     let effects = match (steps.step(word, || machine.handle(consensus, event)), instead) {
         (Err(Loss::Message), Some(event)) => {
             steps.follow_up(word, || machine.handle(consensus, event))
@@ -251,9 +251,22 @@ fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
     }
 }
 
-/// Returns what the ColdDB is to be given of an event.
-fn record_of<C: Consensus>(consensus: &C, event: &Event<C>) -> Option<Record<C>> {
+/// Returns what the ColdDB is to be given of an event. A vote for a block that finality has passed
+/// is not recorded: it has no weight, and a restart could not tell it from one that had.
+fn record_of<C: Consensus>(
+    machine: &Clearance<C>,
+    consensus: &C,
+    event: &Event<C>,
+) -> Option<Record<C>> {
     let Event::Import(import) = event else { return None };
+    let votes_for = match import {
+        Import::Attestation(attestation) => Some(&attestation.evidence().vote),
+        Import::Vote(vote) => Some(&vote.evidence().vote),
+        _ => None,
+    };
+    if votes_for.is_some_and(|vote| !machine.fork_choice().contains(vote.beacon_block_root)) {
+        return None;
+    }
     Some(match import {
         Import::Block { block, timely } => {
             Record::Block { block: block.item().clone(), timely: *timely }

@@ -14,11 +14,15 @@
 //! ticks as before the restart. So it ends with the same weights, except perhaps that of the
 //! anchor, from which every head descends. The reasons are these: what came
 //! before the point's block cannot name that block or a descendant; what does not descend from it
-//! had been pruned; and the balances are those of the checkpoint that is justified in the end.
+//! had been pruned, and a vote for it takes the weight of its validator's older votes away, as it
+//! did before; and the balances are those of the checkpoint that is justified in the end.
 //!
-//! **Limit.** If a validator voted twice in one epoch, which is slashable, and finality has
-//! excluded the block of its first vote, then its second vote counts after a restart and did not
-//! before.
+//! **Limits.** The votes that a block carried go with it when finality passes it. If one of them was
+//! a validator's latest and came in no other way, the one before it counts after a restart. If
+//! finality passes a block in the very slot of a vote for it, that vote counts for nothing; after a
+//! restart it takes the weight of its validator's older vote away all the same. If a validator voted
+//! twice in one epoch, which is slashable, and finality has excluded the block of its first vote,
+//! then its second vote counts after a restart and did not before.
 //!
 //! **Blocking.** It runs before any thread is started, and waits for nothing but the processor. Its
 //! cost is one transition for each block since finality.
@@ -28,7 +32,7 @@ use crate::clearance::{
 };
 use crate::cold_db::machine::{self, ColdDb, Listed};
 use crate::consensus::{
-    Balances, Checkpoint, Consensus, Failure, Slot, UpdateFlags, ValidatorIndex,
+    Balances, Checkpoint, Consensus, Failure, IndexedVote, Slot, UpdateFlags, ValidatorIndex,
 };
 use crate::fork_choice;
 use crate::hot_db::TrailReply;
@@ -115,6 +119,7 @@ pub fn recover<C: Consensus>(
         ),
         clock: point.slot,
         asked: None,
+        passed_votes: Vec::new(),
         blocks: 0,
         attestations: 0,
     };
@@ -171,6 +176,8 @@ struct Rebuilt<'a, C: Consensus> {
     clock: Slot,
     /// The last checkpoint whose balances Clearance has asked for.
     asked: Option<Checkpoint<C::Root>>,
+    /// Votes for blocks that finality has passed, which count from a later slot.
+    passed_votes: Vec<IndexedVote<C::Root>>,
     blocks: usize,
     attestations: usize,
 }
@@ -214,8 +221,18 @@ impl<C: Consensus> Rebuilt<'_, C> {
         self.attestations += 1;
         let item = identified::attestation(self.consensus, attestation);
         let vote = item.identity().clone();
-        let evidence = crate::consensus::IndexedVote { vote, indices };
+        let evidence = IndexedVote { vote, indices };
+        if !self.hot_db.contains(evidence.vote.beacon_block_root) {
+            // What was recorded was a vote for a block of the tree, which finality has passed since.
+            self.passed_votes.push(evidence);
+            return self.count_passed_votes();
+        }
         self.import(Import::Attestation(Box::new(Cleared::new(item, evidence))));
+    }
+
+    fn count_passed_votes(&mut self) {
+        let clearance = &mut self.clearance;
+        self.passed_votes.retain(|vote| !clearance.resume_vote(vote));
     }
 
     fn equivocation(&mut self, indices: Vec<ValidatorIndex>) {
@@ -226,6 +243,7 @@ impl<C: Consensus> Rebuilt<'_, C> {
     fn tick(&mut self, slot: Slot) {
         self.clock = self.clock.max(slot);
         self.import(Import::Tick { slot });
+        self.count_passed_votes();
     }
 
     fn import(&mut self, import: Import<C>) {

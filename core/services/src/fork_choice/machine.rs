@@ -278,6 +278,17 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         Ok(())
     }
 
+    /// Counts, after a restart, a vote for a block that finality has passed since the vote was taken
+    /// in: it has no weight, and takes that of older votes of its validators away. Returns whether
+    /// it counts from this slot on.
+    pub(crate) fn resume_vote(&mut self, vote: &IndexedVote<R>) -> bool {
+        let counts = vote.vote.slot < self.slot;
+        if counts {
+            self.update_latest_messages(vote);
+        }
+        counts
+    }
+
     /// `validate_on_attestation`, except for its last line, which demands that the slot is past.
     /// The callers see to that.
     fn validate_attestation(

@@ -25,7 +25,7 @@ impl Arbitrary for History {
     fn arbitrary(g: &mut Gen) -> Self {
         let mut inputs = Vec::new();
         let mut blocks: Vec<(ToyRoot, ToyRoot, Slot, u64)> = vec![(0, 0, 0, 0)];
-        let (mut clock, mut votes) = (0, 0);
+        let (mut clock, mut votes, mut waiting) = (0, 0, 0);
         let mut voted = BTreeSet::new();
         for root in 1..=24_u8 {
             let among = blocks.len().min(4);
@@ -43,6 +43,11 @@ impl Arbitrary for History {
                 let root = ancestor(&blocks, parent, TOY.start_slot(epoch));
                 Checkpoint { epoch, root }
             });
+            // No vote waits for its slot while finality moves: see the limits that `recovery` states.
+            if finalizes.is_some() && votes > 0 && waiting == clock {
+                clock += 1;
+                inputs.push(Input::Tick(clock));
+            }
             inputs.push(Input::Block(ToyBlock { finalizes, ..ToyBlock::new(root, parent, slot) }));
             let finalized = finalizes.map_or(finalized, |checkpoint| checkpoint.epoch);
             blocks.push((root, parent, slot, finalized));
@@ -62,7 +67,7 @@ impl Arbitrary for History {
                 }
                 let vote = ToyAttestation { id: votes, slot, head, target, validator, valid: true };
                 inputs.push(Input::Vote(vote));
-                votes += 1;
+                (votes, waiting) = (votes + 1, clock);
             }
         }
         inputs.push(Input::Tick(clock + 1));
@@ -177,6 +182,43 @@ fn after_every_transaction_finality_is_no_older_than_acknowledged() {
         Ok(true)
     }
     QuickCheck::new().tests(60).quickcheck(property as fn(History) -> Result<bool, String>);
+}
+
+#[test]
+fn a_vote_for_a_block_that_finality_has_passed_still_takes_the_place_of_an_older_one() {
+    // Validator 0 votes for block 3, and in the next epoch for block 2, which finality then passes.
+    let mut world = World::start(empty()).expect("an empty store");
+    let block = |root, parent, slot| Input::Block(ToyBlock::new(root, parent, slot));
+    let vote = |id, slot, head, epoch, root| {
+        let target = Checkpoint { epoch, root };
+        Input::Vote(ToyAttestation { id, slot, head, target, validator: 0, valid: true })
+    };
+    let finalizes = Some(Checkpoint { epoch: 1, root: 1 });
+    let (start, later) = (TOY.start_slot(1), TOY.start_slot(2));
+    for input in [
+        Input::Tick(start + 1),
+        block(1, 0, 1),
+        block(2, 1, 2),
+        block(3, 1, start + 1),
+        block(5, 1, start + 1),
+        Input::Tick(start + 2),
+        vote(101, start + 1, 3, 1, 1),
+        Input::Tick(later),
+        vote(102, later, 2, 2, 2),
+        Input::Tick(later + 2),
+        Input::Block(ToyBlock { finalizes, ..ToyBlock::new(9, 5, start + 2) }),
+        Input::Tick(later + 3),
+    ] {
+        world.take(input);
+        world.flush();
+        let mut store = empty();
+        world.outside.log.concat().iter().for_each(|write| store.apply(write));
+        let again = World::start(store).expect("a store that was flushed");
+        assert_eq!(again.chain(), world.chain(), "after {input:?}");
+    }
+    let (view, blocks, _) = world.chain();
+    assert_eq!(view.finalized.epoch, 1);
+    assert!(blocks.contains(&(3, Some(0))), "the vote for block 3 is an old one: {blocks:?}");
 }
 
 #[test]
