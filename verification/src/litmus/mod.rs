@@ -7,7 +7,7 @@
 //! data race. A variant that stays forbidden all the same says why in [`Variant::redundant`].
 //!
 //! Each variant says what every model answers, and where loom, which runs the same program, differs
-//! from RC11. [`results`] judges all of them. A test compares the comments in the source with the
+//! from RC11. [`arguments`] lists them, and `blocksmith-check litmus` judges all. A test compares the comments in the source with the
 //! arguments: no pair is without a program, and no program is of a comment that is gone.
 //!
 //! A program has the operations of the two sides that matter for the pair, in their order in the
