@@ -7,8 +7,9 @@
 //! data race. A variant that stays forbidden all the same says why in [`Variant::redundant`].
 //!
 //! Each variant says what every model answers, and where loom, which runs the same program, differs
-//! from RC11. [`arguments`] lists them, and `blocksmith-check litmus` judges all. A test compares the comments in the source with the
-//! arguments: no pair is without a program, and no program is of a comment that is gone.
+//! from RC11. [`arguments`] lists them, `blocksmith-check litmus` judges all. A test compares the
+//! comments in the source with the arguments: no pair is without a program, and no program is of a
+//! comment that is gone.
 //!
 //! A program has the operations of the two sides that matter for the pair, in their order in the
 //! source. It is an abstraction that a person has made: that it is the right one is the argument,
