@@ -89,16 +89,34 @@ impl Term {
         }
     }
 
-    fn names<'a>(&'a self, names: &mut Vec<&'a str>) {
+    /// Returns the names that occur.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.collect(&mut names);
+        names
+    }
+
+    fn collect<'a>(&'a self, names: &mut Vec<&'a str>) {
         match self {
             Self::Number(_) => {}
             Self::Name(name) => names.push(name),
-            Self::Times(_, term) => term.names(names),
+            Self::Times(_, term) => term.collect(names),
             Self::Sum(left, right) | Self::Difference(left, right) | Self::Min(left, right) => {
-                left.names(names);
-                right.names(names);
+                left.collect(names);
+                right.collect(names);
             }
         }
+    }
+
+    /// Reads a term.
+    ///
+    /// # Errors
+    /// As [`Formula::read`].
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let mut reader = Reader::new(text);
+        let term = reader.term()?;
+        reader.end()?;
+        Ok(term)
     }
 }
 
@@ -164,8 +182,8 @@ impl Formula {
         fn collect<'a>(formula: &'a Formula, names: &mut Vec<&'a str>) {
             match formula {
                 Formula::Compare(_, left, right) => {
-                    left.names(names);
-                    right.names(names);
+                    left.collect(names);
+                    right.collect(names);
                 }
                 Formula::All(parts) | Formula::Any(parts) => {
                     parts.iter().for_each(|part| collect(part, names));
@@ -190,28 +208,18 @@ impl Formula {
     }
 }
 
-/// Reads a term.
-///
-/// # Errors
-/// As [`Formula::read`].
-pub(super) fn term(text: &str) -> Result<(Term, Vec<String>), String> {
-    let mut reader = Reader::new(text);
-    let term = reader.term()?;
-    reader.end()?;
-    let mut names = Vec::new();
-    term.names(&mut names);
-    let names = names.into_iter().map(str::to_owned).collect();
-    Ok((term, names))
-}
+/// How deep parentheses, `not`, `min` and products may lie in one another.
+const DEPTH: usize = 64;
 
 /// A position in a line that is read.
 struct Reader<'a> {
     rest: &'a str,
+    depth: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Self {
-        Self { rest: text.trim() }
+        Self { rest: text.trim(), depth: 0 }
     }
 
     fn end(&self) -> Result<(), String> {
@@ -256,7 +264,25 @@ impl<'a> Reader<'a> {
         Ok(if parts.len() == 1 { parts.remove(0) } else { Formula::All(parts) })
     }
 
+    /// Reads what lies a level deeper.
+    fn within<R>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<R, String>,
+    ) -> Result<R, String> {
+        if self.depth == DEPTH {
+            return Err(format!("at most {DEPTH} levels"));
+        }
+        self.depth += 1;
+        let result = read(self);
+        self.depth -= 1;
+        result
+    }
+
     fn literal(&mut self, parts: &mut Vec<Formula>) -> Result<(), String> {
+        self.within(|reader| reader.literal_here(parts))
+    }
+
+    fn literal_here(&mut self, parts: &mut Vec<Formula>) -> Result<(), String> {
         if self.take("not") {
             let mut negated = Vec::new();
             self.literal(&mut negated)?;
@@ -315,6 +341,10 @@ impl<'a> Reader<'a> {
     }
 
     fn factor(&mut self) -> Result<Term, String> {
+        self.within(Self::factor_here)
+    }
+
+    fn factor_here(&mut self) -> Result<Term, String> {
         if self.take("min(") {
             let left = self.term()?;
             self.expect(",")?;
@@ -390,6 +420,19 @@ mod tests {
             ("99999999999999999999 = a", "a number, not `99999999999999999999`"),
         ] {
             assert_eq!(Formula::read(text), Err(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_is_an_error_and_not_the_end() {
+        for (open, close) in [("(", ")"), ("not ", ""), ("2 * ", ""), ("min(1, ", ")")] {
+            let nested = |depth: usize| {
+                let end = if matches!(open, "2 * " | "min(1, ") { "a" } else { "a < b" };
+                let text = format!("{}{end}{}", open.repeat(depth), close.repeat(depth));
+                Formula::read(&if end == "a" { format!("{text} < b") } else { text })
+            };
+            assert!(nested(60).is_ok(), "{open}");
+            assert!(nested(100_000).is_err(), "{open}");
         }
     }
 

@@ -23,7 +23,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::formula::{Formula, Term, Values, term};
+use super::formula::{Formula, Term, Values};
 
 /// A transition relation.
 #[derive(Clone, Debug)]
@@ -177,8 +177,10 @@ impl Relation {
         self.assumed.iter().try_for_each(|it| known("assume", it.names(), &[]))?;
         for step in self.steps.iter().chain(self.twins.iter().flat_map(|twin| &twin.steps)) {
             known(&step.name, step.guard.names(), &step.inputs)?;
-            let changed = step.updates.iter().map(|(name, _)| name.as_str()).collect();
-            known(&step.name, changed, &[])?;
+            for (changed, term) in &step.updates {
+                known(&step.name, vec![changed], &[])?;
+                known(&step.name, term.names(), &step.inputs)?;
+            }
         }
         let free = |name: &str| self.counters.iter().any(|c| c.is_free && c.name == name);
         let numbers = self.instances.iter().chain(self.twins.iter().map(|twin| &twin.instance));
@@ -411,7 +413,7 @@ fn update(text: &str, inputs: &[String]) -> Result<(String, Term), String> {
     if inputs.iter().any(|input| input == name) {
         return Err(format!("a counter, not the input `{name}`"));
     }
-    let (change, _) = term(rest)?;
+    let change = Term::read(rest)?;
     let old = Box::new(Term::Name(name.to_owned()));
     let new = match sign {
         "+=" => Term::Sum(old, Box::new(change)),
