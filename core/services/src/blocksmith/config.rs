@@ -95,6 +95,8 @@ impl Config {
             ("observe_every", self.observe_every.map_or(1, sampled)),
             ("quarantine.window", quarantine.window),
             ("quarantine.unproven", quarantine.unproven),
+            ("quarantine.peer_blocks", quarantine.peer_blocks),
+            ("quarantine.peer_votes", quarantine.peer_votes),
             ("quarantine.items", quarantine.items),
             ("quarantine.bytes", quarantine.bytes),
             ("quarantine.items_per_peer", quarantine.items_per_peer),

@@ -29,6 +29,12 @@ pub struct Limits {
     /// is what a proven peer's item finds ahead of it, so more than the number of workers is of
     /// little use.
     pub unproven: usize,
+    /// How many of the requests for blocks may be for one peer, at least 1. It bounds what another
+    /// peer's block finds ahead of it of one peer, whose items may all be valid.
+    pub peer_blocks: usize,
+    /// How many of the requests of each other kind may be for one peer, at least 1. Such items are
+    /// checked together, so fewer than a batch's largest step would make them dearer.
+    pub peer_votes: usize,
     /// Items held of each kind that wait, are ready or are in flight; at least 1. At the bound, the
     /// peer that holds most loses the item that has waited longest, or else the one that was made
     /// ready last. What is in flight is never evicted.
@@ -76,6 +82,14 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Returns how many requests of a kind may be under way for one peer.
+    pub(super) fn of_peer(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Blocks => self.peer_blocks,
+            _ => self.peer_votes,
+        }
+    }
+
     /// Returns the largest number of submissions that can be held.
     #[must_use]
     pub fn submissions(&self) -> usize {
@@ -88,6 +102,8 @@ impl Default for Limits {
         Self {
             window: 64,
             unproven: 2,
+            peer_blocks: 4,
+            peer_votes: 16,
             items: 1 << 14,
             bytes: 1 << 26,
             items_per_peer: 1 << 12,

@@ -15,6 +15,8 @@
 //! - F3 A peer whose backlog is empty keeps its tag while that lies ahead of the virtual time. It
 //!   gains nothing by sending one item at a time. At most `capacity` such tags are kept; the lowest
 //!   are forgotten. When nothing is queued, all are forgotten, and the virtual time is 0 again.
+//! - F4 A peer that may not be served at the moment is passed over. It saves nothing up by that: its
+//!   next item starts at the virtual time of its service, not before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,11 +108,20 @@ impl FairQueue {
         }
     }
 
-    /// Takes the next item. Only proven peers are served unless `others` says that the rest may be.
-    /// Between equal tags a proven peer comes first. `share` tells a peer's share, at least 1.
-    pub(super) fn pop(&mut self, others: bool, share: impl Fn(Peer) -> u64) -> Option<Number> {
-        let proven = self.heads[0].first().copied();
-        let rest = self.heads[1].first().copied().filter(|_| others);
+    /// Takes the next item of a peer for which `may` holds. Only proven peers are served unless
+    /// `others` says that the rest may be. Between equal tags a proven peer comes first. `share`
+    /// tells a peer's share, at least 1. The cost is linear in the number of peers passed over.
+    pub(super) fn pop(
+        &mut self,
+        others: bool,
+        may: impl Fn(Peer) -> bool,
+        share: impl Fn(Peer) -> u64,
+    ) -> Option<Number> {
+        let first = |heads: &BTreeSet<(Tag, Number, Peer)>| {
+            heads.iter().find(|(_, _, peer)| may(*peer)).copied()
+        };
+        let proven = first(&self.heads[0]);
+        let rest = if others { first(&self.heads[1]) } else { None };
         let (_, _, peer) = match (proven, rest) {
             (Some(proven), Some(rest)) if rest.0 < proven.0 => rest,
             (Some(next), _) | (None, Some(next)) => next,
@@ -121,7 +132,7 @@ impl FairQueue {
         self.len -= 1;
         self.now = self.now.max(backlog.tag);
         let moved = cost.saturating_mul(UNIT) / share(peer).max(1);
-        backlog.tag = backlog.tag.saturating_add(moved);
+        backlog.tag = self.now.saturating_add(moved);
         self.put(peer, backlog);
         Some(number)
     }
@@ -174,6 +185,7 @@ mod tests {
     use crate::quarantine::standing::{FULL_SHARE, MAX_WEIGHT};
 
     const FULL: fn(Peer) -> u64 = |_| FULL_SHARE;
+    const ANY: fn(Peer) -> bool = |_| true;
 
     #[test]
     fn a_peer_with_one_item_waits_for_one_of_each_other_peer() {
@@ -183,10 +195,10 @@ mod tests {
             queue.push(number % 2, true, number, 1);
         }
         for number in 0..20 {
-            assert_eq!(queue.pop(true, FULL), Some(number));
+            assert_eq!(queue.pop(true, ANY, FULL), Some(number));
         }
         queue.push(9, true, 500, 1);
-        let served: Vec<_> = (0..3).filter_map(|_| queue.pop(true, FULL)).collect();
+        let served: Vec<_> = (0..3).filter_map(|_| queue.pop(true, ANY, FULL)).collect();
         assert!(served.contains(&500), "{served:?}");
     }
 
@@ -199,7 +211,8 @@ mod tests {
             queue.push(1, true, 100 + number, 1);
         }
         let share = |peer| if peer == 0 { FULL_SHARE } else { FULL_SHARE / 8 };
-        let served = (0..90).filter_map(|_| queue.pop(true, share)).filter(|n| *n >= 100).count();
+        let served =
+            (0..90).filter_map(|_| queue.pop(true, ANY, share)).filter(|n| *n >= 100).count();
         assert_eq!(served, 10);
     }
 
@@ -213,7 +226,8 @@ mod tests {
                 queue.push(1, true, 1000 + number, 1 + (a + b) % 3);
             }
             let share = |peer| FULL_SHARE * if peer == 0 { a } else { b };
-            let served: Vec<_> = (0..10 * (a + b)).filter_map(|_| queue.pop(true, share)).collect();
+            let served: Vec<_> =
+                (0..10 * (a + b)).filter_map(|_| queue.pop(true, ANY, share)).collect();
             let of_first = served.iter().filter(|number| **number < 1000).count() as u64;
             assert_eq!(of_first, 10 * a, "weights {a} and {b}");
         }
@@ -227,7 +241,8 @@ mod tests {
             queue.push(0, true, number, 4);
             queue.push(1, true, 100 + number, 1);
         }
-        let served = (0..40).filter_map(|_| queue.pop(true, FULL)).filter(|n| *n >= 100).count();
+        let served =
+            (0..40).filter_map(|_| queue.pop(true, ANY, FULL)).filter(|n| *n >= 100).count();
         assert_eq!(served, 32);
     }
 
@@ -243,7 +258,7 @@ mod tests {
         let (mut served, mut next) = (0, 1000);
         queue.push(1, true, next, 1);
         for _ in 0..90 {
-            if queue.pop(true, share) == Some(next) {
+            if queue.pop(true, ANY, share) == Some(next) {
                 (served, next) = (served + 1, next + 1);
                 queue.push(1, true, next, 1);
             }
@@ -259,12 +274,13 @@ mod tests {
             queue.push(0, true, number, 1);
         }
         for _ in 0..100 {
-            queue.pop(true, FULL);
+            queue.pop(true, ANY, FULL);
         }
         for number in 500..510 {
             queue.push(1, true, number, 1);
         }
-        let served = (0..10).filter_map(|_| queue.pop(true, FULL)).filter(|n| *n >= 500).count();
+        let served =
+            (0..10).filter_map(|_| queue.pop(true, ANY, FULL)).filter(|n| *n >= 500).count();
         assert!((5..=6).contains(&served), "{served}");
     }
 
@@ -274,11 +290,28 @@ mod tests {
         let mut queue = FairQueue::new(8);
         queue.push(1, false, 10, 1);
         queue.push(2, true, 20, 1);
-        assert_eq!(queue.pop(true, FULL), Some(20));
-        assert_eq!(queue.pop(false, FULL), None);
+        assert_eq!(queue.pop(true, ANY, FULL), Some(20));
+        assert_eq!(queue.pop(false, ANY, FULL), None);
         queue.classify(1, true);
-        assert_eq!(queue.pop(false, FULL), Some(10));
-        assert_eq!((queue.pop(true, FULL), queue.len()), (None, 0));
+        assert_eq!(queue.pop(false, ANY, FULL), Some(10));
+        assert_eq!((queue.pop(true, ANY, FULL), queue.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_peer_that_may_not_be_served_is_passed_over_and_saves_nothing_up() {
+        // Peer 0 may not be served while peer 1 is served ten items; then they take turns.
+        let mut queue = FairQueue::new(8);
+        for number in 0..40 {
+            queue.push(0, true, number, 1);
+            queue.push(1, true, 100 + number, 1);
+        }
+        for number in 100..110 {
+            assert_eq!(queue.pop(true, |peer| peer != 0, FULL), Some(number));
+        }
+        let served: Vec<_> = (0..10).filter_map(|_| queue.pop(true, ANY, FULL)).collect();
+        let of_first = served.iter().filter(|number| **number < 100).count();
+        assert!((5..=6).contains(&of_first), "{served:?}");
+        assert_eq!(queue.pop(true, |_| false, FULL), None);
     }
 
     #[test]
@@ -290,7 +323,7 @@ mod tests {
         }
         assert!(queue.remove(7, 1) && !queue.remove(7, 1) && !queue.remove(8, 2));
         assert_eq!(
-            (queue.len(), queue.pop(true, FULL), queue.pop(true, FULL)),
+            (queue.len(), queue.pop(true, ANY, FULL), queue.pop(true, ANY, FULL)),
             (2, Some(2), Some(3))
         );
     }
@@ -301,7 +334,7 @@ mod tests {
         let mut queue = FairQueue::new(8);
         queue.push(7, false, 1, 3);
         queue.push(8, true, 2, 3);
-        assert_eq!((queue.pop(true, FULL), queue.pop(true, FULL)), (Some(2), Some(1)));
+        assert_eq!((queue.pop(true, ANY, FULL), queue.pop(true, ANY, FULL)), (Some(2), Some(1)));
         assert_eq!(queue, FairQueue::new(8));
     }
 
@@ -315,7 +348,7 @@ mod tests {
         }
         let share = |peer| if peer == 0 { FULL_SHARE } else { 1 };
         for _ in 0..150 {
-            queue.pop(true, share);
+            queue.pop(true, ANY, share);
         }
         assert!(queue.ahead.len() <= 4 && queue.ahead.len() == queue.ahead_order.len());
     }
@@ -335,7 +368,7 @@ mod tests {
             costs.values().for_each(|(peer, _)| left[*peer as usize] += 1);
             let mut spent = [0u64; 3];
             while left.iter().all(|left| *left > 0) {
-                let Some(number) = queue.pop(true, FULL) else { return TestResult::failed() };
+                let Some(number) = queue.pop(true, ANY, FULL) else { return TestResult::failed() };
                 let (peer, cost) = costs[&number];
                 left[peer as usize] -= 1;
                 spent[peer as usize] += cost;
@@ -344,7 +377,7 @@ mod tests {
                     return TestResult::failed();
                 }
             }
-            let rest = (0..).map_while(|_| queue.pop(true, FULL)).count();
+            let rest = (0..).map_while(|_| queue.pop(true, ANY, FULL)).count();
             TestResult::from_bool(rest == left.iter().sum::<usize>())
         }
         QuickCheck::new().tests(500).quickcheck(property as fn(Vec<(u8, u8)>) -> TestResult);

@@ -16,6 +16,7 @@ use crate::quarantine::event::{Effect, Event, Item, Limits, RequestId};
 use crate::quarantine::fair::FairQueue;
 use crate::quarantine::machine::judgement::Judgement;
 use crate::quarantine::machine::seen::Seen;
+use crate::quarantine::machine::shares::Flights;
 use crate::quarantine::standing::Standings;
 use crate::quarantine::table::{Entry, HeldItem, Key, Kind, Number, Place, Table};
 use crate::rewinder::Answer;
@@ -28,14 +29,6 @@ use crate::verdict::{
 struct Known<R> {
     parent: R,
     slot: Slot,
-}
-
-/// How many items of a kind are at the Rewinder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Flights {
-    all: usize,
-    /// Those of peers that were not proven when they were sent off.
-    unproven: usize,
 }
 
 /// The firewall; see the module's text.
@@ -81,11 +74,12 @@ impl<C: Consensus> Quarantine<C> {
     /// Returns a Quarantine that knows the anchor: a finalised block and its slot.
     ///
     /// # Panics
-    /// If `window`, `unproven`, `items` or `patience` is 0.
+    /// If `window`, `unproven`, `peer_blocks`, `peer_votes`, `items` or `patience` is 0.
     #[must_use]
     pub fn new(limits: Limits, finalized: Checkpoint<C::Root>, anchor_slot: Slot) -> Self {
-        let Limits { window, unproven, items, patience, .. } = limits;
-        assert!(window.min(unproven).min(items) >= 1 && patience >= 1, "bounds must not be zero");
+        let Limits { window, unproven, peer_blocks, peer_votes, items, patience, .. } = limits;
+        let least = [window, unproven, peer_blocks, peer_votes, items].into_iter().min();
+        assert!(least >= Some(1) && patience >= 1, "bounds must not be zero");
         let anchor = Known { parent: finalized.root, slot: anchor_slot };
         Self {
             limits,
@@ -104,7 +98,7 @@ impl<C: Consensus> Quarantine<C> {
             standings: Standings::new(limits.peers, anchor_slot),
             ready: Kind::ALL.map(|_| FairQueue::new(limits.peers)),
             requests: BTreeMap::new(),
-            in_flight: [Flights::default(); Kind::COUNT],
+            in_flight: Default::default(),
             next_request: 0,
             stopping: false,
         }
@@ -210,11 +204,9 @@ impl<C: Consensus> Quarantine<C> {
         // An answer that nobody asked for, or a second one, changes nothing.
         let Some(&number) = self.requests.get(&request) else { return };
         let Some(entry) = self.table.get(number) else { return };
-        let Place::InFlight { timely, unproven } = entry.place else { return };
+        let Place::InFlight { timely, peer, unproven } = entry.place else { return };
         let is_block = entry.item().block_root().is_some();
-        let flights = &mut self.in_flight[entry.item().kind() as usize];
-        flights.all -= 1;
-        flights.unproven -= usize::from(unproven);
+        self.in_flight[entry.item().kind() as usize].end(peer, unproven);
         self.requests.remove(&request);
         match answer {
             Answer::Block(block) => {
@@ -425,12 +417,10 @@ impl<C: Consensus> Quarantine<C> {
             let unproven = !self.standings.is_proven(owner);
             let request = self.next_request;
             let (check, timely) = (item.check(request), self.is_timely(consensus, item));
-            self.table.set(number, Place::InFlight { timely, unproven });
+            self.table.set(number, Place::InFlight { timely, peer: owner, unproven });
             self.next_request = self.next_request.wrapping_add(1);
             self.requests.insert(request, number);
-            let flights = &mut self.in_flight[kind as usize];
-            flights.all += 1;
-            flights.unproven += usize::from(unproven);
+            self.in_flight[kind as usize].begin(owner, unproven);
             effects.push(check);
         }
     }

@@ -51,7 +51,8 @@
 //! - I11 Peers share what is checked: what is ready is served by a fair queue of each kind, and a
 //!   peer that is not proven (no item accepted, or one rejected since) has a small share and few
 //!   checks under way. The node may multiply a peer's share by a weight. So a peer without a key
-//!   delays a proven peer's item by [`Limits::unproven`] checks at most (A1).
+//!   delays a proven peer's item by [`Limits::unproven`] checks at most (A1), and one whose items
+//!   are valid by [`Limits::peer_blocks`] or [`Limits::peer_votes`] of them (A8).
 //! - I12 Peers share what is held: the largest holder gives way. Each kind has its own room and its
 //!   own part of the window, so no kind starves another (A2).
 //! - I13 What waits expires after [`Limits::patience`] slots. The network is asked again for what

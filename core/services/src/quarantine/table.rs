@@ -170,7 +170,9 @@ pub(crate) enum Place<R> {
     InFlight {
         /// Whether it was sent off in its own slot, before the attestation deadline.
         timely: bool,
-        /// Whether its owner was not proven then.
+        /// Its owner then.
+        peer: Peer,
+        /// Whether that owner was not proven then.
         unproven: bool,
     },
     /// Valid, and on the way into Clearance.

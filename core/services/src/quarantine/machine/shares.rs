@@ -1,6 +1,8 @@
 //! Who is served next, and who gives way: the shares of peers and of kinds of items.
 
-use super::{Flights, Quarantine};
+use std::collections::BTreeMap;
+
+use super::Quarantine;
 use crate::consensus::Consensus;
 use crate::quarantine::event::Effect;
 use crate::quarantine::fair::Peer;
@@ -9,6 +11,37 @@ use crate::verdict::{DropReason, IgnoreReason, ItemId, Verdict};
 
 /// An item costs its peer's share one, and one more for each of so many bytes.
 const BYTES_PER_COST: usize = 4096;
+
+/// How many items of a kind are at the Rewinder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Flights {
+    pub(super) all: usize,
+    /// Those of peers that were not proven when they were sent off.
+    unproven: usize,
+    /// Those of each peer that has some; it is the owner when they were sent off.
+    by_peer: BTreeMap<Peer, usize>,
+}
+
+impl Flights {
+    pub(super) fn begin(&mut self, peer: Peer, unproven: bool) {
+        self.all += 1;
+        self.unproven += usize::from(unproven);
+        *self.by_peer.entry(peer).or_default() += 1;
+    }
+
+    pub(super) fn end(&mut self, peer: Peer, unproven: bool) {
+        self.all -= 1;
+        self.unproven -= usize::from(unproven);
+        match self.of(peer) - 1 {
+            0 => self.by_peer.remove(&peer),
+            left => self.by_peer.insert(peer, left),
+        };
+    }
+
+    fn of(&self, peer: Peer) -> usize {
+        self.by_peer.get(&peer).copied().unwrap_or(0)
+    }
+}
 
 impl<C: Consensus> Quarantine<C> {
     /// Adds another copy of a held item: it gets its verdict with the first. A copy of a proven
@@ -114,14 +147,16 @@ impl<C: Consensus> Quarantine<C> {
             if self.in_flight() + free.sum::<usize>() >= window {
                 return None;
             }
-            let standings = &self.standings;
-            let others = self.flights(kind).unproven < self.limits.unproven;
-            self.ready[kind as usize].pop(others, |peer| standings.share(peer))
+            let (standings, limits) = (&self.standings, &self.limits);
+            let flights = &self.in_flight[kind as usize];
+            let others = flights.unproven < limits.unproven;
+            let may = |peer| flights.of(peer) < limits.of_peer(kind);
+            self.ready[kind as usize].pop(others, may, |peer| standings.share(peer))
         })
     }
 
-    fn flights(&self, kind: Kind) -> Flights {
-        self.in_flight[kind as usize]
+    fn flights(&self, kind: Kind) -> &Flights {
+        &self.in_flight[kind as usize]
     }
 
     /// Notes what a verdict says of the peer that sent the item. What is valid and yet not to be

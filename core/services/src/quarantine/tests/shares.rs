@@ -344,6 +344,32 @@ fn a_proof_counts_for_what_is_ready_already() {
 }
 
 #[test]
+fn one_peer_fills_no_window() {
+    // Proven peer 9 has five blocks and five votes ready, at bounds of 2 and 3; then proven peer 8
+    // brings one of each, and both are sent off at once. An answer makes room for peer 9 again.
+    let limits = Limits { peer_blocks: 2, peer_votes: 3, ..Limits::default() };
+    let mut node = Node::new(limits);
+    node.prove(9, 1);
+    node.prove(8, 2);
+    let vote = |validator| {
+        let target = Checkpoint { epoch: 0, root: 0 };
+        let id = 100 + validator;
+        let vote = ToyAttestation { id, slot: 1, head: 0, target, validator, valid: true };
+        Item::Single { attestation: vote, subnet: 1 }
+    };
+    for number in 0..5 {
+        node.hand_in(block(20 + number), 9);
+        node.hand_in(vote(number), 9);
+    }
+    assert_eq!((node.under_way(), node.machine.in_flight()), (vec![20, 21], 5));
+    node.hand_in(block(30), 8);
+    node.hand_in(vote(7), 8);
+    assert_eq!((node.under_way(), node.machine.in_flight()), (vec![20, 21, 30], 7));
+    assert!(node.answer_one());
+    assert!(node.under_way().contains(&22), "{:?}", node.under_way());
+}
+
+#[test]
 fn a_large_item_costs_its_peer_more() {
     // Peer 7 sends blocks of 40 KiB, peer 8 small ones: eleven small ones go for a large one.
     let mut node = Node::new(Limits { window: 1, ..Limits::default() });
