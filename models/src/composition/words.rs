@@ -144,7 +144,7 @@ fn quarantine_work(work: &QuarantineWork) -> String {
         QuarantineWork::TellSlot(slot) => format!("sends clearance slot {slot}"),
         QuarantineWork::Event(event) => format!("goes on with {event:?}"),
         QuarantineWork::Effect(effect) => match effect {
-            Effect::Check { request, job: inner } => {
+            Effect::Check { request, job: inner, .. } => {
                 format!("submits request {request}: {}", job(inner))
             }
             Effect::ClearBlock { block: cleared, .. } => {

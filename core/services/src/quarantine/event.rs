@@ -3,7 +3,7 @@
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::gossip::{IdentifiedOperation, Operation};
 use crate::quarantine::table::Kind;
-use crate::rewinder::{Answer, Job};
+use crate::rewinder::{Answer, Job, Lane};
 use crate::verdict::{
     ClearedAttestation, ClearedBlock, ClearedOperation, ClearedPayloadVote, ClearedVote, ItemId,
     PendingReason, Quarantined, Verdict,
@@ -103,7 +103,7 @@ impl Default for Limits {
             window: 64,
             unproven: 2,
             peer_blocks: 4,
-            peer_votes: 16,
+            peer_votes: 8,
             items: 1 << 14,
             bytes: 1 << 26,
             items_per_peer: 1 << 12,
@@ -202,6 +202,8 @@ pub enum Effect<C: Consensus> {
     Check {
         /// The number of the request.
         request: RequestId,
+        /// The lane of the job.
+        lane: Lane,
         /// What to check.
         job: Job<C>,
     },

@@ -416,7 +416,7 @@ impl<C: Consensus> Quarantine<C> {
             }
             let unproven = !self.standings.is_proven(owner);
             let request = self.next_request;
-            let (check, timely) = (item.check(request), self.is_timely(consensus, item));
+            let (check, timely) = (item.check(request, !unproven), self.is_timely(consensus, item));
             self.table.set(number, Place::InFlight { timely, peer: owner, unproven });
             self.next_request = self.next_request.wrapping_add(1);
             self.requests.insert(request, number);

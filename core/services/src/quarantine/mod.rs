@@ -52,7 +52,8 @@
 //!   peer that is not proven (no item accepted, or one rejected since) has a small share and few
 //!   checks under way. The node may multiply a peer's share by a weight. So a peer without a key
 //!   delays a proven peer's item by [`Limits::unproven`] checks at most (A1), and one whose items
-//!   are valid by [`Limits::peer_blocks`] or [`Limits::peer_votes`] of them (A8).
+//!   are valid by [`Limits::peer_blocks`] or [`Limits::peer_votes`] of them (A8). Votes of peers
+//!   that are not proven are checked in a lane of their own, after those of others (A2).
 //! - I12 Peers share what is held: the largest holder gives way. Each kind has its own room and its
 //!   own part of the window, so no kind starves another (A2).
 //! - I13 What waits expires after [`Limits::patience`] slots. The network is asked again for what

@@ -322,11 +322,12 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
             }
             None
         }
-        Effect::Check { request, job } => check(ports, request, job),
+        Effect::Check { request, lane, job } => check(ports, request, lane, job),
         Effect::CheckAtHead { request, operation } => match ports.head() {
             Some(root) => {
                 let slot = machine.slot_of_operations(consensus, root);
-                check(ports, request, Job::Operation { operation, root, slot })
+                let job = Job::Operation { operation, root, slot };
+                check(ports, request, job.lane(), job)
             }
             None => Some(fault(request, "Clearance did not tell the head")),
         },
@@ -354,12 +355,13 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
 fn check<C: Consensus, P: Ports<C>>(
     ports: &mut P,
     request: RequestId,
+    lane: Lane,
     job: Job<C>,
 ) -> Option<Event<C>> {
     let Some(kept) = ports.reserve() else {
         return Some(fault(request, "no slot was reserved for the answer"));
     };
-    ports.check(kept, request, job.lane(), job);
+    ports.check(kept, request, lane, job);
     None
 }
 

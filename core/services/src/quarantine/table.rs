@@ -24,7 +24,7 @@ use crate::gossip::{GossipVote, IdentifiedOperation, IdentifiedVote, OperationKi
 use crate::identified::{self, IdentifiedAttestation, IdentifiedBlock};
 use crate::payload::IdentifiedPayloadVote;
 use crate::quarantine::event::{Effect, Item, RequestId};
-use crate::rewinder::Job;
+use crate::rewinder::{Job, Lane};
 use crate::verdict::{ItemId, PendingReason, Quarantined};
 
 /// What tells two items apart. A block's signature is part of it: until it is verified, a forged
@@ -108,8 +108,8 @@ impl<C: Consensus> HeldItem<C> {
         }
     }
 
-    /// Returns what has the Rewinder check this item.
-    pub(crate) fn check(&self, request: RequestId) -> Effect<C> {
+    /// Returns what has the Rewinder check this item, of a peer that is proven or not.
+    pub(crate) fn check(&self, request: RequestId, proven: bool) -> Effect<C> {
         let job = match self {
             Self::Block(block) => Job::Block(block.clone()),
             Self::Attestation(attestation) => Job::Attestation(attestation.clone()),
@@ -119,7 +119,11 @@ impl<C: Consensus> HeldItem<C> {
                 return Effect::CheckAtHead { request, operation: operation.clone() };
             }
         };
-        Effect::Check { request, job }
+        let lane = match job.lane() {
+            Lane::Attestations if !proven => Lane::Unproven,
+            lane => lane,
+        };
+        Effect::Check { request, lane, job }
     }
 
     /// Returns the kind of item.

@@ -10,7 +10,7 @@ use super::{Effect, Event, Item, ItemId, Limits, Quarantine, RequestId};
 use crate::consensus::Checkpoint;
 use crate::hot_db::{self, HotDb};
 use crate::machine::Machine;
-use crate::rewinder::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
+use crate::rewinder::{Answer, Job, Lane, Worker, WorkerEffect, WorkerEvent};
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 use crate::verdict::{PendingReason, Quarantined};
 
@@ -21,6 +21,8 @@ struct Node {
     hot_db: HotDb<Toy>,
     /// Requests that are not answered yet.
     checks: BTreeMap<RequestId, Job<Toy>>,
+    /// The lane of each request.
+    lanes: Vec<Lane>,
     /// Class and reason of every verdict, by submission.
     verdicts: BTreeMap<ItemId, Vec<(&'static str, &'static str)>>,
     parked: Vec<(ItemId, PendingReason)>,
@@ -46,6 +48,7 @@ impl Node {
             machine: Quarantine::new(limits, anchor, 0),
             hot_db,
             checks: BTreeMap::new(),
+            lanes: Vec::new(),
             verdicts: BTreeMap::new(),
             parked: Vec::new(),
             needed: Vec::new(),
@@ -72,7 +75,8 @@ impl Node {
     fn step(&mut self, event: Event<Toy>) {
         for effect in self.machine.handle(&self.toy, event) {
             match effect {
-                Effect::Check { request, job } => {
+                Effect::Check { request, lane, job } => {
+                    self.lanes.push(lane);
                     assert!(self.checks.insert(request, job).is_none(), "a number is used once");
                 }
                 Effect::ClearBlock { request, block, .. } => {

@@ -13,13 +13,19 @@ pub enum Lane {
     Blocks,
     /// Attestations of the network.
     Attestations,
+    /// Attestations of peers that are not proven: they neither come before those of others, nor are
+    /// verified together with them.
+    Unproven,
     /// Anything that can wait.
     Queries,
 }
 
 impl Lane {
     /// All lanes, in the order of service.
-    pub const ALL: [Self; 4] = [Self::Duties, Self::Blocks, Self::Attestations, Self::Queries];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Duties, Self::Blocks, Self::Attestations, Self::Unproven, Self::Queries];
+    /// How many there are.
+    pub const COUNT: usize = 5;
 
     /// Returns the word for reports.
     #[must_use]
@@ -28,8 +34,14 @@ impl Lane {
             Self::Duties => "duties",
             Self::Blocks => "blocks",
             Self::Attestations => "attestations",
+            Self::Unproven => "unproven",
             Self::Queries => "queries",
         }
+    }
+
+    /// Returns whether tasks of this lane that need the same state are pulled together.
+    fn batches(self) -> bool {
+        matches!(self, Self::Attestations | Self::Unproven)
     }
 }
 
@@ -64,8 +76,8 @@ struct Queued<R, T> {
 /// answered: a worker that is to replay it claims it then, and puts the task back if another worker
 /// has claimed it.
 ///
-/// - D1: A pull takes one task. If that is an attestation, the pull also takes those behind it that
-///   need the same state, in their order, to be verified together. It takes at most `batch` in all,
+/// - D1: A pull takes one task. If that is an attestation, the pull also takes those behind it in
+///   its lane that need the same state, in their order, to be verified together. It takes at most `batch` in all,
 ///   and no more than this worker's share of them if idle workers divide them among themselves.
 ///   Tasks of other lanes and states keep their places.
 /// - D2: Tasks that were put back stand before the others of their lane. A lane then holds more
@@ -76,10 +88,10 @@ struct Queued<R, T> {
 pub struct Dispatcher<R, T> {
     capacity: usize,
     batch: usize,
-    lanes: [VecDeque<Queued<R, T>>; 4],
+    lanes: [VecDeque<Queued<R, T>>; Lane::COUNT],
     loading: BTreeSet<StateKey<R>>,
     /// How many pulls in a row have passed a lane over though it had a free task.
-    passed: [u8; 4],
+    passed: [u8; Lane::COUNT],
     closed: bool,
 }
 
@@ -93,8 +105,9 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
     pub fn new(capacity: usize, batch: usize) -> Self {
         assert!(capacity >= 1, "a lane holds at least one task");
         assert!(batch >= 1, "a pull takes at least one task");
-        let lanes = [const { VecDeque::new() }; 4];
-        Self { capacity, batch, lanes, loading: BTreeSet::new(), passed: [0; 4], closed: false }
+        let lanes = [const { VecDeque::new() }; Lane::COUNT];
+        let passed = [0; Lane::COUNT];
+        Self { capacity, batch, lanes, loading: BTreeSet::new(), passed, closed: false }
     }
 
     /// Adds a task behind those of its lane.
@@ -125,7 +138,7 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         let queue = &mut self.lanes[lane as usize];
         let key = queue[first].key;
         let mut take = 1;
-        if lane == Lane::Attestations && key.is_some() {
+        if lane.batches() && key.is_some() {
             let same = queue.range(first..).filter(|queued| queued.key == key).count();
             take = same.div_ceil(idle + 1).min(self.batch);
         }
@@ -311,6 +324,28 @@ mod tests {
         queue.loaded((1, 0));
         assert_eq!(queue.pull(Role::General, 0), ['d', 'e']);
         assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn attestations_of_unproven_peers_come_after_the_others_and_stay_among_themselves() {
+        // Two of peers without proof, then six of others, all for one state; three fit into a
+        // batch. A flood of the others passes the two over four times, and no more.
+        let mut queue = Dispatcher::new(32, 3);
+        let key = Some((1, 0));
+        for task in ['x', 'y'] {
+            assert_eq!(queue.submit(Lane::Unproven, key, task), Ok(()));
+        }
+        for task in "abcdefghijklmnop".chars() {
+            assert_eq!(queue.submit(Lane::Attestations, key, task), Ok(()));
+        }
+        let pulls: Vec<String> = (0..6)
+            .map(|_| {
+                let pulled = queue.pull(Role::General, 0).into_iter().collect();
+                queue.loaded((1, 0));
+                pulled
+            })
+            .collect();
+        assert_eq!(pulls, ["abc", "def", "ghi", "jkl", "xy", "mno"]);
     }
 
     #[test]

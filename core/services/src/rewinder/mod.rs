@@ -9,7 +9,7 @@
 //! signatures together.
 //!
 //! ```text
-//!   submit ──> lanes: duties > blocks > attestations > queries
+//!   submit ──> lanes: duties > blocks > attestations > unproven > queries
 //!                 │ pull (no state of mine is being loaded by another)
 //!                 v
 //!               Idle ──RequestTrail──────> AwaitTrail ──Claim──> AwaitClaim ──Requeue──> Idle
@@ -34,7 +34,8 @@
 //!   loading the state that the task needs (R1, R11), or has taken the task within its share. A
 //!   share comes about when attestations of one target are divided among the workers that are idle
 //!   when one pulls. With a reserved worker, duties always have a worker (R2).
-//! - I5 Lanes are bounded. A full lane refuses.
+//! - I5 Lanes are bounded. A full lane refuses. Attestations of peers that are not proven have a
+//!   lane of their own, so that forged ones spoil no product of signatures with others (A2).
 //! - I6 A fault of ours is answered as `Fault`, never as a rejection.
 //! - I7 Attestations that are pulled together are answered in their order, each with its own
 //!   outcome: an invalid one condemns none of the others. At most

@@ -45,7 +45,7 @@ impl GoesFirst {
         match lane {
             Lane::Duties => Self::Nothing,
             Lane::Blocks => Self::Duties,
-            Lane::Attestations | Lane::Queries => Self::Blocks,
+            Lane::Attestations | Lane::Unproven | Lane::Queries => Self::Blocks,
         }
     }
 

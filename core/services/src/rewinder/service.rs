@@ -65,7 +65,7 @@ enum Turn<P: Primitives, C: Consensus> {
 struct Shared<P: Primitives, C: Consensus> {
     queue: P::Mutex<Inner<P, C>>,
     /// What goes through each lane.
-    gauges: [Arc<Gauge>; 4],
+    gauges: [Arc<Gauge>; Lane::COUNT],
     general: EventNotifier<P>,
     reserved: EventNotifier<P>,
 }

@@ -29,6 +29,8 @@ fn start_with(workers: usize, restarts: Intensity, faults: Vec<Injection<Std>>) 
         Config { workers, restarts, worker_restarts, observe_every, ..Config::default() };
     // Attestations of peers without proof are to be pulled together as well.
     config.quarantine.unproven = config.quarantine.window;
+    config.quarantine.peer_blocks = config.quarantine.window;
+    config.quarantine.peer_votes = config.quarantine.window;
     let toy = Arc::new(Toy::default());
     Blocksmith::start_with_faults(config, toy, anchor, faults).expect("the sizes are not zero")
 }

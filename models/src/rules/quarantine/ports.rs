@@ -197,7 +197,7 @@ impl Firewall {
         }
         let early = std::mem::take(&mut state.front.early);
         for (request, job) in early {
-            self.effect(state, Effect::Check { request, job }, true);
+            self.effect(state, Effect::Check { request, lane: job.lane(), job }, true);
         }
     }
 
@@ -214,7 +214,7 @@ impl Firewall {
     /// Takes an effect of the machine through the port.
     fn effect(&self, state: &mut State, effect: Effect<Toy>, of_tick: bool) {
         match effect {
-            Effect::Check { request, job } => {
+            Effect::Check { request, job, .. } => {
                 if let (true, Job::Block(block)) = (self.has(Fault::ParksAgain), &job)
                     && block.identity().slot > state.slot
                 {

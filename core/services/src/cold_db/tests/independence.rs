@@ -143,7 +143,7 @@ impl Node {
     fn handle(&mut self, event: Event<Toy>) {
         for effect in self.quarantine.handle(&TOY, event) {
             match effect {
-                Effect::Check { request, job } => self.jobs.push_back((request, job)),
+                Effect::Check { request, job, .. } => self.jobs.push_back((request, job)),
                 Effect::ClearBlock { request, block, .. } => {
                     let block = *block.item().item();
                     self.imports.push_back((request, Some(Input::Block(block))));

@@ -3,8 +3,8 @@
 use super::{Item, Limits, Node, node};
 use crate::consensus::Checkpoint;
 use crate::quarantine::Event;
-use crate::rewinder::{Answer, Job};
-use crate::toy::{ToyAttestation, ToyBlock};
+use crate::rewinder::{Answer, Job, Lane};
+use crate::toy::{Toy, ToyAttestation, ToyBlock};
 use crate::verdict::Quarantined;
 
 /// A block on the anchor, of one of the ten slots that have begun.
@@ -20,6 +20,14 @@ fn orphan(root: u8) -> Item<crate::toy::Toy> {
 fn vote(id: u8) -> Item<crate::toy::Toy> {
     let target = Checkpoint { epoch: 2, root: 0 };
     Item::Attestation(ToyAttestation { id, slot: 9, head: 0, target, validator: 0, valid: true })
+}
+
+/// A valid vote of one validator.
+fn single(validator: u64) -> Item<Toy> {
+    let target = Checkpoint { epoch: 2, root: 0 };
+    let id = 100 + validator as u8;
+    let vote = ToyAttestation { id, slot: 9, head: 0, target, validator, valid: true };
+    Item::Single { attestation: vote, subnet: validator }
 }
 
 impl Node {
@@ -345,28 +353,40 @@ fn a_proof_counts_for_what_is_ready_already() {
 
 #[test]
 fn one_peer_fills_no_window() {
-    // Proven peer 9 has five blocks and five votes ready, at bounds of 2 and 3; then proven peer 8
+    // Proven peer 9 has three blocks and three votes ready, at bounds of two; then proven peer 8
     // brings one of each, and both are sent off at once. An answer makes room for peer 9 again.
-    let limits = Limits { peer_blocks: 2, peer_votes: 3, ..Limits::default() };
+    let limits = Limits { peer_blocks: 2, peer_votes: 2, ..Limits::default() };
     let mut node = Node::new(limits);
     node.prove(9, 1);
     node.prove(8, 2);
-    let vote = |validator| {
-        let target = Checkpoint { epoch: 0, root: 0 };
-        let id = 100 + validator;
-        let vote = ToyAttestation { id, slot: 1, head: 0, target, validator, valid: true };
-        Item::Single { attestation: vote, subnet: 1 }
-    };
-    for number in 0..5 {
-        node.hand_in(block(20 + number), 9);
-        node.hand_in(vote(number), 9);
+    for number in 0..3 {
+        node.hand_in(block(20 + number as u8), 9);
+        node.hand_in(single(number), 9);
     }
-    assert_eq!((node.under_way(), node.machine.in_flight()), (vec![20, 21], 5));
+    assert_eq!((node.under_way(), node.machine.in_flight()), (vec![20, 21], 4));
     node.hand_in(block(30), 8);
-    node.hand_in(vote(7), 8);
-    assert_eq!((node.under_way(), node.machine.in_flight()), (vec![20, 21, 30], 7));
+    node.hand_in(single(3), 8);
+    assert_eq!((node.under_way(), node.machine.in_flight()), (vec![20, 21, 30], 6));
     assert!(node.answer_one());
     assert!(node.under_way().contains(&22), "{:?}", node.under_way());
+}
+
+#[test]
+fn votes_of_peers_without_proof_have_a_lane_of_their_own() {
+    // Peer 7 and proven peer 9 send a vote and a block each; then peer 7 is proven by its vote.
+    let mut node = node();
+    node.prove(9, 1);
+    let mut lanes_of = |item: Item<Toy>, peer| {
+        let before = node.lanes.len();
+        node.hand_in(item, peer);
+        let lanes = node.lanes[before..].to_vec();
+        node.settle();
+        lanes
+    };
+    assert_eq!(lanes_of(block(20), 7), [Lane::Blocks]);
+    assert_eq!(lanes_of(single(1), 9), [Lane::Attestations]);
+    assert_eq!(lanes_of(single(2), 6), [Lane::Unproven]);
+    assert_eq!(lanes_of(single(3), 6), [Lane::Attestations]);
 }
 
 #[test]
@@ -390,7 +410,8 @@ fn an_eighth_of_the_window_is_kept_for_each_other_kind() {
     // A window of eight, and more of either kind than it holds: five of one and then one of the
     // other, whichever comes first; the last places are for operations and for payload votes.
     for (first, second) in [(block as fn(u8) -> _, vote as fn(u8) -> _), (vote, block)] {
-        let mut node = Node::new(Limits { window: 8, unproven: 8, ..Limits::default() });
+        let mut node =
+            Node::new(Limits { window: 8, unproven: 8, peer_blocks: 8, ..Limits::default() });
         for number in 10..20 {
             node.hand_in(first(number), 7);
         }

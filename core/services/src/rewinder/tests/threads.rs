@@ -48,6 +48,8 @@ pub(super) fn config(batch: usize, restarts: usize) -> Config {
     };
     config.hot_db.blocks = 6;
     config.quarantine.unproven = config.quarantine.window;
+    config.quarantine.peer_blocks = config.quarantine.window;
+    config.quarantine.peer_votes = config.quarantine.window;
     config
 }
 
