@@ -199,15 +199,22 @@ mod with_feature {
         Ok(None)
     }
 
-    /// Prints what becomes of the duties until a signal comes, or until the duties' thread has
-    /// ended by itself.
+    /// Prints what becomes of the duties until a signal comes, or until the threads of the duties
+    /// and of the votes on payloads have ended by themselves. Says once which of them has ended.
     fn print(
+        client: &ValidatorClient,
         steps: &Receiver<Step>,
         json: bool,
         interrupt: &Interrupt,
         out: Output,
     ) -> Result<(), Failure> {
+        let mut told = 0;
         while interrupt.signal().is_none() {
+            let ended = client.ended();
+            if ended.len() > std::mem::replace(&mut told, ended.len()) {
+                let ended = ended.join(" and ");
+                note(format_args!("error: {ended} ended, after more panics than are tolerated"));
+            }
             match steps.recv_timeout(LOOK) {
                 Ok(step) => line(step, json).map_or(Ok(()), |text| out.line(text))?,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -241,7 +248,7 @@ mod with_feature {
         let Some(client) = start(&options, &sender, &interrupt)? else {
             return Ok(interrupt.exit_code().unwrap_or(EXIT_FAULT));
         };
-        // The duties' threads alone may hold the sender of the lines: their end ends them.
+        // The duties' threads alone may hold the sender of the lines: the end of both ends them.
         drop(sender);
         if let Some(metrics) = &metrics {
             note(format_args!("figures at http://{}/metrics", metrics.address()));
@@ -249,7 +256,7 @@ mod with_feature {
         if !arguments.json {
             out.line(format_args!("duties of {} keys begin", client.keys()))?;
         }
-        print(&steps, arguments.json, &interrupt, out)?;
+        print(&client, &steps, arguments.json, &interrupt, out)?;
         let votes_on_payloads = client.votes_on_payloads();
         let ending = client.stop();
         // What has ended before the stop is told.
@@ -270,9 +277,7 @@ mod with_feature {
             lost => note(format_args!("{lost} lines about duties found no reader")),
         }
         if ending == Ending::TooManyPanics {
-            note(
-                "error: the duties have ended by themselves, after more panics than are tolerated",
-            );
+            note("error: duties have ended by themselves, after more panics than are tolerated");
         }
         Ok(exit_code(ending, interrupt.exit_code()))
     }

@@ -6,7 +6,8 @@
 //! nodes asks the next one.
 //!
 //! Of a route with several versions, the newest is asked for. A node that does not know it is asked
-//! by the version before, then and from then on.
+//! by the version before, then and from then on. Votes on payloads are sent in SSZ, and in JSON to
+//! a node that does not take SSZ (415).
 //!
 //! Reference: Ethereum beacon-APIs, "Validator required API".
 
@@ -130,6 +131,8 @@ struct Versions {
     aggregates: AtomicBool,
     /// The form of `payload_attestation_data` that takes the slot in its path.
     payload_data: AtomicBool,
+    /// Whether votes on payloads are taken in JSON alone.
+    payload_votes: AtomicBool,
 }
 
 /// Says that the node does not know a route, which may also mean that it has no such thing.

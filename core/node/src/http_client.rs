@@ -109,13 +109,36 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
 }
 
+/// What a call sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Body<'a> {
+    Json(&'a str),
+    Ssz(&'a [u8]),
+}
+
+impl<'a> Body<'a> {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Json(_) => JSON,
+            Self::Ssz(_) => SSZ,
+        }
+    }
+
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Json(text) => text.as_bytes(),
+            Self::Ssz(bytes) => bytes,
+        }
+    }
+}
+
 /// A call to a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
     pub(crate) accept: &'a str,
-    /// What is sent, in JSON, if it is a POST.
-    pub(crate) body: Option<&'a str>,
+    /// What is sent, if it is a POST.
+    pub(crate) body: Option<Body<'a>>,
     /// Names and values of more headers.
     pub(crate) headers: &'a [(&'a str, &'a str)],
 }
@@ -157,6 +180,7 @@ impl std::fmt::Debug for HttpClient {
 }
 
 const JSON: &str = "application/json";
+const SSZ: &str = "application/octet-stream";
 /// Says that SSZ is read as well as JSON.
 const EITHER: &str = "application/json, application/octet-stream;q=0.9";
 
@@ -222,8 +246,20 @@ impl HttpClient {
         headers: &[(&str, &str)],
         timeout: Duration,
     ) -> Result<Value, HttpError> {
-        let call = Call { path, accept: JSON, body: Some(body), headers };
+        let call = Call { path, accept: JSON, body: Some(Body::Json(body)), headers };
         json(path, &self.call(&call, timeout)?.body)
+    }
+
+    /// Sends SSZ with more headers: their names and values. What the answer says is dropped.
+    pub(crate) fn post_ssz(
+        &self,
+        path: &str,
+        body: &[u8],
+        headers: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<(), HttpError> {
+        let call = Call { path, accept: JSON, body: Some(Body::Ssz(body)), headers };
+        self.call(&call, timeout).map(drop)
     }
 
     /// Performs a call. A status other than 2xx is an error.
@@ -277,17 +313,17 @@ fn connect(
         }
         Some(body) => {
             let request = agent.post(url).config().timeout_global(Some(timeout)).build();
-            let request = request.header("Accept", accept).content_type(JSON);
+            let request = request.header("Accept", accept).content_type(body.kind());
             let with = |request: ureq::RequestBuilder<_>, (name, value): &(&str, &str)| {
                 request.header(*name, *value)
             };
-            headers.iter().fold(request, with).send(body.as_bytes())
+            headers.iter().fold(request, with).send(body.bytes())
         }
     };
     let mut response = response.map_err(|error| transport(path, error))?;
     let status = response.status();
     let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-    let is_ssz = kind.is_some_and(|kind| kind.starts_with("application/octet-stream"));
+    let is_ssz = kind.is_some_and(|kind| kind.starts_with(SSZ));
     let limit = if status.is_success() { MAX_RESPONSE } else { MAX_REFUSAL };
     let body = response.body_mut().with_config().limit(limit).read_to_vec();
     let body = match body {

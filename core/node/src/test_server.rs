@@ -8,7 +8,11 @@ use std::thread::JoinHandle;
 pub(crate) struct Seen {
     /// The method and the path, with a space between them.
     pub(crate) path: String,
+    /// What is no text in it is replaced.
     pub(crate) body: String,
+    pub(crate) bytes: Vec<u8>,
+    /// The lines of the head after the first, in lower case.
+    pub(crate) head: String,
 }
 
 /// What the server does with a request: a status and a body, or nothing until the client gives up.
@@ -29,22 +33,25 @@ where
 fn answer(listener: &TcpListener, reply: impl FnOnce(&Seen) -> Reply) -> Seen {
     let (mut stream, _) = listener.accept().expect("a client");
     let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
-    let (mut first, mut length) = (String::new(), 0);
+    let (mut first, mut length, mut head) = (String::new(), 0, String::new());
     reader.read_line(&mut first).expect("a request line");
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).expect("a head");
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+        let line = line.to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
             length = value.trim().parse().expect("a number");
         }
         if line == "\r\n" {
             break;
         }
+        head.push_str(&line);
     }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("a body");
+    let mut bytes = vec![0; length];
+    reader.read_exact(&mut bytes).expect("a body");
     let path = first.rsplit_once(' ').expect("three words").0.to_owned();
-    let seen = Seen { path, body: String::from_utf8(body).expect("a text") };
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    let seen = Seen { path, body, bytes, head };
     match reply(&seen) {
         Some((status, body)) => {
             let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}", body.len());

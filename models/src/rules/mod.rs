@@ -20,7 +20,7 @@
 //! | `waits` | none: locks and mailboxes in the abstract | C6 C7 Q9 |
 //! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14, C1 C2 C10 C13 C14 C15 |
 //! | `validator` | BeaconValidator, in one process or two, and its successors | V1 to V8 V11, D1 to D5, P4 P5 P7, L5 L6, M9 |
-//! | `ptc` | PayloadAttestation with its lists; the design that it comes from | V7 to V10, D1 to D5, P1 to P5 P7 P8 |
+//! | `ptc` | PayloadAttestation with its lists; the design that it comes from | V7 to V10, D1 to D5, P1 to P8 |
 //! | `eth1` | Eth1Monitor | E1 to E6 |
 //!
 //! **Bounds.** The instances are those of the lists below: a handful of blocks and tasks, at most

@@ -67,9 +67,29 @@ fn all_have_twins(rows: &[&str]) {
 
 #[test]
 fn every_hazard_of_signing_has_a_twin_at_a_port_of_the_machine() {
-    // Reads the lists. P6 is of streams, which a thread waits for: its twin is a thread.
+    // Reads the lists. P6 is of streams, which a thread waits for: its twins are a thread, and the
+    // design that the votes come from.
     all_have_twins(&["V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", "V11"]);
     all_have_twins(&["D1", "D2", "D3", "D4", "D5", "P1", "P2", "P3", "P4", "P5", "P7", "P8"]);
+}
+
+#[test]
+fn every_fault_of_the_first_design_of_the_votes_is_found_in_it() {
+    // Reads the lists: each rule of the design has one twin, the design as it was described.
+    let of_design: Vec<_> = rules().filter(|rule| rule.name.starts_with("design_")).collect();
+    let mut found: Vec<_> =
+        of_design.iter().flat_map(|rule| rule.twins).map(|twin| twin.hazard.id).collect();
+    found.sort_unstable();
+    let expected =
+        ["D1", "D2", "D3", "D4", "D5", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "V10", "V7"];
+    assert_eq!(found, expected);
+    for rule in of_design {
+        assert_eq!(Some(rule.name), rule.twins.first().map(|twin| twin.name).and_then(mended));
+    }
+
+    fn mended(twin: &str) -> Option<&'static str> {
+        rules().map(|rule| rule.name).find(|name| *name == format!("{twin}_mended"))
+    }
 }
 
 #[test]

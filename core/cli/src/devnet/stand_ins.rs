@@ -14,6 +14,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use blocksmith_consensus::decode_list;
+use blocksmith_consensus::gloas::PayloadAttestationMessage;
 use blocksmith_node::beacon_client::{BeaconClient, Syncing};
 use serde_json::Value;
 
@@ -109,7 +111,7 @@ fn lag(mut stream: TcpStream, node: SocketAddr) -> std::io::Result<()> {
         return wait(stream);
     }
     if request.line == "POST /eth/v1/beacon/pool/payload_attestations" {
-        return answer(&mut stream, "400 Bad Request", &refusal(&request.body));
+        return answer(&mut stream, "400 Bad Request", &refusal(&request));
     }
     if is("/eth/v1/node/syncing") {
         let said = BeaconClient::new(&format!("http://{node}"));
@@ -121,9 +123,16 @@ fn lag(mut stream: TcpStream, node: SocketAddr) -> std::io::Result<()> {
     hand_on(stream, node, &request)
 }
 
-/// Returns the refusal of all votes of a list.
-fn refusal(body: &[u8]) -> String {
-    let votes = serde_json::from_slice::<Vec<Value>>(body).map_or(0, |votes| votes.len());
+/// Votes of a list in SSZ that are counted.
+const MAX_VOTES: usize = 1 << 14;
+
+/// Returns the refusal of all votes of a list, which is in SSZ or JSON.
+fn refusal(request: &Request) -> String {
+    let Request { headers, body, .. } = request;
+    let votes = match headers.to_ascii_lowercase().contains("application/octet-stream") {
+        true => decode_list::<PayloadAttestationMessage, MAX_VOTES>(body).map_or(0, |it| it.len()),
+        false => serde_json::from_slice::<Vec<Value>>(body).map_or(0, |votes| votes.len()),
+    };
     let failure = |at| format!(r#"{{"index":{at},"message":"the block is not known"}}"#);
     let failures: Vec<String> = (0..votes).map(failure).collect();
     format!(r#"{{"code":400,"message":"","failures":[{}]}}"#, failures.join(","))
@@ -156,6 +165,8 @@ fn hand_on(mut stream: TcpStream, node: SocketAddr, request: &Request) -> std::i
 
 #[cfg(test)]
 mod tests {
+    use blocksmith_consensus::Wire;
+
     use super::*;
 
     /// Sends a request without a connection of its own; returns all that comes back.
@@ -185,6 +196,15 @@ mod tests {
                      Content-Length: 7\r\n\r\n[{},{}]";
         let refused = ask(lags, votes);
         assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+        assert!(refused.contains(r#""index":1"#) && !refused.contains(r#""index":2"#));
+        let vote = PayloadAttestationMessage::default().encode();
+        let in_ssz = String::from_utf8([&vote[..], &vote].concat()).unwrap();
+        let votes = format!(
+            "POST /eth/v1/beacon/pool/payload_attestations HTTP/1.1\r\nContent-Type: \
+             application/octet-stream\r\nContent-Length: {}\r\n\r\n{in_ssz}",
+            in_ssz.len()
+        );
+        let refused = ask(lags, &votes);
         assert!(refused.contains(r#""index":1"#) && !refused.contains(r#""index":2"#));
         let other = "POST /eth/v1/validator/duties/ptc/0 HTTP/1.1\r\nHost: a\r\n\
                      Content-Length: 5\r\n\r\n[\"1\"]";

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use blocksmith_consensus::gloas::{PayloadAttestationData, PayloadAttestationMessage};
-use blocksmith_consensus::{Epoch, PublicKeyBytes, Slot, ValidatorIndex, decode_exact, json_field};
+use blocksmith_consensus::{
+    Epoch, PublicKeyBytes, Slot, ValidatorIndex, Wire, decode_exact, json_field,
+};
 
 use super::{BeaconClient, Duties, array, duties, is_unknown, one};
 use crate::http_client::{HttpError, answer, json};
@@ -18,6 +20,11 @@ pub struct PtcDuty {
     pub validator_index: ValidatorIndex,
     /// The slot.
     pub slot: Slot,
+}
+
+/// Returns whether the node does not take the form of what was sent.
+fn is_form_refused(said: &Result<(), HttpError>) -> bool {
+    said.as_ref().is_err_and(|error| error.status() == Some(415))
 }
 
 impl BeaconClient {
@@ -99,7 +106,9 @@ impl BeaconClient {
         }
     }
 
-    /// Publishes votes on a payload.
+    /// Publishes votes on a payload: in SSZ, or in JSON to a node that has refused SSZ as a form
+    /// that it does not take (415). Such a node has taken nothing. It is sent JSON from then on,
+    /// unless it refuses that as well.
     ///
     /// # Errors
     /// As [`BeaconClient::publish_attestations`].
@@ -110,6 +119,23 @@ impl BeaconClient {
     ) -> Result<(), HttpError> {
         const PATH: &str = "/eth/v1/beacon/pool/payload_attestations";
         const FORK: [(&str, &str); 1] = [("Eth-Consensus-Version", "gloas")];
-        self.http.post_with(PATH, &array(votes), &FORK, timeout).map(drop)
+        let end = Instant::now() + timeout;
+        let in_json = &self.versions.payload_votes;
+        // ORDERING: pairs with nothing; any value leads to the right form, one to it at once.
+        let is_known = in_json.load(Relaxed);
+        if !is_known {
+            let bytes: Vec<u8> = votes.iter().flat_map(Wire::encode).collect();
+            let said = self.http.post_ssz(PATH, &bytes, &FORK, timeout);
+            if !is_form_refused(&said) || Instant::now() >= end {
+                return said;
+            }
+        }
+        let rest = end.saturating_duration_since(Instant::now());
+        let said = self.http.post_with(PATH, &array(votes), &FORK, rest).map(drop);
+        if !is_known && !is_form_refused(&said) {
+            // ORDERING: pairs with nothing, as the load.
+            in_json.store(true, Relaxed);
+        }
+        said
     }
 }

@@ -104,7 +104,7 @@ impl ValidatorClient {
     /// Asks a node for its chain and the signer for its keys, and starts. Blocks for a few calls.
     /// `journal` hears how each duty goes, and a clone of it how votes on payloads go, if the node's
     /// configuration has them. Each is called on the thread of its duties and must not block. If
-    /// one of these threads ends by itself, the other is stopped.
+    /// one of these threads ends by itself, the other goes on ([`ValidatorClient::ended`]).
     ///
     /// # Errors
     /// A [`ClientError`].
@@ -159,9 +159,8 @@ impl ValidatorClient {
         let payloads = payload_timing(&spec, epoch, timing.slot_ms).map(|times| {
             let requests = PayloadRequests::new(nodes.clone(), signer, genesis, epoch)
                 .with_broadcast(options.broadcasts_votes);
-            let (figures, duties) = (options.payload_figures.clone(), handle.clone());
-            let ended = move || duties.stop();
-            Payloads::start(requests, &heads, clock, times, figures, journal, ended)
+            let figures = options.payload_figures.clone();
+            Payloads::start(requests, &heads, clock, times, figures, journal)
         });
         let votes = payloads.as_ref().map(|payloads| payloads.handle.clone());
         let on_payload = votes.clone().map(|votes| {
@@ -171,12 +170,7 @@ impl ValidatorClient {
             });
             Arc::new(move |slot, block| votes.available(slot, block)) as OnPayload
         });
-        let ended = votes.clone();
-        let duties = std::thread::spawn(move || {
-            let ending = service.run();
-            ended.iter().for_each(|votes| votes.stop());
-            ending
-        });
+        let duties = std::thread::spawn(move || service.run());
         let slot = Duration::from_millis(timing.slot_ms);
         let of_node = |node| follow_events(node, heads.clone(), on_payload.clone(), slot);
         let mut stops: Vec<_> = nodes.clients().cloned().map(of_node).collect();
@@ -203,8 +197,8 @@ impl ValidatorClient {
 
     /// Stops: no message is sent from now on, except by a call that is under way. Blocks until the
     /// duties' thread has ended. Threads that wait for the node or the signer end by themselves,
-    /// once their calls do. Returns how the duties have ended: [`Ending::TooManyPanics`] if they
-    /// ended by themselves, at which the journal was dropped.
+    /// once their calls do. Returns how the duties have ended: [`Ending::TooManyPanics`] if they, or
+    /// the votes on payloads, ended by themselves.
     pub fn stop(mut self) -> Ending {
         self.end()
     }
@@ -212,6 +206,7 @@ impl ValidatorClient {
     fn end(&mut self) -> Ending {
         self.stops.clear();
         self.handle.stop();
+        self.payloads.iter().for_each(|payloads| payloads.handle.stop());
         // The thread contains the panics of all that it calls. One that gets through has been
         // reported, and is one too many.
         let ended = self.duties.take().map(JoinHandle::join);
@@ -220,6 +215,16 @@ impl ValidatorClient {
             Some(Ending::TooManyPanics) => Ending::TooManyPanics,
             _ => ended,
         }
+    }
+
+    /// Returns what has ended by itself, after more panics than are tolerated: the duties, the votes
+    /// on payloads, or both. What has ended has dropped its journal, and the other goes on.
+    #[must_use]
+    pub fn ended(&self) -> Vec<&'static str> {
+        let duties = self.duties.as_ref().is_some_and(JoinHandle::is_finished);
+        let votes = self.payloads.as_ref().is_some_and(Payloads::has_ended);
+        let both = [(duties, "the duties"), (votes, "the votes on payloads")];
+        both.into_iter().filter(|(has_ended, _)| *has_ended).map(|(_, what)| what).collect()
     }
 
     /// Returns whether the node's configuration has votes on payloads.
@@ -264,14 +269,50 @@ fn protocol(spec: &[(String, String)]) -> Result<Phase0Duties, ClientError> {
 #[cfg(test)]
 mod tests {
     use blocksmith::beacon_validator::service::{Answer, BeaconNode, Clock, Port, SignerProtects};
-    use blocksmith::beacon_validator::{DutyId, Listed, Outcome, Reading, Request};
+    use blocksmith::beacon_validator::{DutyId, Listed, Outcome, Reading, Request, Validator};
+    use blocksmith::payload_attestation::{self as payload, service as votes};
+    use blocksmith_consensus::{PayloadVoteDuties, PublicKeyBytes};
 
     use super::*;
 
     type Key = <Phase0Duties as DutyProtocol>::Key;
 
+    /// A test that waits longer than this has failed.
+    const LONG: Duration = Duration::from_secs(60);
+
     /// A node that answers nothing, and a journal that keeps nothing.
     struct Nobody;
+
+    /// A node that answers nothing, and says that it was asked.
+    struct Tells(mpsc::Sender<()>);
+
+    impl Port<Std, Phase0Duties> for Tells {
+        fn start(&mut self, _: Request<Phase0Duties>, _: u64, _: Answer<Std, Phase0Duties>) {
+            // A test that has ended needs no more.
+            let _ = self.0.send(());
+        }
+    }
+
+    impl BeaconNode<Std, Phase0Duties> for Tells {
+        fn subscribe(&mut self, _: Vec<Listed<Key>>) {}
+    }
+
+    impl votes::Port<Std, PayloadVoteDuties> for Tells {
+        fn start(
+            &mut self,
+            _: payload::Request<PayloadVoteDuties>,
+            _: u64,
+            _: votes::Answer<Std, PayloadVoteDuties>,
+        ) {
+            let _ = self.0.send(());
+        }
+    }
+
+    impl votes::Journal for Nobody {
+        fn began(&mut self, _: payload::DutyId) {}
+        fn ended(&mut self, _: payload::DutyId, _: payload::Outcome) {}
+        fn took(&mut self, _: u64, _: payload::Step, _: u64) {}
+    }
 
     impl Port<Std, Phase0Duties> for Nobody {
         fn start(&mut self, _: Request<Phase0Duties>, _: u64, _: Answer<Std, Phase0Duties>) {}
@@ -290,9 +331,18 @@ mod tests {
     fn client(
         run: impl FnOnce(BeaconValidatorService<Std, Phase0Duties>) -> Ending + Send + 'static,
     ) -> ValidatorClient {
+        client_asking(Nobody, u64::MAX, run)
+    }
+
+    /// As [`client`], with a node and a genesis.
+    fn client_asking(
+        node: impl BeaconNode<Std, Phase0Duties> + 'static,
+        genesis_time: u64,
+        run: impl FnOnce(BeaconValidatorService<Std, Phase0Duties>) -> Ending + Send + 'static,
+    ) -> ValidatorClient {
         let ports = Ports {
-            clock: Box::new(WallClock { genesis_time: u64::MAX }),
-            node: Box::new(Nobody),
+            clock: Box::new(WallClock { genesis_time }),
+            node: Box::new(node),
             signer: Box::new(SignerProtects),
             protection: Box::new(SignerProtects),
             journal: Box::new(Nobody),
@@ -311,6 +361,53 @@ mod tests {
         // Without the panic hook, as it is meant.
         let panics = client(|_| std::panic::resume_unwind(Box::new("meant")));
         assert_eq!(panics.stop(), Ending::TooManyPanics);
+    }
+
+    /// Returns votes on payloads of a chain that has begun, and what hears of their requests.
+    fn votes(
+        run: impl FnOnce(votes::PayloadAttestationService<Std, PayloadVoteDuties>) -> Ending
+        + Send
+        + 'static,
+    ) -> (Payloads, mpsc::Receiver<()>) {
+        let (tell, asked) = mpsc::channel();
+        let ports = votes::Ports {
+            clock: Box::new(WallClock { genesis_time: 0 }),
+            node: Box::new(Tells(tell.clone())),
+            signer: Box::new(Tells(tell)),
+            journal: Box::new(Nobody),
+        };
+        let protocol = PayloadVoteDuties::new(payload::Timing::gloas(8, 12_000));
+        let (service, handle) = votes::Builder::new(protocol).build(ports);
+        (Payloads::spawn(handle, move || run(service)), asked)
+    }
+
+    #[test]
+    fn duties_and_votes_on_payloads_do_not_end_with_each_other() {
+        // One of the two ends by itself. The other one then asks for the lists of a validator that
+        // it is told, and the stop tells of the end.
+        let ours = || vec![Validator { index: 1, key: PublicKeyBytes::default(), may_sign: true }];
+        let mut client = client(|_| Ending::TooManyPanics);
+        let (payloads, asked) = votes(votes::PayloadAttestationService::run);
+        client.payloads = Some(payloads);
+        let ended = client.duties.take().map(JoinHandle::join);
+        assert_eq!(ended.and_then(Result::ok), Some(Ending::TooManyPanics));
+        client.payloads.iter().for_each(|payloads| payloads.handle.validators(ours()));
+        asked.recv_timeout(LONG).expect("the votes go on");
+        assert!(client.ended().is_empty());
+        client.payloads.iter().for_each(|payloads| payloads.handle.stop());
+        assert_eq!(client.stop(), Ending::Stopped);
+
+        let (tell, asked) = mpsc::channel();
+        let mut client = client_asking(Tells(tell), 0, BeaconValidatorService::run);
+        let (payloads, _) = votes(|_| Ending::TooManyPanics);
+        client.payloads = Some(payloads);
+        while client.ended().is_empty() {
+            std::thread::yield_now();
+        }
+        assert_eq!(client.ended(), ["the votes on payloads"]);
+        client.handle.validators(ours());
+        asked.recv_timeout(LONG).expect("the duties go on");
+        assert_eq!(client.stop(), Ending::TooManyPanics);
     }
 
     #[test]

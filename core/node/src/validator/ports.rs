@@ -12,6 +12,7 @@
 //!   [`HEADS`].
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -153,7 +154,7 @@ pub(super) struct Pool<J: Send + 'static>(mpmc::Sender<Std, J>);
 
 impl<J: Send + 'static> Pool<J> {
     /// Starts the threads. They end when the pool is gone and the queue is empty, each after the
-    /// job that it has in hand.
+    /// job that it has in hand. A job that panics is dropped, and its thread goes on.
     pub(super) fn start(
         name: &str,
         threads: usize,
@@ -166,7 +167,8 @@ impl<J: Send + 'static> Pool<J> {
             // The handle is dropped: a thread ends by itself.
             drop(Std::spawn(&format!("{name}_{number}"), move || {
                 while let Ok(job) = jobs.recv() {
-                    perform(job);
+                    // The panic has been reported. What is dropped with the job says that it failed.
+                    let _ = catch_unwind(AssertUnwindSafe(|| perform(job)));
                 }
             }));
         }
@@ -249,8 +251,51 @@ fn subscription(listed: &Listed<PublicKeyBytes>) -> Option<Subscription> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::resume_unwind;
+    use std::sync::mpsc;
+
     use super::*;
     use crate::http_client::tests::serve;
+
+    /// A test that waits longer than this has failed.
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_job_that_finds_the_queue_full_is_dropped_at_once() {
+        // The only thread waits with a job in hand, and the queue behind it is full. The jobs that
+        // were taken are performed all the same.
+        let (begin, begun) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let pool = Pool::start("full", 1, move |job: Arc<()>| {
+            begin.send(job).expect("the test waits");
+            // Ends when the test lets all jobs go.
+            let _ = released.lock().map(|released| released.recv());
+        });
+        let job = Arc::new(());
+        pool.put(job.clone());
+        let first = begun.recv_timeout(LONG).expect("it is performed");
+        (0..QUEUE).for_each(|_| pool.put(job.clone()));
+        let excess = Arc::new(());
+        pool.put(excess.clone());
+        assert_eq!((Arc::strong_count(&excess), Arc::strong_count(&job)), (1, QUEUE + 2));
+        drop((release, first));
+        for _ in 0..QUEUE {
+            begun.recv_timeout(LONG).expect("it is performed");
+        }
+    }
+
+    #[test]
+    fn a_job_that_panics_costs_no_thread() {
+        // One thread; without the panic hook, as it is meant.
+        let (tell, told) = mpsc::channel();
+        let pool = Pool::start("panics", 1, move |is_good: bool| match is_good {
+            true => tell.send(()).expect("the test waits"),
+            false => resume_unwind(Box::new("meant")),
+        });
+        [false, false, true].map(|is_good| pool.put(is_good));
+        told.recv_timeout(LONG).expect("the thread goes on");
+    }
 
     #[test]
     fn a_head_without_an_event_is_asked_for_with_the_roots_that_its_duties_depend_on() {

@@ -166,7 +166,8 @@ pub enum Request<V: VoteProtocol> {
         /// What is signed.
         data: V::Data,
     },
-    /// The publication of votes with equal data. Beacon nodes; [`Reply::Published`].
+    /// The publication of votes with equal data. Beacon nodes; [`Reply::Published`] or
+    /// [`Reply::NotTaken`].
     Publish {
         /// The slot of the votes.
         slot: Slot,
@@ -201,6 +202,9 @@ pub enum Reply<V: VoteProtocol> {
         /// The validators whose vote was refused.
         refused: Vec<ValidatorIndex>,
     },
+    /// No beacon node has taken the votes: each has said so, or was not reached. So none of them
+    /// has arrived.
+    NotTaken,
     /// It failed: no connection, a time-out, a malformed answer. Nothing is known of the effect.
     Failed,
 }

@@ -26,14 +26,30 @@ pub struct Limits {
     pub heads: usize,
     /// How often data are asked for in a slot before their time, and again after it.
     pub asks_per_slot: u8,
-    /// After so many failures of its signer or of publications a duty is missed.
+    /// After so many failures in a row of its signer, or of publications, a duty is missed. The
+    /// default leaves no slot before its end, since the rests between them become longer.
     pub attempts: u8,
     /// How long a beacon node may take for an answer before it is asked again, in milliseconds.
     pub node_ms: u64,
-    /// How long a step rests after a failure, in milliseconds.
+    /// How long a step rests after a failure, in milliseconds. A signer and a publication rest
+    /// twice as long after each further failure, up to [`Limits::MAX_REST`] times this.
     pub retry_ms: u64,
     /// How long the votes that are signed wait for the others, at most, in milliseconds.
     pub gather_ms: u64,
+}
+
+impl Limits {
+    /// The longest rest between two attempts, in lengths of the first.
+    pub const MAX_REST: u64 = 8;
+
+    /// Returns how long a signer or a publication rests after so many failures in a row, in
+    /// milliseconds.
+    #[must_use]
+    pub const fn rest_ms(&self, failures: u8) -> u64 {
+        let doublings = failures.saturating_sub(1);
+        let times = if doublings < 3 { 1 << doublings } else { Self::MAX_REST };
+        self.retry_ms.saturating_mul(times)
+    }
 }
 
 impl Default for Limits {
@@ -43,7 +59,7 @@ impl Default for Limits {
             duties: ptc_duties::Limits::default(),
             heads: 16,
             asks_per_slot: 16,
-            attempts: 16,
+            attempts: 20,
             node_ms: 750,
             retry_ms: 100,
             gather_ms: 1000,

@@ -23,7 +23,7 @@
 //! | signatures | once the data, their head and its list of duties are known; given up at [`Timing::late_ms`] |
 //! | first batch | once all is signed; at [`Limits::gather_ms`] after the data, or at the next of the following times |
 //! | later batches, of what is signed then | at [`Timing::gather_ms`], [`Timing::due_ms`] and [`Timing::late_ms`]; once the rest is signed |
-//! | a batch that failed | again after [`Limits::retry_ms`], until the slot ends |
+//! | a batch that failed, or that no node took | again after [`Limits::rest_ms`], and at [`Timing::due_ms`], until the slot ends |
 //!
 //! | state of a vote | what it means | who ends it |
 //! |---|---|---|
@@ -50,7 +50,8 @@
 //!   asked for again until the deadline (P2, P3). The node port asks several nodes (V9).
 //! - I7 No vote waits for the signature of another beyond a time of the slot (V7).
 //! - I8 A vote is sent once a beacon node has confirmed it, and until then it is published again
-//!   (P7). A refusal of a vote that may have arrived is a success (P4).
+//!   (P7). A refusal of a vote that may have arrived is a success (P4). One that no node has taken
+//!   has not arrived.
 //! - I9 Time is kept before the deadline for signing and publishing: the data are asked for at
 //!   [`Timing::fetch_ms`] at the latest (P1).
 //! - I10 An event that repeats leads to no request while one is under way, and a slot has at most

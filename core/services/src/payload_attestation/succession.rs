@@ -151,3 +151,23 @@ impl<V: VoteProtocol> Succession<V> {
         machine
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload_attestation::protocol::Timing;
+    use crate::payload_attestation::toy::ToyVotes;
+
+    #[test]
+    fn the_last_heads_are_kept_for_a_successor_each_once() {
+        // A hundred heads, each told twice, and one of the last once more.
+        let limits = Limits { heads: 3, ..Limits::default() };
+        let timing = Timing::gloas(4, 1200);
+        let mut line = Succession::new(ToyVotes { timing }, limits, Intensity::default());
+        for root in (0..100).flat_map(|root| [root, root]).chain([98]) {
+            let head = Head { root, slot: 4, current_dependent: 1, previous_dependent: 1 };
+            line.step(Reading::SinceGenesis(4800), Event::Head(head)).expect("no panic");
+        }
+        assert_eq!(line.heads.iter().map(|head| head.root).collect::<Vec<_>>(), [97, 99, 98]);
+    }
+}

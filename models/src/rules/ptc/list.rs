@@ -321,7 +321,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "votes_with_lost_confirmations",
         claim: "two answers to publications are lost: what a node has taken is told as sent, and \
                 nothing else is",
-        states: 46,
+        states: 45,
         model: || lossy(None),
         twins: &[
             twin!(
@@ -331,6 +331,14 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 TriesInSilence,
                 "what has arrived is told as sent",
                 "a vote is sent again after its answer was lost, and the refusal is told"
+            ),
+            twin!(
+                "a_lost_answer_is_told_as_none_taken",
+                P4,
+                lossy,
+                LostIsNotTaken,
+                "what has arrived is told as sent",
+                "a vote whose answer was lost is told as not taken, and its refusal then as one"
             ),
             twin!(
                 "told_as_sent_before_it_has_left",

@@ -55,6 +55,8 @@ enum Fault {
     TriesInSilence,
     /// The clock is read before a wait, and the machine is told of it afterwards.
     ReadsBeforeWaiting,
+    /// An answer that is lost is told as one that says that nothing was taken.
+    LostIsNotTaken,
     /// A vote is told as published before it has left.
     ConfirmsFirst,
     /// The clock is not read while a node is waited for.

@@ -349,8 +349,11 @@ impl Model for Ptc {
             Action::Answer(id, node) => self.answer(&mut state, id, Some(node)),
             Action::Fail(id) => {
                 state.spent.failures += 1;
-                state.asked.remove(&id);
-                self.deliver(&mut state, Event::Reply { request: id, reply: Reply::Failed });
+                let asked = state.asked.remove(&id);
+                let is_publish =
+                    asked.is_some_and(|asked| matches!(asked.request, Request::Publish { .. }));
+                let reply = if is_publish { Reply::NotTaken } else { Reply::Failed };
+                self.deliver(&mut state, Event::Reply { request: id, reply });
             }
             Action::Lose(id) => {
                 state.spent.losses += 1;

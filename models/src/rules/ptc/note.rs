@@ -6,21 +6,29 @@
 //! nodes in their order until one answers, every vote is signed, and all leave together once the
 //! last is signed.
 //!
-//! What stateright finds in it, each in surroundings in which nothing else can go wrong: D1, D2,
-//! D3, D5, P1, P2, P3, V7 and V10. What the description leaves open is not modelled: what becomes of
-//! a publication that fails (P4, P7), and of streams (P6). Two hazards it does not have: it looks at
-//! the slot before a signature (P5), and its timer starts tasks and waits for none (P8).
+//! What stateright finds in it, each in surroundings in which nothing else can go wrong: D1 to D5,
+//! P1 to P8, V7 and V10. Of some the description says nothing, or not all. Then the model takes the
+//! least that has to be added:
+//! - P4: `first_success` takes the publication to the next node as well, which knows the votes.
+//! - P5: the slot is compared before a signature, as described, and not again before the votes leave.
+//! - P6: a stream of events beside the timer ends the wait, and nothing is said of a stream's end.
+//! - P7: a slot is done once its task has been started, and nobody reads how the task has ended.
+//! - P8: the votes' timer waits for no task, as described. But the lists are asked for once a slot
+//!   by a loop that waits for the answer.
+//! - D4: the request of each slot is for the present epoch, and a list may be had an epoch ahead.
 //!
 //! Time is counted in eighths of a slot; votes are due at the sixth. The process begins in slot 0,
 //! and the duties are in slots 1 and 2.
+
+mod list;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stateright::{Model, Property};
 
-use crate::hazard;
-use crate::rules::{Bounded, Instance, Rule, Twin};
-use blocksmith_engines::verdict::Breaks;
+use crate::rules::Bounded;
+
+pub(in crate::rules) use list::RULES;
 
 /// Eighths of a slot.
 const SLOT: u8 = 8;
@@ -30,12 +38,16 @@ const START: u8 = 7;
 const END: u8 = 3 * SLOT;
 /// The validator that may be learnt late; it votes in slot 2 on both branches.
 const LATE: u8 = 3;
+/// How long a process that sleeps does so.
+const SLEEP: u8 = 3;
 
 /// Who votes in a slot on a branch.
 fn listed(branch: usize, slot: u8) -> Vec<u8> {
     match (branch, slot) {
         (0, 1) | (1, 2) => vec![1],
         (1, 1) | (0, 2) => vec![2],
+        // The branch that differs in an epoch of which the list was had ahead.
+        (2, 2) => vec![1, 2],
         _ => Vec::new(),
     }
 }
@@ -57,6 +69,25 @@ struct Node {
 
 const GOOD: Node = Node { branch: 0, sees: true, hangs: false };
 
+/// What becomes of one publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Trouble {
+    /// The node cannot be reached: the votes do not arrive.
+    NoConnection,
+    /// The votes arrive, and the answer is lost.
+    LosesAnswer,
+}
+
+/// The stream of events beside the timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stream {
+    Open,
+    /// It has ended, so that a wait for it ends at once.
+    Ended,
+    /// It has ended, and nobody waits for it any more.
+    LeftOut,
+}
+
 /// The design in its surroundings.
 #[derive(Clone, Debug)]
 struct Design {
@@ -69,6 +100,8 @@ struct Design {
     has_third: bool,
     /// How long an answer takes.
     pace: u8,
+    /// How long a signer takes beyond that.
+    signs_in: u8,
     /// Whether lists are answered at any moment, by any node.
     has_slow_lists: bool,
     switches: usize,
@@ -76,6 +109,17 @@ struct Design {
     /// before time passes.
     goes_back: bool,
     restarts: usize,
+    /// Whether the list is that of an epoch that begins with slot 2. It is had ahead, and the node
+    /// answers no list in the epoch's first slot.
+    looks_ahead: bool,
+    /// Whether the first request for a list is never answered.
+    loses_list: bool,
+    /// What one publication meets, at any moment.
+    trouble: Option<Trouble>,
+    /// Whether the process sleeps once, at any moment.
+    sleeps: bool,
+    /// Whether there is a stream of events, which ends at any moment.
+    has_stream: bool,
 }
 
 /// A request for a list under way.
@@ -85,6 +129,8 @@ enum Poll {
     Root,
     /// For the duties, after this root.
     Duties(usize),
+    /// It is not answered.
+    Lost,
 }
 
 /// The votes of a slot.
@@ -115,9 +161,20 @@ struct State {
     done: Option<u8>,
     signed: BTreeMap<(u8, u8), BTreeSet<(u8, usize)>>,
     left: BTreeMap<(u8, u8), u8>,
+    /// Whether a vote counts as sent, once it is told how it went.
+    told: BTreeMap<(u8, u8), bool>,
     is_off_branch: bool,
     switches: usize,
+    /// When the branch was changed last, if the list was had ahead.
+    switched_at: Option<u8>,
     restarts: usize,
+    /// The trouble that the next publication meets, once it has come up.
+    trouble: Option<Trouble>,
+    has_slept: bool,
+    had_trouble: bool,
+    stream: Stream,
+    /// How often the wait for the next time has ended since time passed last.
+    wakes: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,6 +185,13 @@ enum Action {
     Switch(usize),
     Learn,
     Restart,
+    /// The next publication meets its trouble.
+    Trouble,
+    /// Time passes in which the process does nothing.
+    Sleep,
+    StreamEnds,
+    /// The wait for the next time ends, because of a stream that has ended.
+    Wake,
 }
 
 impl Design {
@@ -139,10 +203,16 @@ impl Design {
             learns: false,
             has_third: false,
             pace: 0,
+            signs_in: 0,
             has_slow_lists: false,
             switches: 0,
             goes_back: false,
             restarts: 0,
+            looks_ahead: false,
+            loses_list: false,
+            trouble: None,
+            sleeps: false,
+            has_stream: false,
         }
     }
 
@@ -153,14 +223,17 @@ impl Design {
 
     /// Does what there is to do at this time.
     fn run(&self, state: &mut State) {
-        if !self.has_slow_lists {
+        let slot = state.now / SLOT;
+        let is_busy = self.looks_ahead && slot == 2;
+        if !self.has_slow_lists && !is_busy {
             // A list that is of its root needs two answers, and each answer is of the same branch.
             for _ in 0..2 {
                 self.answer_poll(state, 0);
             }
         }
-        let slot = state.now / SLOT;
-        if state.now % SLOT >= self.begins() && state.done.is_none_or(|done| done < slot) {
+        let into_slot = state.now % SLOT;
+        let is_time = into_slot >= self.begins() && (into_slot < DUE || !self.is_mended);
+        if is_time && state.done.is_none_or(|done| done < slot) {
             state.done = Some(slot);
             let at = state.now + self.pace;
             state.round = Some(Round { slot, at, data: None, signed: None });
@@ -175,6 +248,7 @@ impl Design {
         let branch = state.nodes[node].branch;
         match state.poll.take() {
             None => {}
+            Some(Poll::Lost) => state.poll = Some(Poll::Lost),
             Some(Poll::Root) => {
                 let list = state.lists.get(&branch);
                 let is_known = if self.is_mended {
@@ -199,7 +273,8 @@ impl Design {
     /// The next step of the round, if its answer has come.
     fn step(&self, state: &mut State) {
         let Some(mut round) = state.round.take() else { return };
-        if round.slot != state.now / SLOT {
+        let is_over = round.slot != state.now / SLOT;
+        if is_over && (self.is_mended || round.signed.is_none()) {
             return;
         }
         if state.now < round.at {
@@ -239,16 +314,34 @@ impl Design {
                     return;
                 }
                 let signed = voters.into_iter().filter(alive).collect();
-                (round.signed, round.at) = (Some(signed), state.now + self.pace);
+                (round.signed, round.at) = (Some(signed), state.now + self.pace + self.signs_in);
             }
             (Some(_), Some(signed)) => {
-                for voter in signed {
-                    state.left.entry((round.slot, voter)).or_insert(state.now);
+                if self.publish(state, round.slot, &signed) {
+                    return;
                 }
-                return;
+                (round.signed, round.at) = (Some(signed), state.now + 1);
             }
         }
         state.round = Some(round);
+    }
+
+    /// Has the votes go to the nodes in their order until one takes them. Returns whether they are
+    /// done with.
+    fn publish(&self, state: &mut State, slot: u8, signed: &[u8]) -> bool {
+        let trouble = state.trouble.take();
+        if trouble == Some(Trouble::NoConnection) && self.is_mended {
+            return false;
+        }
+        for voter in signed {
+            let vote = (slot, *voter);
+            if trouble != Some(Trouble::NoConnection) {
+                state.left.entry(vote).or_insert(state.now);
+            }
+            // Without an answer the next node is asked, and refuses what it knows already.
+            state.told.insert(vote, self.is_mended || trouble.is_none());
+        }
+        true
     }
 
     /// Returns who votes: those of the list that is kept, or of the list of the data's branch.
@@ -256,6 +349,10 @@ impl Design {
         let list =
             if self.is_mended { state.lists.get(&branch) } else { state.lists.values().next() };
         let Some((of, covers)) = list else { return Vec::new() };
+        if self.looks_ahead && slot < 2 {
+            // The list is of a later epoch.
+            return Vec::new();
+        }
         let mut voters = listed(*of, slot);
         if *covers && slot == 2 {
             voters.push(LATE);
@@ -265,17 +362,33 @@ impl Design {
 
     /// The process begins. A mended one does not vote in the slot in which it does.
     fn start(&self, state: &mut State) {
-        state.poll = Some(Poll::Root);
+        state.poll = Some(if self.loses_list { Poll::Lost } else { Poll::Root });
         state.lists.clear();
         state.round = None;
         state.done = self.is_mended.then_some(state.now / SLOT);
         self.run(state);
     }
 
+    /// A slot begins: its list is asked for.
+    fn begin_slot(&self, state: &mut State) {
+        let is_of_later_epoch = self.looks_ahead && state.now / SLOT == 1;
+        // The loop of the design as described waits for the answer before.
+        let waits = state.poll.is_some() || is_of_later_epoch;
+        if self.is_mended || !waits {
+            state.poll = Some(Poll::Root);
+        }
+    }
+
+    /// Returns the branch that a node changes to.
+    fn other(&self, branch: usize) -> usize {
+        if self.looks_ahead { 2 - branch } else { 1 - branch }
+    }
+
     /// Returns whether every vote of the branch has left by the deadline, where nothing changes.
     fn have_left(&self, state: &State) -> bool {
-        let is_still =
-            self.switches == 0 && self.restarts == 0 && !self.learns && !self.has_slow_lists;
+        let is_still = self.switches == 0
+            && self.restarts == 0
+            && !(self.learns || self.has_slow_lists || self.sleeps);
         let has_block = self.nodes.iter().any(|node| node.sees && !node.hangs);
         !is_still
             || !has_block
@@ -288,6 +401,18 @@ impl Design {
                     |voter| state.left.get(&(slot, voter)).is_some_and(|left| *left <= due);
                 state.now <= due || voters.all(has_left)
             })
+    }
+
+    /// Returns whether the duties are done that were known to be in slot 2 when slot 1 began, or
+    /// the validator was learnt before slot 2.
+    fn are_done(&self, state: &State) -> bool {
+        let has_left =
+            |voter: &u8| Some(*voter) == self.dead || state.left.contains_key(&(2, *voter));
+        let is_learnt = state.learnt_at.is_some_and(|at| at < 2 * SLOT);
+        let is_settled = self.looks_ahead && state.switched_at.is_none_or(|at| at < SLOT);
+        let of_branch = listed(state.nodes[0].branch, 2);
+        state.now < END
+            || (!is_learnt || has_left(&LATE)) && (!is_settled || of_branch.iter().all(has_left))
     }
 }
 
@@ -319,9 +444,16 @@ impl Model for Design {
             done: None,
             signed: BTreeMap::new(),
             left: BTreeMap::new(),
+            told: BTreeMap::new(),
             is_off_branch: false,
             switches: 0,
+            switched_at: None,
             restarts: 0,
+            trouble: None,
+            has_slept: false,
+            had_trouble: false,
+            stream: Stream::Open,
+            wakes: 0,
         };
         self.start(&mut state);
         vec![state]
@@ -347,22 +479,42 @@ impl Model for Design {
         if state.restarts < self.restarts {
             actions.push(Action::Restart);
         }
+        if self.trouble.is_some() && !state.had_trouble {
+            actions.push(Action::Trouble);
+        }
+        if self.sleeps && !state.has_slept && state.now + SLEEP <= END {
+            actions.push(Action::Sleep);
+        }
+        match state.stream {
+            Stream::Open if self.has_stream => actions.push(Action::StreamEnds),
+            Stream::Ended if state.wakes < 2 => actions.push(Action::Wake),
+            _ => {}
+        }
     }
 
     fn next_state(&self, before: &State, action: Action) -> Option<State> {
         let mut state = before.clone();
         match action {
             Action::Tick => {
-                state.now += 1;
+                (state.now, state.wakes) = (state.now + 1, 0);
                 if state.now.is_multiple_of(SLOT) {
-                    state.poll = Some(Poll::Root);
+                    self.begin_slot(&mut state);
+                }
+                self.run(&mut state);
+            }
+            Action::Sleep => {
+                let slot = state.now / SLOT;
+                (state.now, state.has_slept) = (state.now + SLEEP, true);
+                if state.now / SLOT != slot {
+                    self.begin_slot(&mut state);
                 }
                 self.run(&mut state);
             }
             Action::List(node) => self.answer_poll(&mut state, node),
             Action::Switch(node) => {
                 state.switches += 1;
-                state.nodes[node].branch = 1 - state.nodes[node].branch;
+                state.switched_at = self.looks_ahead.then_some(state.now);
+                state.nodes[node].branch = self.other(state.nodes[node].branch);
             }
             Action::Learn => {
                 (state.learnt_at, state.knows_late) = (Some(state.now), true);
@@ -376,6 +528,15 @@ impl Model for Design {
                 state.life += 1;
                 self.start(&mut state);
             }
+            Action::Trouble => (state.trouble, state.had_trouble) = (self.trouble, true),
+            Action::StreamEnds => state.stream = Stream::Ended,
+            Action::Wake => {
+                state.wakes += 1;
+                if self.is_mended {
+                    state.stream = Stream::LeftOut;
+                }
+                self.run(&mut state);
+            }
         }
         Some(state)
     }
@@ -388,185 +549,17 @@ impl Model for Design {
             }),
             always("what is signed is of the head's branch", |_, state| !state.is_off_branch),
             always("a vote leaves by the deadline", |model, state| model.have_left(state)),
-            always("the branch's duties are done", |model, state| {
-                let is_known = state.learnt_at.is_some_and(|at| at < 2 * SLOT);
-                !is_known
-                    || model.dead == Some(LATE)
-                    || state.now < END
-                    || state.left.contains_key(&(2, LATE))
+            always("the branch's duties are done", |model, state| model.are_done(state)),
+            always("nothing leaves for a slot that is over", |_, state| {
+                state.left.iter().all(|((slot, _), at)| at / SLOT == *slot)
             }),
+            always("what has arrived is told as sent", |_, state| {
+                state.told.iter().all(|(vote, is_sent)| *is_sent || !state.left.contains_key(vote))
+            }),
+            always("what is told as sent has arrived", |_, state| {
+                state.told.iter().all(|(vote, is_sent)| !is_sent || state.left.contains_key(vote))
+            }),
+            always("a wait ends for something new", |_, state| state.wakes <= 1),
         ]
     }
 }
-
-/// A node that changes its branch after its list was given.
-fn changes(fault: Option<Fault>) -> Box<dyn Instance> {
-    Box::new(Design { switches: 1, ..Design::of(fault) })
-}
-
-/// A node that changes its branch between the two answers about a list, and back.
-fn straddles(fault: Option<Fault>) -> Box<dyn Instance> {
-    Box::new(Design { switches: 2, goes_back: true, has_slow_lists: true, ..Design::of(fault) })
-}
-
-/// Two nodes on two branches, of which either gives the list.
-fn differs(fault: Option<Fault>) -> Box<dyn Instance> {
-    let nodes = vec![GOOD, Node { branch: 1, ..GOOD }];
-    Box::new(Design { nodes, has_slow_lists: true, ..Design::of(fault) })
-}
-
-fn learns(fault: Option<Fault>) -> Box<dyn Instance> {
-    Box::new(Design { learns: true, ..Design::of(fault) })
-}
-
-fn paced(fault: Option<Fault>) -> Box<dyn Instance> {
-    Box::new(Design { pace: 1, ..Design::of(fault) })
-}
-
-fn hangs(fault: Option<Fault>) -> Box<dyn Instance> {
-    Box::new(Design { nodes: vec![Node { hangs: true, ..GOOD }, GOOD], ..Design::of(fault) })
-}
-
-fn lacks_block(fault: Option<Fault>) -> Box<dyn Instance> {
-    Box::new(Design { nodes: vec![Node { sees: false, ..GOOD }, GOOD], ..Design::of(fault) })
-}
-
-/// Two validators vote in slot 2, and the signer of one of them never answers.
-fn dead_signer(fault: Option<Fault>) -> Box<dyn Instance> {
-    Box::new(Design { dead: Some(LATE), has_third: true, ..Design::of(fault) })
-}
-
-fn restarts(fault: Option<Fault>) -> Box<dyn Instance> {
-    Box::new(Design { restarts: 1, ..Design::of(fault) })
-}
-
-/// One rule for each of the surroundings: the mended design holds in it, and the one that was
-/// described does not.
-pub(in crate::rules) const RULES: &[Rule] = &[
-    Rule {
-        name: "design_and_a_change_of_branch_mended",
-        claim: "a node changes its branch once: votes are in time, of their branch, and one of each",
-        states: 83,
-        model: || changes(None),
-        twins: &[twin!(
-            "design_and_a_change_of_branch",
-            D3,
-            changes,
-            AsDescribed,
-            "what is signed is of the head's branch",
-            "duties are looked up by slot alone, whatever branch the data are of"
-        )],
-    },
-    Rule {
-        name: "design_and_a_change_back_mended",
-        claim: "a node changes its branch between two answers about a list, and back: votes are in time, of their branch, and one of each",
-        states: 374,
-        model: || straddles(None),
-        twins: &[twin!(
-            "design_and_a_change_back",
-            D2,
-            straddles,
-            AsDescribed,
-            "what is signed is of the head's branch",
-            "the duties of the second answer are kept under the root of the first"
-        )],
-    },
-    Rule {
-        name: "design_and_nodes_that_differ_mended",
-        claim: "lists come from either of two nodes on two branches: votes are in time, of their branch, and one of each",
-        states: 287,
-        model: || differs(None),
-        twins: &[twin!(
-            "design_and_nodes_that_differ",
-            D5,
-            differs,
-            AsDescribed,
-            "what is signed is of the head's branch",
-            "an epoch has one root and one list, though another node is on another branch"
-        )],
-    },
-    Rule {
-        name: "design_and_a_late_validator_mended",
-        claim: "a validator is learnt at any moment: votes are in time, of their branch, and one of each",
-        states: 189,
-        model: || learns(None),
-        twins: &[twin!(
-            "design_and_a_late_validator",
-            D1,
-            learns,
-            AsDescribed,
-            "the branch's duties are done",
-            "nothing is asked for while the root stays, so that a new validator has no duties"
-        )],
-    },
-    Rule {
-        name: "design_at_a_steady_pace_mended",
-        claim: "every answer takes an eighth of a slot: votes are in time, of their branch, and one of each",
-        states: 18,
-        model: || paced(None),
-        twins: &[twin!(
-            "design_at_a_steady_pace",
-            P1,
-            paced,
-            AsDescribed,
-            "a vote leaves by the deadline",
-            "the data are asked for at three quarters, when the votes are due"
-        )],
-    },
-    Rule {
-        name: "design_and_a_hung_node_mended",
-        claim: "the first of two nodes never answers: votes are in time, of their branch, and one of each",
-        states: 18,
-        model: || hangs(None),
-        twins: &[twin!(
-            "design_and_a_hung_node",
-            P2,
-            hangs,
-            AsDescribed,
-            "a vote leaves by the deadline",
-            "nodes are asked one after the other, and the first never answers"
-        )],
-    },
-    Rule {
-        name: "design_and_a_node_without_the_block_mended",
-        claim: "the first of two nodes has no block: votes are in time, of their branch, and one of each",
-        states: 18,
-        model: || lacks_block(None),
-        twins: &[twin!(
-            "design_and_a_node_without_the_block",
-            P3,
-            lacks_block,
-            AsDescribed,
-            "a vote leaves by the deadline",
-            "the first success is taken, and that there is no block is one"
-        )],
-    },
-    Rule {
-        name: "design_and_a_dead_signer_mended",
-        claim: "the signer of one of two validators never answers: votes are in time, of their branch, and one of each",
-        states: 18,
-        model: || dead_signer(None),
-        twins: &[twin!(
-            "design_and_a_dead_signer",
-            V7,
-            dead_signer,
-            AsDescribed,
-            "a vote leaves by the deadline",
-            "all signatures are awaited before one request publishes them"
-        )],
-    },
-    Rule {
-        name: "design_and_a_restart_mended",
-        claim: "the process restarts at any moment: votes are in time, of their branch, and one of each",
-        states: 83,
-        model: || restarts(None),
-        twins: &[twin!(
-            "design_and_a_restart",
-            V10,
-            restarts,
-            AsDescribed,
-            "one vote of (slot, validator)",
-            "nothing tells a process what the one before it has signed in the slot"
-        )],
-    },
-];

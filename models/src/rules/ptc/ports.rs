@@ -105,6 +105,8 @@ impl Ptc {
         self.carry_out(state, &asked.request, None);
         let reply = if self.has(Fault::TriesInSilence) {
             self.carry_out(state, &asked.request, None).unwrap_or(Reply::Failed)
+        } else if self.has(Fault::LostIsNotTaken) {
+            Reply::NotTaken
         } else {
             Reply::Failed
         };

@@ -51,7 +51,7 @@ pub(super) struct Payloads {
 }
 
 impl Payloads {
-    /// Starts the votes. `ended` is called on their thread once they have ended, however they did.
+    /// Starts the votes.
     pub(super) fn start(
         requests: PayloadRequests,
         heads: &Arc<Heads>,
@@ -59,7 +59,6 @@ impl Payloads {
         timing: Timing,
         figures: PayloadFigures,
         journal: impl Journal + 'static,
-        ended: impl FnOnce() + Send + 'static,
     ) -> Self {
         let requests = Arc::new(requests);
         let pool =
@@ -74,12 +73,20 @@ impl Payloads {
         let limits = limits(protocol.timing().slot_ms);
         let builder = Builder::new(protocol).limits(limits).requests(REQUESTS);
         let (service, handle) = builder.build(ports);
-        let thread = std::thread::spawn(move || {
-            let ending = service.run();
-            ended();
-            ending
-        });
-        Self { handle, thread: Some(thread) }
+        Self::spawn(handle, move || service.run())
+    }
+
+    /// Starts the thread of the votes, which runs their service.
+    pub(super) fn spawn(
+        handle: VotesHandle,
+        run: impl FnOnce() -> Ending + Send + 'static,
+    ) -> Self {
+        Self { handle, thread: Some(std::thread::spawn(run)) }
+    }
+
+    /// Returns whether the thread has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     /// Stops the votes, and blocks until their thread has ended. Returns how they have ended.

@@ -10,6 +10,8 @@
 //!   is published, whatever another node says of it.
 //! - P2 If a node may have taken the votes, and its answer was lost, a refusal by another node says
 //!   nothing: it may know them from there (hazard P4). No vote is refused then.
+//! - P3 If each node has said that it did not take the votes, or was not reached, none has arrived:
+//!   [`Reply::NotTaken`]. A node that was not asked, or has not answered, may still take them.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,7 +89,7 @@ impl PayloadRequests {
                     true => self.nodes.broadcast(timeout, submit),
                     false => self.nodes.submit(timeout, submit),
                 };
-                ballot.reply(ended)
+                ballot.reply(ended, self.nodes.clients().count())
             }
         }
     }
@@ -173,6 +175,8 @@ pub(super) struct Ballot {
 struct Said {
     /// The places of the votes that all nodes have refused; `None` before one has refused.
     refused: Option<BTreeSet<usize>>,
+    /// Nodes that were asked.
+    asked: usize,
     /// Nodes that were asked and have not said whether they took the votes.
     unsure: usize,
 }
@@ -205,7 +209,9 @@ impl Ballot {
 
     /// The votes go to a node: from now on, it may have taken them (P2).
     pub(super) fn begin(&self) {
-        self.said().unsure += 1;
+        let mut said = self.said();
+        said.asked += 1;
+        said.unsure += 1;
     }
 
     /// Takes a node's answer, and returns it.
@@ -226,8 +232,8 @@ impl Ballot {
         answer
     }
 
-    /// Returns the reply to the publication, whose call has ended like this.
-    pub(super) fn reply(&self, ended: Result<(), HttpError>) -> VoteReply {
+    /// Returns the reply to the publication, whose call to so many nodes has ended like this.
+    pub(super) fn reply(&self, ended: Result<(), HttpError>, nodes: usize) -> VoteReply {
         let said = self.said();
         match (ended, &said.refused) {
             (Ok(()), _) => Reply::Published { refused: Vec::new() },
@@ -238,7 +244,9 @@ impl Ballot {
             }
             (Err(error), None) => {
                 tracing::warn!(%error, "votes on a payload were not published");
-                Reply::Failed
+                // P3
+                let all_said = said.asked == nodes && said.unsure == 0;
+                if all_said { Reply::NotTaken } else { Reply::Failed }
             }
         }
     }

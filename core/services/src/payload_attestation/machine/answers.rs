@@ -41,6 +41,11 @@ impl<V: VoteProtocol> PayloadAttestation<V> {
                 self.took(Step::Publish, took, effects);
                 self.published(&batch, &refused, effects);
             }
+            (Asked::Publish(batch), Reply::NotTaken) => {
+                for validator in batch {
+                    self.publish_failed(validator, false, effects);
+                }
+            }
             (asked, Reply::Failed) => self.failed(asked, false, effects),
             (asked, _) => {
                 self.counters.malformed += 1;
@@ -66,7 +71,7 @@ impl<V: VoteProtocol> PayloadAttestation<V> {
             Asked::Sign(validator) => self.sign_failed(validator, is_late, effects),
             Asked::Publish(batch) => {
                 for validator in batch {
-                    self.publish_failed(validator, effects);
+                    self.publish_failed(validator, true, effects);
                 }
             }
         }
@@ -104,38 +109,49 @@ impl<V: VoteProtocol> PayloadAttestation<V> {
         // A vote that has ended meanwhile needs no signature.
         if let Some(vote) = vote.filter(|vote| vote.stage == Stage::Signing) {
             vote.stage = Stage::Signed(signature);
+            vote.failures = 0;
         }
     }
 
     /// The same data are signed again later, unless the signer is dead: its time was all that there
     /// is.
     fn sign_failed(&mut self, validator: ValidatorIndex, is_late: bool, effects: &mut Effects<V>) {
-        let (again, attempts) =
-            (self.now_ms.saturating_add(self.limits.retry_ms), self.limits.attempts);
+        let (now, limits) = (self.now_ms, self.limits);
         let vote = self.round.as_mut().and_then(|round| round.votes.get_mut(&validator));
         let Some(vote) = vote.filter(|vote| vote.stage == Stage::Signing) else { return };
         vote.failures = vote.failures.saturating_add(1);
         if is_late {
             self.miss(validator, Reason::SignerLate, effects);
-        } else if vote.failures >= attempts {
+        } else if vote.failures >= limits.attempts {
             self.miss(validator, Reason::SignerFailed, effects);
         } else {
+            let again = now.saturating_add(limits.rest_ms(vote.failures));
             vote.stage = Stage::SignsAgain(again);
         }
     }
 
-    /// A vote that may have arrived is published again: a second copy does no harm (P4, P7).
-    fn publish_failed(&mut self, validator: ValidatorIndex, effects: &mut Effects<V>) {
-        let (again, attempts) =
-            (self.now_ms.saturating_add(self.limits.retry_ms), self.limits.attempts);
+    /// A vote is published again, whether it `may_have_arrived` or not: a second copy does no harm
+    /// (P4, P7). It rests before that (P6), but not beyond the deadline.
+    fn publish_failed(
+        &mut self,
+        validator: ValidatorIndex,
+        may_have_arrived: bool,
+        effects: &mut Effects<V>,
+    ) {
+        let (now, timing, limits) = (self.now_ms, self.timing, self.limits);
         let Some(round) = &mut self.round else { return };
         let Some(vote) = round.votes.get_mut(&validator) else { return };
         let Stage::Publishing(signature) = &vote.stage else { return };
         vote.stage = Stage::Signed(signature.clone());
-        vote.is_uncertain = true;
+        vote.is_uncertain |= may_have_arrived;
+        if !vote.is_uncertain {
+            vote.left_ms = None;
+        }
         vote.failures = vote.failures.saturating_add(1);
-        round.publishes_again_ms = Some(again);
-        if vote.failures >= attempts {
+        let again = now.saturating_add(limits.rest_ms(vote.failures));
+        let due = Some(timing.at(round.slot, timing.due_ms)).filter(|due| now < *due);
+        round.publishes_again_ms = Some(due.map_or(again, |due| again.min(due)));
+        if vote.failures >= limits.attempts {
             self.miss(validator, Reason::PublishFailed, effects);
         }
     }

@@ -28,11 +28,11 @@ pub(super) enum Stage<V: VoteProtocol> {
 pub(super) struct Vote<V: VoteProtocol> {
     pub(super) key: V::Key,
     pub(super) stage: Stage<V>,
-    /// Failures of the signer or of publications.
+    /// Failures in a row of the signer, or of publications.
     pub(super) failures: u8,
-    /// When it left for the first time.
+    /// When it left for the first time, unless no node has taken it since.
     pub(super) left_ms: Option<u64>,
-    /// Whether a publication failed, so that nobody knows whether it arrived.
+    /// Whether nobody knows if it has arrived, because a publication failed.
     pub(super) is_uncertain: bool,
 }
 

@@ -90,6 +90,49 @@ fn votes_on_data_that_came_early_do_not_wait_for_a_dead_signer_until_the_deadlin
 }
 
 #[test]
+fn early_votes_leave_within_a_window_and_later_ones_at_the_times_of_the_slot() {
+    // Nothing is signed in the first window of 100 ms; one vote in the second, and one after it.
+    let mut line = Line::at(SLOT * 1200 - 1200, &[1, 2, 3]);
+    line.machine = PayloadAttestation::new(TOY, Limits { gather_ms: 100, ..limits() });
+    line.set_validators(&[1, 2, 3]);
+    line.until(SLOT, 200);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.tell(Event::Available { slot: SLOT, block: head('a', SLOT).root });
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    line.until(SLOT, 350);
+    line.sign(1);
+    line.until(SLOT, 399);
+    assert!(line.batches().is_empty());
+    line.until(SLOT, 400);
+    assert_eq!(line.batches(), [[1]]);
+    line.answer_publish(all_taken());
+    line.until(SLOT, 410);
+    line.sign(2);
+    line.until(SLOT, GATHER - 1);
+    assert!(line.batches().is_empty());
+    line.until(SLOT, GATHER);
+    assert_eq!(line.batches(), [[2]]);
+}
+
+#[test]
+fn a_vote_that_has_ended_stays_so_whatever_is_answered() {
+    // 1 is being signed and 2 is on its way when both are taken away. Then the signer fails, and
+    // the publication succeeds, fails, or says that nobody took it.
+    for reply in [all_taken(), Reply::Failed, Reply::NotTaken] {
+        let mut line = fetched(&[1, 2]);
+        line.sign(2);
+        line.until(SLOT, GATHER);
+        assert_eq!(line.batches(), [[2]]);
+        line.tell(Event::Validators(Vec::new()));
+        line.answer_sign(1, Reply::Failed);
+        line.answer_publish(reply);
+        line.until(SLOT, LATE);
+        assert_eq!((line.signers().len(), line.batches().len()), (0, 0));
+        line.assert_ended(&[(1, missed(Reason::Removed)), (2, missed(Reason::Removed))]);
+    }
+}
+
+#[test]
 fn a_first_batch_that_would_be_empty_waits_for_the_next_time() {
     // Nobody has signed at the first time; one has at the deadline, and leaves then.
     let mut line = fetched(&[1, 2]);
@@ -105,10 +148,11 @@ fn a_signer_that_fails_is_asked_again_for_the_same_data_as_often_as_is_tolerated
     // Two failures; the third is the last. A signature after a failure counts.
     let mut line = fetched(&[1, 2]);
     let (.., first) = line.look_sign(1);
-    for _ in 0..2 {
+    for rest in [20, 40] {
         line.answer_sign(1, Reply::Failed);
+        line.until(SLOT, line.now - SLOT * 1200 + rest - 1);
         assert!(!line.signers().contains(&1), "it rests");
-        line.until(SLOT, line.now - SLOT * 1200 + 20);
+        line.until(SLOT, line.now - SLOT * 1200 + 1);
         assert_eq!(line.look_sign(1).2, first);
     }
     line.answer_sign(1, Reply::Failed);
@@ -144,7 +188,7 @@ fn a_publication_that_fails_is_made_again_and_counts_only_when_it_is_confirmed()
     assert!(line.ended.is_empty(), "it is not sent before it is confirmed");
     line.until(SLOT, FETCH + 80);
     line.answer_publish(Reply::Failed);
-    line.until(SLOT, FETCH + 100);
+    line.until(SLOT, FETCH + 120);
     line.answer_publish(all_taken());
     line.assert_ended(&[(1, sent((SLOT * 1200 + DUE - at).cast_signed()))]);
     // The first request's answer is late: it changes nothing.
@@ -154,16 +198,78 @@ fn a_publication_that_fails_is_made_again_and_counts_only_when_it_is_confirmed()
 
 #[test]
 fn a_publication_is_tried_as_often_as_is_tolerated() {
-    // Three failures end the duty.
+    // Three failures end the duty. Those of its signer do not count.
     let mut line = fetched(&[1]);
+    for rest in [20, 40] {
+        line.answer_sign(1, Reply::Failed);
+        line.until(SLOT, line.now - SLOT * 1200 + rest);
+    }
     line.sign(1);
-    for _ in 0..3 {
+    for rest in [20, 40, 80] {
         assert!(line.ended.is_empty());
         line.answer_publish(Reply::Failed);
-        line.until(SLOT, line.now - SLOT * 1200 + 20);
+        line.until(SLOT, line.now - SLOT * 1200 + rest);
     }
     assert!(line.batches().is_empty());
     line.assert_ended(&[(1, missed(Reason::PublishFailed))]);
+}
+
+#[test]
+fn a_vote_that_no_node_took_is_published_again_until_the_deadline_and_after_it() {
+    // Every node refuses at once until the deadline. Data and signature come early in the slot.
+    let mut line = Line::at(SLOT * 1200 - 1200, &[1]);
+    line.machine = PayloadAttestation::new(TOY, Limits { attempts: 20, ..limits() });
+    line.set_validators(&[1]);
+    line.until(SLOT, 0);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.tell(Event::Available { slot: SLOT, block: head('a', SLOT).root });
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    line.sign(1);
+    let mut tries = Vec::new();
+    while line.now < SLOT * 1200 + DUE {
+        if !line.batches().is_empty() {
+            tries.push(line.now - SLOT * 1200);
+            line.answer_publish(Reply::NotTaken);
+            assert!(line.batches().is_empty(), "it rests");
+        }
+        let next = line.machine.wake_at().expect("after genesis");
+        line.until(SLOT, next - SLOT * 1200);
+    }
+    assert_eq!(tries, [0, 20, 60, 140, 300, 460, 620, 780]);
+    // A try at the deadline, whatever the rest; and one after it. The lead is that of the last.
+    line.answer_publish(Reply::NotTaken);
+    line.until(SLOT, DUE + 160);
+    line.answer_publish(all_taken());
+    line.assert_ended(&[(1, sent(-160))]);
+}
+
+#[test]
+fn a_vote_that_no_node_took_is_refused_by_a_refusal() {
+    // P4: nothing has arrived, so what is refused then is not known already. With a failure
+    // between the two, it may be.
+    for (answers, how) in [
+        (vec![Reply::NotTaken], missed(Reason::PublishRefused)),
+        (vec![Reply::Failed, Reply::NotTaken], sent((DUE - FETCH).cast_signed())),
+    ] {
+        let mut line = fetched(&[1]);
+        line.sign(1);
+        for answer in answers {
+            line.answer_publish(answer);
+            line.until(SLOT, line.now - SLOT * 1200 + 40);
+        }
+        line.answer_publish(Reply::Published { refused: vec![1] });
+        line.assert_ended(&[(1, how)]);
+    }
+}
+
+#[test]
+fn the_attempts_of_a_slot_last_until_it_ends() {
+    // Failures that come at once, from the first moment of a slot of 12 s on.
+    let limits = Limits::default();
+    let rests = (1..limits.attempts).map(|failures| limits.rest_ms(failures));
+    assert!(rests.sum::<u64>() >= 12_000);
+    assert_eq!(limits.rest_ms(0), 100);
+    assert_eq!(limits.rest_ms(u8::MAX), 800);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The data: when they are asked for, and which are signed.
 
+use std::collections::VecDeque;
+
+use super::super::{Claims, VoteProtocol};
 use super::*;
 
 fn no_votes(slot: Slot) -> Reply<ToyVotes> {
@@ -39,6 +42,84 @@ fn a_complete_payload_is_voted_for_as_soon_as_it_is_told_of() {
     line.assert_ended(&[(1, sent(600))]);
 }
 
+/// A protocol whose data say of the payload and of its blobs apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Apart;
+
+impl VoteProtocol for Apart {
+    type Key = u8;
+    type Root = u8;
+    type Signature = ();
+    type Data = (Slot, bool, bool);
+
+    fn timing(&self) -> Timing {
+        TOY.timing
+    }
+
+    fn claims(&self, data: &Self::Data) -> Claims<u8> {
+        let (slot, payload_present, blob_data_available) = *data;
+        Claims { slot, block: head('a', slot).root, payload_present, blob_data_available }
+    }
+}
+
+/// Returns whether early data that say this of the payload and of its blobs are signed at once.
+fn signs_early(present: bool, available: bool) -> bool {
+    let mut machine = PayloadAttestation::new(Apart, limits());
+    let ours = vec![Validator { index: 1, key: 1, may_sign: true }];
+    let there = Event::Available { slot: SLOT, block: head('a', SLOT).root };
+    let mut events = VecDeque::from([
+        (SLOT - 1, Event::Head(head('a', SLOT - 1))),
+        (SLOT - 1, Event::Validators(ours)),
+        (SLOT, Event::Head(head('a', SLOT))),
+        (SLOT, there),
+    ]);
+    let mut signs = false;
+    while let Some((at, event)) = events.pop_front() {
+        for effect in machine.handle(&Reading::SinceGenesis(at * 1200), event) {
+            let Effect::Ask { id, request, .. } = effect else { continue };
+            let reply = match request {
+                Request::Duties { epoch, .. } => {
+                    let duty = Listed { validator: 1, key: 1, slot: SLOT };
+                    let duties = (epoch == SLOT / 4).then_some(duty).into_iter().collect();
+                    Reply::Duties { dependent_root: 1, duties }
+                }
+                Request::Data { slot } => Reply::Data((slot, present, available)),
+                Request::Sign { .. } | Request::Publish { .. } => {
+                    signs = true;
+                    continue;
+                }
+            };
+            events.push_front((at, Event::Reply { request: id, reply }));
+        }
+    }
+    signs
+}
+
+#[test]
+fn a_payload_without_its_blobs_is_not_voted_on_early_nor_are_blobs_without_it() {
+    // Both, one of the two, or none are there, by what the early data say.
+    let of = |(present, available)| signs_early(present, available);
+    let all = [(true, true), (true, false), (false, true), (false, false)];
+    assert_eq!(all.map(of), [true, false, false, false]);
+}
+
+#[test]
+fn heads_are_remembered_up_to_a_bound() {
+    // Two are; data of the block that was a head before them are not signed.
+    let mut line = Line::at(SLOT * 1200 - 1200, &[1]);
+    line.machine = PayloadAttestation::new(TOY, Limits { heads: 2, ..limits() });
+    line.tell(Event::Head(head('a', 4)));
+    line.set_validators(&[1]);
+    line.until(SLOT, FETCH);
+    for (root, is_known) in [(90, false), (91, true)] {
+        let named = |root| Head { root, ..head('a', SLOT) };
+        [90, 91, 92].map(|root| line.tell(Event::Head(named(root))));
+        line.answer_data(Reply::Data(ToyVote { block: root, ..data('a', SLOT) }));
+        assert_eq!(!line.signers().is_empty(), is_known, "{root}");
+        line.until(SLOT, line.now - SLOT * 1200 + 20);
+    }
+}
+
 #[test]
 fn an_early_answer_that_is_no_vote_for_all_of_it_is_asked_for_again_in_its_time() {
     // The node that told of the payload is another one than the one that is asked.
@@ -66,6 +147,9 @@ fn that_no_block_was_seen_is_asked_again_until_the_deadline() {
     line.until(SLOT, FETCH + 20);
     line.answer_data(Reply::NoBlock);
     assert!(line.ended.is_empty());
+    // A head of an earlier slot, which was not told before, says nothing of this slot's block.
+    line.tell(Event::Head(head('a', 3)));
+    assert_eq!(line.data_requests(), 0, "it rests");
     // The block is told as a head: there is no need to rest.
     line.until(SLOT, FETCH + 25);
     line.tell(Event::Head(head('a', SLOT)));

@@ -56,6 +56,7 @@ fn answer(line: &Line, what: u8, branch: char, asked: &Request<ToyVotes>) -> Rep
             ..data(branch, if what.is_multiple_of(11) { slot.saturating_sub(1) } else { *slot })
         }),
         Request::Sign { key, data, .. } => Reply::Signature((*key, *data)),
+        Request::Publish { .. } if what % 10 == 8 => Reply::NotTaken,
         Request::Publish { votes, .. } => {
             let refused = votes.iter().take(usize::from(what % 2)).map(|vote| vote.validator);
             Reply::Published { refused: refused.collect() }

@@ -92,6 +92,12 @@ struct Running {
 /// Starts a service in slot 4, and lets the time for the data of `SLOT` come, in which the validators
 /// 1 and 2 vote. Each reading of the clock is later by `step` milliseconds.
 fn start(step: u64) -> Running {
+    start_with(step, 8, &[1, 2])
+}
+
+/// As [`start`], with room for so many requests, and for these validators.
+fn start_with(step: u64, requests: usize, validators: &[u64]) -> Running {
+    let room = requests;
     let (to_test, requests) = mpsc::channel();
     let (tell, heard) = mpsc::channel();
     let now = Arc::new(AtomicU64::new((SLOT * 1200 + FETCH) * MS));
@@ -102,11 +108,11 @@ fn start(step: u64) -> Running {
         journal: Box::new(Tells(tell)),
     };
     let limits = Limits { node_ms: 60 * MS, retry_ms: 1, gather_ms: 1200 * MS, ..limits() };
-    let (service, handle) = Builder::new(SLOW).limits(limits).requests(8).build(ports);
+    let (service, handle) = Builder::new(SLOW).limits(limits).requests(room).build(ports);
     let thread = Std::spawn("votes", || service.run());
     handle.head(head('a', SLOT));
-    let of = |index: u64| Validator { index, key: index as u8, may_sign: true };
-    handle.validators([1, 2].map(of).to_vec());
+    let of = |index: &u64| Validator { index: *index, key: *index as u8, may_sign: true };
+    handle.validators(validators.iter().map(of).collect());
     Running { handle, now, requests, heard, thread }
 }
 
@@ -204,6 +210,46 @@ fn an_answer_that_is_dropped_is_a_failure() {
     assert_eq!(running.sign(), 1);
     running.handle.stop();
     assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+}
+
+#[test]
+fn a_duty_for_whose_signature_there_is_no_room_ends_and_delays_nobody() {
+    // Two signers hang and take all the room. The third vote is tried as often as is tolerated.
+    let running = start_with(1, 2, &[1, 2, 3]);
+    running.answer_data();
+    let hanging = [running.next(), running.next()];
+    assert_eq!(running.outcomes(1), [(id(SLOT, 3), missed(Reason::SignerFailed))]);
+    for (request, answer) in hanging {
+        let Request::Sign { key, data, .. } = request else { panic!("{request:?}") };
+        answer.give(Reply::Signature((key, data)));
+    }
+    let (request, answer) = running.next();
+    let Request::Publish { votes, .. } = request else { panic!("{request:?}") };
+    assert_eq!(votes.iter().map(|vote| vote.validator).collect::<Vec<_>>(), [1, 2]);
+    answer.give(Reply::Published { refused: Vec::new() });
+    let ends = running.outcomes(2);
+    assert!(ends.iter().all(|(_, how)| matches!(how, Outcome::Sent { .. })), "{ends:?}");
+    running.handle.stop();
+    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+}
+
+#[test]
+fn a_vote_that_a_client_has_no_room_for_ends_when_it_was_tried_often_enough() {
+    // A client whose queue is full drops the answer, each time.
+    let running = start(1);
+    running.answer_data();
+    running.sign();
+    running.sign();
+    for _ in 0..limits().attempts {
+        let (request, answer) = running.next();
+        assert!(matches!(request, Request::Publish { .. }), "{request:?}");
+        drop(answer);
+    }
+    let failed = missed(Reason::PublishFailed);
+    assert_eq!(running.outcomes(2), [(id(SLOT, 1), failed), (id(SLOT, 2), failed)]);
+    running.handle.stop();
+    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+    assert!(running.requests.try_recv().is_err(), "it is not tried again");
 }
 
 #[test]

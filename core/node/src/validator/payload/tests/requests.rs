@@ -10,6 +10,7 @@ use blocksmith_consensus::{
 };
 use serde_json::Value;
 
+use super::super::requests::Ballot;
 use super::super::{PayloadRequests, limits, payload_timing};
 use crate::beacon_client::Genesis;
 use crate::beacon_nodes::BeaconNodes;
@@ -124,11 +125,6 @@ fn a_vote_is_refused_if_every_node_that_answers_refuses_it() {
     assert_eq!(reply, Reply::Published { refused: vec![12] });
     let sent = &one.join().unwrap()[0];
     assert_eq!(sent.0, "POST /eth/v1/beacon/pool/payload_attestations");
-    let sent: Value = serde_json::from_str(&sent.1).unwrap();
-    assert_eq!(
-        (&sent[2]["validator_index"], &sent[2]["data"]["slot"]),
-        (&"12".into(), &"9".into())
-    );
     assert_eq!(two.join().unwrap().len(), 1);
     // A refusal that names nobody is one of the list; a node that takes all has the last word.
     let (first, one) = serve(vec![(400, "{}".to_owned())]);
@@ -141,6 +137,43 @@ fn a_vote_is_refused_if_every_node_that_answers_refuses_it() {
     let reply = requests(&[&only]).answer(votes(), TIMEOUT);
     assert_eq!(reply, Reply::Published { refused: vec![10, 11, 12] });
     server.join().unwrap();
+}
+
+#[test]
+fn votes_go_out_in_ssz_and_in_json_to_a_node_that_does_not_take_that_form() {
+    // A node that takes SSZ; one that answers 415 to it, twice; one that answers 415 to anything.
+    let of = |status| move |_: &Seen| Some((status, String::new()));
+    let publish = |requests: &PayloadRequests| requests.answer(votes(), TIMEOUT);
+    let (taken, nobody) = (Reply::Published { refused: vec![] }, Reply::NotTaken);
+    let (url, server) = test_server::serve(vec![of(200), of(200)]);
+    let knows_ssz = requests(&[&url]);
+    assert_eq!([publish(&knows_ssz), publish(&knows_ssz)], [taken.clone(), taken.clone()]);
+    let Request::Publish { votes: list, .. } = votes() else { unreachable!("it is one") };
+    let bytes: Vec<u8> = Ballot::new(list).messages().iter().flat_map(Wire::encode).collect();
+    for seen in server.join().unwrap() {
+        assert_eq!(seen.bytes, bytes);
+        assert!(seen.head.contains("content-type: application/octet-stream\r\n"), "{}", seen.head);
+        assert!(seen.head.contains("eth-consensus-version: gloas\r\n"), "{}", seen.head);
+    }
+    let (url, server) = test_server::serve(vec![of(415), of(200), of(200)]);
+    let knows_json = requests(&[&url]);
+    assert_eq!([publish(&knows_json), publish(&knows_json)], [taken.clone(), taken]);
+    let seen = server.join().unwrap();
+    assert_eq!(seen[0].bytes, bytes);
+    for seen in &seen[1..] {
+        let sent: Value = serde_json::from_str(&seen.body).unwrap();
+        let vote = (&sent[2]["validator_index"], &sent[2]["data"]["slot"]);
+        assert_eq!(vote, (&"12".into(), &"9".into()));
+        assert!(seen.head.contains("content-type: application/json\r\n"), "{}", seen.head);
+        assert!(seen.head.contains("eth-consensus-version: gloas\r\n"), "{}", seen.head);
+    }
+    // A node that takes neither form may take SSZ the next time.
+    let (url, server) = test_server::serve(vec![of(415), of(415), of(415), of(415)]);
+    let knows_none = requests(&[&url]);
+    assert_eq!([publish(&knows_none), publish(&knows_none)], [nobody.clone(), nobody]);
+    let is_ssz = |seen: &Seen| seen.head.contains("octet-stream");
+    let forms: Vec<bool> = server.join().unwrap().iter().map(is_ssz).collect();
+    assert_eq!(forms, [true, false, true, false]);
 }
 
 #[test]
@@ -160,13 +193,22 @@ fn a_refusal_after_a_lost_answer_says_nothing() {
 }
 
 #[test]
-fn votes_that_nobody_answers_for_have_failed() {
-    // A failure, and a node that is gone.
-    let (url, server) = serve(vec![(500, String::new())]);
-    let requests = requests(&[&url]);
-    assert_eq!(requests.answer(votes(), TIMEOUT), Reply::Failed);
+fn votes_that_no_node_has_taken_have_not_arrived() {
+    // Each node says so, or is gone; then one of them is silent, and may have taken them (P3).
+    let (busy, one) = serve(vec![(503, String::new())]);
+    let (fails, two) = serve(vec![(500, String::new())]);
+    let reply = requests(&[&busy, &fails]).answer(votes(), TIMEOUT);
+    assert_eq!(reply, Reply::NotTaken);
+    one.join().unwrap();
+    two.join().unwrap();
+    let gone = [busy.as_str(), "http://127.0.0.1:1"];
+    assert_eq!(requests(&gone).answer(votes(), TIMEOUT), Reply::NotTaken);
+    let (silent, server) = test_server::serve(vec![|_: &Seen| None]);
+    let reply = requests(&[&silent, &gone[1]]).answer(votes(), Duration::from_millis(300));
+    assert_eq!(reply, Reply::Failed);
     server.join().unwrap();
-    assert_eq!(requests.answer(votes(), TIMEOUT), Reply::Failed);
+    let broadcast = requests(&gone).with_broadcast(true);
+    assert_eq!(broadcast.answer(votes(), TIMEOUT), Reply::NotTaken);
 }
 
 #[test]

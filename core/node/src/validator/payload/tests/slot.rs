@@ -356,7 +356,9 @@ impl Simulation {
         let answer = node.and_then(|node| call.answers.remove(&node));
         let answer = answer.unwrap_or(Err(HttpError::NoAnswer));
         let reply = match (call.purpose, answer) {
-            (Purpose::Publish(ballot), answer) => ballot.reply(answer.map(|_| ())),
+            (Purpose::Publish(ballot), answer) => {
+                ballot.reply(answer.map(|_| ()), self.stands.len())
+            }
             (Purpose::Head { data, .. }, answer) => {
                 if let Ok(Answered::Head(event)) = answer {
                     self.tell_head(event);

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use blocksmith_consensus::gloas::{PayloadAttestationData, PayloadAttestationMessage};
-use blocksmith_consensus::{FromJson, Json, PublicKeyBytes, Root, Wire};
+use blocksmith_consensus::{FromJson, Json, PublicKeyBytes, Root, Wire, decode_list};
 use serde_json::Value;
 
 use crate::beacon_client::{BeaconClient, HeadEvent};
-use crate::http_client::{Call, HttpError, Response};
+use crate::http_client::{Body, Call, HttpError, Response};
 
 /// The slot that is voted on, the third of epoch 2 with 8 slots an epoch.
 pub(super) const SLOT: u64 = 18;
@@ -20,6 +20,8 @@ pub(super) const BLOCK_MS: u64 = 1_500;
 pub(super) const PAYLOAD_MS: u64 = 4_000;
 /// When a block that comes late does.
 pub(super) const LATE_MS: u64 = 8_200;
+/// Until when a node that is busy takes no votes.
+pub(super) const BUSY_MS: u64 = 8_500;
 
 pub(super) const fn root(byte: u8) -> Root {
     Root::new([byte; 32])
@@ -57,6 +59,10 @@ pub(super) enum Stand {
     NoEvents,
     /// It answers in SSZ where it may.
     Ssz,
+    /// It takes no SSZ: 415.
+    JsonOnly,
+    /// It takes no votes before 8.5 s, and says 503 at once.
+    Busy,
     /// It answers after 300 ms, and each answer comes twice.
     SlowTwice,
     /// It fails: 500.
@@ -71,7 +77,7 @@ pub(super) enum Stand {
     Flips,
 }
 
-pub(super) const ALL: [Stand; 16] = [
+pub(super) const ALL: [Stand; 18] = [
     Stand::Honest,
     Stand::Hangs,
     Stand::Lags,
@@ -82,6 +88,8 @@ pub(super) const ALL: [Stand; 16] = [
     Stand::PathForm,
     Stand::NoEvents,
     Stand::Ssz,
+    Stand::JsonOnly,
+    Stand::Busy,
     Stand::SlowTwice,
     Stand::Fails,
     Stand::WrongSlot,
@@ -103,6 +111,8 @@ impl Stand {
             Self::PathForm => "path-form",
             Self::NoEvents => "no-events",
             Self::Ssz => "ssz",
+            Self::JsonOnly => "json-only",
+            Self::Busy => "busy",
             Self::SlowTwice => "slow-twice",
             Self::Fails => "fails",
             Self::WrongSlot => "wrong-slot",
@@ -249,7 +259,7 @@ fn respond(
         let is_other = flips || matches!(stand, Stand::WrongRoot | Stand::OtherBranch);
         let (_, depends, voters) = if is_other { OTHER } else { BRANCH };
         let epoch: u64 = path.rsplit('/').next().and_then(|it| it.parse().ok()).expect("an epoch");
-        let asked = call.body.expect("a POST");
+        let Some(Body::Json(asked)) = call.body else { panic!("lists are asked for in JSON") };
         let entry = |validator: &u64| {
             format!(
                 r#"{{"pubkey":"{}","validator_index":"{validator}","slot":"{SLOT}"}}"#,
@@ -309,9 +319,21 @@ fn header(stand: Stand, now_ms: u64, block: &str) -> Result<Response, HttpError>
     }
 }
 
-fn publication(stand: Stand, world: &mut World, body: &str) -> Result<Response, HttpError> {
-    let votes: Value = serde_json::from_str(body).expect("JSON");
-    let votes = Vec::<PayloadAttestationMessage>::from_json(&votes).expect("votes");
+fn publication(stand: Stand, world: &mut World, body: Body<'_>) -> Result<Response, HttpError> {
+    if stand == Stand::Busy && world.now_ms < BUSY_MS {
+        return answered(503, String::new());
+    }
+    let votes = match body {
+        Body::Ssz(_) if stand == Stand::JsonOnly => return answered(415, String::new()),
+        Body::Ssz(bytes) => {
+            decode_list::<PayloadAttestationMessage, 64>(bytes).expect("votes in SSZ")
+        }
+        Body::Json(text) => {
+            assert_eq!(stand, Stand::JsonOnly, "SSZ comes first");
+            let votes: Value = serde_json::from_str(text).expect("JSON");
+            Vec::<PayloadAttestationMessage>::from_json(&votes).expect("votes")
+        }
+    };
     let mut failures = Vec::new();
     for (at, vote) in votes.iter().enumerate() {
         let has = stand.block_ms().is_some_and(|block| block <= world.now_ms);
