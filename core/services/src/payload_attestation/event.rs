@@ -65,7 +65,7 @@ pub enum Reason {
     PublishLate,
     /// The publication failed as often as is tolerated.
     PublishFailed,
-    /// The beacon node refused the vote, and it had not been published before.
+    /// The beacon nodes refused the vote, and it cannot have arrived before.
     PublishRefused,
     /// The key may not sign yet.
     MayNotSign,

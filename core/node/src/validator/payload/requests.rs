@@ -6,12 +6,13 @@
 //!
 //! **Rules of a publication.** Votes go to one node after the other until one takes all of them, or
 //! to all nodes at once.
-//! - P1 A vote is refused if each node that has answered has refused it. One that a node has taken
-//!   is published, whatever another node says of it.
+//! - P1 A vote is refused if each node that has judged it has refused it. One that a node has taken
+//!   is published, whatever another node says of it. If a list is refused as a whole, and some node
+//!   has judged nothing of it, it is not refused: those that have may be behind (P3).
 //! - P2 If a node may have taken the votes, and its answer was lost, a refusal by another node says
 //!   nothing: it may know them from there (hazard P4). No vote is refused then.
 //! - P3 If each node has said that it did not take the votes, or was not reached, none has arrived:
-//!   [`Reply::NotTaken`]. A node that was not asked, or has not answered, may still take them.
+//!   [`Reply::NotTaken`]. A node that has not answered may still take them.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -179,6 +180,8 @@ struct Said {
     asked: usize,
     /// Nodes that were asked and have not said whether they took the votes.
     unsure: usize,
+    /// Nodes that have refused some of the votes, or all.
+    refusals: usize,
 }
 
 impl Ballot {
@@ -221,6 +224,7 @@ impl Ballot {
         said.unsure -= usize::from(!lost);
         if let Err(HttpError::Status { status: 400, failures, .. }) = &answer {
             // P1. A node that names nobody has refused the list.
+            said.refusals += 1;
             let all = 0..self.messages.len();
             let is_refused = |at: &usize| failures.is_empty() || failures.contains(at);
             let refused = all.filter(is_refused);
@@ -235,18 +239,23 @@ impl Ballot {
     /// Returns the reply to the publication, whose call to so many nodes has ended like this.
     pub(super) fn reply(&self, ended: Result<(), HttpError>, nodes: usize) -> VoteReply {
         let said = self.said();
+        // P3
+        let is_open = said.asked < nodes || said.unsure > 0;
+        let not_taken = if is_open { Reply::Failed } else { Reply::NotTaken };
         match (ended, &said.refused) {
             (Ok(()), _) => Reply::Published { refused: Vec::new() },
             (Err(_), Some(_)) if said.unsure > 0 => Reply::Published { refused: Vec::new() },
             (Err(_), Some(refused)) => {
+                let is_whole = refused.len() == self.messages.len();
+                if is_whole && said.refusals < nodes {
+                    return not_taken;
+                }
                 let of = |at: &usize| self.messages.get(*at).map(|vote| vote.validator_index);
                 Reply::Published { refused: refused.iter().filter_map(of).collect() }
             }
             (Err(error), None) => {
                 tracing::warn!(%error, "votes on a payload were not published");
-                // P3
-                let all_said = said.asked == nodes && said.unsure == 0;
-                if all_said { Reply::NotTaken } else { Reply::Failed }
+                not_taken
             }
         }
     }

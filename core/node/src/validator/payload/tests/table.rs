@@ -32,7 +32,11 @@ const MAX_ASKED: [u64; 2] = [32, 16];
 
 /// Whether every vote has to be sent in time.
 fn has_to_send(stands: &[Stand]) -> bool {
-    // Votes leave when the first node gives data, and a node that has no block refuses them.
+    // Votes leave when the first node gives data, and a node that has no block refuses them. A vote
+    // that one node refuses by name, while the other is busy, is not tried again.
+    if stands.contains(&Stand::Busy) && stands.contains(&Stand::Refuses) {
+        return false;
+    }
     let first = stands.iter().filter(|it| it.gives_data()).filter_map(|it| it.block_ms()).min();
     let confirms = |it: &Stand| it.confirms() && it.block_ms() <= first;
     first.is_some()
