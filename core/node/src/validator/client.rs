@@ -385,7 +385,8 @@ mod tests {
     fn duties_and_votes_on_payloads_do_not_end_with_each_other() {
         // One of the two ends by itself. The other one then asks for the lists of a validator that
         // it is told, and the stop tells of the end.
-        let ours = || vec![Validator { index: 1, key: PublicKeyBytes::default(), may_sign: true }];
+        let ours =
+            || vec![Validator { index: 1, key: PublicKeyBytes::new([1; 48]), may_sign: true }];
         let mut client = client(|_| Ending::TooManyPanics);
         let (payloads, asked) = votes(votes::PayloadAttestationService::run);
         client.payloads = Some(payloads);

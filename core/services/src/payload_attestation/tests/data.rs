@@ -113,7 +113,9 @@ fn heads_are_remembered_up_to_a_bound() {
     line.until(SLOT, FETCH);
     for (root, is_known) in [(90, false), (91, true)] {
         let named = |root| Head { root, ..head('a', SLOT) };
-        [90, 91, 92].map(|root| line.tell(Event::Head(named(root))));
+        for root in [90, 91, 92] {
+            line.tell(Event::Head(named(root)));
+        }
         line.answer_data(Reply::Data(ToyVote { block: root, ..data('a', SLOT) }));
         assert_eq!(!line.signers().is_empty(), is_known, "{root}");
         line.until(SLOT, line.now - SLOT * 1200 + 20);
