@@ -293,7 +293,7 @@ mod tests {
             true => tell.send(()).expect("the test waits"),
             false => resume_unwind(Box::new("meant")),
         });
-        [false, false, true].map(|is_good| pool.put(is_good));
+        [false, false, true].into_iter().for_each(|is_good| pool.put(is_good));
         told.recv_timeout(LONG).expect("the thread goes on");
     }
 

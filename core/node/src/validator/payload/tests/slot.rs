@@ -17,7 +17,9 @@ use blocksmith::payload_attestation::{
 use blocksmith_consensus::{PayloadVoteDuties, Root, SignatureBytes};
 
 use super::super::requests::{Ballot, data, duties, told, within};
-use super::stand_in::{ALL, BLOCK_MS, BRANCH, LATE_MS, OTHER, PAYLOAD_MS, SLOT, Stand, World};
+use super::stand_in::{
+    ALL, BLOCK_MS, BRANCH, BUSY_MS, LATE_MS, OTHER, PAYLOAD_MS, SLOT, Stand, World,
+};
 use super::stand_in::{client, key};
 use crate::beacon_client::{BeaconClient, HeadEvent};
 use crate::beacon_nodes::{Fleet, Hedge, Mode, Step};
@@ -409,5 +411,8 @@ fn the_scripts_are_what_their_names_say() {
     assert!(late.iter().all(|lead| *lead < (9_000 - LATE_MS as i64)) && late.len() == 3);
     let early = alone(Stand::Honest).leads();
     assert!(early.iter().all(|lead| *lead > 9_000 - (PAYLOAD_MS as i64) - 100));
-    assert!(ALL.len() == 16 && BLOCK_MS < PAYLOAD_MS);
+    let busy = alone(Stand::Busy).leads();
+    assert!(busy.iter().all(|lead| *lead < (9_000 - BUSY_MS as i64)) && busy.len() == 3);
+    assert_eq!(alone(Stand::JsonOnly).world.asked[0][1], 2, "one list in two forms");
+    assert!(ALL.len() == 18 && BLOCK_MS < PAYLOAD_MS);
 }

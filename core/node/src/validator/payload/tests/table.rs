@@ -33,8 +33,11 @@ const MAX_ASKED: [u64; 2] = [32, 16];
 /// Whether every vote has to be sent in time.
 fn has_to_send(stands: &[Stand]) -> bool {
     // Votes leave when the first node gives data, and a node that has no block refuses them. A vote
-    // that one node refuses by name, while the other is busy, is not tried again.
-    if stands.contains(&Stand::Busy) && stands.contains(&Stand::Refuses) {
+    // that one node refuses by name, while the other is busy, is not tried again; nor is one that a
+    // node without a block refuses and a node that hangs may have taken.
+    let refuses = |it: &Stand| matches!(it, Stand::Lags | Stand::Lags404 | Stand::Late);
+    let is_masked = stands.contains(&Stand::Hangs) && stands.iter().any(refuses);
+    if stands.contains(&Stand::Busy) && (stands.contains(&Stand::Refuses) || is_masked) {
         return false;
     }
     let first = stands.iter().filter(|it| it.gives_data()).filter_map(|it| it.block_ms()).min();
