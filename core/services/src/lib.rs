@@ -46,6 +46,7 @@ mod toy_codec;
 mod toy_payload;
 #[cfg(any(test, feature = "testing"))]
 mod toy_production;
+pub mod trace;
 pub mod verdict;
 
 pub use blocksmith::{

@@ -25,6 +25,7 @@ use crate::rewinder::shell::lane_capacity;
 use crate::rewinder::{RewinderService, Role};
 use crate::store::{Store, StoreError};
 use crate::supervision::{Cause, Guard, Injection, Probes, ServiceName, Supervisor};
+use crate::trace::Begins;
 
 /// A finalised block to start from.
 #[derive(Clone, Debug)]
@@ -206,8 +207,11 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         let broker = Broker::new(config.broker)?;
         let supervisor = Supervisor::new(config.restarts, config.worker_restarts, observer.clone());
         let probes = Probes::new(faults);
+        let records = cold_db_machine.is_some();
+        let begins = Begins::new(&config.quarantine, &clearance_machine, &hot_db_machine, records);
         let guard = |service, replaceable| {
-            Guard::new(service, replaceable, &supervisor, probes.of(service))
+            let (probe, tracer) = (probes.of(service), begins.tracer(service));
+            Guard::new(service, replaceable, &supervisor, probe, tracer)
         };
 
         let capacity = config.mailbox_capacity;
@@ -286,8 +290,10 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         // Every mailbox exists (I1). Now the threads start, from the bottom up.
         let mut threads = Vec::new();
         if let Some(service) = cold_db_service {
+            begins.tell(ServiceName::ColdDb);
             threads.push(spawn("cold_db", |ended| move || service.run(ended)));
         }
+        begins.tell(ServiceName::HotDb);
         threads.push(spawn("hot_db", |ended| move || hot_db_service.run(ended)));
         let worker = |role| {
             let service = &rewinder_service;
@@ -300,7 +306,9 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
         if config.reserved_worker {
             threads.push(spawn("rewinder_duties", worker(Role::Reserved)));
         }
+        begins.tell(ServiceName::Clearance);
         threads.push(spawn("clearance", |ended| move || clearance_service.run(ended)));
+        begins.tell(ServiceName::Quarantine);
         threads.push(spawn("quarantine", |ended| move || quarantine_service.run(ended)));
         if let Some(every) = config.observe_every {
             let sampler = client.sampler(every);

@@ -138,7 +138,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
                 cold_db.post().close();
             }
         };
-        let _end = EndGuard::new(self.guard.shared(), ended, below);
+        let _end = EndGuard::new(&self.guard, ended, below);
         serve(
             &mut self,
             |service| &service.ports.mailbox,

@@ -14,10 +14,9 @@ use crate::cold_db::Record;
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
 use crate::gossip::{Operation, OperationKind};
 use crate::hot_db::Prune;
-use crate::machine::Machine;
 use crate::notice::{Notice, NoticeOf};
 use crate::rewinder::{Answer, Job, Lane};
-use crate::supervision::{Loss, Steps, contain};
+use crate::supervision::{Loss, Steps, Turn, contain};
 
 /// How many requests for states may be under way at once: one for the balances of the justified
 /// checkpoint, one for those of its predecessor if that is not answered yet, and one that asks the
@@ -189,8 +188,9 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     let mut work = Vec::new();
     let on = ports.wants_detection();
     if on != machine.detects() {
-        let step = || machine.handle(consensus, Event::Detection { on });
-        let effects = steps.follow_up("load", step).map_err(|_| Loss::Machine)?;
+        let event = Event::Detection { on };
+        let effects = steps.hand(Turn::FollowUp, "load", machine, consensus, event);
+        let effects = effects.map_err(|_| Loss::Machine)?;
         work.extend(effects.into_iter().map(Work::Effect));
     }
     let word = message.word();
@@ -223,9 +223,10 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     };
     let instead = instead_of(&event);
     let record = ports.keeps_records().then(|| record_of(machine, consensus, &event)).flatten();
-    let effects = match (steps.step(word, || machine.handle(consensus, event)), instead) {
+    let step = steps.hand(Turn::Step, word, machine, consensus, event);
+    let effects = match (step, instead) {
         (Err(Loss::Message), Some(event)) => {
-            steps.follow_up(word, || machine.handle(consensus, event))
+            steps.hand(Turn::FollowUp, word, machine, consensus, event)
         }
         (Err(Loss::Message), None) => return Ok(work),
         (step, _) => step,
@@ -356,8 +357,8 @@ fn ask<C: Consensus, P: Ports<C>>(
         let job = Job::State { root: checkpoint.root, slot: at };
         ports.request(slot, request, Lane::Queries, job);
     } else {
-        let step = || machine.handle(consensus, none);
-        let effects = steps.follow_up("balances", step).map_err(|_| Loss::Machine)?;
+        let effects = steps.hand(Turn::FollowUp, "balances", machine, consensus, none);
+        let effects = effects.map_err(|_| Loss::Machine)?;
         debug_assert!(effects.is_empty(), "it asks for nothing");
     }
     Ok(())

@@ -69,7 +69,7 @@ impl<P: Primitives, C: Consensus> ColdDbService<P, C> {
     /// Serves until the mailbox is closed and empty and no request for a state is under way.
     /// Everything that was recorded is then in the store. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
-        let _end = EndGuard::new(self.guard.shared(), ended, || {});
+        let _end = EndGuard::new(&self.guard, ended, || {});
         while let Ok(mail) = self.ports.mailbox.recv() {
             if self.batch(mail).is_err() {
                 break;

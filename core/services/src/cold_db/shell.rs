@@ -10,10 +10,9 @@ use std::collections::VecDeque;
 
 use crate::cold_db::machine::{ColdDb, Effect, Event, Record};
 use crate::consensus::{Checkpoint, Consensus, Slot};
-use crate::machine::Machine;
 use crate::notice::{Notice, NoticeOf};
 use crate::store::{FinalizedBlock, MAX_REQUEST_BLOCKS, StoreError, Write};
-use crate::supervision::{Loss, Steps};
+use crate::supervision::{Loss, Steps, Turn};
 
 /// How many requests for a state may be under way at once.
 pub const STATE_REQUESTS: usize = 1;
@@ -128,10 +127,10 @@ pub fn turn<C: Consensus, P: Ports<C>>(
             return Ok(());
         }
     };
-    let effects = match steps.step(word, || machine.handle(consensus, event)) {
+    let effects = match steps.hand(Turn::Step, word, machine, consensus, event) {
         Err(Loss::Message) => {
             flush(machine, consensus, steps, ports)?;
-            steps.follow_up(word, || machine.handle(consensus, Event::Lost))
+            steps.hand(Turn::FollowUp, word, machine, consensus, Event::Lost)
         }
         step => step,
     };
@@ -150,8 +149,8 @@ pub fn flush<C: Consensus, P: Ports<C>>(
     steps: &impl Steps,
     ports: &mut P,
 ) -> Result<(), Loss> {
-    let step = || machine.handle(consensus, Event::Flush);
-    let effects = steps.follow_up("flush", step).map_err(|_| Loss::Machine)?;
+    let effects = steps.hand(Turn::FollowUp, "flush", machine, consensus, Event::Flush);
+    let effects = effects.map_err(|_| Loss::Machine)?;
     carry_out(machine, consensus, steps, ports, effects)
 }
 
@@ -169,8 +168,9 @@ fn carry_out<C: Consensus, P: Ports<C>>(
             Effect::Commit(writes) => {
                 let outcome = ports.commit(&writes);
                 tracing::debug!(writes = writes.len(), whole = outcome.is_ok(), "committed");
-                let step = || machine.handle(consensus, Event::Committed(outcome));
-                work.extend(steps.follow_up("commit", step).map_err(|_| Loss::Machine)?);
+                let event = Event::Committed(outcome);
+                let effects = steps.hand(Turn::FollowUp, "commit", machine, consensus, event);
+                work.extend(effects.map_err(|_| Loss::Machine)?);
             }
             Effect::AskState { root, slot } => ports.ask_state(root, slot),
             Effect::Durable(checkpoint) => {

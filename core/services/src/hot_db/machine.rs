@@ -107,6 +107,11 @@ impl<C: Consensus> HotDb<C> {
         self.nodes.contains_key(&root)
     }
 
+    /// Returns root and parent of every block. The base is its own parent.
+    pub fn parents(&self) -> impl Iterator<Item = (C::Root, C::Root)> {
+        self.nodes.iter().map(|(root, node)| (*root, node.parent))
+    }
+
     /// Returns how to reach the state of block `root` at `slot`.
     #[must_use]
     pub fn trail(&self, root: C::Root, slot: Slot) -> TrailReply<C> {

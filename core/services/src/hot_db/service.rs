@@ -69,7 +69,7 @@ impl<P: Primitives, C: Consensus> HotDbService<P, C> {
 
     /// Serves until the mailbox is closed and empty. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
-        let _end = EndGuard::new(self.guard.shared(), ended, || {});
+        let _end = EndGuard::new(&self.guard, ended, || {});
         serve(&mut self, |service| &service.mailbox, Self::turn);
     }
 

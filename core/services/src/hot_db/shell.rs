@@ -13,8 +13,7 @@ use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::hot_db::event::{CommitReply, CommitteesAt, Effect, Event, Prune, StateAt, TrailReply};
 use crate::hot_db::machine::HotDb;
 use crate::identified::IdentifiedBlock;
-use crate::machine::Machine;
-use crate::supervision::{Loss, Steps};
+use crate::supervision::{Loss, Steps, Turn};
 
 /// What the HotDB can be told. `T` is the reply end of a trail, `K` that of an acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -114,8 +113,8 @@ pub fn turn<C: Consensus, R: Replies<C>>(
         Message::Prune(prune) => (Event::Prune(prune), Waiting::Nobody),
     };
     let reads = matches!(event, Event::Trail { .. } | Event::Committees { .. });
-    let handle = || machine.handle(consensus, event);
-    let effects = if reads { steps.look(word, handle) } else { steps.step(word, handle) }?;
+    let turn = if reads { Turn::Look } else { Turn::Step };
+    let effects = steps.hand(turn, word, machine, consensus, event)?;
     match (waiting, effects.into_iter().next()) {
         (Waiting::Trail(to), Some(Effect::Trail(reply))) => replies.trail(to, reply),
         (Waiting::Ack(to), Some(Effect::Committed(reply))) => replies.ack(to, reply),

@@ -144,7 +144,7 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
     /// Clearance end. `ended` is dropped last.
     pub(crate) fn run(mut self, ended: oneshot::Sender<P, ()>) {
         let below = self.ports.clearance.clone();
-        let _end = EndGuard::new(self.guard.shared(), ended, move || below.post().close());
+        let _end = EndGuard::new(&self.guard, ended, move || below.post().close());
         serve(
             &mut self,
             |service| &service.ports.mailbox,

@@ -15,12 +15,11 @@
 use crate::clearance::Import;
 use crate::clearance::shell::Chain;
 use crate::consensus::{Checkpoint, Consensus, Slot};
-use crate::machine::Machine;
 use crate::notice::{Notice, NoticeOf};
 use crate::quarantine::event::{Effect, Event, Item, RequestId};
 use crate::quarantine::machine::Quarantine;
 use crate::rewinder::{Answer, Job, Lane};
-use crate::supervision::{Loss, Steps};
+use crate::supervision::{Loss, Steps, Turn};
 use crate::verdict::{ItemId, PendingReason, Quarantined, Verdict};
 
 /// What the Quarantine can be told. `V` is the end on which a verdict is sent, `Q` the end on which
@@ -253,7 +252,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     };
     let stops = matches!(event, Event::Stop);
     let mut work: Vec<_> = slot.into_iter().map(Work::TellSlot).collect();
-    match steps.step(word, || machine.handle(consensus, event)) {
+    match steps.hand(Turn::Step, word, machine, consensus, event) {
         Ok(effects) => {
             if let Some((id, verdict)) = submitter {
                 ports.keep(id, verdict);
@@ -283,7 +282,7 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
     let effect = match work {
         Work::Event(event) => {
             let word = event.word();
-            return match steps.follow_up(word, || machine.handle(consensus, event)) {
+            return match steps.hand(Turn::FollowUp, word, machine, consensus, event) {
                 Ok(effects) => Some(effects.into_iter().map(Work::Effect).collect()),
                 Err(_) => rebuild(machine, ports).map(|()| Vec::new()),
             };

@@ -1,5 +1,6 @@
 //! The Rewinder's queue and worker threads; see [`crate::rewinder`].
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use blocksmith_sync::broker::Gauge;
@@ -87,6 +88,8 @@ pub(crate) struct RewinderService<P: Primitives, C: Consensus> {
     hot_db: HotDbHandle<P, C>,
     consensus: Arc<C>,
     guard: Guard<P, C>,
+    /// How many workers have been made.
+    workers: Cell<u64>,
 }
 
 /// The handle of the Rewinder.
@@ -135,7 +138,7 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
             consensus: consensus.clone(),
             activity: activity.clone(),
         };
-        (Self { shared, hot_db, consensus, guard }, handle)
+        (Self { shared, hot_db, consensus, guard, workers: Cell::new(0) }, handle)
     }
 
     /// Returns the body of one worker's thread. The thread ends when the queue is closed and empty;
@@ -147,13 +150,17 @@ impl<P: Primitives, C: Consensus> RewinderService<P, C> {
         ended: oneshot::Sender<P, ()>,
     ) -> impl FnOnce() + Send + 'static {
         let (shared, hot_db) = (self.shared.clone(), self.hot_db.clone());
-        let (consensus, guard) = (self.consensus.clone(), self.guard.another());
+        // This runs on the starter's thread, before a worker runs.
+        let number = self.workers.get();
+        self.workers.set(number + 1);
+        let (consensus, guard) = (self.consensus.clone(), self.guard.another(number));
+        guard.begin();
         if role == Role::Reserved {
             shared.queue.lock().workers += 1;
         }
         move || {
             let (all, below) = (shared.clone(), hot_db.clone());
-            let _end = EndGuard::new(guard.shared(), ended, move || {
+            let _end = EndGuard::new(&guard, ended, move || {
                 if all.worker_ends(role) {
                     below.post().close();
                 }

@@ -13,11 +13,10 @@ use std::collections::VecDeque;
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::hot_db::{CommitReply, CommitteesAt, StateAt, TrailReply};
 use crate::identified::IdentifiedBlock;
-use crate::machine::Machine;
 use crate::rewinder::dispatcher::{Dispatcher, Lane, StateKey};
 use crate::rewinder::precedence::GoesFirst;
 use crate::rewinder::worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
-use crate::supervision::{Loss, Steps, contain};
+use crate::supervision::{Loss, Steps, Turn, contain};
 
 /// A job that waits for a worker. `R` is its reply end, on which the answer is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -187,7 +186,7 @@ impl<C: Consensus, R> Hands<C, R> {
             self.replies.push_back(task.reply);
         }
         let machine = &mut self.machine;
-        steps.step(self.word, || machine.handle(consensus, WorkerEvent::Start(jobs)))
+        steps.hand(Turn::Step, self.word, machine, consensus, WorkerEvent::Start(jobs))
     }
 
     /// Goes on with the event that one of the ports returned, or that came later.
@@ -209,7 +208,7 @@ impl<C: Consensus, R> Hands<C, R> {
             _ => {}
         }
         let machine = &mut self.machine;
-        steps.follow_up(self.word, || machine.handle(consensus, event))
+        steps.hand(Turn::FollowUp, self.word, machine, consensus, event)
     }
 
     /// Carries out an effect. Returns the machine's next event, if it is there already.

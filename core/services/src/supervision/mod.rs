@@ -79,5 +79,5 @@ pub(crate) use inject::Probes;
 pub use inject::{Fault, Gate, Injection, When};
 pub(crate) use machine::Budget;
 pub use machine::{Cause, Effect, Event, Intensity, ServiceName, Supervision};
-pub use service::{Bare, Loss, Steps};
+pub use service::{Bare, Loss, Steps, Turn};
 pub(crate) use service::{EndGuard, Guard, Supervisor, contain};

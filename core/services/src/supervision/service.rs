@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
 use blocksmith_sync::{Mutex, Primitives, oneshot};
 
@@ -12,6 +13,7 @@ use crate::notice::Notice;
 use crate::observer::Observer;
 use crate::supervision::inject::{Probe, Strike};
 use crate::supervision::machine::{Cause, Effect, Event, Intensity, ServiceName, Supervision};
+use crate::trace::{self, Tracer, Words};
 
 /// Sends the stop to the Quarantine, without blocking.
 type StopAll = Box<dyn FnOnce() + Send>;
@@ -130,6 +132,60 @@ pub trait Steps {
     /// # Errors
     /// Returns what is lost if the step panics.
     fn follow_up<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss>;
+
+    /// Returns what numbers the steps for a trace. By default no step is told.
+    fn tracer(&self) -> Option<&Tracer> {
+        None
+    }
+
+    /// Hands an event to a machine, and tells the step to a trace, if one is kept: the one place
+    /// where that happens ([`crate::trace`]).
+    ///
+    /// # Errors
+    /// Returns what is lost if the step panics.
+    fn hand<X: ?Sized, M: Machine<X>>(
+        &self,
+        turn: Turn,
+        word: &'static str,
+        machine: &mut M,
+        context: &X,
+        event: M::Event,
+    ) -> Result<Vec<M::Effect>, Loss>
+    where
+        M::Event: Words<X>,
+        M::Effect: Words<X>,
+    {
+        let tracer = self.tracer().filter(|_| Tracer::is_heard());
+        let told = tracer.map(|tracer| {
+            let mut words = String::new();
+            event.words(context, &mut words);
+            (tracer, words)
+        });
+        let handle = || machine.handle(context, event);
+        let outcome = match turn {
+            Turn::Step => self.step(word, handle),
+            Turn::Look => self.look(word, handle),
+            Turn::FollowUp => self.follow_up(word, handle),
+        };
+        if let Some((tracer, words)) = told {
+            match &outcome {
+                Ok(effects) => tracer.tell(&words, &trace::effects(context, effects), None),
+                Err(loss) => tracer.tell(&words, "", Some(*loss)),
+            }
+        }
+        outcome
+    }
+}
+
+/// Which of the three ways of [`Steps`] a step is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// [`Steps::step`].
+    Step,
+    /// [`Steps::look`].
+    Look,
+    /// [`Steps::follow_up`].
+    FollowUp,
 }
 
 /// Runs steps as they are: a panic is the caller's. It is for models, whose steps do not panic.
@@ -157,6 +213,7 @@ pub(crate) struct Guard<P: Primitives, C: Consensus> {
     replaceable: bool,
     supervisor: P::Arc<Supervisor<P, C>>,
     probe: Option<P::Arc<Probe<P>>>,
+    tracer: Arc<Tracer>,
 }
 
 impl<P: Primitives, C: Consensus> Guard<P, C> {
@@ -165,13 +222,25 @@ impl<P: Primitives, C: Consensus> Guard<P, C> {
         replaceable: bool,
         supervisor: &P::Arc<Supervisor<P, C>>,
         probe: Option<P::Arc<Probe<P>>>,
+        tracer: Arc<Tracer>,
     ) -> Self {
-        Self { service, replaceable, supervisor: supervisor.clone(), probe }
+        Self { service, replaceable, supervisor: supervisor.clone(), probe, tracer }
     }
 
-    /// Returns the same guard for another thread of the service.
-    pub(crate) fn another(&self) -> Self {
-        Self::new(self.service, self.replaceable, &self.supervisor, self.probe.clone())
+    /// Returns the same guard for another thread of the service, of this number.
+    pub(crate) fn another(&self, thread: u64) -> Self {
+        Self {
+            service: self.service,
+            replaceable: self.replaceable,
+            supervisor: self.supervisor.clone(),
+            probe: self.probe.clone(),
+            tracer: self.tracer.another(thread),
+        }
+    }
+
+    /// Tells a trace that this thread begins.
+    pub(crate) fn begin(&self) {
+        self.tracer.begin("");
     }
 
     pub(crate) fn supervisor(&self) -> &Supervisor<P, C> {
@@ -227,6 +296,10 @@ impl<P: Primitives, C: Consensus> Steps for Guard<P, C> {
     fn follow_up<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
         self.attempt(word, true, None, step)
     }
+
+    fn tracer(&self) -> Option<&Tracer> {
+        Some(&self.tracer)
+    }
 }
 
 /// Runs pure code of the consensus protocol outside of a step.
@@ -247,18 +320,16 @@ fn text(payload: &(dyn Any + Send)) -> String {
 /// that waits for the end.
 pub(crate) struct EndGuard<P: Primitives, C: Consensus, F: FnMut()> {
     supervisor: P::Arc<Supervisor<P, C>>,
+    tracer: Arc<Tracer>,
     close_below: F,
     /// Its drop is the news.
     _ended: oneshot::Sender<P, ()>,
 }
 
 impl<P: Primitives, C: Consensus, F: FnMut()> EndGuard<P, C, F> {
-    pub(crate) fn new(
-        supervisor: &P::Arc<Supervisor<P, C>>,
-        ended: oneshot::Sender<P, ()>,
-        close_below: F,
-    ) -> Self {
-        Self { supervisor: supervisor.clone(), close_below, _ended: ended }
+    pub(crate) fn new(guard: &Guard<P, C>, ended: oneshot::Sender<P, ()>, close_below: F) -> Self {
+        let (supervisor, tracer) = (guard.supervisor.clone(), guard.tracer.clone());
+        Self { supervisor, tracer, close_below, _ended: ended }
     }
 }
 
@@ -271,6 +342,7 @@ impl<P: Primitives, C: Consensus, F: FnMut()> Drop for EndGuard<P, C, F> {
         if std::thread::panicking() {
             self.supervisor.stop();
         }
+        self.tracer.end();
         (self.close_below)();
     }
 }
