@@ -9,3 +9,4 @@ pub mod lifecycle;
 pub mod ring;
 pub mod rules;
 pub mod tla;
+pub mod trace;

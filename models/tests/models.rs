@@ -12,6 +12,8 @@ mod ring;
 mod rules;
 #[path = "models/tla.rs"]
 mod tla;
+#[path = "models/trace.rs"]
+mod trace;
 
 use blocksmith_engines::verdict::{Outcome, Verdict};
 
