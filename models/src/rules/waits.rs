@@ -1,5 +1,5 @@
-//! Waits in the abstract: locks that are taken again or held across a question, and a mailbox that
-//! two purposes share.
+//! Waits: read-write locks of three policies, taken again or held across a question, and a mailbox
+//! that two purposes share.
 //!
 //! No code of core runs here. The services share no lock and hold none while they wait, so there is
 //! nothing to run: the instances that hold are the design in a few steps, and the twins are what
@@ -11,15 +11,19 @@
 //! | property | meaning |
 //! |---|---|
 //! | no deadlock | a state without further steps is one in which every thread has ended |
+//! | who waits gets in | no fair behaviour keeps a thread in the line for ever (threads begin anew when they have ended) |
 //! | nothing of a peer comes first | from the time it is sent, a request for protection waits for no message of a peer |
 
 use std::collections::BTreeMap;
 
 use stateright::{Model, Property};
 
-use super::{Bounded, Instance, Rule, Twin};
+use std::net::SocketAddr;
+
+use super::{Bounded, Instance, MAX_STATES, Rule, Twin};
 use crate::hazard;
-use blocksmith_engines::verdict::Breaks;
+use blocksmith_engines::lasso;
+use blocksmith_engines::verdict::{Breaks, Verdict};
 
 /// One step of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +62,8 @@ const POLICIES: &[Policy] = &[Policy::ReadersFirst, Policy::WritersFirst, Policy
 struct Locks {
     threads: &'static [&'static [Step]],
     policies: &'static [Policy],
+    /// Whether a thread begins anew when it has ended.
+    again: bool,
 }
 
 /// What the threads have done, and who waits for the lock.
@@ -149,6 +155,9 @@ impl Model for Locks {
             Receive(place) => state.sent[place] = false,
         }
         state.at[thread] += 1;
+        if self.again && state.at[thread] == self.threads[thread].len() {
+            state.at[thread] = 0;
+        }
         Some(state)
     }
 
@@ -172,7 +181,40 @@ const ASKS_INSIDE: &[Step] = &[AskWrite, Enter, Send(0), Receive(1), Leave];
 const MAKES: &[Step] = &[Receive(0), AskWrite, Enter, Leave, Send(1)];
 
 fn locks(threads: &'static [&'static [Step]], policies: &'static [Policy]) -> Box<dyn Instance> {
-    Box::new(Locks { threads, policies })
+    Box::new(Locks { threads, policies, again: false })
+}
+
+/// Threads that share one lock, again and again, and one of them that must not wait for ever.
+#[derive(Clone, Debug)]
+struct Line {
+    locks: Locks,
+    /// The thread that must get in.
+    thread: usize,
+}
+
+impl Instance for Line {
+    fn check(self: Box<Self>) -> Verdict {
+        let Self { locks, thread } = *self;
+        let waits = |state: &LockState| state.line.iter().any(|(who, _)| *who == thread);
+        let process = |thread: &usize| u32::try_from(*thread).ok();
+        let describe = |_: &LockState, thread: &usize| format!("thread {thread} goes on");
+        let bounds = locks.bounds();
+        lasso::judge(&locks, GETS_IN, process, waits, describe, bounds, MAX_STATES)
+    }
+
+    fn serve(self: Box<Self>, address: SocketAddr) {
+        drop(self.locks.checker().serve(address));
+    }
+}
+
+const GETS_IN: &str = "who waits gets in";
+
+fn line(
+    threads: &'static [&'static [Step]],
+    thread: usize,
+    policies: &'static [Policy],
+) -> Box<dyn Instance> {
+    Box::new(Line { locks: Locks { threads, policies, again: true }, thread })
 }
 
 /// A mailbox of detection, to which peers send, and requests for protection, in the same mailbox
@@ -300,6 +342,35 @@ pub(super) const RULES: &[Rule] = &[
         states: 26,
         model: || locks(&[READS_AGAIN, WRITER], &[Policy::ReadersFirst]),
         twins: &[],
+    },
+    Rule {
+        name: "a_writer_gets_in",
+        claim: "a writer beside readers that come again and again gets in, where writers come \
+                first and where the lock is fair",
+        states: 70,
+        model: || line(&[READER, READER, WRITER], 2, &[Policy::WritersFirst, Policy::Fair]),
+        twins: &[Twin {
+            name: "a_writer_starves",
+            hazard: &hazard::C6,
+            claim: "readers come first, which a read lock that is taken again needs, and between \
+                    them a writer never gets in",
+            model: || line(&[READER, READER, WRITER], 2, &[Policy::ReadersFirst]),
+            breaks: &[Breaks::Property(GETS_IN)],
+        }],
+    },
+    Rule {
+        name: "a_reader_gets_in",
+        claim: "a reader beside writers that come again and again gets in, where the \
+                lock is fair",
+        states: 31,
+        model: || line(&[WRITER, WRITER, READER], 2, &[Policy::Fair]),
+        twins: &[Twin {
+            name: "a_reader_starves",
+            hazard: &hazard::C6,
+            claim: "writers come first, and between them a reader never gets in",
+            model: || line(&[WRITER, WRITER, READER], 2, &[Policy::WritersFirst]),
+            breaks: &[Breaks::Property(GETS_IN)],
+        }],
     },
     Rule {
         name: "state_outside_the_lock",

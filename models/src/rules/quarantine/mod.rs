@@ -37,6 +37,7 @@ mod ports;
 mod properties;
 
 pub(super) use list::RULES;
+pub(super) use model::work;
 
 /// What goes wrong at a port of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

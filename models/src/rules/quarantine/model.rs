@@ -213,7 +213,7 @@ impl Firewall {
 }
 
 /// Does a job with a worker of core. The HotDB answers at once, and every claim is granted.
-pub(super) fn work(toy: &Toy, hot_db: &mut HotDb<Toy>, job: Job<Toy>) -> Answer<Toy> {
+pub(in crate::rules) fn work(toy: &Toy, hot_db: &mut HotDb<Toy>, job: Job<Toy>) -> Answer<Toy> {
     let mut worker = Worker::Idle;
     let mut event = WorkerEvent::Start(vec![job]);
     loop {
