@@ -382,3 +382,34 @@ fn what_cannot_be_read_is_told_with_its_line_and_field() {
         "{\"format\":\"blocksmith-trace\",\"version\":1}\n{\"end\":{\"steps\":0,\"left_out\":0}}\n";
     assert!(matches!(judged(|_| nothing.to_owned()), Err(Problem::Incomplete(_))));
 }
+
+/// Changes the words of every step of the recorded trace; returns the rule that refutes it.
+fn refuting(change: impl Fn(&mut Step)) -> Option<Rule> {
+    let mut steps = recorded();
+    steps.iter_mut().for_each(change);
+    verdict(&steps).err().and_then(|(_, rule, _)| rule)
+}
+
+#[test]
+fn what_no_exchange_of_steps_shows_is_refuted_by_its_own_rule() {
+    // Changes words: the window is too small; an item is accepted when it goes to Clearance; what
+    // was found invalid failed on our side, and is rejected; the head was another one.
+    let replace = |step: &mut Step, from: &str, to: &str| {
+        step.event = step.event.replace(from, to);
+        step.effects.iter_mut().for_each(|effect| *effect = effect.replace(from, to));
+    };
+    assert_eq!(refuting(|_| ()), None);
+    assert_eq!(refuting(|step| replace(step, "window=64", "window=0")), Some(Rule::Window));
+    let failed = |step: &mut Step| replace(step, "answer=invalid", "answer=fault");
+    assert_eq!(refuting(failed), Some(Rule::Fault));
+    assert_eq!(refuting(|step| replace(step, "head old=", "head old=9")), Some(Rule::Chain));
+    let steps = recorded();
+    let block_one = steps.iter().find(|step| step.event.contains(" what=block:1/"));
+    let item = block_one.and_then(|step| step.event.split(' ').nth(1)).expect("its submission");
+    let early = |step: &mut Step| {
+        if step.effects.iter().any(|one| one.starts_with("clear ") && one.contains("block:1/")) {
+            step.effects.push(format!("verdict {item} class=valid reason=ok"));
+        }
+    };
+    assert_eq!(refuting(early), Some(Rule::ImportFirst));
+}
