@@ -200,9 +200,9 @@ mod with_feature {
     }
 
     /// Prints what becomes of the duties until a signal comes, or until the threads of the duties
-    /// and of the votes on payloads have ended by themselves. Says once which of them has ended.
+    /// and of the votes on payloads have ended by themselves. Says once which of them `ended` names.
     fn print(
-        client: &ValidatorClient,
+        ended: impl Fn() -> Vec<&'static str>,
         steps: &Receiver<Step>,
         json: bool,
         interrupt: &Interrupt,
@@ -210,7 +210,7 @@ mod with_feature {
     ) -> Result<(), Failure> {
         let mut told = 0;
         while interrupt.signal().is_none() {
-            let ended = client.ended();
+            let ended = ended();
             if ended.len() > std::mem::replace(&mut told, ended.len()) {
                 let ended = ended.join(" and ");
                 note(format_args!("error: {ended} ended, after more panics than are tolerated"));
@@ -256,7 +256,7 @@ mod with_feature {
         if !arguments.json {
             out.line(format_args!("duties of {} keys begin", client.keys()))?;
         }
-        print(&client, &steps, arguments.json, &interrupt, out)?;
+        print(|| client.ended(), &steps, arguments.json, &interrupt, out)?;
         let votes_on_payloads = client.votes_on_payloads();
         let ending = client.stop();
         // What has ended before the stop is told.
@@ -316,7 +316,7 @@ mod with_feature {
             drop(journal);
             let interrupt = Interrupt::listen().expect("signals can be heard");
             let out = Output::new(Color::Never, true);
-            print(&steps, false, &interrupt, out).expect("it ends");
+            print(Vec::new, &steps, false, &interrupt, out).expect("it ends");
             assert!(steps.try_recv().is_err(), "the line was taken");
         }
     }
