@@ -200,7 +200,7 @@ mod with_feature {
     }
 
     /// Prints what becomes of the duties until a signal comes, or until the threads of the duties
-    /// and of the votes on payloads have ended by themselves. Says once which of them `ended` names.
+    /// and of the votes on payloads have ended by themselves. Says once whom `ended` names.
     fn print(
         ended: impl Fn() -> Vec<&'static str>,
         steps: &Receiver<Step>,

@@ -197,8 +197,8 @@ impl ValidatorClient {
 
     /// Stops: no message is sent from now on, except by a call that is under way. Blocks until the
     /// duties' thread has ended. Threads that wait for the node or the signer end by themselves,
-    /// once their calls do. Returns how the duties have ended: [`Ending::TooManyPanics`] if they, or
-    /// the votes on payloads, ended by themselves.
+    /// once their calls do. Returns how the duties have ended: [`Ending::TooManyPanics`] if they,
+    /// or the votes on payloads, ended by themselves.
     pub fn stop(mut self) -> Ending {
         self.end()
     }
@@ -217,8 +217,8 @@ impl ValidatorClient {
         }
     }
 
-    /// Returns what has ended by itself, after more panics than are tolerated: the duties, the votes
-    /// on payloads, or both. What has ended has dropped its journal, and the other goes on.
+    /// Returns what has ended by itself, after more panics than are tolerated: the duties, the
+    /// votes on payloads, or both. What has ended has dropped its journal, and the other goes on.
     #[must_use]
     pub fn ended(&self) -> Vec<&'static str> {
         let duties = self.duties.as_ref().is_some_and(JoinHandle::is_finished);
