@@ -185,7 +185,7 @@ fn visits() -> Visits {
     // The running services have four threads or more, or a machine of many steps. They visit every
     // site, but far from the place where a fault would show.
     let runs_services = |row: &Row| match row.protocol {
-        "services" | "lifecycle" => row.scenario.threads > 4,
+        "services" | "lifecycle" | "trace" => row.scenario.threads > 4,
         protocol => protocol == "validator" || protocol == "payload_attestation",
     };
     let small = |row: &Row| row.scenario.loom.1.is_some() && !runs_services(row);

@@ -8,7 +8,7 @@ mod checks;
 
 checks::tests! {
     Engine::Loom;
-    engine notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services validator payload_attestation linearizability
+    engine notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services trace validator payload_attestation linearizability
 }
 
 #[test]

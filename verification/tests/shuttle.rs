@@ -7,7 +7,7 @@ mod checks;
 
 checks::tests! {
     Engine::Shuttle;
-    engine notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services validator payload_attestation linearizability
+    engine notifier mailbox spsc mpmc oneshot watch task time foreign select broker lifecycle services trace validator payload_attestation linearizability
 }
 
 #[test]

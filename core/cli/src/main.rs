@@ -9,6 +9,7 @@ mod node;
 mod replay;
 mod signer;
 mod state;
+mod trace;
 mod validator;
 mod vectors;
 

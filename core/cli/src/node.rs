@@ -82,6 +82,11 @@ pub(crate) struct Arguments {
     /// or apart from them, when POST /blocksmith/v1/payloads/{block_root} says so.
     #[arg(long, value_name = "PAYLOADS", num_args = 0..=1, default_missing_value = "with-block")]
     ptc: Option<Payloads>,
+    /// Write every step of the services' machines to this file, one line of JSON each;
+    /// `blocksmith-check trace FILE` judges it. What the disk is too slow for is left out and
+    /// counted, and the trace is then no pass.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// On SIGINT or SIGTERM, stop within about this many milliseconds and exit with 128 plus the
     /// signal's number (130, 143).
     #[arg(long, value_name = "MS", default_value_t = 5000)]
@@ -113,6 +118,7 @@ mod serving {
     use blocksmith_terminal::{EXIT_FAULT, Interrupt, note};
 
     use super::{Arguments, Begin, Failure, Output, Payloads};
+    use crate::trace::Trace;
 
     /// How often the command looks for a signal.
     const LOOK: Duration = Duration::from_millis(50);
@@ -177,6 +183,7 @@ mod serving {
             Payloads::Apart => blocksmith_consensus::Payloads::Apart,
         });
         let parts = Parts { eth1, payload_committee, ..Parts::default() };
+        let trace = Trace::begin(arguments.trace.as_deref())?;
         let node = Node::<Minimal>::start_with(options, Time::System, Arc::new(Loopback), parts);
         let node = node.map_err(failure)?;
         out.line(format_args!("beacon API at http://{}", node.address()))?;
@@ -187,6 +194,7 @@ mod serving {
             let _ = chain.changed_timeout(LOOK);
         }
         let report = node.stop(Duration::from_millis(arguments.deadline));
+        trace.map_or(Ok(()), Trace::finish)?;
         if !report.late.is_empty() {
             note(format_args!("threads that had not ended: {}", report.late.join(", ")));
         }

@@ -22,6 +22,7 @@ use blocksmith_node::metrics::Metrics;
 use blocksmith_node::recording::{Embedded, Files, Folder, PresetName, Recording};
 use blocksmith_node::store::RedbStore;
 
+use crate::trace::Trace;
 use blocksmith_terminal::{
     EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_OK, Failure, Output, Report, SIGNALS, note,
 };
@@ -81,6 +82,11 @@ pub(crate) struct Arguments {
     /// printed on stderr.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     metrics: Option<SocketAddr>,
+    /// Write every step of the services' machines to this file, one line of JSON each;
+    /// `blocksmith-check trace FILE` judges it. What the disk is too slow for is left out and
+    /// counted, and the trace is then no pass.
+    #[arg(long, value_name = "FILE", conflicts_with = "time")]
+    trace: Option<PathBuf>,
     /// Write the answer to every event as JSON to this file; with --for, the answers of the last
     /// round.
     #[arg(long, value_name = "FILE")]
@@ -111,6 +117,7 @@ impl Arguments {
             data: None,
             monitor: false,
             metrics: None,
+            trace: None,
             json: None,
         }
     }
@@ -183,6 +190,7 @@ fn run_loaded(
             Monitor::lines(stage.clone(), |line| note(line))
         }
     });
+    let trace = Trace::begin(arguments.trace.as_deref())?;
     let position = bar.clone();
     let progress = move |index| position.set_position(index as u64 + 1);
     let mut soaked = None;
@@ -226,6 +234,7 @@ fn run_loaded(
     bar.finish_and_clear();
     drop(monitor);
     drop(metrics);
+    trace.map_or(Ok(()), Trace::finish)?;
     print(outcome, soaked.as_ref(), report, out)
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Services own no clock, thread, socket or file; what they need of those comes from here:
 //! [`recording`] reads a recorded chain from a folder or from the program itself, [`store`] is the
-//! durable store, [`metrics`] serves the broker's figures, and [`interop`] makes the genesis of a
-//! development network. With the feature `api` there is a node that serves the beacon API.
+//! durable store, [`metrics`] serves the broker's figures, [`trace`] writes the steps of the
+//! machines to a file, and [`interop`] makes the genesis of a development network. With the feature
+//! `api` there is a node that serves the beacon API.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "api")]
@@ -28,6 +29,7 @@ pub mod signer;
 pub mod store;
 #[cfg(all(test, any(feature = "client", feature = "execution")))]
 mod test_server;
+pub mod trace;
 #[cfg(feature = "client")]
 pub mod validator;
 

@@ -24,7 +24,7 @@ pub use exit::{
     EXIT_DIFFERS, EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_TRUNCATED, Failure, end,
 };
 pub use hush::Hush;
-pub use logs::{log_if_asked, log_to_stderr};
+pub use logs::{listen, log_if_asked, log_to_stderr};
 pub use note::note;
 pub use output::{Color, Output};
 #[cfg(feature = "pages")]

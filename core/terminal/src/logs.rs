@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tracing::field::{Field, Visit};
@@ -69,6 +70,25 @@ pub fn log_if_asked(color: Color) {
     }
 }
 
+/// What hears the events of a target besides the log.
+struct Listener {
+    target: &'static str,
+    hear: Box<dyn Fn(&Event<'_>) + Send + Sync>,
+}
+
+/// There is at most one listener in a process.
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// Has `hear` called with every event of exactly this target, whatever its level, besides what is
+/// logged. It is called on the thread of the event, and must not block. Returns whether it is so: a
+/// process has one listener, and one log that was started before.
+pub fn listen(target: &'static str, hear: impl Fn(&Event<'_>) + Send + Sync + 'static) -> bool {
+    let is_set = LISTENER.set(Listener { target, hear: Box::new(hear) }).is_ok();
+    // What was found out before about who wants which events no longer holds.
+    tracing::callsite::rebuild_interest_cache();
+    is_set && tracing::dispatcher::get_default(|log| log.is::<Lines>())
+}
+
 fn start(filter: Filter, color: Color) {
     let lines = Lines { filter, color: color.on_stderr(), spans: AtomicU64::new(1) };
     // A second subscriber in one process is refused, and the first one stays.
@@ -98,11 +118,15 @@ impl Visit for Text {
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && self.filter.lets_through(*metadata.level(), metadata.target())
+        let target = metadata.target();
+        let is_heard = LISTENER.get().is_some_and(|listener| listener.target == target);
+        let is_logged = self.filter.lets_through(*metadata.level(), target);
+        // `enabled!` asks as a hint, which is no event.
+        !metadata.is_span() && (is_heard || is_logged)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.filter.most())
+        Some(if LISTENER.get().is_some() { LevelFilter::TRACE } else { self.filter.most() })
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -115,9 +139,15 @@ impl Subscriber for Lines {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        let (level, target) = (event.metadata().level(), event.metadata().target());
+        if let Some(listener) = LISTENER.get().filter(|listener| listener.target == target) {
+            (listener.hear)(event);
+        }
+        if !self.filter.lets_through(*level, target) {
+            return;
+        }
         let mut text = Text::default();
         event.record(&mut text);
-        let (level, target) = (event.metadata().level(), event.metadata().target());
         let (before, after) = match *level {
             Level::ERROR if self.color => (BAD, PLAIN),
             _ => ("", ""),

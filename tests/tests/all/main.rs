@@ -6,6 +6,7 @@ mod dependencies;
 mod malformed;
 mod recorded_chain;
 mod tidy;
+mod trace;
 mod vectors;
 
 use std::path::{Path, PathBuf};

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use blocksmith_engines::counterexample::{self, Counterexample};
 use blocksmith_engines::verdict::{Engine, Verdict};
-use blocksmith_terminal::{Color, EXIT_OK, Failure, Output, Report};
+use blocksmith_terminal::{Color, EXIT_OK, EXIT_TRUNCATED, Failure, Output, Report};
 use quick_junit::{TestCase, TestSuite};
 
 use super::counterexample::Folder;
-use super::pool::{self, End, News};
+use super::pool::{self, Deadline, End, News};
 use super::progress::Progress;
 use super::report::{self, Detail, Row};
 use super::select::Selection;
+use super::state::{Budget, State};
 use super::{costs, mutants, workers};
 use crate::catalogue::Check;
 
@@ -22,11 +24,21 @@ pub(super) struct Arguments {
     #[command(flatten)]
     selection: Selection,
     /// The same as the command `mutants`.
-    #[arg(long, conflicts_with_all = ["protocol", "engine", "id", "depth", "list", "junit"])]
+    #[arg(long, conflicts_with_all = ["protocol", "engine", "id", "depth", "list", "junit",
+        "budget", "resume"])]
     mutants: bool,
     /// Number of checks that run at the same time, 1 to 64; without it, one for each processor.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: Option<u8>,
+    /// End after this much time, as in 90s, 10m or 1h. A check that would take longer than what is
+    /// left, by the recorded times, is not begun, and what is under way at the end is given up. What
+    /// is left is named, and the exit code is 3.
+    #[arg(long, value_name = "TIME", conflicts_with = "list")]
+    budget: Option<Budget>,
+    /// Keep what is done in this file. If it has verdicts of the same program and the same
+    /// selection, go on with what is left, and report all.
+    #[arg(long, value_name = "FILE", conflicts_with = "list")]
+    resume: Option<PathBuf>,
     /// List the checks without running them.
     #[arg(long)]
     list: bool,
@@ -151,6 +163,51 @@ fn keep(
     }
 }
 
+/// What a run has to report to.
+struct Run<'a> {
+    out: Output,
+    detail: Detail,
+    folder: Option<&'a Folder>,
+    results: Results,
+    worst: u8,
+    state: Option<State>,
+}
+
+impl Run<'_> {
+    /// Takes in the verdict of a check, of this run or an earlier one.
+    fn take(
+        &mut self,
+        place: usize,
+        check: &Check,
+        verdict: &Verdict,
+        seconds: f64,
+    ) -> Result<(), Failure> {
+        self.worst = self.worst.max(report::exit_code(check, verdict));
+        self.results.add(place, check, verdict, seconds);
+        report::print(self.out, check, verdict, seconds, self.detail)
+    }
+
+    /// Says what is left, and how long it takes by the recorded times.
+    fn left(&mut self, checks: &[Check], why: &str) -> Result<(), Failure> {
+        let is_left = |place: &usize| !self.results.0.contains_key(place);
+        let left: Vec<_> = (0..checks.len()).filter(is_left).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.worst = self.worst.max(EXIT_TRUNCATED);
+        let mut sum = 0.0;
+        for place in &left {
+            let (id, seconds) = (&checks[*place].id, costs::seconds(&checks[*place].id));
+            sum += seconds;
+            self.out.line(report::left(id, seconds))?;
+        }
+        let (left, all) = (left.len(), checks.len());
+        self.out.line(format_args!(
+            "truncated {why}: {left} of {all} checks are left, about {sum:.0} s of one processor"
+        ))
+    }
+}
+
 fn run_all(
     checks: Vec<Check>,
     arguments: &Arguments,
@@ -158,26 +215,74 @@ fn run_all(
     folder: Option<&Folder>,
     out: Output,
 ) -> Result<u8, Failure> {
+    let start = Instant::now();
     let detail = Detail { verbose: arguments.verbose, counterexamples: arguments.counterexamples };
-    let checks = Arc::new(checks);
-    let recorded = |place: usize| costs::seconds(&checks[place].id);
-    let mut progress = Progress::new(checks.len(), (0..checks.len()).map(recorded).sum())?;
-    let mut running: BTreeMap<usize, String> = BTreeMap::new();
-    let (mut results, mut worst) = (Results::default(), EXIT_OK);
+    let opened = arguments.resume.as_deref().map(|path| State::open(path, &checks)).transpose()?;
+    let (state, earlier) = opened.map_or((None, Vec::new()), |(state, done)| (Some(state), done));
+    let mut run = Run { out, detail, folder, results: Results::default(), worst: EXIT_OK, state };
     out.line(report::head())?;
-    let end = pool::run(&checks, workers(arguments.jobs), work, |news| {
+    let again = earlier.len();
+    for (place, verdict, seconds) in earlier {
+        run.take(place, &checks[place], &verdict, seconds)?;
+    }
+    if again > 0 {
+        out.line(format_args!("{again} checks were done before; the others follow"))?;
+    }
+    let checks = Arc::new(checks);
+    let deadline = arguments.budget.map(|Budget(time)| start + time);
+    let (end, running) = run_left(&checks, workers(arguments.jobs), deadline, &mut run)?;
+    let (done, all) = (run.results.0.len(), checks.len());
+    match end {
+        End::Interrupted(code) => {
+            let signal = code - blocksmith_terminal::EXIT_INTERRUPTED;
+            let left = running.join(", ");
+            out.line(format_args!(
+                "interrupted by signal {signal}: {done} of {all} checks are done"
+            ))?;
+            out.line(format_args!("not done, and left: {left}"))?;
+            run.worst = code;
+        }
+        End::OutOfTime | End::Done => run.left(&checks, "by the budget")?,
+    }
+    let Run { results, worst, state, .. } = run;
+    let (as_expected, twins) = (results.count(Row::is_as_expected), results.count(Row::is_twin));
+    out.line(format_args!("{as_expected} of {done} as expected; {twins} of them must-fail twins"))?;
+    state.map_or(Ok(()), State::finish)?;
+    reports.finish(results)?;
+    Ok(worst)
+}
+
+/// Runs the checks that have no verdict yet. Returns how that ended, and the checks that were under
+/// way then.
+fn run_left(
+    checks: &Arc<Vec<Check>>,
+    workers: usize,
+    deadline: Option<Instant>,
+    run: &mut Run<'_>,
+) -> Result<(End, Vec<String>), Failure> {
+    let is_left = |place: &usize| !run.results.0.contains_key(place);
+    let left: Arc<Vec<usize>> = Arc::new((0..checks.len()).filter(is_left).collect());
+    let recorded: Vec<_> = left.iter().map(|place| costs::seconds(&checks[*place].id)).collect();
+    let mut progress = Progress::new(left.len(), recorded.iter().sum())?;
+    let seconds = Arc::new(recorded);
+    let deadline = deadline.map(|at| Deadline { at, seconds: seconds.clone() });
+    let mut running: BTreeMap<usize, String> = BTreeMap::new();
+    let all = checks.clone();
+    let do_one = move |place: &usize| work(&all[*place]);
+    let end = pool::run(&left, workers, deadline.as_ref(), do_one, |news| {
         match news {
-            News::Begun(place) => drop(running.insert(place, checks[place].id.clone())),
-            News::Done(place, (verdict, found), seconds) => {
-                running.remove(&place);
-                progress.done(recorded(place));
-                let check = &checks[place];
-                worst = worst.max(report::exit_code(check, &verdict));
-                results.add(place, check, &verdict, seconds);
+            News::Begun(job) => drop(running.insert(job, checks[left[job]].id.clone())),
+            News::Done(job, (verdict, found), took) => {
+                running.remove(&job);
+                progress.done(seconds[job]);
+                let (place, check) = (left[job], &checks[left[job]]);
+                if let Some(state) = &mut run.state {
+                    state.add(check, &verdict, took);
+                }
                 progress.suspend(|| {
-                    report::print(out, check, &verdict, seconds, detail)?;
+                    run.take(place, check, &verdict, took)?;
                     let differs = !check.is_as_expected(&verdict);
-                    found.iter().try_for_each(|found| keep(found, folder, differs, out))
+                    found.iter().try_for_each(|found| keep(found, run.folder, differs, run.out))
                 })?;
             }
             News::Tick => {}
@@ -185,17 +290,5 @@ fn run_all(
         progress.draw(&running.values().cloned().collect::<Vec<_>>());
         Ok(())
     })?;
-    drop(progress);
-    let (done, all) = (results.0.len(), checks.len());
-    if let End::Interrupted(code) = end {
-        let signal = code - blocksmith_terminal::EXIT_INTERRUPTED;
-        let left: Vec<_> = running.into_values().collect();
-        out.line(format_args!("interrupted by signal {signal}: {done} of {all} checks are done"))?;
-        out.line(format_args!("not done, and left: {}", left.join(", ")))?;
-        worst = code;
-    }
-    let (as_expected, twins) = (results.count(Row::is_as_expected), results.count(Row::is_twin));
-    out.line(format_args!("{as_expected} of {done} as expected; {twins} of them must-fail twins"))?;
-    reports.finish(results)?;
-    Ok(worst)
+    Ok((end, running.into_values().collect()))
 }

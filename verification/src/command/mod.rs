@@ -15,6 +15,8 @@ mod progress;
 mod prove;
 mod report;
 mod select;
+mod state;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +58,11 @@ enum Command {
     /// Judge the ordering arguments of core by the axioms of memory models (SC, x86-TSO, RC11, and
     /// RC11 with load buffering), and run the same programs under loom.
     Litmus(litmus::Arguments),
+    /// Decide whether a recorded trace of the services is a behaviour of their specification.
+    ///
+    /// Exit codes: 0 if it is; 1 if a step is refuted, with its line, event and rule; 2 if the file
+    /// cannot be read; 3 if the trace is not whole, which is no pass.
+    Trace(trace::Arguments),
     /// Open stateright's Explorer for a model on the loopback interface.
     Explore(ExploreArguments),
     /// Write the list of checks, by hazard and by protocol, as Markdown; run nothing.
@@ -92,6 +99,7 @@ fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
         Command::Prove(arguments) => prove::run(&arguments, color),
         Command::Counterexample(arguments) => counterexample::run(&arguments, color),
         Command::Litmus(arguments) => litmus::run(&arguments, color),
+        Command::Trace(arguments) => trace::run(&arguments, Output::new(color, false)),
         Command::Explore(arguments) => explore(&arguments, Output::new(color, false)),
         Command::Document { file } => {
             Report::open("document", &file)?.finish(document::text(&catalogue()).trim_end())?;

@@ -50,6 +50,7 @@ pub(super) fn sweep(
     let end = pool::run(
         &jobs,
         workers,
+        None,
         |job| job.run(),
         |news| {
             if let News::Done(_, result, _) = news {
@@ -86,8 +87,8 @@ pub(super) fn sweep(
     let is_good = unsettled == 0 && unvisited.is_empty() && !results.is_empty();
     Ok(match end {
         End::Interrupted(code) => code,
-        End::Done if is_good => EXIT_OK,
-        End::Done => EXIT_DIFFERS,
+        End::Done | End::OutOfTime if is_good => EXIT_OK,
+        End::Done | End::OutOfTime => EXIT_DIFFERS,
     })
 }
 

@@ -17,6 +17,24 @@ pub(super) enum End {
     /// A signal ended the run, and asks for this exit code. The jobs that were under way are
     /// abandoned.
     Interrupted(u8),
+    /// The deadline has come. The jobs that were under way are abandoned.
+    OutOfTime,
+}
+
+/// When a run has to end.
+#[derive(Clone, Debug)]
+pub(super) struct Deadline {
+    /// The moment at which what is under way is abandoned.
+    pub(super) at: Instant,
+    /// The expected seconds of each job. A job that would not end in time is not begun.
+    pub(super) seconds: Arc<Vec<f64>>,
+}
+
+impl Deadline {
+    fn leaves_room_for(&self, job: usize) -> bool {
+        let left = self.at.saturating_duration_since(Instant::now()).as_secs_f64();
+        self.seconds.get(job).is_some_and(|seconds| *seconds <= left)
+    }
 }
 
 /// What the calling thread is told.
@@ -30,13 +48,15 @@ pub(super) enum News<R> {
 }
 
 /// Does each job on one of `workers` threads, in order. Calls `each` with the news on the calling
-/// thread. Blocks until all jobs are done or a signal has come.
+/// thread. Blocks until all jobs are done, a signal has come, or the deadline. With a deadline, jobs
+/// that it leaves no room for are passed over.
 ///
 /// # Errors
 /// If `each` fails, with its error, at once. The jobs that are under way are abandoned.
 pub(super) fn run<J, R>(
     jobs: &Arc<Vec<J>>,
     workers: usize,
+    deadline: Option<&Deadline>,
     work: impl Fn(&J) -> R + Clone + Send + 'static,
     mut each: impl FnMut(News<R>) -> Result<(), Failure>,
 ) -> Result<End, Failure>
@@ -51,10 +71,14 @@ where
     for _ in 0..workers.clamp(1, jobs.len().max(1)) {
         let (jobs, next, stop) = (jobs.clone(), next.clone(), stop.clone());
         let (sender, work) = (sender.clone(), work.clone());
+        let deadline = deadline.cloned();
         thread::spawn(move || {
             while !stop.load(Relaxed) {
                 let number = next.fetch_add(1, Relaxed);
                 let Some(job) = jobs.get(number) else { return };
+                if deadline.as_ref().is_some_and(|deadline| !deadline.leaves_room_for(number)) {
+                    continue;
+                }
                 let start = Instant::now();
                 let begun = sender.send(News::Begun(number)).is_ok();
                 if !begun || sender.send(done(number, work(job), start)).is_err() {
@@ -65,7 +89,8 @@ where
     }
     drop(sender);
     loop {
-        let event = match news.recv_timeout(TICK) {
+        let left = |deadline: &Deadline| deadline.at.saturating_duration_since(Instant::now());
+        let event = match news.recv_timeout(deadline.map_or(TICK, |one| left(one).min(TICK))) {
             Ok(event) => event,
             Err(mpsc::RecvTimeoutError::Timeout) => News::Tick,
             Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(End::Done),
@@ -76,6 +101,11 @@ where
             // Jobs that ended meanwhile count as done.
             news.try_iter().try_for_each(&mut each)?;
             return Ok(End::Interrupted(code));
+        }
+        if deadline.is_some_and(|deadline| left(deadline).is_zero()) {
+            stop.store(true, Relaxed);
+            news.try_iter().try_for_each(&mut each)?;
+            return Ok(End::OutOfTime);
         }
     }
 }

@@ -83,6 +83,11 @@ pub(super) fn head() -> String {
     format!("{:<WORD$} {:<ID$} {:>LOOKED_AT$} {:>8}", "result", "check", "looked at", "seconds")
 }
 
+/// Returns the line of a check that is left, with the seconds that it takes by the recorded times.
+pub(super) fn left(id: &str, seconds: f64) -> String {
+    format!("{:<WORD$} {id:<ID$} {:>LOOKED_AT$} {seconds:>8.1}", "left", "about")
+}
+
 /// Prints a check's line. Prints more if that is asked for, or if the verdict is not as expected.
 pub(super) fn print(
     out: Output,

@@ -21,6 +21,7 @@ pub mod services;
 pub mod spsc;
 pub mod task;
 pub mod time;
+pub mod trace;
 pub mod validator;
 pub mod watch;
 
@@ -151,6 +152,7 @@ pub fn scenarios() -> Vec<Row> {
         select::list(),
         broker::list(),
         services::list(),
+        trace::list(),
         lifecycle::list(),
         validator::list(),
         payload_attestation::list(),

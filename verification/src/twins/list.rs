@@ -10,7 +10,7 @@ use blocksmith_models::hazard;
 
 use super::{
     Twin, broker, engine, foreign, lifecycle, mailbox, mpmc, notifier, oneshot,
-    payload_attestation, select, services, spsc, task, time, validator, watch,
+    payload_attestation, select, services, spsc, task, time, trace, validator, watch,
 };
 
 const ALL: &[Engine] = &[Engine::Loom, Engine::Shuttle, Engine::Stepped];
@@ -460,6 +460,18 @@ pub(super) fn list() -> Vec<Twin> {
             services::verdict_before_commit, &hazard::R6, "the worker answers, then commits",
             threads: 3, preemptions: 2,
             expected: Violated(&[Panic("a valid block is not in the HotDB")]), by: SHUTTLE,
+        },
+        twin! {
+            trace::of_a_verdict_before_commit, &hazard::R6,
+            "the trace of a worker that answers, then commits, is refuted",
+            threads: 3, preemptions: 0,
+            expected: Violated(&[Panic("refuted by \"the commit before the verdict\"")]),
+            by: &[Engine::Loom, Engine::Shuttle],
+        },
+        twin! {
+            trace::of_a_commit_before_verdict, &hazard::R6,
+            "the trace of the same pair as it must be is a behaviour",
+            threads: 3, preemptions: 0, expected: Verified, by: &[Engine::Loom, Engine::Shuttle],
         },
         twin! {
             services::send_cycle, &hazard::M8,

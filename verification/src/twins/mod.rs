@@ -22,6 +22,7 @@ pub mod services;
 pub mod spsc;
 pub mod task;
 pub mod time;
+pub mod trace;
 pub mod validator;
 pub mod watch;
 

@@ -9,8 +9,9 @@ use blocksmith::identified::{self, IdentifiedBlock};
 use blocksmith::quarantine::shell::Slots;
 use blocksmith::rewinder::shell::{Hands, Ports, Task};
 use blocksmith::rewinder::{Answer, Dispatcher, GoesFirst, Job, Lane, Role, StateKey, WorkerEvent};
-use blocksmith::supervision::Bare;
+use blocksmith::supervision::{Bare, Loss, ServiceName, Steps};
 use blocksmith::toy::{Toy, ToyBlock, ToyRoot, ToyState};
+use blocksmith::trace::Tracer;
 use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox};
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Mutex, Primitives, oneshot};
@@ -36,13 +37,36 @@ enum Request<P: Primitives> {
 
 /// The fault of the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
+    /// None: the pair as it must be.
+    Nothing,
     /// R3: the HotDB waits for a state that the worker is to make.
     HotDbWaitsForTheWorker,
     /// R4: the request for the trail to an unknown parent waits for that parent.
     NoErrorReply,
     /// R6: the worker answers first and commits afterwards.
     VerdictBeforeCommit,
+}
+
+/// The steps of a service of the pair, which a trace is told.
+struct Told(std::sync::Arc<Tracer>);
+
+impl Steps for Told {
+    fn step<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        Bare.step(word, step)
+    }
+
+    fn look<T>(&self, word: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss> {
+        Bare.look(word, look)
+    }
+
+    fn follow_up<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        Bare.follow_up(word, step)
+    }
+
+    fn tracer(&self) -> Option<&Tracer> {
+        Some(&self.0)
+    }
 }
 
 /// Sends, and waits for room.
@@ -95,6 +119,7 @@ fn hot_db<P: Primitives>(
     questions: &Receiver<P, Ask<P>>,
     tasks: &Sender<P, Request<P>>,
     fault: Fault,
+    told: &Told,
 ) {
     let toy = Toy::default();
     let mut machine = HotDb::new(&toy, Limits::default(), 0, 0, ToyState::anchor());
@@ -108,7 +133,7 @@ fn hot_db<P: Primitives>(
             if let shell::Message::Trail { root, slot, .. } = &question {
                 replies.asked = (*root, *slot);
             }
-            let turn = shell::turn(&mut machine, &toy, &Bare, &mut replies, question);
+            let turn = shell::turn(&mut machine, &toy, told, &mut replies, question);
             assert_eq!(turn, Ok(()));
             replies.parked.extract_if(.., |parked| Some(parked.0) == committed).collect::<Vec<_>>()
         };
@@ -194,12 +219,13 @@ fn check<P: Primitives>(
     reply: oneshot::Sender<P, Answer<Toy>>,
     hot_db: &Sender<P, Ask<P>>,
     fault: Fault,
+    told: &Told,
 ) {
     let toy = Toy::default();
     let mut ends = Ends { hot_db, fault, late: None };
     let job = Job::Block(identified::block(&toy, block));
     let Ok(task) = Task::new(&toy, job.lane(), job, reply) else { panic!("the toy has keys") };
-    Hands::default().serve(&toy, &Bare, &mut ends, vec![task]);
+    Hands::default().serve(&toy, told, &mut ends, vec![task]);
     if let Some((block, state)) = ends.late.take() {
         assert_eq!(ends.commit_now(block, state), WorkerEvent::Committed(CommitReply::Committed));
     }
@@ -207,7 +233,7 @@ fn check<P: Primitives>(
 
 /// Lets the pair check `blocks` in this order. Gives each answer to `then`, with the HotDB's
 /// mailbox.
-fn pair<P: Primitives, const N: usize>(
+pub(super) fn pair<P: Primitives, const N: usize>(
     fault: Fault,
     blocks: [ToyBlock; N],
     mut then: impl FnMut(Option<Answer<Toy>>, &Sender<P, Ask<P>>),
@@ -215,15 +241,24 @@ fn pair<P: Primitives, const N: usize>(
     let (tasks, inbox) = mailbox::<P, Request<P>>(N, 0, OnFull::Block);
     let (questions, asked) = mailbox::<P, Ask<P>>(N, 0, OnFull::Block);
     let back = tasks.clone();
-    let database = P::spawn("hot_db", move || hot_db(&asked, &back, fault));
+    // A trace has the two as services whose surroundings are not in it.
+    let [stores, works] =
+        [ServiceName::HotDb, ServiceName::Rewinder].map(|service| Told(Tracer::new(service, 0, 0)));
+    stores.0.begin(" known=0-0");
+    works.0.begin("");
+    let database = P::spawn("hot_db", move || {
+        hot_db(&asked, &back, fault, &stores);
+        stores.0.end();
+    });
     let way = questions.clone();
     let worker = P::spawn("worker", move || {
         while let Ok(task) = inbox.recv() {
             match task {
-                Request::Block { block, reply } => check(block, reply, &way, fault),
+                Request::Block { block, reply } => check(block, reply, &way, fault, &works),
                 Request::State { reply } => reply_to(reply, ToyState::anchor()),
             }
         }
+        works.0.end();
     });
     let answers = blocks.map(|block| {
         let (reply, answer) = oneshot::channel();

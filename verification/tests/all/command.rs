@@ -273,3 +273,142 @@ fn a_counterexample_is_written_shown_in_every_form_and_run_again() {
         assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
     }
 }
+
+/// The lines of an output that begin with one of these words.
+fn lines_of(output: &Output, words: &[&str]) -> Vec<String> {
+    let begins = |line: &&str| words.iter().any(|word| line.starts_with(&format!("{word} ")));
+    text(&output.stdout).lines().filter(begins).map(str::to_owned).collect()
+}
+
+/// Returns the ids in the second column of lines.
+fn ids(lines: &[String]) -> Vec<&str> {
+    let mut ids: Vec<_> = lines.iter().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[test]
+fn a_run_ends_with_its_budget_says_what_it_left_and_goes_on_from_there() {
+    // Gives the one-shot's runs on real threads a second; one is recorded to take longer. Then goes on
+    // without a budget, and again when nothing is left. The union is what a run at once has.
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state.json");
+    let state = state.to_str().expect("a plain path");
+    let which = ["--protocol", "oneshot", "--engine", "std"];
+    let selection = [&which[..], &["--resume", state]].concat();
+    let listed = text(&check(&[&which[..], &["--list"]].concat()).stdout).lines().count();
+
+    let start = std::time::Instant::now();
+    let first = check(&[&selection[..], &["--budget", "1s", "--jobs", "1"]].concat());
+    // The deadline, and what it takes to begin and to end.
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+    assert_eq!(first.status.code(), Some(3), "{}", text(&first.stdout));
+    let (done, left) = (lines_of(&first, &["holds", "refuted"]), lines_of(&first, &["left"]));
+    assert!(!left.is_empty() && done.len() + left.len() == listed, "{}", text(&first.stdout));
+    let sum = format!("truncated by the budget: {} of {listed} checks are left", left.len());
+    assert!(text(&first.stdout).contains(&sum), "{}", text(&first.stdout));
+
+    let report = ["--json", "-"];
+    let second = check(&[&selection[..], &report].concat());
+    assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
+    let lines = text(&second.stderr);
+    if !done.is_empty() {
+        let before = format!("{} checks were done before", done.len());
+        assert!(lines.contains(&before), "{lines}");
+    }
+    let rows: Value = serde_json::from_slice(&second.stdout).expect("JSON");
+    let rows = rows.as_array().expect("rows");
+    let mut all: Vec<_> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
+    all.sort_unstable();
+    let mut union = [ids(&done), ids(&left)].concat();
+    union.sort_unstable();
+    assert_eq!(all, union);
+    assert!(rows.iter().all(|row| row["expected"] == row["verdict"]));
+
+    let third = check(&selection[..]);
+    assert_eq!(third.status.code(), Some(0));
+    assert!(text(&third.stdout).contains(&format!("{listed} checks were done before")));
+}
+
+#[test]
+fn a_run_is_gone_on_with_only_by_the_same_program_over_the_same_checks() {
+    // Changes the selection, the version and the program's digest in the file, an id, and all of it.
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("state.json");
+    let name = file.to_str().expect("a plain path");
+    let one = ["--id", "oneshot.the_receiver_goes.stepped", "--resume", name];
+    assert_eq!(check(&one).status.code(), Some(0));
+    let whole = fs::read_to_string(&file).expect("the state");
+    let refused = |arguments: &[&str], text_of_file: &str, words: &str| {
+        fs::write(&file, text_of_file).expect("the file is ours");
+        let output = check(arguments);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
+        let told = text(&output.stderr);
+        assert!(told.contains(words) && told.contains(name), "{told}");
+        assert_eq!(fs::read_to_string(&file).expect("it is still there"), text_of_file);
+    };
+    let other = ["--id", "oneshot.the_sender_goes.stepped", "--resume", name];
+    refused(&other, &whole, "checks: ");
+    let field = |name: &str, value: &str| {
+        let mut state: Value = serde_json::from_str(&whole).expect("JSON");
+        state[name] = Value::from(value);
+        state.to_string()
+    };
+    refused(&one, &field("version", "0.0.0"), "version: ");
+    refused(&one, &field("program", "0"), "program: ");
+    refused(&one, &field("format", "other"), "format: ");
+    refused(&one, &whole.replace("the_receiver_goes", "the_receiver_stays"), "no such check");
+    refused(&one, "no JSON", "expected");
+    refused(&one, "{}", "missing field");
+    for budget in ["0s", "10", "a day"] {
+        let output = check(&["--id", "oneshot.the_receiver_goes.stepped", "--budget", budget]);
+        assert_eq!(output.status.code(), Some(2), "{budget}");
+        assert!(text(&output.stderr).contains("as in 90s, 10m or 1h"), "{}", text(&output.stderr));
+    }
+}
+
+/// A trace of the services over the toy protocol, recorded on real threads.
+const TRACE: &str = include_str!("../../../models/tests/models/trace.jsonl");
+
+#[test]
+fn a_trace_is_judged_with_an_exit_code_for_each_answer() {
+    // Judges a recorded trace: whole, with a verdict doubled, cut short, with a word that is none,
+    // and one that is not there.
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("trace");
+    let name = file.to_str().expect("a plain path");
+    let judge = |trace: &str| {
+        fs::write(&file, trace).expect("the file is ours");
+        command(&["trace", name]).output().expect("it was built beside this test")
+    };
+    let whole = judge(TRACE);
+    assert_eq!(whole.status.code(), Some(0), "{}", text(&whole.stdout));
+    assert!(text(&whole.stdout).starts_with("behaviour of the specification: "));
+
+    let lines: Vec<_> = TRACE.lines().collect();
+    let at = lines.iter().position(|line| line.contains("verdict item=")).expect("a verdict");
+    let verdict = lines[at].find("verdict item=").map(|start| {
+        let rest = &lines[at][start..];
+        &rest[..rest.find('"').expect("the end of the effect")]
+    });
+    let verdict = verdict.expect("as above");
+    let twice = TRACE.replacen(verdict, &format!("{verdict}\",\"{verdict}"), 1);
+    let refuted = judge(&twice);
+    assert_eq!(refuted.status.code(), Some(1));
+    let told = text(&refuted.stdout);
+    assert!(told.starts_with(&format!("refuted at line {}: quarantine: ", at + 1)), "{told}");
+    assert!(told.contains("exactly one verdict"), "{told}");
+
+    let cut = judge(&TRACE[..TRACE.len() / 2]);
+    assert_eq!(cut.status.code(), Some(3));
+    assert!(text(&cut.stdout).starts_with("incomplete: "), "{}", text(&cut.stdout));
+
+    let bogus = judge(&TRACE.replacen("\"event\":\"submit", "\"event\":\"sumbit", 1));
+    assert_eq!((bogus.status.code(), text(&bogus.stdout)), (Some(2), String::new()));
+    let told = text(&bogus.stderr);
+    assert!(told.contains(name) && told.contains("sumbit") && told.contains("line "), "{told}");
+
+    let missing = command(&["trace", "nowhere/trace"]).output().expect("as above");
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(text(&missing.stderr).contains("nowhere/trace"));
+}

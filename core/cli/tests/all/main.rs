@@ -8,3 +8,4 @@ mod node;
 mod signer;
 mod signer_kills;
 mod state;
+mod trace;

@@ -42,6 +42,8 @@ mod begins;
 mod bodies;
 mod items;
 mod step;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::sync::Arc;

@@ -1,0 +1,142 @@
+//! What a step tells, and what it costs if nobody listens.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Mutex;
+
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Metadata, Subscriber};
+
+use super::{Step, TARGET, Tracer, Words};
+use crate::machine::Machine;
+use crate::supervision::{Loss, ServiceName, Steps, Turn};
+
+/// Counts how often it is put into words.
+struct Noted(Rc<Cell<u32>>, u64);
+
+impl Words<()> for Noted {
+    fn words(&self, (): &(), out: &mut String) {
+        self.0.set(self.0.get() + 1);
+        out.push_str(&format!("note number={}", self.1));
+    }
+}
+
+/// Answers an event with as many effects as its number says; panics at 9.
+struct Echo;
+
+impl Machine for Echo {
+    type Event = Noted;
+    type Effect = Noted;
+
+    fn handle(&mut self, (): &(), event: Noted) -> Vec<Noted> {
+        assert_ne!(event.1, 9, "ordered");
+        (0..event.1).map(|number| Noted(event.0.clone(), number)).collect()
+    }
+}
+
+/// Runs steps with a tracer. A panic takes the machine.
+struct Traced(std::sync::Arc<Tracer>);
+
+impl Steps for Traced {
+    fn step<T>(&self, _: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        catch_unwind(AssertUnwindSafe(step)).map_err(|_| Loss::Machine)
+    }
+
+    fn look<T>(&self, word: &'static str, look: impl FnOnce() -> T) -> Result<T, Loss> {
+        self.step(word, look).map_err(|_| Loss::Message)
+    }
+
+    fn follow_up<T>(&self, word: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+        self.step(word, step)
+    }
+
+    fn tracer(&self) -> Option<&Tracer> {
+        Some(&self.0)
+    }
+}
+
+/// Keeps what is told while it is set for the thread.
+struct Kept(Mutex<Vec<Step>>);
+
+thread_local! {
+    static TOLD: RefCell<Vec<Step>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Subscriber for Kept {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == TARGET
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut kept = self.0.lock().expect("nobody panics with it");
+        kept.extend(Step::of(event));
+        TOLD.set(kept.clone());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+fn hand(steps: &Traced, turn: Turn, count: &Rc<Cell<u32>>, number: u64) -> Option<Loss> {
+    let event = Noted(count.clone(), number);
+    steps.hand(turn, "note", &mut Echo, &(), event).err()
+}
+
+#[test]
+fn a_step_is_told_with_its_number_its_effects_and_what_is_lost() {
+    // Hands over events, of which two panic, while this thread listens.
+    let steps = Traced(Tracer::new(ServiceName::HotDb, 7, 3));
+    let count = Rc::new(Cell::new(0));
+    tracing::subscriber::with_default(Kept(Mutex::default()), || {
+        steps.0.begin(" known=-");
+        assert_eq!(hand(&steps, Turn::Step, &count, 2), None);
+        assert_eq!(hand(&steps, Turn::Look, &count, 9), Some(Loss::Message));
+        assert_eq!(hand(&steps, Turn::Step, &count, 9), Some(Loss::Machine));
+        assert_eq!(hand(&steps, Turn::FollowUp, &count, 0), None);
+        steps.0.end();
+    });
+    let told = TOLD.take();
+    let of = |place: usize, event: &str, effects: &[&str], lost: &str, life| Step {
+        service: "hot_db".to_owned(),
+        instance: 7,
+        thread: 3,
+        life,
+        number: place as u64,
+        event: event.to_owned(),
+        effects: effects.iter().map(ToString::to_string).collect(),
+        lost: lost.to_owned(),
+    };
+    let expected = [
+        of(0, "begin known=-", &[], "", 0),
+        of(1, "note number=2", &["note number=0", "note number=1"], "", 0),
+        of(2, "note number=9", &[], "message", 0),
+        of(3, "note number=9", &[], "machine", 0),
+        of(4, "note number=0", &[], "", 1),
+        of(5, "end", &[], "", 1),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn no_word_is_put_together_if_nobody_listens() {
+    // Hands over events on a thread that has no subscriber, or one that wants other targets.
+    let steps = Traced(Tracer::new(ServiceName::HotDb, 0, 0));
+    let count = Rc::new(Cell::new(0));
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
+        steps.0.begin("");
+        for number in 0..4 {
+            assert_eq!(hand(&steps, Turn::Step, &count, number), None);
+        }
+    });
+    assert_eq!(count.get(), 0);
+}
