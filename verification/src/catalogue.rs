@@ -52,24 +52,6 @@ pub fn catalogue_at(depth: Depth) -> Vec<Check> {
     checks
 }
 
-/// Returns the scenario or twin of a check that Stepped runs, and its limits.
-#[must_use]
-pub fn stepped_scenario(id: &str) -> Option<(fn(), stepped::Limits)> {
-    let name = id.strip_suffix(".stepped")?;
-    let is = |protocol: &str, own: &str| name.strip_prefix(protocol) == Some(&format!(".{own}"));
-    let scenario = scenarios::scenarios().into_iter().find_map(|row| {
-        let (function, limits) = row.scenario.stepped;
-        limits.filter(|_| is(row.protocol, row.scenario.name)).map(|limits| (function, limits))
-    });
-    let twin = || {
-        let mut twins = twins::twins().into_iter();
-        let twin = twins
-            .find(|twin| twin.engines.contains(&Engine::Stepped) && is(twin.protocol, twin.name))?;
-        Some((twin.stepped, twin.stepped_limits()))
-    };
-    scenario.or_else(twin)
-}
-
 fn add_scenario(checks: &mut Vec<Check>, row: Row) {
     let Row { protocol, claim, hazard, scenario } = row;
     for engine in scenario.engines() {

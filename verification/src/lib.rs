@@ -5,6 +5,7 @@
 pub mod catalogue;
 pub mod channel;
 pub mod command;
+pub mod corpus;
 pub mod document;
 pub mod linearizability;
 pub mod litmus;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use blocksmith_engines::explore::judge;
+use blocksmith_engines::explore;
 use blocksmith_engines::verdict::Verdict;
 use stateright::{Model, Property};
 
 use super::pipeline::{Action, Pipeline, State};
 use super::properties;
 use super::scenario::{Fault, Scenario};
+use super::words::InWords;
 
 /// A search that generates more states than this, repeats included, is truncated.
 const MAX_STATES: usize = 3_000_000;
@@ -25,9 +26,7 @@ pub fn check(scenario: Scenario, fault: Option<Fault>) -> Verdict {
         ("ticks", (scenario.last_slot - scenario.first_slot).to_string()),
         ("crashes", "none".to_owned()),
     ]);
-    let pipeline = Pipeline::new(scenario, fault);
-    let describe = pipeline.clone();
-    judge(pipeline, move |state, action| describe.describe(state, *action), bounds, MAX_STATES)
+    explore::check(Pipeline::new(scenario, fault), &InWords, bounds, MAX_STATES)
 }
 
 impl Model for Pipeline {

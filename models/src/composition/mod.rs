@@ -54,7 +54,7 @@ mod process;
 mod properties;
 mod scenario;
 mod steps;
-mod words;
+pub(crate) mod words;
 
 pub use check::check;
 pub use pipeline::{Action, Pipeline, State};

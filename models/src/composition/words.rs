@@ -9,6 +9,8 @@ use blocksmith::quarantine::{Effect, Item};
 use blocksmith::rewinder::{Answer, Job, Role, Worker, WorkerEffect, WorkerEvent};
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock};
 
+use blocksmith_engines::counterexample::{Stand, Words};
+
 use super::pipeline::{Action, Pipeline, State};
 use super::process::{
     ClearanceWork, QuarantineWork, Requester, ToClearance, ToHotDb, ToQuarantine,
@@ -17,7 +19,13 @@ use super::process::{
 impl Pipeline {
     /// Returns a line for a step: actor, operation, object and value.
     pub(super) fn describe(&self, state: &State, action: Action) -> String {
-        let (actor, does) = match action {
+        let (actor, does) = self.tell(state, action);
+        format!("{actor:<11} {does}")
+    }
+
+    /// Returns the actor of a step, and what it does.
+    fn tell(&self, state: &State, action: Action) -> (String, String) {
+        match action {
             Action::Submit(index) => {
                 ("network".to_owned(), format!("submits {}", item(&self.scenario.items[index].0)))
             }
@@ -34,8 +42,105 @@ impl Pipeline {
             Action::Clearance => ("clearance".to_owned(), clearance_step(state)),
             Action::HotDb => ("hot_db".to_owned(), hot_db_step(state)),
             Action::Worker(index) => (format!("worker {index}"), worker_step(state, index)),
+        }
+    }
+
+    /// Returns whether a process has something to do that it cannot do now.
+    fn is_blocked(&self, state: &State, action: Action) -> bool {
+        let mut actions = Vec::new();
+        self.steps(state, &mut actions);
+        actions.contains(&action) && self.step(state, action).is_none()
+    }
+
+    /// Says what Quarantine waits for, and the processes that could let it go on.
+    fn quarantine_waits(&self, state: &State) -> Option<(&'static str, Vec<String>)> {
+        if !self.is_blocked(state, Action::Quarantine) {
+            return None;
+        }
+        match state.wires.quarantine.work.front() {
+            Some(QuarantineWork::Effect(Effect::Check { .. })) => {
+                Some(("room in the lanes", workers(state)))
+            }
+            _ => Some(("room in clearance's mailbox", vec!["clearance".to_owned()])),
+        }
+    }
+
+    fn clearance_waits(&self, state: &State) -> Option<(&'static str, Vec<String>)> {
+        if !self.is_blocked(state, Action::Clearance) {
+            return None;
+        }
+        match state.wires.clearance.work.front() {
+            Some(ClearanceWork::Effect(clearance::Effect::RequestBalances(_))) => {
+                Some(("room in the lanes", workers(state)))
+            }
+            Some(ClearanceWork::Taken(_) | ClearanceWork::Lost(_)) => {
+                Some(("room in quarantine's mailbox", vec!["quarantine".to_owned()]))
+            }
+            _ => Some(("room in hot_db's mailbox", vec!["hot_db".to_owned()])),
+        }
+    }
+
+    fn worker_waits(&self, state: &State, index: usize) -> Option<(&'static str, Vec<String>)> {
+        let hot_db = || vec!["hot_db".to_owned()];
+        let line = &state.wires.workers[index];
+        if !line.is_quiet() {
+            if !self.is_blocked(state, Action::Worker(index)) {
+                return None;
+            }
+            return match line.work.front() {
+                Some(WorkerEffect::Answer(_)) => {
+                    Some(("room in quarantine's mailbox", vec!["quarantine".to_owned()]))
+                }
+                _ => Some(("room in hot_db's mailbox", hot_db())),
+            };
+        }
+        match state.machines.workers[index].machine() {
+            Worker::AwaitTrail(_) => Some(("the trail from hot_db", hot_db())),
+            Worker::AwaitCommit(_) => Some(("the acknowledgement of hot_db", hot_db())),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the names of the workers.
+fn workers(state: &State) -> Vec<String> {
+    (0..state.wires.workers.len()).map(|index| format!("worker {index}")).collect()
+}
+
+/// Tells of the composition in counterexamples.
+pub(super) struct InWords;
+
+impl Words<Pipeline> for InWords {
+    fn step(&self, model: &Pipeline, state: &State, action: &Action) -> (String, String) {
+        model.tell(state, *action)
+    }
+
+    fn objects(&self, _: &Pipeline, state: &State) -> Vec<(String, String)> {
+        state.parts().into_iter().map(|(name, parts)| (name, parts.join("; "))).collect()
+    }
+
+    fn stands(&self, model: &Pipeline, state: &State) -> Vec<Stand> {
+        let lending = state.wires.waits_for.as_ref().filter(|lending| lending.given.is_none());
+        let hot_db = lending.map(|_| ("a state that a worker is to make", workers(state)));
+        let mut all = vec![
+            ("quarantine".to_owned(), model.quarantine_waits(state)),
+            ("clearance".to_owned(), model.clearance_waits(state)),
+            ("hot_db".to_owned(), hot_db),
+        ];
+        let names = workers(state).into_iter().enumerate();
+        all.extend(names.map(|(index, name)| (name, model.worker_waits(state, index))));
+        let parts = state.parts();
+        let stand = |(process, waits): (String, Option<(&str, Vec<String>)>)| {
+            let has = parts.iter().find(|(name, _)| *name == process);
+            let has = has.map_or_else(String::new, |(_, parts)| parts.join("; "));
+            let (what, waits_for) = match waits {
+                Some((for_what, whom)) => (format!("waits for {for_what} ({has})"), whom),
+                None if has.is_empty() => ("has nothing to do".to_owned(), Vec::new()),
+                None => (has, Vec::new()),
+            };
+            Stand { process, what, waits_for }
         };
-        format!("{actor:<11} {does}")
+        all.into_iter().map(stand).collect()
     }
 }
 
@@ -88,7 +193,7 @@ fn attestation(attestation: &ToyAttestation) -> String {
     format!("attestation {} to {}", attestation.id, attestation.head)
 }
 
-fn item(item: &Item<Toy>) -> String {
+pub(crate) fn item(item: &Item<Toy>) -> String {
     match item {
         Item::Block(inner) => block(inner),
         Item::Attestation(inner) => attestation(inner),
@@ -96,7 +201,7 @@ fn item(item: &Item<Toy>) -> String {
     }
 }
 
-fn job(job: &Job<Toy>) -> String {
+pub(crate) fn job(job: &Job<Toy>) -> String {
     match job {
         Job::Block(inner) => block(inner.item()),
         Job::Attestation(inner) => attestation(inner.item()),
@@ -105,11 +210,11 @@ fn job(job: &Job<Toy>) -> String {
     }
 }
 
-fn jobs<'a>(list: impl Iterator<Item = &'a Job<Toy>>) -> String {
+pub(crate) fn jobs<'a>(list: impl Iterator<Item = &'a Job<Toy>>) -> String {
     list.map(job).collect::<Vec<_>>().join(" and ")
 }
 
-fn answer(answer: &Answer<Toy>) -> String {
+pub(crate) fn answer(answer: &Answer<Toy>) -> String {
     match answer {
         Answer::Block(cleared) => format!("valid {}", block(cleared.item().item())),
         Answer::Attestation(cleared) => format!("valid {}", attestation(cleared.item().item())),
@@ -243,7 +348,7 @@ fn worker_effect(effect: &WorkerEffect<Toy>, requester: Option<&Requester>) -> S
     }
 }
 
-fn worker_event(event: &WorkerEvent<Toy>) -> String {
+pub(crate) fn worker_event(event: &WorkerEvent<Toy>) -> String {
     match event {
         WorkerEvent::Start(inner) => jobs(inner.iter()),
         WorkerEvent::Trail(TrailReply::Trail(trail)) => {
@@ -258,12 +363,26 @@ fn worker_event(event: &WorkerEvent<Toy>) -> String {
     }
 }
 
-impl fmt::Debug for State {
-    /// Lists every process with what it holds. The content of the machines is left out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, name: &str, parts: Vec<String>| {
-            writeln!(f, "  {name:<11} {}", parts.join("; "))
-        };
+impl State {
+    /// Returns every process with what it holds. The content of the machines is left out.
+    fn parts(&self) -> Vec<(String, Vec<String>)> {
+        let mut all = vec![
+            ("quarantine".to_owned(), self.quarantine_parts()),
+            ("clearance".to_owned(), self.clearance_parts()),
+            ("hot_db".to_owned(), self.hot_db_parts()),
+        ];
+        let wires = &self.wires;
+        let workers = 0..wires.workers.len();
+        all.extend(workers.map(|index| (format!("worker {index}"), self.worker_parts(index))));
+        let waiting = format!("{} tasks wait", wires.lanes.waiting());
+        let answers = format!("{:?} {:?}", wires.answers, wires.query_answers);
+        all.push(("lanes".to_owned(), vec![waiting]));
+        all.push(("committed".to_owned(), vec![format!("{:?}", wires.committed)]));
+        all.push(("answers".to_owned(), vec![answers]));
+        all
+    }
+
+    fn quarantine_parts(&self) -> Vec<String> {
         let Self { machines, wires, .. } = self;
         let mut parts: Vec<_> = wires.quarantine.work.iter().map(quarantine_work).collect();
         let mail = wires.quarantine.mailbox.iter();
@@ -272,37 +391,57 @@ impl fmt::Debug for State {
         parts.extend(orphans.map(|(_, inner)| format!("aside: {}", item(inner.item()))));
         let pending = machines.quarantine.pending();
         parts.extend(pending.iter().map(|(id, why)| format!("item {id}: {}", why.word())));
-        list(f, "quarantine", parts)?;
+        parts
+    }
+
+    fn clearance_parts(&self) -> Vec<String> {
+        let Self { machines, wires, .. } = self;
         let mut parts: Vec<_> = wires.clearance.work.iter().map(clearance_work).collect();
         let mail = wires.clearance.mailbox.iter();
         parts.extend(mail.map(|message| format!("mail: {}", to_clearance(message))));
         parts.push(format!("head {}", machines.clearance.view().head));
-        list(f, "clearance", parts)?;
+        parts
+    }
+
+    fn hot_db_parts(&self) -> Vec<String> {
+        let wires = &self.wires;
         let mail = wires.hot_db.iter();
         let mut parts: Vec<_> = mail.map(|m| format!("mail: {}", to_hot_db(m))).collect();
         let waits = wires.waits_for.iter();
         parts.extend(waits.map(|l| format!("waits for a state, worker {} for it", l.to.worker)));
-        list(f, "hot_db", parts)?;
-        for (index, (line, hands)) in wires.workers.iter().zip(&machines.workers).enumerate() {
-            let next = hands.replies().next();
-            let work = line.work.iter();
-            let mut parts: Vec<_> = work.map(|effect| worker_effect(effect, next)).collect();
-            parts.extend(line.inbox.iter().map(|event| format!("mail: {}", worker_event(event))));
-            parts.push(match hands.machine() {
-                Worker::Idle => "idle".to_owned(),
-                Worker::AwaitTrail(inner) => {
-                    format!("waits for the trail for {}", jobs(inner.iter()))
-                }
-                Worker::AwaitClaim(load) => format!("claims for {}", jobs(load.jobs().iter())),
-                Worker::AwaitAgain(load) => format!("looks again for {}", jobs(load.jobs().iter())),
-                Worker::Load(load) => format!("loads for {}", jobs(load.jobs().iter())),
-                Worker::Verify(batch) => format!("has {} attestations to verify", batch.left()),
-                Worker::AwaitCommit(_) => "waits for the acknowledgement".to_owned(),
-            });
-            list(f, &format!("worker {index}"), parts)?;
+        parts
+    }
+
+    fn worker_parts(&self, index: usize) -> Vec<String> {
+        let (line, hands) = (&self.wires.workers[index], &self.machines.workers[index]);
+        let next = hands.replies().next();
+        let work = line.work.iter();
+        let mut parts: Vec<_> = work.map(|effect| worker_effect(effect, next)).collect();
+        parts.extend(line.inbox.iter().map(|event| format!("mail: {}", worker_event(event))));
+        parts.push(worker_words(hands.machine()));
+        parts
+    }
+}
+
+/// Says what a worker does or waits for.
+pub(crate) fn worker_words(worker: &Worker<Toy>) -> String {
+    match worker {
+        Worker::Idle => "idle".to_owned(),
+        Worker::AwaitTrail(inner) => {
+            format!("waits for the trail for {}", jobs(inner.iter()))
         }
-        list(f, "lanes", vec![format!("{} tasks wait", wires.lanes.waiting())])?;
-        list(f, "committed", vec![format!("{:?}", wires.committed)])?;
-        list(f, "answers", vec![format!("{:?} {:?}", wires.answers, wires.query_answers)])
+        Worker::AwaitClaim(load) => format!("claims for {}", jobs(load.jobs().iter())),
+        Worker::AwaitAgain(load) => format!("looks again for {}", jobs(load.jobs().iter())),
+        Worker::Load(load) => format!("loads for {}", jobs(load.jobs().iter())),
+        Worker::Verify(batch) => format!("has {} attestations to verify", batch.left()),
+        Worker::AwaitCommit(_) => "waits for the acknowledgement".to_owned(),
+    }
+}
+
+impl fmt::Debug for State {
+    /// Lists every process with what it holds, one a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.parts();
+        parts.iter().try_for_each(|(name, parts)| writeln!(f, "  {name:<11} {}", parts.join("; ")))
     }
 }

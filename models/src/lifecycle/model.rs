@@ -7,8 +7,9 @@ use blocksmith::machine::Machine;
 use blocksmith::supervision::{Effect, Event, Intensity, ServiceName, Supervision};
 use stateright::{Model, Property};
 
+use super::words::InWords;
 use crate::hazard::{self, Hazard};
-use blocksmith_engines::explore::judge;
+use blocksmith_engines::explore;
 use blocksmith_engines::verdict::{Breaks, Verdict};
 
 /// A search that generates more states than this is truncated.
@@ -524,7 +525,5 @@ pub fn check(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
         ("max_restarts", scenario.max_restarts.to_string()),
         ("window", "all panics in one".to_owned()),
     ]);
-    let model = Lifecycle::new(scenario.clone(), fault);
-    let words = model.clone();
-    judge(model, move |state, action| words.describe(state, *action), bounds, MAX_STATES)
+    explore::check(Lifecycle::new(scenario.clone(), fault), &InWords, bounds, MAX_STATES)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use blocksmith::supervision::ServiceName;
+use blocksmith_engines::counterexample::{Stand, Words};
 
 use super::model::{
     Action, Answer, LOWER, Lifecycle, Message, Phase, Poison, Request, Service, State, UPPER,
@@ -11,7 +12,13 @@ use super::model::{
 impl Lifecycle {
     /// Returns a line for a step: actor, operation and object.
     pub(super) fn describe(&self, state: &State, action: Action) -> String {
-        let (actor, does) = match action {
+        let (actor, does) = self.tell(state, action);
+        format!("{actor:<11} {does}")
+    }
+
+    /// Returns the actor of a step, and what it does.
+    fn tell(&self, state: &State, action: Action) -> (&'static str, String) {
+        match action {
             Action::Make(request) if state.upper.closed => {
                 ("client", format!("makes request {request}, which the closed mailbox hands back"))
             }
@@ -19,8 +26,7 @@ impl Lifecycle {
             Action::Start(name) => ("owner", format!("starts the {} service", word(name))),
             Action::Stop => ("owner", "sends the stop".to_owned()),
             Action::Step(name) => (word(name), self.describe_step(state, name)),
-        };
-        format!("{actor:<11} {does}")
+        }
     }
 
     fn describe_step(&self, state: &State, name: ServiceName) -> String {
@@ -121,11 +127,9 @@ impl State {
     }
 }
 
-impl fmt::Debug for State {
-    /// Lists the two services, the requests and the supervision, one per line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line =
-            |name: &str, parts: &[String]| writeln!(f, "  {name:<11} {}", parts.join("; "));
+impl State {
+    /// Returns the two services, the requests and the supervision, each with what it holds.
+    fn parts(&self) -> Vec<(String, Vec<String>)> {
         let mut parts = self.upper.parts();
         let in_hand = self.in_hand.iter();
         parts.extend(in_hand.map(|request| format!("has request {request} in hand")));
@@ -136,11 +140,9 @@ impl fmt::Debug for State {
         if self.stopping {
             parts.push("has come to the stop".to_owned());
         }
-        line("upper", &parts)?;
-        line("lower", &self.lower.parts())?;
-        for request in 0..self.made.len() {
-            line(&format!("request {request}"), &[self.request(request)])?;
-        }
+        let mut all = vec![("upper".to_owned(), parts), ("lower".to_owned(), self.lower.parts())];
+        let requests = 0..self.made.len();
+        all.extend(requests.map(|it| (format!("request {it}"), vec![self.request(it)])));
         let mut parts = vec![match self.successors {
             0 => "no successor so far".to_owned(),
             1 => "1 successor so far".to_owned(),
@@ -152,7 +154,40 @@ impl fmt::Debug for State {
         if self.policy.is_stopping() {
             parts.push(format!("all are told to stop, {} steps since", self.steps_after_stop));
         }
-        line("supervision", &parts)
+        all.push(("supervision".to_owned(), parts));
+        all
+    }
+}
+
+impl fmt::Debug for State {
+    /// Lists the two services, the requests and the supervision, one per line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.parts();
+        parts.iter().try_for_each(|(name, parts)| writeln!(f, "  {name:<11} {}", parts.join("; ")))
+    }
+}
+
+/// Tells of the life cycle in counterexamples.
+pub(super) struct InWords;
+
+impl Words<Lifecycle> for InWords {
+    fn step(&self, model: &Lifecycle, state: &State, action: &Action) -> (String, String) {
+        let (actor, does) = model.tell(state, *action);
+        (actor.to_owned(), does)
+    }
+
+    fn objects(&self, _: &Lifecycle, state: &State) -> Vec<(String, String)> {
+        state.parts().into_iter().map(|(name, parts)| (name, parts.join("; "))).collect()
+    }
+
+    fn stands(&self, _: &Lifecycle, state: &State) -> Vec<Stand> {
+        let services = state.parts().into_iter().take(2);
+        let stand = |(process, parts): (String, Vec<String>)| Stand {
+            process,
+            what: parts.join("; "),
+            waits_for: Vec::new(),
+        };
+        services.map(stand).collect()
     }
 }
 

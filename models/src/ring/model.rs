@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use stateright::{Model, Property};
 
+use super::words::InWords;
 use crate::hazard::{self, Hazard};
-use blocksmith_engines::explore::judge;
+use blocksmith_engines::explore;
 use blocksmith_engines::verdict::{Breaks, Verdict};
 
 /// A search that generates more states than this is truncated.
@@ -346,7 +347,5 @@ pub fn check(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
         ("reply_slots", scenario.slots.to_string()),
         ("requests", format!("{} each", scenario.requests)),
     ]);
-    let ring = Ring::new(scenario.clone(), fault);
-    let words = ring.clone();
-    judge(ring, move |state, action| words.describe(state, *action), bounds, MAX_STATES)
+    explore::check(Ring::new(scenario.clone(), fault), &InWords, bounds, MAX_STATES)
 }

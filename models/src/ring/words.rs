@@ -2,12 +2,21 @@
 
 use std::fmt;
 
+use blocksmith_engines::counterexample::{Stand, Words};
+use stateright::Model as _;
+
 use super::model::{Action, Message, Ring, Service, State};
 
 impl Ring {
     /// Returns a line for a step: actor, operation and object.
     pub(super) fn describe(&self, state: &State, action: Action) -> String {
-        let (actor, does) = match action {
+        let (actor, does) = Self::tell(state, action);
+        format!("{}  {does}", name(actor))
+    }
+
+    /// Returns the service that takes a step, and what it does.
+    fn tell(state: &State, action: Action) -> (usize, String) {
+        match action {
             Action::Ask(service) => {
                 (service, format!("makes request {} of its own", state.0[service].made))
             }
@@ -27,8 +36,41 @@ impl Ring {
                 let words = number.into_iter().map(|number| own_answer(*number));
                 (service, format!("takes {}", list(words)))
             }
+        }
+    }
+}
+
+fn name(service: usize) -> String {
+    format!("service {service}")
+}
+
+/// Tells of the ring in counterexamples.
+pub(super) struct InWords;
+
+impl Words<Ring> for InWords {
+    fn step(&self, _: &Ring, state: &State, action: &Action) -> (String, String) {
+        let (actor, does) = Ring::tell(state, *action);
+        (name(actor), does)
+    }
+
+    fn objects(&self, _: &Ring, state: &State) -> Vec<(String, String)> {
+        let all = state.0.iter().enumerate();
+        all.map(|(number, service)| (name(number), service.parts().join("; "))).collect()
+    }
+
+    fn stands(&self, model: &Ring, state: &State) -> Vec<Stand> {
+        let mut able = Vec::new();
+        model.actions(state, &mut able);
+        let stand = |(number, service): (usize, &Service)| {
+            let to = service.in_hand.map(|(_, to)| to);
+            let to = to.filter(|_| !able.contains(&Action::Send(number)));
+            Stand {
+                process: name(number),
+                what: service.parts().join("; "),
+                waits_for: to.into_iter().map(name).collect(),
+            }
         };
-        format!("service {actor}  {does}")
+        state.0.iter().enumerate().map(stand).collect()
     }
 }
 

@@ -5,9 +5,9 @@
 //! **Contract.** A [`Rule`] is an instance of a model with a claim. Its model runs core's own
 //! machines and shells over the toy protocol; what the services do not decide (what arrives and
 //! when, which worker goes next, finality, a crash) is an action. The properties are statements of
-//! safety. A must-fail twin is the same instance with a fault at a port of a machine: the fault
-//! rewrites an event or an effect, and changes no machine. It must be refuted by the property that
-//! it names.
+//! safety, but those of `turns`, which are about behaviours that go on for ever. A must-fail twin is
+//! the same instance with a fault at a port of a machine: the fault rewrites an event or an effect,
+//! and changes no machine. It must be refuted by the property that it names.
 //!
 //! | module | runs | rows |
 //! |---|---|---|
@@ -19,6 +19,7 @@
 //! | `protection` | slashing protection: rules and store; a crash between any two steps | V1 V2 V5 |
 //! | `waits` | none: a read-write lock by its policy, and mailboxes | C6 C7 Q9 |
 //! | `adoption` | a client's queue for early votes, and the Quarantine in its place | C1 |
+//! | `turns` | the dispatcher as time goes on: liveness | Q8 |
 //! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14, C1 C2 C10 C13 C14 C15 |
 //! | `validator` | BeaconValidator, in one process or two, and its successors | V1 to V8 V11, D1 to D5, P4 P5 P7, L5 L6, M9 |
 //! | `ptc` | PayloadAttestation with its lists; the design that it comes from | V7 to V10, D1 to D5, P1 to P8 |
@@ -52,6 +53,7 @@ mod ptc;
 mod quarantine;
 mod rewinder;
 mod store;
+mod turns;
 mod validator;
 mod waits;
 
@@ -64,7 +66,8 @@ use stateright::Model;
 
 use crate::catalogue::{Check, Expected};
 use crate::hazard::Hazard;
-use blocksmith_engines::explore::judge;
+use blocksmith_engines::counterexample::{Stand, Words, fields};
+use blocksmith_engines::explore;
 use blocksmith_engines::verdict::{Breaks, Engine, Verdict};
 
 /// A search that generates more states than this, repeats included, is truncated.
@@ -109,20 +112,57 @@ pub trait Instance {
 }
 
 /// What a model of this module says of itself.
-trait Bounded {
+trait Bounded: Model<State: Debug, Action: Debug> {
     /// Returns what the instance is bounded by, in words.
     fn bounds(&self) -> BTreeMap<&'static str, String>;
+
+    /// Returns the process that takes a step, and what it does. By default a process is what the
+    /// action's name says, and the step is the action itself.
+    fn step_in_words(&self, state: &Self::State, action: &Self::Action) -> (String, String) {
+        let _ = state;
+        let text = format!("{action:?}");
+        let name = text.split(['(', ' ']).next().unwrap_or_default();
+        (name.to_lowercase(), text)
+    }
+
+    /// Returns what each object holds. By default these are the fields of the state.
+    fn objects(&self, state: &Self::State) -> Vec<(String, String)> {
+        fields(&format!("{state:?}"))
+    }
+
+    /// Returns where each process stands. By default nothing is said of that.
+    fn stands(&self, state: &Self::State) -> Vec<Stand> {
+        let _ = state;
+        Vec::new()
+    }
+}
+
+/// Tells of a rule's model in counterexamples.
+struct InWords;
+
+impl<M: Bounded> Words<M> for InWords {
+    fn step(&self, model: &M, state: &M::State, action: &M::Action) -> (String, String) {
+        model.step_in_words(state, action)
+    }
+
+    fn objects(&self, model: &M, state: &M::State) -> Vec<(String, String)> {
+        model.objects(state)
+    }
+
+    fn stands(&self, model: &M, state: &M::State) -> Vec<Stand> {
+        model.stands(state)
+    }
 }
 
 impl<M> Instance for M
 where
-    M: Model + Bounded + Send + Sync + 'static,
+    M: Bounded + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
     M::Action: Clone + Debug + PartialEq + Send + Sync + 'static,
 {
     fn check(self: Box<Self>) -> Verdict {
         let bounds = self.bounds();
-        judge(*self, |_, action| format!("{action:?}"), bounds, MAX_STATES)
+        explore::check(*self, &InWords, bounds, MAX_STATES)
     }
 
     fn serve(self: Box<Self>, address: SocketAddr) {
@@ -146,6 +186,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         ptc::DESIGN,
         eth1::RULES,
         protection::RULES,
+        turns::RULES,
     ];
     lists.into_iter().flatten()
 }

@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 
 use super::{Bounded, Instance, MAX_STATES, Rule, Twin};
 use crate::hazard;
+use blocksmith_engines::counterexample::Stand;
 use blocksmith_engines::lasso;
 use blocksmith_engines::verdict::{Breaks, Verdict};
 
@@ -116,6 +117,66 @@ impl Bounded for Locks {
             ("policies", policies.join(", ")),
         ])
     }
+
+    fn step_in_words(&self, state: &LockState, thread: &usize) -> (String, String) {
+        let does = match self.threads[*thread].get(state.at[*thread]) {
+            Some(AskRead) => "asks for the lock, to read".to_owned(),
+            Some(AskWrite) => "asks for the lock, to write".to_owned(),
+            Some(Enter) => "has the lock".to_owned(),
+            Some(Leave) => "gives the lock back".to_owned(),
+            Some(Send(place)) => format!("sends message {place}"),
+            Some(Receive(place)) => format!("receives message {place}"),
+            None => String::new(),
+        };
+        (thread_name(*thread), does)
+    }
+
+    fn objects(&self, state: &LockState) -> Vec<(String, String)> {
+        let list = |all: &[(usize, bool)]| {
+            let word = |&(thread, writes): &(usize, bool)| {
+                format!("{} to {}", thread_name(thread), if writes { "write" } else { "read" })
+            };
+            all.iter().map(word).collect::<Vec<_>>().join(", ")
+        };
+        vec![
+            ("lock, inside".to_owned(), list(&state.inside)),
+            ("lock, in line".to_owned(), list(&state.line)),
+            ("messages".to_owned(), format!("{:?}", state.sent)),
+        ]
+    }
+
+    fn stands(&self, state: &LockState) -> Vec<Stand> {
+        let stand = |thread: usize| {
+            let inside = state.inside.iter().filter(|(who, _)| *who == thread).count();
+            let holds = if inside > 0 { ", and has it already" } else { "" };
+            let other = |who: &usize| *who != thread;
+            let (what, waits_for) = match self.threads[thread].get(state.at[thread]) {
+                None => ("has ended".to_owned(), Vec::new()),
+                Some(Enter) if !Self::admits(state, thread) => {
+                    let place = state.line.iter().position(|(who, _)| *who == thread);
+                    let before = &state.line[..place.unwrap_or(0)];
+                    let whom = state.inside.iter().chain(before).map(|(who, _)| *who);
+                    let words = format!("waits for the lock ({:?}){holds}", state.policy);
+                    (words, whom.filter(other).collect())
+                }
+                Some(Receive(place)) if !state.sent[*place] => {
+                    let sends =
+                        |who: &usize| self.threads[*who][state.at[*who]..].contains(&Send(*place));
+                    let whom = (0..self.threads.len()).filter(other).filter(sends);
+                    (format!("waits for message {place}"), whom.collect::<Vec<_>>())
+                }
+                Some(step) => (format!("stands before {step:?}"), Vec::new()),
+            };
+            let mut waits_for: Vec<_> = waits_for.into_iter().map(thread_name).collect();
+            waits_for.dedup();
+            Stand { process: thread_name(thread), what, waits_for }
+        };
+        (0..self.threads.len()).map(stand).collect()
+    }
+}
+
+fn thread_name(thread: usize) -> String {
+    format!("thread {thread}")
 }
 
 impl Model for Locks {

@@ -20,23 +20,18 @@ impl Turn for () {
 }
 
 /// Defines `$name`, an integer atomic of core over the checker's `$inner`. `$order` maps an
-/// ordering to the one that the checker is given; `$thread` names the running thread for traces.
+/// ordering to the one that the checker is given; `$who` tells which thread runs, for recordings.
 macro_rules! integer {
-    ($name:ident, $inner:ty, $turn:ty, $value:ty, $order:path, $thread:path) => {
+    ($name:ident, $inner:ty, $turn:ty, $value:ty, $order:path, $who:path) => {
         /// An integer atomic that the checker sees.
         pub struct $name($inner, $turn);
 
         impl $name {
             #[track_caller]
-            fn step(&self, operation: &'static str, value: impl FnOnce() -> String) {
+            fn step(&self, operation: &'static str, access: impl FnOnce() -> Access) {
                 let at = std::panic::Location::caller();
-                $crate::trace::note(
-                    $thread,
-                    operation,
-                    std::ptr::from_ref(self) as usize,
-                    value,
-                    at,
-                );
+                let object = Object("atomic", std::ptr::from_ref(self) as usize);
+                $crate::recording::note($who, operation, Some(object), access, at);
             }
         }
 
@@ -53,7 +48,11 @@ macro_rules! integer {
                 }
                 self.1.take();
                 let value = self.0.load($order(order));
-                self.step("load", || format!("= {value} {order:?}"));
+                self.step("load", || {
+                    Access::of(format_args!("{order:?}"))
+                        .read(value)
+                        .result(format_args!("= {value}"))
+                });
                 value
             }
             #[track_caller]
@@ -63,7 +62,7 @@ macro_rules! integer {
                 }
                 self.1.take();
                 self.0.store(value, $order(order));
-                self.step("store", || format!("{value} {order:?}"));
+                self.step("store", || Access::of(format_args!("{value}, {order:?}")).wrote(value));
             }
             #[track_caller]
             fn swap(&self, value: $value, order: Ordering) -> $value {
@@ -72,7 +71,9 @@ macro_rules! integer {
                 }
                 self.1.take();
                 let before = self.0.swap(value, $order(order));
-                self.step("swap", || format!("{before} -> {value} {order:?}"));
+                self.step("swap", || {
+                    Access::of(format_args!("{value}, {order:?}")).read(before).wrote(value)
+                });
                 before
             }
             #[track_caller]
@@ -82,7 +83,10 @@ macro_rules! integer {
                 }
                 self.1.take();
                 let before = self.0.fetch_add(value, $order(order));
-                self.step("fetch_add", || format!("{before} + {value} {order:?}"));
+                self.step("fetch_add", || {
+                    let after = before.wrapping_add(value);
+                    Access::of(format_args!("{value}, {order:?}")).read(before).wrote(after)
+                });
                 before
             }
             #[track_caller]
@@ -92,7 +96,10 @@ macro_rules! integer {
                 }
                 self.1.take();
                 let before = self.0.fetch_sub(value, $order(order));
-                self.step("fetch_sub", || format!("{before} - {value} {order:?}"));
+                self.step("fetch_sub", || {
+                    let after = before.wrapping_sub(value);
+                    Access::of(format_args!("{value}, {order:?}")).read(before).wrote(after)
+                });
                 before
             }
             #[track_caller]
@@ -102,7 +109,10 @@ macro_rules! integer {
                 }
                 self.1.take();
                 let before = self.0.fetch_max(value, $order(order));
-                self.step("fetch_max", || format!("{before} max {value} {order:?}"));
+                self.step("fetch_max", || {
+                    let after = before.max(value);
+                    Access::of(format_args!("{value}, {order:?}")).read(before).wrote(after)
+                });
                 before
             }
             #[track_caller]
@@ -119,9 +129,12 @@ macro_rules! integer {
                 self.1.take();
                 let result =
                     self.0.compare_exchange(current, new, $order(success), $order(failure));
-                self.step("compare_exchange", || match result {
-                    Ok(before) => format!("{before} -> {new} {success:?}"),
-                    Err(found) => format!("found {found}, not {current}"),
+                self.step("compare_exchange", || {
+                    let access = Access::of(format_args!("{current}, {new}, {success:?}"));
+                    match result {
+                        Ok(before) => access.read(before).wrote(new).result("succeeds"),
+                        Err(found) => access.read(found).result("fails"),
+                    }
                 });
                 result
             }
@@ -132,7 +145,7 @@ macro_rules! integer {
 /// Likewise defines `$name<T>`, the pointer atomic; `$inner` is the checker's atomic pointer to
 /// `()`.
 macro_rules! pointer {
-    ($name:ident, $inner:ty, $turn:ty, $order:path, $thread:path) => {
+    ($name:ident, $inner:ty, $turn:ty, $order:path, $who:path) => {
         /// A pointer atomic that the checker sees. All `T` share one instance of the checker's
         /// type, because generic code of the checkers is most of what is compiled here.
         pub struct $name<T>($inner, $turn, std::marker::PhantomData<*mut T>);
@@ -144,11 +157,15 @@ macro_rules! pointer {
 
         impl<T> $name<T> {
             #[track_caller]
-            fn step(&self, operation: &'static str, order: Ordering) {
+            fn step(&self, operation: &'static str, access: impl FnOnce() -> Access) {
                 let at = std::panic::Location::caller();
-                let object = std::ptr::from_ref(self) as usize;
-                let value = || format!("(pointer) {order:?}");
-                $crate::trace::note($thread, operation, object, value, at);
+                let object = Object("pointer", std::ptr::from_ref(self) as usize);
+                $crate::recording::note($who, operation, Some(object), access, at);
+            }
+
+            /// Addresses differ from run to run, so none is shown.
+            fn shown(pointer: *mut ()) -> &'static str {
+                if pointer.is_null() { "null" } else { "set" }
             }
         }
 
@@ -164,7 +181,12 @@ macro_rules! pointer {
                 }
                 self.1.take();
                 let pointer = self.0.load($order(order));
-                self.step(if pointer.is_null() { "load null" } else { "load" }, order);
+                let shown = Self::shown(pointer);
+                self.step("load", || {
+                    Access::of(format_args!("{order:?}"))
+                        .read(shown)
+                        .result(format_args!("= {shown}"))
+                });
                 pointer.cast()
             }
             #[track_caller]
@@ -174,7 +196,8 @@ macro_rules! pointer {
                 }
                 self.1.take();
                 self.0.store(pointer.cast(), $order(order));
-                self.step("store", order);
+                let shown = Self::shown(pointer.cast());
+                self.step("store", || Access::of(format_args!("{shown}, {order:?}")).wrote(shown));
             }
             #[track_caller]
             fn swap(&self, pointer: *mut T, order: Ordering) -> *mut T {
@@ -183,7 +206,11 @@ macro_rules! pointer {
                 }
                 self.1.take();
                 let before = self.0.swap(pointer.cast(), $order(order));
-                self.step("swap", order);
+                let shown = Self::shown(pointer.cast());
+                self.step("swap", || {
+                    let access = Access::of(format_args!("{shown}, {order:?}"));
+                    access.read(Self::shown(before)).wrote(shown)
+                });
                 before.cast()
             }
             #[track_caller]
@@ -200,7 +227,16 @@ macro_rules! pointer {
                 self.1.take();
                 let (old, new) = (current.cast(), new.cast());
                 let result = self.0.compare_exchange(old, new, $order(success), $order(failure));
-                self.step("compare_exchange", success);
+                self.step("compare_exchange", || {
+                    let access = Access::of(format_args!("{success:?}"));
+                    match result {
+                        Ok(before) => {
+                            let access = access.read(Self::shown(before));
+                            access.wrote(Self::shown(new)).result("succeeds")
+                        }
+                        Err(found) => access.read(Self::shown(found)).result("fails"),
+                    }
+                });
                 result.map(<*mut ()>::cast).map_err(<*mut ()>::cast)
             }
         }
@@ -243,10 +279,10 @@ impl<T> Sleepers<T> {
 }
 
 /// Defines `$name`, a futex over the integer atomic `$word`; `$thread` is the checker's module of
-/// threads. `$latest` reads the word's latest value and is the scheduling point of a comparison.
+/// threads, and `$who` tells which one runs. `$latest` reads the word's latest value and is the scheduling point of a comparison.
 /// There is no scheduling point between it and joining the sleepers, so the two are one step.
 macro_rules! futex {
-    ($name:ident, $word:ty, $($thread:ident)::+, $latest:expr) => {
+    ($name:ident, $word:ty, $($thread:ident)::+, $latest:expr, $who:path) => {
         /// A word to sleep on that the checker sees.
         pub struct $name {
             word: $word,
@@ -260,15 +296,26 @@ macro_rules! futex {
 
             /// Compares, and joins the sleepers if the word is as expected.
             #[track_caller]
-            fn fall_asleep(&self, expected: u32) -> bool {
+            fn fall_asleep(&self, expected: u32, has_deadline: bool) -> bool {
                 let asleep = self.latest() == expected;
-                self.word.step("futex_wait", || {
-                    format!("{expected}, {}", if asleep { "asleep" } else { "changed" })
+                self.word.step("wait", || {
+                    let result = if asleep { "sleeps" } else { "has changed" };
+                    Access::of(expected).result(result)
                 });
                 if asleep {
                     self.sleepers.join($($thread)::+::current());
+                    self.stand(Stand::Asleep(self.object(), has_deadline));
                 }
                 asleep
+            }
+
+            fn object(&self) -> Object {
+                Object("atomic", std::ptr::from_ref(&self.word) as usize)
+            }
+
+            #[track_caller]
+            fn stand(&self, stand: Stand) {
+                $crate::recording::stand($who, stand, std::panic::Location::caller());
             }
 
             /// Takes the calling thread off the list; returns whether nobody has woken it.
@@ -282,7 +329,7 @@ macro_rules! futex {
             fn wake_some(&self, count: u32, choose: impl Fn(usize) -> usize) {
                 // This conflicts with the comparison in a wait, so both orders are explored.
                 self.latest();
-                self.word.step("futex_wake", || count.to_string());
+                self.word.step("wake", || Access::of(count));
                 for _ in 0..count {
                     let Some(sleeper) = self.sleepers.wake(&choose) else { break };
                     sleeper.unpark();
@@ -292,7 +339,10 @@ macro_rules! futex {
             /// Records how a sleep ended.
             #[track_caller]
             fn ended(&self, woken: bool, otherwise: &'static str) -> WaitOutcome {
-                self.word.step(if woken { "woken" } else { otherwise }, String::new);
+                self.stand(Stand::Runs);
+                self.word.step("wait", || {
+                    Access::of("..").result(if woken { "is woken" } else { otherwise })
+                });
                 if woken { WaitOutcome::Woken } else { WaitOutcome::TimedOut }
             }
         }
@@ -344,7 +394,7 @@ macro_rules! futex {
 /// Defines `$name<T>` and its guard over the checker's mutex: the lock is the checker's, but the
 /// content is ours, so that it can be accessed while the checker reports.
 macro_rules! mutex {
-    ($name:ident, $guard:ident, $lock:ty, $inner_guard:ident) => {
+    ($name:ident, $guard:ident, $lock:ty, $inner_guard:ident, $who:path) => {
         /// A mutex that the checker sees.
         pub struct $name<T> {
             lock: $lock,
@@ -376,9 +426,19 @@ macro_rules! mutex {
             }
             #[track_caller]
             fn lock(&self) -> Self::Guard<'_> {
-                let lock = (!std::thread::panicking())
-                    .then(|| self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-                $guard { lock, content: &self.content }
+                if std::thread::panicking() {
+                    return $guard { lock: None, content: &self.content };
+                }
+                let at = std::panic::Location::caller();
+                let object =
+                    Object("mutex", std::ptr::from_ref(&self.content) as *const () as usize);
+                $crate::recording::stand($who, Stand::Locks(object), at);
+                let lock = self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                $crate::recording::stand($who, Stand::Runs, at);
+                $crate::recording::holds($who, object, true);
+                let access = || Access::of("").wrote("locked");
+                $crate::recording::note($who, "lock", Some(object), access, at);
+                $guard { lock: Some(lock), content: &self.content }
             }
         }
 
@@ -398,10 +458,18 @@ macro_rules! mutex {
         }
 
         impl<T> Drop for $guard<'_, T> {
+            #[track_caller]
             fn drop(&mut self) {
                 if std::thread::panicking() {
                     std::mem::forget(self.lock.take());
+                    return;
                 }
+                let at = std::panic::Location::caller();
+                let object =
+                    Object("mutex", std::ptr::from_ref(self.content) as *const () as usize);
+                let access = || Access::of("").wrote("free");
+                $crate::recording::note($who, "unlock", Some(object), access, at);
+                $crate::recording::holds($who, object, false);
             }
         }
     };

@@ -15,6 +15,7 @@ use std::hash::Hash;
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
+use crate::counterexample::{self, Counterexample, Described, Path, Walk, Words};
 use crate::meter;
 use crate::verdict::{Engine, Outcome, Verdict, Violation};
 
@@ -80,7 +81,20 @@ where
     M::State: Clone + Hash + PartialEq + Send + Sync + 'static,
     M::Action: Clone + PartialEq,
 {
-    let checker = Conjunction(model)
+    explore_all(Conjunction(model), max_states).0
+}
+
+/// Runs [`explore`], and returns the model, too.
+fn explore_all<M>(
+    all: Conjunction<M>,
+    max_states: usize,
+) -> (Exploration<M::State, M::Action>, impl Checker<Conjunction<M>>)
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + Hash + PartialEq + Send + Sync + 'static,
+    M::Action: Clone + PartialEq,
+{
+    let checker = all
         .checker()
         .finish_when(HasDiscoveries::Any)
         .target_state_count(max_states)
@@ -91,52 +105,121 @@ where
         let broken = steps.last().and_then(|(state, _)| checker.model().broken(state));
         (broken.unwrap_or(ALL), steps)
     });
-    Exploration {
+    let exploration = Exploration {
         states: checker.unique_state_count() as u64,
         depth: checker.max_depth().saturating_sub(1),
         stopped: checker.state_count() >= max_states,
         violation,
-    }
+    };
+    (exploration, checker)
 }
 
 /// Explores `model` and returns the verdict. `describe` says what an action does in a state, for
-/// the counterexample; `bounds` says what the model leaves out. Blocks until done.
+/// the counterexample: the actor, two spaces or more, and the rest; or the rest alone. `bounds` says
+/// what the model leaves out. Blocks until done.
 pub fn judge<M>(
     model: M,
     describe: impl Fn(&M::State, &M::Action) -> String,
+    bounds: BTreeMap<&'static str, String>,
+    max_states: usize,
+) -> Verdict
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+    M::Action: Clone + Debug + PartialEq,
+{
+    let tell = |state: &M::State, action: &M::Action| {
+        let text = describe(state, action);
+        let parts = text.split_once("  ").map(|(actor, does)| (actor.trim(), does.trim()));
+        let (actor, does) = parts.unwrap_or(("model", text.trim()));
+        (actor.to_owned(), does.to_owned())
+    };
+    check(model, &Described(tell), bounds, max_states)
+}
+
+const SHORTEST: &str = "The search is breadth first: within the bounds there is no shorter one.";
+
+/// Explores `model` and returns the verdict; `words` tells of the model, and `bounds` says what it
+/// leaves out. A counterexample is also kept as data ([`counterexample::take`]). Blocks until done.
+pub fn check<M>(
+    model: M,
+    words: &dyn Words<M>,
     mut bounds: BTreeMap<&'static str, String>,
     max_states: usize,
 ) -> Verdict
 where
     M: Model + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
-    M::Action: Clone + PartialEq,
+    M::Action: Clone + Debug + PartialEq,
 {
-    let found = explore(model, max_states);
-    bounds.insert("depth", found.depth.to_string());
+    let engine = Engine::Stateright;
     bounds.insert("max_states", max_states.to_string());
+    let all = Conjunction(model);
+    let (number, request) = counterexample::begin(engine);
+    if let Some(request) = request {
+        walk(&all, words).again(request);
+        let outcome = Outcome::Truncated { by: "one recorded path".to_owned() };
+        return Verdict { engine, bounds, states: None, executions: None, outcome };
+    }
+    let (found, checker) = explore_all(all, max_states);
+    let all = checker.model();
+    bounds.insert("depth", found.depth.to_string());
     let outcome = if let Some((property, steps)) = found.violation {
         let violation = Violation::Property(property.to_owned());
-        Outcome::Violated { violation, counterexample: listing(property, &steps, describe) }
+        let text = listing(property, &steps, |state, action| words.step(&all.0, state, action));
+        if let Some(path) = path(&all.0, steps) {
+            let written = walk(all, words).write_down(&path, &violation);
+            counterexample::keep(Counterexample { run: number, ..written });
+        }
+        Outcome::Violated { violation, counterexample: text }
     } else if found.stopped {
         Outcome::Truncated { by: format!("max_states {max_states}") }
     } else {
         Outcome::Verified
     };
-    let engine = Engine::Stateright;
     Verdict { engine, bounds, states: Some(found.states), executions: None, outcome }
+}
+
+/// Returns what writes down the paths that end where a property does not hold.
+fn walk<'a, M: Model>(
+    all: &'a Conjunction<M>,
+    words: &'a dyn Words<M>,
+) -> Walk<'a, M, impl Fn(&Path<M::State, M::Action>) -> Option<Violation>> {
+    let violated = |path: &Path<M::State, M::Action>| {
+        let broken = all.broken(&path.last)?;
+        Some(Violation::Property(broken.to_owned()))
+    };
+    Walk { model: &all.0, words, violated, search: SHORTEST }
+}
+
+/// Returns a path of the checker as one that can be written down.
+fn path<M: Model>(model: &M, steps: Steps<M::State, M::Action>) -> Option<Path<M::State, M::Action>>
+where
+    M::State: PartialEq,
+{
+    let (first, _) = steps.first()?;
+    let start = model.init_states().iter().position(|state| state == first)?;
+    let (mut taken, mut last) = (Vec::new(), None);
+    for (state, action) in steps {
+        match action {
+            Some(action) => taken.push((state, action)),
+            None => last = Some(state),
+        }
+    }
+    Some(Path { start, steps: taken, last: last?, cycle_from: None })
 }
 
 /// Lists the steps of a path, one per line, and the state in which they end.
 fn listing<S: Debug, A>(
     property: &str,
     steps: &[(S, Option<A>)],
-    describe: impl Fn(&S, &A) -> String,
+    tell: impl Fn(&S, &A) -> (String, String),
 ) -> String {
     let mut text = format!("violates \"{property}\"\n");
     for (number, (state, action)) in steps.iter().enumerate() {
         if let Some(action) = action {
-            let _ = writeln!(text, "{:>4}  {}", number + 1, describe(state, action));
+            let (actor, does) = tell(state, action);
+            let _ = writeln!(text, "{:>4}  {actor:<11} {does}", number + 1);
         }
     }
     if let Some((state, _)) = steps.last() {

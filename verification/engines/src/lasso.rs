@@ -21,11 +21,12 @@
 //! 1972), with a stack of its own, so that a long path costs no stack of the thread.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
 use std::hash::Hash;
 
 use stateright::Model;
 
+use crate::counterexample::{self, Counterexample, Described, Path, Walk, Words};
 use crate::meter;
 use crate::verdict::{Engine, Outcome, Verdict, Violation};
 
@@ -107,37 +108,154 @@ pub fn judge<M: Model>(
     process: impl Fn(&M::Action) -> Option<Process>,
     waits: impl Fn(&M::State) -> bool,
     describe: impl Fn(&M::State, &M::Action) -> String,
+    bounds: BTreeMap<&'static str, String>,
+    max_states: usize,
+) -> Verdict
+where
+    M::State: Clone + Debug + Eq + Hash,
+    M::Action: Clone + Debug,
+{
+    let tell = |state: &M::State, action: &M::Action| {
+        let actor = match process(action) {
+            Some(process) => format!("process {process}"),
+            None => "nobody".to_owned(),
+        };
+        (actor, describe(state, action))
+    };
+    let property = Liveness { model, name, process: &process, waits };
+    check(&property, &Described(tell), bounds, max_states)
+}
+
+/// A property of behaviours: no fair one waits for ever.
+#[derive(Debug)]
+pub struct Liveness<'a, M, P, W> {
+    /// The model.
+    pub model: &'a M,
+    /// The property's name.
+    pub name: &'a str,
+    /// Returns the process that takes an action.
+    pub process: P,
+    /// Returns whether something waits in a state.
+    pub waits: W,
+}
+
+impl<M, P, W> Liveness<'_, M, P, W>
+where
+    M: Model,
+    M::State: Clone + Eq + Hash,
+    M::Action: Clone,
+    P: Fn(&M::Action) -> Option<Process>,
+    W: Fn(&M::State) -> bool,
+{
+    /// Returns the property if a path is a lasso that breaks it: its cycle ends where it begins,
+    /// the predicate holds in all of it, and it is fair (L1 to L3).
+    fn broken(&self, path: &Path<M::State, M::Action>) -> Option<Violation> {
+        let cycle = path.steps.get(path.cycle_from?..)?;
+        let entry = cycle.first().map_or(&path.last, |(state, _)| state);
+        let states = || cycle.iter().map(|(state, _)| state).chain([&path.last]);
+        if *entry != path.last || !states().all(&self.waits) {
+            return None;
+        }
+        let enabled: Vec<BTreeSet<Process>> = states().map(|state| self.enabled(state)).collect();
+        let acts =
+            |process| cycle.iter().any(|(_, action)| (self.process)(action) == Some(process));
+        let mut all = enabled.iter().flatten();
+        let fair = all.all(|it| acts(*it) || enabled.iter().any(|enabled| !enabled.contains(it)));
+        fair.then(|| Violation::Property(self.name.to_owned()))
+    }
+
+    /// Returns the processes that are enabled in a state (L1).
+    fn enabled(&self, state: &M::State) -> BTreeSet<Process> {
+        let mut actions = Vec::new();
+        self.model.actions(state, &mut actions);
+        let leads = |action: &M::Action| {
+            let next = self.model.next_state(state, action.clone());
+            next.is_some_and(|next| self.model.within_boundary(&next))
+        };
+        actions.iter().filter(|action| leads(action)).filter_map(&self.process).collect()
+    }
+}
+
+const SEARCH: &str = "The way to the cycle is a shortest one; other cycles may be shorter.";
+
+/// Searches for a lasso that breaks the property and returns the verdict; `words` tells of the
+/// model, and `bounds` says what it leaves out. A lasso is also kept as data
+/// ([`counterexample::take`]). Blocks until done.
+pub fn check<M, P, W>(
+    property: &Liveness<'_, M, P, W>,
+    words: &dyn Words<M>,
     mut bounds: BTreeMap<&'static str, String>,
     max_states: usize,
 ) -> Verdict
 where
-    M::State: Clone + Eq + Hash,
-    M::Action: Clone,
+    M: Model,
+    M::State: Clone + Debug + Eq + Hash,
+    M::Action: Clone + Debug,
+    P: Fn(&M::Action) -> Option<Process>,
+    W: Fn(&M::State) -> bool,
 {
-    let search = search(model, process, waits, max_states);
+    let Liveness { model, name, process, waits } = property;
+    let engine = Engine::Stateright;
     bounds.insert("fairness", "weak, by process".to_owned());
     bounds.insert("max_states", max_states.to_string());
+    let violated = |path: &Path<M::State, M::Action>| property.broken(path);
+    let walk = Walk { model: *model, words, violated, search: SEARCH };
+    let (number, request) = counterexample::begin(engine);
+    if let Some(request) = request {
+        walk.again(request);
+        let outcome = Outcome::Truncated { by: "one recorded path".to_owned() };
+        return Verdict { engine, bounds, states: None, executions: None, outcome };
+    }
+    let search = search(*model, process, waits, max_states);
     let outcome = match search.found {
         Found::Nothing => Outcome::Verified,
         Found::Truncated => Outcome::Truncated { by: format!("max_states {max_states}") },
         Found::Starvation(lasso) => {
-            let mut counterexample = format!("violates \"{name}\"\n");
-            let steps = lasso.prefix.iter().chain(&lasso.cycle).enumerate();
-            for (number, (state, action)) in steps {
-                if number == lasso.prefix.len() {
-                    counterexample.push_str("for ever\n");
-                }
-                let step = describe(state, action);
-                let _ = writeln!(counterexample, "{:>4}  {step}", number + 1);
+            let counterexample =
+                listing(name, &lasso, |state, action| words.step(model, state, action));
+            let violation = Violation::Property((*name).to_owned());
+            if let Some(path) = path(*model, lasso) {
+                let written = walk.write_down(&path, &violation);
+                counterexample::keep(Counterexample { run: number, ..written });
             }
-            if lasso.cycle.is_empty() {
-                counterexample.push_str("and nothing happens any more\n");
-            }
-            Outcome::Violated { violation: Violation::Property(name.to_owned()), counterexample }
+            Outcome::Violated { violation, counterexample }
         }
     };
     let states = Some(search.states as u64);
-    Verdict { engine: Engine::Stateright, bounds, states, executions: None, outcome }
+    Verdict { engine, bounds, states, executions: None, outcome }
+}
+
+/// Lists the steps of a lasso, one per line.
+fn listing<S, A>(
+    name: &str,
+    lasso: &Lasso<S, A>,
+    tell: impl Fn(&S, &A) -> (String, String),
+) -> String {
+    let mut text = format!("violates \"{name}\"\n");
+    let steps = lasso.prefix.iter().chain(&lasso.cycle).enumerate();
+    for (number, (state, action)) in steps {
+        if number == lasso.prefix.len() {
+            text.push_str("for ever\n");
+        }
+        let (actor, does) = tell(state, action);
+        let _ = writeln!(text, "{:>4}  {actor:<11} {does}", number + 1);
+    }
+    if lasso.cycle.is_empty() {
+        text.push_str("and nothing happens any more\n");
+    }
+    text
+}
+
+/// Returns a lasso as a path that can be written down.
+fn path<M: Model>(model: &M, lasso: Lasso<M::State, M::Action>) -> Option<Path<M::State, M::Action>>
+where
+    M::State: PartialEq,
+{
+    let Lasso { prefix, entry, cycle } = lasso;
+    let first = prefix.first().map_or(&entry, |(state, _)| state);
+    let start = model.init_states().iter().position(|state| state == first)?;
+    let cycle_from = Some(prefix.len());
+    Some(Path { start, steps: prefix.into_iter().chain(cycle).collect(), last: entry, cycle_from })
 }
 
 impl<S: Clone + Eq + Hash, A: Clone> Graph<S, A> {
@@ -441,6 +559,9 @@ mod tests {
         let verdict = judge(&steps, "served", of, |s| *s < 2, describe, BTreeMap::new(), 9);
         assert_eq!((verdict.word(), verdict.states), ("violated", Some(2)));
         let text = verdict.counterexample().expect("violated");
-        assert_eq!(text, "violates \"served\"\n   1  to 1\nfor ever\n   2  to 1\n");
+        assert_eq!(
+            text,
+            "violates \"served\"\n   1  process 1   to 1\nfor ever\n   2  process 1   to 1\n"
+        );
     }
 }

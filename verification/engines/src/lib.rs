@@ -22,6 +22,7 @@ pub mod litmus;
 pub mod loom;
 pub mod meter;
 pub mod mutant;
+mod recording;
 pub mod scenario;
 pub mod shuttle;
 pub mod stepped;

@@ -29,6 +29,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::counterexample::{self, Again, Counterexample, Misfit};
 use crate::meter;
 use crate::stepped::A_LONG_TIME;
 use crate::thrown;
@@ -39,6 +40,7 @@ use blocksmith_sync::{
 use loom::sync::MutexGuard;
 
 use crate::atomics::{Turn, futex, integer, mutex, pointer};
+use crate::recording::{self, Access, Object, Stand, Who};
 use crate::trace::{self, Panic};
 
 /// Words of a spawned thread's stack, four times what loom gives it: services have deep calls.
@@ -95,9 +97,16 @@ fn order(order: Ordering) -> Ordering {
     order
 }
 
-fn thread() -> String {
+fn who() -> Who {
     let current = loom::thread::current();
-    current.name().map_or_else(|| "main".to_owned(), str::to_owned)
+    let name = current.name().map_or_else(|| "main".to_owned(), str::to_owned);
+    Who { id: number(current.id()), name }
+}
+
+/// Returns a thread's number. loom tells it in the text of its id alone.
+fn number(id: loom::thread::ThreadId) -> usize {
+    let digits = format!("{id:?}");
+    digits.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(usize::MAX)
 }
 
 thread_local! {
@@ -133,15 +142,20 @@ impl Turn for LoomTurn {
     }
 }
 
-integer!(LoomU32, loom::sync::atomic::AtomicU32, LoomTurn, u32, order, thread);
-integer!(LoomU64, loom::sync::atomic::AtomicU64, LoomTurn, u64, order, thread);
-integer!(LoomUsize, loom::sync::atomic::AtomicUsize, LoomTurn, usize, order, thread);
-pointer!(LoomPtr, loom::sync::atomic::AtomicPtr<()>, LoomTurn, order, thread);
-mutex!(LoomMutex, LoomGuard, loom::sync::Mutex<()>, MutexGuard);
+integer!(LoomU32, loom::sync::atomic::AtomicU32, LoomTurn, u32, order, who);
+integer!(LoomU64, loom::sync::atomic::AtomicU64, LoomTurn, u64, order, who);
+integer!(LoomUsize, loom::sync::atomic::AtomicUsize, LoomTurn, usize, order, who);
+pointer!(LoomPtr, loom::sync::atomic::AtomicPtr<()>, LoomTurn, order, who);
+mutex!(LoomMutex, LoomGuard, loom::sync::Mutex<()>, MutexGuard, who);
 
 // The comparison is a read-modify-write: it reads the latest value, as a kernel does.
-futex!(LoomFutex, LoomU32, loom::thread, |word: &loom::sync::atomic::AtomicU32| word
-    .fetch_add(0, Relaxed));
+futex!(
+    LoomFutex,
+    LoomU32,
+    loom::thread,
+    |word: &loom::sync::atomic::AtomicU32| word.fetch_add(0, Relaxed),
+    who
+);
 
 impl LoomFutex {
     /// Ends a sleep that no waker has to end; returns whether one has ended it all the same.
@@ -159,7 +173,7 @@ impl LoomFutex {
 unsafe impl Futex for LoomFutex {
     #[track_caller]
     fn wait(&self, expected: u32) {
-        if std::thread::panicking() || !self.fall_asleep(expected) {
+        if std::thread::panicking() || !self.fall_asleep(expected, false) {
             return;
         }
         SLEEPS.set(SLEEPS.get() + 1);
@@ -177,7 +191,7 @@ unsafe impl Futex for LoomFutex {
             return WaitOutcome::TimedOut;
         }
         let deadline = CLOCK.get().saturating_add(timeout);
-        if !self.fall_asleep(expected) {
+        if !self.fall_asleep(expected, true) {
             return WaitOutcome::Woken;
         }
         let outcome = self.ended(self.end_sleep(), "expired");
@@ -201,6 +215,16 @@ pub struct LoomCell<T> {
     content: std::cell::UnsafeCell<T>,
 }
 
+impl<T> LoomCell<T> {
+    /// Is recorded before the access, in which a race is reported.
+    #[track_caller]
+    fn step(&self, operation: &'static str) {
+        let at = std::panic::Location::caller();
+        let object = Object("cell", std::ptr::from_ref(&self.accesses) as usize);
+        recording::note(who, operation, Some(object), || Access::of(""), at);
+    }
+}
+
 // SAFETY: the pointer is that of std's cell.
 unsafe impl<T> Cell<T> for LoomCell<T> {
     fn new(value: T) -> Self {
@@ -211,6 +235,7 @@ unsafe impl<T> Cell<T> for LoomCell<T> {
         if std::thread::panicking() {
             return read(self.content.get());
         }
+        self.step("read");
         let _access = self.accesses.get();
         read(self.content.get())
     }
@@ -219,6 +244,7 @@ unsafe impl<T> Cell<T> for LoomCell<T> {
         if std::thread::panicking() {
             return write(self.content.get());
         }
+        self.step("write");
         let _access = self.accesses.get_mut();
         write(self.content.get())
     }
@@ -267,7 +293,11 @@ impl<T: Send + 'static> Join<T> for LoomJoin<T> {
         if std::thread::panicking() {
             return Err(Box::new("the checker is reporting"));
         }
-        self.0.join()
+        let at = std::panic::Location::caller();
+        recording::stand(who, Stand::Joins(number(self.0.thread().id())), at);
+        let result = self.0.join();
+        recording::stand(who, Stand::Runs, at);
+        result
     }
 }
 
@@ -282,6 +312,14 @@ loom::lazy_static! {
 /// each closure.
 #[track_caller]
 fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> LoomJoin<T> {
+    let at = std::panic::Location::caller();
+    recording::note(who, "spawn", None, || Access::of(name), at);
+    let body = move || {
+        recording::stand(who, Stand::Runs, at);
+        let result = body();
+        recording::stand(who, Stand::Ended, at);
+        result
+    };
     let spawned = loom::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(body);
     LoomJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
 }
@@ -308,7 +346,7 @@ unsafe impl Primitives for Loom {
         }
         loom::sync::atomic::fence(order);
         let at = std::panic::Location::caller();
-        trace::note(thread, "fence", 0, || format!("{order:?}"), at);
+        recording::note(who, "fence", None, || Access::of(format_args!("{order:?}")), at);
     }
 
     fn arc<T: Send + Sync>(value: T) -> Self::Arc<T> {
@@ -337,7 +375,8 @@ unsafe impl Primitives for Loom {
         }
         MOST_READINGS.set(MOST_READINGS.get().max(READINGS.get()));
         let at = std::panic::Location::caller();
-        trace::note(thread, "now", 0, || format!("= {:?}", CLOCK.get()), at);
+        let access = || Access::of("").result(format_args!("= {:?}", CLOCK.get()));
+        recording::note(who, "now", None, access, at);
         CLOCK.get()
     }
 
@@ -361,14 +400,68 @@ unsafe impl Primitives for Loom {
     }
 }
 
-/// Explores `scenario`, which has `threads` threads (for the report), within `bounds`. Blocks until
-/// done; uses only the calling thread.
+/// A scenario, shared by the executions.
+type Body = std::sync::Arc<dyn Fn() + Send + Sync>;
+
+/// Explores `scenario`, which has `threads` threads (for the report), within `bounds`. A
+/// counterexample is also kept as data ([`counterexample::take`]). Blocks until done; uses only the
+/// calling thread.
 #[must_use]
 pub fn check(
     scenario: impl Fn() + Clone + Send + Sync + 'static,
     threads: usize,
     bounds: LoomBounds,
 ) -> Verdict {
+    let scenario: Body = std::sync::Arc::new(scenario);
+    let (number, request) = counterexample::begin(Engine::Loom);
+    let (verdict, found) = search(&scenario, threads, bounds);
+    let Some(request) = request else {
+        if let Some(found) = found {
+            counterexample::keep(Counterexample { run: number, ..found });
+        }
+        return verdict;
+    };
+    let answer = found.ok_or(Misfit::Holds).and_then(|found| {
+        counterexample::compare(&request.recorded, &found, false)?;
+        match request.how {
+            Again::Replay => Ok(found),
+            Again::Shrink => Ok(with_fewest_preemptions(&scenario, threads, bounds, found)),
+        }
+    });
+    request.answer(answer);
+    verdict
+}
+
+const FIRST: &str = "The first that fails, in the order in which loom explores.";
+const FEWEST: &str = "The first that fails with the fewest preemptions.";
+
+/// Explores with a smaller bound on preemptions, beginning with none, until the same is violated.
+fn with_fewest_preemptions(
+    scenario: &Body,
+    threads: usize,
+    bounds: LoomBounds,
+    found: Counterexample,
+) -> Counterexample {
+    for fewer in 0..bounds.preemptions.unwrap_or(MOST_PREEMPTIONS) {
+        let preemptions = Some(fewer);
+        let bounds = LoomBounds { preemptions, spurious_preemptions: preemptions, ..bounds };
+        let same = |it: &Counterexample| it.violation == found.violation;
+        if let Some(smaller) = search(scenario, threads, bounds).1.filter(same) {
+            return Counterexample { search: FEWEST.to_owned(), ..smaller };
+        }
+    }
+    Counterexample { search: FEWEST.to_owned(), ..found }
+}
+
+/// The largest bound on preemptions that a shrink tries where the check has none.
+const MOST_PREEMPTIONS: usize = 4;
+
+/// Explores a scenario. Returns the verdict, and the counterexample as data.
+fn search(
+    scenario: &Body,
+    threads: usize,
+    bounds: LoomBounds,
+) -> (Verdict, Option<Counterexample>) {
     let start = Instant::now();
     let (mut executions, mut result) = (0, Ok(()));
     MOST_READINGS.set(0);
@@ -383,7 +476,7 @@ pub fn check(
         let restless = LoomBounds { preemptions: bounds.spurious_preemptions, ..bounds };
         let bounds = if (spurious, jump) == (0, 0) { bounds } else { restless };
         let more;
-        (more, result) = explore(scenario.clone(), bounds, None);
+        (more, result) = explore(scenario, bounds, None);
         executions += more;
         if result.is_err() {
             // The same executions again, in the same order; this time the last one is recorded.
@@ -393,6 +486,7 @@ pub fn check(
     }
     SPURIOUS.set(0);
     JUMP.set(0);
+    let mut found = None;
     let outcome = match result {
         Ok(()) if start.elapsed().as_secs() >= bounds.max_seconds => {
             Outcome::Truncated { by: format!("max_seconds {}", bounds.max_seconds) }
@@ -401,8 +495,20 @@ pub fn check(
         Err(panic) if panic.message.contains("maximum number of branches") => {
             Outcome::Truncated { by: format!("max_branches {}", bounds.max_branches) }
         }
-        Err(panic) => violated(&panic, executions),
+        Err(panic) => {
+            let (violation, property) = violated(&panic);
+            let written = recording::take(Engine::Loom, &violation, FIRST);
+            let steps = counterexample::listing(&written);
+            found = Some(written);
+            let counterexample = format!("{property}\nin execution {executions}:\n{steps}");
+            Outcome::Violated { violation, counterexample }
+        }
     };
+    recording::forget();
+    (verdict(threads, bounds, executions, outcome), found)
+}
+
+fn verdict(threads: usize, bounds: LoomBounds, executions: u64, outcome: Outcome) -> Verdict {
     let words = |preemptions| match preemptions {
         None => "unbounded".to_owned(),
         Some(bound) => format!("below {bound} and some with {bound}"),
@@ -444,13 +550,10 @@ fn clock(bounds: LoomBounds) -> String {
 }
 
 /// Runs loom; returns how many executions it began. `traced` is the execution to record.
-fn explore(
-    scenario: impl Fn() + Send + Sync + 'static,
-    bounds: LoomBounds,
-    traced: Option<u64>,
-) -> (u64, Result<(), Panic>) {
+fn explore(scenario: &Body, bounds: LoomBounds, traced: Option<u64>) -> (u64, Result<(), Panic>) {
     let executions = std::sync::Arc::new(AtomicU64::new(0));
     let count = executions.clone();
+    let scenario = scenario.clone();
     let mut builder = loom::model::Builder::new();
     builder.max_threads = loom::MAX_THREADS;
     builder.preemption_bound = bounds.preemptions;
@@ -469,20 +572,21 @@ fn explore(
             meter::count();
             let execution = count.fetch_add(1, Relaxed) + 1;
             if traced == Some(execution) {
-                trace::tracing(true);
+                recording::begin();
             }
             scenario();
+            recording::stand(who, Stand::Ended, std::panic::Location::caller());
         });
     });
     (executions.load(Relaxed), result)
 }
 
-/// Returns the property that loom's panic reports, and the execution that breaks it.
-fn violated(panic: &Panic, execution: u64) -> Outcome {
+/// Returns the property that loom's panic reports, and that property in words.
+fn violated(panic: &Panic) -> (Violation, String) {
     let message = panic.message.trim_start();
     let words = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let leaked = ["Allocation leaked.", "Arc leaked.", "Messages leaked."];
-    let (violation, property) = if message.starts_with("deadlock; threads") {
+    if message.starts_with("deadlock; threads") {
         let property = "no deadlock: every thread that is left sleeps for ever".to_owned();
         (Violation::Deadlock, property)
     } else if message.starts_with("Causality violation") {
@@ -492,8 +596,5 @@ fn violated(panic: &Panic, execution: u64) -> Outcome {
     } else {
         let line = message.lines().next().unwrap_or_default();
         (Violation::Panic(message.to_owned()), format!("no panic: {line} ({})", panic.at))
-    };
-    let steps = trace::take_steps();
-    let counterexample = format!("{property}\nin execution {execution}:\n{steps}");
-    Outcome::Violated { violation, counterexample }
+    }
 }

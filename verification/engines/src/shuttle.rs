@@ -12,14 +12,16 @@
 //! | time | it passes when a timed wait expires; in addition a long time may pass at once, between any two operations: one reading of the clock in a given number finds that it has jumped |
 //! | data races | not seen |
 
+mod schedule;
+
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::counterexample::{self, Again, Counterexample, Misfit, Request};
 use crate::meter;
 use crate::stepped::A_LONG_TIME;
 use crate::thrown;
@@ -28,11 +30,13 @@ use blocksmith_sync::{
     Atomic, AtomicPtr, Cell, Futex, Join, Mutex, Ordering, Primitives, WaitOutcome,
 };
 use shuttle::rand::Rng;
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::MutexGuard;
 
 use crate::atomics::{Turn, futex, integer, mutex, pointer};
+use crate::recording::{self, Access, Object, Stand, Who};
 use crate::trace::{self, Panic};
+use schedule::{Follower, Picks, Written};
 
 /// How far shuttle looks.
 #[derive(Clone, Copy, Debug)]
@@ -67,9 +71,11 @@ fn order(_order: Ordering) -> Ordering {
     Ordering::SeqCst
 }
 
-fn thread() -> String {
+fn who() -> Who {
     let current = shuttle::thread::current();
-    current.name().map_or_else(|| "main".to_owned(), str::to_owned)
+    let id = current.id().into();
+    let name = current.name().filter(|_| id > 0).unwrap_or("main").to_owned();
+    Who { id, name }
 }
 
 /// A timed wait expires with one chance in this many, each time that its thread would go on
@@ -92,14 +98,19 @@ fn one_in(count: u32) -> bool {
     count > 0 && shuttle::rand::thread_rng().gen_ratio(1, count)
 }
 
-integer!(ShuttleU32, shuttle::sync::atomic::AtomicU32, (), u32, order, thread);
-integer!(ShuttleU64, shuttle::sync::atomic::AtomicU64, (), u64, order, thread);
-integer!(ShuttleUsize, shuttle::sync::atomic::AtomicUsize, (), usize, order, thread);
-pointer!(ShuttlePtr, shuttle::sync::atomic::AtomicPtr<()>, (), order, thread);
-mutex!(ShuttleMutex, ShuttleGuard, shuttle::sync::Mutex<()>, MutexGuard);
+integer!(ShuttleU32, shuttle::sync::atomic::AtomicU32, (), u32, order, who);
+integer!(ShuttleU64, shuttle::sync::atomic::AtomicU64, (), u64, order, who);
+integer!(ShuttleUsize, shuttle::sync::atomic::AtomicUsize, (), usize, order, who);
+pointer!(ShuttlePtr, shuttle::sync::atomic::AtomicPtr<()>, (), order, who);
+mutex!(ShuttleMutex, ShuttleGuard, shuttle::sync::Mutex<()>, MutexGuard, who);
 
-futex!(ShuttleFutex, ShuttleU32, shuttle::thread, |word: &shuttle::sync::atomic::AtomicU32| word
-    .load(Ordering::SeqCst));
+futex!(
+    ShuttleFutex,
+    ShuttleU32,
+    shuttle::thread,
+    |word: &shuttle::sync::atomic::AtomicU32| word.load(Ordering::SeqCst),
+    who
+);
 
 impl ShuttleFutex {
     /// Returns whether the calling thread is still asleep.
@@ -113,7 +124,7 @@ impl ShuttleFutex {
 unsafe impl Futex for ShuttleFutex {
     #[track_caller]
     fn wait(&self, expected: u32) {
-        if std::thread::panicking() || !self.fall_asleep(expected) {
+        if std::thread::panicking() || !self.fall_asleep(expected, false) {
             return;
         }
         if one_in(SPURIOUS.get()) {
@@ -133,7 +144,7 @@ unsafe impl Futex for ShuttleFutex {
             return WaitOutcome::TimedOut;
         }
         let deadline = CLOCK.get().saturating_add(timeout);
-        if !self.fall_asleep(expected) {
+        if !self.fall_asleep(expected, true) {
             return WaitOutcome::Woken;
         }
         loop {
@@ -184,7 +195,11 @@ impl<T: Send + 'static> Join<T> for ShuttleJoin<T> {
         if std::thread::panicking() {
             return Err(Box::new("the checker is reporting"));
         }
-        self.0.join()
+        let at = std::panic::Location::caller();
+        recording::stand(who, Stand::Joins(self.0.thread().id().into()), at);
+        let result = self.0.join();
+        recording::stand(who, Stand::Runs, at);
+        result
     }
 }
 
@@ -192,6 +207,14 @@ impl<T: Send + 'static> Join<T> for ShuttleJoin<T> {
 /// each closure.
 #[track_caller]
 fn spawn<T: Send + 'static>(name: &str, body: Box<dyn FnOnce() -> T + Send>) -> ShuttleJoin<T> {
+    let at = std::panic::Location::caller();
+    recording::note(who, "spawn", None, || Access::of(name), at);
+    let body = move || {
+        recording::stand(who, Stand::Runs, at);
+        let result = body();
+        recording::stand(who, Stand::Ended, at);
+        result
+    };
     let spawned = shuttle::thread::Builder::new().name(name.to_owned()).spawn(body);
     ShuttleJoin(spawned.unwrap_or_else(|error| panic!("no thread for {name}: {error}")))
 }
@@ -229,7 +252,8 @@ unsafe impl Primitives for Shuttle {
             CLOCK.set(CLOCK.get() + A_LONG_TIME);
         }
         let at = std::panic::Location::caller();
-        trace::note(thread, "now", 0, || format!("= {:?}", CLOCK.get()), at);
+        let access = || Access::of("").result(format_args!("= {:?}", CLOCK.get()));
+        recording::note(who, "now", None, access, at);
         CLOCK.get()
     }
 
@@ -252,8 +276,12 @@ unsafe impl Primitives for Shuttle {
     }
 }
 
+/// A scenario, shared by the executions.
+type Body = Arc<dyn Fn() + Send + Sync>;
+
 /// Runs `scenario`, which has `threads` threads (for the report), under `bounds.iterations`
-/// schedules. Blocks until done; uses only the calling thread.
+/// schedules. A counterexample is also kept as data ([`counterexample::take`]). Blocks until done;
+/// uses only the calling thread.
 #[must_use]
 pub fn check(
     scenario: impl Fn() + Clone + Send + Sync + 'static,
@@ -261,44 +289,68 @@ pub fn check(
     bounds: ShuttleBounds,
 ) -> Verdict {
     SPURIOUS.set(bounds.spurious);
+    let scenario: Body = Arc::new(scenario);
+    let (number, request) = counterexample::begin(Engine::Shuttle);
+    match request {
+        Some(request) => {
+            let answer = again(&scenario, &request);
+            request.answer(answer);
+            let outcome = Outcome::Truncated { by: "one recorded schedule".to_owned() };
+            verdict(threads, bounds, "recorded", 1, outcome)
+        }
+        None => search(&scenario, threads, bounds, number),
+    }
+}
+
+/// Runs a scenario under many schedules, in the check's run of this number.
+fn search(scenario: &Body, threads: usize, bounds: ShuttleBounds, number: usize) -> Verdict {
     let half = bounds.iterations.div_ceil(2);
-    let random = || RandomScheduler::new_from_seed(bounds.seed, half);
-    let pct = || PctScheduler::new_from_seed(bounds.seed, bounds.depth, half);
-    let (mut executions, mut result) = run(scenario.clone(), random(), None);
+    let random = || Written::new(RandomScheduler::new_from_seed(bounds.seed, half));
+    let pct = || Written::new(PctScheduler::new_from_seed(bounds.seed, bounds.depth, half));
+    let (mut executions, mut result) = run(scenario, random(), None);
     let mut scheduler = "random and PCT";
-    if let Err(panic) = &result {
+    if result.is_err() {
         scheduler = "random";
-        result = Err(traced(panic, || run(scenario, random(), Some(executions))));
+        let _ = run(scenario, random(), Some(executions));
     } else {
-        let (more, second) = run(scenario.clone(), pct(), None);
+        let (more, second) = run(scenario, pct(), None);
         executions += more;
-        if let Err(panic) = second {
+        if second.is_err() {
             scheduler = "PCT";
-            result = Err(traced(&panic, || run(scenario, pct(), Some(more))));
-            executions = more;
+            let _ = run(scenario, pct(), Some(more));
+            (executions, result) = (more, second);
         }
     }
     let outcome = match result {
         Ok(()) => Outcome::Verified,
-        Err(panic) if panic.message.contains("exceeded max_steps") => {
-            Outcome::Truncated { by: format!("max_steps {MAX_STEPS}") }
-        }
-        Err(panic) => Outcome::Violated {
-            violation: if panic.message.starts_with("deadlock!") {
-                Violation::Deadlock
-            } else {
-                Violation::Panic(panic.message.clone())
-            },
-            counterexample: format!(
-                "no deadlock, no panic: {} ({})\nscheduler {scheduler}, seed {:#x}, execution \
-                 {executions}:\n{}",
-                panic.message.lines().next().unwrap_or_default(),
-                panic.at,
-                bounds.seed,
-                trace::take_steps(),
-            ),
+        Err(panic) => match violation(&panic) {
+            None => Outcome::Truncated { by: format!("max_steps {MAX_STEPS}") },
+            Some(violation) => {
+                let found = Counterexample { run: number, ..recorded(&violation) };
+                let counterexample = format!(
+                    "no deadlock, no panic: {} ({})\nscheduler {scheduler}, seed {:#x}, execution \
+                     {executions}:\n{}",
+                    panic.message.lines().next().unwrap_or_default(),
+                    panic.at,
+                    bounds.seed,
+                    counterexample::listing(&found),
+                );
+                counterexample::keep(found);
+                Outcome::Violated { violation, counterexample }
+            }
         },
     };
+    recording::forget();
+    verdict(threads, bounds, scheduler, executions, outcome)
+}
+
+fn verdict(
+    threads: usize,
+    bounds: ShuttleBounds,
+    scheduler: &str,
+    executions: u64,
+    outcome: Outcome,
+) -> Verdict {
     Verdict {
         engine: Engine::Shuttle,
         bounds: BTreeMap::from([
@@ -322,54 +374,103 @@ fn spurious(one_in: u32) -> String {
     if one_in == 0 { "none".to_owned() } else { format!("one sleep in {one_in}") }
 }
 
-/// Repeats a failed run with its last execution recorded, and returns the panic.
-fn traced(panic: &Panic, again: impl FnOnce() -> (u64, Result<(), Panic>)) -> Panic {
-    let _ = again();
-    panic.clone()
-}
-
-/// A scheduler that is forgotten instead of dropped: shuttle's random one prints a page to stderr
-/// when it is dropped after a failure, and here failures of twins are expected.
-struct Quiet<S>(ManuallyDrop<S>);
-
-impl<S: Scheduler> Scheduler for Quiet<S> {
-    fn new_execution(&mut self) -> Option<Schedule> {
-        self.0.new_execution()
-    }
-
-    fn next_task(
-        &mut self,
-        runnable: &[&Task],
-        current: Option<TaskId>,
-        is_yielding: bool,
-    ) -> Option<TaskId> {
-        self.0.next_task(runnable, current, is_yielding)
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        self.0.next_u64()
+/// Returns what a panic reports; `None` if an execution was too long.
+fn violation(panic: &Panic) -> Option<Violation> {
+    if panic.message.contains("exceeded max_steps") {
+        None
+    } else if panic.message.starts_with("deadlock!") {
+        Some(Violation::Deadlock)
+    } else {
+        Some(Violation::Panic(panic.message.clone()))
     }
 }
 
-/// Runs shuttle; returns how many executions it began.
-fn run<S: Scheduler + 'static>(
-    scenario: impl Fn() + Send + Sync + 'static,
-    scheduler: S,
-    recorded: Option<u64>,
-) -> (u64, Result<(), Panic>) {
+const SAMPLED: &str = "The first of a sample that fails: smaller ones may exist.";
+const SHRUNK: &str =
+    "No turns in a row can go, or be taken earlier, without the violation's going.";
+
+/// Returns the execution that has just been recorded.
+fn recorded(violation: &Violation) -> Counterexample {
+    let found = recording::take(Engine::Shuttle, violation, SAMPLED);
+    Counterexample { start: schedule::last().0.text(), ..found }
+}
+
+/// Makes recorded choices. Returns what the execution shows, whether a choice did not fit, and what
+/// is violated.
+fn follow(
+    scenario: &Body,
+    picks: Picks,
+    is_strict: bool,
+) -> (Counterexample, bool, Option<Violation>) {
+    let scheduler = Written::new(Follower::new(picks, is_strict));
+    let (_, result) = run(scenario, scheduler, Some(1));
+    let violation = result.err().and_then(|panic| violation(&panic));
+    let (picks, misfits) = schedule::last();
+    let shown = violation.clone().unwrap_or(Violation::Deadlock);
+    let found = recording::take(Engine::Shuttle, &shown, SAMPLED);
+    (Counterexample { start: picks.text(), ..found }, misfits, violation)
+}
+
+/// Follows a recorded execution, and makes it smaller if that is asked for.
+fn again(scenario: &Body, request: &Request) -> Result<Counterexample, Misfit> {
+    let recorded = &request.recorded;
+    let picks = Picks::read(&recorded.start, MAX_STEPS).ok_or(Misfit::Choice(0))?;
+    let (found, misfits, violation) = follow(scenario, picks.clone(), true);
+    counterexample::compare(recorded, &found, misfits)?;
+    let violation = violation.ok_or(Misfit::Holds)?;
+    match request.how {
+        Again::Replay => Ok(found),
+        Again::Shrink => Ok(shrink(scenario, picks, found, &violation)),
+    }
+}
+
+/// The most executions that a shrink tries.
+const MAX_TRIES: usize = 4_000;
+
+/// Leaves turns out and takes turns earlier, as long as the same is violated and fewer steps are
+/// left, or as many with fewer switches.
+fn shrink(
+    scenario: &Body,
+    mut picks: Picks,
+    mut best: Counterexample,
+    violation: &Violation,
+) -> Counterexample {
+    let size = |picks: &Picks, found: &Counterexample| (found.steps.len(), picks.switches());
+    let mut tries = 0;
+    loop {
+        let mut smaller = picks.smaller().take(MAX_TRIES - tries);
+        let better = smaller.find_map(|candidate| {
+            tries += 1;
+            let (found, _, violated) = follow(scenario, candidate, false);
+            let picks_then = Picks::read(&found.start, MAX_STEPS)?;
+            let is_smaller = size(&picks_then, &found) < size(&picks, &best);
+            (violated.as_ref() == Some(violation) && is_smaller).then_some((picks_then, found))
+        });
+        drop(smaller);
+        match better {
+            Some(better) => (picks, best) = better,
+            None => return Counterexample { search: SHRUNK.to_owned(), ..best },
+        }
+    }
+}
+
+/// Runs shuttle; returns how many executions it began. Records the execution of that number.
+fn run(scenario: &Body, scheduler: Written, recorded: Option<u64>) -> (u64, Result<(), Panic>) {
     keep_our_hook_on_top();
     let executions = Arc::new(AtomicU64::new(0));
     let count = executions.clone();
-    let runner = shuttle::Runner::new(Quiet(ManuallyDrop::new(scheduler)), config());
+    let scenario = scenario.clone();
+    let runner = shuttle::Runner::new(scheduler, config());
     let result = trace::catch(move || {
         runner.run(move || {
             meter::count();
             let execution = count.fetch_add(1, Relaxed) + 1;
             if recorded == Some(execution) {
-                trace::tracing(true);
+                recording::begin();
             }
             CLOCK.set(Duration::ZERO);
             scenario();
+            recording::stand(who, Stand::Ended, std::panic::Location::caller());
         });
     });
     (executions.load(Relaxed), result)

@@ -1,34 +1,18 @@
-//! Traces of failing executions, and how engines catch the panics by which checkers report.
+//! How engines catch the panics by which checkers report, and how a scenario says what it does.
 //!
 //! **Contract.** An engine runs a scenario on the calling operating system thread (loom and shuttle
 //! run all threads of a scenario as coroutines on it), so everything here is per thread, and checks
 //! may run side by side. [`catch`] runs a closure with panics silenced, and returns the first one,
-//! with its location. While tracing is on, the backends add one step per operation.
+//! with its location. [`say`] adds a landmark to the recorded steps of a failing execution.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 use crate::thrown::Thrown;
 
-/// The number of steps that are kept of one execution; of a longer one the last steps are kept.
-const MAX_STEPS: usize = 400;
-
 /// Takes the place of the message of a panic that has none.
 const NO_TEXT: &str = "a panic without text";
-
-/// One operation of one thread.
-#[derive(Clone, Debug)]
-struct Step {
-    thread: String,
-    operation: &'static str,
-    /// The address of the object; it is printed as a small number.
-    object: usize,
-    value: String,
-    at: &'static Location<'static>,
-}
 
 /// A panic, as the hook saw it.
 #[derive(Clone, Debug)]
@@ -40,59 +24,22 @@ pub struct Panic {
 }
 
 thread_local! {
-    static TRACING: Cell<bool> = const { Cell::new(false) };
-    static STEPS: RefCell<Vec<Step>> = const { RefCell::new(Vec::new()) };
     static QUIET: Cell<bool> = const { Cell::new(false) };
     static FIRST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-/// Starts or ends the recording of steps on this thread; starting forgets the earlier ones.
-pub fn tracing(on: bool) {
-    TRACING.set(on);
-    if on {
-        STEPS.take();
+/// Adds what the running thread does to the recorded steps, in words: a landmark by which a reader
+/// finds the way through many operations. It is no operation, so no schedule changes by it, and the
+/// words are only made if an execution is recorded.
+#[track_caller]
+pub fn say(words: impl FnOnce() -> String) {
+    let at = Location::caller();
+    let mut words = Some(words);
+    let made = || words.take().map_or_else(String::new, |words| words());
+    crate::stepped::say(made, at);
+    if let Some(words) = words {
+        crate::recording::say(words, at);
     }
-}
-
-/// Adds a step if tracing is on. The closures are called only then.
-#[inline]
-pub(crate) fn note(
-    thread: impl FnOnce() -> String,
-    operation: &'static str,
-    object: usize,
-    value: impl FnOnce() -> String,
-    at: &'static Location<'static>,
-) {
-    if TRACING.get() {
-        let step = Step { thread: thread(), operation, object, value: value(), at };
-        add(step);
-    }
-}
-
-fn add(step: Step) {
-    STEPS.with_borrow_mut(|steps| steps.push(step));
-}
-
-/// Ends the recording and returns the steps as text, one per line.
-#[must_use]
-pub fn take_steps() -> String {
-    tracing(false);
-    let steps = STEPS.take();
-    let mut names = HashMap::new();
-    let mut text = String::new();
-    let skipped = steps.len().saturating_sub(MAX_STEPS);
-    if skipped > 0 {
-        let _ = writeln!(text, "  .. {skipped} earlier steps");
-    }
-    for step in steps.iter().skip(skipped) {
-        let next = names.len();
-        let object = *names.entry(step.object).or_insert(next);
-        let file = step.at.file().rsplit('/').next().unwrap_or_default();
-        let Step { thread, operation, value, .. } = step;
-        let place = format!("{file}:{}", step.at.line());
-        let _ = writeln!(text, "  {thread:<10} {operation:<22} o{object:<3} {value:<24} {place}");
-    }
-    text
 }
 
 /// Installs the hook that silences and remembers panics inside [`catch`]. A new `again` puts it on

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use blocksmith_engines::counterexample::{self, Counterexample};
-use blocksmith_engines::verdict::{Engine, Verdict};
+use blocksmith_engines::verdict::Verdict;
 use blocksmith_terminal::{Color, EXIT_OK, EXIT_TRUNCATED, Failure, Output, Report};
 use quick_junit::{TestCase, TestSuite};
 
@@ -48,8 +48,9 @@ pub(super) struct Arguments {
     /// Print the counterexample of every refuted check, twins included.
     #[arg(long)]
     counterexamples: bool,
-    /// Write the counterexample of every check that Stepped refutes, twins included, to this folder,
-    /// as ID.itf.json; `counterexample` shows it and runs it again.
+    /// Write the counterexample of every refuted check, twins included, to this folder, as
+    /// ID.itf.json; `counterexample` shows it and runs it again. Without this, the counterexamples
+    /// of checks that are not as expected are written to a temporary folder.
     #[arg(long, value_name = "FOLDER")]
     write_counterexamples: Option<PathBuf>,
     /// Write the results as JSON to this file; `-` is stdout.
@@ -137,30 +138,29 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     run_all(checks, arguments, reports, folder.as_ref(), out)
 }
 
-/// Runs a check. The counterexample is that of Stepped, if Stepped has refuted it.
-fn work(check: &Check) -> (Verdict, Option<Counterexample>) {
+/// Runs a check. The counterexample is there if an engine that writes them down has refuted it.
+pub(super) fn work(check: &Check) -> (Verdict, Option<Counterexample>) {
     drop(counterexample::take());
     let verdict = (check.run)();
-    let is_refuted = check.engine == Engine::Stepped && verdict.violation().is_some();
+    let is_refuted = verdict.violation().is_some();
     let found = counterexample::take().filter(|_| is_refuted);
     (verdict, found.map(|found| Counterexample { check: check.id.clone(), ..found }))
 }
 
-/// Writes a counterexample, or says how to get one where a check differs.
+/// Writes a counterexample: to the folder, or, if the check differs and there is none, to a
+/// temporary one. Prints the line that runs it again.
 fn keep(
     found: &Counterexample,
     folder: Option<&Folder>,
     differs: bool,
     out: Output,
 ) -> Result<(), Failure> {
-    match folder {
-        Some(folder) => out.line(format_args!("    {}", folder.write(found)?)),
-        None if differs => out.line(format_args!(
-            "    blocksmith-check check --id {} --write-counterexamples FOLDER",
-            found.check
-        )),
-        None => Ok(()),
-    }
+    let line = match folder {
+        Some(folder) => folder.write(found)?,
+        None if differs => Folder::temporary()?.write(found)?,
+        None => return Ok(()),
+    };
+    out.line(format_args!("    {line}"))
 }
 
 /// What a run has to report to.
@@ -180,11 +180,12 @@ impl Run<'_> {
         place: usize,
         check: &Check,
         verdict: &Verdict,
+        found: Option<&Counterexample>,
         seconds: f64,
     ) -> Result<(), Failure> {
         self.worst = self.worst.max(report::exit_code(check, verdict));
         self.results.add(place, check, verdict, seconds);
-        report::print(self.out, check, verdict, seconds, self.detail)
+        report::print(self.out, check, verdict, found, seconds, self.detail)
     }
 
     /// Says what is left, and how long it takes by the recorded times.
@@ -223,7 +224,7 @@ fn run_all(
     out.line(report::head())?;
     let again = earlier.len();
     for (place, verdict, seconds) in earlier {
-        run.take(place, &checks[place], &verdict, seconds)?;
+        run.take(place, &checks[place], &verdict, None, seconds)?;
     }
     if again > 0 {
         out.line(format_args!("{again} checks were done before; the others follow"))?;
@@ -280,7 +281,7 @@ fn run_left(
                     state.add(check, &verdict, took);
                 }
                 progress.suspend(|| {
-                    run.take(place, check, &verdict, took)?;
+                    run.take(place, check, &verdict, found.as_ref(), took)?;
                     let differs = !check.is_as_expected(&verdict);
                     found.iter().try_for_each(|found| keep(found, run.folder, differs, run.out))
                 })?;

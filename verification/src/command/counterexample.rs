@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use blocksmith_engines::counterexample::{self, Counterexample, Itf};
-use blocksmith_engines::stepped;
+use blocksmith_engines::counterexample::{self, Again, Counterexample, Itf, Misfit};
 use blocksmith_terminal::{Color, EXIT_DIFFERS, EXIT_OK, Failure, Output};
 
-use crate::catalogue::stepped_scenario;
+use super::select::DepthArgument;
+use crate::catalogue::catalogue_at;
+use crate::linearizability::Depth;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -18,19 +19,25 @@ pub(super) struct Arguments {
     /// The form in which it is shown, on stdout.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Run the recorded schedule again in its engine, and show what it does now. If the code no
+    /// Run the recorded execution again in its engine, and show what it does now. If the code no
     /// longer fits the schedule, say at which step, and exit with 1.
     #[arg(long)]
     replay: bool,
-    /// Run it again, and take away the steps and the switches between threads that the violation
-    /// does not need.
+    /// Run it again, and take away what the violation does not need: steps, switches between
+    /// threads, or, under loom, preemptions.
     #[arg(long, conflicts_with = "replay")]
     shrink: bool,
+    /// Show every operation, also where the threads themselves say what they do.
+    #[arg(long)]
+    operations: bool,
+    /// The depth with which `check` found it; without it, `ci`.
+    #[arg(long, value_enum)]
+    depth: Option<DepthArgument>,
 }
 
 /// A form of a counterexample.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// A column for each thread, a row for each step.
     Table,
     /// One self-contained page.
@@ -46,7 +53,7 @@ enum Format {
 }
 
 impl Format {
-    fn text(self, of: &Counterexample) -> Result<String, Failure> {
+    pub(super) fn text(self, of: &Counterexample) -> Result<String, Failure> {
         let text = match self {
             Self::Table => counterexample::table(of),
             Self::Html => counterexample::html(of),
@@ -63,12 +70,9 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     let out = Output::new(color, false);
     let mut shown = read(&arguments.file)?;
     if arguments.replay || arguments.shrink {
-        let Some((scenario, limits)) = stepped_scenario(&shown.check) else {
-            let check = &shown.check;
-            return Err(Failure::input(anyhow::anyhow!("no check {check:?} can be replayed")));
-        };
-        let again = if arguments.shrink { stepped::shrink } else { stepped::replay };
-        match again(scenario, limits, &shown) {
+        let how = if arguments.shrink { Again::Shrink } else { Again::Replay };
+        let depth = arguments.depth.map_or(Depth::default(), DepthArgument::depth);
+        match again(&shown, how, depth)? {
             Ok(now) => shown = now,
             Err(misfit) => {
                 out.line(format_args!("{}: {misfit}", shown.check))?;
@@ -76,11 +80,36 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
             }
         }
     }
-    out.line(arguments.format.text(&shown)?.trim_end())?;
+    let is_picture = matches!(arguments.format, Format::Table | Format::Mermaid);
+    let summary = shown.landmarks().filter(|_| is_picture && !arguments.operations);
+    let text = arguments.format.text(summary.as_ref().unwrap_or(&shown))?;
+    out.line(text.trim_end())?;
+    if let (Some(summary), Format::Table) = (summary, arguments.format) {
+        let left_out = shown.steps.len() - summary.steps.len();
+        out.line(format_args!("{left_out} operations between these steps: --operations"))?;
+    }
     Ok(EXIT_OK)
 }
 
-fn read(file: &Path) -> Result<Counterexample, Failure> {
+/// Has the check run a recorded execution again.
+///
+/// # Errors
+/// If the catalogue has no such check.
+pub(super) fn again(
+    recorded: &Counterexample,
+    how: Again,
+    depth: Depth,
+) -> Result<Result<Counterexample, Misfit>, Failure> {
+    let checks = catalogue_at(depth);
+    let Some(check) = checks.iter().find(|check| check.id == recorded.check) else {
+        let check = &recorded.check;
+        return Err(Failure::input(anyhow::anyhow!("no check {check:?} can be replayed")));
+    };
+    Ok(counterexample::again(recorded, how, || drop((check.run)())))
+}
+
+/// Reads a file that `check` or `corpus` has written.
+pub(super) fn read(file: &Path) -> Result<Counterexample, Failure> {
     let read = || -> anyhow::Result<Counterexample> {
         let itf: Itf = serde_json::from_str(&fs::read_to_string(file)?)?;
         Ok(Counterexample::try_from(itf)?)
@@ -98,6 +127,12 @@ impl Folder {
         made.with_context(|| format!("--write-counterexamples {}", path.display()))
             .map_err(Failure::input)?;
         Ok(Self(path.to_owned()))
+    }
+
+    /// Makes a folder of this process among the system's temporary ones, if it is not there.
+    pub(super) fn temporary() -> Result<Self, Failure> {
+        let name = format!("blocksmith-check-{}", std::process::id());
+        Self::open(&std::env::temp_dir().join(name))
     }
 
     /// Writes the counterexample of a check. Returns the line that runs it again.

@@ -6,6 +6,7 @@
 //! 128 plus the signal's number. `blocksmith_terminal` lists the other exit codes.
 
 mod check;
+mod corpus;
 mod costs;
 mod counterexample;
 mod litmus;
@@ -55,6 +56,9 @@ enum Command {
     Prove(prove::Arguments),
     /// Show a counterexample that `check --write-counterexamples` has written, or run it again.
     Counterexample(counterexample::Arguments),
+    /// Write the counterexamples of the must-fail twins as a corpus, a page for each hazard, with the
+    /// table of which engine finds which; or check one.
+    Corpus(corpus::Arguments),
     /// Judge the ordering arguments of core by the axioms of memory models (SC, x86-TSO, RC11, and
     /// RC11 with load buffering), and run the same programs under loom.
     Litmus(litmus::Arguments),
@@ -98,6 +102,7 @@ fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
         Command::Mutants(arguments) => mutants::run(&arguments, color),
         Command::Prove(arguments) => prove::run(&arguments, color),
         Command::Counterexample(arguments) => counterexample::run(&arguments, color),
+        Command::Corpus(arguments) => corpus::run(&arguments, color),
         Command::Litmus(arguments) => litmus::run(&arguments, color),
         Command::Trace(arguments) => trace::run(&arguments, Output::new(color, false)),
         Command::Explore(arguments) => explore(&arguments, Output::new(color, false)),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use blocksmith_engines::counterexample::{self, Counterexample};
 use blocksmith_engines::verdict::{Engine, Outcome, Verdict};
 use blocksmith_terminal::{EXIT_DIFFERS, EXIT_OK, EXIT_TRUNCATED, Failure, Output};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
@@ -89,10 +90,12 @@ pub(super) fn left(id: &str, seconds: f64) -> String {
 }
 
 /// Prints a check's line. Prints more if that is asked for, or if the verdict is not as expected.
+/// Of a counterexample whose threads say what they do, the table has that alone.
 pub(super) fn print(
     out: Output,
     check: &Check,
     verdict: &Verdict,
+    found: Option<&Counterexample>,
     seconds: f64,
     detail: Detail,
 ) -> Result<(), Failure> {
@@ -120,7 +123,10 @@ pub(super) fn print(
         out.line(format_args!("    {verdict}"))?;
     }
     if detail.counterexamples || differs {
-        for line in verdict.counterexample().unwrap_or_default().lines() {
+        let text = verdict.counterexample().unwrap_or_default();
+        let summary =
+            found.and_then(Counterexample::landmarks).map(|it| counterexample::table(&it));
+        for line in summary.as_deref().unwrap_or(text).lines() {
             out.line(format_args!("    {line}"))?;
         }
     }

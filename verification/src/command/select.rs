@@ -50,7 +50,7 @@ pub(super) enum DepthArgument {
 }
 
 impl DepthArgument {
-    fn depth(self) -> Depth {
+    pub(super) fn depth(self) -> Depth {
         match self {
             Self::Quick => Depth::Quick,
             Self::Ci => Depth::Ci,

@@ -12,6 +12,7 @@ use blocksmith::rewinder::{Answer, Dispatcher, GoesFirst, Job, Lane, Role, State
 use blocksmith::supervision::{Bare, Loss, ServiceName, Steps};
 use blocksmith::toy::{Toy, ToyBlock, ToyRoot, ToyState};
 use blocksmith::trace::Tracer;
+use blocksmith_engines::trace::say;
 use blocksmith_sync::mailbox::{OnFull, Receiver, Sender, mailbox};
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Mutex, Primitives, oneshot};
@@ -99,17 +100,24 @@ impl<P: Primitives> shell::Replies<Toy> for Replies<'_, P> {
     fn trail(&mut self, to: Self::Trail, reply: TrailReply<Toy>) {
         if self.fault == Fault::HotDbWaitsForTheWorker {
             let (reply, state) = oneshot::channel();
+            say(|| "sends a request for a state to worker, and waits for it".to_owned());
             tell(self.tasks, Request::State { reply });
             assert!(state.recv().is_ok(), "the worker is gone");
         }
         if self.fault == Fault::NoErrorReply && reply == TrailReply::UnknownParent {
+            say(|| format!("has no block {}, and says nothing to worker", self.asked.0));
             self.parked.push((self.asked.0, self.asked.1, to));
         } else {
+            say(|| match &reply {
+                TrailReply::Trail(_) => "sends the trail to worker".to_owned(),
+                other => format!("replies {other:?} to the requester"),
+            });
             reply_to(to, reply);
         }
     }
 
     fn ack(&mut self, to: Self::Ack, reply: CommitReply) {
+        say(|| format!("sends the acknowledgement ({reply:?}) to worker"));
         reply_to(to, reply);
     }
 }
@@ -125,6 +133,7 @@ fn hot_db<P: Primitives>(
     let mut machine = HotDb::new(&toy, Limits::default(), 0, 0, ToyState::anchor());
     let mut replies = Replies { tasks, fault, asked: (0, 0), parked: Vec::new() };
     while let Ok(question) = questions.recv() {
+        say(|| format!("takes {}", words(&question)));
         let committed = match &question {
             shell::Message::Commit { block, .. } => Some(block.identity().root),
             _ => None,
@@ -143,12 +152,26 @@ fn hot_db<P: Primitives>(
     }
 }
 
+/// Returns a message to the HotDB in words.
+fn words<P: Primitives>(question: &Ask<P>) -> String {
+    match question {
+        shell::Message::Trail { root, slot, .. } => {
+            format!("the request for the trail of block {root} at slot {slot}")
+        }
+        shell::Message::Commit { block, .. } => {
+            format!("the commit of block {}", block.identity().root)
+        }
+        _ => "a message".to_owned(),
+    }
+}
+
 fn ask_trail<P: Primitives>(
     hot_db: &Sender<P, Ask<P>>,
     root: ToyRoot,
     slot: u64,
 ) -> WorkerEvent<Toy> {
     let (reply, trail) = oneshot::channel();
+    say(|| format!("sends a request for the trail of block {root} at slot {slot} to hot_db"));
     tell(hot_db, Ask::Trail { root, slot, reply });
     trail.recv().map_or(WorkerEvent::HotDbGone, WorkerEvent::Trail)
 }
@@ -164,6 +187,7 @@ struct Ends<'a, P: Primitives> {
 impl<P: Primitives> Ends<'_, P> {
     fn commit_now(&self, block: IdentifiedBlock<Toy>, state: StateAt<Toy>) -> WorkerEvent<Toy> {
         let (reply, committed) = oneshot::channel();
+        say(|| format!("sends the commit of block {} to hot_db", block.identity().root));
         tell(self.hot_db, Ask::Commit { block, state, reply });
         committed.recv().map_or(WorkerEvent::HotDbGone, WorkerEvent::Committed)
     }
@@ -182,6 +206,7 @@ impl<P: Primitives> Ports<Toy> for Ends<'_, P> {
         state: StateAt<Toy>,
     ) -> Option<WorkerEvent<Toy>> {
         if self.fault == Fault::VerdictBeforeCommit {
+            say(|| format!("puts off the commit of block {}", block.identity().root));
             self.late = Some((block, state));
             return Some(WorkerEvent::Committed(CommitReply::Committed));
         }
@@ -209,7 +234,17 @@ impl<P: Primitives> Ports<Toy> for Ends<'_, P> {
     fn loaded(&mut self, _: StateKey<ToyRoot>) {}
 
     fn answer(&mut self, to: Self::Reply, answer: Answer<Toy>) {
+        say(|| format!("sends its answer to main: {}", answer_words(&answer)));
         reply_to(to, answer);
+    }
+}
+
+fn answer_words(answer: &Answer<Toy>) -> String {
+    match answer {
+        Answer::Block(cleared) => {
+            format!("block {} is valid", cleared.item().identity().root)
+        }
+        other => format!("{other:?}"),
     }
 }
 
@@ -254,19 +289,28 @@ pub(super) fn pair<P: Primitives, const N: usize>(
     let worker = P::spawn("worker", move || {
         while let Ok(task) = inbox.recv() {
             match task {
-                Request::Block { block, reply } => check(block, reply, &way, fault, &works),
-                Request::State { reply } => reply_to(reply, ToyState::anchor()),
+                Request::Block { block, reply } => {
+                    say(|| format!("takes block {} on {}", block.root, block.parent));
+                    check(block, reply, &way, fault, &works);
+                }
+                Request::State { reply } => {
+                    say(|| "takes the request for a state, and answers it".to_owned());
+                    reply_to(reply, ToyState::anchor());
+                }
             }
         }
         works.0.end();
     });
     let answers = blocks.map(|block| {
         let (reply, answer) = oneshot::channel();
+        say(|| format!("sends block {} to worker", block.root));
         tell(&tasks, Request::Block { block, reply });
         answer
     });
     for answer in answers {
-        then(answer.recv().ok(), &questions);
+        let answer = answer.recv().ok();
+        say(|| format!("has: {}", answer.as_ref().map_or("nothing".to_owned(), answer_words)));
+        then(answer, &questions);
     }
     tasks.close();
     join(worker);

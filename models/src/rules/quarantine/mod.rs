@@ -35,6 +35,7 @@ mod list;
 mod model;
 mod ports;
 mod properties;
+mod words;
 
 pub(super) use list::RULES;
 pub(super) use model::work;

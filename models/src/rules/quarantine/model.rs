@@ -258,6 +258,14 @@ impl Bounded for Firewall {
             ("window", self.limits.window.to_string()),
         ])
     }
+
+    fn step_in_words(&self, state: &State, action: &Action) -> (String, String) {
+        self.tell(state, *action)
+    }
+
+    fn objects(&self, state: &State) -> Vec<(String, String)> {
+        self.held(state)
+    }
 }
 
 impl Model for Firewall {

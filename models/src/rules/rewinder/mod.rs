@@ -34,6 +34,7 @@ mod instances;
 mod model;
 mod ports;
 mod properties;
+mod words;
 
 pub(super) use instances::RULES;
 

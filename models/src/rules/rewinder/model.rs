@@ -20,6 +20,7 @@ use stateright::{Model, Property};
 use super::ports::Ends;
 use super::{Fault, properties};
 use crate::rules::Bounded;
+use blocksmith_engines::counterexample::Stand;
 
 /// What a task asks for.
 #[derive(Clone, Copy, Debug)]
@@ -398,6 +399,18 @@ impl Bounded for Rewinder {
             ("reserved_workers", usize::from(self.reserved).to_string()),
             ("panics", usize::from(self.panic).to_string()),
         ])
+    }
+
+    fn step_in_words(&self, state: &State, action: &Action) -> (String, String) {
+        self.tell(state, *action)
+    }
+
+    fn objects(&self, state: &State) -> Vec<(String, String)> {
+        self.held(state)
+    }
+
+    fn stands(&self, state: &State) -> Vec<Stand> {
+        self.standing(state)
     }
 }
 

@@ -27,6 +27,7 @@ mod list;
 mod model;
 mod node;
 mod ports;
+mod words;
 
 pub(super) use list::RULES;
 

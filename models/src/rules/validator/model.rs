@@ -282,6 +282,14 @@ impl Bounded for Validators {
             ("panics", self.panics.to_string()),
         ])
     }
+
+    fn step_in_words(&self, state: &State, action: &Action) -> (String, String) {
+        self.tell(state, *action)
+    }
+
+    fn objects(&self, state: &State) -> Vec<(String, String)> {
+        self.held(state)
+    }
 }
 
 impl Model for Validators {

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::words::changes;
 use super::{Counterexample, Standing, Step};
 
 /// The most steps of a file that is read.
@@ -23,6 +24,9 @@ pub struct Itf {
     meta: Meta,
     vars: Vec<String>,
     states: Vec<State>,
+    /// The state in which the steps that are taken for ever begin.
+    #[serde(rename = "loop", default, skip_serializing_if = "Option::is_none")]
+    cycle_from: Option<usize>,
 }
 
 /// What the format leaves to the tool.
@@ -34,7 +38,14 @@ struct Meta {
     check: String,
     engine: String,
     violation: String,
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
     handle_steps: bool,
+    #[serde(default)]
+    run: usize,
+    #[serde(default)]
+    start: String,
     threads: Vec<String>,
     end: Vec<Standing>,
 }
@@ -59,8 +70,10 @@ struct State {
 struct StateMeta {
     index: usize,
     /// The schedule's choice; the beginning has none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     choice: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_landmark: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +95,8 @@ pub enum Unreadable {
     NoBeginning,
     /// A thread in the end waits for one that does not exist.
     End,
+    /// The field `loop` names a state that does not exist.
+    Loop,
 }
 
 impl fmt::Display for Unreadable {
@@ -95,6 +110,7 @@ impl fmt::Display for Unreadable {
                 write!(f, "states[{state}].thread is no thread of #meta.threads")
             }
             Self::NoBeginning => f.write_str("states[0] is not a beginning"),
+            Self::Loop => f.write_str("loop is no state of states"),
             Self::End => f.write_str("#meta.end names a thread that is not in #meta.threads"),
         }
     }
@@ -110,28 +126,28 @@ impl From<&Counterexample> for Itf {
             check: of.check.clone(),
             engine: of.engine.clone(),
             violation: of.violation.clone(),
+            search: of.search.clone(),
             handle_steps: of.handle_steps,
+            run: of.run,
+            start: of.start.clone(),
             threads: of.threads.clone(),
             end: of.end.clone(),
         };
         let vars =
             ["thread", "operation", "object", "before", "after", "result", "source", "objects"];
-        let mut objects = BTreeMap::new();
-        let mut states = vec![State::beginning()];
-        for (step, index) in of.steps.iter().zip(1..) {
-            if let (Some(object), Some(after)) = (&step.object, &step.after) {
-                objects.insert(object.clone(), after.clone());
-            }
-            states.push(State::after(step, index, &objects));
+        let mut states = vec![State::beginning(&of.initial)];
+        for ((step, objects), index) in of.steps.iter().zip(of.objects()).zip(1..) {
+            states.push(State::after(step, index, objects));
         }
-        Self { meta, vars: vars.map(str::to_owned).to_vec(), states }
+        let vars = vars.map(str::to_owned).to_vec();
+        Self { meta, vars, states, cycle_from: of.cycle_from }
     }
 }
 
 impl State {
-    fn beginning() -> Self {
+    fn beginning(initial: &BTreeMap<String, String>) -> Self {
         Self {
-            meta: StateMeta { index: 0, choice: String::new() },
+            meta: StateMeta { index: 0, choice: String::new(), is_landmark: false },
             thread: -1,
             operation: String::new(),
             object: String::new(),
@@ -139,14 +155,14 @@ impl State {
             after: String::new(),
             result: String::new(),
             source: String::new(),
-            objects: Map::default(),
+            objects: Map { entries: initial.clone().into_iter().collect() },
         }
     }
 
-    fn after(step: &Step, index: usize, objects: &BTreeMap<String, String>) -> Self {
+    fn after(step: &Step, index: usize, objects: BTreeMap<String, String>) -> Self {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         Self {
-            meta: StateMeta { index, choice: step.choice.clone() },
+            meta: StateMeta { index, choice: step.choice.clone(), is_landmark: step.is_landmark },
             thread: i64::try_from(step.thread).unwrap_or(i64::MAX),
             operation: step.operation.clone(),
             object: text(&step.object),
@@ -154,13 +170,17 @@ impl State {
             after: text(&step.after),
             result: step.result.clone(),
             source: step.source.clone(),
-            objects: Map { entries: objects.clone().into_iter().collect() },
+            objects: Map { entries: objects.into_iter().collect() },
         }
     }
 
-    fn step(self) -> Option<Step> {
+    /// Returns the step, and what the objects hold after it. `before` is what they held before.
+    fn step(self, before: &BTreeMap<String, String>) -> Option<(Step, BTreeMap<String, String>)> {
+        let objects: BTreeMap<_, _> = self.objects.entries.into_iter().collect();
+        let mut changes = changes(before, &objects);
+        changes.retain(|change| change.object != self.object);
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        Some(Step {
+        let step = Step {
             thread: usize::try_from(self.thread).ok()?,
             choice: self.meta.choice,
             operation: self.operation,
@@ -169,14 +189,17 @@ impl State {
             after: some(self.after),
             result: self.result,
             source: self.source,
-        })
+            changes,
+            is_landmark: self.meta.is_landmark,
+        };
+        Some((step, objects))
     }
 }
 
 impl TryFrom<Itf> for Counterexample {
     type Error = Unreadable;
 
-    fn try_from(Itf { meta, states, .. }: Itf) -> Result<Self, Unreadable> {
+    fn try_from(Itf { meta, states, cycle_from, .. }: Itf) -> Result<Self, Unreadable> {
         if meta.format != FORMAT {
             return Err(Unreadable::Format(meta.format));
         }
@@ -187,22 +210,33 @@ impl TryFrom<Itf> for Counterexample {
         if meta.end.iter().flat_map(|end| &end.waits_for).any(|thread| *thread >= threads) {
             return Err(Unreadable::End);
         }
-        let mut states = states.into_iter();
-        if states.next().is_none_or(|first| first.thread != -1) {
-            return Err(Unreadable::NoBeginning);
+        if cycle_from.is_some_and(|state| state >= states.len()) {
+            return Err(Unreadable::Loop);
         }
+        let mut states = states.into_iter();
+        let first = states.next().filter(|first| first.thread == -1);
+        let first = first.ok_or(Unreadable::NoBeginning)?;
+        let initial: BTreeMap<_, _> = first.objects.entries.into_iter().collect();
+        let mut objects = initial.clone();
         let mut steps = Vec::new();
         for (state, index) in states.zip(1..) {
-            let step = state.step().filter(|step| step.thread < threads);
-            steps.push(step.ok_or(Unreadable::Thread(index))?);
+            let step = state.step(&objects).filter(|(step, _)| step.thread < threads);
+            let (step, after) = step.ok_or(Unreadable::Thread(index))?;
+            steps.push(step);
+            objects = after;
         }
         Ok(Self {
             check: meta.check,
             engine: meta.engine,
             violation: meta.violation,
+            search: meta.search,
             handle_steps: meta.handle_steps,
+            run: meta.run,
+            start: meta.start,
+            initial,
             threads: meta.threads,
             steps,
+            cycle_from,
             end: meta.end,
         })
     }

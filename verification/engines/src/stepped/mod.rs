@@ -42,10 +42,12 @@ mod recorded;
 mod runtime;
 mod world;
 
+pub use crate::counterexample::Misfit;
 pub use limits::{A_LONG_TIME, Limits};
 pub use memory::{Arc, Cell, Guard, Mutex};
 pub use model::{Action, Rest, Stand, Standing, State, SteppedModel, check, explore};
 pub use operation::{Kind, Name, Operation, Verb};
 pub use primitives::{Atomic, AtomicPtr, Futex, JoinHandle, Stepped};
-pub use recorded::{Misfit, replay, shrink};
+pub use recorded::{replay, shrink};
+pub(crate) use runtime::say;
 pub use world::{Choice, Step};

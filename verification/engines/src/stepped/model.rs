@@ -12,9 +12,10 @@ use stateright::{Model, Property};
 
 use super::limits::Limits;
 use super::operation::{Name, Operation, mix};
-use super::recorded::write_down;
+use super::recorded::{again, write_down};
 use super::runtime::{Execution, file_name, with};
 use super::world::{Choice, Line, Status, Step};
+use crate::counterexample::{self, Counterexample};
 use crate::verdict::{Engine, Outcome, Verdict, Violation};
 
 /// Whether anything can still happen.
@@ -285,6 +286,17 @@ const NO_PANIC: &str = "no panic";
 /// ([`crate::counterexample::take`]). Blocks until done; uses one thread.
 #[must_use]
 pub fn check(scenario: fn(), threads: usize, limits: Limits) -> Verdict {
+    let (run, request) = counterexample::begin(Engine::Stepped);
+    let Some(request) = request else { return search(scenario, threads, limits, run) };
+    let answer = again(scenario, limits, &request.recorded, request.how);
+    request.answer(answer);
+    let bounds = bounds(limits, threads, &Statistics::default());
+    let outcome = Outcome::Truncated { by: "one recorded schedule".to_owned() };
+    Verdict { engine: Engine::Stepped, bounds, states: None, executions: None, outcome }
+}
+
+/// Explores a scenario in the check's run of this number.
+fn search(scenario: fn(), threads: usize, limits: Limits, run: usize) -> Verdict {
     let model = SteppedModel::new(scenario, limits);
     let statistics = model.statistics.clone();
     let found = crate::explore::explore(model, limits.max_states);
@@ -295,10 +307,10 @@ pub fn check(scenario: fn(), threads: usize, limits: Limits) -> Verdict {
             _ => Violation::Deadlock,
         };
         let written = write_down(scenario, limits, &state.schedule, &violation);
-        crate::counterexample::keep(written);
-        Outcome::Violated { violation, counterexample: counterexample(property, state) }
+        counterexample::keep(Counterexample { run, ..written });
+        Outcome::Violated { violation, counterexample: listing(property, state) }
     } else if statistics.visible_destructor.load(Ordering::Relaxed) && !limits.handle_steps {
-        return check(scenario, threads, Limits { handle_steps: true, ..limits });
+        return search(scenario, threads, Limits { handle_steps: true, ..limits }, run);
     } else if found.stopped {
         Outcome::Truncated { by: format!("max_states {}", limits.max_states) }
     } else if statistics.cut.load(Ordering::Relaxed) {
@@ -342,7 +354,7 @@ fn bounds(
 }
 
 /// Runs the schedule of a state once more and writes it down.
-fn counterexample(property: &str, state: &State) -> String {
+fn listing(property: &str, state: &State) -> String {
     let mut execution = replay(state.scenario, state.limits, &state.schedule, true);
     let end = standing();
     let lines = execution.take_trace();

@@ -1,62 +1,14 @@
 //! Writes a failing execution down as a counterexample that travels, and runs one again.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::panic::Location;
 
 use super::limits::Limits;
 use super::operation::{Kind, Operation, Verb, show};
 use super::runtime::{Execution, with};
-use super::world::{Choice, Status, Step, World};
-use crate::counterexample::{self, Counterexample, Standing};
+use super::world::{Choice, Line, Status, Step, World};
+use crate::counterexample::{self, Again, Counterexample, Misfit, Standing};
 use crate::verdict::{Engine, Violation};
-
-/// Why a recorded schedule is not one of the code as it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Misfit {
-    /// Another engine recorded it.
-    Engine(String),
-    /// The step of this number, from 1, has a choice that Stepped does not know.
-    Choice(usize),
-    /// The step of this number is not possible.
-    Impossible {
-        /// The step's number.
-        step: usize,
-        /// The operation that was recorded.
-        recorded: String,
-    },
-    /// The thread does something else in the step of this number.
-    Differs {
-        /// The step's number.
-        step: usize,
-        /// The operation that was recorded.
-        recorded: String,
-        /// The operation that the code performs now.
-        found: String,
-    },
-    /// All steps fit, and nothing is violated in the end.
-    Holds,
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Engine(engine) => write!(f, "stepped cannot replay what {engine} recorded"),
-            Self::Choice(step) => write!(f, "step {step} has a choice that is none"),
-            Self::Impossible { step, recorded } => {
-                write!(f, "the schedule no longer fits at step {step}: {recorded} is not possible")
-            }
-            Self::Differs { step, recorded, found } => write!(
-                f,
-                "the schedule no longer fits at step {step}: recorded was {recorded}, now it is \
-                 {found}"
-            ),
-            Self::Holds => f.write_str("the schedule fits, and nothing is violated"),
-        }
-    }
-}
-
-impl std::error::Error for Misfit {}
 
 fn source(at: &Location<'_>) -> String {
     format!("{}:{}", at.file(), at.line())
@@ -91,6 +43,19 @@ fn choice(text: &str) -> Option<Choice> {
     }
 }
 
+const SHORTEST: &str = "The search is breadth first: within the bounds there is no shorter one.";
+
+/// Returns the lines that the current execution has added since the last time.
+fn lines() -> impl Iterator<Item = Line> {
+    with(|world| world.trace.replace(Vec::new())).unwrap_or_default().into_iter()
+}
+
+/// Returns a step that no choice led to.
+fn besides(line: Line) -> counterexample::Step {
+    let step = counterexample::Step::landmark(line.thread.into(), line.text, source(line.at));
+    counterexample::Step { result: line.result, is_landmark: line.is_landmark, ..step }
+}
+
 /// An execution that is written down step by step.
 struct Recorder {
     execution: Execution,
@@ -102,7 +67,8 @@ struct Recorder {
 impl Recorder {
     fn start(scenario: fn(), limits: Limits) -> Self {
         let execution = Execution::start(scenario, limits, true);
-        Self { execution, steps: Vec::new(), holders: BTreeMap::new() }
+        let steps = lines().map(besides).collect();
+        Self { execution, steps, holders: BTreeMap::new() }
     }
 
     /// Takes a step, which must be possible, and writes it down. What the thread does besides, while
@@ -114,8 +80,7 @@ impl Recorder {
             (pending, pending.and_then(|(operation, _)| held(world, &operation)))
         });
         self.execution.step(step);
-        let mut lines =
-            with(|world| world.trace.replace(Vec::new())).unwrap_or_default().into_iter();
+        let mut lines = lines();
         let (operation, result) = match step.choice {
             Choice::Run(_) => {
                 let line = lines.next();
@@ -137,17 +102,10 @@ impl Recorder {
             after: pending.and_then(|(operation, _)| with(|world| held(world, &operation))),
             result,
             source: pending.map_or_else(String::new, |(_, at)| source(at)),
+            changes: Vec::new(),
+            is_landmark: false,
         });
-        self.steps.extend(lines.map(|line| counterexample::Step {
-            thread: usize::from(line.thread),
-            choice: String::new(),
-            operation: line.text,
-            object: None,
-            before: None,
-            after: None,
-            result: line.result,
-            source: source(line.at),
-        }));
+        self.steps.extend(lines.map(besides));
     }
 
     /// Returns where a thread stands.
@@ -200,9 +158,14 @@ impl Recorder {
             check: String::new(),
             engine: Engine::Stepped.to_string(),
             violation: violation.to_string(),
+            search: SHORTEST.to_owned(),
             handle_steps: limits.handle_steps,
+            run: 0,
+            start: String::new(),
+            initial: BTreeMap::new(),
             threads,
             steps: self.steps,
+            cycle_from: None,
             end,
         }
     }
@@ -267,8 +230,21 @@ pub fn replay(
         }
     }
     let violation = violated().ok_or(Misfit::Holds)?;
-    let check = recorded.check.clone();
-    Ok(Counterexample { check, ..recorder.end(&violation, limits) })
+    let (check, run) = (recorded.check.clone(), recorded.run);
+    Ok(Counterexample { check, run, ..recorder.end(&violation, limits) })
+}
+
+/// Does what is asked for with a recorded execution.
+pub(super) fn again(
+    scenario: fn(),
+    limits: Limits,
+    recorded: &Counterexample,
+    how: Again,
+) -> Result<Counterexample, Misfit> {
+    match how {
+        Again::Replay => replay(scenario, limits, recorded),
+        Again::Shrink => shrink(scenario, limits, recorded),
+    }
 }
 
 /// Runs a recorded schedule again, and takes away what it does not need: steps, as long as the same
@@ -303,7 +279,7 @@ pub fn shrink(
     }
     let violation = same(&schedule).ok_or(Misfit::Holds)?;
     let shown = write_down(scenario, limits, &schedule, &violation);
-    Ok(Counterexample { check: recorded.check.clone(), ..shown })
+    Ok(Counterexample { check: recorded.check.clone(), run: recorded.run, ..shown })
 }
 
 /// Runs a schedule; returns what is violated after its last step. `None` if a step is not possible.

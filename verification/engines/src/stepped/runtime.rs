@@ -54,6 +54,11 @@ pub(super) fn with_if_any<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
         .flatten()
 }
 
+/// Adds what the running thread says of itself, if there is an execution that is recorded.
+pub(crate) fn say(words: impl FnOnce() -> String, at: &'static Location<'static>) {
+    with_if_any(|world| world.say(words, at));
+}
+
 /// Waits before an operation until the schedule lets this thread perform it.
 pub(super) fn reach(operation: Operation, at: &'static Location<'static>) {
     if std::thread::panicking() {

@@ -115,6 +115,8 @@ pub(super) struct Line {
     pub(super) text: String,
     pub(super) result: String,
     pub(super) at: &'static Location<'static>,
+    /// Whether a thread says it of itself.
+    pub(super) is_landmark: bool,
 }
 
 /// The shared part of one execution.
@@ -318,7 +320,16 @@ impl World {
         let thread = self.current as u8;
         if let Some(trace) = &mut self.trace {
             let label = self.threads[self.current].label.clone();
-            trace.push(Line { thread, label, text: text(), result: shown(), at });
+            let (text, result) = (text(), shown());
+            trace.push(Line { thread, label, text, result, at, is_landmark: false });
+        }
+    }
+
+    /// Adds what the current thread says of itself to the trace, if there is one.
+    pub(super) fn say(&mut self, words: impl FnOnce() -> String, at: &'static Location<'static>) {
+        self.note(words, at, String::new);
+        if let Some(line) = self.trace.as_mut().and_then(|trace| trace.last_mut()) {
+            line.is_landmark = true;
         }
     }
 
