@@ -154,6 +154,18 @@ impl Protection {
     }
 }
 
+/// Returns a message in words.
+fn words(statement: &Statement) -> String {
+    match statement {
+        Statement::Block { slot, signing_root } => {
+            format!("block {} of slot {slot}", signing_root[0])
+        }
+        Statement::Attestation { source, target, signing_root } => {
+            format!("vote {} for {source} to {target}", signing_root[0])
+        }
+    }
+}
+
 /// A number for each message of the list.
 fn number(statement: &Statement) -> Option<usize> {
     BATCHES.iter().copied().flatten().position(|other| other == statement)
@@ -178,6 +190,35 @@ impl Bounded for Protection {
             ("batches asked for", ASKED.to_string()),
             ("crashes", CRASHES.to_string()),
         ])
+    }
+
+    fn step_in_words(&self, state: &State, action: &Action) -> (String, String) {
+        let all = |batch: &[Statement]| batch.iter().map(words).collect::<Vec<_>>().join(" and ");
+        let (process, does) = match *action {
+            Action::Ask(process, batch) => {
+                (process, format!("asks whether it may sign {}", all(BATCHES[batch])))
+            }
+            Action::Record(process) => {
+                (process, format!("records {}", all(&state.processes[process].to_record)))
+            }
+            Action::Sign(process) => {
+                let first = state.processes[process].to_sign.first().map(words);
+                (process, format!("lets the signature of {} leave", first.unwrap_or_default()))
+            }
+            Action::Crash(process) => (process, "crashes, and begins again".to_owned()),
+        };
+        (format!("process {process}"), does)
+    }
+
+    fn objects(&self, state: &State) -> Vec<(String, String)> {
+        let all = |list: &[Statement]| list.iter().map(words).collect::<Vec<_>>().join(", ");
+        let held = |(number, process): (usize, &Process)| {
+            let (record, sign) = (all(&process.to_record), all(&process.to_sign));
+            (format!("process {number}"), format!("to record: [{record}]; to sign: [{sign}]"))
+        };
+        let mut held: Vec<_> = state.processes.iter().enumerate().map(held).collect();
+        held.push(("signatures that have left".to_owned(), all(&state.signed)));
+        held
     }
 }
 

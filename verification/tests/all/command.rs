@@ -298,10 +298,7 @@ fn a_run_ends_with_its_budget_says_what_it_left_and_goes_on_from_there() {
     let selection = [&which[..], &["--resume", state]].concat();
     let listed = text(&check(&[&which[..], &["--list"]].concat()).stdout).lines().count();
 
-    let start = std::time::Instant::now();
     let first = check(&[&selection[..], &["--budget", "1s", "--jobs", "1"]].concat());
-    // The deadline, and what it takes to begin and to end.
-    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
     assert_eq!(first.status.code(), Some(3), "{}", text(&first.stdout));
     let (done, left) = (lines_of(&first, &["holds", "refuted"]), lines_of(&first, &["left"]));
     assert!(!left.is_empty() && done.len() + left.len() == listed, "{}", text(&first.stdout));
@@ -411,4 +408,35 @@ fn a_trace_is_judged_with_an_exit_code_for_each_answer() {
     let missing = command(&["trace", "nowhere/trace"]).output().expect("as above");
     assert_eq!(missing.status.code(), Some(2));
     assert!(text(&missing.stderr).contains("nowhere/trace"));
+}
+
+#[test]
+fn a_counterexample_of_every_engine_is_run_again_and_made_smaller() {
+    // One twin of each engine, a behaviour that goes on for ever among them.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a path in UTF-8");
+    for (id, words) in [
+        ("services.invalid_r3.stateright", "cycle of waits: "),
+        ("rules.blocks_first_for_ever.stateright", "-- from here on, for ever:"),
+        ("services.verdict_before_commit.shuttle", "puts off the commit of block 1"),
+        ("notifier.fence_dropped_in_prepare.loom", "sleeps on atomic"),
+        ("notifier.no_second_look.stepped", "sleeps on futex"),
+    ] {
+        let output = check(&["--id", id, "--write-counterexamples", path]);
+        assert_eq!(output.status.code(), Some(0), "{id}: {}", text(&output.stdout));
+        let file = folder.path().join(format!("{id}.itf.json"));
+        let name = file.to_str().expect("a path in UTF-8");
+        let show = |more: &[&str]| {
+            let output = command(&[&["counterexample", name], more].concat()).output();
+            let output = output.expect("it was built beside this test");
+            assert_eq!(output.status.code(), Some(0), "{id}: {}", text(&output.stdout));
+            text(&output.stdout)
+        };
+        let table = show(&[]);
+        assert!(table.contains(words), "{table}");
+        assert_eq!(show(&["--replay"]), table, "{id}");
+        let shrunk = show(&["--shrink", "--operations"]);
+        let all = show(&["--operations"]);
+        assert!(shrunk.lines().count() <= all.lines().count() + 1, "{shrunk}{all}");
+    }
 }

@@ -279,6 +279,12 @@ impl Durable {
     }
 }
 
+/// Returns a write in a word or two.
+fn write_words(write: &Write<Toy>) -> String {
+    let text = format!("{write:?}");
+    text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
+}
+
 impl Bounded for Durable {
     fn bounds(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
@@ -286,6 +292,50 @@ impl Bounded for Durable {
             ("crashes", "1, between any two writes".to_owned()),
             ("failed_commits", "1".to_owned()),
         ])
+    }
+
+    fn step_in_words(&self, state: &State, action: &Action) -> (String, String) {
+        let (process, does) = match *action {
+            Action::Take => match HISTORY.get(state.taken) {
+                Some(Input::Tick(slot)) => ("clearance", format!("takes the tick of slot {slot}")),
+                Some(Input::Block(block)) => {
+                    let ToyBlock { root, parent, slot, .. } = block;
+                    ("clearance", format!("takes block {root} on {parent} at {slot}"))
+                }
+                None => ("clearance", "takes nothing".to_owned()),
+            },
+            Action::Flush => ("cold_db", format!("commits {} writes", self.gathered(state).len())),
+            Action::StateComes => {
+                ("cold_db", format!("gets the state that it asked for: {:?}", state.outside.asked))
+            }
+            Action::DiskFull => ("disk", "is full for the next commit".to_owned()),
+            Action::Crash(written) => {
+                let all = self.gathered(state).len();
+                ("process", format!("ends after {written} of {all} writes, and begins again"))
+            }
+        };
+        (process.to_owned(), does)
+    }
+
+    fn objects(&self, state: &State) -> Vec<(String, String)> {
+        let State { machines, outside, .. } = state;
+        let view = machines.clearance.view();
+        let writes: Vec<_> = outside.log.iter().map(write_words).collect();
+        let gathered: Vec<_> = self.gathered(state).iter().map(write_words).collect();
+        let resumed = match state.resumed {
+            Some(epoch) => format!("with finality of epoch {epoch}"),
+            None if state.refused => "refused".to_owned(),
+            None => "no".to_owned(),
+        };
+        let point = machines.cold_db.point().checkpoint;
+        let all = [
+            ("clearance", format!("head {}, finalized {}", view.head, view.finalized.root)),
+            ("cold_db", format!("to be written: [{}]; point: {}", gathered.join(", "), point.root)),
+            ("disk", writes.join(", ")),
+            ("acknowledged", format!("finality of epoch {}", outside.acknowledged)),
+            ("begun again", resumed),
+        ];
+        all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

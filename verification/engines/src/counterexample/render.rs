@@ -189,9 +189,17 @@ pub(crate) fn listing(of: &Counterexample) -> String {
     if skipped == 0 { table } else { format!("{skipped} earlier steps, and then\n{table}") }
 }
 
-/// Returns a text without what Mermaid takes for syntax.
+/// Returns a text without what Mermaid takes for syntax or markup.
 fn plain(text: &str) -> String {
-    text.replace([';', '#', '\n'], " ").replace("->", "to")
+    let text = text.replace([';', '#', '\n'], " ").replace("->", "to");
+    text.replace('<', "#lt;").replace('>', "#gt;")
+}
+
+/// Returns a text for Mermaid in short lines.
+fn broken(text: &str) -> String {
+    const WIDTH: usize = 36;
+    let lines = lines(text, WIDTH);
+    lines.iter().map(|line| plain(line.trim())).collect::<Vec<_>>().join("<br/>")
 }
 
 /// Returns the thread that a step sends to: another one whose own object it changed, or, where a
@@ -228,7 +236,7 @@ pub fn mermaid(of: &Counterexample) -> String {
         if of.cycle_from == Some(number) {
             text.push_str("  loop for ever\n");
         }
-        let (what, thread) = (plain(&format!("{}: {}", number + 1, change(step))), step.thread);
+        let (what, thread) = (broken(&format!("{}: {}", number + 1, change(step))), step.thread);
         let object = step.object.as_ref().and_then(|object| objects.get(object));
         let _ = match (object, receiver(of, step)) {
             (Some(object), _) => writeln!(text, "  T{thread}->>O{object}: {what}"),
@@ -240,10 +248,10 @@ pub fn mermaid(of: &Counterexample) -> String {
         text.push_str("  end\n");
     }
     for (thread, end) in of.end.iter().enumerate().filter(|(_, end)| !end.what.is_empty()) {
-        let _ = writeln!(text, "  Note over T{thread}: {}", plain(&end.what));
+        let _ = writeln!(text, "  Note over T{thread}: {}", broken(&end.what));
     }
     if let (Some(line), Some(last)) = (of.cycle_line(), of.threads.len().checked_sub(1)) {
-        let _ = writeln!(text, "  Note over T0,T{last}: {}", plain(&line));
+        let _ = writeln!(text, "  Note over T0,T{last}: {}", broken(&line));
     }
     text
 }
