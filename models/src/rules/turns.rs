@@ -167,7 +167,7 @@ fn turns(fault: Option<Fault>) -> Box<dyn Instance> {
 pub(super) const RULES: &[Rule] = &[Rule {
     name: "queries_get_their_turn",
     claim: "blocks come for ever: a lane is passed over four times at most, so a query is served",
-    states: 46,
+    states: 22,
     model: || turns(None),
     twins: &[twin!(
         "blocks_first_for_ever",

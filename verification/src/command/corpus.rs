@@ -55,7 +55,6 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
         progress.draw(&[]);
         Ok(())
     })?;
-    drop(progress);
     if let End::Interrupted(code) = end {
         return Ok(code);
     }
@@ -80,6 +79,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     } else {
         write(&files, &arguments.out)?;
     }
+    drop(progress);
     let bytes: usize = files.values().map(String::len).sum();
     out.line(format_args!("{} files, {} KiB", files.len(), bytes / 1024))?;
     Ok(if differs { EXIT_DIFFERS } else { EXIT_OK })

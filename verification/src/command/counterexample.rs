@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use blocksmith_engines::counterexample::{self, Again, Counterexample, Itf, Misfit};
 use blocksmith_terminal::{Color, EXIT_DIFFERS, EXIT_OK, Failure, Output};
 
+use super::progress::Progress;
 use super::select::DepthArgument;
 use crate::catalogue::catalogue_at;
 use crate::linearizability::Depth;
@@ -72,7 +73,11 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     if arguments.replay || arguments.shrink {
         let how = if arguments.shrink { Again::Shrink } else { Again::Replay };
         let depth = arguments.depth.map_or(Depth::default(), DepthArgument::depth);
-        match again(&shown, how, depth)? {
+        // It hides what shuttle prints when an execution fails, as is expected here.
+        let progress = Progress::new(1, 0.0)?;
+        let answer = again(&shown, how, depth)?;
+        drop(progress);
+        match answer {
             Ok(now) => shown = now,
             Err(misfit) => {
                 out.line(format_args!("{}: {misfit}", shown.check))?;
