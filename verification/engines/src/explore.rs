@@ -180,12 +180,15 @@ where
     Verdict { engine, bounds, states: Some(found.states), executions: None, outcome }
 }
 
+/// A path through a model.
+type PathOf<M> = Path<<M as Model>::State, <M as Model>::Action>;
+
 /// Returns what writes down the paths that end where a property does not hold.
 fn walk<'a, M: Model>(
     all: &'a Conjunction<M>,
     words: &'a dyn Words<M>,
-) -> Walk<'a, M, impl Fn(&Path<M::State, M::Action>) -> Option<Violation>> {
-    let violated = |path: &Path<M::State, M::Action>| {
+) -> Walk<'a, M, impl Fn(&PathOf<M>) -> Option<Violation>> {
+    let violated = |path: &PathOf<M>| {
         let broken = all.broken(&path.last)?;
         Some(Violation::Property(broken.to_owned()))
     };
