@@ -211,7 +211,7 @@ fn votes_that_no_node_has_taken_have_not_arrived() {
     let gone = [busy.as_str(), "http://127.0.0.1:1"];
     assert_eq!(requests(&gone).answer(votes(), TIMEOUT), Reply::NotTaken);
     let (silent, server) = test_server::serve(vec![|_: &Seen| None]);
-    let reply = requests(&[&silent, &gone[1]]).answer(votes(), Duration::from_millis(300));
+    let reply = requests(&[&silent, gone[1]]).answer(votes(), Duration::from_millis(300));
     assert_eq!(reply, Reply::Failed);
     server.join().unwrap();
     let broadcast = requests(&gone).with_broadcast(true);
