@@ -6,6 +6,8 @@ mod catalogue;
 mod composition;
 #[path = "models/lifecycle.rs"]
 mod lifecycle;
+#[path = "models/refinement.rs"]
+mod refinement;
 #[path = "models/ring.rs"]
 mod ring;
 #[path = "models/rules.rs"]

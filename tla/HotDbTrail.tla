@@ -1,0 +1,206 @@
+------------------------------ MODULE HotDbTrail ------------------------------
+(* The DAG of committed blocks since finality, the states that are cached, and *)
+(* workers that need the state of a block.                                     *)
+(*                                                                             *)
+(* A block is committed on its parent, with its state. The state stays cached  *)
+(* up to a slot that depends on how far its block is apart from its parent:    *)
+(* the more zeros the slot ends in that lie between, the longer. A state that  *)
+(* is posted back when it has expired waits in line behind MostPassing others, *)
+(* and then goes. States of the finalised, justified and head blocks and of    *)
+(* the base are pinned. Finality moves the base to the finalised block, or to  *)
+(* its closest ancestor that has a cached state, and drops what does not       *)
+(* descend from the base.                                                      *)
+(*                                                                             *)
+(* A worker asks for the trail to a block: the closest cached state among the  *)
+(* block's and its ancestors', and the blocks from there. If there are any, it *)
+(* claims the block. The worker that has the claim replays and posts the state *)
+(* back; another one that wants the same block waits for it, and asks again.   *)
+(*                                                                             *)
+(* Blocks 1, 2, 3, 4 are a chain, in the slots of their numbers, on the anchor *)
+(* 0. Block 5 is in slot 4, on block 1.                                        *)
+(*                                                                             *)
+(* Only must-fail configurations change these constants:                       *)
+(*   Claims        a worker claims the block that it replays                   *)
+(*   KeepsAll      finality drops nothing that descends from its block         *)
+(*   HasState      the base has a cached state                                 *)
+(*   Frees         a claim ends with its replay                                *)
+EXTENDS Naturals, Sequences, FiniteSets
+
+CONSTANTS Blocks, Workers, Wanted, MostPassing, Spacing, Claims, KeepsAll, HasState, Frees
+
+None == 9
+
+Parent(b) == IF b = 5 THEN 1 ELSE IF b = 0 THEN 0 ELSE b - 1
+Slot(b) == IF b = 5 THEN 4 ELSE b
+
+VARIABLES
+  committed, \* blocks in the DAG, with the base
+  base,
+  pinned,    \* blocks whose state does not go
+  cached,    \* blocks whose own state is cached
+  passing,   \* of these, those that wait in line to go, the first first
+  newest,    \* the highest slot of a block that was committed
+  pruned,    \* blocks that were dropped, or lie before the base
+  wants,     \* the block whose state each worker wants, or None
+  place,     \* where each worker is: "idle", "replays", "waits"
+  claimed    \* blocks whose state is being replayed
+
+vars == <<committed, base, pinned, cached, passing, newest, pruned, wants, place, claimed>>
+
+dag == <<committed, base, pinned, cached, passing, newest, pruned>>
+
+TypeOK ==
+  /\ committed \subseteq Blocks \cup {0}
+  /\ base \in committed
+  /\ pinned \subseteq Blocks \cup {0}
+  /\ cached \subseteq committed
+  /\ Len(passing) <= MostPassing
+  /\ newest \in 0..5
+  /\ pruned \subseteq Blocks \cup {0}
+  /\ \A w \in Workers : wants[w] \in Blocks \cup {None}
+  /\ \A w \in Workers : place[w] \in {"idle", "replays", "waits"}
+  /\ claimed \subseteq Blocks
+
+Init ==
+  /\ committed = {0}
+  /\ base = 0
+  /\ pinned = {0}
+  /\ cached = {0}
+  /\ passing = <<>>
+  /\ newest = 0
+  /\ pruned = {}
+  /\ wants = [w \in Workers |-> None]
+  /\ place = [w \in Workers |-> "idle"]
+  /\ claimed = {}
+
+(* ----------------------------------------------------------------- states *)
+
+\* The largest power of two of which a multiple lies after slot `from`, and not after `to`.
+Power(from, to) ==
+  LET has(power) == \E n \in (from + 1)..to : n % power = 0
+  IN  IF has(4) THEN 4 ELSE IF has(2) THEN 2 ELSE 1
+
+\* The slot up to which the state of b is kept.
+Expiry(b) == Slot(b) + Spacing * Power(Slot(Parent(b)), Slot(b))
+
+InLine(line) == {line[n] : n \in 1..Len(line)}
+
+Without(line, gone) == SelectSeq(line, LAMBDA b : b \notin gone)
+
+\* What stays cached of `states`, where `line` waits, once the newest slot is `now`.
+Keep(states, line, pins, now) ==
+  LET tooMany == IF Len(line) > MostPassing THEN Len(line) - MostPassing ELSE 0
+      gone == {line[n] : n \in 1..tooMany}
+      expired == {b \in states : b \notin pins /\ b \notin InLine(line) /\ Expiry(b) < now}
+  IN  /\ cached' = states \ (gone \cup expired)
+      /\ passing' = SubSeq(line, tooMany + 1, Len(line))
+
+Max(a, b) == IF a > b THEN a ELSE b
+
+Commit(b) ==
+  /\ b \notin committed
+  /\ Parent(b) \in committed
+  /\ committed' = committed \cup {b}
+  /\ newest' = Max(newest, Slot(b))
+  /\ LET late == Expiry(b) < newest' /\ b \notin pinned
+         line == IF late THEN Append(passing, b) ELSE passing
+     IN  Keep(cached \cup {b}, line, pinned, newest')
+  /\ UNCHANGED <<base, pinned, pruned, wants, place, claimed>>
+
+Post(b) ==
+  IF b \notin committed \/ b \in cached
+  THEN UNCHANGED <<cached, passing>>
+  ELSE LET late == Expiry(b) < newest /\ b \notin pinned
+           line == IF late THEN Append(passing, b) ELSE passing
+       IN  Keep(cached \cup {b}, line, pinned, newest)
+
+(* --------------------------------------------------------------- finality *)
+
+RECURSIVE Closest(_)
+Closest(b) == IF b \in cached \/ b = base THEN b ELSE Closest(Parent(b))
+
+RECURSIVE Descends(_, _)
+Descends(b, from) == b = from \/ (b # 0 /\ Descends(Parent(b), from))
+
+\* Block f is finalised, and h is the head.
+Prune(f, h) ==
+  /\ f \in committed
+  /\ h \in committed
+  /\ Descends(h, f)
+  /\ LET new == IF HasState THEN Closest(f) ELSE f
+         stays(b) == IF KeepsAll THEN Descends(b, new) ELSE b \in {new, h}
+         kept == {b \in committed : stays(b)}
+         pins == {new, f, h}
+         states == cached \cap kept
+         \* A state that is no longer pinned goes by its own slot; one that is pinned leaves the
+         \* line.
+         line == Without(passing, pins \cup (committed \ kept))
+     IN  /\ committed' = kept
+         /\ base' = new
+         /\ pinned' = pins
+         /\ pruned' = pruned \cup (committed \ kept)
+         /\ Keep(states, line, pins, newest)
+  /\ UNCHANGED <<newest, wants, place, claimed>>
+
+(* ---------------------------------------------------------------- workers *)
+
+\* The worker asks for the trail. A block that is not there is an answer, too.
+Ask(w, b) ==
+  /\ place' = [place EXCEPT ![w] =
+       IF b \notin committed \/ b \in cached THEN "idle"
+       ELSE IF b \in claimed THEN "waits"
+       ELSE "replays"]
+  /\ wants' = [wants EXCEPT ![w] = IF place'[w] = "idle" THEN None ELSE b]
+  /\ claimed' = IF place'[w] = "replays" /\ Claims THEN claimed \cup {b} ELSE claimed
+  /\ UNCHANGED dag
+
+Want(w, b) ==
+  /\ b \in Wanted
+  /\ place[w] = "idle"
+  /\ Ask(w, b)
+
+AskAgain(w) ==
+  /\ place[w] = "waits"
+  /\ wants[w] \notin claimed
+  /\ Ask(w, wants[w])
+
+Replay(w) ==
+  /\ place[w] = "replays"
+  /\ Post(wants[w])
+  /\ place' = [place EXCEPT ![w] = "idle"]
+  /\ wants' = [wants EXCEPT ![w] = None]
+  /\ claimed' = IF Frees THEN claimed \ {wants[w]} ELSE claimed
+  /\ UNCHANGED <<committed, base, pinned, newest, pruned>>
+
+Finished == UNCHANGED vars
+
+Works == \E w \in Workers : AskAgain(w) \/ Replay(w)
+
+Next ==
+  \/ \E b \in Blocks : Commit(b)
+  \/ \E f \in Blocks, h \in Blocks : Prune(f, h)
+  \/ \E w \in Workers, b \in Blocks : Want(w, b)
+  \/ Works
+  \/ Finished
+
+Spec == Init /\ [][Next]_vars /\ \A w \in Workers : WF_vars(AskAgain(w)) /\ WF_vars(Replay(w))
+
+(* ------------------------------------------------------------- properties *)
+
+BaseHasState == base \in cached
+
+\* Every block that is there leads to the base by blocks that are there.
+EveryBlockHasATrail == \A b \in committed : b = base \/ Parent(b) \in committed
+
+PinnedStay == \A b \in pinned : b \in committed => \A c \in {b} : InLine(passing) \cap {c} = {}
+
+SingleFlight ==
+  \A v \in Workers, w \in Workers :
+    v # w /\ place[v] = "replays" /\ place[w] = "replays" => wants[v] # wants[w]
+
+\* Only what does not descend from the base, or lies before it, is dropped.
+NoDescendantIsDropped == \A b \in pruned : ~Descends(b, base)
+
+EveryWaitEnds == \A w \in Workers : (place[w] = "waits") ~> (place[w] # "waits")
+
+===============================================================================
