@@ -3,10 +3,10 @@
 (* workers that need the state of a block.                                     *)
 (*                                                                             *)
 (* A block is committed on its parent, with its state. The state stays cached  *)
-(* up to a slot that depends on how far its block is apart from its parent:    *)
-(* the more zeros the slot ends in that lie between, the longer. A state that  *)
-(* is posted back when it has expired waits in line behind MostPassing others, *)
-(* and then goes. States of the finalised, justified and head blocks and of    *)
+(* up to a slot: the higher the power of two of which a multiple lies after    *)
+(* the parent's slot, and not after the block's, the longer. A state that      *)
+(* comes when its time is over stays: the line in which such states wait to go *)
+(* has room for all here. States of the finalised and the head block and of    *)
 (* the base are pinned. Finality moves the base to the finalised block, or to  *)
 (* its closest ancestor that has a cached state, and drops what does not       *)
 (* descend from the base.                                                      *)
@@ -26,7 +26,7 @@
 (*   Frees         a claim ends with its replay                                *)
 EXTENDS Naturals, Sequences, FiniteSets
 
-CONSTANTS Blocks, Workers, Wanted, MostPassing, Spacing, Claims, KeepsAll, HasState, Frees
+CONSTANTS Blocks, Workers, Wanted, Spacing, Claims, KeepsAll, HasState, Frees
 
 None == 9
 
@@ -38,23 +38,23 @@ VARIABLES
   base,
   pinned,    \* blocks whose state does not go
   cached,    \* blocks whose own state is cached
-  passing,   \* of these, those that wait in line to go, the first first
+  late,      \* of these, those that came when their time was over
   newest,    \* the highest slot of a block that was committed
   pruned,    \* blocks that were dropped, or lie before the base
   wants,     \* the block whose state each worker wants, or None
   place,     \* where each worker is: "idle", "replays", "waits"
   claimed    \* blocks whose state is being replayed
 
-vars == <<committed, base, pinned, cached, passing, newest, pruned, wants, place, claimed>>
+vars == <<committed, base, pinned, cached, late, newest, pruned, wants, place, claimed>>
 
-dag == <<committed, base, pinned, cached, passing, newest, pruned>>
+dag == <<committed, base, pinned, cached, late, newest, pruned>>
 
 TypeOK ==
   /\ committed \subseteq Blocks \cup {0}
   /\ base \in committed
   /\ pinned \subseteq Blocks \cup {0}
   /\ cached \subseteq committed
-  /\ Len(passing) <= MostPassing
+  /\ late \subseteq cached
   /\ newest \in 0..5
   /\ pruned \subseteq Blocks \cup {0}
   /\ \A w \in Workers : wants[w] \in Blocks \cup {None}
@@ -66,7 +66,7 @@ Init ==
   /\ base = 0
   /\ pinned = {0}
   /\ cached = {0}
-  /\ passing = <<>>
+  /\ late = {}
   /\ newest = 0
   /\ pruned = {}
   /\ wants = [w \in Workers |-> None]
@@ -80,20 +80,19 @@ Power(from, to) ==
   LET has(power) == \E n \in (from + 1)..to : n % power = 0
   IN  IF has(4) THEN 4 ELSE IF has(2) THEN 2 ELSE 1
 
-\* The slot up to which the state of b is kept.
-Expiry(b) == Slot(b) + Spacing * Power(Slot(Parent(b)), Slot(b))
+\* The slot up to which the state of b is kept. The anchor's stays.
+Expiry(b) == IF b = 0 THEN 99 ELSE Slot(b) + Spacing * Power(Slot(Parent(b)), Slot(b))
 
-InLine(line) == {line[n] : n \in 1..Len(line)}
+IsOver(b, now) == Expiry(b) < now
 
-Without(line, gone) == SelectSeq(line, LAMBDA b : b \notin gone)
+\* What stays cached of `states` when the newest slot is `now`.
+Keep(states, lates, pins, now) ==
+  /\ cached' = {b \in states : b \in pins \/ b \in lates \/ ~IsOver(b, now)}
+  /\ late' = lates
 
-\* What stays cached of `states`, where `line` waits, once the newest slot is `now`.
-Keep(states, line, pins, now) ==
-  LET tooMany == IF Len(line) > MostPassing THEN Len(line) - MostPassing ELSE 0
-      gone == {line[n] : n \in 1..tooMany}
-      expired == {b \in states : b \notin pins /\ b \notin InLine(line) /\ Expiry(b) < now}
-  IN  /\ cached' = states \ (gone \cup expired)
-      /\ passing' = SubSeq(line, tooMany + 1, Len(line))
+\* The state of b comes.
+Cache(b, now) ==
+  Keep(cached \cup {b}, IF IsOver(b, now) THEN late \cup {b} ELSE late, pinned, now)
 
 Max(a, b) == IF a > b THEN a ELSE b
 
@@ -102,17 +101,13 @@ Commit(b) ==
   /\ Parent(b) \in committed
   /\ committed' = committed \cup {b}
   /\ newest' = Max(newest, Slot(b))
-  /\ LET late == Expiry(b) < newest' /\ b \notin pinned
-         line == IF late THEN Append(passing, b) ELSE passing
-     IN  Keep(cached \cup {b}, line, pinned, newest')
+  /\ Cache(b, newest')
   /\ UNCHANGED <<base, pinned, pruned, wants, place, claimed>>
 
 Post(b) ==
   IF b \notin committed \/ b \in cached
-  THEN UNCHANGED <<cached, passing>>
-  ELSE LET late == Expiry(b) < newest /\ b \notin pinned
-           line == IF late THEN Append(passing, b) ELSE passing
-       IN  Keep(cached \cup {b}, line, pinned, newest)
+  THEN UNCHANGED <<cached, late>>
+  ELSE Cache(b, newest)
 
 (* --------------------------------------------------------------- finality *)
 
@@ -131,15 +126,11 @@ Prune(f, h) ==
          stays(b) == IF KeepsAll THEN Descends(b, new) ELSE b \in {new, h}
          kept == {b \in committed : stays(b)}
          pins == {new, f, h}
-         states == cached \cap kept
-         \* A state that is no longer pinned goes by its own slot; one that is pinned leaves the
-         \* line.
-         line == Without(passing, pins \cup (committed \ kept))
      IN  /\ committed' = kept
          /\ base' = new
          /\ pinned' = pins
          /\ pruned' = pruned \cup (committed \ kept)
-         /\ Keep(states, line, pins, newest)
+         /\ Keep(cached \cap kept, late \cap kept, pins, newest)
   /\ UNCHANGED <<newest, wants, place, claimed>>
 
 (* ---------------------------------------------------------------- workers *)
@@ -191,8 +182,6 @@ BaseHasState == base \in cached
 
 \* Every block that is there leads to the base by blocks that are there.
 EveryBlockHasATrail == \A b \in committed : b = base \/ Parent(b) \in committed
-
-PinnedStay == \A b \in pinned : b \in committed => \A c \in {b} : InLine(passing) \cap {c} = {}
 
 SingleFlight ==
   \A v \in Workers, w \in Workers :

@@ -14,7 +14,6 @@
 (*                                                                             *)
 (* Only must-fail configurations change these constants:                       *)
 (*   Counts     more panics than are borne stop the services                   *)
-(*   Once       the stop is told once                                          *)
 (*   FromAbove  the upper service is stopped first                             *)
 (*   Answers    the requester of a lost message is answered                    *)
 (*   Succeeds   a service that panicked has a successor                        *)
@@ -22,7 +21,7 @@ EXTENDS Naturals, Sequences, FiniteSets
 
 CONSTANTS
   MostRequests, Capacity, MostRestarts, Window, Last,
-  Counts, Once, FromAbove, Answers, Succeeds
+  Counts, FromAbove, Answers, Succeeds
 
 Services == {"upper", "worker", "lower"}
 
@@ -45,7 +44,7 @@ TypeOK ==
   /\ \A s \in Services : queue[s] \in 0..Capacity
   /\ Len(restarts) <= MostRequests
   /\ \A n \in 1..Len(restarts) : restarts[n] \in 0..Last
-  /\ stops \in 0..(MostRequests + 1)
+  /\ stops \in 0..1
   /\ made \in 0..MostRequests
   /\ answered \in 0..MostRequests
   /\ time \in 0..Last
@@ -83,13 +82,13 @@ Handle(s) ==
 
 (* ----------------------------------------------------------------- panics *)
 
-StopTold == IF Once /\ stops > 0 THEN stops ELSE stops + 1
+StopTold == IF stops > 0 THEN stops ELSE stops + 1
 
 \* Panics that still count when another one happens now.
 Counted == {n \in 1..Len(restarts) : time - restarts[n] < Window}
 
 IsBorne(s) ==
-  \/ stops > 0 /\ Once
+  \/ stops > 0
   \/ s = "worker"
   \/ ~Counts
   \/ Cardinality(Counted) < MostRestarts
@@ -173,8 +172,6 @@ Spec == Init /\ [][Next]_vars /\ WF_vars(Serve)
 Intensity ==
   \A n \in 1..Len(restarts) :
     Cardinality({m \in 1..n : restarts[n] - restarts[m] < Window}) <= MostRestarts
-
-StopIsToldOnce == stops <= 1
 
 \* A service below ends after those above it, unless it was torn, and then all stop.
 EndsInOrder ==

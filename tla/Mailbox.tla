@@ -22,11 +22,12 @@
 (*   SparesReplies  an eviction takes a request, and never a reply             *)
 (*   AwaitsKept     the end is told after the last kept place and slot         *)
 (*   GivesBack      a slot that is dropped is given back                       *)
+(*   Outlives       a slot that is out delivers after the close                *)
 EXTENDS Naturals, Sequences, FiniteSets
 
 CONSTANTS
   Requests, Replies, Capacity, Slots, MostKept, Evicts,
-  CountsKept, SparesReplies, AwaitsKept, GivesBack
+  CountsKept, SparesReplies, AwaitsKept, GivesBack, Outlives
 
 Items == Requests \cup Replies
 
@@ -133,7 +134,7 @@ Reply(i) ==
   /\ slots > 0
   /\ fate[i] = "new"
   /\ slots' = slots - 1
-  /\ IF receiver = "gone" THEN Return(i) ELSE Accept(i)
+  /\ IF receiver = "gone" \/ (closed /\ ~Outlives) THEN Return(i) ELSE Accept(i)
   /\ UNCHANGED <<kept, closed, senders, receiver>>
 
 DropSlot ==
@@ -224,11 +225,6 @@ FairSpec ==
 Bounded ==
   /\ Cardinality(InLine(Requests)) + kept <= Capacity
   /\ Cardinality(InLine(Replies)) + slots <= Slots
-
-\* What was accepted is in line, once, until it is received, evicted, or dropped with the receiver.
-NothingIsLost ==
-  \A i \in Items : Cardinality({n \in 1..Len(line) : line[n] = i}) =
-    IF fate[i] = "inLine" THEN 1 ELSE 0
 
 RepliesAreNotEvicted == \A i \in Replies : fate[i] # "evicted"
 

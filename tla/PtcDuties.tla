@@ -5,10 +5,13 @@
 (* of its branch. In every slot the machine asks for the root. If there is no  *)
 (* list under it, or one that does not cover every validator that is known, it *)
 (* asks for all duties, and keeps them under the root of that answer. If that  *)
-(* root is another one than the one heard before, it asks again. A validator   *)
-(* that is learnt, and a head of another branch, make it ask at once. A vote   *)
-(* is on data of the branch that the node has, and is signed only if the list  *)
-(* under the root of that branch names the validator.                          *)
+(* root is another one than the one heard before, it asks for the root again.  *)
+(* An answer with all duties in which a validator learnt since is missing says *)
+(* its root alone. A validator that is learnt has all duties asked for at once *)
+(* unless something is asked, and so has a head of another branch the root. A  *)
+(* node may change its branch without telling. A vote is on data of the branch *)
+(* that the node has, and is signed only if the list under the root of that    *)
+(* branch names the validator.                                                 *)
 (*                                                                             *)
 (* There is one node, one epoch, two branches "a" and "b". Validator 2 may be  *)
 (* learnt late. The root of a branch is its name.                              *)
@@ -82,11 +85,15 @@ IsComplete == ~CoversAll \/ askedFor = known
 \* The node answers with the duties of its branch.
 Duties ==
   /\ asked = "all"
-  /\ listOf' = [listOf EXCEPT ![Under] = branch]
-  /\ covers' = [covers EXCEPT ![Under] = askedFor]
   /\ root' = branch
-  /\ asked' = IF IsSettled /\ IsComplete THEN "idle" ELSE "root"
-  /\ askedFor' = {}
+  /\ IF IsComplete
+     THEN /\ listOf' = [listOf EXCEPT ![Under] = branch]
+          /\ covers' = [covers EXCEPT ![Under] = askedFor]
+          /\ asked' = IF IsSettled THEN "idle" ELSE "root"
+          /\ askedFor' = {}
+     ELSE /\ UNCHANGED <<listOf, covers>>
+          /\ asked' = IF IsKnown(branch) THEN "idle" ELSE "all"
+          /\ askedFor' = IF IsKnown(branch) THEN {} ELSE known
   /\ UNCHANGED <<branch, known, votes, slot, switches>>
 
 \* The list that is looked up for data of the node's branch.
@@ -99,20 +106,23 @@ Vote ==
 
 (* ------------------------------------------------------------ surroundings *)
 
-Again == IF asked = "idle" THEN "root" ELSE asked
-
 Learn ==
   /\ known = {1}
   /\ known' = {1, 2}
-  /\ asked' = IF CoversAll THEN Again ELSE asked
-  /\ UNCHANGED <<branch, askedFor, root, listOf, covers, votes, slot, switches>>
+  /\ asked' = IF CoversAll /\ asked = "idle" THEN "all" ELSE asked
+  /\ askedFor' = IF CoversAll /\ asked = "idle" THEN {1, 2} ELSE askedFor
+  /\ UNCHANGED <<branch, root, listOf, covers, votes, slot, switches>>
 
-Switch ==
+Other == IF branch = "a" THEN "b" ELSE "a"
+
+\* The node tells its head, or does not. A head is a root that is heard, too.
+Switch(isTold) ==
   /\ switches < Switches
   /\ switches' = switches + 1
-  /\ branch' = IF branch = "a" THEN "b" ELSE "a"
-  /\ asked' = IF OwnRoot THEN Again ELSE asked
-  /\ UNCHANGED <<known, askedFor, root, listOf, covers, votes, slot>>
+  /\ branch' = Other
+  /\ asked' = IF OwnRoot /\ isTold /\ asked = "idle" /\ root # Other THEN "root" ELSE asked
+  /\ root' = IF OwnRoot /\ isTold THEN Other ELSE root
+  /\ UNCHANGED <<known, askedFor, listOf, covers, votes, slot>>
 
 \* What was asked in the slot before is no longer waited for.
 Tick ==
@@ -134,7 +144,7 @@ Next ==
   \/ Answers
   \/ Vote
   \/ Learn
-  \/ Switch
+  \/ \E isTold \in BOOLEAN : Switch(isTold)
   \/ Tick
   \/ Finished
 
@@ -146,6 +156,8 @@ OwnBranch == \A v \in votes : v[1] = v[2]
 
 IsCovered == listOf[branch] = branch /\ covers[branch] = known
 
-EveryoneIsCovered == (slot = Last) ~> IsCovered
+\* Once the machine has heard of the node's branch. Of a change that is not told it hears in the next
+\* slot, and here there is a last one.
+EveryoneIsCovered == (slot = Last /\ root = branch) ~> (IsCovered \/ root # branch)
 
 ==============================================================================

@@ -13,7 +13,8 @@
 (*                                                                             *)
 (* A crash leaves any prefix of the writes of the transaction under way. The   *)
 (* next process begins with what the store has; if that has no point, with an  *)
-(* empty store. It first drops the entries that are of no use.                 *)
+(* empty store. It first drops the entries that are of no use. If the journal  *)
+(* has a block that finalises more than the point says, the point moves next.  *)
 (*                                                                             *)
 (* Blocks 1, 3, 4 are a chain on the anchor 0, and 2 lies beside it. Block 3   *)
 (* finalises 1, and block 4 finalises 3.                                       *)
@@ -133,12 +134,12 @@ Drops(p, known) ==
   LET useless == {e \in known : e <= p \/ ~Descends(e, p)}
   IN  DropAll(Ascending(useless), ChainTo(p, known))
 
-Move(p, known) ==
+Move(p, old, known) ==
   LET state == <<<<"state", p>>>>
       finals == Map(Ascending(ChainTo(p, known)), "final")
       there == <<<<"point", p>>>>
   IN  (IF PointLast THEN state \o finals \o there ELSE there \o state \o finals)
-      \o <<<<"dropState", point>>>>
+      \o <<<<"dropState", old>>>>
       \o Drops(p, known)
 
 (* ------------------------------------------------------------ the process *)
@@ -171,7 +172,7 @@ StateComes ==
   /\ asked # None
   /\ ~failed
   /\ IF wanted = asked
-     THEN /\ pending' = pending \o Move(asked, Journal)
+     THEN /\ pending' = pending \o Move(asked, point, Journal)
           /\ point' = asked
           /\ wanted' = None
           /\ asked' = None
@@ -219,6 +220,16 @@ Fail ==
 
 Highest(set) == CHOOSE n \in set : \A m \in set : m <= n
 
+\* The block that the entries above the point finalise, or the point.
+Finalised(p, known) ==
+  LET said == {Finalises(e) : e \in {n \in known : n > p /\ Descends(n, p)}}
+  IN  Highest(said \cup {p})
+
+Resumed(p, known) ==
+  LET f == Finalised(p, known)
+      drops == Drops(p, known)
+  IN  drops \o (IF f = p THEN <<>> ELSE Move(f, p, EntriesAfter(known, drops)))
+
 \* The first `written` of the pending writes are in the store when the next process begins.
 Crash(written) ==
   /\ crashes < MostCrashes
@@ -233,8 +244,8 @@ Crash(written) ==
           /\ point' = 0
           /\ pending' = Begin
      ELSE /\ taken' = Highest(entries' \cup {stored'})
-          /\ point' = stored'
-          /\ pending' = Drops(stored', entries')
+          /\ point' = Finalised(stored', entries')
+          /\ pending' = Resumed(stored', entries')
   /\ UNCHANGED <<durable, failures>>
 
 Finished ==
@@ -271,8 +282,6 @@ NoGap ==
       e > stored /\ Descends(e, stored) => Parent(e) \in entries \cup {stored}
 
 AcknowledgedIsDurable == durable > 0 => stored # None /\ durable <= stored
-
-EverythingIsWritten == (pending # <<>>) ~> (pending = <<>>)
 
 FinalityIsDurable == \A b \in Blocks : (wanted = b /\ ~failed) ~> (wanted # b \/ failed)
 

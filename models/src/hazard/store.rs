@@ -12,4 +12,7 @@ super::hazards! {
         "The acknowledgement follows the commit that makes it durable";
     S5: "The writer goes on after a write that has failed, and the store has a gap",
         "After a failure nothing more is written";
+    S6: "Finality moves while a state is asked for, the answer is for a block that nobody wants any \
+         more, and the point stands still",
+        "After each answer the newest finality is asked for";
 }

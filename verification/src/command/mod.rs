@@ -14,6 +14,7 @@ mod mutants;
 mod pool;
 mod progress;
 mod prove;
+mod refinement;
 mod report;
 mod select;
 mod state;
@@ -54,6 +55,8 @@ enum Command {
     Mutants(mutants::Arguments),
     /// Have SMT solvers prove the relations of the protocols for any number of threads and items.
     Prove(prove::Arguments),
+    /// Compare the machines with their TLA+ specifications: the same states, and the same steps.
+    Refinement(refinement::Arguments),
     /// Show a counterexample that `check --write-counterexamples` has written, or run it again.
     Counterexample(counterexample::Arguments),
     /// Write the counterexamples of the must-fail twins as a corpus, a page for each hazard, with the
@@ -101,6 +104,7 @@ fn run(Arguments { color, command }: Arguments) -> Result<u8, Failure> {
         Command::Check(arguments) => check::run(&arguments, color),
         Command::Mutants(arguments) => mutants::run(&arguments, color),
         Command::Prove(arguments) => prove::run(&arguments, color),
+        Command::Refinement(arguments) => refinement::run(&arguments, color),
         Command::Counterexample(arguments) => counterexample::run(&arguments, color),
         Command::Corpus(arguments) => corpus::run(&arguments, color),
         Command::Litmus(arguments) => litmus::run(&arguments, color),

@@ -206,6 +206,13 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         self.loading.remove(&key);
     }
 
+    /// Returns how many pulls in a row have passed a lane over though it had a task that could be
+    /// taken (D3): at most 6.
+    #[must_use]
+    pub fn passed_over(&self, lane: Lane) -> u8 {
+        self.passed[lane as usize]
+    }
+
     /// Returns how many tasks wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
