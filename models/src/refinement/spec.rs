@@ -20,7 +20,7 @@ struct States {
 }
 
 /// Explores a specification under a configuration of the folder [`folder`], and shows its variables
-/// `names`, or all if there are none. The configuration must hold.
+/// `names`. The configuration must hold.
 ///
 /// # Errors
 /// If the specification cannot be read or evaluated, or if the configuration does not hold.
@@ -101,4 +101,48 @@ fn read_state(label: &str) -> Result<Variables, String> {
         Ok((name.to_owned(), value))
     };
     text.lines().map(variable).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{explore, initial, read};
+    use crate::refinement::value::Value;
+
+    /// Two initial states, a step between them and to a third state, and a step that stays.
+    const GRAPH: &str = "digraph StateGraph {\n  rankdir=TB;\n  node [shape=box];\n  \
+        s0 [label=\"x={1, 2}\\ny=\\\"a\\\"\"];\n  s1 [label=\"x={}\\ny=\\\"b\\\"\"];\n  \
+        s2 [label=\"x={1}\\ny=\\\"b\\\"\"];\n  \
+        s0 -> s2 [label=\"Go\"];\n  s1 -> s2;\n  s2 -> s2 [label=\"Stay\"];\n}\n";
+
+    #[test]
+    fn a_graph_of_the_checker_is_read_with_its_values_steps_and_initial_states() {
+        // A graph as the checker writes it.
+        let states = read(GRAPH).expect("a graph");
+        assert_eq!(states.variables.len(), 3);
+        assert_eq!(states.variables[0]["x"], Value::set([2_u8, 1]));
+        assert_eq!(states.variables[1]["y"], Value::from("b"));
+        assert_eq!(states.steps[&0], [("Go".to_owned(), 2)]);
+        assert_eq!(states.steps[&1], [("a step".to_owned(), 2)]);
+        assert_eq!(initial(&states), [0, 1]);
+    }
+
+    #[test]
+    fn a_graph_that_cannot_be_read_is_an_error() {
+        // A label without its value, a value that is none, an edge without an end.
+        for (from, to) in [("x={1, 2}", "x"), ("x={1, 2}", "x={1, 2"), ("s1 -> s2", "s1 -> t")] {
+            assert!(read(&GRAPH.replace(from, to)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_hold_or_is_not_there_is_not_explored() {
+        // A configuration that must fail, one that is absent, and a variable that is absent.
+        let none = BTreeSet::new();
+        assert!(explore("SlashingProtection", "SlashingProtection_SignFirst", &none).is_err());
+        assert!(explore("SlashingProtection", "Absent", &none).is_err());
+        let absent = BTreeSet::from(["absent"]);
+        assert!(explore("SlashingProtection", "SlashingProtection", &absent).is_err());
+    }
 }
