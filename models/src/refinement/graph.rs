@@ -266,8 +266,10 @@ mod tests {
     use super::{Agreement, Side, What, compare};
     use crate::refinement::value::{Value, Variables};
 
+    type Pair = (u8, u8);
+
     /// Returns the side whose whole states are pairs of which the first is visible.
-    fn side(name: &'static str, initial: &[(u8, u8)], edges: &[((u8, u8), (u8, u8))]) -> Side {
+    fn side(name: &'static str, initial: &[Pair], edges: &[(Pair, Pair)]) -> Side {
         let steps = |state: &(u8, u8)| {
             let from = edges.iter().filter(|(from, _)| from == state);
             from.map(|(_, to)| (format!("to {}", to.0), *to)).collect()

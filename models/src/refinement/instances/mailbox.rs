@@ -305,7 +305,7 @@ pub(super) const REFUSES: Instance = Instance {
     source: "blocksmith_sync::mailbox over Std, one call at a time",
     bounds: "capacity 2, 3 requests, 1 reply, 1 slot, 1 kept place",
     dropped: "nothing",
-    size: Agreement { states: 3260, edges: 0 },
+    size: Agreement { states: 3260, edges: 11486 },
     machine: || machine(OnFull::Refuse, None),
     twins: &[
         Twin {
@@ -332,7 +332,7 @@ pub(super) const REFUSES: Instance = Instance {
 pub(super) const EVICTS: Instance = Instance {
     name: "mailbox_evicts",
     cfg: "Mailbox_Evicts",
-    size: Agreement { states: 5594, edges: 0 },
+    size: Agreement { states: 5594, edges: 19208 },
     machine: || machine(OnFull::EvictOldest, None),
     twins: &[
         Twin {
