@@ -89,11 +89,11 @@ Duties ==
   /\ IF IsComplete
      THEN /\ listOf' = [listOf EXCEPT ![Under] = branch]
           /\ covers' = [covers EXCEPT ![Under] = askedFor]
-          /\ asked' = IF IsSettled THEN "idle" ELSE "root"
+          /\ asked' = (IF IsSettled THEN "idle" ELSE "root")
           /\ askedFor' = {}
      ELSE /\ UNCHANGED <<listOf, covers>>
-          /\ asked' = IF IsKnown(branch) THEN "idle" ELSE "all"
-          /\ askedFor' = IF IsKnown(branch) THEN {} ELSE known
+          /\ asked' = (IF IsKnown(branch) THEN "idle" ELSE "all")
+          /\ askedFor' = (IF IsKnown(branch) THEN {} ELSE known)
   /\ UNCHANGED <<branch, known, votes, slot, switches>>
 
 \* The list that is looked up for data of the node's branch.

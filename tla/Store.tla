@@ -176,8 +176,8 @@ StateComes ==
           /\ point' = asked
           /\ wanted' = None
           /\ asked' = None
-          /\ durable' = IF CommitFirst THEN durable ELSE asked
-     ELSE /\ asked' = IF AsksAgain THEN wanted ELSE None
+          /\ durable' = (IF CommitFirst THEN durable ELSE asked)
+     ELSE /\ asked' = (IF AsksAgain THEN wanted ELSE None)
           /\ UNCHANGED <<pending, point, wanted, durable>>
   /\ UNCHANGED <<taken, failed, blocks, entries, states, chain, stored, crashes, failures>>
 

@@ -219,7 +219,7 @@ pub(super) const LANES: Instance = Instance {
     source: "rewinder: Dispatcher",
     bounds: "4 lanes of 1 task, 1 worker and the reserved one",
     dropped: "nothing",
-    size: Agreement { states: 2992, edges: 0 },
+    size: Agreement { states: 2992, edges: 8728 },
     machine: || machine(ALL, None),
     twins: &[
         Twin {
@@ -241,7 +241,7 @@ pub(super) const BACK: Instance = Instance {
     name: "dispatcher_put_back",
     cfg: "Dispatcher_PutBack",
     bounds: "2 lanes of 2 tasks, 1 state, 2 workers and the reserved one",
-    size: Agreement { states: 0, edges: 0 },
+    size: Agreement { states: 1530, edges: 4884 },
     machine: || machine(PUT_BACK, None),
     twins: &[Twin {
         name: "goes_behind",
@@ -256,7 +256,7 @@ pub(super) const BATCHES: Instance = Instance {
     name: "dispatcher_shares",
     cfg: "Dispatcher_Shares",
     bounds: "1 lane of 3 tasks, 2 states, 2 workers and the reserved one, batches of 2",
-    size: Agreement { states: 0, edges: 0 },
+    size: Agreement { states: 510, edges: 1445 },
     machine: || machine(SHARES, None),
     twins: &[
         Twin {

@@ -35,8 +35,6 @@ enum Fault {
     NoClaim,
     /// States are kept for twice as long.
     Spacing,
-    /// The head is not among what is kept.
-    ForgetsHead,
     /// What a worker has replayed is not posted back.
     NotPosted,
 }
@@ -127,8 +125,7 @@ impl Trail {
         };
     }
 
-    fn prune(&self, state: &mut State, finalized: ToyRoot, head: ToyRoot) {
-        let head = if self.fault == Some(Fault::ForgetsHead) { finalized } else { head };
+    fn prune(state: &mut State, finalized: ToyRoot, head: ToyRoot) {
         let finalized = Checkpoint { epoch: 0, root: finalized };
         let keep = Prune { finalized, justified: finalized.root, head };
         state.machine.handle(&TOY, Event::Prune(keep));
@@ -183,7 +180,7 @@ impl Model for Trail {
                 let block = identified::block(&TOY, block(root));
                 state.machine.handle(&TOY, Event::Commit { block, state: state_of(root) });
             }
-            Action::Prune { finalized, head } => self.prune(&mut state, finalized, head),
+            Action::Prune { finalized, head } => Self::prune(&mut state, finalized, head),
             Action::Want { worker, root } => self.ask(&mut state, worker, root),
             Action::AskAgain(worker) => {
                 if let Place::Waits(root) = state.places[worker] {
@@ -251,12 +248,6 @@ pub(super) const INSTANCE: Instance = Instance {
             claim: "states are kept for twice as long",
             machine: || machine(Some(Fault::Spacing)),
             step: "Commit",
-        },
-        Twin {
-            name: "forgets_head",
-            claim: "the state of the head is not kept",
-            machine: || machine(Some(Fault::ForgetsHead)),
-            step: "",
         },
         Twin {
             name: "not_posted",

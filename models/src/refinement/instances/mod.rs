@@ -5,7 +5,6 @@ mod hot_db;
 mod lifecycle;
 mod mailbox;
 mod protection;
-mod ptc_duties;
 mod store;
 
 use super::Instance;
@@ -21,5 +20,4 @@ pub const INSTANCES: &[Instance] = &[
     dispatcher::BATCHES,
     store::INSTANCE,
     hot_db::INSTANCE,
-    ptc_duties::INSTANCE,
 ];
