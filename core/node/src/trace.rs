@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_step_that_finds_no_room_is_left_out_and_counted() {
         // The file takes nothing until it is let go; there is room for one step that waits.
-        struct Held(std::sync::mpsc::Receiver<()>, Vec<u8>, std::sync::mpsc::Sender<Vec<u8>>);
+        struct Held(Receiver<()>, Vec<u8>, std::sync::mpsc::Sender<Vec<u8>>);
         impl Write for Held {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
                 // The other end is dropped when the file is let go.

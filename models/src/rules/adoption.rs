@@ -239,7 +239,7 @@ impl Owner {
     fn hand_over(&self, state: &mut OwnerState, event: Event<Toy>) {
         for effect in state.machine.handle(&self.toy, event) {
             match effect {
-                Effect::Check { request, job } => drop(state.checks.insert(request, job)),
+                Effect::Check { request, job, .. } => drop(state.checks.insert(request, job)),
                 Effect::ClearBlock { request, .. } => {
                     state.imports.push(request);
                     state.imported = true;

@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
         let all = all.clone();
         move |twin: &usize| check::work(&all[*twin])
     };
-    let end = pool::run(&twins, workers(arguments.jobs), work, |news| {
+    let end = pool::run(&twins, workers(arguments.jobs), None, work, |news| {
         if let News::Done(place, result, took) = news {
             progress.done(recorded(place));
             results.insert(place, result);

@@ -64,13 +64,13 @@ pub(super) struct Done {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum Saved {
     Verified,
-    Violated { by: Property, counterexample: String },
+    Violated { by: Broken, counterexample: String },
     Truncated { by: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum Property {
+enum Broken {
     Deadlock,
     DataRace,
     Leak,
@@ -84,11 +84,11 @@ impl Done {
             Outcome::Verified => Saved::Verified,
             Outcome::Violated { violation, counterexample } => Saved::Violated {
                 by: match violation {
-                    Violation::Deadlock => Property::Deadlock,
-                    Violation::DataRace => Property::DataRace,
-                    Violation::Leak => Property::Leak,
-                    Violation::Panic(message) => Property::Panic(message.clone()),
-                    Violation::Property(name) => Property::Property(name.clone()),
+                    Violation::Deadlock => Broken::Deadlock,
+                    Violation::DataRace => Broken::DataRace,
+                    Violation::Leak => Broken::Leak,
+                    Violation::Panic(message) => Broken::Panic(message.clone()),
+                    Violation::Property(name) => Broken::Property(name.clone()),
                 },
                 counterexample: counterexample.clone(),
             },
@@ -111,11 +111,11 @@ impl Done {
             Saved::Verified => Outcome::Verified,
             Saved::Violated { by, counterexample } => Outcome::Violated {
                 violation: match by {
-                    Property::Deadlock => Violation::Deadlock,
-                    Property::DataRace => Violation::DataRace,
-                    Property::Leak => Violation::Leak,
-                    Property::Panic(message) => Violation::Panic(message),
-                    Property::Property(name) => Violation::Property(name),
+                    Broken::Deadlock => Violation::Deadlock,
+                    Broken::DataRace => Violation::DataRace,
+                    Broken::Leak => Violation::Leak,
+                    Broken::Panic(message) => Violation::Panic(message),
+                    Broken::Property(name) => Violation::Property(name),
                 },
                 counterexample,
             },

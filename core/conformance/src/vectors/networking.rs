@@ -269,7 +269,7 @@ impl Node {
         effect: Effect<Protocol>,
     ) -> Result<Option<Event<Protocol>>, NotPassed> {
         let (request, job) = match effect {
-            Effect::Check { request, job } => (request, job),
+            Effect::Check { request, job, .. } => (request, job),
             Effect::CheckAtHead { request, operation } => {
                 let (root, _, _) = self.chain[self.chain.len() - 1];
                 let slot = self.quarantine.slot_of_operations(&self.phase0, root);

@@ -61,7 +61,7 @@ impl<C: Consensus> Words<C> for quarantine::Effect<C> {
             write!(out, "clear request={request} what={what}")
         };
         let _ = match self {
-            Self::Check { request, job } => {
+            Self::Check { request, job, .. } => {
                 let written = write!(out, "check request={request}");
                 items::job_with_needs(job, out);
                 written

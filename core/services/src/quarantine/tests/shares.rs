@@ -8,16 +8,16 @@ use crate::toy::{Toy, ToyAttestation, ToyBlock};
 use crate::verdict::Quarantined;
 
 /// A block on the anchor, of one of the ten slots that have begun.
-fn block(root: u8) -> Item<crate::toy::Toy> {
+fn block(root: u8) -> Item<Toy> {
     Item::Block(ToyBlock::new(root, 0, 1 + u64::from(root % 10)))
 }
 
 /// A block whose parent nobody has.
-fn orphan(root: u8) -> Item<crate::toy::Toy> {
+fn orphan(root: u8) -> Item<Toy> {
     Item::Block(ToyBlock::new(root, root + 100, 5))
 }
 
-fn vote(id: u8) -> Item<crate::toy::Toy> {
+fn vote(id: u8) -> Item<Toy> {
     let target = Checkpoint { epoch: 2, root: 0 };
     Item::Attestation(ToyAttestation { id, slot: 9, head: 0, target, validator: 0, valid: true })
 }
