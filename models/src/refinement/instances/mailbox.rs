@@ -2,8 +2,8 @@
 //!
 //! A channel cannot be cloned. So a state is the calls that lead to it: they are made anew on a
 //! channel of their own, and then it is looked at, and drained. States that look the same, with as
-//! many items accepted and taken before, are one. So a call that leaves the channel as it looked, and
-//! has an effect that only a later call shows, is not noticed here.
+//! many items accepted and taken before, are one. So a call that leaves the channel as it looked,
+//! and has an effect that only a later call shows, is not noticed here.
 
 use std::hash::{Hash, Hasher};
 
