@@ -114,7 +114,7 @@ mod tests {
             numbers.collect::<Vec<u32>>()
         };
         let families =
-            [("N", 15), ("M", 17), ("L", 6), ("R", 14), ("Q", 11), ("S", 5), ("V", 11), ("D", 5)];
+            [("N", 15), ("M", 17), ("L", 6), ("R", 14), ("Q", 11), ("S", 6), ("V", 11), ("D", 5)];
         for (letter, last) in families.into_iter().chain([("P", 8), ("E", 6), ("C", 15), ("A", 14)])
         {
             assert_eq!(of(letter), (1..=last).collect::<Vec<_>>(), "{letter}");

@@ -1,12 +1,12 @@
 //! Scenarios of the running services whose traces are judged: each execution ends with the question
 //! whether its trace is a behaviour of the specification (`blocksmith_models::trace`).
 //!
-//! **How.** An engine runs all threads of an execution on one thread of the system. So a subscriber
-//! that is set for that thread hears every step of the execution, and of no other. On real threads
-//! it would not; there the traces of `blocksmith replay` are judged.
+//! **How.** An engine runs all threads of an execution on one thread of the system. So what is kept
+//! by that thread is every step of the execution, and of no other. On real threads it would not be;
+//! there the traces of `blocksmith replay` are judged.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use blocksmith::toy::{Toy, ToyBlock, ToyState};
@@ -17,6 +17,7 @@ use blocksmith_models::trace::{Judge, Refusal};
 use blocksmith_sync::Primitives;
 use tracing::dispatcher::{self, Dispatch};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
 use super::services::smallest;
@@ -25,18 +26,22 @@ use crate::row;
 use blocksmith_engines::shuttle::ShuttleBounds;
 
 thread_local! {
-    /// The steps of the execution that runs on this thread.
-    static STEPS: RefCell<Vec<Step>> = const { RefCell::new(Vec::new()) };
-    /// The subscriber of this thread. It is made once, as that costs every call site a look.
-    static LISTENER: Dispatch = Dispatch::new(Listener);
+    /// The steps of the execution that runs on this thread, while they are heard.
+    static STEPS: RefCell<Option<Vec<Step>>> = const { RefCell::new(None) };
 }
 
-/// Keeps the steps of a thread.
+/// Hears the steps of every thread that is listened to. It is the process's own subscriber, since
+/// shuttle gives each of its threads the default one of the system's thread.
 struct Listener;
 
 impl Subscriber for Listener {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // Which thread listens changes.
+        if metadata.target() == TARGET { Interest::sometimes() } else { Interest::never() }
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == TARGET
+        metadata.target() == TARGET && STEPS.with_borrow(Option::is_some)
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -48,9 +53,7 @@ impl Subscriber for Listener {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        if let Some(step) = Step::of(event) {
-            STEPS.with_borrow_mut(|steps| steps.push(step));
-        }
+        hear(event);
     }
 
     fn enter(&self, _: &Id) {}
@@ -58,14 +61,46 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
+fn hear(event: &Event<'_>) {
+    STEPS.with_borrow_mut(|steps| {
+        if let Some(steps) = steps {
+            steps.extend(Step::of(event));
+        }
+    });
+}
+
+/// Returns whether steps are heard: by a subscriber of the process, or beside its log.
+fn is_heard() -> bool {
+    static HEARD: OnceLock<bool> = OnceLock::new();
+    *HEARD.get_or_init(|| {
+        dispatcher::set_global_default(Dispatch::new(Listener)).is_ok()
+            || blocksmith_terminal::listen(TARGET, hear)
+    })
+}
+
+/// Listens to this thread until it is dropped, however the execution ends.
+struct Listening;
+
+impl Listening {
+    fn begin() -> Self {
+        assert!(is_heard(), "another subscriber hears the steps");
+        STEPS.set(Some(Vec::new()));
+        Self
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        STEPS.set(None);
+    }
+}
+
 /// Runs `body` and asserts that the trace of what it does is a behaviour, and whole.
 pub(crate) fn is_a_behaviour(body: impl FnOnce()) {
-    STEPS.with_borrow_mut(Vec::clear);
-    {
-        let _listens = dispatcher::set_default(&LISTENER.with(Clone::clone));
-        body();
-    }
-    let steps = STEPS.take();
+    let listening = Listening::begin();
+    body();
+    let steps = STEPS.take().unwrap_or_default();
+    drop(listening);
     let mut judge = Judge::default();
     for (place, step) in steps.iter().enumerate() {
         match judge.step(step) {

@@ -156,10 +156,14 @@ pub trait Steps {
         M::Effect: Words<X>,
     {
         let tracer = self.tracer().filter(|_| Tracer::is_heard());
+        // The words of roots are the protocol's code, and may panic: that costs the words alone.
         let told = tracer.map(|tracer| {
-            let mut words = String::new();
-            event.words(context, &mut words);
-            (tracer, words)
+            let words = contain(|| {
+                let mut words = String::new();
+                event.words(context, &mut words);
+                words
+            });
+            (tracer, words.unwrap_or_else(|_| trace::UNTOLD.to_owned()))
         });
         let handle = || machine.handle(context, event);
         let outcome = match turn {
@@ -169,7 +173,11 @@ pub trait Steps {
         };
         if let Some((tracer, words)) = told {
             match &outcome {
-                Ok(effects) => tracer.tell(&words, &trace::effects(context, effects), None),
+                Ok(effects) => {
+                    let effects = contain(|| trace::effects(context, effects));
+                    let effects = effects.unwrap_or_else(|_| trace::UNTOLD.to_owned());
+                    tracer.tell(&words, &effects, None);
+                }
                 Err(loss) => tracer.tell(&words, "", Some(*loss)),
             }
         }

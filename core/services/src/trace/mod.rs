@@ -62,6 +62,10 @@ pub const TARGET: &str = "blocksmith::step";
 /// The version of the fields and the words.
 pub const VERSION: u64 = 1;
 
+/// Stands for an event or for effects whose words could not be put together, because the protocol's
+/// code panicked. It is no word, so a trace with it is not a behaviour.
+pub const UNTOLD: &str = "untold";
+
 /// Numbers the steps of one thread of a service.
 #[derive(Debug)]
 pub struct Tracer {

@@ -18,6 +18,7 @@ struct Noted(Rc<Cell<u32>>, u64);
 impl Words<()> for Noted {
     fn words(&self, (): &(), out: &mut String) {
         self.0.set(self.0.get() + 1);
+        assert_ne!(self.1, 5, "no words for five");
         out.push_str(&format!("note number={}", self.1));
     }
 }
@@ -125,6 +126,22 @@ fn a_step_is_told_with_its_number_its_effects_and_what_is_lost() {
         of(5, "end", &[], "", 1),
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_panic_of_the_words_costs_the_words_alone() {
+    // The fifth number has no words: as an event, and as an effect of the event six.
+    let steps = Traced(Tracer::new(ServiceName::HotDb, 0, 0));
+    let count = Rc::new(Cell::new(0));
+    tracing::subscriber::with_default(Kept(Mutex::default()), || {
+        for number in [5, 6, 1] {
+            assert_eq!(hand(&steps, Turn::Step, &count, number), None);
+        }
+    });
+    let told: Vec<_> = TOLD.take().into_iter().map(|step| (step.event, step.effects)).collect();
+    assert_eq!((&*told[0].0, told[0].1.len()), (super::UNTOLD, 5));
+    assert_eq!((&*told[1].0, &told[1].1[..]), ("note number=6", &[super::UNTOLD.to_owned()][..]));
+    assert_eq!((&*told[2].0, told[2].1.len()), ("note number=1", 1));
 }
 
 #[test]
