@@ -1,17 +1,18 @@
 ------------------------------ MODULE Dispatcher ------------------------------
 (* The pull queue in front of the workers that run the state transition.       *)
 (*                                                                             *)
-(* Tasks wait in lanes: duties, blocks, attestations, queries. An idle worker  *)
-(* pulls. Duties come first, and the reserved worker takes nothing else. Of    *)
-(* the other lanes the first that has a task is served, unless there is one    *)
-(* that Turns pulls in a row have passed over. Tasks that need a state that is *)
-(* being loaded are passed over. An attestation is pulled with those behind it *)
-(* that need the same state, at most Batch, and no more than its share if idle *)
-(* workers divide them. A worker that is done, or panics over its tasks, ends  *)
-(* its claim, and what it has in hand is not tried again. A worker that finds  *)
-(* that its block needs a state that is being loaded puts the block back, to   *)
-(* the front of its lane, until that state is there. Once closed, the queue    *)
-(* takes no task, and hands out those that wait.                               *)
+(* Tasks wait in lanes: duties, blocks, attestations, attestations of peers    *)
+(* that are not proven, queries. An idle worker pulls. Duties come first, and  *)
+(* the reserved worker takes nothing else. Of the other lanes the first that   *)
+(* has a task is served, unless there is one that Turns pulls in a row have    *)
+(* passed over. Tasks that need a state that is being loaded are passed over.  *)
+(* An attestation is pulled with those behind it that need the same state, at  *)
+(* most Batch, and no more than its share if idle workers divide them. A       *)
+(* worker that is done, or panics over its tasks, ends its claim, and what it  *)
+(* has in hand is not tried again. A worker that finds that its block needs a  *)
+(* state that is being loaded puts the block back, to the front of its lane,   *)
+(* until that state is there. Once closed, the queue takes no task, and hands  *)
+(* out those that wait.                                                        *)
 (*                                                                             *)
 (* A task is a pair: what it is, and the state it waits for, or "none".        *)
 (*                                                                             *)
@@ -26,14 +27,17 @@ EXTENDS Naturals, Sequences, FiniteSets
 CONSTANTS
   Used, Keys, General, Capacity, Batch, Turns, Requeues, Reserves, TakesTurns, Looks, Frees, Refuses
 
-Lanes == {"duties", "blocks", "attestations", "queries"}
+Lanes == {"duties", "blocks", "attestations", "unproven", "queries"}
+\* Their tasks need a state, and those that need the same one are pulled together.
+Shared == {"attestations", "unproven"}
 Workers == General \cup {"reserved"}
 
 Rank(l) ==
   CASE l = "duties"       -> 1
     [] l = "blocks"       -> 2
     [] l = "attestations" -> 3
-    [] l = "queries"      -> 4
+    [] l = "unproven"     -> 4
+    [] l = "queries"      -> 5
 
 VARIABLES
   lanes,    \* the waiting tasks of each lane, the first first
@@ -65,7 +69,7 @@ Init ==
 
 Submit(l, key) ==
   /\ l \in Used
-  /\ IF l = "attestations" THEN key \in Keys ELSE key = "none"
+  /\ IF l \in Shared THEN key \in Keys ELSE key = "none"
   /\ ~closed
   /\ Refuses => Len(lanes[l]) < Capacity
   /\ lanes' = [lanes EXCEPT ![l] = Append(@, <<l, key>>)]
@@ -106,7 +110,7 @@ Places(w, l) ==
       key == lanes[l][first][2]
       same == {n \in first..Len(lanes[l]) : lanes[l][n][2] = key}
       share == (Cardinality(same) + Idle(w)) \div (Idle(w) + 1)
-      count == IF l = "attestations" THEN Min(share, Batch) ELSE 1
+      count == IF l \in Shared THEN Min(share, Batch) ELSE 1
   IN  {n \in same : Cardinality({m \in same : m <= n}) <= count}
 
 RECURSIVE Pick(_, _, _)
@@ -124,7 +128,7 @@ Pull(w) ==
      IN  /\ hand' = [hand EXCEPT ![w] = taken]
          /\ from' = [from EXCEPT ![w] = l]
          /\ lanes' = [lanes EXCEPT ![l] = Pick(@, (1..Len(@)) \ places, 1)]
-         /\ loading' = IF l = "attestations" THEN loading \cup {key} ELSE loading
+         /\ loading' = IF l \in Shared THEN loading \cup {key} ELSE loading
          /\ passed' =
               IF l = "duties" THEN passed
               ELSE [m \in Lanes |->
@@ -133,7 +137,7 @@ Pull(w) ==
 
 (* ---------------------------------------------------------------- workers *)
 
-Claim(w) == IF from[w] = "attestations" THEN {hand[w][1][2]} ELSE {}
+Claim(w) == IF from[w] \in Shared THEN {hand[w][1][2]} ELSE {}
 
 Lay(w) ==
   /\ hand' = [hand EXCEPT ![w] = <<>>]

@@ -276,7 +276,7 @@ Resumes ==
     /\ stored # 0 => ChainTo(stored, Blocks) \subseteq (chain \cap blocks)
 
 \* The journal has no gap: the parent of each block above the point is there.
-NoGap ==
+NothingIsMissing ==
   stored # None =>
     \A e \in entries :
       e > stored /\ Descends(e, stored) => Parent(e) \in entries \cup {stored}

@@ -25,15 +25,32 @@ const DIAGRAM: usize = 60;
 /// The end of a name of a file that runs again.
 pub const ITF: &str = ".itf.json";
 
-/// A twin that its engine has run.
+/// A twin that its engine has run, or the gate runs.
 #[derive(Debug)]
 pub struct Run<'a> {
     /// The twin.
     pub check: &'a Check,
-    /// What the engine says of it.
-    pub verdict: Verdict,
+    /// How many states the engine has looked at before it refuted the twin.
+    pub states: Option<u64>,
+    /// How many executions.
+    pub executions: Option<u64>,
     /// The counterexample, if the engine writes it down.
     pub found: Option<Counterexample>,
+}
+
+impl<'a> Run<'a> {
+    /// Returns a run of the twin with this verdict.
+    #[must_use]
+    pub fn new(check: &'a Check, verdict: &Verdict, found: Option<Counterexample>) -> Self {
+        Self { check, states: verdict.states, executions: verdict.executions, found }
+    }
+
+    /// Returns the entry of a specification's twin. Its number of states is the pinned one, with
+    /// which the gate compares what it finds; no counterexample of it is written down.
+    #[must_use]
+    pub fn of_specification(check: &'a Check) -> Self {
+        Self { check, states: check.states, executions: None, found: None }
+    }
 }
 
 /// The counterexamples by hazard.
@@ -177,7 +194,7 @@ impl<'a> Corpus<'a> {
             let is_unseen = self.unseen.contains(&(hazard.id, engine));
             return if is_unseen { "cannot see" } else { "-" }.to_owned();
         };
-        let looked = match (run.verdict.states, run.verdict.executions) {
+        let looked = match (run.states, run.executions) {
             (Some(states), _) => format!("{states} states"),
             (None, Some(executions)) => format!("{executions} runs"),
             (None, None) => String::new(),
@@ -233,9 +250,6 @@ engines that run the code see its memory.
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use blocksmith_engines::verdict::{Engine, Outcome, Verdict, Violation};
     use blocksmith_models::catalogue::Expected;
 
     use super::{Corpus, Run};
@@ -247,7 +261,7 @@ mod tests {
         let run = |check: &'a Check| {
             drop(blocksmith_engines::counterexample::take());
             let verdict = (check.run)();
-            Run { check, verdict, found: blocksmith_engines::counterexample::take() }
+            Run::new(check, &verdict, blocksmith_engines::counterexample::take())
         };
         wanted.map(run).collect()
     }
@@ -280,16 +294,8 @@ mod tests {
         let check = all.iter().find(|check| check.id == "notifier.seed_notifier.loom");
         let check = check.expect("it is there");
         assert!(matches!(check.expected, Expected::Violated(_)));
-        let outcome =
-            Outcome::Violated { violation: Violation::Deadlock, counterexample: String::new() };
-        let verdict = Verdict {
-            engine: Engine::Loom,
-            bounds: BTreeMap::new(),
-            states: None,
-            executions: Some(7),
-            outcome,
-        };
-        let corpus = Corpus::of(vec![Run { check, verdict, found: None }], &all);
+        let run = Run { check, states: None, executions: Some(7), found: None };
+        let corpus = Corpus::of(vec![run], &all);
         let hazard = check.hazard.expect("it is about one").id;
         let row = format!("| {hazard} | - | cannot see | 7 runs | cannot see | - |\n");
         assert!(corpus.index().contains(&row), "{}", corpus.index());

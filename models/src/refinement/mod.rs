@@ -106,36 +106,48 @@ pub enum CompareError {
     Machine(#[from] TooMany),
 }
 
+/// An instance whose specification has been explored.
+#[derive(Debug)]
+pub struct Explored {
+    machine: Side,
+    spec: Side,
+}
+
 impl Instance {
-    /// Compares the machine with the specification. Blocks until both are explored.
+    /// Explores the machine and the specification. Blocks until both are done.
     ///
     /// # Errors
     /// If one of the two cannot be explored.
-    pub fn compare(&self) -> Result<Compared, CompareError> {
-        self.compare_with(self.machine)
-    }
-
-    /// Compares a variant with the specification.
-    ///
-    /// # Errors
-    /// As [`Instance::compare`].
-    pub fn compare_twin(&self, twin: &Twin) -> Result<Compared, CompareError> {
-        self.compare_with(twin.machine)
-    }
-
-    fn compare_with(
-        &self,
-        machine: fn() -> Result<Side, TooMany>,
-    ) -> Result<Compared, CompareError> {
-        let machine = machine()?;
+    pub fn explore(&self) -> Result<Explored, CompareError> {
+        let machine = (self.machine)()?;
         let names = machine.names();
         let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         let spec = spec::explore(self.spec, self.cfg, &names)?;
-        Ok(Compared {
-            verdict: compare(&machine, &spec),
+        Ok(Explored { machine, spec })
+    }
+}
+
+impl Explored {
+    /// Compares the machine with the specification.
+    #[must_use]
+    pub fn compare(&self) -> Compared {
+        self.compare_with(&self.machine)
+    }
+
+    /// Compares a variant with the specification. Blocks until the variant is explored.
+    ///
+    /// # Errors
+    /// If it cannot be explored.
+    pub fn compare_twin(&self, twin: &Twin) -> Result<Compared, CompareError> {
+        Ok(self.compare_with(&(twin.machine)()?))
+    }
+
+    fn compare_with(&self, machine: &Side) -> Compared {
+        Compared {
+            verdict: compare(machine, &self.spec),
             machine_states: machine.nodes(),
-            spec_states: spec.nodes(),
-        })
+            spec_states: self.spec.nodes(),
+        }
     }
 }
 

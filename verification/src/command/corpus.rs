@@ -14,7 +14,7 @@ use blocksmith_terminal::{Color, EXIT_DIFFERS, EXIT_OK, Failure, Output, Report}
 use super::pool::{self, End, News};
 use super::progress::Progress;
 use super::{check, costs, counterexample, workers};
-use crate::catalogue::catalogue;
+use crate::catalogue::{Check, catalogue};
 use crate::corpus::{Corpus, ITF, Run};
 use crate::linearizability::Depth;
 
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     let out = Output::new(color, false);
     let all = Arc::new(catalogue());
     let twins: Vec<_> = (0..all.len())
-        .filter(|place| all[*place].expected.is_violated() && all[*place].hazard.is_some())
+        .filter(|place| is_twin(&all[*place]) && all[*place].engine != Engine::Tla)
         .collect();
     let (count, twins) = (twins.len(), Arc::new(twins));
     let recorded = |place: usize| costs::seconds(&all[twins[place]].id);
@@ -67,9 +67,12 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
             out.line(format_args!("{}: {difference}", check.id))?;
             differs = true;
         } else {
-            runs.push(Run { check, verdict, found });
+            runs.push(Run::new(check, &verdict, found));
         }
     }
+    // The gate runs these, and compares their numbers.
+    let specified = all.iter().filter(|check| is_twin(check) && check.engine == Engine::Tla);
+    runs.extend(specified.map(Run::of_specification));
     let mut corpus = Corpus::of(runs, &all);
     shrink(&mut corpus)?;
     let files = corpus.files();
@@ -83,6 +86,10 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     let bytes: usize = files.values().map(String::len).sum();
     out.line(format_args!("{} files, {} KiB", files.len(), bytes / 1024))?;
     Ok(if differs { EXIT_DIFFERS } else { EXIT_OK })
+}
+
+fn is_twin(check: &Check) -> bool {
+    check.expected.is_violated() && check.hazard.is_some()
 }
 
 /// Prints how long the twins of each engine took.

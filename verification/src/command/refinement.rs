@@ -145,11 +145,11 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     ))?;
     let mut rows = Vec::new();
     for instance in instances {
-        let compared = instance.compare().map_err(Failure::fault)?;
-        let mut row = Row::new(instance, compared);
+        let explored = instance.explore().map_err(Failure::fault)?;
+        let mut row = Row::new(instance, explored.compare());
         row.print(instance, out)?;
         for twin in instance.twins.iter().filter(|_| arguments.twins) {
-            let compared = instance.compare_twin(twin).map_err(Failure::fault)?;
+            let compared = explored.compare_twin(twin).map_err(Failure::fault)?;
             let difference = compared.verdict.err().map(|difference| difference.to_string());
             let of_twin = TwinRow { name: twin.name, claim: twin.claim, difference };
             of_twin.print(out)?;

@@ -21,7 +21,7 @@ struct Size {
 const BATCH: usize = 2;
 
 const ALL: Size = Size {
-    lanes: &Lane::ALL,
+    lanes: &[Lane::Duties, Lane::Blocks, Lane::Attestations, Lane::Queries],
     keys: &["k"],
     workers: &["one", "reserved"],
     capacity: 1,
@@ -44,6 +44,14 @@ const SHARES: Size = Size {
     ..PUT_BACK
 };
 
+const UNPROVEN: Size = Size {
+    lanes: &[Lane::Attestations, Lane::Unproven],
+    capacity: 2,
+    workers: &["one", "reserved"],
+    puts_back: false,
+    ..ALL
+};
+
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -57,6 +65,8 @@ enum Fault {
     GoesBehind,
     /// A pull may take one task more.
     LargeBatch,
+    /// Attestations of peers that are not proven go into the lane of the others.
+    OneLane,
 }
 
 /// A task: its lane, and the place of the key that it waits for.
@@ -104,7 +114,7 @@ impl Queue {
     /// Takes the tasks from a worker, and ends its claim.
     fn lay(state: &mut State, worker: usize, frees: bool) {
         let tasks = std::mem::take(&mut state.hand[worker]);
-        if let Some((Lane::Attestations, Some(key))) = tasks.first()
+        if let Some((Lane::Attestations | Lane::Unproven, Some(key))) = tasks.first()
             && frees
         {
             state.queue.loaded(state_key(*key));
@@ -138,7 +148,7 @@ impl Model for Queue {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for lane in self.size.lanes {
-            if *lane == Lane::Attestations {
+            if matches!(lane, Lane::Attestations | Lane::Unproven) {
                 let keys = 0..self.size.keys.len();
                 actions.extend(keys.map(|key| Action::Submit(*lane, Some(key))));
             } else {
@@ -165,7 +175,10 @@ impl Model for Queue {
             Action::Submit(lane, key) => {
                 // What is refused goes back to whoever asked.
                 let key_of_lane = key.map(state_key);
-                let _ = state.queue.submit(lane, key_of_lane, (lane, key));
+                let is_unproven = lane == Lane::Unproven;
+                let mixes = is_unproven && self.fault == Some(Fault::OneLane);
+                let place = if mixes { Lane::Attestations } else { lane };
+                let _ = state.queue.submit(place, key_of_lane, (place, key));
             }
             Action::Pull(worker) => self.pull(&mut state, worker),
             Action::Done(worker) => Self::lay(&mut state, worker, true),
@@ -217,7 +230,7 @@ pub(super) const LANES: Instance = Instance {
     spec: "Dispatcher",
     cfg: "Dispatcher",
     source: "rewinder: Dispatcher",
-    bounds: "4 lanes of 1 task, 1 worker and the reserved one",
+    bounds: "4 of the 5 lanes, of 1 task, 1 worker and the reserved one",
     dropped: "nothing",
     size: Agreement { states: 2992, edges: 8728 },
     machine: || machine(ALL, None),
@@ -248,6 +261,21 @@ pub(super) const BACK: Instance = Instance {
         claim: "a block that is put back goes to the end of its lane",
         machine: || machine(PUT_BACK, Some(Fault::GoesBehind)),
         step: "PutBack",
+    }],
+    ..LANES
+};
+
+pub(super) const STANDINGS: Instance = Instance {
+    name: "dispatcher_unproven",
+    cfg: "Dispatcher_Unproven",
+    bounds: "2 lanes of 2 tasks, 1 state, 1 worker and the reserved one, batches of 2",
+    size: Agreement { states: 0, edges: 0 },
+    machine: || machine(UNPROVEN, None),
+    twins: &[Twin {
+        name: "one_lane",
+        claim: "attestations of peers that are not proven wait among the others",
+        machine: || machine(UNPROVEN, Some(Fault::OneLane)),
+        step: "Submit",
     }],
     ..LANES
 };

@@ -18,6 +18,7 @@ pub const INSTANCES: &[Instance] = &[
     dispatcher::LANES,
     dispatcher::BACK,
     dispatcher::BATCHES,
+    dispatcher::STANDINGS,
     store::INSTANCE,
     hot_db::INSTANCE,
 ];
