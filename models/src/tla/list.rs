@@ -560,7 +560,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
         spec: "Dispatcher",
         cfg: "Dispatcher_Unproven",
         expected: Expected::Verified,
-        states: 0,
+        states: 270,
         claim: "attestations of unproven peers have a lane of their own, and its turn",
         hazard: None,
     },

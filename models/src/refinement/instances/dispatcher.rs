@@ -269,7 +269,7 @@ pub(super) const STANDINGS: Instance = Instance {
     name: "dispatcher_unproven",
     cfg: "Dispatcher_Unproven",
     bounds: "2 lanes of 2 tasks, 1 state, 1 worker and the reserved one, batches of 2",
-    size: Agreement { states: 0, edges: 0 },
+    size: Agreement { states: 270, edges: 568 },
     machine: || machine(UNPROVEN, None),
     twins: &[Twin {
         name: "one_lane",
