@@ -1,15 +1,14 @@
-//! The checks of Blocksmith: scenarios, must-fail twins (the same checks over variants that carry a
-//! fault), linearizability, the sweep of memory orderings, and the ordering arguments as litmus
-//! programs. The command `blocksmith-check` runs them.
+//! The checks of Blocksmith: scenarios, must-fail twins and linearizability (from
+//! [`blocksmith_scenarios`]), models and specifications (from [`blocksmith_models`]), the sweep of
+//! memory orderings, the ordering arguments as litmus programs, and the proofs. The command
+//! `blocksmith-check` runs them.
 
 pub mod catalogue;
-pub mod channel;
 pub mod command;
 pub mod corpus;
 pub mod document;
-pub mod linearizability;
 pub mod litmus;
 pub mod proofs;
-pub mod scenarios;
 pub mod sweep;
-pub mod twins;
+
+pub use blocksmith_scenarios::{linearizability, scenarios, twins};

@@ -15,7 +15,7 @@ const CORE: [&str; 7] = [
     "blocksmith-cli",
 ];
 /// The crates on which none of them may depend: the checkers, and the crates that use them.
-const CHECKERS: [&str; 9] = [
+const CHECKERS: [&str; 10] = [
     "loom",
     "shuttle",
     "stateright",
@@ -23,6 +23,7 @@ const CHECKERS: [&str; 9] = [
     "tla-checker",
     "blocksmith-engines",
     "blocksmith-models",
+    "blocksmith-scenarios",
     "blocksmith-verification",
     "blocksmith-tests",
 ];

@@ -20,6 +20,9 @@ pub(super) struct Arguments {
     /// `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Explore nothing: write what is pinned, as JSON, to stdout.
+    #[arg(long, conflicts_with_all = ["id", "twins", "json"])]
+    pinned: bool,
 }
 
 /// The widths of the columns with a name, and with a number.
@@ -30,6 +33,22 @@ const COUNT: usize = 8;
 struct Document {
     instances: Vec<Row>,
     configurations: Vec<Expectation>,
+}
+
+/// What `--pinned` writes.
+#[derive(Serialize)]
+struct PinnedDocument {
+    instances: Vec<Pinned>,
+    configurations: Vec<Expectation>,
+}
+
+/// The numbers that a comparison must give.
+#[derive(Serialize)]
+struct Pinned {
+    name: &'static str,
+    cfg: &'static str,
+    states: usize,
+    edges: usize,
 }
 
 /// One comparison.
@@ -130,6 +149,12 @@ impl TwinRow {
 }
 
 pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
+    if arguments.pinned {
+        let document = PinnedDocument { instances: pinned(), configurations: expectations() };
+        let json = serde_json::to_string(&document).map_err(Failure::fault)?;
+        Output::new(color, false).line(format_args!("{json}"))?;
+        return Ok(EXIT_OK);
+    }
     let json = arguments.json.as_deref();
     let out = Output::new(color, Report::goes_to_stdout(json));
     let wanted = arguments.id.as_deref().unwrap_or_default();
@@ -164,6 +189,14 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
         report.finish(&serde_json::to_string(&document).map_err(Failure::fault)?)?;
     }
     Ok(if holds { EXIT_OK } else { EXIT_DIFFERS })
+}
+
+fn pinned() -> Vec<Pinned> {
+    let pinned = |it: &Instance| {
+        let (states, edges) = (it.size.states, it.size.edges);
+        Pinned { name: it.name, cfg: it.cfg, states, edges }
+    };
+    INSTANCES.iter().map(pinned).collect()
 }
 
 fn expectations() -> Vec<Expectation> {

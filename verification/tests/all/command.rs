@@ -73,9 +73,10 @@ fn junit_has_a_case_for_every_check_with_its_verdict() {
 }
 
 #[test]
-fn the_gate_of_the_specifications_gives_every_expected_answer() {
-    // Runs `check --engine tla`, as CI does, must-fail configurations included.
-    let output = check(&["--engine", "tla", "--json", "-"]);
+fn the_gate_of_a_specification_gives_every_expected_answer() {
+    // Runs one specification of `check --engine tla`, must-fail configurations included; CI runs
+    // all of them with the command.
+    let output = check(&["--engine", "tla", "--protocol", "lifecycle", "--json", "-"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let rows = json.as_array().expect("a list");

@@ -63,9 +63,11 @@ use crate::primitives::{Atomic, AtomicPtr, Cell, Primitives};
 
 /// Places of the largest block.
 const MAX_BLOCK: usize = 32;
-/// The approximate size of a block in bytes; a block of large items is larger, so that it has four
-/// places.
-const BLOCK_BYTES: usize = 2048;
+/// Places of a block of large items or of a small queue, unless the queue has fewer positions.
+const MIN_BLOCK: usize = 4;
+/// The largest size of a block in bytes that has more than [`MIN_BLOCK`] places: sixteen items of
+/// 1 KiB and their marks. Both ends fetch the line of the entry once more for each block.
+const BLOCK_BYTES: usize = 16 * (1024 + 64);
 /// The largest number of places in spare blocks.
 const MAX_SPARE: u64 = 1024;
 /// How many entries the consumer tries in order to place a block that it has passed.
@@ -140,7 +142,9 @@ impl<P: Primitives, T> Queue<P, T> {
     /// Returns an empty queue for at most `bound` positions that are claimed and not consumed.
     pub(super) fn new(bound: usize) -> Self {
         let fitting = BLOCK_BYTES / size_of::<Place<P, T>>();
-        let places = fitting.clamp(4, MAX_BLOCK).min(bound.next_power_of_two());
+        // At most half of the positions, so that a few items do not allocate for all of them.
+        let half = (bound / 2).next_power_of_two().max(MIN_BLOCK);
+        let places = fitting.clamp(MIN_BLOCK, MAX_BLOCK).min(half).min(bound.next_power_of_two());
         let shift = places.ilog2();
         // Q3: all entries but one hold at least `bound - 1` positions.
         let entries = ((bound - 1).div_ceil(1 << shift) + 1).next_power_of_two();
