@@ -7,6 +7,7 @@
 //! what the specifications need. A run that reaches a limit is `Truncated`, never a pass.
 
 mod list;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,9 @@ use tla_checker::load::prepare_from_path;
 use crate::hazard::Hazard;
 pub use list::CONFIGURATIONS;
 
+use blocksmith_engines::counterexample::{self, Counterexample};
 use blocksmith_engines::verdict::{Engine, Expected, Outcome, Verdict, Violation};
+use written::Writer;
 
 /// The checker gives up after this many distinct states.
 const MAX_STATES: usize = 2_000_000;
@@ -75,6 +78,8 @@ pub struct Report {
     pub states: usize,
     /// Length of the longest behaviour that the checker followed.
     pub depth: usize,
+    /// The behaviour that is violated, if one is.
+    pub found: Option<Counterexample>,
 }
 
 /// Returns the folder that holds the specifications.
@@ -99,31 +104,43 @@ pub fn run(spec: &Path, cfg: &Path) -> Result<Report, SpecError> {
     (config.max_states, config.max_depth) = (MAX_STATES, MAX_DEPTH);
     let result = check(&prepared.spec, &prepared.domains, &prepared.checker_config);
     let variables = &prepared.spec.vars;
+    let name = spec.file_stem().unwrap_or_default().to_string_lossy();
+    let writer = Writer { spec: &name, variables };
     let report = |outcome: Outcome, stats: &CheckStats| Report {
         outcome,
         states: stats.states_explored,
         depth: stats.max_depth_reached,
+        found: None,
     };
-    let violated = |violation: Violation, trace: String, stats: &CheckStats| {
-        let counterexample = format!("violates {violation}\n{trace}");
-        Ok(report(Outcome::Violated { violation, counterexample }, stats))
-    };
+    let violated =
+        |violation: Violation, trace: String, found: Counterexample, stats: &CheckStats| {
+            let counterexample = format!("violates {violation}\n{trace}");
+            let outcome = Outcome::Violated { violation, counterexample };
+            Ok(Report { found: Some(found), ..report(outcome, stats) })
+        };
     let evaluation = |reason: String| Err(SpecError::Evaluation { path: path.clone(), reason });
     match result {
         CheckResult::Ok(stats) => Ok(report(Outcome::Verified, &stats)),
         CheckResult::Deadlock(trace, actions, stats) => {
+            let violation = Violation::Deadlock;
+            let found = writer.finite(&trace, &actions, &violation);
             let trace = format_trace_with_actions(&trace, &actions, variables);
-            violated(Violation::Deadlock, trace, &stats)
+            violated(violation, trace, found, &stats)
         }
         CheckResult::InvariantViolation(found, stats) => {
             let trace = format_trace_with_actions(&found.trace, &found.actions, variables);
             let name =
                 prepared.spec.invariant_names.get(found.violated_invariant).cloned().flatten();
             let name = name.map_or_else(|| found.violated_invariant.to_string(), |n| n.to_string());
-            violated(Violation::Property(name), trace, &stats)
+            let violation = Violation::Property(name);
+            let found = writer.finite(&found.trace, &found.actions, &violation);
+            violated(violation, trace, found, &stats)
         }
-        CheckResult::LivenessViolation(found, stats) => {
-            violated(Violation::Property(found.property.clone()), format!("{found:?}"), &stats)
+        CheckResult::LivenessViolation(lasso, stats) => {
+            let violation = Violation::Property(lasso.property.clone());
+            let found = writer.lasso(&lasso, &violation);
+            let trace = counterexample::table(&found);
+            violated(violation, trace, found, &stats)
         }
         CheckResult::MaxStatesExceeded(stats)
         | CheckResult::MaxDepthExceeded(stats)
@@ -136,7 +153,8 @@ pub fn run(spec: &Path, cfg: &Path) -> Result<Report, SpecError> {
 }
 
 /// Runs one configuration of [`folder`] and returns the verdict. If the specification cannot be
-/// judged, nothing is shown either way, so the verdict is `Truncated` with the reason.
+/// judged, nothing is shown either way, so the verdict is `Truncated` with the reason. A
+/// counterexample is also kept as data ([`counterexample::take`]).
 #[must_use]
 pub fn check_spec(spec: &str, cfg: &str) -> Verdict {
     let folder = folder();
@@ -151,6 +169,7 @@ pub fn check_spec(spec: &str, cfg: &str) -> Verdict {
         Err(error) => (None, Outcome::Truncated { by: error.to_string() }),
         Ok(report) => {
             bounds.insert("depth", report.depth.to_string());
+            counterexample::found(Engine::Tla, report.found);
             (Some(report.states as u64), report.outcome)
         }
     };

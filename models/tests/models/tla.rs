@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use blocksmith_engines::counterexample::{self, Again, Counterexample, Itf, Misfit, again};
 use blocksmith_engines::verdict::Engine;
 use blocksmith_models::tla::{CONFIGURATIONS, check_spec, folder, run};
 
@@ -41,4 +42,36 @@ fn a_specification_that_cannot_be_read_is_no_success() {
     assert_eq!((verdict.engine, verdict.word()), (Engine::Tla, "truncated"));
     let text = check_spec("Quarantine", "Quarantine_VerdictBeforeCommit");
     assert!(text.counterexample().unwrap().contains("ParentFirst"), "{text:?}");
+}
+
+#[test]
+fn what_the_checker_finds_is_written_down_and_found_again() {
+    // An invariant that breaks and a lasso, through a file and back: found again, told from one with
+    // another value and from one that ends a step earlier, and not where the configuration holds.
+    let fails = [
+        ("SlashingProtection", "SlashingProtection_SignFirst", false),
+        ("HotDbTrail", "HotDbTrail_ClaimStays", true),
+    ];
+    for (spec, cfg, is_lasso) in fails {
+        let check = || drop(check_spec(spec, cfg));
+        check();
+        let found = counterexample::take().expect("it is violated");
+        assert_eq!((&*found.engine, found.cycle_from.is_some()), ("tla", is_lasso), "{cfg}");
+        assert_eq!(found.threads, [spec]);
+        assert!(found.steps.iter().all(|step| !step.changes.is_empty()), "{found:?}");
+        let recorded = Counterexample::try_from(Itf::from(&found)).expect("a file of our own");
+        assert_eq!(again(&recorded, Again::Replay, check), Ok(found.clone()), "{cfg}");
+
+        let mut other = found.clone();
+        other.steps[0].changes[0].after.push('1');
+        let told = again(&other, Again::Replay, check);
+        assert!(matches!(told, Err(Misfit::Differs { step: 1, .. })), "{told:?}");
+        let mut shorter = found.clone();
+        shorter.steps.pop();
+        assert_eq!(again(&shorter, Again::Replay, check), Err(Misfit::Holds), "{cfg}");
+        let holds = || drop(check_spec(spec, spec));
+        assert_eq!(again(&found, Again::Replay, holds), Err(Misfit::Holds), "{cfg}");
+        let unable = again(&found, Again::Shrink, check);
+        assert!(matches!(unable, Err(Misfit::Unable(_))), "{unable:?}");
+    }
 }

@@ -425,6 +425,7 @@ pub fn check(
         counterexample::compare(&request.recorded, &found, false)?;
         match request.how {
             Again::Replay => Ok(found),
+            Again::Threads => Err(counterexample::NO_THREADS),
             Again::Shrink => Ok(with_fewest_preemptions(&scenario, threads, bounds, found)),
         }
     });

@@ -420,6 +420,7 @@ fn again(scenario: &Body, request: &Request) -> Result<Counterexample, Misfit> {
     let violation = violation.ok_or(Misfit::Holds)?;
     match request.how {
         Again::Replay => Ok(found),
+        Again::Threads => Err(counterexample::NO_THREADS),
         Again::Shrink => Ok(shrink(scenario, picks, found, &violation)),
     }
 }

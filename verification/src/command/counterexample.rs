@@ -24,9 +24,13 @@ pub(super) struct Arguments {
     /// longer fits the schedule, say at which step, and exit with 1.
     #[arg(long)]
     replay: bool,
+    /// Run it again with each of its threads on a thread of the operating system of the same name,
+    /// held at a turnstile before each operation, as a debugger shows it. For what stepped recorded.
+    #[arg(long, conflicts_with = "replay")]
+    threads: bool,
     /// Run it again, and take away what the violation does not need: steps, switches between
     /// threads, or, under loom, preemptions.
-    #[arg(long, conflicts_with = "replay")]
+    #[arg(long, conflicts_with_all = ["replay", "threads"])]
     shrink: bool,
     /// Show every operation, also where the threads themselves say what they do.
     #[arg(long)]
@@ -67,11 +71,22 @@ impl Format {
     }
 }
 
+impl Arguments {
+    /// Returns how the execution is to be run again, if it is.
+    fn how(&self) -> Option<Again> {
+        let asked = [
+            (self.replay, Again::Replay),
+            (self.threads, Again::Threads),
+            (self.shrink, Again::Shrink),
+        ];
+        asked.into_iter().find(|(is_asked, _)| *is_asked).map(|(_, how)| how)
+    }
+}
+
 pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
     let out = Output::new(color, false);
     let mut shown = read(&arguments.file)?;
-    if arguments.replay || arguments.shrink {
-        let how = if arguments.shrink { Again::Shrink } else { Again::Replay };
+    if let Some(how) = arguments.how() {
         let depth = arguments.depth.map_or(Depth::default(), DepthArgument::depth);
         // It hides what shuttle prints when an execution fails, as is expected here.
         let progress = Progress::new(1, 0.0)?;

@@ -17,6 +17,9 @@ use crate::verdict::Engine;
 pub enum Again {
     /// Follow it step by step.
     Replay,
+    /// Follow it step by step, with each of its threads on a thread of the operating system that is
+    /// held at a turnstile before each operation. For what Stepped recorded.
+    Threads,
     /// Follow it, and then take away what the violation does not need.
     Shrink,
 }
@@ -76,6 +79,10 @@ impl fmt::Display for Misfit {
 
 impl std::error::Error for Misfit {}
 
+/// Why an engine cannot follow an execution with [`Again::Threads`].
+pub(crate) const NO_THREADS: Misfit =
+    Misfit::Unable("only what Stepped recorded can be followed on threads");
+
 /// What an engine is asked to do in place of a search.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -118,6 +125,41 @@ pub(crate) fn begin(engine: Engine) -> (usize, Option<Request>) {
 /// Forgets the runs of an earlier check on this thread.
 pub(super) fn forget_runs() {
     RUNS.set(0);
+}
+
+/// Keeps what an engine of another crate has found by a search that is the same each time. If a
+/// recorded execution is to be followed, compares what was found with it instead, operations and
+/// changes.
+pub fn found(engine: Engine, found: Option<Counterexample>) {
+    let (run, request) = begin(engine);
+    let Some(request) = request else {
+        if let Some(found) = found {
+            super::keep(Counterexample { run, ..found });
+        }
+        return;
+    };
+    let answer = match (request.how, found) {
+        (Again::Shrink, _) => Err(Misfit::Unable("this engine makes no counterexample smaller")),
+        (Again::Threads, _) => Err(NO_THREADS),
+        (Again::Replay, None) => Err(Misfit::Holds),
+        (Again::Replay, Some(found)) => same(&request.recorded, found),
+    };
+    request.answer(answer);
+}
+
+/// Returns what was found if it is what was recorded.
+fn same(recorded: &Counterexample, found: Counterexample) -> Answer {
+    compare(recorded, &found, true)?;
+    let pairs = recorded.steps.iter().zip(&found.steps);
+    if let Some((step, (one, now))) = (1..).zip(pairs).find(|(_, (a, b))| a.changes != b.changes) {
+        let words = |step: &super::Step| {
+            let changes: Vec<_> = super::render::changes(step).collect();
+            format!("{} ({})", step.operation, changes.join(", "))
+        };
+        return Err(Misfit::Differs { step, recorded: words(one), found: words(now) });
+    }
+    // A longer one means that the recorded behaviour is one, and ends well.
+    if found.steps.len() > recorded.steps.len() { Err(Misfit::Holds) } else { Ok(found) }
 }
 
 /// Runs a check that a recorded execution refutes, so that it follows that execution. `check` calls

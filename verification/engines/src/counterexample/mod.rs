@@ -18,7 +18,7 @@
 //! find it again ([`Counterexample::start`] and the choice of each step).
 //!
 //! [`again`] has a check run once more, not to search, but to follow a recorded execution
-//! ([`Again::Replay`]), or to make it smaller ([`Again::Shrink`]).
+//! ([`Again::Replay`], [`Again::Threads`]), or to make it smaller ([`Again::Shrink`]).
 
 mod again;
 mod fields;
@@ -32,8 +32,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use again::{Again, Misfit, again};
-pub(crate) use again::{Request, begin, compare};
+pub use again::{Again, Misfit, again, found};
+pub(crate) use again::{NO_THREADS, Request, begin, compare};
 pub use fields::fields;
 pub use itf::{Itf, Unreadable};
 pub use page::html;

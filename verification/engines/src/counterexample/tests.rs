@@ -108,6 +108,39 @@ fn a_sleeper_that_nobody_is_left_to_wake_is_told_as_such() {
     assert!(!crossed.ending().join("").contains("nobody"));
 }
 
+/// The names of the operating system's threads on which `told` ran its second thread.
+static CARRIERS: std::sync::Mutex<Vec<Option<String>>> = std::sync::Mutex::new(Vec::new());
+
+/// The second thread tells on which thread it runs; then main panics.
+fn told<P: Primitives>() {
+    let thread = P::spawn("other", || {
+        let name = std::thread::current().name().map(str::to_owned);
+        CARRIERS.lock().expect("nobody panics with it").push(name);
+    });
+    thread.join().expect("it ends");
+    panic!("told");
+}
+
+#[test]
+fn threads_at_turnstiles_take_the_same_steps() {
+    // Three deadlocks, each replayed with threads of the operating system; then the code differs.
+    for scenario in [crossed_locks::<Stepped>, lost_wake::<Stepped>, no_wake::<Stepped>] {
+        let recorded = found(scenario);
+        let again = stepped::replay_on_threads(scenario, Limits::DEFAULT, &recorded);
+        assert_eq!(again, Ok(recorded));
+    }
+    let lost = found(lost_wake::<Stepped>);
+    let misfit = stepped::replay_on_threads(kept_wake::<Stepped>, Limits::DEFAULT, &lost);
+    assert_eq!(misfit, stepped::replay(kept_wake::<Stepped>, Limits::DEFAULT, &lost));
+    assert!(misfit.is_err());
+    // The thread of the scenario has one of the operating system, with its name.
+    let recorded = found(told::<Stepped>);
+    let carriers = || std::mem::take(&mut *CARRIERS.lock().expect("nobody panics with it"));
+    assert!(!carriers().contains(&Some("other".to_owned())), "they are coroutines");
+    assert!(stepped::replay_on_threads(told::<Stepped>, Limits::DEFAULT, &recorded).is_ok());
+    assert_eq!(carriers(), [Some("other".to_owned())]);
+}
+
 #[test]
 fn a_thread_that_another_can_let_go_is_in_no_cycle() {
     // T0 waits for T1, T1 for T0 or T2, and T2 can go on. Once T2 waits, too, there is a cycle.

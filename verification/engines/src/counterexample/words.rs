@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use stateright::Model;
 
-use super::{Again, Change, Counterexample, Misfit, Request, Standing, Step, fields};
+use super::{Again, Change, Counterexample, Misfit, NO_THREADS, Request, Standing, Step, fields};
 use crate::verdict::{Engine, Violation};
 
 /// Where a process of a model stands.
@@ -188,6 +188,7 @@ where
         let violation = (self.violated)(&path).ok_or(Misfit::Holds)?;
         let path = match how {
             Again::Replay => path,
+            Again::Threads => return Err(NO_THREADS),
             Again::Shrink => self.smallest(start, choices, cycle_from, &violation).unwrap_or(path),
         };
         Ok(self.write_down(&path, &violation))

@@ -29,8 +29,9 @@
 //! scenarios are run with and without them ([`Limits::hints`]).
 //!
 //! **Counterexamples.** [`check`] keeps the one it finds ([`crate::counterexample`]), and [`replay`]
-//! runs a recorded one again, up to the step at which it no longer fits the code. [`shrink`] takes
-//! away the steps and switches between threads that it does not need.
+//! runs a recorded one again, up to the step at which it no longer fits the code, and
+//! [`replay_on_threads`] does so with threads of the operating system, for a debugger. [`shrink`]
+//! takes away the steps and switches between threads that it does not need.
 
 mod limits;
 mod memory;
@@ -40,6 +41,7 @@ mod operation;
 mod primitives;
 mod recorded;
 mod runtime;
+mod turnstile;
 mod world;
 
 pub use crate::counterexample::Misfit;
@@ -48,6 +50,6 @@ pub use memory::{Arc, Cell, Guard, Mutex};
 pub use model::{Action, Rest, Stand, Standing, State, SteppedModel, check, explore};
 pub use operation::{Kind, Name, Operation, Verb};
 pub use primitives::{Atomic, AtomicPtr, Futex, JoinHandle, Stepped};
-pub use recorded::{replay, shrink};
+pub use recorded::{replay, replay_on_threads, shrink};
 pub(crate) use runtime::say;
 pub use world::{Choice, Step};

@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use super::limits::Limits;
 use super::operation::{Kind, Operation, Verb, show};
-use super::runtime::{Execution, with};
+use super::runtime::{Carriers, Execution, with};
 use super::world::{Choice, Line, Status, Step, World};
 use crate::counterexample::{self, Again, Counterexample, Misfit, Standing};
 use crate::verdict::{Engine, Violation};
@@ -65,8 +65,8 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn start(scenario: fn(), limits: Limits) -> Self {
-        let execution = Execution::start(scenario, limits, true);
+    fn start(carriers: Carriers, scenario: fn(), limits: Limits) -> Self {
+        let execution = Execution::start_on(carriers, scenario, limits, true);
         let steps = lines().map(besides).collect();
         Self { execution, steps, holders: BTreeMap::new() }
     }
@@ -178,7 +178,7 @@ pub(super) fn write_down(
     schedule: &[Step],
     violation: &Violation,
 ) -> Counterexample {
-    let mut recorder = Recorder::start(scenario, limits);
+    let mut recorder = Recorder::start(Carriers::Coroutines, scenario, limits);
     schedule.iter().for_each(|&step| recorder.step(step));
     recorder.end(violation, limits)
 }
@@ -210,8 +210,31 @@ pub fn replay(
     limits: Limits,
     recorded: &Counterexample,
 ) -> Result<Counterexample, Misfit> {
+    replay_on(Carriers::Coroutines, scenario, limits, recorded)
+}
+
+/// Like [`replay`], but each thread of the scenario is a thread of the operating system, of the same
+/// name, which is held at a turnstile before each operation. One of them runs at a time. After a
+/// deadlock its threads wait for as long as the process lives.
+///
+/// # Errors
+/// As [`replay`]. A scenario whose threads share what is local to a thread does something else here.
+pub fn replay_on_threads(
+    scenario: fn(),
+    limits: Limits,
+    recorded: &Counterexample,
+) -> Result<Counterexample, Misfit> {
+    replay_on(Carriers::Threads, scenario, limits, recorded)
+}
+
+fn replay_on(
+    carriers: Carriers,
+    scenario: fn(),
+    limits: Limits,
+    recorded: &Counterexample,
+) -> Result<Counterexample, Misfit> {
     let limits = limits_of(recorded, limits)?;
-    let mut recorder = Recorder::start(scenario, limits);
+    let mut recorder = Recorder::start(carriers, scenario, limits);
     let chosen = (1..).zip(&recorded.steps).filter(|(_, step)| !step.choice.is_empty());
     for (number, step) in chosen {
         let choice = choice(&step.choice).ok_or(Misfit::Choice(number))?;
@@ -243,6 +266,7 @@ pub(super) fn again(
 ) -> Result<Counterexample, Misfit> {
     match how {
         Again::Replay => replay(scenario, limits, recorded),
+        Again::Threads => replay_on_threads(scenario, limits, recorded),
         Again::Shrink => shrink(scenario, limits, recorded),
     }
 }

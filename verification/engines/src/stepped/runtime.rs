@@ -2,7 +2,8 @@
 //!
 //! **Contract.** [`Execution::start`] runs the scenario up to its first operation,
 //! [`Execution::step`] performs exactly one operation (or ends one sleep) and the local code after
-//! it. The execution stays on the thread that started it, and there is one at a time.
+//! it. The execution stays on the thread that started it, and there is one at a time. Threads of the
+//! operating system can carry the scenario's threads instead of coroutines ([`Carriers`]).
 //!
 //! **Ending.** An execution that is dropped half-way is run to its end, always taking the first
 //! possible step, so that destructors run as they normally would. Threads that cannot end (because
@@ -22,6 +23,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::limits::Limits;
 use super::operation::Operation;
+use super::turnstile::{self, Turnstile};
 use super::world::{Choice, Line, Status, Step, WakeReason, World};
 
 /// Bytes of stack for a thread; pages that are not touched cost nothing.
@@ -54,6 +56,16 @@ pub(super) fn with_if_any<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
         .flatten()
 }
 
+/// Takes the world from this thread.
+pub(super) fn take_world() -> World {
+    WORLD.take().expect("the world is on this thread")
+}
+
+/// Gives the world to this thread.
+pub(super) fn give_world(world: World) {
+    WORLD.set(Some(world));
+}
+
 /// Adds what the running thread says of itself, if there is an execution that is recorded.
 pub(crate) fn say(words: impl FnOnce() -> String, at: &'static Location<'static>) {
     with_if_any(|world| world.say(words, at));
@@ -75,6 +87,9 @@ pub(super) fn reach(operation: Operation, at: &'static Location<'static>) {
 
 /// Hands control to the executor.
 pub(super) fn suspend() {
+    if turnstile::hold() {
+        return;
+    }
     let yielder = with(|world| world.thread().yielder);
     // SAFETY: the current thread's coroutine stored this pointer when it began (`start_bodies`), to
     // a yielder that lives on its stack until its body returns; the body is what runs now.
@@ -112,14 +127,39 @@ fn payload_text(payload: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or_else(|| "panic".to_owned()).replace('\n', " ")
 }
 
+/// What carries the threads of an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carriers {
+    Coroutines,
+    /// Threads of the operating system, held at turnstiles.
+    Threads,
+}
+
+/// What carries a thread that has not ended.
+enum Carrier {
+    Coroutine(Coroutine<(), (), ()>),
+    Thread(Turnstile),
+}
+
 /// One execution; see the module documentation.
 pub(super) struct Execution {
-    coroutines: Vec<Option<Coroutine<(), (), ()>>>,
+    carriers: Carriers,
+    threads: Vec<Option<Carrier>>,
 }
 
 impl Execution {
     /// Starts `scenario` as the first thread.
     pub(super) fn start(scenario: fn(), limits: Limits, trace: bool) -> Self {
+        Self::start_on(Carriers::Coroutines, scenario, limits, trace)
+    }
+
+    /// Like [`Execution::start`], with these carriers.
+    pub(super) fn start_on(
+        carriers: Carriers,
+        scenario: fn(),
+        limits: Limits,
+        trace: bool,
+    ) -> Self {
         static EPOCH: AtomicU64 = AtomicU64::new(1);
         install_panic_hook();
         let mut world = World::new(EPOCH.fetch_add(1, Ordering::Relaxed), limits, trace);
@@ -128,7 +168,7 @@ impl Execution {
             assert!(current.is_none(), "one execution at a time on a thread");
             *current = Some(world);
         });
-        let mut execution = Self { coroutines: Vec::new() };
+        let mut execution = Self { carriers, threads: Vec::new() };
         execution.settle();
         execution
     }
@@ -168,15 +208,15 @@ impl Execution {
 
     fn start_bodies(&mut self) {
         for body in with(|world| std::mem::take(&mut world.bodies)) {
-            let index = self.coroutines.len();
-            let stack = STACKS
-                .with_borrow_mut(Vec::pop)
-                .unwrap_or_else(|| DefaultStack::new(STACK_BYTES).expect("memory for a stack"));
-            let coroutine = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
-                with(|world| world.threads[index].yielder = yielder);
-                body();
-            });
-            self.coroutines.push(Some(coroutine));
+            let index = self.threads.len();
+            let carrier = match self.carriers {
+                Carriers::Coroutines => Carrier::Coroutine(coroutine(index, body)),
+                Carriers::Threads => {
+                    let label = with(|world| world.threads[index].label.clone());
+                    Carrier::Thread(Turnstile::new(&label, body))
+                }
+            };
+            self.threads.push(Some(carrier));
         }
     }
 
@@ -185,12 +225,31 @@ impl Execution {
             world.current = thread;
             world.threads[thread].status = Status::Ready;
         });
-        let mut coroutine = self.coroutines[thread].take().expect("the thread has not ended");
-        match coroutine.resume(()) {
-            CoroutineResult::Yield(()) => self.coroutines[thread] = Some(coroutine),
-            CoroutineResult::Return(()) => keep_stack(coroutine.into_stack()),
+        match self.threads[thread].take().expect("the thread has not ended") {
+            Carrier::Coroutine(mut coroutine) => match coroutine.resume(()) {
+                CoroutineResult::Yield(()) => {
+                    self.threads[thread] = Some(Carrier::Coroutine(coroutine));
+                }
+                CoroutineResult::Return(()) => keep_stack(coroutine.into_stack()),
+            },
+            Carrier::Thread(turnstile) => {
+                if !turnstile.pass() {
+                    self.threads[thread] = Some(Carrier::Thread(turnstile));
+                }
+            }
         }
     }
+}
+
+/// Returns a coroutine that runs the body of the thread of this index.
+fn coroutine(index: usize, body: Box<dyn FnOnce()>) -> Coroutine<(), (), ()> {
+    let stack = STACKS
+        .with_borrow_mut(Vec::pop)
+        .unwrap_or_else(|| DefaultStack::new(STACK_BYTES).expect("memory for a stack"));
+    Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
+        with(|world| world.threads[index].yielder = yielder);
+        body();
+    })
 }
 
 impl Drop for Execution {
@@ -209,7 +268,8 @@ impl Drop for Execution {
                 None => break,
             }
         }
-        for mut coroutine in self.coroutines.drain(..).flatten() {
+        for carrier in self.threads.drain(..).flatten() {
+            let Carrier::Coroutine(mut coroutine) = carrier else { continue };
             // SAFETY: the frames are abandoned without running their destructors, which leaks what
             // they own. Nothing elsewhere refers to them: bodies are `'static`, the primitives lend
             // no thread's locals to another, and no thread of this execution runs again.
