@@ -20,14 +20,15 @@ use stateright::{Model, Property};
 
 use std::net::SocketAddr;
 
-use super::{Bounded, Instance, MAX_STATES, Rule, Twin};
+use super::{Bounded, InWords, Instance, MAX_STATES, Rule, Twin};
 use crate::hazard;
 use blocksmith_engines::counterexample::Stand;
 use blocksmith_engines::lasso;
+use blocksmith_engines::symmetry::{self, Symmetric};
 use blocksmith_engines::verdict::{Breaks, Verdict};
 
 /// One step of a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Step {
     /// Joins the line for reading.
     AskRead,
@@ -245,6 +246,47 @@ fn locks(threads: &'static [&'static [Step]], policies: &'static [Policy]) -> Bo
     Box::new(Locks { threads, policies, again: false })
 }
 
+impl Symmetric for Locks {
+    fn processes(&self) -> usize {
+        self.threads.len()
+    }
+
+    fn alike(&self) -> Vec<Vec<usize>> {
+        let mut classes: BTreeMap<&[Step], Vec<usize>> = BTreeMap::new();
+        for (thread, steps) in self.threads.iter().enumerate() {
+            classes.entry(steps).or_default().push(thread);
+        }
+        classes.into_values().collect()
+    }
+
+    fn renamed(&self, state: &LockState, to: &[usize]) -> LockState {
+        let mut at = state.at.clone();
+        to.iter().zip(&state.at).for_each(|(other, at_step)| at[*other] = *at_step);
+        let each =
+            |all: &[(usize, bool)]| all.iter().map(|&(who, writes)| (to[who], writes)).collect();
+        LockState { at, line: each(&state.line), inside: each(&state.inside), ..state.clone() }
+    }
+}
+
+/// Threads of which some are alike: one state of those that differ in their names is looked at.
+#[derive(Clone, Debug)]
+struct Alike(Locks);
+
+impl Instance for Alike {
+    fn check(self: Box<Self>) -> Verdict {
+        let bounds = self.0.bounds();
+        symmetry::check(self.0, &InWords, bounds, MAX_STATES)
+    }
+
+    fn serve(self: Box<Self>, address: SocketAddr) {
+        drop(self.0.checker().serve(address));
+    }
+}
+
+fn alike(threads: &'static [&'static [Step]], policies: &'static [Policy]) -> Box<dyn Instance> {
+    Box::new(Alike(Locks { threads, policies, again: false }))
+}
+
 /// Threads that share one lock, again and again, and one of them that must not wait for ever.
 #[derive(Clone, Debug)]
 struct Line {
@@ -397,6 +439,21 @@ pub(super) const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "read_once_by_three",
+        claim: "three readers and two writers, alike among themselves: no deadlock under any policy \
+                of the lock",
+        states: 0,
+        model: || alike(&[READER, READER, READER, WRITER, WRITER], POLICIES),
+        twins: &[Twin {
+            name: "read_again_by_two",
+            hazard: &hazard::C6,
+            claim: "two alike readers take a read lock again while one of two writers waits, and \
+                    the lock is fair",
+            model: || alike(&[READS_AGAIN, READS_AGAIN, WRITER, WRITER], &[Policy::Fair]),
+            breaks: NO_DEADLOCK,
+        }],
+    },
+    Rule {
         name: "read_again_readers_first",
         claim: "where readers come first, a read lock that is taken again does not deadlock: so \
                 tests over such a lock do not show the fault",
@@ -462,3 +519,35 @@ pub(super) const RULES: &[Rule] = &[
         }],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use blocksmith_engines::explore;
+
+    use super::*;
+
+    #[test]
+    fn alike_threads_change_no_verdict_and_spare_states() {
+        // The same locks with and without the reduction: the verdicts, and the states looked at.
+        let cases: [(&'static [&'static [Step]], &'static [Policy], bool); 4] = [
+            (&[READER, READER, READER, WRITER, WRITER], POLICIES, false),
+            (&[READER, READER, READER, READER, WRITER], POLICIES, false),
+            (&[READS_AGAIN, READS_AGAIN, WRITER, WRITER], &[Policy::Fair], true),
+            (&[READS_AGAIN, READS_AGAIN, WRITER], &[Policy::ReadersFirst], false),
+        ];
+        for (threads, policies, breaks) in cases {
+            let locks = Locks { threads, policies, again: false };
+            let whole = explore::explore(locks.clone(), MAX_STATES);
+            let part = symmetry::explore(&locks, MAX_STATES);
+            let length = |found: &explore::Exploration<LockState, usize>| {
+                found.violation.as_ref().map(|(property, path)| (*property, path.len()))
+            };
+            assert_eq!(length(&whole), length(&part), "{threads:?}");
+            assert_eq!((part.violation.is_some(), part.stopped), (breaks, false), "{threads:?}");
+            println!("{} states, {} of alike threads", whole.states, part.states);
+            // A search that ends early looks at parts of both.
+            assert!(breaks || part.states * 3 / 2 < whole.states, "{threads:?}: {}", part.states);
+            assert_eq!(symmetry::asymmetry(&locks, 2_000), None, "{threads:?}");
+        }
+    }
+}

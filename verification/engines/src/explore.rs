@@ -7,11 +7,12 @@
 //!   that word;
 //! - while some property still holds everywhere, the checker continues for a while after a
 //!   violation, and keeps the last one that it finds. So the properties are joined into one
-//!   ([`Conjunction`]), which ends the search at the first violation.
+//!   (`Conjunction`), which ends the search at the first violation.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
@@ -22,13 +23,19 @@ use crate::verdict::{Engine, Outcome, Verdict, Violation};
 /// A model whose one property is that all properties of `M` hold. They must all be of the kind
 /// `always`.
 #[derive(Debug)]
-pub struct Conjunction<M>(pub M);
+pub(crate) struct Conjunction<M>(pub(crate) Arc<M>);
+
+impl<M> Clone for Conjunction<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 const ALL: &str = "every property";
 
 impl<M: Model> Conjunction<M> {
     /// Returns the first property that does not hold in a state.
-    pub fn broken(&self, state: &M::State) -> Option<&'static str> {
+    pub(crate) fn broken(&self, state: &M::State) -> Option<&'static str> {
         let properties = self.0.properties();
         debug_assert!(properties.iter().all(|p| p.expectation == Expectation::Always));
         properties.iter().find(|p| !(p.condition)(&self.0, state)).map(|p| p.name)
@@ -81,14 +88,10 @@ where
     M::State: Clone + Hash + PartialEq + Send + Sync + 'static,
     M::Action: Clone + PartialEq,
 {
-    explore_all(Conjunction(model), max_states).0
+    explore_all(Conjunction(Arc::new(model)), max_states)
 }
 
-/// Runs [`explore`], and returns the model, too.
-fn explore_all<M>(
-    all: Conjunction<M>,
-    max_states: usize,
-) -> (Exploration<M::State, M::Action>, impl Checker<Conjunction<M>>)
+fn explore_all<M>(all: Conjunction<M>, max_states: usize) -> Exploration<M::State, M::Action>
 where
     M: Model + Send + Sync + 'static,
     M::State: Clone + Hash + PartialEq + Send + Sync + 'static,
@@ -105,13 +108,12 @@ where
         let broken = steps.last().and_then(|(state, _)| checker.model().broken(state));
         (broken.unwrap_or(ALL), steps)
     });
-    let exploration = Exploration {
+    Exploration {
         states: checker.unique_state_count() as u64,
         depth: checker.max_depth().saturating_sub(1),
         stopped: checker.state_count() >= max_states,
         violation,
-    };
-    (exploration, checker)
+    }
 }
 
 /// Explores `model` and returns the verdict. `describe` says what an action does in a state, for
@@ -144,7 +146,7 @@ const SHORTEST: &str = "The search is breadth first: within the bounds there is 
 pub fn check<M>(
     model: M,
     words: &dyn Words<M>,
-    mut bounds: BTreeMap<&'static str, String>,
+    bounds: BTreeMap<&'static str, String>,
     max_states: usize,
 ) -> Verdict
 where
@@ -152,22 +154,37 @@ where
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
     M::Action: Clone + Debug + PartialEq,
 {
+    let all = Conjunction(Arc::new(model));
+    check_with(&all, words, bounds, max_states, || explore_all(all.clone(), max_states))
+}
+
+/// Judges a model by what `search` finds, or follows a recorded path in place of it.
+pub(crate) fn check_with<M>(
+    all: &Conjunction<M>,
+    words: &dyn Words<M>,
+    mut bounds: BTreeMap<&'static str, String>,
+    max_states: usize,
+    search: impl FnOnce() -> Exploration<M::State, M::Action>,
+) -> Verdict
+where
+    M: Model,
+    M::State: Clone + Debug + PartialEq,
+    M::Action: Clone + Debug,
+{
     let engine = Engine::Stateright;
     bounds.insert("max_states", max_states.to_string());
-    let all = Conjunction(model);
     let (number, request) = counterexample::begin(engine);
     if let Some(request) = request {
-        walk(&all, words).again(request);
+        walk(all, words).again(request);
         let outcome = Outcome::Truncated { by: "one recorded path".to_owned() };
         return Verdict { engine, bounds, states: None, executions: None, outcome };
     }
-    let (found, checker) = explore_all(all, max_states);
-    let all = checker.model();
+    let found = search();
     bounds.insert("depth", found.depth.to_string());
     let outcome = if let Some((property, steps)) = found.violation {
         let violation = Violation::Property(property.to_owned());
         let text = listing(property, &steps, |state, action| words.step(&all.0, state, action));
-        if let Some(path) = path(&all.0, steps) {
+        if let Some(path) = path(&*all.0, steps) {
             let written = walk(all, words).write_down(&path, &violation);
             counterexample::keep(Counterexample { run: number, ..written });
         }

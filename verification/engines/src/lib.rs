@@ -11,7 +11,7 @@
 //! "Stepped" means that the code runs one operation at a time. [`scenario!`] instantiates a
 //! function for all four engines. [`mutant`] weakens one memory ordering of the code under test at
 //! a time; [`explore`] runs a stateright model and returns the same kind of verdict, and [`lasso`]
-//! looks for starvation in one. [`litmus`] judges programs of a few operations by the axioms of a
+//! looks for starvation in one. [`symmetry`] searches a model whose processes are alike. [`litmus`] judges programs of a few operations by the axioms of a
 //! memory model. [`counterexample`] is the form in which a failing execution travels.
 
 mod atomics;
@@ -26,6 +26,7 @@ mod recording;
 pub mod scenario;
 pub mod shuttle;
 pub mod stepped;
+pub mod symmetry;
 pub mod threads;
 pub mod thrown;
 pub mod trace;
@@ -48,5 +49,5 @@ pub unsafe trait Checker: Primitives {}
 unsafe impl Checker for loom::Loom {}
 // SAFETY: the threads of an execution take turns on one operating system thread.
 unsafe impl Checker for shuttle::Shuttle {}
-// SAFETY: as for shuttle.
+// SAFETY: as for shuttle; a replay on several threads hands the turn on through channels.
 unsafe impl Checker for Stepped {}

@@ -63,8 +63,9 @@ macro_rules! atomic_integer {
             }
         }
 
-        // SAFETY: one operating system thread runs all threads of an execution, one operation at a
-        // time, so each operation acts on the latest value.
+        // SAFETY: the threads of an execution perform one operation at a time, on one thread of the
+        // operating system or in turns that happen one before the other (T1 of `turnstile`). So
+        // each operation acts on the latest value.
         unsafe impl sync::Atomic<$value> for Atomic<$value> {
             fn new(value: $value) -> Self {
                 Self::of_kind(Kind::Atomic, value)
