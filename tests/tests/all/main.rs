@@ -1,7 +1,8 @@
 //! Tests of the whole workspace: official vectors, the recorded chain, malformed input,
-//! dependencies between crates, and rules that a reader would tire of checking.
+//! dependencies between crates, the steps of CI, and rules that a reader would tire of checking.
 
 mod archive;
+mod ci;
 mod dependencies;
 mod malformed;
 mod recorded_chain;
