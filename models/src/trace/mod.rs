@@ -35,6 +35,7 @@ mod clearance;
 mod cold_db;
 mod hot_db;
 mod links;
+mod listener;
 mod quarantine;
 pub mod read;
 mod rewinder;
@@ -48,6 +49,7 @@ use blocksmith::trace::Step;
 use thiserror::Error;
 
 use links::Links;
+pub use listener::Listener;
 use threads::Threads;
 use words::Words;
 

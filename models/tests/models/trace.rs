@@ -9,43 +9,17 @@ use blocksmith::consensus::Checkpoint;
 use blocksmith::store::MemoryStore;
 use blocksmith::supervision::{Fault, Injection, Intensity, ServiceName, When};
 use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot, ToyState};
-use blocksmith::trace::{Step, TARGET};
+use blocksmith::trace::Step;
 use blocksmith::{Anchor, Blocksmith, Client, Config};
 use blocksmith_models::trace::read::{Problem, judge};
-use blocksmith_models::trace::{Judge, Refusal, Rule};
+use blocksmith_models::trace::{Judge, Listener, Refusal, Rule};
 use blocksmith_sync::Std;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 /// A trace of [`chain`] that was recorded once, on real threads.
 const RECORDED: &str = include_str!("trace.jsonl");
 
+/// Every step of the process.
 static STEPS: Mutex<Vec<Step>> = Mutex::new(Vec::new());
-
-/// Keeps every step of the process.
-struct Collector;
-
-impl Subscriber for Collector {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == TARGET
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        steps().extend(Step::of(event));
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
 
 fn steps() -> MutexGuard<'static, Vec<Step>> {
     STEPS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,7 +31,8 @@ fn traced(faults: Vec<Injection<Std>>, body: impl FnOnce(&Client<Std, Toy>)) -> 
     static LISTEN: Once = Once::new();
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     LISTEN.call_once(|| {
-        tracing::subscriber::set_global_default(Collector).expect("nothing else listens");
+        let is_heard = Listener::new(|step| steps().push(step)).install();
+        assert!(is_heard, "something else listens");
     });
     steps().clear();
     let mut config = Config { workers: 2, observe_every: None, ..Config::default() };

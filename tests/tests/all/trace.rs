@@ -6,47 +6,25 @@ use std::time::Duration;
 
 use blocksmith::Anchor;
 use blocksmith::store::Store;
-use blocksmith::trace::{Step, TARGET};
+use blocksmith::trace::Step;
 use blocksmith_conformance::replay::{Inject, Options, Pace, Stage, replay};
 use blocksmith_conformance::{Protocol, State};
 use blocksmith_consensus::ChainConfig;
-use blocksmith_models::trace::{Judge, Summary};
+use blocksmith_models::trace::{Judge, Listener, Summary};
 use blocksmith_node::recording::{Folder, Recording};
 use blocksmith_node::store::RedbStore;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 use crate::here;
 
 /// The judge of the trace that is being told, and the first step that it refuses.
 static TOLD: Mutex<Option<(Judge, Option<String>)>> = Mutex::new(None);
 
-/// Judges every step as it is told.
-struct Listener;
-
-impl Subscriber for Listener {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == TARGET
+/// Judges a step as it is told.
+fn judge(step: Step) {
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((judge, refused @ None)) = told.as_mut() {
+        *refused = judge.step(&step).err().map(|refusal| format!("{refusal}: {step:?}"));
     }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some((judge, refused @ None)), Some(step)) = (told.as_mut(), Step::of(event)) {
-            *refused = judge.step(&step).err().map(|refusal| format!("{refusal}: {step:?}"));
-        }
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
 
 /// Replays the recorded chain, and returns what its trace has, once that is judged.
@@ -76,7 +54,7 @@ fn judged(recording: &Arc<Recording>, pace: Pace, faults: &[&str], stored: bool)
 #[test]
 fn the_trace_of_a_replay_is_a_behaviour_at_every_pace_and_with_panics() {
     // Replays the recorded chain in ten ways, one after the other, each with its trace judged.
-    tracing::subscriber::set_global_default(Listener).expect("nothing else listens");
+    assert!(Listener::new(judge).install(), "something else listens");
     let recording = Recording::load(&Folder(here("chain"))).expect("the recorded chain");
     let recording = Arc::new(recording);
     for (pace, faults, stored) in [

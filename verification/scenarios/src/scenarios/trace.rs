@@ -13,12 +13,8 @@ use blocksmith::toy::{Toy, ToyBlock, ToyState};
 use blocksmith::trace::{Step, TARGET};
 use blocksmith::{Anchor, Blocksmith};
 use blocksmith_models::hazard;
-use blocksmith_models::trace::{Judge, Refusal};
+use blocksmith_models::trace::{Judge, Listener, Refusal};
 use blocksmith_sync::Primitives;
-use tracing::dispatcher::{self, Dispatch};
-use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
 
 use super::services::smallest;
 use super::{Row, preemptions};
@@ -30,41 +26,13 @@ thread_local! {
     static STEPS: RefCell<Option<Vec<Step>>> = const { RefCell::new(None) };
 }
 
-/// Hears the steps of every thread that is listened to. It is the process's own subscriber, since
-/// shuttle gives each of its threads the default one of the system's thread.
-struct Listener;
+/// Keeps the steps of every thread that is listened to.
+const LISTENER: Listener = Listener::new(keep).only_while(|| STEPS.with_borrow(Option::is_some));
 
-impl Subscriber for Listener {
-    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // Which thread listens changes.
-        if metadata.target() == TARGET { Interest::sometimes() } else { Interest::never() }
-    }
-
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == TARGET && STEPS.with_borrow(Option::is_some)
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        hear(event);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-fn hear(event: &Event<'_>) {
+fn keep(step: Step) {
     STEPS.with_borrow_mut(|steps| {
         if let Some(steps) = steps {
-            steps.extend(Step::of(event));
+            steps.push(step);
         }
     });
 }
@@ -73,8 +41,7 @@ fn hear(event: &Event<'_>) {
 fn is_heard() -> bool {
     static HEARD: OnceLock<bool> = OnceLock::new();
     *HEARD.get_or_init(|| {
-        dispatcher::set_global_default(Dispatch::new(Listener)).is_ok()
-            || blocksmith_terminal::listen(TARGET, hear)
+        LISTENER.install() || blocksmith_terminal::listen(TARGET, |event| LISTENER.hear(event))
     })
 }
 
