@@ -116,6 +116,20 @@ fn start_with(step: u64, requests: usize, validators: &[u64]) -> Running {
     Running { handle, now, requests, heard, thread }
 }
 
+/// As [`start_with`], with the data fetched already.
+fn start_signing(step: u64, requests: usize, validators: &[u64]) -> Running {
+    let running = start_with(step, requests, validators);
+    running.answer_data();
+    running
+}
+
+/// Answers a request for a signature, and returns for whom it is.
+fn signed((request, answer): Started) -> ValidatorIndex {
+    let Request::Sign { duty, key, data } = request else { panic!("{request:?}") };
+    answer.give(Reply::Signature((key, data)));
+    duty.validator
+}
+
 impl Running {
     fn next(&self) -> Started {
         self.requests.recv_timeout(LONG).expect("it is asked")
@@ -135,13 +149,22 @@ impl Running {
 
     /// Signs what is asked for, and returns for whom it is.
     fn sign(&self) -> ValidatorIndex {
-        match self.next() {
-            (Request::Sign { duty, key, data }, answer) => {
-                answer.give(Reply::Signature((key, data)));
-                duty.validator
-            }
-            (other, _) => panic!("{other:?}"),
-        }
+        signed(self.next())
+    }
+
+    /// Returns the means to answer a publication, which is to be of the votes of these validators.
+    fn publication(&self, of: &[ValidatorIndex]) -> Answer<Std, ToyVotes> {
+        let (request, answer) = self.next();
+        let Request::Publish { votes, .. } = request else { panic!("{request:?}") };
+        assert_eq!(votes.iter().map(|vote| vote.validator).collect::<Vec<_>>(), of);
+        answer
+    }
+
+    /// Stops the service, and returns what it has asked for and was not taken.
+    fn stop(self) -> Vec<Started> {
+        self.handle.stop();
+        assert_eq!(self.thread.join().expect("it ends"), Ending::Stopped);
+        self.requests.try_iter().collect()
     }
 
     fn outcomes(&self, count: usize) -> Vec<(DutyId, Outcome)> {
@@ -161,19 +184,11 @@ fn a_slot_is_one_request_for_data_one_for_each_signature_and_one_publication() {
     let running = start(0);
     running.answer_data();
     let started = [running.next(), running.next()];
-    for (request, answer) in started {
-        let Request::Sign { key, data, .. } = request else { panic!("{request:?}") };
-        answer.give(Reply::Signature((key, data)));
-    }
-    let (request, answer) = running.next();
-    let Request::Publish { votes, .. } = request else { panic!("{request:?}") };
-    assert_eq!(votes.iter().map(|vote| vote.validator).collect::<Vec<_>>(), [1, 2]);
-    answer.give(Reply::Published { refused: Vec::new() });
+    assert_eq!(started.map(signed), [1, 2]);
+    running.publication(&[1, 2]).give(Reply::Published { refused: Vec::new() });
     let lead = sent(((DUE - FETCH) * MS).cast_signed());
     assert_eq!(running.outcomes(2), [(id(SLOT, 1), lead), (id(SLOT, 2), lead)]);
-    running.handle.stop();
-    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
-    assert!(running.requests.try_recv().is_err(), "nothing else was asked");
+    assert!(running.stop().is_empty(), "nothing else was asked");
 }
 
 #[test]
@@ -187,15 +202,13 @@ fn a_signer_that_hangs_holds_nobody_up_and_its_duty_ends_with_its_slot() {
     let hear = || running.heard.recv_timeout(LONG).expect("it is signed");
     while hear() != Heard::Took(Step::Sign) {}
     running.set(SLOT, GATHER);
-    let (_, answer) = running.next();
-    answer.give(Reply::Published { refused: Vec::new() });
+    running.publication(&[1]).give(Reply::Published { refused: Vec::new() });
     let lead = sent(((DUE - GATHER) * MS).cast_signed());
     assert_eq!(running.outcomes(1), [(id(SLOT, 1), lead)]);
     running.set(SLOT + 1, 0);
     assert_eq!(running.outcomes(1), [(id(SLOT, 2), missed(Reason::SignerLate))]);
     drop(hangs);
-    running.handle.stop();
-    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+    running.stop();
 }
 
 #[test]
@@ -208,48 +221,34 @@ fn an_answer_that_is_dropped_is_a_failure() {
     drop(running.next());
     assert_eq!(running.sign(), 2);
     assert_eq!(running.sign(), 1);
-    running.handle.stop();
-    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+    running.stop();
 }
 
 #[test]
 fn a_duty_for_whose_signature_there_is_no_room_ends_and_delays_nobody() {
     // Two signers hang and take all the room. The third vote is tried as often as is tolerated.
-    let running = start_with(1, 2, &[1, 2, 3]);
-    running.answer_data();
+    let running = start_signing(1, 2, &[1, 2, 3]);
     let hanging = [running.next(), running.next()];
     assert_eq!(running.outcomes(1), [(id(SLOT, 3), missed(Reason::SignerFailed))]);
-    for (request, answer) in hanging {
-        let Request::Sign { key, data, .. } = request else { panic!("{request:?}") };
-        answer.give(Reply::Signature((key, data)));
-    }
-    let (request, answer) = running.next();
-    let Request::Publish { votes, .. } = request else { panic!("{request:?}") };
-    assert_eq!(votes.iter().map(|vote| vote.validator).collect::<Vec<_>>(), [1, 2]);
-    answer.give(Reply::Published { refused: Vec::new() });
+    assert_eq!(hanging.map(signed), [1, 2]);
+    running.publication(&[1, 2]).give(Reply::Published { refused: Vec::new() });
     let ends = running.outcomes(2);
     assert!(ends.iter().all(|(_, how)| matches!(how, Outcome::Sent { .. })), "{ends:?}");
-    running.handle.stop();
-    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+    running.stop();
 }
 
 #[test]
 fn a_vote_that_a_client_has_no_room_for_ends_when_it_was_tried_often_enough() {
     // A client whose queue is full drops the answer, each time.
-    let running = start(1);
-    running.answer_data();
+    let running = start_signing(1, 8, &[1, 2]);
     running.sign();
     running.sign();
     for _ in 0..limits().attempts {
-        let (request, answer) = running.next();
-        assert!(matches!(request, Request::Publish { .. }), "{request:?}");
-        drop(answer);
+        drop(running.publication(&[1, 2]));
     }
     let failed = missed(Reason::PublishFailed);
     assert_eq!(running.outcomes(2), [(id(SLOT, 1), failed), (id(SLOT, 2), failed)]);
-    running.handle.stop();
-    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
-    assert!(running.requests.try_recv().is_err(), "it is not tried again");
+    assert!(running.stop().is_empty(), "it is not tried again");
 }
 
 #[test]
