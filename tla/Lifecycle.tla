@@ -32,18 +32,21 @@ VARIABLES
   phase,     \* of each service: "serving", "crashed", or "ended"
   queue,     \* how many messages each mailbox holds
   restarts,  \* when the panics that were borne and counted have happened
+  recent,    \* the last of them, without those that were too old when another one happened
   stops,     \* how often the stop was told
   made,      \* requests that were made
   answered,  \* answers that were given
   time
 
-vars == <<phase, queue, restarts, stops, made, answered, time>>
+vars == <<phase, queue, restarts, recent, stops, made, answered, time>>
 
 TypeOK ==
   /\ \A s \in Services : phase[s] \in {"serving", "crashed", "ended"}
   /\ \A s \in Services : queue[s] \in 0..Capacity
   /\ Len(restarts) <= MostRequests
   /\ \A n \in 1..Len(restarts) : restarts[n] \in 0..Last
+  /\ Len(recent) <= MostRequests
+  /\ \A n \in 1..Len(recent) : recent[n] \in 0..Last
   /\ stops \in 0..1
   /\ made \in 0..MostRequests
   /\ answered \in 0..MostRequests
@@ -53,6 +56,7 @@ Init ==
   /\ phase = [s \in Services |-> "serving"]
   /\ queue = [s \in Services |-> 0]
   /\ restarts = <<>>
+  /\ recent = <<>>
   /\ stops = 0
   /\ made = 0
   /\ answered = 0
@@ -66,7 +70,7 @@ Request ==
   /\ queue["upper"] < Capacity
   /\ made' = made + 1
   /\ queue' = [queue EXCEPT !["upper"] = @ + 1]
-  /\ UNCHANGED <<phase, restarts, stops, answered, time>>
+  /\ UNCHANGED <<phase, restarts, recent, stops, answered, time>>
 
 \* The message goes on, if there is a service below that takes it, and is answered otherwise.
 Handle(s) ==
@@ -78,7 +82,7 @@ Handle(s) ==
      ELSE /\ queue[Below(s)] < Capacity
           /\ queue' = [queue EXCEPT ![s] = @ - 1, ![Below(s)] = @ + 1]
           /\ UNCHANGED answered
-  /\ UNCHANGED <<phase, restarts, stops, made, time>>
+  /\ UNCHANGED <<phase, restarts, recent, stops, made, time>>
 
 (* ----------------------------------------------------------------- panics *)
 
@@ -93,6 +97,11 @@ IsBorne(s) ==
   \/ ~Counts
   \/ Cardinality(Counted) < MostRestarts
 
+\* What is remembered of the panics when another one happens now.
+RECURSIVE Fresh(_)
+Fresh(times) ==
+  IF times # <<>> /\ time - Head(times) >= Window THEN Fresh(Tail(times)) ELSE times
+
 Panic(s) ==
   /\ phase[s] = "serving"
   /\ queue[s] > 0
@@ -102,6 +111,10 @@ Panic(s) ==
   /\ stops' = IF IsBorne(s) THEN stops ELSE StopTold
   /\ restarts' =
        IF stops = 0 /\ s # "worker" /\ IsBorne(s) THEN Append(restarts, time) ELSE restarts
+  /\ recent' =
+       IF stops > 0 \/ s = "worker" THEN recent
+       ELSE IF IsBorne(s) THEN Append(Fresh(recent), time)
+       ELSE Fresh(recent)
   /\ UNCHANGED <<made, time>>
 
 \* Its machine was cut short, and no other can be built.
@@ -112,20 +125,20 @@ Tear ==
   /\ answered' = answered + queue["lower"]
   /\ queue' = [queue EXCEPT !["lower"] = 0]
   /\ stops' = StopTold
-  /\ UNCHANGED <<restarts, made, time>>
+  /\ UNCHANGED <<restarts, recent, made, time>>
 
 Succeed(s) ==
   /\ Succeeds
   /\ phase[s] = "crashed"
   /\ phase' = [phase EXCEPT ![s] = "serving"]
-  /\ UNCHANGED <<queue, restarts, stops, made, answered, time>>
+  /\ UNCHANGED <<queue, restarts, recent, stops, made, answered, time>>
 
 (* --------------------------------------------------------------- the stop *)
 
 Stop ==
   /\ stops = 0
   /\ stops' = 1
-  /\ UNCHANGED <<phase, queue, restarts, made, answered, time>>
+  /\ UNCHANGED <<phase, queue, restarts, recent, made, answered, time>>
 
 IsTold(s) ==
   IF FromAbove
@@ -138,12 +151,12 @@ End(s) ==
   /\ phase' = [phase EXCEPT ![s] = "ended"]
   /\ answered' = answered + queue[s]
   /\ queue' = [queue EXCEPT ![s] = 0]
-  /\ UNCHANGED <<restarts, stops, made, time>>
+  /\ UNCHANGED <<restarts, recent, stops, made, time>>
 
 Tick ==
   /\ time < Last
   /\ time' = time + 1
-  /\ UNCHANGED <<phase, queue, restarts, stops, made, answered>>
+  /\ UNCHANGED <<phase, queue, restarts, recent, stops, made, answered>>
 
 HasEnded == \A s \in Services : phase[s] = "ended"
 

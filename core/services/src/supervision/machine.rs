@@ -182,6 +182,14 @@ impl Supervision {
         }
     }
 
+    /// Returns when the panics happened that were counted for the services' intensity, without
+    /// those that were too old when another one came; the oldest is first. There are at most
+    /// `max_restarts`. Panics of the Rewinder's workers are not among them, nor those that came
+    /// while the services stopped.
+    pub fn counted(&self) -> impl Iterator<Item = Duration> {
+        self.services.recent.iter().copied()
+    }
+
     fn stop(&mut self, cause: Option<Cause>) -> Vec<Effect> {
         if std::mem::replace(&mut self.stopping, true) {
             return Vec::new();

@@ -1,7 +1,8 @@
 //! Slashing protection: workers that check, record and sign over one store.
 
 use blocksmith::slashing_protection::{
-    Key, Limits, MemoryStore, ProtectionStore, Request, Statement, Transaction, check_and_record,
+    History, Key, Limits, MemoryStore, ProtectionStore, Request, Statement, Transaction, Write,
+    check_and_record,
 };
 use stateright::Model;
 
@@ -12,7 +13,7 @@ use crate::refinement::{Instance, Projected, Twin, variables, walk};
 const KEY: Key = [1; 48];
 const WORKERS: usize = 2;
 const CRASHES: u8 = 2;
-const LIMITS: Limits = Limits { blocks: 2, attestations: 1 };
+const LIMITS: Limits = Limits { blocks: 1, attestations: 1 };
 
 /// The messages: their names, slots and signing roots.
 const MESSAGES: [(&str, u64, u8); 4] =
@@ -27,6 +28,8 @@ enum Fault {
     RecordLost,
     /// The store keeps one record more than it may.
     KeepsMore,
+    /// A record that is forgotten does not raise the watermark.
+    WatermarkStays,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +55,25 @@ struct Protection {
     fault: Option<Fault>,
 }
 
+fn history(store: &MemoryStore) -> History {
+    let mut store = store.clone();
+    let history = store.begin().and_then(|mut transaction| transaction.history(&KEY));
+    history.expect("memory does not fail")
+}
+
+/// The fault: a watermark that was set before a commit is set again after it.
+fn keep_watermark(before: &MemoryStore, store: &mut MemoryStore) {
+    let watermarks = history(before).watermarks();
+    if watermarks.slot.is_none() {
+        return;
+    }
+    let written = store.begin().and_then(|mut transaction| {
+        transaction.write(&KEY, &Write::Watermarks(watermarks))?;
+        transaction.commit()
+    });
+    written.expect("memory does not fail");
+}
+
 impl Protection {
     fn ask(&self, state: &mut State, worker: usize, message: usize) {
         let (_, slot, root) = MESSAGES[message];
@@ -62,8 +84,10 @@ impl Protection {
         let before = state.store.clone();
         let outcomes = check_and_record(&mut state.store, &limits, &[request]);
         let outcome = outcomes.expect("memory does not fail")[0];
-        if self.fault == Some(Fault::RecordLost) {
-            state.before = before;
+        match self.fault {
+            Some(Fault::RecordLost) => state.before = before,
+            Some(Fault::WatermarkStays) => keep_watermark(&before, &mut state.store),
+            _ => {}
         }
         state.wants[worker] = message;
         state.allowed[worker] = outcome.allows() || self.fault == Some(Fault::RefusalIgnored);
@@ -113,9 +137,7 @@ impl Model for Protection {
 
 impl Projected for Protection {
     fn variables(&self, state: &State) -> Variables {
-        let mut store = state.store.clone();
-        let history = store.begin().and_then(|mut transaction| transaction.history(&KEY));
-        let history = history.expect("memory does not fail");
+        let history = history(&state.store);
         let is_recorded = |(_, slot, root): &(&str, u64, u8)| {
             let mut blocks = history.blocks();
             blocks.any(|block| (block.slot, block.signing_root) == (*slot, Some([*root; 32])))
@@ -143,9 +165,9 @@ pub(super) const INSTANCE: Instance = Instance {
     spec: "SlashingProtection",
     cfg: "SlashingProtection",
     source: "slashing_protection: check_and_record over MemoryStore",
-    bounds: "2 workers, 4 blocks of 3 slots, 2 records, 2 crashes",
+    bounds: "2 workers, 4 blocks of 3 slots, 1 record, 2 crashes",
     dropped: "nothing",
-    size: Agreement { states: 2918, edges: 16117 },
+    size: Agreement { states: 2149, edges: 11706 },
     machine: || machine(None),
     twins: &[
         Twin {
@@ -164,6 +186,12 @@ pub(super) const INSTANCE: Instance = Instance {
             name: "keeps_more",
             claim: "the store keeps one record more than its bound",
             machine: || machine(Some(Fault::KeepsMore)),
+            step: "Ask",
+        },
+        Twin {
+            name: "watermark_stays",
+            claim: "a record that is forgotten does not raise the watermark",
+            machine: || machine(Some(Fault::WatermarkStays)),
             step: "Ask",
         },
     ],
