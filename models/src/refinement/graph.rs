@@ -44,7 +44,7 @@ struct Node {
 pub struct Side {
     name: &'static str,
     nodes: Vec<Node>,
-    numbers: BTreeMap<Variables, usize>,
+    numbers: HashMap<Variables, usize>,
     /// Of each visible state: its variables, the first node that shows it, and whether it is
     /// initial.
     visible: Vec<(Variables, usize, bool)>,
@@ -53,37 +53,37 @@ pub struct Side {
 }
 
 impl Side {
-    /// Explores everything that can be reached from `initial`, breadth first.
+    /// Explores everything that can be reached from `initial`, breadth first. `steps` returns the
+    /// states after a state, each with its step, and `word` the word for a step.
     ///
     /// # Errors
     /// [`TooMany`].
-    pub fn explore<S: Clone + Eq + Hash>(
+    pub fn explore<S: Clone + Eq + Hash, T>(
         name: &'static str,
         initial: Vec<S>,
-        mut steps: impl FnMut(&S) -> Vec<(String, S)>,
+        mut steps: impl FnMut(&S) -> Vec<(T, S)>,
+        word: impl Fn(&T) -> String,
         show: impl Fn(&S) -> Variables,
     ) -> Result<Self, TooMany> {
-        let (nodes, numbers) = (Vec::new(), BTreeMap::new());
+        let (nodes, numbers) = (Vec::new(), HashMap::new());
         let mut side = Self { name, nodes, numbers, visible: Vec::new(), edges: BTreeMap::new() };
         let mut known: HashMap<S, usize> = HashMap::new();
         let mut queue = VecDeque::new();
         for state in initial {
             if let Entry::Vacant(entry) = known.entry(state.clone()) {
-                entry.insert(side.add(show(&state), None));
-                queue.push_back(state);
+                let node = *entry.insert(side.add(show(&state), None));
+                queue.push_back((node, state));
             }
         }
-        while let Some(state) = queue.pop_front() {
-            let from = known[&state];
-            for (word, next) in steps(&state) {
-                let to = match known.entry(next.clone()) {
-                    Entry::Occupied(entry) => *entry.get(),
-                    Entry::Vacant(entry) => {
-                        queue.push_back(next.clone());
-                        *entry.insert(side.add(show(&next), Some((from, word.clone()))))
-                    }
-                };
-                side.join(from, to, word);
+        while let Some((from, state)) = queue.pop_front() {
+            for (step, next) in steps(&state) {
+                let to = known.get(&next).copied().unwrap_or_else(|| {
+                    let node = side.add(show(&next), Some((from, word(&step))));
+                    known.insert(next.clone(), node);
+                    queue.push_back((node, next));
+                    node
+                });
+                side.join(from, to, || word(&step));
             }
             if side.nodes.len() > MAX_STATES {
                 return Err(TooMany);
@@ -104,10 +104,10 @@ impl Side {
         node
     }
 
-    fn join(&mut self, from: usize, to: usize, word: String) {
+    fn join(&mut self, from: usize, to: usize, word: impl FnOnce() -> String) {
         let ends = (self.nodes[from].visible, self.nodes[to].visible);
         if ends.0 != ends.1 {
-            self.edges.entry(ends).or_insert((from, word));
+            self.edges.entry(ends).or_insert_with(|| (from, word()));
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
             from.map(|(_, to)| (format!("to {}", to.0), *to)).collect()
         };
         let show = |state: &(u8, u8)| Variables::from([("x".to_owned(), Value::from(state.0))]);
-        Side::explore(name, initial.to_vec(), steps, show).expect("few states")
+        Side::explore(name, initial.to_vec(), steps, String::clone, show).expect("few states")
     }
 
     fn words(difference: &super::Difference) -> Vec<&str> {

@@ -155,18 +155,19 @@ impl Explored {
 fn walk<M: Projected>(model: &M) -> Result<Side, TooMany>
 where
     M::State: Clone + Eq + Hash,
-    M::Action: Debug,
+    M::Action: Clone + Debug,
 {
     let steps = |state: &M::State| {
         let mut actions = Vec::new();
         model.actions(state, &mut actions);
-        let step = |action: M::Action| {
-            let word = model.format_action(&action);
-            Some((word, model.next_state(state, action)?))
-        };
+        let step = |action: M::Action| Some((action.clone(), model.next_state(state, action)?));
         actions.into_iter().filter_map(step).collect()
     };
-    Side::explore("the machine", model.init_states(), steps, |state| model.variables(state))
+    let (word, show) = (
+        |action: &M::Action| model.format_action(action),
+        |state: &M::State| model.variables(state),
+    );
+    Side::explore("the machine", model.init_states(), steps, word, show)
 }
 
 /// Returns variables from names and values.

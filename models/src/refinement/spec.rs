@@ -35,9 +35,13 @@ pub fn explore(spec: &str, cfg: &str, names: &BTreeSet<&str>) -> Result<Side, Sp
         return Err(fails(format!("{names:?} are not all among {:?}", variables.keys())));
     }
     let initial = initial(&states);
-    let steps = |number: &usize| states.steps.get(number).cloned().unwrap_or_default();
+    let steps = |number: &usize| {
+        let steps = states.steps.get(number).map_or(&[][..], Vec::as_slice);
+        steps.iter().map(|(word, next)| (word, *next)).collect()
+    };
+    let word = |word: &&String| (*word).clone();
     let show = |number: &usize| restricted(&states.variables[*number], names);
-    Side::explore("the specification", initial, steps, show)
+    Side::explore("the specification", initial, steps, word, show)
         .map_err(|error| fails(error.to_string()))
 }
 
@@ -143,6 +147,6 @@ mod tests {
         assert!(explore("SlashingProtection", "SlashingProtection_SignFirst", &none).is_err());
         assert!(explore("SlashingProtection", "Absent", &none).is_err());
         let absent = BTreeSet::from(["absent"]);
-        assert!(explore("SlashingProtection", "SlashingProtection", &absent).is_err());
+        assert!(explore("HotDbTrail", "HotDbTrail", &absent).is_err());
     }
 }

@@ -3,7 +3,8 @@
 //! A channel cannot be cloned. So a state is the calls that lead to it: they are made anew on a
 //! channel of their own, and then it is looked at, and drained. States that look the same, with as
 //! many items accepted and taken before, are one. So a call that leaves the channel as it looked,
-//! and has an effect that only a later call shows, is not noticed here.
+//! and has an effect that only a later call shows, is not noticed here: a permit that is dropped and
+//! not given back, for example.
 
 use std::hash::{Hash, Hasher};
 
@@ -180,38 +181,46 @@ impl World {
     }
 
     /// Looks at the channel, and takes what is in line.
-    fn variables(self) -> Variables {
-        let closed = self.is_closed();
-        let receiver = match &self.receiver {
-            None => "gone",
-            Some(_) if self.ended => "ended",
-            Some(_) => "takes",
-        };
-        let line = self.drain().into_iter().map(|item| ITEMS[item]);
-        variables([
-            ("line", Value::sequence(line)),
-            ("fate", Value::function(ITEMS.into_iter().zip(self.fate))),
-            ("kept", self.kept.len().into()),
-            ("slots", self.slots.len().into()),
-            ("closed", closed.into()),
-            ("senders", self.sender.is_some().into()),
-            ("receiver", receiver.into()),
-        ])
+    fn looks(self) -> Looks {
+        Looks {
+            fate: self.fate,
+            kept: self.kept.len(),
+            slots: self.slots.len(),
+            is_closed: self.is_closed(),
+            has_sender: self.sender.is_some(),
+            has_receiver: self.receiver.is_some(),
+            ended: self.ended,
+            counts: (self.accepted, self.taken),
+            line: self.drain(),
+        }
     }
+}
+
+/// How a channel looks, and what was done with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Looks {
+    line: Vec<usize>,
+    fate: [&'static str; ITEMS.len()],
+    kept: usize,
+    slots: usize,
+    is_closed: bool,
+    has_sender: bool,
+    has_receiver: bool,
+    ended: bool,
+    /// How many items were accepted, and how many taken.
+    counts: (u8, u8),
 }
 
 /// The calls that lead to a state, and how it looks.
 #[derive(Clone, Debug)]
 struct State {
     calls: Vec<Call>,
-    looks: Variables,
-    /// How many items were accepted, and how many taken.
-    counts: (u8, u8),
+    looks: Looks,
 }
 
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        (&self.looks, self.counts) == (&other.looks, other.counts)
+        self.looks == other.looks
     }
 }
 
@@ -219,7 +228,7 @@ impl Eq for State {}
 
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (&self.looks, self.counts).hash(hasher);
+        self.looks.hash(hasher);
     }
 }
 
@@ -229,16 +238,10 @@ struct Mailbox {
 }
 
 impl Mailbox {
-    fn world(&self, calls: &[Call]) -> World {
+    fn state(&self, calls: Vec<Call>) -> State {
         let mut world = World::new(self.on_full, self.fault);
         calls.iter().for_each(|call| world.make(*call));
-        world
-    }
-
-    fn state(&self, calls: Vec<Call>) -> State {
-        let world = self.world(&calls);
-        let counts = (world.accepted, world.taken);
-        State { calls, looks: world.variables(), counts }
+        State { calls, looks: world.looks() }
     }
 }
 
@@ -252,22 +255,22 @@ impl Model for Mailbox {
 
     /// Every call that the ends at hand allow; the channel says what it does.
     fn actions(&self, state: &State, actions: &mut Vec<Call>) {
-        let world = self.world(&state.calls);
-        let (keeps, has_slot) = (!world.kept.is_empty(), !world.slots.is_empty());
-        for item in (0..ITEMS.len()).filter(|item| world.fate[*item] == "new") {
+        let looks = &state.looks;
+        let (keeps, has_slot) = (looks.kept > 0, looks.slots > 0);
+        for item in (0..ITEMS.len()).filter(|item| looks.fate[*item] == "new") {
             if item == REPLY {
                 actions.extend(has_slot.then_some(Call::Reply(item)));
             } else {
-                actions.extend(world.sender.is_some().then_some(Call::Send(item)));
+                actions.extend(looks.has_sender.then_some(Call::Send(item)));
                 actions.extend(keeps.then_some(Call::Use(item)));
             }
         }
-        if world.sender.is_some() {
-            actions.extend((world.kept.len() < MOST_KEPT).then_some(Call::Keep));
+        if looks.has_sender {
+            actions.extend((looks.kept < MOST_KEPT).then_some(Call::Keep));
             actions.push(Call::DropSender);
         }
-        if world.receiver.is_some() {
-            actions.extend((!world.ended).then_some(Call::Ask));
+        if looks.has_receiver {
+            actions.extend((!looks.ended).then_some(Call::Ask));
             actions.extend([Call::Receive, Call::DropReceiver]);
         }
         actions.extend(keeps.then_some(Call::Withdraw));
@@ -284,7 +287,21 @@ impl Model for Mailbox {
 
 impl Projected for Mailbox {
     fn variables(&self, state: &State) -> Variables {
-        state.looks.clone()
+        let looks = &state.looks;
+        let receiver = match (looks.has_receiver, looks.ended) {
+            (false, _) => "gone",
+            (true, true) => "ended",
+            (true, false) => "takes",
+        };
+        variables([
+            ("line", Value::sequence(looks.line.iter().map(|item| ITEMS[*item]))),
+            ("fate", Value::function(ITEMS.into_iter().zip(looks.fate))),
+            ("kept", looks.kept.into()),
+            ("slots", looks.slots.into()),
+            ("closed", looks.is_closed.into()),
+            ("senders", looks.has_sender.into()),
+            ("receiver", receiver.into()),
+        ])
     }
 }
 
