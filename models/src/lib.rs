@@ -12,3 +12,4 @@ pub mod ring;
 pub mod rules;
 pub mod tla;
 pub mod trace;
+mod work;

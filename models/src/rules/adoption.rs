@@ -27,9 +27,9 @@ use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyRoot, ToyState};
 use blocksmith::verdict::{PendingReason, Quarantined};
 use stateright::{Model, Property};
 
-use super::quarantine::work;
 use super::{Bounded, Rule, Twin};
 use crate::hazard;
+use crate::work::work;
 use blocksmith_engines::verdict::Breaks;
 
 const NO_TIMER: &str = "no vote waits out its timer";

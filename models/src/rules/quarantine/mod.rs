@@ -38,7 +38,6 @@ mod properties;
 mod words;
 
 pub(super) use list::RULES;
-pub(super) use model::work;
 
 /// What goes wrong at a port of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,7 +10,8 @@ use blocksmith::verdict::{
 };
 
 use super::Fault;
-use super::model::{BEFORE, Firewall, State, Word, work};
+use super::model::{BEFORE, Firewall, State, Word};
+use crate::work::work;
 
 /// What a port remembers because of a fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
