@@ -15,9 +15,10 @@
 (* Only must-fail configurations change these constants:                       *)
 (*   Correlated    an answer is taken by the duty that asked for it            *)
 (*   HasDeadline   a duty ends at its deadline, and waits for no other         *)
+(*   EndsOnce      a duty that was missed takes no signature                   *)
 EXTENDS Naturals, FiniteSets
 
-CONSTANTS Last, Correlated, HasDeadline
+CONSTANTS Last, Correlated, HasDeadline, EndsOnce
 
 Duties == {"a1", "a2", "b1"}
 
@@ -73,7 +74,7 @@ Ask(d) ==
 \* The signature that d asked for arrives and is taken by e.
 Take(d, e) ==
   /\ d \in transit
-  /\ stage[e] = "waits"
+  /\ stage[e] = "waits" \/ (~EndsOnce /\ stage[e] = "missed")
   /\ IF Correlated THEN e = d ELSE Key(e) = Key(d)
   /\ stage' = [stage EXCEPT ![e] = "signed"]
   /\ used' = [used EXCEPT ![e] = d]

@@ -12,7 +12,7 @@
 (* With Buffered, a publication or a registration stays in the writer's store *)
 (* buffer until it drains, at any later moment; a fence waits for the drain.  *)
 (* This is only the store-buffer part of weak memory: enough to need both     *)
-(* fences. Each of the last six constants removes one part of the protocol;   *)
+(* fences. Each of the last eight constants removes one part of the protocol;   *)
 (* the configurations that do so must fail.                                   *)
 EXTENDS Naturals, Sequences, FiniteSets
 
@@ -26,7 +26,9 @@ CONSTANTS
   ConsumerFence,  \* whether prepare ends with a fence
   EpochFirst,     \* whether a consumer reads the epoch before it registers, not after
   TakesOff,       \* whether a consumer that leaves takes a wake off the count
-  SleepEnds       \* whether the end of a sleep ends the wait, whatever the epoch is
+  SleepEnds,      \* whether the end of a sleep ends the wait, whatever the epoch is
+  Deregisters,    \* whether a consumer that leaves takes itself off the registrations
+  KeepsItem       \* whether a consumer has what it took at its second look
 
 VARIABLES
   queue,     \* published items, oldest first, as memory shows them
@@ -141,9 +143,9 @@ Producer(p) ==
 (* ------------------------------------------------------------- consumers *)
 
 \* Takes the oldest item, if there is one; `taken` and `empty` say where to go next.
-TakeOr(c, taken, empty) ==
+TakeOr(c, taken, empty, kept) ==
   IF Len(queue) > 0
-  THEN /\ consumed' = consumed \cup {Head(queue)}
+  THEN /\ consumed' = IF kept THEN consumed \cup {Head(queue)} ELSE consumed
        /\ queue' = Tail(queue)
        /\ Goto(c, taken)
   ELSE /\ Goto(c, empty)
@@ -153,7 +155,7 @@ Begin == IF EpochFirst THEN "read" ELSE "register"
 
 Try(c) ==
   /\ pc[c] = "try"
-  /\ TakeOr(c, "try", Begin)
+  /\ TakeOr(c, "try", Begin, TRUE)
   /\ UNCHANGED <<waiters, wakes, epoch, sent, key, unseen>>
 
 Read(c) ==
@@ -180,7 +182,7 @@ FenceOfConsumer(c) ==
 
 Recheck(c) ==
   /\ pc[c] = "recheck"
-  /\ TakeOr(c, "cancel", "sleep")
+  /\ TakeOr(c, "cancel", "sleep", KeepsItem)
   /\ UNCHANGED <<waiters, wakes, epoch, sent, key, unseen>>
 
 \* Comparing the epoch and going to sleep are one step.
@@ -192,7 +194,7 @@ Sleep(c) ==
 Cancel(c) ==
   /\ pc[c] = "cancel"
   /\ c \notin unseen
-  /\ waiters' = waiters - 1
+  /\ waiters' = IF Deregisters THEN waiters - 1 ELSE waiters
   /\ wakes' = IF TakesOff /\ wakes > 0 THEN wakes - 1 ELSE wakes
   /\ Goto(c, "try")
   /\ UNCHANGED <<queue, epoch, sent, key, unseen, consumed>>

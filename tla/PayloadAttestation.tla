@@ -17,9 +17,11 @@
 (*   Gathers       what is signed leaves at its times, and not after the last  *)
 (*   Guards        a process does not vote in the slot in which it begins      *)
 (*   TimerIsFree   the thread that keeps the time waits for no node            *)
+(*   GivesUp       a vote whose signature does not come ends at Late           *)
+(*   EndsOnce      a vote that was missed takes no signature                   *)
 EXTENDS Naturals, FiniteSets
 
-CONSTANTS AllNodes, Gathers, Guards, TimerIsFree
+CONSTANTS AllNodes, Gathers, Guards, TimerIsFree, GivesUp, EndsOnce
 
 Fetch == 1
 Gather == 2
@@ -125,7 +127,7 @@ See(n) ==
 
 \* The signer of "a" answers before time passes.
 Sign(v) ==
-  /\ stage[v] = "signing"
+  /\ stage[v] = "signing" \/ (~EndsOnce /\ stage[v] = "missed" /\ asks[v] > 0)
   /\ v \notin dead
   /\ stage' = [stage EXCEPT ![v] = "signed"]
   /\ UNCHANGED <<hung, dead, sees, had, hasData, leaves, left, asks, outcomes, restarted, time>>
@@ -134,8 +136,8 @@ Sign(v) ==
 
 Ends(v, now) ==
   \/ stage[v] = "waits" /\ now >= Due
-  \/ stage[v] = "signing" /\ now >= Late
-  \/ stage[v] \notin Over /\ now >= End
+  \/ GivesUp /\ stage[v] = "signing" /\ now >= Late
+  \/ GivesUp /\ stage[v] \notin Over /\ now >= End
 
 \* The thread that keeps the time waits for the data.
 IsHeld == ~TimerIsFree /\ time >= Fetch /\ ~hasData /\ IsAwaited

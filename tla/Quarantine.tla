@@ -2,6 +2,8 @@
 (* The firewall: items arrive in any order; each gets exactly one verdict.    *)
 (*                                                                            *)
 (* Quarantine decides about an item as soon as it has it:                     *)
+(*   its root is known                -> ignored                              *)
+(*   its root is unviable             -> rejected                             *)
 (*   its parent's root is unviable    -> rejected                             *)
 (*   its parent's root is not known   -> parked until the parent is known     *)
 (*   its slot is in the future        -> parked until the slot                *)
@@ -18,9 +20,15 @@
 (*   Cascade       a rejection reaches the items that wait for the root       *)
 (*   CommitFirst   the root is committed before the verdict leaves            *)
 (*   BadSignatureCondemns   a bad signature makes the root unviable           *)
+(*   Verifies      a worker verifies the signature                            *)
+(*   TakesInTurn   a worker takes an item once it has ended the one before    *)
+(*   Ends          a worker does not put an item back                         *)
+(*   HearsOnce     an answer counts once                                      *)
 EXTENDS Naturals, FiniteSets
 
-CONSTANTS Workers, LastSlot, OneStep, Cascade, CommitFirst, BadSignatureCondemns
+CONSTANTS
+  Workers, LastSlot, OneStep, Cascade, CommitFirst, BadSignatureCondemns,
+  Verifies, TakesInTurn, Ends, HearsOnce
 
 (* The items of the network: a chain 1 <- 2, a copy of 1 with a bad signature, *)
 (* an invalid child 3 of 1, its child 4, and a grandchild 5.                   *)
@@ -53,6 +61,9 @@ Slot(i) ==
 Signed(i) == i # "copy"
 Valid(i) == i # "three"
 
+\* What a worker finds.
+Passes(i) == Valid(i) /\ (Signed(i) \/ ~Verifies)
+
 Roots == 0..5
 
 VARIABLES
@@ -68,10 +79,12 @@ vars == <<place, known, unviable, committed, slot, answers>>
 (* away: not yet arrived; looked: parent looked up, not yet parked (only      *)
 (* without OneStep); parent, slot: parked until then; ready: handed over;     *)
 (* busy: with a worker; committed: the worker has committed it; told: the     *)
-(* verdict is on its way; accepted, rejected: decided.                        *)
+(* verdict is on its way; accepted, ignored, rejected: decided.               *)
 Places ==
   {"away", "looked", "parent", "slot", "ready", "busy", "committed", "told",
-   "accepted", "rejected"}
+   "accepted", "ignored", "rejected"}
+
+Over == {"accepted", "ignored", "rejected"}
 
 TypeOK ==
   /\ \A i \in Items : place[i] \in Places
@@ -93,7 +106,8 @@ Init ==
 
 \* Where an item belongs, given what Quarantine knows.
 Decision(i, knownRoots, unviableRoots, now) ==
-  IF Parent(i) \in unviableRoots THEN "rejected"
+  IF Root(i) \in knownRoots THEN "ignored"
+  ELSE IF Root(i) \in unviableRoots \/ Parent(i) \in unviableRoots THEN "rejected"
   ELSE IF Parent(i) \notin knownRoots THEN "parent"
   ELSE IF Slot(i) > now THEN "slot"
   ELSE "ready"
@@ -101,7 +115,7 @@ Decision(i, knownRoots, unviableRoots, now) ==
 \* Counts the verdicts of the items that are decided between one map of places and the next.
 Count(old, new) ==
   [i \in Items |->
-    IF new[i] \in {"accepted", "rejected"} /\ old[i] \notin {"accepted", "rejected"}
+    IF new[i] \in Over /\ old[i] \notin Over
     THEN answers[i] + 1
     ELSE answers[i]]
 
@@ -129,9 +143,11 @@ Arrive(i) ==
   /\ LET decision == Decision(i, known, unviable, slot)
      IN  IF decision = "rejected"
          THEN Reject(i)
-         ELSE /\ place' = [place EXCEPT ![i] =
-                   IF ~OneStep /\ decision = "parent" THEN "looked" ELSE decision]
-              /\ UNCHANGED <<unviable, answers>>
+         ELSE LET moved == [place EXCEPT ![i] =
+                    IF ~OneStep /\ decision = "parent" THEN "looked" ELSE decision]
+              IN  /\ place' = moved
+                  /\ answers' = Count(place, moved)
+                  /\ UNCHANGED unviable
   /\ UNCHANGED <<known, committed, slot>>
 
 \* The second half of an arrival whose look-up and parking are two steps.
@@ -155,7 +171,7 @@ Tick ==
 \* A worker's verdict on an item arrives.
 HearValid(i) ==
   /\ place[i] = "told"
-  /\ Valid(i) /\ Signed(i)
+  /\ Passes(i)
   /\ known' = known \cup {Root(i)}
   /\ LET moved == [j \in Items |->
            IF j = i THEN "accepted"
@@ -168,7 +184,7 @@ HearValid(i) ==
 
 HearInvalid(i) ==
   /\ place[i] = "told"
-  /\ ~(Valid(i) /\ Signed(i))
+  /\ ~Passes(i)
   /\ IF Signed(i) \/ BadSignatureCondemns
      THEN Reject(i)
      ELSE /\ place' = [place EXCEPT ![i] = "rejected"]
@@ -176,14 +192,29 @@ HearInvalid(i) ==
           /\ unviable' = unviable
   /\ UNCHANGED <<known, committed, slot>>
 
+\* The fault: the answer is heard once more.
+HearAgain(i) ==
+  /\ ~HearsOnce
+  /\ place[i] = "accepted"
+  /\ answers[i] = 1
+  /\ answers' = [answers EXCEPT ![i] = @ + 1]
+  /\ UNCHANGED <<place, known, unviable, committed, slot>>
+
 (* ---------------------------------------------------------------- workers *)
 
 Busy == {i \in Items : place[i] \in {"busy", "committed"}}
 
 Take(i) ==
   /\ place[i] = "ready"
-  /\ Cardinality(Busy) < Workers
+  /\ TakesInTurn => Cardinality(Busy) < Workers
   /\ place' = [place EXCEPT ![i] = "busy"]
+  /\ UNCHANGED <<known, unviable, committed, slot, answers>>
+
+\* The fault: a worker gives way, each time.
+PutBack(i) ==
+  /\ ~Ends
+  /\ place[i] = "busy"
+  /\ place' = [place EXCEPT ![i] = "ready"]
   /\ UNCHANGED <<known, unviable, committed, slot, answers>>
 
 \* The transition is over. An item whose parent the store does not have cannot be judged at all: it
@@ -191,14 +222,14 @@ Take(i) ==
 Commit(i) ==
   /\ CommitFirst
   /\ place[i] = "busy"
-  /\ Valid(i) /\ Signed(i)
+  /\ Passes(i)
   /\ Parent(i) \in committed
   /\ committed' = committed \cup {Root(i)}
   /\ place' = [place EXCEPT ![i] = "committed"]
   /\ UNCHANGED <<known, unviable, slot, answers>>
 
 Tell(i) ==
-  /\ IF CommitFirst /\ Valid(i) /\ Signed(i)
+  /\ IF CommitFirst /\ Passes(i)
      THEN place[i] = "committed"
      ELSE place[i] = "busy"
   /\ place' = [place EXCEPT ![i] = "told"]
@@ -208,7 +239,7 @@ Tell(i) ==
 CommitLate(i) ==
   /\ ~CommitFirst
   /\ place[i] \in {"told", "accepted"}
-  /\ Valid(i) /\ Signed(i)
+  /\ Passes(i)
   /\ Root(i) \notin committed
   /\ committed' = committed \cup {Root(i)}
   /\ UNCHANGED <<place, known, unviable, slot, answers>>
@@ -216,7 +247,7 @@ CommitLate(i) ==
 (* ------------------------------------------------------------------ whole *)
 
 Finished ==
-  /\ \A i \in Items : place[i] \in {"accepted", "rejected"}
+  /\ \A i \in Items : place[i] \in Over
   /\ slot = LastSlot
   /\ UNCHANGED vars
 
@@ -225,9 +256,11 @@ Quarantine ==
   \/ \E i \in Items : Park(i)
   \/ \E i \in Items : HearValid(i)
   \/ \E i \in Items : HearInvalid(i)
+  \/ \E i \in Items : HearAgain(i)
 
 Rewinder ==
   \/ \E i \in Items : Take(i)
+  \/ \E i \in Items : PutBack(i)
   \/ \E i \in Items : Commit(i)
   \/ \E i \in Items : Tell(i)
   \/ \E i \in Items : CommitLate(i)
@@ -244,7 +277,7 @@ Spec == Init /\ [][Next]_vars /\ WF_vars(Quarantine) /\ WF_vars(Rewinder) /\ WF_
 
 (* ------------------------------------------------------------- properties *)
 
-Decided == {i \in Items : place[i] \in {"accepted", "rejected"}}
+Decided == {i \in Items : place[i] \in Over}
 
 OneVerdict == \A i \in Items : answers[i] = IF i \in Decided THEN 1 ELSE 0
 

@@ -1,10 +1,11 @@
 //! The list of the gate for the TLA+ specifications. `blocksmith-check check --engine tla`, a step
 //! of CI, runs the gate over every configuration.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use blocksmith_engines::counterexample::{self, Again, Counterexample, Itf, Misfit, again};
-use blocksmith_engines::verdict::Engine;
+use blocksmith_engines::verdict::{Breaks, Engine};
 use blocksmith_models::tla::{CONFIGURATIONS, check_spec, folder, run};
 
 #[test]
@@ -32,6 +33,40 @@ fn every_specification_has_a_configuration_that_must_fail() {
         assert!(of_spec().any(|other| !other.expected.is_violated()), "{}", entry.spec);
         assert!(of_spec().any(|other| other.expected.is_violated()), "{}", entry.spec);
     }
+}
+
+/// Returns the names of the invariants and properties of a configuration.
+fn properties(cfg: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(folder().join(cfg).with_extension("cfg")).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("\\*"));
+    let mut names = BTreeSet::new();
+    let mut is_list = false;
+    for word in lines.flat_map(str::split_whitespace) {
+        match word {
+            "INVARIANTS" | "PROPERTY" => is_list = true,
+            "CONSTANTS" | "SPECIFICATION" => is_list = false,
+            name if is_list => _ = names.insert(name.to_owned()),
+            _ => {}
+        }
+    }
+    names
+}
+
+#[test]
+fn every_property_that_holds_is_broken_by_a_configuration_that_must_fail() {
+    // Reads the files and the list: what no fault breaks may say nothing. `TypeOK` bounds the
+    // variables' values, and is left out.
+    let mut count = 0;
+    for entry in CONFIGURATIONS.iter().filter(|entry| !entry.expected.is_violated()) {
+        let of_spec = CONFIGURATIONS.iter().filter(|other| other.spec == entry.spec);
+        let breaks: Vec<_> = of_spec.flat_map(|other| other.expected.breaks()).collect();
+        for name in properties(entry.cfg).iter().filter(|name| *name != "TypeOK") {
+            let is_it = |what: &&Breaks| matches!(what, Breaks::Property(it) if *it == *name);
+            assert!(breaks.iter().any(is_it), "{}: {name}", entry.cfg);
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count} properties");
 }
 
 #[test]

@@ -25,6 +25,10 @@ pub(super) struct Arguments {
     pinned: bool,
 }
 
+/// What the specification of no instance stands for, and where it is compared instead.
+const ELSEWHERE: &str = "EventNotifier is compared by `prove`: the relation that is proved has the \
+    states and steps that the code has under Stepped";
+
 /// The widths of the columns with a name, and with a number.
 const NAME: usize = 24;
 const COUNT: usize = 8;
@@ -181,6 +185,9 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
             row.twins.push(of_twin);
         }
         rows.push(row);
+    }
+    if wanted.is_empty() {
+        out.line(format_args!("{ELSEWHERE}"))?;
     }
     let is_told = |row: &Row| row.twins.iter().all(|twin| twin.difference.is_some());
     let holds = rows.iter().all(|row| row.difference.is_none() && is_told(row));

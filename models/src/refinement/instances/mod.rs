@@ -1,10 +1,14 @@
 //! The instances: one file for each protocol.
 
 mod dispatcher;
+mod duties;
 mod hot_db;
 mod lifecycle;
 mod mailbox;
+mod payload_votes;
 mod protection;
+mod ptc_duties;
+mod quarantine;
 mod store;
 
 use super::Instance;
@@ -21,4 +25,8 @@ pub const INSTANCES: &[Instance] = &[
     dispatcher::STANDINGS,
     store::INSTANCE,
     hot_db::INSTANCE,
+    quarantine::VERDICTS,
+    ptc_duties::INSTANCE,
+    payload_votes::INSTANCE,
+    duties::INSTANCE,
 ];

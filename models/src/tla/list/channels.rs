@@ -97,6 +97,24 @@ pub(super) const NOTIFIER: &[Configuration] = &[
         claim: "a consumer that sleeps again after a wake meant for an older one leaves that one asleep",
         hazard: Some(&hazard::N7),
     },
+    Configuration {
+        protocol: "notifier",
+        spec: "EventNotifier",
+        cfg: "EventNotifier_StaysRegistered",
+        expected: Expected::Violated(&[Breaks::Property("CountIsExact")]),
+        states: 215,
+        claim: "a consumer that leaves stays registered",
+        hazard: Some(&hazard::N7),
+    },
+    Configuration {
+        protocol: "notifier",
+        spec: "EventNotifier",
+        cfg: "EventNotifier_DropsItem",
+        expected: Expected::Violated(&[Breaks::Property("NothingIsLost")]),
+        states: 150,
+        claim: "what a consumer takes at its second look is lost",
+        hazard: Some(&hazard::N15),
+    },
 ];
 
 /// Of the protocol `mailbox`.
