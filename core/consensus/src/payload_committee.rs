@@ -7,8 +7,14 @@
 //! - F1 A block has no payload of its own. What stands for it is a word of the node that it is
 //!   there: with the block ([`Payloads::WithBlock`]), or apart from it ([`Payloads::Apart`]). Then
 //!   a block is built on its parent's payload, and waits for it.
-//! - F2 Blocks carry no votes: a phase0 block has no room for them, and a second container beside
-//!   it would be a format of our own. What the next block would carry is in the pool.
+//! - F2 Blocks carry no votes. The body of a phase0 block has eight fields, which are all the leaves
+//!   of its tree. A ninth for `payload_attestations` would make the tree deeper, so that every
+//!   block, also one without votes, had another root than in phase0. A list beside the block would
+//!   have no root that the proposer signs, and would be a format of our own. So production puts no
+//!   votes into a block, and `process_payload_attestation` is called by the vectors and tests alone.
+//!   What the next block would carry, at most
+//!   [`MAX_PAYLOAD_ATTESTATIONS`](crate::gloas::MAX_PAYLOAD_ATTESTATIONS) aggregates, is what
+//!   [`blocksmith::payload::pack`] chooses of the pool's groups. The API serves the whole pool.
 //! - F3 The window is no part of the state's encoding. A state that is decoded, or of genesis,
 //!   begins a new one, as a state of Gloas does right after the fork: the committees of its own
 //!   epoch and the next follow from its own balances, and later ones are exactly those of Gloas. A

@@ -193,7 +193,8 @@ impl<V: VoteProtocol> Builder<V> {
         let stop = P::arc(P::Mutex::new(mailbox.permit()));
         let machine = Succession::new(protocol, limits, intensity);
         let slot = Duration::from_millis(slot_ms);
-        let service = PayloadAttestationService { machine, ports, mailbox, slot, told: None };
+        let knows_time = false;
+        let service = PayloadAttestationService { machine, ports, mailbox, slot, knows_time };
         (service, PayloadAttestationHandle { mailbox: sender, stop })
     }
 }
@@ -205,8 +206,8 @@ pub struct PayloadAttestationService<P: Primitives, V: VoteProtocol> {
     mailbox: mailbox::Receiver<P, Message<V>>,
     /// Length of a slot.
     slot: Duration,
-    /// The time that the machine knows.
-    told: Option<Reading>,
+    /// Whether the machine was told the time. Before that, it asks for nothing.
+    knows_time: bool,
 }
 
 /// The handle of a PayloadAttestation.
@@ -270,7 +271,9 @@ impl<P: Primitives, V: VoteProtocol> PayloadAttestationService<P, V> {
 
     fn serve(&mut self) -> Result<(), TooManyPanics> {
         loop {
-            self.wake(false)?;
+            if !self.knows_time {
+                self.turn(Message::Tick)?;
+            }
             let message = if self.ports.clock.is_told() {
                 self.mailbox.recv().map_err(|_| RecvTimeoutError::Closed)
             } else {
@@ -278,16 +281,19 @@ impl<P: Primitives, V: VoteProtocol> PayloadAttestationService<P, V> {
             };
             match message {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Closed) => return Ok(()),
-                Ok(Message::Tick) | Err(RecvTimeoutError::Timeout) => self.wake(true)?,
                 Ok(message) => self.turn(message)?,
+                Err(RecvTimeoutError::Timeout) => self.turn(Message::Tick)?,
             }
         }
     }
 
-    /// Returns how long nothing is to be done unless a message comes.
+    /// Returns how long nothing is to be done unless a message comes. The clock is read for it: the
+    /// time that an event took to be handled is not waited for again.
     fn until_next(&self) -> Duration {
-        match (self.machine.get().wake_at(), self.told) {
-            (Some(at), Some(Reading::SinceGenesis(now))) => {
+        let next = self.machine.get().wake_at().and_then(|at| Some((at, self.read()?)));
+        match next {
+            // A clock that has stepped back is noticed within a slot.
+            Some((at, Reading::SinceGenesis(now))) => {
                 Duration::from_millis(at.saturating_sub(now)).min(self.slot)
             }
             // Genesis is noticed soon after it has come.
@@ -320,20 +326,8 @@ impl<P: Primitives, V: VoteProtocol> PayloadAttestationService<P, V> {
         reading
     }
 
-    /// Tells the machine the time if it is due, if the time stepped back, or if `now`.
-    fn wake(&mut self, now: bool) -> Result<(), TooManyPanics> {
-        let Some(reading) = self.read() else { return Ok(()) };
-        let is_due = match (self.told, reading, self.machine.get().wake_at()) {
-            (Some(Reading::SinceGenesis(told)), Reading::SinceGenesis(ms), Some(at)) => {
-                ms >= at || ms < told
-            }
-            (told, reading, _) => told != Some(reading),
-        };
-        if is_due || now { self.handle(reading, Event::Wake) } else { Ok(()) }
-    }
-
     fn handle(&mut self, at: Reading, event: Event<V>) -> Result<(), TooManyPanics> {
-        self.told = Some(at);
+        self.knows_time = true;
         let mut refused = self.handle_one(at, event)?;
         // A failure makes its step rest, or was the last of its slot, so that this ends.
         while let Some((machine, request)) = refused.pop() {
@@ -380,8 +374,7 @@ impl<P: Primitives, V: VoteProtocol> PayloadAttestationService<P, V> {
         for (duty, outcome) in lost {
             self.tell_end(duty, outcome);
         }
-        // The successor has not been told the time.
-        self.told = None;
+        self.knows_time = false;
         succeeds
     }
 

@@ -7,6 +7,7 @@ use quickcheck::{Gen, QuickCheck};
 use super::{Effect, Event, Limits, Listed, NoDuties, PtcDuties, Reply, RequestId};
 use crate::consensus::{Epoch, Slot, ValidatorIndex};
 use crate::machine::Machine;
+use crate::supervision::contain;
 
 type Root = char;
 type Key = u64;
@@ -300,6 +301,21 @@ fn a_clock_that_steps_back_or_to_its_end_is_followed() {
     assert_eq!(machine.lists(), 2);
     let (asked, last) = (tell(&mut machine, Event::Slot(u64::MAX)), u64::MAX / SLOTS);
     assert_eq!(asked.iter().map(|ask| ask.1).collect::<Vec<_>>(), [last, last + 1]);
+}
+
+#[test]
+fn limits_of_nothing_are_refused() {
+    // An epoch without slots, and each limit as 0.
+    let usual = Limits::default();
+    let all = [
+        (0, usual),
+        (SLOTS, Limits { validators: 0, ..usual }),
+        (SLOTS, Limits { branches: 0, ..usual }),
+        (SLOTS, Limits { asks_per_slot: 0, ..usual }),
+    ];
+    for (slots, limits) in all {
+        assert!(contain(|| Duties::new(slots, limits)).is_err(), "{slots} {limits:?}");
+    }
 }
 
 /// Plays a script, then lets branch `b` settle.

@@ -119,13 +119,11 @@ impl<V: VoteProtocol> PayloadAttestation<V> {
     }
 
     fn fix(&mut self, root: V::Root, duties: &[Listed<V::Key>], effects: &mut Effects<V>) {
-        let (now, timing, window) = (self.now_ms, self.timing, self.limits.gather_ms);
         let Some(round) = &mut self.round else { return };
         let Content::Held(data) = std::mem::replace(&mut round.content, Content::Nothing) else {
             return;
         };
         round.content = Content::Fixed(data, root);
-        round.leave_ms = round.next_leave(&timing, now, window);
         let listed: BTreeSet<_> = duties.iter().map(|duty| duty.validator).collect();
         let begun: Vec<_> = round.votes.keys().copied().collect();
         for validator in begun {
@@ -228,6 +226,7 @@ impl<V: VoteProtocol> PayloadAttestation<V> {
             vote.left_ms = vote.left_ms.or(Some(now));
             vote.stage = Stage::Publishing(signature);
         }
+        // So it is right after the signers were asked: the first batch's time is set here.
         if votes.is_empty() {
             round.leave_ms = round.next_leave(&timing, now, window);
             return;

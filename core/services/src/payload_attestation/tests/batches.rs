@@ -197,6 +197,24 @@ fn a_publication_that_fails_is_made_again_and_counts_only_when_it_is_confirmed()
 }
 
 #[test]
+fn a_publication_that_fails_is_made_again_though_a_signer_hangs() {
+    // 3's signer hangs. 1's vote does not wait for it a second time; 2's, which is signed when that
+    // vote has arrived, waits for the next time of the slot.
+    let mut line = fetched(&[1, 2, 3]);
+    line.sign(1);
+    line.until(SLOT, GATHER);
+    line.answer_publish(Reply::Failed);
+    line.until(SLOT, GATHER + 20);
+    assert_eq!(line.batches(), [[1]]);
+    line.answer_publish(all_taken());
+    line.sign(2);
+    line.until(SLOT, DUE - 1);
+    assert!(line.batches().is_empty());
+    line.until(SLOT, DUE);
+    assert_eq!(line.batches(), [[2]]);
+}
+
+#[test]
 fn a_publication_is_tried_as_often_as_is_tolerated() {
     // Three failures end the duty. Those of its signer do not count.
     let mut line = fetched(&[1]);

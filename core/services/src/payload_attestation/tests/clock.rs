@@ -60,6 +60,17 @@ fn a_process_votes_in_no_slot_that_had_begun_before_it() {
 }
 
 #[test]
+fn no_data_are_asked_for_in_a_slot_that_had_begun_before_the_process() {
+    // The list of the newest head's branch is not there, and that of another names somebody.
+    let mut line = Line::at(SLOT * 1200 + 100, &[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.root = None;
+    line.tell(Event::Head(head('b', SLOT)));
+    line.until(SLOT, DUE);
+    assert_eq!((line.data_requests(), line.began.len()), (0, 0));
+}
+
+#[test]
 fn a_process_that_begins_before_genesis_votes_in_the_first_slot() {
     // Nobody can have voted before genesis.
     let mut line = Line::at(0, &[]);
@@ -89,6 +100,18 @@ fn a_clock_that_steps_back_over_a_slot_does_not_have_it_voted_twice() {
     line.asked.clear();
     line.until(SLOT, DUE);
     assert_eq!((line.data_requests(), line.ended.len(), line.began.len()), (0, 1, 1));
+}
+
+#[test]
+fn a_clock_that_steps_back_within_the_slot_keeps_no_signed_vote() {
+    // It shows a time before that for the data, when the signature comes.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    line.now -= 50;
+    line.sign(1);
+    assert_eq!(line.batches(), [[1]]);
 }
 
 #[test]

@@ -122,3 +122,55 @@ fn lists_that_are_not_there_are_asked_for_and_the_votes_then_begin() {
     line.set_validators(&[1]);
     assert_eq!((line.data_requests(), line.began.clone()), (1, vec![id(SLOT, 1)]));
 }
+
+#[test]
+fn a_known_list_of_the_newest_heads_branch_decides_whether_data_are_asked_for() {
+    // On branch a validator 1 votes in this slot, on b in the next. The newest head is of b.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.serve(2, Event::Head(head('b', SLOT)));
+    line.until(SLOT, DUE);
+    assert_eq!((line.data_requests(), line.began.len()), (0, 0));
+}
+
+#[test]
+fn data_that_are_signed_are_not_asked_for_again() {
+    // A head whose branch has no list is told after the data: who votes on it is not known.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    line.root = None;
+    line.tell(Event::Head(head('b', SLOT)));
+    assert_eq!((line.signers(), line.data_requests()), (vec![1], 0));
+}
+
+#[test]
+fn a_validator_that_is_learnt_when_the_late_batch_has_left_is_not_signed_for() {
+    // Its duty ends, and nobody waits for a signature that could not leave.
+    let mut line = Line::of(&[1]);
+    line.lists.insert(1, vec![(1, SLOT), (2, SLOT)]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    line.sign(1);
+    line.answer_publish(all_taken());
+    line.until(SLOT, LATE);
+    line.set_validators(&[1, 2]);
+    assert_eq!((line.signers().len(), line.ended.len()), (0, 2));
+    assert_eq!(line.ended[1], (id(SLOT, 2), missed(Reason::DeadlineOver)));
+}
+
+#[test]
+fn the_list_of_the_datas_branch_is_asked_for_once_while_nothing_is_new() {
+    // The data are of b, and the node answers with the list of a. It is asked once, though the
+    // answer is not the list that is wanted.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('b', SLOT)));
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    let before = line.list_requests;
+    line.answer_data(Reply::Data(data('b', SLOT)));
+    (0..10).for_each(|_| line.tell(Event::Wake));
+    assert_eq!(line.list_requests - before, 1);
+}

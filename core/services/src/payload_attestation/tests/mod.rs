@@ -19,6 +19,7 @@ use crate::beacon_validator::{Head, Reading, Validator};
 use crate::consensus::{Slot, ValidatorIndex};
 use crate::machine::Machine;
 use crate::ptc_duties::Listed;
+use crate::supervision::contain;
 
 /// Slots of 1200 ms, epochs of four slots: data at 750 ms, first batch at 850, deadline at 900,
 /// second batch at 1050.
@@ -64,6 +65,8 @@ struct Line {
     lists: BTreeMap<u8, Vec<(ValidatorIndex, Slot)>>,
     /// The branch from which lists are answered; `None` if nobody answers.
     root: Option<u8>,
+    /// Requests for lists that were answered.
+    list_requests: usize,
 }
 
 impl Line {
@@ -87,6 +90,7 @@ impl Line {
             took: Vec::new(),
             lists: BTreeMap::new(),
             root: Some(1),
+            list_requests: 0,
         };
         let of = |slot| validators.iter().map(|validator| (*validator, slot)).collect();
         line.lists = BTreeMap::from([(1, of(SLOT)), (2, of(SLOT + 1))]);
@@ -136,6 +140,7 @@ impl Line {
         {
             let (request, _, asked) = self.asked.remove(at);
             let Request::Duties { epoch, validators } = asked else { continue };
+            self.list_requests += 1;
             let reply = self.list(root, epoch, &validators);
             self.tell(Event::Reply { request, reply });
         }
@@ -252,4 +257,22 @@ fn sent(lead_ms: i64) -> Outcome {
 
 fn missed(why: Reason) -> Outcome {
     Outcome::Missed(why)
+}
+
+#[test]
+fn limits_of_nothing_and_times_out_of_order_are_refused() {
+    // Each limit as 0; then a deadline after the time of the late batch.
+    let zeros = [
+        Limits { heads: 0, ..limits() },
+        Limits { asks_per_slot: 0, ..limits() },
+        Limits { attempts: 0, ..limits() },
+        Limits { node_ms: 0, ..limits() },
+        Limits { retry_ms: 0, ..limits() },
+    ];
+    for limits in zeros {
+        assert!(contain(|| PayloadAttestation::new(TOY, limits)).is_err(), "{limits:?}");
+    }
+    let late = ToyVotes { timing: Timing { due_ms: 1100, ..TOY.timing } };
+    assert!(contain(|| PayloadAttestation::new(late, limits())).is_err());
+    assert!(contain(|| PayloadAttestation::new(TOY, limits())).is_ok());
 }

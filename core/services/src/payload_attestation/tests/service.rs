@@ -1,5 +1,7 @@
 //! The thread, with ports that hand every request to the test.
 
+mod panics;
+
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -7,9 +9,12 @@ use std::time::Duration;
 
 use blocksmith_sync::{Primitives, Std};
 
-use super::super::service::{Answer, Builder, Journal, PayloadAttestationHandle, Port, Ports};
+use super::super::service::{
+    Answer, Builder, Journal, MAX_REQUESTS, PayloadAttestationHandle, Port, Ports,
+};
 use super::*;
 use crate::beacon_validator::service::{Clock, Ending};
+use crate::supervision::contain;
 
 /// A request with the means to answer it.
 type Started = (Request<ToyVotes>, Answer<Std, ToyVotes>);
@@ -21,18 +26,24 @@ const LONG: Duration = Duration::from_secs(30);
 const SLOW: ToyVotes = ToyVotes { timing: Timing::gloas(4, 1200 * MS) };
 const MS: u64 = 100_000;
 
-/// Answers lists, and hands other requests to the test.
-struct ToTest(mpsc::Sender<Started>);
+/// Validators from this one on vote in the slot after `SLOT`.
+const LATER: ValidatorIndex = 10;
+
+/// Answers lists and tells the test of their epochs, and hands other requests to the test.
+#[derive(Clone)]
+struct ToTest(mpsc::Sender<Started>, mpsc::Sender<u64>);
 
 impl Port<Std, ToyVotes> for ToTest {
     fn start(&mut self, request: Request<ToyVotes>, _: u64, answer: Answer<Std, ToyVotes>) {
         if let Request::Duties { epoch, validators } = &request {
             let listed = validators.iter().filter(|_| *epoch == SLOT / 4);
-            let duty = |of: &u64| Listed { validator: *of, key: *of as u8, slot: SLOT };
+            let slot_of = |of| if of < LATER { SLOT } else { SLOT + 1 };
+            let duty = |of: &u64| Listed { validator: *of, key: *of as u8, slot: slot_of(*of) };
             let duties = listed.map(duty).collect();
+            // A test that has ended needs no more, here and below.
+            let _ = self.1.send(*epoch);
             answer.give(Reply::Duties { dependent_root: 1, duties });
         } else {
-            // A test that has ended needs no more.
             drop(self.0.send((request, answer)));
         }
     }
@@ -85,8 +96,9 @@ struct Running {
     handle: PayloadAttestationHandle<Std, ToyVotes>,
     now: Arc<AtomicU64>,
     requests: mpsc::Receiver<Started>,
+    lists: mpsc::Receiver<u64>,
     heard: mpsc::Receiver<Heard>,
-    thread: <Std as Primitives>::JoinHandle<Ending>,
+    ended: mpsc::Receiver<Ending>,
 }
 
 /// Starts a service in slot 4, and lets the time for the data of `SLOT` come, in which the validators
@@ -97,40 +109,50 @@ fn start(step: u64) -> Running {
 
 /// As [`start`], with room for so many requests, and for these validators.
 fn start_with(step: u64, requests: usize, validators: &[u64]) -> Running {
-    let room = requests;
-    let (to_test, requests) = mpsc::channel();
-    let (tell, heard) = mpsc::channel();
-    let now = Arc::new(AtomicU64::new((SLOT * 1200 + FETCH) * MS));
-    let ports = Ports {
-        clock: Box::new(SetClock(now.clone(), Cell::new(0), step)),
-        node: Box::new(ToTest(to_test.clone())),
-        signer: Box::new(ToTest(to_test)),
-        journal: Box::new(Tells(tell)),
-    };
-    let limits = Limits { node_ms: 60 * MS, retry_ms: 1, gather_ms: 1200 * MS, ..limits() };
-    let (service, handle) = Builder::new(SLOW).limits(limits).requests(room).build(ports);
-    let thread = Std::spawn("votes", || service.run());
-    handle.head(head('a', SLOT));
-    let of = |index: &u64| Validator { index: *index, key: *index as u8, may_sign: true };
-    handle.validators(validators.iter().map(of).collect());
-    Running { handle, now, requests, heard, thread }
-}
-
-/// As [`start_with`], with the data fetched already.
-fn start_signing(step: u64, requests: usize, validators: &[u64]) -> Running {
-    let running = start_with(step, requests, validators);
-    running.answer_data();
-    running
-}
-
-/// Answers a request for a signature, and returns for whom it is.
-fn signed((request, answer): Started) -> ValidatorIndex {
-    let Request::Sign { duty, key, data } = request else { panic!("{request:?}") };
-    answer.give(Reply::Signature((key, data)));
-    duty.validator
+    let clock = |now| SetClock(now, Cell::new(0), step);
+    let service = Builder::new(SLOW).requests(requests);
+    Running::launch(service, validators, |ports, now| Ports {
+        clock: Box::new(clock(now)),
+        ..ports
+    })
 }
 
 impl Running {
+    /// Starts a service with the ports that `ports` makes of the test's own and of the time that
+    /// the test sets. The head of `SLOT` and the validators are told.
+    fn launch(
+        service: Builder<ToyVotes>,
+        validators: &[u64],
+        ports: impl FnOnce(Ports<Std, ToyVotes>, Arc<AtomicU64>) -> Ports<Std, ToyVotes>,
+    ) -> Self {
+        let (to_test, requests) = mpsc::channel();
+        let (tell_list, lists) = mpsc::channel();
+        let (tell, heard) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let now = Arc::new(AtomicU64::new((SLOT * 1200 + FETCH) * MS));
+        let to_test = ToTest(to_test, tell_list);
+        let own = Ports {
+            clock: Box::new(SetClock(now.clone(), Cell::new(0), 0)),
+            node: Box::new(to_test.clone()),
+            signer: Box::new(to_test),
+            journal: Box::new(Tells(tell)),
+        };
+        let limits = Limits { node_ms: 60 * MS, retry_ms: 1, gather_ms: 1200 * MS, ..limits() };
+        let (service, handle) = service.limits(limits).build(ports(own, now.clone()));
+        // The handle of the thread is dropped: the test waits for its last word.
+        drop(Std::spawn("votes", move || end.send(service.run())));
+        handle.head(head('a', SLOT));
+        let of = |index: &u64| Validator { index: *index, key: *index as u8, may_sign: true };
+        handle.validators(validators.iter().map(of).collect());
+        Self { handle, now, requests, lists, heard, ended }
+    }
+
+    /// Stops the service, and waits for its end.
+    fn stop(&self) {
+        self.handle.stop();
+        assert_eq!(self.ended.recv_timeout(LONG), Ok(Ending::Stopped));
+    }
+
     fn next(&self) -> Started {
         self.requests.recv_timeout(LONG).expect("it is asked")
     }
@@ -149,22 +171,13 @@ impl Running {
 
     /// Signs what is asked for, and returns for whom it is.
     fn sign(&self) -> ValidatorIndex {
-        signed(self.next())
-    }
-
-    /// Returns the means to answer a publication, which is to be of the votes of these validators.
-    fn publication(&self, of: &[ValidatorIndex]) -> Answer<Std, ToyVotes> {
-        let (request, answer) = self.next();
-        let Request::Publish { votes, .. } = request else { panic!("{request:?}") };
-        assert_eq!(votes.iter().map(|vote| vote.validator).collect::<Vec<_>>(), of);
-        answer
-    }
-
-    /// Stops the service, and returns what it has asked for and was not taken.
-    fn stop(self) -> Vec<Started> {
-        self.handle.stop();
-        assert_eq!(self.thread.join().expect("it ends"), Ending::Stopped);
-        self.requests.try_iter().collect()
+        match self.next() {
+            (Request::Sign { duty, key, data }, answer) => {
+                answer.give(Reply::Signature((key, data)));
+                duty.validator
+            }
+            (other, _) => panic!("{other:?}"),
+        }
     }
 
     fn outcomes(&self, count: usize) -> Vec<(DutyId, Outcome)> {
@@ -184,11 +197,18 @@ fn a_slot_is_one_request_for_data_one_for_each_signature_and_one_publication() {
     let running = start(0);
     running.answer_data();
     let started = [running.next(), running.next()];
-    assert_eq!(started.map(signed), [1, 2]);
-    running.publication(&[1, 2]).give(Reply::Published { refused: Vec::new() });
+    for (request, answer) in started {
+        let Request::Sign { key, data, .. } = request else { panic!("{request:?}") };
+        answer.give(Reply::Signature((key, data)));
+    }
+    let (request, answer) = running.next();
+    let Request::Publish { votes, .. } = request else { panic!("{request:?}") };
+    assert_eq!(votes.iter().map(|vote| vote.validator).collect::<Vec<_>>(), [1, 2]);
+    answer.give(Reply::Published { refused: Vec::new() });
     let lead = sent(((DUE - FETCH) * MS).cast_signed());
     assert_eq!(running.outcomes(2), [(id(SLOT, 1), lead), (id(SLOT, 2), lead)]);
-    assert!(running.stop().is_empty(), "nothing else was asked");
+    running.stop();
+    assert!(running.requests.try_recv().is_err(), "nothing else was asked");
 }
 
 #[test]
@@ -202,7 +222,8 @@ fn a_signer_that_hangs_holds_nobody_up_and_its_duty_ends_with_its_slot() {
     let hear = || running.heard.recv_timeout(LONG).expect("it is signed");
     while hear() != Heard::Took(Step::Sign) {}
     running.set(SLOT, GATHER);
-    running.publication(&[1]).give(Reply::Published { refused: Vec::new() });
+    let (_, answer) = running.next();
+    answer.give(Reply::Published { refused: Vec::new() });
     let lead = sent(((DUE - GATHER) * MS).cast_signed());
     assert_eq!(running.outcomes(1), [(id(SLOT, 1), lead)]);
     running.set(SLOT + 1, 0);
@@ -227,11 +248,18 @@ fn an_answer_that_is_dropped_is_a_failure() {
 #[test]
 fn a_duty_for_whose_signature_there_is_no_room_ends_and_delays_nobody() {
     // Two signers hang and take all the room. The third vote is tried as often as is tolerated.
-    let running = start_signing(1, 2, &[1, 2, 3]);
+    let running = start_with(1, 2, &[1, 2, 3]);
+    running.answer_data();
     let hanging = [running.next(), running.next()];
     assert_eq!(running.outcomes(1), [(id(SLOT, 3), missed(Reason::SignerFailed))]);
-    assert_eq!(hanging.map(signed), [1, 2]);
-    running.publication(&[1, 2]).give(Reply::Published { refused: Vec::new() });
+    for (request, answer) in hanging {
+        let Request::Sign { key, data, .. } = request else { panic!("{request:?}") };
+        answer.give(Reply::Signature((key, data)));
+    }
+    let (request, answer) = running.next();
+    let Request::Publish { votes, .. } = request else { panic!("{request:?}") };
+    assert_eq!(votes.iter().map(|vote| vote.validator).collect::<Vec<_>>(), [1, 2]);
+    answer.give(Reply::Published { refused: Vec::new() });
     let ends = running.outcomes(2);
     assert!(ends.iter().all(|(_, how)| matches!(how, Outcome::Sent { .. })), "{ends:?}");
     running.stop();
@@ -240,15 +268,19 @@ fn a_duty_for_whose_signature_there_is_no_room_ends_and_delays_nobody() {
 #[test]
 fn a_vote_that_a_client_has_no_room_for_ends_when_it_was_tried_often_enough() {
     // A client whose queue is full drops the answer, each time.
-    let running = start_signing(1, 8, &[1, 2]);
+    let running = start(1);
+    running.answer_data();
     running.sign();
     running.sign();
     for _ in 0..limits().attempts {
-        drop(running.publication(&[1, 2]));
+        let (request, answer) = running.next();
+        assert!(matches!(request, Request::Publish { .. }), "{request:?}");
+        drop(answer);
     }
     let failed = missed(Reason::PublishFailed);
     assert_eq!(running.outcomes(2), [(id(SLOT, 1), failed), (id(SLOT, 2), failed)]);
-    assert!(running.stop().is_empty(), "it is not tried again");
+    running.stop();
+    assert!(running.requests.try_recv().is_err(), "it is not tried again");
 }
 
 #[test]
@@ -258,12 +290,123 @@ fn a_stop_does_not_wait_for_answers_and_nothing_is_published_after_it() {
     running.answer_data();
     let signs = [running.next(), running.next()];
     running.handle.stop();
-    running.handle.stop();
-    assert_eq!(running.thread.join().expect("it ends"), Ending::Stopped);
+    running.stop();
     for (_, answer) in signs {
         let of = data('a', SLOT);
         answer.give(Reply::Signature((1, of)));
     }
     running.handle.head(head('b', SLOT));
     assert!(running.requests.try_recv().is_err(), "the service is gone");
+}
+
+#[test]
+fn what_comes_late_is_handled_at_the_time_that_the_clock_shows_then() {
+    // P5: the slot is over when the data come, and nobody has told the service so.
+    let running = start(0);
+    let (_, answer) = running.next();
+    running.now.store((SLOT + 1) * 1200 * MS, Ordering::Relaxed);
+    answer.give(Reply::Data(data('a', SLOT)));
+    let late = missed(Reason::NodeLate);
+    assert_eq!(running.outcomes(2), [(id(SLOT, 1), late), (id(SLOT, 2), late)]);
+    running.stop();
+    assert!(running.requests.try_recv().is_err(), "nothing is signed");
+}
+
+#[test]
+fn a_tick_has_the_clock_read_at_once() {
+    // The first batch's time comes, which is far off by the clock of the machine.
+    let running = start(0);
+    running.answer_data();
+    assert_eq!(running.sign(), 1);
+    let hangs = running.next();
+    let hear = || running.heard.recv_timeout(LONG).expect("it is signed");
+    while hear() != Heard::Took(Step::Sign) {}
+    running.now.store((SLOT * 1200 + GATHER) * MS, Ordering::Relaxed);
+    running.handle.tick();
+    assert!(matches!(running.next().0, Request::Publish { .. }));
+    drop(hangs);
+    running.stop();
+}
+
+/// A clock that shows one time for so many readings, and another one from then on.
+struct Jumps(Cell<u64>, Reading, Reading);
+
+impl Clock for Jumps {
+    fn read(&self) -> Reading {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        if left > 0 { self.1 } else { self.2 }
+    }
+}
+
+/// Slots of 120 ms, which are waited for.
+const FAST: ToyVotes = ToyVotes { timing: Timing::gloas(4, 120) };
+
+#[test]
+fn genesis_is_noticed_without_a_message() {
+    // The start, the head and the validators come before genesis, and one reading more.
+    let clock = Jumps(Cell::new(4), Reading::BeforeGenesis, Reading::SinceGenesis(SLOT * 120));
+    let ports = |own, _| Ports { clock: Box::new(clock), ..own };
+    let running = Running::launch(Builder::new(FAST), &[1], ports);
+    assert_eq!(running.lists.recv_timeout(LONG), Ok(SLOT / 4));
+    running.stop();
+}
+
+#[test]
+fn a_clock_that_has_stepped_back_is_noticed_within_a_slot_without_a_message() {
+    // It goes back by twenty minutes when it is read for the next wait. So the reading is an odd
+    // one: each turn reads the clock, and so does the wait before it.
+    let at = |slot| Reading::SinceGenesis(slot * 120);
+    let clock = Jumps(Cell::new(13), at(SLOT + 10_000), at(SLOT));
+    let ports = |own, _| Ports { clock: Box::new(clock), ..own };
+    let running = Running::launch(Builder::new(FAST), &[1], ports);
+    let next = || running.lists.recv_timeout(LONG).expect("it is asked");
+    while next() != SLOT / 4 {}
+    running.stop();
+}
+
+/// A journal that lets time pass while it hears of a signature.
+struct Slow(Tells, Arc<AtomicU64>);
+
+impl Journal for Slow {
+    fn began(&mut self, duty: DutyId) {
+        self.0.began(duty);
+    }
+
+    fn ended(&mut self, duty: DutyId, outcome: Outcome) {
+        self.0.ended(duty, outcome);
+    }
+
+    fn took(&mut self, slot: Slot, step: Step, ms: u64) {
+        if step == Step::Sign {
+            self.1.store((SLOT * 1200 + GATHER) * MS, Ordering::Relaxed);
+        }
+        self.0.took(slot, step, ms);
+    }
+}
+
+#[test]
+fn the_time_that_an_event_takes_is_not_waited_for_again() {
+    // The first batch's time comes while the only signature is handled. No message comes after it.
+    let (tell, _heard) = mpsc::channel();
+    let running = Running::launch(Builder::new(SLOW), &[1, 2], |own, now| Ports {
+        journal: Box::new(Slow(Tells(tell), now)),
+        ..own
+    });
+    running.answer_data();
+    assert_eq!(running.sign(), 1);
+    let hangs = running.next();
+    assert!(matches!(running.next().0, Request::Publish { .. }));
+    drop(hangs);
+    running.stop();
+}
+
+#[test]
+fn a_service_that_has_room_for_more_requests_than_a_mailbox_is_not_built() {
+    // As many as there may be, and one more.
+    let builds = |requests| {
+        let service = Builder::new(SLOW).requests(requests);
+        contain(|| Running::launch(service, &[], |own, _| own).stop()).is_ok()
+    };
+    assert_eq!([MAX_REQUESTS, MAX_REQUESTS + 1].map(builds), [true, false]);
 }
