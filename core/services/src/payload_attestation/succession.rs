@@ -48,8 +48,8 @@ pub(super) struct Succession<V: VoteProtocol> {
     heads: VecDeque<Head<V::Root>>,
     /// Duties that were told to have begun, and not to have ended.
     under_way: BTreeSet<DutyId>,
-    /// What the machine knew after the last step without a panic; before that, the slot of the
-    /// first step.
+    /// What the machine knew after the last step without a panic. A successor that knows nothing
+    /// votes in no slot that its first reading shows.
     past: Past,
 }
 
@@ -92,9 +92,6 @@ impl<V: VoteProtocol> Succession<V> {
             Event::Validators(validators) => Lesson::Validators(validators.clone()),
             Event::Wake | Event::Available { .. } | Event::Reply { .. } => Lesson::Nothing,
         };
-        if self.past == Past::Unknown {
-            self.past = Past::at(&self.protocol.timing(), at);
-        }
         let machine = &mut self.machine;
         let effects = contain(|| machine.handle(&at, event))?;
         self.past = self.machine.past();

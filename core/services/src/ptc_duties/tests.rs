@@ -188,6 +188,34 @@ fn a_head_of_another_branch_asks_at_once_and_a_known_one_does_not() {
 }
 
 #[test]
+fn a_head_that_comes_while_all_are_asked_for_is_not_forgotten() {
+    // D2: the list of branch a is under way when the head moves to b.
+    let mut machine = Duties::new(SLOTS, Limits::default());
+    tell(&mut machine, ours(&OURS));
+    let asked = tell(&mut machine, Event::Slot(16));
+    let asked = tell(&mut machine, answer('a', &asked[0]));
+    assert_eq!(asked[0].2.len(), 3);
+    assert_eq!(tell(&mut machine, Event::Head { epoch: 2, dependent_root: 'b' }), []);
+    let again = tell(&mut machine, answer('a', &asked[0]));
+    assert_eq!(again.iter().map(|ask| (ask.1, ask.2.len())).collect::<Vec<_>>(), [(2, 1)]);
+    serve(&mut machine, again, 'b');
+    assert_knows(&machine, 'b', 2, &OURS);
+}
+
+#[test]
+fn the_list_of_one_validator_comes_with_its_root_and_straddles_nothing() {
+    // It is on branch a, then on b: the answer for one is the answer for all.
+    let mut machine = Duties::new(SLOTS, Limits::default());
+    tell(&mut machine, ours(&[2]));
+    for (slot, root) in [(16, 'a'), (17, 'b')] {
+        let asked = tell(&mut machine, Event::Slot(slot));
+        assert_eq!(serve(&mut machine, asked, root).len(), 2, "slot {slot}");
+        assert_knows(&machine, root, 2, &[2]);
+    }
+    assert_eq!(machine.counters().straddled, 0);
+}
+
+#[test]
 fn a_node_that_hangs_costs_no_more_than_a_slot() {
     // The requests of slot 16 are never answered in time; what comes late is stray.
     let mut machine = Duties::new(SLOTS, Limits::default());

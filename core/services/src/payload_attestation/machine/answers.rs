@@ -77,7 +77,8 @@ impl<V: VoteProtocol> PayloadAttestation<V> {
         }
     }
 
-    /// Keeps data that may be signed. A vote that is not for a complete payload waits for its time.
+    /// Keeps data that may be signed. Those that are not for a complete payload are asked for again
+    /// in their time.
     fn take_data(&mut self, data: V::Data) {
         let claims = self.protocol.claims(&data);
         let Some(round) = self.round.as_mut().filter(|round| !round.is_fixed()) else { return };
@@ -90,8 +91,6 @@ impl<V: VoteProtocol> PayloadAttestation<V> {
         if is_complete || self.now_ms >= fetch {
             round.content = Content::Held(data);
             round.why = None;
-        } else {
-            round.rests_until_ms = fetch;
         }
     }
 

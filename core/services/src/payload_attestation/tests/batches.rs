@@ -47,7 +47,9 @@ fn what_is_signed_leaves_before_the_deadline_and_the_rest_once_more() {
     line.until(SLOT, DUE + 50);
     line.sign(2);
     assert!(line.batches().is_empty(), "it waits for the other one, for a while");
-    line.until(SLOT, LATE);
+    line.until(SLOT, LATE - 1);
+    line.now += 1;
+    line.tell(Event::Wake);
     assert_eq!(line.batches(), [[2]]);
     line.answer_publish(all_taken());
     let lead = (DUE - GATHER).cast_signed();

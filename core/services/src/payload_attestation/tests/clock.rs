@@ -44,6 +44,40 @@ fn duties_of_slots_that_were_slept_over_are_missed_once() {
 }
 
 #[test]
+fn the_machine_is_woken_at_the_times_of_a_slot() {
+    // A slot in which nothing is asked for.
+    let mut line = Line::of(&[]);
+    let mut times = Vec::new();
+    while line.now < (SLOT + 1) * 1200 {
+        line.now = line.machine.wake_at().expect("after genesis");
+        line.tell(Event::Wake);
+        times.push(line.now - SLOT * 1200);
+    }
+    assert_eq!(times, [FETCH, DUE, LATE, 1200]);
+}
+
+#[test]
+fn a_duty_of_a_slot_that_was_left_before_its_time_is_missed() {
+    // The machine knows the slot, and wakes in the next one.
+    let mut line = Line::of(&[1]);
+    line.now = (SLOT + 1) * 1200;
+    line.tell(Event::Wake);
+    line.assert_ended(&[(1, missed(Reason::SlotOver))]);
+}
+
+#[test]
+fn requests_of_a_slot_that_the_clock_has_left_are_given_up() {
+    // It goes to and fro a hundred times, and no list is answered.
+    let mut line = Line::of(&[1]);
+    line.root = None;
+    for slot in [SLOT + 1, SLOT].repeat(100) {
+        line.now = slot * 1200;
+        line.tell(Event::Wake);
+        assert!(line.machine.requests() <= 2, "{}", line.machine.requests());
+    }
+}
+
+#[test]
 fn a_process_votes_in_no_slot_that_had_begun_before_it() {
     // V10: it begins in the slot, so that its predecessor may have voted. The next slot is its own.
     let mut line = Line::at(SLOT * 1200 + 100, &[]);

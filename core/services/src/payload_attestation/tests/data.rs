@@ -204,13 +204,34 @@ fn a_node_that_hangs_is_asked_again_before_the_deadline() {
 }
 
 #[test]
-fn data_of_another_slot_or_of_another_slots_block_are_not_signed() {
-    // The block of the slot before, as a node serves it that has seen none of this slot.
+fn no_request_for_data_lasts_beyond_the_deadline() {
+    // The second one takes its whole share, and the third has less than that left.
     let mut line = Line::of(&[1]);
     line.until(SLOT, FETCH);
-    line.answer_data(Reply::Data(data('a', SLOT - 1)));
+    line.answer_data(Reply::NoBlock);
     line.until(SLOT, FETCH + 20);
-    line.answer_data(Reply::Data(ToyVote { slot: SLOT, ..data('a', SLOT - 1) }));
+    line.take(|asked| matches!(asked, Request::Data { .. }));
+    line.until(SLOT, FETCH + 100);
+    let (_, by_ms, _) = line.take(|asked| matches!(asked, Request::Data { .. }));
+    assert_eq!(by_ms, SLOT * 1200 + DUE);
+}
+
+#[test]
+fn data_of_another_slot_or_of_another_slots_block_are_not_signed() {
+    // The block of the slot before, as a node serves it that has seen none of this slot; that block
+    // as one of this slot; and this slot's block in the slot before.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    let before = data('a', SLOT - 1);
+    for (again, answer) in [
+        (0, before),
+        (20, ToyVote { slot: SLOT, ..before }),
+        (40, ToyVote { slot: SLOT - 1, ..data('a', SLOT) }),
+    ] {
+        line.until(SLOT, FETCH + again);
+        line.answer_data(Reply::Data(answer));
+    }
     line.until(SLOT, DUE - 1);
     assert_eq!(line.signers(), []);
     line.asked.clear();

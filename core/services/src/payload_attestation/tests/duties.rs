@@ -1,6 +1,7 @@
 //! Who votes: the lists, and the branch that the data are of.
 
 use super::*;
+use crate::ptc_duties;
 
 #[test]
 fn nobody_is_asked_in_a_slot_without_duties() {
@@ -108,6 +109,63 @@ fn a_validator_that_may_not_sign_does_not_vote() {
     line.answer_data(Reply::Data(data('a', SLOT)));
     assert_eq!(line.signers(), [1]);
     line.assert_ended(&[(2, missed(Reason::MayNotSign))]);
+}
+
+#[test]
+fn the_first_entry_of_a_validator_that_is_there_twice_counts() {
+    // By the second entry it may not sign.
+    let mut line = Line::of(&[1]);
+    let of = |may_sign| Validator { index: 1, key: 1, may_sign };
+    line.tell(Event::Validators([true, false].map(of).to_vec()));
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    assert_eq!(line.signers(), [1]);
+}
+
+#[test]
+fn a_validator_beyond_the_bound_has_no_duty() {
+    // One is taken. Its duty is under way when another one stands before it.
+    let mut line = Line::at(SLOT * 1200 - 1200, &[]);
+    let duties = ptc_duties::Limits { validators: 1, ..ptc_duties::Limits::default() };
+    line.machine = PayloadAttestation::new(TOY, Limits { duties, ..limits() });
+    line.lists.insert(1, vec![(1, SLOT)]);
+    line.set_validators(&[1]);
+    line.tell(Event::Head(head('a', 4)));
+    line.until(SLOT, FETCH);
+    assert_eq!(line.began, [id(SLOT, 1)]);
+    line.set_validators(&[2, 1]);
+    line.assert_ended(&[(1, missed(Reason::Removed))]);
+}
+
+#[test]
+fn a_head_of_another_branch_has_both_epochs_asked_about() {
+    // Two lists are asked for as soon as it is told.
+    let mut line = Line::of(&[1]);
+    line.root = None;
+    line.tell(Event::Head(head('b', SLOT)));
+    let epoch = |asked: &Asked| match asked.2 {
+        Request::Duties { epoch, .. } => Some(epoch),
+        _ => None,
+    };
+    assert_eq!(line.asked.iter().filter_map(epoch).collect::<Vec<_>>(), [SLOT / 4, SLOT / 4 + 1]);
+}
+
+#[test]
+fn a_list_that_hangs_is_asked_for_again_within_the_slot() {
+    // The node's time is over after 60 ms.
+    let mut line = Line::of(&[1]);
+    line.root = None;
+    line.tell(Event::Head(head('b', SLOT)));
+    let lists = |line: &Line| {
+        let is_list = |asked: &&Asked| matches!(asked.2, Request::Duties { .. });
+        line.asked.iter().filter(is_list).count()
+    };
+    let before = lists(&line);
+    line.until(SLOT, 59);
+    assert_eq!(lists(&line), before);
+    line.until(SLOT, 60);
+    assert!(lists(&line) > before);
 }
 
 #[test]

@@ -57,9 +57,14 @@ impl Machines {
 
     /// Has the machine panic over the data of `SLOT`.
     fn poison(&mut self) {
+        self.poison_in(SLOT);
+    }
+
+    /// Has the machine panic over the data of a slot, at the time for them.
+    fn poison_in(&mut self, slot: Slot) {
         let (request, _) = self.asked.pop().expect("the data are asked for");
-        let reply = Reply::Data(ToyVote { block: POISON, ..data('a', SLOT) });
-        let at = Reading::SinceGenesis(SLOT * 1200 + FETCH);
+        let reply = Reply::Data(ToyVote { block: POISON, ..data('a', slot) });
+        let at = Reading::SinceGenesis(slot * 1200 + FETCH);
         let panicked = self.line.step(at, Event::Reply { request, reply });
         assert_eq!(panicked, Err("the data are poisoned".to_owned()));
     }
@@ -94,6 +99,15 @@ fn a_successor_knows_when_the_process_began_and_what_was_begun() {
     assert_eq!(machines.line.replace(NOW).1, Ok(()));
     let past = Past::Known { first: Some(4), done: Some(SLOT) };
     assert_eq!(machines.line.get().past(), past);
+}
+
+#[test]
+fn a_duty_that_has_ended_is_not_ended_by_a_later_panic() {
+    // The duty of `SLOT` is missed with its slot; then the machine panics over the next data.
+    let mut machines = Machines::at_fetch();
+    machines.tell(SLOT + 1, FETCH, Event::Head(head('a', SLOT + 1)));
+    machines.poison_in(SLOT + 1);
+    assert_eq!(machines.line.replace(NOW).0, [(id(SLOT + 1, 2), missed(Reason::Fault))]);
 }
 
 #[test]

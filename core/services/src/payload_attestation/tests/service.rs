@@ -40,9 +40,9 @@ impl Port<Std, ToyVotes> for ToTest {
             let slot_of = |of| if of < LATER { SLOT } else { SLOT + 1 };
             let duty = |of: &u64| Listed { validator: *of, key: *of as u8, slot: slot_of(*of) };
             let duties = listed.map(duty).collect();
+            answer.give(Reply::Duties { dependent_root: 1, duties });
             // A test that has ended needs no more, here and below.
             let _ = self.1.send(*epoch);
-            answer.give(Reply::Duties { dependent_root: 1, duties });
         } else {
             drop(self.0.send((request, answer)));
         }
@@ -339,6 +339,33 @@ impl Clock for Jumps {
     }
 }
 
+/// A clock that counts its readings, and of whose moves the service is told.
+struct Told(Arc<AtomicU64>);
+
+impl Clock for Told {
+    fn read(&self) -> Reading {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Reading::SinceGenesis(SLOT * 1200 * MS)
+    }
+
+    fn is_told(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_clock_whose_moves_are_told_is_read_for_messages_alone() {
+    // The start, the head, the validators, and the answers to four requests for lists.
+    let readings = Arc::new(AtomicU64::new(0));
+    let clock = Box::new(Told(readings.clone()));
+    let running = Running::launch(Builder::new(SLOW), &[1, 2], |own, _| Ports { clock, ..own });
+    for epoch in [1, 2, 1, 2] {
+        assert_eq!(running.lists.recv_timeout(LONG), Ok(epoch));
+    }
+    running.stop();
+    assert_eq!(readings.load(Ordering::Relaxed), 7);
+}
+
 /// Slots of 120 ms, which are waited for.
 const FAST: ToyVotes = ToyVotes { timing: Timing::gloas(4, 120) };
 
@@ -404,9 +431,10 @@ fn the_time_that_an_event_takes_is_not_waited_for_again() {
 #[test]
 fn a_service_that_has_room_for_more_requests_than_a_mailbox_is_not_built() {
     // As many as there may be, and one more.
-    let builds = |requests| {
+    let build = |requests| {
         let service = Builder::new(SLOW).requests(requests);
-        contain(|| Running::launch(service, &[], |own, _| own).stop()).is_ok()
+        contain(|| Running::launch(service, &[], |own, _| own).stop())
     };
-    assert_eq!([MAX_REQUESTS, MAX_REQUESTS + 1].map(builds), [true, false]);
+    let text = "32767 requests are more than a mailbox can hold".to_owned();
+    assert_eq!([MAX_REQUESTS, MAX_REQUESTS + 1].map(build), [Ok(()), Err(text)]);
 }

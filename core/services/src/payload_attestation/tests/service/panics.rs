@@ -117,25 +117,46 @@ fn a_successor_is_told_the_time_at_once() {
     running.stop();
 }
 
+/// A journal that has the time for the next slot's data come when a duty ends.
+struct Leaps(Tells, Arc<AtomicU64>);
+
+impl Journal for Leaps {
+    fn began(&mut self, duty: DutyId) {
+        self.0.began(duty);
+    }
+
+    fn ended(&mut self, duty: DutyId, outcome: Outcome) {
+        self.1.store(((SLOT + 1) * 1200 + FETCH) * MS, Ordering::Relaxed);
+        self.0.ended(duty, outcome);
+    }
+
+    fn took(&mut self, slot: Slot, step: Step, ms: u64) {
+        self.0.took(slot, step, ms);
+    }
+}
+
 #[test]
 fn an_answer_to_a_predecessor_is_dropped_though_a_request_has_its_number() {
-    // The first data name a block that is told as a head only when data were asked for again. Then
-    // two signatures are under way, numbered 6 and 7, and the second data are poisoned. The
-    // successor asks for the data of the next slot under number 6. An old answer has such data.
-    let running = start_with(1, 8, &[1, 2, LATER]);
-    let (_, first) = running.next();
-    first.give(Reply::Data(data('b', SLOT)));
-    let (_, second) = running.next();
-    running.handle.head(Head { root: data('b', SLOT).block, ..head('a', SLOT) });
-    let old = [running.next().1, running.next().1];
-    second.give(Reply::Data(ToyVote { block: POISON, ..data('a', SLOT) }));
+    // Four requests for lists and one for data, which hangs; the next data are poisoned. The
+    // successor begins in the next slot, and its request for data has the number of the one that
+    // hangs, which is then answered with data of that slot.
+    let (tell, heard) = mpsc::channel();
+    let mut running = Running::launch(Builder::new(SLOW), &[1, 2, LATER], |own, now| Ports {
+        clock: Box::new(SetClock(now.clone(), Cell::new(0), 1)),
+        journal: Box::new(Leaps(Tells(tell), now)),
+        ..own
+    });
+    running.heard = heard;
+    running.handle.head(head('a', SLOT + 1));
+    let (_, old) = running.next();
+    running.now.store((SLOT * 1200 + FETCH + 60) * MS, Ordering::Relaxed);
+    running.handle.tick();
+    running.handle.tick();
+    running.poison();
     running.assert_lost();
-    running.set(SLOT + 1, FETCH);
     let (request, under_way) = running.next();
     assert_eq!(request, Request::Data { slot: SLOT + 1 });
-    for answer in old {
-        answer.give(Reply::Data(data('a', SLOT + 1)));
-    }
+    old.give(Reply::Data(data('a', SLOT + 1)));
     running.stop();
     drop(under_way);
     assert!(running.requests.try_recv().is_err(), "another's data are signed");
