@@ -47,15 +47,27 @@ fn what_is_signed_leaves_before_the_deadline_and_the_rest_once_more() {
     line.until(SLOT, DUE + 50);
     line.sign(2);
     assert!(line.batches().is_empty(), "it waits for the other one, for a while");
-    line.until(SLOT, LATE - 1);
-    line.now += 1;
-    line.tell(Event::Wake);
+    line.until(SLOT, LATE);
     assert_eq!(line.batches(), [[2]]);
     line.answer_publish(all_taken());
     let lead = (DUE - GATHER).cast_signed();
     let late = DUE.cast_signed() - LATE.cast_signed();
     line.assert_ended(&[(1, sent(lead)), (3, missed(Reason::SignerLate)), (2, sent(late))]);
     assert_eq!(line.machine.requests(), 0, "nobody waits for the dead signer any more");
+}
+
+#[test]
+fn the_late_batch_does_not_wait_for_a_signer_that_rests() {
+    // 1's signer has failed just before, and would be asked again after the late batch's time.
+    let mut line = fetched(&[1, 2]);
+    line.until(SLOT, LATE - 5);
+    line.answer_sign(1, Reply::Failed);
+    line.sign(2);
+    line.until(SLOT, LATE - 1);
+    assert!(line.batches().is_empty());
+    line.now += 1;
+    line.tell(Event::Wake);
+    assert_eq!(line.batches(), [[2]]);
 }
 
 #[test]
