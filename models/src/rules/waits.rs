@@ -442,7 +442,7 @@ pub(super) const RULES: &[Rule] = &[
         name: "read_once_by_three",
         claim: "three readers and two writers, alike among themselves: no deadlock under any policy \
                 of the lock",
-        states: 0,
+        states: 678,
         model: || alike(&[READER, READER, READER, WRITER, WRITER], POLICIES),
         twins: &[Twin {
             name: "read_again_by_two",

@@ -82,7 +82,7 @@ impl Writer<'_> {
     }
 
     fn step(&self, action: &str, before: &State, after: &State) -> Step {
-        let after: BTreeMap<_, _> = self.held(after).collect();
+        let [before, after] = [before, after].map(|it| self.held(it).collect::<BTreeMap<_, _>>());
         let change = |(object, before): (String, String)| {
             let after = after.get(&object)?.clone();
             (before != after).then_some(Change { object, before, after })
@@ -96,7 +96,7 @@ impl Writer<'_> {
             after: None,
             result: String::new(),
             source: String::new(),
-            changes: self.held(before).filter_map(change).collect(),
+            changes: before.into_iter().filter_map(change).collect(),
             is_landmark: false,
         }
     }
