@@ -529,7 +529,8 @@ mod tests {
     #[test]
     fn alike_threads_change_no_verdict_and_spare_states() {
         // The same locks with and without the reduction: the verdicts, and the states looked at.
-        let cases: [(&'static [&'static [Step]], &'static [Policy], bool); 4] = [
+        type Case = (&'static [&'static [Step]], &'static [Policy], bool);
+        let cases: [Case; 4] = [
             (&[READER, READER, READER, WRITER, WRITER], POLICIES, false),
             (&[READER, READER, READER, READER, WRITER], POLICIES, false),
             (&[READS_AGAIN, READS_AGAIN, WRITER, WRITER], &[Policy::Fair], true),

@@ -197,7 +197,7 @@ impl Duties {
         state.transit.remove(&of);
         let request = state.requests.remove(&of);
         let of_key = |other: &usize| DUTIES[*other].1 == DUTIES[of].1;
-        let last = state.requests.keys().copied().filter(of_key).next_back();
+        let last = state.requests.keys().copied().rfind(of_key);
         let request = match (self.fault, last) {
             (Some(Fault::Uncorrelated), Some(last)) => state.requests.remove(&last),
             _ => request,
