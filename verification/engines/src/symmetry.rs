@@ -1,15 +1,15 @@
-//! Processes that are alike: a search that looks at one state of each set of states that differ only
-//! in which of them is which.
+//! Processes that are alike: a search that looks at one state of each set of states that differ
+//! only in which of them is which.
 //!
-//! **Contract.** [`explore`] and [`check`] explore the quotient of a [`Symmetric`] model. They find
-//! a violation if and only if [`crate::explore`] finds one of the whole model, and a path as short,
-//! provided that the model is as symmetric as it says: that renaming alike processes changes neither
-//! what is initial, nor what follows from what, nor which properties hold. [`asymmetry`] looks for a
-//! state of the model in which that is not so. The path that is returned is one of the whole model,
-//! with one name for each process from its first step to its last.
+//! **Contract.** [`explore()`] and [`check`] explore the quotient of a [`Symmetric`] model. They
+//! find a violation if and only if [`crate::explore`] finds one of the whole model, and a path as
+//! short, provided that the model is as symmetric as it says: that renaming alike processes changes
+//! neither what is initial, nor what follows from what, nor which properties hold. [`asymmetry`]
+//! looks for a state of the model in which that is not so. The path that is returned is one of the
+//! whole model, with one name for each process from its first step to its last.
 //!
-//! The reduction is that of Ip and Dill (1996) and of Clarke, Enders, Filkorn and Jha (1996), with
-//! a representative chosen by its hash among all renamings. If two states of an orbit have one hash,
+//! The reduction is that of Ip and Dill (1996) and of Clarke, Enders, Filkorn and Jha (1996), with a
+//! representative chosen by its hash among all renamings. If two states of an orbit have one hash,
 //! both may be looked at, which costs time alone.
 //!
 //! **Bounds.** [`MAX_RENAMINGS`]. Properties of behaviours that go on for ever are left to
@@ -176,7 +176,7 @@ where
 /// states is that of the representatives.
 ///
 /// # Panics
-/// As [`explore`](fn@explore).
+/// As [`explore()`].
 pub fn check<M>(
     model: M,
     words: &dyn Words<M>,

@@ -35,8 +35,8 @@ unsafe impl Send for Handed {}
 /// The body of a thread, on its way to its carrier.
 struct Body(Box<dyn FnOnce()>);
 
-// SAFETY: it is `Send` by the bound of `Primitives::spawn`, or it is the scenario itself, a function,
-// with what keeps its result.
+// SAFETY: it is `Send` by the bound of `Primitives::spawn`, or it is the scenario itself, a
+// function, with what keeps its result.
 unsafe impl Send for Body {}
 
 impl Body {
