@@ -150,6 +150,7 @@ struct Counters {
     replayed: AtomicU64,
     checked: AtomicU64,
     verified: AtomicU64,
+    batches: AtomicU64,
     moments: Mutex<Moments>,
 }
 
@@ -175,9 +176,17 @@ pub struct Work {
     pub checked: u64,
     /// Attestations that were verified, whatever came of it.
     pub verified: u64,
+    /// Calls that verified them, each of which may verify signatures together.
+    pub batches: u64,
 }
 
 impl Counts {
+    /// Counts attestations that are verified by one call.
+    fn verifies(&self, attestations: usize) {
+        self.0.verified.fetch_add(attestations as u64, Relaxed);
+        self.0.batches.fetch_add(u64::from(attestations > 0), Relaxed);
+    }
+
     fn moments(&self) -> MutexGuard<'_, Moments> {
         self.0.moments.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -197,6 +206,7 @@ impl Counts {
             replayed: counters.replayed.load(Relaxed),
             checked: counters.checked.load(Relaxed),
             verified: counters.verified.load(Relaxed),
+            batches: counters.batches.load(Relaxed),
         }
     }
 }
@@ -210,6 +220,7 @@ impl Work {
             replayed: self.replayed.saturating_sub(earlier.replayed),
             checked: self.checked.saturating_sub(earlier.checked),
             verified: self.verified.saturating_sub(earlier.verified),
+            batches: self.batches.saturating_sub(earlier.batches),
         }
     }
 }
@@ -321,7 +332,7 @@ impl Consensus for Protocol {
         target_state: &State,
         attestation: &SharedAttestation,
     ) -> AttestationOutcome<Self> {
-        self.counts.0.verified.fetch_add(1, Relaxed);
+        self.counts.verifies(1);
         by_preset!(self, target_state, |phase0, state| phase0
             .verify_attestation(state, attestation))
     }
@@ -331,7 +342,7 @@ impl Consensus for Protocol {
         committees: &Committees,
         attestations: &[SharedAttestation],
     ) -> Vec<AttestationOutcome<Self>> {
-        self.counts.0.verified.fetch_add(attestations.len() as u64, Relaxed);
+        self.counts.verifies(attestations.len());
         by_preset!(self, committees, |phase0, committees| phase0
             .verify_attestations_with(committees, attestations))
     }
@@ -341,7 +352,7 @@ impl Consensus for Protocol {
         committees: &Committees,
         votes: &[&GossipVote<Self>],
     ) -> Vec<VoteOutcome<Self>> {
-        self.counts.0.verified.fetch_add(votes.len() as u64, Relaxed);
+        self.counts.verifies(votes.len());
         by_preset!(self, committees, |phase0, committees| {
             let votes: Vec<_> = votes.iter().map(|vote| inner_vote(vote)).collect();
             phase0.verify_gossip_votes(committees, &votes.iter().collect::<Vec<_>>())

@@ -1,8 +1,14 @@
 //! What the services cost: honest slots through them, against direct calls of the protocol for the
 //! same items.
 //!
-//! The direct calls are those that no node can leave out: of each block the full transition and its
-//! effects, of the votes of a slot one batch against their target's state.
+//! The direct calls are those that the services make, without queues, threads and machines: of each
+//! block its proposer's signature, the transition and its effects; of the votes of a slot as many
+//! batches as the services made of them. What batches of another size would save is said as well: the
+//! direct calls are made once more with one batch a slot.
+//!
+//! The services are measured twice. Busy, the honest peer is always some slots ahead, so that there
+//! is work whenever a thread looks; that is what a CPU second yields. Paced, it waits for each block
+//! and then for the votes of its slot, so each thread falls asleep and is woken for nearly each item.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +16,11 @@ use blocksmith::consensus::{Consensus, UpdateFlags};
 use blocksmith_consensus::{Minimal, Phase0, Root, SharedAttestation};
 
 use super::chain::{Chain, State};
+use super::plan::Played;
 use crate::process::cpu_time;
+
+/// Slots that the honest peer is ahead of its verdicts when the services are to be busy.
+pub(super) const AHEAD: usize = 8;
 
 /// What the direct calls took.
 pub(super) struct Direct {
@@ -20,27 +30,32 @@ pub(super) struct Direct {
     pub(super) cpu: Duration,
 }
 
-/// Checks everything that a chain's honest slots hold, in their order.
+/// Checks everything that the first honest slots of a chain hold, in their order. The votes of all of
+/// them are verified in `batches` batches, each of them within a slot; at least one a slot.
 ///
 /// # Panics
 /// If an honest item is not valid.
-pub(super) fn direct(chain: &Chain) -> Direct {
+pub(super) fn direct(chain: &Chain, slots: usize, batches: u64) -> Direct {
     let protocol = Phase0::<Minimal>::new(chain.config.clone());
     let mut state = chain.genesis.clone();
     let mut target = (chain.genesis_root, chain.genesis.clone());
     let mut latencies = Vec::new();
     let cpu = cpu_time();
-    for slot in &chain.honest {
+    for (at, slot) in chain.honest[..slots].iter().enumerate() {
         let start = Instant::now();
-        let flags = UpdateFlags::default();
+        let signed = protocol.verify_proposer(&state, &slot.block).expect("an honest block");
+        let flags = UpdateFlags { skip_proposer_signature: signed, ..UpdateFlags::default() };
         protocol.transition(&mut state, &slot.block, flags).expect("an honest block");
         protocol.block_effects(&state, &slot.block).expect("a sound state");
         latencies.push(start.elapsed());
         let votes = &slot.votes;
         let start = Instant::now();
         target = target_of(&protocol, target, votes, (slot.block.root(), &state));
-        for outcome in protocol.verify_attestations(&target.1, votes) {
-            outcome.expect("an honest vote");
+        let here = share(batches, at, slots);
+        for batch in votes.chunks(votes.len().div_ceil(here).max(1)) {
+            for outcome in protocol.verify_attestations(&target.1, batch) {
+                outcome.expect("an honest vote");
+            }
         }
         let each = start.elapsed() / votes.len().max(1) as u32;
         latencies.extend(votes.iter().map(|_| each));
@@ -48,6 +63,33 @@ pub(super) fn direct(chain: &Chain) -> Direct {
     let cpu = cpu_time().saturating_sub(cpu);
     latencies.sort_unstable();
     Direct { latencies, cpu }
+}
+
+/// Returns how many of `batches` belong to slot number `at` of `slots`, if they are spread evenly; at
+/// least one.
+fn share(batches: u64, at: usize, slots: usize) -> usize {
+    let until = |slot: usize| batches as usize * slot / slots;
+    (until(at + 1) - until(at)).max(1)
+}
+
+/// Says what honest slots cost through the services, busy or paced, against direct calls.
+pub(super) fn note(chain: &Chain, pace: &str, played: &Played) -> String {
+    let slots = played.slots as usize;
+    let items = played.latencies.len() as f64;
+    let through = played.cpu.as_secs_f64();
+    let a_second = |cpu: f64| items / cpu.max(f64::MIN_POSITIVE);
+    let by = |batches| direct(chain, slots, batches).cpu.as_secs_f64();
+    let (same, fewest) = (by(played.work.batches), by(0));
+    let times = |direct: f64| through / direct.max(f64::MIN_POSITIVE);
+    format!(
+        "{pace}, {:.0} items per CPU second through the services, {:.0} by the same direct calls: \
+         {:.3} times the time; {:.2} batches of votes a slot, with one the direct calls yield {:.0}",
+        a_second(through),
+        a_second(same),
+        times(same),
+        played.work.batches as f64 / played.slots.max(1) as f64,
+        a_second(fewest)
+    )
 }
 
 /// Returns the target of votes and its state: the last one, or the newest block advanced to the

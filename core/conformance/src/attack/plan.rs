@@ -41,6 +41,9 @@ pub(super) struct Plan {
     pub(super) slots_after: u64,
     /// What is sent in each of those slots.
     pub(super) again: Vec<Shot>,
+    /// How many slots the honest peer sends before it waits for the verdicts of the first of them.
+    /// With 0 it waits for each block, and then for the votes of its slot.
+    pub(super) ahead: usize,
 }
 
 impl Plan {

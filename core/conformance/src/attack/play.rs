@@ -5,13 +5,15 @@
 //! and, once that has its verdict, the votes. The attacker is a thread of its own. The honest peer
 //! waits only for the first [`HEAD_START`] submissions of a burst, and goes on to the next slot
 //! once its own items have their verdicts, or after the deadline. So the latency of an honest item
-//! is the time from its submission to the moment when its verdict is sent.
+//! is the time from its submission to the moment when its verdict is sent. A plan may also have the
+//! honest peer send several slots ahead, so that the services always have work.
 //!
 //! **Bounds.** Honest slots end when [`Scene::time`] is over, and an item's deadline is the shorter
 //! of that and [`DEADLINE`]; what is left of the attack then comes all the same. The services get
 //! [`REST_WITHIN`] to come to rest, and [`STOP_WITHIN`] for their stop. Threads that are late are
 //! reported and left behind.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, mpsc};
@@ -215,20 +217,30 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Sends a slot's block and, once that has its verdict, the votes; waits for theirs.
     fn honest_slot(&mut self, slot: &HonestSlot) {
-        let bell = Arc::new(Bell::default());
+        let start = Instant::now();
+        let bell = self.submit_block(slot, Arc::default());
+        bell.wait(1, self.deadline.saturating_sub(start.elapsed()));
+        let start = Instant::now();
+        let bell = self.submit_votes(slot, Arc::default());
+        bell.wait(slot.votes.len(), self.deadline.saturating_sub(start.elapsed()));
+    }
+
+    fn submit_block(&mut self, slot: &HonestSlot, bell: Arc<Bell>) -> Arc<Bell> {
         let start = Instant::now();
         let block = self.client.submit_block(slot.block.clone(), HONEST, ITEM_BYTES);
         self.honest.push(Watched::new(start, block, &bell));
-        bell.wait(1, self.deadline.saturating_sub(start.elapsed()));
-        let bell = Arc::new(Bell::default());
-        let votes = Instant::now();
+        bell
+    }
+
+    fn submit_votes(&mut self, slot: &HonestSlot, bell: Arc<Bell>) -> Arc<Bell> {
         for vote in &slot.votes {
             let start = Instant::now();
             let vote = self.client.submit_attestation(vote.clone(), HONEST, ITEM_BYTES);
             self.honest.push(Watched::new(start, vote, &bell));
         }
-        bell.wait(slot.votes.len(), self.deadline.saturating_sub(votes.elapsed()));
+        bell
     }
 
     fn read_notices(&mut self) {
@@ -317,13 +329,22 @@ fn fight(run: &mut Run<'_>, plan: &Plan, answered: &Arc<Bell>) -> (Fired, u64) {
     std::thread::scope(|scope| {
         let attacker = scope.spawn(move || attacker.run(plan, &slots, &begun));
         let begin = Instant::now();
-        let mut played = 0;
+        let (mut played, mut under_way) = (0, VecDeque::new());
         for (at, slot) in chain.honest.iter().enumerate() {
             run.client.tick(slot.slot, Duration::ZERO);
             if go.send(at).is_err() || has_begun.recv().is_err() {
                 break;
             }
-            run.honest_slot(slot);
+            if plan.ahead == 0 {
+                run.honest_slot(slot);
+            } else {
+                let bell = run.submit_block(slot, Arc::default());
+                under_way.push_back((run.submit_votes(slot, bell), 1 + slot.votes.len()));
+            }
+            if under_way.len() > plan.ahead {
+                let oldest = under_way.pop_front();
+                oldest.inspect(|(bell, items)| bell.wait(*items, run.deadline));
+            }
             if !plan.reader_pauses {
                 run.read_notices();
             }
@@ -332,6 +353,7 @@ fn fight(run: &mut Run<'_>, plan: &Plan, answered: &Arc<Bell>) -> (Fired, u64) {
                 break;
             }
         }
+        under_way.iter().for_each(|(bell, items)| bell.wait(*items, run.deadline));
         // An attack is of its size even if there is no time for more honest items.
         for at in played as usize..chain.honest.len() {
             run.client.tick(chain.honest[at].slot, Duration::ZERO);

@@ -193,32 +193,22 @@ impl<'a> Stages<'a> {
     fn pipeline(&mut self, n: u64, peers: u64) -> Result<Row, AttackError> {
         let (shape, config) = (Shape::fresh(n), self.config());
         let scene = self.scene(shape, config);
-        let direct = pipeline::direct(&scene.chain);
-        let played = play(&scene, &Plan::default())?;
+        let paced = play(&scene, &Plan::default())?;
+        let busy = play(&scene, &Plan { ahead: pipeline::AHEAD, ..Plan::default() })?;
+        let direct = pipeline::direct(&scene.chain, paced.slots as usize, paced.work.batches);
         let quiet = Played {
             latencies: direct.latencies,
             cpu: direct.cpu,
-            work: Work { slots: played.slots, ..Work::default() },
-            slots: played.slots,
+            work: Work { slots: paced.slots, ..Work::default() },
+            slots: paced.slots,
             ..Played::default()
         };
-        let mut row = row(Attack::Pipeline, n, peers, &quiet, &played);
+        let mut row = row(Attack::Pipeline, n, peers, &quiet, &paced);
         // A row without an attack says what all of it costs.
-        row.cpu_ms = played.cpu.as_secs_f64() * 1e3;
-        let share = played.slots as f64 / n as f64;
-        let (through, direct) = (played.cpu.as_secs_f64(), direct.cpu.as_secs_f64() * share);
-        let items = played.latencies.len() as f64;
-        row.notes.insert(
-            0,
-            format!(
-                "{:.0} items per CPU second through the services, {:.0} by direct calls: \
-             the services cost {:.3} times as much; {}",
-                items / through.max(f64::MIN_POSITIVE),
-                items / direct.max(f64::MIN_POSITIVE),
-                through / direct.max(f64::MIN_POSITIVE),
-                played.honest
-            ),
-        );
+        row.cpu_ms = busy.cpu.as_secs_f64() * 1e3;
+        row.verdicts_lost += busy.lost;
+        row.notes.insert(0, pipeline::note(&scene.chain, "paced", &paced));
+        row.notes.insert(0, pipeline::note(&scene.chain, "busy", &busy));
         Ok(row)
     }
 }
@@ -268,6 +258,7 @@ fn added(quiet: &Played, played: &Played) -> (Work, f64) {
         replayed: part(quiet.work.replayed),
         checked: part(quiet.work.checked),
         verified: part(quiet.work.verified),
+        batches: part(quiet.work.batches),
     });
     let cpu = played.cpu.as_secs_f64() - quiet.cpu.as_secs_f64() * share;
     (work, cpu.max(0.0) * 1e3)

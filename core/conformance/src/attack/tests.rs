@@ -364,7 +364,7 @@ fn the_clock_steps_back_over_blocks_that_it_had_parked() {
 fn direct_calls_check_what_the_services_check() {
     // The row "pipeline" compares the same items: two epochs of blocks, and eight votes a slot.
     let chain = Chain::build(Shape::fresh(16));
-    assert_eq!(pipeline::direct(&chain).latencies.len(), 16 * (1 + 8));
+    assert_eq!(pipeline::direct(&chain, 16, 40).latencies.len(), 16 * (1 + 8));
 }
 
 fn row(attack: &'static str, n: u64, cpu_ms: f64) -> Row {
@@ -451,12 +451,12 @@ fn slots_and_blocks_are_counted_by_what_was_asked() {
     assert!(start < end);
     assert_eq!(protocol.counts().take_moments(), Moments::default(), "it was taken");
     let before = protocol.counts().work();
-    assert_eq!(before, Work { slots: 8, replayed: 1, checked: 1, verified: 0 });
+    assert_eq!(before, Work { slots: 8, replayed: 1, checked: 1, verified: 0, batches: 0 });
     protocol.advance(&mut genesis(), 5).expect("ahead of the state");
     protocol.verify_attestations(&genesis(), &[]);
     let vote = &chain.honest[0].votes[0];
     let state = PerPreset::Minimal(chain.honest[0].state.clone());
     protocol.verify_attestation(&state, vote).expect("a valid vote");
     let work = protocol.counts().work().since(before);
-    assert_eq!(work, Work { slots: 5, replayed: 0, checked: 0, verified: 1 });
+    assert_eq!(work, Work { slots: 5, replayed: 0, checked: 0, verified: 1, batches: 1 });
 }
