@@ -69,6 +69,11 @@ impl FairQueue {
         }
     }
 
+    /// Returns whether nothing is queued.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Returns how many items are queued.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

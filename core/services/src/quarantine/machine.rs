@@ -56,6 +56,8 @@ pub struct Quarantine<C: Consensus> {
     standings: Standings,
     /// What is ready, by kind.
     ready: [FairQueue; Kind::COUNT],
+    /// How often each kind with something ready has been passed over since it was served.
+    passed_over: [usize; Kind::COUNT],
     /// Items at the Rewinder, and those on the way into Clearance: each item's place says which.
     requests: BTreeMap<RequestId, Number>,
     /// How many of them are at the Rewinder, by kind.
@@ -97,6 +99,7 @@ impl<C: Consensus> Quarantine<C> {
             table: Table::new(),
             standings: Standings::new(limits.peers, anchor_slot),
             ready: Kind::ALL.map(|_| FairQueue::new(limits.peers)),
+            passed_over: Default::default(),
             requests: BTreeMap::new(),
             in_flight: Default::default(),
             next_request: 0,
@@ -504,6 +507,7 @@ impl<C: Consensus> Quarantine<C> {
     fn stop(&mut self, effects: &mut Vec<Effect<C>>) {
         self.stopping = true;
         self.ready.iter_mut().for_each(FairQueue::clear);
+        self.passed_over = Default::default();
         for number in self.table.not_in_flight() {
             self.finish(number, &Verdict::Dropped(DropReason::Shutdown), effects);
         }

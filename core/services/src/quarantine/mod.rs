@@ -55,7 +55,8 @@
 //!   are valid by [`Limits::peer_blocks`] or [`Limits::peer_votes`] of them (A8). Votes of peers
 //!   that are not proven are checked in a lane of their own, after those of others (A2).
 //! - I12 Peers share what is held: the largest holder gives way. Each kind has its own room and its
-//!   own part of the window, so no kind starves another (A2).
+//!   own part of the window, and a kind that was passed over goes next, so no kind starves another
+//!   (A2), not even in a window of one (A14).
 //! - I13 What waits expires after [`Limits::patience`] slots. The network is asked again for what
 //!   is waited for, with a pause that doubles, until an item no longer waits for it (A5, A11).
 //!

@@ -1,5 +1,6 @@
 //! Who is served next, and who gives way: the shares of peers and of kinds of items.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::Quarantine;
@@ -137,22 +138,36 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Takes the item that is to be sent off next, if the window has room for it: blocks first, as
-    /// far as the places that are kept for the other kinds are left free.
+    /// Takes the item that is to be sent off next, if the window has room for it. The kind that has
+    /// been passed over most often since it was served comes first, then blocks before the other
+    /// kinds, as far as the places that are kept for the others are left free. Those are an eighth of
+    /// the window for each: a window of less than eight keeps none, and only the turns let all in.
     pub(super) fn next_ready(&mut self) -> Option<Number> {
+        let mut kinds = Kind::ALL;
+        kinds.sort_by_key(|kind| Reverse(self.passed_over[*kind as usize]));
+        let (kind, number) =
+            kinds.into_iter().find_map(|kind| Some((kind, self.next_of(kind)?)))?;
+        for other in Kind::ALL {
+            let passed_over = &mut self.passed_over[other as usize];
+            let waits = other != kind && !self.ready[other as usize].is_empty();
+            *passed_over = if waits { Kind::COUNT.min(*passed_over + 1) } else { 0 };
+        }
+        Some(number)
+    }
+
+    /// Takes the next item of a kind, if the window has room for one of the kind.
+    fn next_of(&mut self, kind: Kind) -> Option<Number> {
         let window = self.limits.window;
-        Kind::ALL.into_iter().find_map(|kind| {
-            let others = Kind::ALL.into_iter().filter(|other| *other != kind);
-            let free = others.map(|other| (window / 8).saturating_sub(self.flights(other).all));
-            if self.in_flight() + free.sum::<usize>() >= window {
-                return None;
-            }
-            let (standings, limits) = (&self.standings, &self.limits);
-            let flights = &self.in_flight[kind as usize];
-            let others = flights.unproven < limits.unproven;
-            let may = |peer| flights.of(peer) < limits.of_peer(kind);
-            self.ready[kind as usize].pop(others, may, |peer| standings.share(peer))
-        })
+        let others = Kind::ALL.into_iter().filter(|other| *other != kind);
+        let free = others.map(|other| (window / 8).saturating_sub(self.flights(other).all));
+        if self.in_flight() + free.sum::<usize>() >= window {
+            return None;
+        }
+        let (standings, limits) = (&self.standings, &self.limits);
+        let flights = &self.in_flight[kind as usize];
+        let others = flights.unproven < limits.unproven;
+        let may = |peer| flights.of(peer) < limits.of_peer(kind);
+        self.ready[kind as usize].pop(others, may, |peer| standings.share(peer))
     }
 
     fn flights(&self, kind: Kind) -> &Flights {

@@ -2,9 +2,10 @@
 
 use super::{Item, Limits, Node, node};
 use crate::consensus::Checkpoint;
+use crate::gossip::Operation;
 use crate::quarantine::Event;
 use crate::rewinder::{Answer, Job, Lane};
-use crate::toy::{Toy, ToyAttestation, ToyBlock};
+use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation};
 use crate::verdict::Quarantined;
 
 /// A block on the anchor, of one of the ten slots that have begun.
@@ -554,4 +555,25 @@ fn a_peer_of_weight_two_gets_twice_the_share_of_one_of_weight_one() {
         assert!((first..=first + 1).contains(&served), "{weight}: {order:?}");
         assert_eq!(order.len(), 120);
     }
+}
+
+#[test]
+fn kinds_take_turns_in_a_window_that_keeps_no_places_free() {
+    // A window of one, which a block has when eight more come, and then three votes and an exit.
+    let mut node = Node::new(Limits { window: 1, ..Limits::default() });
+    (1..=9).for_each(|root| drop(node.hand_in(block(root), 1)));
+    (1..=3).for_each(|id| drop(node.hand_in(vote(id), 2)));
+    let exit = ToyOperation { id: 1, validators: 1, signed: true, valid: true };
+    node.hand_in(Item::Operation(Operation::VoluntaryExit(exit)), 3);
+    let kind = |job: &Job<_>| match job {
+        Job::Block(_) => 'b',
+        Job::Operation { .. } => 'e',
+        _ => 'v',
+    };
+    let mut order = String::new();
+    while let Some((request, job)) = node.checks.pop_first() {
+        order.push(kind(&job));
+        node.event(Event::Answered { request, answer: Answer::Busy });
+    }
+    assert_eq!(order, "bbvebvbvbbbbb");
 }
