@@ -1,8 +1,9 @@
 //! The type of a check, and every check of this crate as data.
 //!
 //! **Contract.** A [`Check`] states a claim, the engine that judges it, and the expected verdict.
-//! [`checks`] lists the scenarios of the services, of their life cycle and of the ring and the rules
-//! of the machines, with their twins, and the configurations of the TLA+ specifications. A
+//! [`checks`] lists the scenarios of the services, of their life cycle and of the ring, each also for
+//! its end, and the rules of the machines, with their twins, and the configurations of the TLA+
+//! specifications. A
 //! must-fail twin is the same check over a variant that carries a fault; its expected verdict is
 //! `violated`. A run that verifies a twin shows a defect of the suite. No check may end
 //! `truncated`. The command, the tests and the reports read this list. A run of a check produces
@@ -123,6 +124,7 @@ pub fn checks() -> Vec<Check> {
         .chain(twins)
         .chain(lifecycle_checks())
         .chain(ring_checks())
+        .chain(ends())
         .chain(rules::checks())
         .chain(specifications)
         .collect()
@@ -175,6 +177,58 @@ fn ring_checks() -> impl Iterator<Item = Check> {
         check(twin.name, twin.claim, hazard, Expected::Violated(twin.violates), scenario, fault)
     });
     scenarios.chain(twins)
+}
+
+/// Returns the checks that every run ends, for each scenario whose states can be kept.
+fn ends() -> impl Iterator<Item = Check> {
+    type Run = Box<dyn Fn() -> Verdict + Send + Sync>;
+    let holds = |protocol, name: &str, states, run: Run| Check {
+        id: format!("{protocol}.{name}_ends.stateright"),
+        claim: "every run ends, if each service goes on while it can: nothing is under way for ever",
+        protocol,
+        hazard: None,
+        engine: Engine::Stateright,
+        expected: Expected::Verified,
+        states: Some(states),
+        run,
+    };
+    let twin = |protocol, name: &str, claim, hazard, violates, run: Run| Check {
+        claim,
+        hazard: Some(hazard),
+        expected: Expected::Violated(violates),
+        states: None,
+        ..holds(protocol, name, 0, run)
+    };
+    let kept = SCENARIOS.iter().filter(|make| make().states < composition::MAX_KEPT);
+    let services = kept.map(move |make| {
+        let run = Box::new(|| composition::check_end(make(), None));
+        holds("services", make().name, make().states, run)
+    });
+    let lives = lifecycle::SCENARIOS.iter().map(move |one| {
+        holds("lifecycle", one.name, one.states, Box::new(|| lifecycle::check_end(one, None)))
+    });
+    let rings = ring::SCENARIOS.iter().map(move |one| {
+        holds("ring", one.name, one.states, Box::new(|| ring::check_end(one, None)))
+    });
+    let of_services = {
+        let Twin { claim, hazard, violates, .. } = composition::ENDLESS;
+        let (scenario, fault) = (composition::ENDLESS.scenario(), composition::ENDLESS.fault);
+        let run = Box::new(move || composition::check_end(scenario.clone(), Some(fault)));
+        twin("services", "looks_again", claim, hazard, violates, run)
+    };
+    let of_lives = {
+        let lifecycle::Twin { fault, claim, hazard, scenario, violates } = lifecycle::UNANSWERED;
+        let scenario = &lifecycle::SCENARIOS[scenario];
+        let run = Box::new(move || lifecycle::check_end(scenario, Some(fault)));
+        twin("lifecycle", "mailbox_made_by_the_thread", claim, hazard, violates, run)
+    };
+    let of_rings = {
+        let ring::Twin { fault, claim, hazard, scenario, violates, .. } = ring::UNANSWERED;
+        let scenario = &ring::SCENARIOS[scenario];
+        let run = Box::new(move || ring::check_end(scenario, Some(fault)));
+        twin("ring", "no_slot_reserved", claim, hazard, violates, run)
+    };
+    services.chain(lives).chain(rings).chain([of_services, of_lives, of_rings])
 }
 
 fn lifecycle_twin_name(twin: &lifecycle::Twin) -> String {

@@ -38,6 +38,10 @@
 //! | bounded queues | mailboxes, reserved slots and lanes stay within their bounds; nothing is refused |
 //! | head committed | head, justified and finalised block are in the HotDB |
 //!
+//! Beside those, a liveness property, in the scenarios of fewer than [`MAX_KEPT`] states: a run comes
+//! to rest as long as each service goes on while it can (weak fairness by process), whatever the
+//! network, the clients and the clock do or leave undone.
+//!
 //! **Bounds.** A scenario has a handful of items, one or two workers, at most two attestations that
 //! are verified together, and mailboxes of one or two places. Crashes, lost messages and duties are
 //! not modelled. Workers without a task are interchangeable, so only the first of them pulls. The
@@ -45,7 +49,7 @@
 //!
 //! **Twins.** A must-fail twin is a scenario with a [`Fault`] in its wiring. The fault changes
 //! where an end leads, or when; it never changes a machine or a shell. It must be refuted in the
-//! scenario that [`TWINS`] names.
+//! scenario that [`TWINS`] names, and [`ENDLESS`] by the search for runs without an end.
 
 mod check;
 mod ends;
@@ -56,7 +60,7 @@ mod scenario;
 mod steps;
 pub(crate) mod words;
 
-pub use check::check;
+pub use check::{MAX_KEPT, check, check_end};
 pub use pipeline::{Action, Pipeline, State};
 pub use properties::verdicts_that_occur;
-pub use scenario::{Fault, SCENARIOS, Scenario, TWINS, Twin, scenario};
+pub use scenario::{ENDLESS, Fault, SCENARIOS, Scenario, TWINS, Twin, scenario};

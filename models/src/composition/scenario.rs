@@ -33,6 +33,8 @@ pub enum Fault {
     BatchCondemned,
     /// A copy of a known block goes to the Rewinder, too.
     CopiesAreChecked,
+    /// The HotDB puts a request for a trail that it does not have behind the others, to look again.
+    LooksAgain,
 }
 
 /// An instance of the composition.
@@ -179,6 +181,19 @@ pub const TWINS: &[Twin] = &[
         violates: &[Breaks::Property("checked once")],
     },
 ];
+
+/// The property that every run comes to rest.
+pub(super) const COMES_TO_REST: &str = "comes to rest";
+
+/// A twin of the search for runs without an end. The search for states without steps does not see
+/// it: there always is a step.
+pub const ENDLESS: Twin = Twin {
+    fault: Fault::LooksAgain,
+    hazard: &hazard::R4,
+    claim: "the HotDB looks for ever for a root that nobody has, and the worker waits for it",
+    scenario: "queries",
+    violates: &[Breaks::Property(COMES_TO_REST)],
+};
 
 const VALID: &[&str] = &["ok"];
 

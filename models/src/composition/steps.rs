@@ -282,6 +282,10 @@ impl Pipeline {
     fn deliver_trail(&self, state: &mut State, to: TrailTo, reply: TrailReply<Toy>) {
         match reply {
             TrailReply::UnknownParent | TrailReply::Pruned if self.has(Fault::NoErrorReply) => {}
+            TrailReply::UnknownParent | TrailReply::Pruned if self.has(Fault::LooksAgain) => {
+                let again = ToHotDb::Trail { root: to.root, slot: to.slot, reply: to };
+                state.wires.hot_db.push_back(again);
+            }
             TrailReply::Trail(trail)
                 if trail.want_target && self.has(Fault::HotDbWaitsForRewinder) =>
             {

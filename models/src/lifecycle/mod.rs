@@ -34,5 +34,6 @@ mod model;
 mod words;
 
 pub use model::{
-    Action, Fault, Lifecycle, Poison, Request, SCENARIOS, Scenario, State, TWINS, Twin, check,
+    Action, Fault, Lifecycle, Poison, Request, SCENARIOS, Scenario, State, TWINS, Twin, UNANSWERED,
+    check, check_end,
 };

@@ -10,6 +10,7 @@ use stateright::{Model, Property};
 use super::words::InWords;
 use crate::hazard::{self, Hazard};
 use blocksmith_engines::explore;
+use blocksmith_engines::lasso::{self, Liveness};
 use blocksmith_engines::verdict::{Breaks, Verdict};
 
 /// A search that generates more states than this is truncated.
@@ -145,6 +146,18 @@ pub const TWINS: &[Twin] = &[
         violates: &[Breaks::Property("not retried")],
     },
 ];
+
+/// The property that every request is answered in the end.
+const IS_ANSWERED: &str = "every request is answered";
+
+/// A twin of the search for requests that are never answered.
+pub const UNANSWERED: Twin = Twin {
+    fault: Fault::MailboxMadeByTheThread,
+    hazard: &hazard::L2,
+    claim: "a request that comes before the service's thread is lost, and waits for ever",
+    scenario: 0,
+    violates: &[Breaks::Property(IS_ANSWERED)],
+};
 
 /// An answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -519,11 +532,35 @@ impl Model for Lifecycle {
 /// Explores a scenario, with or without a fault. Blocks until the search ends.
 #[must_use]
 pub fn check(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
-    let bounds = BTreeMap::from([
+    let model = Lifecycle::new(scenario.clone(), fault);
+    explore::check(model, &InWords, bounds(scenario), MAX_STATES)
+}
+
+/// Looks for a run of a scenario in which a request has no answer, ever, although the services are
+/// started and each goes on as long as it can. Blocks until the search ends.
+#[must_use]
+pub fn check_end(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
+    let property = Liveness {
+        model: &Lifecycle::new(scenario.clone(), fault),
+        name: IS_ANSWERED,
+        process: |action: &Action| match action {
+            // Clients and the owner may leave it at that.
+            Action::Make(_) | Action::Stop => None,
+            Action::Start(_) => Some(0),
+            Action::Step(name) => Some(if *name == UPPER { 1 } else { 2 }),
+        },
+        waits: |state: &State| {
+            state.made.iter().zip(&state.answers).any(|(made, answers)| *made && answers.is_empty())
+        },
+    };
+    lasso::check(&property, &InWords, bounds(scenario), MAX_STATES)
+}
+
+fn bounds(scenario: &Scenario) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
         ("requests", scenario.requests.len().to_string()),
         ("mailbox_capacity", scenario.capacity.to_string()),
         ("max_restarts", scenario.max_restarts.to_string()),
         ("window", "all panics in one".to_owned()),
-    ]);
-    explore::check(Lifecycle::new(scenario.clone(), fault), &InWords, bounds, MAX_STATES)
+    ])
 }

@@ -24,7 +24,8 @@
 //! | bounded | no mailbox holds more messages than its capacity, and no asker more answers than slots |
 //!
 //! Every step takes a request one place further, so no run is infinite. "No deadlock" therefore
-//! means that every request is answered.
+//! means that every request is answered. [`check_end`] does not rely on that argument: it looks for a
+//! run in which a request has no answer, ever.
 //!
 //! **Bounds.** The services, capacities and requests are those of each [`Scenario`]. The services
 //! have no content.
@@ -36,5 +37,6 @@ mod model;
 mod words;
 
 pub use model::{
-    Action, Fault, Message, Ring, SCENARIOS, Scenario, Service, State, TWINS, Twin, check,
+    Action, Fault, Message, Ring, SCENARIOS, Scenario, Service, State, TWINS, Twin, UNANSWERED,
+    check, check_end,
 };

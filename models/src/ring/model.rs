@@ -7,6 +7,7 @@ use stateright::{Model, Property};
 use super::words::InWords;
 use crate::hazard::{self, Hazard};
 use blocksmith_engines::explore;
+use blocksmith_engines::lasso::{self, Liveness, Process};
 use blocksmith_engines::verdict::{Breaks, Verdict};
 
 /// A search that generates more states than this is truncated.
@@ -146,6 +147,19 @@ pub const TWINS: &[Twin] = &[
         violates: &[Breaks::Property("no deadlock")],
     },
 ];
+
+/// The property that every request is answered in the end.
+const IS_ANSWERED: &str = "every request is answered";
+
+/// A twin of the search for requests that are never answered.
+pub const UNANSWERED: Twin = Twin {
+    fault: Fault::NoSlotReserved,
+    name: "no_slot_reserved_end",
+    hazard: &hazard::M8,
+    claim: "an answer without a slot is dropped, and its request waits for ever",
+    scenario: 1,
+    violates: &[Breaks::Property(IS_ANSWERED)],
+};
 
 /// A request on its way, or an answer in a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -341,11 +355,36 @@ impl Model for Ring {
 /// Explores a scenario, with or without a fault. Blocks until the search ends.
 #[must_use]
 pub fn check(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
-    let bounds = BTreeMap::from([
+    let model = Ring::new(scenario.clone(), fault);
+    explore::check(model, &InWords, bounds(scenario), MAX_STATES)
+}
+
+/// Looks for a run of a scenario in which a request has no answer, ever, although each service goes
+/// on as long as it can. Blocks until the search ends.
+#[must_use]
+pub fn check_end(scenario: &Scenario, fault: Option<Fault>) -> Verdict {
+    let property = Liveness {
+        model: &Ring::new(scenario.clone(), fault),
+        name: IS_ANSWERED,
+        process: |action: &Action| {
+            let (Action::Ask(service)
+            | Action::Send(service)
+            | Action::Take(service)
+            | Action::Collect(service)) = action;
+            Some(*service as Process)
+        },
+        waits: |state: &State| {
+            state.0.iter().flat_map(|service| &service.answers).any(|count| *count == 0)
+        },
+    };
+    lasso::check(&property, &InWords, bounds(scenario), MAX_STATES)
+}
+
+fn bounds(scenario: &Scenario) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
         ("services", scenario.services.to_string()),
         ("mailbox_capacity", scenario.capacity.to_string()),
         ("reply_slots", scenario.slots.to_string()),
         ("requests", format!("{} each", scenario.requests)),
-    ]);
-    explore::check(Ring::new(scenario.clone(), fault), &InWords, bounds, MAX_STATES)
+    ])
 }

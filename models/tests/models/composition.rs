@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use blocksmith_engines::explore::judge;
 use blocksmith_models::composition::{
-    Pipeline, SCENARIOS, TWINS, check, scenario, verdicts_that_occur,
+    ENDLESS, MAX_KEPT, Pipeline, SCENARIOS, TWINS, check, check_end, scenario, verdicts_that_occur,
 };
 use blocksmith_models::hazard;
 
@@ -59,6 +59,24 @@ fn every_fault_has_a_twin() {
     // The list of twins names each hazard of the composition once.
     let hazards: Vec<_> = TWINS.iter().map(|twin| twin.hazard.id).collect();
     assert_eq!(hazards, ["R3", "R4", "R6", "Q1", "Q4", "M8", "C5", "Q10", "Q2", "Q5"]);
+}
+
+#[test]
+fn every_run_of_a_scenario_comes_to_rest() {
+    // Looks for fair cycles, and ends that are not at rest, in all scenarios that can be kept.
+    let kept = SCENARIOS.iter().map(|make| make()).filter(|scenario| scenario.states < MAX_KEPT);
+    all_hold(kept.map(|scenario| (scenario.name, scenario.states, check_end(scenario, None))));
+}
+
+#[test]
+fn a_service_that_looks_for_ever_is_seen_by_the_search_for_cycles_alone() {
+    // A request that goes behind the others again and again: there always is a next step, so no
+    // state is a deadlock, and nothing that is said of a single state is wrong.
+    let found = check_end(ENDLESS.scenario(), Some(ENDLESS.fault));
+    assert!(ENDLESS.violates[0].is(found.violation().unwrap()), "{found}");
+    let text = found.counterexample().unwrap();
+    assert!(text.contains("for ever"), "{text}");
+    assert_eq!(check(ENDLESS.scenario(), Some(ENDLESS.fault)).word(), "verified");
 }
 
 #[test]
