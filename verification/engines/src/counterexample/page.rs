@@ -63,11 +63,15 @@ pub fn html(of: &Counterexample) -> String {
         let nothing = cycle == of.steps.len();
         columns.mark(&mut text, if nothing { "and nothing happens any more" } else { "and again" });
     }
-    text.push_str("<tr class=\"end\"><td>end</td>");
-    for end in &of.end {
-        let _ = write!(text, "<td>{}</td>", escaped(&end.what));
+    // A model of a rule has processes that stand nowhere: they only hand things in.
+    if of.end.iter().any(|end| !end.what.is_empty()) {
+        text.push_str("<tr class=\"end\"><td>end</td>");
+        for end in &of.end {
+            let _ = write!(text, "<td>{}</td>", escaped(&end.what));
+        }
+        text.push_str("<td colspan=\"2\"></td></tr>\n");
     }
-    let _ = writeln!(text, "<td colspan=\"2\"></td></tr>\n</tbody></table>\n</body></html>");
+    text.push_str("</tbody></table>\n</body></html>\n");
     text
 }
 

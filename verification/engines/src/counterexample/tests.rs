@@ -299,6 +299,11 @@ fn every_form_shows_every_step() {
     assert_eq!(page.matches("<td class=\"own\">").count(), steps);
     assert!(page.contains("<p class=\"cycle\">cycle of waits: T0 -&gt; T1 -&gt; T0</p>"));
     assert!(!page.contains("http") && !page.contains("<script"), "it needs nothing else");
+    assert_eq!(page.matches("<tr class=\"end\">").count(), 1);
+    // Of threads of which nothing is said, nothing is shown.
+    let mut silent = crossed;
+    silent.end.iter_mut().for_each(|end| end.what.clear());
+    assert!(!html(&silent).contains("<tr class=\"end\">"));
 }
 
 #[test]

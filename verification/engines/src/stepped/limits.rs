@@ -30,6 +30,9 @@ pub struct Limits {
     pub hints: bool,
     /// Whether equal states are merged. Off, every schedule is a state of its own.
     pub dedup: bool,
+    /// Whether, of two independent steps, only one order is taken. Off, every step of every state
+    /// is. The states are the same.
+    pub sleep_sets: bool,
 }
 
 impl Limits {
@@ -45,6 +48,7 @@ impl Limits {
         handle_steps: false,
         hints: true,
         dedup: true,
+        sleep_sets: true,
     };
 }
 

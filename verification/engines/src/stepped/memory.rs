@@ -34,6 +34,7 @@ impl<T> fmt::Debug for Cell<T> {
 fn read_version(object: &Object) {
     with(|world| {
         let version = world.value(object.index);
+        world.reads(object.index);
         world.learn(version);
     });
 }
@@ -210,6 +211,9 @@ fn release(object: &Object, last: &dyn Fn() -> bool) -> bool {
     }
     let destructs = last();
     with_if_any(|world| {
+        if world.epoch == object.epoch() {
+            world.writes(object.index);
+        }
         world.thread().destructors += u32::from(destructs);
         if steps {
             world.learn(u64::from(destructs) + 11);

@@ -24,7 +24,8 @@
 //!
 //! **States.** An execution is replayed from its beginning for every state (coroutines cannot be
 //! copied); the top of `world.rs` says what identifies a state. Equal states are explored only
-//! once. The hints `mark`, `rewind` and `checkpoint` of the primitives are assertions by the author
+//! once, and of two independent steps one order is enough (sleep sets, `search.rs`): that leaves out
+//! steps, and no state. The hints `mark`, `rewind` and `checkpoint` of the primitives are assertions by the author
 //! of the code, by which more states are merged. A wrong hint can hide behaviour, so small
 //! scenarios are run with and without them ([`Limits::hints`]).
 //!
@@ -41,6 +42,7 @@ mod operation;
 mod primitives;
 mod recorded;
 mod runtime;
+mod search;
 mod turnstile;
 mod world;
 

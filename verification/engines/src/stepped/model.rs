@@ -14,7 +14,8 @@ use super::limits::Limits;
 use super::operation::{Name, Operation, mix};
 use super::recorded::{again, write_down};
 use super::runtime::{Execution, file_name, with};
-use super::world::{Choice, Line, Status, Step};
+use super::search::Footprint;
+use super::world::{Choice, Line, Status, Step, World};
 use crate::counterexample::{self, Counterexample};
 use crate::verdict::{Engine, Outcome, Verdict, Violation};
 
@@ -36,8 +37,16 @@ pub enum Rest {
 pub struct Action {
     /// The step.
     pub step: Step,
+    /// The digest of the path of spawns that leads to the thread.
+    path: u64,
     label: Arc<str>,
     operation: Option<(Operation, &'static Location<'static>)>,
+}
+
+impl Action {
+    pub(super) fn path(&self) -> u64 {
+        self.path
+    }
 }
 
 impl fmt::Debug for Action {
@@ -77,6 +86,15 @@ impl State {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.schedule.len()
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Returns whether the state breaks a property.
+    pub(super) fn is_violation(&self) -> bool {
+        matches!(self.rest, Rest::Deadlock | Rest::Panicked(_))
     }
 }
 
@@ -220,7 +238,8 @@ impl SteppedModel {
                 .into_iter()
                 .map(|step| {
                     let thread = &world.threads[usize::from(step.thread)];
-                    Action { step, label: thread.label.clone(), operation: thread.pending }
+                    let (path, label) = (thread.path, thread.label.clone());
+                    Action { step, path, label, operation: thread.pending }
                 })
                 .collect();
             let rest = match &world.panicked {
@@ -240,34 +259,60 @@ impl SteppedModel {
     }
 }
 
-impl Model for SteppedModel {
-    type State = State;
-    type Action = Action;
+impl SteppedModel {
+    /// Returns whether steps are left out that lead nowhere else.
+    pub(super) fn is_reduced(&self) -> bool {
+        self.limits.sleep_sets && self.limits.dedup
+    }
 
-    fn init_states(&self) -> Vec<State> {
+    /// Returns the state before the first step.
+    pub(super) fn first(&self) -> State {
         let execution = replay(self.scenario, self.limits, &[], false);
         let state = self.view(Vec::new());
         drop(execution);
-        vec![state]
+        state
     }
 
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+    /// Returns the steps that are possible in a state; none at the limit of steps.
+    pub(super) fn actions_of(&self, state: &State) -> Vec<Action> {
         if state.depth() < self.limits.max_steps {
-            actions.extend(state.actions.iter().cloned());
-        } else if !state.actions.is_empty() {
+            return state.actions.to_vec();
+        }
+        if !state.actions.is_empty() {
             self.statistics.cut.store(true, Ordering::Relaxed);
         }
+        Vec::new()
     }
 
-    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+    /// Takes a step; returns the next state, and what the step read and wrote.
+    pub(super) fn take(&self, state: &State, action: &Action) -> (State, Footprint) {
         let mut execution = replay(self.scenario, self.limits, &state.schedule, false);
+        with(World::begin_footprint);
         execution.step(action.step);
+        let footprint = with(World::take_footprint);
         let mut schedule = Vec::with_capacity(state.schedule.len() + 1);
         schedule.extend_from_slice(&state.schedule);
         schedule.push(action.step);
         let next = self.view(schedule);
         drop(execution);
-        Some(next)
+        (next, footprint)
+    }
+}
+
+impl Model for SteppedModel {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![self.first()]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.extend(self.actions_of(state));
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        Some(self.take(state, &action).0)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -299,12 +344,11 @@ pub fn check(scenario: fn(), threads: usize, limits: Limits) -> Verdict {
 fn search(scenario: fn(), threads: usize, limits: Limits, run: usize) -> Verdict {
     let model = SteppedModel::new(scenario, limits);
     let statistics = model.statistics.clone();
-    let found = crate::explore::explore(model, limits.max_states);
-    let outcome = if let Some((property, steps)) = &found.violation {
-        let (state, _) = steps.last().expect("a path has a state");
-        let violation = match &state.rest {
-            Rest::Panicked(panic) => Violation::Panic(panic.clone()),
-            _ => Violation::Deadlock,
+    let found = super::search::search(&model, limits.max_states);
+    let outcome = if let Some(state) = &found.violation {
+        let (violation, property) = match &state.rest {
+            Rest::Panicked(panic) => (Violation::Panic(panic.clone()), NO_PANIC),
+            _ => (Violation::Deadlock, NO_DEADLOCK),
         };
         let written = write_down(scenario, limits, &state.schedule, &violation);
         counterexample::keep(Counterexample { run, ..written });
@@ -318,9 +362,11 @@ fn search(scenario: fn(), threads: usize, limits: Limits, run: usize) -> Verdict
     } else {
         Outcome::Verified
     };
+    let mut bounds = bounds(limits, threads, &statistics);
+    bounds.insert("steps_taken", found.steps.to_string());
     Verdict {
         engine: Engine::Stepped,
-        bounds: bounds(limits, threads, &statistics),
+        bounds,
         states: Some(found.states),
         executions: None,
         outcome,
@@ -349,6 +395,8 @@ fn bounds(
     }
     if !limits.dedup {
         bounds.insert("reduction", "none".to_owned());
+    } else if !limits.sleep_sets {
+        bounds.insert("reduction", "equal states".to_owned());
     }
     bounds
 }

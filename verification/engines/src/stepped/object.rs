@@ -30,6 +30,11 @@ impl Object {
         Self::new(kind, version << locked, 0)
     }
 
+    /// Returns the number of the execution that made it.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Stands before an operation on this object, and returns it once it may be performed.
     pub(super) fn reach(
         &self,

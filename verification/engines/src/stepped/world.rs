@@ -32,6 +32,7 @@ use corosensei::Yielder;
 
 use super::limits::{A_LONG_TIME, Limits};
 use super::operation::{Kind, Name, Operation, Verb, mix};
+use super::search::Footprint;
 
 /// What a thread is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,13 @@ pub(super) struct Thread {
     /// Whether others changed something since this thread last yielded.
     stale: bool,
     idle_yields: u32,
+}
+
+impl Thread {
+    /// Returns the identity of the thread's end, as of an object.
+    fn end(&self) -> u64 {
+        mix(self.path, 0xE4D)
+    }
 }
 
 struct Object {
@@ -141,6 +149,8 @@ pub(super) struct World {
     expiries: u32,
     spurious: u32,
     jumps: u32,
+    /// What the step that is under way has read and written.
+    footprint: Footprint,
 }
 
 impl World {
@@ -162,7 +172,37 @@ impl World {
             visible_destructor: false,
             objects: Vec::new(),
             memory: 0,
+            footprint: Footprint::default(),
         }
+    }
+
+    // ---- what a step reads and writes
+
+    pub(super) fn begin_footprint(&mut self) {
+        self.footprint = Footprint::default();
+    }
+
+    /// Returns what was read and written since [`World::begin_footprint`].
+    pub(super) fn take_footprint(&mut self) -> Footprint {
+        if self.panicked.is_some() {
+            self.footprint.global();
+        }
+        std::mem::take(&mut self.footprint)
+    }
+
+    /// Notes that the step reads an object.
+    pub(super) fn reads(&mut self, index: u32) {
+        self.footprint.read(self.objects[index as usize].id);
+    }
+
+    /// Notes that the step changes an object, or who sleeps on it or owns it.
+    pub(super) fn writes(&mut self, index: u32) {
+        self.footprint.write(self.objects[index as usize].id);
+    }
+
+    /// Notes that the step does something that is not an access to an object.
+    pub(super) fn does_more(&mut self) {
+        self.footprint.global();
     }
 
     /// Registers a thread, made by the current one (or by none, if it is the first).
@@ -223,6 +263,7 @@ impl World {
     }
 
     pub(super) fn drop_object(&mut self, index: u32) {
+        self.writes(index);
         let object = &mut self.objects[index as usize];
         if object.live {
             object.live = false;
@@ -250,6 +291,7 @@ impl World {
 
     /// Gives an object a value, and tells the threads that yielded that something changed.
     pub(super) fn set(&mut self, index: u32, value: u64, raw: usize) {
+        self.writes(index);
         let object = &mut self.objects[index as usize];
         object.raw = raw;
         if object.value != value {
@@ -305,6 +347,12 @@ impl World {
         at: &'static Location<'static>,
         shown: impl FnOnce() -> String,
     ) {
+        match operation.verb {
+            Verb::Join => self.footprint.read(self.threads[operation.index as usize].end()),
+            // What a yield waits for is any change, and the clock is everybody's.
+            Verb::Yield | Verb::Now => self.does_more(),
+            _ => self.reads(operation.index),
+        }
         let code = self.code(&operation);
         self.learn(mix(code, result));
         self.note(|| operation.to_string(), at, shown);
@@ -362,6 +410,7 @@ impl World {
         if sleeps {
             let deadline = timeout.map(|timeout| self.clock.saturating_add(timeout));
             let object = operation.index;
+            self.writes(object);
             self.thread().status = Status::Asleep { object, deadline };
         }
         sleeps
@@ -371,6 +420,10 @@ impl World {
     pub(super) fn wake(&mut self, operation: Operation, at: &'static Location<'static>) {
         let sleepers = self.sleepers(operation.index);
         let masks = selections(sleepers.len(), operation.a);
+        self.writes(operation.index);
+        if masks.len() > 1 {
+            self.does_more();
+        }
         // A wake in a thread that unwinds is not a step of its own: it takes the first selection.
         let mask = masks.get(usize::from(self.chosen)).copied().unwrap_or(masks[0]);
         let mut woken = Vec::new();
@@ -426,6 +479,7 @@ impl World {
 
     /// Ends the sleep of a thread without a wake.
     pub(super) fn rouse(&mut self, thread: usize, reason: WakeReason) {
+        self.does_more();
         let Status::Asleep { deadline, .. } = self.threads[thread].status else {
             unreachable!("only a sleeper is roused");
         };
@@ -441,6 +495,7 @@ impl World {
 
     /// Ends the current thread.
     pub(super) fn end_thread(&mut self, panic: Option<String>) {
+        self.footprint.write(self.threads[self.current].end());
         let allowed = self.limits.panics_end_threads && self.current != 0;
         let thread = self.thread();
         thread.status = Status::Ended;

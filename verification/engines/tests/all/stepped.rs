@@ -1,5 +1,6 @@
 //! Tests of the `Stepped` backend on small scenarios whose answer is known.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use blocksmith_engines::stepped::{self, Limits, Stepped};
@@ -8,6 +9,7 @@ use blocksmith_sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use blocksmith_sync::{
     Atomic, AtomicPtr as _, Cell as _, Futex as _, Join, Mutex as _, Primitives, WaitOutcome,
 };
+use quickcheck::{QuickCheck, TestResult};
 
 type Arc<T> = <Stepped as Primitives>::Arc<T>;
 type U32 = <Stepped as Primitives>::AtomicU32;
@@ -452,4 +454,111 @@ fn hints_change_no_verdict_and_save_states() {
         verified(&ignored);
         assert!(believed.states < ignored.states, "{believed} / {ignored}");
     }
+}
+
+/// Searches a scenario with and without sleep sets, and returns how many times the steps the second
+/// search takes.
+#[track_caller]
+fn factor(scenario: fn(), limits: Limits) -> f64 {
+    let reduced = check(scenario, limits);
+    let whole = check(scenario, Limits { sleep_sets: false, ..limits });
+    assert_eq!(reduced.word(), whole.word(), "{reduced} / {whole}");
+    let length = |verdict: &Verdict| verdict.counterexample().map(|text| text.lines().count());
+    assert_eq!(length(&reduced), length(&whole), "a counterexample is a shortest one");
+    if reduced.word() == "verified" {
+        assert_eq!(reduced.states, whole.states, "no state is left out");
+    }
+    let steps = |verdict: &Verdict| verdict.bounds["steps_taken"].parse::<f64>().unwrap();
+    assert!(steps(&reduced) <= steps(&whole), "{reduced} / {whole}");
+    steps(&whole) / steps(&reduced)
+}
+
+#[test]
+fn sleep_sets_leave_out_no_state_and_no_verdict() {
+    // Small scenarios, correct and faulty ones, with and without hints.
+    let scenarios: [fn(); 8] = [
+        || increments(true),
+        || increments(false),
+        || park(true),
+        || park(false),
+        || stack(false),
+        || stack(true),
+        || hand_over(1),
+        || hand_over(2),
+    ];
+    for scenario in scenarios {
+        factor(scenario, Limits::default());
+        factor(scenario, Limits { hints: false, spurious_wakeups: 1, ..Limits::default() });
+    }
+}
+
+#[test]
+fn of_threads_that_share_nothing_one_order_is_taken() {
+    // Three threads with four operations each on an atomic of their own: of each two steps both
+    // orders lead to one state, so nearly every state is met by one step instead of by three.
+    fn apart() {
+        let threads = ["left", "middle", "right"].map(|name| {
+            spawn(name, || {
+                let own = U32::new(0);
+                for _ in 0..4 {
+                    own.fetch_add(1, Relaxed);
+                }
+            })
+        });
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+    let gained = factor(apart, Limits::default());
+    assert!((1.8..3.0).contains(&gained), "{gained}");
+}
+
+thread_local! {
+    /// What each thread of [`random`] does: the object, and what it does with it.
+    static PROGRAM: RefCell<Vec<Vec<(u8, u8)>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs the threads of [`PROGRAM`], and fails if they leave one certain value.
+fn random() {
+    let shared = arc((U32::new(0), U32::new(0), Mutex::new(0_u32)));
+    let threads = PROGRAM.with_borrow(|program| {
+        let spawned = program.iter().map(|operations| {
+            let (shared, operations) = (shared.clone(), operations.clone());
+            spawn("worker", move || {
+                let mut seen = 1;
+                for (object, operation) in operations {
+                    let atomic = if object % 2 == 0 { &shared.0 } else { &shared.1 };
+                    match operation % 6 {
+                        0 => seen = atomic.load(Relaxed),
+                        1 => atomic.store(seen, Relaxed),
+                        2 => seen = atomic.fetch_add(seen, Relaxed),
+                        3 => {
+                            seen = atomic
+                                .compare_exchange(seen, 2, Relaxed, Relaxed)
+                                .unwrap_or_else(|it| it)
+                        }
+                        4 => *shared.2.lock() += seen,
+                        _ => {
+                            let mut guard = shared.2.lock();
+                            *guard = guard.wrapping_mul(3).wrapping_add(atomic.load(Relaxed));
+                        }
+                    }
+                }
+            })
+        });
+        spawned.collect::<Vec<_>>()
+    });
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let end = (shared.0.load(Relaxed), shared.1.load(Relaxed), *shared.2.lock());
+    assert_ne!(end, (2, 1, 3));
+}
+
+#[test]
+fn sleep_sets_leave_out_no_state_of_random_programs() {
+    // Two or three threads with up to four operations each, on two atomics and a lock.
+    fn property(program: Vec<Vec<(u8, u8)>>) -> TestResult {
+        let threads = program.iter().take(3).map(|one| one.iter().copied().take(4).collect());
+        PROGRAM.set(threads.collect());
+        factor(random, Limits::default());
+        TestResult::passed()
+    }
+    QuickCheck::new().tests(60).quickcheck(property as fn(Vec<Vec<(u8, u8)>>) -> TestResult);
 }
