@@ -493,7 +493,7 @@ fn whole() -> Scenario {
             (Item::Attestation(vote), VALID),
         ],
         first_slot: 2,
-        states: 1_070_104,
+        states: 1_075_474,
         ..base()
     }
 }

@@ -166,11 +166,23 @@ impl Met {
 
 #[cfg(test)]
 mod tests {
-    use super::Footprint;
+    use std::collections::BTreeSet;
+
+    use super::{Footprint, Met, Sleeper};
 
     fn footprint(reads: &[u64], writes: &[u64]) -> Footprint {
         let set = |objects: &[u64]| objects.iter().copied().collect();
         Footprint { reads: set(reads), writes: set(writes), is_global: false }
+    }
+
+    #[test]
+    fn a_state_that_is_met_again_keeps_asleep_what_sleeps_both_times() {
+        // Threads 1 and 2 sleep the first time, 2 and 3 the second.
+        let sleeper = |path| Sleeper { path, footprint: Footprint::default() };
+        let mut met = Met { asleep: vec![sleeper(1), sleeper(2)], is_expanded: true };
+        assert_eq!(met.wake(&[sleeper(2), sleeper(3)]), BTreeSet::from([1]));
+        assert_eq!(met.asleep.iter().map(|one| one.path).collect::<Vec<_>>(), [2]);
+        assert_eq!(met.wake(&[sleeper(2)]), BTreeSet::new());
     }
 
     #[test]

@@ -410,7 +410,6 @@ impl World {
         if sleeps {
             let deadline = timeout.map(|timeout| self.clock.saturating_add(timeout));
             let object = operation.index;
-            self.writes(object);
             self.thread().status = Status::Asleep { object, deadline };
         }
         sleeps
@@ -420,6 +419,7 @@ impl World {
     pub(super) fn wake(&mut self, operation: Operation, at: &'static Location<'static>) {
         let sleepers = self.sleepers(operation.index);
         let masks = selections(sleepers.len(), operation.a);
+        // Whoever sleeps there has read the word. Which thread goes on is a choice of its own.
         self.writes(operation.index);
         if masks.len() > 1 {
             self.does_more();
