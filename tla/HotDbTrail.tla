@@ -17,7 +17,7 @@
 (* back; another one that wants the same block waits for it, and asks again.   *)
 (*                                                                             *)
 (* Blocks 1, 2, 3, 4 are a chain, in the slots of their numbers, on the anchor *)
-(* 0. Block 5 is in slot 4, on block 1.                                        *)
+(* 0. Block 5 is in slot 4 and block 6 in slot 6, both on block 1.             *)
 (*                                                                             *)
 (* Only must-fail configurations change these constants:                       *)
 (*   Claims        a worker claims the block that it replays                   *)
@@ -30,8 +30,11 @@ CONSTANTS Blocks, Workers, Wanted, Spacing, Claims, KeepsAll, HasState, Frees
 
 None == 9
 
-Parent(b) == IF b = 5 THEN 1 ELSE IF b = 0 THEN 0 ELSE b - 1
+Parent(b) == IF b \in {5, 6} THEN 1 ELSE IF b = 0 THEN 0 ELSE b - 1
 Slot(b) == IF b = 5 THEN 4 ELSE b
+
+\* The block and its ancestors.
+Line(b) == IF b \in {5, 6} THEN {0, 1, b} ELSE 0..b
 
 VARIABLES
   committed, \* blocks in the DAG, with the base
@@ -55,7 +58,7 @@ TypeOK ==
   /\ pinned \subseteq Blocks \cup {0}
   /\ cached \subseteq committed
   /\ late \subseteq cached
-  /\ newest \in 0..5
+  /\ newest \in 0..6
   /\ pruned \subseteq Blocks \cup {0}
   /\ \A w \in Workers : wants[w] \in Blocks \cup {None}
   /\ \A w \in Workers : place[w] \in {"idle", "replays", "waits"}
@@ -75,10 +78,10 @@ Init ==
 
 (* ----------------------------------------------------------------- states *)
 
-\* The largest power of two of which a multiple lies after slot `from`, and not after `to`.
-Power(from, to) ==
-  LET has(power) == \E n \in (from + 1)..to : n % power = 0
-  IN  IF has(4) THEN 4 ELSE IF has(2) THEN 2 ELSE 1
+\* Whether a multiple of `power` lies after slot `from`, and not after `to`.
+Passes(power, from, to) == \E n \in (from + 1)..to : n % power = 0
+
+Power(from, to) == IF Passes(4, from, to) THEN 4 ELSE IF Passes(2, from, to) THEN 2 ELSE 1
 
 \* The slot up to which the state of b is kept. The anchor's stays.
 Expiry(b) == IF b = 0 THEN 99 ELSE Slot(b) + Spacing * Power(Slot(Parent(b)), Slot(b))
@@ -111,11 +114,12 @@ Post(b) ==
 
 (* --------------------------------------------------------------- finality *)
 
-RECURSIVE Closest(_)
-Closest(b) == IF b \in cached \/ b = base THEN b ELSE Closest(Parent(b))
+Descends(b, from) == from \in Line(b)
 
-RECURSIVE Descends(_, _)
-Descends(b, from) == b = from \/ (b # 0 /\ Descends(Parent(b), from))
+\* The block or its closest ancestor that has a cached state or is the base.
+Closest(b) ==
+  LET ends == {a \in Line(b) : a \in cached \/ a = base}
+  IN  CHOOSE a \in ends : \A e \in ends : Descends(a, e)
 
 \* Block f is finalised, and h is the head.
 Prune(f, h) ==
@@ -123,8 +127,7 @@ Prune(f, h) ==
   /\ h \in committed
   /\ Descends(h, f)
   /\ LET new == IF HasState THEN Closest(f) ELSE f
-         stays(b) == IF KeepsAll THEN Descends(b, new) ELSE b \in {new, h}
-         kept == {b \in committed : stays(b)}
+         kept == {b \in committed : IF KeepsAll THEN Descends(b, new) ELSE b \in {new, h}}
          pins == {new, f, h}
      IN  /\ committed' = kept
          /\ base' = new
