@@ -100,7 +100,6 @@ Cache(b, now) ==
 Max(a, b) == IF a > b THEN a ELSE b
 
 Commit(b) ==
-  /\ b \notin committed
   /\ Parent(b) \in committed
   /\ committed' = committed \cup {b}
   /\ newest' = Max(newest, Slot(b))
@@ -121,11 +120,10 @@ Closest(b) ==
   LET ends == {a \in Line(b) : a \in cached \/ a = base}
   IN  CHOOSE a \in ends : \A e \in ends : Descends(a, e)
 
+Below(f) == {h \in committed : Descends(h, f)}
+
 \* Block f is finalised, and h is the head.
 Prune(f, h) ==
-  /\ f \in committed
-  /\ h \in committed
-  /\ Descends(h, f)
   /\ LET new == IF HasState THEN Closest(f) ELSE f
          kept == {b \in committed : IF KeepsAll THEN Descends(b, new) ELSE b \in {new, h}}
          pins == {new, f, h}
@@ -149,7 +147,6 @@ Ask(w, b) ==
   /\ UNCHANGED dag
 
 Want(w, b) ==
-  /\ b \in Wanted
   /\ place[w] = "idle"
   /\ Ask(w, b)
 
@@ -171,9 +168,9 @@ Finished == UNCHANGED vars
 Works == \E w \in Workers : AskAgain(w) \/ Replay(w)
 
 Next ==
-  \/ \E b \in Blocks : Commit(b)
-  \/ \E f \in Blocks, h \in Blocks : Prune(f, h)
-  \/ \E w \in Workers, b \in Blocks : Want(w, b)
+  \/ \E b \in Blocks \ committed : Commit(b)
+  \/ \E f \in Blocks \cap committed : \E h \in Below(f) : Prune(f, h)
+  \/ \E w \in Workers, b \in Wanted : Want(w, b)
   \/ Works
   \/ Finished
 
