@@ -233,7 +233,7 @@ pub(in crate::refinement::instances) const TURNS: Instance = Instance {
     source: "quarantine: Quarantine; rewinder: Worker; hot_db: HotDb",
     bounds: "4 blocks of 2 peers, one check at a time, room for all",
     dropped: "how often a peer is passed over, whether a peer was wronged: history alone",
-    size: Agreement { states: 0, edges: 0 },
+    size: Agreement { states: 228, edges: 526 },
     machine: || turns(None),
     twins: &[
         Twin {
@@ -255,7 +255,7 @@ pub(in crate::refinement::instances) const WINDOW: Instance = Instance {
     name: "quarantine_window",
     cfg: "QuarantineShares_Window",
     bounds: "4 blocks of 2 peers, 2 checks at a time, 1 of a peer and 1 without proof",
-    size: Agreement { states: 0, edges: 0 },
+    size: Agreement { states: 224, edges: 539 },
     machine: || window(None),
     twins: &[
         Twin {
@@ -278,7 +278,7 @@ pub(in crate::refinement::instances) const ROOM: Instance = Instance {
     name: "quarantine_room",
     cfg: "QuarantineShares_Room",
     bounds: "5 blocks of 2 peers, one check at a time, room for 2",
-    size: Agreement { states: 0, edges: 0 },
+    size: Agreement { states: 419, edges: 722 },
     machine: || room(None),
     twins: &[
         Twin {
@@ -301,7 +301,7 @@ pub(in crate::refinement::instances) const EXPIRY: Instance = Instance {
     name: "quarantine_expiry",
     cfg: "QuarantineShares_Expiry",
     bounds: "3 blocks of 2 peers, 3 slots, patience of a slot",
-    size: Agreement { states: 0, edges: 0 },
+    size: Agreement { states: 120, edges: 255 },
     machine: || expiry(None),
     twins: &[Twin {
         name: "patient",
