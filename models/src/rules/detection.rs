@@ -253,7 +253,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     name: "protection_alone",
     claim: "a request for protection has a mailbox of its own and waits for no item of a peer, \
             whatever the Quarantine clears for the detector",
-    states: 0,
+    states: 276,
     model: || detection(false),
     twins: &[Twin {
         name: "protection_behind_detection",
