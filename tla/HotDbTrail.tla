@@ -89,27 +89,27 @@ Expiry(b) == IF b = 0 THEN 99 ELSE Slot(b) + Spacing * Power(Slot(Parent(b)), Sl
 IsOver(b, now) == Expiry(b) < now
 
 \* What stays cached of `states` when the newest slot is `now`.
-Keep(states, lates, pins, now) ==
-  /\ cached' = {b \in states : b \in pins \/ b \in lates \/ ~IsOver(b, now)}
-  /\ late' = lates
+Kept(states, lates, pins, now) == {b \in states : b \in pins \/ b \in lates \/ ~IsOver(b, now)}
 
-\* The state of b comes.
-Cache(b, now) ==
-  Keep(cached \cup {b}, IF IsOver(b, now) THEN late \cup {b} ELSE late, pinned, now)
+\* What has come late once the state of b is there.
+Lates(b, now) == IF IsOver(b, now) THEN late \cup {b} ELSE late
 
 Max(a, b) == IF a > b THEN a ELSE b
 
 Commit(b) ==
-  /\ Parent(b) \in committed
-  /\ committed' = committed \cup {b}
-  /\ newest' = Max(newest, Slot(b))
-  /\ Cache(b, newest')
-  /\ UNCHANGED <<base, pinned, pruned, wants, place, claimed>>
+  LET now == Max(newest, Slot(b))
+  IN  /\ Parent(b) \in committed
+      /\ committed' = committed \cup {b}
+      /\ newest' = now
+      /\ late' = Lates(b, now)
+      /\ cached' = Kept(cached \cup {b}, Lates(b, now), pinned, now)
+      /\ UNCHANGED <<base, pinned, pruned, wants, place, claimed>>
 
 Post(b) ==
   IF b \notin committed \/ b \in cached
   THEN UNCHANGED <<cached, late>>
-  ELSE Cache(b, newest)
+  ELSE /\ late' = Lates(b, newest)
+       /\ cached' = Kept(cached \cup {b}, Lates(b, newest), pinned, newest)
 
 (* --------------------------------------------------------------- finality *)
 
@@ -122,17 +122,24 @@ Closest(b) ==
 
 Below(f) == {h \in committed : Descends(h, f)}
 
+Base(f) == IF HasState THEN Closest(f) ELSE f
+
+\* What finality leaves of the blocks.
+Left(f, h) ==
+  {b \in committed : IF KeepsAll THEN Descends(b, Base(f)) ELSE b \in {Base(f), h}}
+
 \* Block f is finalised, and h is the head.
 Prune(f, h) ==
-  /\ LET new == IF HasState THEN Closest(f) ELSE f
-         kept == {b \in committed : IF KeepsAll THEN Descends(b, new) ELSE b \in {new, h}}
-         pins == {new, f, h}
-     IN  /\ committed' = kept
-         /\ base' = new
-         /\ pinned' = pins
-         /\ pruned' = pruned \cup (committed \ kept)
-         /\ Keep(cached \cap kept, late \cap kept, pins, newest)
-  /\ UNCHANGED <<newest, wants, place, claimed>>
+  LET new == Base(f)
+      left == Left(f, h)
+      pins == {new, f, h}
+  IN  /\ committed' = left
+      /\ base' = new
+      /\ pinned' = pins
+      /\ pruned' = pruned \cup (committed \ left)
+      /\ late' = late \cap left
+      /\ cached' = Kept(cached \cap left, late \cap left, pins, newest)
+      /\ UNCHANGED <<newest, wants, place, claimed>>
 
 (* ---------------------------------------------------------------- workers *)
 
