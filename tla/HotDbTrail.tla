@@ -97,13 +97,13 @@ Lates(b, now) == IF IsOver(b, now) THEN late \cup {b} ELSE late
 Max(a, b) == IF a > b THEN a ELSE b
 
 Commit(b) ==
-  LET now == Max(newest, Slot(b))
-  IN  /\ Parent(b) \in committed
-      /\ committed' = committed \cup {b}
-      /\ newest' = now
-      /\ late' = Lates(b, now)
-      /\ cached' = Kept(cached \cup {b}, Lates(b, now), pinned, now)
-      /\ UNCHANGED <<base, pinned, pruned, wants, place, claimed>>
+  /\ Parent(b) \in committed
+  /\ committed' = committed \cup {b}
+  /\ LET now == Max(newest, Slot(b))
+     IN  /\ newest' = now
+         /\ late' = Lates(b, now)
+         /\ cached' = Kept(cached \cup {b}, Lates(b, now), pinned, now)
+  /\ UNCHANGED <<base, pinned, pruned, wants, place, claimed>>
 
 Post(b) ==
   IF b \notin committed \/ b \in cached
@@ -130,16 +130,15 @@ Left(f, h) ==
 
 \* Block f is finalised, and h is the head.
 Prune(f, h) ==
-  LET new == Base(f)
-      left == Left(f, h)
-      pins == {new, f, h}
-  IN  /\ committed' = left
-      /\ base' = new
-      /\ pinned' = pins
-      /\ pruned' = pruned \cup (committed \ left)
-      /\ late' = late \cap left
-      /\ cached' = Kept(cached \cap left, late \cap left, pins, newest)
-      /\ UNCHANGED <<newest, wants, place, claimed>>
+  /\ base' = Base(f)
+  /\ LET left == Left(f, h)
+         pins == {Base(f), f, h}
+     IN  /\ committed' = left
+         /\ pinned' = pins
+         /\ pruned' = pruned \cup (committed \ left)
+         /\ late' = late \cap left
+         /\ cached' = Kept(cached \cap left, late \cap left, pins, newest)
+  /\ UNCHANGED <<newest, wants, place, claimed>>
 
 (* ---------------------------------------------------------------- workers *)
 
