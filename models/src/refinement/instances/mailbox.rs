@@ -60,8 +60,10 @@ enum Call {
 /// A channel with its ends, and what has become of each item.
 struct World {
     fault: Option<Fault>,
-    /// Kept places and slots that the fault keeps for ever.
-    lost: (Vec<SendPermit<Std, usize>>, Vec<Permit<Std, usize>>),
+    /// Kept places that the fault keeps for ever.
+    lost_places: Vec<SendPermit<Std, usize>>,
+    /// Slots that the fault keeps for ever.
+    lost_slots: Vec<Permit<Std, usize>>,
     sender: Option<Sender<Std, usize>>,
     receiver: Option<Receiver<Std, usize>>,
     kept: Vec<SendPermit<Std, usize>>,
@@ -84,7 +86,8 @@ impl World {
         let (sender, receiver) = mailbox::<Std, usize>(capacity, SLOTS, on_full);
         Self {
             fault,
-            lost: (Vec::new(), Vec::new()),
+            lost_places: Vec::new(),
+            lost_slots: Vec::new(),
             sender: Some(sender),
             receiver: Some(receiver),
             kept: Vec::new(),
@@ -154,7 +157,7 @@ impl World {
             Call::Withdraw => {
                 self.back.0 += 1;
                 let place = self.kept.pop();
-                self.lost.0.extend(place.filter(|_| self.fault == Some(Fault::PlaceIsLost)));
+                self.lost_places.extend(place.filter(|_| self.fault == Some(Fault::PlaceIsLost)));
             }
             Call::Ask => {
                 let slot = self.receiver.as_ref().and_then(Receiver::permit);
@@ -171,7 +174,7 @@ impl World {
             Call::DropSlot => {
                 self.back.1 += 1;
                 let slot = self.slots.pop();
-                self.lost.1.extend(slot.filter(|_| self.fault == Some(Fault::SlotIsLost)));
+                self.lost_slots.extend(slot.filter(|_| self.fault == Some(Fault::SlotIsLost)));
             }
             Call::Receive if self.fault == Some(Fault::NewestFirst) => self.receive_newest(),
             Call::Receive => self.receive(),
