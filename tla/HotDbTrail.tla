@@ -17,7 +17,7 @@
 (* back; another one that wants the same block waits for it, and asks again.   *)
 (*                                                                             *)
 (* Blocks 1, 2, 3, 4 are a chain, in the slots of their numbers, on the anchor *)
-(* 0. Block 5 is in slot 4, on block 1.                                        *)
+(* 0. Block 5 is in slot 4 and block 6 in slot 6, both on block 1.             *)
 (*                                                                             *)
 (* Only must-fail configurations change these constants:                       *)
 (*   Claims        a worker claims the block that it replays                   *)
@@ -30,8 +30,11 @@ CONSTANTS Blocks, Workers, Wanted, Spacing, Claims, KeepsAll, HasState, Frees
 
 None == 9
 
-Parent(b) == IF b = 5 THEN 1 ELSE IF b = 0 THEN 0 ELSE b - 1
+Parent(b) == IF b \in {5, 6} THEN 1 ELSE IF b = 0 THEN 0 ELSE b - 1
 Slot(b) == IF b = 5 THEN 4 ELSE b
+
+\* The block and its ancestors.
+Line(b) == IF b \in {5, 6} THEN {0, 1, b} ELSE 0..b
 
 VARIABLES
   committed, \* blocks in the DAG, with the base
@@ -55,7 +58,7 @@ TypeOK ==
   /\ pinned \subseteq Blocks \cup {0}
   /\ cached \subseteq committed
   /\ late \subseteq cached
-  /\ newest \in 0..5
+  /\ newest \in 0..6
   /\ pruned \subseteq Blocks \cup {0}
   /\ \A w \in Workers : wants[w] \in Blocks \cup {None}
   /\ \A w \in Workers : place[w] \in {"idle", "replays", "waits"}
@@ -75,10 +78,10 @@ Init ==
 
 (* ----------------------------------------------------------------- states *)
 
-\* The largest power of two of which a multiple lies after slot `from`, and not after `to`.
-Power(from, to) ==
-  LET has(power) == \E n \in (from + 1)..to : n % power = 0
-  IN  IF has(4) THEN 4 ELSE IF has(2) THEN 2 ELSE 1
+\* Whether a multiple of `power` lies after slot `from`, and not after `to`.
+Passes(power, from, to) == \E n \in (from + 1)..to : n % power = 0
+
+Power(from, to) == IF Passes(4, from, to) THEN 4 ELSE IF Passes(2, from, to) THEN 2 ELSE 1
 
 \* The slot up to which the state of b is kept. The anchor's stays.
 Expiry(b) == IF b = 0 THEN 99 ELSE Slot(b) + Spacing * Power(Slot(Parent(b)), Slot(b))
@@ -86,51 +89,55 @@ Expiry(b) == IF b = 0 THEN 99 ELSE Slot(b) + Spacing * Power(Slot(Parent(b)), Sl
 IsOver(b, now) == Expiry(b) < now
 
 \* What stays cached of `states` when the newest slot is `now`.
-Keep(states, lates, pins, now) ==
-  /\ cached' = {b \in states : b \in pins \/ b \in lates \/ ~IsOver(b, now)}
-  /\ late' = lates
+Kept(states, lates, pins, now) == {b \in states : b \in pins \/ b \in lates \/ ~IsOver(b, now)}
 
-\* The state of b comes.
-Cache(b, now) ==
-  Keep(cached \cup {b}, IF IsOver(b, now) THEN late \cup {b} ELSE late, pinned, now)
+\* What has come late once the state of b is there.
+Lates(b, now) == IF IsOver(b, now) THEN late \cup {b} ELSE late
 
 Max(a, b) == IF a > b THEN a ELSE b
 
 Commit(b) ==
-  /\ b \notin committed
   /\ Parent(b) \in committed
   /\ committed' = committed \cup {b}
-  /\ newest' = Max(newest, Slot(b))
-  /\ Cache(b, newest')
+  /\ LET now == Max(newest, Slot(b))
+     IN  /\ newest' = now
+         /\ late' = Lates(b, now)
+         /\ cached' = Kept(cached \cup {b}, Lates(b, now), pinned, now)
   /\ UNCHANGED <<base, pinned, pruned, wants, place, claimed>>
 
 Post(b) ==
   IF b \notin committed \/ b \in cached
   THEN UNCHANGED <<cached, late>>
-  ELSE Cache(b, newest)
+  ELSE /\ late' = Lates(b, newest)
+       /\ cached' = Kept(cached \cup {b}, Lates(b, newest), pinned, newest)
 
 (* --------------------------------------------------------------- finality *)
 
-RECURSIVE Closest(_)
-Closest(b) == IF b \in cached \/ b = base THEN b ELSE Closest(Parent(b))
+Descends(b, from) == from \in Line(b)
 
-RECURSIVE Descends(_, _)
-Descends(b, from) == b = from \/ (b # 0 /\ Descends(Parent(b), from))
+\* The block or its closest ancestor that has a cached state or is the base.
+Closest(b) ==
+  LET ends == {a \in Line(b) : a \in cached \/ a = base}
+  IN  CHOOSE a \in ends : \A e \in ends : Descends(a, e)
+
+Below(f) == {h \in committed : Descends(h, f)}
+
+Base(f) == IF HasState THEN Closest(f) ELSE f
+
+\* What finality leaves of the blocks.
+Left(f, h) ==
+  {b \in committed : IF KeepsAll THEN Descends(b, Base(f)) ELSE b \in {Base(f), h}}
 
 \* Block f is finalised, and h is the head.
 Prune(f, h) ==
-  /\ f \in committed
-  /\ h \in committed
-  /\ Descends(h, f)
-  /\ LET new == IF HasState THEN Closest(f) ELSE f
-         stays(b) == IF KeepsAll THEN Descends(b, new) ELSE b \in {new, h}
-         kept == {b \in committed : stays(b)}
-         pins == {new, f, h}
-     IN  /\ committed' = kept
-         /\ base' = new
+  /\ base' = Base(f)
+  /\ LET left == Left(f, h)
+         pins == {Base(f), f, h}
+     IN  /\ committed' = left
          /\ pinned' = pins
-         /\ pruned' = pruned \cup (committed \ kept)
-         /\ Keep(cached \cap kept, late \cap kept, pins, newest)
+         /\ pruned' = pruned \cup (committed \ left)
+         /\ late' = late \cap left
+         /\ cached' = Kept(cached \cap left, late \cap left, pins, newest)
   /\ UNCHANGED <<newest, wants, place, claimed>>
 
 (* ---------------------------------------------------------------- workers *)
@@ -146,7 +153,6 @@ Ask(w, b) ==
   /\ UNCHANGED dag
 
 Want(w, b) ==
-  /\ b \in Wanted
   /\ place[w] = "idle"
   /\ Ask(w, b)
 
@@ -168,9 +174,9 @@ Finished == UNCHANGED vars
 Works == \E w \in Workers : AskAgain(w) \/ Replay(w)
 
 Next ==
-  \/ \E b \in Blocks : Commit(b)
-  \/ \E f \in Blocks, h \in Blocks : Prune(f, h)
-  \/ \E w \in Workers, b \in Blocks : Want(w, b)
+  \/ \E b \in Blocks \ committed : Commit(b)
+  \/ \E f \in Blocks \cap committed : \E h \in Below(f) : Prune(f, h)
+  \/ \E w \in Workers, b \in Wanted : Want(w, b)
   \/ Works
   \/ Finished
 

@@ -17,6 +17,9 @@
 (*                                                                             *)
 (* A request that is refused stays new, and may be sent again.                 *)
 (*                                                                             *)
+(* Of the places and the slots that are given back, up to MostBack each are    *)
+(* counted, so that what follows is told from what would be without that.      *)
+(*                                                                             *)
 (* Only must-fail configurations change these constants:                       *)
 (*   CountsKept     a kept place takes room                                    *)
 (*   SparesReplies  an eviction takes a request, and never a reply             *)
@@ -26,7 +29,7 @@
 EXTENDS Naturals, Sequences, FiniteSets
 
 CONSTANTS
-  Requests, Replies, Capacity, Slots, MostKept, Evicts,
+  Requests, Replies, Capacity, Slots, MostKept, MostBack, Evicts,
   CountsKept, SparesReplies, AwaitsKept, GivesBack, Outlives
 
 Items == Requests \cup Replies
@@ -38,9 +41,10 @@ VARIABLES
   slots,     \* slots for replies that are out
   closed,
   senders,   \* whether there is a sender
-  receiver   \* "takes", "ended" once it was told the end, or "gone"
+  receiver,  \* "takes", "ended" once it was told the end, or "gone"
+  back       \* how many places and slots were given back, up to MostBack each
 
-vars == <<line, fate, kept, slots, closed, senders, receiver>>
+vars == <<line, fate, kept, slots, closed, senders, receiver, back>>
 
 Fates == {"new", "inLine", "received", "evicted", "back", "dropped"}
 
@@ -52,6 +56,7 @@ TypeOK ==
   /\ closed \in BOOLEAN
   /\ senders \in BOOLEAN
   /\ receiver \in {"takes", "ended", "gone"}
+  /\ \A what \in {"places", "slots"} : back[what] \in 0..MostBack
 
 Init ==
   /\ line = <<>>
@@ -61,6 +66,7 @@ Init ==
   /\ closed = FALSE
   /\ senders = TRUE
   /\ receiver = "takes"
+  /\ back = [what \in {"places", "slots"} |-> 0]
 
 InLine(kind) == {n \in 1..Len(line) : line[n] \in kind}
 
@@ -97,7 +103,7 @@ Send(i) ==
      ELSE /\ Evicts
           /\ InLine(Requests) # {}
           /\ Evict(i)
-  /\ UNCHANGED <<kept, slots, closed, senders, receiver>>
+  /\ UNCHANGED <<kept, slots, closed, senders, receiver, back>>
 
 Keep ==
   /\ senders
@@ -105,7 +111,7 @@ Keep ==
   /\ HasRoom
   /\ kept < MostKept
   /\ kept' = kept + 1
-  /\ UNCHANGED <<line, fate, slots, closed, senders, receiver>>
+  /\ UNCHANGED <<line, fate, slots, closed, senders, receiver, back>>
 
 Use(i) ==
   /\ i \in Requests
@@ -113,11 +119,14 @@ Use(i) ==
   /\ fate[i] = "new"
   /\ kept' = kept - 1
   /\ IF receiver = "gone" THEN Return(i) ELSE Accept(i)
-  /\ UNCHANGED <<slots, closed, senders, receiver>>
+  /\ UNCHANGED <<slots, closed, senders, receiver, back>>
+
+GiveBack(what) == back' = [back EXCEPT ![what] = IF @ < MostBack THEN @ + 1 ELSE @]
 
 Withdraw ==
   /\ kept > 0
   /\ kept' = kept - 1
+  /\ GiveBack("places")
   /\ UNCHANGED <<line, fate, slots, closed, senders, receiver>>
 
 (* ---------------------------------------------------------------- replies *)
@@ -127,7 +136,7 @@ Ask ==
   /\ receiver = "takes"
   /\ slots + Cardinality(InLine(Replies)) < Slots
   /\ slots' = slots + 1
-  /\ UNCHANGED <<line, fate, kept, closed, senders, receiver>>
+  /\ UNCHANGED <<line, fate, kept, closed, senders, receiver, back>>
 
 Reply(i) ==
   /\ i \in Replies
@@ -135,12 +144,13 @@ Reply(i) ==
   /\ fate[i] = "new"
   /\ slots' = slots - 1
   /\ IF receiver = "gone" \/ (closed /\ ~Outlives) THEN Return(i) ELSE Accept(i)
-  /\ UNCHANGED <<kept, closed, senders, receiver>>
+  /\ UNCHANGED <<kept, closed, senders, receiver, back>>
 
 DropSlot ==
   /\ slots > 0
   /\ GivesBack
   /\ slots' = slots - 1
+  /\ GiveBack("slots")
   /\ UNCHANGED <<line, fate, kept, closed, senders, receiver>>
 
 (* --------------------------------------------------------------- receiver *)
@@ -150,7 +160,7 @@ Take ==
   /\ line # <<>>
   /\ line' = Tail(line)
   /\ fate' = [fate EXCEPT ![Head(line)] = "received"]
-  /\ UNCHANGED <<kept, slots, closed, senders, receiver>>
+  /\ UNCHANGED <<kept, slots, closed, senders, receiver, back>>
 
 TellEnd ==
   /\ receiver = "takes"
@@ -158,7 +168,7 @@ TellEnd ==
   /\ line = <<>>
   /\ AwaitsKept => kept = 0 /\ slots = 0
   /\ receiver' = "ended"
-  /\ UNCHANGED <<line, fate, kept, slots, closed, senders>>
+  /\ UNCHANGED <<line, fate, kept, slots, closed, senders, back>>
 
 ReceiverGoes ==
   /\ receiver # "gone"
@@ -166,20 +176,20 @@ ReceiverGoes ==
   /\ closed' = TRUE
   /\ line' = <<>>
   /\ fate' = [i \in Items |-> IF fate[i] = "inLine" THEN "dropped" ELSE fate[i]]
-  /\ UNCHANGED <<kept, slots, senders>>
+  /\ UNCHANGED <<kept, slots, senders, back>>
 
 (* ---------------------------------------------------------------- the end *)
 
 Close ==
   /\ ~closed
   /\ closed' = TRUE
-  /\ UNCHANGED <<line, fate, kept, slots, senders, receiver>>
+  /\ UNCHANGED <<line, fate, kept, slots, senders, receiver, back>>
 
 SenderGoes ==
   /\ senders
   /\ senders' = FALSE
   /\ closed' = TRUE
-  /\ UNCHANGED <<line, fate, kept, slots, receiver>>
+  /\ UNCHANGED <<line, fate, kept, slots, receiver, back>>
 
 \* What is kept or out is used at some time, or given back.
 Delivers ==

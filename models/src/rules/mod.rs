@@ -17,7 +17,8 @@
 //! | `store` | Clearance, HotDB, ColdDB, recovery; a crash between any two writes | S1 to S5 |
 //! | `costs` | fork choice over roots that count their comparisons | A13 |
 //! | `protection` | slashing protection: rules and store; a crash between any two steps | V1 V2 V5 |
-//! | `waits` | none: a read-write lock by its policy, and mailboxes | C6 C7 Q9 |
+//! | `detection` | Quarantine, worker, slashing detector and slashing protection | Q9 |
+//! | `waits` | none: a read-write lock by its policy, and messages | C6 C7 |
 //! | `adoption` | a client's queue for early votes, and the Quarantine in its place | C1 |
 //! | `turns` | the dispatcher as time goes on: liveness | Q8 |
 //! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14, C1 C2 C10 C13 C14 C15 |
@@ -47,6 +48,7 @@ mod adoption;
 mod ages;
 mod cache;
 mod costs;
+mod detection;
 mod eth1;
 mod protection;
 mod ptc;
@@ -180,6 +182,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         ages::RULES,
         store::RULES,
         costs::RULES,
+        detection::RULES,
         waits::RULES,
         validator::RULES,
         ptc::RULES,

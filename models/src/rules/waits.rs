@@ -1,5 +1,4 @@
-//! Waits: read-write locks of three policies, taken again or held across a question, and a mailbox
-//! that two purposes share.
+//! Waits: read-write locks of three policies, taken again or held across a question.
 //!
 //! No code of core runs here. The services share no lock and hold none while they wait, so there is
 //! nothing to run: the instances that hold are the design in a few steps, and the twins are what
@@ -12,7 +11,6 @@
 //! |---|---|
 //! | no deadlock | a state without further steps is one in which every thread has ended |
 //! | who waits gets in | no fair behaviour keeps a thread in the line for ever (threads begin anew when they have ended) |
-//! | nothing of a peer comes first | from the time it is sent, a request for protection waits for no message of a peer |
 
 use std::collections::BTreeMap;
 
@@ -320,98 +318,6 @@ fn line(
     Box::new(Line { locks: Locks { threads, policies, again: true }, thread })
 }
 
-/// A mailbox of detection, to which peers send, and requests for protection, in the same mailbox
-/// or in one of their own.
-#[derive(Clone, Copy, Debug)]
-struct Protection {
-    /// Messages of peers.
-    of_peers: usize,
-    shares: bool,
-}
-
-/// What waits in the two mailboxes; with the fault, everything waits in the first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct ProtectionState {
-    /// Whether each message of the first mailbox is a request for protection.
-    detection: Vec<bool>,
-    protection: usize,
-    sent: usize,
-    asked: bool,
-    /// Messages of peers that were handled while a request for protection waited for its service.
-    waited_for: usize,
-}
-
-/// What happens next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum ProtectionStep {
-    /// A peer sends what is to be looked at for an offence.
-    Peer,
-    /// A duty asks whether it may sign.
-    Ask,
-    /// The service of detection takes its oldest message.
-    Detect,
-    /// The service of protection answers its oldest request.
-    Protect,
-}
-
-impl Bounded for Protection {
-    fn bounds(&self) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([
-            ("messages_of_peers", self.of_peers.to_string()),
-            ("requests", "1".to_owned()),
-        ])
-    }
-}
-
-impl Model for Protection {
-    type State = ProtectionState;
-    type Action = ProtectionStep;
-
-    fn init_states(&self) -> Vec<ProtectionState> {
-        vec![ProtectionState::default()]
-    }
-
-    fn actions(&self, state: &ProtectionState, actions: &mut Vec<ProtectionStep>) {
-        actions.extend((state.sent < self.of_peers).then_some(ProtectionStep::Peer));
-        actions.extend((!state.asked).then_some(ProtectionStep::Ask));
-        actions.extend((!state.detection.is_empty()).then_some(ProtectionStep::Detect));
-        actions.extend((state.protection > 0).then_some(ProtectionStep::Protect));
-    }
-
-    fn next_state(&self, last: &ProtectionState, step: ProtectionStep) -> Option<ProtectionState> {
-        let mut state = last.clone();
-        match step {
-            ProtectionStep::Peer => {
-                state.sent += 1;
-                state.detection.push(false);
-            }
-            ProtectionStep::Ask => {
-                state.asked = true;
-                if self.shares {
-                    state.detection.push(true);
-                } else {
-                    state.protection += 1;
-                }
-            }
-            ProtectionStep::Detect => {
-                let of_peer = !state.detection.remove(0);
-                // In a mailbox of its own a request waits for no other service.
-                let waits = state.detection.contains(&true);
-                state.waited_for += usize::from(of_peer && waits);
-            }
-            ProtectionStep::Protect => state.protection -= 1,
-        }
-        Some(state)
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::always(
-            "nothing of a peer comes first",
-            |_: &Self, state: &ProtectionState| state.waited_for == 0,
-        )]
-    }
-}
-
 const NO_DEADLOCK: &[Breaks] = &[Breaks::Property("no deadlock")];
 
 pub(super) const RULES: &[Rule] = &[
@@ -502,20 +408,6 @@ pub(super) const RULES: &[Rule] = &[
             claim: "a state is asked for under the lock that its maker takes",
             model: || locks(&[ASKS_INSIDE, MAKES, WRITER], POLICIES),
             breaks: NO_DEADLOCK,
-        }],
-    },
-    Rule {
-        name: "protection_alone",
-        claim: "a request for protection has a mailbox of its own and waits for no message of a peer",
-        states: 30,
-        model: || Box::new(Protection { of_peers: 3, shares: false }),
-        twins: &[Twin {
-            name: "protection_behind_detection",
-            hazard: &hazard::Q9,
-            claim: "a request for protection waits in the mailbox of detection, behind what peers \
-                    have sent",
-            model: || Box::new(Protection { of_peers: 3, shares: true }),
-            breaks: &[Breaks::Property("nothing of a peer comes first")],
         }],
     },
 ];

@@ -31,7 +31,7 @@ type Tag = u64;
 
 /// Divisible by every share of a proven peer: a power of two times the least common multiple of the
 /// weights that a node can give. So no peer gains by rounding.
-const UNIT: u64 = FULL_SHARE * 840;
+pub(super) const UNIT: u64 = FULL_SHARE * 840;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Backlog {
@@ -78,6 +78,14 @@ impl FairQueue {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Returns the virtual time, and the tags of the peers that have a backlog or a tag ahead of it.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn tags(&self) -> (Tag, BTreeMap<Peer, Tag>) {
+        let queued = self.backlogs.iter().map(|(peer, backlog)| (*peer, backlog.tag));
+        let ahead = self.ahead.iter().map(|(peer, tag)| (*peer, *tag));
+        (self.now, ahead.filter(|(_, tag)| *tag > self.now).chain(queued).collect())
     }
 
     /// Queues an item of a peer; `cost` is at least 1.

@@ -3,9 +3,14 @@
 mod finality;
 mod gossip;
 mod judgement;
+#[cfg(any(test, feature = "testing"))]
+mod look;
 mod payload;
 mod seen;
 mod shares;
+
+#[cfg(any(test, feature = "testing"))]
+pub use look::Shares;
 
 use std::collections::BTreeMap;
 

@@ -95,5 +95,7 @@ pub(crate) mod tests;
 pub use crate::verdict::ItemId;
 pub use event::{Effect, Event, Item, Limits, RequestId};
 pub use machine::Quarantine;
+#[cfg(any(test, feature = "testing"))]
+pub use machine::Shares;
 pub(crate) use service::{QuarantineHandle, QuarantineMessage, QuarantineService, VerdictReceiver};
 pub use standing::MAX_WEIGHT;

@@ -80,6 +80,12 @@ impl Standings {
         self.points(peer) > 0
     }
 
+    /// Returns the proven peers.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn proven(&self) -> impl Iterator<Item = u64> {
+        self.peers.keys().copied().filter(|peer| self.is_proven(*peer))
+    }
+
     /// Returns the share of a peer: [`FULL_SHARE`] for a proven one, an eighth of that at standing
     /// 0, and half of it less for each 16 points below 0; all this times the weight that the node
     /// has given the peer (P5).

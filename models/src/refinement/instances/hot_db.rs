@@ -14,17 +14,15 @@ use crate::refinement::{Instance, Projected, Twin, variables, walk};
 
 const TOY: Toy = Toy { slots_per_epoch: 4, validators: 4, payloads: false };
 
-/// A chain with a branch; the root of a block is its place, from 1.
-const BLOCKS: [ToyBlock; 5] = [
+/// A chain with two branches; the root of a block is its place, from 1.
+const BLOCKS: [ToyBlock; 6] = [
     ToyBlock::new(1, 0, 1),
     ToyBlock::new(2, 1, 2),
     ToyBlock::new(3, 2, 3),
     ToyBlock::new(4, 3, 4),
     ToyBlock::new(5, 1, 4),
+    ToyBlock::new(6, 1, 6),
 ];
-/// What workers want.
-const WANTED: [ToyRoot; 2] = [1, 3];
-const WORKERS: usize = 2;
 /// What a variable shows that has no block.
 const NONE: u8 = 9;
 
@@ -37,6 +35,10 @@ enum Fault {
     Spacing,
     /// What a worker has replayed is not posted back.
     NotPosted,
+    /// A state that comes when its time is over has no line to wait in.
+    LateGoes,
+    /// The finalised block is told to be the head.
+    HeadNotPinned,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +52,7 @@ enum Place {
 struct State {
     machine: HotDb<Toy>,
     claims: Dispatcher<ToyRoot, ()>,
-    places: [Place; WORKERS],
+    places: Vec<Place>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,11 @@ enum Action {
 }
 
 struct Trail {
+    /// The blocks that come.
+    blocks: &'static [ToyRoot],
+    /// What workers want.
+    wanted: &'static [ToyRoot],
+    workers: usize,
     fault: Option<Fault>,
 }
 
@@ -125,7 +132,8 @@ impl Trail {
         };
     }
 
-    fn prune(state: &mut State, finalized: ToyRoot, head: ToyRoot) {
+    fn prune(&self, state: &mut State, finalized: ToyRoot, head: ToyRoot) {
+        let head = if self.fault == Some(Fault::HeadNotPinned) { finalized } else { head };
         let finalized = Checkpoint { epoch: 0, root: finalized };
         let keep = Prune { finalized, justified: finalized.root, head };
         state.machine.handle(&TOY, Event::Prune(keep));
@@ -147,13 +155,17 @@ impl Model for Trail {
 
     fn init_states(&self) -> Vec<State> {
         let longer = u64::from(self.fault == Some(Fault::Spacing));
-        let limits = Limits { checkpoint_slots: 1 + longer, ..Limits::default() };
+        let mut limits = Limits { checkpoint_slots: 1 + longer, ..Limits::default() };
+        if self.fault == Some(Fault::LateGoes) {
+            limits.passing_states = 0;
+        }
         let machine = HotDb::new(&TOY, limits, 0, 0, ToyState::anchor());
-        vec![State { machine, claims: Dispatcher::new(1, 1), places: [Place::Idle; WORKERS] }]
+        let places = vec![Place::Idle; self.workers];
+        vec![State { machine, claims: Dispatcher::new(1, 1), places }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        actions.extend(BLOCKS.iter().map(|block| Action::Commit(block.root)));
+        actions.extend(self.blocks.iter().map(|root| Action::Commit(*root)));
         let there = || BLOCKS.iter().map(|it| it.root).filter(|it| state.machine.contains(*it));
         for finalized in there() {
             let heads = there().filter(|head| descends(*head, finalized));
@@ -162,7 +174,8 @@ impl Model for Trail {
         for (worker, place) in state.places.iter().enumerate() {
             match place {
                 Place::Idle => {
-                    actions.extend(WANTED.map(|root| Action::Want { worker, root }));
+                    let wanted = self.wanted.iter().copied();
+                    actions.extend(wanted.map(|root| Action::Want { worker, root }));
                 }
                 Place::Replays(_) => actions.push(Action::Replay(worker)),
                 Place::Waits(root) => {
@@ -180,7 +193,7 @@ impl Model for Trail {
                 let block = identified::block(&TOY, block(root));
                 state.machine.handle(&TOY, Event::Commit { block, state: state_of(root) });
             }
-            Action::Prune { finalized, head } => Self::prune(&mut state, finalized, head),
+            Action::Prune { finalized, head } => self.prune(&mut state, finalized, head),
             Action::Want { worker, root } => self.ask(&mut state, worker, root),
             Action::AskAgain(worker) => {
                 if let Place::Waits(root) = state.places[worker] {
@@ -202,32 +215,37 @@ impl Projected for Trail {
             all().filter(|root| matches!(machine.trail(*root, slot(*root)), TrailReply::Pruned));
         let claimed = BLOCKS.iter().map(|block| block.root);
         let claimed = claimed.filter(|root| !state.claims.clone().claim((*root, slot(*root))));
-        let place = |place: Place| match place {
+        let place = |place: &Place| match place {
             Place::Idle => "idle",
             Place::Replays(_) => "replays",
             Place::Waits(_) => "waits",
         };
-        let wants = |place: Place| match place {
+        let wants = |place: &Place| match place {
             Place::Idle => NONE,
-            Place::Replays(root) | Place::Waits(root) => root,
+            Place::Replays(root) | Place::Waits(root) => *root,
         };
         variables([
             ("committed", Value::set(committed)),
             ("base", base(machine).into()),
             ("cached", Value::set(cached)),
             ("pruned", Value::set(pruned)),
-            ("wants", Value::sequence(state.places.map(wants))),
-            ("place", Value::sequence(state.places.map(place))),
+            ("wants", Value::sequence(state.places.iter().map(wants))),
+            ("place", Value::sequence(state.places.iter().map(place))),
             ("claimed", Value::set(claimed)),
         ])
     }
 }
 
 fn machine(fault: Option<Fault>) -> Result<Side, TooMany> {
-    walk(&Trail { fault })
+    walk(&Trail { blocks: &[1, 2, 3, 4, 5], wanted: &[1, 3], workers: 2, fault })
 }
 
-pub(super) const INSTANCE: Instance = Instance {
+/// Block 6 comes so much later than 2 and 3 that their time is over with it.
+fn late(fault: Option<Fault>) -> Result<Side, TooMany> {
+    walk(&Trail { blocks: &[1, 2, 3, 6], wanted: &[3], workers: 1, fault })
+}
+
+pub(super) const TRAIL: Instance = Instance {
     name: "hot_db",
     spec: "HotDbTrail",
     cfg: "HotDbTrail",
@@ -256,4 +274,27 @@ pub(super) const INSTANCE: Instance = Instance {
             step: "",
         },
     ],
+};
+
+pub(super) const LATE: Instance = Instance {
+    name: "hot_db_late",
+    cfg: "HotDbTrail_Late",
+    bounds: "4 blocks of 6 slots in 2 branches, 1 worker, states kept for a slot",
+    size: Agreement { states: 37, edges: 84 },
+    machine: || late(None),
+    twins: &[
+        Twin {
+            name: "late_goes",
+            claim: "the state of a block that comes late is not kept for its children",
+            machine: || late(Some(Fault::LateGoes)),
+            step: "Commit",
+        },
+        Twin {
+            name: "head_not_pinned",
+            claim: "finality pins the finalised block's state, and not the head's",
+            machine: || late(Some(Fault::HeadNotPinned)),
+            step: "Commit",
+        },
+    ],
+    ..TRAIL
 };

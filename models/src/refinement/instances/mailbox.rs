@@ -3,8 +3,8 @@
 //! A channel cannot be cloned. So a state is the calls that lead to it: they are made anew on a
 //! channel of their own, and then it is looked at, and drained. States that look the same, with as
 //! many items accepted and taken before, are one. So a call that leaves the channel as it looked,
-//! and has an effect that only a later call shows, is not noticed here: a permit that is dropped and
-//! not given back, for example.
+//! and has an effect that only a later call shows, is not noticed, unless what such calls did is
+//! counted: in [`BACK`] kept places and slots that were given back are.
 
 use std::hash::{Hash, Hasher};
 
@@ -22,6 +22,8 @@ use crate::refinement::{Instance, Projected, Twin, variables, walk};
 const ITEMS: [&str; 4] = ["a", "b", "c", "r"];
 const REPLY: usize = ITEMS.len() - 1;
 const CAPACITY: usize = 2;
+/// The capacity where what was given back is counted.
+const SMALL: usize = 1;
 const SLOTS: usize = 1;
 const MOST_KEPT: usize = 1;
 
@@ -34,6 +36,10 @@ enum Fault {
     ReplyTakesRoom,
     /// The receiver takes the newest item.
     NewestFirst,
+    /// A kept place that is dropped is not given back.
+    PlaceIsLost,
+    /// A slot that is dropped is not given back.
+    SlotIsLost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +60,10 @@ enum Call {
 /// A channel with its ends, and what has become of each item.
 struct World {
     fault: Option<Fault>,
+    /// Kept places that the fault keeps for ever.
+    lost_places: Vec<SendPermit<Std, usize>>,
+    /// Slots that the fault keeps for ever.
+    lost_slots: Vec<Permit<Std, usize>>,
     sender: Option<Sender<Std, usize>>,
     receiver: Option<Receiver<Std, usize>>,
     kept: Vec<SendPermit<Std, usize>>,
@@ -62,18 +72,22 @@ struct World {
     ended: bool,
     accepted: u8,
     taken: u8,
+    /// Kept places and slots that were given back.
+    back: (usize, usize),
 }
 
 impl World {
-    fn new(on_full: OnFull, fault: Option<Fault>) -> Self {
+    fn new(capacity: usize, on_full: OnFull, fault: Option<Fault>) -> Self {
         let on_full = match (fault, on_full) {
             (Some(Fault::OtherPolicy), OnFull::EvictOldest) => OnFull::Refuse,
             (Some(Fault::OtherPolicy), _) => OnFull::EvictOldest,
             _ => on_full,
         };
-        let (sender, receiver) = mailbox::<Std, usize>(CAPACITY, SLOTS, on_full);
+        let (sender, receiver) = mailbox::<Std, usize>(capacity, SLOTS, on_full);
         Self {
             fault,
+            lost_places: Vec::new(),
+            lost_slots: Vec::new(),
             sender: Some(sender),
             receiver: Some(receiver),
             kept: Vec::new(),
@@ -82,6 +96,7 @@ impl World {
             ended: false,
             accepted: 0,
             taken: 0,
+            back: (0, 0),
         }
     }
 
@@ -139,7 +154,11 @@ impl World {
                 let answer = self.kept.pop().map(|place| place.send(item).map(|()| None));
                 answer.into_iter().for_each(|answer| self.note(item, answer));
             }
-            Call::Withdraw => drop(self.kept.pop()),
+            Call::Withdraw => {
+                self.back.0 += 1;
+                let place = self.kept.pop();
+                self.lost_places.extend(place.filter(|_| self.fault == Some(Fault::PlaceIsLost)));
+            }
             Call::Ask => {
                 let slot = self.receiver.as_ref().and_then(Receiver::permit);
                 self.slots.extend(slot);
@@ -152,7 +171,11 @@ impl World {
                 let answer = self.slots.pop().map(|slot| slot.send(item).map(|()| None));
                 answer.into_iter().for_each(|answer| self.note(item, answer));
             }
-            Call::DropSlot => drop(self.slots.pop()),
+            Call::DropSlot => {
+                self.back.1 += 1;
+                let slot = self.slots.pop();
+                self.lost_slots.extend(slot.filter(|_| self.fault == Some(Fault::SlotIsLost)));
+            }
             Call::Receive if self.fault == Some(Fault::NewestFirst) => self.receive_newest(),
             Call::Receive => self.receive(),
             Call::Close => match (&self.sender, &self.receiver) {
@@ -180,9 +203,11 @@ impl World {
         std::iter::from_fn(take).collect()
     }
 
-    /// Looks at the channel, and takes what is in line.
-    fn looks(self) -> Looks {
+    /// Looks at the channel, and takes what is in line. What was given back is counted up to
+    /// `most`.
+    fn looks(self, most: usize) -> Looks {
         Looks {
+            back: (self.back.0.min(most), self.back.1.min(most)),
             fate: self.fate,
             kept: self.kept.len(),
             slots: self.slots.len(),
@@ -209,6 +234,8 @@ struct Looks {
     ended: bool,
     /// How many items were accepted, and how many taken.
     counts: (u8, u8),
+    /// How many places and slots were given back, as far as they are counted.
+    back: (usize, usize),
 }
 
 /// The calls that lead to a state, and how it looks.
@@ -233,15 +260,25 @@ impl Hash for State {
 }
 
 struct Mailbox {
+    /// The requests, of the first items.
+    requests: usize,
+    capacity: usize,
+    /// Up to how many places and slots that were given back are counted.
+    most_back: usize,
     on_full: OnFull,
     fault: Option<Fault>,
 }
 
 impl Mailbox {
     fn state(&self, calls: Vec<Call>) -> State {
-        let mut world = World::new(self.on_full, self.fault);
+        let mut world = World::new(self.capacity, self.on_full, self.fault);
         calls.iter().for_each(|call| world.make(*call));
-        State { calls, looks: world.looks() }
+        State { calls, looks: world.looks(self.most_back) }
+    }
+
+    /// Returns the items that there are.
+    fn items(&self) -> impl Iterator<Item = usize> {
+        (0..self.requests).chain([REPLY])
     }
 }
 
@@ -257,7 +294,7 @@ impl Model for Mailbox {
     fn actions(&self, state: &State, actions: &mut Vec<Call>) {
         let looks = &state.looks;
         let (keeps, has_slot) = (looks.kept > 0, looks.slots > 0);
-        for item in (0..ITEMS.len()).filter(|item| looks.fate[*item] == "new") {
+        for item in self.items().filter(|item| looks.fate[*item] == "new") {
             if item == REPLY {
                 actions.extend(has_slot.then_some(Call::Reply(item)));
             } else {
@@ -295,18 +332,25 @@ impl Projected for Mailbox {
         };
         variables([
             ("line", Value::sequence(looks.line.iter().map(|item| ITEMS[*item]))),
-            ("fate", Value::function(ITEMS.into_iter().zip(looks.fate))),
+            ("fate", Value::function(self.items().map(|item| (ITEMS[item], looks.fate[item])))),
             ("kept", looks.kept.into()),
             ("slots", looks.slots.into()),
             ("closed", looks.is_closed.into()),
             ("senders", looks.has_sender.into()),
             ("receiver", receiver.into()),
+            ("back", Value::function([("places", looks.back.0), ("slots", looks.back.1)])),
         ])
     }
 }
 
 fn machine(on_full: OnFull, fault: Option<Fault>) -> Result<Side, TooMany> {
-    walk(&Mailbox { on_full, fault })
+    walk(&Mailbox { requests: REPLY, capacity: CAPACITY, most_back: 0, on_full, fault })
+}
+
+/// One place and one slot that were given back are counted, in a smaller mailbox.
+fn counting(fault: Option<Fault>) -> Result<Side, TooMany> {
+    let on_full = OnFull::Refuse;
+    walk(&Mailbox { requests: 2, capacity: SMALL, most_back: 1, on_full, fault })
 }
 
 pub(super) const REFUSES: Instance = Instance {
@@ -350,6 +394,29 @@ pub(super) const EVICTS: Instance = Instance {
             name: "reply_takes_room",
             claim: "a reply takes a place of the capacity, and may be evicted",
             machine: || machine(OnFull::EvictOldest, Some(Fault::ReplyTakesRoom)),
+            step: "",
+        },
+    ],
+    ..REFUSES
+};
+
+pub(super) const BACK: Instance = Instance {
+    name: "mailbox_back",
+    cfg: "Mailbox_Back",
+    bounds: "capacity 1, 2 requests, 1 reply, 1 slot, 1 kept place; 1 of each given back counts",
+    size: Agreement { states: 2560, edges: 7864 },
+    machine: || counting(None),
+    twins: &[
+        Twin {
+            name: "place_is_lost",
+            claim: "a kept place that is dropped is not given back",
+            machine: || counting(Some(Fault::PlaceIsLost)),
+            step: "",
+        },
+        Twin {
+            name: "slot_is_lost",
+            claim: "a slot that is dropped is not given back",
+            machine: || counting(Some(Fault::SlotIsLost)),
             step: "",
         },
     ],

@@ -140,6 +140,15 @@ pub(super) const MAILBOX: &[Configuration] = &[
     Configuration {
         protocol: "mailbox",
         spec: "Mailbox",
+        cfg: "Mailbox_Back",
+        expected: Expected::Verified,
+        states: 2560,
+        claim: "the same, and what is given back is counted: 2 requests, capacity 1",
+        hazard: None,
+    },
+    Configuration {
+        protocol: "mailbox",
+        spec: "Mailbox",
         cfg: "Mailbox_Liveness",
         expected: Expected::Verified,
         states: 816,

@@ -1,5 +1,6 @@
-//! The Quarantine: its verdicts ([`verdicts`]).
+//! The Quarantine: its verdicts ([`verdicts`]), and how peers share it ([`shares`]).
 
+mod shares;
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use blocksmith::verdict::{PendingReason, Quarantined, Verdict};
 
 use crate::work::work;
 
+pub(super) use shares::{EXPIRY, ROOM, TURNS, WINDOW};
 pub(super) use verdicts::INSTANCE as VERDICTS;
 
 const TOY: Toy = Toy { slots_per_epoch: 16, validators: 16, payloads: false };
