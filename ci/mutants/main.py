@@ -3,6 +3,7 @@
 import argparse
 import collections
 import concurrent.futures
+import hashlib
 import json
 import os
 import re
@@ -112,22 +113,61 @@ def functions_of(tree, mutants):
     return functions
 
 
+class Memory:
+    """What was taken out of a file before, as long as the file has the same text.
+
+    So a second run builds once, and not at all if nothing has changed.
+    """
+
+    def __init__(self, tree, stage):
+        self.tree, self.path = tree, os.path.join(tree.path, f"../taken_out-{stage.name}.json")
+        self.known = {}
+        if os.path.exists(self.path):
+            with open(self.path, encoding="utf-8") as file:
+                self.known = json.load(file)
+
+    def key(self, file):
+        return hashlib.sha256(self.tree.sources[file].text.encode()).hexdigest()
+
+    def recall(self, functions):
+        """Takes the mutants out that were taken out of the same text."""
+        for function in functions:
+            known = self.known.get(function.file, {}).get(self.key(function.file), {})
+            for mutant in function.mutants:
+                mutant.outcome, mutant.by = known.get(mutant.change, ("", ""))
+            function.mutants = [mutant for mutant in function.mutants if not mutant.outcome]
+
+    def keep(self, mutants):
+        for mutant in mutants:
+            if mutant.outcome in ("unviable", "not tried"):
+                texts = self.known.setdefault(mutant.file, {})
+                key = self.key(mutant.file)
+                if key not in texts:
+                    texts.clear()
+                texts.setdefault(key, {})[mutant.change] = (mutant.outcome, mutant.by)
+        with open(self.path, "w", encoding="utf-8") as file:
+            json.dump(self.known, file)
+
+
 class Build:
     """Builds the tests of a stage over the tree, and takes out what does not compile."""
 
     def __init__(self, tree, functions, stage):
         self.tree, self.functions, self.stage = tree, functions, stage
+        self.memory = Memory(tree, stage)
         self.by_number = {f.number: f for f in functions.values()}
         self.mutants = {m.number: m for f in functions.values() for m in f.mutants}
 
     def run(self):
         """Returns the test binaries, each with its folder."""
+        self.memory.recall(self.functions.values())
         for round_ in range(1, ROUNDS + 1):
             self.tree.write(self.functions, self.stage)
             began = time.monotonic()
             errors, binaries = self.cargo()
             out = self.take_out(errors)
             say(f"  build {round_}: {time.monotonic() - began:.0f} s, {out} mutants taken out")
+            self.memory.keep(self.mutants.values())
             if binaries is not None:
                 return binaries
             if out == 0:
@@ -220,8 +260,8 @@ def order(tests, function, crate):
     return sorted(tests, key=distance)
 
 
-def judge_all(functions, tests, crate, jobs):
-    """Runs the tests over each mutant."""
+def judge_all(functions, tests, crate, jobs, results):
+    """Runs the tests over each mutant, and writes down what became of it."""
     began, done = time.monotonic(), 0
     work = []
     for function in functions.values():
@@ -233,6 +273,8 @@ def judge_all(functions, tests, crate, jobs):
         for future in concurrent.futures.as_completed(waiting):
             mutant = waiting[future]
             mutant.outcome, mutant.by = future.result()
+            results.write(row(mutant))
+            results.flush()
             done += 1
             if done % 100 == 0:
                 say(f"  {done} of {len(work)} ({time.monotonic() - began:.0f} s)")
@@ -245,7 +287,8 @@ def try_stage(tree, functions, stage, crate, jobs):
     binaries = Build(tree, functions, stage).run()
     tests = learn(binaries, jobs)
     say(f"  {len(tests)} tests, {sum(test.seconds for test in tests):.0f} s without a mutant")
-    judge_all(functions, tests, crate, jobs)
+    with open(f"{tree.path}/../{stage.name}.tsv", "w", encoding="utf-8") as results:
+        judge_all(functions, tests, crate, jobs, results)
 
 
 def table(mutants):
@@ -280,12 +323,16 @@ def chosen(functions, options, reasons):
             function.mutants = [m for m in function.mutants if m.name in reasons]
 
 
+def row(mutant):
+    """Returns a line: the file, its line, the change, the outcome, and what noticed it."""
+    of = [mutant.file, str(mutant.span["start"]["line"]), mutant.change, mutant.outcome, mutant.by]
+    return "\t".join(of).replace("\n", " ") + "\n"
+
+
 def report(work, tried):
     """Says the figures, and writes each mutant's outcome down."""
     with open(f"{work}/results.tsv", "w", encoding="utf-8") as file:
-        for mutant in tried:
-            row = [mutant.file, str(mutant.span["start"]["line"]), mutant.change]
-            file.write("\t".join([*row, mutant.outcome, mutant.by]).replace("\n", " ") + "\n")
+        file.writelines(row(mutant) for mutant in tried)
     say(table(tried))
     say(f"noticed: {share(tried)} of the mutants tried that compile")
     say(f"each mutant's outcome, and the test that noticed it: {work}/results.tsv")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 class Stage:
     """Tests, by the words for `cargo test`."""
 
+    name: str
     tests: str
     build: list
     # Dependencies of the crate's own manifest that no test of the stage needs.
@@ -43,6 +44,7 @@ CRATES = {
         },
         stages=[
             Stage(
+                name="units",
                 tests="the unit tests of core/services",
                 build=["-p", "blocksmith", "--lib"],
                 without=["blocksmith-consensus", "blocksmith-node", "tokio"],
@@ -54,6 +56,7 @@ CRATES = {
         folder="core/sync",
         stages=[
             Stage(
+                name="units",
                 tests="the unit tests and the stress test of core/sync",
                 build="-p blocksmith-sync --features stream --lib --test stress".split(),
                 without=[

@@ -178,7 +178,7 @@ class Case:
 
     def __init__(self, work):
         self.root, self.work = f"{work}/planted", f"{work}/work"
-        stage = plan.Stage(tests="the tests of the planted crate", build=["--lib"])
+        stage = plan.Stage(name="units", tests="the tests of the planted crate", build=["--lib"])
         self.crate = plan.Crate(package="planted", folder="", stages=[stage])
         plant(self.root)
 
