@@ -48,7 +48,8 @@ class Tree:
             cwd=root, capture_output=True, text=True, check=True,
         ).stdout
         files = {file for file in said.split("\0") if file and os.path.isfile(f"{root}/{file}")}
-        rewritten = {file for file in files if file.startswith(crate.prefix)}
+        manifests = {manifest for stage in crate.stages for manifest in stage.without}
+        rewritten = {file for file in files if file.startswith(crate.prefix)} | manifests
         for file in files - rewritten:
             self.copy(file)
         for file in rewritten:
@@ -68,7 +69,9 @@ class Tree:
         shutil.copy2(source, target)
 
     def remove_others(self, files):
-        for folder, _, names in os.walk(self.path):
+        for folder, folders, names in os.walk(self.path):
+            if folder == self.path and "target" in folders:
+                folders.remove("target")
             for name in names:
                 file = os.path.relpath(os.path.join(folder, name), self.path)
                 if file not in files:
@@ -87,8 +90,8 @@ class Tree:
             if file == f"{self.crate.prefix}src/lib.rs":
                 count = 1 + max(function.number for function in functions.values())
                 text += rewrite.SWITCH.replace("COUNT", str(count))
-            if file == f"{self.crate.prefix}Cargo.toml":
-                pattern = r"^({})\b.*\n".format("|".join(stage.without) or "$^")
+            if file in stage.without:
+                pattern = r"^({})\b.*\n".format("|".join(stage.without[file]))
                 text = re.sub(pattern, "", text, flags=re.MULTILINE)
             write_if_new(f"{self.path}/{file}", text)
 
@@ -178,9 +181,12 @@ class Build:
     def cargo(self):
         """Returns the compiler's errors, and the binaries if there are none."""
         command = ["cargo", "test", "--no-run", "--message-format=json", *self.stage.build]
+        # Of its own: in one that is shared, cargo takes this crate for the one with the same path
+        # below its workspace, and a later `cargo test` would run mutants.
+        env = dict(os.environ, CARGO_TARGET_DIR=os.path.join(self.tree.path, "target"))
         with open(f"{self.tree.path}/../build.log", "w", encoding="utf-8") as log:
             said = subprocess.run(
-                command, cwd=self.tree.path, stdout=subprocess.PIPE, stderr=log, text=True
+                command, cwd=self.tree.path, env=env, stdout=subprocess.PIPE, stderr=log, text=True
             )
         errors, binaries = [], []
         for line in said.stdout.splitlines():
@@ -268,6 +274,7 @@ def judge_all(functions, tests, crate, jobs, results):
         reaching = [test for test in tests if function.number in test.reached]
         reaching = order(reaching, function, crate)
         work.extend((mutant, reaching) for mutant in function.mutants)
+    work.sort(key=lambda of: sum(test.seconds for test in of[1]))
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         waiting = {pool.submit(run.judge, mutant.number, ts): mutant for mutant, ts in work}
         for future in concurrent.futures.as_completed(waiting):

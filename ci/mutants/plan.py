@@ -13,8 +13,8 @@ class Stage:
     name: str
     tests: str
     build: list
-    # Dependencies of the crate's own manifest that no test of the stage needs.
-    without: list = field(default_factory=list)
+    # Dependencies that no test of the stage needs, by the manifest that has them.
+    without: dict = field(default_factory=dict)
 
 
 @dataclass
@@ -33,6 +33,23 @@ class Crate:
         return f"{self.folder}/" if self.folder else ""
 
 
+# Of examples.
+SERVICES = {"core/services/Cargo.toml": ["blocksmith-consensus", "blocksmith-node", "tokio"]}
+# Of examples and benches.
+SYNC = {
+    "core/sync/Cargo.toml": [
+        "criterion",
+        "tokio",
+        "crossbeam-channel",
+        "event-listener",
+        "flume",
+        "kanal",
+        "oneshot",
+        "parking_lot",
+        "rtrb",
+    ]
+}
+
 CRATES = {
     "services": Crate(
         package="blocksmith",
@@ -46,8 +63,8 @@ CRATES = {
             Stage(
                 name="units",
                 tests="the unit tests of core/services",
-                build=["-p", "blocksmith", "--lib"],
-                without=["blocksmith-consensus", "blocksmith-node", "tokio"],
+                build="-p blocksmith --lib".split(),
+                without=SERVICES,
             ),
         ],
     ),
@@ -59,17 +76,13 @@ CRATES = {
                 name="units",
                 tests="the unit tests and the stress test of core/sync",
                 build="-p blocksmith-sync --features stream --lib --test stress".split(),
-                without=[
-                    "criterion",
-                    "tokio",
-                    "crossbeam-channel",
-                    "event-listener",
-                    "flume",
-                    "kanal",
-                    "oneshot",
-                    "parking_lot",
-                    "rtrb",
-                ],
+                without=SYNC,
+            ),
+            Stage(
+                name="services",
+                tests="the unit tests of core/services",
+                build="-p blocksmith --lib".split(),
+                without=SERVICES | SYNC,
             ),
         ],
     ),
