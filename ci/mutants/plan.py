@@ -78,12 +78,6 @@ CRATES = {
                 build="-p blocksmith-sync --features stream --lib --test stress".split(),
                 without=SYNC,
             ),
-            Stage(
-                name="services",
-                tests="the unit tests of core/services",
-                build="-p blocksmith --lib".split(),
-                without=SERVICES | SYNC,
-            ),
         ],
     ),
 }
