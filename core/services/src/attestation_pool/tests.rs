@@ -221,7 +221,7 @@ fn as_much_goes_as_a_large_attestation_needs() {
     let mut pool = holding(limits, [of(8, 1), of(8, 2), of(9, 1)]);
     let evicted = Effect::Evicted { slot: 8, attestations: 1 };
     let large = Signed { size: 80 * SIZE, ..of(10, 1) };
-    assert_eq!(insert(&mut pool, large), [evicted.clone(), evicted]);
+    assert_eq!(insert(&mut pool, large), [evicted, evicted]);
     assert!(pool.len() == 2 && pool.bytes() <= limits.bytes, "{}", pool.bytes());
 }
 
