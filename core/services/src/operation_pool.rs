@@ -138,6 +138,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_removed_is_one_operation_of_one_kind() {
+        // Operations of all kinds with the same two contents; one content of a kind is removed.
+        let kinds: [fn(ToyOperation) -> Operation<Toy>; 3] = [
+            |content| Operation::ProposerSlashing(ToySlashing::Given(content)),
+            |content| Operation::AttesterSlashing(ToySlashing::Given(content)),
+            Operation::VoluntaryExit,
+        ];
+        let content = |id| ToyOperation { id, validators: 0, signed: true, valid: true };
+        for kind in kinds {
+            let mut pool = OperationPool::new(64);
+            for (id, of) in [1, 2].into_iter().flat_map(|id| kinds.map(|of| (id, of))) {
+                assert!(pool.insert(of(content(id)), vec![u64::from(id)]));
+            }
+            let removed = kind(content(1));
+            let others: Vec<_> = pool.held().into_iter().filter(|held| *held != removed).collect();
+            pool.remove(&[removed]);
+            assert_eq!((pool.held().len(), pool.held()), (5, others));
+        }
+    }
+
+    #[test]
     fn an_operation_about_nobody_new_is_not_taken() {
         // Validators 1 and 2, then 2 alone, then 2 and 3.
         let mut pool = OperationPool::new(64);

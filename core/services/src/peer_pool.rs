@@ -339,6 +339,36 @@ mod tests {
     }
 
     #[test]
+    fn the_worse_the_conduct_the_more_it_costs() {
+        // One report of each kind, about a new peer each.
+        let reports = [
+            (Conduct::Useful, 10),
+            (Conduct::Timeout, -50),
+            (Conduct::Flooding, -100),
+            (Conduct::Malformed, -200),
+            (Conduct::Rejected, -400),
+        ];
+        for (conduct, score) in reports {
+            let mut pool = pool(&[1]);
+            assert_eq!(did(&mut pool, 1, conduct), []);
+            assert_eq!(pool.score(1), score, "{conduct:?}");
+        }
+    }
+
+    #[test]
+    fn connected_peers_do_not_count_as_remembered() {
+        // Two may be remembered: one that was slow, and one that is banned while a third is there.
+        let mut pool = pool(&[1]);
+        did(&mut pool, 1, Conduct::Timeout);
+        pool.handle(&(), Event::Gone(1));
+        pool.handle(&(), Event::Connect(2));
+        pool.handle(&(), Event::Connect(3));
+        did(&mut pool, 2, Conduct::Rejected);
+        assert_eq!(did(&mut pool, 2, Conduct::Rejected).len(), 1, "it is banned");
+        assert_eq!((pool.score(1), pool.known()), (-50, 3));
+    }
+
+    #[test]
     fn good_conduct_is_not_saved_up() {
         // A thousand useful items, and then as many rejected ones as ban anybody.
         let mut pool = pool(&[1]);

@@ -396,3 +396,24 @@ impl<C: Consensus> Store<C> for MemoryStore<C> {
         Ok(self.blocks.get(&root).cloned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MemoryStore, Write};
+    use crate::toy::{Toy, ToyBlock};
+
+    #[test]
+    fn a_store_in_memory_keeps_as_many_finalized_blocks_as_it_may() {
+        // Room for two. Four become final, one after the other.
+        let mut store = MemoryStore::<Toy>::new(2);
+        for root in 1..=4 {
+            let block = ToyBlock::new(root, root - 1, u64::from(root));
+            store.apply(&Write::Block { root, block });
+        }
+        for root in 1..=4 {
+            store.apply(&Write::Finalized { slot: u64::from(root), root });
+        }
+        let kept: Vec<_> = store.blocks.keys().copied().collect();
+        assert_eq!((kept, store.finalized.len()), (vec![3, 4], 2));
+    }
+}

@@ -216,7 +216,7 @@ impl<R: Copy + Ord + Hash + Debug, A: PoolAttestation> AttestationPool<R, A> {
             if slot >= oldest {
                 break;
             }
-            while self.evict_from(slot) > 0 {}
+            self.evict_from(slot);
         }
         while self.blocks.first_key_value().is_some_and(|((slot, _), _)| *slot < oldest) {
             self.blocks.pop_first();

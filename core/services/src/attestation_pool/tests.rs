@@ -213,6 +213,58 @@ fn the_oldest_slot_gives_way_and_never_a_newer_one() {
     }
 }
 
+#[test]
+fn as_much_goes_as_a_large_attestation_needs() {
+    // The pool is full of three attestations; one of a committee eighty times as large comes.
+    let limits = Limits { bytes: 3 * pool_bytes(), ..LIMITS };
+    let of = |slot, data| Signed { slot, data, ..by(&[0]) };
+    let mut pool = holding(limits, [of(8, 1), of(8, 2), of(9, 1)]);
+    let evicted = Effect::Evicted { slot: 8, attestations: 1 };
+    let large = Signed { size: 80 * SIZE, ..of(10, 1) };
+    assert_eq!(insert(&mut pool, large), [evicted, evicted]);
+    assert!(pool.len() == 2 && pool.bytes() <= limits.bytes, "{}", pool.bytes());
+}
+
+#[test]
+fn what_goes_makes_room_in_its_slot() {
+    // Room for three, and for two of a slot. One of slot 8 goes; then two of slot 10 are within one.
+    let limits = Limits { items: 3, per_slot: 2, ..LIMITS };
+    let of = |slot, data| Signed { slot, data, ..by(&[0]) };
+    let mut pool = holding(limits, [of(8, 1), of(8, 2), of(10, 1)]);
+    let evicted = vec![Effect::Evicted { slot: 8, attestations: 1 }];
+    assert_eq!(insert(&mut pool, Signed { data: 1, ..by(&[1]) }), evicted);
+    assert_eq!(insert(&mut pool, by(&[0, 1, 2])), []);
+    assert_eq!(insert(&mut pool, of(8, 3)), []);
+    assert_eq!(pool.len(), 3);
+}
+
+#[test]
+fn what_takes_the_place_of_others_needs_no_further_room() {
+    // The pool is full of four attestations of one sum, in count and then in bytes: there would be
+    // room for data and a sum, and not for an attestation.
+    let singles = [0, 1, 2, 3].map(|member| by(&[member]));
+    let part = size_of::<Signed>() + by(&[0]).bytes();
+    let bytes = holding(LIMITS, singles.clone()).bytes() + pool_bytes() - part;
+    for limits in [Limits { items: 4, ..LIMITS }, Limits { bytes, ..LIMITS }] {
+        let mut pool = holding(limits, singles.clone());
+        assert_eq!(insert(&mut pool, by(&[6])), refused(Refusal::PoolFull));
+        assert_eq!(insert(&mut pool, by(&[0, 1, 2, 3, 4])), []);
+        assert_eq!(pool.len(), 1);
+    }
+}
+
+#[test]
+fn memory_is_counted_by_part_by_sum_and_by_data() {
+    // A second part of a sum; a second sum of the same data; the same of other data.
+    let one = holding(LIMITS, [by(&[0])]);
+    let part = size_of::<Signed>() + by(&[1]).bytes();
+    assert_eq!(holding(LIMITS, [by(&[0]), by(&[1])]).bytes(), one.bytes() + part);
+    let sum = holding(LIMITS, [by(&[0, 1]), by(&[1, 2])]).bytes() - one.bytes();
+    assert!(sum > part, "the sum's bits, and their own memory");
+    let data = holding(LIMITS, [by(&[0]), Signed { data: 2, ..by(&[0]) }]).bytes() - one.bytes();
+    assert!(data > sum + 64, "{data} beside {sum}");
+}
+
 /// Returns the memory of one attestation of its own data.
 fn pool_bytes() -> usize {
     holding(LIMITS, [by(&[0])]).bytes()

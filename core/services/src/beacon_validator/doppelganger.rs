@@ -305,6 +305,29 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_says_both_of_a_validator_says_that_it_is_live() {
+        // It is silent in the first entry and live in the second.
+        let mut machine = listening();
+        let poll = polled(&mut machine, 7);
+        let live = Some(vec![(7, false), (7, true)]);
+        assert_eq!(machine.handle(&(), Answer { poll, live }), [Detected(7)]);
+    }
+
+    #[test]
+    fn a_validator_may_have_been_live_in_the_epoch_in_which_it_was_added() {
+        // Validator 8 is added in epoch 6, and 9 while epoch 6 is asked about. The answer has both.
+        let mut machine = listening();
+        machine.handle(&(), Clock(Some(6)));
+        machine.handle(&(), Add(vec![8]));
+        let poll = polled(&mut machine, 7);
+        machine.handle(&(), Add(vec![9]));
+        let live = Some(vec![(7, false), (8, true), (9, true)]);
+        assert_eq!(machine.handle(&(), Answer { poll, live }), []);
+        assert_eq!(machine.standing(8), Some(Standing::Listening { since: 6, heard: 6 }));
+        assert_eq!(machine.standing(9), Some(Standing::Listening { since: 7, heard: 7 }));
+    }
+
+    #[test]
     fn an_epoch_without_an_answer_is_a_gap() {
         // The clock jumps over the epoch in which epoch 7 could have been asked about.
         let mut machine = listening();

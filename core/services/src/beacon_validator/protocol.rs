@@ -225,6 +225,7 @@ mod tests {
         assert!(!Timing { aggregate_gather_ms: 12_001, ..timing }.check());
         assert!(!Timing { proposal_end_ms: 12_001, ..timing }.check());
         assert!(!Timing { slot_ms: 0, ..timing }.check());
+        assert!(!Timing::phase0(32, 0).check(), "all times are equal");
         assert!(!Timing { slots_per_epoch: 0, ..timing }.check());
         assert_eq!(timing.at(u64::MAX, 1), u64::MAX);
     }

@@ -509,3 +509,32 @@ fn state_of<C: Consensus>(answer: Option<Answer<C>>) -> Result<C::State, StateEr
         _ => Err(StateError::Fault("the Rewinder gave no state".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{StateError, state_of};
+    use crate::rewinder::Answer;
+    use crate::toy::Toy;
+    use crate::verdict::RejectReason;
+
+    #[test]
+    fn each_answer_without_a_state_has_its_error() {
+        // All that a worker says of a state that cannot be had, an answer to another job, and none.
+        let fault = |text: &str| StateError::Fault(text.to_owned());
+        let no_state = "the Rewinder gave no state";
+        let answers = [
+            (Some(Answer::UnknownParent), StateError::UnknownBlock),
+            (Some(Answer::Pruned), StateError::UnknownBlock),
+            (Some(Answer::Invalid(RejectReason::SlotNotAfterParent)), StateError::BeforeBlock),
+            (Some(Answer::TooFar), StateError::TooFar),
+            (Some(Answer::Busy), StateError::Busy),
+            (Some(Answer::Refused), StateError::Refused),
+            (Some(Answer::Fault("disk".to_owned())), fault("disk")),
+            (Some(Answer::Full), fault(no_state)),
+            (None, fault(no_state)),
+        ];
+        for (answer, error) in answers {
+            assert_eq!(state_of::<Toy>(answer).map(|state| state.block), Err(error));
+        }
+    }
+}

@@ -191,3 +191,34 @@ fn block_of<C: Consensus>(answer: Option<Answer<C>>) -> ProducedBlock<C> {
         _ => ProduceError::Fault("the Rewinder gave no block".to_owned()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ProduceError, block_of};
+    use crate::rewinder::Answer;
+    use crate::toy::{Toy, ToyInvalid};
+    use crate::verdict::RejectReason;
+
+    #[test]
+    fn each_answer_without_a_block_has_its_error() {
+        // All that a worker says of a block that cannot be made, an answer to another job, and none.
+        let fault = |text: &str| ProduceError::Fault(text.to_owned());
+        let no_block = "the Rewinder gave no block";
+        let invalid = ToyInvalid::Attestation;
+        let answers = [
+            (Some(Answer::UnknownParent), ProduceError::UnknownParent),
+            (Some(Answer::Pruned), ProduceError::Pruned),
+            (Some(Answer::Invalid(RejectReason::SlotNotAfterParent)), ProduceError::NotAfterParent),
+            (Some(Answer::Invalid(RejectReason::Check(invalid))), ProduceError::Invalid(invalid)),
+            (Some(Answer::TooFar), ProduceError::TooFar),
+            (Some(Answer::Busy), ProduceError::Busy),
+            (Some(Answer::Refused), ProduceError::Refused),
+            (Some(Answer::Fault("disk".to_owned())), fault("disk")),
+            (Some(Answer::Full), fault(no_block)),
+            (None, fault(no_block)),
+        ];
+        for (answer, error) in answers {
+            assert_eq!(block_of::<Toy>(answer).err(), Some(error));
+        }
+    }
+}

@@ -24,6 +24,8 @@ fn a_monitor_takes_in_all_deposits_up_to_the_follow_distance() {
     assert_eq!(follower.deposits, chain.deposits_to(26));
     let followed: Vec<u64> = follower.monitor.followed().map(|at| at.header.number).collect();
     assert_eq!(followed, (19..=26).collect::<Vec<_>>());
+    let first = follower.asked.iter().find(|asked| matches!(asked, Question::Header(_)));
+    assert_eq!(first, Some(&Question::Header(19)), "no header is asked for that is not kept");
     follower.is_consistent_with(&chain);
 }
 
@@ -170,12 +172,15 @@ fn deposits_that_are_out_of_order_or_of_other_blocks_do_not_fit() {
 
 #[test]
 fn an_answer_of_another_kind_number_or_request_changes_nothing() {
-    // A header where a number was asked for, another header, and an answer that comes twice.
+    // A header where a number was asked for, another header, and an answer that comes twice, also
+    // while nothing is asked.
     let mut chain = Chain::new();
     (0..9).for_each(|_| chain.grow(1));
     let mut follower = Follower::new(limits());
     let (request, _) = follower.poll().unwrap();
     assert_eq!(follower.answer(request, chain.answer(Question::Header(1))), None);
+    assert_eq!(follower.failures, [Failure::NoAnswer]);
+    assert_eq!(follower.answer(request, Answer::Latest(9)), None, "it rests");
     assert_eq!(follower.failures, [Failure::NoAnswer]);
     let (request, _) = follower.poll().unwrap();
     let (header, asked) = follower.answer(request, Answer::Latest(9)).unwrap();
@@ -226,7 +231,7 @@ fn what_the_chain_contradicts_is_forgotten_once_the_answer_under_way_is_there() 
 
 #[test]
 fn a_limit_that_cannot_be_is_an_error_that_names_it() {
-    // Each limit that must not be 0, and pauses the wrong way round.
+    // Each limit that must not be 0, and pauses the wrong way round. They may be equal.
     let refused = |limits| Eth1Monitor::<u64>::new(limits).unwrap_err();
     assert_eq!(refused(Limits { window: 0, ..limits() }), LimitsError::Zero("window"));
     assert_eq!(refused(Limits { batch: 0, ..limits() }), LimitsError::Zero("batch"));
@@ -234,6 +239,7 @@ fn a_limit_that_cannot_be_is_an_error_that_names_it() {
     assert_eq!(refused(Limits { pause_ms: 0, ..limits() }), LimitsError::Zero("pause_ms"));
     let longest = Limits { longest_pause_ms: 9, ..limits() };
     assert_eq!(refused(longest), LimitsError::Pause { pause: 10, longest: 9 });
+    assert_eq!(Limits { longest_pause_ms: 10, ..limits() }.check(), Ok(()));
 }
 
 /// What happens to the chain or to an answer before it is handed over.

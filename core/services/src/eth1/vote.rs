@@ -72,6 +72,7 @@ mod tests {
         // Votes for what is no candidate do not count, however many.
         let vote = |considered: &[u8], votes: &[u8]| get_eth1_vote(considered, &state(votes));
         assert_eq!(vote(&[1, 2, 3], &[9, 9, 9, 2, 1, 2]), 2);
+        assert_eq!(vote(&[1, 2, 3], &[1, 2, 2]), 2);
         assert_eq!(vote(&[1, 2, 3], &[2, 1, 1, 2]), 2);
         assert_eq!(vote(&[1, 2, 3], &[1, 2, 2, 1]), 1);
     }

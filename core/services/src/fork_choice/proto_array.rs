@@ -275,11 +275,11 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
     }
 
     /// Drops what does not descend from the finalised checkpoint (I2), unless one of `needed` would
-    /// be among it. Returns the number of blocks dropped. Everything has been passed on.
-    pub(super) fn prune(&mut self, needed: &[R]) -> usize {
+    /// be among it. Everything has been passed on.
+    pub(super) fn prune(&mut self, needed: &[R]) {
         debug_assert!(self.changes.is_empty() && self.pending == Pending::Nothing, "up to date");
         if !needed.iter().all(|root| self.descends_from_finalized(*root)) {
-            return 0;
+            return;
         }
         let before = self.nodes.len();
         let mut moved: Vec<Option<usize>> = vec![None; before];
@@ -292,8 +292,7 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
             }
         }
         self.nodes = kept;
-        let dropped = before - self.nodes.len();
-        if dropped > 0 {
+        if self.nodes.len() < before {
             let places = self.nodes.iter().enumerate();
             self.places = places.map(|(place, node)| (node.root, place)).collect();
             let boost = self.segments.boost().and_then(|(at, score)| Some((moved[at]?, score)));
@@ -301,7 +300,6 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ProtoArray<R> {
             // The head is a descendant of what stays.
             self.segments.take_moved();
         }
-        dropped
     }
 
     /// Returns how many blocks lie between `from` and its last common ancestor with `to`; 0 if `to`

@@ -141,6 +141,7 @@ mod tests {
         assert!(!Timing { due_ms: 10_501, ..timing }.check());
         assert!(!Timing { late_ms: 12_001, ..timing }.check());
         assert!(!Timing { slot_ms: 0, ..timing }.check());
+        assert!(!Timing::gloas(32, 0).check(), "all times are equal");
         assert!(!Timing { slots_per_epoch: 0, ..timing }.check());
         assert_eq!(timing.at(u64::MAX, 1), u64::MAX);
     }

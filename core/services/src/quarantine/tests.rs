@@ -1,5 +1,6 @@
 //! The machine against a HotDB and a worker that answer at once, or only when the test says so.
 
+mod finality;
 mod gossip;
 mod payload;
 mod shares;
@@ -258,15 +259,27 @@ fn copies_in_flight_share_one_check_and_each_gets_its_own_verdict() {
 }
 
 #[test]
+fn a_copy_of_a_block_that_turns_out_invalid_is_told_that_it_is_known() {
+    // Two peers send an invalid block before it is answered.
+    let mut node = node();
+    let invalid = ToyBlock::new(1, 0, 1).invalid();
+    let ids = [0, 1].map(|peer| node.hand_in(Item::Block(invalid), peer));
+    node.settle();
+    let verdicts = ids.map(|id| node.answer_to(id));
+    assert_eq!(verdicts, [("invalid", "bad_state_root"), ("invalid", "known_invalid")]);
+}
+
+#[test]
 fn a_future_block_is_released_by_its_slot_and_a_clock_that_steps_back_does_no_harm() {
-    // Slot 12 while the clock shows 10, then 9, then 12.
+    // Slots 11 and 12 while the clock shows 10, then 9, then 12.
     let mut node = node();
     assert_eq!(node.judge(ToyBlock::new(1, 0, 12)), ("pending", "future_slot"));
+    assert_eq!(node.judge(ToyBlock::new(2, 0, 11)), ("pending", "future_slot"));
     node.event(Event::Tick { slot: 9, into_slot_ms: 0 });
     assert_eq!(node.answer_to(0), ("pending", "future_slot"));
     node.event(Event::Tick { slot: 12, into_slot_ms: 0 });
     node.settle();
-    assert_eq!(node.answer_to(0), ("valid", "ok"));
+    assert_eq!([0, 1].map(|id| node.answer_to(id)), [("valid", "ok"); 2]);
 }
 
 #[test]
@@ -276,21 +289,6 @@ fn a_slot_not_after_the_parent_is_the_rewinders_verdict_and_condemns() {
     assert_eq!(node.judge(ToyBlock::new(1, 0, 5)), ("valid", "ok"));
     assert_eq!(node.judge(ToyBlock::new(2, 1, 5)), ("invalid", "slot_not_after_parent"));
     assert_eq!(node.judge(ToyBlock::new(3, 2, 6)), ("invalid", "invalid_ancestor"));
-}
-
-#[test]
-fn finality_refuses_old_slots_and_dead_branches_and_gives_up_what_waits() {
-    // Branch 0-1-2 is finalised at slot 4 (epoch 1); branch 0-5 is dead; an orphan waits.
-    let mut node = node();
-    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
-        assert_eq!(node.judge(block), ("valid", "ok"));
-    }
-    let orphan = node.submit(ToyBlock::new(9, 8, 4));
-    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
-    assert_eq!(node.answer_to(orphan), ("dropped", "finalized"));
-    assert_eq!(node.judge(ToyBlock::new(6, 5, 4)), ("ignored", "not_after_finalized_slot"));
-    assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
-    assert_eq!(node.judge(ToyBlock::new(3, 2, 5)), ("valid", "ok"));
 }
 
 #[test]
@@ -361,39 +359,6 @@ fn attestations_wait_for_their_block_and_slot_and_are_counted_once() {
     let wrong = Checkpoint { epoch: 2, root: 0 };
     let bad = node.hand_in(Item::Attestation(ToyAttestation { id: 78, target: wrong, ..vote }), 0);
     assert_eq!(node.answer_to(bad), ("invalid", "bad_target_root"));
-}
-
-#[test]
-fn what_waits_for_a_block_on_a_dead_branch_is_released_with_it() {
-    // Finality passes branch 0-5; a child and a vote wait for block 7 on it, which then comes.
-    let mut node = node();
-    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
-        assert_eq!(node.judge(block), ("valid", "ok"));
-    }
-    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
-    let child = node.submit(ToyBlock::new(8, 7, 7));
-    let target = Checkpoint { epoch: 2, root: 7 };
-    let vote = ToyAttestation { id: 77, slot: 9, head: 7, target, validator: 0, valid: true };
-    let vote = node.hand_in(Item::Attestation(vote), 0);
-    assert_eq!(node.answer_to(vote), ("pending", "unknown_block"));
-    assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
-    assert_eq!(node.answer_to(child), ("invalid", "not_descendant_of_finalized"));
-    assert_eq!(node.answer_to(vote), ("ignored", "too_old"));
-    assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
-}
-
-#[test]
-fn a_block_whose_parent_finality_passes_while_it_is_checked_is_refused() {
-    // The check of 6 on branch 0-5 is under way when 2 is finalised; its answer is "valid".
-    let mut node = node();
-    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
-        assert_eq!(node.judge(block), ("valid", "ok"));
-    }
-    let late = node.submit(ToyBlock::new(6, 5, 6));
-    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
-    node.settle();
-    assert_eq!(node.answer_to(late), ("invalid", "not_descendant_of_finalized"));
-    assert!(!node.machine.knows(6) && !node.cleared.contains(&6));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Tests of the detector over the toy protocol: each rule, and all of it against a comparison of
 //! every pair.
 
+mod memory;
+
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
@@ -200,55 +202,35 @@ fn a_larger_attestation_takes_the_place_of_those_that_it_contains() {
     );
 }
 
-#[test]
-fn memory_stays_below_its_bound_by_a_shorter_window() {
-    // Two hundred epochs of 300 validators in 200 kB: the newest epochs stay, and an offence in
-    // them is found.
-    let limits = Limits { bytes: 200_000, validators: 1_000, ..Limits::new(8) };
-    let mut detector = detector(limits);
-    let all: Vec<u64> = (0..300).collect();
-    for target in 1..=200 {
-        detector.handle(&TOY, cast(&all, vote(1, target - 1, target)));
-        detector.handle(&TOY, propose(target * 8, 0, 1));
-        assert!(detector.bytes() <= limits.bytes, "{} at {target}", detector.bytes());
-    }
-    let (start, newest) = detector.window();
-    assert_eq!((newest, detector.shortened()), (200, start));
-    assert!(start > 100 && start < 195, "{start}");
-    assert_eq!(detector.handle(&TOY, cast(&[5], vote(2, 199, 200))).len(), 1);
-    assert_eq!(detector.not_recorded(), 0);
+/// Who cast both, and the identifier of the first attestation, if one double vote was found.
+fn double_vote(found: &[Effect<Toy>]) -> (&[ValidatorIndex], u8) {
+    let [Effect::DoubleVote { validators, slashing, .. }] = found else { panic!("{found:?}") };
+    (validators, slashing.evidence().attestations[0].id)
 }
 
 #[test]
-fn proposals_count_towards_the_bound_on_memory() {
-    // Proposals alone, over epochs and then within one.
-    let limits = Limits { bytes: 6_000, ..Limits::new(8) };
-    let mut detector = detector(limits);
-    for slot in 0..400 {
-        detector.handle(&TOY, propose(slot, 0, 1));
-        assert!(detector.bytes() <= limits.bytes, "{} at {slot}", detector.bytes());
-    }
-    assert!(detector.shortened() > 0 && detector.not_recorded() == 0);
-    for proposer in 1..100 {
-        detector.handle(&TOY, propose(399, proposer, 1));
-    }
-    assert!(detector.bytes() <= limits.bytes && detector.not_recorded() > 0);
+fn an_attestation_stays_for_those_whom_no_larger_one_contains() {
+    // 1 and 2 in one attestation; a larger one of the same data has 1 but not 2. Then each votes
+    // twice. Once a larger one has 2 as well, the first is gone.
+    let mut detector = detector(Limits::new(8));
+    detector.handle(&TOY, cast(&[1, 2], Vote { id: 10, ..vote(1, 0, 1) }));
+    detector.handle(&TOY, cast(&[1, 3, 4], Vote { id: 11, ..vote(1, 0, 1) }));
+    let found = detector.handle(&TOY, cast(&[2], vote(2, 0, 1)));
+    assert_eq!(double_vote(&found), (&[2][..], 10));
+    let found = detector.handle(&TOY, cast(&[1], vote(3, 0, 1)));
+    assert_eq!(double_vote(&found), (&[1][..], 11));
 }
 
 #[test]
-fn what_does_not_fit_at_all_is_compared_and_counted() {
-    // There is room for the votes of a few validators and then for none: the window is one epoch.
-    let limits = Limits { bytes: 16_000, validators: 100_000, ..Limits::new(8) };
-    let mut detector = detector(limits);
-    for index in 0..50 {
-        detector.handle(&TOY, cast(&[index * 64], Vote { id: index as u8, ..vote(1, 4, 5) }));
-        assert!(detector.bytes() <= limits.bytes, "{}", detector.bytes());
-    }
-    let on_record = detector.votes().count() as u64;
-    assert!(on_record > 0 && on_record < 50, "{on_record}");
-    assert_eq!(detector.not_recorded(), 50 - on_record);
-    assert_eq!(detector.window(), (5, 5));
-    assert_eq!(detector.handle(&TOY, cast(&[0], vote(2, 4, 5))).len(), 1);
+fn a_second_vote_for_an_epoch_is_replaced_by_a_larger_attestation_too() {
+    // Validator 1 votes twice, and then the second vote comes in an attestation with another.
+    let mut detector = detector(Limits::new(8));
+    detector.handle(&TOY, cast(&[1], Vote { id: 10, ..vote(1, 0, 1) }));
+    detector.handle(&TOY, cast(&[1], Vote { id: 11, ..vote(2, 0, 1) }));
+    detector.handle(&TOY, cast(&[1, 2], Vote { id: 12, ..vote(2, 0, 1) }));
+    let found = detector.handle(&TOY, cast(&[1], Vote { id: 13, ..vote(3, 0, 1) }));
+    let firsts: Vec<_> = found.iter().map(|one| double_vote(std::slice::from_ref(one)).1).collect();
+    assert_eq!(firsts, [10, 12]);
 }
 
 #[test]

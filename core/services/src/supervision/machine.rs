@@ -240,6 +240,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_is_told_and_a_panic_while_the_services_stop_is_not_counted() {
+        // A panic; the stop; and another one.
+        let mut policy = Supervision::new(INTENSITY, None);
+        assert!(!policy.is_stopping());
+        policy.handle(&(), panicked(3, true));
+        assert_eq!(policy.handle(&(), Event::Stop), [Effect::StopAll(None)]);
+        assert_eq!(policy.handle(&(), panicked(4, true)), [Effect::Resume]);
+        assert_eq!(policy.counted().collect::<Vec<_>>(), [Duration::from_secs(3)]);
+    }
+
+    #[test]
     fn panics_within_the_intensity_are_borne_and_one_more_stops_all() {
         // Two in ten seconds, then a third in the same window.
         let mut policy = Supervision::new(INTENSITY, None);

@@ -478,3 +478,52 @@ impl Track {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Age, Counters, Duration, Limits, SAMPLES, Track, Weight};
+
+    fn observe(track: &mut Track, second: u64, (depth, sent, received): (u64, u64, u64)) {
+        let counters = Counters { depth, sent, received, capacity: 2000, ..Counters::default() };
+        track.observe(Duration::from_secs(second), counters, &Limits::default());
+    }
+
+    #[test]
+    fn the_samples_of_a_mailbox_are_bounded_and_the_ends_stay() {
+        // A thousand samples, each with one item more, and nothing is taken.
+        let mut track = Track::new(Weight::Counts);
+        for sent in 1..=1000 {
+            observe(&mut track, sent, (sent, sent, 0));
+            let samples = track.seen.len();
+            if sent <= SAMPLES as u64 {
+                assert_eq!(samples as u64, sent);
+            }
+            assert!(samples <= SAMPLES && (sent < 64 || samples > SAMPLES / 2), "{samples}");
+            let ends = track.seen.front().zip(track.seen.back());
+            assert_eq!(ends.map(|(first, last)| (first.sent, last.sent)), Some((1, sent)));
+        }
+        assert_eq!(track.oldest.at_least, Duration::from_secs(999));
+    }
+
+    #[test]
+    fn samples_that_tell_nothing_new_are_not_kept() {
+        // The same figures a hundred times; then each item is taken before the next one comes.
+        let mut track = Track::new(Weight::Counts);
+        (0..100).for_each(|second| observe(&mut track, second, (1, 1, 0)));
+        assert_eq!(track.seen.len(), 1);
+        for sent in 2..100 {
+            observe(&mut track, 100 + sent, (1, sent, sent - 1));
+            assert!(track.seen.len() <= 2, "{}", track.seen.len());
+        }
+    }
+
+    #[test]
+    fn an_empty_mailbox_has_no_oldest_item_whatever_the_totals_say() {
+        // The totals are read one after the other: one item seems to be there.
+        let mut track = Track::new(Weight::Counts);
+        observe(&mut track, 1, (0, 5, 4));
+        observe(&mut track, 9, (0, 5, 4));
+        let none = Age { at_least: Duration::ZERO, at_most: Some(Duration::ZERO) };
+        assert_eq!(track.oldest, none);
+    }
+}

@@ -7,8 +7,8 @@ use core::time::Duration;
 use quickcheck::{Arbitrary, Gen, QuickCheck, TestResult};
 
 use super::{
-    Age, Ask, Broker, Change, ClaimError, Level, Limits, LimitsError, MAX_SUBSCRIBERS, Machine,
-    RegisterError, Threshold, TooManySubscribers, Weight,
+    Age, Ask, Broker, Change, ClaimError, Gauge, Level, Limits, LimitsError, MAX_SUBSCRIBERS,
+    Machine, RegisterError, Threshold, TooManySubscribers, Weight,
 };
 use crate::counters::Counters;
 use crate::error::{Closed, TryRecvError};
@@ -263,7 +263,8 @@ fn each_level_asks_for_what_the_one_below_does_and_for_one_thing_more() {
 
 #[test]
 fn limits_that_would_flap_or_are_out_of_order_are_refused() {
-    // A single threshold; a level that begins before the one below; a divisor that is zero.
+    // A single threshold; a level that begins or ends before the one below; a load beyond a full
+    // mailbox; a divisor that is zero. Levels may begin and end together.
     let with = |index: usize, rise, fall| {
         let mut limits = Limits::default();
         limits.thresholds[index] = Threshold { rise, fall };
@@ -272,8 +273,26 @@ fn limits_that_would_flap_or_are_out_of_order_are_refused() {
     let flaps = LimitsError::Hysteresis { level: Level::Busy, rise: 500, fall: 500 };
     assert_eq!(with(0, 500, 500), Some(flaps));
     assert_eq!(with(1, 550, 410), Some(LimitsError::Order(Level::High)));
+    assert_eq!(with(1, 700, 399), Some(LimitsError::Order(Level::High)));
+    let beyond = LimitsError::Hysteresis { level: Level::Critical, rise: 1001, fall: 800 };
+    assert_eq!(with(2, 1001, 800), Some(beyond));
+    assert_eq!((with(2, 1000, 800), with(1, 600, 400)), (None, None));
     let limits = Limits { time_constant: Duration::ZERO, ..Limits::default() };
     assert_eq!(Broker::<Std>::new(limits).err(), Some(LimitsError::Zero("time_constant")));
+}
+
+#[test]
+fn a_gauge_counts_what_comes_and_each_way_out() {
+    // Five come in and four do not; two go out to be handled, and one unhandled.
+    let gauge = Gauge::new(8);
+    gauge.accepted(5);
+    gauge.refused(4);
+    gauge.received(2);
+    gauge.evicted(1);
+    let (depth, high_water, capacity) = (2, 5, 8);
+    let expected =
+        Counters { depth, sent: 5, received: 2, refused: 4, evicted: 1, high_water, capacity };
+    assert_eq!(gauge.counters(), expected);
 }
 
 #[test]

@@ -200,6 +200,41 @@ fn answers_of_protection_are_matched_by_duty() {
 }
 
 #[test]
+fn what_fails_rests_until_the_clock_is_read_again() {
+    // Protection fails once, and then the node. Each is asked again at the next reading.
+    let mut world = three();
+    world.clock(4, 4);
+    world.answer(is_data);
+    let failed = world.find(is_protect);
+    world.reply(failed, Reply::Failed);
+    assert_eq!(world.count(is_protect), 0);
+    world.clock(4, 5);
+    assert_eq!(world.answer(is_protect), 1);
+    world.answer(is_sign);
+    let failed = world.find(is_publish);
+    world.reply(failed, Reply::Failed);
+    assert_eq!(world.count(is_publish), 0);
+    world.clock(4, 6);
+    assert_eq!(world.answer(is_publish), 1);
+    assert_eq!(world.outcome(ONE), Some(Outcome::Sent));
+    assert_eq!(world.machine.counters().malformed, 0, "a failure is an answer");
+}
+
+#[test]
+fn what_may_have_been_published_when_its_time_is_over_is_late() {
+    // The publication fails, and the slot ends before the next one.
+    let mut world = three();
+    world.clock(4, 4);
+    for fits in [is_data, is_protect, is_sign] {
+        world.answer(fits);
+    }
+    let failed = world.find(is_publish);
+    world.reply(failed, Reply::Failed);
+    world.clock(5, 0);
+    assert_eq!(world.missed(ONE), Some(Reason::PublishLate));
+}
+
+#[test]
 fn one_attestation_that_is_refused_costs_no_other() {
     // The node takes two of three.
     let mut world = three();

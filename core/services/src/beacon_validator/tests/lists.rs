@@ -74,6 +74,46 @@ fn the_root_of_a_list_is_that_of_the_answer_that_carried_it() {
 }
 
 #[test]
+fn a_request_for_a_list_outlives_its_slot_and_not_its_epoch() {
+    // Lists are asked for at the end of slot 7, the last of epoch 1, and come in slot 8: that of
+    // epoch 2 is taken, and that of epoch 1 is of no use.
+    let mut world = World::new(limits());
+    world.validators(&[1]);
+    world.clock(7, 11);
+    let [first, second] = [1, 2].map(|epoch| list(&world, epoch, DutyList::Attesters));
+    world.clock(8, 0);
+    world.reply(second, Reply::Duties { dependent_root: 3, listed: vec![attester(9, 1, 0)] });
+    assert_eq!((world.machine.planned(), world.machine.counters().stray), (2, 0));
+    world.reply(first, Reply::Duties { dependent_root: 3, listed: vec![] });
+    assert_eq!(world.machine.counters().stray, 1);
+}
+
+#[test]
+fn a_list_of_attesters_with_something_new_has_the_node_subscribe_to_all_of_it() {
+    // A list of proposers and one of attesters; the same attesters again; and one more.
+    let mut world = World::at_epoch_1(&[1, 2], &[proposer(7, 1)], &[attester(7, 1, 0)]);
+    assert_eq!(world.subscribed, [[1]]);
+    let both = [attester(7, 1, 0), attester(7, 2, 0)];
+    for (slot, attesters, subscriptions) in [(5, &both[..1], 1), (6, &both[..], 2)] {
+        world.clock(slot, 0);
+        world.answer_list(1, DutyList::Proposers, HEAD.root, &[proposer(7, 1)]);
+        world.answer_list(1, DutyList::Attesters, HEAD.current_dependent, attesters);
+        assert_eq!(world.subscribed.len(), subscriptions);
+    }
+    assert_eq!(world.subscribed[1], [1, 2]);
+}
+
+#[test]
+fn a_list_withdraws_no_duty_of_another_epoch() {
+    // A duty of the first slot of epoch 2 is known when a list of epoch 1 comes that is empty.
+    let mut world = World::at_epoch_1(&[1], &[], &[]);
+    world.answer_list(2, DutyList::Attesters, HEAD.root, &[attester(8, 1, 0)]);
+    world.clock(5, 0);
+    world.answer_list(1, DutyList::Attesters, HEAD.current_dependent, &[]);
+    assert_eq!(world.machine.planned(), 2, "an attestation and an aggregation");
+}
+
+#[test]
 fn a_head_of_another_branch_has_the_lists_asked_for_again() {
     // The head's branch has another last block before epoch 0.
     let mut world = World::at_epoch_1(&[1], &[], &[]);
@@ -219,7 +259,17 @@ fn validators_beyond_the_limit_or_with_a_key_or_index_twice_are_not_taken() {
 
 #[test]
 fn heads_are_remembered_up_to_a_bound() {
-    // Sixteen other heads push out the one that the data are of.
+    // Fifteen other heads, of which one is told twice, leave the one that the data are of; sixteen
+    // push it out.
+    for (others, protects) in [(15, 1), (16, 0)] {
+        let mut world = World::at_epoch_1(&[1], &[], &[attester(4, 1, 0)]);
+        for root in (20..20 + others).chain([20]) {
+            world.head(Head { root, ..HEAD });
+        }
+        world.clock(4, 4);
+        world.answer(is_data);
+        assert_eq!(world.count(is_protect), protects, "{others}");
+    }
     let mut world = World::at_epoch_1(&[1], &[], &[attester(4, 1, 0)]);
     for root in 20..36 {
         world.head(Head { root, ..HEAD });

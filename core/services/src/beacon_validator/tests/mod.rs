@@ -58,6 +58,8 @@ pub(super) struct World {
     pub(super) published: Vec<Vec<SignedDuty<ToyDuties>>>,
     pub(super) began: Vec<DutyId>,
     pub(super) ended: Vec<(DutyId, Outcome)>,
+    /// The validators of each subscription.
+    pub(super) subscribed: Vec<Vec<ValidatorIndex>>,
 }
 
 impl World {
@@ -69,6 +71,7 @@ impl World {
             published: Vec::new(),
             began: Vec::new(),
             ended: Vec::new(),
+            subscribed: Vec::new(),
         }
     }
 
@@ -99,7 +102,10 @@ impl World {
                     }
                     assert!(self.asked.insert(id, request).is_none(), "{id} is used twice");
                 }
-                Effect::Subscribe(_) => {}
+                Effect::Subscribe(listed) => {
+                    let validators = listed.iter().map(|listed| listed.validator).collect();
+                    self.subscribed.push(validators);
+                }
                 Effect::Began(duty) => self.began.push(duty),
                 Effect::Ended { duty, outcome } => self.ended.push((duty, outcome)),
             }

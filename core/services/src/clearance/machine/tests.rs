@@ -198,6 +198,37 @@ fn finality_asks_which_operations_are_spent_and_those_are_dropped() {
 }
 
 #[test]
+fn balances_that_could_not_be_had_are_asked_for_in_the_next_slot_if_they_are_still_needed() {
+    // The first request fails. A tick asks again, once; then a newer checkpoint is justified while
+    // that request is under way, and it fails too: only the newer one's balances are needed.
+    let balances = Balances { effective: Arc::from([1; 4]), total_active: 4 };
+    let mut machine = Clearance::<Toy>::new(Config::new(4), 0, 0, balances.clone());
+    let mut asks = |event| {
+        let effects = machine.handle(&Toy::default(), event);
+        let epoch = |effect: &Effect<Toy>| match effect {
+            Effect::RequestBalances(checkpoint) => Some(checkpoint.epoch),
+            _ => None,
+        };
+        effects.iter().filter_map(epoch).collect::<Vec<_>>()
+    };
+    let tick = |slot| Event::Import(Import::Tick { slot });
+    let failed = |epoch, root| {
+        let checkpoint = Checkpoint { epoch, root };
+        Event::Balances { checkpoint, balances: None }
+    };
+    assert_eq!((asks(tick(30)), asks(cleared(1, 0, 4))), (vec![], vec![]));
+    assert_eq!(asks(finalizing(2, 1, 8, 1)), [1]);
+    assert_eq!(asks(tick(31)), [], "it is under way");
+    assert_eq!((asks(failed(1, 1)), asks(tick(32)), asks(tick(33))), (vec![], vec![1], vec![]));
+    assert_eq!(asks(finalizing(3, 2, 12, 2)), [2]);
+    assert_eq!((asks(failed(1, 1)), asks(tick(34))), (vec![], vec![]));
+    assert_eq!((asks(failed(2, 2)), asks(tick(35))), (vec![], vec![2]));
+    let checkpoint = Checkpoint { epoch: 2, root: 2 };
+    let event = Event::Balances { checkpoint, balances: Some(balances) };
+    assert_eq!((asks(event), asks(tick(36))), (vec![], vec![]));
+}
+
+#[test]
 fn the_slashings_of_a_block_that_is_refused_count_all_the_same() {
     // The block's parent is not in the fork choice.
     let mut machine = with_branches();

@@ -154,12 +154,28 @@ fn after_a_full_disk_nothing_is_written_and_a_restart_goes_on_from_before_it() {
 
 #[test]
 fn a_lost_record_ends_the_writing() {
-    // A panic took a message; a later record is not written.
+    // A panic took a message; two later records are not written.
     let mut machine = new(Limits::default());
     assert_eq!(machine.handle(&TOY, Event::Lost), [Effect::Failed(StoreError::Gap)]);
+    assert_eq!(machine.failure(), Some(0));
     machine.handle(&TOY, block(1, 0, 1));
+    machine.handle(&TOY, block(2, 1, 2));
     assert_eq!(machine.handle(&TOY, Event::Flush), []);
-    assert_eq!(machine.failure(), Some(1));
+    assert_eq!(machine.failure(), Some(2));
+}
+
+#[test]
+fn a_batch_is_full_once_it_has_as_many_writes_as_the_limit() {
+    // A block is two writes: itself and its entry.
+    let mut machine = new(Limits { batch: 4, ..Limits::default() });
+    machine.handle(&TOY, Event::Flush);
+    machine.handle(&TOY, Event::Committed(Ok(())));
+    let mut full = vec![machine.is_full()];
+    for root in 1..=3 {
+        machine.handle(&TOY, block(root, root - 1, u64::from(root)));
+        full.push(machine.is_full());
+    }
+    assert_eq!(full, [false, false, true, true]);
 }
 
 /// Loses each message of one kind, as a panic before its step does.

@@ -114,6 +114,42 @@ fn a_vote_counts_from_the_slot_after_its_own() {
 }
 
 #[test]
+fn a_vote_of_the_next_slot_waits_and_one_of_a_later_slot_is_refused() {
+    // Both come in slot 1. A block of slot 1 that carries a vote of slot 1 does not make it count.
+    let mut machine = store();
+    run(&mut machine, vec![tick(1), block(7, 0, 1)]);
+    assert_eq!(machine.handle(&(), attestation(&[0], 7, 2)), []);
+    assert_eq!(machine.queued_attestations(), 1);
+    let effects = machine.handle(&(), attestation(&[1], 7, 3));
+    assert_eq!(effects, [Effect::Refused(Refusal::FutureSlot)]);
+    let carried = vec![vote(&[2], 7, 1, 0)];
+    machine.handle(&(), carrying(block(5, 0, 1), carried, Vec::new()));
+    assert_eq!(machine.weight(7), Some(0));
+}
+
+#[test]
+fn the_ancestor_of_a_block_at_a_slot_is_the_last_one_up_to_it() {
+    // Blocks of slots 1 and 3 on the anchor; then a slot before, between and after them.
+    let mut machine = store();
+    run(&mut machine, vec![tick(3), block(7, 0, 1), block(5, 7, 3)]);
+    let ancestors = [0, 1, 2, 3, 4].map(|slot| machine.ancestor(5, slot));
+    assert_eq!(ancestors, [Some(0), Some(7), Some(7), Some(5), Some(5)]);
+    assert_eq!(machine.ancestor(99, 3), None);
+}
+
+#[test]
+fn a_vote_that_is_resumed_counts_if_its_slot_is_past() {
+    // In slot 2: votes of slots 3, 2 and 1 for the smaller root, whose target nobody knows any more.
+    let mut machine = store();
+    run(&mut machine, vec![tick(2), block(7, 0, 1), block(5, 0, 1)]);
+    for (slot, counts) in [(3, false), (2, false), (1, true)] {
+        assert_eq!(machine.resume_vote(&vote(&[0], 5, slot, 99)), counts, "{slot}");
+        machine.handle(&(), tick(2));
+        assert_eq!(machine.weight(5), Some(if counts { 100 } else { 0 }), "{slot}");
+    }
+}
+
+#[test]
 fn a_full_queue_refuses_the_newcomer_and_keeps_the_rest() {
     // Room for one: the first counts at the tick, the second was refused.
     let config = Config { max_queued_attestations: 1, ..Config::new(SLOTS_PER_EPOCH) };

@@ -242,3 +242,51 @@ fn member<R: Copy>(header: &VoteHeader<R>) -> Option<Member<R>> {
     let vote = &header.vote;
     Some((vote.target.root, vote.slot, header.committee, header.bits.first()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Seen;
+    use crate::consensus::{Checkpoint, Vote};
+    use crate::gossip::{VoteHeader, VoteTopic};
+
+    #[test]
+    fn a_block_that_is_lost_leaves_the_others_of_its_slot_and_proposer_counted() {
+        // Two are counted; one is lost, and then the other.
+        let mut seen: Seen<u8> = Seen::new(1);
+        seen.count_proposal(5, 7);
+        seen.count_proposal(5, 7);
+        seen.discount_proposal(5, 7);
+        assert_eq!(seen.proposals(5, 7), 1);
+        seen.discount_proposal(5, 7);
+        assert_eq!(seen, Seen::new(1), "nothing is kept of them");
+    }
+
+    #[test]
+    fn counts_are_dropped_up_to_the_finalized_slot_and_kept_from_there_on() {
+        // One block in each of three slots, the second of which is final.
+        let mut seen: Seen<u8> = Seen::new(1);
+        (4..=6).for_each(|slot| seen.count_proposal(slot, 7));
+        seen.forget_proposals_until(5);
+        assert_eq!([4, 5, 6].map(|slot| seen.proposals(slot, 7)), [0, 0, 1]);
+    }
+
+    #[test]
+    fn votes_are_dropped_by_epoch_and_payload_votes_by_slot() {
+        // A vote in each of three epochs, and in each of three slots. The second is the first kept.
+        let mut seen: Seen<u8> = Seen::new(1);
+        for at in 4..=6 {
+            let target = Checkpoint { epoch: at, root: 0 };
+            let source = Checkpoint { epoch: 0, root: 0 };
+            let vote = Vote { id: 0, slot: 8 * at, beacon_block_root: 0, source, target };
+            let bits = [true].into_iter().collect();
+            let topic = VoteTopic::Subnet(0);
+            let header = VoteHeader { vote, data: 0, committee: 0, bits, topic };
+            assert_eq!(seen.accept_vote(&header, Some(7)), None);
+            assert!(seen.mark_payload_vote(at, 7));
+        }
+        seen.forget_votes_before(5);
+        seen.forget_payload_votes_before(5);
+        assert_eq!([4, 5, 6].map(|epoch| seen.has_voted(epoch, 7)), [false, true, true]);
+        assert_eq!([4, 5, 6].map(|slot| seen.has_payload_vote(slot, 7)), [false, true, true]);
+    }
+}

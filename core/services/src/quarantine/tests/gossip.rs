@@ -6,6 +6,7 @@ use crate::gossip::Operation;
 use crate::quarantine::{Event, Item, Limits};
 use crate::rewinder::Answer;
 use crate::toy::{Toy, ToyAggregate, ToyAttestation, ToyBlock, ToyOperation, ToySlashing};
+use crate::verdict::RejectReason;
 
 /// A vote of validator 1 for block 1, which lies at slot 8.
 const VOTE: ToyAttestation = ToyAttestation {
@@ -105,7 +106,8 @@ fn a_vote_is_propagated_from_half_a_second_before_its_slot_to_33_slots_later() {
 
 #[test]
 fn an_aggregate_that_another_covers_and_a_second_of_its_aggregator_are_ignored() {
-    // No bit; the aggregate; a subset by another; a second by the same; another of both.
+    // No bit; the aggregate; a subset by another; a second by the same; another of both; and once
+    // more a subset of the first, which the other one does not contain.
     let mut node = with_block();
     let mut judge = |aggregate| node.gossip(Item::Aggregate(aggregate));
     assert_eq!(judge(ToyAggregate { id: 81, voters: 0, ..AGGREGATE }).1, "no_participants");
@@ -116,6 +118,48 @@ fn an_aggregate_that_another_covers_and_a_second_of_its_aggregator_are_ignored()
     assert_eq!(judge(second), ("ignored", "second_aggregate"));
     let other = ToyAggregate { id: 84, aggregator: 3, voters: 0b0110, ..AGGREGATE };
     assert_eq!(judge(other), ("valid", "ok"));
+    let subset = ToyAggregate { id: 85, aggregator: 4, voters: 0b0001, ..AGGREGATE };
+    assert_eq!(judge(subset), ("ignored", "seen_aggregate"));
+}
+
+#[test]
+fn a_vote_waits_for_its_slot_for_an_epoch_at_most() {
+    // The clock shows slot 10, and an epoch has four slots.
+    for (slot, expected) in [(14, ("pending", "future_slot")), (15, ("ignored", "future_slot"))] {
+        let target = Checkpoint { epoch: slot / 4, root: 1 };
+        let mut node = with_block();
+        assert_eq!(node.single(ToyAttestation { slot, target, ..VOTE }), expected, "{slot}");
+    }
+}
+
+#[test]
+fn a_vote_for_the_finalized_epoch_counts_and_one_for_an_older_epoch_is_too_old() {
+    // Block 1 of slot 8 becomes final, with epoch 2.
+    let mut node = with_block();
+    node.event(Event::Imported { request: None, finalized: VOTE.target });
+    let target = Checkpoint { epoch: 1, root: 0 };
+    let older = ToyAttestation { id: 71, slot: 7, head: 0, target, ..VOTE };
+    assert_eq!(node.single(older), ("ignored", "too_old"));
+    assert_eq!(node.single(VOTE), ("valid", "ok"));
+}
+
+#[test]
+fn a_vote_for_an_invalid_block_is_rejected_although_its_target_is_valid() {
+    // Block 5 is invalid; its parent is the target.
+    let mut node = with_block();
+    assert_eq!(node.judge(ToyBlock::new(5, 1, 9).invalid()).0, "invalid");
+    let vote = ToyAttestation { head: 5, ..VOTE };
+    assert_eq!(node.single(vote), ("invalid", "invalid_ancestor"));
+}
+
+#[test]
+fn a_vote_of_its_blocks_slot_counts_and_one_of_the_slot_before_does_not() {
+    // Block 5 lies at slot 9, and descends from the target.
+    let mut node = with_block();
+    assert_eq!(node.judge(ToyBlock::new(5, 1, 9)), ("valid", "ok"));
+    let before = ToyAttestation { id: 71, slot: 8, head: 5, ..VOTE };
+    assert_eq!(node.single(before), ("ignored", "block_after_attestation"));
+    assert_eq!(node.single(ToyAttestation { head: 5, ..VOTE }), ("valid", "ok"));
 }
 
 #[test]
@@ -139,6 +183,25 @@ fn an_operation_about_validators_that_are_all_seen_is_ignored() {
         let seen = node.unchecked(Item::Operation(kind(seen)));
         assert_eq!(seen, ("ignored", "seen_operation"));
     }
+}
+
+#[test]
+fn an_operation_that_was_invalid_is_checked_again() {
+    // The head's state alone may have been what was wrong with it. Then the clock has stepped back
+    // to before the head's slot, which is no fault of the operation.
+    let mut node = node();
+    let exit = ToyOperation { id: 1, validators: 0b0010, signed: true, valid: false };
+    for checked in 1..=2 {
+        let id = node.hand_in(Item::Operation(Operation::VoluntaryExit(exit)), 0);
+        assert_eq!(node.checks.len(), 1, "time {checked}");
+        node.settle();
+        assert_eq!(node.answer_to(id), ("invalid", "bad_operation"));
+    }
+    let id = node.hand_in(Item::Operation(Operation::VoluntaryExit(exit)), 0);
+    let (request, _) = node.checks.pop_first().expect("it is checked");
+    let answer = Answer::Invalid(RejectReason::SlotNotAfterParent);
+    node.event(Event::Answered { request, answer });
+    assert_eq!(node.answer_to(id), ("dropped", "fault"));
 }
 
 #[test]

@@ -138,6 +138,16 @@ fn a_payload_vote_waits_for_its_block_and_not_beyond_its_slot() {
 }
 
 #[test]
+fn a_payload_vote_waits_on_if_an_older_slot_becomes_final() {
+    // A vote of slot 10 for a block that is not there. The epoch that begins with slot 8 is final.
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(2, 0, 8)), ("valid", "ok"));
+    let id = node.hand_in(Item::PayloadVote(VOTE), 0);
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 2, root: 2 } });
+    assert_eq!(node.answer_to(id), ("pending", "unknown_block"));
+}
+
+#[test]
 fn a_payload_vote_for_a_block_that_turns_out_invalid_is_rejected_with_it() {
     // The vote waits; the block's transition fails.
     let mut node = node();

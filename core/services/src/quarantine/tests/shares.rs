@@ -171,6 +171,15 @@ fn copies_count_for_the_peer_that_sends_them() {
 }
 
 #[test]
+fn an_item_has_a_bounded_number_of_copies() {
+    // One copy beside the first submission; the next is a duplicate.
+    let mut node = Node::new(Limits { followers: 1, ..Limits::default() });
+    let [first, copy, third] = [0, 1, 2].map(|peer| node.hand_in(orphan(11), peer));
+    assert_eq!([first, copy].map(|id| node.answer_to(id).0), ["pending"; 2]);
+    assert_eq!(node.answer_to(third), ("ignored", "duplicate"));
+}
+
+#[test]
 fn copies_are_bounded_in_all_and_evict_nobody() {
     // One copy may be held: a further one is a duplicate, and the items stay.
     let mut node = Node::new(Limits { items: 2, copies: 1, ..Limits::default() });
@@ -370,6 +379,19 @@ fn one_peer_fills_no_window() {
     assert_eq!((node.under_way(), node.machine.in_flight()), (vec![20, 21, 30], 6));
     assert!(node.answer_one());
     assert!(node.under_way().contains(&22), "{:?}", node.under_way());
+}
+
+#[test]
+fn blocks_and_votes_of_a_peer_have_bounds_of_their_own() {
+    // One block and two votes may be under way for a peer, which has three of each ready.
+    let limits = Limits { peer_blocks: 1, peer_votes: 2, ..Limits::default() };
+    let mut node = Node::new(limits);
+    node.prove(9, 1);
+    for number in 0..3 {
+        node.hand_in(block(20 + number as u8), 9);
+        node.hand_in(single(number), 9);
+    }
+    assert_eq!((node.under_way(), node.machine.in_flight()), (vec![20], 3));
 }
 
 #[test]

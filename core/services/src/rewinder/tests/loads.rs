@@ -232,6 +232,18 @@ fn what_another_worker_has_claimed_is_put_back_until_that_worker_reports() {
 }
 
 #[test]
+fn every_waiting_task_is_taken_in_the_order_of_service() {
+    // Two blocks and a duty, which came last.
+    let mut queue = Dispatcher::<u8, _>::new(2, 8);
+    for (lane, task) in [(Lane::Blocks, 1), (Lane::Blocks, 2), (Lane::Duties, 3)] {
+        assert_eq!(queue.submit(lane, None, task), Ok(()));
+    }
+    let mut order = queue.clone();
+    let served: Vec<_> = (0..3).flat_map(|_| order.pull(Role::General, 0)).collect();
+    assert_eq!((queue.take_all(), queue.waiting()), (served, 0));
+}
+
+#[test]
 fn a_task_that_is_put_back_stands_before_the_others_of_its_lane() {
     // The state is there at once.
     let mut queue = Dispatcher::<u8, _>::new(1, 8);

@@ -60,7 +60,8 @@ fn no_attestation_below_the_first_that_is_known_is_signed() {
 
 #[test]
 fn impossible_numbers_are_refused() {
-    // A source after its target, and numbers that no store keeps.
+    // A source after its target, and numbers that no store keeps; then the last of those that are
+    // possible.
     let mut store = MemoryStore::default();
     let turned = Refusal::SourceAfterTarget { source_epoch: 6, target_epoch: 5 };
     assert_eq!(refusal(&mut store, vote(6, 5, 1)), turned);
@@ -76,6 +77,36 @@ fn impossible_numbers_are_refused() {
         Merge::Complete,
     );
     assert_eq!(error, Err(ImportError::OutOfRange(large)));
+    assert_eq!(sign(&mut store, vote(5, 5, 1)), Outcome::Recorded);
+    assert_eq!(sign(&mut store, vote(5, MAX_NUMBER, 1)), Outcome::Recorded);
+    take(&mut store, blocks(&[(MAX_NUMBER, None)]), Merge::Complete);
+}
+
+#[test]
+fn an_import_says_of_how_many_keys_more_is_known() {
+    // A file about two keys, and the same file again.
+    let mut store = MemoryStore::default();
+    for expected in [2, 0] {
+        let entries = [ALICE, BOB].map(|key| (key, blocks(&[(5, Some(1))])));
+        let known = import(&mut store, &Limits::default(), &GENESIS, entries, Merge::Complete);
+        assert_eq!(known, Ok(expected));
+    }
+}
+
+#[test]
+fn what_an_import_repeats_may_be_signed_again() {
+    // The file says the same of a block and of a vote that are on record; then a file that raises
+    // the watermarks to what it says itself.
+    let mut store = MemoryStore::default();
+    assert_eq!(sign(&mut store, block(5, 1)), Outcome::Recorded);
+    assert_eq!(sign(&mut store, vote(1, 5, 1)), Outcome::Recorded);
+    let mut file = blocks(&[(5, Some(1))]);
+    file.attestations = votes(&[(1, 5, Some(1))]).attestations;
+    for merge in [Merge::Complete, Merge::Raise] {
+        take(&mut store, file.clone(), merge);
+        assert_eq!(sign(&mut store, block(5, 1)), Outcome::AlreadySigned, "{merge:?}");
+        assert_eq!(sign(&mut store, vote(1, 5, 1)), Outcome::AlreadySigned, "{merge:?}");
+    }
 }
 
 #[test]
@@ -112,10 +143,10 @@ fn the_records_are_of_one_chain() {
     let limits = Limits::default();
     let first = check_and_record(&mut store, &limits, &[other(vote(2, 1, 1))]).expect("memory");
     assert!(!first[0].allows());
-    let batch = [of(ALICE, block(1, 1)), other(block(2, 1))];
+    let batch = [other(vote(2, 1, 1)), of(ALICE, block(1, 1)), other(block(2, 1))];
     let outcomes = check_and_record(&mut store, &limits, &batch);
     let chain = Outcome::Refused(Refusal::OtherChain);
-    assert_eq!(outcomes, Ok(vec![Outcome::Recorded, chain]));
+    assert_eq!(outcomes, Ok(vec![first[0], Outcome::Recorded, chain]));
     let entries = [(ALICE, blocks(&[(3, None)]))];
     let error = import(&mut store, &limits, &[8; 32], entries, Merge::Raise);
     assert_eq!(error, Err(ImportError::OtherChain));
@@ -188,7 +219,8 @@ fn an_import_that_contradicts_the_record_erases_the_root() {
 
 #[test]
 fn an_import_brings_no_root_to_what_was_forgotten() {
-    // Slot 1 was signed and forgotten; a file says that another root was signed there.
+    // Slot 1 was signed and forgotten; a file says that another root was signed there. There is room
+    // for what it says.
     let limits = Limits { blocks: 1, attestations: 1 };
     let mut history = History::default();
     for number in [1, 2] {
@@ -197,7 +229,7 @@ fn an_import_brings_no_root_to_what_was_forgotten() {
     }
     let mut records = blocks(&[(1, Some(2))]);
     records.attestations = votes(&[(0, 1, Some(2))]).attestations;
-    history.handle(&limits, Event::Import(records, Merge::Complete));
+    history.handle(&Limits::default(), Event::Import(records, Merge::Complete));
     let old = Refusal::OldBlock { slot: 1, watermark: 1 };
     assert_eq!(history.judge(block(1, 2)), Outcome::Refused(old));
     let old = Refusal::OldTarget { epoch: 1, watermark: 1 };

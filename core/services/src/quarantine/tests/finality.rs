@@ -1,0 +1,137 @@
+//! What finality refuses, gives up and releases.
+
+use super::node;
+use crate::consensus::Checkpoint;
+use crate::quarantine::{Event, Item};
+use crate::rewinder::Answer;
+use crate::toy::{ToyAttestation, ToyBlock};
+
+#[test]
+fn finality_refuses_old_slots_and_dead_branches_and_gives_up_what_waits() {
+    // Branch 0-1-2 is finalised at slot 4 (epoch 1); branch 0-5 is dead; an orphan waits.
+    let mut node = node();
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
+        assert_eq!(node.judge(block), ("valid", "ok"));
+    }
+    let orphan = node.submit(ToyBlock::new(9, 8, 4));
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
+    assert_eq!(node.answer_to(orphan), ("dropped", "finalized"));
+    assert_eq!(node.judge(ToyBlock::new(6, 5, 4)), ("ignored", "not_after_finalized_slot"));
+    assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
+    assert_eq!(node.judge(ToyBlock::new(3, 2, 5)), ("valid", "ok"));
+}
+
+#[test]
+fn finality_counts_if_it_is_newer_and_its_block_is_known() {
+    // Epoch 1 with a block that nobody has seen; then with block 2; then epoch 1 again with block 3.
+    let mut node = node();
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(3, 2, 5)] {
+        assert_eq!(node.judge(block), ("valid", "ok"));
+    }
+    for (root, knows) in
+        [(77, [true, true, true]), (2, [false, true, true]), (3, [false, true, true])]
+    {
+        let finalized = Checkpoint { epoch: 1, root };
+        node.event(Event::Imported { request: None, finalized });
+        assert_eq!([1, 2, 3].map(|block| node.machine.knows(block)), knows, "{root}");
+    }
+}
+
+#[test]
+fn finality_gives_up_the_votes_of_older_epochs_that_wait_and_no_others() {
+    // Votes of epochs 1 and 2 for blocks that are not there, as attestations and as gossip. Epoch 2
+    // becomes final.
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 8)), ("valid", "ok"));
+    let vote = |id, slot, validator| {
+        let target = Checkpoint { epoch: slot / 4, root: 9 };
+        ToyAttestation { id, slot, head: 9, target, validator, valid: true }
+    };
+    let single = |attestation: ToyAttestation| {
+        let subnet = attestation.validator;
+        Item::Single { attestation, subnet }
+    };
+    let older = [Item::Attestation(vote(70, 7, 0)), single(vote(71, 7, 1))];
+    let same = [Item::Attestation(vote(72, 9, 0)), single(vote(73, 9, 1))];
+    let [older, same] = [older, same].map(|items| items.map(|item| node.hand_in(item, 0)));
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 2, root: 1 } });
+    assert_eq!(older.map(|id| node.answer_to(id)), [("dropped", "finalized"); 2]);
+    assert_eq!(same.map(|id| node.answer_to(id)), [("pending", "unknown_block"); 2]);
+}
+
+#[test]
+fn an_attestation_of_the_finalized_epoch_counts_and_one_of_an_older_epoch_is_too_old() {
+    // Epoch 2 is final, with block 1. The older vote is for a block that is not there.
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 8)), ("valid", "ok"));
+    let finalized = Checkpoint { epoch: 2, root: 1 };
+    node.event(Event::Imported { request: None, finalized });
+    let vote =
+        ToyAttestation { id: 70, slot: 9, head: 1, target: finalized, validator: 0, valid: true };
+    let target = Checkpoint { epoch: 1, root: 9 };
+    let older = ToyAttestation { id: 71, slot: 7, head: 9, target, ..vote };
+    for (vote, expected) in [(older, ("ignored", "too_old")), (vote, ("valid", "ok"))] {
+        let id = node.hand_in(Item::Attestation(vote), 0);
+        node.settle();
+        assert_eq!(node.answer_to(id), expected);
+    }
+}
+
+#[test]
+fn a_vote_whose_state_finality_has_pruned_is_too_old() {
+    // The Rewinder answers so to the check of an attestation.
+    let mut node = node();
+    let target = Checkpoint { epoch: 2, root: 0 };
+    let vote = ToyAttestation { id: 70, slot: 9, head: 0, target, validator: 0, valid: true };
+    let id = node.hand_in(Item::Attestation(vote), 0);
+    let (request, _) = node.checks.pop_first().expect("it is checked");
+    node.event(Event::Answered { request, answer: Answer::Pruned });
+    assert_eq!(node.answer_to(id), ("ignored", "too_old"));
+}
+
+#[test]
+fn what_waits_for_a_block_on_a_dead_branch_is_released_with_it() {
+    // Finality passes branch 0-5; a child and a vote wait for block 7 on it, which then comes.
+    let mut node = node();
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
+        assert_eq!(node.judge(block), ("valid", "ok"));
+    }
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
+    let child = node.submit(ToyBlock::new(8, 7, 7));
+    let target = Checkpoint { epoch: 2, root: 7 };
+    let vote = ToyAttestation { id: 77, slot: 9, head: 7, target, validator: 0, valid: true };
+    let vote = node.hand_in(Item::Attestation(vote), 0);
+    assert_eq!(node.answer_to(vote), ("pending", "unknown_block"));
+    assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
+    assert_eq!(node.answer_to(child), ("invalid", "not_descendant_of_finalized"));
+    assert_eq!(node.answer_to(vote), ("ignored", "too_old"));
+    assert_eq!(node.judge(ToyBlock::new(7, 5, 6)), ("invalid", "not_descendant_of_finalized"));
+}
+
+#[test]
+fn what_waits_for_a_block_that_comes_after_its_slot_is_final_is_released_with_it() {
+    // A child waits for block 7. Slot 4 becomes final, and then block 7 comes, of that slot.
+    let mut node = node();
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4)] {
+        assert_eq!(node.judge(block), ("valid", "ok"));
+    }
+    let child = node.submit(ToyBlock::new(8, 7, 7));
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
+    assert_eq!(node.answer_to(child), ("pending", "unknown_parent"));
+    assert_eq!(node.judge(ToyBlock::new(7, 5, 4)), ("ignored", "not_after_finalized_slot"));
+    assert_eq!(node.answer_to(child), ("invalid", "not_descendant_of_finalized"));
+}
+
+#[test]
+fn a_block_whose_parent_finality_passes_while_it_is_checked_is_refused() {
+    // The check of 6 on branch 0-5 is under way when 2 is finalised; its answer is "valid".
+    let mut node = node();
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(2, 1, 4), ToyBlock::new(5, 0, 3)] {
+        assert_eq!(node.judge(block), ("valid", "ok"));
+    }
+    let late = node.submit(ToyBlock::new(6, 5, 6));
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 2 } });
+    node.settle();
+    assert_eq!(node.answer_to(late), ("invalid", "not_descendant_of_finalized"));
+    assert!(!node.machine.knows(6) && !node.cleared.contains(&6));
+}
