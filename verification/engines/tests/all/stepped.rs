@@ -473,10 +473,26 @@ fn factor(scenario: fn(), limits: Limits) -> f64 {
     steps(&whole) / steps(&reduced)
 }
 
+/// Two threads sleep on one word, and the main one wakes them one by one.
+fn two_sleepers() {
+    let shared = arc((Futex::new(0), U32::new(9)));
+    let waiters = [0, 1].map(|index| {
+        let shared = shared.clone();
+        spawn("waiter", move || {
+            shared.0.wait_timeout(0, Duration::from_millis(1));
+            shared.1.swap(index, AcqRel)
+        })
+    });
+    shared.0.wake(1);
+    shared.0.wake(1);
+    waiters.into_iter().for_each(|waiter| assert_ne!(waiter.join().unwrap(), 7));
+}
+
 #[test]
 fn sleep_sets_leave_out_no_state_and_no_verdict() {
     // Small scenarios, correct and faulty ones, with and without hints.
-    let scenarios: [fn(); 8] = [
+    let scenarios: [fn(); 9] = [
+        two_sleepers,
         || increments(true),
         || increments(false),
         || park(true),

@@ -583,8 +583,12 @@ fn a_peer_of_weight_two_gets_twice_the_share_of_one_of_weight_one() {
 fn kinds_take_turns_in_a_window_that_keeps_no_places_free() {
     // A window of one, which a block has when eight more come, and then three votes and an exit.
     let mut node = Node::new(Limits { window: 1, ..Limits::default() });
-    (1..=9).for_each(|root| drop(node.hand_in(block(root), 1)));
-    (1..=3).for_each(|id| drop(node.hand_in(vote(id), 2)));
+    for root in 1..=9 {
+        node.hand_in(block(root), 1);
+    }
+    for id in 1..=3 {
+        node.hand_in(vote(id), 2);
+    }
     let exit = ToyOperation { id: 1, validators: 1, signed: true, valid: true };
     node.hand_in(Item::Operation(Operation::VoluntaryExit(exit)), 3);
     let kind = |job: &Job<_>| match job {
