@@ -320,7 +320,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "window_is_fixed",
         claim: "five items and a window of two: at most two checks are under way",
-        states: 2931,
+        states: 2974,
         model: || window(None),
         twins: &[twin!(
             "no_window",
