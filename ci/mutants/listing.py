@@ -122,6 +122,19 @@ def write(path, reasons):
         text.write("".join(lines))
 
 
+def anew(reasons, prefix, mutants, tried):
+    """Returns the list with what was found of the crate below `prefix`: survivors, old reasons kept,
+    and what was not tried. What is listed of other crates stays."""
+    names = {mutant.name: mutant for mutant in mutants}
+    kept = {
+        name: reason
+        for name, reason in reasons.items()
+        if not name[0].startswith(prefix) or (name in names and names[name] not in tried)
+    }
+    lives = [mutant.name for mutant in tried if mutant.outcome == "survived"]
+    return kept | {name: reasons.get(name, NOT_JUDGED) for name in lives}
+
+
 def compare(reasons, mutants, tried):
     """Returns what differs between the list and what was found, a line each."""
     by_name = {mutant.name: mutant for mutant in mutants}

@@ -368,12 +368,8 @@ def try_crate(root, work, crate, list_path, options):
         raise Problem("there is no such mutant")
     report(work, tried)
     if options.write:
-        names = {mutant.name: mutant for mutant in mutants}
-        kept = {n: r for n, r in reasons.items() if n in names and names[n] not in tried}
-        lives = [mutant.name for mutant in tried if mutant.outcome == "survived"]
-        kept.update({name: reasons.get(name, listing.NOT_JUDGED) for name in lives})
-        listing.write(list_path, kept)
-        reasons = kept
+        reasons = listing.anew(reasons, crate.prefix, mutants, tried)
+        listing.write(list_path, reasons)
     of_crate = {n: r for n, r in reasons.items() if n[0].startswith(crate.prefix)}
     unjudged = sum(reason.startswith(listing.NOT_JUDGED) for reason in of_crate.values())
     say(f"listed survivors: {len(of_crate)}, of which {unjudged} are not judged")

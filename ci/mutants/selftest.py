@@ -225,6 +225,15 @@ def expect(case, checks, survivors, told):
     checks.check(told, (code, differences) == (1, [told]), differences)
 
 
+def list_anew(tried, checks):
+    """The list of the crate is written anew: a reason stays, what is gone goes, others are left."""
+    listed = {(FILE, change): reason for change, reason in SURVIVORS.items()}
+    other = {("other/src/lib.rs", "replace < with <= in far"): "equivalent: elsewhere"}
+    gone = {(FILE, "replace < with <= in nowhere"): "not judged"}
+    found = listing.anew(listed | other | gone, "src/", tried, tried)
+    checks.check("a list written anew keeps other crates' survivors", found == listed | other, found)
+
+
 def stuck_switch(case, checks):
     """A switch that never leaves the original."""
     switch, line = rewrite.SWITCH, "        *ON\n"
@@ -254,5 +263,6 @@ def run(work):
     is_whole = all(parts) and sorted(parts[0] + parts[1]) == sorted(whole)
     checks.check("two shards are the whole", is_whole, parts)
     wrong_lists(case, checks)
+    list_anew(tried, checks)
     stuck_switch(case, checks)
     return 1 if checks.failed else 0

@@ -602,7 +602,10 @@ fn sleep_sets_leave_out_no_state_of_random_programs() {
     fn property(program: Vec<Vec<(u8, u8)>>) -> TestResult {
         let threads = program.iter().take(3).map(|one| one.iter().copied().take(3).collect());
         PROGRAM.set(threads.collect());
-        factor(random, Limits { handle_steps: program.len() % 2 == 0, ..Limits::default() });
+        factor(
+            random,
+            Limits { handle_steps: program.len().is_multiple_of(2), ..Limits::default() },
+        );
         TestResult::passed()
     }
     QuickCheck::new().tests(150).quickcheck(property as fn(Vec<Vec<(u8, u8)>>) -> TestResult);
