@@ -62,7 +62,7 @@ pub struct Quarantine<C: Consensus> {
     /// What is ready, by kind.
     ready: [FairQueue; Kind::COUNT],
     /// How often each kind with something ready has been passed over since it was served.
-    passed_over: [usize; Kind::COUNT],
+    passed_over: [u8; Kind::COUNT],
     /// Items at the Rewinder, and those on the way into Clearance: each item's place says which.
     requests: BTreeMap<RequestId, Number>,
     /// How many of them are at the Rewinder, by kind.

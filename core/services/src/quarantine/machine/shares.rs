@@ -150,7 +150,7 @@ impl<C: Consensus> Quarantine<C> {
         for other in Kind::ALL {
             let passed_over = &mut self.passed_over[other as usize];
             let waits = other != kind && !self.ready[other as usize].is_empty();
-            *passed_over = if waits { Kind::COUNT.min(*passed_over + 1) } else { 0 };
+            *passed_over = if waits { (Kind::COUNT as u8).min(*passed_over + 1) } else { 0 };
         }
         Some(number)
     }
