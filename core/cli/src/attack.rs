@@ -66,6 +66,16 @@ pub(crate) struct Arguments {
     /// Run every attack at its smallest size only, unless sizes are given: a minute or less.
     #[arg(long)]
     quick: bool,
+    /// How often to measure each row, 1 to 99: its times are those of the median round, and what it
+    /// counts as dropped or lost is what happened in any. Five on a machine without other work tell
+    /// an attack from a chance.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=99)
+    )]
+    rounds: u8,
     /// Write the rows as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -98,6 +108,7 @@ impl Arguments {
             chain: either(self.chain, QUICK_CHAIN, CHAIN),
             branches: self.branches,
             smallest: self.quick,
+            rounds: usize::from(self.rounds),
         }
     }
 }

@@ -15,10 +15,11 @@
 //! | `forged`, `held`, `clock` | the attacks' plans |
 //! | `tree`, `pipeline` | the rows without an attacker |
 //! | `stage` | which scene belongs to which attack, and what a row says of it |
+//! | `rounds` | the row of several rounds |
 //! | [`Growth`], [`svg`], [`Report`] | fitted growth, curves, the table |
 //!
-//! **Bounds.** A row takes about as long as [`Options::time`] twice, at most, beside what its chain
-//! takes to build and import. Items are at most [`MAX_ITEMS`] a row.
+//! **Bounds.** A round takes about as long as [`Options::time`] twice, at most, beside what its chain
+//! takes to build and import; a row takes [`Options::rounds`] of them. Items are at most [`MAX_ITEMS`] a row.
 
 mod catalogue;
 mod chain;
@@ -30,6 +31,7 @@ mod pipeline;
 mod plan;
 mod play;
 mod report;
+mod rounds;
 mod stage;
 pub mod svg;
 mod tree;
@@ -46,6 +48,7 @@ pub use catalogue::Attack;
 pub use chain::{MAX_BRANCHES, MAX_SLOTS};
 pub use fit::{Growth, fit};
 pub use report::{Fit, Honest, Report, Row};
+pub use rounds::Overhead;
 use stage::Stages;
 
 /// The most items of an attack.
@@ -71,6 +74,9 @@ pub struct Options {
     pub branches: u64,
     /// Whether an attack that is not given a size is run at its own smallest one only.
     pub smallest: bool,
+    /// How often each row is measured, at least once. The row is that of the median round, with the
+    /// worst of what must not happen.
+    pub rounds: usize,
 }
 
 /// Why an attack could not be run.
@@ -115,7 +121,9 @@ pub fn run(
     let count = rows.len();
     for (done, (attack, n, peers)) in rows.into_iter().enumerate() {
         progress(attack, n, peers, done, count);
-        report.rows.push(stages.row(attack, n, peers)?);
+        let round = |_| stages.row(attack, n, peers);
+        let rounds = (0..options.rounds.max(1)).map(round).collect::<Result<_, _>>()?;
+        report.rows.push(rounds::median(rounds));
     }
     Ok(report)
 }

@@ -6,9 +6,10 @@
 //! batches as the services made of them. What batches of another size would save is said as well: the
 //! direct calls are made once more with one batch a slot.
 //!
-//! The services are measured twice. Busy, the honest peer is always some slots ahead, so that there
-//! is work whenever a thread looks; that is what a CPU second yields. Paced, it waits for each block
-//! and then for the votes of its slot, so each thread falls asleep and is woken for nearly each item.
+//! The services are measured twice, each time with the direct calls right after. Busy, the honest
+//! peer is always some slots ahead, so that there is work whenever a thread looks; that is what a CPU
+//! second yields. Paced, it waits for each block and then for the votes of its slot, so each thread
+//! falls asleep and is woken for nearly each item.
 
 use std::time::{Duration, Instant};
 
@@ -72,24 +73,32 @@ fn share(batches: u64, at: usize, slots: usize) -> usize {
     (until(at + 1) - until(at)).max(1)
 }
 
+/// Returns how many times the CPU time of direct calls the same items took through the services.
+pub(super) fn times(played: &Played, direct: &Direct) -> f64 {
+    played.cpu.as_secs_f64() / direct.cpu.as_secs_f64().max(f64::MIN_POSITIVE)
+}
+
+fn a_second(items: usize, cpu: Duration) -> f64 {
+    items as f64 / cpu.as_secs_f64().max(f64::MIN_POSITIVE)
+}
+
 /// Says what honest slots cost through the services, busy or paced, against direct calls.
-pub(super) fn note(chain: &Chain, pace: &str, played: &Played) -> String {
-    let slots = played.slots as usize;
-    let items = played.latencies.len() as f64;
-    let through = played.cpu.as_secs_f64();
-    let a_second = |cpu: f64| items / cpu.max(f64::MIN_POSITIVE);
-    let by = |batches| direct(chain, slots, batches).cpu.as_secs_f64();
-    let (same, fewest) = (by(played.work.batches), by(0));
-    let times = |direct: f64| through / direct.max(f64::MIN_POSITIVE);
+pub(super) fn note(pace: &str, played: &Played, direct: &Direct) -> String {
     format!(
         "{pace}, {:.0} items per CPU second through the services, {:.0} by the same direct calls: \
-         {:.3} times the time; {:.2} batches of votes a slot, with one the direct calls yield {:.0}",
-        a_second(through),
-        a_second(same),
-        times(same),
+         {:.3} times the time; {:.2} batches of votes a slot",
+        a_second(played.latencies.len(), played.cpu),
+        a_second(direct.latencies.len(), direct.cpu),
+        times(played, direct),
         played.work.batches as f64 / played.slots.max(1) as f64,
-        a_second(fewest)
     )
+}
+
+/// Says what direct calls yield if the votes of a slot are one batch.
+pub(super) fn fewest(chain: &Chain, slots: usize) -> String {
+    let direct = direct(chain, slots, 0);
+    let yields = a_second(direct.latencies.len(), direct.cpu);
+    format!("with one batch a slot, direct calls yield {yields:.0}")
 }
 
 /// Returns the target of votes and its state: the last one, or the newest block advanced to the

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::catalogue::Attack;
 use super::fit::{Growth, fit};
+use super::rounds::Overhead;
 
 /// Honest traffic beside an attack, and without it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -44,13 +45,16 @@ pub struct Row {
     pub honest: Honest,
     /// Submissions without their one verdict at the end.
     pub verdicts_lost: u64,
+    /// CPU time through the services against that of direct calls, if the row is of that.
+    #[serde(skip)]
+    pub overhead: Option<Overhead>,
     /// How long the services took to stop, in milliseconds.
     #[serde(skip)]
     pub stop_ms: f64,
     /// Submissions that gave another verdict when they were asked again.
     #[serde(skip)]
     pub second_verdicts: u64,
-    /// What else there is to say; only people read it, as the two figures before.
+    /// What else there is to say; only people read it, as the three before.
     #[serde(skip)]
     pub notes: Vec<String>,
 }

@@ -10,6 +10,7 @@ use super::forged::Junk;
 use super::plan::{Plan, Played, percentile};
 use super::play::{Scene, play};
 use super::report::{Honest, Row};
+use super::rounds::Overhead;
 use super::{AttackError, Options, clock, forged, held, pipeline, tree};
 use crate::protocol::Work;
 
@@ -193,9 +194,19 @@ impl<'a> Stages<'a> {
     fn pipeline(&mut self, n: u64, peers: u64) -> Result<Row, AttackError> {
         let (shape, config) = (Shape::fresh(n), self.config());
         let scene = self.scene(shape, config);
-        let paced = play(&scene, &Plan::default())?;
         let busy = play(&scene, &Plan { ahead: pipeline::AHEAD, ..Plan::default() })?;
+        let beside_busy = pipeline::direct(&scene.chain, busy.slots as usize, busy.work.batches);
+        let paced = play(&scene, &Plan::default())?;
         let direct = pipeline::direct(&scene.chain, paced.slots as usize, paced.work.batches);
+        let notes = [
+            pipeline::note("busy", &busy, &beside_busy),
+            pipeline::note("paced", &paced, &direct),
+            pipeline::fewest(&scene.chain, paced.slots as usize),
+        ];
+        let overhead = Overhead {
+            busy: pipeline::times(&busy, &beside_busy),
+            paced: pipeline::times(&paced, &direct),
+        };
         let quiet = Played {
             latencies: direct.latencies,
             cpu: direct.cpu,
@@ -207,8 +218,8 @@ impl<'a> Stages<'a> {
         // A row without an attack says what all of it costs.
         row.cpu_ms = busy.cpu.as_secs_f64() * 1e3;
         row.verdicts_lost += busy.lost;
-        row.notes.insert(0, pipeline::note(&scene.chain, "paced", &paced));
-        row.notes.insert(0, pipeline::note(&scene.chain, "busy", &busy));
+        row.overhead = Some(overhead);
+        row.notes.splice(0..0, notes);
         Ok(row)
     }
 }
@@ -235,6 +246,7 @@ fn blocks_in_tree(n: u64, peers: u64) -> Row {
         },
         verdicts_lost: 0,
         stop_ms: 0.0,
+        overhead: None,
         second_verdicts: 0,
         notes: vec![format!(
             "a block takes {:.1} us and a vote {:.1} us (medians of {}); with 256 blocks {:.1} \
@@ -298,6 +310,7 @@ fn row(attack: Attack, n: u64, peers: u64, quiet: &Played, played: &Played) -> R
         },
         verdicts_lost: played.lost + quiet.lost,
         stop_ms: played.stop.as_secs_f64() * 1e3,
+        overhead: None,
         second_verdicts: played.second,
         notes,
     }

@@ -32,6 +32,7 @@ fn options() -> Options {
         chain: CHAIN,
         branches: 3,
         smallest: false,
+        rounds: 1,
     }
 }
 
@@ -385,6 +386,7 @@ fn row(attack: &'static str, n: u64, cpu_ms: f64) -> Row {
         },
         verdicts_lost: 0,
         stop_ms: 1.0,
+        overhead: None,
         second_verdicts: 0,
         notes: vec![
             "a <note> that is much longer than the hundred columns of a line, so that it \
