@@ -14,7 +14,7 @@ use super::limits::Limits;
 use super::operation::{Name, Operation, mix};
 use super::recorded::{again, write_down};
 use super::runtime::{Execution, file_name, with};
-use super::search::Footprint;
+use super::search::{Footprint, Steps};
 use super::world::{Choice, Line, Status, Step, World};
 use crate::counterexample::{self, Counterexample};
 use crate::verdict::{Engine, Outcome, Verdict, Violation};
@@ -41,12 +41,6 @@ pub struct Action {
     path: u64,
     label: Arc<str>,
     operation: Option<(Operation, &'static Location<'static>)>,
-}
-
-impl Action {
-    pub(super) fn path(&self) -> u64 {
-        self.path
-    }
 }
 
 impl fmt::Debug for Action {
@@ -86,10 +80,6 @@ impl State {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.schedule.len()
-    }
-
-    pub(super) fn key(&self) -> u64 {
-        self.key
     }
 
     /// Returns whether the state breaks a property.
@@ -259,22 +249,39 @@ impl SteppedModel {
     }
 }
 
-impl SteppedModel {
-    /// Returns whether steps are left out that lead nowhere else.
-    pub(super) fn is_reduced(&self) -> bool {
+impl Steps for SteppedModel {
+    type State = State;
+    type Action = Action;
+
+    fn is_reduced(&self) -> bool {
         self.limits.sleep_sets && self.limits.dedup
     }
 
-    /// Returns the state before the first step.
-    pub(super) fn first(&self) -> State {
+    fn key(&self, state: &State) -> u64 {
+        state.key
+    }
+
+    fn is_violation(&self, state: &State) -> bool {
+        state.is_violation()
+    }
+
+    fn path(&self, action: &Action) -> u64 {
+        action.path
+    }
+
+    fn is_only(&self, action: &Action) -> bool {
+        action.step.choice == Choice::Run(0)
+    }
+
+    fn first(&self) -> State {
         let execution = replay(self.scenario, self.limits, &[], false);
         let state = self.view(Vec::new());
         drop(execution);
         state
     }
 
-    /// Returns the steps that are possible in a state; none at the limit of steps.
-    pub(super) fn actions_of(&self, state: &State) -> Vec<Action> {
+    /// None at the limit of steps.
+    fn actions_of(&self, state: &State) -> Vec<Action> {
         if state.depth() < self.limits.max_steps {
             return state.actions.to_vec();
         }
@@ -284,8 +291,7 @@ impl SteppedModel {
         Vec::new()
     }
 
-    /// Takes a step; returns the next state, and what the step read and wrote.
-    pub(super) fn take(&self, state: &State, action: &Action) -> (State, Footprint) {
+    fn take(&self, state: &State, action: &Action) -> (State, Footprint) {
         let mut execution = replay(self.scenario, self.limits, &state.schedule, false);
         with(World::begin_footprint);
         execution.step(action.step);

@@ -74,13 +74,6 @@ pub(super) struct Thread {
     idle_yields: u32,
 }
 
-impl Thread {
-    /// Returns the identity of the thread's end, as of an object.
-    fn end(&self) -> u64 {
-        mix(self.path, 0xE4D)
-    }
-}
-
 struct Object {
     id: u64,
     name: Name,
@@ -348,7 +341,8 @@ impl World {
         shown: impl FnOnce() -> String,
     ) {
         match operation.verb {
-            Verb::Join => self.footprint.read(self.threads[operation.index as usize].end()),
+            // It could not be done before the thread had ended, and nothing changes that any more.
+            Verb::Join => {}
             // What a yield waits for is any change, and the clock is everybody's.
             Verb::Yield | Verb::Now => self.does_more(),
             _ => self.reads(operation.index),
@@ -495,7 +489,6 @@ impl World {
 
     /// Ends the current thread.
     pub(super) fn end_thread(&mut self, panic: Option<String>) {
-        self.footprint.write(self.threads[self.current].end());
         let allowed = self.limits.panics_end_threads && self.current != 0;
         let thread = self.thread();
         thread.status = Status::Ended;
