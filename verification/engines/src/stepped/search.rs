@@ -17,15 +17,17 @@
 //! - Z1 A step is put to sleep for the steps that are taken after it from the same state. It stays
 //!   asleep along steps that are independent of it, so what it read is still the same, and what it
 //!   would do is, too.
-//! - Z2 A state that is met again with a smaller set is taken up again, for the difference. That is
-//!   after its own steps were taken only if a schedule can lead back to a state, as hints let it.
+//! - Z2 Of the schedules that lead to a state, the first that is taken counts, with what sleeps after
+//!   it; when the state is met again, nothing is done. Breadth first, that schedule is the least of the
+//!   shortest ones, step by step in the order in which steps are taken. No step of a least schedule
+//!   sleeps: it would be independent of the steps since it was put to sleep, so it could have been done
+//!   before them, in a schedule as short and less. Depth first, more would be needed.
 //! - Z3 A schedule that is left out has the length of one that is taken and leads to the same state,
 //!   so shortest schedules are still found.
 //!
 //! Without `dedup` every schedule is a state of its own, and nothing is left out.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use crate::meter;
 
@@ -96,12 +98,6 @@ fn sleeps(sleepers: &[Sleeper], path: u64) -> bool {
     sleepers.iter().any(|sleeper| sleeper.path == path)
 }
 
-/// A state that was met.
-struct Met {
-    asleep: Vec<Sleeper>,
-    is_expanded: bool,
-}
-
 /// What a search found.
 pub(super) struct Found<S> {
     /// Distinct states.
@@ -118,24 +114,18 @@ pub(super) struct Found<S> {
 /// `max_states` have been generated, repeats included. Blocks until done.
 pub(super) fn search<M: Steps>(model: &M, max_states: usize) -> Found<M::State> {
     let first = model.first();
-    let mut met =
-        HashMap::from([(model.key(&first), Met { asleep: Vec::new(), is_expanded: false })]);
-    // A state, and the threads for which it is taken up again.
-    let mut queue = VecDeque::from([(first, None::<BTreeSet<u64>>)]);
+    let mut met = HashSet::from([model.key(&first)]);
+    let mut queue = VecDeque::from([(first, Vec::new())]);
     let mut found = Found { states: 1, steps: 1, stopped: false, violation: None };
     meter::count();
-    while let Some((state, again)) = queue.pop_front() {
-        if again.is_none() && model.is_violation(&state) {
+    while let Some((state, mut asleep)) = queue.pop_front() {
+        if model.is_violation(&state) {
             found.violation = Some(state);
             return found;
         }
-        let Some(entry) = met.get_mut(&model.key(&state)) else { continue };
-        entry.is_expanded = true;
-        let mut asleep = entry.asleep.clone();
         for action in model.actions_of(&state) {
             let path = model.path(&action);
-            let left_out = again.as_ref().is_some_and(|only| !only.contains(&path));
-            if left_out || sleeps(&asleep, path) {
+            if sleeps(&asleep, path) {
                 continue;
             }
             if found.steps >= max_states {
@@ -145,22 +135,11 @@ pub(super) fn search<M: Steps>(model: &M, max_states: usize) -> Found<M::State> 
             let (next, footprint) = model.take(&state, &action);
             meter::count();
             found.steps += 1;
-            let inherited = model.is_reduced().then(|| still_asleep(&asleep, &footprint));
-            let inherited = inherited.unwrap_or_default();
-            match met.entry(model.key(&next)) {
-                Entry::Vacant(place) => {
-                    place.insert(Met { asleep: inherited, is_expanded: false });
-                    found.states += 1;
-                    queue.push_back((next, None));
-                }
-                Entry::Occupied(mut place) => {
-                    let woken = place.get_mut().wake(&inherited);
-                    if place.get().is_expanded && !woken.is_empty() {
-                        queue.push_back((next, Some(woken)));
-                    }
-                }
+            if met.insert(model.key(&next)) {
+                found.states += 1;
+                queue.push_back((next, still_asleep(&asleep, &footprint)));
             }
-            if model.is_only(&action) && !footprint.is_global {
+            if model.is_reduced() && model.is_only(&action) && !footprint.is_global {
                 asleep.push(Sleeper { path, footprint });
             }
         }
@@ -174,18 +153,6 @@ fn still_asleep(asleep: &[Sleeper], footprint: &Footprint) -> Vec<Sleeper> {
     asleep.iter().filter(still).cloned().collect()
 }
 
-impl Met {
-    /// Wakes the steps that do not sleep where the state is met again, and returns their threads
-    /// (Z2).
-    fn wake(&mut self, inherited: &[Sleeper]) -> BTreeSet<u64> {
-        let is_woken = |sleeper: &Sleeper| !sleeps(inherited, sleeper.path);
-        let woken = self.asleep.iter().filter(|sleeper| is_woken(sleeper));
-        let woken = woken.map(|sleeper| sleeper.path).collect();
-        self.asleep.retain(|sleeper| !is_woken(sleeper));
-        woken
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
@@ -193,21 +160,11 @@ mod tests {
 
     use quickcheck::{Arbitrary, Gen, QuickCheck};
 
-    use super::{Footprint, Met, Sleeper, Steps, search};
+    use super::{Footprint, Steps, search};
 
     fn footprint(reads: &[u64], writes: &[u64]) -> Footprint {
         let set = |objects: &[u64]| objects.iter().copied().collect();
         Footprint { reads: set(reads), writes: set(writes), is_global: false }
-    }
-
-    #[test]
-    fn a_state_that_is_met_again_keeps_asleep_what_sleeps_both_times() {
-        // Threads 1 and 2 sleep the first time, 2 and 3 the second.
-        let sleeper = |path| Sleeper { path, footprint: Footprint::default() };
-        let mut met = Met { asleep: vec![sleeper(1), sleeper(2)], is_expanded: true };
-        assert_eq!(met.wake(&[sleeper(2), sleeper(3)]), BTreeSet::from([1]));
-        assert_eq!(met.asleep.iter().map(|one| one.path).collect::<Vec<_>>(), [2]);
-        assert_eq!(met.wake(&[sleeper(2)]), BTreeSet::new());
     }
 
     #[test]
@@ -363,6 +320,17 @@ mod tests {
             found.states == seen.len() as u64 && seen == all(&system)
         }
         QuickCheck::new().tests(5_000).quickcheck(agrees as fn(System) -> bool);
+    }
+
+    #[test]
+    fn breadth_first_the_first_schedule_to_a_state_is_the_one_that_counts() {
+        // Depth first, a state of this system is left out.
+        use Instruction::{Add, Repeat};
+        let other = vec![Add(0), Repeat(2, 0)];
+        let programs = vec![vec![Repeat(0, 1), Repeat(0, 0), Add(1)], other.clone(), other];
+        let system = System { programs, is_reduced: true, seen: RefCell::default() };
+        search(&system, usize::MAX);
+        assert_eq!(system.seen.take(), all(&system));
     }
 
     #[test]
