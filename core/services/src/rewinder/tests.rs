@@ -101,3 +101,13 @@ fn jobs_that_do_not_go_together_are_faults_of_ours() {
         assert!(worker.is_idle());
     }
 }
+
+#[test]
+fn an_event_that_does_not_fit_is_a_fault_to_what_is_in_hand_and_to_what_it_brings() {
+    // A fourth attestation comes while three wait for their committees.
+    let mut worker = with_three();
+    let answers = worker.handle(&Toy::default(), WorkerEvent::Start(vec![vote(4, 1, true)]));
+    let fault = WorkerEffect::Answer(Answer::Fault("unexpected job".to_owned()));
+    assert_eq!(answers, vec![fault; 4]);
+    assert!(worker.is_idle());
+}
