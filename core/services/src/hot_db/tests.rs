@@ -175,6 +175,17 @@ fn an_advanced_state_goes_before_an_older_one_of_a_block_itself() {
 }
 
 #[test]
+fn a_passing_state_that_is_posted_again_keeps_its_place_in_line() {
+    // Room for two: the first comes again before a third does, and gives way all the same.
+    let mut db = Db::new(Limits { passing_states: 2, ..Limits::default() }).chain(1);
+    for slot in [5, 6, 5, 7] {
+        db.post(1, slot);
+    }
+    let starts = [5, 6, 7].map(|slot| db.trail(1, slot).1);
+    assert_eq!(starts, [1, 6, 7]);
+}
+
+#[test]
 fn of_passing_states_the_first_gives_way() {
     // Room for two: of three advanced states of block 1, the first is gone.
     let mut db = Db::new(Limits { passing_states: 2, ..Limits::default() }).chain(1);

@@ -460,7 +460,11 @@ mod tests {
             general: EventNotifier::new(),
             reserved: EventNotifier::new(),
         });
-        RewinderHandle { shared, consensus: Arc::new(Toy::default()), activity: Activity::new() }
+        RewinderHandle {
+            shared,
+            consensus: Arc::new(Toy::default()),
+            activity: Activity::<Std>::new(),
+        }
     }
 
     /// Submits a query for the anchor's state; returns where the answer comes.
@@ -483,7 +487,7 @@ mod tests {
                 Turn::End => "end",
             };
             // As above.
-            drop(tell.send(word));
+            let _ = tell.send(word);
         }));
         turn
     }
@@ -519,7 +523,7 @@ mod tests {
         let queue = queue(1);
         let turn = next(&queue, Role::General);
         let mut early = turn.try_recv();
-        while early.is_err() && queue.shared.queue.lock().idle == 0 {
+        while early.is_err() && Mutex::lock(&queue.shared.queue).idle == 0 {
             early = turn.try_recv();
             std::thread::yield_now();
         }
@@ -556,7 +560,7 @@ mod tests {
         };
         assert_eq!([(); 2].map(|()| ports.claim((1, 4))), [true, false]);
         let _answer = ask(&queue);
-        let pull = || queue.shared.queue.lock().queue.pull(Role::General, 0);
+        let pull = || Mutex::lock(&queue.shared.queue).queue.pull(Role::General, 0);
         ports.requeue(pull(), (1, 4));
         ports.loaded((0, 4));
         assert_eq!((pull().len(), queue.waiting()), (0, 1));

@@ -156,7 +156,7 @@ fn a_guard_tells_the_steps_that_it_runs() {
     let (observer, _notices) = Observer::<Std, Toy>::new(4);
     let supervisor = Supervisor::new(Intensity::default(), None, observer);
     let tracer = Tracer::new(ServiceName::Rewinder, 7, 0);
-    let first = Guard::new(ServiceName::Rewinder, true, &supervisor, None, tracer);
+    let first = Guard::<Std, Toy>::new(ServiceName::Rewinder, true, &supervisor, None, tracer);
     let second = first.another(1);
     let count = Rc::new(Cell::new(0));
     tracing::subscriber::with_default(Kept::default(), || {

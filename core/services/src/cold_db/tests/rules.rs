@@ -359,8 +359,8 @@ fn finality_that_the_point_has_not_followed_is_carried_out_by_a_restart() {
     inputs.insert(2, Input::Block(ToyBlock::new(7, 0, 2)));
     let world = run(World::start(empty()).expect("an empty store"), &inputs, 1);
     let is_state = |write: &Write<Toy>| matches!(write, Write::State(at) if at.root == 1);
-    let moves = world.outside.log.iter().position(|writes| writes.iter().any(is_state));
-    let before = world.outside.log[..moves.expect("the point moves")].concat();
+    let mut before = world.outside.log.concat();
+    before.truncate(before.iter().position(is_state).expect("the point moves"));
     let mut store = empty();
     before.iter().for_each(|write| store.apply(write));
     let loaded = store.load().expect("it holds").expect("something");
