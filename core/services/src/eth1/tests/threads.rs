@@ -286,8 +286,8 @@ fn no_proposal_is_made_from_deposits_in_doubt() {
 
 #[test]
 fn a_truncation_that_panics_costs_no_deposit_of_the_blocks_that_stay() {
-    // The last eight blocks are replaced, four of which were followed, and the truncation to those
-    // before them is cut short.
+    // The last eight blocks, four of which were followed, are replaced by nine, and the truncation
+    // to those before them is cut short.
     let orders = Orders::default();
     let mut chain = Chain::new();
     (0..20).for_each(|_| chain.grow(1));
@@ -295,9 +295,9 @@ fn a_truncation_that_panics_costs_no_deposit_of_the_blocks_that_stay() {
     let (monitor, polls, _failures) = following(&chain, 0, &orders);
     wait(&polls, 2);
     orders.0.lock().unwrap().push("truncate");
-    chain.lock().unwrap().replace(8, &[1; 8]);
-    // The next poll may have begun before; a poll that panics is followed by one that reads all.
-    wait(&polls, 5);
+    chain.lock().unwrap().replace(8, &[1; 9]);
+    // The monitor goes back a block at a poll at the slowest, and then reads everything anew.
+    wait(&polls, 12);
     assert!(orders.is_done());
     let proposal = monitor.handle().proposal(state(14, vec![]), 11).unwrap();
     assert_eq!(proposal.deposits, chain.lock().unwrap().deposits_to(14)[11..]);
