@@ -557,3 +557,29 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         epoch.saturating_mul(self.slots_per_epoch())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Consensus, UpdateFlags};
+    use crate::toy::{Toy, ToyState};
+
+    #[test]
+    fn a_replay_leaves_every_check_out() {
+        // All that a transition can leave out.
+        let UpdateFlags {
+            skip_merkle_validation,
+            skip_bls_validation,
+            skip_state_root_validation,
+            skip_block_parent_root_validation,
+            skip_proposer_signature,
+        } = UpdateFlags::replay();
+        assert!(skip_merkle_validation && skip_bls_validation && skip_state_root_validation);
+        assert!(skip_block_parent_root_validation && skip_proposer_signature);
+    }
+
+    #[test]
+    fn by_default_no_proposers_are_at_hand() {
+        // The toy protocol has the default.
+        assert_eq!(Toy::default().proposers(&ToyState::anchor()), None);
+    }
+}

@@ -98,3 +98,25 @@ impl<T: fmt::Debug, I> fmt::Debug for Identified<T, I> {
         self.item().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
+    use super::block;
+    use crate::toy::{Toy, ToyBlock};
+
+    #[test]
+    fn an_item_is_compared_hashed_and_shown_by_itself() {
+        // A block, a copy that was identified apart from it, and the same root signed otherwise.
+        let plain = ToyBlock::new(3, 2, 5);
+        let of = |one| block(&Toy::default(), one);
+        let (one, copy, other) = (of(plain), of(plain), of(plain.badly_signed()));
+        assert_eq!(one, copy);
+        assert_ne!(one, other);
+        let hashes = RandomState::new();
+        assert_eq!(hashes.hash_one(&one), hashes.hash_one(plain));
+        assert_ne!(hashes.hash_one(&one), hashes.hash_one(&other));
+        assert_eq!(format!("{one:?}"), format!("{plain:?}"));
+    }
+}

@@ -48,6 +48,8 @@ mod toy_payload;
 mod toy_production;
 pub mod trace;
 pub mod verdict;
+#[cfg(test)]
+mod words;
 
 pub use blocksmith::{
     Anchor, Blocksmith, Client, Config, Gone, NoticeReceiver, Pending, ProduceError, ReadError,

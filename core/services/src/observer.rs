@@ -128,6 +128,9 @@ mod tests {
         let (observer, mut notices) = Observer::<Std, Toy>::new(2);
         (0..5).for_each(|root| observer.tell(Notice::Need { root }));
         let need = |root| Ok(Notice::Need { root });
+        let counters = observer.counters();
+        assert_eq!((counters.sent, counters.evicted, counters.depth), (5, 3, 2));
+        assert_eq!(notices.counters(), counters);
         assert_eq!(notices.recv(), Ok(Notice::Lost { count: 3 }));
         assert_eq!(notices.try_recv(), need(3));
         assert_eq!(notices.try_recv(), need(4));

@@ -250,6 +250,7 @@ mod tests {
         assert!(pool.insert(data(1, 5, true), &at(&[1]), &vote(1, 5, 8)));
         assert!(!pool.insert(data(1, 5, true), &at(&[1]), &vote(1, 5, 8)));
         assert!(pool.insert(data(1, 5, false), &at(&[2]), &vote(1, 5, 9)));
+        assert!(!pool.insert(data(1, 5, false), &at(&[4]), &vote(1, 5, 9)), "there are four");
         let held = pool.held();
         let places = |group: &PayloadGroup<Toy>| {
             group.votes.iter().map(|(place, vote)| (*place, vote.validator)).collect::<Vec<_>>()

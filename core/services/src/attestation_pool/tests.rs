@@ -270,13 +270,56 @@ fn pool_bytes() -> usize {
     holding(LIMITS, [by(&[0])]).bytes()
 }
 
+/// An attestation whose data have a root of the usual size.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Rooted(Signed);
+
+impl PoolAttestation for Rooted {
+    type DataRoot = [u8; 32];
+
+    fn data_root(&self) -> [u8; 32] {
+        [self.0.data; 32]
+    }
+
+    fn slot(&self) -> Slot {
+        self.0.slot
+    }
+
+    fn committee(&self) -> u64 {
+        self.0.committee
+    }
+
+    fn bits(&self) -> Bits {
+        self.0.bits()
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    fn aggregate(parts: &[Self]) -> Option<Self> {
+        parts.first().cloned()
+    }
+}
+
+#[test]
+fn data_cost_their_root_and_a_place_in_a_map_beside_their_attestations() {
+    // One attestation each, with roots of a byte and of 32 bytes.
+    let short = holding(LIMITS, [by(&[0])]).bytes();
+    let mut long = AttestationPool::<u8, Rooted>::new(LIMITS);
+    long.handle(&(), Event::Tick { slot: 10 });
+    long.handle(&(), Event::Attestation(Rooted(by(&[0]))));
+    assert_eq!(long.len(), 1);
+    assert_eq!(long.bytes() - short, size_of::<[u8; 32]>() - size_of::<u8>());
+}
+
 #[test]
 fn what_no_block_may_include_any_more_goes_and_is_not_taken() {
     // With an age of 8 slots, slot 2 is open in slot 10 and not in 11.
     let old = Signed { slot: 2, ..by(&[0]) };
     let mut pool = holding(LIMITS, [old.clone(), Signed { slot: 3, ..by(&[0]) }]);
     pool.handle(&(), Event::Tick { slot: 11 });
-    assert_eq!(pool.len(), 1);
+    assert_eq!((pool.len(), pool.is_empty()), (1, false));
     assert_eq!(insert(&mut pool, old.clone()), refused(Refusal::TooOld));
     pool.handle(&(), Event::Tick { slot: 4 });
     let again = insert(&mut pool, old);

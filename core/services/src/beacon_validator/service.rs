@@ -285,7 +285,7 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
     }
 
     /// Returns how long nothing is to be done unless a message comes.
-    fn until_next(&self) -> Duration {
+    pub(super) fn until_next(&self) -> Duration {
         let slot = Duration::from_millis(self.machine.protocol().timing().slot_ms);
         match (self.machine.get().wake_at(), self.told) {
             (Some(at), Some(Reading::SinceGenesis(now))) => {
@@ -313,7 +313,7 @@ impl<P: Primitives, V: DutyProtocol> BeaconValidatorService<P, V> {
     }
 
     /// Reads the clock, and tells the machine if it is due, if the time stepped back, or if `now`.
-    fn read_clock(&mut self, now: bool) -> Result<(), TooManyPanics> {
+    pub(super) fn read_clock(&mut self, now: bool) -> Result<(), TooManyPanics> {
         let mut reading = None;
         P::contain(|| reading = Some(self.ports.clock.read()));
         let Some(reading) = reading else { return Ok(()) };

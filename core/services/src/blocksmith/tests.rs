@@ -17,7 +17,10 @@ use crate::gossip::Operation;
 use crate::notice::Notice;
 use crate::rewinder::Lane;
 use crate::supervision::{Fault, Gate, Injection, ServiceName, When};
-use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyOperation, ToyState};
+use crate::toy::{
+    Toy, ToyAttestation, ToyBlock, ToyInvalid, ToyOperation, ToyPayloadVote, ToyState,
+};
+use crate::verdict::PendingReason;
 
 fn start(config: Config) -> (Blocksmith<Std, Toy>, NoticeReceiver<Std, Toy>) {
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
@@ -281,6 +284,11 @@ fn every_queue_is_watched_under_its_name() {
     let few = snapshot.mailboxes.iter().filter(|figures| figures.weight == Weight::Shown);
     let few: Vec<_> = few.map(|figures| figures.name.as_str()).collect();
     assert_eq!(few, ["clearance", "hot_db", "notices", "quarantine"]);
+    let config = Config { mailbox_capacity: 16, ..Config::default() };
+    let (blocksmith, _notices) = start(config);
+    let snapshot = blocksmith.client().broker().snapshot();
+    let clearance = snapshot.mailboxes.iter().find(|figures| figures.name == "clearance");
+    assert_eq!(clearance.map(|figures| figures.weight), Some(Weight::Counts), "sixteen is enough");
 }
 
 /// The name of a size that must not be 0, and what makes it 0.
@@ -392,11 +400,122 @@ fn a_task_has_a_block_produced_and_learns_why_there_is_none() {
 }
 
 #[test]
-fn a_task_does_what_a_thread_can() {
-    // The same chain as a thread hands in.
+fn a_task_gets_what_the_pools_hold() {
+    // An attestation for block 1, and a payload vote for block 2 of the clock's slot.
+    let (node, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = node.client();
+    for block in [ToyBlock::new(1, 0, 9), ToyBlock::new(2, 1, 10)] {
+        assert_eq!(submit(client, block).wait().class(), "valid");
+    }
+    let target = Checkpoint { epoch: 2, root: 0 };
+    let one = ToyAttestation { id: 30, slot: 9, head: 1, target, validator: 2, valid: true };
+    assert_eq!(client.submit_attestation(one, 0, 1).wait().class(), "valid");
+    let (slot, present, available) = (10, true, false);
+    let vote =
+        ToyPayloadVote { id: 40, slot, block: 2, validator: 1, present, available, valid: true };
+    assert_eq!(client.submit_payload_vote(vote, 0, 1).wait().class(), "valid");
+    client.rest();
+    let state = client.state_at(1, 10, Lane::Duties).expect("the block is known");
+    assert_eq!(block_on(client.pack_attestations_async(1, &state, 9)), Some(vec![one]));
+    let aggregates = block_on(client.aggregates_async(9, 30)).expect("Clearance is there");
+    assert_eq!(aggregates.largest(), Some(one));
+    let (groups, known) = block_on(client.payload_votes_async()).expect("Clearance is there");
+    assert_eq!(groups.iter().map(|group| &group.votes[..]).collect::<Vec<_>>(), [[(1, vote)]]);
+    assert!(known.iter().any(|known| known.root == 2), "{known:?}");
+    assert_eq!(client.proposer_head(11, true), Some(2));
+    node.stop();
+}
+
+#[test]
+fn a_block_on_a_payload_is_judged_once_the_payload_is_told() {
+    // The anchor's and block 1's are told by a thread, block 2's by a task.
+    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+    let toy = Arc::new(Toy { payloads: true, ..Toy::default() });
+    let config = Config { workers: 1, ..Config::default() };
+    let (node, _notices) = Blocksmith::<Std, _>::start(config, toy, anchor).expect("it starts");
+    let client = node.client();
+    client.tick(10, Duration::ZERO);
+    client.payload(0);
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().class(), "valid");
+    for (root, by_task) in [(2, false), (3, true)] {
+        let mut block = submit(client, ToyBlock::new(root, root - 1, u64::from(root)));
+        client.rest();
+        assert_eq!(block.try_wait(), None);
+        if by_task {
+            block_on(client.payload_async(root - 1));
+        } else {
+            client.payload(root - 1);
+        }
+        client.rest();
+        assert_eq!(block.try_wait().map(|verdict| verdict.class()), Some("valid"));
+    }
+    node.stop();
+}
+
+#[test]
+fn a_weight_reaches_the_quarantine() {
+    // One by a thread and one by a task.
+    let (node, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = node.client();
+    client.rest();
+    let sent = || client.counters().quarantine.sent;
+    let before = sent();
+    client.weigh(7, 2);
+    assert_eq!(sent(), before + 1);
+    block_on(client.weigh_async(7, 3));
+    assert_eq!(sent(), before + 2);
+    node.stop();
+}
+
+#[test]
+fn a_submission_is_pending_under_its_number() {
+    // Two orphans.
+    let (node, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = node.client();
+    let orphans = [8, 18].map(|parent| submit(client, ToyBlock::new(parent + 1, parent, 3)));
+    client.rest();
+    let mut pending = client.pending().expect("the Quarantine is there");
+    pending.sort_unstable();
+    let expected = orphans.each_ref().map(|one| (one.id(), PendingReason::UnknownParent));
+    assert_eq!(pending, expected);
+    assert_ne!(orphans[0].id(), orphans[1].id());
+    node.stop();
+}
+
+#[test]
+fn the_watch_of_the_chain_shows_each_new_head() {
+    // The anchor, then block 1.
+    let (node, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = node.client();
+    let watch = client.watch_chain();
+    assert_eq!(watch.get().head, 0);
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().class(), "valid");
+    client.rest();
+    assert_eq!(Some(*watch.get()), client.view());
+    assert_eq!(watch.get().head, 1);
+    node.stop();
+}
+
+#[test]
+fn services_that_are_dropped_have_ended() {
+    // Their client is left.
     let (node, _notices) = start(Config { workers: 1, ..Config::default() });
     let client = node.client().clone();
+    drop(node);
+    assert_eq!(client.view(), None);
+}
+
+#[test]
+fn a_task_does_what_a_thread_can() {
+    // A block of the next slot, whose time is told; and the same chain as a thread hands in.
+    let (node, _notices) = start(Config { workers: 1, ..Config::default() });
+    let client = node.client().clone();
+    let mut early = submit(&client, ToyBlock::new(30, 0, 11));
+    client.rest();
+    assert_eq!(early.try_wait(), None);
     block_on(client.tick_async(11, Duration::ZERO));
+    client.rest();
+    assert_eq!(early.try_wait().map(|verdict| verdict.class()), Some("valid"));
     let child = block_on(client.submit_block_async(ToyBlock::new(2, 1, 2), 0, 1));
     client.rest();
     assert_eq!(block_on(client.pending_async()).map(|pending| pending.len()), Some(1));
@@ -404,7 +523,7 @@ fn a_task_does_what_a_thread_can() {
     assert!(
         [parent, child].map(|item| block_on(item).class()).iter().all(|class| *class == "valid")
     );
-    assert_eq!(block_on(client.view_async()).map(|view| view.head), Some(2));
+    assert_eq!(block_on(client.view_async()), client.view());
     let state = block_on(client.state_at_async(2, 3, Lane::Queries));
     assert_eq!(state.map(|state| state.slot), Ok(3));
     let unknown = block_on(client.state_at_async(9, 9, Lane::Duties));

@@ -387,13 +387,149 @@ pub fn notice<C: Consensus>(effect: Effect<C>) -> Option<NoticeOf<C>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Message, Request};
-    use crate::gossip::Operation;
-    use crate::hot_db::StateAt;
-    use crate::rewinder::Answer;
-    use crate::toy::{Toy, ToyOperation, ToyState};
+    use super::{Chain, Material, Message, Ports, Request, Work, turn};
+    use crate::clearance::{ChainView, Clearance, Event, Import};
+    use crate::cold_db::Record;
+    use crate::consensus::{Balances, Checkpoint, Consensus, IndexedVote, Slot};
+    use crate::fork_choice::Config;
+    use crate::gossip::{GossipVote, Operation};
+    use crate::hot_db::{Prune, StateAt};
+    use crate::identified;
+    use crate::machine::Machine;
+    use crate::notice::NoticeOf;
+    use crate::rewinder::{Answer, Job, Lane};
+    use crate::supervision::{Bare, Loss, Steps};
+    use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation, ToyState};
+    use crate::verdict::Cleared;
 
     type Told = Message<Toy, (), (), (), ()>;
+
+    const ANCHOR: Checkpoint<u8> = Checkpoint { epoch: 0, root: 0 };
+
+    /// Ports that lead to a ColdDB and nowhere else.
+    struct Recording;
+
+    impl Ports<Toy> for Recording {
+        type Receipt = ();
+        type View = ();
+        type Chain = ();
+        type Candidates = ();
+        type Slot = ();
+
+        fn wants_detection(&self) -> bool {
+            true
+        }
+
+        fn view(&mut self, (): (), _: ChainView<u8>) {}
+
+        fn chain(&mut self, (): (), _: Chain<u8>) {}
+
+        fn candidates(&mut self, (): (), _: Material<Toy>) {}
+
+        fn prune(&mut self, _: Prune<u8>) {}
+
+        fn reserve(&mut self) -> Option<()> {
+            None
+        }
+
+        fn request(&mut self, (): (), _: Request<Toy>, _: Lane, _: Job<Toy>) {}
+
+        fn keeps_records(&self) -> bool {
+            true
+        }
+
+        fn tell(&mut self, _: NoticeOf<Toy>) {}
+
+        fn taken(&mut self, (): (), _: Checkpoint<u8>) {}
+
+        fn lost(&mut self, (): ()) {}
+    }
+
+    /// Loses every message that a step is about, as a panic before the step does.
+    struct Losing;
+
+    impl Steps for Losing {
+        fn step<T>(&self, _: &'static str, _: impl FnOnce() -> T) -> Result<T, Loss> {
+            Err(Loss::Message)
+        }
+
+        fn look<T>(&self, _: &'static str, _: impl FnOnce() -> T) -> Result<T, Loss> {
+            Err(Loss::Message)
+        }
+
+        fn follow_up<T>(&self, _: &'static str, step: impl FnOnce() -> T) -> Result<T, Loss> {
+            Ok(step())
+        }
+    }
+
+    fn clearance() -> Clearance<Toy> {
+        let balances = Balances { effective: [1; 4].into(), total_active: 4 };
+        Clearance::new(Config::new(4), 0, 0, balances)
+    }
+
+    fn work(machine: &mut Clearance<Toy>, steps: &impl Steps, message: Told) -> Vec<Work<Toy, ()>> {
+        turn(machine, &Toy::default(), steps, &mut Recording, message).expect("nothing is torn")
+    }
+
+    /// Returns what the ColdDB is given of an import.
+    fn recorded(machine: &mut Clearance<Toy>, import: Import<Toy>) -> Option<Record<Toy>> {
+        let all = work(machine, &Bare, Told::Import { import, reply: () });
+        all.into_iter().find_map(|work| match work {
+            Work::Record(record) => Some(record),
+            _ => None,
+        })
+    }
+
+    fn block(root: u8, parent: u8, slot: Slot) -> Import<Toy> {
+        let (toy, block) = (Toy::default(), ToyBlock::new(root, parent, slot));
+        let effects = toy.block_effects(&ToyState::anchor(), &block).expect("it is valid");
+        let block = Box::new(Cleared::new(identified::block(&toy, block), effects));
+        Import::Block { block, timely: false }
+    }
+
+    /// An attestation for a block, as it comes without a proof and from its subnet.
+    fn votes(head: u8) -> [Import<Toy>; 2] {
+        let toy = Toy::default();
+        let one =
+            ToyAttestation { id: 9, slot: 1, head, target: ANCHOR, validator: 1, valid: true };
+        let indexed = IndexedVote { vote: toy.vote(&one), indices: vec![1] };
+        let single = GossipVote::Single { attestation: one, subnet: 1 };
+        let attestation = Cleared::new(identified::attestation(&toy, one), indexed.clone());
+        let vote = Cleared::new(identified::gossip_vote(&toy, single), indexed);
+        [Import::Attestation(Box::new(attestation)), Import::Vote(Box::new(vote))]
+    }
+
+    #[test]
+    fn what_the_fork_choice_does_not_have_is_not_recorded() {
+        // Blocks on the anchor and on an unknown block, and votes for the first and for the other.
+        let mut machine = clearance();
+        let tick = Import::Tick { slot: 3 };
+        assert_eq!(recorded(&mut machine, tick), Some(Record::Tick { slot: 3 }));
+        assert!(matches!(recorded(&mut machine, block(1, 0, 1)), Some(Record::Block { .. })));
+        assert_eq!(recorded(&mut machine, block(2, 77, 2)), None);
+        for (head, is_recorded) in [(1, true), (2, false)] {
+            for vote in votes(head) {
+                let record = recorded(&mut machine, vote);
+                assert_eq!(record.is_some(), is_recorded, "{record:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_a_panic_takes_leaves_the_machine_waiting_for_nothing() {
+        // A tick, balances and spent operations are lost. The time is told all the same, and the
+        // machine asks for the balances again.
+        let (toy, mut machine) = (Toy::default(), clearance());
+        let tick = |slot| Told::Import { import: Import::Tick { slot }, reply: () };
+        assert!(work(&mut machine, &Losing, tick(3)).contains(&Work::Taken(())));
+        assert_eq!(machine.fork_choice().slot(), 3);
+        let mut told = machine.clone();
+        told.handle(&toy, Event::Balances { checkpoint: ANCHOR, balances: None });
+        let balances = toy.balances(&ToyState::anchor()).ok();
+        work(&mut machine, &Losing, Told::Balances { checkpoint: ANCHOR, balances });
+        assert_eq!(machine, told);
+        assert_eq!(work(&mut machine, &Losing, Told::Spent(Vec::new())), []);
+    }
 
     #[test]
     fn a_state_answers_which_operations_are_spent_in_it() {

@@ -101,6 +101,8 @@ fn a_deposit_that_was_left_out_is_noticed_by_the_next_number() {
     (0..5).for_each(|_| chain.grow(1));
     follower.settle(&chain);
     follower.is_consistent_with(&chain);
+    let reorganised = follower.failures.contains(&Failure::Reorganised);
+    assert!(!reorganised, "the block after the one that stays is asked for");
 }
 
 #[test]

@@ -3,7 +3,12 @@
 mod committees;
 mod properties;
 
-use super::{CommitReply, Effect, Event, HotDb, Limits, Prune, StateAt, TrailReply};
+use std::hash::{BuildHasher, RandomState};
+
+use super::{
+    CommitReply, CommitteesAt, CommitteesKey, Effect, Event, HotDb, Limits, Prune, StateAt,
+    TrailReply,
+};
 use crate::consensus::{Checkpoint, Consensus};
 use crate::identified;
 use crate::machine::Machine;
@@ -66,6 +71,31 @@ impl Db {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn states_and_committees_are_compared_hashed_and_shown_by_their_place() {
+    // One place with two states, and other places. Committees of the toy protocol are all alike.
+    let hashes = RandomState::new();
+    let here = state(3, 5);
+    let same = StateAt { state: ToyState::anchor(), ..here.clone() };
+    assert_eq!((&here, hashes.hash_one(&here)), (&same, hashes.hash_one(&same)));
+    for other in [state(4, 5), state(3, 6)] {
+        assert_ne!(here, other);
+        assert_ne!(hashes.hash_one(&here), hashes.hash_one(&other));
+    }
+    assert_eq!(format!("{here:?}"), "state(3 at 5)");
+    let committees = |dependent_root, epoch| CommitteesAt::<Toy> {
+        key: CommitteesKey { dependent_root, epoch },
+        committees: (),
+    };
+    let here = committees(2, 1);
+    assert_eq!(here, committees(2, 1));
+    for other in [committees(3, 1), committees(2, 2)] {
+        assert_ne!(here, other);
+        assert_ne!(hashes.hash_one(&here), hashes.hash_one(&other));
+    }
+    assert_eq!(format!("{here:?}"), "committees(epoch 1 after 2)");
 }
 
 #[test]
@@ -142,6 +172,17 @@ fn an_advanced_state_goes_before_an_older_one_of_a_block_itself() {
     db.post(1, 4);
     assert_eq!(db.commit(2, 1, 5), CommitReply::Committed);
     assert_eq!([db.trail(1, 1), db.trail(1, 4)], [(1, 1, 0); 2]);
+}
+
+#[test]
+fn a_passing_state_that_is_posted_again_keeps_its_place_in_line() {
+    // Room for two: the first comes again before a third does, and gives way all the same.
+    let mut db = Db::new(Limits { passing_states: 2, ..Limits::default() }).chain(1);
+    for slot in [5, 6, 5, 7] {
+        db.post(1, slot);
+    }
+    let starts = [5, 6, 7].map(|slot| db.trail(1, slot).1);
+    assert_eq!(starts, [1, 6, 7]);
 }
 
 #[test]

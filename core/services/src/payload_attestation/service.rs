@@ -289,7 +289,7 @@ impl<P: Primitives, V: VoteProtocol> PayloadAttestationService<P, V> {
 
     /// Returns how long nothing is to be done unless a message comes. The clock is read for it: the
     /// time that an event took to be handled is not waited for again.
-    fn until_next(&self) -> Duration {
+    pub(super) fn until_next(&self) -> Duration {
         let next = self.machine.get().wake_at().and_then(|at| Some((at, self.read()?)));
         match next {
             // A clock that has stepped back is noticed within a slot.

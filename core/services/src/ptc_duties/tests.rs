@@ -175,6 +175,14 @@ fn an_epoch_has_duties_under_several_roots_and_the_one_confirmed_last_stays() {
 }
 
 #[test]
+fn a_slot_has_duties_if_a_list_of_its_epoch_has_them() {
+    // Validators 5, 9 and 2 vote in slots 16, 20 and 21 of epoch 2. No list of epoch 4 is known.
+    let machine = served(16, 'a');
+    let has_duties = [16, 17, 20, 21, 32].map(|slot| machine.has_duties(slot));
+    assert_eq!(has_duties, [true, false, true, true, false]);
+}
+
+#[test]
 fn a_head_of_another_branch_asks_at_once_and_a_known_one_does_not() {
     // The root of epoch 2 as it is known, another one, and one of an epoch that is not looked at.
     let mut machine = served(16, 'a');

@@ -205,6 +205,25 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_has_risen_to_nothing_is_not_proven_and_may_be_later() {
+        // Room for two: peer 1 is rejected, and accepted once the slots have mended that; peer 2 is
+        // proven. Peer 1 gives way to a third, unless it was proven meanwhile.
+        let mut peers = Standings::new(2, 0);
+        peers.rejected(1);
+        peers.tick(7);
+        peers.accepted(1);
+        peers.accepted(2);
+        assert_eq!([1, 2].map(|peer| peers.points(peer)), [0, 1]);
+        let mut early = peers.clone();
+        early.rejected(3);
+        assert_eq!([1, 2, 3].map(|peer| early.points(peer)), [0, 1, -8]);
+        peers.tick(8);
+        peers.accepted(1);
+        peers.rejected(3);
+        assert_eq!([1, 2, 3].map(|peer| peers.points(peer)), [1, 1, 0]);
+    }
+
+    #[test]
     fn a_weight_multiplies_the_share_and_is_bounded_by_value_and_by_number() {
         // Room for two weights. Below 1 and above the largest, the bound counts; the weight that
         // was given first gives way to a third, and one that is given anew is the newest.

@@ -221,6 +221,7 @@ fn rejection_takes_waiting_descendants_along_and_is_remembered() {
     assert_eq!(node.judge(ToyBlock::new(1, 0, 1).invalid()), ("invalid", "bad_state_root"));
     assert_eq!([node.answer_to(0), node.answer_to(1)], [("invalid", "invalid_ancestor"); 2]);
     assert_eq!(node.judge(ToyBlock::new(2, 1, 2)), ("invalid", "known_invalid"));
+    assert_eq!([0, 1, 2].map(|root| node.machine.is_unviable(root)), [false, true, true]);
     assert_eq!(node.machine.held(), 0);
 }
 

@@ -388,6 +388,23 @@ mod tests {
     }
 
     #[test]
+    fn how_often_a_lane_was_passed_over_counts_while_it_has_a_task_and_to_six() {
+        // Blocks are pulled again and again by workers that interrupt their work, beside an
+        // attestation that waits; then the attestation is pulled. Nobody has a query.
+        let mut queue = Dispatcher::<u8, &str>::new(16, 8);
+        assert_eq!(queue.submit(Lane::Attestations, None, "attestation"), Ok(()));
+        let counts = [1, 2, 3, 4, 5, 6, 6, 6].map(|_| {
+            assert_eq!(queue.submit(Lane::Blocks, None, "block"), Ok(()));
+            assert_eq!(queue.pull_first(&[Lane::Blocks]), Some("block"));
+            assert_eq!(queue.passed_over(Lane::Queries), 0);
+            queue.passed_over(Lane::Attestations)
+        });
+        assert_eq!(counts, [1, 2, 3, 4, 5, 6, 6, 6]);
+        assert_eq!(queue.pull(Role::General, 0), ["attestation"]);
+        assert_eq!(queue.passed_over(Lane::Attestations), 0);
+    }
+
+    #[test]
     fn a_full_lane_and_a_closed_queue_hand_the_task_back() {
         // Capacity one: the second task of a lane comes back, and any task after the close.
         let mut queue = Dispatcher::<u8, u8>::new(1, 8);

@@ -9,7 +9,7 @@ mod steps;
 mod threads;
 
 use super::{Answer, GoesFirst, Job, Worker, WorkerEffect, WorkerEvent};
-use crate::consensus::Checkpoint;
+use crate::consensus::{Checkpoint, Consensus};
 use crate::hot_db::{CommitteesAt, CommitteesKey, HotDb, Limits, TrailReply};
 use crate::identified;
 use crate::machine::Machine;
@@ -100,4 +100,22 @@ fn jobs_that_do_not_go_together_are_faults_of_ours() {
         assert_eq!(words(answers), ["fault"; 2]);
         assert!(worker.is_idle());
     }
+}
+
+#[test]
+fn an_event_that_does_not_fit_is_a_fault_to_what_is_in_hand_and_to_what_it_brings() {
+    // A fourth attestation comes while three wait for their committees.
+    let mut worker = with_three();
+    let answers = worker.handle(&Toy::default(), WorkerEvent::Start(vec![vote(4, 1, true)]));
+    let fault = WorkerEffect::Answer(Answer::Fault("unexpected job".to_owned()));
+    assert_eq!(answers, vec![fault; 4]);
+    assert!(worker.is_idle());
+}
+
+#[test]
+fn by_default_a_block_costs_its_own_size() {
+    // The scripted protocol has the default.
+    let (protocol, _) = scripted::Scripted::new();
+    let bytes = protocol.block_bytes(&ToyBlock::new(1, 0, 1));
+    assert_eq!(bytes, size_of::<ToyBlock>());
 }

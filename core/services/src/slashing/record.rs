@@ -73,9 +73,9 @@ impl<C: Consensus> Votes<C> {
         chunk.map_or(0, |chunk| chunk[(validator % VALIDATORS) as usize])
     }
 
+    /// Returns the validator's place, which is in one of `groups`. Makes it if there is none.
     fn place_mut(&mut self, validator: ValidatorIndex, groups: usize) -> &mut Number {
         let group = (validator / VALIDATORS) as usize;
-        let groups = groups.max(group + 1);
         if group >= self.places.len() {
             let more = groups - self.places.len();
             self.places.reserve_exact(more);
@@ -154,7 +154,7 @@ impl<C: Consensus> Votes<C> {
         (old, new): (Number, Number),
     ) -> Option<Arc<Entry<C>>> {
         let place = if self.place(validator) == old {
-            self.place_mut(validator, 0)
+            self.place_mut(validator, self.places.len())
         } else {
             self.further.get_mut(&validator)?.iter_mut().find(|number| **number == old)?
         };

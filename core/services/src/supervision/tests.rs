@@ -298,6 +298,8 @@ fn a_thread_that_is_stuck_at_the_deadline_is_named_and_the_others_are_joined_lat
     assert_eq!((report.late.as_slice(), report.joined), (&late.map(str::to_owned)[..], 0));
     assert_eq!(report.submissions, 1);
     assert!(report.to_string().contains("not ended by the deadline: quarantine"), "{report}");
+    assert_eq!(report.pending_at_deadline.len(), report.pending.len());
+    assert!(!report.to_string().contains("panicked:"), "{report}");
     gate.open();
     assert_eq!(stuck.wait().class(), "valid");
 }
@@ -329,6 +331,7 @@ fn the_stop_reports_what_was_pending_and_answers_it() {
     let lanes = report.pending.iter().find(|pending| pending.service == ServiceName::Rewinder);
     assert!(lanes.is_some_and(|lanes| (7..=9).contains(&lanes.queued)), "{report}");
     assert!(report.submissions >= 9 && report.joined == 6, "{report}");
+    assert_eq!(report.pending_at_deadline, [], "nothing was late");
     assert!(submissions.into_iter().all(|submission| submission.wait().class() == "valid"));
 }
 

@@ -1,16 +1,21 @@
 //! What a step tells, and what it costs if nobody listens.
 
+mod words;
+
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Mutex;
 
+use blocksmith_sync::Std;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
 
 use super::{Step, TARGET, Tracer, Words};
 use crate::machine::Machine;
-use crate::supervision::{Loss, ServiceName, Steps, Turn};
+use crate::observer::Observer;
+use crate::supervision::{Guard, Intensity, Loss, ServiceName, Steps, Supervisor, Turn};
+use crate::toy::Toy;
 
 /// Counts how often it is put into words.
 struct Noted(Rc<Cell<u32>>, u64);
@@ -58,6 +63,7 @@ impl Steps for Traced {
 }
 
 /// Keeps what is told while it is set for the thread.
+#[derive(Default)]
 struct Kept(Mutex<Vec<Step>>);
 
 thread_local! {
@@ -98,7 +104,7 @@ fn a_step_is_told_with_its_number_its_effects_and_what_is_lost() {
     // Hands over events, of which two panic, while this thread listens.
     let steps = Traced(Tracer::new(ServiceName::HotDb, 7, 3));
     let count = Rc::new(Cell::new(0));
-    tracing::subscriber::with_default(Kept(Mutex::default()), || {
+    tracing::subscriber::with_default(Kept::default(), || {
         steps.0.begin(" known=-");
         assert_eq!(hand(&steps, Turn::Step, &count, 2), None);
         assert_eq!(hand(&steps, Turn::Look, &count, 9), Some(Loss::Message));
@@ -133,7 +139,7 @@ fn a_panic_of_the_words_costs_the_words_alone() {
     // The fifth number has no words: as an event, and as an effect of the event six.
     let steps = Traced(Tracer::new(ServiceName::HotDb, 0, 0));
     let count = Rc::new(Cell::new(0));
-    tracing::subscriber::with_default(Kept(Mutex::default()), || {
+    tracing::subscriber::with_default(Kept::default(), || {
         for number in [5, 6, 1] {
             assert_eq!(hand(&steps, Turn::Step, &count, number), None);
         }
@@ -142,6 +148,34 @@ fn a_panic_of_the_words_costs_the_words_alone() {
     assert_eq!((&*told[0].0, told[0].1.len()), (super::UNTOLD, 5));
     assert_eq!((&*told[1].0, &told[1].1[..]), ("note number=6", &[super::UNTOLD.to_owned()][..]));
     assert_eq!((&*told[2].0, told[2].1.len()), ("note number=1", 1));
+}
+
+#[test]
+fn a_guard_tells_the_steps_that_it_runs() {
+    // A thread's guard and that of another thread, each with a step and the first one's panic.
+    let (observer, _notices) = Observer::<Std, Toy>::new(4);
+    let supervisor = Supervisor::new(Intensity::default(), None, observer);
+    let tracer = Tracer::new(ServiceName::Rewinder, 7, 0);
+    let first = Guard::<Std, Toy>::new(ServiceName::Rewinder, true, &supervisor, None, tracer);
+    let second = first.another(1);
+    let count = Rc::new(Cell::new(0));
+    tracing::subscriber::with_default(Kept::default(), || {
+        for (guard, number) in [(&first, 9), (&second, 1)] {
+            guard.begin();
+            let event = Noted(count.clone(), number);
+            let _ = guard.hand(Turn::Step, "note", &mut Echo, &(), event);
+        }
+    });
+    let told = TOLD.take().into_iter().map(|step| (step.thread, step.event, step.lost));
+    let expected = [
+        (0, "begin", ""),
+        (0, "note number=9", "machine"),
+        (1, "begin", ""),
+        (1, "note number=1", ""),
+    ];
+    let expected =
+        expected.map(|(thread, event, lost)| (thread, event.to_owned(), lost.to_owned()));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -113,8 +113,8 @@ impl<V: DutyProtocol> Duty<V> {
     /// Returns why the duty is missed if its deadline is now.
     pub(super) fn late_reason(&self) -> Reason {
         match &self.stage {
-            // It may have arrived.
-            Stage::Next(Step::Publish(..)) if self.uncertain => Reason::PublishLate,
+            // If it rests, it has failed once, and may have arrived.
+            Stage::Next(Step::Publish(..)) => Reason::PublishLate,
             Stage::Next(_) if self.rests => self.last.unwrap_or(Reason::SlotOver),
             Stage::Next(Step::Reveal | Step::Data) | Stage::Done => Reason::SlotOver,
             Stage::Next(step) | Stage::Asked(step) => match step {

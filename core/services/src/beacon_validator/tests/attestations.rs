@@ -221,6 +221,73 @@ fn what_fails_rests_until_the_clock_is_read_again() {
 }
 
 #[test]
+fn data_that_do_not_fit_are_asked_for_again_at_the_next_reading() {
+    // The first answer is of another slot.
+    let mut world = World::at_epoch_1(&[1], &[], &[attester(4, 1, 0)]);
+    world.clock(4, 4);
+    let id = world.find(is_data);
+    world.reply(id, Reply::Data(ToyData { slot: 5, ..data(4, 0) }));
+    assert_eq!(world.count(is_data), 0);
+    world.clock(4, 5);
+    assert_eq!(world.answer(is_data), 1);
+    assert_eq!(world.count(is_protect), 1);
+}
+
+#[test]
+fn a_signer_that_fails_costs_a_committee_no_data() {
+    // The proof of selection fails twice and the attestation's signature once. The data that came
+    // between serve both.
+    let mut world = World::at_epoch_1(&[2], &[], &[attester(4, 2, 0)]);
+    for ms in [0, 4] {
+        world.clock(4, ms);
+        let failed = world.find(is_selection);
+        world.reply(failed, Reply::Failed);
+    }
+    assert_eq!((world.answer(is_data), world.answer(is_protect)), (1, 1));
+    let failed = world.find(signs_protected);
+    world.reply(failed, Reply::Failed);
+    // A head that is told again is no reason to ask the signer again.
+    world.head(HEAD);
+    assert_eq!(world.count(is_sign), 0);
+    world.clock(4, 5);
+    assert_eq!((world.count(is_data), world.answer(is_sign)), (0, 2));
+    world.answer(is_publish);
+    world.clock(4, 8);
+    assert_eq!((world.count(is_data), world.count(is_merge)), (0, 1));
+}
+
+#[test]
+fn aggregates_wait_for_others_until_the_gathering_ends() {
+    // Two aggregators of one committee, of whom one's signature never comes.
+    let mut world = World::at_epoch_1(&[2, 4], &[], &[attester(4, 2, 0), attester(4, 4, 0)]);
+    world.answer(is_selection);
+    world.clock(4, 4);
+    world.run();
+    world.clock(4, 8);
+    world.answer(is_merge);
+    let id = world.find(signs(TWO));
+    let reply = honest(&world.asked[&id]);
+    world.reply(id, reply);
+    world.clock(4, 9);
+    assert_eq!(world.published.len(), 1, "the attestations alone");
+    world.clock(4, 10);
+    assert_eq!(world.published[1].iter().map(|signed| signed.duty).collect::<Vec<_>>(), [TWO]);
+}
+
+#[test]
+fn as_many_requests_are_under_way_as_have_no_answer() {
+    // Data of two committees, a record and three signatures come in turn.
+    let mut world = three();
+    world.clock(4, 4);
+    for (fits, more) in [(is_data as fn(&_) -> bool, 2), (is_protect, 1), (is_sign, 3)] {
+        assert_eq!(world.count(fits), more);
+        assert_eq!(world.machine.requests(), world.asked.len());
+        world.answer(fits);
+    }
+    assert_eq!(world.machine.requests(), world.asked.len());
+}
+
+#[test]
 fn what_may_have_been_published_when_its_time_is_over_is_late() {
     // The publication fails, and the slot ends before the next one.
     let mut world = three();

@@ -165,6 +165,32 @@ fn a_duty_that_the_next_list_does_not_have_is_withdrawn() {
 }
 
 #[test]
+fn an_answer_for_a_duty_that_was_withdrawn_is_counted() {
+    // The selection proof comes after a list without the duty.
+    let mut world = World::at_epoch_1(&[2], &[], &[attester(5, 2, 0)]);
+    world.clock(5, 0);
+    let selection = world.find(is_selection);
+    let reply = honest(&world.asked[&selection]);
+    world.answer_list(1, DutyList::Attesters, 0, &[]);
+    assert_eq!(world.machine.counters().stray, 0);
+    world.reply(selection, reply);
+    assert_eq!(world.machine.counters().stray, 1);
+    assert_eq!(world.began, [duty(5, Kind::Attestation, 2)], "there is no aggregation");
+}
+
+#[test]
+fn an_aggregation_that_moves_alone_is_news_for_the_node() {
+    // The attestation is on record, and stays; the selection proof has not come, so that the
+    // aggregation moves to the committee of the new list.
+    let mut world = World::at_epoch_1(&[2], &[], &[attester(4, 2, 0)]);
+    world.clock(4, 4);
+    world.answer(is_data);
+    world.head(Head { root: 9, slot: 4, current_dependent: 3, previous_dependent: 7 });
+    world.answer_list(1, DutyList::Attesters, 7, &[attester(4, 2, 1)]);
+    assert_eq!(world.subscribed, [[2], [2]]);
+}
+
+#[test]
 fn an_attestation_that_is_on_record_is_finished_though_the_list_has_changed() {
     // The record cannot be taken back, and no other attestation of the epoch may be signed.
     let mut world = World::at_epoch_1(&[1], &[], &[attester(4, 1, 0)]);

@@ -95,9 +95,10 @@ fn began(effects: &[Effect<ToyDuties>]) -> Vec<DutyId> {
 
 #[test]
 fn a_panic_ends_the_duties_under_way_once_and_a_successor_does_those_of_later_slots() {
-    // Slot 4's duty is lost. The successor knows the validators and the head, asks for the lists
-    // anew, and does slot 5's.
+    // Slot 4's duty is lost. The successor knows the validators and both heads, asks for the lists
+    // anew, and does slot 5's with data of the older head.
     let mut line = Line::at_4(ONE);
+    line.event(Event::Head(Head { root: 9, ..HEAD }));
     line.poison();
     let lost = vec![(FOUR, Outcome::Missed(Reason::Fault))];
     assert_eq!(line.machines.replace(NOW), (lost, Ok(())));
@@ -113,7 +114,7 @@ fn a_panic_ends_the_duties_under_way_once_and_a_successor_does_those_of_later_sl
     let effects = line.event(Event::Reply { request, reply: Reply::Data(data(5, 0)) });
     let protects =
         |effect: &Effect<_>| matches!(effect, Effect::Ask { request: Request::Protect(_), .. });
-    assert!(effects.iter().any(protects), "the head is known: {effects:?}");
+    assert!(effects.iter().any(protects), "the older head is known: {effects:?}");
 }
 
 #[test]

@@ -153,7 +153,8 @@ fn requests_overlap_and_a_signer_that_hangs_holds_nobody_up() {
 
 #[test]
 fn an_answer_that_is_dropped_is_a_failure() {
-    // The signer forgets both; they are asked for again when the clock is read next.
+    // The signer forgets both; they are asked for again when the clock is read next, and not when
+    // another message comes at the same time.
     let running = start();
     running.lists();
     running.set(52);
@@ -162,8 +163,12 @@ fn an_answer_that_is_dropped_is_a_failure() {
     for _ in 0..2 {
         drop(running.next(is_sign));
     }
+    let validators = [1, 3, 5].map(|index| Validator { index, key: index as u8, may_sign: true });
+    running.handle.validators(validators.to_vec());
+    drop(running.next(|request| matches!(request, Request::Duties { .. })));
     running.set(53);
-    let (request, answer) = running.next(is_sign);
+    let mut asked = std::iter::from_fn(|| running.requests.recv_timeout(LONG).ok());
+    let (request, answer) = asked.find(|(request, _)| is_sign(request)).expect("it is asked");
     answer.give(honest(&request));
     running.handle.stop();
     assert!(running.thread.join().is_ok());
@@ -199,4 +204,40 @@ fn a_request_for_which_there_is_no_room_is_made_later() {
     drop(second);
     running.handle.stop();
     assert!(running.thread.join().is_ok());
+}
+
+/// A clock that the test sets, also to before genesis.
+struct AnyClock(Arc<Mutex<Reading>>);
+
+impl Clock for AnyClock {
+    fn read(&self) -> Reading {
+        *self.0.lock().expect("no holder panics")
+    }
+}
+
+#[test]
+fn the_machine_is_told_the_time_when_it_is_due_or_steps_back_and_is_woken_by_then() {
+    // Before genesis; at the start of slot 4; when nothing is due; when attestations are; and a
+    // step back. What the machine was told last is what the wait counts from.
+    let now = Arc::new(Mutex::new(Reading::BeforeGenesis));
+    let (to_test, _) = mpsc::channel();
+    let (tell, _) = mpsc::channel();
+    let ports = Ports {
+        clock: Box::new(AnyClock(now.clone())),
+        node: Box::new(ToTest(to_test.clone())),
+        signer: Box::new(ToTest(to_test)),
+        protection: Box::new(SignerProtects),
+        journal: Box::new(Outcomes(Arc::default(), tell)),
+    };
+    let (mut service, _handle) = BeaconValidatorService::new(SLOW, limits(), 8, ports);
+    let mut until_next = |reading| {
+        *now.lock().expect("no holder panics") = reading;
+        service.read_clock(false).expect("nothing panics");
+        service.until_next()
+    };
+    assert_eq!(until_next(Reading::BeforeGenesis), Duration::from_millis(MS));
+    for (now, left) in [(48, 4), (49, 4), (52, 2), (51, 1)] {
+        let now = Reading::SinceGenesis(now * MS);
+        assert_eq!(until_next(now), Duration::from_millis(left * MS), "{now:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Clearance, Effect, Event, Import};
-use crate::attestation_pool::PoolAttestation;
+use crate::attestation_pool::{self, PoolAttestation};
 use crate::clearance::{BuildOn, Wanted};
 use crate::consensus::{
     Balances, BlockEffects, Checkpoint, Checkpoints, Consensus, IndexedVote, Vote,
@@ -278,6 +278,24 @@ fn a_cleared_attestation_is_a_candidate_until_no_block_may_include_it() {
         let material = machine.material(BuildOn::Block(0), Wanted::Data { slot, root });
         assert_eq!(material.attestations.largest(), left.first().copied());
     }
+}
+
+#[test]
+fn what_an_ancestor_includes_is_no_candidate_and_on_another_branch_it_is() {
+    // A vote of slot 1 that block 1 includes. Block 3 builds on block 1, and block 2 does not.
+    let (toy, mut machine) = (Toy::default(), with_branches());
+    machine.handle(&toy, cleared(3, 1, 2));
+    let target = Checkpoint { epoch: 0, root: 0 };
+    let attestation = ToyAttestation { id: 9, slot: 1, head: 0, target, validator: 0, valid: true };
+    let indexed = IndexedVote { vote: toy.vote(&attestation), indices: vec![0] };
+    let cleared = Cleared::new(identified::attestation(&toy, attestation), indexed);
+    machine.handle(&toy, Event::Import(Import::Attestation(Box::new(cleared))));
+    // Blocks of the toy protocol carry nothing, so the pool is told as one that does would tell it.
+    let attestations = vec![attestation];
+    let included = attestation_pool::Event::Block { root: 1, slot: 1, attestations };
+    machine.pool.handle(&(), included);
+    let packed = |parent| machine.candidates(parent).pack(|_| Some(vec![1]), 9);
+    assert_eq!([1, 3, 2].map(packed), [vec![], vec![], vec![attestation]]);
 }
 
 #[test]

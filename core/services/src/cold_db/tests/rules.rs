@@ -3,13 +3,14 @@
 
 use super::world::{Input, TOY, World, bounds};
 use super::{empty, goes_on, run};
+use crate::clearance::{self, Import};
 use crate::cold_db::shell::{self, Message};
-use crate::cold_db::{ColdDb, Effect, Event, Limits, Record};
+use crate::cold_db::{ColdDb, Effect, Event, Limits, Record, recover};
 use crate::consensus::{Checkpoint, Consensus};
-use crate::hot_db::StateAt;
+use crate::hot_db::{StateAt, TrailReply};
 use crate::identified;
 use crate::machine::Machine;
-use crate::store::{Entry, MemoryStore, Store, StoreError, Write};
+use crate::store::{Entry, MemoryStore, Point, Store, StoreError, Write};
 use crate::supervision::{Loss, Steps};
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
@@ -256,6 +257,138 @@ fn finality_is_acknowledged_after_its_commit_and_not_before() {
     assert_eq!(machine.handle(&TOY, Event::Committed(Ok(()))), [], "once");
 }
 
+/// Commits what is gathered, and returns it.
+fn committed(machine: &mut ColdDb<Toy>) -> Vec<Write<Toy>> {
+    let effects = machine.handle(&TOY, Event::Flush);
+    machine.handle(&TOY, Event::Committed(Ok(())));
+    match effects.into_iter().next() {
+        Some(Effect::Commit(writes)) => writes,
+        _ => Vec::new(),
+    }
+}
+
+/// Moves the point to block 1 of slot 2, and returns what that writes.
+fn moved(machine: &mut ColdDb<Toy>, checkpoint: Checkpoint<u8>) -> Vec<Write<Toy>> {
+    let ask = Effect::AskState { root: 1, slot: 2 };
+    assert_eq!(machine.handle(&TOY, Event::Finalized(checkpoint)), [ask]);
+    let state = Some(ToyState { block: 1, slot: 2, checkpoint });
+    assert_eq!(machine.handle(&TOY, Event::State { root: 1, state }), []);
+    committed(machine)
+}
+
+#[test]
+fn finality_that_stays_at_its_block_moves_the_point_and_drops_nothing() {
+    // Block 1 is finalised in epoch 1, which passes the anchor, and then in epoch 2 as well. After
+    // that the same again, and a block that was never recorded.
+    let mut machine = new(Limits::default());
+    machine.handle(&TOY, block(1, 0, 2));
+    committed(&mut machine);
+    let first = moved(&mut machine, FIRST);
+    assert!(first.contains(&Write::Passed { number: 0, root: 0 }), "{first:?}");
+    assert!(first.contains(&Write::ForgetState(0)), "{first:?}");
+    let checkpoint = Checkpoint { epoch: 2, root: 1 };
+    let point = Point { checkpoint, slot: 2, number: 1 };
+    assert_eq!(moved(&mut machine, checkpoint), [Write::Point(point)]);
+    assert_eq!(machine.handle(&TOY, Event::Finalized(checkpoint)), []);
+    let unknown = Checkpoint { epoch: 3, root: 77 };
+    assert_eq!(machine.handle(&TOY, Event::Finalized(unknown)), []);
+}
+
+#[test]
+fn what_the_point_has_passed_goes_but_for_the_last_tick_before_it() {
+    // Two ticks and a vote before block 1; then block 6 in the first slot of epoch 1, whose own
+    // checkpoint of that epoch it would be, and block 2 after it. Both are children of block 1.
+    let mut machine = new(Limits::default());
+    let target = Checkpoint { epoch: 0, root: 0 };
+    let (id, slot, head, validator, valid) = (9, 1, 0, 0, true);
+    let attestation = ToyAttestation { id, slot, head, target, validator, valid };
+    for event in [
+        Event::Record(Record::Tick { slot: 1 }),
+        Event::Record(Record::Attestation { attestation, indices: vec![0] }),
+        Event::Record(Record::Tick { slot: 2 }),
+        block(1, 0, 2),
+        block(6, 1, TOY.start_slot(1)),
+        block(2, 1, TOY.start_slot(1) + 1),
+    ] {
+        machine.handle(&TOY, event);
+    }
+    committed(&mut machine);
+    let writes = moved(&mut machine, FIRST);
+    let forgotten: Vec<_> = writes
+        .iter()
+        .filter_map(|write| match write {
+            Write::ForgetEntry(number) => Some(*number),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(forgotten, [1, 2, 4, 5], "of the six entries in their order");
+    assert!(writes.contains(&Write::ForgetBlock(6)) && machine.entries() == 2, "{writes:?}");
+}
+
+#[test]
+fn a_restart_counts_what_it_takes_in_again() {
+    // Blocks 2, 3 and 4 descend from the point, and two validators have voted for block 4.
+    let mut inputs = history();
+    let target = Checkpoint { epoch: 2, root: 4 };
+    for validator in [1, 2] {
+        let (id, slot, head, valid) = (validator as u8, 6, 4, true);
+        inputs.push(Input::Vote(ToyAttestation { id, slot, head, target, validator, valid }));
+    }
+    let mut world = run(World::start(empty()).expect("an empty store"), &inputs, 1);
+    let loaded = world.store().load().expect("it holds").expect("something");
+    let resumed = recover(&TOY, &bounds(), loaded).expect("it is whole").resumed;
+    assert_eq!((resumed.finalized, resumed.head, resumed.slot), (FIRST, 4, 7));
+    assert_eq!((resumed.blocks, resumed.attestations), (3, 2));
+}
+
+#[test]
+fn a_restart_leaves_out_signatures_that_were_verified_before() {
+    // A block is stored with a signature that does not verify.
+    let mut store = empty();
+    whole().outside.log.concat().iter().for_each(|write| store.apply(write));
+    store.apply(&Write::Block { root: 4, block: ToyBlock::new(4, 3, 6).badly_signed() });
+    let world = World::start(store).expect("signatures are not looked at");
+    assert_eq!(world.clearance.view().head, 4);
+}
+
+#[test]
+fn finality_that_the_point_has_not_followed_is_carried_out_by_a_restart() {
+    // Blocks 1 and 7 are of one slot and proposer, so that an operation is held when finality
+    // moves. The process ends before the point does.
+    let mut inputs = history();
+    inputs.insert(2, Input::Block(ToyBlock::new(7, 0, 2)));
+    let world = run(World::start(empty()).expect("an empty store"), &inputs, 1);
+    let is_state = |write: &Write<Toy>| matches!(write, Write::State(at) if at.root == 1);
+    let mut before = world.outside.log.concat();
+    before.truncate(before.iter().position(is_state).expect("the point moves"));
+    let mut store = empty();
+    before.iter().for_each(|write| store.apply(write));
+    let loaded = store.load().expect("it holds").expect("something");
+    assert_eq!(loaded.point.checkpoint.epoch, 0);
+    let again = recover(&TOY, &bounds(), loaded).expect("it is whole");
+    assert_eq!(again.clearance.view().finalized, FIRST);
+    // The HotDB has pruned what finality has passed.
+    assert_eq!(
+        [5, 7].map(|root| again.hot_db.trail(root, 3)),
+        [TrailReply::Pruned, TrailReply::Pruned]
+    );
+    assert!(again.hot_db.contains(3));
+    // What Clearance asked has been answered: to hear it once more changes nothing, and nothing is
+    // asked again.
+    let balances = TOY.balances(&ToyState::anchor()).ok();
+    for answer in [
+        clearance::Event::Balances { checkpoint: FIRST, balances },
+        clearance::Event::Spent(Vec::new()),
+    ] {
+        let mut told = again.clearance.clone();
+        assert_eq!(told.handle(&TOY, answer.clone()), []);
+        assert_eq!(told, again.clearance, "{answer:?}");
+    }
+    let mut later = again.clearance.clone();
+    let effects = later.handle(&TOY, clearance::Event::Import(Import::Tick { slot: 8 }));
+    assert_eq!(effects, []);
+}
+
 #[test]
 fn the_journal_is_bounded() {
     // Ticks without end, then attestations without end, then passed blocks beyond their bound.
@@ -339,8 +472,8 @@ fn what_finality_has_passed_is_known_as_pruned_after_a_restart() {
     let mut store = empty();
     whole().outside.log.concat().iter().for_each(|write| store.apply(write));
     let world = World::start(store).expect("it holds");
-    assert_eq!(world.hot_db.trail(5, 3), crate::hot_db::TrailReply::Pruned);
-    assert_eq!(world.hot_db.trail(7, 3), crate::hot_db::TrailReply::UnknownParent);
+    assert_eq!(world.hot_db.trail(5, 3), TrailReply::Pruned);
+    assert_eq!(world.hot_db.trail(7, 3), TrailReply::UnknownParent);
     assert!(!world.quarantine.knows(5) && world.quarantine.knows(4));
 }
 
@@ -366,7 +499,7 @@ fn what_the_protocol_refuses_is_an_error_and_not_a_state() {
 #[test]
 fn a_restart_keeps_to_the_limits_of_the_pools() {
     // Two votes are in the journal, and the pool has room for one.
-    let pools = crate::clearance::Limits { attestations: 1, ..Default::default() };
+    let pools = clearance::Limits { attestations: 1, ..Default::default() };
     let bounds = crate::cold_db::Bounds { clearance: pools, ..bounds() };
     let target = Checkpoint { epoch: 1, root: 1 };
     let vote = |id, validator| {

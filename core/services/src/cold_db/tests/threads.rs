@@ -6,6 +6,7 @@ use std::time::Duration;
 use blocksmith_sync::Std;
 
 use super::empty;
+use crate::blocksmith::StartError;
 use crate::consensus::{Checkpoint, Slot};
 use crate::notice::Notice;
 use crate::store::{FinalizedBlock, Loaded, MemoryStore, Store, StoreError, Write};
@@ -89,6 +90,7 @@ fn services_that_are_started_again_go_on_and_serve_what_is_final() {
     assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
     assert_eq!(client.blocks_by_range(0, 1025), Err(ReadError::TooMany { asked: 1025 }));
     assert_eq!(client.blocks_by_root(&[0; 1025]), Err(ReadError::TooMany { asked: 1025 }));
+    assert_eq!(client.blocks_by_root(&[9; 1024]).map(|found| found.len()), Ok(1024));
     let view = client.view();
     assert_eq!(first.stop().panicked, Vec::<String>::new());
     assert_eq!(client.blocks_by_range(0, 1), Err(ReadError::Gone));
@@ -127,4 +129,40 @@ fn a_record_that_a_panic_takes_ends_the_writing_and_is_told() {
     assert_eq!(second.resumed().map(|resumed| resumed.head), Some(1));
     submit(&second);
     assert_eq!(second.client().view().map(|view| view.head), Some(4));
+}
+
+/// A store on a disk that is full.
+struct Full;
+
+impl Store<Toy> for Full {
+    fn load(&mut self) -> Result<Option<Loaded<Toy>>, StoreError> {
+        Ok(None)
+    }
+
+    fn commit(&mut self, _: &[Write<Toy>]) -> Result<(), StoreError> {
+        Err(StoreError::Full { place: "memory".into(), reason: "no room".into() })
+    }
+
+    fn by_range(
+        &mut self,
+        _: Slot,
+        _: Slot,
+        _: usize,
+    ) -> Result<Vec<FinalizedBlock<Toy>>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn by_root(&mut self, _: ToyRoot) -> Result<Option<ToyBlock>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_store_that_cannot_take_the_anchor_is_refused_at_the_start() {
+    // Nothing is started, so that nothing is lost.
+    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+    let config = Config { workers: 1, ..Config::default() };
+    let started =
+        Blocksmith::<Std, Toy>::start_durable(config, Arc::default(), anchor, Box::new(Full));
+    assert!(matches!(started.err(), Some(StartError::Store(StoreError::Full { .. }))));
 }

@@ -150,9 +150,18 @@ fn ordered(
 ) -> (Monitor, mpsc::Receiver<()>, mpsc::Receiver<Failure>) {
     let mut chain = Chain::new();
     (0..20).for_each(|_| chain.grow(1));
+    following(&Arc::new(Mutex::new(chain)), panics, orders)
+}
+
+/// The same over a chain that the test may change.
+fn following(
+    chain: &Arc<Mutex<Chain>>,
+    panics: usize,
+    orders: &Orders,
+) -> (Monitor, mpsc::Receiver<()>, mpsc::Receiver<Failure>) {
     let (polled, polls) = mpsc::sync_channel(0);
     let (told, failures) = mpsc::channel();
-    let node = Node { chain: Arc::new(Mutex::new(chain)), polled, panics };
+    let node = Node { chain: chain.clone(), polled, panics };
     let rules = Eth1Rules {
         candidates: Candidates { distance_seconds: 4 * 14 },
         slots_per_period: 4,
@@ -271,6 +280,38 @@ fn no_proposal_is_made_from_deposits_in_doubt() {
     assert_eq!(handle.proposal(state(5, vec![]), 3), Err(ProposalError::Missing));
     let proposal = handle.proposal(state(5, vec![]), 5).unwrap();
     assert_eq!((proposal.eth1_data, proposal.deposits), ((5, 1), vec![]));
+    assert!(!orders.is_done());
+    end(monitor, polls);
+}
+
+#[test]
+fn a_truncation_that_panics_costs_no_deposit_of_the_blocks_that_stay() {
+    // The last eight blocks, four of which were followed, are replaced by nine, and the truncation
+    // to those before them is cut short.
+    let orders = Orders::default();
+    let mut chain = Chain::new();
+    (0..20).for_each(|_| chain.grow(1));
+    let chain = Arc::new(Mutex::new(chain));
+    let (monitor, polls, _failures) = following(&chain, 0, &orders);
+    wait(&polls, 2);
+    orders.0.lock().unwrap().push("truncate");
+    chain.lock().unwrap().replace(8, &[1; 9]);
+    // The monitor goes back a block at a poll at the slowest, and then reads everything anew.
+    wait(&polls, 12);
+    assert!(orders.is_done());
+    let proposal = monitor.handle().proposal(state(14, vec![]), 11).unwrap();
+    assert_eq!(proposal.deposits, chain.lock().unwrap().deposits_to(14)[11..]);
+    end(monitor, polls);
+}
+
+#[test]
+fn a_proposal_without_deposits_that_are_due_asks_for_no_proof() {
+    // A proof would panic.
+    let orders = Orders::default();
+    let (monitor, polls, _failures) = ordered(0, &orders);
+    wait(&polls, 2);
+    orders.0.lock().unwrap().push("prove");
+    assert_eq!(monitor.handle().proposal(state(5, vec![]), 5).unwrap().deposits, []);
     assert!(!orders.is_done());
     end(monitor, polls);
 }

@@ -407,6 +407,54 @@ fn nothing_is_pruned_while_finality_contradicts_the_justified_block() {
     machine.handle(&(), tick(10));
     let effects = machine.handle(&(), block(8, 6, 10));
     assert_eq!(effects, vec![Effect::Refused(Refusal::NotDescendantOfFinalized)]);
+    // Once justification has followed to the finalised branch, the other one goes.
+    let states = Checkpoints {
+        justified: checkpoint(2, 5),
+        unrealized_justified: checkpoint(2, 5),
+        ..all_at(checkpoint(1, 5))
+    };
+    run(&mut machine, vec![tick(13), block_with(9, 7, 13, states, false)]);
+    assert_eq!((machine.justified(), machine.finalized()), (checkpoint(2, 5), checkpoint(1, 5)));
+    assert_eq!((machine.head(), machine.block_count()), (9, 3));
+}
+
+#[test]
+fn a_checkpoint_that_is_no_newer_than_the_stores_is_not_looked_for() {
+    // Block 1's post-state has another root for epoch 0.
+    let mut machine = store();
+    run(&mut machine, vec![tick(5), block_with(1, 0, 2, all_at(checkpoint(0, 99)), false)]);
+    assert!(machine.contains(1));
+    assert_eq!(machine.justified(), checkpoint(0, 0));
+}
+
+#[test]
+fn an_epoch_of_no_slots_is_read_as_one_of_one_slot() {
+    // The anchor is at slot 3, so its checkpoint is that of epoch 3.
+    let mut machine = ForkChoice::new(Config::new(0), 0, 3, balances(100));
+    assert_eq!(machine.finalized(), checkpoint(3, 0));
+    let effects =
+        run(&mut machine, vec![tick(4), block_with(1, 0, 4, all_at(checkpoint(3, 0)), false)]);
+    assert_eq!(effects, [Effect::HeadChanged { old: 0, new: 1, reorg_depth: 0 }]);
+}
+
+#[test]
+fn stores_with_other_blocks_differ_though_nothing_else_does() {
+    // The head is block 7 in all of them; a model tells states apart by their hashes.
+    let of = |root| {
+        let mut machine = store();
+        run(&mut machine, vec![tick(1), block(7, 0, 1), block(root, 0, 1)]);
+        assert_eq!(machine.head(), 7);
+        machine
+    };
+    let hash = |machine: &ForkChoice<Root>| {
+        let mut hasher = DefaultHasher::new();
+        machine.hash(&mut hasher);
+        hasher.finish()
+    };
+    let (one, same, other) = (of(5), of(5), of(6));
+    assert_eq!((&one, hash(&one)), (&same, hash(&same)));
+    assert_ne!(one, other);
+    assert_ne!(hash(&one), hash(&other));
 }
 
 #[test]

@@ -13,6 +13,25 @@ fn fetched(validators: &[ValidatorIndex]) -> Line {
 }
 
 #[test]
+fn what_is_asked_of_the_signers_when_a_batch_leaves_is_for_the_next_one() {
+    // A first request for data is never answered. The data come at the very time of the first
+    // batch, and one of two signatures soon after it.
+    let mut line = Line::of(&[1, 2]);
+    line.tell(Event::Head(head('a', SLOT)));
+    line.until(SLOT, FETCH);
+    line.take(|asked| matches!(asked, Request::Data { .. }));
+    line.until(SLOT, GATHER);
+    assert_eq!((line.machine.requests(), line.asked.len()), (1, 1));
+    line.answer_data(Reply::Data(data('a', SLOT)));
+    assert_eq!((line.machine.requests(), line.asked.len()), (2, 2));
+    line.sign(1);
+    line.until(SLOT, DUE - 1);
+    assert_eq!(line.batches(), [[0; 0]; 0]);
+    line.until(SLOT, DUE);
+    assert_eq!(line.batches(), [[1]]);
+}
+
+#[test]
 fn one_request_for_data_and_one_publication_serve_every_validator() {
     // A hundred validators, whose signers answer within a tenth of a second, in reverse.
     let validators: Vec<_> = (1..=100).collect();

@@ -42,6 +42,21 @@ fn a_complete_payload_is_voted_for_as_soon_as_it_is_told_of() {
     line.assert_ended(&[(1, sent(600))]);
 }
 
+#[test]
+fn a_node_that_fails_until_the_deadline_is_not_said_to_be_late() {
+    // Every request for data fails at once.
+    let mut line = Line::of(&[1]);
+    line.tell(Event::Head(head('a', SLOT)));
+    for ms in FETCH..=DUE {
+        line.until(SLOT, ms);
+        if line.data_requests() > 0 {
+            line.answer_data(Reply::Failed);
+        }
+    }
+    line.until(SLOT + 1, 0);
+    line.assert_ended(&[(1, missed(Reason::NodeFailed))]);
+}
+
 /// A protocol whose data say of the payload and of its blobs apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Apart;

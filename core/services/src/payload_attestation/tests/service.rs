@@ -438,3 +438,42 @@ fn a_service_that_has_room_for_more_requests_than_a_mailbox_is_not_built() {
     let text = "32767 requests are more than a mailbox can hold".to_owned();
     assert_eq!([MAX_REQUESTS, MAX_REQUESTS + 1].map(build), [Ok(()), Err(text)]);
 }
+
+#[test]
+fn a_payload_that_a_node_has_is_voted_on_before_the_time_for_data() {
+    // The clock reads the slot's beginning when the payload is told.
+    let running = Running::launch(Builder::new(SLOW), &[1], |ports, now| {
+        now.store(SLOT * 1200 * MS, Ordering::Relaxed);
+        ports
+    });
+    while running.lists.recv_timeout(LONG).expect("lists are asked for") != SLOT / 4 {}
+    running.handle.available(SLOT, head('a', SLOT).root);
+    running.answer_data();
+    running.stop();
+}
+
+/// A clock that shows a time before genesis.
+struct Before;
+
+impl Clock for Before {
+    fn read(&self) -> Reading {
+        Reading::BeforeGenesis
+    }
+}
+
+#[test]
+fn before_genesis_the_service_wakes_twelve_times_in_a_slots_length() {
+    // A service that nobody runs.
+    let (to_test, _) = mpsc::channel();
+    let (lists, _) = mpsc::channel();
+    let (tell, _) = mpsc::channel();
+    let to_test = ToTest(to_test, lists);
+    let ports = Ports {
+        clock: Box::new(Before),
+        node: Box::new(to_test.clone()),
+        signer: Box::new(to_test),
+        journal: Box::new(Tells(tell)),
+    };
+    let (service, _handle) = Builder::new(SLOW).limits(limits()).build::<Std>(ports);
+    assert_eq!(service.until_next(), Duration::from_millis(100 * MS));
+}

@@ -201,3 +201,30 @@ impl<C: Consensus> Quarantine<C> {
         effects.push(Effect::ClearOperation { request, operation });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::consensus::{Checkpoint, Consensus};
+    use crate::gossip::GossipVote;
+    use crate::machine::Machine;
+    use crate::quarantine::machine::seen::Seen;
+    use crate::quarantine::{Event, Limits, Quarantine};
+    use crate::toy::{Toy, ToyAttestation};
+
+    #[test]
+    fn what_was_seen_of_an_epoch_goes_once_no_vote_of_it_is_propagated() {
+        // A vote of epoch 2, whose last slot is 11. It is propagated up to 33 slots later.
+        let (toy, limits) = (Toy::default(), Limits::default());
+        let anchor = Checkpoint { epoch: 0, root: 0 };
+        let mut machine = Quarantine::<Toy>::new(limits, anchor, 10);
+        let target = Checkpoint { epoch: 2, root: 0 };
+        let attestation =
+            ToyAttestation { id: 9, slot: 9, head: 0, target, validator: 1, valid: true };
+        let header = toy.gossip_vote(&GossipVote::Single { attestation, subnet: 1 });
+        assert_eq!(machine.gossip.accept_vote(&header, Some(1)), None);
+        for (slot, is_kept) in [(44, true), (45, false)] {
+            machine.handle(&toy, Event::Tick { slot, into_slot_ms: 0 });
+            assert_eq!(machine.gossip != Seen::new(limits.remembered), is_kept, "{slot}");
+        }
+    }
+}

@@ -206,3 +206,15 @@ impl<C: Consensus> Quarantine<C> {
 fn cost(bytes: usize) -> u64 {
     1 + (bytes / BYTES_PER_COST) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES_PER_COST, cost};
+
+    #[test]
+    fn every_item_costs_something_and_a_large_one_more() {
+        // Around the sizes at which the cost rises.
+        let sizes = [0, BYTES_PER_COST - 1, BYTES_PER_COST, 3 * BYTES_PER_COST];
+        assert_eq!(sizes.map(cost), [1, 1, 2, 4]);
+    }
+}

@@ -135,3 +135,13 @@ fn a_block_whose_parent_finality_passes_while_it_is_checked_is_refused() {
     assert_eq!(node.answer_to(late), ("invalid", "not_descendant_of_finalized"));
     assert!(!node.machine.knows(6) && !node.cleared.contains(&6));
 }
+
+#[test]
+fn a_successor_whose_chain_lacks_the_finalized_block_refuses_what_builds_on_it() {
+    // A block on the anchor.
+    let mut node = node();
+    let finalized = Checkpoint { epoch: 1, root: 77 };
+    node.machine = node.machine.successor(finalized, [(0, 0, 0)]);
+    let refused = ("invalid", "not_descendant_of_finalized");
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 5)), refused);
+}

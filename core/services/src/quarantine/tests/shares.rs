@@ -447,12 +447,27 @@ fn an_eighth_of_the_window_is_kept_for_each_other_kind() {
 }
 
 #[test]
+fn a_copy_moves_an_item_to_a_proven_peer_alone() {
+    // One request may be under way for peers without proof. Peer 7 has two blocks, of which the
+    // second is brought by peer 8, too, and then by a proven one.
+    let limits = Limits { unproven: 1, ..Limits::default() };
+    let mut node = Node::new(limits);
+    assert_eq!(node.machine.limits(), &limits);
+    node.prove(9, 1);
+    for (root, peer, under_way) in [(20, 7, 1), (21, 7, 1), (21, 8, 1), (21, 9, 2)] {
+        node.hand_in(block(root), peer);
+        assert_eq!(node.checks.len(), under_way, "block {root} of peer {peer}");
+    }
+}
+
+#[test]
 fn what_waits_too_long_is_dropped_by_the_slot() {
     // Patience of four slots from slot 10: at 13 it waits, at 14 it is dropped and its place free.
     let mut node = Node::new(Limits { patience: 4, ..Limits::default() });
     let ids = [node.hand_in(orphan(1), 7), node.hand_in(Item::Block(ToyBlock::new(2, 0, 90)), 7)];
     node.tick(13);
     assert_eq!(ids.map(|id| node.answer_to(id).0), ["pending"; 2]);
+    assert_eq!((node.machine.held(), node.machine.awaited_roots()), (2, vec![101]));
     node.tick(14);
     assert_eq!(ids.map(|id| node.answer_to(id)), [("dropped", "expired"); 2]);
     assert_eq!((node.machine.held(), node.machine.awaited_roots().len()), (0, 0));

@@ -7,14 +7,18 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::scripted::Scripted;
 use crate::consensus::Consensus;
+use crate::consensus::{Checkpoint, Slot};
 use crate::gossip::Operation;
-use crate::hot_db::{Effect, Event, HotDb, Limits, StateAt, Trail, TrailReply};
+use crate::hot_db::CommitteesAt;
+use crate::hot_db::{CommitReply, Effect, Event, HotDb, Limits, StateAt, Trail, TrailReply};
 use crate::identified::{self, IdentifiedBlock};
 use crate::machine::Machine;
 use crate::rewinder::load::STEP_SLOTS;
+use crate::rewinder::shell::{Hands, Lanes, Ports, Task};
 use crate::rewinder::{
-    Answer, Dispatcher, GoesFirst, Job, Lane, Role, Worker, WorkerEffect, WorkerEvent,
+    Answer, Dispatcher, GoesFirst, Job, Lane, Role, StateKey, Worker, WorkerEffect, WorkerEvent,
 };
+use crate::supervision::Bare;
 use crate::toy::{Toy, ToyBlock, ToyInvalid, ToyOperation, ToyPayloadVote, ToyState};
 use crate::verdict::RejectReason;
 
@@ -229,6 +233,107 @@ fn what_another_worker_has_claimed_is_put_back_until_that_worker_reports() {
     assert!(queue.pull(Role::General, 0).is_empty());
     queue.loaded((3, 3));
     assert_eq!(queue.pull(Role::General, 0), ["sibling"]);
+}
+
+/// A HotDB that gives one trail to whoever asks, and the lanes of the tasks. A task's reply end is
+/// a number.
+struct Around {
+    trail: TrailReply<Toy>,
+    lanes: Lanes<Toy, u8>,
+    loaded: Vec<StateKey<u8>>,
+    answered: Vec<u8>,
+}
+
+impl Around {
+    fn new(trail: TrailReply<Toy>) -> Self {
+        Self { trail, lanes: Dispatcher::new(1, 8), loaded: Vec::new(), answered: Vec::new() }
+    }
+
+    fn serve(&mut self, task: Task<Toy, u8>) {
+        Hands::default().serve(&Toy::default(), &Bare, self, vec![task]);
+    }
+}
+
+impl Ports<Toy> for Around {
+    type Reply = u8;
+
+    fn trail(&mut self, _: u8, _: Slot) -> Option<WorkerEvent<Toy>> {
+        Some(WorkerEvent::Trail(self.trail.clone()))
+    }
+
+    fn committees(&mut self, _: Checkpoint<u8>) -> Option<WorkerEvent<Toy>> {
+        Some(WorkerEvent::Trail(self.trail.clone()))
+    }
+
+    fn commit(&mut self, _: IdentifiedBlock<Toy>, _: StateAt<Toy>) -> Option<WorkerEvent<Toy>> {
+        Some(WorkerEvent::Committed(CommitReply::Committed))
+    }
+
+    fn post_state(&mut self, _: StateAt<Toy>) {}
+
+    fn post_committees(&mut self, _: CommitteesAt<Toy>) {}
+
+    fn claim(&mut self, key: StateKey<u8>) -> bool {
+        self.lanes.claim(key)
+    }
+
+    fn requeue(&mut self, tasks: Vec<Task<Toy, u8>>, after: StateKey<u8>) {
+        Task::requeue(tasks, after, &mut self.lanes);
+    }
+
+    fn give_way(&mut self, _: GoesFirst) -> bool {
+        true
+    }
+
+    fn loaded(&mut self, key: StateKey<u8>) {
+        self.lanes.loaded(key);
+        self.loaded.push(key);
+    }
+
+    fn answer(&mut self, to: u8, _: Answer<Toy>) {
+        self.answered.push(to);
+    }
+}
+
+#[test]
+fn a_task_whose_state_another_has_claimed_goes_back_with_its_requester() {
+    // A block on an uncached parent, whose state some worker has claimed and then reports.
+    let mut around = Around::new(trail(&[1, 2, 3], 4, &[3]));
+    assert!(around.claim((3, 3)));
+    let [job] = <[_; 1]>::try_from(block(ToyBlock::new(9, 3, 4))).expect("one");
+    let task = Task { lane: Lane::Blocks, job, key: None, reply: 7 };
+    around.serve(task.clone());
+    assert_eq!((around.answered.len(), around.lanes.waiting()), (0, 1));
+    assert!(around.lanes.pull(Role::General, 0).is_empty());
+    around.loaded((3, 3));
+    let again = around.lanes.pull(Role::General, 0);
+    assert_eq!(again, [task]);
+    again.into_iter().for_each(|task| around.serve(task));
+    assert_eq!(around.answered, [7]);
+}
+
+#[test]
+fn each_state_that_others_wait_for_is_reported_once() {
+    // A query whose state has to be replayed, and a block whose parent's has.
+    for (job, key, reported) in
+        [(query(3, 5), Some((3, 5)), (3, 5)), (block(ToyBlock::new(9, 3, 4)), None, (3, 3))]
+    {
+        let slot = if key.is_some() { 5 } else { 4 };
+        let mut around = Around::new(trail(&[1, 2, 3], slot, &[3]));
+        let [job] = <[_; 1]>::try_from(job).expect("one");
+        around.serve(Task { lane: job.lane(), job, key, reply: 7 });
+        assert_eq!((&around.loaded[..], &around.answered[..]), (&[reported][..], &[7][..]));
+    }
+}
+
+#[test]
+fn a_block_at_the_end_of_a_part_is_run_in_it() {
+    // A block so many slots after its parent as a part may have; and one more.
+    for (slot, expected) in [(STEP_SLOTS, 1), (STEP_SLOTS + 1, 2)] {
+        let (mut worker, effects) = load(query(1, slot), trail(&[slot], slot, &[]));
+        let parts = parts(&Toy::default(), &mut worker, effects);
+        assert_eq!(parts.len(), expected, "{parts:?}");
+    }
 }
 
 #[test]

@@ -5,9 +5,95 @@ use crate::consensus::Vote;
 use crate::machine::Machine;
 use crate::slashing::Limits;
 use crate::slashing::indices::Indices;
-use crate::slashing::record::Entry;
-use crate::slashing::spans::VALIDATORS;
-use crate::toy::Toy;
+use crate::slashing::record::{Entry, Record};
+use crate::slashing::spans::{PLACE_BYTES, Spans, VALIDATORS};
+use crate::toy::{Toy, ToyAttestation};
+
+/// What an entry of `indices` with this vote costs is [`Entry::bytes`].
+fn entry(indices: &[u64], vote: Vote<u8>) -> Entry<Toy> {
+    let attestation = attestation(vote.id, vote.beacon_block_root, vote.target.epoch);
+    Entry { vote, indices: Indices::new(indices), attestation }
+}
+
+#[test]
+fn an_entry_costs_itself_its_counts_its_number_and_what_is_behind_it() {
+    // A hundred indices of two bytes each. An `Arc` has two counts; the number stands for a pointer
+    // and a count.
+    let indices: Vec<u64> = (1..=100).map(|at| at * 1_000).collect();
+    let entry = entry(&indices, vote(1, 0, 1));
+    let (counts, numbered) = (size_of::<[usize; 2]>(), size_of::<(usize, usize)>());
+    let behind = 200 + size_of::<ToyAttestation>();
+    assert_eq!(entry.bytes(), size_of_val(&entry) + counts + numbered + behind);
+}
+
+#[test]
+fn the_record_counts_the_memory_of_its_epochs_places_and_entries() {
+    // Epochs without votes; then two votes of validator 0 and one of a validator nine groups later,
+    // and an epoch that its votes leave the window with.
+    let chunk = VALIDATORS as usize * size_of::<u32>();
+    let far = 9 * VALIDATORS + 5;
+    let mut record = Record::<Toy>::new();
+    record.span(0, 1);
+    let two = record.bytes();
+    record.span(0, 3);
+    assert!(two > 0 && record.bytes() == 2 * two, "{two} bytes for two epochs");
+    let one = entry(&[0, far], vote(1, 0, 1));
+    let other = entry(&[0], vote(2, 0, 1));
+    let bytes = one.bytes() + other.bytes();
+    let before = record.bytes();
+    let first = record.add(one.into()).unwrap();
+    let second = record.add(other.into()).unwrap();
+    assert_eq!(record.bytes() - before, bytes);
+    let grown_by_put = |record: &mut Record<Toy>, validator, target, number| {
+        let before = record.bytes();
+        record.put(validator, target, number);
+        record.bytes() - before
+    };
+    assert_eq!(grown_by_put(&mut record, 0, 1, first), PLACE_BYTES + chunk);
+    let further = grown_by_put(&mut record, 0, 1, second);
+    assert!((size_of::<(u64, Vec<u32>)>()..=128).contains(&further), "{further} in a map");
+    // The epoch has a place for each of ten groups now, and one that gets its first vote later has
+    // as many at once. That a vote may need all of it and a member of a map is what is looked for.
+    let most = record.cost(far);
+    assert_eq!(most, 10 * PLACE_BYTES + chunk + further);
+    assert_eq!(grown_by_put(&mut record, far, 1, first), 9 * PLACE_BYTES + chunk);
+    let late = record.add(entry(&[1], vote(3, 0, 2)).into()).unwrap();
+    assert_eq!(grown_by_put(&mut record, 1, 2, late), 10 * PLACE_BYTES + chunk);
+    record.span(3, 3);
+    assert_eq!(record.bytes(), two / 2);
+}
+
+#[test]
+fn a_vote_that_lies_across_the_edges_of_chunks_costs_the_spans_as_much_as_is_looked_for() {
+    // The spans begin with the last epoch of a chunk, the vote's source is the last but one of
+    // another, and its target the second of a third. So each kind of target changes in three
+    // chunks, in two of them at one epoch alone. A row has a place for each of ten groups.
+    let validator = 9 * VALIDATORS + 5;
+    let mut spans = Spans::default();
+    spans.start_at(16);
+    let looked_for = spans.cost(validator, 46, 65);
+    spans.insert(validator, 46, 65);
+    let chunk = VALIDATORS as usize * 16 * size_of::<u16>();
+    assert_eq!(spans.bytes(), 6 * (chunk + 10 * PLACE_BYTES));
+    assert_eq!(looked_for, spans.bytes());
+}
+
+#[test]
+fn what_just_fits_is_recorded_and_one_byte_less_shortens_the_window() {
+    // The second of two votes, with as much memory as is looked for, and one byte less.
+    let votes = [cast(&[7], vote(1, 4, 5)), cast(&[8], vote(2, 4, 5))];
+    let run = |bytes| {
+        let mut detector = detector(Limits { bytes, ..Limits::new(8) });
+        votes.iter().for_each(|vote| drop(detector.handle(&TOY, vote.clone())));
+        (detector.shortened(), detector.votes().count())
+    };
+    let mut before = detector(Limits::new(8));
+    before.handle(&TOY, votes[0].clone());
+    let places = before.record.cost(8) + before.spans.cost(8, 4, 5);
+    let enough = before.bytes() + entry(&[8], vote(2, 4, 5)).bytes() + places;
+    assert_eq!(run(enough), (0, 2));
+    assert_eq!(run(enough - 1), (1, 2));
+}
 
 #[test]
 fn what_a_larger_attestation_replaces_costs_nothing() {
