@@ -103,7 +103,7 @@ class Tree:
             text = edit(file, text, stage.edits.get(file, []))
             write_if_new(f"{self.path}/{file}", text)
         for file, origin in stage.added.items():
-            with open(f"{HERE}/{origin}", encoding="utf-8") as text:
+            with open(os.path.join(HERE, origin), encoding="utf-8") as text:
                 os.makedirs(os.path.dirname(f"{self.path}/{file}"), exist_ok=True)
                 write_if_new(f"{self.path}/{file}", text.read())
 
@@ -260,14 +260,14 @@ def learn(binaries, jobs, longest):
     that takes longer than `longest` seconds is left out."""
     tests = [run.Test(*binary, name) for binary in binaries for name in run.names(*binary)]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        passes = list(pool.map(run.learn, tests))
-    for test, passed in zip(tests, passes):
+        learned = list(pool.map(lambda test: run.learn(test, longest), tests))
+    for test, (passed, _) in zip(tests, learned):
         if not passed:
             say(f"  not used, since it fails without a mutant: {test.name}")
-    used = [test for test, passed in zip(tests, passes) if passed and test.seconds <= longest]
-    if len(used) < sum(passes):
-        say(f"  {sum(passes) - len(used)} tests are left out: they take more than {longest} s")
-    return used
+    long = sum(passed and not is_short for passed, is_short in learned)
+    if long:
+        say(f"  {long} tests are left out: each takes more than {longest:.0f} s")
+    return [test for test, (passed, is_short) in zip(tests, learned) if passed and is_short]
 
 
 def order(tests, function, crate):
