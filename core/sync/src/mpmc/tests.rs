@@ -239,7 +239,7 @@ fn a_permit_that_is_dropped_wakes_who_waits() {
     let flag = Arc::new(Flag(false.into()));
     let waker = core::task::Waker::from(flag.clone());
     let mut task = core::pin::pin!(sender.reserve_async());
-    assert!(task.as_mut().poll(&mut core::task::Context::from_waker(&waker)).is_pending());
+    assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     drop(place);
     assert!(flag.0.load(Relaxed), "the drop wakes it");
 }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::Std;
-use crate::primitives::Ordering;
 use crate::scripted::{Scripted, counting_waker, while_reporting};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -222,12 +221,12 @@ fn a_receiver_that_blocks_is_asleep() {
     let thread = std::thread::spawn(move || rx.recv());
     let state = &tx.shared().state;
     state.until_asleep(1);
-    assert_eq!(state.load(Ordering::Relaxed), WAITING);
-    while state.sleeps.load(Ordering::Relaxed) < 3 {
+    assert_eq!(state.load(Relaxed), WAITING);
+    while state.sleeps.load(Relaxed) < 3 {
         state.wake(1); // for nothing, and perhaps before the thread sleeps
         std::thread::yield_now();
     }
-    assert_eq!(state.load(Ordering::Relaxed), WAITING);
+    assert_eq!(state.load(Relaxed), WAITING);
     tx.send(4).unwrap();
     assert_eq!(thread.join().unwrap(), Ok(4));
 }

@@ -187,7 +187,7 @@ fn a_capacity_of_zero_is_refused() {
 /// A task waits for the closing; the receiver closes, and stays.
 #[test]
 fn the_closing_wakes_a_task_that_waits_for_it() {
-    let (mut sender, receiver) = numbers(1, Backpressure::Block);
+    let (sender, receiver) = numbers(1, Backpressure::Block);
     let (wakes, waker) = counting_waker();
     let mut closed = Box::pin(sender.closed_async());
     assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());

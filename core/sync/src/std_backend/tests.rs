@@ -57,3 +57,28 @@ fn a_pointer_is_exchanged() {
         AtomicPtr::compare_exchange(&pointer, one, one, Ordering::Relaxed, Ordering::Relaxed);
     assert_eq!((wrong, AtomicPtr::load(&pointer, Ordering::Relaxed)), (Err(two), two));
 }
+
+/// Two threads store their own number, pass a fence, and read the other's, again and again. Of two
+/// rounds, one in each thread, the later fence comes after the store of the earlier: one of the two
+/// reads sees it. Without a fence, processors with store buffers break this within moments.
+#[test]
+fn a_fence_orders_a_store_before_a_load() {
+    const ROUNDS: usize = 300_000;
+    static NUMBERS: [atomic::AtomicUsize; 2] = [const { atomic::AtomicUsize::new(0) }; 2];
+    let threads = [0, 1].map(|own| {
+        std::thread::spawn(move || {
+            let mut seen = vec![ROUNDS; ROUNDS + 1];
+            for round in 1..=ROUNDS {
+                NUMBERS[own].store(round, Ordering::Relaxed);
+                Std::fence(Ordering::SeqCst);
+                seen[round] = NUMBERS[1 - own].load(Ordering::Relaxed);
+            }
+            seen
+        })
+    });
+    let [one, other] = threads.map(|thread| thread.join().expect("it ends"));
+    for round in 1..=ROUNDS {
+        let unseen = one[round] + 1;
+        assert!(unseen > ROUNDS || other[unseen] >= round, "{round} and {unseen}");
+    }
+}
