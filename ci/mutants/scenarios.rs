@@ -3,14 +3,13 @@
 //!
 //! The checks are those of `blocksmith-check`, those of linearizability at the depth `quick`. They
 //! are known only at run time, so this program lists and runs them itself, and says it in the words
-//! of the standard test harness, as far as `ci/mutants/run.py` reads them. Loom is left out: a fault
-//! of the logic needs no weak memory, and loom takes ten times as long as shuttle.
+//! of the standard test harness, as far as `ci/mutants/run.py` reads them. Loom is left out: a
+//! fault of the logic needs no weak memory, and loom takes ten times as long as shuttle.
 
 use std::io::Write;
 
 use blocksmith_engines::verdict::{Engine, Outcome, Verdict};
-use blocksmith_scenarios::linearizability::Depth;
-use blocksmith_scenarios::linearizability::list;
+use blocksmith_scenarios::linearizability::{Depth, list};
 use blocksmith_scenarios::scenarios::scenarios;
 
 const ENGINES: [Engine; 3] = [Engine::Stepped, Engine::Shuttle, Engine::Std];

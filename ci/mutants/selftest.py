@@ -131,8 +131,8 @@ mod tests {
 }
 """
 
-# Tests of a second stage: the copy of the tree has them in addition, and the feature that they need.
-# One of them would notice all that is left, if it were not too slow.
+# Tests of a second stage: the copy of the tree has them in addition, and the feature that they
+# need. One of them would notice more of what is left, if it were not too slow.
 MORE = r"""
 #![cfg(feature = "more")]
 use planted::{has_room, unreached};

@@ -242,8 +242,8 @@ mod tests {
         assert_eq!(next(&mut items, &flag), Poll::Ready(None));
     }
 
-    /// While the backend reports a violation, a stream that is dropped does nothing: its waker stays
-    /// where it is.
+    /// While the backend reports a violation, a stream that is dropped does nothing: its waker
+    /// stays where it is.
     #[test]
     fn a_stream_that_is_dropped_during_a_report_does_nothing() {
         let flag = Arc::new(Flag::default());
