@@ -115,7 +115,7 @@ fn the_number_of_threads_is_bounded() {
 }
 
 impl EventNotifier<Scripted> {
-    /// Waits until threads have gone to sleep that many times.
+    /// Waits until threads have gone to sleep at least that many times.
     pub(crate) fn until_asleep(&self, times: u32) {
         self.epoch.until_asleep(times);
     }
