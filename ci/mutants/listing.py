@@ -106,7 +106,8 @@ def read(path):
 
 HEAD = """\
 # The mutants that no test kills, each with the reason; see `ci/mutants.sh`.
-# "equivalent": no input tells it from the original. "not judged": nobody has looked at it yet.
+# "equivalent": no input tells it from the original. "only speed": it costs time, and nothing else.
+# "not judged": nobody has looked at it yet.
 """
 
 

@@ -18,7 +18,8 @@ import rewrite
 import run
 from listing import Problem
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
 ROUNDS = 30
 OUTCOMES = ["not tried", "unviable", "killed", "timed out", "survived"]
 
@@ -37,6 +38,15 @@ def write_if_new(path, text):
         file.write(text)
 
 
+def edit(file, text, edits):
+    """Returns the text with each of the edits; a pattern that is not found is out of date."""
+    for pattern, replacement in edits:
+        text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+        if count == 0:
+            raise Problem(f"{file}: a stage's edit finds nothing: {pattern}")
+    return text
+
+
 class Tree:
     """A copy of the sources, in which the files of one crate are rewritten."""
 
@@ -48,8 +58,8 @@ class Tree:
             cwd=root, capture_output=True, text=True, check=True,
         ).stdout
         files = {file for file in said.split("\0") if file and os.path.isfile(f"{root}/{file}")}
-        manifests = {manifest for stage in crate.stages for manifest in stage.without}
-        rewritten = {file for file in files if file.startswith(crate.prefix)} | manifests
+        edited = {file for stage in crate.stages for file in stage.edits}
+        rewritten = {file for file in files if file.startswith(crate.prefix)} | edited
         for file in files - rewritten:
             self.copy(file)
         for file in rewritten:
@@ -90,10 +100,12 @@ class Tree:
             if file == f"{self.crate.prefix}src/lib.rs":
                 count = 1 + max(function.number for function in functions.values())
                 text += rewrite.SWITCH.replace("COUNT", str(count))
-            if file in stage.without:
-                pattern = r"^({})\b.*\n".format("|".join(stage.without[file]))
-                text = re.sub(pattern, "", text, flags=re.MULTILINE)
+            text = edit(file, text, stage.edits.get(file, []))
             write_if_new(f"{self.path}/{file}", text)
+        for file, origin in stage.added.items():
+            with open(os.path.join(HERE, origin), encoding="utf-8") as text:
+                os.makedirs(os.path.dirname(f"{self.path}/{file}"), exist_ok=True)
+                write_if_new(f"{self.path}/{file}", text.read())
 
 
 def functions_of(tree, mutants):
@@ -243,15 +255,19 @@ class Build:
         return rewrite.marked(texts[path], span["line_start"])
 
 
-def learn(binaries, jobs):
-    """Returns the tests, each with what it reaches. One that fails by itself is of no use."""
+def learn(binaries, jobs, longest):
+    """Returns the tests, each with what it reaches. One that fails by itself is of no use, and one
+    that takes longer than `longest` seconds is left out."""
     tests = [run.Test(*binary, name) for binary in binaries for name in run.names(*binary)]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        passes = list(pool.map(run.learn, tests))
-    for test, passed in zip(tests, passes):
+        learned = list(pool.map(lambda test: run.learn(test, longest), tests))
+    for test, (passed, _) in zip(tests, learned):
         if not passed:
             say(f"  not used, since it fails without a mutant: {test.name}")
-    return [test for test, passed in zip(tests, passes) if passed]
+    long = sum(passed and not is_short for passed, is_short in learned)
+    if long:
+        say(f"  {long} tests are left out: each takes more than {longest:.0f} s")
+    return [test for test, (passed, is_short) in zip(tests, learned) if passed and is_short]
 
 
 def order(tests, function, crate):
@@ -292,7 +308,7 @@ def try_stage(tree, functions, stage, crate, jobs):
     count = sum(len(function.mutants) for function in functions.values())
     say(f"{count} mutants by {stage.tests}: cargo test {' '.join(stage.build)}")
     binaries = Build(tree, functions, stage).run()
-    tests = learn(binaries, jobs)
+    tests = learn(binaries, jobs, stage.longest)
     say(f"  {len(tests)} tests, {sum(test.seconds for test in tests):.0f} s without a mutant")
     with open(f"{tree.path}/../{stage.name}.tsv", "w", encoding="utf-8") as results:
         judge_all(functions, tests, crate, jobs, results)

@@ -42,8 +42,8 @@ def limit_memory():
 class Process:
     """A process of a test binary. `verdict` is None until a test fails, or all have passed."""
 
-    def __init__(self, tests, mutant, notes=None):
-        self.tests = {test.name: test for test in tests}
+    def __init__(self, tests, mutant, notes=None, limit=None):
+        self.tests, self.limit = {test.name: test for test in tests}, limit
         binary, folder = tests[0].binary, tests[0].folder
         env = dict(os.environ, MUTANT=str(mutant), CARGO_MANIFEST_DIR=folder, RUST_BACKTRACE="0")
         env.pop("MUTANT_REACHED", None)
@@ -94,7 +94,8 @@ class Process:
                 return "killed", failed[1]
 
     def deadline(self, name):
-        return time.monotonic() + TIMES * self.tests[name].seconds + SECONDS
+        limit = self.limit or TIMES * self.tests[name].seconds + SECONDS
+        return time.monotonic() + limit
 
 
 def names(binary, folder):
@@ -105,18 +106,19 @@ def names(binary, folder):
     return [line.removesuffix(": test") for line in lines if line.endswith(": test")]
 
 
-def learn(test):
-    """Runs a test without a mutant, and notes its time and what it reaches. False if it fails."""
+def learn(test, longest):
+    """Runs a test without a mutant, and notes its time and what it reaches. Returns whether it
+    passes, and whether it does so within `longest` seconds."""
     with tempfile.TemporaryDirectory() as folder:
         notes = os.path.join(folder, "reached")
         began = time.monotonic()
-        test.seconds = 60.0
-        failure = Process([test], 0, notes).run()
+        verdict = Process([test], 0, notes, limit=longest).run()
         test.seconds = time.monotonic() - began
         if os.path.exists(notes):
             with open(notes, encoding="utf-8") as file:
                 test.reached = {int(line) for line in file}
-    return failure is None
+    is_long = test.seconds > longest or verdict == ("timed out", test.name)
+    return verdict is None or is_long, not is_long
 
 
 def batches(tests):

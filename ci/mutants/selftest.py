@@ -131,6 +131,25 @@ mod tests {
 }
 """
 
+# Tests of a second stage: the copy of the tree has them in addition, and the feature that they
+# need. One of them would notice more of what is left, if it were not too slow.
+MORE = r"""
+#![cfg(feature = "more")]
+use planted::{has_room, unreached};
+
+#[test]
+fn full() {
+    assert!(!has_room(2, 2));
+}
+
+#[test]
+fn slow() {
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert!(unreached("braces") && !unreached("{"));
+}
+"""
+FEATURE = (r"\Z", "\n[features]\nmore = []\n")
+
 FILE = "src/lib.rs"
 SURVIVORS = {
     "replace < with <= in has_room": "not judged",
@@ -234,6 +253,31 @@ def list_anew(tried, checks):
     checks.check("a list written anew keeps other crates' survivors", found == listed | other, found)
 
 
+def second_stage(case, checks):
+    """A second stage tries what the first has left, without the test that takes too long."""
+    with open(f"{case.work}-more.rs", "w", encoding="utf-8") as file:
+        file.write(MORE)
+    stage = plan.Stage(
+        name="more",
+        tests="tests that the copy has in addition",
+        build=["--test", "more", "--features", "more"],
+        edits={"Cargo.toml": [FEATURE]},
+        added={"tests/more.rs": f"{case.work}-more.rs"},
+        longest=3.0,
+    )
+    case.crate.stages.append(stage)
+    told = f"is listed, and is killed by full: {FILE}: replace < with <= in has_room"
+    expect(case, checks, SURVIVORS, told)
+    stage.edits["Cargo.toml"] = [(r"^nowhere\n", "")]
+    try:
+        problem = case.run(SURVIVORS)
+    except listing.Problem as caught:
+        problem = str(caught)
+    told = "Cargo.toml: a stage's edit finds nothing: ^nowhere\\n"
+    checks.check("an edit that finds nothing is a problem", problem == told, problem)
+    case.crate.stages.pop()
+
+
 def stuck_switch(case, checks):
     """A switch that never leaves the original."""
     switch, line = rewrite.SWITCH, "        *ON\n"
@@ -264,5 +308,6 @@ def run(work):
     checks.check("two shards are the whole", is_whole, parts)
     wrong_lists(case, checks)
     list_anew(tried, checks)
+    second_stage(case, checks)
     stuck_switch(case, checks)
     return 1 if checks.failed else 0

@@ -100,3 +100,17 @@ impl Figure {
         self.0.load(Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_back_is_not_counted() {
+        // A sender counts a batch before it learns that the channel has been closed.
+        let sent = Figure::default();
+        sent.add(5);
+        sent.subtract(3);
+        assert_eq!(sent.get(), 2);
+    }
+}

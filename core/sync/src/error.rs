@@ -69,3 +69,18 @@ pub enum RecvTimeoutError {
     #[error("the channel is closed, and nothing is left in it")]
     Closed,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SendError;
+
+    #[test]
+    fn only_a_closed_channel_refuses_for_good() {
+        // `Debug` names the reason, and not the item, which need not be `Debug`.
+        struct Item;
+        let errors = [SendError::Full(Item), SendError::Timeout(Item), SendError::Closed(Item)];
+        let told = errors.each_ref().map(|error| (error.is_closed(), format!("{error:?}")));
+        let expected = [(false, "Full(..)"), (false, "Timeout(..)"), (true, "Closed(..)")];
+        assert_eq!(told, expected.map(|(is_closed, text)| (is_closed, text.to_owned())));
+    }
+}

@@ -72,3 +72,22 @@ impl<P: Primitives> core::fmt::Debug for Ghost<P> {
         f.write_str("Ghost")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Ghost;
+    use crate::scripted::{Scripted, script};
+
+    #[test]
+    fn each_call_is_an_access_that_the_backend_sees() {
+        // A checker of races compares accesses to cells; here they are counted.
+        let ghost = Ghost::<Scripted>::new();
+        let accesses = || script(|script| script.accesses.get());
+        let (reads, writes) = accesses();
+        ghost.read();
+        assert_eq!(accesses(), (reads + 1, writes));
+        ghost.write();
+        assert_eq!(accesses(), (reads + 1, writes + 1));
+        assert_eq!(format!("{ghost:?}"), "Ghost");
+    }
+}

@@ -135,6 +135,8 @@ pub mod notifier;
 pub mod oneshot;
 mod policy;
 mod primitives;
+#[cfg(test)]
+mod scripted;
 pub mod select;
 mod spin;
 pub mod spsc;

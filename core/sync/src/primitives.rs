@@ -326,3 +326,30 @@ fn discard(payload: Box<dyn Any + Send>) {
         core::mem::forget(second);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::AtomicU32;
+
+    use super::*;
+    use crate::Std;
+
+    /// Panics when it is dropped, and counts that.
+    struct Bomb;
+
+    static BOMBS: AtomicU32 = AtomicU32::new(0);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            BOMBS.fetch_add(1, Ordering::Relaxed);
+            std::panic::panic_any("a payload panics when it is dropped");
+        }
+    }
+
+    /// Foreign code panics, and then so does the drop of what it panicked with.
+    #[test]
+    fn a_payload_that_panics_is_contained() {
+        Std::contain(|| std::panic::panic_any(Bomb));
+        assert_eq!(BOMBS.load(Ordering::Relaxed), 1);
+    }
+}

@@ -215,32 +215,4 @@ impl Patience {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Budget, Patience, RARE};
-
-    fn fresh() -> Budget {
-        Budget::new(Patience::new().0.into_inner())
-    }
-
-    #[test]
-    fn looks_that_find_something_are_worth_more() {
-        let budget = (0..100).fold(fresh(), |budget, _| budget.paused(40));
-        assert!((100..=160).contains(&budget.pauses), "{}: four times 40", budget.pauses);
-        let budget = (0..100).fold(budget, |budget, _| budget.paused(u32::from(u16::MAX)));
-        assert_eq!(budget.pauses, Budget::PAUSES.1);
-        assert_eq!(Budget::new(budget.word()).word(), budget.word());
-    }
-
-    #[test]
-    fn looks_in_vain_are_worth_less_and_a_trial_is_rare() {
-        let mut budget = Budget { pauses: Budget::PAUSES.1, ..fresh() };
-        for wait in 1..RARE {
-            budget = Budget::new(budget.missed().word());
-            assert!(budget.pauses < Budget::PAUSES.1, "a trial after {wait}");
-        }
-        assert_eq!((budget.pauses, budget.steps), (Budget::PAUSES.0, Budget::STEPS.0));
-        let trial = budget.missed();
-        assert_eq!((trial.pauses, trial.steps), (Budget::PAUSES.1, Budget::STEPS.1));
-        assert_eq!(trial.stepped().steps, Budget::STEPS.1);
-    }
-}
+mod tests;

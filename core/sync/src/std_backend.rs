@@ -29,10 +29,52 @@ use linux as futex;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use parked as futex;
 
-/// In microseconds; see `step_aside`.
+/// In microseconds; see [`Yields`].
 const LONG_YIELD: u64 = 300;
 const SHORTEST_WHILE: u64 = 10_000;
 const LONGEST_WHILE: u64 = 1_000_000;
+
+/// What yields have cost, and when they are to be tried again, both in microseconds.
+///
+/// On a core with busy threads a yield lasts for one or more of their time slices, which are
+/// between some 100 microseconds and some milliseconds. After a yield of 300 microseconds no thread
+/// yields for 10 milliseconds. Each time that the next yield is as long again, this pause doubles,
+/// up to a second.
+struct Yields {
+    again: AtomicU64,
+    /// How long the last pause was; 0 if the last yield was short.
+    pause: AtomicU64,
+}
+
+static YIELDS: Yields = Yields::new();
+
+// ORDERING: none needed in this block: both are figures, of which nothing is concluded but whether
+// to yield.
+impl Yields {
+    const fn new() -> Self {
+        Self { again: AtomicU64::new(0), pause: AtomicU64::new(0) }
+    }
+
+    /// Returns whether a thread may yield at this time.
+    fn are_due(&self, now: u64) -> bool {
+        // ORDERING: as above.
+        now >= self.again.load(Ordering::Relaxed)
+    }
+
+    /// Records how long a yield took.
+    fn note(&self, before: u64, after: u64) {
+        // ORDERING: as above.
+        let last = self.pause.load(Ordering::Relaxed);
+        if after - before >= LONG_YIELD {
+            let next = (2 * last).clamp(SHORTEST_WHILE, LONGEST_WHILE);
+            self.pause.store(next, Ordering::Relaxed);
+            self.again.store(after + next, Ordering::Relaxed);
+        } else if last != 0 {
+            // ORDERING: as above.
+            self.pause.store(0, Ordering::Relaxed);
+        }
+    }
+}
 
 /// The primitives of std and, where there is one, of the futex.
 #[derive(Clone, Copy, Debug)]
@@ -226,31 +268,15 @@ unsafe impl Primitives for Std {
         std::thread::yield_now();
     }
 
-    /// Yields, and measures how long that takes. On a core with busy threads a yield lasts for one
-    /// or more of their time slices, which are between some 100 microseconds and some milliseconds.
-    /// After a yield of 300 microseconds no thread yields for 10 milliseconds. Each time that the
-    /// next yield is as long again, this pause doubles, up to a second.
+    /// Yields, and measures how long that takes; see [`Yields`].
     fn step_aside() -> bool {
-        /// In microseconds: when yields are to be tried again, and how long the last pause was.
-        static AGAIN: AtomicU64 = AtomicU64::new(0);
-        static WHILE: AtomicU64 = AtomicU64::new(0);
-        // ORDERING: none needed in this function: both are figures, of which nothing is concluded
-        // but whether to yield.
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let before = micros(Self::now());
-        if before < AGAIN.load(Ordering::Relaxed) {
+        if !YIELDS.are_due(before) {
             return false;
         }
         std::thread::yield_now();
-        let after = micros(Self::now());
-        let last = WHILE.load(Ordering::Relaxed);
-        if after - before >= LONG_YIELD {
-            let next = (2 * last).clamp(SHORTEST_WHILE, LONGEST_WHILE);
-            WHILE.store(next, Ordering::Relaxed);
-            AGAIN.store(after + next, Ordering::Relaxed);
-        } else if last != 0 {
-            WHILE.store(0, Ordering::Relaxed);
-        }
+        YIELDS.note(before, micros(Self::now()));
         true
     }
 
@@ -262,3 +288,6 @@ unsafe impl Primitives for Std {
         *cores > 1
     }
 }
+
+#[cfg(test)]
+mod tests;

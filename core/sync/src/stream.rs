@@ -122,6 +122,7 @@ impl<P: Primitives, S: Source<P>> fmt::Debug for ReceiverStream<P, S> {
 #[cfg(test)]
 mod tests {
     use core::task::Waker;
+    use core::time::Duration;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
     use std::task::Wake;
@@ -129,6 +130,8 @@ mod tests {
     use super::*;
     use crate::mailbox::{OnFull, mailbox};
     use crate::mpmc::mpmc;
+    use crate::scripted::{Scripted, while_reporting};
+    use crate::select::deadline;
     use crate::spsc::spsc;
     use crate::watch::watch;
     use crate::{Backpressure, Std, oneshot};
@@ -211,5 +214,44 @@ mod tests {
         drop(first);
         assert_eq!(flags[1].0.load(Relaxed), 1);
         assert_eq!(next(&mut second, &flags[1]), Poll::Ready(Some(5)));
+    }
+
+    /// Two streams of one queue wait; an item comes, and the one that was not chosen takes it. That
+    /// stream waits no longer, so the next item does not wake it.
+    #[test]
+    fn a_stream_that_has_an_item_does_not_wait() {
+        let flags = [(); 2].map(|()| Arc::new(Flag::default()));
+        let (tasks, mut pool) = mpmc::<Std, u32>(2, Backpressure::Block);
+        let mut other = pool.clone();
+        let (mut first, mut second) = (pool.stream(), other.stream());
+        assert!(next(&mut first, &flags[0]).is_pending());
+        assert!(next(&mut second, &flags[1]).is_pending());
+        tasks.send(5).unwrap();
+        assert_eq!(next(&mut second, &flags[1]), Poll::Ready(Some(5)));
+        tasks.send(6).unwrap();
+        assert_eq!(flags.map(|flag| flag.0.load(Relaxed)), [1, 0]);
+    }
+
+    /// A source that has one message has nothing after it, whatever it would say if it were asked.
+    #[test]
+    fn of_a_deadline() {
+        let flag = Arc::new(Flag::default());
+        let mut items = ReceiverStream::<Std, _>::new(deadline(Duration::ZERO));
+        assert_eq!(format!("{items:?}"), "ReceiverStream { .. }");
+        assert_eq!(next(&mut items, &flag), Poll::Ready(Some(())));
+        assert_eq!(next(&mut items, &flag), Poll::Ready(None));
+    }
+
+    /// While the backend reports a violation, a stream that is dropped does nothing: its waker
+    /// stays where it is.
+    #[test]
+    fn a_stream_that_is_dropped_during_a_report_does_nothing() {
+        let flag = Arc::new(Flag::default());
+        let (tasks, pool) = mpmc::<Scripted, u32>(2, Backpressure::Block);
+        let mut items = pool.clone().into_stream();
+        assert!(next(&mut items, &flag).is_pending());
+        while_reporting(|| drop(items));
+        tasks.send(5).unwrap();
+        assert_eq!((flag.0.load(Relaxed), pool.recv()), (1, Ok(5)));
     }
 }

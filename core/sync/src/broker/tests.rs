@@ -14,6 +14,7 @@ use crate::counters::Counters;
 use crate::error::{Closed, TryRecvError};
 use crate::policy::OnFull;
 use crate::primitives::Primitives;
+use crate::scripted::counting_waker;
 use crate::select::Select;
 use crate::std_backend::Std;
 
@@ -285,6 +286,11 @@ fn limits_that_would_flap_or_are_out_of_order_are_refused() {
 fn a_gauge_counts_what_comes_and_each_way_out() {
     // Five come in and four do not; two go out to be handled, and one unhandled.
     let gauge = Gauge::new(8);
+    gauge.received(2);
+    gauge.evicted(3);
+    let early = gauge.counters();
+    assert_eq!((early.depth, early.sent), (0, 5), "what went out had come in");
+    let gauge = Gauge::new(8);
     gauge.accepted(5);
     gauge.refused(4);
     gauge.received(2);
@@ -304,6 +310,7 @@ fn names_are_checked_and_unique() {
     for name in ["", "Work", "a b", "x\"y", &"a".repeat(65)] {
         assert_eq!(watch(name), Err(RegisterError::Name(name.to_owned())));
     }
+    assert_eq!(watch(&"a".repeat(64)), Ok(()));
     assert_eq!(watch("rewinder.blocks"), Ok(()));
     assert_eq!(watch("rewinder.blocks"), Err(RegisterError::Taken("rewinder.blocks".to_owned())));
     assert!(broker.forget("rewinder.blocks"));
@@ -360,6 +367,7 @@ fn a_subscription_keeps_the_latest_change_and_is_bounded_in_number() {
     let mut held: Vec<_> =
         (0..MAX_SUBSCRIBERS).map(|_| broker.subscribe().expect("there is room")).collect();
     assert_eq!(broker.subscribe().err(), Some(TooManySubscribers));
+    assert!(Ask::ALL.into_iter().all(|ask| !broker.asks(ask)));
     for now in [700, 850, 1000] {
         depth.store(now, core::sync::atomic::Ordering::Relaxed);
         broker.observe_at(SECOND);
@@ -396,6 +404,15 @@ fn a_lease_is_awaited_and_selected_over() {
         sender.send(1).expect("there is room");
         assert_eq!(item.poll(&mut context), Poll::Ready(Ok(1)));
     }
+    {
+        let (wakes, waker) = counting_waker();
+        let mut inputs = Select::new().source(1, &mut lease, |item| item);
+        let mut next = pin!(inputs.recv_async());
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        sender.send(1).expect("there is room");
+        assert_eq!(wakes.get(), 1);
+        assert_eq!(next.poll(&mut context), Poll::Ready(Ok(Ok(1))));
+    }
     sender.send(2).expect("there is room");
     assert_eq!(Select::new().source(1, &mut lease, |item| item).recv(), Ok(Ok(2)));
     let mut inputs = Select::new().source(1, lease, |item| item);
@@ -406,4 +423,48 @@ fn a_lease_is_awaited_and_selected_over() {
     drop(sender);
     let mut inputs = Select::new().source(1, lease, |item| item);
     assert_eq!([(); 2].map(|()| inputs.recv()), [Ok(Ok(3)), Ok(Err(Closed))]);
+}
+
+#[test]
+fn a_thread_that_serves_takes_samples_and_tells_changes() {
+    // A full mailbox is watched; who is told of it ends the service.
+    let broker = Broker::<Std>::new(by_depth()).expect("limits that make sense");
+    assert_eq!(broker.watch("full", Weight::Counts, || counters(CAPACITY, 0)), Ok(()));
+    let mut told = Vec::new();
+    broker.serve(Duration::from_millis(1), |change| {
+        told.push(change.to);
+        broker.stop();
+    });
+    assert_eq!(told, [Level::Critical]);
+}
+
+#[test]
+fn a_lease_of_a_mailbox_that_was_forgotten_does_not_come_back_as_another() {
+    // The mailbox is forgotten while it is lent, and another gets its name.
+    let broker = Broker::<Std>::new(Limits::default()).expect("the defaults");
+    let open = || broker.open::<u32>("work", Weight::Counts, 4, 0, OnFull::Refuse);
+    let (old_sender, old_lease) = open().expect("a new name");
+    assert!(broker.forget("work"));
+    let (sender, lease) = open().expect("a name that is free again");
+    drop(old_lease);
+    assert!(old_sender.is_closed(), "it was dropped");
+    assert_eq!(broker.claim::<u32>("work").err(), Some(ClaimError::Away));
+    sender.send(1).expect("there is room");
+    drop(lease);
+    assert_eq!(broker.claim::<u32>("work").map(|lease| lease.recv()), Ok(Ok(1)));
+}
+
+#[test]
+fn levels_and_asks_have_their_words() {
+    // Reports and logs name them so.
+    let words = Level::ALL.map(|level| (level.word(), level.to_string()));
+    let expected = ["normal", "busy", "high", "critical"];
+    assert_eq!(words, expected.map(|word| (word, word.to_owned())));
+    let asks = Ask::ALL.map(Ask::word);
+    assert_eq!(asks, ["drop_peers", "drop_sync_requests", "stop_slashing_detection"]);
+    let broker = Broker::<Std>::new(Limits::default()).expect("the defaults");
+    assert_eq!(format!("{broker:?}"), "Broker { level: Normal, .. }");
+    let opened = broker.open::<u32>("work", Weight::Counts, 4, 0, OnFull::Refuse);
+    let (_, lease) = opened.expect("a new name");
+    assert_eq!(format!("{lease:?}"), "Lease { name: \"work\", .. }");
 }

@@ -503,3 +503,27 @@ impl Credits<crate::Std> {
         self.returned.replied.add(passed_replies.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Std;
+
+    #[test]
+    fn full_is_said_only_if_nothing_was_consumed_meanwhile() {
+        // A request is consumed while an attempt finds the mailbox full: it is attempted again.
+        let credits = Credits::<Std>::new(1, 0);
+        let mut attempts = 0;
+        let attempt = |consumed| {
+            attempts += 1;
+            if consumed == 0 {
+                credits.release(1, 0);
+            }
+            if consumed == 1 { Ok(()) } else { Err(Refusal::Full) }
+        };
+        assert!(credits.confirmed(attempt).is_ok());
+        assert_eq!(attempts, 2);
+        let full = credits.confirmed(|_| Err::<(), _>(Refusal::Full));
+        assert!(full == Err(Refusal::Full), "nothing is consumed any more");
+    }
+}

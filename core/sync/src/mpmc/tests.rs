@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::Std;
+use crate::scripted::{Scripted, counting_waker, while_reporting};
+use core::task::Context;
 use std::sync::Arc;
 
 const ITEMS: u32 = 100_000;
@@ -208,6 +210,7 @@ fn a_reserved_place_is_kept() {
     assert!(receiver.is_disconnected());
     let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Block);
     let place = sender.reserve().unwrap();
+    assert!(!place.is_disconnected());
     drop(receiver);
     assert!(place.is_disconnected());
     assert_eq!(place.send(4), Err(SendError::Closed(4)));
@@ -236,7 +239,7 @@ fn a_permit_that_is_dropped_wakes_who_waits() {
     let flag = Arc::new(Flag(false.into()));
     let waker = core::task::Waker::from(flag.clone());
     let mut task = core::pin::pin!(sender.reserve_async());
-    assert!(task.as_mut().poll(&mut core::task::Context::from_waker(&waker)).is_pending());
+    assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     drop(place);
     assert!(flag.0.load(Relaxed), "the drop wakes it");
 }
@@ -268,4 +271,58 @@ fn a_permit_that_is_used_is_one() {
     assert_eq!((receiver.recv(), receiver.try_recv()), (Ok(1), Err(TryRecvError::Empty)));
     assert_eq!(other.send(2), Ok(()));
     assert_eq!((receiver.recv(), receiver.recv()), (Ok(2), Err(Closed)));
+}
+
+/// A receiver waits for the last permit of a closed queue, whether that is used or dropped. One
+/// permit that goes before it wakes nobody.
+#[test]
+fn the_last_permit_of_a_closed_queue_ends_the_wait() {
+    for is_used in [false, true] {
+        let (sender, receiver) = mpmc::<Std, u32>(3, Backpressure::Block);
+        let (first, last) = (sender.reserve().unwrap(), sender.reserve().unwrap());
+        sender.close();
+        let (wakes, waker) = counting_waker();
+        let mut context = Context::from_waker(&waker);
+        let mut items = [(); 2].map(|()| Box::pin(receiver.recv_async()));
+        items.iter_mut().for_each(|item| assert!(item.as_mut().poll(&mut context).is_pending()));
+        drop(first);
+        assert_eq!(wakes.get(), 0, "the last one may still come");
+        if is_used {
+            assert_eq!(last.send(1), Ok(()));
+        } else {
+            drop(last);
+        }
+        assert_eq!(wakes.get(), 2, "of all that wait");
+    }
+}
+
+/// A queue that is closed twice, the second time by the drop of its receiver, stays closed.
+#[test]
+fn a_queue_that_is_closed_stays_closed() {
+    let (sender, receiver) = mpmc::<Std, u32>(1, Backpressure::Refuse);
+    sender.close();
+    receiver.close();
+    assert!(sender.is_closed() && !sender.is_disconnected());
+    drop(receiver);
+    assert!(sender.is_closed() && sender.is_disconnected());
+}
+
+/// No end has had to look at the other's side yet: the figures know the depth all the same.
+#[test]
+fn the_high_water_is_at_least_the_depth() {
+    let (sender, receiver) = mpmc::<Std, u32>(4, Backpressure::Refuse);
+    (0..3).for_each(|item| sender.send(item).unwrap());
+    let counters = receiver.counters();
+    assert_eq!((counters.depth, counters.high_water, counters.sent), (3, 3, 3));
+}
+
+/// While the backend reports a violation, an end that is dropped does nothing.
+#[test]
+fn ends_that_are_dropped_during_a_report_do_nothing() {
+    let (sender, receiver) = mpmc::<Scripted, u32>(2, Backpressure::Refuse);
+    let place = sender.reserve().unwrap();
+    while_reporting(|| drop(place));
+    assert_eq!((sender.send(1), sender.send(2)), (Ok(()), Err(SendError::Full(2))));
+    while_reporting(|| drop(receiver));
+    assert!(!sender.is_closed());
 }

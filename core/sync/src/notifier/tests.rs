@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Std;
-use crate::primitives::Ordering;
+use crate::scripted::{Scripted, script};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 
@@ -55,7 +55,7 @@ fn a_notification_between_prepare_and_wait_prevents_the_sleep() {
 /// thread.
 #[test]
 fn a_condition_that_panics_passes_the_notification_on() {
-    let shared = Arc::new((AtomicU32::new(0), EventNotifier::<Counting>::new()));
+    let shared = Arc::new((AtomicU32::new(0), EventNotifier::<Scripted>::new()));
     let (permits, changed) = &*shared;
     let take = |permits: &AtomicU32| {
         permits.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1)).ok().map(drop)
@@ -72,7 +72,7 @@ fn a_condition_that_panics_passes_the_notification_on() {
             });
         })
     });
-    asleep(changed, 2);
+    changed.until_asleep(2);
     permits.store(2, Relaxed);
     changed.notify_one();
     let ends = threads.map(|thread| thread.join().is_ok());
@@ -114,116 +114,15 @@ fn the_number_of_threads_is_bounded() {
     assert_eq!(notifier.waiters(), 0);
 }
 
-/// The primitives of `Std`, with a futex that counts its wakes and holds back woken threads.
-struct Counting;
-
-/// Counts the calls to `wake`, tells when a thread goes to sleep, and lets it return only while
-/// nobody holds `gate`.
-struct CountingFutex {
-    word: AtomicU32,
-    wakes: AtomicU32,
-    sleeps: AtomicU32,
-    slept: Notifier,
-    gate: std::sync::Mutex<()>,
-}
-
-// SAFETY: the word of std, operation by operation.
-unsafe impl Atomic<u32> for CountingFutex {
-    fn new(value: u32) -> Self {
-        Self {
-            word: AtomicU32::new(value),
-            wakes: AtomicU32::new(0),
-            sleeps: AtomicU32::new(0),
-            slept: Notifier::new(),
-            gate: std::sync::Mutex::new(()),
-        }
+impl EventNotifier<Scripted> {
+    /// Waits until threads have gone to sleep at least that many times.
+    pub(crate) fn until_asleep(&self, times: u32) {
+        self.epoch.until_asleep(times);
     }
-    fn load(&self, order: Ordering) -> u32 {
-        self.word.load(order)
-    }
-    fn store(&self, value: u32, order: Ordering) {
-        self.word.store(value, order);
-    }
-    fn swap(&self, value: u32, order: Ordering) -> u32 {
-        self.word.swap(value, order)
-    }
-    fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
-        self.word.fetch_add(value, order)
-    }
-    fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
-        self.word.fetch_sub(value, order)
-    }
-    fn fetch_max(&self, value: u32, order: Ordering) -> u32 {
-        self.word.fetch_max(value, order)
-    }
-    fn compare_exchange(
-        &self,
-        current: u32,
-        new: u32,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<u32, u32> {
-        self.word.compare_exchange(current, new, success, failure)
-    }
-}
-
-// SAFETY: as above.
-unsafe impl Futex for CountingFutex {
-    fn wait(&self, expected: u32) {
-        self.sleeps.fetch_add(1, Relaxed);
-        self.slept.notify_all();
-        self.word.wait(expected);
-        drop(self.gate.lock());
-    }
-    fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome {
-        self.word.wait_timeout(expected, timeout)
-    }
-    fn wake(&self, count: u32) {
-        self.wakes.fetch_add(1, Relaxed);
-        self.word.wake(count);
-    }
-}
-
-// SAFETY: those of `Std`.
-unsafe impl Primitives for Counting {
-    type AtomicU32 = <Std as Primitives>::AtomicU32;
-    type AtomicU64 = <Std as Primitives>::AtomicU64;
-    type AtomicUsize = <Std as Primitives>::AtomicUsize;
-    type AtomicPtr<T> = <Std as Primitives>::AtomicPtr<T>;
-    type Futex = CountingFutex;
-    type Cell<T> = <Std as Primitives>::Cell<T>;
-    type Mutex<T: Send> = <Std as Primitives>::Mutex<T>;
-    type Arc<T: Send + Sync> = <Std as Primitives>::Arc<T>;
-    type JoinHandle<T: Send + 'static> = <Std as Primitives>::JoinHandle<T>;
-
-    fn fence(order: Ordering) {
-        Std::fence(order);
-    }
-    fn arc<T: Send + Sync>(value: T) -> Self::Arc<T> {
-        Std::arc(value)
-    }
-    fn spawn<T: Send + 'static>(
-        name: &str,
-        body: impl FnOnce() -> T + Send + 'static,
-    ) -> Self::JoinHandle<T> {
-        Std::spawn(name, body)
-    }
-    fn now() -> Duration {
-        Std::now()
-    }
-    fn yield_now() {
-        Std::yield_now();
-    }
-}
-
-/// Waits until `threads` threads have come to their sleep.
-fn asleep(notifier: &EventNotifier<Counting>, threads: u32) {
-    let futex = &notifier.epoch;
-    futex.slept.wait_until(|| (futex.sleeps.load(Relaxed) == threads).then_some(()));
 }
 
 /// Calls to `wake`, wakes on their way, sleepers.
-fn figures(notifier: &EventNotifier<Counting>) -> (u32, u32, u32) {
+fn figures(notifier: &EventNotifier<Scripted>) -> (u32, u32, u32) {
     let waiters = notifier.waiters.load(Relaxed);
     (notifier.epoch.wakes.load(Relaxed), wakes(waiters), sleepers(waiters))
 }
@@ -232,14 +131,14 @@ fn figures(notifier: &EventNotifier<Counting>) -> (u32, u32, u32) {
 /// notifications, the first wakes it. When it runs, it finds all five.
 #[test]
 fn until_the_woken_thread_runs_one_wake_is_enough() {
-    let shared = Arc::new((AtomicUsize::new(0), EventNotifier::<Counting>::new()));
+    let shared = Arc::new((AtomicUsize::new(0), EventNotifier::<Scripted>::new()));
     let other = shared.clone();
     let (count, changed) = &*shared;
     let gate = changed.epoch.gate.lock().unwrap();
     let thread = std::thread::spawn(move || {
         other.1.wait_until(|| (other.0.load(Relaxed) == 5).then_some(()));
     });
-    asleep(changed, 1);
+    changed.until_asleep(1);
     for _ in 0..5 {
         count.fetch_add(1, Relaxed);
         changed.notify_one();
@@ -255,7 +154,7 @@ fn until_the_woken_thread_runs_one_wake_is_enough() {
 /// takes.
 #[test]
 fn each_sleeper_is_woken_once() {
-    let shared = Arc::new((AtomicUsize::new(0), EventNotifier::<Counting>::new()));
+    let shared = Arc::new((AtomicUsize::new(0), EventNotifier::<Scripted>::new()));
     let (count, changed) = &*shared;
     let gate = changed.epoch.gate.lock().unwrap();
     let threads = [(); 3].map(|()| {
@@ -264,7 +163,7 @@ fn each_sleeper_is_woken_once() {
             shared.1.wait_until(|| (shared.0.load(Relaxed) == 1).then_some(()));
         })
     });
-    asleep(changed, 3);
+    changed.until_asleep(3);
     count.store(1, Relaxed);
     changed.notify_many(2);
     assert_eq!(figures(changed), (1, 2, 1));
@@ -281,7 +180,7 @@ fn each_sleeper_is_woken_once() {
 /// count, which never falls below zero, and a token that comes later is woken again.
 #[test]
 fn a_token_that_goes_takes_a_wake_off() {
-    let notifier = EventNotifier::<Counting>::new();
+    let notifier = EventNotifier::<Scripted>::new();
     let (first, second) = (notifier.prepare(), notifier.prepare());
     notifier.notify_one();
     assert_eq!(figures(&notifier), (1, 1, 1));
@@ -300,4 +199,36 @@ fn a_token_that_goes_takes_a_wake_off() {
     fourth.wait();
     drop(notifier.prepare());
     assert_eq!(figures(&notifier), (3, 0, 0));
+}
+
+/// A notification comes just when the time of a wait is up: the wait was woken, and so its thread
+/// knows that it owes a look.
+#[test]
+fn a_notification_at_the_deadline_counts_as_a_wake_up() {
+    let notifier = Arc::new(EventNotifier::<Scripted>::new());
+    let other = notifier.clone();
+    script(|script| script.at_timed_wait.set(Some(Box::new(move || other.notify_one()))));
+    assert_eq!(notifier.prepare().wait_timeout(Duration::MAX), WaitOutcome::Woken);
+    script(|script| script.at_timed_wait.set(Some(Box::new(|| ()))));
+    assert_eq!(notifier.prepare().wait_timeout(Duration::MAX), WaitOutcome::TimedOut);
+    assert_eq!(figures(&notifier), (1, 0, 0));
+}
+
+/// A thread that waits again after a notification finds what that notification was for without
+/// asking the kernel.
+#[test]
+fn a_token_that_is_notified_does_not_ask_the_kernel() {
+    let notifier = EventNotifier::<Scripted>::new();
+    let token = notifier.prepare();
+    notifier.notify_one();
+    token.wait();
+    assert_eq!(notifier.epoch.sleeps.load(Relaxed), 0);
+}
+
+/// A value's `Debug` names its type, and shows nothing that other threads change.
+#[test]
+fn debug_names_the_type() {
+    let notifier = Notifier::new();
+    assert_eq!(format!("{notifier:?}"), "EventNotifier { .. }");
+    assert_eq!(format!("{:?}", notifier.until(|| None::<()>)), "Until { .. }");
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Std;
+use crate::scripted::{Scripted, counting_waker, while_reporting};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -41,7 +42,9 @@ fn a_dropped_receiver_refuses_the_value() {
 fn after_a_time_out_the_value_can_still_be_received_once() {
     let (tx, mut rx) = channel::<Std, u32>();
     assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
-    assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    let before = Std::now();
+    assert_eq!(rx.recv_timeout(Duration::from_millis(2)), Err(RecvTimeoutError::Timeout));
+    assert!(Std::now() - before >= Duration::from_millis(2));
     assert_eq!(tx.send(9), Ok(()));
     assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(9));
     assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
@@ -182,4 +185,102 @@ fn a_sender_waits_for_the_end() {
     thread.join().unwrap();
     assert!(std::pin::pin!(tx.closed_async()).poll(&mut context).is_ready());
     assert!(tx.closed_timeout(Duration::ZERO) && tx.is_disconnected());
+}
+
+/// A task waits for the closing; the receiver closes, and stays.
+#[test]
+fn the_closing_wakes_a_task_that_waits_for_it() {
+    let (tx, mut rx) = channel::<Std, u32>();
+    let (wakes, waker) = counting_waker();
+    let mut closed = Box::pin(tx.closed_async());
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    rx.close();
+    assert_eq!(wakes.get(), 1);
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+}
+
+/// The sender sleeps until the receiver goes.
+#[test]
+fn a_sender_sleeps_until_the_end() {
+    let (tx, rx) = channel::<Scripted, u32>();
+    let tx = Arc::new(tx);
+    let other = tx.clone();
+    let thread = std::thread::spawn(move || {
+        other.closed();
+        other.is_closed()
+    });
+    tx.shared().closing.until_asleep(1);
+    drop(rx);
+    assert!(thread.join().unwrap());
+}
+
+/// The receiver says that it waits before it sleeps, and sleeps again after a spurious wake-up.
+#[test]
+fn a_receiver_that_blocks_is_asleep() {
+    let (tx, rx) = channel::<Scripted, u32>();
+    let thread = std::thread::spawn(move || rx.recv());
+    let state = &tx.shared().state;
+    state.until_asleep(1);
+    assert_eq!(state.load(Relaxed), WAITING);
+    while state.sleeps.load(Relaxed) < 3 {
+        state.wake(1); // for nothing, and perhaps before the thread sleeps
+        std::thread::yield_now();
+    }
+    assert_eq!(state.load(Relaxed), WAITING);
+    tx.send(4).unwrap();
+    assert_eq!(thread.join().unwrap(), Ok(4));
+}
+
+/// A receiver that has closed, and stays, keeps no waker.
+#[test]
+fn a_close_drops_the_waker() {
+    let (_tx, mut rx) = channel::<Std, u32>();
+    let (wakes, waker) = counting_waker();
+    assert!(Pin::new(&mut rx).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert_eq!(Arc::strong_count(&wakes), 2);
+    rx.close();
+    assert_eq!((Arc::strong_count(&wakes), wakes.get()), (1, 0));
+}
+
+/// A waker is left behind in the allocation, which lives as long as that waker. The receiver comes
+/// to its end before the sender and after it, with the value and without.
+#[test]
+fn the_last_end_frees_the_allocation() {
+    let left_behind = || {
+        let (tx, mut rx) = channel::<Std, u32>();
+        let (wakes, waker) = counting_waker();
+        assert!(Pin::new(&mut rx).poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(rx.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout));
+        assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+        drop(waker);
+        assert_eq!(Arc::strong_count(&wakes), 2);
+        (tx, rx, wakes)
+    };
+    let (tx, rx, wakes) = left_behind();
+    tx.send(1).unwrap();
+    assert_eq!((rx.recv(), Arc::strong_count(&wakes)), (Ok(1), 1));
+    let (tx, rx, wakes) = left_behind();
+    drop(tx);
+    drop(rx);
+    assert_eq!(Arc::strong_count(&wakes), 1);
+    let (tx, rx, wakes) = left_behind();
+    drop(rx);
+    assert_eq!((tx.send(2), Arc::strong_count(&wakes)), (Err(SendError::Closed(2)), 1));
+    let (tx, mut rx, wakes) = left_behind();
+    rx.close();
+    assert_eq!((tx.send(3), rx.try_recv()), (Err(SendError::Closed(3)), Err(TryRecvError::Closed)));
+    drop(rx);
+    assert_eq!(Arc::strong_count(&wakes), 1);
+}
+
+/// While the backend reports a violation, an end that is dropped does nothing.
+#[test]
+fn ends_that_are_dropped_during_a_report_do_nothing() {
+    let (tx, rx) = channel::<Scripted, u32>();
+    while_reporting(|| drop(rx));
+    assert!(!tx.is_closed());
+    let (tx, rx) = channel::<Scripted, u32>();
+    while_reporting(|| drop(tx));
+    assert!(!rx.is_disconnected());
 }

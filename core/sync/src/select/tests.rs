@@ -9,6 +9,7 @@ use super::*;
 use crate::mailbox::{OnFull, Receiver, Sender, mailbox_on};
 use crate::mpmc::mpmc;
 use crate::policy::Backpressure;
+use crate::scripted::counting_waker;
 use crate::spsc::spsc_on;
 use crate::{Std, oneshot};
 
@@ -260,6 +261,11 @@ fn a_source_is_told_the_time() {
         let mut inputs = Select::<Std, _>::new().source(1, source, |item| item.unwrap_or(9));
         assert_eq!(inputs.recv_deadline(at + limit), Ok(0));
         assert!(Std::now() >= at);
+        let at = Std::now() + Duration::from_millis(1);
+        let mut source = Plain { at: Some(at), ..Plain::default() };
+        let mut inputs = Select::<Std, _>::new().source(1, &mut source, |item| item.unwrap_or(9));
+        assert_eq!(inputs.recv_deadline(at + limit), Ok(0), "of a source that is lent");
+        assert!(Std::now() >= at);
     }
 }
 
@@ -280,4 +286,35 @@ fn every_source_passes_its_wake_up_on() {
     drop(first);
     assert!(flag.0.load(Relaxed), "the notification goes on");
     drop(others);
+}
+
+/// A deadline that has passed is seen by a look, without a wait. Nobody wakes its receiver.
+#[test]
+fn a_deadline_that_has_passed_needs_no_wait() {
+    let passed = deadline(Duration::ZERO);
+    assert!(Source::<Std>::notifier(&passed).is_none());
+    let mut inputs = Select::<Std, _>::new().source(1, passed, |_| 5);
+    assert_eq!(inputs.try_recv(), Ok(5));
+    let mut inputs = Select::<Std, _>::new().source(1, deadline(Duration::MAX), |_| 5);
+    assert_eq!(inputs.try_recv(), Err(TryRecvError::Empty));
+}
+
+/// A source that is lent wakes the select as one that is owned.
+#[test]
+fn a_source_that_is_lent_wakes_the_select() {
+    let (sender, mut receiver) = ends(&notifier());
+    let (wakes, waker) = counting_waker();
+    let mut inputs = Select::new().source(1, &mut receiver, |item| item.ok());
+    let mut next = Box::pin(inputs.recv_async());
+    assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    sender.send(3).unwrap();
+    assert_eq!(wakes.get(), 1);
+}
+
+/// A select and its list name their types.
+#[test]
+fn debug_names_the_type() {
+    let inputs = Select::<Std, _>::new().source(3, deadline(Duration::MAX), |_| 5);
+    assert_eq!(format!("{inputs:?}"), "Select { .. }");
+    assert_eq!(format!("{:?}", inputs.inputs), "With { budget: 3, .. }");
 }

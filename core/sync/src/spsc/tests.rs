@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::Std;
+use crate::scripted::{Scripted, counting_waker, while_reporting};
+use core::task::Context;
 use std::sync::Arc;
 
 const ITEMS: u32 = 100_000;
@@ -78,8 +80,10 @@ fn what_a_batch_finds_no_room_for_stays_in_it() {
     assert_eq!(sender.send_batch(&mut batch), Ok(3));
     assert_eq!(batch, [4, 5]);
     assert_eq!((sender.try_send_batch(&mut batch), batch.len()), (Ok(0), 2));
+    assert_eq!(sender.counters().refused, 4);
     assert_eq!(receiver.recv(), Ok(1));
     assert_eq!((sender.try_send_batch(&mut batch), batch.len()), (Ok(1), 1));
+    assert_eq!((sender.counters().refused, sender.counters().sent), (5, 4));
     receiver.close();
     assert_eq!((sender.send_batch(&mut batch), batch), (Err(Closed), vec![5]));
     assert!(receiver.iter().eq(2..=4));
@@ -178,4 +182,24 @@ fn a_receiver_knows_whether_somebody_is_left() {
 #[should_panic(expected = "a ring holds")]
 fn a_capacity_of_zero_is_refused() {
     drop(numbers(0, Backpressure::Block));
+}
+
+/// A task waits for the closing; the receiver closes, and stays.
+#[test]
+fn the_closing_wakes_a_task_that_waits_for_it() {
+    let (sender, receiver) = numbers(1, Backpressure::Block);
+    let (wakes, waker) = counting_waker();
+    let mut closed = Box::pin(sender.closed_async());
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    receiver.close();
+    assert_eq!(wakes.get(), 1);
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+}
+
+/// While the backend reports a violation, a receiver that is dropped does nothing.
+#[test]
+fn a_receiver_that_is_dropped_during_a_report_does_nothing() {
+    let (sender, receiver) = spsc::<Scripted, u32>(1, Backpressure::Refuse);
+    while_reporting(|| drop(receiver));
+    assert!(!sender.is_closed());
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use super::*;
 use crate::Std;
 use crate::mailbox::{OnFull, mailbox_on};
+use crate::scripted::{Scripted, counting_waker, while_reporting};
 use crate::select::Select;
 
 /// Four readers, one of them made by the sender, read 10,000 values: each sees an ascending subset,
@@ -143,6 +144,7 @@ fn a_sender_learns_that_nobody_reads() {
     drop(other);
     thread.join().unwrap();
     assert!(sender.is_disconnected() && !sender.is_closed());
+    assert!(sender.closed_timeout(Duration::ZERO) && sender.closed_deadline(Duration::ZERO));
     assert!(pin!(sender.closed_async()).poll(&mut context).is_ready());
     sender.send(1).unwrap();
     let reader = sender.subscribe();
@@ -193,4 +195,43 @@ fn a_watch_is_a_source() {
     drop((thread.join().unwrap(), local));
     assert_eq!(inputs.iter().sum::<u32>(), 300);
     assert_eq!(elsewhere.recv(), Ok(Err(Closed)));
+}
+
+/// A thread sleeps, and a task waits, until the last reader goes; the first to go wakes neither.
+#[test]
+fn the_last_reader_wakes_who_waits_for_it() {
+    let (sender, reader) = watch::<Scripted, u32>(0);
+    let (wakes, waker) = counting_waker();
+    let mut closed = Box::pin(sender.closed_async());
+    assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let waiting = sender.clone();
+    let thread = std::thread::spawn(move || {
+        waiting.closed();
+        waiting.is_disconnected()
+    });
+    sender.shared.closing.until_asleep(1);
+    drop(reader.clone());
+    assert_eq!(wakes.get(), 0);
+    drop(reader);
+    assert!(thread.join().unwrap());
+    assert_eq!(wakes.get(), 1);
+}
+
+/// While the backend reports a violation, a reader that is dropped does nothing.
+#[test]
+fn a_reader_that_is_dropped_during_a_report_does_nothing() {
+    let (sender, reader) = watch::<Scripted, u32>(0);
+    while_reporting(|| drop(reader));
+    assert!(!sender.is_disconnected());
+}
+
+/// A watch that is closed twice, the second time by the drop of its sender, stays closed.
+#[test]
+fn a_watch_that_is_closed_stays_closed() {
+    let (sender, reader) = watch::<Std, u32>(0);
+    sender.close();
+    sender.close();
+    assert!(sender.is_closed());
+    drop(sender);
+    assert!(reader.is_closed() && reader.is_disconnected());
 }

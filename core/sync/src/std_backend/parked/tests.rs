@@ -3,6 +3,7 @@
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{AtomicPtr as StdPtr, AtomicUsize};
 use std::cell::UnsafeCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
@@ -97,6 +98,13 @@ unsafe impl Primitives for Parked {
     }
 }
 
+/// Looks and steps aside are for backends that ask for them; no two keys are the same.
+#[test]
+fn a_backend_that_says_nothing_sleeps_at_once() {
+    assert!(!Parked::looks() && !Parked::step_aside() && !Parked::reporting());
+    assert_ne!(Parked::secret(), Parked::secret());
+}
+
 /// Waits until `count` threads sleep on a word: they are on the list before they sleep.
 fn until_asleep(word: &AtomicU32, count: usize) {
     let here = address(word);
@@ -128,6 +136,15 @@ fn a_wake_takes_as_many_of_its_own_word_as_it_says() {
     asleep.into_iter().for_each(|thread| thread.join().unwrap());
     wake(&words[last], 1);
     other.join().unwrap();
+}
+
+/// Words that lie side by side do not share a bucket, as far as there are buckets.
+#[test]
+fn neighbours_have_buckets_of_their_own() {
+    let words: Vec<_> = (0..BUCKETS).map(|_| AtomicU32::new(0)).collect();
+    let buckets: HashSet<_> =
+        words.iter().map(|word| core::ptr::from_ref(Bucket::of(address(word)))).collect();
+    assert_eq!(buckets.len(), BUCKETS);
 }
 
 /// Another value, a time that is up, a time that the clock cannot hold.
