@@ -194,7 +194,7 @@ mod tests {
 
     use quickcheck::{QuickCheck, TestResult};
 
-    use super::{FairQueue, Peer};
+    use super::{FairQueue, Peer, UNIT};
     use crate::quarantine::standing::{FULL_SHARE, MAX_WEIGHT};
 
     const FULL: fn(Peer) -> u64 = |_| FULL_SHARE;
@@ -349,6 +349,24 @@ mod tests {
         queue.push(8, true, 2, 3);
         assert_eq!((queue.pop(true, ANY, FULL), queue.pop(true, ANY, FULL)), (Some(2), Some(1)));
         assert_eq!(queue, FairQueue::new(8));
+    }
+
+    #[test]
+    fn a_look_tells_the_tags_of_those_that_wait_and_of_those_that_are_ahead() {
+        // Peer 7 has one item and peer 8 three, all of one cost. The virtual time comes to peer 7's
+        // tag with the third that is served.
+        let mut queue = FairQueue::new(8);
+        for (peer, number) in [(7, 1), (8, 2), (8, 3), (8, 4)] {
+            queue.push(peer, true, number, 3);
+        }
+        let step = 3 * UNIT / FULL_SHARE;
+        let mut look = || {
+            queue.pop(true, ANY, FULL);
+            queue.tags()
+        };
+        assert_eq!(look(), (0, BTreeMap::from([(7, step), (8, 0)])));
+        assert_eq!(look(), (0, BTreeMap::from([(7, step), (8, step)])));
+        assert_eq!(look(), (step, BTreeMap::from([(8, 2 * step)])));
     }
 
     #[test]

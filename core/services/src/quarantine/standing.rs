@@ -159,8 +159,10 @@ mod tests {
             peers.accepted(7);
         }
         assert_eq!((peers.points(7), peers.share(7)), (BEST, FULL_SHARE));
+        assert_eq!(peers.proven().collect::<Vec<_>>(), [7]);
         peers.rejected(7);
         assert!(!peers.is_proven(7));
+        assert_eq!(peers.proven().count(), 0);
         assert_eq!(peers.points(7), -8);
     }
 
