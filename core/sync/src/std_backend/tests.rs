@@ -67,18 +67,17 @@ fn a_fence_orders_a_store_before_a_load() {
     static NUMBERS: [atomic::AtomicUsize; 2] = [const { atomic::AtomicUsize::new(0) }; 2];
     let threads = [0, 1].map(|own| {
         std::thread::spawn(move || {
-            let mut seen = vec![ROUNDS; ROUNDS + 1];
-            for round in 1..=ROUNDS {
-                NUMBERS[own].store(round, Ordering::Relaxed);
+            let round = |number| {
+                NUMBERS[own].store(number, Ordering::Relaxed);
                 Std::fence(Ordering::SeqCst);
-                seen[round] = NUMBERS[1 - own].load(Ordering::Relaxed);
-            }
-            seen
+                NUMBERS[1 - own].load(Ordering::Relaxed)
+            };
+            (1..=ROUNDS).map(round).collect::<Vec<_>>()
         })
     });
     let [one, other] = threads.map(|thread| thread.join().expect("it ends"));
-    for round in 1..=ROUNDS {
-        let unseen = one[round] + 1;
-        assert!(unseen > ROUNDS || other[unseen] >= round, "{round} and {unseen}");
+    for (seen, number) in one.into_iter().zip(1..) {
+        // The first round of the other thread that was not seen is at this place.
+        assert!(other.get(seen).is_none_or(|seen| *seen >= number), "{number} and {}", seen + 1);
     }
 }
