@@ -63,7 +63,8 @@ fn a_pointer_is_exchanged() {
 /// reads sees it. Without a fence, processors with store buffers break this within moments.
 #[test]
 fn a_fence_orders_a_store_before_a_load() {
-    const ROUNDS: usize = 300_000;
+    const ROUNDS: usize = 1_000_000;
+    static START: std::sync::Barrier = std::sync::Barrier::new(2);
     static NUMBERS: [atomic::AtomicUsize; 2] = [const { atomic::AtomicUsize::new(0) }; 2];
     let threads = [0, 1].map(|own| {
         std::thread::spawn(move || {
@@ -72,6 +73,7 @@ fn a_fence_orders_a_store_before_a_load() {
                 Std::fence(Ordering::SeqCst);
                 NUMBERS[1 - own].load(Ordering::Relaxed)
             };
+            START.wait();
             (1..=ROUNDS).map(round).collect::<Vec<_>>()
         })
     });
