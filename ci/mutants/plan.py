@@ -126,7 +126,7 @@ CRATES = {
                 build="-p blocksmith-scenarios --test sync".split(),
                 edits=SYNC | SCENARIOS,
                 added={"verification/scenarios/tests/sync.rs": "scenarios.rs"},
-                longest=3.0,
+                longest=5.0,
             ),
         ],
     ),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Std;
-use crate::scripted::{Scripted, counting_waker, while_reporting};
+use crate::scripted::{Scripted, counting_waker, script, while_reporting};
 use core::task::Context;
 use std::sync::Arc;
 
@@ -202,4 +202,14 @@ fn a_receiver_that_is_dropped_during_a_report_does_nothing() {
     let (sender, receiver) = spsc::<Scripted, u32>(1, Backpressure::Refuse);
     while_reporting(|| drop(receiver));
     assert!(!sender.is_closed());
+}
+
+/// A sender that finds the ring closed puts its item nowhere, and so the figures never show it.
+#[test]
+fn nothing_is_put_into_a_closed_ring() {
+    let (sender, receiver) = spsc::<Scripted, u32>(1, Backpressure::Refuse);
+    receiver.close();
+    let writes = || script(|script| script.accesses.get().1);
+    let before = writes();
+    assert_eq!((sender.send(1), writes()), (Err(SendError::Closed(1)), before));
 }

@@ -63,22 +63,23 @@ fn a_pointer_is_exchanged() {
 /// reads sees it. Without a fence, processors with store buffers break this within moments.
 #[test]
 fn a_fence_orders_a_store_before_a_load() {
-    const ROUNDS: usize = 300_000;
+    const ROUNDS: usize = 1_000_000;
+    static START: std::sync::Barrier = std::sync::Barrier::new(2);
     static NUMBERS: [atomic::AtomicUsize; 2] = [const { atomic::AtomicUsize::new(0) }; 2];
     let threads = [0, 1].map(|own| {
         std::thread::spawn(move || {
-            let mut seen = vec![ROUNDS; ROUNDS + 1];
-            for round in 1..=ROUNDS {
-                NUMBERS[own].store(round, Ordering::Relaxed);
+            let round = |number| {
+                NUMBERS[own].store(number, Ordering::Relaxed);
                 Std::fence(Ordering::SeqCst);
-                seen[round] = NUMBERS[1 - own].load(Ordering::Relaxed);
-            }
-            seen
+                NUMBERS[1 - own].load(Ordering::Relaxed)
+            };
+            START.wait();
+            (1..=ROUNDS).map(round).collect::<Vec<_>>()
         })
     });
     let [one, other] = threads.map(|thread| thread.join().expect("it ends"));
-    for round in 1..=ROUNDS {
-        let unseen = one[round] + 1;
-        assert!(unseen > ROUNDS || other[unseen] >= round, "{round} and {unseen}");
+    for (seen, number) in one.into_iter().zip(1..) {
+        // The first round of the other thread that was not seen is at this place.
+        assert!(other.get(seen).is_none_or(|seen| *seen >= number), "{number} and {}", seen + 1);
     }
 }
