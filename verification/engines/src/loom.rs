@@ -22,6 +22,8 @@
 //! The engine does not see load buffering (a load that returns what a later store of its own thread
 //! led to), more than four spawned threads, or more than seven stores of history per atomic.
 
+mod stack;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
@@ -43,7 +45,7 @@ use crate::atomics::{Turn, futex, integer, mutex, pointer};
 use crate::recording::{self, Access, Object, Stand, Who};
 use crate::trace::{self, Panic};
 
-/// Words of a spawned thread's stack, four times what loom gives it: services have deep calls.
+/// Words of a thread's stack, four times what loom gives it: services have deep calls.
 const STACK: usize = 0x4000;
 
 /// How far loom looks.
@@ -575,7 +577,7 @@ fn explore(scenario: &Body, bounds: LoomBounds, traced: Option<u64>) -> (u64, Re
             if traced == Some(execution) {
                 recording::begin();
             }
-            scenario();
+            stack::on_own_stack(|| scenario());
             recording::stand(who, Stand::Ended, std::panic::Location::caller());
         });
     });
