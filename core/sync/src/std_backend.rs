@@ -37,9 +37,7 @@ const LONGEST_WHILE: u64 = 1_000_000;
 /// What yields have cost, and when they are to be tried again, both in microseconds.
 ///
 /// On a core with busy threads a yield lasts for one or more of their time slices, which are
-/// between some 100 microseconds and some milliseconds. After a yield of 300 microseconds no thread
-/// yields for 10 milliseconds. Each time that the next yield is as long again, this pause doubles,
-/// up to a second.
+/// between some 100 microseconds and some milliseconds.
 struct Yields {
     again: AtomicU64,
     /// How long the last pause was; 0 if the last yield was short.
@@ -268,7 +266,9 @@ unsafe impl Primitives for Std {
         std::thread::yield_now();
     }
 
-    /// Yields, and measures how long that takes; see [`Yields`].
+    /// Yields, and measures how long that takes. After a yield of 300 microseconds no thread yields
+    /// for 10 milliseconds; each time that the next is as long again, this pause doubles, up to a
+    /// second.
     fn step_aside() -> bool {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let before = micros(Self::now());
