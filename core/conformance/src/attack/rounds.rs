@@ -1,7 +1,7 @@
 //! A row that was measured several times.
 //!
-//! A run has some 144 honest items, so its 99th percentile is the second-slowest of them, and on a
-//! machine that does anything else one run differs from the next by more than a bound on it allows.
+//! A run has few honest items, nine in each of its slots, so its 99th percentile is one of the few
+//! slowest, and one run differs from the next by more than a bound on it allows.
 //! The row of several rounds is that of the median round; what must not happen at all, and what must
 //! stay below a bound, is that of the worst.
 
