@@ -47,6 +47,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Returns whether the attacker sends anything in honest slot number `at`.
+    pub(super) fn attacks_in(&self, at: usize) -> bool {
+        self.bursts.get(at).is_some_and(|burst| !burst.is_empty())
+    }
+
     /// Spreads `count` shots evenly over the first `slots` of the honest slots. `shot` gets the
     /// number of the shot and that of the slot.
     pub(super) fn spread(

@@ -55,27 +55,40 @@ pub(super) struct Scene {
     pub(super) time: Duration,
 }
 
-/// Rings once for each verdict of a group of items.
+/// Rings once for each verdict of a group of items. One thread waits for it, and is woken by the last
+/// verdict alone.
 #[derive(Default)]
-struct Bell {
-    rung: Mutex<usize>,
+pub(super) struct Bell {
+    rings: Mutex<Rings>,
     changed: Condvar,
 }
 
+#[derive(Default)]
+struct Rings {
+    rung: usize,
+    /// How many the thread that waits asks for.
+    awaited: usize,
+}
+
 impl Bell {
-    fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.changed.notify_all();
+    pub(super) fn ring(&self) {
+        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        rings.rung += 1;
+        if rings.rung == rings.awaited {
+            drop(rings);
+            self.changed.notify_all();
+        }
     }
 
-    fn count(&self) -> u64 {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) as u64
+    pub(super) fn count(&self) -> u64 {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner).rung as u64
     }
 
     /// Blocks until the bell has rung `times`, or for `limit`.
-    fn wait(&self, times: usize, limit: Duration) {
-        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.changed.wait_timeout_while(rung, limit, |rung| *rung < times);
+    pub(super) fn wait(&self, times: usize, limit: Duration) {
+        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        rings.awaited = times;
+        let _ = self.changed.wait_timeout_while(rings, limit, |rings| rings.rung < times);
     }
 }
 
@@ -193,6 +206,9 @@ impl Attacker {
     }
 }
 
+/// Slots whose verdicts have not been waited for: the bell of each, and how often it is to ring.
+type UnderWay = VecDeque<(Arc<Bell>, usize)>;
+
 /// A run that is under way.
 struct Run<'a> {
     scene: &'a Scene,
@@ -215,6 +231,24 @@ impl Run<'_> {
         }
         self.client.rest();
         Ok(())
+    }
+
+    /// Sends what a slot holds. Unless the plan is ahead, it waits for all of that, and else for the
+    /// oldest slot that is under way, if there are more than the plan is ahead.
+    fn play_slot(&mut self, slot: &HonestSlot, plan: &Plan, under_way: &mut UnderWay) {
+        if plan.ahead == 0 {
+            self.honest_slot(slot);
+        } else {
+            let bell = self.submit_block(slot, Arc::default());
+            under_way.push_back((self.submit_votes(slot, bell), 1 + slot.votes.len()));
+        }
+        if under_way.len() > plan.ahead {
+            let oldest = under_way.pop_front();
+            oldest.inspect(|(bell, items)| bell.wait(*items, self.deadline));
+        }
+        if !plan.reader_pauses {
+            self.read_notices();
+        }
     }
 
     /// Sends a slot's block and, once that has its verdict, the votes; waits for theirs.
@@ -267,11 +301,29 @@ impl Run<'_> {
     }
 }
 
+/// Pauses of the honest traffic, in which the services are at rest.
+pub(super) struct Pieces<'a> {
+    /// How many honest slots are played from pause to pause, at least 1; the last may be fewer.
+    pub(super) slots: usize,
+    /// What is done in a pause. It is told how many slots have been played, and how many batches of
+    /// votes were verified since the last pause. The CPU time that it takes is not that of the run.
+    pub(super) between: &'a mut dyn FnMut(usize, u64),
+}
+
 /// Plays the honest slots of a scene, with an attacker's plan beside them.
 ///
 /// # Errors
 /// If the services do not start or do not take the history.
 pub(super) fn play(scene: &Scene, plan: &Plan) -> Result<Played, AttackError> {
+    play_in(scene, plan, None)
+}
+
+/// As [`play`], in pieces.
+pub(super) fn play_in(
+    scene: &Scene,
+    plan: &Plan,
+    pieces: Option<Pieces<'_>>,
+) -> Result<Played, AttackError> {
     let chain = &scene.chain;
     let protocol = Protocol::new(PresetName::Minimal, chain.config.clone());
     let counts = protocol.counts();
@@ -287,13 +339,22 @@ pub(super) fn play(scene: &Scene, plan: &Plan) -> Result<Played, AttackError> {
     let (work, cpu) = (counts.work(), cpu_time());
     forget_peak();
     let answered = Arc::new(Bell::default());
-    let (fired, slots) = fight(&mut run, plan, &answered);
+    let (mut aside, mut batches) = (Duration::ZERO, work.batches);
+    let pieces = pieces.map(|Pieces { slots, between }| {
+        let pause = |played| {
+            let (before, all) = (cpu_time(), counts.work().batches);
+            between(played, all - std::mem::replace(&mut batches, all));
+            aside += cpu_time().saturating_sub(before);
+        };
+        (slots, pause)
+    });
+    let (fired, slots) = fight(&mut run, plan, &answered, pieces);
     let rested = run.rest();
     let mut played = Played {
         slots,
         rested,
         work: counts.work().since(work),
-        cpu: cpu_time().saturating_sub(cpu),
+        cpu: cpu_time().saturating_sub(cpu).saturating_sub(aside),
         peak: peak_bytes(),
         ..Played::default()
     };
@@ -317,8 +378,15 @@ pub(super) fn play(scene: &Scene, plan: &Plan) -> Result<Played, AttackError> {
     Ok(played)
 }
 
-/// Plays the honest slots; returns what was fired and how many slots there was time for.
-fn fight(run: &mut Run<'_>, plan: &Plan, answered: &Arc<Bell>) -> (Fired, u64) {
+/// Plays the honest slots; returns what was fired and how many slots there was time for. With
+/// `pieces`, each time that so many slots are played, and at the end, the services come to rest and
+/// what is to be done then is done.
+fn fight(
+    run: &mut Run<'_>,
+    plan: &Plan,
+    answered: &Arc<Bell>,
+    mut pieces: Option<(usize, impl FnMut(usize))>,
+) -> (Fired, u64) {
     let chain = run.scene.chain.clone();
     let attacker = Attacker {
         client: run.client.clone(),
@@ -329,41 +397,37 @@ fn fight(run: &mut Run<'_>, plan: &Plan, answered: &Arc<Bell>) -> (Fired, u64) {
     std::thread::scope(|scope| {
         let attacker = scope.spawn(move || attacker.run(plan, &slots, &begun));
         let begin = Instant::now();
-        let (mut played, mut under_way) = (0, VecDeque::new());
+        let (mut played, mut under_way) = (0, UnderWay::new());
         for (at, slot) in chain.honest.iter().enumerate() {
             run.client.tick(slot.slot, Duration::ZERO);
-            if go.send(at).is_err() || has_begun.recv().is_err() {
+            if plan.attacks_in(at) && (go.send(at).is_err() || has_begun.recv().is_err()) {
                 break;
             }
-            if plan.ahead == 0 {
-                run.honest_slot(slot);
-            } else {
-                let bell = run.submit_block(slot, Arc::default());
-                under_way.push_back((run.submit_votes(slot, bell), 1 + slot.votes.len()));
-            }
-            if under_way.len() > plan.ahead {
-                let oldest = under_way.pop_front();
-                oldest.inspect(|(bell, items)| bell.wait(*items, run.deadline));
-            }
-            if !plan.reader_pauses {
-                run.read_notices();
-            }
+            run.play_slot(slot, plan, &mut under_way);
             played += 1;
-            if begin.elapsed() >= run.scene.time {
+            let is_over = begin.elapsed() >= run.scene.time;
+            if let Some((slots, pause)) = &mut pieces
+                && (played % *slots == 0 || is_over || played == chain.honest.len())
+            {
+                under_way.drain(..).for_each(|(bell, items)| bell.wait(items, run.deadline));
+                run.rest();
+                pause(played);
+            }
+            if is_over {
                 break;
             }
         }
         under_way.iter().for_each(|(bell, items)| bell.wait(*items, run.deadline));
         // An attack is of its size even if there is no time for more honest items.
-        for at in played as usize..chain.honest.len() {
+        for at in played..chain.honest.len() {
             run.client.tick(chain.honest[at].slot, Duration::ZERO);
-            if go.send(at).is_err() || has_begun.recv().is_err() {
+            if plan.attacks_in(at) && (go.send(at).is_err() || has_begun.recv().is_err()) {
                 break;
             }
         }
         drop(go);
         // An attacker that panics is a fault of ours, and is passed on.
-        (attacker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), played)
+        (attacker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), played as u64)
     })
 }
 

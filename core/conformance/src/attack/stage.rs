@@ -7,8 +7,9 @@ use blocksmith::{Config, hot_db, quarantine};
 use super::catalogue::Attack;
 use super::chain::{Chain, Shape};
 use super::forged::Junk;
+use super::pipeline::Direct;
 use super::plan::{Plan, Played, percentile};
-use super::play::{Scene, play};
+use super::play::{Pieces, Scene, play, play_in};
 use super::report::{Honest, Row};
 use super::rounds::Overhead;
 use super::{AttackError, Options, clock, forged, held, pipeline, tree};
@@ -194,22 +195,21 @@ impl<'a> Stages<'a> {
     fn pipeline(&mut self, n: u64, peers: u64) -> Result<Row, AttackError> {
         let (shape, config) = (Shape::fresh(n), self.config());
         let scene = self.scene(shape, config);
-        let busy = play(&scene, &Plan { ahead: pipeline::AHEAD, ..Plan::default() })?;
-        let beside_busy = pipeline::direct(&scene.chain, busy.slots as usize, busy.work.batches);
-        let paced = play(&scene, &Plan::default())?;
-        let direct = pipeline::direct(&scene.chain, paced.slots as usize, paced.work.batches);
+        let workers = self.options.workers;
+        let (busy, beside_busy) = beside(&scene, pipeline::AHEAD, workers)?;
+        let (paced, beside_paced) = beside(&scene, 0, 1)?;
         let notes = [
             pipeline::note("busy", &busy, &beside_busy),
-            pipeline::note("paced", &paced, &direct),
+            pipeline::note("paced", &paced, &beside_paced),
             pipeline::fewest(&scene.chain, paced.slots as usize),
         ];
         let overhead = Overhead {
             busy: pipeline::times(&busy, &beside_busy),
-            paced: pipeline::times(&paced, &direct),
+            paced: pipeline::times(&paced, &beside_paced),
         };
         let quiet = Played {
-            latencies: direct.latencies,
-            cpu: direct.cpu,
+            latencies: beside_paced.latencies(),
+            cpu: beside_paced.cpu(),
             work: Work { slots: paced.slots, ..Work::default() },
             slots: paced.slots,
             ..Played::default()
@@ -314,6 +314,20 @@ fn row(attack: Attack, n: u64, peers: u64, quiet: &Played, played: &Played) -> R
         second_verdicts: played.second,
         notes,
     }
+}
+
+/// Plays honest slots, some of them `ahead`, and makes the direct calls for them meanwhile, on some
+/// threads.
+fn beside(
+    scene: &Scene,
+    ahead: usize,
+    threads: usize,
+) -> Result<(Played, Direct<'_>), AttackError> {
+    let mut direct = Direct::new(&scene.chain, threads);
+    let plan = Plan { ahead, ..Plan::default() };
+    let between = &mut |slots, batches| direct.go_on(slots, batches);
+    let played = play_in(scene, &plan, Some(Pieces { slots: pipeline::PIECE, between }))?;
+    Ok((played, direct))
 }
 
 type Note = Box<dyn Fn(&Played) -> String>;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::chain::{Chain, Shape};
 use super::forged::Junk;
 use super::plan::{Plan, Played, Shot};
-use super::play::{Scene, play};
+use super::play::{Bell, Scene, play};
 use super::*;
 use crate::protocol::{Moments, PerPreset, Protocol, Work};
 
@@ -363,9 +363,51 @@ fn the_clock_steps_back_over_blocks_that_it_had_parked() {
 
 #[test]
 fn direct_calls_check_what_the_services_check() {
-    // The row "pipeline" compares the same items: two epochs of blocks, and eight votes a slot.
+    // The row "pipeline" compares the same items: two epochs of blocks, and eight votes a slot. Of
+    // several threads, one tells how long each item took.
     let chain = Chain::build(Shape::fresh(16));
-    assert_eq!(pipeline::direct(&chain, 16, 40).latencies.len(), 16 * (1 + 8));
+    for threads in [1, 3] {
+        let mut direct = pipeline::Direct::new(&chain, threads);
+        direct.go_on(12, 30);
+        assert_eq!(direct.latencies().len(), 12 * (1 + 8));
+        direct.go_on(16, 10);
+        assert_eq!(direct.latencies().len(), 16 * (1 + 8));
+    }
+}
+
+#[test]
+fn the_services_pause_between_pieces_and_tell_what_they_did_since() {
+    // Eight slots in pieces of three, two slots ahead; in a pause, every verdict is there.
+    let (scene, mut pauses) = (fresh(), Vec::new());
+    let between = &mut |slots, batches| pauses.push((slots, batches));
+    let plan = Plan { ahead: 2, ..Plan::default() };
+    let pieces = play::Pieces { slots: 3, between };
+    let played = play::play_in(&scene, &plan, Some(pieces)).expect("services that start");
+    assert_eq!((played.lost, played.slots, played.latencies.len()), (0, 8, 8 * (1 + 8)));
+    assert_eq!(pauses.iter().map(|(slots, _)| *slots).collect::<Vec<_>>(), [3, 6, 8]);
+    let least = [3, 3, 2];
+    assert!(pauses.iter().zip(least).all(|((_, batches), least)| *batches >= least), "{pauses:?}");
+    assert_eq!(pauses.iter().map(|(_, batches)| batches).sum::<u64>(), played.work.batches);
+}
+
+#[test]
+fn a_bell_wakes_whoever_waits_when_it_has_rung_as_often_as_asked_for() {
+    // Another thread rings a bell three times; it has rung before anybody waits, or meanwhile.
+    let bell = Arc::new(Bell::default());
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..3).for_each(|_| bell.ring()));
+        bell.wait(2, Duration::from_secs(60));
+        assert!(bell.count() >= 2);
+        bell.wait(3, Duration::from_secs(60));
+    });
+    assert_eq!(bell.count(), 3);
+    bell.wait(4, Duration::ZERO);
+}
+
+#[test]
+fn an_attacker_is_waited_for_in_the_slots_of_its_bursts() {
+    let plan = Plan::spread(2, 4, |_, _| Shot::Tick(0));
+    assert_eq!([0, 1, 2, 3, 4].map(|at| plan.attacks_in(at)), [true, false, true, false, false]);
 }
 
 fn row(attack: &'static str, n: u64, cpu_ms: f64) -> Row {

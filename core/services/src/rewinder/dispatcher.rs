@@ -219,6 +219,12 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
         self.lanes.iter().map(VecDeque::len).sum()
     }
 
+    /// Returns how many tasks wait in a lane.
+    #[must_use]
+    pub fn waiting_in(&self, lane: Lane) -> usize {
+        self.lanes[lane as usize].len()
+    }
+
     /// Refuses tasks from now on. Those that wait can still be pulled.
     pub fn close(&mut self) {
         self.closed = true;

@@ -225,11 +225,20 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
         })
     }
 
+    /// Any number of tasks may have waited for this state, duties that were put back among them. A
+    /// worker that finds none that it may take has nothing to wake up for.
     fn loaded(&self, key: StateKey<C::Root>) {
-        self.queue.lock().queue.loaded(key);
-        // Any number of tasks may have waited for this state, duties that were put back among them.
-        self.general.notify_all();
-        self.reserved.notify_all();
+        let (tasks, duties) = {
+            let mut inner = self.queue.lock();
+            inner.queue.loaded(key);
+            (inner.queue.waiting(), inner.queue.waiting_in(Lane::Duties))
+        };
+        if tasks > 0 {
+            self.general.notify_all();
+        }
+        if duties > 0 {
+            self.reserved.notify_all();
+        }
     }
 
     fn requeue(&self, tasks: Vec<Task<P, C>>, after: StateKey<C::Root>) {
@@ -433,7 +442,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
     use std::time::Duration;
 
-    use blocksmith_sync::Std;
+    use blocksmith_sync::{Std, WaitOutcome};
 
     use super::*;
     use crate::hot_db::{HotDb, HotDbService, Limits};
@@ -530,6 +539,24 @@ mod tests {
         assert!(early.is_err(), "{early:?}");
         let _answer = ask(&queue);
         assert_eq!(turn.recv_timeout(LONG), Ok("serve"));
+    }
+
+    #[test]
+    fn a_loaded_state_wakes_those_whom_a_task_waits_for() {
+        // Nothing waits, then a query, and then a duty as well.
+        let woken = |queue: &RewinderHandle<Std, Toy>| {
+            let shared = &queue.shared;
+            let tokens = [shared.general.prepare(), shared.reserved.prepare()];
+            shared.loaded((1, 4));
+            tokens.map(|token| token.wait_timeout(Duration::ZERO) == WaitOutcome::Woken)
+        };
+        let queue = queue(1);
+        assert_eq!(woken(&queue), [false, false]);
+        let _answer = ask(&queue);
+        assert_eq!(woken(&queue), [true, false]);
+        let reply = ReplyTo::new(drop);
+        queue.submit(Lane::Duties, Job::State { root: 0, slot: 4 }, reply);
+        assert_eq!(woken(&queue), [true, true]);
     }
 
     #[test]
