@@ -43,6 +43,8 @@ pub mod toy;
 #[cfg(any(test, feature = "testing"))]
 mod toy_codec;
 #[cfg(any(test, feature = "testing"))]
+mod toy_invalid;
+#[cfg(any(test, feature = "testing"))]
 mod toy_payload;
 #[cfg(any(test, feature = "testing"))]
 mod toy_production;

@@ -261,6 +261,11 @@ pub(crate) fn holds(who: impl FnOnce() -> Who, lock: Object, is_held: bool) {
     }
 }
 
+/// Returns whether a recording is on.
+pub(crate) fn is_on() -> bool {
+    ON.get()
+}
+
 /// Adds what the running thread says of itself; see [`crate::trace::say`].
 pub(crate) fn say(words: impl FnOnce() -> String, at: &'static Location<'static>) {
     if ON.get() {

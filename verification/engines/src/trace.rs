@@ -3,7 +3,8 @@
 //! **Contract.** An engine runs a scenario on the calling operating system thread (loom and shuttle
 //! run all threads of a scenario as coroutines on it), so everything here is per thread, and checks
 //! may run side by side. [`catch`] runs a closure with panics silenced, and returns the first one,
-//! with its location. [`say`] adds a landmark to the recorded steps of a failing execution.
+//! with its location. [`say`] adds a landmark to the recorded steps of a failing execution;
+//! [`is_recorded`] tells whether the running one is recorded.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, set_hook, take_hook};
@@ -40,6 +41,12 @@ pub fn say(words: impl FnOnce() -> String) {
     if let Some(words) = words {
         crate::recording::say(words, at);
     }
+}
+
+/// Returns whether the steps of the running execution are recorded, so that what is said is kept.
+#[must_use]
+pub fn is_recorded() -> bool {
+    crate::stepped::is_recorded() || crate::recording::is_on()
 }
 
 /// Installs the hook that silences and remembers panics inside [`catch`]. A new `again` puts it on

@@ -98,9 +98,11 @@ impl<'a> Stages<'a> {
             Attack::A2 => staged(config, forged::forged_votes(&chain, n, peers, junk), answers()),
             Attack::A3 => {
                 // The bound is in proportion to the attack: with all honest blocks, it is too low.
-                let hot_db = hot_db::Limits { blocks: size.max(2), ..hot_db::Limits::default() };
+                // The honest blocks alone have room, as none of them leaves before finality moves.
+                let blocks = size.max(SLOTS_TO_FINALITY as usize + 8);
+                let hot_db = hot_db::Limits { blocks, ..hot_db::Limits::default() };
                 let plan = held::equivocations(&chain, n);
-                staged(Config { hot_db, ..config }, plan, bound("the HotDB's blocks", n))
+                staged(Config { hot_db, ..config }, plan, bound("the HotDB's blocks", blocks))
             }
             Attack::A4 => staged(config, forged::old_heads(&chain, n, junk), each(n)),
             Attack::A5 => {
@@ -336,8 +338,8 @@ fn answers() -> Note {
     Box::new(|played| played.answers.to_string())
 }
 
-fn bound(what: &'static str, n: u64) -> Note {
-    Box::new(move |played| format!("a bound of {n} on {what}; {}", played.answers))
+fn bound(what: &'static str, bound: usize) -> Note {
+    Box::new(move |played| format!("a bound of {bound} on {what}; {}", played.answers))
 }
 
 fn each(n: u64) -> Note {

@@ -84,6 +84,8 @@ fn every_attack_gives_a_row_and_loses_no_verdict() {
     .expect("every attack runs");
     assert_eq!(seen.len(), Attack::ALL.len());
     assert!(report.is_as_expected(), "{report}");
+    // No attack takes the room of honest blocks, at this size either (A3).
+    assert!(!report.to_string().contains("hot_db_full"), "{report}");
     let json: Value = serde_json::from_str(&report.json().expect("it serialises")).expect("JSON");
     let rows = json.as_array().expect("a list");
     assert_eq!(rows.len(), Attack::ALL.len());

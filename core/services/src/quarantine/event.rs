@@ -2,7 +2,7 @@
 
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::gossip::{IdentifiedOperation, Operation};
-use crate::quarantine::table::Kind;
+use crate::quarantine::held_item::Kind;
 use crate::rewinder::{Answer, Job, Lane};
 use crate::verdict::{
     ClearedAttestation, ClearedBlock, ClearedOperation, ClearedPayloadVote, ClearedVote, ItemId,

@@ -19,11 +19,12 @@ use crate::consensus::{Checkpoint, Consensus, Header, Slot};
 use crate::machine::Machine;
 use crate::quarantine::event::{Effect, Event, Item, Limits, RequestId};
 use crate::quarantine::fair::FairQueue;
+use crate::quarantine::held_item::{HeldItem, Key, Kind};
 use crate::quarantine::machine::judgement::Judgement;
 use crate::quarantine::machine::seen::Seen;
 use crate::quarantine::machine::shares::Flights;
 use crate::quarantine::standing::Standings;
-use crate::quarantine::table::{Entry, HeldItem, Key, Kind, Number, Place, Table};
+use crate::quarantine::table::{Entry, Number, Place, Table};
 use crate::rewinder::Answer;
 use crate::verdict::{
     ClearedBlock, DropReason, IgnoreReason, ItemId, PendingReason, Quarantined, RejectReason,

@@ -81,6 +81,7 @@
 mod chains;
 mod event;
 mod fair;
+mod held_item;
 mod holders;
 mod intake;
 mod machine;

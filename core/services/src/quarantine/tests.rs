@@ -1,5 +1,6 @@
 //! The machine against a HotDB and a worker that answer at once, or only when the test says so.
 
+mod chains;
 mod finality;
 mod gossip;
 mod payload;

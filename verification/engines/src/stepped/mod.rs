@@ -43,6 +43,7 @@ mod primitives;
 mod recorded;
 mod runtime;
 mod search;
+mod step;
 mod turnstile;
 mod world;
 
@@ -53,5 +54,5 @@ pub use model::{Action, Rest, Stand, Standing, State, SteppedModel, check, explo
 pub use operation::{Kind, Name, Operation, Verb};
 pub use primitives::{Atomic, AtomicPtr, Futex, JoinHandle, Stepped};
 pub use recorded::{replay, replay_on_threads, shrink};
-pub(crate) use runtime::say;
-pub use world::{Choice, Step};
+pub(crate) use runtime::{is_recorded, say};
+pub use step::{Choice, Step};

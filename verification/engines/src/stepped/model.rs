@@ -15,7 +15,8 @@ use super::operation::{Name, Operation, mix};
 use super::recorded::{again, write_down};
 use super::runtime::{Execution, file_name, with};
 use super::search::{Footprint, Steps};
-use super::world::{Choice, Line, Status, Step, World};
+use super::step::{Choice, Line, Status, Step};
+use super::world::World;
 use crate::counterexample::{self, Counterexample};
 use crate::verdict::{Engine, Outcome, Verdict, Violation};
 

@@ -26,7 +26,7 @@ use super::memory::{Arc, Cell, Mutex};
 use super::object::Object;
 use super::operation::{Kind, Operation, Verb, mix, show};
 use super::runtime::{guarded, reach, suspend, with};
-use super::world::WakeReason;
+use super::step::WakeReason;
 use crate::thrown;
 
 /// An atomic integer of `Stepped`.

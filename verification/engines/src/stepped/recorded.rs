@@ -6,7 +6,8 @@ use std::panic::Location;
 use super::limits::Limits;
 use super::operation::{Kind, Operation, Verb, show};
 use super::runtime::{Carriers, Execution, with};
-use super::world::{Choice, Line, Status, Step, World};
+use super::step::{Choice, Line, Status, Step};
+use super::world::World;
 use crate::counterexample::{self, Again, Counterexample, Misfit, Standing};
 use crate::verdict::{Engine, Violation};
 

@@ -23,8 +23,9 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::limits::Limits;
 use super::operation::Operation;
+use super::step::{Choice, Line, Status, Step, WakeReason};
 use super::turnstile::{self, Turnstile};
-use super::world::{Choice, Line, Status, Step, WakeReason, World};
+use super::world::World;
 
 /// Bytes of stack for a thread; pages that are not touched cost nothing.
 const STACK_BYTES: usize = 256 * 1024;
@@ -64,6 +65,11 @@ pub(super) fn take_world() -> World {
 /// Gives the world to this thread.
 pub(super) fn give_world(world: World) {
     WORLD.set(Some(world));
+}
+
+/// Returns whether there is an execution that is recorded.
+pub(crate) fn is_recorded() -> bool {
+    with_if_any(|world| world.is_recorded()).unwrap_or_default()
 }
 
 /// Adds what the running thread says of itself, if there is an execution that is recorded.

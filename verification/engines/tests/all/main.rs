@@ -1,3 +1,4 @@
 //! Tests of the engines on small scenarios whose answer is known.
 
+mod sleep_sets;
 mod stepped;

@@ -17,7 +17,7 @@ use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
 use super::services::smallest;
-use super::{Row, preemptions, restless, restless_states};
+use super::{Row, preemptions, restless, restless_states, steps};
 use crate::row;
 use blocksmith_engines::shuttle::ShuttleBounds;
 use blocksmith_engines::stepped::A_LONG_TIME;
@@ -38,6 +38,7 @@ fn start<P: Primitives>(
     let config = Config { restarts, worker_restarts, notices: 8, ..smallest() };
     let faults = vec![Injection { service, when, fault }];
     let toy = Arc::new(Toy::default());
+    steps::hear();
     match Blocksmith::start_with_faults(config, toy, anchor, faults) {
         Ok((services, _)) => {
             services.client().tick(10, Duration::ZERO);

@@ -19,6 +19,7 @@ pub mod reserve;
 pub mod select;
 pub mod services;
 pub mod spsc;
+mod steps;
 pub mod task;
 pub mod time;
 pub mod trace;

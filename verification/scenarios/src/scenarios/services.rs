@@ -24,7 +24,7 @@ use blocksmith_sync::Ordering::Relaxed;
 use blocksmith_sync::{Atomic, Primitives};
 
 use super::notifier::join;
-use super::{Row, preemptions, restless, restless_states};
+use super::{Row, preemptions, restless, restless_states, steps};
 use crate::row;
 use blocksmith_engines::shuttle::ShuttleBounds;
 
@@ -68,13 +68,19 @@ fn two_workers() -> Config {
     config
 }
 
-/// Starts the services, and tells them no slot.
-fn start_at_anchor<P: Primitives>(config: Config) -> Services<P> {
+/// Starts the services with faults, and tells them no slot. Their steps are heard.
+fn start_with<P: Primitives>(config: Config, faults: Vec<Injection<P>>) -> Services<P> {
+    steps::hear();
     let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
-    match Blocksmith::start(config, Arc::new(Toy::default()), anchor) {
+    match Blocksmith::start_with_faults(config, Arc::new(Toy::default()), anchor, faults) {
         Ok(started) => started,
         Err(error) => panic!("the sizes are not zero: {error}"),
     }
+}
+
+/// Starts the services, and tells them no slot.
+fn start_at_anchor<P: Primitives>(config: Config) -> Services<P> {
+    start_with(config, Vec::new())
 }
 
 fn start<P: Primitives>(config: Config) -> Services<P> {
@@ -147,8 +153,14 @@ pub fn an_orphan_at_the_stop<P: Primitives>() {
 
 /// A client sends a tick and submits a valid block.
 pub fn one_block<P: Primitives>() {
+    a_good_block_is::<P>("valid");
+}
+
+/// As [`one_block`], if `class` is that of the verdict; else it fails with the whole way of the block.
+pub fn a_good_block_is<P: Primitives>(class: &str) {
     let services = start::<P>(smallest());
-    assert_eq!(submit(services.0.client(), ToyBlock::new(1, 0, 1)).wait().class(), "valid");
+    let verdict = submit(services.0.client(), ToyBlock::new(1, 0, 1)).wait();
+    assert_eq!(verdict.class(), class, "the class of a good block's verdict");
     stop(services, 4);
 }
 
@@ -238,11 +250,7 @@ pub fn the_verdict_follows_the_commit<P: Primitives>() {
     let gate = Gate::<P>::new();
     let fault = Fault::<P>::Stall(gate.clone());
     let held_up = Injection { service: ServiceName::HotDb, when: When::At(2), fault };
-    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
-    let toy = Arc::new(Toy::default());
-    let Ok(services) = Blocksmith::start_with_faults(smallest(), toy, anchor, vec![held_up]) else {
-        panic!("the sizes are not zero")
-    };
+    let services = start_with(smallest(), vec![held_up]);
     let client = services.0.client();
     client.tick(NOW, Duration::ZERO);
     let mut block = submit(client, ToyBlock::new(1, 0, 1));
@@ -279,10 +287,7 @@ fn held_up<P: Primitives>(per_peer: usize) -> HeldUp<P> {
     let (service, fault) = (ServiceName::Quarantine, Fault::<P>::Stall(gate.clone()));
     let faults = vec![Injection { service, when: When::At(1), fault }];
     let config = Config { mailbox_capacity: 2, mailbox_per_peer: per_peer, ..smallest() };
-    let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
-    let Ok(services) = Blocksmith::start_with_faults(config, Arc::default(), anchor, faults) else {
-        panic!("the sizes are not zero")
-    };
+    let services = start_with(config, faults);
     let first = services.0.client().submit_block(ToyBlock::new(1, 0, 0), 1, 1);
     gate.wait_for_arrival();
     (services, gate, first)

@@ -1,73 +1,26 @@
 //! Scenarios of the running services whose traces are judged: each execution ends with the question
 //! whether its trace is a behaviour of the specification (`blocksmith_models::trace`).
 //!
-//! **How.** An engine runs all threads of an execution on one thread of the system. So what is kept
-//! by that thread is every step of the execution, and of no other. On real threads it would not be;
-//! there the traces of `blocksmith replay` are judged.
+//! **How.** The steps are those of [`super::steps`]. On real threads there are none; there the traces
+//! of `blocksmith replay` are judged.
 
-use std::cell::RefCell;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use blocksmith::toy::{Toy, ToyBlock, ToyState};
-use blocksmith::trace::{Step, TARGET};
 use blocksmith::{Anchor, Blocksmith};
 use blocksmith_models::hazard;
-use blocksmith_models::trace::{Judge, Listener, Refusal};
+use blocksmith_models::trace::{Judge, Refusal};
 use blocksmith_sync::Primitives;
 
 use super::services::smallest;
-use super::{Row, preemptions};
+use super::{Row, preemptions, steps};
 use crate::row;
 use blocksmith_engines::shuttle::ShuttleBounds;
 
-thread_local! {
-    /// The steps of the execution that runs on this thread, while they are heard.
-    static STEPS: RefCell<Option<Vec<Step>>> = const { RefCell::new(None) };
-}
-
-/// Keeps the steps of every thread that is listened to.
-const LISTENER: Listener = Listener::new(keep).only_while(|| STEPS.with_borrow(Option::is_some));
-
-fn keep(step: Step) {
-    STEPS.with_borrow_mut(|steps| {
-        if let Some(steps) = steps {
-            steps.push(step);
-        }
-    });
-}
-
-/// Returns whether steps are heard: by a subscriber of the process, or beside its log.
-fn is_heard() -> bool {
-    static HEARD: OnceLock<bool> = OnceLock::new();
-    *HEARD.get_or_init(|| {
-        LISTENER.install() || blocksmith_terminal::listen(TARGET, |event| LISTENER.hear(event))
-    })
-}
-
-/// Listens to this thread until it is dropped, however the execution ends.
-struct Listening;
-
-impl Listening {
-    fn begin() -> Self {
-        assert!(is_heard(), "another subscriber hears the steps");
-        STEPS.set(Some(Vec::new()));
-        Self
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        STEPS.set(None);
-    }
-}
-
 /// Runs `body` and asserts that the trace of what it does is a behaviour, and whole.
 pub(crate) fn is_a_behaviour(body: impl FnOnce()) {
-    let listening = Listening::begin();
-    body();
-    let steps = STEPS.take().unwrap_or_default();
-    drop(listening);
+    let steps = steps::of(body);
     let mut judge = Judge::default();
     for (place, step) in steps.iter().enumerate() {
         match judge.step(step) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Known, Quarantine};
 use crate::consensus::{Checkpoint, Consensus};
 use crate::quarantine::event::Effect;
-use crate::quarantine::table::HeldItem;
+use crate::quarantine::held_item::HeldItem;
 use crate::verdict::{DropReason, Verdict};
 
 impl<C: Consensus> Quarantine<C> {

@@ -19,7 +19,8 @@ use crate::gossip::{
     OperationKind, VoteHeader, VoteTopic,
 };
 use crate::quarantine::event::{Effect, RequestId};
-use crate::quarantine::table::{HeldItem, Number, Place};
+use crate::quarantine::held_item::HeldItem;
+use crate::quarantine::table::{Number, Place};
 use crate::verdict::{
     ClearedOperation, ClearedVote, IgnoreReason, PendingReason, RejectReason, Verdict,
 };

@@ -4,7 +4,7 @@
 use super::Quarantine;
 use crate::consensus::{Consensus, Header, Slot, Vote};
 use crate::identified::IdentifiedBlock;
-use crate::quarantine::table::HeldItem;
+use crate::quarantine::held_item::HeldItem;
 use crate::verdict::{IgnoreReason, PendingReason, RejectReason, Verdict};
 
 /// What is to become of an item.

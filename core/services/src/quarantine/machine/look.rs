@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::Quarantine;
 use crate::consensus::Consensus;
 use crate::quarantine::fair::UNIT;
+use crate::quarantine::held_item::Kind;
 use crate::quarantine::standing::FULL_SHARE;
-use crate::quarantine::table::{Entry, Kind, Place};
+use crate::quarantine::table::{Entry, Place};
 use crate::verdict::ItemId;
 
 /// What decides which peer's block is checked next.

@@ -23,7 +23,8 @@ use crate::consensus::{Consensus, Slot};
 use crate::gossip::MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS;
 use crate::payload::PayloadVoteHeader;
 use crate::quarantine::event::{Effect, RequestId};
-use crate::quarantine::table::{HeldItem, Number, Place};
+use crate::quarantine::held_item::HeldItem;
+use crate::quarantine::table::{Number, Place};
 use crate::verdict::{ClearedPayloadVote, IgnoreReason, PendingReason, RejectReason, Verdict};
 
 impl<C: Consensus> Quarantine<C> {

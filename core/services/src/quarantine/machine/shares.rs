@@ -7,7 +7,8 @@ use super::Quarantine;
 use crate::consensus::Consensus;
 use crate::quarantine::event::Effect;
 use crate::quarantine::fair::Peer;
-use crate::quarantine::table::{HeldItem, Kind, Number, Place};
+use crate::quarantine::held_item::{HeldItem, Kind};
+use crate::quarantine::table::{Number, Place};
 use crate::verdict::{DropReason, IgnoreReason, ItemId, Verdict};
 
 /// An item costs its peer's share one, and one more for each of so many bytes.
