@@ -38,8 +38,8 @@ fn a_counterexample_of_running_services_shows_the_steps_of_their_machines() {
         ("quarantine", "quarantine: submit item=0 "),
         ("rewinder", "rewinder: "),
         ("hot_db", "hot_db: commit "),
-        ("quarantine", "quarantine: answered request=0 answer=block"),
-        ("clearance", "clearance: block "),
+        ("quarantine", "quarantine: answered request=0 answer=valid"),
+        ("clearance", "clearance: import what=block:"),
         ("quarantine", "quarantine: imported request=0 "),
     ] {
         let is_it =
