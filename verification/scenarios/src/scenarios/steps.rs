@@ -28,19 +28,17 @@ fn is_kept() -> bool {
 }
 
 fn take(step: Step) {
-    if is_recorded() {
+    // That a thread begins is told by its starter, so it is no landmark of the thread.
+    if is_recorded() && !step.event.starts_with("begin") {
         say(|| words(&step));
     }
     KEPT.with_borrow_mut(|steps| steps.iter_mut().for_each(|steps| steps.push(step.clone())));
 }
 
-/// Says what a machine was told and what it asks for; of a thread that begins or ends, only that.
+/// Says what a machine was told and what it asks for.
 fn words(step: &Step) -> String {
     let Step { service, event, effects, lost, .. } = step;
-    let told = match event.split_whitespace().next() {
-        Some(word @ ("begin" | "end")) => return format!("{service}: {word}"),
-        _ => format!("{service}: {event}"),
-    };
+    let told = format!("{service}: {event}");
     match (&effects[..], lost.as_str()) {
         ([], "") => told,
         (_, "") => format!("{told} => {}", effects.join("; ")),
