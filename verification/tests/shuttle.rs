@@ -22,8 +22,8 @@ fn only_a_sleep_that_ends_for_nothing_refutes_its_twin() {
 
 #[test]
 fn a_counterexample_of_running_services_shows_the_steps_of_their_machines() {
-    // A scenario claims that a good block is invalid. Every service says what became of the block, in
-    // the order of cause and effect, in its own thread.
+    // A scenario claims that a good block is invalid. Every service says what became of the block,
+    // in the order of cause and effect, in its own thread.
     drop(take());
     let claim = || a_good_block_is::<Shuttle>("invalid");
     let verdict = check(claim, 5, ShuttleBounds::iterations(1));

@@ -3,17 +3,19 @@
 //!
 //! The direct calls are those that the services make, without queues, threads and machines: of each
 //! block its proposer's signature, the transition and its effects; of the votes of a slot as many
-//! batches as the services made of them. What batches of another size would save is said as well: the
-//! direct calls are made once more with one batch a slot.
+//! batches as the services made of them. What batches of another size would save is said as well:
+//! the direct calls are made once more with one batch a slot.
 //!
-//! The services are measured twice. Busy, the honest peer is always some slots ahead, so that there is
-//! work whenever a thread looks; that is what a CPU second yields. Paced, it waits for each block and
-//! then for the votes of its slot, so each thread falls asleep and is woken for nearly each item.
+//! The services are measured twice. Busy, the honest peer is always some slots ahead, so that there
+//! is work whenever a thread looks; that is what a CPU second yields. Paced, it waits for each
+//! block and then for the votes of its slot, so each thread falls asleep and is woken for nearly
+//! each item.
 //!
-//! A CPU second does not yield the same at all times: on a machine that others use as well it yields
-//! a fifth more or less from one second to the next, and less where all processors work that share a
-//! core or a cache. So the services pause every [`PIECE`] slots, and the direct calls for those slots
-//! are made right then; beside the busy services on as many threads at once as there are workers.
+//! A CPU second does not yield the same at all times: on a machine that others use as well it
+//! yields a fifth more or less from one second to the next, and less where all processors work that
+//! share a core or a cache. So the services pause every [`PIECE`] slots, and the direct calls for
+//! those slots are made right then; beside the busy services on as many threads at once as there
+//! are workers.
 
 use std::time::{Duration, Instant};
 
@@ -44,8 +46,8 @@ impl<'a> Direct<'a> {
         Self { callers, cpu: Duration::ZERO }
     }
 
-    /// Goes on until the first `slots` are done. The votes of the new slots are verified in `batches`
-    /// batches, each of them within a slot; at least one a slot.
+    /// Goes on until the first `slots` are done. The votes of the new slots are verified in
+    /// `batches` batches, each of them within a slot; at least one a slot.
     ///
     /// # Panics
     /// If an honest item is not valid.
@@ -61,8 +63,8 @@ impl<'a> Direct<'a> {
         self.cpu += cpu_time().saturating_sub(before);
     }
 
-    /// Returns the time of each item on one of the threads, ascending; a vote's is that of its batch,
-    /// divided.
+    /// Returns the time of each item on one of the threads, ascending; a vote's is that of its
+    /// batch, divided.
     pub(super) fn latencies(&self) -> Vec<Duration> {
         let mut latencies = self.callers[0].latencies.clone();
         latencies.sort_unstable();
@@ -151,8 +153,8 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// Returns how many of `batches` belong to slot number `at` of `slots`, if they are spread evenly; at
-/// least one.
+/// Returns how many of `batches` belong to slot number `at` of `slots`, if they are spread evenly;
+/// at least one.
 fn share(batches: u64, at: usize, slots: usize) -> usize {
     let until = |slot: usize| batches as usize * slot / slots;
     (until(at + 1) - until(at)).max(1)

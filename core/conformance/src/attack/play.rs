@@ -55,8 +55,8 @@ pub(super) struct Scene {
     pub(super) time: Duration,
 }
 
-/// Rings once for each verdict of a group of items. One thread waits for it, and is woken by the last
-/// verdict alone.
+/// Rings once for each verdict of a group of items. One thread waits for it, and is woken by the
+/// last verdict alone.
 #[derive(Default)]
 pub(super) struct Bell {
     rings: Mutex<Rings>,
@@ -233,8 +233,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Sends what a slot holds. Unless the plan is ahead, it waits for all of that, and else for the
-    /// oldest slot that is under way, if there are more than the plan is ahead.
+    /// Sends what a slot holds. Unless the plan is ahead, it waits for all of that, and else for
+    /// the oldest slot that is under way, if there are more than the plan is ahead.
     fn play_slot(&mut self, slot: &HonestSlot, plan: &Plan, under_way: &mut UnderWay) {
         if plan.ahead == 0 {
             self.honest_slot(slot);

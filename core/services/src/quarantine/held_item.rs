@@ -1,5 +1,5 @@
-//! An item that the Quarantine has looked at: what it is, what tells it from others, and what has it
-//! checked. Its identity is computed once, when it comes.
+//! An item that the Quarantine has looked at: what it is, what tells it from others, and what has
+//! it checked. Its identity is computed once, when it comes.
 
 use crate::consensus::Consensus;
 use crate::gossip::{GossipVote, IdentifiedOperation, IdentifiedVote, OperationKind, VoteTopic};

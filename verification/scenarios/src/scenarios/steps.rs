@@ -1,13 +1,13 @@
 //! The steps of the services' machines, as scenarios of running services hear them.
 //!
 //! **What for.** An execution that fails has hundreds of operations. What each machine was told and
-//! asked for, in its thread's column, is by what a reader finds the way through them: so each step is
-//! a landmark of a recorded execution. And [`of`] keeps the steps of an execution, to be judged.
+//! asked for, in its thread's column, is by what a reader finds the way through them: so each step
+//! is a landmark of a recorded execution. And [`of`] keeps the steps of an execution, to be judged.
 //!
-//! **How.** An engine runs all threads of an execution on one thread of the system. So what is heard
-//! on that thread is every step of the execution, and of no other. On real threads it would not be.
-//! Nothing is put into words unless the execution is recorded or its steps are kept, and to hear a
-//! step is no operation, so no schedule changes by it.
+//! **How.** An engine runs all threads of an execution on one thread of the system. So what is
+//! heard on that thread is every step of the execution, and of no other. On real threads it would
+//! not be. Nothing is put into words unless the execution is recorded or its steps are kept, and to
+//! hear a step is no operation, so no schedule changes by it.
 
 use std::cell::RefCell;
 use std::sync::OnceLock;

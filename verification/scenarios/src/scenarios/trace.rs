@@ -1,8 +1,8 @@
 //! Scenarios of the running services whose traces are judged: each execution ends with the question
 //! whether its trace is a behaviour of the specification (`blocksmith_models::trace`).
 //!
-//! **How.** The steps are those that `steps` hears. On real threads there are none; there the traces
-//! of `blocksmith replay` are judged.
+//! **How.** The steps are those that `steps` hears. On real threads there are none; there the
+//! traces of `blocksmith replay` are judged.
 
 use std::sync::Arc;
 use std::time::Duration;
