@@ -50,7 +50,7 @@ impl<'a> Direct<'a> {
     /// `batches` batches, each of them within a slot; at least one a slot.
     ///
     /// # Panics
-    /// If an honest item is not valid.
+    /// If an honest item is not valid, or if fewer slots are asked for than are done.
     pub(super) fn go_on(&mut self, slots: usize, batches: u64) {
         let before = cpu_time();
         std::thread::scope(|scope| {
@@ -107,7 +107,7 @@ impl<'a> Caller<'a> {
 
     fn go_on(&mut self, slots: usize, batches: u64) {
         let chain = self.chain;
-        let new = chain.honest.get(self.done..slots).unwrap_or_default();
+        let new = &chain.honest[self.done..slots];
         for (at, slot) in new.iter().enumerate() {
             let Self { protocol, state, latencies, .. } = self;
             let start = Instant::now();
@@ -118,7 +118,7 @@ impl<'a> Caller<'a> {
             latencies.push(start.elapsed());
             self.votes(&slot.votes, slot.block.root(), share(batches, at, new.len()));
         }
-        self.done = self.done.max(slots);
+        self.done = slots;
     }
 
     /// Verifies the votes of a slot, whose block was just imported, in `batches` batches.
