@@ -28,6 +28,15 @@ const CHECKERS: [&str; 10] = [
     "blocksmith-tests",
 ];
 
+/// Crates of ours that nobody outside can link.
+const UNPUBLISHED: [&str; 5] = [
+    "blocksmith-cli",
+    "blocksmith-models",
+    "blocksmith-scenarios",
+    "blocksmith-tests",
+    "blocksmith-verification",
+];
+
 /// The most crates that a newcomer builds before the first block is replayed.
 const MAX_CRATES: usize = 90;
 
@@ -96,4 +105,39 @@ fn the_first_command_builds_from_few_crates() {
     let crates: std::collections::BTreeSet<_> =
         tree("blocksmith-cli", "normal,build").iter().map(versions).collect();
     assert!(crates.len() <= MAX_CRATES, "{} crates: {crates:?}", crates.len());
+}
+
+#[test]
+fn every_library_says_what_crates_io_and_docs_rs_ask_for() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])
+        .current_dir(workspace(""))
+        .output()
+        .expect("cargo runs");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = said["packages"].as_array().expect("packages");
+    let is_published = |package: &&serde_json::Value| package["publish"] != serde_json::json!([]);
+    for package in packages.iter().filter(is_published) {
+        let name = package["name"].as_str().expect("a name");
+        for key in ["description", "documentation", "license", "readme", "rust_version"] {
+            let value = package[key].as_str().unwrap_or_default();
+            assert!(!value.is_empty(), "{name} has no {key}");
+        }
+        for key in ["keywords", "categories"] {
+            let words = package[key].as_array().map_or(0, Vec::len);
+            assert!((1..=5).contains(&words), "{name}: {words} {key}, of which there are 1 to 5");
+        }
+        // Documentation that docs.rs builds without a feature lacks what the feature brings.
+        let all = &package["metadata"]["docs"]["rs"]["all-features"];
+        assert_eq!(*all, serde_json::json!(true), "{name}: metadata.docs.rs.all-features");
+        assert_eq!(
+            package["documentation"],
+            serde_json::json!(format!("https://docs.rs/{name}")),
+            "{name}"
+        );
+    }
+    let unpublished = packages.iter().filter(|package| !is_published(package));
+    let mut names: Vec<_> = unpublished.map(|package| &package["name"]).collect();
+    names.sort_unstable_by_key(|name| name.as_str());
+    assert_eq!(names, UNPUBLISHED);
 }
