@@ -312,10 +312,27 @@ fn what_comes_late_is_handled_at_the_time_that_the_clock_shows_then() {
     assert!(running.requests.try_recv().is_err(), "nothing is signed");
 }
 
+/// A clock that shows what another one shows, and of whose moves the service is told.
+struct Announced(SetClock);
+
+impl Clock for Announced {
+    fn read(&self) -> Reading {
+        self.0.read()
+    }
+
+    fn is_told(&self) -> bool {
+        true
+    }
+}
+
 #[test]
 fn a_tick_has_the_clock_read_at_once() {
-    // The first batch's time comes, which is far off by the clock of the machine.
-    let running = start(0);
+    // The first batch's time comes. Nothing but a message has this clock read, so that no reading
+    // for a wait can be meant for the tick's.
+    let running = Running::launch(Builder::new(SLOW), &[1, 2], |own, now| Ports {
+        clock: Box::new(Announced(SetClock(now, Cell::new(0), 0))),
+        ..own
+    });
     running.answer_data();
     assert_eq!(running.sign(), 1);
     let hangs = running.next();
