@@ -48,14 +48,20 @@ fn normal_dependencies(package: &str) -> Vec<String> {
 /// Returns the lines of the tree of `package` along the given kinds of edges: of each crate the name,
 /// the version and what cargo adds in brackets. The first is `package` itself.
 fn tree(package: &str, edges: &str) -> Vec<String> {
+    let text = cargo(&["tree", "--edges", edges, "--prefix", "none", "--package", package]);
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Returns what cargo prints in the workspace, without the network.
+fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--edges", edges, "--prefix", "none", "--package", package])
+        .args(arguments)
+        .arg("--offline")
         .current_dir(workspace(""))
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
-    text.lines().map(str::to_owned).collect()
+    String::from_utf8(output.stdout).expect("cargo prints UTF-8")
 }
 
 /// Returns the name in a line of a tree.
@@ -109,17 +115,16 @@ fn the_first_command_builds_from_few_crates() {
 
 #[test]
 fn every_library_says_what_crates_io_and_docs_rs_ask_for() {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])
-        .current_dir(workspace(""))
-        .output()
-        .expect("cargo runs");
-    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let packages = said["packages"].as_array().expect("packages");
-    let is_published = |package: &&serde_json::Value| package["publish"] != serde_json::json!([]);
-    for package in packages.iter().filter(is_published) {
+    let text = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
+    let said: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mut unpublished = vec![];
+    for package in said["packages"].as_array().expect("packages") {
         let name = package["name"].as_str().expect("a name");
-        for key in ["description", "documentation", "license", "readme", "rust_version"] {
+        if package["publish"] == serde_json::json!([]) {
+            unpublished.push(name);
+            continue;
+        }
+        for key in ["description", "license", "readme", "rust_version"] {
             let value = package[key].as_str().unwrap_or_default();
             assert!(!value.is_empty(), "{name} has no {key}");
         }
@@ -127,17 +132,11 @@ fn every_library_says_what_crates_io_and_docs_rs_ask_for() {
             let words = package[key].as_array().map_or(0, Vec::len);
             assert!((1..=5).contains(&words), "{name}: {words} {key}, of which there are 1 to 5");
         }
+        assert_eq!(package["documentation"], format!("https://docs.rs/{name}"), "{name}");
         // Documentation that docs.rs builds without a feature lacks what the feature brings.
         let all = &package["metadata"]["docs"]["rs"]["all-features"];
-        assert_eq!(*all, serde_json::json!(true), "{name}: metadata.docs.rs.all-features");
-        assert_eq!(
-            package["documentation"],
-            serde_json::json!(format!("https://docs.rs/{name}")),
-            "{name}"
-        );
+        assert_eq!(*all, true, "{name}: metadata.docs.rs.all-features");
     }
-    let unpublished = packages.iter().filter(|package| !is_published(package));
-    let mut names: Vec<_> = unpublished.map(|package| &package["name"]).collect();
-    names.sort_unstable_by_key(|name| name.as_str());
-    assert_eq!(names, UNPUBLISHED);
+    unpublished.sort_unstable();
+    assert_eq!(unpublished, UNPUBLISHED);
 }
