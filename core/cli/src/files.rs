@@ -32,8 +32,11 @@ pub(crate) fn read_ssz(path: &Path) -> anyhow::Result<Vec<u8>> {
         let file = File::open(path)?;
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("xz") => read_bounded(xz2::read::XzDecoder::new(file)),
-            Some("ssz_snappy") => blocksmith_conformance::vectors::decompress(&read_bounded(file)?)
-                .map_err(|why| anyhow!(why)),
+            Some("ssz_snappy") => {
+                let most = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
+                blocksmith_conformance::vectors::decompress(&read_bounded(file)?, most)
+                    .map_err(|why| anyhow!(why))
+            }
             _ => read_bounded(file),
         }
     };

@@ -9,6 +9,8 @@ use std::fmt;
 use blocksmith_consensus::{ChainConfig, ConfigError};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use crate::yaml;
+
 /// The key that says which preset a configuration is for.
 const PRESET_BASE: &str = "PRESET_BASE";
 /// Keys of phase0's configurations that have no effect here: a name, and a contract that other
@@ -29,9 +31,9 @@ impl ConfigText {
     /// Reads a mapping.
     ///
     /// # Errors
-    /// If the text is not a mapping.
+    /// If the text is not a mapping, or has aliases.
     pub fn parse(text: &str) -> Result<Self, yaml_serde::Error> {
-        yaml_serde::from_str(text)
+        yaml::read(text)
     }
 
     /// Replaces the values that the text gives.

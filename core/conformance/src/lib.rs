@@ -11,5 +11,6 @@ mod protocol;
 pub mod replay;
 pub mod types;
 pub mod vectors;
+mod yaml;
 
 pub use protocol::{Committees, Counts, Moments, PerPreset, Protocol, State, Work};

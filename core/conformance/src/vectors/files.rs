@@ -1,6 +1,6 @@
 //! The files of one case: SSZ in snappy block format, and YAML.
 //!
-//! Bounds: a file is read up to [`MAX_FILE_BYTES`]. A snappy block states its decompressed length
+//! Bounds: a file is read up to [`MAX_FILE_BYTES`], and decompressed up to [`MAX_BLOCK_BYTES`]. A snappy block states its decompressed length
 //! at the beginning. No element of the format yields more than 64 bytes for 3, so a claim of more
 //! than [`MAX_EXPANSION`] times the input is refused before anything is allocated.
 
@@ -15,9 +15,12 @@ use serde::de::DeserializeOwned;
 
 use super::error::NotPassed;
 use crate::config::ConfigText;
+use crate::yaml;
 
 /// Largest file that is read.
 const MAX_FILE_BYTES: u64 = 64 << 20;
+/// What a file decompresses to at most.
+const MAX_BLOCK_BYTES: u64 = 256 << 20;
 /// The largest number of bytes that one byte of a snappy block can stand for, rounded up (64 for
 /// 3).
 const MAX_EXPANSION: usize = 22;
@@ -70,7 +73,10 @@ impl Files {
     pub(super) fn ssz(&self, name: &str) -> Result<Option<Vec<u8>>, NotPassed> {
         let name = format!("{name}.ssz_snappy");
         let Some(bytes) = self.read(&name)? else { return Ok(None) };
-        decompress(&bytes).map(Some).map_err(|why| NotPassed::Failed(format!("{name}: {why}")))
+        let most = usize::try_from(MAX_BLOCK_BYTES).unwrap_or(usize::MAX);
+        decompress(&bytes, most)
+            .map(Some)
+            .map_err(|why| NotPassed::Failed(format!("{name}: {why}")))
     }
 
     /// Like [`Self::ssz`], for a file that must be there.
@@ -106,7 +112,7 @@ impl Files {
         let failed = |error: &dyn Display| NotPassed::Failed(format!("{name}: {error}"));
         let text = String::from_utf8(bytes).map_err(|error| failed(&error))?;
         // `null` and an empty mapping both mean that nothing is specified.
-        yaml_serde::from_str(&text).map(Some).map_err(|error| failed(&error))
+        yaml::read(&text).map(Some).map_err(|error| failed(&error))
     }
 
     /// Like [`Self::yaml`], for a file that must be there.
@@ -126,12 +132,15 @@ impl Files {
     }
 }
 
-/// Decompresses one snappy block.
+/// Decompresses one snappy block to at most `most` bytes.
 ///
 /// # Errors
-/// If it is not a snappy block, or claims more than it can expand to.
-pub fn decompress(bytes: &[u8]) -> Result<Vec<u8>, String> {
+/// If it is not a snappy block, or claims more than `most` or than it can expand to.
+pub fn decompress(bytes: &[u8], most: usize) -> Result<Vec<u8>, String> {
     let claimed = snap::raw::decompress_len(bytes).map_err(|error| error.to_string())?;
+    if claimed > most {
+        return Err(format!("decompressed, it has {claimed} bytes, more than {most}"));
+    }
     if claimed > bytes.len().saturating_mul(MAX_EXPANSION) {
         return Err(format!("{} bytes cannot hold the {claimed} they claim to", bytes.len()));
     }
@@ -146,7 +155,7 @@ mod tests {
     fn a_claim_beyond_what_snappy_can_hold_is_refused_before_it_is_allocated() {
         // The largest length that the format can claim (4 GiB - 1), followed by one literal byte.
         let bytes = [0xff, 0xff, 0xff, 0xff, 0x0f, 0x00, 0x41];
-        assert!(decompress(&bytes).unwrap_err().contains("cannot hold"));
+        assert!(decompress(&bytes, usize::MAX).unwrap_err().contains("cannot hold"));
     }
 
     #[test]
@@ -154,7 +163,15 @@ mod tests {
         // Zeros compress as far as the format allows.
         let zeros = vec![0; 1 << 20];
         let block = snap::raw::Encoder::new().compress_vec(&zeros).unwrap();
-        assert_eq!(decompress(&block), Ok(zeros));
+        assert_eq!(decompress(&block, 1 << 20), Ok(zeros));
+    }
+
+    #[test]
+    fn a_block_that_is_larger_than_it_may_be_is_refused_before_it_is_allocated() {
+        // A mebibyte, where one byte less is allowed.
+        let block = snap::raw::Encoder::new().compress_vec(&vec![0; 1 << 20]).unwrap();
+        let error = decompress(&block, (1 << 20) - 1).unwrap_err();
+        assert_eq!(error, "decompressed, it has 1048576 bytes, more than 1048575");
     }
 
     #[test]

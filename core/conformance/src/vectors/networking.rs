@@ -220,7 +220,8 @@ impl Node {
         if self.quarantine.knows(finalized.root) {
             self.tell(Event::Imported { request: None, finalized })
         } else {
-            self.quarantine = self.quarantine.successor(finalized, self.chain.iter().copied());
+            let chain = self.chain.iter().copied();
+            self.quarantine = self.quarantine.successor(&self.phase0, finalized, chain);
             Ok(())
         }
     }

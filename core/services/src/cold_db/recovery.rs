@@ -332,8 +332,11 @@ impl<C: Consensus> Rebuilt<'_, C> {
         self.hot_db.remember_pruned(passed.iter().copied());
         let passed = passed.into_iter().map(|root| (root, root, 0));
         let chain = self.clearance.blocks().into_iter().chain(passed);
-        let quarantine = Quarantine::new(bounds.quarantine, view.finalized, self.clock)
-            .successor(view.finalized, chain);
+        let quarantine = Quarantine::new(bounds.quarantine, view.finalized, self.clock).successor(
+            self.consensus,
+            view.finalized,
+            chain,
+        );
         let resumed = Resumed {
             finalized: view.finalized,
             head: view.head,

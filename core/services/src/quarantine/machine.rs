@@ -121,6 +121,7 @@ impl<C: Consensus> Quarantine<C> {
     #[must_use]
     pub fn successor(
         &self,
+        consensus: &C,
         finalized: Checkpoint<C::Root>,
         chain: impl IntoIterator<Item = (C::Root, C::Root, Slot)>,
     ) -> Self {
@@ -129,7 +130,7 @@ impl<C: Consensus> Quarantine<C> {
             chain.into_iter().map(|(root, parent, slot)| (root, Known { parent, slot })).collect();
         (new.into_slot_ms, new.stopping) = (self.into_slot_ms, self.stopping);
         if new.known.contains_key(&finalized.root) {
-            new.prune_known(finalized.root);
+            new.prune_known(consensus);
         }
         // Answers to the old machine's requests may still come: their numbers are not used again.
         new.next_request = self.next_request;
@@ -237,13 +238,13 @@ impl<C: Consensus> Quarantine<C> {
             }
             Answer::Invalid(RejectReason::SlotNotAfterParent) if !is_block => {
                 // The clock has stepped back to before the head's slot.
-                self.fail(number, effects);
+                self.fail(number, DropReason::Fault, effects);
             }
             Answer::Invalid(reason) => {
                 self.remember(number, &reason);
                 self.reject(consensus, number, reason, effects);
             }
-            Answer::Pruned if is_block => self.passed(consensus, number, effects),
+            Answer::Pruned if is_block => self.pruned_block(consensus, number, effects),
             Answer::Pruned | Answer::Stale => {
                 self.finish(number, &Verdict::Ignore(IgnoreReason::TooOld), effects);
             }
@@ -260,7 +261,7 @@ impl<C: Consensus> Quarantine<C> {
             // The HotDB loses nothing but what finality passes, and remembers that for a while:
             // what it no longer knows may have been pruned long ago, or the fault is ours.
             Answer::UnknownParent | Answer::State(_) | Answer::Produced(_) | Answer::Fault(_) => {
-                self.fail(number, effects);
+                self.fail(number, DropReason::Fault, effects);
             }
         }
     }
@@ -280,7 +281,7 @@ impl<C: Consensus> Quarantine<C> {
         let header = block.item().identity();
         if self.known.contains_key(&header.root) {
             self.finish(number, &Verdict::Ignore(IgnoreReason::Duplicate), effects);
-        } else if !self.known.contains_key(&header.parent) {
+        } else if !self.is_viable(consensus, &header.parent, header.slot) {
             self.passed(consensus, number, effects);
         } else {
             self.gossip.count_proposal(header.slot, header.proposer);
@@ -315,28 +316,14 @@ impl<C: Consensus> Quarantine<C> {
         self.requests.remove(&request)
     }
 
-    /// Gives an item up for a fault of ours. Items that wait for it go on waiting, as it may come
-    /// again.
-    fn fail(&mut self, number: Number, effects: &mut Vec<Effect<C>>) {
+    /// Gives an item up for a reason that is not its own. Items that wait for it go on waiting, as
+    /// it may come again.
+    fn fail(&mut self, number: Number, reason: DropReason, effects: &mut Vec<Effect<C>>) {
         let root = self.table.item(number).and_then(HeldItem::block_root);
-        self.finish(number, &Verdict::Dropped(DropReason::Fault), effects);
+        self.finish(number, &Verdict::Dropped(reason), effects);
         if let Some(root) = root.filter(|root| self.table.is_awaited(root)) {
             effects.push(Effect::Need { root });
         }
-    }
-
-    /// Decides against a block whose parent finality has passed while the block was checked. If
-    /// finality has passed its slot as well, it is merely late (A7).
-    fn passed(&mut self, consensus: &C, number: Number, effects: &mut Vec<Effect<C>>) {
-        let Some(HeldItem::Block(block)) = self.table.item(number) else { return };
-        let is_late = block.identity().slot <= consensus.start_slot(self.finalized.epoch);
-        let verdict = if is_late {
-            Verdict::Ignore(IgnoreReason::NotAfterFinalizedSlot)
-        } else {
-            Verdict::Reject(RejectReason::NotDescendantOfFinalized)
-        };
-        let released = self.decide_against(number, &verdict, effects);
-        self.judge_all(consensus, released, effects);
     }
 
     fn reject(
@@ -454,7 +441,7 @@ impl<C: Consensus> Quarantine<C> {
         effects: &mut Vec<Effect<C>>,
     ) {
         let number = request.and_then(|request| self.take_import(request));
-        let learnt = number.and_then(|number| Some((number, self.learn(number)?)));
+        let learnt = number.and_then(|number| Some((number, self.learn(consensus, number)?)));
         self.finality(consensus, finalized, effects);
         if let Some((number, verdict)) = learnt {
             let root = self.table.item(number).and_then(HeldItem::block_root);
@@ -472,7 +459,7 @@ impl<C: Consensus> Quarantine<C> {
     /// Notes that an item is in Clearance, and returns its verdict. A block that finality has
     /// passed on the way is valid and already of no use. What the conditions of its topic call a
     /// repetition is told here, too, as another item may have been accepted on the way.
-    fn learn(&mut self, number: Number) -> Option<Verdict<C::Root, C::Invalid>> {
+    fn learn(&mut self, consensus: &C, number: Number) -> Option<Verdict<C::Root, C::Invalid>> {
         let entry = self.table.get(number)?;
         let Place::Importing { post_state_root, attester } = entry.place else { return None };
         let relay = match entry.item() {
@@ -481,7 +468,7 @@ impl<C: Consensus> Quarantine<C> {
                 if self.known.contains_key(&root) {
                     return Some(Verdict::Ignore(IgnoreReason::Duplicate));
                 }
-                if self.known.contains_key(&parent) {
+                if self.is_viable(consensus, &parent, slot) {
                     self.known.insert(root, Known { parent, slot });
                     self.gossip.mark_proposal(slot, proposer)
                 } else {
@@ -571,7 +558,7 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
             Event::NotImported { request } => {
                 if let Some(number) = self.take_import(request) {
                     self.discount(number);
-                    self.fail(number, &mut effects);
+                    self.fail(number, DropReason::Fault, &mut effects);
                 }
             }
             Event::Payload { root } => self.payload(consensus, root, &mut effects),

@@ -41,7 +41,9 @@
 //!   fields state the policy at each bound (Q5, Q7, Q11). A copy of a held item counts for the peer
 //!   that sends it.
 //! - I7 The clock may step back. That parks no released item again (Q11).
-//! - I8 A block is known once Clearance has it. If Clearance loses it, that is a fault of ours: the
+//! - I8 A block is known once Clearance has it, and while it may be on a chain that holds the
+//!   finalised checkpoint. The checkpoint's block may be of an earlier slot than the checkpoint;
+//!   then its child of a slot up to the checkpoint's is passed by finality as other branches are. If Clearance loses it, that is a fault of ours: the
 //!   submitter is told `Dropped(Fault)`, nothing below the block is judged, and the block may come
 //!   again (L5).
 //! - I9 An item that failed the Rewinder's check is remembered with the reason, so a copy of it is
@@ -54,12 +56,15 @@
 //!   delays a proven peer's item by [`Limits::unproven`] checks at most (A1), and one whose items
 //!   are valid by [`Limits::peer_blocks`] or [`Limits::peer_votes`] of them (A8). Votes of peers
 //!   that are not proven are checked in a lane of their own, after those of others (A2).
-//! - I12 Peers share what is held: the largest holder gives way. Each kind has its own room and its
-//!   own part of the window, and a kind that was passed over goes next, so no kind starves another
-//!   (A2), not even in a window of one (A14).
+//!   An item that several peers have submitted is that of a proven one if there is one, whether it
+//!   was proven before or later, and however many copies fill the places.
+//! - I12 Peers share what is held: the largest holder gives way. What it gives up passes to another
+//!   peer that has submitted it, if there is one. Each kind has its own room and its own part of the
+//!   window, and a kind that was passed over goes next, so no kind starves another (A2), not even in
+//!   a window of one (A14).
 //! - I13 What waits expires after [`Limits::patience`] slots. The network is asked again for what
-//!   is waited for, with a pause that doubles, until an item no longer waits for it (A5, A11).
-//!
+//!   is waited for, with a pause that doubles, until an item no longer waits for it (A5, A11). The
+//!   peers whose items wait take turns, so none keeps the others' requests back.
 //! - I14 Waiting blocks form no chain longer than [`Limits::depth`]. Where one would, its tip goes,
 //!   as the block that has come may be what releases the others; if it is the tip itself, it goes.
 //! - I15 A block that is built on its parent's payload

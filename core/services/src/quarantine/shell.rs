@@ -262,7 +262,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         // A submitter learns of the fault by the drop of its verdict's end.
         Err(Loss::Message) => work.extend(instead.map(Work::Event)),
         Err(Loss::Machine) => {
-            rebuild(machine, ports)?;
+            rebuild(machine, consensus, ports)?;
             work.clear();
             work.extend(stops.then_some(Work::Event(Event::Stop)));
         }
@@ -284,7 +284,7 @@ pub fn carry_out<C: Consensus, P: Ports<C>>(
             let word = event.word();
             return match steps.hand(Turn::FollowUp, word, machine, consensus, event) {
                 Ok(effects) => Some(effects.into_iter().map(Work::Effect).collect()),
-                Err(_) => rebuild(machine, ports).map(|()| Vec::new()),
+                Err(_) => rebuild(machine, consensus, ports).map(|()| Vec::new()),
             };
         }
         Work::TellSlot(slot) => {
@@ -371,9 +371,13 @@ fn fault<C: Consensus>(request: RequestId, text: &str) -> Event<C> {
 /// Replaces a machine that was cut short by one that knows what Clearance has. Every submission
 /// that was held is answered by the drop of its verdict's end. Returns `None` if there is no
 /// successor.
-fn rebuild<C: Consensus, P: Ports<C>>(machine: &mut Quarantine<C>, ports: &mut P) -> Option<()> {
+fn rebuild<C: Consensus, P: Ports<C>>(
+    machine: &mut Quarantine<C>,
+    consensus: &C,
+    ports: &mut P,
+) -> Option<()> {
     ports.forget();
     let (finalized, chain) = ports.chain()?;
-    *machine = machine.successor(finalized, chain);
+    *machine = machine.successor(consensus, finalized, chain);
     Some(())
 }

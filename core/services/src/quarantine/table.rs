@@ -9,9 +9,11 @@
 //!   and its bytes once, for its owner; each of its submissions counts for the peer that made it.
 //! - T3 `numbers` has the key of each entry, and no other key.
 //! - T4 `expiry` has each entry that waits, by the slot at whose begin it has waited too long.
-//! - T5 `needs` has each root in `by_root`, and no other root; so has `payload_needs` for
-//!   `by_payload`.
+//! - T5 `needs` has each root in `by_root` with the owners of what waits for it, and no other root;
+//!   so has `payload_needs` for `by_payload`.
 //! - T6 `chains` has each block that waits for its parent, and no other.
+//! - T7 `sharers` has each entry of which a peer other than its owner has a submission, by its
+//!   owner and by each peer that has one; and no other entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,6 +93,7 @@ pub(crate) struct Table<C: Consensus> {
     chains: Chains<C::Root>,
     holders: [Holders; Kind::COUNT],
     per_peer: BTreeMap<Peer, usize>,
+    sharers: BTreeMap<Peer, BTreeSet<Number>>,
     copies: usize,
     arrivals: u64,
 }
@@ -110,6 +113,7 @@ impl<C: Consensus> Table<C> {
             chains: Chains::new(),
             holders: Kind::ALL.map(|_| Holders::default()),
             per_peer: BTreeMap::new(),
+            sharers: BTreeMap::new(),
             copies: 0,
             arrivals: 0,
         }
@@ -173,18 +177,71 @@ impl<C: Consensus> Table<C> {
             self.copies += usize::from(!entry.submissions.is_empty());
             entry.submissions.push((id, peer));
             *self.per_peer.entry(peer).or_default() += 1;
+            if peer != entry.owner {
+                for sharer in [peer, entry.owner] {
+                    self.sharers.entry(sharer).or_default().insert(number);
+                }
+            }
         }
     }
 
-    /// Gives an item to another owner, a proven peer.
-    pub(crate) fn adopt(&mut self, number: Number, owner: Peer) {
+    /// Returns the items that a peer shares with others: it owns them or has submitted them, and so
+    /// have others.
+    pub(crate) fn shared(&self, peer: Peer) -> Vec<Number> {
+        self.sharers.get(&peer).into_iter().flatten().copied().collect()
+    }
+
+    /// Gives an item to another owner, which is proven or not.
+    pub(crate) fn adopt(&mut self, number: Number, owner: Peer, proven: bool) {
+        self.unshare(number);
         let Some(entry) = self.entries.get_mut(&number) else { return };
         let (before, bytes, place) = (entry.owner, entry.item.bytes(), entry.place);
         entry.owner = owner;
         let holders = &mut self.holders[entry.item.item().kind() as usize];
         holders.remove(before, number, bytes);
-        holders.add(owner, true, bytes);
+        holders.add(owner, proven, bytes);
         note(holders, owner, number, place);
+        match place {
+            Place::WaitingForRoot(root) => self.needs.pass_on(root, before, owner),
+            Place::WaitingForPayload(root) => self.payload_needs.pass_on(root, before, owner),
+            _ => {}
+        }
+        self.share(number);
+    }
+
+    /// Takes the owner's submissions of an item out and gives the item to `heir`, which has
+    /// submitted it as well. Returns what was taken out.
+    pub(crate) fn hand_over(&mut self, number: Number, heir: Peer, proven: bool) -> Vec<ItemId> {
+        let taken = self.take_of_owner(number);
+        self.adopt(number, heir, proven);
+        taken
+    }
+
+    fn take_of_owner(&mut self, number: Number) -> Vec<ItemId> {
+        let Some(entry) = self.entries.get_mut(&number) else { return Vec::new() };
+        let (owner, before) = (entry.owner, entry.submissions.len());
+        let of_owner = entry.submissions.extract_if(.., |(_, peer)| *peer == owner);
+        let taken: Vec<_> = of_owner.map(|(id, _)| id).collect();
+        let copies = |submissions: usize| submissions.saturating_sub(1);
+        self.copies -= copies(before) - copies(before - taken.len());
+        uncount(&mut self.per_peer, owner, taken.len());
+        taken
+    }
+
+    fn share(&mut self, number: Number) {
+        let Some(entry) = self.entries.get(&number) else { return };
+        if entry.submissions.iter().any(|(_, peer)| *peer != entry.owner) {
+            for peer in entry.peers() {
+                self.sharers.entry(peer).or_default().insert(number);
+            }
+        }
+    }
+
+    fn unshare(&mut self, number: Number) {
+        let Some(entry) = self.entries.get(&number) else { return };
+        for peer in entry.peers() {
+            without(&mut self.sharers, &peer, number);
+        }
     }
 
     pub(crate) fn item(&self, number: Number) -> Option<&HeldItem<C>> {
@@ -224,6 +281,7 @@ impl<C: Consensus> Table<C> {
     /// Takes an item out, wherever it is. A number in a ready queue is left there for its owner.
     pub(crate) fn remove(&mut self, number: Number) -> Option<Entry<C>> {
         self.unpark(number);
+        self.unshare(number);
         let entry = self.entries.remove(&number)?;
         let item = entry.item.item();
         self.numbers.remove(&item.key());
@@ -231,12 +289,7 @@ impl<C: Consensus> Table<C> {
         holders.remove(entry.owner, number, entry.item.bytes());
         self.copies -= entry.submissions.len() - 1;
         for (_, peer) in &entry.submissions {
-            if let Some(count) = self.per_peer.get_mut(peer) {
-                *count -= 1;
-                if *count == 0 {
-                    self.per_peer.remove(peer);
-                }
-            }
+            uncount(&mut self.per_peer, *peer, 1);
         }
         Some(entry)
     }
@@ -254,13 +307,9 @@ impl<C: Consensus> Table<C> {
         if let Some(block) = self.item(number).and_then(HeldItem::block_root) {
             self.chains.add(number, block, root);
         }
-        let waiting = self.by_root.entry(root).or_default();
-        waiting.insert(number);
-        let first = waiting.len() == 1;
-        if first {
-            self.needs.asked(root, now);
-        }
-        first
+        self.by_root.entry(root).or_default().insert(number);
+        let owner = self.entries.get(&number).map(|entry| entry.owner);
+        owner.is_some_and(|owner| self.needs.begin(root, owner, now))
     }
 
     /// Returns whether a chain of more than `depth` blocks would wait if this item waited for
@@ -280,13 +329,9 @@ impl<C: Consensus> Table<C> {
     /// [`Table::wait_for_root`] does.
     pub(crate) fn wait_for_payload(&mut self, number: Number, root: C::Root, now: Slot) -> bool {
         self.park(number, Place::WaitingForPayload(root), PendingReason::UnknownPayload);
-        let waiting = self.by_payload.entry(root).or_default();
-        waiting.insert(number);
-        let first = waiting.len() == 1;
-        if first {
-            self.payload_needs.asked(root, now);
-        }
-        first
+        self.by_payload.entry(root).or_default().insert(number);
+        let owner = self.entries.get(&number).map(|entry| entry.owner);
+        owner.is_some_and(|owner| self.payload_needs.begin(root, owner, now))
     }
 
     /// Returns the blocks whose payloads items wait for.
@@ -327,13 +372,24 @@ impl<C: Consensus> Table<C> {
     }
 
     /// Returns at most `limit` roots that the network is to be asked for again at slot `now`.
-    pub(crate) fn needs_again(&mut self, now: Slot, limit: usize) -> Vec<C::Root> {
-        self.needs.again(now, limit)
+    /// `proven` tells of a peer.
+    pub(crate) fn needs_again(
+        &mut self,
+        now: Slot,
+        limit: usize,
+        proven: impl Fn(Peer) -> bool,
+    ) -> Vec<C::Root> {
+        self.needs.again(now, limit, proven)
     }
 
     /// As [`Table::needs_again`], for payloads.
-    pub(crate) fn payload_needs_again(&mut self, now: Slot, limit: usize) -> Vec<C::Root> {
-        self.payload_needs.again(now, limit)
+    pub(crate) fn payload_needs_again(
+        &mut self,
+        now: Slot,
+        limit: usize,
+        proven: impl Fn(Peer) -> bool,
+    ) -> Vec<C::Root> {
+        self.payload_needs.again(now, limit, proven)
     }
 
     /// Takes what waits for the payload of `root` out of its queue, in the order of arrival.
@@ -387,20 +443,16 @@ impl<C: Consensus> Table<C> {
 
     fn unpark(&mut self, number: Number) {
         let Some(entry) = self.entries.get(&number) else { return };
-        let place = entry.place;
+        let (place, owner) = (entry.place, entry.owner);
         self.waits_no_more(number);
         match place {
             Place::WaitingForRoot(root) => {
                 without(&mut self.by_root, &root, number);
-                if !self.is_awaited(&root) {
-                    self.needs.forget(&root);
-                }
+                self.needs.end(&root, owner);
             }
             Place::WaitingForPayload(root) => {
                 without(&mut self.by_payload, &root, number);
-                if !self.by_payload.contains_key(&root) {
-                    self.payload_needs.forget(&root);
-                }
+                self.payload_needs.end(&root, owner);
             }
             Place::WaitingForSlot(slot) => without(&mut self.by_slot, &slot, number),
             Place::Judged | Place::Ready | Place::InFlight { .. } | Place::Importing { .. } => {}
@@ -434,6 +486,12 @@ impl<C: Consensus> Entry<C> {
         self.item.item()
     }
 
+    /// Returns its owner and the peers that have submitted it, some of them more than once.
+    fn peers(&self) -> impl Iterator<Item = Peer> {
+        let submitters = self.submissions.iter().map(|(_, peer)| *peer);
+        submitters.chain([self.owner])
+    }
+
     /// Returns the item's size, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.item.bytes()
@@ -449,6 +507,16 @@ fn note<R>(holders: &mut Holders, owner: Peer, number: Number, place: Place<R>) 
         Place::Ready => holders.is_ready(owner, number),
         Place::Judged | Place::InFlight { .. } | Place::Importing { .. } => {
             holders.is_busy(owner, number);
+        }
+    }
+}
+
+/// Takes some of a peer's submissions off their count, and the count with the last one.
+fn uncount(per_peer: &mut BTreeMap<Peer, usize>, peer: Peer, submissions: usize) {
+    if let Some(count) = per_peer.get_mut(&peer) {
+        *count -= submissions;
+        if *count == 0 {
+            per_peer.remove(&peer);
         }
     }
 }

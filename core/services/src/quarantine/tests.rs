@@ -391,7 +391,7 @@ fn a_successor_knows_the_chain_holds_nothing_and_takes_no_old_answer() {
     node.submit(ToyBlock::new(2, 1, 2));
     let (request, job) = node.checks.pop_first().expect("block 2 is checked");
     let anchor = Checkpoint { epoch: 0, root: 0 };
-    node.machine = node.machine.successor(anchor, [(0, 0, 0), (1, 0, 1)]);
+    node.machine = node.machine.successor(&node.toy, anchor, [(0, 0, 0), (1, 0, 1)]);
     assert_eq!((node.machine.held(), node.machine.in_flight()), (0, 0));
     let answer = node.work(job);
     node.event(Event::Answered { request, answer });

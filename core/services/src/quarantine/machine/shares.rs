@@ -48,7 +48,7 @@ impl Flights {
 impl<C: Consensus> Quarantine<C> {
     /// Adds another copy of a held item: it gets its verdict with the first. A copy of a proven
     /// peer makes that peer the item's owner, so that a peer without proof delays nothing by being
-    /// first.
+    /// first. That needs no place among the copies, which others may have filled.
     pub(super) fn follow(
         &mut self,
         number: Number,
@@ -57,9 +57,7 @@ impl<C: Consensus> Quarantine<C> {
         effects: &mut Vec<Effect<C>>,
     ) {
         let Some(entry) = self.table.get(number) else { return };
-        let (copies, why, owner, place) =
-            (entry.submissions.len(), entry.why, entry.owner, entry.place);
-        let (kind, cost) = (entry.item().kind(), cost(entry.bytes()));
+        let (copies, why, owner) = (entry.submissions.len(), entry.why, entry.owner);
         if self.table.of_peer(peer) >= self.limits.items_per_peer {
             let verdict = Verdict::Dropped(DropReason::PeerQuota);
             effects.push(Effect::Verdict { id, verdict });
@@ -68,16 +66,64 @@ impl<C: Consensus> Quarantine<C> {
         if copies > self.limits.followers || self.table.copies() >= self.limits.copies {
             let verdict = Verdict::Ignore(IgnoreReason::Duplicate);
             effects.push(Effect::Verdict { id, verdict });
-            return;
+        } else {
+            self.table.follow(number, id, peer);
+            effects.push(Effect::Parked { id, why });
         }
-        self.table.follow(number, id, peer);
-        effects.push(Effect::Parked { id, why });
         if self.standings.is_proven(peer) && !self.standings.is_proven(owner) {
-            self.table.adopt(number, peer);
-            if place == Place::Ready {
-                let queue = &mut self.ready[kind as usize];
-                queue.remove(owner, number);
-                queue.push(peer, true, number, cost);
+            self.table.adopt(number, peer, true);
+            self.requeue(number, owner);
+        }
+    }
+
+    /// Moves a ready item into the backlog of its owner. It was another peer's.
+    fn requeue(&mut self, number: Number, before: Peer) {
+        let Some(entry) = self.table.get(number) else { return };
+        if entry.place == Place::Ready {
+            let proven = self.standings.is_proven(entry.owner);
+            let queue = &mut self.ready[entry.item().kind() as usize];
+            queue.remove(before, number);
+            queue.push(entry.owner, proven, number, cost(entry.bytes()));
+        }
+    }
+
+    /// Takes an item from its owner, for whom there is no room. If other peers have submitted it, it
+    /// becomes that of one of them, a proven one if there is one; a peer that has room loses nothing
+    /// by bringing an item second. Otherwise it goes.
+    fn evict(&mut self, number: Number, reason: DropReason, effects: &mut Vec<Effect<C>>) {
+        let Some(entry) = self.table.get(number) else { return };
+        let owner = entry.owner;
+        let others = || entry.submissions.iter().map(|(_, peer)| *peer).filter(|p| *p != owner);
+        let proven = others().find(|peer| self.standings.is_proven(*peer));
+        let verdict = Verdict::Dropped(reason);
+        let Some(heir) = proven.or_else(|| others().next()) else {
+            self.finish(number, &verdict, effects);
+            return;
+        };
+        for id in self.table.hand_over(number, heir, proven.is_some()) {
+            effects.push(Effect::Verdict { id, verdict: verdict.clone() });
+        }
+        self.requeue(number, owner);
+    }
+
+    /// Takes note that a peer is proven, or no longer. What it shares with others is an item of a
+    /// proven peer if one of them is proven, so it waits behind no peer that is not.
+    fn reassign(&mut self, peer: Peer, proven: bool) {
+        for number in self.table.shared(peer) {
+            let Some(entry) = self.table.get(number) else { continue };
+            let owner = entry.owner;
+            if self.standings.is_proven(owner) {
+                continue;
+            }
+            let mut submitters = entry.submissions.iter().map(|(_, peer)| *peer);
+            let heir = if proven {
+                submitters.find(|submitter| *submitter == peer)
+            } else {
+                submitters.find(|submitter| self.standings.is_proven(*submitter))
+            };
+            if let Some(heir) = heir {
+                self.table.adopt(number, heir, true);
+                self.requeue(number, owner);
             }
         }
     }
@@ -85,7 +131,8 @@ impl<C: Consensus> Quarantine<C> {
     /// Evicts until the bounds hold. `newest` is the item that has just come. If its peer holds
     /// more than one peer may, the newest goes; but if others wait for it, it stays, and the peer's
     /// item that has waited longest goes. Of a chain that comes backwards that is the tip. Then
-    /// items of whoever holds most of the kind go.
+    /// items of whoever holds most of the kind go. What other peers have submitted as well passes to
+    /// one of them.
     pub(super) fn make_room(
         &mut self,
         newest: Number,
@@ -97,14 +144,17 @@ impl<C: Consensus> Quarantine<C> {
             let root = self.table.item(newest).and_then(HeldItem::block_root);
             let releases = root.is_some_and(|root| self.table.is_awaited(&root));
             let other = if releases { self.table.victim_of(peer, kind) } else { None };
-            let victim = other.unwrap_or(newest);
-            self.finish(victim, &Verdict::Dropped(DropReason::PeerQuota), effects);
+            self.evict(other.unwrap_or(newest), DropReason::PeerQuota, effects);
+            if self.table.of_peer(peer) > self.limits.items_per_peer {
+                // The peer owned that item without a submission.
+                self.evict(newest, DropReason::PeerQuota, effects);
+            }
         }
-        // Each turn of the loop takes one item out.
+        // Each turn of the loop takes an item out, or one owner's submissions of it.
         while let Some(victim) = self.table.victim(kind, self.limits.items, self.limits.bytes) {
             let reason =
                 if victim == newest { DropReason::QuarantineFull } else { DropReason::Evicted };
-            self.finish(victim, &Verdict::Dropped(reason), effects);
+            self.evict(victim, reason, effects);
         }
     }
 
@@ -179,6 +229,7 @@ impl<C: Consensus> Quarantine<C> {
     /// passed on says nothing: copies of one vote in every combination, or any number of blocks of
     /// one proposer, prove no peer.
     pub(super) fn rate(&mut self, peer: Peer, verdict: &Verdict<C::Root, C::Invalid>) {
+        let before = self.standings.is_proven(peer);
         match verdict {
             Verdict::Accept { relay: true, .. } => self.standings.accepted(peer),
             Verdict::Reject(_) => self.standings.rejected(peer),
@@ -189,6 +240,9 @@ impl<C: Consensus> Quarantine<C> {
         let proven = self.standings.is_proven(peer);
         self.table.classify(peer, proven);
         self.ready.iter_mut().for_each(|queue| queue.classify(peer, proven));
+        if proven != before {
+            self.reassign(peer, proven);
+        }
     }
 
     /// Drops what has waited too long, and asks again for what is still waited for.
@@ -196,9 +250,10 @@ impl<C: Consensus> Quarantine<C> {
         for number in self.table.expired(self.slot) {
             self.finish(number, &Verdict::Dropped(DropReason::Expired), effects);
         }
-        let needed = self.table.needs_again(self.slot, self.limits.needs);
+        let (limit, proven) = (self.limits.needs, |peer| self.standings.is_proven(peer));
+        let needed = self.table.needs_again(self.slot, limit, proven);
         effects.extend(needed.into_iter().map(|root| Effect::Need { root }));
-        let needed = self.table.payload_needs_again(self.slot, self.limits.needs);
+        let needed = self.table.payload_needs_again(self.slot, limit, proven);
         effects.extend(needed.into_iter().map(|root| Effect::NeedPayload { root }));
     }
 }

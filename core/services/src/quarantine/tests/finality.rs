@@ -136,12 +136,79 @@ fn a_block_whose_parent_finality_passes_while_it_is_checked_is_refused() {
     assert!(!node.machine.knows(6) && !node.cleared.contains(&6));
 }
 
+/// Block 1 of slot 3 is the checkpoint of epoch 1, which begins at slot 4. Its child 2 is of slot 5,
+/// and another child, 5, is of slot 4: a chain with block 5 has another checkpoint.
+const CHECKPOINT: Checkpoint<u8> = Checkpoint { epoch: 1, root: 1 };
+
+#[test]
+fn a_child_of_the_checkpoint_up_to_its_slot_is_on_a_dead_branch() {
+    // Both children are there when the checkpoint is final; then blocks and votes come for each.
+    let mut node = node();
+    for block in [ToyBlock::new(1, 0, 3), ToyBlock::new(5, 1, 4), ToyBlock::new(2, 1, 5)] {
+        assert_eq!(node.judge(block), ("valid", "ok"));
+    }
+    node.event(Event::Imported { request: None, finalized: CHECKPOINT });
+    assert_eq!([1, 2, 5].map(|root| node.machine.knows(root)), [true, true, false]);
+    assert_eq!(node.judge(ToyBlock::new(6, 5, 6)), ("invalid", "not_descendant_of_finalized"));
+    assert_eq!(node.judge(ToyBlock::new(3, 2, 6)), ("valid", "ok"));
+    for (head, expected) in [(5, ("ignored", "finalized_not_ancestor")), (2, ("valid", "ok"))] {
+        let target = Checkpoint { epoch: 2, root: head };
+        let validator = u64::from(head) % 4;
+        let vote = ToyAttestation { id: head, slot: 9, head, target, validator, valid: true };
+        let id = node.hand_in(Item::Single { attestation: vote, subnet: validator }, 0);
+        node.settle();
+        assert_eq!(node.answer_to(id), expected);
+    }
+}
+
+#[test]
+fn a_block_that_finality_passes_on_its_way_into_clearance_carries_nothing() {
+    // Clearance tells of finality while block 5 is on the way there.
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 3)), ("valid", "ok"));
+    let passed = node.submit(ToyBlock::new(5, 1, 4));
+    let (request, job) = node.checks.pop_first().expect("it is checked");
+    let answer = node.work(job);
+    node.step(Event::Answered { request, answer });
+    node.event(Event::Imported { request: None, finalized: CHECKPOINT });
+    assert_eq!((node.answer_to(passed), node.machine.knows(5)), (("valid", "ok"), false));
+    assert_eq!(node.judge(ToyBlock::new(6, 5, 6)), ("invalid", "not_descendant_of_finalized"));
+}
+
+#[test]
+fn a_child_of_the_checkpoint_whose_slot_finality_passes_while_it_is_checked_is_late() {
+    // The check of block 5 is under way when its parent, of an earlier slot, is final.
+    let mut node = node();
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 3)), ("valid", "ok"));
+    let late = node.submit(ToyBlock::new(5, 1, 4));
+    node.event(Event::Imported { request: None, finalized: CHECKPOINT });
+    node.settle();
+    assert_eq!(node.answer_to(late), ("ignored", "not_after_finalized_slot"));
+    assert!(!node.cleared.contains(&5));
+}
+
+#[test]
+fn a_block_that_the_hot_db_prunes_before_finality_is_told_here_is_not_refused() {
+    // Two blocks are answered so, one of which a child waits for; then finality is told here.
+    let mut node = node();
+    let child = node.submit(ToyBlock::new(7, 6, 7));
+    let early = [5, 6].map(|root| node.submit(ToyBlock::new(root, 0, 3)));
+    while let Some((request, _)) = node.checks.pop_first() {
+        node.event(Event::Answered { request, answer: Answer::Pruned });
+    }
+    assert_eq!(early.map(|id| node.answer_to(id)), [("dropped", "finalized"); 2]);
+    assert_eq!(
+        (node.answer_to(child), &node.needed[..]),
+        (("pending", "unknown_parent"), &[6, 6][..])
+    );
+}
+
 #[test]
 fn a_successor_whose_chain_lacks_the_finalized_block_refuses_what_builds_on_it() {
     // A block on the anchor.
     let mut node = node();
     let finalized = Checkpoint { epoch: 1, root: 77 };
-    node.machine = node.machine.successor(finalized, [(0, 0, 0)]);
+    node.machine = node.machine.successor(&node.toy, finalized, [(0, 0, 0)]);
     let refused = ("invalid", "not_descendant_of_finalized");
     assert_eq!(node.judge(ToyBlock::new(1, 0, 5)), refused);
 }
