@@ -454,19 +454,20 @@ fn votes_and_finality() -> Scenario {
         name: "votes_and_finality",
         // This scenario has found two faults. The vote waited for a block that finality had
         // refused. The vote was rejected when the block's answer came after finality had pruned
-        // the block's parent.
+        // the block's parent. An answer of the HotDB's that comes before finality is told rejects
+        // neither.
         claim: "a vote for a fork that finality prunes is answered, and not rejected",
         items: vec![
             (block(ToyBlock::new(1, 0, 4)), VALID),
             (block(ToyBlock { finalizes, ..ToyBlock::new(2, 1, 5) }), VALID),
-            (block(ToyBlock::new(3, 0, 5)), &["ok", "not_descendant_of_finalized"]),
-            (Item::Attestation(vote), &["ok", "too_old"]),
+            (block(ToyBlock::new(3, 0, 5)), &["ok", "not_descendant_of_finalized", "finalized"]),
+            (Item::Attestation(vote), &["ok", "too_old", "finalized"]),
         ],
         workers: 1,
         window: 1,
         first_slot: 5,
         last_slot: 5,
-        states: 31_137,
+        states: 31_180,
         ..base()
     }
 }
@@ -506,7 +507,7 @@ fn finality() -> Scenario {
         items: vec![
             (block(ToyBlock::new(1, 0, 4)), VALID),
             (block(ToyBlock { finalizes, ..ToyBlock::new(2, 1, 5) }), VALID),
-            (block(ToyBlock::new(3, 0, 5)), &["ok", "not_descendant_of_finalized"]),
+            (block(ToyBlock::new(3, 0, 5)), &["ok", "not_descendant_of_finalized", "finalized"]),
         ],
         first_slot: 5,
         last_slot: 5,

@@ -238,7 +238,7 @@ impl<C: Consensus> Quarantine<C> {
             }
             Answer::Invalid(RejectReason::SlotNotAfterParent) if !is_block => {
                 // The clock has stepped back to before the head's slot.
-                self.fail(number, DropReason::Fault, effects);
+                self.fail(number, effects);
             }
             Answer::Invalid(reason) => {
                 self.remember(number, &reason);
@@ -261,7 +261,7 @@ impl<C: Consensus> Quarantine<C> {
             // The HotDB loses nothing but what finality passes, and remembers that for a while:
             // what it no longer knows may have been pruned long ago, or the fault is ours.
             Answer::UnknownParent | Answer::State(_) | Answer::Produced(_) | Answer::Fault(_) => {
-                self.fail(number, DropReason::Fault, effects);
+                self.fail(number, effects);
             }
         }
     }
@@ -316,11 +316,11 @@ impl<C: Consensus> Quarantine<C> {
         self.requests.remove(&request)
     }
 
-    /// Gives an item up for a reason that is not its own. Items that wait for it go on waiting, as
-    /// it may come again.
-    fn fail(&mut self, number: Number, reason: DropReason, effects: &mut Vec<Effect<C>>) {
+    /// Gives an item up for a fault of ours. Items that wait for it go on waiting, as it may come
+    /// again.
+    fn fail(&mut self, number: Number, effects: &mut Vec<Effect<C>>) {
         let root = self.table.item(number).and_then(HeldItem::block_root);
-        self.finish(number, &Verdict::Dropped(reason), effects);
+        self.finish(number, &Verdict::Dropped(DropReason::Fault), effects);
         if let Some(root) = root.filter(|root| self.table.is_awaited(root)) {
             effects.push(Effect::Need { root });
         }
@@ -558,7 +558,7 @@ impl<C: Consensus> Machine<C> for Quarantine<C> {
             Event::NotImported { request } => {
                 if let Some(number) = self.take_import(request) {
                     self.discount(number);
-                    self.fail(number, DropReason::Fault, &mut effects);
+                    self.fail(number, &mut effects);
                 }
             }
             Event::Payload { root } => self.payload(consensus, root, &mut effects),

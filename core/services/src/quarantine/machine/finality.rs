@@ -64,7 +64,8 @@ impl<C: Consensus> Quarantine<C> {
 
     /// Gives up a block whose trail the HotDB has pruned. The HotDB may have been told of finality
     /// before this machine is. Whether the block is late or on another chain is not known then, so
-    /// it is no reason to refuse it.
+    /// it is no reason to refuse it, nor what waits for it; but none of that is of use. Each turn
+    /// takes an item out.
     pub(super) fn pruned_block(
         &mut self,
         consensus: &C,
@@ -73,10 +74,15 @@ impl<C: Consensus> Quarantine<C> {
     ) {
         let Some(HeldItem::Block(block)) = self.table.item(number) else { return };
         let header = block.identity();
-        if self.is_viable(consensus, &header.parent, header.slot) {
-            self.fail(number, DropReason::Finalized, effects);
-        } else {
+        if !self.is_viable(consensus, &header.parent, header.slot) {
             self.passed(consensus, number, effects);
+            return;
+        }
+        let mut passed = vec![number];
+        while let Some(number) = passed.pop() {
+            let root = self.table.item(number).and_then(HeldItem::block_root);
+            self.finish(number, &Verdict::Dropped(DropReason::Finalized), effects);
+            passed.extend(root.into_iter().flat_map(|root| self.table.take_waiting_for(root)));
         }
     }
 
