@@ -386,6 +386,7 @@ pub fn check(
     };
     let answer = found.ok_or(Misfit::Holds).and_then(|found| {
         counterexample::compare(&request.recorded, &found, false)?;
+        counterexample::compare_ends(&request.recorded, &found)?;
         match request.how {
             Again::Replay => Ok(found),
             Again::Threads => Err(counterexample::NO_THREADS),
