@@ -81,8 +81,8 @@ fn a_specification_that_cannot_be_read_is_no_success() {
 
 #[test]
 fn what_the_checker_finds_is_written_down_and_found_again() {
-    // An invariant that breaks and a lasso, through a file and back: found again, told from one with
-    // another value, another violation or a step less, and not where the configuration holds.
+    // An invariant that breaks and a lasso, through a file and back: found again, told from one
+    // with another value, another violation or a step less, and not where the configuration holds.
     let fails = [
         ("SlashingProtection", "SlashingProtection_SignFirst", false),
         ("HotDbTrail", "HotDbTrail_ClaimStays", true),

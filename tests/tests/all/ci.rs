@@ -1,5 +1,5 @@
-//! What the CI workflow runs is what `.ci/run` runs: no step is left out, none is run twice, and none
-//! is skipped where all of them must run.
+//! What the CI workflow runs is what `.ci/run` runs: no step is left out, none is run twice, and
+//! none is skipped where all of them must run.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

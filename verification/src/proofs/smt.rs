@@ -1,14 +1,14 @@
 //! Proof obligations in SMT-LIB 2, and the solvers that settle them.
 //!
 //! **Contract.** For a relation, an invariant I, and what is to be proved S:
-//! - *existence*: there is a first state. This must be `sat`. Without a first state, no state can be
-//!   reached, and the others say nothing.
+//! - *existence*: there is a first state. This must be `sat`. Without a first state, no state can
+//!   be reached, and the others say nothing.
 //! - *initiation*: no first state violates I;
 //! - *consecution*, one obligation a step: no step leads from I to a state that violates I;
 //! - *safety*: no state in I violates S.
 //!
-//! The last three must be `unsat`: then I holds in every state that can be reached, of any instance,
-//! and so does S. For a twin, a path of the stated length from a first state to one that violates S
+//! The last three must be `unsat`: then I holds in every state that can be reached, of any
+//! instance, and so does S. For a twin, a path of the stated length from a first state to one that violates S
 //! is asked for; it must be `sat`, and its model is the counterexample. The logic is linear integer
 //! arithmetic without quantifiers.
 

@@ -193,7 +193,8 @@ fn same(recorded: &Counterexample, found: Counterexample) -> Answer {
 ///
 /// # Errors
 /// The first step that is not possible any more or does something else; or nothing is violated, or
-/// something else, or after another number of steps; or why the engine cannot do what it is asked to.
+/// something else, or after another number of steps; or why the engine cannot do what it is asked
+/// to.
 pub fn again(recorded: &Counterexample, how: Again, check: impl FnOnce()) -> Answer {
     forget_runs();
     REQUEST.set(Some(Request { recorded: recorded.clone(), how }));
