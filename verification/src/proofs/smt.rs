@@ -148,7 +148,7 @@ impl Obligations {
     /// Returns the whole as one script.
     pub(super) fn script(&self) -> String {
         let mut script = self.head.clone();
-        for Obligation { name, body } in &self.all {
+        for Obligation { name, body, .. } in &self.all {
             let _ = write!(script, "; {name}\n(push 1)\n{body}(check-sat)\n(pop 1)\n");
         }
         script
