@@ -63,6 +63,10 @@ pub struct Instance {
     pub bounds: &'static str,
     /// What of the machine's state, or of the specification's, is not compared.
     pub dropped: &'static str,
+    /// Whether no two states of the specification are the same in what is compared, so that the
+    /// machine must have as many visible states as the specification has states. It is pinned, and
+    /// [`Compared::is_whole`] tells what is so.
+    pub is_whole: bool,
     /// The pinned number of visible states, and of the edges between them.
     pub size: Agreement,
     /// Explores the machine.
@@ -93,6 +97,15 @@ pub struct Compared {
     pub machine_states: usize,
     /// How many whole states the specification has.
     pub spec_states: usize,
+}
+
+impl Compared {
+    /// Returns whether no two states of the specification are the same in what is compared; `None`
+    /// if the sides differ.
+    #[must_use]
+    pub fn is_whole(&self) -> Option<bool> {
+        self.verdict.as_ref().ok().map(|agreement| agreement.states == self.spec_states)
+    }
 }
 
 /// Why two sides could not be compared.

@@ -81,8 +81,8 @@ fn a_specification_that_cannot_be_read_is_no_success() {
 
 #[test]
 fn what_the_checker_finds_is_written_down_and_found_again() {
-    // An invariant that breaks and a lasso, through a file and back: found again, told from one with
-    // another value and from one that ends a step earlier, and not where the configuration holds.
+    // An invariant that breaks and a lasso, through a file and back: found again, told from one
+    // with another value, another violation or a step less, and not where the configuration holds.
     let fails = [
         ("SlashingProtection", "SlashingProtection_SignFirst", false),
         ("HotDbTrail", "HotDbTrail_ClaimStays", true),
@@ -101,6 +101,10 @@ fn what_the_checker_finds_is_written_down_and_found_again() {
         other.steps[0].changes[0].after.push('1');
         let told = again(&other, Again::Replay, check);
         assert!(matches!(told, Err(Misfit::Differs { step: 1, .. })), "{told:?}");
+        let violation = "property \"Another\"".to_owned();
+        let other = Counterexample { violation, ..found.clone() };
+        let told = again(&other, Again::Replay, check);
+        assert!(matches!(told, Err(Misfit::Violates { .. })), "{told:?}");
         let mut shorter = found.clone();
         shorter.steps.pop();
         assert_eq!(again(&shorter, Again::Replay, check), Err(Misfit::Holds), "{cfg}");

@@ -46,7 +46,8 @@ use crate::atomics::{Turn, futex, integer, mutex, pointer};
 use crate::recording::{self, Access, Object, Stand, Who};
 use crate::trace::{self, Panic};
 
-pub use bounds::LoomBounds;
+use bounds::Clock;
+pub use bounds::{LoomBounds, merge_bounds};
 
 /// Words of a thread's stack, four times what loom gives it: services have deep calls.
 const STACK: usize = 0x4000;
@@ -386,6 +387,7 @@ pub fn check(
     };
     let answer = found.ok_or(Misfit::Holds).and_then(|found| {
         counterexample::compare(&request.recorded, &found, false)?;
+        counterexample::compare_ends(&request.recorded, &found)?;
         match request.how {
             Again::Replay => Ok(found),
             Again::Threads => Err(counterexample::NO_THREADS),
@@ -494,7 +496,7 @@ fn verdict(threads: usize, bounds: LoomBounds, executions: u64, outcome: Outcome
             ("wake_order", "longest sleeper first".to_owned()),
             ("spurious", spurious),
             ("expiry", "at any moment of a timed wait".to_owned()),
-            ("clock", clock(bounds)),
+            ("clock", clock(bounds).to_string()),
         ]),
         states: None,
         executions: Some(executions),
@@ -502,14 +504,12 @@ fn verdict(threads: usize, bounds: LoomBounds, executions: u64, outcome: Outcome
     }
 }
 
-/// Says what the clock did.
-fn clock(bounds: LoomBounds) -> String {
+/// Returns what the clock did.
+fn clock(bounds: LoomBounds) -> Clock {
     match (MOST_READINGS.get(), bounds.jumps) {
-        (0, _) => "never read".to_owned(),
-        (_, 0) => "passes with expiries alone".to_owned(),
-        (readings, jumps) => {
-            format!("jumps at most once, at one of the first {} readings", readings.min(jumps))
-        }
+        (0, _) => Clock::NeverRead,
+        (_, 0) => Clock::Expires,
+        (readings, jumps) => Clock::Jumps(readings.min(jumps)),
     }
 }
 

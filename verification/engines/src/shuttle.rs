@@ -418,6 +418,7 @@ fn again(scenario: &Body, request: &Request) -> Result<Counterexample, Misfit> {
     let (found, misfits, violation) = follow(scenario, picks.clone(), true);
     counterexample::compare(recorded, &found, misfits)?;
     let violation = violation.ok_or(Misfit::Holds)?;
+    counterexample::compare_ends(recorded, &found)?;
     match request.how {
         Again::Replay => Ok(found),
         Again::Threads => Err(counterexample::NO_THREADS),

@@ -59,7 +59,9 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> Result<u8, Failure> {
         return Ok(code);
     }
     times(&seconds, |place| all[twins[place]].engine, out)?;
-    let mut differs = false;
+    let lost = pool::lost(count, results.len());
+    let mut differs = lost.is_some();
+    lost.iter().try_for_each(|lost| out.line(lost))?;
     let mut runs = Vec::new();
     for (place, (verdict, found)) in results {
         let check = &all[twins[place]];

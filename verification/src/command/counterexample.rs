@@ -21,7 +21,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
     /// Run the recorded execution again in its engine, and show what it does now. If the code no
-    /// longer fits the schedule, say at which step, and exit with 1.
+    /// longer fits the schedule, say at which step, and exit with 1; so, too, if something else is
+    /// violated, or after another number of steps.
     #[arg(long)]
     replay: bool,
     /// Run it again with each of its threads on a thread of the operating system of the same name,

@@ -84,12 +84,22 @@ pub(super) fn sweep(
     if let Some(report) = report {
         report.finish(&serde_json::to_string(&results).map_err(Failure::fault)?)?;
     }
-    let is_good = unsettled == 0 && unvisited.is_empty() && !results.is_empty();
+    let is_done = matches!(end, End::Done);
+    if let Some(lost) = pool::lost(jobs.len(), results.len()).filter(|_| is_done) {
+        out.line(lost)?;
+    }
+    let is_good = unvisited.is_empty() && are_settled(jobs.len(), &results);
     Ok(match end {
         End::Interrupted(code) => code,
         End::Done | End::OutOfTime if is_good => EXIT_OK,
         End::Done | End::OutOfTime => EXIT_DIFFERS,
     })
+}
+
+/// Returns whether there are weakenings, and each has a result that is settled. A job has no result
+/// if its worker has panicked.
+fn are_settled(jobs: usize, results: &[SiteResult]) -> bool {
+    jobs > 0 && results.len() == jobs && results.iter().all(SiteResult::is_settled)
 }
 
 fn print(out: Output, site: &SiteResult) -> Result<(), Failure> {
@@ -105,5 +115,56 @@ fn print(out: Output, site: &SiteResult) -> Result<(), Failure> {
         (None, None, None) => {
             out.line(format_args!("    {}", out.painted(false, "survived WITHOUT A REASON")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{End, News, SiteResult, are_settled, pool};
+
+    fn killed() -> SiteResult {
+        SiteResult {
+            file: "core/sync/src/notifier.rs",
+            line: 1,
+            column: 1,
+            operation: "load",
+            ordering: "Acquire",
+            weakened_to: "Relaxed",
+            killed_by: Some("a scenario"),
+            failure: None,
+            truncated: None,
+            reason: None,
+            seconds: 0.0,
+        }
+    }
+
+    #[test]
+    fn a_job_whose_worker_panics_is_not_taken_for_settled() {
+        // Two workers do three jobs, all of them, or with a panic in one.
+        let jobs = Arc::new(vec![0, 1, 2]);
+        let swept = |panics: Option<i32>| {
+            let mut results = Vec::new();
+            let work = move |job: &i32| {
+                assert_ne!(Some(*job), panics, "the job is lost");
+                killed()
+            };
+            let end = pool::run(&jobs, 2, None, work, |news| {
+                if let News::Done(_, result, _) = news {
+                    results.push(result);
+                }
+                Ok(())
+            });
+            assert!(matches!(end, Ok(End::Done)));
+            results
+        };
+        assert!(are_settled(jobs.len(), &swept(None)));
+        let results = swept(Some(1));
+        assert_eq!(results.len(), 2);
+        assert!(!are_settled(jobs.len(), &results));
+        // A survivor without a reason is not settled, and nothing is no sweep.
+        assert!(!are_settled(1, &[SiteResult { killed_by: None, ..killed() }]));
+        assert!(!are_settled(0, &[]));
     }
 }

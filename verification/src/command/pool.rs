@@ -12,7 +12,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// How a run ended.
 pub(super) enum End {
-    /// Every job is done.
+    /// Every job is done, passed over, or [lost].
     Done,
     /// A signal ended the run, and asks for this exit code. The jobs that were under way are
     /// abandoned.
@@ -108,6 +108,13 @@ where
             return Ok(End::OutOfTime);
         }
     }
+}
+
+/// Says how many jobs of a run without a deadline have no result, if there are some. A job has none
+/// if its worker panicked.
+pub(super) fn lost(jobs: usize, results: usize) -> Option<String> {
+    let lost = jobs - results;
+    (lost > 0).then(|| format!("{lost} of {jobs} have no result: a worker panicked"))
 }
 
 fn done<R>(number: usize, result: R, start: Instant) -> News<R> {

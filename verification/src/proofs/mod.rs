@@ -52,7 +52,8 @@ pub struct Proof {
     pub relation: String,
     /// The solver.
     pub solver: &'static str,
-    /// How many obligations there are: one initiation, a consecution a step, a safety a property.
+    /// How many obligations there are: the existence of a first state, one initiation, a
+    /// consecution a step, a safety a property.
     pub obligations: usize,
     /// Those that do not hold, each with the solver's answer.
     pub open: Vec<(String, String)>,

@@ -12,7 +12,7 @@
 //! | . . `when FORMULA` | when it is possible; several lines must all hold |
 //! | . . `do X += TERM, Y -= TERM, Z := TERM` | what it changes, all at once, from the values before |
 //! | `invariant NAME: FORMULA` | a part of the inductive invariant |
-//! | `safe NAME: FORMULA` | what is to be proved of every state that can be reached |
+//! | `safe NAME: FORMULA` | what is to be proved of every state that can be reached; there is at least one |
 //! | `instance A 1, B 2` | an instance that the tests enumerate: numbers of those that may be any, others 0 |
 //! | `twin NAME (HAZARD) breaks SAFE in N` | a variant that makes `SAFE` false in N steps, and in no fewer |
 //! | . . `with A 1, B 2` | an instance in which it does |
@@ -110,7 +110,7 @@ impl Relation {
     /// Reads a relation.
     ///
     /// # Errors
-    /// The statement, and what is wrong with it.
+    /// The statement, and what is wrong with it; or that nothing is to be proved.
     pub fn read(name: &str, text: &str) -> Result<Self, String> {
         let mut relation = Self {
             name: name.to_owned(),
@@ -159,8 +159,12 @@ impl Relation {
         Ok(())
     }
 
-    /// Checks that every name is declared, and that twins name what is there.
+    /// Checks that something is to be proved, that every name is declared, and that twins name what
+    /// is there.
     fn check(&self) -> Result<(), String> {
+        if self.safe.is_empty() {
+            return Err(format!("{}: expected a `safe`: nothing is to be proved", self.name));
+        }
         let mut names: BTreeSet<&str> = BTreeSet::new();
         for counter in &self.counters {
             if !names.insert(&counter.name) {

@@ -1,12 +1,14 @@
 //! Proof obligations in SMT-LIB 2, and the solvers that settle them.
 //!
 //! **Contract.** For a relation, an invariant I, and what is to be proved S:
+//! - *existence*: there is a first state. This must be `sat`. Without a first state, no state can
+//!   be reached, and the others say nothing.
 //! - *initiation*: no first state violates I;
 //! - *consecution*, one obligation a step: no step leads from I to a state that violates I;
 //! - *safety*: no state in I violates S.
 //!
-//! All of them must be `unsat`: then I holds in every state that can be reached, of any instance,
-//! and so does S. For a twin, a path of the stated length from a first state to one that violates S
+//! The last three must be `unsat`: then I holds in every state that can be reached, of any
+//! instance, and so does S. For a twin, a path of the stated length from a first state to one that violates S
 //! is asked for; it must be `sat`, and its model is the counterexample. The logic is linear integer
 //! arithmetic without quantifiers.
 
@@ -80,9 +82,11 @@ impl Solver {
 pub(super) struct Obligation {
     pub(super) name: String,
     body: String,
+    /// The answer that it must have: `sat` or `unsat`.
+    wanted: &'static str,
 }
 
-/// The questions about a relation that must all be `unsat`.
+/// The questions about a relation, each with the answer that it must have.
 #[derive(Clone, Debug)]
 pub(super) struct Obligations {
     head: String,
@@ -102,14 +106,19 @@ impl Obligations {
         for name in relation.names() {
             let _ = writeln!(head, "(declare-const {name}_ Int)");
         }
-        let mut all = vec![Obligation {
-            name: "initiation".to_owned(),
-            body: format!(
-                "(assert {})\n(assert (not {}))\n",
-                initial(relation, &now),
-                invariant(relation, &now)
-            ),
-        }];
+        let first = initial(relation, &now);
+        let mut all = vec![
+            Obligation {
+                name: "existence of a first state".to_owned(),
+                body: format!("(assert {first})\n"),
+                wanted: "sat",
+            },
+            Obligation {
+                name: "initiation".to_owned(),
+                body: format!("(assert {first})\n(assert (not {}))\n", invariant(relation, &now)),
+                wanted: "unsat",
+            },
+        ];
         for step in &relation.steps {
             all.push(Obligation {
                 name: format!("consecution of {}", step.name),
@@ -119,6 +128,7 @@ impl Obligations {
                     taken(relation, step, &now, &next),
                     invariant(relation, &next)
                 ),
+                wanted: "unsat",
             });
         }
         for Named { name, formula } in &relation.safe {
@@ -129,6 +139,7 @@ impl Obligations {
                     invariant(relation, &now),
                     rendered(formula, &now)
                 ),
+                wanted: "unsat",
             });
         }
         Self { head, all }
@@ -137,24 +148,29 @@ impl Obligations {
     /// Returns the whole as one script.
     pub(super) fn script(&self) -> String {
         let mut script = self.head.clone();
-        for Obligation { name, body } in &self.all {
+        for Obligation { name, body, .. } in &self.all {
             let _ = write!(script, "; {name}\n(push 1)\n{body}(check-sat)\n(pop 1)\n");
         }
         script
     }
 
-    /// Returns the names of those that are not `unsat`, with the answer.
+    /// Returns the names of those that have another answer than they must, with that answer.
     ///
     /// # Errors
     /// As [`Solver::run`], and if there are not as many answers as questions.
     pub(super) fn settle(&self, solver: Solver) -> Result<Vec<(String, String)>, String> {
         let output = solver.run(&self.script())?;
+        self.open(&output).map_err(|error| format!("{}: {error}", solver.name()))
+    }
+
+    /// Compares the lines of a solver with the answers that the obligations must have.
+    fn open(&self, output: &str) -> Result<Vec<(String, String)>, String> {
         let answers: Vec<&str> = output.lines().collect();
         if answers.len() != self.all.len() {
             let (asked, got) = (self.all.len(), answers.len());
-            return Err(format!("{}: {got} answers to {asked} questions", solver.name()));
+            return Err(format!("{got} answers to {asked} questions"));
         }
-        let pairs = self.all.iter().zip(answers).filter(|(_, answer)| *answer != "unsat");
+        let pairs = self.all.iter().zip(answers).filter(|(it, answer)| *answer != it.wanted);
         Ok(pairs.map(|(it, answer)| (it.name.clone(), answer.to_owned())).collect())
     }
 }
@@ -318,4 +334,39 @@ fn taken(
     });
     let parts = inputs.chain([guard]).chain(changes);
     format!("(and {})", parts.collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Obligations, Relation};
+
+    const NOWHERE: &str = "
+counter n
+assume n >= 1
+step up
+  when n >= 1
+  do n += 1
+invariant a: n >= 1
+safe b: n >= 1
+";
+
+    #[test]
+    fn a_relation_without_a_first_state_is_not_proved() {
+        // No state has n = 0 and n >= 1, so a solver answers `unsat` to all.
+        let relation = Relation::read("nowhere", NOWHERE).expect("a relation");
+        let obligations = Obligations::of(&relation);
+        let names: Vec<_> = obligations.all.iter().map(|it| it.name.as_str()).collect();
+        let existence = "existence of a first state";
+        assert_eq!(names, [existence, "initiation", "consecution of up", "safety: b"]);
+        let question = "; existence of a first state\n(push 1)\n(assert (and (= n 0) (>= n 1)))\n\
+            (check-sat)\n(pop 1)\n";
+        assert!(obligations.script().contains(question), "{}", obligations.script());
+        let open = |output: &str| obligations.open(output);
+        let all_unsat = open("unsat\nunsat\nunsat\nunsat\n");
+        assert_eq!(all_unsat, Ok(vec![(existence.to_owned(), "unsat".to_owned())]));
+        assert_eq!(open("sat\nunsat\nunsat\nunsat\n"), Ok(Vec::new()));
+        let open_step = Ok(vec![("consecution of up".to_owned(), "sat".to_owned())]);
+        assert_eq!(open("sat\nunsat\nsat\nunsat\n"), open_step);
+        assert!(open("sat\nunsat\nunsat\n").is_err());
+    }
 }

@@ -232,6 +232,7 @@ pub(super) const LANES: Instance = Instance {
     source: "rewinder: Dispatcher",
     bounds: "4 of the 5 lanes, of 1 task, 1 worker and the reserved one",
     dropped: "nothing",
+    is_whole: true,
     size: Agreement { states: 2992, edges: 8728 },
     machine: || machine(ALL, None),
     twins: &[

@@ -311,6 +311,7 @@ pub(super) const INSTANCE: Instance = Instance {
     source: "beacon_validator: BeaconValidator",
     bounds: "3 attestations of 2 keys in 2 slots, 4 slots, a signer that may be dead",
     dropped: "lists, heads, data and slashing protection, which are answered at once",
+    is_whole: true,
     size: Agreement { states: 560, edges: 1078 },
     machine: || machine(None),
     twins: &[

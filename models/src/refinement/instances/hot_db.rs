@@ -252,6 +252,7 @@ pub(super) const TRAIL: Instance = Instance {
     source: "hot_db: HotDb; the claims of rewinder: Dispatcher",
     bounds: "5 blocks of 4 slots in 2 branches, 2 workers, states kept for a slot",
     dropped: "which states are pinned, which came late, and the newest slot",
+    is_whole: false,
     size: Agreement { states: 177, edges: 516 },
     machine: || machine(None),
     twins: &[

@@ -245,6 +245,7 @@ pub(super) const INSTANCE: Instance = Instance {
     source: "supervision: Supervision",
     bounds: "3 services, 3 requests, 1 restart in 2 of 3 ticks",
     dropped: "nothing",
+    is_whole: true,
     size: Agreement { states: 3022, edges: 11006 },
     machine: || machine(None),
     twins: &[

@@ -360,6 +360,7 @@ pub(super) const REFUSES: Instance = Instance {
     source: "blocksmith_sync::mailbox over Std, one call at a time",
     bounds: "capacity 2, 3 requests, 1 reply, 1 slot, 1 kept place",
     dropped: "nothing",
+    is_whole: true,
     size: Agreement { states: 3260, edges: 11486 },
     machine: || machine(OnFull::Refuse, None),
     twins: &[

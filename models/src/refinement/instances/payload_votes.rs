@@ -268,6 +268,7 @@ pub(super) const INSTANCE: Instance = Instance {
     source: "payload_attestation: PayloadAttestation, with its PtcDuties",
     bounds: "1 slot of 6 times, 2 votes, a block that comes late or never, signers that refuse",
     dropped: "lists of duties, which are known before; payloads that are told early; restarts",
+    is_whole: true,
     size: Agreement { states: 234, edges: 349 },
     machine: || machine(None),
     twins: &[

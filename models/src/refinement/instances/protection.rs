@@ -167,6 +167,7 @@ pub(super) const INSTANCE: Instance = Instance {
     source: "slashing_protection: check_and_record over MemoryStore",
     bounds: "2 workers, 4 blocks of 3 slots, 1 record, 2 crashes",
     dropped: "nothing",
+    is_whole: true,
     size: Agreement { states: 2149, edges: 11706 },
     machine: || machine(None),
     twins: &[

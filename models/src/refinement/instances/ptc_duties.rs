@@ -214,6 +214,7 @@ pub(super) const INSTANCE: Instance = Instance {
     source: "ptc_duties: PtcDuties",
     bounds: "1 node of 2 branches, 3 changes, 3 slots of an epoch, 2 validators and a late one",
     dropped: "the next epoch, which is asked about and not answered",
+    is_whole: true,
     size: Agreement { states: 1169, edges: 3550 },
     machine: || machine(None),
     twins: &[

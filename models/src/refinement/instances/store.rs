@@ -319,6 +319,7 @@ pub(super) const INSTANCE: Instance = Instance {
     source: "cold_db: ColdDb and recover, over MemoryStore",
     bounds: "4 blocks, 2 moves of the point, 1 crash between any two writes, 1 failure",
     dropped: "the finality that is wanted; entries of the clock; notes of blocks that were passed",
+    is_whole: false,
     size: Agreement { states: 626, edges: 1980 },
     machine: || machine(None),
     twins: &[

@@ -50,6 +50,20 @@ pub enum Misfit {
     },
     /// All steps fit, and nothing is violated in the end.
     Holds,
+    /// Something else is violated.
+    Violates {
+        /// The violation that was recorded.
+        recorded: String,
+        /// The violation of the code as it is now.
+        found: String,
+    },
+    /// The same is violated, after another number of steps.
+    Length {
+        /// The number of steps that were recorded.
+        recorded: usize,
+        /// The number of steps now.
+        found: usize,
+    },
     /// The check has not come to the run that found it.
     NoRun,
     /// The engine cannot do this, for this reason.
@@ -71,6 +85,14 @@ impl fmt::Display for Misfit {
                  {found}"
             ),
             Self::Holds => f.write_str("the schedule fits, and nothing is violated"),
+            Self::Violates { recorded, found } => {
+                write!(f, "another violation than was recorded: {recorded}, now it is {found}")
+            }
+            Self::Length { recorded, found } => write!(
+                f,
+                "the schedule no longer fits: recorded were {recorded} steps to the violation, \
+                 now there are {found}"
+            ),
             Self::NoRun => f.write_str("the check ends before the run that was recorded"),
             Self::Unable(why) => f.write_str(why),
         }
@@ -159,15 +181,20 @@ fn same(recorded: &Counterexample, found: Counterexample) -> Answer {
         return Err(Misfit::Differs { step, recorded: words(one), found: words(now) });
     }
     // A longer one means that the recorded behaviour is one, and ends well.
-    if found.steps.len() > recorded.steps.len() { Err(Misfit::Holds) } else { Ok(found) }
+    if found.steps.len() > recorded.steps.len() {
+        return Err(Misfit::Holds);
+    }
+    compare_ends(recorded, &found)?;
+    Ok(found)
 }
 
 /// Runs a check that a recorded execution refutes, so that it follows that execution. `check` calls
 /// the engines as it does to search. Blocks until done; uses one thread.
 ///
 /// # Errors
-/// The first step that is not possible any more or does something else; or nothing is violated; or
-/// why the engine cannot do what it is asked to.
+/// The first step that is not possible any more or does something else; or nothing is violated, or
+/// something else, or after another number of steps; or why the engine cannot do what it is asked
+/// to.
 pub fn again(recorded: &Counterexample, how: Again, check: impl FnOnce()) -> Answer {
     forget_runs();
     REQUEST.set(Some(Request { recorded: recorded.clone(), how }));
@@ -178,8 +205,8 @@ pub fn again(recorded: &Counterexample, how: Again, check: impl FnOnce()) -> Ans
     ANSWER.take().unwrap_or(Err(Misfit::NoRun))
 }
 
-/// Compares what an execution shows now with what was recorded. `misfits` says that the engine could
-/// not go on as recorded.
+/// Compares what an execution shows now with what was recorded, as far as both have steps.
+/// [`compare_ends`] compares the ends. `misfits` says that the engine could not go on as recorded.
 ///
 /// # Errors
 /// The first step in which they differ, or that is not possible any more.
@@ -204,4 +231,37 @@ pub(crate) fn compare(
         }
         _ => Ok(()),
     }
+}
+
+/// Compares how an execution ends now with how the recorded one does: what is violated, and after
+/// how many steps.
+///
+/// # Errors
+/// [`Misfit::Violates`] or [`Misfit::Length`].
+pub(crate) fn compare_ends(
+    recorded: &Counterexample,
+    found: &Counterexample,
+) -> Result<(), Misfit> {
+    compare_violations(recorded, &found.violation)?;
+    let (recorded, found) = (recorded.steps.len(), found.steps.len());
+    if recorded == found { Ok(()) } else { Err(Misfit::Length { recorded, found }) }
+}
+
+/// Compares what an execution violates now with what was recorded.
+///
+/// # Errors
+/// [`Misfit::Violates`].
+pub(super) fn compare_violations(recorded: &Counterexample, found: &str) -> Result<(), Misfit> {
+    let recorded = &*recorded.violation;
+    if kind(recorded) == kind(found) {
+        return Ok(());
+    }
+    Err(Misfit::Violates { recorded: recorded.to_owned(), found: found.to_owned() })
+}
+
+/// Returns the words of a violation without the text of a panic, which has source lines and values.
+/// Those may change, as they may in a step.
+fn kind(violation: &str) -> &str {
+    const PANIC: &str = "panic ";
+    if violation.starts_with(PANIC) { PANIC } else { violation }
 }

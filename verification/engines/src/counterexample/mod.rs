@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use again::{Again, Misfit, again, found};
-pub(crate) use again::{NO_THREADS, Request, begin, compare};
+pub(crate) use again::{NO_THREADS, Request, begin, compare, compare_ends};
 pub use fields::fields;
 pub use itf::{Itf, Unreadable};
 pub use page::html;

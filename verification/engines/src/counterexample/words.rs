@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use stateright::Model;
 
+use super::again::compare_violations;
 use super::{Again, Change, Counterexample, Misfit, NO_THREADS, Request, Standing, Step, fields};
 use crate::verdict::{Engine, Violation};
 
@@ -186,6 +187,8 @@ where
             }
         }
         let violation = (self.violated)(&path).ok_or(Misfit::Holds)?;
+        // The path is made of the recorded choices, so it has as many steps.
+        compare_violations(recorded, &violation.to_string())?;
         let path = match how {
             Again::Replay => path,
             Again::Threads => return Err(NO_THREADS),

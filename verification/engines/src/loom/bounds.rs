@@ -1,4 +1,7 @@
-//! The bounds of an exploration by loom.
+//! The bounds of an exploration by loom, and those of several together.
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 /// How far loom looks.
 #[derive(Clone, Copy, Debug)]
@@ -39,5 +42,89 @@ impl LoomBounds {
             spurious_preemptions: None,
             jumps: 4,
         }
+    }
+}
+
+/// What the clock does in the executions of a scenario, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Clock {
+    /// Nothing: the scenario never reads it.
+    NeverRead,
+    /// It passes when a timed wait expires.
+    Expires,
+    /// It also jumps at most once, at one of this many first readings.
+    Jumps(u32),
+}
+
+const NEVER_READ: &str = "never read";
+const EXPIRES: &str = "passes with expiries alone";
+const JUMPS: (&str, &str) = ("jumps at most once, at one of the first ", " readings");
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverRead => f.write_str(NEVER_READ),
+            Self::Expires => f.write_str(EXPIRES),
+            Self::Jumps(readings) => write!(f, "{}{readings}{}", JUMPS.0, JUMPS.1),
+        }
+    }
+}
+
+impl Clock {
+    /// Reads what [`Display`](fmt::Display) has written.
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            NEVER_READ => Some(Self::NeverRead),
+            EXPIRES => Some(Self::Expires),
+            _ => {
+                let readings = text.strip_prefix(JUMPS.0)?.strip_suffix(JUMPS.1)?;
+                readings.parse().ok().map(Self::Jumps)
+            }
+        }
+    }
+}
+
+/// Adds the bounds of a verdict to those of others, so that they are those of all together. The
+/// clock's bound is that of the scenario in which the clock does most; otherwise a bound takes the
+/// place of an earlier one of the same name.
+pub fn merge_bounds(
+    all: &mut BTreeMap<&'static str, String>,
+    more: impl IntoIterator<Item = (&'static str, String)>,
+) {
+    for (name, bound) in more {
+        let earlier = all.get(name).and_then(|earlier| Clock::read(earlier));
+        let most = match (name, earlier, Clock::read(&bound)) {
+            ("clock", Some(earlier), Some(later)) => earlier.max(later).to_string(),
+            _ => bound,
+        };
+        all.insert(name, most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Clock, merge_bounds};
+
+    #[test]
+    fn bounds_of_several_scenarios_have_the_clock_that_does_most() {
+        // Adds the clocks in several orders; another bound is that which was added last.
+        let clocks = [Clock::NeverRead, Clock::Expires, Clock::Jumps(4), Clock::Jumps(12)];
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+            let mut all = BTreeMap::new();
+            for place in order {
+                let clock = clocks[place].to_string();
+                let more = [("clock", clock), ("preemptions", place.to_string())];
+                merge_bounds(&mut all, more);
+            }
+            let clock = "jumps at most once, at one of the first 12 readings".to_owned();
+            let last = order[3].to_string();
+            assert_eq!(all, BTreeMap::from([("clock", clock), ("preemptions", last)]));
+        }
+        // A bound in other words takes the place of an earlier one.
+        let mut all = BTreeMap::from([("clock", Clock::Jumps(4).to_string())]);
+        merge_bounds(&mut all, [("clock", "one reading in 8".to_owned())]);
+        assert_eq!(all["clock"], "one reading in 8");
     }
 }

@@ -205,7 +205,8 @@ fn limits_of(recorded: &Counterexample, limits: Limits) -> Result<Limits, Misfit
 /// and values may have changed. Blocks until done; uses one thread.
 ///
 /// # Errors
-/// The first step that is not possible any more, or does something else; or nothing is violated.
+/// The first step that is not possible any more, or does something else; or nothing is violated, or
+/// something else, or after another number of steps.
 pub fn replay(
     scenario: fn(),
     limits: Limits,
@@ -255,7 +256,9 @@ fn replay_on(
     }
     let violation = violated().ok_or(Misfit::Holds)?;
     let (check, run) = (recorded.check.clone(), recorded.run);
-    Ok(Counterexample { check, run, ..recorder.end(&violation, limits) })
+    let found = Counterexample { check, run, ..recorder.end(&violation, limits) };
+    counterexample::compare_ends(recorded, &found)?;
+    Ok(found)
 }
 
 /// Does what is asked for with a recorded execution.

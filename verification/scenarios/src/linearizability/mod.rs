@@ -282,7 +282,8 @@ pub fn check<S: Subject>(family: &Family<S>) -> Verdict {
         let verdict = family.run(&judge);
         executions += verdict.executions.unwrap_or(0);
         histories += judge.distinct();
-        bounds.extend(verdict.bounds.into_iter().filter(|(name, _)| *name != "threads"));
+        let of_all = verdict.bounds.into_iter().filter(|(name, _)| *name != "threads");
+        loom::merge_bounds(&mut bounds, of_all);
         match verdict.outcome {
             Outcome::Verified => continue,
             Outcome::Truncated { by } => {
@@ -338,5 +339,38 @@ fn explain(judge: &Judge, counterexample: &str) -> String {
              {program}\n{table}{rest}"
         ),
         None => format!("{first}\n{program}\n{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::program::{Call, Calls};
+    use super::spec::Granularity;
+    use super::subjects::OneShot;
+    use super::{Family, Runner, check, entry};
+
+    #[test]
+    fn the_clock_of_a_family_is_that_of_the_program_that_reads_it_most() {
+        // The receiver waits with a limit, or looks once, which comes last and reads no clock.
+        let family = |receiver| Family {
+            subject: OneShot,
+            calls: Calls {
+                blocking_sender: &[Call::Send],
+                other_sender: &[],
+                receiver,
+                allowed: |_| true,
+                alike: true,
+            },
+            granularity: Granularity::AtOnce,
+            shapes: vec![entry::pair(1, 2)],
+            capacities: entry::ONE,
+            policies: entry::BLOCK,
+            runner: Runner::Loom(0),
+        };
+        let clock = |receiver| check(&family(receiver)).bounds["clock"].clone();
+        assert_eq!(clock(&[Call::TryRecv]), "never read");
+        let waits = clock(&[Call::RecvTimeout]);
+        assert!(waits.starts_with("jumps at most once"), "{waits}");
+        assert_eq!(clock(&[Call::RecvTimeout, Call::TryRecv]), waits);
     }
 }

@@ -100,6 +100,7 @@ fn what_is_no_relation_is_said_where() {
             "lamp: `twin two at once (N1) breaks one lamp`: expected NAME (HAZARD) breaks SAFE in N",
         ),
         ("counter waiting", "counter lit", "lamp: the counter lit is there twice"),
+        ("safe one", "invariant one", "lamp: expected a `safe`: nothing is to be proved"),
     ] {
         let text = LAMP.replacen(from, to, 1);
         assert_ne!(text, LAMP, "{from}");

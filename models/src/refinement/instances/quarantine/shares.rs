@@ -233,6 +233,7 @@ pub(in crate::refinement::instances) const TURNS: Instance = Instance {
     source: "quarantine: Quarantine; rewinder: Worker; hot_db: HotDb",
     bounds: "4 blocks of 2 peers, one check at a time, room for all",
     dropped: "how often a peer is passed over, whether a peer was wronged: history alone",
+    is_whole: true,
     size: Agreement { states: 228, edges: 526 },
     machine: || turns(None),
     twins: &[

@@ -252,6 +252,7 @@ pub(in crate::refinement::instances) const INSTANCE: Instance = Instance {
     source: "quarantine: Quarantine; rewinder: Worker; hot_db: HotDb",
     bounds: "6 blocks of 6 peers, 2 workers, 2 slots; no bound of the machine is met",
     dropped: "the order of arrival, peers' standings, what is remembered of refused copies",
+    is_whole: true,
     size: Agreement { states: 1752, edges: 6716 },
     machine: || machine(None),
     twins: &[

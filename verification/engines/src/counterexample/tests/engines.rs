@@ -340,7 +340,7 @@ fn message_passing<P: Primitives>() {
 #[test]
 fn looms_execution_is_written_down_and_says_which_load_is_old() {
     // The flag is seen and the message is not; the same is found again, with few preemptions.
-    let check = || loom::check(message_passing::<Loom>, 2, LoomBounds::preemptions(3));
+    let check = old_message;
     let found = kept(check);
     assert!(found.violation.contains("the message is old"), "{}", found.violation);
     let table = table(&found);
@@ -353,6 +353,61 @@ fn looms_execution_is_written_down_and_says_which_load_is_old() {
     changed.steps[0].operation = "another operation".to_owned();
     let misfit = run_again(&changed, Again::Replay, check).expect_err("misfit");
     assert!(matches!(misfit, Misfit::Differs { step: 1, .. }), "{misfit}");
+}
+
+/// The two crossed locks under Stepped.
+fn stepwise() -> Verdict {
+    stepped::check(crossed_locks::<Stepped>, 2, Limits::DEFAULT)
+}
+
+fn old_message() -> Verdict {
+    loom::check(message_passing::<Loom>, 2, LoomBounds::preemptions(3))
+}
+
+#[test]
+fn an_execution_that_ends_otherwise_than_was_recorded_no_longer_fits() {
+    // Has each engine follow what it recorded, with another violation.
+    let checks: [fn() -> Verdict; 5] =
+        [|| token(false), || starved(true), sampled, stepwise, old_message];
+    for check in checks {
+        let found = kept(check);
+        let (engine, now) = (found.engine.clone(), found.violation.clone());
+        for violation in ["data race", "property \"another\""] {
+            let recorded = Counterexample { violation: violation.to_owned(), ..found.clone() };
+            let misfit = run_again(&recorded, Again::Replay, check);
+            let other = Misfit::Violates { recorded: violation.to_owned(), found: now.clone() };
+            assert_eq!(misfit, Err(other), "{engine}");
+        }
+        assert_eq!(run_again(&found, Again::Replay, check), Ok(found), "{engine}");
+    }
+    // The text of a panic has source lines and values, and may be another.
+    let found = kept(old_message);
+    let recorded = Counterexample { violation: "panic \"left: 7\"".to_owned(), ..found.clone() };
+    assert_eq!(run_again(&recorded, Again::Replay, old_message), Ok(found));
+}
+
+#[test]
+fn an_execution_with_another_number_of_steps_no_longer_fits() {
+    // Takes all steps out of a recorded execution, or adds one at its end that no choice leads to.
+    let misfit = |of: &Counterexample, steps: &[Step], check| {
+        let recorded = Counterexample { steps: steps.to_vec(), ..of.clone() };
+        run_again(&recorded, Again::Replay, check)
+    };
+    let length = |recorded, found| Err(Misfit::Length { recorded, found });
+    let checks: [fn() -> Verdict; 3] = [sampled, stepwise, old_message];
+    for check in checks {
+        let found = kept(check);
+        let (steps, engine) = (&found.steps, &found.engine);
+        let said = Step::landmark(0, "says something".to_owned(), String::new());
+        let longer = [&steps[..], &[said]].concat();
+        let count = steps.len();
+        assert_eq!(misfit(&found, &longer, check), length(count + 1, count), "{engine}");
+        // Stepped's steps are its schedule, so without them nothing happens.
+        let none = if engine == "stepped" { Err(Misfit::Holds) } else { length(0, count) };
+        assert_eq!(misfit(&found, &[], check), none, "{engine}");
+    }
+    // Those of a model are its schedule, too.
+    assert_eq!(misfit(&kept(|| token(false)), &[], || token(false)), Err(Misfit::Holds));
 }
 
 #[test]
