@@ -275,7 +275,7 @@ fn who_asks_for_the_head_waits_for_the_verdict_that_the_chain_was_ahead_of() {
     assert_eq!(view.head, block.root());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     for accepted in [false, true] {
-        let arrival = beacon.recent.arrive(&block);
+        let arrival = beacon.recent.arrive(&block, (2, 0));
         let mut asked = pin!(beacon.block_in(view, "head"));
         assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         if accepted {
