@@ -160,6 +160,9 @@ mod serving {
         match error {
             NodeError::Store(StoreError::Full { .. } | StoreError::Io { .. })
             | NodeError::Genesis(_) => Failure::fault(error),
+            NodeError::Dump { path, error } => {
+                Failure::opening(anyhow::Error::from(error).context(path.display().to_string()))
+            }
             error => Failure::input(error),
         }
     }

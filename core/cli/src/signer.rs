@@ -304,7 +304,7 @@ mod with_feature {
         let text = interchange::write(&exported).map_err(Failure::fault)?;
         let mut target = File::create_new(file)
             .with_context(|| file.display().to_string())
-            .map_err(Failure::input)?;
+            .map_err(Failure::opening)?;
         let written = target.write_all(text.as_bytes()).and_then(|()| target.sync_all());
         if let Err(error) = written {
             // Half a file would be read as less than was signed.

@@ -19,7 +19,7 @@ impl Trace {
     pub(crate) fn begin(path: Option<&Path>) -> Result<Option<Self>, Failure> {
         let Some(path) = path else { return Ok(None) };
         let name = || format!("--trace {}", path.display());
-        let recorder = Recorder::create(path).with_context(name).map_err(Failure::input)?;
+        let recorder = Recorder::create(path).with_context(name).map_err(Failure::opening)?;
         let (recorder, path) = (Arc::new(recorder), path.to_owned());
         let hears = recorder.clone();
         let listens = listen(TARGET, move |event| {

@@ -92,7 +92,7 @@ pub(crate) struct SeedArguments {
 
 /// Prints how many seeds there are for each target.
 pub(crate) fn seeds(arguments: &SeedArguments, out: Output) -> Result<u8, Failure> {
-    let seeds = vectors::seeds(&arguments.dir, &arguments.out).map_err(Failure::input)?;
+    let seeds = vectors::seeds(&arguments.dir, &arguments.out).map_err(Failure::opening)?;
     for (target, count) in seeds {
         out.line(format_args!("{target:<12} {count:>7}"))?;
     }

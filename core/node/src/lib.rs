@@ -35,3 +35,8 @@ pub mod validator;
 
 #[cfg(feature = "client")]
 pub use http_client::HttpError;
+
+/// How long a server pauses after the operating system had no connection to give, such as for want
+/// of handles. It then tries again, however often that fails: a server that gave up would be deaf
+/// for good after a short burst of connections.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);

@@ -21,9 +21,12 @@
 //!   whatever the other end does; then it is closed. Other connections wait in the listener's queue
 //!   meanwhile.
 //! - I2 The drop waits for neither a client nor a clock. It sets a mark, shuts down the open
-//!   connection, wakes `accept` by connecting to it, and joins the thread. The thread records a
-//!   connection first and looks at the mark afterwards, so that either the drop or the thread ends
-//!   the connection.
+//!   connection, ends the thread's pause, wakes `accept` by connecting to it, and joins the thread.
+//!   The thread records a connection first and looks at the mark afterwards, so that either the
+//!   drop or the thread ends the connection. Without a free handle the drop cannot connect. It then
+//!   tries until it can, or until the thread has ended.
+//! - I3 The server listens as long as it lives. If the operating system has no connection to give,
+//!   the thread pauses and tries again, without a limit.
 //!
 //! The server is written on std's sockets: a request is one line of which three words matter, while
 //! the existing small HTTP servers bring a thread pool, but no bound on time or on the size of a
@@ -45,6 +48,8 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use blocksmith_sync::broker::{Ask, FULL, Figures, Snapshot};
+
+use crate::ACCEPT_PAUSE;
 
 pub use histogram::{BOUNDS, Histogram};
 pub use verdict_times::{Kind, Timer, VerdictTimes};
@@ -149,33 +154,31 @@ impl Drop for Metrics {
             // It may be closed already.
             let _ = open.shutdown(Shutdown::Both);
         }
-        // If the listener's queue is full, `accept` does not sleep.
-        let _ = TcpStream::connect_timeout(&self.address, PATIENCE);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        // If the listener's queue is full, `accept` does not sleep, and the thread ends. If this
+        // process has no handle left, `accept` may sleep: only a connection wakes it.
+        while TcpStream::connect_timeout(&self.address, PATIENCE).is_err() && !thread.is_finished()
         {
+            std::thread::sleep(ACCEPT_PAUSE);
+        }
+        if thread.join().is_err() {
             tracing::error!("the thread that serves metrics had panicked");
         }
     }
 }
 
-/// The number of connections in a row that the operating system may fail to accept before the
-/// server gives up: only few are reset by clients, while a process without free handles would fail
-/// for ever.
-const MAX_FAILURES: u32 = 1000;
-
 fn accept(listener: &TcpListener, shared: &Shared, figures: &impl Fn() -> Option<String>) {
-    let mut failures = 0;
-    while !shared.is_stopping() && failures < MAX_FAILURES {
+    while !shared.is_stopping() {
         let stream = match listener.accept() {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
-                failures += 1;
+                // The drop ends the pause (I2).
+                std::thread::park_timeout(ACCEPT_PAUSE);
                 continue;
             }
         };
-        failures = 0;
         *shared.open() = stream.try_clone().ok();
         // I2: the connection is recorded; now look at the mark.
         if !shared.is_stopping()

@@ -39,6 +39,13 @@ impl Failure {
         Self { code: EXIT_FAULT, error: Some(error.into()) }
     }
 
+    /// The failure to open or make a file or folder that the command line names: a fault if an
+    /// error in its chain says that the disk is full, otherwise wrong input.
+    pub fn opening(error: impl Into<anyhow::Error>) -> Self {
+        let error = error.into();
+        if error.chain().any(is_full) { Self::fault(error) } else { Self::input(error) }
+    }
+
     /// The failure to write to `name` (stdout, say): quiet if its reader is gone, otherwise a
     /// fault.
     #[must_use]
@@ -54,6 +61,13 @@ impl Failure {
     pub fn code(&self) -> u8 {
         self.code
     }
+}
+
+/// Whether an error is the operating system's, and says that there is no room for a file.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(FileTooLarge | QuotaExceeded | StorageFull))
 }
 
 /// Prints why a command failed, if it did, and returns its exit code.
@@ -78,5 +92,25 @@ mod tests {
         let full = Failure::writing("stdout", io::ErrorKind::StorageFull.into());
         assert_eq!(full.code, EXIT_FAULT);
         assert_eq!(full.error.map(|error| error.to_string()).as_deref(), Some("stdout"));
+    }
+
+    #[test]
+    fn a_full_disk_is_a_fault_wherever_the_error_says_so_and_other_errors_are_wrong_input() {
+        // The kinds that mean it and one that does not: alone, below contexts, and in another
+        // error.
+        use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, StorageFull};
+        for (kind, code) in [
+            (StorageFull, EXIT_FAULT),
+            (QuotaExceeded, EXIT_FAULT),
+            (FileTooLarge, EXIT_FAULT),
+            (PermissionDenied, EXIT_INPUT),
+        ] {
+            let error = || io::Error::from(kind);
+            assert_eq!(Failure::opening(error()).code, code, "{kind}");
+            let below = anyhow::Error::from(error()).context("a file").context("an option");
+            assert_eq!(Failure::opening(below).code, code, "{kind}");
+            assert_eq!(Failure::opening(io::Error::other(error())).code, code, "{kind}");
+        }
+        assert_eq!(Failure::opening(anyhow::anyhow!("no such preset")).code, EXIT_INPUT);
     }
 }

@@ -30,7 +30,7 @@ impl Report {
     pub fn open(option: &'static str, target: &Path) -> Result<Self, Failure> {
         let report = Self { option, target: target.to_owned() };
         if !report.is_stdout() {
-            report.probe().with_context(|| report.name()).map_err(Failure::input)?;
+            report.probe().with_context(|| report.name()).map_err(Failure::opening)?;
         }
         Ok(report)
     }

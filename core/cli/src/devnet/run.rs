@@ -435,9 +435,9 @@ fn settle(run: &mut Run, slots: u64, finalized_before: u64) -> anyhow::Result<Fi
 pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
     let interrupt = Interrupt::listen().map_err(Failure::fault)?;
     let report = Report::maybe("--json", arguments.json.as_deref())?;
-    let folder = Folder::new(arguments.data.as_deref()).map_err(Failure::input)?;
+    let folder = Folder::new(arguments.data.as_deref()).map_err(Failure::opening)?;
     let chain = folder.chain(arguments.slot_ms, arguments.validators, arguments.ptc);
-    let chain = chain.map_err(Failure::input)?;
+    let chain = chain.map_err(Failure::opening)?;
     let mut run = begin(arguments, chain, &folder).map_err(Failure::fault)?;
     let before = run.client.finality(SETTLE).map_err(Failure::fault)?.1;
     let head = run.client.syncing(SETTLE).map_err(Failure::fault)?.head_slot;

@@ -68,7 +68,13 @@ mod with_feature {
         }
 
         fn with(folder: &Path, arguments: &[&str]) -> Self {
-            let mut child = Command::new(env!("CARGO_BIN_EXE_blocksmith"))
+            let mut command = Command::new(env!("CARGO_BIN_EXE_blocksmith"));
+            Self::of(command.stderr(Stdio::null()), folder, arguments)
+        }
+
+        /// Runs the command, which has no arguments yet.
+        fn of(command: &mut Command, folder: &Path, arguments: &[&str]) -> Self {
+            let mut child = command
                 .args(["signer", "--interop", "0..2", "--preset", "minimal"])
                 .args(["--listen", "127.0.0.1:0", "--db"])
                 .arg(folder.join("protection.sqlite"))
@@ -76,7 +82,6 @@ mod with_feature {
                 .arg(folder.join("signatures"))
                 .args(arguments)
                 .stdout(Stdio::piped())
-                .stderr(Stdio::null())
                 .spawn()
                 .expect("the command was built beside this test");
             let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -184,6 +189,53 @@ mod with_feature {
             let again = Running::start(folder.path());
             assert_eq!((again.vote(target, 2), again.vote(target, 1)), (412, 200));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_burst_of_connections_for_which_there_are_no_handles_leaves_the_signer_listening() {
+        // The signer may open 64 files. Connections that ask for nothing come until it says that it
+        // did not accept one; meanwhile a connection that it has is served many times over. Then
+        // the others end, and a new one is served.
+        const FILES: usize = 64;
+        let folder = TempDir::new().expect("a temporary folder");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {FILES}; exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_blocksmith")).stderr(Stdio::piped());
+        let mut running = Running::of(&mut command, folder.path(), &[]);
+        let told = BufReader::new(running.child.stderr.take().expect("it is piped"));
+        let (found, wait) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            // Everything is read, so that the signer can go on.
+            for line in told.lines().map_while(Result::ok) {
+                if line.contains("a connection was not accepted") {
+                    // The test may have what it needs.
+                    let _ = found.send(());
+                }
+            }
+        });
+        let connect = || TcpStream::connect(&running.address).expect("the signer listens");
+        let served = connect();
+        let mut answers = BufReader::new(served.try_clone().expect("a handle"));
+        let mut ask = || {
+            let request = b"GET /healthcheck HTTP/1.1\r\nHost: s\r\n\r\n";
+            (&served).write_all(request).expect("a request");
+            let end = r#"{"status":"UP"}"#;
+            let mut answer = String::new();
+            while !answer.ends_with(end) {
+                let mut bytes = [0];
+                answers.read_exact(&mut bytes).expect("an answer");
+                answer.push(char::from(bytes[0]));
+            }
+        };
+        ask();
+        let idle: Vec<_> = (0..FILES).map(|_| connect()).collect();
+        wait.recv().expect("there are more connections than handles");
+        (0..2000).for_each(|_| ask());
+        drop(idle);
+        assert_eq!(running.vote(2, 1), 200);
+        drop(running);
+        reader.join().expect("the log is text");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+#[cfg(unix)]
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -60,4 +62,40 @@ fn a_file_that_cannot_be_written_is_told_before_the_replay() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--trace nowhere/trace"));
     let output = replay(&["--trace", "trace", "--for", "1s"]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_told_as_a_fault_of_the_machine() {
+    // The device that is always full, where there is one: as the trace, and as one of the files of
+    // seeds, whose name is known from seeds that were written before.
+    let full = Path::new("/dev/full");
+    if !full.exists() {
+        return;
+    }
+    let is_full = |output: Output, file: &str| {
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(4), "{error}");
+        assert!(error.contains(file) && error.contains("No space left"), "{error}");
+        assert!(output.stdout.is_empty());
+    };
+    is_full(replay(&["--trace", "/dev/full"]), "--trace /dev/full");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let (root, out) = (folder.path().join("cases"), folder.path().join("seeds"));
+    let case = root.join("minimal/phase0/ssz_static/Attestation/s/a");
+    fs::create_dir_all(&case).expect("a folder");
+    let packed = snap::raw::Encoder::new().compress_vec(b"one").expect("a short text");
+    fs::write(case.join("serialized.ssz_snappy"), packed).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_blocksmith"));
+    command.arg("seeds").args([&root, &out]);
+    let first = command.output().expect("it was built beside this test");
+    assert_eq!(first.status.code(), Some(0), "{}", String::from_utf8_lossy(&first.stderr));
+    let kind = out.join("attestation");
+    let mut seeds = fs::read_dir(&kind).expect("seeds");
+    let seed = seeds.next().expect("a seed").expect("an entry").path();
+    fs::remove_file(&seed).expect("it is there");
+    std::os::unix::fs::symlink(full, &seed).expect("a link");
+    let name = kind.to_str().expect("a plain path");
+    is_full(command.output().expect("as before"), name);
 }

@@ -117,8 +117,7 @@ pub(super) async fn publish<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> 
     let block: SignedBeaconBlock = asked.value()?;
     let block = SharedBlock::from(block);
     let (bytes, timer) = (asked.body.len(), beacon.times.start(Kind::Block));
-    let arrival = beacon.recent.arrive(&block);
-    payloads::block_came(&beacon, block.root());
+    let arrival = beacon.recent.arrive(&block, beacon.clock.moment());
     let submission = beacon.client.submit_block_async(block.clone(), LOCAL, bytes).await;
     // The block may be imported long after the client has its answer, or has gone.
     let settled = tokio::spawn(settle(beacon, block, arrival, timer.time(submission)));
@@ -139,6 +138,7 @@ async fn settle<P: Preset>(
     let verdict = verdict.await;
     if matches!(verdict, Verdict::Accept { .. }) {
         beacon.recent.insert(block.clone());
+        payloads::block_came(&beacon, block.root(), arrival.came);
     }
     drop(arrival);
     if let Verdict::Accept { relay, .. } = verdict {

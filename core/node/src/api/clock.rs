@@ -31,6 +31,9 @@ impl Time {
     }
 }
 
+/// A moment: the slot, and milliseconds into it. Before genesis it is the beginning of slot 0.
+pub(super) type Moment = (Slot, u64);
+
 /// The clock of one chain.
 #[derive(Clone, Debug)]
 pub struct SlotClock {
@@ -63,6 +66,12 @@ impl SlotClock {
     #[must_use]
     pub fn slot(&self) -> Slot {
         self.now().map_or(0, |(slot, _)| slot)
+    }
+
+    /// Returns the moment.
+    pub(super) fn moment(&self) -> Moment {
+        let (slot, into) = self.now().unwrap_or_default();
+        (slot, u64::try_from(into.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Returns how long it is until the next moment at which the services are told the time: the

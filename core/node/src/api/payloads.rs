@@ -10,9 +10,14 @@
 //! - Y1 A payload is told to the services and to the listeners of events once its block is known
 //!   and it is there itself, whichever comes first; to the listeners once.
 //! - Y2 What is remembered are the payloads of the last [`CAPACITY`] blocks, the oldest forgotten
-//!   first.
+//!   first. A payload that comes with its block takes a place once the block was accepted, and one
+//!   that comes apart once it is told of, which says that it was verified. So what nobody has
+//!   verified makes nothing forgotten.
 //! - Y3 Whether a payload was there in time is told by the moment at which it came, and never
-//!   changes. Whether it is available is told by its being there.
+//!   changes. A payload that comes with its block came with the first submission of the block; of
+//!   submissions count the one that was accepted, and those that were under way together with it.
+//!   The moment is held by the submission until the block is accepted, and noted before the
+//!   submission ends. Whether a payload is available is told by its being there.
 //!
 //! Reference: consensus specification 1.7.0-alpha.13, `gloas/validator.md`; ethereum/beacon-APIs.
 
@@ -36,7 +41,7 @@ use blocksmith_consensus::{
 };
 
 use super::beacon::Beacon;
-use super::clock::SlotClock;
+use super::clock::Moment;
 use super::error::ApiError;
 use super::events::Topic;
 use super::pool;
@@ -45,7 +50,7 @@ use super::request::{Answer, Asked, VERSION, done, json, parse, ssz_of};
 /// The version of the containers.
 const GLOAS: &str = "gloas";
 /// Blocks whose payloads are remembered.
-const CAPACITY: usize = 1024;
+pub(super) const CAPACITY: usize = 1024;
 /// The part of a slot in which a payload is in time (`PAYLOAD_DUE_BPS`).
 pub(super) const PAYLOAD_DUE_BPS: u64 = 5_000;
 /// The part of a slot after which votes on payloads are due (`PAYLOAD_ATTESTATION_DUE_BPS`).
@@ -54,8 +59,8 @@ pub(super) const PAYLOAD_ATTESTATION_DUE_BPS: u64 = 7_500;
 /// What is known of one payload.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
-    /// When it came: the slot, and milliseconds into it.
-    came: Option<(Slot, u64)>,
+    /// When it came.
+    came: Option<Moment>,
     /// The block's slot, once the block was accepted.
     block: Option<Slot>,
     told: bool,
@@ -102,8 +107,8 @@ impl Arrivals {
         Some(Available { slot, is_new: !std::mem::replace(&mut known.told, true) })
     }
 
-    /// Notes that a payload is there, at this time. The first time counts.
-    fn payload(&self, root: Root, at: (Slot, u64)) -> Option<Available> {
+    /// Notes that a payload is there, since this moment. The first note counts.
+    fn payload(&self, root: Root, at: Moment) -> Option<Available> {
         self.note(root, |known| known.came = known.came.or(Some(at)))
     }
 
@@ -113,7 +118,7 @@ impl Arrivals {
     }
 
     /// Returns when a payload came.
-    fn came(&self, root: &Root) -> Option<(Slot, u64)> {
+    fn came(&self, root: &Root) -> Option<Moment> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.payloads.get(root).and_then(|known| known.came)
     }
@@ -122,12 +127,6 @@ impl Arrivals {
     pub(super) fn has(&self, root: &Root) -> bool {
         self.came(root).is_some()
     }
-}
-
-/// Returns the current slot, and milliseconds into it.
-fn now(clock: &SlotClock) -> (Slot, u64) {
-    let (slot, into) = clock.now().unwrap_or_default();
-    (slot, u64::try_from(into.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Returns when payloads are there.
@@ -139,11 +138,25 @@ fn payloads<P: Preset>(beacon: &Beacon<P>) -> Result<Payloads, ApiError> {
     beacon.client.consensus().payloads().ok_or_else(none)
 }
 
-/// Notes that a block has come, which may bring its payload along.
-pub(super) fn block_came<P: Preset>(beacon: &Beacon<P>, root: Root) {
-    if beacon.client.consensus().payloads() == Some(Payloads::WithBlock) {
-        beacon.arrivals.payload(root, now(&beacon.clock));
+fn come_with_blocks<P: Preset>(beacon: &Beacon<P>) -> bool {
+    beacon.client.consensus().payloads() == Some(Payloads::WithBlock)
+}
+
+/// Notes when a block came that was accepted, if it has brought its payload along. Until this has
+/// returned, the block has to be one of those that are being submitted (Y3).
+pub(super) fn block_came<P: Preset>(beacon: &Beacon<P>, root: Root, at: Moment) {
+    if come_with_blocks(beacon) {
+        // The block is not noted yet: `block_accepted` tells of it.
+        beacon.arrivals.payload(root, at);
     }
+}
+
+/// Returns when the payload of a block came that the chain has.
+fn came<P: Preset>(beacon: &Beacon<P>, root: &Root) -> Option<Moment> {
+    // The chain may have a block before its verdict has come back. This look is the first: a
+    // submission ends after the arrival was noted, so that one of the two looks finds it.
+    let submitted = beacon.recent.came(root).filter(|_| come_with_blocks(beacon));
+    beacon.arrivals.came(root).or(submitted)
 }
 
 /// Notes that a block was accepted, and tells of its payload if that is there (Y1).
@@ -171,7 +184,7 @@ pub(super) async fn arrived<P: Preset>(beacon: Arc<Beacon<P>>, asked: Asked) -> 
         return Err(ApiError::bad_request("payloads come with their blocks"));
     }
     let root = parse::<Root>(asked.part(0), "block_root")?;
-    let available = beacon.arrivals.payload(root, now(&beacon.clock));
+    let available = beacon.arrivals.payload(root, beacon.clock.moment());
     match available {
         Some(available) => tell(&beacon, root, available).await,
         // The services hold on to it until the block comes.
@@ -199,9 +212,9 @@ async fn vote<P: Preset>(
         }
         _ => return Ok(None),
     };
-    let came = beacon.arrivals.came(&root);
+    let came = came(beacon, &root);
     let due = BasisPoints::new(PAYLOAD_DUE_BPS).map(|part| part.of(slot_ms(beacon)));
-    let in_time = |(at, into): (Slot, u64)| at == slot && due.is_some_and(|due| into < due);
+    let in_time = |(at, into): Moment| at == slot && due.is_some_and(|due| into < due);
     Ok(Some(PayloadAttestationData {
         beacon_block_root: root,
         slot,
@@ -216,7 +229,7 @@ fn slot_ms<P: Preset>(beacon: &Beacon<P>) -> u64 {
 
 /// Returns whether a vote of `slot` may come now, on some honest clock.
 fn is_current<P: Preset>(beacon: &Beacon<P>, slot: Slot) -> bool {
-    let (now, into) = now(&beacon.clock);
+    let (now, into) = beacon.clock.moment();
     let slot_ms = slot_ms(beacon);
     let now_ms = now.saturating_mul(slot_ms).saturating_add(into);
     GossipClock { genesis_ms: 0, slot_ms, now_ms }.is_current_slot(slot)

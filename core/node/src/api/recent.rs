@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use blocksmith_consensus::{Root, SharedBlock, Slot};
 use tokio::sync::Notify;
 
+use super::clock::Moment;
+
 /// Blocks that are held: 128 epochs of the minimal preset.
 pub(super) const CAPACITY: usize = 1024;
 
@@ -29,6 +31,8 @@ struct Held {
 struct Arriving {
     slot: Slot,
     parent: Root,
+    /// When the first of the submissions came.
+    came: Moment,
     submissions: usize,
 }
 
@@ -72,6 +76,8 @@ pub(super) struct Recent(Arc<Shared>);
 pub(super) struct Arrival {
     recent: Recent,
     root: Root,
+    /// When the block came: with the first submission of those that were under way.
+    pub(super) came: Moment,
 }
 
 impl Drop for Arrival {
@@ -93,12 +99,21 @@ impl Recent {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a block is being submitted, until what is returned is dropped.
-    pub(super) fn arrive(&self, block: &SharedBlock) -> Arrival {
+    /// Notes that a block is being submitted and has come at this moment, until what is returned is
+    /// dropped.
+    pub(super) fn arrive(&self, block: &SharedBlock, came: Moment) -> Arrival {
         let (root, message) = (block.root(), &block.value().message);
-        let new = || Arriving { slot: message.slot, parent: message.parent_root, submissions: 0 };
-        self.held().arriving.entry(root).or_insert_with(new).submissions += 1;
-        Arrival { recent: self.clone(), root }
+        let (slot, parent) = (message.slot, message.parent_root);
+        let mut held = self.held();
+        let new = || Arriving { slot, parent, came, submissions: 0 };
+        let arriving = held.arriving.entry(root).or_insert_with(new);
+        arriving.submissions += 1;
+        Arrival { recent: self.clone(), root, came: arriving.came }
+    }
+
+    /// Returns when a block came that is being submitted.
+    pub(super) fn came(&self, root: &Root) -> Option<Moment> {
+        self.held().arriving.get(root).map(|block| block.came)
     }
 
     /// Returns a block; waits while it is not held but being submitted, if it is on the chain that

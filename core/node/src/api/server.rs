@@ -26,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 
+use crate::ACCEPT_PAUSE;
 use crate::patient::Patient;
 
 /// Bytes of a request's head, at most.
@@ -160,14 +161,12 @@ impl Drop for Place {
 }
 
 async fn accept(listener: TcpListener, router: Router, doors: Doors) {
-    /// A pause after the operating system had no connection to give, such as for want of handles.
-    const PAUSE: Duration = Duration::from_millis(20);
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
-                sleep(PAUSE).await;
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::mpsc;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, mpsc};
 
 use quickcheck::QuickCheck;
 
@@ -11,7 +11,10 @@ use blocksmith_sync::Broker;
 use blocksmith_sync::broker::{Limits, Weight};
 use blocksmith_sync::mailbox::OnFull;
 
-use super::{BOUNDS, Kind, MAX_REQUEST, Metrics, MetricsError, VerdictTimes, exposition, judge};
+use super::{
+    BOUNDS, Kind, MAX_REQUEST, Metrics, MetricsError, Shared, VerdictTimes, accept, exposition,
+    judge,
+};
 
 fn local() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -249,4 +252,23 @@ fn an_address_that_others_reach_is_refused() {
     let taken = Metrics::serve(metrics.address(), &times(), || None);
     let taken = taken.err().map(|error| error.to_string());
     assert!(taken.is_some_and(|error| error.starts_with("127.0.0.1:")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_to_which_the_system_gives_no_connection_tries_on_and_stops_when_it_is_told() {
+    // A listener that does not wait, so that accepting fails whenever nobody connects: thousands of
+    // times here, as often as the server likes there. Then somebody connects.
+    let listener = TcpListener::bind(local()).expect("a free port");
+    listener.set_nonblocking(true).expect("it can be set");
+    let (address, shared) =
+        (listener.local_addr().expect("an address"), Arc::new(Shared::default()));
+    let (same, server) = (listener.try_clone().expect("a handle"), shared.clone());
+    let body = move || accept(&same, &server, &|| Some("figures".to_owned()));
+    let thread = Some(std::thread::spawn(body));
+    let metrics = Metrics { address, shared, thread };
+    assert!((0..10_000).all(|_| listener.accept().is_err()));
+    let answer = ask(address, b"GET /metrics HTTP/1.1\r\n\r\n");
+    assert!(answer.ends_with("\r\n\r\nfigures"), "{answer}");
+    drop(metrics);
 }

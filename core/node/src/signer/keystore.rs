@@ -23,8 +23,10 @@ use pbkdf2::sha2::Sha256;
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 
-/// Bytes that a key derivation may take: the cost that EIP-2335 names.
-pub const MAX_MEMORY: u64 = 256 << 20;
+/// Bytes that a key derivation may take. Scrypt takes `128 * r * (n + p + 1)`; EIP-2335's own
+/// parameters (`n` = 262144, `r` = 8, `p` = 1) take 256 MiB and 2 KiB. What is above that is for
+/// other values of `p`.
+pub const MAX_MEMORY: u64 = 257 << 20;
 /// Rounds that a key derivation may take: of scrypt's mixing of blocks of 128 bytes, and of PBKDF2.
 /// EIP-2335's own parameters take 2^21 and 2^18.
 pub const MAX_ROUNDS: u64 = 1 << 23;
@@ -151,8 +153,11 @@ fn derive(
                 return Err(wrong("n is not a power of two above one"));
             }
             let blocks = it.n.checked_mul(u64::from(it.r));
-            let memory = blocks.and_then(|blocks| blocks.checked_mul(128));
             let rounds = blocks.and_then(|blocks| blocks.checked_mul(u64::from(it.p)));
+            // The table of n blocks, the p blocks that are mixed, and one to mix with.
+            let places = it.n.checked_add(u64::from(it.p) + 1);
+            let block = u64::from(it.r) * 128;
+            let memory = places.and_then(|places| places.checked_mul(block));
             if memory.is_none_or(|memory| memory > MAX_MEMORY)
                 || rounds.is_none_or(|rounds| rounds > MAX_ROUNDS)
             {

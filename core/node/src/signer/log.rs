@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 use blocksmith::slashing_protection::{Key, Statement};
 use blocksmith::store::StoreError;
 
+use crate::store;
+
 /// How every line begins.
 const BEGIN: &str = r#"{"key":"0x"#;
 /// Bytes of a line, at most: a key and a root in hexadecimal, two numbers, and the names.
@@ -44,7 +46,7 @@ impl SignatureLog {
     /// with what is not the beginning of a line; [`StoreError::Io`] or [`StoreError::Full`] if the
     /// system refuses.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let refused = |error| of_system(path, &error);
+        let refused = |error| store::io(path, error);
         let mut options = OpenOptions::new();
         let mut file = options.read(true).append(true).create(true).open(path).map_err(refused)?;
         match file.try_lock() {
@@ -83,7 +85,7 @@ impl SignatureLog {
     ) -> Result<(), StoreError> {
         let mut lines = String::new();
         signed.for_each(|(key, statement)| line(&mut lines, key, statement));
-        self.file.write_all(lines.as_bytes()).map_err(|error| of_system(&self.path, &error))
+        self.file.write_all(lines.as_bytes()).map_err(|error| store::io(&self.path, error))
     }
 
     /// Returns a log to which nothing can be written.
@@ -127,16 +129,6 @@ fn digits(text: &mut String, bytes: &[u8]) {
     for byte in bytes {
         // As above.
         let _ = write!(text, "{byte:02x}");
-    }
-}
-
-fn of_system(path: &Path, error: &io::Error) -> StoreError {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    let (place, reason) = (path.display().to_string(), error.to_string());
-    if matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull) {
-        StoreError::Full { place, reason }
-    } else {
-        StoreError::Io { place, reason }
     }
 }
 
@@ -232,7 +224,7 @@ mod tests {
         let path = folder.path().join("log");
         let refused = SignatureLog::read_only(&path).append([(&[0; 48], &BLOCK)].into_iter());
         assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
-        let full = of_system(&path, &io::ErrorKind::StorageFull.into());
+        let full = store::io(&path, io::ErrorKind::StorageFull.into());
         assert!(matches!(full, StoreError::Full { .. }), "{full:?}");
     }
 }

@@ -32,6 +32,8 @@ use blocksmith::slashing_protection::{
 use blocksmith::store::StoreError;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ToSql, TransactionBehavior, params};
 
+use crate::store;
+
 /// Marks the file as ours: "blks" in ASCII.
 const APPLICATION_ID: i64 = 0x626c_6b73;
 /// The version of the format. A file of another version is refused.
@@ -305,13 +307,13 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     name.push(".lock");
     let name = PathBuf::from(name);
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
-    let file = opened.map_err(|error| io(&name, &error))?;
+    let file = opened.map_err(|error| store::io(&name, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             Err(StoreError::InUse { place: path.display().to_string() })
         }
-        Err(TryLockError::Error(error)) => Err(io(&name, &error)),
+        Err(TryLockError::Error(error)) => Err(store::io(&name, error)),
     }
 }
 
@@ -320,13 +322,11 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
     if cfg!(unix) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        File::open(folder).and_then(|it| it.sync_all()).map_err(|error| io(folder, &error))?;
+        File::open(folder)
+            .and_then(|it| it.sync_all())
+            .map_err(|error| store::io(folder, error))?;
     }
     Ok(())
-}
-
-fn io(path: &Path, error: &std::io::Error) -> StoreError {
-    StoreError::Io { place: path.display().to_string(), reason: error.to_string() }
 }
 
 fn damaged(path: &Path, table: &'static str, key: &str, problem: impl ToString) -> StoreError {

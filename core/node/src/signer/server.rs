@@ -11,13 +11,14 @@
 //! Errors are `{"code", "message"}`.
 //!
 //! **Bounds.** They are those of `Bounds`. There are at most [`MAX_CONNECTIONS`] connections;
-//! others wait in the listener's queue. A head has to come within [`HEAD_PATIENCE`], and a body
-//! within [`BODY_PATIENCE`]. A client that takes nothing of its answers for [`WRITE_PATIENCE`]
-//! loses its connection. A request takes one of [`MAX_REQUESTS`] permits when its body is complete,
-//! so slow bodies keep nobody else from signing. Bodies beyond [`SHORT_BODY`] share
-//! [`MAX_LONG_BODIES`] places, so bodies take at most 48 MiB of memory together. Computing roots and
-//! signing happens on as many threads as the machine has processors, and never on those that serve
-//! connections.
+//! others wait in the listener's queue. They wait there as well while the system has no handle for
+//! them: the server pauses and tries again, however often. A head has to come within
+//! [`HEAD_PATIENCE`], and a body within [`BODY_PATIENCE`]. A client that takes nothing of its
+//! answers for [`WRITE_PATIENCE`] loses its connection. A request takes one of [`MAX_REQUESTS`]
+//! permits when its body is complete, so slow bodies keep nobody else from signing. Bodies beyond
+//! [`SHORT_BODY`] share [`MAX_LONG_BODIES`] places, so bodies take at most 48 MiB of memory
+//! together. Computing roots and signing happens on as many threads as the machine has processors,
+//! and never on those that serve connections.
 //!
 //! A request whose body is complete is finished, also if its client has gone: so a client that
 //! connects and leaves cannot have more work queued than its share of [`MAX_REQUESTS`].
@@ -51,12 +52,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::batch::{Failed, Protector};
 use super::figures::{Answered, Figures};
 use super::horizon::{Horizon, TooFarAhead};
 use super::signing::{self, Signable};
+use crate::ACCEPT_PAUSE;
 use crate::patient::Patient;
 
 /// Bytes of a body, at most. A full block of phase0 takes about a quarter of a MiB in JSON.
@@ -77,8 +79,6 @@ pub const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 pub const BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// Time in which a client takes something of its answers.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(10);
-/// Connections that the system may fail to accept in a row before the server gives up.
-const MAX_FAILURES: u32 = 1000;
 
 const SIGN: &str = "/api/v1/eth2/sign/";
 
@@ -388,32 +388,30 @@ pub(super) async fn serve(
     let bounds = shared.bounds;
     let service = router(shared);
     let permits = Arc::new(Semaphore::new(bounds.connections));
-    let (mut connections, mut failures) = (JoinSet::new(), 0);
+    let mut connections = JoinSet::new();
     let mut stopping = stop.clone();
-    while failures < MAX_FAILURES {
+    loop {
         let accepted = async {
             let permit = permits.clone().acquire_owned().await;
-            (listener.accept().await, permit)
+            let accepted = listener.accept().await;
+            if let Err(error) = &accepted {
+                tracing::warn!(%error, "a connection was not accepted");
+                // A connection that ends meanwhile ends the pause: its handle is free.
+                sleep(ACCEPT_PAUSE).await;
+            }
+            (accepted, permit)
         };
         tokio::select! {
             biased;
             () = stopped(&mut stopping) => break,
             // Connections that have ended are forgotten.
             Some(_) = connections.join_next() => {}
-            (accepted, permit) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    failures = 0;
-                    let (service, stop) = (service.clone(), stop.clone());
-                    connections.spawn(async move {
-                        connection(stream, service, bounds, stop).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    failures += 1;
-                    tokio::task::yield_now().await;
-                }
+            (accepted, permit) = accepted => if let Ok((stream, _)) = accepted {
+                let (service, stop) = (service.clone(), stop.clone());
+                connections.spawn(async move {
+                    connection(stream, service, bounds, stop).await;
+                    drop(permit);
+                });
             },
         }
     }

@@ -425,7 +425,8 @@ fn contained<T>(
     })
 }
 
-fn io(path: &Path, error: std::io::Error) -> StoreError {
+/// Tells a full disk from what else the operating system may say.
+pub(crate) fn io(path: &Path, error: std::io::Error) -> StoreError {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     let (place, reason) = (path.display().to_string(), error.to_string());
     if matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull) {

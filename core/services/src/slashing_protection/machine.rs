@@ -425,7 +425,7 @@ impl History {
 
     fn import(&mut self, limits: &Limits, records: &Records, merge: Merge) {
         self.import_blocks(records);
-        self.import_votes(records);
+        self.import_votes(limits, records);
         if merge == Merge::Raise {
             let newest = records.newest();
             if let Some(slot) = newest.slot {
@@ -437,7 +437,6 @@ impl History {
             }
         }
         self.forget_blocks(limits);
-        self.forget_votes(limits);
     }
 
     /// Takes blocks in that were signed elsewhere. Those below the watermark are refused as it is.
@@ -458,37 +457,58 @@ impl History {
         }
     }
 
-    /// Takes attestations in that were signed elsewhere. Where one contradicts what is known, the
-    /// watermarks are raised to both.
-    fn import_votes(&mut self, records: &Records) {
+    /// Takes attestations in that were signed elsewhere, the oldest target first. The oldest record
+    /// beyond the limit is forgotten at once, so each attestation is compared with few.
+    ///
+    /// All is refused afterwards that would be refused if all came first and the oldest were
+    /// forgotten at the end:
+    /// - The oldest record would be forgotten at the end as well. Only records that fall below the
+    ///   watermarks could make room for it, and such a record raises the target's watermark to its
+    ///   own target (I5). The oldest record is then below, too (I4).
+    /// - What contradicts a record that was forgotten does not come on record. It is below the
+    ///   watermarks (I5), and raises them to itself. It would have done so at the end, when the
+    ///   record had been forgotten and it was below the watermarks itself.
+    /// - What contradicts another attestation of the file comes without its root (I7), whichever of
+    ///   them comes first, and whether or not the other was forgotten.
+    fn import_votes(&mut self, limits: &Limits, records: &Records) {
         let is_new = self.watermarks.vote.is_none();
         let least = records.least().vote;
         if is_new {
             self.watermarks.vote = least;
         }
-        for vote in &records.attestations {
-            let (least_source, least_target) =
-                self.watermarks.vote.unwrap_or((vote.source, vote.target));
+        self.forget_votes(limits);
+        for (vote, alone) in records.by_target() {
+            assert!(self.votes.len() <= limits.attestations.max(1), "few records are looked at");
             // Nothing was forgotten at the watermark's own target (I7).
             let is_first = is_new && self.watermarks.vote == least;
-            match self.votes.get_mut(&vote.target) {
-                Some((source, on_record)) if *source == vote.source => {
-                    *on_record = agreed(*on_record, vote.signing_root);
-                }
-                Some((source, on_record)) => {
-                    *on_record = None;
-                    let source = vote.source.max(*source);
-                    self.raise_vote(source, vote.target);
-                }
-                None if vote.source >= least_source && (is_first || vote.target > least_target) => {
-                    // What contradicts another record is never signed again.
-                    let alone = self.contradiction(vote.source, vote.target).is_none();
-                    let signing_root = vote.signing_root.filter(|_| alone);
-                    self.votes.insert(vote.target, (vote.source, signing_root));
-                }
-                None => {
-                    self.raise_vote(vote.source, vote.target);
-                }
+            self.import_vote(vote, alone, is_first);
+            self.forget_votes(limits);
+        }
+    }
+
+    /// Takes an attestation in. Where it contradicts what is known, the watermarks are raised to
+    /// both. `alone` says that it contradicts no other attestation of its file, `is_first` that it
+    /// may come on record at the watermark's own target.
+    fn import_vote(&mut self, vote: Vote, alone: bool, is_first: bool) {
+        let (least_source, least_target) =
+            self.watermarks.vote.unwrap_or((vote.source, vote.target));
+        match self.votes.get_mut(&vote.target) {
+            Some((source, on_record)) if *source == vote.source => {
+                *on_record = agreed(*on_record, vote.signing_root);
+            }
+            Some((source, on_record)) => {
+                *on_record = None;
+                let source = vote.source.max(*source);
+                self.raise_vote(source, vote.target);
+            }
+            None if vote.source >= least_source && (is_first || vote.target > least_target) => {
+                // What contradicts another message is never signed again.
+                let alone = alone && self.contradiction(vote.source, vote.target).is_none();
+                let signing_root = vote.signing_root.filter(|_| alone);
+                self.votes.insert(vote.target, (vote.source, signing_root));
+            }
+            None => {
+                self.raise_vote(vote.source, vote.target);
             }
         }
     }

@@ -41,7 +41,7 @@
 //! - I7 A signing root is on record only if the message contradicts nothing that was known when it
 //!   came. So "already signed" repeats a signature, and never completes an offence. An import that
 //!   has another message of a slot or target erases the root. An import of a message that surrounds
-//!   one on record, or is surrounded, comes without its root.
+//!   one on record or one of its file, or is surrounded, comes without its root.
 //! - I8 An import never makes anything signable that was not.
 //! - I9 All records are of one chain. The first request or import binds the store to its genesis
 //!   validators root, and others are refused.
@@ -50,7 +50,9 @@
 //! file: the two numbers of a key that it holds stand for everything below them. On a key of which
 //! nothing is known, both readings give the same watermarks. On other keys [`Merge::Raise`] refuses
 //! everything up to the file's newest messages, and [`Merge::Complete`] only what the file names.
-//! The latter is safe for complete files alone.
+//! The latter is safe for complete files alone. A file's attestations are taken in by target, and
+//! the oldest are forgotten meanwhile, so the work for a key is proportional to its messages and to
+//! [`Limits::attestations`], and no order of the file's lists is dearer than another.
 //!
 //! **Blocking.** [`check_and_record`] blocks for the store: for one commit, if anything was
 //! recorded. The machine never blocks.

@@ -77,6 +77,27 @@ impl Records {
         let target = self.attestations.iter().map(|vote| vote.target).min();
         Watermarks { slot, vote: source.zip(target) }
     }
+
+    /// Returns the attestations, the oldest target first, those of one target in the order in which
+    /// they are here. Each comes with whether it contradicts no other one. Of two sources of one
+    /// target, neither stands alone.
+    pub(super) fn by_target(&self) -> Vec<(Vote, bool)> {
+        let mut votes: Vec<_> = self.attestations.iter().map(|vote| (*vote, true)).collect();
+        votes.sort_by_key(|(vote, _)| vote.target);
+        let mut newest = Epoch::MIN;
+        for (vote, alone) in &mut votes {
+            // An older source than one before it: it surrounds that one.
+            *alone &= vote.source >= newest;
+            newest = newest.max(vote.source);
+        }
+        let mut oldest = Epoch::MAX;
+        for (vote, alone) in votes.iter_mut().rev() {
+            // A newer source than one after it: it is surrounded by that one.
+            *alone &= vote.source <= oldest;
+            oldest = oldest.min(vote.source);
+        }
+        votes
+    }
 }
 
 /// Joins what two sources say of the same message: a root stands only if both agree (I7).

@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use blocksmith::rewinder::Lane;
+use blocksmith::verdict::Verdict;
 use blocksmith_consensus::gloas::{
     DOMAIN_PTC_ATTESTER, PayloadAttestation, PayloadAttestationData, PayloadAttestationMessage,
     process_payload_attestation,
 };
 use blocksmith_consensus::{
-    FromJson, Json, Minimal, Payloads, Root, Signatures, Wire, decode_exact,
+    FromJson, Json, Minimal, Payloads, Root, SharedBlock, Signatures, Wire, decode_exact,
 };
 use serde_json::{Value, json};
 
 use super::events::{find, open};
 use super::http::{Answer, ask, get_ssz};
-use super::world::{VALIDATORS, World, number, options};
+use super::world::{VALIDATORS, World, epoch_root, number, options};
+use crate::api::payloads::CAPACITY;
 use crate::api::{Parts, Published};
 
 const POOL: &str = "/eth/v1/beacon/pool/payload_attestations";
@@ -227,6 +229,53 @@ fn a_payload_that_comes_late_is_available_and_not_in_time_and_its_child_waits_fo
     assert_eq!(world.data("/eth/v1/beacon/headers/head")["root"], root);
     for wrong in ["", "0x", "0x01", "head"] {
         assert_ne!(tell(wrong), 200, "{wrong}");
+    }
+}
+
+#[test]
+fn blocks_that_are_not_accepted_make_no_payload_forgotten() {
+    // After the head as many others come as payloads are remembered. Each is of the slot of
+    // genesis, so it is refused at once.
+    let world = world(Payloads::WithBlock);
+    world.begin(1);
+    let mut other = world.signed(1, "other");
+    world.propose(1);
+    other.message.slot = 0;
+    for number in 0..CAPACITY as u64 {
+        other.message.state_root = epoch_root(number);
+        let answer = world.post("/eth/v1/beacon/blocks", &other.to_json());
+        assert_eq!(answer.status, 400, "{}", String::from_utf8_lossy(&answer.body));
+    }
+    let data = world.payload_data(1);
+    assert!(data.payload_present && data.blob_data_available, "{data:?}");
+}
+
+#[test]
+fn a_payload_came_with_the_first_submission_of_its_block_and_is_there_before_the_verdict() {
+    // The block is submitted in time, and that submission never ends. The chain has the block, but
+    // nobody was told of a verdict. Then the block of the next slot is submitted in time, and again
+    // after half of the slot, which has the verdict.
+    let world = world(Payloads::WithBlock);
+    let (client, recent) = (world.node.client(), &world.node.beacon().recent);
+    world.begin(1);
+    let block = SharedBlock::from(world.signed(1, ""));
+    let first = recent.arrive(&block, (1, 2_999));
+    let verdict = client.submit_block(block.clone(), 0, block.value().encode().len()).wait();
+    assert!(matches!(verdict, Verdict::Accept { .. }), "{verdict:?}");
+    assert_eq!(client.view().map(|view| view.head), Some(block.root()));
+    let data = world.payload_data(1);
+    assert!(data.payload_present && data.blob_data_available, "{data:?}");
+    drop(first);
+    for (in_time, slot) in [(true, 2), (false, 3)] {
+        world.begin(slot);
+        let block = world.signed(slot, "");
+        let shared = SharedBlock::from(block.clone());
+        let first = in_time.then(|| recent.arrive(&shared, (slot, 2_999)));
+        world.set(slot, 3_000);
+        assert_eq!(world.post("/eth/v1/beacon/blocks", &block.to_json()).status, 200);
+        drop(first);
+        let data = world.payload_data(slot);
+        assert_eq!((data.payload_present, data.blob_data_available), (in_time, true));
     }
 }
 

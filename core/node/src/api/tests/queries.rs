@@ -275,7 +275,7 @@ fn who_asks_for_the_head_waits_for_the_verdict_that_the_chain_was_ahead_of() {
     assert_eq!(view.head, block.root());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     for accepted in [false, true] {
-        let arrival = beacon.recent.arrive(&block);
+        let arrival = beacon.recent.arrive(&block, (2, 0));
         let mut asked = pin!(beacon.block_in(view, "head"));
         assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         if accepted {
@@ -316,7 +316,7 @@ fn a_block_below_the_head_whose_verdict_is_under_way_is_waited_for() {
         .build()
         .unwrap();
     for id in ["1".to_owned(), first.root().to_string()] {
-        let arrivals = [beacon.recent.arrive(&first), beacon.recent.arrive(&other)];
+        let arrivals = [&first, &other].map(|block| beacon.recent.arrive(block, (2, 0)));
         let mut asked = pin!(beacon.block_of(&id));
         assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "{id}");
         let other = other.root().to_string();
@@ -338,7 +338,7 @@ fn states_are_answered_while_no_verdict_on_their_blocks_is_there() {
     let world = World::new();
     let blocks = [1, 2].map(|slot| import(&world, slot));
     let beacon = world.node.beacon();
-    let arrivals = blocks.each_ref().map(|block| beacon.recent.arrive(block));
+    let arrivals = blocks.each_ref().map(|block| beacon.recent.arrive(block, (2, 0)));
     let [first, second] =
         blocks.each_ref().map(|block| block.value().message.state_root.to_string());
     for (id, state_root) in

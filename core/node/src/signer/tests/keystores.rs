@@ -72,7 +72,17 @@ fn a_password_is_normalised() {
 #[test]
 fn a_keystore_cannot_ask_for_any_cost() {
     // Each would take more than is allowed, or makes no sense; none gets as far as the checksum.
-    for (n, r, p) in [(1 << 40, 8, 1), (262_144, 16, 1), (262_144, 8, 5), (1 << 20, u32::MAX, 9)] {
+    // The last three have a small table, and large blocks.
+    for (n, r, p) in [
+        (1 << 40, 8, 1),
+        (262_144, 16, 1),
+        (262_144, 8, 5),
+        (1 << 20, u32::MAX, 9),
+        (1 << 63, 8, u32::MAX),
+        (2, 1 << 20, 4),
+        (2, 1 << 20, 1),
+        (1 << 10, 1 << 11, 4),
+    ] {
         let error = decrypt(scrypt(n, r, p).as_bytes(), PASSWORD).unwrap_err().to_string();
         assert!(error.contains("crypto.kdf.params: n, r and p cost"), "{error}");
     }

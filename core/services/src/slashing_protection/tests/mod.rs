@@ -1,5 +1,6 @@
 //! The rules one by one, batches, imports, and random histories.
 
+mod imports;
 mod properties;
 mod rules;
 
