@@ -118,7 +118,9 @@ fn main() {
         return proposals::run(validators);
     }
     let gossip = Gossip::build(validators, PEERS);
-    let config = Config { workers: WORKERS, ..Config::default() };
+    // One thread sends everything, as fast as the services take it: a full mailbox makes it wait.
+    let mailbox_per_peer = Config::default().mailbox_capacity;
+    let config = Config { workers: WORKERS, mailbox_per_peer, ..Config::default() };
     let (signatures, keys) = gossip.signatures();
     println!(
         "{validators} validators, mainnet preset: a block with {} attestations, {} singles, {} \
