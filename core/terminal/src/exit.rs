@@ -66,8 +66,10 @@ impl Failure {
 /// Whether an error is the operating system's, and says that there is no room for a file.
 fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-    matches!(kind, Some(FileTooLarge | QuotaExceeded | StorageFull))
+    let Some(error) = error.downcast_ref::<io::Error>() else { return false };
+    // What an error of this type wraps is not part of its chain.
+    matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull)
+        || error.get_ref().is_some_and(|inner| is_full(inner))
 }
 
 /// Prints why a command failed, if it did, and returns its exit code.
