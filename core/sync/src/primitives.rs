@@ -288,6 +288,13 @@ pub unsafe trait Primitives: Sized + Send + Sync + 'static {
     fn step_aside() -> bool {
         false
     }
+    /// Returns whether an execution may be so long that a count of 26 bits wraps around while a
+    /// thread is suspended between two steps. In a checker it may not: what guards against that
+    /// would be one more step there, in vain.
+    #[inline(always)]
+    fn counts_wrap() -> bool {
+        true
+    }
     /// Returns a number that nobody outside the process can guess, another one with each call: the
     /// key of a table whose entries outsiders name. In a checker it is the same in each execution,
     /// so that executions can be repeated.

@@ -355,6 +355,10 @@ unsafe impl Primitives for Loom {
         thrown::contain(foreign);
     }
 
+    fn counts_wrap() -> bool {
+        false
+    }
+
     fn secret() -> u64 {
         0
     }
