@@ -3,8 +3,9 @@
 //!
 //! **Contract.** A channel's `Shared` says how the channel closes, whether it is closed, who is
 //! left, what its figures are, and where a sender that waits for the closing sleeps (`closing`).
-//! That is a notifier on which nobody waits for anything else, or nobody at all at that time (R1 of
-//! the notifier). Closing notifies all of its sleepers.
+//! That is a notifier on which nobody waits for anything else, or one whose every notification is
+//! for all (R1 of the notifier). Closing notifies all that may wait for the end, the tasks of the
+//! end that closes included.
 //!
 //! These calls hand nothing over: seeing that a channel is closed orders no memory. What `recv` and
 //! its variants return at the end does.
@@ -247,7 +248,8 @@ macro_rules! opaque_debug {
 /// States that an end may be used after a panic that came out of one of its calls, as std's ends
 /// may. Only foreign code can panic in a call (a waker, a condition, the drop of an item or of a
 /// value). It runs before the first or after the last step of an operation and outside every lock,
-/// so the channel is intact.
+/// so the channel is intact. The only exception are the items that a receiver drops as it goes, one
+/// after another: there, the panic of each is contained.
 macro_rules! unwind_safe {
     ($($end:ident $(: $bound:ident)?),*) => { $(
         impl<P: Primitives, T: Send $(+ $bound)?> core::panic::UnwindSafe for $end<P, T> {}
@@ -259,9 +261,14 @@ pub(crate) use {ends, figures, opaque_debug, unwind_safe};
 
 #[cfg(test)]
 mod tests {
+    use core::panic::AssertUnwindSafe;
     use core::pin::pin;
     use core::task::{Context, Poll, Waker};
+    use std::panic::catch_unwind;
+    use std::sync::Arc;
 
+    use crate::scripted::counting_waker;
+    use crate::select::Select;
     use crate::{Backpressure, Closed, OnFull, Std, broker, mailbox, mpmc, oneshot, spsc, watch};
 
     fn send<F: Send>(future: F) -> F {
@@ -340,6 +347,87 @@ mod tests {
         batches_of_tasks_through_a_mailbox: mailbox::mailbox::<Std, u32>(2, 0, OnFull::Block);
         batches_of_tasks_through_a_ring: spsc::spsc::<Std, u32>(2, Backpressure::Block);
         batches_of_tasks_through_a_pool: mpmc::mpmc::<Std, u32>(2, Backpressure::Block);
+    }
+
+    /// A task of an end waits by reference, and another task of that end closes it: the first is
+    /// woken. A sender's task waits for the end, a receiver's for an item.
+    macro_rules! closings {
+        ($($name:ident: $open:expr;)*) => { $(
+            #[test]
+            fn $name() {
+                let (wakes, waker) = counting_waker();
+                let mut context = Context::from_waker(&waker);
+                let (sender, receiver) = $open;
+                let mut closed = pin!(sender.closed_async());
+                assert_eq!(closed.as_mut().poll(&mut context), Poll::Pending);
+                sender.close();
+                assert_eq!((wakes.get(), closed.poll(&mut context)), (1, Poll::Ready(())));
+                assert_eq!(receiver.recv(), Err(Closed));
+                let (_sender, receiver) = $open;
+                let mut inputs = Select::<Std, _>::new().source(1, &receiver, |item| item);
+                let mut next = pin!(inputs.recv_async());
+                assert_eq!(next.as_mut().poll(&mut context), Poll::Pending);
+                receiver.close();
+                assert_eq!((wakes.get(), next.poll(&mut context)), (2, Poll::Ready(Ok(Err(Closed)))));
+            }
+        )* };
+    }
+
+    closings! {
+        closing_a_mailbox_wakes_the_tasks_of_the_same_end:
+            mailbox::mailbox::<Std, u32>(1, 0, OnFull::Block);
+        closing_a_ring_wakes_the_tasks_of_the_same_end: spsc::spsc::<Std, u32>(1, Backpressure::Block);
+        closing_a_pool_wakes_the_tasks_of_the_same_end: mpmc::mpmc::<Std, u32>(1, Backpressure::Block);
+    }
+
+    /// An item: nothing special, one that somebody waits for an answer to, or one whose drop panics.
+    enum Item {
+        Held(#[allow(dead_code, reason = "it is counted")] Arc<()>),
+        Asks(#[allow(dead_code, reason = "its drop is the answer")] oneshot::Sender<Std, u32>),
+        Panics,
+    }
+
+    impl Drop for Item {
+        fn drop(&mut self) {
+            if matches!(self, Self::Panics) {
+                std::panic::panic_any("an item panics when it is dropped");
+            }
+        }
+    }
+
+    /// The receiver goes, first by itself and then while its thread unwinds. Every item is dropped,
+    /// though the first panics.
+    macro_rules! destructors {
+        ($($name:ident: $open:expr;)*) => { $(
+            #[test]
+            fn $name() {
+                for unwinds in [false, true] {
+                    let (sender, receiver) = $open;
+                    let (asker, answer) = oneshot::channel();
+                    let value = Arc::new(());
+                    let held = Item::Held(value.clone());
+                    for item in [Item::Panics, Item::Asks(asker), Item::Panics, held] {
+                        assert!(sender.send(item).is_ok());
+                    }
+                    let ended = catch_unwind(AssertUnwindSafe(move || {
+                        let _receiver = receiver;
+                        assert!(!unwinds, "the receiver's thread unwinds");
+                    }));
+                    assert_eq!(ended.is_err(), unwinds);
+                    assert_eq!((answer.recv(), Arc::strong_count(&value)), (Err(Closed), 1));
+                    assert!(sender.is_disconnected() && sender.is_empty());
+                }
+            }
+        )* };
+    }
+
+    destructors! {
+        an_item_that_panics_keeps_no_other_in_a_mailbox:
+            mailbox::mailbox::<Std, Item>(4, 0, OnFull::Block);
+        an_item_that_panics_keeps_no_other_in_a_mailbox_that_evicts:
+            mailbox::mailbox::<Std, Item>(4, 0, OnFull::EvictOldest);
+        an_item_that_panics_keeps_no_other_in_a_ring: spsc::spsc::<Std, Item>(4, Backpressure::Block);
+        an_item_that_panics_keeps_no_other_in_a_pool: mpmc::mpmc::<Std, Item>(4, Backpressure::Block);
     }
 
     /// What holds for every end, whatever its items are: it may be used after a panic, it can be

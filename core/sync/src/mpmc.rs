@@ -28,8 +28,8 @@
 //! **The end.** The queue closes when any end calls `close`, or when the last sender or the last
 //! receiver is dropped. From then on no item is accepted (it is returned as `Closed(item)`). Every
 //! accepted item can still be received, outstanding permits still deliver, and then every receiver
-//! gets [`Closed`]. Dropping the last receiver drops what is left, each item once (if a destructor
-//! panics, the rest leak), and makes the `send` of permits fail.
+//! gets [`Closed`]. Dropping the last receiver drops what is left, each item once, and makes the
+//! `send` of permits fail. The panic of a destructor is contained, so it keeps no later item.
 //!
 //! **Reserved places.** A [`SendPermit`] keeps room for one item, but no position in the queue: its
 //! item is accepted when it is sent, behind the items that were accepted before.
@@ -458,7 +458,9 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
             return;
         }
         self.shared.close(true);
-        while self.try_recv().is_ok() {}
+        while let Ok(item) = self.try_recv() {
+            P::contain(|| drop(item));
+        }
     }
 }
 

@@ -105,6 +105,12 @@
 //! claim. Without the pair, a token could be claimed, then remember the epoch that its own
 //! notification has moved, and sleep.
 //!
+//! A thread that a notification wakes in the futex owes one look (R2), and this look may be its
+//! last: if its deadline has passed, it gives up, and passes no other (W). The wake orders this
+//! look: what precedes a wake happens before the return of the wait that it ends ([`Futex`]), and
+//! (N) precedes the wake. A thread that gives up without having been woken has taken no
+//! notification (I3).
+//!
 //! A task that registers passes a fence (W) in the same place; `task` says what holds when it is
 //! polled again.
 //!
@@ -452,8 +458,10 @@ impl<P: Primitives> Token<'_, P> {
     }
 
     fn is_notified(&self) -> bool {
-        // ORDERING: the caller's next `prepare` or its second look orders what the caller reads. A
-        // stale value here only leads to the futex, which compares the current one (I2).
+        // ORDERING: none needed; it hands nothing over. A caller that sleeps again passes fence (W)
+        // in its next `prepare`. One that gives up was either woken in the futex, and that wake
+        // orders its last look, or has taken no notification (I3). A stale value here only leads to
+        // the futex, which compares the current one (I2).
         self.notifier.epoch.load(Relaxed) != self.epoch
     }
 }

@@ -41,7 +41,8 @@
 //!   never both.
 //! - I3 A swap that ends the sender's part and finds `WAITING` is followed by a wake of the futex.
 //!   If it finds `REGISTERED`, the sender takes the waker and wakes it. The receiver notifies
-//!   `closing` after it has made the state `CLOSED`.
+//!   `closing` after it has made the state `CLOSED`. If `close` finds `REGISTERED`, it wakes the
+//!   waker, too: the task whose waker that is learns of the end by its next poll.
 //! - I4 The waker's cell belongs to the receiver, except that a swap which returns `REGISTERED`
 //!   hands it to the end that swapped. The receiver takes `REGISTERED` back before it touches the
 //!   cell again.
@@ -415,23 +416,30 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     }
 
     /// Closes this end: a value that is not there yet will not be accepted; one that is already
-    /// there can still be received. Does not block.
+    /// there can still be received. Wakes a task that has polled this end and waits. Does not block.
     pub fn close(&mut self) {
-        if self.shared.is_none() {
-            return;
+        if let Some(waker) = self.refuse() {
+            P::contain(|| waker.wake());
         }
+    }
+
+    /// Makes the state `CLOSED`, unless the sender has ended. Returns this end's waker if it was
+    /// registered.
+    fn refuse(&mut self) -> Option<Waker> {
+        self.shared?;
         // ORDERING: none needed in this function: nothing is handed over before this end leaves.
         let mut state = self.shared().state.load(Relaxed);
         while matches!(state, EMPTY | WAITING | REGISTERED) {
             match self.shared().state.compare_exchange(state, CLOSED, Relaxed, Relaxed) {
-                Ok(_) => return self.closed(state),
+                Ok(_) => return self.refused(state),
                 Err(found) => state = found,
             }
         }
+        None
     }
 
-    /// Announces that this end has closed; it found the state `before`.
-    fn closed(&self, before: u32) {
+    /// Announces that this end has closed, and takes its waker back; it found the state `before`.
+    fn refused(&self, before: u32) -> Option<Waker> {
         self.set_own(Own::Closed);
         let waker = if before == REGISTERED {
             // SAFETY: I4, the exchange found `REGISTERED`.
@@ -440,7 +448,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
             None
         };
         self.shared().closing.notify_all();
-        P::contain(|| drop(waker));
+        waker
     }
 
     /// Returns whether no value will be accepted from now on: one is or was there, the sender is
@@ -522,7 +530,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// Closes and leaves; a value that is there is dropped.
     #[inline(never)]
     fn abandon(&mut self) {
-        self.close();
+        let waker = self.refuse();
+        P::contain(|| drop(waker));
         match self.shared {
             Some(allocation) if self.own() == Own::Closed => self.leave(allocation),
             _ => drop(self.take()),

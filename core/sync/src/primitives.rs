@@ -144,11 +144,16 @@ pub enum WaitOutcome {
 /// A 32-bit atomic word on which threads can sleep.
 ///
 /// The comparison in a wait and the sleep are one atomic step with respect to [`Futex::wake`]: a
-/// wake that follows a change of the word is never lost. Neither call orders other memory.
+/// wake that follows a change of the word is never lost.
+///
+/// A wake orders memory: what precedes it in its thread happens before the return of each wait that
+/// it ends. A wait that ends otherwise (the word differs, the time is up, a spurious return) orders
+/// nothing, and neither does a wake that finds no sleeper.
 ///
 /// # Safety
-/// The word is an [`Atomic`], whoever sleeps on it. (Lost or spurious wake-ups are not a matter of
-/// memory safety; the contract above is one of liveness.)
+/// The word is an [`Atomic`], whoever sleeps on it. (Lost or spurious wake-ups, and what a wake
+/// orders, are not a matter of memory safety. The contract above is one of liveness: an algorithm
+/// hands no memory over by a wake alone.)
 pub unsafe trait Futex: Atomic<u32> {
     /// Sleeps while the word equals `expected`, until woken. May return spuriously.
     #[track_caller]
@@ -156,7 +161,8 @@ pub unsafe trait Futex: Atomic<u32> {
     /// Sleeps like [`Futex::wait`], for at most `timeout`.
     #[track_caller]
     fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome;
-    /// Wakes at most `count` of the threads that sleep on this word.
+    /// Wakes at most `count` of the threads that sleep on this word. What precedes this call happens
+    /// before their returns.
     #[track_caller]
     fn wake(&self, count: u32);
 }
@@ -281,6 +287,13 @@ pub unsafe trait Primitives: Sized + Send + Sync + 'static {
     #[inline(always)]
     fn step_aside() -> bool {
         false
+    }
+    /// Returns whether an execution may be so long that a count of 26 bits wraps around while a
+    /// thread is suspended between two steps. In a checker it may not: what guards against that
+    /// would be one more step there, in vain.
+    #[inline(always)]
+    fn counts_wrap() -> bool {
+        true
     }
     /// Returns a number that nobody outside the process can guess, another one with each call: the
     /// key of a table whose entries outsiders name. In a checker it is the same in each execution,

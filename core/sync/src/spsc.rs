@@ -28,7 +28,7 @@
 //! **The end.** The ring closes when either end calls `close` or is dropped. From then on no item
 //! is accepted (it is returned as `Closed(item)`). Every accepted item can still be received, and
 //! then the receiver gets [`Closed`]. Dropping the receiver drops the items that were accepted and
-//! not received, each once (if a destructor panics, the rest leak).
+//! not received, each once; the panic of a destructor is contained, so it keeps no later item.
 //!
 //! ```text
 //!   sending line: tail, Own { tail, head as last seen }      written by the sender alone
@@ -67,6 +67,13 @@
 //!   accepted or taken back, or after the places are given back. A waker may use the same end,
 //!   since the end is used by reference. It then finds no operation half done, and no operation
 //!   that began earlier acts on what the waker has changed.
+//! - I8 Every notification is for all that are registered. A side is one thread, but it may have
+//!   several tasks that wait by reference (two streams, or a wait for the end beside another), and
+//!   each of them may wait for something else (R1 of the notifier). Nor does a future that was
+//!   forgotten take the wake-up of a later one: its stale entry leaves the list with the next
+//!   notification. So a list has no more stale entries than futures were forgotten since its last
+//!   notification (with `Refuse`, the sender's list is notified at the close alone). Closing
+//!   notifies both sides.
 //!
 //! **Memory order.** Two pairs hand the places over: `tail` (release, acquire) with the items,
 //! `head` (release, acquire) with the places freed. A sender that closes releases its items with
@@ -354,7 +361,9 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
         }
         self.shared.receiving.leave();
         self.shared.close_by_receiver();
-        while self.try_recv().is_ok() {}
+        while let Ok(item) = self.try_recv() {
+            P::contain(|| drop(item));
+        }
     }
 }
 

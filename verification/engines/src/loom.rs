@@ -12,7 +12,8 @@
 //! |---|---|
 //! | accesses | a store to a hidden atomic beside it precedes each access. loom remembers only the last access to an atomic: a load by the writer itself would hide an earlier load by another thread, and the order in which the write comes first would not be tried (loom's issues 166 and 392; the `engine` twins) |
 //! | fence | loom's own fence is no scheduling point of its own but sticks to the previous operation; a relaxed store to a hidden atomic before it makes it one |
-//! | futex wait | a relaxed read-modify-write compares (it reads the latest value, as a kernel does), then comes `park`; there is no lock, whose happens-before edges would hide weak behaviour |
+//! | futex wait | a relaxed read-modify-write compares (it reads the latest value, as a kernel does), then comes `park`; there is no lock, whose further happens-before edges would hide weak behaviour |
+//! | what a wake orders | what precedes the wake happens before the return of the wait that it ends, as the contract of [`Futex`] promises: loom's `unpark` is such an edge. A wait that finds another word, or that expires, orders nothing |
 //! | which sleeper a wake takes | the longest sleeper |
 //! | timed wait | there is a scheduling point between falling asleep and expiry: whether a wake comes first is the scheduler's choice |
 //! | spurious wake-ups | at most one in an execution, if [`LoomBounds::spurious`] allows: everything is explored again with the first sleep of each execution ending spuriously, then with the second, and so on |
@@ -355,6 +356,10 @@ unsafe impl Primitives for Loom {
         thrown::contain(foreign);
     }
 
+    fn counts_wrap() -> bool {
+        false
+    }
+
     fn secret() -> u64 {
         0
     }
@@ -494,6 +499,7 @@ fn verdict(threads: usize, bounds: LoomBounds, executions: u64, outcome: Outcome
             ("history", "7 stores per atomic".to_owned()),
             ("memory_model", "C11 without load buffering".to_owned()),
             ("wake_order", "longest sleeper first".to_owned()),
+            ("wake_memory", "a wake orders memory".to_owned()),
             ("spurious", spurious),
             ("expiry", "at any moment of a timed wait".to_owned()),
             ("clock", clock(bounds).to_string()),

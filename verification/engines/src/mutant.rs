@@ -258,6 +258,9 @@ unsafe impl<B: Checker> Primitives for Mutant<B> {
     fn contain(foreign: impl FnOnce()) {
         B::contain(foreign);
     }
+    fn counts_wrap() -> bool {
+        B::counts_wrap()
+    }
     fn secret() -> u64 {
         B::secret()
     }

@@ -267,6 +267,10 @@ unsafe impl Primitives for Shuttle {
         thrown::contain(foreign);
     }
 
+    fn counts_wrap() -> bool {
+        false
+    }
+
     fn secret() -> u64 {
         0
     }

@@ -35,7 +35,7 @@
 //!   dropped permits only grow, and their sum never exceeds the number issued: so it does not
 //!   matter that they are counted in two words.)
 //! - C4 A sender that claims has read `consumed` first, so it may see too little room, but never
-//!   too much. A sender that waits looks again when it is woken. Before a send is refused for want
+//!   too much (see "Limits"). A sender that waits looks again when it is woken. Before a send is refused for want
 //!   of room, `consumed` is read again: if it has not changed, the mailbox was full when the word
 //!   was read. That read of the word acquires, so the second reading of `consumed` sees at least
 //!   what had been consumed before the last claim that the word shows.
@@ -46,6 +46,15 @@
 //!   reply that made room for it was consumed. Claims and reservations acquire and release, so what
 //!   happened before the earlier ones happens before the later ones; and what is reserved counts as
 //!   claimed.
+//!
+//! **Limits.** The counts wrap around, and a thread may be suspended between any two steps. So a
+//! sender that finds room reads `consumed` again after the word. If `consumed` has moved by more
+//! than 2^25 since the first reading, the sender counts no room, and looks again (C4). Two
+//! coincidences remain in which a sender claims more than there is room for. It is suspended
+//! between its read of the word and its exchange while exactly 2^26 requests are claimed, or a
+//! multiple, no more and no fewer. Or it is suspended between its first reading of `consumed` and
+//! its read of the word while 2^32 requests are consumed, and fewer than 2^25 more. Checkers, whose
+//! executions are too short for either, leave out the reading ([`Primitives::counts_wrap`]).
 //!
 //! **Memory order.** Consuming releases, and the look for room acquires: so the place in the queue
 //! is free (C5). Closing, and giving back a permit or a place, release, and the look that ends the
@@ -173,11 +182,20 @@ impl<P: Primitives> Credits<P> {
         self.returned.requests.load(Acquire)
     }
 
-    /// Returns for how many requests there is room.
+    /// Returns for how many requests there is room. The word must have been read after `consumed`.
     #[inline]
     fn room(&self, word: u64, consumed: u32) -> u32 {
         // For a moment an evictor may have claimed one too many (C1).
-        self.returned.capacity.saturating_sub(pending(requests(word), consumed) + reserved(word))
+        let held = pending(requests(word), consumed) + reserved(word);
+        let room = self.returned.capacity.saturating_sub(held);
+        if room > 0 && P::counts_wrap() && self.has_passed(consumed) { 0 } else { room }
+    }
+
+    /// Returns whether so much has been consumed since `consumed` was read that the difference to a
+    /// word that was read meanwhile may have wrapped around (see "Limits").
+    #[inline]
+    fn has_passed(&self, consumed: u32) -> bool {
+        self.consumed().wrapping_sub(consumed) > COUNT / 2
     }
 
     /// Returns how many items are queued. It is a figure.
@@ -482,7 +500,7 @@ impl<P: Primitives> Credits<P> {
             // with success.
             // ORDERING(survives): `word` was read with acquire. Success acquires again because the
             // word may have left this value and come back to it meanwhile, which takes a
-            // reservation and its end, or 2^26 claims.
+            // reservation and its end, or 2^26 claims (see "Limits").
             match self.word.compare_exchange(word, changed, AcqRel, Acquire) {
                 Ok(_) => return Ok(word),
                 Err(found) => word = found,
@@ -525,5 +543,27 @@ mod tests {
         assert_eq!(attempts, 2);
         let full = credits.confirmed(|_| Err::<(), _>(Refusal::Full));
         assert!(full == Err(Refusal::Full), "nothing is consumed any more");
+    }
+
+    #[test]
+    fn a_sender_that_slept_through_a_whole_round_counts_no_room() {
+        // One of two places is taken. To a sender that has read `consumed` one round of the count
+        // before, two less one, the figures look as if both were free.
+        const ROUND: u32 = COUNT + 1;
+        let credits = Credits::<Std>::new(2, 0);
+        credits.set_passed(ROUND + 10, 0);
+        assert!(credits.offer(1).is_ok());
+        for late in [10, 11, 11 + ROUND / 2] {
+            assert!(credits.try_claim(1, late) == Err(Refusal::Full), "{late}");
+        }
+        assert!(credits.accept(9).is_ok_and(|claim| claim.count == 1), "the next look is exact");
+    }
+
+    #[test]
+    fn half_a_round_is_told_from_more() {
+        // So many have been consumed since that the sender cannot know, or one less.
+        let credits = Credits::<Std>::new(1, 0);
+        credits.set_passed(COUNT / 2 + 1, 0);
+        assert_eq!([0, 1].map(|before| credits.has_passed(before)), [true, false]);
     }
 }

@@ -75,7 +75,8 @@
 //!   makes. Replies in front of that request move to a side list, from which the receiver takes
 //!   first.
 //! - I6 After the receiver's drop no accepted item is left. The same word orders accepting and
-//!   `gone` (C2), and the drop waits until everything that was accepted has been pushed.
+//!   `gone` (C2), and the drop waits until everything that was accepted has been pushed. The panic
+//!   of an item's destructor is contained, so it keeps no later item.
 //!
 //! **Memory order.** The mark of a place hands its item over (`queue`), and the credit gives the
 //! place back (`credits`). The notifier's fences order sleeping and waking, and the credit word
@@ -500,7 +501,9 @@ impl<P: Primitives, T: Send> Drop for Receiver<P, T> {
         }
         self.shared.close(true);
         self.shared.not_empty.wait_until(|| {
-            while self.shared.take(&self.hand).is_some() {}
+            while let Some(item) = self.shared.take(&self.hand) {
+                P::contain(|| drop(item));
+            }
             self.shared.release(&self.hand);
             (self.shared.credits.queued() == (0, 0)).then_some(())
         });

@@ -348,7 +348,8 @@ impl<P: Primitives, T> Drop for Queue<P, T> {
             return; // it leaks; the process only prints its report
         }
         while let Some(front) = self.front() {
-            drop(self.pop(&front, || self.position()));
+            let item = self.pop(&front, || self.position());
+            P::contain(|| drop(item));
         }
         for entry in &self.entries {
             // ORDERING: none needed: `&mut self` says that all uses happen before.

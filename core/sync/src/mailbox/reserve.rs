@@ -8,12 +8,16 @@
 //!   too, since the end may have waited for that place.
 //! - R3 A sender that waits to reserve waits for the same as a blocked send, namely one place, and
 //!   takes it when it finds one (R1 of the notifier). Where the number of permits is at its bound
-//!   it does not wait.
+//!   it does not wait, or waits no longer. It then leaves the place to others, and passes on the
+//!   wake-up that it may have been given for it (R2 of the notifier).
 
 use super::credits::Refusal;
 use super::{OnFull, Sender, Shared};
 use crate::error::SendError;
 use crate::primitives::Primitives;
+
+/// A place that was kept, or why it was not.
+type Kept<P, T> = Result<SendPermit<P, T>, SendError<()>>;
 
 impl<P: Primitives, T: Send> Sender<P, T> {
     /// Keeps a place for one request. Blocks only with [`OnFull::Block`], until an item is
@@ -37,7 +41,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         if self.shared.on_full != OnFull::Block {
             return self.try_reserve();
         }
-        self.shared.not_full.wait_until(|| self.keep())
+        let kept = self.shared.not_full.wait_until(|| self.keep());
+        self.pass_on(kept)
     }
 
     /// Keeps a place for one request, without blocking.
@@ -60,17 +65,27 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         if self.shared.on_full != OnFull::Block {
             return self.try_reserve();
         }
-        self.shared.not_full.until(|| self.keep()).await
+        let kept = self.shared.not_full.until(|| self.keep()).await;
+        self.pass_on(kept)
     }
 
     /// Keeps a place, or says why it cannot; `None` means wait (R3).
-    fn keep(&self) -> Option<Result<SendPermit<P, T>, SendError<()>>> {
+    fn keep(&self) -> Option<Kept<P, T>> {
         match self.shared.credits.reserve() {
             Ok(()) => Some(Ok(SendPermit { shared: self.shared.clone(), is_used: false })),
             Err(Refusal::Closed) => Some(Err(SendError::Closed(()))),
             Err(Refusal::Reserved) => Some(Err(SendError::Full(()))),
             Err(Refusal::Full) => None,
         }
+    }
+
+    /// Ends a wait. If it ends for the bound on permits, the wake-up that may have ended it was for
+    /// a place that this sender has not taken: it wakes another sender (R3).
+    fn pass_on(&self, kept: Kept<P, T>) -> Kept<P, T> {
+        if matches!(kept, Err(SendError::Full(()))) {
+            self.shared.not_full.notify_one();
+        }
+        kept
     }
 }
 

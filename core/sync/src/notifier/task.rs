@@ -24,7 +24,8 @@
 //! - T3 While the list is locked, no waker is cloned, woken or dropped: that is foreign code, which
 //!   may drop futures of this list. Panics of `wake` and `drop` are contained. A panic of `clone`
 //!   goes to the caller of `poll`, and leaves the future as it was.
-//! - T4 The list has as many entries as there are waiting futures. It allocates nothing until the
+//! - T4 The list has as many entries as there are waiting futures; a future that was forgotten waits
+//!   until a notification chooses it. It allocates nothing until the
 //!   first of them comes. From then on it keeps its slots: as many as futures have ever waited at
 //!   once.
 //!

@@ -119,6 +119,12 @@ impl EventNotifier<Scripted> {
     pub(crate) fn until_asleep(&self, times: u32) {
         self.epoch.until_asleep(times);
     }
+
+    /// Runs `body` while no thread that has gone to sleep returns, whether it is woken or not.
+    pub(crate) fn while_asleep<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _gate = self.epoch.gate.lock().unwrap();
+        body()
+    }
 }
 
 /// Calls to `wake`, wakes on their way, sleepers.

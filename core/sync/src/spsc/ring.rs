@@ -1,5 +1,5 @@
 //! The ring itself: its two cache lines, its places, its end. The parent module has the contract,
-//! the invariants I1 to I7 that are cited here, and the memory order.
+//! the invariants I1 to I8 that are cited here, and the memory order.
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -98,9 +98,11 @@ pub(super) struct Shared<P: Primitives, T: Send> {
     /// See the table in the parent module.
     end: P::AtomicUsize,
     places: Box<[P::Cell<MaybeUninit<T>>]>,
-    /// The receiver sleeps on it; it may serve several channels.
+    /// The receiver sleeps on it; it may serve several channels of the receiver's thread. Every
+    /// notification is for all (I8).
     pub(super) not_empty: P::Arc<EventNotifier<P>>,
-    /// The blocked sender sleeps on it.
+    /// The sender sleeps on it until there is room, or until the ring closes. Every notification is
+    /// for all (I8).
     pub(super) not_full: EventNotifier<P>,
     pub(super) on_full: Backpressure,
 }
@@ -276,7 +278,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.put(tail, item);
         let (accepted, found) = self.publish(1);
         let sent = if accepted { Ok(()) } else { Err(SendError::Closed(self.take(tail))) };
-        self.not_empty.wake_found(found, 1);
+        self.not_empty.wake_found(found, u32::MAX); // I8
         sent
     }
 
@@ -290,7 +292,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         if !accepted {
             items.splice(0..0, (0..count).map(|offset| self.take(self.advance(tail, offset))));
         }
-        self.not_empty.wake_found(found, 1);
+        self.not_empty.wake_found(found, u32::MAX); // I8
         if accepted { Ok(count) } else { Err(Closed) }
     }
 
@@ -351,7 +353,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         // ORDERING: pairs with the acquiring load of `head` in `room`.
         self.receiving.index.store(head, Release);
         if self.on_full == Backpressure::Block {
-            self.not_full.notify_one();
+            self.not_full.notify_all(); // I8
         }
     }
 
@@ -390,7 +392,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         // ORDERING: pairs with the acquiring loads of `end` in `ready` and `close_by_receiver`. If
         // the receiver closes, it finds by itself everything that was accepted (I4).
         let _ = self.end.compare_exchange(OPEN, tail, Release, Relaxed);
-        self.not_empty.notify_all();
+        self.wake_both_sides();
     }
 
     pub(super) fn close_by_receiver(&self) {
@@ -407,6 +409,13 @@ impl<P: Primitives, T: Send> Shared<P, T> {
             // ORDERING: none needed; `ready` acquires an index that the sender was first to set.
             let _ = self.end.compare_exchange(CLOSING, tail, Relaxed, Relaxed);
         }
+        self.wake_both_sides();
+    }
+
+    /// Wakes all that wait for the end, on the side of the end that has closed, too: a task of that
+    /// very side may wait while another closes it by reference (I8).
+    fn wake_both_sides(&self) {
+        self.not_empty.notify_all();
         self.not_full.notify_all();
     }
 
@@ -437,8 +446,8 @@ impl<P: Primitives, T: Send> Shared<P, T> {
         self.receiving.gone.get() != 0
     }
 
-    /// Returns what the sender sleeps on until the ring closes. The sender is one thread, so it
-    /// waits for nothing else at that time.
+    /// Returns what the sender sleeps on until the ring closes. A task of the sender may wait for
+    /// that while the sender waits for room: a notification is for all (I8).
     pub(super) fn closing(&self) -> &EventNotifier<P> {
         &self.not_full
     }

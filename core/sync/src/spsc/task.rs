@@ -20,9 +20,9 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     /// [`SendError::Full`] with [`Backpressure::Refuse`]; [`SendError::Closed`].
     ///
     /// # Cancel safety
-    /// Until the future is ready nothing has been sent, and the item is dropped with it. The future
-    /// borrows the only sender: if it is forgotten after it has been woken, no other sender misses
-    /// that wake-up.
+    /// Until the future is ready nothing has been sent, and the item is dropped with it. A future
+    /// that is forgotten instead, woken or not, takes no wake-up from a later one (I8 of the parent
+    /// module).
     pub async fn send_async(&mut self, item: T) -> Result<(), SendError<T>> {
         if self.shared.on_full == Backpressure::Refuse {
             return self.try_send(item);
@@ -71,8 +71,9 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing. If it is forgotten after it has been woken, that
-    /// wake-up is lost to others that wait for the same notifier.
+    /// A future that is dropped has taken nothing. One that is forgotten instead, woken or not,
+    /// takes no wake-up of this ring from a later one. Where other channels share the notifier, it
+    /// may take one of theirs.
     pub fn recv_async(&mut self) -> impl Future<Output = Result<T, Closed>> + Send {
         let shared = &*self.shared;
         shared.not_empty.until(|| shared.poll())

@@ -3,7 +3,7 @@
 use super::*;
 use crate::Std;
 use crate::scripted::{Scripted, counting_waker, script, while_reporting};
-use core::task::Context;
+use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 
 const ITEMS: u32 = 100_000;
@@ -194,6 +194,55 @@ fn the_closing_wakes_a_task_that_waits_for_it() {
     receiver.close();
     assert_eq!(wakes.get(), 1);
     assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+}
+
+/// Polls a future with `waker`, and forgets it while it is pending: its entry stays in the list.
+fn forget_pending<F: Future>(future: F, waker: &Waker) {
+    let mut future = Box::pin(future);
+    assert!(future.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    core::mem::forget(future);
+}
+
+/// A full ring. Sending tasks are forgotten while they wait, and another waits. Each way of
+/// receiving wakes the one that is there, and the list is empty then.
+#[test]
+fn a_send_that_was_forgotten_takes_no_wake_up_from_the_next() {
+    let ways: [fn(&Receiver<Std, u32>) -> usize; 2] = [
+        |receiver| receiver.recv().map_or(0, |_| 1),
+        |receiver| receiver.drain(&mut Vec::new(), 9),
+    ];
+    for receive in ways {
+        let (mut sender, receiver) = numbers(1, Backpressure::Block);
+        assert_eq!(sender.send(1), Ok(()));
+        let ((stale, other), (wakes, waker)) = (counting_waker(), counting_waker());
+        forget_pending(sender.closed_async(), &other);
+        forget_pending(sender.send_async(2), &other);
+        let mut next = Box::pin(sender.send_async(3));
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!((receive(&receiver), wakes.get(), stale.get()), (1, 1, 2));
+        assert_eq!(next.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(())));
+        drop(next);
+        assert_eq!((receiver.recv(), sender.shared.not_full.waiters()), (Ok(3), 0));
+    }
+}
+
+/// An empty ring. Receiving tasks are forgotten while they wait, and another waits. Each way of
+/// sending wakes the one that is there, and the list is empty then.
+#[test]
+fn a_receive_that_was_forgotten_takes_no_wake_up_from_the_next() {
+    let ways: [fn(&Sender<Std, u32>) -> bool; 2] =
+        [|sender| sender.send(7).is_ok(), |sender| sender.send_batch(&mut vec![7]).is_ok()];
+    for send in ways {
+        let (sender, mut receiver) = numbers(1, Backpressure::Refuse);
+        let ((stale, other), (wakes, waker)) = (counting_waker(), counting_waker());
+        forget_pending(receiver.recv_async(), &other);
+        forget_pending(receiver.recv_batch_async(&mut Vec::new(), 9), &other);
+        let mut next = Box::pin(receiver.recv_async());
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!((send(&sender), wakes.get(), stale.get()), (true, 1, 2));
+        assert_eq!(next.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(7)));
+        assert_eq!(sender.shared.not_empty.waiters(), 0);
+    }
 }
 
 /// While the backend reports a violation, a receiver that is dropped does nothing.

@@ -30,6 +30,8 @@ pub(super) fn wait_timeout(word: &AtomicU32, expected: u32, timeout: Duration) -
 /// See [`crate::Futex::wake`].
 #[inline]
 pub(super) fn wake(word: &AtomicU32, count: u32) {
-    // The kernel reads a signed count. Waking cannot fail on a live private word.
+    // The kernel reads a signed count. Waking cannot fail on a live private word. What precedes the
+    // call happens before the sleeper's return: the kernel takes the sleeper off its queue under a
+    // lock, and makes it runnable by operations that order memory.
     let _ = futex::wake(word, futex::Flags::PRIVATE, count.min(i32::MAX as u32));
 }

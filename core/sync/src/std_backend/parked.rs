@@ -16,6 +16,8 @@
 //! - K2 A wake takes the lock after its caller has changed the word. If a sleeper compared under
 //!   the lock before, its entry is there. If it compares later, the lock orders the change before
 //!   the comparison. So no wake is lost.
+//!   The same lock orders what precedes a wake before the return of the sleeper whose entry it has
+//!   taken out.
 //! - K3 A number is given only once in a bucket: an entry that is missing has been taken out by a
 //!   wake.
 //!

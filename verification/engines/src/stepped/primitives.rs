@@ -385,6 +385,10 @@ unsafe impl Primitives for Stepped {
         thrown::contain(foreign);
     }
 
+    fn counts_wrap() -> bool {
+        false
+    }
+
     fn secret() -> u64 {
         0
     }

@@ -4,7 +4,8 @@
 //! channel alone can do are in its own module.
 
 use std::pin::pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use blocksmith_models::hazard;
@@ -13,7 +14,7 @@ use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Closed, OnFull, Primitives, SendError, TryRecvError, oneshot};
 
 use super::notifier::join;
-use super::task::{block_on, poll_once};
+use super::task::{Alarm, block_on, poll_once};
 use super::{
     EIGHT, RUNS, Row, SAMPLE, TOO_LARGE, UNBOUNDED, preemptions, restless, restless_states, states,
 };
@@ -278,6 +279,24 @@ pub fn a_task_waits_for_the_end<P: Primitives, C: Channel>() {
     join(thread);
 }
 
+/// A task of the sender waits for the end. The same sender closes, and only that can wake the task:
+/// the receiver closes nothing and stays.
+pub fn an_end_closes_while_its_task_waits<P: Primitives, C: Channel>() {
+    let (sender, receiver) = open::<P, C>(1, 0);
+    let thread = P::spawn("sender", move || {
+        let mut closed = Box::pin(sender.closed_async());
+        assert!(poll_once::<P, _>(closed.as_mut()).is_pending());
+        let alarm = Arc::new(Alarm::<P>::new());
+        let waker = Waker::from(alarm.clone());
+        assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        sender.close();
+        alarm.wait();
+        assert!(poll_once::<P, _>(closed.as_mut()).is_ready());
+    });
+    assert_eq!(receiver.recv(), Err(Closed));
+    join(thread);
+}
+
 /// A task sends two items through one place. Another receives them and learns of the end.
 pub fn between_tasks<P: Primitives, C: Channel>() {
     let (mut sender, mut receiver) = open::<P, C>(1, 0);
@@ -511,6 +530,12 @@ pub(super) fn list<C: Channel>() -> Vec<Row> {
         row! {
             channel::a_task_waits_for_the_end for C,
             "a task that waits for the end alone is woken by it", Some(&hazard::M10),
+            threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
+            std: RUNS,
+        },
+        row! {
+            channel::an_end_closes_while_its_task_waits for C,
+            "an end that closes wakes its own task that waits for the end, too", Some(&hazard::M14),
             threads: 2, loom: restless(2), shuttle: SAMPLE, stepped: restless_states(200_000),
             std: RUNS,
         },

@@ -280,6 +280,16 @@ pub(super) fn list() -> Vec<Twin> {
             expected: Violated(&[Panic("the item is dropped twice")]), by: ALL,
         },
         twin! {
+            spsc::a_close_that_wakes_the_other_side, &hazard::M14,
+            "an end that closes wakes the other side, and not a task of its own",
+            threads: 2, preemptions: 2, expected: Violated(&[Deadlock]), by: ALL,
+        },
+        twin! {
+            spsc::a_close_that_wakes_both_sides, &hazard::M14,
+            "the same, but it wakes both sides",
+            threads: 2, preemptions: 2, expected: Verified, by: ALL,
+        },
+        twin! {
             mpmc::an_unlocked_look, &hazard::M4, "plain memory is looked at without the lock",
             threads: 2, preemptions: 2, expected: Violated(&[DataRace]), by: LOOM,
         },

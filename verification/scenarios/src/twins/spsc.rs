@@ -1,10 +1,16 @@
 //! Faults of rings. Memory is a cell that is touched and not read, since it only matters which
 //! thread touches it.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
 use blocksmith_sync::Ordering::{self, Acquire, Relaxed, Release};
+use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Ghost, Primitives};
 
 use crate::scenarios::notifier::join;
+use crate::scenarios::task::Alarm;
 
 /// A ring of one place, and the index behind its item.
 struct OnePlace<P: Primitives> {
@@ -63,6 +69,39 @@ pub fn a_wasted_place<P: Primitives>() {
     let sender = P::spawn("sender", move || assert!(other.try_send(), "an empty ring is full"));
     join(sender);
     drop(ring);
+}
+
+/// A sender closes while a task of the same sender waits for the end; the receiver waits, too.
+fn close_while_a_task_waits<P: Primitives>(both_sides: bool) {
+    let end = P::arc(<P::AtomicU32 as Atomic<u32>>::new(0));
+    let [not_empty, not_full] = [(); 2].map(|()| P::arc(EventNotifier::<P>::new()));
+    let (closing, receiving) = (end.clone(), not_empty.clone());
+    let sender = P::spawn("sender", move || {
+        let is_closed = || (closing.load(Relaxed) == 1).then_some(());
+        let mut closed = not_full.until(is_closed);
+        let alarm = Arc::new(Alarm::<P>::new());
+        let waker = Waker::from(alarm.clone());
+        assert!(Pin::new(&mut closed).poll(&mut Context::from_waker(&waker)).is_pending());
+        closing.store(1, Relaxed);
+        receiving.notify_all();
+        if both_sides {
+            not_full.notify_all();
+        }
+        alarm.wait();
+    });
+    not_empty.wait_until(|| (end.load(Relaxed) == 1).then_some(()));
+    join(sender);
+}
+
+/// M14: an end that closes wakes the other side alone. The counterpart is
+/// `spsc::an_end_closes_while_its_task_waits`.
+pub fn a_close_that_wakes_the_other_side<P: Primitives>() {
+    close_while_a_task_waits::<P>(false);
+}
+
+/// M14, as it must be: the end wakes both sides.
+pub fn a_close_that_wakes_both_sides<P: Primitives>() {
+    close_while_a_task_waits::<P>(true);
 }
 
 /// A count of the items that were accepted, and of the drops of items.

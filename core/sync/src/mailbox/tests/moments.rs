@@ -1,11 +1,13 @@
 //! What holds at certain moments, which a scripted backend or the order of the steps brings about:
 //! an item is accepted and not yet written, an end goes, a lock is held.
 
+use core::pin::pin;
+use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use super::super::*;
 use super::numbers;
-use crate::scripted::{Scripted, script, while_reporting};
+use crate::scripted::{Scripted, counting_waker, script, while_reporting};
 
 /// A sender has been accepted and has not written yet: a look waits for it, and does not say that
 /// the mailbox is empty. The sender writes while the receiver yields.
@@ -80,4 +82,59 @@ fn a_receiver_without_evictors_takes_no_lock() {
         assert_eq!(sender.send(1), Ok(None));
         assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(1), Err(TryRecvError::Empty)));
     }
+}
+
+/// All places but two are kept, and those two are taken. Two tasks wait to keep a place, and a third
+/// to send. Both places become free, and both reservers are woken; but before they look, another
+/// keeps the last place that may be kept. They are refused, and the sender gets the place that is
+/// left.
+#[test]
+fn who_is_refused_a_place_that_is_free_wakes_another_sender() {
+    let (sender, receiver) = numbers(256, OnFull::Block);
+    let places: Vec<_> = (0..254).map(|_| sender.reserve().unwrap()).collect();
+    assert_eq!((sender.send(1), sender.send(2)), (Ok(None), Ok(None)));
+    let ((_, reserver), (wakes, waker)) = (counting_waker(), counting_waker());
+    let mut context = Context::from_waker(&reserver);
+    let mut reservers = [(); 2].map(|()| Box::pin(sender.reserve_async()));
+    for reserver in &mut reservers {
+        assert!(reserver.as_mut().poll(&mut context).is_pending());
+    }
+    let mut blocked = Box::pin(sender.send_async(3));
+    assert!(blocked.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!((receiver.drain(&mut Vec::new(), 9), wakes.get()), (2, 0));
+    let last = sender.try_reserve().unwrap();
+    for reserver in reservers {
+        let refused = pin!(reserver).poll(&mut context);
+        assert!(matches!(refused, Poll::Ready(Err(SendError::Full(())))));
+    }
+    assert_eq!(wakes.get(), 1, "a place is free");
+    assert_eq!(blocked.as_mut().poll(&mut context), Poll::Ready(Ok(None)));
+    drop((places, last));
+}
+
+/// The same for threads. The two that keep a place go to sleep first, and are held in their sleep
+/// until the last place that may be kept is. Which of three sleepers the system wakes is its own
+/// choice; it is these two where it wakes those that have slept longest.
+#[test]
+fn a_thread_that_is_refused_a_place_that_is_free_wakes_another_sender() {
+    let (sender, receiver) = mailbox::<Scripted, u32>(256, 0, OnFull::Block);
+    let places: Vec<_> = (0..254).map(|_| sender.reserve().unwrap()).collect();
+    assert_eq!((sender.send(1), sender.send(2)), (Ok(None), Ok(None)));
+    let reservers = [1, 2].map(|sleeper| {
+        let other = sender.clone();
+        let thread = std::thread::spawn(move || other.reserve().map(drop));
+        sender.shared.not_full.until_asleep(sleeper);
+        thread
+    });
+    let other = sender.clone();
+    let blocked = std::thread::spawn(move || other.send(3));
+    sender.shared.not_full.until_asleep(3);
+    let last = sender.shared.not_full.while_asleep(|| {
+        assert_eq!(receiver.drain(&mut Vec::new(), 9), 2);
+        sender.try_reserve().unwrap()
+    });
+    let refused = reservers.map(|thread| thread.join().unwrap());
+    assert!(refused.iter().all(|kept| matches!(kept, Err(SendError::Full(())))));
+    assert_eq!(blocked.join().unwrap(), Ok(None));
+    drop((places, last));
 }
