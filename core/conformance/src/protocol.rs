@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use blocksmith::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Consensus, Epoch, Failure,
-    Gwei, Header, Slot, UpdateFlags, ValidatorIndex, Vote,
+    Gwei, Header, ProposerCheck, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use blocksmith::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 use blocksmith::payload::{PayloadVoteHeader, Places};
@@ -309,7 +309,11 @@ impl Consensus for Protocol {
         by_preset!(self, state, |phase0, state| phase0.proposers(state))
     }
 
-    fn verify_proposer(&self, state: &State, block: &SharedBlock) -> Result<bool, BlockFailure> {
+    fn verify_proposer(
+        &self,
+        state: &State,
+        block: &SharedBlock,
+    ) -> Result<ProposerCheck, BlockFailure> {
         by_preset!(self, state, |phase0, state| phase0.verify_proposer(state, block))
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use blocksmith::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Checkpoints, Consensus,
-    Failure, Header, IndexedVote, Vote,
+    Failure, Header, IndexedVote, ProposerCheck, Vote,
 };
 use blocksmith::gossip::{
     GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome, VoteTopic,
@@ -353,7 +353,7 @@ impl<P: Preset> Consensus for Phase0<P> {
         &self,
         state: &BeaconState<P>,
         block: &SharedBlock,
-    ) -> Result<bool, BlockFailure> {
+    ) -> Result<ProposerCheck, BlockFailure> {
         let verified = verify_proposer_early(state, block.value(), block.root());
         verified.map_err(|error| match error {
             TransitionError::Invalid(error) => Failure::Invalid(error.into()),

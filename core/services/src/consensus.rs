@@ -142,6 +142,18 @@ impl UpdateFlags {
     }
 }
 
+/// What a state tells of a block's proposer; see [`Consensus::verify_proposer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProposerCheck {
+    /// Nothing. A later state may know the proposer.
+    Unknown,
+    /// The proposer has signed. Whether the slot is its own, only a state of the block's epoch can
+    /// tell.
+    Signed,
+    /// The proposer has signed, and the slot is its own.
+    Complete,
+}
+
 /// Why data of a peer is invalid.
 pub trait Invalid: Error + Clone + PartialEq + Eq + Hash + Send + Sync + 'static {
     /// Returns the project's word for the reason (`bad_randao`, `malformed_ssz`, ..).
@@ -345,8 +357,11 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// Checks of a block, without its transition, as much as any state of its parent's branch
     /// allows: the proposer's signature, then, if the state is of the block's epoch, whether the
     /// proposer is the expected one. `state` may be of any ancestor, at any slot up to the block's.
-    /// Returns whether the signature has been verified; `Ok(false)` means that this state cannot
-    /// tell, and only the transition can. By default no state can.
+    /// Returns what this state has told. By default no state can tell.
+    ///
+    /// A worker of the Rewinder asks the state that its trail starts from. If that cannot tell
+    /// whether the slot is the proposer's, the worker asks again once the parent's state has
+    /// reached the block's epoch, before it goes on to the block's slot.
     ///
     /// # Errors
     /// The error that the transition would give: these are its first checks.
@@ -354,8 +369,8 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         &self,
         _state: &Self::State,
         _block: &Self::Block,
-    ) -> Result<bool, Failure<Self::Invalid, Self::Fault>> {
-        Ok(false)
+    ) -> Result<ProposerCheck, Failure<Self::Invalid, Self::Fault>> {
+        Ok(ProposerCheck::Unknown)
     }
     /// Returns the proposers of the slots of the state's epoch, in order, if they are at hand.
     /// Within a branch every state of the epoch gives the same: they are a function of the epoch

@@ -122,7 +122,8 @@ pub enum Entry<C: Consensus> {
         /// Who voted, ascending.
         indices: Vec<ValidatorIndex>,
     },
-    /// Validators have equivocated, as an attester slashing proved that was not part of a block.
+    /// Validators have equivocated, as an attester slashing proved, whether it came alone or in a
+    /// block.
     Equivocation {
         /// The validators, ascending.
         indices: Vec<ValidatorIndex>,

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::bits::Bits;
 use crate::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Checkpoint, Checkpoints,
-    Consensus, Epoch, Failure, Gwei, Header, Slot, UpdateFlags, ValidatorIndex, Vote,
+    Consensus, Epoch, Failure, Gwei, Header, ProposerCheck, Slot, UpdateFlags, ValidatorIndex,
+    Vote,
 };
 use crate::gossip::{
     GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
@@ -440,8 +441,13 @@ impl Consensus for Toy {
         &self,
         _state: &ToyState,
         block: &ToyBlock,
-    ) -> Result<bool, Failure<ToyInvalid, ToyFault>> {
-        if block.signed { Ok(true) } else { Err(Failure::Invalid(ToyInvalid::Signature)) }
+    ) -> Result<ProposerCheck, Failure<ToyInvalid, ToyFault>> {
+        // Every slot is everybody's.
+        if block.signed {
+            Ok(ProposerCheck::Complete)
+        } else {
+            Err(Failure::Invalid(ToyInvalid::Signature))
+        }
     }
 
     fn check_proposer(&self, block: &ToyBlock, expected: ValidatorIndex) -> Result<(), ToyInvalid> {

@@ -64,7 +64,11 @@ impl<'a> Ends<'a> {
         let lent = matches!(requester, Requester::HotDb(_));
         let task = Task::new(&self.model.toy, lane, job, requester).and_then(|task| {
             let key = task.key.filter(|_| !lent);
-            Task { key, ..task }.submit(&mut self.wires.lanes)
+            let task = Task { key, ..task };
+            match task.reply {
+                Requester::Clearance(_) => task.submit_own(&mut self.wires.lanes),
+                _ => task.submit(&mut self.wires.lanes),
+            }
         });
         if let Err((requester, answer)) = task {
             self.wires.refused += 1;

@@ -124,6 +124,11 @@ impl Clearance {
         let final_root = self.finalized.split_once('@').map_or("", |(_, root)| root);
         let lives = block_root(what).is_some_and(|root| links.descends(root, final_root));
         let must = lives || what.starts_with("tick:");
+        if block_root(what).is_some() {
+            // Slashings in a block that prove something new go before it.
+            let words = "record equivocation".to_owned();
+            links.records.push_back(Recorded { words, must: false });
+        }
         links.records.push_back(Recorded { words: format!("record {words}"), must });
     }
 

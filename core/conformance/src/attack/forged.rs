@@ -7,6 +7,10 @@ use blocksmith_consensus::{
     SignedAggregateAndProof, SignedBeaconBlock, Wire, compute_epoch_at_slot,
     compute_subnet_for_attestation, get_beacon_committee, get_domain,
 };
+#[cfg(test)]
+use blocksmith_consensus::{
+    DOMAIN_BEACON_PROPOSER, get_beacon_proposer_index, get_current_epoch, process_slots,
+};
 
 use super::chain::{Chain, State, committees, number_root};
 use super::plan::{Plan, Shot};
@@ -47,6 +51,24 @@ fn junk_vote(chain: &Chain, at: usize, number: u64, junk: &mut Junk) -> SharedAt
 pub(super) fn junk_blocks(chain: &Chain, n: u64, peers: u64, junk: &mut Junk) -> Plan {
     Plan::spread(n, chain.honest.len(), |number, at| {
         Shot::Block(junk_block(chain, at, number, junk), 1 + number % peers)
+    })
+}
+
+/// Each block is of the first honest slot and on genesis, by a validator that does not propose there
+/// and has signed it.
+#[cfg(test)]
+pub(super) fn blocks_of_others(chain: &Chain, n: u64) -> Plan {
+    let mut state = chain.genesis.clone();
+    process_slots(&mut state, chain.honest[0].slot, &chain.config).expect("ahead of the state");
+    let expected = get_beacon_proposer_index(&state).expect("validators");
+    let proposer_index = u64::from(expected == 0);
+    let domain = get_domain(&state, DOMAIN_BEACON_PROPOSER, get_current_epoch(&state));
+    Plan::spread(n, 1, |number, at| {
+        let mut message = chain.honest[at].block.value().message.clone();
+        message.body.graffiti = number_root(number);
+        (message.parent_root, message.proposer_index) = (chain.genesis_root, proposer_index);
+        let signature = sign(proposer_index + 1, message.hash_tree_root(), domain);
+        Shot::Block(SignedBeaconBlock { message, signature }.into(), 1)
     })
 }
 

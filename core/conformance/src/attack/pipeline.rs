@@ -19,7 +19,7 @@
 
 use std::time::{Duration, Instant};
 
-use blocksmith::consensus::{Consensus, UpdateFlags};
+use blocksmith::consensus::{Consensus, ProposerCheck, UpdateFlags};
 use blocksmith_consensus::{Minimal, Phase0, Root, SharedAttestation};
 
 use super::chain::{Chain, State};
@@ -112,7 +112,8 @@ impl<'a> Caller<'a> {
             let Self { protocol, state, latencies, .. } = self;
             let start = Instant::now();
             let signed = protocol.verify_proposer(state, &slot.block).expect("an honest block");
-            let flags = UpdateFlags { skip_proposer_signature: signed, ..UpdateFlags::default() };
+            let skip_proposer_signature = signed != ProposerCheck::Unknown;
+            let flags = UpdateFlags { skip_proposer_signature, ..UpdateFlags::default() };
             protocol.transition(state, &slot.block, flags).expect("an honest block");
             protocol.block_effects(state, &slot.block).expect("a sound state");
             latencies.push(start.elapsed());

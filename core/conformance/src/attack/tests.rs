@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use blocksmith::Config;
-use blocksmith::consensus::{Consensus, UpdateFlags};
+use blocksmith::consensus::{Consensus, ProposerCheck, UpdateFlags};
 use blocksmith_consensus::{ChainConfig, Minimal, Phase0, Preset, SharedAttestation, SharedBlock};
 use blocksmith_node::recording::PresetName;
 use serde_json::Value;
@@ -161,6 +161,27 @@ fn every_junk_block_is_refused_for_its_signature() {
     let played = played(&scene, &plan);
     assert_eq!(played.answers.reason("bad_proposer_signature"), N, "{}", played.answers);
     assert_eq!(played.work.checked, 8);
+}
+
+#[test]
+fn blocks_of_a_registered_validator_in_others_slots_have_an_old_branch_advanced_once() {
+    // As A1, but with a true signature, on genesis, which lies five epochs back: each has another
+    // graffiti. What the honest slots cost is what they cost without the attacker.
+    let shape = Shape { history: CHAIN - 7, finalizes: false, ..Shape::fresh(2) };
+    let scene = scene(shape);
+    let (slot, quiet) = (scene.chain.honest[0].slot, played(&scene, &Plan::default()));
+    let plan = forged::blocks_of_others(&scene.chain, N);
+    let forged = blocks(&plan);
+    assert_eq!(distinct(forged.iter().map(SharedBlock::root)), N);
+    let protocol = Phase0::<Minimal>::new(scene.chain.config.clone());
+    for block in &forged {
+        let checked = protocol.verify_proposer(&scene.chain.genesis, block);
+        assert!(matches!(checked, Ok(ProposerCheck::Signed)));
+    }
+    let played = played(&scene, &plan);
+    assert_eq!(played.answers.reason("bad_block_header"), N, "{}", played.answers);
+    let (ran, at_most) = (played.work.slots, quiet.work.slots + slot);
+    assert!(ran <= at_most, "{ran} slots, and {at_most} are enough");
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub use epoch::{
 };
 pub use slots::{SlotsError, process_slot, process_slots};
 
+use blocksmith::consensus::ProposerCheck;
+
 use crate::accessors::{
     get_beacon_proposer_index, get_current_epoch, get_domain, get_validator, proposer_of_slot,
     signature_set,
@@ -317,11 +319,13 @@ fn signature_set_at<P: Preset>(
 
 /// Runs the first checks of a block's transition by a state of any of its ancestors: the proposer's
 /// signature, and, if the state is of the block's epoch, whether the slot is the proposer's.
-/// `block_root` is the root of the message. Returns whether the signature was verified: a validator
-/// that this state does not know yet may be registered by the next block.
+/// `block_root` is the root of the message. Of a validator that this state does not know nothing is
+/// known: the next block may register it. But nobody proposes in the epoch of its registration.
 ///
 /// The outcome is that of the transition. A registered key never changes, in phase0 the fork does
-/// not either, and an epoch's proposers are fixed when it begins (`duties`).
+/// not either, and an epoch's proposers are fixed when it begins (`duties`). Only where a block
+/// between has registered the proposer, in the epoch of both, the transition blames the header and
+/// not the signature.
 ///
 /// # Errors
 /// [`TransitionError::Invalid`] with the first stage that fails.
@@ -329,19 +333,19 @@ pub(crate) fn verify_proposer_early<P: Preset>(
     state: &BeaconState<P>,
     signed_block: &SignedBeaconBlock,
     block_root: Root,
-) -> Result<bool, TransitionError> {
+) -> Result<ProposerCheck, TransitionError> {
     let block = &signed_block.message;
     let provided = block.proposer_index;
-    if get_validator(state, provided).is_err() {
-        return Ok(false);
-    }
     let epoch = compute_epoch_at_slot::<P>(block.slot);
+    if get_validator(state, provided).is_err() && epoch != get_current_epoch(state) {
+        return Ok(ProposerCheck::Unknown);
+    }
     let set = signature_set_at(state, signed_block, block_root, epoch);
     if !set.is_ok_and(|set| set.verify()) {
         return Err(TransitionError::Invalid(BlockError::ProposerSignature(provided)));
     }
     if epoch != get_current_epoch(state) {
-        return Ok(true);
+        return Ok(ProposerCheck::Signed);
     }
     match proposer_of_slot(state, block.slot) {
         Ok(expected) if expected != provided => {
@@ -349,7 +353,7 @@ pub(crate) fn verify_proposer_early<P: Preset>(
             Err(TransitionError::Invalid(error.into()))
         }
         // Without a proposer the header's check says what is wrong.
-        _ => Ok(true),
+        _ => Ok(ProposerCheck::Complete),
     }
 }
 

@@ -249,8 +249,8 @@ fn the_first_checks_of_a_block_give_the_transitions_reason_by_any_state_before_i
         assert_eq!(reasons(&before, &both), [bad, bad]);
         let header = Some("bad_block_header");
         assert_eq!(reasons(&before, &stranger), [header.filter(|_| same_epoch), header]);
-        // Whoever is not known yet may be, by the block's own slot.
-        assert_eq!(reasons(&before, &nobody), [None, bad]);
+        // Whoever is not known yet may be, by the block's own epoch.
+        assert_eq!(reasons(&before, &nobody), [bad.filter(|_| same_epoch), bad]);
     }
 }
 

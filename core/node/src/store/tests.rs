@@ -162,6 +162,30 @@ fn a_flipped_byte_is_an_error_or_changes_nothing() {
 }
 
 #[test]
+fn a_flipped_byte_in_a_commit_slot_of_a_file_that_was_not_closed_never_brings_back_the_past() {
+    // The file is copied while it is open, after each of two batches more, so that each of redb's
+    // two slots of 128 bytes is the newest once. Every byte of both is altered, one at a time.
+    let folder = TempDir::new().expect("a temporary folder");
+    let mut store = open(folder.path()).expect("a new store");
+    store.commit(&writes()).expect("there is room");
+    for slot in 5..7 {
+        let entry = Entry::Tick { slot };
+        store.commit(&[Write::Entry { number: slot + 1, entry }]).expect("there is room");
+        let expected = content(&mut store).expect("it is whole");
+        let bytes = fs::read(folder.path().join(FILE)).expect("it is there");
+        assert!(!right_or_refused(&bytes, &expected, "an intact copy"));
+        let mut refused = 0;
+        for place in 64..320 {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 0x41;
+            let what = format!("byte {place} after slot {slot}");
+            refused += usize::from(right_or_refused(&damaged, &expected, &what));
+        }
+        assert!(refused > 40, "only {refused} were noticed");
+    }
+}
+
+#[test]
 fn a_file_that_was_cut_short_is_an_error_or_changes_nothing() {
     // Cuts over the whole length, and no file at all but its name.
     let (bytes, expected) = whole();

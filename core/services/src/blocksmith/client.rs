@@ -402,7 +402,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
     }
 
     /// Asks the Rewinder for a state and returns the receiver of its answer. Does not block.
-    fn request_state(
+    pub(crate) fn request_state(
         &self,
         root: C::Root,
         slot: Slot,

@@ -25,7 +25,8 @@ pub struct Config {
     /// is answered `Dropped(PeerBusy)` at once. From `mailbox_capacity` on, no item is answered so,
     /// and a full mailbox makes every caller wait: that is for a node with one source of items.
     pub mailbox_per_peer: usize,
-    /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1.
+    /// Tasks that each lane of the Rewinder holds besides those of the Quarantine, at least 1. The
+    /// four states that Clearance and the ColdDB may ask for have places beside these.
     pub queries: usize,
     /// The largest number of attestations of one target that a worker takes at once, at least 1. It
     /// verifies at most 16 of them together; then duties and blocks that have come go first.

@@ -203,7 +203,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
             // The send is refused only if Clearance is gone, and then nobody needs the reply.
             drop(slot.send(Mail::new(&activity, message)));
         });
-        self.rewinder.submit(lane, job, reply);
+        self.rewinder.submit_own(lane, job, reply);
     }
 
     fn keeps_records(&self) -> bool {

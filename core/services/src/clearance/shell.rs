@@ -222,7 +222,11 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         }
     };
     let instead = instead_of(&event);
-    let record = ports.keeps_records().then(|| record_of(machine, consensus, &event)).flatten();
+    let mut records = Vec::new();
+    if ports.keeps_records() {
+        records.extend(slashed_in(machine, &event));
+        records.extend(record_of(machine, consensus, &event));
+    }
     let step = steps.hand(Turn::Step, word, machine, consensus, event);
     let effects = match (step, instead) {
         (Err(Loss::Message), Some(event)) => {
@@ -231,7 +235,8 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         (Err(Loss::Message), None) => return Ok(work),
         (step, _) => step,
     }?;
-    work.extend(record.filter(|record| is_in(machine, record)).map(Work::Record));
+    records.retain(|record| is_in(machine, record));
+    work.extend(records.into_iter().map(Work::Record));
     let lost = effects.iter().any(|effect| matches!(effect, Effect::NotImported { .. }));
     work.extend(effects.into_iter().map(Work::Effect));
     work.extend(receipt.map(if lost { Work::Lost } else { Work::Taken }));
@@ -252,7 +257,17 @@ fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
     }
 }
 
-/// Returns what the ColdDB is to be given of an event. A vote for a block that finality has passed
+/// Returns what the ColdDB is to be given of the slashings in a block that prove something new. They
+/// hold wherever the block stands, so they are recorded beside it: a block that finality passes is
+/// dropped.
+fn slashed_in<C: Consensus>(machine: &Clearance<C>, event: &Event<C>) -> Option<Record<C>> {
+    let Event::Import(Import::Block { block, .. }) = event else { return None };
+    let indices = &block.evidence().equivocating;
+    let is_new = indices.iter().any(|index| !machine.fork_choice().has_equivocated(*index));
+    is_new.then(|| Record::Equivocation { indices: indices.clone() })
+}
+
+/// Returns what the ColdDB is to be given of an event itself. A vote for a block that finality has passed
 /// is not recorded: it has no weight, and a restart could not tell it from one that had.
 fn record_of<C: Consensus>(
     machine: &Clearance<C>,
@@ -471,18 +486,31 @@ mod tests {
         turn(machine, &Toy::default(), steps, &mut Recording, message).expect("nothing is torn")
     }
 
-    /// Returns what the ColdDB is given of an import.
+    /// Returns what the ColdDB is given of an import, at most one record.
     fn recorded(machine: &mut Clearance<Toy>, import: Import<Toy>) -> Option<Record<Toy>> {
+        let mut records = all_recorded(machine, import);
+        assert!(records.len() <= 1, "{records:?}");
+        records.pop()
+    }
+
+    fn all_recorded(machine: &mut Clearance<Toy>, import: Import<Toy>) -> Vec<Record<Toy>> {
         let all = work(machine, &Bare, Told::Import { import, reply: () });
-        all.into_iter().find_map(|work| match work {
+        let record = |work| match work {
             Work::Record(record) => Some(record),
             _ => None,
-        })
+        };
+        all.into_iter().filter_map(record).collect()
     }
 
     fn block(root: u8, parent: u8, slot: Slot) -> Import<Toy> {
+        block_with(root, parent, slot, &[])
+    }
+
+    /// A block whose slashings prove that these validators have equivocated.
+    fn block_with(root: u8, parent: u8, slot: Slot, equivocating: &[u64]) -> Import<Toy> {
         let (toy, block) = (Toy::default(), ToyBlock::new(root, parent, slot));
-        let effects = toy.block_effects(&ToyState::anchor(), &block).expect("it is valid");
+        let mut effects = toy.block_effects(&ToyState::anchor(), &block).expect("it is valid");
+        effects.equivocating = equivocating.to_vec();
         let block = Box::new(Cleared::new(identified::block(&toy, block), effects));
         Import::Block { block, timely: false }
     }
@@ -513,6 +541,27 @@ mod tests {
                 assert_eq!(record.is_some(), is_recorded, "{record:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_slashings_of_a_block_prove_is_recorded_once_wherever_the_block_stands() {
+        // On an unknown block, on the anchor, and again, with one more validator.
+        let mut machine = clearance();
+        recorded(&mut machine, Import::Tick { slot: 3 });
+        let mut words = |block| -> Vec<String> {
+            let word = |record| match record {
+                Record::Equivocation { indices } => format!("{indices:?}"),
+                _ => "block".to_owned(),
+            };
+            all_recorded(&mut machine, block).into_iter().map(word).collect()
+        };
+        assert_eq!(words(block_with(1, 77, 1, &[1, 2])), ["[1, 2]"]);
+        assert_eq!(words(block_with(2, 0, 1, &[1, 2])), ["block"]);
+        assert_eq!(words(block_with(3, 0, 2, &[2, 3])), ["[2, 3]", "block"]);
+        assert_eq!(
+            [0, 1, 3].map(|index| machine.fork_choice().has_equivocated(index)),
+            [false, true, true]
+        );
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub struct Limits {
     /// forgotten: if finality stands still for so long, a restart may miss the vote of a validator
     /// that has not voted since. The votes in blocks are kept with the blocks.
     pub attestations: usize,
-    /// Attester slashings kept in the journal that were not part of a block; finality does not
-    /// release them. Beyond that the oldest is forgotten, and a restart counts its validators'
+    /// Attester slashings kept in the journal, those that came with a block included; finality does
+    /// not release them. Beyond that the oldest is forgotten, and a restart counts its validators'
     /// votes again, unless a block has slashed them since.
     pub equivocations: usize,
     /// Blocks that finality has passed and that are remembered by their roots. A child of a block
@@ -51,7 +51,8 @@ pub enum Record<C: Consensus> {
         /// Who voted, ascending.
         indices: Vec<ValidatorIndex>,
     },
-    /// Validators have equivocated, as an attester slashing proved that was not part of a block.
+    /// Validators have equivocated, as an attester slashing proved, whether it came alone or in a
+    /// block.
     Equivocation {
         /// The validators, ascending.
         indices: Vec<ValidatorIndex>,

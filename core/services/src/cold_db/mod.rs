@@ -16,7 +16,7 @@
 //!
 //! | event | writes, in this order |
 //! |---|---|
-//! | block | the block, then the journal's entry that names it |
+//! | block | the entry of what its slashings newly prove; the block, then the entry that names it |
 //! | attestation, gossip vote, attester slashing, tick | the journal's entry |
 //! | state of the finalised block | the state; the finalised chain by slot; the point; then what these make useless is dropped: the old state, older entries, blocks beside the chain, whose roots are noted before that |
 //!
@@ -36,8 +36,9 @@
 //!   is whole, and is written.
 //! - I6 At most one state is asked for at a time. If it cannot be had, it is asked for again when
 //!   the clock next moves, and the point stays where it was meanwhile.
-//! - I7 An attester slashing that no block carried stays in the journal when finality passes it:
-//!   the fork choice never counts its validators again.
+//! - I7 What an attester slashing has proved stays in the journal when finality passes it, also if
+//!   only blocks carried the slashing that finality drops: the fork choice never counts its
+//!   validators again.
 //!
 //! **Blocking.** The ColdDB waits for its disk alone. It asks the Rewinder for a state and has a
 //! slot reserved for the answer. Clearance waits for room in the ColdDB's mailbox if the disk is

@@ -122,7 +122,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<P, C> {
             // The send is refused only if the ColdDB is gone, and then nobody needs the state.
             drop(permit.send(Mail::new(&activity, Message::State { root, state })));
         });
-        self.rewinder.submit(Lane::Queries, Job::State { root, slot }, reply);
+        self.rewinder.submit_own(Lane::Queries, Job::State { root, slot }, reply);
     }
 
     fn range(&mut self, to: Self::Range, reply: RangeReply<C>) {

@@ -136,6 +136,12 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         self.tree.ancestor(root, slot)
     }
 
+    /// Returns whether a validator has been proved to equivocate: its votes do not count.
+    #[must_use]
+    pub fn has_equivocated(&self, index: ValidatorIndex) -> bool {
+        self.equivocating.contains(&index)
+    }
+
     /// Returns the votes, in Gwei, for `root` and its descendants, boost included (`get_weight`).
     pub fn weight(&self, root: R) -> Option<u128> {
         self.tree.weight(root)

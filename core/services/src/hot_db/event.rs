@@ -147,7 +147,8 @@ pub struct Trail<C: Consensus> {
     pub slot: Slot,
     /// Roots among `blocks` whose state the HotDB would like posted back. Nobody waits for them.
     pub wanted: Vec<C::Root>,
-    /// Whether the HotDB would like the state at `slot` posted back.
+    /// Whether the HotDB would like the state at `slot` posted back. A worker that advances it to
+    /// run a block does not.
     pub want_target: bool,
     /// The proposer of `slot` on this branch, if it is known (I8).
     pub expected_proposer: Option<ValidatorIndex>,

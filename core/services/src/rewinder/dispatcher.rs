@@ -84,6 +84,9 @@ struct Queued<R, T> {
 ///   than its capacity, by no more than all workers have in hand.
 /// - D3: Duties come first. Of the other lanes, one that four pulls in a row have passed over
 ///   is next: so blocks come before attestations, and yet no flood of blocks starves them.
+/// - D4: What the node itself asks for ([`Dispatcher::submit_own`]) stands before the others of its
+///   lane, and the capacity does not count for it. So clients that keep a lane full neither take
+///   its place nor go before it. A lane then holds more than its capacity, by no more than that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dispatcher<R, T> {
     capacity: usize,
@@ -120,6 +123,19 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
             return Err(task);
         }
         queue.push_back(Queued { key, after: None, task });
+        Ok(())
+    }
+
+    /// Adds a task of the node itself before those of its lane, however many there are (D4). The
+    /// caller bounds how many such tasks there are at once.
+    ///
+    /// # Errors
+    /// Returns the task if the queue is closed.
+    pub fn submit_own(&mut self, lane: Lane, key: Option<StateKey<R>>, task: T) -> Result<(), T> {
+        if self.closed {
+            return Err(task);
+        }
+        self.lanes[lane as usize].push_front(Queued { key, after: None, task });
         Ok(())
     }
 
@@ -238,7 +254,20 @@ impl<R: Copy + Ord, T> Dispatcher<R, T> {
 
     /// Takes every waiting task, in the order of service.
     pub fn take_all(&mut self) -> Vec<T> {
-        self.lanes.iter_mut().flat_map(|lane| lane.drain(..).map(|queued| queued.task)).collect()
+        self.take_where(|_| true)
+    }
+
+    /// Takes every waiting task of which `which` is true, in the order of service. The others keep
+    /// their order.
+    pub fn take_where(&mut self, which: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut taken = Vec::new();
+        for lane in &mut self.lanes {
+            let (out, stay) = lane.drain(..).partition(|queued| which(&queued.task));
+            *lane = stay;
+            let out: VecDeque<Queued<R, T>> = out;
+            taken.extend(out.into_iter().map(|queued| queued.task));
+        }
+        taken
     }
 }
 
@@ -408,6 +437,36 @@ mod tests {
         assert_eq!(counts, [1, 2, 3, 4, 5, 6, 6, 6]);
         assert_eq!(queue.pull(Role::General, 0), ["attestation"]);
         assert_eq!(queue.passed_over(Lane::Attestations), 0);
+    }
+
+    #[test]
+    fn what_the_node_itself_asks_for_has_a_place_in_a_full_lane_before_the_others() {
+        // Capacity two: clients fill the lane, and the node asks twice; a client is refused. After
+        // the close the node is, too.
+        let mut queue = Dispatcher::<u8, &str>::new(2, 8);
+        for task in ["first", "second"] {
+            assert_eq!(queue.submit(Lane::Queries, None, task), Ok(()));
+        }
+        for task in ["balances", "finalised"] {
+            assert_eq!(queue.submit_own(Lane::Queries, None, task), Ok(()));
+        }
+        assert_eq!(queue.submit(Lane::Queries, None, "third"), Err("third"));
+        queue.close();
+        assert_eq!(queue.submit_own(Lane::Queries, None, "late"), Err("late"));
+        let served: Vec<_> = (0..4).flat_map(|_| queue.pull(Role::General, 0)).collect();
+        assert_eq!(served, ["finalised", "balances", "first", "second"]);
+    }
+
+    #[test]
+    fn some_waiting_tasks_are_taken_and_the_others_keep_their_order() {
+        // The odd ones of two lanes.
+        let mut queue = Dispatcher::<u8, u8>::new(8, 8);
+        for (lane, task) in [(Lane::Queries, 1), (Lane::Queries, 2), (Lane::Blocks, 3)] {
+            assert_eq!(queue.submit(lane, None, task), Ok(()));
+        }
+        assert_eq!(queue.submit(Lane::Queries, None, 4), Ok(()));
+        assert_eq!(queue.take_where(|task| task % 2 == 1), [3, 1]);
+        assert_eq!(queue.take_all(), [2, 4]);
     }
 
     #[test]

@@ -9,10 +9,15 @@
 //!   (hazard R9).
 //! - P4 A state that others wait for is posted and reported before the last step of the job that it
 //!   was loaded for, if that step takes time. A block's parent, too.
+//! - P5 If nothing before it has told whether a block's slot is its proposer's, the load of a block
+//!   of a later epoch than its parent's has a second half, with a claim of its own. It takes the
+//!   parent's state into the block's epoch, checks the proposer there, and posts that state, valid
+//!   block or not. So of any number of blocks on that parent in that epoch one pays for the slots
+//!   between, as it is with attestations (hazard A4).
 
 use std::collections::VecDeque;
 
-use crate::consensus::{Consensus, Failure, Slot, UpdateFlags};
+use crate::consensus::{Consensus, Failure, ProposerCheck, Slot, UpdateFlags};
 use crate::hot_db::{CommitteesAt, CommitteesKey, StateAt, Trail};
 use crate::identified::IdentifiedBlock;
 use crate::rewinder::dispatcher::StateKey;
@@ -20,7 +25,7 @@ use crate::rewinder::gossip;
 use crate::rewinder::precedence::GoesFirst;
 use crate::rewinder::production;
 use crate::rewinder::worker::{Answer, Effects, Job, Stop, WorkerEffect, fault, fault_of, stop};
-use crate::verdict::{Cleared, ClearedBlock};
+use crate::verdict::{Cleared, ClearedBlock, RejectReason};
 
 /// Slots that are run in one part of a load: an epoch of mainnet.
 pub(super) const STEP_SLOTS: u64 = 32;
@@ -41,7 +46,10 @@ pub struct Load<C: Consensus> {
     wanted: Vec<C::Root>,
     want_target: bool,
     committees: Option<CommitteesKey<C::Root>>,
-    signature_verified: bool,
+    /// What has been told of a block's proposer.
+    proposer: ProposerCheck,
+    /// The slot of the block's epoch at which its proposer is to be checked (P5).
+    entry: Option<Slot>,
     /// What other workers wait for: the state that the jobs share, and the one that was claimed.
     keys: Vec<StateKey<C::Root>>,
     /// Whether something is to be claimed; if so, it is the last of `keys`.
@@ -59,29 +67,40 @@ pub(super) enum Loaded<C: Consensus> {
 }
 
 impl<C: Consensus> Load<C> {
-    /// `signature_verified` says whether a block's proposer has been found to have signed it.
+    /// `proposer` says what has been told of a block's proposer.
     pub(super) fn new(
         consensus: &C,
         jobs: Vec<Job<C>>,
         trail: Trail<C>,
-        signature_verified: bool,
+        proposer: ProposerCheck,
     ) -> Self {
         let shared = jobs.first().and_then(|job| job.state_key(consensus));
+        let is_block = matches!(jobs.first(), Some(Job::Block(_)));
+        // The transition runs the last empty slots before its block itself.
+        let late = trail.slot.saturating_sub(STEP_SLOTS).max(trail.block_slot);
+        let epoch = consensus.start_slot(consensus.epoch_at(trail.slot));
+        let enters = is_block && proposer != ProposerCheck::Complete && trail.block_slot < epoch;
+        let entry = enters.then_some(late.max(epoch));
+        // A state of the epoch may be there.
+        let to_load = entry.filter(|entry| trail.start.slot < *entry);
         // A query's state is shared by its key already, and committees are one for many targets.
         let claim = match jobs.first() {
             Some(Job::Block(_) | Job::PayloadVote(_)) if trail.replays() => {
                 Some((trail.root, trail.block_slot))
             }
+            Some(Job::Block(_)) => to_load.map(|slot| (trail.root, slot)),
             Some(Job::Attestation(_) | Job::Vote(_)) => {
                 trail.committees.map(|key| (key.dependent_root, consensus.start_slot(key.epoch)))
             }
             _ => None,
         };
         let claim = claim.filter(|claim| shared != Some(*claim));
-        // The transition runs the last empty slots before its block itself.
-        let slot = match jobs.first() {
-            Some(Job::Block(_)) => trail.slot.saturating_sub(STEP_SLOTS).max(trail.block_slot),
-            _ => trail.slot,
+        let slot = match entry {
+            // The second half has a claim of its own.
+            Some(_) if trail.replays() => trail.block_slot,
+            Some(entry) => entry,
+            None if is_block => late,
+            None => trail.slot,
         };
         Self {
             jobs,
@@ -90,9 +109,10 @@ impl<C: Consensus> Load<C> {
             root: trail.root,
             slot,
             wanted: trail.wanted,
-            want_target: trail.want_target,
+            want_target: if enters { to_load.is_some() } else { trail.want_target },
             committees: trail.committees,
-            signature_verified,
+            proposer,
+            entry,
             keys: shared.into_iter().chain(claim).collect(),
             claims: claim.is_some(),
         }
@@ -104,9 +124,14 @@ impl<C: Consensus> Load<C> {
         &self.jobs
     }
 
-    /// Gives back the jobs, and whether a block's proposer has been found to have signed it.
-    pub(super) fn into_jobs(self) -> (Vec<Job<C>>, bool) {
-        (self.jobs, self.signature_verified)
+    /// Gives back the jobs, and what has been told of a block's proposer.
+    pub(super) fn into_jobs(self) -> (Vec<Job<C>>, ProposerCheck) {
+        (self.jobs, self.proposer)
+    }
+
+    /// Returns whether nothing is left to replay.
+    pub(super) fn has_replayed(&self) -> bool {
+        self.blocks.is_empty()
     }
 
     /// Returns the slot that the state has reached.
@@ -153,6 +178,28 @@ impl<C: Consensus> Load<C> {
             self.advance(consensus, self.at.slot.saturating_add(gap.min(left)))?;
         }
         Ok(gap <= left)
+    }
+
+    /// Checks a block's proposer, once the state has reached the block's epoch (P5). Then the state
+    /// is posted, with the proposers that the check has made known.
+    pub(super) fn enter(&mut self, consensus: &C, effects: &mut Effects<C>) -> Result<(), Stop<C>> {
+        let [Job::Block(block)] = self.jobs.as_slice() else { return Ok(()) };
+        if self.entry.is_none_or(|entry| self.slot < entry) {
+            return Ok(());
+        }
+        self.entry = None;
+        let checked = consensus.verify_proposer(&self.at.state, block.item());
+        self.post_target(effects);
+        self.proposer = checked.map_err(stop)?;
+        Ok(())
+    }
+
+    /// Goes over to the second half of a load (P5), after the first. Returns the state to claim.
+    pub(super) fn second_half(&mut self) -> Option<StateKey<C::Root>> {
+        self.slot = self.entry?;
+        let claim = (self.root, self.slot);
+        (self.keys, self.claims) = (vec![claim], true);
+        Some(claim)
     }
 
     /// Takes what other workers wait for out of the load, if that is there now and more than an
@@ -222,7 +269,8 @@ impl<C: Consensus> Load<C> {
         effects: &mut Effects<C>,
     ) -> Result<Loaded<C>, Stop<C>> {
         if let [Job::Block(block)] = self.jobs.as_slice() {
-            return transition(consensus, block, self.at, self.signature_verified);
+            let signed = self.proposer != ProposerCheck::Unknown;
+            return transition(consensus, block, self.at, signed);
         }
         self.post_target(effects);
         match (self.committees, self.jobs.first()) {
@@ -245,6 +293,28 @@ impl<C: Consensus> Load<C> {
             }
             (None, _) => Err(fault_of("a trail that the jobs have not asked for")),
         }
+    }
+}
+
+/// Checks that a block claims the proposer that its trail expects, if that is known.
+pub(super) fn check_expected<C: Consensus>(
+    consensus: &C,
+    block: &IdentifiedBlock<C>,
+    trail: &Trail<C>,
+) -> Result<(), Stop<C>> {
+    let Some(expected) = trail.expected_proposer else { return Ok(()) };
+    let checked = consensus.check_proposer(block.item(), expected);
+    checked.map_err(|invalid| Answer::Invalid(RejectReason::Check(invalid)))
+}
+
+/// Returns what is known of a block's proposer, who is the one that the trail expects, if any.
+pub(super) fn with_expected<C: Consensus>(
+    checked: ProposerCheck,
+    trail: &Trail<C>,
+) -> ProposerCheck {
+    match checked {
+        ProposerCheck::Signed if trail.expected_proposer.is_some() => ProposerCheck::Complete,
+        checked => checked,
     }
 }
 

@@ -34,7 +34,8 @@
 //!   loading the state that the task needs (R1, R11), or has taken the task within its share. A
 //!   share comes about when attestations of one target are divided among the workers that are idle
 //!   when one pulls. With a reserved worker, duties always have a worker (R2).
-//! - I5 Lanes are bounded. A full lane refuses. Attestations of peers that are not proven have a
+//! - I5 Lanes are bounded. A full lane refuses. What the node itself asks for has places of its own
+//!   before those of clients: three states for Clearance and one for the ColdDB. Attestations of peers that are not proven have a
 //!   lane of their own, so that forged ones spoil no product of signatures with others (A2).
 //! - I6 A fault of ours is answered as `Fault`, never as a rejection.
 //! - I7 Attestations that are pulled together are answered in their order, each with its own
@@ -56,20 +57,24 @@
 //!   uncached parent is replayed once for all blocks on top of it: its state is posted and reported
 //!   before the first of them is judged. A worker that has claimed asks the HotDB once more:
 //!   another may have reported the state between the trail and the claim. A worker that waits holds
-//!   no claim.
+//!   no claim. A block of a later epoch than its parent's may have two claims, one after the other:
+//!   its parent's state, and that state in the block's epoch (I10).
 //! - I10 Whether the slot is the proposer's is checked first, if the proposers of the epoch are
 //!   known on the branch: that needs neither a signature nor a state of the epoch. A block's
 //!   proposer's signature, and in the block's own epoch whether the slot is the proposer's, are
 //!   checked by the state that the trail starts from: before a claim, a replay and the transition
 //!   (A1, A9). The transition then leaves that one signature out. The reason is the one that the
 //!   transition would give. A block's root was computed when it was decoded, so the check hashes no
-//!   block, and none while a trail is under way.
+//!   block, and none while a trail is under way. Where none of this tells whether the slot is the
+//!   proposer's, the parent's state is taken to the start of the block's epoch, under a claim. The
+//!   proposer is checked there, and the state is posted, so that the next block finds it: whoever
+//!   has a registered key has a branch advanced once for each epoch, and not for each block (A4).
 //! - I11 A load is done in parts of a bounded number of slots (`load`), and a batch in steps of a
 //!   bounded number of votes. Between two parts a worker that serves every lane takes all duties
 //!   that wait. Between two steps it takes all duties and at most four blocks (A2). What goes first
 //!   is itself interrupted only for lanes before its own, and waits for nothing that it interrupts
 //!   (`precedence`). Once the services are stopping, what has no answer is answered `Refused`
-//!   (A12).
+//!   (A12). So are the states and blocks that clients ask for and no worker has begun.
 //! - I12 A replayed state is posted back only if its root is the one its block claims (R9).
 //! - I13 A block is produced as a duty (`production`). The last part of its load is followed by one
 //!   step, which runs the block. A load that is in hand gives way to it between two parts, and a

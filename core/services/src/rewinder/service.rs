@@ -48,6 +48,8 @@ impl<C: Consensus> Drop for ReplyTo<C> {
 struct Requester<P: Primitives, C: Consensus> {
     reply: ReplyTo<C>,
     busy: Busy<P>,
+    /// Whether the node itself asks, and not a client or a peer.
+    own: bool,
 }
 
 type Task<P, C> = shell::Task<C, Requester<P, C>>;
@@ -78,8 +80,27 @@ struct Inner<P: Primitives, C: Consensus> {
     general_workers: usize,
     /// Workers that serve every lane and have no task.
     idle: usize,
-    /// Whether long loads and batches are to be given up.
+    /// Whether long loads and batches are to be given up, and questions of clients refused.
     stopping: bool,
+}
+
+impl<P: Primitives, C: Consensus> Inner<P, C> {
+    /// Queues a task, or returns its requester with the answer to it.
+    fn submit(&mut self, task: Task<P, C>) -> Result<(), (Requester<P, C>, Answer<C>)> {
+        if self.stopping && is_refused_by_a_stop(&task) {
+            Err((task.reply, Answer::Refused))
+        } else if task.reply.own {
+            task.submit_own(&mut self.queue)
+        } else {
+            task.submit(&mut self.queue)
+        }
+    }
+}
+
+/// Returns whether a stop refuses a task that waits: items are judged, and what the node itself asks
+/// for, at most a few states, is bounded by their number.
+fn is_refused_by_a_stop<P: Primitives, C: Consensus>(task: &Task<P, C>) -> bool {
+    !task.reply.own && task.job.is_question()
 }
 
 /// Workers that have not been started.
@@ -373,7 +394,7 @@ impl<P: Primitives, C: Consensus> Ports<C> for Threads<'_, P, C> {
 impl<P: Primitives, C: Consensus> Requester<P, C> {
     /// The task is under way until its answer has been sent.
     fn answer(self, answer: Answer<C>) {
-        let Self { reply, busy } = self;
+        let Self { reply, busy, own: _ } = self;
         reply.answer(answer);
         drop(busy);
     }
@@ -388,15 +409,27 @@ fn prepare<P: Primitives, C: Consensus>(consensus: &C, guard: &Guard<P, C>, stat
 }
 
 impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
-    /// Queues a job; never blocks. The answer is `Busy` if the lane is full, and `Refused` if the
-    /// queue is closed.
+    /// Queues a job of a client or a peer; never blocks. The answer is `Busy` if the lane is full,
+    /// and `Refused` if the queue is closed, or the services are stopping and the job is a question.
     pub(crate) fn submit(&self, lane: Lane, job: Job<C>, reply: ReplyTo<C>) {
-        let requester = Requester { reply, busy: Busy::new(&self.activity) };
+        self.queue(lane, job, reply, false);
+    }
+
+    /// Queues a job of the node itself, before the others of its lane and beside its capacity; never
+    /// blocks. Clearance has at most [`crate::clearance::shell::STATE_REQUESTS`] under way, and the
+    /// ColdDB [`crate::cold_db::shell::STATE_REQUESTS`]: four together. The answer is `Refused` if
+    /// the queue is closed.
+    pub(crate) fn submit_own(&self, lane: Lane, job: Job<C>, reply: ReplyTo<C>) {
+        self.queue(lane, job, reply, true);
+    }
+
+    fn queue(&self, lane: Lane, job: Job<C>, reply: ReplyTo<C>, own: bool) {
+        let requester = Requester { reply, busy: Busy::new(&self.activity), own };
         // This runs on the requester's thread, outside of its step.
         let outcome = Task::new(&*self.consensus, lane, job, requester).and_then(|task| {
             let gauge = &self.shared.gauges[lane as usize];
             let mut inner = self.shared.queue.lock();
-            let outcome = task.submit(&mut inner.queue);
+            let outcome = inner.submit(task);
             // The gauge counts the task before a worker can count it out.
             match &outcome {
                 Ok(()) => gauge.accepted(1),
@@ -426,9 +459,23 @@ impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
     }
 
     /// Has long loads and batches be given up between two of their parts: what is left of them is
-    /// answered `Refused`. Short tasks are not concerned.
+    /// answered `Refused`. So are questions that wait, and those that come from now on, so that each
+    /// worker runs one more part at most for them. Items that wait are judged, if that is short.
     pub(crate) fn give_up_long_loads(&self) {
-        self.shared.queue.lock().stopping = true;
+        let refused = {
+            let mut inner = self.shared.queue.lock();
+            inner.stopping = true;
+            inner.queue.take_where(is_refused_by_a_stop)
+        };
+        if refused.is_empty() {
+            return;
+        }
+        for task in refused {
+            self.shared.gauges[task.lane as usize].evicted(1);
+            task.reply.answer(Answer::Refused);
+        }
+        // A worker may have waited for a state that such a task needed.
+        self.shared.general.notify_all();
     }
 
     /// Lets the workers end once they have served what is queued.
@@ -438,162 +485,4 @@ impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{Receiver, channel};
-    use std::time::Duration;
-
-    use blocksmith_sync::{Std, WaitOutcome};
-
-    use super::*;
-    use crate::hot_db::{HotDb, HotDbService, Limits};
-    use crate::observer::Observer;
-    use crate::supervision::{Intensity, ServiceName, Supervisor};
-    use crate::toy::{Toy, ToyState};
-    use crate::trace::Tracer;
-
-    /// A test that waits longer than this has failed.
-    const LONG: Duration = Duration::from_secs(30);
-
-    /// A queue for so many general workers and one more that is reserved, and its handle.
-    fn queue(general: usize) -> RewinderHandle<Std, Toy> {
-        let inner = Inner {
-            queue: Dispatcher::new(4, 8),
-            workers: general + 1,
-            general_workers: general,
-            idle: 0,
-            stopping: false,
-        };
-        let shared = Std::arc(Shared {
-            queue: <Std as Primitives>::Mutex::new(inner),
-            gauges: Lane::ALL.map(|_| Arc::new(Gauge::new(4))),
-            general: EventNotifier::new(),
-            reserved: EventNotifier::new(),
-        });
-        RewinderHandle {
-            shared,
-            consensus: Arc::new(Toy::default()),
-            activity: Activity::<Std>::new(),
-        }
-    }
-
-    /// Submits a query for the anchor's state; returns where the answer comes.
-    fn ask(queue: &RewinderHandle<Std, Toy>) -> Receiver<Answer<Toy>> {
-        let (send, answer) = channel();
-        // A test that has ended needs no more.
-        let reply = ReplyTo::new(move |answer| drop(send.send(answer)));
-        queue.submit(Lane::Queries, Job::State { root: 0, slot: 4 }, reply);
-        answer
-    }
-
-    /// Asks on another thread what a worker does next; returns where the word for it comes.
-    fn next(queue: &RewinderHandle<Std, Toy>, role: Role) -> Receiver<&'static str> {
-        let (tell, turn) = channel();
-        let shared = queue.shared.clone();
-        drop(Std::spawn("worker", move || {
-            let word = match shared.next(role, false) {
-                Turn::Serve(_) => "serve",
-                Turn::Prepare => "prepare",
-                Turn::End => "end",
-            };
-            // As above.
-            let _ = tell.send(word);
-        }));
-        turn
-    }
-
-    #[test]
-    fn the_last_general_worker_leaves_nobody_without_an_answer() {
-        // A task waits while two general workers end, and then the reserved one does.
-        let queue = queue(2);
-        let answer = ask(&queue);
-        let gauge = queue.gauge(Lane::Queries);
-        assert!(!queue.shared.worker_ends(Role::General));
-        assert!(answer.try_recv().is_err() && gauge.counters().evicted == 0);
-        assert!(!queue.shared.worker_ends(Role::General));
-        let fault = Answer::Fault("the task was dropped".to_owned());
-        assert_eq!((answer.try_recv(), gauge.counters().evicted), (Ok(fault), 1));
-        assert_eq!(ask(&queue).try_recv(), Ok(Answer::Refused));
-        assert!(queue.shared.worker_ends(Role::Reserved));
-    }
-
-    #[test]
-    fn a_reserved_worker_leaves_what_it_may_not_take_to_others_and_ends() {
-        // A query waits when the queue is closed.
-        let queue = queue(1);
-        let _answer = ask(&queue);
-        queue.close();
-        assert_eq!(next(&queue, Role::Reserved).recv_timeout(LONG), Ok("end"));
-        assert_eq!(next(&queue, Role::General).recv_timeout(LONG), Ok("serve"));
-    }
-
-    #[test]
-    fn a_general_worker_that_finds_nothing_waits_until_something_comes() {
-        // It is counted among the idle by then, unless it has returned.
-        let queue = queue(1);
-        let turn = next(&queue, Role::General);
-        let mut early = turn.try_recv();
-        while early.is_err() && Mutex::lock(&queue.shared.queue).idle == 0 {
-            early = turn.try_recv();
-            std::thread::yield_now();
-        }
-        assert!(early.is_err(), "{early:?}");
-        let _answer = ask(&queue);
-        assert_eq!(turn.recv_timeout(LONG), Ok("serve"));
-    }
-
-    #[test]
-    fn a_loaded_state_wakes_those_whom_a_task_waits_for() {
-        // Nothing waits, then a query, and then a duty as well.
-        let woken = |queue: &RewinderHandle<Std, Toy>| {
-            let shared = &queue.shared;
-            let tokens = [shared.general.prepare(), shared.reserved.prepare()];
-            shared.loaded((1, 4));
-            tokens.map(|token| token.wait_timeout(Duration::ZERO) == WaitOutcome::Woken)
-        };
-        let queue = queue(1);
-        assert_eq!(woken(&queue), [false, false]);
-        let _answer = ask(&queue);
-        assert_eq!(woken(&queue), [true, false]);
-        let reply = ReplyTo::new(drop);
-        queue.submit(Lane::Duties, Job::State { root: 0, slot: 4 }, reply);
-        assert_eq!(woken(&queue), [true, true]);
-    }
-
-    #[test]
-    fn the_ports_of_a_worker_reach_the_queue_and_the_hot_db() {
-        // A state is claimed twice; a task is put back behind it; the state is posted and reported.
-        let toy = Arc::new(Toy::default());
-        let (observer, _notices) = Observer::<Std, Toy>::new(4);
-        let supervisor = Supervisor::new(Intensity::default(), None, observer);
-        let guard =
-            |service| Guard::new(service, true, &supervisor, None, Tracer::new(service, 0, 0));
-        let machine = HotDb::new(&*toy, Limits::default(), 0, 0, ToyState::anchor());
-        let queue = queue(1);
-        let (_service, hot_db) = HotDbService::new(
-            toy.clone(),
-            Box::new(machine),
-            4,
-            &queue.activity,
-            guard(ServiceName::HotDb),
-        );
-        let guard = guard(ServiceName::Rewinder);
-        let mut ports = Threads {
-            shared: &*queue.shared,
-            hot_db: &hot_db,
-            consensus: &*toy,
-            guard: &guard,
-            allowed: GoesFirst::Nothing,
-            entered: None,
-        };
-        assert_eq!([(); 2].map(|()| ports.claim((1, 4))), [true, false]);
-        let _answer = ask(&queue);
-        let pull = || Mutex::lock(&queue.shared.queue).queue.pull(Role::General, 0);
-        ports.requeue(pull(), (1, 4));
-        ports.loaded((0, 4));
-        assert_eq!((pull().len(), queue.waiting()), (0, 1));
-        ports.post_state(StateAt { root: 1, slot: 4, state: ToyState::anchor() });
-        assert_eq!(hot_db.post().counters().depth, 1);
-        ports.loaded((1, 4));
-        assert_eq!(pull().len(), 1);
-    }
-}
+mod tests;

@@ -63,6 +63,15 @@ impl<C: Consensus, R> Task<C, R> {
         lanes.submit(self.lane, self.key, self).map_err(|task| (task.reply, answer))
     }
 
+    /// Puts a task of the node itself before those of its lane. Its place does not depend on what
+    /// clients ask for.
+    ///
+    /// # Errors
+    /// Returns the reply end and the answer if the queue is closed.
+    pub fn submit_own(self, lanes: &mut Lanes<C, R>) -> Result<(), (R, Answer<C>)> {
+        lanes.submit_own(self.lane, self.key, self).map_err(|task| (task.reply, Answer::Refused))
+    }
+
     /// Puts tasks of one lane back before the others of their lane, in their order. They may be
     /// pulled once `after` is loaded.
     pub fn requeue(tasks: Vec<Self>, after: StateKey<C::Root>, lanes: &mut Lanes<C, R>) {

@@ -1,9 +1,11 @@
-//! The worker's machine with several attestations in hand. How it loads states is in `loads`, how
-//! it verifies a batch step by step and what goes first between two steps in `steps`, what its
-//! threads do in `threads`.
+//! The worker's machine with several attestations in hand. How it loads states is in `loads` and
+//! `entry`, how it verifies a batch step by step and what goes first between two steps in `steps`,
+//! what its threads do in `threads`, and what they do with questions of clients in `questions`.
 
+mod entry;
 mod loads;
 mod production;
+mod questions;
 mod scripted;
 mod steps;
 mod threads;

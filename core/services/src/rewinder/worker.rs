@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::consensus::{Checkpoint, Consensus, Failure, Slot, ValidatorIndex};
+use crate::consensus::{Checkpoint, Consensus, Failure, ProposerCheck, Slot, ValidatorIndex};
 use crate::gossip::{IdentifiedOperation, IdentifiedVote};
 use crate::hot_db::{CommitReply, CommitteesAt, StateAt, Trail, TrailReply};
 use crate::identified::{IdentifiedAttestation, IdentifiedBlock};
@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::payload::IdentifiedPayloadVote;
 use crate::rewinder::batch::Batch;
 use crate::rewinder::dispatcher::{Lane, StateKey};
-use crate::rewinder::load::{Load, Loaded};
+use crate::rewinder::load::{Load, Loaded, check_expected, with_expected};
 use crate::rewinder::precedence::GoesFirst;
 use crate::rewinder::production::Production;
 use crate::verdict::{
@@ -85,6 +85,12 @@ impl<C: Consensus> Job<C> {
             | Self::State { .. }
             | Self::Produce { .. } => None,
         }
+    }
+
+    /// Returns whether a stop refuses the job while it waits: somebody asks, and nobody has been
+    /// promised a verdict.
+    pub(super) fn is_question(&self) -> bool {
+        matches!(self, Self::State { .. } | Self::Produce { .. })
     }
 
     /// Returns the kind of job, for reports.
@@ -251,7 +257,7 @@ pub enum WorkerEffect<C: Consensus> {
 }
 
 /// Where a worker is: `Idle -> AwaitTrail -> (AwaitClaim -> AwaitAgain ->) (Load ->) (AwaitCommit |
-/// Verify ->) Idle`.
+/// Verify ->) Idle`. From `Load` a block may go to `AwaitClaim` once more.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Worker<C: Consensus> {
     /// It has no job.
@@ -323,19 +329,17 @@ impl<C: Consensus> Worker<C> {
     /// Checks what can be checked of a block before its parent's state is loaded. Then claims what
     /// is to be replayed, or goes on at once if nothing is.
     fn check(&mut self, consensus: &C, jobs: Vec<Job<C>>, trail: Trail<C>) -> Effects<C> {
-        let mut signature_verified = false;
+        let mut proposer = ProposerCheck::Unknown;
         if let [Job::Block(block)] = jobs.as_slice() {
             if block.identity().slot <= trail.block_slot {
                 let answer = Answer::Invalid(RejectReason::SlotNotAfterParent);
                 return vec![WorkerEffect::Answer(answer)];
             }
-            if let Some(expected) = trail.expected_proposer
-                && let Err(invalid) = consensus.check_proposer(block.item(), expected)
-            {
-                return vec![WorkerEffect::Answer(Answer::Invalid(RejectReason::Check(invalid)))];
+            if let Err(answer) = check_expected(consensus, block, &trail) {
+                return vec![WorkerEffect::Answer(answer)];
             }
             match consensus.verify_proposer(&trail.start.state, block.item()) {
-                Ok(verified) => signature_verified = verified,
+                Ok(checked) => proposer = with_expected(checked, &trail),
                 Err(failure) => return vec![WorkerEffect::Answer(stop(failure))],
             }
         }
@@ -345,7 +349,7 @@ impl<C: Consensus> Worker<C> {
             let answer = Answer::Invalid(RejectReason::SlotNotAfterParent);
             return vec![WorkerEffect::Loaded((*root, *slot)), WorkerEffect::Answer(answer)];
         }
-        let load = Box::new(Load::new(consensus, jobs, trail, signature_verified));
+        let load = Box::new(Load::new(consensus, jobs, trail, proposer));
         match load.claim() {
             Some(claim) => {
                 *self = Self::AwaitClaim(load);
@@ -367,14 +371,27 @@ impl<C: Consensus> Worker<C> {
     /// Takes in the HotDB's answer to a worker that has claimed what it is about to replay.
     fn trail_again(&mut self, consensus: &C, load: Load<C>, reply: TrailReply<C>) -> Effects<C> {
         let claimed = load.claim();
-        let (jobs, signature_verified) = load.into_jobs();
         let mut effects: Effects<C> = Vec::new();
         let TrailReply::Trail(trail) = reply else {
+            let (jobs, _) = load.into_jobs();
             effects.extend(claimed.map(WorkerEffect::Loaded));
             effects.extend(self.trail(consensus, jobs, reply));
             return effects;
         };
-        let load = Box::new(Load::new(consensus, jobs, *trail, signature_verified));
+        if let [Job::Block(block)] = load.jobs()
+            && let Err(answer) = check_expected(consensus, block, &trail)
+        {
+            effects.extend(claimed.map(WorkerEffect::Loaded));
+            effects.push(WorkerEffect::Answer(answer));
+            return effects;
+        }
+        if load.has_replayed() && trail.replays() {
+            // The state in hand has made room for others meanwhile.
+            return self.load(consensus, Box::new(load));
+        }
+        let (jobs, proposer) = load.into_jobs();
+        let proposer = with_expected(proposer, &trail);
+        let load = Box::new(Load::new(consensus, jobs, *trail, proposer));
         if load.claim() == claimed {
             return self.load(consensus, load);
         }
@@ -399,15 +416,21 @@ impl<C: Consensus> Worker<C> {
             *self = Self::Load(load);
             return effects;
         }
+        let step = step.and_then(|_| load.enter(consensus, &mut effects));
         let free = if step.is_ok() { load.release(&mut effects) } else { Vec::new() };
         if !free.is_empty() {
             effects.extend(free.into_iter().map(WorkerEffect::Loaded));
+            if let Some(claim) = load.second_half() {
+                effects.push(WorkerEffect::Claim(claim));
+                *self = Self::AwaitClaim(load);
+                return effects;
+            }
             effects.push(load.goes_on());
             *self = Self::Load(load);
             return effects;
         }
         let (count, keys) = (load.jobs().len(), load.keys().to_vec());
-        let loaded = step.and_then(|_| load.finish(consensus, &mut effects));
+        let loaded = step.and_then(|()| load.finish(consensus, &mut effects));
         effects.extend(keys.into_iter().map(WorkerEffect::Loaded));
         match loaded {
             Ok(Loaded::Block(cleared, commit)) => {

@@ -48,7 +48,10 @@ impl Arbitrary for History {
                 clock += 1;
                 inputs.push(Input::Tick(clock));
             }
-            inputs.push(Input::Block(ToyBlock { finalizes, ..ToyBlock::new(root, parent, slot) }));
+            let block = ToyBlock { finalizes, ..ToyBlock::new(root, parent, slot) };
+            let carries = u8::arbitrary(g).is_multiple_of(16);
+            let carrier = Input::Carrier(block, 1 << (u8::arbitrary(g) % 5));
+            inputs.push(if carries { carrier } else { Input::Block(block) });
             let finalized = finalizes.map_or(finalized, |checkpoint| checkpoint.epoch);
             blocks.push((root, parent, slot, finalized));
             if u8::arbitrary(g).is_multiple_of(16) {

@@ -453,6 +453,22 @@ fn a_slashing_by_gossip_outlasts_finality_and_a_restart() {
 }
 
 #[test]
+fn a_slashing_that_only_a_dead_block_carried_counts_after_a_restart() {
+    // Block 5 dies by finality. Its slashing has proved that validators 1 and 2 equivocate.
+    let mut inputs = history();
+    inputs[2] = Input::Carrier(ToyBlock::new(5, 0, 3), 0b110);
+    let world = run(World::start(empty()).expect("an empty store"), &inputs, 1);
+    let mut store = empty();
+    world.outside.log.concat().iter().for_each(|write| store.apply(write));
+    let again = World::start(store).expect("what was stored");
+    assert_eq!(again.hot_db.trail(5, 3), TrailReply::Pruned);
+    for world in [&world, &again] {
+        let known = [0, 1, 2].map(|index| world.clearance.fork_choice().has_equivocated(index));
+        assert_eq!(known, [false, true, true]);
+    }
+}
+
+#[test]
 fn as_many_slashings_are_kept_as_the_bound_says() {
     // Two fit; the first of three is forgotten.
     let mut cold_db = new(Limits { equivocations: 2, ..Limits::default() });

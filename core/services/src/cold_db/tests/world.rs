@@ -33,6 +33,13 @@ pub(super) enum Input {
     Vote(ToyAttestation),
     /// An attester slashing by gossip; bit `i` is validator `i`.
     Slashing(u8),
+    /// A block with attester slashings of these validators.
+    Carrier(ToyBlock, u8),
+}
+
+/// The validators of a bit field.
+fn members(validators: u8) -> Vec<u64> {
+    (0..8).filter(|index| validators >> index & 1 == 1).collect()
 }
 
 pub(super) fn bounds() -> Bounds {
@@ -148,7 +155,7 @@ impl World {
                 self.clock = slot;
                 Import::Tick { slot }
             }
-            Input::Block(block) => {
+            Input::Block(block) | Input::Carrier(block, _) => {
                 let known = self.hot_db.contains(block.root);
                 let parent = self.state_of(block.parent);
                 if known {
@@ -158,7 +165,10 @@ impl World {
                     return self.waiting.push(input);
                 };
                 TOY.transition(&mut state, &block, UpdateFlags::default()).expect("it is valid");
-                let effects = TOY.block_effects(&state, &block).expect("it was valid");
+                let mut effects = TOY.block_effects(&state, &block).expect("it was valid");
+                if let Input::Carrier(_, validators) = input {
+                    effects.equivocating = members(validators);
+                }
                 let item = identified::block(&TOY, block);
                 let (root, slot) = (block.root, block.slot);
                 let state = StateAt { root, slot, state };
@@ -178,7 +188,7 @@ impl World {
                 Import::Attestation(Box::new(Cleared::new(item, evidence)))
             }
             Input::Slashing(validators) => {
-                let indices = (0..8).filter(|index| validators >> index & 1 == 1).collect();
+                let indices = members(validators);
                 let given = ToyOperation { id: 1, validators, signed: true, valid: true };
                 let operation = Operation::AttesterSlashing(ToySlashing::Given(given));
                 let item = identified::operation(&TOY, operation);

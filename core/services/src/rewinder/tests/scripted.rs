@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Consensus, Epoch, Failure,
-    Gwei, Header, Slot, UpdateFlags, ValidatorIndex, Vote,
+    Gwei, Header, ProposerCheck, Slot, UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 use crate::payload::{PayloadVoteHeader, Places};
@@ -35,6 +35,7 @@ type Load = Box<dyn Fn(Slot) + Send + Sync>;
 type Prepare = Box<dyn Fn(&ToyState) -> Result<(), ToyFault> + Send + Sync>;
 type Claims = Box<dyn Fn(&ToyBlock) -> Option<ToyRoot> + Send + Sync>;
 type Verify = Box<dyn Fn(&[ToyAttestation], usize) + Send + Sync>;
+type Propose = Box<dyn Fn(&ToyState, &ToyBlock) -> Result<ProposerCheck, ToyInvalid> + Send + Sync>;
 type Proposers = Box<dyn Fn(&ToyState) -> Option<Vec<ValidatorIndex>> + Send + Sync>;
 
 /// The toy protocol, which reports its calls and runs its hooks.
@@ -54,6 +55,10 @@ pub(super) struct Scripted {
     pub(super) verify: Verify,
     /// The proposers of the epoch of a state.
     pub(super) proposers: Proposers,
+    /// What a state tells of the proposer of a block, which has signed.
+    pub(super) propose: Propose,
+    /// Runs before the balances of a state are computed.
+    pub(super) weigh: Box<dyn Fn() + Send + Sync>,
     /// Runs before an operation is checked.
     pub(super) operate: Box<dyn Fn() + Send + Sync>,
 }
@@ -71,6 +76,8 @@ impl Scripted {
             claims: Box::new(|block| Some(block.root)),
             verify: Box::new(|_, _| {}),
             proposers: Box::new(|_| None),
+            propose: Box::new(|_, _| Ok(ProposerCheck::Complete)),
+            weigh: Box::new(|| {}),
             operate: Box::new(|| {}),
         };
         (protocol, Calls(calls))
@@ -288,8 +295,9 @@ impl Consensus for Scripted {
         &self,
         state: &ToyState,
         block: &ToyBlock,
-    ) -> Result<bool, Failure<ToyInvalid, ToyFault>> {
-        self.toy.verify_proposer(state, block)
+    ) -> Result<ProposerCheck, Failure<ToyInvalid, ToyFault>> {
+        self.toy.verify_proposer(state, block)?;
+        (self.propose)(state, block).map_err(Failure::Invalid)
     }
 
     fn committees(&self, state: &ToyState, epoch: Epoch) -> Result<(), ToyFault> {
@@ -348,6 +356,7 @@ impl Consensus for Scripted {
     }
 
     fn balances(&self, state: &ToyState) -> Result<Balances, ToyFault> {
+        (self.weigh)();
         self.toy.balances(state)
     }
 
