@@ -48,7 +48,7 @@
 //!   claimed.
 //!
 //! **Limits.** The counts wrap around, and a thread may be suspended between any two steps. So a
-//! sender that finds room reads `consumed` again after the word. If `consumed` has moved by more
+//! sender that looks for room reads `consumed` again after the word. If `consumed` has moved by more
 //! than 2^25 since the first reading, the sender counts no room, and looks again (C4). Two
 //! coincidences remain in which a sender claims more than there is room for. It is suspended
 //! between its read of the word and its exchange while exactly 2^26 requests are claimed, or a
@@ -188,7 +188,7 @@ impl<P: Primitives> Credits<P> {
         // For a moment an evictor may have claimed one too many (C1).
         let held = pending(requests(word), consumed) + reserved(word);
         let room = self.returned.capacity.saturating_sub(held);
-        if room > 0 && P::counts_wrap() && self.has_passed(consumed) { 0 } else { room }
+        if P::counts_wrap() && self.has_passed(consumed) { 0 } else { room }
     }
 
     /// Returns whether so much has been consumed since `consumed` was read that the difference to a
