@@ -24,10 +24,9 @@
 //! - T3 While the list is locked, no waker is cloned, woken or dropped: that is foreign code, which
 //!   may drop futures of this list. Panics of `wake` and `drop` are contained. A panic of `clone`
 //!   goes to the caller of `poll`, and leaves the future as it was.
-//! - T4 The list has as many entries as there are waiting futures; a future that was forgotten waits
-//!   until a notification chooses it. It allocates nothing until the
-//!   first of them comes. From then on it keeps its slots: as many as futures have ever waited at
-//!   once.
+//! - T4 The list has as many entries as there are waiting futures. A future that was forgotten
+//!   counts until a notification chooses it. The list allocates nothing until the first of them
+//!   comes. From then on it keeps its slots: as many as futures have ever waited at once.
 //!
 //! **Memory order.** A task registers under the lock, passes fence (W), and looks again: the
 //! argument of the parent module holds for it as for a thread. From then on it needs no fence. A
