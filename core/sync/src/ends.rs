@@ -248,8 +248,8 @@ macro_rules! opaque_debug {
 /// States that an end may be used after a panic that came out of one of its calls, as std's ends
 /// may. Only foreign code can panic in a call (a waker, a condition, the drop of an item or of a
 /// value). It runs before the first or after the last step of an operation and outside every lock,
-/// so the channel is intact. The only exception are the items that a receiver drops as it goes, one
-/// after another: there, the panic of each is contained.
+/// so the channel is intact. One call drops several items, one after another: the drop of the
+/// receiver. It contains the panic of each.
 macro_rules! unwind_safe {
     ($($end:ident $(: $bound:ident)?),*) => { $(
         impl<P: Primitives, T: Send $(+ $bound)?> core::panic::UnwindSafe for $end<P, T> {}
@@ -368,7 +368,8 @@ mod tests {
                 let mut next = pin!(inputs.recv_async());
                 assert_eq!(next.as_mut().poll(&mut context), Poll::Pending);
                 receiver.close();
-                assert_eq!((wakes.get(), next.poll(&mut context)), (2, Poll::Ready(Ok(Err(Closed)))));
+                let told = Poll::Ready(Ok(Err(Closed)));
+                assert_eq!((wakes.get(), next.poll(&mut context)), (2, told));
             }
         )* };
     }
@@ -376,11 +377,13 @@ mod tests {
     closings! {
         closing_a_mailbox_wakes_the_tasks_of_the_same_end:
             mailbox::mailbox::<Std, u32>(1, 0, OnFull::Block);
-        closing_a_ring_wakes_the_tasks_of_the_same_end: spsc::spsc::<Std, u32>(1, Backpressure::Block);
-        closing_a_pool_wakes_the_tasks_of_the_same_end: mpmc::mpmc::<Std, u32>(1, Backpressure::Block);
+        closing_a_ring_wakes_the_tasks_of_the_same_end:
+            spsc::spsc::<Std, u32>(1, Backpressure::Block);
+        closing_a_pool_wakes_the_tasks_of_the_same_end:
+            mpmc::mpmc::<Std, u32>(1, Backpressure::Block);
     }
 
-    /// An item: nothing special, one that somebody waits for an answer to, or one whose drop panics.
+    /// An item: nothing special, a question that somebody waits for, or one whose drop panics.
     enum Item {
         Held(#[allow(dead_code, reason = "it is counted")] Arc<()>),
         Asks(#[allow(dead_code, reason = "its drop is the answer")] oneshot::Sender<Std, u32>),
@@ -426,8 +429,10 @@ mod tests {
             mailbox::mailbox::<Std, Item>(4, 0, OnFull::Block);
         an_item_that_panics_keeps_no_other_in_a_mailbox_that_evicts:
             mailbox::mailbox::<Std, Item>(4, 0, OnFull::EvictOldest);
-        an_item_that_panics_keeps_no_other_in_a_ring: spsc::spsc::<Std, Item>(4, Backpressure::Block);
-        an_item_that_panics_keeps_no_other_in_a_pool: mpmc::mpmc::<Std, Item>(4, Backpressure::Block);
+        an_item_that_panics_keeps_no_other_in_a_ring:
+            spsc::spsc::<Std, Item>(4, Backpressure::Block);
+        an_item_that_panics_keeps_no_other_in_a_pool:
+            mpmc::mpmc::<Std, Item>(4, Backpressure::Block);
     }
 
     /// What holds for every end, whatever its items are: it may be used after a panic, it can be

@@ -416,7 +416,7 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     }
 
     /// Closes this end: a value that is not there yet will not be accepted; one that is already
-    /// there can still be received. Wakes a task that has polled this end and waits. Does not block.
+    /// there can still be received. Wakes the task that has polled this end. Does not block.
     pub fn close(&mut self) {
         if let Some(waker) = self.refuse() {
             P::contain(|| waker.wake());

@@ -161,8 +161,8 @@ pub unsafe trait Futex: Atomic<u32> {
     /// Sleeps like [`Futex::wait`], for at most `timeout`.
     #[track_caller]
     fn wait_timeout(&self, expected: u32, timeout: Duration) -> WaitOutcome;
-    /// Wakes at most `count` of the threads that sleep on this word. What precedes this call happens
-    /// before their returns.
+    /// Wakes at most `count` of the threads that sleep on this word. What precedes this call
+    /// happens before their returns.
     #[track_caller]
     fn wake(&self, count: u32);
 }

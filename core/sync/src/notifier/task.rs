@@ -24,10 +24,9 @@
 //! - T3 While the list is locked, no waker is cloned, woken or dropped: that is foreign code, which
 //!   may drop futures of this list. Panics of `wake` and `drop` are contained. A panic of `clone`
 //!   goes to the caller of `poll`, and leaves the future as it was.
-//! - T4 The list has as many entries as there are waiting futures; a future that was forgotten waits
-//!   until a notification chooses it. It allocates nothing until the
-//!   first of them comes. From then on it keeps its slots: as many as futures have ever waited at
-//!   once.
+//! - T4 The list has as many entries as there are waiting futures. A future that was forgotten
+//!   counts until a notification chooses it. The list allocates nothing until the first of them
+//!   comes. From then on it keeps its slots: as many as futures have ever waited at once.
 //!
 //! **Memory order.** A task registers under the lock, passes fence (W), and looks again: the
 //! argument of the parent module holds for it as for a thread. From then on it needs no fence. A
@@ -129,6 +128,12 @@ impl List {
         Some(waker)
     }
 
+    /// Returns the slot of the oldest entry, if it was made before the entry numbered `end`.
+    fn oldest_before(&mut self, end: u64) -> Option<u32> {
+        let oldest = self.oldest;
+        (oldest != END && self.slot(oldest).number < end).then_some(oldest)
+    }
+
     /// Returns the waker of a ticket, unless its task has been chosen.
     fn waker(&mut self, Ticket { slot, number }: Ticket) -> Option<&mut Waker> {
         let entry = self.slot(slot);
@@ -159,14 +164,13 @@ impl Tasks {
         list.take(ticket.slot)
     }
 
-    /// Takes the oldest entry, if it was made before the entry numbered `end`.
-    fn pop(&mut self, end: u64) -> Option<Waker> {
+    /// Takes the oldest entry, if it was made before the entry numbered `end`. Says, too, whether
+    /// the entry that is then the oldest was made before that.
+    fn pop(&mut self, end: u64) -> Option<(Waker, bool)> {
         let list = self.0.as_deref_mut()?;
-        let oldest = list.oldest;
-        if oldest == END || list.slot(oldest).number >= end {
-            return None;
-        }
-        list.take(oldest)
+        let oldest = list.oldest_before(end)?;
+        let waker = list.take(oldest)?;
+        Some((waker, list.oldest_before(end).is_some()))
     }
 
     fn next_number(&self) -> u64 {
@@ -214,14 +218,15 @@ impl<P: Primitives> EventNotifier<P> {
         // below `end`.
         let mut end = None;
         for _ in 0..count {
-            let waker = {
+            let popped = {
                 let mut tasks = self.tasks.lock();
                 let end = *end.get_or_insert_with(|| tasks.next_number());
                 self.counted_out(tasks.pop(end))
             };
-            match waker {
-                Some(waker) => P::contain(|| waker.wake()),
-                None => return,
+            let Some((waker, has_next)) = popped else { return };
+            P::contain(|| waker.wake());
+            if !has_next {
+                return;
             }
         }
     }
@@ -250,8 +255,8 @@ impl<P: Primitives> EventNotifier<P> {
         }
     }
 
-    /// Takes one off the count for a waker that has been taken from the list; the list is locked.
-    pub(super) fn counted_out(&self, taken: Option<Waker>) -> Option<Waker> {
+    /// Takes one off the count for an entry that has been taken from the list; the list is locked.
+    pub(super) fn counted_out<T>(&self, taken: Option<T>) -> Option<T> {
         if taken.is_some() {
             // ORDERING: a read-modify-write acts on the latest count; see the module documentation.
             self.waiters.fetch_sub(TASK, Relaxed);

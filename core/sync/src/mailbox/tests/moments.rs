@@ -84,8 +84,8 @@ fn a_receiver_without_evictors_takes_no_lock() {
     }
 }
 
-/// All places but two are kept, and those two are taken. Two tasks wait to keep a place, and a third
-/// to send. Both places become free, and both reservers are woken; but before they look, another
+/// All places but two are kept, and those two are taken. Two tasks wait to keep a place, a third to
+/// send. Both places become free, and both reservers are woken; but before they look, another
 /// keeps the last place that may be kept. They are refused, and the sender gets the place that is
 /// left.
 #[test]

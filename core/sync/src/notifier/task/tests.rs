@@ -138,9 +138,10 @@ fn the_list_is_a_queue_from_which_anyone_may_leave() {
                 }
                 _ => match list.pop(u64::MAX) {
                     None => plain.is_empty(),
-                    Some(waker) => {
+                    Some((waker, has_next)) => {
                         waker.wake();
-                        plain.remove(0).1.0.load(Relaxed) == 1
+                        let is_oldest = plain.remove(0).1.0.load(Relaxed) == 1;
+                        is_oldest && has_next != plain.is_empty()
                     }
                 },
             }
