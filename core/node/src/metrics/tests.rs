@@ -268,6 +268,8 @@ fn a_server_to_which_the_system_gives_no_connection_tries_on_and_stops_when_it_i
     let thread = Some(std::thread::spawn(body));
     let metrics = Metrics { address, shared, thread };
     assert!((0..10_000).all(|_| listener.accept().is_err()));
+    // Now the server alone has it: one that had given up would refuse the connection.
+    drop(listener);
     let answer = ask(address, b"GET /metrics HTTP/1.1\r\n\r\n");
     assert!(answer.ends_with("\r\n\r\nfigures"), "{answer}");
     drop(metrics);
