@@ -54,8 +54,8 @@ pub(super) fn junk_blocks(chain: &Chain, n: u64, peers: u64, junk: &mut Junk) ->
     })
 }
 
-/// Each block is of the first honest slot and on genesis, by a validator that does not propose there
-/// and has signed it.
+/// Each block is of the first honest slot and on genesis, by a validator that does not propose
+/// there and has signed it.
 #[cfg(test)]
 pub(super) fn blocks_of_others(chain: &Chain, n: u64) -> Plan {
     let mut state = chain.genesis.clone();

@@ -15,8 +15,8 @@
 //! | `lock` | locked while a process has the folder; its content does not matter |
 //!
 //! A batch of the ColdDB is one transaction with `Durability::Immediate`: it is on the disk when
-//! `commit` returns. A transaction that was interrupted has never happened. Each is committed in two
-//! phases, with two syncs: redb then knows which of its two commit slots is the last one, and a
+//! `commit` returns. A transaction that was interrupted has never happened. Each is committed in
+//! two phases, with two syncs: redb then knows which of its two commit slots is the last one, and a
 //! damaged slot of a file that was not closed is an error. With one sync it would take the damage
 //! for an interruption, and fall back to the transaction before.
 //!

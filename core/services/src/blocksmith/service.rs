@@ -337,8 +337,8 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
 
     /// Stops the services in reverse order and joins every thread, however long that takes. Items
     /// in flight are judged first. Items that wait are answered `Dropped(Shutdown)`. Requests for a
-    /// state or a block that wait, or come from now on, are answered `Refused` at once. What a worker
-    /// has in hand is given up after 32 more slots, or after one more step of 16 votes.
+    /// state or a block that wait, or come from now on, are answered `Refused` at once. What a
+    /// worker has in hand is given up after 32 more slots, or after one more step of 16 votes.
     pub fn stop(mut self) -> StopReport {
         self.shut_down(None)
     }

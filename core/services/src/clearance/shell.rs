@@ -257,9 +257,9 @@ fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
     }
 }
 
-/// Returns what the ColdDB is to be given of the slashings in a block that prove something new. They
-/// hold wherever the block stands, so they are recorded beside it: a block that finality passes is
-/// dropped.
+/// Returns what the ColdDB is to be given of the slashings in a block that prove something new.
+/// They hold wherever the block stands, so they are recorded beside it: a block that finality
+/// passes is dropped.
 fn slashed_in<C: Consensus>(machine: &Clearance<C>, event: &Event<C>) -> Option<Record<C>> {
     let Event::Import(Import::Block { block, .. }) = event else { return None };
     let indices = &block.evidence().equivocating;
@@ -267,8 +267,8 @@ fn slashed_in<C: Consensus>(machine: &Clearance<C>, event: &Event<C>) -> Option<
     is_new.then(|| Record::Equivocation { indices: indices.clone() })
 }
 
-/// Returns what the ColdDB is to be given of an event itself. A vote for a block that finality has passed
-/// is not recorded: it has no weight, and a restart could not tell it from one that had.
+/// Returns what the ColdDB is to be given of an event itself. A vote for a block that finality has
+/// passed is not recorded: it has no weight, and a restart could not tell it from one that had.
 fn record_of<C: Consensus>(
     machine: &Clearance<C>,
     consensus: &C,

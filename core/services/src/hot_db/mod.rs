@@ -41,9 +41,9 @@
 //! - I8 The proposers of an epoch are a function of the epoch and of the last block before its
 //!   start (its dependent root). They are kept by the two, from the first state of the epoch that
 //!   comes and has them, as many lists as committees. A trail says who is expected to propose at
-//!   its slot, so a block of another proposer costs a look-up. If it does not, a worker with a block
-//!   of a later epoch than its parent's posts the parent's state in that epoch, valid block or not
-//!   (I10 of the Rewinder). That is a passing state, as every advanced one.
+//!   its slot, so a block of another proposer costs a look-up. If it does not, a worker with a
+//!   block of a later epoch than its parent's posts the parent's state in that epoch, valid block
+//!   or not (I10 of the Rewinder). That is a passing state, as every advanced one.
 //!
 //! The committees' cache is the HotDB's, as nobody else knows a target's dependent root, and one
 //! owner needs no lock. Workers compute; the one that does so claims the key (I9 of the Rewinder).

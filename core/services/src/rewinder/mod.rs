@@ -35,8 +35,9 @@
 //!   share comes about when attestations of one target are divided among the workers that are idle
 //!   when one pulls. With a reserved worker, duties always have a worker (R2).
 //! - I5 Lanes are bounded. A full lane refuses. What the node itself asks for has places of its own
-//!   before those of clients: three states for Clearance and one for the ColdDB. Attestations of peers that are not proven have a
-//!   lane of their own, so that forged ones spoil no product of signatures with others (A2).
+//!   before those of clients: three states for Clearance and one for the ColdDB. Attestations of
+//!   peers that are not proven have a lane of their own, so that forged ones spoil no product of
+//!   signatures with others (A2).
 //! - I6 A fault of ours is answered as `Fault`, never as a rejection.
 //! - I7 Attestations that are pulled together are answered in their order, each with its own
 //!   outcome: an invalid one condemns none of the others. At most

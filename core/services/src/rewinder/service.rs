@@ -97,8 +97,8 @@ impl<P: Primitives, C: Consensus> Inner<P, C> {
     }
 }
 
-/// Returns whether a stop refuses a task that waits: items are judged, and what the node itself asks
-/// for, at most a few states, is bounded by their number.
+/// Returns whether a stop refuses a task that waits: items are judged, and what the node itself
+/// asks for, at most a few states, is bounded by their number.
 fn is_refused_by_a_stop<P: Primitives, C: Consensus>(task: &Task<P, C>) -> bool {
     !task.reply.own && task.job.is_question()
 }
@@ -410,15 +410,16 @@ fn prepare<P: Primitives, C: Consensus>(consensus: &C, guard: &Guard<P, C>, stat
 
 impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
     /// Queues a job of a client or a peer; never blocks. The answer is `Busy` if the lane is full,
-    /// and `Refused` if the queue is closed, or the services are stopping and the job is a question.
+    /// and `Refused` if the queue is closed, or the services are stopping and the job is a
+    /// question.
     pub(crate) fn submit(&self, lane: Lane, job: Job<C>, reply: ReplyTo<C>) {
         self.queue(lane, job, reply, false);
     }
 
-    /// Queues a job of the node itself, before the others of its lane and beside its capacity; never
-    /// blocks. Clearance has at most [`crate::clearance::shell::STATE_REQUESTS`] under way, and the
-    /// ColdDB [`crate::cold_db::shell::STATE_REQUESTS`]: four together. The answer is `Refused` if
-    /// the queue is closed.
+    /// Queues a job of the node itself, before the others of its lane and beside its capacity;
+    /// never blocks. Clearance has at most [`crate::clearance::shell::STATE_REQUESTS`] under way,
+    /// and the ColdDB [`crate::cold_db::shell::STATE_REQUESTS`]: four together. The answer is
+    /// `Refused` if the queue is closed.
     pub(crate) fn submit_own(&self, lane: Lane, job: Job<C>, reply: ReplyTo<C>) {
         self.queue(lane, job, reply, true);
     }
@@ -459,8 +460,9 @@ impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
     }
 
     /// Has long loads and batches be given up between two of their parts: what is left of them is
-    /// answered `Refused`. So are questions that wait, and those that come from now on, so that each
-    /// worker runs one more part at most for them. Items that wait are judged, if that is short.
+    /// answered `Refused`. So are questions that wait, and those that come from now on, so that
+    /// each worker runs one more part at most for them. Items that wait are judged, if that is
+    /// short.
     pub(crate) fn give_up_long_loads(&self) {
         let refused = {
             let mut inner = self.shared.queue.lock();
