@@ -160,7 +160,7 @@ impl Drop for Metrics {
         // process has no handle left, `accept` may sleep: only a connection wakes it.
         while TcpStream::connect_timeout(&self.address, PATIENCE).is_err() && !thread.is_finished()
         {
-            std::thread::sleep(ACCEPT_PAUSE);
+            std::thread::park_timeout(ACCEPT_PAUSE);
         }
         if thread.join().is_err() {
             tracing::error!("the thread that serves metrics had panicked");

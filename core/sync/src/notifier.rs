@@ -458,8 +458,8 @@ impl<P: Primitives> Token<'_, P> {
     }
 
     fn is_notified(&self) -> bool {
-        // ORDERING: none needed; it hands nothing over. A caller that sleeps again passes fence (W)
-        // in its next `prepare`. One that gives up was either woken in the futex, and that wake
+        // ORDERING: none needed; it hands nothing over. A caller that sleeps again passes the fence
+        // of its next `prepare`. One that gives up was either woken in the futex, and that wake
         // orders its last look, or has taken no notification (I3). A stale value here only leads to
         // the futex, which compares the current one (I2).
         self.notifier.epoch.load(Relaxed) != self.epoch

@@ -397,9 +397,11 @@ pub fn attestations_are_judged_together<P: Primitives>() {
     stop(services, 4);
 }
 
-/// Returns whether finality is the reason for a refusal.
+/// Returns whether finality is the reason for a refusal. It is `finalized` if the HotDB knew of it
+/// before the Quarantine did.
 fn is_passed(verdict: &Outcome) -> bool {
-    ["not_after_finalized_slot", "not_descendant_of_finalized"].contains(&verdict.reason())
+    let reasons = ["not_after_finalized_slot", "not_descendant_of_finalized", "finalized"];
+    reasons.contains(&verdict.reason())
 }
 
 /// Finality moves, so Clearance asks the Rewinder for balances and lets the HotDB prune. Meanwhile

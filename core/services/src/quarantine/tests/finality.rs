@@ -203,6 +203,11 @@ fn a_block_that_the_hot_db_prunes_before_finality_is_told_here_is_not_refused() 
     assert_eq!(early.map(|id| node.answer_to(id)), [("dropped", "finalized"); 2]);
     assert_eq!(later.map(|id| node.answer_to(id)), [("dropped", "finalized"); 2]);
     assert_eq!((node.answer_to(vote), node.machine.held()), (("dropped", "finalized"), 0));
+    // What comes later waits for none of them.
+    let target = Checkpoint { epoch: 2, root: 5 };
+    let vote = ToyAttestation { id: 78, slot: 9, head: 5, target, validator: 0, valid: true };
+    let vote = node.hand_in(Item::Attestation(vote), 0);
+    assert_eq!(node.answer_to(vote), ("ignored", "too_old"));
 }
 
 #[test]
