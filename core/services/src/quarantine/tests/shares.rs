@@ -352,6 +352,26 @@ fn what_others_brought_as_well_is_theirs_when_there_is_no_room_for_its_owner() {
 }
 
 #[test]
+fn what_gives_way_passes_to_a_proven_peer_before_others() {
+    // Room for ten, and one request a tick. Peer 8 has ten orphans, of which peers 7 and 9 bring the
+    // first as well; peer 6, without proof, has one. What peer 9 waits for is asked for right after
+    // what peer 8 waits for.
+    let mut node = Node::new(Limits { items: 10, needs: 1, ..Limits::default() });
+    node.prove(8, 1);
+    node.prove(9, 2);
+    node.hand_in(orphan(5), 6);
+    [8, 7, 9].iter().for_each(|peer| {
+        node.hand_in(orphan(10), *peer);
+    });
+    (20..=28).for_each(|root| {
+        node.hand_in(orphan(root), 8);
+    });
+    node.needed.clear();
+    (0..2).for_each(|_| node.tick(11));
+    assert_eq!(node.needed, [121, 110]);
+}
+
+#[test]
 fn a_peer_over_its_quota_leaves_what_others_brought_as_well() {
     // A quota of one: peer 7's orphan gives way to the block that it waits for, but peer 8 has
     // brought it, too.
