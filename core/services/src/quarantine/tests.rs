@@ -5,6 +5,7 @@ mod finality;
 mod gossip;
 mod payload;
 mod shares;
+mod sharing;
 
 use std::collections::{BTreeMap, VecDeque};
 

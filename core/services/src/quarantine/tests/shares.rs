@@ -9,12 +9,12 @@ use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation};
 use crate::verdict::Quarantined;
 
 /// A block on the anchor, of one of the ten slots that have begun.
-fn block(root: u8) -> Item<Toy> {
+pub(super) fn block(root: u8) -> Item<Toy> {
     Item::Block(ToyBlock::new(root, 0, 1 + u64::from(root % 10)))
 }
 
 /// A block whose parent nobody has.
-fn orphan(root: u8) -> Item<Toy> {
+pub(super) fn orphan(root: u8) -> Item<Toy> {
     Item::Block(ToyBlock::new(root, root + 100, 5))
 }
 
@@ -24,7 +24,7 @@ fn vote(id: u8) -> Item<Toy> {
 }
 
 /// A valid vote of one validator.
-fn single(validator: u64) -> Item<Toy> {
+pub(super) fn single(validator: u64) -> Item<Toy> {
     let target = Checkpoint { epoch: 2, root: 0 };
     let id = 100 + validator as u8;
     let vote = ToyAttestation { id, slot: 9, head: 0, target, validator, valid: true };
@@ -33,7 +33,7 @@ fn single(validator: u64) -> Item<Toy> {
 
 impl Node {
     /// Hands in a valid block of a peer, so that the peer is proven.
-    fn prove(&mut self, peer: u64, root: u8) {
+    pub(super) fn prove(&mut self, peer: u64, root: u8) {
         let id = self.hand_in(block(root), peer);
         self.settle();
         assert_eq!(self.answer_to(id), ("valid", "ok"));
@@ -277,128 +277,6 @@ fn a_proven_peers_copy_takes_an_item_out_of_the_backlog_of_a_peer_without_proof(
 }
 
 #[test]
-fn copies_that_fill_every_place_keep_no_item_from_a_proven_peer() {
-    // Peer 7 sends junk, a block behind it, and copies of that until there is no place, of the item
-    // or at all. Then proven peer 9 brings the block.
-    for limits in
-        [Limits { followers: 1, ..Limits::default() }, Limits { copies: 1, ..Limits::default() }]
-    {
-        let mut node = Node::new(limits);
-        node.prove(9, 1);
-        for root in 10..20 {
-            node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
-        }
-        let [_, held, too_many] = [(); 3].map(|()| node.hand_in(block(2), 7));
-        assert_eq!([held, too_many].map(|id| node.answer_to(id).0), ["pending", "ignored"]);
-        let copy = node.hand_in(block(2), 9);
-        assert_eq!(node.answer_to(copy), ("ignored", "duplicate"));
-        assert_eq!(node.under_way(), [10, 11, 2]);
-    }
-}
-
-#[test]
-fn what_waits_behind_a_peer_that_loses_its_proof_passes_to_a_proven_one() {
-    // One block of a peer is checked at a time. Peer 7 has two bad blocks and a good one, which
-    // peers 6 and 9 bring as well; of those, 9 is proven.
-    let mut node = Node::new(Limits { peer_blocks: 1, ..Limits::default() });
-    node.prove(7, 1);
-    node.prove(9, 2);
-    for root in [10, 11] {
-        node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
-    }
-    [7, 6, 9].iter().for_each(|peer| {
-        node.hand_in(block(4), *peer);
-    });
-    assert_eq!(node.under_way(), [10]);
-    assert!(node.answer_one());
-    assert_eq!(node.under_way(), [4, 11]);
-}
-
-#[test]
-fn what_waits_behind_a_peer_without_proof_passes_to_one_that_is_proven_later() {
-    // Two bad blocks of peer 7 are under way; its good one was brought by peer 8 as well, before a
-    // vote proves that.
-    let mut node = node();
-    for root in 10..14 {
-        node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
-    }
-    [7, 8].iter().for_each(|peer| {
-        node.hand_in(block(4), *peer);
-    });
-    node.hand_in(single(1), 8);
-    assert_eq!(node.under_way(), [10, 11]);
-    let (request, job) = node.checks.pop_last().expect("the vote is checked");
-    let answer = node.work(job);
-    node.event(Event::Answered { request, answer });
-    assert_eq!(node.under_way(), [10, 11, 4]);
-}
-
-#[test]
-fn what_others_brought_as_well_is_theirs_when_there_is_no_room_for_its_owner() {
-    // Room for two. Peer 8 brings an orphan, which peers 7 and 9 bring as well, and then two more.
-    // Its own submission gives way, and then its next item; the first orphan is peer 9's now.
-    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
-    node.prove(8, 1);
-    node.prove(9, 2);
-    let [first, seventh, ninth] = [8, 7, 9].map(|peer| node.hand_in(orphan(10), peer));
-    let [second, third] = [20, 30].map(|root| node.hand_in(orphan(root), 8));
-    assert_eq!([first, second].map(|id| node.answer_to(id)), [("dropped", "evicted"); 2]);
-    let pending = [seventh, ninth, third].map(|id| node.answer_to(id));
-    assert_eq!(pending, [("pending", "unknown_parent"); 3]);
-    let fourth = node.hand_in(orphan(40), 8);
-    assert_eq!(node.answer_to(third), ("dropped", "evicted"));
-    assert_eq!([seventh, ninth, fourth].map(|id| node.answer_to(id).0), ["pending"; 3]);
-    assert_eq!((node.machine.held(), node.machine.awaited_roots()), (2, vec![110, 140]));
-}
-
-#[test]
-fn what_gives_way_passes_to_a_proven_peer_before_others() {
-    // Room for ten, and one request a tick. Peer 8 has ten orphans, of which peers 7 and 9 bring the
-    // first as well; peer 6, without proof, has one. What peer 9 waits for is asked for right after
-    // what peer 8 waits for.
-    let mut node = Node::new(Limits { items: 10, needs: 1, ..Limits::default() });
-    node.prove(8, 1);
-    node.prove(9, 2);
-    node.hand_in(orphan(5), 6);
-    [8, 7, 9].iter().for_each(|peer| {
-        node.hand_in(orphan(10), *peer);
-    });
-    (20..=28).for_each(|root| {
-        node.hand_in(orphan(root), 8);
-    });
-    node.needed.clear();
-    (0..2).for_each(|_| node.tick(11));
-    assert_eq!(node.needed, [121, 110]);
-}
-
-#[test]
-fn a_peer_over_its_quota_leaves_what_others_brought_as_well() {
-    // A quota of one: peer 7's orphan gives way to the block that it waits for, but peer 8 has
-    // brought it, too.
-    let mut node = Node::new(Limits { items_per_peer: 1, ..Limits::default() });
-    let [first, copy] = [7, 8].map(|peer| node.hand_in(orphan(1), peer));
-    let parent = node.hand_in(Item::Block(ToyBlock::new(101, 90, 4)), 7);
-    assert_eq!(node.answer_to(first), ("dropped", "peer_quota"));
-    assert_eq!([copy, parent].map(|id| node.answer_to(id).0), ["pending"; 2]);
-}
-
-#[test]
-fn an_owner_without_a_submission_makes_room_for_a_block_with_its_own() {
-    // A quota of one, and no place for copies: peer 9, proven, owns an orphan that it brought
-    // second. Its own orphan stays, and what it brings next is over the quota, although another
-    // item waits for it.
-    let mut node = Node::new(Limits { items_per_peer: 1, copies: 0, ..Limits::default() });
-    node.prove(9, 9);
-    let first = node.hand_in(orphan(1), 7);
-    let copy = node.hand_in(orphan(1), 9);
-    assert_eq!(node.answer_to(copy), ("ignored", "duplicate"));
-    let own = node.hand_in(orphan(2), 9);
-    let parent = node.hand_in(Item::Block(ToyBlock::new(102, 90, 4)), 9);
-    assert_eq!(node.answer_to(parent), ("dropped", "peer_quota"));
-    assert_eq!([first, own].map(|id| node.answer_to(id).0), ["pending"; 2]);
-}
-
-#[test]
 fn a_place_for_a_copy_comes_back_with_the_verdict() {
     // Room for one copy: it is used by one block, and then by another.
     let mut node = Node::new(Limits { copies: 1, ..Limits::default() });
@@ -611,22 +489,6 @@ fn a_missing_block_is_asked_for_again_while_an_item_waits_for_it() {
     assert_eq!(node.judge(ToyBlock::new(101, 0, 1)), ("valid", "ok"));
     (18..60).for_each(|slot| node.tick(slot));
     assert_eq!(node.needed, [101; 4]);
-}
-
-#[test]
-fn what_a_proven_peers_items_wait_for_is_asked_for_first() {
-    // One request a tick. Peer 7 has four orphans, proven peer 9 one of its own and one that peer 7
-    // brought first.
-    let mut node = Node::new(Limits { needs: 1, ..Limits::default() });
-    node.prove(9, 9);
-    (1..=4).for_each(|root| {
-        node.hand_in(orphan(root), 7);
-    });
-    node.hand_in(orphan(4), 9);
-    node.hand_in(orphan(5), 9);
-    node.needed.clear();
-    (0..5).for_each(|_| node.tick(11));
-    assert_eq!(node.needed, [104, 105, 101, 102, 103]);
 }
 
 #[test]

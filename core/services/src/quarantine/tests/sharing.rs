@@ -1,0 +1,179 @@
+//! Items that several peers have submitted: whose they are, and who gets them when their owner has
+//! no room or no proof.
+
+use super::shares::{block, orphan, single};
+use super::{Item, Limits, Node, node};
+use crate::quarantine::Event;
+use crate::toy::ToyBlock;
+
+#[test]
+fn copies_that_fill_every_place_keep_no_item_from_a_proven_peer() {
+    // Peer 7 sends junk, a block behind it, and copies of that until there is no place, of the item
+    // or at all. Then proven peer 9 brings the block.
+    for limits in
+        [Limits { followers: 1, ..Limits::default() }, Limits { copies: 1, ..Limits::default() }]
+    {
+        let mut node = Node::new(limits);
+        node.prove(9, 1);
+        for root in 10..20 {
+            node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
+        }
+        let [_, held, too_many] = [(); 3].map(|()| node.hand_in(block(2), 7));
+        assert_eq!([held, too_many].map(|id| node.answer_to(id).0), ["pending", "ignored"]);
+        let copy = node.hand_in(block(2), 9);
+        assert_eq!(node.answer_to(copy), ("ignored", "duplicate"));
+        assert_eq!(node.under_way(), [10, 11, 2]);
+    }
+}
+
+#[test]
+fn what_waits_behind_a_peer_that_loses_its_proof_passes_to_a_proven_one() {
+    // One block of a peer is checked at a time. Peer 7 has two bad blocks and a good one, which
+    // peers 6 and 9 bring as well; of those, 9 is proven.
+    let mut node = Node::new(Limits { peer_blocks: 1, ..Limits::default() });
+    node.prove(7, 1);
+    node.prove(9, 2);
+    for root in [10, 11] {
+        node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
+    }
+    [7, 6, 9].iter().for_each(|peer| {
+        node.hand_in(block(4), *peer);
+    });
+    assert_eq!(node.under_way(), [10]);
+    assert!(node.answer_one());
+    assert_eq!(node.under_way(), [4, 11]);
+}
+
+#[test]
+fn what_waits_behind_a_peer_without_proof_passes_to_one_that_is_proven_later() {
+    // Two bad blocks of peer 7 are under way; its good one was brought by peer 8 as well, before a
+    // vote proves that.
+    let mut node = node();
+    for root in 10..14 {
+        node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
+    }
+    [7, 8].iter().for_each(|peer| {
+        node.hand_in(block(4), *peer);
+    });
+    node.hand_in(single(1), 8);
+    assert_eq!(node.under_way(), [10, 11]);
+    let (request, job) = node.checks.pop_last().expect("the vote is checked");
+    let answer = node.work(job);
+    node.event(Event::Answered { request, answer });
+    assert_eq!(node.under_way(), [10, 11, 4]);
+}
+
+#[test]
+fn what_a_proven_peer_has_taken_over_passes_on_when_that_loses_its_proof() {
+    // One block of a peer is checked at a time, and one of those without proof. Peer 7 brings a
+    // block, peer 6 as well, and then peer 9, whose it is from then on. Peer 6 is proven by a vote,
+    // and then peer 9 is refused.
+    let mut node = Node::new(Limits { peer_blocks: 1, unproven: 1, ..Limits::default() });
+    node.prove(9, 1);
+    for (root, peer) in [(10, 9), (11, 5)] {
+        node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), peer);
+    }
+    [7, 6, 9].iter().for_each(|peer| {
+        node.hand_in(block(4), *peer);
+    });
+    node.hand_in(single(1), 6);
+    let (request, job) = node.checks.pop_last().expect("the vote is checked");
+    let answer = node.work(job);
+    node.event(Event::Answered { request, answer });
+    assert_eq!(node.under_way(), [10, 11]);
+    assert!(node.answer_one());
+    assert_eq!(node.under_way(), [11, 4]);
+}
+
+#[test]
+fn what_others_brought_as_well_is_theirs_when_there_is_no_room_for_its_owner() {
+    // Room for two. Peer 8 brings an orphan, which peers 7 and 9 bring as well, and then two more.
+    // Its own submission gives way, and then its next item; the first orphan is peer 9's now.
+    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    node.prove(8, 1);
+    node.prove(9, 2);
+    let [first, seventh, ninth] = [8, 7, 9].map(|peer| node.hand_in(orphan(10), peer));
+    let [second, third] = [20, 30].map(|root| node.hand_in(orphan(root), 8));
+    assert_eq!([first, second].map(|id| node.answer_to(id)), [("dropped", "evicted"); 2]);
+    let pending = [seventh, ninth, third].map(|id| node.answer_to(id));
+    assert_eq!(pending, [("pending", "unknown_parent"); 3]);
+    let fourth = node.hand_in(orphan(40), 8);
+    assert_eq!(node.answer_to(third), ("dropped", "evicted"));
+    assert_eq!([seventh, ninth, fourth].map(|id| node.answer_to(id).0), ["pending"; 3]);
+    assert_eq!((node.machine.held(), node.machine.awaited_roots()), (2, vec![110, 140]));
+}
+
+#[test]
+fn what_gives_way_passes_to_a_proven_peer_before_others() {
+    // Room for ten, and one request a tick. Peer 8 has ten orphans, of which peers 7 and 9 bring the
+    // first as well; peer 6, without proof, has one. What peer 9 waits for is asked for right after
+    // what peer 8 waits for.
+    let mut node = Node::new(Limits { items: 10, needs: 1, ..Limits::default() });
+    node.prove(8, 1);
+    node.prove(9, 2);
+    node.hand_in(orphan(5), 6);
+    [8, 7, 9].iter().for_each(|peer| {
+        node.hand_in(orphan(10), *peer);
+    });
+    (20..=28).for_each(|root| {
+        node.hand_in(orphan(root), 8);
+    });
+    node.needed.clear();
+    (0..2).for_each(|_| node.tick(11));
+    assert_eq!(node.needed, [121, 110]);
+}
+
+#[test]
+fn what_passes_to_a_peer_without_proof_counts_eightfold() {
+    // Room for two. Peer 8, proven, brings three orphans, the first of which peer 7 brings as well:
+    // that is peer 7's then, and goes before the others of peer 8.
+    let mut node = Node::new(Limits { items: 2, ..Limits::default() });
+    node.prove(8, 1);
+    let [first, copy] = [8, 7].map(|peer| node.hand_in(orphan(10), peer));
+    let others = [20, 30].map(|root| node.hand_in(orphan(root), 8));
+    assert_eq!([first, copy].map(|id| node.answer_to(id)), [("dropped", "evicted"); 2]);
+    assert_eq!(others.map(|id| node.answer_to(id).0), ["pending"; 2]);
+}
+
+#[test]
+fn a_peer_over_its_quota_leaves_what_others_brought_as_well() {
+    // A quota of one: peer 7's orphan gives way to the block that it waits for, but peer 8 has
+    // brought it, too.
+    let mut node = Node::new(Limits { items_per_peer: 1, ..Limits::default() });
+    let [first, copy] = [7, 8].map(|peer| node.hand_in(orphan(1), peer));
+    let parent = node.hand_in(Item::Block(ToyBlock::new(101, 90, 4)), 7);
+    assert_eq!(node.answer_to(first), ("dropped", "peer_quota"));
+    assert_eq!([copy, parent].map(|id| node.answer_to(id).0), ["pending"; 2]);
+}
+
+#[test]
+fn an_owner_without_a_submission_makes_room_for_a_block_with_its_own() {
+    // A quota of one, and no place for copies: peer 9, proven, owns an orphan that it brought
+    // second. Its own orphan stays, and what it brings next is over the quota, although another
+    // item waits for it.
+    let mut node = Node::new(Limits { items_per_peer: 1, copies: 0, ..Limits::default() });
+    node.prove(9, 9);
+    let first = node.hand_in(orphan(1), 7);
+    let copy = node.hand_in(orphan(1), 9);
+    assert_eq!(node.answer_to(copy), ("ignored", "duplicate"));
+    let own = node.hand_in(orphan(2), 9);
+    let parent = node.hand_in(Item::Block(ToyBlock::new(102, 90, 4)), 9);
+    assert_eq!(node.answer_to(parent), ("dropped", "peer_quota"));
+    assert_eq!([first, own].map(|id| node.answer_to(id).0), ["pending"; 2]);
+}
+
+#[test]
+fn what_a_proven_peers_items_wait_for_is_asked_for_first() {
+    // One request a tick. Peer 7 has four orphans, proven peer 9 one of its own and one that peer 7
+    // brought first.
+    let mut node = Node::new(Limits { needs: 1, ..Limits::default() });
+    node.prove(9, 9);
+    (1..=4).for_each(|root| {
+        node.hand_in(orphan(root), 7);
+    });
+    node.hand_in(orphan(4), 9);
+    node.hand_in(orphan(5), 9);
+    node.needed.clear();
+    (0..5).for_each(|_| node.tick(11));
+    assert_eq!(node.needed, [104, 105, 101, 102, 103]);
+}
