@@ -27,6 +27,7 @@ fn base(fault: Option<Fault>) -> Firewall {
             window: limits.window,
             held: usize::MAX,
             patience: u64::MAX,
+            slow: None,
         },
         before: Vec::new(),
         palette: Vec::new(),
@@ -243,6 +244,50 @@ pub(super) fn missing(fault: Option<Fault>) -> Box<dyn Instance> {
     model.palette =
         vec![valid(block(5, 4, 5), MALLORY), valid(block(6, 4, 6), OSCAR), honest(block(4, 0, 4))];
     model.clock = (START + 1..=START + 4).collect();
+    Box::new(model)
+}
+
+/// A block of a hostile peer behind its junk, with a copy that takes the last place; a proven peer
+/// brings it, too.
+pub(super) fn places(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits = Limits { window: 1, unproven: 1, followers: 1, ..model.limits };
+    model.counts = Counts { window: 1, overtaken: 0, ..model.counts };
+    model.before = vec![honest(block(1, 0, 1))];
+    let copies = [(); 2].map(|()| valid(block(2, 1, 2), MALLORY));
+    model.palette = [junk(MALLORY, 2), copies.into(), vec![honest(block(2, 1, 2))]].concat();
+    Box::new(model)
+}
+
+/// Two peers are proven. One of them sends blocks that are badly signed, and behind them a good one
+/// that the other brings as well.
+pub(super) fn proof_lost(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits = Limits { window: 1, unproven: 1, ..model.limits };
+    model.counts = Counts { window: 1, overtaken: 0, ..model.counts };
+    model.before = vec![valid(block(1, 0, 1), MALLORY), honest(block(2, 1, 2))];
+    let copies = vec![valid(block(3, 2, 3), MALLORY), honest(block(3, 2, 3))];
+    model.palette = [junk(MALLORY, 3), copies].concat();
+    Box::new(model)
+}
+
+/// Orphans of a peer that holds as many as it can; two other peers bring the first of them as well.
+pub(super) fn shared_orphans(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits.items = 2;
+    let of_mallory = (0..4).map(|n| valid(orphan(10 + n), MALLORY));
+    model.palette = of_mallory.chain([valid(orphan(10), OSCAR), honest(orphan(10))]).collect();
+    Box::new(model)
+}
+
+/// Blocks whose parents are invented, and one whose parent is merely late; one request a tick.
+pub(super) fn invented(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.limits.needs = 1;
+    model.counts.slow = Some(2);
+    let of_mallory = (0..3).map(|n| valid(orphan(10 + n), MALLORY));
+    model.palette = of_mallory.chain([honest(block(5, 200, 5))]).collect();
+    model.clock = (START + 1..=START + 6).collect();
     Box::new(model)
 }
 

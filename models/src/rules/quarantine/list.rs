@@ -2,8 +2,9 @@
 
 use super::Fault;
 use super::instances::{
-    clock, copies, equivocations, forged_copy, kinds, late, limits, missing, orphans, payloads,
-    reverse_chain, strangers, turns, votes, votes_wait, window,
+    clock, copies, equivocations, forged_copy, invented, kinds, late, limits, missing, orphans,
+    payloads, places, proof_lost, reverse_chain, shared_orphans, strangers, turns, votes,
+    votes_wait, window,
 };
 use crate::hazard;
 use crate::rules::{Rule, Twin};
@@ -38,6 +39,66 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             ErasesPeers,
             "a peer waits for few of others",
             "what is ready is checked in the order of arrival, and nobody is proven"
+        )],
+    },
+    Rule {
+        name: "copies_take_no_places",
+        claim: "a peer without a key sends junk, a block behind it, and a copy in the last place: once \
+                a proven peer brings the block, it waits for no check of others",
+        states: 140,
+        model: || places(None),
+        twins: &[twin!(
+            "a_copy_needs_a_place",
+            A15,
+            places,
+            CopiesNeedAPlace,
+            "a peer waits for few of others",
+            "a copy without a place changes nothing, whoever brings it"
+        )],
+    },
+    Rule {
+        name: "proof_is_lost",
+        claim: "a proven peer sends junk, and a good block behind it that another proven peer brings, \
+                too: for that one it waits for no check of others",
+        states: 213,
+        model: || proof_lost(None),
+        twins: &[twin!(
+            "copies_are_forgotten",
+            A16,
+            proof_lost,
+            ForgetsCopies,
+            "a peer waits for few of others",
+            "a copy of what is held is a duplicate, and nobody remembers who brought it"
+        )],
+    },
+    Rule {
+        name: "what_gives_way_passes_on",
+        claim: "four orphans of one peer, the first brought by two others as well, and room for two: \
+                none of the others' is dropped for want of room",
+        states: 61,
+        model: || shared_orphans(None),
+        twins: &[twin!(
+            "gives_way_for_all",
+            A16,
+            shared_orphans,
+            EvictsForAll,
+            "a peer below its share finds room",
+            "what gives way for its first sender is dropped for all who have brought it"
+        )],
+    },
+    Rule {
+        name: "requests_take_turns",
+        claim: "a peer invents the parents of three blocks, one request a tick: what another peer's \
+                block waits for is asked for every other time at least",
+        states: 3003,
+        model: || invented(None),
+        twins: &[twin!(
+            "one_queue_of_requests",
+            A17,
+            invented,
+            ErasesPeers,
+            "what is missing is asked for again",
+            "the root that has been due for longest is asked for next, whoever's item waits for it"
         )],
     },
     Rule {
@@ -176,7 +237,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "forged_copies",
         claim: "copies of a block under other signatures, before it and beside it: it is judged for \
                 itself",
-        states: 945,
+        states: 979,
         model: || forged_copy(None),
         twins: &[twin!(
             "root_is_the_key",

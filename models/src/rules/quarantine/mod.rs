@@ -11,7 +11,7 @@
 //! | one verdict each | no submission has two verdicts |
 //! | nothing is lost | a submission without a verdict is held |
 //! | what is ready goes off | if no check and no import is under way, no item is said to be checked |
-//! | a peer waits for few of others | of the checks that start while a ready item of a peer below its share has not started, at most `overtaken` are of others |
+//! | a peer waits for few of others | of the checks that start while a ready item of a peer below its share has not started, at most `overtaken` are of others; it may be held for another peer that brought it first |
 //! | a peer below its share finds room | its items are never dropped for want of room |
 //! | checks under way fit the window | at most `window` checks are under way |
 //! | what is held is bounded | at most `held` items of the palette have no verdict |
@@ -23,8 +23,8 @@
 //! | one vote of a validator is accepted | of the single votes of one validator and target epoch |
 //! | no part of an aggregate is accepted after it | the bits of an accepted aggregate are no subset of those of an earlier one of the same data |
 //! | an item is checked once | copies, by root and signature, come to one check |
-//! | a forged copy takes nothing from a block | a valid block is called a duplicate only of a block that Clearance has |
-//! | what is missing is asked for again | after `d` slots of waiting, `1 + log2(d + 1)` requests have been made, while the clock ticks at each slot |
+//! | a forged copy takes nothing from a block | a valid block is called a duplicate only of a block that Clearance has, or of a copy that is held |
+//! | what is missing is asked for again | after `d` slots of waiting, `1 + log2(d / slow + 1)` requests have been made, while the clock ticks at each slot; where peers share the requests, this is about a peer below its share |
 //! | what was released is not parked again | an item whose slot has come since it was handed in is not told to wait for it |
 //! | nothing waits for a slot that has come | nor does it go on waiting for it |
 //! | nothing waits for a block that is there | no item waits for a block that Clearance has |
@@ -88,4 +88,10 @@ enum Fault {
     PayloadsAtTick,
     /// No window.
     AnyWindow,
+    /// A copy of a held item is answered in front of the machine once its places are taken.
+    CopiesNeedAPlace,
+    /// A copy of a held item is answered in front of the machine.
+    ForgetsCopies,
+    /// What gives way is dropped for all who have brought it.
+    EvictsForAll,
 }

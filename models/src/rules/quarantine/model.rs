@@ -46,6 +46,8 @@ pub(super) struct Counts {
     pub(super) window: usize,
     pub(super) held: usize,
     pub(super) patience: u64,
+    /// How many times as long as alone a request may take, where peers share the requests.
+    pub(super) slow: Option<u64>,
 }
 
 /// An instance.

@@ -74,6 +74,14 @@ impl Firewall {
             {
                 Some(Verdict::Dropped(DropReason::PeerQuota))
             }
+            Fault::ForgetsCopies if self.pending_copies(state, number) > 0 => {
+                Some(Verdict::Ignore(IgnoreReason::Duplicate))
+            }
+            Fault::CopiesNeedAPlace
+                if self.pending_copies(state, number) > self.limits.followers =>
+            {
+                Some(Verdict::Ignore(IgnoreReason::Duplicate))
+            }
             Fault::KeyIsRoot => {
                 let root = handed.block()?.root;
                 let is_sent = |(other, number): (&super::model::Handed, usize)| {
@@ -85,6 +93,13 @@ impl Firewall {
             }
             _ => None,
         }
+    }
+
+    /// Returns how many submissions of the same item the machine holds.
+    fn pending_copies(&self, state: &State, number: usize) -> usize {
+        let item = &self.palette[number].item;
+        let is_copy = |id: ItemId| self.palette.get(id as usize).is_some_and(|o| o.item == *item);
+        state.machine.pending().iter().filter(|(id, _)| is_copy(*id)).count()
     }
 
     /// Gives an item to the machine.
@@ -241,7 +256,11 @@ impl Firewall {
             }
             Effect::Verdict { id, verdict } => {
                 let verdict = self.rewritten(verdict);
-                self.note_verdict(state, id, &verdict);
+                if self.has(Fault::EvictsForAll) {
+                    self.answer_all(state, id, &verdict);
+                } else {
+                    self.note_verdict(state, id, &verdict);
+                }
             }
             Effect::Parked { id, why } => self.note_parked(state, Some(id as usize), why),
             // What the fork choice makes of a payload, and requests for one, are not looked at.
@@ -277,15 +296,30 @@ impl Firewall {
     }
 
     fn note_check(&self, state: &mut State, request: RequestId, job: Job<Toy>) {
-        let first = self.first_of(&job);
+        let (first, duplicate) = (self.first_of(&job), IgnoreReason::Duplicate.word());
         for (number, history) in state.log.items.iter_mut().enumerate() {
             let is_own =
                 first.is_some_and(|first| self.palette[first].item == self.palette[number].item);
-            let waits = history.sent.is_some() && history.verdicts.is_empty();
+            // A copy without a place is called a duplicate of what is held.
+            let mut verdicts = history.verdicts.iter();
+            let waits = history.sent.is_some() && verdicts.all(|word| word.reason == duplicate);
             history.overtaken += usize::from(!is_own && waits && history.checks == 0);
             history.checks += usize::from(is_own);
         }
         state.checks.insert(request, job);
+    }
+
+    /// Gives a verdict about want of room to all who have brought the item; nobody has two.
+    fn answer_all(&self, state: &mut State, id: ItemId, verdict: &Verdict<ToyRoot, ToyInvalid>) {
+        let is_full = matches!(verdict, Verdict::Dropped(DropReason::Evicted));
+        let item = self.palette.get(id as usize).map(|handed| &handed.item);
+        for (number, handed) in self.palette.iter().enumerate() {
+            let is_told = number as ItemId == id || is_full && Some(&handed.item) == item;
+            let history = &state.log.items[number];
+            if is_told && history.sent.is_some() && history.verdicts.is_empty() {
+                self.note_verdict(state, number as ItemId, verdict);
+            }
+        }
     }
 
     fn note_verdict(&self, state: &mut State, id: ItemId, verdict: &Verdict<ToyRoot, ToyInvalid>) {

@@ -49,16 +49,26 @@ pub(super) fn all() -> Vec<Property<Firewall>> {
             state.log.items.iter().all(|item| item.checks <= 1)
         }),
         always("a forged copy takes nothing from a block", nothing_is_shadowed),
-        always("what is missing is asked for again", |_, state| {
-            state.log.asked.values().all(|(first, count)| {
-                *count > state.slot.saturating_sub(*first).saturating_add(1).ilog2()
-            })
-        }),
+        always("what is missing is asked for again", is_asked_for),
         always("what was released is not parked again", |_, state| !state.log.parked_again),
         always("nothing waits for a slot that has come", no_slot_is_missed),
         always("nothing waits for a block that is there", no_block_is_missed),
         always("nothing waits for a payload that is there", no_payload_is_missed),
     ]
+}
+
+fn is_asked_for(model: &Firewall, state: &State) -> bool {
+    let is_in_share = |root| {
+        let mut blocks = model.palette.iter().filter(|handed| handed.in_share);
+        blocks.any(|handed| handed.block().is_some_and(|block| block.parent == root))
+    };
+    let slow = model.counts.slow;
+    let mut roots =
+        state.log.asked.iter().filter(|(root, _)| slow.is_none() || is_in_share(**root));
+    roots.all(|(_, (first, count))| {
+        let waited = state.slot.saturating_sub(*first) / slow.unwrap_or(1);
+        *count > waited.saturating_add(1).ilog2()
+    })
 }
 
 fn is_pending(item: &History) -> bool {
@@ -140,12 +150,13 @@ fn no_part(model: &Firewall, state: &State) -> bool {
 }
 
 fn nothing_is_shadowed(model: &Firewall, state: &State) -> bool {
-    let items = model.palette.iter().zip(&state.log.items);
-    items.filter(|(handed, _)| handed.valid).all(|(handed, item)| {
+    let items = || model.palette.iter().zip(&state.log.items);
+    items().filter(|(handed, _)| handed.valid).all(|(handed, item)| {
         let Some(block) = handed.block() else { return true };
         let duplicate = IgnoreReason::Duplicate.word();
         let is_duplicate = item.verdicts.iter().any(|word| word.reason == duplicate);
-        !is_duplicate || state.log.imported.contains(&block.root)
+        let is_held = || items().any(|(other, it)| other.item == handed.item && is_pending(it));
+        !is_duplicate || state.log.imported.contains(&block.root) || is_held()
     })
 }
 
