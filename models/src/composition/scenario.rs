@@ -461,13 +461,13 @@ fn votes_and_finality() -> Scenario {
             (block(ToyBlock::new(1, 0, 4)), VALID),
             (block(ToyBlock { finalizes, ..ToyBlock::new(2, 1, 5) }), VALID),
             (block(ToyBlock::new(3, 0, 5)), &["ok", "not_descendant_of_finalized", "finalized"]),
-            (Item::Attestation(vote), &["ok", "too_old", "finalized"]),
+            (Item::Attestation(vote), &["ok", "too_old"]),
         ],
         workers: 1,
         window: 1,
         first_slot: 5,
         last_slot: 5,
-        states: 31_180,
+        states: 31_137,
         ..base()
     }
 }

@@ -67,7 +67,8 @@ pub struct Limits {
     /// it gets so have a known parent.
     pub depth: usize,
     /// How many blocks that items wait for are asked for again at a tick, at least 1. The others
-    /// are asked for at the next ticks.
+    /// are asked for at the next ticks. An eighth, rounded down, is kept for peers that are not
+    /// proven.
     pub needs: usize,
     /// Blocks of one slot and proposer that are imported or on the way there, at least 1. The first
     /// is passed on to peers. The others count for the fork choice and the slashing detector alone,

@@ -48,6 +48,9 @@ pub struct Quarantine<C: Consensus> {
     pruned: BoundedSet<C::Root>,
     /// Roots that finality refused: they were never committed, and nothing below them can be.
     dead: BoundedSet<C::Root>,
+    /// Roots that the HotDB had pruned the trail of before this machine was told of finality, and
+    /// those of blocks on them. What builds on one is of no use, but it may be merely late.
+    left_behind: BoundedSet<C::Root>,
     unviable: BoundedSet<C::Root>,
     /// Items that failed the Rewinder's check, with the reason. They are found by their keys, which
     /// tell all of their bytes.
@@ -97,6 +100,7 @@ impl<C: Consensus> Quarantine<C> {
             known: BTreeMap::from([(finalized.root, anchor)]),
             pruned: BoundedSet::new(limits.remembered),
             dead: BoundedSet::new(limits.remembered),
+            left_behind: BoundedSet::new(limits.remembered),
             unviable: BoundedSet::new(limits.remembered),
             refused: BoundedMap::new(limits.remembered),
             seen: BoundedSet::new(limits.remembered),
@@ -345,20 +349,15 @@ impl<C: Consensus> Quarantine<C> {
         verdict: &Verdict<C::Root, C::Invalid>,
         effects: &mut Vec<Effect<C>>,
     ) -> Vec<Number> {
-        let (condemns, passed) = match verdict {
-            Verdict::Reject(reason) => (reason.condemns_root(), reason.is_finality()),
-            Verdict::Ignore(reason) => (false, reason.is_finality()),
-            Verdict::Accept { .. } | Verdict::Dropped(_) => (false, false),
-        };
         let root = self.table.item(number).and_then(HeldItem::block_root);
         self.finish(number, verdict, effects);
         let Some(root) = root else { return Vec::new() };
-        if condemns {
-            self.unviable.insert(root);
-        } else if passed {
-            self.dead.insert(root);
-        } else {
-            return Vec::new();
+        match verdict {
+            Verdict::Reject(reason) if reason.condemns_root() => self.unviable.insert(root),
+            Verdict::Reject(reason) if reason.is_finality() => self.dead.insert(root),
+            Verdict::Ignore(reason) if reason.is_finality() => self.dead.insert(root),
+            Verdict::Dropped(DropReason::Finalized) => self.left_behind.insert(root),
+            _ => return Vec::new(),
         }
         self.table.take_waiting_for(root)
     }
@@ -518,7 +517,9 @@ impl<C: Consensus> Quarantine<C> {
         if entry.place == Place::Ready {
             self.ready[entry.item().kind() as usize].remove(entry.owner, number);
         }
-        let Entry { submissions, .. } = entry;
+        let Entry { submissions, owner, .. } = entry;
+        // An owner whose copy had no place has its answer already. It has spent its share on junk.
+        let has_submitted = submissions.iter().any(|(_, peer)| *peer == owner);
         for (position, (id, peer)) in submissions.into_iter().enumerate() {
             let verdict = match verdict {
                 Verdict::Accept { .. } if position > 0 => Verdict::Ignore(IgnoreReason::Duplicate),
@@ -529,6 +530,9 @@ impl<C: Consensus> Quarantine<C> {
             };
             self.rate(peer, &verdict);
             effects.push(Effect::Verdict { id, verdict });
+        }
+        if !has_submitted && matches!(verdict, Verdict::Reject(_)) {
+            self.rate(owner, verdict);
         }
     }
 

@@ -43,9 +43,9 @@
 //! - I7 The clock may step back. That parks no released item again (Q11).
 //! - I8 A block is known once Clearance has it, and while it may be on a chain that holds the
 //!   finalised checkpoint. The checkpoint's block may be of an earlier slot than the checkpoint;
-//!   then its child of a slot up to the checkpoint's is passed by finality as other branches are. If Clearance loses it, that is a fault of ours: the
-//!   submitter is told `Dropped(Fault)`, nothing below the block is judged, and the block may come
-//!   again (L5).
+//!   then its child of a slot up to the checkpoint's is passed by finality as other branches are.
+//!   If Clearance loses a block, that is a fault of ours: the submitter is told `Dropped(Fault)`,
+//!   nothing below the block is judged, and the block may come again (L5).
 //! - I9 An item that failed the Rewinder's check is remembered with the reason, so a copy of it is
 //!   refused without another check (Q5).
 //! - I10 The number of steps to take an item out is logarithmic in what is held, however many items
@@ -56,15 +56,18 @@
 //!   delays a proven peer's item by [`Limits::unproven`] checks at most (A1), and one whose items
 //!   are valid by [`Limits::peer_blocks`] or [`Limits::peer_votes`] of them (A8). Votes of peers
 //!   that are not proven are checked in a lane of their own, after those of others (A2).
-//!   An item that several peers have submitted is that of a proven one if there is one, whether it
-//!   was proven before or later, and however many copies fill the places.
+//!   An item that several peers have submitted is that of a proven one if there is one, and else
+//!   that of one that no rejected item speaks against, if there is one; whether that was so before
+//!   or came later, and however many copies fill the places. If the item is rejected, that counts
+//!   against its owner, also if the owner's own copy had no place.
 //! - I12 Peers share what is held: the largest holder gives way. What it gives up passes to another
 //!   peer that has submitted it, if there is one. Each kind has its own room and its own part of the
 //!   window, and a kind that was passed over goes next, so no kind starves another (A2), not even in
 //!   a window of one (A14).
 //! - I13 What waits expires after [`Limits::patience`] slots. The network is asked again for what
 //!   is waited for, with a pause that doubles, until an item no longer waits for it (A5, A11). The
-//!   peers whose items wait take turns, so none keeps the others' requests back.
+//!   peers whose items wait take turns, so none keeps the others' requests back; an eighth of the
+//!   requests is kept for peers that are not proven.
 //! - I14 Waiting blocks form no chain longer than [`Limits::depth`]. Where one would, its tip goes,
 //!   as the block that has come may be what releases the others; if it is the tip itself, it goes.
 //! - I15 A block that is built on its parent's payload

@@ -7,20 +7,25 @@
 //!
 //! A tick asks for a bounded number. The peers whose items wait share it: they take turns, each
 //! with the block that has been due for longest among those that its items wait for. Proven peers
-//! come first in each round. So however many blocks a peer's items claim to build on, they delay
-//! what another peer's item waits for by one request of each other peer.
+//! come first in each round, but for an eighth of the requests, which is kept for the others. So
+//! however many blocks a peer's items claim to build on, they delay what an item of another peer
+//! of its kind waits for by one request of each such peer.
 //!
 //! **Invariants.**
 //! - N1 `of` has each block that an item waits for, with the number of such items by their owners,
 //!   and no other block. `due` has each of them once.
 //! - N2 `by_peer` has, for each owner, the blocks that its items wait for, by when they are due.
 //!   No row is empty.
-//! - N3 `after` is the peer that was served last, if the last tick's bound left something due.
+//! - N3 `after` is the peer that was served last, of the proven ones and of the others, if the last
+//!   tick's bound left something due of that kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fair::Peer;
 use crate::consensus::Slot;
+
+/// One request in so many is kept for peers that are not proven.
+const KEPT: usize = 8;
 
 /// The longest pause between two requests, in slots.
 pub(super) const LONGEST: u64 = 32;
@@ -39,12 +44,17 @@ pub(super) struct Needs<R> {
     of: BTreeMap<R, Need>,
     due: BTreeSet<(Slot, R)>,
     by_peer: BTreeMap<Peer, BTreeSet<(Slot, R)>>,
-    after: Option<Peer>,
+    after: [Option<Peer>; 2],
 }
 
 impl<R: Copy + Ord> Needs<R> {
     pub(super) fn new() -> Self {
-        Self { of: BTreeMap::new(), due: BTreeSet::new(), by_peer: BTreeMap::new(), after: None }
+        Self {
+            of: BTreeMap::new(),
+            due: BTreeSet::new(),
+            by_peer: BTreeMap::new(),
+            after: [None; 2],
+        }
     }
 
     /// Notes at slot `now` that an item of `owner` begins to wait for a block. Returns whether it is
@@ -104,27 +114,63 @@ impl<R: Copy + Ord> Needs<R> {
         proven: impl Fn(Peer) -> bool,
     ) -> Vec<R> {
         self.draw_near(now);
-        let after = self.after.take();
-        let mut asked = Vec::new();
-        let mut round: Vec<_> = self.by_peer.keys().copied().collect();
-        round.sort_by_key(|peer| (!proven(*peer), after.is_some_and(|after| *peer <= after)));
-        round.retain(|peer| self.first_due(*peer, now).is_some());
-        while !round.is_empty() {
-            for peer in &round {
-                // Another peer's turn may have served it.
-                let Some(root) = self.first_due(*peer, now) else { continue };
-                if asked.len() == limit {
-                    return asked;
-                }
-                let pause = self.of.get(&root).map_or(1, |need| (need.pause * 2).min(LONGEST));
-                self.schedule(root, now, pause);
-                asked.push(root);
-                self.after = Some(*peer);
+        let mut rounds = self.rounds(now, proven);
+        let (mut asked, mut kept) = (Vec::new(), limit / KEPT);
+        // Each turn of the loop asks for a block, or leaves a peer out for which none is due.
+        while asked.len() < limit && rounds.iter().any(|round| !round.is_empty()) {
+            kept = if rounds[1].is_empty() { 0 } else { kept };
+            self.serve(0, &mut rounds[0], now, limit - kept, &mut asked);
+            let before = asked.len();
+            self.serve(1, &mut rounds[1], now, limit, &mut asked);
+            kept = kept.saturating_sub(asked.len() - before);
+            for round in &mut rounds {
+                round.retain(|peer| self.first_due(*peer, now).is_some());
             }
-            round.retain(|peer| self.first_due(*peer, now).is_some());
         }
-        self.after = None;
+        for (after, round) in self.after.iter_mut().zip(&rounds) {
+            *after = after.filter(|_| !round.is_empty());
+        }
         asked
+    }
+
+    /// Returns the peers for which something is due, proven ones and others, each in the order of
+    /// their turns.
+    fn rounds(&self, now: Slot, proven: impl Fn(Peer) -> bool) -> [Vec<Peer>; 2] {
+        let mut rounds = [Vec::new(), Vec::new()];
+        for &peer in self.by_peer.keys().filter(|peer| self.first_due(**peer, now).is_some()) {
+            rounds[usize::from(!proven(peer))].push(peer);
+        }
+        for (round, after) in rounds.iter_mut().zip(self.after) {
+            let served = round.partition_point(|peer| after.is_some_and(|after| *peer <= after));
+            round.rotate_left(served);
+        }
+        rounds
+    }
+
+    /// Asks once for each peer of a round, until `limit` are asked for in all. The peers that had
+    /// their turn are moved to the round's end.
+    fn serve(
+        &mut self,
+        of: usize,
+        round: &mut [Peer],
+        now: Slot,
+        limit: usize,
+        asked: &mut Vec<R>,
+    ) {
+        let mut turns = 0;
+        for peer in round.iter() {
+            if asked.len() >= limit {
+                break;
+            }
+            turns += 1;
+            // Another peer's turn may have served it.
+            let Some(root) = self.first_due(*peer, now) else { continue };
+            let pause = self.of.get(&root).map_or(1, |need| (need.pause * 2).min(LONGEST));
+            self.schedule(root, now, pause);
+            asked.push(root);
+            self.after[of] = Some(*peer);
+        }
+        round.rotate_left(turns);
     }
 
     /// Returns the block that has been due for longest among those that a peer's items wait for.
@@ -236,7 +282,36 @@ mod tests {
         let proven = |peer| peer == 9;
         assert_eq!(needs.again(1, 3, proven), ['x', 'a', 'y']);
         assert_eq!(needs.again(1, 8, proven), ['b', 'c', 'd']);
-        assert_eq!((needs.after, needs.again(2, 8, proven)), (None, vec![]));
+        assert_eq!((needs.after, needs.again(2, 8, proven)), ([None; 2], vec![]));
+    }
+
+    #[test]
+    fn an_eighth_of_the_requests_is_kept_for_peers_that_are_not_proven() {
+        // Peers 11 to 18 are proven and wait for two blocks each; peers 1 and 2 for one each.
+        let mut needs = Needs::new();
+        for peer in 11..=18 {
+            assert!(needs.begin(10 * peer, peer, 0) && needs.begin(10 * peer + 1, peer, 0));
+        }
+        assert!(needs.begin(1, 1, 0) && needs.begin(2, 2, 0));
+        let proven = |peer| peer > 10;
+        let asked = [(); 3].map(|()| needs.again(1, 8, proven));
+        assert_eq!(asked[0], [110, 120, 130, 140, 150, 160, 170, 1]);
+        assert_eq!(asked[1], [180, 111, 121, 131, 141, 151, 161, 2]);
+        // What nobody else asks for is the proven peers'.
+        assert_eq!((asked[2].clone(), needs.after), (vec![171, 181], [None; 2]));
+    }
+
+    #[test]
+    fn what_is_kept_goes_to_the_proven_once_the_others_have_theirs() {
+        // Peer 1 waits for one block, proven peers 11 and 12 for many; sixteen requests a tick.
+        let mut needs = Needs::new();
+        for root in 0..20 {
+            assert!(needs.begin(100 + root, 11, 0) && needs.begin(200 + root, 12, 0));
+        }
+        assert!(needs.begin(1, 1, 0));
+        let asked = needs.again(1, 16, |peer| peer > 10);
+        let of = |range: std::ops::Range<u64>| asked.iter().filter(|r| range.contains(r)).count();
+        assert_eq!((of(0..100), of(100..200), of(200..300)), (1, 8, 7));
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl Standings {
         self.points(peer) > 0
     }
 
+    /// Returns 1 for a proven peer, 0 at standing 0, and -1 below.
+    pub(super) fn rank(&self, peer: u64) -> i8 {
+        self.points(peer).signum()
+    }
+
     /// Returns the proven peers.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn proven(&self) -> impl Iterator<Item = u64> {

@@ -222,7 +222,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "copies_cost_a_look_up",
         claim: "two forged blocks and a valid one come several times: each is checked once",
-        states: 2063,
+        states: 2502,
         model: || copies(None),
         twins: &[twin!(
             "invalid_is_forgotten",

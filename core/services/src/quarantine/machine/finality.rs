@@ -64,8 +64,8 @@ impl<C: Consensus> Quarantine<C> {
 
     /// Gives up a block whose trail the HotDB has pruned. The HotDB may have been told of finality
     /// before this machine is. Whether the block is late or on another chain is not known then, so
-    /// it is no reason to refuse it, nor what waits for it; but none of that is of use, and nothing
-    /// that comes later may wait for it. Each turn takes an item out.
+    /// it is no reason to refuse it, nor what builds on it, now or later; but none of that is of
+    /// use, and nothing may wait for it.
     pub(super) fn pruned_block(
         &mut self,
         consensus: &C,
@@ -78,15 +78,9 @@ impl<C: Consensus> Quarantine<C> {
             self.passed(consensus, number, effects);
             return;
         }
-        let mut passed = vec![number];
-        while let Some(number) = passed.pop() {
-            let root = self.table.item(number).and_then(HeldItem::block_root);
-            self.finish(number, &Verdict::Dropped(DropReason::Finalized), effects);
-            if let Some(root) = root {
-                self.dead.insert(root);
-                passed.extend(self.table.take_waiting_for(root));
-            }
-        }
+        let verdict = Verdict::Dropped(DropReason::Finalized);
+        let released = self.decide_against(number, &verdict, effects);
+        self.judge_all(consensus, released, effects);
     }
 
     /// Moves what is not on a chain that holds the finalised checkpoint from `known` to `pruned`.

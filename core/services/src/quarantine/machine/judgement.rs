@@ -5,7 +5,7 @@ use super::Quarantine;
 use crate::consensus::{Consensus, Header, Slot, Vote};
 use crate::identified::IdentifiedBlock;
 use crate::quarantine::held_item::HeldItem;
-use crate::verdict::{IgnoreReason, PendingReason, RejectReason, Verdict};
+use crate::verdict::{DropReason, IgnoreReason, PendingReason, RejectReason, Verdict};
 
 /// What is to become of an item.
 pub(super) enum Judgement<C: Consensus> {
@@ -61,6 +61,9 @@ impl<C: Consensus> Quarantine<C> {
         }
         if self.has_equivocated_enough(header) {
             return Judgement::ignore(IgnoreReason::SecondProposal);
+        }
+        if self.left_behind.contains(&header.parent) {
+            return Judgement::Final(Verdict::Dropped(DropReason::Finalized));
         }
         let parent_passed = self.is_passed(&header.parent);
         if !parent_passed && !self.known.contains_key(&header.parent) {
@@ -122,9 +125,9 @@ impl<C: Consensus> Quarantine<C> {
         Check
     }
 
-    /// Returns whether finality has passed a block: it was pruned, or refused for that.
+    /// Returns whether finality has passed a block: it was pruned, or refused or given up for that.
     pub(super) fn is_passed(&self, root: &C::Root) -> bool {
-        self.pruned.contains(root) || self.dead.contains(root)
+        [&self.pruned, &self.dead, &self.left_behind].iter().any(|passed| passed.contains(root))
     }
 
     /// `get_ancestor`: the block of the branch at, or last before, `slot`.

@@ -46,9 +46,9 @@ impl Flights {
 }
 
 impl<C: Consensus> Quarantine<C> {
-    /// Adds another copy of a held item: it gets its verdict with the first. A copy of a proven
-    /// peer makes that peer the item's owner, so that a peer without proof delays nothing by being
-    /// first. That needs no place among the copies, which others may have filled.
+    /// Adds another copy of a held item: it gets its verdict with the first. A copy of a peer of
+    /// better rank makes that peer the item's owner, so that a peer without proof delays nothing by
+    /// being first. That needs no place among the copies, which others may have filled.
     pub(super) fn follow(
         &mut self,
         number: Number,
@@ -57,7 +57,7 @@ impl<C: Consensus> Quarantine<C> {
         effects: &mut Vec<Effect<C>>,
     ) {
         let Some(entry) = self.table.get(number) else { return };
-        let (copies, why, owner) = (entry.submissions.len(), entry.why, entry.owner);
+        let (copies, why) = (entry.submissions.len(), entry.why);
         if self.table.of_peer(peer) >= self.limits.items_per_peer {
             let verdict = Verdict::Dropped(DropReason::PeerQuota);
             effects.push(Effect::Verdict { id, verdict });
@@ -70,10 +70,22 @@ impl<C: Consensus> Quarantine<C> {
             self.table.follow(number, id, peer);
             effects.push(Effect::Parked { id, why });
         }
-        if self.standings.is_proven(peer) && !self.standings.is_proven(owner) {
-            self.table.adopt(number, peer, true);
+        self.pass_to(number, peer);
+    }
+
+    /// Makes a peer the owner of an item that it has submitted, if its rank is better than the
+    /// owner's.
+    fn pass_to(&mut self, number: Number, peer: Peer) {
+        let Some(owner) = self.table.get(number).map(|entry| entry.owner) else { return };
+        if self.standings.rank(peer) > self.standings.rank(owner) {
+            self.table.adopt(number, peer, self.standings.is_proven(peer));
             self.requeue(number, owner);
         }
+    }
+
+    /// Returns the peer of the best rank, and of those the first.
+    fn best(&self, peers: impl Iterator<Item = Peer>) -> Option<Peer> {
+        peers.min_by_key(|peer| Reverse(self.standings.rank(*peer)))
     }
 
     /// Moves a ready item into the backlog of its owner. It was another peer's.
@@ -88,43 +100,36 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     /// Takes an item from its owner, for whom there is no room. If other peers have submitted it, it
-    /// becomes that of one of them, a proven one if there is one; a peer that has room loses nothing
-    /// by bringing an item second. Otherwise it goes.
+    /// becomes that of one of them, of the best rank; a peer that has room loses nothing by bringing
+    /// an item second. Otherwise it goes.
     fn evict(&mut self, number: Number, reason: DropReason, effects: &mut Vec<Effect<C>>) {
         let Some(entry) = self.table.get(number) else { return };
         let owner = entry.owner;
-        let others = || entry.submissions.iter().map(|(_, peer)| *peer).filter(|p| *p != owner);
-        let proven = others().find(|peer| self.standings.is_proven(*peer));
+        let others = entry.submissions.iter().map(|(_, peer)| *peer).filter(|p| *p != owner);
         let verdict = Verdict::Dropped(reason);
-        let Some(heir) = proven.or_else(|| others().next()) else {
+        let Some(heir) = self.best(others) else {
             self.finish(number, &verdict, effects);
             return;
         };
-        for id in self.table.hand_over(number, heir, proven.is_some()) {
+        let proven = self.standings.is_proven(heir);
+        for id in self.table.hand_over(number, heir, proven) {
             effects.push(Effect::Verdict { id, verdict: verdict.clone() });
         }
         self.requeue(number, owner);
     }
 
-    /// Takes note that a peer is proven, or no longer. What it shares with others is an item of a
-    /// proven peer if one of them is proven, so it waits behind no peer that is not.
-    fn reassign(&mut self, peer: Peer, proven: bool) {
+    /// Takes note that the rank of a peer has changed. What it shares with others is that of a peer
+    /// of the best rank among them, so that it waits behind no peer of a worse one.
+    fn reassign(&mut self, peer: Peer) {
         for number in self.table.shared(peer) {
             let Some(entry) = self.table.get(number) else { continue };
-            let owner = entry.owner;
-            if self.standings.is_proven(owner) {
-                continue;
-            }
             let mut submitters = entry.submissions.iter().map(|(_, peer)| *peer);
-            let heir = if proven {
-                submitters.find(|submitter| *submitter == peer)
+            let heir = if entry.owner == peer {
+                self.best(submitters)
             } else {
-                submitters.find(|submitter| self.standings.is_proven(*submitter))
+                submitters.find(|submitter| *submitter == peer)
             };
-            if let Some(heir) = heir {
-                self.table.adopt(number, heir, true);
-                self.requeue(number, owner);
-            }
+            heir.into_iter().for_each(|heir| self.pass_to(number, heir));
         }
     }
 
@@ -229,7 +234,7 @@ impl<C: Consensus> Quarantine<C> {
     /// passed on says nothing: copies of one vote in every combination, or any number of blocks of
     /// one proposer, prove no peer.
     pub(super) fn rate(&mut self, peer: Peer, verdict: &Verdict<C::Root, C::Invalid>) {
-        let before = self.standings.is_proven(peer);
+        let before = self.standings.rank(peer);
         match verdict {
             Verdict::Accept { relay: true, .. } => self.standings.accepted(peer),
             Verdict::Reject(_) => self.standings.rejected(peer),
@@ -240,8 +245,8 @@ impl<C: Consensus> Quarantine<C> {
         let proven = self.standings.is_proven(peer);
         self.table.classify(peer, proven);
         self.ready.iter_mut().for_each(|queue| queue.classify(peer, proven));
-        if proven != before {
-            self.reassign(peer, proven);
+        if self.standings.rank(peer) != before {
+            self.reassign(peer);
         }
     }
 

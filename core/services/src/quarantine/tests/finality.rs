@@ -202,12 +202,22 @@ fn a_block_that_the_hot_db_prunes_before_finality_is_told_here_is_not_refused() 
     }
     assert_eq!(early.map(|id| node.answer_to(id)), [("dropped", "finalized"); 2]);
     assert_eq!(later.map(|id| node.answer_to(id)), [("dropped", "finalized"); 2]);
-    assert_eq!((node.answer_to(vote), node.machine.held()), (("dropped", "finalized"), 0));
-    // What comes later waits for none of them.
+    assert_eq!((node.answer_to(vote), node.machine.held()), (("ignored", "too_old"), 0));
+    // What comes later waits for none of them, and no block is refused for building on one: whether
+    // it is late or on another chain is not known here.
+    for (root, parent) in [(30, 5), (31, 8), (32, 30)] {
+        let id = node.submit(ToyBlock::new(root, parent, 9));
+        assert_eq!(node.answer_to(id), ("dropped", "finalized"));
+    }
     let target = Checkpoint { epoch: 2, root: 5 };
     let vote = ToyAttestation { id: 78, slot: 9, head: 5, target, validator: 0, valid: true };
     let vote = node.hand_in(Item::Attestation(vote), 0);
     assert_eq!(node.answer_to(vote), ("ignored", "too_old"));
+    // Once finality is told, what is late is late.
+    assert_eq!(node.judge(ToyBlock::new(1, 0, 3)), ("valid", "ok"));
+    node.event(Event::Imported { request: None, finalized: Checkpoint { epoch: 1, root: 1 } });
+    assert_eq!(node.judge(ToyBlock::new(33, 5, 4)), ("ignored", "not_after_finalized_slot"));
+    assert_eq!(node.judge(ToyBlock::new(34, 5, 6)), ("dropped", "finalized"));
 }
 
 #[test]

@@ -27,6 +27,53 @@ fn copies_that_fill_every_place_keep_no_item_from_a_proven_peer() {
 }
 
 #[test]
+fn junk_without_a_place_for_the_copy_costs_its_owner_the_proof() {
+    // Peer 7 fills the places of bad blocks, of which proven peer 9 brings two as well. Once one of
+    // them is refused, the other is that of a peer without proof; one such check at a time.
+    let limits = Limits { followers: 0, peer_blocks: 1, unproven: 1, ..Limits::default() };
+    let mut node = Node::new(limits);
+    node.prove(9, 1);
+    let junk = |root| Item::Block(ToyBlock::new(root, 0, 1).badly_signed());
+    for root in [10, 11, 12] {
+        node.hand_in(junk(root), 7);
+    }
+    for root in [11, 12] {
+        let copy = node.hand_in(junk(root), 9);
+        assert_eq!(node.answer_to(copy), ("ignored", "duplicate"));
+    }
+    assert_eq!(node.under_way(), [10, 11]);
+    let (request, job) = node.checks.pop_last().expect("the proven peer's is checked");
+    let answer = node.work(job);
+    node.event(Event::Answered { request, answer });
+    assert_eq!(node.under_way(), [10]);
+}
+
+#[test]
+fn what_waits_behind_a_peer_whose_item_is_refused_passes_to_one_of_better_standing() {
+    // One check at a time, and nobody is proven. Peer 7 has three bad blocks, and a good one behind
+    // them that peer 6 brings as well, before the first bad block is refused or after it.
+    for is_before in [true, false] {
+        let mut node = Node::new(Limits { unproven: 1, ..Limits::default() });
+        for root in [10, 11, 12] {
+            node.hand_in(Item::Block(ToyBlock::new(root, 0, 1).badly_signed()), 7);
+        }
+        let [own, copy] = if is_before { [7, 6] } else { [7, 7] };
+        [own, copy].iter().for_each(|peer| {
+            node.hand_in(block(4), *peer);
+        });
+        assert_eq!(node.under_way(), [10]);
+        assert!(node.answer_one());
+        // Of equal turns the one of the item that came first goes first.
+        assert_eq!(node.under_way(), [11]);
+        if !is_before {
+            node.hand_in(block(4), 6);
+        }
+        assert!(node.answer_one());
+        assert_eq!(node.under_way(), [4]);
+    }
+}
+
+#[test]
 fn what_waits_behind_a_peer_that_loses_its_proof_passes_to_a_proven_one() {
     // One block of a peer is checked at a time. Peer 7 has two bad blocks and a good one, which
     // peers 6 and 9 bring as well; of those, 9 is proven.
