@@ -162,7 +162,9 @@ fn bounds(text: &mut String) {
     text.push_str(
         "\n## Bounds of the scenarios\n\nA verdict names all of its bounds. loom: all executions with fewer \
          than this many switches away from a thread that could go on; + n: then again with fewer than n, and \
-         with a spurious wake-up that ends the first sleep of each execution. \
+         with a spurious wake-up that ends the first sleep of each execution. A scenario that \
+         reads the clock is explored again with a jump of the clock at its first reading, then with one at its \
+         second, and so on: with fewer than n, too, or within the first bound where there is no n. \
          shuttle: schedules, half of them random, half PCT of this depth; one sleep in so many ends with a \
          spurious wake-up. stepped: the most states (a run that reaches this limit is truncated, which no \
          check may be); then, in one execution, the most spurious wake-ups, and the most timed waits that \

@@ -383,6 +383,57 @@ mod tests {
             mpmc::mpmc::<Std, u32>(1, Backpressure::Block);
     }
 
+    /// Two tasks of a receiver wait by reference. The channel is closed while a permit is out, so
+    /// both wait on. Then the permit is dropped, or delivers: both are woken, the one that finds
+    /// nothing is told the end, and nobody passes anything on.
+    macro_rules! endings {
+        ($($name:ident: $open:expr, $permit:expr;)*) => { $(
+            #[test]
+            fn $name() {
+                for delivers in [false, true] {
+                    let (sender, receiver) = $open;
+                    let permit = $permit(&sender, &receiver);
+                    let tasks = [(); 2].map(|()| counting_waker());
+                    let wakes = || [tasks[0].0.get(), tasks[1].0.get()];
+                    let [mut first, mut second] = [(); 2]
+                        .map(|()| Select::<Std, _>::new().source(1, &receiver, |item| item));
+                    let mut first = pin!(first.recv_async());
+                    let mut second = pin!(second.recv_async());
+                    let [mut one, mut two] =
+                        [0, 1].map(|task: usize| Context::from_waker(&tasks[task].1));
+                    assert!(first.as_mut().poll(&mut one).is_pending());
+                    assert!(second.as_mut().poll(&mut two).is_pending());
+                    drop(sender);
+                    assert_eq!(wakes(), [1, 1], "it is closed");
+                    assert!(first.as_mut().poll(&mut one).is_pending());
+                    assert!(second.as_mut().poll(&mut two).is_pending());
+                    let mut told = Ok(Err(Closed));
+                    if delivers {
+                        assert!(permit.send(7).is_ok());
+                        told = Ok(Ok(7));
+                    } else {
+                        drop(permit);
+                    }
+                    assert_eq!(wakes(), [2, 2], "nothing more can come");
+                    assert_eq!(first.poll(&mut one), Poll::Ready(told));
+                    assert_eq!(second.poll(&mut two), Poll::Ready(Ok(Err(Closed))));
+                }
+            }
+        )* };
+    }
+
+    endings! {
+        every_task_is_told_that_the_last_reply_of_a_mailbox_has_come:
+            mailbox::mailbox::<Std, u32>(2, 1, OnFull::Block),
+            |_: &_, receiver: &mailbox::Receiver<Std, u32>| receiver.permit().unwrap();
+        every_task_is_told_that_the_last_place_of_a_mailbox_is_used:
+            mailbox::mailbox::<Std, u32>(2, 0, OnFull::Block),
+            |sender: &mailbox::Sender<Std, u32>, _: &_| sender.reserve().unwrap();
+        every_task_is_told_that_the_last_place_of_a_pool_is_used:
+            mpmc::mpmc::<Std, u32>(2, Backpressure::Block),
+            |sender: &mpmc::Sender<Std, u32>, _: &_| sender.reserve().unwrap();
+    }
+
     /// An item: nothing special, a question that somebody waits for, or one whose drop panics.
     enum Item {
         Held(#[allow(dead_code, reason = "it is counted")] Arc<()>),

@@ -216,6 +216,13 @@ pub(crate) fn counting_waker() -> (std::sync::Arc<Wakes>, core::task::Waker) {
     (wakes.clone(), wakes.into())
 }
 
+/// Polls a future with `waker`, and forgets it while it is pending: its entry stays in the list.
+pub(crate) fn forget_pending<F: Future>(future: F, waker: &core::task::Waker) {
+    let mut future = Box::pin(future);
+    assert!(future.as_mut().poll(&mut core::task::Context::from_waker(waker)).is_pending());
+    core::mem::forget(future);
+}
+
 /// Counts the wake-ups of a waker.
 #[derive(Default)]
 pub(crate) struct Wakes(AtomicU32);

@@ -82,7 +82,7 @@ fn a_specification_that_cannot_be_read_is_no_success() {
 #[test]
 fn what_the_checker_finds_is_written_down_and_found_again() {
     // An invariant that breaks and a lasso, through a file and back: found again, told from one
-    // with another value, another violation or a step less, and not where the configuration holds.
+    // with another value, violation or cycle or a step less, and not where the configuration holds.
     let fails = [
         ("SlashingProtection", "SlashingProtection_SignFirst", false),
         ("HotDbTrail", "HotDbTrail_ClaimStays", true),
@@ -105,6 +105,12 @@ fn what_the_checker_finds_is_written_down_and_found_again() {
         let other = Counterexample { violation, ..found.clone() };
         let told = again(&other, Again::Replay, check);
         assert!(matches!(told, Err(Misfit::Violates { .. })), "{told:?}");
+        let cycles = if is_lasso { [None, Some(0)] } else { [Some(0), Some(1)] };
+        for cycle_from in cycles {
+            let other = Counterexample { cycle_from, ..found.clone() };
+            let told = again(&other, Again::Replay, check);
+            assert!(matches!(told, Err(Misfit::Cycle { .. })), "{told:?}");
+        }
         let mut shorter = found.clone();
         shorter.steps.pop();
         assert_eq!(again(&shorter, Again::Replay, check), Err(Misfit::Holds), "{cfg}");

@@ -209,7 +209,7 @@ fn walk<'a, M: Model>(
         let broken = all.broken(&path.last)?;
         Some(Violation::Property(broken.to_owned()))
     };
-    Walk { model: &all.0, words, violated, search: SHORTEST }
+    Walk { model: &all.0, words, violated, has_cycles: false, search: SHORTEST }
 }
 
 /// Returns a path of the checker as one that can be written down.

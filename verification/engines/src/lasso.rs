@@ -199,7 +199,7 @@ where
     bounds.insert("fairness", "weak, by process".to_owned());
     bounds.insert("max_states", max_states.to_string());
     let violated = |path: &Path<M::State, M::Action>| property.broken(path);
-    let walk = Walk { model: *model, words, violated, search: SEARCH };
+    let walk = Walk { model: *model, words, violated, has_cycles: true, search: SEARCH };
     let (number, request) = counterexample::begin(engine);
     if let Some(request) = request {
         walk.again(request);

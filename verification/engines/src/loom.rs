@@ -47,7 +47,7 @@ use crate::atomics::{Turn, futex, integer, mutex, pointer};
 use crate::recording::{self, Access, Object, Stand, Who};
 use crate::trace::{self, Panic};
 
-use bounds::Clock;
+use bounds::{Clock, Preemptions};
 pub use bounds::{LoomBounds, merge_bounds};
 
 /// Words of a thread's stack, four times what loom gives it: services have deep calls.
@@ -480,10 +480,7 @@ fn search(
 }
 
 fn verdict(threads: usize, bounds: LoomBounds, executions: u64, outcome: Outcome) -> Verdict {
-    let words = |preemptions| match preemptions {
-        None => "unbounded".to_owned(),
-        Some(bound) => format!("below {bound} and some with {bound}"),
-    };
+    let words = |preemptions| Preemptions::from(preemptions).to_string();
     let spurious = match bounds.spurious {
         0 => "none".to_owned(),
         sleeps => format!(
@@ -515,7 +512,10 @@ fn clock(bounds: LoomBounds) -> Clock {
     match (MOST_READINGS.get(), bounds.jumps) {
         (0, _) => Clock::NeverRead,
         (_, 0) => Clock::Expires,
-        (readings, jumps) => Clock::Jumps(readings.min(jumps)),
+        (readings, jumps) => Clock::Jumps {
+            readings: readings.min(jumps),
+            preemptions: bounds.spurious_preemptions.into(),
+        },
     }
 }
 

@@ -239,7 +239,7 @@ impl<P: Primitives> Broker<P> {
     pub fn observe_at(&self, now: Duration) -> Option<Change> {
         // From here on wakers of subscribers run, and senders are dropped, without the lock (B8).
         let Judged { change, told, gone } = self.judge(now)?;
-        told.iter().for_each(|subscriber| subscriber.notify_one());
+        told.iter().for_each(|subscriber| subscriber.notify_all()); // I7 of the mailbox
         drop(gone);
         Some(change)
     }

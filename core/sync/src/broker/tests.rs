@@ -14,7 +14,7 @@ use crate::counters::Counters;
 use crate::error::{Closed, TryRecvError};
 use crate::policy::OnFull;
 use crate::primitives::Primitives;
-use crate::scripted::counting_waker;
+use crate::scripted::{counting_waker, forget_pending};
 use crate::select::Select;
 use crate::std_backend::Std;
 
@@ -378,6 +378,22 @@ fn a_subscription_keeps_the_latest_change_and_is_bounded_in_number() {
     assert!(broker.asks(Ask::StopSlashingDetection));
     drop(changes);
     assert_eq!(broker.subscribe().map(|(level, _)| level), Ok(Level::Critical));
+}
+
+#[test]
+fn a_wait_for_a_change_that_was_forgotten_takes_no_wake_up_from_the_next() {
+    // A future of a subscription is forgotten while it waits; the change wakes the next future.
+    let broker = Broker::<Std>::new(by_depth()).expect("they make sense");
+    broker.watch("box", Weight::Counts, || counters(700, 0)).expect("a new name");
+    let (_, mut changes) = broker.subscribe().expect("there is room");
+    let ((stale, other), (wakes, waker)) = (counting_waker(), counting_waker());
+    forget_pending(changes.recv_async(), &other);
+    let mut next = pin!(changes.recv_async());
+    let mut context = Context::from_waker(&waker);
+    assert!(next.as_mut().poll(&mut context).is_pending());
+    let change = broker.observe_at(SECOND).expect("the level rises");
+    assert_eq!((wakes.get(), stale.get()), (1, 1));
+    assert_eq!(next.poll(&mut context), Poll::Ready(Ok(change)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Batches of a mailbox: many items, one change of the credits, one notification.
 //!
-//! For I1 to I6 see the parent module. The items of a batch that are accepted at once have
+//! For I1 to I7 see the parent module. The items of a batch that are accepted at once have
 //! consecutive positions, so that no item of another sender comes between them; then the receiver
 //! is notified once.
 
@@ -98,7 +98,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
                     shared.queue.push(first.wrapping_add(index as u32) & COUNT, item, false);
                 }
                 shared.counts.depth_seen(depth);
-                shared.not_empty.notify_one();
+                shared.not_empty.notify_all(); // I7
                 Some(Ok(count))
             }
             Err(Refusal::Closed) => Some(Err(Closed)),
@@ -141,7 +141,7 @@ impl<P: Primitives, T: Send> Sender<P, T> {
         }
         items.extend(rest);
         if sent > 0 {
-            shared.not_empty.notify_one();
+            shared.not_empty.notify_all(); // I7
         }
         if is_closed && sent == 0 { Err(Closed) } else { Ok(sent) }
     }
@@ -167,7 +167,8 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing (A1 of `task`).
+    /// A future that is dropped has taken nothing (A1 of `task`). One that is forgotten instead
+    /// takes no wake-up from a later one, as that of [`Receiver::recv_async`].
     pub fn recv_batch_async(
         &mut self,
         items: &mut Vec<T>,

@@ -17,7 +17,7 @@
 //! | `Permit::send`, `SendPermit::send` | cannot be | no | - |
 //! | `reserve`, [`OnFull::Block`] | waits | until a place is kept or closed | as `send`; the drop of a `SendPermit` |
 //! | `reserve` otherwise, `try_reserve` | `Full` | no | - |
-//! | `recv`, `recv_batch`; `recv_timeout`, `recv_deadline` | | until an item is there, or nothing more can come; at most the time given | each item accepted; close; the drop of the last sender or permit |
+//! | `recv`, `recv_batch`; `recv_timeout`, `recv_deadline` | | until an item is there, or nothing more can come; at most the time given | each item accepted; close; the drop of the last sender, or of a permit |
 //! | `try_recv`, `drain` | | no (they yield while an item is being written) | - |
 //! | `closed`, `closed_timeout`, `closed_deadline` | | until closed; at most the time given | close |
 //! | `send_async`, `send_batch_async`, `reserve_async`, `recv_async`, `recv_batch_async`, `closed_async` | as without `_async` | the task, not its thread | as without `_async` |
@@ -77,6 +77,12 @@
 //! - I6 After the receiver's drop no accepted item is left. The same word orders accepting and
 //!   `gone` (C2), and the drop waits until everything that was accepted has been pushed. The panic
 //!   of an item's destructor is contained, so it keeps no later item.
+//! - I7 Every notification of `not_empty` is for all that are registered. The receiver is one
+//!   thread, but it may have several tasks that wait by reference (two streams, say). Each of them
+//!   waits for an item or the end, and the end is for all of them (R1 of the notifier): the one
+//!   that takes the last item wakes nobody. Nor does a future that was forgotten take the wake-up
+//!   of a later one: its stale entry leaves the list with the next notification. With one waiter,
+//!   a notification costs what `notify_one` costs.
 //!
 //! **Memory order.** The mark of a place hands its item over (`queue`), and the credit gives the
 //! place back (`credits`). The notifier's fences order sleeping and waking, and the credit word
@@ -197,7 +203,7 @@ impl<P: Primitives, T: Send> Shared<P, T> {
     fn push(&self, claim: Claim, item: T, reply: bool) {
         self.queue.push(claim.first, item, reply);
         self.counts.depth_seen(claim.depth);
-        self.not_empty.notify_one();
+        self.not_empty.notify_all(); // I7
     }
 
     fn close(&self, gone: bool) {
@@ -335,7 +341,8 @@ impl<P: Primitives, T: Send> Sender<P, T> {
     }
 
     /// Sends plain data like [`Sender::try_send`] into a mailbox that evicts, but notifies nobody.
-    /// The caller has to notify through the returned notifier, once it has released its lock.
+    /// The caller has to notify all through the returned notifier, once it has released its lock
+    /// (I7).
     pub(crate) fn put(&self, item: T) -> Result<P::Arc<EventNotifier<P>>, Closed>
     where
         T: Copy,

@@ -42,7 +42,7 @@ impl<P: Primitives, T: Send> Drop for Permit<P, T> {
     fn drop(&mut self) {
         if !self.done {
             self.shared.credits.drop_permit();
-            self.shared.not_empty.notify_one();
+            self.shared.not_empty.notify_all(); // I7
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Places that a sender keeps before it has the item to put there; see the parent module, and C1 to
 //! C3 of `credits`.
 //!
-//! **Invariants** (for I1 to I6 see the parent module).
+//! **Invariants** (for I1 to I7 see the parent module).
 //! - R1 A [`SendPermit`] holds one reserved place from its creation until `send` uses the place or
 //!   the drop gives it back. Each of these three is one change of the word.
-//! - R2 When a place is given back, a sender that waits for one is woken. The receiver is woken,
-//!   too, since the end may have waited for that place.
+//! - R2 When a place is given back, a sender that waits for one is woken. All that wait at
+//!   the receiver are woken, too, since the end may have waited for that place (I7).
 //! - R3 A sender that waits to reserve waits for the same as a blocked send, namely one place, and
 //!   takes it when it finds one (R1 of the notifier). Where the number of permits is at its bound
 //!   it does not wait, or waits no longer. It then leaves the place to others, and passes on the
@@ -125,7 +125,7 @@ impl<P: Primitives, T: Send> Drop for SendPermit<P, T> {
             self.shared.credits.drop_reserved();
             // R2.
             self.shared.not_full.notify_one();
-            self.shared.not_empty.notify_one();
+            self.shared.not_empty.notify_all(); // I7
         }
     }
 }

@@ -5,7 +5,7 @@
 //! future is cancelled by dropping it. To set a time limit, let the runtime drop it:
 //! `timeout(limit, receiver.recv_async())`.
 //!
-//! **Invariants** (for I1 to I6 see the parent module).
+//! **Invariants** (for I1 to I7 see the parent module).
 //! - A1 Accepting and pushing an item happen in one evaluation of the condition that the future
 //!   waits for, and so do taking and returning one. No foreign code runs between the two steps, and
 //!   a future that is dropped has either not begun them, or has returned. So no item is half sent,
@@ -66,9 +66,10 @@ impl<P: Primitives, T: Send> Receiver<P, T> {
     /// [`Closed`] when nothing more can come.
     ///
     /// # Cancel safety
-    /// A future that is dropped has taken nothing (A1). A future that has been woken, and is
-    /// neither polled again nor dropped (forgotten, say), keeps that wake-up, which is then lost to
-    /// others that wait for the same notifier.
+    /// A future that is dropped has taken nothing (A1). One that is forgotten instead, woken or
+    /// not, takes no wake-up of this mailbox from a later one: each wake-up is for all that wait,
+    /// and so is the end (I7 of the parent module). Where other channels share the notifier, it may
+    /// take one of theirs.
     ///
     /// ```
     /// use std::task::{Context, Poll, Waker};

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::Std;
-use crate::scripted::{Scripted, counting_waker, script, while_reporting};
-use core::task::{Context, Poll, Waker};
+use crate::scripted::{Scripted, counting_waker, forget_pending, script, while_reporting};
+use core::task::{Context, Poll};
 use std::sync::Arc;
 
 const ITEMS: u32 = 100_000;
@@ -194,13 +194,6 @@ fn the_closing_wakes_a_task_that_waits_for_it() {
     receiver.close();
     assert_eq!(wakes.get(), 1);
     assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
-}
-
-/// Polls a future with `waker`, and forgets it while it is pending: its entry stays in the list.
-fn forget_pending<F: Future>(future: F, waker: &Waker) {
-    let mut future = Box::pin(future);
-    assert!(future.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
-    core::mem::forget(future);
 }
 
 /// A full ring. Sending tasks are forgotten while they wait, and another waits. Each way of

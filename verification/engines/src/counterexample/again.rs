@@ -64,6 +64,13 @@ pub enum Misfit {
         /// The number of steps now.
         found: usize,
     },
+    /// The same is violated, but another part of the steps is taken for ever, or none is.
+    Cycle {
+        /// As [`Counterexample::cycle_from`] was recorded.
+        recorded: Option<usize>,
+        /// The same now.
+        found: Option<usize>,
+    },
     /// The check has not come to the run that found it.
     NoRun,
     /// The engine cannot do this, for this reason.
@@ -93,6 +100,12 @@ impl fmt::Display for Misfit {
                 "the schedule no longer fits: recorded were {recorded} steps to the violation, \
                  now there are {found}"
             ),
+            Self::Cycle { recorded, found } => {
+                let words = |from: &Option<usize>| {
+                    from.map_or("no cycle".to_owned(), |from| format!("a cycle after step {from}"))
+                };
+                write!(f, "recorded was {}, now there is {}", words(recorded), words(found))
+            }
             Self::NoRun => f.write_str("the check ends before the run that was recorded"),
             Self::Unable(why) => f.write_str(why),
         }
@@ -193,8 +206,8 @@ fn same(recorded: &Counterexample, found: Counterexample) -> Answer {
 ///
 /// # Errors
 /// The first step that is not possible any more or does something else; or nothing is violated, or
-/// something else, or after another number of steps; or why the engine cannot do what it is asked
-/// to.
+/// something else, or after another number of steps, or with another cycle; or why the engine
+/// cannot do what it is asked to.
 pub fn again(recorded: &Counterexample, how: Again, check: impl FnOnce()) -> Answer {
     forget_runs();
     REQUEST.set(Some(Request { recorded: recorded.clone(), how }));
@@ -233,30 +246,25 @@ pub(crate) fn compare(
     }
 }
 
-/// Compares how an execution ends now with how the recorded one does: what is violated, and after
-/// how many steps.
+/// Compares how an execution ends now with how the recorded one does: what is violated, after how
+/// many steps, and which of them are taken for ever.
 ///
 /// # Errors
-/// [`Misfit::Violates`] or [`Misfit::Length`].
+/// [`Misfit::Violates`], [`Misfit::Length`] or [`Misfit::Cycle`].
 pub(crate) fn compare_ends(
     recorded: &Counterexample,
     found: &Counterexample,
 ) -> Result<(), Misfit> {
-    compare_violations(recorded, &found.violation)?;
-    let (recorded, found) = (recorded.steps.len(), found.steps.len());
-    if recorded == found { Ok(()) } else { Err(Misfit::Length { recorded, found }) }
-}
-
-/// Compares what an execution violates now with what was recorded.
-///
-/// # Errors
-/// [`Misfit::Violates`].
-pub(super) fn compare_violations(recorded: &Counterexample, found: &str) -> Result<(), Misfit> {
-    let recorded = &*recorded.violation;
-    if kind(recorded) == kind(found) {
-        return Ok(());
+    if kind(&recorded.violation) != kind(&found.violation) {
+        let (recorded, found) = (recorded.violation.clone(), found.violation.clone());
+        return Err(Misfit::Violates { recorded, found });
     }
-    Err(Misfit::Violates { recorded: recorded.to_owned(), found: found.to_owned() })
+    let steps = (recorded.steps.len(), found.steps.len());
+    if steps.0 != steps.1 {
+        return Err(Misfit::Length { recorded: steps.0, found: steps.1 });
+    }
+    let (recorded, found) = (recorded.cycle_from, found.cycle_from);
+    if recorded == found { Ok(()) } else { Err(Misfit::Cycle { recorded, found }) }
 }
 
 /// Returns the words of a violation without the text of a panic, which has source lines and values.

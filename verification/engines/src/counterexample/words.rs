@@ -5,8 +5,10 @@ use std::fmt::Debug;
 
 use stateright::Model;
 
-use super::again::compare_violations;
-use super::{Again, Change, Counterexample, Misfit, NO_THREADS, Request, Standing, Step, fields};
+use super::{
+    Again, Change, Counterexample, Misfit, NO_THREADS, Request, Standing, Step, compare_ends,
+    fields,
+};
 use crate::verdict::{Engine, Violation};
 
 /// Where a process of a model stands.
@@ -72,6 +74,8 @@ pub(crate) struct Walk<'a, M: Model, V> {
     pub(crate) words: &'a dyn Words<M>,
     /// Returns what a path violates.
     pub(crate) violated: V,
+    /// Whether that depends on the cycle of a path; otherwise paths have none.
+    pub(crate) has_cycles: bool,
     /// As [`Counterexample::search`].
     pub(crate) search: &'static str,
 }
@@ -171,7 +175,7 @@ where
     fn follow(&self, recorded: &Counterexample, how: Again) -> Result<Counterexample, Misfit> {
         let start = recorded.start.parse().map_err(|_| Misfit::Choice(0))?;
         let choices: Vec<_> = recorded.steps.iter().map(|step| &*step.choice).collect();
-        let cycle_from = recorded.cycle_from;
+        let cycle_from = recorded.cycle_from.filter(|_| self.has_cycles);
         let path = self.take(start, &choices, cycle_from).map_err(|failed| match failed {
             None => Misfit::Choice(0),
             Some(number) => Misfit::Impossible {
@@ -180,21 +184,26 @@ where
             },
         })?;
         for (number, ((state, action), step)) in (1..).zip(path.steps.iter().zip(&recorded.steps)) {
-            let (_, found) = self.words.step(self.model, state, action);
-            if found != step.operation {
-                let recorded = step.operation.clone();
+            let (process, found) = self.words.step(self.model, state, action);
+            // By name: where a process comes in the list depends on where the path ends.
+            let place = recorded.threads.iter().position(|known| *known == process);
+            if found != step.operation || place != Some(step.thread) {
+                let recorded = format!("{} by {}", step.operation, recorded.thread(step.thread));
+                let found = format!("{found} by {process}");
                 return Err(Misfit::Differs { step: number, recorded, found });
             }
         }
         let violation = (self.violated)(&path).ok_or(Misfit::Holds)?;
-        // The path is made of the recorded choices, so it has as many steps.
-        compare_violations(recorded, &violation.to_string())?;
-        let path = match how {
-            Again::Replay => path,
-            Again::Threads => return Err(NO_THREADS),
-            Again::Shrink => self.smallest(start, choices, cycle_from, &violation).unwrap_or(path),
-        };
-        Ok(self.write_down(&path, &violation))
+        let found = self.write_down(&path, &violation);
+        compare_ends(recorded, &found)?;
+        match how {
+            Again::Replay => Ok(found),
+            Again::Threads => Err(NO_THREADS),
+            Again::Shrink => {
+                let smallest = self.smallest(start, choices, cycle_from, &violation);
+                Ok(smallest.map_or(found, |path| self.write_down(&path, &violation)))
+            }
+        }
     }
 
     /// Takes steps away, one at a time, as long as the same is violated without them. Each step that

@@ -52,20 +52,66 @@ pub(super) enum Clock {
     NeverRead,
     /// It passes when a timed wait expires.
     Expires,
-    /// It also jumps at most once, at one of this many first readings.
-    Jumps(u32),
+    /// It also jumps at most once.
+    Jumps {
+        /// At one of this many first readings.
+        readings: u32,
+        /// The bound on preemptions in the executions in which it does.
+        preemptions: Preemptions,
+    },
+}
+
+/// A bound on preemptions, from the least to the most: a number, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Preemptions {
+    /// All executions with fewer, and some with as many.
+    Below(usize),
+    /// Any number.
+    Unbounded,
+}
+
+impl From<Option<usize>> for Preemptions {
+    fn from(bound: Option<usize>) -> Self {
+        bound.map_or(Self::Unbounded, Self::Below)
+    }
+}
+
+const UNBOUNDED: &str = "unbounded";
+const BELOW: (&str, &str) = ("below ", " and some with ");
+
+impl fmt::Display for Preemptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Below(bound) => write!(f, "{}{bound}{}{bound}", BELOW.0, BELOW.1),
+            Self::Unbounded => f.write_str(UNBOUNDED),
+        }
+    }
+}
+
+impl Preemptions {
+    /// Reads what [`Display`](fmt::Display) has written.
+    fn read(text: &str) -> Option<Self> {
+        if text == UNBOUNDED {
+            return Some(Self::Unbounded);
+        }
+        let (below, with) = text.strip_prefix(BELOW.0)?.split_once(BELOW.1)?;
+        (below == with).then(|| below.parse().ok().map(Self::Below))?
+    }
 }
 
 const NEVER_READ: &str = "never read";
 const EXPIRES: &str = "passes with expiries alone";
-const JUMPS: (&str, &str) = ("jumps at most once, at one of the first ", " readings");
+const JUMPS: (&str, &str) =
+    ("jumps at most once, at one of the first ", " readings; preemptions then: ");
 
 impl fmt::Display for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverRead => f.write_str(NEVER_READ),
             Self::Expires => f.write_str(EXPIRES),
-            Self::Jumps(readings) => write!(f, "{}{readings}{}", JUMPS.0, JUMPS.1),
+            Self::Jumps { readings, preemptions } => {
+                write!(f, "{}{readings}{}{preemptions}", JUMPS.0, JUMPS.1)
+            }
         }
     }
 }
@@ -77,16 +123,18 @@ impl Clock {
             NEVER_READ => Some(Self::NeverRead),
             EXPIRES => Some(Self::Expires),
             _ => {
-                let readings = text.strip_prefix(JUMPS.0)?.strip_suffix(JUMPS.1)?;
-                readings.parse().ok().map(Self::Jumps)
+                let (readings, preemptions) = text.strip_prefix(JUMPS.0)?.split_once(JUMPS.1)?;
+                let preemptions = Preemptions::read(preemptions)?;
+                Some(Self::Jumps { readings: readings.parse().ok()?, preemptions })
             }
         }
     }
 }
 
 /// Adds the bounds of a verdict to those of others, so that they are those of all together. The
-/// clock's bound is that of the scenario in which the clock does most; otherwise a bound takes the
-/// place of an earlier one of the same name.
+/// clock's bound is that of the scenario in which the clock does most; of scenarios in which it
+/// jumps at as many readings, that with the most preemptions then. Otherwise a bound takes the place
+/// of an earlier one of the same name.
 pub fn merge_bounds(
     all: &mut BTreeMap<&'static str, String>,
     more: impl IntoIterator<Item = (&'static str, String)>,
@@ -105,26 +153,43 @@ pub fn merge_bounds(
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Clock, merge_bounds};
+    use super::{Clock, Preemptions, merge_bounds};
+
+    const fn jumps(readings: u32, preemptions: usize) -> Clock {
+        Clock::Jumps { readings, preemptions: Preemptions::Below(preemptions) }
+    }
 
     #[test]
     fn bounds_of_several_scenarios_have_the_clock_that_does_most() {
         // Adds the clocks in several orders; another bound is that which was added last.
-        let clocks = [Clock::NeverRead, Clock::Expires, Clock::Jumps(4), Clock::Jumps(12)];
-        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+        let clocks = [Clock::NeverRead, Clock::Expires, jumps(4, 3), jumps(12, 1), jumps(12, 2)];
+        for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 4, 3, 0, 2]] {
             let mut all = BTreeMap::new();
             for place in order {
                 let clock = clocks[place].to_string();
                 let more = [("clock", clock), ("preemptions", place.to_string())];
                 merge_bounds(&mut all, more);
             }
-            let clock = "jumps at most once, at one of the first 12 readings".to_owned();
-            let last = order[3].to_string();
+            let clock = "jumps at most once, at one of the first 12 readings; preemptions then: \
+                         below 2 and some with 2"
+                .to_owned();
+            let last = order[4].to_string();
             assert_eq!(all, BTreeMap::from([("clock", clock), ("preemptions", last)]));
         }
         // A bound in other words takes the place of an earlier one.
-        let mut all = BTreeMap::from([("clock", Clock::Jumps(4).to_string())]);
+        let mut all = BTreeMap::from([("clock", jumps(4, 3).to_string())]);
         merge_bounds(&mut all, [("clock", "one reading in 8".to_owned())]);
         assert_eq!(all["clock"], "one reading in 8");
+    }
+
+    #[test]
+    fn a_clock_is_read_as_it_was_written() {
+        // Writes each and reads it; of bounds on preemptions that differ nothing is read.
+        let unbounded = Clock::Jumps { readings: 2, preemptions: Preemptions::Unbounded };
+        for clock in [Clock::NeverRead, Clock::Expires, jumps(4, 0), jumps(12, 10), unbounded] {
+            assert_eq!(Clock::read(&clock.to_string()), Some(clock));
+        }
+        let other = jumps(4, 3).to_string().replace("with 3", "with 4");
+        assert_eq!(Clock::read(&other), None);
     }
 }

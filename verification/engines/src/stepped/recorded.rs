@@ -206,7 +206,7 @@ fn limits_of(recorded: &Counterexample, limits: Limits) -> Result<Limits, Misfit
 ///
 /// # Errors
 /// The first step that is not possible any more, or does something else; or nothing is violated, or
-/// something else, or after another number of steps.
+/// something else, or after another number of steps; or a cycle is recorded.
 pub fn replay(
     scenario: fn(),
     limits: Limits,
@@ -257,6 +257,8 @@ fn replay_on(
     let violation = violated().ok_or(Misfit::Holds)?;
     let (check, run) = (recorded.check.clone(), recorded.run);
     let found = Counterexample { check, run, ..recorder.end(&violation, limits) };
+    // Now those steps, too, that no choice leads to.
+    counterexample::compare(recorded, &found, false)?;
     counterexample::compare_ends(recorded, &found)?;
     Ok(found)
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::super::*;
 use super::numbers;
-use crate::scripted::{Scripted, counting_waker, script, while_reporting};
+use crate::Std;
+use crate::scripted::{Scripted, counting_waker, forget_pending, script, while_reporting};
 
 /// A sender has been accepted and has not written yet: a look waits for it, and does not say that
 /// the mailbox is empty. The sender writes while the receiver yields.
@@ -137,4 +138,36 @@ fn a_thread_that_is_refused_a_place_that_is_free_wakes_another_sender() {
     assert!(refused.iter().all(|kept| matches!(kept, Err(SendError::Full(())))));
     assert_eq!(blocked.join().unwrap(), Ok(None));
     drop((places, last));
+}
+
+/// An empty mailbox. Receiving tasks are forgotten while they wait, and another waits. Each way of
+/// sending wakes the one that is there, and the list is empty then.
+#[test]
+fn a_receive_that_was_forgotten_takes_no_wake_up_from_the_next() {
+    type Send = fn(&Sender<Std, u32>, &mut Option<Permit<Std, u32>>);
+    let alone: Send = |sender, _| assert_eq!(sender.send(7), Ok(None));
+    let batch: Send = |sender, _| assert_eq!(sender.send_batch(&mut vec![7]), Ok(1));
+    let reply: Send = |_, permit| assert_eq!(permit.take().unwrap().send(7), Ok(()));
+    let place: Send = |sender, _| assert_eq!(sender.reserve().unwrap().send(7), Ok(()));
+    let ways = [
+        (OnFull::Block, alone),
+        (OnFull::Block, batch),
+        (OnFull::EvictOldest, alone),
+        (OnFull::EvictOldest, batch),
+        (OnFull::Block, reply),
+        (OnFull::Block, place),
+    ];
+    for (policy, send) in ways {
+        let (sender, mut receiver) = numbers(1, policy);
+        let mut permit = receiver.permit(); // its drop would wake, too
+        let ((stale, other), (wakes, waker)) = (counting_waker(), counting_waker());
+        forget_pending(receiver.recv_async(), &other);
+        forget_pending(receiver.recv_batch_async(&mut Vec::new(), 9), &other);
+        let mut next = Box::pin(receiver.recv_async());
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        send(&sender, &mut permit);
+        assert_eq!((wakes.get(), stale.get()), (1, 2));
+        assert_eq!(next.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(7)));
+        assert_eq!(sender.shared.not_empty.waiters(), 0);
+    }
 }

@@ -10,7 +10,7 @@ use crate::lasso::{self, Liveness};
 use crate::loom::{self, Loom, LoomBounds};
 use crate::shuttle::{self, Shuttle, ShuttleBounds};
 use crate::trace::say;
-use crate::verdict::Verdict;
+use crate::verdict::{Engine, Verdict};
 
 /// Two processes that hand a token back and forth; process 1 may also keep it.
 struct Token {
@@ -408,6 +408,65 @@ fn an_execution_with_another_number_of_steps_no_longer_fits() {
     }
     // Those of a model are its schedule, too.
     assert_eq!(misfit(&kept(|| token(false)), &[], || token(false)), Err(Misfit::Holds));
+}
+
+#[test]
+fn an_execution_that_is_finite_has_no_cycle() {
+    // Adds a cycle to what each engine has recorded of a property of states or of executions.
+    let checks: [fn() -> Verdict; 4] = [|| token(false), sampled, stepwise, old_message];
+    for check in checks {
+        let found = kept(check);
+        assert_eq!(found.cycle_from, None);
+        let recorded = Counterexample { cycle_from: Some(1), ..found.clone() };
+        for how in [Again::Replay, Again::Shrink] {
+            let misfit = run_again(&recorded, how, check).expect_err(&found.engine);
+            assert_eq!(misfit, Misfit::Cycle { recorded: Some(1), found: None });
+            let words = "recorded was a cycle after step 1, now there is no cycle";
+            assert_eq!(misfit.to_string(), words);
+        }
+    }
+}
+
+#[test]
+fn the_cycle_of_an_engine_that_finds_its_own_must_be_the_recorded_one() {
+    // An engine finds the same lasso each time; the file has another cycle, or none.
+    let found = kept(|| starved(true));
+    let check = || crate::counterexample::found(Engine::Stateright, Some(found.clone()));
+    assert_eq!(again(&found, Again::Replay, check), Ok(found.clone()));
+    for cycle_from in [None, Some(0), Some(1)] {
+        let recorded = Counterexample { cycle_from, ..found.clone() };
+        let other = Misfit::Cycle { recorded: cycle_from, found: Some(2) };
+        assert_eq!(again(&recorded, Again::Replay, check), Err(other));
+    }
+}
+
+#[test]
+fn a_step_of_another_thread_no_longer_fits() {
+    // Moves a step to another thread: one of a model, and one of Stepped that no choice leads to.
+    let said = || stepped::check(noisy::<Stepped>, 3, Limits::DEFAULT);
+    let checks: [fn() -> Verdict; 3] = [|| token(false), || starved(true), said];
+    for check in checks {
+        let found = kept(check);
+        let moved = |step: &Step| step.choice.is_empty() || found.engine == "stateright";
+        let place = found.steps.iter().position(moved).expect("there is one");
+        let mut recorded = found.clone();
+        recorded.steps[place].thread = 1 - recorded.steps[place].thread;
+        let misfit = run_again(&recorded, Again::Replay, check).expect_err("it was moved");
+        let Misfit::Differs { step, recorded, found } = misfit else { panic!("{misfit}") };
+        assert_eq!(step, place + 1);
+        assert_eq!(recorded.split(" by ").next(), found.split(" by ").next());
+    }
+}
+
+#[test]
+fn what_a_thread_says_under_stepped_is_compared() {
+    // Changes a step that no choice leads to.
+    let check = || stepped::check(noisy::<Stepped>, 3, Limits::DEFAULT);
+    let mut recorded = kept(check);
+    let said = recorded.steps.iter_mut().find(|step| step.choice.is_empty());
+    said.expect("there is one").operation = "says something else".to_owned();
+    let misfit = run_again(&recorded, Again::Replay, check).expect_err("it was changed");
+    assert!(matches!(misfit, Misfit::Differs { .. }), "{misfit}");
 }
 
 #[test]
