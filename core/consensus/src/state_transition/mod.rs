@@ -331,8 +331,8 @@ fn signature_set_at<P: Preset>(
 /// between has registered the proposer, in the epoch of both, the transition blames the header and
 /// not the signature.
 ///
-/// In a state of the block's epoch, if it keeps what it computes, the epoch's proposers are computed
-/// first, once for all clones: whoever keeps the state has them, also if the block fails.
+/// In a state of the block's epoch that keeps what it computes, the epoch's proposers are computed
+/// first, once for all clones. Whoever keeps the state has them, also if the block fails.
 ///
 /// # Errors
 /// [`TransitionError::Invalid`] with the first stage that fails.

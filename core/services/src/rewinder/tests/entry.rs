@@ -77,8 +77,8 @@ impl Node {
         node
     }
 
-    /// The anchor and [`PARENTS`] - 1 blocks on it, all of whose states are there. The passing states
-    /// have room for some of them.
+    /// The anchor and [`PARENTS`] - 1 blocks on it, all of whose states are there. There is room
+    /// for fewer passing states.
     fn with_branches(at_hand: bool) -> Self {
         let mut node = Self::new(at_hand, Limits::default().passing_states);
         (1..PARENTS).for_each(|root| node.commit(root, 0, 3));
