@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use blocksmith::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Consensus, Epoch, Failure,
-    Gwei, Header, ProposerCheck, Slot, UpdateFlags, ValidatorIndex, Vote,
+    Gwei, Header, ProposerCheck, Slot, StateOf, UpdateFlags, ValidatorIndex, Vote,
 };
 use blocksmith::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 use blocksmith::payload::{PayloadVoteHeader, Places};
@@ -313,8 +313,9 @@ impl Consensus for Protocol {
         &self,
         state: &State,
         block: &SharedBlock,
+        whose: StateOf,
     ) -> Result<ProposerCheck, BlockFailure> {
-        by_preset!(self, state, |phase0, state| phase0.verify_proposer(state, block))
+        by_preset!(self, state, |phase0, state| phase0.verify_proposer(state, block, whose))
     }
 
     fn inclusion_weights(

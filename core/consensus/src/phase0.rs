@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use blocksmith::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Checkpoints, Consensus,
-    Failure, Header, IndexedVote, ProposerCheck, Vote,
+    Failure, Header, IndexedVote, ProposerCheck, StateOf, Vote,
 };
 use blocksmith::gossip::{
     GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome, VoteTopic,
@@ -353,8 +353,9 @@ impl<P: Preset> Consensus for Phase0<P> {
         &self,
         state: &BeaconState<P>,
         block: &SharedBlock,
+        whose: StateOf,
     ) -> Result<ProposerCheck, BlockFailure> {
-        let verified = verify_proposer_early(state, block.value(), block.root());
+        let verified = verify_proposer_early(state, block.value(), block.root(), whose);
         verified.map_err(|error| match error {
             TransitionError::Invalid(error) => Failure::Invalid(error.into()),
             TransitionError::Fault(fault) => Failure::Fault(fault.into()),

@@ -10,6 +10,8 @@
 //! is an [`Invalid`]; what goes wrong on our side is a `Fault`. The two are different types, so
 //! that a fault of ours never becomes a rejection of a peer's data.
 
+mod proposer;
+
 use std::error::Error;
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use crate::attestation_pool::PoolAttestation;
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 use crate::payload::{PayloadVoteHeader, Places};
+pub use proposer::{ProposerCheck, StateOf};
 
 /// A slot number; slots are counted from genesis.
 pub type Slot = u64;
@@ -140,18 +143,6 @@ impl UpdateFlags {
             skip_proposer_signature: true,
         }
     }
-}
-
-/// What a state tells of a block's proposer; see [`Consensus::verify_proposer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProposerCheck {
-    /// Nothing. A later state may know the proposer.
-    Unknown,
-    /// The proposer has signed. Whether the slot is its own, only a state of the block's epoch can
-    /// tell.
-    Signed,
-    /// The proposer has signed, and the slot is its own.
-    Complete,
 }
 
 /// Why data of a peer is invalid.
@@ -356,12 +347,13 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     ) -> Result<(), Failure<Self::Invalid, Self::Fault>>;
     /// Checks of a block, without its transition, as much as any state of its parent's branch
     /// allows: the proposer's signature, then, if the state is of the block's epoch, whether the
-    /// proposer is the expected one. `state` may be of any ancestor, at any slot up to the block's.
-    /// Returns what this state has told. By default no state can tell.
+    /// proposer is the expected one. `state` may be of any ancestor, at any slot up to the block's;
+    /// `whose` says whether it is the parent's. By default no state can tell.
     ///
-    /// A worker of the Rewinder asks the state that its trail starts from. If that cannot tell
-    /// whether the slot is the proposer's, the worker asks again once the parent's state has
-    /// reached the block's epoch, before it goes on to the block's slot.
+    /// A worker asks the state that its trail starts from. If that says `Unknown`, the worker asks
+    /// the parent's state before it advances that; if the epoch is still to come, once more at the
+    /// epoch's start. If the state is of the block's epoch, [`Consensus::proposers`] should have
+    /// them from then on, whatever the outcome.
     ///
     /// # Errors
     /// The error that the transition would give: these are its first checks.
@@ -369,6 +361,7 @@ pub trait Consensus: Send + Sync + Sized + 'static {
         &self,
         _state: &Self::State,
         _block: &Self::Block,
+        _whose: StateOf,
     ) -> Result<ProposerCheck, Failure<Self::Invalid, Self::Fault>> {
         Ok(ProposerCheck::Unknown)
     }

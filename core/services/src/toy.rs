@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::bits::Bits;
 use crate::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Checkpoint, Checkpoints,
-    Consensus, Epoch, Failure, Gwei, Header, ProposerCheck, Slot, UpdateFlags, ValidatorIndex,
-    Vote,
+    Consensus, Epoch, Failure, Gwei, Header, ProposerCheck, Slot, StateOf, UpdateFlags,
+    ValidatorIndex, Vote,
 };
 use crate::gossip::{
     GossipVote, Operation, OperationHeader, VoteFailure, VoteHeader, VoteOutcome, VoteTopic,
@@ -441,6 +441,7 @@ impl Consensus for Toy {
         &self,
         _state: &ToyState,
         block: &ToyBlock,
+        _whose: StateOf,
     ) -> Result<ProposerCheck, Failure<ToyInvalid, ToyFault>> {
         // Every slot is everybody's.
         if block.signed {

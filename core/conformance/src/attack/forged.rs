@@ -72,6 +72,18 @@ pub(super) fn blocks_of_others(chain: &Chain, n: u64) -> Plan {
     })
 }
 
+/// Each block is of the first honest slot, by an index that no validator has, on another block of
+/// the history. The two newest are left out: the slot's proposer may be known there.
+#[cfg(test)]
+pub(super) fn blocks_of_nobody(chain: &Chain, n: u64, junk: &mut Junk) -> Plan {
+    Plan::spread(n, 1, |number, at| {
+        let mut message = chain.honest[at].block.value().message.clone();
+        let parent = &chain.history[chain.history.len() - 3 - number as usize];
+        (message.parent_root, message.proposer_index) = (parent.root(), u64::MAX);
+        Shot::Block(SignedBeaconBlock { message, signature: junk.signature(number) }.into(), 1)
+    })
+}
+
 /// A2. Each vote is for the newest head, by a committee of its slot.
 pub(super) fn forged_votes(chain: &Chain, n: u64, peers: u64, junk: &mut Junk) -> Plan {
     Plan::spread(n, chain.honest.len(), |number, at| {

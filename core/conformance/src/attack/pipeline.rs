@@ -19,7 +19,7 @@
 
 use std::time::{Duration, Instant};
 
-use blocksmith::consensus::{Consensus, ProposerCheck, UpdateFlags};
+use blocksmith::consensus::{Consensus, ProposerCheck, StateOf, UpdateFlags};
 use blocksmith_consensus::{Minimal, Phase0, Root, SharedAttestation};
 
 use super::chain::{Chain, State};
@@ -111,7 +111,8 @@ impl<'a> Caller<'a> {
         for (at, slot) in new.iter().enumerate() {
             let Self { protocol, state, latencies, .. } = self;
             let start = Instant::now();
-            let signed = protocol.verify_proposer(state, &slot.block).expect("an honest block");
+            let signed = protocol.verify_proposer(state, &slot.block, StateOf::Parent);
+            let signed = signed.expect("an honest block");
             let skip_proposer_signature = signed != ProposerCheck::Unknown;
             let flags = UpdateFlags { skip_proposer_signature, ..UpdateFlags::default() };
             protocol.transition(state, &slot.block, flags).expect("an honest block");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use blocksmith::Config;
-use blocksmith::consensus::{Consensus, ProposerCheck, UpdateFlags};
+use blocksmith::consensus::{Consensus, ProposerCheck, StateOf, UpdateFlags};
 use blocksmith_consensus::{ChainConfig, Minimal, Phase0, Preset, SharedAttestation, SharedBlock};
 use blocksmith_node::recording::PresetName;
 use serde_json::Value;
@@ -175,12 +175,28 @@ fn blocks_of_a_registered_validator_in_others_slots_have_an_old_branch_advanced_
     assert_eq!(distinct(forged.iter().map(SharedBlock::root)), N);
     let protocol = Phase0::<Minimal>::new(scene.chain.config.clone());
     for block in &forged {
-        let checked = protocol.verify_proposer(&scene.chain.genesis, block);
+        let checked = protocol.verify_proposer(&scene.chain.genesis, block, StateOf::Parent);
         assert!(matches!(checked, Ok(ProposerCheck::Signed)));
     }
     let played = played(&scene, &plan);
     assert_eq!(played.answers.reason("bad_block_header"), N, "{}", played.answers);
     let (ran, at_most) = (played.work.slots, quiet.work.slots + slot);
+    assert!(ran <= at_most, "{ran} slots, and {at_most} are enough");
+}
+
+#[test]
+fn blocks_of_an_index_that_nobody_has_have_no_branch_advanced() {
+    // Each on another block of an earlier epoch. What the honest slots cost is what they cost
+    // without the attacker, within an epoch.
+    let shape = Shape { history: CHAIN - 7, finalizes: false, ..Shape::fresh(2) };
+    let scene = scene(shape);
+    let quiet = played(&scene, &Plan::default());
+    let plan = forged::blocks_of_nobody(&scene.chain, N, &mut Junk::default());
+    assert_eq!(distinct(blocks(&plan).iter().map(SharedBlock::root)), N);
+    let played = played(&scene, &plan);
+    assert_eq!(played.answers.reason("bad_proposer_signature"), N, "{}", played.answers);
+    assert_eq!(played.work.checked, quiet.work.checked);
+    let (ran, at_most) = (played.work.slots, quiet.work.slots + Minimal::SLOTS_PER_EPOCH);
     assert!(ran <= at_most, "{ran} slots, and {at_most} are enough");
 }
 

@@ -35,11 +35,11 @@ pub use epoch::{
 };
 pub use slots::{SlotsError, process_slot, process_slots};
 
-use blocksmith::consensus::ProposerCheck;
+use blocksmith::consensus::{ProposerCheck, StateOf};
 
 use crate::accessors::{
-    get_beacon_proposer_index, get_current_epoch, get_domain, get_validator, proposer_of_slot,
-    signature_set,
+    epoch_context, get_beacon_proposer_index, get_current_epoch, get_domain, get_validator,
+    proposer_of_slot, signature_set,
 };
 use crate::bls::{BlsError, SignatureSet};
 use crate::config::ChainConfig;
@@ -319,13 +319,20 @@ fn signature_set_at<P: Preset>(
 
 /// Runs the first checks of a block's transition by a state of any of its ancestors: the proposer's
 /// signature, and, if the state is of the block's epoch, whether the slot is the proposer's.
-/// `block_root` is the root of the message. Of a validator that this state does not know nothing is
-/// known: the next block may register it. But nobody proposes in the epoch of its registration.
+/// `block_root` is the root of the message.
+///
+/// Of a validator that the state of an earlier ancestor (`whose`) does not know nothing is known: a
+/// block between may register it. But nobody proposes in the epoch of its registration. If the
+/// parent's state does not know the validator, that is final at any slot: only `process_deposit`
+/// adds to the registry, and empty slots run no operations.
 ///
 /// The outcome is that of the transition. A registered key never changes, in phase0 the fork does
 /// not either, and an epoch's proposers are fixed when it begins (`duties`). Only where a block
 /// between has registered the proposer, in the epoch of both, the transition blames the header and
 /// not the signature.
+///
+/// In a state of the block's epoch that keeps what it computes, the epoch's proposers are computed
+/// first, once for all clones. Whoever keeps the state has them, also if the block fails.
 ///
 /// # Errors
 /// [`TransitionError::Invalid`] with the first stage that fails.
@@ -333,18 +340,25 @@ pub(crate) fn verify_proposer_early<P: Preset>(
     state: &BeaconState<P>,
     signed_block: &SignedBeaconBlock,
     block_root: Root,
+    whose: StateOf,
 ) -> Result<ProposerCheck, TransitionError> {
     let block = &signed_block.message;
     let provided = block.proposer_index;
     let epoch = compute_epoch_at_slot::<P>(block.slot);
-    if get_validator(state, provided).is_err() && epoch != get_current_epoch(state) {
+    let is_of_epoch = epoch == get_current_epoch(state);
+    if is_of_epoch && epoch_context(state).is_some() {
+        // If there is no proposer, the header's check says so.
+        let _ = proposer_of_slot(state, block.slot);
+    }
+    let is_registered = get_validator(state, provided).is_ok();
+    if !is_registered && whose == StateOf::Ancestor && !is_of_epoch {
         return Ok(ProposerCheck::Unknown);
     }
     let set = signature_set_at(state, signed_block, block_root, epoch);
     if !set.is_ok_and(|set| set.verify()) {
         return Err(TransitionError::Invalid(BlockError::ProposerSignature(provided)));
     }
-    if epoch != get_current_epoch(state) {
+    if !is_of_epoch {
         return Ok(ProposerCheck::Signed);
     }
     match proposer_of_slot(state, block.slot) {

@@ -1,7 +1,7 @@
 //! What forged items cost: attestations to old heads of a long chain with branches (hazards R13,
 //! A4), and blocks without their proposer's signature (A1, A9).
 
-use blocksmith::consensus::{Checkpoint, Consensus, Failure, Invalid, UpdateFlags};
+use blocksmith::consensus::{Checkpoint, Consensus, Failure, Invalid, StateOf, UpdateFlags};
 use blocksmith::hot_db::{Effect, Event, HotDb, Limits, StateAt, TrailReply};
 use blocksmith::identified;
 use blocksmith::machine::Machine;
@@ -214,14 +214,15 @@ fn the_proposers_of_an_epoch_are_known_by_its_first_block_and_refuse_others_with
     assert_eq!(checked((expected + 1) % 64), Err("bad_block_header"));
 }
 
-/// The reasons of a block by its first checks alone, and by its transition.
-fn reasons(state: &State, block: &SignedBeaconBlock) -> [Option<&'static str>; 2] {
+/// The reasons of a block by its first checks alone, in a state of this block, and by its
+/// transition.
+fn reasons(state: &State, block: &SignedBeaconBlock, whose: StateOf) -> [Option<&'static str>; 2] {
     let (phase0, block) = (phase0(), SharedBlock::from(block.clone()));
     let word = |failure: Failure<InvalidData, Phase0Fault>| match failure {
         Failure::Invalid(invalid) => invalid.reason(),
         Failure::Fault(fault) => panic!("{fault}"),
     };
-    let early = phase0.verify_proposer(state, &block).map_err(word);
+    let early = phase0.verify_proposer(state, &block, whose).map_err(word);
     let whole = phase0.transition(&mut state.clone(), &block, UpdateFlags::default());
     [early.err(), whole.map_err(word).err()]
 }
@@ -244,13 +245,52 @@ fn the_first_checks_of_a_block_give_the_transitions_reason_by_any_state_before_i
     let bad = Some("bad_proposer_signature");
     for before in [genesis(), advanced(&genesis(), 9), advanced(&genesis(), 16), state] {
         let same_epoch = before.slot >= 16;
-        assert_eq!(reasons(&before, &good), [None, None]);
-        assert_eq!(reasons(&before, &junk), [bad, bad]);
-        assert_eq!(reasons(&before, &both), [bad, bad]);
-        let header = Some("bad_block_header");
-        assert_eq!(reasons(&before, &stranger), [header.filter(|_| same_epoch), header]);
-        // Whoever is not known yet may be, by the block's own epoch.
-        assert_eq!(reasons(&before, &nobody), [bad.filter(|_| same_epoch), bad]);
+        for whose in [StateOf::Ancestor, StateOf::Parent] {
+            assert_eq!(reasons(&before, &good, whose), [None, None]);
+            assert_eq!(reasons(&before, &junk, whose), [bad, bad]);
+            assert_eq!(reasons(&before, &both, whose), [bad, bad]);
+            let header = Some("bad_block_header");
+            let late = header.filter(|_| same_epoch);
+            assert_eq!(reasons(&before, &stranger, whose), [late, header]);
+        }
+        // Whoever an earlier block's state does not know may be known by the block's own epoch.
+        let open = reasons(&before, &nobody, StateOf::Ancestor);
+        assert_eq!(open, [bad.filter(|_| same_epoch), bad]);
+        assert_eq!(reasons(&before, &nobody, StateOf::Parent), [bad, bad]);
+    }
+}
+
+#[test]
+fn slots_without_blocks_register_nobody() {
+    // Deposits are waiting: the vote on them is the state's, and no block processes any.
+    let mut state = genesis();
+    state.eth1_data.deposit_count += 16;
+    for slot in 1..=40 {
+        process_slots(&mut state, slot, &config()).unwrap();
+        assert_eq!((state.validators.len(), state.balances.len()), (64, 64));
+    }
+}
+
+#[test]
+fn a_state_of_the_epoch_has_its_proposers_though_the_block_that_asked_is_refused() {
+    // A block without a signature, one of nobody, and one in another's slot, which is signed.
+    let at = advanced(&genesis(), 17);
+    let good = complete(&at, draft(&at));
+    let mut junk = good.clone();
+    junk.signature = SignatureBytes::ZERO;
+    let mut nobody = good.clone();
+    nobody.message.proposer_index = u64::MAX;
+    let mut stranger = draft(&at);
+    stranger.proposer_index = (stranger.proposer_index + 1) % 64;
+    let stranger = complete(&at, stranger);
+    for block in [junk, nobody, stranger] {
+        let (phase0, block) = (phase0(), SharedBlock::from(block));
+        let mut state = genesis();
+        process_slots(&mut state, 16, &config()).unwrap();
+        assert_eq!(phase0.proposers(&state), None);
+        assert!(phase0.verify_proposer(&state, &block, StateOf::Parent).is_err());
+        let proposers = phase0.proposers(&state).expect("they were computed");
+        assert_eq!(proposers[1], good.message.proposer_index);
     }
 }
 

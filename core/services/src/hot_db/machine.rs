@@ -65,7 +65,7 @@ impl<C: Consensus> HotDb<C> {
             newest: slot,
             states,
             committees: BoundedMap::new(limits.committees),
-            proposers: BoundedMap::new(limits.committees),
+            proposers: BoundedMap::new(limits.proposers),
             root: (root, at),
             head: root,
             pruned: BoundedSet::new(limits.pruned_roots),

@@ -23,8 +23,8 @@
 //! - I2 The HotDB never asks anything of anyone. The trail names the states that it would like, and
 //!   workers post them back when they pass by them (hazard R3).
 //! - I3 The base of the DAG has a cached state, so every committed block has a trail.
-//! - I4 Blocks and states are bounded in number and together in bytes, committees and remembered
-//!   pruned roots in number ([`Limits`]). States of the finalised, justified and head blocks are
+//! - I4 Blocks and states are bounded in number and together in bytes; committees, lists of
+//!   proposers and remembered pruned roots are in number ([`Limits`]). States of the finalised, justified and head blocks are
 //!   never evicted (hazard R10). Of n slots a branch has O(log n) checkpoints, which thin with age
 //!   (T1 to T4 in `thinning`).
 //! - I5 Pruning drops only blocks that do not descend from the finalised block (hazard R12). It
@@ -40,10 +40,11 @@
 //!   only if it has missed more than a whole epoch of blocks.
 //! - I8 The proposers of an epoch are a function of the epoch and of the last block before its
 //!   start (its dependent root). They are kept by the two, from the first state of the epoch that
-//!   comes and has them, as many lists as committees. A trail says who is expected to propose at
-//!   its slot, so a block of another proposer costs a look-up. If it does not, a worker with a
-//!   block of a later epoch than its parent's posts the parent's state in that epoch, valid block
-//!   or not (I10 of the Rewinder). That is a passing state, as every advanced one.
+//!   comes and has them. They have a bound of their own ([`Limits::proposers`]), as they are small
+//!   and outlive the passing states. A trail says who is expected to propose at its slot, so a
+//!   block of another proposer costs a look-up. If it does not, a worker with a block of a later
+//!   epoch than its parent's posts the parent's state in that epoch, valid block or not (I10 of the
+//!   Rewinder). That is a passing state, as every advanced one.
 //!
 //! The committees' cache is the HotDB's, as nobody else knows a target's dependent root, and one
 //! owner needs no lock. Workers compute; the one that does so claims the key (I9 of the Rewinder).

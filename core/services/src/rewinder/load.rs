@@ -14,10 +14,13 @@
 //!   parent's state into the block's epoch, checks the proposer there, and posts that state, valid
 //!   block or not. So of any number of blocks on that parent in that epoch one pays for the slots
 //!   between, as it is with attestations (hazard A4).
+//! - P6 No slot after the parent's own is run for a block before the parent's state has been asked
+//!   about the proposer, unless an earlier state has verified the signature. Nobody is registered
+//!   in slots without blocks, so a block without a proposer's key has no state advanced.
 
 use std::collections::VecDeque;
 
-use crate::consensus::{Consensus, Failure, ProposerCheck, Slot, UpdateFlags};
+use crate::consensus::{Consensus, Failure, ProposerCheck, Slot, StateOf, UpdateFlags};
 use crate::hot_db::{CommitteesAt, CommitteesKey, StateAt, Trail};
 use crate::identified::IdentifiedBlock;
 use crate::rewinder::dispatcher::StateKey;
@@ -48,6 +51,8 @@ pub struct Load<C: Consensus> {
     committees: Option<CommitteesKey<C::Root>>,
     /// What has been told of a block's proposer.
     proposer: ProposerCheck,
+    /// Whether the parent's state is still to be asked about a block's proposer (P6).
+    asks_parent: bool,
     /// The slot of the block's epoch at which its proposer is to be checked (P5).
     entry: Option<Slot>,
     /// What other workers wait for: the state that the jobs share, and the one that was claimed.
@@ -67,7 +72,8 @@ pub(super) enum Loaded<C: Consensus> {
 }
 
 impl<C: Consensus> Load<C> {
-    /// `proposer` says what has been told of a block's proposer.
+    /// `proposer` says what has been told of a block's proposer, by the state that the trail starts
+    /// from or before.
     pub(super) fn new(
         consensus: &C,
         jobs: Vec<Job<C>>,
@@ -102,6 +108,8 @@ impl<C: Consensus> Load<C> {
             None if is_block => late,
             None => trail.slot,
         };
+        // Otherwise the state at hand is the parent's, and has been asked.
+        let asks_parent = is_block && proposer == ProposerCheck::Unknown && trail.replays();
         Self {
             jobs,
             at: trail.start,
@@ -112,6 +120,7 @@ impl<C: Consensus> Load<C> {
             want_target: if enters { to_load.is_some() } else { trail.want_target },
             committees: trail.committees,
             proposer,
+            asks_parent,
             entry,
             keys: shared.into_iter().chain(claim).collect(),
             claims: claim.is_some(),
@@ -124,9 +133,14 @@ impl<C: Consensus> Load<C> {
         &self.jobs
     }
 
-    /// Gives back the jobs, and what has been told of a block's proposer.
-    pub(super) fn into_jobs(self) -> (Vec<Job<C>>, ProposerCheck) {
-        (self.jobs, self.proposer)
+    /// Gives back the jobs.
+    pub(super) fn into_jobs(self) -> Vec<Job<C>> {
+        self.jobs
+    }
+
+    /// Returns what has been told of a block's proposer.
+    pub(super) fn proposer(&self) -> ProposerCheck {
+        self.proposer
     }
 
     /// Returns whether nothing is left to replay.
@@ -173,11 +187,24 @@ impl<C: Consensus> Load<C> {
             left -= gap;
             self.replay(consensus, effects)?;
         }
+        self.ask_parent(consensus)?;
         let gap = self.slot.saturating_sub(self.at.slot);
         if gap > 0 {
             self.advance(consensus, self.at.slot.saturating_add(gap.min(left)))?;
         }
         Ok(gap <= left)
+    }
+
+    /// Asks the parent's state about a block's proposer, if no earlier state could tell (P6).
+    fn ask_parent(&mut self, consensus: &C) -> Result<(), Stop<C>> {
+        if std::mem::take(&mut self.asks_parent)
+            && let [Job::Block(block)] = self.jobs.as_slice()
+        {
+            let state = &self.at.state;
+            let checked = consensus.verify_proposer(state, block.item(), StateOf::Parent);
+            self.proposer = checked.map_err(stop)?;
+        }
+        Ok(())
     }
 
     /// Checks a block's proposer, once the state has reached the block's epoch (P5). Then the state
@@ -188,7 +215,7 @@ impl<C: Consensus> Load<C> {
             return Ok(());
         }
         self.entry = None;
-        let checked = consensus.verify_proposer(&self.at.state, block.item());
+        let checked = consensus.verify_proposer(&self.at.state, block.item(), StateOf::Parent);
         self.post_target(effects);
         self.proposer = checked.map_err(stop)?;
         Ok(())
@@ -296,26 +323,29 @@ impl<C: Consensus> Load<C> {
     }
 }
 
-/// Checks that a block claims the proposer that its trail expects, if that is known.
-pub(super) fn check_expected<C: Consensus>(
+/// Checks what a trail tells of a block's proposer, of whom `known` was told before: whom the trail
+/// expects, if it does, and then what its first state knows. Returns what is known now.
+pub(super) fn check_proposer<C: Consensus>(
     consensus: &C,
     block: &IdentifiedBlock<C>,
     trail: &Trail<C>,
-) -> Result<(), Stop<C>> {
-    let Some(expected) = trail.expected_proposer else { return Ok(()) };
-    let checked = consensus.check_proposer(block.item(), expected);
-    checked.map_err(|invalid| Answer::Invalid(RejectReason::Check(invalid)))
-}
-
-/// Returns what is known of a block's proposer, who is the one that the trail expects, if any.
-pub(super) fn with_expected<C: Consensus>(
-    checked: ProposerCheck,
-    trail: &Trail<C>,
-) -> ProposerCheck {
-    match checked {
+    known: ProposerCheck,
+) -> Result<ProposerCheck, Stop<C>> {
+    if let Some(expected) = trail.expected_proposer {
+        let checked = consensus.check_proposer(block.item(), expected);
+        checked.map_err(|invalid| Answer::Invalid(RejectReason::Check(invalid)))?;
+    }
+    let checked = match known {
+        ProposerCheck::Unknown => {
+            let whose = if trail.replays() { StateOf::Ancestor } else { StateOf::Parent };
+            consensus.verify_proposer(&trail.start.state, block.item(), whose).map_err(stop)?
+        }
+        known => known,
+    };
+    Ok(match checked {
         ProposerCheck::Signed if trail.expected_proposer.is_some() => ProposerCheck::Complete,
         checked => checked,
-    }
+    })
 }
 
 /// Runs the full transition of a block on top of its parent's state.

@@ -66,10 +66,14 @@
 //!   checked by the state that the trail starts from: before a claim, a replay and the transition
 //!   (A1, A9). The transition then leaves that one signature out. The reason is the one that the
 //!   transition would give. A block's root was computed when it was decoded, so the check hashes no
-//!   block, and none while a trail is under way. Where none of this tells whether the slot is the
-//!   proposer's, the parent's state is taken to the start of the block's epoch, under a claim. The
-//!   proposer is checked there, and the state is posted, so that the next block finds it: whoever
-//!   has a registered key has a branch advanced once for each epoch, and not for each block (A4).
+//!   block, and none while a trail is under way. An earlier ancestor's state may not know the
+//!   proposer: then the parent's state is asked once it is there, before any empty slot is run. So
+//!   a block without a registered key's signature has no state advanced into another epoch. Where
+//!   none of this tells whether the slot is the proposer's, the parent's state is taken to the
+//!   start of the block's epoch, under a claim. The proposer is checked there, and the state is
+//!   posted, so that the next block finds it. Whoever has a registered key has a branch advanced
+//!   once for each epoch, and not for each block (A4), while the HotDB keeps the epoch's proposers
+//!   ([`crate::hot_db::Limits::proposers`]).
 //! - I11 A load is done in parts of a bounded number of slots (`load`), and a batch in steps of a
 //!   bounded number of votes. Between two parts a worker that serves every lane takes all duties
 //!   that wait. Between two steps it takes all duties and at most four blocks (A2). What goes first

@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::payload::IdentifiedPayloadVote;
 use crate::rewinder::batch::Batch;
 use crate::rewinder::dispatcher::{Lane, StateKey};
-use crate::rewinder::load::{Load, Loaded, check_expected, with_expected};
+use crate::rewinder::load::{Load, Loaded, check_proposer};
 use crate::rewinder::precedence::GoesFirst;
 use crate::rewinder::production::Production;
 use crate::verdict::{
@@ -335,12 +335,9 @@ impl<C: Consensus> Worker<C> {
                 let answer = Answer::Invalid(RejectReason::SlotNotAfterParent);
                 return vec![WorkerEffect::Answer(answer)];
             }
-            if let Err(answer) = check_expected(consensus, block, &trail) {
-                return vec![WorkerEffect::Answer(answer)];
-            }
-            match consensus.verify_proposer(&trail.start.state, block.item()) {
-                Ok(checked) => proposer = with_expected(checked, &trail),
-                Err(failure) => return vec![WorkerEffect::Answer(stop(failure))],
+            match check_proposer(consensus, block, &trail, proposer) {
+                Ok(checked) => proposer = checked,
+                Err(answer) => return vec![WorkerEffect::Answer(answer)],
             }
         }
         if let [Job::Produce { root, slot, .. }] = jobs.as_slice()
@@ -373,25 +370,26 @@ impl<C: Consensus> Worker<C> {
         let claimed = load.claim();
         let mut effects: Effects<C> = Vec::new();
         let TrailReply::Trail(trail) = reply else {
-            let (jobs, _) = load.into_jobs();
             effects.extend(claimed.map(WorkerEffect::Loaded));
-            effects.extend(self.trail(consensus, jobs, reply));
+            effects.extend(self.trail(consensus, load.into_jobs(), reply));
             return effects;
         };
-        if let [Job::Block(block)] = load.jobs()
-            && let Err(answer) = check_expected(consensus, block, &trail)
-        {
-            effects.extend(claimed.map(WorkerEffect::Loaded));
-            effects.push(WorkerEffect::Answer(answer));
-            return effects;
+        let mut proposer = load.proposer();
+        if let [Job::Block(block)] = load.jobs() {
+            match check_proposer(consensus, block, &trail, proposer) {
+                Ok(checked) => proposer = checked,
+                Err(answer) => {
+                    effects.extend(claimed.map(WorkerEffect::Loaded));
+                    effects.push(WorkerEffect::Answer(answer));
+                    return effects;
+                }
+            }
         }
         if load.has_replayed() && trail.replays() {
             // The state in hand has made room for others meanwhile.
             return self.load(consensus, Box::new(load));
         }
-        let (jobs, proposer) = load.into_jobs();
-        let proposer = with_expected(proposer, &trail);
-        let load = Box::new(Load::new(consensus, jobs, *trail, proposer));
+        let load = Box::new(Load::new(consensus, load.into_jobs(), *trail, proposer));
         if load.claim() == claimed {
             return self.load(consensus, load);
         }

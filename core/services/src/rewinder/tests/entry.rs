@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::scripted::{Call, Calls, Scripted};
-use crate::consensus::{Checkpoint, ProposerCheck, Slot};
+use crate::consensus::{Checkpoint, ProposerCheck, Slot, StateOf};
 use crate::hot_db::{CommitteesAt, Effect, Event, HotDb, Limits, Prune, StateAt};
 use crate::identified::{self, IdentifiedBlock};
 use crate::machine::Machine;
@@ -21,6 +21,8 @@ use crate::verdict::RejectReason;
 const PARTS: usize = 4;
 /// The last slot of an epoch that begins so many parts after the anchor.
 const FAR: Slot = PARTS as Slot * STEP_SLOTS + 3;
+/// Known blocks, more than states are kept that are no checkpoints.
+const PARENTS: u8 = FORGED;
 /// Blocks from this root on are of another proposer than their slot's, who has signed them.
 const FORGED: u8 = 100;
 
@@ -49,7 +51,7 @@ impl Node {
         protocol.load = Box::new(move |_| {
             counter.fetch_add(1, Relaxed);
         });
-        protocol.propose = Box::new(|state, block| match block.root {
+        protocol.propose = Box::new(|state, block, _| match block.root {
             _ if state.slot / 4 != block.slot / 4 => Ok(ProposerCheck::Signed),
             FORGED.. => Err(ToyInvalid::Proposer),
             _ => Ok(ProposerCheck::Complete),
@@ -69,15 +71,36 @@ impl Node {
     /// Blocks 1 to 3 at slots 1 to 3. The state of block 1 has made room.
     fn with_chain(at_hand: bool, passing: usize) -> Self {
         let mut node = Self::new(at_hand, passing);
-        for root in 1..=3 {
-            let (slot, item) = (Slot::from(root), ToyBlock::new(root, root - 1, root.into()));
-            let block = identified::block(&*node.protocol, item);
-            let state = ToyState { block: root, slot, ..ToyState::anchor() };
-            node.ask(Event::Commit { block, state: StateAt { root, slot, state } });
-        }
+        (1..=3).for_each(|root| node.commit(root, root - 1, root.into()));
         let anchor = Checkpoint { epoch: 0, root: 0 };
         node.ask(Event::Prune(Prune { finalized: anchor, justified: 0, head: 3 }));
         node
+    }
+
+    /// The anchor and [`PARENTS`] - 1 blocks on it, all of whose states are there. There is room
+    /// for fewer passing states.
+    fn with_branches(at_hand: bool) -> Self {
+        let mut node = Self::new(at_hand, Limits::default().passing_states);
+        (1..PARENTS).for_each(|root| node.commit(root, 0, 3));
+        node
+    }
+
+    fn commit(&mut self, root: u8, parent: u8, slot: Slot) {
+        let block = identified::block(&*self.protocol, ToyBlock::new(root, parent, slot));
+        let state = ToyState { block: root, slot, ..ToyState::anchor() };
+        self.ask(Event::Commit { block, state: StateAt { root, slot, state } });
+    }
+
+    /// From now on no block from [`FORGED`] on is of a validator that its parent's state knows.
+    /// Any other is of one that the parent has registered.
+    fn register_late(&mut self) {
+        let protocol = Arc::get_mut(&mut self.protocol).expect("nobody else has it");
+        protocol.propose = Box::new(|state, block, whose| match block.root {
+            _ if whose == StateOf::Ancestor => Ok(ProposerCheck::Unknown),
+            FORGED.. => Err(ToyInvalid::Signature),
+            _ if state.slot / 4 != block.slot / 4 => Ok(ProposerCheck::Signed),
+            _ => Ok(ProposerCheck::Complete),
+        });
     }
 
     fn ask(&mut self, event: Event<Scripted>) -> Option<WorkerEvent<Scripted>> {
@@ -159,6 +182,7 @@ impl Ports<Scripted> for Node {
         let word = match answer {
             Answer::Block(_) => "ok",
             Answer::Invalid(RejectReason::Check(ToyInvalid::Proposer)) => "proposer",
+            Answer::Invalid(RejectReason::Check(ToyInvalid::Signature)) => "signature",
             _ => "another",
         };
         self.answers.push((to, word));
@@ -212,9 +236,67 @@ fn a_block_whose_slot_a_state_before_its_epoch_can_tell_claims_and_posts_nothing
     // The toy protocol's own blocks, far from the anchor.
     let mut node = Node::new(false, 8);
     let protocol = Arc::get_mut(&mut node.protocol).expect("nobody else has it");
-    protocol.propose = Box::new(|_, _| Ok(ProposerCheck::Complete));
+    protocol.propose = Box::new(|_, _, _| Ok(ProposerCheck::Complete));
     assert_eq!(node.judge(&[ToyBlock::new(1, 0, FAR)]).0, [(1, "ok")]);
     // The anchor's state and the block's.
     assert_eq!(node.hot_db.states(), 2);
     assert_eq!(Toy::default().slots_per_epoch, 4);
+}
+
+/// A forged block of [`FAR`] on each of the parents, and how they are answered.
+fn on_each_parent(word: &'static str) -> (Vec<ToyBlock>, Vec<(u8, &'static str)>) {
+    let blocks: Vec<_> = (0..PARENTS).map(|parent| forged(parent, parent, FAR)).collect();
+    let refused = blocks.iter().map(|block| (block.root, word)).collect();
+    (blocks, refused)
+}
+
+#[test]
+fn blocks_of_an_index_that_nobody_has_advance_no_state() {
+    // On a hundred blocks, twice; on a parent whose state has to be replayed, by two workers.
+    let mut node = Node::with_branches(true);
+    node.register_late();
+    let (blocks, refused) = on_each_parent("signature");
+    for chunk in blocks.chunks(25).chain(blocks.chunks(25)) {
+        let from = usize::from(chunk[0].root - FORGED);
+        assert_eq!(node.judge(chunk), (refused[from..from + chunk.len()].to_vec(), 0));
+    }
+    // The HotDB keeps the parent's own state beside three others, or has no room for it.
+    for (passing, states) in [(8, 4), (0, 3)] {
+        let mut node = Node::with_chain(true, passing);
+        node.register_late();
+        let two = [forged(0, 1, FAR), forged(1, 1, FAR)];
+        assert_eq!(node.judge(&two), (refused[..2].to_vec(), 0));
+        assert_eq!((node.hot_db.states(), node.calls.rest()), (states, vec![]));
+    }
+}
+
+#[test]
+fn a_block_is_run_whose_proposer_its_parent_has_registered() {
+    // The trail starts from the anchor's state, which does not know the proposer of a block on
+    // block 1, in a later epoch and in block 1's own.
+    for (slot, advances) in [(FAR, PARTS), (3, 0)] {
+        let mut node = Node::with_chain(false, 8);
+        node.register_late();
+        assert_eq!(node.judge(&[ToyBlock::new(9, 1, slot)]), (vec![(9, "ok")], advances));
+        assert_eq!(node.calls.rest(), [Call::Block(9)]);
+    }
+}
+
+#[test]
+fn one_registered_key_has_each_branch_advanced_once_for_an_epoch() {
+    // On a hundred blocks, twice: the passing states of the first have made room by then, and the
+    // lists of proposers have not.
+    let mut node = Node::with_branches(true);
+    let (blocks, refused) = on_each_parent("proposer");
+    let mut rounds = [0, 0];
+    for round in &mut rounds {
+        for chunk in blocks.chunks(25) {
+            let from = usize::from(chunk[0].root - FORGED);
+            let (answers, advances) = node.judge(chunk);
+            assert_eq!(answers, refused[from..from + chunk.len()]);
+            *round += advances;
+        }
+    }
+    assert_eq!(rounds, [usize::from(PARENTS) * PARTS, 0]);
+    assert_eq!(node.calls.rest(), [], "a forged block was run");
 }

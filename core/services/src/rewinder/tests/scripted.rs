@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::consensus::{
     AttestationOutcome, Balances, BlockEffects, BlockLimits, BlockParts, Consensus, Epoch, Failure,
-    Gwei, Header, ProposerCheck, Slot, UpdateFlags, ValidatorIndex, Vote,
+    Gwei, Header, ProposerCheck, Slot, StateOf, UpdateFlags, ValidatorIndex, Vote,
 };
 use crate::gossip::{GossipVote, Operation, OperationHeader, VoteHeader, VoteOutcome};
 use crate::payload::{PayloadVoteHeader, Places};
@@ -35,7 +35,8 @@ type Load = Box<dyn Fn(Slot) + Send + Sync>;
 type Prepare = Box<dyn Fn(&ToyState) -> Result<(), ToyFault> + Send + Sync>;
 type Claims = Box<dyn Fn(&ToyBlock) -> Option<ToyRoot> + Send + Sync>;
 type Verify = Box<dyn Fn(&[ToyAttestation], usize) + Send + Sync>;
-type Propose = Box<dyn Fn(&ToyState, &ToyBlock) -> Result<ProposerCheck, ToyInvalid> + Send + Sync>;
+type Proposed = Result<ProposerCheck, ToyInvalid>;
+type Propose = Box<dyn Fn(&ToyState, &ToyBlock, StateOf) -> Proposed + Send + Sync>;
 type Proposers = Box<dyn Fn(&ToyState) -> Option<Vec<ValidatorIndex>> + Send + Sync>;
 
 /// The toy protocol, which reports its calls and runs its hooks.
@@ -76,7 +77,7 @@ impl Scripted {
             claims: Box::new(|block| Some(block.root)),
             verify: Box::new(|_, _| {}),
             proposers: Box::new(|_| None),
-            propose: Box::new(|_, _| Ok(ProposerCheck::Complete)),
+            propose: Box::new(|_, _, _| Ok(ProposerCheck::Complete)),
             weigh: Box::new(|| {}),
             operate: Box::new(|| {}),
         };
@@ -295,9 +296,10 @@ impl Consensus for Scripted {
         &self,
         state: &ToyState,
         block: &ToyBlock,
+        whose: StateOf,
     ) -> Result<ProposerCheck, Failure<ToyInvalid, ToyFault>> {
-        self.toy.verify_proposer(state, block)?;
-        (self.propose)(state, block).map_err(Failure::Invalid)
+        self.toy.verify_proposer(state, block, whose)?;
+        (self.propose)(state, block, whose).map_err(Failure::Invalid)
     }
 
     fn committees(&self, state: &ToyState, epoch: Epoch) -> Result<(), ToyFault> {
