@@ -24,9 +24,9 @@
 //!   workers post them back when they pass by them (hazard R3).
 //! - I3 The base of the DAG has a cached state, so every committed block has a trail.
 //! - I4 Blocks and states are bounded in number and together in bytes; committees, lists of
-//!   proposers and remembered pruned roots are in number ([`Limits`]). States of the finalised, justified and head blocks are
-//!   never evicted (hazard R10). Of n slots a branch has O(log n) checkpoints, which thin with age
-//!   (T1 to T4 in `thinning`).
+//!   proposers and remembered pruned roots are bounded in number ([`Limits`]). States of the
+//!   finalised, justified and head blocks are never evicted (hazard R10). Of n slots a branch has
+//!   O(log n) checkpoints, which thin with age (T1 to T4 in `thinning`).
 //! - I5 Pruning drops only blocks that do not descend from the finalised block (hazard R12). It
 //!   drops all of them if the finalised block's own state is cached.
 //! - I6 There is one mailbox, so a trail that is asked for after a commit was acknowledged sees

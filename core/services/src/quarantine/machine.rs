@@ -153,6 +153,12 @@ impl<C: Consensus> Quarantine<C> {
         self.table.len()
     }
 
+    /// Returns how many items are looked at when the standing of a peer changes.
+    #[cfg(test)]
+    pub(crate) fn shared_by(&self, peer: u64) -> usize {
+        self.table.shared(peer).len()
+    }
+
     /// Returns how many numbers the ready queues have.
     #[cfg(test)]
     pub(crate) fn queued(&self) -> usize {

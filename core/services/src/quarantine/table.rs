@@ -12,8 +12,9 @@
 //! - T5 `needs` has each root in `by_root` with the owners of what waits for it, and no other root;
 //!   so has `payload_needs` for `by_payload`.
 //! - T6 `chains` has each block that waits for its parent, and no other.
-//! - T7 `sharers` has each entry of which a peer other than its owner has a submission, by its
-//!   owner and by each peer that has one; and no other entry.
+//! - T7 `sharers` has entries of which a peer other than its owner has a submission, by its owner
+//!   and by each peer that has one: for each peer the first [`SHARED`] that find room, and no other
+//!   entry. So a peer whose standing goes up and down moves a bounded number.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,11 @@ use crate::verdict::{ItemId, PendingReason, Quarantined};
 
 /// The number of a held item: its place in the order of arrival. It is never used again.
 pub(crate) type Number = u64;
+
+/// How many entries that a peer shares with others are looked at when its standing changes. An
+/// entry beyond stays with its owner, unless a copy comes or it gives way. Honest peers share what
+/// was sent within a second or two; only a flood goes beyond.
+pub(crate) const SHARED: usize = 256;
 
 /// Where an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -178,9 +184,8 @@ impl<C: Consensus> Table<C> {
             entry.submissions.push((id, peer));
             *self.per_peer.entry(peer).or_default() += 1;
             if peer != entry.owner {
-                for sharer in [peer, entry.owner] {
-                    self.sharers.entry(sharer).or_default().insert(number);
-                }
+                let owner = entry.owner;
+                [peer, owner].iter().for_each(|sharer| self.share_with(*sharer, number));
             }
         }
     }
@@ -231,9 +236,15 @@ impl<C: Consensus> Table<C> {
     fn share(&mut self, number: Number) {
         let Some(entry) = self.entries.get(&number) else { return };
         if entry.submissions.iter().any(|(_, peer)| *peer != entry.owner) {
-            for peer in entry.peers() {
-                self.sharers.entry(peer).or_default().insert(number);
-            }
+            let peers: Vec<_> = entry.peers().collect();
+            peers.into_iter().for_each(|peer| self.share_with(peer, number));
+        }
+    }
+
+    fn share_with(&mut self, peer: Peer, number: Number) {
+        let shared = self.sharers.entry(peer).or_default();
+        if shared.len() < SHARED {
+            shared.insert(number);
         }
     }
 

@@ -3,8 +3,10 @@
 
 use super::shares::{block, orphan, single};
 use super::{Item, Limits, Node, node};
+use crate::consensus::Checkpoint;
 use crate::quarantine::Event;
-use crate::toy::ToyBlock;
+use crate::quarantine::table::SHARED;
+use crate::toy::{ToyAttestation, ToyBlock};
 
 #[test]
 fn copies_that_fill_every_place_keep_no_item_from_a_proven_peer() {
@@ -223,4 +225,22 @@ fn what_a_proven_peers_items_wait_for_is_asked_for_first() {
     node.needed.clear();
     (0..5).for_each(|_| node.tick(11));
     assert_eq!(node.needed, [104, 105, 101, 102, 103]);
+}
+
+#[test]
+fn a_peer_whose_standing_changes_moves_a_bounded_number() {
+    // Peers 7 and 8 bring the same 200 blocks and 200 votes, which wait for two blocks. Once all are
+    // gone, nothing is left in the index.
+    let mut node = node();
+    let target = Checkpoint { epoch: 2, root: 0 };
+    let vote = |id| ToyAttestation { id, slot: 9, head: 202, target, validator: 0, valid: true };
+    for peer in [7, 8] {
+        for id in 1..=200 {
+            node.hand_in(Item::Block(ToyBlock::new(id, 201, 5)), peer);
+            node.hand_in(Item::Attestation(vote(id)), peer);
+        }
+    }
+    assert_eq!([7, 8].map(|peer| node.machine.shared_by(peer)), [SHARED; 2]);
+    node.event(Event::Stop);
+    assert_eq!([7, 8].map(|peer| node.machine.shared_by(peer)), [0; 2]);
 }
