@@ -55,6 +55,8 @@ pub struct Quarantine<C: Consensus> {
     /// Items that failed the Rewinder's check, with the reason. They are found by their keys, which
     /// tell all of their bytes.
     refused: BoundedMap<Key<C>, RejectReason<C::Invalid>>,
+    /// Votes that were checked though another one of their validator had been accepted.
+    second_votes: BoundedSet<Key<C>>,
     seen: BoundedSet<C::Root>,
     /// Blocks whose payloads are there, known or not. A payload that is forgotten is asked for
     /// again if something waits for it.
@@ -103,6 +105,7 @@ impl<C: Consensus> Quarantine<C> {
             left_behind: BoundedSet::new(limits.remembered),
             unviable: BoundedSet::new(limits.remembered),
             refused: BoundedMap::new(limits.remembered),
+            second_votes: BoundedSet::new(limits.remembered),
             seen: BoundedSet::new(limits.remembered),
             payloads: BoundedSet::new(limits.remembered),
             gossip: Seen::new(limits.remembered),
@@ -153,10 +156,10 @@ impl<C: Consensus> Quarantine<C> {
         self.table.len()
     }
 
-    /// Returns how many items are looked at when the standing of a peer changes.
+    /// Returns how many items are looked at when a peer falls, and when it rises.
     #[cfg(test)]
-    pub(crate) fn shared_by(&self, peer: u64) -> usize {
-        self.table.shared(peer).len()
+    pub(crate) fn shared(&self, peer: u64) -> [usize; 2] {
+        [self.table.shared_of(peer).len(), self.table.shared_with(peer).len()]
     }
 
     /// Returns how many numbers the ready queues have.

@@ -121,7 +121,8 @@ impl<R: Copy + Ord> Needs<R> {
             kept = if rounds[1].is_empty() { 0 } else { kept };
             self.serve(0, &mut rounds[0], now, limit - kept, &mut asked);
             let before = asked.len();
-            self.serve(1, &mut rounds[1], now, limit, &mut asked);
+            let others = if rounds[0].is_empty() { limit } else { before + kept };
+            self.serve(1, &mut rounds[1], now, others, &mut asked);
             kept = kept.saturating_sub(asked.len() - before);
             for round in &mut rounds {
                 round.retain(|peer| self.first_due(*peer, now).is_some());
@@ -280,7 +281,7 @@ mod tests {
         "abcdx".chars().for_each(|root| assert!(needs.begin(root, 1, 0)));
         assert!(!needs.begin('x', 9, 0) && needs.begin('y', 9, 0));
         let proven = |peer| peer == 9;
-        assert_eq!(needs.again(1, 3, proven), ['x', 'a', 'y']);
+        assert_eq!(needs.again(1, 3, proven), ['x', 'y', 'a']);
         assert_eq!(needs.again(1, 8, proven), ['b', 'c', 'd']);
         assert_eq!((needs.after, needs.again(2, 8, proven)), ([None; 2], vec![]));
     }
@@ -299,6 +300,21 @@ mod tests {
         assert_eq!(asked[1], [180, 111, 121, 131, 141, 151, 161, 2]);
         // What nobody else asks for is the proven peers'.
         assert_eq!((asked[2].clone(), needs.after), (vec![171, 181], [None; 2]));
+    }
+
+    #[test]
+    fn any_number_of_strangers_gets_what_is_kept_for_them_and_no_more() {
+        // Peer 99 is proven and waits for 64 blocks; 63 peers wait for two each; 64 requests.
+        let mut needs = Needs::new();
+        for root in 0..64 {
+            assert!(needs.begin(1000 + root, 99, 0));
+        }
+        for peer in 0..63 {
+            assert!(needs.begin(2 * peer, peer, 0) && needs.begin(2 * peer + 1, peer, 0));
+        }
+        let asked = needs.again(1, 64, |peer| peer == 99);
+        let of_proven = asked.iter().filter(|root| **root >= 1000).count();
+        assert_eq!((asked.len(), of_proven), (64, 56));
     }
 
     #[test]

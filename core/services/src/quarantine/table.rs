@@ -12,9 +12,9 @@
 //! - T5 `needs` has each root in `by_root` with the owners of what waits for it, and no other root;
 //!   so has `payload_needs` for `by_payload`.
 //! - T6 `chains` has each block that waits for its parent, and no other.
-//! - T7 `sharers` has entries of which a peer other than its owner has a submission, by its owner
-//!   and by each peer that has one: for each peer the first [`SHARED`] that find room, and no other
-//!   entry. So a peer whose standing goes up and down moves a bounded number.
+//! - T7 `shared` has the entries of which a peer other than the owner has a submission, by owner;
+//!   `sharers` has them by each such peer, for each the first [`SHARED`] that find room. So what
+//!   goes from a peer that falls comes back to it by copies alone, but for a bounded number.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,9 +29,8 @@ use crate::verdict::{ItemId, PendingReason, Quarantined};
 /// The number of a held item: its place in the order of arrival. It is never used again.
 pub(crate) type Number = u64;
 
-/// How many entries that a peer shares with others are looked at when its standing changes. An
-/// entry beyond stays with its owner, unless a copy comes or it gives way. Honest peers share what
-/// was sent within a second or two; only a flood goes beyond.
+/// How many entries of others a peer that rises takes over. One beyond stays with its owner, until
+/// that falls, a copy comes, or it gives way.
 pub(crate) const SHARED: usize = 256;
 
 /// Where an item is.
@@ -99,6 +98,7 @@ pub(crate) struct Table<C: Consensus> {
     chains: Chains<C::Root>,
     holders: [Holders; Kind::COUNT],
     per_peer: BTreeMap<Peer, usize>,
+    shared: BTreeMap<Peer, BTreeSet<Number>>,
     sharers: BTreeMap<Peer, BTreeSet<Number>>,
     copies: usize,
     arrivals: u64,
@@ -119,6 +119,7 @@ impl<C: Consensus> Table<C> {
             chains: Chains::new(),
             holders: Kind::ALL.map(|_| Holders::default()),
             per_peer: BTreeMap::new(),
+            shared: BTreeMap::new(),
             sharers: BTreeMap::new(),
             copies: 0,
             arrivals: 0,
@@ -185,14 +186,18 @@ impl<C: Consensus> Table<C> {
             *self.per_peer.entry(peer).or_default() += 1;
             if peer != entry.owner {
                 let owner = entry.owner;
-                [peer, owner].iter().for_each(|sharer| self.share_with(*sharer, number));
+                self.share_with(owner, peer, number);
             }
         }
     }
 
-    /// Returns the items that a peer shares with others: it owns them or has submitted them, and so
-    /// have others.
-    pub(crate) fn shared(&self, peer: Peer) -> Vec<Number> {
+    /// Returns the items of a peer that others have submitted, too.
+    pub(crate) fn shared_of(&self, owner: Peer) -> Vec<Number> {
+        self.shared.get(&owner).into_iter().flatten().copied().collect()
+    }
+
+    /// Returns items of others that a peer has submitted, too: at most [`SHARED`].
+    pub(crate) fn shared_with(&self, peer: Peer) -> Vec<Number> {
         self.sharers.get(&peer).into_iter().flatten().copied().collect()
     }
 
@@ -235,13 +240,13 @@ impl<C: Consensus> Table<C> {
 
     fn share(&mut self, number: Number) {
         let Some(entry) = self.entries.get(&number) else { return };
-        if entry.submissions.iter().any(|(_, peer)| *peer != entry.owner) {
-            let peers: Vec<_> = entry.peers().collect();
-            peers.into_iter().for_each(|peer| self.share_with(peer, number));
-        }
+        let owner = entry.owner;
+        let others: Vec<_> = entry.peers().filter(|peer| *peer != owner).collect();
+        others.into_iter().for_each(|peer| self.share_with(owner, peer, number));
     }
 
-    fn share_with(&mut self, peer: Peer, number: Number) {
+    fn share_with(&mut self, owner: Peer, peer: Peer, number: Number) {
+        self.shared.entry(owner).or_default().insert(number);
         let shared = self.sharers.entry(peer).or_default();
         if shared.len() < SHARED {
             shared.insert(number);
@@ -250,6 +255,7 @@ impl<C: Consensus> Table<C> {
 
     fn unshare(&mut self, number: Number) {
         let Some(entry) = self.entries.get(&number) else { return };
+        without(&mut self.shared, &entry.owner, number);
         for peer in entry.peers() {
             without(&mut self.sharers, &peer, number);
         }
@@ -498,7 +504,7 @@ impl<C: Consensus> Entry<C> {
     }
 
     /// Returns its owner and the peers that have submitted it, some of them more than once.
-    fn peers(&self) -> impl Iterator<Item = Peer> {
+    pub(crate) fn peers(&self) -> impl Iterator<Item = Peer> {
         let submitters = self.submissions.iter().map(|(_, peer)| *peer);
         submitters.chain([self.owner])
     }

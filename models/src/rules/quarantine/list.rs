@@ -198,7 +198,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "first_votes",
         claim: "two votes of one validator, and an aggregate with a part of it, checked at the same \
                 time: one vote is accepted, and no part after the whole",
-        states: 1559,
+        states: 1764,
         model: || votes(None),
         twins: &[
             twin!(

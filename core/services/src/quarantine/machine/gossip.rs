@@ -11,6 +11,8 @@
 //!
 //! Reference: consensus specification, `phase0/p2p-interface.md`.
 
+use std::collections::BTreeSet;
+
 use super::Quarantine;
 use super::judgement::Judgement;
 use crate::consensus::{Consensus, Header, Slot, ValidatorIndex};
@@ -20,7 +22,7 @@ use crate::gossip::{
 };
 use crate::quarantine::event::{Effect, RequestId};
 use crate::quarantine::held_item::HeldItem;
-use crate::quarantine::table::{Number, Place};
+use crate::quarantine::table::{Entry, Number, Place};
 use crate::verdict::{
     ClearedOperation, ClearedVote, IgnoreReason, PendingReason, RejectReason, Verdict,
 };
@@ -144,7 +146,7 @@ impl<C: Consensus> Quarantine<C> {
             VoteTopic::Aggregate(_) => None,
         };
         if attester.is_some_and(|index| self.gossip.has_voted(epoch, index)) {
-            self.finish(number, &Verdict::Ignore(IgnoreReason::SecondVote), effects);
+            self.second_vote(number, effects);
             return;
         }
         self.table.set(number, Place::Importing { post_state_root: None, attester });
@@ -153,7 +155,8 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     /// Refuses a vote. That another one of its validator was accepted comes before what is wrong
-    /// with its signature.
+    /// with its signature. But nobody passes on what is wrong: so it counts as junk of those who
+    /// brought it all the same.
     pub(super) fn invalid_vote(
         &mut self,
         consensus: &C,
@@ -167,11 +170,24 @@ impl<C: Consensus> Quarantine<C> {
             _ => return,
         };
         if attester.is_some_and(|index| self.gossip.has_voted(epoch, index)) {
-            self.finish(number, &Verdict::Ignore(IgnoreReason::SecondVote), effects);
+            let peers = self.table.get(number).into_iter().flat_map(Entry::peers);
+            let peers: BTreeSet<_> = peers.collect();
+            self.second_vote(number, effects);
+            let verdict = Verdict::Reject(reason);
+            peers.into_iter().for_each(|peer| self.rate(peer, &verdict));
             return;
         }
         self.remember(number, &reason);
         self.reject(consensus, number, reason, effects);
+    }
+
+    /// Ignores a vote that was checked though another one of its validator was accepted. A copy of
+    /// it then costs a look-up (I9).
+    fn second_vote(&mut self, number: Number, effects: &mut Vec<Effect<C>>) {
+        if let Some(item) = self.table.item(number) {
+            self.second_votes.insert(item.key());
+        }
+        self.finish(number, &Verdict::Ignore(IgnoreReason::SecondVote), effects);
     }
 
     /// Takes back the count of a block, or the mark of a payload vote, that Clearance has lost.

@@ -32,14 +32,19 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Judges an item that is in no queue: what a copy of it was refused for counts as well (I9).
+    /// Judges an item that is in no queue: what a copy of it was refused or ignored for counts as well
+    /// (I9).
     /// While it is held there is no other copy, so that is not asked again.
     pub(super) fn judge_anew(&self, consensus: &C, item: &HeldItem<C>) -> Judgement<C> {
         let judgement = self.judge(consensus, item);
         if !matches!(judgement, Judgement::Check) {
             return judgement;
         }
-        self.refused.get(&item.key()).cloned().map_or(judgement, Judgement::reject)
+        let key = item.key();
+        if self.second_votes.contains(&key) {
+            return Judgement::ignore(IgnoreReason::SecondVote);
+        }
+        self.refused.get(&key).cloned().map_or(judgement, Judgement::reject)
     }
 
     /// The order is that of the gossip conditions, after duplicates; but a block that may wait does

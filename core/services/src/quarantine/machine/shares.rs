@@ -119,16 +119,17 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     /// Takes note that the rank of a peer has changed. What it shares with others is that of a peer
-    /// of the best rank among them, so that it waits behind no peer of a worse one.
-    fn reassign(&mut self, peer: Peer) {
-        for number in self.table.shared(peer) {
+    /// of the best rank among them, so that it waits behind no peer of a worse one. Of what others
+    /// own a peer takes a bounded number over (T7 of the table).
+    fn reassign(&mut self, peer: Peer, has_risen: bool) {
+        if has_risen {
+            let shared = self.table.shared_with(peer);
+            shared.into_iter().for_each(|number| self.pass_to(number, peer));
+            return;
+        }
+        for number in self.table.shared_of(peer) {
             let Some(entry) = self.table.get(number) else { continue };
-            let mut submitters = entry.submissions.iter().map(|(_, peer)| *peer);
-            let heir = if entry.owner == peer {
-                self.best(submitters)
-            } else {
-                submitters.find(|submitter| *submitter == peer)
-            };
+            let heir = self.best(entry.submissions.iter().map(|(_, peer)| *peer));
             heir.into_iter().for_each(|heir| self.pass_to(number, heir));
         }
     }
@@ -245,8 +246,9 @@ impl<C: Consensus> Quarantine<C> {
         let proven = self.standings.is_proven(peer);
         self.table.classify(peer, proven);
         self.ready.iter_mut().for_each(|queue| queue.classify(peer, proven));
-        if self.standings.rank(peer) != before {
-            self.reassign(peer);
+        let after = self.standings.rank(peer);
+        if after != before {
+            self.reassign(peer, after > before);
         }
     }
 

@@ -75,6 +75,37 @@ fn the_first_vote_of_a_validator_and_target_is_accepted_and_marked_then_alone() 
 }
 
 #[test]
+fn a_second_vote_is_checked_once_and_a_forged_one_is_junk_of_all_who_brought_it() {
+    // Validator 1 has voted. Peer 9, proven, brings another vote of it, and then a forged one, for
+    // whose copy by proven peer 8 there is no place. Then copies of both.
+    let mut node = Node::new(Limits { followers: 0, ..Limits::default() });
+    node.prove(9, 1);
+    node.prove(8, 2);
+    let target = Checkpoint { epoch: 2, root: 0 };
+    let vote = ToyAttestation { head: 0, target, ..VOTE };
+    assert_eq!(node.single(vote), ("valid", "ok"));
+    let proven = |node: &Node| node.machine.shares_of_blocks().proven;
+    let hand_in = |node: &mut Node, attestation, peer| {
+        node.hand_in(Item::Single { attestation, subnet: 1 }, peer)
+    };
+    let [valid, forged] =
+        [(74, true), (73, false)].map(|(id, valid)| ToyAttestation { id, slot: 10, valid, ..vote });
+    let second = hand_in(&mut node, valid, 9);
+    node.settle();
+    assert_eq!(node.answer_to(second), ("ignored", "second_vote"));
+    assert_eq!(proven(&node), [0, 8, 9]);
+    let junk = hand_in(&mut node, forged, 7);
+    let copies = [8, 9].map(|peer| hand_in(&mut node, forged, peer));
+    assert_eq!(copies.map(|id| node.answer_to(id)), [("ignored", "duplicate"); 2]);
+    node.settle();
+    assert_eq!((node.answer_to(junk), proven(&node)), (("ignored", "second_vote"), vec![0, 9]));
+    for vote in [valid, forged] {
+        let item = Item::Single { attestation: vote, subnet: 1 };
+        assert_eq!(node.unchecked(item), ("ignored", "second_vote"));
+    }
+}
+
+#[test]
 fn a_vote_is_rejected_for_what_its_bytes_show() {
     // Another target epoch, no bit, another subnet, another target.
     let mut node = with_block();

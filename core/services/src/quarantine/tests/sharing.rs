@@ -228,9 +228,9 @@ fn what_a_proven_peers_items_wait_for_is_asked_for_first() {
 }
 
 #[test]
-fn a_peer_whose_standing_changes_moves_a_bounded_number() {
-    // Peers 7 and 8 bring the same 200 blocks and 200 votes, which wait for two blocks. Once all are
-    // gone, nothing is left in the index.
+fn a_peer_that_falls_gives_up_all_and_takes_over_a_bounded_number_when_it_rises() {
+    // Peer 7 brings 200 blocks and 200 votes, which wait for two blocks, and peer 8 the same; then
+    // peer 7 sends junk, and peer 7 a valid vote. Once all are gone, nothing is left in the index.
     let mut node = node();
     let target = Checkpoint { epoch: 2, root: 0 };
     let vote = |id| ToyAttestation { id, slot: 9, head: 202, target, validator: 0, valid: true };
@@ -240,7 +240,16 @@ fn a_peer_whose_standing_changes_moves_a_bounded_number() {
             node.hand_in(Item::Attestation(vote(id)), peer);
         }
     }
-    assert_eq!([7, 8].map(|peer| node.machine.shared_by(peer)), [SHARED; 2]);
+    let shared = |node: &Node| [7, 8].map(|peer| node.machine.shared(peer));
+    assert_eq!(shared(&node), [[400, 0], [0, SHARED]]);
+    node.hand_in(Item::Block(ToyBlock::new(250, 0, 1).badly_signed()), 7);
+    node.settle();
+    assert_eq!(shared(&node), [[0, SHARED], [400, 0]]);
+    // Eight slots later nothing speaks against it any more.
+    node.tick(18);
+    node.hand_in(single(1), 7);
+    node.settle();
+    assert_eq!(shared(&node), [[SHARED, 0], [400 - SHARED, SHARED]]);
     node.event(Event::Stop);
-    assert_eq!([7, 8].map(|peer| node.machine.shared_by(peer)), [0; 2]);
+    assert_eq!(shared(&node), [[0, 0]; 2]);
 }
