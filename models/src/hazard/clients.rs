@@ -70,11 +70,11 @@ super::hazards! {
     A14: "A released item is parked again when the clock steps back, or a full lane is answered as \
           if the service stopped",
         "What was released stays released, and each reason has its own answer";
-    A15: "Copies take every place of an item, which waits behind its first sender's junk although a \
-          proven peer brings it too",
+    A15: "Copies take every place of an item, which waits behind its first sender's junk although \
+          a proven peer brings it too",
         "A proven peer's copy makes the item that peer's, and needs no place for that";
-    A16: "An item that gives way, or waits, with the peer that brought it first is lost to, or waits \
-          for, all who brought it",
+    A16: "An item that gives way, or waits, with the peer that brought it first is lost to, or \
+          waits for, all who brought it",
         "It passes to another peer that brought it, a proven one first";
     A17: "Invented roots take every request for what is missing",
         "The peers whose items wait take turns, proven ones first";

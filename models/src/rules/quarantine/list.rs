@@ -13,8 +13,8 @@ use blocksmith_engines::verdict::Breaks;
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         name: "peers_take_turns",
-        claim: "two peers without a key send five bad blocks: a proven peer's block that is ready waits \
-                for the check under way and no other",
+        claim: "two peers without a key send five bad blocks: a proven peer's block that is ready \
+                waits for the check under way and no other",
         states: 8409,
         model: || turns(None),
         twins: &[twin!(
@@ -43,8 +43,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "copies_take_no_places",
-        claim: "a peer without a key sends junk, a block behind it, and a copy in the last place: once \
-                a proven peer brings the block, it waits for no check of others",
+        claim: "a peer without a key sends junk, a block behind it, and a copy in the last place: \
+                once a proven peer brings the block, it waits for no check of others",
         states: 140,
         model: || places(None),
         twins: &[twin!(
@@ -58,8 +58,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "proof_is_lost",
-        claim: "a proven peer sends junk, and a good block behind it that another proven peer brings, \
-                too: for that one it waits for no check of others",
+        claim: "a proven peer sends junk, and a good block behind it that another proven peer \
+                brings, too: for that one it waits for no check of others",
         states: 213,
         model: || proof_lost(None),
         twins: &[twin!(
@@ -73,8 +73,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "what_gives_way_passes_on",
-        claim: "four orphans of one peer, the first brought by two others as well, and room for two: \
-                none of the others' is dropped for want of room",
+        claim: "four orphans of one peer, the first brought by two others as well, and room for \
+                two: none of the others' is dropped for want of room",
         states: 61,
         model: || shared_orphans(None),
         twins: &[twin!(
@@ -88,8 +88,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "requests_take_turns",
-        claim: "a peer invents the parents of three blocks, one request a tick: what another peer's \
-                block waits for is asked for every other time at least",
+        claim: "a peer invents the parents of three blocks, one request a tick: what another \
+                peer's block waits for is asked for every other time at least",
         states: 3003,
         model: || invented(None),
         twins: &[twin!(
@@ -117,8 +117,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "proposals_are_bounded",
-        claim: "five valid blocks of one slot and proposer and a bound of one: no more are imported \
-                than are checked when the bound is reached, and one is passed on",
+        claim: "five valid blocks of one slot and proposer and a bound of one: no more are \
+                imported than are checked when the bound is reached, and one is passed on",
         states: 352,
         model: || equivocations(None),
         twins: &[
@@ -142,8 +142,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "chain_comes_backwards",
-        claim: "a chain of four comes backwards from a peer that may hold two: each ancestor is let \
-                in, and what still waits goes after its patience of four slots",
+        claim: "a chain of four comes backwards from a peer that may hold two: each ancestor is \
+                let in, and what still waits goes after its patience of four slots",
         states: 6301,
         model: || reverse_chain(None),
         twins: &[
@@ -167,8 +167,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "late_blocks",
-        claim: "blocks at and before the slot that becomes final at any time: none that is valid is \
-                rejected",
+        claim: "blocks at and before the slot that becomes final at any time: none that is valid \
+                is rejected",
         states: 10996,
         model: || late(None),
         twins: &[twin!(
@@ -196,8 +196,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "first_votes",
-        claim: "two votes of one validator, and an aggregate with a part of it, checked at the same \
-                time: one vote is accepted, and no part after the whole",
+        claim: "two votes of one validator, and an aggregate with a part of it, checked at the \
+                same time: one vote is accepted, and no part after the whole",
         states: 1764,
         model: || votes(None),
         twins: &[
@@ -235,8 +235,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "forged_copies",
-        claim: "copies of a block under other signatures, before it and beside it: it is judged for \
-                itself",
+        claim: "copies of a block under other signatures, before it and beside it: it is judged \
+                for itself",
         states: 979,
         model: || forged_copy(None),
         twins: &[twin!(
@@ -250,8 +250,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "missing_is_asked_for_again",
-        claim: "blocks whose parents are missing: the parents are asked for again with a pause that \
-                doubles, until they come",
+        claim: "blocks whose parents are missing: the parents are asked for again with a pause \
+                that doubles, until they come",
         states: 14661,
         model: || missing(None),
         twins: &[
@@ -355,8 +355,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
     Rule {
         name: "children_wait_for_payloads",
-        claim: "blocks that are built on their parents' payloads, and a payload vote: each payload, \
-                at any time, releases what waits for it",
+        claim: "blocks that are built on their parents' payloads, and a payload vote: each \
+                payload, at any time, releases what waits for it",
         states: 5573,
         model: || payloads(None),
         twins: &[

@@ -32,9 +32,8 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Judges an item that is in no queue: what a copy of it was refused or ignored for counts as well
-    /// (I9).
-    /// While it is held there is no other copy, so that is not asked again.
+    /// Judges an item that is in no queue: what a copy of it was refused or ignored for counts as
+    /// well (I9). While it is held there is no other copy, so that is not asked again.
     pub(super) fn judge_anew(&self, consensus: &C, item: &HeldItem<C>) -> Judgement<C> {
         let judgement = self.judge(consensus, item);
         if !matches!(judgement, Judgement::Check) {

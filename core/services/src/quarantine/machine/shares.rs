@@ -99,9 +99,9 @@ impl<C: Consensus> Quarantine<C> {
         }
     }
 
-    /// Takes an item from its owner, for whom there is no room. If other peers have submitted it, it
-    /// becomes that of one of them, of the best rank; a peer that has room loses nothing by bringing
-    /// an item second. Otherwise it goes.
+    /// Takes an item from its owner, for whom there is no room. If other peers have submitted it,
+    /// it becomes that of one of them, of the best rank; a peer that has room loses nothing by
+    /// bringing an item second. Otherwise it goes.
     fn evict(&mut self, number: Number, reason: DropReason, effects: &mut Vec<Effect<C>>) {
         let Some(entry) = self.table.get(number) else { return };
         let owner = entry.owner;

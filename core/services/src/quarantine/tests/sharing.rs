@@ -154,7 +154,7 @@ fn what_others_brought_as_well_is_theirs_when_there_is_no_room_for_its_owner() {
 
 #[test]
 fn what_gives_way_passes_to_a_proven_peer_before_others() {
-    // Room for ten, and one request a tick. Peer 8 has ten orphans, of which peers 7 and 9 bring the
+    // Room for ten, one request a tick. Peer 8 has ten orphans, of which peers 7 and 9 bring the
     // first as well; peer 6, without proof, has one. What peer 9 waits for is asked for right after
     // what peer 8 waits for.
     let mut node = Node::new(Limits { items: 10, needs: 1, ..Limits::default() });
