@@ -7,10 +7,12 @@
 //! - P2 Such an item is worth one point, up to [`BEST`]. A rejected one takes all that is above
 //!   0 and [`JUNK`] points more, down to [`WORST`]. So one rejected item undoes every proof.
 //! - P3 A standing below 0 rises by one point in a slot. A clock that steps back changes nothing.
-//! - P4 At most `capacity` peers are on record. Room is made by forgetting a peer that is not
-//!   proven, the one that was changed first, and else the proven peer that was changed first. A
-//!   peer that is not proven is not taken on record in the place of a proven one. A forgotten peer
-//!   has standing 0, so a peer without proof never gains a share by a flood of names.
+//! - P4 At most `capacity` peers are on record, and a quarter of that (rounded down) is kept for
+//!   peers that are not proven. Room for a peer that is not proven is made by forgetting another
+//!   such peer, the one that was changed first; it never takes the place of a proven peer. Room for
+//!   a proven peer is made in the same way as long as fewer than three quarters are proven, and
+//!   else by forgetting the proven peer that was changed first. A forgotten peer has standing 0. So
+//!   neither a flood of names nor a flood of proofs gives a share back to all that were rejected.
 //! - P5 The node may give a peer a weight from 1 to [`MAX_WEIGHT`], by which its share is
 //!   multiplied; a peer without one has weight 1. At most `capacity` weights are kept; beyond that
 //!   the one that was given first is forgotten. A weight proves nobody, and no verdict changes it.
@@ -43,6 +45,8 @@ pub(super) struct Standings {
     capacity: usize,
     slot: Slot,
     peers: BTreeMap<u64, Standing>,
+    /// The number of proven peers among them.
+    proofs: usize,
     /// The same peers by whether they are proven, and by the slot of their last change.
     order: BTreeSet<(bool, Slot, u64)>,
     /// The weights above 1 that the node has given, and their peers in the order in which they were
@@ -56,7 +60,7 @@ impl Standings {
     pub(super) fn new(capacity: usize, slot: Slot) -> Self {
         let (peers, order) = (BTreeMap::new(), BTreeSet::new());
         let (weights, weighed) = (BTreeMap::new(), VecDeque::new());
-        Self { capacity, slot, peers, order, weights, weighed }
+        Self { capacity, slot, peers, proofs: 0, order, weights, weighed }
     }
 
     /// Takes note of the time.
@@ -135,19 +139,34 @@ impl Standings {
 
     fn set(&mut self, peer: u64, points: i8) {
         let proven = points > 0;
-        if let Some(old) = self.peers.remove(&peer) {
-            self.order.remove(&(old.points > 0, old.since, peer));
+        self.forget(peer);
+        if let Some(other) = self.gives_way_to(proven) {
+            self.forget(other);
         }
-        if self.peers.len() >= self.capacity {
-            let Some(&(other, since, forgotten)) = self.order.first() else { return };
-            if other && !proven {
-                return;
-            }
-            self.order.remove(&(other, since, forgotten));
-            self.peers.remove(&forgotten);
+        if self.peers.len() < self.capacity {
+            self.peers.insert(peer, Standing { points, since: self.slot });
+            self.order.insert((proven, self.slot, peer));
+            self.proofs += usize::from(proven);
         }
-        self.peers.insert(peer, Standing { points, since: self.slot });
-        self.order.insert((proven, self.slot, peer));
+    }
+
+    /// Returns the peer that has to be forgotten before another is taken on record (P4).
+    fn gives_way_to(&self, proven: bool) -> Option<u64> {
+        let first = |proven| {
+            let mut from = self.order.range((proven, 0, 0)..).take_while(|key| key.0 == proven);
+            from.next().map(|(.., peer)| *peer)
+        };
+        match proven {
+            true if self.proofs >= self.capacity - self.capacity / 4 => first(true),
+            _ if self.peers.len() >= self.capacity => first(false),
+            _ => None,
+        }
+    }
+
+    fn forget(&mut self, peer: u64) {
+        let Some(old) = self.peers.remove(&peer) else { return };
+        self.order.remove(&(old.points > 0, old.since, peer));
+        self.proofs -= usize::from(old.points > 0);
     }
 }
 
@@ -209,6 +228,32 @@ mod tests {
         peers.accepted(1);
         peers.accepted(4);
         assert_eq!([1, 2, 4].map(|peer| peers.points(peer)), [2, 0, 1]);
+    }
+
+    #[test]
+    fn a_flood_of_proofs_leaves_a_quarter_to_the_rejected() {
+        // Room for eight, of which two are kept: the peers that were rejected last stay on record
+        // beside any number of proofs, and the proofs beside any number of rejected peers.
+        let mut peers = Standings::new(8, 0);
+        for peer in 0..8 {
+            peers.rejected(peer);
+        }
+        for peer in 100..200 {
+            peers.accepted(peer);
+        }
+        assert_eq!([5, 6, 7].map(|peer| peers.points(peer)), [0, -8, -8]);
+        assert_eq!(peers.proven().collect::<Vec<_>>(), [194, 195, 196, 197, 198, 199]);
+        for peer in 200..300 {
+            peers.rejected(peer);
+        }
+        assert_eq!([297, 298, 299].map(|peer| peers.points(peer)), [0, -8, -8]);
+        assert_eq!(peers.proven().count(), 6);
+        // A proof that is undone leaves its room to the next proof.
+        peers.tick(1);
+        peers.rejected(199);
+        peers.accepted(1);
+        assert!([1, 194, 198].iter().all(|peer| peers.is_proven(*peer)));
+        assert_eq!((peers.points(298), peers.points(299), peers.points(199)), (0, -7, -8));
     }
 
     #[test]
