@@ -78,7 +78,9 @@ pub struct Limits {
     pub equivocations: usize,
     /// The same bound for a block that a held item waits for, at least 1. It is larger, since such
     /// a block may be on the chain that the others follow: a proposer that shows each node other
-    /// blocks must not cut a node off from it.
+    /// blocks must not cut a node off from it. Anyone can make items that wait for a block; so
+    /// beyond this bound each peer may vouch for four blocks more, by a block of its own that waits
+    /// for them, and all peers that are not proven together for as many as this bound.
     pub awaited_equivocations: usize,
 }
 

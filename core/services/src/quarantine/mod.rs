@@ -100,6 +100,7 @@ mod standing;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod vouchers;
 
 pub use crate::verdict::ItemId;
 pub use event::{Effect, Event, Item, Limits, RequestId};

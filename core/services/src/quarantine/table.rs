@@ -12,7 +12,8 @@
 //! - T5 `needs` has each root in `by_root` with the owners of what waits for it, and no other root;
 //!   so has `payload_needs` for `by_payload`.
 //! - T6 `chains` has each block that waits for its parent, and no other.
-//! - T7 `shared` has the entries of which a peer other than the owner has a submission, by owner;
+//! - T7 `builders` has each root that a block waits for with the owners of such blocks.
+//! - T8 `shared` has the entries of which a peer other than the owner has a submission, by owner;
 //!   `sharers` has them by each such peer, for each the first [`SHARED`] that find room. So what
 //!   goes from a peer that falls comes back to it by copies alone, but for a bounded number.
 
@@ -23,6 +24,7 @@ use super::fair::Peer;
 use super::held_item::{HeldItem, Key, Kind};
 use super::holders::{Holders, Scarce};
 use super::needs::Needs;
+use super::vouchers::Builders;
 use crate::consensus::{Consensus, Slot, ValidatorIndex};
 use crate::verdict::{ItemId, PendingReason, Quarantined};
 
@@ -95,6 +97,7 @@ pub(crate) struct Table<C: Consensus> {
     expiry: BTreeSet<(Slot, Number)>,
     needs: Needs<C::Root>,
     payload_needs: Needs<C::Root>,
+    builders: Builders<C::Root>,
     chains: Chains<C::Root>,
     holders: [Holders; Kind::COUNT],
     per_peer: BTreeMap<Peer, usize>,
@@ -116,6 +119,7 @@ impl<C: Consensus> Table<C> {
             expiry: BTreeSet::new(),
             needs: Needs::new(),
             payload_needs: Needs::new(),
+            builders: Builders::new(),
             chains: Chains::new(),
             holders: Kind::ALL.map(|_| Holders::default()),
             per_peer: BTreeMap::new(),
@@ -212,7 +216,13 @@ impl<C: Consensus> Table<C> {
         holders.add(owner, proven, bytes);
         note(holders, owner, number, place);
         match place {
-            Place::WaitingForRoot(root) => self.needs.pass_on(root, before, owner),
+            Place::WaitingForRoot(root) => {
+                self.needs.pass_on(root, before, owner);
+                if entry.item().block_root().is_some() {
+                    self.builders.begin(root, owner);
+                    self.builders.end(&root, before);
+                }
+            }
             Place::WaitingForPayload(root) => self.payload_needs.pass_on(root, before, owner),
             _ => {}
         }
@@ -321,12 +331,13 @@ impl<C: Consensus> Table<C> {
         now: Slot,
     ) -> bool {
         self.park(number, Place::WaitingForRoot(root), why);
-        if let Some(block) = self.item(number).and_then(HeldItem::block_root) {
-            self.chains.add(number, block, root);
-        }
         self.by_root.entry(root).or_default().insert(number);
-        let owner = self.entries.get(&number).map(|entry| entry.owner);
-        owner.is_some_and(|owner| self.needs.begin(root, owner, now))
+        let Some(entry) = self.entries.get(&number) else { return false };
+        if let Some(block) = entry.item().block_root() {
+            self.chains.add(number, block, root);
+            self.builders.begin(root, entry.owner);
+        }
+        self.needs.begin(root, entry.owner, now)
     }
 
     /// Returns whether a chain of more than `depth` blocks would wait if this item waited for
@@ -388,6 +399,11 @@ impl<C: Consensus> Table<C> {
         self.by_root.contains_key(root)
     }
 
+    /// Returns who owns a block that waits for this one.
+    pub(crate) fn builders(&self, root: &C::Root) -> impl Iterator<Item = Peer> {
+        self.builders.of(root)
+    }
+
     /// Returns at most `limit` roots that the network is to be asked for again at slot `now`.
     /// `proven` tells of a peer.
     pub(crate) fn needs_again(
@@ -421,6 +437,7 @@ impl<C: Consensus> Table<C> {
     pub(crate) fn take_waiting_for(&mut self, root: C::Root) -> Vec<Number> {
         let numbers = Vec::from_iter(self.by_root.remove(&root).unwrap_or_default());
         self.needs.forget(&root);
+        self.builders.forget(&root);
         self.leave(&numbers);
         numbers
     }
@@ -460,10 +477,13 @@ impl<C: Consensus> Table<C> {
 
     fn unpark(&mut self, number: Number) {
         let Some(entry) = self.entries.get(&number) else { return };
-        let (place, owner) = (entry.place, entry.owner);
+        let (place, owner, block) = (entry.place, entry.owner, entry.item().block_root());
         self.waits_no_more(number);
         match place {
             Place::WaitingForRoot(root) => {
+                if block.is_some() {
+                    self.builders.end(&root, owner);
+                }
                 without(&mut self.by_root, &root, number);
                 self.needs.end(&root, owner);
             }

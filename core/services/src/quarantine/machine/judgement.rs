@@ -4,6 +4,7 @@
 use super::Quarantine;
 use crate::consensus::{Consensus, Header, Slot, Vote};
 use crate::identified::IdentifiedBlock;
+use crate::quarantine::fair::Peer;
 use crate::quarantine::held_item::HeldItem;
 use crate::verdict::{DropReason, IgnoreReason, PendingReason, RejectReason, Verdict};
 
@@ -86,14 +87,27 @@ impl<C: Consensus> Quarantine<C> {
     }
 
     /// Returns whether Clearance has, or is to have, as many blocks of this slot and proposer as
-    /// are kept.
+    /// are kept, and no peer vouches for this one.
     fn has_equivocated_enough(&self, header: &Header<C::Root, C::Signature>) -> bool {
+        self.are_kept(header) && self.voucher(header).is_none()
+    }
+
+    /// Returns whether as many blocks of this slot and proposer are kept as are without a voucher.
+    pub(super) fn are_kept(&self, header: &Header<C::Root, C::Signature>) -> bool {
         let bound = if self.table.is_awaited(&header.root) {
             self.limits.awaited_equivocations
         } else {
             self.limits.equivocations
         };
         self.gossip.proposals(header.slot, header.proposer) >= bound.max(1)
+    }
+
+    /// Returns a peer that vouches for a block, and whether it is proven.
+    pub(super) fn voucher(&self, header: &Header<C::Root, C::Signature>) -> Option<(Peer, bool)> {
+        let builders = self.table.builders(&header.root);
+        let builders = builders.map(|peer| (peer, self.standings.is_proven(peer)));
+        let bound = self.limits.awaited_equivocations;
+        self.gossip.voucher(header.slot, header.proposer, builders, bound)
     }
 
     fn judge_attestation(&self, consensus: &C, vote: &Vote<C::Root>) -> Judgement<C> {

@@ -22,6 +22,8 @@ use crate::bits::Bits;
 use crate::bounded::BoundedSet;
 use crate::consensus::{Epoch, Slot, ValidatorIndex};
 use crate::gossip::{OperationHeader, OperationKind, VoteHeader, VoteTopic};
+use crate::quarantine::fair::Peer;
+use crate::quarantine::vouchers::Vouchers;
 use crate::verdict::IgnoreReason;
 
 /// A member of a committee, told by its place. Two votes of one place and target are of the same
@@ -40,12 +42,14 @@ pub(super) struct Seen<R> {
 }
 
 /// The blocks of one slot and proposer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Proposals {
     /// How many Clearance has or is to have.
     count: usize,
     /// Whether the first of them was accepted, which is passed on to peers.
     accepted: bool,
+    /// Who has vouched for some of them.
+    vouchers: Vouchers,
 }
 
 /// The votes of one target epoch.
@@ -148,9 +152,29 @@ impl<R: Copy + Ord> Seen<R> {
         self.proposals.get(&(slot, proposer)).map_or(0, |proposals| proposals.count)
     }
 
-    /// Counts a block that is passed on to Clearance.
-    pub(super) fn count_proposal(&mut self, slot: Slot, proposer: ValidatorIndex) {
-        self.proposals.entry((slot, proposer)).or_default().count += 1;
+    /// Returns who may vouch for one more of them: see [`Vouchers::next`].
+    pub(super) fn voucher(
+        &self,
+        slot: Slot,
+        proposer: ValidatorIndex,
+        builders: impl Iterator<Item = (Peer, bool)>,
+        unproven: usize,
+    ) -> Option<(Peer, bool)> {
+        self.proposals.get(&(slot, proposer))?.vouchers.next(builders, unproven)
+    }
+
+    /// Counts a block that is passed on to Clearance, and against the peer that vouches for it.
+    pub(super) fn count_proposal(
+        &mut self,
+        slot: Slot,
+        proposer: ValidatorIndex,
+        voucher: Option<(Peer, bool)>,
+    ) {
+        let proposals = self.proposals.entry((slot, proposer)).or_default();
+        proposals.count += 1;
+        if let Some((peer, proven)) = voucher {
+            proposals.vouchers.charge(peer, proven);
+        }
     }
 
     /// Takes back the count of a block that Clearance has lost.
@@ -253,8 +277,8 @@ mod tests {
     fn a_block_that_is_lost_leaves_the_others_of_its_slot_and_proposer_counted() {
         // Two are counted; one is lost, and then the other.
         let mut seen: Seen<u8> = Seen::new(1);
-        seen.count_proposal(5, 7);
-        seen.count_proposal(5, 7);
+        seen.count_proposal(5, 7, None);
+        seen.count_proposal(5, 7, None);
         seen.discount_proposal(5, 7);
         assert_eq!(seen.proposals(5, 7), 1);
         seen.discount_proposal(5, 7);
@@ -265,7 +289,7 @@ mod tests {
     fn counts_are_dropped_up_to_the_finalized_slot_and_kept_from_there_on() {
         // One block in each of three slots, the second of which is final.
         let mut seen: Seen<u8> = Seen::new(1);
-        (4..=6).for_each(|slot| seen.count_proposal(slot, 7));
+        (4..=6).for_each(|slot| seen.count_proposal(slot, 7, None));
         seen.forget_proposals_until(5);
         assert_eq!([4, 5, 6].map(|slot| seen.proposals(slot, 7)), [0, 0, 1]);
     }

@@ -247,8 +247,44 @@ fn blocks_of_one_proposer_and_slot_are_bounded_but_for_those_that_are_awaited() 
     let child = node.submit(ToyBlock::new(5, 3, 2));
     assert_eq!(node.judge(ToyBlock::new(3, 0, 1)), ("valid", "ok"));
     assert_eq!(node.answer_to(child), ("valid", "ok"));
-    node.submit(ToyBlock::new(6, 4, 2));
+    // A vote alone vouches for nothing.
+    node.hand_in(Item::Attestation(ToyAttestation { id: 90, head: 4, ..VOTE }), 0);
+    assert!(node.machine.awaited_roots().contains(&4));
     assert_eq!(node.judge(ToyBlock::new(4, 0, 1)), ("ignored", "second_proposal"));
+}
+
+#[test]
+fn a_proposer_cannot_use_up_what_other_peers_vouch_for() {
+    // Peers 7 and 8 have the key of slot 1 and bring forged blocks that wait for its blocks. One
+    // block is kept, one more if something waits for it, and one that they vouch for together. The
+    // block that the others follow comes last, and peer 9 has one that waits for it.
+    let limits = Limits { equivocations: 1, awaited_equivocations: 2, ..Limits::default() };
+    let mut node = Node::new(limits);
+    node.hand_in(Item::Block(ToyBlock::new(60, 0, 2)), 9);
+    node.settle();
+    let follows = |node: &mut Node, root: u8, peer: u64| {
+        node.hand_in(
+            Item::Block(ToyBlock { valid: false, ..ToyBlock::new(100 + root, root, 3) }),
+            peer,
+        );
+        let id = node.hand_in(Item::Block(ToyBlock::new(root, 0, 1)), peer);
+        node.settle();
+        node.answer_to(id)
+    };
+    let theirs: Vec<_> =
+        (1..=9).map(|root| follows(&mut node, root, 7 + u64::from(root) % 2)).collect();
+    assert_eq!(theirs.iter().filter(|answer| answer.0 == "valid").count(), 4, "{theirs:?}");
+    let child = node.hand_in(Item::Block(ToyBlock::new(50, 40, 4)), 9);
+    assert_eq!(node.judge(ToyBlock::new(40, 0, 1)), ("valid", "ok"));
+    assert_eq!(node.answer_to(child), ("valid", "ok"));
+    // Peer 9 vouches for four in all.
+    let more: Vec<_> = (41..=45)
+        .map(|root| {
+            node.hand_in(Item::Block(ToyBlock::new(10 + root, root, u64::from(root) - 36)), 9);
+            node.judge(ToyBlock::new(root, 0, 1)).0
+        })
+        .collect();
+    assert_eq!(more, ["valid", "valid", "valid", "ignored", "ignored"]);
 }
 
 #[test]
