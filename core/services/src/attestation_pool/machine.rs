@@ -210,6 +210,9 @@ impl<R: Copy + Ord + Hash + Debug, A: PoolAttestation> AttestationPool<R, A> {
     }
 
     fn tick(&mut self, slot: Slot) {
+        if slot < self.oldest() {
+            self.step_back(slot);
+        }
         self.now = self.now.max(slot);
         let oldest = self.oldest();
         while let Some((&slot, _)) = self.slots.first_key_value() {
@@ -221,6 +224,16 @@ impl<R: Copy + Ord + Hash + Debug, A: PoolAttestation> AttestationPool<R, A> {
         while self.blocks.first_key_value().is_some_and(|((slot, _), _)| *slot < oldest) {
             self.blocks.pop_first();
         }
+    }
+
+    /// Follows a clock that was wrong before, and drops what lies ahead of the right one (I5).
+    fn step_back(&mut self, slot: Slot) {
+        self.now = slot;
+        let ahead = slot.saturating_add(2);
+        while let Some((&last, _)) = self.slots.range(ahead..).next_back() {
+            self.evict_from(last);
+        }
+        self.blocks.retain(|(of, _), _| *of < ahead);
     }
 
     /// Drops the attestations of the first data of a slot; returns how many there were.

@@ -28,7 +28,9 @@
 //!   is too much goes by data, from the oldest slot. If what comes is no newer than all the rest,
 //!   it is refused itself.
 //! - I5 Attestations more than [`Limits::age`] slots old go, and are not taken: no block may
-//!   include them. So do the attestations of blocks that old.
+//!   include them. So do the attestations of blocks that old. A tick that lies more than that
+//!   before the last one tells that the clock was wrong before: it is followed, and what lies more
+//!   than a slot ahead of it goes. A smaller step back changes nothing.
 //! - I6 A member's vote that a block of the given chain includes counts nothing. What blocks of
 //!   other branches include still counts, so a re-org loses nothing.
 //! - I7 What is packed is eligible, each member's vote is counted once, also among attestations of

@@ -323,9 +323,28 @@ fn what_no_block_may_include_any_more_goes_and_is_not_taken() {
     assert_eq!(insert(&mut pool, old.clone()), refused(Refusal::TooOld));
     pool.handle(&(), Event::Tick { slot: 4 });
     let again = insert(&mut pool, old);
-    assert_eq!(again, refused(Refusal::TooOld), "a clock that steps back opens nothing");
+    assert_eq!(again, refused(Refusal::TooOld), "a small step back opens nothing");
     pool.handle(&(), Event::Tick { slot: 100 });
     assert_eq!((pool.is_empty(), pool.bytes()), (true, 0));
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_is_followed_and_what_it_let_in_goes() {
+    // With an age of 8 slots. The clock says 1,000 and then 12: an attestation and a block of slot
+    // 999 go, and one of slot 11 is taken and packed until slot 20.
+    let mut pool = holding(LIMITS, []);
+    pool.handle(&(), Event::Tick { slot: 1000 });
+    assert_eq!(insert(&mut pool, Signed { slot: 999, ..by(&[0]) }), []);
+    pool.handle(&(), block(9, 999, vec![by(&[0])]));
+    let vote = Signed { slot: 11, ..by(&[1]) };
+    assert_eq!(insert(&mut pool, vote.clone()), refused(Refusal::TooOld));
+    pool.handle(&(), Event::Tick { slot: 12 });
+    assert_eq!((pool.is_empty(), pool.bytes()), (true, 0));
+    assert_eq!(insert(&mut pool, vote), []);
+    pool.handle(&(), Event::Tick { slot: 19 });
+    assert_eq!(pool.len(), 1);
+    pool.handle(&(), Event::Tick { slot: 20 });
+    assert!(pool.is_empty());
 }
 
 #[test]

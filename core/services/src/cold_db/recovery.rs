@@ -241,8 +241,8 @@ impl<C: Consensus> Rebuilt<'_, C> {
     }
 
     fn tick(&mut self, slot: Slot) {
-        self.clock = self.clock.max(slot);
         self.import(Import::Tick { slot });
+        self.clock = self.clearance.fork_choice().slot();
         self.count_passed_votes();
     }
 

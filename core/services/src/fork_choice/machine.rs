@@ -164,7 +164,9 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
     }
 
     fn on_tick(&mut self, slot: Slot) {
-        if slot <= self.slot {
+        // More than an epoch back is no jitter: the clock was wrong before (I4).
+        let was_wrong = slot.saturating_add(self.config.slots_per_epoch) < self.slot;
+        if slot <= self.slot && !was_wrong {
             return;
         }
         let previous_epoch = self.epoch_at(self.slot);
@@ -176,7 +178,9 @@ impl<R: Copy + Eq + Ord + Hash + Debug> ForkChoice<R> {
         }
         let waiting = std::mem::take(&mut self.queue);
         for vote in waiting {
-            if vote.vote.slot >= self.slot {
+            if vote.vote.slot > self.slot.saturating_add(1) {
+                // It was taken in by the wrong clock.
+            } else if vote.vote.slot >= self.slot {
                 self.queue.push_back(vote);
             } else if self.validate_attestation(&vote, false).is_ok() {
                 self.update_latest_messages(&vote);

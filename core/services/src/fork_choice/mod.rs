@@ -41,7 +41,10 @@
 //!   the validators to equivocate.
 //! - I3 A block's own weight is the sum of the balances of the latest messages that name it, over
 //!   the validators that have not equivocated.
-//! - I4 The slot, the justified epoch and the finalised epoch never decrease.
+//! - I4 The justified epoch and the finalised epoch never decrease. Nor does the slot, but for a
+//!   tick that lies more than an epoch before it: the clock was wrong then, and is followed, or all
+//!   votes would be refused until the wrong slot is reached. Queued attestations that the right
+//!   clock would not have taken in are dropped.
 //! - I5 At most [`Config::max_queued_attestations`] attestations are queued. One more is refused,
 //!   and those that wait keep their place. Latest messages and equivocating validators are bounded
 //!   by the validator registry. Blocks are bounded by what is valid and not yet final.

@@ -6,7 +6,9 @@
 //!   0: it takes one item that was accepted and is to be passed on.
 //! - P2 Such an item is worth one point, up to [`BEST`]. A rejected one takes all that is above
 //!   0 and [`JUNK`] points more, down to [`WORST`]. So one rejected item undoes every proof.
-//! - P3 A standing below 0 rises by one point in a slot. A clock that steps back changes nothing.
+//! - P3 A standing below 0 rises by one point in a slot. A clock that steps back changes nothing;
+//!   but if it does so by more than the slots in which the worst standing is mended, it was wrong
+//!   before, and every standing counts as changed in the slot that it now tells.
 //! - P4 At most `capacity` peers are on record, and a quarter of that (rounded down) is kept for
 //!   peers that are not proven. Room for a peer that is not proven is made by forgetting another
 //!   such peer, the one that was changed first; it never takes the place of a proven peer. Room for
@@ -65,6 +67,13 @@ impl Standings {
 
     /// Takes note of the time.
     pub(super) fn tick(&mut self, slot: Slot) {
+        let mends = u64::from(WORST.unsigned_abs());
+        if slot.saturating_add(mends) < self.slot {
+            self.peers.values_mut().for_each(|standing| standing.since = slot);
+            let order = std::mem::take(&mut self.order);
+            self.order = order.into_iter().map(|(proven, _, peer)| (proven, slot, peer)).collect();
+            self.slot = slot;
+        }
         self.slot = self.slot.max(slot);
     }
 
@@ -207,6 +216,13 @@ mod tests {
         assert_eq!(peers.points(7), WORST + 32);
         peers.tick(u64::MAX);
         assert_eq!(peers.points(7), 0);
+        // It was wrong by more than 64 slots, so what the last slots had mended is not there yet.
+        peers.tick(50);
+        assert_eq!(peers.points(7), WORST);
+        peers.tick(60);
+        assert_eq!(peers.points(7), WORST + 10);
+        peers.rejected(7);
+        assert_eq!((peers.points(7), peers.peers.len(), peers.order.len()), (WORST + 2, 1, 1));
     }
 
     #[test]

@@ -453,6 +453,27 @@ fn a_slashing_by_gossip_outlasts_finality_and_a_restart() {
 }
 
 #[test]
+fn a_clock_that_was_far_ahead_is_followed_and_does_not_outlast_a_restart() {
+    // Block 1 of slot 1; the clock says 1,000 and then 2. Then a vote for the block, which counts
+    // from slot 3 on.
+    let target = Checkpoint { epoch: 0, root: 0 };
+    let (id, slot, head, validator, valid) = (9, 1, 1, 0, true);
+    let vote = ToyAttestation { id, slot, head, target, validator, valid };
+    let block = ToyBlock::new(1, 0, 1);
+    let mut inputs = vec![Input::Tick(1), Input::Block(block), Input::Tick(1000)];
+    inputs.extend([Input::PutRight(2), Input::Vote(vote), Input::Tick(3)]);
+    let world = run(World::start(empty()).expect("an empty store"), &inputs, 1);
+    let mut store = empty();
+    world.outside.log.concat().iter().for_each(|write| store.apply(write));
+    let again = World::start(store).expect("what was stored");
+    for clearance in [&world.clearance, &again.clearance] {
+        let fork_choice = clearance.fork_choice();
+        assert_eq!(fork_choice.slot(), 3);
+        assert!(fork_choice.weight(1) > Some(0), "the vote has no weight");
+    }
+}
+
+#[test]
 fn a_slashing_that_only_a_dead_block_carried_counts_after_a_restart() {
     // Block 5 dies by finality. Its slashing has proved that validators 1 and 2 equivocate.
     let mut inputs = history();

@@ -29,6 +29,8 @@ pub(super) const TOY: Toy = Toy { slots_per_epoch: 3, validators: 5, payloads: f
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
     Tick(Slot),
+    /// A tick of a clock that is put right: it counts even if it lies in the past.
+    PutRight(Slot),
     Block(ToyBlock),
     Vote(ToyAttestation),
     /// An attester slashing by gossip; bit `i` is validator `i`.
@@ -151,7 +153,7 @@ impl World {
     fn take_one(&mut self, input: Input) {
         let import = match input {
             Input::Tick(slot) if slot <= self.clock => return,
-            Input::Tick(slot) => {
+            Input::Tick(slot) | Input::PutRight(slot) => {
                 self.clock = slot;
                 Import::Tick { slot }
             }

@@ -114,6 +114,33 @@ fn a_vote_counts_from_the_slot_after_its_own() {
 }
 
 #[test]
+fn a_clock_that_was_more_than_an_epoch_ahead_is_followed_and_a_smaller_step_back_is_not() {
+    // The clock says 6 or 7 in place of 2; an epoch has four slots. A vote of slot 1 counts once
+    // the clock is right, and so does a block of slot 2 that comes in time. What the wrong clock
+    // let wait is dropped.
+    for (wrong, follows) in [(6, false), (7, true)] {
+        let mut machine = store();
+        run(&mut machine, vec![tick(1), block(7, 0, 1), tick(wrong)]);
+        let ahead = Event::Attestation { vote: vote(&[1], 7, wrong, 7) };
+        assert_eq!(machine.handle(&(), ahead), []);
+        machine.handle(&(), tick(2));
+        assert_eq!(
+            (machine.slot(), machine.queued_attestations()),
+            if follows { (2, 0) } else { (6, 1) }
+        );
+        run(&mut machine, vec![attestation(&[0], 7, 1), timely(5, 7, 2)]);
+        let boosted = machine.weight(5).is_some_and(|weight| weight > 0);
+        assert_eq!((machine.weight(7) >= Some(100), boosted), (true, follows));
+        if !follows {
+            continue;
+        }
+        // Time goes on from there.
+        machine.handle(&(), tick(3));
+        assert_eq!((machine.slot(), machine.weight(5)), (3, Some(0)));
+    }
+}
+
+#[test]
 fn a_vote_of_the_next_slot_waits_and_one_of_a_later_slot_is_refused() {
     // Both come in slot 1. A block of slot 1 that carries a vote of slot 1 does not make it count.
     let mut machine = store();
