@@ -157,6 +157,9 @@ pub struct Trail<C: Consensus> {
     pub want_target: bool,
     /// The proposer of `slot` on this branch, if it is known (I8).
     pub expected_proposer: Option<ValidatorIndex>,
+    /// The state of a pinned block that descends from the wanted one, if there is one and the trail
+    /// replays blocks (I9).
+    pub descendant: Option<StateAt<C>>,
     /// The committees that the state is to give, if the trail was asked for because of them. The
     /// HotDB would like them posted back.
     pub committees: Option<CommitteesKey<C::Root>>,

@@ -274,6 +274,34 @@ fn advanced_states_of_the_base_are_not_pinned() {
 }
 
 #[test]
+fn the_first_pinned_block_on_top_of_another_tells_of_it() {
+    // A chain of six, 3 justified, and a branch of 7 and 8 on 2. Nothing that is pinned builds on
+    // the head, on the branch, or on what is not there.
+    let mut db = Db::new(Limits::default()).chain(6);
+    assert_eq!(db.commit(7, 2, 4), CommitReply::Committed);
+    assert_eq!(db.commit(8, 7, 5), CommitReply::Committed);
+    db.prune(0, 3, 6);
+    let above = |root| db.0.pinned_descendant(root).map(|at| at.root);
+    let told = [0, 2, 3, 5, 6, 7, 8, 99].map(above);
+    assert_eq!(told, [Some(3), Some(3), Some(6), Some(6), None, None, None, None]);
+}
+
+#[test]
+fn only_a_trail_that_replays_brings_a_state_on_top_along() {
+    // A chain of twenty, most of whose states are gone; the head is 20.
+    let limits = Limits { checkpoint_slots: 2, passing_states: 0, ..Limits::default() };
+    let mut db = Db::new(limits).chain(20);
+    db.prune(0, 0, 20);
+    for root in 1..=20 {
+        let event = Event::Trail { root, slot: 20 };
+        let reply = db.0.handle(&Toy::default(), event).pop();
+        let Some(Effect::Trail(TrailReply::Trail(trail))) = reply else { panic!("a trail") };
+        let on_top = trail.descendant.as_ref().map(|at| at.root);
+        assert_eq!(on_top, trail.replays().then_some(20), "{root}");
+    }
+}
+
+#[test]
 fn pruning_drops_what_does_not_descend_from_the_finalised_block_and_nothing_else() {
     // A chain of four; 7 and 8 branch off at 1. Block 2 is finalised.
     let mut db = Db::new(Limits::default()).chain(4);
