@@ -117,4 +117,4 @@ pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
 pub use worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

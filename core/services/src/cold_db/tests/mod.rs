@@ -4,6 +4,7 @@
 mod independence;
 mod rules;
 mod threads;
+mod votes;
 mod world;
 
 use std::collections::BTreeSet;
