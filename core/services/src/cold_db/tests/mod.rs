@@ -4,6 +4,7 @@
 mod independence;
 mod rules;
 mod threads;
+mod ticks;
 mod votes;
 mod world;
 
