@@ -222,11 +222,7 @@ fn word(failure: Failure<InvalidData, Phase0Fault>) -> &'static str {
 }
 
 /// The reason of a block by its first checks alone, in a state of this block.
-fn early_reason(
-    state: &State,
-    block: &SignedBeaconBlock,
-    whose: StateOf,
-) -> Option<&'static str> {
+fn early_reason(state: &State, block: &SignedBeaconBlock, whose: StateOf) -> Option<&'static str> {
     let block = SharedBlock::from(block.clone());
     phase0().verify_proposer(state, &block, whose).map_err(word).err()
 }
