@@ -348,12 +348,15 @@ pub trait Consensus: Send + Sync + Sized + 'static {
     /// Checks of a block, without its transition, as much as any state of its parent's branch
     /// allows: the proposer's signature, then, if the state is of the block's epoch, whether the
     /// proposer is the expected one. `state` may be of any ancestor, at any slot up to the block's;
-    /// `whose` says whether it is the parent's. By default no state can tell.
+    /// `whose` says whether it is the parent's. Or it is of a descendant of the parent, beside the
+    /// block and at any slot: then only the signature is checked, with the key of the descendant's
+    /// registry and the domain of the block's slot. By default no state can tell.
     ///
     /// A worker asks the state that its trail starts from. If that says `Unknown`, the worker asks
+    /// a descendant's state, if the HotDB has given one, where only an error counts. Then it asks
     /// the parent's state before it advances that; if the epoch is still to come, once more at the
-    /// epoch's start. If the state is of the block's epoch, [`Consensus::proposers`] should have
-    /// them from then on, whatever the outcome.
+    /// epoch's start. If the state is an ancestor's and of the block's epoch,
+    /// [`Consensus::proposers`] should have them from then on, whatever the outcome.
     ///
     /// # Errors
     /// The error that the transition would give: these are its first checks.

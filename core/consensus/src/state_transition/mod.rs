@@ -324,7 +324,9 @@ fn signature_set_at<P: Preset>(
 /// Of a validator that the state of an earlier ancestor (`whose`) does not know nothing is known: a
 /// block between may register it. But nobody proposes in the epoch of its registration. If the
 /// parent's state does not know the validator, that is final at any slot: only `process_deposit`
-/// adds to the registry, and empty slots run no operations.
+/// adds to the registry, and empty slots run no operations. So it is if the state of a descendant of
+/// the parent does not know the validator. Of such a state nothing but the key is asked: its epoch's
+/// proposers may be another branch's.
 ///
 /// The outcome is that of the transition. A registered key never changes, in phase0 the fork does
 /// not either, and an epoch's proposers are fixed when it begins (`duties`). Only where a block
@@ -345,7 +347,7 @@ pub(crate) fn verify_proposer_early<P: Preset>(
     let block = &signed_block.message;
     let provided = block.proposer_index;
     let epoch = compute_epoch_at_slot::<P>(block.slot);
-    let is_of_epoch = epoch == get_current_epoch(state);
+    let is_of_epoch = whose != StateOf::Descendant && epoch == get_current_epoch(state);
     if is_of_epoch && epoch_context(state).is_some() {
         // If there is no proposer, the header's check says so.
         let _ = proposer_of_slot(state, block.slot);

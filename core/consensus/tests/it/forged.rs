@@ -214,17 +214,25 @@ fn the_proposers_of_an_epoch_are_known_by_its_first_block_and_refuse_others_with
     assert_eq!(checked((expected + 1) % 64), Err("bad_block_header"));
 }
 
-/// The reasons of a block by its first checks alone, in a state of this block, and by its
-/// transition.
-fn reasons(state: &State, block: &SignedBeaconBlock, whose: StateOf) -> [Option<&'static str>; 2] {
-    let (phase0, block) = (phase0(), SharedBlock::from(block.clone()));
-    let word = |failure: Failure<InvalidData, Phase0Fault>| match failure {
+fn word(failure: Failure<InvalidData, Phase0Fault>) -> &'static str {
+    match failure {
         Failure::Invalid(invalid) => invalid.reason(),
         Failure::Fault(fault) => panic!("{fault}"),
-    };
-    let early = phase0.verify_proposer(state, &block, whose).map_err(word);
-    let whole = phase0.transition(&mut state.clone(), &block, UpdateFlags::default());
-    [early.err(), whole.map_err(word).err()]
+    }
+}
+
+/// The reason of a block by its first checks alone, in a state of this block.
+fn early_reason(state: &State, block: &SignedBeaconBlock, whose: StateOf) -> Option<&'static str> {
+    let block = SharedBlock::from(block.clone());
+    phase0().verify_proposer(state, &block, whose).map_err(word).err()
+}
+
+/// The same reason, and the one by the block's transition.
+fn reasons(state: &State, block: &SignedBeaconBlock, whose: StateOf) -> [Option<&'static str>; 2] {
+    let early = early_reason(state, block, whose);
+    let block = SharedBlock::from(block.clone());
+    let whole = phase0().transition(&mut state.clone(), &block, UpdateFlags::default());
+    [early, whole.map_err(word).err()]
 }
 
 #[test]
@@ -257,6 +265,14 @@ fn the_first_checks_of_a_block_give_the_transitions_reason_by_any_state_before_i
         let open = reasons(&before, &nobody, StateOf::Ancestor);
         assert_eq!(open, [bad.filter(|_| same_epoch), bad]);
         assert_eq!(reasons(&before, &nobody, StateOf::Parent), [bad, bad]);
+    }
+    // A block on top of the parent, of the block's slot, its epoch or a later one. Whose slot it
+    // is, no such state tells.
+    for slot in [17, 19, 40] {
+        let on_top = advanced(&genesis(), slot);
+        let told = [&good, &junk, &both, &stranger, &nobody]
+            .map(|block| early_reason(&on_top, block, StateOf::Descendant));
+        assert_eq!(told, [None, bad, bad, None, bad]);
     }
 }
 

@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use blocksmith::clearance::ChainView;
 use blocksmith::consensus::Checkpoint;
 use blocksmith::rewinder::Lane;
-use blocksmith::{Client, ReadError};
+use blocksmith::{Client, ReadError, StateError};
 use blocksmith_consensus::{
     BeaconBlock, BeaconState, ChainConfig, Epoch, FromJson, Phase0, Preset, Root, SharedBlock,
     SignedBeaconBlock, Slot, Wire, compute_epoch_at_slot, compute_start_slot_at_epoch, decode_list,
@@ -50,6 +50,10 @@ const COMPUTATIONS: usize = 4;
 const BODIES: usize = 64 << 10;
 /// Bytes of a body that is parsed at once, on the runtime's thread.
 const AT_ONCE: usize = 16 << 10;
+/// Slots that a state is advanced by one task after a long gap; the HotDB allows twice as many.
+const LEG: u64 = 1 << 12;
+/// Legs of a duty, at most: a gap of 36 days on mainnet.
+const LEGS: u64 = 64;
 /// Elements of a list in SSZ. The body's limit admits fewer of any kind that is read.
 const MAX_LIST: usize = 1 << 16;
 
@@ -252,12 +256,45 @@ impl<P: Preset> Beacon<P> {
         if let Some((_, state)) = known.filter(|(of, state)| (*of, state.slot) == (root, slot)) {
             return Ok(state);
         }
-        let state = self.client.state_at_async(root, slot, lane).await?;
+        let state = match self.client.state_at_async(root, slot, lane).await {
+            Err(StateError::TooFar) if lane == Lane::Duties => self.in_legs(root, slot).await?,
+            state => state?,
+        };
         let view = self.view();
         if (root, slot) == (view.head, view.head_slot) {
             self.keep(root, state.clone());
         }
         Ok(state)
+    }
+
+    /// Returns the state of the head at a slot that lies too far ahead for one task, as after a long
+    /// gap without blocks: a validator's duty is what ends it. The states on the way are kept by the
+    /// HotDB, so later calls begin at the last of them.
+    ///
+    /// # Errors
+    /// Those of the client; `TooFar` for another block, or beyond [`LEGS`] legs.
+    async fn in_legs(&self, root: Root, slot: Slot) -> Result<BeaconState<P>, StateError> {
+        let view = self.view();
+        let legs = slot.saturating_sub(view.head_slot) / LEG;
+        if root != view.head || legs > LEGS {
+            return Err(StateError::TooFar);
+        }
+        let at = |slot| self.client.state_at_async(root, slot, Lane::Duties);
+        // The last leg that one task reaches: what is too far is answered at once.
+        let mut next = legs;
+        while next > 0 {
+            match at(view.head_slot + next * LEG).await {
+                Err(StateError::TooFar) => next -= 1,
+                state => {
+                    state?;
+                    break;
+                }
+            }
+        }
+        for leg in next + 1..=legs {
+            at(view.head_slot + leg * LEG).await?;
+        }
+        at(slot).await
     }
 
     /// Keeps the state of the head, in the place of the one before.

@@ -113,7 +113,6 @@ impl Config {
             ("clearance.operations", clearance.operations),
             ("clearance.detection_epochs", some(clearance.detection_epochs)),
             ("clearance.detection_bytes", clearance.detection_bytes),
-            ("clearance.detection_items", clearance.detection_items),
             ("clearance.detection_validators", some(clearance.detection_validators)),
             ("hot_db.blocks - 1", hot_db.blocks.saturating_sub(1)),
             ("hot_db.bytes", hot_db.bytes),
@@ -124,11 +123,19 @@ impl Config {
         ]
     }
 
-    /// Refuses a size of 0, and sizes that need more reply slots than a mailbox has.
+    /// Returns every size that must be at least 2, by the name of its field.
+    fn pairs(&self) -> [(&'static str, usize); 1] {
+        [("clearance.detection_items", self.clearance.detection_items)]
+    }
+
+    /// Refuses a size that is too small, and sizes that need more reply slots than a mailbox has.
     pub(super) fn check(&self) -> Result<(), StartError> {
         let sizes = self.sizes();
         if let Some((field, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(StartError::Zero { field });
+        }
+        if let Some((field, size)) = self.pairs().into_iter().find(|(_, size)| *size < 2) {
+            return Err(StartError::TooSmall { field, size, least: 2 });
         }
         let (capacity, window) = (self.mailbox_capacity, self.quarantine.window);
         let slots = Slots::for_clearance(capacity, window, capacity).replies.saturating_add(1);

@@ -47,6 +47,16 @@ pub enum StartError {
         /// Name of the field of [`Config`].
         field: &'static str,
     },
+    /// A size that must be more than 1 is smaller than it may be.
+    #[error("{field} of {size} must be at least {least}")]
+    TooSmall {
+        /// Name of the field of [`Config`].
+        field: &'static str,
+        /// Its value.
+        size: usize,
+        /// The least value that it may have.
+        least: usize,
+    },
     /// The Quarantine's mailbox cannot keep a slot for every answer.
     #[error("{field} of {size} needs {slots} reply slots; a mailbox has at most {MAX_REPLIES}")]
     TooLarge {

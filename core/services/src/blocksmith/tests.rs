@@ -321,7 +321,6 @@ const ZEROS: &[Zero] = &[
     ("clearance.operations", |config| config.clearance.operations = 0),
     ("clearance.detection_epochs", |config| config.clearance.detection_epochs = 0),
     ("clearance.detection_bytes", |config| config.clearance.detection_bytes = 0),
-    ("clearance.detection_items", |config| config.clearance.detection_items = 0),
     ("clearance.detection_validators", |config| config.clearance.detection_validators = 0),
     ("hot_db.blocks - 1", |config| config.hot_db.blocks = 1),
     ("hot_db.bytes", |config| config.hot_db.bytes = 0),
@@ -344,6 +343,23 @@ fn each_size_of_zero_is_refused_by_name() {
     let looked_at: Vec<_> = Config::default().sizes().into_iter().map(|(name, _)| name).collect();
     let listed: Vec<_> = ZEROS.iter().map(|(name, _)| *name).collect();
     assert_eq!(looked_at, listed);
+}
+
+#[test]
+fn a_detector_without_room_for_a_second_item_is_refused_by_name() {
+    // An offence takes two items, so a bound of 0 or 1 would find none; 2 is enough.
+    let start = |items| {
+        let anchor = Anchor { root: 0, slot: 0, state: ToyState::anchor() };
+        let mut config = Config::default();
+        config.clearance.detection_items = items;
+        Blocksmith::<Std, Toy>::start(config, Arc::default(), anchor)
+    };
+    for items in [0, 1] {
+        let error = start(items).err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(error, format!("clearance.detection_items of {items} must be at least 2"));
+    }
+    let (blocksmith, _notices) = start(2).expect("two are enough");
+    assert_eq!(blocksmith.stop().cause, None);
 }
 
 #[test]

@@ -25,7 +25,8 @@ pub struct Limits {
     /// shorter than `detection_epochs`.
     pub detection_bytes: usize,
     /// Different votes for one target, and different proposals for one slot, that the slashing
-    /// detector keeps of a validator, at least 1. A further one adds nothing to what is known.
+    /// detector keeps of a validator, at least 2: an offence takes two. A further one adds nothing
+    /// to what is known.
     pub detection_items: usize,
     /// The slashing detector watches the validators with an index below this number, at least 1.
     pub detection_validators: u64,

@@ -392,6 +392,29 @@ impl<C: Consensus> Clearance<C> {
         effects
     }
 
+    /// Shows the detector, after a restart, a vote for a block that finality has passed since.
+    pub(crate) fn resume_detection(
+        &mut self,
+        consensus: &C,
+        indexed: IndexedVote<C::Root>,
+        attestation: C::Attestation,
+    ) -> Vec<Effect<C>> {
+        let mut effects = Vec::new();
+        let event = || slashing::Event::Attestation { indexed, attestation };
+        self.detect(consensus, event, &mut effects);
+        self.keep(&mut effects);
+        effects
+    }
+
+    /// Returns the votes on the detector's record.
+    #[cfg(test)]
+    pub(crate) fn votes_on_record(
+        &self,
+    ) -> Vec<(crate::consensus::Epoch, ValidatorIndex, C::Root)> {
+        let votes = self.detector.votes();
+        votes.map(|(epoch, index, vote)| (epoch, index, vote.beacon_block_root)).collect()
+    }
+
     /// As [`ForkChoice::resume_vote`].
     pub(crate) fn resume_vote(&mut self, vote: &IndexedVote<C::Root>) -> bool {
         self.fork_choice.resume_vote(vote)

@@ -281,21 +281,8 @@ impl<C: Consensus> ColdDb<C> {
                 None
             }
             Record::Tick { slot } => {
-                let mut last = self.journal.iter().rev();
-                let ticks = [last.next(), last.next(), last.next()];
-                let [Some((newest, _)), _, _] = ticks else {
-                    self.enter(Kind::Tick(slot), Entry::Tick { slot });
-                    return self.ask();
-                };
-                // The first two ticks after an item count the votes that waited for their slots. Of
-                // later ones, with nothing between, the last says all (I4).
-                let idle = ticks.iter().flatten().all(|(_, kind)| matches!(kind, Kind::Tick(_)));
-                let idle = idle && ticks.iter().all(Option::is_some);
-                let newest = *newest;
                 self.enter(Kind::Tick(slot), Entry::Tick { slot });
-                if idle {
-                    self.forget(newest);
-                }
+                self.trim_ticks(self.next);
                 self.ask()
             }
         }
@@ -308,7 +295,8 @@ impl<C: Consensus> ColdDb<C> {
         self.gathered.push(Write::Entry { number, entry });
     }
 
-    /// Drops an entry of the journal. A block goes with its entry, and after it (I2).
+    /// Drops an entry of the journal, and the ticks around it that say nothing more. A block goes
+    /// with its entry, and after it (I2).
     fn forget(&mut self, number: u64) {
         let Some(kind) = self.journal.remove(&number) else { return };
         self.gathered.push(Write::ForgetEntry(number));
@@ -316,7 +304,27 @@ impl<C: Consensus> ColdDb<C> {
             Kind::Block(root) => drop(self.hot.remove(&root)),
             Kind::Attestation => drop(self.attestations.remove(&number)),
             Kind::Equivocation => drop(self.equivocations.remove(&number)),
-            Kind::Tick(_) => {}
+            Kind::Tick(_) => return,
+        }
+        self.trim_ticks(number);
+    }
+
+    /// Drops ticks of the run around the place of an entry that is not there, but for the first two
+    /// and the last (I4). The first two ticks after an item count the votes that waited for their
+    /// slots. Of later ones, with nothing between, the last says all. The clock at the point's block
+    /// is the first of its run, as what came before it is gone.
+    fn trim_ticks(&mut self, number: u64) {
+        let is_tick = |(_, kind): &(&u64, &Kind<C::Root>)| matches!(kind, Kind::Tick(_));
+        let before = self.journal.range(..number).rev().take_while(is_tick);
+        let mut run: Vec<_> = before.map(|(number, _)| *number).collect();
+        run.reverse();
+        run.extend(self.journal.range(number..).take_while(is_tick).map(|(number, _)| *number));
+        // Of a run that was trimmed before, or of two that have become one, few are left.
+        if let [_, _, idle @ .., _] = run.as_slice() {
+            for number in idle {
+                self.journal.remove(number);
+                self.gathered.push(Write::ForgetEntry(*number));
+            }
         }
     }
 

@@ -29,7 +29,8 @@
 //! - I4 The journal has what Clearance took in since the point's block, and the clock at that
 //!   block. It is bounded: blocks by the HotDB's bound, attestations by [`Limits::attestations`],
 //!   attester slashings by [`Limits::equivocations`] (these outlast finality, I7), ticks by those
-//!   two, since of the ticks between two items the first two and the last are kept.
+//!   two, since of the ticks between two items the first two and the last are kept, also where the
+//!   items between them are gone.
 //! - I5 After a failure of the store (a full disk, for instance) nothing more is written, because a
 //!   gap would be a wrong state after a restart. The services go on in memory; the node is told
 //!   once and decides. The same holds after a message that is lost by a panic; what came before it

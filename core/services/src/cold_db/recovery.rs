@@ -15,9 +15,18 @@
 //! anchor, from which every head descends. The reasons are these: what came
 //! before the point's block cannot name that block or a descendant; what does not descend from it
 //! had been pruned, and a vote for it takes the weight of its validator's older votes away, as it
-//! did before; and the balances are those of the checkpoint that is justified in the end.
+//! before; and the balances are those of the checkpoint that is justified in the end.
 //!
-//! **Limits.** The votes that a block carried go with it when finality passes it. If one of them was
+//! The store has the roots of the blocks that finality has passed, and their places in the journal.
+//! A vote that a block carried for one that came before it was counted, if the finality of the
+//! point came later. So it is counted again, until a block or the clock tells of that finality.
+//!
+//! **Limits.** Of the blocks that finality has passed the store remembers
+//! [`machine::Limits::passed`]. A vote that a block carried for an older one is not counted again.
+//! One for a block that an earlier finality than the point's had excluded is counted until the
+//! point's comes, and was not counted from the earlier one on.
+//! The votes that a block carried go with it when finality passes it, for the slashing detector,
+//! too. If one of them was
 //! a validator's latest and came in no other way, the one before it counts after a restart. If
 //! finality passes a block in the very slot of a vote for it, that vote counts for nothing; after a
 //! restart it takes the weight of its validator's older vote away all the same. If a validator voted
@@ -27,12 +36,15 @@
 //! **Blocking.** It runs before any thread is started, and waits for nothing but the processor. Its
 //! cost is one transition for each block since finality.
 
+use std::collections::BTreeMap;
+
 use crate::clearance::{
     self, Clearance, Effect as ClearanceEffect, Event as ClearanceEvent, Import,
 };
 use crate::cold_db::machine::{self, ColdDb, Listed};
 use crate::consensus::{
-    Balances, Checkpoint, Consensus, Failure, IndexedVote, Slot, UpdateFlags, ValidatorIndex,
+    Balances, Checkpoint, Checkpoints, Consensus, Failure, IndexedVote, Slot, UpdateFlags,
+    ValidatorIndex,
 };
 use crate::fork_choice;
 use crate::hot_db::TrailReply;
@@ -40,7 +52,7 @@ use crate::hot_db::{self, CommitReply, Effect as HotEffect, Event as HotEvent, H
 use crate::identified::{self, IdentifiedBlock};
 use crate::machine::Machine;
 use crate::quarantine::{self, Quarantine};
-use crate::store::{Entry, Loaded, StoreError};
+use crate::store::{Entry, Loaded, Point, StoreError};
 use crate::verdict::Cleared;
 
 /// Bounds and constants of the machines.
@@ -99,6 +111,7 @@ pub fn recover<C: Consensus>(
     loaded: Loaded<C>,
 ) -> Result<Recovered<C>, StoreError> {
     let Loaded { point, state, journal, mut blocks, passed } = loaded;
+    let numbers = passed.iter().map(|(number, root)| (*root, *number)).collect();
     let root = point.checkpoint.root;
     let what = || format!("state after {root:?}");
     if (state.root, consensus.state_slot(&state.state)) != (root, point.slot) {
@@ -119,6 +132,9 @@ pub fn recover<C: Consensus>(
         ),
         clock: point.slot,
         asked: None,
+        point,
+        passed: numbers,
+        finality: Finality::ToCome,
         passed_votes: Vec::new(),
         blocks: 0,
         attestations: 0,
@@ -138,7 +154,7 @@ pub fn recover<C: Consensus>(
                 let (parent, slot) = (header.parent, header.slot);
                 listed.push((number, Listed::Block { root, parent, slot }));
                 if counts {
-                    rebuilt.block(block, timely)?;
+                    rebuilt.block(number, block, timely)?;
                 }
             }
             Entry::Attestation { attestation, indices } => {
@@ -168,6 +184,18 @@ fn refused(what: String, problem: impl ToString) -> StoreError {
     StoreError::Refused { what, problem: problem.to_string() }
 }
 
+/// Whether the finality of the point has been told of in the journal. The fork choice of before the
+/// restart had, until then, blocks that the new one has not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finality {
+    /// Neither a block nor the clock has told of it.
+    ToCome,
+    /// A block's votes finalise the point in the next epoch.
+    NextEpoch,
+    /// It has been told of.
+    Told,
+}
+
 /// Machines that are being rebuilt.
 struct Rebuilt<'a, C: Consensus> {
     consensus: &'a C,
@@ -176,6 +204,10 @@ struct Rebuilt<'a, C: Consensus> {
     clock: Slot,
     /// The last checkpoint whose balances Clearance has asked for.
     asked: Option<Checkpoint<C::Root>>,
+    point: Point<C::Root>,
+    /// The blocks that finality has passed, each with its number in the journal.
+    passed: BTreeMap<C::Root, u64>,
+    finality: Finality,
     /// Votes for blocks that finality has passed, which count from a later slot.
     passed_votes: Vec<IndexedVote<C::Root>>,
     blocks: usize,
@@ -184,8 +216,13 @@ struct Rebuilt<'a, C: Consensus> {
 
 impl<C: Consensus> Rebuilt<'_, C> {
     /// Runs a block's transition, and gives the block to the HotDB and to Clearance. A block whose
-    /// parent is not here had been passed by finality.
-    fn block(&mut self, block: IdentifiedBlock<C>, timely: bool) -> Result<(), StoreError> {
+    /// parent is not here had been passed by finality. `number` is the block's in the journal.
+    fn block(
+        &mut self,
+        number: u64,
+        block: IdentifiedBlock<C>,
+        timely: bool,
+    ) -> Result<(), StoreError> {
         let header = block.identity();
         let (root, parent, slot) = (header.root, header.parent, header.slot);
         if !self.hot_db.contains(parent) || self.hot_db.contains(root) {
@@ -212,9 +249,47 @@ impl<C: Consensus> Rebuilt<'_, C> {
             return Err(refused(what(), "the HotDB has no room for it"));
         }
         self.blocks += 1;
+        for vote in self.votes_for_passed(number, &effects.votes) {
+            // One that does not count now did not count at all.
+            let _ = self.clearance.resume_vote(&vote);
+        }
+        self.hear_finality(slot, &effects.checkpoints);
         let block = Box::new(Cleared::new(block, effects));
         self.import(Import::Block { block, timely });
         Ok(())
+    }
+
+    /// Returns the votes that block `number` carried for blocks that were known then, and that
+    /// finality has passed since.
+    fn votes_for_passed(
+        &self,
+        number: u64,
+        votes: &[IndexedVote<C::Root>],
+    ) -> Vec<IndexedVote<C::Root>> {
+        if self.finality == Finality::Told {
+            return Vec::new();
+        }
+        let was_known =
+            |root: &C::Root| self.passed.get(root).is_some_and(|passed| *passed < number);
+        let counted = |vote: &&IndexedVote<C::Root>| {
+            let vote = &vote.vote;
+            vote.target.epoch == self.consensus.epoch_at(vote.slot)
+                && was_known(&vote.beacon_block_root)
+                && !self.hot_db.contains(vote.beacon_block_root)
+        };
+        votes.iter().filter(counted).cloned().collect()
+    }
+
+    /// Takes in what a block of `slot` tells of the point's finality, as the fork choice did.
+    fn hear_finality(&mut self, slot: Slot, checkpoints: &Checkpoints<C::Root>) {
+        let epoch = self.point.checkpoint.epoch;
+        let pulled_up = checkpoints.unrealized_finalized.epoch >= epoch;
+        let is_past = self.consensus.epoch_at(slot) < self.consensus.epoch_at(self.clock);
+        if checkpoints.finalized.epoch >= epoch || pulled_up && is_past {
+            self.finality = Finality::Told;
+        } else if pulled_up && self.finality == Finality::ToCome {
+            self.finality = Finality::NextEpoch;
+        }
     }
 
     fn attestation(&mut self, attestation: C::Attestation, indices: Vec<u64>) {
@@ -224,6 +299,11 @@ impl<C: Consensus> Rebuilt<'_, C> {
         let evidence = IndexedVote { vote, indices };
         if !self.hot_db.contains(evidence.vote.beacon_block_root) {
             // What was recorded was a vote for a block of the tree, which finality has passed since.
+            // It may be one half of an offence all the same.
+            let attestation = item.item().clone();
+            let effects =
+                self.clearance.resume_detection(self.consensus, evidence.clone(), attestation);
+            self.follow(effects);
             self.passed_votes.push(evidence);
             return self.count_passed_votes();
         }
@@ -241,6 +321,10 @@ impl<C: Consensus> Rebuilt<'_, C> {
     }
 
     fn tick(&mut self, slot: Slot) {
+        let enters = self.consensus.epoch_at(slot) > self.consensus.epoch_at(self.clock);
+        if enters && self.finality == Finality::NextEpoch {
+            self.finality = Finality::Told;
+        }
         self.import(Import::Tick { slot });
         self.clock = self.clearance.fork_choice().slot();
         self.count_passed_votes();

@@ -34,8 +34,9 @@ pub struct Limits {
     pub proposers: usize,
     /// Roots of pruned blocks remembered, so that a request for one is answered `Pruned`.
     pub pruned_roots: usize,
-    /// How many slots a state may be advanced after its block, at least 1. A request for more is
-    /// answered `TooFar`: no task of a worker takes more empty slots than this.
+    /// How many slots a state may be advanced after its block, or after the last state of that block
+    /// that is there, at least 1. A request for more is answered `TooFar`: no task of a worker takes
+    /// more empty slots than this. After a longer gap without blocks, who has to goes in legs.
     pub distance: u64,
 }
 
@@ -157,6 +158,9 @@ pub struct Trail<C: Consensus> {
     pub want_target: bool,
     /// The proposer of `slot` on this branch, if it is known (I8).
     pub expected_proposer: Option<ValidatorIndex>,
+    /// The state of a pinned block that descends from the wanted one, if there is one and the trail
+    /// replays blocks (I9).
+    pub descendant: Option<StateAt<C>>,
     /// The committees that the state is to give, if the trail was asked for because of them. The
     /// HotDB would like them posted back.
     pub committees: Option<CommitteesKey<C::Root>>,
@@ -183,7 +187,8 @@ pub enum TrailReply<C: Consensus> {
     UnknownParent,
     /// The block was pruned: it is not a descendant of the finalised block, or lies before it.
     Pruned,
-    /// The wanted slot lies further after the block's own than [`Limits::distance`].
+    /// The wanted slot lies further than [`Limits::distance`] after the block's own, and after all
+    /// its states that are there.
     TooFar {
         /// The block's slot.
         block_slot: Slot,

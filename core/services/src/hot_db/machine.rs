@@ -131,13 +131,14 @@ impl<C: Consensus> HotDb<C> {
             Some(node) => node.slot,
             None => return Err(self.missing(root)),
         };
-        match slot.checked_sub(block_slot) {
-            None => Err(TrailReply::BeforeBlock { block_slot }),
-            Some(distance) if distance > self.limits.distance => {
-                Err(TrailReply::TooFar { block_slot })
-            }
-            Some(_) => Ok(block_slot),
+        if slot < block_slot {
+            return Err(TrailReply::BeforeBlock { block_slot });
         }
+        let from = self.states.last(root, 0, slot).map_or(block_slot, |state| state.slot);
+        if slot - from > self.limits.distance {
+            return Err(TrailReply::TooFar { block_slot });
+        }
+        Ok(block_slot)
     }
 
     fn trail_to(&self, root: C::Root, slot: Slot) -> Option<Trail<C>> {
@@ -172,6 +173,7 @@ impl<C: Consensus> HotDb<C> {
             wanted,
             want_target: false,
             expected_proposer: None,
+            descendant: None,
             committees: None,
         })
     }
@@ -216,6 +218,7 @@ impl<C: Consensus> HotDb<C> {
                     wanted,
                     want_target: false,
                     expected_proposer: None,
+                    descendant: None,
                     committees: None,
                 })
             }
@@ -240,6 +243,32 @@ impl<C: Consensus> HotDb<C> {
         let key = (self.last_before(consensus, root, epoch)?, epoch);
         let place = usize::try_from(slot - consensus.start_slot(epoch)).ok()?;
         self.proposers.get(&key)?.get(place).copied()
+    }
+
+    /// Returns the state of the first pinned block that descends from block `root`, if there is one
+    /// (I9). There are at most four walks, each bounded by the blocks between the two: slots fall
+    /// along parents.
+    #[must_use]
+    pub fn pinned_descendant(&self, root: C::Root) -> Option<&StateAt<C>> {
+        let slot = self.nodes.get(&root)?.slot;
+        let mut later: Vec<_> = self.states.pinned().filter(|at| at.slot > slot).collect();
+        later.sort_by_key(|at| at.slot);
+        later.into_iter().find(|at| self.ancestor(at.root, slot) == Some(root))
+    }
+
+    /// Returns the last block of a branch at a slot or before it.
+    fn ancestor(&self, root: C::Root, slot: Slot) -> Option<C::Root> {
+        let mut at = root;
+        loop {
+            let node = self.nodes.get(&at)?;
+            if node.slot <= slot {
+                return Some(at);
+            }
+            if at == self.root.0 {
+                return None;
+            }
+            at = node.parent;
+        }
     }
 
     /// Returns the last block of a branch before an epoch, or the base of the DAG. The walk is
@@ -411,6 +440,9 @@ impl<C: Consensus> Machine<C> for HotDb<C> {
                 let mut reply = self.trail(root, slot);
                 if let TrailReply::Trail(trail) = &mut reply {
                     trail.expected_proposer = self.expected_proposer(consensus, root, slot);
+                    if trail.replays() {
+                        trail.descendant = self.pinned_descendant(root).cloned();
+                    }
                 }
                 vec![Effect::Trail(reply)]
             }

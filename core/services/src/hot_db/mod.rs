@@ -45,6 +45,10 @@
 //!   block of another proposer costs a look-up. If it does not, a worker with a block of a later
 //!   epoch than its parent's posts the parent's state in that epoch, valid block or not (I10 of the
 //!   Rewinder). That is a passing state, as every advanced one.
+//! - I9 A trail that replays blocks brings along the state of a pinned block that descends from the
+//!   wanted one: of the head, for instance, unless the wanted block is on another branch. A worker
+//!   with a block of a proposer that nobody has registered needs no replay to see that (I10 of the
+//!   Rewinder).
 //!
 //! The committees' cache is the HotDB's, as nobody else knows a target's dependent root, and one
 //! owner needs no lock. Workers compute; the one that does so claims the key (I9 of the Rewinder).

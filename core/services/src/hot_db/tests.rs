@@ -120,6 +120,12 @@ fn a_trail_starts_at_the_closest_state_and_says_what_cannot_be_had() {
     assert_eq!(db.0.trail(3, u64::MAX), TrailReply::TooFar { block_slot: 3 });
     assert_eq!(db.0.trail(3, 2), TrailReply::BeforeBlock { block_slot: 3 });
     assert_eq!(db.0.trail(9, 3), TrailReply::UnknownParent);
+    // From the state at slot 8 it is five slots more, and no nearer to a slot before that.
+    let mut db = db;
+    db.post(3, 8);
+    assert_eq!(db.trail(3, 13), (3, 8, 0));
+    assert_eq!(db.0.trail(3, 14), TrailReply::TooFar { block_slot: 3 });
+    assert_eq!(db.trail(3, 7), (3, 3, 0));
 }
 
 #[test]
@@ -271,6 +277,34 @@ fn advanced_states_of_the_base_are_not_pinned() {
     (1..9).for_each(|slot| db.post(0, slot));
     assert_eq!((db.0.states(), db.0.pinned_bytes()), (2, cost(1, 0)));
     assert_eq!(db.trail(0, 0), (0, 0, 0));
+}
+
+#[test]
+fn the_first_pinned_block_on_top_of_another_tells_of_it() {
+    // A chain of six, 3 justified, and a branch of 7 and 8 on 2. Nothing that is pinned builds on
+    // the head, on the branch, or on what is not there.
+    let mut db = Db::new(Limits::default()).chain(6);
+    assert_eq!(db.commit(7, 2, 4), CommitReply::Committed);
+    assert_eq!(db.commit(8, 7, 5), CommitReply::Committed);
+    db.prune(0, 3, 6);
+    let above = |root| db.0.pinned_descendant(root).map(|at| at.root);
+    let told = [0, 2, 3, 5, 6, 7, 8, 99].map(above);
+    assert_eq!(told, [Some(3), Some(3), Some(6), Some(6), None, None, None, None]);
+}
+
+#[test]
+fn only_a_trail_that_replays_brings_a_state_on_top_along() {
+    // A chain of twenty, most of whose states are gone; the head is 20.
+    let limits = Limits { checkpoint_slots: 2, passing_states: 0, ..Limits::default() };
+    let mut db = Db::new(limits).chain(20);
+    db.prune(0, 0, 20);
+    for root in 1..=20 {
+        let event = Event::Trail { root, slot: 20 };
+        let reply = db.0.handle(&Toy::default(), event).pop();
+        let Some(Effect::Trail(TrailReply::Trail(trail))) = reply else { panic!("a trail") };
+        let on_top = trail.descendant.as_ref().map(|at| at.root);
+        assert_eq!(on_top, trail.replays().then_some(20), "{root}");
+    }
 }
 
 #[test]

@@ -91,6 +91,11 @@ impl<C: Consensus> StateCache<C> {
         self.pinned.iter().filter_map(|key| self.states.get(key)).map(|cached| cached.bytes).sum()
     }
 
+    /// Returns the pinned states that are cached, at most four.
+    pub(super) fn pinned(&self) -> impl Iterator<Item = &StateAt<C>> {
+        self.pinned.iter().filter_map(|key| self.states.get(key)).map(|cached| &cached.state)
+    }
+
     pub(super) fn contains(&self, key: Key<C::Root>) -> bool {
         self.states.contains_key(&key)
     }

@@ -17,6 +17,9 @@
 //! - P6 No slot after the parent's own is run for a block before the parent's state has been asked
 //!   about the proposer, unless an earlier state has verified the signature. Nobody is registered
 //!   in slots without blocks, so a block without a proposer's key has no state advanced.
+//! - P7 If the first state of a trail does not know a block's proposer, and the HotDB has a state on
+//!   top of the parent, that one is asked before anything is replayed. So a block without a
+//!   proposer's key costs a replay only on a parent that no pinned block descends from.
 
 use std::collections::VecDeque;
 
@@ -324,7 +327,8 @@ impl<C: Consensus> Load<C> {
 }
 
 /// Checks what a trail tells of a block's proposer, of whom `known` was told before: whom the trail
-/// expects, if it does, and then what its first state knows. Returns what is known now.
+/// expects, if it does, then what its first state knows, and if that is nothing, whether a state
+/// on top of the parent refutes the block (P7). Returns what is known now.
 pub(super) fn check_proposer<C: Consensus>(
     consensus: &C,
     block: &IdentifiedBlock<C>,
@@ -342,6 +346,11 @@ pub(super) fn check_proposer<C: Consensus>(
         }
         known => known,
     };
+    if let (ProposerCheck::Unknown, Some(on_top)) = (checked, &trail.descendant) {
+        // Whom it knows, a block after the parent may have registered: so that is not taken over.
+        let refuted = consensus.verify_proposer(&on_top.state, block.item(), StateOf::Descendant);
+        refuted.map_err(stop)?;
+    }
     Ok(match checked {
         ProposerCheck::Signed if trail.expected_proposer.is_some() => ProposerCheck::Complete,
         checked => checked,

@@ -67,7 +67,10 @@
 //!   (A1, A9). The transition then leaves that one signature out. The reason is the one that the
 //!   transition would give. A block's root was computed when it was decoded, so the check hashes no
 //!   block, and none while a trail is under way. An earlier ancestor's state may not know the
-//!   proposer: then the parent's state is asked once it is there, before any empty slot is run. So
+//!   proposer: then a state of a pinned block on top of the parent is asked, if the trail has one
+//!   (I9 of the HotDB). Whom that does not know, the parent does not know, and a bad signature is
+//!   bad there, too: so the block is refused before a claim and a replay. Otherwise the parent's
+//!   state is asked once it is there, before any empty slot is run. So
 //!   a block without a registered key's signature has no state advanced into another epoch. Where
 //!   none of this tells whether the slot is the proposer's, the parent's state is taken to the
 //!   start of the block's epoch, under a claim. The proposer is checked there, and the state is
@@ -114,4 +117,4 @@ pub(crate) use service::{ReplyTo, RewinderHandle, RewinderService};
 pub use worker::{Answer, Job, Worker, WorkerEffect, WorkerEvent};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

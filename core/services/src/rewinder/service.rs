@@ -80,7 +80,8 @@ struct Inner<P: Primitives, C: Consensus> {
     general_workers: usize,
     /// Workers that serve every lane and have no task.
     idle: usize,
-    /// Whether long loads and batches are to be given up, and questions of clients refused.
+    /// Whether long loads and batches are to be given up, questions of clients refused, and
+    /// preparations left out.
     stopping: bool,
 }
 
@@ -232,13 +233,14 @@ impl<P: Primitives, C: Consensus> Shared<P, C> {
             let others = inner.idle - usize::from(counted);
             let tasks = inner.queue.pull(role, others);
             let queue = &inner.queue;
+            let prepares = entered && !inner.stopping && queue.waiting() == 0;
             let turn = if let Some(first) = tasks.first() {
                 self.gauges[first.lane as usize].received(tasks.len() as u64);
                 Some(Turn::Serve(tasks))
             } else if queue.is_closed() {
                 (role == Role::Reserved || queue.waiting() == 0).then_some(Turn::End)
             } else {
-                (entered && queue.waiting() == 0).then_some(Turn::Prepare)
+                prepares.then_some(Turn::Prepare)
             };
             counted = turn.is_none() && role == Role::General;
             inner.idle = others + usize::from(counted);
@@ -461,7 +463,7 @@ impl<P: Primitives, C: Consensus> RewinderHandle<P, C> {
 
     /// Has long loads and batches be given up between two of their parts: what is left of them is
     /// answered `Refused`. So are questions that wait, and those that come from now on, so that
-    /// each worker runs one more part at most for them. Items that wait are judged, if that is
+    /// each worker runs one more part at most for them. No epoch is prepared. Items that wait are judged, if that is
     /// short.
     pub(crate) fn give_up_long_loads(&self) {
         let refused = {

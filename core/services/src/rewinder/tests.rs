@@ -6,7 +6,7 @@ mod entry;
 mod loads;
 mod production;
 mod questions;
-mod scripted;
+pub(crate) mod scripted;
 mod steps;
 mod threads;
 

@@ -21,7 +21,7 @@ pub struct Limits {
     /// way, so the window is shorter than `epochs` (I4).
     pub bytes: usize,
     /// Different votes for one target of a validator, and different proposals for one of its slots;
-    /// 0 is read as 1.
+    /// at least 2, as an offence takes two; less is read as 2.
     pub items_per_key: usize,
     /// The validators that are watched are those with an index below this number.
     pub validators: u64,
@@ -153,7 +153,7 @@ impl<C: Consensus> SlashingDetector<C> {
         let limits = Limits {
             slots_per_epoch: limits.slots_per_epoch.max(1),
             epochs: limits.epochs.clamp(1, MAX_EPOCHS),
-            items_per_key: limits.items_per_key.max(1),
+            items_per_key: limits.items_per_key.max(2),
             ..limits
         };
         Self {

@@ -34,7 +34,7 @@
 //!   that is on record already is not compared again.
 //! - I3 A validator has at most [`Limits::items_per_key`] different votes for one target on record,
 //!   or proposals for one slot. A further one adds nothing to what is known of that validator: it
-//!   is counted, not compared and not recorded.
+//!   is counted, not compared and not recorded. The bound is at least 2: the second is the offence.
 //! - I4 On record are votes by target, and proposals by slot, of the window: the
 //!   [`Limits::epochs`] epochs up to the newest that an item or finality has named. When the next
 //!   item could exceed [`Limits::bytes`], the oldest epoch is forgotten, and the window stays that

@@ -162,15 +162,18 @@ fn a_surround_is_found_where_both_sources_lie_before_the_window() {
 
 #[test]
 fn a_validator_cannot_fill_the_record() {
-    // Ten different votes for one target, ten proposals, room for two of each.
-    let mut detector = detector(Limits { items_per_key: 2, ..Limits::new(8) });
-    let mut reports = 0;
-    for root in 0..10 {
-        reports += detector.handle(&TOY, cast(&[0], vote(root, 0, 1))).len();
-        reports += detector.handle(&TOY, propose(9, 0, root)).len();
+    // Ten different votes for one target, ten proposals, room for two of each, whoever asks for
+    // less.
+    for items_per_key in [2, 1, 0] {
+        let mut detector = detector(Limits { items_per_key, ..Limits::new(8) });
+        let mut reports = 0;
+        for root in 0..10 {
+            reports += detector.handle(&TOY, cast(&[0], vote(root, 0, 1))).len();
+            reports += detector.handle(&TOY, propose(9, 0, root)).len();
+        }
+        assert_eq!((reports, detector.not_recorded()), (2, 16), "{items_per_key}");
+        assert_eq!(detector.votes().count(), 2);
     }
-    assert_eq!((reports, detector.not_recorded()), (2, 16));
-    assert_eq!(detector.votes().count(), 2);
 }
 
 #[test]

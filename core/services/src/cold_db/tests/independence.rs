@@ -168,7 +168,7 @@ impl Node {
 
     fn arrive(&mut self, id: u64, input: Input) {
         let item = match input {
-            Input::Tick(slot) => return self.tick(slot),
+            Input::Tick(slot) | Input::PutRight(slot) => return self.tick(slot),
             Input::Block(block) => Item::Block(block),
             Input::Vote(vote) => Item::Attestation(vote),
             Input::Slashing(_) | Input::Carrier(..) => unreachable!("the history has none"),

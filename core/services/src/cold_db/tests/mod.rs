@@ -4,6 +4,8 @@
 mod independence;
 mod rules;
 mod threads;
+mod ticks;
+mod votes;
 mod world;
 
 use std::collections::BTreeSet;
@@ -218,7 +220,10 @@ fn a_vote_for_a_block_that_finality_has_passed_still_takes_the_place_of_an_older
         world.outside.log.concat().iter().for_each(|write| store.apply(write));
         let again = World::start(store).expect("a store that was flushed");
         assert_eq!(again.chain(), world.chain(), "after {input:?}");
+        let on_record = |world: &World| world.clearance.votes_on_record();
+        assert_eq!(on_record(&again), on_record(&world), "after {input:?}");
     }
+    assert_eq!(world.clearance.votes_on_record().len(), 2);
     let (view, blocks, _) = world.chain();
     assert_eq!(view.finalized.epoch, 1);
     assert!(blocks.contains(&(3, Some(0))), "the vote for block 3 is an old one: {blocks:?}");

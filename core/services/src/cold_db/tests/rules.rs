@@ -554,7 +554,7 @@ fn a_restart_keeps_to_the_limits_of_the_pools() {
     assert_eq!(packed(&again), 1);
 }
 
-fn new(limits: Limits) -> ColdDb<Toy> {
+pub(super) fn new(limits: Limits) -> ColdDb<Toy> {
     let state = StateAt { root: 0, slot: 0, state: ToyState::anchor() };
     ColdDb::new(limits, Checkpoint { epoch: 0, root: 0 }, state)
 }

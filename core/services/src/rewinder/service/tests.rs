@@ -44,10 +44,15 @@ fn ask(queue: &RewinderHandle<Std, Toy>) -> Receiver<Answer<Toy>> {
 
 /// Asks on another thread what a worker does next; returns where the word for it comes.
 fn next(queue: &RewinderHandle<Std, Toy>, role: Role) -> Receiver<&'static str> {
+    next_of(queue, role, false)
+}
+
+/// As [`next`]; `entered` says whether the worker has an epoch to prepare.
+fn next_of(queue: &RewinderHandle<Std, Toy>, role: Role, entered: bool) -> Receiver<&'static str> {
     let (tell, turn) = channel();
     let shared = queue.shared.clone();
     drop(Std::spawn("worker", move || {
-        let word = match shared.next(role, false) {
+        let word = match shared.next(role, entered) {
             Turn::Serve(_) => "serve",
             Turn::Prepare => "prepare",
             Turn::End => "end",
@@ -96,6 +101,24 @@ fn a_general_worker_that_finds_nothing_waits_until_something_comes() {
     assert!(early.is_err(), "{early:?}");
     let _answer = ask(&queue);
     assert_eq!(turn.recv_timeout(LONG), Ok("serve"));
+}
+
+#[test]
+fn a_worker_that_is_to_stop_prepares_nothing() {
+    // One prepares before the stop. Another looks after it, waits, and ends with the close; a
+    // task that comes meanwhile would be taken.
+    let queue = queue(1);
+    assert_eq!(next_of(&queue, Role::General, true).recv_timeout(LONG), Ok("prepare"));
+    queue.give_up_long_loads();
+    let turn = next_of(&queue, Role::General, true);
+    let mut early = turn.try_recv();
+    while early.is_err() && Mutex::lock(&queue.shared.queue).idle == 0 {
+        early = turn.try_recv();
+        std::thread::yield_now();
+    }
+    assert!(early.is_err(), "{early:?}");
+    queue.close();
+    assert_eq!(turn.recv_timeout(LONG), Ok("end"));
 }
 
 #[test]

@@ -72,9 +72,14 @@ impl Node {
     fn with_chain(at_hand: bool, passing: usize) -> Self {
         let mut node = Self::new(at_hand, passing);
         (1..=3).for_each(|root| node.commit(root, root - 1, root.into()));
-        let anchor = Checkpoint { epoch: 0, root: 0 };
-        node.ask(Event::Prune(Prune { finalized: anchor, justified: 0, head: 3 }));
+        node.pin_head(3);
         node
+    }
+
+    /// Only the anchor and this block are pinned from now on.
+    fn pin_head(&mut self, head: u8) {
+        let finalized = Checkpoint { epoch: 0, root: 0 };
+        self.ask(Event::Prune(Prune { finalized, justified: 0, head }));
     }
 
     /// The anchor and [`PARENTS`] - 1 blocks on it, all of whose states are there. There is room
@@ -260,14 +265,51 @@ fn blocks_of_an_index_that_nobody_has_advance_no_state() {
         let from = usize::from(chunk[0].root - FORGED);
         assert_eq!(node.judge(chunk), (refused[from..from + chunk.len()].to_vec(), 0));
     }
-    // The HotDB keeps the parent's own state beside three others, or has no room for it.
+    // Where nothing that is pinned builds on the parent, its own state is replayed. The HotDB keeps
+    // that beside three others, or has no room for it.
     for (passing, states) in [(8, 4), (0, 3)] {
         let mut node = Node::with_chain(true, passing);
+        node.pin_head(0);
         node.register_late();
         let two = [forged(0, 1, FAR), forged(1, 1, FAR)];
         assert_eq!(node.judge(&two), (refused[..2].to_vec(), 0));
         assert_eq!((node.hot_db.states(), node.calls.rest()), (states, vec![]));
     }
+}
+
+#[test]
+fn blocks_of_an_index_that_nobody_has_replay_nothing_on_old_parents_of_the_head() {
+    // A chain of 32 blocks, most of whose states are gone. On each of the first 24 a block of such
+    // an index, twice, and one whose proposer is registered later than its parent.
+    let mut node = Node::new(false, 8);
+    (1..=32).for_each(|root| node.commit(root, root - 1, root.into()));
+    node.pin_head(32);
+    let replayed = Arc::new(AtomicUsize::new(0));
+    let counter = replayed.clone();
+    let protocol = Arc::get_mut(&mut node.protocol).expect("nobody else has it");
+    protocol.claims = Box::new(move |block| {
+        counter.fetch_add(1, Relaxed);
+        Some(block.root)
+    });
+    node.register_late();
+    let states = node.hot_db.states();
+    assert!(states < 16, "most states are gone: {states}");
+    let blocks: Vec<_> = (0..24).map(|at| forged(at, at + 1, FAR)).collect();
+    let refused: Vec<_> = blocks.iter().map(|block| (block.root, "signature")).collect();
+    for _ in 0..2 {
+        assert_eq!(node.judge(&blocks), (refused.clone(), 0));
+    }
+    assert_eq!((replayed.load(Relaxed), node.hot_db.states()), (0, states));
+    assert_eq!(node.calls.rest(), [], "a forged block was run");
+    // What a state on top of the parent knows is not the parent's knowledge.
+    let protocol = Arc::get_mut(&mut node.protocol).expect("nobody else has it");
+    protocol.propose = Box::new(|_, _, whose| match whose {
+        StateOf::Ancestor => Ok(ProposerCheck::Unknown),
+        StateOf::Parent => Err(ToyInvalid::Signature),
+        StateOf::Descendant => Ok(ProposerCheck::Signed),
+    });
+    assert_eq!(node.judge(&blocks[..1]), (refused[..1].to_vec(), 0));
+    assert_eq!(replayed.load(Relaxed), 1);
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn trail(slots: &[u64], slot: u64, wanted: &[u8]) -> TrailReply<Toy> {
         wanted: wanted.to_vec(),
         want_target: false,
         expected_proposer: None,
+        descendant: None,
         committees: None,
     }))
 }
@@ -438,6 +439,7 @@ fn a_replayed_state_that_is_not_the_blocks_is_a_fault_and_is_not_posted() {
             wanted,
             want_target,
             expected_proposer,
+            descendant: None,
             committees,
         };
         worker.handle(&protocol, WorkerEvent::Trail(TrailReply::Trail(Box::new(trail))))

@@ -39,6 +39,7 @@ fn anchor_trail(block_slot: u64, slot: u64) -> WorkerEvent<Toy> {
         wanted: Vec::new(),
         want_target: false,
         expected_proposer: None,
+        descendant: None,
         committees: None,
     })))
 }

@@ -20,7 +20,7 @@ use crate::toy::{
 
 /// What was asked of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(crate) enum Call {
     /// The full transition of this block.
     Block(ToyRoot),
     /// The committees of this epoch.
@@ -40,33 +40,35 @@ type Propose = Box<dyn Fn(&ToyState, &ToyBlock, StateOf) -> Proposed + Send + Sy
 type Proposers = Box<dyn Fn(&ToyState) -> Option<Vec<ValidatorIndex>> + Send + Sync>;
 
 /// The toy protocol, which reports its calls and runs its hooks.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     toy: Toy,
     /// How often a block's header and an attestation's vote were asked for.
-    pub(super) looks: [AtomicUsize; 2],
+    pub(crate) looks: [AtomicUsize; 2],
     calls: Mutex<Sender<Call>>,
     /// Runs before a state is advanced to this slot.
-    pub(super) load: Load,
+    pub(crate) load: Load,
     /// Runs when an epoch is prepared, after the call has been told.
-    pub(super) prepare: Prepare,
+    pub(crate) prepare: Prepare,
     /// The state root that a block claims.
-    pub(super) claims: Claims,
+    pub(crate) claims: Claims,
     /// Runs for a batch of attestations before each of them, and after the last: with how many have
     /// been verified.
-    pub(super) verify: Verify,
+    pub(crate) verify: Verify,
+    /// Changes what a valid block says.
+    pub(crate) effects: Box<dyn Fn(&ToyBlock, &mut BlockEffects<ToyRoot>) + Send + Sync>,
     /// The proposers of the epoch of a state.
-    pub(super) proposers: Proposers,
+    pub(crate) proposers: Proposers,
     /// What a state tells of the proposer of a block, which has signed.
-    pub(super) propose: Propose,
+    pub(crate) propose: Propose,
     /// Runs before the balances of a state are computed.
-    pub(super) weigh: Box<dyn Fn() + Send + Sync>,
+    pub(crate) weigh: Box<dyn Fn() + Send + Sync>,
     /// Runs before an operation is checked.
-    pub(super) operate: Box<dyn Fn() + Send + Sync>,
+    pub(crate) operate: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Scripted {
     /// Returns a protocol without hooks, and its calls.
-    pub(super) fn new() -> (Self, Calls) {
+    pub(crate) fn new() -> (Self, Calls) {
         let (sender, calls) = channel();
         let protocol = Self {
             toy: Toy::default(),
@@ -76,6 +78,7 @@ impl Scripted {
             prepare: Box::new(|_| Ok(())),
             claims: Box::new(|block| Some(block.root)),
             verify: Box::new(|_, _| {}),
+            effects: Box::new(|_, _| {}),
             proposers: Box::new(|_| None),
             propose: Box::new(|_, _, _| Ok(ProposerCheck::Complete)),
             weigh: Box::new(|| {}),
@@ -91,23 +94,23 @@ impl Scripted {
 }
 
 /// The calls of a protocol, in order.
-pub(super) struct Calls(Receiver<Call>);
+pub(crate) struct Calls(Receiver<Call>);
 
 impl Calls {
     /// Blocks until the next call comes.
-    pub(super) fn next(&self) -> Call {
+    pub(crate) fn next(&self) -> Call {
         soon(&self.0)
     }
 
     /// Returns the calls that have been made and not been seen; once the services have stopped,
     /// these are all.
-    pub(super) fn rest(&self) -> Vec<Call> {
+    pub(crate) fn rest(&self) -> Vec<Call> {
         self.0.try_iter().collect()
     }
 }
 
 /// Blocks for what comes, within a time that only a mistake exceeds.
-pub(super) fn soon<T: Debug>(receiver: &Receiver<T>) -> T {
+pub(crate) fn soon<T: Debug>(receiver: &Receiver<T>) -> T {
     receiver.recv_timeout(Duration::from_secs(20)).expect("it comes")
 }
 
@@ -281,7 +284,9 @@ impl Consensus for Scripted {
         post_state: &ToyState,
         block: &ToyBlock,
     ) -> Result<BlockEffects<ToyRoot>, ToyFault> {
-        self.toy.block_effects(post_state, block)
+        let mut effects = self.toy.block_effects(post_state, block)?;
+        (self.effects)(block, &mut effects);
+        Ok(effects)
     }
 
     fn proposers(&self, state: &ToyState) -> Option<Vec<ValidatorIndex>> {

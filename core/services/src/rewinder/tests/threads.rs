@@ -195,17 +195,30 @@ fn only_a_block_that_is_committed_has_its_epoch_prepared() {
 
 #[test]
 fn a_stop_leaves_the_preparation_out() {
-    // The block stands at the gate when the stop has closed the queue.
-    let (protocol, calls) = Scripted::new();
-    let (gate, faults) = gate();
-    let (blocksmith, _notices) = start(protocol, 0, faults);
-    let block = submit(blocksmith.client(), 1, 0, 5);
-    gate.wait_for_arrival();
-    blocksmith.client().rewinder.close();
-    gate.open();
-    assert_eq!(block.wait().class(), "valid");
-    blocksmith.stop();
-    assert_eq!(calls.rest(), [Call::Block(1)]);
+    // The block stands at the gate when the stop has been told of, has closed the queue, or both.
+    for (told, closed) in [(true, false), (false, true), (true, true)] {
+        let (protocol, calls) = Scripted::new();
+        let (gate, faults) = gate();
+        let (blocksmith, _notices) = start(protocol, 0, faults);
+        let block = submit(blocksmith.client(), 1, 0, 5);
+        gate.wait_for_arrival();
+        let rewinder = &blocksmith.client().rewinder;
+        if told {
+            rewinder.give_up_long_loads();
+        }
+        if closed {
+            rewinder.close();
+        }
+        gate.open();
+        assert_eq!(block.wait().class(), "valid");
+        if !closed {
+            // The worker asks what it is to do next before it takes another block.
+            assert_eq!(submit(blocksmith.client(), 2, 1, 6).wait().class(), "valid");
+        }
+        blocksmith.stop();
+        let after = if closed { vec![] } else { vec![Call::Block(2)] };
+        assert_eq!(calls.rest(), [vec![Call::Block(1)], after].concat(), "{told} {closed}");
+    }
 }
 
 #[test]

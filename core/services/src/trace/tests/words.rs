@@ -302,6 +302,7 @@ fn a_reply_of_the_hot_db_is_named_by_its_kind() {
         wanted: vec![],
         want_target: false,
         expected_proposer: None,
+        descendant: None,
         committees: None,
     };
     let trails = [
