@@ -1,5 +1,6 @@
 //! The encoding of phase0's values for a durable store: SSZ, as on the wire.
 
+use blocksmith::gossip::Operation;
 use blocksmith::store::Codec;
 
 use crate::phase0::Phase0;
@@ -33,6 +34,14 @@ impl<P: Preset> Codec for Phase0<P> {
 
     fn encode_attestation(&self, attestation: &SharedAttestation) -> Vec<u8> {
         attestation.value().encode()
+    }
+
+    fn encode_operation(&self, operation: &Operation<Self>) -> Vec<u8> {
+        match operation {
+            Operation::ProposerSlashing(slashing) => slashing.value().encode(),
+            Operation::AttesterSlashing(slashing) => slashing.value().encode(),
+            Operation::VoluntaryExit(exit) => exit.value().encode(),
+        }
     }
 
     fn encode_state(&self, state: &BeaconState<P>) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! The pure part of Clearance; see [`crate::clearance`] for its contract.
 
+mod resume;
 #[cfg(test)]
 mod tests;
 
@@ -315,6 +316,12 @@ impl<C: Consensus> Clearance<C> {
         &self.fork_choice
     }
 
+    /// Returns whether the operation pool holds this operation.
+    #[must_use]
+    pub fn holds(&self, operation: &Operation<C>) -> bool {
+        self.operations.holds(operation)
+    }
+
     /// Returns whether slashable offences are looked for.
     #[must_use]
     pub fn detects(&self) -> bool {
@@ -378,23 +385,6 @@ impl<C: Consensus> Clearance<C> {
         self.apply(consensus, fork_choice::Event::Attestation { vote }, effects);
         // The pool may have no use for it.
         self.pool.handle(&(), attestation_pool::Event::Attestation(attestation));
-    }
-
-    /// Takes in again, after a restart, that validators have equivocated.
-    pub(crate) fn resume_equivocation(
-        &mut self,
-        consensus: &C,
-        indices: Vec<ValidatorIndex>,
-    ) -> Vec<Effect<C>> {
-        let mut effects = Vec::new();
-        self.attester_slashing(consensus, indices, &mut effects);
-        self.keep(&mut effects);
-        effects
-    }
-
-    /// As [`ForkChoice::resume_vote`].
-    pub(crate) fn resume_vote(&mut self, vote: &IndexedVote<C::Root>) -> bool {
-        self.fork_choice.resume_vote(vote)
     }
 
     /// The validators' votes count no more. The fork choice never refuses this.

@@ -14,10 +14,10 @@ use crate::store::{Entry, MemoryStore, Point, Store, StoreError, Write};
 use crate::supervision::{Loss, Steps};
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
-const FIRST: Checkpoint<u8> = Checkpoint { epoch: 1, root: 1 };
+pub(super) const FIRST: Checkpoint<u8> = Checkpoint { epoch: 1, root: 1 };
 
 /// A chain 1-2-3-4 in which block 3 finalises block 1 in epoch 1, and a dead branch 5 beside it.
-fn history() -> Vec<Input> {
+pub(super) fn history() -> Vec<Input> {
     let finalizes = Some(FIRST);
     vec![
         Input::Tick(3),
@@ -533,7 +533,7 @@ fn a_restart_keeps_to_the_limits_of_the_pools() {
     assert_eq!(packed(&again), 1);
 }
 
-fn new(limits: Limits) -> ColdDb<Toy> {
+pub(super) fn new(limits: Limits) -> ColdDb<Toy> {
     let state = StateAt { root: 0, slot: 0, state: ToyState::anchor() };
     ColdDb::new(limits, Checkpoint { epoch: 0, root: 0 }, state)
 }
