@@ -34,7 +34,7 @@ fn recorded(world: &World) -> usize {
     for write in world.outside.log.iter().flatten() {
         match write {
             Write::Entry { number, entry: Entry::Operation { .. } } => {
-                drop(journal.insert(*number))
+                journal.insert(*number);
             }
             Write::ForgetEntry(number) => {
                 journal.remove(number);
