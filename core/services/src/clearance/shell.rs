@@ -429,8 +429,8 @@ mod tests {
         turn(machine, &Toy::default(), steps, &mut Recording, message).expect("nothing is torn")
     }
 
-    /// Returns what the ColdDB is given of an import, at most one record, beside the operations that
-    /// prove what the detector has found.
+    /// Returns what the ColdDB is given of an import, at most one record, beside the operations
+    /// that prove what the detector has found.
     fn recorded(machine: &mut Clearance<Toy>, import: Import<Toy>) -> Option<Record<Toy>> {
         let mut records = all_recorded(machine, import);
         records.retain(|record| !matches!(record, Record::Operation { .. }));

@@ -340,7 +340,8 @@ impl<C: Consensus> ColdDb<C> {
         }
     }
 
-    /// Enters an operation, unless the journal has it. Beyond the bound the oldest of its kind goes.
+    /// Enters an operation, unless the journal has it. Beyond the bound the oldest of its kind
+    /// goes.
     fn operation(&mut self, operation: Operation<C>, validators: Vec<ValidatorIndex>) {
         if self.operations.values().any(|other| other.is_same(&operation)) {
             return;
@@ -496,8 +497,8 @@ impl<C: Consensus> ColdDb<C> {
                 Kind::Attestation | Kind::Tick(_) if passed && clock != Some(number) => {
                     self.forget(number);
                 }
-                // Finality does not make a validator honest, so its equivocation stays. An operation
-                // stays until it is spent.
+                // Finality does not make a validator honest, so its equivocation stays. An
+                // operation stays until it is spent.
                 Kind::Attestation | Kind::Equivocation | Kind::Operation | Kind::Tick(_) => {}
             }
         }

@@ -30,9 +30,9 @@
 //!   prefix of the *writes* is a store from which the services resume.
 //! - I4 The journal has what Clearance took in since the point's block, and the clock at that
 //!   block. It is bounded: blocks by the HotDB's bound, attestations by [`Limits::attestations`],
-//!   what attester slashings prove by [`Limits::equivocations`] (it outlasts finality, I7), operations
-//!   by [`Limits::operations`] of each kind (I8), ticks by those, since of the ticks between two
-//!   items the first two and the last are kept.
+//!   what attester slashings prove by [`Limits::equivocations`] (it outlasts finality, I7),
+//!   operations by [`Limits::operations`] of each kind (I8), ticks by those, since of the ticks
+//!   between two items the first two and the last are kept.
 //! - I5 After a failure of the store (a full disk, for instance) nothing more is written, because a
 //!   gap would be a wrong state after a restart. The services go on in memory; the node is told
 //!   once and decides. The same holds after a message that is lost by a panic; what came before it
