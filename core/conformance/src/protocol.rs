@@ -496,6 +496,10 @@ impl Codec for Protocol {
         self.minimal.encode_attestation(attestation)
     }
 
+    fn encode_operation(&self, operation: &Operation<Self>) -> Vec<u8> {
+        self.minimal.encode_operation(&inner_operation(operation))
+    }
+
     fn encode_state(&self, state: &State) -> Vec<u8> {
         by_preset!(self, state, |phase0, state| phase0.encode_state(state))
     }

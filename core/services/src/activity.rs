@@ -87,9 +87,10 @@ impl<P: Primitives, M: Send> Post<P, M> {
     }
 
     /// Sends a message; blocks while the mailbox is full. If the service is gone, the message is
-    /// dropped together with its reply end, and that drop is the answer.
-    pub(crate) fn send(&self, message: M) {
-        drop(self.mailbox.send(Mail::new(&self.activity, message)));
+    /// dropped together with its reply end, and that drop is the answer. Returns whether the
+    /// mailbox has taken the message.
+    pub(crate) fn send(&self, message: M) -> bool {
+        self.mailbox.send(Mail::new(&self.activity, message)).is_ok()
     }
 
     /// As [`Post::send`], for an async task: it awaits room. A future that is dropped before it is

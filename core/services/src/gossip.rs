@@ -86,6 +86,17 @@ impl OperationKind {
 }
 
 impl<C: Consensus> Operation<C> {
+    /// Returns whether the other is the same operation, signatures included. A derived comparison
+    /// would ask for a protocol that can be compared.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::ProposerSlashing(one), Self::ProposerSlashing(other)) => one == other,
+            (Self::AttesterSlashing(one), Self::AttesterSlashing(other)) => one == other,
+            (Self::VoluntaryExit(one), Self::VoluntaryExit(other)) => one == other,
+            _ => false,
+        }
+    }
+
     /// Returns its topic.
     pub fn kind(&self) -> OperationKind {
         match self {

@@ -69,8 +69,15 @@ impl<C: Consensus> OperationPool<C> {
     pub fn remove(&mut self, operations: &[Operation<C>]) {
         for operation in operations {
             let held = &mut self.kinds[operation.kind() as usize];
-            held.retain(|other| !is_same(&other.operation, operation));
+            held.retain(|other| !other.operation.is_same(operation));
         }
+    }
+
+    /// Returns whether this operation is held. It costs a comparison with each of its kind.
+    #[must_use]
+    pub fn holds(&self, operation: &Operation<C>) -> bool {
+        let held = &self.kinds[operation.kind() as usize];
+        held.iter().any(|other| other.operation.is_same(operation))
     }
 
     /// Returns whether nothing is held.
@@ -84,16 +91,6 @@ impl<C: Consensus> OperationPool<C> {
     #[must_use]
     pub fn held(&self) -> Vec<Operation<C>> {
         self.kinds.iter().flatten().map(|held| held.operation.clone()).collect()
-    }
-}
-
-/// A derived comparison would ask for a protocol that can be compared.
-fn is_same<C: Consensus>(one: &Operation<C>, other: &Operation<C>) -> bool {
-    match (one, other) {
-        (Operation::ProposerSlashing(one), Operation::ProposerSlashing(other)) => one == other,
-        (Operation::AttesterSlashing(one), Operation::AttesterSlashing(other)) => one == other,
-        (Operation::VoluntaryExit(one), Operation::VoluntaryExit(other)) => one == other,
-        _ => false,
     }
 }
 

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use crate::consensus::{Checkpoint, Consensus, Slot, ValidatorIndex};
+use crate::gossip::Operation;
 use crate::hot_db::StateAt;
 
 /// The largest number of blocks that one request for finalised blocks returns
@@ -128,6 +129,13 @@ pub enum Entry<C: Consensus> {
         /// The validators, ascending.
         indices: Vec<ValidatorIndex>,
     },
+    /// A verified operation that a block may yet include.
+    Operation {
+        /// The operation.
+        operation: Operation<C>,
+        /// The validators that it is about, ascending.
+        validators: Vec<ValidatorIndex>,
+    },
     /// The clock reached a slot.
     Tick {
         /// The slot.
@@ -189,6 +197,9 @@ impl<C: Consensus> Clone for Entry<C> {
                 Self::Attestation { attestation: attestation.clone(), indices: indices.clone() }
             }
             Self::Equivocation { indices } => Self::Equivocation { indices: indices.clone() },
+            Self::Operation { operation, validators } => {
+                Self::Operation { operation: operation.clone(), validators: validators.clone() }
+            }
             Self::Tick { slot } => Self::Tick { slot: *slot },
         }
     }
@@ -287,6 +298,10 @@ pub trait Codec: Consensus {
     fn encode_block(&self, block: &Self::Block) -> Vec<u8>;
     /// Returns an attestation's wire form, which [`Consensus::decode_attestation`] reads.
     fn encode_attestation(&self, attestation: &Self::Attestation) -> Vec<u8>;
+    /// Returns an operation's wire form, which the function of its kind reads:
+    /// [`Consensus::decode_proposer_slashing`], [`Consensus::decode_attester_slashing`] or
+    /// [`Consensus::decode_voluntary_exit`].
+    fn encode_operation(&self, operation: &Operation<Self>) -> Vec<u8>;
     /// Returns a state's encoding.
     fn encode_state(&self, state: &Self::State) -> Vec<u8>;
     /// Decodes a state.

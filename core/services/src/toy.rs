@@ -282,20 +282,20 @@ impl Consensus for Toy {
 
     fn decode_proposer_slashing(
         &self,
-        _bytes: &[u8],
+        bytes: &[u8],
     ) -> Result<ToySlashing<[ToyBlock; 2]>, ToyInvalid> {
-        Err(ToyInvalid::Malformed)
+        toy_codec::decode_proposer_slashing(bytes).ok_or(ToyInvalid::Malformed)
     }
 
     fn decode_attester_slashing(
         &self,
-        _bytes: &[u8],
+        bytes: &[u8],
     ) -> Result<ToySlashing<ToyAttesterSlashing>, ToyInvalid> {
-        Err(ToyInvalid::Malformed)
+        toy_codec::decode_attester_slashing(bytes).ok_or(ToyInvalid::Malformed)
     }
 
-    fn decode_voluntary_exit(&self, _bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
-        Err(ToyInvalid::Malformed)
+    fn decode_voluntary_exit(&self, bytes: &[u8]) -> Result<ToyOperation, ToyInvalid> {
+        toy_codec::decode_voluntary_exit(bytes).ok_or(ToyInvalid::Malformed)
     }
 
     fn decode_payload_vote(&self, _bytes: &[u8]) -> Result<ToyPayloadVote, ToyInvalid> {

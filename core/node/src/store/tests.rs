@@ -6,9 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use blocksmith::consensus::Checkpoint;
+use blocksmith::gossip::Operation;
 use blocksmith::hot_db::StateAt;
 use blocksmith::store::{Entry, FinalizedBlock, Loaded, Point, Store, StoreError, Write};
-use blocksmith::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
+use blocksmith::toy::{
+    Toy, ToyAttestation, ToyAttesterSlashing, ToyBlock, ToyOperation, ToySlashing, ToyState,
+};
 use tempfile::TempDir;
 
 use super::{FILE, NEW_FILE, RedbStore};
@@ -17,6 +20,13 @@ const ROOT: Checkpoint<u8> = Checkpoint { epoch: 1, root: 1 };
 
 fn open(folder: &Path) -> Result<RedbStore<Toy>, StoreError> {
     RedbStore::open(folder, Arc::new(Toy::default()), &0)
+}
+
+const GIVEN: ToyOperation = ToyOperation { id: 9, validators: 0b10, signed: true, valid: true };
+const OTHER_BLOCK: ToyBlock = ToyBlock::new(4, 1, 4);
+
+fn operation(number: u64, operation: Operation<Toy>) -> Write<Toy> {
+    Write::Entry { number, entry: Entry::Operation { operation, validators: vec![1, 300] } }
 }
 
 fn writes() -> Vec<Write<Toy>> {
@@ -28,6 +38,9 @@ fn writes() -> Vec<Write<Toy>> {
         validator: 3,
         valid: true,
     };
+    let blocks = [ToyBlock::new(3, 1, 4), ToyBlock { finalizes: Some(ROOT), ..OTHER_BLOCK }];
+    let attestations = [attestation, ToyAttestation { id: 8, ..attestation }];
+    let slashing = ToyAttesterSlashing { attestations, indices: [vec![3, 9], vec![3]] };
     vec![
         Write::Block { root: 1, block: ToyBlock::new(1, 0, 3) },
         Write::Block {
@@ -43,6 +56,11 @@ fn writes() -> Vec<Write<Toy>> {
         Write::Entry { number: 3, entry: Entry::Block { root: 2, timely: true } },
         Write::Entry { number: 4, entry: Entry::Attestation { attestation, indices: vec![3, 9] } },
         Write::Entry { number: 5, entry: Entry::Equivocation { indices: vec![2, 4] } },
+        operation(6, Operation::VoluntaryExit(GIVEN)),
+        operation(7, Operation::ProposerSlashing(ToySlashing::Given(GIVEN))),
+        operation(8, Operation::ProposerSlashing(ToySlashing::Of(Arc::new(blocks)))),
+        operation(9, Operation::AttesterSlashing(ToySlashing::Given(GIVEN))),
+        operation(10, Operation::AttesterSlashing(ToySlashing::Of(Arc::new(slashing)))),
         Write::Finalized { slot: 3, root: 1 },
         Write::Passed { number: 0, root: 0 },
         Write::Point(Point { checkpoint: ROOT, slot: 3, number: 1 }),

@@ -5,6 +5,8 @@
 //! Numbers are little-endian.
 
 use blocksmith::consensus::Checkpoint;
+use blocksmith::gossip::Operation::{self, AttesterSlashing, ProposerSlashing, VoluntaryExit};
+use blocksmith::gossip::OperationKind;
 use blocksmith::store::{Codec, Entry, Point};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +17,9 @@ const TICK: u8 = 0;
 const BLOCK: u8 = 1;
 const ATTESTATION: u8 = 2;
 const EQUIVOCATION: u8 = 3;
+const PROPOSER_SLASHING: u8 = 4;
+const ATTESTER_SLASHING: u8 = 5;
+const VOLUNTARY_EXIT: u8 = 6;
 
 fn checksum(table: &str, key: &[u8], value: &[u8]) -> [u8; CHECKSUM] {
     let mut hasher = Sha256::new();
@@ -79,6 +84,13 @@ impl<'a> Reader<'a> {
         Ok(numbers)
     }
 
+    /// Reads a number of numbers, and then these.
+    fn counted(&mut self) -> Result<Vec<u64>, String> {
+        let count = self.number()?;
+        let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(8));
+        Reader(self.take(length.ok_or("too many validators")?)?).numbers()
+    }
+
     fn rest(self) -> &'a [u8] {
         self.0
     }
@@ -126,10 +138,7 @@ pub(super) fn encode_entry<C: Codec>(codec: &C, entry: &Entry<C>) -> Vec<u8> {
         }
         Entry::Attestation { attestation, indices } => {
             let mut bytes = vec![ATTESTATION];
-            bytes.extend_from_slice(&(indices.len() as u64).to_le_bytes());
-            for index in indices {
-                bytes.extend_from_slice(&index.to_le_bytes());
-            }
+            put_counted(&mut bytes, indices);
             bytes.extend(codec.encode_attestation(attestation));
             bytes
         }
@@ -138,7 +147,23 @@ pub(super) fn encode_entry<C: Codec>(codec: &C, entry: &Entry<C>) -> Vec<u8> {
             indices.iter().for_each(|index| bytes.extend_from_slice(&index.to_le_bytes()));
             bytes
         }
+        Entry::Operation { operation, validators } => {
+            let mut bytes = vec![match operation.kind() {
+                OperationKind::ProposerSlashing => PROPOSER_SLASHING,
+                OperationKind::AttesterSlashing => ATTESTER_SLASHING,
+                OperationKind::VoluntaryExit => VOLUNTARY_EXIT,
+            }];
+            put_counted(&mut bytes, validators);
+            bytes.extend(codec.encode_operation(operation));
+            bytes
+        }
     }
+}
+
+/// Puts the number of numbers, and then these.
+fn put_counted(bytes: &mut Vec<u8>, numbers: &[u64]) {
+    bytes.extend_from_slice(&(numbers.len() as u64).to_le_bytes());
+    numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
 }
 
 /// Decodes an entry of the journal. Allocates no more than a small multiple of `bytes`.
@@ -159,15 +184,31 @@ pub(super) fn decode_entry<C: Codec>(codec: &C, bytes: &[u8]) -> Result<Entry<C>
             Ok(Entry::Block { root: root(codec, reader.rest())?, timely })
         }
         ATTESTATION => {
-            let count = reader.number()?;
-            let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(8));
-            let mut numbers = Reader(reader.take(length.ok_or("too many voters")?)?);
-            let indices = numbers.numbers()?;
+            let indices = reader.counted()?;
             let attestation = codec.decode_attestation(reader.rest());
             let attestation = attestation.map_err(|error| error.to_string())?;
             Ok(Entry::Attestation { attestation, indices })
         }
         EQUIVOCATION => Ok(Entry::Equivocation { indices: reader.numbers()? }),
+        PROPOSER_SLASHING => {
+            operation(reader, |bytes| codec.decode_proposer_slashing(bytes).map(ProposerSlashing))
+        }
+        ATTESTER_SLASHING => {
+            operation(reader, |bytes| codec.decode_attester_slashing(bytes).map(AttesterSlashing))
+        }
+        VOLUNTARY_EXIT => {
+            operation(reader, |bytes| codec.decode_voluntary_exit(bytes).map(VoluntaryExit))
+        }
         other => Err(format!("{other} is no kind of entry")),
     }
+}
+
+/// Reads what an entry has of an operation, behind its kind.
+fn operation<C: Codec>(
+    mut reader: Reader<'_>,
+    decode: impl FnOnce(&[u8]) -> Result<Operation<C>, C::Invalid>,
+) -> Result<Entry<C>, String> {
+    let validators = reader.counted()?;
+    let operation = decode(reader.rest()).map_err(|error| error.to_string())?;
+    Ok(Entry::Operation { operation, validators })
 }

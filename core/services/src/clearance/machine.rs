@@ -1,5 +1,6 @@
 //! The pure part of Clearance; see [`crate::clearance`] for its contract.
 
+mod resume;
 #[cfg(test)]
 mod tests;
 
@@ -315,6 +316,12 @@ impl<C: Consensus> Clearance<C> {
         &self.fork_choice
     }
 
+    /// Returns whether the operation pool holds this operation.
+    #[must_use]
+    pub fn holds(&self, operation: &Operation<C>) -> bool {
+        self.operations.holds(operation)
+    }
+
     /// Returns whether slashable offences are looked for.
     #[must_use]
     pub fn detects(&self) -> bool {
@@ -378,46 +385,6 @@ impl<C: Consensus> Clearance<C> {
         self.apply(consensus, fork_choice::Event::Attestation { vote }, effects);
         // The pool may have no use for it.
         self.pool.handle(&(), attestation_pool::Event::Attestation(attestation));
-    }
-
-    /// Takes in again, after a restart, that validators have equivocated.
-    pub(crate) fn resume_equivocation(
-        &mut self,
-        consensus: &C,
-        indices: Vec<ValidatorIndex>,
-    ) -> Vec<Effect<C>> {
-        let mut effects = Vec::new();
-        self.attester_slashing(consensus, indices, &mut effects);
-        self.keep(&mut effects);
-        effects
-    }
-
-    /// Shows the detector, after a restart, a vote for a block that finality has passed since.
-    pub(crate) fn resume_detection(
-        &mut self,
-        consensus: &C,
-        indexed: IndexedVote<C::Root>,
-        attestation: C::Attestation,
-    ) -> Vec<Effect<C>> {
-        let mut effects = Vec::new();
-        let event = || slashing::Event::Attestation { indexed, attestation };
-        self.detect(consensus, event, &mut effects);
-        self.keep(&mut effects);
-        effects
-    }
-
-    /// Returns the votes on the detector's record.
-    #[cfg(test)]
-    pub(crate) fn votes_on_record(
-        &self,
-    ) -> Vec<(crate::consensus::Epoch, ValidatorIndex, C::Root)> {
-        let votes = self.detector.votes();
-        votes.map(|(epoch, index, vote)| (epoch, index, vote.beacon_block_root)).collect()
-    }
-
-    /// As [`ForkChoice::resume_vote`].
-    pub(crate) fn resume_vote(&mut self, vote: &IndexedVote<C::Root>) -> bool {
-        self.fork_choice.resume_vote(vote)
     }
 
     /// The validators' votes count no more. The fork choice never refuses this.

@@ -19,6 +19,10 @@ use crate::observer::Observer;
 use crate::rewinder::{Job, Lane, ReplyTo, RewinderHandle};
 use crate::supervision::{EndGuard, Guard, Loss};
 
+/// How often the blocks of the fork choice are asked for. Each question that is lost is a panic of
+/// Clearance, which the supervisor counts: at the default intensity it stops the services before.
+const CHAIN_QUESTIONS: usize = 16;
+
 type Tell<C> = Box<dyn FnOnce(Option<Checkpoint<<C as Consensus>::Root>>) + Send>;
 
 /// The end on which Clearance says that it has taken an import in. If it is dropped without that,
@@ -250,12 +254,20 @@ impl<P: Primitives, C: Consensus> ClearanceHandle<P, C> {
         answer.recv().ok()
     }
 
-    /// Asks for the blocks of the fork choice and blocks for the reply. `None` if Clearance is
-    /// gone.
+    /// Asks for the blocks of the fork choice and blocks for the reply. A question that Clearance
+    /// has lost by a panic is asked again, [`CHAIN_QUESTIONS`] times in all. `None` if Clearance is
+    /// gone, or has lost every one of them.
     pub(crate) fn chain(&self) -> Option<Chain<C::Root>> {
-        let (reply, answer) = oneshot::channel();
-        self.send(ClearanceMessage::Chain(reply));
-        answer.recv().ok()
+        for _ in 0..CHAIN_QUESTIONS {
+            let (reply, answer) = oneshot::channel();
+            if !self.post.send(ClearanceMessage::Chain(reply)) {
+                return None;
+            }
+            if let Ok(chain) = answer.recv() {
+                return Some(chain);
+            }
+        }
+        None
     }
 
     /// Returns the sending end of the mailbox, which has its figures and its close.

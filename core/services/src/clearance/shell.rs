@@ -8,11 +8,13 @@
 //! [`Ports::taken`] or by [`Ports::lost`], and after everything else that its message set off. A
 //! turn that loses its message by a panic drops the receipt.
 
+mod records;
+
 use crate::clearance::machine::{ChainView, Clearance, Effect, Event, Import};
 use crate::clearance::material::{BuildOn, Material, WantedOf};
 use crate::cold_db::Record;
 use crate::consensus::{Balances, Checkpoint, Consensus, Slot};
-use crate::gossip::{Operation, OperationKind};
+use crate::gossip::Operation;
 use crate::hot_db::Prune;
 use crate::notice::{Notice, NoticeOf};
 use crate::rewinder::{Answer, Job, Lane};
@@ -224,8 +226,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     let instead = instead_of(&event);
     let mut records = Vec::new();
     if ports.keeps_records() {
-        records.extend(slashed_in(machine, &event));
-        records.extend(record_of(machine, consensus, &event));
+        records.extend(records::of_event(machine, consensus, &event));
     }
     let step = steps.hand(Turn::Step, word, machine, consensus, event);
     let effects = match (step, instead) {
@@ -235,7 +236,10 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         (Err(Loss::Message), None) => return Ok(work),
         (step, _) => step,
     }?;
-    records.retain(|record| is_in(machine, record));
+    if ports.keeps_records() {
+        records.extend(records::of_effects(&effects));
+    }
+    records.retain(|record| records::is_in(machine, record));
     work.extend(records.into_iter().map(Work::Record));
     let lost = effects.iter().any(|effect| matches!(effect, Effect::NotImported { .. }));
     work.extend(effects.into_iter().map(Work::Effect));
@@ -254,67 +258,6 @@ fn instead_of<C: Consensus>(event: &Event<C>) -> Option<Event<C>> {
         Event::Import(Import::Tick { slot }) => Some(Event::Import(Import::Tick { slot: *slot })),
         Event::Spent(_) => Some(Event::Spent(Vec::new())),
         Event::Import(_) | Event::Detection { .. } => None,
-    }
-}
-
-/// Returns what the ColdDB is to be given of the slashings in a block that prove something new.
-/// They hold wherever the block stands, so they are recorded beside it: a block that finality
-/// passes is dropped.
-fn slashed_in<C: Consensus>(machine: &Clearance<C>, event: &Event<C>) -> Option<Record<C>> {
-    let Event::Import(Import::Block { block, .. }) = event else { return None };
-    let indices = &block.evidence().equivocating;
-    let is_new = indices.iter().any(|index| !machine.fork_choice().has_equivocated(*index));
-    is_new.then(|| Record::Equivocation { indices: indices.clone() })
-}
-
-/// Returns what the ColdDB is to be given of an event itself. A vote for a block that finality has
-/// passed is not recorded: it has no weight, and a restart could not tell it from one that had.
-fn record_of<C: Consensus>(
-    machine: &Clearance<C>,
-    consensus: &C,
-    event: &Event<C>,
-) -> Option<Record<C>> {
-    let Event::Import(import) = event else { return None };
-    let votes_for = match import {
-        Import::Attestation(attestation) => Some(&attestation.evidence().vote),
-        Import::Vote(vote) => Some(&vote.evidence().vote),
-        _ => None,
-    };
-    if votes_for.is_some_and(|vote| !machine.fork_choice().contains(vote.beacon_block_root)) {
-        return None;
-    }
-    Some(match import {
-        Import::Block { block, timely } => {
-            Record::Block { block: block.item().clone(), timely: *timely }
-        }
-        Import::Attestation(attestation) => Record::Attestation {
-            attestation: attestation.item().item().clone(),
-            indices: attestation.evidence().indices.clone(),
-        },
-        Import::Vote(vote) => Record::Attestation {
-            attestation: vote.item().item().attestation(consensus),
-            indices: vote.evidence().indices.clone(),
-        },
-        Import::Operation(operation) => match operation.item().item().kind() {
-            OperationKind::AttesterSlashing => {
-                Record::Equivocation { indices: operation.evidence().clone() }
-            }
-            // These change nothing in Clearance.
-            OperationKind::ProposerSlashing | OperationKind::VoluntaryExit => return None,
-        },
-        // They are of no use after a restart: votes count in their slot alone, and whoever has the
-        // payload tells it again.
-        Import::PayloadVote(_) | Import::Payload { .. } => return None,
-        Import::Tick { slot } => Record::Tick { slot: *slot },
-    })
-}
-
-/// Returns whether the fork choice has taken in what a record says. Votes and ticks that change
-/// nothing change nothing after a restart either.
-fn is_in<C: Consensus>(machine: &Clearance<C>, record: &Record<C>) -> bool {
-    match record {
-        Record::Block { block, .. } => machine.fork_choice().contains(block.identity().root),
-        Record::Attestation { .. } | Record::Equivocation { .. } | Record::Tick { .. } => true,
     }
 }
 
@@ -486,9 +429,11 @@ mod tests {
         turn(machine, &Toy::default(), steps, &mut Recording, message).expect("nothing is torn")
     }
 
-    /// Returns what the ColdDB is given of an import, at most one record.
+    /// Returns what the ColdDB is given of an import, at most one record, beside the operations
+    /// that prove what the detector has found.
     fn recorded(machine: &mut Clearance<Toy>, import: Import<Toy>) -> Option<Record<Toy>> {
         let mut records = all_recorded(machine, import);
+        records.retain(|record| !matches!(record, Record::Operation { .. }));
         assert!(records.len() <= 1, "{records:?}");
         records.pop()
     }
@@ -545,23 +490,50 @@ mod tests {
 
     #[test]
     fn what_the_slashings_of_a_block_prove_is_recorded_once_wherever_the_block_stands() {
-        // On an unknown block, on the anchor, and again, with one more validator.
+        // On an unknown block, on the anchor, and again, with one more validator. The first two are
+        // of one proposer and slot.
         let mut machine = clearance();
         recorded(&mut machine, Import::Tick { slot: 3 });
         let mut words = |block| -> Vec<String> {
             let word = |record| match record {
                 Record::Equivocation { indices } => format!("{indices:?}"),
+                Record::Operation { operation, .. } => operation.kind().word().to_owned(),
                 _ => "block".to_owned(),
             };
             all_recorded(&mut machine, block).into_iter().map(word).collect()
         };
         assert_eq!(words(block_with(1, 77, 1, &[1, 2])), ["[1, 2]"]);
-        assert_eq!(words(block_with(2, 0, 1, &[1, 2])), ["block"]);
+        assert_eq!(words(block_with(2, 0, 1, &[1, 2])), ["block", "proposer slashing"]);
         assert_eq!(words(block_with(3, 0, 2, &[2, 3])), ["[2, 3]", "block"]);
         assert_eq!(
             [0, 1, 3].map(|index| machine.fork_choice().has_equivocated(index)),
             [false, true, true]
         );
+    }
+
+    #[test]
+    fn operations_are_recorded_when_the_pool_takes_them_and_when_it_drops_them() {
+        // An exit, and another one of the same validator; then both are spent.
+        let mut machine = clearance();
+        let exit = |id| {
+            Operation::VoluntaryExit(ToyOperation { id, validators: 2, signed: true, valid: true })
+        };
+        let import = |id| {
+            let item = identified::operation(&Toy::default(), exit(id));
+            Import::Operation(Box::new(Cleared::new(item, vec![1])))
+        };
+        let expected = Record::Operation { operation: exit(7), validators: vec![1] };
+        assert_eq!(all_recorded(&mut machine, import(7)), [expected]);
+        assert_eq!(all_recorded(&mut machine, import(8)), []);
+        let spent = |machine: &mut Clearance<Toy>, steps: bool| {
+            let message = Told::Spent(vec![exit(7), exit(8)]);
+            if steps { work(machine, &Bare, message) } else { work(machine, &Losing, message) }
+        };
+        // A panic loses what is spent, and the pool holds the exit.
+        assert_eq!(spent(&mut machine, false), []);
+        let expected = Record::Spent { operations: vec![exit(7), exit(8)] };
+        assert_eq!(spent(&mut machine, true), [Work::Record(expected)]);
+        assert!(!machine.holds(&exit(7)));
     }
 
     #[test]

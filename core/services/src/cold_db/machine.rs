@@ -1,8 +1,9 @@
 //! The pure part of the ColdDB; see [`crate::cold_db`] for its contract.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::consensus::{Checkpoint, Consensus, Slot, ValidatorIndex};
+use crate::gossip::Operation;
 use crate::hot_db::StateAt;
 use crate::identified::IdentifiedBlock;
 use crate::machine::Machine;
@@ -23,6 +24,10 @@ pub struct Limits {
     /// not release them. Beyond that the oldest is forgotten, and a restart counts its validators'
     /// votes again, unless a block has slashed them since.
     pub equivocations: usize,
+    /// Operations of each kind kept in the journal, until finality has made them pointless; 0 is
+    /// read as 1. Beyond that the oldest is forgotten. It should be what the operation pool may
+    /// hold, [`crate::clearance::Limits::operations`].
+    pub operations: usize,
     /// Blocks that finality has passed and that are remembered by their roots. A child of a block
     /// that was forgotten waits for its parent after a restart, instead of being refused.
     pub passed: usize,
@@ -30,7 +35,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch: 256, attestations: 1 << 17, equivocations: 1 << 12, passed: 1 << 12 }
+        Self {
+            batch: 256,
+            attestations: 1 << 17,
+            equivocations: 1 << 12,
+            operations: 64,
+            passed: 1 << 12,
+        }
     }
 }
 
@@ -56,6 +67,18 @@ pub enum Record<C: Consensus> {
     Equivocation {
         /// The validators, ascending.
         indices: Vec<ValidatorIndex>,
+    },
+    /// A verified operation that the operation pool holds.
+    Operation {
+        /// The operation.
+        operation: Operation<C>,
+        /// The validators that it is about, ascending.
+        validators: Vec<ValidatorIndex>,
+    },
+    /// Finality has made operations pointless, and the operation pool has dropped them.
+    Spent {
+        /// The operations.
+        operations: Vec<Operation<C>>,
     },
     /// The clock reached a slot.
     Tick {
@@ -120,6 +143,7 @@ enum Kind<R> {
     Block(R),
     Attestation,
     Equivocation,
+    Operation,
     Tick(Slot),
 }
 
@@ -132,6 +156,8 @@ pub struct ColdDb<C: Consensus> {
     journal: BTreeMap<u64, Kind<C::Root>>,
     attestations: BTreeSet<u64>,
     equivocations: BTreeSet<u64>,
+    /// A few pointers for each.
+    operations: BTreeMap<u64, Operation<C>>,
     /// Numbers of the passed blocks that are remembered.
     passed: BTreeSet<u64>,
     next: u64,
@@ -171,6 +197,7 @@ impl<C: Consensus> ColdDb<C> {
             journal: BTreeMap::new(),
             attestations: BTreeSet::new(),
             equivocations: BTreeSet::new(),
+            operations: BTreeMap::new(),
             passed: BTreeSet::new(),
             next: point.number.saturating_add(1),
             gathered: Vec::new(),
@@ -190,7 +217,7 @@ impl<C: Consensus> ColdDb<C> {
         consensus: &C,
         limits: Limits,
         point: Point<C::Root>,
-        journal: impl IntoIterator<Item = (u64, Listed<C::Root>)>,
+        journal: impl IntoIterator<Item = (u64, Listed<C>)>,
         passed: impl IntoIterator<Item = u64>,
     ) -> Self {
         let mut new = Self::at(limits, point);
@@ -208,6 +235,10 @@ impl<C: Consensus> ColdDb<C> {
                 Listed::Equivocation => {
                     new.equivocations.insert(number);
                     Kind::Equivocation
+                }
+                Listed::Operation(operation) => {
+                    new.operations.insert(number, operation);
+                    Kind::Operation
                 }
                 Listed::Tick(slot) => Kind::Tick(slot),
             };
@@ -280,12 +311,44 @@ impl<C: Consensus> ColdDb<C> {
                 }
                 None
             }
+            Record::Operation { operation, validators } => {
+                self.operation(operation, validators);
+                None
+            }
+            Record::Spent { operations } => {
+                self.forget_spent(&operations);
+                None
+            }
             Record::Tick { slot } => {
                 self.enter(Kind::Tick(slot), Entry::Tick { slot });
                 self.trim_ticks(self.next);
                 self.ask()
             }
         }
+    }
+
+    /// Enters an operation, unless the journal has it. Beyond the bound the oldest of its kind
+    /// goes.
+    fn operation(&mut self, operation: Operation<C>, validators: Vec<ValidatorIndex>) {
+        if self.operations.values().any(|other| other.is_same(&operation)) {
+            return;
+        }
+        let kind = operation.kind();
+        self.operations.insert(self.next, operation.clone());
+        self.enter(Kind::Operation, Entry::Operation { operation, validators });
+        let of_kind = self.operations.iter().filter(|(_, other)| other.kind() == kind);
+        let mut numbers: VecDeque<_> = of_kind.map(|(number, _)| *number).collect();
+        while numbers.len() > self.limits.operations.max(1) {
+            let Some(oldest) = numbers.pop_front() else { break };
+            self.forget(oldest);
+        }
+    }
+
+    fn forget_spent(&mut self, spent: &[Operation<C>]) {
+        let is_spent = |held: &Operation<C>| spent.iter().any(|other| other.is_same(held));
+        let gone = self.operations.iter().filter(|(_, held)| is_spent(held));
+        let numbers: Vec<_> = gone.map(|(number, _)| *number).collect();
+        numbers.into_iter().for_each(|number| self.forget(number));
     }
 
     fn enter(&mut self, kind: Kind<C::Root>, entry: Entry<C>) {
@@ -304,6 +367,7 @@ impl<C: Consensus> ColdDb<C> {
             Kind::Block(root) => drop(self.hot.remove(&root)),
             Kind::Attestation => drop(self.attestations.remove(&number)),
             Kind::Equivocation => drop(self.equivocations.remove(&number)),
+            Kind::Operation => drop(self.operations.remove(&number)),
             Kind::Tick(_) => return,
         }
         self.trim_ticks(number);
@@ -441,8 +505,9 @@ impl<C: Consensus> ColdDb<C> {
                 Kind::Attestation | Kind::Tick(_) if passed && clock != Some(number) => {
                     self.forget(number);
                 }
-                // Finality does not make a validator honest, so its equivocation stays.
-                Kind::Attestation | Kind::Equivocation | Kind::Tick(_) => {}
+                // Finality does not make a validator honest, so its equivocation stays. An
+                // operation stays until it is spent.
+                Kind::Attestation | Kind::Equivocation | Kind::Operation | Kind::Tick(_) => {}
             }
         }
     }
@@ -480,11 +545,11 @@ impl<C: Consensus> ColdDb<C> {
 }
 
 /// An entry that a store has, as far as the ColdDB needs to know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listed<R> {
-    Block { root: R, parent: R, slot: Slot },
+pub(super) enum Listed<C: Consensus> {
+    Block { root: C::Root, parent: C::Root, slot: Slot },
     Attestation,
     Equivocation,
+    Operation(Operation<C>),
     Tick(Slot),
 }
 

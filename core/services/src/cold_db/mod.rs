@@ -18,6 +18,8 @@
 //! |---|---|
 //! | block | the entry of what its slashings newly prove; the block, then the entry that names it |
 //! | attestation, gossip vote, attester slashing, tick | the journal's entry |
+//! | operation that the pool of operations holds now | the journal's entry |
+//! | operations that the finalised state has spent | their entries are dropped |
 //! | state of the finalised block | the state; the finalised chain by slot; the point; then what these make useless is dropped: the old state, older entries, blocks beside the chain, whose roots are noted before that |
 //!
 //! **Invariants.**
@@ -28,9 +30,10 @@
 //!   prefix of the *writes* is a store from which the services resume.
 //! - I4 The journal has what Clearance took in since the point's block, and the clock at that
 //!   block. It is bounded: blocks by the HotDB's bound, attestations by [`Limits::attestations`],
-//!   attester slashings by [`Limits::equivocations`] (these outlast finality, I7), ticks by those
-//!   two, since of the ticks between two items the first two and the last are kept, also where the
-//!   items between them are gone.
+//!   what attester slashings prove by [`Limits::equivocations`] (it outlasts finality, I7),
+//!   operations by [`Limits::operations`] of each kind (I8), ticks by those, since of the ticks
+//!   between two items the first two and the last are kept, also where the items between them are
+//!   gone.
 //! - I5 After a failure of the store (a full disk, for instance) nothing more is written, because a
 //!   gap would be a wrong state after a restart. The services go on in memory; the node is told
 //!   once and decides. The same holds after a message that is lost by a panic; what came before it
@@ -40,6 +43,10 @@
 //! - I7 What an attester slashing has proved stays in the journal when finality passes it, also if
 //!   only blocks carried the slashing that finality drops: the fork choice never counts its
 //!   validators again.
+//! - I8 An operation stays in the journal as long as Clearance's pool holds it, also when finality
+//!   passes its entry: exits and slashings that came by gossip, and slashings that were found here.
+//!   It goes when the finalised checkpoint's state says that it is spent, or when the bound is
+//!   reached, as it does from the pool.
 //!
 //! **Blocking.** The ColdDB waits for its disk alone. It asks the Rewinder for a state and has a
 //! slot reserved for the answer. Clearance waits for room in the ColdDB's mailbox if the disk is

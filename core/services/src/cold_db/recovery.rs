@@ -2,7 +2,8 @@
 //!
 //! **Contract.** [`recover`] hands the journal, in its order, to new machines, as the services did
 //! before the restart. The result is what they were after the last entry: the fork choice with its
-//! blocks, votes and clock, the HotDB with its blocks, and the blocks that the Quarantine knows.
+//! blocks, votes and clock, the operation pool, the HotDB with its blocks, and the blocks that the
+//! Quarantine knows.
 //! What only the Quarantine knew (items that waited, roots that were refused) is not stored. Such
 //! an item is judged anew when it comes again.
 //!
@@ -167,6 +168,11 @@ pub fn recover<C: Consensus>(
                 listed.push((number, Listed::Equivocation));
                 // It counts from wherever it was recorded.
                 rebuilt.equivocation(indices);
+            }
+            Entry::Operation { operation, validators } => {
+                listed.push((number, Listed::Operation(operation.clone())));
+                // It is held from wherever it was recorded, until it is spent.
+                rebuilt.clearance.resume_operation(operation, validators);
             }
             Entry::Tick { slot } => {
                 listed.push((number, Listed::Tick(slot)));

@@ -20,7 +20,7 @@ use crate::quarantine::intake::{Credit, Intake};
 use crate::quarantine::machine::Quarantine;
 use crate::quarantine::shell::{self, Message, Ports, Slots};
 use crate::rewinder::{Job, Lane, ReplyTo, RewinderHandle};
-use crate::supervision::{EndGuard, Guard, Supervisor};
+use crate::supervision::{EndGuard, Guard, ServiceName, Supervisor};
 use crate::verdict::{DropReason, ItemId, PendingReason, Quarantined, Verdict};
 
 /// The end on which a submitter gets its verdict.
@@ -148,11 +148,18 @@ impl<P: Primitives, C: Consensus> QuarantineService<P, C> {
         serve(
             &mut self,
             |service| &service.ports.mailbox,
-            |service, message| service.turn(message).is_some(),
+            |service, message| {
+                let goes_on = service.turn(message).is_some();
+                if !goes_on {
+                    service.ports.supervisor.not_rebuilt(ServiceName::Quarantine);
+                }
+                goes_on
+            },
         );
     }
 
-    /// Handles a message. Returns `None` if the service does not go on.
+    /// Handles a message. Returns `None` if the service does not go on: its machine was cut short,
+    /// and Clearance does not tell the chain to build another from.
     fn turn(&mut self, mut message: QuarantineMessage<P, C>) -> Option<()> {
         if let Message::Submit { verdict, .. } = &mut message {
             // The message is out of the mailbox.

@@ -151,7 +151,8 @@ pub trait Ports<C: Consensus> {
     /// Asks Clearance for the root of the head and waits for the answer; `None` if Clearance is
     /// gone or has lost the question.
     fn head(&mut self) -> Option<C::Root>;
-    /// Asks Clearance for its blocks and waits for the answer; `None` if Clearance is gone.
+    /// Asks Clearance for its blocks and waits for the answer. A question that Clearance has lost
+    /// is asked again, up to a bound; `None` if the bound is reached or Clearance is gone.
     fn chain(&mut self) -> Option<Chain<C::Root>>;
     /// Sends a notice to the observers.
     fn tell(&mut self, notice: NoticeOf<C>);

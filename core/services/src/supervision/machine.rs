@@ -74,6 +74,12 @@ pub enum Event {
         /// Whether a successor can be had: the machine is whole, or another can be built.
         replaceable: bool,
     },
+    /// A service whose machine was cut short, and which was to have a successor, cannot have one
+    /// after all.
+    NotRebuilt {
+        /// The service.
+        service: ServiceName,
+    },
     /// Somebody wants the services to stop.
     Stop,
 }
@@ -208,6 +214,11 @@ impl Machine for Supervision {
     fn handle(&mut self, (): &(), event: Event) -> Vec<Effect> {
         let (service, at, replaceable) = match event {
             Event::Stop => return self.stop(None),
+            Event::NotRebuilt { service } => {
+                let mut effects = vec![Effect::End];
+                effects.extend(self.stop(Some(Cause::Torn { service })));
+                return effects;
+            }
             Event::Panicked { service, at, replaceable } => (service, at, replaceable),
         };
         let next = if replaceable { Effect::Resume } else { Effect::End };
@@ -281,6 +292,17 @@ mod tests {
         let stop = Effect::StopAll(Some(cause));
         assert_eq!(policy.handle(&(), panicked(0, false)), [Effect::End, stop]);
         assert_eq!(policy.handle(&(), panicked(0, false)), [Effect::End]);
+    }
+
+    #[test]
+    fn a_service_that_cannot_be_rebuilt_stops_all_unless_they_stop_already() {
+        // The panic was borne as one of a replaceable machine; then no successor is to be had.
+        let mut policy = Supervision::new(INTENSITY, None);
+        assert_eq!(policy.handle(&(), panicked(0, true)), [Effect::Resume]);
+        let service = ServiceName::Quarantine;
+        let stop = Effect::StopAll(Some(Cause::Torn { service }));
+        assert_eq!(policy.handle(&(), Event::NotRebuilt { service }), [Effect::End, stop]);
+        assert_eq!(policy.handle(&(), Event::NotRebuilt { service }), [Effect::End]);
     }
 
     #[test]

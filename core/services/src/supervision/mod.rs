@@ -19,7 +19,7 @@
 //!
 //! | service | panicked before its machine was touched | in the middle of its machine's step |
 //! |---|---|---|
-//! | Quarantine | machine kept | rebuilt from Clearance's chain; what it held is answered `Dropped(Fault)` |
+//! | Quarantine | machine kept | rebuilt from Clearance's chain; what it held is answered `Dropped(Fault)`. Stop if Clearance does not tell its chain, asked 16 times |
 //! | Clearance | machine kept | stop: votes and balances are nowhere else |
 //! | HotDB | machine kept (reading a trail never touches it) | stop: it is the only one that has the blocks |
 //! | ColdDB | machine kept, and nothing more is written, as there would be a gap | stop: what was gathered is lost |

@@ -75,6 +75,13 @@ impl<P: Primitives, C: Consensus> Supervisor<P, C> {
         resumes
     }
 
+    /// Reports that a service that was cut short cannot be rebuilt, so that the end of all services
+    /// has a cause. Does not block.
+    pub(crate) fn not_rebuilt(&self, service: ServiceName) {
+        let effects = self.inner.lock().machine.handle(&(), Event::NotRebuilt { service });
+        self.carry_out(&effects);
+    }
+
     fn carry_out(&self, effects: &[Effect]) {
         for effect in effects {
             let Effect::StopAll(cause) = effect else { continue };

@@ -260,6 +260,40 @@ fn a_quarantine_that_is_torn_again_and_again_loses_nothing_that_is_cleared() {
 }
 
 #[test]
+fn a_torn_quarantine_asks_again_for_the_chain_if_clearance_panics_over_the_question() {
+    // After the tick, the Quarantine's third message is a block, which tears it; Clearance's second
+    // one is the question.
+    let mut faults = inject(ServiceName::Quarantine, When::At(3), Fault::Tear);
+    faults.extend(inject(ServiceName::Clearance, When::At(2), Fault::Panic));
+    let (blocksmith, _notices) = start(MANY, faults);
+    let client = blocksmith.client();
+    client.tick(10, Duration::ZERO);
+    client.rest();
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().reason(), "fault");
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().class(), "valid");
+    let report = blocksmith.stop();
+    assert_eq!((report.panics, report.cause), (2, None));
+}
+
+#[test]
+fn a_torn_quarantine_that_is_never_told_the_chain_ends_all_with_its_cause() {
+    // Clearance panics over every message, but is told the time all the same.
+    let mut faults = inject(ServiceName::Quarantine, When::At(3), Fault::Tear);
+    faults.extend(inject(ServiceName::Clearance, When::Every(1), Fault::Panic));
+    let (blocksmith, mut notices) = start(MANY, faults);
+    let client = blocksmith.client();
+    client.tick(10, Duration::ZERO);
+    client.rest();
+    assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().reason(), "fault");
+    let report = blocksmith.stop();
+    let cause = Cause::Torn { service: ServiceName::Quarantine };
+    assert_eq!((report.cause, report.joined, report.panicked.len()), (Some(cause), 6, 0));
+    // The tick's panic, the tear, and sixteen lost questions.
+    assert_eq!(report.panics, 18);
+    assert!(notices.iter().any(|notice| notice == Notice::Escalated { cause }));
+}
+
+#[test]
 fn a_torn_clearance_or_hot_db_stops_everything_and_every_request_is_answered() {
     // Their machines cannot be had from elsewhere; the third message tears them.
     for service in [ServiceName::Clearance, ServiceName::HotDb] {

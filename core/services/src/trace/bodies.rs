@@ -56,6 +56,11 @@ impl<C: Consensus> Words<C> for cold_db::Event<C> {
                         items::attestation(&consensus.vote(attestation))
                     }
                     Record::Equivocation { .. } => "equivocation".to_owned(),
+                    Record::Operation { operation, .. } => {
+                        let id = consensus.operation(operation).id;
+                        format!("operation:{}", root(&id))
+                    }
+                    Record::Spent { operations } => format!("spent:{}", operations.len()),
                     Record::Tick { slot } => format!("tick:{slot}"),
                 };
                 write!(out, "record what={what}")

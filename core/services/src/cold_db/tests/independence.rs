@@ -171,7 +171,9 @@ impl Node {
             Input::Tick(slot) | Input::PutRight(slot) => return self.tick(slot),
             Input::Block(block) => Item::Block(block),
             Input::Vote(vote) => Item::Attestation(vote),
-            Input::Slashing(_) | Input::Carrier(..) => unreachable!("the history has none"),
+            Input::Slashing(_) | Input::Exit(..) | Input::Carrier(..) => {
+                unreachable!("the history has none")
+            }
         };
         self.handle(Event::Submit { id, item: Quarantined::new(item, id % 3, 1) });
     }

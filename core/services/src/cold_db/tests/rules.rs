@@ -14,10 +14,10 @@ use crate::store::{Entry, MemoryStore, Point, Store, StoreError, Write};
 use crate::supervision::{Loss, Steps};
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyState};
 
-const FIRST: Checkpoint<u8> = Checkpoint { epoch: 1, root: 1 };
+pub(super) const FIRST: Checkpoint<u8> = Checkpoint { epoch: 1, root: 1 };
 
 /// A chain 1-2-3-4 in which block 3 finalises block 1 in epoch 1, and a dead branch 5 beside it.
-fn history() -> Vec<Input> {
+pub(super) fn history() -> Vec<Input> {
     let finalizes = Some(FIRST);
     vec![
         Input::Tick(3),

@@ -35,6 +35,8 @@ pub(super) enum Input {
     Vote(ToyAttestation),
     /// An attester slashing by gossip; bit `i` is validator `i`.
     Slashing(u8),
+    /// A voluntary exit by gossip: its number and its validator.
+    Exit(u8, u64),
     /// A block with attester slashings of these validators.
     Carrier(ToyBlock, u8),
 }
@@ -42,6 +44,11 @@ pub(super) enum Input {
 /// The validators of a bit field.
 fn members(validators: u8) -> Vec<u64> {
     (0..8).filter(|index| validators >> index & 1 == 1).collect()
+}
+
+fn cleared(operation: Operation<Toy>, validators: Vec<u64>) -> Import<Toy> {
+    let item = identified::operation(&TOY, operation);
+    Import::Operation(Box::new(Cleared::new(item, validators)))
 }
 
 pub(super) fn bounds() -> Bounds {
@@ -190,11 +197,13 @@ impl World {
                 Import::Attestation(Box::new(Cleared::new(item, evidence)))
             }
             Input::Slashing(validators) => {
-                let indices = members(validators);
-                let given = ToyOperation { id: 1, validators, signed: true, valid: true };
-                let operation = Operation::AttesterSlashing(ToySlashing::Given(given));
-                let item = identified::operation(&TOY, operation);
-                Import::Operation(Box::new(Cleared::new(item, indices)))
+                let given = ToyOperation { id: 99, validators, signed: true, valid: true };
+                cleared(Operation::AttesterSlashing(ToySlashing::Given(given)), members(validators))
+            }
+            Input::Exit(id, validator) => {
+                let exit =
+                    ToyOperation { id, validators: 1 << validator, signed: true, valid: true };
+                cleared(Operation::VoluntaryExit(exit), vec![validator])
             }
         };
         self.turn(clearance_shell::Message::Import { import, reply: () });

@@ -442,6 +442,17 @@ fn the_words_of_the_stores() {
             "record what=attestation:20",
         ),
         (record(Record::Equivocation { indices }), "record what=equivocation"),
+        (
+            record(Record::Operation {
+                operation: Operation::VoluntaryExit(OPERATION),
+                validators: vec![1],
+            }),
+            "record what=operation:30",
+        ),
+        (
+            record(Record::Spent { operations: vec![Operation::VoluntaryExit(OPERATION)] }),
+            "record what=spent:1",
+        ),
         (record(Record::Tick { slot: 5 }), "record what=tick:5"),
         (cold_db::Event::Finalized(AT), "finalized at=1@2"),
         (cold_db::Event::State { root: 3, state: None }, "state root=3 known=false"),
