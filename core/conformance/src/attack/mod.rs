@@ -23,8 +23,9 @@
 //! | `rounds` | the row of several rounds |
 //! | [`Growth`], [`svg`], [`Report`] | fitted growth, curves, the table |
 //!
-//! **Bounds.** A round takes about as long as [`Options::time`] twice, at most, beside what its chain
-//! takes to build and import; a row takes [`Options::rounds`] of them. Items are at most [`MAX_ITEMS`] a row.
+//! **Bounds.** A round takes about as long as [`Options::time`] twice, at most, beside what its
+//! chain takes to build and import; a row takes [`Options::rounds`] of them. Items are at most
+//! [`MAX_ITEMS`] a row.
 
 mod catalogue;
 mod chain;
