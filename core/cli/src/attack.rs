@@ -125,7 +125,8 @@ fn sorted<T: Clone + Ord>(values: &[T]) -> Vec<T> {
     values
 }
 
-/// Runs the attacks and prints the table; whether a verdict was lost is the exit code.
+/// Runs the attacks and prints the table. The exit code says whether a verdict was lost, or honest
+/// items were dropped for an attack.
 pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
     let report = Report::maybe("--json", arguments.json.as_deref())?;
     if let Some(folder) = &arguments.svg {
@@ -153,8 +154,10 @@ pub(crate) fn run(arguments: &Arguments, out: Output) -> Result<u8, Failure> {
     }
     out.text(&rows)?;
     let as_expected = rows.is_as_expected();
+    let dropped: u64 = rows.rows.iter().map(|row| row.dropped_by_attack).sum();
+    out.line(out.painted(dropped == 0, format_args!("{dropped} honest items dropped by attacks")))?;
     let lost: u64 = rows.rows.iter().map(|row| row.verdicts_lost).sum();
-    out.line(out.painted(as_expected, format_args!("{lost} verdicts lost")))?;
+    out.line(out.painted(lost == 0, format_args!("{lost} verdicts lost")))?;
     Ok(if as_expected { EXIT_OK } else { EXIT_DIFFERS })
 }
 

@@ -3,9 +3,14 @@
 //! **Contract.** [`run`] plays each attack at each size, by each number of peers. The same honest
 //! traffic runs twice, each time through services of its own: first alone, then beside the attack.
 //! A row says what the attack adds: slots, replayed blocks and CPU time; it says how long honest
-//! items took, quiet and under attack, and how many submissions have no verdict at the end. That
-//! number has to be 0. Everything is built here, in the minimal preset with real keys and
-//! signatures, and is the same in every run; times differ.
+//! items took, quiet and under attack, how many of them were not accepted in time, and how many
+//! submissions have no verdict at the end. The last number has to be 0, and no attack may have more
+//! honest items dropped than are dropped without it. An honest item that is dropped counts with its
+//! whole deadline. Everything is built here, in the minimal preset with real keys and signatures,
+//! and is the same in every run; times differ.
+//!
+//! A second verdict cannot be seen from here, as a submission takes one. The steps of a trace would
+//! show it ([`blocksmith::trace`]).
 //!
 //! | file | what is there |
 //! |---|---|
@@ -18,8 +23,9 @@
 //! | `rounds` | the row of several rounds |
 //! | [`Growth`], [`svg`], [`Report`] | fitted growth, curves, the table |
 //!
-//! **Bounds.** A round takes about as long as [`Options::time`] twice, at most, beside what its chain
-//! takes to build and import; a row takes [`Options::rounds`] of them. Items are at most [`MAX_ITEMS`] a row.
+//! **Bounds.** A round takes about as long as [`Options::time`] twice, at most, beside what its
+//! chain takes to build and import; a row takes [`Options::rounds`] of them. Items are at most
+//! [`MAX_ITEMS`] a row.
 
 mod catalogue;
 mod chain;

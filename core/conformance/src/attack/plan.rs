@@ -52,6 +52,16 @@ impl Plan {
         self.bursts.get(at).is_some_and(|burst| !burst.is_empty())
     }
 
+    /// Returns whether the attacker sends an exact copy of a block or an attestation, whichever peer
+    /// it comes from: one with another signature is none.
+    pub(super) fn copies(&self, honest: &Shot) -> bool {
+        self.bursts.iter().flatten().chain(&self.again).any(|shot| match (shot, honest) {
+            (Shot::Block(one, _), Shot::Block(other, _)) => one == other,
+            (Shot::Attestation(one, _), Shot::Attestation(other, _)) => one == other,
+            _ => false,
+        })
+    }
+
     /// Spreads `count` shots evenly over the first `slots` of the honest slots. `shot` gets the
     /// number of the shot and that of the slot.
     pub(super) fn spread(
@@ -119,13 +129,14 @@ pub(super) struct Heard {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Played {
     /// From submission to verdict, of every honest item, in ascending order; the deadline, for an
-    /// item that had no verdict by then.
+    /// item that was dropped.
     pub(super) latencies: Vec<Duration>,
     /// Honest slots that there was time for.
     pub(super) slots: u64,
     /// Whether the services came to rest afterwards. If they did not, `work` and `cpu` lack a part.
     pub(super) rested: bool,
-    /// Honest items that were dropped, or had no verdict by the deadline.
+    /// Honest items that were not accepted by the deadline. One that is ignored as a duplicate is
+    /// not among them if the attacker sends a copy of it.
     pub(super) dropped: u64,
     /// The verdicts of honest items.
     pub(super) honest: Tally,
@@ -133,8 +144,6 @@ pub(super) struct Played {
     pub(super) answers: Tally,
     /// Submissions that had no verdict in the end, or the one that stands for a lost one.
     pub(super) lost: u64,
-    /// Submissions that gave another verdict when they were asked again.
-    pub(super) second: u64,
     /// What the services did, from the first honest slot until they rested.
     pub(super) work: Work,
     /// CPU time of the process meanwhile.

@@ -5,8 +5,9 @@
 //! and, once that has its verdict, the votes. The attacker is a thread of its own. The honest peer
 //! waits only for the first [`HEAD_START`] submissions of a burst, and goes on to the next slot
 //! once its own items have their verdicts, or after the deadline. So the latency of an honest item
-//! is the time from its submission to the moment when its verdict is sent. A plan may also have the
-//! honest peer send several slots ahead, so that the services always have work.
+//! is the time from its submission to the moment when its verdict is sent, or the whole deadline if
+//! it is not accepted. A plan may also have the honest peer send several slots ahead, so that the
+//! services always have work.
 //!
 //! **Bounds.** Honest slots end when [`Scene::time`] is over, and an item's deadline is the shorter
 //! of that and [`DEADLINE`]; what is left of the attack then comes all the same. The services get
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use blocksmith::notice::Notice;
 use blocksmith::rewinder::Lane;
-use blocksmith::verdict::{DropReason, PendingReason, Verdict};
+use blocksmith::verdict::{DropReason, IgnoreReason, PendingReason, Verdict};
 use blocksmith::{Blocksmith, Client, Config, NoticeReceiver, Submission};
 use blocksmith_consensus::{InvalidData, Root};
 use blocksmith_node::recording::PresetName;
@@ -34,11 +35,11 @@ use super::plan::{HONEST, Heard, Plan, Played, Shot};
 use crate::process::{cpu_time, forget_peak, peak_bytes};
 use crate::protocol::Protocol;
 
-type Answer = Verdict<Root, InvalidData>;
+pub(super) type Answer = Verdict<Root, InvalidData>;
 
 /// Submissions of a burst that come before the honest block of the slot.
 const HEAD_START: usize = 512;
-/// An honest item without a verdict by then counts as dropped.
+/// An honest item that is not accepted by then counts as dropped, with this as its latency.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// Time for the services to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
@@ -106,8 +107,10 @@ impl Wake for Arrival {
     }
 }
 
-/// A submission, and when its verdict came.
+/// An honest submission, and when its verdict came.
 struct Watched {
+    /// What was submitted.
+    shot: Shot,
     submission: Submission<Std, Protocol>,
     start: Instant,
     arrival: Arc<Arrival>,
@@ -115,7 +118,16 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(start: Instant, mut submission: Submission<Std, Protocol>, bell: &Arc<Bell>) -> Self {
+    /// Submits a block or an attestation.
+    fn new(client: &Client<Std, Protocol>, shot: Shot, bell: &Arc<Bell>) -> Self {
+        let start = Instant::now();
+        let mut submission = match &shot {
+            Shot::Block(block, peer) => client.submit_block(block.clone(), *peer, ITEM_BYTES),
+            Shot::Attestation(vote, peer) => {
+                client.submit_attestation(vote.clone(), *peer, ITEM_BYTES)
+            }
+            _ => unreachable!("honest items are blocks and attestations"),
+        };
         let arrival = Arc::new(Arrival { bell: bell.clone(), at: OnceLock::new() });
         let waker = Waker::from(arrival.clone());
         let answer = match Pin::new(&mut submission).poll(&mut Context::from_waker(&waker)) {
@@ -125,7 +137,7 @@ impl Watched {
             }
             Poll::Pending => None,
         };
-        Self { submission, start, arrival, answer }
+        Self { shot, submission, start, arrival, answer }
     }
 
     /// Returns the time to the verdict, as far as it came before the deadline.
@@ -262,17 +274,15 @@ impl Run<'_> {
     }
 
     fn submit_block(&mut self, slot: &HonestSlot, bell: Arc<Bell>) -> Arc<Bell> {
-        let start = Instant::now();
-        let block = self.client.submit_block(slot.block.clone(), HONEST, ITEM_BYTES);
-        self.honest.push(Watched::new(start, block, &bell));
+        let block = Shot::Block(slot.block.clone(), HONEST);
+        self.honest.push(Watched::new(&self.client, block, &bell));
         bell
     }
 
     fn submit_votes(&mut self, slot: &HonestSlot, bell: Arc<Bell>) -> Arc<Bell> {
         for vote in &slot.votes {
-            let start = Instant::now();
-            let vote = self.client.submit_attestation(vote.clone(), HONEST, ITEM_BYTES);
-            self.honest.push(Watched::new(start, vote, &bell));
+            let vote = Shot::Attestation(vote.clone(), HONEST);
+            self.honest.push(Watched::new(&self.client, vote, &bell));
         }
         bell
     }
@@ -306,7 +316,8 @@ pub(super) struct Pieces<'a> {
     /// How many honest slots are played from pause to pause, at least 1; the last may be fewer.
     pub(super) slots: usize,
     /// What is done in a pause. It is told how many slots have been played, and how many batches of
-    /// votes were verified since the last pause. The CPU time that it takes is not that of the run.
+    /// votes were verified since the last pause. The CPU time and the peak of memory that it takes
+    /// are not those of the run.
     pub(super) between: &'a mut dyn FnMut(usize, u64),
 }
 
@@ -339,12 +350,14 @@ pub(super) fn play_in(
     let (work, cpu) = (counts.work(), cpu_time());
     forget_peak();
     let answered = Arc::new(Bell::default());
-    let (mut aside, mut batches) = (Duration::ZERO, work.batches);
+    let (mut aside, mut batches, mut peak) = (Duration::ZERO, work.batches, 0);
     let pieces = pieces.map(|Pieces { slots, between }| {
         let pause = |played| {
+            peak = peak_bytes().max(peak);
             let (before, all) = (cpu_time(), counts.work().batches);
             between(played, all - std::mem::replace(&mut batches, all));
             aside += cpu_time().saturating_sub(before);
+            forget_peak();
         };
         (slots, pause)
     });
@@ -355,7 +368,7 @@ pub(super) fn play_in(
         rested,
         work: counts.work().since(work),
         cpu: cpu_time().saturating_sub(cpu).saturating_sub(aside),
-        peak: peak_bytes(),
+        peak: peak_bytes().max(peak),
         ..Played::default()
     };
     let again = aftermath(&mut run, plan);
@@ -368,8 +381,9 @@ pub(super) fn play_in(
     played.queries = [fired.asked, answered.count()];
     run.read_notices();
     played.heard = run.heard;
-    for item in run.honest {
-        played.take_honest(item, deadline);
+    for mut item in run.honest {
+        let (latency, answer) = (item.latency(deadline), item.take());
+        played.take_honest(latency, deadline, answer, || plan.copies(&item.shot));
     }
     for submission in fired.submissions.into_iter().chain(again.submissions) {
         played.take(submission);
@@ -449,12 +463,24 @@ fn aftermath(run: &mut Run<'_>, plan: &Plan) -> Fired {
 }
 
 impl Played {
-    fn take_honest(&mut self, mut item: Watched, deadline: Duration) {
-        let latency = item.latency(deadline);
+    /// Takes the answer to an honest item. One that was not accepted counts as long as one that was
+    /// never answered: a service that refuses honest items at once must not look fast.
+    pub(super) fn take_honest(
+        &mut self,
+        latency: Option<Duration>,
+        deadline: Duration,
+        answer: Option<Answer>,
+        is_copied: impl FnOnce() -> bool,
+    ) {
+        let is_right = match &answer {
+            Some(Verdict::Accept { .. }) => true,
+            // Somebody else's copy may have been accepted before it; that copy has to exist.
+            Some(Verdict::Ignore(IgnoreReason::Duplicate)) => is_copied(),
+            _ => false,
+        };
+        let latency = latency.filter(|_| is_right);
         self.latencies.push(latency.unwrap_or(deadline));
-        let answer = item.take();
-        let dropped = matches!(answer, Some(Verdict::Dropped(_)));
-        self.dropped += u64::from(latency.is_none() || dropped);
+        self.dropped += u64::from(latency.is_none());
         match answer {
             Some(answer) => {
                 self.lost += u64::from(is_lost(&answer));
@@ -469,7 +495,6 @@ impl Played {
             Some(answer) => {
                 self.lost += u64::from(is_lost(&answer));
                 self.answers.add(&answer);
-                self.second += u64::from(submission.try_wait().is_some_and(|next| next != answer));
             }
             None => self.lost += 1,
         }

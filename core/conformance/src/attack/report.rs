@@ -12,6 +12,7 @@ use super::rounds::Overhead;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Honest {
     /// From submission to verdict under attack, in milliseconds: the median of all honest items.
+    /// One that was dropped counts with its deadline.
     pub p50_ms: f64,
     /// The 99th percentile.
     pub p99_ms: f64,
@@ -19,7 +20,9 @@ pub struct Honest {
     pub quiet_p50_ms: f64,
     /// The 99th percentile without the attack.
     pub quiet_p99_ms: f64,
-    /// Honest items that were dropped, or had no verdict by their deadline.
+    /// Honest items that were not accepted by their deadline: dropped, ignored, rejected, or
+    /// without a verdict. One that is ignored as a duplicate is not among them if the attacker
+    /// sends an exact copy of it.
     pub dropped: u64,
 }
 
@@ -43,7 +46,7 @@ pub struct Row {
     pub peak_bytes: u64,
     /// Honest traffic.
     pub honest: Honest,
-    /// Submissions without their one verdict at the end.
+    /// Submissions without a verdict at the end.
     pub verdicts_lost: u64,
     /// CPU time through the services against that of direct calls, if the row is of that.
     #[serde(skip)]
@@ -51,9 +54,9 @@ pub struct Row {
     /// How long the services took to stop, in milliseconds.
     #[serde(skip)]
     pub stop_ms: f64,
-    /// Submissions that gave another verdict when they were asked again.
+    /// How many more honest items were dropped than without the attack.
     #[serde(skip)]
-    pub second_verdicts: u64,
+    pub dropped_by_attack: u64,
     /// What else there is to say; only people read it, as the three before.
     #[serde(skip)]
     pub notes: Vec<String>,
@@ -101,10 +104,10 @@ impl Report {
         serde_json::to_string(self)
     }
 
-    /// Returns whether every submission had its one verdict.
+    /// Returns whether every submission had a verdict, and no attack had honest items dropped.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
-        self.rows.iter().all(|row| row.verdicts_lost == 0)
+        self.rows.iter().all(|row| row.verdicts_lost == 0 && row.dropped_by_attack == 0)
     }
 
     /// Returns the rows of an attack by its smallest number of peers, which are those of a curve.
@@ -214,10 +217,6 @@ impl fmt::Display for Report {
             writeln!(f, "{row}")?;
         }
         Attack::ALL.iter().try_for_each(|attack| self.details(f, *attack))?;
-        let again: u64 = self.rows.iter().map(|row| row.second_verdicts).sum();
-        if again > 0 {
-            writeln!(f, "\n{again} submissions gave another verdict when they were asked again")?;
-        }
         writeln!(
             f,
             "\nslots, blocks and CPU are what an attack adds; peak is the process's resident memory.\n\

@@ -32,7 +32,8 @@ pub(super) fn median(mut rounds: Vec<Row>) -> Row {
     row.stop_ms = rounds.iter().map(|round| round.stop_ms).fold(0.0, f64::max);
     row.honest.dropped = rounds.iter().map(|round| round.honest.dropped).max().unwrap_or_default();
     row.verdicts_lost = rounds.iter().map(|round| round.verdicts_lost).sum();
-    row.second_verdicts = rounds.iter().map(|round| round.second_verdicts).sum();
+    row.dropped_by_attack =
+        rounds.iter().map(|round| round.dropped_by_attack).max().unwrap_or_default();
     row.notes.push(note(&rounds));
     row
 }
@@ -82,7 +83,7 @@ mod tests {
             verdicts_lost: dropped,
             overhead: None,
             stop_ms: ratio,
-            second_verdicts: dropped,
+            dropped_by_attack: dropped,
             notes: Vec::new(),
         }
     }
@@ -96,7 +97,7 @@ mod tests {
     fn times_are_those_of_the_median_round_and_failures_those_of_the_worst() {
         let row = median(vec![round(3.0, 0), round(1.0, 4), round(2.0, 1)]);
         assert_eq!((row.ratio(), row.cpu_ms), (2.0, 2.0));
-        assert_eq!((row.honest.dropped, row.verdicts_lost, row.second_verdicts), (4, 5, 5));
+        assert_eq!((row.honest.dropped, row.verdicts_lost, row.dropped_by_attack), (4, 5, 4));
         assert_eq!((row.peak_bytes, row.stop_ms), (40, 3.0));
         assert_eq!(row.notes, ["p99 is 2.000 (1.000 to 3.000) times the quiet one in 3 rounds"]);
     }

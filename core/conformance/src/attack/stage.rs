@@ -92,6 +92,7 @@ impl<'a> Stages<'a> {
         let junk = &mut self.junk;
         let limits = quarantine::Limits::default();
         let size = usize::try_from(n).unwrap_or(usize::MAX);
+        let honest = 1 + chain.honest[0].votes.len();
         let staged = |config, plan, note| Staged { shape, config, plan, note };
         match attack {
             Attack::A1 => staged(config, forged::junk_blocks(&chain, n, peers, junk), answers()),
@@ -106,7 +107,9 @@ impl<'a> Stages<'a> {
             }
             Attack::A4 => staged(config, forged::old_heads(&chain, n, junk), each(n)),
             Attack::A5 => {
-                let limits = quarantine::Limits { items_per_peer: size, ..limits };
+                // The votes of an honest slot have room, or the bound would drop them itself.
+                let quota = size.max(honest);
+                let limits = quarantine::Limits { items_per_peer: quota, ..limits };
                 let plan = held::reverse_chain(&chain, n);
                 staged(Config { quarantine: limits, ..config }, plan, resolved(n))
             }
@@ -126,7 +129,7 @@ impl<'a> Stages<'a> {
             }
             Attack::A12 => staged(config, clock::far_slots(&chain, n, junk), far()),
             Attack::A14 => {
-                let quota = (size / 4).max(1);
+                let quota = (size / 4).max(honest);
                 let limits = quarantine::Limits { window: 1, items_per_peer: quota, ..limits };
                 let plan = clock::steps_back(&chain, n, junk);
                 staged(Config { quarantine: limits, ..config }, plan, parked_again(quota))
@@ -189,7 +192,7 @@ impl<'a> Stages<'a> {
                 together.1.answers
             ),
         );
-        row.verdicts_lost += alone.1.lost;
+        blame(&mut row, &alone.0, &alone.1);
         Ok(row)
     }
 
@@ -219,7 +222,7 @@ impl<'a> Stages<'a> {
         let mut row = row(Attack::Pipeline, n, peers, &quiet, &paced);
         // A row without an attack says what all of it costs.
         row.cpu_ms = busy.cpu.as_secs_f64() * 1e3;
-        row.verdicts_lost += busy.lost;
+        blame(&mut row, &Played::default(), &busy);
         row.overhead = Some(overhead);
         row.notes.splice(0..0, notes);
         Ok(row)
@@ -227,7 +230,7 @@ impl<'a> Stages<'a> {
 }
 
 /// A13: no services, and no attacker. What is quiet is the smallest tree.
-fn blocks_in_tree(n: u64, peers: u64) -> Row {
+pub(super) fn blocks_in_tree(n: u64, peers: u64) -> Row {
     let small = tree::measure(256.min(n));
     let cost = tree::measure(n);
     let us = |percent, times: &[_]| percentile(times, percent) * 1e3;
@@ -238,7 +241,7 @@ fn blocks_in_tree(n: u64, peers: u64) -> Row {
         slots_run: 0,
         blocks_replayed: 0,
         cpu_ms: cost.cpu.as_secs_f64() * 1e3,
-        peak_bytes: crate::process::peak_bytes(),
+        peak_bytes: cost.peak,
         honest: Honest {
             p50_ms: percentile(&cost.blocks, 50),
             p99_ms: percentile(&cost.blocks, 99),
@@ -249,7 +252,7 @@ fn blocks_in_tree(n: u64, peers: u64) -> Row {
         verdicts_lost: 0,
         stop_ms: 0.0,
         overhead: None,
-        second_verdicts: 0,
+        dropped_by_attack: 0,
         notes: vec![format!(
             "a block takes {:.1} us and a vote {:.1} us (medians of {}); with 256 blocks {:.1} \
              and {:.1}",
@@ -281,21 +284,10 @@ fn added(quiet: &Played, played: &Played) -> (Work, f64) {
 fn row(attack: Attack, n: u64, peers: u64, quiet: &Played, played: &Played) -> Row {
     let (work, cpu_ms) = added(quiet, played);
     let mut notes = Vec::new();
-    if !played.late.is_empty() {
-        notes.push(format!("threads that do not end: {}", played.late.join(", ")));
-    }
-    if played.honest.class("valid") != played.honest.all() {
-        notes.push(format!("honest items: {}", played.honest));
-    }
-    if !played.rested {
-        notes.push(
-            "the services did not come to rest: slots, blocks and CPU lack a part".to_owned(),
-        );
-    }
     if played.slots < quiet.slots {
         notes.push(format!("time for {} of {} honest slots", played.slots, quiet.slots));
     }
-    Row {
+    let mut row = Row {
         attack: attack.name(),
         n,
         peers,
@@ -308,13 +300,36 @@ fn row(attack: Attack, n: u64, peers: u64, quiet: &Played, played: &Played) -> R
             p99_ms: played.percentile(99),
             quiet_p50_ms: quiet.percentile(50),
             quiet_p99_ms: quiet.percentile(99),
-            dropped: played.dropped,
+            dropped: 0,
         },
-        verdicts_lost: played.lost + quiet.lost,
+        verdicts_lost: 0,
         stop_ms: played.stop.as_secs_f64() * 1e3,
         overhead: None,
-        second_verdicts: played.second,
+        dropped_by_attack: 0,
         notes,
+    };
+    blame(&mut row, quiet, played);
+    row
+}
+
+/// Adds to a row what must not happen in any of its runs, and did.
+pub(super) fn blame(row: &mut Row, quiet: &Played, played: &Played) {
+    row.verdicts_lost += quiet.lost + played.lost;
+    row.honest.dropped += played.dropped;
+    row.dropped_by_attack += played.dropped.saturating_sub(quiet.dropped);
+    if quiet.dropped > 0 {
+        row.notes.push(format!("{} honest items dropped without the attack", quiet.dropped));
+    }
+    if !played.late.is_empty() {
+        row.notes.push(format!("threads that do not end: {}", played.late.join(", ")));
+    }
+    if played.honest.class("valid") != played.honest.all() {
+        row.notes.push(format!("honest items: {}", played.honest));
+    }
+    if !played.rested {
+        row.notes.push(
+            "the services did not come to rest: slots, blocks and CPU lack a part".to_owned(),
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use blocksmith::consensus::{Balances, Checkpoint, Checkpoints, IndexedVote, Vote
 use blocksmith::fork_choice::{Config, Effect, Event, ForkChoice};
 use blocksmith::machine::Machine;
 
-use crate::process::cpu_time;
+use crate::process::{cpu_time, forget_peak, peak_bytes};
 
 /// Blocks whose cost is measured.
 pub(super) const MEASURED: u64 = 256;
@@ -30,6 +30,8 @@ pub(super) struct Cost {
     pub(super) votes: Vec<Duration>,
     /// CPU time of all these events.
     pub(super) cpu: Duration,
+    /// Peak of the process's resident memory, in bytes, since before the tree was built.
+    pub(super) peak: u64,
 }
 
 struct Tree {
@@ -109,6 +111,7 @@ impl Tree {
 
 /// Measures blocks and votes on a tree that has `n` blocks before.
 pub(super) fn measure(n: u64) -> Cost {
+    forget_peak();
     let mut tree = Tree::new();
     let apart = (n / BRANCHES).max(2);
     for number in 1..=n {
@@ -120,9 +123,9 @@ pub(super) fn measure(n: u64) -> Cost {
         blocks.push(tree.block(false));
         votes.push(tree.vote());
     }
-    let cpu = cpu_time().saturating_sub(cpu);
+    let (cpu, peak) = (cpu_time().saturating_sub(cpu), peak_bytes());
     assert_eq!(tree.machine.block_count() as u64, n + MEASURED + 1, "no block was left out");
     blocks.sort_unstable();
     votes.sort_unstable();
-    Cost { blocks, votes, cpu }
+    Cost { blocks, votes, cpu, peak }
 }

@@ -297,7 +297,7 @@ impl<C: Consensus> Quarantine<C> {
         } else if !self.is_viable(consensus, &header.parent, header.slot) {
             self.passed(consensus, number, effects);
         } else {
-            let voucher = self.are_kept(&header).then(|| self.voucher(&header)).flatten();
+            let voucher = self.are_kept(header).then(|| self.voucher(header)).flatten();
             self.gossip.count_proposal(header.slot, header.proposer, voucher);
             self.import(request, number, Some(block.evidence().post_state_root));
             effects.push(Effect::ClearBlock { request, block, timely });
