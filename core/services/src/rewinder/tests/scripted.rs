@@ -34,6 +34,7 @@ pub(crate) enum Call {
 type Load = Box<dyn Fn(Slot) + Send + Sync>;
 type Prepare = Box<dyn Fn(&ToyState) -> Result<(), ToyFault> + Send + Sync>;
 type Claims = Box<dyn Fn(&ToyBlock) -> Option<ToyRoot> + Send + Sync>;
+type ChangeEffects = Box<dyn Fn(&ToyBlock, &mut BlockEffects<ToyRoot>) + Send + Sync>;
 type Verify = Box<dyn Fn(&[ToyAttestation], usize) + Send + Sync>;
 type Proposed = Result<ProposerCheck, ToyInvalid>;
 type Propose = Box<dyn Fn(&ToyState, &ToyBlock, StateOf) -> Proposed + Send + Sync>;
@@ -55,7 +56,7 @@ pub(crate) struct Scripted {
     /// been verified.
     pub(crate) verify: Verify,
     /// Changes what a valid block says.
-    pub(crate) effects: Box<dyn Fn(&ToyBlock, &mut BlockEffects<ToyRoot>) + Send + Sync>,
+    pub(crate) effects: ChangeEffects,
     /// The proposers of the epoch of a state.
     pub(crate) proposers: Proposers,
     /// What a state tells of the proposer of a block, which has signed.
