@@ -2,6 +2,7 @@
 //! services go on, and each rule has a test that fails without it.
 
 mod independence;
+mod reads;
 mod rules;
 mod threads;
 mod world;
