@@ -9,7 +9,7 @@
 //! **Memory order.** The last drop releases and [`Activity::rest`] acquires: a thread that returns
 //! from `rest` sees what every handler did. Increments in between continue the release sequence.
 
-use blocksmith_sync::mailbox::{self, Counters, Meter};
+use blocksmith_sync::mailbox::{self, Counters, Meter, SendError};
 use blocksmith_sync::notifier::EventNotifier;
 use blocksmith_sync::{Atomic, Ordering, Primitives};
 
@@ -91,6 +91,19 @@ impl<P: Primitives, M: Send> Post<P, M> {
     /// mailbox has taken the message.
     pub(crate) fn send(&self, message: M) -> bool {
         self.mailbox.send(Mail::new(&self.activity, message)).is_ok()
+    }
+
+    /// Sends a message if there is room, and never blocks. A message that is not sent is dropped
+    /// together with its reply end.
+    ///
+    /// # Errors
+    /// [`SendError::Full`], or [`SendError::Closed`] if the service is gone.
+    pub(crate) fn offer(&self, message: M) -> Result<(), SendError<()>> {
+        match self.mailbox.try_send(Mail::new(&self.activity, message)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_closed() => Err(SendError::Closed(())),
+            Err(_) => Err(SendError::Full(())),
+        }
     }
 
     /// As [`Post::send`], for an async task: it awaits room. A future that is dropped before it is

@@ -95,7 +95,7 @@ impl From<ReadError> for ApiError {
         match error {
             ReadError::NoStore => Self::not_found("the block is not held, and there is no store"),
             ReadError::TooMany { .. } => Self::bad_request(error.to_string()),
-            ReadError::Gone => Self::unavailable(error.to_string()),
+            ReadError::Busy | ReadError::Gone => Self::unavailable(error.to_string()),
             ReadError::Store(error) => Self::fault(error.to_string()),
         }
     }

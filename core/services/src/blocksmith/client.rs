@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use blocksmith_sync::Primitives;
 use blocksmith_sync::broker::{Broker, Change};
-use blocksmith_sync::mailbox::Counters;
+use blocksmith_sync::mailbox::{Counters, SendError};
 use blocksmith_sync::{oneshot, watch};
 use thiserror::Error;
 
@@ -121,8 +121,11 @@ pub enum ReadError {
         /// How many.
         asked: u64,
     },
-    /// The ColdDB is gone or has lost the question by a panic.
-    #[error("the ColdDB is gone or has lost the question")]
+    /// As many questions wait for the ColdDB as may.
+    #[error("the ColdDB has as many questions as it may")]
+    Busy,
+    /// The ColdDB is gone, or has ended before it had read them.
+    #[error("the ColdDB is gone")]
     Gone,
     /// The store cannot read them.
     #[error(transparent)]
@@ -138,8 +141,10 @@ pub struct ServiceCounters {
     pub clearance: Counters,
     /// The HotDB's mailbox.
     pub hot_db: Counters,
-    /// The ColdDB's mailbox, if there is a store.
+    /// The ColdDB's mailbox for records, if there is a store.
     pub cold_db: Option<Counters>,
+    /// Questions that wait for the ColdDB, if there is a store.
+    pub cold_db_questions: Option<Counters>,
     /// Unread notices.
     pub notices: Counters,
     /// Tasks that wait for a Rewinder worker.
@@ -371,11 +376,14 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
 
     /// Returns the finalised blocks of `count` slots from `start`, in the order of their slots
     /// (`BeaconBlocksByRange`, as far as the chain is final). Blocks until the ColdDB has read them
-    /// from its store, and has written before that what was recorded earlier.
+    /// from its store, and has written before that what was recorded earlier. The ColdDB answers
+    /// one question after the other, and reads [`CHUNK`](crate::cold_db::reads::CHUNK) blocks
+    /// between two batches of what the services record, so that questions hold up no import.
     ///
     /// # Errors
     /// Returns a [`ReadError`]: there is no store, `count` is larger than [`MAX_REQUEST_BLOCKS`],
-    /// or the store fails.
+    /// [`QUESTIONS`](crate::cold_db::reads::QUESTIONS) others wait already, the services stop, or
+    /// the store fails.
     pub fn blocks_by_range(
         &self,
         start: Slot,
@@ -385,7 +393,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         if count > MAX_REQUEST_BLOCKS as u64 {
             return Err(ReadError::TooMany { asked: count });
         }
-        Ok(cold_db.range(start, count).ok_or(ReadError::Gone)??)
+        Ok(cold_db.range(start, count).map_err(unasked)??)
     }
 
     /// Returns for each root its block, if the store has it, finalised or not
@@ -398,7 +406,7 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         if roots.len() > MAX_REQUEST_BLOCKS {
             return Err(ReadError::TooMany { asked: roots.len() as u64 });
         }
-        Ok(cold_db.roots(roots.to_vec()).ok_or(ReadError::Gone)??)
+        Ok(cold_db.roots(roots.to_vec()).map_err(unasked)??)
     }
 
     /// Asks the Rewinder for a state and returns the receiver of its answer. Does not block.
@@ -464,7 +472,8 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
             quarantine: self.quarantine.post().counters(),
             clearance: self.clearance.post().counters(),
             hot_db: self.hot_db.post().counters(),
-            cold_db: self.cold_db.as_ref().map(|cold_db| cold_db.post().counters()),
+            cold_db: self.cold_db.as_ref().map(|cold_db| cold_db.records().counters()),
+            cold_db_questions: self.cold_db.as_ref().map(|cold_db| cold_db.questions().counters()),
             notices: self.observer.counters(),
             rewinder_waiting: self.rewinder.waiting(),
         }
@@ -494,6 +503,11 @@ fn tick<P: Primitives, C: Consensus>(slot: Slot, into_slot: Duration) -> Quarant
     // A clock that is more than half a billion years into a slot is late all the same.
     let into_slot_ms = u64::try_from(into_slot.as_millis()).unwrap_or(u64::MAX);
     QuarantineMessage::Tick { slot, into_slot_ms }
+}
+
+/// Returns why a question has no answer.
+fn unasked(error: SendError<()>) -> ReadError {
+    if error.is_closed() { ReadError::Gone } else { ReadError::Busy }
 }
 
 /// Returns the state in an answer of the Rewinder, if there is one.

@@ -5,6 +5,7 @@
 //! | `quarantine`, `clearance`, `hot_db`, and `cold_db` if there is a store | messages to the service | depth, age |
 //! | `quarantine.items` | submissions without a verdict, which may wait for a parent or a slot | depth |
 //! | `rewinder.duties`, `.blocks`, `.attestations`, `.queries` | tasks for a worker, by lane | depth, age |
+//! | `cold_db.questions`, if there is a store | questions for stored blocks: the lane is full if a few peers ask | no |
 //! | `notices` | unread notices: the queue stays full if nobody listens | no |
 
 use std::time::Duration;
@@ -35,8 +36,10 @@ impl<P: Primitives, C: Consensus> Client<P, C> {
         let hot_db = self.hot_db.post().meter();
         self.watch("hot_db", Weight::Counts, move || hot_db.counters());
         if let Some(cold_db) = &self.cold_db {
-            let cold_db = cold_db.post().meter();
-            self.watch("cold_db", Weight::Counts, move || cold_db.counters());
+            let records = cold_db.records().meter();
+            self.watch("cold_db", Weight::Counts, move || records.counters());
+            let questions = cold_db.questions().meter();
+            self.watch("cold_db.questions", Weight::Shown, move || questions.counters());
         }
         for lane in Lane::ALL {
             let gauge = self.rewinder.gauge(lane);

@@ -394,7 +394,10 @@ impl<P: Primitives, C: Consensus> Blocksmith<P, C> {
             ServiceName::Clearance => counters.clearance.depth,
             ServiceName::Rewinder => counters.rewinder_waiting as u64,
             ServiceName::HotDb => counters.hot_db.depth,
-            ServiceName::ColdDb => counters.cold_db.map_or(0, |cold_db| cold_db.depth),
+            ServiceName::ColdDb => {
+                let lanes = [counters.cold_db, counters.cold_db_questions];
+                lanes.into_iter().flatten().map(|lane| lane.depth).sum()
+            }
         };
         ServiceName::ALL.map(|service| Pending { service, queued: queued(service) }).to_vec()
     }

@@ -139,7 +139,7 @@ impl<P: Primitives, C: Consensus> ClearanceService<P, C> {
             view.close();
             rewinder.close();
             if let Some(cold_db) = &cold_db {
-                cold_db.post().close();
+                cold_db.close();
             }
         };
         let _end = EndGuard::new(&self.guard, ended, below);

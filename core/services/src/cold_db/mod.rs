@@ -47,12 +47,18 @@
 //!   passes its entry: exits and slashings that came by gossip, and slashings that were found here.
 //!   It goes when the finalised checkpoint's state says that it is spent, or when the bound is
 //!   reached, as it does from the pool.
+//! - I9 Questions about stored blocks have a lane of their own, and the ColdDB reads one bounded
+//!   chunk between two batches of records ([`reads`]). So no record waits for more than one chunk,
+//!   however much is asked, and no question makes a commit.
 //!
 //! **Blocking.** The ColdDB waits for its disk alone. It asks the Rewinder for a state and has a
 //! slot reserved for the answer. Clearance waits for room in the ColdDB's mailbox if the disk is
-//! slower than the chain for long: that is the only way in which a slow disk is felt.
+//! slower than the chain for long: that is the only way in which a slow disk is felt. No question
+//! takes a place there. Whoever asks waits for the answer, or is told at once that the lane is
+//! full.
 
 mod machine;
+pub mod reads;
 mod recovery;
 mod service;
 pub mod shell;

@@ -3,28 +3,23 @@
 //!
 //! **Contract.** [`turn`] hands one message to the machine and carries the effects out through
 //! [`Ports`], commits included. [`flush`] commits what has been gathered; the caller calls it when
-//! nothing more is queued, before it waits or reports that it rests. Each question is answered
-//! once, in its turn, with what was recorded before it.
+//! nothing more is queued, before it waits or reports that it rests. What is asked about stored
+//! blocks is answered by [`crate::cold_db::reads`].
 
 use std::collections::VecDeque;
 
 use crate::cold_db::machine::{ColdDb, Effect, Event, Record};
 use crate::consensus::{Checkpoint, Consensus, Slot};
 use crate::notice::{Notice, NoticeOf};
-use crate::store::{FinalizedBlock, MAX_REQUEST_BLOCKS, StoreError, Write};
+use crate::store::{StoreError, Write};
 use crate::supervision::{Loss, Steps, Turn};
 
 /// How many requests for a state may be under way at once.
 pub const STATE_REQUESTS: usize = 1;
 
-/// The answer to a request for a range.
-pub type RangeReply<C> = Result<Vec<FinalizedBlock<C>>, StoreError>;
-/// The answer to a request by roots: for each root its block, if the store has it.
-pub type RootsReply<C> = Result<Vec<Option<<C as Consensus>::Block>>, StoreError>;
-
-/// What the ColdDB can be told. `R` is the reply end of a range, `B` that of blocks by root.
+/// What the ColdDB can be told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Message<C: Consensus, R, B> {
+pub enum Message<C: Consensus> {
     /// Clearance has taken something in.
     Record(Record<C>),
     /// Clearance says that finality has moved.
@@ -36,25 +31,9 @@ pub enum Message<C: Consensus, R, B> {
         /// The state after it, if it could be had.
         state: Option<crate::hot_db::StateAt<C>>,
     },
-    /// Somebody asks for finalised blocks by slot.
-    Range {
-        /// The first slot.
-        start: Slot,
-        /// The number of slots. No more than [`MAX_REQUEST_BLOCKS`] blocks are returned.
-        count: u64,
-        /// The end on which the blocks are sent.
-        reply: R,
-    },
-    /// Somebody asks for blocks by root.
-    Roots {
-        /// The roots. Those beyond the first [`MAX_REQUEST_BLOCKS`] are left out.
-        roots: Vec<C::Root>,
-        /// The end on which the blocks are sent.
-        reply: B,
-    },
 }
 
-impl<C: Consensus, R, B> Message<C, R, B> {
+impl<C: Consensus> Message<C> {
     /// Returns the kind of message, for reports.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -62,34 +41,20 @@ impl<C: Consensus, R, B> Message<C, R, B> {
             Self::Record(_) => "record",
             Self::Finalized(_) => "finality",
             Self::State { .. } => "state",
-            Self::Range { .. } | Self::Roots { .. } => "question",
         }
     }
 }
 
-/// The ColdDB's connections: the store, the Rewinder, requesters and observers.
+/// The ColdDB's connections: the store as far as it is written, the Rewinder and observers.
 pub trait Ports<C: Consensus> {
-    /// The reply end of a range.
-    type Range;
-    /// The reply end of blocks by root.
-    type Roots;
-
     /// Commits writes to the store. It may wait for the disk.
     ///
     /// # Errors
     /// The store's.
     fn commit(&mut self, writes: &[Write<C>]) -> Result<(), StoreError>;
-    /// Reads finalised blocks from the store. It may wait for the disk.
-    fn read_range(&mut self, start: Slot, end: Slot) -> RangeReply<C>;
-    /// Reads blocks from the store. It may wait for the disk.
-    fn read_roots(&mut self, roots: &[C::Root]) -> RootsReply<C>;
     /// Has the Rewinder load a state; [`Message::State`] follows, through a slot that is kept for
     /// it. Never blocks.
     fn ask_state(&mut self, root: C::Root, slot: Slot);
-    /// Answers a [`Message::Range`].
-    fn range(&mut self, to: Self::Range, reply: RangeReply<C>);
-    /// Answers a [`Message::Roots`].
-    fn roots(&mut self, to: Self::Roots, reply: RootsReply<C>);
     /// Sends a notice to the observers.
     fn tell(&mut self, notice: NoticeOf<C>);
 }
@@ -104,7 +69,7 @@ pub fn turn<C: Consensus, P: Ports<C>>(
     consensus: &C,
     steps: &impl Steps,
     ports: &mut P,
-    message: Message<C, P::Range, P::Roots>,
+    message: Message<C>,
 ) -> Result<(), Loss> {
     let word = message.word();
     let event = match message {
@@ -112,19 +77,6 @@ pub fn turn<C: Consensus, P: Ports<C>>(
         Message::Finalized(checkpoint) => Event::Finalized(checkpoint),
         Message::State { root, state } => {
             Event::State { root, state: state.map(|state| state.state) }
-        }
-        Message::Range { start, count, reply } => {
-            flush(machine, consensus, steps, ports)?;
-            let answer = ports.read_range(start, start.saturating_add(count));
-            ports.range(reply, answer);
-            return Ok(());
-        }
-        Message::Roots { mut roots, reply } => {
-            flush(machine, consensus, steps, ports)?;
-            roots.truncate(MAX_REQUEST_BLOCKS);
-            let answer = ports.read_roots(&roots);
-            ports.roots(reply, answer);
-            return Ok(());
         }
     };
     let effects = match steps.hand(Turn::Step, word, machine, consensus, event) {

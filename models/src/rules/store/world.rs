@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use blocksmith::clearance::shell::{self as clearance_shell, Chain, Request};
 use blocksmith::clearance::{ChainView, Clearance, Import, Material};
-use blocksmith::cold_db::shell::{self as cold_shell, RangeReply, RootsReply};
+use blocksmith::cold_db::shell as cold_shell;
 use blocksmith::cold_db::{ColdDb, Record};
 use blocksmith::consensus::{Checkpoint, Consensus, Epoch, Slot, UpdateFlags};
 use blocksmith::hot_db::{
@@ -23,7 +23,7 @@ use blocksmith::verdict::ClearedBlock;
 
 use super::model::Durable;
 
-pub(super) type ToCold = cold_shell::Message<Toy, (), ()>;
+pub(super) type ToCold = cold_shell::Message<Toy>;
 type ToClearance = clearance_shell::Message<Toy, (), (), (), ()>;
 
 /// The machines.
@@ -184,9 +184,6 @@ impl clearance_shell::Ports<Toy> for Ends<'_> {
 }
 
 impl cold_shell::Ports<Toy> for Ends<'_> {
-    type Range = ();
-    type Roots = ();
-
     fn commit(&mut self, writes: &[Write<Toy>]) -> Result<(), StoreError> {
         let outside = &mut *self.outside;
         if std::mem::take(&mut outside.full) {
@@ -196,21 +193,9 @@ impl cold_shell::Ports<Toy> for Ends<'_> {
         Ok(())
     }
 
-    fn read_range(&mut self, _: Slot, _: Slot) -> RangeReply<Toy> {
-        Ok(Vec::new())
-    }
-
-    fn read_roots(&mut self, _: &[ToyRoot]) -> RootsReply<Toy> {
-        Ok(Vec::new())
-    }
-
     fn ask_state(&mut self, root: ToyRoot, slot: Slot) {
         self.outside.asked = Some((root, slot));
     }
-
-    fn range(&mut self, (): (), _: RangeReply<Toy>) {}
-
-    fn roots(&mut self, (): (), _: RootsReply<Toy>) {}
 
     fn tell(&mut self, notice: NoticeOf<Toy>) {
         if let Notice::Durable(checkpoint) = notice {

@@ -3,6 +3,7 @@
 
 mod independence;
 mod operations;
+mod reads;
 mod rules;
 mod threads;
 mod ticks;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use crate::clearance::Material;
 use crate::clearance::shell::{self as clearance_shell, Chain, Request};
 use crate::clearance::{self, ChainView, Clearance, Import};
-use crate::cold_db::shell::{self, Message, RangeReply, RootsReply};
+use crate::cold_db::shell::{self, Message};
 use crate::cold_db::{Bounds, ColdDb, Limits, Record, recover};
 use crate::consensus::{Checkpoint, Consensus, IndexedVote, Slot, UpdateFlags};
 use crate::fork_choice;
@@ -64,7 +64,7 @@ pub(super) fn bounds() -> Bounds {
 /// The view, the blocks with their weights, and the clock.
 type Told = (ChainView<ToyRoot>, Vec<(ToyRoot, Option<u128>)>, Slot);
 
-type ToMessage = Message<Toy, (), ()>;
+type ToMessage = Message<Toy>;
 
 /// What the services are connected to.
 pub(super) struct Outside {
@@ -322,9 +322,6 @@ impl clearance_shell::Ports<Toy> for Outside {
 }
 
 impl shell::Ports<Toy> for Outside {
-    type Range = ();
-    type Roots = ();
-
     fn commit(&mut self, writes: &[Write<Toy>]) -> Result<(), StoreError> {
         if self.log.len() >= self.room {
             return Err(StoreError::Full { place: "memory".into(), reason: "no room".into() });
@@ -333,22 +330,10 @@ impl shell::Ports<Toy> for Outside {
         self.store.commit(writes)
     }
 
-    fn read_range(&mut self, start: Slot, end: Slot) -> RangeReply<Toy> {
-        self.store.by_range(start, end, usize::MAX)
-    }
-
-    fn read_roots(&mut self, roots: &[ToyRoot]) -> RootsReply<Toy> {
-        roots.iter().map(|root| self.store.by_root(*root)).collect()
-    }
-
     fn ask_state(&mut self, root: ToyRoot, slot: Slot) {
         assert_eq!(self.wanted_state, None, "one state at a time");
         self.wanted_state = Some((root, slot));
     }
-
-    fn range(&mut self, (): (), _: RangeReply<Toy>) {}
-
-    fn roots(&mut self, (): (), _: RootsReply<Toy>) {}
 
     fn tell(&mut self, notice: NoticeOf<Toy>) {
         match notice {
